@@ -1,0 +1,1 @@
+"""Where documents live: Elasticsearch, OpenSearch and the embedded store behind one protocol."""

@@ -1,0 +1,173 @@
+"""Requests and replies that Elasticsearch and OpenSearch share, as pure functions; what differs is a `Dialect`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+import orjson
+
+from connector.clusters.protocol import ordered
+from connector.filters import And, Exists, Filter, Not, Or, Range, Terms
+from connector.schema import IndexSchema
+from connector.types import Fate, Hit, IndexedDocument, Passage, Ranking, TermFrequency, TermStatistics, Vector
+
+JSON = dict[str, Any]
+PASSAGES = "passages"
+UNIT, DOCUMENT = "unit", "document"  # a term that every document of ours has, and no passage
+BEST = {"name": "best", "size": 1, "_source": False, "stored_fields": ["passages.text"]}
+RETRYABLE_STATUS = frozenset({429, 502, 503, 504})
+
+
+class Dialect(Protocol):
+    """What differs between the engines: JSON, never behaviour."""
+
+    kind: str
+
+    def dense_body(self, schema: IndexSchema, vector: Vector, depth: int, filter_query: JSON | None) -> JSON:
+        """The body of a `_search` for the nearest passages' documents."""
+        ...
+
+    def cosine(self, score: float, similarity: str) -> float:
+        """The cosine behind a dense score of this engine; the score itself for another similarity."""
+        ...
+
+    def read_vector_field(self, field: JSON) -> tuple[int, str] | None:
+        """(dims, similarity) of a vector field's mapping, or None for any other field."""
+        ...
+
+
+def build_filter(found: Filter) -> JSON:
+    """The query of a checked filter."""
+    match found:
+        case Terms(name, values):
+            return {"terms": {name: list(values)}}
+        case Range(name, bounds):
+            return {"range": {name: dict(bounds)}}
+        case Exists(name):
+            return {"exists": {"field": name}}
+        case And(parts):
+            return {"bool": {"filter": [build_filter(part) for part in parts]}}
+        case Or(parts):
+            return {"bool": {"should": [build_filter(part) for part in parts], "minimum_should_match": 1}}
+        case Not(part):
+            return {"bool": {"must_not": [build_filter(part)]}}
+
+
+def build_lexical(schema: IndexSchema, query: str, depth: int, found: Filter | None) -> JSON:
+    """BM25 over the text fields, summed with their boosts; the passage that matches best comes along without a say."""
+    fields = [f"{name}^{boost:g}" for name, boost in schema.fields.text.items()]
+    bool_query: JSON = {"must": [{"multi_match": {"query": query, "fields": fields, "type": "most_fields"}}]}
+    if schema.managed:
+        best_passage = {"path": PASSAGES, "query": {"match": {"passages.text": query}}, "score_mode": "max", "boost": 0}
+        bool_query["should"] = [{"nested": best_passage | {"inner_hits": BEST}}]
+    if found:
+        bool_query["filter"] = [build_filter(found)]
+    return {"query": {"bool": bool_query}} | hits_only(schema, depth)
+
+
+def hits_only(schema: IndexSchema, depth: int) -> JSON:
+    """What a leg asks of each hit: nothing but its id where passages come along, else the text that is its passage."""
+    source: Any = False if schema.managed else list(schema.fields.text)
+    return {"size": depth, "_source": source, "track_total_hits": False}
+
+
+def read_hits(reply: JSON, schema: IndexSchema, depth: int) -> Ranking:
+    """The ranking in a `_search` reply; each hit with its best passage."""
+    return ordered((Hit(hit["_id"], float(hit["_score"]), _read_passages(hit, schema)) for hit in reply["hits"]["hits"]), depth)
+
+
+def build_bulk(index: str, documents: Sequence[IndexedDocument]) -> list[bytes]:
+    """The two NDJSON lines of each document, as one piece: it replaces whatever had its id."""
+    return [
+        b"%b\n%b\n" % (orjson.dumps({"index": {"_index": index, "_id": one.document.doc_id}}), build_source(one))
+        for one in documents
+    ]
+
+
+def build_removal(index: str, doc_ids: Sequence[str]) -> list[bytes]:
+    """The NDJSON line that deletes each document."""
+    return [orjson.dumps({"delete": {"_index": index, "_id": doc_id}}) + b"\n" for doc_id in doc_ids]
+
+
+def build_source(one: IndexedDocument) -> bytes:
+    """A document as the engines store it: its fields, its content hash, its passages nested with their vectors."""
+    passages = [
+        {"ordinal": passage.ordinal, "text": passage.text, "vector": vector}
+        for passage, vector in zip(one.passages, one.vectors, strict=True)
+    ]
+    source = {**one.document.fields, "content_hash": one.content_hash, UNIT: DOCUMENT, PASSAGES: passages}
+    return orjson.dumps(source, option=orjson.OPT_SERIALIZE_NUMPY)
+
+
+def read_fates(reply: JSON, doc_ids: Sequence[str]) -> list[Fate]:
+    """One fate for each action of a bulk reply, in order."""
+    fates = []
+    for doc_id, item in zip(doc_ids, reply["items"], strict=True):
+        (result,) = item.values()
+        status = result["status"]
+        if status < 300 or (status == 404 and "delete" in item):
+            fates.append(Fate(doc_id))
+        else:
+            fates.append(Fate(doc_id, _reason(result.get("error"), status), retryable=status in RETRYABLE_STATUS))
+    return fates
+
+
+def build_term_statistics(schema: IndexSchema, text: str) -> JSON:
+    """The body of `_termvectors` that analyzes `text` as each text field does and looks its terms up."""
+    names = list(schema.fields.text)
+    return {
+        "doc": dict.fromkeys(names, text),
+        "fields": names,
+        "term_statistics": True,
+        "field_statistics": True,
+        "positions": False,
+        "payloads": False,
+    }
+
+
+def read_term_statistics(reply: JSON) -> TermStatistics:
+    """Each term of the text with the largest document frequency that any text field gives it."""
+    documents = 0
+    frequencies: dict[tuple[int, int], int] = {}
+    for field in reply.get("term_vectors", {}).values():
+        documents = max(documents, field.get("field_statistics", {}).get("doc_count", 0))
+        for term in field["terms"].values():
+            for token in term.get("tokens", ()):
+                span = (token["start_offset"], token["end_offset"])
+                frequencies[span] = max(frequencies.get(span, 0), term.get("doc_freq", 0))
+    return TermStatistics(documents, tuple(TermFrequency(*span, count) for span, count in sorted(frequencies.items())))
+
+
+def explain_error(body: Any, status: int) -> str:
+    """The engine's own words for what went wrong."""
+    error = body.get("error") if isinstance(body, Mapping) else body
+    return _reason(error, status)
+
+
+def _read_passages(hit: JSON, schema: IndexSchema) -> tuple[Passage, ...]:
+    if not schema.managed:
+        source = hit.get("_source", {})
+        parts = [_text_at(source, name) for name in schema.fields.text]
+        text = "\n".join(part for part in parts if part)
+        return (Passage(hit["_id"], 0, text),) if text else ()
+    inner = hit.get("inner_hits", {}).get("best", {}).get("hits", {}).get("hits", [])
+    return tuple(Passage(hit["_id"], one["_nested"]["offset"], one["fields"]["passages.text"][0]) for one in inner)
+
+
+def _text_at(source: Any, name: str) -> str:
+    """The text at a dotted path of a document's source; lists are joined."""
+    for key in name.split("."):
+        source = source.get(key, "") if isinstance(source, Mapping) else ""
+    return "\n".join(map(str, source)) if isinstance(source, list) else str(source or "")
+
+
+def _reason(error: Any, status: int) -> str:
+    if not isinstance(error, Mapping):
+        return f"{error or 'refused'} (HTTP {status})"
+    cause = error
+    while isinstance(cause.get("caused_by"), Mapping):
+        cause = cause["caused_by"]
+    first = error.get("reason") or error.get("type")
+    last = cause.get("reason") if cause is not error else None
+    return f"{first}{f': {last}' if last and last != first else ''} (HTTP {status})"

@@ -1,0 +1,38 @@
+"""The JSON that only Elasticsearch speaks (8.19 and 9)."""
+
+from __future__ import annotations
+
+from connector.clusters.dialect import BEST, JSON, hits_only
+from connector.schema import IndexSchema
+from connector.types import Vector
+
+NUM_CANDIDATES_FACTOR = 2
+MAX_NUM_CANDIDATES = 10_000
+
+
+class ElasticsearchDialect:
+    """`dense_vector` fields and the top-level `knn` of a search."""
+
+    kind = "elasticsearch"
+
+    def dense_body(self, schema: IndexSchema, vector: Vector, depth: int, filter_query: JSON | None) -> JSON:
+        knn: JSON = {
+            "field": schema.vector_field,
+            "query_vector": vector.tolist(),
+            "k": depth,
+            "num_candidates": min(max(NUM_CANDIDATES_FACTOR * depth, 100), MAX_NUM_CANDIDATES),
+        }
+        if schema.managed:
+            knn["inner_hits"] = BEST
+        if filter_query:
+            knn["filter"] = filter_query
+        return {"knn": knn} | hits_only(schema, depth)
+
+    def cosine(self, score: float, similarity: str) -> float:
+        """`_score` is (1 + cos) / 2 for cosine, and for dot_product of unit vectors."""
+        return 2 * score - 1 if similarity in ("cosine", "dot_product") else score
+
+    def read_vector_field(self, field: JSON) -> tuple[int, str] | None:
+        if field.get("type") != "dense_vector":
+            return None
+        return int(field.get("dims", 0)), field.get("similarity", "cosine")

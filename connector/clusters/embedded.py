@@ -1,0 +1,292 @@
+"""The embedded store: LanceDB in a folder. Text, vectors and filters in one durable place, for laptops, demos and tests.
+
+One row is one document with its passages, so that a write is atomic, as it is in the big engines."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from functools import cache, lru_cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import lancedb
+import numpy as np
+import pyarrow as pa
+import snowballstemmer
+from lancedb.index import FTS, BTree
+from lancedb.query import BooleanQuery, FullTextQuery, MatchQuery, Occur
+
+from connector.clusters.protocol import Engine, ForeignFields, ordered
+from connector.errors import ClusterError, ClusterUnavailable, IndexMissing, SettingsError
+from connector.filters import And, Exists, Filter, Not, Or, Range, Scalar, Terms
+from connector.schema import FieldType, IndexSchema
+from connector.types import Fate, Hit, IndexedDocument, Passage, Ranking, TermFrequency, TermStatistics, Vector
+
+META_KEY = b"connector"
+TERMS_SUFFIX = "--terms"
+LANGUAGES = frozenset(
+    {"danish", "dutch", "english", "finnish", "french", "german", "hungarian", "italian", "norwegian", "portuguese", "romanian",
+     "russian", "spanish", "swedish", "turkish"}
+)  # fmt: skip
+COLUMN_TYPES: dict[FieldType, pa.DataType] = {
+    "keyword": pa.string(),
+    "keyword[]": pa.list_(pa.string()),
+    "integer": pa.int64(),
+    "number": pa.float64(),
+    "boolean": pa.bool_(),
+    "date": pa.string(),  # ISO 8601 in UTC, which sorts as text
+    "stored": pa.string(),  # JSON
+}
+COMPARISONS = {"gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
+WORD = re.compile(r"\w+")
+
+
+class EmbeddedCluster:
+    """A LanceDB database in a local folder."""
+
+    def __init__(self, connection: lancedb.AsyncConnection, folder: Path) -> None:
+        self.engine = Engine("embedded", f"lancedb {version('lancedb')}")
+        self._connection = connection
+        self._folder = folder
+
+    @classmethod
+    async def open(cls, folder: Path) -> EmbeddedCluster:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            return cls(await lancedb.connect_async(str(folder)), folder)
+        except OSError as error:
+            raise ClusterError(f"cannot open the embedded store in {folder}: {error}") from error
+
+    async def create_index(self, name: str, schema: IndexSchema) -> EmbeddedIndex:
+        schema.fields.check_names()
+        if schema.vectors.index not in ("auto", "flat"):
+            raise SettingsError(f"the embedded store searches exactly; it has no vector index {schema.vectors.index!r}: use auto")
+        try:
+            table = await self._connection.create_table(name, schema=_arrow_schema(schema))
+        except ValueError as error:
+            if "exists" in str(error):
+                raise ClusterError(
+                    f"index {name!r} exists already; drop it with: connector index drop --index {name}, or choose another name"
+                ) from error
+            raise ClusterError(f"cannot create index {name!r}: {error}") from error
+        stem = schema.analyzer in LANGUAGES  # any other analyzer only splits words and folds case
+        language: Any = schema.analyzer.capitalize() if stem else "English"
+        config = FTS(language=language, stem=stem, remove_stop_words=stem, with_position=False)
+        for field in schema.fields.text:
+            await table.create_index(field, config=config)
+        await table.create_index("doc_id", config=BTree())
+        return EmbeddedIndex(name, schema, table, self._connection)
+
+    async def open_index(self, name: str, foreign: ForeignFields | None = None) -> EmbeddedIndex:
+        table = await self._table(name)
+        metadata = (await table.schema()).metadata or {}
+        schema = IndexSchema.from_meta(json.loads(metadata.get(META_KEY, b"{}")))
+        if schema is None:
+            raise SettingsError(f"table {name!r} in {self._folder} was not made by the connector; ingest into an index of its own")
+        return EmbeddedIndex(name, schema, table, self._connection)
+
+    async def drop_index(self, name: str) -> None:
+        await self._table(name)
+        await self._connection.drop_table(name)
+        await self._connection.drop_table(name + TERMS_SUFFIX, ignore_missing=True)
+
+    async def count(self, name: str) -> int:
+        return int(await (await self._table(name)).count_rows())
+
+    async def close(self) -> None:
+        self._connection.close()
+
+    async def _table(self, name: str) -> lancedb.AsyncTable:
+        try:
+            return await self._connection.open_table(name)
+        except (ValueError, FileNotFoundError) as error:
+            raise IndexMissing(name, f"embedded:{self._folder}") from error
+
+
+class EmbeddedIndex:
+    """One index: a Lance table with a row for each document."""
+
+    def __init__(self, name: str, schema: IndexSchema, table: lancedb.AsyncTable, connection: lancedb.AsyncConnection) -> None:
+        self.name = name
+        self.schema = schema
+        self._table = table
+        self._connection = connection
+        self._lock = asyncio.Lock()
+
+    async def write(self, documents: Sequence[IndexedDocument]) -> list[Fate]:
+        if not documents:
+            return []
+        rows = pa.Table.from_pylist([self._row(one) for one in documents], schema=_arrow_schema(self.schema))
+        async with self._lock:  # writers of one table would only make each other retry
+            merge = self._table.merge_insert("doc_id").when_matched_update_all().when_not_matched_insert_all()
+            try:
+                await merge.execute(rows)
+            except (OSError, RuntimeError) as error:
+                raise ClusterUnavailable(f"the embedded store could not write: {error}") from error
+        return [Fate(one.document.doc_id) for one in documents]
+
+    async def remove(self, doc_ids: Sequence[str]) -> list[Fate]:
+        if doc_ids:
+            async with self._lock:
+                await self._table.delete(_any_of("doc_id", doc_ids))
+        return [Fate(doc_id) for doc_id in doc_ids]
+
+    async def lexical(self, query: str, *, depth: int, filter: Filter | None, timeout_s: float) -> Ranking:
+        words = {word.lower() for word in WORD.findall(query)}
+        if not words:
+            return ()
+        matches: list[tuple[Occur, FullTextQuery]] = [
+            (Occur.SHOULD, MatchQuery(query, name, boost=boost)) for name, boost in self.schema.fields.text.items()
+        ]
+        search = self._table.query().nearest_to_text(BooleanQuery(matches)).limit(depth).select(["doc_id", "passages", "_score"])
+        rows = await self._rows(search, filter, timeout_s)
+        return ordered((Hit(row["doc_id"], row["_score"], _best_by_words(row, words)) for row in rows), depth)
+
+    async def dense(self, vector: Vector, *, depth: int, filter: Filter | None, timeout_s: float) -> Ranking:
+        search = (
+            self._table.query().nearest_to(vector).column("vectors").distance_type("cosine").limit(depth)
+            .select(["doc_id", "passages", "vectors", "_distance"])
+        )  # fmt: skip
+        rows = await self._rows(search, filter, timeout_s)
+        return ordered((_nearest(row, vector) for row in rows if row["passages"]), depth)
+
+    async def get(self, doc_ids: Sequence[str], *, fields: Iterable[str] | None, timeout_s: float) -> dict[str, dict[str, Any]]:
+        if not doc_ids:
+            return {}
+        names = [*self.schema.fields.text, *self.schema.fields.metadata] if fields is None else list(fields)
+        search = self._table.query().where(_any_of("doc_id", doc_ids)).select(["doc_id", *names]).limit(len(doc_ids))
+        rows = await self._rows(search, None, timeout_s)
+        return {row.pop("doc_id"): self._fields(row) for row in rows}
+
+    async def scan(self) -> AsyncIterator[tuple[str, str]]:
+        async for batch in await self._table.query().select(["doc_id", "content_hash"]).to_batches():
+            for doc_id, content_hash in zip(batch["doc_id"].to_pylist(), batch["content_hash"].to_pylist(), strict=True):
+                yield doc_id, content_hash
+
+    async def term_statistics(self, text: str, *, timeout_s: float) -> TermStatistics:
+        stem = _stemmer(self.schema.analyzer)
+        spans = [(match.start(), match.end(), stem(match.group().lower())) for match in WORD.finditer(text)]
+        try:
+            terms = await self._connection.open_table(self.name + TERMS_SUFFIX)
+        except (ValueError, FileNotFoundError):
+            return TermStatistics(0, ())
+        words = sorted({word for _, _, word in spans})
+        rows = await terms.query().where(_any_of("term", ["", *words])).limit(len(words) + 1).to_list()
+        frequency = {row["term"]: row["documents"] for row in rows}
+        return TermStatistics(
+            frequency.get("", 0), tuple(TermFrequency(start, end, frequency.get(word, 0)) for start, end, word in spans)
+        )
+
+    async def finish(self) -> None:
+        async with self._lock:
+            await self._table.optimize()
+            await self._write_terms()
+
+    async def _write_terms(self) -> None:
+        """Document frequencies of all words, counted anew; the empty term holds the number of documents."""
+        stem = _stemmer(self.schema.analyzer)
+        frequency: Counter[str] = Counter()
+        async for batch in await self._table.query().select(list(self.schema.fields.text)).to_batches():
+            columns = [column.to_pylist() for column in batch.columns]
+            frequency[""] += batch.num_rows
+            for texts in zip(*columns, strict=True):
+                frequency.update({stem(word) for text in texts if text for word in WORD.findall(text.lower())})
+        rows = pa.table({"term": list(frequency), "documents": list(frequency.values())})
+        table = await self._connection.create_table(self.name + TERMS_SUFFIX, schema=rows.schema, exist_ok=True)
+        await table.add(rows, mode="overwrite")
+        await table.create_index("term", config=BTree(), replace=True)
+
+    async def _rows(self, search: Any, found: Filter | None, timeout_s: float) -> list[dict[str, Any]]:
+        if found is not None:
+            search = search.where(build_sql(found, self.schema.fields.metadata))
+        try:
+            async with asyncio.timeout(timeout_s):
+                rows: list[dict[str, Any]] = (await search.to_arrow()).to_pylist()
+        except TimeoutError as error:
+            raise ClusterUnavailable("the embedded store did not answer in time") from error
+        except (OSError, RuntimeError, ValueError) as error:
+            raise ClusterError(f"the embedded store refused the query: {error}") from error
+        return rows
+
+    def _row(self, one: IndexedDocument) -> dict[str, Any]:
+        row: dict[str, Any] = {"doc_id": one.document.doc_id, "content_hash": one.content_hash}
+        for name in self.schema.fields.text:
+            row[name] = one.document.fields.get(name)
+        for name, kind in self.schema.fields.metadata.items():
+            value = one.document.fields.get(name)
+            row[name] = json.dumps(value) if kind == "stored" and value is not None else value
+        return row | {"passages": [passage.text for passage in one.passages], "vectors": list(one.vectors)}
+
+    def _fields(self, row: dict[str, Any]) -> dict[str, Any]:
+        stored = {name for name, kind in self.schema.fields.metadata.items() if kind == "stored"}
+        return {name: json.loads(value) if name in stored else value for name, value in row.items() if value is not None}
+
+
+@cache
+def _stemmer(analyzer: str) -> Callable[[str], str]:
+    """word -> stem, remembered, in the language of the analyzer; other analyzers keep words as they are."""
+    if analyzer not in LANGUAGES:
+        return str
+    stem: Callable[[str], str] = snowballstemmer.stemmer(analyzer).stemWord
+    return lru_cache(maxsize=200_000)(stem)
+
+
+def build_sql(found: Filter, fields: Any) -> str:
+    """The SQL condition of a checked filter. It is true or false, never unknown, so that "not" holds for missing values."""
+    match found:
+        case Terms(name, values):
+            if fields[name] == "keyword[]":
+                literals = ", ".join(_literal(value) for value in values)
+                return f"coalesce(array_has_any({_column(name)}, [{literals}]), false)"
+            return f"coalesce({_any_of(name, values)}, false)"
+        case Range(name, bounds):
+            parts = [f"{_column(name)} {COMPARISONS[bound]} {_literal(value)}" for bound, value in bounds.items()]
+            return f"coalesce({' AND '.join(parts)}, false)"
+        case Exists(name):
+            return f"({_column(name)} IS NOT NULL)"
+        case And(parts):
+            return "(" + " AND ".join(build_sql(part, fields) for part in parts) + ")"
+        case Or(parts):
+            return "(" + " OR ".join(build_sql(part, fields) for part in parts) + ")"
+        case Not(part):
+            return f"(NOT {build_sql(part, fields)})"
+
+
+def _arrow_schema(schema: IndexSchema) -> pa.Schema:
+    columns = [pa.field("doc_id", pa.string()), pa.field("content_hash", pa.string())]
+    columns += [pa.field(name, pa.string()) for name in schema.fields.text]
+    columns += [pa.field(name, COLUMN_TYPES[kind]) for name, kind in schema.fields.metadata.items()]
+    columns += [pa.field("passages", pa.list_(pa.string())), pa.field("vectors", pa.list_(pa.list_(pa.float32(), schema.dims)))]
+    return pa.schema(columns, metadata={META_KEY: json.dumps(schema.to_meta()).encode()})
+
+
+def _nearest(row: dict[str, Any], vector: Vector) -> Hit:
+    cosines = np.asarray(row["vectors"], dtype=np.float32) @ vector
+    best = int(cosines.argmax())
+    return Hit(row["doc_id"], float(cosines[best]), (Passage(row["doc_id"], best, row["passages"][best]),))
+
+
+def _best_by_words(row: dict[str, Any], words: set[str]) -> tuple[Passage, ...]:
+    """The passage that holds most of the query's words; the first of equals; none where no passage holds any."""
+    counts = [len(words.intersection(WORD.findall(text.lower()))) for text in row["passages"]]
+    best = max(range(len(counts)), key=lambda ordinal: counts[ordinal], default=None)
+    return () if best is None or not counts[best] else (Passage(row["doc_id"], best, row["passages"][best]),)
+
+
+def _any_of(column: str, values: Sequence[Scalar]) -> str:
+    return f"{_column(column)} IN ({', '.join(_literal(value) for value in values)})"
+
+
+def _column(name: str) -> str:
+    return "`" + name.replace("`", "``") + "`"
+
+
+def _literal(value: Scalar) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return "'" + value.replace("'", "''") + "'" if isinstance(value, str) else repr(value)

@@ -1,0 +1,92 @@
+"""Index schema -> JSON of an engine, from the templates in mappings/."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from connector.errors import SettingsError
+from connector.schema import FieldType, IndexSchema
+
+_ENGINE_TYPES: dict[str, FieldType] = {
+    "keyword": "keyword",
+    "constant_keyword": "keyword",
+    "wildcard": "keyword",
+    "ip": "keyword",
+    "long": "integer",
+    "integer": "integer",
+    "short": "integer",
+    "byte": "integer",
+    "unsigned_long": "integer",
+    "double": "number",
+    "float": "number",
+    "half_float": "number",
+    "scaled_float": "number",
+    "boolean": "boolean",
+    "date": "date",
+    "date_nanos": "date",
+}
+
+
+@cache
+def read_template(engine: str) -> dict[str, Any]:
+    """The template of an engine: from the wheel, or from the repository's mappings/ in a source checkout."""
+    packaged = resources.files("connector") / "mappings" / f"{engine}.json"
+    path = packaged if packaged.is_file() else Path(__file__).parents[2] / "mappings" / f"{engine}.json"
+    template: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return template
+
+
+def build_index(engine: str, schema: IndexSchema) -> dict[str, Any]:
+    """The body of `PUT /index`: settings and mappings with `_meta`. Raises SettingsError for an unknown vector index."""
+    template = read_template(engine)
+    values = {
+        "$analyzer$": schema.analyzer,
+        "$dims$": schema.dims,
+        "$m$": schema.vectors.m,
+        "$ef_construction$": schema.vectors.ef_construction,
+    }
+    values["$vector_index$"] = fill(_vector_index(template, engine, schema.vectors.index), values)
+    body = {"settings": template["settings"], "mappings": fill(template["mappings"], values)}
+    properties = body["mappings"]["properties"]
+    for name in schema.fields.text:
+        properties[name] = fill(template["text"], values)
+    for name, kind in schema.fields.metadata.items():
+        properties[name] = template["metadata"][kind]
+    body["mappings"]["_meta"] = schema.to_meta()
+    return body
+
+
+def fill(part: Any, values: dict[str, Any]) -> Any:
+    """A copy of a JSON value in which every string that is a key of `values` is replaced by its value."""
+    if isinstance(part, dict):
+        return {key: fill(value, values) for key, value in part.items()}
+    if isinstance(part, list):
+        return [fill(value, values) for value in part]
+    return values.get(part, part) if isinstance(part, str) else part
+
+
+def read_metadata_types(properties: dict[str, Any]) -> dict[str, FieldType]:
+    """The filterable fields of a mapping and their types; `title.keyword` counts for a text field with that subfield."""
+    found: dict[str, FieldType] = {}
+    for name, field in properties.items():
+        if field.get("type") in _ENGINE_TYPES:
+            found[name] = _ENGINE_TYPES[field["type"]]
+        for sub, subfield in field.get("fields", {}).items():
+            if subfield.get("type") == "keyword":
+                found[f"{name}.{sub}"] = "keyword"
+        if "properties" in field and field.get("type") != "nested":
+            found |= {f"{name}.{inner}": kind for inner, kind in read_metadata_types(field["properties"]).items()}
+    return found
+
+
+def _vector_index(template: dict[str, Any], engine: str, name: str) -> Any:
+    choices = template["vector_indexes"]
+    if name == "auto":
+        name = choices["auto"]
+    if name not in choices or name == "auto":
+        raise SettingsError(f"{engine} has no vector index {name!r}; choose one of {', '.join(sorted(choices))}")
+    return choices[name]

@@ -1,0 +1,108 @@
+"""What every cluster can do. `tests/contract` runs the same tests on each implementation."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from connector.filters import Filter
+from connector.schema import IndexSchema
+from connector.types import Fate, IndexedDocument, Ranking, TermStatistics, Vector
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """The product behind a URL: "elasticsearch", "opensearch" or "embedded", and its version."""
+
+    kind: str
+    version: str
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.version}".strip()
+
+
+@dataclass(frozen=True, slots=True)
+class ForeignFields:
+    """The names that make an index searchable which somebody else made: text fields with boosts, and the vector field."""
+
+    text: Mapping[str, float]
+    vector: str | None = None
+
+
+class Index(Protocol):
+    """One index. Scores of `lexical` are BM25, of `dense` the cosine; both rank by `(-score, doc_id)`."""
+
+    name: str
+    schema: IndexSchema
+
+    async def write(self, documents: Sequence[IndexedDocument]) -> list[Fate]:
+        """Write each document with its passages in one atomic step, replacing what was there; a fate for each, in order.
+
+        Raises ClusterUnavailable where nothing is known of any of them."""
+        ...
+
+    async def remove(self, doc_ids: Sequence[str]) -> list[Fate]:
+        """Remove documents with their passages; removing what is not there succeeds."""
+        ...
+
+    async def lexical(self, query: str, *, depth: int, filter: Filter | None, timeout_s: float) -> Ranking:
+        """The best `depth` documents by BM25, each with its best matching passage where one matches."""
+        ...
+
+    async def dense(self, vector: Vector, *, depth: int, filter: Filter | None, timeout_s: float) -> Ranking:
+        """The `depth` documents with the nearest passage to `vector` [dims], each with that passage."""
+        ...
+
+    async def get(self, doc_ids: Sequence[str], *, fields: Iterable[str] | None, timeout_s: float) -> dict[str, dict[str, Any]]:
+        """The named fields (None: all, without passages) of those documents that exist. `content_hash` can be named."""
+        ...
+
+    def scan(self) -> AsyncIterator[tuple[str, str]]:
+        """Every (doc_id, content_hash) of the index, in no particular order."""
+        ...
+
+    async def term_statistics(self, text: str, *, timeout_s: float) -> TermStatistics:
+        """In how many documents each term of `text` occurs. Stop words of the analyzer are left out."""
+        ...
+
+    async def finish(self) -> None:
+        """Make all that was written visible to searches."""
+        ...
+
+
+class Cluster(Protocol):
+    """A connection to one cluster."""
+
+    engine: Engine
+
+    async def create_index(self, name: str, schema: IndexSchema) -> Index:
+        """Create an index; raises ClusterError where one of that name exists."""
+        ...
+
+    async def open_index(self, name: str, foreign: ForeignFields | None = None) -> Index:
+        """An existing index; `foreign` names the fields of one that is not ours. Raises IndexMissing."""
+        ...
+
+    async def drop_index(self, name: str) -> None:
+        """Remove an index with all it holds; raises IndexMissing."""
+        ...
+
+    async def count(self, name: str) -> int:
+        """How many documents the index holds (passages not counted)."""
+        ...
+
+    async def close(self) -> None:
+        """End all connections."""
+        ...
+
+
+def ordered(hits: Iterable[Any], depth: int) -> Ranking:
+    """The ranking of hits by `(-score, doc_id)`, each document once, cut at `depth`."""
+    seen: set[str] = set()
+    ranking = []
+    for hit in sorted(hits, key=lambda hit: (-hit.score, hit.doc_id)):
+        if hit.doc_id not in seen:
+            seen.add(hit.doc_id)
+            ranking.append(hit)
+    return tuple(ranking[:depth])

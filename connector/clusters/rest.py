@@ -1,0 +1,233 @@
+"""Elasticsearch and OpenSearch: one code path over the official clients; a dialect holds the JSON that differs."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from typing import Any
+from urllib.parse import quote
+
+from connector.clusters.clients import Client
+from connector.clusters.dialect import (
+    JSON,
+    PASSAGES,
+    UNIT,
+    Dialect,
+    build_bulk,
+    build_filter,
+    build_lexical,
+    build_removal,
+    build_term_statistics,
+    read_fates,
+    read_hits,
+    read_term_statistics,
+)
+from connector.clusters.mapping import build_index, read_metadata_types
+from connector.clusters.protocol import Engine, ForeignFields
+from connector.errors import ClusterError, IndexMissing, SettingsError
+from connector.filters import Filter
+from connector.schema import Fields, IndexSchema
+from connector.types import Fate, Hit, IndexedDocument, Ranking, TermStatistics, Vector
+
+ADMIN_TIMEOUT_S = 60.0
+SCAN_PAGE = 1_000
+MAX_CHUNK_ACTIONS = 500
+
+
+class RestCluster:
+    """A connection to Elasticsearch or OpenSearch."""
+
+    def __init__(self, client: Client, dialect: Dialect, engine: Engine, *, url: str, max_chunk_bytes: int, timeout_s: float) -> None:
+        self.engine = engine
+        self._client = client
+        self._dialect = dialect
+        self._url = url
+        self._max_chunk_bytes = max_chunk_bytes
+        self._timeout_s = timeout_s
+
+    async def create_index(self, name: str, schema: IndexSchema) -> RestIndex:
+        schema.fields.check_names()
+        body = build_index(self._dialect.kind, schema)
+        try:
+            await self._client.request("PUT", _path(name), body=body, timeout_s=ADMIN_TIMEOUT_S)
+        except ClusterError as error:
+            if error.status == 400 and "already exists" in str(error):
+                raise ClusterError(
+                    f"index {name!r} exists already; drop it with: connector index drop --index {name}, or choose another name",
+                    status=400,
+                ) from error
+            raise
+        return self._index(name, schema)
+
+    async def open_index(self, name: str, foreign: ForeignFields | None = None) -> RestIndex:
+        reply = await self._named(name, "GET", "_mapping")
+        if len(reply) != 1:
+            raise SettingsError(f"{name!r} stands for {len(reply)} indices; name exactly one index or an alias of one")
+        mapping = next(iter(reply.values()))["mappings"]
+        schema = IndexSchema.from_meta(mapping.get("_meta", {}))
+        if schema is None:
+            schema = self._foreign_schema(name, mapping.get("properties", {}), foreign)
+        return self._index(name, schema)
+
+    async def drop_index(self, name: str) -> None:
+        await self._named(name, "DELETE")
+
+    async def count(self, name: str) -> int:
+        reply = await self._named(name, "GET", "_count")
+        return int(reply["count"])
+
+    async def close(self) -> None:
+        await self._client.close()
+
+    def _index(self, name: str, schema: IndexSchema) -> RestIndex:
+        return RestIndex(
+            name, schema, self._client, self._dialect, max_chunk_bytes=self._max_chunk_bytes, timeout_s=self._timeout_s
+        )
+
+    async def _named(self, name: str, method: str, action: str = "") -> JSON:
+        try:
+            return await self._client.request(method, _path(name, action), timeout_s=ADMIN_TIMEOUT_S)
+        except ClusterError as error:
+            if error.status == 404:
+                raise IndexMissing(name, self._url) from error
+            raise
+
+    def _foreign_schema(self, name: str, properties: JSON, foreign: ForeignFields | None) -> IndexSchema:
+        """The schema of an index that is not ours, from the field names given and its mapping."""
+        flat = dict(_walk(properties))
+        texts = [field for field, mapping in flat.items() if mapping.get("type") in ("text", "match_only_text")]
+        vectors = {field: found for field, mapping in flat.items() if (found := self._dialect.read_vector_field(mapping))}
+        if foreign is None or not foreign.text:
+            raise SettingsError(
+                f"index {name!r} was not made by the connector; name its fields to search it: index.text_fields "
+                f"(it has: {', '.join(texts) or 'no text field'}) and index.vector_field (it has: {', '.join(vectors) or 'none'})"
+            )
+        missing = [field for field in foreign.text if field not in flat]
+        if missing:
+            raise SettingsError(f"index {name!r} has no field {missing[0]!r}; its text fields: {', '.join(texts) or 'none'}")
+        if foreign.vector is not None and foreign.vector not in vectors:
+            raise SettingsError(f"index {name!r} has no vector field {foreign.vector!r}; it has: {', '.join(vectors) or 'none'}")
+        dims, similarity = vectors[foreign.vector] if foreign.vector else (0, "cosine")
+        metadata = {field: kind for field, kind in read_metadata_types(properties).items() if field not in foreign.text}
+        return IndexSchema(
+            fields=Fields(text=foreign.text, metadata=metadata),
+            encoder=None,
+            managed=False,
+            vector_field=foreign.vector,
+            dims=dims,
+            similarity=similarity,
+        )
+
+
+class RestIndex:
+    """One index of Elasticsearch or OpenSearch."""
+
+    def __init__(
+        self, name: str, schema: IndexSchema, client: Client, dialect: Dialect, *, max_chunk_bytes: int, timeout_s: float
+    ) -> None:
+        self.name = name
+        self.schema = schema
+        self._client = client
+        self._dialect = dialect
+        self._max_chunk_bytes = max_chunk_bytes
+        self._timeout_s = timeout_s
+
+    async def write(self, documents: Sequence[IndexedDocument]) -> list[Fate]:
+        return await self._bulk(build_bulk(self.name, documents), [one.document.doc_id for one in documents])
+
+    async def remove(self, doc_ids: Sequence[str]) -> list[Fate]:
+        return await self._bulk(build_removal(self.name, doc_ids), doc_ids)
+
+    async def lexical(self, query: str, *, depth: int, filter: Filter | None, timeout_s: float) -> Ranking:
+        return await self._search(build_lexical(self.schema, query, depth, filter), depth, timeout_s)
+
+    async def dense(self, vector: Vector, *, depth: int, filter: Filter | None, timeout_s: float) -> Ranking:
+        body = self._dialect.dense_body(self.schema, vector, depth, build_filter(filter) if filter else None)
+        hits = await self._search(body, depth, timeout_s)
+        return tuple(Hit(hit.doc_id, self._dialect.cosine(hit.score, self.schema.similarity), hit.passages) for hit in hits)
+
+    async def get(self, doc_ids: Sequence[str], *, fields: Iterable[str] | None, timeout_s: float) -> dict[str, dict[str, Any]]:
+        if not doc_ids:
+            return {}
+        hidden = [PASSAGES, "content_hash", UNIT] if self.schema.managed else [self.schema.vector_field or PASSAGES]
+        params = {"_source_includes": ",".join(fields)} if fields is not None else {"_source_excludes": ",".join(hidden)}
+        reply = await self._client.request(
+            "POST", _path(self.name, "_mget"), body={"ids": list(doc_ids)}, params=params, timeout_s=timeout_s
+        )
+        return {doc["_id"]: doc["_source"] for doc in reply["docs"] if doc.get("found")}
+
+    async def scan(self) -> AsyncIterator[tuple[str, str]]:
+        body = {"size": SCAN_PAGE, "_source": ["content_hash"], "sort": ["_doc"]}
+        page = await self._client.request(
+            "POST", _path(self.name, "_search"), body=body, params={"scroll": "2m"}, timeout_s=self._timeout_s
+        )
+        try:
+            while hits := page["hits"]["hits"]:
+                for hit in hits:
+                    yield hit["_id"], hit["_source"].get("content_hash", "")
+                page = await self._client.request(
+                    "POST", "/_search/scroll", body={"scroll": "2m", "scroll_id": page["_scroll_id"]}, timeout_s=self._timeout_s
+                )
+        finally:
+            body = {"scroll_id": page["_scroll_id"]}
+            await self._client.request("DELETE", "/_search/scroll", body=body, timeout_s=self._timeout_s)
+
+    async def term_statistics(self, text: str, *, timeout_s: float) -> TermStatistics:
+        # a fixed routing keeps to one shard, so that the same query always gets the same weights
+        reply = await self._client.request(
+            "POST",
+            _path(self.name, "_termvectors"),
+            body=build_term_statistics(self.schema, text),
+            params={"routing": "0"},
+            timeout_s=timeout_s,
+        )
+        return read_term_statistics(reply)
+
+    async def finish(self) -> None:
+        await self._client.request("POST", _path(self.name, "_refresh"), timeout_s=ADMIN_TIMEOUT_S)
+
+    async def _search(self, body: JSON, depth: int, timeout_s: float) -> Ranking:
+        reply = await self._client.request("POST", _path(self.name, "_search"), body=body, timeout_s=timeout_s)
+        failures = reply.get("_shards", {}).get("failures")
+        if failures:
+            raise ClusterError(f"a shard of {self.name!r} failed: {failures[0].get('reason', {}).get('reason', failures[0])}")
+        return read_hits(reply, self.schema, depth)
+
+    async def _bulk(self, actions: Sequence[bytes], doc_ids: Sequence[str]) -> list[Fate]:
+        fates: list[Fate] = []
+        for start, end in _chunks(actions, self._max_chunk_bytes):
+            fates += await self._send(actions[start:end], doc_ids[start:end])
+        return fates
+
+    async def _send(self, actions: Sequence[bytes], doc_ids: Sequence[str]) -> list[Fate]:
+        try:
+            return read_fates(await self._client.bulk(actions, timeout_s=self._timeout_s), doc_ids)
+        except ClusterError as error:
+            if error.status != 413:
+                raise
+            if len(actions) == 1:
+                return [Fate(doc_ids[0], f"the cluster takes no request of {len(actions[0])} bytes (http.max_content_length)")]
+        middle = len(actions) // 2
+        return await self._send(actions[:middle], doc_ids[:middle]) + await self._send(actions[middle:], doc_ids[middle:])
+
+
+def _chunks(actions: Sequence[bytes], max_bytes: int) -> Iterator[tuple[int, int]]:
+    """Bounds of bulk chunks: at most `max_bytes` and MAX_CHUNK_ACTIONS each, at least one action."""
+    start = size = 0
+    for position, action in enumerate(actions):
+        if position > start and (size + len(action) > max_bytes or position - start == MAX_CHUNK_ACTIONS):
+            yield start, position
+            start, size = position, 0
+        size += len(action)
+    if start < len(actions):
+        yield start, len(actions)
+
+
+def _path(index: str, action: str = "") -> str:
+    return f"/{quote(index, safe='')}" + (f"/{action}" if action else "")
+
+
+def _walk(properties: JSON, prefix: str = "") -> Iterator[tuple[str, JSON]]:
+    for name, field in properties.items():
+        yield prefix + name, field
+        if "properties" in field and field.get("type") != "nested":
+            yield from _walk(field["properties"], f"{prefix}{name}.")

@@ -1,0 +1,98 @@
+"""One tree of errors. Each says what went wrong and what to do next.
+
+ConnectorError
+├── SettingsError          a setting, flag or mapping that cannot be used
+├── QueryError             a query that nothing can be searched with
+├── FilterError            a filter that the index cannot answer
+├── SourceError            a source that cannot be read at all
+├── DocumentError          one document that cannot be indexed; it is counted and kept, the job goes on
+├── ModelError             a model that cannot be loaded or used
+├── ClusterError           the cluster refused, failed or could not be reached
+│   ├── ClusterUnavailable     no connection, time-out, 429 or 503: the same request may work later
+│   ├── AccessDenied           401 or 403
+│   └── IndexMissing           no such index
+├── EncoderMismatch        the index was written with another encoder than the configured one
+├── WorkerError            the rerank worker refused, failed or could not be reached
+└── SearchFailed           no leg answered in time
+"""
+
+from __future__ import annotations
+
+
+class ConnectorError(Exception):
+    """Base of every error that a user can act on."""
+
+
+class SettingsError(ConnectorError):
+    """A setting, flag or mapping that cannot be used."""
+
+
+class QueryError(ConnectorError):
+    """A query that nothing can be searched with."""
+
+
+class FilterError(ConnectorError):
+    """A filter that the index cannot answer."""
+
+
+class SourceError(ConnectorError):
+    """A source that cannot be read at all."""
+
+
+class DocumentError(ConnectorError):
+    """One document that cannot be indexed; the job goes on without it and keeps its reason."""
+
+
+class ModelError(ConnectorError):
+    """A model that cannot be loaded or used."""
+
+
+class ClusterError(ConnectorError):
+    """The cluster refused or failed; `status` is its HTTP status, None where it never answered."""
+
+    def __init__(self, message: str, *, status: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class ClusterUnavailable(ClusterError):
+    """No connection, a time-out, 429 or 503: the same request may work later."""
+
+
+class AccessDenied(ClusterError):
+    """401 or 403: the credentials are wrong or lack a privilege."""
+
+
+class IndexMissing(ClusterError):
+    """There is no such index."""
+
+    def __init__(self, index: str, where: str) -> None:
+        super().__init__(
+            f"no index {index!r} at {where}; create it with: connector index create --index {index}", status=404
+        )
+        self.index = index
+
+
+class EncoderMismatch(ConnectorError):
+    """The index was written with another encoder than the configured one."""
+
+    def __init__(self, index: str, *, index_encoder: str, configured: str) -> None:
+        super().__init__(
+            f"index {index!r} holds vectors of {index_encoder}, but the configured encoder is {configured}; "
+            f"set encoder.model to the index's encoder, or write a new index: connector ingest SOURCE --index NEW_NAME"
+        )
+        self.index_encoder = index_encoder
+        self.configured = configured
+
+
+class WorkerError(ConnectorError):
+    """The rerank worker refused, failed or could not be reached."""
+
+
+class SearchFailed(ConnectorError):
+    """No leg answered in time; `reasons` maps each leg to what went wrong."""
+
+    def __init__(self, reasons: dict[str, str]) -> None:
+        listed = "; ".join(f"{leg}: {reason}" for leg, reason in reasons.items())
+        super().__init__(f"neither leg answered ({listed})")
+        self.reasons = reasons

@@ -1,0 +1,288 @@
+"""The ingest job: read -> check -> encode -> write, each stage at its own pace, with bounded queues between them.
+
+Memory is bounded by the queues, never by the source. Every row that was read ends counted: written, unchanged or failed."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+
+from connector.clusters.protocol import Index
+from connector.config import IngestSettings
+from connector.errors import ClusterError, ClusterUnavailable, DocumentError
+from connector.ingest.documents import content_hash, reject_line, to_document
+from connector.ingest.passages import cut
+from connector.ingest.seen import SeenIds
+from connector.ingest.sources import Row, Source
+from connector.models.encoder import Encoder
+from connector.types import Document, Fate, IndexedDocument
+
+T = TypeVar("T")
+QUEUED_GROUPS = 2
+MAX_BACKOFF_S = 30.0
+GET_TIMEOUT_S = 60.0
+REMOVE_BATCH = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What became of the rows so far; `progress` is the share of the source that was read."""
+
+    read: int = 0
+    written: int = 0
+    unchanged: int = 0
+    failed: int = 0
+    removed: int = 0
+    passages: int = 0
+    retried: int = 0
+    progress: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class JobReport:
+    """The outcome of a job. `stopped` says why it ended early; `rejects` is the file of what failed, if anything did."""
+
+    counts: Counts
+    seconds: float
+    rejects: Path | None = None
+    stopped: str | None = None
+    kept_missing: str | None = None
+
+    @property
+    def ok(self) -> bool:
+        return self.counts.failed == 0 and self.stopped is None and self.kept_missing is None
+
+
+@dataclass(slots=True)
+class _Group:
+    """Documents that travel together, with their rows, so that what fails can be kept as it was."""
+
+    rows: list[Row] = field(default_factory=list)
+    documents: list[Document] = field(default_factory=list)
+    hashes: list[str] = field(default_factory=list)
+
+    def select(self, positions: Sequence[int]) -> _Group:
+        return _Group(*([column[at] for at in positions] for column in (self.rows, self.documents, self.hashes)))  # type: ignore[arg-type]
+
+
+class IngestJob:
+    """One run over one source into one index."""
+
+    def __init__(
+        self,
+        source: Source,
+        index: Index,
+        encoder: Encoder,
+        settings: IngestSettings,
+        *,
+        rejects: Path,
+        delete_missing: bool = False,
+        on_progress: Callable[[Counts], None] = lambda counts: None,
+    ) -> None:
+        self._source = source
+        self._index = index
+        self._encoder = encoder
+        self._settings = settings
+        self._rejects = rejects
+        self._delete_missing = delete_missing
+        self._on_progress = on_progress
+        self._counts = Counts()
+        self._unreadable = 0
+        limit = encoder.fingerprint.max_tokens
+        self._max_tokens = min(index.schema.passages.max_tokens or limit, limit)
+
+    async def run(self) -> JobReport:
+        """Run to the end, or until the cluster stays unavailable; what was written by then stays and is not redone."""
+        started = time.monotonic()
+        self._rejects.unlink(missing_ok=True)
+        self._seen = SeenIds()
+        stopped = kept = None
+        try:
+            try:
+                await self._run_stages()
+            except* ClusterError as errors:
+                stopped = str(_first(errors))
+            await self._index.finish()
+            if self._delete_missing:
+                kept = stopped or self._reason_to_keep()
+                if kept is None:
+                    await self._remove_missing()
+        finally:
+            self._seen.close()
+        rejects = self._rejects if self._rejects.exists() else None
+        return JobReport(self._counts, time.monotonic() - started, rejects, stopped, kept if self._delete_missing else None)
+
+    async def _run_stages(self) -> None:
+        checked: asyncio.Queue[_Group | None] = asyncio.Queue(QUEUED_GROUPS)
+        encoded: asyncio.Queue[tuple[_Group, list[IndexedDocument]] | None] = asyncio.Queue(QUEUED_GROUPS)
+        async with asyncio.TaskGroup() as stages:
+            stages.create_task(self._read_and_check(checked))
+            stages.create_task(self._encode(checked, encoded))
+            for _ in range(self._settings.writers):
+                stages.create_task(self._write(encoded))
+
+    async def _read_and_check(self, checked: asyncio.Queue[_Group | None]) -> None:
+        groups = self._groups()
+        while group := await asyncio.to_thread(next, groups, None):
+            known = await self._retrying(
+                lambda group=group: self._index.get(
+                    [document.doc_id for document in group.documents], fields=["content_hash"], timeout_s=GET_TIMEOUT_S
+                )
+            )
+            changed = [
+                at
+                for at, (document, hashed) in enumerate(zip(group.documents, group.hashes, strict=True))
+                if known.get(document.doc_id, {}).get("content_hash") != hashed
+            ]
+            self._count(unchanged=len(group.documents) - len(changed))
+            if changed:
+                await checked.put(group.select(changed))
+        await checked.put(None)
+
+    async def _encode(self, checked: asyncio.Queue[_Group | None], encoded: asyncio.Queue[tuple[_Group, list[IndexedDocument]] | None]) -> None:
+        while group := await checked.get():
+            await encoded.put(await asyncio.to_thread(self._encode_group, group))
+        for _ in range(self._settings.writers):
+            await encoded.put(None)
+
+    async def _write(self, encoded: asyncio.Queue[tuple[_Group, list[IndexedDocument]] | None]) -> None:
+        while pair := await encoded.get():
+            group, documents = pair
+            fates = await self._write_group(documents)
+            passages = 0
+            for row, one, fate in zip(group.rows, documents, fates, strict=True):
+                if fate.error is None:
+                    passages += len(one.passages)
+                else:
+                    self._reject(row, fate.error)
+            written = sum(fate.error is None for fate in fates)
+            self._count(written=written, failed=len(fates) - written, passages=passages)
+
+    def _groups(self) -> Iterator[_Group]:
+        """Groups of documents, cut by count and bytes; rows that are no documents are rejected on the way."""
+        group, size = _Group(), 0
+        for row in self._source:
+            self._counts = replace(self._counts, read=self._counts.read + 1)
+            document = self._to_document(row)
+            if document is None:
+                continue
+            group.rows.append(row)
+            group.documents.append(document)
+            group.hashes.append(content_hash(document, self._index.schema))
+            size += sum(len(value) for value in document.fields.values() if isinstance(value, str))
+            if len(group.documents) >= self._settings.group_documents or size >= self._settings.group_bytes:
+                yield group
+                group, size = _Group(), 0
+        if group.documents:
+            yield group
+
+    def _to_document(self, row: Row) -> Document | None:
+        reason = row.error
+        if reason is None:
+            try:
+                document = to_document(row, self._index.schema.fields)
+                if self._seen.add(document.doc_id):
+                    return document
+                reason = f"its id {document.doc_id!r} repeats; the first row with that id was taken"
+            except DocumentError as error:
+                reason = str(error)
+        if row.values.get(self._index.schema.fields.id) is None:
+            self._unreadable += 1
+        else:
+            self._seen.add(str(row.values[self._index.schema.fields.id]))
+        self._reject(row, reason)
+        self._counts = replace(self._counts, failed=self._counts.failed + 1)
+        return None
+
+    def _encode_group(self, group: _Group) -> tuple[_Group, list[IndexedDocument]]:
+        cuts = cut(group.documents, self._index.schema, max_tokens=self._max_tokens, token_offsets=self._encoder.token_offsets)
+        vectors = self._encoder.encode([passage.text for passages in cuts for passage in passages])
+        indexed, kept, start = [], [], 0
+        for at, passages in enumerate(cuts):
+            own = vectors[start : start + len(passages)]
+            start += len(passages)
+            if np.isfinite(own).all():
+                kept.append(at)
+                indexed.append(IndexedDocument(group.documents[at], group.hashes[at], passages, own))
+            else:
+                self._reject(group.rows[at], "the encoder gave a vector with NaN or infinity for it")
+                self._count(failed=1)
+        return group.select(kept), indexed
+
+    async def _write_group(self, documents: Sequence[IndexedDocument]) -> list[Fate]:
+        """Fates of all documents, after as many tries as may help those that can be tried again."""
+        fates: dict[str, Fate] = {}
+        pending = list(documents)
+        for pause in self._pauses():
+            for fate in await self._retrying(lambda pending=pending: self._index.write(pending)):
+                fates[fate.doc_id] = fate
+            pending = [one for one in pending if fates[one.document.doc_id].retryable]
+            if not pending or pause is None:
+                break
+            self._count(retried=len(pending))
+            await asyncio.sleep(pause)
+        return [fates[one.document.doc_id] for one in documents]
+
+    async def _retrying(self, call: Callable[[], Awaitable[T]]) -> T:
+        """The call's result, tried again while the cluster is unavailable; raises its last ClusterUnavailable."""
+        for pause in self._pauses():
+            try:
+                return await call()
+            except ClusterUnavailable:
+                if pause is None:
+                    raise
+                self._count(retried=1)
+                await asyncio.sleep(pause)
+        raise AssertionError("the last pause is None")
+
+    def _pauses(self) -> Iterator[float | None]:
+        """Seconds to wait after each try, doubling with full jitter; None after the last."""
+        for attempt in range(self._settings.max_attempts - 1):
+            yield random.uniform(0.5, 1.0) * min(self._settings.backoff_s * 2**attempt, MAX_BACKOFF_S)
+        yield None
+
+    def _reason_to_keep(self) -> str | None:
+        if self._unreadable:
+            return f"{self._unreadable} rows had no readable id, so what is missing is not known; nothing was removed"
+        if self._counts.read == 0:
+            return "the source is empty; nothing was removed (drop the index if that is meant)"
+        return None
+
+    async def _remove_missing(self) -> None:
+        async for doc_ids in _batched((doc_id async for doc_id, _ in self._index.scan()), REMOVE_BATCH):
+            if missing := self._seen.missing_from(doc_ids):
+                fates = await self._retrying(lambda missing=missing: self._index.remove(missing))
+                self._count(removed=sum(fate.error is None for fate in fates))
+        await self._index.finish()
+
+    def _count(self, **more: int) -> None:
+        totals = {name: getattr(self._counts, name) + number for name, number in more.items()}
+        self._counts = replace(self._counts, **totals, progress=self._source.progress)  # type: ignore[arg-type]
+        self._on_progress(self._counts)
+
+    def _reject(self, row: Row, reason: str) -> None:
+        with open(self._rejects, "a", encoding="ascii") as file:
+            file.write(reject_line(row, reason))
+
+
+async def _batched(items: AsyncIterator[str], size: int) -> AsyncIterator[list[str]]:
+    batch = []
+    async for item in items:
+        batch.append(item)
+        if len(batch) == size:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def _first(errors: BaseExceptionGroup) -> BaseException:
+    inner = errors.exceptions[0]
+    return _first(inner) if isinstance(inner, BaseExceptionGroup) else inner

@@ -1,0 +1,1 @@
+"""Text -> numbers in this process: encoders and scorers."""

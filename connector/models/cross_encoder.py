@@ -1,0 +1,75 @@
+"""Cross-encoder: a model that reads query and passage together and gives the pair one score."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from connector.errors import ModelError
+from connector.models.batching import batches
+from connector.models.encoder import unlimited
+from connector.models.files import find_model, short_name, weights_sha256
+from connector.models.scorer import QueryWeights, ScorerKind, Scores
+from connector.models.truncation import keep_head_and_tail
+
+QUERY_SHARE = 0.5  # a query may take at most this share of the input
+DEFAULT_MAX_LENGTH = 512
+
+
+class CrossEncoderScorer:
+    """Any sequence-classification model with one label, through sentence-transformers.
+
+    Scores are those of `CrossEncoder.predict`; a pair that does not fit keeps the head and the tail of its passage."""
+
+    kind: ScorerKind = "cross-encoder"
+
+    def __init__(self, model: str, *, device: str | None = None, max_length: int = 0, max_batch_tokens: int = 4_096) -> None:
+        from sentence_transformers import CrossEncoder
+
+        folder = find_model(model)
+        try:
+            self._model = CrossEncoder(
+                str(folder), device=device, local_files_only=True, model_kwargs={"use_safetensors": True}
+            )
+        except (OSError, ValueError, KeyError) as error:
+            raise ModelError(f"cannot load the cross-encoder {model!r}: {error}") from error
+        if self._model.num_labels != 1:
+            raise ModelError(
+                f"{model!r} is a classifier of {self._model.num_labels} labels; a reranker has one. Choose a cross-encoder for ranking"
+            )
+        tokenizer = self._model.tokenizer
+        self._backend = unlimited(tokenizer)
+        known = [length for length in (self._model.max_length, tokenizer.model_max_length) if length and length < 1_000_000]
+        self.max_length = max_length or min(known, default=DEFAULT_MAX_LENGTH)
+        self._model.max_length = self.max_length
+        self._special = tokenizer.num_special_tokens_to_add(pair=True)
+        self._max_batch_tokens = max_batch_tokens
+        self.name = short_name(model)
+        self.fingerprint = f"{self.name}@{weights_sha256(folder)[:12]}:cross-encoder:{self.max_length}"
+
+    def score(
+        self, query: str, passages: Sequence[str], *, weights: QueryWeights | None = None, check: Callable[[], None] = lambda: None
+    ) -> Scores:
+        if not passages:
+            return Scores(np.zeros(0, dtype=np.float32))
+        room = self.max_length - self._special
+        (query_offsets,) = self._offsets([query])
+        query, query_cut = keep_head_and_tail(query, query_offsets, max_tokens=int(room * QUERY_SHARE))
+        query_length = min(len(query_offsets), int(room * QUERY_SHARE))
+        offsets = self._offsets(passages)
+        fitted = [
+            keep_head_and_tail(passage, where, max_tokens=room - query_length)
+            for passage, where in zip(passages, offsets, strict=True)
+        ]
+        lengths = [min(len(where), room - query_length) + query_length + self._special for where in offsets]
+        values = np.zeros(len(passages), dtype=np.float32)
+        for batch in batches(lengths, max_batch_tokens=self._max_batch_tokens):
+            check()
+            pairs = [(query, fitted[position][0]) for position in batch]
+            values[batch] = self._model.predict(pairs, batch_size=len(batch), show_progress_bar=False)
+        truncated = tuple(position for position, (_, cut) in enumerate(fitted) if cut)
+        return Scores(values, truncated, query_cut, tokens=sum(lengths))
+
+    def _offsets(self, texts: Sequence[str]) -> list[list[tuple[int, int]]]:
+        return [encoding.offsets for encoding in self._backend.encode_batch(list(texts), add_special_tokens=False)]

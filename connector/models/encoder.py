@@ -1,0 +1,93 @@
+"""Text -> vector: the encoder of passages and queries."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import numpy as np
+
+from connector.errors import ModelError
+from connector.models.batching import batches
+from connector.models.files import find_model, short_name, weights_sha256
+from connector.schema import EncoderFingerprint
+from connector.types import Vector, Vectors
+
+
+class Encoder(Protocol):
+    """Turns text into unit vectors."""
+
+    fingerprint: EncoderFingerprint
+
+    def encode(self, texts: Sequence[str]) -> Vectors:
+        """The vectors [n, dims] of passages."""
+        ...
+
+    def encode_query(self, text: str) -> Vector:
+        """The vector [dims] of a query."""
+        ...
+
+    def token_offsets(self, texts: Sequence[str]) -> list[list[tuple[int, int]]]:
+        """Where each token of each text starts and ends, in characters; special tokens left out."""
+        ...
+
+
+class SentenceTransformerEncoder:
+    """Any sentence-transformers model that fits in this process. Thread-safe; one text batch runs at a time."""
+
+    def __init__(self, model: str, *, device: str | None = None, max_batch_tokens: int = 16_384) -> None:
+        from sentence_transformers import SentenceTransformer
+
+        folder = find_model(model)
+        try:
+            self._model = SentenceTransformer(
+                str(folder), device=device, local_files_only=True, model_kwargs={"use_safetensors": True}
+            )
+        except (OSError, ValueError, KeyError) as error:
+            raise ModelError(f"cannot load the encoder {model!r}: {error}") from error
+        tokenizer = self._model.tokenizer
+        if not getattr(tokenizer, "is_fast", False):
+            raise ModelError(f"encoder {model!r} has no fast tokenizer, which passage borders are found with")
+        self._backend = unlimited(tokenizer)
+        self._max_batch_tokens = max_batch_tokens
+        self._lock = threading.Lock()
+        max_tokens = self._model.max_seq_length or tokenizer.model_max_length
+        dims = self._model.get_embedding_dimension()
+        if not dims:
+            raise ModelError(f"encoder {model!r} does not say how many dimensions its vectors have")
+        self.fingerprint = EncoderFingerprint(
+            name=short_name(model), sha256=weights_sha256(folder), dims=dims, max_tokens=int(max_tokens)
+        )
+
+    def encode(self, texts: Sequence[str]) -> Vectors:
+        vectors = np.zeros((len(texts), self.fingerprint.dims), dtype=np.float32)
+        lengths = [min(len(offsets) + 2, self.fingerprint.max_tokens) for offsets in self.token_offsets(texts)]
+        for batch in batches(lengths, max_batch_tokens=self._max_batch_tokens):
+            with self._lock:
+                vectors[batch] = self._model.encode_document(
+                    [texts[position] for position in batch],
+                    batch_size=len(batch),
+                    normalize_embeddings=True,
+                    show_progress_bar=False,
+                )
+        return vectors
+
+    def encode_query(self, text: str) -> Vector:
+        with self._lock:
+            encoded = self._model.encode_query([text], normalize_embeddings=True, show_progress_bar=False)
+        vector: Vector = np.asarray(encoded[0], dtype=np.float32)
+        return vector
+
+    def token_offsets(self, texts: Sequence[str]) -> list[list[tuple[int, int]]]:
+        return [encoding.offsets for encoding in self._backend.encode_batch(list(texts), add_special_tokens=False)]
+
+
+def unlimited(tokenizer: Any) -> Any:
+    """A copy of a fast tokenizer's core that neither truncates nor pads."""
+    from tokenizers import Tokenizer
+
+    backend = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
+    backend.no_truncation()
+    backend.no_padding()
+    return backend

@@ -1,0 +1,111 @@
+"""Late interaction: MaxSim between the token vectors of query and passage, from any encoder, without training.
+
+Khattab and Zaharia, ColBERT, SIGIR 2020: score = sum over query tokens of the best cosine with a passage token. Here the
+sum is a weighted mean, so that a score lies in [-1, 1]; the weights are the rarity of the query's words in the index."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from connector.errors import ModelError
+from connector.models.batching import batches
+from connector.models.encoder import unlimited
+from connector.models.files import find_model, short_name, weights_sha256
+from connector.models.scorer import QueryWeights, ScorerKind, Scores
+from connector.models.truncation import keep_head_and_tail
+
+
+class LateInteractionScorer:
+    """MaxSim over the last hidden states of any sentence-transformers encoder, or of a ColBERT-like model's own vectors."""
+
+    kind: ScorerKind = "late-interaction"
+
+    def __init__(self, model: str, *, device: str | None = None, max_length: int = 0, max_batch_tokens: int = 4_096) -> None:
+        from sentence_transformers import SentenceTransformer
+
+        folder = find_model(model)
+        try:
+            self._model = SentenceTransformer(
+                str(folder), device=device, local_files_only=True, model_kwargs={"use_safetensors": True}
+            )
+        except (OSError, ValueError, KeyError) as error:
+            raise ModelError(f"cannot load the encoder {model!r}: {error}") from error
+        self._model.eval()
+        self._backend = unlimited(self._model.tokenizer)
+        self.max_length = max_length or int(self._model.max_seq_length or 512)
+        self._model.max_seq_length = self.max_length
+        self._special = self._model.tokenizer.num_special_tokens_to_add(pair=False)
+        self._max_batch_tokens = max_batch_tokens
+        self.name = short_name(model)
+        self.fingerprint = f"{self.name}@{weights_sha256(folder)[:12]}:late-interaction:{self.max_length}"
+
+    def score(
+        self, query: str, passages: Sequence[str], *, weights: QueryWeights | None = None, check: Callable[[], None] = lambda: None
+    ) -> Scores:
+        if not passages:
+            return Scores(np.zeros(0, dtype=np.float32))
+        room = self.max_length - self._special
+        encodings = self._backend.encode_batch([query, *passages], add_special_tokens=False)
+        fitted = [
+            keep_head_and_tail(text, encoding.offsets, max_tokens=room)
+            for text, encoding in zip([query, *passages], encodings, strict=True)
+        ]
+        (query_text, query_cut), *passage_texts = fitted
+        query_vectors, token_weights = self._encode_query(query_text, None if query_cut else weights)
+        lengths = [min(len(encoding.offsets), room) + self._special for encoding in encodings[1:]]
+        values = np.zeros(len(passages), dtype=np.float32)
+        for batch in batches(lengths, max_batch_tokens=self._max_batch_tokens):
+            check()
+            values[batch] = self._max_sim(query_vectors, token_weights, [passage_texts[position][0] for position in batch])
+        truncated = tuple(position for position, (_, cut) in enumerate(passage_texts) if cut)
+        return Scores(values, truncated, query_cut, tokens=sum(lengths))
+
+    def _encode_query(self, text: str, weights: QueryWeights | None) -> tuple[Any, NDArray[np.float32]]:
+        """Token vectors [q, dims] of the query and their weights [q], which add up to 1."""
+        vectors, mask = self._token_vectors([text])
+        vectors = vectors[0][mask[0]]
+        encoding = self._backend.encode(text, add_special_tokens=True)
+        count = len(vectors)  # a query that was cut may lose another token when its pieces are joined
+        return vectors, spread(weights, encoding.offsets[:count], encoding.special_tokens_mask[:count])
+
+    def _max_sim(self, query: Any, weights: NDArray[np.float32], passages: Sequence[str]) -> NDArray[np.float32]:
+        import torch
+
+        vectors, mask = self._token_vectors(passages)
+        similarity = torch.einsum("qd,ptd->pqt", query, vectors)
+        similarity.masked_fill_(~mask[:, None, :], -1.0)
+        best = similarity.max(dim=2).values
+        scores: NDArray[np.float32] = (best @ torch.from_numpy(weights).to(best.device)).cpu().numpy()
+        return scores
+
+    def _token_vectors(self, texts: Sequence[str]) -> tuple[Any, Any]:
+        """Unit token vectors [n, t, dims] and the mask [n, t] of those that are not padding."""
+        import torch
+
+        with torch.inference_mode():
+            features = self._model.preprocess(list(texts))
+            features = {key: value.to(self._model.device) if hasattr(value, "to") else value for key, value in features.items()}
+            output = self._model[0](features)
+            vectors = torch.nn.functional.normalize(output["token_embeddings"].float(), dim=-1)
+            return vectors, output["attention_mask"].bool()
+
+
+def spread(weights: QueryWeights | None, offsets: Sequence[tuple[int, int]], special: Sequence[int]) -> NDArray[np.float32]:
+    """Weights [q] of a query's tokens that add up to 1, from weighted spans of its text.
+
+    A token takes the weight of the span that it overlaps; one in no span (a stop word) and a special token take nothing.
+    Without weights, or where none falls on a token, all tokens count alike."""
+    token_weights = np.zeros(len(offsets), dtype=np.float32)
+    for position, ((start, end), is_special) in enumerate(zip(offsets, special, strict=True)):
+        if not is_special:
+            token_weights[position] = max(
+                (weight for span_start, span_end, weight in weights or () if span_start < end and start < span_end), default=0.0
+            )
+    total = float(token_weights.sum())
+    if total <= 0:
+        return np.full(len(offsets), 1 / max(len(offsets), 1), dtype=np.float32)
+    return token_weights / np.float32(total)

@@ -1,0 +1,66 @@
+"""What rates (query, passage) pairs: the seam that every reranker fits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from connector.models.files import find_model, read_config
+
+ScorerKind = Literal["cross-encoder", "late-interaction"]
+# character spans of a query and what the words in them count: (start, end, weight)
+QueryWeights = Sequence[tuple[int, int, float]]
+
+
+class Cancelled(Exception):
+    """The caller no longer wants the scores."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """Scores [n] in the order of the passages, and the positions of the passages that were cut to fit."""
+
+    values: NDArray[np.float32]
+    truncated: tuple[int, ...] = ()
+    query_truncated: bool = False
+    tokens: int = 0
+
+
+class Scorer(Protocol):
+    """Rates passages for a query; higher is better. Not thread-safe: one call at a time."""
+
+    kind: ScorerKind
+    name: str
+    fingerprint: str
+    max_length: int
+
+    def score(
+        self, query: str, passages: Sequence[str], *, weights: QueryWeights | None = None, check: Callable[[], None] = lambda: None
+    ) -> Scores:
+        """Scores of the pairs. `check` is called before each batch and may raise Cancelled. `weights` may be ignored."""
+        ...
+
+
+def detect_kind(model: str) -> ScorerKind:
+    """A cross-encoder says so in its configuration (a sequence classification head); all else is an encoder."""
+    folder: Path = find_model(model)
+    architectures = read_config(folder).get("architectures") or []
+    is_pair_model = any("SequenceClassification" in name for name in architectures)
+    return "cross-encoder" if is_pair_model else "late-interaction"
+
+
+def load_scorer(
+    model: str, *, kind: Literal["auto", "cross-encoder", "late-interaction"], device: str | None, max_length: int, max_batch_tokens: int
+) -> Scorer:
+    """The scorer of a model folder or hub name; raises ModelError."""
+    from connector.models.cross_encoder import CrossEncoderScorer
+    from connector.models.late_interaction import LateInteractionScorer
+
+    resolved = detect_kind(model) if kind == "auto" else kind
+    maker = CrossEncoderScorer if resolved == "cross-encoder" else LateInteractionScorer
+    return maker(model, device=device, max_length=max_length, max_batch_tokens=max_batch_tokens)

@@ -1,0 +1,239 @@
+"""What an index holds: text fields with boosts, typed metadata, vectors and the encoder that made them."""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Literal, get_args
+
+from connector.errors import DocumentError, SettingsError
+
+FieldType = Literal["keyword", "keyword[]", "integer", "number", "boolean", "date", "stored"]
+FIELD_TYPES: tuple[str, ...] = get_args(FieldType)
+RESERVED_FIELDS = frozenset({"passages", "content_hash", "unit", "doc_id", "vectors"})
+MAX_KEYWORD_BYTES = 32_766  # Lucene's limit for one term
+META_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Fields:
+    """How a source's rows become documents: the id, the text fields with their boosts, the typed metadata."""
+
+    text: Mapping[str, float]
+    metadata: Mapping[str, FieldType] = field(default_factory=dict)
+    id: str = "_id"
+
+    def __post_init__(self) -> None:
+        if not self.text:
+            raise SettingsError("no text field is named; set fields.text, for example: {title: 2.0, text: 1.0}")
+        for name, boost in self.text.items():
+            if not boost > 0:
+                raise SettingsError(f"boost of text field {name!r} is {boost}; it must be above 0")
+        for name, kind in self.metadata.items():
+            if kind not in FIELD_TYPES:
+                raise SettingsError(f"metadata field {name!r} has type {kind!r}; choose one of {', '.join(FIELD_TYPES)}")
+        both = sorted(set(self.text) & set(self.metadata))
+        if both:
+            raise SettingsError(f"{both[0]!r} is named as text and as metadata; keep one of the two")
+
+    def check_names(self) -> None:
+        """Refuse what cannot be the name of a field in an index of ours; raises SettingsError."""
+        for name in [*self.text, *self.metadata]:
+            if name in RESERVED_FIELDS or name.startswith("_") or "." in name or not name.strip():
+                raise SettingsError(
+                    f"a field cannot be called {name!r} (reserved, empty, dotted, or starting with '_'); rename it in the source"
+                )
+
+
+@dataclass(frozen=True, slots=True)
+class PassageSettings:
+    """How long documents are cut: at most `max_tokens` of the encoder (0: all it takes), with an overlap."""
+
+    max_tokens: int = 0
+    overlap_tokens: int = 32
+
+
+@dataclass(frozen=True, slots=True)
+class VectorSettings:
+    """How vectors are indexed; `index` is a name from the engine's mapping template, or `auto`."""
+
+    index: str = "auto"
+    m: int = 16
+    ef_construction: int = 128
+
+
+@dataclass(frozen=True, slots=True)
+class EncoderFingerprint:
+    """What identifies an encoder's output: name, hash of its weights, dimensions, longest input, normalisation."""
+
+    name: str
+    sha256: str
+    dims: int
+    max_tokens: int
+    normalised: bool = True
+
+    def __str__(self) -> str:
+        return f"{self.name}@{self.sha256[:12] or 'unknown'} ({self.dims} dims)"
+
+    def same_vectors(self, other: EncoderFingerprint) -> bool:
+        """Whether both make the same vectors. The name is for people: a copy under another name is the same encoder."""
+        return replace(self, name="") == replace(other, name="")
+
+
+@dataclass(frozen=True, slots=True)
+class IndexSchema:
+    """Everything the code must know of an index.
+
+    `managed` is False for an index that somebody else made: it has no nested passages, `vector_field` is a flat
+    field (or None), and nothing is ever written to it.
+    """
+
+    fields: Fields
+    encoder: EncoderFingerprint | None
+    analyzer: str = "english"
+    passages: PassageSettings = PassageSettings()
+    vectors: VectorSettings = VectorSettings()
+    managed: bool = True
+    vector_field: str | None = "passages.vector"
+    dims: int = 0
+    similarity: str = "cosine"
+
+    def to_meta(self) -> dict[str, Any]:
+        """The `_meta` object of an index of ours."""
+        return {
+            "connector": {
+                "version": META_VERSION,
+                "encoder": asdict(self.encoder) if self.encoder else None,
+                "fields": {"text": dict(self.fields.text), "metadata": dict(self.fields.metadata), "id": self.fields.id},
+                "analyzer": self.analyzer,
+                "passages": asdict(self.passages),
+                "vectors": asdict(self.vectors),
+            }
+        }
+
+    @classmethod
+    def from_meta(cls, meta: Mapping[str, Any]) -> IndexSchema | None:
+        """The schema in an index's `_meta`, or None where the index is not ours."""
+        ours = meta.get("connector")
+        if not isinstance(ours, Mapping):
+            return None
+        if ours.get("version") != META_VERSION:
+            raise SettingsError(
+                f"the index was made by another version of the connector (_meta version {ours.get('version')}, this one "
+                f"reads {META_VERSION}); ingest into a new index"
+            )
+        encoder = EncoderFingerprint(**ours["encoder"])
+        return cls(
+            fields=Fields(**ours["fields"]),
+            encoder=encoder,
+            analyzer=ours["analyzer"],
+            passages=PassageSettings(**ours["passages"]),
+            vectors=VectorSettings(**ours["vectors"]),
+            dims=encoder.dims,
+        )
+
+
+def check_value(name: str, kind: FieldType, value: Any) -> Any:
+    """The value as it is written to the cluster; raises DocumentError where it does not fit its type."""
+    if value is None or value == "" or value == []:
+        return None
+    if kind == "stored":
+        return value
+    if kind == "keyword[]":
+        values = value if isinstance(value, list | tuple) else [value]
+        return [_keyword(name, one) for one in values if one is not None]
+    if isinstance(value, list | tuple):
+        if len(value) != 1:
+            raise DocumentError(f"field {name!r} is a {kind} but holds {len(value)} values (use keyword[] for lists)")
+        value = value[0]
+    return _CHECKS[kind](name, value)
+
+
+def to_instant(value: Any) -> dt.datetime:
+    """A date, datetime, ISO 8601 text or epoch milliseconds as an aware UTC datetime; raises ValueError.
+
+    Partial dates start their period: "2024" is 2024-01-01T00:00:00Z. A time without a zone is UTC."""
+    if isinstance(value, bool):
+        raise ValueError(f"{value!r} is not a date")
+    if isinstance(value, int | float):
+        moment = dt.datetime.fromtimestamp(value / 1000, tz=dt.UTC)
+    elif isinstance(value, dt.datetime):
+        moment = value
+    elif isinstance(value, dt.date):
+        moment = dt.datetime(value.year, value.month, value.day)
+    else:
+        text = str(value).strip()
+        if len(text) == 4:
+            text += "-01-01"
+        elif len(text) == 7:
+            text += "-01"
+        moment = dt.datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=dt.UTC)
+    moment = moment.astimezone(dt.UTC)
+    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+
+
+def to_iso(moment: dt.datetime) -> str:
+    """The one spelling of an instant in a cluster: a plain date at midnight, else milliseconds and Z."""
+    if (moment.hour, moment.minute, moment.second, moment.microsecond) == (0, 0, 0, 0):
+        return moment.strftime("%Y-%m-%d")
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
+
+
+def _keyword(name: str, value: Any) -> str:
+    if isinstance(value, bool):
+        value = "true" if value else "false"
+    if not isinstance(value, str | int | float):
+        raise DocumentError(f"field {name!r} is a keyword but holds {type(value).__name__}")
+    text = str(value)
+    if len(text.encode()) > MAX_KEYWORD_BYTES:
+        raise DocumentError(f"field {name!r} is a keyword of {len(text.encode())} bytes; at most {MAX_KEYWORD_BYTES} fit")
+    return text
+
+
+def _integer(name: str, value: Any) -> int:
+    try:
+        number = float(value) if isinstance(value, str) and not value.strip().lstrip("+-").isdigit() else value
+        whole = int(number)
+        if isinstance(value, bool) or whole != (number if not isinstance(number, str) else whole):
+            raise ValueError
+    except (TypeError, ValueError, OverflowError):
+        raise DocumentError(f"field {name!r} is an integer but holds {value!r}") from None
+    if not -(2**63) <= whole < 2**63:
+        raise DocumentError(f"field {name!r} holds {value!r}, which does not fit 64 bits")
+    return whole
+
+
+def _number(name: str, value: Any) -> float:
+    try:
+        if isinstance(value, bool):
+            raise ValueError
+        number = float(value)
+    except (TypeError, ValueError):
+        raise DocumentError(f"field {name!r} is a number but holds {value!r}") from None
+    if not math.isfinite(number):
+        raise DocumentError(f"field {name!r} holds {value!r}, which is not a finite number")
+    return number
+
+
+def _boolean(name: str, value: Any) -> bool:
+    if isinstance(value, bool):
+        return value
+    if str(value).lower() in ("true", "false"):
+        return str(value).lower() == "true"
+    raise DocumentError(f"field {name!r} is a boolean but holds {value!r}; write true or false")
+
+
+def _date(name: str, value: Any) -> str:
+    try:
+        return to_iso(to_instant(value))
+    except (ValueError, OverflowError, OSError):
+        raise DocumentError(
+            f"field {name!r} is a date but holds {value!r}; write ISO 8601, for example 2024-01-31 or 2024-01-31T12:00:00Z"
+        ) from None
+
+
+_CHECKS = {"keyword": _keyword, "integer": _integer, "number": _number, "boolean": _boolean, "date": _date}

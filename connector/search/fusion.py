@@ -1,0 +1,64 @@
+"""Several rankings -> one. Pure functions; order is `(-score, doc_id)`."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+from connector.types import Hit, Passage, Ranking
+
+Normalisation = Literal["minmax", "zscore"]
+
+
+def rrf(rankings: Sequence[Ranking], *, weights: Sequence[float] | None = None, rank_constant: int = 60) -> Ranking:
+    """Fuse by reciprocal rank: score(d) = sum of weight / (rank_constant + rank), rank from 1.
+
+    Cormack, Clarke, Buettcher, SIGIR 2009. A ranking with weight 0 has no say; a document that a ranking holds twice counts
+    once, at its best rank. Hits keep the passages of every ranking, in the order of the rankings."""
+    scores: dict[str, float] = {}
+    for ranking, weight in _heard(rankings, weights):
+        for rank, doc_id in enumerate(dict.fromkeys(hit.doc_id for hit in ranking), start=1):
+            scores[doc_id] = scores.get(doc_id, 0.0) + weight / (rank_constant + rank)
+    return _ranked(scores, rankings)
+
+
+def linear(rankings: Sequence[Ranking], *, weights: Sequence[float], normalisation: Normalisation = "minmax") -> Ranking:
+    """Fuse by the weighted sum of scores that were made comparable within each ranking.
+
+    minmax: (s - min) / (max - min), a document that a ranking lacks counts 0. zscore: (s - mean) / deviation, a document that
+    a ranking lacks counts as much as its last. Bruch, Gai, Ingber, TOIS 2023, on both."""
+    heard = _heard(rankings, weights)
+    scores: dict[str, float] = {hit.doc_id: 0.0 for ranking, _ in heard for hit in ranking}
+    for ranking, weight in heard:
+        normal = normalise({hit.doc_id: hit.score for hit in reversed(ranking)}, normalisation)
+        absent = min(normal.values(), default=0.0) if normalisation == "zscore" else 0.0
+        for doc_id in scores:
+            scores[doc_id] += weight * normal.get(doc_id, absent)
+    return _ranked(scores, rankings)
+
+
+def normalise(scores: Mapping[str, float], how: Normalisation) -> dict[str, float]:
+    """Scores made comparable. Where all are equal, minmax gives 1 to each and zscore 0."""
+    if not scores:
+        return {}
+    values = list(scores.values())
+    if how == "minmax":
+        low, high = min(values), max(values)
+        return {doc_id: (score - low) / (high - low) if high > low else 1.0 for doc_id, score in scores.items()}
+    mean, deviation = statistics.fmean(values), statistics.pstdev(values)
+    return {doc_id: (score - mean) / deviation if deviation else 0.0 for doc_id, score in scores.items()}
+
+
+def _ranked(scores: Mapping[str, float], rankings: Sequence[Ranking]) -> Ranking:
+    passages: dict[str, dict[str, Passage]] = {}
+    for ranking in rankings:
+        for hit in ranking:
+            passages.setdefault(hit.doc_id, {}).update({passage.passage_id: passage for passage in hit.passages})
+    ordered = sorted(scores.items(), key=lambda item: (-item[1], item[0]))
+    return tuple(Hit(doc_id, score, tuple(passages[doc_id].values())) for doc_id, score in ordered)
+
+
+def _heard(rankings: Sequence[Ranking], weights: Sequence[float] | None) -> list[tuple[Ranking, float]]:
+    """The rankings that have a say, with their weights."""
+    return [pair for pair in zip(rankings, weights or [1.0] * len(rankings), strict=True) if pair[1] > 0]

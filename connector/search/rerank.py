@@ -1,0 +1,78 @@
+"""The window goes to the worker and comes back in its final order."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from connector.models.scorer import QueryWeights
+from connector.search.fusion import linear, rrf
+from connector.types import Hit, Passage, Ranking
+from connector.worker.client import WorkerClient
+
+Blend = Literal["rerank", "rrf", "linear"]
+# what measured best for each kind of scorer (docs/quality.md)
+BEST_BLEND: Mapping[str, Blend] = {"late-interaction": "rrf", "cross-encoder": "rerank"}
+
+
+@dataclass(frozen=True, slots=True)
+class Reranked:
+    """The window after the worker: each scored document with its best passage, best first; and what was cut to fit."""
+
+    ranking: Ranking
+    truncated: frozenset[str]
+    kind: str
+
+
+async def rerank(
+    query: str, window: Ranking, worker: WorkerClient, *, max_pairs: int, weights: QueryWeights | None, timeout_s: float
+) -> Reranked:
+    """Score every document of the window by its best passage. Documents without text, or beyond `max_pairs`, are left out.
+
+    Raises WorkerError."""
+    pairs = select_pairs(window, max_pairs)
+    if not pairs:
+        return Reranked((), frozenset(), "")
+    scores = await worker.score(query, [passage.text for passage in pairs], weights=weights, timeout_s=timeout_s)
+    best: dict[str, Hit] = {}
+    truncated = set()
+    for position, (passage, score) in enumerate(zip(pairs, scores.values.tolist(), strict=True)):
+        if passage.doc_id not in best or score > best[passage.doc_id].score:
+            best[passage.doc_id] = Hit(passage.doc_id, score, (passage,))
+        if position in scores.truncated:
+            truncated.add(passage.doc_id)
+    ranking = tuple(sorted(best.values(), key=lambda hit: (-hit.score, hit.doc_id)))
+    return Reranked(ranking, frozenset(truncated), scores.kind)
+
+
+def select_pairs(window: Ranking, max_pairs: int) -> list[Passage]:
+    """The passages to score: the first of every document, then the second of each, until `max_pairs` are reached."""
+    rounds = max((len(hit.passages) for hit in window), default=0)
+    in_turn = (hit.passages[turn] for turn in range(rounds) for hit in window if turn < len(hit.passages))
+    return [passage for passage, _ in zip(in_turn, range(max_pairs), strict=False)]
+
+
+def blend(window: Ranking, reranked: Ranking, how: Blend, *, weight: float, alpha: float, rank_constant: int) -> Ranking:
+    """The final order of the documents that were scored: by the rerank score alone, or fused with the first stage.
+
+    rrf: the reranker's ranking counts `weight` against 1. linear: min-max scores, the reranker's share is `alpha`."""
+    scored = {hit.doc_id for hit in reranked}
+    first_stage = tuple(hit for hit in window if hit.doc_id in scored)
+    match how:
+        case "rerank":
+            return reranked
+        case "rrf":
+            return rrf([first_stage, reranked], weights=[1.0, weight], rank_constant=rank_constant)
+        case "linear":
+            return linear([first_stage, reranked], weights=[1 - alpha, alpha])
+
+
+def passage_choice(*sources: Sequence[Hit]) -> dict[str, Passage]:
+    """The passage to show for each document: from the first source that has one."""
+    chosen: dict[str, Passage] = {}
+    for ranking in sources:
+        for hit in ranking:
+            if hit.passages:
+                chosen.setdefault(hit.doc_id, hit.passages[0])
+    return chosen

@@ -1,0 +1,243 @@
+"""One search: both legs in parallel under one deadline, fusion, rerank, hits that say why they are where they are."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from connector.clusters.protocol import Index
+from connector.config import Settings, check_sizes
+from connector.errors import AccessDenied, ConnectorError, QueryError, SearchFailed
+from connector.filters import Filter, check_filter, parse_filter
+from connector.models.encoder import Encoder
+from connector.search.fusion import linear, rrf
+from connector.search.rerank import BEST_BLEND, Reranked, blend, passage_choice, rerank
+from connector.search.weights import Weight, idf_weights
+from connector.types import (
+    Degradation,
+    Explanation,
+    LegExplanation,
+    Passage,
+    Ranking,
+    SearchHit,
+    SearchRequest,
+    SearchResponse,
+    Stage,
+)
+from connector.worker.client import WorkerClient
+
+T = TypeVar("T")
+LEGS_SHARE = 0.6  # of the deadline, where a rerank follows
+FIELDS_RESERVE = 0.05  # of the deadline, kept for fetching the hits' fields
+MAX_QUERY_CHARS = 20_000
+
+
+@dataclass(slots=True)
+class _Run:
+    """One search under way: what it may still spend, what each stage took, and what failed."""
+
+    query: str
+    filter: Filter | None
+    k: int
+    depth: int
+    window: int
+    rerank: bool
+    deadline_s: float
+    started: float = field(default_factory=time.monotonic)
+    took_ms: dict[str, float] = field(default_factory=dict)
+    degraded: list[Degradation] = field(default_factory=list)
+    failures: dict[str, str] = field(default_factory=dict)
+    denied: AccessDenied | None = None
+
+    def left_s(self, share: float = 1.0) -> float:
+        """Seconds until `share` of the deadline has passed."""
+        return self.started + self.deadline_s * share - time.monotonic()
+
+    @asynccontextmanager
+    async def stage(self, name: str) -> AsyncIterator[None]:
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            self.took_ms[name] = round((time.monotonic() - began) * 1000, 2)
+
+    async def attempt(self, name: str, work: Awaitable[T], *, share: float) -> T | None:
+        """The work's result; None, and a note that the answer is degraded, where it fails or runs late."""
+        async with self.stage(name):
+            try:
+                async with asyncio.timeout(max(self.left_s(share), 0)):
+                    return await work
+            except TimeoutError:
+                self._note(name, f"no answer within {self.deadline_s * share:.2f} s")
+            except AccessDenied as error:
+                self.denied = error
+                self._note(name, str(error))
+            except ConnectorError as error:
+                self._note(name, str(error))
+        return None
+
+    def _note(self, name: str, reason: str) -> None:
+        self.failures[name] = reason
+        self.degraded.append(Degradation(name, reason))
+
+
+class Searcher:
+    """Searches one index. Safe to share between tasks."""
+
+    def __init__(self, index: Index, encoder: Encoder | None, worker: WorkerClient | None, settings: Settings) -> None:
+        """`encoder` None leaves out the dense leg, `worker` None the reranking."""
+        self.index = index
+        self._encoder = encoder
+        self._worker = worker
+        self._settings = settings
+
+    async def search(self, request: SearchRequest) -> SearchResponse:
+        """The `k` best documents. Raises QueryError, FilterError, SettingsError, or SearchFailed where no leg answered."""
+        run = self._start(request)
+        lexical, dense, weights = await self._first_stage(run)
+        if lexical is None and dense is None:
+            if run.denied:
+                raise run.denied
+            raise SearchFailed(run.failures)
+        async with run.stage("fuse"):
+            fused = self._fuse(lexical or (), dense or ())
+        window = fused[: run.window]
+        reranked = await self._rerank(run, window, weights) if run.rerank and window else None
+        final = self._final_order(window, reranked) if reranked else fused
+        ranked_ids = [hit.doc_id for hit in (*final, *fused)]
+        top = list(dict.fromkeys(ranked_ids))[: run.k]
+        fields = await run.attempt("fields", self.index.get(top, fields=None, timeout_s=run.left_s()), share=1.0) if top else {}
+        legs = {"lexical": lexical or (), "dense": dense or ()}
+        hits = _explain(top, fields or {}, final, fused, reranked, legs)
+        run.took_ms["total"] = round((time.monotonic() - run.started) * 1000, 2)
+        rankings = {name: ranking for name, ranking in legs.items() if ranking} | {"fused": fused}
+        if reranked:
+            rankings["reranked"] = tuple(dict.fromkeys((*final, *(hit for hit in fused if hit.doc_id not in {one.doc_id for one in final}))))
+        return SearchResponse(run.query, hits, tuple(run.degraded), run.took_ms, rankings)
+
+    def _start(self, request: SearchRequest) -> _Run:
+        query = request.query.strip()
+        if not query:
+            raise QueryError("the query is empty; type at least one word")
+        if len(query) > MAX_QUERY_CHARS:
+            raise QueryError(f"the query has {len(query)} characters; at most {MAX_QUERY_CHARS} are taken")
+        search, settings = self._settings.search, self._settings
+        run = _Run(
+            query=query,
+            filter=check_filter(parse_filter(request.filter), self.index.schema.fields.metadata),
+            k=search.k if request.k is None else request.k,
+            depth=search.depth if request.depth is None else request.depth,
+            window=settings.rerank.window if request.window is None else request.window,
+            rerank=self._worker is not None and (settings.rerank.enabled if request.rerank is None else request.rerank),
+            deadline_s=search.deadline_s if request.deadline_s is None else request.deadline_s,
+        )
+        check_sizes(k=run.k, window=run.window, depth=run.depth)
+        return run
+
+    async def _first_stage(self, run: _Run) -> tuple[Ranking | None, Ranking | None, tuple[Weight, ...] | None]:
+        """Both legs, and the weights of the query's words, side by side."""
+        share = LEGS_SHARE if run.rerank else 1 - FIELDS_RESERVE
+        async with asyncio.TaskGroup() as tasks:
+            lexical = tasks.create_task(
+                run.attempt("lexical", self.index.lexical(run.query, depth=run.depth, filter=run.filter, timeout_s=run.left_s(share)), share=share)
+            )
+            dense = tasks.create_task(self._dense(run, share))
+            weights = tasks.create_task(self._weigh(run, share))
+        return lexical.result(), dense.result(), weights.result()
+
+    async def _dense(self, run: _Run, share: float) -> Ranking | None:
+        if self._encoder is None:
+            return None
+        async with run.stage("encode"):
+            vector = await asyncio.to_thread(self._encoder.encode_query, run.query)
+        leg = self.index.dense(vector, depth=run.depth, filter=run.filter, timeout_s=run.left_s(share))
+        return await run.attempt("dense", leg, share=share)
+
+    async def _weigh(self, run: _Run, share: float) -> tuple[Weight, ...] | None:
+        """What the words of the query count, where the worker's scorer makes use of it."""
+        if not run.rerank or self._worker is None or not self._settings.rerank.term_weights:
+            return None
+        try:
+            info = await self._worker.info(timeout_s=run.left_s(share))
+        except ConnectorError:
+            return None  # the rerank itself will say what is wrong
+        if info.kind != "late-interaction":
+            return None
+        statistics = self.index.term_statistics(run.query, timeout_s=run.left_s(share))
+        found = await run.attempt("term_weights", statistics, share=share)
+        return idf_weights(found) if found else None
+
+    def _fuse(self, lexical: Ranking, dense: Ranking) -> Ranking:
+        fusion = self._settings.search.fusion
+        legs = [ranking for ranking in (lexical, dense)]
+        if fusion.kind == "linear":
+            return linear(legs, weights=[1 - fusion.alpha, fusion.alpha], normalisation=fusion.normalisation)
+        return rrf(legs, weights=fusion.weights, rank_constant=fusion.rank_constant)
+
+    async def _rerank(self, run: _Run, window: Ranking, weights: tuple[Weight, ...] | None) -> Reranked | None:
+        assert self._worker is not None
+        share = 1 - FIELDS_RESERVE
+        work = rerank(
+            run.query,
+            window,
+            self._worker,
+            max_pairs=self._settings.rerank.max_pairs,
+            weights=weights,
+            timeout_s=run.left_s(share),
+        )
+        return await run.attempt("rerank", work, share=share)
+
+    def _final_order(self, window: Ranking, reranked: Reranked) -> Ranking:
+        settings = self._settings.rerank
+        how = BEST_BLEND.get(reranked.kind, "rerank") if settings.blend == "auto" else settings.blend
+        return blend(
+            window,
+            reranked.ranking,
+            how,
+            weight=settings.blend_weight,
+            alpha=settings.blend_alpha,
+            rank_constant=self._settings.search.fusion.rank_constant,
+        )
+
+
+def _explain(
+    top: list[str], fields: Mapping[str, dict[str, Any]], final: Ranking, fused: Ranking, reranked: Reranked | None, legs: Mapping[str, Ranking]
+) -> tuple[SearchHit, ...]:
+    """The hits with what every stage said of them."""
+    final_scores = {hit.doc_id: hit.score for hit in final}
+    places = {name: _places(ranking) for name, ranking in legs.items()}
+    fused_places = _places(fused)
+    rerank_places = _places(reranked.ranking) if reranked else {}
+    passages: dict[str, Passage] = passage_choice(reranked.ranking if reranked else (), legs["dense"], legs["lexical"])
+    hits = []
+    for rank, doc_id in enumerate(top, start=1):
+        in_fused, in_rerank = fused_places[doc_id], rerank_places.get(doc_id)
+        explanation = Explanation(
+            lexical=places["lexical"].get(doc_id),
+            dense=places["dense"].get(doc_id),
+            fused_rank=in_fused.rank,
+            fused_score=in_fused.score,
+            rerank_rank=in_rerank.rank if in_rerank else None,
+            rerank_score=in_rerank.score if in_rerank else None,
+            truncated=reranked is not None and doc_id in reranked.truncated,
+        )
+        score = final_scores.get(doc_id, in_fused.score)
+        stage = _stage(in_rerank is not None, legs)
+        hits.append(SearchHit(doc_id, score, rank, stage, fields.get(doc_id, {}), passages.get(doc_id), explanation))
+    return tuple(hits)
+
+
+def _places(ranking: Ranking) -> dict[str, LegExplanation]:
+    return {hit.doc_id: LegExplanation(rank, hit.score) for rank, hit in enumerate(ranking, start=1)}
+
+
+def _stage(was_reranked: bool, legs: Mapping[str, Ranking]) -> Stage:
+    if was_reranked:
+        return "reranked"
+    if not legs["dense"]:
+        return "lexical"
+    return "fused" if legs["lexical"] else "dense"

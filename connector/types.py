@@ -1,0 +1,151 @@
+"""The nouns that every stage shares: documents, passages, hits, rankings, requests and responses. Imports nothing of ours."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Vector = NDArray[np.float32]
+Vectors = NDArray[np.float32]
+Value = str | int | float | bool | None | Sequence[Any] | Mapping[str, Any]
+Stage = Literal["reranked", "fused", "lexical", "dense"]
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """The unit the user gave. `fields` holds checked values by field name; `origin` says where it was read."""
+
+    doc_id: str
+    fields: Mapping[str, Any]
+    origin: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """A piece of a document that is encoded and scored; `ordinal` counts from 0 within its document."""
+
+    doc_id: str
+    ordinal: int
+    text: str
+
+    @property
+    def passage_id(self) -> str:
+        return f"{self.doc_id}#{self.ordinal}"
+
+
+@dataclass(frozen=True, slots=True)
+class IndexedDocument:
+    """What is written to a cluster in one atomic step: a document, its passages, and their vectors [n, dims]."""
+
+    document: Document
+    content_hash: str
+    passages: tuple[Passage, ...]
+    vectors: Vectors
+
+
+@dataclass(frozen=True, slots=True)
+class Fate:
+    """What became of one document of a write: `error` is None when it was written."""
+
+    doc_id: str
+    error: str | None = None
+    retryable: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """One document in a ranking; `score` compares only within that ranking."""
+
+    doc_id: str
+    score: float
+    passages: tuple[Passage, ...] = ()
+
+
+Ranking = tuple[Hit, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TermStatistics:
+    """How often the terms of a text occur in an index: spans are character offsets, `frequency` counts documents."""
+
+    documents: int
+    terms: tuple[TermFrequency, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TermFrequency:
+    """One term of a text: its span [start, end) in characters and the number of documents that hold it."""
+
+    start: int
+    end: int
+    frequency: int
+
+
+@dataclass(frozen=True, slots=True)
+class SearchRequest:
+    """One search. Fields left None take the value of the settings."""
+
+    query: str
+    filter: Any = None
+    k: int | None = None
+    depth: int | None = None
+    window: int | None = None
+    rerank: bool | None = None
+    deadline_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LegExplanation:
+    """Where a leg placed the document: rank from 1 and the leg's raw score (BM25, or the cosine)."""
+
+    rank: int
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Why a hit is where it is: what each stage said of it; None where a stage did not see it."""
+
+    lexical: LegExplanation | None = None
+    dense: LegExplanation | None = None
+    fused_rank: int | None = None
+    fused_score: float | None = None
+    rerank_rank: int | None = None
+    rerank_score: float | None = None
+    truncated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SearchHit:
+    """One answer: `stage` names what placed it; `passage` is its best piece of text."""
+
+    doc_id: str
+    score: float
+    rank: int
+    stage: Stage
+    fields: Mapping[str, Any]
+    passage: Passage | None
+    explain: Explanation
+
+
+@dataclass(frozen=True, slots=True)
+class Degradation:
+    """A stage that failed or ran late, and why."""
+
+    stage: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class SearchResponse:
+    """Hits, best first; the stages that were missing; milliseconds per stage; each stage's own ranking of doc ids."""
+
+    query: str
+    hits: tuple[SearchHit, ...]
+    degraded: tuple[Degradation, ...]
+    took_ms: Mapping[str, float]
+    rankings: Mapping[str, Ranking] = field(default_factory=dict)

@@ -1,0 +1,65 @@
+"""Settings -> objects: the only place that names concrete classes."""
+
+from __future__ import annotations
+
+from connector.clusters.connect import connect
+from connector.clusters.protocol import Cluster, ForeignFields, Index
+from connector.config import Settings
+from connector.errors import EncoderMismatch, SettingsError
+from connector.models.encoder import Encoder, SentenceTransformerEncoder
+from connector.schema import EncoderFingerprint, Fields, IndexSchema, PassageSettings, VectorSettings
+from connector.search.searcher import Searcher
+from connector.worker.client import WorkerClient
+
+
+async def open_cluster(settings: Settings) -> Cluster:
+    """A connection to the configured cluster."""
+    return await connect(settings.cluster)
+
+
+async def open_index(cluster: Cluster, settings: Settings) -> Index:
+    """The configured index, ours or another's."""
+    foreign = ForeignFields(settings.index.text_fields, settings.index.vector_field) if settings.index.text_fields else None
+    return await cluster.open_index(settings.index.name, foreign)
+
+
+def load_encoder(settings: Settings) -> Encoder:
+    """The configured encoder; takes seconds. Raises ModelError."""
+    return SentenceTransformerEncoder(
+        settings.encoder.model, device=settings.encoder.device, max_batch_tokens=settings.encoder.max_batch_tokens
+    )
+
+
+def open_worker(settings: Settings) -> WorkerClient | None:
+    """The configured worker, or None where reranking is off. Nothing is sent yet."""
+    return WorkerClient(settings.rerank.url) if settings.rerank.enabled else None
+
+
+def build_searcher(index: Index, encoder: Encoder | None, worker: WorkerClient | None, settings: Settings) -> Searcher:
+    """A searcher over an index; raises EncoderMismatch where the encoder is not the index's."""
+    if encoder is not None:
+        check_encoder(index, encoder.fingerprint)
+    return Searcher(index, encoder, worker, settings)
+
+
+def build_schema(settings: Settings, fields: Fields, encoder: EncoderFingerprint) -> IndexSchema:
+    """The schema of a new index."""
+    return IndexSchema(
+        fields=fields,
+        encoder=encoder,
+        analyzer=settings.index.analyzer,
+        passages=PassageSettings(**settings.passages.model_dump()),
+        vectors=VectorSettings(**settings.index.vectors.model_dump()),
+        dims=encoder.dims,
+    )
+
+
+def check_encoder(index: Index, encoder: EncoderFingerprint) -> None:
+    """Refuse an encoder whose vectors cannot be compared with the index's."""
+    if index.schema.encoder is not None and not index.schema.encoder.same_vectors(encoder):
+        raise EncoderMismatch(index.name, index_encoder=str(index.schema.encoder), configured=str(encoder))
+    if index.schema.vector_field and index.schema.dims and index.schema.dims != encoder.dims:
+        raise SettingsError(
+            f"field {index.schema.vector_field!r} of index {index.name!r} holds vectors of {index.schema.dims} dimensions, "
+            f"but {encoder} makes others; set encoder.model to the one that filled it"
+        )

@@ -1,0 +1,201 @@
+"""The worker's HTTP interface: POST /rerank (TEI), /v1/rerank and /v2/rerank (Cohere); GET /health, /ready, /info."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import AsyncIterator, Callable
+from importlib.metadata import version
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from connector.config import WorkerSettings
+from connector.errors import ModelError
+from connector.models.scorer import Cancelled, QueryWeights, Scorer, Scores
+from connector.worker.lane import BadScores, Lane, Overloaded
+from connector.worker.wire import (
+    CohereRequest,
+    TeiRequest,
+    build_cohere_reply,
+    build_error,
+    build_headers,
+    build_tei_reply,
+    spans,
+)
+
+log = logging.getLogger(__name__)
+CLIENT_CLOSED_REQUEST = 499
+WARM_UP = ("is it ready?", ["A short passage.", "A longer passage that warms up the model before the first request. " * 8])
+
+
+class Refusal(Exception):
+    """A request that is answered with an error."""
+
+    def __init__(self, status: int, kind: str, message: str, *, retry_after_s: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.kind = kind
+        self.retry_after_s = retry_after_s
+
+
+def create_app(load: Callable[[], Scorer], settings: WorkerSettings) -> FastAPI:
+    """The worker as an ASGI application. `load` makes the scorer, in a thread, after the server has started to listen."""
+    state = _State()
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        loading = asyncio.create_task(state.load(load, settings.max_waiting))
+        yield
+        loading.cancel()
+        if state.lane:
+            state.lane.close()
+
+    app = FastAPI(title="connector worker", version=version("hybrid-search-connector"), lifespan=lifespan)
+    app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
+
+    @app.post("/rerank", summary="Rerank as text-embeddings-inference does")
+    async def rerank_tei(body: TeiRequest, request: Request) -> JSONResponse:
+        scores, headers = await rerank(request, body.query, body.texts, spans(body.query_weights))
+        return JSONResponse(build_tei_reply(body, scores), headers=headers)
+
+    @app.post("/v1/rerank", summary="Rerank as Cohere's first API does")
+    @app.post("/v2/rerank", summary="Rerank as Cohere does")
+    async def rerank_cohere(body: CohereRequest, request: Request) -> JSONResponse:
+        scores, headers = await rerank(request, body.query, body.texts(), None)
+        return JSONResponse(build_cohere_reply(body, scores), headers=headers)
+
+    async def rerank(
+        request: Request, query: str, passages: list[str], weights: QueryWeights | None
+    ) -> tuple[Scores, dict[str, str]]:
+        lane = state.ready_lane()
+        if not passages:
+            raise Refusal(400, "empty", "there is nothing to rank: the list of passages is empty")
+        if not query.strip():
+            raise Refusal(400, "empty", "the query is empty")
+        if len(passages) > settings.max_pairs:
+            raise Refusal(422, "validation", f"{len(passages)} passages in one request; at most {settings.max_pairs} are taken")
+        started = time.perf_counter()
+        scores = await lane.score(query, passages, weights=weights, hung_up=request.is_disconnected)
+        took_ms = (time.perf_counter() - started) * 1000
+        log.debug("scored %d pairs, %d tokens in %.1f ms", len(passages), scores.tokens, took_ms)
+        scorer = lane.scorer
+        return scores, build_headers(scores, kind=scorer.kind, fingerprint=scorer.fingerprint, took_ms=took_ms)
+
+    @app.get("/health", summary="Whether the process lives")
+    async def health() -> Response:
+        return Response(status_code=200)
+
+    @app.get("/ready", summary="Whether the model is loaded and warmed up")
+    async def ready() -> dict[str, str]:
+        state.ready_lane()
+        return {"status": "ready"}
+
+    @app.get("/info", summary="The model and the limits")
+    async def info() -> dict[str, Any]:
+        scorer = state.ready_lane().scorer
+        return {
+            "model_id": scorer.name,
+            "model_type": {"reranker": {"id2label": {"0": "LABEL_0"}, "label2id": {"LABEL_0": 0}}},
+            "kind": scorer.kind,
+            "fingerprint": scorer.fingerprint,
+            "max_input_length": scorer.max_length,
+            "max_client_batch_size": settings.max_pairs,
+            "max_batch_tokens": settings.max_batch_tokens,
+            "version": app.version,
+        }
+
+    @app.exception_handler(Refusal)
+    async def refused(request: Request, error: Refusal) -> JSONResponse:
+        headers = {"retry-after": str(error.retry_after_s)} if error.retry_after_s else None
+        return JSONResponse(build_error(request.url.path, error.status, error.kind, str(error)), error.status, headers)
+
+    @app.exception_handler(Overloaded)
+    async def overloaded(request: Request, error: Overloaded) -> JSONResponse:
+        return await refused(request, Refusal(429, "overloaded", str(error), retry_after_s=error.retry_after_s))
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
+        words = "; ".join(f"{'.'.join(map(str, one['loc'][1:])) or 'body'}: {one['msg']}" for one in error.errors()[:5])
+        return await refused(request, Refusal(422, "validation", words))
+
+    @app.exception_handler(BadScores)
+    async def bad_scores(request: Request, error: BadScores) -> JSONResponse:
+        return await refused(request, Refusal(424, "backend", str(error)))
+
+    @app.exception_handler(Cancelled)
+    async def hung_up(request: Request, error: Cancelled) -> Response:
+        return Response(status_code=CLIENT_CLOSED_REQUEST)
+
+    return app
+
+
+class _State:
+    """The lane once the model is loaded, or why it could not be."""
+
+    def __init__(self) -> None:
+        self.lane: Lane | None = None
+        self.failure: str | None = None
+
+    async def load(self, load: Callable[[], Scorer], max_waiting: int) -> None:
+        try:
+            scorer = await asyncio.to_thread(load)
+            await asyncio.to_thread(scorer.score, *WARM_UP)
+        except (ModelError, OSError, RuntimeError, ValueError) as error:
+            self.failure = str(error)
+            log.error("cannot load the model: %s", error)
+            return
+        self.lane = Lane(scorer, max_waiting=max_waiting)
+        log.info("ready: %s", scorer.fingerprint)
+
+    def ready_lane(self) -> Lane:
+        if self.failure:
+            raise Refusal(503, "unhealthy", f"the model could not be loaded: {self.failure}")
+        if self.lane is None:
+            raise Refusal(503, "unhealthy", "the model is still loading; try again in a few seconds", retry_after_s=2)
+        return self.lane
+
+
+class BodyLimit:
+    """Answers 413 to a body that is longer than `max_bytes`, before it is all read."""
+
+    def __init__(self, app: ASGIApp, max_bytes: int) -> None:
+        self._app = app
+        self._max_bytes = max_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return await self._app(scope, receive, send)
+        announced = dict(scope["headers"]).get(b"content-length", b"0")
+        if announced.isdigit() and int(announced) > self._max_bytes:
+            return await self._refuse(scope, receive, send)
+        body = bytearray()
+        while True:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                return None
+            body += message.get("body", b"")
+            if len(body) > self._max_bytes:
+                return await self._refuse(scope, receive, send)
+            if not message.get("more_body", False):
+                break
+        replayed = False
+
+        async def replay() -> Message:
+            nonlocal replayed
+            if replayed:
+                return await receive()
+            replayed = True
+            return {"type": "http.request", "body": bytes(body), "more_body": False}
+
+        return await self._app(scope, replay, send)
+
+    async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
+        message = f"the body is longer than {self._max_bytes} bytes; send fewer or shorter passages"
+        reply = JSONResponse(build_error(scope["path"], 413, "validation", message), 413, {"connection": "close"})
+        await reply(scope, receive, send)

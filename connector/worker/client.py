@@ -1,0 +1,114 @@
+"""The worker from the caller's side: pairs go out, scores come back, and nothing in a reply is believed unchecked."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import numpy as np
+from numpy.typing import NDArray
+
+from connector.errors import WorkerError
+from connector.models.scorer import QueryWeights
+from connector.worker.wire import KIND, TRUNCATED, read_truncated
+
+INFO_TTL_S = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerInfo:
+    """What a worker says of itself. A server that is not ours counts as a cross-encoder."""
+
+    kind: str
+    model: str
+    fingerprint: str
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerScores:
+    """Scores [n] in the order of the passages, the positions that were cut to fit, and the kind of scorer."""
+
+    values: NDArray[np.float32]
+    truncated: frozenset[int]
+    kind: str
+
+
+class WorkerClient:
+    """A rerank server that speaks TEI's /rerank: our worker, or any other."""
+
+    def __init__(self, url: str, *, transport: httpx.AsyncBaseTransport | None = None) -> None:
+        self.url = url.rstrip("/")
+        self._client = httpx.AsyncClient(transport=transport)
+        self._info: WorkerInfo | None = None
+        self._info_until = 0.0
+
+    async def info(self, *, timeout_s: float) -> WorkerInfo:
+        """The worker's own description, remembered for half a minute. Raises WorkerError."""
+        if self._info is None or time.monotonic() > self._info_until:
+            body = self._json(await self._send("GET", "/info", timeout_s=timeout_s))
+            if not isinstance(body, dict):
+                raise WorkerError(f"{self.url}/info gave no object; is a rerank worker running there?")
+            self._info = WorkerInfo(
+                str(body.get("kind", "cross-encoder")), str(body.get("model_id", "")), str(body.get("fingerprint", ""))
+            )
+            self._info_until = time.monotonic() + INFO_TTL_S
+        return self._info
+
+    async def score(
+        self, query: str, passages: Sequence[str], *, weights: QueryWeights | None = None, timeout_s: float
+    ) -> WorkerScores:
+        """Scores of the pairs. Raises WorkerError for a refusal, a late answer, and an answer that cannot be right."""
+        body: dict[str, Any] = {"query": query, "texts": list(passages)}
+        if weights:
+            body["query_weights"] = [list(span) for span in weights]
+        reply = await self._send("POST", "/rerank", body=body, timeout_s=timeout_s)
+        values = _read_scores(self._json(reply), len(passages), self.url)
+        return WorkerScores(values, read_truncated(reply.headers.get(TRUNCATED)), reply.headers.get(KIND, "cross-encoder"))
+
+    async def close(self) -> None:
+        await self._client.aclose()
+
+    async def _send(self, method: str, path: str, *, body: Any = None, timeout_s: float) -> httpx.Response:
+        try:
+            reply = await self._client.request(method, self.url + path, json=body, timeout=max(timeout_s, 0.001))
+        except httpx.TimeoutException as error:
+            raise WorkerError(f"the worker at {self.url} did not answer within {timeout_s:.2f} s") from error
+        except httpx.ConnectError as error:
+            raise WorkerError(f"no worker at {self.url}; start one with: connector worker") from error
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise WorkerError(f"the worker at {self.url} broke off ({error or type(error).__name__})") from error
+        if reply.status_code != 200:
+            raise WorkerError(f"the worker at {self.url} refused (HTTP {reply.status_code}): {_message(reply)}")
+        return reply
+
+    def _json(self, reply: httpx.Response) -> Any:
+        try:
+            return reply.json()
+        except ValueError as error:
+            raise WorkerError(f"{self.url} answered with something that is not JSON; is a rerank worker running there?") from error
+
+
+def _read_scores(body: Any, count: int, url: str) -> NDArray[np.float32]:
+    values = np.full(count, np.nan, dtype=np.float32)
+    if not isinstance(body, list) or len(body) != count:
+        raise WorkerError(f"the worker at {url} gave {len(body) if isinstance(body, list) else 'no'} scores for {count} passages")
+    for item in body:
+        index, score = (item.get("index"), item.get("score")) if isinstance(item, dict) else (None, None)
+        if type(index) is not int or not 0 <= index < count or not isinstance(score, int | float) or not math.isfinite(score):
+            raise WorkerError(f"the worker at {url} gave an item that is no score: {str(item)[:100]}")
+        values[index] = score
+    if np.isnan(values).any():
+        raise WorkerError(f"the worker at {url} scored a passage twice and left out another")
+    return values
+
+
+def _message(reply: httpx.Response) -> str:
+    try:
+        body = reply.json()
+    except ValueError:
+        return reply.text[:200]
+    return str(body.get("error") or body.get("message") or body)[:300] if isinstance(body, dict) else str(body)[:200]
