@@ -113,7 +113,7 @@ class SearchSettings(Section):
 
     k: int = Field(10, ge=1, description="hits the caller gets")
     depth: int = Field(100, ge=1, le=10_000, description="hits each leg returns")
-    deadline_s: float = Field(5.0, gt=0, description="one request has one deadline")
+    deadline_s: float = Field(10.0, gt=0, description="one request has one deadline")
     fusion: FusionSettings = FusionSettings()
 
 
@@ -142,6 +142,7 @@ class WorkerSettings(Section):
     device: str | None = None
     max_length: int = Field(0, ge=0, description="longest input in tokens; 0: all that the model takes")
     max_batch_tokens: int = Field(4_096, ge=64, description="most padded tokens in one batch")
+    cache_bytes: int = Field(512_000_000, ge=0, description="late interaction: token vectors of passages that are kept in memory")
     max_body_bytes: int = Field(8_000_000, ge=1_000)
     max_pairs: int = Field(1_000, ge=1, description="most passages in one request")
     max_waiting: int = Field(64, ge=1, description="requests that may wait; beyond it 429 at once")

@@ -9,7 +9,7 @@ import numpy as np
 from connector.errors import ModelError
 from connector.models.batching import batches
 from connector.models.encoder import unlimited
-from connector.models.files import find_model, short_name, weights_sha256
+from connector.models.files import find_model, quiet_loading, short_name, weights_sha256
 from connector.models.scorer import QueryWeights, ScorerKind, Scores
 from connector.models.truncation import keep_head_and_tail
 
@@ -27,6 +27,7 @@ class CrossEncoderScorer:
     def __init__(self, model: str, *, device: str | None = None, max_length: int = 0, max_batch_tokens: int = 4_096) -> None:
         from sentence_transformers import CrossEncoder
 
+        quiet_loading()
         folder = find_model(model)
         try:
             self._model = CrossEncoder(

@@ -10,7 +10,7 @@ import numpy as np
 
 from connector.errors import ModelError
 from connector.models.batching import batches
-from connector.models.files import find_model, short_name, weights_sha256
+from connector.models.files import find_model, quiet_loading, short_name, weights_sha256
 from connector.schema import EncoderFingerprint
 from connector.types import Vector, Vectors
 
@@ -39,6 +39,7 @@ class SentenceTransformerEncoder:
     def __init__(self, model: str, *, device: str | None = None, max_batch_tokens: int = 16_384) -> None:
         from sentence_transformers import SentenceTransformer
 
+        quiet_loading()
         folder = find_model(model)
         try:
             self._model = SentenceTransformer(
@@ -74,8 +75,11 @@ class SentenceTransformerEncoder:
         return vectors
 
     def encode_query(self, text: str) -> Vector:
-        with self._lock:
-            encoded = self._model.encode_query([text], normalize_embeddings=True, show_progress_bar=False)
+        try:
+            with self._lock:
+                encoded = self._model.encode_query([text], normalize_embeddings=True, show_progress_bar=False)
+        except RuntimeError as error:  # what torch raises, out of memory for one
+            raise ModelError(f"the encoder failed on the query: {error}") from error
         vector: Vector = np.asarray(encoded[0], dtype=np.float32)
         return vector
 

@@ -16,6 +16,13 @@ MINILM_NAMES = frozenset({"all-MiniLM-L6-v2", "sentence-transformers/all-MiniLM-
 MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 
 
+def quiet_loading() -> None:
+    """Keep the libraries' own progress bars off stderr; a command shows its own."""
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+
+
 @cache
 def find_model(name: str) -> Path:
     """The local folder of a model: a folder as it is, the packaged all-MiniLM-L6-v2, or a hub name from the hub or its cache.

@@ -6,7 +6,6 @@ sum is a weighted mean, so that a score lies in [-1, 1]; the weights are the rar
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,8 +13,9 @@ from numpy.typing import NDArray
 from connector.errors import ModelError
 from connector.models.batching import batches
 from connector.models.encoder import unlimited
-from connector.models.files import find_model, short_name, weights_sha256
+from connector.models.files import find_model, quiet_loading, short_name, weights_sha256
 from connector.models.scorer import QueryWeights, ScorerKind, Scores
+from connector.models.token_cache import TokenCache, TokenVectors
 from connector.models.truncation import keep_head_and_tail
 
 
@@ -24,9 +24,12 @@ class LateInteractionScorer:
 
     kind: ScorerKind = "late-interaction"
 
-    def __init__(self, model: str, *, device: str | None = None, max_length: int = 0, max_batch_tokens: int = 4_096) -> None:
+    def __init__(
+        self, model: str, *, device: str | None = None, max_length: int = 0, max_batch_tokens: int = 4_096, cache_bytes: int = 0
+    ) -> None:
         from sentence_transformers import SentenceTransformer
 
+        quiet_loading()
         folder = find_model(model)
         try:
             self._model = SentenceTransformer(
@@ -40,6 +43,7 @@ class LateInteractionScorer:
         self._model.max_seq_length = self.max_length
         self._special = self._model.tokenizer.num_special_tokens_to_add(pair=False)
         self._max_batch_tokens = max_batch_tokens
+        self._cache = TokenCache(cache_bytes)
         self.name = short_name(model)
         self.fingerprint = f"{self.name}@{weights_sha256(folder)[:12]}:late-interaction:{self.max_length}"
 
@@ -57,41 +61,49 @@ class LateInteractionScorer:
         (query_text, query_cut), *passage_texts = fitted
         query_vectors, token_weights = self._encode_query(query_text, None if query_cut else weights)
         lengths = [min(len(encoding.offsets), room) + self._special for encoding in encodings[1:]]
-        values = np.zeros(len(passages), dtype=np.float32)
-        for batch in batches(lengths, max_batch_tokens=self._max_batch_tokens):
-            check()
-            values[batch] = self._max_sim(query_vectors, token_weights, [passage_texts[position][0] for position in batch])
+        vectors = self._passage_vectors([text for text, _ in passage_texts], lengths, check)
+        values = np.array([max_sim(query_vectors, token_weights, one.astype(np.float32)) for one in vectors], dtype=np.float32)
         truncated = tuple(position for position, (_, cut) in enumerate(passage_texts) if cut)
         return Scores(values, truncated, query_cut, tokens=sum(lengths))
 
-    def _encode_query(self, text: str, weights: QueryWeights | None) -> tuple[Any, NDArray[np.float32]]:
+    def _encode_query(self, text: str, weights: QueryWeights | None) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Token vectors [q, dims] of the query and their weights [q], which add up to 1."""
-        vectors, mask = self._token_vectors([text])
-        vectors = vectors[0][mask[0]]
+        (vectors,) = self._token_vectors([text])
         encoding = self._backend.encode(text, add_special_tokens=True)
         count = len(vectors)  # a query that was cut may lose another token when its pieces are joined
         return vectors, spread(weights, encoding.offsets[:count], encoding.special_tokens_mask[:count])
 
-    def _max_sim(self, query: Any, weights: NDArray[np.float32], passages: Sequence[str]) -> NDArray[np.float32]:
-        import torch
+    def _passage_vectors(self, texts: Sequence[str], lengths: Sequence[int], check: Callable[[], None]) -> list[TokenVectors]:
+        """Token vectors of each text: those that were seen before from the cache, the rest from the model.
 
-        vectors, mask = self._token_vectors(passages)
-        similarity = torch.einsum("qd,ptd->pqt", query, vectors)
-        similarity.masked_fill_(~mask[:, None, :], -1.0)
-        best = similarity.max(dim=2).values
-        scores: NDArray[np.float32] = (best @ torch.from_numpy(weights).to(best.device)).cpu().numpy()
-        return scores
+        Half precision always, so that a score does not depend on what the cache holds."""
+        found = {text: self._cache.get(text) for text in dict.fromkeys(texts)}
+        missing = [text for text, vectors in found.items() if vectors is None]
+        length_of = dict(zip(texts, lengths, strict=True))
+        for batch in batches([length_of[text] for text in missing], max_batch_tokens=self._max_batch_tokens):
+            check()
+            chosen = [missing[position] for position in batch]
+            for text, vectors in zip(chosen, self._token_vectors(chosen), strict=True):
+                found[text] = half = vectors.astype(np.float16)
+                self._cache.put(text, half)
+        return [vectors for text in texts if (vectors := found[text]) is not None]
 
-    def _token_vectors(self, texts: Sequence[str]) -> tuple[Any, Any]:
-        """Unit token vectors [n, t, dims] and the mask [n, t] of those that are not padding."""
+    def _token_vectors(self, texts: Sequence[str]) -> list[NDArray[np.float32]]:
+        """Unit vectors [tokens, dims] of each text's tokens, special tokens included, padding left out."""
         import torch
 
         with torch.inference_mode():
             features = self._model.preprocess(list(texts))
             features = {key: value.to(self._model.device) if hasattr(value, "to") else value for key, value in features.items()}
             output = self._model[0](features)
-            vectors = torch.nn.functional.normalize(output["token_embeddings"].float(), dim=-1)
-            return vectors, output["attention_mask"].bool()
+            vectors = torch.nn.functional.normalize(output["token_embeddings"].float(), dim=-1).cpu().numpy()
+            mask = output["attention_mask"].bool().cpu().numpy()
+        return [own[kept] for own, kept in zip(vectors, mask, strict=True)]
+
+
+def max_sim(query: NDArray[np.float32], weights: NDArray[np.float32], passage: NDArray[np.float32]) -> float:
+    """The weighted mean, over query tokens [q, dims], of the best cosine with a passage token [t, dims]."""
+    return float((query @ passage.T).max(axis=1) @ weights)
 
 
 def spread(weights: QueryWeights | None, offsets: Sequence[tuple[int, int]], special: Sequence[int]) -> NDArray[np.float32]:

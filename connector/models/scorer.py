@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from connector.config import WorkerSettings
 from connector.models.files import find_model, read_config
 
 ScorerKind = Literal["cross-encoder", "late-interaction"]
@@ -48,19 +48,22 @@ class Scorer(Protocol):
 
 def detect_kind(model: str) -> ScorerKind:
     """A cross-encoder says so in its configuration (a sequence classification head); all else is an encoder."""
-    folder: Path = find_model(model)
-    architectures = read_config(folder).get("architectures") or []
+    architectures = read_config(find_model(model)).get("architectures") or []
     is_pair_model = any("SequenceClassification" in name for name in architectures)
     return "cross-encoder" if is_pair_model else "late-interaction"
 
 
-def load_scorer(
-    model: str, *, kind: Literal["auto", "cross-encoder", "late-interaction"], device: str | None, max_length: int, max_batch_tokens: int
-) -> Scorer:
-    """The scorer of a model folder or hub name; raises ModelError."""
+def load_scorer(settings: WorkerSettings) -> Scorer:
+    """The scorer that the settings name; raises ModelError."""
     from connector.models.cross_encoder import CrossEncoderScorer
     from connector.models.late_interaction import LateInteractionScorer
 
-    resolved = detect_kind(model) if kind == "auto" else kind
-    maker = CrossEncoderScorer if resolved == "cross-encoder" else LateInteractionScorer
-    return maker(model, device=device, max_length=max_length, max_batch_tokens=max_batch_tokens)
+    kind = detect_kind(settings.model) if settings.kind == "auto" else settings.kind
+    limits: dict[str, Any] = {
+        "device": settings.device,
+        "max_length": settings.max_length,
+        "max_batch_tokens": settings.max_batch_tokens,
+    }
+    if kind == "cross-encoder":
+        return CrossEncoderScorer(settings.model, **limits)
+    return LateInteractionScorer(settings.model, **limits, cache_bytes=settings.cache_bytes)

@@ -108,15 +108,15 @@ class Searcher:
         window = fused[: run.window]
         reranked = await self._rerank(run, window, weights) if run.rerank and window else None
         final = self._final_order(window, reranked) if reranked else fused
-        ranked_ids = [hit.doc_id for hit in (*final, *fused)]
-        top = list(dict.fromkeys(ranked_ids))[: run.k]
+        order = _followed_by(final, fused)
+        top = [hit.doc_id for hit in order[: run.k]]
         fields = await run.attempt("fields", self.index.get(top, fields=None, timeout_s=run.left_s()), share=1.0) if top else {}
         legs = {"lexical": lexical or (), "dense": dense or ()}
         hits = _explain(top, fields or {}, final, fused, reranked, legs)
         run.took_ms["total"] = round((time.monotonic() - run.started) * 1000, 2)
         rankings = {name: ranking for name, ranking in legs.items() if ranking} | {"fused": fused}
         if reranked:
-            rankings["reranked"] = tuple(dict.fromkeys((*final, *(hit for hit in fused if hit.doc_id not in {one.doc_id for one in final}))))
+            rankings["reranked"] = order
         return SearchResponse(run.query, hits, tuple(run.degraded), run.took_ms, rankings)
 
     def _start(self, request: SearchRequest) -> _Run:
@@ -152,8 +152,9 @@ class Searcher:
     async def _dense(self, run: _Run, share: float) -> Ranking | None:
         if self._encoder is None:
             return None
-        async with run.stage("encode"):
-            vector = await asyncio.to_thread(self._encoder.encode_query, run.query)
+        vector = await run.attempt("encode", asyncio.to_thread(self._encoder.encode_query, run.query), share=share)
+        if vector is None:
+            return None
         leg = self.index.dense(vector, depth=run.depth, filter=run.filter, timeout_s=run.left_s(share))
         return await run.attempt("dense", leg, share=share)
 
@@ -173,7 +174,7 @@ class Searcher:
 
     def _fuse(self, lexical: Ranking, dense: Ranking) -> Ranking:
         fusion = self._settings.search.fusion
-        legs = [ranking for ranking in (lexical, dense)]
+        legs = (lexical, dense)
         if fusion.kind == "linear":
             return linear(legs, weights=[1 - fusion.alpha, fusion.alpha], normalisation=fusion.normalisation)
         return rrf(legs, weights=fusion.weights, rank_constant=fusion.rank_constant)
@@ -229,6 +230,12 @@ def _explain(
         stage = _stage(in_rerank is not None, legs)
         hits.append(SearchHit(doc_id, score, rank, stage, fields.get(doc_id, {}), passages.get(doc_id), explanation))
     return tuple(hits)
+
+
+def _followed_by(final: Ranking, fused: Ranking) -> Ranking:
+    """What was reranked, then the rest in fused order."""
+    placed = {hit.doc_id for hit in final}
+    return (*final, *(hit for hit in fused if hit.doc_id not in placed))
 
 
 def _places(ranking: Ranking) -> dict[str, LegExplanation]:

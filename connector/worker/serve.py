@@ -10,7 +10,7 @@ import uvicorn
 
 from connector.config import WorkerSettings
 from connector.errors import SettingsError
-from connector.models.scorer import Scorer, load_scorer
+from connector.models.scorer import load_scorer
 from connector.worker.app import create_app
 
 
@@ -21,19 +21,8 @@ def serve(settings: WorkerSettings) -> None:
     listener = bind(settings.host, settings.port)
     host, port = listener.getsockname()[:2]
     print(f"worker listening on http://{host}:{port}, loading {settings.model}", file=sys.stderr, flush=True)
-    config = uvicorn.Config(create_app(lambda: load(settings), settings), log_level="warning", timeout_graceful_shutdown=10)
+    config = uvicorn.Config(create_app(lambda: load_scorer(settings), settings), log_level="warning", timeout_graceful_shutdown=10)
     uvicorn.Server(config).run(sockets=[listener])
-
-
-def load(settings: WorkerSettings) -> Scorer:
-    """The scorer that the settings name."""
-    return load_scorer(
-        settings.model,
-        kind=settings.kind,
-        device=settings.device,
-        max_length=settings.max_length,
-        max_batch_tokens=settings.max_batch_tokens,
-    )
 
 
 def bind(host: str, port: int) -> socket.socket:

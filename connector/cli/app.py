@@ -1,0 +1,59 @@
+"""`connector`: the commands, and what happens to their errors."""
+
+from __future__ import annotations
+
+import sys
+from importlib.metadata import version
+from typing import Annotated
+
+import typer
+
+from connector.cli.index import index_app
+from connector.cli.ingest import ingest
+from connector.cli.search import search
+from connector.cli.worker import worker
+from connector.errors import ConnectorError
+
+app = typer.Typer(
+    name="connector",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="""Hybrid search and neural reranking beside the Elasticsearch or OpenSearch you already run.
+
+    A first run, with nothing but a folder:
+
+        connector ingest examples/corpus.jsonl
+
+        connector worker &
+
+        connector search "how long do tier-2 partners keep a registered deal"
+
+    Add `--cluster http://localhost:9200` to do the same in a cluster. Every flag has a twin in connector.yaml and in the
+    environment (`CONNECTOR_CLUSTER_URL`, `CONNECTOR_SEARCH_K`, ...).""",
+)
+app.command()(ingest)
+app.command()(search)
+app.command()(worker)
+app.add_typer(index_app, name="index")
+
+
+@app.callback()
+def top(
+    show_version: Annotated[bool, typer.Option("--version", help="Print the version and exit.", is_eager=True)] = False,
+) -> None:
+    if show_version:
+        print(version("hybrid-search-connector"))
+        raise typer.Exit
+
+
+def main() -> None:
+    """Run a command; an error that the user can act on is one line on stderr and exit code 2."""
+    try:
+        app()
+    except ConnectorError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)

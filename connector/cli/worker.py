@@ -1,0 +1,36 @@
+"""`connector worker`: the rerank server."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from connector.cli.options import ConfigFile, Overrides, read_settings
+
+
+def worker(
+    model: Annotated[
+        str | None, typer.Option("--model", "-m", help="Folder or hub name of a cross-encoder, or of an encoder for late interaction.")
+    ] = None,
+    kind: Annotated[str | None, typer.Option(help="auto, cross-encoder or late-interaction.")] = None,
+    host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on; 0 for any free one.")] = None,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda, mps; the best there is when not given.")] = None,
+    config: ConfigFile = None,
+    override: Overrides = None,
+) -> None:
+    """Serve a reranker over HTTP: POST /rerank (TEI), /v1/rerank and /v2/rerank (Cohere); GET /health, /ready, /info.
+
+    Examples:
+
+        connector worker                                                    # MaxSim over all-MiniLM-L6-v2, no training needed
+
+        connector worker --model cross-encoder/ms-marco-MiniLM-L6-v2        # a cross-encoder from the hub
+    """
+    settings = read_settings(
+        config, override, worker__model=model, worker__kind=kind, worker__host=host, worker__port=port, worker__device=device
+    )
+    from connector.worker.serve import serve
+
+    serve(settings.worker)

@@ -1,0 +1,1 @@
+"""Queries and judgments -> runs -> measures."""

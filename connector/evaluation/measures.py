@@ -1,0 +1,37 @@
+"""Runs -> measures, by ir_measures (trec_eval's definitions)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import ir_measures
+
+from connector.evaluation.datasets import Qrels
+from connector.types import Ranking
+
+MEASURES = ("nDCG@10", "RR@10", "R@50")
+Run = Mapping[str, Ranking]
+
+
+def measure(run: Run, qrels: Qrels, names: Sequence[str] = MEASURES) -> dict[str, dict[str, float]]:
+    """Each measure of each judged query: measure -> query_id -> value. A query that the run does not answer gets 0.
+
+    Only the order of a ranking counts: ties in its scores are not broken anew."""
+    parsed = {str(one): one for one in map(ir_measures.parse_measure, names)}
+    scored = {query_id: _falling(ranking) for query_id, ranking in run.items() if ranking and query_id in qrels}
+    values = {name: dict.fromkeys(qrels, 0.0) for name in parsed}
+    if scored:
+        judged = {query_id: dict(grades) for query_id, grades in qrels.items()}
+        for one in ir_measures.iter_calc(list(parsed.values()), judged, scored):
+            values[str(one.measure)][one.query_id] = one.value
+    return values
+
+
+def mean(values: Mapping[str, float]) -> float:
+    """The mean over all judged queries."""
+    return sum(values.values()) / len(values) if values else 0.0
+
+
+def _falling(ranking: Ranking) -> dict[str, float]:
+    """Scores that fall strictly with the rank, since trec_eval breaks ties by document id."""
+    return {hit.doc_id: float(len(ranking) - position) for position, hit in enumerate(ranking)}

@@ -1,0 +1,85 @@
+"""One ingest job from its settings: open the source, the cluster and the index, run the pipeline, close everything."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from itertools import islice
+from pathlib import Path
+
+from connector.clusters.protocol import Cluster, Index
+from connector.config import Settings
+from connector.errors import IndexMissing, SettingsError
+from connector.ingest.documents import infer_fields
+from connector.ingest.pipeline import Counts, IngestJob, JobReport
+from connector.ingest.sources import Source, open_source
+from connector.models.encoder import Encoder
+from connector.schema import Fields
+from connector.wiring import build_schema, check_encoder, load_encoder, open_cluster
+
+SAMPLE_ROWS = 200
+
+
+async def run_job(
+    location: str,
+    settings: Settings,
+    *,
+    rejects: Path | None = None,
+    delete_missing: bool = False,
+    on_progress: Callable[[Counts], None] = lambda counts: None,
+    say: Callable[[str], None] = lambda message: None,
+) -> JobReport:
+    """Ingest the source at `location`. Raises ConnectorError where the job cannot start."""
+    source = open_source(location)
+    rejects = rejects or Path(f"{settings.index.name}-{Path(location).name}.rejects.jsonl")
+    cluster = await open_cluster(settings)
+    try:
+        encoder = await asyncio.to_thread(load_encoder, settings)
+        index = await _open_or_create(cluster, settings, source, encoder, say)
+        job = IngestJob(
+            source, index, encoder, settings.ingest, rejects=rejects, delete_missing=delete_missing, on_progress=on_progress
+        )
+        return await job.run()
+    finally:
+        await cluster.close()
+
+
+async def _open_or_create(
+    cluster: Cluster, settings: Settings, source: Source, encoder: Encoder, say: Callable[[str], None]
+) -> Index:
+    name = settings.index.name
+    try:
+        index = await cluster.open_index(name)
+    except IndexMissing:
+        fields = choose_fields(settings, source)
+        say(f"creating index {name} in {cluster.engine}: {describe(fields)}")
+        return await cluster.create_index(name, build_schema(settings, fields, encoder.fingerprint))
+    check_encoder(index, encoder.fingerprint)
+    _check_same_fields(settings, index)
+    return index
+
+
+def choose_fields(settings: Settings, source: Source) -> Fields:
+    """The configured fields; what is not configured is worked out from the source's first rows."""
+    given = settings.fields
+    if given.text and (given.id or source.id_field):
+        return Fields(text=given.text, metadata=given.metadata, id=given.id or source.id_field or "_id")
+    found = infer_fields(list(islice(source, SAMPLE_ROWS)), id_field=given.id or source.id_field)
+    if given.text:
+        return Fields(text=given.text, metadata=given.metadata, id=found.id)
+    metadata = given.metadata or {name: kind for name, kind in found.metadata.items() if name not in (given.text or {})}
+    return Fields(text=given.text or found.text, metadata=metadata, id=found.id)
+
+
+def describe(fields: Fields) -> str:
+    """The fields in one line, as they would be set."""
+    text = ", ".join(f"{name}={boost:g}" for name, boost in fields.text.items())
+    metadata = ", ".join(f"{name}={kind}" for name, kind in fields.metadata.items())
+    return f"id {fields.id}; text {text}" + (f"; metadata {metadata}" if metadata else "")
+
+
+def _check_same_fields(settings: Settings, index: Index) -> None:
+    """Refuse flags that contradict the index; an index keeps the fields that it was made with."""
+    given, has = settings.fields, index.schema.fields
+    if (given.text and dict(given.text) != dict(has.text)) or (given.metadata and dict(given.metadata) != dict(has.metadata)):
+        raise SettingsError(f"index {index.name!r} was made with other fields ({describe(has)}); leave them out, or use a new index")

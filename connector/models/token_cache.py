@@ -1,0 +1,45 @@
+"""Token vectors of passages that were scored before, within a bound of bytes; the least recently used go first."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict
+
+import numpy as np
+from numpy.typing import NDArray
+
+TokenVectors = NDArray[np.float16]
+
+
+class TokenCache:
+    """Maps a passage's text to its token vectors [tokens, dims]. Not thread-safe."""
+
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
+        self._vectors: OrderedDict[bytes, TokenVectors] = OrderedDict()
+        self.bytes = 0
+        self.hits = 0
+        self.misses = 0
+
+    def get(self, text: str) -> TokenVectors | None:
+        key = _key(text)
+        vectors = self._vectors.get(key)
+        if vectors is None:
+            self.misses += 1
+            return None
+        self.hits += 1
+        self._vectors.move_to_end(key)
+        return vectors
+
+    def put(self, text: str, vectors: TokenVectors) -> None:
+        key = _key(text)
+        if vectors.nbytes > self._max_bytes or key in self._vectors:
+            return
+        self._vectors[key] = vectors
+        self.bytes += vectors.nbytes
+        while self.bytes > self._max_bytes:
+            self.bytes -= self._vectors.popitem(last=False)[1].nbytes
+
+
+def _key(text: str) -> bytes:
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()

@@ -1,0 +1,59 @@
+"""A worker as a child process, for programs that bring their own: the demo, benches, tests."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import httpx
+
+from connector.errors import WorkerError
+
+START_TIMEOUT_S = 180.0
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerProcess:
+    """A running worker and where it listens."""
+
+    url: str
+    process: subprocess.Popen[bytes]
+
+
+@contextlib.contextmanager
+def running_worker(arguments: Sequence[str] = ()) -> Iterator[WorkerProcess]:
+    """A worker on a free port with a ready model; it ends with the block. Raises WorkerError where it does not come up."""
+    command = [sys.executable, "-m", "connector", "worker", "--port", "0", *arguments]
+    with tempfile.TemporaryFile() as log:
+        process = subprocess.Popen(command, stderr=log, stdout=log, env=os.environ | {"PYTHONUNBUFFERED": "1"})
+        try:
+            yield WorkerProcess(_wait_until_ready(process, log.fileno()), process)
+        finally:
+            process.terminate()
+            try:
+                process.wait(timeout=15)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def _wait_until_ready(process: subprocess.Popen[bytes], log: int) -> str:
+    end = time.monotonic() + START_TIMEOUT_S
+    url = ""
+    while time.monotonic() < end and process.poll() is None:
+        said = os.pread(log, 1_000_000, 0).decode(errors="replace")
+        if not url and (match := re.search(r"listening on (http://\S+?),", said)):
+            url = match[1]
+        with contextlib.suppress(httpx.HTTPError):
+            if url and httpx.get(f"{url}/ready", timeout=2).status_code == 200:
+                return url
+        time.sleep(0.1)
+    said = os.pread(log, 1_000_000, 0).decode(errors="replace")
+    raise WorkerError("the worker did not come up; its last words:\n" + "\n".join(said.splitlines()[-15:]))
