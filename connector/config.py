@@ -29,7 +29,9 @@ class ClusterSettings(Section):
     """Where the documents live."""
 
     url: str = Field("embedded:./connector-store", description="http(s)://HOST:PORT of a cluster, or embedded:FOLDER")
-    engine: Literal["auto", "elasticsearch", "opensearch"] = Field("auto", description="found out from the URL when auto")
+    engine: Literal["auto", "elasticsearch", "opensearch"] = Field(
+        "auto", description="found out from the URL when auto"
+    )
     username: str | None = None
     password: SecretStr | None = None
     api_key: SecretStr | None = Field(None, description="Elasticsearch API key, encoded")
@@ -64,7 +66,9 @@ class FieldSettings(Section):
 
     id: str | None = Field(None, description="the id field; tried when not given: _id, id, doc_id")
     text: dict[str, float] | None = Field(None, description="text fields with boosts, in reading order")
-    metadata: dict[str, FieldType] = Field(default_factory=dict, description="fields to filter by or to return, with their types")
+    metadata: dict[str, FieldType] = Field(
+        default_factory=dict, description="fields to filter by or to return, with their types"
+    )
 
 
 class EncoderSettings(Section):
@@ -125,9 +129,12 @@ class RerankSettings(Section):
     window: int = Field(50, ge=1, description="fused hits the reranker sees")
     max_pairs: int = Field(200, ge=1, description="most (query, passage) pairs sent for one query")
     blend: Literal["auto", "rerank", "rrf", "linear"] = Field(
-        "auto", description="final order: the rerank score alone, or fused with the first stage; auto: by the kind of scorer"
+        "auto",
+        description="final order: the rerank score alone, or fused with the first stage; auto: by the kind of scorer",
     )
-    blend_weight: float = Field(1.0, gt=0, description="rrf blend: weight of the reranker against 1 for the first stage")
+    blend_weight: float = Field(
+        1.0, gt=0, description="rrf blend: weight of the reranker against 1 for the first stage"
+    )
     blend_alpha: float = Field(0.5, ge=0, le=1, description="linear blend: share of the reranker")
     term_weights: bool = Field(True, description="late interaction: weigh query words by their rarity in the index")
 
@@ -138,11 +145,15 @@ class WorkerSettings(Section):
     host: str = "127.0.0.1"
     port: int = Field(8787, ge=0, le=65_535, description="0: any free port")
     model: str = Field("all-MiniLM-L6-v2", description="folder or hub name of a cross-encoder or an encoder")
-    kind: Literal["auto", "cross-encoder", "late-interaction"] = Field("auto", description="auto: by the model's own configuration")
+    kind: Literal["auto", "cross-encoder", "late-interaction"] = Field(
+        "auto", description="auto: by the model's own configuration"
+    )
     device: str | None = None
     max_length: int = Field(0, ge=0, description="longest input in tokens; 0: all that the model takes")
     max_batch_tokens: int = Field(4_096, ge=64, description="most padded tokens in one batch")
-    cache_bytes: int = Field(512_000_000, ge=0, description="late interaction: token vectors of passages that are kept in memory")
+    cache_bytes: int = Field(
+        512_000_000, ge=0, description="late interaction: token vectors of passages that are kept in memory"
+    )
     max_body_bytes: int = Field(8_000_000, ge=1_000)
     max_pairs: int = Field(1_000, ge=1, description="most passages in one request")
     max_waiting: int = Field(64, ge=1, description="requests that may wait; beyond it 429 at once")
@@ -264,6 +275,10 @@ def _describe(error: ValidationError) -> str:
             lines.append(f"unknown setting {path!r}{f'; did you mean {near[0]!r}?' if near else ''}")
         else:
             message = one["msg"].removeprefix("Value error, ")
-            shown = "" if isinstance(one.get("input"), dict) or "password" in path or "key" in path else f" (got {one.get('input')!r})"
+            shown = (
+                ""
+                if isinstance(one.get("input"), dict) or "password" in path or "key" in path
+                else f" (got {one.get('input')!r})"
+            )
             lines.append(f"{path}: {message}{shown}" if path else message)
     return "; ".join(lines)

@@ -159,7 +159,9 @@ def _parse(source: Any, *, depth: int) -> Filter:
     if isinstance(source, str):
         return parse_expression(source)
     if not isinstance(source, Mapping) or len(source) != 1:
-        raise FilterError(f"a filter is an object with one key of term, terms, range, exists, and, or, not; got {source!r}")
+        raise FilterError(
+            f"a filter is an object with one key of term, terms, range, exists, and, or, not; got {source!r}"
+        )
     kind, body = next(iter(source.items()))
     match kind:
         case "and" | "or":

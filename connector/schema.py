@@ -33,7 +33,9 @@ class Fields:
                 raise SettingsError(f"boost of text field {name!r} is {boost}; it must be above 0")
         for name, kind in self.metadata.items():
             if kind not in FIELD_TYPES:
-                raise SettingsError(f"metadata field {name!r} has type {kind!r}; choose one of {', '.join(FIELD_TYPES)}")
+                raise SettingsError(
+                    f"metadata field {name!r} has type {kind!r}; choose one of {', '.join(FIELD_TYPES)}"
+                )
         both = sorted(set(self.text) & set(self.metadata))
         if both:
             raise SettingsError(f"{both[0]!r} is named as text and as metadata; keep one of the two")
@@ -106,7 +108,11 @@ class IndexSchema:
             "connector": {
                 "version": META_VERSION,
                 "encoder": asdict(self.encoder) if self.encoder else None,
-                "fields": {"text": dict(self.fields.text), "metadata": dict(self.fields.metadata), "id": self.fields.id},
+                "fields": {
+                    "text": dict(self.fields.text),
+                    "metadata": dict(self.fields.metadata),
+                    "id": self.fields.id,
+                },
                 "analyzer": self.analyzer,
                 "passages": asdict(self.passages),
                 "vectors": asdict(self.vectors),
@@ -190,7 +196,9 @@ def _keyword(name: str, value: Any) -> str:
         raise DocumentError(f"field {name!r} is a keyword but holds {type(value).__name__}")
     text = str(value)
     if len(text.encode()) > MAX_KEYWORD_BYTES:
-        raise DocumentError(f"field {name!r} is a keyword of {len(text.encode())} bytes; at most {MAX_KEYWORD_BYTES} fit")
+        raise DocumentError(
+            f"field {name!r} is a keyword of {len(text.encode())} bytes; at most {MAX_KEYWORD_BYTES} fit"
+        )
     return text
 
 

@@ -19,7 +19,9 @@ async def open_cluster(settings: Settings) -> Cluster:
 
 async def open_index(cluster: Cluster, settings: Settings) -> Index:
     """The configured index, ours or another's."""
-    foreign = ForeignFields(settings.index.text_fields, settings.index.vector_field) if settings.index.text_fields else None
+    foreign = (
+        ForeignFields(settings.index.text_fields, settings.index.vector_field) if settings.index.text_fields else None
+    )
     return await cluster.open_index(settings.index.name, foreign)
 
 

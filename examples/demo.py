@@ -1,7 +1,7 @@
 """The whole path on the example corpus: ingest, worker, four rankings side by side, measures. No server, no model hub.
 
-    python examples/demo.py                                  # into an embedded store
-    python examples/demo.py --cluster http://localhost:9200  # into your cluster (index connector-demo)
+python examples/demo.py                                  # into an embedded store
+python examples/demo.py --cluster http://localhost:9200  # into your cluster (index connector-demo)
 """
 
 from __future__ import annotations
@@ -36,7 +36,9 @@ def main() -> None:
     parser.add_argument("--queries", type=int, default=0, help="how many of the judged queries to run; 0 for all")
     options = parser.parse_args()
     started = time.monotonic()
-    settings = load_settings(overrides={"cluster.url": options.cluster, "index.name": "connector-demo", "search.deadline_s": 60.0})
+    settings = load_settings(
+        overrides={"cluster.url": options.cluster, "index.name": "connector-demo", "search.deadline_s": 60.0}
+    )
     collection = read_collection(FOLDER)
     if options.queries:
         collection = Collection(collection.name, collection.queries[: options.queries], collection.qrels)
@@ -82,14 +84,24 @@ async def search(settings: Settings, collection: Collection, started: float) -> 
                       console=console, transient=True) as progress:  # fmt: skip
             task = progress.add_task("", total=len(collection.queries))
             answers = await answer_all(connector.searcher, collection.queries, on_answer=lambda: progress.advance(task))
-    means = {stage: {name: mean(values) for name, values in measure(answers.runs[stage], collection.qrels).items()} for stage in STAGES}
+    means = {
+        stage: {name: mean(values) for name, values in measure(answers.runs[stage], collection.qrels).items()}
+        for stage in STAGES
+    }
     console.print(measures_table(f"{len(collection.queries)} judged queries", means))
     console.print()
     console.print(times_table(answers.took_ms))
     if answers.degraded:
         console.print(f"{len(answers.degraded)} answers were degraded, first: {answers.degraded[0]}", style="yellow")
-    console.print(f"\nfirst reranked answer after {first_answer_s:.0f} s, all after {time.monotonic() - started:.0f} s\n")
-    return {"queries": len(collection.queries), "measures": means, "degraded": len(answers.degraded), "first_answer_s": round(first_answer_s, 1)}
+    console.print(
+        f"\nfirst reranked answer after {first_answer_s:.0f} s, all after {time.monotonic() - started:.0f} s\n"
+    )
+    return {
+        "queries": len(collection.queries),
+        "measures": means,
+        "degraded": len(answers.degraded),
+        "first_answer_s": round(first_answer_s, 1),
+    }
 
 
 if __name__ == "__main__":

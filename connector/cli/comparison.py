@@ -45,7 +45,9 @@ def measures_table(title: str, means: Mapping[str, Mapping[str, float]]) -> Tabl
         table.add_column(name, justify="right")
     best = {name: max(one[name] for one in means.values()) for name in names}
     for stage, values in means.items():
-        table.add_row(stage, *(Text(f"{values[name]:.3f}", style="bold" if values[name] == best[name] else "") for name in names))
+        table.add_row(
+            stage, *(Text(f"{values[name]:.3f}", style="bold" if values[name] == best[name] else "") for name in names)
+        )
     return table
 
 
@@ -56,13 +58,23 @@ def times_table(took_ms: Mapping[str, Sequence[float]]) -> Table:
         table.add_column(column, justify="left" if column == "stage" else "right")
     for stage, took in took_ms.items():
         ordered = sorted(took)
-        table.add_row(stage, f"{ordered[len(ordered) // 2]:.1f}", f"{ordered[min(int(len(ordered) * 0.95), len(ordered) - 1)]:.1f}")
+        table.add_row(
+            stage,
+            f"{ordered[len(ordered) // 2]:.1f}",
+            f"{ordered[min(int(len(ordered) * 0.95), len(ordered) - 1)]:.1f}",
+        )
     return table
 
 
 def _cell(doc_id: str, grade: int | None, moved: str) -> Text:
     mark = "·" if grade is None else str(grade)
-    return Text.assemble((f"{mark} ", GRADE_STYLES.get(grade if grade is not None else -1, "dim")), doc_id, (moved, "cyan"), overflow="ellipsis", no_wrap=True)
+    return Text.assemble(
+        (f"{mark} ", GRADE_STYLES.get(grade if grade is not None else -1, "dim")),
+        doc_id,
+        (moved, "cyan"),
+        overflow="ellipsis",
+        no_wrap=True,
+    )
 
 
 def _movement(before: int | None, now: int) -> str:

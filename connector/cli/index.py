@@ -20,7 +20,9 @@ index_app = typer.Typer(no_args_is_help=True, help="Create, show or drop an inde
 
 
 @index_app.command()
-def create(cluster: ClusterUrl = None, index: IndexName = None, config: ConfigFile = None, override: Overrides = None) -> None:
+def create(
+    cluster: ClusterUrl = None, index: IndexName = None, config: ConfigFile = None, override: Overrides = None
+) -> None:
     """Create an empty index from fields.text and fields.metadata of the settings.
 
     `connector ingest` does this by itself; create the index first to choose its analyzer or vector index:
@@ -33,7 +35,11 @@ def create(cluster: ClusterUrl = None, index: IndexName = None, config: ConfigFi
 
 @index_app.command()
 def show(
-    cluster: ClusterUrl = None, index: IndexName = None, config: ConfigFile = None, as_json: AsJson = False, override: Overrides = None
+    cluster: ClusterUrl = None,
+    index: IndexName = None,
+    config: ConfigFile = None,
+    as_json: AsJson = False,
+    override: Overrides = None,
 ) -> None:
     """Show what an index holds: documents, fields, encoder, vectors."""
     settings = read_settings(config, override, cluster__url=cluster, index__name=index)
@@ -43,7 +49,9 @@ def show(
         return
     table = Table(show_header=False, show_edge=False)
     for name, value in description.items():
-        table.add_row(name, ", ".join(f"{key}={one}" for key, one in value.items()) if isinstance(value, dict) else str(value))
+        table.add_row(
+            name, ", ".join(f"{key}={one}" for key, one in value.items()) if isinstance(value, dict) else str(value)
+        )
     Console().print(table)
 
 

@@ -10,7 +10,15 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    Progress,
+    SpinnerColumn,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 
 from connector.cli.options import AsJson, ClusterUrl, ConfigFile, IndexName, Overrides, read_settings
@@ -22,14 +30,17 @@ talk = Console(stderr=True)
 def ingest(
     source: Annotated[
         str,
-        typer.Argument(help="JSON Lines, CSV, TSV (each also .gz), Parquet, a BEIR folder, or a folder of text, Markdown, HTML, PDF."),
+        typer.Argument(
+            help="JSON Lines, CSV, TSV (each also .gz), Parquet, a BEIR folder, or a folder of text, Markdown, HTML, PDF."
+        ),
     ],
     cluster: ClusterUrl = None,
     index: IndexName = None,
     config: ConfigFile = None,
     id_field: Annotated[str | None, typer.Option("--id", help="The id field.")] = None,
     text: Annotated[
-        str | None, typer.Option("--text", metavar="NAME[=BOOST],…", help="Text fields in reading order, e.g. title=2,body.")
+        str | None,
+        typer.Option("--text", metavar="NAME[=BOOST],…", help="Text fields in reading order, e.g. title=2,body."),
     ] = None,
     metadata: Annotated[
         str | None,
@@ -39,9 +50,12 @@ def ingest(
             help="Fields to filter by: keyword, keyword[], integer, number, boolean, date; or stored.",
         ),
     ] = None,
-    delete_missing: Annotated[bool, typer.Option("--delete-missing", help="Remove documents that the source no longer has.")] = False,
+    delete_missing: Annotated[
+        bool, typer.Option("--delete-missing", help="Remove documents that the source no longer has.")
+    ] = False,
     rejects: Annotated[
-        Path | None, typer.Option(help="Where documents that fail are kept with their reason. [INDEX-SOURCE.rejects.jsonl]")
+        Path | None,
+        typer.Option(help="Where documents that fail are kept with their reason. [INDEX-SOURCE.rejects.jsonl]"),
     ] = None,
     as_json: AsJson = False,
     override: Overrides = None,
@@ -105,13 +119,25 @@ def ingest(
         table = Table(title=f"{settings.index.name} at {settings.cluster.url}", title_justify="left", show_edge=False)
         for column in ("documents", "written", "unchanged", "failed", "removed", "passages", "tries again", "seconds"):
             table.add_column(column, justify="right")
-        numbers = (counts.read, counts.written, counts.unchanged, counts.failed, counts.removed, counts.passages, counts.retried)
+        numbers = (
+            counts.read,
+            counts.written,
+            counts.unchanged,
+            counts.failed,
+            counts.removed,
+            counts.passages,
+            counts.retried,
+        )
         table.add_row(*(f"{number:,}" for number in numbers), f"{report.seconds:.1f}")
         Console().print(table)
     if report.rejects:
         talk.print(f"{report.counts.failed:,} documents failed; they are kept with their reasons in {report.rejects}")
     if report.stopped:
-        talk.print(f"error: the job stopped early: {report.stopped}; run it again to go on", style="red", highlight=False)
+        talk.print(
+            f"error: the job stopped early: {report.stopped}; {report.unfinished:,} documents were under way; run it again to go on",
+            style="red",
+            highlight=False,
+        )
     if report.kept_missing:
         talk.print(f"nothing was removed: {report.kept_missing}", style="yellow", highlight=False)
     raise typer.Exit(0 if report.ok else 1)

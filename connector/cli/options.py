@@ -15,12 +15,17 @@ ConfigFile = Annotated[
 ]
 ClusterUrl = Annotated[
     str | None,
-    typer.Option("--cluster", help="http(s)://HOST:PORT of Elasticsearch or OpenSearch, or embedded:FOLDER. [CONNECTOR_CLUSTER_URL]"),
+    typer.Option(
+        "--cluster",
+        help="http(s)://HOST:PORT of Elasticsearch or OpenSearch, or embedded:FOLDER. [CONNECTOR_CLUSTER_URL]",
+    ),
 ]
 IndexName = Annotated[str | None, typer.Option("--index", "-i", help="Name of the index. [CONNECTOR_INDEX_NAME]")]
 Overrides = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="PATH=VALUE", help="Any other setting, e.g. --set search.fusion.kind=linear. Can be repeated."),
+    typer.Option(
+        "--set", metavar="PATH=VALUE", help="Any other setting, e.g. --set search.fusion.kind=linear. Can be repeated."
+    ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on stdout instead of a table.")]
 

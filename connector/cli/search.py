@@ -22,13 +22,19 @@ SNIPPET_CHARS = 240
 
 
 def search(
-    query: Annotated[list[str] | None, typer.Argument(help="One query, in one or several words; - reads a query a line from stdin.")] = None,
+    query: Annotated[
+        list[str] | None, typer.Argument(help="One query, in one or several words; - reads a query a line from stdin.")
+    ] = None,
     cluster: ClusterUrl = None,
     index: IndexName = None,
     config: ConfigFile = None,
     filter: Annotated[
         list[str] | None,
-        typer.Option("--filter", "-f", help="FIELD=VALUE[,VALUE], FIELD!=VALUE, FIELD>=VALUE, FIELD?, !FIELD?, or JSON. Repeat to narrow."),
+        typer.Option(
+            "--filter",
+            "-f",
+            help="FIELD=VALUE[,VALUE], FIELD!=VALUE, FIELD>=VALUE, FIELD?, !FIELD?, or JSON. Repeat to narrow.",
+        ),
     ] = None,
     k: Annotated[int | None, typer.Option("-k", help="How many hits.")] = None,
     rerank: Annotated[bool | None, typer.Option("--rerank/--no-rerank", help="Send the window to the worker.")] = None,
@@ -47,7 +53,13 @@ def search(
         connector search "quarterly numbers" --cluster http://localhost:9200 --index wiki --set 'index.text_fields={title: 2, body: 1}'
     """
     settings = read_settings(
-        config, override, cluster__url=cluster, index__name=index, search__k=k, rerank__enabled=rerank, rerank__url=worker_url
+        config,
+        override,
+        cluster__url=cluster,
+        index__name=index,
+        search__k=k,
+        rerank__enabled=rerank,
+        rerank__url=worker_url,
     )
     queries = _queries(query)
     asyncio.run(_search_all(queries, settings, [_read_filter(one) for one in filter or []], as_json))

@@ -11,7 +11,10 @@ from connector.cli.options import ConfigFile, Overrides, read_settings
 
 def worker(
     model: Annotated[
-        str | None, typer.Option("--model", "-m", help="Folder or hub name of a cross-encoder, or of an encoder for late interaction.")
+        str | None,
+        typer.Option(
+            "--model", "-m", help="Folder or hub name of a cross-encoder, or of an encoder for late interaction."
+        ),
     ] = None,
     kind: Annotated[str | None, typer.Option(help="auto, cross-encoder or late-interaction.")] = None,
     host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
@@ -29,7 +32,13 @@ def worker(
         connector worker --model cross-encoder/ms-marco-MiniLM-L6-v2        # a cross-encoder from the hub
     """
     settings = read_settings(
-        config, override, worker__model=model, worker__kind=kind, worker__host=host, worker__port=port, worker__device=device
+        config,
+        override,
+        worker__model=model,
+        worker__kind=kind,
+        worker__host=host,
+        worker__port=port,
+        worker__device=device,
     )
     from connector.worker.serve import serve
 

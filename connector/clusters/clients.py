@@ -8,8 +8,8 @@ from typing import Any, Protocol
 import elasticsearch
 import opensearchpy
 from elastic_transport import ConnectionTimeout as ElasticTimeout
-from elastic_transport import TransportError as ElasticTransportError
 from elastic_transport import TlsError as ElasticTlsError
+from elastic_transport import TransportError as ElasticTransportError
 
 from connector.clusters.dialect import explain_error
 from connector.config import ClusterSettings
@@ -62,7 +62,7 @@ class ElasticsearchClient:
         return await self._reply(call)
 
     async def bulk(self, lines: Sequence[bytes], *, timeout_s: float) -> dict[str, Any]:
-        operations = [line for piece in lines for line in piece.splitlines()]
+        operations: list[Any] = [line for piece in lines for line in piece.splitlines()]  # bytes are sent as they are
         return await self._reply(self._client.options(request_timeout=timeout_s).bulk(operations=operations))
 
     async def close(self) -> None:
@@ -128,7 +128,9 @@ class OpenSearchClient:
 def _refusal(url: str, status: int, body: Any) -> ClusterError:
     reason = explain_error(body, status)
     if status == 401:
-        return AccessDenied(f"{url} refused the credentials: {reason}; check cluster.username, password or api_key", status=401)
+        return AccessDenied(
+            f"{url} refused the credentials: {reason}; check cluster.username, password or api_key", status=401
+        )
     if status == 403:
         return AccessDenied(f"{url}: these credentials lack a privilege: {reason}", status=403)
     if status in UNAVAILABLE:
@@ -141,11 +143,15 @@ def _late(url: str) -> ClusterError:
 
 
 def _unreachable(url: str, error: Exception) -> ClusterError:
-    return ClusterUnavailable(f"cannot reach {url} ({_words(error)}); is the cluster running, and is cluster.url right?")
+    return ClusterUnavailable(
+        f"cannot reach {url} ({_words(error)}); is the cluster running, and is cluster.url right?"
+    )
 
 
 def _untrusted(url: str, error: Exception) -> ClusterError:
-    return ClusterError(f"{url} has a certificate that is not trusted ({_words(error)}); name its CA in cluster.ca_cert")
+    return ClusterError(
+        f"{url} has a certificate that is not trusted ({_words(error)}); name its CA in cluster.ca_cert"
+    )
 
 
 def _words(error: Exception) -> str:

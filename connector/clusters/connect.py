@@ -25,7 +25,9 @@ DETECT_TIMEOUT_S = 10.0
 async def connect(settings: ClusterSettings) -> Cluster:
     """The cluster at `settings.url`. Raises ClusterUnavailable, AccessDenied or SettingsError."""
     if settings.url.startswith(EMBEDDED_PREFIX):
-        return await EmbeddedCluster.open(Path(settings.url.removeprefix(EMBEDDED_PREFIX) or "connector-store").expanduser())
+        return await EmbeddedCluster.open(
+            Path(settings.url.removeprefix(EMBEDDED_PREFIX) or "connector-store").expanduser()
+        )
     if not settings.url.startswith(("http://", "https://")):
         raise SettingsError(f"cluster.url is {settings.url!r}; give http(s)://HOST:PORT or embedded:FOLDER")
     engine = await detect_engine(settings)
@@ -36,7 +38,12 @@ async def connect(settings: ClusterSettings) -> Cluster:
     else:
         client, dialect = OpenSearchClient(settings), OpenSearchDialect()
     return RestCluster(
-        client, dialect, engine, url=settings.url, max_chunk_bytes=settings.max_chunk_bytes, timeout_s=settings.timeout_s
+        client,
+        dialect,
+        engine,
+        url=settings.url,
+        max_chunk_bytes=settings.max_chunk_bytes,
+        timeout_s=settings.timeout_s,
     )
 
 
@@ -47,7 +54,8 @@ async def detect_engine(settings: ClusterSettings) -> Engine:
     reply = await _fetch_root(settings)
     if reply.status_code == 401:
         raise AccessDenied(
-            f"{settings.url} refused the credentials; check cluster.username and password, api_key or bearer_token", status=401
+            f"{settings.url} refused the credentials; check cluster.username and password, api_key or bearer_token",
+            status=401,
         )
     if reply.status_code >= 429 and reply.status_code != 500:
         raise ClusterUnavailable(f"{settings.url} is not ready (HTTP {reply.status_code})", status=reply.status_code)
@@ -83,8 +91,12 @@ async def _fetch_root(settings: ClusterSettings) -> httpx.Response:
             return await client.get(settings.url, headers=headers, auth=auth)
     except httpx.ConnectError as error:
         if "CERTIFICATE_VERIFY_FAILED" in str(error):
-            raise ClusterError(f"the certificate of {settings.url} is not trusted; name its CA in cluster.ca_cert") from error
-        raise ClusterUnavailable(f"cannot reach {settings.url}; is the cluster running, and is cluster.url right?") from error
+            raise ClusterError(
+                f"the certificate of {settings.url} is not trusted; name its CA in cluster.ca_cert"
+            ) from error
+        raise ClusterUnavailable(
+            f"cannot reach {settings.url}; is the cluster running, and is cluster.url right?"
+        ) from error
     except httpx.HTTPError as error:
         raise ClusterUnavailable(f"{settings.url} did not answer: {error or type(error).__name__}") from error
 

@@ -74,7 +74,9 @@ def hits_only(schema: IndexSchema, depth: int) -> JSON:
 
 def read_hits(reply: JSON, schema: IndexSchema, depth: int) -> Ranking:
     """The ranking in a `_search` reply; each hit with its best passage."""
-    return ordered((Hit(hit["_id"], float(hit["_score"]), _read_passages(hit, schema)) for hit in reply["hits"]["hits"]), depth)
+    return ordered(
+        (Hit(hit["_id"], float(hit["_score"]), _read_passages(hit, schema)) for hit in reply["hits"]["hits"]), depth
+    )
 
 
 def build_bulk(index: str, documents: Sequence[IndexedDocument]) -> list[bytes]:

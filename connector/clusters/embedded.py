@@ -65,7 +65,9 @@ class EmbeddedCluster:
     async def create_index(self, name: str, schema: IndexSchema) -> EmbeddedIndex:
         schema.fields.check_names()
         if schema.vectors.index not in ("auto", "flat"):
-            raise SettingsError(f"the embedded store searches exactly; it has no vector index {schema.vectors.index!r}: use auto")
+            raise SettingsError(
+                f"the embedded store searches exactly; it has no vector index {schema.vectors.index!r}: use auto"
+            )
         try:
             table = await self._connection.create_table(name, schema=_arrow_schema(schema))
         except ValueError as error:
@@ -87,7 +89,9 @@ class EmbeddedCluster:
         metadata = (await table.schema()).metadata or {}
         schema = IndexSchema.from_meta(json.loads(metadata.get(META_KEY, b"{}")))
         if schema is None:
-            raise SettingsError(f"table {name!r} in {self._folder} was not made by the connector; ingest into an index of its own")
+            raise SettingsError(
+                f"table {name!r} in {self._folder} was not made by the connector; ingest into an index of its own"
+            )
         return EmbeddedIndex(name, schema, table, self._connection)
 
     async def drop_index(self, name: str) -> None:
@@ -111,7 +115,9 @@ class EmbeddedCluster:
 class EmbeddedIndex:
     """One index: a Lance table with a row for each document."""
 
-    def __init__(self, name: str, schema: IndexSchema, table: lancedb.AsyncTable, connection: lancedb.AsyncConnection) -> None:
+    def __init__(
+        self, name: str, schema: IndexSchema, table: lancedb.AsyncTable, connection: lancedb.AsyncConnection
+    ) -> None:
         self.name = name
         self.schema = schema
         self._table = table
@@ -143,7 +149,12 @@ class EmbeddedIndex:
         matches: list[tuple[Occur, FullTextQuery]] = [
             (Occur.SHOULD, MatchQuery(query, name, boost=boost)) for name, boost in self.schema.fields.text.items()
         ]
-        search = self._table.query().nearest_to_text(BooleanQuery(matches)).limit(depth).select(["doc_id", "passages", "_score"])
+        search = (
+            self._table.query()
+            .nearest_to_text(BooleanQuery(matches))
+            .limit(depth)
+            .select(["doc_id", "passages", "_score"])
+        )
         rows = await self._rows(search, filter, timeout_s)
         return ordered((Hit(row["doc_id"], row["_score"], _best_by_words(row, words)) for row in rows), depth)
 
@@ -155,7 +166,9 @@ class EmbeddedIndex:
         rows = await self._rows(search, filter, timeout_s)
         return ordered((_nearest(row, vector) for row in rows if row["passages"]), depth)
 
-    async def get(self, doc_ids: Sequence[str], *, fields: Iterable[str] | None, timeout_s: float) -> dict[str, dict[str, Any]]:
+    async def get(
+        self, doc_ids: Sequence[str], *, fields: Iterable[str] | None, timeout_s: float
+    ) -> dict[str, dict[str, Any]]:
         if not doc_ids:
             return {}
         names = [*self.schema.fields.text, *self.schema.fields.metadata] if fields is None else list(fields)
@@ -165,7 +178,9 @@ class EmbeddedIndex:
 
     async def scan(self) -> AsyncIterator[tuple[str, str]]:
         async for batch in await self._table.query().select(["doc_id", "content_hash"]).to_batches():
-            for doc_id, content_hash in zip(batch["doc_id"].to_pylist(), batch["content_hash"].to_pylist(), strict=True):
+            for doc_id, content_hash in zip(
+                batch["doc_id"].to_pylist(), batch["content_hash"].to_pylist(), strict=True
+            ):
                 yield doc_id, content_hash
 
     async def term_statistics(self, text: str, *, timeout_s: float) -> TermStatistics:
@@ -224,7 +239,9 @@ class EmbeddedIndex:
 
     def _fields(self, row: dict[str, Any]) -> dict[str, Any]:
         stored = {name for name, kind in self.schema.fields.metadata.items() if kind == "stored"}
-        return {name: json.loads(value) if name in stored else value for name, value in row.items() if value is not None}
+        return {
+            name: json.loads(value) if name in stored else value for name, value in row.items() if value is not None
+        }
 
 
 @cache
@@ -258,10 +275,13 @@ def build_sql(found: Filter, fields: Any) -> str:
 
 
 def _arrow_schema(schema: IndexSchema) -> pa.Schema:
-    columns = [pa.field("doc_id", pa.string()), pa.field("content_hash", pa.string())]
+    columns: list[pa.Field[Any]] = [pa.field("doc_id", pa.string()), pa.field("content_hash", pa.string())]
     columns += [pa.field(name, pa.string()) for name in schema.fields.text]
     columns += [pa.field(name, COLUMN_TYPES[kind]) for name, kind in schema.fields.metadata.items()]
-    columns += [pa.field("passages", pa.list_(pa.string())), pa.field("vectors", pa.list_(pa.list_(pa.float32(), schema.dims)))]
+    columns += [
+        pa.field("passages", pa.list_(pa.string())),
+        pa.field("vectors", pa.list_(pa.list_(pa.float32(), schema.dims))),
+    ]
     return pa.schema(columns, metadata={META_KEY: json.dumps(schema.to_meta()).encode()})
 
 
@@ -272,8 +292,8 @@ def _nearest(row: dict[str, Any], vector: Vector) -> Hit:
 
 
 def _best_by_words(row: dict[str, Any], words: set[str]) -> tuple[Passage, ...]:
-    """The passage that holds most of the query's words; the first of equals; none where no passage holds any."""
-    counts = [len(words.intersection(WORD.findall(text.lower()))) for text in row["passages"]]
+    """The passage in which most of the query's words occur; the first of equals; none where none occurs."""
+    counts = [sum(word in text for word in words) for text in map(str.lower, row["passages"])]
     best = max(range(len(counts)), key=lambda ordinal: counts[ordinal], default=None)
     return () if best is None or not counts[best] else (Passage(row["doc_id"], best, row["passages"][best]),)
 

@@ -54,7 +54,9 @@ class Index(Protocol):
         """The `depth` documents with the nearest passage to `vector` [dims], each with that passage."""
         ...
 
-    async def get(self, doc_ids: Sequence[str], *, fields: Iterable[str] | None, timeout_s: float) -> dict[str, dict[str, Any]]:
+    async def get(
+        self, doc_ids: Sequence[str], *, fields: Iterable[str] | None, timeout_s: float
+    ) -> dict[str, dict[str, Any]]:
         """The named fields (None: all, without passages) of those documents that exist. `content_hash` can be named."""
         ...
 

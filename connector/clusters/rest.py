@@ -36,7 +36,9 @@ MAX_CHUNK_ACTIONS = 500
 class RestCluster:
     """A connection to Elasticsearch or OpenSearch."""
 
-    def __init__(self, client: Client, dialect: Dialect, engine: Engine, *, url: str, max_chunk_bytes: int, timeout_s: float) -> None:
+    def __init__(
+        self, client: Client, dialect: Dialect, engine: Engine, *, url: str, max_chunk_bytes: int, timeout_s: float
+    ) -> None:
         self.engine = engine
         self._client = client
         self._dialect = dialect
@@ -95,7 +97,9 @@ class RestCluster:
         """The schema of an index that is not ours, from the field names given and its mapping."""
         flat = dict(_walk(properties))
         texts = [field for field, mapping in flat.items() if mapping.get("type") in ("text", "match_only_text")]
-        vectors = {field: found for field, mapping in flat.items() if (found := self._dialect.read_vector_field(mapping))}
+        vectors = {
+            field: found for field, mapping in flat.items() if (found := self._dialect.read_vector_field(mapping))
+        }
         if foreign is None or not foreign.text:
             raise SettingsError(
                 f"index {name!r} was not made by the connector; name its fields to search it: index.text_fields "
@@ -103,9 +107,13 @@ class RestCluster:
             )
         missing = [field for field in foreign.text if field not in flat]
         if missing:
-            raise SettingsError(f"index {name!r} has no field {missing[0]!r}; its text fields: {', '.join(texts) or 'none'}")
+            raise SettingsError(
+                f"index {name!r} has no field {missing[0]!r}; its text fields: {', '.join(texts) or 'none'}"
+            )
         if foreign.vector is not None and foreign.vector not in vectors:
-            raise SettingsError(f"index {name!r} has no vector field {foreign.vector!r}; it has: {', '.join(vectors) or 'none'}")
+            raise SettingsError(
+                f"index {name!r} has no vector field {foreign.vector!r}; it has: {', '.join(vectors) or 'none'}"
+            )
         dims, similarity = vectors[foreign.vector] if foreign.vector else (0, "cosine")
         metadata = {field: kind for field, kind in read_metadata_types(properties).items() if field not in foreign.text}
         return IndexSchema(
@@ -122,7 +130,14 @@ class RestIndex:
     """One index of Elasticsearch or OpenSearch."""
 
     def __init__(
-        self, name: str, schema: IndexSchema, client: Client, dialect: Dialect, *, max_chunk_bytes: int, timeout_s: float
+        self,
+        name: str,
+        schema: IndexSchema,
+        client: Client,
+        dialect: Dialect,
+        *,
+        max_chunk_bytes: int,
+        timeout_s: float,
     ) -> None:
         self.name = name
         self.schema = schema
@@ -143,13 +158,19 @@ class RestIndex:
     async def dense(self, vector: Vector, *, depth: int, filter: Filter | None, timeout_s: float) -> Ranking:
         body = self._dialect.dense_body(self.schema, vector, depth, build_filter(filter) if filter else None)
         hits = await self._search(body, depth, timeout_s)
-        return tuple(Hit(hit.doc_id, self._dialect.cosine(hit.score, self.schema.similarity), hit.passages) for hit in hits)
+        return tuple(
+            Hit(hit.doc_id, self._dialect.cosine(hit.score, self.schema.similarity), hit.passages) for hit in hits
+        )
 
-    async def get(self, doc_ids: Sequence[str], *, fields: Iterable[str] | None, timeout_s: float) -> dict[str, dict[str, Any]]:
+    async def get(
+        self, doc_ids: Sequence[str], *, fields: Iterable[str] | None, timeout_s: float
+    ) -> dict[str, dict[str, Any]]:
         if not doc_ids:
             return {}
         hidden = [PASSAGES, "content_hash", UNIT] if self.schema.managed else [self.schema.vector_field or PASSAGES]
-        params = {"_source_includes": ",".join(fields)} if fields is not None else {"_source_excludes": ",".join(hidden)}
+        params = (
+            {"_source_includes": ",".join(fields)} if fields is not None else {"_source_excludes": ",".join(hidden)}
+        )
         reply = await self._client.request(
             "POST", _path(self.name, "_mget"), body={"ids": list(doc_ids)}, params=params, timeout_s=timeout_s
         )
@@ -165,7 +186,10 @@ class RestIndex:
                 for hit in hits:
                     yield hit["_id"], hit["_source"].get("content_hash", "")
                 page = await self._client.request(
-                    "POST", "/_search/scroll", body={"scroll": "2m", "scroll_id": page["_scroll_id"]}, timeout_s=self._timeout_s
+                    "POST",
+                    "/_search/scroll",
+                    body={"scroll": "2m", "scroll_id": page["_scroll_id"]},
+                    timeout_s=self._timeout_s,
                 )
         finally:
             body = {"scroll_id": page["_scroll_id"]}
@@ -189,7 +213,9 @@ class RestIndex:
         reply = await self._client.request("POST", _path(self.name, "_search"), body=body, timeout_s=timeout_s)
         failures = reply.get("_shards", {}).get("failures")
         if failures:
-            raise ClusterError(f"a shard of {self.name!r} failed: {failures[0].get('reason', {}).get('reason', failures[0])}")
+            raise ClusterError(
+                f"a shard of {self.name!r} failed: {failures[0].get('reason', {}).get('reason', failures[0])}"
+            )
         return read_hits(reply, self.schema, depth)
 
     async def _bulk(self, actions: Sequence[bytes], doc_ids: Sequence[str]) -> list[Fate]:
@@ -205,9 +231,15 @@ class RestIndex:
             if error.status != 413:
                 raise
             if len(actions) == 1:
-                return [Fate(doc_ids[0], f"the cluster takes no request of {len(actions[0])} bytes (http.max_content_length)")]
+                return [
+                    Fate(
+                        doc_ids[0], f"the cluster takes no request of {len(actions[0])} bytes (http.max_content_length)"
+                    )
+                ]
         middle = len(actions) // 2
-        return await self._send(actions[:middle], doc_ids[:middle]) + await self._send(actions[middle:], doc_ids[middle:])
+        return await self._send(actions[:middle], doc_ids[:middle]) + await self._send(
+            actions[middle:], doc_ids[middle:]
+        )
 
 
 def _chunks(actions: Sequence[bytes], max_bytes: int) -> Iterator[tuple[int, int]]:

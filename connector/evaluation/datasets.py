@@ -43,7 +43,9 @@ def read_collection(folder: Path, *, split: str = "test") -> Collection:
                 row = json.loads(line)
                 query = JudgedQuery(str(row["_id"]), row["text"], str(row.get("kind", "")))
             except (ValueError, KeyError, TypeError) as error:
-                raise SourceError(f"{folder}/queries.jsonl:{number} is no query ({error!r}); it needs _id and text") from None
+                raise SourceError(
+                    f"{folder}/queries.jsonl:{number} is no query ({error!r}); it needs _id and text"
+                ) from None
             if query.query_id in qrels:
                 queries.append(query)
     if not queries:
@@ -61,7 +63,9 @@ def _read_qrels(path: Path) -> dict[str, dict[str, int]]:
                 query_id, doc_id, grade = (row[0], row[2], row[3]) if len(row) == 4 else (row[0], row[1], row[2])
                 qrels.setdefault(query_id, {})[doc_id] = int(grade)
             except (IndexError, ValueError):
-                raise SourceError(f"{path}:{number} is no judgment; it needs query-id, corpus-id and a whole number") from None
+                raise SourceError(
+                    f"{path}:{number} is no judgment; it needs query-id, corpus-id and a whole number"
+                ) from None
     return qrels
 
 

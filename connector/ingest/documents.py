@@ -9,7 +9,7 @@ from typing import Any
 
 from connector.errors import DocumentError, SettingsError
 from connector.ingest.sources import Row
-from connector.schema import RESERVED_FIELDS, FieldType, Fields, IndexSchema, check_value, to_instant
+from connector.schema import RESERVED_FIELDS, Fields, FieldType, IndexSchema, check_value, to_instant
 from connector.types import Document
 
 ID_NAMES = ("_id", "id", "doc_id", "path")
@@ -28,10 +28,16 @@ def infer_fields(rows: Sequence[Row], *, id_field: str | None = None) -> Fields:
     names = list(dict.fromkeys(name for one in values for name in one))
     found_id = id_field or next((name for name in ID_NAMES if name in names), None)
     if found_id is None:
-        raise SettingsError(f"cannot tell which field is the id; set fields.id (the source has: {', '.join(names) or 'nothing'})")
-    samples = {name: [one[name] for one in values if one.get(name) not in (None, "", [])] for name in names if name != found_id}
+        raise SettingsError(
+            f"cannot tell which field is the id; set fields.id (the source has: {', '.join(names) or 'nothing'})"
+        )
+    samples = {
+        name: [one[name] for one in values if one.get(name) not in (None, "", [])] for name in names if name != found_id
+    }
     prose = [name for name, sample in samples.items() if name in TEXT_NAMES or _is_prose(sample)]
-    titles = [name for name in TITLE_NAMES if samples.get(name) and all(isinstance(value, str) for value in samples[name])][:1]
+    titles = [
+        name for name in TITLE_NAMES if samples.get(name) and all(isinstance(value, str) for value in samples[name])
+    ][:1]
     text = [*titles, *(name for name in prose if name not in titles)]
     if not text:
         raise SettingsError(f"cannot tell which fields are text; set fields.text (the source has: {', '.join(names)})")
@@ -48,7 +54,9 @@ def to_document(row: Row, fields: Fields) -> Document:
     try:
         return _to_document(row, fields)
     except UnicodeEncodeError:
-        raise DocumentError("it holds half a surrogate pair, which is no character; repair the source's encoding") from None
+        raise DocumentError(
+            "it holds half a surrogate pair, which is no character; repair the source's encoding"
+        ) from None
 
 
 def _to_document(row: Row, fields: Fields) -> Document:

@@ -44,7 +44,9 @@ def _read_html(file: Path) -> FileText:
     title = heading.get_text(" ", strip=True) if heading else ""
     for element in soup(["script", "style", "template", "noscript", "nav", "title"]):
         element.decompose()
-    for element in soup(["br", "p", "div", "li", "tr", "h1", "h2", "h3", "h4", "h5", "h6", "pre", "section", "article"]):
+    for element in soup(
+        ["br", "p", "div", "li", "tr", "h1", "h2", "h3", "h4", "h5", "h6", "pre", "section", "article"]
+    ):
         element.append("\n")
     lines = (re.sub(r"[^\S\n]+", " ", line).strip() for line in soup.get_text().splitlines())
     return FileText(title, re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip())

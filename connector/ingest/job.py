@@ -37,7 +37,13 @@ async def run_job(
         encoder = await asyncio.to_thread(load_encoder, settings)
         index = await _open_or_create(cluster, settings, source, encoder, say)
         job = IngestJob(
-            source, index, encoder, settings.ingest, rejects=rejects, delete_missing=delete_missing, on_progress=on_progress
+            source,
+            index,
+            encoder,
+            settings.ingest,
+            rejects=rejects,
+            delete_missing=delete_missing,
+            on_progress=on_progress,
         )
         return await job.run()
     finally:
@@ -81,5 +87,9 @@ def describe(fields: Fields) -> str:
 def _check_same_fields(settings: Settings, index: Index) -> None:
     """Refuse flags that contradict the index; an index keeps the fields that it was made with."""
     given, has = settings.fields, index.schema.fields
-    if (given.text and dict(given.text) != dict(has.text)) or (given.metadata and dict(given.metadata) != dict(has.metadata)):
-        raise SettingsError(f"index {index.name!r} was made with other fields ({describe(has)}); leave them out, or use a new index")
+    if (given.text and dict(given.text) != dict(has.text)) or (
+        given.metadata and dict(given.metadata) != dict(has.metadata)
+    ):
+        raise SettingsError(
+            f"index {index.name!r} was made with other fields ({describe(has)}); leave them out, or use a new index"
+        )

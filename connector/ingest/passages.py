@@ -32,13 +32,20 @@ def cut(
     title_tokens, body_tokens = token_offsets(titles), token_offsets(bodies)
     room = max_tokens - SPECIAL_TOKENS
     passages = []
-    for document, title, body, title_at, body_at in zip(documents, titles, bodies, title_tokens, body_tokens, strict=True):
+    for document, title, body, title_at, body_at in zip(
+        documents, titles, bodies, title_tokens, body_tokens, strict=True
+    ):
         if len(title_at) > room * TITLE_SHARE:  # no title, but text that happens to come first
             body, title = f"{title}\n{body}", ""
             (body_at,) = token_offsets([body])
             title_at = []
-        texts = [body[start:end].strip() for start, end in _spans(body, body_at, room - len(title_at), schema.passages.overlap_tokens)]
-        headed = [f"{title}\n{text}" if title and text else title or text for text in texts] or ([title] if title else [])
+        texts = [
+            body[start:end].strip()
+            for start, end in _spans(body, body_at, room - len(title_at), schema.passages.overlap_tokens)
+        ]
+        headed = [f"{title}\n{text}" if title and text else title or text for text in texts] or (
+            [title] if title else []
+        )
         passages.append(tuple(Passage(document.doc_id, ordinal, text) for ordinal, text in enumerate(headed)))
     return passages
 

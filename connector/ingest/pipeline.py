@@ -6,9 +6,11 @@ from __future__ import annotations
 
 import asyncio
 import random
+import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -56,7 +58,13 @@ class JobReport:
     kept_missing: str | None = None
 
     @property
+    def unfinished(self) -> int:
+        """Documents that were read but had no outcome when the job stopped; the next run takes them up."""
+        return self.counts.read - self.counts.written - self.counts.unchanged - self.counts.failed
+
+    @property
     def ok(self) -> bool:
+        """Whether nothing failed and nothing was left undone."""
         return self.counts.failed == 0 and self.stopped is None and self.kept_missing is None
 
 
@@ -94,6 +102,7 @@ class IngestJob:
         self._delete_missing = delete_missing
         self._on_progress = on_progress
         self._counts = Counts()
+        self._counting = threading.Lock()
         self._unreadable = 0
         limit = encoder.fingerprint.max_tokens
         self._max_tokens = min(index.schema.passages.max_tokens or limit, limit)
@@ -117,7 +126,9 @@ class IngestJob:
         finally:
             self._seen.close()
         rejects = self._rejects if self._rejects.exists() else None
-        return JobReport(self._counts, time.monotonic() - started, rejects, stopped, kept if self._delete_missing else None)
+        return JobReport(
+            self._counts, time.monotonic() - started, rejects, stopped, kept if self._delete_missing else None
+        )
 
     async def _run_stages(self) -> None:
         checked: asyncio.Queue[_Group | None] = asyncio.Queue(QUEUED_GROUPS)
@@ -131,10 +142,9 @@ class IngestJob:
     async def _read_and_check(self, checked: asyncio.Queue[_Group | None]) -> None:
         groups = self._groups()
         while group := await asyncio.to_thread(next, groups, None):
+            doc_ids = [document.doc_id for document in group.documents]
             known = await self._retrying(
-                lambda group=group: self._index.get(
-                    [document.doc_id for document in group.documents], fields=["content_hash"], timeout_s=GET_TIMEOUT_S
-                )
+                partial(self._index.get, doc_ids, fields=["content_hash"], timeout_s=GET_TIMEOUT_S)
             )
             changed = [
                 at
@@ -146,7 +156,9 @@ class IngestJob:
                 await checked.put(group.select(changed))
         await checked.put(None)
 
-    async def _encode(self, checked: asyncio.Queue[_Group | None], encoded: asyncio.Queue[tuple[_Group, list[IndexedDocument]] | None]) -> None:
+    async def _encode(
+        self, checked: asyncio.Queue[_Group | None], encoded: asyncio.Queue[tuple[_Group, list[IndexedDocument]] | None]
+    ) -> None:
         while group := await checked.get():
             await encoded.put(await asyncio.to_thread(self._encode_group, group))
         for _ in range(self._settings.writers):
@@ -169,7 +181,7 @@ class IngestJob:
         """Groups of documents, cut by count and bytes; rows that are no documents are rejected on the way."""
         group, size = _Group(), 0
         for row in self._source:
-            self._counts = replace(self._counts, read=self._counts.read + 1)
+            self._count(read=1)
             document = self._to_document(row)
             if document is None:
                 continue
@@ -198,11 +210,13 @@ class IngestJob:
         else:
             self._seen.add(str(row.values[self._index.schema.fields.id]))
         self._reject(row, reason)
-        self._counts = replace(self._counts, failed=self._counts.failed + 1)
+        self._count(failed=1)
         return None
 
     def _encode_group(self, group: _Group) -> tuple[_Group, list[IndexedDocument]]:
-        cuts = cut(group.documents, self._index.schema, max_tokens=self._max_tokens, token_offsets=self._encoder.token_offsets)
+        cuts = cut(
+            group.documents, self._index.schema, max_tokens=self._max_tokens, token_offsets=self._encoder.token_offsets
+        )
         vectors = self._encoder.encode([passage.text for passages in cuts for passage in passages])
         indexed, kept, start = [], [], 0
         for at, passages in enumerate(cuts):
@@ -221,7 +235,7 @@ class IngestJob:
         fates: dict[str, Fate] = {}
         pending = list(documents)
         for pause in self._pauses():
-            for fate in await self._retrying(lambda pending=pending: self._index.write(pending)):
+            for fate in await self._retrying(partial(self._index.write, pending)):
                 fates[fate.doc_id] = fate
             pending = [one for one in pending if fates[one.document.doc_id].retryable]
             if not pending or pause is None:
@@ -258,13 +272,15 @@ class IngestJob:
     async def _remove_missing(self) -> None:
         async for doc_ids in _batched((doc_id async for doc_id, _ in self._index.scan()), REMOVE_BATCH):
             if missing := self._seen.missing_from(doc_ids):
-                fates = await self._retrying(lambda missing=missing: self._index.remove(missing))
+                fates = await self._retrying(partial(self._index.remove, missing))
                 self._count(removed=sum(fate.error is None for fate in fates))
         await self._index.finish()
 
     def _count(self, **more: int) -> None:
-        totals = {name: getattr(self._counts, name) + number for name, number in more.items()}
-        self._counts = replace(self._counts, **totals, progress=self._source.progress)  # type: ignore[arg-type]
+        """Add to the counts, from any thread."""
+        with self._counting:
+            totals = {name: getattr(self._counts, name) + number for name, number in more.items()}
+            self._counts = replace(self._counts, progress=self._source.progress, **totals)
         self._on_progress(self._counts)
 
     def _reject(self, row: Row, reason: str) -> None:

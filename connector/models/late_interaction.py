@@ -25,7 +25,13 @@ class LateInteractionScorer:
     kind: ScorerKind = "late-interaction"
 
     def __init__(
-        self, model: str, *, device: str | None = None, max_length: int = 0, max_batch_tokens: int = 4_096, cache_bytes: int = 0
+        self,
+        model: str,
+        *,
+        device: str | None = None,
+        max_length: int = 0,
+        max_batch_tokens: int = 4_096,
+        cache_bytes: int = 0,
     ) -> None:
         from sentence_transformers import SentenceTransformer
 
@@ -48,7 +54,12 @@ class LateInteractionScorer:
         self.fingerprint = f"{self.name}@{weights_sha256(folder)[:12]}:late-interaction:{self.max_length}"
 
     def score(
-        self, query: str, passages: Sequence[str], *, weights: QueryWeights | None = None, check: Callable[[], None] = lambda: None
+        self,
+        query: str,
+        passages: Sequence[str],
+        *,
+        weights: QueryWeights | None = None,
+        check: Callable[[], None] = lambda: None,
     ) -> Scores:
         if not passages:
             return Scores(np.zeros(0, dtype=np.float32))
@@ -62,7 +73,9 @@ class LateInteractionScorer:
         query_vectors, token_weights = self._encode_query(query_text, None if query_cut else weights)
         lengths = [min(len(encoding.offsets), room) + self._special for encoding in encodings[1:]]
         vectors = self._passage_vectors([text for text, _ in passage_texts], lengths, check)
-        values = np.array([max_sim(query_vectors, token_weights, one.astype(np.float32)) for one in vectors], dtype=np.float32)
+        values = np.array(
+            [max_sim(query_vectors, token_weights, one.astype(np.float32)) for one in vectors], dtype=np.float32
+        )
         truncated = tuple(position for position, (_, cut) in enumerate(passage_texts) if cut)
         return Scores(values, truncated, query_cut, tokens=sum(lengths))
 
@@ -73,7 +86,9 @@ class LateInteractionScorer:
         count = len(vectors)  # a query that was cut may lose another token when its pieces are joined
         return vectors, spread(weights, encoding.offsets[:count], encoding.special_tokens_mask[:count])
 
-    def _passage_vectors(self, texts: Sequence[str], lengths: Sequence[int], check: Callable[[], None]) -> list[TokenVectors]:
+    def _passage_vectors(
+        self, texts: Sequence[str], lengths: Sequence[int], check: Callable[[], None]
+    ) -> list[TokenVectors]:
         """Token vectors of each text: those that were seen before from the cache, the rest from the model.
 
         Half precision always, so that a score does not depend on what the cache holds."""
@@ -84,9 +99,10 @@ class LateInteractionScorer:
             check()
             chosen = [missing[position] for position in batch]
             for text, vectors in zip(chosen, self._token_vectors(chosen), strict=True):
-                found[text] = half = vectors.astype(np.float16)
+                half = vectors.astype(np.float16)
+                found[text] = half
                 self._cache.put(text, half)
-        return [vectors for text in texts if (vectors := found[text]) is not None]
+        return [known for text in texts if (known := found[text]) is not None]
 
     def _token_vectors(self, texts: Sequence[str]) -> list[NDArray[np.float32]]:
         """Unit vectors [tokens, dims] of each text's tokens, special tokens included, padding left out."""
@@ -94,7 +110,9 @@ class LateInteractionScorer:
 
         with torch.inference_mode():
             features = self._model.preprocess(list(texts))
-            features = {key: value.to(self._model.device) if hasattr(value, "to") else value for key, value in features.items()}
+            features = {
+                key: value.to(self._model.device) if hasattr(value, "to") else value for key, value in features.items()
+            }
             output = self._model[0](features)
             vectors = torch.nn.functional.normalize(output["token_embeddings"].float(), dim=-1).cpu().numpy()
             mask = output["attention_mask"].bool().cpu().numpy()
@@ -106,7 +124,9 @@ def max_sim(query: NDArray[np.float32], weights: NDArray[np.float32], passage: N
     return float((query @ passage.T).max(axis=1) @ weights)
 
 
-def spread(weights: QueryWeights | None, offsets: Sequence[tuple[int, int]], special: Sequence[int]) -> NDArray[np.float32]:
+def spread(
+    weights: QueryWeights | None, offsets: Sequence[tuple[int, int]], special: Sequence[int]
+) -> NDArray[np.float32]:
     """Weights [q] of a query's tokens that add up to 1, from weighted spans of its text.
 
     A token takes the weight of the span that it overlaps; one in no span (a stop word) and a special token take nothing.
@@ -115,7 +135,8 @@ def spread(weights: QueryWeights | None, offsets: Sequence[tuple[int, int]], spe
     for position, ((start, end), is_special) in enumerate(zip(offsets, special, strict=True)):
         if not is_special:
             token_weights[position] = max(
-                (weight for span_start, span_end, weight in weights or () if span_start < end and start < span_end), default=0.0
+                (weight for span_start, span_end, weight in weights or () if span_start < end and start < span_end),
+                default=0.0,
             )
     total = float(token_weights.sum())
     if total <= 0:

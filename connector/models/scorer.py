@@ -40,7 +40,12 @@ class Scorer(Protocol):
     max_length: int
 
     def score(
-        self, query: str, passages: Sequence[str], *, weights: QueryWeights | None = None, check: Callable[[], None] = lambda: None
+        self,
+        query: str,
+        passages: Sequence[str],
+        *,
+        weights: QueryWeights | None = None,
+        check: Callable[[], None] = lambda: None,
     ) -> Scores:
         """Scores of the pairs. `check` is called before each batch and may raise Cancelled. `weights` may be ignored."""
         ...

@@ -23,7 +23,9 @@ def rrf(rankings: Sequence[Ranking], *, weights: Sequence[float] | None = None, 
     return _ranked(scores, rankings)
 
 
-def linear(rankings: Sequence[Ranking], *, weights: Sequence[float], normalisation: Normalisation = "minmax") -> Ranking:
+def linear(
+    rankings: Sequence[Ranking], *, weights: Sequence[float], normalisation: Normalisation = "minmax"
+) -> Ranking:
     """Fuse by the weighted sum of scores that were made comparable within each ranking.
 
     minmax: (s - min) / (max - min), a document that a ranking lacks counts 0. zscore: (s - mean) / deviation, a document that

@@ -53,7 +53,9 @@ def select_pairs(window: Ranking, max_pairs: int) -> list[Passage]:
     return [passage for passage, _ in zip(in_turn, range(max_pairs), strict=False)]
 
 
-def blend(window: Ranking, reranked: Ranking, how: Blend, *, weight: float, alpha: float, rank_constant: int) -> Ranking:
+def blend(
+    window: Ranking, reranked: Ranking, how: Blend, *, weight: float, alpha: float, rank_constant: int
+) -> Ranking:
     """The final order of the documents that were scored: by the rerank score alone, or fused with the first stage.
 
     rrf: the reranker's ranking counts `weight` against 1. linear: min-max scores, the reranker's share is `alpha`."""

@@ -110,7 +110,11 @@ class Searcher:
         final = self._final_order(window, reranked) if reranked else fused
         order = _followed_by(final, fused)
         top = [hit.doc_id for hit in order[: run.k]]
-        fields = await run.attempt("fields", self.index.get(top, fields=None, timeout_s=run.left_s()), share=1.0) if top else {}
+        fields = (
+            await run.attempt("fields", self.index.get(top, fields=None, timeout_s=run.left_s()), share=1.0)
+            if top
+            else {}
+        )
         legs = {"lexical": lexical or (), "dense": dense or ()}
         hits = _explain(top, fields or {}, final, fused, reranked, legs)
         run.took_ms["total"] = round((time.monotonic() - run.started) * 1000, 2)
@@ -143,7 +147,11 @@ class Searcher:
         share = LEGS_SHARE if run.rerank else 1 - FIELDS_RESERVE
         async with asyncio.TaskGroup() as tasks:
             lexical = tasks.create_task(
-                run.attempt("lexical", self.index.lexical(run.query, depth=run.depth, filter=run.filter, timeout_s=run.left_s(share)), share=share)
+                run.attempt(
+                    "lexical",
+                    self.index.lexical(run.query, depth=run.depth, filter=run.filter, timeout_s=run.left_s(share)),
+                    share=share,
+                )
             )
             dense = tasks.create_task(self._dense(run, share))
             weights = tasks.create_task(self._weigh(run, share))
@@ -206,7 +214,12 @@ class Searcher:
 
 
 def _explain(
-    top: list[str], fields: Mapping[str, dict[str, Any]], final: Ranking, fused: Ranking, reranked: Reranked | None, legs: Mapping[str, Ranking]
+    top: list[str],
+    fields: Mapping[str, dict[str, Any]],
+    final: Ranking,
+    fused: Ranking,
+    reranked: Reranked | None,
+    legs: Mapping[str, Ranking],
 ) -> tuple[SearchHit, ...]:
     """The hits with what every stage said of them."""
     final_scores = {hit.doc_id: hit.score for hit in final}

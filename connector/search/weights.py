@@ -16,5 +16,6 @@ def idf_weights(statistics: TermStatistics) -> tuple[Weight, ...] | None:
     if not statistics.documents or not statistics.terms:
         return None
     return tuple(
-        (term.start, term.end, max(math.log((statistics.documents + 1) / (term.frequency + 0.5)), 0.0)) for term in statistics.terms
+        (term.start, term.end, max(math.log((statistics.documents + 1) / (term.frequency + 0.5)), 0.0))
+        for term in statistics.terms
     )

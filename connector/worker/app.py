@@ -31,7 +31,10 @@ from connector.worker.wire import (
 
 log = logging.getLogger(__name__)
 CLIENT_CLOSED_REQUEST = 499
-WARM_UP = ("is it ready?", ["A short passage.", "A longer passage that warms up the model before the first request. " * 8])
+WARM_UP = (
+    "is it ready?",
+    ["A short passage.", "A longer passage that warms up the model before the first request. " * 8],
+)
 
 
 class Refusal(Exception):
@@ -79,7 +82,9 @@ def create_app(load: Callable[[], Scorer], settings: WorkerSettings) -> FastAPI:
         if not query.strip():
             raise Refusal(400, "empty", "the query is empty")
         if len(passages) > settings.max_pairs:
-            raise Refusal(422, "validation", f"{len(passages)} passages in one request; at most {settings.max_pairs} are taken")
+            raise Refusal(
+                422, "validation", f"{len(passages)} passages in one request; at most {settings.max_pairs} are taken"
+            )
         started = time.perf_counter()
         scores = await lane.score(query, passages, weights=weights, hung_up=request.is_disconnected)
         took_ms = (time.perf_counter() - started) * 1000

@@ -67,7 +67,9 @@ class WorkerClient:
             body["query_weights"] = [list(span) for span in weights]
         reply = await self._send("POST", "/rerank", body=body, timeout_s=timeout_s)
         values = _read_scores(self._json(reply), len(passages), self.url)
-        return WorkerScores(values, read_truncated(reply.headers.get(TRUNCATED)), reply.headers.get(KIND, "cross-encoder"))
+        return WorkerScores(
+            values, read_truncated(reply.headers.get(TRUNCATED)), reply.headers.get(KIND, "cross-encoder")
+        )
 
     async def close(self) -> None:
         await self._client.aclose()
@@ -89,16 +91,25 @@ class WorkerClient:
         try:
             return reply.json()
         except ValueError as error:
-            raise WorkerError(f"{self.url} answered with something that is not JSON; is a rerank worker running there?") from error
+            raise WorkerError(
+                f"{self.url} answered with something that is not JSON; is a rerank worker running there?"
+            ) from error
 
 
 def _read_scores(body: Any, count: int, url: str) -> NDArray[np.float32]:
     values = np.full(count, np.nan, dtype=np.float32)
     if not isinstance(body, list) or len(body) != count:
-        raise WorkerError(f"the worker at {url} gave {len(body) if isinstance(body, list) else 'no'} scores for {count} passages")
+        raise WorkerError(
+            f"the worker at {url} gave {len(body) if isinstance(body, list) else 'no'} scores for {count} passages"
+        )
     for item in body:
         index, score = (item.get("index"), item.get("score")) if isinstance(item, dict) else (None, None)
-        if type(index) is not int or not 0 <= index < count or not isinstance(score, int | float) or not math.isfinite(score):
+        if (
+            type(index) is not int
+            or not 0 <= index < count
+            or not isinstance(score, int | float)
+            or not math.isfinite(score)
+        ):
             raise WorkerError(f"the worker at {url} gave an item that is no score: {str(item)[:100]}")
         values[index] = score
     if np.isnan(values).any():

@@ -51,7 +51,9 @@ class Lane:
         self._waiting += 1
         cancelled = threading.Event()
         try:
-            work = asyncio.get_running_loop().run_in_executor(self._thread, self._run, query, passages, weights, cancelled)
+            work = asyncio.get_running_loop().run_in_executor(
+                self._thread, self._run, query, passages, weights, cancelled
+            )
             while not work.done():
                 await asyncio.wait([work], timeout=HANGUP_CHECK_S)
                 if not work.done() and await hung_up():
@@ -67,7 +69,9 @@ class Lane:
     def close(self) -> None:
         self._thread.shutdown(wait=False, cancel_futures=True)
 
-    def _run(self, query: str, passages: Sequence[str], weights: QueryWeights | None, cancelled: threading.Event) -> Scores:
+    def _run(
+        self, query: str, passages: Sequence[str], weights: QueryWeights | None, cancelled: threading.Event
+    ) -> Scores:
         def check() -> None:
             if cancelled.is_set():
                 raise Cancelled

@@ -21,7 +21,9 @@ def serve(settings: WorkerSettings) -> None:
     listener = bind(settings.host, settings.port)
     host, port = listener.getsockname()[:2]
     print(f"worker listening on http://{host}:{port}, loading {settings.model}", file=sys.stderr, flush=True)
-    config = uvicorn.Config(create_app(lambda: load_scorer(settings), settings), log_level="warning", timeout_graceful_shutdown=10)
+    config = uvicorn.Config(
+        create_app(lambda: load_scorer(settings), settings), log_level="warning", timeout_graceful_shutdown=10
+    )
     uvicorn.Server(config).run(sockets=[listener])
 
 

@@ -73,18 +73,25 @@ def build_tei_reply(request: TeiRequest, scores: Scores) -> list[dict[str, Any]]
 def build_cohere_reply(request: CohereRequest, scores: Scores) -> dict[str, Any]:
     texts = request.texts()
     results = [
-        {"index": index, "relevance_score": score} | ({"document": {"text": texts[index]}} if request.return_documents else {})
+        {"index": index, "relevance_score": score}
+        | ({"document": {"text": texts[index]}} if request.return_documents else {})
         for index, score in best_first(scores, request.top_n)
     ]
     units = {"search_units": max(1, -(-len(texts) // 100))}
-    return {"id": str(uuid.uuid4()), "results": results, "meta": {"api_version": {"version": "2"}, "billed_units": units}}
+    return {
+        "id": str(uuid.uuid4()),
+        "results": results,
+        "meta": {"api_version": {"version": "2"}, "billed_units": units},
+    }
 
 
 def build_headers(scores: Scores, *, kind: str, fingerprint: str, took_ms: float) -> dict[str, str]:
     headers = {KIND: kind, FINGERPRINT: fingerprint, TOOK_MS: f"{took_ms:.1f}"}
     cut = [*(["query"] if scores.query_truncated else []), *map(str, scores.truncated)]
     if cut:
-        headers[TRUNCATED] = ",".join(cut[:MAX_LISTED_TRUNCATIONS]) + (",..." if len(cut) > MAX_LISTED_TRUNCATIONS else "")
+        headers[TRUNCATED] = ",".join(cut[:MAX_LISTED_TRUNCATIONS]) + (
+            ",..." if len(cut) > MAX_LISTED_TRUNCATIONS else ""
+        )
     return headers
 
 
