@@ -127,15 +127,15 @@ class RerankSettings(Section):
     enabled: bool = True
     url: str = Field("http://127.0.0.1:8787", description="the worker")
     window: int = Field(50, ge=1, description="fused hits the reranker sees")
+    passages: int = Field(2, ge=1, le=4, description="passages of a document that are scored; the best one counts")
     max_pairs: int = Field(200, ge=1, description="most (query, passage) pairs sent for one query")
     blend: Literal["auto", "rerank", "rrf", "linear"] = Field(
         "auto",
         description="final order: the rerank score alone, or fused with the first stage; auto: by the kind of scorer",
     )
-    blend_weight: float = Field(
-        1.0, gt=0, description="rrf blend: weight of the reranker against 1 for the first stage"
+    blend_alpha: float = Field(
+        0.3, ge=0, le=1, description="share of the reranker where it is fused with the first stage"
     )
-    blend_alpha: float = Field(0.5, ge=0, le=1, description="linear blend: share of the reranker")
     term_weights: bool = Field(True, description="late interaction: weigh query words by their rarity in the index")
 
 

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import orjson
 
-from connector.clusters.protocol import ordered
+from connector.clusters.protocol import MAX_PASSAGES, ordered
 from connector.filters import And, Exists, Filter, Not, Or, Range, Terms
 from connector.schema import IndexSchema
 from connector.types import Fate, Hit, IndexedDocument, Passage, Ranking, TermFrequency, TermStatistics, Vector
@@ -15,7 +15,9 @@ from connector.types import Fate, Hit, IndexedDocument, Passage, Ranking, TermFr
 JSON = dict[str, Any]
 PASSAGES = "passages"
 UNIT, DOCUMENT = "unit", "document"  # a term that every document of ours has, and no passage
-BEST = {"name": "best", "size": 1, "_source": False, "stored_fields": ["passages.text"]}
+# the passages that come with a hit: the best for the lexical leg, as many as are ever reranked for the dense one
+BEST_PASSAGE = {"name": "best", "size": 1, "_source": False, "stored_fields": ["passages.text"]}
+NEAREST_PASSAGES = BEST_PASSAGE | {"size": MAX_PASSAGES}
 RETRYABLE_STATUS = frozenset({429, 502, 503, 504})
 
 
@@ -60,7 +62,7 @@ def build_lexical(schema: IndexSchema, query: str, depth: int, found: Filter | N
     bool_query: JSON = {"must": [{"multi_match": {"query": query, "fields": fields, "type": "most_fields"}}]}
     if schema.managed:
         best_passage = {"path": PASSAGES, "query": {"match": {"passages.text": query}}, "score_mode": "max", "boost": 0}
-        bool_query["should"] = [{"nested": best_passage | {"inner_hits": BEST}}]
+        bool_query["should"] = [{"nested": best_passage | {"inner_hits": BEST_PASSAGE}}]
     if found:
         bool_query["filter"] = [build_filter(found)]
     return {"query": {"bool": bool_query}} | hits_only(schema, depth)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from connector.clusters.dialect import BEST, JSON, hits_only
+from connector.clusters.dialect import JSON, NEAREST_PASSAGES, hits_only
 from connector.schema import IndexSchema
 from connector.types import Vector
 
@@ -23,7 +23,7 @@ class ElasticsearchDialect:
             "num_candidates": min(max(NUM_CANDIDATES_FACTOR * depth, 100), MAX_NUM_CANDIDATES),
         }
         if schema.managed:
-            knn["inner_hits"] = BEST
+            knn["inner_hits"] = NEAREST_PASSAGES
         if filter_query:
             knn["filter"] = filter_query
         return {"knn": knn} | hits_only(schema, depth)

@@ -21,7 +21,7 @@ import snowballstemmer
 from lancedb.index import FTS, BTree
 from lancedb.query import BooleanQuery, FullTextQuery, MatchQuery, Occur
 
-from connector.clusters.protocol import Engine, ForeignFields, ordered
+from connector.clusters.protocol import MAX_PASSAGES, Engine, ForeignFields, ordered
 from connector.errors import ClusterError, ClusterUnavailable, IndexMissing, SettingsError
 from connector.filters import And, Exists, Filter, Not, Or, Range, Scalar, Terms
 from connector.schema import FieldType, IndexSchema
@@ -287,8 +287,9 @@ def _arrow_schema(schema: IndexSchema) -> pa.Schema:
 
 def _nearest(row: dict[str, Any], vector: Vector) -> Hit:
     cosines = np.asarray(row["vectors"], dtype=np.float32) @ vector
-    best = int(cosines.argmax())
-    return Hit(row["doc_id"], float(cosines[best]), (Passage(row["doc_id"], best, row["passages"][best]),))
+    nearest = np.argsort(-cosines, kind="stable")[:MAX_PASSAGES].tolist()
+    passages = tuple(Passage(row["doc_id"], ordinal, row["passages"][ordinal]) for ordinal in nearest)
+    return Hit(row["doc_id"], float(cosines[nearest[0]]), passages)
 
 
 def _best_by_words(row: dict[str, Any], words: set[str]) -> tuple[Passage, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from connector.clusters.dialect import BEST, DOCUMENT, JSON, PASSAGES, UNIT, hits_only
+from connector.clusters.dialect import DOCUMENT, JSON, NEAREST_PASSAGES, PASSAGES, UNIT, hits_only
 from connector.schema import IndexSchema
 from connector.types import Vector
 
@@ -24,7 +24,7 @@ class OpenSearchDialect:
             knn["filter"] = filter_query
         query: JSON = {"knn": {schema.vector_field: knn}}
         if schema.managed:
-            query = {"nested": {"path": PASSAGES, "query": query, "score_mode": "max", "inner_hits": BEST}}
+            query = {"nested": {"path": PASSAGES, "query": query, "score_mode": "max", "inner_hits": NEAREST_PASSAGES}}
         return {"query": query} | hits_only(schema, depth)
 
     def cosine(self, score: float, similarity: str) -> float:

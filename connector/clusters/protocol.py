@@ -10,6 +10,8 @@ from connector.filters import Filter
 from connector.schema import IndexSchema
 from connector.types import Fate, IndexedDocument, Ranking, TermStatistics, Vector
 
+MAX_PASSAGES = 3  # of one document, in a hit of the dense leg
+
 
 @dataclass(frozen=True, slots=True)
 class Engine:
@@ -51,7 +53,7 @@ class Index(Protocol):
         ...
 
     async def dense(self, vector: Vector, *, depth: int, filter: Filter | None, timeout_s: float) -> Ranking:
-        """The `depth` documents with the nearest passage to `vector` [dims], each with that passage."""
+        """The `depth` documents with the nearest passage to `vector` [dims], each with its nearest passages, best first."""
         ...
 
     async def get(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Mapping, Sequence
+from itertools import zip_longest
 from typing import Literal
 
 from connector.types import Hit, Passage, Ranking
@@ -15,7 +16,7 @@ def rrf(rankings: Sequence[Ranking], *, weights: Sequence[float] | None = None, 
     """Fuse by reciprocal rank: score(d) = sum of weight / (rank_constant + rank), rank from 1.
 
     Cormack, Clarke, Buettcher, SIGIR 2009. A ranking with weight 0 has no say; a document that a ranking holds twice counts
-    once, at its best rank. Hits keep the passages of every ranking, in the order of the rankings."""
+    once, at its best rank. Hits keep the passages of every ranking, the first of each before the second of any."""
     scores: dict[str, float] = {}
     for ranking, weight in _heard(rankings, weights):
         for rank, doc_id in enumerate(dict.fromkeys(hit.doc_id for hit in ranking), start=1):
@@ -53,12 +54,18 @@ def normalise(scores: Mapping[str, float], how: Normalisation) -> dict[str, floa
 
 
 def _ranked(scores: Mapping[str, float], rankings: Sequence[Ranking]) -> Ranking:
-    passages: dict[str, dict[str, Passage]] = {}
+    passages: dict[str, list[tuple[Passage, ...]]] = {}
     for ranking in rankings:
         for hit in ranking:
-            passages.setdefault(hit.doc_id, {}).update({passage.passage_id: passage for passage in hit.passages})
+            passages.setdefault(hit.doc_id, []).append(hit.passages)
     ordered = sorted(scores.items(), key=lambda item: (-item[1], item[0]))
-    return tuple(Hit(doc_id, score, tuple(passages[doc_id].values())) for doc_id, score in ordered)
+    return tuple(Hit(doc_id, score, _in_turn(passages[doc_id])) for doc_id, score in ordered)
+
+
+def _in_turn(sources: Sequence[tuple[Passage, ...]]) -> tuple[Passage, ...]:
+    """The first passage of each source, then the second of each, and so on; each passage once."""
+    turns = (passage for turn in zip_longest(*sources) for passage in turn if passage is not None)
+    return tuple({passage.passage_id: passage for passage in turns}.values())
 
 
 def _heard(rankings: Sequence[Ranking], weights: Sequence[float] | None) -> list[tuple[Ranking, float]]:

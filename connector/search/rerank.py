@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Literal
 
 from connector.models.scorer import QueryWeights
@@ -13,7 +14,7 @@ from connector.worker.client import WorkerClient
 
 Blend = Literal["rerank", "rrf", "linear"]
 # what measured best for each kind of scorer (docs/quality.md)
-BEST_BLEND: Mapping[str, Blend] = {"late-interaction": "rrf", "cross-encoder": "rerank"}
+BEST_BLEND: Mapping[str, Blend] = {"late-interaction": "linear", "cross-encoder": "rerank"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,12 +27,19 @@ class Reranked:
 
 
 async def rerank(
-    query: str, window: Ranking, worker: WorkerClient, *, max_pairs: int, weights: QueryWeights | None, timeout_s: float
+    query: str,
+    window: Ranking,
+    worker: WorkerClient,
+    *,
+    passages: int,
+    max_pairs: int,
+    weights: QueryWeights | None,
+    timeout_s: float,
 ) -> Reranked:
-    """Score every document of the window by its best passage. Documents without text, or beyond `max_pairs`, are left out.
+    """Score every document of the window by its best passage. Documents without text, or beyond the cap, are left out.
 
     Raises WorkerError."""
-    pairs = select_pairs(window, max_pairs)
+    pairs = select_pairs(window, passages=passages, max_pairs=max_pairs)
     if not pairs:
         return Reranked((), frozenset(), "")
     scores = await worker.score(query, [passage.text for passage in pairs], weights=weights, timeout_s=timeout_s)
@@ -46,28 +54,26 @@ async def rerank(
     return Reranked(ranking, frozenset(truncated), scores.kind)
 
 
-def select_pairs(window: Ranking, max_pairs: int) -> list[Passage]:
-    """The passages to score: the first of every document, then the second of each, until `max_pairs` are reached."""
-    rounds = max((len(hit.passages) for hit in window), default=0)
-    in_turn = (hit.passages[turn] for turn in range(rounds) for hit in window if turn < len(hit.passages))
-    return [passage for passage, _ in zip(in_turn, range(max_pairs), strict=False)]
+def select_pairs(window: Ranking, *, passages: int, max_pairs: int) -> list[Passage]:
+    """The passages to score: the first of every document, then the second of each, up to `passages` of each, until
+    `max_pairs` are reached."""
+    in_turn = (hit.passages[turn] for turn in range(passages) for hit in window if turn < len(hit.passages))
+    return list(islice(in_turn, max_pairs))
 
 
-def blend(
-    window: Ranking, reranked: Ranking, how: Blend, *, weight: float, alpha: float, rank_constant: int
-) -> Ranking:
+def blend(window: Ranking, reranked: Ranking, how: Blend, *, alpha: float, rank_constant: int) -> Ranking:
     """The final order of the documents that were scored: by the rerank score alone, or fused with the first stage.
 
-    rrf: the reranker's ranking counts `weight` against 1. linear: min-max scores, the reranker's share is `alpha`."""
+    rrf fuses the two rankings, linear the z-scores that both have within the window; `alpha` is the reranker's share."""
     scored = {hit.doc_id for hit in reranked}
     first_stage = tuple(hit for hit in window if hit.doc_id in scored)
     match how:
         case "rerank":
             return reranked
         case "rrf":
-            return rrf([first_stage, reranked], weights=[1.0, weight], rank_constant=rank_constant)
+            return rrf([first_stage, reranked], weights=[1 - alpha, alpha], rank_constant=rank_constant)
         case "linear":
-            return linear([first_stage, reranked], weights=[1 - alpha, alpha])
+            return linear([first_stage, reranked], weights=[1 - alpha, alpha], normalisation="zscore")
 
 
 def passage_choice(*sources: Sequence[Hit]) -> dict[str, Passage]:

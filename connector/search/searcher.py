@@ -181,11 +181,13 @@ class Searcher:
         return idf_weights(found) if found else None
 
     def _fuse(self, lexical: Ranking, dense: Ranking) -> Ranking:
+        """The legs as one ranking; the dense leg's passage of a document comes first."""
         fusion = self._settings.search.fusion
-        legs = (lexical, dense)
         if fusion.kind == "linear":
-            return linear(legs, weights=[1 - fusion.alpha, fusion.alpha], normalisation=fusion.normalisation)
-        return rrf(legs, weights=fusion.weights, rank_constant=fusion.rank_constant)
+            return linear(
+                [dense, lexical], weights=[fusion.alpha, 1 - fusion.alpha], normalisation=fusion.normalisation
+            )
+        return rrf([dense, lexical], weights=fusion.weights[::-1], rank_constant=fusion.rank_constant)
 
     async def _rerank(self, run: _Run, window: Ranking, weights: tuple[Weight, ...] | None) -> Reranked | None:
         assert self._worker is not None
@@ -194,6 +196,7 @@ class Searcher:
             run.query,
             window,
             self._worker,
+            passages=self._settings.rerank.passages,
             max_pairs=self._settings.rerank.max_pairs,
             weights=weights,
             timeout_s=run.left_s(share),
@@ -207,7 +210,6 @@ class Searcher:
             window,
             reranked.ranking,
             how,
-            weight=settings.blend_weight,
             alpha=settings.blend_alpha,
             rank_constant=self._settings.search.fusion.rank_constant,
         )
