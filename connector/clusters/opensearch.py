@@ -16,7 +16,9 @@ class OpenSearchDialect:
 
     def dense_body(self, schema: IndexSchema, vector: Vector, depth: int, filter_query: JSON | None) -> JSON:
         knn: JSON = {"vector": vector.tolist(), "k": max(depth, MIN_K)}
-        if filter_query and schema.managed:
+        if schema.managed:
+            knn["expand_nested_docs"] = True  # else a hit brings only its nearest passage
+        if schema.managed and filter_query:
             # 2.19 puts a filter to the passages, not to their documents, unless it demands a plain term of a document
             # (NestedHelper.mightMatchNestedDocs); a bare "must_not" would let every passage through
             filter_query = {"bool": {"filter": [{"term": {UNIT: DOCUMENT}}, filter_query]}}

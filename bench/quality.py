@@ -1,0 +1,119 @@
+"""Quality of the four rankings on a judged collection, through the real path: ingest, legs, fusion, worker.
+
+    make bench-quality DATA=FOLDER                              # any BEIR-layout folder, embedded store
+    make bench-quality DATA=FOLDER CLUSTER=http://localhost:9200
+
+The index bench-NAME is kept, so that a second run only searches; the command prints how to drop it."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import random
+import re
+import statistics
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from machine import percentile, print_result
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from connector.cli.comparison import measures_table, times_table
+from connector.client import Connector
+from connector.config import Settings, load_settings, parse_value
+from connector.evaluation.datasets import Collection, read_collection
+from connector.evaluation.measures import mean, measure
+from connector.evaluation.runs import STAGES, Answers, answer_all
+from connector.ingest.job import run_job
+from connector.ingest.pipeline import Counts
+from connector.worker.process import running_worker
+
+console = Console(stderr=True, highlight=False)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path, help="BEIR-layout folder")
+    parser.add_argument("--cluster", default=f"embedded:{Path(tempfile.gettempdir()) / 'connector-bench'}")
+    parser.add_argument("--queries", type=int, default=0, help="a seeded sample of that many queries; 0 for all")
+    parser.add_argument("--set", action="append", default=[], metavar="PATH=VALUE", help="any setting")
+    options = parser.parse_args()
+    collection = sample(read_collection(options.data), options.queries)
+    name = "bench-" + re.sub(r"[^a-z0-9]+", "-", options.data.name.lower()).strip("-")
+    overrides: dict[str, Any] = {"fields.text": {"title": 1.0, "text": 1.0}, "fields.id": "_id"}
+    overrides |= {"cluster.url": options.cluster, "index.name": name, "search.deadline_s": 300.0}
+    overrides |= {path: parse_value(value) for path, _, value in (one.partition("=") for one in options.set)}
+    settings = load_settings(overrides=overrides, environ={})
+    counts = ingest(options.data, settings)
+    with running_worker() as worker:
+        settings = settings.model_copy(update={"rerank": settings.rerank.model_copy(update={"url": worker.url})})
+        answers = asyncio.run(search(settings, collection))
+    report(collection, counts, answers, settings)
+
+
+def sample(collection: Collection, count: int) -> Collection:
+    """The same queries every time: a seeded sample, or all."""
+    if not 0 < count < len(collection.queries):
+        return collection
+    queries = tuple(random.Random(13).sample(collection.queries, count))
+    return Collection(collection.name, queries, {query.query_id: collection.qrels[query.query_id] for query in queries})
+
+
+def ingest(folder: Path, settings: Settings) -> Counts:
+    with Progress(TextColumn("ingesting"), BarColumn(), TextColumn("{task.fields[done]:,} documents"), TimeElapsedColumn(),
+                  TimeRemainingColumn(), console=console) as progress:  # fmt: skip
+        task = progress.add_task("", total=1.0, done=0)
+
+        def show(counts: Counts) -> None:
+            progress.update(task, completed=counts.progress, done=counts.written + counts.unchanged + counts.failed)
+
+        rejects = Path(tempfile.gettempdir()) / f"{settings.index.name}.rejects.jsonl"
+        report = asyncio.run(run_job(str(folder), settings, rejects=rejects, on_progress=show, say=console.print))
+    if report.stopped:
+        sys.exit(f"error: {report.stopped}")
+    return report.counts
+
+
+async def search(settings: Settings, collection: Collection) -> Answers:
+    async with await Connector.open(settings) as connector:
+        with Progress(TextColumn("searching"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn(),
+                      console=console) as progress:  # fmt: skip
+            task = progress.add_task("", total=len(collection.queries))
+            return await answer_all(connector.searcher, collection.queries, on_answer=lambda: progress.advance(task))
+
+
+def report(collection: Collection, counts: Counts, answers: Answers, settings: Settings) -> None:
+    values = {stage: measure(answers.runs[stage], collection.qrels) for stage in STAGES}
+    means = {stage: {name: mean(one) for name, one in measures.items()} for stage, measures in values.items()}
+    title = f"{collection.name} at {settings.cluster.url}: {counts.read:,} documents, {len(collection.queries)} queries"
+    table = Console()
+    table.print(measures_table(title, means))
+    table.print(times_table(answers.took_ms))
+    gains = [values["reranked"]["nDCG@10"][query] - values["fused"]["nDCG@10"][query] for query in collection.qrels]
+    error = statistics.stdev(gains) / len(gains) ** 0.5 if len(gains) > 1 else 0.0
+    table.print(
+        f"reranked - fused: {mean(dict(enumerate(gains))):+.4f} nDCG@10 (standard error {error:.4f})", highlight=False
+    )
+    console.print(
+        f"the index is kept; drop it with: connector index drop --yes --cluster {settings.cluster.url} -i {settings.index.name}"
+    )
+    print_result(
+        {
+            "bench": "quality",
+            "collection": collection.name,
+            "cluster": settings.cluster.url,
+            "documents": counts.read,
+            "queries": len(collection.queries),
+            "measures": {stage: {name: round(value, 4) for name, value in one.items()} for stage, one in means.items()},
+            "rerank_gain": {"nDCG@10": round(mean(dict(enumerate(gains))), 4), "standard_error": round(error, 4)},
+            "p50_ms": {stage: percentile(took, 0.5) for stage, took in answers.took_ms.items()},
+            "degraded": len(answers.degraded),
+        }
+    )
+
+
+if __name__ == "__main__":
+    main()
