@@ -230,7 +230,7 @@ def _from_environment(environ: Mapping[str, str]) -> Iterator[tuple[str, Any]]:
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1)
             raise SettingsError(f"unknown environment variable {name}{f'; did you mean {near[0]}?' if near else ''}")
-        yield known[name], parse_value(text)
+        yield known[name], text if _is_secret(known[name]) else parse_value(text)
 
 
 def parse_value(text: str) -> Any:
@@ -251,18 +251,27 @@ def _read_file(file: Path | None) -> dict[str, Any]:
         return {}
     try:
         tree = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except yaml.MarkedYAMLError as error:  # its own text quotes the line, which may hold a secret
+        line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
+        raise SettingsError(f"{path} is not YAML: {error.problem}{line}") from None
+    except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
         raise SettingsError(f"{path} is not YAML: {error}") from None
     if not isinstance(tree, dict):
         raise SettingsError(f"{path} must hold sections such as 'cluster:' and 'search:'")
-    return tree
+    return {name: section for name, section in tree.items() if section is not None}
 
 
 def _put(tree: dict[str, Any], path: str, value: Any) -> None:
     *sections, name = path.split(".")
     for section in sections:
         tree = tree.setdefault(section, {})
+        if not isinstance(tree, dict):
+            raise SettingsError(f"cannot set {path!r}: {section!r} is no section of settings")
     tree[name] = value
+
+
+def _is_secret(path: str) -> bool:
+    return path.rsplit(".", 1)[-1] in ("password", "api_key", "bearer_token")
 
 
 def _describe(error: ValidationError) -> str:
@@ -277,7 +286,7 @@ def _describe(error: ValidationError) -> str:
             message = one["msg"].removeprefix("Value error, ")
             shown = (
                 ""
-                if isinstance(one.get("input"), dict) or "password" in path or "key" in path
+                if isinstance(one.get("input"), dict) or _is_secret(path) or path in Settings.model_fields
                 else f" (got {one.get('input')!r})"
             )
             lines.append(f"{path}: {message}{shown}" if path else message)

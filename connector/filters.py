@@ -70,16 +70,21 @@ Filter = Terms | Range | Exists | And | Or | Not
 
 def parse_filter(source: Any) -> Filter | None:
     """A filter from its JSON form, its text form, a list of either (joined by "and"), or a filter already parsed."""
+    return _parse_any(source, depth=0)
+
+
+def _parse_any(source: Any, *, depth: int) -> Filter | None:
     if source is None or source == "" or source == [] or source == {}:
         return None
     if isinstance(source, Terms | Range | Exists | And | Or | Not):
         return source
     if isinstance(source, str):
         return parse_expression(source)
-    if isinstance(source, Sequence):
-        parts = tuple(part for part in map(parse_filter, source) if part is not None)
-        return parts[0] if len(parts) == 1 else And(parts)
-    return _parse(source, depth=0)
+    if isinstance(source, Sequence) and depth <= MAX_NESTING:
+        found = [_parse_any(part, depth=depth + 1) for part in source]
+        parts = tuple(part for part in found if part is not None)
+        return (parts[0] if len(parts) == 1 else And(parts)) if parts else None
+    return _parse(source, depth=depth)
 
 
 def parse_expression(text: str) -> Filter:
@@ -90,13 +95,14 @@ def parse_expression(text: str) -> Filter:
             f"cannot read the filter {text!r}; write FIELD=VALUE, FIELD=A,B, FIELD!=VALUE, FIELD>=VALUE, FIELD? or JSON"
         )
     negated, name, exists, operator, value = match.groups()
+    values = tuple(part.strip() for part in (value or "").split(",") if part.strip())
     found: Filter
     if exists:
         found = Exists(name)
-    elif not value:
+    elif not values:
         raise FilterError(f"the filter {text!r} names no value")
     elif operator in ("=", "!="):
-        found = Terms(name, tuple(part.strip() for part in value.split(",") if part.strip()))
+        found = Terms(name, values)
     else:
         found = Range(name, {{">": "gt", ">=": "gte", "<": "lt", "<=": "lte"}[operator]: value})
     return Not(found) if bool(negated) != (operator == "!=") else found
@@ -150,6 +156,8 @@ def _typed(name: str, fields: Mapping[str, FieldType], value: Any) -> Scalar:
         checked: Scalar = check_value(name, "keyword" if kind == "keyword[]" else kind, value)
     except DocumentError as error:
         raise FilterError(f"in a filter, {error}") from None
+    except UnicodeEncodeError:
+        raise FilterError(f"a filter on {name!r} holds half a surrogate pair, which is no character") from None
     return checked
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -43,9 +44,10 @@ class Fields:
     def check_names(self) -> None:
         """Refuse what cannot be the name of a field in an index of ours; raises SettingsError."""
         for name in [*self.text, *self.metadata]:
-            if name in RESERVED_FIELDS or name.startswith("_") or "." in name or not name.strip():
+            if not is_field_name(name):
                 raise SettingsError(
-                    f"a field cannot be called {name!r} (reserved, empty, dotted, or starting with '_'); rename it in the source"
+                    f"a field cannot be called {name!r} (reserved, empty, starting with '_', or with one of . ` * ^ in it); "
+                    "rename it in the source"
                 )
 
 
@@ -109,7 +111,7 @@ class IndexSchema:
                 "version": META_VERSION,
                 "encoder": asdict(self.encoder) if self.encoder else None,
                 "fields": {
-                    "text": dict(self.fields.text),
+                    "text": [list(pair) for pair in self.fields.text.items()],  # the engines keep no order of keys
                     "metadata": dict(self.fields.metadata),
                     "id": self.fields.id,
                 },
@@ -132,7 +134,7 @@ class IndexSchema:
             )
         encoder = EncoderFingerprint(**ours["encoder"])
         return cls(
-            fields=Fields(**ours["fields"]),
+            fields=Fields(**ours["fields"] | {"text": dict(ours["fields"]["text"])}),
             encoder=encoder,
             analyzer=ours["analyzer"],
             passages=PassageSettings(**ours["passages"]),
@@ -141,15 +143,20 @@ class IndexSchema:
         )
 
 
+def is_field_name(name: str) -> bool:
+    """Whether an index of ours can have a field of that name: every engine must take it as it is."""
+    return bool(name.strip()) and name not in RESERVED_FIELDS and name[0] != "_" and not set(name) & set(".`*^")
+
+
 def check_value(name: str, kind: FieldType, value: Any) -> Any:
     """The value as it is written to the cluster; raises DocumentError where it does not fit its type."""
     if value is None or value == "" or value == []:
         return None
     if kind == "stored":
-        return value
+        return _stored(name, value)
     if kind == "keyword[]":
         values = value if isinstance(value, list | tuple) else [value]
-        return [_keyword(name, one) for one in values if one is not None]
+        return [_keyword(name, one) for one in values if one is not None] or None
     if isinstance(value, list | tuple):
         if len(value) != 1:
             raise DocumentError(f"field {name!r} is a {kind} but holds {len(value)} values (use keyword[] for lists)")
@@ -185,8 +192,16 @@ def to_instant(value: Any) -> dt.datetime:
 def to_iso(moment: dt.datetime) -> str:
     """The one spelling of an instant in a cluster: a plain date at midnight, else milliseconds and Z."""
     if (moment.hour, moment.minute, moment.second, moment.microsecond) == (0, 0, 0, 0):
-        return moment.strftime("%Y-%m-%d")
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
+        return moment.date().isoformat()  # strftime does not pad years before 1000
+    return moment.replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
+
+
+def _stored(name: str, value: Any) -> Any:
+    try:
+        json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
+    except (TypeError, ValueError) as error:
+        raise DocumentError(f"field {name!r} is stored as JSON, which its value is not: {error}") from None
+    return value
 
 
 def _keyword(name: str, value: Any) -> str:
@@ -220,7 +235,7 @@ def _number(name: str, value: Any) -> float:
         if isinstance(value, bool):
             raise ValueError
         number = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise DocumentError(f"field {name!r} is a number but holds {value!r}") from None
     if not math.isfinite(number):
         raise DocumentError(f"field {name!r} holds {value!r}, which is not a finite number")

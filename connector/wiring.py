@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from connector.clusters.connect import connect
 from connector.clusters.protocol import Cluster, ForeignFields, Index
-from connector.config import Settings
+from connector.config import Settings, WorkerSettings
 from connector.errors import EncoderMismatch, SettingsError
+from connector.models.cross_encoder import CrossEncoderScorer
 from connector.models.encoder import Encoder, SentenceTransformerEncoder
+from connector.models.late_interaction import LateInteractionScorer
+from connector.models.scorer import Scorer, detect_kind
 from connector.schema import EncoderFingerprint, Fields, IndexSchema, PassageSettings, VectorSettings
 from connector.search.searcher import Searcher
 from connector.worker.client import WorkerClient
@@ -30,6 +35,19 @@ def load_encoder(settings: Settings) -> Encoder:
     return SentenceTransformerEncoder(
         settings.encoder.model, device=settings.encoder.device, max_batch_tokens=settings.encoder.max_batch_tokens
     )
+
+
+def load_scorer(settings: WorkerSettings) -> Scorer:
+    """The scorer of a worker; takes seconds. Raises ModelError."""
+    kind = detect_kind(settings.model) if settings.kind == "auto" else settings.kind
+    limits: dict[str, Any] = {
+        "device": settings.device,
+        "max_length": settings.max_length,
+        "max_batch_tokens": settings.max_batch_tokens,
+    }
+    if kind == "cross-encoder":
+        return CrossEncoderScorer(settings.model, **limits)
+    return LateInteractionScorer(settings.model, **limits, cache_bytes=settings.cache_bytes)
 
 
 def open_worker(settings: Settings) -> WorkerClient | None:

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from typing import Any, Protocol
 
 import orjson
 
-from connector.clusters.protocol import MAX_PASSAGES, ordered
-from connector.filters import And, Exists, Filter, Not, Or, Range, Terms
-from connector.schema import IndexSchema
+from connector.clusters.protocol import ordered
+from connector.filters import And, Exists, Filter, Not, Or, Range, Scalar, Terms
+from connector.schema import FieldType, IndexSchema
 from connector.types import Fate, Hit, IndexedDocument, Passage, Ranking, TermFrequency, TermStatistics, Vector
 
 JSON = dict[str, Any]
 PASSAGES = "passages"
 UNIT, DOCUMENT = "unit", "document"  # a term that every document of ours has, and no passage
-# the passages that come with a hit: the best for the lexical leg, as many as are ever reranked for the dense one
-BEST_PASSAGE = {"name": "best", "size": 1, "_source": False, "stored_fields": ["passages.text"]}
-NEAREST_PASSAGES = BEST_PASSAGE | {"size": MAX_PASSAGES}
+MAX_CLAUSES = 1_000  # OpenSearch takes 1,024 in a query; a word is a clause in each field it is looked for in
+WORD = re.compile(r"[\u3040-\u309f\u3400-\u9fff]|[^\W\u3040-\u309f\u3400-\u9fff]+")  # an ideograph is a word
 RETRYABLE_STATUS = frozenset({429, 502, 503, 504})
 
 
@@ -26,7 +27,9 @@ class Dialect(Protocol):
 
     kind: str
 
-    def dense_body(self, schema: IndexSchema, vector: Vector, depth: int, filter_query: JSON | None) -> JSON:
+    def dense_body(
+        self, schema: IndexSchema, vector: Vector, depth: int, filter_query: JSON | None, passages: int
+    ) -> JSON:
         """The body of a `_search` for the nearest passages' documents."""
         ...
 
@@ -39,9 +42,16 @@ class Dialect(Protocol):
         ...
 
 
-def build_filter(found: Filter) -> JSON:
-    """The query of a checked filter."""
+def build_filter(found: Filter, types: Mapping[str, FieldType] | None = None) -> JSON:
+    """The query of a checked filter. `types` tells which fields are dates: their values are written as instants.
+
+    The engines take "2024-01-15" for the whole day in gt, lte and terms."""
     match found:
+        case Terms(name, values) if types and types.get(name) == "date":
+            return build_filter(Or(tuple(Range(name, {"gte": value, "lte": value}) for value in values)), types)
+        case Range(name, bounds) if types and types.get(name) == "date":
+            instants = {bound: _instant(value) for bound, value in bounds.items()}
+            return {"range": {name: instants | {"format": "strict_date_optional_time"}}}  # whatever the field's own is
         case Terms(name, values):
             return {"terms": {name: list(values)}}
         case Range(name, bounds):
@@ -49,23 +59,31 @@ def build_filter(found: Filter) -> JSON:
         case Exists(name):
             return {"exists": {"field": name}}
         case And(parts):
-            return {"bool": {"filter": [build_filter(part) for part in parts]}}
+            return {"bool": {"filter": [build_filter(part, types) for part in parts]}}
         case Or(parts):
-            return {"bool": {"should": [build_filter(part) for part in parts], "minimum_should_match": 1}}
+            return {"bool": {"should": [build_filter(part, types) for part in parts], "minimum_should_match": 1}}
         case Not(part):
-            return {"bool": {"must_not": [build_filter(part)]}}
+            return {"bool": {"must_not": [build_filter(part, types)]}}
 
 
 def build_lexical(schema: IndexSchema, query: str, depth: int, found: Filter | None) -> JSON:
-    """BM25 over the text fields, summed with their boosts; the passage that matches best comes along without a say."""
+    """BM25 over the text fields, summed with their boosts; the passage that matches best comes along without a say.
+
+    A query is cut after as many words as every engine takes (333 over two text fields)."""
     fields = [f"{name}^{boost:g}" for name, boost in schema.fields.text.items()]
+    query = _first_words(query, MAX_CLAUSES // (len(fields) + schema.managed))
     bool_query: JSON = {"must": [{"multi_match": {"query": query, "fields": fields, "type": "most_fields"}}]}
     if schema.managed:
         best_passage = {"path": PASSAGES, "query": {"match": {"passages.text": query}}, "score_mode": "max", "boost": 0}
-        bool_query["should"] = [{"nested": best_passage | {"inner_hits": BEST_PASSAGE}}]
+        bool_query["should"] = [{"nested": best_passage | {"inner_hits": inner_hits(1)}}]
     if found:
-        bool_query["filter"] = [build_filter(found)]
+        bool_query["filter"] = [build_filter(found, schema.fields.metadata)]
     return {"query": {"bool": bool_query}} | hits_only(schema, depth)
+
+
+def inner_hits(passages: int) -> JSON:
+    """The best passages that come along with a hit, without reading the document's source."""
+    return {"name": "best", "size": passages, "_source": False, "stored_fields": ["passages.text"]}
 
 
 def hits_only(schema: IndexSchema, depth: int) -> JSON:
@@ -143,10 +161,31 @@ def read_term_statistics(reply: JSON) -> TermStatistics:
     return TermStatistics(documents, tuple(TermFrequency(*span, count) for span, count in sorted(frequencies.items())))
 
 
+def in_characters(statistics: TermStatistics, text: str) -> TermStatistics:
+    """The same with spans in characters of `text`: the engines count UTF-16 units, in which an emoji is two."""
+    starts = [0]
+    for character in text:
+        starts.append(starts[-1] + (2 if character > "\uffff" else 1))
+    position = {units: at for at, units in enumerate(starts)}
+    terms = (TermFrequency(position[one.start], position[one.end], one.frequency) for one in statistics.terms)
+    return TermStatistics(statistics.documents, tuple(terms))
+
+
 def explain_error(body: Any, status: int) -> str:
     """The engine's own words for what went wrong."""
     error = body.get("error") if isinstance(body, Mapping) else body
     return _reason(error, status)
+
+
+def _instant(value: Scalar) -> str:
+    """A date as the settings' types spell it, with its time."""
+    return str(value) if "T" in str(value) else f"{value}T00:00:00.000Z"
+
+
+def _first_words(text: str, count: int) -> str:
+    """The text up to the end of its `count`-th word."""
+    end = next((match.end() for match in islice(WORD.finditer(text), count - 1, None)), len(text))
+    return text[:end]
 
 
 def _read_passages(hit: JSON, schema: IndexSchema) -> tuple[Passage, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from connector.clusters.dialect import JSON, NEAREST_PASSAGES, hits_only
+from connector.clusters.dialect import JSON, hits_only, inner_hits
 from connector.schema import IndexSchema
 from connector.types import Vector
 
@@ -15,7 +15,9 @@ class ElasticsearchDialect:
 
     kind = "elasticsearch"
 
-    def dense_body(self, schema: IndexSchema, vector: Vector, depth: int, filter_query: JSON | None) -> JSON:
+    def dense_body(
+        self, schema: IndexSchema, vector: Vector, depth: int, filter_query: JSON | None, passages: int
+    ) -> JSON:
         knn: JSON = {
             "field": schema.vector_field,
             "query_vector": vector.tolist(),
@@ -23,7 +25,7 @@ class ElasticsearchDialect:
             "num_candidates": min(max(NUM_CANDIDATES_FACTOR * depth, 100), MAX_NUM_CANDIDATES),
         }
         if schema.managed:
-            knn["inner_hits"] = NEAREST_PASSAGES
+            knn["inner_hits"] = inner_hits(passages)
         if filter_query:
             knn["filter"] = filter_query
         return {"knn": knn} | hits_only(schema, depth)

@@ -21,7 +21,7 @@ import snowballstemmer
 from lancedb.index import FTS, BTree
 from lancedb.query import BooleanQuery, FullTextQuery, MatchQuery, Occur
 
-from connector.clusters.protocol import MAX_PASSAGES, Engine, ForeignFields, ordered
+from connector.clusters.protocol import Engine, ForeignFields, ordered
 from connector.errors import ClusterError, ClusterUnavailable, IndexMissing, SettingsError
 from connector.filters import And, Exists, Filter, Not, Or, Range, Scalar, Terms
 from connector.schema import FieldType, IndexSchema
@@ -29,6 +29,7 @@ from connector.types import Fate, Hit, IndexedDocument, Passage, Ranking, TermFr
 
 META_KEY = b"connector"
 TERMS_SUFFIX = "--terms"
+TERMS_SCHEMA = pa.schema([("term", pa.string()), ("documents", pa.int64())])
 LANGUAGES = frozenset(
     {"danish", "dutch", "english", "finnish", "french", "german", "hungarian", "italian", "norwegian", "portuguese", "romanian",
      "russian", "spanish", "swedish", "turkish"}
@@ -44,6 +45,46 @@ COLUMN_TYPES: dict[FieldType, pa.DataType] = {
 }
 COMPARISONS = {"gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
 WORD = re.compile(r"\w+")
+# those of Lucene's analyzer; in the other languages stop words count little, being frequent
+STOP_WORDS = {
+    "english": frozenset(
+        [
+            "a",
+            "an",
+            "and",
+            "are",
+            "as",
+            "at",
+            "be",
+            "but",
+            "by",
+            "for",
+            "if",
+            "in",
+            "into",
+            "is",
+            "it",
+            "no",
+            "not",
+            "of",
+            "on",
+            "or",
+            "such",
+            "that",
+            "the",
+            "their",
+            "then",
+            "there",
+            "these",
+            "they",
+            "this",
+            "to",
+            "was",
+            "will",
+            "with",
+        ]
+    )
+}
 
 
 class EmbeddedCluster:
@@ -143,7 +184,7 @@ class EmbeddedIndex:
         return [Fate(doc_id) for doc_id in doc_ids]
 
     async def lexical(self, query: str, *, depth: int, filter: Filter | None, timeout_s: float) -> Ranking:
-        words = {word.lower() for word in WORD.findall(query)}
+        words = _words_with_stems(query, self.schema.analyzer)
         if not words:
             return ()
         matches: list[tuple[Occur, FullTextQuery]] = [
@@ -158,13 +199,15 @@ class EmbeddedIndex:
         rows = await self._rows(search, filter, timeout_s)
         return ordered((Hit(row["doc_id"], row["_score"], _best_by_words(row, words)) for row in rows), depth)
 
-    async def dense(self, vector: Vector, *, depth: int, filter: Filter | None, timeout_s: float) -> Ranking:
+    async def dense(
+        self, vector: Vector, *, depth: int, filter: Filter | None, timeout_s: float, passages: int = 1
+    ) -> Ranking:
         search = (
             self._table.query().nearest_to(vector).column("vectors").distance_type("cosine").limit(depth)
             .select(["doc_id", "passages", "vectors", "_distance"])
         )  # fmt: skip
         rows = await self._rows(search, filter, timeout_s)
-        return ordered((_nearest(row, vector) for row in rows if row["passages"]), depth)
+        return ordered((_nearest(row, vector, passages) for row in rows if row["passages"]), depth)
 
     async def get(
         self, doc_ids: Sequence[str], *, fields: Iterable[str] | None, timeout_s: float
@@ -184,8 +227,12 @@ class EmbeddedIndex:
                 yield doc_id, content_hash
 
     async def term_statistics(self, text: str, *, timeout_s: float) -> TermStatistics:
-        stem = _stemmer(self.schema.analyzer)
-        spans = [(match.start(), match.end(), stem(match.group().lower())) for match in WORD.finditer(text)]
+        stem, stop_words = _stemmer(self.schema.analyzer), STOP_WORDS.get(self.schema.analyzer, frozenset())
+        spans = [
+            (match.start(), match.end(), stem(match.group().lower()))
+            for match in WORD.finditer(text)
+            if match.group().lower() not in stop_words
+        ]
         try:
             terms = await self._connection.open_table(self.name + TERMS_SUFFIX)
         except (ValueError, FileNotFoundError):
@@ -211,7 +258,7 @@ class EmbeddedIndex:
             frequency[""] += batch.num_rows
             for texts in zip(*columns, strict=True):
                 frequency.update({stem(word) for text in texts if text for word in WORD.findall(text.lower())})
-        rows = pa.table({"term": list(frequency), "documents": list(frequency.values())})
+        rows = pa.table({"term": list(frequency), "documents": list(frequency.values())}, schema=TERMS_SCHEMA)
         table = await self._connection.create_table(self.name + TERMS_SUFFIX, schema=rows.schema, exist_ok=True)
         await table.add(rows, mode="overwrite")
         await table.create_index("term", config=BTree(), replace=True)
@@ -253,6 +300,12 @@ def _stemmer(analyzer: str) -> Callable[[str], str]:
     return lru_cache(maxsize=200_000)(stem)
 
 
+def _words_with_stems(text: str, analyzer: str) -> set[tuple[str, str]]:
+    """(word, stem) of a text's words, stop words left out."""
+    stem, stop_words = _stemmer(analyzer), STOP_WORDS.get(analyzer, frozenset())
+    return {(word, stem(word)) for word in WORD.findall(text.lower()) if word not in stop_words}
+
+
 def build_sql(found: Filter, fields: Any) -> str:
     """The SQL condition of a checked filter. It is true or false, never unknown, so that "not" holds for missing values."""
     match found:
@@ -285,16 +338,16 @@ def _arrow_schema(schema: IndexSchema) -> pa.Schema:
     return pa.schema(columns, metadata={META_KEY: json.dumps(schema.to_meta()).encode()})
 
 
-def _nearest(row: dict[str, Any], vector: Vector) -> Hit:
+def _nearest(row: dict[str, Any], vector: Vector, count: int) -> Hit:
     cosines = np.asarray(row["vectors"], dtype=np.float32) @ vector
-    nearest = np.argsort(-cosines, kind="stable")[:MAX_PASSAGES].tolist()
+    nearest = np.argsort(-cosines, kind="stable")[:count].tolist()
     passages = tuple(Passage(row["doc_id"], ordinal, row["passages"][ordinal]) for ordinal in nearest)
     return Hit(row["doc_id"], float(cosines[nearest[0]]), passages)
 
 
-def _best_by_words(row: dict[str, Any], words: set[str]) -> tuple[Passage, ...]:
-    """The passage in which most of the query's words occur; the first of equals; none where none occurs."""
-    counts = [sum(word in text for word in words) for text in map(str.lower, row["passages"])]
+def _best_by_words(row: dict[str, Any], words: set[tuple[str, str]]) -> tuple[Passage, ...]:
+    """The passage in which most of the query's words, or their stems, occur; the first of equals; none where none occurs."""
+    counts = [sum(word in text or stem in text for word, stem in words) for text in map(str.lower, row["passages"])]
     best = max(range(len(counts)), key=lambda ordinal: counts[ordinal], default=None)
     return () if best is None or not counts[best] else (Passage(row["doc_id"], best, row["passages"][best]),)
 

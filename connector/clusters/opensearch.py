@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from connector.clusters.dialect import DOCUMENT, JSON, NEAREST_PASSAGES, PASSAGES, UNIT, hits_only
+from connector.clusters.dialect import DOCUMENT, JSON, PASSAGES, UNIT, hits_only, inner_hits
 from connector.schema import IndexSchema
 from connector.types import Vector
 
@@ -14,9 +14,11 @@ class OpenSearchDialect:
 
     kind = "opensearch"
 
-    def dense_body(self, schema: IndexSchema, vector: Vector, depth: int, filter_query: JSON | None) -> JSON:
+    def dense_body(
+        self, schema: IndexSchema, vector: Vector, depth: int, filter_query: JSON | None, passages: int
+    ) -> JSON:
         knn: JSON = {"vector": vector.tolist(), "k": max(depth, MIN_K)}
-        if schema.managed:
+        if schema.managed and passages > 1:
             knn["expand_nested_docs"] = True  # else a hit brings only its nearest passage
         if schema.managed and filter_query:
             # 2.19 puts a filter to the passages, not to their documents, unless it demands a plain term of a document
@@ -26,7 +28,9 @@ class OpenSearchDialect:
             knn["filter"] = filter_query
         query: JSON = {"knn": {schema.vector_field: knn}}
         if schema.managed:
-            query = {"nested": {"path": PASSAGES, "query": query, "score_mode": "max", "inner_hits": NEAREST_PASSAGES}}
+            query = {
+                "nested": {"path": PASSAGES, "query": query, "score_mode": "max", "inner_hits": inner_hits(passages)}
+            }
         return {"query": query} | hits_only(schema, depth)
 
     def cosine(self, score: float, similarity: str) -> float:

@@ -10,8 +10,6 @@ from connector.filters import Filter
 from connector.schema import IndexSchema
 from connector.types import Fate, IndexedDocument, Ranking, TermStatistics, Vector
 
-MAX_PASSAGES = 3  # of one document, in a hit of the dense leg
-
 
 @dataclass(frozen=True, slots=True)
 class Engine:
@@ -52,8 +50,10 @@ class Index(Protocol):
         """The best `depth` documents by BM25, each with its best matching passage where one matches."""
         ...
 
-    async def dense(self, vector: Vector, *, depth: int, filter: Filter | None, timeout_s: float) -> Ranking:
-        """The `depth` documents with the nearest passage to `vector` [dims], each with its nearest passages, best first."""
+    async def dense(
+        self, vector: Vector, *, depth: int, filter: Filter | None, timeout_s: float, passages: int = 1
+    ) -> Ranking:
+        """The `depth` documents with the nearest passage to `vector` [dims], each with its nearest `passages`, best first."""
         ...
 
     async def get(

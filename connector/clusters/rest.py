@@ -17,6 +17,7 @@ from connector.clusters.dialect import (
     build_lexical,
     build_removal,
     build_term_statistics,
+    in_characters,
     read_fates,
     read_hits,
     read_term_statistics,
@@ -155,8 +156,11 @@ class RestIndex:
     async def lexical(self, query: str, *, depth: int, filter: Filter | None, timeout_s: float) -> Ranking:
         return await self._search(build_lexical(self.schema, query, depth, filter), depth, timeout_s)
 
-    async def dense(self, vector: Vector, *, depth: int, filter: Filter | None, timeout_s: float) -> Ranking:
-        body = self._dialect.dense_body(self.schema, vector, depth, build_filter(filter) if filter else None)
+    async def dense(
+        self, vector: Vector, *, depth: int, filter: Filter | None, timeout_s: float, passages: int = 1
+    ) -> Ranking:
+        filter_query = build_filter(filter, self.schema.fields.metadata) if filter else None
+        body = self._dialect.dense_body(self.schema, vector, depth, filter_query, passages)
         hits = await self._search(body, depth, timeout_s)
         return tuple(
             Hit(hit.doc_id, self._dialect.cosine(hit.score, self.schema.similarity), hit.passages) for hit in hits
@@ -204,7 +208,7 @@ class RestIndex:
             params={"routing": "0"},
             timeout_s=timeout_s,
         )
-        return read_term_statistics(reply)
+        return in_characters(read_term_statistics(reply), text)
 
     async def finish(self) -> None:
         await self._client.request("POST", _path(self.name, "_refresh"), timeout_s=ADMIN_TIMEOUT_S)
@@ -255,6 +259,9 @@ def _chunks(actions: Sequence[bytes], max_bytes: int) -> Iterator[tuple[int, int
 
 
 def _path(index: str, action: str = "") -> str:
+    """The path of exactly one index; raises SettingsError for a name that would stand for none or several."""
+    if not index or index == "_all" or set(index) & set("*,<>"):
+        raise SettingsError(f"{index!r} cannot be the name of one index; patterns and lists are not taken")
     return f"/{quote(index, safe='')}" + (f"/{action}" if action else "")
 
 

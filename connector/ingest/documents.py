@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
 from connector.errors import DocumentError, SettingsError
 from connector.ingest.sources import Row
-from connector.schema import RESERVED_FIELDS, Fields, FieldType, IndexSchema, check_value, to_instant
+from connector.schema import Fields, FieldType, IndexSchema, check_value, is_field_name, to_instant
 from connector.types import Document
 
 ID_NAMES = ("_id", "id", "doc_id", "path")
@@ -44,7 +45,7 @@ def infer_fields(rows: Sequence[Row], *, id_field: str | None = None) -> Fields:
     metadata = {
         name: _guess_type(sample)
         for name, sample in samples.items()
-        if name not in text and sample and name not in RESERVED_FIELDS and not name.startswith("_") and "." not in name
+        if name not in text and sample and is_field_name(name)
     }
     return Fields(text=dict.fromkeys(text, TITLE_BOOST), metadata=metadata, id=found_id)
 
@@ -109,7 +110,7 @@ def _guess_type(sample: Sequence[Any]) -> FieldType:
         return "boolean"
     if all(isinstance(value, int) and not isinstance(value, bool) for value in sample):
         return "integer"
-    if all(isinstance(value, int | float) and not isinstance(value, bool) for value in sample):
+    if all(isinstance(value, int | float | Decimal) and not isinstance(value, bool) for value in sample):
         return "number"
     if all(isinstance(value, list) and all(isinstance(one, str | int) for one in value) for value in sample):
         return "keyword[]"

@@ -54,13 +54,12 @@ def _read_html(file: Path) -> FileText:
 
 def _read_pdf(file: Path) -> FileText:
     from pypdf import PdfReader
-    from pypdf.errors import PyPdfError
 
     try:
         reader = PdfReader(file)
         pages = [page.extract_text() for page in reader.pages]
         title = str(reader.metadata.title or "") if reader.metadata else ""
-    except (PyPdfError, KeyError, TypeError) as error:
+    except Exception as error:  # a broken file makes pypdf raise anything
         raise ValueError(f"it is no readable PDF ({error})") from error
     text = "\n\n".join(pages)
     if not text.strip():

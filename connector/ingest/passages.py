@@ -63,7 +63,8 @@ def _spans(text: str, offsets: Offsets, room: int, overlap: int) -> Iterator[tup
         while last + 1 < len(sentences) and sentences[last + 1][1] - sentences[first][0] <= room:
             last += 1
         start, end = sentences[first][0], sentences[last][1]
-        yield offsets[start][0], offsets[end - 1][1] if last + 1 < len(sentences) else len(text)
+        # to the next token, not to the end of the last one: a combining mark may belong to no token
+        yield offsets[start][0] if start else 0, offsets[end][0] if end < len(offsets) else len(text)
         if last + 1 == len(sentences):
             return
         following = last + 1

@@ -18,7 +18,7 @@ import numpy as np
 
 from connector.clusters.protocol import Index
 from connector.config import IngestSettings
-from connector.errors import ClusterError, ClusterUnavailable, DocumentError
+from connector.errors import ClusterError, ClusterUnavailable, ConnectorError, DocumentError
 from connector.ingest.documents import content_hash, reject_line, to_document
 from connector.ingest.passages import cut
 from connector.ingest.seen import SeenIds
@@ -108,7 +108,9 @@ class IngestJob:
         self._max_tokens = min(index.schema.passages.max_tokens or limit, limit)
 
     async def run(self) -> JobReport:
-        """Run to the end, or until the cluster stays unavailable; what was written by then stays and is not redone."""
+        """Run to the end, or until the cluster stays unavailable or the source breaks off.
+
+        What was written by then stays and is not redone."""
         started = time.monotonic()
         self._rejects.unlink(missing_ok=True)
         self._seen = SeenIds()
@@ -116,19 +118,19 @@ class IngestJob:
         try:
             try:
                 await self._run_stages()
-            except* ClusterError as errors:
+            except* ConnectorError as errors:
                 stopped = str(_first(errors))
-            await self._index.finish()
-            if self._delete_missing:
-                kept = stopped or self._reason_to_keep()
-                if kept is None:
+            kept = (stopped or self._reason_to_keep()) if self._delete_missing else None
+            try:
+                await self._index.finish()
+                if self._delete_missing and kept is None:
                     await self._remove_missing()
+            except ClusterError as error:
+                stopped = stopped or str(error)
         finally:
             self._seen.close()
         rejects = self._rejects if self._rejects.exists() else None
-        return JobReport(
-            self._counts, time.monotonic() - started, rejects, stopped, kept if self._delete_missing else None
-        )
+        return JobReport(self._counts, time.monotonic() - started, rejects, stopped, kept)
 
     async def _run_stages(self) -> None:
         checked: asyncio.Queue[_Group | None] = asyncio.Queue(QUEUED_GROUPS)
@@ -205,10 +207,11 @@ class IngestJob:
                 reason = f"its id {document.doc_id!r} repeats; the first row with that id was taken"
             except DocumentError as error:
                 reason = str(error)
-        if row.values.get(self._index.schema.fields.id) is None:
+        doc_id = row.values.get(self._index.schema.fields.id)
+        if doc_id is None:
             self._unreadable += 1
         else:
-            self._seen.add(str(row.values[self._index.schema.fields.id]))
+            self._seen.add(str(doc_id))
         self._reject(row, reason)
         self._count(failed=1)
         return None

@@ -14,18 +14,22 @@ class SeenIds:
         self._file = tempfile.NamedTemporaryFile(prefix="connector-seen-", suffix=".sqlite")  # noqa: SIM115 (lives as long as self)
         self._database = sqlite3.connect(self._file.name, isolation_level=None, check_same_thread=False)
         self._database.executescript(
-            "PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; CREATE TABLE seen (id TEXT PRIMARY KEY) WITHOUT ROWID"
+            "PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; CREATE TABLE seen (id BLOB PRIMARY KEY) WITHOUT ROWID"
         )
 
     def add(self, doc_id: str) -> bool:
         """Whether the id is new."""
-        return self._database.execute("INSERT OR IGNORE INTO seen VALUES (?)", (doc_id,)).rowcount == 1
+        return self._database.execute("INSERT OR IGNORE INTO seen VALUES (?)", (_key(doc_id),)).rowcount == 1
 
     def missing_from(self, doc_ids: Iterable[str]) -> list[str]:
         """Those of the ids that were not seen, in order."""
         ask = "SELECT 1 FROM seen WHERE id = ?"
-        return [doc_id for doc_id in doc_ids if self._database.execute(ask, (doc_id,)).fetchone() is None]
+        return [doc_id for doc_id in doc_ids if self._database.execute(ask, (_key(doc_id),)).fetchone() is None]
 
     def close(self) -> None:
         self._database.close()
         self._file.close()
+
+
+def _key(doc_id: str) -> bytes:
+    return doc_id.encode("utf-8", "surrogatepass")  # a source may hold half a surrogate pair; SQLite's text may not

@@ -6,6 +6,7 @@ import csv
 import gzip
 import io
 import json
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,7 +86,7 @@ class LineSource:
                 for row in self._read(stream, self._path.name):
                     yield row
                     self.progress = min(raw.tell() / size, 1.0)
-        except (OSError, EOFError) as error:
+        except (OSError, EOFError, zlib.error, csv.Error) as error:
             raise SourceError(f"cannot read {self._path}: {error}") from error
 
 

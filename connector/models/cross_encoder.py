@@ -44,10 +44,12 @@ class CrossEncoderScorer:
         tokenizer = self._model.tokenizer
         self._backend = unlimited(tokenizer)
         known = [
-            length for length in (self._model.max_length, tokenizer.model_max_length) if length and length < 1_000_000
+            length
+            for length in (self._model.max_seq_length, tokenizer.model_max_length)
+            if length and length < 1_000_000
         ]
         self.max_length = max_length or min(known, default=DEFAULT_MAX_LENGTH)
-        self._model.max_length = self.max_length
+        self._model.max_seq_length = self.max_length
         self._special = tokenizer.num_special_tokens_to_add(pair=True)
         self._max_batch_tokens = max_batch_tokens
         self.name = short_name(model)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -76,7 +77,7 @@ class SentenceTransformerEncoder:
 
     def encode_query(self, text: str) -> Vector:
         try:
-            with self._lock:
+            with self._lock, _one_thread():
                 encoded = self._model.encode_query([text], normalize_embeddings=True, show_progress_bar=False)
         except RuntimeError as error:  # what torch raises, out of memory for one
             raise ModelError(f"the encoder failed on the query: {error}") from error
@@ -85,6 +86,19 @@ class SentenceTransformerEncoder:
 
     def token_offsets(self, texts: Sequence[str]) -> list[list[tuple[int, int]]]:
         return [encoding.offsets for encoding in self._backend.encode_batch(list(texts), add_special_tokens=False)]
+
+
+@contextlib.contextmanager
+def _one_thread() -> Iterator[None]:
+    """Within the block this thread's torch uses one core: as fast for one short text, and the legs keep the others."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def unlimited(tokenizer: Any) -> Any:

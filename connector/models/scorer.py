@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from connector.config import WorkerSettings
 from connector.models.files import find_model, read_config
 
 ScorerKind = Literal["cross-encoder", "late-interaction"]
@@ -56,19 +55,3 @@ def detect_kind(model: str) -> ScorerKind:
     architectures = read_config(find_model(model)).get("architectures") or []
     is_pair_model = any("SequenceClassification" in name for name in architectures)
     return "cross-encoder" if is_pair_model else "late-interaction"
-
-
-def load_scorer(settings: WorkerSettings) -> Scorer:
-    """The scorer that the settings name; raises ModelError."""
-    from connector.models.cross_encoder import CrossEncoderScorer
-    from connector.models.late_interaction import LateInteractionScorer
-
-    kind = detect_kind(settings.model) if settings.kind == "auto" else settings.kind
-    limits: dict[str, Any] = {
-        "device": settings.device,
-        "max_length": settings.max_length,
-        "max_batch_tokens": settings.max_batch_tokens,
-    }
-    if kind == "cross-encoder":
-        return CrossEncoderScorer(settings.model, **limits)
-    return LateInteractionScorer(settings.model, **limits, cache_bytes=settings.cache_bytes)

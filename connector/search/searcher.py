@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -27,6 +28,7 @@ from connector.types import (
     SearchRequest,
     SearchResponse,
     Stage,
+    Vector,
 )
 from connector.worker.client import WorkerClient
 
@@ -94,6 +96,8 @@ class Searcher:
         self._encoder = encoder
         self._worker = worker
         self._settings = settings
+        # one thread that is always the same: a new one would first set up the model's own threads
+        self._encoding = ThreadPoolExecutor(max_workers=1, thread_name_prefix="encode")
 
     async def search(self, request: SearchRequest) -> SearchResponse:
         """The `k` best documents. Raises QueryError, FilterError, SettingsError, or SearchFailed where no leg answered."""
@@ -129,6 +133,8 @@ class Searcher:
             raise QueryError("the query is empty; type at least one word")
         if len(query) > MAX_QUERY_CHARS:
             raise QueryError(f"the query has {len(query)} characters; at most {MAX_QUERY_CHARS} are taken")
+        if any("\ud800" <= one <= "\udfff" for one in query):
+            raise QueryError("the query holds half a surrogate pair, which is no character; check its encoding")
         search, settings = self._settings.search, self._settings
         run = _Run(
             query=query,
@@ -160,11 +166,21 @@ class Searcher:
     async def _dense(self, run: _Run, share: float) -> Ranking | None:
         if self._encoder is None:
             return None
-        vector = await run.attempt("encode", asyncio.to_thread(self._encoder.encode_query, run.query), share=share)
+        vector = await run.attempt("encode", self._encode(run.query), share=share)
         if vector is None:
             return None
-        leg = self.index.dense(vector, depth=run.depth, filter=run.filter, timeout_s=run.left_s(share))
+        leg = self.index.dense(
+            vector,
+            depth=run.depth,
+            filter=run.filter,
+            timeout_s=run.left_s(share),
+            passages=self._settings.rerank.passages if run.rerank else 1,
+        )
         return await run.attempt("dense", leg, share=share)
+
+    async def _encode(self, query: str) -> Vector:
+        assert self._encoder is not None
+        return await asyncio.get_running_loop().run_in_executor(self._encoding, self._encoder.encode_query, query)
 
     async def _weigh(self, run: _Run, share: float) -> tuple[Weight, ...] | None:
         """What the words of the query count, where the worker's scorer makes use of it."""

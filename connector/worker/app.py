@@ -13,6 +13,7 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
+from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from connector.config import WorkerSettings
@@ -129,9 +130,20 @@ def create_app(load: Callable[[], Scorer], settings: WorkerSettings) -> FastAPI:
         words = "; ".join(f"{'.'.join(map(str, one['loc'][1:])) or 'body'}: {one['msg']}" for one in error.errors()[:5])
         return await refused(request, Refusal(422, "validation", words))
 
+    @app.exception_handler(HTTPException)
+    async def unknown(request: Request, error: HTTPException) -> JSONResponse:
+        reply = build_error(request.url.path, error.status_code, "validation", str(error.detail))
+        return JSONResponse(reply, error.status_code, error.headers)
+
     @app.exception_handler(BadScores)
     async def bad_scores(request: Request, error: BadScores) -> JSONResponse:
         return await refused(request, Refusal(424, "backend", str(error)))
+
+    @app.exception_handler(RuntimeError)
+    async def model_failed(request: Request, error: RuntimeError) -> JSONResponse:
+        """What torch raises, out of memory for one."""
+        log.error("the model failed: %s", error)
+        return await refused(request, Refusal(424, "backend", f"the model failed: {error}"))
 
     @app.exception_handler(Cancelled)
     async def hung_up(request: Request, error: Cancelled) -> Response:

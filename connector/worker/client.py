@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from connector.models.scorer import QueryWeights
 from connector.worker.wire import KIND, TRUNCATED, read_truncated
 
 INFO_TTL_S = 30.0
+MAX_SCORE = float(np.finfo(np.float32).max)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +77,8 @@ class WorkerClient:
     async def _send(self, method: str, path: str, *, body: Any = None, timeout_s: float) -> httpx.Response:
         try:
             reply = await self._client.request(method, self.url + path, json=body, timeout=max(timeout_s, 0.001))
+        except UnicodeEncodeError as error:
+            raise WorkerError("a text for the worker holds half a surrogate pair, which is no character") from error
         except httpx.TimeoutException as error:
             raise WorkerError(f"the worker at {self.url} did not answer within {timeout_s:.2f} s") from error
         except httpx.ConnectError as error:
@@ -90,7 +92,7 @@ class WorkerClient:
     def _json(self, reply: httpx.Response) -> Any:
         try:
             return reply.json()
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise WorkerError(
                 f"{self.url} answered with something that is not JSON; is a rerank worker running there?"
             ) from error
@@ -108,7 +110,8 @@ def _read_scores(body: Any, count: int, url: str) -> NDArray[np.float32]:
             type(index) is not int
             or not 0 <= index < count
             or not isinstance(score, int | float)
-            or not math.isfinite(score)
+            or isinstance(score, bool)
+            or not -MAX_SCORE <= score <= MAX_SCORE
         ):
             raise WorkerError(f"the worker at {url} gave an item that is no score: {str(item)[:100]}")
         values[index] = score
@@ -120,6 +123,6 @@ def _read_scores(body: Any, count: int, url: str) -> NDArray[np.float32]:
 def _message(reply: httpx.Response) -> str:
     try:
         body = reply.json()
-    except ValueError:
+    except (ValueError, RecursionError):
         return reply.text[:200]
     return str(body.get("error") or body.get("message") or body)[:300] if isinstance(body, dict) else str(body)[:200]

@@ -10,7 +10,7 @@ import uvicorn
 
 from connector.config import WorkerSettings
 from connector.errors import SettingsError
-from connector.models.scorer import load_scorer
+from connector.wiring import load_scorer
 from connector.worker.app import create_app
 
 

@@ -9,7 +9,7 @@ import uuid
 from collections.abc import Sequence
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from connector.models.scorer import Scores
 
@@ -22,22 +22,29 @@ TOOK_MS = "x-took-ms"
 MAX_LISTED_TRUNCATIONS = 500
 
 
+def _whole_characters(text: str) -> str:
+    text.encode()  # JSON can say half a surrogate pair, which no tokenizer takes
+    return text
+
+
+Text = Annotated[str, AfterValidator(_whole_characters)]
+Number = Annotated[float, Field(allow_inf_nan=False)]
+Span = Annotated[list[Number], Field(min_length=3, max_length=3, description="start and end in characters, weight")]
+
+
 class DocumentObject(BaseModel):
     """A document given as an object; only its text counts."""
 
     model_config = ConfigDict(extra="ignore")
-    text: str
-
-
-Span = Annotated[list[float], Field(min_length=3, max_length=3, description="start and end in characters, weight")]
+    text: Text
 
 
 class TeiRequest(BaseModel):
     """POST /rerank as TEI takes it; `query_weights` is ours: what the words of the query count in late interaction."""
 
     model_config = ConfigDict(extra="ignore")
-    query: str
-    texts: list[str]
+    query: Text
+    texts: list[Text]
     return_text: bool = False
     top_n: int | None = Field(None, ge=1)
     query_weights: list[Span] | None = None
@@ -47,8 +54,8 @@ class CohereRequest(BaseModel):
     """POST /v1/rerank and /v2/rerank as Cohere takes it."""
 
     model_config = ConfigDict(extra="ignore")
-    query: str
-    documents: list[str | DocumentObject]
+    query: Text
+    documents: list[Text | DocumentObject]
     model: str | None = None
     top_n: int | None = Field(None, ge=1)
     return_documents: bool = False
@@ -97,7 +104,7 @@ def build_headers(scores: Scores, *, kind: str, fingerprint: str, took_ms: float
 
 def read_truncated(header: str | None) -> frozenset[int]:
     """The positions in a TRUNCATED header."""
-    return frozenset(int(part) for part in (header or "").split(",") if part.isdigit())
+    return frozenset(int(part) for part in (header or "").split(",") if part.isdecimal() and len(part) < 10)
 
 
 def build_error(path: str, status: int, kind: str, message: str) -> dict[str, Any]:

@@ -1,0 +1,102 @@
+"""Real parts for every test: the five stores, the rerank worker, the encoder. Engines start at first use, all at once."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+from running_engines import ENGINES, EngineMissing, RunningEngines
+from scratch import drop, unique_name
+
+from connector.clusters.connect import connect
+from connector.clusters.protocol import Cluster
+from connector.config import ClusterSettings, Settings
+from connector.models.encoder import Encoder
+from connector.wiring import load_encoder
+from connector.worker.process import WorkerProcess, running_worker
+
+EMBEDDED = "embedded"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _defaults_only() -> Iterator[None]:
+    """The settings of whoever runs the tests stay out of them."""
+    with pytest.MonkeyPatch.context() as environment:
+        for name in [name for name in os.environ if name.startswith("CONNECTOR_")]:
+            environment.delenv(name)
+        yield
+
+
+@pytest.fixture(scope="session")
+def engines() -> Iterator[RunningEngines]:
+    """The four engines. A URL in the environment (TEST_OPENSEARCH_3_URL, ...) replaces one."""
+    with RunningEngines() as running:
+        yield running
+
+
+def _settings(request: pytest.FixtureRequest, name: str) -> ClusterSettings:
+    try:
+        return ClusterSettings(url=request.getfixturevalue("engines").url(name))
+    except EngineMissing as error:
+        if os.environ.get("TESTS_WITHOUT_ENGINES") == "1" and not os.environ.get("CI"):
+            pytest.skip(str(error))
+        pytest.fail(f"{error}\n(TESTS_WITHOUT_ENGINES=1 skips the tests that need it)", pytrace=False)
+
+
+@pytest.fixture(scope="session", params=[pytest.param(name, marks=pytest.mark.live) for name in ENGINES])
+def engine(request: pytest.FixtureRequest) -> ClusterSettings:
+    """Each of the four engines."""
+    return _settings(request, request.param)
+
+
+@pytest.fixture(scope="session", params=[EMBEDDED, *(pytest.param(name, marks=pytest.mark.live) for name in ENGINES)])
+def store(request: pytest.FixtureRequest, embedded: ClusterSettings) -> ClusterSettings:
+    """Each of the five stores."""
+    return embedded if request.param == EMBEDDED else _settings(request, request.param)
+
+
+@pytest.fixture(scope="session")
+def elasticsearch(request: pytest.FixtureRequest) -> ClusterSettings:
+    """The newest Elasticsearch, for what need not be seen on each."""
+    return _settings(request, "es9")
+
+
+@pytest.fixture(scope="session")
+def opensearch(request: pytest.FixtureRequest) -> ClusterSettings:
+    """The older OpenSearch, for what need not be seen on each."""
+    return _settings(request, "os2")
+
+
+@pytest.fixture(scope="session")
+def embedded(tmp_path_factory: pytest.TempPathFactory) -> ClusterSettings:
+    return ClusterSettings(url=f"embedded:{tmp_path_factory.mktemp('store')}")
+
+
+@pytest.fixture
+async def cluster(store: ClusterSettings) -> AsyncIterator[Cluster]:
+    """A connection to each of the five stores."""
+    connected = await connect(store)
+    yield connected
+    await connected.close()
+
+
+@pytest.fixture
+async def index_name(store: ClusterSettings) -> AsyncIterator[str]:
+    """A name that no index of the store has; what is made under it goes with the test."""
+    name = unique_name()
+    yield name
+    await drop(store, name)
+
+
+@pytest.fixture(scope="session")
+def encoder() -> Encoder:
+    """The default encoder, loaded once."""
+    return load_encoder(Settings())
+
+
+@pytest.fixture(scope="session")
+def worker() -> Iterator[WorkerProcess]:
+    """A ready rerank worker. Tests that hurt a worker start their own."""
+    with running_worker() as running:
+        yield running

@@ -1,0 +1,437 @@
+"""What every store promises (connector/clusters/protocol.py): one class of tests, run on all five."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from scratch import drop, unique_name
+from synthetic import (
+    COUNT,
+    DIMS,
+    FILTERS,
+    cosines,
+    describe,
+    make_document,
+    make_documents,
+    matches,
+    schema,
+    unit_vectors,
+)
+
+from connector.clusters.connect import connect
+from connector.clusters.protocol import Cluster, Index
+from connector.config import ClusterSettings
+from connector.errors import ClusterError, IndexMissing, SettingsError
+from connector.filters import check_filter, parse_filter
+from connector.schema import EncoderFingerprint, Fields, IndexSchema, PassageSettings, VectorSettings
+from connector.types import IndexedDocument, Ranking, Vector
+
+TIMEOUT_S = 30.0
+ALL = 1_000  # a depth beyond the corpus
+DOCUMENTS = make_documents()
+NUMBERS = np.random.default_rng(11)
+QUERY_VECTORS = unit_vectors(NUMBERS, 8)
+NEAR = 1e-4  # what single precision and the engines' own scale may move a cosine
+
+
+def ids(ranking: Ranking) -> list[str]:
+    return [hit.doc_id for hit in ranking]
+
+
+async def lexical(index: Index, query: str, *, depth: int = ALL, found: Any = None) -> Ranking:
+    checked = check_filter(parse_filter(found), index.schema.fields.metadata)
+    return await index.lexical(query, depth=depth, filter=checked, timeout_s=TIMEOUT_S)
+
+
+async def dense(index: Index, vector: Vector, *, depth: int = ALL, found: Any = None, passages: int = 1) -> Ranking:
+    checked = check_filter(parse_filter(found), index.schema.fields.metadata)
+    return await index.dense(vector, depth=depth, filter=checked, timeout_s=TIMEOUT_S, passages=passages)
+
+
+async def write(index: Index, *documents: IndexedDocument) -> None:
+    fates = await index.write(documents)
+    await index.finish()
+
+    assert [fate.doc_id for fate in fates] == [one.document.doc_id for one in documents]
+    assert all(fate.error is None for fate in fates), fates
+
+
+def exact(settings: ClusterSettings) -> str:
+    """The vector index of a store that does not quantise."""
+    return "auto" if settings.url.startswith("embedded") else "hnsw"
+
+
+@pytest.fixture(scope="module")
+def filled(store: ClusterSettings) -> Iterator[str]:
+    """An index of the synthetic documents, made once for each store; tests only read it."""
+    name = unique_name()
+    asyncio.run(_fill(store, name, exact(store)))
+    yield name
+    asyncio.run(drop(store, name))
+
+
+async def _fill(settings: ClusterSettings, name: str, vectors: str) -> None:
+    cluster = await connect(settings)
+    try:
+        await write(await cluster.create_index(name, schema(vectors=vectors)), *DOCUMENTS)
+    finally:
+        await cluster.close()
+
+
+@pytest.fixture
+async def index(cluster: Cluster, filled: str) -> Index:
+    return await cluster.open_index(filled)
+
+
+class TestIndices:
+    async def test_an_index_is_made_found_counted_and_dropped(self, cluster: Cluster, index_name: str) -> None:
+        await cluster.create_index(index_name, schema())
+        empty = await cluster.count(index_name)
+        opened = await cluster.open_index(index_name)
+        await write(opened, *DOCUMENTS[:12])
+        counted = await cluster.count(index_name)
+        await cluster.drop_index(index_name)
+
+        assert (empty, counted) == (0, 12)
+        with pytest.raises(IndexMissing):
+            await cluster.open_index(index_name)
+
+    async def test_a_second_index_of_that_name_is_refused_and_the_first_kept(
+        self, cluster: Cluster, index_name: str
+    ) -> None:
+        await write(await cluster.create_index(index_name, schema()), DOCUMENTS[0])
+
+        with pytest.raises(ClusterError, match="exists already; drop it with: connector index drop"):
+            await cluster.create_index(index_name, schema())
+        assert await cluster.count(index_name) == 1
+
+    @pytest.mark.parametrize("action", ["open_index", "drop_index", "count"])
+    async def test_an_index_that_is_missing_is_named_with_what_makes_it(self, cluster: Cluster, action: str) -> None:
+        with pytest.raises(
+            IndexMissing, match=r"no index 'test-nowhere' at .*; create it with: connector index create"
+        ):
+            await getattr(cluster, action)("test-nowhere")
+
+    @pytest.mark.parametrize("name", ["passages", "content_hash", "unit", "doc_id", "_own", "a.b", " "])
+    async def test_a_field_name_that_is_taken_is_refused(self, cluster: Cluster, index_name: str, name: str) -> None:
+        with pytest.raises(SettingsError, match="cannot be called"):
+            await cluster.create_index(index_name, replace(schema(), fields=Fields({"text": 1.0}, {name: "keyword"})))
+        with pytest.raises(SettingsError, match="cannot be called"):
+            await cluster.create_index(index_name, replace(schema(), fields=Fields({name: 1.0})))
+        with pytest.raises(IndexMissing):
+            await cluster.open_index(index_name)
+
+    async def test_a_vector_index_that_the_engine_lacks_is_refused(self, cluster: Cluster, index_name: str) -> None:
+        with pytest.raises(SettingsError, match="no vector index 'magic'"):
+            await cluster.create_index(index_name, schema(vectors="magic"))
+
+    @pytest.mark.parametrize("name", ["with/slash", "with space", "", "with,comma"])
+    async def test_a_name_that_no_index_can_have_is_refused(self, cluster: Cluster, name: str) -> None:
+        with pytest.raises((ClusterError, SettingsError)):
+            await cluster.create_index(name, schema())
+
+    async def test_a_pattern_drops_nothing(self, cluster: Cluster, index_name: str) -> None:
+        await write(await cluster.create_index(index_name, schema()), DOCUMENTS[0])
+
+        for pattern in (f"{index_name[:-2]}*", f"{index_name},{index_name}"):
+            with pytest.raises((ClusterError, SettingsError)):
+                await cluster.drop_index(pattern)
+        assert await cluster.count(index_name) == 1
+
+    async def test_the_schema_is_read_back_as_it_was(self, cluster: Cluster, index_name: str) -> None:
+        names = ["zulu", "alpha", "mike", "bravo", "yankee", "charlie", "x1", "delta", "whisky"]
+        fields = Fields(
+            {name: 1.0 + at / 4 for at, name in enumerate(names)}, {"n": "integer", "a": "keyword[]"}, "sku"
+        )
+        made = IndexSchema(
+            fields,
+            EncoderFingerprint("ünï/encoder", "f00", DIMS, 384, normalised=True),
+            analyzer="german",
+            passages=PassageSettings(128, 16),
+            vectors=VectorSettings("auto", 24, 200),
+            dims=DIMS,
+        )
+        await cluster.create_index(index_name, made)
+        opened = (await cluster.open_index(index_name)).schema
+
+        assert opened == made
+        assert list(opened.fields.text) == names  # their order is the order of reading
+
+
+class TestWriting:
+    async def test_a_document_comes_back_with_every_value(self, index: Index) -> None:
+        got = await index.get([one.document.doc_id for one in DOCUMENTS], fields=None, timeout_s=TIMEOUT_S)
+
+        assert got == {one.document.doc_id: dict(one.document.fields) for one in DOCUMENTS}
+
+    async def test_only_what_is_asked_for_comes_back(self, index: Index) -> None:
+        first, second = DOCUMENTS[0].document, DOCUMENTS[1].document
+        got = await index.get([first.doc_id, "nobody", second.doc_id], fields=["content_hash"], timeout_s=TIMEOUT_S)
+        nothing = await index.get([], fields=None, timeout_s=TIMEOUT_S)
+
+        assert got == {one: {"content_hash": f"hash of {one}"} for one in (first.doc_id, second.doc_id)}
+        assert nothing == {}
+
+    async def test_a_document_is_replaced_with_all_its_passages(
+        self, store: ClusterSettings, cluster: Cluster, index_name: str
+    ) -> None:
+        index = await cluster.create_index(index_name, schema(vectors=exact(store)))
+        old, new = unit_vectors(NUMBERS, 4), unit_vectors(NUMBERS, 1)
+        other = make_document("b", ["other"], unit_vectors(NUMBERS, 1), tier="silver")
+        await write(index, make_document("a", [f"ancient{at}" for at in range(4)], old, tier="gold", number=1), other)
+        await write(index, replace(make_document("a", ["modern"], new, tier="silver"), content_hash="new"))
+
+        hits = {hit.doc_id: hit for hit in await dense(index, old[3])}
+        assert hits["a"].score == pytest.approx(float(new[0] @ old[3]), abs=NEAR)  # not 1.0: the old passage is gone
+        assert [passage.text for passage in hits["a"].passages] == ["modern"]
+        assert ids(await lexical(index, "ancient2")) == []
+        assert ids(await lexical(index, "modern")) == ["a"]
+        assert (await index.get(["a"], fields=None, timeout_s=TIMEOUT_S))["a"] == {
+            "title": "a",
+            "text": "modern",
+            "tier": "silver",
+        }
+        assert ids(await dense(index, old[0], found="tier=gold")) == []
+        assert await cluster.count(index_name) == 2
+
+    async def test_removing_takes_the_passages_along_and_what_is_not_there_is_no_error(
+        self, cluster: Cluster, index_name: str
+    ) -> None:
+        index = await cluster.create_index(index_name, schema())
+        await write(index, *DOCUMENTS[:20])
+        gone = [one.document.doc_id for one in DOCUMENTS[:5]]
+        fates = await index.remove([*gone, "nobody"])
+        await index.finish()
+
+        assert [(fate.doc_id, fate.error) for fate in fates] == [(doc_id, None) for doc_id in [*gone, "nobody"]]
+        assert await cluster.count(index_name) == 15
+        assert not set(gone) & set(ids(await dense(index, QUERY_VECTORS[0])))
+        assert not set(gone) & set(ids(await lexical(index, "document")))
+        assert await index.write([]) == []
+        assert await index.remove([]) == []
+
+    async def test_scan_gives_each_document_once_over_many_pages(self, cluster: Cluster, index_name: str) -> None:
+        index = await cluster.create_index(index_name, schema())
+        vector = unit_vectors(NUMBERS, 1)
+        await write(index, *(make_document(f"ü/{at}", ["text"], vector) for at in range(2_100)))
+        scanned = [pair async for pair in index.scan()]
+
+        assert len(scanned) == 2_100
+        assert dict(scanned) == {f"ü/{at}": f"hash of ü/{at}" for at in range(2_100)}
+
+    async def test_scan_of_an_empty_index_gives_nothing(self, cluster: Cluster, index_name: str) -> None:
+        index = await cluster.create_index(index_name, schema())
+
+        assert [pair async for pair in index.scan()] == []
+
+
+class TestFilters:
+    @pytest.mark.parametrize("found", FILTERS, ids=describe)
+    async def test_both_legs_give_exactly_what_matches(self, index: Index, found: Any) -> None:
+        matching = {one.document.doc_id for one in DOCUMENTS if matches(found, one.document.fields)}
+        with_passages = {one.document.doc_id for one in DOCUMENTS if one.passages} & matching
+        by_words = ids(await lexical(index, "document", found=found))
+        by_vector = ids(await dense(index, QUERY_VECTORS[0], found=found))
+
+        assert set(by_words) == matching
+        assert set(by_vector) == with_passages
+        assert len(by_words) == len(matching)
+        assert len(by_vector) == len(with_passages)
+
+    def test_the_filters_tell_documents_apart(self) -> None:
+        counts = [sum(matches(found, one.document.fields) for one in DOCUMENTS) for found in FILTERS]
+
+        assert sum(0 < count < COUNT for count in counts) >= len(FILTERS) - 4
+
+    async def test_a_long_list_of_values_is_taken(self, index: Index) -> None:
+        found = {"terms": {"tier": ["gold", *(f"value {at}" for at in range(5_000))]}}
+        expected = {one.document.doc_id for one in DOCUMENTS if one.document.fields.get("tier") == "gold"}
+
+        assert set(ids(await lexical(index, "document", found=found))) == expected
+
+    async def test_a_filter_is_applied_before_the_depth_is_cut(self, index: Index) -> None:
+        found = {"term": {"tier": "日本語"}}
+        expected = sum(matches(found, one.document.fields) and bool(one.passages) for one in DOCUMENTS)
+        wanted = min(expected, 5)
+
+        assert wanted > 3
+        assert len(await dense(index, QUERY_VECTORS[1], depth=wanted, found=found)) == wanted
+        assert len(await lexical(index, "document", depth=wanted, found=found)) == wanted
+
+
+class TestDense:
+    @pytest.mark.parametrize("number", range(len(QUERY_VECTORS)))
+    async def test_the_ranking_is_that_of_exact_cosines(self, index: Index, number: int) -> None:
+        vector = QUERY_VECTORS[number]
+
+        _assert_exact(await dense(index, vector), vector, depth=ALL)
+        _assert_exact(await dense(index, vector, depth=10), vector, depth=10)
+
+    @pytest.mark.parametrize("passages", [2, 3, 4])
+    async def test_as_many_of_the_nearest_passages_come_along_as_asked(self, index: Index, passages: int) -> None:
+        vector = QUERY_VECTORS[0]
+
+        _assert_exact(await dense(index, vector, passages=passages), vector, depth=ALL, passages=passages)
+        _assert_exact(await dense(index, vector, depth=7, passages=passages), vector, depth=7, passages=passages)
+
+    async def test_flat_vectors_of_elasticsearch_are_searched_exactly(
+        self, store: ClusterSettings, cluster: Cluster, index_name: str
+    ) -> None:
+        if cluster.engine.kind != "elasticsearch":
+            pytest.skip("only Elasticsearch has flat vectors")
+        await _fill(store, index_name, "flat")
+        index = await cluster.open_index(index_name)
+
+        for vector in QUERY_VECTORS:
+            _assert_exact(await dense(index, vector), vector, depth=ALL)
+
+    async def test_the_default_vector_index_finds_nearly_the_same(
+        self, store: ClusterSettings, cluster: Cluster, index_name: str
+    ) -> None:
+        await _fill(store, index_name, "auto")
+        index = await cluster.open_index(index_name)
+        kept = 0
+        for vector in QUERY_VECTORS:
+            best = {doc_id: pairs[0][0] for doc_id, pairs in cosines(DOCUMENTS, vector).items()}
+            nearest = sorted(best, key=lambda doc_id: -best[doc_id])[:10]
+            hits = await dense(index, vector, depth=10)
+            kept += len(set(nearest) & set(ids(hits)))
+
+        assert kept >= 0.8 * 10 * len(
+            QUERY_VECTORS
+        )  # 16 random dimensions are hard to quantise; e2e measures real ones
+
+    async def test_ties_are_broken_by_the_id_every_time(self, cluster: Cluster, index_name: str) -> None:
+        index = await cluster.create_index(index_name, schema())
+        vector = unit_vectors(NUMBERS, 1)
+        names = [str(number) for number in range(1, 25)]
+        await write(index, *(make_document(doc_id, ["the same text"], vector, title="same") for doc_id in names))
+        runs = [
+            (
+                ids(await dense(index, vector[0])),
+                ids(await lexical(index, "text")),
+                ids(await dense(index, QUERY_VECTORS[0])),
+            )
+            for _ in range(3)
+        ]
+
+        assert all(one == sorted(names) for run in runs for one in run)
+
+
+class TestLexical:
+    async def test_the_passage_that_holds_the_words_comes_along(self, index: Index) -> None:
+        for at in range(0, COUNT, 37):
+            one = DOCUMENTS[at]
+            for passage in one.passages:
+                hits = await lexical(index, f"only{at}x{passage.ordinal}")
+
+                assert ids(hits) == [one.document.doc_id]
+                assert hits[0].passages == (passage,)
+
+    async def test_no_passage_is_invented(self, index: Index) -> None:
+        one = next(one for one in DOCUMENTS if len(one.passages) > 1)
+        (hit,) = await lexical(index, str(one.document.fields["title"]).removeprefix("Report "))
+
+        assert hit.doc_id == one.document.doc_id
+        assert hit.passages == ()  # the title holds the word, no passage does
+
+    async def test_scores_fall_and_the_depth_is_kept(self, index: Index) -> None:
+        hits = await lexical(index, "passage1 document only7x0", depth=25)
+        scores = [hit.score for hit in hits]
+
+        assert len(hits) == 25
+        assert len(set(ids(hits))) == 25
+        assert scores == sorted(scores, reverse=True)
+        assert min(scores) > 0
+
+    async def test_rare_words_boosts_and_word_forms_count(self, cluster: Cluster, index_name: str) -> None:
+        index = await cluster.create_index(index_name, schema())
+        texts = {
+            "often": "refund refund policy for hardware, a long text about many other things, returns and boxes",
+            "rare": "policy for a krypton lamp",
+            "titled": "something else entirely",
+            "other": "the policies of shipping",
+        }
+        vectors = unit_vectors(NUMBERS, len(texts))
+        titles = {"titled": "Refunds"}
+        await write(index, *(make_document(doc_id, [text], vectors[at : at + 1], title=titles.get(doc_id, "Note"))
+                             for at, (doc_id, text) in enumerate(texts.items())))  # fmt: skip
+
+        assert ids(await lexical(index, "policy krypton"))[0] == "rare"
+        assert set(ids(await lexical(index, "POLICY"))) == {"often", "rare", "other"}
+        assert ids(await lexical(index, "refund"))[0] == "titled"
+        assert ids(await lexical(index, "zebra")) == []
+
+    @pytest.mark.parametrize("query", ["the of and", "!!! ... ???", "🙂"])
+    async def test_a_query_without_a_word_finds_nothing(self, index: Index, query: str) -> None:
+        assert await lexical(index, query) == ()
+
+    @pytest.mark.parametrize(
+        "query",
+        ['title: document AND (only7x0 OR "', "document* /only.*/ ~2 ^3", "document\\ && -only7x0", "{document}'"],
+    )
+    async def test_a_query_is_words_and_no_syntax(self, index: Index, query: str) -> None:
+        assert len(await lexical(index, query)) == COUNT
+
+    async def test_the_longest_query_is_answered(self, index: Index) -> None:
+        query = "document " + " ".join(f"w{number}" for number in range(3_000))
+        ideographs = "document " + "".join(chr(0x4E00 + number) for number in range(3_000))
+
+        assert 15_000 < len(query) < 20_000
+        assert len(await lexical(index, query)) == COUNT
+        assert len(await lexical(index, ideographs)) == COUNT
+
+
+class TestTermStatistics:
+    async def test_words_are_counted_in_documents(self, cluster: Cluster, index_name: str) -> None:
+        index = await cluster.create_index(index_name, schema())
+        texts = ["refund refund policies", "the refund of a lamp", "policy", "lamps", "something else"]
+        vectors = unit_vectors(NUMBERS, len(texts))
+        await write(index, *(make_document(str(at), [text], vectors[at : at + 1], title="Note")
+                             for at, text in enumerate(texts)))  # fmt: skip
+        query = "the Refunds of policy, zebra"
+        found = await index.term_statistics(query, timeout_s=TIMEOUT_S)
+
+        assert found.documents == 5
+        assert {query[term.start : term.end]: term.frequency for term in found.terms} == {
+            "Refunds": 2,
+            "policy": 2,
+            "zebra": 0,
+        }
+
+    async def test_spans_count_characters(self, index: Index) -> None:
+        query = "🙂🙂 Größe 日本 document naïve"
+        found = await index.term_statistics(query, timeout_s=TIMEOUT_S)
+        spans = {query[term.start : term.end]: term.frequency for term in found.terms}
+
+        assert spans["document"] == COUNT
+        assert spans["Größe"] == 0
+        assert "naïve" in spans
+
+    async def test_an_empty_index_knows_nothing(self, cluster: Cluster, index_name: str) -> None:
+        index = await cluster.create_index(index_name, schema())
+        found = await index.term_statistics("refund", timeout_s=TIMEOUT_S)
+
+        assert found.documents == 0
+        assert all(term.frequency == 0 for term in found.terms)
+
+
+def _assert_exact(hits: Ranking, vector: Vector, *, depth: int, passages: int = 1) -> None:
+    """The ranking, the scores and each hit's passages are those of exact cosines; equal ones may change places."""
+    expected = cosines(DOCUMENTS, vector)
+    best = {doc_id: pairs[0][0] for doc_id, pairs in expected.items()}
+    ranked = sorted(best.values(), reverse=True)[:depth]
+
+    assert len(set(ids(hits))) == len(hits) == len(ranked)
+    for hit, score in zip(hits, ranked, strict=True):
+        assert best[hit.doc_id] == pytest.approx(score, abs=NEAR / 10)
+        assert hit.score == pytest.approx(score, abs=NEAR)
+        nearest = [ordinal for _, ordinal in expected[hit.doc_id][:passages]]
+        assert [passage.ordinal for passage in hit.passages] == nearest
+        assert [passage.passage_id for passage in hit.passages] == [f"{hit.doc_id}#{at}" for at in nearest]
+    assert list(hits) == sorted(hits, key=lambda hit: (-hit.score, hit.doc_id))

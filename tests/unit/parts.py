@@ -1,0 +1,131 @@
+"""Real parts that are small enough for unit tests: an encoder, a scorer, a loopback server, rankings in one line."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import re
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import uvicorn
+
+from connector.models.scorer import QueryWeights, Scores
+from connector.schema import EncoderFingerprint, Fields, IndexSchema, PassageSettings
+from connector.types import Document, Hit, Passage, Ranking, Vector, Vectors
+
+WORD = re.compile(r"\S+")
+
+
+def ranking(*hits: tuple[str, float] | str) -> Ranking:
+    """A ranking of (doc_id, score), or of doc ids alone with falling scores."""
+    return tuple(
+        Hit(hit, float(len(hits) - position)) if isinstance(hit, str) else Hit(*hit)
+        for position, hit in enumerate(hits)
+    )
+
+
+def passage(doc_id: str, ordinal: int = 0, text: str = "") -> Passage:
+    return Passage(doc_id, ordinal, text or f"text {ordinal} of {doc_id}")
+
+
+def ids(hits: Sequence[Hit]) -> list[str]:
+    return [hit.doc_id for hit in hits]
+
+
+class HashEncoder:
+    """Unit vectors made of the words' hashes: the same text always has the same vector. A token is a word."""
+
+    def __init__(self, dims: int = 16, max_tokens: int = 12) -> None:
+        self.fingerprint = EncoderFingerprint("hash", "0" * 64, dims, max_tokens)
+        self.encoded: list[str] = []
+
+    def encode(self, texts: Sequence[str]) -> Vectors:
+        self.encoded.extend(texts)
+        return np.array([self.encode_query(text) for text in texts], dtype=np.float32).reshape(len(texts), -1)
+
+    def encode_query(self, text: str) -> Vector:
+        total = np.zeros(self.fingerprint.dims, dtype=np.float32)
+        for word in WORD.findall(text.lower()) or [""]:
+            seed = int.from_bytes(hashlib.blake2b(word.encode("utf-8", "replace"), digest_size=8).digest())
+            total += np.random.default_rng(seed).standard_normal(self.fingerprint.dims).astype(np.float32)
+        return total / np.linalg.norm(total)
+
+    def token_offsets(self, texts: Sequence[str]) -> list[list[tuple[int, int]]]:
+        return [[match.span() for match in WORD.finditer(text)] for text in texts]
+
+
+class OverlapScorer:
+    """Scores a passage by the share of the query's words in it. `before_batch` is called for every passage."""
+
+    kind = "cross-encoder"
+    name = "overlap"
+    fingerprint = "overlap@1"
+    max_length = 512
+
+    def __init__(self, before_batch: Callable[[], None] = lambda: None) -> None:
+        self.before_batch = before_batch
+        self.scored = 0
+        self.weights: QueryWeights | None = None
+
+    def score(
+        self,
+        query: str,
+        passages: Sequence[str],
+        *,
+        weights: QueryWeights | None = None,
+        check: Callable[[], None] = lambda: None,
+    ) -> Scores:
+        self.weights = weights
+        words = set(query.lower().split())
+        values = []
+        for text in passages:
+            check()
+            self.before_batch()
+            values.append(len(words & set(text.lower().split())) / len(words))
+            self.scored += 1
+        truncated = tuple(position for position, text in enumerate(passages) if len(text) > 1_000)
+        return Scores(np.array(values, dtype=np.float32), truncated, len(query) > 1_000, tokens=len(values))
+
+
+@contextlib.contextmanager
+def serving(app: Any) -> Iterator[str]:
+    """An ASGI application on a free port of the loopback; its URL."""
+    listener = socket.socket()
+    listener.bind(("127.0.0.1", 0))
+    server = uvicorn.Server(uvicorn.Config(app, log_level="critical", timeout_graceful_shutdown=2))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+    thread.start()
+    try:
+        wait_until(lambda: server.started)
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join(timeout=10)
+        listener.close()
+
+
+def wait_until(condition: Callable[[], bool], *, timeout_s: float = 20.0) -> None:
+    """Return as soon as the condition holds; fail where it never does."""
+    end = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < end, "it never came true"
+        time.sleep(0.005)
+
+
+def schema_of(encoder: HashEncoder, *, overlap_tokens: int = 3, max_tokens: int = 0, **fields: Any) -> IndexSchema:
+    """The schema of an index for the encoder; title and text unless `fields` says otherwise."""
+    return IndexSchema(
+        fields=Fields(**({"text": {"title": 1.0, "text": 1.0}} | fields)),
+        encoder=encoder.fingerprint,
+        passages=PassageSettings(max_tokens, overlap_tokens),
+        dims=encoder.fingerprint.dims,
+    )
+
+
+def document(doc_id: str = "d", **fields: Any) -> Document:
+    return Document(doc_id, fields)

@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from connector.errors import ModelError
+from connector.models.encoder import SentenceTransformerEncoder
+
+TEXTS = ["Tier-2 partners keep a deal.", "", "The cat sat. " * 40, "red fish", "red fish"]
+
+
+@pytest.fixture(scope="module")
+def encoder(tiny_encoder_folder: Path) -> SentenceTransformerEncoder:
+    return SentenceTransformerEncoder(str(tiny_encoder_folder), device="cpu")
+
+
+def test_vectors_are_those_of_sentence_transformers_in_order(
+    encoder: SentenceTransformerEncoder, tiny_encoder_folder: Path
+) -> None:
+    from sentence_transformers import SentenceTransformer
+
+    expected = SentenceTransformer(str(tiny_encoder_folder), device="cpu").encode(TEXTS, normalize_embeddings=True)
+
+    assert encoder.encode(TEXTS) == pytest.approx(expected, abs=1e-5)
+
+
+def test_vectors_have_unit_length(encoder: SentenceTransformerEncoder) -> None:
+    vectors = encoder.encode(TEXTS)
+
+    assert (vectors.shape, vectors.dtype) == ((5, 32), np.float32)
+    assert np.linalg.norm(vectors, axis=1) == pytest.approx(np.ones(5), abs=1e-5)
+
+
+def test_a_query_is_encoded_as_a_text_is(encoder: SentenceTransformerEncoder) -> None:
+    vector = encoder.encode_query("red fish")
+
+    assert vector == pytest.approx(encoder.encode(["red fish"])[0], abs=1e-5)
+    assert vector.shape == (32,)
+
+
+def test_batches_change_no_vector(encoder: SentenceTransformerEncoder, tiny_encoder_folder: Path) -> None:
+    narrow = SentenceTransformerEncoder(str(tiny_encoder_folder), device="cpu", max_batch_tokens=64)
+
+    assert narrow.encode(TEXTS) == pytest.approx(encoder.encode(TEXTS), abs=1e-5)
+
+
+def test_no_text_is_no_vector(encoder: SentenceTransformerEncoder) -> None:
+    assert encoder.encode([]).shape == (0, 32)
+
+
+def test_tokens_are_spans_of_the_whole_text(encoder: SentenceTransformerEncoder) -> None:
+    text = "Registered deals " * 200
+
+    (offsets,) = encoder.token_offsets([text])
+
+    assert len(offsets) > 64  # longer than the model reads
+    assert [text[start:end] for start, end in offsets[:2]] == ["Registered", "deals"]
+
+
+def test_the_fingerprint_says_what_the_vectors_depend_on(encoder: SentenceTransformerEncoder) -> None:
+    fingerprint = encoder.fingerprint
+
+    assert (fingerprint.name, fingerprint.dims, fingerprint.max_tokens) == ("tiny-encoder", 32, 64)
+    assert len(fingerprint.sha256) == 64
+
+
+def test_a_folder_that_is_no_encoder_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "model.safetensors").write_bytes(b"no weights")
+
+    with pytest.raises(ModelError, match="cannot load the encoder"):
+        SentenceTransformerEncoder(str(tmp_path), device="cpu")

@@ -1,0 +1,38 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from connector.ingest.seen import SeenIds
+
+
+@pytest.fixture
+def seen() -> Iterator[SeenIds]:
+    one = SeenIds()
+    yield one
+    one.close()
+
+
+def test_an_id_is_new_once(seen: SeenIds) -> None:
+    assert [seen.add(doc_id) for doc_id in ("a", "b", "a", "A", "a ")] == [True, True, False, True, True]
+
+
+def test_what_was_not_seen_is_missing_in_order(seen: SeenIds) -> None:
+    seen.add("b")
+
+    assert seen.missing_from(["c", "b", "a", "c"]) == ["c", "a", "c"]
+
+
+@given(st.lists(st.text(st.characters(codec=None), max_size=4)), st.lists(st.text(max_size=4)))
+def test_it_is_a_set(added: list[str], asked: list[str]) -> None:
+    seen = SeenIds()
+    try:
+        news = [seen.add(doc_id) for doc_id in added]
+
+        assert sum(news) == len(set(added))
+        assert seen.missing_from(asked) == [doc_id for doc_id in asked if doc_id not in set(added)]
+    finally:
+        seen.close()

@@ -1,0 +1,144 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from connector.models.scorer import Scores
+from connector.worker.wire import (
+    MAX_LISTED_TRUNCATIONS,
+    TRUNCATED,
+    CohereRequest,
+    TeiRequest,
+    best_first,
+    build_cohere_reply,
+    build_error,
+    build_headers,
+    build_tei_reply,
+    read_truncated,
+    spans,
+)
+
+
+def scores(*values: float, truncated: tuple[int, ...] = (), query_truncated: bool = False) -> Scores:
+    return Scores(np.array(values, dtype=np.float32), truncated, query_truncated)
+
+
+def test_a_tei_reply_is_best_first_with_exactly_its_keys() -> None:
+    reply = build_tei_reply(TeiRequest(query="q", texts=["a", "b", "c"]), scores(0.25, 2.0, -1.0))
+
+    assert reply == [{"index": 1, "score": 2.0}, {"index": 0, "score": 0.25}, {"index": 2, "score": -1.0}]
+
+
+def test_a_tei_reply_holds_the_text_on_demand_only() -> None:
+    reply = build_tei_reply(TeiRequest(query="q", texts=["a"], return_text=True), scores(0.5))
+
+    assert reply == [{"index": 0, "score": 0.5, "text": "a"}]
+
+
+def test_a_whole_score_is_still_written_as_a_float() -> None:
+    tei = build_tei_reply(TeiRequest(query="q", texts=["a"]), scores(1.0))
+    cohere = build_cohere_reply(CohereRequest(query="q", documents=["a"]), scores(1.0))
+
+    assert '"score": 1.0' in json.dumps(tei)
+    assert '"relevance_score": 1.0' in json.dumps(cohere)
+
+
+def test_a_cohere_reply_has_exactly_its_keys() -> None:
+    reply = build_cohere_reply(CohereRequest(query="q", documents=["a", {"text": "b"}]), scores(0.5, 0.75))
+
+    assert set(reply) == {"id", "results", "meta"}
+    assert reply["results"] == [{"index": 1, "relevance_score": 0.75}, {"index": 0, "relevance_score": 0.5}]
+    assert reply["meta"] == {"api_version": {"version": "2"}, "billed_units": {"search_units": 1}}
+
+
+def test_a_cohere_reply_holds_documents_on_demand_only() -> None:
+    request = CohereRequest(query="q", documents=["a", {"text": "b", "other": 1}], return_documents=True)
+
+    results = build_cohere_reply(request, scores(0.5, 0.75))["results"]
+
+    assert [one["document"] for one in results] == [{"text": "b"}, {"text": "a"}]
+
+
+@pytest.mark.parametrize(("count", "units"), [(1, 1), (100, 1), (101, 2), (1000, 10)])
+def test_cohere_bills_a_unit_for_each_hundred_documents(count: int, units: int) -> None:
+    reply = build_cohere_reply(CohereRequest(query="q", documents=["a"] * count), scores(*[0.0] * count))
+
+    assert reply["meta"]["billed_units"] == {"search_units": units}
+
+
+@given(st.lists(st.integers(0, 3).map(float), min_size=1, max_size=12), st.none() | st.integers(1, 15))
+def test_the_best_come_first_and_the_earlier_of_equals(values: list[float], top_n: int | None) -> None:
+    pairs = best_first(scores(*values), top_n)
+
+    assert pairs == sorted(enumerate(values), key=lambda pair: (-pair[1], pair[0]))[: top_n or len(values)]
+
+
+def test_unknown_keys_of_a_request_are_ignored() -> None:
+    tei = TeiRequest.model_validate({"query": "q", "texts": ["a"], "truncate": True, "raw_scores": False, "x": 1})
+    cohere = CohereRequest.model_validate({"query": "q", "documents": ["a"], "max_tokens_per_doc": 9, "model": "m"})
+
+    assert (tei.texts, cohere.texts()) == (["a"], ["a"])
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"query": "q"},
+        {"query": 1, "texts": []},
+        {"query": "q", "texts": "a"},
+        {"query": "q", "texts": [1]},
+        {"query": "q", "texts": ["a"], "top_n": 0},
+        {"query": "q", "texts": ["a"], "query_weights": [[0, 1]]},
+        {"query": "q", "texts": ["a"], "query_weights": [[0, 1, float("nan")]]},
+        {"query": "q", "texts": ["a"], "query_weights": [[float("inf"), 1, 1]]},
+    ],
+)
+def test_a_tei_request_that_is_malformed_is_refused(body: dict) -> None:
+    with pytest.raises(ValidationError):
+        TeiRequest.model_validate(body)
+
+
+def test_query_weights_become_spans() -> None:
+    assert (spans(None), spans([[0.0, 3.0, 1.5]])) == (None, [(0, 3, 1.5)])
+
+
+def test_headers_name_what_was_cut() -> None:
+    headers = build_headers(scores(1.0, truncated=(0, 7), query_truncated=True), kind="k", fingerprint="f", took_ms=1.26)
+
+    assert headers == {
+        "x-reranker-kind": "k",
+        "x-reranker-fingerprint": "f",
+        "x-took-ms": "1.3",
+        "x-truncated": "query,0,7",
+    }
+
+
+def test_headers_are_silent_where_nothing_was_cut() -> None:
+    assert TRUNCATED not in build_headers(scores(1.0), kind="k", fingerprint="f", took_ms=1)
+
+
+@given(st.lists(st.integers(0, 5_000), unique=True), st.booleans())
+def test_what_was_cut_survives_its_header(positions: list[int], query: bool) -> None:
+    headers = build_headers(scores(truncated=tuple(positions), query_truncated=query), kind="k", fingerprint="f", took_ms=1)
+
+    assert read_truncated(headers.get(TRUNCATED)) == set(positions[: MAX_LISTED_TRUNCATIONS - query])
+
+
+@given(st.none() | st.text(alphabet=st.characters(max_codepoint=255)) | st.just("1," + "9" * 5_000) | st.just("²,٣"))
+def test_any_header_is_read(header: str | None) -> None:
+    assert all(position >= 0 for position in read_truncated(header))
+
+
+@pytest.mark.parametrize("path", ["/v1/rerank", "/v2/rerank"])
+def test_an_error_speaks_cohere_on_its_paths(path: str) -> None:
+    assert build_error(path, 422, "validation", "words") == {"message": "words"}
+
+
+@pytest.mark.parametrize("path", ["/rerank", "/info", "/"])
+def test_an_error_speaks_tei_elsewhere(path: str) -> None:
+    assert build_error(path, 422, "validation", "words") == {"error": "words", "error_type": "validation"}
