@@ -58,8 +58,7 @@ def sample(collection: Collection, count: int) -> Collection:
     """The same queries every time: a seeded sample, or all."""
     if not 0 < count < len(collection.queries):
         return collection
-    queries = tuple(random.Random(13).sample(collection.queries, count))
-    return Collection(collection.name, queries, {query.query_id: collection.qrels[query.query_id] for query in queries})
+    return collection.only(random.Random(13).sample(collection.queries, count))
 
 
 def ingest(folder: Path, settings: Settings) -> Counts:

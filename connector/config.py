@@ -19,6 +19,7 @@ from connector.schema import FieldType
 
 CONFIG_FILE = "connector.yaml"
 ENV_PREFIX = "CONNECTOR_"
+MIN_PASSAGE_TOKENS = 16
 
 
 class Section(BaseModel):
@@ -84,6 +85,12 @@ class PassageSection(Section):
 
     max_tokens: int = Field(0, ge=0, description="longest passage; 0: all that the encoder takes")
     overlap_tokens: int = Field(32, ge=0, description="how much of a passage the next one repeats, in whole sentences")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if 0 < self.max_tokens < MIN_PASSAGE_TOKENS:
+            raise ValueError(f"max_tokens must be 0, or {MIN_PASSAGE_TOKENS} or more")
+        return self
 
 
 class IngestSettings(Section):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import sys
 import time
 from pathlib import Path
 
@@ -26,8 +27,8 @@ from connector.ingest.pipeline import Counts
 from connector.worker.process import running_worker
 
 FOLDER = Path(__file__).parent / "corpus"
-SHOWN_KINDS = ("code", "paraphrase", "negation", "qualifier")
-console = Console(highlight=False)
+SHOWN = ("q078", "q046", "q088", "q134")  # a code, a paraphrase, a negation, a qualifier
+console = Console(highlight=False, width=None if sys.stdout.isatty() else 150)
 
 
 def main() -> None:
@@ -41,7 +42,7 @@ def main() -> None:
     )
     collection = read_collection(FOLDER)
     if options.queries:
-        collection = Collection(collection.name, collection.queries[: options.queries], collection.qrels)
+        collection = collection.only(collection.queries[: options.queries])
     ingest(settings)
     console.print("starting the worker (its own process; MaxSim over all-MiniLM-L6-v2)…")
     with running_worker() as worker:
@@ -69,8 +70,9 @@ def ingest(settings: Settings) -> None:
 
 async def search(settings: Settings, collection: Collection, started: float) -> dict[str, object]:
     async with await Connector.open(settings) as connector:
-        shown = [next(query for query in collection.queries if query.kind == kind) for kind in SHOWN_KINDS
-                 if any(query.kind == kind for query in collection.queries)]  # fmt: skip
+        shown = [
+            query for name in SHOWN for query in collection.queries if query.query_id == name
+        ] or collection.queries[:1]
         first_answer_s = 0.0
         for query in shown:
             response = await connector.search(query.text)

@@ -1,7 +1,7 @@
 """The connector as a library: search an index, read the hits and why they are where they are.
 
-    connector ingest examples/corpus && connector worker &
-    python examples/library.py "how long does a registered deal last for a tier-2 partner"
+connector ingest examples/corpus && connector worker &
+python examples/library.py "how long does a registered deal last for a tier-2 partner"
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ import os
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
+from command import Launcher, launching
 from running_engines import ENGINES, EngineMissing, RunningEngines
 from scratch import drop, unique_name
 
@@ -100,3 +101,10 @@ def worker() -> Iterator[WorkerProcess]:
     """A ready rerank worker. Tests that hurt a worker start their own."""
     with running_worker() as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def launcher() -> Iterator[Launcher]:
+    """Starts commands of the connector, without the wait for their imports."""
+    with launching() as launcher:
+        yield launcher

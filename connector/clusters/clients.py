@@ -16,6 +16,8 @@ from connector.clusters.dialect import explain_error
 from connector.config import ClusterSettings
 from connector.errors import AccessDenied, ClusterError, ClusterUnavailable
 
+# of one client: a search holds two, and those that a slow leg waits on must leave some for the other leg
+MAX_CONNECTIONS = 512
 UNAVAILABLE = frozenset({429, 502, 503, 504})
 
 

@@ -29,7 +29,7 @@ from connector.types import Fate, Hit, IndexedDocument, Passage, Ranking, TermFr
 
 META_KEY = b"connector"
 TERMS_SUFFIX = "--terms"
-TERMS_SCHEMA = pa.schema([("term", pa.string()), ("documents", pa.int64())])
+TERMS_COLUMNS: dict[str, pa.DataType] = {"term": pa.string(), "documents": pa.int64()}
 LANGUAGES = frozenset(
     {"danish", "dutch", "english", "finnish", "french", "german", "hungarian", "italian", "norwegian", "portuguese", "romanian",
      "russian", "spanish", "swedish", "turkish"}
@@ -117,12 +117,7 @@ class EmbeddedCluster:
                     f"index {name!r} exists already; drop it with: connector index drop --index {name}, or choose another name"
                 ) from error
             raise ClusterError(f"cannot create index {name!r}: {error}") from error
-        stem = schema.analyzer in LANGUAGES  # any other analyzer only splits words and folds case
-        language: Any = schema.analyzer.capitalize() if stem else "English"
-        config = FTS(language=language, stem=stem, remove_stop_words=stem, with_position=False)
-        for field in schema.fields.text:
-            await table.create_index(field, config=config)
-        await table.create_index("doc_id", config=BTree())
+        await _add_missing_indexes(table, schema)
         return EmbeddedIndex(name, schema, table, self._connection)
 
     async def open_index(self, name: str, foreign: ForeignFields | None = None) -> EmbeddedIndex:
@@ -133,6 +128,7 @@ class EmbeddedCluster:
             raise SettingsError(
                 f"table {name!r} in {self._folder} was not made by the connector; ingest into an index of its own"
             )
+        await _add_missing_indexes(table, schema)  # its making may have been killed half-way
         return EmbeddedIndex(name, schema, table, self._connection)
 
     async def drop_index(self, name: str) -> None:
@@ -258,7 +254,9 @@ class EmbeddedIndex:
             frequency[""] += batch.num_rows
             for texts in zip(*columns, strict=True):
                 frequency.update({stem(word) for text in texts if text for word in WORD.findall(text.lower())})
-        rows = pa.table({"term": list(frequency), "documents": list(frequency.values())}, schema=TERMS_SCHEMA)
+        rows = pa.table(
+            {"term": list(frequency), "documents": list(frequency.values())}, schema=pa.schema(TERMS_COLUMNS)
+        )
         table = await self._connection.create_table(self.name + TERMS_SUFFIX, schema=rows.schema, exist_ok=True)
         await table.add(rows, mode="overwrite")
         await table.create_index("term", config=BTree(), replace=True)
@@ -289,6 +287,18 @@ class EmbeddedIndex:
         return {
             name: json.loads(value) if name in stored else value for name, value in row.items() if value is not None
         }
+
+
+async def _add_missing_indexes(table: lancedb.AsyncTable, schema: IndexSchema) -> None:
+    present = {column for one in await table.list_indices() for column in one.columns}
+    stem = schema.analyzer in LANGUAGES  # any other analyzer only splits words and folds case
+    language: Any = schema.analyzer.capitalize() if stem else "English"
+    config = FTS(language=language, stem=stem, remove_stop_words=stem, with_position=False)
+    for field in schema.fields.text:
+        if field not in present:
+            await table.create_index(field, config=config)
+    if "doc_id" not in present:
+        await table.create_index("doc_id", config=BTree())
 
 
 @cache

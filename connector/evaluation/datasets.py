@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -32,6 +32,10 @@ class Collection:
     queries: tuple[JudgedQuery, ...]
     qrels: Qrels
 
+    def only(self, queries: Sequence[JudgedQuery]) -> Collection:
+        """The collection with some of its queries and their judgments."""
+        return Collection(self.name, tuple(queries), {query.query_id: self.qrels[query.query_id] for query in queries})
+
 
 def read_collection(folder: Path, *, split: str = "test") -> Collection:
     """The queries and judgments in a folder; raises SourceError for what is missing or malformed."""
@@ -50,7 +54,7 @@ def read_collection(folder: Path, *, split: str = "test") -> Collection:
                 queries.append(query)
     if not queries:
         raise SourceError(f"no query in {folder} has a judgment")
-    return Collection(folder.name, tuple(queries), {query.query_id: qrels[query.query_id] for query in queries})
+    return Collection(folder.name, tuple(queries), qrels).only(queries)
 
 
 def _read_qrels(path: Path) -> dict[str, dict[str, int]]:

@@ -10,6 +10,7 @@ from connector.types import Document, Passage
 
 Offsets = Sequence[tuple[int, int]]
 SPECIAL_TOKENS = 2  # what an encoder puts around a text
+MID_WORD_TOKENS = 2  # how many more the rest of a word may be when it stands alone
 TITLE_SHARE = 0.25  # a first text field of at most this share of a passage is repeated before each passage
 # after the end of a sentence or a line; CJK full stops need no space after them
 BORDER = re.compile(r"(?<=[.!?;…])[\"')\]»”’]*\s+|(?<=[。！？])|\n+")
@@ -60,7 +61,9 @@ def _spans(text: str, offsets: Offsets, room: int, overlap: int) -> Iterator[tup
     first = 0
     while True:
         last = first
-        while last + 1 < len(sentences) and sentences[last + 1][1] - sentences[first][0] <= room:
+        while last + 1 < len(sentences) and sentences[last + 1][1] - sentences[first][0] <= _room_at(
+            sentences[first][0], offsets, room
+        ):
             last += 1
         start, end = sentences[first][0], sentences[last][1]
         # to the next token, not to the end of the last one: a combining mark may belong to no token
@@ -69,7 +72,7 @@ def _spans(text: str, offsets: Offsets, room: int, overlap: int) -> Iterator[tup
             return
         following = last + 1
         while following - 1 > first and end - sentences[following - 1][0] <= overlap and (
-            sentences[last + 1][1] - sentences[following - 1][0] <= room
+            sentences[last + 1][1] - sentences[following - 1][0] <= _room_at(sentences[following - 1][0], offsets, room)
         ):  # fmt: skip
             following -= 1
         first = following
@@ -86,11 +89,21 @@ def _sentences(text: str, offsets: Offsets, room: int) -> Iterator[tuple[int, in
         if starts[-1] < position < len(offsets):
             starts.append(position)
     for start, end in zip(starts, [*starts[1:], len(offsets)], strict=True):
-        while end - start > room:
-            middle = start + room
-            while middle > start + room // 2 and offsets[middle - 1][1] == offsets[middle][0]:
+        while end - start > (most := _room_at(start, offsets, room)):
+            middle = start + most
+            while middle > start + most // 2 and _within_word(middle, offsets):
                 middle -= 1  # keep the pieces of a word together
-            middle = middle if offsets[middle - 1][1] != offsets[middle][0] else start + room
+            middle = start + most if _within_word(middle, offsets) else middle
             yield start, middle
             start = middle
         yield start, end
+
+
+def _room_at(start: int, offsets: Offsets, room: int) -> int:
+    """The most tokens of a passage that begins with this token."""
+    return room - MID_WORD_TOKENS if _within_word(start, offsets) else room
+
+
+def _within_word(position: int, offsets: Offsets) -> bool:
+    """Whether no white space parts this token from the one before."""
+    return position > 0 and offsets[position - 1][1] == offsets[position][0]

@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 import json
 import random
-import signal
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import command
 import httpx
+import lancedb
 import pytest
+from command import Launcher, Running
 from proxy import Proxy, Seen
 from scratch import drop, unique_name
 
@@ -25,23 +26,22 @@ from connector.models.encoder import Encoder
 ROWS = 400
 KILLS = 5
 GROUP = 16
-WORDS = ("refund sensor gateway partner deal invoice region carrier firmware contract margin renewal shipment alarm "
-         "temperature warehouse audit rebate licence support").split()  # fmt: skip
-SET = {"ingest.group_documents": GROUP, "index.vectors.index": "hnsw"}
+WORDS = ["refund", "sensor", "gateway", "partner", "deal", "invoice", "region", "carrier", "firmware", "contract", "margin", "renewal", "shipment", "alarm", "temperature", "warehouse", "audit", "rebate", "licence", "support"]  # fmt: skip
+SET = {"ingest.group_documents": GROUP, "passages.max_tokens": 48}
 
 
 def make_rows(seed: int = 5) -> list[dict[str, Any]]:
-    """Short rows, every 20th long enough for several passages."""
+    """Short rows, every 40th long enough for several passages."""
     chance = random.Random(seed)
 
     def sentence() -> str:
-        return " ".join(chance.choices(WORDS, k=10)).capitalize() + "."
+        return " ".join(chance.choices(WORDS, k=6)).capitalize() + "."
 
     return [
         {
             "_id": f"row/{at}",
             "title": f"Row {at}",
-            "text": " ".join(sentence() for _ in range(60 if at % 20 == 0 else 2)),
+            "text": " ".join(sentence() for _ in range(20 if at % 40 == 0 else 1)),
             "group": f"g{at % 7}",
         }
         for at in range(ROWS)
@@ -68,8 +68,13 @@ def write_rows(path: Path, rows: list[dict[str, Any]]) -> None:
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
 
 
-def settings_of(engine: ClusterSettings, name: str) -> Settings:
-    return load_settings(environ={}, overrides={"cluster.url": engine.url, "index.name": name} | SET)
+def settings_of(store: ClusterSettings, name: str) -> Settings:
+    return load_settings(environ={}, overrides={"cluster.url": store.url, "index.name": name} | settings_for(store.url))
+
+
+def settings_for(url: str) -> dict[str, Any]:
+    """What is set for a store: small groups and passages, and vectors that are searched exactly."""
+    return SET | ({} if url.startswith("embedded") else {"index.vectors.index": "hnsw"})
 
 
 @pytest.mark.live
@@ -77,6 +82,7 @@ def settings_of(engine: ClusterSettings, name: str) -> Settings:
 async def test_a_killed_job_is_run_again_to_the_same_end(
     elasticsearch: ClusterSettings,
     opensearch: ClusterSettings,
+    launcher: Launcher,
     names: tuple[str, str],
     source: Path,
     encoder: Encoder,
@@ -85,7 +91,9 @@ async def test_a_killed_job_is_run_again_to_the_same_end(
     monkeypatch.setattr(job, "load_encoder", lambda settings: encoder)
     killed, clean = names
     engines = (elasticsearch, opensearch)
-    reports = await asyncio.gather(*(run_with_kills(one, killed, source, seed) for seed, one in enumerate(engines)))
+    reports = await asyncio.gather(
+        *(run_with_kills(launcher, one, killed, source, seed) for seed, one in enumerate(engines))
+    )
     for engine, report in zip(engines, reports, strict=True):
         await run_in_process(engine, clean, source)
         left, expected = await contents(engine, killed), await contents(engine, clean)
@@ -96,58 +104,111 @@ async def test_a_killed_job_is_run_again_to_the_same_end(
         assert left["documents"] == expected["documents"]
         assert set(left["documents"]) == {row["_id"] for row in make_rows()}
         assert left["parts"] == expected["parts"]  # a document and its passages: nothing twice, nothing left over
-        assert await nearest(engine, killed, encoder) == await nearest(engine, clean, encoder)
+        assert await found_in(engine, killed, encoder) == await found_in(engine, clean, encoder)
         await check_runs_after(engine, killed, source)
         write_rows(source, make_rows())
 
 
-async def run_with_kills(engine: ClusterSettings, name: str, source: Path, seed: int) -> dict[str, Any]:
+@pytest.mark.timeout(600)
+async def test_the_embedded_store_survives_kills_too(
+    embedded: ClusterSettings, launcher: Launcher, source: Path, encoder: Encoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(job, "load_encoder", lambda settings: encoder)
+    killed, clean = unique_name(), unique_name()
+    report = await run_with_kills(launcher, embedded, killed, source, seed=2)
+    await run_in_process(embedded, clean, source)
+    left, expected = await rows_of(embedded, killed), await rows_of(embedded, clean)
+    again = await run_in_process(embedded, killed, source)
+
+    assert report["counts"]["unchanged"] >= GROUP
+    assert len(left) == ROWS
+    assert left == expected
+    assert await found_in(embedded, killed, encoder) == await found_in(embedded, clean, encoder)
+    assert (again.written, again.unchanged) == (0, ROWS)
+    await drop(embedded, killed, clean)
+
+
+async def test_an_embedded_index_whose_making_was_killed_is_completed(
+    embedded: ClusterSettings, source: Path, encoder: Encoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(job, "load_encoder", lambda settings: encoder)
+    whole, half = unique_name(), unique_name()
+    await run_in_process(embedded, whole, source)
+    connection = await lancedb.connect_async(embedded.url.removeprefix("embedded:"))
+    made = await connection.open_table(whole)
+    await connection.create_table(half, schema=await made.schema())  # what comes first, and nothing after it
+    connection.close()
+    counts = await run_in_process(embedded, half, source)
+
+    assert counts.written == ROWS
+    assert await found_in(embedded, half, encoder) == await found_in(embedded, whole, encoder)
+    await drop(embedded, whole, half)
+
+
+async def run_with_kills(
+    launcher: Launcher, store: ClusterSettings, name: str, source: Path, seed: int
+) -> dict[str, Any]:
     """The job, killed KILLS times, then run to its end; its last report.
 
-    The first kill comes while the index is made, the others at some bulk request of the run, up to 0.3 s after it began."""
+    The first kill comes while the index is made, the others up to 0.3 s after some write of the run began."""
     chance = random.Random(seed)
     for number in range(KILLS):
-        after = 0 if number == 0 else chance.randint(1, 4)
-        await run_and_kill(engine, name, source, after=after, delay_s=chance.random() * 0.3)
-    process = await start(engine.url, name, source)
-    said, _ = await process.communicate()
+        writes = 0 if number == 0 else chance.randint(1, 4)
+        async with watched(store, writes) as (url, reached):
+            delay_s = chance.random() * (0.3 if writes else 0.02)
+            await run_and_kill(start(launcher, url, name, source), reached, delay_s=delay_s)
+    running = start(launcher, store.url, name, source)
+    await asyncio.wrap_future(running.ended)
+    done = running.wait()
 
-    assert process.returncode == 0
-    return dict(json.loads(said))
+    assert done.code == 0, done
+    return dict(json.loads(done.stdout))
 
 
-async def run_and_kill(engine: ClusterSettings, name: str, source: Path, *, after: int, delay_s: float) -> None:
-    """Kill the job `delay_s` after its `after`-th bulk request arrived; 0 for the request that makes the index."""
-    async with Proxy(engine.url) as proxy:
-        reached = asyncio.Event()
+async def run_and_kill(running: Running, reached: asyncio.Event, *, delay_s: float) -> None:
+    """Kill the job `delay_s` after the moment is reached."""
+    ended, moment = asyncio.wrap_future(running.ended), asyncio.create_task(reached.wait())
+    await asyncio.wait([ended, moment], return_when=asyncio.FIRST_COMPLETED)
+    await asyncio.sleep(delay_s)
+
+    assert not ended.done(), f"the job ended before it was killed: {running.wait()}"
+    running.kill()
+    await ended
+
+
+@asynccontextmanager
+async def watched(store: ClusterSettings, writes: int) -> AsyncIterator[tuple[str, asyncio.Event]]:
+    """A URL of the store, and an event that is set when so many writes have begun through it; 0: the making of the index."""
+    reached = asyncio.Event()
+    if store.url.startswith("embedded"):
+        polling = asyncio.create_task(_poll(Path(store.url.removeprefix("embedded:")), writes, reached))
+        try:
+            yield store.url, reached
+        finally:
+            polling.cancel()
+        return
+    async with Proxy(store.url) as proxy:
 
         def watch(seen: Seen) -> None:
-            is_it = seen.method == "PUT" if after == 0 else sum(one.is_bulk for one in proxy.seen) >= after
-            if is_it:
+            if seen.method == "PUT" if writes == 0 else sum(one.is_bulk for one in proxy.seen) >= writes:
                 reached.set()
 
         proxy.fault = watch
-        process = await start(proxy.url, name, source)
-        ended = asyncio.create_task(process.wait())
-        await asyncio.wait([ended, asyncio.create_task(reached.wait())], return_when=asyncio.FIRST_COMPLETED)
-        await asyncio.sleep(delay_s)
-
-        assert not ended.done(), "the job ended before it was killed"
-        process.send_signal(signal.SIGKILL)
-        await ended
+        yield proxy.url, reached
 
 
-async def start(url: str, name: str, source: Path) -> asyncio.subprocess.Process:
-    sets = [part for path, value in SET.items() for part in ("--set", f"{path}={value}")]
+async def _poll(folder: Path, writes: int, reached: asyncio.Event) -> None:
+    """Watch the versions of the tables in the folder of an embedded store."""
+    before = sum(1 for _ in folder.glob("*.lance/_versions/*"))
+    while sum(1 for _ in folder.glob("*.lance/_versions/*")) - before <= writes:  # noqa: ASYNC110 (a folder sets no event)
+        await asyncio.sleep(0.002)
+    reached.set()
+
+
+def start(launcher: Launcher, url: str, name: str, source: Path) -> Running:
+    sets = [part for path, value in settings_for(url).items() for part in ("--set", f"{path}={value}")]
     arguments = ["ingest", str(source), "--cluster", url, "--index", name, "--json", *sets]
-    return await asyncio.create_subprocess_exec(
-        *command.CONNECTOR,
-        *arguments,
-        cwd=source.parent,
-        env=command.environment(),
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.DEVNULL,
-    )
+    return launcher.start(*arguments, cwd=source.parent)
 
 
 async def run_in_process(engine: ClusterSettings, name: str, source: Path, **options: Any) -> Counts:
@@ -202,19 +263,33 @@ async def contents(engine: ClusterSettings, name: str) -> dict[str, Any]:
     }
 
 
+async def rows_of(store: ClusterSettings, name: str) -> dict[str, Any]:
+    """The fields and hashes of an embedded index, by document; each exactly once."""
+    cluster = await connect(store)
+    try:
+        index = await cluster.open_index(name)
+        doc_ids = [doc_id async for doc_id, _ in index.scan()]
+        assert len(doc_ids) == len(set(doc_ids)) == await cluster.count(name)
+        return await index.get(doc_ids, fields=["content_hash", "title", "text", "passages"], timeout_s=30)
+    finally:
+        await cluster.close()
+
+
 async def writes_so_far(engine: ClusterSettings, name: str) -> int:
     async with httpx.AsyncClient(base_url=f"{engine.url}/{name}", timeout=60) as client:
         stats = (await client.get("/_stats/indexing")).raise_for_status().json()
     return int(stats["_all"]["primaries"]["indexing"]["index_total"])
 
 
-async def nearest(engine: ClusterSettings, name: str, encoder: Encoder) -> list[tuple[str, float]]:
-    """All documents by their nearest passage: shows that every vector is there."""
+async def found_in(engine: ClusterSettings, name: str, encoder: Encoder) -> tuple[list[tuple[str, float]], list[str]]:
+    """What either leg finds: every document's cosine, and the documents that hold a word. Shows that all is searchable."""
     cluster = await connect(engine)
     try:
         index = await cluster.open_index(name)
-        vector = encoder.encode_query("firmware of a gateway")
-        hits = await index.dense(vector, depth=ROWS, filter=None, timeout_s=30)
+        query = "firmware of a gateway"
+        by_vector = await index.dense(encoder.encode_query(query), depth=ROWS, filter=None, timeout_s=30)
+        by_words = await index.lexical(query, depth=ROWS, filter=None, timeout_s=30)
     finally:
         await cluster.close()
-    return sorted((hit.doc_id, round(hit.score, 4)) for hit in hits)
+    assert len(by_vector) == ROWS
+    return sorted((hit.doc_id, round(hit.score, 4)) for hit in by_vector), sorted(hit.doc_id for hit in by_words)

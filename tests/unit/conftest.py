@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
+from parts import save_classifier, tiny_config
 
 from connector.models.files import find_model
 from connector.models.late_interaction import LateInteractionScorer
@@ -15,7 +16,7 @@ settings.register_profile(
     "unit",
     deadline=None,
     database=None,
-    max_examples=100,
+    max_examples=60,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
 settings.load_profile("unit")
@@ -59,30 +60,3 @@ def tiny_encoder_folder(tmp_path_factory: pytest.TempPathFactory, tokenizer: Any
 def tiny_cross_encoder_folder(tmp_path_factory: pytest.TempPathFactory, tokenizer: Any) -> Path:
     """A cross-encoder of random weights with one label, 64 tokens."""
     return save_classifier(tmp_path_factory.mktemp("models") / "tiny-cross-encoder", tokenizer, num_labels=1)
-
-
-def save_classifier(folder: Path, tokenizer: Any, *, num_labels: int) -> Path:
-    import torch
-    from transformers import BertForSequenceClassification
-
-    torch.manual_seed(11)
-    model = BertForSequenceClassification(tiny_config(tokenizer, num_labels=num_labels))
-    torch.nn.init.normal_(model.classifier.weight, std=0.2)
-    model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return folder
-
-
-def tiny_config(tokenizer: Any, **more: Any) -> Any:
-    from transformers import BertConfig
-
-    return BertConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        intermediate_size=64,
-        max_position_embeddings=64,
-        initializer_range=0.5,
-        **more,
-    )

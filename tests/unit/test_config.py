@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -136,7 +137,9 @@ def test_an_empty_file_or_section_changes_nothing(text: str) -> None:
     assert load(text, {"CONNECTOR_SEARCH_K": "10"}) == Settings()
 
 
-@pytest.mark.parametrize("text", ["- a\n- b\n", "just words", "search: {k: ", "\tsearch: 1", "a: b: c", "search: 5", "1: 2"])
+@pytest.mark.parametrize(
+    "text", ["- a\n- b\n", "just words", "search: {k: ", "\tsearch: 1", "a: b: c", "search: 5", "1: 2"]
+)
 def test_a_file_that_holds_no_settings_is_refused(text: str) -> None:
     with pytest.raises(SettingsError):
         load(text)
@@ -164,6 +167,7 @@ def test_a_folder_in_place_of_a_file_is_refused() -> None:
         ("search: {k: 0}", "search.k: .*greater than or equal to 1"),
         ("search: {fusion: {weights: [0, 0]}}", "weights must be 0 or more, and not all 0"),
         ("search: {fusion: {weights: [-1, 2]}}", "weights must be 0 or more"),
+        ("passages: {max_tokens: 2}", "max_tokens must be 0, or 16 or more"),
         ("cluster: {engine: solr}", "cluster.engine: .*'elasticsearch'"),
         ("fields: {metadata: {year: int}}", "fields.metadata.year"),
     ],
@@ -189,7 +193,7 @@ def test_variables_of_others_are_left_alone() -> None:
 
 @pytest.mark.parametrize("path", ["search.k.deep", "search.k.deep.deeper"])
 def test_an_override_below_a_value_is_refused(path: str) -> None:
-    with pytest.raises(SettingsError, match="search.k"):
+    with pytest.raises(SettingsError, match=r"search\.k"):
         load("search: {k: 5}", **{path: 3})
 
 
@@ -217,7 +221,9 @@ def test_every_setting_means_the_same_in_the_file_and_in_the_environment() -> No
         branch[name] = parse_value(text)
 
     from_file = Settings.model_validate(tree)
-    from_environment = load_settings(environ={env_name(path): text for path, text in TYPED.items() if path not in SECRETS})
+    from_environment = load_settings(
+        environ={env_name(path): text for path, text in TYPED.items() if path not in SECRETS}
+    )
 
     assert from_file == from_environment
 
@@ -276,7 +282,7 @@ def test_sizes_that_fit_together_pass(k: int, window: int, depth: int) -> None:
 
 @pytest.mark.parametrize(("k", "window", "depth"), [(0, 1, 1), (11, 10, 100), (1, 201, 100), (-1, 5, 5)])
 def test_sizes_that_do_not_fit_together_are_refused(k: int, window: int, depth: int) -> None:
-    with pytest.raises(SettingsError, match="1 <= search.k <= rerank.window <= 2"):
+    with pytest.raises(SettingsError, match=r"1 <= search\.k <= rerank\.window <= 2"):
         check_sizes(k=k, window=window, depth=depth)
 
 
@@ -313,9 +319,13 @@ def test_any_text_is_a_value(text: str) -> None:
     assert value == text or text.lstrip()[0] in "[{"
 
 
-@given(st.dictionaries(st.sampled_from([*setting_paths(), "search", "a.b", "cluster"]), st.none() | st.integers() | st.text() | st.lists(st.integers()), max_size=4))
+@given(
+    st.dictionaries(
+        st.sampled_from([*setting_paths(), "search", "a.b", "cluster"]),
+        st.none() | st.integers() | st.text() | st.lists(st.integers()),
+        max_size=4,
+    )
+)
 def test_any_overrides_are_settings_or_a_settings_error(overrides: dict[str, Any]) -> None:
-    try:
+    with contextlib.suppress(SettingsError):
         load_settings(environ={}, overrides=overrides)
-    except SettingsError as error:
-        assert str(error)

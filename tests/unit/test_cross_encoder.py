@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import save_classifier
+from parts import save_classifier
 
 from connector.config import WorkerSettings
 from connector.errors import ModelError
@@ -58,7 +58,9 @@ def test_scores_keep_the_order_of_the_passages(scorer: CrossEncoderScorer) -> No
     assert scores == pytest.approx(scorer.score(QUERY, FITTING).values[order], abs=1e-4)
 
 
-def test_the_token_budget_of_a_batch_changes_no_score(scorer: CrossEncoderScorer, tiny_cross_encoder_folder: Path) -> None:
+def test_the_token_budget_of_a_batch_changes_no_score(
+    scorer: CrossEncoderScorer, tiny_cross_encoder_folder: Path
+) -> None:
     narrow = CrossEncoderScorer(str(tiny_cross_encoder_folder), device="cpu", max_batch_tokens=64)
 
     assert narrow.score(QUERY, FITTING).values == pytest.approx(scorer.score(QUERY, FITTING).values, abs=1e-4)

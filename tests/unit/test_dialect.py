@@ -143,7 +143,10 @@ def test_another_similarity_keeps_its_score(dialect: Any) -> None:
 def test_a_vector_field_is_recognised_in_each_engines_mapping() -> None:
     elastic, opensearch = DIALECTS
 
-    assert elastic.read_vector_field({"type": "dense_vector", "dims": 3, "similarity": "dot_product"}) == (3, "dot_product")
+    assert elastic.read_vector_field({"type": "dense_vector", "dims": 3, "similarity": "dot_product"}) == (
+        3,
+        "dot_product",
+    )
     assert elastic.read_vector_field({"type": "dense_vector", "dims": 3}) == (3, "cosine")
     assert opensearch.read_vector_field({"type": "knn_vector", "dimension": 3}) == (3, "l2")
     assert opensearch.read_vector_field(
@@ -245,12 +248,16 @@ def test_a_flat_hit_has_its_text_as_its_passage(source: Any, text: str) -> None:
     assert hit.passages == ((Passage("a", 0, text),) if text else ())
 
 
-@given(st.lists(st.builds(Hit, st.text("abc", min_size=1, max_size=2), st.integers(0, 3).map(float))), st.integers(1, 5))
+@given(
+    st.lists(st.builds(Hit, st.text("abc", min_size=1, max_size=2), st.integers(0, 3).map(float))), st.integers(1, 5)
+)
 def test_an_ordered_reply_holds_each_document_once_with_its_best_score(hits: list[Hit], depth: int) -> None:
     result = ordered(hits, depth)
 
     best = {doc_id: max(hit.score for hit in hits if hit.doc_id == doc_id) for doc_id in ids(hits)}
-    assert list(result) == sorted((Hit(*pair) for pair in best.items()), key=lambda hit: (-hit.score, hit.doc_id))[:depth]
+    assert (
+        list(result) == sorted((Hit(*pair) for pair in best.items()), key=lambda hit: (-hit.score, hit.doc_id))[:depth]
+    )
 
 
 def test_term_statistics_ask_every_text_field() -> None:
@@ -262,7 +269,10 @@ def test_term_statistics_ask_every_text_field() -> None:
 def test_a_term_counts_by_the_field_that_knows_it_best() -> None:
     def field(documents: int, frequency: int) -> Any:
         token = {"start_offset": 0, "end_offset": 3}
-        return {"field_statistics": {"doc_count": documents}, "terms": {"red": {"doc_freq": frequency, "tokens": [token]}}}
+        return {
+            "field_statistics": {"doc_count": documents},
+            "terms": {"red": {"doc_freq": frequency, "tokens": [token]}},
+        }
 
     read = read_term_statistics({"term_vectors": {"title": field(80, 2), "text": field(100, 9)}})
 
@@ -280,7 +290,10 @@ def test_a_term_that_no_document_holds_has_frequency_0() -> None:
 @pytest.mark.parametrize(
     ("body", "words"),
     [
-        ({"error": {"reason": "all shards failed", "caused_by": {"caused_by": {"reason": "deep"}}}}, "all shards failed: deep (HTTP 500)"),
+        (
+            {"error": {"reason": "all shards failed", "caused_by": {"caused_by": {"reason": "deep"}}}},
+            "all shards failed: deep (HTTP 500)",
+        ),
         ({"error": "no handler"}, "no handler (HTTP 500)"),
         ("<html>", "<html> (HTTP 500)"),
         ({}, "refused (HTTP 500)"),

@@ -77,7 +77,9 @@ def test_text_form_is_read(text: str, expected: Filter) -> None:
     assert parse_expression(text) == expected
 
 
-@pytest.mark.parametrize("text", ["", " ", "department", "=legal", "a b=c", "tier??", "department=", "department=,", "x>"])
+@pytest.mark.parametrize(
+    "text", ["", " ", "department", "=legal", "a b=c", "tier??", "department=", "department=,", "x>"]
+)
 def test_text_that_is_no_filter_is_refused(text: str) -> None:
     with pytest.raises(FilterError):
         parse_expression(text)
@@ -244,9 +246,11 @@ leaves = (
 )
 filters = st.recursive(
     leaves,
-    lambda inner: st.builds(And, st.lists(inner, min_size=1, max_size=3).map(tuple))
-    | st.builds(Or, st.lists(inner, min_size=1, max_size=3).map(tuple))
-    | st.builds(Not, inner),
+    lambda inner: (
+        st.builds(And, st.lists(inner, min_size=1, max_size=3).map(tuple))
+        | st.builds(Or, st.lists(inner, min_size=1, max_size=3).map(tuple))
+        | st.builds(Not, inner)
+    ),
     max_leaves=8,
 )
 
@@ -270,12 +274,15 @@ def test_a_comparison_survives_its_text_form(name: str, operator: str, value: st
 
 
 anything = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.text(st.characters(codec=None)),
-    lambda inner: st.lists(inner, max_size=4)
-    | st.dictionaries(
-        st.sampled_from(["term", "terms", "range", "exists", "and", "or", "not", "gte", "lt", "field", *FIELDS]) | st.text(),
-        inner,
-        max_size=2,
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.text(st.characters(exclude_categories=[])),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(
+            st.sampled_from(["term", "terms", "range", "exists", "and", "or", "not", "gte", "lt", "field", *FIELDS])
+            | st.text(),
+            inner,
+            max_size=2,
+        )
     ),
     max_leaves=12,
 )
@@ -294,7 +301,10 @@ def test_arbitrary_values_are_typed_or_a_filter_error(name: str, value: Any) -> 
             check_filter(parse_filter(source), FIELDS)
 
 
-@given(st.text(st.characters(codec=None)) | st.from_regex(r"!?(department|year|date)\s*(=|!=|>=|<|\?).*", fullmatch=True))
+@given(
+    st.text(st.characters(exclude_categories=[]))
+    | st.from_regex(r"!?(department|year|date)\s*(=|!=|>=|<|\?).*", fullmatch=True)
+)
 def test_arbitrary_text_is_a_filter_or_a_filter_error(text: str) -> None:
     with contextlib.suppress(FilterError):
         check_filter(parse_filter(text), FIELDS)

@@ -17,7 +17,9 @@ scores = st.floats(-100, 100) | st.integers(0, 3).map(float)
 
 @st.composite
 def rankings(draw: st.DrawFn, *, unique: bool = False) -> Ranking:
-    hits = draw(st.lists(st.builds(Hit, doc_ids, scores), max_size=12, unique_by=(lambda h: h.doc_id) if unique else None))
+    hits = draw(
+        st.lists(st.builds(Hit, doc_ids, scores), max_size=12, unique_by=(lambda h: h.doc_id) if unique else None)
+    )
     return tuple(sorted(hits, key=lambda hit: (-hit.score, hit.doc_id)))
 
 

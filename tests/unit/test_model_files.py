@@ -26,12 +26,14 @@ def test_a_folder_is_found_as_it_is(tmp_path: Path) -> None:
 def test_a_folder_without_safetensors_is_refused(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(b"x")
 
-    with pytest.raises(ModelError, match="no \\*.safetensors; pickled weights are not loaded"):
+    with pytest.raises(ModelError, match=r"no \*\.safetensors; pickled weights are not loaded"):
         find_model(str(tmp_path))
 
 
 @pytest.mark.parametrize("name", ["./gone", "/gone/model", "~/gone", "a/b/c", ""])
-def test_a_path_that_is_no_folder_is_never_asked_of_the_hub(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_path_that_is_no_folder_is_never_asked_of_the_hub(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.chdir(tmp_path)
 
@@ -64,7 +66,7 @@ def test_several_files_of_weights_make_one_hash_of_all(tmp_path: Path) -> None:
 
 
 def test_a_folder_without_a_configuration_is_told(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="has no config.json"):
+    with pytest.raises(ModelError, match=r"has no config\.json"):
         read_config(tmp_path)
 
 

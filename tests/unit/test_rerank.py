@@ -117,7 +117,8 @@ def worker_url() -> Iterator[str]:
         yield url
 
 
-async def rerank_over_http(url: str, window: Ranking, *, passages: int = 2, max_pairs: int = 10, query: str = "red fish"
+async def rerank_over_http(
+    url: str, window: Ranking, *, passages: int = 2, max_pairs: int = 10, query: str = "red fish"
 ) -> Reranked:
     client = WorkerClient(url)
     try:
@@ -134,7 +135,10 @@ async def test_a_document_counts_by_its_best_passage(worker_url: str) -> None:
 
     reranked = await rerank_over_http(worker_url, window)
 
-    assert reranked.ranking == (Hit("a", 1.0, (passage("a", 1, "red fish"),)), Hit("b", 0.5, (passage("b", 0, "red bird"),)))
+    assert reranked.ranking == (
+        Hit("a", 1.0, (passage("a", 1, "red fish"),)),
+        Hit("b", 0.5, (passage("b", 0, "red bird"),)),
+    )
     assert reranked.kind == "cross-encoder"
 
 

@@ -154,7 +154,7 @@ def test_an_instant_is_read_in_utc(value: Any, expected: dt.datetime) -> None:
 
 @pytest.mark.parametrize("value", ["", "soon", "24", "2024-13", "2024-1", True, "2024-01-31T25:00"])
 def test_what_is_no_date_is_refused(value: Any) -> None:
-    with pytest.raises(ValueError, match="."):
+    with pytest.raises(ValueError, match=r"\w"):
         to_instant(value)
 
 
@@ -164,7 +164,9 @@ def test_an_instant_has_one_spelling() -> None:
     assert spellings == {"2024-03-05"}
 
 
-@given(st.lists(st.datetimes(min_value=dt.datetime(1, 1, 2), max_value=dt.datetime(9999, 12, 30)), min_size=2, max_size=2))
+@given(
+    st.lists(st.datetimes(min_value=dt.datetime(1, 1, 2), max_value=dt.datetime(9999, 12, 30)), min_size=2, max_size=2)
+)
 def test_spellings_sort_as_the_instants_do(moments: list[dt.datetime]) -> None:
     one, other = (to_instant(moment) for moment in moments)
 
@@ -193,7 +195,9 @@ def test_fields_that_contradict_themselves_are_refused(arguments: dict[str, Any]
         Fields(**arguments)
 
 
-@pytest.mark.parametrize("name", ["passages", "content_hash", "unit", "doc_id", "vectors", "_score", "a.b", "a`b", "a*", "a^2", "", " "])
+@pytest.mark.parametrize(
+    "name", ["passages", "content_hash", "unit", "doc_id", "vectors", "_score", "a.b", "a`b", "a*", "a^2", "", " "]
+)
 def test_a_name_that_an_index_of_ours_cannot_have_is_refused(name: str) -> None:
     for fields in (Fields(text={name: 1.0}), Fields(text={"text": 1.0}, metadata={name: "keyword"})):
         with pytest.raises(SettingsError, match="rename it in the source"):

@@ -97,7 +97,9 @@ def test_an_empty_cell_is_a_missing_value(tmp_path: Path) -> None:
 
 
 def test_tsv_is_split_by_tabs(tmp_path: Path) -> None:
-    assert values(read(write(tmp_path / "a.tsv.gz", gzip.compress(b"id\ttext\n1\ta, b\n")))) == [{"id": "1", "text": "a, b"}]
+    assert values(read(write(tmp_path / "a.tsv.gz", gzip.compress(b"id\ttext\n1\ta, b\n")))) == [
+        {"id": "1", "text": "a, b"}
+    ]
 
 
 @pytest.mark.parametrize("line", ["1", "1,x,y", "1,x,"])
@@ -129,7 +131,15 @@ def test_a_csv_file_without_a_usable_header_is_refused(tmp_path: Path, text: str
         read(write(tmp_path / "a.csv", text))
 
 
-@given(st.lists(st.tuples(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00")), st.text("a\"',\n\t ;é")), min_size=1, max_size=5))
+@given(
+    st.lists(
+        st.tuples(
+            st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00")), st.text("a\"',\n\t ;é")
+        ),
+        min_size=1,
+        max_size=5,
+    )
+)
 def test_what_csv_can_say_is_read_back(tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[str, str]]) -> None:
     out = io.StringIO()
     csv.writer(out, quoting=csv.QUOTE_ALL).writerows([("left", "right"), *rows])
@@ -173,7 +183,7 @@ def test_a_spoilt_gzip_file_is_a_source_error_after_its_good_rows(tmp_path: Path
     if spoil == "cut":
         del data[len(data) // 2 :]
     elif spoil == "bytes":
-        data[len(data) // 2 : len(data) // 2 + 64] = b"\xff" * 64
+        data[300:340] = b"\xff" * 40
     else:
         data = bytearray(b"no gzip at all")
     rows = []
@@ -264,10 +274,11 @@ def test_a_file_of_no_known_kind_is_refused(tmp_path: Path, name: str) -> None:
         open_source(str(write(tmp_path / name, "x")))
 
 
-@given(data=st.binary(max_size=200), name=st.sampled_from(["f.jsonl", "f.csv", "f.tsv", "f.jsonl.gz", "f.parquet", "f.md", "f.html"]))
-def test_any_bytes_are_rows_or_a_source_error(
-    tmp_path_factory: pytest.TempPathFactory, data: bytes, name: str
-) -> None:
+@given(
+    data=st.binary(max_size=200),
+    name=st.sampled_from(["f.jsonl", "f.csv", "f.tsv", "f.jsonl.gz", "f.parquet", "f.md", "f.html"]),
+)
+def test_any_bytes_are_rows_or_a_source_error(tmp_path_factory: pytest.TempPathFactory, data: bytes, name: str) -> None:
     with contextlib.suppress(SourceError):
         for row in read(write(tmp_path_factory.getbasetemp() / name, data)):
             assert row.origin.startswith(name)

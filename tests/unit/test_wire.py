@@ -108,7 +108,9 @@ def test_query_weights_become_spans() -> None:
 
 
 def test_headers_name_what_was_cut() -> None:
-    headers = build_headers(scores(1.0, truncated=(0, 7), query_truncated=True), kind="k", fingerprint="f", took_ms=1.26)
+    headers = build_headers(
+        scores(1.0, truncated=(0, 7), query_truncated=True), kind="k", fingerprint="f", took_ms=1.26
+    )
 
     assert headers == {
         "x-reranker-kind": "k",
@@ -124,7 +126,9 @@ def test_headers_are_silent_where_nothing_was_cut() -> None:
 
 @given(st.lists(st.integers(0, 5_000), unique=True), st.booleans())
 def test_what_was_cut_survives_its_header(positions: list[int], query: bool) -> None:
-    headers = build_headers(scores(truncated=tuple(positions), query_truncated=query), kind="k", fingerprint="f", took_ms=1)
+    headers = build_headers(
+        scores(truncated=tuple(positions), query_truncated=query), kind="k", fingerprint="f", took_ms=1
+    )
 
     assert read_truncated(headers.get(TRUNCATED)) == set(positions[: MAX_LISTED_TRUNCATIONS - query])
 

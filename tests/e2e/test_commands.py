@@ -1,0 +1,151 @@
+"""The commands as a user runs them: what they print, and their exit codes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from command import Finished, Launcher
+
+from connector.worker.process import WorkerProcess
+
+DOCUMENTS = [
+    {"_id": "deal", "title": "Deal registration", "text": "A registered deal lasts 90 days.", "tier": "tier-2"},
+    {"_id": "cold", "title": "Cold rooms", "text": "A cold room is checked twice a day.", "tier": "tier-1"},
+    {"_id": "codes", "title": "Error codes", "text": "FL-2207 means that the battery is low."},
+]
+
+
+@pytest.fixture(scope="module")
+def folder(launcher: Launcher, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a source and the store that it was ingested into."""
+    folder = tmp_path_factory.mktemp("commands")
+    (folder / "documents.jsonl").write_text("".join(json.dumps(one) + "\n" for one in DOCUMENTS))
+    done = launcher.run("ingest", "documents.jsonl", cwd=folder)
+    assert done.code == 0, done.stderr
+    return folder
+
+
+def one_line(done: Finished) -> str:
+    """What a command says that failed: one line, no traceback."""
+    assert done.code == 2, done.stderr
+    assert done.stdout == ""
+    lines = done.stderr.strip().splitlines()
+    assert len(lines) == 1, done.stderr
+    return lines[0]
+
+
+def test_the_same_job_again_writes_nothing(launcher: Launcher, folder: Path) -> None:
+    done = launcher.run("ingest", "documents.jsonl", "--json", cwd=folder)
+    counts = json.loads(done.stdout)["counts"]
+
+    assert done.code == 0
+    assert (counts["read"], counts["written"], counts["unchanged"]) == (3, 0, 3)
+
+
+def test_a_job_with_a_bad_line_keeps_it_and_exits_with_1(launcher: Launcher, tmp_path: Path) -> None:
+    lines = [json.dumps(DOCUMENTS[0]), "{broken", json.dumps({"_id": "empty", "title": "", "text": ""})]
+    (tmp_path / "mixed.jsonl").write_text("\n".join(lines))
+
+    done = launcher.run("ingest", "mixed.jsonl", cwd=tmp_path)
+
+    rejected = [
+        json.loads(line) for line in (tmp_path / "documents-mixed.jsonl.rejects.jsonl").read_text().splitlines()
+    ]
+    assert done.code == 1
+    assert [one["origin"] for one in rejected] == ["mixed.jsonl:2", "mixed.jsonl:3"]
+    assert rejected[0]["raw"].strip() == "{broken"
+    assert rejected[1]["document"]["_id"] == "empty"
+    assert "2 documents failed" in done.stderr
+
+
+def test_search_prints_one_json_object_per_query(launcher: Launcher, folder: Path, worker: WorkerProcess) -> None:
+    arguments = ("how long does a registered deal last", "--json", "-k", "2", "--worker", worker.url)
+    done = launcher.run("search", *arguments, cwd=folder)
+    found = json.loads(done.stdout)
+
+    assert done.code == 0
+    assert set(found) == {"query", "hits", "degraded", "took_ms"}
+    assert [set(hit) for hit in found["hits"]] == [
+        {"doc_id", "score", "rank", "stage", "fields", "passage", "explain"}
+    ] * 2
+    assert found["hits"][0]["doc_id"] == "deal"
+    assert found["hits"][0]["stage"] == "reranked"
+    assert found["degraded"] == []
+    assert {"lexical", "dense", "fuse", "rerank", "total"} <= set(found["took_ms"])
+
+
+def test_a_search_without_its_worker_is_answered_and_says_so(launcher: Launcher, folder: Path) -> None:
+    done = launcher.run("search", "cold room", "--worker", "http://127.0.0.1:1", cwd=folder)
+
+    assert done.code == 0
+    assert "Cold rooms" in done.stdout
+    assert "degraded: rerank" in done.stderr
+    assert "connector worker" in done.stderr
+
+
+def test_a_filter_narrows_the_search(launcher: Launcher, folder: Path) -> None:
+    done = launcher.run("search", "deal", "--no-rerank", "--json", "--filter", "tier=tier-1", cwd=folder)
+
+    assert [hit["doc_id"] for hit in json.loads(done.stdout)["hits"]] == ["cold"]
+
+
+def test_an_index_is_created_shown_and_dropped(launcher: Launcher, tmp_path: Path) -> None:
+    named = ("--index", "made", "--set", "fields.text={title: 2, body: 1}", "--set", "fields.metadata={price: number}")
+
+    created = launcher.run("index", "create", *named, cwd=tmp_path)
+    shown = json.loads(launcher.run("index", "show", "-i", "made", "--json", cwd=tmp_path).stdout)
+    refused = launcher.run("index", "drop", "-i", "made", cwd=tmp_path)
+    dropped = launcher.run("index", "drop", "-i", "made", "--yes", cwd=tmp_path)
+    missing = launcher.run("index", "show", "-i", "made", cwd=tmp_path)
+
+    assert created.code == 0
+    assert (shown["documents"], shown["text"], shown["metadata"]) == (
+        0,
+        {"title": 2.0, "body": 1.0},
+        {"price": "number"},
+    )
+    assert "--yes" in one_line(refused)
+    assert dropped.code == 0
+    assert "connector index create" in one_line(missing)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("ingest", "nowhere.jsonl"), "there is no 'nowhere.jsonl'"),
+        (("search", "deal", "--filter", "teir=tier-1"), "did you mean 'tier'"),
+        (("search", "   "), "the query is empty"),
+        (("search", "deal", "--set", "serach.k=3"), "did you mean"),
+        (("search", "deal", "--cluster", "http://127.0.0.1:1"), "cannot reach http://127.0.0.1:1"),
+        (("search", "deal", "-k", "80"), "do not fit together"),
+        (("ingest", "documents.jsonl", "--text", "body"), "made with other fields"),
+        (("search", "deal", "--set", "encoder.model=./no-model"), "there is no model folder"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else None,
+)
+def test_an_error_is_one_line_that_says_what_to_do(
+    launcher: Launcher, folder: Path, arguments: tuple[str, ...], says: str
+) -> None:
+    assert says in one_line(launcher.run(*arguments, cwd=folder))
+
+
+@pytest.mark.parametrize(
+    ("command", "flags"),
+    [
+        (
+            ("ingest",),
+            ("--cluster", "--index", "--id", "--text", "--metadata", "--delete-missing", "--rejects", "--json"),
+        ),
+        (("search",), ("--filter", "--no-rerank", "--worker", "--json", "-k")),
+        (("worker",), ("--model", "--kind", "--host", "--port")),
+        (("index", "drop"), ("--yes",)),
+    ],
+    ids=lambda value: " ".join(value),
+)
+def test_help_teaches(launcher: Launcher, folder: Path, command: tuple[str, ...], flags: tuple[str, ...]) -> None:
+    done = launcher.run(*command, "--help", cwd=folder)
+
+    assert done.code == 0
+    assert [flag for flag in flags if flag not in done.stdout] == []

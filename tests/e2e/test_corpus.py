@@ -1,0 +1,226 @@
+"""The example corpus on all five stores, through one code path: filters exact, dense rankings equal, documents unique."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from scratch import drop, unique_name
+
+from connector.clusters.connect import connect
+from connector.config import ClusterSettings, Settings, load_settings
+from connector.evaluation.datasets import read_collection
+from connector.evaluation.measures import mean, measure
+from connector.evaluation.runs import Answers, answer_all
+from connector.filters import parse_filter
+from connector.ingest.job import choose_fields
+from connector.ingest.passages import cut
+from connector.ingest.pipeline import IngestJob, JobReport
+from connector.ingest.sources import open_source
+from connector.models.encoder import Encoder
+from connector.schema import Fields
+from connector.types import Document, SearchRequest, Vector, Vectors
+from connector.wiring import build_schema, build_searcher, open_index
+from connector.worker.client import WorkerClient
+from connector.worker.process import WorkerProcess
+
+FOLDER = Path(__file__).parents[2] / "examples" / "corpus"
+DOCUMENTS = [json.loads(line) for line in (FOLDER / "corpus.jsonl").read_text(encoding="utf-8").splitlines()]
+COLLECTION = read_collection(FOLDER)
+ALL = 2_000  # a depth beyond the corpus
+FILTERS: list[tuple[Any, Any]] = [
+    ("department=legal", lambda one: one["department"] == "legal"),
+    ("region=emea,apac", lambda one: one["region"] in ("emea", "apac")),
+    ("tier?", lambda one: "tier" in one),
+    ("tier!=gold", lambda one: one.get("tier") != "gold"),
+    ("date>=2024-01-15", lambda one: one["date"] >= "2024-01-15"),
+    ("date<2022-06-01", lambda one: one["date"] < "2022-06-01"),
+    ("product=Tidewatch", lambda one: "Tidewatch" in one.get("product", [])),
+    (
+        {"and": ["date>2023-12-31", {"not": {"exists": "product"}}, {"or": ["kind=policy", "kind=memo"]}]},
+        lambda one: one["date"] > "2023-12-31" and not one.get("product") and one["kind"] in ("policy", "memo"),
+    ),
+]
+
+
+class RememberingEncoder:
+    """The real encoder; a text is encoded once for all stores."""
+
+    def __init__(self, encoder: Encoder) -> None:
+        self.fingerprint = encoder.fingerprint
+        self.token_offsets = encoder.token_offsets
+        self._encoder = encoder
+        self._passages: dict[tuple[str, ...], Vectors] = {}
+        self._queries: dict[str, Vector] = {}
+
+    def encode(self, texts: list[str]) -> Vectors:
+        key = tuple(texts)
+        if key not in self._passages:
+            self._passages[key] = self._encoder.encode(texts)
+        return self._passages[key]
+
+    def known(self, text: str) -> Vector:
+        """The vector of a passage that some store was given."""
+        return next(vectors[texts.index(text)] for texts, vectors in self._passages.items() if text in texts)
+
+    def encode_query(self, text: str) -> Vector:
+        if text not in self._queries:
+            self._queries[text] = self._encoder.encode_query(text)
+        return self._queries[text]
+
+
+@pytest.fixture(scope="module")
+def remembering(encoder: Encoder) -> RememberingEncoder:
+    return RememberingEncoder(encoder)
+
+
+@pytest.fixture(scope="module")
+def ingested(
+    store: ClusterSettings, remembering: RememberingEncoder, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Settings, JobReport]]:
+    """The corpus in an index of the store, and the report of the job."""
+    vectors = "auto" if store.url.startswith("embedded:") else "hnsw"  # not quantised, so that rankings can be compared
+    settings = load_settings(
+        environ={},
+        overrides={"index.name": unique_name(), "index.vectors.index": vectors, "search.deadline_s": 60.0},
+    ).model_copy(update={"cluster": store})
+
+    async def ingest() -> JobReport:
+        cluster = await connect(store)
+        source = open_source(str(FOLDER))
+        schema = build_schema(settings, choose_fields(settings, source), remembering.fingerprint)
+        index = await cluster.create_index(settings.index.name, schema)
+        rejects = tmp_path_factory.mktemp("rejects") / "rejects.jsonl"
+        report = await IngestJob(source, index, remembering, settings.ingest, rejects=rejects).run()
+        await cluster.close()
+        return report
+
+    yield settings, asyncio.run(ingest())
+    asyncio.run(drop(store, settings.index.name))
+
+
+@pytest.fixture(scope="module")
+def vectors(remembering: RememberingEncoder) -> dict[str, Vectors]:
+    """The vectors of each document's passages, cut and encoded here."""
+    schema = build_schema(Settings(), Fields(text={"title": 1.0, "text": 1.0}), remembering.fingerprint)
+    documents = [Document(one["_id"], {"title": one["title"], "text": one["text"]}) for one in DOCUMENTS]
+    limit = remembering.fingerprint.max_tokens
+    cuts = cut(documents, schema, max_tokens=limit, token_offsets=remembering.token_offsets)
+    return {
+        passages[0].doc_id: np.stack([remembering.known(passage.text) for passage in passages]) for passages in cuts
+    }
+
+
+@contextlib.asynccontextmanager
+async def searching(settings: Settings, encoder: RememberingEncoder, worker: WorkerProcess | None = None) -> Any:
+    cluster = await connect(settings.cluster)
+    client = WorkerClient(worker.url) if worker else None
+    try:
+        yield build_searcher(await open_index(cluster, settings), encoder, client, settings)
+    finally:
+        if client:
+            await client.close()
+        await cluster.close()
+
+
+@pytest.fixture(scope="module")
+def answers(ingested: tuple[Settings, JobReport], remembering: RememberingEncoder) -> Answers:
+    """All queries on the store, every document of each leg."""
+    settings, _ = ingested
+
+    async def ask() -> Answers:
+        async with searching(settings, remembering) as searcher:
+            return await answer_all(searcher, COLLECTION.queries, depth=ALL, window=50, rerank=False)
+
+    return asyncio.run(ask())
+
+
+def test_every_document_is_written_and_counted(ingested: tuple[Settings, JobReport]) -> None:
+    _, report = ingested
+
+    assert report.ok
+    assert (report.counts.read, report.counts.written) == (len(DOCUMENTS), len(DOCUMENTS))
+
+
+@pytest.mark.parametrize(("found", "fits"), FILTERS, ids=[json.dumps(one) for one, _ in FILTERS])
+async def test_a_filter_holds_exactly_on_both_legs(
+    ingested: tuple[Settings, JobReport], remembering: RememberingEncoder, found: Any, fits: Any
+) -> None:
+    expected = {one["_id"] for one in DOCUMENTS if fits(one)}
+    async with searching(ingested[0], remembering) as searcher:
+        response = await searcher.search(
+            SearchRequest("the agreement with a partner", parse_filter(found), k=10, depth=ALL, rerank=False)
+        )
+
+    assert not response.degraded
+    assert {hit.doc_id for hit in response.rankings["dense"]} == expected
+    assert {hit.doc_id for hit in response.rankings["lexical"]} <= expected
+    assert len(response.hits) == min(10, len(expected))
+
+
+def test_a_document_is_in_a_ranking_once(answers: Answers) -> None:
+    rankings = [ranking for run in answers.runs.values() for ranking in run.values()]
+
+    assert rankings
+    assert all(len({hit.doc_id for hit in ranking}) == len(ranking) for ranking in rankings)
+
+
+def test_the_dense_ranking_is_the_exact_one(
+    answers: Answers, vectors: dict[str, Vectors], remembering: RememberingEncoder
+) -> None:
+    """Equal to the scores computed here from the passages' vectors; so it is equal on all stores."""
+    for query in COLLECTION.queries[::10]:
+        ranking = answers.runs["dense"][query.query_id]
+        vector = remembering.encode_query(query.text)
+        exact = sorted(((float((own @ vector).max()), doc_id) for doc_id, own in vectors.items()), reverse=True)
+
+        assert len(ranking) == len(DOCUMENTS)
+        assert [hit.score for hit in ranking] == pytest.approx([score for score, _ in exact], abs=1e-4)
+        assert {hit.doc_id: hit.score for hit in ranking} == pytest.approx(
+            {doc_id: score for score, doc_id in exact}, abs=1e-4
+        )
+
+
+def test_fusion_is_better_than_either_leg(answers: Answers) -> None:
+    scores = {
+        stage: mean(measure(answers.runs[stage], COLLECTION.qrels)["nDCG@10"])
+        for stage in ("lexical", "dense", "fused")
+    }
+
+    assert scores["fused"] > max(scores["lexical"], scores["dense"]) - 0.02
+    assert scores["fused"] == pytest.approx(_reference(scores["fused"]), abs=0.03)
+
+
+async def test_the_reranked_answer_explains_itself(
+    ingested: tuple[Settings, JobReport], remembering: RememberingEncoder, worker: WorkerProcess
+) -> None:
+    query = next(one for one in COLLECTION.queries if one.kind == "qualifier")
+    async with searching(ingested[0], remembering, worker) as searcher:
+        response = await searcher.search(SearchRequest(query.text, k=10, window=20))
+
+    assert not response.degraded
+    assert [hit.rank for hit in response.hits] == list(range(1, 11))
+    assert {hit.stage for hit in response.hits} == {"reranked"}
+    assert all(hit.explain.rerank_score is not None and hit.explain.fused_rank for hit in response.hits)
+    assert all(hit.passage and hit.passage.doc_id == hit.doc_id for hit in response.hits)
+    assert all(hit.fields["title"] == _document(hit.doc_id)["title"] for hit in response.hits)
+    assert all(hit.fields.get("product") == _document(hit.doc_id).get("product") for hit in response.hits)
+
+
+_seen_fused: list[float] = []
+
+
+def _reference(score: float) -> float:
+    """The measure of the first store that was asked: all others must come near it."""
+    _seen_fused.append(score)
+    return _seen_fused[0]
+
+
+def _document(doc_id: str) -> dict[str, Any]:
+    return next(one for one in DOCUMENTS if one["_id"] == doc_id)

@@ -1,0 +1,296 @@
+"""A search answers late never, worse sometimes: whatever part fails or hangs, the answer comes in time and says what it lacks.
+
+TOLERANCE_S is what a deadline may be passed by on a busy machine; the deadline itself is never moved by a failing part."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from proxy import Fault, Proxy, Seen
+from scratch import drop, unique_name
+
+from connector.clusters.connect import connect
+from connector.clusters.protocol import Cluster, Index
+from connector.config import ClusterSettings, Settings, load_settings
+from connector.errors import ClusterUnavailable, ModelError, SearchFailed
+from connector.ingest.passages import cut
+from connector.models.encoder import Encoder
+from connector.schema import Fields
+from connector.search.searcher import Searcher
+from connector.types import Document, IndexedDocument, SearchRequest, SearchResponse, Vector
+from connector.wiring import build_schema, build_searcher
+from connector.worker.client import WorkerClient
+from connector.worker.process import WorkerProcess, running_worker
+
+TOLERANCE_S = 1.0
+DEADLINE_S = 2.0
+FIELDS = Fields(text={"title": 1.0, "text": 1.0}, metadata={"topic": "keyword"})
+TOPICS = ("refunds", "cold rooms", "partners", "firmware", "invoices", "carriers", "audits", "holidays")
+QUERY = "what is the rule on refunds of sensors"
+LEGS = ("lexical", "dense")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A store and the name of an index in it."""
+
+    settings: ClusterSettings
+    index: str
+
+
+@pytest.fixture(
+    scope="module",
+    params=[
+        "embedded",
+        pytest.param("elasticsearch", marks=pytest.mark.live),
+        pytest.param("opensearch", marks=pytest.mark.live),
+    ],
+)
+def place(request: pytest.FixtureRequest, encoder: Encoder) -> Iterator[Place]:
+    """Sixty documents in the embedded store and in an engine of either kind."""
+    made = Place(request.getfixturevalue(request.param), unique_name())
+    asyncio.run(fill(made, encoder))
+    yield made
+    asyncio.run(drop(made.settings, made.index))
+
+
+async def fill(place: Place, encoder: Encoder) -> None:
+    texts = [
+        f"Rule {at} on {TOPICS[at % 8]}: {TOPICS[at % 7]} of sensors are handled in week {at}." for at in range(60)
+    ]
+    documents = [
+        Document(f"d{at}", {"title": f"{TOPICS[at % 8]} {at}", "text": text, "topic": TOPICS[at % 8]})
+        for at, text in enumerate(texts)
+    ]
+    schema = build_schema(Settings(), FIELDS, encoder.fingerprint)
+    passages = cut(documents, schema, max_tokens=64, token_offsets=encoder.token_offsets)
+    vectors = encoder.encode([one.text for of_document in passages for one in of_document])
+    cluster = await connect(place.settings)
+    try:
+        index = await cluster.create_index(place.index, schema)
+        await index.write(
+            [IndexedDocument(one, "hash", passages[at], vectors[at : at + 1]) for at, one in enumerate(documents)]
+        )
+        await index.finish()
+    finally:
+        await cluster.close()
+
+
+class Faulty:
+    """The embedded index, in which the named calls fail or hang as those of an engine behind a broken network."""
+
+    def __init__(self, index: Index, faults: dict[str, Fault]) -> None:
+        self._index = index
+        self._faults = faults
+
+    def __getattr__(self, name: str) -> Any:
+        fault = self._faults.get(name)
+        return self._broken(fault) if fault else getattr(self._index, name)
+
+    def _broken(self, fault: Fault) -> Any:
+        async def call(*_: Any, **__: Any) -> Any:
+            if fault == "stall":
+                await asyncio.Event().wait()
+            raise ClusterUnavailable("the disk is gone")
+
+        return call
+
+
+@asynccontextmanager
+async def searching(
+    place: Place, encoder: Encoder, *, faults: dict[str, Fault] | None = None, worker_url: str | None = None
+) -> AsyncIterator[Searcher]:
+    """A searcher over a store in which the named calls (lexical, dense, get, term_statistics) do not work."""
+    settings = load_settings(environ={}, overrides={"search.deadline_s": DEADLINE_S, "rerank.window": 20})
+    worker = WorkerClient(worker_url) if worker_url else None
+    is_embedded = place.settings.url.startswith("embedded")
+    async with contextlib.AsyncExitStack() as stack:
+        url = place.settings.url
+        if not is_embedded:
+            proxy = await stack.enter_async_context(Proxy(url))
+            url = proxy.url
+        cluster: Cluster = await connect(ClusterSettings(url=url))
+        stack.push_async_callback(cluster.close)
+        if worker:
+            stack.push_async_callback(worker.close)
+        index: Any = await cluster.open_index(place.index)
+        if is_embedded:
+            index = Faulty(index, faults or {})
+        else:
+            proxy.fault = lambda seen: (faults or {}).get(call_of(seen))
+        yield build_searcher(index, encoder, worker, settings)
+
+
+def call_of(seen: Seen) -> str:
+    """Which call a request to an engine comes from."""
+    for action, call in (("/_mget", "get"), ("/_termvectors", "term_statistics"), ("/_search", "")):
+        if seen.path.endswith(action):
+            return call or ("lexical" if b"multi_match" in seen.body else "dense")
+    return ""
+
+
+async def timed(searcher: Searcher, **options: Any) -> SearchResponse:
+    """One search, which must end by its deadline."""
+    started = time.monotonic()
+    try:
+        return await searcher.search(SearchRequest(QUERY, **options))
+    finally:
+        took = time.monotonic() - started
+        assert took < options.get("deadline_s", DEADLINE_S) + TOLERANCE_S
+
+
+def stages(response: SearchResponse) -> list[str]:
+    return [one.stage for one in response.degraded]
+
+
+async def test_with_all_parts_at_work_nothing_is_degraded(
+    place: Place, encoder: Encoder, worker: WorkerProcess
+) -> None:
+    async with searching(place, encoder, worker_url=worker.url) as searcher:
+        response = await timed(searcher, deadline_s=30.0)
+
+    assert response.degraded == ()
+    assert [hit.stage for hit in response.hits] == ["reranked"] * 10
+    assert response.hits[0].fields["topic"] == "refunds"
+
+
+@pytest.mark.parametrize("leg", LEGS)
+@pytest.mark.parametrize("fault", ["refuse", "reset", "stall"])
+async def test_one_leg_answers_for_both(place: Place, encoder: Encoder, leg: str, fault: Fault) -> None:
+    other = LEGS[1 - LEGS.index(leg)]
+    async with searching(place, encoder, faults={leg: fault}) as searcher:
+        response = await timed(searcher, deadline_s=1.5)
+
+    assert stages(response) == [leg]
+    assert response.degraded[0].reason
+    assert [hit.doc_id for hit in response.hits] == [hit.doc_id for hit in response.rankings[other]][:10]
+    assert {hit.stage for hit in response.hits} == {other}
+    assert all(hit.fields["topic"] for hit in response.hits)
+    assert all(getattr(hit.explain, leg) is None for hit in response.hits)
+
+
+@pytest.mark.parametrize("leg", LEGS)
+async def test_what_one_leg_found_is_reranked(place: Place, encoder: Encoder, worker: WorkerProcess, leg: str) -> None:
+    async with searching(place, encoder, faults={leg: "reset"}, worker_url=worker.url) as searcher:
+        response = await timed(searcher, deadline_s=30.0)
+
+    assert stages(response) == [leg]
+    assert {hit.stage for hit in response.hits} == {"reranked"}
+
+
+@pytest.mark.parametrize("fault", ["refuse", "reset", "stall"])
+async def test_without_either_leg_the_search_fails_in_time(place: Place, encoder: Encoder, fault: Fault) -> None:
+    async with searching(place, encoder, faults=dict.fromkeys(LEGS, fault)) as searcher:
+        with pytest.raises(SearchFailed, match="neither leg answered") as caught:
+            await timed(searcher, deadline_s=1.0)
+
+    assert set(caught.value.reasons) == set(LEGS)
+
+
+@pytest.mark.parametrize("fault", ["refuse", "stall"])
+async def test_hits_whose_fields_cannot_be_had_come_without(place: Place, encoder: Encoder, fault: Fault) -> None:
+    async with searching(place, encoder, faults={"get": fault}) as searcher:
+        response = await timed(searcher, deadline_s=1.5)
+
+    assert stages(response) == ["fields"]
+    assert len(response.hits) == 10
+    assert all(hit.fields == {} and hit.passage for hit in response.hits)
+
+
+async def test_words_that_cannot_be_weighed_count_alike(place: Place, encoder: Encoder, worker: WorkerProcess) -> None:
+    async with searching(place, encoder, faults={"term_statistics": "reset"}, worker_url=worker.url) as searcher:
+        response = await timed(searcher, deadline_s=30.0)
+
+    assert stages(response) == ["term_weights"]
+    assert {hit.stage for hit in response.hits} == {"reranked"}
+
+
+async def test_many_searches_at_once_keep_the_leg_that_works(place: Place, encoder: Encoder) -> None:
+    """More searches than a client may hold connections: those that a stalled leg waits on must not starve the other leg."""
+    async with searching(place, encoder, faults={"lexical": "stall"}) as searcher:
+        await searcher.search(SearchRequest(QUERY, deadline_s=0.5))  # the first query warms the encoder up
+        responses = await asyncio.gather(*(timed(searcher, deadline_s=4.0) for _ in range(40)))
+
+    assert [stages(response) for response in responses] == [["lexical"]] * 40
+
+
+class Encoding:
+    """The encoder, whose queries go through `encode_query`."""
+
+    def __init__(self, encoder: Encoder, encode_query: Callable[[str], Vector]) -> None:
+        self.fingerprint = encoder.fingerprint
+        self.encode_query = encode_query
+
+
+async def test_a_query_that_cannot_be_encoded_is_searched_by_words(place: Place, encoder: Encoder) -> None:
+    def fail(text: str) -> Vector:
+        raise ModelError("out of memory")
+
+    def hang(text: str) -> Vector:
+        time.sleep(2.5)
+        return encoder.encode_query(text)
+
+    for encode_query in (fail, hang):
+        broken: Any = Encoding(encoder, encode_query)
+        async with searching(place, broken) as searcher:
+            response = await timed(searcher, deadline_s=1.0)
+
+        assert stages(response) == ["encode"]
+        assert {hit.stage for hit in response.hits} == {"lexical"}
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["known worker", "new worker"])
+async def test_a_worker_that_hangs_costs_the_rerank_only(
+    place: Place, encoder: Encoder, worker: WorkerProcess, known: bool
+) -> None:
+    async with searching(place, encoder, worker_url=worker.url) as searcher:
+        if known:
+            await searcher.search(SearchRequest(QUERY, deadline_s=30.0))
+        os.kill(worker.process.pid, signal.SIGSTOP)
+        try:
+            responses = await asyncio.gather(*(timed(searcher) for _ in range(3)))
+        finally:
+            os.kill(worker.process.pid, signal.SIGCONT)
+        recovered = await timed(searcher, deadline_s=30.0)
+
+    for response in responses:
+        assert stages(response) == ["rerank"]
+        assert {hit.stage for hit in response.hits} == {"fused"}
+        assert all(hit.fields["topic"] for hit in response.hits)
+    assert recovered.degraded == ()
+
+
+@pytest.mark.live
+async def test_a_worker_that_is_killed_in_the_middle_costs_the_rerank_only(
+    embedded: ClusterSettings, elasticsearch: ClusterSettings, opensearch: ClusterSettings, encoder: Encoder
+) -> None:
+    places = [Place(one, unique_name()) for one in (embedded, elasticsearch, opensearch)]
+    for one in places:
+        await fill(one, encoder)
+    async with contextlib.AsyncExitStack() as stack:
+        worker = await asyncio.to_thread(stack.enter_context, running_worker())
+        searchers = [await stack.enter_async_context(searching(one, encoder, worker_url=worker.url)) for one in places]
+        searches = [asyncio.create_task(timed(one, deadline_s=20.0)) for one in searchers for _ in range(6)]
+        await asyncio.wait(searches, return_when=asyncio.FIRST_COMPLETED)
+        worker.process.kill()
+        during = await asyncio.gather(*searches)
+        after = [await timed(one) for one in searchers]
+    for one in places:
+        await drop(one.settings, one.index)
+
+    assert {tuple(stages(response)) for response in during} == {(), ("rerank",)}
+    for response in during:
+        assert {hit.stage for hit in response.hits} == {"fused" if response.degraded else "reranked"}
+    for response in after:
+        assert stages(response) == ["rerank"]
+        assert "start one with: connector worker" in response.degraded[0].reason
+        assert len(response.hits) == 10

@@ -1,0 +1,239 @@
+"""The whole search over the real embedded store, a small encoder and a real worker on the loopback."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from parts import HashEncoder, OverlapScorer, schema_of, serving, wait_until
+
+from connector.clusters.embedded import EmbeddedCluster, EmbeddedIndex
+from connector.config import Settings, WorkerSettings
+from connector.errors import (
+    AccessDenied,
+    ClusterUnavailable,
+    FilterError,
+    ModelError,
+    QueryError,
+    SearchFailed,
+    SettingsError,
+)
+from connector.search.searcher import MAX_QUERY_CHARS, Searcher
+from connector.types import Document, IndexedDocument, LegExplanation, Passage, SearchRequest, SearchResponse, Vector
+from connector.worker.app import create_app
+from connector.worker.client import WorkerClient
+
+TEXTS = {
+    "a": "red fish swims",
+    "b": "red bird sings",
+    "c": "blue fish sleeps",
+    "d": "green frog jumps",
+    "e": "a red red fish",
+}
+ENCODER = HashEncoder(dims=64)
+PLAIN = Settings.model_validate({"rerank": {"window": 10}, "search": {"k": 5, "depth": 20}})
+
+
+@pytest.fixture(scope="module")
+def worker_url() -> Iterator[str]:
+    with serving(create_app(OverlapScorer, WorkerSettings())) as url:
+        wait_until(lambda: httpx.get(f"{url}/ready").status_code == 200)
+        yield url
+
+
+@pytest.fixture
+async def index(tmp_path: Path) -> AsyncIterator[EmbeddedIndex]:
+    cluster = await EmbeddedCluster.open(tmp_path)
+    made = await cluster.create_index("docs", schema_of(ENCODER, text={"text": 1.0}, metadata={"kind": "keyword"}))
+    await made.write(
+        [
+            IndexedDocument(
+                Document(doc_id, {"text": text, "kind": text.split()[1]}),
+                "h",
+                (Passage(doc_id, 0, text),),
+                ENCODER.encode([text]),
+            )
+            for doc_id, text in TEXTS.items()
+        ]
+    )
+    await made.finish()
+    yield made
+    await cluster.close()
+
+
+@pytest.fixture
+async def worker(worker_url: str) -> AsyncIterator[WorkerClient]:
+    client = WorkerClient(worker_url)
+    yield client
+    await client.close()
+
+
+class Broken:
+    """The index with a leg, or its fields, that fail or sleep."""
+
+    def __init__(self, index: EmbeddedIndex, **faults: Any) -> None:
+        self._index, self._faults = index, faults
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in self._faults:
+            return getattr(self._index, name)
+
+        async def fail(*args: Any, **options: Any) -> Any:
+            fault = self._faults[name]
+            if isinstance(fault, Exception):
+                raise fault
+            await asyncio.sleep(fault)
+
+        return fail
+
+
+async def search(
+    index: Any,
+    worker: WorkerClient | None,
+    query: str = "red fish",
+    *,
+    encoder: Any = ENCODER,
+    settings: Settings = PLAIN,
+    **request: Any,
+) -> SearchResponse:
+    return await Searcher(index, encoder, worker, settings).search(SearchRequest(query, **request))
+
+
+def ids(response: SearchResponse) -> list[str]:
+    return [hit.doc_id for hit in response.hits]
+
+
+async def test_the_reranker_has_the_last_word_and_every_stage_is_explained(
+    index: EmbeddedIndex, worker: WorkerClient
+) -> None:
+    response = await search(index, worker)
+
+    first = response.hits[0]
+    assert ids(response)[:2] == ["a", "e"]  # both hold both words; ties go by doc_id
+    assert (first.rank, first.stage, first.score) == (1, "reranked", 1.0)
+    assert first.passage == Passage("a", 0, TEXTS["a"])
+    assert first.fields == {"text": TEXTS["a"], "kind": "fish"}
+    assert isinstance(first.explain.lexical, LegExplanation)
+    assert (first.explain.rerank_rank, first.explain.rerank_score) == (1, 1.0)
+    assert response.degraded == ()
+    assert {"lexical", "dense", "fused", "reranked"} == set(response.rankings)
+
+
+async def test_without_a_worker_the_fused_order_stands(index: EmbeddedIndex) -> None:
+    response = await search(index, None)
+
+    assert [hit.doc_id for hit in response.rankings["fused"]][:5] == ids(response)
+    assert {hit.stage for hit in response.hits} == {"fused"}
+    assert all(hit.explain.rerank_rank is None for hit in response.hits)
+
+
+async def test_a_request_can_leave_the_reranker_out(index: EmbeddedIndex, worker: WorkerClient) -> None:
+    response = await search(index, worker, rerank=False)
+
+    assert "reranked" not in response.rankings
+
+
+async def test_a_worker_that_is_not_there_degrades_the_answer(index: EmbeddedIndex) -> None:
+    response = await search(index, WorkerClient("http://127.0.0.1:9"))
+
+    assert ids(response) == ids(await search(index, None))
+    assert [one.stage for one in response.degraded] == ["rerank"]
+    assert "connector worker" in response.degraded[0].reason
+
+
+@pytest.mark.parametrize(("leg", "stage"), [("lexical", "dense"), ("dense", "lexical")])
+async def test_a_leg_that_fails_leaves_the_other(index: EmbeddedIndex, leg: str, stage: str) -> None:
+    response = await search(Broken(index, **{leg: ClusterUnavailable("no answer")}), None)
+
+    assert {hit.stage for hit in response.hits} == {stage}
+    assert [(one.stage, one.reason) for one in response.degraded] == [(leg, "no answer")]
+
+
+async def test_a_leg_that_is_late_is_left_behind(index: EmbeddedIndex) -> None:
+    response = await search(Broken(index, lexical=30.0), None, deadline_s=1.0)
+
+    assert ids(response)
+    assert response.took_ms["total"] < 5_000
+    assert response.degraded[0].stage == "lexical"
+
+
+async def test_an_encoder_that_fails_leaves_the_lexical_leg(index: EmbeddedIndex) -> None:
+    class Failing(HashEncoder):
+        def encode_query(self, text: str) -> Vector:
+            raise ModelError("out of memory")
+
+    response = await search(index, None, encoder=Failing())
+
+    assert {hit.stage for hit in response.hits} == {"lexical"}
+    assert [one.stage for one in response.degraded] == ["encode"]
+
+
+async def test_two_legs_that_fail_are_an_error_with_both_reasons(index: EmbeddedIndex) -> None:
+    broken = Broken(index, lexical=ClusterUnavailable("one"), dense=ClusterUnavailable("two"))
+
+    with pytest.raises(SearchFailed) as caught:
+        await search(broken, None)
+    assert caught.value.reasons == {"lexical": "one", "dense": "two"}
+
+
+async def test_credentials_that_are_refused_are_told_as_such(index: EmbeddedIndex) -> None:
+    broken = Broken(index, lexical=AccessDenied("no", status=403), dense=AccessDenied("no", status=403))
+
+    with pytest.raises(AccessDenied):
+        await search(broken, None)
+
+
+async def test_fields_that_cannot_be_fetched_leave_the_hits(index: EmbeddedIndex) -> None:
+    response = await search(Broken(index, get=ClusterUnavailable("gone")), None)
+
+    assert ids(response)
+    assert all(hit.fields == {} for hit in response.hits)
+    assert [one.stage for one in response.degraded] == ["fields"]
+
+
+async def test_a_filter_holds_for_both_legs(index: EmbeddedIndex, worker: WorkerClient) -> None:
+    response = await search(index, worker, filter="kind=fish")
+
+    assert sorted(ids(response)) == ["a", "c"]
+
+
+async def test_a_filter_that_nothing_meets_finds_nothing(index: EmbeddedIndex, worker: WorkerClient) -> None:
+    response = await search(index, worker, filter="kind=whale")
+
+    assert (response.hits, response.degraded) == ((), ())
+
+
+async def test_documents_beyond_the_window_follow_in_fused_order(index: EmbeddedIndex, worker: WorkerClient) -> None:
+    response = await search(index, worker, k=2, window=2, depth=20)
+    wide = await search(index, worker, k=2, window=2, depth=20)
+
+    assert [hit.stage for hit in response.hits] == ["reranked", "reranked"]
+    assert [hit.doc_id for hit in response.rankings["reranked"]][2:] == [
+        hit.doc_id for hit in response.rankings["fused"]
+    ][2:]
+    assert ids(response) == ids(wide)
+
+
+@pytest.mark.parametrize("query", ["", "  \n", "x" * (MAX_QUERY_CHARS + 1), "half \ud800 pair"])
+async def test_a_query_that_cannot_be_searched_is_refused(index: EmbeddedIndex, query: str) -> None:
+    with pytest.raises(QueryError):
+        await search(index, None, query)
+
+
+@pytest.mark.parametrize("query", ["?!", "'); --", "a AND (b", "\x00", "字", "👍 fish", "*", "field:value^2~"])
+async def test_any_other_query_is_answered_by_both_legs(index: EmbeddedIndex, query: str) -> None:
+    response = await search(index, None, query)
+
+    assert response.degraded == ()
+    assert response.hits
+
+
+async def test_sizes_and_filters_of_a_request_are_checked(index: EmbeddedIndex) -> None:
+    with pytest.raises(SettingsError, match="k=11"):
+        await search(index, None, k=11)
+    with pytest.raises(FilterError, match="did you mean 'kind'"):
+        await search(index, None, filter="kidn=fish")
