@@ -10,6 +10,7 @@ import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
+from urllib.parse import urlsplit
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
@@ -42,6 +43,12 @@ class ClusterSettings(Section):
     compress: bool = Field(False, description="gzip what is sent; worth it over a slow network")
     timeout_s: float = Field(60.0, gt=0, description="longest wait for one bulk or scan request")
     max_chunk_bytes: int = Field(8_000_000, ge=1_000, description="largest _bulk request")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if "@" in urlsplit(self.url).netloc:
+            raise ValueError("url holds credentials, which would end up in messages; use username and password")
+        return self
 
 
 class VectorIndexSettings(Section):

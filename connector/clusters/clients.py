@@ -17,7 +17,7 @@ from connector.config import ClusterSettings
 from connector.errors import AccessDenied, ClusterError, ClusterUnavailable
 
 # of one client: a search holds two, and those that a slow leg waits on must leave some for the other leg
-MAX_CONNECTIONS = 512
+MAX_CONNECTIONS = 100  # Elasticsearch's client has no more
 UNAVAILABLE = frozenset({429, 502, 503, 504})
 
 
@@ -53,6 +53,7 @@ class ElasticsearchClient:
         self._url = settings.url
         self._client = elasticsearch.AsyncElasticsearch(
             settings.url,
+            connections_per_node=MAX_CONNECTIONS,
             max_retries=0,
             retry_on_timeout=False,
             http_compress=settings.compress,
@@ -112,6 +113,7 @@ class OpenSearchClient:
         self._url = settings.url
         self._client = opensearchpy.AsyncOpenSearch(
             [settings.url],
+            maxsize=MAX_CONNECTIONS,
             max_retries=0,
             retry_on_timeout=False,
             http_compress=settings.compress,

@@ -211,7 +211,7 @@ class IngestJob:
         if doc_id is None:
             self._unreadable += 1
         else:
-            self._seen.add(str(doc_id))
+            self._seen.keep(str(doc_id))
         self._reject(row, reason)
         self._count(failed=1)
         return None

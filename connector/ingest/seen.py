@@ -14,12 +14,17 @@ class SeenIds:
         self._file = tempfile.NamedTemporaryFile(prefix="connector-seen-", suffix=".sqlite")  # noqa: SIM115 (lives as long as self)
         self._database = sqlite3.connect(self._file.name, isolation_level=None, check_same_thread=False)
         self._database.executescript(
-            "PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; CREATE TABLE seen (id BLOB PRIMARY KEY) WITHOUT ROWID"
+            "PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; CREATE TABLE seen (id BLOB PRIMARY KEY, taken INTEGER) WITHOUT ROWID"
         )
 
     def add(self, doc_id: str) -> bool:
-        """Whether the id is new."""
-        return self._database.execute("INSERT OR IGNORE INTO seen VALUES (?)", (_key(doc_id),)).rowcount == 1
+        """Take the id; whether no row took it before."""
+        take = "INSERT INTO seen VALUES (?, 1) ON CONFLICT DO UPDATE SET taken = 1 WHERE taken = 0"
+        return self._database.execute(take, (_key(doc_id),)).rowcount == 1
+
+    def keep(self, doc_id: str) -> None:
+        """Remember that the source has the id, though its row could not be taken."""
+        self._database.execute("INSERT OR IGNORE INTO seen VALUES (?, 0)", (_key(doc_id),))
 
     def missing_from(self, doc_ids: Iterable[str]) -> list[str]:
         """Those of the ids that were not seen, in order."""

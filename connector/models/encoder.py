@@ -66,21 +66,16 @@ class SentenceTransformerEncoder:
         vectors = np.zeros((len(texts), self.fingerprint.dims), dtype=np.float32)
         lengths = [min(len(offsets) + 2, self.fingerprint.max_tokens) for offsets in self.token_offsets(texts)]
         for batch in batches(lengths, max_batch_tokens=self._max_batch_tokens):
-            with self._lock:
+            chosen = [texts[position] for position in batch]
+            with self._lock, _torch_errors():
                 vectors[batch] = self._model.encode_document(
-                    [texts[position] for position in batch],
-                    batch_size=len(batch),
-                    normalize_embeddings=True,
-                    show_progress_bar=False,
+                    chosen, batch_size=len(chosen), normalize_embeddings=True, show_progress_bar=False
                 )
         return vectors
 
     def encode_query(self, text: str) -> Vector:
-        try:
-            with self._lock, _one_thread():
-                encoded = self._model.encode_query([text], normalize_embeddings=True, show_progress_bar=False)
-        except RuntimeError as error:  # what torch raises, out of memory for one
-            raise ModelError(f"the encoder failed on the query: {error}") from error
+        with self._lock, _one_thread(), _torch_errors():
+            encoded = self._model.encode_query([text], normalize_embeddings=True, show_progress_bar=False)
         vector: Vector = np.asarray(encoded[0], dtype=np.float32)
         return vector
 
@@ -99,6 +94,15 @@ def _one_thread() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+@contextlib.contextmanager
+def _torch_errors() -> Iterator[None]:
+    """What torch raises, out of memory for one, as an error of ours."""
+    try:
+        yield
+    except RuntimeError as error:
+        raise ModelError(f"the encoder failed: {error}") from error
 
 
 def unlimited(tokenizer: Any) -> Any:

@@ -63,9 +63,11 @@ def _ranked(scores: Mapping[str, float], rankings: Sequence[Ranking]) -> Ranking
 
 
 def _in_turn(sources: Sequence[tuple[Passage, ...]]) -> tuple[Passage, ...]:
-    """The first passage of each source, then the second of each, and so on; each passage once."""
+    """One document's passages: the first of each source, then the second of each, and so on; each passage once."""
+    if len(sources) == 1:
+        return sources[0]
     turns = (passage for turn in zip_longest(*sources) for passage in turn if passage is not None)
-    return tuple({passage.passage_id: passage for passage in turns}.values())
+    return tuple({passage.ordinal: passage for passage in turns}.values())
 
 
 def _heard(rankings: Sequence[Ranking], weights: Sequence[float] | None) -> list[tuple[Ranking, float]]:

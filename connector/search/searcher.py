@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -241,9 +241,9 @@ def _explain(
 ) -> tuple[SearchHit, ...]:
     """The hits with what every stage said of them."""
     final_scores = {hit.doc_id: hit.score for hit in final}
-    places = {name: _places(ranking) for name, ranking in legs.items()}
-    fused_places = _places(fused)
-    rerank_places = _places(reranked.ranking) if reranked else {}
+    places = {name: _places(ranking, top) for name, ranking in legs.items()}
+    fused_places = _places(fused, top)
+    rerank_places = _places(reranked.ranking, top) if reranked else {}
     passages: dict[str, Passage] = passage_choice(reranked.ranking if reranked else (), legs["dense"], legs["lexical"])
     hits = []
     for rank, doc_id in enumerate(top, start=1):
@@ -269,8 +269,12 @@ def _followed_by(final: Ranking, fused: Ranking) -> Ranking:
     return (*final, *(hit for hit in fused if hit.doc_id not in placed))
 
 
-def _places(ranking: Ranking) -> dict[str, LegExplanation]:
-    return {hit.doc_id: LegExplanation(rank, hit.score) for rank, hit in enumerate(ranking, start=1)}
+def _places(ranking: Ranking, doc_ids: Sequence[str]) -> dict[str, LegExplanation]:
+    """Where a ranking has those of the documents that it holds."""
+    wanted = set(doc_ids)
+    return {
+        hit.doc_id: LegExplanation(rank, hit.score) for rank, hit in enumerate(ranking, start=1) if hit.doc_id in wanted
+    }
 
 
 def _stage(was_reranked: bool, legs: Mapping[str, Ranking]) -> Stage:

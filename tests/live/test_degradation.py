@@ -163,19 +163,20 @@ async def test_with_all_parts_at_work_nothing_is_degraded(
     assert response.hits[0].fields["topic"] == "refunds"
 
 
-@pytest.mark.parametrize("leg", LEGS)
 @pytest.mark.parametrize("fault", ["refuse", "reset", "stall"])
-async def test_one_leg_answers_for_both(place: Place, encoder: Encoder, leg: str, fault: Fault) -> None:
-    other = LEGS[1 - LEGS.index(leg)]
-    async with searching(place, encoder, faults={leg: fault}) as searcher:
-        response = await timed(searcher, deadline_s=1.5)
+async def test_one_leg_answers_for_both(place: Place, encoder: Encoder, fault: Fault) -> None:
+    async def without(leg: str) -> SearchResponse:
+        async with searching(place, encoder, faults={leg: fault}) as searcher:
+            return await timed(searcher, deadline_s=3.0)
 
-    assert stages(response) == [leg]
-    assert response.degraded[0].reason
-    assert [hit.doc_id for hit in response.hits] == [hit.doc_id for hit in response.rankings[other]][:10]
-    assert {hit.stage for hit in response.hits} == {other}
-    assert all(hit.fields["topic"] for hit in response.hits)
-    assert all(getattr(hit.explain, leg) is None for hit in response.hits)
+    responses = await asyncio.gather(*map(without, LEGS))
+    for leg, other, response in zip(LEGS, reversed(LEGS), responses, strict=True):
+        assert stages(response) == [leg]
+        assert response.degraded[0].reason
+        assert [hit.doc_id for hit in response.hits] == [hit.doc_id for hit in response.rankings[other]][:10]
+        assert {hit.stage for hit in response.hits} == {other}
+        assert all(hit.fields["topic"] for hit in response.hits)
+        assert all(getattr(hit.explain, leg) is None for hit in response.hits)
 
 
 @pytest.mark.parametrize("leg", LEGS)
@@ -220,7 +221,8 @@ async def test_many_searches_at_once_keep_the_leg_that_works(place: Place, encod
         await searcher.search(SearchRequest(QUERY, deadline_s=0.5))  # the first query warms the encoder up
         responses = await asyncio.gather(*(timed(searcher, deadline_s=4.0) for _ in range(40)))
 
-    assert [stages(response) for response in responses] == [["lexical"]] * 40
+    assert [stages(response)[0] for response in responses] == ["lexical"] * 40
+    assert not any("dense" in stages(response) for response in responses)
 
 
 class Encoding:

@@ -329,3 +329,10 @@ def test_any_text_is_a_value(text: str) -> None:
 def test_any_overrides_are_settings_or_a_settings_error(overrides: dict[str, Any]) -> None:
     with contextlib.suppress(SettingsError):
         load_settings(environ={}, overrides=overrides)
+
+
+def test_credentials_in_the_url_are_refused_and_not_repeated() -> None:
+    with pytest.raises(SettingsError, match="username and password") as refused:
+        load_settings(environ={"CONNECTOR_CLUSTER_URL": "https://me:hunter2@search.example:9200"})
+
+    assert "hunter2" not in str(refused.value)

@@ -451,7 +451,7 @@ def test_counts_add_up_and_the_index_holds_what_was_taken(
             seen: set[str] = set()
             for row in batch:
                 if isinstance(row, dict) and row.get("_id"):
-                    if row["text"] and row["_id"] not in seen:
+                    if row["text"] and row["_id"] not in taken:
                         taken[row["_id"]] = row["text"]
                     seen.add(row["_id"])
             if delete and report.kept_missing is None:

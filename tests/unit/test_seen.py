@@ -20,6 +20,16 @@ def test_an_id_is_new_once(seen: SeenIds) -> None:
     assert [seen.add(doc_id) for doc_id in ("a", "b", "a", "A", "a ")] == [True, True, False, True, True]
 
 
+def test_an_id_that_was_only_kept_can_still_be_taken_once(seen: SeenIds) -> None:
+    seen.keep("a")
+    missing = seen.missing_from(["a"])
+
+    assert missing == []
+    assert [seen.add("a"), seen.add("a")] == [True, False]
+    seen.keep("a")
+    assert not seen.add("a")
+
+
 def test_what_was_not_seen_is_missing_in_order(seen: SeenIds) -> None:
     seen.add("b")
 
