@@ -23,7 +23,7 @@ $(UV):
 
 # $(call install_with,ARGUMENTS)
 install_with = @if [ "$(TORCH)" = pypi ] || ! $(UV) pip install --python $(VENV) --compile-bytecode --torch-backend=$(TORCH) $(1) 2>$(VENV)/torch.log; then \
-		if [ "$(TORCH)" != pypi ]; then echo "the $(TORCH) build of torch cannot be had here; taking PyPI's (on Linux with CUDA libraries, 3 GB)"; fi; \
+		if [ "$(TORCH)" != pypi ]; then echo "the $(TORCH) build of torch cannot be had here; taking PyPI's (on Linux with 4 GB of CUDA libraries)"; fi; \
 		$(UV) pip install --python $(VENV) --compile-bytecode $(1); fi
 
 $(VENV)/demo-installed: pyproject.toml | $(UV)

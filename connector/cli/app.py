@@ -39,13 +39,19 @@ app.command()(worker)
 app.add_typer(index_app, name="index")
 
 
-@app.callback()
-def top(
-    show_version: Annotated[bool, typer.Option("--version", help="Print the version and exit.", is_eager=True)] = False,
-) -> None:
-    if show_version:
+def _print_version(wanted: bool) -> None:
+    if wanted:
         print(version("hybrid-search-connector"))
         raise typer.Exit
+
+
+@app.callback()
+def top(
+    show_version: Annotated[
+        bool, typer.Option("--version", help="Print the version and exit.", is_eager=True, callback=_print_version)
+    ] = False,
+) -> None:
+    pass
 
 
 def main() -> None:
