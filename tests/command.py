@@ -23,7 +23,8 @@ from typing import IO
 TIMEOUT_S = 240
 LAUNCHER = """
 import json, os, signal, sys
-import sentence_transformers  # noqa: F401
+import elasticsearch, opensearchpy, pyarrow, sentence_transformers  # not lancedb: its threads would not survive a fork
+from connector.cli.app import main
 
 def reap(number, frame):
     while True:
@@ -48,9 +49,14 @@ for line in sys.stdin:
     for number, name in ((0, os.devnull), (1, order["stdout"]), (2, order["stderr"])):
         os.dup2(os.open(name, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600), number)
     sys.argv = ["connector", *order["arguments"]]
-    from connector.cli.app import main
-    main()
-    sys.exit(0)
+    code = 0
+    try:
+        main()
+    except SystemExit as ended:
+        code = ended.code or 0
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)  # tearing down what torch has made takes longer than most commands
 """
 
 
@@ -63,10 +69,12 @@ class Finished:
     stderr: str
 
 
-def run(*arguments: str, cwd: Path) -> Finished:
+def run(*arguments: str, cwd: Path, stdin: str = "") -> Finished:
     """One command from nothing to its end."""
     command = [sys.executable, "-m", "connector", *arguments]
-    done = subprocess.run(command, cwd=cwd, env=environment(), capture_output=True, text=True, timeout=TIMEOUT_S)
+    done = subprocess.run(
+        command, cwd=cwd, env=environment(), input=stdin, capture_output=True, text=True, timeout=TIMEOUT_S
+    )
     return Finished(done.returncode, done.stdout, done.stderr)
 
 

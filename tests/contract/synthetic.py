@@ -187,5 +187,5 @@ def _make(ordinal: int, chance: random.Random, numbers: np.random.Generator) -> 
     }
     text = "\n".join(["every document", *texts])
     return make_document(
-        doc_id, texts, unit_vectors(numbers, len(texts)), title=f"Report {ordinal}", text=text, **fields
+        doc_id, texts, unit_vectors(numbers, len(texts)), title=f"Report title{ordinal}", text=text, **fields
     )

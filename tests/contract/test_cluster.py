@@ -367,6 +367,18 @@ class TestLexical:
         assert ids(await lexical(index, "refund"))[0] == "titled"
         assert ids(await lexical(index, "zebra")) == []
 
+    async def test_a_boost_decides_where_all_else_is_equal(self, cluster: Cluster, index_name: str) -> None:
+        index = await cluster.create_index(index_name, schema())  # title counts twice
+        vectors = unit_vectors(NUMBERS, 2)
+        await write(
+            index,
+            make_document("a", ["krypton lamp"], vectors[:1], title="something else"),
+            make_document("b", ["something else"], vectors[1:], title="krypton lamp"),
+        )
+
+        assert ids(await lexical(index, "krypton")) == ["b", "a"]
+        assert ids(await lexical(index, "something")) == ["a", "b"]
+
     @pytest.mark.parametrize("query", ["the of and", "!!! ... ???", "🙂"])
     async def test_a_query_without_a_word_finds_nothing(self, index: Index, query: str) -> None:
         assert await lexical(index, query) == ()

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
-from command import Finished, Launcher
+from command import Finished, Launcher, run
 
+from connector.config import ClusterSettings
 from connector.worker.process import WorkerProcess
 
 DOCUMENTS = [
@@ -34,6 +36,32 @@ def one_line(done: Finished) -> str:
     lines = done.stderr.strip().splitlines()
     assert len(lines) == 1, done.stderr
     return lines[0]
+
+
+def test_queries_come_from_stdin_and_each_gives_a_line(folder: Path) -> None:
+    done = run("search", "-", "--no-rerank", "--json", cwd=folder, stdin="registered deal\n\ncold room\n")
+    found = [json.loads(line) for line in done.stdout.splitlines()]
+
+    assert done.code == 0, done.stderr
+    assert [(one["query"], one["hits"][0]["doc_id"]) for one in found] == [
+        ("registered deal", "deal"),
+        ("cold room", "cold"),
+    ]
+    assert "Traceback" not in done.stderr
+
+
+def test_the_version_is_printed(launcher: Launcher, tmp_path: Path) -> None:
+    assert launcher.run("--version", cwd=tmp_path).stdout.strip() == version("hybrid-search-connector")
+
+
+@pytest.mark.live
+def test_an_index_that_an_engine_lacks_is_named_in_one_line(
+    launcher: Launcher, engine: ClusterSettings, tmp_path: Path
+) -> None:
+    for arguments in (("search", "deal"), ("index", "show"), ("index", "drop", "--yes")):
+        done = launcher.run(*arguments, "--cluster", engine.url, "--index", "test-nowhere", cwd=tmp_path)
+
+        assert one_line(done).startswith(f"error: no index 'test-nowhere' at {engine.url}; create it with")
 
 
 def test_the_same_job_again_writes_nothing(launcher: Launcher, folder: Path) -> None:

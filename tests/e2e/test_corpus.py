@@ -5,27 +5,25 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from scratch import drop, unique_name
 
 from connector.clusters.connect import connect
 from connector.config import ClusterSettings, Settings, load_settings
-from connector.evaluation.datasets import read_collection
+from connector.evaluation.datasets import JudgedQuery, read_collection
 from connector.evaluation.measures import mean, measure
 from connector.evaluation.runs import Answers, answer_all
 from connector.filters import parse_filter
-from connector.ingest.job import choose_fields
+from connector.ingest import job
 from connector.ingest.passages import cut
-from connector.ingest.pipeline import IngestJob, JobReport
-from connector.ingest.sources import open_source
+from connector.ingest.pipeline import JobReport
 from connector.models.encoder import Encoder
 from connector.schema import Fields
-from connector.types import Document, SearchRequest, Vector, Vectors
+from connector.types import Document, SearchRequest, Vectors
 from connector.wiring import build_schema, build_searcher, open_index
 from connector.worker.client import WorkerClient
 from connector.worker.process import WorkerProcess
@@ -49,40 +47,9 @@ FILTERS: list[tuple[Any, Any]] = [
 ]
 
 
-class RememberingEncoder:
-    """The real encoder; a text is encoded once for all stores."""
-
-    def __init__(self, encoder: Encoder) -> None:
-        self.fingerprint = encoder.fingerprint
-        self.token_offsets = encoder.token_offsets
-        self._encoder = encoder
-        self._passages: dict[tuple[str, ...], Vectors] = {}
-        self._queries: dict[str, Vector] = {}
-
-    def encode(self, texts: list[str]) -> Vectors:
-        key = tuple(texts)
-        if key not in self._passages:
-            self._passages[key] = self._encoder.encode(texts)
-        return self._passages[key]
-
-    def known(self, text: str) -> Vector:
-        """The vector of a passage that some store was given."""
-        return next(vectors[texts.index(text)] for texts, vectors in self._passages.items() if text in texts)
-
-    def encode_query(self, text: str) -> Vector:
-        if text not in self._queries:
-            self._queries[text] = self._encoder.encode_query(text)
-        return self._queries[text]
-
-
-@pytest.fixture(scope="module")
-def remembering(encoder: Encoder) -> RememberingEncoder:
-    return RememberingEncoder(encoder)
-
-
 @pytest.fixture(scope="module")
 def ingested(
-    store: ClusterSettings, remembering: RememberingEncoder, tmp_path_factory: pytest.TempPathFactory
+    store: ClusterSettings, remembering: Encoder, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[Settings, JobReport]]:
     """The corpus in an index of the store, and the report of the job."""
     vectors = "auto" if store.url.startswith("embedded:") else "hnsw"  # not quantised, so that rankings can be compared
@@ -91,34 +58,28 @@ def ingested(
         overrides={"index.name": unique_name(), "index.vectors.index": vectors, "search.deadline_s": 60.0},
     ).model_copy(update={"cluster": store})
 
-    async def ingest() -> JobReport:
-        cluster = await connect(store)
-        source = open_source(str(FOLDER))
-        schema = build_schema(settings, choose_fields(settings, source), remembering.fingerprint)
-        index = await cluster.create_index(settings.index.name, schema)
-        rejects = tmp_path_factory.mktemp("rejects") / "rejects.jsonl"
-        report = await IngestJob(source, index, remembering, settings.ingest, rejects=rejects).run()
-        await cluster.close()
-        return report
-
-    yield settings, asyncio.run(ingest())
+    yield settings, asyncio.run(ingest(settings, remembering, tmp_path_factory.mktemp("rejects") / "rejects.jsonl"))
     asyncio.run(drop(store, settings.index.name))
 
 
-@pytest.fixture(scope="module")
-def vectors(remembering: RememberingEncoder) -> dict[str, Vectors]:
+async def ingest(settings: Settings, encoder: Encoder, rejects: Path) -> JobReport:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(job, "load_encoder", lambda settings: encoder)
+        return await job.run_job(str(FOLDER), settings, rejects=rejects)
+
+
+@pytest.fixture(scope="session")
+def vectors(remembering: Encoder) -> dict[str, Vectors]:
     """The vectors of each document's passages, cut and encoded here."""
     schema = build_schema(Settings(), Fields(text={"title": 1.0, "text": 1.0}), remembering.fingerprint)
     documents = [Document(one["_id"], {"title": one["title"], "text": one["text"]}) for one in DOCUMENTS]
     limit = remembering.fingerprint.max_tokens
     cuts = cut(documents, schema, max_tokens=limit, token_offsets=remembering.token_offsets)
-    return {
-        passages[0].doc_id: np.stack([remembering.known(passage.text) for passage in passages]) for passages in cuts
-    }
+    return {passages[0].doc_id: remembering.encode([passage.text for passage in passages]) for passages in cuts}
 
 
 @contextlib.asynccontextmanager
-async def searching(settings: Settings, encoder: RememberingEncoder, worker: WorkerProcess | None = None) -> Any:
+async def searching(settings: Settings, encoder: Encoder, worker: WorkerProcess | None = None) -> Any:
     cluster = await connect(settings.cluster)
     client = WorkerClient(worker.url) if worker else None
     try:
@@ -130,15 +91,14 @@ async def searching(settings: Settings, encoder: RememberingEncoder, worker: Wor
 
 
 @pytest.fixture(scope="module")
-def answers(ingested: tuple[Settings, JobReport], remembering: RememberingEncoder) -> Answers:
-    """All queries on the store, every document of each leg."""
-    settings, _ = ingested
+def answers(ingested: tuple[Settings, JobReport], remembering: Encoder) -> Answers:
+    """All queries on the store, as deep as the legs go by default."""
+    return asyncio.run(ask(ingested[0], remembering, COLLECTION.queries))
 
-    async def ask() -> Answers:
-        async with searching(settings, remembering) as searcher:
-            return await answer_all(searcher, COLLECTION.queries, depth=ALL, window=50, rerank=False)
 
-    return asyncio.run(ask())
+async def ask(settings: Settings, encoder: Encoder, queries: Sequence[JudgedQuery], **options: Any) -> Answers:
+    async with searching(settings, encoder) as searcher:
+        return await answer_all(searcher, queries, rerank=False, **options)
 
 
 def test_every_document_is_written_and_counted(ingested: tuple[Settings, JobReport]) -> None:
@@ -148,9 +108,18 @@ def test_every_document_is_written_and_counted(ingested: tuple[Settings, JobRepo
     assert (report.counts.read, report.counts.written) == (len(DOCUMENTS), len(DOCUMENTS))
 
 
+async def test_the_same_job_again_writes_nothing(
+    ingested: tuple[Settings, JobReport], remembering: Encoder, tmp_path: Path
+) -> None:
+    again = await ingest(ingested[0], remembering, tmp_path / "rejects.jsonl")
+
+    assert again.ok
+    assert (again.counts.written, again.counts.unchanged) == (0, len(DOCUMENTS))
+
+
 @pytest.mark.parametrize(("found", "fits"), FILTERS, ids=[json.dumps(one) for one, _ in FILTERS])
 async def test_a_filter_holds_exactly_on_both_legs(
-    ingested: tuple[Settings, JobReport], remembering: RememberingEncoder, found: Any, fits: Any
+    ingested: tuple[Settings, JobReport], remembering: Encoder, found: Any, fits: Any
 ) -> None:
     expected = {one["_id"] for one in DOCUMENTS if fits(one)}
     async with searching(ingested[0], remembering) as searcher:
@@ -158,6 +127,7 @@ async def test_a_filter_holds_exactly_on_both_legs(
             SearchRequest("the agreement with a partner", parse_filter(found), k=10, depth=ALL, rerank=False)
         )
 
+    assert 0 < len(expected) < len(DOCUMENTS)
     assert not response.degraded
     assert {hit.doc_id for hit in response.rankings["dense"]} == expected
     assert {hit.doc_id for hit in response.rankings["lexical"]} <= expected
@@ -171,20 +141,36 @@ def test_a_document_is_in_a_ranking_once(answers: Answers) -> None:
     assert all(len({hit.doc_id for hit in ranking}) == len(ranking) for ranking in rankings)
 
 
-def test_the_dense_ranking_is_the_exact_one(
-    answers: Answers, vectors: dict[str, Vectors], remembering: RememberingEncoder
+async def test_the_whole_dense_ranking_is_the_exact_one(
+    ingested: tuple[Settings, JobReport], vectors: dict[str, Vectors], remembering: Encoder
 ) -> None:
     """Equal to the scores computed here from the passages' vectors; so it is equal on all stores."""
-    for query in COLLECTION.queries[::10]:
-        ranking = answers.runs["dense"][query.query_id]
-        vector = remembering.encode_query(query.text)
-        exact = sorted(((float((own @ vector).max()), doc_id) for doc_id, own in vectors.items()), reverse=True)
+    queries = COLLECTION.queries[::15]
+    deep = await ask(ingested[0], remembering, queries, depth=ALL)
+    for query in queries:
+        ranking, exact = deep.runs["dense"][query.query_id], exact_scores(vectors, remembering, query)
 
         assert len(ranking) == len(DOCUMENTS)
-        assert [hit.score for hit in ranking] == pytest.approx([score for score, _ in exact], abs=1e-4)
-        assert {hit.doc_id: hit.score for hit in ranking} == pytest.approx(
-            {doc_id: score for score, doc_id in exact}, abs=1e-4
-        )
+        assert [hit.score for hit in ranking] == pytest.approx(sorted(exact.values(), reverse=True), abs=1e-4)
+        assert {hit.doc_id: hit.score for hit in ranking} == pytest.approx(exact, abs=1e-4)
+
+
+def test_the_first_ten_of_the_dense_leg_are_the_nearest(
+    answers: Answers, vectors: dict[str, Vectors], remembering: Encoder
+) -> None:
+    found = 0
+    for query in COLLECTION.queries:
+        exact = exact_scores(vectors, remembering, query)
+        nearest = sorted(exact, key=lambda doc_id: -exact[doc_id])[:10]
+        found += len(set(nearest) & {hit.doc_id for hit in answers.runs["dense"][query.query_id][:10]})
+
+    assert found >= 0.98 * 10 * len(COLLECTION.queries)
+
+
+def exact_scores(vectors: dict[str, Vectors], encoder: Encoder, query: JudgedQuery) -> dict[str, float]:
+    """The cosine of every document's nearest passage."""
+    vector = encoder.encode_query(query.text)
+    return {doc_id: float((own @ vector).max()) for doc_id, own in vectors.items()}
 
 
 def test_fusion_is_better_than_either_leg(answers: Answers) -> None:
@@ -198,7 +184,7 @@ def test_fusion_is_better_than_either_leg(answers: Answers) -> None:
 
 
 async def test_the_reranked_answer_explains_itself(
-    ingested: tuple[Settings, JobReport], remembering: RememberingEncoder, worker: WorkerProcess
+    ingested: tuple[Settings, JobReport], remembering: Encoder, worker: WorkerProcess
 ) -> None:
     query = next(one for one in COLLECTION.queries if one.kind == "qualifier")
     async with searching(ingested[0], remembering, worker) as searcher:

@@ -1,0 +1,86 @@
+"""The demo runs once, from an empty folder; what it encoded is not encoded again for the other stores."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import lancedb
+import numpy as np
+import pytest
+from command import environment
+
+from connector.models.encoder import Encoder
+from connector.types import Vector, Vectors
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+@dataclass(frozen=True, slots=True)
+class Demo:
+    """What the demo printed, and the folder that it ran in, with its store."""
+
+    printed: str
+    folder: Path
+
+    def run(self, program: str, **variables: str) -> str:
+        """What another example prints in that folder."""
+        return run_example(program, cwd=self.folder, **variables)
+
+
+class RememberingEncoder:
+    """The real encoder; a text is encoded once for all stores."""
+
+    def __init__(self, encoder: Encoder, known: dict[str, Vector]) -> None:
+        self.fingerprint = encoder.fingerprint
+        self.token_offsets = encoder.token_offsets
+        self._encoder = encoder
+        self._passages = known
+        self._queries: dict[str, Vector] = {}
+
+    def encode(self, texts: Sequence[str]) -> Vectors:
+        missing = [text for text in dict.fromkeys(texts) if text not in self._passages]
+        self._passages.update(zip(missing, self._encoder.encode(missing), strict=True))
+        return np.stack([self._passages[text] for text in texts])
+
+    def encode_query(self, text: str) -> Vector:
+        if text not in self._queries:
+            self._queries[text] = self._encoder.encode_query(text)
+        return self._queries[text]
+
+
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
+    """The demo over five queries."""
+    folder = tmp_path_factory.mktemp("demo")
+    return Demo(run_example("demo.py", "--queries", "5", cwd=folder), folder)
+
+
+@pytest.fixture(scope="session")
+def remembering(demo: Demo, encoder: Encoder) -> RememberingEncoder:
+    """The encoder, which knows the vectors that the demo has written."""
+    return RememberingEncoder(encoder, asyncio.run(_read_vectors(demo.folder / "demo-store")))
+
+
+async def _read_vectors(store: Path) -> dict[str, Vector]:
+    connection = await lancedb.connect_async(str(store))
+    table = await connection.open_table("connector-demo")
+    rows = (await table.query().select(["passages", "vectors"]).to_arrow()).to_pylist()
+    connection.close()
+    return {
+        text: np.asarray(vector, dtype=np.float32)
+        for row in rows
+        for text, vector in zip(row["passages"], row["vectors"], strict=True)
+    }
+
+
+def run_example(program: str, *arguments: str, cwd: Path, **variables: str) -> str:
+    """What a program in examples/ prints on stdout."""
+    command = [sys.executable, str(EXAMPLES / program), *arguments]
+    done = subprocess.run(command, cwd=cwd, env=environment() | variables, capture_output=True, text=True, timeout=280)
+    assert done.returncode == 0, done.stderr[-2000:]
+    return done.stdout
