@@ -85,33 +85,33 @@ async def search(settings: Settings, collection: Collection) -> Answers:
 
 
 def report(collection: Collection, counts: Counts, answers: Answers, settings: Settings) -> None:
-    values = {stage: measure(answers.runs[stage], collection.qrels) for stage in STAGES}
+    values = {
+        stage: measure(answers.runs[stage], collection.qrels) for stage in STAGES if any(answers.runs[stage].values())
+    }
     means = {stage: {name: mean(one) for name, one in measures.items()} for stage, measures in values.items()}
     title = f"{collection.name} at {settings.cluster.url}: {counts.read:,} documents, {len(collection.queries)} queries"
     table = Console()
     table.print(measures_table(title, means))
     table.print(times_table(answers.took_ms))
-    gains = [values["reranked"]["nDCG@10"][query] - values["fused"]["nDCG@10"][query] for query in collection.qrels]
-    error = statistics.stdev(gains) / len(gains) ** 0.5 if len(gains) > 1 else 0.0
-    table.print(
-        f"reranked - fused: {mean(dict(enumerate(gains))):+.4f} nDCG@10 (standard error {error:.4f})", highlight=False
-    )
+    result = {
+        "bench": "quality",
+        "collection": collection.name,
+        "cluster": settings.cluster.url,
+        "documents": counts.read,
+        "queries": len(collection.queries),
+        "measures": {stage: {name: round(value, 4) for name, value in one.items()} for stage, one in means.items()},
+        "p50_ms": {stage: percentile(took, 0.5) for stage, took in answers.took_ms.items()},
+        "degraded": len(answers.degraded),
+    }
+    if "reranked" in values:
+        gains = [values["reranked"]["nDCG@10"][query] - values["fused"]["nDCG@10"][query] for query in collection.qrels]
+        gain, error = statistics.fmean(gains), statistics.stdev(gains) / len(gains) ** 0.5 if len(gains) > 1 else 0.0
+        table.print(f"reranked - fused: {gain:+.4f} nDCG@10 (standard error {error:.4f})", highlight=False)
+        result["rerank_gain"] = {"nDCG@10": round(gain, 4), "standard_error": round(error, 4)}
     console.print(
         f"the index is kept; drop it with: connector index drop --yes --cluster {settings.cluster.url} -i {settings.index.name}"
     )
-    print_result(
-        {
-            "bench": "quality",
-            "collection": collection.name,
-            "cluster": settings.cluster.url,
-            "documents": counts.read,
-            "queries": len(collection.queries),
-            "measures": {stage: {name: round(value, 4) for name, value in one.items()} for stage, one in means.items()},
-            "rerank_gain": {"nDCG@10": round(mean(dict(enumerate(gains))), 4), "standard_error": round(error, 4)},
-            "p50_ms": {stage: percentile(took, 0.5) for stage, took in answers.took_ms.items()},
-            "degraded": len(answers.degraded),
-        }
-    )
+    print_result(result)
 
 
 if __name__ == "__main__":

@@ -59,7 +59,9 @@ class Index(Protocol):
     async def get(
         self, doc_ids: Sequence[str], *, fields: Iterable[str] | None, timeout_s: float
     ) -> dict[str, dict[str, Any]]:
-        """The named fields (None: all, without passages) of those documents that exist. `content_hash` can be named."""
+        """The named fields of those documents that exist, as last written; `content_hash` can be named.
+
+        None: all fields, without passages, as searches see them."""
         ...
 
     def scan(self) -> AsyncIterator[tuple[str, str]]:

@@ -9,8 +9,6 @@ from urllib.parse import quote
 from connector.clusters.clients import Client
 from connector.clusters.dialect import (
     JSON,
-    PASSAGES,
-    UNIT,
     Dialect,
     build_bulk,
     build_filter,
@@ -171,14 +169,23 @@ class RestIndex:
     ) -> dict[str, dict[str, Any]]:
         if not doc_ids:
             return {}
-        hidden = [PASSAGES, "content_hash", UNIT] if self.schema.managed else [self.schema.vector_field or PASSAGES]
-        params = (
-            {"_source_includes": ",".join(fields)} if fields is not None else {"_source_excludes": ",".join(hidden)}
-        )
+        if fields is None:
+            return await self._fields(doc_ids, timeout_s)
+        params = {"_source_includes": ",".join(fields)}
         reply = await self._client.request(
             "POST", _path(self.name, "_mget"), body={"ids": list(doc_ids)}, params=params, timeout_s=timeout_s
         )
         return {doc["_id"]: doc["_source"] for doc in reply["docs"] if doc.get("found")}
+
+    async def _fields(self, doc_ids: Sequence[str], timeout_s: float) -> dict[str, dict[str, Any]]:
+        """All fields as a search sees them. By a search, which finds documents of any routing and reads no vectors:
+        OpenSearch 3 works the vectors of a document into its source for _mget, asked for or not."""
+        source: JSON = {"excludes": [self.schema.vector_field] if self.schema.vector_field else []}
+        if self.schema.managed:
+            source = {"includes": [*self.schema.fields.text, *self.schema.fields.metadata]}
+        body = {"query": {"ids": {"values": list(doc_ids)}}, "size": len(doc_ids), "_source": source}
+        reply = await self._client.request("POST", _path(self.name, "_search"), body=body, timeout_s=timeout_s)
+        return {hit["_id"]: hit["_source"] for hit in reply["hits"]["hits"]}
 
     async def scan(self) -> AsyncIterator[tuple[str, str]]:
         body = {"size": SCAN_PAGE, "_source": ["content_hash"], "sort": ["_doc"]}

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import sqlite3
-import tempfile
 from collections.abc import Iterable
 
 
 class SeenIds:
-    """A set of ids in a temporary SQLite file."""
+    """A set of ids in a temporary SQLite database, which no file is left of, not even after kill -9."""
 
     def __init__(self) -> None:
-        self._file = tempfile.NamedTemporaryFile(prefix="connector-seen-", suffix=".sqlite")  # noqa: SIM115 (lives as long as self)
-        self._database = sqlite3.connect(self._file.name, isolation_level=None, check_same_thread=False)
+        # the empty name: SQLite's own temporary file, unlinked while it is open
+        self._database = sqlite3.connect("", isolation_level=None, check_same_thread=False)
         self._database.executescript(
             "PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; CREATE TABLE seen (id BLOB PRIMARY KEY, taken INTEGER) WITHOUT ROWID"
         )
@@ -33,7 +32,6 @@ class SeenIds:
 
     def close(self) -> None:
         self._database.close()
-        self._file.close()
 
 
 def _key(doc_id: str) -> bytes:
