@@ -1,30 +1,53 @@
 """Settings: defaults < connector.yaml < CONNECTOR_* < flags. The only reader of the environment.
 
-Every setting has a path (`search.rank_constant`) and a twin in the environment (`CONNECTOR_SEARCH_RANK_CONSTANT`).
+Every setting has a path (`search.rank_constant`) and a twin in the environment (`CONNECTOR_SEARCH_RANK_CONSTANT`); a secret
+has a second one, which names a file (`CONNECTOR_CLUSTER_PASSWORD_FILE`). How the layers are read: `connector/layers.py`.
 """
 
 from __future__ import annotations
 
-import difflib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import Any, Literal, Self
-from urllib.parse import urlsplit
+from typing import Annotated, Any, Literal, Self, get_args
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 
 from connector.errors import SettingsError
+from connector.layers import Given, Names, Problem, read_environment, read_file, read_overrides
+from connector.layers import env_name as env_name
+from connector.layers import parse_value as parse_value
 from connector.schema import FieldType
 
 CONFIG_FILE = "connector.yaml"
-ENV_PREFIX = "CONNECTOR_"
 MIN_PASSAGE_TOKENS = 16
 
 
+def _one_line(secret: SecretStr) -> SecretStr:
+    if not secret.get_secret_value().isprintable():
+        raise ValueError("a line break or another control character is in it; check how it was copied")
+    return secret
+
+
+def _for_header(secret: SecretStr) -> SecretStr:
+    if not all("!" <= one <= "~" for one in secret.get_secret_value()):
+        raise ValueError("a blank or another character that no key has is in it; check how it was copied")
+    return secret
+
+
+def _refuse_credentials(url: str, advice: str) -> None:
+    if "@" in url and not url.startswith("embedded:"):  # anywhere: a password may hold a slash
+        raise ValueError(f"url holds credentials, which would end up in messages; {advice}")
+
+
+Password = Annotated[SecretStr, AfterValidator(_one_line)]
+Key = Annotated[SecretStr, AfterValidator(_for_header)]
+
+
 class Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class ClusterSettings(Section):
@@ -34,20 +57,19 @@ class ClusterSettings(Section):
     engine: Literal["auto", "elasticsearch", "opensearch"] = Field(
         "auto", description="found out from the URL when auto"
     )
-    username: str | None = None
-    password: SecretStr | None = None
-    api_key: SecretStr | None = Field(None, description="Elasticsearch API key, encoded")
-    bearer_token: SecretStr | None = None
+    username: str | None = Field(None, description="with a password: basic authentication")
+    password: Password | None = Field(None, description="the password of username")
+    api_key: Key | None = Field(None, description="Elasticsearch API key, encoded")
+    bearer_token: Key | None = Field(None, description="a token for the header Authorization: Bearer")
     ca_cert: str | None = Field(None, description="PEM file of the CA that signed the cluster's certificate")
-    verify_tls: bool = True
+    verify_tls: bool = Field(True, description="check the cluster's certificate; false lets anyone pose as the cluster")
     compress: bool = Field(False, description="gzip what is sent; worth it over a slow network")
     timeout_s: float = Field(60.0, gt=0, description="longest wait for one bulk or scan request")
     max_chunk_bytes: int = Field(8_000_000, ge=1_000, description="largest _bulk request")
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        if "@" in urlsplit(self.url).netloc:
-            raise ValueError("url holds credentials, which would end up in messages; use username and password")
+        _refuse_credentials(self.url, "use username and password")
         return self
 
 
@@ -55,14 +77,16 @@ class VectorIndexSettings(Section):
     """How vectors are indexed."""
 
     index: str = Field("auto", description="a name from mappings/ENGINE.json; auto is the engine's 7- or 8-bit HNSW")
-    m: int = Field(16, ge=2, le=100)
-    ef_construction: int = Field(128, ge=2, le=3_200)
+    m: int = Field(16, ge=2, le=100, description="HNSW: neighbours of a vector; more is larger and finds more")
+    ef_construction: int = Field(
+        128, ge=2, le=3_200, description="HNSW: candidates when building; more is slower to write"
+    )
 
 
 class IndexSettings(Section):
     """The index; the last two name the fields of one that was not made by the connector."""
 
-    name: str = "documents"
+    name: str = Field("documents", description="the index, or an alias of exactly one")
     analyzer: str = Field("english", description="language analyzer of text fields: english, german, standard, ...")
     vectors: VectorIndexSettings = VectorIndexSettings()
     text_fields: dict[str, float] | None = Field(None, description="existing index: its text fields with boosts")
@@ -108,13 +132,14 @@ class IngestSettings(Section):
     writers: int = Field(2, ge=1, le=16, description="bulk requests under way at once")
     max_attempts: int = Field(8, ge=1, description="tries for what may work later: 429, 503, time-outs")
     backoff_s: float = Field(0.5, gt=0, description="first pause between tries; doubles, with jitter, to 30 s")
+    grace_s: float = Field(20.0, gt=0, description="after SIGTERM: time to write what is encoded")
 
 
 class FusionSettings(Section):
     """How the two legs become one ranking."""
 
-    kind: Literal["rrf", "linear"] = "rrf"
-    rank_constant: int = Field(60, ge=1)
+    kind: Literal["rrf", "linear"] = Field("rrf", description="reciprocal ranks, or sums of scores made comparable")
+    rank_constant: int = Field(60, ge=1, description="rrf: the 60 in 1 / (60 + rank)")
     weights: tuple[float, float] = Field((1.0, 1.0), description="rrf: weights of the lexical and the dense leg")
     normalisation: Literal["minmax", "zscore"] = Field("minmax", description="linear: how scores become comparable")
     alpha: float = Field(0.5, ge=0, le=1, description="linear: share of the dense leg")
@@ -126,19 +151,29 @@ class FusionSettings(Section):
         return self
 
 
+class BreakerSettings(Section):
+    """When the worker or the encoder, having failed again and again, is left alone for a while."""
+
+    failures: int = Field(5, ge=1, description="failures in a row after which it is left alone")
+    rest_s: float = Field(2.0, gt=0, description="for how long at first; doubles with each further failure")
+    max_rest_s: float = Field(30.0, gt=0, description="for how long at most")
+
+
 class SearchSettings(Section):
     """The query layer."""
 
     k: int = Field(10, ge=1, description="hits the caller gets")
     depth: int = Field(100, ge=1, le=10_000, description="hits each leg returns")
     deadline_s: float = Field(10.0, gt=0, description="one request has one deadline")
+    tries: int = Field(2, ge=1, le=5, description="of a leg or the worker that broke off, within the deadline")
     fusion: FusionSettings = FusionSettings()
+    breaker: BreakerSettings = BreakerSettings()
 
 
 class RerankSettings(Section):
     """The window that the worker reorders."""
 
-    enabled: bool = True
+    enabled: bool = Field(True, description="false: the fused order is final, and no worker is needed")
     url: str = Field("http://127.0.0.1:8787", description="the worker")
     window: int = Field(50, ge=1, description="fused hits the reranker sees")
     passages: int = Field(2, ge=1, le=4, description="passages of a document that are scored; the best one counts")
@@ -152,25 +187,37 @@ class RerankSettings(Section):
     )
     term_weights: bool = Field(True, description="late interaction: weigh query words by their rarity in the index")
 
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        _refuse_credentials(self.url, "leave them out")
+        return self
+
 
 class WorkerSettings(Section):
     """The rerank worker."""
 
-    host: str = "127.0.0.1"
+    host: str = Field("127.0.0.1", description="the address to listen on; 0.0.0.0: every one that this machine has")
     port: int = Field(8787, ge=0, le=65_535, description="0: any free port")
     model: str = Field("all-MiniLM-L6-v2", description="folder or hub name of a cross-encoder or an encoder")
     kind: Literal["auto", "cross-encoder", "late-interaction"] = Field(
         "auto", description="auto: by the model's own configuration"
     )
-    device: str | None = None
+    device: str | None = Field(None, description="cpu, cuda, mps; the best there is when not given")
     max_length: int = Field(0, ge=0, description="longest input in tokens; 0: all that the model takes")
     max_batch_tokens: int = Field(4_096, ge=64, description="most padded tokens in one batch")
     cache_bytes: int = Field(
         512_000_000, ge=0, description="late interaction: token vectors of passages that are kept in memory"
     )
-    max_body_bytes: int = Field(8_000_000, ge=1_000)
+    max_body_bytes: int = Field(8_000_000, ge=1_000, description="longest request; beyond it 413")
     max_pairs: int = Field(1_000, ge=1, description="most passages in one request")
     max_waiting: int = Field(64, ge=1, description="requests that may wait; beyond it 429 at once")
+
+
+class LogSettings(Section):
+    """What goes to stderr while a job or the worker runs."""
+
+    format: Literal["text", "json"] = Field("text", description="json: one object a line, for log collectors")
+    level: Literal["debug", "info", "warning", "error"] = Field("info", description="the least that is said")
 
 
 class Settings(Section):
@@ -185,6 +232,7 @@ class Settings(Section):
     search: SearchSettings = SearchSettings()
     rerank: RerankSettings = RerankSettings()
     worker: WorkerSettings = WorkerSettings()
+    log: LogSettings = LogSettings()
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -200,6 +248,23 @@ def check_sizes(*, k: int, window: int, depth: int) -> None:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What the layers came to: the settings (None where there are problems), where each value that is given stands, and
+    the settings file that was read."""
+
+    settings: Settings | None
+    given: Mapping[str, Given]
+    problems: Sequence[Problem]
+    file: Path | None
+
+    def require(self) -> Settings:
+        """The settings. Raises SettingsError with every problem."""
+        if self.settings is None:
+            raise SettingsError("; ".join(map(str, self.problems)))
+        return self.settings
+
+
 def load_settings(
     *,
     file: Path | None = None,
@@ -209,17 +274,38 @@ def load_settings(
     """The settings of this process. `overrides` maps paths to values; None values are ignored.
 
     `file` None means connector.yaml in the working folder if there is one. Raises SettingsError."""
+    return load(file=file, environ=environ, overrides=overrides).require()
+
+
+def load(
+    *,
+    file: Path | None = None,
+    environ: Mapping[str, str] | None = None,
+    overrides: Mapping[str, Any] | None = None,
+) -> Loaded:
+    """What `load_settings` gives, with the origin of every value, and with all problems instead of an error."""
     environ = os.environ if environ is None else environ
-    tree = _read_file(file)
-    for path, value in _from_environment(environ):
-        _put(tree, path, value)
-    for path, value in (overrides or {}).items():
-        if value is not None:
-            _put(tree, path, value)
+    names = setting_names()
+    if file is None and Path(CONFIG_FILE).exists():
+        file = Path(CONFIG_FILE)
+    layers = [read_file(file, names, environ)] if file else []
+    layers += [read_environment(environ, names), read_overrides(overrides or {}, names, environ)]
+    given = {path: one for layer in layers for path, one in layer.given.items()}
+    problems = [problem for layer in layers for problem in layer.problems]
+    settings = None
     try:
-        return Settings.model_validate(tree)
+        settings = Settings.model_validate(_tree(given))
     except ValidationError as error:
-        raise SettingsError(_describe(error)) from None
+        problems += _describe(error, given)
+    except SettingsError as error:
+        problems.append(Problem(str(error)))
+    return Loaded(None if problems else settings, given, problems, file)
+
+
+@cache
+def setting_names() -> Names:
+    """The paths of all settings, and of the secrets among them."""
+    return Names(tuple(setting_paths()), frozenset(path for path in setting_paths() if _is_secret(path)))
 
 
 def setting_paths(model: type[BaseModel] = Settings, prefix: str = "") -> Iterator[str]:
@@ -231,77 +317,45 @@ def setting_paths(model: type[BaseModel] = Settings, prefix: str = "") -> Iterat
             yield prefix + name
 
 
-def env_name(path: str) -> str:
-    """`search.rank_constant` -> `CONNECTOR_SEARCH_RANK_CONSTANT`."""
-    return ENV_PREFIX + path.upper().replace(".", "_")
-
-
-def _from_environment(environ: Mapping[str, str]) -> Iterator[tuple[str, Any]]:
-    known = {env_name(path): path for path in setting_paths()}
-    for name, text in environ.items():
-        if not name.startswith(ENV_PREFIX):
-            continue
-        if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            raise SettingsError(f"unknown environment variable {name}{f'; did you mean {near[0]}?' if near else ''}")
-        yield known[name], text if _is_secret(known[name]) else parse_value(text)
-
-
-def parse_value(text: str) -> Any:
-    """The text of a flag or variable: lists and objects as YAML, anything else as it is (the settings know their types)."""
-    if text.lstrip()[:1] not in ("[", "{"):
-        return text
-    try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError:
-        return text
-
-
-def _read_file(file: Path | None) -> dict[str, Any]:
-    path = file or Path(CONFIG_FILE)
-    if not path.exists():
-        if file:
-            raise SettingsError(f"there is no settings file {file}")
-        return {}
-    try:
-        tree = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except yaml.MarkedYAMLError as error:  # its own text quotes the line, which may hold a secret
-        line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
-        raise SettingsError(f"{path} is not YAML: {error.problem}{line}") from None
-    except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
-        raise SettingsError(f"{path} is not YAML: {error}") from None
-    if not isinstance(tree, dict):
-        raise SettingsError(f"{path} must hold sections such as 'cluster:' and 'search:'")
-    return {name: section for name, section in tree.items() if section is not None}
-
-
-def _put(tree: dict[str, Any], path: str, value: Any) -> None:
-    *sections, name = path.split(".")
-    for section in sections:
-        tree = tree.setdefault(section, {})
-        if not isinstance(tree, dict):
-            raise SettingsError(f"cannot set {path!r}: {section!r} is no section of settings")
-    tree[name] = value
+def value_at(settings: Settings, path: str) -> Any:
+    """The value of a setting; a secret comes wrapped, and prints as asterisks."""
+    value: Any = settings
+    for name in path.split("."):
+        value = getattr(value, name)
+    return value
 
 
 def _is_secret(path: str) -> bool:
-    return path.rsplit(".", 1)[-1] in ("password", "api_key", "bearer_token")
+    *sections, name = path.split(".")
+    model: Any = Settings
+    for section in sections:
+        model = model.model_fields[section].annotation
+    return SecretStr in _types(model.model_fields[name].annotation)
 
 
-def _describe(error: ValidationError) -> str:
-    lines = []
+def _types(annotation: Any) -> set[Any]:
+    """The types that an annotation is made of."""
+    return {annotation}.union(*map(_types, get_args(annotation))) if get_args(annotation) else {annotation}
+
+
+def _tree(given: Mapping[str, Given]) -> dict[str, Any]:
+    """The values of the layers as the sections that the settings are made of."""
+    tree: dict[str, Any] = {}
+    for path, one in given.items():
+        *sections, name = path.split(".")
+        branch = tree
+        for section in sections:
+            branch = branch.setdefault(section, {})
+        branch[name] = one.value
+    return tree
+
+
+def _describe(error: ValidationError, given: Mapping[str, Given]) -> Iterator[Problem]:
+    """What the settings themselves refuse, each with where it stands; values of secrets are never repeated."""
     for one in error.errors():
-        path = ".".join(str(part) for part in one["loc"])
-        if one["type"] == "extra_forbidden":
-            known = list(setting_paths()) + list(Settings.model_fields)
-            near = difflib.get_close_matches(path, known, n=1)
-            lines.append(f"unknown setting {path!r}{f'; did you mean {near[0]!r}?' if near else ''}")
-        else:
-            message = one["msg"].removeprefix("Value error, ")
-            shown = (
-                ""
-                if isinstance(one.get("input"), dict) or _is_secret(path) or path in Settings.model_fields
-                else f" (got {one.get('input')!r})"
-            )
-            lines.append(f"{path}: {message}{shown}" if path else message)
-    return "; ".join(lines)
+        path = ".".join(map(str, one["loc"]))
+        setting = next((known for known in given if f"{path}.".startswith(f"{known}.")), "")
+        message = one["msg"].removeprefix("Value error, ")
+        if setting not in setting_names().secrets and isinstance(one["input"], str | int | float):
+            message += f" (got {repr(one['input'])[:100]})"
+        yield Problem(f"{path}: {message}" if path else message, given[setting].origin if setting else "")

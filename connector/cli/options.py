@@ -7,8 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
-from connector.config import Settings, load_settings, parse_value
+from connector.config import Loaded, Settings, env_name, load, parse_value, setting_names
 from connector.errors import SettingsError
+from connector.layers import FILE_SUFFIX, FLAG, shown
 
 ConfigFile = Annotated[
     Path | None, typer.Option("--config", "-c", help="Settings file; connector.yaml in this folder when there is one.")
@@ -27,16 +28,31 @@ Overrides = Annotated[
         "--set", metavar="PATH=VALUE", help="Any other setting, e.g. --set search.fusion.kind=linear. Can be repeated."
     ),
 ]
+LogFormat = Annotated[
+    str | None, typer.Option("--log-format", help="text, or json: one object a line on stderr. [CONNECTOR_LOG_FORMAT]")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on stdout instead of a table.")]
 
 
 def read_settings(config: Path | None, overrides: list[str] | None, **flags: Any) -> Settings:
     """Settings from every layer; `flags` maps paths, with `__` for the dot, to values (None: not given)."""
+    return read_layers(config, overrides, **flags).require()
+
+
+def read_layers(config: Path | None, overrides: list[str] | None, **flags: Any) -> Loaded:
+    """The same with the origin of every value, and with problems instead of an error. A secret in a flag is refused at once."""
     layer: dict[str, Any] = {}
     for one in overrides or []:
         path, equals, value = one.partition("=")
         if not equals:
-            raise SettingsError(f"--set takes PATH=VALUE, not {one!r}")
+            raise SettingsError(f"--set takes PATH=VALUE, not {shown(one)!r}")
         layer[path.strip()] = parse_value(value)
     layer |= {name.replace("__", "."): value for name, value in flags.items() if value is not None}
-    return load_settings(file=config, overrides=layer)
+    loaded = load(file=config, overrides=layer)
+    for path in setting_names().secrets & set(loaded.given):
+        if loaded.given[path].origin == FLAG and loaded.given[path].exposed:
+            raise SettingsError(
+                f"{path} cannot be given as a flag, which every list of processes shows; set {env_name(path)}, or name a "
+                f"file in {env_name(path)}{FILE_SUFFIX}"
+            )
+    return loaded
