@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from connector.client import SyncConnector as SyncConnector
     from connector.config import Settings as Settings
     from connector.config import load_settings as load_settings
+    from connector.credentials import Credentials as Credentials
     from connector.errors import ConnectorError as ConnectorError
     from connector.types import SearchHit as SearchHit
     from connector.types import SearchRequest as SearchRequest
@@ -26,6 +27,7 @@ _HOMES = {
     "SyncConnector": "connector.client",
     "Settings": "connector.config",
     "load_settings": "connector.config",
+    "Credentials": "connector.credentials",
     "ConnectorError": "connector.errors",
     "SearchHit": "connector.types",
     "SearchRequest": "connector.types",

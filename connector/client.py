@@ -8,6 +8,7 @@ from typing import Any, Self
 
 from connector.clusters.protocol import Cluster
 from connector.config import Settings, load_settings
+from connector.credentials import Credentials
 from connector.search.searcher import Searcher
 from connector.types import SearchRequest, SearchResponse
 from connector.wiring import build_searcher, load_encoder, open_cluster, open_index, open_worker
@@ -40,9 +41,13 @@ class Connector:
     def searcher(self) -> Searcher:
         return self._searcher
 
-    async def search(self, query: str, *, filter: Any = None, **options: Any) -> SearchResponse:
-        """The best documents for a query. `options` are the other fields of SearchRequest: k, depth, window, rerank, deadline_s."""
-        return await self._searcher.search(SearchRequest(query, filter, **options))
+    async def search(
+        self, query: str, *, filter: Any = None, credentials: Credentials | None = None, **options: Any
+    ) -> SearchResponse:
+        """The best documents for a query. With a caller's `credentials`, of those that this caller may see.
+
+        `options` are the other fields of SearchRequest: k, depth, window, rerank, deadline_s. Raises AccessDenied."""
+        return await self._searcher.search(SearchRequest(query, filter, credentials=credentials, **options))
 
     async def close(self) -> None:
         if self._worker:
@@ -74,9 +79,11 @@ class SyncConnector:
             runner.close()
             raise
 
-    def search(self, query: str, *, filter: Any = None, **options: Any) -> SearchResponse:
+    def search(
+        self, query: str, *, filter: Any = None, credentials: Credentials | None = None, **options: Any
+    ) -> SearchResponse:
         """See `Connector.search`."""
-        return self._runner.run(self._connector.search(query, filter=filter, **options))
+        return self._runner.run(self._connector.search(query, filter=filter, credentials=credentials, **options))
 
     def close(self) -> None:
         self._runner.run(self._connector.close())

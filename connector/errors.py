@@ -2,17 +2,22 @@
 
 ConnectorError
 ├── SettingsError          a setting, flag or mapping that cannot be used
+├── CredentialsError       credentials that cannot be used: malformed, or given to a store that knows no users
 ├── QueryError             a query that nothing can be searched with
 ├── FilterError            a filter that the index cannot answer
 ├── SourceError            a source that cannot be read at all
 ├── DocumentError          one document that cannot be indexed; it is counted and kept, the job goes on
+├── DiskError              a file that a job needs cannot be written; the job stops
 ├── ModelError             a model that cannot be loaded or used
 ├── ClusterError           the cluster refused, failed or could not be reached
 │   ├── ClusterUnavailable     no connection, time-out, 429 or 503: the same request may work later
-│   ├── AccessDenied           401 or 403
+│   ├── AccessDenied           401 or 403: the credentials are not accepted, or lack a privilege
+│   ├── TlsError               no TLS connection that can be trusted
 │   └── IndexMissing           no such index
 ├── EncoderMismatch        the index was written with another encoder than the configured one
-├── WorkerError            the rerank worker refused, failed or could not be reached
+├── WorkerError            the rerank worker refused, or answered what cannot be right
+│   └── WorkerUnavailable      no connection, time-out or 5xx: the same request may work later
+├── CircuitOpen            a part that kept failing is left alone for a while
 └── SearchFailed           no leg answered in time
 """
 
@@ -25,6 +30,10 @@ class ConnectorError(Exception):
 
 class SettingsError(ConnectorError):
     """A setting, flag or mapping that cannot be used."""
+
+
+class CredentialsError(ConnectorError):
+    """Credentials that cannot be used: malformed, or given to a store that knows no users."""
 
 
 class QueryError(ConnectorError):
@@ -43,6 +52,10 @@ class DocumentError(ConnectorError):
     """One document that cannot be indexed; the job goes on without it and keeps its reason."""
 
 
+class DiskError(ConnectorError):
+    """A file that a job needs cannot be written; nothing may be lost, so the job stops."""
+
+
 class ModelError(ConnectorError):
     """A model that cannot be loaded or used."""
 
@@ -56,11 +69,19 @@ class ClusterError(ConnectorError):
 
 
 class ClusterUnavailable(ClusterError):
-    """No connection, a time-out, 429 or 503: the same request may work later."""
+    """No connection, a time-out, 429 or 503: the same request may work later; `retry_after_s` is what the reply asked for."""
+
+    def __init__(self, message: str, *, status: int | None = None, retry_after_s: float | None = None) -> None:
+        super().__init__(message, status=status)
+        self.retry_after_s = retry_after_s
 
 
 class AccessDenied(ClusterError):
     """401 or 403: the credentials are wrong or lack a privilege."""
+
+
+class TlsError(ClusterError):
+    """No TLS connection that can be trusted: the CA, the host name, or no TLS there at all."""
 
 
 class IndexMissing(ClusterError):
@@ -86,7 +107,23 @@ class EncoderMismatch(ConnectorError):
 
 
 class WorkerError(ConnectorError):
-    """The rerank worker refused, failed or could not be reached."""
+    """The rerank worker refused (`status` is its HTTP status), or answered what cannot be right."""
+
+    def __init__(self, message: str, *, status: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class WorkerUnavailable(WorkerError):
+    """No connection, a time-out, 429 or 5xx: the same request may work later; `retry_after_s` is what the reply asked for."""
+
+    def __init__(self, message: str, *, status: int | None = None, retry_after_s: float | None = None) -> None:
+        super().__init__(message, status=status)
+        self.retry_after_s = retry_after_s
+
+
+class CircuitOpen(ConnectorError):
+    """A part that kept failing is left alone for a while."""
 
 
 class SearchFailed(ConnectorError):

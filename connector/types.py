@@ -1,4 +1,4 @@
-"""The nouns that every stage shares: documents, passages, hits, rankings, requests and responses. Imports nothing of ours."""
+"""The nouns that every stage shares: documents, passages, hits, rankings, requests and responses."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+
+from connector.credentials import Credentials
 
 Vector = NDArray[np.float32]
 Vectors = NDArray[np.float32]
@@ -87,7 +89,9 @@ class TermFrequency:
 
 @dataclass(frozen=True, slots=True)
 class SearchRequest:
-    """One search. Fields left None take the value of the settings."""
+    """One search. Fields left None take the value of the settings.
+
+    `credentials`: everything that the search asks of the cluster is asked as this caller, and nothing as the service."""
 
     query: str
     filter: Any = None
@@ -96,6 +100,7 @@ class SearchRequest:
     window: int | None = None
     rerank: bool | None = None
     deadline_s: float | None = None
+    credentials: Credentials | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +139,7 @@ class SearchHit:
 
 @dataclass(frozen=True, slots=True)
 class Degradation:
-    """A stage that failed or ran late, and why."""
+    """A stage that failed, ran late or came back short, and why."""
 
     stage: str
     reason: str

@@ -7,8 +7,9 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 from command import Launcher, launching
-from running_engines import ENGINES, EngineMissing, RunningEngines
+from running_engines import ENGINES, SECURED, EngineMissing, RunningEngines
 from scratch import drop, unique_name
+from secured import Secured
 
 from connector.clusters.connect import connect
 from connector.clusters.protocol import Cluster
@@ -37,8 +38,9 @@ def engines() -> Iterator[RunningEngines]:
 
 
 def _settings(request: pytest.FixtureRequest, name: str) -> ClusterSettings:
+    running: RunningEngines = request.getfixturevalue("engines")
     try:
-        return ClusterSettings(url=request.getfixturevalue("engines").url(name))
+        return running.secured(name) if name in SECURED else ClusterSettings(url=running.url(name))
     except EngineMissing as error:
         if os.environ.get("TESTS_WITHOUT_ENGINES") == "1" and not os.environ.get("CI"):
             pytest.skip(str(error))
@@ -67,6 +69,26 @@ def elasticsearch(request: pytest.FixtureRequest) -> ClusterSettings:
 def opensearch(request: pytest.FixtureRequest) -> ClusterSettings:
     """The older OpenSearch, for what need not be seen on each."""
     return _settings(request, "os2")
+
+
+@pytest.fixture(scope="session")
+def secured_elasticsearch(request: pytest.FixtureRequest) -> ClusterSettings:
+    """The newest Elasticsearch with TLS from a private CA, on a trial licence; the credentials are a superuser's."""
+    return _settings(request, "secured_es")
+
+
+@pytest.fixture(scope="session")
+def secured_opensearch(request: pytest.FixtureRequest) -> ClusterSettings:
+    """The older OpenSearch with its security plugin and TLS from a private CA; the credentials are a superuser's."""
+    return _settings(request, "secured_os")
+
+
+@pytest.fixture(
+    scope="session", params=[pytest.param(kind, marks=pytest.mark.live) for kind in ("elasticsearch", "opensearch")]
+)
+def secured(request: pytest.FixtureRequest) -> Secured:
+    """Each of the two secured engines."""
+    return Secured(request.param, request.getfixturevalue(f"secured_{request.param}"))
 
 
 @pytest.fixture(scope="session")

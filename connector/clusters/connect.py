@@ -2,28 +2,37 @@
 
 from __future__ import annotations
 
-import ssl
 from pathlib import Path
 from typing import Any
 
 import httpx
 
-from connector.clusters.clients import Client, ElasticsearchClient, OpenSearchClient
+from connector.clusters.clients import Client, ElasticsearchClient, OpenSearchClient, service_credentials, service_name
 from connector.clusters.dialect import Dialect
 from connector.clusters.elasticsearch import ElasticsearchDialect
 from connector.clusters.embedded import EmbeddedCluster
+from connector.clusters.failures import (
+    ELASTICSEARCH_DENIAL,
+    OPENSEARCH_DENIAL,
+    broken,
+    explain_error,
+    late,
+    redirected,
+    refusal,
+)
 from connector.clusters.opensearch import OpenSearchDialect
 from connector.clusters.protocol import Cluster, Engine
 from connector.clusters.rest import RestCluster
+from connector.clusters.tls import speaks_tls, tls_context
 from connector.config import ClusterSettings
-from connector.errors import AccessDenied, ClusterError, ClusterUnavailable, SettingsError
+from connector.errors import ClusterError, ClusterUnavailable, SettingsError, TlsError
 
 EMBEDDED_PREFIX = "embedded:"
 DETECT_TIMEOUT_S = 10.0
 
 
 async def connect(settings: ClusterSettings) -> Cluster:
-    """The cluster at `settings.url`. Raises ClusterUnavailable, AccessDenied or SettingsError."""
+    """The cluster at `settings.url`. Raises ClusterUnavailable, AccessDenied, TlsError, CredentialsError or SettingsError."""
     if settings.url.startswith(EMBEDDED_PREFIX):
         return await EmbeddedCluster.open(
             Path(settings.url.removeprefix(EMBEDDED_PREFIX) or "connector-store").expanduser()
@@ -48,63 +57,57 @@ async def connect(settings: ClusterSettings) -> Cluster:
 
 
 async def detect_engine(settings: ClusterSettings) -> Engine:
-    """Which engine answers at the URL, from `GET /`; where that is forbidden, from the reply's headers.
+    """Which engine answers at the URL: from `GET /`, or from the words in which it forbids that.
 
-    Elasticsearch marks its replies with X-Elastic-Product (not a 401); OpenSearch names itself in `GET /` only."""
+    OpenSearch names itself in `GET /`. Elasticsearch marks its replies with X-Elastic-Product, but not a 401 or 403."""
     reply = await _fetch_root(settings)
+    body = _json(reply)
     if reply.status_code == 401:
-        raise AccessDenied(
-            f"{settings.url} refused the credentials; check cluster.username and password, api_key or bearer_token",
-            status=401,
-        )
+        raise refusal(settings, 401, body or reply.text[:200], asker=service_name(settings))
+    if reply.is_redirect:
+        raise redirected(settings.url, reply.headers.get("location", "another address"))
     if reply.status_code >= 429 and reply.status_code != 500:
         raise ClusterUnavailable(f"{settings.url} is not ready (HTTP {reply.status_code})", status=reply.status_code)
-    version = _version(reply)
-    if settings.engine != "auto":
-        return Engine(settings.engine, version.get("number", ""))
-    if version.get("distribution") == "opensearch":
-        return Engine("opensearch", version["number"])
-    if reply.headers.get("x-elastic-product") == "Elasticsearch":
-        return Engine("elasticsearch", version.get("number", ""))
+    version = body.get("version")
+    version = version if isinstance(version, dict) else {}
+    kind: str = settings.engine
+    if kind == "auto":
+        kind = _kind(reply, version, explain_error(body, reply.status_code))
+    return Engine(kind, version.get("number", ""))
+
+
+def _kind(reply: httpx.Response, version: dict[str, str], said: str) -> str:
+    if version.get("distribution") == "opensearch" or (reply.status_code == 403 and OPENSEARCH_DENIAL.search(said)):
+        return "opensearch"
+    marked = reply.headers.get("x-elastic-product") == "Elasticsearch"
+    if marked or (reply.status_code == 403 and ELASTICSEARCH_DENIAL.search(said)):
+        return "elasticsearch"
     raise ClusterError(
-        f"{settings.url} does not say which engine it is (HTTP {reply.status_code}); "
+        f"{reply.request.url} does not say which engine it is (HTTP {reply.status_code}); "
         "set cluster.engine to elasticsearch or opensearch",
         status=reply.status_code,
     )
 
 
 async def _fetch_root(settings: ClusterSettings) -> httpx.Response:
-    headers: dict[str, str] = {}
-    auth: Any = None
-    if settings.api_key:
-        headers["authorization"] = f"ApiKey {settings.api_key.get_secret_value()}"
-    elif settings.bearer_token:
-        headers["authorization"] = f"Bearer {settings.bearer_token.get_secret_value()}"
-    elif settings.username:
-        auth = (settings.username, settings.password.get_secret_value() if settings.password else "")
+    credentials = service_credentials(settings)
+    headers = credentials.header if credentials else {}
+    verify = tls_context(settings) if settings.url.startswith("https") else True
     try:
-        verify: Any = ssl.create_default_context(cafile=settings.ca_cert) if settings.verify_tls else False
-    except (OSError, ssl.SSLError) as error:
-        raise SettingsError(f"cluster.ca_cert {settings.ca_cert!r} is no readable PEM file: {error}") from error
-    try:
-        async with httpx.AsyncClient(verify=verify, timeout=DETECT_TIMEOUT_S) as client:
-            return await client.get(settings.url, headers=headers, auth=auth)
-    except httpx.ConnectError as error:
-        if "CERTIFICATE_VERIFY_FAILED" in str(error):
-            raise ClusterError(
-                f"the certificate of {settings.url} is not trusted; name its CA in cluster.ca_cert"
-            ) from error
-        raise ClusterUnavailable(
-            f"cannot reach {settings.url}; is the cluster running, and is cluster.url right?"
-        ) from error
+        # without trust_env: credentials go to the cluster, not to a proxy that the environment names
+        async with httpx.AsyncClient(verify=verify, timeout=DETECT_TIMEOUT_S, trust_env=False) as client:
+            return await client.get(settings.url, headers=headers)
+    except httpx.TimeoutException as error:
+        raise late(settings) from error
     except httpx.HTTPError as error:
-        raise ClusterUnavailable(f"{settings.url} did not answer: {error or type(error).__name__}") from error
+        if settings.url.startswith("http:") and await speaks_tls(settings.url):
+            raise TlsError(f"{settings.url} speaks TLS; put https:// into cluster.url") from error
+        raise broken(settings, error) from error
 
 
-def _version(reply: httpx.Response) -> dict[str, str]:
+def _json(reply: httpx.Response) -> dict[str, Any]:
     try:
         body = reply.json()
     except ValueError:
         return {}
-    version = body.get("version") if isinstance(body, dict) else None
-    return version if isinstance(version, dict) else {}
+    return body if isinstance(body, dict) else {}

@@ -9,7 +9,9 @@ from typing import Any, Protocol
 
 import orjson
 
+from connector.clusters.failures import explain_block, explain_denial, explain_reason, is_block, is_denial
 from connector.clusters.protocol import ordered
+from connector.errors import AccessDenied, ClusterUnavailable
 from connector.filters import And, Exists, Filter, Not, Or, Range, Scalar, Terms
 from connector.schema import FieldType, IndexSchema
 from connector.types import Fate, Hit, IndexedDocument, Passage, Ranking, TermFrequency, TermStatistics, Vector
@@ -19,6 +21,8 @@ PASSAGES = "passages"
 UNIT, DOCUMENT = "unit", "document"  # a term that every document of ours has, and no passage
 MAX_CLAUSES = 1_000  # OpenSearch takes 1,024 in a query; a word is a clause in each field it is looked for in
 WORD = re.compile(r"[\u3040-\u309f\u3400-\u9fff]|[^\W\u3040-\u309f\u3400-\u9fff]+")  # an ideograph is a word
+COUNTED_WORD = re.compile(r"\w+(?:['’.]\w+)*")  # about what the standard tokenizer takes for one
+MAX_COUNTED_WORDS = 100
 RETRYABLE_STATUS = frozenset({429, 502, 503, 504})
 
 
@@ -26,11 +30,18 @@ class Dialect(Protocol):
     """What differs between the engines: JSON, never behaviour."""
 
     kind: str
+    scale: float  # scores are asked for this many times as large
 
     def dense_body(
-        self, schema: IndexSchema, vector: Vector, depth: int, filter_query: JSON | None, passages: int
+        self, schema: IndexSchema, vector: Vector, depth: int, filter_query: JSON | None, passages: int, k: int = 0
     ) -> JSON:
-        """The body of a `_search` for the nearest passages' documents."""
+        """The body of a `_search` for the nearest passages' documents; the engine looks for the nearest `k` if that is more."""
+        ...
+
+    def exact_body(
+        self, schema: IndexSchema, vector: Vector, depth: int, filter_query: JSON | None, passages: int
+    ) -> JSON | None:
+        """The same by comparing all vectors; None where the kNN search already leaves out what the caller may not see."""
         ...
 
     def cosine(self, score: float, similarity: str) -> float:
@@ -81,6 +92,11 @@ def build_lexical(schema: IndexSchema, query: str, depth: int, found: Filter | N
     return {"query": {"bool": bool_query}} | hits_only(schema, depth)
 
 
+def magnify(body: JSON, scale: float) -> JSON:
+    """The body with scores that many times as large."""
+    return body if scale == 1 else body | {"query": {"bool": {"must": [body["query"]], "boost": scale}}}
+
+
 def inner_hits(passages: int) -> JSON:
     """The best passages that come along with a hit, without reading the document's source."""
     return {"name": "best", "size": passages, "_source": False, "stored_fields": ["passages.text"]}
@@ -92,11 +108,19 @@ def hits_only(schema: IndexSchema, depth: int) -> JSON:
     return {"size": depth, "_source": source, "track_total_hits": False}
 
 
-def read_hits(reply: JSON, schema: IndexSchema, depth: int) -> Ranking:
+def read_hits(reply: JSON, schema: IndexSchema, depth: int, scale: float = 1.0) -> Ranking:
     """The ranking in a `_search` reply; each hit with its best passage."""
-    return ordered(
-        (Hit(hit["_id"], float(hit["_score"]), _read_passages(hit, schema)) for hit in reply["hits"]["hits"]), depth
-    )
+    hits = reply["hits"]["hits"]
+    return ordered((Hit(hit["_id"], hit["_score"] / scale, _read_passages(hit, schema)) for hit in hits), depth)
+
+
+def build_count(schema: IndexSchema, filter_query: JSON | None, limit: int) -> JSON:
+    """The body of a `_search` that counts the documents with a vector, up to a limit."""
+    searched: JSON = {"exists": {"field": schema.vector_field}}
+    if schema.managed:
+        searched = {"nested": {"path": PASSAGES, "query": {"match_all": {}}}}
+    filters = [searched, filter_query] if filter_query else [searched]
+    return {"query": {"bool": {"filter": filters}}, "size": 0, "track_total_hits": limit}
 
 
 def build_bulk(index: str, documents: Sequence[IndexedDocument]) -> list[bytes]:
@@ -123,15 +147,27 @@ def build_source(one: IndexedDocument) -> bytes:
 
 
 def read_fates(reply: JSON, doc_ids: Sequence[str]) -> list[Fate]:
-    """One fate for each action of a bulk reply, in order."""
+    """One fate for each action of a bulk reply, in order.
+
+    Raises ClusterUnavailable for half a reply, and where the index takes no writes at all: that is no document's fault;
+    and AccessDenied where the credentials may not write, which OpenSearch says of each document with HTTP 200."""
+    items = reply.get("items")
+    if not isinstance(items, list) or len(items) != len(doc_ids):
+        raise ClusterUnavailable("the reply to a bulk request does not fit what was sent; is a proxy in between?")
     fates = []
-    for doc_id, item in zip(doc_ids, reply["items"], strict=True):
+    for doc_id, item in zip(doc_ids, items, strict=True):
         (result,) = item.values()
         status = result["status"]
+        error = result.get("error")
+        if is_block(error):
+            raise ClusterUnavailable(explain_block(error, status), status=status)
+        if is_denial(error):
+            reason = explain_reason(error, status)
+            raise AccessDenied(explain_denial(reason, index=result.get("_index", "")) or reason, status=status)
         if status < 300 or (status == 404 and "delete" in item):
             fates.append(Fate(doc_id))
         else:
-            fates.append(Fate(doc_id, _reason(result.get("error"), status), retryable=status in RETRYABLE_STATUS))
+            fates.append(Fate(doc_id, explain_reason(error, status), retryable=status in RETRYABLE_STATUS))
     return fates
 
 
@@ -161,6 +197,35 @@ def read_term_statistics(reply: JSON) -> TermStatistics:
     return TermStatistics(documents, tuple(TermFrequency(*span, count) for span, count in sorted(frequencies.items())))
 
 
+def find_words(text: str) -> list[tuple[int, int, str]]:
+    """(start, end, word) of a text's words, as many distinct ones as are counted in one request."""
+    words = [(*match.span(), match.group().lower()) for match in COUNTED_WORD.finditer(text)]
+    counted = set(list(dict.fromkeys(word for _, _, word in words))[:MAX_COUNTED_WORDS])
+    return [one for one in words if one[2] in counted]
+
+
+def build_word_counts(schema: IndexSchema, words: Sequence[str]) -> JSON:
+    """The body of a `_search` that counts the documents with each word, among those that the caller may see.
+
+    `_termvectors` counts all documents, whoever asks (seen on both engines). A stop word is in every document here."""
+    like: JSON = {"fields": list(schema.fields.text), "operator": "and", "zero_terms_query": "all"}
+    filters = [{"multi_match": {"query": word} | like} for word in words]
+    return {
+        "query": {"match_all": {}},
+        "size": 0,
+        "track_total_hits": True,
+        "aggs": {"words": {"filters": {"filters": filters}}},
+    }
+
+
+def read_word_counts(reply: JSON, words: Sequence[str]) -> tuple[int, dict[str, int]]:
+    """How many documents there are, and how many have each word; words that all have are left out, as stop words are."""
+    documents = int(reply["hits"]["total"]["value"])
+    buckets = reply["aggregations"]["words"]["buckets"]
+    counts = {word: int(bucket["doc_count"]) for word, bucket in zip(words, buckets, strict=True)}
+    return documents, {word: count for word, count in counts.items() if count < documents}
+
+
 def in_characters(statistics: TermStatistics, text: str) -> TermStatistics:
     """The same with spans in characters of `text`: the engines count UTF-16 units, in which an emoji is two."""
     starts = [0]
@@ -169,12 +234,6 @@ def in_characters(statistics: TermStatistics, text: str) -> TermStatistics:
     position = {units: at for at, units in enumerate(starts)}
     terms = (TermFrequency(position[one.start], position[one.end], one.frequency) for one in statistics.terms)
     return TermStatistics(statistics.documents, tuple(terms))
-
-
-def explain_error(body: Any, status: int) -> str:
-    """The engine's own words for what went wrong."""
-    error = body.get("error") if isinstance(body, Mapping) else body
-    return _reason(error, status)
 
 
 def _instant(value: Scalar) -> str:
@@ -195,7 +254,8 @@ def _read_passages(hit: JSON, schema: IndexSchema) -> tuple[Passage, ...]:
         text = "\n".join(part for part in parts if part)
         return (Passage(hit["_id"], 0, text),) if text else ()
     inner = hit.get("inner_hits", {}).get("best", {}).get("hits", {}).get("hits", [])
-    return tuple(Passage(hit["_id"], one["_nested"]["offset"], one["fields"]["passages.text"][0]) for one in inner)
+    texts = ((one["_nested"]["offset"], one.get("fields", {}).get("passages.text")) for one in inner)
+    return tuple(Passage(hit["_id"], at, text[0]) for at, text in texts if text)  # field-level security may hide them
 
 
 def _text_at(source: Any, name: str) -> str:
@@ -203,14 +263,3 @@ def _text_at(source: Any, name: str) -> str:
     for key in name.split("."):
         source = source.get(key, "") if isinstance(source, Mapping) else ""
     return "\n".join(map(str, source)) if isinstance(source, list) else str(source or "")
-
-
-def _reason(error: Any, status: int) -> str:
-    if not isinstance(error, Mapping):
-        return f"{error or 'refused'} (HTTP {status})"
-    cause = error
-    while isinstance(cause.get("caused_by"), Mapping):
-        cause = cause["caused_by"]
-    first = error.get("reason") or error.get("type")
-    last = cause.get("reason") if cause is not error else None
-    return f"{first}{f': {last}' if last and last != first else ''} (HTTP {status})"

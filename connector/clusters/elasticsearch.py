@@ -14,9 +14,10 @@ class ElasticsearchDialect:
     """`dense_vector` fields and the top-level `knn` of a search."""
 
     kind = "elasticsearch"
+    scale = 1.0
 
     def dense_body(
-        self, schema: IndexSchema, vector: Vector, depth: int, filter_query: JSON | None, passages: int
+        self, schema: IndexSchema, vector: Vector, depth: int, filter_query: JSON | None, passages: int, k: int = 0
     ) -> JSON:
         knn: JSON = {
             "field": schema.vector_field,
@@ -29,6 +30,11 @@ class ElasticsearchDialect:
         if filter_query:
             knn["filter"] = filter_query
         return {"knn": knn} | hits_only(schema, depth)
+
+    def exact_body(
+        self, schema: IndexSchema, vector: Vector, depth: int, filter_query: JSON | None, passages: int
+    ) -> JSON | None:
+        return None
 
     def cosine(self, score: float, similarity: str) -> float:
         """`_score` is (1 + cos) / 2 for cosine, and for dot_product of unit vectors."""

@@ -21,8 +21,9 @@ import snowballstemmer
 from lancedb.index import FTS, BTree
 from lancedb.query import BooleanQuery, FullTextQuery, MatchQuery, Occur
 
-from connector.clusters.protocol import Engine, ForeignFields, ordered
-from connector.errors import ClusterError, ClusterUnavailable, IndexMissing, SettingsError
+from connector.clusters.protocol import Engine, ForeignFields, SearchableIndex, ignore, ordered
+from connector.credentials import Credentials
+from connector.errors import ClusterError, ClusterUnavailable, CredentialsError, IndexMissing, SettingsError
 from connector.filters import And, Exists, Filter, Not, Or, Range, Scalar, Terms
 from connector.schema import FieldType, IndexSchema
 from connector.types import Fate, Hit, IndexedDocument, Passage, Ranking, TermFrequency, TermStatistics, Vector
@@ -95,6 +96,10 @@ class EmbeddedCluster:
         self._connection = connection
         self._folder = folder
 
+    @property
+    def folder(self) -> Path:
+        return self._folder
+
     @classmethod
     async def open(cls, folder: Path) -> EmbeddedCluster:
         try:
@@ -110,7 +115,7 @@ class EmbeddedCluster:
                 f"the embedded store searches exactly; it has no vector index {schema.vectors.index!r}: use auto"
             )
         try:
-            table = await self._connection.create_table(name, schema=_arrow_schema(schema))
+            table = await self._connection.create_table(name, schema=arrow_schema(schema))
         except ValueError as error:
             if "exists" in str(error):
                 raise ClusterError(
@@ -161,10 +166,14 @@ class EmbeddedIndex:
         self._connection = connection
         self._lock = asyncio.Lock()
 
+    @property
+    def table(self) -> lancedb.AsyncTable:
+        return self._table
+
     async def write(self, documents: Sequence[IndexedDocument]) -> list[Fate]:
         if not documents:
             return []
-        rows = pa.Table.from_pylist([self._row(one) for one in documents], schema=_arrow_schema(self.schema))
+        rows = pa.Table.from_pylist([self._row(one) for one in documents], schema=arrow_schema(self.schema))
         async with self._lock:  # writers of one table would only make each other retry
             merge = self._table.merge_insert("doc_id").when_matched_update_all().when_not_matched_insert_all()
             try:
@@ -196,7 +205,14 @@ class EmbeddedIndex:
         return ordered((Hit(row["doc_id"], row["_score"], _best_by_words(row, words)) for row in rows), depth)
 
     async def dense(
-        self, vector: Vector, *, depth: int, filter: Filter | None, timeout_s: float, passages: int = 1
+        self,
+        vector: Vector,
+        *,
+        depth: int,
+        filter: Filter | None,
+        timeout_s: float,
+        passages: int = 1,
+        note: Callable[[str], None] = ignore,
     ) -> Ranking:
         search = (
             self._table.query().nearest_to(vector).column("vectors").distance_type("cosine").limit(depth)
@@ -238,6 +254,11 @@ class EmbeddedIndex:
         frequency = {row["term"]: row["documents"] for row in rows}
         return TermStatistics(
             frequency.get("", 0), tuple(TermFrequency(start, end, frequency.get(word, 0)) for start, end, word in spans)
+        )
+
+    def as_caller(self, credentials: Credentials) -> SearchableIndex:
+        raise CredentialsError(
+            "the embedded store knows no users, so a search of it takes no credentials; leave them out, or search a cluster"
         )
 
     async def finish(self) -> None:
@@ -337,7 +358,7 @@ def build_sql(found: Filter, fields: Any) -> str:
             return f"(NOT {build_sql(part, fields)})"
 
 
-def _arrow_schema(schema: IndexSchema) -> pa.Schema:
+def arrow_schema(schema: IndexSchema) -> pa.Schema:
     columns: list[pa.Field[Any]] = [pa.field("doc_id", pa.string()), pa.field("content_hash", pa.string())]
     columns += [pa.field(name, pa.string()) for name in schema.fields.text]
     columns += [pa.field(name, COLUMN_TYPES[kind]) for name, kind in schema.fields.metadata.items()]

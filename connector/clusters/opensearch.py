@@ -6,6 +6,9 @@ from connector.clusters.dialect import DOCUMENT, JSON, PASSAGES, UNIT, hits_only
 from connector.schema import IndexSchema
 from connector.types import Vector
 
+# Document-level security adds a score of its own, 1 for each role's term, to that of a hit. A power of two leaves ours exact
+# and makes that too small to matter
+SCALE = 2.0**20
 MIN_K = 100  # the graph is searched no wider than k, and a narrow search misses neighbours
 
 
@@ -13,11 +16,12 @@ class OpenSearchDialect:
     """`knn_vector` fields and the `knn` query of the k-NN plugin."""
 
     kind = "opensearch"
+    scale = SCALE
 
     def dense_body(
-        self, schema: IndexSchema, vector: Vector, depth: int, filter_query: JSON | None, passages: int
+        self, schema: IndexSchema, vector: Vector, depth: int, filter_query: JSON | None, passages: int, k: int = 0
     ) -> JSON:
-        knn: JSON = {"vector": vector.tolist(), "k": max(depth, MIN_K)}
+        knn: JSON = {"vector": vector.tolist(), "k": max(depth, k, MIN_K)}
         if schema.managed and passages > 1:
             knn["expand_nested_docs"] = True  # else a hit brings only its nearest passage
         if schema.managed and filter_query:
@@ -28,10 +32,21 @@ class OpenSearchDialect:
             knn["filter"] = filter_query
         query: JSON = {"knn": {schema.vector_field: knn}}
         if schema.managed:
-            query = {
-                "nested": {"path": PASSAGES, "query": query, "score_mode": "max", "inner_hits": inner_hits(passages)}
-            }
+            query = _of_documents(query, passages)
         return {"query": query} | hits_only(schema, depth)
+
+    def exact_body(
+        self, schema: IndexSchema, vector: Vector, depth: int, filter_query: JSON | None, passages: int
+    ) -> JSON | None:
+        space = "cosinesimil" if schema.managed else schema.similarity
+        params = {"field": schema.vector_field, "query_value": vector.tolist(), "space_type": space}
+        script = {"lang": "knn", "source": "knn_score", "params": params}
+        filters = [filter_query] if filter_query else []
+        if schema.managed:
+            query = _of_documents({"script_score": {"query": {"match_all": {}}, "script": script}}, passages)
+            return {"query": {"bool": {"must": [query], "filter": filters}}} | hits_only(schema, depth)
+        searched = {"bool": {"filter": [{"exists": {"field": schema.vector_field}}, *filters]}}
+        return {"query": {"script_score": {"query": searched, "script": script}}} | hits_only(schema, depth)
 
     def cosine(self, score: float, similarity: str) -> float:
         """`_score` is (1 + cos) / 2 for the space cosinesimil."""
@@ -42,3 +57,8 @@ class OpenSearchDialect:
             return None
         similarity = field.get("space_type") or field.get("method", {}).get("space_type", "l2")
         return int(field.get("dimension", 0)), similarity
+
+
+def _of_documents(query: JSON, passages: int) -> JSON:
+    """A query of passages as one of their documents, scored by the best of each."""
+    return {"nested": {"path": PASSAGES, "query": query, "score_mode": "max", "inner_hits": inner_hits(passages)}}

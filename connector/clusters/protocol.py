@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from connector.credentials import Credentials
 from connector.filters import Filter
 from connector.schema import IndexSchema
 from connector.types import Fate, IndexedDocument, Ranking, TermStatistics, Vector
@@ -30,11 +31,54 @@ class ForeignFields:
     vector: str | None = None
 
 
-class Index(Protocol):
-    """One index. Scores of `lexical` are BM25, of `dense` the cosine; both rank by `(-score, doc_id)`."""
+def ignore(note: str) -> None:
+    """Nobody asked for notes."""
+
+
+class SearchableIndex(Protocol):
+    """One index as a search sees it. Scores of `lexical` are BM25, of `dense` the cosine; both rank by `(-score, doc_id)`."""
 
     name: str
     schema: IndexSchema
+
+    async def lexical(self, query: str, *, depth: int, filter: Filter | None, timeout_s: float) -> Ranking:
+        """The best `depth` documents by BM25, each with its best matching passage where one matches."""
+        ...
+
+    async def dense(
+        self,
+        vector: Vector,
+        *,
+        depth: int,
+        filter: Filter | None,
+        timeout_s: float,
+        passages: int = 1,
+        note: Callable[[str], None] = ignore,
+    ) -> Ranking:
+        """The `depth` documents with the nearest passage to `vector` [dims], each with its nearest `passages`, best first.
+
+        `note` is told where the engine gave fewer than there are."""
+        ...
+
+    async def get(
+        self, doc_ids: Sequence[str], *, fields: Iterable[str] | None, timeout_s: float
+    ) -> dict[str, dict[str, Any]]:
+        """The named fields of those documents that exist, as last written; `content_hash` can be named.
+
+        None: all fields, without passages, as searches see them."""
+        ...
+
+    async def term_statistics(self, text: str, *, timeout_s: float) -> TermStatistics:
+        """In how many documents each term of `text` occurs. Stop words of the analyzer are left out."""
+        ...
+
+    def as_caller(self, credentials: Credentials) -> SearchableIndex:
+        """The same index over the same connections, asked as another principal. Raises CredentialsError where there are no users."""
+        ...
+
+
+class Index(SearchableIndex, Protocol):
+    """One index."""
 
     async def write(self, documents: Sequence[IndexedDocument]) -> list[Fate]:
         """Write each document with its passages in one atomic step, replacing what was there; a fate for each, in order.
@@ -46,30 +90,8 @@ class Index(Protocol):
         """Remove documents with their passages; removing what is not there succeeds."""
         ...
 
-    async def lexical(self, query: str, *, depth: int, filter: Filter | None, timeout_s: float) -> Ranking:
-        """The best `depth` documents by BM25, each with its best matching passage where one matches."""
-        ...
-
-    async def dense(
-        self, vector: Vector, *, depth: int, filter: Filter | None, timeout_s: float, passages: int = 1
-    ) -> Ranking:
-        """The `depth` documents with the nearest passage to `vector` [dims], each with its nearest `passages`, best first."""
-        ...
-
-    async def get(
-        self, doc_ids: Sequence[str], *, fields: Iterable[str] | None, timeout_s: float
-    ) -> dict[str, dict[str, Any]]:
-        """The named fields of those documents that exist, as last written; `content_hash` can be named.
-
-        None: all fields, without passages, as searches see them."""
-        ...
-
     def scan(self) -> AsyncIterator[tuple[str, str]]:
         """Every (doc_id, content_hash) of the index, in no particular order."""
-        ...
-
-    async def term_statistics(self, text: str, *, timeout_s: float) -> TermStatistics:
-        """In how many documents each term of `text` occurs. Stop words of the analyzer are left out."""
         ...
 
     async def finish(self) -> None:

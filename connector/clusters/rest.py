@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+import copy
+import time
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from functools import partial
 from typing import Any
 from urllib.parse import quote
 
@@ -11,23 +14,32 @@ from connector.clusters.dialect import (
     JSON,
     Dialect,
     build_bulk,
+    build_count,
     build_filter,
     build_lexical,
     build_removal,
     build_term_statistics,
+    build_word_counts,
+    find_words,
     in_characters,
+    magnify,
     read_fates,
     read_hits,
     read_term_statistics,
+    read_word_counts,
 )
 from connector.clusters.mapping import build_index, read_metadata_types
-from connector.clusters.protocol import Engine, ForeignFields
+from connector.clusters.protocol import Engine, ForeignFields, ignore
+from connector.clusters.shortfall import fill_up
+from connector.credentials import Credentials
 from connector.errors import ClusterError, IndexMissing, SettingsError
 from connector.filters import Filter
 from connector.schema import Fields, IndexSchema
-from connector.types import Fate, Hit, IndexedDocument, Ranking, TermStatistics, Vector
+from connector.types import Fate, Hit, IndexedDocument, Ranking, TermFrequency, TermStatistics, Vector
 
 ADMIN_TIMEOUT_S = 60.0
+SHORTFALL_SHARE = 0.8  # of the time that is left: what was found in the first place must still come back in time
+UNCACHED = {"request_cache": "false"}
 SCAN_PAGE = 1_000
 MAX_CHUNK_ACTIONS = 500
 
@@ -44,6 +56,15 @@ class RestCluster:
         self._url = url
         self._max_chunk_bytes = max_chunk_bytes
         self._timeout_s = timeout_s
+
+    @property
+    def client(self) -> Client:
+        """For what the protocol does not ask: see `examination`."""
+        return self._client
+
+    @property
+    def url(self) -> str:
+        return self._url
 
     async def create_index(self, name: str, schema: IndexSchema) -> RestIndex:
         schema.fields.check_names()
@@ -144,6 +165,7 @@ class RestIndex:
         self._dialect = dialect
         self._max_chunk_bytes = max_chunk_bytes
         self._timeout_s = timeout_s
+        self._for_caller = False
 
     async def write(self, documents: Sequence[IndexedDocument]) -> list[Fate]:
         return await self._bulk(build_bulk(self.name, documents), [one.document.doc_id for one in documents])
@@ -155,11 +177,33 @@ class RestIndex:
         return await self._search(build_lexical(self.schema, query, depth, filter), depth, timeout_s)
 
     async def dense(
-        self, vector: Vector, *, depth: int, filter: Filter | None, timeout_s: float, passages: int = 1
+        self,
+        vector: Vector,
+        *,
+        depth: int,
+        filter: Filter | None,
+        timeout_s: float,
+        passages: int = 1,
+        note: Callable[[str], None] = ignore,
     ) -> Ranking:
+        end = time.monotonic() + timeout_s
         filter_query = build_filter(filter, self.schema.fields.metadata) if filter else None
-        body = self._dialect.dense_body(self.schema, vector, depth, filter_query, passages)
-        hits = await self._search(body, depth, timeout_s)
+        asked = (self.schema, vector, depth, filter_query, passages)
+        hits = await self._search(self._dialect.dense_body(*asked), depth, timeout_s)
+        exact = self._dialect.exact_body(*asked)
+        if exact and self._client.has_credentials and len(hits) < depth:
+
+            async def search(body: JSON) -> Ranking:
+                return await self._search(body, depth, (end - time.monotonic()) * SHORTFALL_SHARE)
+
+            hits = await fill_up(
+                hits,
+                depth,
+                count=partial(self._count, filter_query, end),
+                exact=partial(search, exact),
+                deeper=lambda k: search(self._dialect.dense_body(*asked, k)),
+                note=note,
+            )
         return tuple(
             Hit(hit.doc_id, self._dialect.cosine(hit.score, self.schema.similarity), hit.passages) for hit in hits
         )
@@ -207,6 +251,8 @@ class RestIndex:
             await self._client.request("DELETE", "/_search/scroll", body=body, timeout_s=self._timeout_s)
 
     async def term_statistics(self, text: str, *, timeout_s: float) -> TermStatistics:
+        if self._for_caller:
+            return await self._count_words(text, timeout_s)
         # a fixed routing keeps to one shard, so that the same query always gets the same weights
         reply = await self._client.request(
             "POST",
@@ -217,17 +263,44 @@ class RestIndex:
         )
         return in_characters(read_term_statistics(reply), text)
 
+    async def _count_words(self, text: str, timeout_s: float) -> TermStatistics:
+        found = find_words(text)
+        words = list(dict.fromkeys(word for _, _, word in found))
+        if not words:
+            return TermStatistics(0, ())
+        reply = await self._ask(build_word_counts(self.schema, words), timeout_s, **UNCACHED)
+        documents, counts = read_word_counts(reply, words)
+        terms = (TermFrequency(start, end, counts[word]) for start, end, word in found if word in counts)
+        return TermStatistics(documents, tuple(terms))
+
+    def as_caller(self, credentials: Credentials) -> RestIndex:
+        other = copy.copy(self)
+        other._client = self._client.as_caller(credentials)
+        other._for_caller = True
+        return other
+
     async def finish(self) -> None:
         await self._client.request("POST", _path(self.name, "_refresh"), timeout_s=ADMIN_TIMEOUT_S)
 
     async def _search(self, body: JSON, depth: int, timeout_s: float) -> Ranking:
-        reply = await self._client.request("POST", _path(self.name, "_search"), body=body, timeout_s=timeout_s)
+        scale = self._dialect.scale
+        return read_hits(await self._ask(magnify(body, scale), timeout_s), self.schema, depth, scale)
+
+    async def _count(self, filter_query: JSON | None, end: float, limit: int) -> int:
+        left_s = (end - time.monotonic()) * SHORTFALL_SHARE
+        reply = await self._ask(build_count(self.schema, filter_query, limit), left_s, **UNCACHED)
+        return int(reply["hits"]["total"]["value"])
+
+    async def _ask(self, body: JSON, timeout_s: float, **params: str) -> JSON:
+        """The reply to a `_search`, in which no shard failed."""
+        path = _path(self.name, "_search")
+        reply = await self._client.request("POST", path, body=body, params=params, timeout_s=timeout_s)
         failures = reply.get("_shards", {}).get("failures")
         if failures:
             raise ClusterError(
                 f"a shard of {self.name!r} failed: {failures[0].get('reason', {}).get('reason', failures[0])}"
             )
-        return read_hits(reply, self.schema, depth)
+        return reply
 
     async def _bulk(self, actions: Sequence[bytes], doc_ids: Sequence[str]) -> list[Fate]:
         fates: list[Fate] = []
@@ -237,8 +310,10 @@ class RestIndex:
 
     async def _send(self, actions: Sequence[bytes], doc_ids: Sequence[str]) -> list[Fate]:
         try:
-            return read_fates(await self._client.bulk(actions, timeout_s=self._timeout_s), doc_ids)
+            return read_fates(await self._client.bulk(self.name, actions, timeout_s=self._timeout_s), doc_ids)
         except ClusterError as error:
+            if error.status == 429 and len(actions) == 1 and len(actions[0]) > self._max_chunk_bytes:
+                return [Fate(doc_ids[0], str(error), retryable=True)]  # may be too large for the node for good
             if error.status != 413:
                 raise
             if len(actions) == 1:

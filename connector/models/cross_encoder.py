@@ -62,6 +62,7 @@ class CrossEncoderScorer:
         *,
         weights: QueryWeights | None = None,
         check: Callable[[], None] = lambda: None,
+        scope: str = "",
     ) -> Scores:
         if not passages:
             return Scores(np.zeros(0, dtype=np.float32))

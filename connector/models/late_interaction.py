@@ -62,6 +62,7 @@ class LateInteractionScorer:
         *,
         weights: QueryWeights | None = None,
         check: Callable[[], None] = lambda: None,
+        scope: str = "",
     ) -> Scores:
         if not passages:
             return Scores(np.zeros(0, dtype=np.float32))
@@ -74,7 +75,7 @@ class LateInteractionScorer:
         (query_text, query_cut), *passage_texts = fitted
         query_vectors, token_weights = self._encode_query(query_text, None if query_cut else weights)
         lengths = [min(len(encoding.offsets), room) + self._special for encoding in encodings[1:]]
-        vectors = self._passage_vectors([text for text, _ in passage_texts], lengths, check)
+        vectors = self._passage_vectors([text for text, _ in passage_texts], lengths, check, scope)
         values = np.array(
             [max_sim(query_vectors, token_weights, one.astype(np.float32)) for one in vectors], dtype=np.float32
         )
@@ -89,12 +90,12 @@ class LateInteractionScorer:
         return vectors, spread(weights, encoding.offsets[:count], encoding.special_tokens_mask[:count])
 
     def _passage_vectors(
-        self, texts: Sequence[str], lengths: Sequence[int], check: Callable[[], None]
+        self, texts: Sequence[str], lengths: Sequence[int], check: Callable[[], None], scope: str
     ) -> list[TokenVectors]:
         """Token vectors of each text: those that were seen before from the cache, the rest from the model.
 
         Half precision always, so that a score does not depend on what the cache holds."""
-        found = {text: self._cache.get(text) for text in dict.fromkeys(texts)}
+        found = {text: self._cache.get(text, scope) for text in dict.fromkeys(texts)}
         missing = [text for text, vectors in found.items() if vectors is None]
         length_of = dict(zip(texts, lengths, strict=True))
         for batch in batches([length_of[text] for text in missing], max_batch_tokens=self._max_batch_tokens):
@@ -103,7 +104,7 @@ class LateInteractionScorer:
             for text, vectors in zip(chosen, self._token_vectors(chosen), strict=True):
                 half = vectors.astype(np.float16)
                 found[text] = half
-                self._cache.put(text, half)
+                self._cache.put(text, half, scope)
         return [known for text in texts if (known := found[text]) is not None]
 
     def _token_vectors(self, texts: Sequence[str]) -> list[NDArray[np.float32]]:

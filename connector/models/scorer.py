@@ -45,8 +45,11 @@ class Scorer(Protocol):
         *,
         weights: QueryWeights | None = None,
         check: Callable[[], None] = lambda: None,
+        scope: str = "",
     ) -> Scores:
-        """Scores of the pairs. `check` is called before each batch and may raise Cancelled. `weights` may be ignored."""
+        """Scores of the pairs. `check` is called before each batch and may raise Cancelled. `weights` may be ignored.
+
+        What is remembered of the passages is found again in the same `scope` only."""
         ...
 
 

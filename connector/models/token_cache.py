@@ -1,4 +1,6 @@
-"""Token vectors of passages that were scored before, within a bound of bytes; the least recently used go first."""
+"""Token vectors of passages that were scored before, within a bound of bytes; the least recently used go first.
+
+What was computed in one scope is not found in another: one principal's queries leave no trace in the times of another's."""
 
 from __future__ import annotations
 
@@ -12,7 +14,7 @@ TokenVectors = NDArray[np.float16]
 
 
 class TokenCache:
-    """Maps a passage's text to its token vectors [tokens, dims]. Not thread-safe."""
+    """Maps a passage's text, within a scope of at most 64 ASCII characters, to its token vectors [tokens, dims]. Not thread-safe."""
 
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
@@ -21,8 +23,8 @@ class TokenCache:
         self.hits = 0
         self.misses = 0
 
-    def get(self, text: str) -> TokenVectors | None:
-        key = _key(text)
+    def get(self, text: str, scope: str = "") -> TokenVectors | None:
+        key = _key(text, scope)
         vectors = self._vectors.get(key)
         if vectors is None:
             self.misses += 1
@@ -31,8 +33,8 @@ class TokenCache:
         self._vectors.move_to_end(key)
         return vectors
 
-    def put(self, text: str, vectors: TokenVectors) -> None:
-        key = _key(text)
+    def put(self, text: str, vectors: TokenVectors, scope: str = "") -> None:
+        key = _key(text, scope)
         if vectors.nbytes > self._max_bytes or key in self._vectors:
             return
         self._vectors[key] = vectors
@@ -41,5 +43,5 @@ class TokenCache:
             self.bytes -= self._vectors.popitem(last=False)[1].nbytes
 
 
-def _key(text: str) -> bytes:
-    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+def _key(text: str, scope: str) -> bytes:
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16, key=scope.encode("ascii")).digest()

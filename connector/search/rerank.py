@@ -34,15 +34,17 @@ async def rerank(
     passages: int,
     max_pairs: int,
     weights: QueryWeights | None,
+    scope: str = "",
     timeout_s: float,
 ) -> Reranked:
     """Score every document of the window by its best passage. Documents without text, or beyond the cap, are left out.
 
-    Raises WorkerError."""
+    The worker's memory of the passages serves this `scope` only. Raises WorkerError."""
     pairs = select_pairs(window, passages=passages, max_pairs=max_pairs)
     if not pairs:
         return Reranked((), frozenset(), "")
-    scores = await worker.score(query, [passage.text for passage in pairs], weights=weights, timeout_s=timeout_s)
+    texts = [passage.text for passage in pairs]
+    scores = await worker.score(query, texts, weights=weights, scope=scope, timeout_s=timeout_s)
     best: dict[str, Hit] = {}
     truncated = set()
     for position, (passage, score) in enumerate(zip(pairs, scores.values.tolist(), strict=True)):

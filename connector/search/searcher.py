@@ -4,17 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, TypeVar
 
-from connector.clusters.protocol import Index
+from connector.clusters.protocol import SearchableIndex
 from connector.config import Settings, check_sizes
-from connector.errors import AccessDenied, ConnectorError, QueryError, SearchFailed
+from connector.errors import (
+    AccessDenied,
+    ClusterUnavailable,
+    ConnectorError,
+    ModelError,
+    QueryError,
+    SearchFailed,
+    WorkerError,
+    WorkerUnavailable,
+)
 from connector.filters import Filter, check_filter, parse_filter
 from connector.models.encoder import Encoder
+from connector.retries import CircuitBreaker, pauses
 from connector.search.fusion import linear, rrf
 from connector.search.rerank import BEST_BLEND, Reranked, blend, passage_choice, rerank
 from connector.search.weights import Weight, idf_weights
@@ -36,12 +47,16 @@ T = TypeVar("T")
 LEGS_SHARE = 0.6  # of the deadline, where a rerank follows
 FIELDS_RESERVE = 0.05  # of the deadline, kept for fetching the hits' fields
 MAX_QUERY_CHARS = 20_000
+FIRST_PAUSE_S = 0.1  # before a leg or the worker is asked again
+FAIR_S = 1.0  # what is given less time than this is not blamed for being late
 
 
 @dataclass(slots=True)
 class _Run:
     """One search under way: what it may still spend, what each stage took, and what failed."""
 
+    index: SearchableIndex  # asked as the caller, where the request brings credentials
+    scope: str  # of what the worker may remember
     query: str
     filter: Filter | None
     k: int
@@ -49,11 +64,12 @@ class _Run:
     window: int
     rerank: bool
     deadline_s: float
+    tries: int
     started: float = field(default_factory=time.monotonic)
     took_ms: dict[str, float] = field(default_factory=dict)
     degraded: list[Degradation] = field(default_factory=list)
     failures: dict[str, str] = field(default_factory=dict)
-    denied: AccessDenied | None = None
+    denied: dict[str, AccessDenied] = field(default_factory=dict)
 
     def left_s(self, share: float = 1.0) -> float:
         """Seconds until `share` of the deadline has passed."""
@@ -67,22 +83,44 @@ class _Run:
         finally:
             self.took_ms[name] = round((time.monotonic() - began) * 1000, 2)
 
-    async def attempt(self, name: str, work: Awaitable[T], *, share: float) -> T | None:
+    async def attempt(
+        self, name: str, work: Callable[[], Awaitable[T]], *, share: float, breaker: CircuitBreaker | None = None
+    ) -> T | None:
         """The work's result; None, and a note that the answer is degraded, where it fails or runs late."""
+        given_s = max(self.left_s(share), 0)
         async with self.stage(name):
             try:
-                async with asyncio.timeout(max(self.left_s(share), 0)):
-                    return await work
+                with breaker.watch(lambda error: _blames(error, given_s)) if breaker else nullcontext():
+                    async with asyncio.timeout(given_s):
+                        return await self._try(work, share)
             except TimeoutError:
-                self._note(name, f"no answer within {self.deadline_s * share:.2f} s")
+                self.note(name, f"no answer within {self.deadline_s * share:.2f} s")
             except AccessDenied as error:
-                self.denied = error
-                self._note(name, str(error))
+                self.denied[name] = error
+                self.note(name, str(error))
             except ConnectorError as error:
-                self._note(name, str(error))
+                self.note(name, str(error))
         return None
 
-    def _note(self, name: str, reason: str) -> None:
+    async def _try(self, work: Callable[[], Awaitable[T]], share: float) -> T:
+        """The work's result, asked for again where it broke off and there is time; all that a search asks is safe to repeat."""
+        for pause_s in pauses(FIRST_PAUSE_S, self.tries):
+            try:
+                return await work()
+            except (ClusterUnavailable, WorkerUnavailable) as error:
+                wait_s = max(pause_s or 0.0, error.retry_after_s or 0.0)
+                if pause_s is None or wait_s >= self.left_s(share):
+                    raise
+                await asyncio.sleep(wait_s)
+        raise AssertionError("the last pause is None")
+
+    def check_allowed(self, *stages: str) -> None:
+        """Raise AccessDenied where one of the stages was refused: that is no lateness that an answer could make up for."""
+        for name in stages:
+            if name in self.denied:
+                raise self.denied[name]
+
+    def note(self, name: str, reason: str) -> None:
         self.failures[name] = reason
         self.degraded.append(Degradation(name, reason))
 
@@ -90,7 +128,9 @@ class _Run:
 class Searcher:
     """Searches one index. Safe to share between tasks."""
 
-    def __init__(self, index: Index, encoder: Encoder | None, worker: WorkerClient | None, settings: Settings) -> None:
+    def __init__(
+        self, index: SearchableIndex, encoder: Encoder | None, worker: WorkerClient | None, settings: Settings
+    ) -> None:
         """`encoder` None leaves out the dense leg, `worker` None the reranking."""
         self.index = index
         self._encoder = encoder
@@ -98,14 +138,17 @@ class Searcher:
         self._settings = settings
         # one thread that is always the same: a new one would first set up the model's own threads
         self._encoding = ThreadPoolExecutor(max_workers=1, thread_name_prefix="encode")
+        limits = settings.search.breaker.model_dump()
+        self._encoder_breaker = CircuitBreaker("the encoder", **limits)
+        self._worker_breaker = CircuitBreaker("the worker", **limits)
 
     async def search(self, request: SearchRequest) -> SearchResponse:
-        """The `k` best documents. Raises QueryError, FilterError, SettingsError, or SearchFailed where no leg answered."""
+        """The `k` best documents. Raises QueryError, FilterError, SettingsError, CredentialsError, AccessDenied, or
+        SearchFailed where no leg answered."""
         run = self._start(request)
         lexical, dense, weights = await self._first_stage(run)
+        run.check_allowed("lexical", "dense")
         if lexical is None and dense is None:
-            if run.denied:
-                raise run.denied
             raise SearchFailed(run.failures)
         async with run.stage("fuse"):
             fused = self._fuse(lexical or (), dense or ())
@@ -115,10 +158,11 @@ class Searcher:
         order = _followed_by(final, fused)
         top = [hit.doc_id for hit in order[: run.k]]
         fields = (
-            await run.attempt("fields", self.index.get(top, fields=None, timeout_s=run.left_s()), share=1.0)
+            await run.attempt("fields", lambda: run.index.get(top, fields=None, timeout_s=run.left_s()), share=1.0)
             if top
             else {}
         )
+        run.check_allowed("fields")
         legs = {"lexical": lexical or (), "dense": dense or ()}
         hits = _explain(top, fields or {}, final, fused, reranked, legs)
         run.took_ms["total"] = round((time.monotonic() - run.started) * 1000, 2)
@@ -136,7 +180,10 @@ class Searcher:
         if any("\ud800" <= one <= "\udfff" for one in query):
             raise QueryError("the query holds half a surrogate pair, which is no character; check its encoding")
         search, settings = self._settings.search, self._settings
+        caller = request.credentials
         run = _Run(
+            index=self.index.as_caller(caller) if caller else self.index,
+            scope=caller.scope if caller else "",
             query=query,
             filter=check_filter(parse_filter(request.filter), self.index.schema.fields.metadata),
             k=search.k if request.k is None else request.k,
@@ -144,6 +191,7 @@ class Searcher:
             window=settings.rerank.window if request.window is None else request.window,
             rerank=self._worker is not None and (settings.rerank.enabled if request.rerank is None else request.rerank),
             deadline_s=search.deadline_s if request.deadline_s is None else request.deadline_s,
+            tries=search.tries,
         )
         check_sizes(k=run.k, window=run.window, depth=run.depth)
         return run
@@ -155,7 +203,9 @@ class Searcher:
             lexical = tasks.create_task(
                 run.attempt(
                     "lexical",
-                    self.index.lexical(run.query, depth=run.depth, filter=run.filter, timeout_s=run.left_s(share)),
+                    lambda: run.index.lexical(
+                        run.query, depth=run.depth, filter=run.filter, timeout_s=run.left_s(share)
+                    ),
                     share=share,
                 )
             )
@@ -166,17 +216,23 @@ class Searcher:
     async def _dense(self, run: _Run, share: float) -> Ranking | None:
         if self._encoder is None:
             return None
-        vector = await run.attempt("encode", self._encode(run.query), share=share)
+        vector = await run.attempt(
+            "encode", lambda: self._encode(run.query), share=share, breaker=self._encoder_breaker
+        )
         if vector is None:
             return None
-        leg = self.index.dense(
-            vector,
-            depth=run.depth,
-            filter=run.filter,
-            timeout_s=run.left_s(share),
-            passages=self._settings.rerank.passages if run.rerank else 1,
+        return await run.attempt(
+            "dense",
+            lambda: run.index.dense(
+                vector,
+                depth=run.depth,
+                filter=run.filter,
+                timeout_s=run.left_s(share),
+                passages=self._settings.rerank.passages if run.rerank else 1,
+                note=partial(run.note, "dense"),
+            ),
+            share=share,
         )
-        return await run.attempt("dense", leg, share=share)
 
     async def _encode(self, query: str) -> Vector:
         assert self._encoder is not None
@@ -186,14 +242,19 @@ class Searcher:
         """What the words of the query count, where the worker's scorer makes use of it."""
         if not run.rerank or self._worker is None or not self._settings.rerank.term_weights:
             return None
+        if self._worker_breaker.is_open:
+            return None
         try:
             info = await self._worker.info(timeout_s=run.left_s(share))
         except ConnectorError:
             return None  # the rerank itself will say what is wrong
         if info.kind != "late-interaction":
             return None
-        statistics = self.index.term_statistics(run.query, timeout_s=run.left_s(share))
-        found = await run.attempt("term_weights", statistics, share=share)
+        found = await run.attempt(
+            "term_weights",
+            lambda: run.index.term_statistics(run.query, timeout_s=run.left_s(share)),
+            share=share,
+        )
         return idf_weights(found) if found else None
 
     def _fuse(self, lexical: Ranking, dense: Ranking) -> Ranking:
@@ -206,18 +267,23 @@ class Searcher:
         return rrf([dense, lexical], weights=fusion.weights[::-1], rank_constant=fusion.rank_constant)
 
     async def _rerank(self, run: _Run, window: Ranking, weights: tuple[Weight, ...] | None) -> Reranked | None:
-        assert self._worker is not None
-        share = 1 - FIELDS_RESERVE
-        work = rerank(
-            run.query,
-            window,
-            self._worker,
-            passages=self._settings.rerank.passages,
-            max_pairs=self._settings.rerank.max_pairs,
-            weights=weights,
-            timeout_s=run.left_s(share),
+        worker, share = self._worker, 1 - FIELDS_RESERVE
+        assert worker is not None
+        return await run.attempt(
+            "rerank",
+            lambda: rerank(
+                run.query,
+                window,
+                worker,
+                passages=self._settings.rerank.passages,
+                max_pairs=self._settings.rerank.max_pairs,
+                weights=weights,
+                scope=run.scope,
+                timeout_s=run.left_s(share),
+            ),
+            share=share,
+            breaker=self._worker_breaker,
         )
-        return await run.attempt("rerank", work, share=share)
 
     def _final_order(self, window: Ranking, reranked: Reranked) -> Ranking:
         settings = self._settings.rerank
@@ -229,6 +295,15 @@ class Searcher:
             alpha=settings.blend_alpha,
             rank_constant=self._settings.search.fusion.rank_constant,
         )
+
+
+def _blames(error: Exception, given_s: float) -> bool:
+    """Whether an encoder or worker that raises this is to be left alone if it goes on like that."""
+    if given_s < FAIR_S:
+        return False
+    if isinstance(error, WorkerError):  # a refusal is an answer: of this request (4xx), or for now (429)
+        return error.status is None or error.status >= 500
+    return isinstance(error, ModelError | TimeoutError)
 
 
 def _explain(

@@ -21,12 +21,14 @@ from connector.errors import ModelError
 from connector.models.scorer import Cancelled, QueryWeights, Scorer, Scores
 from connector.worker.lane import BadScores, Lane, Overloaded
 from connector.worker.wire import (
+    SCOPE,
     CohereRequest,
     TeiRequest,
     build_cohere_reply,
     build_error,
     build_headers,
     build_tei_reply,
+    read_scope,
     spans,
 )
 
@@ -86,8 +88,12 @@ def create_app(load: Callable[[], Scorer], settings: WorkerSettings) -> FastAPI:
             raise Refusal(
                 422, "validation", f"{len(passages)} passages in one request; at most {settings.max_pairs} are taken"
             )
+        try:
+            scope = read_scope(request.headers.get(SCOPE))
+        except ValueError as error:
+            raise Refusal(422, "validation", str(error)) from error
         started = time.perf_counter()
-        scores = await lane.score(query, passages, weights=weights, hung_up=request.is_disconnected)
+        scores = await lane.score(query, passages, weights=weights, scope=scope, hung_up=request.is_disconnected)
         took_ms = (time.perf_counter() - started) * 1000
         log.debug("scored %d pairs, %d tokens in %.1f ms", len(passages), scores.tokens, took_ms)
         scorer = lane.scorer

@@ -11,9 +11,10 @@ import httpx
 import numpy as np
 from numpy.typing import NDArray
 
-from connector.errors import WorkerError
+from connector.errors import WorkerError, WorkerUnavailable
 from connector.models.scorer import QueryWeights
-from connector.worker.wire import KIND, TRUNCATED, read_truncated
+from connector.retries import read_retry_after
+from connector.worker.wire import KIND, SCOPE, TRUNCATED, read_truncated
 
 INFO_TTL_S = 30.0
 MAX_SCORE = float(np.finfo(np.float32).max)
@@ -42,7 +43,8 @@ class WorkerClient:
 
     def __init__(self, url: str, *, transport: httpx.AsyncBaseTransport | None = None) -> None:
         self.url = url.rstrip("/")
-        self._client = httpx.AsyncClient(transport=transport)
+        # without trust_env: queries and passages go to the worker, not to a proxy that the environment names
+        self._client = httpx.AsyncClient(transport=transport, trust_env=False)
         self._info: WorkerInfo | None = None
         self._info_until = 0.0
 
@@ -59,13 +61,20 @@ class WorkerClient:
         return self._info
 
     async def score(
-        self, query: str, passages: Sequence[str], *, weights: QueryWeights | None = None, timeout_s: float
+        self,
+        query: str,
+        passages: Sequence[str],
+        *,
+        weights: QueryWeights | None = None,
+        scope: str = "",
+        timeout_s: float,
     ) -> WorkerScores:
-        """Scores of the pairs. Raises WorkerError for a refusal, a late answer, and an answer that cannot be right."""
+        """Scores of the pairs; what the worker remembers of the passages serves this `scope` only. Raises WorkerError for a refusal, a late answer, and an answer that cannot be right."""
         body: dict[str, Any] = {"query": query, "texts": list(passages)}
         if weights:
             body["query_weights"] = [list(span) for span in weights]
-        reply = await self._send("POST", "/rerank", body=body, timeout_s=timeout_s)
+        headers = {SCOPE: scope} if scope else {}
+        reply = await self._send("POST", "/rerank", body=body, headers=headers, timeout_s=timeout_s)
         values = _read_scores(self._json(reply), len(passages), self.url)
         return WorkerScores(
             values, read_truncated(reply.headers.get(TRUNCATED)), reply.headers.get(KIND, "cross-encoder")
@@ -74,20 +83,29 @@ class WorkerClient:
     async def close(self) -> None:
         await self._client.aclose()
 
-    async def _send(self, method: str, path: str, *, body: Any = None, timeout_s: float) -> httpx.Response:
+    async def _send(
+        self, method: str, path: str, *, body: Any = None, headers: dict[str, str] | None = None, timeout_s: float
+    ) -> httpx.Response:
+        url, limit_s = self.url + path, max(timeout_s, 0.001)
         try:
-            reply = await self._client.request(method, self.url + path, json=body, timeout=max(timeout_s, 0.001))
+            reply = await self._client.request(method, url, json=body, headers=headers, timeout=limit_s)
         except UnicodeEncodeError as error:
             raise WorkerError("a text for the worker holds half a surrogate pair, which is no character") from error
         except httpx.TimeoutException as error:
-            raise WorkerError(f"the worker at {self.url} did not answer within {timeout_s:.2f} s") from error
+            raise WorkerUnavailable(f"the worker at {self.url} did not answer within {timeout_s:.2f} s") from error
         except httpx.ConnectError as error:
-            raise WorkerError(f"no worker at {self.url}; start one with: connector worker") from error
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise WorkerError(f"the worker at {self.url} broke off ({error or type(error).__name__})") from error
-        if reply.status_code != 200:
-            raise WorkerError(f"the worker at {self.url} refused (HTTP {reply.status_code}): {_message(reply)}")
-        return reply
+            raise WorkerUnavailable(f"no worker at {self.url}; start one with: connector worker") from error
+        except httpx.HTTPError as error:
+            raise WorkerUnavailable(f"the worker at {self.url} broke off ({error or type(error).__name__})") from error
+        except httpx.InvalidURL as error:
+            raise WorkerError(f"rerank.url {self.url!r} is no URL: {error}") from error
+        if reply.status_code == 200:
+            return reply
+        reason = f"the worker at {self.url} refused (HTTP {reply.status_code}): {_message(reply)}"
+        if reply.status_code == 429 or reply.status_code >= 500:
+            retry_after_s = read_retry_after(reply.headers.get("retry-after"))
+            raise WorkerUnavailable(reason, status=reply.status_code, retry_after_s=retry_after_s)
+        raise WorkerError(reason, status=reply.status_code)
 
     def _json(self, reply: httpx.Response) -> Any:
         try:

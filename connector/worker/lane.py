@@ -43,6 +43,7 @@ class Lane:
         passages: Sequence[str],
         *,
         weights: QueryWeights | None = None,
+        scope: str = "",
         hung_up: Callable[[], Awaitable[bool]],
     ) -> Scores:
         """The scores; raises Overloaded, Cancelled where the caller hung up, or BadScores."""
@@ -52,7 +53,7 @@ class Lane:
         cancelled = threading.Event()
         try:
             work = asyncio.get_running_loop().run_in_executor(
-                self._thread, self._run, query, passages, weights, cancelled
+                self._thread, self._run, query, passages, weights, scope, cancelled
             )
             while not work.done():
                 await asyncio.wait([work], timeout=HANGUP_CHECK_S)
@@ -70,7 +71,12 @@ class Lane:
         self._thread.shutdown(wait=False, cancel_futures=True)
 
     def _run(
-        self, query: str, passages: Sequence[str], weights: QueryWeights | None, cancelled: threading.Event
+        self,
+        query: str,
+        passages: Sequence[str],
+        weights: QueryWeights | None,
+        scope: str,
+        cancelled: threading.Event,
     ) -> Scores:
         def check() -> None:
             if cancelled.is_set():
@@ -78,6 +84,6 @@ class Lane:
 
         check()
         started = time.perf_counter()
-        scores = self.scorer.score(query, passages, weights=weights, check=check)
+        scores = self.scorer.score(query, passages, weights=weights, check=check, scope=scope)
         self._recent_s = 0.8 * self._recent_s + 0.2 * (time.perf_counter() - started)
         return scores

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import socket
-import sys
 
 import uvicorn
 
@@ -13,16 +12,19 @@ from connector.errors import SettingsError
 from connector.wiring import load_scorer
 from connector.worker.app import create_app
 
+log = logging.getLogger(__name__)
+
 
 def serve(settings: WorkerSettings) -> None:
-    """Serve until SIGINT or SIGTERM. Says on stderr where it listens; the port may have been chosen by the system."""
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+    """Serve until SIGINT or SIGTERM. Logs where it listens; the port may have been chosen by the system."""
     listener = bind(settings.host, settings.port)
     host, port = listener.getsockname()[:2]
-    print(f"worker listening on http://{host}:{port}, loading {settings.model}", file=sys.stderr, flush=True)
+    log.info("worker listening on http://%s:%d, loading %s", host, port, settings.model)
     config = uvicorn.Config(
-        create_app(lambda: load_scorer(settings), settings), log_level="warning", timeout_graceful_shutdown=10
+        create_app(lambda: load_scorer(settings), settings),
+        log_config=None,
+        log_level="warning",
+        timeout_graceful_shutdown=10,
     )
     uvicorn.Server(config).run(sockets=[listener])
 

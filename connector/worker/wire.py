@@ -5,6 +5,7 @@ to add goes into headers."""
 
 from __future__ import annotations
 
+import re
 import uuid
 from collections.abc import Sequence
 from typing import Annotated, Any
@@ -13,6 +14,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from connector.models.scorer import Scores
 
+# request header: whose caches may serve the request, 1 to 64 letters and digits; without it, those of the service itself
+SCOPE = "x-cache-scope"
 # reply headers
 KIND = "x-reranker-kind"
 FINGERPRINT = "x-reranker-fingerprint"
@@ -112,6 +115,13 @@ def build_error(path: str, status: int, kind: str, message: str) -> dict[str, An
     if path.startswith(("/v1/", "/v2/")):
         return {"message": message}
     return {"error": message, "error_type": kind}
+
+
+def read_scope(header: str | None) -> str:
+    """The scope in a SCOPE header. Raises ValueError."""
+    if header is not None and not re.fullmatch("[0-9A-Za-z]{1,64}", header):
+        raise ValueError(f"{SCOPE} takes 1 to 64 letters and digits")
+    return header or ""
 
 
 def spans(weights: Sequence[Sequence[float]] | None) -> list[tuple[int, int, float]] | None:

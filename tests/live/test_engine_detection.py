@@ -40,7 +40,8 @@ async def test_a_port_where_nothing_listens_is_named() -> None:
         url = f"http://127.0.0.1:{free.getsockname()[1]}"
 
     with pytest.raises(
-        ClusterUnavailable, match=f"cannot reach {url}; is the cluster running, and is cluster.url right"
+        ClusterUnavailable,
+        match=rf"cannot reach {url} \(Connection refused\); is the cluster running, and is cluster.url right",
     ):
         await connect(ClusterSettings(url=url))
 

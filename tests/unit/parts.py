@@ -72,6 +72,7 @@ class OverlapScorer:
         self.before_batch = before_batch
         self.scored = 0
         self.weights: QueryWeights | None = None
+        self.scope = ""
 
     def score(
         self,
@@ -80,8 +81,10 @@ class OverlapScorer:
         *,
         weights: QueryWeights | None = None,
         check: Callable[[], None] = lambda: None,
+        scope: str = "",
     ) -> Scores:
         self.weights = weights
+        self.scope = scope
         words = set(query.lower().split())
         values = []
         for text in passages:

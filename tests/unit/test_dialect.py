@@ -16,15 +16,20 @@ from connector.clusters.dialect import (
     build_removal,
     build_source,
     build_term_statistics,
-    explain_error,
+    build_word_counts,
+    find_words,
+    magnify,
     read_fates,
     read_hits,
     read_term_statistics,
+    read_word_counts,
 )
 from connector.clusters.elasticsearch import ElasticsearchDialect
+from connector.clusters.failures import explain_error
 from connector.clusters.opensearch import OpenSearchDialect
 from connector.clusters.protocol import ordered
 from connector.clusters.rest import _chunks
+from connector.errors import AccessDenied, ClusterUnavailable
 from connector.filters import And, Exists, Not, Or, Range, Terms
 from connector.schema import Fields, IndexSchema
 from connector.types import Document, Fate, Hit, IndexedDocument, Passage, TermFrequency, TermStatistics
@@ -214,9 +219,19 @@ def test_each_action_of_a_bulk_reply_has_its_fate(item: Any, fate: Fate) -> None
     assert read_fates({"items": [item]}, ["a"]) == [fate]
 
 
-def test_a_bulk_reply_of_another_length_is_not_believed() -> None:
-    with pytest.raises(ValueError, match="argument"):
-        read_fates({"items": []}, ["a"])
+@pytest.mark.parametrize("reply", [{"items": []}, {}, {"items": None}, {"items": [{}, {}]}])
+def test_a_bulk_reply_that_does_not_fit_is_not_believed(reply: Any) -> None:
+    with pytest.raises(ClusterUnavailable, match="does not fit what was sent"):
+        read_fates(reply, ["a"])
+
+
+@pytest.mark.parametrize("status", [403, 429])
+def test_an_index_that_takes_no_writes_is_no_fault_of_a_document(status: int) -> None:
+    block = {"type": "cluster_block_exception", "reason": "index [docs] blocked by: [flood-stage watermark]"}
+    reply = {"items": [{"index": {"status": 201}}, {"index": {"status": status, "error": block}}]}
+
+    with pytest.raises(ClusterUnavailable, match=r"takes no writes: index .docs. blocked by.*free space"):
+        read_fates(reply, ["a", "b"])
 
 
 def test_hits_are_ordered_by_score_then_doc_id_whatever_the_engine_says() -> None:
@@ -310,3 +325,77 @@ def test_bulk_chunks_hold_every_action_once_within_the_bound(actions: list[bytes
 
     assert [action for chunk in chunks for action in chunk] == actions
     assert all(chunk and (len(chunk) == 1 or sum(map(len, chunk)) <= max_bytes) for chunk in chunks)
+
+
+@pytest.mark.parametrize(
+    "reason",
+    [
+        "no permissions for [indices:data/write/bulk[s], indices:data/write/index] and User [name=ann, backend_roles=[], "
+        "requestedTenant=null]",
+        "action [indices:data/write/index:op_type/index] is unauthorized for API key id [x] of user [ann] on indices [kb], "
+        "this action is granted by the index privileges [create,index,write,all]",
+    ],
+)
+def test_credentials_that_may_not_write_are_no_fault_of_the_documents(reason: str) -> None:
+    """As OpenSearch says it, and Elasticsearch where new documents may be added: HTTP 200 with 403 for each document."""
+    denial = {"status": 403, "_index": "kb", "error": {"type": "security_exception", "reason": reason}}
+
+    with pytest.raises(AccessDenied, match=r"may not write to index 'kb' .*; grant .*index.*docs/security.md"):
+        read_fates({"items": [{"index": {"status": 201}}, {"index": denial}]}, ["a", "b"])
+
+
+def test_a_hit_whose_passages_are_hidden_has_none() -> None:
+    inner = {"_nested": {"offset": 0}, "_score": 0.5}
+    hit = {"_id": "a", "_score": 1.0, "inner_hits": {"best": {"hits": {"hits": [inner]}}}}
+
+    assert read_hits({"hits": {"hits": [hit]}}, schema_of(HashEncoder()), 10) == (Hit("a", 1.0),)
+
+
+@given(st.floats(2.0**-20, 2.0**20, width=32), st.integers(0, 3))
+def test_a_score_that_security_adds_to_comes_back_as_it_was(score: float, roles: int) -> None:
+    """OpenSearch adds 1 for each role's term; single precision, as the engines reckon."""
+    scale = OpenSearchDialect.scale
+    seen = float(np.float32(np.float32(score) * np.float32(scale)) + np.float32(roles))
+    reply = {"hits": {"hits": [{"_id": "a", "_score": seen}]}}
+    (hit,) = read_hits(reply, schema_of(HashEncoder()), 10, scale)
+
+    assert hit.score == pytest.approx(score, abs=roles / scale + score * 2e-7)
+    assert roles or hit.score == score
+    assert magnify({"query": {"q": 1}, "size": 3}, scale) == {
+        "query": {"bool": {"must": [{"q": 1}], "boost": scale}},
+        "size": 3,
+    }
+    assert magnify({"knn": {}}, ElasticsearchDialect.scale) == {"knn": {}}
+
+
+def test_the_words_of_a_text_are_found_with_their_places() -> None:
+    text = "The FL-2207's e-mail: don’t, 日本 👍 the"
+    words = find_words(text)
+
+    assert [word for _, _, word in words] == ["the", "fl", "2207's", "e", "mail", "don’t", "日本", "the"]
+    assert all(text[start:end].lower() == word for start, end, word in words)
+
+
+@given(st.text(max_size=200))
+def test_any_text_has_words_in_order(text: str) -> None:
+    words = find_words(text)
+
+    assert [one[:2] for one in words] == sorted(one[:2] for one in words)
+    assert all(text[start:end].lower() == word for start, end, word in words)
+
+
+def test_a_long_text_has_as_many_words_as_are_counted_and_all_their_places() -> None:
+    words = find_words(" ".join(f"w{at % 150}" for at in range(300)))
+
+    assert len({word for _, _, word in words}) == 100
+    assert len(words) == 200
+
+
+def test_words_that_all_documents_have_are_left_out_as_stop_words_are() -> None:
+    body = build_word_counts(schema_of(HashEncoder()), ["the", "fish", "none"])
+    buckets = [{"doc_count": 9}, {"doc_count": 4}, {"doc_count": 0}]
+    reply = {"hits": {"total": {"value": 9}}, "aggregations": {"words": {"buckets": buckets}}}
+
+    assert len(body["aggs"]["words"]["filters"]["filters"]) == 3
+    assert body["size"] == 0
+    assert read_word_counts(reply, ["the", "fish", "none"]) == (9, {"fish": 4, "none": 0})

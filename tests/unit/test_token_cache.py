@@ -77,3 +77,15 @@ def test_any_text_is_a_key(text: str) -> None:
     cache.put(text, vectors(1))
 
     assert cache.get(text) is not None
+
+
+def test_what_one_scope_put_another_does_not_find() -> None:
+    cache = TokenCache(100)
+    cache.put("a", vectors(1), "ann")
+
+    found = {scope: cache.get("a", scope) is not None for scope in ("", "ann", "bob", "an")}
+    cache.put("a", vectors(2), "bob")
+
+    assert found == {"": False, "ann": True, "bob": False, "an": False}
+    assert [len(cache.get("a", scope)) for scope in ("ann", "bob")] == [1, 2]  # type: ignore[arg-type]
+    assert cache.bytes == 12

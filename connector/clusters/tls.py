@@ -1,0 +1,94 @@
+"""The TLS of the connections to a cluster: what they trust, and what it means when they fail."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ssl
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import certifi
+
+from connector.config import ClusterSettings
+from connector.errors import SettingsError, TlsError
+
+PROBE_TIMEOUT_S = 2.0
+# X509_V_ERR_* of OpenSSL
+NOT_YET_VALID, EXPIRED, HOSTNAME_MISMATCH, IP_MISMATCH = 9, 10, 62, 64
+UNKNOWN_CA = frozenset({2, 18, 19, 20, 21})
+NO_TLS = frozenset({"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST", "UNKNOWN_PROTOCOL"})
+
+
+def tls_context(settings: ClusterSettings) -> ssl.SSLContext:
+    """What the connections trust: the CA in `cluster.ca_cert` and no other, or else what this machine and certifi trust.
+
+    Host names are always checked, also where the host is an IP address. Raises SettingsError for a file that is no PEM."""
+    if not settings.verify_tls:
+        context = ssl.create_default_context()
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        return context
+    if settings.ca_cert is None:
+        context = ssl.create_default_context()
+        context.load_verify_locations(certifi.where())
+        return context
+    try:
+        return ssl.create_default_context(cafile=Path(settings.ca_cert).expanduser())
+    except ssl.SSLError as error:
+        raise SettingsError(
+            f"cluster.ca_cert {settings.ca_cert!r} holds no certificate; it must be a PEM file (-----BEGIN CERTIFICATE-----)"
+        ) from error
+    except OSError as error:
+        raise SettingsError(
+            f"cluster.ca_cert {settings.ca_cert!r} cannot be read ({error.strerror}); name the PEM file of the cluster's CA"
+        ) from error
+
+
+def explain_tls(settings: ClusterSettings, error: ssl.SSLError) -> TlsError:
+    """The error that says what a failed handshake means, and what to do."""
+    url = settings.url
+    if isinstance(error, ssl.SSLCertVerificationError):
+        said = error.verify_message
+        match error.verify_code:
+            case code if code in UNKNOWN_CA and settings.ca_cert:
+                return TlsError(
+                    f"the certificate of {url} is not signed by the CA in cluster.ca_cert {settings.ca_cert!r} ({said}); "
+                    "name the PEM file of the CA that signed it"
+                )
+            case code if code in UNKNOWN_CA:
+                return TlsError(
+                    f"the certificate of {url} is signed by a CA that is not trusted here ({said}); "
+                    "name that CA's PEM file in cluster.ca_cert"
+                )
+            case code if code in (HOSTNAME_MISMATCH, IP_MISMATCH):
+                return TlsError(
+                    f"the certificate of {url} is made out to other names ({said}); put a name that it has into cluster.url"
+                )
+            case code if code in (EXPIRED, NOT_YET_VALID):
+                return TlsError(
+                    f"the certificate of {url} is not valid today ({said}); renew it, or set this clock right"
+                )
+            case _:
+                return TlsError(f"the certificate of {url} is not accepted ({said})")
+    if error.reason in NO_TLS or "record layer failure" in str(error):
+        return TlsError(f"{url} speaks no TLS; put http:// into cluster.url, or the port of its TLS")
+    said = error.reason or (str(error).splitlines() or ["no reason given"])[0]
+    return TlsError(f"the TLS handshake with {url} failed ({said})")
+
+
+async def speaks_tls(url: str) -> bool:
+    """Whether a TLS server answers at the host and port of an http:// URL. Nothing else is sent to it."""
+    parts = urlsplit(url)
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    try:
+        async with asyncio.timeout(PROBE_TIMEOUT_S):
+            _, writer = await asyncio.open_connection(parts.hostname, parts.port or 80, ssl=context)
+    except (OSError, TimeoutError):  # ssl.SSLError is an OSError
+        return False
+    writer.close()
+    with contextlib.suppress(OSError):
+        await writer.wait_closed()
+    return True

@@ -1,0 +1,36 @@
+"""Where log lines go and what they look like."""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+from pythonjsonlogger.json import JsonFormatter
+
+from connector.config import LogSettings
+
+QUIET = ("elastic_transport", "opensearch")  # they warn of each failure that we tell of, and try again, ourselves
+
+
+def configure_logging(settings: LogSettings) -> None:
+    """Send this process's log to stderr: text for people, or one JSON object a line.
+
+    Facts that a record carries (`extra`) are members of the object."""
+    handler = logging.StreamHandler(sys.stderr)
+    if settings.format == "json":
+        names = {"levelname": "level", "name": "logger"}
+        handler.setFormatter(JsonFormatter(["levelname", "name", "message"], rename_fields=names, timestamp=True))
+    else:
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+    logging.getLogger("connector").setLevel(settings.level.upper())
+    for name in QUIET:
+        logging.getLogger(name).setLevel(logging.ERROR)
+
+
+def log_as_json(error: Exception) -> bool:
+    """Log the error if the log is JSON, which nothing else may come between; whether it is."""
+    is_json = any(isinstance(one.formatter, JsonFormatter) for one in logging.getLogger().handlers)
+    if is_json:
+        logging.getLogger("connector").error("%s", error, extra={"error": type(error).__name__})
+    return is_json

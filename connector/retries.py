@@ -1,0 +1,98 @@
+"""When to try again, and when to stop asking: pauses with jitter, Retry-After, a circuit breaker."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+from connector.errors import CircuitOpen
+
+MAX_PAUSE_S = 30.0
+MAX_RETRY_AFTER_S = 300.0
+
+
+def pauses(first_s: float, attempts: int) -> Iterator[float | None]:
+    """Seconds to wait after each of so many tries: doubling up to MAX_PAUSE_S, with jitter; None after the last."""
+    for attempt in range(attempts - 1):
+        yield random.uniform(0.5, 1.0) * min(first_s * 2**attempt, MAX_PAUSE_S)
+    yield None
+
+
+def read_retry_after(header: str | None) -> float | None:
+    """The seconds that a Retry-After header asks for, as a number or a date; None without one or where it makes no sense.
+
+    RFC 9110, 10.2.3. A server that asks for longer than MAX_RETRY_AFTER_S is asked again after that."""
+    if not header:
+        return None
+    try:
+        seconds = float(header)
+    except ValueError:
+        try:
+            seconds = (parsedate_to_datetime(header) - datetime.now(UTC)).total_seconds()
+        except (ValueError, TypeError):  # no date, or one without a time zone
+            return None
+    return min(max(seconds, 0.0), MAX_RETRY_AFTER_S) if seconds == seconds else None
+
+
+class CircuitBreaker:
+    """Leaves a part alone after `failures` failures in a row, and asks it again, one call at a time, after `rest_s`.
+
+    Each further failure doubles the rest, up to `max_rest_s`; one success ends it. For one event loop.
+    M. Nygard, Release It!, 2007."""
+
+    def __init__(
+        self, name: str, *, failures: int, rest_s: float, max_rest_s: float, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._name = name
+        self._allowed = failures
+        self._first_rest_s = self._rest_s = rest_s
+        self._max_rest_s = max_rest_s
+        self._clock = clock
+        self._failures = 0
+        self._open_until = 0.0
+        self._trying = False
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a call would be turned away now."""
+        return self._failures >= self._allowed and (self._trying or self._clock() < self._open_until)
+
+    @contextmanager
+    def watch(self, is_failure: Callable[[Exception], bool]) -> Iterator[None]:
+        """Around one call. Raises CircuitOpen while the part rests.
+
+        An exception for which `is_failure` is true counts; any other outcome shows that the part answers; a cancelled
+        call shows nothing."""
+        if self.is_open:
+            left_s = max(self._open_until - self._clock(), 0.0)
+            raise CircuitOpen(
+                f"{self._name} failed {self._failures} times in a row; it is left alone for {left_s:.1f} s more"
+            )
+        trial = self._trying = self._failures >= self._allowed
+        try:
+            yield
+        except Exception as error:
+            if is_failure(error):
+                self._fail()
+            else:
+                self._recover()
+            raise
+        else:
+            self._recover()
+        finally:
+            if trial:
+                self._trying = False
+
+    def _fail(self) -> None:
+        self._failures += 1
+        if self._failures >= self._allowed:
+            self._open_until = self._clock() + self._rest_s
+            self._rest_s = min(self._rest_s * 2, self._max_rest_s)
+
+    def _recover(self) -> None:
+        self._failures = 0
+        self._rest_s = self._first_rest_s
