@@ -45,7 +45,7 @@ lint: $(VENV)/test-installed ## formatter, linter, strict types
 	$(BIN)/mypy
 
 engines: ## get the real engines that the tests start (Maven, and JDK 17 and 21 or newer)
-	@for engine in "elasticsearch 8.19.8" "elasticsearch 9.3.2" "opensearch 2.19.1" "opensearch 3.6.0"; do \
+	@for engine in "elasticsearch 8.19.8" "elasticsearch 9.3.2" "opensearch 2.19.1" "opensearch 2.19.1 --secured" "opensearch 3.6.0"; do \
 		$(PYTHON) tests/servers/engines.py get $$engine || exit 1; done
 
 test: lint engines test-wheel ## install what the tests need, get the real engines, pass everything
@@ -63,7 +63,10 @@ bench-quality: $(VENV)/demo-installed ## nDCG@10, RR@10, R@50 of the four rankin
 bench-path: $(VENV)/test-installed engines ## what the query path costs beside its slower leg, on a real engine
 	@$(BIN)/python bench/path.py $(if $(CLUSTER),--cluster $(CLUSTER)) $(ARGS)
 
+bench-reliability: $(VENV)/test-installed engines ## 200 kills of an ingest on each engine, 30 minutes of searches among failures
+	@$(BIN)/python bench/reliability.py $(ARGS)
+
 clean: ## remove the environment, caches and the demo's store
 	rm -rf $(VENV) demo-store dist build .mypy_cache .ruff_cache .pytest_cache
 
-.PHONY: help install demo lint engines test test-quick test-wheel bench-quality bench-path clean
+.PHONY: help install demo lint engines test test-quick test-wheel bench-quality bench-path bench-reliability clean

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from dataclasses import dataclass
+import ssl
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Literal, Self
 
 import httpx
 from aiohttp import web
 
-Fault = Literal["refuse", "too large", "stall", "reset"]
-PASSED_ON = ("content-type", "x-elastic-product")
+Fault = Literal["refuse", "wait", "unavailable", "too large", "stall", "reset", "half", "garbage"]
+OF_THE_HOP = frozenset(
+    {"host", "connection", "content-length", "transfer-encoding", "accept-encoding", "content-encoding"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +24,7 @@ class Seen:
     method: str
     path: str
     body: bytes
+    headers: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def is_bulk(self) -> bool:
@@ -34,11 +38,15 @@ class Seen:
 class Proxy:
     """Hands requests to `upstream`, except where `fault` names what shall happen to one. Use with `async with`."""
 
-    def __init__(self, upstream: str, fault: Callable[[Seen], Fault | None] = lambda seen: None) -> None:
+    def __init__(
+        self, upstream: str, fault: Callable[[Seen], Fault | None] = lambda seen: None, *, ca_cert: str | None = None
+    ) -> None:
         self.fault = fault
         self.seen: list[Seen] = []
         self.url = ""
-        self._client = httpx.AsyncClient(base_url=upstream, timeout=60)
+        self._client = httpx.AsyncClient(
+            base_url=upstream, timeout=60, verify=ssl.create_default_context(cafile=ca_cert)
+        )
         self._ended = asyncio.Event()
 
     async def __aenter__(self) -> Self:
@@ -58,11 +66,19 @@ class Proxy:
         await self._client.aclose()
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
-        seen = Seen(request.method, request.path, await request.read())
+        headers = {name.lower(): value for name, value in request.headers.items()}
+        seen = Seen(request.method, request.path, await request.read(), headers)
         self.seen.append(seen)
-        match self.fault(seen):
+        fault = self.fault(seen)
+        match fault:
             case "refuse":
                 return web.json_response({"error": "too many requests"}, status=429)
+            case "wait":
+                return web.json_response({"error": "too many requests"}, status=429, headers={"Retry-After": "2"})
+            case "unavailable":
+                return web.json_response({"error": "no master"}, status=503)
+            case "garbage":
+                return web.Response(text="<html>It works!</html>", content_type="text/html")
             case "too large":
                 return web.Response(status=413)
             case "stall":
@@ -72,7 +88,19 @@ class Proxy:
                 assert request.transport
                 request.transport.abort()
                 return web.Response(status=502)
-        headers = {name: value for name, value in request.headers.items() if name.lower() in ("content-type", "accept")}
-        reply = await self._client.request(request.method, request.raw_path, content=seen.body, headers=headers)
-        kept = {name: reply.headers[name] for name in PASSED_ON if name in reply.headers}
+        passed = {name: value for name, value in headers.items() if name not in OF_THE_HOP}
+        try:
+            reply = await self._client.request(request.method, request.raw_path, content=seen.body, headers=passed)
+        except httpx.TransportError:
+            return web.Response(status=502)
+        kept = {name: value for name, value in reply.headers.items() if name not in OF_THE_HOP}
+        if fault == "half":  # the engine has done the work; the caller never learns all of what came of it
+            half = web.StreamResponse(
+                status=reply.status_code, headers=kept | {"content-length": str(len(reply.content))}
+            )
+            await half.prepare(request)
+            await half.write(reply.content[: len(reply.content) // 2])
+            assert request.transport
+            request.transport.abort()
+            return half
         return web.Response(status=reply.status_code, body=reply.content, headers=kept)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from connector.cli.options import ConfigFile, Overrides, read_settings
+from connector.cli.options import ConfigFile, LogFormat, Overrides, read_settings
 
 
 def worker(
@@ -20,6 +20,7 @@ def worker(
     host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on; 0 for any free one.")] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, mps; the best there is when not given.")] = None,
+    log_format: LogFormat = None,
     config: ConfigFile = None,
     override: Overrides = None,
 ) -> None:
@@ -39,7 +40,10 @@ def worker(
         worker__host=host,
         worker__port=port,
         worker__device=device,
+        log__format=log_format,
     )
+    from connector.logs import configure_logging
     from connector.worker.serve import serve
 
+    configure_logging(settings.log)
     serve(settings.worker)

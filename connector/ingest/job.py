@@ -25,11 +25,14 @@ async def run_job(
     settings: Settings,
     *,
     rejects: Path | None = None,
+    stop: asyncio.Future[str] | None = None,
     delete_missing: bool = False,
     on_progress: Callable[[Counts], None] = lambda counts: None,
     say: Callable[[str], None] = lambda message: None,
 ) -> JobReport:
-    """Ingest the source at `location`. Raises ConnectorError where the job cannot start."""
+    """Ingest the source at `location`. Raises ConnectorError where the job cannot start.
+
+    Resolve `stop` with a reason to end the job early; see IngestJob."""
     source = open_source(location)
     rejects = rejects or Path(f"{settings.index.name}-{Path(location).name}.rejects.jsonl")
     cluster = await open_cluster(settings)
@@ -42,6 +45,7 @@ async def run_job(
             encoder,
             settings.ingest,
             rejects=rejects,
+            stop=stop,
             delete_missing=delete_missing,
             on_progress=on_progress,
         )

@@ -1,34 +1,45 @@
 """The ingest job: read -> check -> encode -> write, each stage at its own pace, with bounded queues between them.
 
-Memory is bounded by the queues, never by the source. Every row that was read ends counted: written, unchanged or failed."""
+Memory is bounded by the queues, never by the source. Every row that was read ends counted: written, unchanged or failed;
+or, where the job stops early, as not finished, and the next run takes it up."""
 
 from __future__ import annotations
 
 import asyncio
-import random
+import contextlib
+import logging
 import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
 from connector.clusters.protocol import Index
 from connector.config import IngestSettings
-from connector.errors import ClusterError, ClusterUnavailable, ConnectorError, DocumentError
+from connector.errors import (
+    AccessDenied,
+    ClusterError,
+    ClusterUnavailable,
+    ConnectorError,
+    DiskError,
+    DocumentError,
+)
 from connector.ingest.documents import content_hash, reject_line, to_document
 from connector.ingest.passages import cut
 from connector.ingest.seen import SeenIds
 from connector.ingest.sources import Row, Source
 from connector.models.encoder import Encoder
-from connector.types import Document, Fate, IndexedDocument
+from connector.retries import pauses
+from connector.types import Document, Fate, IndexedDocument, Vectors
 
 T = TypeVar("T")
+log = logging.getLogger(__name__)
 QUEUED_GROUPS = 2
-MAX_BACKOFF_S = 30.0
+STEP_PASSAGES = 64  # encoded between two looks at whether the job is to stop
 GET_TIMEOUT_S = 60.0
 REMOVE_BATCH = 500
 
@@ -81,7 +92,10 @@ class _Group:
 
 
 class IngestJob:
-    """One run over one source into one index."""
+    """One run over one source into one index.
+
+    Once `stop` resolves, to the reason, the job reads and encodes no more, writes what is encoded, and ends within
+    `ingest.grace_s`; the next run takes up the rest."""
 
     def __init__(
         self,
@@ -91,6 +105,7 @@ class IngestJob:
         settings: IngestSettings,
         *,
         rejects: Path,
+        stop: asyncio.Future[str] | None = None,
         delete_missing: bool = False,
         on_progress: Callable[[Counts], None] = lambda counts: None,
     ) -> None:
@@ -103,23 +118,31 @@ class IngestJob:
         self._on_progress = on_progress
         self._counts = Counts()
         self._counting = threading.Lock()
+        self._stop: asyncio.Future[str] = stop or asyncio.get_running_loop().create_future()
         self._unreadable = 0
         limit = encoder.fingerprint.max_tokens
         self._max_tokens = min(index.schema.passages.max_tokens or limit, limit)
 
     async def run(self) -> JobReport:
-        """Run to the end, or until the cluster stays unavailable or the source breaks off.
+        """Run to the end, or until it is stopped, the cluster stays unavailable or the source breaks off.
 
-        What was written by then stays and is not redone."""
+        What was written by then stays and is not redone. Raises AccessDenied where the credentials may not even begin."""
         started = time.monotonic()
-        self._rejects.unlink(missing_ok=True)
+        self._clear_rejects()
         self._seen = SeenIds()
         stopped = kept = None
+        denied: AccessDenied | None = None
         try:
             try:
-                await self._run_stages()
+                await self._run_until_stopped()
             except* ConnectorError as errors:
-                stopped = str(_first(errors))
+                first = _first(errors)
+                stopped = str(first)
+                denied = first if isinstance(first, AccessDenied) and not self._counts.written else None
+            if denied:
+                raise denied
+            if self._stopping and stopped is None:
+                stopped = self._stop.result()
             kept = (stopped or self._reason_to_keep()) if self._delete_missing else None
             try:
                 await self._index.finish()
@@ -132,6 +155,23 @@ class IngestJob:
         rejects = self._rejects if self._rejects.exists() else None
         return JobReport(self._counts, time.monotonic() - started, rejects, stopped, kept)
 
+    @property
+    def _stopping(self) -> bool:
+        return self._stop.done()
+
+    async def _run_until_stopped(self) -> None:
+        """The stages to their end; once the job is to stop, they have `ingest.grace_s` left."""
+        stages = asyncio.create_task(self._run_stages())
+        try:
+            either: list[asyncio.Future[Any]] = [stages, self._stop]
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+            if not stages.done():
+                await asyncio.wait([stages], timeout=self._settings.grace_s)
+        finally:
+            stages.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await stages
+
     async def _run_stages(self) -> None:
         checked: asyncio.Queue[_Group | None] = asyncio.Queue(QUEUED_GROUPS)
         encoded: asyncio.Queue[tuple[_Group, list[IndexedDocument]] | None] = asyncio.Queue(QUEUED_GROUPS)
@@ -143,7 +183,7 @@ class IngestJob:
 
     async def _read_and_check(self, checked: asyncio.Queue[_Group | None]) -> None:
         groups = self._groups()
-        while group := await asyncio.to_thread(next, groups, None):
+        while not self._stopping and (group := await asyncio.to_thread(next, groups, None)):
             doc_ids = [document.doc_id for document in group.documents]
             known = await self._retrying(
                 partial(self._index.get, doc_ids, fields=["content_hash"], timeout_s=GET_TIMEOUT_S)
@@ -162,7 +202,8 @@ class IngestJob:
         self, checked: asyncio.Queue[_Group | None], encoded: asyncio.Queue[tuple[_Group, list[IndexedDocument]] | None]
     ) -> None:
         while group := await checked.get():
-            await encoded.put(await asyncio.to_thread(self._encode_group, group))
+            if (done := await asyncio.to_thread(self._encode_group, group)) is not None:
+                await encoded.put(done)
         for _ in range(self._settings.writers):
             await encoded.put(None)
 
@@ -216,11 +257,14 @@ class IngestJob:
         self._count(failed=1)
         return None
 
-    def _encode_group(self, group: _Group) -> tuple[_Group, list[IndexedDocument]]:
+    def _encode_group(self, group: _Group) -> tuple[_Group, list[IndexedDocument]] | None:
+        """The group with its passages and vectors, less what cannot be encoded; None where the job is to stop."""
         cuts = cut(
             group.documents, self._index.schema, max_tokens=self._max_tokens, token_offsets=self._encoder.token_offsets
         )
-        vectors = self._encoder.encode([passage.text for passages in cuts for passage in passages])
+        vectors = self._encode_passages([passage.text for passages in cuts for passage in passages])
+        if vectors is None:
+            return None
         indexed, kept, start = [], [], 0
         for at, passages in enumerate(cuts):
             own = vectors[start : start + len(passages)]
@@ -233,37 +277,46 @@ class IngestJob:
                 self._count(failed=1)
         return group.select(kept), indexed
 
+    def _encode_passages(self, texts: Sequence[str]) -> Vectors | None:
+        """The vectors [n, dims], worked out in steps of like length; None where the job is to stop meanwhile."""
+        vectors = np.empty((len(texts), self._encoder.fingerprint.dims), dtype=np.float32)
+        by_length = sorted(range(len(texts)), key=lambda at: len(texts[at]))
+        for start in range(0, len(texts), STEP_PASSAGES):
+            if self._stopping:
+                return None
+            step = by_length[start : start + STEP_PASSAGES]
+            vectors[step] = self._encoder.encode([texts[at] for at in step])
+        return vectors
+
     async def _write_group(self, documents: Sequence[IndexedDocument]) -> list[Fate]:
         """Fates of all documents, after as many tries as may help those that can be tried again."""
         fates: dict[str, Fate] = {}
         pending = list(documents)
-        for pause in self._pauses():
+        for pause_s in pauses(self._settings.backoff_s, self._settings.max_attempts):
             for fate in await self._retrying(partial(self._index.write, pending)):
                 fates[fate.doc_id] = fate
             pending = [one for one in pending if fates[one.document.doc_id].retryable]
-            if not pending or pause is None:
+            if not pending or pause_s is None:
                 break
+            reason = fates[pending[0].document.doc_id].error
+            log.warning("%d documents were not taken (%s); trying again in %.1f s", len(pending), reason, pause_s)
             self._count(retried=len(pending))
-            await asyncio.sleep(pause)
+            await asyncio.sleep(pause_s)
         return [fates[one.document.doc_id] for one in documents]
 
     async def _retrying(self, call: Callable[[], Awaitable[T]]) -> T:
         """The call's result, tried again while the cluster is unavailable; raises its last ClusterUnavailable."""
-        for pause in self._pauses():
+        for pause_s in pauses(self._settings.backoff_s, self._settings.max_attempts):
             try:
                 return await call()
-            except ClusterUnavailable:
-                if pause is None:
+            except ClusterUnavailable as error:
+                if pause_s is None:
                     raise
+                wait_s = max(pause_s, error.retry_after_s or 0.0)
+                log.warning("%s; trying again in %.1f s", error, wait_s)
                 self._count(retried=1)
-                await asyncio.sleep(pause)
+                await asyncio.sleep(wait_s)
         raise AssertionError("the last pause is None")
-
-    def _pauses(self) -> Iterator[float | None]:
-        """Seconds to wait after each try, doubling with full jitter; None after the last."""
-        for attempt in range(self._settings.max_attempts - 1):
-            yield random.uniform(0.5, 1.0) * min(self._settings.backoff_s * 2**attempt, MAX_BACKOFF_S)
-        yield None
 
     def _reason_to_keep(self) -> str | None:
         if self._unreadable:
@@ -286,9 +339,26 @@ class IngestJob:
             self._counts = replace(self._counts, progress=self._source.progress, **totals)
         self._on_progress(self._counts)
 
+    def _clear_rejects(self) -> None:
+        """Forget the last run's rejects. Raises DiskError where this run could keep none of its own."""
+        try:
+            with open(self._rejects, "a", encoding="ascii"):
+                pass
+            self._rejects.unlink()
+        except OSError as error:
+            raise DiskError(
+                f"failed documents cannot be kept in {self._rejects} ({error.strerror}); name another file: --rejects"
+            ) from error
+
     def _reject(self, row: Row, reason: str) -> None:
-        with open(self._rejects, "a", encoding="ascii") as file:
-            file.write(reject_line(row, reason))
+        """Keep a row that failed. Raises DiskError, with the row not counted, where that cannot be done."""
+        try:
+            with open(self._rejects, "a", encoding="ascii") as file:
+                file.write(reject_line(row, reason))
+        except OSError as error:
+            raise DiskError(
+                f"cannot keep a failed document in {self._rejects} ({error.strerror}); free space, or name another file: --rejects"
+            ) from error
 
 
 async def _batched(items: AsyncIterator[str], size: int) -> AsyncIterator[list[str]]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable
 
+from connector.errors import DiskError
+
 
 class SeenIds:
     """A set of ids in a temporary SQLite database, which no file is left of, not even after kill -9."""
@@ -19,16 +21,25 @@ class SeenIds:
     def add(self, doc_id: str) -> bool:
         """Take the id; whether no row took it before."""
         take = "INSERT INTO seen VALUES (?, 1) ON CONFLICT DO UPDATE SET taken = 1 WHERE taken = 0"
-        return self._database.execute(take, (_key(doc_id),)).rowcount == 1
+        return self._write(take, doc_id) == 1
 
     def keep(self, doc_id: str) -> None:
         """Remember that the source has the id, though its row could not be taken."""
-        self._database.execute("INSERT OR IGNORE INTO seen VALUES (?, 0)", (_key(doc_id),))
+        self._write("INSERT OR IGNORE INTO seen VALUES (?, 0)", doc_id)
 
     def missing_from(self, doc_ids: Iterable[str]) -> list[str]:
         """Those of the ids that were not seen, in order."""
         ask = "SELECT 1 FROM seen WHERE id = ?"
         return [doc_id for doc_id in doc_ids if self._database.execute(ask, (_key(doc_id),)).fetchone() is None]
+
+    def _write(self, statement: str, doc_id: str) -> int:
+        """How many rows the statement changed. Raises DiskError."""
+        try:
+            return self._database.execute(statement, (_key(doc_id),)).rowcount
+        except sqlite3.OperationalError as error:
+            raise DiskError(
+                f"cannot remember which ids the source has ({error}); free space in the folder of temporary files"
+            ) from error
 
     def close(self) -> None:
         self._database.close()

@@ -132,10 +132,13 @@ async def searching(
 
 def call_of(seen: Seen) -> str:
     """Which call a request to an engine comes from."""
-    for action, call in (("/_mget", "get"), ("/_termvectors", "term_statistics"), ("/_search", "")):
-        if seen.path.endswith(action):
-            return call or ("lexical" if b"multi_match" in seen.body else "dense")
-    return ""
+    if seen.path.endswith("/_termvectors"):
+        return "term_statistics"
+    if not seen.is_search:
+        return ""
+    if b'"ids"' in seen.body:
+        return "get"
+    return "lexical" if b"multi_match" in seen.body else "dense"
 
 
 async def timed(searcher: Searcher, **options: Any) -> SearchResponse:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+import threading
 from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,8 @@ from parts import HashEncoder, schema_of
 
 from connector.clusters.embedded import EmbeddedCluster, EmbeddedIndex
 from connector.config import IngestSettings
-from connector.errors import ClusterError, ClusterUnavailable, ModelError, SourceError
-from connector.ingest.pipeline import Counts, IngestJob, JobReport
+from connector.errors import ClusterError, ClusterUnavailable, DiskError, ModelError, SourceError
+from connector.ingest.pipeline import STEP_PASSAGES, Counts, IngestJob, JobReport
 from connector.ingest.sources import Row, open_source
 from connector.types import Fate, IndexedDocument, Vectors
 
@@ -462,3 +463,138 @@ def test_counts_add_up_and_the_index_holds_what_was_taken(
         await cluster.close()
 
     asyncio.run(work())
+
+
+class Gated(HashEncoder):
+    """An encoder that tells of each step and waits until it may go on."""
+
+    def __init__(self) -> None:
+        super().__init__(dims=4, max_tokens=10)
+        self.begun, self.go = threading.Event(), threading.Event()
+
+    def encode(self, texts: Sequence[str]) -> Vectors:
+        self.begun.set()
+        assert self.go.wait(20)
+        return super().encode(texts)
+
+
+async def test_a_job_that_is_to_stop_writes_what_is_encoded_and_no_more(bench: Bench) -> None:
+    stop: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    encoder = Gated()
+    running = asyncio.create_task(bench.run(docs(*(f"d{at:02}" for at in range(40))), stop=stop, encoder=encoder))
+    await asyncio.to_thread(encoder.begun.wait, 20)
+    stop.set_result("SIGTERM was received")
+    encoder.go.set()
+    report = await running
+
+    assert report.stopped == "SIGTERM was received"
+    assert report.counts.written == 3  # the group that was being encoded
+    assert report.unfinished > 0
+    assert adds_up(report)
+    assert await bench.ids() == ["d00", "d01", "d02"]
+    assert (await bench.run(docs(*(f"d{at:02}" for at in range(40))))).counts.written == 37
+
+
+async def test_long_groups_are_left_between_two_steps(bench: Bench) -> None:
+    stop: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    encoder = Gated()
+    rows = docs(*(f"d{at:03}" for at in range(3 * STEP_PASSAGES)))
+    wide = SETTINGS.model_copy(update={"group_documents": len(rows)})
+    running = asyncio.create_task(bench.run(rows, stop=stop, encoder=encoder, settings=wide))
+    await asyncio.to_thread(encoder.begun.wait, 20)
+    stop.set_result("stop")
+    encoder.go.set()
+    report = await running
+
+    assert len(encoder.encoded) == STEP_PASSAGES
+    assert (report.counts.written, report.unfinished) == (0, len(rows))
+
+
+async def test_the_grace_ends_even_where_the_cluster_hangs(bench: Bench) -> None:
+    class Hanging(Unsteady):
+        async def write(self, documents: Sequence[IndexedDocument]) -> list[Fate]:
+            hanging.set()
+            await asyncio.Event().wait()
+            return []
+
+    hanging = asyncio.Event()
+    stop: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    short = SETTINGS.model_copy(update={"grace_s": 0.2})
+    running = asyncio.create_task(bench.run(docs(*"abc"), index=Hanging(bench.index), stop=stop, settings=short))
+    await hanging.wait()
+    stop.set_result("stop")
+    report = await asyncio.wait_for(running, 10)
+
+    assert (report.stopped, report.counts.written, report.unfinished) == ("stop", 0, 3)
+
+
+async def test_a_stop_before_the_start_leaves_all_undone(bench: Bench) -> None:
+    stop: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    stop.set_result("stop")
+    report = await bench.run(docs(*"abc"), stop=stop)
+
+    assert (report.stopped, report.counts.read) == ("stop", 0)
+
+
+async def test_a_job_that_ends_before_it_can_stop_is_whole(bench: Bench) -> None:
+    stop: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    report = await bench.run(docs(*"abc"), stop=stop)
+
+    assert (report.stopped, report.counts.written, report.ok) == (None, 3, True)
+
+
+async def test_vectors_stay_with_their_passages_though_they_are_encoded_by_length(bench: Bench) -> None:
+    words = ["word " * (1 + at * 7 % 90) + f"end{at}." for at in range(2 * STEP_PASSAGES + 5)]
+    rows = [{"_id": f"d{at:03}", "title": "T", "text": text} for at, text in enumerate(words)]
+    wide = SETTINGS.model_copy(update={"group_documents": len(rows)})
+    plain = HashEncoder(dims=4, max_tokens=200)
+    await bench.run(rows, settings=wide, encoder=plain)
+    for at in (0, 17, 64, 132):
+        (best, *_) = await bench.index.dense(plain.encode_query("T\n" + words[at]), depth=1, filter=None, timeout_s=10)
+
+        assert best.doc_id == f"d{at:03}"
+        assert best.score == pytest.approx(1.0, abs=1e-5)
+
+
+async def test_a_pause_is_as_long_as_the_cluster_asked_for(bench: Bench) -> None:
+    class Busy(Unsteady):
+        async def write(self, documents: Sequence[IndexedDocument]) -> list[Fate]:
+            if not self.writes:
+                self.writes += 1
+                raise ClusterUnavailable("busy", status=429, retry_after_s=0.6)
+            return await super().write(documents)
+
+    report = await bench.run(docs("a"), index=Busy(bench.index))
+
+    assert (report.counts.written, report.counts.retried) == (1, 1)
+    assert report.seconds >= 0.6
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux has a file that is always full")
+async def test_a_full_disk_for_the_rejects_stops_the_job_and_counts_nothing_that_was_not_kept(
+    bench: Bench, tmp_path: Path
+) -> None:
+    class Filling(Rows):
+        """The disk is full from the third row on."""
+
+        def __iter__(self) -> Iterator[Row]:
+            for number, row in enumerate(super().__iter__()):
+                if number == 2:
+                    bench.rejects_file.unlink(missing_ok=True)
+                    bench.rejects_file.symlink_to("/dev/full")
+                yield row
+
+    report = await bench.run(Filling([*docs("a", "b"), {"_id": "c"}, *docs("d")]))
+
+    assert "cannot keep a failed document" in str(report.stopped)
+    assert "No space left on device" in str(report.stopped)
+    assert "--rejects" in str(report.stopped)
+    assert (report.counts.failed, report.counts.read) == (0, 3)
+    assert adds_up(report)
+
+
+async def test_rejects_that_cannot_be_kept_are_found_out_before_anything_is_read(bench: Bench, tmp_path: Path) -> None:
+    bench.rejects_file = tmp_path / "no such folder" / "rejects.jsonl"
+
+    with pytest.raises(DiskError, match="name another file: --rejects"):
+        await bench.run(docs("a"))

@@ -1,0 +1,136 @@
+"""An ingest job as a scheduler runs it: signals, exit codes, reports, logs that machines read."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from command import Launcher, Running
+
+ROWS = 600
+
+
+def write_source(folder: Path, rows: int, *, words: int = 60) -> Path:
+    source = folder / "rows.jsonl"
+    text = " ".join(f"word{at}" for at in range(words))
+    source.write_text("".join(json.dumps({"_id": f"d{at}", "text": f"{at} {text}"}) + "\n" for at in range(rows)))
+    return source
+
+
+def log_lines(stderr: str) -> list[dict[str, Any]]:
+    """The objects on stderr, which holds nothing else."""
+    return [json.loads(line) for line in stderr.splitlines()]
+
+
+def end_once(running: Running, folder: Path, number: signal.Signals, reached: Callable[[], bool]) -> None:
+    """Send the signal as soon as the moment is reached."""
+    end = time.monotonic() + 120
+    while not reached():
+        assert not running.ended.done(), running.wait()
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    os.kill(running.pid, number)
+
+
+def writing(folder: Path) -> Callable[[], bool]:
+    """Whether the job has begun to write into the store in the folder."""
+    return lambda: any(folder.glob("connector-store/documents.lance/data/*"))
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_job_that_is_told_to_end_writes_what_it_has_and_goes_on_the_next_time(
+    launcher: Launcher, tmp_path: Path, number: signal.Signals, code: int
+) -> None:
+    write_source(tmp_path, ROWS)
+    arguments = ("ingest", "rows.jsonl", "--report", "report.json", "--set", "ingest.group_documents=16")
+    running = launcher.start(*arguments, cwd=tmp_path)
+    end_once(running, tmp_path, number, writing(tmp_path))
+    began = time.monotonic()
+    done = running.wait()
+    took_s = time.monotonic() - began
+    first = json.loads((tmp_path / "report.json").read_text())
+    source = write_source(tmp_path, 40)  # the rest of the long source is of no use to the test
+    again = launcher.run("ingest", source.name, "--json", "--set", "ingest.group_documents=16", cwd=tmp_path)
+    second = json.loads(again.stdout)
+
+    assert done.code == code, done.stderr
+    assert took_s < 20
+    assert first["exit_code"] == code
+    assert first["stopped"] == f"{number.name} was received"
+    assert 0 < first["counts"]["written"] < ROWS
+    assert first["counts"]["failed"] == 0
+    assert again.code == 0, again.stderr
+    assert second["counts"]["unchanged"] == min(first["counts"]["written"], 40)
+    assert second["counts"]["unchanged"] + second["counts"]["written"] == 40
+
+
+def test_a_second_signal_ends_the_job_at_once(launcher: Launcher, tmp_path: Path) -> None:
+    write_source(tmp_path, ROWS)
+    running = launcher.start("ingest", "rows.jsonl", "--set", "ingest.group_documents=16", cwd=tmp_path)
+    end_once(running, tmp_path, signal.SIGTERM, writing(tmp_path))
+    time.sleep(0.3)
+    if not running.ended.done():
+        os.kill(running.pid, signal.SIGTERM)
+
+    assert running.wait().code in (-signal.SIGTERM, 143)
+
+
+def test_the_report_says_what_became_of_every_document(launcher: Launcher, tmp_path: Path) -> None:
+    write_source(tmp_path, 5, words=20)
+    with open(tmp_path / "rows.jsonl", "a") as file:
+        file.write("{broken\n")
+    done = launcher.run("ingest", "rows.jsonl", "--report", "report.json", "--json", cwd=tmp_path)
+    report = json.loads((tmp_path / "report.json").read_text())
+
+    assert done.code == report["exit_code"] == 1
+    assert report == json.loads(done.stdout)
+    assert (report["source"], report["index"], report["cluster"]) == (
+        "rows.jsonl",
+        "documents",
+        "embedded:./connector-store",
+    )
+    assert report["counts"] | {"progress": 1.0} == {
+        "read": 6, "written": 5, "unchanged": 0, "failed": 1, "removed": 0, "passages": 5, "retried": 0, "progress": 1.0,
+    }  # fmt: skip
+    assert (report["unfinished"], report["stopped"]) == (0, None)
+    assert (tmp_path / report["rejects"]).exists()
+    assert datetime.fromisoformat(report["started"]).tzinfo is not None
+
+
+def test_a_report_that_cannot_be_written_is_an_error(launcher: Launcher, tmp_path: Path) -> None:
+    write_source(tmp_path, 1)
+    done = launcher.run("ingest", "rows.jsonl", "--report", "nowhere/report.json", cwd=tmp_path)
+
+    assert done.code == 2
+    assert "nowhere/report.json" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_job_logs_one_json_object_a_line(launcher: Launcher, tmp_path: Path) -> None:
+    write_source(tmp_path, 5)
+    done = launcher.run("ingest", "rows.jsonl", "--log-format", "json", cwd=tmp_path)
+    lines = log_lines(done.stderr)
+
+    assert done.code == 0
+    assert done.stdout == ""
+    assert all({"timestamp", "level", "logger", "message"} <= set(line) for line in lines)
+    assert lines[-1]["message"] == "job ended with exit code 0"
+    assert lines[-1]["counts"]["written"] == 5
+    assert "creating index documents" in lines[0]["message"]
+    assert not any("word7" in json.dumps(line) for line in lines)  # no text of a document
+
+
+def test_an_error_is_a_json_line_too(launcher: Launcher, tmp_path: Path) -> None:
+    done = launcher.run("ingest", "nowhere.jsonl", "--log-format", "json", cwd=tmp_path)
+    (line,) = log_lines(done.stderr)
+
+    assert done.code == 2
+    assert line["level"] == "ERROR"
+    assert "nowhere.jsonl" in line["message"]
