@@ -5,7 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from connector.clusters.connect import connect
+from connector.clusters.embedded import EmbeddedCluster
+from connector.clusters.embedded_examination import EmbeddedExamination
+from connector.clusters.examination import Examination
 from connector.clusters.protocol import Cluster, ForeignFields, Index
+from connector.clusters.rest import RestCluster
+from connector.clusters.rest_examination import RestExamination
 from connector.config import Settings, WorkerSettings
 from connector.errors import EncoderMismatch, SettingsError
 from connector.models.cross_encoder import CrossEncoderScorer
@@ -28,6 +33,14 @@ async def open_index(cluster: Cluster, settings: Settings) -> Index:
         ForeignFields(settings.index.text_fields, settings.index.vector_field) if settings.index.text_fields else None
     )
     return await cluster.open_index(settings.index.name, foreign)
+
+
+def open_examination(cluster: Cluster, *, timeout_s: float) -> Examination:
+    """What the doctor asks of a cluster; no request takes longer than `timeout_s`."""
+    if isinstance(cluster, RestCluster):
+        return RestExamination(cluster.client, cluster.engine, url=cluster.url, timeout_s=timeout_s)
+    assert isinstance(cluster, EmbeddedCluster)
+    return EmbeddedExamination(cluster)
 
 
 def load_encoder(settings: Settings) -> Encoder:

@@ -8,11 +8,14 @@ from typing import Annotated
 
 import typer
 
+from connector.cli.config import config_app
+from connector.cli.doctor import doctor
 from connector.cli.index import index_app
 from connector.cli.ingest import ingest
 from connector.cli.search import search
 from connector.cli.worker import worker
 from connector.errors import ConnectorError
+from connector.logs import log_as_json
 
 app = typer.Typer(
     name="connector",
@@ -36,7 +39,9 @@ app = typer.Typer(
 app.command()(ingest)
 app.command()(search)
 app.command()(worker)
+app.command()(doctor)
 app.add_typer(index_app, name="index")
+app.add_typer(config_app, name="config")
 
 
 def _print_version(wanted: bool) -> None:
@@ -59,7 +64,8 @@ def main() -> None:
     try:
         app()
     except ConnectorError as error:
-        print(f"error: {error}", file=sys.stderr)
+        if not log_as_json(error):
+            print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)

@@ -1,0 +1,233 @@
+"""The check-up: each part is looked at within its time, and what hangs on a part that failed is skipped and says so."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import TypeVar
+
+from connector.clusters.examination import Examination
+from connector.clusters.protocol import Cluster, Index
+from connector.config import Loaded, Settings
+from connector.doctor.parts import (
+    choose_words,
+    describe_worker,
+    in_thread,
+    judge_engine,
+    judge_response,
+    judge_settings,
+    time_pairs,
+    time_queries,
+)
+from connector.errors import AccessDenied, ConnectorError, IndexMissing
+from connector.findings import Finding, Status, failed
+from connector.models.encoder import Encoder
+from connector.types import SearchRequest
+from connector.wiring import (
+    build_searcher,
+    check_encoder,
+    load_encoder,
+    open_cluster,
+    open_examination,
+    open_index,
+    open_worker,
+)
+from connector.worker.client import WorkerClient
+
+T = TypeVar("T")
+CHECK_S = 15.0  # for each look at the cluster and the index
+ENCODER_S = 180.0  # a model may have to come from the hub first
+WORKER_S = 60.0
+
+
+async def examine(loaded: Loaded, *, say: Callable[[str], None] = lambda check: None) -> tuple[Finding, ...]:
+    """Look at everything that these settings name; a finding for each check. `say` hears what is being looked at."""
+    checkup = _Checkup(loaded.require(), say)
+    checkup.findings += judge_settings(loaded)
+    try:
+        await checkup.run()
+    finally:
+        await checkup.close()
+    return tuple(checkup.findings)
+
+
+class _Checkup:
+    """One check-up under way. A part that could not be had is None, and its finding says why."""
+
+    def __init__(self, settings: Settings, say: Callable[[str], None]) -> None:
+        self.findings: list[Finding] = []
+        self._settings = settings
+        self._say = say
+        self._cluster: Cluster | None = None
+        self._worker: WorkerClient | None = None
+
+    async def run(self) -> None:
+        settings = self._settings
+        self._cluster = await self._try("cluster", partial(open_cluster, settings), "see cluster.url")
+        index = None
+        if self._cluster is None:
+            self._skip("cluster", "health", "search access", "ingest access", "index", "mapping", "copies", "blocks",
+                       "documents")  # fmt: skip
+        else:
+            self.findings.append(judge_engine(self._cluster.engine, settings.cluster.url))
+            examination = open_examination(self._cluster, timeout_s=CHECK_S)
+            index = await self._index(self._cluster, examination)
+        encoder = await self._encoder(index)
+        await self._rerank_worker()
+        if self._cluster is None or index is None:
+            self._skip("index", "query")
+        elif encoder is None and index.schema.vector_field:
+            self._skip("encoder", "query")
+        else:
+            await self._query(open_examination(self._cluster, timeout_s=CHECK_S), index, encoder)
+
+    async def close(self) -> None:
+        for part in (self._worker, self._cluster):
+            if part is not None:
+                await part.close()
+
+    async def _index(self, cluster: Cluster, examination: Examination) -> Index | None:
+        name = self._settings.index.name
+        opened = await self._attempt("index", partial(open_index, cluster, self._settings), CHECK_S)
+        exists = not isinstance(opened, IndexMissing)
+        await self._look("health", partial(examination.health, name if exists else None), "monitor the cluster")
+        await self._look("access", partial(examination.access, name, exists=exists), "see its own privileges")
+        if isinstance(opened, ConnectorError):
+            advice = "fill one: connector ingest SOURCE, or name another: index.name"
+            self.findings.append(failed("index", opened, advice=advice))
+            self._skip("index", "mapping", "copies", "blocks", "documents")
+            return None
+        self.findings.append(describe_index(opened))
+        await self._look("copies", partial(examination.state, opened), "view the metadata of the index")
+        await self._look("documents", partial(examination.contents, opened), "read the index")
+        return opened
+
+    async def _encoder(self, index: Index | None) -> Encoder | None:
+        """The encoder, if the index can be searched with it."""
+        if index is not None and not index.schema.vector_field:
+            advice = "name index.vector_field for a dense leg"
+            self.findings.append(Finding("encoder", "skip", "the lexical leg alone searches this index", advice))
+            return None
+        started = time.perf_counter()
+        load = partial(in_thread, partial(load_encoder, self._settings))
+        encoder = await self._try("encoder", load, "see encoder.model", timeout_s=ENCODER_S)
+        if encoder is None:
+            self._skip("encoder", "encoder of the index")
+            return None
+        measure = partial(in_thread, partial(time_queries, encoder, time.perf_counter() - started))
+        measured = await self._try("encoder", measure, "see encoder.device", timeout_s=ENCODER_S)
+        if measured:
+            self.findings.append(measured)
+        if index is None:
+            self._skip("index", "encoder of the index")
+            return None
+        try:
+            check_encoder(index, encoder.fingerprint)
+        except ConnectorError as error:
+            self.findings.append(failed("encoder of the index", error, advice="set encoder.model"))
+            return None
+        who = (
+            "is this one" if index.schema.encoder else "is not known; its vectors have as many dimensions as this one's"
+        )
+        self.findings.append(Finding("encoder of the index", "ok", f"the encoder that filled the index {who}"))
+        return encoder if measured else None
+
+    async def _rerank_worker(self) -> None:
+        worker = self._worker = open_worker(self._settings)
+        if worker is None:
+            advice = "set rerank.enabled to true for better results"
+            self.findings.append(Finding("worker", "skip", "rerank.enabled is false", advice))
+            return
+        info = await self._try("worker", partial(worker.info, timeout_s=CHECK_S), "start one: connector worker")
+        if info is None:
+            self._skip("worker", "worker speed")
+            return
+        self.findings.append(describe_worker(info, worker.url))
+        measure = partial(time_pairs, worker, self._settings, timeout_s=WORKER_S)
+        await self._look("worker speed", measure, "use the worker", timeout_s=WORKER_S)
+
+    async def _query(self, examination: Examination, index: Index, encoder: Encoder | None) -> None:
+        text = await self._try("query", partial(examination.sample, index), "see whether the index can be read")
+        if text is None:
+            return
+        words = choose_words(text)
+        if not words:
+            self.findings.append(
+                Finding(
+                    "query", "skip", "no document with words in its text fields", "ingest some: connector ingest SOURCE"
+                )
+            )
+            return
+        searcher = build_searcher(index, encoder, self._worker, self._settings)
+        deadline_s = self._settings.search.deadline_s
+        search = partial(searcher.search, SearchRequest(words))
+        for counts in (False, True):  # the first warms up connections and caches
+            response = await self._try("query", search, "see the checks above", timeout_s=2 * deadline_s)
+            if response is None:
+                return
+            if counts:
+                self.findings.append(judge_response(response, dense=encoder is not None))
+
+    async def _look(
+        self,
+        check: str,
+        work: Callable[[], Awaitable[Finding | list[Finding]]],
+        privilege: str,
+        *,
+        timeout_s: float = CHECK_S,
+    ) -> None:
+        """Keep the findings of the work; `privilege` is what credentials must be allowed to for it."""
+        advice = f"allow these credentials to {privilege}, or look with others"
+        found = await self._try(check, work, advice, timeout_s=timeout_s, denied="skip")
+        self.findings += [found] if isinstance(found, Finding) else found or []
+
+    async def _try(
+        self,
+        check: str,
+        work: Callable[[], Awaitable[T]],
+        advice: str,
+        *,
+        timeout_s: float = CHECK_S,
+        denied: Status = "fail",
+    ) -> T | None:
+        """The work's result; None, and a finding, where there is none. `denied` is its status where credentials do not suffice."""
+        found = await self._attempt(check, work, timeout_s)
+        if not isinstance(found, ConnectorError):
+            return found
+        status = denied if isinstance(found, AccessDenied) else "fail"
+        self.findings.append(failed(check, found, advice=advice, status=status))
+        return None
+
+    async def _attempt(self, check: str, work: Callable[[], Awaitable[T]], timeout_s: float) -> T | ConnectorError:
+        """The work's result, or why there is none."""
+        self._say(check)
+        try:
+            async with asyncio.timeout(timeout_s):
+                return await work()
+        except ConnectorError as error:
+            return error
+        except TimeoutError:
+            return ConnectorError(f"no answer within {timeout_s:g} s; is it overloaded, or something in between?")
+        except (LookupError, TypeError, ValueError, OSError) as error:
+            return ConnectorError(
+                f"the answer cannot be understood ({type(error).__name__}); is this the cluster itself, or something in between?"
+            )
+
+    def _skip(self, because: str, *checks: str) -> None:
+        self.findings += [
+            Finding(check, "skip", f"not looked at: {because} failed", f"first see to: {because}") for check in checks
+        ]
+
+
+def describe_index(index: Index) -> Finding:
+    """Whose index it is, and what it is searched by."""
+    schema = index.schema
+    facts = {"managed": schema.managed, "text": list(schema.fields.text), "vector_field": schema.vector_field}
+    texts = ", ".join(schema.fields.text)
+    if schema.managed:
+        return Finding("index", "ok", f"{index.name}, made by the connector; text: {texts}", facts=facts)
+    seen = f"{index.name}, made by somebody else: searched as it is, never written to; text: {texts}"
+    seen += f"; vectors: {schema.vector_field}" if schema.vector_field else ""
+    return Finding("index", "ok", seen, facts=facts)
