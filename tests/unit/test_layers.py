@@ -97,6 +97,7 @@ def test_every_problem_of_every_layer_is_said_with_its_place() -> None:
 
 def test_a_setting_in_the_wrong_section_is_named_with_its_own() -> None:
     assert "did you mean 'search.fusion.rank_constant'" in problem("rerank: {rank_constant: 5}")
+    assert "did you mean 'search.fusion.alpha'" in problem("alpha: 0.5")
 
 
 @pytest.mark.parametrize("text", ["search: {k: 1, k: 2}", "search: {k: 1}\nindex:\n  name: a\nsearch: {depth: 60}"])
@@ -239,7 +240,7 @@ def test_a_variable_that_is_not_there_is_named() -> None:
 
 @pytest.mark.parametrize("text", ["[" * 5_000, "cluster: {url: " + "[" * 5_000 + "]" * 5_000 + "}"])
 def test_what_is_nested_too_deeply_is_refused(text: str) -> None:
-    with pytest.raises(SettingsError, match=r"not YAML|nested too deeply"):
+    with pytest.raises(SettingsError, match="nested too deeply"):
         loaded(text).require()
 
 
