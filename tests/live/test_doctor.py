@@ -514,6 +514,57 @@ async def test_whether_an_index_may_be_created_is_known_without_creating_it(secu
     assert name not in [one["index"] for one in indices]
 
 
+async def test_a_block_is_not_taken_for_a_missing_privilege(secured: Secured, encoder: Encoder) -> None:
+    name = unique_name()
+    await fill(secured.superuser, name, encoder)
+    secured.call("PUT", f"/{name}/_settings", {"index.blocks.write": True})
+    found = await look(secured.superuser, name, None)
+    await drop(secured.superuser, name)
+
+    assert not_ok(found) == {"blocks": "warn", "worker": "skip"}
+
+
+@pytest.mark.live
+async def test_a_key_counts_for_what_it_may_do_not_for_its_owner(
+    secured_elasticsearch: ClusterSettings, encoder: Encoder
+) -> None:
+    secured, name = Secured("elasticsearch", secured_elasticsearch), unique_name()
+    await fill(secured.superuser, name, encoder)
+    key = secured.add_key(
+        {"cluster": ["monitor"], "indices": [{"names": [name], "privileges": list(READ["elasticsearch"])}]}
+    )
+    found = await look(secured.settings(api_key=key["encoded"]), name, None)
+    await drop(secured.superuser, name)
+
+    assert not_ok(found) == {"ingest access": "warn", "worker": "skip"}
+    assert key["encoded"] not in str(found)
+
+
+async def test_no_command_says_a_password_that_a_cluster_refuses(
+    secured: Secured, launcher: Launcher, tmp_path: Path
+) -> None:
+    (tmp_path / "rows.jsonl").write_text('{"_id": "1", "text": "a row"}\n')
+    environ = {
+        "CONNECTOR_CLUSTER_URL": secured.superuser.url,
+        "CONNECTOR_CLUSTER_CA_CERT": str(secured.superuser.ca_cert),
+        "CONNECTOR_CLUSTER_USERNAME": str(secured.superuser.username),
+        "CONNECTOR_CLUSTER_PASSWORD": "hunter2-Tr0ub4dor",
+        "CONNECTOR_LOG_LEVEL": "debug",
+    }
+    commands = {
+        ("doctor", "--json", "--set", "encoder.model=./no-model"): 1,
+        ("index", "show"): 2,
+        ("ingest", "rows.jsonl", "--log-format", "json"): 2,
+    }
+    for command, code in commands.items():
+        done = launcher.run(*command, cwd=tmp_path, **environ)
+
+        assert done.code == code
+        assert "does not accept" in done.stdout + done.stderr
+        assert "hunter2" not in done.stdout + done.stderr
+        assert "aHVudGVyMi" not in done.stdout + done.stderr
+
+
 def sequence_numbers(secured: Secured, index: str) -> list[int]:
     """The last operation of every shard: each write, also a failed delete, raises it."""
     stats = secured.call("GET", f"/{index}/_stats?level=shards")

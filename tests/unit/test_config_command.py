@@ -158,6 +158,14 @@ def test_a_secret_in_a_flag_is_refused(launcher: Launcher, tmp_path: Path, given
     assert by_reference.code == 0
 
 
+def test_a_secret_behind_a_flag_that_is_written_wrongly_is_not_repeated(launcher: Launcher, tmp_path: Path) -> None:
+    done = launcher.run("config", "show", "--set", f"cluster.password: {SECRET}", cwd=tmp_path)
+
+    assert done.code == 2
+    assert "--set takes PATH=VALUE, not 'cluster.password…'" in done.stderr
+    assert said(done) == []
+
+
 class Refusing(BaseHTTPRequestHandler):
     """Refuses every request as a cluster refuses wrong credentials."""
 

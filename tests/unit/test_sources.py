@@ -156,7 +156,9 @@ def test_reading_only_the_first_rows_leaves_nothing_open(tmp_path: Path, recwarn
     gc.collect()
 
     assert len(first) == 3
-    assert not recwarn.list
+    assert not [
+        one for one in recwarn.list if str(tmp_path) in str(one.message)
+    ]  # other tests' litter may be swept up here
 
 
 def test_a_source_can_be_read_twice(tmp_path: Path) -> None:
