@@ -222,7 +222,7 @@ async def test_many_searches_at_once_keep_the_leg_that_works(place: Place, encod
     """More searches than a client may hold connections: those that a stalled leg waits on must not starve the other leg."""
     async with searching(place, encoder, faults={"lexical": "stall"}) as searcher:
         await searcher.search(SearchRequest(QUERY, deadline_s=0.5))  # the first query warms the encoder up
-        responses = await asyncio.gather(*(timed(searcher, deadline_s=4.0) for _ in range(40)))
+        responses = await asyncio.gather(*(timed(searcher, deadline_s=10.0) for _ in range(40)))
 
     assert [stages(response)[0] for response in responses] == ["lexical"] * 40
     assert not any("dense" in stages(response) for response in responses)

@@ -350,6 +350,28 @@ async def test_a_privilege_that_is_missing_is_named(
     assert documents == 2
 
 
+async def test_every_command_names_the_privilege_that_is_missing(
+    secured: Secured, name: str, encoder: Encoder, launcher: Launcher, tmp_path: Path
+) -> None:
+    source = write_source(tmp_path, 1)
+    await ingest(source, secured.superuser, name)
+    user = secured.add_user(f"{name}-user", secured.role("search", f"{name}-other"))
+    new = f"{name}-new"
+    commands = {
+        ("index", "show", "-i", name): f"may not read the mapping of index '{name}'",
+        ("search", "refunds", "-i", name): f"may not read the mapping of index '{name}'",
+        ("ingest", source.name, "-i", name): f"may not read the mapping of index '{name}'",
+        ("index", "drop", "--yes", "-i", name): f"may not drop index '{name}'",
+        ("index", "create", "-i", new, "--set", "fields.text={text: 1}"): f"may not create index '{new}'",
+    }
+    for arguments, words in commands.items():
+        done = launcher.run(*arguments, cwd=tmp_path, **variables(user))
+
+        assert words in one_line(done)
+        assert "; grant " in done.stderr
+        assert_no_secret(done.stderr, user)
+
+
 async def test_a_job_that_may_not_write_ends_at_once_and_rejects_nothing(
     secured: Secured, name: str, encoder: Encoder, launcher: Launcher, tmp_path: Path
 ) -> None:
