@@ -188,7 +188,10 @@ class _OrjsonSerializer(opensearchpy.JSONSerializer):  # type: ignore[misc]
     """Reads replies with orjson, three times as fast; writes as the client does."""
 
     def loads(self, s: str | bytes) -> Any:
-        return orjson.loads(s)
+        try:
+            return orjson.loads(s)
+        except ValueError as error:
+            raise opensearchpy.exceptions.SerializationError(s, error) from error
 
 
 class _ElasticsearchNode(elastic_transport.AiohttpHttpNode):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from functools import cache
 from importlib import resources
@@ -50,7 +51,7 @@ def build_index(engine: str, schema: IndexSchema) -> dict[str, Any]:
         "$ef_construction$": schema.vectors.ef_construction,
     }
     values["$vector_index$"] = fill(_vector_index(template, engine, schema.vectors.index), values)
-    body = {"settings": template["settings"], "mappings": fill(template["mappings"], values)}
+    body = {"settings": copy.deepcopy(template["settings"]), "mappings": fill(template["mappings"], values)}
     properties = body["mappings"]["properties"]
     for name in schema.fields.text:
         properties[name] = fill(template["text"], values)
