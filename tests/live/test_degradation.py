@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import re
 import signal
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -297,5 +298,6 @@ async def test_a_worker_that_is_killed_in_the_middle_costs_the_rerank_only(
         assert {hit.stage for hit in response.hits} == {"fused" if response.degraded else "reranked"}
     for response in after:
         assert stages(response) == ["rerank"]
-        assert "start one with: connector worker" in response.degraded[0].reason
+        # Six searches of each searcher were under way: where five of them failed, its breaker is open by now.
+        assert re.search(r"start one with: connector worker|failed \d+ times in a row", response.degraded[0].reason)
         assert len(response.hits) == 10
