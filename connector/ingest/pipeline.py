@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 
 from connector.clusters.protocol import Index
 from connector.config import IngestSettings
@@ -202,7 +203,8 @@ class IngestJob:
         self, checked: asyncio.Queue[_Group | None], encoded: asyncio.Queue[tuple[_Group, list[IndexedDocument]] | None]
     ) -> None:
         while group := await checked.get():
-            if (done := await asyncio.to_thread(self._encode_group, group)) is not None:
+            done = await asyncio.to_thread(self._encode_group, group)
+            if done[1]:
                 await encoded.put(done)
         for _ in range(self._settings.writers):
             await encoded.put(None)
@@ -257,36 +259,38 @@ class IngestJob:
         self._count(failed=1)
         return None
 
-    def _encode_group(self, group: _Group) -> tuple[_Group, list[IndexedDocument]] | None:
-        """The group with its passages and vectors, less what cannot be encoded; None where the job is to stop."""
+    def _encode_group(self, group: _Group) -> tuple[_Group, list[IndexedDocument]]:
+        """The documents of the group that were encoded, with passages and vectors; not all of them where the job is to stop."""
         cuts = cut(
             group.documents, self._index.schema, max_tokens=self._max_tokens, token_offsets=self._encoder.token_offsets
         )
-        vectors = self._encode_passages([passage.text for passages in cuts for passage in passages])
-        if vectors is None:
-            return None
+        vectors, encoded = self._encode_passages([passage.text for passages in cuts for passage in passages])
         indexed, kept, start = [], [], 0
         for at, passages in enumerate(cuts):
-            own = vectors[start : start + len(passages)]
-            start += len(passages)
-            if np.isfinite(own).all():
+            own = slice(start, start + len(passages))
+            start = own.stop
+            if not encoded[own].all():
+                continue
+            if np.isfinite(vectors[own]).all():
                 kept.append(at)
-                indexed.append(IndexedDocument(group.documents[at], group.hashes[at], passages, own))
+                indexed.append(IndexedDocument(group.documents[at], group.hashes[at], passages, vectors[own]))
             else:
                 self._reject(group.rows[at], "the encoder gave a vector with NaN or infinity for it")
                 self._count(failed=1)
         return group.select(kept), indexed
 
-    def _encode_passages(self, texts: Sequence[str]) -> Vectors | None:
-        """The vectors [n, dims], worked out in steps of like length; None where the job is to stop meanwhile."""
+    def _encode_passages(self, texts: Sequence[str]) -> tuple[Vectors, npt.NDArray[np.bool_]]:
+        """The vectors [n, dims], worked out in steps of like length, and which of them [n] were before the job was to stop."""
         vectors = np.empty((len(texts), self._encoder.fingerprint.dims), dtype=np.float32)
+        encoded = np.zeros(len(texts), dtype=np.bool_)
         by_length = sorted(range(len(texts)), key=lambda at: len(texts[at]))
         for start in range(0, len(texts), STEP_PASSAGES):
             if self._stopping:
-                return None
+                break
             step = by_length[start : start + STEP_PASSAGES]
             vectors[step] = self._encoder.encode([texts[at] for at in step])
-        return vectors
+            encoded[step] = True
+        return vectors, encoded
 
     async def _write_group(self, documents: Sequence[IndexedDocument]) -> list[Fate]:
         """Fates of all documents, after as many tries as may help those that can be tried again."""

@@ -495,7 +495,7 @@ async def test_a_job_that_is_to_stop_writes_what_is_encoded_and_no_more(bench: B
     assert (await bench.run(docs(*(f"d{at:02}" for at in range(40))))).counts.written == 37
 
 
-async def test_long_groups_are_left_between_two_steps(bench: Bench) -> None:
+async def test_of_a_long_group_what_is_encoded_is_written_and_the_rest_left(bench: Bench) -> None:
     stop: asyncio.Future[str] = asyncio.get_running_loop().create_future()
     encoder = Gated()
     rows = docs(*(f"d{at:03}" for at in range(3 * STEP_PASSAGES)))
@@ -507,7 +507,24 @@ async def test_long_groups_are_left_between_two_steps(bench: Bench) -> None:
     report = await running
 
     assert len(encoder.encoded) == STEP_PASSAGES
-    assert (report.counts.written, report.unfinished) == (0, len(rows))
+    assert (report.counts.written, report.unfinished) == (STEP_PASSAGES, len(rows) - STEP_PASSAGES)
+    assert adds_up(report)
+    assert (await bench.run(rows)).counts.unchanged == STEP_PASSAGES
+
+
+async def test_a_document_of_which_some_passages_are_encoded_is_not_written(bench: Bench) -> None:
+    stop: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    encoder = Gated()
+    long = " ".join(f"word{at}." for at in range(100 * STEP_PASSAGES))
+    rows = [*docs("short"), {"_id": "long", "title": "Long", "text": long}]
+    running = asyncio.create_task(bench.run(rows, stop=stop, encoder=encoder))
+    await asyncio.to_thread(encoder.begun.wait, 20)
+    stop.set_result("stop")
+    encoder.go.set()
+    report = await running
+
+    assert len(encoder.encoded) == STEP_PASSAGES  # the short one and the first passages of the long one
+    assert (await bench.ids(), report.unfinished) == (["short"], 1)
 
 
 async def test_the_grace_ends_even_where_the_cluster_hangs(bench: Bench) -> None:
