@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from importlib.metadata import version
 from typing import Annotated
@@ -14,7 +15,7 @@ from connector.cli.index import index_app
 from connector.cli.ingest import ingest
 from connector.cli.search import search
 from connector.cli.worker import worker
-from connector.errors import ConnectorError
+from connector.errors import ClusterUnavailable, ConnectorError, SearchFailed
 from connector.logs import log_as_json
 
 app = typer.Typer(
@@ -60,12 +61,15 @@ def top(
 
 
 def main() -> None:
-    """Run a command; an error that the user can act on is one line on stderr and exit code 2."""
+    """Run a command. An error that the user can act on is one line on stderr, and exit code 2, or 3 where the same may work later.
+
+    SIGTERM ends the command with 143, also where it is the first process of a container, which the default would not end."""
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     try:
         app()
     except ConnectorError as error:
         if not log_as_json(error):
             print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+        sys.exit(3 if isinstance(error, (ClusterUnavailable, SearchFailed)) else 2)
     except KeyboardInterrupt:
         sys.exit(130)

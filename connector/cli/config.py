@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from connector.cautions import find_cautions
+from connector.cli.console import talk
 from connector.cli.options import AsJson, ClusterUrl, ConfigFile, IndexName, Overrides, read_layers
 from connector.config import CONFIG_FILE, load, setting_paths, value_at
 from connector.config_file import build_file, to_text, write_file
@@ -31,7 +32,7 @@ def init(
         print(build_file(), end="")
         return
     write_file(file, force=force)
-    Console(stderr=True).print(f"wrote {file}", highlight=False)
+    talk.print(f"wrote {file}", highlight=False)
 
 
 @config_app.command()

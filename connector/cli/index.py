@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from connector.cli.console import talk
 from connector.cli.options import AsJson, ClusterUrl, ConfigFile, IndexName, Overrides, read_settings
 from connector.config import Settings
 from connector.errors import SettingsError
@@ -70,7 +71,7 @@ def drop(
             raise SettingsError("dropping an index needs --yes where nobody can be asked")
         typer.confirm(f"drop index {settings.index.name} at {settings.cluster.url} with everything in it?", abort=True)
     asyncio.run(_drop(settings))
-    Console(stderr=True).print(f"dropped {settings.index.name}")
+    talk.print(f"dropped {settings.index.name}")
 
 
 async def _create(settings: Settings) -> None:
@@ -87,7 +88,7 @@ async def _create(settings: Settings) -> None:
         await cluster.create_index(settings.index.name, build_schema(settings, fields, encoder.fingerprint))
     finally:
         await cluster.close()
-    Console(stderr=True).print(f"created {settings.index.name} in {cluster.engine}")
+    talk.print(f"created {settings.index.name} in {cluster.engine}")
 
 
 async def _describe(settings: Settings) -> dict[str, Any]:

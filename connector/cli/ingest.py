@@ -7,37 +7,25 @@ import json
 import logging
 import os
 import signal
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    Progress,
-    SpinnerColumn,
-    TaskProgressColumn,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
-from rich.table import Table
 
+from connector.cli.console import talk
 from connector.cli.options import AsJson, ClusterUrl, ConfigFile, IndexName, LogFormat, Overrides, read_settings
+from connector.cli.progress import showing
+from connector.cli.report import print_table, print_troubles, write_report
 from connector.config import Settings
 from connector.errors import SettingsError
 
 if TYPE_CHECKING:  # torch and the clients are imported once the flags are known to be right
     from connector.ingest.pipeline import Counts, JobReport
 
-talk = Console(stderr=True)
 log = logging.getLogger(__name__)
-LOG_EVERY_S = 10.0
 
 
 def ingest(
@@ -81,8 +69,8 @@ def ingest(
 
     The same job twice writes nothing new. A job that was killed is simply run again.
 
-    Exit code: 0 all well; 1 some documents failed, and are kept with their reasons; 2 the job could not start; 3 it stopped early,
-    run it again to go on; 143 (SIGTERM) or 130 (Ctrl-C) it was ended, after writing what was encoded: run it again to go on.
+    Exit code: 0 all well; 1 some documents failed, and are kept with their reasons; 2 the job could not start; 3 it stopped early, or
+    the cluster is away: run it again to go on; 143 (SIGTERM) or 130 (Ctrl-C) it was ended, after writing what was encoded: run it again to go on.
 
     Examples:
 
@@ -107,7 +95,7 @@ def ingest(
     bar = talk.is_terminal and settings.log.format == "text"
     configure_logging(settings.log.model_copy(update={"level": "warning"}) if bar else settings.log)
     started = datetime.now(UTC)
-    with _showing(bar) as (show, say):
+    with showing(bar) as (show, say):
         report, signalled = asyncio.run(_run(source, settings, rejects, delete_missing, show, say))
     code = _exit_code(report, signalled)
     described = {
@@ -120,13 +108,13 @@ def ingest(
     } | asdict(report)
     log.info("job ended with exit code %d", code, extra=described)
     if report_file:
-        _write_report(report_file, described)
+        write_report(report_file, described)
     if as_json:
         print(json.dumps(described, default=str))
     elif settings.log.format == "text":
-        _print_table(report, settings)
+        print_table(report, settings)
     if settings.log.format == "text":
-        _print_troubles(report)
+        print_troubles(report)
     raise typer.Exit(code)
 
 
@@ -143,12 +131,13 @@ async def _run(
 
     loop = asyncio.get_running_loop()
     stop: asyncio.Future[str] = loop.create_future()
-    received = []
+    received: list[signal.Signals] = []
 
     def end(number: signal.Signals) -> None:
+        if received:
+            talk.show_cursor()  # which the bar hides
+            os._exit(128 + number)
         received.append(number)
-        for one in (signal.SIGTERM, signal.SIGINT):
-            loop.remove_signal_handler(one)
         say(f"{number.name}: writing what is encoded, then ending; once more to end at once")
         stop.set_result(f"{number.name} was received")
 
@@ -160,45 +149,6 @@ async def _run(
     return report, received[0] if received and report.stopped else 0
 
 
-@contextmanager
-def _showing(bar: bool) -> Iterator[tuple[Callable[[Counts], None], Callable[[str], None]]]:
-    """How a running job shows its counts and says things: a bar on a terminal, else a log line now and then."""
-    if not bar:
-        due = time.monotonic() + LOG_EVERY_S
-
-        def tell(counts: Counts) -> None:
-            nonlocal due
-            if time.monotonic() >= due:
-                due = time.monotonic() + LOG_EVERY_S
-                done = counts.written + counts.unchanged + counts.failed
-                log.info("%d documents done, %.0f %% read", done, counts.progress * 100, extra=asdict(counts))
-
-        yield tell, log.info
-        return
-    with Progress(
-        SpinnerColumn(),
-        TextColumn("[bold]{task.description}"),
-        BarColumn(),
-        TaskProgressColumn(),
-        TextColumn("{task.fields[counts]}"),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-        console=talk,
-        transient=True,
-    ) as progress:
-        task = progress.add_task("loading the encoder", total=None, counts="")
-
-        def show(counts: Counts) -> None:
-            elapsed = progress.tasks[0].elapsed or 0.0
-            done = counts.written + counts.unchanged + counts.failed
-            rate = f"{done / elapsed:,.0f}/s" if elapsed else ""
-            progress.update(
-                task, description="ingesting", total=1.0, completed=counts.progress, counts=f"{done:,} documents {rate}"
-            )
-
-        yield show, lambda message: progress.console.print(message, highlight=False)
-
-
 def _exit_code(report: JobReport, signalled: int) -> int:
     """0 all well, 1 some documents failed or were kept, 3 stopped early, 128 + N ended by signal N."""
     if signalled:
@@ -206,47 +156,6 @@ def _exit_code(report: JobReport, signalled: int) -> int:
     if report.stopped:
         return 3
     return 0 if report.ok else 1
-
-
-def _write_report(file: Path, described: dict[str, Any]) -> None:
-    """The report as a JSON file, whole or not at all."""
-    half = file.with_name(f".{file.name}.{os.getpid()}")
-    try:
-        half.write_text(json.dumps(described, indent=2, default=str) + "\n")
-        half.replace(file)
-    except OSError as error:
-        raise SettingsError(f"cannot write the report to {file} ({error.strerror})") from error
-
-
-def _print_table(report: JobReport, settings: Settings) -> None:
-    counts = report.counts
-    table = Table(title=f"{settings.index.name} at {settings.cluster.url}", title_justify="left", show_edge=False)
-    for column in ("documents", "written", "unchanged", "failed", "removed", "passages", "tries again", "seconds"):
-        table.add_column(column, justify="right")
-    numbers = (
-        counts.read,
-        counts.written,
-        counts.unchanged,
-        counts.failed,
-        counts.removed,
-        counts.passages,
-        counts.retried,
-    )
-    table.add_row(*(f"{number:,}" for number in numbers), f"{report.seconds:.1f}")
-    Console().print(table)
-
-
-def _print_troubles(report: JobReport) -> None:
-    if report.rejects:
-        talk.print(f"{report.counts.failed:,} documents failed; they are kept with their reasons in {report.rejects}")
-    if report.stopped:
-        talk.print(
-            f"error: the job stopped early: {report.stopped}; {report.unfinished:,} documents were under way; run it again to go on",
-            style="red",
-            highlight=False,
-        )
-    if report.kept_missing:
-        talk.print(f"nothing was removed: {report.kept_missing}", style="yellow", highlight=False)
 
 
 def _pairs(text: str, flag: str, convert: type, *, optional: bool) -> dict[str, object]:

@@ -13,11 +13,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from connector.cli.console import talk
 from connector.cli.options import AsJson, ClusterUrl, ConfigFile, IndexName, Overrides, read_settings
 from connector.errors import FilterError
 from connector.types import SearchHit, SearchResponse
 
-talk = Console(stderr=True)
 SNIPPET_CHARS = 240
 
 

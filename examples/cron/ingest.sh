@@ -24,7 +24,7 @@ case $code in
     0) ;;
     1) echo "ingest of $source: some documents were rejected; they are in $folder/rejects.jsonl with the reasons" ;;
     2) echo "ingest of $source could not start: $(tail -n 1 ingest.log)" ;;
-    3 | 130 | 137 | 143) echo "ingest of $source ended early ($code); the next run goes on (see $folder/report.json)" ;;
+    3 | 130 | 137 | 143) echo "ingest of $source ended early ($code); the next run goes on (see $folder/ingest.log)" ;;
     *) echo "ingest of $source failed with $code (see $folder/ingest.log)" ;;
 esac
 exit "$code"

@@ -29,9 +29,9 @@ def folder(launcher: Launcher, tmp_path_factory: pytest.TempPathFactory) -> Path
     return folder
 
 
-def one_line(done: Finished) -> str:
+def one_line(done: Finished, *, code: int = 2) -> str:
     """What a command says that failed: one line, no traceback."""
-    assert done.code == 2, done.stderr
+    assert done.code == code, done.stderr
     assert done.stdout == ""
     lines = done.stderr.strip().splitlines()
     assert len(lines) == 1, done.stderr
@@ -146,7 +146,6 @@ def test_an_index_is_created_shown_and_dropped(launcher: Launcher, tmp_path: Pat
         (("search", "deal", "--filter", "teir=tier-1"), "did you mean 'tier'"),
         (("search", "   "), "the query is empty"),
         (("search", "deal", "--set", "serach.k=3"), "did you mean"),
-        (("search", "deal", "--cluster", "http://127.0.0.1:1"), "cannot reach http://127.0.0.1:1"),
         (("search", "deal", "-k", "80"), "do not fit together"),
         (("ingest", "documents.jsonl", "--text", "body"), "made with other fields"),
         (("search", "deal", "--set", "encoder.model=./no-model"), "there is no model folder"),
@@ -157,6 +156,15 @@ def test_an_error_is_one_line_that_says_what_to_do(
     launcher: Launcher, folder: Path, arguments: tuple[str, ...], says: str
 ) -> None:
     assert says in one_line(launcher.run(*arguments, cwd=folder))
+
+
+@pytest.mark.parametrize("arguments", [("search", "deal"), ("ingest", "documents.jsonl")], ids=" ".join)
+def test_a_cluster_that_is_away_is_worth_another_try(
+    launcher: Launcher, folder: Path, arguments: tuple[str, ...]
+) -> None:
+    done = launcher.run(*arguments, "--cluster", "http://127.0.0.1:1", cwd=folder)
+
+    assert "cannot reach http://127.0.0.1:1" in one_line(done, code=3)
 
 
 @pytest.mark.parametrize(

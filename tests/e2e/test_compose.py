@@ -48,7 +48,7 @@ async def test_a_profile_ends_with_a_search_that_was_reranked(
     finally:
         await stack.down()
         await drop(engine, index)
-    found, report = json.loads(search.stdout), json.loads((tmp_path / "volume-work" / "report.json").read_text())
+    found, report = json.loads(search.stdout), json.loads((tmp_path / "volume-data" / "report.json").read_text())
 
     assert sorted(services) == sorted([profile, "worker", "ingest", "search"])
     assert set(stack.events[:2]) == {f"{profile} starts", "worker starts"}
@@ -64,7 +64,7 @@ async def test_a_profile_ends_with_a_search_that_was_reranked(
     assert {hit["stage"] for hit in found["hits"]} == {"reranked"}
     assert all(hit["explain"]["rerank_score"] is not None for hit in found["hits"])
     assert grade(corpus, query, found["hits"][0]["doc_id"]) == 3
-    assert ended == {"worker": -signal.SIGTERM}  # within its grace period, not killed
+    assert ended == {"worker": 128 + signal.SIGTERM}  # within its grace period, not killed
     for name in ("worker", "search"):  # where the image is read-only, nothing was written
         assert [*(tmp_path / name / "workdir").iterdir()] == []
 

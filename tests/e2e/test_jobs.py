@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import time
 from collections.abc import Callable
@@ -79,7 +80,20 @@ def test_a_second_signal_ends_the_job_at_once(launcher: Launcher, tmp_path: Path
     if not running.ended.done():
         os.kill(running.pid, signal.SIGTERM)
 
-    assert running.wait().code in (-signal.SIGTERM, 143)
+    assert running.wait().code == 143
+
+
+def test_sigterm_ends_a_command_from_its_first_moment(launcher: Launcher, tmp_path: Path) -> None:
+    """By a handler of ours: the default would not end the first process of a container."""
+    running = launcher.start("worker", "--port", "0", cwd=tmp_path)
+    end_once(running, tmp_path, signal.SIGTERM, lambda: catches(running.pid, signal.SIGTERM))
+
+    assert running.wait().code == 143
+
+
+def catches(pid: int, number: signal.Signals) -> bool:
+    (mask,) = re.findall(r"^SigCgt:\s*([0-9a-f]+)$", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
+    return bool(int(mask, 16) >> (number - 1) & 1)
 
 
 def test_the_report_says_what_became_of_every_document(launcher: Launcher, tmp_path: Path) -> None:

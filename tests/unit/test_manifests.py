@@ -214,7 +214,6 @@ def test_a_pod_has_no_rights_and_no_variables_of_services(kind: str) -> None:
     }
     assert pod["automountServiceAccountToken"] is False
     assert pod["enableServiceLinks"] is False
-    assert pod["shareProcessNamespace"]  # so that SIGTERM works from the first moment
     assert {"cpu", "memory"} == set(container["resources"]["limits"]) == set(container["resources"]["requests"])
 
 

@@ -1,0 +1,67 @@
+"""A running job on a terminal, or in a log."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from rich.progress import (
+    BarColumn,
+    Progress,
+    SpinnerColumn,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from connector.cli.console import talk
+
+if TYPE_CHECKING:
+    from connector.ingest.pipeline import Counts
+
+log = logging.getLogger(__name__)
+LOG_EVERY_S = 10.0
+
+
+@contextmanager
+def showing(bar: bool) -> Iterator[tuple[Callable[[Counts], None], Callable[[str], None]]]:
+    """How a running job shows its counts and says things: a bar on a terminal, else a log line now and then."""
+    if not bar:
+        due = time.monotonic() + LOG_EVERY_S
+
+        def tell(counts: Counts) -> None:
+            nonlocal due
+            if time.monotonic() >= due:
+                due = time.monotonic() + LOG_EVERY_S
+                done = counts.written + counts.unchanged + counts.failed
+                log.info("%d documents done, %.0f %% read", done, counts.progress * 100, extra=asdict(counts))
+
+        yield tell, log.info
+        return
+    with Progress(
+        SpinnerColumn(),
+        TextColumn("[bold]{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TextColumn("{task.fields[counts]}"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        console=talk,
+        transient=True,
+    ) as progress:
+        task = progress.add_task("loading the encoder", total=None, counts="")
+
+        def show(counts: Counts) -> None:
+            elapsed = progress.tasks[0].elapsed or 0.0
+            done = counts.written + counts.unchanged + counts.failed
+            rate = f"{done / elapsed:,.0f}/s" if elapsed else ""
+            progress.update(
+                task, description="ingesting", total=1.0, completed=counts.progress, counts=f"{done:,} documents {rate}"
+            )
+
+        yield show, lambda message: progress.console.print(message, highlight=False)
