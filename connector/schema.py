@@ -150,6 +150,10 @@ def is_field_name(name: str) -> bool:
 
 def check_value(name: str, kind: FieldType, value: Any) -> Any:
     """The value as it is written to the cluster; raises DocumentError where it does not fit its type."""
+    if isinstance(value, list | tuple) and kind not in ("keyword[]", "stored"):
+        if len(value) > 1:
+            raise DocumentError(f"field {name!r} is a {kind} but holds {len(value)} values (use keyword[] for lists)")
+        value = value[0] if value else None
     if value is None or value == "" or value == []:
         return None
     if kind == "stored":
@@ -157,10 +161,6 @@ def check_value(name: str, kind: FieldType, value: Any) -> Any:
     if kind == "keyword[]":
         values = value if isinstance(value, list | tuple) else [value]
         return [_keyword(name, one) for one in values if one is not None] or None
-    if isinstance(value, list | tuple):
-        if len(value) != 1:
-            raise DocumentError(f"field {name!r} is a {kind} but holds {len(value)} values (use keyword[] for lists)")
-        value = value[0]
     return _CHECKS[kind](name, value)
 
 

@@ -146,9 +146,13 @@ class IngestJob:
                 stopped = self._stop.result()
             kept = (stopped or self._reason_to_keep()) if self._delete_missing else None
             try:
-                await self._index.finish()
+                if self._counts.written or not stopped:
+                    async with asyncio.timeout(self._settings.grace_s if stopped else None):
+                        await self._index.finish()
                 if self._delete_missing and kept is None:
                     await self._remove_missing()
+            except TimeoutError:
+                log.warning("the index did not answer; what was written is found once it has refreshed itself")
             except ClusterError as error:
                 stopped = stopped or str(error)
         finally:

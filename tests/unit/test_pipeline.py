@@ -545,6 +545,24 @@ async def test_the_grace_ends_even_where_the_cluster_hangs(bench: Bench) -> None
     assert (report.stopped, report.counts.written, report.unfinished) == ("stop", 0, 3)
 
 
+@pytest.mark.parametrize("written", [0, 1])
+async def test_the_end_of_a_stopped_job_waits_for_no_refresh(bench: Bench, written: int) -> None:
+    class NeverRefreshed(Unsteady):
+        async def write(self, documents: Sequence[IndexedDocument]) -> list[Fate]:
+            if self.writes == written:
+                raise ClusterUnavailable("no answer in time")
+            return await super().write(documents)
+
+        async def finish(self) -> None:
+            await asyncio.Event().wait()
+
+    index = NeverRefreshed(bench.index)
+    short = SETTINGS.model_copy(update={"grace_s": 0.2, "group_documents": 1, "writers": 1})
+    report = await asyncio.wait_for(bench.run(docs(*"abc"), index=index, settings=short), 10)
+
+    assert (report.stopped, report.counts.written) == ("no answer in time", written)
+
+
 async def test_a_stop_before_the_start_leaves_all_undone(bench: Bench) -> None:
     stop: asyncio.Future[str] = asyncio.get_running_loop().create_future()
     stop.set_result("stop")

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from connector.errors import DocumentError, SettingsError
@@ -123,6 +123,7 @@ json_values = st.recursive(
 )
 
 
+@example("keyword", [""])
 @given(st.sampled_from(FIELD_TYPES), json_values | st.dates() | st.datetimes() | st.binary())
 def test_any_value_fits_or_is_refused(kind: Any, value: Any) -> None:
     with contextlib.suppress(DocumentError):
