@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack
 
 import pytest
 from command import Launcher, launching
-from running_engines import ENGINES, SECURED, EngineMissing, RunningEngines
+from running_engines import ENGINES, SECURED, EngineMissing, RunningEngines, shared_engines
 from scratch import drop, unique_name
 from secured import Secured
 
@@ -21,6 +22,14 @@ from connector.worker.process import WorkerProcess, running_worker
 EMBEDDED = "embedded"
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """The run's first process keeps the engines for all those that pytest-xdist starts."""
+    if not hasattr(config, "workerinput"):
+        keeping = ExitStack()
+        keeping.enter_context(shared_engines())
+        config.add_cleanup(keeping.close)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _defaults_only() -> Iterator[None]:
     """The settings of whoever runs the tests stay out of them."""
@@ -31,10 +40,9 @@ def _defaults_only() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def engines() -> Iterator[RunningEngines]:
+def engines() -> RunningEngines:
     """The four engines. A URL in the environment (TEST_OPENSEARCH_3_URL, ...) replaces one."""
-    with RunningEngines() as running:
-        yield running
+    return RunningEngines()
 
 
 def _settings(request: pytest.FixtureRequest, name: str) -> ClusterSettings:

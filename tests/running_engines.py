@@ -1,5 +1,5 @@
-"""The engines that tests run against: the plain ones started together at first use, each secured one at its own; all stopped
-when the run ends, however it ends."""
+"""The engines that tests run against: the plain ones started together at first use, each secured one at its own; shared by the
+run's processes (pytest-xdist), and all stopped when the run ends, however it ends."""
 
 from __future__ import annotations
 
@@ -8,12 +8,15 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
+
+from filelock import FileLock
 
 from connector.config import ClusterSettings
 
@@ -21,14 +24,20 @@ SERVERS = Path(__file__).parent / "servers"
 sys.path.insert(0, str(SERVERS))
 import engines  # noqa: E402
 
-# ends what it was told of when the pipe closes: at the end of the run, and also when pytest is killed
+FOLDER = (
+    "TEST_ENGINES_FOLDER"  # the variable with the folder in which the run's processes leave word of what they started
+)
+
+# ends what the folder has word of when the pipe closes: at the end of the run, and also when pytest is killed
 GUARD = """
-import json, signal, sys
+import json, pathlib, shutil, signal, sys
 import engines
 signal.signal(signal.SIGINT, signal.SIG_IGN)
-servers = [json.loads(line) for line in sys.stdin]
-for server in servers:
-    engines.stop(server)
+sys.stdin.read()
+folder = pathlib.Path(sys.argv[1])
+for file in folder.glob("*.json"):
+    engines.stop(json.loads(file.read_text()))
+shutil.rmtree(folder)
 """
 
 
@@ -69,73 +78,73 @@ class EngineMissing(Exception):
     """An engine that could not be started, and why."""
 
 
+@contextlib.contextmanager
+def shared_engines() -> Iterator[None]:
+    """Within the block, of the run's first process, RunningEngines of all its processes start each engine once."""
+    folder = tempfile.mkdtemp(prefix="test-engines-")
+    os.environ[FOLDER] = folder
+    guard = subprocess.Popen(
+        [sys.executable, "-c", GUARD, folder], stdin=subprocess.PIPE, text=True, cwd=SERVERS, start_new_session=True
+    )
+    try:
+        yield
+    finally:
+        guard.communicate(timeout=60)
+
+
 class RunningEngines:
     """The four plain engines by name, of which asking for one starts all that the environment does not name; and the secured."""
 
     def __init__(self) -> None:
-        self._guard: subprocess.Popen[str] | None = None
+        self._folder = Path(os.environ[FOLDER])
         self._secured: dict[str, ClusterSettings] = {}
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._guard and self._guard.stdin:
-            self._guard.stdin.close()
-            self._guard.wait(timeout=60)
 
     def url(self, name: str) -> str:
         """Where an engine listens. Raises EngineMissing."""
         given = os.environ.get(ENGINES[name].variable)
         if given:
             return given.rstrip("/")
-        try:
-            server: dict[str, Any] = self._started[name].result()
-        except (SystemExit, OSError, subprocess.SubprocessError) as error:
-            one = ENGINES[name]
-            raise EngineMissing(f"{one.kind} {one.version} cannot be started: {error}") from error
-        return str(server["url"])
+        return str(self._result(name, self._plain[name])["url"])
 
     def secured(self, name: str) -> ClusterSettings:
         """Where a secured engine listens, with the credentials of a superuser. Raises EngineMissing."""
         if name not in self._secured:
-            self._secured[name] = self._find_secured(SECURED[name])
+            self._secured[name] = self._find_secured(name)
         return self._secured[name]
 
-    def _find_secured(self, one: EngineVersion) -> ClusterSettings:
+    def _find_secured(self, name: str) -> ClusterSettings:
+        one = SECURED[name]
         if os.environ.get(one.variable):
             given = {
                 part: os.environ.get(f"{one.variable.removesuffix('URL')}{part.upper()}")
                 for part in ("url", "username", "password", "ca_cert")
             }
             return ClusterSettings.model_validate(given)
-        self._watch()
-        try:
-            server = self._start(one)
-        except (SystemExit, OSError, subprocess.SubprocessError) as error:
-            raise EngineMissing(f"{one.kind} {one.version} cannot be started secured: {error}") from error
+        with ThreadPoolExecutor(1) as pool:
+            server = self._result(name, pool.submit(self._start, name))
         return ClusterSettings(
             url=server["url"], username=server["user"], password=server["password"], ca_cert=server["ca"]
         )
 
-    def _watch(self) -> None:
-        """Start the guard, if there is none."""
-        self._guard = self._guard or subprocess.Popen(
-            [sys.executable, "-c", GUARD], stdin=subprocess.PIPE, text=True, cwd=SERVERS, start_new_session=True
-        )
-
     @cached_property
-    def _started(self) -> dict[str, Future[dict[str, Any]]]:
+    def _plain(self) -> dict[str, Future[dict[str, Any]]]:
         wanted = [name for name, one in ENGINES.items() if not os.environ.get(one.variable)]
-        self._watch()
         with ThreadPoolExecutor(len(ENGINES)) as pool:
-            return {name: pool.submit(self._start, ENGINES[name]) for name in wanted}
+            return {name: pool.submit(self._start, name) for name in wanted}
 
-    def _start(self, one: EngineVersion) -> dict[str, Any]:
-        server: dict[str, Any] = engines.start(one.kind, one.version, wait_s=240, **one.options)
-        with contextlib.suppress(BrokenPipeError):
-            assert self._guard
-            assert self._guard.stdin
-            self._guard.stdin.write(json.dumps(server) + "\n")
-            self._guard.stdin.flush()
+    def _start(self, name: str) -> dict[str, Any]:
+        """The server, started by whichever of the run's processes comes first."""
+        one, file = (ENGINES | SECURED)[name], self._folder / f"{name}.json"
+        with FileLock(self._folder / f"{name}.lock"):
+            if not file.exists():
+                file.write_text(json.dumps(engines.start(one.kind, one.version, wait_s=240, **one.options)))
+            server: dict[str, Any] = json.loads(file.read_text())
         return server
+
+    def _result(self, name: str, starting: Future[dict[str, Any]]) -> dict[str, Any]:
+        try:
+            return starting.result()
+        except (SystemExit, OSError, subprocess.SubprocessError) as error:
+            one = (ENGINES | SECURED)[name]
+            how = " secured" if name in SECURED else ""
+            raise EngineMissing(f"{one.kind} {one.version} cannot be started{how}: {error}") from error
