@@ -141,7 +141,7 @@ async def test_the_dense_score_is_the_cosine(engine: ClusterSettings, existing: 
         ("content.length>1", set(ARTICLES)),
         (["brand!=Acme", "published>2024-01-15"], {"a2"}),
     ],
-    ids=str,
+    ids=lambda value: " ".join(sorted(value)) if isinstance(value, set) else str(value),
 )
 async def test_its_own_fields_filter(
     engine: ClusterSettings, existing: str, encoder: Encoder, found: Any, matching: set[str]
