@@ -24,7 +24,7 @@ def worker(
     config: ConfigFile = None,
     override: Overrides = None,
 ) -> None:
-    """Serve a reranker over HTTP: POST /rerank (TEI), /v1/rerank and /v2/rerank (Cohere); GET /health, /ready, /info.
+    """Serve a reranker over HTTP: POST /rerank (TEI), /v1/rerank, /v2/rerank (Cohere, Jina, Voyage, vLLM), /score; GET /health, /ready, /info.
 
     Examples:
 

@@ -1,4 +1,4 @@
-"""The worker's HTTP interface: POST /rerank (TEI), /v1/rerank and /v2/rerank (Cohere); GET /health, /ready, /info."""
+"""The worker's HTTP interface: POST /rerank, /v1/rerank, /v2/rerank, /score in many dialects; GET /health, /ready, /info."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from importlib.metadata import version
 from typing import Any
 
@@ -18,22 +18,44 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from connector.config import WorkerSettings
 from connector.errors import ModelError
-from connector.models.scorer import Cancelled, QueryWeights, Scorer, Scores
+from connector.models.scorer import Cancelled, Scorer, Scores
 from connector.worker.lane import BadScores, Lane, Overloaded
 from connector.worker.wire import (
     SCOPE,
+    CohereError,
+    CohereReply,
     CohereRequest,
+    CohereV1Error,
+    ErrorType,
+    RerankRequest,
+    RootReply,
+    RootRequest,
+    ScoreReply,
+    ScoreRequest,
+    TeiError,
     TeiRequest,
-    build_cohere_reply,
+    V1Reply,
+    V1Request,
+    VllmError,
     build_error,
     build_headers,
-    build_tei_reply,
+    build_reply,
+    build_score_reply,
+    gather,
     read_scope,
     spans,
 )
 
 log = logging.getLogger(__name__)
 CLIENT_CLOSED_REQUEST = 499
+ERRORS = {
+    400: "nothing to rank, or no JSON",
+    413: "the body is too long",
+    422: "the request cannot be read, or has too many passages",
+    424: "the model failed",
+    429: "too many requests are waiting; Retry-After says when to come again",
+    503: "the model is still loading, or could not be loaded",
+}
 WARM_UP = (
     "is it ready?",
     ["A short passage.", "A longer passage that warms up the model before the first request. " * 8],
@@ -43,7 +65,7 @@ WARM_UP = (
 class Refusal(Exception):
     """A request that is answered with an error."""
 
-    def __init__(self, status: int, kind: str, message: str, *, retry_after_s: int | None = None) -> None:
+    def __init__(self, status: int, kind: ErrorType, message: str, *, retry_after_s: int | None = None) -> None:
         super().__init__(message)
         self.status = status
         self.kind = kind
@@ -65,61 +87,91 @@ def create_app(load: Callable[[], Scorer], settings: WorkerSettings) -> FastAPI:
     app = FastAPI(title="connector worker", version=version("hybrid-search-connector"), lifespan=lifespan)
     app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
 
-    @app.post("/rerank", summary="Rerank as text-embeddings-inference does")
-    async def rerank_tei(body: TeiRequest, request: Request) -> JSONResponse:
-        scores, headers = await rerank(request, body.query, body.texts, spans(body.query_weights))
-        return JSONResponse(build_tei_reply(body, scores), headers=headers)
+    @app.post("/rerank", response_model=RootReply, responses=_errors(TeiError))
+    async def rerank(body: RootRequest, request: Request) -> JSONResponse:
+        """Rerank as text-embeddings-inference (`texts`), vLLM or Infinity (`documents`) do."""
+        return await answer(body, request)
 
-    @app.post("/v1/rerank", summary="Rerank as Cohere's first API does")
-    @app.post("/v2/rerank", summary="Rerank as Cohere does")
-    async def rerank_cohere(body: CohereRequest, request: Request) -> JSONResponse:
-        scores, headers = await rerank(request, body.query, body.texts(), None)
-        return JSONResponse(build_cohere_reply(body, scores), headers=headers)
+    @app.post("/v1/rerank", response_model=V1Reply, responses=_errors(CohereV1Error))
+    async def rerank_v1(body: V1Request, request: Request) -> JSONResponse:
+        """Rerank as Cohere's first API, Jina, vLLM, or Voyage (`top_k` or `truncation`) do."""
+        return await answer(body, request)
 
-    async def rerank(
-        request: Request, query: str, passages: list[str], weights: QueryWeights | None
-    ) -> tuple[Scores, dict[str, str]]:
+    @app.post("/v2/rerank", response_model=CohereReply, responses=_errors(CohereError))
+    async def rerank_v2(body: CohereRequest, request: Request) -> JSONResponse:
+        """Rerank as Cohere's second API and vLLM do."""
+        return await answer(body, request)
+
+    @app.post("/score", response_model=ScoreReply, responses=_errors(VllmError))
+    @app.post("/v1/score", response_model=ScoreReply, responses=_errors(VllmError))
+    async def rate(body: ScoreRequest, request: Request) -> JSONResponse:
+        """Rate pairs, in the order that they came in, as vLLM does."""
+        lane, scope = admit(request, body.text_1, body.text_2)
+        started = time.perf_counter()
+        parts = []
+        for query, positions in body.queries().items():
+            texts = [body.text_2[position] for position in positions]
+            scores = await lane.score(query, texts, scope=scope, hung_up=request.is_disconnected)
+            parts.append((positions, scores))
+        scores = gather(parts)
+        return JSONResponse(
+            build_score_reply(scores, model=lane.scorer.name), headers=_describe(lane.scorer, scores, started)
+        )
+
+    async def answer(body: RerankRequest, request: Request) -> JSONResponse:
+        lane, scope = admit(request, [body.query], body.texts)
+        started = time.perf_counter()
+        weights = spans(body.query_weights) if isinstance(body, TeiRequest) else None
+        scores = await lane.score(body.query, body.texts, weights=weights, scope=scope, hung_up=request.is_disconnected)
+        return JSONResponse(
+            build_reply(body, scores, model=lane.scorer.name), headers=_describe(lane.scorer, scores, started)
+        )
+
+    def admit(request: Request, queries: Sequence[str], passages: Sequence[str]) -> tuple[Lane, str]:
+        """The lane and the cache scope for a request that can be scored. Raises Refusal."""
         lane = state.ready_lane()
         if not passages:
             raise Refusal(400, "empty", "there is nothing to rank: the list of passages is empty")
-        if not query.strip():
+        if not all(query.strip() for query in queries):
             raise Refusal(400, "empty", "the query is empty")
         if len(passages) > settings.max_pairs:
             raise Refusal(
                 422, "validation", f"{len(passages)} passages in one request; at most {settings.max_pairs} are taken"
             )
         try:
-            scope = read_scope(request.headers.get(SCOPE))
+            return lane, read_scope(request.headers.get(SCOPE))
         except ValueError as error:
             raise Refusal(422, "validation", str(error)) from error
-        started = time.perf_counter()
-        scores = await lane.score(query, passages, weights=weights, scope=scope, hung_up=request.is_disconnected)
-        took_ms = (time.perf_counter() - started) * 1000
-        log.debug("scored %d pairs, %d tokens in %.1f ms", len(passages), scores.tokens, took_ms)
-        scorer = lane.scorer
-        return scores, build_headers(scores, kind=scorer.kind, fingerprint=scorer.fingerprint, took_ms=took_ms)
 
-    @app.get("/health", summary="Whether the process lives")
+    @app.get("/health", summary="Whether the process lives", response_class=Response)
     async def health() -> Response:
         return Response(status_code=200)
 
-    @app.get("/ready", summary="Whether the model is loaded and warmed up")
+    @app.get("/ready", summary="Whether the model is loaded and warmed up", responses=_errors(TeiError, 503))
     async def ready() -> dict[str, str]:
         state.ready_lane()
         return {"status": "ready"}
 
-    @app.get("/info", summary="The model and the limits")
+    @app.get("/info", summary="The model and the limits", responses=_errors(TeiError, 503))
     async def info() -> dict[str, Any]:
         scorer = state.ready_lane().scorer
         return {
             "model_id": scorer.name,
+            "model_sha": None,
+            "model_dtype": "float32",  # of the scores
             "model_type": {"reranker": {"id2label": {"0": "LABEL_0"}, "label2id": {"LABEL_0": 0}}},
             "kind": scorer.kind,
             "fingerprint": scorer.fingerprint,
             "max_input_length": scorer.max_length,
             "max_client_batch_size": settings.max_pairs,
             "max_batch_tokens": settings.max_batch_tokens,
+            "max_batch_requests": None,
+            "max_concurrent_requests": settings.max_waiting,
+            "auto_truncate": True,
+            "tokenization_workers": 1,
             "version": app.version,
+            "sha": None,
+            "docker_label": None,
         }
 
     @app.exception_handler(Refusal)
@@ -156,6 +208,18 @@ def create_app(load: Callable[[], Scorer], settings: WorkerSettings) -> FastAPI:
         return Response(status_code=CLIENT_CLOSED_REQUEST)
 
     return app
+
+
+def _errors(shape: Any, *statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The errors of a path, all of them or those with the statuses, for its OpenAPI document."""
+    return {status: {"model": shape, "description": ERRORS[status]} for status in statuses or ERRORS}
+
+
+def _describe(scorer: Scorer, scores: Scores, started: float) -> dict[str, str]:
+    """The headers of a reply; `started` is when its scoring began."""
+    took_ms = (time.perf_counter() - started) * 1000
+    log.debug("scored %d pairs, %d tokens in %.1f ms", len(scores.values), scores.tokens, took_ms)
+    return build_headers(scores, kind=scorer.kind, fingerprint=scorer.fingerprint, took_ms=took_ms)
 
 
 class _State:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import re
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -18,6 +17,7 @@ import uvicorn
 from connector.models.scorer import QueryWeights, Scores
 from connector.schema import EncoderFingerprint, Fields, IndexSchema, PassageSettings
 from connector.types import Document, Hit, Passage, Ranking, Vector, Vectors
+from connector.worker.serve import bind
 
 WORD = re.compile(r"\S+")
 
@@ -99,8 +99,7 @@ class OverlapScorer:
 @contextlib.contextmanager
 def serving(app: Any) -> Iterator[str]:
     """An ASGI application on a free port of the loopback; its URL."""
-    listener = socket.socket()
-    listener.bind(("127.0.0.1", 0))
+    listener = bind("127.0.0.1", 0)
     server = uvicorn.Server(uvicorn.Config(app, log_level="critical", timeout_graceful_shutdown=2))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()

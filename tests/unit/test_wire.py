@@ -13,15 +13,18 @@ from connector.worker.wire import (
     MAX_LISTED_TRUNCATIONS,
     TRUNCATED,
     CohereRequest,
+    ScoreRequest,
     TeiRequest,
     best_first,
     build_cohere_reply,
     build_error,
     build_headers,
     build_tei_reply,
+    gather,
     read_truncated,
     spans,
 )
+from connector.worker.wire.dialects import root_dialect, v1_dialect
 
 
 def scores(*values: float, truncated: tuple[int, ...] = (), query_truncated: bool = False) -> Scores:
@@ -51,7 +54,7 @@ def test_a_whole_score_is_still_written_as_a_float() -> None:
 def test_a_cohere_reply_has_exactly_its_keys() -> None:
     reply = build_cohere_reply(CohereRequest(query="q", documents=["a", {"text": "b"}]), scores(0.5, 0.75))
 
-    assert set(reply) == {"id", "results", "meta"}
+    assert set(reply) == {"id", "results", "meta", "model", "usage"}
     assert reply["results"] == [{"index": 1, "relevance_score": 0.75}, {"index": 0, "relevance_score": 0.5}]
     assert reply["meta"] == {"api_version": {"version": "2"}, "billed_units": {"search_units": 1}}
 
@@ -82,7 +85,67 @@ def test_unknown_keys_of_a_request_are_ignored() -> None:
     tei = TeiRequest.model_validate({"query": "q", "texts": ["a"], "truncate": True, "raw_scores": False, "x": 1})
     cohere = CohereRequest.model_validate({"query": "q", "documents": ["a"], "max_tokens_per_doc": 9, "model": "m"})
 
-    assert (tei.texts, cohere.texts()) == (["a"], ["a"])
+    assert (tei.texts, cohere.texts) == (["a"], ["a"])
+
+
+@pytest.mark.parametrize(
+    ("body", "dialect"),
+    [
+        ({"texts": []}, "tei"),
+        ({"texts": [], "documents": [], "return_documents": True}, "tei"),
+        ({"documents": []}, "vllm"),
+        ({"documents": [], "top_n": 1, "truncate_prompt_tokens": 5}, "vllm"),
+        ({"documents": [], "return_documents": None}, "infinity"),
+        ({"documents": [], "raw_scores": True}, "infinity"),
+        ({}, "tei"),
+        ([], "tei"),
+        (None, "tei"),
+    ],
+)
+def test_the_keys_tell_dialects_apart_on_the_root_path(body: object, dialect: str) -> None:
+    assert root_dialect(body) == dialect
+
+
+@pytest.mark.parametrize(
+    ("body", "dialect"),
+    [
+        ({"documents": [], "top_n": 3, "return_documents": True, "rank_fields": ["a"]}, "cohere"),
+        ({"documents": [], "top_k": None}, "voyage"),
+        ({"documents": [], "truncation": False}, "voyage"),
+        ({}, "cohere"),
+        ("top_k", "cohere"),
+    ],
+)
+def test_the_keys_tell_voyage_apart(body: object, dialect: str) -> None:
+    assert v1_dialect(body) == dialect
+
+
+@given(st.data())
+def test_pairs_keep_their_order_whatever_their_queries(data: st.DataObject) -> None:
+    passages = data.draw(st.lists(st.text("ab", max_size=3), min_size=1, max_size=8))
+    queries = data.draw(st.lists(st.text("xy", max_size=2), min_size=len(passages), max_size=len(passages)))
+    request = ScoreRequest.model_validate({"text_1": queries, "text_2": passages})
+
+    def score(query: str, text: str) -> float:
+        return len(query) + 10.0 * len(text)
+
+    found = gather(
+        [
+            (positions, scores(*(score(query, passages[position]) for position in positions)))
+            for query, positions in request.queries().items()
+        ]
+    )
+
+    assert found.values.tolist() == [score(*pair) for pair in zip(queries, passages, strict=True)]
+
+
+def test_what_was_cut_of_several_queries_is_gathered() -> None:
+    first = Scores(np.array([1.0, 2.0], dtype=np.float32), (1,), False, tokens=3)
+    second = Scores(np.array([3.0], dtype=np.float32), (0,), True, tokens=4)
+
+    found = gather([([0, 2], first), ([1], second)])
+
+    assert (found.values.tolist(), found.truncated, found.query_truncated, found.tokens) == ([1, 3, 2], (1, 2), True, 7)
 
 
 @pytest.mark.parametrize(
@@ -138,9 +201,17 @@ def test_any_header_is_read(header: str | None) -> None:
     assert all(position >= 0 for position in read_truncated(header))
 
 
-@pytest.mark.parametrize("path", ["/v1/rerank", "/v2/rerank"])
-def test_an_error_speaks_cohere_on_its_paths(path: str) -> None:
-    assert build_error(path, 422, "validation", "words") == {"message": "words"}
+@pytest.mark.parametrize(
+    ("path", "error"),
+    [
+        ("/v1/rerank", {"message": "words", "detail": "words"}),
+        ("/v2/rerank", {"message": "words"}),
+        ("/score", {"error": {"message": "words", "type": "validation", "param": None, "code": 422}}),
+        ("/v1/score", {"error": {"message": "words", "type": "validation", "param": None, "code": 422}}),
+    ],
+)
+def test_an_error_speaks_the_dialect_of_its_path(path: str, error: dict) -> None:
+    assert build_error(path, 422, "validation", "words") == error
 
 
 @pytest.mark.parametrize("path", ["/rerank", "/info", "/"])

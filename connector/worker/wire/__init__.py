@@ -1,0 +1,73 @@
+"""What goes over the wire: the dialects of other rerank servers, a module each.
+
+Requests may carry keys that are not known here; replies hold exactly the keys that strict clients expect, and a score is
+never written as an integer. What is ours to add goes into headers."""
+
+from connector.worker.wire.cohere import CohereReply, CohereRequest, CohereV1Request, build_cohere_reply
+from connector.worker.wire.common import best_first
+from connector.worker.wire.dialects import RerankRequest, RootReply, RootRequest, V1Reply, V1Request, build_reply
+from connector.worker.wire.errors import CohereError, CohereV1Error, ErrorType, TeiError, VllmError, build_error
+from connector.worker.wire.headers import (
+    FINGERPRINT,
+    KIND,
+    MAX_LISTED_TRUNCATIONS,
+    SCOPE,
+    TOOK_MS,
+    TRUNCATED,
+    build_headers,
+    read_scope,
+    read_truncated,
+)
+from connector.worker.wire.infinity import InfinityRequest, build_infinity_reply
+from connector.worker.wire.tei import TeiRequest, build_tei_reply, spans
+from connector.worker.wire.vllm import (
+    ScoreReply,
+    ScoreRequest,
+    VllmRequest,
+    build_score_reply,
+    build_vllm_reply,
+    gather,
+)
+from connector.worker.wire.voyage import VoyageRequest, build_voyage_reply
+
+__all__ = [
+    "FINGERPRINT",
+    "KIND",
+    "MAX_LISTED_TRUNCATIONS",
+    "SCOPE",
+    "TOOK_MS",
+    "TRUNCATED",
+    "CohereError",
+    "CohereReply",
+    "CohereRequest",
+    "CohereV1Error",
+    "CohereV1Request",
+    "ErrorType",
+    "InfinityRequest",
+    "RerankRequest",
+    "RootReply",
+    "RootRequest",
+    "ScoreReply",
+    "ScoreRequest",
+    "TeiError",
+    "TeiRequest",
+    "V1Reply",
+    "V1Request",
+    "VllmError",
+    "VllmRequest",
+    "VoyageRequest",
+    "best_first",
+    "build_cohere_reply",
+    "build_error",
+    "build_headers",
+    "build_infinity_reply",
+    "build_reply",
+    "build_score_reply",
+    "build_tei_reply",
+    "build_vllm_reply",
+    "build_voyage_reply",
+    "gather",
+    "read_scope",
+    "read_truncated",
+    "spans",
+]

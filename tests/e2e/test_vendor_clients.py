@@ -1,0 +1,209 @@
+"""The clients that other rerank servers come with, pointed at a worker: they read what it says in TEI's dialect.
+
+A client is imported where it is used: together they take seconds that no other test should wait for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import httpx
+import pytest
+
+from connector.worker.process import WorkerProcess
+
+QUERY = "how long does a registered deal last"
+PASSAGES = [
+    "A cold room is checked twice a day, and its log is kept for a year.",
+    "A registered deal lasts 90 days for a tier-2 partner; it can be extended once.",
+    "FL-2207 means that the battery is low.",
+    "Partners register a deal in the portal. " * 120,  # longer than the model reads
+    "The deal desk answers within two working days — “naïve” quotes, 日本語 and 🙂 included.",
+]
+KEY = "no-key-is-needed"
+
+Ranked = list[tuple[int, float]]
+
+
+def cohere_1(url: str, query: str, passages: Sequence[str]) -> Ranked:
+    import cohere
+
+    reply = cohere.Client(KEY, base_url=url).rerank(query=query, documents=list(passages), model="any")
+    return [(one.index, one.relevance_score) for one in reply.results]
+
+
+def cohere_2(url: str, query: str, passages: Sequence[str]) -> Ranked:
+    import cohere
+
+    reply = cohere.ClientV2(KEY, base_url=url).rerank(query=query, documents=list(passages), model="any")
+    return [(one.index, one.relevance_score) for one in reply.results]
+
+
+def voyage(url: str, query: str, passages: Sequence[str]) -> Ranked:
+    import voyageai
+
+    reply = voyageai.Client(KEY, base_url=f"{url}/v1").rerank(query, list(passages), model="any")
+    return [(one.index, one.relevance_score) for one in reply.results]
+
+
+def tei(url: str, query: str, passages: Sequence[str]) -> Ranked:
+    from tei_client import HttpClient
+
+    reply = HttpClient(url).rerank(query, list(passages))  # asks /info first whether this is a reranker
+    return [(one.index, one.score) for one in reply.ranks]
+
+
+def langchain_voyage(url: str, query: str, passages: Sequence[str]) -> Ranked:
+    from langchain_core.documents import Document
+    from langchain_voyageai import VoyageAIRerank
+
+    reranker = VoyageAIRerank(model="any", api_key=KEY, base_url=f"{url}/v1")
+    documents = [Document(text, metadata={"position": position}) for position, text in enumerate(passages)]
+    ranked = reranker.compress_documents(documents, query)
+    return [(one.metadata["position"], one.metadata["relevance_score"]) for one in ranked]
+
+
+def llama_index_tei(url: str, query: str, passages: Sequence[str]) -> Ranked:
+    from llama_index.postprocessor.tei_rerank import TextEmbeddingInference
+
+    return _llama_index(TextEmbeddingInference(base_url=url, top_n=len(passages)), query, passages)
+
+
+def llama_index_jina(url: str, query: str, passages: Sequence[str]) -> Ranked:
+    from llama_index.postprocessor.jinaai_rerank import JinaRerank
+
+    reranker = JinaRerank(base_url=f"{url}/v1", api_key=KEY, top_n=len(passages))
+    return _llama_index(reranker, query, passages)
+
+
+def _llama_index(reranker: object, query: str, passages: Sequence[str]) -> Ranked:
+    from llama_index.core.schema import NodeWithScore, TextNode
+
+    nodes = [NodeWithScore(node=TextNode(id_=str(at), text=text), score=0.0) for at, text in enumerate(passages)]
+    return [(int(one.node.id_), one.score) for one in reranker.postprocess_nodes(nodes, query_str=query)]
+
+
+CLIENTS = [cohere_1, cohere_2, voyage, tei, langchain_voyage, llama_index_tei, llama_index_jina]
+
+
+@pytest.fixture(scope="module")
+def ranked(worker: WorkerProcess) -> Ranked:
+    """What the worker says in TEI's dialect, read without a client."""
+    reply = httpx.post(f"{worker.url}/rerank", json={"query": QUERY, "texts": PASSAGES}, timeout=60)
+    return [(one["index"], one["score"]) for one in reply.json()]
+
+
+def test_the_passages_do_not_come_in_the_order_of_their_scores(ranked: Ranked) -> None:
+    assert ranked[0][0] == 1
+    assert sorted(index for index, _ in ranked) == list(range(len(PASSAGES)))
+    assert len({score for _, score in ranked}) == len(PASSAGES)
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+def test_a_client_reads_the_same_ranking_and_scores(
+    worker: WorkerProcess, ranked: Ranked, client: Callable[[str, str, Sequence[str]], Ranked]
+) -> None:
+    assert client(worker.url, QUERY, PASSAGES) == ranked
+
+
+def test_cohere_gets_the_best_documents_of_objects(worker: WorkerProcess, ranked: Ranked) -> None:
+    import cohere
+
+    documents = [{"title": text, "text": "not looked at"} for text in PASSAGES]
+    reply = cohere.Client(KEY, base_url=worker.url).rerank(
+        query=QUERY, documents=documents, model="any", rank_fields=["title"], top_n=2, return_documents=True
+    )
+
+    assert [(one.index, one.relevance_score, one.document.text) for one in reply.results] == [
+        (index, score, PASSAGES[index]) for index, score in ranked[:2]
+    ]
+    assert (reply.meta.api_version.version, reply.meta.billed_units.search_units) == ("1", 1)
+
+
+def test_cohere_gets_a_cut_list(worker: WorkerProcess, ranked: Ranked) -> None:
+    import cohere
+
+    reply = cohere.ClientV2(KEY, base_url=worker.url).rerank(
+        query=QUERY, documents=PASSAGES, model="any", top_n=2, max_tokens_per_doc=4096
+    )
+
+    assert [(one.index, one.relevance_score) for one in reply.results] == ranked[:2]
+
+
+def test_voyage_gets_a_cut_list_and_counts_tokens(worker: WorkerProcess, ranked: Ranked) -> None:
+    import voyageai
+
+    reply = voyageai.Client(KEY, base_url=f"{worker.url}/v1").rerank(QUERY, PASSAGES, model="any", top_k=2)
+
+    assert [(one.index, one.relevance_score) for one in reply.results] == ranked[:2]
+    assert reply.total_tokens > len(PASSAGES)
+
+
+async def test_voyage_may_ask_without_blocking(worker: WorkerProcess, ranked: Ranked) -> None:
+    import voyageai
+
+    reply = await voyageai.AsyncClient(KEY, base_url=f"{worker.url}/v1").rerank(QUERY, PASSAGES, model="any")
+
+    assert [(one.index, one.relevance_score) for one in reply.results] == ranked
+
+
+def test_tei_gets_the_texts_and_the_description(worker: WorkerProcess, ranked: Ranked) -> None:
+    from tei_client import HttpClient
+
+    client = HttpClient(worker.url)
+    ranks = client.rerank(QUERY, PASSAGES, return_text=True, raw_scores=True, truncate=True).ranks
+    info = client.info()
+
+    assert [(one.index, one.score, one.text) for one in ranks] == [
+        (index, score, PASSAGES[index]) for index, score in ranked
+    ]
+    assert (info.server_model_type.value, info.server_model_id) == ("reranker", "all-MiniLM-L6-v2")
+    assert info.max_client_batch_size == 1000
+
+
+@pytest.mark.parametrize("version", ["Client", "ClientV2"])
+@pytest.mark.parametrize(
+    ("query", "count", "error", "words"),
+    [
+        (QUERY, 0, "BadRequestError", "there is nothing to rank"),
+        (" ", 1, "BadRequestError", "the query is empty"),
+        (QUERY, 1001, "UnprocessableEntityError", "at most 1000 are taken"),
+    ],
+)
+def test_cohere_raises_its_own_errors(
+    worker: WorkerProcess, version: str, query: str, count: int, error: str, words: str
+) -> None:
+    import cohere
+
+    client = getattr(cohere, version)(KEY, base_url=worker.url)
+    with pytest.raises(getattr(cohere, error)) as caught:
+        client.rerank(query=query, documents=["a"] * count, model="any")
+
+    assert words in caught.value.body["message"]
+
+
+@pytest.mark.parametrize(
+    ("query", "count", "error", "words"),
+    [
+        (QUERY, 0, "InvalidRequestError", "there is nothing to rank"),
+        (" ", 1, "InvalidRequestError", "the query is empty"),
+        (QUERY, 1001, "MalformedRequestError", "at most 1000 are taken"),
+    ],
+)
+def test_voyage_raises_its_own_errors(worker: WorkerProcess, query: str, count: int, error: str, words: str) -> None:
+    import voyageai
+
+    client = voyageai.Client(KEY, base_url=f"{worker.url}/v1")
+    with pytest.raises(getattr(voyageai.error, error), match=words):
+        client.rerank(query, ["a"] * count, model="any")
+
+
+def test_langchain_raises_voyages_error(worker: WorkerProcess) -> None:
+    import voyageai
+
+    with pytest.raises(voyageai.error.InvalidRequestError, match="the query is empty"):
+        langchain_voyage(worker.url, " ", PASSAGES)
+
+
+def test_llama_index_raises_what_jina_says(worker: WorkerProcess) -> None:
+    with pytest.raises(RuntimeError, match="the query is empty"):
+        llama_index_jina(worker.url, " ", PASSAGES)
