@@ -5,8 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from connector.clusters.connect import connect
-from connector.clusters.embedded import EmbeddedCluster
-from connector.clusters.embedded_examination import EmbeddedExamination
 from connector.clusters.examination import Examination
 from connector.clusters.protocol import Cluster, ForeignFields, Index
 from connector.clusters.rest import RestCluster
@@ -39,6 +37,9 @@ def open_examination(cluster: Cluster, *, timeout_s: float) -> Examination:
     """What the doctor asks of a cluster; no request takes longer than `timeout_s`."""
     if isinstance(cluster, RestCluster):
         return RestExamination(cluster.client, cluster.engine, url=cluster.url, timeout_s=timeout_s)
+    from connector.clusters.embedded import EmbeddedCluster
+    from connector.clusters.embedded_examination import EmbeddedExamination
+
     assert isinstance(cluster, EmbeddedCluster)
     return EmbeddedExamination(cluster)
 

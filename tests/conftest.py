@@ -20,6 +20,13 @@ from connector.wiring import load_encoder
 from connector.worker.process import WorkerProcess, running_worker
 
 EMBEDDED = "embedded"
+TOGETHER = {
+    "test_corpus.py": "demo",
+    "test_examples.py": "demo",
+    "test_callers.py": "secured",
+    "test_doctor.py": "secured",
+    "test_security.py": "secured",
+}
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -28,6 +35,13 @@ def pytest_configure(config: pytest.Config) -> None:
         keeping = ExitStack()
         keeping.enter_context(shared_engines())
         config.add_cleanup(keeping.close)
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the marks
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A file's tests are of one process; so are those of files that share what is dear to make, or what they change."""
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(TOGETHER.get(item.path.name, item.path.stem)))
 
 
 @pytest.fixture(scope="session", autouse=True)

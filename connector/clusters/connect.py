@@ -10,7 +10,6 @@ import httpx
 from connector.clusters.clients import Client, ElasticsearchClient, OpenSearchClient, service_credentials, service_name
 from connector.clusters.dialect import Dialect
 from connector.clusters.elasticsearch import ElasticsearchDialect
-from connector.clusters.embedded import EmbeddedCluster
 from connector.clusters.failures import (
     ELASTICSEARCH_DENIAL,
     OPENSEARCH_DENIAL,
@@ -34,6 +33,8 @@ DETECT_TIMEOUT_S = 10.0
 async def connect(settings: ClusterSettings) -> Cluster:
     """The cluster at `settings.url`. Raises ClusterUnavailable, AccessDenied, TlsError, CredentialsError or SettingsError."""
     if settings.url.startswith(EMBEDDED_PREFIX):
+        from connector.clusters.embedded import EmbeddedCluster  # two seconds, which who has a server need not wait
+
         return await EmbeddedCluster.open(
             Path(settings.url.removeprefix(EMBEDDED_PREFIX) or "connector-store").expanduser()
         )

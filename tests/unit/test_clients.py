@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -219,3 +221,12 @@ def test_a_user_name_that_cannot_be_sent_is_told_of(kind: str) -> None:
 )
 def test_a_url_without_a_port_means_that_of_its_scheme(url: str, expected: str) -> None:
     assert _with_port(url) == expected
+
+
+def test_who_has_a_server_does_not_wait_for_the_embedded_store_to_load() -> None:
+    loaded = (
+        "import sys, connector.wiring; print(sorted({'lancedb', 'torch', 'sentence_transformers'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", loaded], capture_output=True, text=True, check=True)
+
+    assert done.stdout == "[]\n"
