@@ -81,6 +81,6 @@ async def _read_vectors(store: Path) -> dict[str, Vector]:
 def run_example(program: str, *arguments: str, cwd: Path, **variables: str) -> str:
     """What a program in examples/ prints on stdout."""
     command = [sys.executable, str(EXAMPLES / program), *arguments]
-    done = subprocess.run(command, cwd=cwd, env=environment() | variables, capture_output=True, text=True, timeout=280)
+    done = subprocess.run(command, cwd=cwd, env=environment() | variables, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr[-2000:]
     return done.stdout

@@ -28,6 +28,7 @@ from connector.wiring import build_schema, build_searcher, open_index
 from connector.worker.client import WorkerClient
 from connector.worker.process import WorkerProcess
 
+pytestmark = pytest.mark.timeout(900)  # whichever is first waits for the demo
 FOLDER = Path(__file__).parents[2] / "examples" / "corpus"
 DOCUMENTS = [json.loads(line) for line in (FOLDER / "corpus.jsonl").read_text(encoding="utf-8").splitlines()]
 COLLECTION = read_collection(FOLDER)

@@ -5,7 +5,11 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
+
 from connector.worker.process import WorkerProcess
+
+pytestmark = pytest.mark.timeout(900)  # whichever is first waits for the demo
 
 
 def test_the_demo_prints_four_rankings_and_their_measures(demo: Any) -> None:
