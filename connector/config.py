@@ -203,6 +203,10 @@ class WorkerSettings(Section):
         "auto", description="auto: by the model's own configuration"
     )
     device: str | None = Field(None, description="cpu, cuda, mps; the best there is when not given")
+    backend: Literal["torch", "onnx", "onnx-int8"] = Field(
+        "torch",
+        description="onnx: onnxruntime, for a CPU, exact; onnx-int8: faster, its ranking checked when it is exported",
+    )
     max_length: int = Field(0, ge=0, description="longest input in tokens; 0: all that the model takes")
     max_batch_tokens: int = Field(4_096, ge=64, description="most padded tokens in one batch")
     cache_bytes: int = Field(
@@ -211,6 +215,12 @@ class WorkerSettings(Section):
     max_body_bytes: int = Field(8_000_000, ge=1_000, description="longest request; beyond it 413")
     max_pairs: int = Field(1_000, ge=1, description="most passages in one request")
     max_waiting: int = Field(64, ge=1, description="requests that may wait; beyond it 429 at once")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.backend != "torch" and self.device not in (None, "cpu"):
+            raise ValueError(f"backend {self.backend} runs on the CPU, not on {self.device}; leave worker.device out")
+        return self
 
 
 class LogSettings(Section):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from connector.clusters.connect import connect
@@ -11,8 +14,11 @@ from connector.clusters.rest import RestCluster
 from connector.clusters.rest_examination import RestExamination
 from connector.config import Settings, WorkerSettings
 from connector.errors import EncoderMismatch, SettingsError
+from connector.models.agreement import Agreement, compare, require_agreement
+from connector.models.backends import Backend, agreement_file
 from connector.models.cross_encoder import CrossEncoderScorer
 from connector.models.encoder import Encoder, SentenceTransformerEncoder
+from connector.models.files import find_model, weights_sha256
 from connector.models.late_interaction import LateInteractionScorer
 from connector.models.scorer import Scorer, detect_kind
 from connector.schema import EncoderFingerprint, Fields, IndexSchema, PassageSettings, VectorSettings
@@ -52,10 +58,32 @@ def load_encoder(settings: Settings) -> Encoder:
 
 
 def load_scorer(settings: WorkerSettings) -> Scorer:
-    """The scorer of a worker; takes seconds. Raises ModelError."""
+    """The scorer of a worker; takes seconds, and half a minute where its graph is to be exported first. Raises ModelError."""
+    if settings.backend != "torch" and not _agreement_file(settings).exists():
+        export_scorer(settings)
+    return _load_scorer(settings, settings.backend)
+
+
+def export_scorer(settings: WorkerSettings) -> Agreement:
+    """Export the graph for `settings.backend` and check it against the original. Raises ModelError where they disagree."""
+    file = _agreement_file(settings)
+    for old in (file, file.with_suffix(".onnx")):
+        old.unlink(missing_ok=True)
+    found = compare(_load_scorer(settings, "torch"), _load_scorer(settings, settings.backend))
+    require_agreement(found, settings.model)
+    file.write_text(json.dumps(asdict(found)) + "\n", encoding="ascii")
+    return found
+
+
+def _agreement_file(settings: WorkerSettings) -> Path:
+    return agreement_file(weights_sha256(find_model(settings.model)), settings.backend)
+
+
+def _load_scorer(settings: WorkerSettings, backend: Backend) -> Scorer:
     kind = detect_kind(settings.model) if settings.kind == "auto" else settings.kind
     limits: dict[str, Any] = {
         "device": settings.device,
+        "backend": backend,
         "max_length": settings.max_length,
         "max_batch_tokens": settings.max_batch_tokens,
     }

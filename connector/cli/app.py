@@ -13,6 +13,7 @@ from connector.cli.config import config_app
 from connector.cli.doctor import doctor
 from connector.cli.index import index_app
 from connector.cli.ingest import ingest
+from connector.cli.model import model_app
 from connector.cli.search import search
 from connector.cli.worker import worker
 from connector.errors import ClusterUnavailable, ConnectorError, SearchFailed
@@ -43,6 +44,7 @@ app.command()(worker)
 app.command()(doctor)
 app.add_typer(index_app, name="index")
 app.add_typer(config_app, name="config")
+app.add_typer(model_app, name="model")
 
 
 def _print_version(wanted: bool) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from connector.errors import ModelError
+from connector.models.backends import Backend, exactness, use_backend
 from connector.models.batching import batches
 from connector.models.encoder import unlimited
 from connector.models.files import find_model, quiet_loading, short_name, weights_sha256
@@ -25,7 +26,13 @@ class CrossEncoderScorer:
     kind: ScorerKind = "cross-encoder"
 
     def __init__(
-        self, model: str, *, device: str | None = None, max_length: int = 0, max_batch_tokens: int = 4_096
+        self,
+        model: str,
+        *,
+        device: str | None = None,
+        backend: Backend = "torch",
+        max_length: int = 0,
+        max_batch_tokens: int = 4_096,
     ) -> None:
         from sentence_transformers import CrossEncoder
 
@@ -33,7 +40,10 @@ class CrossEncoderScorer:
         folder = find_model(model)
         try:
             self._model = CrossEncoder(
-                str(folder), device=device, local_files_only=True, model_kwargs={"use_safetensors": True}
+                str(folder),
+                device=device if backend == "torch" else "cpu",
+                local_files_only=True,
+                model_kwargs={"use_safetensors": True},
             )
         except (OSError, ValueError, KeyError) as error:
             raise ModelError(f"cannot load the cross-encoder {model!r}: {error}") from error
@@ -53,7 +63,9 @@ class CrossEncoderScorer:
         self._special = tokenizer.num_special_tokens_to_add(pair=True)
         self._max_batch_tokens = max_batch_tokens
         self.name = short_name(model)
-        self.fingerprint = f"{self.name}@{weights_sha256(folder)[:12]}:cross-encoder:{self.max_length}"
+        weights = weights_sha256(folder)
+        use_backend(self._model, backend, weights=weights)
+        self.fingerprint = f"{self.name}@{weights[:12]}:cross-encoder:{self.max_length}{exactness(backend)}"
 
     def score(
         self,

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from connector.errors import ModelError
+from connector.models.backends import Backend, exactness, use_backend
 from connector.models.batching import batches
 from connector.models.encoder import unlimited
 from connector.models.files import find_model, quiet_loading, short_name, weights_sha256
@@ -31,6 +32,7 @@ class LateInteractionScorer:
         model: str,
         *,
         device: str | None = None,
+        backend: Backend = "torch",
         max_length: int = 0,
         max_batch_tokens: int = 4_096,
         cache_bytes: int = 0,
@@ -41,7 +43,10 @@ class LateInteractionScorer:
         folder = find_model(model)
         try:
             self._model = SentenceTransformer(
-                str(folder), device=device, local_files_only=True, model_kwargs={"use_safetensors": True}
+                str(folder),
+                device=device if backend == "torch" else "cpu",
+                local_files_only=True,
+                model_kwargs={"use_safetensors": True},
             )
         except (OSError, ValueError, KeyError) as error:
             raise ModelError(f"cannot load the encoder {model!r}: {error}") from error
@@ -53,7 +58,9 @@ class LateInteractionScorer:
         self._max_batch_tokens = max_batch_tokens
         self._cache = TokenCache(cache_bytes)
         self.name = short_name(model)
-        self.fingerprint = f"{self.name}@{weights_sha256(folder)[:12]}:late-interaction:{self.max_length}"
+        weights = weights_sha256(folder)
+        use_backend(self._model, backend, weights=weights)
+        self.fingerprint = f"{self.name}@{weights[:12]}:late-interaction:{self.max_length}{exactness(backend)}"
 
     def score(
         self,

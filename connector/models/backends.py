@@ -1,0 +1,82 @@
+"""What runs a model's transformer: torch, or its ONNX graph in onnxruntime, which is faster on a CPU."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal
+
+from connector.models.graphs import Precision, export_graph, has_vnni
+
+Backend = Literal["torch", "onnx", "onnx-int8"]
+PRECISIONS: dict[Backend, Precision] = {"onnx": "fp32", "onnx-int8": "int8"}
+log = logging.getLogger(__name__)
+
+
+def cache_folder() -> Path:
+    """Where what can be made again is kept: $XDG_CACHE_HOME/hybrid-search-connector, ~/.cache without that variable."""
+    home = os.environ.get("XDG_CACHE_HOME")
+    return (Path(home) if home else Path.home() / ".cache") / "hybrid-search-connector"
+
+
+def graph_file(weights: str, backend: Backend) -> Path:
+    """Where the graph of the weights with that hash is kept: under all that it depends on, so that it is never another's."""
+    made_by = [version(name) for name in ("torch", "transformers", "onnxruntime")]
+    key = hashlib.sha256(repr((weights, backend, has_vnni(), made_by)).encode()).hexdigest()[:16]
+    return cache_folder() / "graphs" / f"{key}.onnx"
+
+
+def agreement_file(weights: str, backend: Backend) -> Path:
+    """Where it is kept how well the graph agreed with the original; a graph without it is not used."""
+    return graph_file(weights, backend).with_suffix(".json")
+
+
+def exactness(backend: Backend) -> str:
+    """What a fingerprint says of a backend: nothing where the scores are the original's."""
+    return ":int8" if backend == "onnx-int8" else ""
+
+
+def use_backend(model: Any, backend: Backend, *, weights: str) -> None:
+    """Let `backend` run the transformer of a sentence-transformers model, whose other modules stay as they are.
+
+    Its graph is exported where the cache has none of the weights with that hash. Raises ModelError."""
+    if backend == "torch":
+        return
+    file, transformer = graph_file(weights, backend), model[0].model
+    if not file.exists():
+        log.info("exporting a graph for %s; the next start finds it in %s", backend, file)
+        export_graph(transformer, file, PRECISIONS[backend])
+    model[0].model = load_graph(file, transformer)
+
+
+def load_graph(file: Path, transformer: Any) -> Any:
+    """The graph as a module that is called as the transformer is, and gives what its output is called there."""
+    import onnxruntime
+    import torch
+    from transformers.modeling_outputs import BaseModelOutput, SequenceClassifierOutput
+
+    session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
+    names = [one.name for one in session.get_inputs()]
+    classifies = len(session.get_outputs()[0].shape) == 2  # [batch, labels], not [batch, tokens, dims]
+
+    class Graph(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.config = transformer.config
+            self.device = torch.device("cpu")
+            self.dtype = torch.float32
+
+        def forward(self, **features: Any) -> Any:
+            (output,) = session.run(None, {name: _column(features, name) for name in names})
+            tensor = torch.from_numpy(output)
+            return SequenceClassifierOutput(logits=tensor) if classifies else BaseModelOutput(last_hidden_state=tensor)
+
+    return Graph()
+
+
+def _column(features: dict[str, Any], name: str) -> Any:
+    column = features.get(name)
+    return (features["input_ids"] * 0 if column is None else column).numpy()

@@ -1,0 +1,168 @@
+"""A model's ONNX graph: it scores as the model does, is exported once, and is refused where it ranks otherwise."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from connector.config import WorkerSettings, load_settings
+from connector.errors import ModelError, SettingsError
+from connector.models.agreement import Agreement, compare, require_agreement
+from connector.models.backends import agreement_file, cache_folder, graph_file, load_graph
+from connector.models.cross_encoder import CrossEncoderScorer
+from connector.models.files import weights_sha256
+from connector.models.graphs import Precision, export_graph
+from connector.models.late_interaction import LateInteractionScorer
+from connector.wiring import export_scorer, load_scorer
+
+QUERY = "how long may goods be returned"
+PASSAGES = ["Goods may be returned within 30 days.", "Cold rooms are checked twice a year, " * 12, "Returns."]
+SMALL = {
+    "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64, "vocab_size": 100,
+    "max_position_embeddings": 130, "num_labels": 1, "pad_token_id": 1, "bos_token_id": 2, "eos_token_id": 3,
+    "cls_token_id": 2, "sep_token_id": 3,
+}  # fmt: skip
+FAMILIES: dict[str, dict[str, Any]] = {
+    "bert": {},
+    "distilbert": {},
+    "roberta": {},
+    "xlm-roberta": {},
+    "electra": {"embedding_size": 32},
+    "mpnet": {},
+    "modernbert": {"global_attn_every_n_layers": 2, "local_attention": 8},
+    "deberta-v2": {"relative_attention": True, "position_buckets": 16, "pos_att_type": ["p2c", "c2p"]},
+}
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+def outputs(family: str, head: str, precision: Precision, folder: Path) -> tuple[Any, Any]:
+    """What a model of random weights and its graph say of a batch with padding, of another size than was traced."""
+    import torch
+    import transformers
+
+    config = transformers.AutoConfig.for_model(family, **(SMALL | FAMILIES[family]))
+    torch.manual_seed(0)
+    model = getattr(transformers, head).from_config(config).eval()
+    export_graph(model, folder / "graph.onnx", precision)
+    graph = load_graph(folder / "graph.onnx", model)
+    ids = torch.randint(5, 100, (5, 37))
+    mask = torch.ones_like(ids)
+    for row, length in ((2, 20), (4, 3)):
+        mask[row, length:], ids[row, length:] = 0, 1
+    name = "logits" if "Classification" in head else "last_hidden_state"
+    with torch.inference_mode():
+        expected = model(input_ids=ids, attention_mask=mask, return_dict=True)[name]
+        given = graph(input_ids=ids, attention_mask=mask)[name]
+    kept = slice(None) if name == "logits" else mask.bool()
+    return given[kept].numpy(), expected[kept].numpy()
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_graph_gives_what_the_encoder_gives(family: str, tmp_path: Path) -> None:
+    given, expected = outputs(family, "AutoModel", "fp32", tmp_path)
+
+    assert given == pytest.approx(expected, abs=1e-5)
+    assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["graph.onnx"]
+
+
+@pytest.mark.parametrize("family", ["bert", "xlm-roberta", "modernbert"])
+def test_a_graph_gives_what_the_cross_encoder_gives(family: str, tmp_path: Path) -> None:
+    given, expected = outputs(family, "AutoModelForSequenceClassification", "fp32", tmp_path)
+
+    assert given.shape == (5, 1)
+    assert given == pytest.approx(expected, abs=1e-5)
+
+
+@pytest.mark.parametrize("family", ["bert", "modernbert"])
+def test_eight_bits_come_close(family: str, tmp_path: Path) -> None:
+    given, expected = outputs(family, "AutoModel", "int8", tmp_path)
+    cosines = (given * expected).sum(-1) / np.linalg.norm(given, axis=-1) / np.linalg.norm(expected, axis=-1)
+
+    assert cosines.min() > 0.999
+    assert np.abs(given - expected).max() > 1e-4  # it is not the exact graph
+
+
+def test_a_model_that_cannot_be_exported_is_told_of(tmp_path: Path) -> None:
+    import transformers
+
+    class Unheard(transformers.BertModel):  # type: ignore[misc]
+        def forward(self, input_ids: Any, **more: Any) -> Any:
+            raise NotImplementedError("no such operator")
+
+    model = Unheard(transformers.BertConfig(**SMALL))
+    with pytest.raises(ModelError, match=r"'bert' cannot be exported to ONNX \(no such operator\); .*backend: torch"):
+        export_graph(model, tmp_path / "graph.onnx", "fp32")
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_both_kinds_of_scorer_score_the_same_by_their_graph(
+    tiny_cross_encoder_folder: Path, tiny_encoder_folder: Path
+) -> None:
+    for kind, folder in ((CrossEncoderScorer, tiny_cross_encoder_folder), (LateInteractionScorer, tiny_encoder_folder)):
+        original = kind(str(folder), device="cpu")
+        exported = kind(str(folder), backend="onnx")
+
+        assert exported.score(QUERY, PASSAGES).values == pytest.approx(original.score(QUERY, PASSAGES).values, abs=1e-4)
+        assert exported.fingerprint == original.fingerprint
+        assert exported.score(QUERY, PASSAGES).truncated == original.score(QUERY, PASSAGES).truncated == (1,)
+
+
+def test_a_graph_is_exported_once_and_checked(tiny_encoder_folder: Path) -> None:
+    settings = WorkerSettings(model=str(tiny_encoder_folder), backend="onnx")
+    weights = weights_sha256(tiny_encoder_folder)
+    load_scorer(settings)
+    file = graph_file(weights, "onnx")
+    made = file.stat().st_mtime_ns
+    load_scorer(settings)
+
+    assert file.stat().st_mtime_ns == made
+    assert agreement_file(weights, "onnx").exists()
+    assert cache_folder() in file.parents
+
+    agreement_file(weights, "onnx").unlink()  # as after a kill between the export and the check
+    load_scorer(settings)
+
+    assert file.stat().st_mtime_ns > made
+
+
+def test_the_default_model_in_eight_bits_ranks_as_the_original() -> None:
+    settings = WorkerSettings(backend="onnx-int8")
+    found = export_scorer(settings)
+
+    assert found.overlap >= 0.9
+    assert 0 < found.largest_difference < 0.1
+    assert load_scorer(settings).fingerprint.endswith(":int8")
+
+
+def test_eight_bits_that_rank_otherwise_are_refused(tiny_cross_encoder_folder: Path) -> None:
+    """Random weights give scores that differ by less than eight bits can tell."""
+    settings = WorkerSettings(model=str(tiny_cross_encoder_folder), backend="onnx-int8")
+
+    for _ in range(2):  # it is not taken the second time either
+        with pytest.raises(
+            ModelError, match=r"of the same first 10 passages as the original; run it with worker\.backend"
+        ):
+            load_scorer(settings)
+
+
+def test_a_scorer_agrees_with_itself(tiny_encoder_folder: Path) -> None:
+    scorer = LateInteractionScorer(str(tiny_encoder_folder), device="cpu")
+    found = compare(scorer, scorer)
+
+    assert (found.overlap, found.largest_difference) == (1.0, 0.0)
+    require_agreement(found, "it")
+    with pytest.raises(ModelError, match="'it' in eight bits names only 85% of the same first 10"):
+        require_agreement(Agreement(0.85, 0.1, 2.0), "it")
+
+
+def test_a_graph_runs_on_the_cpu_only() -> None:
+    with pytest.raises(SettingsError, match=r"backend onnx runs on the CPU, not on cuda; leave worker\.device out"):
+        load_settings(overrides={"worker.backend": "onnx", "worker.device": "cuda"}, environ={})
