@@ -3,12 +3,14 @@
     make bench-reliability                              # 200 kills of an ingest on each engine, 30 minutes of searches
     make bench-reliability ARGS="--kills 20 --minutes 2"
 
-Kills: an ingest job into Elasticsearch and one into OpenSearch are killed (SIGKILL) at random moments and run again. Whenever
-a run comes to its end, and at the very end, the index is compared with the source, document by document and passage by
-passage; then every row of the source changes, so that there is work again.
+Kills: an ingest job into Elasticsearch and one into OpenSearch are killed (SIGKILL) at random moments, four in five of them after
+they have begun to work (the others also while they load), and run again. Whenever a run comes to its end, and at the very end, the index
+is compared with the source, document by document and passage by passage; then every row of the source changes, so that there is
+work again.
 
-Searches: a few clients search without pause while the worker is killed every two seconds and started again, and while now one
-leg, now the other is cut off (refused, reset, or left without an answer). Every search has to be answered by its deadline."""
+Searches: a few clients search without pause while the worker is killed every two seconds and started again, and while now one leg,
+now the other is cut off, never both within one search (refused, reset, half answered, or left without an answer). Every search has
+to be answered by its deadline."""
 
 from __future__ import annotations
 
@@ -51,6 +53,7 @@ GROUP = 20
 DEADLINE_S = 5.0
 LATE_S = 0.25  # what an answer may be late by on a busy machine
 KILL_WORKER_EVERY_S = 2.0
+EARLY_SHARE = 0.2  # of the kills: at any moment since the job's start, also while it loads
 CLIENTS = 2
 LEG_FAULTS: tuple[Fault, ...] = ("refuse", "reset", "stall", "half", "garbage")
 console = Console(stderr=True, highlight=False)
@@ -93,11 +96,14 @@ async def kill_ingests(
             task = progress.add_task(f"killing an ingest into {name}", total=kills)
             home = folder / name.split()[0]
             home.mkdir()
-            one = Victim(launcher, server["url"], home, random.Random(seed))
-            while one.found["kills"] < kills:
-                await one.run_and_kill()
-                progress.update(task, completed=one.found["kills"])
-            await one.run_to_the_end()
+            async with Proxy(server["url"]) as proxy:
+                proxy.seen = collections.deque(maxlen=1)  # type: ignore[assignment]
+                one = Victim(launcher, proxy.url, home, random.Random(seed))
+                proxy.fault = one.notice
+                while one.found["kills"] < kills:
+                    await one.run_and_kill()
+                    progress.update(task, completed=one.found["kills"])
+                await one.run_to_the_end()
             results[name] = dict(one.found)
     return results
 
@@ -108,20 +114,34 @@ class Victim:
     def __init__(self, launcher: Launcher, url: str, folder: Path, chance: random.Random) -> None:
         self._launcher, self._url, self._folder, self._chance = launcher, url, folder, chance
         self._version = 0
-        self._usual_s = 4.0  # how long an undisturbed run takes; learnt from those that end
-        self.found = collections.Counter(kills=0, completed=0, lost=0, doubled=0, wrong=0)
+        self._works = asyncio.Event()  # the job under way asks for its first documents: it has loaded all it needs
+        self._usual_s = 2.0  # what is left of an undisturbed run from then on; learnt from those that end
+        self.found = collections.Counter(kills=0, at_work=0, completed=0, lost=0, doubled=0, wrong=0)
         self._change_source()
 
+    def notice(self, seen: Seen) -> None:
+        """What the proxy before the engine tells of each request."""
+        if seen.path.endswith("/_mget"):
+            self._works.set()
+
     async def run_and_kill(self) -> None:
-        """Start the job and kill it at a random moment of what would be its life; check, where it was done before."""
+        """Start the job and kill it at a random moment, mostly of its work; check, where it was done before."""
+        self._works.clear()
         running, began = self._start(), time.monotonic()
-        done, _ = await asyncio.wait(
-            [asyncio.wrap_future(running.ended)], timeout=self._chance.uniform(0.0, 1.1) * self._usual_s
-        )
-        if not done:
+        ended = asyncio.wrap_future(running.ended)
+        if self._chance.random() < EARLY_SHARE:
+            await asyncio.wait([ended], timeout=self._chance.uniform(0.0, self._usual_s))
+        else:
+            working = asyncio.create_task(self._works.wait())
+            await asyncio.wait([ended, working], return_when=asyncio.FIRST_COMPLETED)
+            working.cancel()
+            began = time.monotonic()
+            await asyncio.wait([ended], timeout=self._chance.uniform(0.0, 1.1) * self._usual_s)
+        if not ended.done():
             running.kill()
-            await asyncio.wrap_future(running.ended)
+            await ended
             self.found["kills"] += 1
+            self.found["at_work"] += self._works.is_set()
             return
         self._usual_s = 0.7 * self._usual_s + 0.3 * (time.monotonic() - began)
         await self._check(running)
@@ -262,7 +282,11 @@ class CutLegs:
 
     async def change_until(self, end: float) -> None:
         while time.monotonic() < end:
-            self._leg = self._chance.choice([None, "lexical", "dense"])
+            before, self._leg = self._leg, None
+            leg = self._chance.choice([None, "lexical", "dense"])
+            if before and leg and before != leg:
+                await asyncio.sleep(DEADLINE_S)  # else a search that lost the one would lose the other too
+            self._leg = leg
             self._fault = self._chance.choice(LEG_FAULTS)
             await asyncio.sleep(self._chance.uniform(0.2, 3.0))
 
