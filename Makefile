@@ -49,7 +49,7 @@ engines: ## get the real engines that the tests start (Maven, and JDK 17 and 21 
 		$(PYTHON) tests/servers/engines.py get $$engine || exit 1; done
 
 test: lint engines test-wheel ## install what the tests need, get the real engines, pass everything
-	$(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder
+	$(BIN)/python -m pytest -n 2 --no-loadscope-reorder
 
 test-quick: $(VENV)/test-installed ## unit tests only
 	$(BIN)/python -m pytest tests/unit
