@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
 from collections.abc import Iterable
 
 from connector.errors import DiskError
 
 
 class SeenIds:
-    """A set of ids in a temporary SQLite database, which no file is left of, not even after kill -9."""
+    """A set of ids in a temporary SQLite database, which no file is left of, not even after kill -9. Thread-safe.
+
+    A job that stops closes it while the thread that reads the source may be about to add one more; SQLite itself would crash."""
 
     def __init__(self) -> None:
+        self._using = threading.Lock()
         # the empty name: SQLite's own temporary file, unlinked while it is open
         self._database = sqlite3.connect("", isolation_level=None, check_same_thread=False)
         self._database.executescript(
@@ -30,19 +34,23 @@ class SeenIds:
     def missing_from(self, doc_ids: Iterable[str]) -> list[str]:
         """Those of the ids that were not seen, in order."""
         ask = "SELECT 1 FROM seen WHERE id = ?"
-        return [doc_id for doc_id in doc_ids if self._database.execute(ask, (_key(doc_id),)).fetchone() is None]
+        with self._using:
+            return [doc_id for doc_id in doc_ids if self._database.execute(ask, (_key(doc_id),)).fetchone() is None]
 
     def _write(self, statement: str, doc_id: str) -> int:
         """How many rows the statement changed. Raises DiskError."""
         try:
-            return self._database.execute(statement, (_key(doc_id),)).rowcount
+            with self._using:
+                return self._database.execute(statement, (_key(doc_id),)).rowcount
         except sqlite3.OperationalError as error:
             raise DiskError(
                 f"cannot remember which ids the source has ({error}); free space in the folder of temporary files"
             ) from error
 
     def close(self) -> None:
-        self._database.close()
+        """Forget all; a thread that still adds ids then gets sqlite3.ProgrammingError."""
+        with self._using:
+            self._database.close()
 
 
 def _key(doc_id: str) -> bytes:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import sqlite3
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -52,3 +54,24 @@ def test_it_is_a_set(added: list[str], asked: list[str]) -> None:
         assert seen.missing_from(asked) == [doc_id for doc_id in asked if doc_id not in set(added)]
     finally:
         seen.close()
+
+
+def test_it_is_closed_beneath_a_thread_that_adds_without_a_crash() -> None:
+    for _ in range(100):
+        seen, begun, refused = SeenIds(), threading.Event(), []
+
+        def add_on(seen: SeenIds = seen, begun: threading.Event = begun, refused: list[Exception] = refused) -> None:
+            try:
+                for at in range(10**9):
+                    seen.add(f"row {at}")
+                    begun.set()
+            except sqlite3.ProgrammingError as error:
+                refused.append(error)
+
+        thread = threading.Thread(target=add_on)
+        thread.start()
+        begun.wait(10)
+        seen.close()
+        thread.join(10)
+
+        assert len(refused) == 1
