@@ -20,7 +20,7 @@ from connector.models.cross_encoder import CrossEncoderScorer
 from connector.models.encoder import Encoder, SentenceTransformerEncoder
 from connector.models.files import find_model, weights_sha256
 from connector.models.late_interaction import LateInteractionScorer
-from connector.models.scorer import Scorer, detect_kind
+from connector.models.scorer import Scorer, ScorerKind, detect_kind
 from connector.schema import EncoderFingerprint, Fields, IndexSchema, PassageSettings, VectorSettings
 from connector.search.searcher import Searcher
 from connector.worker.client import WorkerClient
@@ -76,18 +76,21 @@ def export_scorer(settings: WorkerSettings) -> Agreement:
 
 
 def _agreement_file(settings: WorkerSettings) -> Path:
-    return agreement_file(weights_sha256(find_model(settings.model)), settings.backend)
+    return agreement_file(f"{weights_sha256(find_model(settings.model))}:{_kind(settings)}", settings.backend)
+
+
+def _kind(settings: WorkerSettings) -> ScorerKind:
+    return detect_kind(settings.model) if settings.kind == "auto" else settings.kind
 
 
 def _load_scorer(settings: WorkerSettings, backend: Backend) -> Scorer:
-    kind = detect_kind(settings.model) if settings.kind == "auto" else settings.kind
     limits: dict[str, Any] = {
         "device": settings.device,
         "backend": backend,
         "max_length": settings.max_length,
         "max_batch_tokens": settings.max_batch_tokens,
     }
-    if kind == "cross-encoder":
+    if _kind(settings) == "cross-encoder":
         return CrossEncoderScorer(settings.model, **limits)
     return LateInteractionScorer(settings.model, **limits, cache_bytes=settings.cache_bytes)
 

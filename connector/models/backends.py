@@ -22,16 +22,16 @@ def cache_folder() -> Path:
     return (Path(home) if home else Path.home() / ".cache") / "hybrid-search-connector"
 
 
-def graph_file(weights: str, backend: Backend) -> Path:
-    """Where the graph of the weights with that hash is kept: under all that it depends on, so that it is never another's."""
+def graph_file(identity: str, backend: Backend) -> Path:
+    """Where the graph of a model is kept, whose weights and kind `identity` names: under all that it depends on, so that it is never another's."""
     made_by = [version(name) for name in ("torch", "transformers", "onnxruntime")]
-    key = hashlib.sha256(repr((weights, backend, has_vnni(), made_by)).encode()).hexdigest()[:16]
+    key = hashlib.sha256(repr((identity, backend, has_vnni(), made_by)).encode()).hexdigest()[:16]
     return cache_folder() / "graphs" / f"{key}.onnx"
 
 
-def agreement_file(weights: str, backend: Backend) -> Path:
+def agreement_file(identity: str, backend: Backend) -> Path:
     """Where it is kept how well the graph agreed with the original; a graph without it is not used."""
-    return graph_file(weights, backend).with_suffix(".json")
+    return graph_file(identity, backend).with_suffix(".json")
 
 
 def exactness(backend: Backend) -> str:
@@ -39,13 +39,13 @@ def exactness(backend: Backend) -> str:
     return ":int8" if backend == "onnx-int8" else ""
 
 
-def use_backend(model: Any, backend: Backend, *, weights: str) -> None:
+def use_backend(model: Any, backend: Backend, *, identity: str) -> None:
     """Let `backend` run the transformer of a sentence-transformers model, whose other modules stay as they are.
 
-    Its graph is exported where the cache has none of the weights with that hash. Raises ModelError."""
+    Its graph is exported where the cache has none of that identity: see graph_file. Raises ModelError."""
     if backend == "torch":
         return
-    file, transformer = graph_file(weights, backend), model[0].model
+    file, transformer = graph_file(identity, backend), model[0].model
     if not file.exists():
         log.info("exporting a graph for %s; the next start finds it in %s", backend, file)
         export_graph(transformer, file, PRECISIONS[backend])

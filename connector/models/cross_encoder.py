@@ -64,7 +64,7 @@ class CrossEncoderScorer:
         self._max_batch_tokens = max_batch_tokens
         self.name = short_name(model)
         weights = weights_sha256(folder)
-        use_backend(self._model, backend, weights=weights)
+        use_backend(self._model, backend, identity=f"{weights}:{self.kind}")
         self.fingerprint = f"{self.name}@{weights[:12]}:cross-encoder:{self.max_length}{exactness(backend)}"
 
     def score(

@@ -59,7 +59,7 @@ class LateInteractionScorer:
         self._cache = TokenCache(cache_bytes)
         self.name = short_name(model)
         weights = weights_sha256(folder)
-        use_backend(self._model, backend, weights=weights)
+        use_backend(self._model, backend, identity=f"{weights}:{self.kind}")
         self.fingerprint = f"{self.name}@{weights[:12]}:late-interaction:{self.max_length}{exactness(backend)}"
 
     def score(

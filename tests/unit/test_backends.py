@@ -115,19 +115,27 @@ def test_both_kinds_of_scorer_score_the_same_by_their_graph(
         assert exported.score(QUERY, PASSAGES).truncated == original.score(QUERY, PASSAGES).truncated == (1,)
 
 
+def test_the_same_weights_have_a_graph_for_each_kind(tiny_cross_encoder_folder: Path) -> None:
+    for kind in (CrossEncoderScorer, LateInteractionScorer):
+        original = kind(str(tiny_cross_encoder_folder), device="cpu")
+        exported = kind(str(tiny_cross_encoder_folder), backend="onnx")
+
+        assert exported.score(QUERY, PASSAGES).values == pytest.approx(original.score(QUERY, PASSAGES).values, abs=1e-4)
+
+
 def test_a_graph_is_exported_once_and_checked(tiny_encoder_folder: Path) -> None:
     settings = WorkerSettings(model=str(tiny_encoder_folder), backend="onnx")
-    weights = weights_sha256(tiny_encoder_folder)
+    identity = f"{weights_sha256(tiny_encoder_folder)}:late-interaction"
     load_scorer(settings)
-    file = graph_file(weights, "onnx")
+    file = graph_file(identity, "onnx")
     made = file.stat().st_mtime_ns
     load_scorer(settings)
 
     assert file.stat().st_mtime_ns == made
-    assert agreement_file(weights, "onnx").exists()
+    assert agreement_file(identity, "onnx").exists()
     assert cache_folder() in file.parents
 
-    agreement_file(weights, "onnx").unlink()  # as after a kill between the export and the check
+    agreement_file(identity, "onnx").unlink()  # as after a kill between the export and the check
     load_scorer(settings)
 
     assert file.stat().st_mtime_ns > made
