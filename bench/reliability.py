@@ -8,9 +8,9 @@ they have begun to work (the others also while they load), and run again. Whenev
 is compared with the source, document by document and passage by passage; then every row of the source changes, so that there is
 work again.
 
-Searches: a few clients search without pause while the worker is killed every two seconds and started again, and while now one leg,
-now the other is cut off, never both within one search (refused, reset, half answered, or left without an answer). Every search has
-to be answered by its deadline."""
+Searches: a few clients search without pause while the worker is killed two seconds after it was started, or two seconds after it was
+ready, by chance, and started again; and while now one leg, now the other is cut off, never both within one search (refused, reset, half
+answered, or left without an answer). Every search has to be answered by its deadline."""
 
 from __future__ import annotations
 
@@ -52,7 +52,8 @@ ROWS = 300
 GROUP = 20
 DEADLINE_S = 5.0
 LATE_S = 0.25  # what an answer may be late by on a busy machine
-KILL_WORKER_EVERY_S = 2.0
+KILL_WORKER_AFTER_S = 2.0
+POLL_S = 0.1
 EARLY_SHARE = 0.2  # of the kills: at any moment since the job's start, also while it loads
 CLIENTS = 2
 LEG_FAULTS: tuple[Fault, ...] = ("refuse", "reset", "stall", "half", "garbage")
@@ -208,7 +209,9 @@ async def search_among_failures(
     """How searches were answered while the worker was killed again and again and legs were cut off."""
     corpus = ROOT / "examples" / "corpus"
     overrides: dict[str, Any] = {"cluster.url": server["url"], "index.name": "bench-searches", "fields.id": "_id"}
-    overrides |= {"fields.text": {"title": 1.0, "text": 1.0}, "search.deadline_s": DEADLINE_S, "rerank.window": 20}
+    overrides |= {"fields.text": {"title": 1.0, "text": 1.0}, "search.deadline_s": DEADLINE_S, "rerank.window": 10}
+    # a worker that lives so briefly is asked often all the same
+    overrides |= {"rerank.passages": 1, "search.breaker.rest_s": 0.2, "search.breaker.max_rest_s": 0.2}
     await run_job(str(corpus), load_settings(overrides=overrides, environ={}), rejects=folder / "rejects.jsonl")
     queries = [query.text for query in read_collection(corpus).queries]
     cut = CutLegs(random.Random(seed))
@@ -220,10 +223,11 @@ async def search_among_failures(
             await connector.searcher.search(SearchRequest(queries[0], deadline_s=30.0))  # warms the encoder up
             end = time.monotonic() + minutes * 60
             told: dict[str, Any] = {"answers": [], "failed": [], "degraded": collections.Counter(), "memory_mb": []}
+            told |= {"reranked": 0, "cut_off_in_rerank": 0}
             with Progress(console=console) as progress:
                 task = progress.add_task("searching", total=minutes * 60)
                 background = [
-                    asyncio.create_task(keep_killing(launcher, folder, port, end)),
+                    asyncio.create_task(keep_killing(launcher, folder, port, end, random.Random(seed))),
                     asyncio.create_task(cut.change_until(end)),
                     asyncio.create_task(watch_memory(told["memory_mb"], end)),
                 ]
@@ -242,6 +246,8 @@ async def search_among_failures(
         "in_time": sum(one <= DEADLINE_S + LATE_S for one in took),
         "errors": collections.Counter(told["failed"]).most_common(3),
         "worker_kills": kills,
+        "reranked": told["reranked"],
+        "cut_off_in_rerank": told["cut_off_in_rerank"],
         "degraded": dict(told["degraded"]),
         "deadline_s": DEADLINE_S,
         "p50_s": round(percentile(took, 0.5), 3),
@@ -263,7 +269,10 @@ async def search_until(connector: Connector, queries: list[str], end: float, tol
                 told["failed"].append(str(error)[:200])
                 continue
             told["answers"].append(time.monotonic() - began)
-            told["degraded"].update({one.stage for one in response.degraded} or {"nothing"})
+            reasons = {one.stage: one.reason for one in response.degraded}
+            told["degraded"].update(reasons.keys() or {"nothing"})
+            told["reranked"] += "rerank" not in reasons
+            told["cut_off_in_rerank"] += "broke off" in reasons.get("rerank", "")
 
 
 class CutLegs:
@@ -291,16 +300,29 @@ class CutLegs:
             await asyncio.sleep(self._chance.uniform(0.2, 3.0))
 
 
-async def keep_killing(launcher: Launcher, folder: Path, port: int, end: float) -> int:
-    """Start a worker, kill it after two seconds, and so on; how often."""
-    kills = 0
-    while time.monotonic() < end:
-        running = launcher.start("worker", "--port", str(port), cwd=folder)
-        await asyncio.sleep(KILL_WORKER_EVERY_S)
-        running.kill()
-        await asyncio.wrap_future(running.ended)
-        kills += 1
+async def keep_killing(
+    launcher: Launcher, folder: Path, port: int, end: float, chance: random.Random
+) -> dict[str, int]:
+    """Start a worker, kill it after two seconds, by turns of its life and of its service, and so on; how often."""
+    kills = {"while_starting": 0, "in_service": 0}
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=1) as client:
+        while time.monotonic() < end:
+            running = launcher.start("worker", "--port", str(port), cwd=folder)
+            waits = chance.random() < 0.5
+            while waits and time.monotonic() < end and not await is_ready(client):  # noqa: ASYNC110 - another process sets no event
+                await asyncio.sleep(POLL_S)
+            await asyncio.sleep(KILL_WORKER_AFTER_S)
+            kills["in_service" if await is_ready(client) else "while_starting"] += 1
+            running.kill()
+            await asyncio.wrap_future(running.ended)
     return kills
+
+
+async def is_ready(client: httpx.AsyncClient) -> bool:
+    try:
+        return (await client.get("/ready")).status_code == 200
+    except httpx.HTTPError:
+        return False
 
 
 async def watch_memory(samples: list[float], end: float) -> None:

@@ -24,6 +24,8 @@ TIMEOUT_S = 240
 LAUNCHER = """
 import json, os, signal, sys
 import elasticsearch, opensearchpy, pyarrow, sentence_transformers  # not lancedb: its threads would not survive a fork
+from connector.cli import ingest, search, worker  # and what a command would only import once it is asked for
+from connector.worker import serve
 from connector.cli.app import main
 
 def reap(number, frame):
