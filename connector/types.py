@@ -71,6 +71,15 @@ Ranking = tuple[Hit, ...]
 
 
 @dataclass(frozen=True, slots=True)
+class Shown:
+    """What a hit shows of its document: the fields, the passage nearest to the query's vector, the one that matches its words."""
+
+    fields: dict[str, Any]
+    nearest: Passage | None = None
+    matching: Passage | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class TermStatistics:
     """How often the terms of a text occur in an index: spans are character offsets, `frequency` counts documents."""
 

@@ -14,11 +14,12 @@ from connector.clusters.protocol import ordered
 from connector.errors import AccessDenied, ClusterUnavailable
 from connector.filters import And, Exists, Filter, Not, Or, Range, Scalar, Terms
 from connector.schema import FieldType, IndexSchema
-from connector.types import Fate, Hit, IndexedDocument, Passage, Ranking, TermFrequency, TermStatistics, Vector
+from connector.types import Fate, Hit, IndexedDocument, Passage, Ranking, Shown, TermFrequency, TermStatistics, Vector
 
 JSON = dict[str, Any]
 PASSAGES = "passages"
 UNIT, DOCUMENT = "unit", "document"  # a term that every document of ours has, and no passage
+NEAREST, MATCHING = "nearest", "matching"  # what inner hits are called
 MAX_CLAUSES = 1_000  # OpenSearch takes 1,024 in a query; a word is a clause in each field it is looked for in
 WORD = re.compile(r"[\u3040-\u309f\u3400-\u9fff]|[^\W\u3040-\u309f\u3400-\u9fff]+")  # an ideograph is a word
 COUNTED_WORD = re.compile(r"\w+(?:['’.]\w+)*")  # about what the standard tokenizer takes for one
@@ -77,19 +78,61 @@ def build_filter(found: Filter, types: Mapping[str, FieldType] | None = None) ->
             return {"bool": {"must_not": [build_filter(part, types)]}}
 
 
-def build_lexical(schema: IndexSchema, query: str, depth: int, found: Filter | None) -> JSON:
-    """BM25 over the text fields, summed with their boosts; the passage that matches best comes along without a say.
+def build_lexical(schema: IndexSchema, query: str, depth: int, found: Filter | None, passages: int = 1) -> JSON:
+    """BM25 over the text fields, summed with their boosts; passages that match best come along without a say.
 
     A query is cut after as many words as every engine takes (333 over two text fields)."""
     fields = [f"{name}^{boost:g}" for name, boost in schema.fields.text.items()]
     query = _first_words(query, MAX_CLAUSES // (len(fields) + schema.managed))
     bool_query: JSON = {"must": [{"multi_match": {"query": query, "fields": fields, "type": "most_fields"}}]}
-    if schema.managed:
-        best_passage = {"path": PASSAGES, "query": {"match": {"passages.text": query}}, "score_mode": "max", "boost": 0}
-        bool_query["should"] = [{"nested": best_passage | {"inner_hits": inner_hits(1)}}]
+    if schema.managed and passages:
+        bool_query["should"] = [_matching_passages(query, passages)]
     if found:
         bool_query["filter"] = [build_filter(found, schema.fields.metadata)]
-    return {"query": {"bool": bool_query}} | hits_only(schema, depth)
+    return {"query": {"bool": bool_query}} | hits_only(schema, depth, passages)
+
+
+def build_fields(schema: IndexSchema, doc_ids: Sequence[str]) -> JSON:
+    """The body of a `_search` for all fields of some documents, as searches see them.
+
+    A search finds documents of any routing and reads no vectors: OpenSearch 3 works the vectors of a document into its
+    source for `_mget`, asked for or not."""
+    source: JSON = {"excludes": [schema.vector_field] if schema.vector_field else []}
+    if schema.managed:
+        source = {"includes": [*schema.fields.text, *schema.fields.metadata]}
+    query = {"bool": {"filter": [{"ids": {"values": list(doc_ids)}}]}}
+    return {"query": query, "size": len(doc_ids), "_source": source}
+
+
+def build_shown(
+    dialect: Dialect, schema: IndexSchema, doc_ids: Sequence[str], query: str, vector: Vector | None
+) -> JSON:
+    """The same with the passages of our own documents that are nearest to the vector and that match the query best."""
+    body = build_fields(schema, doc_ids)
+    if not schema.managed:
+        return body
+    (only,) = body["query"]["bool"]["filter"]
+    wanted = [_matching_passages(_first_words(query, MAX_CLAUSES), 1)]
+    if vector is not None:
+        dense = dialect.dense_body(schema, vector, len(doc_ids), only, 1)
+        if "knn" in dense:
+            body["knn"] = dense["knn"]
+        else:
+            wanted.append(dense["query"])
+    body["query"]["bool"]["should"] = wanted
+    return body
+
+
+def read_shown(reply: JSON, schema: IndexSchema) -> dict[str, Shown]:
+    """What each hit of the reply shows of its document."""
+    shown = {}
+    for hit in reply["hits"]["hits"]:
+        if schema.managed:
+            nearest, matching = _inner_passages(hit, NEAREST), _inner_passages(hit, MATCHING)
+        else:
+            nearest = matching = _read_passages(hit, schema)
+        shown[hit["_id"]] = Shown(hit["_source"], next(iter(nearest), None), next(iter(matching), None))
+    return shown
 
 
 def magnify(body: JSON, scale: float) -> JSON:
@@ -97,14 +140,15 @@ def magnify(body: JSON, scale: float) -> JSON:
     return body if scale == 1 else body | {"query": {"bool": {"must": [body["query"]], "boost": scale}}}
 
 
-def inner_hits(passages: int) -> JSON:
+def inner_hits(passages: int, name: str = NEAREST) -> JSON:
     """The best passages that come along with a hit, without reading the document's source."""
-    return {"name": "best", "size": passages, "_source": False, "stored_fields": ["passages.text"]}
+    return {"name": name, "size": passages, "_source": False, "stored_fields": ["passages.text"]}
 
 
-def hits_only(schema: IndexSchema, depth: int) -> JSON:
-    """What a leg asks of each hit: nothing but its id where passages come along, else the text that is its passage."""
-    source: Any = False if schema.managed else list(schema.fields.text)
+def hits_only(schema: IndexSchema, depth: int, passages: int) -> JSON:
+    """What a leg asks of each hit: nothing but its id where passages come along or none are asked for, else the text that
+    is its passage."""
+    source: Any = False if schema.managed or not passages else list(schema.fields.text)
     return {"size": depth, "_source": source, "track_total_hits": False}
 
 
@@ -236,6 +280,12 @@ def in_characters(statistics: TermStatistics, text: str) -> TermStatistics:
     return TermStatistics(statistics.documents, tuple(terms))
 
 
+def _matching_passages(query: str, passages: int) -> JSON:
+    """A clause that adds nothing to a score, for the passages that match the query best."""
+    matching = {"path": PASSAGES, "query": {"match": {"passages.text": query}}, "score_mode": "max", "boost": 0}
+    return {"nested": matching | {"inner_hits": inner_hits(passages, MATCHING)}}
+
+
 def _instant(value: Scalar) -> str:
     """A date as the settings' types spell it, with its time."""
     return str(value) if "T" in str(value) else f"{value}T00:00:00.000Z"
@@ -253,7 +303,11 @@ def _read_passages(hit: JSON, schema: IndexSchema) -> tuple[Passage, ...]:
         parts = [_text_at(source, name) for name in schema.fields.text]
         text = "\n".join(part for part in parts if part)
         return (Passage(hit["_id"], 0, text),) if text else ()
-    inner = hit.get("inner_hits", {}).get("best", {}).get("hits", {}).get("hits", [])
+    return _inner_passages(hit, NEAREST) or _inner_passages(hit, MATCHING)
+
+
+def _inner_passages(hit: JSON, name: str) -> tuple[Passage, ...]:
+    inner = hit.get("inner_hits", {}).get(name, {}).get("hits", {}).get("hits", [])
     texts = ((one["_nested"]["offset"], one.get("fields", {}).get("passages.text")) for one in inner)
     return tuple(Passage(hit["_id"], at, text[0]) for at, text in texts if text)  # field-level security may hide them
 

@@ -25,11 +25,11 @@ class ElasticsearchDialect:
             "k": depth,
             "num_candidates": min(max(NUM_CANDIDATES_FACTOR * depth, 100), MAX_NUM_CANDIDATES),
         }
-        if schema.managed:
+        if schema.managed and passages:
             knn["inner_hits"] = inner_hits(passages)
         if filter_query:
             knn["filter"] = filter_query
-        return {"knn": knn} | hits_only(schema, depth)
+        return {"knn": knn} | hits_only(schema, depth, passages)
 
     def exact_body(
         self, schema: IndexSchema, vector: Vector, depth: int, filter_query: JSON | None, passages: int

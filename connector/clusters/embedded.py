@@ -26,7 +26,7 @@ from connector.credentials import Credentials
 from connector.errors import ClusterError, ClusterUnavailable, CredentialsError, IndexMissing, SettingsError
 from connector.filters import And, Exists, Filter, Not, Or, Range, Scalar, Terms
 from connector.schema import FieldType, IndexSchema
-from connector.types import Fate, Hit, IndexedDocument, Passage, Ranking, TermFrequency, TermStatistics, Vector
+from connector.types import Fate, Hit, IndexedDocument, Passage, Ranking, Shown, TermFrequency, TermStatistics, Vector
 
 META_KEY = b"connector"
 TERMS_SUFFIX = "--terms"
@@ -188,7 +188,9 @@ class EmbeddedIndex:
                 await self._table.delete(_any_of("doc_id", doc_ids))
         return [Fate(doc_id) for doc_id in doc_ids]
 
-    async def lexical(self, query: str, *, depth: int, filter: Filter | None, timeout_s: float) -> Ranking:
+    async def lexical(
+        self, query: str, *, depth: int, filter: Filter | None, timeout_s: float, passages: int = 1
+    ) -> Ranking:
         words = _words_with_stems(query, self.schema.analyzer)
         if not words:
             return ()
@@ -199,7 +201,7 @@ class EmbeddedIndex:
             self._table.query()
             .nearest_to_text(BooleanQuery(matches))
             .limit(depth)
-            .select(["doc_id", "passages", "_score"])
+            .select(["doc_id", "_score", *(["passages"] if passages else [])])
         )
         rows = await self._rows(search, filter, timeout_s)
         return ordered((Hit(row["doc_id"], row["_score"], _best_by_words(row, words)) for row in rows), depth)
@@ -216,10 +218,10 @@ class EmbeddedIndex:
     ) -> Ranking:
         search = (
             self._table.query().nearest_to(vector).column("vectors").distance_type("cosine").limit(depth)
-            .select(["doc_id", "passages", "vectors", "_distance"])
+            .select(["doc_id", "vectors", "_distance", *(["passages"] if passages else [])])
         )  # fmt: skip
         rows = await self._rows(search, filter, timeout_s)
-        return ordered((_nearest(row, vector, passages) for row in rows if row["passages"]), depth)
+        return ordered((_nearest(row, vector, passages) for row in rows if row["vectors"]), depth)
 
     async def get(
         self, doc_ids: Sequence[str], *, fields: Iterable[str] | None, timeout_s: float
@@ -230,6 +232,23 @@ class EmbeddedIndex:
         search = self._table.query().where(_any_of("doc_id", doc_ids)).select(["doc_id", *names]).limit(len(doc_ids))
         rows = await self._rows(search, None, timeout_s)
         return {row.pop("doc_id"): self._fields(row) for row in rows}
+
+    async def show(
+        self, doc_ids: Sequence[str], *, query: str, vector: Vector | None, timeout_s: float
+    ) -> dict[str, Shown]:
+        if not doc_ids:
+            return {}
+        names = [*self.schema.fields.text, *self.schema.fields.metadata]
+        columns = ["doc_id", "passages", "vectors", *names]
+        search = self._table.query().where(_any_of("doc_id", doc_ids)).select(columns).limit(len(doc_ids))
+        words = _words_with_stems(query, self.schema.analyzer)
+        shown = {}
+        for row in await self._rows(search, None, timeout_s):
+            nearest = _nearest(row, vector, 1).passages if vector is not None and row["vectors"] else ()
+            fields = self._fields({name: row[name] for name in names})
+            matching = _best_by_words(row, words)
+            shown[row["doc_id"]] = Shown(fields, next(iter(nearest), None), next(iter(matching), None))
+        return shown
 
     async def scan(self) -> AsyncIterator[tuple[str, str]]:
         async for batch in await self._table.query().select(["doc_id", "content_hash"]).to_batches():
@@ -371,14 +390,16 @@ def arrow_schema(schema: IndexSchema) -> pa.Schema:
 
 def _nearest(row: dict[str, Any], vector: Vector, count: int) -> Hit:
     cosines = np.asarray(row["vectors"], dtype=np.float32) @ vector
-    nearest = np.argsort(-cosines, kind="stable")[:count].tolist()
-    passages = tuple(Passage(row["doc_id"], ordinal, row["passages"][ordinal]) for ordinal in nearest)
+    nearest = np.argsort(-cosines, kind="stable")[: max(count, 1)].tolist()
+    passages = tuple(Passage(row["doc_id"], ordinal, row["passages"][ordinal]) for ordinal in nearest[:count])
     return Hit(row["doc_id"], float(cosines[nearest[0]]), passages)
 
 
 def _best_by_words(row: dict[str, Any], words: set[tuple[str, str]]) -> tuple[Passage, ...]:
     """The passage in which most of the query's words, or their stems, occur; the first of equals; none where none occurs."""
-    counts = [sum(word in text or stem in text for word, stem in words) for text in map(str.lower, row["passages"])]
+    counts = [
+        sum(word in text or stem in text for word, stem in words) for text in map(str.lower, row.get("passages", ()))
+    ]
     best = max(range(len(counts)), key=lambda ordinal: counts[ordinal], default=None)
     return () if best is None or not counts[best] else (Passage(row["doc_id"], best, row["passages"][best]),)
 

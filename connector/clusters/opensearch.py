@@ -33,7 +33,7 @@ class OpenSearchDialect:
         query: JSON = {"knn": {schema.vector_field: knn}}
         if schema.managed:
             query = _of_documents(query, passages)
-        return {"query": query} | hits_only(schema, depth)
+        return {"query": query} | hits_only(schema, depth, passages)
 
     def exact_body(
         self, schema: IndexSchema, vector: Vector, depth: int, filter_query: JSON | None, passages: int
@@ -44,9 +44,9 @@ class OpenSearchDialect:
         filters = [filter_query] if filter_query else []
         if schema.managed:
             query = _of_documents({"script_score": {"query": {"match_all": {}}, "script": script}}, passages)
-            return {"query": {"bool": {"must": [query], "filter": filters}}} | hits_only(schema, depth)
+            return {"query": {"bool": {"must": [query], "filter": filters}}} | hits_only(schema, depth, passages)
         searched = {"bool": {"filter": [{"exists": {"field": schema.vector_field}}, *filters]}}
-        return {"query": {"script_score": {"query": searched, "script": script}}} | hits_only(schema, depth)
+        return {"query": {"script_score": {"query": searched, "script": script}}} | hits_only(schema, depth, passages)
 
     def cosine(self, score: float, similarity: str) -> float:
         """`_score` is (1 + cos) / 2 for the space cosinesimil."""
@@ -61,4 +61,5 @@ class OpenSearchDialect:
 
 def _of_documents(query: JSON, passages: int) -> JSON:
     """A query of passages as one of their documents, scored by the best of each."""
-    return {"nested": {"path": PASSAGES, "query": query, "score_mode": "max", "inner_hits": inner_hits(passages)}}
+    nested: JSON = {"path": PASSAGES, "query": query, "score_mode": "max"}
+    return {"nested": nested | ({"inner_hits": inner_hits(passages)} if passages else {})}

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from connector.credentials import Credentials
 from connector.filters import Filter
 from connector.schema import IndexSchema
-from connector.types import Fate, IndexedDocument, Ranking, TermStatistics, Vector
+from connector.types import Fate, IndexedDocument, Ranking, Shown, TermStatistics, Vector
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +41,10 @@ class SearchableIndex(Protocol):
     name: str
     schema: IndexSchema
 
-    async def lexical(self, query: str, *, depth: int, filter: Filter | None, timeout_s: float) -> Ranking:
-        """The best `depth` documents by BM25, each with its best matching passage where one matches."""
+    async def lexical(
+        self, query: str, *, depth: int, filter: Filter | None, timeout_s: float, passages: int = 1
+    ) -> Ranking:
+        """The best `depth` documents by BM25, each with its best matching passage where one matches; with none for 0 `passages`."""
         ...
 
     async def dense(
@@ -55,7 +57,7 @@ class SearchableIndex(Protocol):
         passages: int = 1,
         note: Callable[[str], None] = ignore,
     ) -> Ranking:
-        """The `depth` documents with the nearest passage to `vector` [dims], each with its nearest `passages`, best first.
+        """The `depth` documents with the nearest passage to `vector` [dims], each with its nearest `passages` (0: none), best first.
 
         `note` is told where the engine gave fewer than there are."""
         ...
@@ -66,6 +68,12 @@ class SearchableIndex(Protocol):
         """The named fields of those documents that exist, as last written; `content_hash` can be named.
 
         None: all fields, without passages, as searches see them."""
+        ...
+
+    async def show(
+        self, doc_ids: Sequence[str], *, query: str, vector: Vector | None, timeout_s: float
+    ) -> dict[str, Shown]:
+        """All fields of those documents that exist, as searches see them, each with its best passages."""
         ...
 
     async def term_statistics(self, text: str, *, timeout_s: float) -> TermStatistics:

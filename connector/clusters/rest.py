@@ -15,9 +15,11 @@ from connector.clusters.dialect import (
     Dialect,
     build_bulk,
     build_count,
+    build_fields,
     build_filter,
     build_lexical,
     build_removal,
+    build_shown,
     build_term_statistics,
     build_word_counts,
     find_words,
@@ -25,6 +27,7 @@ from connector.clusters.dialect import (
     magnify,
     read_fates,
     read_hits,
+    read_shown,
     read_term_statistics,
     read_word_counts,
 )
@@ -35,7 +38,7 @@ from connector.credentials import Credentials
 from connector.errors import ClusterError, IndexMissing, SettingsError
 from connector.filters import Filter
 from connector.schema import Fields, IndexSchema
-from connector.types import Fate, Hit, IndexedDocument, Ranking, TermFrequency, TermStatistics, Vector
+from connector.types import Fate, Hit, IndexedDocument, Ranking, Shown, TermFrequency, TermStatistics, Vector
 
 ADMIN_TIMEOUT_S = 60.0
 SHORTFALL_SHARE = 0.8  # of the time that is left: what was found in the first place must still come back in time
@@ -173,8 +176,10 @@ class RestIndex:
     async def remove(self, doc_ids: Sequence[str]) -> list[Fate]:
         return await self._bulk(build_removal(self.name, doc_ids), doc_ids)
 
-    async def lexical(self, query: str, *, depth: int, filter: Filter | None, timeout_s: float) -> Ranking:
-        return await self._search(build_lexical(self.schema, query, depth, filter), depth, timeout_s)
+    async def lexical(
+        self, query: str, *, depth: int, filter: Filter | None, timeout_s: float, passages: int = 1
+    ) -> Ranking:
+        return await self._search(build_lexical(self.schema, query, depth, filter, passages), depth, timeout_s)
 
     async def dense(
         self,
@@ -214,22 +219,21 @@ class RestIndex:
         if not doc_ids:
             return {}
         if fields is None:
-            return await self._fields(doc_ids, timeout_s)
+            reply = await self._ask(build_fields(self.schema, doc_ids), timeout_s)
+            return {hit["_id"]: hit["_source"] for hit in reply["hits"]["hits"]}
         params = {"_source_includes": ",".join(fields)}
         reply = await self._client.request(
             "POST", _path(self.name, "_mget"), body={"ids": list(doc_ids)}, params=params, timeout_s=timeout_s
         )
         return {doc["_id"]: doc["_source"] for doc in reply["docs"] if doc.get("found")}
 
-    async def _fields(self, doc_ids: Sequence[str], timeout_s: float) -> dict[str, dict[str, Any]]:
-        """All fields as a search sees them. By a search, which finds documents of any routing and reads no vectors:
-        OpenSearch 3 works the vectors of a document into its source for _mget, asked for or not."""
-        source: JSON = {"excludes": [self.schema.vector_field] if self.schema.vector_field else []}
-        if self.schema.managed:
-            source = {"includes": [*self.schema.fields.text, *self.schema.fields.metadata]}
-        body = {"query": {"ids": {"values": list(doc_ids)}}, "size": len(doc_ids), "_source": source}
-        reply = await self._client.request("POST", _path(self.name, "_search"), body=body, timeout_s=timeout_s)
-        return {hit["_id"]: hit["_source"] for hit in reply["hits"]["hits"]}
+    async def show(
+        self, doc_ids: Sequence[str], *, query: str, vector: Vector | None, timeout_s: float
+    ) -> dict[str, Shown]:
+        if not doc_ids:
+            return {}
+        reply = await self._ask(build_shown(self._dialect, self.schema, doc_ids, query, vector), timeout_s)
+        return read_shown(reply, self.schema)
 
     async def scan(self) -> AsyncIterator[tuple[str, str]]:
         body = {"size": SCAN_PAGE, "_source": ["content_hash"], "sort": ["_doc"]}

@@ -63,6 +63,7 @@ class _Run:
     depth: int
     window: int
     rerank: bool
+    passages: int  # of each document that the legs bring along
     deadline_s: float
     tries: int
     started: float = field(default_factory=time.monotonic)
@@ -70,6 +71,7 @@ class _Run:
     degraded: list[Degradation] = field(default_factory=list)
     failures: dict[str, str] = field(default_factory=dict)
     denied: dict[str, AccessDenied] = field(default_factory=dict)
+    vector: Vector | None = None  # of the query, once encoded
 
     def left_s(self, share: float = 1.0) -> float:
         """Seconds until `share` of the deadline has passed."""
@@ -157,14 +159,16 @@ class Searcher:
         final = self._final_order(window, reranked) if reranked else fused
         order = _followed_by(final, fused)
         top = [hit.doc_id for hit in order[: run.k]]
-        fields = (
-            await run.attempt("fields", lambda: run.index.get(top, fields=None, timeout_s=run.left_s()), share=1.0)
-            if top
-            else {}
-        )
-        run.check_allowed("fields")
         legs = {"lexical": lexical or (), "dense": dense or ()}
-        hits = _explain(top, fields or {}, final, fused, reranked, legs)
+        if run.passages:
+            fields = await self._fields(run, top)
+            passages: Mapping[str, Passage] = passage_choice(
+                reranked.ranking if reranked else (), legs["dense"], legs["lexical"]
+            )
+        else:
+            fields, passages = await self._fields_and_passages(run, top, legs["dense"])
+        run.check_allowed("fields")
+        hits = _explain(top, fields, passages, final, fused, reranked, legs)
         run.took_ms["total"] = round((time.monotonic() - run.started) * 1000, 2)
         rankings = {name: ranking for name, ranking in legs.items() if ranking} | {"fused": fused}
         if reranked:
@@ -181,6 +185,7 @@ class Searcher:
             raise QueryError("the query holds half a surrogate pair, which is no character; check its encoding")
         search, settings = self._settings.search, self._settings
         caller = request.credentials
+        reranks = self._worker is not None and (settings.rerank.enabled if request.rerank is None else request.rerank)
         run = _Run(
             index=self.index.as_caller(caller) if caller else self.index,
             scope=caller.scope if caller else "",
@@ -189,7 +194,8 @@ class Searcher:
             k=search.k if request.k is None else request.k,
             depth=search.depth if request.depth is None else request.depth,
             window=settings.rerank.window if request.window is None else request.window,
-            rerank=self._worker is not None and (settings.rerank.enabled if request.rerank is None else request.rerank),
+            rerank=reranks,
+            passages=settings.rerank.passages if reranks else 0,
             deadline_s=search.deadline_s if request.deadline_s is None else request.deadline_s,
             tries=search.tries,
         )
@@ -204,7 +210,11 @@ class Searcher:
                 run.attempt(
                     "lexical",
                     lambda: run.index.lexical(
-                        run.query, depth=run.depth, filter=run.filter, timeout_s=run.left_s(share)
+                        run.query,
+                        depth=run.depth,
+                        filter=run.filter,
+                        timeout_s=run.left_s(share),
+                        passages=min(run.passages, 1),
                     ),
                     share=share,
                 )
@@ -221,6 +231,7 @@ class Searcher:
         )
         if vector is None:
             return None
+        run.vector = vector
         return await run.attempt(
             "dense",
             lambda: run.index.dense(
@@ -228,7 +239,7 @@ class Searcher:
                 depth=run.depth,
                 filter=run.filter,
                 timeout_s=run.left_s(share),
-                passages=self._settings.rerank.passages if run.rerank else 1,
+                passages=run.passages,
                 note=partial(run.note, "dense"),
             ),
             share=share,
@@ -285,6 +296,31 @@ class Searcher:
             breaker=self._worker_breaker,
         )
 
+    async def _fields(self, run: _Run, top: list[str]) -> Mapping[str, dict[str, Any]]:
+        if not top:
+            return {}
+        found = await run.attempt("fields", lambda: run.index.get(top, fields=None, timeout_s=run.left_s()), share=1.0)
+        return found or {}
+
+    async def _fields_and_passages(
+        self, run: _Run, top: list[str], dense: Ranking
+    ) -> tuple[Mapping[str, dict[str, Any]], Mapping[str, Passage]]:
+        """Both in one request, where nothing but the hits needs passages: legs that bring none along are far faster."""
+        if not top:
+            return {}, {}
+        shown = await run.attempt(
+            "fields",
+            lambda: run.index.show(top, query=run.query, vector=run.vector, timeout_s=run.left_s()),
+            share=1.0,
+        )
+        near = {hit.doc_id for hit in dense}
+        passages = {}
+        for doc_id, one in (shown or {}).items():
+            best = one.nearest or one.matching if doc_id in near else one.matching
+            if best:
+                passages[doc_id] = best
+        return {doc_id: one.fields for doc_id, one in (shown or {}).items()}, passages
+
     def _final_order(self, window: Ranking, reranked: Reranked) -> Ranking:
         settings = self._settings.rerank
         how = BEST_BLEND.get(reranked.kind, "rerank") if settings.blend == "auto" else settings.blend
@@ -309,6 +345,7 @@ def _blames(error: Exception, given_s: float) -> bool:
 def _explain(
     top: list[str],
     fields: Mapping[str, dict[str, Any]],
+    passages: Mapping[str, Passage],
     final: Ranking,
     fused: Ranking,
     reranked: Reranked | None,
@@ -319,7 +356,6 @@ def _explain(
     places = {name: _places(ranking, top) for name, ranking in legs.items()}
     fused_places = _places(fused, top)
     rerank_places = _places(reranked.ranking, top) if reranked else {}
-    passages: dict[str, Passage] = passage_choice(reranked.ranking if reranked else (), legs["dense"], legs["lexical"])
     hits = []
     for rank, doc_id in enumerate(top, start=1):
         in_fused, in_rerank = fused_places[doc_id], rerank_places.get(doc_id)

@@ -43,6 +43,10 @@ def ids(ranking: Ranking) -> list[str]:
     return [hit.doc_id for hit in ranking]
 
 
+def scores(ranking: Ranking) -> list[tuple[str, float]]:
+    return [(hit.doc_id, hit.score) for hit in ranking]
+
+
 async def lexical(index: Index, query: str, *, depth: int = ALL, found: Any = None) -> Ranking:
     checked = check_filter(parse_filter(found), index.schema.fields.metadata)
     return await index.lexical(query, depth=depth, filter=checked, timeout_s=TIMEOUT_S)
@@ -176,6 +180,36 @@ class TestWriting:
 
         assert got == {one: {"content_hash": f"hash of {one}"} for one in (first.doc_id, second.doc_id)}
         assert nothing == {}
+
+    async def test_what_is_shown_of_a_hit_is_its_fields_and_the_passages_that_the_legs_find(self, index: Index) -> None:
+        vector, words = QUERY_VECTORS[0], "report passage2 only4x1"
+        near = {hit.doc_id: hit.passages[0] for hit in await dense(index, vector)}
+        match = {hit.doc_id: hit.passages[0] for hit in await lexical(index, words) if hit.passages}
+        fields = {one.document.doc_id: dict(one.document.fields) for one in DOCUMENTS}
+        asked = [*fields][:40]
+
+        shown = await index.show([*asked, "nobody"], query=words, vector=vector, timeout_s=TIMEOUT_S)
+        wordless = await index.show(asked, query="...", vector=None, timeout_s=TIMEOUT_S)
+
+        assert {doc_id: one.fields for doc_id, one in shown.items()} == {one: fields[one] for one in asked}
+        assert [shown[one].nearest for one in asked] == [near.get(one) for one in asked]
+        assert [shown[one].matching for one in asked] == [match.get(one) for one in asked]
+        assert any(near.get(one) for one in asked)
+        assert any(match.get(one) for one in asked)
+        assert {(one.nearest, one.matching) for one in wordless.values()} == {(None, None)}
+        assert wordless.keys() == set(asked)
+        assert await index.show([], query=words, vector=vector, timeout_s=TIMEOUT_S) == {}
+
+    async def test_legs_rank_the_same_with_and_without_passages(self, index: Index) -> None:
+        vector, words = QUERY_VECTORS[1], "report passage2 only4x1"
+        bare = await index.dense(vector, depth=20, filter=None, timeout_s=TIMEOUT_S, passages=0)
+        bare_lexical = await index.lexical(words, depth=20, filter=None, timeout_s=TIMEOUT_S, passages=0)
+
+        assert scores(bare) == scores(await dense(index, vector, depth=20))
+        assert scores(bare_lexical) == scores(await lexical(index, words, depth=20))
+        assert bare
+        assert bare_lexical
+        assert not any(hit.passages for hit in (*bare, *bare_lexical))
 
     async def test_a_document_is_replaced_with_all_its_passages(
         self, store: ClusterSettings, cluster: Cluster, index_name: str

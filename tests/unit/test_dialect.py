@@ -242,7 +242,7 @@ def test_hits_are_ordered_by_score_then_doc_id_whatever_the_engine_says() -> Non
 
 def test_a_managed_hit_carries_its_inner_passages() -> None:
     inner = {"_nested": {"offset": 3}, "fields": {"passages.text": ["the text"]}}
-    reply = {"hits": {"hits": [{"_id": "a", "_score": 1, "inner_hits": {"best": {"hits": {"hits": [inner]}}}}]}}
+    reply = {"hits": {"hits": [{"_id": "a", "_score": 1, "inner_hits": {"nearest": {"hits": {"hits": [inner]}}}}]}}
 
     assert read_hits(reply, MANAGED, 5) == (Hit("a", 1.0, (Passage("a", 3, "the text"),)),)
 
@@ -346,7 +346,7 @@ def test_credentials_that_may_not_write_are_no_fault_of_the_documents(reason: st
 
 def test_a_hit_whose_passages_are_hidden_has_none() -> None:
     inner = {"_nested": {"offset": 0}, "_score": 0.5}
-    hit = {"_id": "a", "_score": 1.0, "inner_hits": {"best": {"hits": {"hits": [inner]}}}}
+    hit = {"_id": "a", "_score": 1.0, "inner_hits": {"nearest": {"hits": {"hits": [inner]}}}}
 
     assert read_hits({"hits": {"hits": [hit]}}, schema_of(HashEncoder()), 10) == (Hit("a", 1.0),)
 

@@ -183,14 +183,16 @@ async def test_two_legs_that_fail_are_an_error_with_both_reasons(index: Embedded
     assert caught.value.reasons == {"lexical": "one", "dense": "two"}
 
 
-@pytest.mark.parametrize("calls", [("lexical", "dense"), ("lexical",), ("dense",), ("get",)], ids=" and ".join)
+@pytest.mark.parametrize(
+    "calls", [("lexical", "dense"), ("lexical",), ("dense",), ("show",), ("get",)], ids=" and ".join
+)
 async def test_credentials_that_are_refused_give_no_degraded_answer(
-    index: EmbeddedIndex, calls: tuple[str, ...]
+    index: EmbeddedIndex, worker: WorkerClient, calls: tuple[str, ...]
 ) -> None:
     broken = Broken(index, **{call: AccessDenied("no", status=403) for call in calls})
 
     with pytest.raises(AccessDenied, match="no"):
-        await search(broken, None)
+        await search(broken, worker if calls == ("get",) else None)
 
 
 async def test_a_store_without_users_takes_no_credentials(index: EmbeddedIndex, worker: WorkerClient) -> None:
@@ -198,12 +200,27 @@ async def test_a_store_without_users_takes_no_credentials(index: EmbeddedIndex, 
         await search(index, worker, credentials=Credentials.basic("ann", "secret"))
 
 
-async def test_fields_that_cannot_be_fetched_leave_the_hits(index: EmbeddedIndex) -> None:
-    response = await search(Broken(index, get=ClusterUnavailable("gone")), None)
+@pytest.mark.parametrize("reranked", [False, True])
+async def test_fields_that_cannot_be_fetched_leave_the_hits(
+    index: EmbeddedIndex, worker: WorkerClient, reranked: bool
+) -> None:
+    gone = ClusterUnavailable("gone")
+    response = await search(Broken(index, get=gone, show=gone), worker if reranked else None)
 
     assert ids(response)
     assert all(hit.fields == {} for hit in response.hits)
+    assert all(bool(hit.passage) == reranked for hit in response.hits)  # the reranker had to have them before
     assert [one.stage for one in response.degraded] == ["fields"]
+
+
+async def test_a_hit_shows_the_passage_of_the_leg_that_found_it(index: EmbeddedIndex) -> None:
+    whole = await search(index, None)
+    lexical = await search(Broken(index, dense=ClusterUnavailable("no answer")), None)
+
+    for response, leg in ((whole, "nearest"), (lexical, "matching")):
+        shown = await index.show(ids(response), query="red fish", vector=ENCODER.encode_query("red fish"), timeout_s=10)
+        assert [hit.passage for hit in response.hits] == [getattr(shown[one], leg) for one in ids(response)]
+        assert all(hit.passage for hit in response.hits)
 
 
 async def test_a_filter_holds_for_both_legs(index: EmbeddedIndex, worker: WorkerClient) -> None:
