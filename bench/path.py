@@ -6,13 +6,17 @@
 For every query these are timed in turn, so that noise falls on all of them: each leg's request alone (ids and scores; the dense
 one with its query's encoding), each leg alone as a search that ends in the same ten hits (their fields and passages), the two
 requests at once, and a whole search without rerank. What the search takes more than the slower of the one-legged searches is
-what a second leg costs: its share of the machine's cores (which here are the engine's too), fusion, explanation."""
+what a second leg costs: fusion, explanation, and its share of the processor.
+
+An engine that the bench starts gets half of the machine's cores and the searches the other half, as where the engine has a machine of
+its own; --together lets them share."""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
 import collections
+import os
 import sys
 import time
 from collections.abc import Awaitable
@@ -37,6 +41,7 @@ sys.path.insert(0, str(ROOT / "tests" / "servers"))
 ENGINES = (("elasticsearch", "9.3.2"), ("opensearch", "3.6.0"))
 INDEX = "bench-path"
 TIMEOUT_S = 30.0
+CORES = sorted(os.sched_getaffinity(0))
 ROWS = {
     "lexical_request_ms": "lexical request",
     "dense_request_ms": "dense request",
@@ -55,18 +60,22 @@ def main() -> None:
     parser.add_argument("--cluster", help="measure this one instead of starting engines")
     parser.add_argument("--data", type=Path, default=ROOT / "examples" / "corpus")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--together", action="store_true", help="let the engine and the searches share the cores")
+    parser.add_argument("--encoder", choices=["torch", "onnx"], default="torch", help="encoder.backend")
     options = parser.parse_args()
     results = {}
     if options.cluster:
-        results["cluster"] = asyncio.run(measure(options.cluster, options.data, options.rounds))
+        results["cluster"] = asyncio.run(measure(options.cluster, options))
     else:
         import engines
 
         for kind, version in ENGINES:
             console.print(f"starting {kind} {version}")
             server = engines.start(kind, version)
+            if not options.together:
+                keep_apart(server)
             try:
-                results[f"{kind} {version}"] = asyncio.run(measure(server["url"], options.data, options.rounds))
+                results[f"{kind} {version}"] = asyncio.run(measure(server["url"], options))
             finally:
                 engines.stop(server)
     table = Table(title="p50 milliseconds", title_justify="left", show_edge=False)
@@ -76,15 +85,42 @@ def main() -> None:
     for key, title in ROWS.items():
         table.add_row(title, *(f"{result[key]:.2f}" for result in results.values()))
     Console().print(table)
-    print_result({"bench": "path", "data": options.data.name, "rounds": options.rounds, "p50": results})
+    print_result(
+        {
+            "bench": "path",
+            "data": options.data.name,
+            "rounds": options.rounds,
+            "encoder": options.encoder,
+            "cores": "shared" if options.together or options.cluster else "apart",
+            "p50": results,
+        }
+    )
 
 
-async def measure(url: str, data: Path, rounds: int) -> dict[str, float]:
+def keep_apart(server: dict[str, Any]) -> None:
+    """The engine to the first half of the cores, this process to the second."""
+    half = len(CORES) // 2
+    for task in (one for pid in _family(server["pid"]) for one in Path(f"/proc/{pid}/task").iterdir()):
+        os.sched_setaffinity(int(task.name), CORES[:half])
+    for task in Path("/proc/self/task").iterdir():
+        os.sched_setaffinity(int(task.name), CORES[half:])
+
+
+def _family(pid: int) -> list[int]:
+    """A process and those that it started."""
+    children = [
+        one for file in Path(f"/proc/{pid}/task").glob("*/children") for one in map(int, file.read_text().split())
+    ]
+    return [pid, *(found for child in children for found in _family(child))]
+
+
+async def measure(url: str, options: argparse.Namespace) -> dict[str, float]:
     """Medians over all queries and rounds."""
     overrides: dict[str, Any] = {"cluster.url": url, "index.name": INDEX, "fields.id": "_id"}
-    settings = load_settings(overrides=overrides | {"fields.text": {"title": 1.0, "text": 1.0}}, environ={})
-    await run_job(str(data), settings, say=console.print)
-    queries = [query.text for query in read_collection(data).queries]
+    overrides |= {"fields.text": {"title": 1.0, "text": 1.0}, "encoder.backend": options.encoder}
+    settings = load_settings(overrides=overrides, environ={})
+    await run_job(str(options.data), settings, say=console.print)
+    queries = [query.text for query in read_collection(options.data).queries]
     encoder = load_encoder(settings)
     took: dict[str, list[float]] = collections.defaultdict(list)
     connector = await Connector.open(settings)
@@ -113,7 +149,7 @@ async def measure(url: str, data: Path, rounds: int) -> dict[str, float]:
         await index.show(top, query=query, vector=vector, timeout_s=TIMEOUT_S)
 
     async with connector:
-        for number in track(range(rounds + 1), description="measuring", console=console):
+        for number in track(range(options.rounds + 1), description="measuring", console=console):
             for query in queries:
                 timed = {
                     "lexical_request_ms": await clock(lexical(query)),

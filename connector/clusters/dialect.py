@@ -307,7 +307,9 @@ def _read_passages(hit: JSON, schema: IndexSchema) -> tuple[Passage, ...]:
 
 
 def _inner_passages(hit: JSON, name: str) -> tuple[Passage, ...]:
-    inner = hit.get("inner_hits", {}).get(name, {}).get("hits", {}).get("hits", [])
+    if "inner_hits" not in hit:
+        return ()
+    inner = hit["inner_hits"].get(name, {}).get("hits", {}).get("hits", [])
     texts = ((one["_nested"]["offset"], one.get("fields", {}).get("passages.text")) for one in inner)
     return tuple(Passage(hit["_id"], at, text[0]) for at, text in texts if text)  # field-level security may hide them
 

@@ -40,25 +40,33 @@ def exactness(backend: Backend) -> str:
 
 
 def use_backend(model: Any, backend: Backend, *, identity: str) -> None:
-    """Let `backend` run the transformer of a sentence-transformers model, whose other modules stay as they are.
+    """Let `backend` run the transformer of a sentence-transformers model, whose other modules stay as they are. Raises ModelError."""
+    if backend != "torch":
+        model[0].model = load_graph(find_graph(model[0].model, backend, identity=identity), model[0].model)
 
-    Its graph is exported where the cache has none of that identity: see graph_file. Raises ModelError."""
-    if backend == "torch":
-        return
-    file, transformer = graph_file(identity, backend), model[0].model
+
+def find_graph(transformer: Any, backend: Backend, *, identity: str) -> Path:
+    """The file of a transformer's graph, which is exported where the cache has none of that identity: see graph_file.
+
+    Raises ModelError."""
+    file = graph_file(identity, backend)
     if not file.exists():
         log.info("exporting a graph for %s; the next start finds it in %s", backend, file)
         export_graph(transformer, file, PRECISIONS[backend])
-    model[0].model = load_graph(file, transformer)
+    return file
 
 
-def load_graph(file: Path, transformer: Any) -> Any:
-    """The graph as a module that is called as the transformer is, and gives what its output is called there."""
+def load_graph(file: Path, transformer: Any, *, threads: int = 0) -> Any:
+    """The graph as a module that is called as the transformer is, and gives what its output is called there.
+
+    It runs on so many `threads`; 0: on every core."""
     import onnxruntime
     import torch
     from transformers.modeling_outputs import BaseModelOutput, SequenceClassifierOutput
 
-    session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
     names = [one.name for one in session.get_inputs()]
     classifies = len(session.get_outputs()[0].shape) == 2  # [batch, labels], not [batch, tokens, dims]
 

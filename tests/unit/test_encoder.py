@@ -46,6 +46,31 @@ def test_batches_change_no_vector(encoder: SentenceTransformerEncoder, tiny_enco
     assert narrow.encode(TEXTS) == pytest.approx(encoder.encode(TEXTS), abs=1e-5)
 
 
+def test_a_graph_gives_the_same_vectors_for_queries_and_passages(
+    encoder: SentenceTransformerEncoder, tiny_encoder_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    graph = SentenceTransformerEncoder(str(tiny_encoder_folder), backend="onnx")
+
+    for _ in range(2):
+        assert graph.encode(TEXTS) == pytest.approx(encoder.encode(TEXTS), abs=1e-5)
+        assert graph.encode_query(TEXTS[0]) == pytest.approx(encoder.encode_query(TEXTS[0]), abs=1e-5)
+    assert graph.fingerprint == encoder.fingerprint
+    assert len(list(tmp_path.rglob("*.onnx"))) == 1
+
+
+def test_a_graph_that_gives_other_vectors_is_refused(
+    tiny_encoder_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr("connector.models.encoder.MIN_COSINE", 1.1)
+
+    with pytest.raises(
+        ModelError, match=r"gives other vectors than the model \(cosine 1\.0*\); use encoder.backend: torch"
+    ):
+        SentenceTransformerEncoder(str(tiny_encoder_folder), backend="onnx")
+
+
 def test_no_text_is_no_vector(encoder: SentenceTransformerEncoder) -> None:
     assert encoder.encode([]).shape == (0, 32)
 
