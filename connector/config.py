@@ -7,6 +7,7 @@ has a second one, which names a file (`CONNECTOR_CLUSTER_PASSWORD_FILE`). How th
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -37,6 +38,20 @@ def _for_header(secret: SecretStr) -> SecretStr:
     return secret
 
 
+def _each_for_header(secret: SecretStr) -> SecretStr:
+    keys = split_keys(secret)
+    if not keys:
+        raise ValueError("there is no key in it; leave the setting out to let everybody call")
+    for key in keys:
+        _for_header(SecretStr(key))
+    return secret
+
+
+def split_keys(secret: SecretStr | None) -> list[str]:
+    """The keys in a secret that may hold several, by lines or blanks."""
+    return [key for key in re.split("[ \n]+", secret.get_secret_value()) if key] if secret else []
+
+
 def _refuse_credentials(url: str, advice: str) -> None:
     if "@" in url and not url.startswith("embedded:"):  # anywhere: a password may hold a slash
         raise ValueError(f"url holds credentials, which would end up in messages; {advice}")
@@ -44,6 +59,7 @@ def _refuse_credentials(url: str, advice: str) -> None:
 
 Password = Annotated[SecretStr, AfterValidator(_one_line)]
 Key = Annotated[SecretStr, AfterValidator(_for_header)]
+Keys = Annotated[SecretStr, AfterValidator(_each_for_header)]
 
 
 class Section(BaseModel):
@@ -108,6 +124,10 @@ class EncoderSettings(Section):
 
     model: str = Field("all-MiniLM-L6-v2", description="a sentence-transformers model: folder or hub name")
     device: str | None = Field(None, description="cpu, cuda, mps; the best there is when not given")
+    backend: Literal["torch", "onnx"] = Field(
+        "torch",
+        description="onnx: onnxruntime, on a CPU: the same vectors, a query's in a third of the time; exported at first use",
+    )
     max_batch_tokens: int = Field(16_384, ge=512, description="most padded tokens in one batch")
 
 
@@ -175,6 +195,8 @@ class RerankSettings(Section):
 
     enabled: bool = Field(True, description="false: the fused order is final, and no worker is needed")
     url: str = Field("http://127.0.0.1:8787", description="the worker")
+    api_key: Key | None = Field(None, description="one of the worker's API keys")
+    ca_cert: str | None = Field(None, description="PEM file of the CA that signed the worker's certificate")
     window: int = Field(50, ge=1, description="fused hits the reranker sees")
     passages: int = Field(2, ge=1, le=4, description="passages of a document that are scored; the best one counts")
     max_pairs: int = Field(200, ge=1, description="most (query, passage) pairs sent for one query")
@@ -215,6 +237,15 @@ class WorkerSettings(Section):
     max_body_bytes: int = Field(8_000_000, ge=1_000, description="longest request; beyond it 413")
     max_pairs: int = Field(1_000, ge=1, description="most passages in one request")
     max_waiting: int = Field(64, ge=1, description="requests that may wait; beyond it 429 at once")
+    max_wait_s: float = Field(30.0, gt=0, description="a request that would wait longer for the model gets 429 at once")
+    score_cache_bytes: int = Field(64_000_000, ge=0, description="scores of pairs that are kept in memory")
+    api_keys: Keys | None = Field(
+        None, description="callers bring one of these, a line each, as a bearer token; without any everybody may call"
+    )
+    tls_cert: str | None = Field(
+        None, description="PEM file of the certificate to serve https with, its chain included"
+    )
+    tls_key: str | None = Field(None, description="PEM file of its private key")
 
     @model_validator(mode="after")
     def _check(self) -> Self:

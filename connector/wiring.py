@@ -53,7 +53,10 @@ def open_examination(cluster: Cluster, *, timeout_s: float) -> Examination:
 def load_encoder(settings: Settings) -> Encoder:
     """The configured encoder; takes seconds. Raises ModelError."""
     return SentenceTransformerEncoder(
-        settings.encoder.model, device=settings.encoder.device, max_batch_tokens=settings.encoder.max_batch_tokens
+        settings.encoder.model,
+        device=settings.encoder.device,
+        backend=settings.encoder.backend,
+        max_batch_tokens=settings.encoder.max_batch_tokens,
     )
 
 
@@ -97,7 +100,12 @@ def _load_scorer(settings: WorkerSettings, backend: Backend) -> Scorer:
 
 def open_worker(settings: Settings) -> WorkerClient | None:
     """The configured worker, or None where reranking is off. Nothing is sent yet."""
-    return WorkerClient(settings.rerank.url) if settings.rerank.enabled else None
+    if not settings.rerank.enabled:
+        return None
+    key = settings.rerank.api_key
+    return WorkerClient(
+        settings.rerank.url, api_key=key.get_secret_value() if key else None, ca_cert=settings.rerank.ca_cert
+    )
 
 
 def build_searcher(index: Index, encoder: Encoder | None, worker: WorkerClient | None, settings: Settings) -> Searcher:

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from pathlib import Path
 from urllib.parse import urlsplit
 
-import certifi
-
 from connector.config import ClusterSettings
-from connector.errors import SettingsError, TlsError
+from connector.errors import TlsError
+from connector.trust import trust
 
 PROBE_TIMEOUT_S = 2.0
 # X509_V_ERR_* of OpenSSL
@@ -20,28 +18,13 @@ NO_TLS = frozenset({"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUES
 
 
 def tls_context(settings: ClusterSettings) -> ssl.SSLContext:
-    """What the connections trust: the CA in `cluster.ca_cert` and no other, or else what this machine and certifi trust.
-
-    Host names are always checked, also where the host is an IP address. Raises SettingsError for a file that is no PEM."""
+    """What the connections to the cluster trust. Raises SettingsError for a file that is no PEM."""
     if not settings.verify_tls:
         context = ssl.create_default_context()
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
         return context
-    if settings.ca_cert is None:
-        context = ssl.create_default_context()
-        context.load_verify_locations(certifi.where())
-        return context
-    try:
-        return ssl.create_default_context(cafile=Path(settings.ca_cert).expanduser())
-    except ssl.SSLError as error:
-        raise SettingsError(
-            f"cluster.ca_cert {settings.ca_cert!r} holds no certificate; it must be a PEM file (-----BEGIN CERTIFICATE-----)"
-        ) from error
-    except OSError as error:
-        raise SettingsError(
-            f"cluster.ca_cert {settings.ca_cert!r} cannot be read ({error.strerror}); name the PEM file of the cluster's CA"
-        ) from error
+    return trust(settings.ca_cert, setting="cluster.ca_cert")
 
 
 def explain_tls(settings: ClusterSettings, error: ssl.SSLError) -> TlsError:

@@ -2,23 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from connector.errors import ModelError
 from connector.models.backends import Backend, exactness, use_backend
-from connector.models.batching import batches
 from connector.models.encoder import unlimited
 from connector.models.files import find_model, quiet_loading, short_name, weights_sha256
-from connector.models.scorer import QueryWeights, ScorerKind, Scores
+from connector.models.scorer import Piece, Plan, QueryWeights, Scorer, ScorerKind
 from connector.models.truncation import keep_head_and_tail
 
 QUERY_SHARE = 0.5  # a query may take at most this share of the input
 DEFAULT_MAX_LENGTH = 512
 
 
-class CrossEncoderScorer:
+@dataclass
+class CrossEncoderPlan(Plan):
+    """A piece is a pair of query and passage."""
+
+    pieces: Sequence[Piece]
+    lengths: tuple[int, ...]
+    truncated: tuple[int, ...]
+    query_truncated: bool
+
+    def values(self) -> NDArray[np.float32]:
+        return np.array([np.nan if one.result is None else one.result for one in self.pieces], dtype=np.float32)
+
+    def has_run(self, position: int) -> bool:
+        return self.pieces[position].result is not None
+
+
+class CrossEncoderScorer(Scorer):
     """Any sequence-classification model with one label, through sentence-transformers.
 
     Scores are those of `CrossEncoder.predict`; a pair that does not fit keeps the head and the tail of its passage."""
@@ -61,40 +78,33 @@ class CrossEncoderScorer:
         self.max_length = max_length or min(known, default=DEFAULT_MAX_LENGTH)
         self._model.max_seq_length = self.max_length
         self._special = tokenizer.num_special_tokens_to_add(pair=True)
-        self._max_batch_tokens = max_batch_tokens
+        self.max_batch_tokens = max_batch_tokens
         self.name = short_name(model)
         weights = weights_sha256(folder)
         use_backend(self._model, backend, identity=f"{weights}:{self.kind}")
         self.fingerprint = f"{self.name}@{weights[:12]}:cross-encoder:{self.max_length}{exactness(backend)}"
 
-    def score(
-        self,
-        query: str,
-        passages: Sequence[str],
-        *,
-        weights: QueryWeights | None = None,
-        check: Callable[[], None] = lambda: None,
-        scope: str = "",
-    ) -> Scores:
-        if not passages:
-            return Scores(np.zeros(0, dtype=np.float32))
+    def plan(
+        self, query: str, passages: Sequence[str], *, weights: QueryWeights | None = None, scope: str = ""
+    ) -> CrossEncoderPlan:
         room = self.max_length - self._special
-        (query_offsets,) = self._offsets([query])
+        query_offsets, *offsets = self._offsets([query, *passages])
         query, query_cut = keep_head_and_tail(query, query_offsets, max_tokens=int(room * QUERY_SHARE))
         query_length = min(len(query_offsets), int(room * QUERY_SHARE))
-        offsets = self._offsets(passages)
         fitted = [
             keep_head_and_tail(passage, where, max_tokens=room - query_length)
             for passage, where in zip(passages, offsets, strict=True)
         ]
-        lengths = [min(len(where), room - query_length) + query_length + self._special for where in offsets]
-        values = np.zeros(len(passages), dtype=np.float32)
-        for batch in batches(lengths, max_batch_tokens=self._max_batch_tokens):
-            check()
-            pairs = [(query, fitted[position][0]) for position in batch]
-            values[batch] = self._model.predict(pairs, batch_size=len(batch), show_progress_bar=False)
+        lengths = tuple(min(len(where), room - query_length) + query_length + self._special for where in offsets)
+        pieces = [Piece(length, (query, text)) for length, (text, _) in zip(lengths, fitted, strict=True)]
         truncated = tuple(position for position, (_, cut) in enumerate(fitted) if cut)
-        return Scores(values, truncated, query_cut, tokens=sum(lengths))
+        return CrossEncoderPlan(pieces, lengths, truncated, query_cut)
+
+    def run(self, pieces: Sequence[Piece]) -> None:
+        pairs = [piece.content for piece in pieces]
+        values = self._model.predict(pairs, batch_size=len(pairs), show_progress_bar=False)
+        for piece, value in zip(pieces, values, strict=True):
+            piece.result = float(value)
 
     def _offsets(self, texts: Sequence[str]) -> list[list[tuple[int, int]]]:
         return [encoding.offsets for encoding in self._backend.encode_batch(list(texts), add_special_tokens=False)]

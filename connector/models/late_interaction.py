@@ -6,23 +6,59 @@ sum is a weighted mean, so that a score lies in [-1, 1]; the weights are the rar
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from connector.errors import ModelError
 from connector.models.backends import Backend, exactness, use_backend
-from connector.models.batching import batches
 from connector.models.encoder import unlimited
 from connector.models.files import find_model, quiet_loading, short_name, weights_sha256
-from connector.models.scorer import QueryWeights, ScorerKind, Scores
-from connector.models.token_cache import TokenCache, TokenVectors
+from connector.models.scorer import Piece, Plan, QueryWeights, Scorer, ScorerKind
+from connector.models.token_cache import TokenCache
 from connector.models.truncation import keep_head_and_tail
 
 FLOOR_SHARE = 0.25
 
 
-class LateInteractionScorer:
+@dataclass(frozen=True, slots=True)
+class Text:
+    """What a piece holds: a query, or a passage whose vectors are kept for the scope."""
+
+    text: str
+    scope: str = ""
+    kept: bool = False
+
+
+@dataclass
+class LateInteractionPlan(Plan):
+    """A piece is the query or one of the passages; equal passages share one, and those in the cache have run already."""
+
+    pieces: Sequence[Piece]
+    lengths: tuple[int, ...]
+    query: Piece | None
+    passages: Sequence[Piece]
+    weigh: Callable[[int], NDArray[np.float32]]  # of so many query tokens, which add up to 1
+    truncated: tuple[int, ...] = ()
+    query_truncated: bool = False
+
+    def values(self) -> NDArray[np.float32]:
+        values = np.full(len(self.passages), np.nan, dtype=np.float32)
+        if self.query is None or self.query.result is None:
+            return values
+        vectors = self.query.result
+        weights = self.weigh(len(vectors))
+        for position, piece in enumerate(self.passages):
+            if piece.result is not None:
+                values[position] = max_sim(vectors, weights, piece.result.astype(np.float32))
+        return values
+
+    def has_run(self, position: int) -> bool:
+        return self.query is not None and self.query.result is not None and self.passages[position].result is not None
+
+
+class LateInteractionScorer(Scorer):
     """MaxSim over the last hidden states of any sentence-transformers encoder, or of a ColBERT-like model's own vectors."""
 
     kind: ScorerKind = "late-interaction"
@@ -55,64 +91,52 @@ class LateInteractionScorer:
         self.max_length = max_length or int(self._model.max_seq_length or 512)
         self._model.max_seq_length = self.max_length
         self._special = self._model.tokenizer.num_special_tokens_to_add(pair=False)
-        self._max_batch_tokens = max_batch_tokens
-        self._cache = TokenCache(cache_bytes)
+        self.max_batch_tokens = max_batch_tokens
+        self.cache = TokenCache(cache_bytes)
         self.name = short_name(model)
         weights = weights_sha256(folder)
         use_backend(self._model, backend, identity=f"{weights}:{self.kind}")
         self.fingerprint = f"{self.name}@{weights[:12]}:late-interaction:{self.max_length}{exactness(backend)}"
 
-    def score(
-        self,
-        query: str,
-        passages: Sequence[str],
-        *,
-        weights: QueryWeights | None = None,
-        check: Callable[[], None] = lambda: None,
-        scope: str = "",
-    ) -> Scores:
-        if not passages:
-            return Scores(np.zeros(0, dtype=np.float32))
+    def plan(
+        self, query: str, passages: Sequence[str], *, weights: QueryWeights | None = None, scope: str = ""
+    ) -> LateInteractionPlan:
         room = self.max_length - self._special
         encodings = self._backend.encode_batch([query, *passages], add_special_tokens=False)
-        fitted = [
+        (query_text, query_cut), *fitted = [
             keep_head_and_tail(text, encoding.offsets, max_tokens=room)
             for text, encoding in zip([query, *passages], encodings, strict=True)
         ]
-        (query_text, query_cut), *passage_texts = fitted
-        query_vectors, token_weights = self._encode_query(query_text, None if query_cut else weights)
-        lengths = [min(len(encoding.offsets), room) + self._special for encoding in encodings[1:]]
-        vectors = self._passage_vectors([text for text, _ in passage_texts], lengths, check, scope)
-        values = np.array(
-            [max_sim(query_vectors, token_weights, one.astype(np.float32)) for one in vectors], dtype=np.float32
+        query_length, *lengths = (min(len(encoding.offsets), room) + self._special for encoding in encodings)
+        if not passages:
+            return LateInteractionPlan([], (), None, [], lambda count: np.zeros(count, dtype=np.float32))
+        asked = Piece(query_length, Text(query_text))
+        encoding = self._backend.encode(query_text, add_special_tokens=True)
+        pieces: dict[str, Piece] = {}
+        for (text, _), length in zip(fitted, lengths, strict=True):
+            if text not in pieces:
+                pieces[text] = Piece(length, Text(text, scope, kept=True), self.cache.get(text, scope))
+        return LateInteractionPlan(
+            [asked, *(piece for piece in pieces.values() if piece.result is None)],
+            tuple(lengths),
+            asked,
+            [pieces[text] for text, _ in fitted],
+            # a query that was cut may lose another token when its pieces are joined
+            lambda count: spread(
+                None if query_cut else weights, encoding.offsets[:count], encoding.special_tokens_mask[:count]
+            ),
+            tuple(position for position, (_, cut) in enumerate(fitted) if cut),
+            query_cut,
         )
-        truncated = tuple(position for position, (_, cut) in enumerate(passage_texts) if cut)
-        return Scores(values, truncated, query_cut, tokens=sum(lengths))
 
-    def _encode_query(self, text: str, weights: QueryWeights | None) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Token vectors [q, dims] of the query and their weights [q], which add up to 1."""
-        (vectors,) = self._token_vectors([text])
-        encoding = self._backend.encode(text, add_special_tokens=True)
-        count = len(vectors)  # a query that was cut may lose another token when its pieces are joined
-        return vectors, spread(weights, encoding.offsets[:count], encoding.special_tokens_mask[:count])
-
-    def _passage_vectors(
-        self, texts: Sequence[str], lengths: Sequence[int], check: Callable[[], None], scope: str
-    ) -> list[TokenVectors]:
-        """Token vectors of each text: those that were seen before from the cache, the rest from the model.
-
-        Half precision always, so that a score does not depend on what the cache holds."""
-        found = {text: self._cache.get(text, scope) for text in dict.fromkeys(texts)}
-        missing = [text for text, vectors in found.items() if vectors is None]
-        length_of = dict(zip(texts, lengths, strict=True))
-        for batch in batches([length_of[text] for text in missing], max_batch_tokens=self._max_batch_tokens):
-            check()
-            chosen = [missing[position] for position in batch]
-            for text, vectors in zip(chosen, self._token_vectors(chosen), strict=True):
-                half = vectors.astype(np.float16)
-                found[text] = half
-                self._cache.put(text, half, scope)
-        return [known for text in texts if (known := found[text]) is not None]
+    def run(self, pieces: Sequence[Piece]) -> None:
+        """Half precision for passages always, so that a score does not depend on what the cache holds."""
+        for piece, vectors in zip(pieces, self._token_vectors([one.content.text for one in pieces]), strict=True):
+            content: Text = piece.content
+            piece.result = vectors
+            if content.kept:
+                piece.result = vectors.astype(np.float16)
+                self.cache.put(content.text, piece.result, content.scope)
 
     def _token_vectors(self, texts: Sequence[str]) -> list[NDArray[np.float32]]:
         """Unit vectors [tokens, dims] of each text's tokens, special tokens included, padding left out."""

@@ -1,14 +1,19 @@
-"""What rates (query, passage) pairs: the seam that every reranker fits."""
+"""What rates (query, passage) pairs: the seam that every reranker fits.
+
+A scorer plans a request into pieces, inputs of its model; pieces of any requests run together in a batch; and a plan reads its
+scores off those of its pieces that have run. So whoever holds several plans decides what runs when."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from connector.models.batching import batches
 from connector.models.files import find_model, read_config
 
 ScorerKind = Literal["cross-encoder", "late-interaction"]
@@ -22,21 +27,73 @@ class Cancelled(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """Scores [n] in the order of the passages, and the positions of the passages that were cut to fit."""
+    """Scores [n] in the order of the passages, not a number where one was not scored in time; the positions of the passages
+    that were cut to fit; how many tokens the model read for each passage [n]."""
 
     values: NDArray[np.float32]
     truncated: tuple[int, ...] = ()
     query_truncated: bool = False
-    tokens: int = 0
+    lengths: tuple[int, ...] = ()
+    unscored: tuple[int, ...] = ()
+
+    @property
+    def tokens(self) -> int:
+        return sum(self.lengths)
 
 
-class Scorer(Protocol):
-    """Rates passages for a query; higher is better. Not thread-safe: one call at a time."""
+@dataclass(slots=True, eq=False)
+class Piece:
+    """One input of a model: its length in tokens, what the scorer made of it, and what the model gave once it has run."""
+
+    length: int
+    content: Any
+    result: Any = None
+
+
+class Plan(ABC):
+    """One request as a scorer sees it."""
+
+    pieces: Sequence[Piece]  # that have yet to run, those that matter first
+    lengths: tuple[int, ...]  # tokens of each passage as the model reads it
+    truncated: tuple[int, ...] = ()
+    query_truncated: bool = False
+
+    @abstractmethod
+    def values(self) -> NDArray[np.float32]:
+        """Scores [n] from the pieces that have run; not a number for the others."""
+
+    def scores(self) -> Scores:
+        # first, so that a piece which runs meanwhile, in the model's thread, counts as unscored
+        unscored = tuple(position for position in range(len(self.lengths)) if not self.has_run(position))
+        values = self.values()
+        values[list(unscored)] = np.nan
+        return Scores(values, self.truncated, self.query_truncated, self.lengths, unscored)
+
+    @abstractmethod
+    def has_run(self, position: int) -> bool:
+        """Whether all that the score of a passage needs has run."""
+
+
+class Scorer(ABC):
+    """Rates passages for a query; higher is better. `plan` may be called from one thread while `run` is from another."""
 
     kind: ScorerKind
     name: str
     fingerprint: str
     max_length: int
+    max_batch_tokens: int
+
+    @abstractmethod
+    def plan(
+        self, query: str, passages: Sequence[str], *, weights: QueryWeights | None = None, scope: str = ""
+    ) -> Plan:
+        """Tokenize, and cut what is too long. `weights` may be ignored.
+
+        What is remembered of the passages is found again in the same `scope` only."""
+
+    @abstractmethod
+    def run(self, pieces: Sequence[Piece]) -> None:
+        """Run one batch, of any requests, and set the pieces' results. Raises RuntimeError where the model fails."""
 
     def score(
         self,
@@ -44,13 +101,16 @@ class Scorer(Protocol):
         passages: Sequence[str],
         *,
         weights: QueryWeights | None = None,
-        check: Callable[[], None] = lambda: None,
         scope: str = "",
+        check: Callable[[], None] = lambda: None,
     ) -> Scores:
-        """Scores of the pairs. `check` is called before each batch and may raise Cancelled. `weights` may be ignored.
-
-        What is remembered of the passages is found again in the same `scope` only."""
-        ...
+        """One request by itself. `check` is called before each batch and may raise Cancelled."""
+        plan = self.plan(query, passages, weights=weights, scope=scope)
+        pieces = plan.pieces
+        for batch in batches([piece.length for piece in pieces], max_batch_tokens=self.max_batch_tokens):
+            check()
+            self.run([pieces[position] for position in batch])
+        return plan.scores()
 
 
 def detect_kind(model: str) -> ScorerKind:

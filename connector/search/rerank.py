@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -24,6 +25,7 @@ class Reranked:
     ranking: Ranking
     truncated: frozenset[str]
     kind: str
+    late: int = 0  # passages that were not scored in time
 
 
 async def rerank(
@@ -37,7 +39,7 @@ async def rerank(
     scope: str = "",
     timeout_s: float,
 ) -> Reranked:
-    """Score every document of the window by its best passage. Documents without text, or beyond the cap, are left out.
+    """Score every document of the window by its best passage. Documents without text, beyond the cap, or not scored in time are left out.
 
     The worker's memory of the passages serves this `scope` only. Raises WorkerError."""
     pairs = select_pairs(window, passages=passages, max_pairs=max_pairs)
@@ -48,12 +50,14 @@ async def rerank(
     best: dict[str, Hit] = {}
     truncated = set()
     for position, (passage, score) in enumerate(zip(pairs, scores.values.tolist(), strict=True)):
+        if math.isnan(score):
+            continue
         if passage.doc_id not in best or score > best[passage.doc_id].score:
             best[passage.doc_id] = Hit(passage.doc_id, score, (passage,))
         if position in scores.truncated:
             truncated.add(passage.doc_id)
     ranking = tuple(sorted(best.values(), key=lambda hit: (-hit.score, hit.doc_id)))
-    return Reranked(ranking, frozenset(truncated), scores.kind)
+    return Reranked(ranking, frozenset(truncated), scores.kind, scores.unscored)
 
 
 def select_pairs(window: Ranking, *, passages: int, max_pairs: int) -> list[Passage]:

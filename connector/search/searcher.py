@@ -156,6 +156,11 @@ class Searcher:
             fused = self._fuse(lexical or (), dense or ())
         window = fused[: run.window]
         reranked = await self._rerank(run, window, weights) if run.rerank and window else None
+        if reranked and reranked.late:
+            run.note(
+                "rerank",
+                f"{reranked.late} passages were not scored in time; documents without a score keep the fused order",
+            )
         final = self._final_order(window, reranked) if reranked else fused
         order = _followed_by(final, fused)
         top = [hit.doc_id for hit in order[: run.k]]

@@ -1,4 +1,4 @@
-"""The worker's HTTP interface: POST /rerank, /v1/rerank, /v2/rerank, /score in many dialects; GET /health, /ready, /info."""
+"""The worker's HTTP interface: POST /rerank, /v1/rerank, /v2/rerank, /score in many dialects; GET /health, /ready, /info, /metrics."""
 
 from __future__ import annotations
 
@@ -14,13 +14,16 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from connector.config import WorkerSettings
+from connector.config import WorkerSettings, split_keys
 from connector.errors import ModelError
+from connector.models.late_interaction import LateInteractionScorer
 from connector.models.scorer import Cancelled, Scorer, Scores
-from connector.worker.lane import BadScores, Lane, Overloaded
+from connector.worker.access import PRINCIPAL, BodyLimit, RequireKey
+from connector.worker.batcher import BadScores, Batcher, Overloaded
+from connector.worker.metrics import CONTENT_TYPE, CountRequests, Metrics, Reading
 from connector.worker.wire import (
+    BUDGET,
     SCOPE,
     CohereError,
     CohereReply,
@@ -42,6 +45,7 @@ from connector.worker.wire import (
     build_reply,
     build_score_reply,
     gather,
+    read_budget,
     read_scope,
     spans,
 )
@@ -50,12 +54,16 @@ log = logging.getLogger(__name__)
 CLIENT_CLOSED_REQUEST = 499
 ERRORS = {
     400: "nothing to rank, or no JSON",
+    401: "the worker asks for an API key",
     413: "the body is too long",
     422: "the request cannot be read, or has too many passages",
     424: "the model failed",
-    429: "too many requests are waiting; Retry-After says when to come again",
+    429: "too much is waiting; Retry-After says when to come again",
     503: "the model is still loading, or could not be loaded",
 }
+PATHS = frozenset(
+    {"/rerank", "/v1/rerank", "/v2/rerank", "/score", "/v1/score", "/health", "/ready", "/info", "/metrics"}
+)
 WARM_UP = (
     "is it ready?",
     ["A short passage.", "A longer passage that warms up the model before the first request. " * 8],
@@ -74,18 +82,21 @@ class Refusal(Exception):
 
 def create_app(load: Callable[[], Scorer], settings: WorkerSettings) -> FastAPI:
     """The worker as an ASGI application. `load` makes the scorer, in a thread, after the server has started to listen."""
-    state = _State()
+    metrics = Metrics()
+    state = _State(settings, metrics)
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        loading = asyncio.create_task(state.load(load, settings.max_waiting))
+        loading = asyncio.create_task(state.load(load))
         yield
         loading.cancel()
-        if state.lane:
-            state.lane.close()
+        if state.batcher:
+            state.batcher.close()
 
     app = FastAPI(title="connector worker", version=version("hybrid-search-connector"), lifespan=lifespan)
     app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
+    app.add_middleware(RequireKey, keys=split_keys(settings.api_keys))
+    app.add_middleware(CountRequests, metrics=metrics, paths=PATHS)
 
     @app.post("/rerank", response_model=RootReply, responses=_errors(TeiError))
     async def rerank(body: RootRequest, request: Request) -> JSONResponse:
@@ -106,30 +117,54 @@ def create_app(load: Callable[[], Scorer], settings: WorkerSettings) -> FastAPI:
     @app.post("/v1/score", response_model=ScoreReply, responses=_errors(VllmError))
     async def rate(body: ScoreRequest, request: Request) -> JSONResponse:
         """Rate pairs, in the order that they came in, as vLLM does."""
-        lane, scope = admit(request, body.text_1, body.text_2)
+        batcher, scope, budget_s = check(request, body.text_1, body.text_2)
         started = time.perf_counter()
-        parts = []
-        for query, positions in body.queries().items():
-            texts = [body.text_2[position] for position in positions]
-            scores = await lane.score(query, texts, scope=scope, hung_up=request.is_disconnected)
-            parts.append((positions, scores))
-        scores = gather(parts)
+        groups = body.queries()
+        with batcher.admitted(budget_s) as deadline:
+            found = await asyncio.gather(
+                *(
+                    batcher.score(
+                        query,
+                        [body.text_2[position] for position in positions],
+                        scope=scope,
+                        deadline=deadline,
+                        hung_up=request.is_disconnected,
+                    )
+                    for query, positions in groups.items()
+                )
+            )
+        scores = gather(list(zip(groups.values(), found, strict=True)))
         return JSONResponse(
-            build_score_reply(scores, model=lane.scorer.name), headers=_describe(lane.scorer, scores, started)
+            build_score_reply(scores, model=batcher.scorer.name), headers=describe(batcher.scorer, scores, started)
         )
 
     async def answer(body: RerankRequest, request: Request) -> JSONResponse:
-        lane, scope = admit(request, [body.query], body.texts)
+        batcher, scope, budget_s = check(request, [body.query], body.texts)
         started = time.perf_counter()
         weights = spans(body.query_weights) if isinstance(body, TeiRequest) else None
-        scores = await lane.score(body.query, body.texts, weights=weights, scope=scope, hung_up=request.is_disconnected)
+        with batcher.admitted(budget_s) as deadline:
+            scores = await batcher.score(
+                body.query,
+                body.texts,
+                weights=weights,
+                scope=scope,
+                deadline=deadline,
+                hung_up=request.is_disconnected,
+            )
         return JSONResponse(
-            build_reply(body, scores, model=lane.scorer.name), headers=_describe(lane.scorer, scores, started)
+            build_reply(body, scores, model=batcher.scorer.name), headers=describe(batcher.scorer, scores, started)
         )
 
-    def admit(request: Request, queries: Sequence[str], passages: Sequence[str]) -> tuple[Lane, str]:
-        """The lane and the cache scope for a request that can be scored. Raises Refusal."""
-        lane = state.ready_lane()
+    def describe(scorer: Scorer, scores: Scores, started: float) -> dict[str, str]:
+        """The headers of a reply; `started` is when its scoring began."""
+        took_ms = (time.perf_counter() - started) * 1000
+        metrics.count_unscored(len(scores.unscored))
+        log.debug("scored %d pairs, %d tokens in %.1f ms", len(scores.values), scores.tokens, took_ms)
+        return build_headers(scores, kind=scorer.kind, fingerprint=scorer.fingerprint, took_ms=took_ms)
+
+    def check(request: Request, queries: Sequence[str], passages: Sequence[str]) -> tuple[Batcher, str, float | None]:
+        """The batcher, the scope of what is remembered, and the budget in seconds, of a request that can be scored. Raises Refusal."""
+        batcher = state.ready()
         if not passages:
             raise Refusal(400, "empty", "there is nothing to rank: the list of passages is empty")
         if not all(query.strip() for query in queries):
@@ -139,7 +174,8 @@ def create_app(load: Callable[[], Scorer], settings: WorkerSettings) -> FastAPI:
                 422, "validation", f"{len(passages)} passages in one request; at most {settings.max_pairs} are taken"
             )
         try:
-            return lane, read_scope(request.headers.get(SCOPE))
+            scope = read_scope(request.headers.get(SCOPE), principal=request.scope.get(PRINCIPAL, ""))
+            return batcher, scope, read_budget(request.headers.get(BUDGET))
         except ValueError as error:
             raise Refusal(422, "validation", str(error)) from error
 
@@ -149,12 +185,16 @@ def create_app(load: Callable[[], Scorer], settings: WorkerSettings) -> FastAPI:
 
     @app.get("/ready", summary="Whether the model is loaded and warmed up", responses=_errors(TeiError, 503))
     async def ready() -> dict[str, str]:
-        state.ready_lane()
+        state.ready()
         return {"status": "ready"}
+
+    @app.get("/metrics", summary="What the worker counts, for Prometheus", response_class=Response)
+    async def counted() -> Response:
+        return Response(metrics.text(), media_type=CONTENT_TYPE)
 
     @app.get("/info", summary="The model and the limits", responses=_errors(TeiError, 503))
     async def info() -> dict[str, Any]:
-        scorer = state.ready_lane().scorer
+        scorer = state.ready().scorer
         return {
             "model_id": scorer.name,
             "model_sha": None,
@@ -215,21 +255,15 @@ def _errors(shape: Any, *statuses: int) -> dict[int | str, dict[str, Any]]:
     return {status: {"model": shape, "description": ERRORS[status]} for status in statuses or ERRORS}
 
 
-def _describe(scorer: Scorer, scores: Scores, started: float) -> dict[str, str]:
-    """The headers of a reply; `started` is when its scoring began."""
-    took_ms = (time.perf_counter() - started) * 1000
-    log.debug("scored %d pairs, %d tokens in %.1f ms", len(scores.values), scores.tokens, took_ms)
-    return build_headers(scores, kind=scorer.kind, fingerprint=scorer.fingerprint, took_ms=took_ms)
-
-
 class _State:
-    """The lane once the model is loaded, or why it could not be."""
+    """The batcher once the model is loaded, or why it could not be."""
 
-    def __init__(self) -> None:
-        self.lane: Lane | None = None
+    def __init__(self, settings: WorkerSettings, metrics: Metrics) -> None:
+        self.batcher: Batcher | None = None
         self.failure: str | None = None
+        self._settings, self._metrics = settings, metrics
 
-    async def load(self, load: Callable[[], Scorer], max_waiting: int) -> None:
+    async def load(self, load: Callable[[], Scorer]) -> None:
         try:
             scorer = await asyncio.to_thread(load)
             await asyncio.to_thread(scorer.score, *WARM_UP)
@@ -237,52 +271,43 @@ class _State:
             self.failure = str(error)
             log.error("cannot load the model: %s", error)
             return
-        self.lane = Lane(scorer, max_waiting=max_waiting)
+        settings = self._settings
+        self.batcher = Batcher(
+            scorer,
+            max_waiting=settings.max_waiting,
+            max_wait_s=settings.max_wait_s,
+            cache_bytes=settings.score_cache_bytes,
+            metrics=self._metrics,
+        )
+        self._metrics.read(_readings(self.batcher))
         log.info("ready: %s", scorer.fingerprint)
 
-    def ready_lane(self) -> Lane:
+    def ready(self) -> Batcher:
         if self.failure:
             raise Refusal(503, "unhealthy", f"the model could not be loaded: {self.failure}")
-        if self.lane is None:
+        if self.batcher is None:
             raise Refusal(503, "unhealthy", "the model is still loading; try again in a few seconds", retry_after_s=2)
-        return self.lane
+        return self.batcher
 
 
-class BodyLimit:
-    """Answers 413 to a body that is longer than `max_bytes`, before it is all read."""
-
-    def __init__(self, app: ASGIApp, max_bytes: int) -> None:
-        self._app = app
-        self._max_bytes = max_bytes
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            return await self._app(scope, receive, send)
-        announced = dict(scope["headers"]).get(b"content-length", b"0")
-        if announced.isdigit() and int(announced) > self._max_bytes:
-            return await self._refuse(scope, receive, send)
-        body = bytearray()
-        while True:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                return None
-            body += message.get("body", b"")
-            if len(body) > self._max_bytes:
-                return await self._refuse(scope, receive, send)
-            if not message.get("more_body", False):
-                break
-        replayed = False
-
-        async def replay() -> Message:
-            nonlocal replayed
-            if replayed:
-                return await receive()
-            replayed = True
-            return {"type": "http.request", "body": bytes(body), "more_body": False}
-
-        return await self._app(scope, replay, send)
-
-    async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
-        message = f"the body is longer than {self._max_bytes} bytes; send fewer or shorter passages"
-        reply = JSONResponse(build_error(scope["path"], 413, "validation", message), 413, {"connection": "close"})
-        await reply(scope, receive, send)
+def _readings(batcher: Batcher) -> list[Reading]:
+    """What is counted elsewhere and read when somebody asks."""
+    found: list[Reading] = [
+        ("waiting", "requests under way", False, lambda: batcher.waiting),
+        (
+            "queue_age_seconds",
+            "for how long the oldest request has waited for its first batch",
+            False,
+            batcher.oldest_s,
+        ),
+        ("tokens_per_second", "the speed of the last batches", False, lambda: batcher.rate),
+        ("score_cache_entries", "scores remembered", False, lambda: len(batcher.cache)),
+    ]
+    if isinstance(batcher.scorer, LateInteractionScorer):
+        cache = batcher.scorer.cache
+        found += [
+            ("token_cache_hits", "passages whose token vectors were remembered", True, lambda: cache.hits),
+            ("token_cache_misses", "passages whose token vectors were not", True, lambda: cache.misses),
+            ("token_cache_bytes", "bytes of token vectors remembered", False, lambda: cache.bytes),
+        ]
+    return found

@@ -14,9 +14,11 @@ from numpy.typing import NDArray
 from connector.errors import WorkerError, WorkerUnavailable
 from connector.models.scorer import QueryWeights
 from connector.retries import read_retry_after
-from connector.worker.wire import KIND, SCOPE, TRUNCATED, read_truncated
+from connector.trust import trust
+from connector.worker.wire import BUDGET, KIND, SCOPE, TRUNCATED, UNSCORED, read_positions
 
 INFO_TTL_S = 30.0
+BUDGET_SHARE = 0.9  # of the time until the caller gives up: the rest is for the way back
 MAX_SCORE = float(np.finfo(np.float32).max)
 
 
@@ -31,20 +33,38 @@ class WorkerInfo:
 
 @dataclass(frozen=True, slots=True)
 class WorkerScores:
-    """Scores [n] in the order of the passages, the positions that were cut to fit, and the kind of scorer."""
+    """Scores [n] in the order of the passages, not a number where one was not scored in time, the positions that were cut to
+    fit, and the kind of scorer."""
 
     values: NDArray[np.float32]
     truncated: frozenset[int]
     kind: str
 
+    @property
+    def unscored(self) -> int:
+        """How many passages were not scored in time."""
+        return int(np.isnan(self.values).sum())
+
 
 class WorkerClient:
     """A rerank server that speaks TEI's /rerank: our worker, or any other."""
 
-    def __init__(self, url: str, *, transport: httpx.AsyncBaseTransport | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        api_key: str | None = None,
+        ca_cert: str | None = None,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        """Raises SettingsError for a `ca_cert` that is no PEM file."""
         self.url = url.rstrip("/")
-        # without trust_env: queries and passages go to the worker, not to a proxy that the environment names
-        self._client = httpx.AsyncClient(transport=transport, trust_env=False)
+        self._client = httpx.AsyncClient(
+            transport=transport,
+            trust_env=False,  # queries and passages go to the worker, not to a proxy that the environment names
+            verify=trust(ca_cert, setting="rerank.ca_cert") if self.url.startswith("https:") else True,
+            headers={"authorization": f"Bearer {api_key}"} if api_key else None,
+        )
         self._info: WorkerInfo | None = None
         self._info_until = 0.0
 
@@ -69,15 +89,18 @@ class WorkerClient:
         scope: str = "",
         timeout_s: float,
     ) -> WorkerScores:
-        """Scores of the pairs; what the worker remembers of the passages serves this `scope` only. Raises WorkerError for a refusal, a late answer, and an answer that cannot be right."""
+        """Scores of the pairs, as many as the worker can give in time; what it remembers of them serves this `scope` only.
+
+        Raises WorkerError for a refusal, a late answer, and an answer that cannot be right."""
         body: dict[str, Any] = {"query": query, "texts": list(passages)}
         if weights:
             body["query_weights"] = [list(span) for span in weights]
-        headers = {SCOPE: scope} if scope else {}
+        headers = {BUDGET: f"{max(timeout_s, 0) * BUDGET_SHARE * 1000:.0f}"} | ({SCOPE: scope} if scope else {})
         reply = await self._send("POST", "/rerank", body=body, headers=headers, timeout_s=timeout_s)
-        values = _read_scores(self._json(reply), len(passages), self.url)
+        partial = UNSCORED in reply.headers
+        values = _read_scores(self._json(reply), len(passages), self.url, partial=partial)
         return WorkerScores(
-            values, read_truncated(reply.headers.get(TRUNCATED)), reply.headers.get(KIND, "cross-encoder")
+            values, read_positions(reply.headers.get(TRUNCATED)), reply.headers.get(KIND, "cross-encoder")
         )
 
     async def close(self) -> None:
@@ -94,6 +117,10 @@ class WorkerClient:
         except httpx.TimeoutException as error:
             raise WorkerUnavailable(f"the worker at {self.url} did not answer within {timeout_s:.2f} s") from error
         except httpx.ConnectError as error:
+            if "SSL" in str(error):
+                raise WorkerError(
+                    f"no TLS with the worker at {self.url} ({error}); does it speak https, and is its CA the one in rerank.ca_cert?"
+                ) from error
             raise WorkerUnavailable(f"no worker at {self.url}; start one with: connector worker") from error
         except httpx.HTTPError as error:
             raise WorkerUnavailable(f"the worker at {self.url} broke off ({error or type(error).__name__})") from error
@@ -116,9 +143,10 @@ class WorkerClient:
             ) from error
 
 
-def _read_scores(body: Any, count: int, url: str) -> NDArray[np.float32]:
+def _read_scores(body: Any, count: int, url: str, *, partial: bool) -> NDArray[np.float32]:
+    """The scores by their index; some may be missing where the reply is `partial`."""
     values = np.full(count, np.nan, dtype=np.float32)
-    if not isinstance(body, list) or len(body) != count:
+    if not isinstance(body, list) or len(body) > count or (len(body) < count and not partial):
         raise WorkerError(
             f"the worker at {url} gave {len(body) if isinstance(body, list) else 'no'} scores for {count} passages"
         )
@@ -133,8 +161,8 @@ def _read_scores(body: Any, count: int, url: str) -> NDArray[np.float32]:
         ):
             raise WorkerError(f"the worker at {url} gave an item that is no score: {str(item)[:100]}")
         values[index] = score
-    if np.isnan(values).any():
-        raise WorkerError(f"the worker at {url} scored a passage twice and left out another")
+    if np.count_nonzero(~np.isnan(values)) != len(body):
+        raise WorkerError(f"the worker at {url} scored a passage twice")
     return values
 
 

@@ -9,6 +9,7 @@ import uvicorn
 
 from connector.config import WorkerSettings
 from connector.errors import SettingsError
+from connector.trust import check_certificate
 from connector.wiring import load_scorer
 from connector.worker.app import create_app
 
@@ -17,14 +18,18 @@ log = logging.getLogger(__name__)
 
 def serve(settings: WorkerSettings) -> None:
     """Serve until SIGINT or SIGTERM. Logs where it listens; the port may have been chosen by the system."""
+    check_certificate(settings.tls_cert, settings.tls_key)
     listener = bind(settings.host, settings.port)
     host, port = listener.getsockname()[:2]
-    log.info("worker listening on http://%s:%d, loading %s", host, port, settings.model)
+    scheme = "https" if settings.tls_cert else "http"
+    log.info("worker listening on %s://%s:%d, loading %s", scheme, host, port, settings.model)
     config = uvicorn.Config(
         create_app(lambda: load_scorer(settings), settings),
         log_config=None,
         log_level="warning",
         timeout_graceful_shutdown=10,
+        ssl_certfile=settings.tls_cert,
+        ssl_keyfile=settings.tls_key,
     )
     uvicorn.Server(config).run(sockets=[listener])
 

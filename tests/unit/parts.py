@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 import uvicorn
 
-from connector.models.scorer import QueryWeights, Scores
+from connector.models.cross_encoder import CrossEncoderPlan
+from connector.models.scorer import Piece, QueryWeights, Scorer
 from connector.schema import EncoderFingerprint, Fields, IndexSchema, PassageSettings
 from connector.types import Document, Hit, Passage, Ranking, Vector, Vectors
 from connector.worker.serve import bind
@@ -60,7 +61,7 @@ class HashEncoder:
         return [[match.span() for match in WORD.finditer(text)] for text in texts]
 
 
-class OverlapScorer:
+class OverlapScorer(Scorer):
     """Scores a passage by the share of the query's words in it. `before_batch` is called for every passage."""
 
     kind = "cross-encoder"
@@ -68,32 +69,30 @@ class OverlapScorer:
     fingerprint = "overlap@1"
     max_length = 512
 
+    max_batch_tokens = 1  # so that each passage is a batch of its own
+
     def __init__(self, before_batch: Callable[[], None] = lambda: None) -> None:
         self.before_batch = before_batch
         self.scored = 0
         self.weights: QueryWeights | None = None
         self.scope = ""
 
-    def score(
-        self,
-        query: str,
-        passages: Sequence[str],
-        *,
-        weights: QueryWeights | None = None,
-        check: Callable[[], None] = lambda: None,
-        scope: str = "",
-    ) -> Scores:
+    def plan(
+        self, query: str, passages: Sequence[str], *, weights: QueryWeights | None = None, scope: str = ""
+    ) -> CrossEncoderPlan:
         self.weights = weights
         self.scope = scope
-        words = set(query.lower().split())
-        values = []
-        for text in passages:
-            check()
-            self.before_batch()
-            values.append(len(words & set(text.lower().split())) / len(words))
-            self.scored += 1
+        pieces = [Piece(1, (query, text)) for text in passages]
         truncated = tuple(position for position, text in enumerate(passages) if len(text) > 1_000)
-        return Scores(np.array(values, dtype=np.float32), truncated, len(query) > 1_000, tokens=len(values))
+        return CrossEncoderPlan(pieces, (1,) * len(pieces), truncated, len(query) > 1_000)
+
+    def run(self, pieces: Sequence[Piece]) -> None:
+        for piece in pieces:
+            self.before_batch()
+            query, text = piece.content
+            words = set(query.lower().split())
+            piece.result = len(words & set(text.lower().split())) / len(words)
+            self.scored += 1
 
 
 @contextlib.contextmanager

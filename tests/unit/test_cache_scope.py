@@ -26,7 +26,7 @@ def scorer(tiny_encoder_folder: Path) -> LateInteractionScorer:
 
 @pytest.fixture
 def url(scorer: LateInteractionScorer) -> Iterator[str]:
-    with serving(create_app(lambda: scorer, WorkerSettings())) as one:
+    with serving(create_app(lambda: scorer, WorkerSettings(score_cache_bytes=0))) as one:
         wait_until(lambda: httpx.get(f"{one}/ready").status_code == 200)
         yield one
 
@@ -35,9 +35,9 @@ async def test_an_identical_text_is_computed_anew_for_another_caller(url: str, s
     client = WorkerClient(url)
     seen = []
     for scope in ("", ANN.scope, BOB.scope, ANN.scope, "", Credentials.basic("ann", "secret").scope):
-        hits, misses = scorer._cache.hits, scorer._cache.misses
+        hits, misses = scorer.cache.hits, scorer.cache.misses
         scores = await client.score("red fish", PASSAGES, scope=scope, timeout_s=20)
-        seen.append((scorer._cache.hits - hits, scorer._cache.misses - misses, scores.values.tolist()))
+        seen.append((scorer.cache.hits - hits, scorer.cache.misses - misses, scores.values.tolist()))
     await client.close()
 
     # the service, ann and bob compute; ann, the service and ann once more are served from what they computed themselves
@@ -50,21 +50,21 @@ def test_every_route_keeps_to_the_scope(url: str, scorer: LateInteractionScorer,
     body = {"query": "red fish", "texts" if path == "/rerank" else "documents": PASSAGES}
     misses = []
     for scope in ("ann", "ann", "bob"):
-        before = scorer._cache.misses
+        before = scorer.cache.misses
         assert httpx.post(url + path, json=body, headers={"X-Cache-Scope": scope}).status_code == 200
-        misses.append(scorer._cache.misses - before)
+        misses.append(scorer.cache.misses - before)
 
     assert misses == [3, 0, 3]
 
 
 @pytest.mark.parametrize("scope", ["", "two words", "x" * 65, "a,b", "../a"])
 def test_a_scope_that_is_none_is_refused(url: str, scorer: LateInteractionScorer, scope: str) -> None:
-    before = scorer._cache.misses
+    before = scorer.cache.misses
     reply = httpx.post(f"{url}/rerank", json={"query": "q", "texts": PASSAGES}, headers={"X-Cache-Scope": scope})
 
     assert reply.status_code == 422
     assert "x-cache-scope takes 1 to 64 letters and digits" in reply.json()["error"]
-    assert scorer._cache.misses == before
+    assert scorer.cache.misses == before
 
 
 async def test_the_header_tells_the_worker_nothing_of_the_credentials(url: str) -> None:

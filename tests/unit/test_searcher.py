@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -146,6 +147,31 @@ async def test_a_worker_that_is_not_there_degrades_the_answer(index: EmbeddedInd
     assert ids(response) == ids(await search(index, None))
     assert [one.stage for one in response.degraded] == ["rerank"]
     assert "connector worker" in response.degraded[0].reason
+
+
+async def test_what_was_not_reranked_in_time_keeps_the_fused_order(index: EmbeddedIndex) -> None:
+    scorer = OverlapScorer()
+    with serving(create_app(lambda: scorer, WorkerSettings())) as url:
+        wait_until(lambda: httpx.get(f"{url}/ready").status_code == 200)
+        left = [2]
+
+        def slow_after_two() -> None:
+            left[0] -= 1
+            if left[0] < 0:
+                time.sleep(2.0)
+
+        scorer.before_batch = slow_after_two
+        client = WorkerClient(url)
+        response = await search(index, client, deadline_s=2.0)
+        await client.close()
+
+    fused = [hit.doc_id for hit in response.rankings["fused"]]
+    assert [hit.stage for hit in response.hits] == ["reranked"] * 2 + ["fused"] * 3
+    assert sorted(ids(response)[:2]) == sorted(fused[:2])
+    assert ids(response)[2:] == fused[2:5]
+    assert [one.stage for one in response.degraded] == ["rerank"]
+    assert "3 passages were not scored in time" in response.degraded[0].reason
+    assert response.took_ms["total"] < 2_300
 
 
 @pytest.mark.parametrize(("leg", "stage"), [("lexical", "dense"), ("dense", "lexical")])

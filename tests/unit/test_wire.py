@@ -10,8 +10,9 @@ from pydantic import ValidationError
 
 from connector.models.scorer import Scores
 from connector.worker.wire import (
-    MAX_LISTED_TRUNCATIONS,
+    MAX_LISTED,
     TRUNCATED,
+    UNSCORED,
     CohereRequest,
     ScoreRequest,
     TeiRequest,
@@ -19,16 +20,19 @@ from connector.worker.wire import (
     build_cohere_reply,
     build_error,
     build_headers,
+    build_score_reply,
     build_tei_reply,
     gather,
-    read_truncated,
+    read_budget,
+    read_positions,
+    read_scope,
     spans,
 )
 from connector.worker.wire.dialects import root_dialect, v1_dialect
 
 
 def scores(*values: float, truncated: tuple[int, ...] = (), query_truncated: bool = False) -> Scores:
-    return Scores(np.array(values, dtype=np.float32), truncated, query_truncated)
+    return Scores(np.array(values, dtype=np.float32), truncated, query_truncated, (0,) * len(values))
 
 
 def test_a_tei_reply_is_best_first_with_exactly_its_keys() -> None:
@@ -140,12 +144,42 @@ def test_pairs_keep_their_order_whatever_their_queries(data: st.DataObject) -> N
 
 
 def test_what_was_cut_of_several_queries_is_gathered() -> None:
-    first = Scores(np.array([1.0, 2.0], dtype=np.float32), (1,), False, tokens=3)
-    second = Scores(np.array([3.0], dtype=np.float32), (0,), True, tokens=4)
+    first = Scores(np.array([1.0, 2.0], dtype=np.float32), (1,), False, (2, 1))
+    second = Scores(np.array([3.0], dtype=np.float32), (0,), True, (4,), (0,))
 
     found = gather([([0, 2], first), ([1], second)])
 
     assert (found.values.tolist(), found.truncated, found.query_truncated, found.tokens) == ([1, 3, 2], (1, 2), True, 7)
+    assert (found.lengths, found.unscored) == ((2, 4, 1), (1,))
+
+
+def test_what_was_not_scored_is_left_out_and_named() -> None:
+    scores = Scores(np.array([1.0, np.nan, 3.0, np.nan], dtype=np.float32), (), False, (1, 0, 1, 0), (1, 3))
+
+    assert best_first(scores, None) == [(2, 3.0), (0, 1.0)]
+    assert [one["index"] for one in build_score_reply(scores, model="m")["data"]] == [0, 2]
+    headers = build_headers(scores, kind="cross-encoder", fingerprint="f", took_ms=1.0)
+    assert read_positions(headers[UNSCORED]) == {1, 3}
+
+
+@pytest.mark.parametrize(("header", "seconds"), [(None, None), ("1500", 1.5), ("0", 0.0), ("12.5", 0.0125)])
+def test_a_budget_is_read(header: str | None, seconds: float | None) -> None:
+    assert read_budget(header) == seconds
+
+
+@pytest.mark.parametrize("header", ["", "-1", "1e3", "nan", "inf", "1 s", "0x10", "1" * 10, "٣"])
+def test_a_budget_that_is_none_is_refused(header: str) -> None:
+    with pytest.raises(ValueError, match="x-budget-ms takes a number of milliseconds"):
+        read_budget(header)
+
+
+@given(st.sampled_from(["", "ann", "bob"]), st.none() | st.sampled_from(["a", "b", "ann"]))
+def test_a_scope_is_its_principals_own(principal: str, header: str | None) -> None:
+    scope = read_scope(header, principal=principal)
+
+    others = [(other, one) for other in ("", "ann", "bob") for one in (None, "a", "b", "ann")]
+    assert [other for other in others if read_scope(other[1], principal=other[0]) == scope] == [(principal, header)]
+    assert len(scope) <= 64
 
 
 @pytest.mark.parametrize(
@@ -193,12 +227,12 @@ def test_what_was_cut_survives_its_header(positions: list[int], query: bool) -> 
         scores(truncated=tuple(positions), query_truncated=query), kind="k", fingerprint="f", took_ms=1
     )
 
-    assert read_truncated(headers.get(TRUNCATED)) == set(positions[: MAX_LISTED_TRUNCATIONS - query])
+    assert read_positions(headers.get(TRUNCATED)) == set(positions[: MAX_LISTED - query])
 
 
 @given(st.none() | st.text(alphabet=st.characters(max_codepoint=255)) | st.just("1," + "9" * 5_000) | st.just("²,٣"))
 def test_any_header_is_read(header: str | None) -> None:
-    assert all(position >= 0 for position in read_truncated(header))
+    assert all(position >= 0 for position in read_positions(header))
 
 
 @pytest.mark.parametrize(

@@ -2,24 +2,24 @@ from __future__ import annotations
 
 import http.client
 import json
+import math
 import re
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
-import numpy as np
 import pytest
 from parts import OverlapScorer, serving, wait_until
 
 from connector.config import WorkerSettings
 from connector.errors import ModelError
 from connector.models.cross_encoder import CrossEncoderScorer
-from connector.models.scorer import Scores
+from connector.models.scorer import Piece
 from connector.worker.app import create_app
 
 SETTINGS = WorkerSettings(max_body_bytes=20_000, max_pairs=20)
@@ -517,7 +517,7 @@ def test_the_line_is_free_again_after_it_was_full(gated: tuple[str, OverlapScore
 def hang_up_after(url: str, passages: int, condition: Callable[[], bool]) -> None:
     """Send a request and close the connection once the condition holds."""
     connection = http.client.HTTPConnection(urlsplit(url).netloc)
-    body = json.dumps({"query": "red", "texts": ["red"] * passages})
+    body = json.dumps({"query": "red", "texts": [f"red {at}" for at in range(passages)]})
     connection.request("POST", TEI, body, {"content-type": "application/json"})
     wait_until(condition)
     connection.close()
@@ -544,11 +544,12 @@ def test_a_caller_who_hangs_up_costs_no_further_batch(gate: Gate) -> None:
 
 
 class BadScorer(OverlapScorer):
-    def score(self, query: str, passages: Any, **options: Any) -> Scores:
-        values = np.full(len(passages), np.nan if query == "nan" else 1.0, dtype=np.float32)
-        if query == "raise":
-            raise RuntimeError("out of memory")
-        return Scores(values)
+    def run(self, pieces: Sequence[Piece]) -> None:
+        for piece in pieces:
+            query, _ = piece.content
+            if query == "raise":
+                raise RuntimeError("out of memory")
+            piece.result = math.nan if query == "nan" else 1.0
 
 
 @pytest.mark.parametrize("path", list(LIST))

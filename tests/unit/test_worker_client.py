@@ -3,14 +3,16 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+import threading
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
+import httpx
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from parts import OverlapScorer, serving
+from parts import OverlapScorer, serving, wait_until
 
 from connector.config import WorkerSettings
 from connector.errors import WorkerError
@@ -234,14 +236,15 @@ json_values = st.recursive(
 
 
 @settings(max_examples=100)
-@given(json_values, st.integers(0, 3))
-def test_any_json_is_scores_or_a_worker_error(body: Any, count: int) -> None:
+@given(json_values, st.integers(0, 3), st.booleans())
+def test_any_json_is_scores_or_a_worker_error(body: Any, count: int, partial: bool) -> None:
     try:
-        values = _read_scores(body, count, "http://worker")
+        values = _read_scores(body, count, "http://worker", partial=partial)
     except WorkerError:
         return
     assert values.shape == (count,)
-    assert np.isfinite(values).all()
+    assert np.isfinite(values).sum() == len(body)
+    assert partial or len(body) == count
 
 
 @given(
@@ -252,9 +255,31 @@ def test_any_json_is_scores_or_a_worker_error(body: Any, count: int) -> None:
 def test_scores_in_any_order_find_their_passages(pair: tuple[list[float], list[int]]) -> None:
     values, order = pair
 
-    read = _read_scores([{"index": index, "score": values[index]} for index in order], len(values), "http://worker")
+    read = _read_scores(
+        [{"index": index, "score": values[index]} for index in order], len(values), "http://worker", partial=False
+    )
 
     assert read.tolist() == values
+
+
+async def test_what_was_not_scored_in_time_has_no_score() -> None:
+    steps = threading.Semaphore(0)
+    scorer = OverlapScorer()
+    with serving(create_app(lambda: scorer, WorkerSettings())) as url:
+        client = WorkerClient(url)
+        wait_until(lambda: httpx.get(f"{url}/ready").status_code == 200)
+        scorer.before_batch = lambda: steps.acquire(timeout=20)
+        steps.release(2)
+        scores = await client.score("red", ["red 1", "blue 2", "red 3"], timeout_s=0.6)
+        steps.release(99)
+        whole = await client.score("red", ["red 1", "blue 2", "red 3"], timeout_s=20)
+        await client.close()
+
+    assert scores.values[:2].tolist() == [1.0, 0.0]
+    assert np.isnan(scores.values[2])
+    assert scores.unscored == 1
+    assert whole.values.tolist() == [1.0, 0.0, 1.0]
+    assert whole.unscored == 0
 
 
 async def test_client_and_worker_understand_each_other() -> None:

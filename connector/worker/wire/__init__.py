@@ -8,15 +8,18 @@ from connector.worker.wire.common import best_first
 from connector.worker.wire.dialects import RerankRequest, RootReply, RootRequest, V1Reply, V1Request, build_reply
 from connector.worker.wire.errors import CohereError, CohereV1Error, ErrorType, TeiError, VllmError, build_error
 from connector.worker.wire.headers import (
+    BUDGET,
     FINGERPRINT,
     KIND,
-    MAX_LISTED_TRUNCATIONS,
+    MAX_LISTED,
     SCOPE,
     TOOK_MS,
     TRUNCATED,
+    UNSCORED,
     build_headers,
+    read_budget,
+    read_positions,
     read_scope,
-    read_truncated,
 )
 from connector.worker.wire.infinity import InfinityRequest, build_infinity_reply
 from connector.worker.wire.tei import TeiRequest, build_tei_reply, spans
@@ -31,12 +34,14 @@ from connector.worker.wire.vllm import (
 from connector.worker.wire.voyage import VoyageRequest, build_voyage_reply
 
 __all__ = [
+    "BUDGET",
     "FINGERPRINT",
     "KIND",
-    "MAX_LISTED_TRUNCATIONS",
+    "MAX_LISTED",
     "SCOPE",
     "TOOK_MS",
     "TRUNCATED",
+    "UNSCORED",
     "CohereError",
     "CohereReply",
     "CohereRequest",
@@ -67,7 +72,8 @@ __all__ = [
     "build_vllm_reply",
     "build_voyage_reply",
     "gather",
+    "read_budget",
+    "read_positions",
     "read_scope",
-    "read_truncated",
     "spans",
 ]

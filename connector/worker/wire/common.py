@@ -99,9 +99,10 @@ class Usage(TypedDict):
 
 
 def best_first(scores: Scores, top_n: int | None) -> list[tuple[int, float]]:
-    """(index, score) of the passages, best first, the earlier of equals first; all of them without `top_n`."""
-    values = [float(value) for value in scores.values]
-    return sorted(enumerate(values), key=lambda pair: (-pair[1], pair[0]))[: top_n or None]
+    """(index, score) of the passages that were scored, best first, the earlier of equals first; all of them without `top_n`."""
+    left_out = set(scores.unscored)
+    values = [(index, float(value)) for index, value in enumerate(scores.values) if index not in left_out]
+    return sorted(values, key=lambda pair: (-pair[1], pair[0]))[: top_n or None]
 
 
 def usage_of(scores: Scores) -> Usage:

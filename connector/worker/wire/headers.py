@@ -2,38 +2,57 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 
 from connector.models.scorer import Scores
 
 # request header: whose caches may serve the request, 1 to 64 letters and digits; without it, those of the service itself
 SCOPE = "x-cache-scope"
+# request header: milliseconds after which an answer is of no use any more; what is not scored by then is left out and named
+BUDGET = "x-budget-ms"
 # reply headers
 KIND = "x-reranker-kind"
 FINGERPRINT = "x-reranker-fingerprint"
 TRUNCATED = "x-truncated"  # positions of the passages that were cut to fit, by comma; "query" for the query
+UNSCORED = "x-unscored"  # positions of the passages that were not scored within the budget, by comma
 TOOK_MS = "x-took-ms"
 
-MAX_LISTED_TRUNCATIONS = 500
+MAX_LISTED = 500
 
 
 def build_headers(scores: Scores, *, kind: str, fingerprint: str, took_ms: float) -> dict[str, str]:
     headers = {KIND: kind, FINGERPRINT: fingerprint, TOOK_MS: f"{took_ms:.1f}"}
     cut = [*(["query"] if scores.query_truncated else []), *map(str, scores.truncated)]
     if cut:
-        headers[TRUNCATED] = ",".join(cut[:MAX_LISTED_TRUNCATIONS]) + (
-            ",..." if len(cut) > MAX_LISTED_TRUNCATIONS else ""
-        )
+        headers[TRUNCATED] = _list(cut)
+    if scores.unscored:
+        headers[UNSCORED] = _list([*map(str, scores.unscored)])
     return headers
 
 
-def read_truncated(header: str | None) -> frozenset[int]:
-    """The positions in a TRUNCATED header."""
+def _list(names: list[str]) -> str:
+    return ",".join(names[:MAX_LISTED]) + (",..." if len(names) > MAX_LISTED else "")
+
+
+def read_positions(header: str | None) -> frozenset[int]:
+    """The positions in a TRUNCATED or UNSCORED header."""
     return frozenset(int(part) for part in (header or "").split(",") if part.isdecimal() and len(part) < 10)
 
 
-def read_scope(header: str | None) -> str:
-    """The scope in a SCOPE header. Raises ValueError."""
+def read_scope(header: str | None, *, principal: str = "") -> str:
+    """The scope in a SCOPE header, which is the principal's own where there is one. Raises ValueError."""
     if header is not None and not re.fullmatch("[0-9A-Za-z]{1,64}", header):
         raise ValueError(f"{SCOPE} takes 1 to 64 letters and digits")
-    return header or ""
+    if not principal:
+        return header or ""
+    return hashlib.blake2b(f"{principal} {header or ''}".encode(), digest_size=16).hexdigest()
+
+
+def read_budget(header: str | None) -> float | None:
+    """The seconds in a BUDGET header, which are milliseconds there. Raises ValueError."""
+    if header is None:
+        return None
+    if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", header):
+        raise ValueError(f"{BUDGET} takes a number of milliseconds")
+    return float(header) / 1000

@@ -89,13 +89,17 @@ class ScoreRequest(BaseModel):
 def gather(parts: Sequence[tuple[list[int], Scores]]) -> Scores:
     """The scores of all pairs in their order, from those of each query with the positions that they belong to."""
     values = np.zeros(sum(len(positions) for positions, _ in parts), dtype=np.float32)
+    lengths = [0] * len(values)
     for positions, scores in parts:
         values[positions] = scores.values
+        for position, length in zip(positions, scores.lengths, strict=True):
+            lengths[position] = length
     return Scores(
         values,
         tuple(sorted(positions[cut] for positions, scores in parts for cut in scores.truncated)),
         any(scores.query_truncated for _, scores in parts),
-        tokens=sum(scores.tokens for _, scores in parts),
+        tuple(lengths),
+        tuple(sorted(positions[left] for positions, scores in parts for left in scores.unscored)),
     )
 
 
@@ -122,6 +126,6 @@ def build_score_reply(scores: Scores, *, model: str) -> ScoreReply:
         object="list",
         created=int(time.time()),
         model=model,
-        data=[ScoreItem(index=index, object="score", score=float(value)) for index, value in enumerate(scores.values)],
+        data=[ScoreItem(index=index, object="score", score=score) for index, score in sorted(best_first(scores, None))],
         usage=usage_of(scores),
     )

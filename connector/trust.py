@@ -1,0 +1,53 @@
+"""Which certificates a connection trusts."""
+
+from __future__ import annotations
+
+import ssl
+from pathlib import Path
+
+import certifi
+
+from connector.errors import SettingsError
+
+
+def trust(ca_cert: str | None, *, setting: str) -> ssl.SSLContext:
+    """The CA in the PEM file and no other, or else what this machine and certifi trust.
+
+    Host names are always checked, also where the host is an IP address. Raises SettingsError, naming the `setting`, for a
+    file that is no PEM."""
+    if ca_cert is None:
+        context = ssl.create_default_context()
+        context.load_verify_locations(certifi.where())
+        return context
+    owner = setting.partition(".")[0]
+    try:
+        return ssl.create_default_context(cafile=Path(ca_cert).expanduser())
+    except ssl.SSLError as error:
+        raise SettingsError(
+            f"{setting} {ca_cert!r} holds no certificate; it must be a PEM file (-----BEGIN CERTIFICATE-----)"
+        ) from error
+    except OSError as error:
+        raise SettingsError(
+            f"{setting} {ca_cert!r} cannot be read ({error.strerror}); name the PEM file of the {owner}'s CA"
+        ) from error
+
+
+def check_certificate(cert: str | None, key: str | None) -> None:
+    """Raise SettingsError where the worker's certificate and its private key cannot be served with; neither is plain http."""
+    if cert is None and key is None:
+        return
+    if cert is None or key is None:
+        raise SettingsError(
+            "worker.tls_cert and worker.tls_key belong together; give both, or neither to serve plain http"
+        )
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(cert, key)
+    except ssl.SSLError as error:
+        raise SettingsError(
+            f"worker.tls_cert {cert!r} and worker.tls_key {key!r} are no certificate and its key ({error.reason or error}); "
+            "both are PEM files"
+        ) from error
+    except OSError as error:
+        raise SettingsError(
+            f"worker.tls_cert {cert!r} or worker.tls_key {key!r} cannot be read ({error.strerror})"
+        ) from error

@@ -1,0 +1,327 @@
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from parts import OverlapScorer
+
+from connector.models.cross_encoder import CrossEncoderPlan
+from connector.models.scorer import Cancelled, Piece, Scores
+from connector.worker.batcher import Batcher, Overloaded
+
+MANY = [f"red {at}" for at in range(50)]
+
+
+class Gate:
+    """Holds a scorer before each passage while it is closed."""
+
+    def __init__(self) -> None:
+        self.open = threading.Event()
+        self.entered = threading.Event()
+
+    def __call__(self) -> None:
+        self.entered.set()
+        assert self.open.wait(20)
+
+
+class Noting(OverlapScorer):
+    """Notes every batch by its passages; a passage is as long as it has words."""
+
+    def __init__(self, before_batch: Any = lambda: None, *, max_batch_tokens: int = 1) -> None:
+        super().__init__(before_batch)
+        self.max_batch_tokens = max_batch_tokens
+        self.batches: list[list[str]] = []
+
+    def plan(self, query: str, passages: Sequence[str], **options: Any) -> CrossEncoderPlan:
+        pieces = [Piece(len(text.split()), (query, text)) for text in passages]
+        return CrossEncoderPlan(pieces, tuple(piece.length for piece in pieces), (), False)
+
+    def run(self, pieces: Sequence[Piece]) -> None:
+        self.batches.append([piece.content[1] for piece in pieces])
+        if any("poison" in piece.content[1] for piece in pieces):
+            raise RuntimeError("out of memory")
+        super().run(pieces)
+
+
+@pytest.fixture
+def gate() -> Iterator[Gate]:
+    one = Gate()
+    yield one
+    one.open.set()
+
+
+@asynccontextmanager
+async def batching(scorer: OverlapScorer, *, max_waiting: int = 99, **options: Any) -> AsyncIterator[Batcher]:
+    batcher = Batcher(scorer, max_waiting=max_waiting, **options)
+    yield batcher
+    batcher.close()
+
+
+async def still_there() -> bool:
+    return False
+
+
+async def entered(gate: Gate) -> None:
+    assert await asyncio.to_thread(gate.entered.wait, 20)
+
+
+async def score(
+    batcher: Batcher,
+    *passages: str,
+    query: str = "red",
+    budget_s: float | None = None,
+    hung_up: Any = still_there,
+    **options: Any,
+) -> Scores:
+    with batcher.admitted(budget_s) as deadline:
+        return await batcher.score(query, passages, deadline=deadline, hung_up=hung_up, **options)
+
+
+async def enter(batcher: Batcher, *passages: str, **options: Any) -> asyncio.Task[Scores]:
+    """A request that has got as far as waiting for the model."""
+    before = len(batcher._jobs)
+    task = asyncio.create_task(score(batcher, *passages, **options))
+    end = time.monotonic() + 10
+    while len(batcher._jobs) == before:
+        assert time.monotonic() < end
+        await asyncio.sleep(0.001)
+    return task
+
+
+async def test_a_long_request_holds_no_short_one_up(gate: Gate) -> None:
+    async with batching(Noting(gate)) as batcher:
+        long = await enter(batcher, *MANY)
+        await entered(gate)
+        short = [await enter(batcher, name) for name in ("blue", "green")]
+        gate.open.set()
+        await asyncio.gather(*short)
+        scores = await long
+
+    order = [text for (text,) in batcher.scorer.batches]  # type: ignore[attr-defined]
+    assert max(order.index("blue"), order.index("green")) <= 4  # one was under way, and every other batch is theirs
+    assert scores.values.tolist() == [1.0] * 50
+
+
+async def test_short_requests_do_not_hold_a_long_one_up_for_ever(gate: Gate) -> None:
+    async with batching(Noting(gate)) as batcher:
+        first = await enter(batcher, "first")
+        await entered(gate)
+        long = await enter(batcher, *MANY[:10])
+        short = [await enter(batcher, f"short{at}") for at in range(30)]
+        gate.open.set()
+        await asyncio.gather(first, long, *short)
+
+    order = [text for (text,) in batcher.scorer.batches]  # type: ignore[attr-defined]
+    assert order.index("red 9") <= 22  # every other batch
+
+
+async def test_the_earliest_deadline_comes_first(gate: Gate) -> None:
+    async with batching(Noting(gate)) as batcher:
+        tasks = [await enter(batcher, "first")]
+        await entered(gate)
+        for name, budget_s in (("late", 30.0), ("soon", 10.0), ("sooner", 5.0), ("none", None)):
+            tasks.append(await enter(batcher, f"{name} 1", f"{name} 2", budget_s=budget_s))
+        batcher._turn = 1  # what was led by "first"
+        batcher._turn += 1
+        gate.open.set()
+        await asyncio.gather(*tasks)
+
+    led_by_deadline = [text.split()[0] for (text,) in batcher.scorer.batches[1::2]]  # type: ignore[attr-defined]
+    assert led_by_deadline[0] == "sooner"
+    assert led_by_deadline.index("soon") < led_by_deadline.index("late")
+
+
+async def test_requests_share_a_batch(gate: Gate) -> None:
+    scorer = Noting(gate, max_batch_tokens=40)
+    async with batching(scorer) as batcher:
+        tasks = [await enter(batcher, "alone")]
+        await entered(gate)
+        tasks += [await enter(batcher, f"red {at}", f"blue {at}") for at in range(5)]
+        gate.open.set()
+        found = await asyncio.gather(*tasks)
+
+    assert [len(batch) for batch in scorer.batches] == [1, 10]
+    assert [scores.values.tolist() for scores in found[1:]] == [[1.0, 0.0]] * 5
+
+
+async def test_a_batch_keeps_to_its_budget_and_to_like_lengths(gate: Gate) -> None:
+    scorer = Noting(max_batch_tokens=40)
+    passages = [" ".join(["word"] * length) + f" {length}{at}" for length in (1, 3, 9, 30, 60) for at in range(7)]
+    async with batching(scorer) as batcher:
+        await score(batcher, *passages)
+
+    lengths = [[len(text.split()) for text in batch] for batch in scorer.batches]
+    assert sorted(length for batch in lengths for length in batch) == sorted(len(text.split()) for text in passages)
+    assert all(max(batch) * len(batch) <= 40 or len(batch) == 1 for batch in lengths)
+    assert all(sum(batch) >= 0.75 * max(batch) * len(batch) for batch in lengths)
+    assert len(lengths) < 22
+
+
+async def test_what_is_not_scored_within_the_budget_is_named_and_costs_nothing_more(gate: Gate) -> None:
+    steps = threading.Semaphore(3)
+    scorer = OverlapScorer(lambda: steps.acquire(timeout=20))
+    async with batching(scorer) as batcher:
+        scores = await score(batcher, *MANY, budget_s=0.5)
+        steps.release(100)
+        other = await score(batcher, "red", "blue")
+
+    assert scores.values[:3].tolist() == [1.0] * 3
+    assert np.isnan(scores.values[3:]).all()
+    assert scores.unscored == tuple(range(3, 50))
+    assert other.values.tolist() == [1.0, 0.0]
+    assert scorer.scored == 6  # three in time, one under way, and two of the other request
+
+
+async def test_beyond_the_line_a_request_is_turned_away_at_once(gate: Gate) -> None:
+    async with batching(OverlapScorer(gate), max_waiting=2) as batcher:
+        waiting = [await enter(batcher, "red"), await enter(batcher, "red b")]
+
+        with pytest.raises(Overloaded) as caught:
+            await score(batcher, "red")
+        assert caught.value.retry_after_s >= 1
+        gate.open.set()
+        assert [scores.values.tolist() for scores in await asyncio.gather(*waiting)] == [[1.0], [1.0]]
+
+
+async def test_a_request_that_would_wait_too_long_is_turned_away_at_once(gate: Gate) -> None:
+    async with batching(OverlapScorer(gate), max_wait_s=10.0) as batcher:
+        batcher.rate = 10.0  # tokens per second, so that 50 passages take 5 s
+        waiting = await enter(batcher, *MANY)
+
+        with pytest.raises(Overloaded) as caught:
+            await score(batcher, "red", budget_s=1.0)
+        patient = await enter(batcher, *[f"{text} again" for text in MANY], budget_s=20.0)
+        more = await enter(batcher, "blue")
+        batcher.rate = 5.0
+        with pytest.raises(Overloaded) as caught_too:
+            await score(batcher, "red")
+        gate.open.set()
+        await asyncio.gather(waiting, patient, more)
+
+    assert caught.value.retry_after_s == 5
+    assert caught_too.value.retry_after_s >= 20
+
+
+async def test_a_place_in_the_line_is_given_back(gate: Gate) -> None:
+    gate.open.set()
+    async with batching(OverlapScorer(gate), max_waiting=1) as batcher:
+        for at in range(4):
+            scores = await score(batcher, f"red {at}")
+        waiting = batcher.waiting
+
+    assert scores.values.tolist() == [1.0]
+    assert waiting == 0
+
+
+@pytest.mark.parametrize("already_begun", [False, True])
+async def test_a_caller_who_hangs_up_costs_no_further_batch(gate: Gate, already_begun: bool) -> None:
+    scorer = OverlapScorer(gate)
+
+    async def gone() -> bool:
+        return not already_begun or gate.entered.is_set()
+
+    async with batching(scorer) as batcher:
+        first = None if already_begun else await enter(batcher, "red")
+        work = asyncio.create_task(score(batcher, *MANY, hung_up=gone))
+        with pytest.raises(Cancelled):
+            await work
+        gate.open.set()
+        if first:
+            await first
+        await score(batcher, "last")
+
+    assert scorer.scored == 2  # what was under way, and the last
+
+
+async def test_a_cancelled_request_gives_its_place_back_and_stops(gate: Gate) -> None:
+    scorer = OverlapScorer(gate)
+    async with batching(scorer, max_waiting=1) as batcher:
+        work = await enter(batcher, *MANY)
+        await entered(gate)
+        work.cancel()
+        await asyncio.gather(work, return_exceptions=True)
+        gate.open.set()
+
+        scores = await score(batcher, "red")
+
+    assert scores.values.tolist() == [1.0]
+    assert scorer.scored == 2
+
+
+async def test_a_request_that_the_model_fails_on_fails_alone(gate: Gate) -> None:
+    async with batching(Noting(gate, max_batch_tokens=40)) as batcher:
+        tasks = [await enter(batcher, "alone")]
+        await entered(gate)
+        tasks += [await enter(batcher, name) for name in ("red", "poison", "blue")]
+        gate.open.set()
+        found = await asyncio.gather(*tasks, return_exceptions=True)
+        after = await score(batcher, "red again")
+
+    assert isinstance(found[2], RuntimeError)
+    assert [one.values.tolist() for one in (found[1], found[3], after)] == [[1.0], [0.0], [1.0]]  # type: ignore[union-attr]
+
+
+async def test_equal_passages_are_scored_once() -> None:
+    scorer = OverlapScorer()
+    async with batching(scorer) as batcher:
+        scores = await score(batcher, "red", "blue", "red", "x" * 2_000, "red", "x" * 2_000)
+
+    assert scores.values.tolist() == [1.0, 0.0, 1.0, 0.0, 1.0, 0.0]
+    assert scores.truncated == (3, 5)
+    assert scores.tokens == 6
+    assert scorer.scored == 3
+
+
+async def test_a_pair_is_remembered_for_its_scope_its_query_and_its_weights() -> None:
+    scorer = OverlapScorer()
+    counts = []
+    async with batching(scorer, cache_bytes=1_000_000) as batcher:
+        for options in (
+            {},
+            {"scope": "ann"},
+            {"scope": "bob"},
+            {"scope": "ann"},
+            {"weights": [(0, 3, 1.0)]},
+            {"weights": [(0, 3, 2.0)]},
+            {"weights": [(0, 3, 1.0)]},
+            {"query": "blue"},
+            {},
+        ):
+            before = scorer.scored
+            scores = await score(batcher, "red", "x" * 2_000, **options)  # type: ignore[arg-type]
+            counts.append(scorer.scored - before)
+            assert scores.truncated == (1,)
+
+    assert counts == [2, 2, 2, 0, 2, 2, 0, 2, 0]
+
+
+async def test_what_is_remembered_keeps_to_its_bound() -> None:
+    async with batching(OverlapScorer(), cache_bytes=3_000) as batcher:
+        await score(batcher, *MANY)
+        await score(batcher, MANY[-1])
+
+    assert len(batcher.cache) == 10
+    assert batcher.scorer.scored == 50  # type: ignore[attr-defined]
+
+
+@given(
+    st.lists(st.lists(st.text("ab c", min_size=1, max_size=8), min_size=1, max_size=9), min_size=1, max_size=6),
+    st.integers(1, 30),
+)
+def test_however_batches_are_made_each_gets_its_own_scores(requests: list[list[str]], budget: int) -> None:
+    async def run() -> list[Scores]:
+        async with batching(Noting(max_batch_tokens=budget), cache_bytes=10_000) as batcher:
+            return await asyncio.gather(
+                *(score(batcher, *passages, query=f"a {at}") for at, passages in enumerate(requests))
+            )
+
+    expected = [OverlapScorer().score(f"a {at}", passages) for at, passages in enumerate(requests)]
+    assert [one.values.tolist() for one in asyncio.run(run())] == [one.values.tolist() for one in expected]
