@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -39,7 +40,8 @@ def flashrank(model: str) -> Score:
 
 
 def create_app(score: Score) -> FastAPI:
-    app = FastAPI()
+    """One request at a time: 32 threads of a model on a few cores would only slow each other down."""
+    app, turn = FastAPI(), threading.Lock()
 
     @app.get("/ready")
     def ready() -> dict[str, str]:
@@ -47,7 +49,8 @@ def create_app(score: Score) -> FastAPI:
 
     @app.post("/rerank")
     def rerank(body: dict[str, Any]) -> list[dict[str, Any]]:
-        values = score(body["query"], body["texts"])
+        with turn:
+            values = score(body["query"], body["texts"])
         items = [{"index": index, "score": value} for index, value in enumerate(values)]
         return sorted(items, key=lambda item: -float(item["score"]))
 

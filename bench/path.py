@@ -71,6 +71,7 @@ def main() -> None:
 
         for kind, version in ENGINES:
             console.print(f"starting {kind} {version}")
+            pin(os.getpid(), CORES)  # what is started inherits it, and sizes its threads by it
             server = engines.start(kind, version)
             if not options.together:
                 keep_apart(server)
@@ -99,11 +100,16 @@ def main() -> None:
 
 def keep_apart(server: dict[str, Any]) -> None:
     """The engine to the first half of the cores, this process to the second."""
-    half = len(CORES) // 2
-    for task in (one for pid in _family(server["pid"]) for one in Path(f"/proc/{pid}/task").iterdir()):
-        os.sched_setaffinity(int(task.name), CORES[:half])
-    for task in Path("/proc/self/task").iterdir():
-        os.sched_setaffinity(int(task.name), CORES[half:])
+    half = len(CORES) // 2 or 1
+    for pid in _family(server["pid"]):
+        pin(pid, CORES[:half])
+    pin(os.getpid(), CORES[half:] or CORES)
+
+
+def pin(pid: int, cores: list[int]) -> None:
+    """All threads of a process, and those that they will start, to these cores."""
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        os.sched_setaffinity(int(task.name), cores)
 
 
 def _family(pid: int) -> list[int]:

@@ -8,7 +8,8 @@ clients without pause. Every request has 50 passages of the example corpus, of a
 that no request had before, so that nothing can be remembered. Then the worker alone is offered three times what it can do, by
 clients that do not wait for each other. The clients share the machine's cores with the servers.
 
-Without --model the weights are all-MiniLM-L6-v2 with a fresh head of one label: how fast a model is does not depend on what it learnt."""
+Without --model the weights are all-MiniLM-L6-v2 with a fresh head of one label: how fast a model is does not depend on what it
+learnt. What the first ten of its rankings have in common does: give a trained model to read that."""
 
 from __future__ import annotations
 
@@ -41,7 +42,7 @@ from connector.models.files import find_model, weights_sha256
 
 ROOT = Path(__file__).parents[1]
 PAIRS = 50
-WORDS = 90  # about 128 tokens with the query
+WORDS = 81  # about 128 tokens with the query
 CLIENTS = (1, 8, 32)
 BACKENDS = ("torch", "onnx", "onnx-int8")
 FLASHRANK_NAME, FLASHRANK_FILE = "ms-marco-MiniLM-L-12-v2", "flashrank-MiniLM-L-12-v2_Q.onnx"
@@ -77,12 +78,12 @@ class Requests:
         lines = (ROOT / "examples" / "corpus" / "corpus.jsonl").read_text(encoding="utf-8").splitlines()
         words = " ".join(json.loads(line)["text"] for line in lines).split()
         self._passages = [" ".join(words[at : at + WORDS]) for at in range(0, len(words) - WORDS, WORDS)]
-        self._chance = random.Random(seed)
+        self._seed, self._chance = seed, random.Random(seed)
         self._count = itertools.count()
 
     def next(self) -> dict[str, Any]:
         return {
-            "query": f"what does contract number {next(self._count)} say of refunds",
+            "query": f"what does contract number {self._seed}-{next(self._count)} say of refunds",
             "texts": self._chance.sample(self._passages, PAIRS),
         }
 
@@ -138,7 +139,9 @@ def flashrank_folder(model: str, folder: Path) -> Path | None:
 
 @contextlib.contextmanager
 def worker(model: str, backend: str) -> Iterator[Server]:
-    arguments = ["-m", "connector", "worker", "--model", model, "--set", f"worker.backend={backend}"]
+    sets = {"worker.backend": backend, "worker.max_wait_s": START_S}  # clients without a budget wait for their turn
+    arguments = ["-m", "connector", "worker", "--model", model]
+    arguments += [part for path, value in sets.items() for part in ("--set", f"{path}={value}")]
     with serving(f"ours, {backend}", arguments) as server:
         yield server
 
@@ -155,25 +158,32 @@ def serving(name: str, arguments: list[str]) -> Iterator[Server]:
         one.bind(("127.0.0.1", 0))
         port = one.getsockname()[1]
     console.print(f"starting {name}")
-    process = subprocess.Popen([sys.executable, *arguments, "--port", str(port)], stderr=subprocess.DEVNULL)
-    server = Server(name, f"http://127.0.0.1:{port}", process)
-    try:
-        end = time.monotonic() + START_S
-        while not _is_ready(server.url):
-            if process.poll() is not None or time.monotonic() > end:
-                raise SystemExit(f"{name} did not come up")
-            time.sleep(0.2)
-        yield server
-    finally:
-        process.terminate()
-        process.wait()
+    with tempfile.TemporaryFile("w+") as said:
+        process = subprocess.Popen([sys.executable, *arguments, "--port", str(port)], stdout=said, stderr=said)
+        server = Server(name, f"http://127.0.0.1:{port}", process)
+        try:
+            end = time.monotonic() + START_S
+            while (why := _is_not_ready(server.url)) is not None:
+                if process.poll() is not None or time.monotonic() > end or "could not be loaded" in why:
+                    said.seek(0)
+                    raise SystemExit(f"{name} did not come up: {why}\n{said.read()[-2_000:]}")
+                time.sleep(0.2)
+            yield server
+        finally:
+            process.terminate()
+            try:
+                process.wait(timeout=20)
+            except subprocess.TimeoutExpired:
+                process.kill()
 
 
-def _is_ready(url: str) -> bool:
+def _is_not_ready(url: str) -> str | None:
+    """Why a server cannot be asked yet; None where it can."""
     try:
-        return httpx.get(f"{url}/ready", timeout=2).status_code == 200
-    except httpx.HTTPError:
-        return False
+        reply = httpx.get(f"{url}/ready", timeout=2)
+    except httpx.HTTPError as error:
+        return str(error)
+    return None if reply.status_code == 200 else reply.text
 
 
 async def compare(servers: list[Server]) -> dict[str, float]:
@@ -222,7 +232,7 @@ async def overwhelm(server: Server, seconds: float) -> dict[str, Any]:
     """An open loop of requests at three times the pace that the server has shown, each with a budget."""
     pace = OVERLOAD * server.pairs_per_s(32) / PAIRS
     console.print(f"offering {pace:.1f} requests per second to {server.name}")
-    requests, replies = Requests(), []
+    requests, replies = Requests(seed=7), []
     async with httpx.AsyncClient(timeout=60, limits=httpx.Limits(max_connections=None)) as client:
 
         async def ask() -> None:

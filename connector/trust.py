@@ -41,7 +41,7 @@ def check_certificate(cert: str | None, key: str | None) -> None:
             "worker.tls_cert and worker.tls_key belong together; give both, or neither to serve plain http"
         )
     try:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(cert, key)
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(cert, key, password=b"")
     except ssl.SSLError as error:
         raise SettingsError(
             f"worker.tls_cert {cert!r} and worker.tls_key {key!r} are no certificate and its key ({error.reason or error}); "

@@ -9,6 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
+from connector.errors import ModelError
 from connector.models.graphs import Precision, export_graph, has_vnni
 
 Backend = Literal["torch", "onnx", "onnx-int8"]
@@ -66,7 +67,10 @@ def load_graph(file: Path, transformer: Any, *, threads: int = 0) -> Any:
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
-    session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
+    try:
+        session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime's own have no common class
+        raise ModelError(f"cannot load the graph in {file} ({error}); delete it, and it is exported anew") from error
     names = [one.name for one in session.get_inputs()]
     classifies = len(session.get_outputs()[0].shape) == 2  # [batch, labels], not [batch, tokens, dims]
 

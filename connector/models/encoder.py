@@ -136,10 +136,10 @@ def _one_thread() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _torch_errors() -> Iterator[None]:
-    """What torch raises, out of memory for one, as an error of ours."""
+    """What torch and onnxruntime raise, out of memory for one, as an error of ours."""
     try:
         yield
-    except RuntimeError as error:
+    except Exception as error:  # onnxruntime's are no RuntimeErrors
         raise ModelError(f"the encoder failed: {error}") from error
 
 

@@ -162,7 +162,7 @@ class Searcher:
                 f"{reranked.late} passages were not scored in time; documents without a score keep the fused order",
             )
         final = self._final_order(window, reranked) if reranked else fused
-        order = _followed_by(final, fused)
+        order = _in_their_places(final, fused) if reranked and reranked.late else _followed_by(final, fused)
         top = [hit.doc_id for hit in order[: run.k]]
         legs = {"lexical": lexical or (), "dense": dense or ()}
         if run.passages:
@@ -377,6 +377,12 @@ def _explain(
         stage = _stage(in_rerank is not None, legs)
         hits.append(SearchHit(doc_id, score, rank, stage, fields.get(doc_id, {}), passages.get(doc_id), explanation))
     return tuple(hits)
+
+
+def _in_their_places(final: Ranking, fused: Ranking) -> Ranking:
+    """What was reranked in its new order, in the places that it had; what was not scored in time stays where it was."""
+    best, placed = iter(final), {hit.doc_id for hit in final}
+    return tuple(next(best) if hit.doc_id in placed else hit for hit in fused)
 
 
 def _followed_by(final: Ranking, fused: Ranking) -> Ranking:

@@ -8,7 +8,7 @@ import logging
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from importlib.metadata import version
-from typing import Any
+from typing import Any, TypeVar
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -16,11 +16,10 @@ from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 
 from connector.config import WorkerSettings, split_keys
-from connector.errors import ModelError
 from connector.models.late_interaction import LateInteractionScorer
 from connector.models.scorer import Cancelled, Scorer, Scores
 from connector.worker.access import PRINCIPAL, BodyLimit, RequireKey
-from connector.worker.batcher import BadScores, Batcher, Overloaded
+from connector.worker.batcher import BadScores, Batcher, Closed, Overloaded
 from connector.worker.metrics import CONTENT_TYPE, CountRequests, Metrics, Reading
 from connector.worker.wire import (
     BUDGET,
@@ -51,7 +50,9 @@ from connector.worker.wire import (
 )
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 CLIENT_CLOSED_REQUEST = 499
+HANGUP_CHECK_S = 0.05
 ERRORS = {
     400: "nothing to rank, or no JSON",
     401: "the worker asks for an API key",
@@ -120,19 +121,12 @@ def create_app(load: Callable[[], Scorer], settings: WorkerSettings) -> FastAPI:
         batcher, scope, budget_s = check(request, body.text_1, body.text_2)
         started = time.perf_counter()
         groups = body.queries()
-        with batcher.admitted(budget_s) as deadline:
-            found = await asyncio.gather(
-                *(
-                    batcher.score(
-                        query,
-                        [body.text_2[position] for position in positions],
-                        scope=scope,
-                        deadline=deadline,
-                        hung_up=request.is_disconnected,
-                    )
-                    for query, positions in groups.items()
-                )
+        with batcher.admitted(body.text_2, budget_s) as place:
+            work = (
+                batcher.score(place, query, [body.text_2[position] for position in positions], scope=scope)
+                for query, positions in groups.items()
             )
+            found = await unless_hung_up(request, asyncio.gather(*work))
         scores = gather(list(zip(groups.values(), found, strict=True)))
         return JSONResponse(
             build_score_reply(scores, model=batcher.scorer.name), headers=describe(batcher.scorer, scores, started)
@@ -142,15 +136,9 @@ def create_app(load: Callable[[], Scorer], settings: WorkerSettings) -> FastAPI:
         batcher, scope, budget_s = check(request, [body.query], body.texts)
         started = time.perf_counter()
         weights = spans(body.query_weights) if isinstance(body, TeiRequest) else None
-        with batcher.admitted(budget_s) as deadline:
-            scores = await batcher.score(
-                body.query,
-                body.texts,
-                weights=weights,
-                scope=scope,
-                deadline=deadline,
-                hung_up=request.is_disconnected,
-            )
+        with batcher.admitted(body.texts, budget_s) as place:
+            work = batcher.score(place, body.query, body.texts, weights=weights, scope=scope)
+            scores = await unless_hung_up(request, asyncio.ensure_future(work))
         return JSONResponse(
             build_reply(body, scores, model=batcher.scorer.name), headers=describe(batcher.scorer, scores, started)
         )
@@ -223,10 +211,15 @@ def create_app(load: Callable[[], Scorer], settings: WorkerSettings) -> FastAPI:
     async def overloaded(request: Request, error: Overloaded) -> JSONResponse:
         return await refused(request, Refusal(429, "overloaded", str(error), retry_after_s=error.retry_after_s))
 
+    @app.exception_handler(Closed)
+    async def closed(request: Request, error: Closed) -> JSONResponse:
+        return await refused(request, Refusal(503, "unhealthy", str(error), retry_after_s=1))
+
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
         words = "; ".join(f"{'.'.join(map(str, one['loc'][1:])) or 'body'}: {one['msg']}" for one in error.errors()[:5])
-        return await refused(request, Refusal(422, "validation", words))
+        is_json = all(one["type"] != "json_invalid" for one in error.errors())
+        return await refused(request, Refusal(422 if is_json else 400, "validation", words))
 
     @app.exception_handler(HTTPException)
     async def unknown(request: Request, error: HTTPException) -> JSONResponse:
@@ -250,6 +243,18 @@ def create_app(load: Callable[[], Scorer], settings: WorkerSettings) -> FastAPI:
     return app
 
 
+async def unless_hung_up(request: Request, work: asyncio.Future[T]) -> T:
+    """The result of the work, which is given up where the caller has closed the connection. Raises Cancelled then."""
+    try:
+        while not work.done():
+            await asyncio.wait([work], timeout=HANGUP_CHECK_S)
+            if not work.done() and await request.is_disconnected():
+                raise Cancelled
+        return work.result()
+    finally:
+        work.cancel()
+
+
 def _errors(shape: Any, *statuses: int) -> dict[int | str, dict[str, Any]]:
     """The errors of a path, all of them or those with the statuses, for its OpenAPI document."""
     return {status: {"model": shape, "description": ERRORS[status]} for status in statuses or ERRORS}
@@ -267,9 +272,9 @@ class _State:
         try:
             scorer = await asyncio.to_thread(load)
             await asyncio.to_thread(scorer.score, *WARM_UP)
-        except (ModelError, OSError, RuntimeError, ValueError) as error:
-            self.failure = str(error)
-            log.error("cannot load the model: %s", error)
+        except Exception as error:  # whatever it is, every caller has to be told
+            self.failure = str(error) or type(error).__name__
+            log.error("cannot load the model: %s", self.failure)
             return
         settings = self._settings
         self.batcher = Batcher(
@@ -293,7 +298,7 @@ class _State:
 def _readings(batcher: Batcher) -> list[Reading]:
     """What is counted elsewhere and read when somebody asks."""
     found: list[Reading] = [
-        ("waiting", "requests under way", False, lambda: batcher.waiting),
+        ("waiting", "requests under way", False, lambda: batcher.under_way),
         (
             "queue_age_seconds",
             "for how long the oldest request has waited for its first batch",

@@ -61,9 +61,8 @@ class Metrics:
         self._fill.observe(sum(lengths) / (max(*lengths, 1) * len(lengths)))
         self._tokens.inc(sum(lengths))
 
-    def count_pairs(self, *, cached: int, scored: int) -> None:
-        self._pairs.labels("cache").inc(cached)
-        self._pairs.labels("model").inc(scored)
+    def count_pairs(self, source: Literal["model", "cache"], pairs: int) -> None:
+        self._pairs.labels(source).inc(pairs)
 
     def count_unscored(self, pairs: int) -> None:
         self._unscored.inc(pairs)

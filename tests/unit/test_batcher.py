@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from parts import OverlapScorer
 
 from connector.models.cross_encoder import CrossEncoderPlan
-from connector.models.scorer import Cancelled, Piece, Scores
-from connector.worker.batcher import Batcher, Overloaded
+from connector.models.scorer import Piece, Scores
+from connector.worker.batcher import Batcher, Closed, Overloaded
 
 MANY = [f"red {at}" for at in range(50)]
 
@@ -65,24 +65,15 @@ async def batching(scorer: OverlapScorer, *, max_waiting: int = 99, **options: A
     batcher.close()
 
 
-async def still_there() -> bool:
-    return False
-
-
 async def entered(gate: Gate) -> None:
     assert await asyncio.to_thread(gate.entered.wait, 20)
 
 
 async def score(
-    batcher: Batcher,
-    *passages: str,
-    query: str = "red",
-    budget_s: float | None = None,
-    hung_up: Any = still_there,
-    **options: Any,
+    batcher: Batcher, *passages: str, query: str = "red", budget_s: float | None = None, **options: Any
 ) -> Scores:
-    with batcher.admitted(budget_s) as deadline:
-        return await batcher.score(query, passages, deadline=deadline, hung_up=hung_up, **options)
+    with batcher.admitted(passages, budget_s) as place:
+        return await batcher.score(place, query, passages, **options)
 
 
 async def enter(batcher: Batcher, *passages: str, **options: Any) -> asyncio.Task[Scores]:
@@ -129,14 +120,11 @@ async def test_the_earliest_deadline_comes_first(gate: Gate) -> None:
         await entered(gate)
         for name, budget_s in (("late", 30.0), ("soon", 10.0), ("sooner", 5.0), ("none", None)):
             tasks.append(await enter(batcher, f"{name} 1", f"{name} 2", budget_s=budget_s))
-        batcher._turn = 1  # what was led by "first"
-        batcher._turn += 1
         gate.open.set()
         await asyncio.gather(*tasks)
 
-    led_by_deadline = [text.split()[0] for (text,) in batcher.scorer.batches[1::2]]  # type: ignore[attr-defined]
-    assert led_by_deadline[0] == "sooner"
-    assert led_by_deadline.index("soon") < led_by_deadline.index("late")
+    led_by_deadline = [text.split()[0] for (text,) in batcher.scorer.batches[2::2]]  # type: ignore[attr-defined]
+    assert led_by_deadline[:3] == ["sooner", "sooner", "soon"]  # "late" came first, so the other batches went to it
 
 
 async def test_requests_share_a_batch(gate: Gate) -> None:
@@ -193,21 +181,70 @@ async def test_beyond_the_line_a_request_is_turned_away_at_once(gate: Gate) -> N
 
 async def test_a_request_that_would_wait_too_long_is_turned_away_at_once(gate: Gate) -> None:
     async with batching(OverlapScorer(gate), max_wait_s=10.0) as batcher:
-        batcher.rate = 10.0  # tokens per second, so that 50 passages take 5 s
         waiting = await enter(batcher, *MANY)
+        batcher.rate = 10.0  # tokens per second, so that 49 passages take about 5 s
+        alike = [f"{text} again" for text in MANY]
 
         with pytest.raises(Overloaded) as caught:
-            await score(batcher, "red", budget_s=1.0)
-        patient = await enter(batcher, *[f"{text} again" for text in MANY], budget_s=20.0)
-        more = await enter(batcher, "blue")
+            await score(batcher, *alike, budget_s=1.0)
+        short = await enter(batcher, "blue", budget_s=1.0)  # which is not held up by the long one
+        patient = await enter(batcher, *alike, budget_s=20.0)
         batcher.rate = 5.0
         with pytest.raises(Overloaded) as caught_too:
-            await score(batcher, "red")
+            await score(batcher, *alike)
         gate.open.set()
-        await asyncio.gather(waiting, patient, more)
+        await asyncio.gather(waiting, patient, short)
 
     assert caught.value.retry_after_s == 5
     assert caught_too.value.retry_after_s >= 20
+    assert batcher._places == []
+
+
+async def test_the_speed_is_that_of_full_batches(gate: Gate) -> None:
+    scorer = Noting(max_batch_tokens=100)
+    async with batching(scorer) as batcher:
+        await score(batcher, "one")
+        small = batcher.rate
+        await score(batcher, " ".join(["word"] * 90))
+        full = batcher.rate
+        for at in range(20):
+            await score(batcher, f"one{at}")
+
+    assert small == 0
+    assert full > 0
+    assert batcher.rate > 0.8 * full  # twenty batches of a hundredth
+
+
+async def test_a_request_that_is_not_even_tokenized_in_time_is_answered_in_time() -> None:
+    gate = threading.Event()
+
+    class Slow(OverlapScorer):
+        def plan(self, query: str, passages: Sequence[str], **options: Any) -> CrossEncoderPlan:
+            assert gate.wait(20)
+            return super().plan(query, passages, **options)
+
+    async with batching(Slow()) as batcher:
+        began = time.monotonic()
+        scores = await score(batcher, "red", "blue", budget_s=0.2)
+        took_s = time.monotonic() - began
+        gate.set()
+        after = await score(batcher, "red")
+
+    assert took_s < 2
+    assert scores.unscored == (0, 1)
+    assert after.values.tolist() == [1.0]
+
+
+async def test_a_batcher_that_ends_answers_everybody(gate: Gate) -> None:
+    async with batching(OverlapScorer(gate)) as batcher:
+        waiting = [await enter(batcher, f"red {at}") for at in range(3)]
+        await entered(gate)
+        batcher.close()
+        gate.open.set()
+        found = await asyncio.gather(*waiting, return_exceptions=True)
+
+    assert found[0].values.tolist() == [1.0]  # type: ignore[union-attr]
+    assert [type(one) for one in found[1:]] == [Closed, Closed]
 
 
 async def test_a_place_in_the_line_is_given_back(gate: Gate) -> None:
@@ -215,30 +252,25 @@ async def test_a_place_in_the_line_is_given_back(gate: Gate) -> None:
     async with batching(OverlapScorer(gate), max_waiting=1) as batcher:
         for at in range(4):
             scores = await score(batcher, f"red {at}")
-        waiting = batcher.waiting
+        waiting = batcher.under_way
 
     assert scores.values.tolist() == [1.0]
     assert waiting == 0
 
 
-@pytest.mark.parametrize("already_begun", [False, True])
-async def test_a_caller_who_hangs_up_costs_no_further_batch(gate: Gate, already_begun: bool) -> None:
+async def test_a_caller_who_leaves_before_his_turn_is_never_scored(gate: Gate) -> None:
     scorer = OverlapScorer(gate)
-
-    async def gone() -> bool:
-        return not already_begun or gate.entered.is_set()
-
     async with batching(scorer) as batcher:
-        first = None if already_begun else await enter(batcher, "red")
-        work = asyncio.create_task(score(batcher, *MANY, hung_up=gone))
-        with pytest.raises(Cancelled):
-            await work
+        first = await enter(batcher, "red")
+        await entered(gate)
+        second = await enter(batcher, *MANY)
+        second.cancel()
+        await asyncio.gather(second, return_exceptions=True)
         gate.open.set()
-        if first:
-            await first
+        await first
         await score(batcher, "last")
 
-    assert scorer.scored == 2  # what was under way, and the last
+    assert scorer.scored == 2
 
 
 async def test_a_cancelled_request_gives_its_place_back_and_stops(gate: Gate) -> None:

@@ -26,8 +26,17 @@ from connector.errors import (
     SearchFailed,
     SettingsError,
 )
-from connector.search.searcher import MAX_QUERY_CHARS, Searcher
-from connector.types import Document, IndexedDocument, LegExplanation, Passage, SearchRequest, SearchResponse, Vector
+from connector.search.searcher import MAX_QUERY_CHARS, Searcher, _in_their_places
+from connector.types import (
+    Document,
+    Hit,
+    IndexedDocument,
+    LegExplanation,
+    Passage,
+    SearchRequest,
+    SearchResponse,
+    Vector,
+)
 from connector.worker.app import create_app
 from connector.worker.client import WorkerClient
 
@@ -172,6 +181,13 @@ async def test_what_was_not_reranked_in_time_keeps_the_fused_order(index: Embedd
     assert [one.stage for one in response.degraded] == ["rerank"]
     assert "3 passages were not scored in time" in response.degraded[0].reason
     assert response.took_ms["total"] < 2_300
+
+
+def test_the_reranked_take_turns_in_the_places_that_they_had() -> None:
+    fused = tuple(Hit(doc_id, 1.0) for doc_id in "abcdef")
+
+    assert [hit.doc_id for hit in _in_their_places((Hit("e", 9.0), Hit("b", 8.0)), fused)] == list("aecdbf")
+    assert _in_their_places((), fused) == fused
 
 
 @pytest.mark.parametrize(("leg", "stage"), [("lexical", "dense"), ("dense", "lexical")])

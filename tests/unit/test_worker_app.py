@@ -353,6 +353,20 @@ def test_half_a_surrogate_pair_is_refused_and_kills_nothing(url: str, path: str,
     assert message(reply)
 
 
+@pytest.mark.parametrize("path", ["/rerank", "/v1/rerank", "/v2/rerank"])
+def test_half_a_surrogate_pair_in_a_fields_name_is_refused(url: str, path: str) -> None:
+    body = b'{"query": "q", "documents": [{"a": "b"}], "rank_fields": ["\\ud800"]}'
+
+    assert httpx.post(url + path, content=body, headers={"content-type": "application/json"}).status_code == 422
+
+
+def test_a_body_that_is_no_json_is_told_from_one_that_does_not_fit(url: str) -> None:
+    headers = {"content-type": "application/json"}
+    statuses = [httpx.post(url + TEI, content=body, headers=headers).status_code for body in (b"{", b"{}", b"[]")]
+
+    assert statuses == [400, 422, 422]
+
+
 @pytest.mark.parametrize("weights", ["[[0, 1, NaN]]", "[[Infinity, 1, 1]]", "[[0, 1]]", '"x"', "[[0, 1, 1e999]]"])
 def test_weights_that_are_no_numbers_are_refused(url: str, weights: str) -> None:
     body = f'{{"query": "red", "texts": ["a"], "query_weights": {weights}}}'

@@ -61,7 +61,7 @@ class DocumentsRequest(Request):
 
     documents: list[AnyDocument] = Field(json_schema_extra=NOT_EMPTY)
     model: str | None = None
-    rank_fields: list[str] | None = None
+    rank_fields: list[Text] | None = None
     return_documents: bool | None = None
     _texts: list[str] = PrivateAttr(default_factory=list)
 

@@ -11,7 +11,8 @@ from typing_extensions import TypedDict
 from connector.models.scorer import Scores
 from connector.worker.wire.common import EXACT, NOT_EMPTY, Request, Text, best_first
 
-Number = Annotated[float, Field(allow_inf_nan=False)]
+MAX_SPANS = 2_000  # the query layer sends at most a thousand words
+Number = Annotated[float, Field(allow_inf_nan=False, ge=-1e9, le=1e9)]
 Span = Annotated[list[Number], Field(min_length=3, max_length=3, description="start and end in characters, weight")]
 
 
@@ -21,7 +22,7 @@ class TeiRequest(Request):
     texts: list[Text] = Field(json_schema_extra=NOT_EMPTY)
     return_text: bool | None = None
     top_n: int | None = Field(None, ge=1)
-    query_weights: list[Span] | None = None
+    query_weights: list[Span] | None = Field(None, max_length=MAX_SPANS)
 
 
 @with_config(EXACT)
