@@ -125,7 +125,7 @@ def fresh_cross_encoder(folder: Path) -> Path:
 def flashrank_folder(model: str, folder: Path) -> Path | None:
     """The worker's own int8 graph where FlashRank looks for one of its models; None without FlashRank."""
     try:
-        import flashrank  # noqa: F401
+        import flashrank  # noqa: F401 - only whether it is there
     except ImportError:
         console.print("flashrank is not installed; it is left out (pip install flashrank)")
         return None

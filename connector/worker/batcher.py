@@ -7,7 +7,6 @@ then of the others, within the token budget. A request whose caller hung up, or 
 from __future__ import annotations
 
 import asyncio
-import logging
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -22,7 +21,6 @@ from connector.models.scorer import Piece, Plan, QueryWeights, Scorer, Scores
 from connector.worker.metrics import Metrics
 from connector.worker.score_cache import ScoreCache, Scored
 
-log = logging.getLogger(__name__)
 MAX_WAIT_S = 30.0
 PATIENCE_S = 30.0  # what a request without a deadline is taken to wait for, when it comes to whose turn it is
 LOOK_AHEAD = 32  # pieces of a request that are considered for one batch

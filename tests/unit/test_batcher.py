@@ -96,7 +96,7 @@ async def test_a_long_request_holds_no_short_one_up(gate: Gate) -> None:
         await asyncio.gather(*short)
         scores = await long
 
-    order = [text for (text,) in batcher.scorer.batches]  # type: ignore[attr-defined]
+    order = [text for (text,) in batcher.scorer.batches]
     assert max(order.index("blue"), order.index("green")) <= 4  # one was under way, and every other batch is theirs
     assert scores.values.tolist() == [1.0] * 50
 
@@ -110,7 +110,7 @@ async def test_short_requests_do_not_hold_a_long_one_up_for_ever(gate: Gate) -> 
         gate.open.set()
         await asyncio.gather(first, long, *short)
 
-    order = [text for (text,) in batcher.scorer.batches]  # type: ignore[attr-defined]
+    order = [text for (text,) in batcher.scorer.batches]
     assert order.index("red 9") <= 22  # every other batch
 
 
@@ -123,7 +123,7 @@ async def test_the_earliest_deadline_comes_first(gate: Gate) -> None:
         gate.open.set()
         await asyncio.gather(*tasks)
 
-    led_by_deadline = [text.split()[0] for (text,) in batcher.scorer.batches[2::2]]  # type: ignore[attr-defined]
+    led_by_deadline = [text.split()[0] for (text,) in batcher.scorer.batches[2::2]]
     assert led_by_deadline[:3] == ["sooner", "sooner", "soon"]  # "late" came first, so the other batches went to it
 
 
@@ -243,7 +243,7 @@ async def test_a_batcher_that_ends_answers_everybody(gate: Gate) -> None:
         gate.open.set()
         found = await asyncio.gather(*waiting, return_exceptions=True)
 
-    assert found[0].values.tolist() == [1.0]  # type: ignore[union-attr]
+    assert found[0].values.tolist() == [1.0]
     assert [type(one) for one in found[1:]] == [Closed, Closed]
 
 
@@ -298,7 +298,7 @@ async def test_a_request_that_the_model_fails_on_fails_alone(gate: Gate) -> None
         after = await score(batcher, "red again")
 
     assert isinstance(found[2], RuntimeError)
-    assert [one.values.tolist() for one in (found[1], found[3], after)] == [[1.0], [0.0], [1.0]]  # type: ignore[union-attr]
+    assert [one.values.tolist() for one in (found[1], found[3], after)] == [[1.0], [0.0], [1.0]]
 
 
 async def test_equal_passages_are_scored_once() -> None:
@@ -328,7 +328,7 @@ async def test_a_pair_is_remembered_for_its_scope_its_query_and_its_weights() ->
             {},
         ):
             before = scorer.scored
-            scores = await score(batcher, "red", "x" * 2_000, **options)  # type: ignore[arg-type]
+            scores = await score(batcher, "red", "x" * 2_000, **options)
             counts.append(scorer.scored - before)
             assert scores.truncated == (1,)
 
@@ -341,7 +341,7 @@ async def test_what_is_remembered_keeps_to_its_bound() -> None:
         await score(batcher, MANY[-1])
 
     assert len(batcher.cache) == 10
-    assert batcher.scorer.scored == 50  # type: ignore[attr-defined]
+    assert batcher.scorer.scored == 50
 
 
 @given(
