@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,9 +58,8 @@ class Fate:
     retryable: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Hit:
-    """One document in a ranking; `score` compares only within that ranking."""
+class Hit(NamedTuple):
+    """One document in a ranking; `score` compares only within that ranking. A tuple, since a search makes hundreds of them."""
 
     doc_id: str
     score: float

@@ -57,15 +57,16 @@ def _ranked(scores: Mapping[str, float], rankings: Sequence[Ranking]) -> Ranking
     passages: dict[str, list[tuple[Passage, ...]]] = {}
     for ranking in rankings:
         for hit in ranking:
-            passages.setdefault(hit.doc_id, []).append(hit.passages)
+            if hit.passages:
+                passages.setdefault(hit.doc_id, []).append(hit.passages)
     ordered = sorted(scores.items(), key=lambda item: (-item[1], item[0]))
-    return tuple(Hit(doc_id, score, _in_turn(passages[doc_id])) for doc_id, score in ordered)
+    return tuple(Hit(doc_id, score, _in_turn(passages.get(doc_id, ()))) for doc_id, score in ordered)
 
 
 def _in_turn(sources: Sequence[tuple[Passage, ...]]) -> tuple[Passage, ...]:
     """One document's passages: the first of each source, then the second of each, and so on; each passage once."""
-    if len(sources) == 1:
-        return sources[0]
+    if len(sources) < 2:
+        return sources[0] if sources else ()
     turns = (passage for turn in zip_longest(*sources) for passage in turn if passage is not None)
     return tuple({passage.ordinal: passage for passage in turns}.values())
 
