@@ -38,6 +38,12 @@ $(VENV)/bench-installed: pyproject.toml $(VENV)/demo-installed
 	$(call install_with,-e '.[minilm]' --group bench)
 	@touch $@
 
+# Infinity holds back libraries that everything else here has newer
+$(VENV)/infinity/installed: | $(UV)
+	@$(UV) venv --quiet --clear --python $(VENV)/bin/python $(VENV)/infinity
+	@$(UV) pip install --quiet --python $(VENV)/infinity 'infinity-emb[server,torch]'
+	@touch $@
+
 install: $(VENV)/demo-installed ## install into .venv (TORCH=cpu|auto|pypi)
 
 demo: $(VENV)/demo-installed ## the whole path on the example corpus: no server, no model hub, no configuration
@@ -70,8 +76,8 @@ bench-path: $(VENV)/test-installed engines ## what the query path costs beside i
 bench-reliability: $(VENV)/test-installed engines ## 200 kills of an ingest on each engine, 30 minutes of searches among failures
 	@$(BIN)/python bench/reliability.py $(ARGS)
 
-bench-worker: $(VENV)/bench-installed ## pairs per second beside sentence-transformers and FlashRank, by 1, 8 and 32 clients, and under overload
-	@$(BIN)/python bench/worker.py $(ARGS)
+bench-worker: $(VENV)/bench-installed $(VENV)/infinity/installed ## pairs per second beside sentence-transformers, FlashRank and Infinity, and under overload
+	@$(BIN)/python bench/worker.py --infinity $(VENV)/infinity/bin/python $(ARGS)
 
 clean: ## remove the environment, caches and the demo's store
 	rm -rf $(VENV) demo-store dist build .mypy_cache .ruff_cache .pytest_cache

@@ -1,12 +1,15 @@
 """How fast the worker is beside what people use today: the same weights, the same requests, in one run.
 
     make bench-worker
-    make bench-worker ARGS="--seconds 10 --rounds 2 --model FOLDER"
+    make bench-worker ARGS="--seconds 10 --rounds 2 --model FOLDER --sustain 600 --plot docs/worker-speed.svg"
 
 All servers run at once on this machine and are asked in turn, so that noise falls on all of them: alone, then by 8 and by 32
 clients without pause. Every request has 50 passages of the example corpus, of about 128 tokens each with the query, and a query
 that no request had before, so that nothing can be remembered. Then the worker alone is offered three times what it can do, by
-clients that do not wait for each other. The clients share the machine's cores with the servers.
+clients that do not wait for each other; and with --sustain it serves 32 clients for so many seconds, whose requests have 10 passages
+and a budget of 10 s each. The clients share the machine's cores with the servers.
+
+Infinity has an environment of its own (--infinity PYTHON), since it needs other versions of the same libraries.
 
 Without --model the weights are all-MiniLM-L6-v2 with a fresh head of one label: how fast a model is does not depend on what it
 learnt. What the first ten of its rankings have in common does: give a trained model to read that."""
@@ -46,6 +49,7 @@ WORDS = 81  # about 128 tokens with the query
 CLIENTS = (1, 8, 32)
 BACKENDS = ("torch", "onnx", "onnx-int8")
 FLASHRANK_NAME, FLASHRANK_FILE = "ms-marco-MiniLM-L-12-v2", "flashrank-MiniLM-L-12-v2_Q.onnx"
+SUSTAINED_PAIRS = 10
 BUDGET_S = 10.0
 OVERLOAD = 3
 START_S = 300
@@ -61,6 +65,14 @@ class Server:
     process: subprocess.Popen[bytes]
     done: dict[int, list[float]] = field(default_factory=dict)  # seconds of each request
     seconds: dict[int, float] = field(default_factory=dict)
+    ready_path: str = "/ready"
+    list_key: str = "texts"  # of a request: documents for those who speak Cohere's dialect
+
+    async def rerank(self, client: httpx.AsyncClient, body: dict[str, Any]) -> list[int]:
+        """The positions of the passages, best first."""
+        body = {"query": body["query"], self.list_key: body["texts"], "model": "bench"}
+        reply = (await client.post(f"{self.url}/rerank", json=body)).raise_for_status().json()
+        return [item["index"] for item in (reply["results"] if isinstance(reply, dict) else reply)]
 
     def memory_mb(self) -> float:
         """Resident now."""
@@ -81,10 +93,10 @@ class Requests:
         self._seed, self._chance = seed, random.Random(seed)
         self._count = itertools.count()
 
-    def next(self) -> dict[str, Any]:
+    def next(self, pairs: int = PAIRS) -> dict[str, Any]:
         return {
             "query": f"what does contract number {self._seed}-{next(self._count)} say of refunds",
-            "texts": self._chance.sample(self._passages, PAIRS),
+            "texts": self._chance.sample(self._passages, pairs),
         }
 
 
@@ -95,6 +107,9 @@ def main() -> None:
         "--seconds", type=float, default=10.0, help="for each server and number of clients, in each round"
     )
     parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--sustain", type=float, default=0.0, metavar="SECONDS", help="of 32 clients at the end")
+    parser.add_argument("--infinity", metavar="PYTHON", help="the interpreter that has infinity-emb")
+    parser.add_argument("--plot", type=Path, metavar="FILE", help="draw the figures as SVG")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="bench-worker-") as folder, contextlib.ExitStack() as stack:
         model = options.model or str(fresh_cross_encoder(Path(folder) / "cross-encoder"))
@@ -102,12 +117,29 @@ def main() -> None:
         servers.append(stack.enter_context(baseline("sentence-transformers", model)))
         if (graph := flashrank_folder(model, Path(folder) / "flashrank")) is not None:
             servers.append(stack.enter_context(baseline("flashrank", str(graph))))
+        if options.infinity:
+            servers.append(stack.enter_context(infinity(options.infinity, model)))
         agreement = asyncio.run(compare(servers))
         asyncio.run(measure(servers, options.seconds, options.rounds))
         best = max(servers[: len(BACKENDS)], key=lambda one: one.pairs_per_s(32))
         overload = asyncio.run(overwhelm(best, 2 * options.seconds))
+        sustained = asyncio.run(sustain(best, options.sustain)) if options.sustain else None
         memory = {one.name: round(one.memory_mb()) for one in servers}
-    report(servers, agreement, memory, best, overload)
+    figures = report(servers, agreement, memory)
+    Console().print(f"offered {OVERLOAD} times as much, {best.name}: {overload}", highlight=False)
+    if sustained:
+        Console().print(f"32 clients for {options.sustain:.0f} s, {best.name}: {sustained}", highlight=False)
+    if options.plot:
+        draw(figures, options.plot)
+    print_result(
+        {
+            "bench": "worker",
+            "pairs": PAIRS,
+            "servers": figures,
+            "overload": {"server": best.name} | overload,
+            "sustained": sustained,
+        }
+    )
 
 
 def fresh_cross_encoder(folder: Path) -> Path:
@@ -153,17 +185,25 @@ def baseline(name: str, model: str) -> Iterator[Server]:
 
 
 @contextlib.contextmanager
-def serving(name: str, arguments: list[str]) -> Iterator[Server]:
+def infinity(python: str, model: str) -> Iterator[Server]:
+    arguments = ["-m", "infinity_emb", "v2", "--model-id", model, "--served-model-name", "bench"]
+    arguments += ["--engine", "torch", "--device", "cpu", "--no-bettertransformer"]
+    with serving("infinity, torch", arguments, python=python, ready_path="/health", list_key="documents") as server:
+        yield server
+
+
+@contextlib.contextmanager
+def serving(name: str, arguments: list[str], *, python: str = sys.executable, **shape: str) -> Iterator[Server]:
     with socket.socket() as one:
         one.bind(("127.0.0.1", 0))
         port = one.getsockname()[1]
     console.print(f"starting {name}")
     with tempfile.TemporaryFile("w+") as said:
-        process = subprocess.Popen([sys.executable, *arguments, "--port", str(port)], stdout=said, stderr=said)
-        server = Server(name, f"http://127.0.0.1:{port}", process)
+        process = subprocess.Popen([python, *arguments, "--port", str(port)], stdout=said, stderr=said)
+        server = Server(name, f"http://127.0.0.1:{port}", process, **shape)
         try:
             end = time.monotonic() + START_S
-            while (why := _is_not_ready(server.url)) is not None:
+            while (why := _is_not_ready(server)) is not None:
                 if process.poll() is not None or time.monotonic() > end or "could not be loaded" in why:
                     said.seek(0)
                     raise SystemExit(f"{name} did not come up: {why}\n{said.read()[-2_000:]}")
@@ -177,10 +217,10 @@ def serving(name: str, arguments: list[str]) -> Iterator[Server]:
                 process.kill()
 
 
-def _is_not_ready(url: str) -> str | None:
+def _is_not_ready(server: Server) -> str | None:
     """Why a server cannot be asked yet; None where it can."""
     try:
-        reply = httpx.get(f"{url}/ready", timeout=2)
+        reply = httpx.get(server.url + server.ready_path, timeout=2)
     except httpx.HTTPError as error:
         return str(error)
     return None if reply.status_code == 200 else reply.text
@@ -196,8 +236,7 @@ async def compare(servers: list[Server]) -> dict[str, float]:
             body = requests.next()
             tops = {}
             for one in servers:
-                items = (await client.post(f"{one.url}/rerank", json=body)).raise_for_status().json()
-                tops[one.name] = {item["index"] for item in items[:10]}
+                tops[one.name] = set((await one.rerank(client, body))[:10])
             for name, top in tops.items():
                 common[name].append(len(top & tops[reference.name]) / 10)
     return {name: round(float(np.mean(values)), 3) for name, values in common.items()}
@@ -221,7 +260,7 @@ async def load(server: Server, requests: Requests, clients: int, seconds: float)
         async def ask() -> None:
             while time.monotonic() - began < seconds:
                 started = time.monotonic()
-                (await client.post(f"{server.url}/rerank", json=requests.next())).raise_for_status()
+                await server.rerank(client, requests.next())
                 took.append(time.monotonic() - started)
 
         await asyncio.gather(*(ask() for _ in range(clients)))
@@ -265,9 +304,55 @@ async def overwhelm(server: Server, seconds: float) -> dict[str, Any]:
     }
 
 
-def report(
-    servers: list[Server], agreement: dict[str, float], memory: dict[str, int], best: Server, overload: dict[str, Any]
-) -> None:
+async def sustain(server: Server, seconds: float) -> dict[str, Any]:
+    """32 clients that ask without pause for few passages within a budget: whether pace and memory hold."""
+    requests, took, late, refused, scored = Requests(seed=11), [], 0, 0, 0
+    memory: list[float] = []
+    began = time.monotonic()
+    async with httpx.AsyncClient(timeout=60, limits=httpx.Limits(max_connections=32)) as client:
+
+        async def ask() -> None:
+            nonlocal late, refused, scored
+            while time.monotonic() - began < seconds:
+                started = time.monotonic()
+                reply = await client.post(
+                    f"{server.url}/rerank",
+                    json=requests.next(SUSTAINED_PAIRS),
+                    headers={"x-budget-ms": f"{BUDGET_S * 1000:.0f}"},
+                )
+                if reply.status_code == 429:
+                    refused += 1
+                    await asyncio.sleep(float(reply.headers["retry-after"]))
+                    continue
+                reply.raise_for_status()
+                took.append(time.monotonic() - started)
+                late += "x-unscored" in reply.headers
+                scored += len(reply.json())
+
+        async def watch() -> None:
+            while time.monotonic() - began < seconds:
+                memory.append(server.memory_mb())
+                await asyncio.sleep(min(10.0, seconds / 10))
+
+        await asyncio.gather(watch(), *(ask() for _ in range(32)))
+    lasted = time.monotonic() - began
+    peak = max(server.pairs_per_s(clients) for clients in CLIENTS)
+    return {
+        "seconds": round(lasted),
+        "pairs_per_s": round(scored / lasted, 1),
+        "share_of_peak": round(scored / lasted / peak, 3),
+        "requests": len(took),
+        "cut_by_their_budget": late,
+        "refused": refused,
+        "p50_s": round(percentile(took, 0.5), 2),
+        "p99_s": round(percentile(took, 0.99), 2),
+        "budget_s": BUDGET_S,
+        "memory_mb": {"first": round(memory[0]), "last": round(memory[-1]), "most": round(max(memory))},
+    }
+
+
+def report(servers: list[Server], agreement: dict[str, float], memory: dict[str, int]) -> dict[str, Any]:
+    """Print the table; the figures by server."""
     (reference,) = (one for one in servers if one.name.startswith("sentence"))
     table = Table(title=f"{PAIRS} pairs of about 128 tokens a request", title_justify="left", show_edge=False)
     for column in ("server", "clients", "pairs/s", "ratio", "p50 s", "p95 s", "p99 s", "top 10 in common", "MB"):
@@ -291,8 +376,27 @@ def report(
             *own,
         )
     Console().print(table)
-    Console().print(f"offered {OVERLOAD} times as much, {best.name}: {overload}", highlight=False)
-    print_result({"bench": "worker", "pairs": PAIRS, "servers": figures, "overload": {"server": best.name} | overload})
+    return figures
+
+
+def draw(figures: dict[str, Any], file: Path) -> None:
+    """Pairs per second of every server, by the number of clients."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 0.5 + 0.75 * len(figures)), layout="constrained")
+    axes = figure.subplots()
+    thick = 0.8 / len(CLIENTS)
+    for at, clients in enumerate(CLIENTS):
+        values = [figures[name][f"{clients}_clients"]["pairs_per_s"] for name in figures]
+        places = [row + at * thick for row in range(len(figures))]
+        bars = axes.barh(places, values, height=thick, label=f"{clients} client{'s' * (clients > 1)}")
+        axes.bar_label(bars, fmt="%.0f", padding=3, fontsize=8)
+    axes.set_yticks([row + thick for row in range(len(figures))], list(figures))
+    axes.invert_yaxis()
+    axes.set_xlabel(f"pairs per second, {PAIRS} pairs of about 128 tokens a request")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False)
+    figure.savefig(file)
 
 
 if __name__ == "__main__":
