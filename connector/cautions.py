@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from pydantic import SecretStr
+
 from connector.config import ClusterSettings, Loaded, env_name, setting_names
 from connector.layers import FILE_SUFFIX
 
@@ -28,7 +30,13 @@ class Caution:
 
 def find_cautions(loaded: Loaded) -> list[Caution]:
     """What should be looked at in settings that could be loaded; looks at the mode of files that hold secrets."""
-    return [*_secrets(loaded), *_cluster(loaded.require().cluster)]
+    settings = loaded.require()
+    return [
+        *_secrets(loaded),
+        *_cluster(settings.cluster),
+        *_worker("encoder", settings.encoder.url, settings.encoder.api_key),
+        *_worker("rerank", settings.rerank.url, settings.rerank.api_key),
+    ]
 
 
 def is_loopback(url: str) -> bool:
@@ -75,6 +83,11 @@ def _cluster(cluster: ClusterSettings) -> Iterator[Caution]:
     if bool(cluster.username) != bool(cluster.password) and secrets in ([], ["password"]):
         given, missing = ("username", "password") if cluster.username else ("password", "username")
         yield Caution(f"cluster.{given}", f"given without cluster.{missing}", "give both or neither")
+
+
+def _worker(section: str, url: str | None, api_key: SecretStr | None) -> Iterator[Caution]:
+    if api_key and url and url.startswith("http://") and not is_loopback(url):
+        yield Caution(f"{section}.url", "its API key is sent over http, for anyone on the way to read", "use https")
 
 
 def _others_can_read(file: Path) -> bool:

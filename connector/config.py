@@ -120,15 +120,25 @@ class FieldSettings(Section):
 
 
 class EncoderSettings(Section):
-    """Text to vectors, in this process."""
+    """Text to vectors, in this process or by a worker."""
 
+    url: str | None = Field(
+        None, description="a worker that encodes, which spares this process the model: http://127.0.0.1:8787"
+    )
+    api_key: Key | None = Field(None, description="one of that worker's API keys")
+    ca_cert: str | None = Field(None, description="PEM file of the CA that signed that worker's certificate")
     model: str = Field("all-MiniLM-L6-v2", description="a sentence-transformers model: folder or hub name")
     device: str | None = Field(None, description="cpu, cuda, mps; the best there is when not given")
-    backend: Literal["torch", "onnx"] = Field(
-        "torch",
-        description="onnx: onnxruntime, on a CPU: the same vectors, a query's in a third of the time; exported at first use",
+    backend: Literal["auto", "torch", "onnx"] = Field(
+        "auto",
+        description="onnx: the same vectors, a query's in a third of the time, on a CPU; auto: onnx on a CPU, if it can be exported",
     )
     max_batch_tokens: int = Field(16_384, ge=512, description="most padded tokens in one batch")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        _refuse_credentials(self.url or "", "leave them out")
+        return self
 
 
 class PassageSection(Section):
@@ -195,6 +205,7 @@ class RerankSettings(Section):
 
     enabled: bool = Field(True, description="false: the fused order is final, and no worker is needed")
     url: str = Field("http://127.0.0.1:8787", description="the worker")
+    model: str | None = Field(None, description="which of the worker's rerankers; its first one when not given")
     api_key: Key | None = Field(None, description="one of the worker's API keys")
     ca_cert: str | None = Field(None, description="PEM file of the CA that signed the worker's certificate")
     window: int = Field(50, ge=1, description="fused hits the reranker sees")
@@ -215,21 +226,43 @@ class RerankSettings(Section):
         return self
 
 
-class WorkerSettings(Section):
-    """The rerank worker."""
+class ModelSettings(Section):
+    """A model that the worker runs."""
+
+    model: str = Field("all-MiniLM-L6-v2", description="folder or hub name of a cross-encoder or an encoder")
+    kind: Literal["auto", "cross-encoder", "late-interaction", "encoder"] = Field(
+        "auto", description="auto: a cross-encoder or late interaction, by the model's own configuration"
+    )
+    device: str | None = Field(None, description="cpu, cuda, mps; the best there is when not given")
+    backend: Literal["auto", "torch", "onnx", "onnx-int8"] = Field(
+        "torch",
+        description="onnx: for a CPU, exact; onnx-int8: faster, its ranking checked; auto: the fastest, measured at the first start",
+    )
+    max_length: int = Field(0, ge=0, description="longest input in tokens; 0: all that the model takes")
+
+    @model_validator(mode="after")
+    def _check_backend(self) -> Self:
+        if self.backend in ("onnx", "onnx-int8") and self.device not in (None, "cpu"):
+            raise ValueError(f"backend {self.backend} runs on the CPU, not on {self.device}; leave device out")
+        if self.backend == "onnx-int8" and self.kind == "encoder":
+            raise ValueError("an encoder in eight bits gives other vectors than the index's; use backend onnx or torch")
+        return self
+
+
+class WorkerSettings(ModelSettings):
+    """The rerank worker: its first reranker, which is loaded at the start, and all else."""
 
     host: str = Field("127.0.0.1", description="the address to listen on; 0.0.0.0: every one that this machine has")
     port: int = Field(8787, ge=0, le=65_535, description="0: any free port")
-    model: str = Field("all-MiniLM-L6-v2", description="folder or hub name of a cross-encoder or an encoder")
-    kind: Literal["auto", "cross-encoder", "late-interaction"] = Field(
-        "auto", description="auto: by the model's own configuration"
+    encoder: str = Field(
+        "all-MiniLM-L6-v2", description="folder or hub name of what /embed and /v1/embeddings use; loaded at first use"
     )
-    device: str | None = Field(None, description="cpu, cuda, mps; the best there is when not given")
-    backend: Literal["torch", "onnx", "onnx-int8"] = Field(
-        "torch",
-        description="onnx: onnxruntime, for a CPU, exact; onnx-int8: faster, its ranking checked when it is exported",
+    models: dict[str, ModelSettings] = Field(
+        default_factory=dict, description="further models, by the name that requests give; loaded at first use"
     )
-    max_length: int = Field(0, ge=0, description="longest input in tokens; 0: all that the model takes")
+    max_models_bytes: int = Field(
+        4_000_000_000, ge=0, description="most memory for models; the least recently used go, the first reranker stays"
+    )
     max_batch_tokens: int = Field(4_096, ge=64, description="most padded tokens in one batch")
     cache_bytes: int = Field(
         512_000_000, ge=0, description="late interaction: token vectors of passages that are kept in memory"
@@ -246,11 +279,14 @@ class WorkerSettings(Section):
         None, description="PEM file of the certificate to serve https with, its chain included"
     )
     tls_key: str | None = Field(None, description="PEM file of its private key")
+    otlp_url: str | None = Field(
+        None, description="where OpenTelemetry traces go, OTLP over HTTP: http://collector:4318; needs the extra traces"
+    )
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        if self.backend != "torch" and self.device not in (None, "cpu"):
-            raise ValueError(f"backend {self.backend} runs on the CPU, not on {self.device}; leave worker.device out")
+        if self.kind == "encoder":
+            raise ValueError("kind encoder ranks nothing; name it in worker.encoder, and a reranker in worker.model")
         return self
 
 

@@ -3,27 +3,34 @@
 from __future__ import annotations
 
 import json
+import logging
 from dataclasses import asdict
-from pathlib import Path
-from typing import Any
+from functools import partial
+from typing import Any, Literal
 
 from connector.clusters.connect import connect
 from connector.clusters.examination import Examination
 from connector.clusters.protocol import Cluster, ForeignFields, Index
 from connector.clusters.rest import RestCluster
 from connector.clusters.rest_examination import RestExamination
-from connector.config import Settings, WorkerSettings
-from connector.errors import EncoderMismatch, SettingsError
+from connector.config import ModelSettings, Settings, WorkerSettings
+from connector.errors import EncoderMismatch, ModelError, SettingsError
 from connector.models.agreement import Agreement, compare, require_agreement
 from connector.models.backends import Backend, agreement_file
 from connector.models.cross_encoder import CrossEncoderScorer
 from connector.models.encoder import Encoder, SentenceTransformerEncoder
-from connector.models.files import find_model, weights_sha256
+from connector.models.fastest import find_fastest, runs_on_cpu
+from connector.models.files import find_model, short_name, weights_bytes, weights_sha256
 from connector.models.late_interaction import LateInteractionScorer
+from connector.models.model import Model
 from connector.models.scorer import Scorer, ScorerKind, detect_kind
 from connector.schema import EncoderFingerprint, Fields, IndexSchema, PassageSettings, VectorSettings
 from connector.search.searcher import Searcher
 from connector.worker.client import WorkerClient
+from connector.worker.models import Offer
+from connector.worker.remote_encoder import RemoteEncoder
+
+log = logging.getLogger(__name__)
 
 
 async def open_cluster(settings: Settings) -> Cluster:
@@ -51,51 +58,98 @@ def open_examination(cluster: Cluster, *, timeout_s: float) -> Examination:
 
 
 def load_encoder(settings: Settings) -> Encoder:
-    """The configured encoder; takes seconds. Raises ModelError."""
-    return SentenceTransformerEncoder(
-        settings.encoder.model,
-        device=settings.encoder.device,
-        backend=settings.encoder.backend,
-        max_batch_tokens=settings.encoder.max_batch_tokens,
-    )
+    """The configured encoder: in this process, which takes seconds, or a worker's. Raises ModelError."""
+    given = settings.encoder
+    if given.url:
+        key = given.api_key.get_secret_value() if given.api_key else None
+        attempts, backoff_s = settings.ingest.max_attempts, settings.ingest.backoff_s
+        return RemoteEncoder(
+            given.url, given.model, api_key=key, ca_cert=given.ca_cert, attempts=attempts, backoff_s=backoff_s
+        )
+    return _load_encoder(given.model, given.device, given.backend, given.max_batch_tokens)
 
 
-def load_scorer(settings: WorkerSettings) -> Scorer:
-    """The scorer of a worker; takes seconds, and half a minute where its graph is to be exported first. Raises ModelError."""
-    if settings.backend != "torch" and not _agreement_file(settings).exists():
-        export_scorer(settings)
-    return _load_scorer(settings, settings.backend)
+def _load_encoder(
+    model: str, device: str | None, backend: Literal["auto", "torch", "onnx"], max_batch_tokens: int
+) -> SentenceTransformerEncoder:
+    """An encoder in this process. `auto` is onnx on a CPU where that gives the same vectors, else torch."""
+    if backend != "auto":
+        return SentenceTransformerEncoder(model, device=device, backend=backend, max_batch_tokens=max_batch_tokens)
+    if runs_on_cpu(device):
+        try:
+            return SentenceTransformerEncoder(model, backend="onnx", max_batch_tokens=max_batch_tokens)
+        except ModelError as error:
+            log.info("encoding with torch: %s", error)
+    return SentenceTransformerEncoder(model, device=device, max_batch_tokens=max_batch_tokens)
 
 
-def export_scorer(settings: WorkerSettings) -> Agreement:
-    """Export the graph for `settings.backend` and check it against the original. Raises ModelError where they disagree."""
-    file = _agreement_file(settings)
-    for old in (file, file.with_suffix(".onnx")):
-        old.unlink(missing_ok=True)
-    found = compare(_load_scorer(settings, "torch"), _load_scorer(settings, settings.backend))
-    require_agreement(found, settings.model)
+def offer_models(settings: WorkerSettings) -> list[Offer]:
+    """The models of a worker besides its first reranker: those of worker.models, and worker.encoder."""
+    encoder = ModelSettings(model=settings.encoder, kind="encoder", device=settings.device, backend="auto")
+    return [
+        *(_offer(name, one, settings) for name, one in settings.models.items()),
+        _offer(short_name(settings.encoder), encoder, settings),
+    ]
+
+
+def _offer(name: str, model: ModelSettings, worker: WorkerSettings) -> Offer:
+    """A model of the worker that is loaded when somebody asks for it."""
+
+    def load() -> Model:
+        if model.kind == "encoder":
+            assert model.backend != "onnx-int8"
+            return _load_encoder(model.model, model.device, model.backend, worker.max_batch_tokens)
+        return load_scorer(model, worker)
+
+    def count_bytes() -> int:
+        cached = worker.cache_bytes if model.kind != "encoder" and _kind(model) == "late-interaction" else 0
+        return weights_bytes(find_model(model.model)) + cached
+
+    return Offer("embed" if model.kind == "encoder" else "rerank", name, load, count_bytes)
+
+
+def load_scorer(model: ModelSettings, worker: WorkerSettings) -> Scorer:
+    """A reranker of a worker; takes seconds, and half a minute where its graph is to be exported first. Raises ModelError."""
+    backend = model.backend
+    if backend == "auto":
+        measure = partial(export_scorer, model, worker)
+        backend = find_fastest(_identity(model), measure) if runs_on_cpu(model.device) else "torch"
+    if backend != "torch" and not agreement_file(_identity(model), backend).exists():
+        export_scorer(model, worker, backend)
+    return _load_scorer(model, worker, backend)
+
+
+def export_scorer(model: ModelSettings, worker: WorkerSettings, backend: Backend) -> Agreement:
+    """Export the graph for the backend, unless it is there, and check it against the original. Raises ModelError where they disagree."""
+    file = agreement_file(_identity(model), backend)
+    file.unlink(missing_ok=True)
+    found = compare(_load_scorer(model, worker, "torch"), _load_scorer(model, worker, backend))
+    require_agreement(found, model.model)
     file.write_text(json.dumps(asdict(found)) + "\n", encoding="ascii")
     return found
 
 
-def _agreement_file(settings: WorkerSettings) -> Path:
-    return agreement_file(f"{weights_sha256(find_model(settings.model))}:{_kind(settings)}", settings.backend)
+def _identity(model: ModelSettings) -> str:
+    """Names a reranker's weights and kind."""
+    return f"{weights_sha256(find_model(model.model))}:{_kind(model)}"
 
 
-def _kind(settings: WorkerSettings) -> ScorerKind:
-    return detect_kind(settings.model) if settings.kind == "auto" else settings.kind
+def _kind(model: ModelSettings) -> ScorerKind:
+    """What kind of reranker a model is."""
+    assert model.kind != "encoder"
+    return detect_kind(model.model) if model.kind == "auto" else model.kind
 
 
-def _load_scorer(settings: WorkerSettings, backend: Backend) -> Scorer:
+def _load_scorer(model: ModelSettings, worker: WorkerSettings, backend: Backend) -> Scorer:
     limits: dict[str, Any] = {
-        "device": settings.device,
+        "device": model.device,
         "backend": backend,
-        "max_length": settings.max_length,
-        "max_batch_tokens": settings.max_batch_tokens,
+        "max_length": model.max_length,
+        "max_batch_tokens": worker.max_batch_tokens,
     }
-    if _kind(settings) == "cross-encoder":
-        return CrossEncoderScorer(settings.model, **limits)
-    return LateInteractionScorer(settings.model, **limits, cache_bytes=settings.cache_bytes)
+    if _kind(model) == "cross-encoder":
+        return CrossEncoderScorer(model.model, **limits)
+    return LateInteractionScorer(model.model, **limits, cache_bytes=worker.cache_bytes)
 
 
 def open_worker(settings: Settings) -> WorkerClient | None:
@@ -104,7 +158,10 @@ def open_worker(settings: Settings) -> WorkerClient | None:
         return None
     key = settings.rerank.api_key
     return WorkerClient(
-        settings.rerank.url, api_key=key.get_secret_value() if key else None, ca_cert=settings.rerank.ca_cert
+        settings.rerank.url,
+        model=settings.rerank.model,
+        api_key=key.get_secret_value() if key else None,
+        ca_cert=settings.rerank.ca_cert,
     )
 
 

@@ -44,12 +44,13 @@ def export(
         connector model export cross-encoder/ms-marco-MiniLM-L6-v2 --backend onnx
     """
     settings = read_settings(config, override, worker__model=model, worker__backend=backend)
-    if settings.worker.backend == "torch":
-        raise SettingsError("torch is what is exported from; --backend takes onnx or onnx-int8")
+    chosen = settings.worker.backend
+    if chosen not in ("onnx", "onnx-int8"):
+        raise SettingsError(f"there is nothing to export for {chosen}; --backend takes onnx or onnx-int8")
     from connector.wiring import export_scorer
 
     with talk.status(f"exporting {settings.worker.model} for {backend}, and comparing the two"):
-        found = export_scorer(settings.worker)
+        found = export_scorer(settings.worker, settings.worker, chosen)
     if as_json:
         print(json.dumps({"model": settings.worker.model, "backend": backend} | asdict(found)))
         return

@@ -26,7 +26,8 @@ def cache_folder() -> Path:
 def graph_file(identity: str, backend: Backend) -> Path:
     """Where the graph of a model is kept, whose weights and kind `identity` names: under all that it depends on, so that it is never another's."""
     made_by = [version(name) for name in ("torch", "transformers", "onnxruntime")]
-    key = hashlib.sha256(repr((identity, backend, has_vnni(), made_by)).encode()).hexdigest()[:16]
+    made_for = has_vnni() if backend == "onnx-int8" else None
+    key = hashlib.sha256(repr((identity, backend, made_for, made_by)).encode()).hexdigest()[:16]
     return cache_folder() / "graphs" / f"{key}.onnx"
 
 
@@ -73,11 +74,12 @@ def load_graph(file: Path, transformer: Any, *, threads: int = 0) -> Any:
         raise ModelError(f"cannot load the graph in {file} ({error}); delete it, and it is exported anew") from error
     names = [one.name for one in session.get_inputs()]
     classifies = len(session.get_outputs()[0].shape) == 2  # [batch, labels], not [batch, tokens, dims]
+    config = transformer.config  # not the transformer itself, whose weights the graph replaces
 
     class Graph(torch.nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.config = transformer.config
+            self.config = config
             self.device = torch.device("cpu")
             self.dtype = torch.float32
 

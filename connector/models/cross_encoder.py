@@ -12,7 +12,8 @@ from connector.errors import ModelError
 from connector.models.backends import Backend, exactness, use_backend
 from connector.models.encoder import unlimited
 from connector.models.files import find_model, quiet_loading, short_name, weights_sha256
-from connector.models.scorer import Piece, Plan, QueryWeights, Scorer, ScorerKind
+from connector.models.model import Piece
+from connector.models.scorer import Plan, QueryWeights, Scorer, ScorerKind
 from connector.models.truncation import keep_head_and_tail
 
 QUERY_SHARE = 0.5  # a query may take at most this share of the input

@@ -46,6 +46,11 @@ def weights_sha256(folder: Path) -> str:
     return hashlib.sha256("".join(_sha256(file) for file in files).encode()).hexdigest()
 
 
+def weights_bytes(folder: Path) -> int:
+    """How long a model's weights are."""
+    return sum(file.stat().st_size for file in folder.rglob("*.safetensors"))
+
+
 def read_config(folder: Path) -> dict[str, Any]:
     """config.json of a model folder."""
     path = folder / "config.json"

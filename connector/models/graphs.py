@@ -28,7 +28,12 @@ def export_graph(transformer: Any, file: Path, precision: Precision) -> None:
     Its inputs are those of INPUTS that the model takes, int64 [batch, tokens]; its output is the first of OUTPUTS that the
     model gives. Raises ModelError where the model cannot be exported."""
     assert precision in get_args(Precision)
-    file.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ModelError(
+            f"a graph cannot be written to {file.parent} ({error.strerror}); let XDG_CACHE_HOME name a folder that can be written to"
+        ) from error
     with tempfile.TemporaryDirectory(dir=file.parent, prefix=".export-") as folder, _quiet():
         graph = Path(folder) / "exported.onnx"
         try:

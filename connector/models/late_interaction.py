@@ -15,7 +15,8 @@ from connector.errors import ModelError
 from connector.models.backends import Backend, exactness, use_backend
 from connector.models.encoder import unlimited
 from connector.models.files import find_model, quiet_loading, short_name, weights_sha256
-from connector.models.scorer import Piece, Plan, QueryWeights, Scorer, ScorerKind
+from connector.models.model import Piece
+from connector.models.scorer import Plan, QueryWeights, Scorer, ScorerKind
 from connector.models.token_cache import TokenCache
 from connector.models.truncation import keep_head_and_tail
 

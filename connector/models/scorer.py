@@ -8,13 +8,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from connector.models.batching import batches
 from connector.models.files import find_model, read_config
+from connector.models.model import Model, Piece
 
 ScorerKind = Literal["cross-encoder", "late-interaction"]
 # character spans of a query and what the words in them count: (start, end, weight)
@@ -41,15 +42,6 @@ class Scores:
         return sum(self.lengths)
 
 
-@dataclass(slots=True, eq=False)
-class Piece:
-    """One input of a model: its length in tokens, what the scorer made of it, and what the model gave once it has run."""
-
-    length: int
-    content: Any
-    result: Any = None
-
-
 class Plan(ABC):
     """One request as a scorer sees it."""
 
@@ -74,14 +66,11 @@ class Plan(ABC):
         """Whether all that the score of a passage needs has run."""
 
 
-class Scorer(ABC):
-    """Rates passages for a query; higher is better. `plan` may be called from one thread while `run` is from another."""
+class Scorer(Model):
+    """Rates passages for a query; higher is better."""
 
     kind: ScorerKind
-    name: str
     fingerprint: str
-    max_length: int
-    max_batch_tokens: int
 
     @abstractmethod
     def plan(
@@ -90,10 +79,6 @@ class Scorer(ABC):
         """Tokenize, and cut what is too long. `weights` may be ignored.
 
         What is remembered of the passages is found again in the same `scope` only."""
-
-    @abstractmethod
-    def run(self, pieces: Sequence[Piece]) -> None:
-        """Run one batch, of any requests, and set the pieces' results. Raises RuntimeError where the model fails."""
 
     def score(
         self,

@@ -139,7 +139,7 @@ class Searcher:
         self._worker = worker
         self._settings = settings
         # one thread that is always the same: a new one would first set up the model's own threads
-        self._encoding = ThreadPoolExecutor(max_workers=1, thread_name_prefix="encode")
+        self._encoding = ThreadPoolExecutor(encoder.queries_at_once if encoder else 1, thread_name_prefix="encode")
         limits = settings.search.breaker.model_dump()
         self._encoder_breaker = CircuitBreaker("the encoder", **limits)
         self._worker_breaker = CircuitBreaker("the worker", **limits)
@@ -162,7 +162,9 @@ class Searcher:
                 f"{reranked.late} passages were not scored in time; documents without a score keep the fused order",
             )
         final = self._final_order(window, reranked) if reranked else fused
-        order = _in_their_places(final, fused) if reranked and reranked.late else _followed_by(final, fused)
+        order = fused
+        if reranked:
+            order = _in_their_places(final, fused) if reranked.late else _followed_by(final, fused)
         top = [hit.doc_id for hit in order[: run.k]]
         legs = {"lexical": lexical or (), "dense": dense or ()}
         if run.passages:
@@ -211,6 +213,7 @@ class Searcher:
         """Both legs, and the weights of the query's words, side by side."""
         share = LEGS_SHARE if run.rerank else 1 - FIELDS_RESERVE
         async with asyncio.TaskGroup() as tasks:
+            dense = tasks.create_task(self._dense(run, share))  # the first to start, since it takes the longest
             lexical = tasks.create_task(
                 run.attempt(
                     "lexical",
@@ -224,7 +227,6 @@ class Searcher:
                     share=share,
                 )
             )
-            dense = tasks.create_task(self._dense(run, share))
             weights = tasks.create_task(self._weigh(run, share))
         return lexical.result(), dense.result(), weights.result()
 

@@ -1,25 +1,27 @@
-"""Requests share the model: batches are made across them, and no request waits for the whole of another.
+"""Requests share the processor: batches are made across them, and no request waits for the whole of another.
 
 Every other batch is led by the request whose deadline comes first, the ones between by the request with the fewest tokens left, so
-that a long request holds nobody up and is not held up for ever. A batch is filled with pieces of like length, of its leader and
-then of the others, within the token budget. A request whose caller hung up, or whose time has passed, costs no further batch."""
+that a long request holds nobody up and is not held up for ever. A batch is filled with pieces of like length for the same model, of
+its leader and then of the others, within the token budget. A request whose caller hung up, or whose time has passed, costs no
+further batch."""
 
 from __future__ import annotations
 
 import asyncio
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from math import ceil
+from typing import Protocol, TypeVar
+from weakref import WeakKeyDictionary
 
-import numpy as np
+from opentelemetry.trace import NoOpTracer, Tracer
 
-from connector.models.scorer import Piece, Plan, QueryWeights, Scorer, Scores
+from connector.models.model import Model, Piece
 from connector.worker.metrics import Metrics
-from connector.worker.score_cache import ScoreCache, Scored
 
 MAX_WAIT_S = 30.0
 PATIENCE_S = 30.0  # what a request without a deadline is taken to wait for, when it comes to whose turn it is
@@ -30,16 +32,22 @@ FIRST_FULL = 0.25  # of the token budget has to be in the batch that gives the f
 CHARS_PER_TOKEN = 4  # about, before a text is tokenized
 
 
+class Planned(Protocol):
+    """What a request came to: the pieces that have yet to run, those that matter first."""
+
+    @property
+    def pieces(self) -> Sequence[Piece]: ...
+
+
+P = TypeVar("P", bound=Planned)
+
+
 class Overloaded(Exception):
     """More is waiting than can be scored in time; `retry_after_s` is about when that will have changed."""
 
     def __init__(self, retry_after_s: int) -> None:
         super().__init__(f"too many requests are waiting; try again in {retry_after_s} s")
         self.retry_after_s = retry_after_s
-
-
-class BadScores(Exception):
-    """The model gave a score that is not a finite number."""
 
 
 class Closed(Exception):
@@ -51,8 +59,10 @@ class Closed(Exception):
 
 @dataclass(eq=False)
 class Place:
-    """A request's place in the line: when its answer is of no use any more, and about how many tokens it has yet to run."""
+    """A request's place in the line: for which model, when its answer is of no use any more, and about how many tokens it has yet
+    to run."""
 
+    model: Model
     deadline: float | None
     tokens: int
     arrived: float = field(default_factory=time.monotonic)
@@ -88,22 +98,20 @@ class _Job:
 
 
 class Batcher:
-    """Scores requests with one model."""
+    """Runs the requests of any models, a batch at a time."""
 
     def __init__(
         self,
-        scorer: Scorer,
         *,
         max_waiting: int,
         max_wait_s: float = MAX_WAIT_S,
-        cache_bytes: int = 0,
         metrics: Metrics | None = None,
+        tracer: Tracer | None = None,
     ) -> None:
         """At most `max_waiting` requests are under way, and none that would have to wait for `max_wait_s`."""
-        self.scorer = scorer
-        self.cache = ScoreCache(cache_bytes)
-        self.rate = 0.0  # tokens per second lately
+        self.rates: WeakKeyDictionary[Model, float] = WeakKeyDictionary()  # tokens per second lately
         self._metrics = metrics or Metrics()
+        self._tracer = tracer or NoOpTracer()
         self._max_waiting, self._max_wait_s = max_waiting, max_wait_s
         self._places: list[Place] = []
         self._jobs: list[_Job] = []
@@ -125,13 +133,13 @@ class Batcher:
             return max((time.monotonic() - one.arrived for one in self._places if one.began is None), default=0.0)
 
     @contextmanager
-    def admitted(self, passages: Sequence[str], budget_s: float | None = None) -> Iterator[Place]:
-        """A place in the line for a request with these passages. Raises Overloaded where the line is full, or too long."""
-        tokens = self._guess(passages)
+    def admitted(self, model: Model, texts: Sequence[str], budget_s: float | None = None) -> Iterator[Place]:
+        """A place in the line for a request with these texts. Raises Overloaded where the line is full, or too long."""
+        tokens = _guess(model, texts)
         patience_s = self._max_wait_s if budget_s is None else min(budget_s, self._max_wait_s)
-        place = Place(None if budget_s is None else time.monotonic() + budget_s, tokens)
+        place = Place(model, None if budget_s is None else time.monotonic() + budget_s, tokens)
         with self._changed:
-            ahead_s = self._ahead(tokens) / self.rate if self.rate else 0.0
+            ahead_s = self._ahead_s(place)
             if len(self._places) >= self._max_waiting or ahead_s > patience_s:
                 raise Overloaded(max(1, ceil(ahead_s)))
             self._places.append(place)
@@ -141,40 +149,33 @@ class Batcher:
             with self._changed:
                 self._places.remove(place)
 
-    async def score(
-        self,
-        place: Place,
-        query: str,
-        passages: Sequence[str],
-        *,
-        weights: QueryWeights | None = None,
-        scope: str = "",
-    ) -> Scores:
-        """The scores, without those that could not be had by the deadline. Equal passages are scored once.
+    def release(self, place: Place, texts: Iterable[str]) -> None:
+        """Some of the texts that a place was taken for need not run after all."""
+        self._expect(place, -_guess(place.model, texts))
 
-        Raises BadScores, Closed, or RuntimeError where the model fails. A caller that is cancelled costs no further batch."""
-        recall = self.cache.of_query(query, weights, scope)
-        known = {text: recall.get(text) for text in dict.fromkeys(passages)}
-        missing = [text for text, found in known.items() if found is None]
-        self._metrics.count_pairs("cache", len(known) - len(missing))
-        self._expect(place, -self._guess(passages))
-        if missing:
-            scores = await self._compute(place, query, missing, weights, scope)
-            cut, unscored = set(scores.truncated), set(scores.unscored)
-            self._metrics.count_pairs("model", len(missing) - len(unscored))
-            for at, text in enumerate(missing):
-                if at not in unscored:
-                    one = Scored(float(scores.values[at]), scores.lengths[at], at in cut, scores.query_truncated)
-                    known[text] = one
-                    recall.put(text, one)
-        found = [known[text] for text in passages]
-        return Scores(
-            np.array([np.nan if one is None else one.value for one in found], dtype=np.float32),
-            tuple(at for at, one in enumerate(found) if one and one.truncated),
-            any(one.query_truncated for one in found if one),
-            tuple(one.tokens if one else 0 for one in found),
-            tuple(at for at, one in enumerate(found) if one is None),
-        )
+    async def run(self, place: Place, texts: Sequence[str], plan: Callable[[], P]) -> P | None:
+        """What `plan` makes of the texts, in a thread, once its pieces have run, or as many of them as could by the deadline; None
+        where there was no time for the plan itself.
+
+        Raises Closed, or RuntimeError where the model fails. A caller that is cancelled costs no further batch."""
+        planning = asyncio.get_running_loop().run_in_executor(self._planning, self._plan, plan)
+        try:
+            with self._tracer.start_as_current_span("tokenize"):
+                await asyncio.wait([planning], timeout=_left_s(place))
+            if not planning.done():
+                return None
+            planned = planning.result()
+        finally:
+            planning.cancel()
+            self.release(place, texts)
+        with self._tracer.start_as_current_span("batches") as span:
+            span.set_attribute("connector.model", place.model.name)
+            span.set_attribute("connector.inputs", len(planned.pieces))
+            span.set_attribute("connector.tokens", sum(piece.length for piece in planned.pieces))
+            await self._run(place, planned.pieces)
+            if place.began is not None:
+                span.set_attribute("connector.queue_ms", round((place.began - place.arrived) * 1000, 1))
+        return planned
 
     def close(self) -> None:
         with self._changed:
@@ -182,55 +183,34 @@ class Batcher:
             self._changed.notify()
         self._planning.shutdown(wait=False, cancel_futures=True)
 
-    def _guess(self, passages: Sequence[str]) -> int:
-        """About how many tokens the passages have, before they are tokenized."""
-        return sum(min(len(text) // CHARS_PER_TOKEN + 1, self.scorer.max_length) for text in passages)
-
     def _expect(self, place: Place, tokens: int) -> None:
         with self._changed:
             place.tokens += tokens
 
-    def _ahead(self, tokens: int) -> int:
-        """About how many tokens run before a request of so many is done: all of the requests that are no longer, which go before
+    def _ahead_s(self, place: Place) -> float:
+        """About how many seconds of batches run before a request is done: all of the requests that take no longer, which go before
         it in every other batch, and in the batches between as much again of the others."""
-        shorter = sum(one.tokens for one in self._places if one.tokens <= tokens)
-        longer = sum(one.tokens for one in self._places if one.tokens > tokens)
-        return shorter + min(longer, shorter + tokens)
+        own_s = self._takes_s(place)
+        others_s = [self._takes_s(one) for one in self._places]
+        shorter_s = sum(one_s for one_s in others_s if one_s <= own_s)
+        longer_s = sum(one_s for one_s in others_s if one_s > own_s)
+        return shorter_s + min(longer_s, shorter_s + own_s)
 
-    async def _compute(
-        self, place: Place, query: str, passages: Sequence[str], weights: QueryWeights | None, scope: str
-    ) -> Scores:
-        """The scores of distinct passages, by the model."""
-        loop = asyncio.get_running_loop()
-        guess = self._guess(passages)
-        self._expect(place, guess)
-        planning = loop.run_in_executor(self._planning, self._plan, query, passages, weights, scope)
-        try:
-            await asyncio.wait([planning], timeout=_left_s(place))
-            if not planning.done():
-                none = np.full(len(passages), np.nan, dtype=np.float32)
-                return Scores(none, lengths=(0,) * len(passages), unscored=tuple(range(len(passages))))
-            plan = planning.result()
-        finally:
-            planning.cancel()
-            self._expect(place, -guess)
-        await self._run(place, plan)
-        scores = await asyncio.to_thread(plan.scores)
-        if not np.isfinite(np.delete(scores.values, scores.unscored)).all():
-            raise BadScores("the model gave a score that is not a finite number")
-        return scores
+    def _takes_s(self, place: Place) -> float:
+        """What a request has yet to run, in seconds; 0 before its model's speed is known."""
+        rate = self.rates.get(place.model)
+        return place.tokens / rate if rate else 0.0
 
-    def _plan(self, query: str, passages: Sequence[str], weights: QueryWeights | None, scope: str) -> Plan:
+    def _plan(self, plan: Callable[[], P]) -> P:
         with self._metrics.stage("tokenize"):
-            return self.scorer.plan(query, passages, weights=weights, scope=scope)
+            return plan()
 
-    async def _run(self, place: Place, plan: Plan) -> None:
+    async def _run(self, place: Place, pieces: Sequence[Piece]) -> None:
         """Wait until all pieces have run or the deadline has passed."""
-        pieces = list(plan.pieces)
         if not pieces:
             return
         loop = asyncio.get_running_loop()
-        job = _Job(place, pieces, len(pieces), loop, loop.create_future())
+        job = _Job(place, list(pieces), len(pieces), loop, loop.create_future())
         with self._changed:
             if self._closed:
                 raise Closed
@@ -264,9 +244,10 @@ class Batcher:
     def _run_batch(self, batch: list[tuple[_Job, Piece]]) -> None:
         pieces = [piece for _, piece in batch]
         owners = list(dict.fromkeys(job for job, _ in batch))
+        model = owners[0].place.model
         began = time.monotonic()
         try:
-            self.scorer.run(pieces)
+            model.run(pieces)
         except Exception as error:
             if len(owners) > 1:  # so that one request does not fail another
                 for owner in owners:
@@ -277,7 +258,7 @@ class Batcher:
             self._leave(owners)
             owners[0].finish(failed)
             return
-        self._note(time.monotonic() - began, [piece.length for piece in pieces])
+        self._note(model, time.monotonic() - began, [piece.length for piece in pieces])
         for job, _ in batch:
             job.left -= 1
         finished = [job for job in owners if job.left == 0]
@@ -285,15 +266,15 @@ class Batcher:
         for job in finished:
             job.finish()
 
-    def _note(self, took_s: float, lengths: Sequence[int]) -> None:
+    def _note(self, model: Model, took_s: float, lengths: Sequence[int]) -> None:
         """How fast the model is; a small batch, which is slower by the token, counts as little as it is."""
         tokens = sum(lengths)
-        full = min(tokens / self.scorer.max_batch_tokens, 1.0)
-        rate = tokens / max(took_s, 1e-6)
-        if self.rate:
-            self.rate += RATE_SHARE * full * (rate - self.rate)
+        full = min(tokens / model.max_batch_tokens, 1.0)
+        measured, known = tokens / max(took_s, 1e-6), self.rates.get(model)
+        if known:
+            self.rates[model] = known + RATE_SHARE * full * (measured - known)
         elif full >= FIRST_FULL:
-            self.rate = rate
+            self.rates[model] = measured
         self._metrics.record_batch(took_s, lengths)
 
     def _leave(self, jobs: Sequence[_Job]) -> None:
@@ -308,7 +289,8 @@ class Batcher:
         self._turn += 1
         by_deadline = self._turn % 2 == 1
         leader = ready[0] if by_deadline else min(ready, key=lambda job: (job.place.tokens, job.place.arrived))
-        batch = self._fill(leader, [job for job in ready if job is not leader])
+        model = leader.place.model
+        batch = self._fill(leader, [job for job in ready if job is not leader and job.place.model is model])
         taken = {id(piece) for _, piece in batch}
         now = time.monotonic()
         for job in dict.fromkeys(job for job, _ in batch):
@@ -332,7 +314,7 @@ class Batcher:
         for job, piece in alike:
             rows, wide = len(batch), max(longest, piece.length)
             is_filled = tokens + piece.length >= MIN_FILL * wide * rows  # without the first
-            if is_filled and wide * (rows + 1) <= self.scorer.max_batch_tokens:
+            if is_filled and wide * (rows + 1) <= leader.place.model.max_batch_tokens:
                 batch.append((job, piece))
                 longest, tokens = wide, tokens + piece.length
         return batch
@@ -340,6 +322,11 @@ class Batcher:
 
 def _nearest_in_length(pieces: list[tuple[_Job, Piece]], length: int) -> list[tuple[_Job, Piece]]:
     return sorted(pieces, key=lambda one: abs(one[1].length - length))
+
+
+def _guess(model: Model, texts: Iterable[str]) -> int:
+    """About how many tokens the texts have, before they are tokenized."""
+    return sum(min(len(text) // CHARS_PER_TOKEN + 1, model.max_length) for text in texts)
 
 
 def _left_s(place: Place) -> float | None:

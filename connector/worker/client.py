@@ -6,15 +6,17 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlencode
 
 import httpx
 import numpy as np
 from numpy.typing import NDArray
+from opentelemetry.propagate import inject
 
-from connector.errors import WorkerError, WorkerUnavailable
+from connector.errors import WorkerError
 from connector.models.scorer import QueryWeights
-from connector.retries import read_retry_after
 from connector.trust import trust
+from connector.worker.replies import read_json, require_ok, sending
 from connector.worker.wire import BUDGET, KIND, SCOPE, TRUNCATED, UNSCORED, read_positions
 
 INFO_TTL_S = 30.0
@@ -53,12 +55,14 @@ class WorkerClient:
         self,
         url: str,
         *,
+        model: str | None = None,
         api_key: str | None = None,
         ca_cert: str | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
-        """Raises SettingsError for a `ca_cert` that is no PEM file."""
+        """`model` is which of its rerankers; None: its first. Raises SettingsError for a `ca_cert` that is no PEM file."""
         self.url = url.rstrip("/")
+        self._model = model
         self._client = httpx.AsyncClient(
             transport=transport,
             trust_env=False,  # queries and passages go to the worker, not to a proxy that the environment names
@@ -71,7 +75,8 @@ class WorkerClient:
     async def info(self, *, timeout_s: float) -> WorkerInfo:
         """The worker's own description, remembered for half a minute. Raises WorkerError."""
         if self._info is None or time.monotonic() > self._info_until:
-            body = self._json(await self._send("GET", "/info", timeout_s=timeout_s))
+            path = "/info" + (f"?{urlencode({'model': self._model})}" if self._model else "")
+            body = read_json(await self._send("GET", path, timeout_s=timeout_s), self.url)
             if not isinstance(body, dict):
                 raise WorkerError(f"{self.url}/info gave no object; is a rerank worker running there?")
             self._info = WorkerInfo(
@@ -93,12 +98,14 @@ class WorkerClient:
 
         Raises WorkerError for a refusal, a late answer, and an answer that cannot be right."""
         body: dict[str, Any] = {"query": query, "texts": list(passages)}
+        if self._model:
+            body["model"] = self._model
         if weights:
             body["query_weights"] = [list(span) for span in weights]
         headers = {BUDGET: f"{max(timeout_s, 0) * BUDGET_SHARE * 1000:.0f}"} | ({SCOPE: scope} if scope else {})
         reply = await self._send("POST", "/rerank", body=body, headers=headers, timeout_s=timeout_s)
         partial = UNSCORED in reply.headers
-        values = _read_scores(self._json(reply), len(passages), self.url, partial=partial)
+        values = _read_scores(read_json(reply, self.url), len(passages), self.url, partial=partial)
         return WorkerScores(
             values, read_positions(reply.headers.get(TRUNCATED)), reply.headers.get(KIND, "cross-encoder")
         )
@@ -109,38 +116,12 @@ class WorkerClient:
     async def _send(
         self, method: str, path: str, *, body: Any = None, headers: dict[str, str] | None = None, timeout_s: float
     ) -> httpx.Response:
-        url, limit_s = self.url + path, max(timeout_s, 0.001)
-        try:
-            reply = await self._client.request(method, url, json=body, headers=headers, timeout=limit_s)
-        except UnicodeEncodeError as error:
-            raise WorkerError("a text for the worker holds half a surrogate pair, which is no character") from error
-        except httpx.TimeoutException as error:
-            raise WorkerUnavailable(f"the worker at {self.url} did not answer within {timeout_s:.2f} s") from error
-        except httpx.ConnectError as error:
-            if "SSL" in str(error):
-                raise WorkerError(
-                    f"no TLS with the worker at {self.url} ({error}); does it speak https, and is its CA the one in rerank.ca_cert?"
-                ) from error
-            raise WorkerUnavailable(f"no worker at {self.url}; start one with: connector worker") from error
-        except httpx.HTTPError as error:
-            raise WorkerUnavailable(f"the worker at {self.url} broke off ({error or type(error).__name__})") from error
-        except httpx.InvalidURL as error:
-            raise WorkerError(f"rerank.url {self.url!r} is no URL: {error}") from error
-        if reply.status_code == 200:
-            return reply
-        reason = f"the worker at {self.url} refused (HTTP {reply.status_code}): {_message(reply)}"
-        if reply.status_code == 429 or reply.status_code >= 500:
-            retry_after_s = read_retry_after(reply.headers.get("retry-after"))
-            raise WorkerUnavailable(reason, status=reply.status_code, retry_after_s=retry_after_s)
-        raise WorkerError(reason, status=reply.status_code)
-
-    def _json(self, reply: httpx.Response) -> Any:
-        try:
-            return reply.json()
-        except (ValueError, RecursionError) as error:
-            raise WorkerError(
-                f"{self.url} answered with something that is not JSON; is a rerank worker running there?"
-            ) from error
+        limit_s, headers = max(timeout_s, 0.001), dict(headers or {})
+        inject(headers)  # the span that this is part of, where the caller is traced
+        with sending(self.url, section="rerank", timeout_s=timeout_s):
+            reply = await self._client.request(method, self.url + path, json=body, headers=headers, timeout=limit_s)
+        require_ok(reply, self.url)
+        return reply
 
 
 def _read_scores(body: Any, count: int, url: str, *, partial: bool) -> NDArray[np.float32]:
@@ -164,11 +145,3 @@ def _read_scores(body: Any, count: int, url: str, *, partial: bool) -> NDArray[n
     if np.count_nonzero(~np.isnan(values)) != len(body):
         raise WorkerError(f"the worker at {url} scored a passage twice")
     return values
-
-
-def _message(reply: httpx.Response) -> str:
-    try:
-        body = reply.json()
-    except (ValueError, RecursionError):
-        return reply.text[:200]
-    return str(body.get("error") or body.get("message") or body)[:300] if isinstance(body, dict) else str(body)[:200]

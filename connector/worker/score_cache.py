@@ -23,7 +23,7 @@ class Scored:
 
 
 class ScoreCache:
-    """Maps a scope, a query with its weights, and a passage to a score of one model."""
+    """Maps a model, a scope, a query with its weights, and a passage to a score."""
 
     def __init__(self, max_bytes: int) -> None:
         self._max_entries = max_bytes // ENTRY_BYTES
@@ -33,10 +33,10 @@ class ScoreCache:
     def __len__(self) -> int:
         return len(self._entries)
 
-    def of_query(self, query: str, weights: QueryWeights | None, scope: str) -> ScoresOfQuery:
-        """The part of the cache for one query in one scope, by its passages."""
+    def of_query(self, query: str, weights: QueryWeights | None, scope: str, *, model: str) -> ScoresOfQuery:
+        """The part of the cache for one query in one scope, by its passages; `model` is the fingerprint of what scores."""
         weighed = repr(None if weights is None else [tuple(one) for one in weights])
-        head = repr((scope, query, weighed)).encode("utf-8", "surrogatepass")
+        head = repr((model, scope, query, weighed)).encode("utf-8", "surrogatepass")
         return ScoresOfQuery(self, hashlib.blake2b(head, digest_size=32).digest())
 
     def get(self, key: bytes) -> Scored | None:

@@ -10,7 +10,7 @@ import uvicorn
 from connector.config import WorkerSettings
 from connector.errors import SettingsError
 from connector.trust import check_certificate
-from connector.wiring import load_scorer
+from connector.wiring import load_scorer, offer_models
 from connector.worker.app import create_app
 
 log = logging.getLogger(__name__)
@@ -24,7 +24,7 @@ def serve(settings: WorkerSettings) -> None:
     scheme = "https" if settings.tls_cert else "http"
     log.info("worker listening on %s://%s:%d, loading %s", scheme, host, port, settings.model)
     config = uvicorn.Config(
-        create_app(lambda: load_scorer(settings), settings),
+        create_app(lambda: load_scorer(settings, settings), settings, offer_models(settings)),
         log_config=None,
         log_level="warning",
         timeout_graceful_shutdown=10,

@@ -35,6 +35,8 @@ class Demo:
 class RememberingEncoder:
     """The real encoder; a text is encoded once for all stores."""
 
+    queries_at_once = 1
+
     def __init__(self, encoder: Encoder, known: dict[str, Vector]) -> None:
         self.fingerprint = encoder.fingerprint
         self.token_offsets = encoder.token_offsets

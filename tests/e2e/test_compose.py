@@ -21,6 +21,7 @@ from stack import Places, Service, Stack, read_services
 
 from connector.config import ClusterSettings
 from connector.evaluation.datasets import read_collection
+from connector.models.backends import cache_folder
 
 DOCUMENTS = 24
 
@@ -81,6 +82,7 @@ def places(engine: ClusterSettings) -> Places:
             "8787": port,
             "0.0.0.0": "127.0.0.1",
             "/opt/connector/bin": str(Path(sys.executable).parent),
+            "/opt/connector/cache": str(cache_folder().parent),
         }
     )
 

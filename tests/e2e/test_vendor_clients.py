@@ -1,13 +1,18 @@
-"""The clients that other rerank servers come with, pointed at a worker: they read what it says in TEI's dialect.
+"""The clients that other rerank and embedding servers come with, pointed at a worker: they read what it says in TEI's dialect.
 
 A client is imported where it is used: together they take seconds that no other test should wait for."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
 
 import httpx
+import numpy as np
 import pytest
+from command import Launcher
 
 from connector.worker.process import WorkerProcess
 
@@ -207,3 +212,64 @@ def test_langchain_raises_voyages_error(worker: WorkerProcess) -> None:
 def test_llama_index_raises_what_jina_says(worker: WorkerProcess) -> None:
     with pytest.raises(RuntimeError, match="the query is empty"):
         llama_index_jina(worker.url, " ", PASSAGES)
+
+
+def openai(url: str, texts: list[str], **options: Any) -> list[list[float]]:
+    from openai import OpenAI
+
+    reply = OpenAI(api_key=KEY, base_url=f"{url}/v1").embeddings.create(input=texts, model="any", **options)
+    return [one.embedding for one in reply.data]
+
+
+def voyage_embed(url: str, texts: list[str]) -> list[list[float]]:
+    import voyageai
+
+    client = voyageai.Client(KEY, base_url=f"{url}/v1")
+    return client.embed(texts, model="any", input_type="document").embeddings
+
+
+def hugging_face(url: str, texts: list[str]) -> list[list[float]]:
+    from huggingface_hub import InferenceClient
+
+    client = InferenceClient(model=f"{url}/embed", token=KEY)
+    return [client.feature_extraction(text, prompt_name="document").reshape(-1).tolist() for text in texts]
+
+
+@pytest.mark.parametrize("client", [openai, voyage_embed, hugging_face])
+def test_a_client_reads_the_same_vectors(
+    worker: WorkerProcess, client: Callable[[str, list[str]], list[list[float]]]
+) -> None:
+    expected = httpx.post(f"{worker.url}/embed", json={"inputs": PASSAGES}, timeout=60).json()
+
+    assert np.array(client(worker.url, PASSAGES)) == pytest.approx(np.array(expected), abs=1e-5)
+
+
+def test_openai_gets_floats_and_fewer_dimensions(worker: WorkerProcess) -> None:
+    found = openai(worker.url, PASSAGES[:2], encoding_format="float", dimensions=100)
+
+    assert [len(vector) for vector in found] == [100, 100]
+    assert np.linalg.norm(found, axis=1) == pytest.approx(np.ones(2), abs=1e-5)
+
+
+def test_openai_raises_its_own_error(worker: WorkerProcess) -> None:
+    from openai import BadRequestError
+
+    with pytest.raises(BadRequestError, match="there is nothing to encode"):
+        openai(worker.url, [])
+
+
+def test_ingest_and_search_have_a_worker_encode(worker: WorkerProcess, launcher: Launcher, tmp_path: Path) -> None:
+    (tmp_path / "docs.jsonl").write_text(
+        "".join(json.dumps({"id": str(at), "text": text}) + "\n" for at, text in enumerate(PASSAGES)), encoding="utf-8"
+    )
+    variables = {"CONNECTOR_ENCODER_URL": worker.url, "CONNECTOR_RERANK_URL": worker.url}
+    ingested = launcher.run("ingest", "docs.jsonl", cwd=tmp_path, **variables)
+    by_worker = launcher.run("search", QUERY, "--json", cwd=tmp_path, **variables)
+    here = launcher.run("search", QUERY, "--json", cwd=tmp_path, CONNECTOR_RERANK_URL=worker.url)
+
+    assert ingested.code == 0, ingested.stderr
+    hits = json.loads(by_worker.stdout)["hits"]
+    assert hits[0]["doc_id"] == "1"
+    assert [(one["doc_id"], one["explain"]["dense"]["rank"]) for one in hits] == [
+        (one["doc_id"], one["explain"]["dense"]["rank"]) for one in json.loads(here.stdout)["hits"]
+    ]

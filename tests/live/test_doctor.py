@@ -199,7 +199,7 @@ async def test_a_worker_that_still_loads_is_told_from_one_that_is_not_there(
 
     def load_slowly() -> Scorer:
         loading.wait(60)
-        return load_scorer(WorkerSettings())
+        return load_scorer(WorkerSettings(), WorkerSettings())
 
     with serving(create_app(load_slowly, WorkerSettings())) as url:
         found = await look(embedded, small, url)

@@ -15,7 +15,8 @@ import numpy as np
 import uvicorn
 
 from connector.models.cross_encoder import CrossEncoderPlan
-from connector.models.scorer import Piece, QueryWeights, Scorer
+from connector.models.model import Piece
+from connector.models.scorer import QueryWeights, Scorer
 from connector.schema import EncoderFingerprint, Fields, IndexSchema, PassageSettings
 from connector.types import Document, Hit, Passage, Ranking, Vector, Vectors
 from connector.worker.serve import bind
@@ -41,6 +42,8 @@ def ids(hits: Sequence[Hit]) -> list[str]:
 
 class HashEncoder:
     """Unit vectors made of the words' hashes: the same text always has the same vector. A token is a word."""
+
+    queries_at_once = 1
 
     def __init__(self, dims: int = 16, max_tokens: int = 12) -> None:
         self.fingerprint = EncoderFingerprint("hash", "0" * 64, dims, max_tokens)

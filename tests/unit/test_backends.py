@@ -13,10 +13,11 @@ from connector.errors import ModelError, SettingsError
 from connector.models.agreement import Agreement, compare, require_agreement
 from connector.models.backends import agreement_file, cache_folder, graph_file, load_graph
 from connector.models.cross_encoder import CrossEncoderScorer
+from connector.models.fastest import choose, find_fastest
 from connector.models.files import weights_sha256
 from connector.models.graphs import Precision, export_graph
 from connector.models.late_interaction import LateInteractionScorer
-from connector.wiring import export_scorer, load_scorer
+from connector.wiring import export_scorer, load_encoder, load_scorer
 
 QUERY = "how long may goods be returned"
 PASSAGES = ["Goods may be returned within 30 days.", "Cold rooms are checked twice a year, " * 12, "Returns."]
@@ -103,6 +104,13 @@ def test_a_model_that_cannot_be_exported_is_told_of(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_folder_that_cannot_be_written_to_is_told_of(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+
+    with pytest.raises(ModelError, match="let XDG_CACHE_HOME name a folder that can be written to"):
+        export_graph(None, tmp_path / "file" / "graph.onnx", "fp32")
+
+
 def test_both_kinds_of_scorer_score_the_same_by_their_graph(
     tiny_cross_encoder_folder: Path, tiny_encoder_folder: Path
 ) -> None:
@@ -126,28 +134,28 @@ def test_the_same_weights_have_a_graph_for_each_kind(tiny_cross_encoder_folder: 
 def test_a_graph_is_exported_once_and_checked(tiny_encoder_folder: Path) -> None:
     settings = WorkerSettings(model=str(tiny_encoder_folder), backend="onnx")
     identity = f"{weights_sha256(tiny_encoder_folder)}:late-interaction"
-    load_scorer(settings)
+    load_scorer(settings, settings)
     file = graph_file(identity, "onnx")
     made = file.stat().st_mtime_ns
-    load_scorer(settings)
+    load_scorer(settings, settings)
 
     assert file.stat().st_mtime_ns == made
     assert agreement_file(identity, "onnx").exists()
     assert cache_folder() in file.parents
 
     agreement_file(identity, "onnx").unlink()  # as after a kill between the export and the check
-    load_scorer(settings)
+    load_scorer(settings, settings)
 
-    assert file.stat().st_mtime_ns > made
+    assert agreement_file(identity, "onnx").exists()
 
 
 def test_the_default_model_in_eight_bits_ranks_as_the_original() -> None:
     settings = WorkerSettings(backend="onnx-int8")
-    found = export_scorer(settings)
+    found = export_scorer(settings, settings, "onnx-int8")
 
     assert found.overlap >= 0.9
     assert 0 < found.largest_difference < 0.1
-    assert load_scorer(settings).fingerprint.endswith(":int8")
+    assert load_scorer(settings, settings).fingerprint.endswith(":int8")
 
 
 def test_eight_bits_that_rank_otherwise_are_refused(tiny_cross_encoder_folder: Path) -> None:
@@ -158,7 +166,7 @@ def test_eight_bits_that_rank_otherwise_are_refused(tiny_cross_encoder_folder: P
         with pytest.raises(
             ModelError, match=r"of the same first 10 passages as the original; run it with worker\.backend"
         ):
-            load_scorer(settings)
+            load_scorer(settings, settings)
 
 
 def test_a_scorer_agrees_with_itself(tiny_encoder_folder: Path) -> None:
@@ -172,5 +180,58 @@ def test_a_scorer_agrees_with_itself(tiny_encoder_folder: Path) -> None:
 
 
 def test_a_graph_runs_on_the_cpu_only() -> None:
-    with pytest.raises(SettingsError, match=r"backend onnx runs on the CPU, not on cuda; leave worker\.device out"):
+    with pytest.raises(SettingsError, match=r"backend onnx runs on the CPU, not on cuda; leave device out"):
         load_settings(overrides={"worker.backend": "onnx", "worker.device": "cuda"}, environ={})
+
+
+def test_auto_measures_once_and_remembers(
+    tiny_encoder_folder: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = WorkerSettings(model=str(tiny_encoder_folder), backend="auto", device="cpu")
+    caplog.set_level("INFO", "connector.models.fastest")
+    first = load_scorer(settings, settings)
+    measured = [one.message for one in caplog.records]
+    caplog.clear()
+    again = load_scorer(settings, settings)
+
+    assert measured[0].startswith("measuring which backend is fastest here")
+    assert measured[-1].startswith("fastest here: ")
+    assert caplog.records == []
+    assert again.fingerprint == first.fingerprint
+
+
+def test_auto_takes_what_can_be_exported(monkeypatch: pytest.MonkeyPatch) -> None:
+    def measure(backend: str) -> Agreement:
+        if backend == "onnx":
+            raise ModelError("no such operator")
+        return Agreement(1.0, 0.0, 1.5)
+
+    assert find_fastest("one", measure) == "onnx-int8"
+    assert find_fastest("one", lambda backend: pytest.fail("measured again")) == "onnx-int8"
+    assert find_fastest("another", lambda backend: Agreement(1.0, 0.0, 0.5)) == "torch"
+
+
+@pytest.mark.parametrize(
+    ("onnx", "eight_bits", "best"),
+    [(0.9, 1.1, "torch"), (0.9, 1.2, "onnx-int8"), (1.5, 1.6, "onnx"), (1.5, 1.9, "onnx-int8"), (0.5, 0.5, "torch")],
+)
+def test_eight_bits_have_to_be_worth_it(onnx: float, eight_bits: float, best: str) -> None:
+    assert choose({"torch": 1.0, "onnx": onnx, "onnx-int8": eight_bits}) == best
+
+
+def test_an_encoder_that_cannot_be_exported_runs_in_torch(
+    tiny_encoder_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*arguments: object) -> None:
+        raise ModelError("no such operator")
+
+    settings = load_settings(overrides={"encoder.model": str(tiny_encoder_folder), "encoder.device": "cpu"}, environ={})
+    monkeypatch.setattr("connector.models.backends.export_graph", refuse)
+    in_torch = load_encoder(settings)
+    monkeypatch.undo()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tiny_encoder_folder / "cache"))
+    in_onnx = load_encoder(settings)
+
+    assert in_torch._for_queries is None
+    assert in_onnx._for_queries is not None
+    assert in_torch.encode(["red"]) == pytest.approx(in_onnx.encode(["red"]), abs=1e-5)

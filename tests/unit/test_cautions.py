@@ -81,6 +81,18 @@ def test_credentials_over_http_are_pointed_at(url: str, pointed_at: list[str]) -
     assert paths(cautions("", environ | {"CONNECTOR_CLUSTER_API_KEY": "abc"})) == pointed_at
 
 
+@pytest.mark.parametrize("section", ["encoder", "rerank"])
+@pytest.mark.parametrize(
+    ("url", "is_pointed_at"), [("http://gpu:8787", True), ("https://gpu", False), ("http://[::1]", False)]
+)
+def test_a_workers_key_over_http_is_pointed_at(section: str, url: str, is_pointed_at: bool) -> None:
+    environ = {f"CONNECTOR_{section.upper()}_URL": url}
+
+    assert paths(cautions("", environ)) == []
+    key = {f"CONNECTOR_{section.upper()}_API_KEY": "abc"}
+    assert paths(cautions("", environ | key)) == [f"{section}.url"] * is_pointed_at
+
+
 @pytest.mark.parametrize(
     ("environ", "pointed_at"),
     [

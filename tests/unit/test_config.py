@@ -22,7 +22,14 @@ from connector.config import load as load_layers
 from connector.errors import SettingsError
 from connector.layers import Given
 
-SECRETS = ("cluster.password", "cluster.api_key", "cluster.bearer_token", "rerank.api_key", "worker.api_keys")
+SECRETS = (
+    "cluster.password",
+    "cluster.api_key",
+    "cluster.bearer_token",
+    "encoder.api_key",
+    "rerank.api_key",
+    "worker.api_keys",
+)
 # a value for every setting that is not its default, as it would be typed
 TYPED: dict[str, str] = {
     "cluster.url": "http://db:9200",
@@ -46,6 +53,9 @@ TYPED: dict[str, str] = {
     "fields.id": "sku",
     "fields.text": "{name: 1.5}",
     "fields.metadata": "{year: integer}",
+    "encoder.url": "http://worker:8787",
+    "encoder.api_key": "[encoder-key",
+    "encoder.ca_cert": "/encoder-ca.pem",
     "encoder.model": "/models/e5",
     "encoder.device": "cpu",
     "encoder.backend": "onnx",
@@ -71,6 +81,7 @@ TYPED: dict[str, str] = {
     "search.fusion.normalisation": "zscore",
     "search.fusion.alpha": "0.7",
     "rerank.enabled": "false",
+    "rerank.model": "bge",
     "rerank.url": "http://gpu:1",
     "rerank.api_key": "one[key",
     "rerank.ca_cert": "/worker-ca.pem",
@@ -82,6 +93,9 @@ TYPED: dict[str, str] = {
     "rerank.term_weights": "false",
     "worker.host": "0.0.0.0",
     "worker.port": "0",
+    "worker.encoder": "/models/e5",
+    "worker.models": "{bge: {model: /models/bge}}",
+    "worker.max_models_bytes": "1000",
     "worker.model": "/models/ce",
     "worker.kind": "cross-encoder",
     "worker.device": "cpu",
@@ -97,6 +111,7 @@ TYPED: dict[str, str] = {
     "worker.api_keys": "one two",
     "worker.tls_cert": "/cert.pem",
     "worker.tls_key": "/key.pem",
+    "worker.otlp_url": "http://collector:4318",
     "log.level": "debug",
     "log.format": "json",
 }

@@ -155,8 +155,10 @@ def test_the_kind_of_a_model_is_read_from_its_configuration(
 
 
 def test_settings_make_the_scorer_that_they_name(tiny_cross_encoder_folder: Path, tiny_encoder_folder: Path) -> None:
-    cross = load_scorer(WorkerSettings(model=str(tiny_cross_encoder_folder), device="cpu", max_length=32))
-    late = load_scorer(WorkerSettings(model=str(tiny_encoder_folder), device="cpu"))
+    cross = load_scorer(
+        WorkerSettings(model=str(tiny_cross_encoder_folder), device="cpu", max_length=32), WorkerSettings()
+    )
+    late = load_scorer(WorkerSettings(model=str(tiny_encoder_folder), device="cpu"), WorkerSettings())
 
     assert (type(cross), type(late)) == (CrossEncoderScorer, LateInteractionScorer)
     assert (cross.max_length, late.max_length) == (32, 64)

@@ -241,6 +241,7 @@ def test_any_header_is_read(header: str | None) -> None:
         ("/v1/rerank", {"message": "words", "detail": "words"}),
         ("/v2/rerank", {"message": "words"}),
         ("/score", {"error": {"message": "words", "type": "validation", "param": None, "code": 422}}),
+        ("/v1/embeddings", {"error": {"message": "words", "type": "validation", "param": None, "code": 422}}),
         ("/v1/score", {"error": {"message": "words", "type": "validation", "param": None, "code": 422}}),
     ],
 )

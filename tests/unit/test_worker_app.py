@@ -19,7 +19,7 @@ from parts import OverlapScorer, serving, wait_until
 from connector.config import WorkerSettings
 from connector.errors import ModelError
 from connector.models.cross_encoder import CrossEncoderScorer
-from connector.models.scorer import Piece
+from connector.models.model import Piece
 from connector.worker.app import create_app
 
 SETTINGS = WorkerSettings(max_body_bytes=20_000, max_pairs=20)

@@ -25,8 +25,22 @@ from connector.worker.app import create_app
 pytest_plugins = ["schemathesis.pytest.plugin"]
 
 CHECKS = [status_code_conformance, content_type_conformance, response_schema_conformance]
-PATHS = ["/rerank", "/v1/rerank", "/v2/rerank", "/score"]
-KEYS = ["query", "texts", "documents", "text_1", "text_2", "top_n", "top_k", "rank_fields", "return_documents", "text"]
+PATHS = ["/rerank", "/v1/rerank", "/v2/rerank", "/score", "/embed", "/v1/embeddings"]
+KEYS = [
+    "query",
+    "texts",
+    "documents",
+    "text_1",
+    "text_2",
+    "top_n",
+    "top_k",
+    "rank_fields",
+    "return_documents",
+    "text",
+    "inputs",
+    "input",
+    "dimensions",
+]
 ANY = st.recursive(
     st.none()
     | st.booleans()

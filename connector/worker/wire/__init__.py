@@ -6,6 +6,15 @@ never written as an integer. What is ours to add goes into headers."""
 from connector.worker.wire.cohere import CohereReply, CohereRequest, CohereV1Request, build_cohere_reply
 from connector.worker.wire.common import best_first
 from connector.worker.wire.dialects import RerankRequest, RootReply, RootRequest, V1Reply, V1Request, build_reply
+from connector.worker.wire.embeddings import (
+    EmbeddingsReply,
+    EmbeddingsRequest,
+    EmbedRequest,
+    build_embed_reply,
+    build_embeddings_reply,
+    read_vectors,
+    shorten,
+)
 from connector.worker.wire.errors import CohereError, CohereV1Error, ErrorType, TeiError, VllmError, build_error
 from connector.worker.wire.headers import (
     BUDGET,
@@ -47,6 +56,9 @@ __all__ = [
     "CohereRequest",
     "CohereV1Error",
     "CohereV1Request",
+    "EmbedRequest",
+    "EmbeddingsReply",
+    "EmbeddingsRequest",
     "ErrorType",
     "InfinityRequest",
     "RerankRequest",
@@ -63,6 +75,8 @@ __all__ = [
     "VoyageRequest",
     "best_first",
     "build_cohere_reply",
+    "build_embed_reply",
+    "build_embeddings_reply",
     "build_error",
     "build_headers",
     "build_infinity_reply",
@@ -75,5 +89,7 @@ __all__ = [
     "read_budget",
     "read_positions",
     "read_scope",
+    "read_vectors",
+    "shorten",
     "spans",
 ]

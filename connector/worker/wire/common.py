@@ -8,6 +8,7 @@ from typing import Annotated, Self
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Discriminator,
     Field,
@@ -30,6 +31,10 @@ def _whole_characters(text: str) -> str:
 
 
 Text = Annotated[str, AfterValidator(_whole_characters)]
+Texts = Annotated[
+    list[Text],
+    BeforeValidator(lambda texts: [texts] if isinstance(texts, str) else texts, json_schema_input_type=str | list[str]),
+]
 # what is answered with 400 rather than 422 is said in the OpenAPI document only
 Query = Annotated[Text, Field(json_schema_extra={"pattern": r"\S"})]
 NOT_EMPTY: JsonDict = {"minItems": 1}

@@ -49,7 +49,7 @@ AnyError = TeiError | CohereError | CohereV1Error | VllmError
 
 def build_error(path: str, status: int, kind: ErrorType, message: str) -> AnyError:
     """An error in the dialect of the path; TEI's where no other has it."""
-    if path in ("/score", "/v1/score"):
+    if path in ("/score", "/v1/score", "/v1/embeddings", "/v1/models"):  # OpenAI's shape
         return VllmError(error=VllmErrorInfo(message=message, type=kind, param=None, code=status))
     if path.startswith("/v2/"):
         return CohereError(message=message)

@@ -17,8 +17,9 @@ Span = Annotated[list[Number], Field(min_length=3, max_length=3, description="st
 
 
 class TeiRequest(Request):
-    """As TEI takes it; `query_weights` is ours: what the words of the query count in late interaction."""
+    """As TEI takes it. Ours are `query_weights`, what the words of the query count in late interaction, and `model`."""
 
+    model: str | None = None
     texts: list[Text] = Field(json_schema_extra=NOT_EMPTY)
     return_text: bool | None = None
     top_n: int | None = Field(None, ge=1)

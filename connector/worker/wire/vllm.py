@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import Annotated, Literal, Self
+from typing import Literal, Self
 
 import numpy as np
-from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, model_validator, with_config
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, model_validator, with_config
 from typing_extensions import TypedDict
 
 from connector.models.scorer import Scores
@@ -15,7 +15,7 @@ from connector.worker.wire.common import (
     EXACT,
     Document,
     DocumentsRequest,
-    Text,
+    Texts,
     TopN,
     Usage,
     best_first,
@@ -56,12 +56,6 @@ def build_vllm_reply(request: VllmRequest, scores: Scores, *, model: str) -> Vll
         model=model,
         usage=usage_of(scores),
     )
-
-
-Texts = Annotated[
-    list[Text],
-    BeforeValidator(lambda texts: [texts] if isinstance(texts, str) else texts, json_schema_input_type=str | list[str]),
-]
 
 
 class ScoreRequest(BaseModel):

@@ -1,0 +1,74 @@
+"""Which backend runs a reranker fastest on this machine: measured once, then remembered."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import platform
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+
+from connector.errors import ModelError
+from connector.models.agreement import Agreement
+from connector.models.backends import PRECISIONS, Backend, cache_folder
+
+WORTH_IT = 1.2  # eight bits have to be so many times as fast as what is exact
+log = logging.getLogger(__name__)
+
+
+def runs_on_cpu(device: str | None) -> bool:
+    """Whether a model on this device, or on the best there is, runs on the CPU."""
+    if device is not None:
+        return device == "cpu"
+    from sentence_transformers.util import get_device_name
+
+    return bool(get_device_name() == "cpu")
+
+
+def find_fastest(identity: str, measure: Callable[[Backend], Agreement]) -> Backend:
+    """The backend for a model, whose weights and kind `identity` names. `measure` says how much faster than torch another one
+    is, or raises ModelError where it cannot be used."""
+    file = _file(identity)
+    if file.exists():
+        known: Backend = json.loads(file.read_text(encoding="ascii"))["backend"]
+        return known
+    log.info("measuring which backend is fastest here, which takes a minute; the next start finds it in %s", file)
+    speeds: dict[Backend, float] = {"torch": 1.0}
+    for backend in PRECISIONS:
+        try:
+            speeds[backend] = measure(backend).speedup
+        except ModelError as error:
+            log.info("not %s: %s", backend, error)
+    best = choose(speeds)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    partial = file.with_suffix(f".{os.getpid()}")
+    partial.write_text(json.dumps({"backend": best, "times_torch": speeds}) + "\n", encoding="ascii")
+    os.replace(partial, file)
+    log.info("fastest here: %s (times torch: %s)", best, ", ".join(f"{name} {one:.2f}" for name, one in speeds.items()))
+    return best
+
+
+def choose(speeds: dict[Backend, float]) -> Backend:
+    """The fastest of those that are exact, or eight bits where they are so much faster that it is worth it."""
+    exact = max((name for name in speeds if name != "onnx-int8"), key=lambda name: speeds[name])
+    return "onnx-int8" if speeds.get("onnx-int8", 0.0) >= WORTH_IT * speeds[exact] else exact
+
+
+def _file(identity: str) -> Path:
+    """Under all that the speeds depend on."""
+    here = (_processor(), len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count())
+    made_by = [version(name) for name in ("torch", "transformers", "onnxruntime")]
+    return (
+        cache_folder() / "fastest" / f"{hashlib.sha256(repr((identity, here, made_by)).encode()).hexdigest()[:16]}.json"
+    )
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace").splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    return "".join(line for line in dict.fromkeys(lines) if line.startswith(("model name", "flags", "Features")))

@@ -1,0 +1,32 @@
+"""A model as whoever schedules requests sees it: it runs pieces of any requests together in a batch."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+ModelKind = Literal["cross-encoder", "late-interaction", "encoder"]
+
+
+@dataclass(slots=True, eq=False)
+class Piece:
+    """One input of a model: its length in tokens, what the model's plan made of it, and what the model gave once it has run."""
+
+    length: int
+    content: Any
+    result: Any = None
+
+
+class Model(ABC):
+    """Runs batches. Inputs may be planned in one thread while `run` is called from another."""
+
+    kind: ModelKind
+    name: str
+    max_length: int
+    max_batch_tokens: int
+
+    @abstractmethod
+    def run(self, pieces: Sequence[Piece]) -> None:
+        """Run one batch, of any requests, and set the pieces' results. Raises RuntimeError or ModelError where the model fails."""

@@ -1,0 +1,183 @@
+"""The models of a worker, by name: the first reranker from the start, the others from their first use, within a bound of memory."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from connector.models.encoder import SentenceTransformerEncoder
+from connector.models.model import Model
+from connector.models.scorer import Scorer
+
+Task = Literal["rerank", "embed"]
+WARM_UP = (
+    "is it ready?",
+    ["A short passage.", "A longer passage that warms up the model before the first request. " * 8],
+)
+log = logging.getLogger(__name__)
+
+
+class UnknownModel(Exception):
+    """No model of that name does this."""
+
+
+class NotLoaded(Exception):
+    """A model that is still loading, or could not be loaded; `passing` where the same may work in a moment."""
+
+    def __init__(self, message: str, *, passing: bool = False) -> None:
+        super().__init__(message)
+        self.passing = passing
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A model that can be had: what it does, its name, how it is loaded, and about how many bytes of memory it will take."""
+
+    task: Task
+    name: str
+    load: Callable[[], Model]
+    count_bytes: Callable[[], int] = lambda: 0
+
+
+@dataclass(eq=False)
+class _Slot:
+    """An offer, and the model once it is loaded; `used` grows with each use."""
+
+    offer: Offer
+    stays: bool
+    model: Model | None = None
+    failure: str | None = None
+    bytes: int = 0
+    used: int = 0
+    loading: asyncio.Task[Model] | None = field(default=None, repr=False)
+
+
+class Models:
+    """Loads what is asked for and forgets the least recently used. For one event loop."""
+
+    def __init__(self, offers: Sequence[Offer], *, max_bytes: int) -> None:
+        """The first offer is the one that `start` loads, and that stays. The first of each task serves requests that name none."""
+        self._slots = [_Slot(offer, stays=at == 0) for at, offer in enumerate(offers)]
+        self._max_bytes = max_bytes
+        self._uses = 0
+        self._one_at_a_time = asyncio.Lock()
+
+    async def start(self) -> None:
+        """Load the first model. Where that fails, `first` says why."""
+        try:
+            await self._load(self._slots[0])
+        except Exception as error:  # whatever it is, every caller has to be told
+            log.error("cannot load the model: %s", _words(error))
+        else:
+            log.info("ready: %s", self._slots[0].offer.name)
+
+    def first(self) -> Scorer:
+        """The reranker that was loaded at the start. Raises NotLoaded."""
+        slot = self._slots[0]
+        if slot.failure:
+            raise NotLoaded(f"the model could not be loaded: {slot.failure}")
+        if slot.model is None:
+            raise NotLoaded("the model is still loading; try again in a few seconds", passing=True)
+        assert isinstance(slot.model, Scorer)
+        return slot.model
+
+    async def scorer(self, name: str | None, *, timeout_s: float) -> Scorer:
+        """The reranker of that name. Raises UnknownModel, NotLoaded."""
+        first = self.first()
+        slot = self._find("rerank", name)
+        model = first if slot is self._slots[0] else await self._get(slot, timeout_s)
+        assert isinstance(model, Scorer)
+        return model
+
+    async def encoder(self, name: str | None, *, timeout_s: float) -> SentenceTransformerEncoder:
+        """The encoder of that name. Raises UnknownModel, NotLoaded."""
+        model = await self._get(self._find("embed", name), timeout_s)
+        assert isinstance(model, SentenceTransformerEncoder)
+        return model
+
+    def list(self) -> Sequence[tuple[Offer, bool]]:
+        """What can be had, and whether it is loaded."""
+        return [(slot.offer, slot.model is not None) for slot in self._slots]
+
+    def loaded(self) -> Sequence[Model]:
+        return [slot.model for slot in self._slots if slot.model is not None]
+
+    def bytes(self) -> int:
+        """About what the loaded models take."""
+        return sum(slot.bytes for slot in self._slots if slot.model is not None)
+
+    def close(self) -> None:
+        for slot in self._slots:
+            if slot.loading:
+                slot.loading.cancel()
+
+    def _find(self, task: Task, name: str | None) -> _Slot:
+        """The slot of that name. Where there is one model alone it serves every name: clients of hosted services must give one."""
+        slots = [slot for slot in self._slots if slot.offer.task == task]
+        named = [slot for slot in slots if name and slot.offer.name == name.rstrip("/").rsplit("/", 1)[-1]]
+        exact = [slot for slot in slots if slot.offer.name == name]
+        if not slots:
+            raise UnknownModel(f"this worker has no model to {task} with")
+        if found := exact or named or (slots if len(slots) == 1 or not name else []):
+            return found[0]
+        have = ", ".join(slot.offer.name for slot in slots)
+        raise UnknownModel(f"this worker has no model {name!r} to {task} with, but {have}; add it in worker.models")
+
+    async def _get(self, slot: _Slot, timeout_s: float) -> Model:
+        self._uses += 1
+        slot.used = self._uses
+        if slot.model is not None:
+            return slot.model
+        if slot.loading is None or slot.loading.done():
+            slot.loading = asyncio.create_task(self._load(slot))
+        await asyncio.wait([slot.loading], timeout=timeout_s)
+        if not slot.loading.done():
+            raise NotLoaded(f"model {slot.offer.name!r} is still loading; try again in a few seconds", passing=True)
+        if error := slot.loading.exception():
+            raise NotLoaded(f"model {slot.offer.name!r} could not be loaded: {_words(error)}") from error
+        return slot.loading.result()
+
+    async def _load(self, slot: _Slot) -> Model:
+        try:
+            async with self._one_at_a_time:
+                slot.bytes = await asyncio.to_thread(slot.offer.count_bytes)
+                self._make_room(slot)
+                model = await asyncio.to_thread(_load_warm, slot.offer)
+        except Exception as error:
+            slot.failure = _words(error)
+            raise
+        slot.model, slot.failure = model, None
+        return model
+
+    def _make_room(self, wanted: _Slot) -> None:
+        """Forget models, the least recently used first, until the wanted one fits. Raises NotLoaded where it cannot."""
+        staying = sum(slot.bytes for slot in self._slots if slot.stays and slot is not wanted)
+        if not wanted.stays and staying + wanted.bytes > self._max_bytes:
+            raise NotLoaded(
+                f"it takes {wanted.bytes} bytes, and {staying} are taken for good; raise worker.max_models_bytes"
+            )
+        for slot in sorted(self._slots, key=lambda slot: slot.used):
+            if self.bytes() + wanted.bytes <= self._max_bytes:
+                break
+            if slot.model is not None and not slot.stays:
+                log.info("forgetting %s: %s needs its memory", slot.offer.name, wanted.offer.name)
+                slot.model = slot.loading = None
+        gc.collect()
+
+
+def _load_warm(offer: Offer) -> Model:
+    """The model, after a first batch, which takes longer than those that follow."""
+    model = offer.load()
+    if isinstance(model, Scorer):
+        model.score(*WARM_UP)
+    elif isinstance(model, SentenceTransformerEncoder):
+        model.encode(WARM_UP[1])
+    return model
+
+
+def _words(error: BaseException) -> str:
+    return str(error) or type(error).__name__

@@ -1,0 +1,109 @@
+"""POST /rerank, /v1/rerank, /v2/rerank, /score, /v1/score in many dialects."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Sequence
+
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse
+
+from connector.models.scorer import Scorer, Scores
+from connector.worker.refusals import Refusal, documented
+from connector.worker.service import Service, Terms, unless_hung_up
+from connector.worker.wire import (
+    CohereError,
+    CohereReply,
+    CohereRequest,
+    CohereV1Error,
+    RerankRequest,
+    RootReply,
+    RootRequest,
+    ScoreReply,
+    ScoreRequest,
+    TeiError,
+    TeiRequest,
+    V1Reply,
+    V1Request,
+    VllmError,
+    build_headers,
+    build_reply,
+    build_score_reply,
+    gather,
+    spans,
+)
+
+log = logging.getLogger(__name__)
+
+
+def rerank_routes(service: Service) -> APIRouter:
+    """The routes that score pairs."""
+    router = APIRouter()
+
+    @router.post("/rerank", response_model=RootReply, responses=documented(TeiError))
+    async def rerank(body: RootRequest, request: Request) -> JSONResponse:
+        """Rerank as text-embeddings-inference (`texts`), vLLM or Infinity (`documents`) do."""
+        return await answer(body, request)
+
+    @router.post("/v1/rerank", response_model=V1Reply, responses=documented(CohereV1Error))
+    async def rerank_v1(body: V1Request, request: Request) -> JSONResponse:
+        """Rerank as Cohere's first API, Jina, vLLM, or Voyage (`top_k` or `truncation`) do."""
+        return await answer(body, request)
+
+    @router.post("/v2/rerank", response_model=CohereReply, responses=documented(CohereError))
+    async def rerank_v2(body: CohereRequest, request: Request) -> JSONResponse:
+        """Rerank as Cohere's second API and vLLM do."""
+        return await answer(body, request)
+
+    @router.post("/score", response_model=ScoreReply, responses=documented(VllmError))
+    @router.post("/v1/score", response_model=ScoreReply, responses=documented(VllmError))
+    async def rate(body: ScoreRequest, request: Request) -> JSONResponse:
+        """Rate pairs, in the order that they came in, as vLLM does."""
+        scorer, terms = await _prepare(service, request, body.model, body.text_1, body.text_2)
+        started = time.perf_counter()
+        groups = body.queries()
+        with service.batcher.admitted(scorer, body.text_2, terms.budget_s) as place:
+            work = (
+                service.scoring.score(place, scorer, query, [body.text_2[at] for at in positions], scope=terms.scope)
+                for query, positions in groups.items()
+            )
+            found = await unless_hung_up(request, asyncio.gather(*work))
+        scores = gather(list(zip(groups.values(), found, strict=True)))
+        return JSONResponse(
+            build_score_reply(scores, model=scorer.name), headers=_describe(service, scorer, scores, started)
+        )
+
+    async def answer(body: RerankRequest, request: Request) -> JSONResponse:
+        scorer, terms = await _prepare(service, request, body.model, [body.query], body.texts)
+        started = time.perf_counter()
+        weights = spans(body.query_weights) if isinstance(body, TeiRequest) else None
+        with service.batcher.admitted(scorer, body.texts, terms.budget_s) as place:
+            work = service.scoring.score(place, scorer, body.query, body.texts, weights=weights, scope=terms.scope)
+            scores = await unless_hung_up(request, asyncio.ensure_future(work))
+        return JSONResponse(
+            build_reply(body, scores, model=scorer.name), headers=_describe(service, scorer, scores, started)
+        )
+
+    return router
+
+
+async def _prepare(
+    service: Service, request: Request, model: str | None, queries: Sequence[str], passages: Sequence[str]
+) -> tuple[Scorer, Terms]:
+    """The scorer and the terms of a request that can be scored. Raises Refusal, UnknownModel, NotLoaded."""
+    service.models.first()
+    service.check_texts(passages, called="passages", purpose="rank")
+    if not all(query.strip() for query in queries):
+        raise Refusal(400, "empty", "the query is empty")
+    terms = service.read_terms(request)
+    return await service.models.scorer(model, timeout_s=service.load_timeout_s(terms)), terms
+
+
+def _describe(service: Service, scorer: Scorer, scores: Scores, started: float) -> dict[str, str]:
+    """The headers of a reply; `started` is when its scoring began."""
+    took_ms = (time.perf_counter() - started) * 1000
+    service.metrics.count_unscored(len(scores.unscored))
+    log.debug("scored %d pairs, %d tokens in %.1f ms", len(scores.values), scores.tokens, took_ms)
+    return build_headers(scores, kind=scorer.kind, fingerprint=scorer.fingerprint, took_ms=took_ms)

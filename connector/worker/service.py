@@ -1,0 +1,109 @@
+"""What the worker's routes share: the models, the line that requests wait in, the limits, what is counted."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from fastapi import Request
+
+from connector.config import WorkerSettings
+from connector.models.late_interaction import LateInteractionScorer
+from connector.models.scorer import Cancelled
+from connector.worker.access import PRINCIPAL
+from connector.worker.batcher import Batcher
+from connector.worker.metrics import Metrics, Reading
+from connector.worker.models import Models, Offer
+from connector.worker.refusals import Refusal
+from connector.worker.scoring import Scoring
+from connector.worker.traces import Traces
+from connector.worker.wire import BUDGET, SCOPE, read_budget, read_scope
+
+T = TypeVar("T")
+HANGUP_CHECK_S = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a request's headers say: the scope of what is remembered of it, and its budget in seconds."""
+
+    scope: str
+    budget_s: float | None
+
+
+class Service:
+    """Everything behind the routes of one worker."""
+
+    def __init__(self, offers: Sequence[Offer], settings: WorkerSettings) -> None:
+        self.settings = settings
+        self.metrics = Metrics()
+        self.traces = Traces(settings.otlp_url)
+        self.models = Models(offers, max_bytes=settings.max_models_bytes)
+        self.batcher = Batcher(
+            max_waiting=settings.max_waiting,
+            max_wait_s=settings.max_wait_s,
+            metrics=self.metrics,
+            tracer=self.traces.tracer,
+        )
+        self.scoring = Scoring(self.batcher, cache_bytes=settings.score_cache_bytes, metrics=self.metrics)
+        self.metrics.read(self._readings())
+
+    def close(self) -> None:
+        self.models.close()
+        self.batcher.close()
+
+    def read_terms(self, request: Request) -> Terms:
+        """Raises Refusal for a header that cannot be read."""
+        try:
+            scope = read_scope(request.headers.get(SCOPE), principal=request.scope.get(PRINCIPAL, ""))
+            return Terms(scope, read_budget(request.headers.get(BUDGET)))
+        except ValueError as error:
+            raise Refusal(422, "validation", str(error)) from error
+
+    def load_timeout_s(self, terms: Terms) -> float:
+        """For how long a request waits for a model that is loaded at its first use."""
+        limit_s = self.settings.max_wait_s
+        return limit_s if terms.budget_s is None else min(terms.budget_s, limit_s)
+
+    def check_texts(self, texts: Sequence[str], *, called: str, purpose: str) -> None:
+        """Raises Refusal for a list of nothing, and for one that is too long."""
+        if not texts:
+            raise Refusal(400, "empty", f"there is nothing to {purpose}: the list of {called} is empty")
+        if len(texts) > self.settings.max_pairs:
+            raise Refusal(
+                422, "validation", f"{len(texts)} {called} in one request; at most {self.settings.max_pairs} are taken"
+            )
+
+    def _readings(self) -> list[Reading]:
+        """What is counted elsewhere and read when somebody asks."""
+        batcher = self.batcher
+
+        def of_caches(name: str) -> float:
+            caches = [one.cache for one in self.models.loaded() if isinstance(one, LateInteractionScorer)]
+            return float(sum(getattr(cache, name) for cache in caches))
+
+        return [
+            ("waiting", "requests under way", False, lambda: batcher.under_way),
+            ("queue_age_seconds", "for how long the oldest request has waited for its first batch", False, batcher.oldest_s),
+            ("tokens_per_second", "the speed of the last batches, of the fastest model", False, lambda: max(batcher.rates.values(), default=0.0)),
+            ("score_cache_entries", "scores remembered", False, lambda: len(self.scoring.cache)),
+            ("models_loaded", "models in memory", False, lambda: len(self.models.loaded())),
+            ("models_bytes", "about what they take", False, self.models.bytes),
+            ("token_cache_hits", "passages whose token vectors were remembered", True, lambda: of_caches("hits")),
+            ("token_cache_misses", "passages whose token vectors were not", True, lambda: of_caches("misses")),
+            ("token_cache_bytes", "bytes of token vectors remembered", False, lambda: of_caches("bytes")),
+        ]  # fmt: skip
+
+
+async def unless_hung_up(request: Request, work: asyncio.Future[T]) -> T:
+    """The result of the work, which is given up where the caller has closed the connection. Raises Cancelled then."""
+    try:
+        while not work.done():
+            await asyncio.wait([work], timeout=HANGUP_CHECK_S)
+            if not work.done() and await request.is_disconnected():
+                raise Cancelled
+        return work.result()
+    finally:
+        work.cancel()
