@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import operator
 import re
 import threading
 import time
@@ -51,6 +52,10 @@ FOREIGN = {
     "index.vector_field": "embedding",
     "native.field": "body",
 }
+
+# what need not be seen on each server, and on each kind of index
+ON_3 = pytest.mark.parametrize("ml_opensearch", [pytest.param("ml_os3", marks=pytest.mark.live)], indirect=True)
+ON_OURS = pytest.mark.parametrize("settings", ["managed"], indirect=True)
 
 
 @pytest.fixture(scope="module")
@@ -184,12 +189,14 @@ def somebody_elses(engine: httpx.Client, name: str) -> Iterator[None]:
     made = engine.post("/_plugins/_ml/connectors/_create", json=connector | {"actions": [action]}).json()
     model = {"name": name, "function_name": "remote", "connector_id": made["connector_id"]}
     registered = engine.post("/_plugins/_ml/models/_register", json=model).json()
+    group = engine.get(f"/_plugins/_ml/models/{registered['model_id']}").json()["model_group_id"]
     engine.put(f"/_search/pipeline/{name}", json={"description": "theirs"}).raise_for_status()
     engine.put(f"/_ingest/pipeline/{name}", json={"description": "theirs", "processors": []}).raise_for_status()
     yield
     engine.delete(f"/_search/pipeline/{name}").raise_for_status()
     engine.delete(f"/_ingest/pipeline/{name}").raise_for_status()
     engine.delete(f"/_plugins/_ml/models/{registered['model_id']}").raise_for_status()
+    engine.delete(f"/_plugins/_ml/model_groups/{group}").raise_for_status()
     engine.delete(f"/_plugins/_ml/connectors/{made['connector_id']}").raise_for_status()
 
 
@@ -198,7 +205,10 @@ def everything_in(engine: httpx.Client) -> str:
     held = []
     for kind in ("connectors", "models", "model_groups"):
         reply = engine.post(f"/_plugins/_ml/{kind}/_search", json={"query": {"match_all": {}}, "size": 1000}).json()
-        held += sorted(f"{kind} {hit['_id']} {json.dumps(hit['_source'])}" for hit in reply["hits"]["hits"])
+        told = (
+            operator.itemgetter("name") if kind == "model_groups" else json.dumps
+        )  # a group counts its models, in the end
+        held += sorted(f"{kind} {hit['_id']} {told(hit['_source'])}" for hit in reply["hits"]["hits"])
     pipelines = [engine.get(path).text for path in ("/_search/pipeline", "/_ingest/pipeline")]
     return "\n".join(held + pipelines)
 
@@ -232,6 +242,7 @@ async def test_a_plain_search_is_hybrid_and_comes_in_the_order_of_the_workers_sc
     assert not {"passages", "embedding"} & set(hits[0]["_source"])
 
 
+@ON_OURS
 async def test_a_second_installation_changes_nothing_and_another_address_what_calls_it(settings: Settings) -> None:
     await install(settings)
     again = await install(settings)
@@ -252,6 +263,7 @@ async def test_a_second_installation_changes_nothing_and_another_address_what_ca
     assert hits[0]["_score"] > 0.4, "a score of the worker, not of the fusion"
 
 
+@ON_OURS
 async def test_it_is_shown_with_its_state_and_removed_without_a_trace(settings: Settings) -> None:
     name = f"connector-{settings.index.name}-theirs"
     with engine_of(settings.cluster) as engine, somebody_elses(engine, name):
@@ -296,6 +308,7 @@ async def test_what_is_ingested_gets_its_vectors(settings: Settings) -> None:
     assert found.json()["hits"]["hits"][0]["_score"] == pytest.approx(1.0, abs=0.02)  # the cosine of itself, quantised
 
 
+@ON_3
 async def test_a_search_goes_on_in_the_fused_order_when_the_worker_has_gone(
     ml_opensearch: ClusterSettings, managed: str, worker: WorkerProcess, encoder: Encoder
 ) -> None:
@@ -325,6 +338,7 @@ def guarded() -> Iterator[str]:
     thread.join(timeout=10)
 
 
+@ON_3
 async def test_the_workers_key_goes_along_and_a_new_one_is_noticed(
     ml_opensearch: ClusterSettings, managed: str, guarded: str
 ) -> None:
@@ -356,6 +370,7 @@ async def test_the_workers_key_goes_along_and_a_new_one_is_noticed(
         ),
     ],
 )
+@ON_3
 async def test_a_worker_that_the_cluster_cannot_call_is_told_with_what_to_do(
     ml_opensearch: ClusterSettings, managed: str, worker_url: str, words: str
 ) -> None:
@@ -368,6 +383,7 @@ async def test_a_worker_that_the_cluster_cannot_call_is_told_with_what_to_do(
     assert not any("pipeline" in part for part in left), "no search can go through half an installation"
 
 
+@ON_3
 async def test_a_private_address_needs_leave(ml_opensearch: ClusterSettings, managed: str, worker_url: str) -> None:
     settings = settings_for(ml_opensearch, managed, worker_url)
     with engine_of(ml_opensearch) as engine:
@@ -381,6 +397,7 @@ async def test_a_private_address_needs_leave(ml_opensearch: ClusterSettings, man
             await remove(settings)
 
 
+@ON_3
 async def test_an_encoder_of_other_dimensions_is_refused(
     ml_opensearch: ClusterSettings, foreign: str, worker_url: str
 ) -> None:
@@ -390,6 +407,8 @@ async def test_an_encoder_of_other_dimensions_is_refused(
     await remove(settings)
 
 
+@ON_3
+@ON_OURS
 async def test_pipelines_that_the_index_uses_by_default_are_not_removed(settings: Settings) -> None:
     names = Names(settings.index.name)
     await install(settings)
@@ -403,6 +422,8 @@ async def test_pipelines_that_the_index_uses_by_default_are_not_removed(settings
     assert "search pipeline search" in await remove(settings)
 
 
+@ON_3
+@ON_OURS
 async def test_a_pipeline_of_our_name_that_somebody_else_made_is_left_alone(settings: Settings) -> None:
     path = f"/_search/pipeline/{Names(settings.index.name).search}"
     with engine_of(settings.cluster) as engine:
@@ -443,6 +464,7 @@ async def test_the_embedded_store_needs_nothing_of_the_kind(embedded: ClusterSet
         await show(settings_for(embedded, "kb", "http://127.0.0.1:1"))
 
 
+@ON_3
 def test_the_command_prints_a_table_and_a_search_to_paste(
     ml_opensearch: ClusterSettings, managed: str, worker_url: str, launcher: Launcher, tmp_path: Path
 ) -> None:
