@@ -59,9 +59,8 @@ def open_native(cluster: Cluster, settings: Settings) -> Native:
         raise SettingsError(
             "the embedded store runs no pipelines, and connector search reranks by itself; set cluster.url to a cluster"
         )
-    if cluster.engine.kind == "opensearch":
-        return OpenSearchNative(cluster.client, settings.index.name)
-    return ElasticsearchNative(cluster.client, settings.index.name)
+    kind = OpenSearchNative if cluster.engine.kind == "opensearch" else ElasticsearchNative
+    return kind(cluster.client, settings.index.name, _native_worker_url(settings))
 
 
 def build_plan(settings: Settings, schema: IndexSchema) -> Plan:
@@ -73,7 +72,7 @@ def build_plan(settings: Settings, schema: IndexSchema) -> Plan:
     return Plan(
         index=settings.index.name,
         schema=schema,
-        worker_url=(settings.native.worker_url or settings.rerank.url).rstrip("/"),
+        worker_url=_native_worker_url(settings),
         api_key=key.get_secret_value() if key else None,
         fusion=settings.search.fusion,
         k=settings.search.k,
@@ -84,6 +83,10 @@ def build_plan(settings: Settings, schema: IndexSchema) -> Plan:
         field=named or (names[0] if len(names) == 1 else None),
         model_group=settings.native.model_group,
     )
+
+
+def _native_worker_url(settings: Settings) -> str:
+    return (settings.native.worker_url or settings.rerank.url).rstrip("/")
 
 
 def load_encoder(settings: Settings) -> Encoder:

@@ -26,13 +26,12 @@ KIND = "inference endpoint"
 class ElasticsearchNative:
     """The inference endpoints for one index. Elasticsearch tries an endpoint when it is made."""
 
-    def __init__(self, client: Client, index: str) -> None:
+    def __init__(self, client: Client, index: str, worker_url: str) -> None:
         self._client = client
         self._services = ((RERANK, Names(index).rerank), (EMBEDDING, Names(index).embedding))
-        self._worker_url = ""
+        self._worker_url = worker_url  # for messages
 
     async def install(self, plan: Plan) -> Installed:
-        self._worker_url = plan.worker_url
         wanted = [pair for pair in self._services if pair[0] is RERANK or plan.embeddings]
         return Installed([await self._install(plan, *pair) for pair in wanted], build_example(plan))
 

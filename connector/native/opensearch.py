@@ -52,14 +52,13 @@ class Found:
 class OpenSearchNative:
     """Connectors and models of ML Commons that call the worker, and pipelines that use them, for one index."""
 
-    def __init__(self, client: Client, index: str) -> None:
+    def __init__(self, client: Client, index: str, worker_url: str) -> None:
         self._client = client
         self._index = index
         self._names = Names(index)
-        self._worker_url = ""
+        self._worker_url = worker_url  # for messages
 
     async def install(self, plan: Plan) -> Installed:
-        self._worker_url = plan.worker_url
         rerank_model, parts = await self._install_service(plan, RERANK, self._names.rerank)
         embedding_model = None
         if plan.embeddings:
@@ -152,15 +151,18 @@ class OpenSearchNative:
 
     async def _install_search(self, plan: Plan, rerank_model: str, embedding_model: str | None) -> tuple[bool, Part]:
         """Whether searches are widened to the window, which a server without that module cannot do; and what was done."""
-        name = self._names.search
-        for widen in (True, False):
+
+        async def put(*, widen: bool) -> tuple[bool, Part]:
             body = build_search_pipeline(plan, rerank_model=rerank_model, embedding_model=embedding_model, widen=widen)
-            try:
-                return widen, Part("search pipeline", name, await self._put(SEARCH, name, body), name)
-            except ClusterError as error:
-                if not widen or "oversample" not in str(error):
-                    raise
-        raise AssertionError("unreachable")
+            name = self._names.search
+            return widen, Part("search pipeline", name, await self._put(SEARCH, name, body), name)
+
+        try:
+            return await put(widen=True)
+        except ClusterError as error:
+            if "oversample" not in str(error):
+                raise
+        return await put(widen=False)
 
     async def _put(self, path: str, name: str, body: JSON) -> str:
         """Write a pipeline if it is not there or differs; what was done."""

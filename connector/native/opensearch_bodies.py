@@ -19,7 +19,6 @@ NORMALISATIONS = {"minmax": "min_max", "zscore": "z_score"}
 class Service:
     """One thing that the worker does, as ML Commons calls it: its path, the body of a request, and a request to try it with."""
 
-    task: str
     path: str
     request_body: str
     functions: str
@@ -27,14 +26,12 @@ class Service:
 
 
 RERANK = Service(
-    "rerank",
     "/v2/rerank",
     '{"query": "${parameters.query}", "documents": ${parameters.documents}, "top_n": ${parameters.top_n}}',
     "cohere.rerank",
     {"query": "is it there?", "documents": ["It is.", "The weather is fine."], "top_n": 2},
 )
 EMBEDDING = Service(
-    "embedding",
     "/v1/embeddings",
     '{"input": ${parameters.input}, "model": "${parameters.model}"}',
     "openai.embedding",

@@ -182,10 +182,17 @@ def scores_of_the_worker(worker_url: str, query: str) -> dict[str, float]:
 
 
 @contextmanager
-def somebody_elses(engine: httpx.Client, name: str) -> Iterator[None]:
-    """A connector, a model and two pipelines that are not ours, though their names look like it."""
+def somebody_elses(engine: httpx.Client, names: Names) -> Iterator[None]:
+    """A connector of our name, and a model and pipelines whose names look like ours, all of which somebody else made."""
+    name = f"connector-{names.index}-theirs"
     action = {"action_type": "predict", "method": "POST", "url": "http://127.0.0.1:1/", "request_body": "{}"}
-    connector = {"name": name, "description": "theirs", "version": 1, "protocol": "http", "credential": {"key": "k"}}
+    connector = {
+        "name": names.rerank,
+        "description": "theirs",
+        "version": 1,
+        "protocol": "http",
+        "credential": {"key": "k"},
+    }
     made = engine.post("/_plugins/_ml/connectors/_create", json=connector | {"actions": [action]}).json()
     model = {"name": name, "function_name": "remote", "connector_id": made["connector_id"]}
     registered = engine.post("/_plugins/_ml/models/_register", json=model).json()
@@ -265,8 +272,7 @@ async def test_a_second_installation_changes_nothing_and_another_address_what_ca
 
 @ON_OURS
 async def test_it_is_shown_with_its_state_and_removed_without_a_trace(settings: Settings) -> None:
-    name = f"connector-{settings.index.name}-theirs"
-    with engine_of(settings.cluster) as engine, somebody_elses(engine, name):
+    with engine_of(settings.cluster) as engine, somebody_elses(engine, Names(settings.index.name)):
         before = everything_in(engine)
         installed = await install(settings)
         search(engine, installed.example, QUERY)
@@ -277,7 +283,6 @@ async def test_it_is_shown_with_its_state_and_removed_without_a_trace(settings: 
         shown_after, _ = await show(settings)
 
     assert before == after
-    assert name in before
     assert {shown["model rerank"], shown["model embedding"]} == {"deployed"}
     assert detail["search pipeline search"] == "2 searches, 1 of them not reranked"
     assert set(removed.values()) == {"removed"}

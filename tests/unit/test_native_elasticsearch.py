@@ -128,11 +128,11 @@ def worker_url() -> Iterator[str]:
 
 
 @asynccontextmanager
-async def native_at(api: InferenceApi) -> AsyncIterator[ElasticsearchNative]:
+async def native_at(api: InferenceApi, worker_url: str = "http://127.0.0.1:1") -> AsyncIterator[ElasticsearchNative]:
     async with api.listening() as url:
         client = ElasticsearchClient(ClusterSettings(url=url))
         try:
-            yield ElasticsearchNative(client, "kb")
+            yield ElasticsearchNative(client, "kb", worker_url)
         finally:
             await client.close()
 
