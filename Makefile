@@ -55,7 +55,7 @@ lint: $(VENV)/test-installed ## formatter, linter, strict types
 	$(BIN)/mypy
 
 engines: ## get the real engines that the tests start (Maven, and JDK 17 and 21 or newer)
-	@for engine in "elasticsearch 8.19.8" "elasticsearch 9.3.2" "opensearch 2.19.1" "opensearch 2.19.1 --secured" "opensearch 3.6.0"; do \
+	@for engine in "elasticsearch 8.19.8" "elasticsearch 9.3.2" "opensearch 2.19.1" "opensearch 2.19.1 --secured" "opensearch 2.19.1 --ml" "opensearch 3.6.0" "opensearch 3.6.0 --ml"; do \
 		$(PYTHON) tests/servers/engines.py get $$engine || exit 1; done
 
 test: lint engines test-wheel ## install what the tests need, get the real engines, pass everything

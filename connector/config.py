@@ -290,6 +290,27 @@ class WorkerSettings(ModelSettings):
         return self
 
 
+class NativeSettings(Section):
+    """The worker inside the engine: what `connector native install` puts there."""
+
+    worker_url: str | None = Field(
+        None, description="the worker as the cluster's nodes reach it; rerank.url when not given"
+    )
+    embeddings: bool = Field(True, description="the engine also gets its vectors from the worker")
+    field: str | None = Field(
+        None,
+        description="the text field that is embedded at ingest (OpenSearch) or reranked (Elasticsearch) where one must do",
+    )
+    model_group: str | None = Field(
+        None, description="OpenSearch: id of the model group of the models; each its own when not given"
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        _refuse_credentials(self.worker_url or "", "leave them out")
+        return self
+
+
 class LogSettings(Section):
     """What goes to stderr while a job or the worker runs."""
 
@@ -309,6 +330,7 @@ class Settings(Section):
     search: SearchSettings = SearchSettings()
     rerank: RerankSettings = RerankSettings()
     worker: WorkerSettings = WorkerSettings()
+    native: NativeSettings = NativeSettings()
     log: LogSettings = LogSettings()
 
     @model_validator(mode="after")

@@ -24,6 +24,9 @@ from connector.models.files import find_model, short_name, weights_bytes, weight
 from connector.models.late_interaction import LateInteractionScorer
 from connector.models.model import Model
 from connector.models.scorer import Scorer, ScorerKind, detect_kind
+from connector.native.elasticsearch import ElasticsearchNative
+from connector.native.opensearch import OpenSearchNative
+from connector.native.plan import Native, Plan
 from connector.schema import EncoderFingerprint, Fields, IndexSchema, PassageSettings, VectorSettings
 from connector.search.searcher import Searcher
 from connector.worker.client import WorkerClient
@@ -55,6 +58,42 @@ def open_examination(cluster: Cluster, *, timeout_s: float) -> Examination:
 
     assert isinstance(cluster, EmbeddedCluster)
     return EmbeddedExamination(cluster)
+
+
+def open_native(cluster: Cluster, settings: Settings) -> Native:
+    """What puts the worker into the cluster's engine, for the configured index. Raises SettingsError for the embedded store."""
+    if not isinstance(cluster, RestCluster):
+        raise SettingsError(
+            "the embedded store runs no pipelines, and connector search reranks by itself; set cluster.url to a cluster"
+        )
+    kind = OpenSearchNative if cluster.engine.kind == "opensearch" else ElasticsearchNative
+    return kind(cluster.client, settings.index.name, _native_worker_url(settings))
+
+
+def build_plan(settings: Settings, schema: IndexSchema) -> Plan:
+    """What is to be installed for an index. Raises SettingsError for a field that it has not."""
+    named, names = settings.native.field, list(schema.fields.text)
+    if named is not None and named not in names:
+        raise SettingsError(f"native.field is {named!r}, which is none of the index's text fields: {', '.join(names)}")
+    key = settings.rerank.api_key
+    return Plan(
+        index=settings.index.name,
+        schema=schema,
+        worker_url=_native_worker_url(settings),
+        api_key=key.get_secret_value() if key else None,
+        fusion=settings.search.fusion,
+        k=settings.search.k,
+        window=settings.rerank.window,
+        depth=settings.search.depth,
+        embeddings=settings.native.embeddings and schema.vector_field is not None,
+        encoder=settings.encoder.model,
+        field=named or (names[0] if len(names) == 1 else None),
+        model_group=settings.native.model_group,
+    )
+
+
+def _native_worker_url(settings: Settings) -> str:
+    return (settings.native.worker_url or settings.rerank.url).rstrip("/")
 
 
 def load_encoder(settings: Settings) -> Encoder:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from command import Launcher, launching
-from running_engines import ENGINES, SECURED, EngineMissing, RunningEngines, shared_engines
+from running_engines import ENGINES, ML, SECURED, EngineMissing, RunningEngines, shared_engines
 from scratch import drop, unique_name
 from secured import Secured
 
@@ -69,7 +69,9 @@ def engines() -> RunningEngines:
 def _settings(request: pytest.FixtureRequest, name: str) -> ClusterSettings:
     running: RunningEngines = request.getfixturevalue("engines")
     try:
-        return running.secured(name) if name in SECURED else ClusterSettings(url=running.url(name))
+        if name in SECURED:
+            return running.secured(name)
+        return ClusterSettings(url=running.ml(name) if name in ML else running.url(name))
     except EngineMissing as error:
         if os.environ.get("TESTS_WITHOUT_ENGINES") == "1" and not os.environ.get("CI"):
             pytest.skip(str(error))
@@ -110,6 +112,12 @@ def secured_elasticsearch(request: pytest.FixtureRequest) -> ClusterSettings:
 def secured_opensearch(request: pytest.FixtureRequest) -> ClusterSettings:
     """The older OpenSearch with its security plugin and TLS from a private CA; the credentials are a superuser's."""
     return _settings(request, "secured_os")
+
+
+@pytest.fixture(scope="session", params=[pytest.param(name, marks=pytest.mark.live) for name in ML])
+def ml_opensearch(request: pytest.FixtureRequest) -> ClusterSettings:
+    """Each OpenSearch with ML Commons, which may call a model server on this machine."""
+    return _settings(request, request.param)
 
 
 @pytest.fixture(

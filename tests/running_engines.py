@@ -1,5 +1,5 @@
-"""The engines that tests run against: the plain ones started together at first use, each secured one at its own; shared by the
-run's processes (pytest-xdist), and all stopped when the run ends, however it ends."""
+"""The engines that tests run against: the plain ones started together at first use, each secured one and each with ML Commons at
+its own; shared by the run's processes (pytest-xdist), and all stopped when the run ends, however it ends."""
 
 from __future__ import annotations
 
@@ -74,6 +74,15 @@ SECURED = {
 }
 
 
+ML = {
+    "ml_os2": EngineVersion("opensearch", "2.19.1", "TEST_ML_OPENSEARCH_2_URL", {"ml": True}),
+    "ml_os3": EngineVersion("opensearch", "3.6.0", "TEST_ML_OPENSEARCH_3_URL", {"ml": True}),
+}
+
+
+ALL = ENGINES | SECURED | ML
+
+
 class EngineMissing(Exception):
     """An engine that could not be started, and why."""
 
@@ -93,7 +102,7 @@ def shared_engines() -> Iterator[None]:
 
 
 class RunningEngines:
-    """The four plain engines by name, of which asking for one starts all that the environment does not name; and the secured."""
+    """The four plain engines by name, of which asking for one starts all that the environment does not name; and the others."""
 
     def __init__(self) -> None:
         self._folder = Path(os.environ[FOLDER])
@@ -105,6 +114,11 @@ class RunningEngines:
         if given:
             return given.rstrip("/")
         return str(self._result(name, self._plain[name])["url"])
+
+    def ml(self, name: str) -> str:
+        """Where an OpenSearch with ML Commons listens. Raises EngineMissing."""
+        given = os.environ.get(ML[name].variable)
+        return given.rstrip("/") if given else str(self._start_alone(name)["url"])
 
     def secured(self, name: str) -> ClusterSettings:
         """Where a secured engine listens, with the credentials of a superuser. Raises EngineMissing."""
@@ -120,11 +134,14 @@ class RunningEngines:
                 for part in ("url", "username", "password", "ca_cert")
             }
             return ClusterSettings.model_validate(given)
-        with ThreadPoolExecutor(1) as pool:
-            server = self._result(name, pool.submit(self._start, name))
+        server = self._start_alone(name)
         return ClusterSettings(
             url=server["url"], username=server["user"], password=server["password"], ca_cert=server["ca"]
         )
+
+    def _start_alone(self, name: str) -> dict[str, Any]:
+        with ThreadPoolExecutor(1) as pool:
+            return self._result(name, pool.submit(self._start, name))
 
     @cached_property
     def _plain(self) -> dict[str, Future[dict[str, Any]]]:
@@ -134,7 +151,7 @@ class RunningEngines:
 
     def _start(self, name: str) -> dict[str, Any]:
         """The server, started by whichever of the run's processes comes first."""
-        one, file = (ENGINES | SECURED)[name], self._folder / f"{name}.json"
+        one, file = ALL[name], self._folder / f"{name}.json"
         with FileLock(self._folder / f"{name}.lock"):
             if not file.exists():
                 file.write_text(json.dumps(engines.start(one.kind, one.version, wait_s=240, **one.options)))
@@ -145,6 +162,6 @@ class RunningEngines:
         try:
             return starting.result()
         except (SystemExit, OSError, subprocess.SubprocessError) as error:
-            one = (ENGINES | SECURED)[name]
-            how = " secured" if name in SECURED else ""
+            one = ALL[name]
+            how = " secured" if name in SECURED else " with ML Commons" if name in ML else ""
             raise EngineMissing(f"{one.kind} {one.version} cannot be started{how}: {error}") from error

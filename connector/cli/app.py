@@ -14,6 +14,7 @@ from connector.cli.doctor import doctor
 from connector.cli.index import index_app
 from connector.cli.ingest import ingest
 from connector.cli.model import model_app
+from connector.cli.native import native_app
 from connector.cli.search import search
 from connector.cli.worker import worker
 from connector.errors import ClusterUnavailable, ConnectorError, SearchFailed
@@ -45,6 +46,7 @@ app.command()(doctor)
 app.add_typer(index_app, name="index")
 app.add_typer(config_app, name="config")
 app.add_typer(model_app, name="model")
+app.add_typer(native_app, name="native")
 
 
 def _print_version(wanted: bool) -> None:

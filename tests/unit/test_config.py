@@ -112,6 +112,10 @@ TYPED: dict[str, str] = {
     "worker.tls_cert": "/cert.pem",
     "worker.tls_key": "/key.pem",
     "worker.otlp_url": "http://collector:4318",
+    "native.worker_url": "http://10.0.0.5:8787",
+    "native.embeddings": "false",
+    "native.field": "body",
+    "native.model_group": "g1",
     "log.level": "debug",
     "log.format": "json",
 }

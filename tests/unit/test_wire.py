@@ -55,6 +55,16 @@ def test_a_whole_score_is_still_written_as_a_float() -> None:
     assert '"relevance_score": 1.0' in json.dumps(cohere)
 
 
+@given(st.floats(width=32, allow_nan=False, allow_infinity=False, min_value=-1e9, max_value=1e9))
+def test_a_score_is_written_with_as_many_digits_as_it_takes(value: float) -> None:
+    """OpenSearch's connector fails at a number of more than 18 characters, which it reads as a BigDecimal."""
+    cohere = build_cohere_reply(CohereRequest(query="q", documents=["a"]), scores(value))
+    written = json.dumps(cohere["results"][0]["relevance_score"])
+
+    assert len(written) <= 18
+    assert np.float32(written) == np.float32(value)
+
+
 def test_a_cohere_reply_has_exactly_its_keys() -> None:
     reply = build_cohere_reply(CohereRequest(query="q", documents=["a", {"text": "b"}]), scores(0.5, 0.75))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from typing import Annotated, Self
 
+import numpy as np
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -106,8 +107,14 @@ class Usage(TypedDict):
 def best_first(scores: Scores, top_n: int | None) -> list[tuple[int, float]]:
     """(index, score) of the passages that were scored, best first, the earlier of equals first; all of them without `top_n`."""
     left_out = set(scores.unscored)
-    values = [(index, float(value)) for index, value in enumerate(scores.values) if index not in left_out]
+    values = [(index, to_number(value)) for index, value in enumerate(scores.values) if index not in left_out]
     return sorted(values, key=lambda pair: (-pair[1], pair[0]))[: top_n or None]
+
+
+def to_number(score: np.float32) -> float:
+    """The score in as few digits as tell it from every other. OpenSearch takes a number of more than 18 characters for a
+    BigDecimal, and its rerank connector then fails."""
+    return float(str(score))
 
 
 def usage_of(scores: Scores) -> Usage:

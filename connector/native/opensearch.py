@@ -1,0 +1,290 @@
+"""An installation in OpenSearch: its parts are found by their names, made, changed, tried and taken out."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from urllib.parse import quote
+
+from connector.clusters.clients import Client
+from connector.clusters.dialect import JSON
+from connector.errors import AccessDenied, ClusterError, SettingsError
+from connector.native.opensearch_bodies import (
+    EMBEDDING,
+    RERANK,
+    Service,
+    build_connector,
+    build_example,
+    build_ingest_pipeline,
+    build_model,
+    build_search_pipeline,
+    connector_differs,
+    count_reranked,
+    is_ours,
+)
+from connector.native.plan import CHANGED, LEFT_OUT, MADE, MISSING, REMOVED, UNCHANGED, Installed, Names, Part, Plan
+from connector.native.refusals import explain_opensearch, explain_trial
+from connector.native.seal import fits, seal
+
+TIMEOUT_S = 60.0
+DEPLOY_TIMEOUT_S = 60.0
+POLL_S = 0.1
+CONNECTORS = "/_plugins/_ml/connectors"
+MODELS = "/_plugins/_ml/models"
+GROUPS = "/_plugins/_ml/model_groups"
+TASKS = "/_plugins/_ml/tasks"
+INGEST = "/_ingest/pipeline"
+SEARCH = "/_search/pipeline"
+DEPLOYED = "DEPLOYED"
+DEFAULTS = ("index.search.default_pipeline", "index.default_pipeline", "index.final_pipeline")
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What ML Commons holds under an id."""
+
+    id: str
+    body: JSON
+
+
+class OpenSearchNative:
+    """Connectors and models of ML Commons that call the worker, and pipelines that use them, for one index."""
+
+    def __init__(self, client: Client, index: str, worker_url: str) -> None:
+        self._client = client
+        self._index = index
+        self._names = Names(index)
+        self._worker_url = worker_url  # for messages
+
+    async def install(self, plan: Plan) -> Installed:
+        rerank_model, parts = await self._install_service(plan, RERANK, self._names.rerank)
+        embedding_model = None
+        if plan.embeddings:
+            embedding_model, more = await self._install_service(plan, EMBEDDING, self._names.embedding)
+            parts += [*more, await self._install_ingest(plan, embedding_model)]
+        widen, search = await self._install_search(plan, rerank_model, embedding_model)
+        return Installed([*parts, search], build_example(plan, widen=widen))
+
+    async def show(self) -> list[Part]:
+        parts = []
+        for name in (self._names.rerank, self._names.embedding):
+            connectors, models = await self._find(CONNECTORS, name), await self._find(MODELS, name)
+            urls = [one.body["actions"][0]["url"] for one in connectors]
+            parts += [Part("connector", name, "there", one.id, url) for one, url in zip(connectors, urls, strict=True)]
+            parts += [Part("model", name, str(one.body.get("model_state", "")).lower(), one.id) for one in models]
+            parts += [Part("connector", name, MISSING)] if not connectors else []
+            parts += [Part("model", name, MISSING)] if not models else []
+        for kind, path, name in self._pipelines():
+            if await self._pipeline(path, name) is None:
+                parts.append(Part(kind, name, MISSING))
+            else:
+                parts.append(Part(kind, name, "there", name, await self._reranked() if path == SEARCH else ""))
+        return parts
+
+    async def remove(self) -> list[Part]:
+        await self._require_unused()
+        removed = []
+        for kind, path, name in self._pipelines():
+            if await self._pipeline(path, name) is not None:
+                await self._ask("DELETE", f"{path}/{quote(name, safe='')}")
+                removed.append(Part(kind, name, REMOVED, name))
+        for name in (self._names.rerank, self._names.embedding):
+            for model in await self._find(MODELS, name):
+                await self._remove_model(model.id)
+                removed.append(Part("model", name, REMOVED, model.id))
+            for group in await self._find(GROUPS, name):  # which ML Commons made for the model
+                await self._ask("DELETE", f"{GROUPS}/{group.id}")
+                removed.append(Part("model group", name, REMOVED, group.id))
+            for connector in await self._find(CONNECTORS, name):
+                await self._ask("DELETE", f"{CONNECTORS}/{connector.id}")
+                removed.append(Part("connector", name, REMOVED, connector.id))
+        return removed
+
+    async def _install_service(self, plan: Plan, service: Service, name: str) -> tuple[str, list[Part]]:
+        """The id of a deployed model that calls the worker and was answered, and what was done for it."""
+        connector = await self._install_connector(plan, service, name)
+        model = await self._install_model(plan, name, connector.id)
+        await self._try(plan, service, model.id)
+        return model.id, [connector, model]
+
+    async def _install_connector(self, plan: Plan, service: Service, name: str) -> Part:
+        found = next(iter(await self._find(CONNECTORS, name)), None)
+        if found is None:
+            body = build_connector(plan, service, name=name, sealed=seal(plan.api_key))
+            reply = await self._ask("POST", f"{CONNECTORS}/_create", body)
+            return Part("connector", name, MADE, reply["connector_id"], body["actions"][0]["url"])
+        sealed = str(found.body.get("parameters", {}).get("key_seal", ""))
+        same_key = fits(sealed, plan.api_key)
+        body = build_connector(plan, service, name=name, sealed=sealed if same_key else seal(plan.api_key))
+        part = Part("connector", name, UNCHANGED, found.id, body["actions"][0]["url"])
+        if same_key and not connector_differs(found.body, body):
+            return part
+        for model in await self._find(MODELS, name):  # which keep a connector from being changed
+            await self._undeploy(model.id)
+        await self._ask("PUT", f"{CONNECTORS}/{found.id}", body)
+        return part.as_(CHANGED)
+
+    async def _install_model(self, plan: Plan, name: str, connector_id: str) -> Part:
+        found = next(iter(await self._find(MODELS, name)), None)
+        if found and found.body.get("connector_id") != connector_id:
+            await self._remove_model(found.id)
+            found = None
+        if found is None:
+            body = build_model(plan, name=name, connector_id=connector_id)
+            reply = await self._ask("POST", f"{MODELS}/_register", body)
+            await self._deploy(reply["model_id"])
+            return Part("model", name, MADE, reply["model_id"], DEPLOYED.lower())
+        part = Part("model", name, UNCHANGED, found.id, DEPLOYED.lower())
+        if await self._state(found.id) == DEPLOYED:
+            return part
+        await self._deploy(found.id)
+        return part.as_(CHANGED)
+
+    async def _install_ingest(self, plan: Plan, model_id: str) -> Part:
+        name = self._names.ingest
+        body = build_ingest_pipeline(plan, model_id=model_id)
+        if isinstance(body, str):
+            return Part("ingest pipeline", name, LEFT_OUT, detail=body)
+        return Part("ingest pipeline", name, await self._put(INGEST, name, body), name)
+
+    async def _install_search(self, plan: Plan, rerank_model: str, embedding_model: str | None) -> tuple[bool, Part]:
+        """Whether searches are widened to the window, which a server without that module cannot do; and what was done."""
+
+        async def put(*, widen: bool) -> tuple[bool, Part]:
+            body = build_search_pipeline(plan, rerank_model=rerank_model, embedding_model=embedding_model, widen=widen)
+            name = self._names.search
+            return widen, Part("search pipeline", name, await self._put(SEARCH, name, body), name)
+
+        try:
+            return await put(widen=True)
+        except ClusterError as error:
+            if "oversample" not in str(error):
+                raise
+        return await put(widen=False)
+
+    async def _put(self, path: str, name: str, body: JSON) -> str:
+        """Write a pipeline if it is not there or differs; what was done."""
+        found = await self._pipeline(path, name)
+        if found == body:
+            return UNCHANGED
+        await self._ask("PUT", f"{path}/{quote(name, safe='')}", body)
+        return MADE if found is None else CHANGED
+
+    async def _try(self, plan: Plan, service: Service, model_id: str) -> None:
+        """Call the worker through the engine. Raises ClusterError, SettingsError for vectors that do not fit the index."""
+        try:
+            reply = await self._send("POST", f"{MODELS}/{model_id}/_predict", {"parameters": dict(service.trial)})
+        except ClusterError as error:
+            raise explain_trial(error, self._worker_url) from error
+        if service is EMBEDDING:
+            dims = reply["inference_results"][0]["output"][0]["shape"][0]
+            if plan.schema.dims and dims != plan.schema.dims:
+                raise SettingsError(
+                    f"the worker at {plan.worker_url} makes vectors of {dims} dimensions, but index {plan.index!r} holds "
+                    f"such of {plan.schema.dims}; start it with the encoder that filled the index, or leave embeddings "
+                    "out: --no-embeddings"
+                )
+
+    async def _deploy(self, model_id: str) -> None:
+        task = (await self._ask("POST", f"{MODELS}/{model_id}/_deploy"))["task_id"]
+        reply: JSON = {}
+
+        async def ended() -> bool:
+            reply.update(await self._ask("GET", f"{TASKS}/{task}"))
+            return reply.get("state") not in ("CREATED", "RUNNING")
+
+        await self._wait(ended, f"model {model_id} to be deployed")
+        if reply.get("state") != "COMPLETED":
+            words = f"OpenSearch could not deploy model {model_id}: {reply.get('error', reply.get('state'))}"
+            raise explain_opensearch(ClusterError(words), self._worker_url)
+
+    async def _undeploy(self, model_id: str) -> None:
+        await self._ask("POST", f"{MODELS}/{model_id}/_undeploy")
+
+        async def gone() -> bool:
+            return await self._state(model_id) != DEPLOYED
+
+        await self._wait(gone, f"model {model_id} to be undeployed")
+
+    async def _remove_model(self, model_id: str) -> None:
+        await self._undeploy(model_id)
+        await self._ask("DELETE", f"{MODELS}/{model_id}")
+
+    async def _state(self, model_id: str) -> str:
+        return str((await self._ask("GET", f"{MODELS}/{model_id}")).get("model_state", ""))
+
+    async def _wait(self, done: Callable[[], Awaitable[bool]], what: str) -> None:
+        end = time.monotonic() + DEPLOY_TIMEOUT_S
+        while not await done():
+            if time.monotonic() > end:
+                raise ClusterError(f"waited {DEPLOY_TIMEOUT_S:.0f} s for {what}; run the same command again")
+            await asyncio.sleep(POLL_S)
+
+    async def _find(self, path: str, name: str) -> list[Found]:
+        """What is ours under that name, among connectors or models."""
+        query = {"query": {"term": {"name.keyword": name}}, "size": 100}
+        try:
+            reply = await self._send("POST", f"{path}/_search", query)
+        except ClusterError as error:
+            if error.status == 404 and "no such index" in str(error):  # nobody has made one yet
+                return []
+            raise explain_opensearch(error, self._worker_url) from error
+        hits = [Found(hit["_id"], hit["_source"]) for hit in reply["hits"]["hits"]]
+        return [one for one in hits if is_ours(one.body)]
+
+    async def _pipeline(self, path: str, name: str) -> JSON | None:
+        """A pipeline of ours; None where it is not there. Raises SettingsError for one that somebody else made."""
+        try:
+            reply = await self._send("GET", f"{path}/{quote(name, safe='')}")
+        except ClusterError as error:
+            if error.status == 404:
+                return None
+            raise explain_opensearch(error, self._worker_url) from error
+        found: JSON | None = reply.get(name)
+        if found is not None and not is_ours(found):
+            raise SettingsError(f"the pipeline {name} was not made by connector native install; rename or delete it")
+        return found
+
+    async def _require_unused(self) -> None:
+        """Refuse to take pipelines out that the index uses by default: its searches or writes would fail."""
+        try:
+            reply = await self._send(
+                "GET", f"/{quote(self._index, safe='')}/_settings", params={"flat_settings": "true"}
+            )
+        except ClusterError as error:
+            if error.status == 404:
+                return
+            raise
+        for index, body in reply.items():
+            for setting in DEFAULTS:
+                if body["settings"].get(setting) in (self._names.search, self._names.ingest):
+                    raise SettingsError(
+                        f"index {index!r} uses {body['settings'][setting]} by default; first: "
+                        f'PUT /{index}/_settings {{"{setting}": null}}'
+                    )
+
+    async def _reranked(self) -> str:
+        """How many searches were reranked since the nodes started, in words; "" for who may not know."""
+        try:
+            return count_reranked(await self._ask("GET", "/_nodes/stats/search_pipeline"), self._names.search)
+        except AccessDenied:
+            return ""
+
+    def _pipelines(self) -> list[tuple[str, str, str]]:
+        return [
+            ("search pipeline", SEARCH, self._names.search),
+            ("ingest pipeline", INGEST, self._names.ingest),
+        ]
+
+    async def _ask(self, method: str, path: str, body: JSON | None = None) -> JSON:
+        try:
+            return await self._send(method, path, body)
+        except ClusterError as error:
+            raise explain_opensearch(error, self._worker_url) from error
+
+    async def _send(
+        self, method: str, path: str, body: JSON | None = None, params: dict[str, str] | None = None
+    ) -> JSON:
+        return await self._client.request(method, path, body=body, params=params, timeout_s=TIMEOUT_S)

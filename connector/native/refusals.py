@@ -1,0 +1,125 @@
+"""What an engine's refusals mean to whoever installs the worker there, and what to do."""
+
+from __future__ import annotations
+
+import json
+import re
+from urllib.parse import urlsplit
+
+from connector.errors import ClusterError
+
+INSTEAD = "search through the query layer instead, which needs nothing of the kind: connector search"
+NO_HANDLER = re.compile(r"no handler found for uri|incorrect http method for uri|no such (?:api|route)", re.IGNORECASE)
+FROM_WORKER = re.compile(r"Error from remote service: (?P<said>.*?)(?: \(HTTP \d+\)|$)", re.DOTALL)
+UNREACHABLE = re.compile(
+    r"Error communicating with remote model|Connect(?:ion)? (?:refused|timed out|reset)|Connect to .* failed|UnknownHost|"
+    r"validation call to service threw|No route to host|timed out|Name or service not known",
+    re.IGNORECASE,
+)
+
+
+def explain_opensearch(error: ClusterError, worker_url: str) -> ClusterError:
+    """The same error with what to do about it."""
+    said = str(error)
+    if "trusted connector endpoint" in said:
+        return _advised(
+            error,
+            f"let the cluster call it: PUT /_cluster/settings {_settings('trusted_connector_endpoints_regex', [_pattern(worker_url)])}; "
+            "the list replaces the one that is there, so repeat what else is called",
+        )
+    if "private ip" in said:
+        return _advised(
+            error,
+            "the worker is on a private address, which the cluster calls only when told to: "
+            f"PUT /_cluster/settings {_settings('connector.private_ip_enabled', True)}",
+        )
+    if re.search(r"No eligible node|no ml node|only_run_on_ml_node", said, re.IGNORECASE):
+        return _advised(
+            error,
+            "no node may run models: start one with the role ml, or let every node call them: "
+            f"PUT /_cluster/settings {_settings('only_run_on_ml_node', False)}",
+        )
+    if re.search(r"model.?group|privilege to perform this operation on this model", said, re.IGNORECASE):
+        return _advised(
+            error, "use a model group that these credentials may use: --model-group ID, or ask its owner for access"
+        )
+    if re.search(r"(combination|normalization) technique is not supported", said):
+        return _advised(
+            error,
+            "OpenSearch 2.19 fuses by ranks without weights, or by min-max: search.fusion.weights=[1, 1], "
+            "search.fusion.normalisation=minmax",
+        )
+    if NO_HANDLER.search(said):
+        return ClusterError(
+            f"this OpenSearch has no ML Commons ({said}); install the plugin opensearch-ml (it is part of the default "
+            f"distribution) on every node, or {INSTEAD}",
+            status=error.status,
+        )
+    if "master key" in said:
+        return _advised(error, "ML Commons is still making its key; run the same command again in a few seconds")
+    if error.status == 403:
+        return _advised(
+            error, "the role ml_full_access has what ML Commons asks for, and manage_pipelines the pipelines"
+        )
+    return error
+
+
+def explain_trial(error: ClusterError, worker_url: str) -> ClusterError:
+    """The error of a cluster that was told to call the worker."""
+    said = str(error)
+    if found := FROM_WORKER.search(said):
+        return ClusterError(
+            f"the cluster reached {worker_url}, which refused: {found['said'][:300]}; "
+            "401: set rerank.api_key to one of its worker.api_keys; 404: it is no worker, or an older one "
+            "(--no-embeddings leaves /v1/embeddings out); 503: it is still loading its model",
+            status=error.status,
+        )
+    advised = explain_opensearch(error, worker_url)
+    if advised is error and UNREACHABLE.search(said):
+        return unreachable(error, worker_url)
+    return advised
+
+
+def explain_elasticsearch(error: ClusterError, worker_url: str) -> ClusterError:
+    """The same error with what to do about it."""
+    said = str(error)
+    if NO_HANDLER.search(said):
+        return ClusterError(
+            f"this Elasticsearch has no inference API ({said}); it is part of the default distribution and needs an "
+            f"Enterprise licence, or a trial; {INSTEAD}",
+            status=error.status,
+        )
+    if "non-compliant" in said:
+        return ClusterError(
+            f"the licence of this Elasticsearch does not cover the inference API ({said}); it needs an Enterprise licence, or "
+            f"a trial of 30 days (POST /_license/start_trial?acknowledge=true); {INSTEAD}",
+            status=error.status,
+        )
+    if UNREACHABLE.search(said):
+        return unreachable(error, worker_url)
+    if error.status == 403:
+        return _advised(error, "inference endpoints need the cluster privilege manage_inference")
+    return error
+
+
+def unreachable(error: ClusterError, worker_url: str) -> ClusterError:
+    """The error of a cluster that cannot call the worker."""
+    return _advised(
+        error,
+        f"the cluster itself calls {worker_url}: name an address that its nodes reach with --worker-url, and let the worker "
+        "listen there: connector worker --host 0.0.0.0",
+    )
+
+
+def _advised(error: ClusterError, advice: str) -> ClusterError:
+    return type(error)(f"{error}; {advice}", status=error.status)
+
+
+def _settings(name: str, value: object) -> str:
+    return json.dumps({"persistent": {f"plugins.ml_commons.{name}": value}})
+
+
+def _pattern(worker_url: str) -> str:
+    """The regular expression of a worker's addresses."""
+    parts = urlsplit(worker_url)
+    return f"^{re.escape(f'{parts.scheme}://{parts.netloc}')}/.*$"
