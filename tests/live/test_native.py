@@ -493,5 +493,5 @@ def test_the_command_prints_a_table_and_a_search_to_paste(
     assert f"connector-{managed}-rerank" in installed.stdout
     assert pasted.json()["hits"]["hits"][0]["_id"] == "deal"
     assert {one["state"] for one in shown} == {"there", "deployed"}
-    assert (removed.code, removed.stdout.count("removed")) == (0, 8)
+    assert (removed.code, removed.stdout.count("removed")) == (0, 8), removed.stderr
     assert again.stderr.strip() == f"nothing is installed for {managed}"
