@@ -98,13 +98,16 @@ def _load_scorer(settings: WorkerSettings, backend: Backend) -> Scorer:
     return LateInteractionScorer(settings.model, **limits, cache_bytes=settings.cache_bytes)
 
 
-def open_worker(settings: Settings) -> WorkerClient | None:
-    """The configured worker, or None where reranking is off. Nothing is sent yet."""
+def open_worker(settings: Settings, *, fresh: bool = False) -> WorkerClient | None:
+    """The configured worker, or None where reranking is off. Nothing is sent yet. `fresh`: it computes every score anew."""
     if not settings.rerank.enabled:
         return None
     key = settings.rerank.api_key
     return WorkerClient(
-        settings.rerank.url, api_key=key.get_secret_value() if key else None, ca_cert=settings.rerank.ca_cert
+        settings.rerank.url,
+        api_key=key.get_secret_value() if key else None,
+        ca_cert=settings.rerank.ca_cert,
+        fresh=fresh,
     )
 
 

@@ -46,6 +46,7 @@ from connector.worker.wire import (
     gather,
     read_budget,
     read_scope,
+    reads_memory,
     spans,
 )
 
@@ -118,12 +119,12 @@ def create_app(load: Callable[[], Scorer], settings: WorkerSettings) -> FastAPI:
     @app.post("/v1/score", response_model=ScoreReply, responses=_errors(VllmError))
     async def rate(body: ScoreRequest, request: Request) -> JSONResponse:
         """Rate pairs, in the order that they came in, as vLLM does."""
-        batcher, scope, budget_s = check(request, body.text_1, body.text_2)
+        batcher, memory, budget_s = check(request, body.text_1, body.text_2)
         started = time.perf_counter()
         groups = body.queries()
         with batcher.admitted(body.text_2, budget_s) as place:
             work = (
-                batcher.score(place, query, [body.text_2[position] for position in positions], scope=scope)
+                batcher.score(place, query, [body.text_2[position] for position in positions], **memory)
                 for query, positions in groups.items()
             )
             found = await unless_hung_up(request, asyncio.gather(*work))
@@ -133,11 +134,11 @@ def create_app(load: Callable[[], Scorer], settings: WorkerSettings) -> FastAPI:
         )
 
     async def answer(body: RerankRequest, request: Request) -> JSONResponse:
-        batcher, scope, budget_s = check(request, [body.query], body.texts)
+        batcher, memory, budget_s = check(request, [body.query], body.texts)
         started = time.perf_counter()
         weights = spans(body.query_weights) if isinstance(body, TeiRequest) else None
         with batcher.admitted(body.texts, budget_s) as place:
-            work = batcher.score(place, body.query, body.texts, weights=weights, scope=scope)
+            work = batcher.score(place, body.query, body.texts, weights=weights, **memory)
             scores = await unless_hung_up(request, asyncio.ensure_future(work))
         return JSONResponse(
             build_reply(body, scores, model=batcher.scorer.name), headers=describe(batcher.scorer, scores, started)
@@ -150,8 +151,12 @@ def create_app(load: Callable[[], Scorer], settings: WorkerSettings) -> FastAPI:
         log.debug("scored %d pairs, %d tokens in %.1f ms", len(scores.values), scores.tokens, took_ms)
         return build_headers(scores, kind=scorer.kind, fingerprint=scorer.fingerprint, took_ms=took_ms)
 
-    def check(request: Request, queries: Sequence[str], passages: Sequence[str]) -> tuple[Batcher, str, float | None]:
-        """The batcher, the scope of what is remembered, and the budget in seconds, of a request that can be scored. Raises Refusal."""
+    def check(
+        request: Request, queries: Sequence[str], passages: Sequence[str]
+    ) -> tuple[Batcher, dict[str, Any], float | None]:
+        """The batcher, what it may remember (options of its `score`), and the budget in seconds, of a request that can be scored.
+
+        Raises Refusal."""
         batcher = state.ready()
         if not passages:
             raise Refusal(400, "empty", "there is nothing to rank: the list of passages is empty")
@@ -163,7 +168,8 @@ def create_app(load: Callable[[], Scorer], settings: WorkerSettings) -> FastAPI:
             )
         try:
             scope = read_scope(request.headers.get(SCOPE), principal=request.scope.get(PRINCIPAL, ""))
-            return batcher, scope, read_budget(request.headers.get(BUDGET))
+            memory = {"scope": scope, "recall": reads_memory(request.headers.get("cache-control"))}
+            return batcher, memory, read_budget(request.headers.get(BUDGET))
         except ValueError as error:
             raise Refusal(422, "validation", str(error)) from error
 

@@ -15,7 +15,7 @@ from connector.errors import WorkerError, WorkerUnavailable
 from connector.models.scorer import QueryWeights
 from connector.retries import read_retry_after
 from connector.trust import trust
-from connector.worker.wire import BUDGET, KIND, SCOPE, TRUNCATED, UNSCORED, read_positions
+from connector.worker.wire import BUDGET, FRESH, KIND, SCOPE, TRUNCATED, UNSCORED, read_positions
 
 INFO_TTL_S = 30.0
 BUDGET_SHARE = 0.9  # of the time until the caller gives up: the rest is for the way back
@@ -55,10 +55,12 @@ class WorkerClient:
         *,
         api_key: str | None = None,
         ca_cert: str | None = None,
+        fresh: bool = False,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
-        """Raises SettingsError for a `ca_cert` that is no PEM file."""
+        """`fresh`: no score is to come from the worker's memory. Raises SettingsError for a `ca_cert` that is no PEM file."""
         self.url = url.rstrip("/")
+        self._memory = FRESH if fresh else {}
         self._client = httpx.AsyncClient(
             transport=transport,
             trust_env=False,  # queries and passages go to the worker, not to a proxy that the environment names
@@ -95,7 +97,11 @@ class WorkerClient:
         body: dict[str, Any] = {"query": query, "texts": list(passages)}
         if weights:
             body["query_weights"] = [list(span) for span in weights]
-        headers = {BUDGET: f"{max(timeout_s, 0) * BUDGET_SHARE * 1000:.0f}"} | ({SCOPE: scope} if scope else {})
+        headers = (
+            {BUDGET: f"{max(timeout_s, 0) * BUDGET_SHARE * 1000:.0f}"}
+            | ({SCOPE: scope} if scope else {})
+            | self._memory
+        )
         reply = await self._send("POST", "/rerank", body=body, headers=headers, timeout_s=timeout_s)
         partial = UNSCORED in reply.headers
         values = _read_scores(self._json(reply), len(passages), self.url, partial=partial)

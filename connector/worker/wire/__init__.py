@@ -10,6 +10,7 @@ from connector.worker.wire.errors import CohereError, CohereV1Error, ErrorType, 
 from connector.worker.wire.headers import (
     BUDGET,
     FINGERPRINT,
+    FRESH,
     KIND,
     MAX_LISTED,
     SCOPE,
@@ -20,6 +21,7 @@ from connector.worker.wire.headers import (
     read_budget,
     read_positions,
     read_scope,
+    reads_memory,
 )
 from connector.worker.wire.infinity import InfinityRequest, build_infinity_reply
 from connector.worker.wire.tei import TeiRequest, build_tei_reply, spans
@@ -36,6 +38,7 @@ from connector.worker.wire.voyage import VoyageRequest, build_voyage_reply
 __all__ = [
     "BUDGET",
     "FINGERPRINT",
+    "FRESH",
     "KIND",
     "MAX_LISTED",
     "SCOPE",
@@ -75,5 +78,6 @@ __all__ = [
     "read_budget",
     "read_positions",
     "read_scope",
+    "reads_memory",
     "spans",
 ]
