@@ -11,6 +11,7 @@ from rich.text import Text
 
 from connector.cli.comparison import measures_table, rankings_table, times_table
 from connector.cli.console import talk
+from connector.config_file import to_text
 from connector.evaluation.evaluate import Evaluation
 from connector.evaluation.gate import Verdict
 
@@ -83,7 +84,9 @@ def print_changes(changes: Mapping[str, Mapping[str, tuple[Any, Any]]]) -> None:
     """The settings that are other than the baseline's."""
     for pipeline, paths in changes.items():
         for path, (then, now) in paths.items():
-            talk.print(f"{pipeline}: {path} was {then}, is {now}", style="dim", highlight=False, markup=False)
+            talk.print(
+                f"{pipeline}: {path} was {to_text(then)}, is {to_text(now)}", style="dim", highlight=False, markup=False
+            )
 
 
 def _measures(evaluation: Evaluation) -> Table:
@@ -153,7 +156,7 @@ def _numbers(one: Verdict) -> list[str]:
     return [
         *shown,
         difference,
-        "–" if one.p is None else f"{one.p:.3f}",
+        "–" if one.p is None else f"{one.p:.4f}",
         "–" if one.bound is None else f"{sign} {one.bound:.{digits}f}",
     ]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -97,5 +98,5 @@ async def _answer(search: Search, query: JudgedQuery) -> Answer:
 
 
 def _without_passages(ranking: Ranking) -> Ranking:
-    """The texts of thousands of rankings would fill the memory."""
-    return tuple(Hit(hit.doc_id, hit.score) for hit in ranking)
+    """The texts of thousands of rankings would fill the memory, and so would each mention of an id by itself."""
+    return tuple(Hit(sys.intern(hit.doc_id), hit.score) for hit in ranking)

@@ -49,7 +49,7 @@ class Opened:
                 info = await self.worker.info(timeout_s=TIMEOUT_S)
             except ConnectorError as error:
                 return described | {"worker": str(error)}
-            described["worker"] = f"{info.kind} {info.fingerprint or info.model}".strip()
+            described["worker"] = info.fingerprint or f"{info.kind} {info.model}".strip()
         return described
 
     async def share_found(self, collection: Collection) -> float:

@@ -32,6 +32,10 @@ def test_means_are_over_all_judged_queries() -> None:
     assert done.mean("RR@10") == pytest.approx(1 / 3)
 
 
+def test_a_run_that_answers_nothing_has_a_value_for_every_query() -> None:
+    assert evaluation(JUDGED, {"none": {}}).named("none").values["nDCG@10"] == {"a": 0.0, "b": 0.0, "c": 0.0}
+
+
 def test_measures_are_trec_evals() -> None:
     run = {"b": ranked("z", "-", "y")}
     found = measure(run, {"b": {"y": 2, "z": 1}}, ["nDCG@10", "AP", "R@1", "Judged@3"])
