@@ -24,7 +24,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from machine import percentile, print_result
+from machine import print_result
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
@@ -32,6 +32,7 @@ from rich.table import Table
 from connector.client import Connector
 from connector.config import load_settings
 from connector.evaluation.datasets import read_collection
+from connector.evaluation.latency import percentile
 from connector.ingest.job import run_job
 from connector.types import Ranking, SearchRequest, Vector
 from connector.wiring import load_encoder, open_cluster

@@ -9,24 +9,22 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import random
 import re
-import statistics
 import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
-from machine import percentile, print_result
+from machine import print_result
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from connector.cli.comparison import measures_table, times_table
-from connector.client import Connector
 from connector.config import Settings, load_settings, parse_value
 from connector.evaluation.datasets import Collection, read_collection
-from connector.evaluation.measures import mean, measure
-from connector.evaluation.runs import STAGES, Answers, answer_all
+from connector.evaluation.evaluate import Evaluation, Told, evaluate
+from connector.evaluation.measures import MEASURES
+from connector.evaluation.pipelines import default_pipelines, plan
 from connector.ingest.job import run_job
 from connector.ingest.pipeline import Counts
 from connector.worker.process import running_worker
@@ -41,7 +39,7 @@ def main() -> None:
     parser.add_argument("--queries", type=int, default=0, help="a seeded sample of that many queries; 0 for all")
     parser.add_argument("--set", action="append", default=[], metavar="PATH=VALUE", help="any setting")
     options = parser.parse_args()
-    collection = sample(read_collection(options.data), options.queries)
+    collection = read_collection(options.data).sample(options.queries)
     name = "bench-" + re.sub(r"[^a-z0-9]+", "-", options.data.name.lower()).strip("-")
     overrides: dict[str, Any] = {"fields.text": {"title": 1.0, "text": 1.0}, "fields.id": "_id"}
     overrides |= {"cluster.url": options.cluster, "index.name": name, "search.deadline_s": 300.0}
@@ -50,15 +48,8 @@ def main() -> None:
     counts = ingest(options.data, settings)
     with running_worker() as worker:
         settings = settings.model_copy(update={"rerank": settings.rerank.model_copy(update={"url": worker.url})})
-        answers = asyncio.run(search(settings, collection))
-    report(collection, counts, answers, settings)
-
-
-def sample(collection: Collection, count: int) -> Collection:
-    """The same queries every time: a seeded sample, or all."""
-    if not 0 < count < len(collection.queries):
-        return collection
-    return collection.only(random.Random(13).sample(collection.queries, count))
+        evaluation = asyncio.run(search(settings, collection))
+    report(evaluation, counts, settings)
 
 
 def ingest(folder: Path, settings: Settings) -> Counts:
@@ -76,23 +67,22 @@ def ingest(folder: Path, settings: Settings) -> Counts:
     return report.counts
 
 
-async def search(settings: Settings, collection: Collection) -> Answers:
-    async with await Connector.open(settings) as connector:
-        with Progress(TextColumn("searching"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn(),
-                      console=console) as progress:  # fmt: skip
-            task = progress.add_task("", total=len(collection.queries))
-            return await answer_all(connector.searcher, collection.queries, on_answer=lambda: progress.advance(task))
+async def search(settings: Settings, collection: Collection) -> Evaluation:
+    with Progress(TextColumn("searching"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn(),
+                  console=console) as progress:  # fmt: skip
+        task = progress.add_task("", total=len(collection.queries))
+        told = Told(console.print, searched=lambda: progress.advance(task))
+        searches = plan(default_pipelines(settings), lambda overrides: settings)
+        return await evaluate(collection, searches, measures=MEASURES, k=10, baseline="fused", told=told)
 
 
-def report(collection: Collection, counts: Counts, answers: Answers, settings: Settings) -> None:
-    values = {
-        stage: measure(answers.runs[stage], collection.qrels) for stage in STAGES if any(answers.runs[stage].values())
-    }
-    means = {stage: {name: mean(one) for name, one in measures.items()} for stage, measures in values.items()}
+def report(evaluation: Evaluation, counts: Counts, settings: Settings) -> None:
+    collection, last = evaluation.collection, evaluation.pipelines[-1]
+    means = {one.pipeline.name: {name: one.mean(name) for name in MEASURES} for one in evaluation.pipelines}
     title = f"{collection.name} at {settings.cluster.url}: {counts.read:,} documents, {len(collection.queries)} queries"
     table = Console()
     table.print(measures_table(title, means))
-    table.print(times_table(answers.took_ms))
+    table.print(times_table(last.stages))
     result = {
         "bench": "quality",
         "collection": collection.name,
@@ -100,14 +90,18 @@ def report(collection: Collection, counts: Counts, answers: Answers, settings: S
         "documents": counts.read,
         "queries": len(collection.queries),
         "measures": {stage: {name: round(value, 4) for name, value in one.items()} for stage, one in means.items()},
-        "p50_ms": {stage: percentile(took, 0.5) for stage, took in answers.took_ms.items()},
-        "degraded": len(answers.degraded),
+        "p50_ms": {stage: times.p50 for stage, times in last.stages.items()},
+        "degraded": last.troubled,
     }
-    if "reranked" in values:
-        gains = [values["reranked"]["nDCG@10"][query] - values["fused"]["nDCG@10"][query] for query in collection.qrels]
-        gain, error = statistics.fmean(gains), statistics.stdev(gains) / len(gains) ** 0.5 if len(gains) > 1 else 0.0
-        table.print(f"reranked - fused: {gain:+.4f} nDCG@10 (standard error {error:.4f})", highlight=False)
-        result["rerank_gain"] = {"nDCG@10": round(gain, 4), "standard_error": round(error, 4)}
+    gain = evaluation.compare("nDCG@10").get("reranked")
+    if gain:
+        told = f"{gain.difference:+.4f} nDCG@10 (standard error {gain.standard_error:.4f}, p {gain.p:.4f})"
+        table.print(f"reranked - fused: {told}", highlight=False)
+        result["rerank_gain"] = {
+            "nDCG@10": round(gain.difference, 4),
+            "standard_error": round(gain.standard_error, 4),
+            "p": round(gain.p, 4),
+        }
     console.print(
         f"the index is kept; drop it with: connector index drop --yes --cluster {settings.cluster.url} -i {settings.index.name}"
     )

@@ -29,7 +29,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from machine import percentile, print_result
+from machine import print_result
 from rich.console import Console
 from rich.progress import Progress
 
@@ -44,6 +44,7 @@ from connector.client import Connector  # noqa: E402
 from connector.config import load_settings  # noqa: E402
 from connector.errors import ConnectorError  # noqa: E402
 from connector.evaluation.datasets import read_collection  # noqa: E402
+from connector.evaluation.latency import percentile  # noqa: E402
 from connector.ingest.job import run_job  # noqa: E402
 from connector.types import SearchRequest  # noqa: E402
 

@@ -36,10 +36,11 @@ from typing import Any
 
 import httpx
 import numpy as np
-from machine import percentile, print_result
+from machine import print_result
 from rich.console import Console
 from rich.table import Table
 
+from connector.evaluation.latency import percentile
 from connector.models.backends import graph_file
 from connector.models.files import find_model, weights_sha256
 

@@ -191,8 +191,8 @@ def _load_scorer(model: ModelSettings, worker: WorkerSettings, backend: Backend)
     return LateInteractionScorer(model.model, **limits, cache_bytes=worker.cache_bytes)
 
 
-def open_worker(settings: Settings) -> WorkerClient | None:
-    """The configured worker, or None where reranking is off. Nothing is sent yet."""
+def open_worker(settings: Settings, *, fresh: bool = False) -> WorkerClient | None:
+    """The configured worker, or None where reranking is off. Nothing is sent yet. `fresh`: it computes every score anew."""
     if not settings.rerank.enabled:
         return None
     key = settings.rerank.api_key
@@ -201,6 +201,7 @@ def open_worker(settings: Settings) -> WorkerClient | None:
         model=settings.rerank.model,
         api_key=key.get_secret_value() if key else None,
         ca_cert=settings.rerank.ca_cert,
+        fresh=fresh,
     )
 
 

@@ -20,6 +20,7 @@ from connector.cli.comparison import measures_table, side_by_side, times_table
 from connector.client import Connector
 from connector.config import Settings, load_settings
 from connector.evaluation.datasets import Collection, read_collection
+from connector.evaluation.latency import percentiles
 from connector.evaluation.measures import mean, measure
 from connector.evaluation.runs import STAGES, answer_all
 from connector.ingest.job import run_job
@@ -92,7 +93,7 @@ async def search(settings: Settings, collection: Collection, started: float) -> 
     }
     console.print(measures_table(f"{len(collection.queries)} judged queries", means))
     console.print()
-    console.print(times_table(answers.took_ms))
+    console.print(times_table({stage: percentiles(took) for stage, took in answers.took_ms.items()}))
     if answers.degraded:
         console.print(f"{len(answers.degraded)} answers were degraded, first: {answers.degraded[0]}", style="yellow")
     console.print(

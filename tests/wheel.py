@@ -13,7 +13,12 @@ import zipfile
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-NEEDED = ("connector/py.typed", "connector/mappings/elasticsearch.json", "connector/mappings/opensearch.json")
+NEEDED = (
+    "connector/py.typed",
+    "connector/mappings/elasticsearch.json",
+    "connector/mappings/opensearch.json",
+    "connector/evaluation/report.html.jinja",
+)
 
 
 def main() -> None:

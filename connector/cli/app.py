@@ -11,6 +11,8 @@ import typer
 
 from connector.cli.config import config_app
 from connector.cli.doctor import doctor
+from connector.cli.evaluate import evaluate
+from connector.cli.gate import gate
 from connector.cli.index import index_app
 from connector.cli.ingest import ingest
 from connector.cli.model import model_app
@@ -43,6 +45,8 @@ app.command()(ingest)
 app.command()(search)
 app.command()(worker)
 app.command()(doctor)
+app.command("eval")(evaluate)
+app.command()(gate)
 app.add_typer(index_app, name="index")
 app.add_typer(config_app, name="config")
 app.add_typer(model_app, name="model")

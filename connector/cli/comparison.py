@@ -1,4 +1,4 @@
-"""The four rankings of a query side by side, and the measures of the four over a collection, as tables."""
+"""Rankings of a query side by side, and the measures and times of several over a collection, as tables."""
 
 from __future__ import annotations
 
@@ -7,32 +7,42 @@ from collections.abc import Mapping, Sequence
 from rich.table import Table
 from rich.text import Text
 
+from connector.evaluation.latency import Percentiles
 from connector.evaluation.runs import STAGES
-from connector.types import SearchResponse
+from connector.types import Ranking, SearchResponse
 
 GRADE_STYLES = {3: "bold green", 2: "green", 1: "yellow", 0: "red"}
 
 
 def side_by_side(response: SearchResponse, grades: Mapping[str, int], *, rows: int = 5) -> Table:
     """The best `rows` of each stage; judged documents with their grade, reranked ones with their movement against fused."""
-    stages = [stage for stage in STAGES if stage in response.rankings]
-    table = Table(title=Text(f"“{response.query}”", style="bold"), title_justify="left", show_edge=False, expand=True)
+    timed = {"fused": "fuse", "reranked": "rerank"}
+    columns = {
+        f"{stage} ({response.took_ms.get(timed.get(stage, stage), 0):.0f} ms)": response.rankings[stage]
+        for stage in STAGES
+        if stage in response.rankings
+    }
+    moved_from = response.rankings["fused"] if "reranked" in response.rankings else ()
+    return rankings_table(f"“{response.query}”", columns, grades, rows=rows, moved_from=moved_from)
+
+
+def rankings_table(
+    title: str, columns: Mapping[str, Ranking], grades: Mapping[str, int], *, rows: int, moved_from: Ranking = ()
+) -> Table:
+    """The best `rows` of each ranking, with grades; in the last column also how far each document moved from a ranking."""
+    table = Table(title=Text(title, style="bold"), title_justify="left", show_edge=False, expand=True)
     table.add_column("#", justify="right", width=2)
-    for stage in stages:
-        table.add_column(f"{stage} ({response.took_ms.get('fuse' if stage == 'fused' else stage.removesuffix('ed'), 0):.0f} ms)"
-                         if stage != "reranked" else f"reranked ({response.took_ms.get('rerank', 0):.0f} ms)", ratio=1)  # fmt: skip
-    fused = {hit.doc_id: rank for rank, hit in enumerate(response.rankings["fused"], start=1)}
-    for position in range(rows):
+    for name in columns:
+        table.add_column(Text(name), ratio=1)
+    before = {hit.doc_id: rank for rank, hit in enumerate(moved_from, start=1)}
+    last = list(columns)[-1]
+    for rank in range(1, rows + 1):
         cells = []
-        for stage in stages:
-            ranking = response.rankings[stage]
-            if position >= len(ranking):
-                cells.append(Text(""))
-                continue
-            doc_id = ranking[position].doc_id
-            moved = _movement(fused.get(doc_id), position + 1) if stage == "reranked" else ""
-            cells.append(_cell(doc_id, grades.get(doc_id), moved))
-        table.add_row(str(position + 1), *cells)
+        for name, ranking in columns.items():
+            doc_id = ranking[rank - 1].doc_id if rank <= len(ranking) else None
+            moved = _movement(before.get(doc_id), rank) if doc_id is not None and name == last else ""
+            cells.append(Text("") if doc_id is None else _cell(doc_id, grades.get(doc_id), moved))
+        table.add_row(str(rank), *cells)
     return table
 
 
@@ -51,18 +61,20 @@ def measures_table(title: str, means: Mapping[str, Mapping[str, float]]) -> Tabl
     return table
 
 
-def times_table(took_ms: Mapping[str, Sequence[float]]) -> Table:
-    """stage -> milliseconds: median and 95th percentile."""
-    table = Table(title="milliseconds per query", title_justify="left", show_edge=False)
-    for column in ("stage", "p50", "p95"):
-        table.add_column(column, justify="left" if column == "stage" else "right")
-    for stage, took in took_ms.items():
-        ordered = sorted(took)
-        table.add_row(
-            stage,
-            f"{ordered[len(ordered) // 2]:.1f}",
-            f"{ordered[min(int(len(ordered) * 0.95), len(ordered) - 1)]:.1f}",
-        )
+def times_table(
+    times: Mapping[str, Percentiles],
+    *,
+    of: str = "stage",
+    title: str = "milliseconds per query",
+    shown: Sequence[str] = ("p50", "p95"),
+) -> Table:
+    """stage (or what it is `of`) -> milliseconds: the percentiles that are to be shown."""
+    table = Table(title=title, title_justify="left", show_edge=False)
+    table.add_column(of)
+    for name in shown:
+        table.add_column(name, justify="right")
+    for stage, one in times.items():
+        table.add_row(stage, *(f"{getattr(one, name):.1f}" for name in shown))
     return table
 
 

@@ -1,1 +1,1 @@
-"""Queries and judgments -> runs -> measures."""
+"""Queries and judgments -> runs -> measures -> reports and verdicts."""

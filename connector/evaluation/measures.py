@@ -6,11 +6,33 @@ from collections.abc import Mapping, Sequence
 
 import ir_measures
 
+from connector.errors import SettingsError
 from connector.evaluation.datasets import Qrels
 from connector.types import Ranking
 
 MEASURES = ("nDCG@10", "RR@10", "R@50")
 Run = Mapping[str, Ranking]
+Values = Mapping[str, Mapping[str, float]]  # measure -> query_id -> value
+
+
+def default_measures(k: int) -> tuple[str, ...]:
+    """What an evaluation measures when it is not told; the first one is the one that pipelines are compared by."""
+    return (f"nDCG@{k}", f"RR@{k}", "AP", f"R@{k}", f"Judged@{k}")
+
+
+def check_measures(names: Sequence[str]) -> tuple[str, ...]:
+    """The names as ir_measures writes them, each once. Raises SettingsError for one that it cannot compute."""
+    known = []
+    for name in names:
+        try:
+            one = ir_measures.parse_measure(name)
+            ir_measures.evaluator([one], {"q": {"d": 1}})
+        except (ValueError, NameError, AttributeError, TypeError, SyntaxError):
+            raise SettingsError(
+                f"unknown measure {name!r}; measures are those of ir_measures, such as nDCG@10, RR@10, AP, R@100, P(rel=2)@5"
+            ) from None
+        known.append(str(one))
+    return tuple(dict.fromkeys(known))
 
 
 def measure(run: Run, qrels: Qrels, names: Sequence[str] = MEASURES) -> dict[str, dict[str, float]]:
@@ -18,7 +40,7 @@ def measure(run: Run, qrels: Qrels, names: Sequence[str] = MEASURES) -> dict[str
 
     Only the order of a ranking counts: ties in its scores are not broken anew."""
     parsed = {str(one): one for one in map(ir_measures.parse_measure, names)}
-    scored = {query_id: _falling(ranking) for query_id, ranking in run.items() if ranking and query_id in qrels}
+    scored = {query_id: falling_scores(ranking) for query_id, ranking in run.items() if ranking and query_id in qrels}
     values = {name: dict.fromkeys(qrels, 0.0) for name in parsed}
     if scored:
         judged = {query_id: dict(grades) for query_id, grades in qrels.items()}
@@ -32,6 +54,6 @@ def mean(values: Mapping[str, float]) -> float:
     return sum(values.values()) / len(values) if values else 0.0
 
 
-def _falling(ranking: Ranking) -> dict[str, float]:
+def falling_scores(ranking: Ranking) -> dict[str, float]:
     """Scores that fall strictly with the rank, since trec_eval breaks ties by document id."""
     return {hit.doc_id: float(len(ranking) - position) for position, hit in enumerate(ranking)}

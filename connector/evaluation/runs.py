@@ -2,54 +2,101 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from connector.errors import ConnectorError
 from connector.evaluation.datasets import JudgedQuery
+from connector.evaluation.latency import stage_times
 from connector.search.searcher import Searcher
-from connector.types import Degradation, Ranking, SearchRequest
+from connector.types import Degradation, Hit, Ranking, SearchRequest
 
 STAGES = ("lexical", "dense", "fused", "reranked")
 
 
-@dataclass(slots=True)
-class Answers:
-    """The rankings of each stage by query, what each stage took, and what was missing."""
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What one search gave for a query: each stage's ranking, milliseconds by stage, what was missing; `error`: why nothing came."""
 
-    runs: dict[str, dict[str, Ranking]] = field(default_factory=lambda: {stage: {} for stage in STAGES})
-    took_ms: dict[str, list[float]] = field(default_factory=dict)
-    degraded: list[Degradation] = field(default_factory=list)
+    query_id: str
+    rankings: Mapping[str, Ranking] = field(default_factory=dict)
+    took_ms: Mapping[str, float] = field(default_factory=dict)
+    degraded: tuple[Degradation, ...] = ()
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """The answers of one search to all queries."""
+
+    each: tuple[Answer, ...]
+
+    @property
+    def runs(self) -> dict[str, dict[str, Ranking]]:
+        """Stage -> query_id -> ranking."""
+        return {
+            stage: {one.query_id: one.rankings[stage] for one in self.each if stage in one.rankings} for stage in STAGES
+        }
+
+    @property
+    def took_ms(self) -> dict[str, list[float]]:
+        """Stage -> milliseconds of each search."""
+        return stage_times([one.took_ms for one in self.each])
+
+    @property
+    def degraded(self) -> list[Degradation]:
+        """All that was missing; of a search that failed, the whole search."""
+        return [
+            note for one in self.each for note in ((Degradation("search", one.error),) if one.error else one.degraded)
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """A searcher with the options (fields of SearchRequest) that every query is sent with."""
+
+    searcher: Searcher
+    options: Mapping[str, Any] = field(default_factory=dict)
 
 
 async def answer_all(
     searcher: Searcher,
     queries: Sequence[JudgedQuery],
     *,
-    concurrency: int = 1,
     on_answer: Callable[[], None] = lambda: None,
     **options: Any,
 ) -> Answers:
-    """Every query's rankings. `options` are fields of SearchRequest. A query that fails is answered by nothing, and noted."""
-    answers = Answers()
-    line = iter(queries)
-
-    async def work() -> None:
-        for query in line:
-            try:
-                response = await searcher.search(SearchRequest(query.text, **options))
-            except ConnectorError as error:
-                answers.degraded.append(Degradation("search", str(error)))
-                continue
-            finally:
-                on_answer()
-            for stage, ranking in response.rankings.items():
-                answers.runs[stage][query.query_id] = ranking
-            for stage, took in response.took_ms.items():
-                answers.took_ms.setdefault(stage, []).append(took)
-            answers.degraded.extend(response.degraded)
-
-    await asyncio.gather(*(work() for _ in range(concurrency)))
+    """Every query's rankings, one query after the other. `options` are fields of SearchRequest."""
+    (answers,) = await answer_with_each([Search(searcher, options)], queries, on_answer=on_answer)
     return answers
+
+
+async def answer_with_each(
+    searches: Sequence[Search], queries: Sequence[JudgedQuery], *, on_answer: Callable[[], None] = lambda: None
+) -> tuple[Answers, ...]:
+    """The answers of each search. A query goes through all searches before the next one does, so that all see the machine
+    and the cluster alike, and begins with another search each time, so that none always finds what others have warmed."""
+    answers: list[list[Answer]] = [[] for _ in searches]
+    for turn, query in enumerate(queries):
+        for step in range(len(searches)):
+            position = (turn + step) % len(searches)
+            answers[position].append(await _answer(searches[position], query))
+            on_answer()
+    return tuple(Answers(tuple(one)) for one in answers)
+
+
+async def _answer(search: Search, query: JudgedQuery) -> Answer:
+    """A query that fails is answered by nothing, and says why."""
+    try:
+        response = await search.searcher.search(SearchRequest(query.text, **search.options))
+    except ConnectorError as error:
+        return Answer(query.query_id, error=str(error))
+    rankings = {stage: _without_passages(ranking) for stage, ranking in response.rankings.items()}
+    return Answer(query.query_id, rankings, response.took_ms, response.degraded)
+
+
+def _without_passages(ranking: Ranking) -> Ranking:
+    """The texts of thousands of rankings would fill the memory, and so would each mention of an id by itself."""
+    return tuple(Hit(sys.intern(hit.doc_id), hit.score) for hit in ranking)

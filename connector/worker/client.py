@@ -17,7 +17,7 @@ from connector.errors import WorkerError
 from connector.models.scorer import QueryWeights
 from connector.trust import trust
 from connector.worker.replies import read_json, require_ok, sending
-from connector.worker.wire import BUDGET, KIND, SCOPE, TRUNCATED, UNSCORED, read_positions
+from connector.worker.wire import BUDGET, FRESH, KIND, SCOPE, TRUNCATED, UNSCORED, read_positions
 
 INFO_TTL_S = 30.0
 BUDGET_SHARE = 0.9  # of the time until the caller gives up: the rest is for the way back
@@ -58,11 +58,15 @@ class WorkerClient:
         model: str | None = None,
         api_key: str | None = None,
         ca_cert: str | None = None,
+        fresh: bool = False,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
-        """`model` is which of its rerankers; None: its first. Raises SettingsError for a `ca_cert` that is no PEM file."""
+        """`model` is which of its rerankers; None: its first. `fresh`: no score is to come from the worker's memory.
+
+        Raises SettingsError for a `ca_cert` that is no PEM file."""
         self.url = url.rstrip("/")
         self._model = model
+        self._memory = FRESH if fresh else {}
         self._client = httpx.AsyncClient(
             transport=transport,
             trust_env=False,  # queries and passages go to the worker, not to a proxy that the environment names
@@ -102,7 +106,11 @@ class WorkerClient:
             body["model"] = self._model
         if weights:
             body["query_weights"] = [list(span) for span in weights]
-        headers = {BUDGET: f"{max(timeout_s, 0) * BUDGET_SHARE * 1000:.0f}"} | ({SCOPE: scope} if scope else {})
+        headers = (
+            {BUDGET: f"{max(timeout_s, 0) * BUDGET_SHARE * 1000:.0f}"}
+            | ({SCOPE: scope} if scope else {})
+            | self._memory
+        )
         reply = await self._send("POST", "/rerank", body=body, headers=headers, timeout_s=timeout_s)
         partial = UNSCORED in reply.headers
         values = _read_scores(read_json(reply, self.url), len(passages), self.url, partial=partial)

@@ -35,12 +35,14 @@ class Scoring:
         *,
         weights: QueryWeights | None = None,
         scope: str = "",
+        recall: bool = True,
     ) -> Scores:
-        """The scores, without those that could not be had by the deadline. Equal passages are scored once.
+        """The scores, without those that could not be had by the deadline. Equal passages are scored once; `recall` False scores
+        also those that are remembered.
 
         `place` was taken for the scorer with these passages. Raises BadScores and what Batcher.run raises."""
-        recall = self.cache.of_query(query, weights, scope, model=scorer.fingerprint)
-        known = {text: recall.get(text) for text in dict.fromkeys(passages)}
+        memory = self.cache.of_query(query, weights, scope, model=scorer.fingerprint)
+        known = {text: memory.get(text) if recall else None for text in dict.fromkeys(passages)}
         missing = [text for text, found in known.items() if found is None]
         self._metrics.count_pairs("cache", len(known) - len(missing))
         self._batcher.release(place, (Counter(passages) - Counter(missing)).elements())
@@ -52,7 +54,7 @@ class Scoring:
                 if at not in unscored:
                     one = Scored(float(scores.values[at]), scores.lengths[at], at in cut, scores.query_truncated)
                     known[text] = one
-                    recall.put(text, one)
+                    memory.put(text, one)
         found = [known[text] for text in passages]
         return Scores(
             np.array([np.nan if one is None else one.value for one in found], dtype=np.float32),

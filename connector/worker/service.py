@@ -19,7 +19,7 @@ from connector.worker.models import Models, Offer
 from connector.worker.refusals import Refusal
 from connector.worker.scoring import Scoring
 from connector.worker.traces import Traces
-from connector.worker.wire import BUDGET, SCOPE, read_budget, read_scope
+from connector.worker.wire import BUDGET, SCOPE, read_budget, read_scope, reads_memory
 
 T = TypeVar("T")
 HANGUP_CHECK_S = 0.05
@@ -27,9 +27,11 @@ HANGUP_CHECK_S = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What a request's headers say: the scope of what is remembered of it, and its budget in seconds."""
+    """What a request's headers say: the scope of what is remembered of it, whether what is remembered may serve it, and its budget
+    in seconds."""
 
     scope: str
+    recall: bool
     budget_s: float | None
 
 
@@ -58,7 +60,8 @@ class Service:
         """Raises Refusal for a header that cannot be read."""
         try:
             scope = read_scope(request.headers.get(SCOPE), principal=request.scope.get(PRINCIPAL, ""))
-            return Terms(scope, read_budget(request.headers.get(BUDGET)))
+            recall = reads_memory(request.headers.get("cache-control"))
+            return Terms(scope, recall, read_budget(request.headers.get(BUDGET)))
         except ValueError as error:
             raise Refusal(422, "validation", str(error)) from error
 

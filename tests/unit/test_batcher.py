@@ -354,13 +354,15 @@ async def test_a_pair_is_remembered_for_its_scope_its_query_and_its_weights() ->
             {"weights": [(0, 3, 1.0)]},
             {"query": "blue"},
             {},
+            {"recall": False},
+            {},
         ):
             before = scorer.scored
             scores = await score(line, "red", "x" * 2_000, **options)
             counts.append(scorer.scored - before)
             assert scores.truncated == (1,)
 
-    assert counts == [2, 2, 2, 0, 2, 2, 0, 2, 0]
+    assert counts == [2, 2, 2, 0, 2, 2, 0, 2, 0, 2, 0]
 
 
 async def test_what_is_remembered_keeps_to_its_bound() -> None:

@@ -57,6 +57,25 @@ def test_every_route_keeps_to_the_scope(url: str, scorer: LateInteractionScorer,
     assert misses == [3, 0, 3]
 
 
+async def test_a_client_that_wants_fresh_scores_gets_them_and_leaves_token_vectors_where_they_are(
+    scorer: LateInteractionScorer,
+) -> None:
+    ran: list[int] = []
+    run = scorer.run
+    scorer.run = lambda pieces: (ran.append(len(pieces)), run(pieces))[1]  # type: ignore[method-assign]
+    counts = []
+    with serving(create_app(lambda: scorer, WorkerSettings())) as url:
+        wait_until(lambda: httpx.get(f"{url}/ready").status_code == 200)
+        for fresh in (False, False, True):
+            ran.clear()
+            client, misses = WorkerClient(url, fresh=fresh), scorer.cache.misses
+            await client.score("red fish", PASSAGES, timeout_s=20)
+            await client.close()
+            counts.append((bool(ran), scorer.cache.misses - misses))
+
+    assert counts == [(True, 3), (False, 0), (True, 0)]
+
+
 @pytest.mark.parametrize("scope", ["", "two words", "x" * 65, "a,b", "../a"])
 def test_a_scope_that_is_none_is_refused(url: str, scorer: LateInteractionScorer, scope: str) -> None:
     before = scorer.cache.misses

@@ -26,6 +26,7 @@ from connector.worker.wire import (
     read_budget,
     read_positions,
     read_scope,
+    reads_memory,
     spans,
 )
 from connector.worker.wire.dialects import root_dialect, v1_dialect
@@ -262,3 +263,10 @@ def test_an_error_speaks_the_dialect_of_its_path(path: str, error: dict) -> None
 @pytest.mark.parametrize("path", ["/rerank", "/info", "/"])
 def test_an_error_speaks_tei_elsewhere(path: str) -> None:
     assert build_error(path, 422, "validation", "words") == {"error": "words", "error_type": "validation"}
+
+
+@pytest.mark.parametrize(
+    ("header", "reads"), [(None, True), ("max-age=0", True), ("no-cache", False), ("max-age=0, No-Cache", False)]
+)
+def test_a_caller_can_ask_for_scores_that_are_not_remembered(header: str | None, reads: bool) -> None:
+    assert reads_memory(header) is reads

@@ -66,7 +66,9 @@ def rerank_routes(service: Service) -> APIRouter:
         groups = body.queries()
         with service.batcher.admitted(scorer, body.text_2, terms.budget_s) as place:
             work = (
-                service.scoring.score(place, scorer, query, [body.text_2[at] for at in positions], scope=terms.scope)
+                service.scoring.score(
+                    place, scorer, query, [body.text_2[at] for at in positions], scope=terms.scope, recall=terms.recall
+                )
                 for query, positions in groups.items()
             )
             found = await unless_hung_up(request, asyncio.gather(*work))
@@ -80,7 +82,9 @@ def rerank_routes(service: Service) -> APIRouter:
         started = time.perf_counter()
         weights = spans(body.query_weights) if isinstance(body, TeiRequest) else None
         with service.batcher.admitted(scorer, body.texts, terms.budget_s) as place:
-            work = service.scoring.score(place, scorer, body.query, body.texts, weights=weights, scope=terms.scope)
+            work = service.scoring.score(
+                place, scorer, body.query, body.texts, weights=weights, scope=terms.scope, recall=terms.recall
+            )
             scores = await unless_hung_up(request, asyncio.ensure_future(work))
         return JSONResponse(
             build_reply(body, scores, model=scorer.name), headers=_describe(service, scorer, scores, started)

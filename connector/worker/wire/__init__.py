@@ -19,6 +19,7 @@ from connector.worker.wire.errors import CohereError, CohereV1Error, ErrorType, 
 from connector.worker.wire.headers import (
     BUDGET,
     FINGERPRINT,
+    FRESH,
     KIND,
     MAX_LISTED,
     SCOPE,
@@ -29,6 +30,7 @@ from connector.worker.wire.headers import (
     read_budget,
     read_positions,
     read_scope,
+    reads_memory,
 )
 from connector.worker.wire.infinity import InfinityRequest, build_infinity_reply
 from connector.worker.wire.tei import TeiRequest, build_tei_reply, spans
@@ -45,6 +47,7 @@ from connector.worker.wire.voyage import VoyageRequest, build_voyage_reply
 __all__ = [
     "BUDGET",
     "FINGERPRINT",
+    "FRESH",
     "KIND",
     "MAX_LISTED",
     "SCOPE",
@@ -90,6 +93,7 @@ __all__ = [
     "read_positions",
     "read_scope",
     "read_vectors",
+    "reads_memory",
     "shorten",
     "spans",
 ]

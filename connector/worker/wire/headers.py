@@ -11,6 +11,8 @@ from connector.models.scorer import Scores
 SCOPE = "x-cache-scope"
 # request header: milliseconds after which an answer is of no use any more; what is not scored by then is left out and named
 BUDGET = "x-budget-ms"
+# request header: scores are computed anew, not remembered ones given (RFC 9111, 5.2.1.4)
+FRESH = {"cache-control": "no-cache"}
 # reply headers
 KIND = "x-reranker-kind"
 FINGERPRINT = "x-reranker-fingerprint"
@@ -47,6 +49,11 @@ def read_scope(header: str | None, *, principal: str = "") -> str:
     if not principal:
         return header or ""
     return hashlib.blake2b(f"{principal} {header or ''}".encode(), digest_size=16).hexdigest()
+
+
+def reads_memory(header: str | None) -> bool:
+    """Whether scores that are remembered may serve a request with this Cache-Control header."""
+    return "no-cache" not in (header or "").lower()
 
 
 def read_budget(header: str | None) -> float | None:

@@ -1,0 +1,170 @@
+"""A collection through a set of pipelines -> what each gave, how good that was, and how long it took."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from connector.errors import SettingsError
+from connector.evaluation.datasets import Collection
+from connector.evaluation.latency import Percentiles, answer_ms, percentiles
+from connector.evaluation.measures import Run, Values, mean, measure
+from connector.evaluation.pipelines import Pipeline, PlannedSearch, failure, ranking_of, shortfalls
+from connector.evaluation.runs import Answers, Search, answer_with_each
+from connector.evaluation.searchers import Opened, open_searchers
+from connector.evaluation.segments import Segments, default_segments, segment
+from connector.evaluation.significance import Comparison, compare
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A pipeline with what it gave. `latency` is of its answers, `stages` of the stages of its search.
+
+    `failed` has the queries without a ranking and why, `degraded` those whose ranking lacks something and what."""
+
+    pipeline: Pipeline
+    search: PlannedSearch
+    facts: Mapping[str, Any]
+    run: Run
+    values: Values
+    latency: Percentiles
+    stages: Mapping[str, Percentiles]
+    failed: Mapping[str, str]
+    degraded: Mapping[str, tuple[str, ...]]
+
+    @property
+    def stage(self) -> str:
+        return self.search.stage(self.pipeline)
+
+    def mean(self, name: str) -> float:
+        """Of a measure over all judged queries."""
+        return mean(self.values[name])
+
+    @property
+    def troubled(self) -> int:
+        """Queries that failed or were degraded."""
+        return len(self.failed) + len(self.degraded)
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """What the pipelines gave on a collection. The first measure is the one that they are compared by."""
+
+    collection: Collection
+    measures: tuple[str, ...]
+    k: int
+    pipelines: tuple[Measured, ...]
+    baseline: str
+    segments: Mapping[str, Segments] = field(default_factory=dict)  # by what -> segment -> query_ids
+
+    @property
+    def names(self) -> list[str]:
+        return [one.pipeline.name for one in self.pipelines]
+
+    def named(self, name: str) -> Measured:
+        return next(one for one in self.pipelines if one.pipeline.name == name)
+
+    def compare(self, name: str) -> dict[str, Comparison]:
+        """Every other pipeline against the baseline by a measure."""
+        return compare({one.pipeline.name: one.values[name] for one in self.pipelines}, self.baseline)
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """Who is told what while an evaluation runs: of notes, of the number of searches to come, of each that is done."""
+
+    note: Callable[[str], None] = lambda text: None
+    searches: Callable[[int], None] = lambda count: None
+    searched: Callable[[], None] = lambda: None
+
+
+async def evaluate(
+    collection: Collection,
+    searches: Sequence[PlannedSearch],
+    *,
+    measures: tuple[str, ...],
+    k: int,
+    baseline: str | None = None,
+    segment_by: Sequence[str] = (),
+    reuse_scores: bool = False,
+    warm_up: bool = False,
+    told: Told = Told(),
+) -> Evaluation:
+    """Send every query through every search and measure what comes. `baseline` None: the first pipeline. `warm_up`: send all of
+    them once before, so that times are those of a service that has been running for a while.
+
+    Raises SettingsError for a baseline or segment that is not there, SourceError where the index has none of the judged documents,
+    and what opening the cluster and the first, unmeasured search raise."""
+    names = [one.name for search in searches for one in search.pipelines]
+    if baseline is not None and baseline not in names:
+        raise SettingsError(f"no pipeline {baseline!r} to compare with; there are {', '.join(names)}")
+    by = segment_by or default_segments(collection.queries)
+    segments = {one: segment(collection.queries, one) for one in by}
+    async with open_searchers([one.settings for one in searches], reuse_scores=reuse_scores) as opened:
+        for one, planned in zip(opened, searches, strict=True):
+            if not one.index.schema.vector_field and any(planned.stage(each) == "dense" for each in planned.pipelines):
+                raise SettingsError(
+                    f"index {one.index.name!r} has no vectors, so there is no dense ranking; leave that pipeline out"
+                )
+        facts = [await _look_at(one, collection, told) for one in opened]
+        ready = [
+            Search(one.searcher, {"rerank": planned.last == "reranked"})
+            for one, planned in zip(opened, searches, strict=True)
+        ]
+        for one, search in zip(opened, ready, strict=True):
+            for missing in await one.warm_up(**search.options):
+                told.note(f"the first search was degraded: {missing}")
+        rounds = 2 if warm_up else 1
+        told.searches(rounds * len(ready) * len(collection.queries))
+        for _ in range(rounds):
+            answers = await answer_with_each(ready, collection.queries, on_answer=told.searched)
+    measured = [
+        measure_pipeline(pipeline, planned, given, described, collection, measures)
+        for planned, given, described in zip(searches, answers, facts, strict=True)
+        for pipeline in planned.pipelines
+    ]
+    return Evaluation(collection, measures, k, tuple(measured), baseline or names[0], segments)
+
+
+def measure_pipeline(
+    pipeline: Pipeline,
+    search: PlannedSearch,
+    answers: Answers,
+    facts: Mapping[str, Any],
+    collection: Collection,
+    measures: Sequence[str],
+) -> Measured:
+    """The figures of one pipeline from the answers of its search."""
+    stage = search.stage(pipeline)
+    run = {one.query_id: ranking_of(stage, one) for one in answers.each}
+    failed = {one.query_id: reason for one in answers.each if (reason := failure(stage, one))}
+    degraded = {
+        one.query_id: missing
+        for one in answers.each
+        if one.query_id not in failed and (missing := shortfalls(stage, one))
+    }
+    took = [
+        answer_ms(stage, one.took_ms, last=stage == search.last) for one in answers.each if one.query_id not in failed
+    ]
+    return Measured(
+        pipeline=pipeline,
+        search=search,
+        facts=facts,
+        run=run,
+        values=measure(run, collection.qrels, measures),
+        latency=percentiles(took),
+        stages={name: percentiles(values) for name, values in answers.took_ms.items()},
+        failed=failed,
+        degraded=degraded,
+    )
+
+
+async def _look_at(opened: Opened, collection: Collection, told: Told) -> dict[str, Any]:
+    """What a searcher runs on. Raises SourceError where its index has none of the judged documents."""
+    share = await opened.share_found(collection)
+    if share < 1:
+        told.note(
+            f"index {opened.index.name!r} lacks {1 - share:.1%} of the relevant documents, which no pipeline can find"
+        )
+    return await opened.describe() | {"relevant_found": round(share, 4)}

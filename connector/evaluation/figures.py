@@ -1,0 +1,160 @@
+"""An evaluation as one JSON object: what `--json` prints, what the HTML report shows, and what a gate keeps as its baseline."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any
+
+from connector.config import Settings, setting_names, setting_paths, value_at
+from connector.evaluation.curves import frontier, knee, recall_curve, recall_cutoffs
+from connector.evaluation.evaluate import Evaluation, Measured
+from connector.evaluation.machine import describe_machine
+from connector.evaluation.measures import mean
+from connector.evaluation.significance import Comparison, differences
+from connector.types import Ranking
+
+FORMAT = "connector-evaluation/1"
+EXAMPLES = 5  # winners and losers of each pipeline
+# what makes a difference to a ranking; where things are does not
+TELLING = ("encoder", "index", "passages", "search", "rerank")
+PLACES = ("index.name", "rerank.url", "rerank.ca_cert", "encoder.device")
+
+Figures = dict[str, Any]
+
+
+def build_figures(evaluation: Evaluation) -> Figures:
+    """All figures of an evaluation."""
+    return build_baseline(evaluation) | {
+        "baseline": evaluation.baseline,
+        "comparisons": {
+            name: {pipeline: _rounded(one) for pipeline, one in evaluation.compare(name).items()}
+            for name in evaluation.measures
+        },
+        "recall": _recall(evaluation),
+        "frontier": frontier(
+            {one.pipeline.name: (one.latency.p50, one.mean(evaluation.measures[0])) for one in evaluation.pipelines}
+        ),
+        "segments": {
+            by: {name: _segment(evaluation, query_ids) for name, query_ids in segments.items()}
+            for by, segments in evaluation.segments.items()
+        },
+        "examples": {name: _examples(evaluation, name) for name in evaluation.names if name != evaluation.baseline},
+    }
+
+
+def build_baseline(evaluation: Evaluation) -> Figures:
+    """The figures that a later evaluation can be held against: no query's text is among them."""
+    collection = evaluation.collection
+    return {
+        "format": FORMAT,
+        "made": datetime.now(UTC).isoformat(timespec="seconds"),
+        "collection": {
+            "name": collection.name,
+            "fingerprint": collection.fingerprint,
+            "queries": len(collection.queries),
+            "judgments": sum(map(len, collection.qrels.values())),
+        },
+        "machine": describe_machine(),
+        "k": evaluation.k,
+        "measures": list(evaluation.measures),
+        "pipelines": {one.pipeline.name: _pipeline(one) for one in evaluation.pipelines},
+    }
+
+
+def telling_settings(settings: Settings) -> dict[str, Any]:
+    """Path -> value of the settings that make a difference to a ranking."""
+    hidden = {*setting_names().secrets, *PLACES}
+    paths = [path for path in setting_paths() if path.split(".")[0] in TELLING and path not in hidden]
+    return {path: value_at(settings, path) for path in paths}
+
+
+def _pipeline(one: Measured) -> Figures:
+    settings = telling_settings(one.search.settings)
+    known = [settings, one.facts.get("encoder"), one.facts.get("worker"), one.stage]
+    return {
+        "stage": one.stage,
+        "declared_stage": one.pipeline.stage,
+        "overrides": dict(one.pipeline.overrides),
+        "settings": settings,
+        "fingerprint": hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()[:16],
+        "facts": dict(one.facts),
+        "measures": {name: _round(one.mean(name)) for name in one.values},
+        "latency_ms": asdict(one.latency),
+        "stages_ms": {stage: asdict(times) for stage, times in one.stages.items()},
+        "failed": dict(one.failed),
+        "degraded": {query_id: list(missing) for query_id, missing in one.degraded.items()},
+        "per_query": {
+            name: {query_id: _round(value) for query_id, value in values.items()} for name, values in one.values.items()
+        },
+    }
+
+
+def _recall(evaluation: Evaluation) -> Figures:
+    depth = max(one.search.settings.search.depth for one in evaluation.pipelines)
+    cutoffs = recall_cutoffs(depth)
+    curves = {
+        one.pipeline.name: recall_curve(one.run, evaluation.collection.qrels, cutoffs) for one in evaluation.pipelines
+    }
+    found = {name: knee([*zip(map(float, cutoffs), curve, strict=True)]) for name, curve in curves.items()}
+    return {
+        "cutoffs": list(cutoffs),
+        "pipelines": {
+            name: {"values": [*map(_round, curve)], "knee": int(at[0]) if (at := found[name]) else None}
+            for name, curve in curves.items()
+        },
+    }
+
+
+def _segment(evaluation: Evaluation, query_ids: Sequence[str]) -> Figures:
+    return {
+        "queries": len(query_ids),
+        "measures": {
+            one.pipeline.name: {
+                name: _round(mean({query_id: values[query_id] for query_id in query_ids}))
+                for name, values in one.values.items()
+            }
+            for one in evaluation.pipelines
+        },
+    }
+
+
+def _examples(evaluation: Evaluation, name: str) -> Figures:
+    """The queries that gain and lose most against the baseline, each with both rankings."""
+    pipeline, baseline, measured = evaluation.named(name), evaluation.named(evaluation.baseline), evaluation.measures[0]
+    before, now = baseline.values[measured], pipeline.values[measured]
+    gains = dict(zip(before, differences(now, before).tolist(), strict=True))
+    texts = {query.query_id: query.text for query in evaluation.collection.queries}
+
+    def show(query_id: str) -> Figures:
+        grades = evaluation.collection.qrels[query_id]
+        return {
+            "query_id": query_id,
+            "text": texts[query_id],
+            "before": _round(before[query_id]),
+            "now": _round(now[query_id]),
+            "rankings": {
+                one.pipeline.name: _graded(one.run.get(query_id, ())[: evaluation.k], grades)
+                for one in (baseline, pipeline)
+            },
+        }
+
+    ordered = sorted(gains, key=lambda query_id: (-gains[query_id], query_id))
+    winners = [query_id for query_id in ordered[:EXAMPLES] if gains[query_id] > 0]
+    losers = [query_id for query_id in ordered[: -EXAMPLES - 1 : -1] if gains[query_id] < 0]
+    return {"winners": [*map(show, winners)], "losers": [*map(show, losers)]}
+
+
+def _graded(ranking: Ranking, grades: Mapping[str, int]) -> list[Figures]:
+    return [{"doc_id": hit.doc_id, "grade": grades.get(hit.doc_id)} for hit in ranking]
+
+
+def _rounded(one: Comparison) -> Figures:
+    return {name: _round(value) if isinstance(value, float) else value for name, value in asdict(one).items()}
+
+
+def _round(value: float) -> float:
+    return round(value, 6)

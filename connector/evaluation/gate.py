@@ -1,0 +1,189 @@
+"""An evaluation held against a stored one: what fell by more than it may, what takes longer than it may."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from connector.errors import SettingsError
+from connector.evaluation.datasets import Collection
+from connector.evaluation.evaluate import Evaluation, Measured
+from connector.evaluation.figures import FORMAT, Figures, build_baseline, telling_settings
+from connector.evaluation.measures import check_measures
+from connector.evaluation.pipelines import MADE_OF, Pipeline
+from connector.evaluation.significance import differences, randomisation_test
+
+TIMED = MADE_OF["reranked"] | {"fields", "total"}
+ROUNDING = 1e-6  # of stored values
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What must hold: how far a measure may fall, how many milliseconds 95 of 100 searches may take at most (by pipeline, or by
+    stage), and how many queries may fail or be degraded."""
+
+    max_drop: Mapping[str, float]
+    max_p95_ms: Mapping[str, float]
+    max_degraded: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """One figure then and now. `bound` is what it must not pass, None where nothing is asked of it; `p` says how probable
+    such a difference is by chance, where that can be told."""
+
+    pipeline: str
+    figure: str
+    before: float | None
+    now: float
+    bound: float | None
+    broken: bool
+    p: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """A stored evaluation."""
+
+    file: Path
+    figures: Figures
+
+    @property
+    def k(self) -> int:
+        return int(self.figures["k"])
+
+    @property
+    def measures(self) -> tuple[str, ...]:
+        return tuple(self.figures["measures"])
+
+    @property
+    def pipelines(self) -> tuple[Pipeline, ...]:
+        """As they were asked for."""
+        return tuple(
+            Pipeline(name, one["declared_stage"], one["overrides"]) for name, one in self.figures["pipelines"].items()
+        )
+
+    def check_collection(self, collection: Collection) -> None:
+        """Raises SettingsError where the baseline was taken on other queries or judgments."""
+        known = self.figures["collection"]
+        if known["fingerprint"] != collection.fingerprint:
+            raise SettingsError(
+                f"the baseline {self.file} was taken on other data: {known['queries']} queries of {known['name']} "
+                f"({known['fingerprint']}), and these are {len(collection.queries)} of {collection.name} "
+                f"({collection.fingerprint}); give it the same queries and judgments, or write a new one: --write-baseline"
+            )
+
+    def check_bounds(self, bounds: Bounds) -> None:
+        """Raises SettingsError for a bound on something that is not measured."""
+        for name in bounds.max_drop:
+            if name not in self.measures:
+                raise SettingsError(
+                    f"the baseline {self.file} has no {name}, only {', '.join(self.measures)}; write a new one that has: "
+                    f"--write-baseline --measures {','.join([*self.measures, name])}"
+                )
+        known = {*TIMED, *self.figures["pipelines"]}
+        for name in bounds.max_p95_ms:
+            if name not in known:
+                raise SettingsError(
+                    f"no pipeline or stage {name!r} has a latency; there are {', '.join(sorted(known))}"
+                )
+
+
+def read_baseline(file: Path) -> Baseline:
+    """A baseline as `connector gate --write-baseline` or `connector eval --json` wrote it. Raises SettingsError."""
+    try:
+        figures = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise SettingsError(f"there is no baseline {file}; write one with --write-baseline") from None
+    except OSError as error:
+        raise SettingsError(f"cannot read the baseline {file} ({error.strerror})") from None
+    except ValueError:
+        raise SettingsError(f"{file} is not JSON; write the baseline anew with --write-baseline") from None
+    if not isinstance(figures, dict) or figures.get("format") != FORMAT:
+        raise SettingsError(f"{file} is no baseline of this version ({FORMAT}); write it anew with --write-baseline")
+    return Baseline(file, figures)
+
+
+def write_baseline(file: Path, evaluation: Evaluation) -> None:
+    """Keep an evaluation to hold later ones against. Raises SettingsError where it cannot be written."""
+    try:
+        file.write_text(json.dumps(build_baseline(evaluation), indent=1, default=str) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise SettingsError(f"cannot write the baseline to {file} ({error.strerror}); choose another place") from None
+
+
+def parse_bounds(max_drop: Sequence[str], max_p95_ms: Sequence[str], *, max_degraded: int, k: int) -> Bounds:
+    """Bounds from NAME=NUMBER; where no drop is given, nDCG@k may fall by 0.01. Raises SettingsError."""
+    drops = _pairs(max_drop or [f"nDCG@{k}=0.01"], "--max-drop")
+    named = {check_measures([name])[0]: bound for name, bound in drops.items()}
+    return Bounds(named, _pairs(max_p95_ms, "--max-p95-ms"), max_degraded)
+
+
+def judge(evaluation: Evaluation, baseline: Baseline, bounds: Bounds) -> list[Verdict]:
+    """Every figure of every pipeline beside the baseline's, then the budgets of stages."""
+    stages = {name: bound for name, bound in bounds.max_p95_ms.items() if name not in evaluation.names}
+    return [
+        *(verdict for one in evaluation.pipelines for verdict in _judge_pipeline(one, baseline, bounds)),
+        *(verdict for name, bound in stages.items() for verdict in _judge_stage(name, bound, evaluation, baseline)),
+    ]
+
+
+def changed_settings(evaluation: Evaluation, baseline: Baseline) -> dict[str, dict[str, tuple[Any, Any]]]:
+    """Pipeline -> path -> (then, now) of the settings that make a difference to its ranking, and of what it ran on."""
+    changed = {}
+    for one in evaluation.pipelines:
+        before = baseline.figures["pipelines"][one.pipeline.name]
+        then = before["settings"] | {name: before["facts"].get(name) for name in ("engine", "encoder", "worker")}
+        now = telling_settings(one.search.settings) | {
+            name: one.facts.get(name) for name in ("engine", "encoder", "worker")
+        }
+        now = json.loads(json.dumps(now))
+        changed[one.pipeline.name] = {
+            path: (then.get(path), now.get(path)) for path in then | now if then.get(path) != now.get(path)
+        }
+    return {name: paths for name, paths in changed.items() if paths}
+
+
+def _judge_pipeline(one: Measured, baseline: Baseline, bounds: Bounds) -> Iterator[Verdict]:
+    name, before = one.pipeline.name, baseline.figures["pipelines"][one.pipeline.name]
+    for measured in baseline.measures:
+        then, now, drop = before["measures"][measured], one.mean(measured), bounds.max_drop.get(measured)
+        yield Verdict(
+            name,
+            measured,
+            then,
+            now,
+            None if drop is None else then - drop,
+            drop is not None and then - now > drop + ROUNDING,
+            randomisation_test(differences(one.values[measured], before["per_query"][measured])),
+        )
+    then, now, budget = before["latency_ms"]["p95"], one.latency.p95, bounds.max_p95_ms.get(name)
+    yield Verdict(name, "p95 ms", then, now, budget, budget is not None and now > budget)
+    then, now = len(before["failed"]) + len(before["degraded"]), one.troubled
+    yield Verdict(name, "failed or degraded", then, now, bounds.max_degraded, now > bounds.max_degraded)
+
+
+def _judge_stage(name: str, budget: float, evaluation: Evaluation, baseline: Baseline) -> Iterator[Verdict]:
+    """Each pipeline's own; a stage that no query came to has no time."""
+    for one in evaluation.pipelines:
+        if name in one.stages:
+            before = baseline.figures["pipelines"][one.pipeline.name]["stages_ms"].get(name, {}).get("p95")
+            now = one.stages[name].p95
+            yield Verdict(one.pipeline.name, f"{name} p95 ms", before, now, budget, now > budget)
+
+
+def _pairs(given: Sequence[str], flag: str) -> dict[str, float]:
+    """NAME=NUMBER as a mapping. The name may hold an equals sign: P(rel=2)@5=0.01."""
+    pairs = {}
+    for one in given:
+        name, equals, number = one.rpartition("=")
+        try:
+            pairs[name.strip()] = float(number)
+        except ValueError:
+            equals = ""
+        if not equals or not name or not pairs.get(name.strip(), -1) >= 0:
+            raise SettingsError(f"{flag} takes NAME=NUMBER, a number of 0 or more, not {one!r}")
+    return pairs

@@ -1,0 +1,63 @@
+"""Figures -> one HTML page that needs no network and no script."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from connector.errors import SettingsError
+from connector.evaluation.figures import Figures
+from connector.evaluation.plots import frontier_plot, gains_plot, recall_plot, segments_plot
+from connector.evaluation.svg import SERIES, swatch
+
+TEMPLATE = "report.html.jinja"
+
+
+def write_html(file: Path, figures: Figures) -> None:
+    """The report as a file. Raises SettingsError where it cannot be written."""
+    try:
+        file.write_text(build_html(figures), encoding="utf-8")
+    except OSError as error:
+        raise SettingsError(f"cannot write the report to {file} ({error.strerror}); choose another place") from None
+
+
+def build_html(figures: Figures) -> str:
+    """The report of an evaluation. All that comes from queries, documents and settings is escaped."""
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    places = {name: at for at, name in enumerate(figures["pipelines"])}
+    others = [name for name in places if name != figures["baseline"]]
+    return environment.get_template(TEMPLATE).render(
+        figures=figures,
+        series=range(SERIES),
+        others=others,
+        means={
+            measured: {name: one["measures"][measured] for name, one in figures["pipelines"].items()}
+            for measured in figures["measures"]
+        },
+        searches=_searches(figures),
+        key=lambda name: Markup('<span class="key">{}{}</span>').format(swatch(places[name]), name),
+        recall=recall_plot(figures),
+        frontier=frontier_plot(figures),
+        gains={name: gains_plot(figures, name) for name in others},
+        segments={by: segments_plot(figures, by) for by in figures["segments"]},
+    )
+
+
+def _searches(figures: Figures) -> list[tuple[list[str], Figures]]:
+    """The times of each search's stages with the pipelines that share them."""
+    found: list[tuple[list[str], Figures]] = []
+    for name, one in figures["pipelines"].items():
+        names = next((names for names, stages in found if stages == one["stages_ms"]), None)
+        if names is None:
+            found.append(([name], one["stages_ms"]))
+        else:
+            names.append(name)
+    return found

@@ -1,0 +1,129 @@
+"""What is measured: pipelines, each a stage of a search with settings of its own; and the searches that they come to."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from connector.config import Settings
+from connector.errors import SettingsError
+from connector.evaluation.runs import STAGES, Answer
+from connector.types import Ranking
+
+SEARCH = "search"  # the pipeline of what the caller gets: the last stage of the search as it is configured
+# what a stage's ranking is made of, as the times and the notes of a search call it
+MADE_OF: Mapping[str, frozenset[str]] = {
+    "lexical": frozenset({"lexical"}),
+    "dense": frozenset({"encode", "dense"}),
+    "fused": frozenset({"lexical", "encode", "dense", "fuse"}),
+    "reranked": frozenset({"lexical", "encode", "dense", "fuse", "term_weights", "rerank"}),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Pipeline:
+    """A ranking to be measured: the one that `stage` gives (empty: the last one), with `overrides` over the settings."""
+
+    name: str
+    stage: str = ""
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedSearch:
+    """A search that every query is sent through, and the pipelines whose rankings it has."""
+
+    settings: Settings
+    pipelines: tuple[Pipeline, ...]
+
+    def stage(self, pipeline: Pipeline) -> str:
+        """The stage whose ranking the pipeline is."""
+        return pipeline.stage or ("reranked" if self.settings.rerank.enabled else "fused")
+
+    @property
+    def last(self) -> str:
+        """The stage that it ends with: nothing is reranked that no pipeline asks for."""
+        return "reranked" if any(self.stage(one) == "reranked" for one in self.pipelines) else "fused"
+
+
+def default_pipelines(settings: Settings) -> tuple[Pipeline, ...]:
+    """The stages that a search with these settings has."""
+    return tuple(Pipeline(stage, stage) for stage in STAGES if stage != "reranked" or settings.rerank.enabled)
+
+
+def read_pipelines(given: str) -> tuple[Pipeline, ...]:
+    """The pipelines of a YAML file, or those named after stages, split by commas. Raises SettingsError."""
+    if given.endswith((".yaml", ".yml")):
+        return _read_file(Path(given))
+    names = [name.strip() for name in given.split(",")]
+    for name in names:
+        if name not in (*STAGES, SEARCH):
+            raise SettingsError(
+                f"unknown pipeline {name!r}; name some of {', '.join((*STAGES, SEARCH))}, or a YAML file of pipelines"
+            )
+    return tuple(Pipeline(name, "" if name == SEARCH else name) for name in dict.fromkeys(names))
+
+
+def plan(
+    pipelines: Sequence[Pipeline], settings_with: Callable[[Mapping[str, Any]], Settings]
+) -> tuple[PlannedSearch, ...]:
+    """The fewest searches that give all the rankings: pipelines with the same settings share one. Raises SettingsError."""
+    planned: list[PlannedSearch] = []
+    for one in pipelines:
+        settings = settings_with(one.overrides)
+        if one.stage == "reranked" and not settings.rerank.enabled:
+            raise SettingsError(f"pipeline {one.name!r} needs a rerank, but rerank.enabled is false")
+        at = next((at for at, known in enumerate(planned) if known.settings == settings), len(planned))
+        before = planned[at].pipelines if at < len(planned) else ()
+        planned[at : at + 1] = [PlannedSearch(settings, (*before, one))]
+    return tuple(planned)
+
+
+def ranking_of(stage: str, answer: Answer) -> Ranking:
+    """What the caller of a pipeline gets: where the rerank is missing, the fused order, as a search has it."""
+    if stage == "reranked":
+        return answer.rankings.get("reranked") or answer.rankings.get("fused", ())
+    return answer.rankings.get(stage, ())
+
+
+def failure(stage: str, answer: Answer) -> str:
+    """Why the pipeline has no ranking for a query; empty where it has one, or where there was nothing to find."""
+    return answer.error or ("" if ranking_of(stage, answer) else "; ".join(shortfalls(stage, answer)))
+
+
+def shortfalls(stage: str, answer: Answer) -> tuple[str, ...]:
+    """What was missing or late of the stages that the ranking is made of."""
+    return tuple(f"{one.stage}: {one.reason}" for one in answer.degraded if one.stage in MADE_OF[stage])
+
+
+def _read_file(file: Path) -> tuple[Pipeline, ...]:
+    try:
+        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SettingsError(f"cannot read the pipelines in {file} ({error.strerror}); check the path") from None
+    except (yaml.YAMLError, UnicodeDecodeError):
+        raise SettingsError(f"{file} is not YAML") from None
+    if not isinstance(content, dict) or not content:
+        raise SettingsError(
+            f"{file} must map names of pipelines to their settings, such as 'wide: {{rerank.window: 100}}'"
+        )
+    return tuple(_parse(name, given, file) for name, given in content.items())
+
+
+def _parse(name: Any, given: Any, file: Path) -> Pipeline:
+    if not isinstance(name, str):  # off, 1.5 and the like
+        raise SettingsError(f"{file}: YAML reads the name of a pipeline as {name!r}; put it in quotes")
+    if not re.fullmatch(r"\w[\w.+-]*", name):
+        raise SettingsError(f"{file}: a pipeline cannot be called {name!r}; take letters, digits and . _ + -")
+    if not isinstance(given, dict | None):
+        raise SettingsError(f"{file}: pipeline {name!r} must map settings to values, and may name a stage")
+    overrides = {str(path): value for path, value in (given or {}).items() if path != "stage"}
+    stage = (given or {}).get("stage", "")
+    if stage not in ("", *STAGES):
+        raise SettingsError(f"{file}: pipeline {name!r} has no stage {stage!r}; stages are {', '.join(STAGES)}")
+    return Pipeline(name, stage, overrides)

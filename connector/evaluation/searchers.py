@@ -1,0 +1,122 @@
+"""Settings -> searchers for an evaluation: what several of them have in common is opened once."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from connector.clusters.protocol import Cluster, Index
+from connector.config import Settings
+from connector.errors import ConnectorError, SourceError
+from connector.evaluation.datasets import Collection
+from connector.models.encoder import Encoder
+from connector.search.searcher import Searcher
+from connector.types import SearchRequest
+from connector.wiring import build_searcher, load_encoder, open_cluster, open_index, open_worker
+from connector.worker.client import WorkerClient
+
+T = TypeVar("T")
+LOOKED_UP = 300  # judged documents that are looked for in an index
+PAGE = 100
+TIMEOUT_S = 60.0
+WARM_UP = "a first search, which is not measured"
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A searcher with what it searches."""
+
+    searcher: Searcher
+    settings: Settings
+    cluster: Cluster
+    index: Index
+    worker: WorkerClient | None
+
+    async def describe(self) -> dict[str, Any]:
+        """What the searches run on."""
+        described: dict[str, Any] = {
+            "engine": str(self.cluster.engine),
+            "index": self.index.name,
+            "documents": await self.cluster.count(self.index.name),
+            "encoder": str(self.index.schema.encoder or self.settings.encoder.model),
+        }
+        if self.worker:
+            try:
+                info = await self.worker.info(timeout_s=TIMEOUT_S)
+            except ConnectorError as error:
+                return described | {"worker": str(error)}
+            described["worker"] = info.fingerprint or f"{info.kind} {info.model}".strip()
+        return described
+
+    async def share_found(self, collection: Collection) -> float:
+        """Which share of the relevant documents (a sample of them) the index holds. Raises SourceError where it holds none."""
+        relevant = {doc_id for grades in collection.qrels.values() for doc_id, grade in grades.items() if grade > 0}
+        sample = random.Random(0).sample(sorted(relevant), min(LOOKED_UP, len(relevant)))
+        found = 0
+        for start in range(0, len(sample), PAGE):
+            page = sample[start : start + PAGE]
+            found += len(await self.index.get(page, fields=None, timeout_s=TIMEOUT_S))
+        if sample and not found:
+            raise SourceError(
+                f"index {self.index.name!r} holds none of the documents that {collection.name} has judgments for (looked for "
+                f"{len(sample)}); ingest them first: connector ingest FOLDER --index {self.index.name} --cluster {self.settings.cluster.url}"
+            )
+        return found / len(sample) if sample else 1.0
+
+    async def warm_up(self, *, rerank: bool) -> list[str]:
+        """One search, so that no measured one waits for connections and threads; what was missing. Raises what it raises."""
+        response = await self.searcher.search(SearchRequest(WARM_UP, rerank=rerank))
+        return [f"{one.stage}: {one.reason}" for one in response.degraded]
+
+
+@asynccontextmanager
+async def open_searchers(
+    settings: Sequence[Settings], *, reuse_scores: bool = False
+) -> AsyncIterator[tuple[Opened, ...]]:
+    """A searcher for each of the settings; clusters, indexes and encoders that are the same are opened once.
+
+    Workers compute every score anew, unless `reuse_scores` lets them give those that they remember: of other pipelines, and of
+    earlier evaluations. Raises ClusterError, ModelError, EncoderMismatch or SettingsError."""
+    async with AsyncExitStack() as stack:
+        opener = _Opener(stack, reuse_scores)
+        yield tuple([await opener.open(one) for one in settings])
+
+
+class _Opener:
+    """Opens what is not open yet; all of it is closed with the stack."""
+
+    def __init__(self, stack: AsyncExitStack, reuse_scores: bool) -> None:
+        self._stack = stack
+        self._reuse_scores = reuse_scores
+        self._opened: list[tuple[Any, Any]] = []  # settings are not hashable
+
+    async def open(self, settings: Settings) -> Opened:
+        cluster = await self._once(("cluster", settings.cluster), lambda: self._open_cluster(settings))
+        names = (settings.index.name, settings.index.text_fields, settings.index.vector_field)
+        index = await self._once(("index", settings.cluster, names), lambda: open_index(cluster, settings))
+        encoder = await self._load_encoder(settings) if index.schema.vector_field else None
+        worker = open_worker(settings, fresh=not self._reuse_scores)
+        if worker:
+            self._stack.push_async_callback(worker.close)
+        return Opened(build_searcher(index, encoder, worker, settings), settings, cluster, index, worker)
+
+    async def _open_cluster(self, settings: Settings) -> Cluster:
+        cluster = await open_cluster(settings)
+        self._stack.push_async_callback(cluster.close)
+        return cluster
+
+    async def _load_encoder(self, settings: Settings) -> Encoder:
+        return await self._once(("encoder", settings.encoder), lambda: asyncio.to_thread(load_encoder, settings))
+
+    async def _once(self, key: Any, make: Callable[[], Awaitable[T]]) -> T:
+        for known, one in self._opened:
+            if known == key:
+                made: T = one
+                return made
+        made = await make()
+        self._opened.append((key, made))
+        return made

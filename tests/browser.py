@@ -1,0 +1,128 @@
+"""A real browser without a window: Chromium, spoken to in its DevTools protocol.
+
+TEST_BROWSER names another one of its family than those that are looked for."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+         "--disable-component-update", "--disable-sync", "--hide-scrollbars", "--remote-debugging-port=0")  # fmt: skip
+START_S = 60.0
+REPLY_S = 30.0
+
+
+def find_browser() -> str | None:
+    """The program of a browser, where there is one."""
+    return os.environ.get("TEST_BROWSER") or next(filter(None, map(shutil.which, NAMES)), None)
+
+
+class Page:
+    """One tab. `said` has what its console and its errors say, `asked` the addresses that it asked for."""
+
+    def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+        self.said: list[str] = []
+        self.asked: list[str] = []
+        self._socket = socket
+        self._last = 0
+        self._loaded = False
+
+    async def open(self, url: str, *, theme: str = "light", width: int = 1100) -> None:
+        """Load an address and wait until it is there, as someone with that theme and that wide a window sees it."""
+        await self.send("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": theme}])
+        await self.send(
+            "Emulation.setDeviceMetricsOverride", width=width, height=800, deviceScaleFactor=1, mobile=False
+        )
+        self._loaded = False
+        await self.send("Page.navigate", url=url)
+        async with asyncio.timeout(REPLY_S):
+            while not self._loaded:
+                self._note(await self._receive())
+
+    async def evaluate(self, expression: str) -> Any:
+        """The value of a JavaScript expression."""
+        reply = await self.send("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)
+        assert "exceptionDetails" not in reply, reply
+        return reply["result"].get("value")
+
+    async def photograph(self, file: Path) -> None:
+        """The whole page as a PNG."""
+        height = await self.evaluate("Math.ceil(document.documentElement.getBoundingClientRect().height)")
+        clip = {"x": 0, "y": 0, "width": await self.evaluate("innerWidth"), "height": height, "scale": 1}
+        reply = await self.send("Page.captureScreenshot", clip=clip, captureBeyondViewport=True)
+        file.write_bytes(base64.b64decode(reply["data"]))
+
+    async def send(self, method: str, **parameters: Any) -> dict[str, Any]:
+        self._last += 1
+        await self._socket.send_json({"id": self._last, "method": method, "params": parameters})
+        async with asyncio.timeout(REPLY_S):
+            while True:
+                message = await self._receive()
+                if message.get("id") == self._last:
+                    assert "error" not in message, message
+                    return message["result"]
+                self._note(message)
+
+    async def _receive(self) -> dict[str, Any]:
+        message: dict[str, Any] = json.loads((await self._socket.receive()).data)
+        return message
+
+    def _note(self, message: dict[str, Any]) -> None:
+        told = message.get("params", {})
+        match message.get("method"):
+            case "Runtime.consoleAPICalled" | "Runtime.exceptionThrown":
+                self.said.append(json.dumps(told))
+            case "Log.entryAdded":
+                self.said.append(told["entry"]["text"])
+            case "Page.loadEventFired":
+                self._loaded = True
+            case "Network.requestWillBeSent":
+                self.asked.append(told["request"]["url"])
+
+
+@asynccontextmanager
+async def browsing(program: str) -> AsyncIterator[Page]:
+    """A tab of a browser that ends with the block."""
+    with tempfile.TemporaryDirectory(prefix="connector-browser-", ignore_cleanup_errors=True) as folder:
+        process = await asyncio.create_subprocess_exec(
+            program,
+            *FLAGS,
+            f"--user-data-dir={folder}",
+            "about:blank",
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.DEVNULL,
+        )
+        try:
+            async with aiohttp.ClientSession() as session:
+                async with session.ws_connect(await _tab(session, Path(folder)), max_msg_size=0) as socket:
+                    page = Page(socket)
+                    for domain in ("Page", "Runtime", "Log", "Network"):
+                        await page.send(f"{domain}.enable")
+                    yield page
+        finally:
+            process.terminate()
+            await asyncio.wait_for(process.wait(), timeout=30)
+
+
+async def _tab(session: aiohttp.ClientSession, folder: Path) -> str:
+    """Where the first tab listens, once the browser has written down its port."""
+    async with asyncio.timeout(START_S):
+        while True:
+            try:
+                port = (folder / "DevToolsActivePort").read_text().split()[0]
+                async with session.get(f"http://127.0.0.1:{port}/json/list") as reply:
+                    return next(one["webSocketDebuggerUrl"] for one in await reply.json() if one["type"] == "page")
+            except (OSError, IndexError, StopIteration, aiohttp.ClientError):
+                await asyncio.sleep(0.1)

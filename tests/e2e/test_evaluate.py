@@ -1,0 +1,211 @@
+"""`connector eval` and `connector gate` as a user runs them, on a slice of the example corpus in the embedded store, with a worker."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from command import Finished, Launcher
+
+from connector.worker.process import WorkerProcess
+
+CORPUS = Path(__file__).parents[2] / "examples" / "corpus"
+CHARS = 400  # of a document, so that it is one passage
+KINDS = ("code", "paraphrase", "negation")
+SMALL = ("--set", "rerank.window=10", "--set", "search.depth=20", "--set", "search.deadline_s=60")
+PIPELINES = """
+lexical: {stage: lexical}
+fused: {stage: fused}
+reranked: {stage: reranked}
+linear: {stage: fused, search.fusion.kind: linear}
+"""
+
+
+def rows(name: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (CORPUS / name).read_text(encoding="utf-8").splitlines()]
+
+
+@pytest.fixture(scope="module")
+def folder(launcher: Launcher, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Nine queries of three kinds, the beginnings of the documents that they have judgments for, and the index of these."""
+    folder = tmp_path_factory.mktemp("evaluation")
+    queries = [query for kind in KINDS for query in [one for one in rows("queries.jsonl") if one["kind"] == kind][:3]]
+    judgments = [line.split("\t") for line in (CORPUS / "qrels.tsv").read_text().splitlines()[1:]]
+    kept = [one for one in judgments if one[0] in {query["_id"] for query in queries}]
+    judged = {judgment[1] for judgment in kept}
+    documents = [one | {"text": one["text"][:CHARS]} for one in rows("corpus.jsonl") if one["_id"] in judged]
+    data = folder / "slice"
+    data.mkdir()
+    for name, content in (("corpus", documents), ("queries", queries)):
+        (data / f"{name}.jsonl").write_text("".join(json.dumps(one) + "\n" for one in content))
+    (data / "qrels.tsv").write_text("query-id\tcorpus-id\tscore\n" + "".join("\t".join(one) + "\n" for one in kept))
+    (folder / "topics.tsv").write_text("".join(f"{one['_id']}\t{one['text']}\n" for one in queries))
+    (folder / "qrels.trec").write_text("".join(f"{one[0]} 0 {one[1]} {one[2]}\n" for one in kept))
+    (folder / "pipelines.yaml").write_text(PIPELINES)
+    done = launcher.run("ingest", "slice", cwd=folder)
+    assert done.code == 0, done.stderr
+    return folder
+
+
+@pytest.fixture(scope="module")
+def evaluated(launcher: Launcher, folder: Path, worker: WorkerProcess) -> tuple[Finished, Path]:
+    """Four pipelines over the nine queries, with everything written."""
+    flags = ("-p", "pipelines.yaml", "-b", "fused", "--out", "out", "--show", "1", "--worker", worker.url)
+    return launcher.run("eval", "slice", *flags, *SMALL, cwd=folder), folder / "out"
+
+
+@pytest.fixture(scope="module")
+def baseline(launcher: Launcher, folder: Path, worker: WorkerProcess) -> Path:
+    """The baseline of what callers get."""
+    done = gate(launcher, folder, worker, "--write-baseline", name="baseline.json")
+    assert (done.code, done.stdout) == (0, ""), done.stderr
+    return folder / "baseline.json"
+
+
+def gate(launcher: Launcher, folder: Path, worker: WorkerProcess, *flags: str, name: str) -> Finished:
+    return launcher.run("gate", "slice", "-b", name, *flags, "--worker", worker.url, *SMALL, cwd=folder)
+
+
+def test_the_tables_have_every_pipeline_measure_segment_and_stage(evaluated: tuple[Finished, Path]) -> None:
+    done, _ = evaluated
+
+    assert done.code == 0, done.stderr
+    assert "slice: 9 judged queries" in done.stdout
+    for word in ("nDCG@10", "RR@10", "AP", "R@10", "Judged@10", "against fused", "p (Holm)", "nDCG@10 by kind", *KINDS):
+        assert word in done.stdout
+    for stage in ("lexical", "encode", "dense", "fuse", "rerank", "fields", "total"):
+        assert f" {stage} " in done.stdout
+    assert "→" in done.stdout  # a winner or a loser, with both its values
+    assert "Traceback" not in done.stderr
+
+
+def test_the_figures_are_those_of_a_search(evaluated: tuple[Finished, Path]) -> None:
+    figures = json.loads((evaluated[1] / "figures.json").read_text())
+    pipelines = figures["pipelines"]
+
+    assert list(pipelines) == ["lexical", "fused", "reranked", "linear"]
+    assert all(0.3 < one["measures"]["nDCG@10"] <= 1 for one in pipelines.values())
+    assert all(len(one["per_query"]["nDCG@10"]) == 9 for one in pipelines.values())
+    assert all(one["failed"] == one["degraded"] == {} for one in pipelines.values())
+    assert pipelines["linear"]["settings"]["search.fusion.kind"] == "linear"
+    assert pipelines["lexical"]["stages_ms"] == pipelines["reranked"]["stages_ms"]  # one search
+    assert "rerank" not in pipelines["linear"]["stages_ms"]  # nobody asked for it
+    assert pipelines["reranked"]["latency_ms"]["p50"] > pipelines["lexical"]["latency_ms"]["p50"] > 0
+    assert figures["segments"]["kind"]["code"]["queries"] == 3
+    assert "late-interaction" in pipelines["reranked"]["facts"]["worker"]
+
+
+def test_run_files_are_trecs(evaluated: tuple[Finished, Path]) -> None:
+    lines = [line.split() for line in (evaluated[1] / "runs" / "reranked.run").read_text().splitlines()]
+    first = [line for line in lines if line[0] == lines[0][0]]
+
+    assert sorted(path.name for path in (evaluated[1] / "runs").iterdir()) == sorted(
+        f"{name}.run" for name in ("lexical", "fused", "reranked", "linear")
+    )
+    assert all((line[1], line[5]) == ("Q0", "reranked") for line in lines)
+    assert [int(line[3]) for line in first] == list(range(1, len(first) + 1))
+    assert [float(line[4]) for line in first] == sorted({float(line[4]) for line in first}, reverse=True)
+
+
+def test_the_report_is_one_page(evaluated: tuple[Finished, Path]) -> None:
+    page = (evaluated[1] / "report.html").read_text()
+
+    assert page.count('class="plot"') == 7  # recall, frontier, three of gains, kind, length
+    assert "embedded" in page
+
+
+def test_trec_files_give_the_same_measures_as_the_folder(
+    launcher: Launcher, folder: Path, evaluated: tuple[Finished, Path]
+) -> None:
+    flags = (
+        "--topics",
+        "topics.tsv",
+        "--qrels",
+        "qrels.trec",
+        "-p",
+        "lexical,fused",
+        "--measures",
+        "nDCG@10",
+        "--json",
+    )
+    done = launcher.run("eval", *flags, *SMALL, cwd=folder)
+    figures, known = json.loads(done.stdout), json.loads((evaluated[1] / "figures.json").read_text())
+
+    assert done.code == 0, done.stderr
+    assert figures["pipelines"]["fused"]["per_query"]["nDCG@10"] == known["pipelines"]["fused"]["per_query"]["nDCG@10"]
+    assert figures["collection"]["fingerprint"] == known["collection"]["fingerprint"]
+    assert figures["baseline"] == "lexical"
+
+
+def test_a_worker_that_is_away_is_told_of_and_counted(launcher: Launcher, folder: Path) -> None:
+    done = launcher.run("eval", "slice", "-p", "search", "--worker", "http://127.0.0.1:1", "--json", *SMALL, cwd=folder)
+    pipeline = json.loads(done.stdout)["pipelines"]["search"]
+
+    assert done.code == 1
+    assert len(pipeline["degraded"]) == 9
+    assert pipeline["measures"]["nDCG@10"] > 0.3  # what the caller gets is the fused order
+    assert "search: 9 of 9 queries were degraded; first: rerank:" in done.stderr
+
+
+def test_a_gate_holds_where_nothing_changed(
+    launcher: Launcher, folder: Path, worker: WorkerProcess, baseline: Path
+) -> None:
+    done = gate(launcher, folder, worker, "--max-p95-ms", "search=60000", name=baseline.name)
+
+    assert done.code == 0, done.stdout + done.stderr
+    assert done.stdout.count(" ok") == 3  # nDCG@10, p95, failed or degraded
+    assert "broken" not in done.stdout
+
+
+def test_a_gate_breaks_where_a_measure_fell_or_a_budget_is_overrun(
+    launcher: Launcher, folder: Path, worker: WorkerProcess, baseline: Path
+) -> None:
+    figures = json.loads(baseline.read_text())
+    pipeline = figures["pipelines"]["search"]
+    pipeline["measures"]["nDCG@10"] = 1.0
+    pipeline["per_query"]["nDCG@10"] = dict.fromkeys(pipeline["per_query"]["nDCG@10"], 1.0)
+    (folder / "better.json").write_text(json.dumps(figures))
+    flags = ("--set", "search.fusion.rank_constant=59", "--max-p95-ms", "lexical=0.01", "--json")
+    done = gate(launcher, folder, worker, *flags, name="better.json")
+    told = json.loads(done.stdout)
+
+    assert done.code == 1
+    assert [one["figure"] for one in told["verdicts"] if one["broken"]] == ["nDCG@10", "lexical p95 ms"]
+    assert told["changed_settings"] == {"search": {"search.fusion.rank_constant": [60, 59]}}
+    assert told["ok"] is False
+
+
+def test_a_gate_refuses_the_baseline_of_other_queries(
+    launcher: Launcher, folder: Path, worker: WorkerProcess, baseline: Path
+) -> None:
+    done = gate(launcher, folder, worker, "--queries", "4", name=baseline.name)
+
+    assert done.code == 2
+    assert "was taken on other data: 9 queries of slice" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("eval",), "name the judged queries"),
+        (("eval", "nowhere"), "nowhere has no qrels.tsv"),
+        (("eval", "slice", "-p", "bm25"), "unknown pipeline 'bm25'"),
+        (("eval", "slice", "--measures", "nDGC@10"), "unknown measure 'nDGC@10'"),
+        (("eval", "slice", "-b", "dense", "-p", "fused"), "no pipeline 'dense' to compare with; there are fused"),
+        (("eval", "slice", "--segment-by", "color"), "no query has a field 'color'"),
+        (("eval", "slice", "--html", "no/where.html"), "there is no folder no for where.html"),
+        (("gate", "slice", "-b", "none.json"), "write one with --write-baseline"),
+        (("gate", "slice", "-b", "none.json", "-p", "fused"), "go with --write-baseline"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else None,
+)
+def test_what_cannot_start_says_why_in_one_line(
+    launcher: Launcher, folder: Path, arguments: tuple[str, ...], says: str
+) -> None:
+    done = launcher.run(*arguments, cwd=folder)
+
+    assert (done.code, done.stdout) == (2, "")
+    assert says in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1

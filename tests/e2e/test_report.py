@@ -1,0 +1,107 @@
+"""The report as a person sees it: in a real browser, light and dark, wide and narrow."""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from browser import Page, browsing, find_browser
+from evaluations import collection, evaluation, ranked
+
+from connector.evaluation.figures import build_figures
+from connector.evaluation.html import write_html
+
+NAMES = ("lexical", "dense", "fused", "reranked")
+ATTACK = "<script>document.title = 'broken into'</script><img src=x onerror=alert(1)>"
+# drawings that are too small to be read, empty, or have marks outside
+INVISIBLE = """[...document.querySelectorAll('svg.plot')].filter(plot => {
+    const box = plot.getBoundingClientRect();
+    const marks = [...plot.querySelectorAll('.mark, .line, rect')].map(one => one.getBoundingClientRect());
+    const inside = marks.every(one => one.left >= box.left - 1 && one.right <= box.right + 1
+                                      && one.top >= box.top - 1 && one.bottom <= box.bottom + 1);
+    return box.width < 600 || box.height < 60 || !marks.length || !inside;
+}).map(plot => plot.querySelector('title').textContent)"""
+CONTRAST = """(() => {
+    const light = colour => {
+        const [r, g, b] = colour.match(/[0-9.]+/g).slice(0, 3).map(one => one / 255)
+            .map(one => one <= 0.03928 ? one / 12.92 : ((one + 0.055) / 1.055) ** 2.4);
+        return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+    };
+    const ratio = (one, two) => (Math.max(one, two) + 0.05) / (Math.min(one, two) + 0.05);
+    const back = light(getComputedStyle(document.body).backgroundColor);
+    const panel = light(getComputedStyle(document.querySelector('svg.plot')).backgroundColor);
+    const words = ratio(light(getComputedStyle(document.body).color), back);
+    const marks = [...document.querySelectorAll('svg.plot .mark')].map(one => ratio(light(getComputedStyle(one).fill), panel));
+    return [words, Math.min(...marks)];
+})()"""
+
+
+@pytest.fixture
+def report(tmp_path: Path) -> str:
+    """The report of 60 queries through four pipelines; some of them, and of their documents, are an attack."""
+    dice = random.Random(2)
+    ids = [f"q{at}" for at in range(59)] + [ATTACK]
+    kinds = {query_id: dice.choice(["code", "question", "negation", ATTACK]) for query_id in ids}
+    judged = collection(
+        {query_id: {"x": 3, "y": 1, ATTACK: 0} for query_id in ids}, kinds=kinds, texts=dict.fromkeys(ids, ATTACK)
+    )
+    runs = {
+        name: {query_id: ranked(*dice.sample(["x", "y", ATTACK, "u", "v", "w"], 6)) for query_id in ids}
+        for name in NAMES
+    }
+    took = {"lexical": 8.0, "dense": 9.0, "fused": 11.0, "reranked": 300.0}
+    done = evaluation(judged, runs, took_ms=took, degraded={"reranked": {"q1": ATTACK}})
+    write_html(tmp_path / "report.html", build_figures(done))
+    return (tmp_path / "report.html").as_uri()
+
+
+@pytest.fixture
+async def tab() -> AsyncIterator[Page]:
+    program = find_browser()
+    if program is None:
+        reason = "there is no browser: install Chromium (Debian: apt-get install chromium), or name one in TEST_BROWSER"
+        if os.environ.get("CI"):
+            pytest.fail(reason, pytrace=False)
+        pytest.skip(reason)
+    async with browsing(program) as page:
+        yield page
+
+
+async def test_the_report_is_whole_in_a_real_browser(tab: Page, report: str, tmp_path: Path) -> None:
+    backgrounds = set()
+    for theme in ("light", "dark"):
+        for width in (1100, 400):
+            await tab.open(report, theme=theme, width=width)
+            words, marks = await tab.evaluate(CONTRAST)
+
+            assert await tab.evaluate("document.querySelectorAll('svg.plot').length") == 7
+            assert await tab.evaluate(INVISIBLE) == []
+            assert await tab.evaluate("document.documentElement.scrollWidth") <= width
+            assert words >= 7  # WCAG AAA for text
+            assert marks >= 3  # WCAG 1.4.11 for what is drawn
+            backgrounds.add(await tab.evaluate("getComputedStyle(document.body).backgroundColor"))
+            await tab.photograph(tmp_path / f"{theme}-{width}.png")
+
+    assert len(backgrounds) == 2
+    assert await tab.evaluate("document.title") == "made: evaluation of 4 pipelines"
+    assert await tab.evaluate("document.querySelectorAll('script, img').length") == 0
+    assert {url for url in tab.asked if not url.startswith("data:")} == {report}
+    assert tab.said == []
+    keep = os.environ.get("TEST_SCREENSHOTS")
+    if keep:
+        for file in tmp_path.glob("*.png"):
+            (Path(keep) / file.name).write_bytes(file.read_bytes())
+
+
+async def test_winners_open_with_both_rankings(tab: Page, report: str) -> None:
+    await tab.open(report)
+    shown = await tab.evaluate(
+        "(() => { const one = document.querySelector('#gains ~ details'); one.open = true;"
+        " return [...one.querySelectorAll('ol')].map(list => list.getBoundingClientRect().height > 50 ? list.innerText : ''); })()"
+    )
+
+    assert len(shown) == 2
+    assert all(ATTACK in ranking and "3 x" in ranking for ranking in shown)
