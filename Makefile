@@ -77,7 +77,7 @@ bench-reliability: $(VENV)/test-installed engines ## 200 kills of an ingest on e
 	@$(BIN)/python bench/reliability.py $(ARGS)
 
 bench-worker: $(VENV)/bench-installed $(VENV)/infinity/installed ## pairs per second beside sentence-transformers, FlashRank and Infinity, and under overload
-	@$(BIN)/python bench/worker.py --infinity $(VENV)/infinity/bin/python $(ARGS)
+	@$(BIN)/python bench/worker.py --infinity $(VENV)/infinity/bin/infinity_emb $(ARGS)
 
 clean: ## remove the environment, caches and the demo's store
 	rm -rf $(VENV) demo-store dist build .mypy_cache .ruff_cache .pytest_cache

@@ -9,7 +9,7 @@ that no request had before, so that nothing can be remembered. Then the worker a
 clients that do not wait for each other; and with --sustain it serves 32 clients for so many seconds, whose requests have 10 passages
 and a budget of 10 s each. The clients share the machine's cores with the servers.
 
-Infinity has an environment of its own (--infinity PYTHON), since it needs other versions of the same libraries.
+Infinity has an environment of its own (--infinity COMMAND), since it needs other versions of the same libraries.
 
 Without --model the weights are all-MiniLM-L6-v2 with a fresh head of one label: how fast a model is does not depend on what it
 learnt. What the first ten of its rankings have in common does: give a trained model to read that."""
@@ -109,7 +109,7 @@ def main() -> None:
     )
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--sustain", type=float, default=0.0, metavar="SECONDS", help="of 32 clients at the end")
-    parser.add_argument("--infinity", metavar="PYTHON", help="the interpreter that has infinity-emb")
+    parser.add_argument("--infinity", metavar="COMMAND", help="infinity_emb of the environment that has it")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="draw the figures as SVG")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="bench-worker-") as folder, contextlib.ExitStack() as stack:
@@ -173,7 +173,7 @@ def flashrank_folder(model: str, folder: Path) -> Path | None:
 @contextlib.contextmanager
 def worker(model: str, backend: str) -> Iterator[Server]:
     sets = {"worker.backend": backend, "worker.max_wait_s": START_S}  # clients without a budget wait for their turn
-    arguments = ["-m", "connector", "worker", "--model", model]
+    arguments = [sys.executable, "-m", "connector", "worker", "--model", model]
     arguments += [part for path, value in sets.items() for part in ("--set", f"{path}={value}")]
     with serving(f"ours, {backend}", arguments) as server:
         yield server
@@ -181,26 +181,28 @@ def worker(model: str, backend: str) -> Iterator[Server]:
 
 @contextlib.contextmanager
 def baseline(name: str, model: str) -> Iterator[Server]:
-    with serving(f"{name} in a web app", [str(ROOT / "bench" / "baselines.py"), name, "--model", model]) as server:
+    with serving(
+        f"{name} in a web app", [sys.executable, str(ROOT / "bench" / "baselines.py"), name, "--model", model]
+    ) as server:
         yield server
 
 
 @contextlib.contextmanager
-def infinity(python: str, model: str) -> Iterator[Server]:
-    arguments = ["-m", "infinity_emb", "v2", "--model-id", model, "--served-model-name", "bench"]
+def infinity(command: str, model: str) -> Iterator[Server]:
+    arguments = [command, "v2", "--model-id", model, "--served-model-name", "bench"]
     arguments += ["--engine", "torch", "--device", "cpu", "--no-bettertransformer"]
-    with serving("infinity, torch", arguments, python=python, ready_path="/health", list_key="documents") as server:
+    with serving("infinity, torch", arguments, ready_path="/health", list_key="documents") as server:
         yield server
 
 
 @contextlib.contextmanager
-def serving(name: str, arguments: list[str], *, python: str = sys.executable, **shape: str) -> Iterator[Server]:
+def serving(name: str, command: list[str], **shape: str) -> Iterator[Server]:
     with socket.socket() as one:
         one.bind(("127.0.0.1", 0))
         port = one.getsockname()[1]
     console.print(f"starting {name}")
     with tempfile.TemporaryFile("w+") as said:
-        process = subprocess.Popen([python, *arguments, "--port", str(port)], stdout=said, stderr=said)
+        process = subprocess.Popen([*command, "--port", str(port)], stdout=said, stderr=said)
         server = Server(name, f"http://127.0.0.1:{port}", process, **shape)
         try:
             end = time.monotonic() + START_S
