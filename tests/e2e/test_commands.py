@@ -177,6 +177,11 @@ def test_a_cluster_that_is_away_is_worth_another_try(
         (("search",), ("--filter", "--no-rerank", "--worker", "--json", "-k")),
         (("worker",), ("--model", "--kind", "--host", "--port")),
         (("index", "drop"), ("--yes",)),
+        (
+            ("eval",),
+            ("--pipelines", "--baseline", "--measures", "--segment-by", "--topics", "--out", "--html", "--json"),
+        ),
+        (("gate",), ("--baseline", "--write-baseline", "--max-drop", "--max-p95-ms", "--max-degraded")),
     ],
     ids=lambda value: " ".join(value),
 )
