@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -31,6 +32,7 @@ from connector.native.seal import fits, seal
 TIMEOUT_S = 60.0
 DEPLOY_TIMEOUT_S = 60.0
 POLL_S = 0.1
+SETTLE_S = 10.0  # until searches of ML Commons see what was just done
 CONNECTORS = "/_plugins/_ml/connectors"
 MODELS = "/_plugins/_ml/models"
 GROUPS = "/_plugins/_ml/model_groups"
@@ -38,6 +40,7 @@ TASKS = "/_plugins/_ml/tasks"
 INGEST = "/_ingest/pipeline"
 SEARCH = "/_search/pipeline"
 DEPLOYED = "DEPLOYED"
+IN_USE = re.compile("still using this connector|has associated model")
 DEFAULTS = ("index.search.default_pipeline", "index.default_pipeline", "index.final_pipeline")
 
 
@@ -95,10 +98,10 @@ class OpenSearchNative:
                 await self._remove_model(model.id)
                 removed.append(Part("model", name, REMOVED, model.id))
             for group in await self._find(GROUPS, name):  # which ML Commons made for the model
-                await self._ask("DELETE", f"{GROUPS}/{group.id}")
+                await self._ask_when_free("DELETE", f"{GROUPS}/{group.id}")
                 removed.append(Part("model group", name, REMOVED, group.id))
             for connector in await self._find(CONNECTORS, name):
-                await self._ask("DELETE", f"{CONNECTORS}/{connector.id}")
+                await self._ask_when_free("DELETE", f"{CONNECTORS}/{connector.id}")
                 removed.append(Part("connector", name, REMOVED, connector.id))
         return removed
 
@@ -123,7 +126,7 @@ class OpenSearchNative:
             return part
         for model in await self._find(MODELS, name):  # which keep a connector from being changed
             await self._undeploy(model.id)
-        await self._ask("PUT", f"{CONNECTORS}/{found.id}", body)
+        await self._ask_when_free("PUT", f"{CONNECTORS}/{found.id}", body)
         return part.as_(CHANGED)
 
     async def _install_model(self, plan: Plan, name: str, connector_id: str) -> Part:
@@ -277,6 +280,18 @@ class OpenSearchNative:
             ("search pipeline", SEARCH, self._names.search),
             ("ingest pipeline", INGEST, self._names.ingest),
         ]
+
+    async def _ask_when_free(self, method: str, path: str, body: JSON | None = None) -> JSON:
+        """The reply to what ML Commons refuses while a model uses the thing. It finds the models by a search, which for a moment
+        still shows those that have just been undeployed or deleted (ml-commons issue 1567)."""
+        end = time.monotonic() + SETTLE_S
+        while True:
+            try:
+                return await self._ask(method, path, body)
+            except ClusterError as error:
+                if not IN_USE.search(str(error)) or time.monotonic() > end:
+                    raise
+            await asyncio.sleep(POLL_S)
 
     async def _ask(self, method: str, path: str, body: JSON | None = None) -> JSON:
         try:
