@@ -232,6 +232,8 @@ async def test_many_searches_at_once_keep_the_leg_that_works(place: Place, encod
 class Encoding:
     """The encoder, whose queries go through `encode_query`."""
 
+    queries_at_once = 1
+
     def __init__(self, encoder: Encoder, encode_query: Callable[[str], Vector]) -> None:
         self.fingerprint = encoder.fingerprint
         self.encode_query = encode_query
@@ -245,6 +247,8 @@ async def test_a_query_that_cannot_be_encoded_is_searched_by_words(place: Place,
         time.sleep(2.5)
         return encoder.encode_query(text)
 
+    async with searching(place, encoder) as searcher:
+        await timed(searcher, deadline_s=20.0)  # an engine's first answer takes longer
     for encode_query in (fail, hang):
         broken: Any = Encoding(encoder, encode_query)
         async with searching(place, broken) as searcher:

@@ -213,7 +213,7 @@ async def test_a_worker_that_still_loads_is_told_from_one_that_is_not_there(
 async def test_what_is_no_worker_is_called_so(embedded: ClusterSettings, small: str, web_page: str) -> None:
     found = await look(embedded, small, web_page)
 
-    assert (found["worker"].status, found["worker"].advice) == ("fail", "is a rerank worker running there?")
+    assert (found["worker"].status, found["worker"].advice) == ("fail", "is a worker running there?")
 
 
 async def test_a_worker_that_is_too_slow_for_the_deadline_is_pointed_at(

@@ -23,6 +23,8 @@ from connector.wiring import build_schema, build_searcher, open_index
 class Renamed:
     """The encoder under another fingerprint."""
 
+    queries_at_once = 1
+
     def __init__(self, encoder: Encoder, fingerprint: EncoderFingerprint) -> None:
         self.fingerprint = fingerprint
         self._encoder = encoder

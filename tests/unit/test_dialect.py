@@ -264,7 +264,8 @@ def test_a_flat_hit_has_its_text_as_its_passage(source: Any, text: str) -> None:
 
 
 @given(
-    st.lists(st.builds(Hit, st.text("abc", min_size=1, max_size=2), st.integers(0, 3).map(float))), st.integers(1, 5)
+    st.lists(st.builds(Hit, st.text("abc", min_size=1, max_size=2), st.integers(0, 3).map(float), st.just(()))),
+    st.integers(1, 5),
 )
 def test_an_ordered_reply_holds_each_document_once_with_its_best_score(hits: list[Hit], depth: int) -> None:
     result = ordered(hits, depth)

@@ -20,7 +20,9 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from connector.config import WorkerSettings
+from connector.models.encoder import SentenceTransformerEncoder
 from connector.worker.app import create_app
+from connector.worker.models import Offer
 
 pytest_plugins = ["schemathesis.pytest.plugin"]
 
@@ -51,7 +53,8 @@ ANY = st.recursive(
     max_leaves=8,
 )
 
-app = create_app(OverlapScorer, WorkerSettings(max_pairs=20))
+encoder = Offer("embed", "encoder", lambda: SentenceTransformerEncoder("all-MiniLM-L6-v2", device="cpu"))
+app = create_app(OverlapScorer, WorkerSettings(max_pairs=20), [encoder])
 openapi = schemathesis.openapi.from_dict(app.openapi())
 
 
@@ -59,6 +62,7 @@ openapi = schemathesis.openapi.from_dict(app.openapi())
 def url() -> Iterator[str]:
     with serving(app) as one:
         wait_until(lambda: httpx.get(f"{one}/ready").status_code == 200)
+        httpx.post(f"{one}/embed", json={"inputs": "load the encoder"}, timeout=120).raise_for_status()
         yield one
 
 
