@@ -244,15 +244,13 @@ async def test_a_query_that_cannot_be_encoded_is_searched_by_words(place: Place,
         raise ModelError("out of memory")
 
     def hang(text: str) -> Vector:
-        time.sleep(2.5)
+        time.sleep(5.5)
         return encoder.encode_query(text)
 
-    async with searching(place, encoder) as searcher:
-        await timed(searcher, deadline_s=20.0)  # an engine's first answer takes longer
     for encode_query in (fail, hang):
         broken: Any = Encoding(encoder, encode_query)
         async with searching(place, broken) as searcher:
-            response = await timed(searcher, deadline_s=1.0)
+            response = await timed(searcher, deadline_s=4.0)  # 200 ms are kept for the fields; a cold engine needs 50
 
         assert stages(response) == ["encode"]
         assert {hit.stage for hit in response.hits} == {"lexical"}
