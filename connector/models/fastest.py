@@ -40,13 +40,16 @@ def find_fastest(identity: str, measure: Callable[[Backend], Agreement]) -> Back
     for backend in PRECISIONS:
         try:
             speeds[backend] = measure(backend).speedup
-        except ModelError as error:
+        except (ModelError, OSError) as error:  # or the cache cannot be written to, as in a container
             log.info("not %s: %s", backend, error)
     best = choose(speeds)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    partial = file.with_suffix(f".{os.getpid()}")
-    partial.write_text(json.dumps({"backend": best, "times_torch": speeds}) + "\n", encoding="ascii")
-    os.replace(partial, file)
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        partial = file.with_suffix(f".{os.getpid()}")
+        partial.write_text(json.dumps({"backend": best, "times_torch": speeds}) + "\n", encoding="ascii")
+        os.replace(partial, file)
+    except OSError as error:
+        log.warning("cannot remember the fastest backend (%s); the next start measures again", error)
     log.info("fastest here: %s (times torch: %s)", best, ", ".join(f"{name} {one:.2f}" for name, one in speeds.items()))
     return best
 

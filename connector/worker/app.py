@@ -10,6 +10,7 @@ from importlib.metadata import version
 from fastapi import FastAPI
 
 from connector.config import WorkerSettings, split_keys
+from connector.models.files import short_name
 from connector.models.scorer import Scorer
 from connector.worker.access import BodyLimit, RequireKey
 from connector.worker.metrics import CountRequests
@@ -24,7 +25,7 @@ from connector.worker.service import Service
 def create_app(load: Callable[[], Scorer], settings: WorkerSettings, more: Sequence[Offer] = ()) -> FastAPI:
     """The application. `load` makes the first reranker, in a thread, after the server has started to listen; `more` models are
     loaded when somebody asks for them."""
-    service = Service([Offer("rerank", settings.model, load), *more], settings)
+    service = Service([Offer("rerank", short_name(settings.model), load), *more], settings)
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:

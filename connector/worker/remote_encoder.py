@@ -20,6 +20,7 @@ from connector.worker.wire import read_vectors
 
 QUERY_TIMEOUT_S = 30.0  # a search has a deadline of its own
 PASSAGES_TIMEOUT_S = 300.0
+FIRST_ATTEMPTS = 3  # a search that has just started does not wait long for a worker that is away
 
 
 class RemoteEncoder:
@@ -54,7 +55,13 @@ class RemoteEncoder:
             verify=trust(ca_cert, setting="encoder.ca_cert") if self.url.startswith("https:") else True,
             headers={"authorization": f"Bearer {api_key}"} if api_key else None,
         )
-        body = self._try("GET", "/encoder", params={"model": model}, timeout_s=PASSAGES_TIMEOUT_S)
+        body = self._try(
+            "GET",
+            "/encoder",
+            attempts=min(attempts, FIRST_ATTEMPTS),
+            params={"model": model},
+            timeout_s=PASSAGES_TIMEOUT_S,
+        )
         try:
             self.fingerprint = EncoderFingerprint(**body["fingerprint"])
             self._tokenizer = Tokenizer.from_str(body["tokenizer"])
@@ -79,7 +86,13 @@ class RemoteEncoder:
         return token_offsets(self._tokenizer, texts)
 
     def _encode(self, texts: Sequence[str]) -> Vectors:
-        body = self._try("POST", "/v1/embeddings", json=self._body(texts, "document"), timeout_s=PASSAGES_TIMEOUT_S)
+        body = self._try(
+            "POST",
+            "/v1/embeddings",
+            attempts=self._attempts,
+            json=self._body(texts, "document"),
+            timeout_s=PASSAGES_TIMEOUT_S,
+        )
         return self._read(body, len(texts))
 
     def _body(self, texts: Sequence[str], input_type: str) -> dict[str, Any]:
@@ -91,9 +104,9 @@ class RemoteEncoder:
         except (ValueError, KeyError, TypeError) as error:
             raise WorkerError(f"the worker at {self.url} gave {error}") from error
 
-    def _try(self, method: str, path: str, *, timeout_s: float, **options: Any) -> Any:
+    def _try(self, method: str, path: str, *, attempts: int, timeout_s: float, **options: Any) -> Any:
         """The reply's JSON, asked for again, with pauses, while that can help. Raises WorkerError."""
-        for pause_s in pauses(self._backoff_s, self._attempts):
+        for pause_s in pauses(self._backoff_s, attempts):
             try:
                 return self._send(method, path, timeout_s=timeout_s, **options)
             except WorkerUnavailable as error:

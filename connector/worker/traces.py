@@ -42,7 +42,7 @@ class Traces:
 
 def _provider(otlp_url: str) -> Any:
     try:
-        import opentelemetry.instrumentation.asgi  # noqa: F401
+        import opentelemetry.instrumentation.asgi  # noqa: F401 - only whether it is there
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
         from opentelemetry.sdk.resources import Resource
         from opentelemetry.sdk.trace import TracerProvider

@@ -93,7 +93,7 @@ async def fill(superuser: ClusterSettings, name: str, encoder: Encoder) -> None:
     passages = cut(documents, schema, max_tokens=64, token_offsets=encoder.token_offsets)
     vectors = iter(encoder.encode([one.text for of_document in passages for one in of_document]))
     written = [
-        IndexedDocument(one, "hash", own, [next(vectors) for _ in own])  # type: ignore[arg-type]
+        IndexedDocument(one, "hash", own, [next(vectors) for _ in own])
         for one, own in zip(documents, passages, strict=True)
     ]
     cluster = await connect(superuser)

@@ -112,7 +112,7 @@ class Always(Proxy):
         super().__init__("http://nowhere")
         self._reply = (status, body, headers)
 
-    async def __aenter__(self) -> str:  # type: ignore[override]
+    async def __aenter__(self) -> str:
         await super().__aenter__()
         return self.url
 

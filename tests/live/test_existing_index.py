@@ -108,7 +108,7 @@ async def test_both_legs_search_it_and_hits_come_with_their_fields(
 
     assert response.degraded == ()
     assert best.doc_id == "a1"
-    assert (best.explain.lexical.rank, best.explain.dense.rank) == (1, 1)  # type: ignore[union-attr]
+    assert (best.explain.lexical.rank, best.explain.dense.rank) == (1, 1)
     assert [hit.doc_id for hit in response.rankings["lexical"]] != []
     assert {hit.doc_id for hit in response.rankings["dense"]} == set(ARTICLES)
     assert best.passage

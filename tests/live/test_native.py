@@ -294,7 +294,7 @@ async def test_what_is_ingested_gets_its_vectors(settings: Settings) -> None:
     fields = {"headline": "Canteen", "body": text}
     neural: dict[str, Any] = {"neural": {"embedding": {"query_text": text, "k": 1}}}
     if settings.index.vector_field is None:
-        fields = {"title": "Canteen", "text": text, "unit": "document", "passages": [{"text": text}]}  # type: ignore[dict-item]
+        fields = {"title": "Canteen", "text": text, "unit": "document", "passages": [{"text": text}]}
         neural = {
             "nested": {"path": "passages", "query": {"neural": {"passages.vector": {"query_text": text, "k": 1}}}}
         }

@@ -320,7 +320,7 @@ async def test_a_privilege_that_is_missing_is_named(
     user = secured.add_user(f"{name}-user", secured.role("search", f"{name}-other"))
     admin, cluster = await connect(secured.superuser), await connect(user)
     schema = build_schema(Settings(), FIELDS, encoder.fingerprint)
-    index = cluster._index(name, schema)  # type: ignore[attr-defined]
+    index = cluster._index(name, schema)
 
     async def attempt() -> None:
         match operation:
@@ -414,7 +414,7 @@ async def test_an_engine_that_forbids_its_root_is_known_by_how_it_says_so(secure
     async def answer_health(request: Any) -> Any:
         return await answer(request.clone(rel_url="/_cluster/health") if request.path == "/" else request)
 
-    proxy._answer = answer_health  # type: ignore[method-assign]
+    proxy._answer = answer_health
     async with proxy:
         cluster = await connect(user.model_copy(update={"url": proxy.url}))
         await cluster.close()
@@ -458,7 +458,7 @@ async def test_no_secret_is_logged_shown_or_left_in_a_traceback(
             await search(settings, name, encoder)
             cluster = await connect(settings)
             index = await cluster.open_index(name)
-            shown = [repr(one) for one in (settings, cluster, index, vars(cluster), vars(index), vars(index._client))]  # type: ignore[attr-defined]
+            shown = [repr(one) for one in (settings, cluster, index, vars(cluster), vars(index), vars(index._client))]
             with pytest.raises(ClusterError) as denied:
                 await cluster.drop_index(name)
             with pytest.raises(ClusterError) as missing:
@@ -469,6 +469,6 @@ async def test_no_secret_is_logged_shown_or_left_in_a_traceback(
         assert "/_search" in said  # the clients did log what they sent
         assert_no_secret(said, settings)
         assert_no_secret("".join(shown), settings)
-        for header in service_credentials(settings).header.values():  # type: ignore[union-attr]
+        for header in service_credentials(settings).header.values():
             assert header not in said
             assert header not in "".join(shown)

@@ -93,7 +93,7 @@ def test_eight_bits_come_close(family: str, tmp_path: Path) -> None:
 def test_a_model_that_cannot_be_exported_is_told_of(tmp_path: Path) -> None:
     import transformers
 
-    class Unheard(transformers.BertModel):  # type: ignore[misc]
+    class Unheard(transformers.BertModel):
         def forward(self, input_ids: Any, **more: Any) -> Any:
             raise NotImplementedError("no such operator")
 
@@ -235,3 +235,13 @@ def test_an_encoder_that_cannot_be_exported_runs_in_torch(
     assert in_torch._for_queries is None
     assert in_onnx._for_queries is not None
     assert in_torch.encode(["red"]) == pytest.approx(in_onnx.encode(["red"]), abs=1e-5)
+
+
+def test_what_cannot_be_remembered_is_measured_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+
+    assert [find_fastest("one", lambda backend: Agreement(1.0, 0.0, speed)) for speed in (2.0, 0.5)] == [
+        "onnx",
+        "torch",
+    ]

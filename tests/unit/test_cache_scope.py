@@ -62,7 +62,7 @@ async def test_a_client_that_wants_fresh_scores_gets_them_and_leaves_token_vecto
 ) -> None:
     ran: list[int] = []
     run = scorer.run
-    scorer.run = lambda pieces: (ran.append(len(pieces)), run(pieces))[1]  # type: ignore[method-assign]
+    scorer.run = lambda pieces: (ran.append(len(pieces)), run(pieces))[1]
     counts = []
     with serving(create_app(lambda: scorer, WorkerSettings())) as url:
         wait_until(lambda: httpx.get(f"{url}/ready").status_code == 200)

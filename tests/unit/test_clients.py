@@ -112,7 +112,7 @@ async def test_a_redirect_is_not_followed(kind: str, status: int) -> None:
             for call in (
                 client.request("POST", "/kb/_search", body={"query": "secret"}, timeout_s=5),
                 client.bulk("kb", [b"{}\n"], timeout_s=5),
-                connect(ClusterSettings(url=url, api_key="aWQ6a2V5")),  # type: ignore[arg-type]
+                connect(ClusterSettings(url=url, api_key="aWQ6a2V5")),
             ):
                 with pytest.raises(
                     ClusterError, match=f"{url} redirects to {other}/login, which is not followed; put the"
@@ -131,7 +131,7 @@ async def test_proxies_that_the_environment_names_are_sent_nothing(kind: str, mo
         for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
             monkeypatch.setenv(name, proxy_url)
             monkeypatch.setenv(name.lower(), proxy_url)
-        connected = await connect(ClusterSettings(url=url, api_key="aWQ6a2V5"))  # type: ignore[arg-type]
+        connected = await connect(ClusterSettings(url=url, api_key="aWQ6a2V5"))
         with pytest.raises(KeyError):
             await connected.count("kb")  # an answer without a count, but an answer of the cluster
         await connected.close()
@@ -159,7 +159,7 @@ def server_context(folder: Path, name: str) -> ssl.SSLContext:
 async def test_a_certificate_of_the_given_ca_is_trusted(kind: str, certificates: Path) -> None:
     server = Server(200, ROOTS[kind])
     async with server.listening(server_context(certificates, "node")) as url:
-        connected = await connect(ClusterSettings(url=url, ca_cert=str(certificates / "ca.crt"), api_key="aWQ6a2V5"))  # type: ignore[arg-type]
+        connected = await connect(ClusterSettings(url=url, ca_cert=str(certificates / "ca.crt"), api_key="aWQ6a2V5"))
         await connected.close()
 
     assert connected.engine.kind == kind
@@ -189,7 +189,7 @@ async def test_a_client_sends_nothing_where_it_cannot_trust(
             with pytest.raises(TlsError, match=words):
                 await client.request("GET", "/kb", timeout_s=5)
         with pytest.raises(TlsError, match=words):
-            await connect(ClusterSettings(**settings))  # type: ignore[arg-type]
+            await connect(ClusterSettings(**settings))
 
     assert server.asked == []
 
@@ -205,7 +205,7 @@ async def test_a_refusal_names_whose_credentials_it_is_about(kind: str) -> None:
 
 def test_a_user_name_that_cannot_be_sent_is_told_of(kind: str) -> None:
     with pytest.raises(CredentialsError):
-        CLIENTS[kind](ClusterSettings(url="http://127.0.0.1:1", username="with:colon", password="pw"))  # type: ignore[arg-type]
+        CLIENTS[kind](ClusterSettings(url="http://127.0.0.1:1", username="with:colon", password="pw"))
 
 
 @pytest.mark.parametrize(

@@ -353,7 +353,7 @@ def test_sizes_are_checked_in_settings() -> None:
 
 def test_settings_are_frozen() -> None:
     with pytest.raises(ValueError, match="frozen"):
-        Settings().search.k = 3  # type: ignore[misc]
+        Settings().search.k = 3
 
 
 @pytest.mark.parametrize(

@@ -88,4 +88,4 @@ def test_credentials_are_values() -> None:
     assert pickle.loads(pickle.dumps(ann)) == ann
     assert len({ann, Credentials.basic("ann", "secret")}) == 1
     with pytest.raises(AttributeError):
-        ann.authorization = ann.authorization  # type: ignore[misc]
+        ann.authorization = ann.authorization

@@ -135,14 +135,14 @@ async def test_each_query_goes_through_every_search_before_the_next(tmp_path: Pa
     await index.finish()
 
     class Noting(Searcher):
-        async def search(self, request):  # type: ignore[no-untyped-def]
+        async def search(self, request):
             asked.append((self.name, request.query))
             return await super().search(request)
 
     searches = []
     for name in ("one", "two"):
         searcher = Noting(index, encoder, None, Settings())
-        searcher.name = name  # type: ignore[attr-defined]
+        searcher.name = name
         searches.append(Search(searcher, {"k": 1}))
     first, second = await answer_with_each(searches, JUDGED.queries)
     await cluster.close()

@@ -186,9 +186,7 @@ def test_rrf_equals_the_formula(pairs: list[tuple[Ranking, float]], rank_constan
 def test_every_document_that_has_a_say_comes_once_and_in_order(pairs: list[tuple[Ranking, float]], how: str) -> None:
     lists, shares = [one for one, _ in pairs], [share for _, share in pairs]
 
-    fused = (
-        rrf(lists, weights=shares) if how == "rrf" else linear(lists, weights=shares, normalisation=how)  # type: ignore[arg-type]
-    )
+    fused = rrf(lists, weights=shares) if how == "rrf" else linear(lists, weights=shares, normalisation=how)
 
     assert sorted(ids(fused)) == sorted({hit.doc_id for one, share in pairs if share > 0 for hit in one})
     assert [(-hit.score, hit.doc_id) for hit in fused] == sorted((-hit.score, hit.doc_id) for hit in fused)

@@ -44,7 +44,7 @@ def refuse_unknown_flags(arguments: list[str]) -> None:
     """Parse a command line without running it; raises click's UsageError."""
     group = typer.main.get_command(app)
     with group.make_context("connector", list(arguments), resilient_parsing=True) as context:
-        name, command, rest = group.resolve_command(context, list(arguments))  # type: ignore[attr-defined]
+        name, command, rest = group.resolve_command(context, list(arguments))
     command.make_context(name, rest).close()
 
 
@@ -238,7 +238,7 @@ def test_every_path_that_a_pod_names_is_mounted(kind: str, tmp_path: Path) -> No
                 assert name == find("ConfigMap")["metadata"]["name"]
                 assert inside <= set(find("ConfigMap")["data"])
             case {"secret": {"secretName": name, "defaultMode": 0o440}}:
-                assert inside <= MADE_BY_HAND["Secret"][name]  # type: ignore[index]
+                assert inside <= MADE_BY_HAND["Secret"][name]
             case {"persistentVolumeClaim": {"claimName": name}}:
                 made = find("PersistentVolumeClaim")["metadata"]["name"]
 

@@ -80,7 +80,7 @@ async def test_workers_score_anew_unless_they_may_remember(
             counted = (await client.get(f"{worker_url}/metrics")).text
 
     scored = 1 if reuse_scores else 3
-    assert re.search(r'pairs_total\{source="model"\} ([0-9.]+)', counted)[1] == f"{scored}.0"  # type: ignore[index]
+    assert re.search(r'pairs_total\{source="model"\} ([0-9.]+)', counted)[1] == f"{scored}.0"
 
 
 async def test_the_share_of_relevant_documents_that_an_index_holds(url: str, loaded: list[Settings]) -> None:

@@ -88,14 +88,14 @@ def test_blend_linear_sums_zscores_within_the_scored_window() -> None:
 
 @pytest.mark.parametrize("how", ["rerank", "rrf", "linear"])
 def test_blend_holds_exactly_what_was_scored(how: str) -> None:
-    final = blend(FIRST_STAGE, RERANKED, how, alpha=0.5, rank_constant=60)  # type: ignore[arg-type]
+    final = blend(FIRST_STAGE, RERANKED, how, alpha=0.5, rank_constant=60)
 
     assert sorted(ids(final)) == ["a", "b", "c"]
 
 
 @pytest.mark.parametrize("how", ["rrf", "linear"])
 def test_alpha_0_is_the_first_stage_and_alpha_1_the_reranker(how: str) -> None:
-    orders = [ids(blend(FIRST_STAGE, RERANKED, how, alpha=alpha, rank_constant=60)) for alpha in (0.0, 1.0)]  # type: ignore[arg-type]
+    orders = [ids(blend(FIRST_STAGE, RERANKED, how, alpha=alpha, rank_constant=60)) for alpha in (0.0, 1.0)]
 
     assert orders == [["a", "b", "c"], ["c", "b", "a"]]
 

@@ -87,5 +87,5 @@ def test_what_one_scope_put_another_does_not_find() -> None:
     cache.put("a", vectors(2), "bob")
 
     assert found == {"": False, "ann": True, "bob": False, "an": False}
-    assert [len(cache.get("a", scope)) for scope in ("ann", "bob")] == [1, 2]  # type: ignore[arg-type]
+    assert [len(cache.get("a", scope)) for scope in ("ann", "bob")] == [1, 2]
     assert cache.bytes == 12
