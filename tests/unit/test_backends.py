@@ -241,7 +241,5 @@ def test_what_cannot_be_remembered_is_measured_again(tmp_path: Path, monkeypatch
     (tmp_path / "file").touch()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
 
-    assert [find_fastest("one", lambda backend: Agreement(1.0, 0.0, speed)) for speed in (2.0, 0.5)] == [
-        "onnx",
-        "torch",
-    ]
+    assert find_fastest("one", lambda backend: Agreement(1.0, 0.0, 2.0)) == "onnx"
+    assert find_fastest("one", lambda backend: Agreement(1.0, 0.0, 0.5)) == "torch"
