@@ -61,13 +61,13 @@ def find_graph(transformer: Any, backend: Backend, *, identity: str) -> Path:
 def load_graph(file: Path, transformer: Any, *, threads: int = 0) -> Any:
     """The graph as a module that is called as the transformer is, and gives what its output is called there.
 
-    It runs on so many `threads`; 0: on every core."""
+    It runs on so many `threads`; 0: on as many as torch does, which OMP_NUM_THREADS can limit."""
     import onnxruntime
     import torch
     from transformers.modeling_outputs import BaseModelOutput, SequenceClassifierOutput
 
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
+    options.intra_op_num_threads = threads or torch.get_num_threads()
     try:
         session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's own have no common class

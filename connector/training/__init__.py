@@ -1,0 +1,1 @@
+"""Judgments -> mined examples -> a fine-tuned reranker, measured before and after."""

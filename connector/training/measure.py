@@ -1,0 +1,66 @@
+"""The base and the trained model beside each other on queries that the training did not see, through the real path."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from connector.config import Settings
+from connector.evaluation.datasets import Collection
+from connector.evaluation.evaluate import Evaluation, Told, evaluate
+from connector.evaluation.figures import build_baseline
+from connector.evaluation.gate import Baseline, Bounds, Verdict, judge
+from connector.evaluation.measures import default_measures
+from connector.evaluation.pipelines import Pipeline, plan
+from connector.worker.process import running_worker
+
+BEFORE, AFTER, FUSED = "before", "after", "fused"
+K = 10
+DEADLINE_S = 60.0
+
+
+async def measure_both(
+    base: str,
+    trained: Path,
+    collection: Collection,
+    settings_with: Callable[[Mapping[str, Any]], Settings],
+    told: Told = Told(),
+) -> Evaluation:
+    """The pipelines fused (no rerank), before (the base) and after (the trained model), in one run with a worker of its own."""
+    models = {AFTER: {"model": str(trained.resolve())}}
+    with running_worker(["--model", base, "--set", f"worker.models={json.dumps(models)}"]) as worker:
+        ours = {"rerank.enabled": True, "rerank.url": worker.url, "search.deadline_s": DEADLINE_S}
+        pipelines = (
+            Pipeline(FUSED, "fused", ours),
+            Pipeline(BEFORE, "reranked", ours),
+            Pipeline(AFTER, "reranked", ours | {"rerank.model": AFTER}),
+        )
+        return await evaluate(
+            collection,
+            plan(pipelines, settings_with),
+            measures=default_measures(K),
+            k=K,
+            baseline=BEFORE,
+            told=told,
+        )
+
+
+def verdicts(evaluation: Evaluation, *, max_drop: float) -> list[Verdict]:
+    """The gate on the trained model, against the base and against no rerank at all: nDCG@10 may fall by `max_drop`."""
+    bounds = Bounds({f"nDCG@{K}": max_drop}, {})
+    return [one for against in (BEFORE, FUSED) for one in _judge(evaluation, against, bounds)]
+
+
+def _judge(evaluation: Evaluation, against: str, bounds: Bounds) -> list[Verdict]:
+    name = f"{AFTER} against {against}"
+    then, now = (_renamed(evaluation, one, name) for one in (against, AFTER))
+    return judge(now, Baseline(Path(against), json.loads(json.dumps(build_baseline(then), default=str))), bounds)
+
+
+def _renamed(evaluation: Evaluation, pipeline: str, name: str) -> Evaluation:
+    """The evaluation of one pipeline, under another name."""
+    one = evaluation.named(pipeline)
+    return replace(evaluation, pipelines=(replace(one, pipeline=replace(one.pipeline, name=name)),), baseline=name)

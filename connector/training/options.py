@@ -1,0 +1,119 @@
+"""What a training is to do, and the folder that remembers it: the same options and data go on where they stopped."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from connector.errors import DiskError, SettingsError
+from connector.models.scorer import ScorerKind
+
+# what each kind of model can learn by; those of TAUGHT learn from the scores of a teacher, the others from judgments
+LOSSES: Mapping[ScorerKind, tuple[str, ...]] = {
+    "cross-encoder": ("listwise", "binary", "margin-mse", "distill"),
+    "late-interaction": ("listwise", "contrastive", "margin-mse", "distill"),
+}
+TAUGHT = frozenset({"margin-mse", "distill"})
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """All that makes a difference to the trained model, other than the data."""
+
+    base: str
+    kind: ScorerKind
+    loss: str
+    negatives: int = 7  # of each query
+    depth: int = 50  # hits of each leg that negatives are taken from
+    max_share: float = 0.95  # a candidate whose cosine is above this share of the positive's is no sure negative
+    teacher: str | None = None  # a model, or a file of scores
+    teacher_is_file: bool = False
+    epochs: float = 1.0
+    batch_size: int = 16  # queries
+    learning_rate: float = 2e-5
+    layer_decay: float = 1.0  # the learning rate of each layer is this share of the next one's
+    max_length: int = 256  # tokens
+    evaluations: int = 10  # on the queries kept back, until the end
+    patience: int = 3  # evaluations without a gain after which it stops
+    held_back: float = 0.1  # share of the training queries that decides when to stop
+    seed: int = 13
+
+    def __post_init__(self) -> None:
+        if self.loss not in LOSSES[self.kind]:
+            raise SettingsError(f"a {self.kind} model learns by {', '.join(LOSSES[self.kind])}, not by {self.loss!r}")
+        if self.loss in TAUGHT and not self.teacher:
+            raise SettingsError(
+                f"loss {self.loss} learns from scores: name --teacher MODEL, or --teacher-scores FILE (query_id, doc_id, score)"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Workplace:
+    """The folder of a trained model, with what its training keeps in `training/` until it is done."""
+
+    folder: Path
+
+    @property
+    def training(self) -> Path:
+        return self.folder / "training"
+
+    @property
+    def examples(self) -> Path:
+        return self.training / "examples.jsonl"
+
+    @property
+    def scores(self) -> Path:
+        return self.training / "scores.jsonl"
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.training / "checkpoints"
+
+    @property
+    def is_trained(self) -> bool:
+        return (self.training / "trained.json").exists()
+
+    def open(self, options: Options, data: Mapping[str, Any], *, restart: bool = False) -> None:
+        """Make the folder, or go on in it. Raises SettingsError where another training is there, or something else is."""
+        remembered = self.training / "options.json"
+        asked = json.loads(json.dumps({"options": asdict(options), "data": data}))
+        if restart:
+            shutil.rmtree(self.training, ignore_errors=True)
+        if remembered.exists():
+            known = json.loads(remembered.read_text(encoding="utf-8"))
+            if known != asked:
+                raise SettingsError(
+                    f"{self.folder} holds another training (other: {', '.join(_differing(known, asked))}); "
+                    "choose another --out, or give --restart to begin anew"
+                )
+            return
+        if self.folder.exists() and any(self.folder.iterdir()) and not restart:
+            raise SettingsError(f"{self.folder} is not empty and holds no training; choose another --out")
+        try:
+            self.training.mkdir(parents=True, exist_ok=True)
+            remembered.write_text(json.dumps(asked, indent=1) + "\n", encoding="utf-8")
+        except OSError as error:
+            raise DiskError(f"cannot write to {self.folder} ({error.strerror}); choose another --out") from None
+
+    def finish(self, figures: Mapping[str, Any]) -> None:
+        """The model is whole: what only a training under way needs can go."""
+        (self.training / "trained.json").write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+        shutil.rmtree(self.checkpoints, ignore_errors=True)
+
+    def trained(self) -> dict[str, Any]:
+        """What `finish` was told."""
+        known: dict[str, Any] = json.loads((self.training / "trained.json").read_text(encoding="utf-8"))
+        return known
+
+
+def _differing(known: Mapping[str, Any], asked: Mapping[str, Any]) -> list[str]:
+    return [
+        name
+        for part in ("options", "data")
+        for name in sorted({*known.get(part, {}), *asked[part]})
+        if known.get(part, {}).get(name) != asked[part].get(name)
+    ]

@@ -1,0 +1,127 @@
+"""`connector train` as a user runs it: killed, run again, measured before and after, and refused where it does harm."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from command import Finished, Launcher, Running
+
+CORPUS = Path(__file__).parents[2] / "examples" / "corpus"
+CHARS = 300  # of a document, so that it is one passage
+QUERIES = 48
+WAIT_S = 200
+
+
+def rows(name: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (CORPUS / name).read_text(encoding="utf-8").splitlines()]
+
+
+@pytest.fixture(scope="module")
+def folder(launcher: Launcher, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Judged queries, the documents that answer them, their index, and a cross-encoder that knows nothing."""
+    folder = tmp_path_factory.mktemp("training")
+    queries = rows("queries.jsonl")[:QUERIES]
+    asked = {query["_id"] for query in queries}
+    judgments = [line.split("\t") for line in (CORPUS / "qrels.tsv").read_text().splitlines()[1:]]
+    kept = [one for one in judgments if one[0] in asked]
+    judged = {one[1] for one in kept}
+    documents = [one | {"text": one["text"][:CHARS]} for one in rows("corpus.jsonl") if one["_id"] in judged]
+    (folder / "slice").mkdir()
+    for name, content in (("corpus", documents), ("queries", queries)):
+        (folder / "slice" / f"{name}.jsonl").write_text("".join(json.dumps(one) + "\n" for one in content))
+    (folder / "slice" / "qrels.tsv").write_text("q\td\ts\n" + "".join("\t".join(one) + "\n" for one in kept))
+    _save_base(folder / "base")
+    done = launcher.run("ingest", "slice", cwd=folder)
+    assert done.code == 0, done.stderr
+    return folder
+
+
+def _save_base(folder: Path) -> None:
+    import torch
+    from transformers import AutoTokenizer, BertConfig, BertForSequenceClassification
+
+    from connector.models.files import find_model
+
+    torch.manual_seed(5)
+    tokenizer = AutoTokenizer.from_pretrained(find_model("all-MiniLM-L6-v2"))
+    sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
+    BertForSequenceClassification(BertConfig(vocab_size=len(tokenizer), num_labels=1, **sizes)).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+
+
+FLAGS = ("--base", "base", "--negatives", "3", "--batch-size", "2", "--evaluations", "6", "--max-length", "64")
+
+
+def train(launcher: Launcher, folder: Path, *flags: str) -> Running:
+    return launcher.start("train", "slice", *FLAGS, "--out", "mine", *flags, cwd=folder)
+
+
+@pytest.fixture(scope="module")
+def killed_and_finished(launcher: Launcher, folder: Path) -> Finished:
+    running = train(launcher, folder, "--epochs", "6", "--json")
+    end = time.monotonic() + WAIT_S
+    checkpoints = folder / "mine" / "training" / "checkpoints"
+    while not any(checkpoints.glob("checkpoint-*/trainer_state.json")):
+        assert time.monotonic() < end
+        assert not running.ended.done(), running.wait().stderr
+        time.sleep(0.02)
+    running.kill()
+    running.wait()
+    assert not (folder / "mine" / "training" / "trained.json").exists()
+    return train(launcher, folder, "--epochs", "6", "--json").wait()
+
+
+def test_it_goes_on_after_a_kill(killed_and_finished: Finished, folder: Path) -> None:
+    assert "going on from checkpoint-" in killed_and_finished.stderr, killed_and_finished.stderr
+    assert "looking for negatives" not in killed_and_finished.stderr  # they were kept
+    assert not (folder / "mine" / "training" / "checkpoints").exists()
+
+
+def test_a_reranker_that_knows_nothing_is_refused(killed_and_finished: Finished, folder: Path) -> None:
+    said = json.loads(killed_and_finished.stdout)
+
+    assert killed_and_finished.code == 1
+    assert said["ok"] is False
+    assert said["measures"]["fused"]["nDCG@10"] > said["measures"]["after"]["nDCG@10"]
+    assert any(one["broken"] and one["pipeline"] == "after against fused" for one in said["verdicts"])
+    assert "Traceback" not in killed_and_finished.stderr
+
+
+def test_the_card_says_what_was_done_and_measured(killed_and_finished: Finished, folder: Path) -> None:
+    card = (folder / "mine" / "README.md").read_text()
+
+    for word in ("connector train slice", "| before |", "| after |", "refused", "| seed | 13 |", "nDCG@10"):
+        assert word in card
+
+
+def test_what_is_trained_is_measured_again_and_not_trained_again(
+    launcher: Launcher, folder: Path, killed_and_finished: Finished
+) -> None:
+    done = train(launcher, folder, "--epochs", "6", "--no-export", "--max-drop", "1").wait()
+
+    assert done.code == 0, done.stderr
+    assert "is trained already" in done.stderr
+    assert "connector worker --model mine" in done.stderr
+    assert "after against before" in done.stdout
+
+
+def test_another_training_does_not_write_over_it(
+    launcher: Launcher, folder: Path, killed_and_finished: Finished
+) -> None:
+    done = train(launcher, folder, "--epochs", "2").wait()
+
+    assert (done.code, done.stdout) == (2, "")
+    assert "another training (other: epochs)" in done.stderr
+
+
+def test_flags_that_cannot_be_meant(launcher: Launcher, folder: Path) -> None:
+    both = launcher.run("train", "slice", "--teacher", "a", "--teacher-scores", "b", cwd=folder)
+    unknown = launcher.run("train", "slice", "--base", "base", "--loss", "guess", cwd=folder)
+
+    assert (both.code, unknown.code) == (2, 2)
+    assert "give one of them" in both.stderr
+    assert "learns by listwise, binary, margin-mse, distill, not by 'guess'" in unknown.stderr
