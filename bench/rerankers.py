@@ -123,14 +123,19 @@ def measure(name: str, folder: Path, backends: Sequence[Backend], *, pairs: int,
 def save_model(shape: Shape, folder: Path) -> float:
     """A model of the shape with random weights and one label, and the tokenizer that is at hand; its parameters in millions."""
     import torch
-    from transformers import AutoTokenizer
+    from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
     torch.manual_seed(SEED)
     model = _build(shape)
     model.save_pretrained(folder)
     tokenizer = AutoTokenizer.from_pretrained(find_model("all-MiniLM-L6-v2"))
-    if shape.family != "bert":
-        tokenizer.model_input_names = ["input_ids", "attention_mask"]  # only BERT tells the two texts apart by types
+    if shape.family != "bert":  # only BERT tells the two texts apart by types
+        names = {f"{one}_token": getattr(tokenizer, f"{one}_token") for one in ("pad", "unk", "cls", "sep")}
+        inputs = ["input_ids", "attention_mask"]
+        core = tokenizer.backend_tokenizer
+        tokenizer = PreTrainedTokenizerFast(
+            tokenizer_object=core, model_max_length=512, model_input_names=inputs, **names
+        )
     tokenizer.save_pretrained(folder)
     return sum(one.numel() for one in model.parameters()) / 1e6
 
