@@ -80,7 +80,10 @@ bench-reliability: $(VENV)/test-installed engines ## 200 kills of an ingest on e
 bench-worker: $(VENV)/bench-installed $(VENV)/infinity/installed ## pairs per second beside sentence-transformers, FlashRank and Infinity, and under overload
 	@$(BIN)/python bench/worker.py --infinity $(VENV)/infinity/bin/infinity_emb $(ARGS)
 
+bench-rerankers: $(VENV)/demo-installed ## pairs per second of rerankers of the hub's shapes, by backend; no hub needed
+	@$(BIN)/python bench/rerankers.py $(ARGS)
+
 clean: ## remove the environment, caches and the demo's store
 	rm -rf $(VENV) demo-store dist build .mypy_cache .ruff_cache .pytest_cache
 
-.PHONY: help install demo lint engines test test-quick test-wheel bench-quality bench-path bench-reliability bench-worker clean
+.PHONY: help install demo lint engines test test-quick test-wheel bench-quality bench-path bench-reliability bench-worker bench-rerankers clean

@@ -2,6 +2,7 @@
 
     make bench-quality DATA=FOLDER                              # any BEIR-layout folder, embedded store
     make bench-quality DATA=FOLDER CLUSTER=http://localhost:9200
+    make bench-quality DATA=FOLDER ARGS="--reranker cross-encoder/ettin-reranker-32m-v1"
 
 The index bench-NAME is kept, so that a second run only searches; the command prints how to drop it."""
 
@@ -21,6 +22,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from connector.cli.comparison import measures_table, times_table
 from connector.config import Settings, load_settings, parse_value
+from connector.errors import ConnectorError
 from connector.evaluation.datasets import Collection, read_collection
 from connector.evaluation.evaluate import Evaluation, Told, evaluate
 from connector.evaluation.measures import MEASURES
@@ -37,6 +39,7 @@ def main() -> None:
     parser.add_argument("data", type=Path, help="BEIR-layout folder")
     parser.add_argument("--cluster", default=f"embedded:{Path(tempfile.gettempdir()) / 'connector-bench'}")
     parser.add_argument("--queries", type=int, default=0, help="a seeded sample of that many queries; 0 for all")
+    parser.add_argument("--reranker", metavar="NAME", help="folder or hub name of what the worker reranks with")
     parser.add_argument("--set", action="append", default=[], metavar="PATH=VALUE", help="any setting")
     options = parser.parse_args()
     collection = read_collection(options.data).sample(options.queries)
@@ -46,7 +49,7 @@ def main() -> None:
     overrides |= {path: parse_value(value) for path, _, value in (one.partition("=") for one in options.set)}
     settings = load_settings(overrides=overrides, environ={})
     counts = ingest(options.data, settings)
-    with running_worker() as worker:
+    with running_worker(["--reranker", options.reranker] if options.reranker else []) as worker:
         settings = settings.model_copy(update={"rerank": settings.rerank.model_copy(update={"url": worker.url})})
         evaluation = asyncio.run(search(settings, collection))
     report(evaluation, counts, settings)
@@ -87,6 +90,7 @@ def report(evaluation: Evaluation, counts: Counts, settings: Settings) -> None:
         "bench": "quality",
         "collection": collection.name,
         "cluster": settings.cluster.url,
+        "reranker": last.facts.get("worker"),
         "documents": counts.read,
         "queries": len(collection.queries),
         "measures": {stage: {name: round(value, 4) for name, value in one.items()} for stage, one in means.items()},
@@ -109,4 +113,7 @@ def report(evaluation: Evaluation, counts: Counts, settings: Settings) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except ConnectorError as error:
+        sys.exit(f"error: {error}")

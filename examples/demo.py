@@ -19,6 +19,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from connector.cli.comparison import measures_table, side_by_side, times_table
 from connector.client import Connector
 from connector.config import Settings, load_settings
+from connector.errors import ConnectorError
 from connector.evaluation.datasets import Collection, read_collection
 from connector.evaluation.latency import percentiles
 from connector.evaluation.measures import mean, measure
@@ -36,6 +37,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cluster", default="embedded:./demo-store", help="http(s)://HOST:PORT or embedded:FOLDER")
     parser.add_argument("--queries", type=int, default=0, help="how many of the judged queries to run; 0 for all")
+    parser.add_argument("--reranker", metavar="NAME", help="folder or hub name of what the worker reranks with")
     options = parser.parse_args()
     started = time.monotonic()
     settings = load_settings(
@@ -45,8 +47,9 @@ def main() -> None:
     if options.queries:
         collection = collection.only(collection.queries[: options.queries])
     ingest(settings)
-    console.print("starting the worker (its own process; MaxSim over all-MiniLM-L6-v2)…")
-    with running_worker() as worker:
+    reranker = options.reranker or "MaxSim over all-MiniLM-L6-v2"
+    console.print(f"starting the worker (its own process; {reranker})…")
+    with running_worker(["--reranker", options.reranker] if options.reranker else []) as worker:
         settings = settings.model_copy(update={"rerank": settings.rerank.model_copy(update={"url": worker.url})})
         figures = asyncio.run(search(settings, collection, started))
     print(json.dumps(figures))
@@ -108,4 +111,7 @@ async def search(settings: Settings, collection: Collection, started: float) -> 
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except ConnectorError as error:
+        sys.exit(f"error: {error}")

@@ -28,13 +28,17 @@ from connector.cli.judged import (
     told_on_terminal,
 )
 from connector.cli.options import AsJson, ClusterUrl, ConfigFile, IndexName, Overrides
+from connector.cli.reranker import Rerankers, fetch_offered, use_reranker
 from connector.errors import SettingsError
 
 if TYPE_CHECKING:
+    from connector.config import Settings
     from connector.evaluation.evaluate import Evaluation
+    from connector.evaluation.pipelines import Pipeline
 
 
 def evaluate(
+    context: typer.Context,
     data: Data = None,
     topics: Topics = None,
     qrels: QrelsFile = None,
@@ -82,6 +86,7 @@ def evaluate(
     index: IndexName = None,
     config: ConfigFile = None,
     worker_url: WorkerUrl = None,
+    rerankers: Rerankers = None,
     override: Overrides = None,
 ) -> None:
     """Measure rankings on queries with judgments, through the real path of the configured cluster.
@@ -98,19 +103,25 @@ def evaluate(
 
         connector eval examples/corpus -p pipelines.yaml --baseline fused --segment-by kind --out results
 
+        connector eval examples/corpus --reranker cross-encoder/ettin-reranker-17m-v1 --reranker BAAI/bge-reranker-v2-m3
+
         connector eval --topics topics.txt --qrels qrels.txt -p lexical,fused --json > figures.json
     """
     from connector.evaluation.measures import check_measures, default_measures
-    from connector.evaluation.pipelines import default_pipelines, plan, read_pipelines
+    from connector.evaluation.pipelines import add_rerankers, plan, read_pipelines
 
     settings_with = settings_reader(config, override, cluster__url=cluster, index__name=index, rerank__url=worker_url)
-    chosen = read_pipelines(pipelines) if pipelines else default_pipelines(settings_with({}))
-    searches = plan(chosen, settings_with)
+    chosen = read_pipelines(pipelines) if pipelines else _default_pipelines(settings_with({}), bool(rerankers))
+    plan(
+        add_rerankers(chosen, {name: {"rerank.enabled": True} for name in rerankers or ()}), settings_with
+    )  # before the work
     measured = check_measures(parse_names(measures) or default_measures(k))
     check_places(html)
     collection = Judged(data, topics, qrels, topic_field, split, queries).read()
     if out:
         _make_folder(out)
+    used = {name: use_reranker(context, name, settings_with({})) for name in dict.fromkeys(rerankers or ())}
+    searches = plan(add_rerankers(chosen, used), settings_with)
     from connector.evaluation.evaluate import evaluate as run
 
     with told_on_terminal() as told:
@@ -144,6 +155,17 @@ def evaluate(
         print_examples(evaluation, figures, show)
     print_troubles(evaluation)
     raise typer.Exit(1 if any(one.troubled for one in evaluation.pipelines) else 0)
+
+
+def _default_pipelines(settings: Settings, has_rerankers: bool) -> tuple[Pipeline, ...]:
+    """The stages of a search; where rerankers are named, without the one of a worker that is not there."""
+    from connector.evaluation.pipelines import default_pipelines
+
+    stages = default_pipelines(settings)
+    if not has_rerankers or not settings.rerank.enabled or fetch_offered(settings) is not None:
+        return stages
+    talk.print(f"no worker answers at {settings.rerank.url}: without the pipeline reranked", highlight=False)
+    return tuple(one for one in stages if one.stage != "reranked")
 
 
 def _make_folder(folder: Path) -> None:

@@ -29,6 +29,7 @@ from connector.cli.judged import (
     told_on_terminal,
 )
 from connector.cli.options import AsJson, ClusterUrl, ConfigFile, IndexName, Overrides
+from connector.cli.reranker import Reranker, with_reranker
 from connector.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 
 
 def gate(
+    context: typer.Context,
     baseline_file: Annotated[Path, typer.Option("--baseline", "-b", metavar="FILE", help="The stored baseline.")],
     data: Data = None,
     topics: Topics = None,
@@ -85,6 +87,7 @@ def gate(
     index: IndexName = None,
     config: ConfigFile = None,
     worker_url: WorkerUrl = None,
+    reranker: Reranker = None,
     override: Overrides = None,
 ) -> None:
     """Measure what a stored baseline measured, on the same queries, and hold the two against each other. Made for CI.
@@ -114,6 +117,7 @@ def gate(
     judged = Judged(data, topics, qrels, topic_field, split, queries)
     times = {"reuse_scores": reuse_scores, "warm_up": warm_up}
     if write:
+        settings_with = with_reranker(context, reranker, settings_with)
         searches = plan(read_pipelines(pipelines or SEARCH), settings_with)
         measured = check_measures(parse_names(measures) or default_measures(k))
         evaluation = _run(judged.read(), searches, measured, k, **times)
@@ -126,6 +130,7 @@ def gate(
     baseline.check_bounds(bounds)
     collection = judged.read()
     baseline.check_collection(collection)
+    settings_with = with_reranker(context, reranker, settings_with)
     evaluation = _run(collection, plan(baseline.pipelines, settings_with), baseline.measures, baseline.k, **times)
     verdicts = judge(evaluation, baseline, bounds)
     broken = any(one.broken for one in verdicts)

@@ -14,14 +14,17 @@ from rich.table import Table
 from rich.text import Text
 
 from connector.cli.console import talk
-from connector.cli.options import AsJson, ClusterUrl, ConfigFile, IndexName, Overrides, read_settings
-from connector.errors import FilterError
+from connector.cli.judged import settings_reader
+from connector.cli.options import AsJson, ClusterUrl, ConfigFile, IndexName, Overrides
+from connector.cli.reranker import Reranker, with_reranker
+from connector.errors import FilterError, SettingsError
 from connector.types import SearchHit, SearchResponse
 
 SNIPPET_CHARS = 240
 
 
 def search(
+    context: typer.Context,
     query: Annotated[
         list[str] | None, typer.Argument(help="One query, in one or several words; - reads a query a line from stdin.")
     ] = None,
@@ -39,6 +42,7 @@ def search(
     k: Annotated[int | None, typer.Option("-k", help="How many hits.")] = None,
     rerank: Annotated[bool | None, typer.Option("--rerank/--no-rerank", help="Send the window to the worker.")] = None,
     worker_url: Annotated[str | None, typer.Option("--worker", help="The worker's URL. [CONNECTOR_RERANK_URL]")] = None,
+    reranker: Reranker = None,
     as_json: AsJson = False,
     override: Overrides = None,
 ) -> None:
@@ -50,9 +54,11 @@ def search(
 
         connector search "FL-2207" --no-rerank -k 3 --json
 
+        connector search "refund for opened hardware" --reranker cross-encoder/ettin-reranker-32m-v1
+
         connector search "quarterly numbers" --cluster http://localhost:9200 --index wiki --set 'index.text_fields={title: 2, body: 1}'
     """
-    settings = read_settings(
+    settings_with = settings_reader(
         config,
         override,
         cluster__url=cluster,
@@ -61,8 +67,11 @@ def search(
         rerank__enabled=rerank,
         rerank__url=worker_url,
     )
-    queries = _queries(query)
-    asyncio.run(_search_all(queries, settings, [_read_filter(one) for one in filter or []], as_json))
+    if reranker and rerank is False:
+        raise SettingsError("--reranker and --no-rerank ask for opposite things; leave one of them out")
+    queries, filters = _queries(query), [_read_filter(one) for one in filter or []]
+    settings = with_reranker(context, reranker, settings_with)({})
+    asyncio.run(_search_all(queries, settings, filters, as_json))
 
 
 async def _search_all(queries: list[str], settings: Any, filters: list[Any], as_json: bool) -> None:

@@ -13,7 +13,11 @@ def worker(
     model: Annotated[
         str | None,
         typer.Option(
-            "--model", "-m", help="Folder or hub name of a cross-encoder, or of an encoder for late interaction."
+            "--reranker",
+            "--model",
+            "-m",
+            metavar="NAME",
+            help="Folder or hub name of a cross-encoder, or of an encoder for late interaction. [CONNECTOR_WORKER_MODEL]",
         ),
     ] = None,
     kind: Annotated[str | None, typer.Option(help="auto, cross-encoder or late-interaction.")] = None,
@@ -31,7 +35,7 @@ def worker(
 
         connector worker                                                    # MaxSim over all-MiniLM-L6-v2, no training needed
 
-        connector worker --model cross-encoder/ms-marco-MiniLM-L6-v2        # a cross-encoder from the hub
+        connector worker --reranker cross-encoder/ettin-reranker-32m-v1     # a cross-encoder from the hub
     """
     settings = read_settings(
         config,

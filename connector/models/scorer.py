@@ -13,8 +13,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from connector.errors import ModelError
 from connector.models.batching import batches
-from connector.models.files import find_model, read_config
+from connector.models.files import find_model, read_config, read_saved_class
 from connector.models.model import Model, Piece
 
 ScorerKind = Literal["cross-encoder", "late-interaction"]
@@ -99,7 +100,19 @@ class Scorer(Model):
 
 
 def detect_kind(model: str) -> ScorerKind:
-    """A cross-encoder says so in its configuration (a sequence classification head); all else is an encoder."""
-    architectures = read_config(find_model(model)).get("architectures") or []
+    """A cross-encoder says so in its configuration: by what sentence-transformers saved it as, or by a sequence classification
+    head. All else is an encoder.
+
+    Raises ModelError for a language model of which neither is said."""
+    folder = find_model(model)
+    saved_as = read_saved_class(folder)
+    if saved_as:
+        return "cross-encoder" if saved_as == "CrossEncoder" else "late-interaction"
+    architectures = read_config(folder).get("architectures") or []
+    if any(name.endswith("ForCausalLM") for name in architectures) and not (folder / "modules.json").is_file():
+        raise ModelError(
+            f"{model!r} is a language model without the modules that make a reranker or an encoder of it; "
+            "give one that sentence-transformers has saved as a CrossEncoder, or another reranker"
+        )
     is_pair_model = any("SequenceClassification" in name for name in architectures)
     return "cross-encoder" if is_pair_model else "late-interaction"

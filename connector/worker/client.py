@@ -89,6 +89,13 @@ class WorkerClient:
             self._info_until = time.monotonic() + INFO_TTL_S
         return self._info
 
+    async def rerankers(self, *, timeout_s: float) -> tuple[str, ...]:
+        """The names of the rerankers that it offers, the first one first. Raises WorkerError."""
+        body = read_json(await self._send("GET", "/v1/models", timeout_s=timeout_s), self.url)
+        listed = body.get("data") if isinstance(body, dict) else None
+        models = [one for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
+        return tuple(str(one.get("id")) for one in models if one.get("task", "rerank") == "rerank")
+
     async def score(
         self,
         query: str,

@@ -1,4 +1,4 @@
-"""A worker as a child process, for programs that bring their own: the demo, benches, tests."""
+"""A worker as a child process, for programs that bring their own: commands with --reranker, the demo, benches, tests."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from dataclasses import dataclass
 
 import httpx
 
-from connector.errors import WorkerError
+from connector.errors import ModelError, WorkerError
+from connector.layers import ENV_PREFIX
 
-START_TIMEOUT_S = 180.0
+START_TIMEOUT_S = 600.0  # a large model takes minutes; one that ends or fails is told at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +29,18 @@ class WorkerProcess:
 
 
 @contextlib.contextmanager
-def running_worker(arguments: Sequence[str] = ()) -> Iterator[WorkerProcess]:
-    """A worker on a free port with a ready model; it ends with the block. Raises WorkerError where it does not come up."""
+def running_worker(arguments: Sequence[str] = (), *, own_settings: bool = False) -> Iterator[WorkerProcess]:
+    """A worker on a free port with a ready model; it ends with the block. `own_settings`: it has those of its arguments and no
+    others, neither of the environment nor of a settings file.
+
+    Raises WorkerError where it does not come up, ModelError where its model cannot be loaded."""
+    variables = dict(os.environ)
+    if own_settings:
+        arguments = ["--config", os.devnull, *arguments]
+        variables = {name: value for name, value in variables.items() if not name.startswith(ENV_PREFIX)}
     command = [sys.executable, "-m", "connector", "worker", "--port", "0", *arguments]
     with tempfile.TemporaryFile() as log:
-        process = subprocess.Popen(command, stderr=log, stdout=log, env=os.environ | {"PYTHONUNBUFFERED": "1"})
+        process = subprocess.Popen(command, stderr=log, stdout=log, env=variables | {"PYTHONUNBUFFERED": "1"})
         try:
             yield WorkerProcess(_wait_until_ready(process, log.fileno()), process)
         finally:
@@ -52,8 +60,15 @@ def _wait_until_ready(process: subprocess.Popen[bytes], log: int) -> str:
         if not url and (match := re.search(r"listening on (http://\S+?),", said)):
             url = match[1]
         with contextlib.suppress(httpx.HTTPError):
-            if url and httpx.get(f"{url}/ready", timeout=2).status_code == 200:
+            if url and _is_ready(httpx.get(f"{url}/ready", timeout=2)):
                 return url
         time.sleep(0.1)
     said = os.pread(log, 1_000_000, 0).decode(errors="replace")
     raise WorkerError("the worker did not come up; its last words:\n" + "\n".join(said.splitlines()[-15:]))
+
+
+def _is_ready(reply: httpx.Response) -> bool:
+    """Whether the model is loaded. Raises ModelError where it will not be: a refusal that asks for no other try."""
+    if reply.status_code == 503 and "retry-after" not in reply.headers:
+        raise ModelError(str(reply.json()["error"]))
+    return reply.status_code == 200

@@ -13,6 +13,7 @@ from connector.config import Settings, load_settings
 from connector.errors import SettingsError
 from connector.evaluation.pipelines import (
     Pipeline,
+    add_rerankers,
     default_pipelines,
     failure,
     plan,
@@ -113,3 +114,23 @@ def test_a_leg_that_is_missing_is_a_failure_and_an_empty_one_is_not() -> None:
     assert failure("dense", missing) == "encode: out of memory"
     assert failure("lexical", answer("q", fused=ranked("a"))) == ""
     assert failure("lexical", Answer("q", error="neither leg answered")) == "neither leg answered"
+
+
+def test_each_reranker_is_a_pipeline_of_its_own() -> None:
+    rerankers = {name: {"rerank.model": name} for name in ("a/small", "b/small", "models/other one/")}
+
+    pipelines = add_rerankers(read_pipelines("fused"), rerankers)
+
+    assert [one.name for one in pipelines] == [
+        "fused",
+        "reranked-a-small",
+        "reranked-b-small",
+        "reranked-other-one",
+    ]
+    assert [one.stage for one in pipelines] == ["fused", "reranked", "reranked", "reranked"]
+    assert pipelines[1].overrides == {"rerank.model": "a/small"}
+
+
+def test_a_name_that_the_file_has_taken_is_refused() -> None:
+    with pytest.raises(SettingsError, match="two pipelines would be called 'reranked-small'"):
+        add_rerankers([Pipeline("reranked-small")], {"a/small": {}})

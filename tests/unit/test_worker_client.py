@@ -298,3 +298,20 @@ async def test_client_and_worker_understand_each_other() -> None:
     assert info == WorkerInfo("cross-encoder", "overlap", "overlap@1")
     assert (scores.values.tolist(), scores.truncated) == ([0.0, 0.5, 0.0], {2})
     assert scorer.weights == [(0, 3, 1.0)]
+
+
+@pytest.mark.parametrize(
+    ("body", "names"),
+    [
+        ({"data": [{"id": "a", "task": "rerank"}, {"id": "e", "task": "embed"}, {"id": "of-vllm"}]}, ("a", "of-vllm")),
+        ({"data": "none"}, ()),
+        ([1], ()),
+    ],
+)
+async def test_a_worker_is_asked_which_rerankers_it_offers(
+    client: WorkerClient, server: Answering, body: Any, names: tuple[str, ...]
+) -> None:
+    server.set(body)
+
+    assert await client.rerankers(timeout_s=5) == names
+    assert server.asked[-1][:2] == ("GET", "/v1/models")
