@@ -31,7 +31,8 @@ async def measure_both(
 ) -> Evaluation:
     """The pipelines fused (no rerank), before (the base) and after (the trained model), in one run with a worker of its own."""
     models = {AFTER: {"model": str(trained.resolve())}}
-    with running_worker(["--model", base, "--set", f"worker.models={json.dumps(models)}"]) as worker:
+    arguments = ["--model", base, "--set", f"worker.models={json.dumps(models)}"]
+    with running_worker(arguments, own_settings=True) as worker:
         ours = {"rerank.enabled": True, "rerank.url": worker.url, "search.deadline_s": DEADLINE_S}
         pipelines = (
             Pipeline(FUSED, "fused", ours),
