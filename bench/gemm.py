@@ -1,0 +1,61 @@
+"""What matrix products of a model's shape reach here at most: what a server's pace is a share of."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+TOKENS = 4_096  # of a full batch
+ROUNDS = 12
+
+
+def gemm_gflops(hidden: int, inner: int) -> dict[str, float]:
+    """GFLOP/s on all cores of [TOKENS, hidden] by [hidden, inner], the best of several rounds: fp32 in torch, int8 in onnxruntime,
+    with the activations made eight bits wide as a quantized graph does it."""
+    return {"fp32": _best(_fp32(hidden, inner), hidden, inner), "int8": _best(_int8(hidden, inner), hidden, inner)}
+
+
+def pair_gflop(config: dict[str, Any], tokens: float) -> float:
+    """What a BERT-shaped model computes for an input of so many tokens: its matrices, and attention (2 products of tokens by tokens)."""
+    hidden, inner, layers = (config[name] for name in ("hidden_size", "intermediate_size", "num_hidden_layers"))
+    matrices = 2 * tokens * (4 * hidden * hidden + 2 * hidden * inner)
+    attention = 4 * tokens * tokens * hidden
+    return float(layers * (matrices + attention) / 1e9)
+
+
+def _fp32(hidden: int, inner: int) -> Callable[[], object]:
+    import torch
+
+    left, right = torch.randn(TOKENS, hidden), torch.randn(hidden, inner)
+    return lambda: left @ right
+
+
+def _int8(hidden: int, inner: int) -> Callable[[], object]:
+    import onnxruntime
+    from onnx import TensorProto, helper, numpy_helper
+
+    chance = np.random.default_rng(1)
+    weights = chance.integers(-64, 64, size=(hidden, inner), dtype=np.int8)
+    nodes = [
+        helper.make_node("DynamicQuantizeLinear", ["x"], ["quantized", "scale", "zero"]),
+        helper.make_node("MatMulInteger", ["quantized", "weights", "zero"], ["y"]),
+    ]
+    x = helper.make_tensor_value_info("x", TensorProto.FLOAT, [TOKENS, hidden])
+    y = helper.make_tensor_value_info("y", TensorProto.INT32, [TOKENS, inner])
+    graph = helper.make_graph(nodes, "product", [x], [y], [numpy_helper.from_array(weights, "weights")])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    given = {"x": chance.standard_normal((TOKENS, hidden), dtype=np.float32)}
+    return lambda: session.run(None, given)
+
+
+def _best(product: Callable[[], object], hidden: int, inner: int) -> float:
+    took = []
+    for _ in range(ROUNDS):
+        began = time.perf_counter()
+        product()
+        took.append(time.perf_counter() - began)
+    return 2 * TOKENS * hidden * inner / min(took) / 1e9
