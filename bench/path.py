@@ -29,6 +29,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from connector import loop
 from connector.client import Connector
 from connector.config import load_settings
 from connector.evaluation.datasets import read_collection
@@ -66,7 +67,7 @@ def main() -> None:
     options = parser.parse_args()
     results = {}
     if options.cluster:
-        results["cluster"] = asyncio.run(measure(options.cluster, options))
+        results["cluster"] = loop.run(measure(options.cluster, options))
     else:
         import engines
 
@@ -77,7 +78,7 @@ def main() -> None:
             if not options.together:
                 keep_apart(server)
             try:
-                results[f"{kind} {version}"] = asyncio.run(measure(server["url"], options))
+                results[f"{kind} {version}"] = loop.run(measure(server["url"], options))
             finally:
                 engines.stop(server)
     table = Table(title="p50 milliseconds", title_justify="left", show_edge=False)

@@ -9,6 +9,7 @@ from typing import Any, Self
 from connector.clusters.protocol import Cluster
 from connector.config import Settings, load_settings
 from connector.credentials import Credentials
+from connector.loop import open_runner
 from connector.search.searcher import Searcher
 from connector.types import SearchRequest, SearchResponse
 from connector.wiring import build_searcher, load_encoder, open_cluster, open_index, open_worker
@@ -72,7 +73,7 @@ class SyncConnector:
 
     @classmethod
     def open(cls, settings: Settings | None = None) -> SyncConnector:
-        runner = asyncio.Runner()
+        runner = open_runner()
         try:
             return cls(runner, runner.run(Connector.open(settings)))
         except BaseException:

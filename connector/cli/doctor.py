@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections import Counter
 from collections.abc import Sequence
@@ -14,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from connector import loop
 from connector.cli.console import talk
 from connector.cli.options import AsJson, ClusterUrl, ConfigFile, IndexName, Overrides, read_layers
 from connector.config import Loaded
@@ -46,7 +46,7 @@ def doctor(
     """
     loaded = read_layers(config, override, cluster__url=cluster, index__name=index, rerank__url=worker_url)
     loaded.require()
-    findings = asyncio.run(_examine(loaded))
+    findings = loop.run(_examine(loaded))
     ok = not any(one.status == "fail" for one in findings)
     if as_json:
         print(json.dumps({"ok": ok, "findings": [asdict(one) for one in findings]}, ensure_ascii=False))

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from connector import loop
 from connector.cli.console import talk
 from connector.cli.judged import (
     Data,
@@ -125,7 +125,7 @@ def evaluate(
     from connector.evaluation.evaluate import evaluate as run
 
     with told_on_terminal() as told:
-        evaluation = asyncio.run(
+        evaluation = loop.run(
             run(
                 collection,
                 searches,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from dataclasses import asdict
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from connector import loop
 from connector.cli.console import talk
 from connector.cli.judged import (
     Data,
@@ -153,4 +153,4 @@ def _run(
     from connector.evaluation.evaluate import evaluate
 
     with told_on_terminal() as told:
-        return asyncio.run(evaluate(collection, searches, measures=measures, k=k, told=told, **times))
+        return loop.run(evaluate(collection, searches, measures=measures, k=k, told=told, **times))

@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from connector import loop
 from connector.cli.console import talk
 from connector.cli.options import AsJson, ClusterUrl, ConfigFile, IndexName, Overrides, read_settings
 from connector.config import Settings
@@ -31,7 +32,7 @@ def create(
         connector index create -i docs --set 'fields.text={title: 2, body: 1}' --set fields.id=_id --set index.vectors.index=hnsw
     """
     settings = read_settings(config, override, cluster__url=cluster, index__name=index)
-    asyncio.run(_create(settings))
+    loop.run(_create(settings))
 
 
 @index_app.command()
@@ -44,7 +45,7 @@ def show(
 ) -> None:
     """Show what an index holds: documents, fields, encoder, vectors."""
     settings = read_settings(config, override, cluster__url=cluster, index__name=index)
-    description = asyncio.run(_describe(settings))
+    description = loop.run(_describe(settings))
     if as_json:
         print(json.dumps(description, default=str))
         return
@@ -70,7 +71,7 @@ def drop(
         if not sys.stdin.isatty():
             raise SettingsError("dropping an index needs --yes where nobody can be asked")
         typer.confirm(f"drop index {settings.index.name} at {settings.cluster.url} with everything in it?", abort=True)
-    asyncio.run(_drop(settings))
+    loop.run(_drop(settings))
     talk.print(f"dropped {settings.index.name}")
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from connector import loop
 from connector.cli.console import talk
 from connector.cli.options import AsJson, ClusterUrl, ConfigFile, IndexName, LogFormat, Overrides, read_settings
 from connector.cli.progress import showing
@@ -96,7 +97,7 @@ def ingest(
     configure_logging(settings.log.model_copy(update={"level": "warning"}) if bar else settings.log)
     started = datetime.now(UTC)
     with showing(bar) as (show, say):
-        report, signalled = asyncio.run(_run(source, settings, rejects, delete_missing, show, say))
+        report, signalled = loop.run(_run(source, settings, rejects, delete_missing, show, say))
     code = _exit_code(report, signalled)
     described = {
         "source": source,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -12,6 +11,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from connector import loop
 from connector.cli.console import talk
 from connector.cli.options import AsJson, ClusterUrl, ConfigFile, IndexName, Overrides, read_settings
 from connector.config import Settings
@@ -71,7 +71,7 @@ def install(
         native__model_group=model_group,
     )
     configure_logging(settings.log)
-    installed = asyncio.run(_install(settings))
+    installed = loop.run(_install(settings))
     if as_json:
         print(json.dumps(asdict(installed)))
         return
@@ -90,7 +90,7 @@ def show(
     """Show what is installed for an index, and whether its models are deployed."""
     settings = read_settings(config, override, cluster__url=cluster, index__name=index)
     configure_logging(settings.log)
-    parts = asyncio.run(_show(settings))
+    parts = loop.run(_show(settings))
     if as_json:
         print(json.dumps([asdict(one) for one in parts]))
     else:
@@ -108,7 +108,7 @@ def remove(
     """Take out what `connector native install` made for an index, and nothing else. The index stays as it is."""
     settings = read_settings(config, override, cluster__url=cluster, index__name=index)
     configure_logging(settings.log)
-    parts = asyncio.run(_remove(settings))
+    parts = loop.run(_remove(settings))
     if as_json:
         print(json.dumps([asdict(one) for one in parts]))
     elif parts:

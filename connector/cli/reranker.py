@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from connector import loop
 from connector.cli.console import talk
 from connector.config import Settings
 from connector.errors import WorkerError
@@ -80,7 +80,7 @@ def fetch_offered(settings: Settings) -> tuple[str, ...] | None:
         finally:
             await worker.close()
 
-    return asyncio.run(ask())
+    return loop.run(ask())
 
 
 def find_offered(name: str, offered: tuple[str, ...]) -> str | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import sys
 from dataclasses import asdict
@@ -13,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from connector import loop
 from connector.cli.console import talk
 from connector.cli.judged import settings_reader
 from connector.cli.options import AsJson, ClusterUrl, ConfigFile, IndexName, Overrides
@@ -71,7 +71,7 @@ def search(
         raise SettingsError("--reranker and --no-rerank ask for opposite things; leave one of them out")
     queries, filters = _queries(query), [_read_filter(one) for one in filter or []]
     settings = with_reranker(context, reranker, settings_with)({})
-    asyncio.run(_search_all(queries, settings, filters, as_json))
+    loop.run(_search_all(queries, settings, filters, as_json))
 
 
 async def _search_all(queries: list[str], settings: Any, filters: list[Any], as_json: bool) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import sys
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from connector import loop
 from connector.cli.console import talk
 from connector.cli.judged import (
     Data,
@@ -161,7 +161,7 @@ def train(
     job = Job(options, collection, parts, Workplace(out))
     job.place.open(options, job.data, restart=restart)
     with _told_on_terminal() as told:
-        trained = asyncio.run(run(job, settings, told))
+        trained = loop.run(run(job, settings, told))
     unseen = tested or (collection.only(parts.test) if parts.test else None)
     _report(job, trained, unseen, settings_with, max_drop=max_drop, export=export, as_json=as_json)
 
@@ -185,7 +185,7 @@ def _report(
     evaluation, judged = None, []
     if unseen:
         with told_on_terminal() as told:
-            evaluation = asyncio.run(measure_both(job.options.base, folder, unseen, settings_with, told))
+            evaluation = loop.run(measure_both(job.options.base, folder, unseen, settings_with, told))
         judged = verdicts(evaluation, max_drop=max_drop)
     card = build_card(job.options, job.data, trained, evaluation, judged, agreement, ["connector", *sys.argv[1:]])
     (folder / "README.md").write_text(card, encoding="utf-8")

@@ -15,7 +15,7 @@ from connector.training.losses import build_loss, build_rows
 from connector.training.options import Options, Workplace
 
 AT_ONCE = 32  # passages that run forward and back together; a step of more queries is made of several such parts
-MEASURED_DOCS = 30  # candidates of a held-back query that an evaluation reranks
+MEASURED_DOCS = 20  # candidates of a held-back query that an evaluation reranks
 DECIDES = "eval_held-back_ndcg@10"
 WARM_UP = 0.1  # share of the steps in which the learning rate rises
 

@@ -19,6 +19,7 @@ from connector.training.options import TAUGHT, Options, Workplace
 from connector.training.teachers import FileTeacher, ModelTeacher, Teacher
 
 FEWEST = 20  # queries that something can be learned from
+MOST_HELD_BACK = 100  # queries that decide when to stop: each evaluation reranks for all of them
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,7 @@ def split_queries(collection: Collection, *, test_share: float, held_back: float
     queries = sorted(collection.queries, key=lambda one: one.query_id)
     random.Random(seed).shuffle(queries)
     tested = round(len(queries) * test_share)
-    kept = max(round((len(queries) - tested) * held_back), 1)
+    kept = min(max(round((len(queries) - tested) * held_back), 1), MOST_HELD_BACK)
     split = Split(tuple(queries[tested + kept :]), tuple(queries[tested : tested + kept]), tuple(queries[:tested]))
     if len(split.train) < FEWEST:
         raise SourceError(

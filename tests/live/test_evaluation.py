@@ -1,0 +1,65 @@
+"""`connector eval` and `connector gate` against real engines: the same figures on each, all answers whole."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from command import Launcher
+from scratch import drop, unique_name
+
+from connector.config import ClusterSettings
+from connector.worker.process import WorkerProcess
+
+CORPUS = Path(__file__).parents[2] / "examples" / "corpus"
+SMALL = ("--set", "rerank.window=10", "--set", "search.depth=20", "--set", "search.deadline_s=60")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Five queries and the beginnings of what they have judgments for."""
+    folder = tmp_path_factory.mktemp("judged")
+    queries = (CORPUS / "queries.jsonl").read_text(encoding="utf-8").splitlines()[:5]
+    asked = {json.loads(line)["_id"] for line in queries}
+    judgments = [line for line in (CORPUS / "qrels.tsv").read_text().splitlines()[1:] if line.split("\t")[0] in asked]
+    judged = {line.split("\t")[1] for line in judgments}
+    documents = [json.loads(line) for line in (CORPUS / "corpus.jsonl").read_text(encoding="utf-8").splitlines()]
+    kept = [json.dumps(one | {"text": one["text"][:300]}) for one in documents if one["_id"] in judged]
+    for name, lines in (("corpus.jsonl", kept), ("queries.jsonl", queries), ("qrels.tsv", ["q\td\ts", *judgments])):
+        (folder / name).write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return folder
+
+
+@pytest.fixture
+def index(engine: ClusterSettings, launcher: Launcher, folder: Path) -> Iterator[str]:
+    name = unique_name()
+    done = launcher.run("ingest", ".", "--cluster", engine.url, "--index", name, cwd=folder)
+    assert done.code == 0, done.stderr
+    yield name
+    asyncio.run(drop(engine, name))
+
+
+def test_an_evaluation_and_a_gate(
+    engine: ClusterSettings, index: str, launcher: Launcher, folder: Path, worker: WorkerProcess
+) -> None:
+    place = ("--cluster", engine.url, "--index", index, "--worker", worker.url, *SMALL)
+    done = launcher.run("eval", ".", "--json", *place, cwd=folder)
+    figures = json.loads(done.stdout)
+    pipelines = figures["pipelines"]
+
+    assert done.code == 0, done.stderr
+    assert list(pipelines) == ["lexical", "dense", "fused", "reranked"]
+    assert all(one["failed"] == one["degraded"] == {} for one in pipelines.values())
+    assert all(one["measures"]["nDCG@10"] > 0.3 for one in pipelines.values())
+    assert pipelines["fused"]["facts"]["engine"].split()[0] in ("elasticsearch", "opensearch")
+    assert pipelines["reranked"]["stages_ms"]["rerank"]["p50"] > 0
+
+    flags = (".", "--baseline", f"{index}.json", *place)
+    assert launcher.run("gate", *flags, "--write-baseline", cwd=folder).code == 0
+    assert launcher.run("gate", *flags, cwd=folder).code == 0
+    assert (
+        launcher.run("gate", *flags, "--set", "rerank.blend=rerank", "--max-p95-ms", "rerank=0", cwd=folder).code == 1
+    )
