@@ -89,6 +89,18 @@ class WorkerClient:
             self._info_until = time.monotonic() + INFO_TTL_S
         return self._info
 
+    async def rerankers(self, *, timeout_s: float) -> tuple[str, ...]:
+        """The names of its rerankers, the first one first; none where the server is not ours and lists no such thing. Raises WorkerError."""
+        try:
+            body = read_json(await self._send("GET", "/v1/models", timeout_s=timeout_s), self.url)
+        except WorkerError as error:
+            if error.status in (404, 405):
+                return ()
+            raise
+        listed = body.get("data") if isinstance(body, dict) else None
+        rows = [one for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
+        return tuple(str(one.get("id", "")) for one in rows if one.get("task") == "rerank")
+
     async def score(
         self,
         query: str,
