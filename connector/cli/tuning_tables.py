@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 from rich.console import Console
 from rich.table import Table
@@ -46,7 +46,7 @@ def _tried(tuned: Tuned) -> Table:
         numbers = (f"{one.figure:.4f}", f"{one.gain:+.4f}", f"{one.standard_error:.4f}")
         table.add_row(Text(one.name), describe(one.best), *numbers, "yes" if chosen.takes(one) else "no")
     table.caption, table.caption_justify = (
-        "gain: over the best without rerank, cross-validated; a reranker is taken where it is above its standard error",
+        "gain: over the best without rerank, cross-validated; a reranker is taken where it is above 2 standard errors",
         "left",
     )
     return table
@@ -107,11 +107,13 @@ def _yaml(value: Any) -> str:
     return to_text(list(value) if isinstance(value, tuple) else value)
 
 
-def _table(title: str, first: str, *columns: str | tuple[str, Any]) -> Table:
+def _table(title: str, first: str, *columns: str | tuple[str, Literal["left"]]) -> Table:
     """Numbers to the right, but for columns that say otherwise."""
     table = Table(title=Text(title, style="bold"), title_justify="left", show_edge=False)
     table.add_column(first, no_wrap=True)
     for one in columns:
-        name, justify = one if isinstance(one, tuple) else (one, "right")
-        table.add_column(name, justify=justify)
+        if isinstance(one, tuple):
+            table.add_column(one[0], justify=one[1])
+        else:
+            table.add_column(one, justify="right")
     return table

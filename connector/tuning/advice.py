@@ -79,7 +79,8 @@ def _of_reranker(trial: Trial, chosen: Chosen, figures: Figures) -> Iterator[Adv
     else:
         yield Advice(
             "reranker-unproven",
-            f"reranking with {trial.name} gains {gain}, which is not above {MUST_GAIN:g} standard error; {seen}; judge more queries to tell",
+            f"do not rerank with {trial.name} yet: it gains {gain}, not more than {MUST_GAIN:g} standard errors; {seen}; judge more "
+            "queries to tell",
         )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import tempfile
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -82,6 +83,7 @@ def _write(file: Path, text: str, *, like: Path | None) -> None:
 
 def _put(tree: CommentedMap, values: Mapping[str, Any]) -> CommentedMap:
     """The tree with the values at their paths; what is new comes first in its section, before the comments of others."""
+    placed: Counter[int] = Counter()  # by section: how many values are new in it
     for path, value in values.items():
         *sections, name = path.split(".")
         branch = tree
@@ -92,7 +94,8 @@ def _put(tree: CommentedMap, values: Mapping[str, Any]) -> CommentedMap:
         if name in branch:
             branch[name] = _plain(value)
         else:
-            branch.insert(0, name, _plain(value))
+            branch.insert(placed[id(branch)], name, _plain(value))
+            placed[id(branch)] += 1
     return tree
 
 

@@ -72,7 +72,7 @@ def test_a_planted_harmful_reranker_is_refused_and_the_file_that_is_written_work
     written = settings.read_text()
 
     assert done.code == 0, done.stderr
-    assert [(one["name"], one["taken"]) for one in told["rerankers"]] == [("planted", False)]
+    assert [(one["name"], one["taken"]) for one in told["rerankers"]] == [("planted", False)], told["rerankers"]
     assert told["settings"]["rerank.enabled"] is False
     assert [one["about"] for one in told["advice"] if one["about"] == "reranker-hurts"]
     assert (

@@ -7,7 +7,7 @@ from dataclasses import replace
 from itertools import chain
 
 import pytest
-from evaluations import collection
+from evaluations import collection, evaluation
 from parts import passage
 
 from connector.config import Settings, check_sizes, setting_names
@@ -21,6 +21,7 @@ from connector.tuning.offline import Figures, Material, Scores
 from connector.tuning.space import Space, build_space
 from connector.tuning.split import split
 from connector.tuning.timing import Budget, Option, Timing
+from connector.tuning.tune import TUNED, YOURS, Tuned
 from connector.types import Hit, Ranking
 
 SETTINGS = Settings.model_validate({"search": {"depth": 20, "k": 5}, "rerank": {"window": 10}})
@@ -205,6 +206,34 @@ def test_a_window_that_lacks_what_is_relevant_is_a_problem_of_recall(window: int
     assert (found.recall, found.ceiling) == ((0.0, 0.0) if expected else (1.0, 1.0))
     assert [one.about for one in advice] == (["recall"] if expected else [])
     assert all("recall, not ranking, is the problem: the 5 fused hits hold 0%" in one.text for one in advice)
+
+
+def tuned(run: Mapping[str, Ranking], *, p95_ms: float | None = None, within_budget: bool = True) -> Tuned:
+    """A tuning whose test queries were ranked so by the tuned settings, in 50 ms each, and with the good one second by yours."""
+    made = figures({})
+    yours = dict.fromkeys(QUERIES, leg("a", "good"))
+    tested = evaluation(JUDGED, {YOURS: yours, TUNED: run}, measures=("RR@5",))
+    chosen = Chosen(CURRENT, CURRENT, (), within_budget)
+    found = find(made, replace(CURRENT, rerank=False))
+    return Tuned(JUDGED, CURRENT, chosen, (), made, found, Budget(p95_ms), (), tested)
+
+
+def test_settings_that_do_worse_on_the_test_queries_are_refused() -> None:
+    (reason,) = tuned(dict.fromkeys(QUERIES, leg("a", "b", "good"))).refusals
+
+    assert "on the test queries the tuned settings are worse than yours: RR@5 0.3333, yours 0.5000" in reason
+
+
+def test_settings_that_are_as_good_or_better_are_not_refused() -> None:
+    assert tuned(dict.fromkeys(QUERIES, leg("a", "good"))).refusals == []
+    assert tuned(dict.fromkeys(QUERIES, leg("good", "a")), p95_ms=60).refusals == []
+
+
+def test_settings_that_break_the_budget_on_the_test_queries_are_refused() -> None:
+    best = dict.fromkeys(QUERIES, leg("good", "a"))
+
+    assert ["took 50 ms (p95), more than the 40 ms" in one for one in tuned(best, p95_ms=40).refusals] == [True]
+    assert tuned(best, p95_ms=40, within_budget=False).refusals == ["nothing keeps to the budget"]
 
 
 def test_a_choice_has_all_that_is_tuned() -> None:

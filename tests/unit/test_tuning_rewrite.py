@@ -74,6 +74,14 @@ def test_a_written_file_gives_the_settings(tmp_path: Path) -> None:
     assert [one.name for one in tmp_path.iterdir()] == ["connector.yaml"]
 
 
+def test_a_new_file_has_the_values_in_order() -> None:
+    values = {"search.fusion.kind": "linear", "search.fusion.alpha": 0.3, "rerank.window": 20, "rerank.blend": "rrf"}
+
+    assert merge("", values) == (
+        "search:\n  fusion:\n    kind: linear\n    alpha: 0.3\nrerank:\n  window: 20\n  blend: rrf\n"
+    )
+
+
 def test_what_the_environment_says_otherwise_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "connector.yaml"
     write_settings(file, {"search.depth": 20}, base=None)
