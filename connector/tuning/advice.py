@@ -104,6 +104,13 @@ def _of_budget(chosen: Chosen, budget: Budget) -> Iterator[Advice]:
             if budget.p95_ms is not None
             else "no settings keep to search.deadline_s; raise it, or look at the cluster and the worker with: connector doctor",
         )
+    for trial in chosen.trials:
+        if chosen.within_budget and trial.convinces and not budget.allows(trial.best):
+            yield Advice(
+                "budget",
+                f"{trial.name} gains {trial.gain:+.4f} (standard error {trial.standard_error:.4f}), but none of its windows keeps to the "
+                "budget; see how far a faster worker goes: worker.backend, a GPU",
+            )
     late = [one for one in budget.timings if one.late and budget.breaks(one)]
     if late:
         names = ", ".join(f"{one.name} with window {one.option.window}" if one.name else "the legs" for one in late)

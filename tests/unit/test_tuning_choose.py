@@ -182,6 +182,17 @@ def test_what_is_above_the_budget_is_not_taken() -> None:
     assert within(15, *LEGS, slow, fast).choice.depth == 10
 
 
+def test_a_reranker_that_would_help_but_is_too_slow_is_told_of() -> None:
+    made = figures({None: HELPFUL}, place=5)
+    budget = Budget(100, (*LEGS, timing(200, window=10), timing(150, window=5)))
+    chosen = choose(made, CURRENT, SPACE, [(None, "helpful")], budget=budget)
+    advice = advise(made, CURRENT, chosen, find(made, chosen.choice), budget, min_recall=0)
+
+    assert not chosen.choice.rerank
+    assert [one.about for one in advice] == ["budget"]
+    assert "helpful gains +0.8000" in advice[0].text
+
+
 def test_a_reranker_that_runs_into_the_deadline_is_not_taken() -> None:
     assert not within(None, *LEGS, timing(200, window=10, late=0.2)).choice.rerank
 
