@@ -17,6 +17,8 @@ from connector.search.searcher import FirstStage
 from connector.tuning.choice import Choice, with_choice
 from connector.types import Ranking
 
+KEPT = 8  # fused rankings of all queries
+
 
 @dataclass(frozen=True, slots=True)
 class Scores:
@@ -41,7 +43,10 @@ def fused_ranking(found: FirstStage, choice: Choice, settings: Settings) -> Rank
 
 def final_ranking(material: Material, choice: Choice, settings: Settings) -> Ranking:
     """What the caller would get. `settings` have the choice in them."""
-    fused = fused_ranking(material.first_stage, choice, settings)
+    return _reranked(fused_ranking(material.first_stage, choice, settings), material, choice, settings)
+
+
+def _reranked(fused: Ranking, material: Material, choice: Choice, settings: Settings) -> Ranking:
     if not choice.rerank:
         return fused
     scores = material.scores[choice.model]
@@ -66,6 +71,7 @@ class Figures:
         self._material = material
         self._settings = settings
         self._values: dict[Choice, Mapping[str, float]] = {}
+        self._fused: dict[tuple[int, str], Run] = {}
 
     def values(self, choice: Choice) -> Mapping[str, float]:
         """query_id -> value of the deciding measure."""
@@ -107,9 +113,22 @@ class Figures:
 
     def _run(self, choice: Choice) -> Run:
         settings = with_choice(self._settings, choice)
+        fused = self._fuse(choice, settings)
         return {
-            query_id: final_ranking(one, choice, settings)[: self._cutoff] for query_id, one in self._material.items()
+            query_id: _reranked(fused[query_id], one, choice, settings)[: self._cutoff]
+            for query_id, one in self._material.items()
         }
+
+    def _fuse(self, choice: Choice, settings: Settings) -> Run:
+        """The fused rankings; the last few are kept, since many choices rerank the same ones."""
+        key = (choice.depth, settings.search.fusion.model_dump_json())
+        if key not in self._fused:
+            if len(self._fused) >= KEPT:
+                del self._fused[next(iter(self._fused))]
+            self._fused[key] = {
+                query_id: fused_ranking(one.first_stage, choice, settings) for query_id, one in self._material.items()
+            }
+        return self._fused[key]
 
     def _grade(self, query_id: str, doc_id: str) -> int:
         return self._collection.qrels[query_id].get(doc_id, 0)

@@ -298,3 +298,15 @@ async def test_client_and_worker_understand_each_other() -> None:
     assert info == WorkerInfo("cross-encoder", "overlap", "overlap@1")
     assert (scores.values.tolist(), scores.truncated) == ([0.0, 0.5, 0.0], {2})
     assert scorer.weights == [(0, 3, 1.0)]
+
+
+async def test_a_server_that_is_not_ours_lists_no_rerankers(
+    client: WorkerClient, served: tuple[str, Answering]
+) -> None:
+    served[1].set({"data": [{"id": "a", "task": "rerank"}, {"id": "b", "task": "embed"}, {"id": "c"}]})
+    assert await client.rerankers(timeout_s=5) == ("a",)
+
+    for body, status in (({"detail": "Not Found"}, 404), ({"data": None}, 200), ([], 200)):
+        served[1].set(body, status=status)
+
+        assert await client.rerankers(timeout_s=5) == ()
