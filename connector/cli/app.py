@@ -19,6 +19,7 @@ from connector.cli.model import model_app
 from connector.cli.native import native_app
 from connector.cli.search import search
 from connector.cli.train import train
+from connector.cli.tune import tune
 from connector.cli.worker import worker
 from connector.errors import ClusterUnavailable, ConnectorError, SearchFailed
 from connector.logs import log_as_json
@@ -49,6 +50,7 @@ app.command()(doctor)
 app.command("eval")(evaluate)
 app.command()(gate)
 app.command()(train)
+app.command()(tune)
 app.add_typer(index_app, name="index")
 app.add_typer(config_app, name="config")
 app.add_typer(model_app, name="model")

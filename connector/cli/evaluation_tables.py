@@ -16,6 +16,14 @@ from connector.evaluation.evaluate import Evaluation
 from connector.evaluation.gate import Verdict
 
 
+def print_summary(evaluation: Evaluation) -> None:
+    """Measures, comparisons and times to an answer, each as a table."""
+    console = Console()
+    for table in (_measures(evaluation), _comparisons(evaluation), _times(evaluation)):
+        console.print(table)
+        console.print()
+
+
 def print_evaluation(evaluation: Evaluation, figures: Mapping[str, Any]) -> None:
     """Measures, comparisons, segments and times, each as a table."""
     console = Console()
@@ -23,12 +31,7 @@ def print_evaluation(evaluation: Evaluation, figures: Mapping[str, Any]) -> None
         _measures(evaluation),
         *([_comparisons(evaluation)] if len(evaluation.pipelines) > 1 else []),
         *(_segments(by, segments, evaluation) for by, segments in figures["segments"].items()),
-        times_table(
-            {one.pipeline.name: one.latency for one in evaluation.pipelines},
-            of="pipeline",
-            title="milliseconds to an answer",
-            shown=("p50", "p95", "p99"),
-        ),
+        _times(evaluation),
         *_stage_times(evaluation),
     ):
         console.print(table)
@@ -132,6 +135,15 @@ def _segments(by: str, segments: Mapping[str, Any], evaluation: Evaluation) -> T
         cells = [Text(f"{value:.3f}", "bold" if value == best else "") for value in values]
         table.add_row(Text(name), str(one["queries"]), *cells)
     return table
+
+
+def _times(evaluation: Evaluation) -> Table:
+    return times_table(
+        {one.pipeline.name: one.latency for one in evaluation.pipelines},
+        of="pipeline",
+        title="milliseconds to an answer",
+        shown=("p50", "p95", "p99"),
+    )
 
 
 def _stage_times(evaluation: Evaluation) -> list[Table]:

@@ -110,18 +110,19 @@ def told_on_terminal() -> Iterator[Told]:
         task = progress.add_task("loading", total=None)
         due = time.monotonic() + TELL_EVERY_S
 
-        def searched() -> None:
+        def begin(what: str, count: int) -> None:
+            progress.reset(task, description=what, total=count)
+
+        def done() -> None:
             nonlocal due
             progress.advance(task)
             if not talk.is_terminal and time.monotonic() >= due:
                 due = time.monotonic() + TELL_EVERY_S
                 one = progress.tasks[0]
-                talk.print(f"{one.completed:.0f} of {one.total:.0f} searches done", highlight=False)
+                talk.print(f"{one.description}: {one.completed:.0f} of {one.total:.0f} done", highlight=False)
 
         yield Told(
-            note=lambda text: talk.print(text, style="yellow", highlight=False, markup=False),
-            searches=lambda count: progress.update(task, description="searching", total=count),
-            searched=searched,
+            note=lambda text: talk.print(text, style="yellow", highlight=False, markup=False), begin=begin, done=done
         )
 
 

@@ -72,11 +72,11 @@ class Evaluation:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """Who is told what while an evaluation runs: of notes, of the number of searches to come, of each that is done."""
+    """Who is told what while an evaluation runs: of notes, of what begins and how many steps it has, of each step that is done."""
 
     note: Callable[[str], None] = lambda text: None
-    searches: Callable[[int], None] = lambda count: None
-    searched: Callable[[], None] = lambda: None
+    begin: Callable[[str, int], None] = lambda what, count: None
+    done: Callable[[], None] = lambda: None
 
 
 async def evaluate(
@@ -116,9 +116,9 @@ async def evaluate(
             for missing in await one.warm_up(**search.options):
                 told.note(f"the first search was degraded: {missing}")
         rounds = 2 if warm_up else 1
-        told.searches(rounds * len(ready) * len(collection.queries))
+        told.begin("searching", rounds * len(ready) * len(collection.queries))
         for _ in range(rounds):
-            answers = await answer_with_each(ready, collection.queries, on_answer=told.searched)
+            answers = await answer_with_each(ready, collection.queries, on_answer=told.done)
     measured = [
         measure_pipeline(pipeline, planned, given, described, collection, measures)
         for planned, given, described in zip(searches, answers, facts, strict=True)

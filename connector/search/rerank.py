@@ -47,17 +47,20 @@ async def rerank(
         return Reranked((), frozenset(), "")
     texts = [passage.text for passage in pairs]
     scores = await worker.score(query, texts, weights=weights, scope=scope, timeout_s=timeout_s)
+    values = scores.values.tolist()
+    truncated = {pairs[at].doc_id for at in scores.truncated if at < len(pairs) and not math.isnan(values[at])}
+    return Reranked(best_passages(pairs, values), frozenset(truncated), scores.kind, scores.unscored)
+
+
+def best_passages(passages: Sequence[Passage], scores: Sequence[float]) -> Ranking:
+    """Each document with the best of its passages, best first; what has no number for a score was not scored."""
     best: dict[str, Hit] = {}
-    truncated = set()
-    for position, (passage, score) in enumerate(zip(pairs, scores.values.tolist(), strict=True)):
+    for passage, score in zip(passages, scores, strict=True):
         if math.isnan(score):
             continue
         if passage.doc_id not in best or score > best[passage.doc_id].score:
             best[passage.doc_id] = Hit(passage.doc_id, score, (passage,))
-        if position in scores.truncated:
-            truncated.add(passage.doc_id)
-    ranking = tuple(sorted(best.values(), key=lambda hit: (-hit.score, hit.doc_id)))
-    return Reranked(ranking, frozenset(truncated), scores.kind, scores.unscored)
+    return tuple(sorted(best.values(), key=lambda hit: (-hit.score, hit.doc_id)))
 
 
 def select_pairs(window: Ranking, *, passages: int, max_pairs: int) -> list[Passage]:

@@ -26,8 +26,8 @@ from connector.errors import (
 from connector.filters import Filter, check_filter, parse_filter
 from connector.models.encoder import Encoder
 from connector.retries import CircuitBreaker, pauses
-from connector.search.fusion import linear, rrf
-from connector.search.rerank import BEST_BLEND, Reranked, blend, passage_choice, rerank
+from connector.search.order import blend_window, fuse, whole_order
+from connector.search.rerank import Reranked, passage_choice, rerank
 from connector.search.weights import Weight, idf_weights
 from connector.types import (
     Degradation,
@@ -127,6 +127,17 @@ class _Run:
         self.degraded.append(Degradation(name, reason))
 
 
+@dataclass(frozen=True, slots=True)
+class FirstStage:
+    """What a search knows before it fuses."""
+
+    query: str
+    lexical: Ranking
+    dense: Ranking
+    weights: tuple[Weight, ...] | None
+    degraded: tuple[Degradation, ...] = ()
+
+
 class Searcher:
     """Searches one index. Safe to share between tasks."""
 
@@ -153,7 +164,7 @@ class Searcher:
         if lexical is None and dense is None:
             raise SearchFailed(run.failures)
         async with run.stage("fuse"):
-            fused = self._fuse(lexical or (), dense or ())
+            fused = fuse(lexical or (), dense or (), self._settings.search.fusion)
         window = fused[: run.window]
         reranked = await self._rerank(run, window, weights) if run.rerank and window else None
         if reranked and reranked.late:
@@ -161,10 +172,8 @@ class Searcher:
                 "rerank",
                 f"{reranked.late} passages were not scored in time; documents without a score keep the fused order",
             )
-        final = self._final_order(window, reranked) if reranked else fused
-        order = fused
-        if reranked:
-            order = _in_their_places(final, fused) if reranked.late else _followed_by(final, fused)
+        final = blend_window(window, reranked, self._settings) if reranked else fused
+        order = whole_order(final, fused, late=reranked.late) if reranked else fused
         top = [hit.doc_id for hit in order[: run.k]]
         legs = {"lexical": lexical or (), "dense": dense or ()}
         if run.passages:
@@ -181,6 +190,16 @@ class Searcher:
         if reranked:
             rankings["reranked"] = order
         return SearchResponse(run.query, hits, tuple(run.degraded), run.took_ms, rankings)
+
+    async def first_stage(self, request: SearchRequest) -> FirstStage:
+        """What the same search would fuse and rerank: both legs, with the passages that the reranker would get, and the weights of the
+        query's words. Raises what `search` raises."""
+        run = self._start(request)
+        lexical, dense, weights = await self._first_stage(run)
+        run.check_allowed("lexical", "dense")
+        if lexical is None and dense is None:
+            raise SearchFailed(run.failures)
+        return FirstStage(run.query, lexical or (), dense or (), weights, tuple(run.degraded))
 
     def _start(self, request: SearchRequest) -> _Run:
         query = request.query.strip()
@@ -275,15 +294,6 @@ class Searcher:
         )
         return idf_weights(found) if found else None
 
-    def _fuse(self, lexical: Ranking, dense: Ranking) -> Ranking:
-        """The legs as one ranking; the dense leg's passage of a document comes first."""
-        fusion = self._settings.search.fusion
-        if fusion.kind == "linear":
-            return linear(
-                [dense, lexical], weights=[fusion.alpha, 1 - fusion.alpha], normalisation=fusion.normalisation
-            )
-        return rrf([dense, lexical], weights=fusion.weights[::-1], rank_constant=fusion.rank_constant)
-
     async def _rerank(self, run: _Run, window: Ranking, weights: tuple[Weight, ...] | None) -> Reranked | None:
         worker, share = self._worker, 1 - FIELDS_RESERVE
         assert worker is not None
@@ -328,17 +338,6 @@ class Searcher:
                 passages[doc_id] = best
         return {doc_id: one.fields for doc_id, one in (shown or {}).items()}, passages
 
-    def _final_order(self, window: Ranking, reranked: Reranked) -> Ranking:
-        settings = self._settings.rerank
-        how = BEST_BLEND.get(reranked.kind, "rerank") if settings.blend == "auto" else settings.blend
-        return blend(
-            window,
-            reranked.ranking,
-            how,
-            alpha=settings.blend_alpha,
-            rank_constant=self._settings.search.fusion.rank_constant,
-        )
-
 
 def _blames(error: Exception, given_s: float) -> bool:
     """Whether an encoder or worker that raises this is to be left alone if it goes on like that."""
@@ -379,18 +378,6 @@ def _explain(
         stage = _stage(in_rerank is not None, legs)
         hits.append(SearchHit(doc_id, score, rank, stage, fields.get(doc_id, {}), passages.get(doc_id), explanation))
     return tuple(hits)
-
-
-def _in_their_places(final: Ranking, fused: Ranking) -> Ranking:
-    """What was reranked in its new order, in the places that it had; what was not scored in time stays where it was."""
-    best, placed = iter(final), {hit.doc_id for hit in final}
-    return tuple(next(best) if hit.doc_id in placed else hit for hit in fused)
-
-
-def _followed_by(final: Ranking, fused: Ranking) -> Ranking:
-    """What was reranked, then the rest in fused order."""
-    placed = {hit.doc_id for hit in final}
-    return (*final, *(hit for hit in fused if hit.doc_id not in placed))
 
 
 def _places(ranking: Ranking, doc_ids: Sequence[str]) -> dict[str, LegExplanation]:

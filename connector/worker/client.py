@@ -90,11 +90,16 @@ class WorkerClient:
         return self._info
 
     async def rerankers(self, *, timeout_s: float) -> tuple[str, ...]:
-        """The names of the rerankers that it offers, the first one first. Raises WorkerError."""
-        body = read_json(await self._send("GET", "/v1/models", timeout_s=timeout_s), self.url)
+        """The names of its rerankers, the first one first; none where the server has no such list. Raises WorkerError."""
+        try:
+            body = read_json(await self._send("GET", "/v1/models", timeout_s=timeout_s), self.url)
+        except WorkerError as error:
+            if error.status in (404, 405):
+                return ()
+            raise
         listed = body.get("data") if isinstance(body, dict) else None
         models = [one for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
-        return tuple(str(one.get("id")) for one in models if one.get("task", "rerank") == "rerank")
+        return tuple(str(one.get("id", "")) for one in models if one.get("task", "rerank") == "rerank")
 
     async def score(
         self,

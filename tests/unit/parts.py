@@ -8,7 +8,6 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -134,31 +133,3 @@ def schema_of(encoder: HashEncoder, *, overlap_tokens: int = 3, max_tokens: int 
 
 def document(doc_id: str = "d", **fields: Any) -> Document:
     return Document(doc_id, fields)
-
-
-def save_classifier(folder: Path, tokenizer: Any, *, num_labels: int) -> Path:
-    """A folder with a classifier of random weights; with one label it is a cross-encoder."""
-    import torch
-    from transformers import BertForSequenceClassification
-
-    torch.manual_seed(11)
-    model = BertForSequenceClassification(tiny_config(tokenizer, num_labels=num_labels))
-    torch.nn.init.normal_(model.classifier.weight, std=0.2)
-    model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return folder
-
-
-def tiny_config(tokenizer: Any, **more: Any) -> Any:
-    from transformers import BertConfig
-
-    return BertConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        intermediate_size=64,
-        max_position_embeddings=64,
-        initializer_range=0.5,
-        **more,
-    )

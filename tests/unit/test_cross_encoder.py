@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from parts import save_classifier
+from tiny_models import save_classifier
 
 from connector.config import WorkerSettings
 from connector.errors import ModelError

@@ -26,7 +26,8 @@ from connector.errors import (
     SearchFailed,
     SettingsError,
 )
-from connector.search.searcher import MAX_QUERY_CHARS, Searcher, _in_their_places
+from connector.search.order import whole_order
+from connector.search.searcher import MAX_QUERY_CHARS, Searcher
 from connector.types import (
     Document,
     Hit,
@@ -186,8 +187,8 @@ async def test_what_was_not_reranked_in_time_keeps_the_fused_order(index: Embedd
 def test_the_reranked_take_turns_in_the_places_that_they_had() -> None:
     fused = tuple(Hit(doc_id, 1.0) for doc_id in "abcdef")
 
-    assert [hit.doc_id for hit in _in_their_places((Hit("e", 9.0), Hit("b", 8.0)), fused)] == list("aecdbf")
-    assert _in_their_places((), fused) == fused
+    assert [hit.doc_id for hit in whole_order((Hit("e", 9.0), Hit("b", 8.0)), fused, late=1)] == list("aecdbf")
+    assert whole_order((), fused, late=1) == fused
 
 
 @pytest.mark.parametrize(("leg", "stage"), [("lexical", "dense"), ("dense", "lexical")])

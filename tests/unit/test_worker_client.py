@@ -315,3 +315,9 @@ async def test_a_worker_is_asked_which_rerankers_it_offers(
 
     assert await client.rerankers(timeout_s=5) == names
     assert server.asked[-1][:2] == ("GET", "/v1/models")
+
+
+async def test_a_server_without_a_list_offers_no_rerankers(client: WorkerClient, server: Answering) -> None:
+    server.set({"detail": "Not Found"}, status=404)
+
+    assert await client.rerankers(timeout_s=5) == ()

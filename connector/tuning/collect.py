@@ -1,0 +1,118 @@
+"""Queries -> what choices are worked out from: the legs at the greatest depth, and every score that any choice may ask for."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TypeVar
+
+from connector.config import Settings
+from connector.errors import WorkerUnavailable
+from connector.evaluation.datasets import JudgedQuery
+from connector.evaluation.evaluate import Told
+from connector.evaluation.searchers import Opened
+from connector.search.rerank import select_pairs
+from connector.search.searcher import FirstStage
+from connector.tuning.choice import Choice, with_choice
+from connector.tuning.offline import Material, Scores, fused_ranking
+from connector.tuning.space import Space, fusions
+from connector.types import SearchRequest
+from connector.worker.client import WorkerClient, WorkerScores
+
+T = TypeVar("T")
+DEADLINE_S = 120.0  # of what is asked once, and is not to be cut short
+PAUSE_S = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A reranker to try: its `model` as rerank.model would have it, the `name` it is called by, a searcher that uses it."""
+
+    model: str | None
+    name: str
+    opened: Opened
+
+
+async def collect(
+    queries: Sequence[JudgedQuery],
+    plain: Opened,
+    candidates: Sequence[Candidate],
+    space: Space,
+    current: Choice,
+    *,
+    told: Told = Told(),
+) -> dict[str, Material]:
+    """Each query's material; `plain` is a searcher that reranks nothing. Raises what a search raises, and WorkerError."""
+    told.begin("collecting", len(queries))
+    collected = {}
+    for query in queries:
+        collected[query.query_id] = await _collect(query, plain, candidates, space, current)
+        told.done()
+    degraded = [note for one in collected.values() for note in one.first_stage.degraded]
+    if degraded:
+        told.note(f"{len(degraded)} legs were degraded; first: {degraded[0].stage}: {degraded[0].reason}")
+    return collected
+
+
+async def until_ready(ask: Callable[[], Awaitable[T]], *, timeout_s: float = DEADLINE_S) -> T:
+    """The answer of a worker that may be busy, or loading a model. Raises WorkerError."""
+    end = time.monotonic() + timeout_s
+    while True:
+        try:
+            return await ask()
+        except WorkerUnavailable as error:
+            if error.status is None or time.monotonic() > end:  # not there at all
+                raise
+            await asyncio.sleep(error.retry_after_s or PAUSE_S)
+
+
+async def _collect(
+    query: JudgedQuery, plain: Opened, candidates: Sequence[Candidate], space: Space, current: Choice
+) -> Material:
+    depth = max(space.depths)
+    request = SearchRequest(query.text, depth=depth, window=min(current.window, 2 * depth), deadline_s=DEADLINE_S)
+    if not candidates:
+        return Material(await plain.searcher.first_stage(request), {})
+    found = [await one.opened.searcher.first_stage(request) for one in candidates]
+    texts = _texts(found[0], candidates[0].opened.settings, space, current)
+    scores = {one.model: await _score(one, first, texts) for one, first in zip(candidates, found, strict=True)}
+    return Material(found[0], scores)
+
+
+def _texts(found: FirstStage, settings: Settings, space: Space, current: Choice) -> list[str]:
+    """The passages that a reranker may be asked about: those of the largest window of every fusion at every depth."""
+    texts: dict[str, None] = {}
+    for choice in _widest(space, current):
+        window = fused_ranking(found, choice, with_choice(settings, choice))[: choice.window]
+        pairs = select_pairs(
+            window, passages=settings.rerank.passages, max_pairs=len(window) * settings.rerank.passages
+        )
+        texts.update(dict.fromkeys(passage.text for passage in pairs))
+    return list(texts)
+
+
+def _widest(space: Space, current: Choice) -> Iterator[Choice]:
+    for depth in space.depths:
+        yield from fusions(replace(current, depth=depth, window=min(max(space.windows), 2 * depth)))
+
+
+async def _score(candidate: Candidate, found: FirstStage, texts: Sequence[str]) -> Scores:
+    """Asked for in as many requests as `rerank.max_pairs` makes of them."""
+    worker, at_once = candidate.opened.worker, candidate.opened.settings.rerank.max_pairs
+    assert worker
+    values: dict[str, float] = {}
+    kind = ""
+    for start in range(0, len(texts), at_once):
+        part = texts[start : start + at_once]
+        scores = await until_ready(partial(_ask, worker, found, part))
+        values.update(zip(part, scores.values.tolist(), strict=True))
+        kind = scores.kind
+    return Scores(kind, {text: score for text, score in values.items() if not math.isnan(score)})
+
+
+async def _ask(worker: WorkerClient, found: FirstStage, texts: Sequence[str]) -> WorkerScores:
+    return await worker.score(found.query, texts, weights=found.weights, timeout_s=DEADLINE_S)

@@ -1,0 +1,62 @@
+"""A tuning as one JSON object: what `connector tune --json` prints."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from connector.evaluation.figures import build_figures
+from connector.tuning.choice import Choice, describe
+from connector.tuning.tune import Tuned
+
+FORMAT = "connector-tuning/1"
+
+
+def build_tuning(tuned: Tuned, values: Mapping[str, Any], *, written: str | None) -> dict[str, Any]:
+    """All figures; `values` are the settings that were, or would be, written to the file `written` (None: not written)."""
+    figures, chosen = tuned.figures, tuned.chosen
+    return {
+        "format": FORMAT,
+        "measure": figures.measured,
+        "queries": {"train": len(tuned.train.queries), "test": len(tuned.tested.collection.queries)},
+        "models": [name for _, name in tuned.models],
+        "settings": dict(values),
+        "written": written,
+        "refused": tuned.refusals,
+        "advice": [asdict(one) for one in tuned.advice],
+        "train": {
+            "yours": _choice(tuned, tuned.current),
+            "without_rerank": _choice(tuned, chosen.without),
+            "tuned": _choice(tuned, chosen.choice),
+            "choices": len(figures.known()),
+        },
+        "rerankers": [
+            {
+                "name": one.name,
+                "gain": one.gain,
+                "standard_error": one.standard_error,
+                "taken": chosen.takes(one),
+                "alone": one.alone,
+            }
+            | _choice(tuned, one.best)
+            for one in chosen.trials
+        ],
+        "found": asdict(tuned.found),
+        "budget_ms": tuned.budget.p95_ms,
+        "times": [
+            asdict(one.option)
+            | {
+                "model": one.name or None,
+                "ms": asdict(one.took_ms),
+                "late": one.late,
+                "allowed": not tuned.budget.breaks(one),
+            }
+            for one in tuned.budget.timings
+        ],
+        "test": build_figures(tuned.tested),
+    }
+
+
+def _choice(tuned: Tuned, choice: Choice) -> dict[str, Any]:
+    return {"figure": tuned.figures.mean(choice), "settings": choice.values(), "in_words": describe(choice)}

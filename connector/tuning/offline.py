@@ -1,0 +1,134 @@
+"""A query's collected material + a choice -> the ranking that a search would give, by the search's own functions."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import ir_measures
+
+from connector.config import Settings
+from connector.evaluation.datasets import Collection
+from connector.evaluation.measures import Run, mean, measure
+from connector.search.order import blend_window, fuse, whole_order
+from connector.search.rerank import Reranked, best_passages, select_pairs
+from connector.search.searcher import FirstStage
+from connector.tuning.choice import Choice, with_choice
+from connector.types import Ranking
+
+KEPT = 8  # fused rankings of all queries
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """What one reranker said of the passages of a query, by their text; one without a score was not scored."""
+
+    kind: str
+    by_text: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Material:
+    """All that is known of a query: its legs at the greatest depth, and the scores by model."""
+
+    first_stage: FirstStage
+    scores: Mapping[str | None, Scores]
+
+
+def fused_ranking(found: FirstStage, choice: Choice, settings: Settings) -> Ranking:
+    """The fused ranking of legs as deep as the choice has it. `settings` have the choice in them."""
+    return fuse(found.lexical[: choice.depth], found.dense[: choice.depth], settings.search.fusion)
+
+
+def final_ranking(material: Material, choice: Choice, settings: Settings) -> Ranking:
+    """What the caller would get. `settings` have the choice in them."""
+    return _reranked(fused_ranking(material.first_stage, choice, settings), material, choice, settings)
+
+
+def _reranked(fused: Ranking, material: Material, choice: Choice, settings: Settings) -> Ranking:
+    if not choice.rerank:
+        return fused
+    scores = material.scores[choice.model]
+    window = fused[: choice.window]
+    pairs = select_pairs(window, passages=settings.rerank.passages, max_pairs=settings.rerank.max_pairs)
+    ranking = best_passages(pairs, [scores.by_text.get(passage.text, math.nan) for passage in pairs])
+    reranked = Reranked(ranking, frozenset(), scores.kind)
+    return whole_order(blend_window(window, reranked, settings), fused)
+
+
+class Figures:
+    """The values of choices on the queries of a collection, each worked out once."""
+
+    def __init__(
+        self, collection: Collection, material: Mapping[str, Material], settings: Settings, *, measured: str
+    ) -> None:
+        self.measured = measured
+        self._cutoff = ir_measures.parse_measure(measured).params.get(
+            "cutoff"
+        )  # what comes after it makes no difference
+        self._collection = collection
+        self._material = material
+        self._settings = settings
+        self._values: dict[Choice, Mapping[str, float]] = {}
+        self._fused: dict[tuple[int, str], Run] = {}
+
+    def values(self, choice: Choice) -> Mapping[str, float]:
+        """query_id -> value of the deciding measure."""
+        if choice not in self._values:
+            self._values[choice] = self.measure(self._run(choice), self.measured)
+        return self._values[choice]
+
+    def mean(self, choice: Choice, query_ids: Sequence[str] = ()) -> float:
+        """Over those of the queries; none: over all."""
+        values = self.values(choice)
+        return sum(values[one] for one in query_ids) / len(query_ids) if query_ids else mean(values)
+
+    @property
+    def query_ids(self) -> list[str]:
+        return [query.query_id for query in self._collection.queries]
+
+    def known(self) -> Mapping[Choice, Mapping[str, float]]:
+        """Every choice that was worked out."""
+        return self._values
+
+    def measure(self, run: Run, name: str) -> Mapping[str, float]:
+        """query_id -> value of any measure."""
+        return measure(run, self._collection.qrels, [name])[name]
+
+    def windows(self, choice: Choice) -> Run:
+        """What the reranker gets, or would get: the fused ranking, cut at the window."""
+        settings = with_choice(self._settings, choice)
+        return {
+            query_id: fused_ranking(one.first_stage, choice, settings)[: choice.window]
+            for query_id, one in self._material.items()
+        }
+
+    def ideal(self, choice: Choice) -> Run:
+        """The windows as the best reranker would order them: by their grades."""
+        return {
+            query_id: tuple(sorted(window, key=lambda hit: -self._grade(query_id, hit.doc_id)))
+            for query_id, window in self.windows(choice).items()
+        }
+
+    def _run(self, choice: Choice) -> Run:
+        settings = with_choice(self._settings, choice)
+        fused = self._fuse(choice, settings)
+        return {
+            query_id: _reranked(fused[query_id], one, choice, settings)[: self._cutoff]
+            for query_id, one in self._material.items()
+        }
+
+    def _fuse(self, choice: Choice, settings: Settings) -> Run:
+        """The fused rankings; the last few are kept, since many choices rerank the same ones."""
+        key = (choice.depth, settings.search.fusion.model_dump_json())
+        if key not in self._fused:
+            if len(self._fused) >= KEPT:
+                del self._fused[next(iter(self._fused))]
+            self._fused[key] = {
+                query_id: fused_ranking(one.first_stage, choice, settings) for query_id, one in self._material.items()
+            }
+        return self._fused[key]
+
+    def _grade(self, query_id: str, doc_id: str) -> int:
+        return self._collection.qrels[query_id].get(doc_id, 0)

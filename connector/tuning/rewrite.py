@@ -1,0 +1,108 @@
+"""Chosen values -> a settings file, in which all else stays as it was: other settings, comments, order."""
+
+from __future__ import annotations
+
+import io
+import os
+import tempfile
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap, CommentedSeq
+from ruamel.yaml.error import YAMLError
+
+from connector.config import Settings, load, value_at
+from connector.errors import SettingsError
+from connector.layers import ENV_PREFIX
+from connector.tuning.choice import Choice
+
+
+def missing(file: Path | None, choice: Choice) -> dict[str, Any]:
+    """The settings of a choice that a file by itself (None: the defaults) does not give: path -> value. Raises SettingsError where the
+    file cannot be used."""
+    environ = {name: value for name, value in os.environ.items() if not name.startswith(ENV_PREFIX)}
+    settings = load(file=file, environ=environ).require() if file else Settings()
+    return {path: value for path, value in choice.values().items() if value_at(settings, path) != value}
+
+
+def overruled(file: Path, choice: Choice) -> list[str]:
+    """The variables of the environment that go over what the file says, and say something else."""
+    loaded = load(file=file)
+    settings = loaded.require()
+    return [loaded.given[path].origin for path, value in choice.values().items() if value_at(settings, path) != value]
+
+
+def merge(text: str, values: Mapping[str, Any]) -> str:
+    """The text of a settings file with these values in it."""
+    yaml = YAML()
+    yaml.preserve_quotes = True
+    yaml.width = 10_000  # nothing is folded anew
+    yaml.indent(mapping=2, sequence=4, offset=2)
+    try:
+        tree = yaml.load(text)
+    except YAMLError as error:
+        raise SettingsError(
+            f"the settings file is not YAML ({type(error).__name__}); write to another with --out"
+        ) from None
+    if tree is None:  # nothing but comments, which YAML gives no place
+        made = io.StringIO()
+        yaml.dump(_put(CommentedMap(), values), made)
+        return text + ("" if not text or text.endswith("\n") else "\n") + made.getvalue()
+    written = io.StringIO()
+    yaml.dump(_put(tree, values), written)
+    return written.getvalue()
+
+
+def write_settings(file: Path, values: Mapping[str, Any], *, base: Path | None) -> None:
+    """The base file with these values in it, written to `file`, which may be the same. Raises SettingsError."""
+    try:
+        text = base.read_text(encoding="utf-8") if base else ""
+    except OSError as error:
+        raise SettingsError(f"cannot read {base} ({error.strerror}); check its path and mode") from None
+    _write(file, merge(text, values), like=base)
+
+
+def _write(file: Path, text: str, *, like: Path | None) -> None:
+    """The text in place of the file, in one step, with the mode of the file that it was made from; a link stays a link. Raises
+    SettingsError."""
+    target = file.resolve()
+    try:
+        mode = like.stat().st_mode & 0o777 if like else 0o644
+        with tempfile.NamedTemporaryFile(
+            "w", encoding="utf-8", dir=target.parent, prefix=f".{target.name}.", delete=False
+        ) as made:
+            made.write(text)
+        os.chmod(made.name, mode)
+        os.replace(made.name, target)
+    except OSError as error:
+        raise SettingsError(f"cannot write {file} ({error.strerror}); choose another place with --out") from None
+
+
+def _put(tree: CommentedMap, values: Mapping[str, Any]) -> CommentedMap:
+    """The tree with the values at their paths; what is new comes first in its section, before the comments of others."""
+    placed: Counter[int] = Counter()  # by section: how many values are new in it
+    for path, value in values.items():
+        *sections, name = path.split(".")
+        branch = tree
+        for section in sections:
+            if not isinstance(branch.get(section), CommentedMap):
+                branch[section] = CommentedMap()
+            branch = branch[section]
+        if name in branch:
+            branch[name] = _plain(value)
+        else:
+            branch.insert(placed[id(branch)], name, _plain(value))
+            placed[id(branch)] += 1
+    return tree
+
+
+def _plain(value: Any) -> Any:
+    """A list on one line; anything else as it is."""
+    if not isinstance(value, tuple):
+        return value
+    sequence = CommentedSeq(value)
+    sequence.fa.set_flow_style()
+    return sequence

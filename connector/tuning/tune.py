@@ -1,0 +1,166 @@
+"""Judged queries + the settings as they are -> settings that were chosen on one half of the queries and tested on the other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+from connector.config import Settings
+from connector.errors import SettingsError, WorkerUnavailable
+from connector.evaluation.datasets import Collection
+from connector.evaluation.evaluate import Evaluation, Told, evaluate
+from connector.evaluation.measures import default_measures
+from connector.evaluation.pipelines import Pipeline, plan
+from connector.evaluation.searchers import open_searchers
+from connector.tuning.advice import Advice, Found, advise, find
+from connector.tuning.choice import PATHS, Choice, read_choice, with_choice
+from connector.tuning.choose import Chosen, choose
+from connector.tuning.collect import DEADLINE_S, Candidate, collect, until_ready
+from connector.tuning.offline import Figures
+from connector.tuning.space import Space
+from connector.tuning.timing import Budget, take_times
+from connector.wiring import open_worker
+
+YOURS, WITHOUT, TUNED = "yours", "without rerank", "tuned"
+CUTOFF = 10
+SAME = 1e-9
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """How to choose: by which measure, within what, on how many timed queries, and the recall below which ranking is not the problem."""
+
+    measured: str = "nDCG@10"
+    budget_ms: float | None = None
+    min_recall: float = 0.7
+    timed: int = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Tuned:
+    """What was chosen and why. `figures` are those of the queries it was chosen on, `tested` of the others through the real path."""
+
+    train: Collection
+    current: Choice
+    chosen: Chosen
+    models: tuple[tuple[str | None, str], ...]
+    figures: Figures
+    found: Found
+    budget: Budget
+    advice: tuple[Advice, ...]
+    tested: Evaluation
+
+    @property
+    def refusals(self) -> list[str]:
+        """Why it should not be written."""
+        measured = self.tested.measures[0]
+        yours, tuned = (self.tested.named(name) for name in (YOURS, TUNED))
+        refusals = []
+        if tuned.mean(measured) < yours.mean(measured) - SAME:
+            refusals.append(
+                f"on the test queries the tuned settings are worse than yours: {measured} {tuned.mean(measured):.4f}, yours "
+                f"{yours.mean(measured):.4f}"
+            )
+        if not self.chosen.within_budget:
+            refusals.append("nothing keeps to the budget")
+        elif self.budget.p95_ms is not None and tuned.latency.p95 > self.budget.p95_ms:
+            refusals.append(
+                f"on the test queries the tuned settings took {tuned.latency.p95:.0f} ms (p95), more than the {self.budget.p95_ms:g} ms "
+                "of the budget"
+            )
+        return refusals
+
+
+async def tune(
+    train: Collection,
+    test: Collection,
+    settings: Settings,
+    space: Space,
+    terms: Terms,
+    *,
+    models: Sequence[str] = (),
+    told: Told = Told(),
+) -> Tuned:
+    """Choose on `train`, test on `test`. `models` are the rerankers to try beside the configured one; none: all that the worker has,
+    or none at all where rerank.enabled is false.
+
+    Raises what opening the cluster and searching raise, WorkerError, and SettingsError for a model that the worker does not have."""
+    current = read_choice(settings)
+    offered = await find_models(settings, models)
+    async with AsyncExitStack() as stack:
+        variants = [_variant(settings, current, rerank=False)]
+        variants += [_variant(settings, current, rerank=True, model=model) for model, _ in offered]
+        plain, *opened = await stack.enter_async_context(open_searchers(variants))
+        await plain.share_found(train)
+        candidates = [Candidate(*offer, one) for offer, one in zip(offered, opened, strict=True)]
+        for one in candidates:
+            await _load(one)
+        material = await collect(train.queries, plain, candidates, space, current, told=told)
+        timings = await take_times(train.queries, plain, candidates, space, current, count=terms.timed, told=told)
+    figures = Figures(train, material, settings, measured=terms.measured)
+    budget = Budget(terms.budget_ms, timings)
+    told.begin("choosing", 1 + len(offered))
+    chosen = choose(figures, current, space, offered, budget=budget, on_step=told.done)
+    found = find(figures, chosen.choice)
+    advice = advise(figures, current, chosen, found, budget, min_recall=terms.min_recall)
+    tested = await _test(test, settings, current, chosen, terms.measured, told)
+    return Tuned(train, current, chosen, tuple(offered), figures, found, budget, tuple(advice), tested)
+
+
+async def find_models(settings: Settings, names: Sequence[str]) -> list[tuple[str | None, str]]:
+    """The rerankers to try: as rerank.model would have them, and as they are called. Raises WorkerError, SettingsError."""
+    if not settings.rerank.enabled and not names:
+        return []
+    worker = open_worker(with_choice(settings, replace(read_choice(settings), rerank=True)))
+    assert worker
+    try:
+        listed = await until_ready(partial(worker.rerankers, timeout_s=DEADLINE_S))
+    except WorkerUnavailable as error:
+        raise WorkerUnavailable(
+            f"{error}; or tune without one: --set rerank.enabled=false", status=error.status
+        ) from error
+    finally:
+        await worker.close()
+    configured = settings.rerank.model
+    if unknown := [name for name in names if listed and _short(name) not in map(_short, listed)]:
+        raise SettingsError(
+            f"the worker has no reranker {unknown[0]!r}, but {', '.join(listed)}; add it in worker.models"
+        )
+    first = configured or next(iter(listed), "the worker's model")
+    mine = [(configured, first)] if settings.rerank.enabled else []
+    others = [name for name in names or listed if _short(name) != _short(first)]
+    tried = mine or [(None if configured is None else name, name) for name in names if _short(name) == _short(first)]
+    return [*tried, *((name, name) for name in others)]
+
+
+async def _load(candidate: Candidate) -> None:
+    """Wait until the worker has the model, and send one search through it."""
+    assert candidate.opened.worker
+    await until_ready(partial(candidate.opened.worker.info, timeout_s=DEADLINE_S))
+    await candidate.opened.warm_up(rerank=True)
+
+
+async def _test(
+    test: Collection, settings: Settings, current: Choice, chosen: Chosen, measured: str, told: Told
+) -> Evaluation:
+    """Your settings, the best without a reranker and the tuned ones on the queries that nothing was chosen on."""
+    choices = {YOURS: current, WITHOUT: chosen.without, TUNED: chosen.choice}
+    pipelines = [Pipeline(name, overrides=choice.all_values()) for name, choice in choices.items()]
+
+    def settings_with(values: Mapping[str, Any]) -> Settings:
+        return with_choice(settings, Choice(**{name: values[path] for name, path in PATHS.items()}))
+
+    measures = tuple(dict.fromkeys((measured, *default_measures(CUTOFF))))
+    return await evaluate(test, plan(pipelines, settings_with), measures=measures, k=CUTOFF, told=told)
+
+
+def _variant(settings: Settings, current: Choice, **values: Any) -> Settings:
+    return with_choice(settings, replace(current, **values))
+
+
+def _short(name: str) -> str:
+    """A name as a worker compares it."""
+    return name.rstrip("/").rsplit("/", 1)[-1]

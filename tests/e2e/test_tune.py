@@ -1,0 +1,140 @@
+"""`connector tune` as a user runs it: the embedded store, a worker with a reranker of random weights, and the file that it writes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from command import Launcher
+from tiny_models import save_classifier
+
+from connector.models.files import find_model
+from connector.worker.process import WorkerProcess, running_worker
+
+CORPUS = Path(__file__).parents[2] / "examples" / "corpus"
+CHARS = 300  # of a document, so that it is one passage
+KINDS = ("code", "keyword")
+SMALL = ("--depths", "20", "--windows", "10", "--time-queries", "2", "--set", "search.deadline_s=60")
+FILE = "# ours\nsearch:\n  depth: 20 # enough here\nrerank:\n  window: 10\n  url: {url}\n  model: planted\n"
+
+
+def rows(name: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (CORPUS / name).read_text(encoding="utf-8").splitlines()]
+
+
+@pytest.fixture(scope="module")
+def folder(launcher: Launcher, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Thirty queries, the beginnings of the documents that answer them, and the index of these."""
+    folder = tmp_path_factory.mktemp("tuning")
+    queries = [query for kind in KINDS for query in [one for one in rows("queries.jsonl") if one["kind"] == kind][:15]]
+    judgments = [line.split("\t") for line in (CORPUS / "qrels.tsv").read_text().splitlines()[1:]]
+    kept = [one for one in judgments if one[0] in {query["_id"] for query in queries} and int(one[2]) > 1]
+    judged = {judgment[1] for judgment in kept}
+    documents = [one | {"text": one["text"][:CHARS]} for one in rows("corpus.jsonl") if one["_id"] in judged]
+    data = folder / "slice"
+    data.mkdir()
+    for name, content in (("corpus", documents), ("queries", queries)):
+        (data / f"{name}.jsonl").write_text("".join(json.dumps(one) + "\n" for one in content))
+    (data / "qrels.tsv").write_text("query-id\tcorpus-id\tscore\n" + "".join("\t".join(one) + "\n" for one in kept))
+    done = launcher.run("ingest", "slice", cwd=folder)
+    assert done.code == 0, done.stderr
+    return folder
+
+
+@pytest.fixture(scope="module")
+def planted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WorkerProcess]:
+    """A worker whose second reranker is a cross-encoder of random weights."""
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(find_model("all-MiniLM-L6-v2"))
+    model = save_classifier(tmp_path_factory.mktemp("models") / "random", tokenizer, num_labels=1)
+    with running_worker(["--set", f"worker.models={{planted: {{model: {model}}}}}"]) as running:
+        yield running
+
+
+@pytest.fixture
+def settings(folder: Path, planted: WorkerProcess) -> Iterator[Path]:
+    file = folder / "connector.yaml"
+    file.write_text(FILE.format(url=planted.url))
+    yield file
+    file.unlink()
+
+
+def test_a_planted_harmful_reranker_is_refused_and_the_file_that_is_written_works(
+    launcher: Launcher, folder: Path, settings: Path
+) -> None:
+    done = launcher.run("tune", "slice", "--models", "planted", "--json", *SMALL, cwd=folder)
+    told = json.loads(done.stdout)
+    written = settings.read_text()
+
+    assert done.code == 0, done.stderr
+    assert [(one["name"], one["taken"]) for one in told["rerankers"]] == [("planted", False)], told["rerankers"]
+    assert told["settings"]["rerank.enabled"] is False
+    assert [one["about"] for one in told["advice"] if one["about"] == "reranker-hurts"]
+    assert (
+        told["test"]["pipelines"]["tuned"]["measures"]["nDCG@10"]
+        > told["test"]["pipelines"]["yours"]["measures"]["nDCG@10"]
+    )
+    assert written.startswith("# ours\nsearch:\n")
+    assert "# enough here" in written
+    assert yaml.safe_load(written)["rerank"]["enabled"] is False
+    searched = launcher.run("search", "error E1034", "--json", cwd=folder)
+    assert searched.code == 0, searched.stderr
+    assert {hit["stage"] for hit in json.loads(searched.stdout)["hits"]} <= {"fused", "lexical", "dense"}
+
+
+def test_all_rerankers_are_tried_and_tables_say_so_but_nothing_is_written_in_a_dry_run(
+    launcher: Launcher, folder: Path, settings: Path
+) -> None:
+    before = settings.read_text()
+    done = launcher.run("tune", "slice", "--dry-run", "--min-recall", "1", *SMALL, cwd=folder)
+
+    assert done.code in (0, 1), done.stderr
+    assert settings.read_text() == before
+    for words in (
+        "chosen on 15 queries of slice",
+        "all-MiniLM-L6-v2",
+        "the reranker as it is configured hurts",
+        "do not rerank with planted",
+        "recall, not ranking, is the problem",
+        "milliseconds to an answer, measured on the real path",
+        "nDCG@10 against yours",
+    ):
+        assert words in done.stdout
+    assert "Traceback" not in done.stderr
+
+
+def test_a_budget_that_nothing_keeps_to_writes_nothing(launcher: Launcher, folder: Path, settings: Path) -> None:
+    before = settings.read_text()
+    flags = ("--budget-ms", "0.01", "--set", "rerank.enabled=false")
+    done = launcher.run("tune", "slice", *flags, *SMALL, cwd=folder)
+
+    assert done.code == 1
+    assert settings.read_text() == before
+    assert "no settings keep to 0.01 ms" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("tune",), "name the judged queries"),
+        (("tune", "slice", "--queries", "12"), "each side needs 10"),
+        (("tune", "slice", "--depths", "many"), "--depths takes whole numbers"),
+        (("tune", "slice", "--measure", "nDGC@10"), "unknown measure 'nDGC@10'"),
+        (("tune", "slice", "--worker", "http://127.0.0.1:9"), "or tune without one: --set rerank.enabled=false"),
+        (("tune", "slice", "--out", "no/where.yaml"), "there is no folder no"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else None,
+)
+def test_what_cannot_start_says_why_in_one_line(
+    launcher: Launcher, folder: Path, arguments: tuple[str, ...], says: str
+) -> None:
+    done = launcher.run(*arguments, cwd=folder)
+
+    assert (done.code, done.stdout) == (2, "")
+    assert says in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1

@@ -1,0 +1,34 @@
+"""Models of random weights, small enough to be made for a test."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+
+def save_classifier(folder: Path, tokenizer: Any, *, num_labels: int) -> Path:
+    """A folder with a classifier of random weights; with one label it is a cross-encoder."""
+    import torch
+    from transformers import BertForSequenceClassification
+
+    torch.manual_seed(11)
+    model = BertForSequenceClassification(tiny_config(tokenizer, num_labels=num_labels))
+    torch.nn.init.normal_(model.classifier.weight, std=0.2)
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def tiny_config(tokenizer: Any, **more: Any) -> Any:
+    from transformers import BertConfig
+
+    return BertConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=64,
+        max_position_embeddings=64,
+        initializer_range=0.5,
+        **more,
+    )
