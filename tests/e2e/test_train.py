@@ -125,3 +125,13 @@ def test_flags_that_cannot_be_meant(launcher: Launcher, folder: Path) -> None:
     assert (both.code, unknown.code) == (2, 2)
     assert "give one of them" in both.stderr
     assert "learns by listwise, binary, margin-mse, distill, not by 'guess'" in unknown.stderr
+
+
+def test_the_gate_refuses_it_too(launcher: Launcher, folder: Path, killed_and_finished: Finished) -> None:
+    gate = ("gate", "slice", "--baseline", "quality.json", "--set", "search.deadline_s=60")
+    assert launcher.run(*gate, "--write-baseline", "--set", "rerank.enabled=false", cwd=folder).code == 0
+
+    done = launcher.run(*gate, "--reranker", "mine", cwd=folder)
+
+    assert done.code == 1, done.stderr
+    assert "broken" in done.stdout
