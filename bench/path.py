@@ -150,9 +150,9 @@ async def measure(url: str, options: argparse.Namespace) -> dict[str, float]:
 
     async def dense_hits(query: str) -> None:
         vector = await encode(query)
-        await show(query, await dense(query, vector), vector)
+        await show(None, await dense(query, vector), vector)
 
-    async def show(query: str, ranking: Ranking, vector: Vector | None) -> None:
+    async def show(query: str | None, ranking: Ranking, vector: Vector | None) -> None:
         top = [hit.doc_id for hit in ranking[: settings.search.k]]
         await index.show(top, query=query, vector=vector, timeout_s=TIMEOUT_S)
 

@@ -105,14 +105,14 @@ def build_fields(schema: IndexSchema, doc_ids: Sequence[str]) -> JSON:
 
 
 def build_shown(
-    dialect: Dialect, schema: IndexSchema, doc_ids: Sequence[str], query: str, vector: Vector | None
+    dialect: Dialect, schema: IndexSchema, doc_ids: Sequence[str], query: str | None, vector: Vector | None
 ) -> JSON:
-    """The same with the passages of our own documents that are nearest to the vector and that match the query best."""
+    """The same with the passages of our own documents that are nearest to the vector and that match the query best, where given."""
     body = build_fields(schema, doc_ids)
     if not schema.managed:
         return body
     (only,) = body["query"]["bool"]["filter"]
-    wanted = [_matching_passages(_first_words(query, MAX_CLAUSES), 1)]
+    wanted = [] if query is None else [_matching_passages(_first_words(query, MAX_CLAUSES), 1)]
     if vector is not None:
         dense = dialect.dense_body(schema, vector, len(doc_ids), only, 1)
         if "knn" in dense:

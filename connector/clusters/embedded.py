@@ -234,19 +234,19 @@ class EmbeddedIndex:
         return {row.pop("doc_id"): self._fields(row) for row in rows}
 
     async def show(
-        self, doc_ids: Sequence[str], *, query: str, vector: Vector | None, timeout_s: float
+        self, doc_ids: Sequence[str], *, query: str | None, vector: Vector | None, timeout_s: float
     ) -> dict[str, Shown]:
         if not doc_ids:
             return {}
         names = [*self.schema.fields.text, *self.schema.fields.metadata]
         columns = ["doc_id", "passages", "vectors", *names]
         search = self._table.query().where(_any_of("doc_id", doc_ids)).select(columns).limit(len(doc_ids))
-        words = _words_with_stems(query, self.schema.analyzer)
+        words = _words_with_stems(query, self.schema.analyzer) if query else None
         shown = {}
         for row in await self._rows(search, None, timeout_s):
             nearest = _nearest(row, vector, 1).passages if vector is not None and row["vectors"] else ()
             fields = self._fields({name: row[name] for name in names})
-            matching = _best_by_words(row, words)
+            matching = _best_by_words(row, words) if words is not None else ()
             shown[row["doc_id"]] = Shown(fields, next(iter(nearest), None), next(iter(matching), None))
         return shown
 

@@ -71,9 +71,10 @@ class SearchableIndex(Protocol):
         ...
 
     async def show(
-        self, doc_ids: Sequence[str], *, query: str, vector: Vector | None, timeout_s: float
+        self, doc_ids: Sequence[str], *, query: str | None, vector: Vector | None, timeout_s: float
     ) -> dict[str, Shown]:
-        """All fields of those documents that exist, as searches see them, each with its best passages."""
+        """All fields of those documents that exist, as searches see them, each with its passages that are nearest to `vector` and that
+        match `query` best; engines take as long for either as for the fields, so None leaves one out."""
         ...
 
     async def term_statistics(self, text: str, *, timeout_s: float) -> TermStatistics:

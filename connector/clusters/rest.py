@@ -228,7 +228,7 @@ class RestIndex:
         return {doc["_id"]: doc["_source"] for doc in reply["docs"] if doc.get("found")}
 
     async def show(
-        self, doc_ids: Sequence[str], *, query: str, vector: Vector | None, timeout_s: float
+        self, doc_ids: Sequence[str], *, query: str | None, vector: Vector | None, timeout_s: float
     ) -> dict[str, Shown]:
         if not doc_ids:
             return {}

@@ -325,12 +325,15 @@ class Searcher:
         """Both in one request, where nothing but the hits needs passages: legs that bring none along are far faster."""
         if not top:
             return {}, {}
+        near = {hit.doc_id for hit in dense}
+        # what the dense leg found shows its nearest passage, all else the one that matches
+        words = None if near.issuperset(top) else run.query
+        vector = None if near.isdisjoint(top) else run.vector
         shown = await run.attempt(
             "fields",
-            lambda: run.index.show(top, query=run.query, vector=run.vector, timeout_s=run.left_s()),
+            lambda: run.index.show(top, query=words, vector=vector, timeout_s=run.left_s()),
             share=1.0,
         )
-        near = {hit.doc_id for hit in dense}
         passages = {}
         for doc_id, one in (shown or {}).items():
             best = one.nearest or one.matching if doc_id in near else one.matching

@@ -190,6 +190,7 @@ class TestWriting:
 
         shown = await index.show([*asked, "nobody"], query=words, vector=vector, timeout_s=TIMEOUT_S)
         wordless = await index.show(asked, query="...", vector=None, timeout_s=TIMEOUT_S)
+        without_words = await index.show(asked, query=None, vector=vector, timeout_s=TIMEOUT_S)
 
         assert {doc_id: one.fields for doc_id, one in shown.items()} == {one: fields[one] for one in asked}
         assert [shown[one].nearest for one in asked] == [near.get(one) for one in asked]
@@ -198,6 +199,8 @@ class TestWriting:
         assert any(match.get(one) for one in asked)
         assert {(one.nearest, one.matching) for one in wordless.values()} == {(None, None)}
         assert wordless.keys() == set(asked)
+        assert [without_words[one].nearest for one in asked] == [near.get(one) for one in asked]
+        assert {one.matching for one in without_words.values()} == {None}
         assert await index.show([], query=words, vector=vector, timeout_s=TIMEOUT_S) == {}
 
     async def test_legs_rank_the_same_with_and_without_passages(self, index: Index) -> None:
