@@ -37,11 +37,12 @@ def fine_tune(
     be trained, SettingsError where a package is missing."""
     _require_packages()
     import torch
-    from datasets import Dataset
+    from datasets import Dataset, disable_progress_bars
     from transformers import EarlyStoppingCallback, set_seed
     from transformers.trainer_callback import PrinterCallback
 
     quiet_loading()
+    disable_progress_bars()  # a command shows its own
     set_seed(options.seed)
     student = _load(options)
     rows = Dataset.from_dict(build_rows(examples, options))
