@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from connector import loop
 from connector.cli.console import talk
@@ -33,7 +30,6 @@ if TYPE_CHECKING:
     from connector.evaluation.datasets import Collection
     from connector.evaluation.evaluate import Evaluation
     from connector.models.agreement import Agreement
-    from connector.training.train import Progress as Told
 
 
 def train(
@@ -160,7 +156,7 @@ def train(
     )
     job = Job(options, collection, parts, Workplace(out))
     job.place.open(options, job.data, restart=restart)
-    with _told_on_terminal() as told:
+    with told_on_terminal() as told:
         trained = loop.run(run(job, settings, told))
     unseen = tested or (collection.only(parts.test) if parts.test else None)
     _report(job, trained, unseen, settings_with, max_drop=max_drop, export=export, as_json=as_json)
@@ -234,38 +230,3 @@ def _export(folder: Path) -> Agreement | None:
     except ModelError as error:
         talk.print(f"no graph in eight bits: {error}", style="yellow", highlight=False, markup=False)
         return None
-
-
-@contextmanager
-def _told_on_terminal() -> Iterator[Told]:
-    """A bar for the phase under way; what was measured, a line each."""
-    from connector.training.train import Progress as Told
-
-    with Progress(
-        TextColumn("[bold]{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-        console=talk,
-        transient=True,
-        disable=not talk.is_terminal,
-    ) as progress:
-        task = progress.add_task("loading", total=None)
-
-        def phase(name: str, count: int) -> None:
-            progress.reset(task, description=name, total=count or None)
-            if not talk.is_terminal:
-                talk.print(f"{name}: {count}" if count else name, highlight=False)
-
-        def step(done: int, steps: int, measured: dict[str, float]) -> None:
-            progress.update(task, completed=done, total=steps)
-            for name, value in measured.items():
-                talk.print(f"step {done} of {steps}: {name} {value:.4f} on the queries held back", highlight=False)
-
-        yield Told(
-            phase=phase,
-            done=lambda: progress.advance(task),
-            note=lambda text: talk.print(text, style="yellow", highlight=False, markup=False),
-            step=step,
-        )

@@ -50,6 +50,12 @@ class Collection:
             return self
         return self.only(random.Random(SAMPLE_SEED).sample(self.queries, count))
 
+    def split(self, count: int, *, seed: int) -> tuple[Collection, Collection]:
+        """The collection without `count` queries, and these: by chance, the same every time."""
+        queries = sorted(self.queries, key=lambda query: query.query_id)
+        random.Random(seed).shuffle(queries)
+        return self.only(queries[count:]), self.only(queries[:count])
+
     @property
     def fingerprint(self) -> str:
         """What identifies the queries and their judgments: equal for equal ones, in whatever order they were read."""

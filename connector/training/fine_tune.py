@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from connector.errors import ModelError, SettingsError
+from connector.evaluation.evaluate import Told
 from connector.models.files import find_model, quiet_loading
 from connector.training.examples import Example
 from connector.training.losses import build_loss, build_rows
@@ -18,14 +18,6 @@ AT_ONCE = 32  # passages that run forward and back together; a step of more quer
 MEASURED_DOCS = 20  # candidates of a held-back query that an evaluation reranks
 DECIDES = "eval_held-back_ndcg@10"
 WARM_UP = 0.1  # share of the steps in which the learning rate rises
-
-
-@dataclass(frozen=True, slots=True)
-class Told:
-    """Who is told what while a model is trained: of notes, and of each step (step, steps in all, what was measured then)."""
-
-    note: Callable[[str], None] = lambda text: None
-    step: Callable[[int, int, dict[str, float]], None] = lambda step, steps, measured: None
 
 
 def fine_tune(
@@ -195,14 +187,20 @@ def _teller(told: Told) -> Any:
     from transformers import TrainerCallback
 
     class Teller(TrainerCallback):  # type: ignore[misc]
+        def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+            told.begin("training", state.max_steps)
+            for _ in range(state.global_step):
+                told.done()
+
         def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-            told.step(state.global_step, state.max_steps, {})
+            told.done()
 
         def on_evaluate(
             self, args: Any, state: Any, control: Any, metrics: dict[str, float] | None = None, **kwargs: Any
         ) -> None:
             if metrics and DECIDES in metrics:
-                told.step(state.global_step, state.max_steps, {"nDCG@10": metrics[DECIDES]})
+                at = f"step {state.global_step} of {state.max_steps}"
+                told.note(f"{at}: nDCG@10 {metrics[DECIDES]:.4f} on the queries held back")
 
     return Teller()
 

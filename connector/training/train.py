@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import random
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,9 +10,10 @@ from typing import Any
 from connector.config import Settings
 from connector.errors import SourceError
 from connector.evaluation.datasets import Collection, JudgedQuery
+from connector.evaluation.evaluate import Told
 from connector.evaluation.searchers import open_searchers
 from connector.training.examples import Example, ExampleWriter, read_examples
-from connector.training.fine_tune import Told, fine_tune
+from connector.training.fine_tune import fine_tune
 from connector.training.mining import Miner, mine_all
 from connector.training.options import TAUGHT, Options, Workplace
 from connector.training.teachers import FileTeacher, ModelTeacher, Teacher
@@ -31,29 +31,17 @@ class Split:
     test: tuple[JudgedQuery, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """Who is told what: of a phase and how much it has to do, of each thing done in it, of a training's steps, of notes."""
-
-    phase: Callable[[str, int], None] = lambda name, count: None
-    done: Callable[[], None] = lambda: None
-    note: Callable[[str], None] = lambda text: None
-    step: Callable[[int, int, dict[str, float]], None] = lambda step, steps, measured: None
-
-
 def split_queries(collection: Collection, *, test_share: float, held_back: float, seed: int) -> Split:
     """By chance, the same every time. Raises SourceError where there are too few."""
-    queries = sorted(collection.queries, key=lambda one: one.query_id)
-    random.Random(seed).shuffle(queries)
-    tested = round(len(queries) * test_share)
-    kept = min(max(round((len(queries) - tested) * held_back), 1), MOST_HELD_BACK)
-    split = Split(tuple(queries[tested + kept :]), tuple(queries[tested : tested + kept]), tuple(queries[:tested]))
-    if len(split.train) < FEWEST:
+    learning, test = collection.split(round(len(collection.queries) * test_share), seed=seed)
+    kept = min(max(round(len(learning.queries) * held_back), 1), MOST_HELD_BACK)
+    train, stopping = learning.split(kept, seed=seed)
+    if len(train.queries) < FEWEST:
         raise SourceError(
-            f"{collection.name} leaves {len(split.train)} queries to learn from; at least {FEWEST} are needed. Judge more queries, "
+            f"{collection.name} leaves {len(train.queries)} queries to learn from; at least {FEWEST} are needed. Judge more queries, "
             "or lower --test-share"
         )
-    return split
+    return Split(train.queries, stopping.queries, test.queries)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +65,7 @@ class Job:
         }
 
 
-async def gather_examples(job: Job, settings: Settings, progress: Progress) -> dict[str, Example]:
+async def gather_examples(job: Job, settings: Settings, told: Told) -> dict[str, Example]:
     """The examples by query: those that the place has, and all others from the cluster, each kept as soon as it is found."""
     known = {one.query_id: one for one in read_examples(job.place.examples)}
     train, held_back = (
@@ -85,12 +73,12 @@ async def gather_examples(job: Job, settings: Settings, progress: Progress) -> d
     )
     if not train and not held_back:
         return known
-    progress.phase("looking for negatives", len(train) + len(held_back))
+    told.begin("looking for negatives", len(train) + len(held_back))
     without_rerank = settings.rerank.model_copy(update={"enabled": False})
     writer = ExampleWriter(job.place.examples)
 
     def keep(query: JudgedQuery, example: Example | None) -> None:
-        progress.done()
+        told.done()
         if example:
             known[query.query_id] = example
             writer.write(example)
@@ -105,17 +93,17 @@ async def gather_examples(job: Job, settings: Settings, progress: Progress) -> d
         writer.close()
     asked = len(job.split.train) + len(job.split.held_back)
     if len(known) < asked:
-        progress.note(
+        told.note(
             f"{asked - len(known)} of {asked} queries have no answer in the index, or nothing beside it; they are left out"
         )
     return known
 
 
-def teach(job: Job, examples: Sequence[Example], teacher: Teacher, progress: Progress) -> list[Example]:
+def teach(job: Job, examples: Sequence[Example], teacher: Teacher, told: Told) -> list[Example]:
     """The examples with the teacher's scores; what is scored already is not scored again."""
     known = {one.query_id: one for one in read_examples(job.place.scores)}
     missing = [one for one in examples if one.query_id not in known]
-    progress.phase("asking the teacher", len(missing))
+    told.begin("asking the teacher", len(missing))
     writer = ExampleWriter(job.place.scores)
     try:
         for one in missing:
@@ -123,12 +111,12 @@ def teach(job: Job, examples: Sequence[Example], teacher: Teacher, progress: Pro
             if taught:
                 known[one.query_id] = taught
                 writer.write(taught)
-            progress.done()
+            told.done()
     finally:
         writer.close()
     unknown = sum(one.query_id not in known for one in examples)
     if unknown:
-        progress.note(
+        told.note(
             f"the teacher lacks scores for the candidates of {unknown} of {len(examples)} queries; they are left out"
         )
     return [known[one.query_id] for one in examples if one.query_id in known]
@@ -140,14 +128,14 @@ def open_teacher(options: Options) -> Teacher:
     return FileTeacher(Path(options.teacher)) if options.teacher_is_file else ModelTeacher(options.teacher)
 
 
-async def train(job: Job, settings: Settings, progress: Progress) -> dict[str, Any]:
+async def train(job: Job, settings: Settings, told: Told) -> dict[str, Any]:
     """Train, or go on; gives what `fine_tune` gives. A training that is done is not done again.
 
     Raises SourceError where there is too little to learn from, and what the cluster, the models and the disk raise."""
     if job.place.is_trained:
-        progress.note(f"{job.place.folder} is trained already; measuring it")
+        told.note(f"{job.place.folder} is trained already; measuring it")
         return job.place.trained()
-    examples = await gather_examples(job, settings, progress)
+    examples = await gather_examples(job, settings, told)
     learned = [examples[one.query_id] for one in job.split.train if one.query_id in examples]
     held_back = [examples[one.query_id] for one in job.split.held_back if one.query_id in examples]
     if len(learned) < FEWEST or not held_back:
@@ -155,9 +143,8 @@ async def train(job: Job, settings: Settings, progress: Progress) -> dict[str, A
             f"only {len(learned)} queries have an answer in the index and other candidates beside it; at least {FEWEST} are needed"
         )
     if job.options.loss in TAUGHT:
-        learned = teach(job, learned, open_teacher(job.options), progress)
-    progress.phase("training", 0)
-    told = Told(note=progress.note, step=progress.step)
+        learned = teach(job, learned, open_teacher(job.options), told)
+    told.begin("training", 0)
     trained = fine_tune(job.options, learned, held_back, job.place, told)
     trained["left_out"] = sum(one.left_out for one in learned)
     job.place.finish(trained)

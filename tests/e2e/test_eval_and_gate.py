@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 from command import Finished, Launcher
+from slices import queries_of, write_slice
 
 from connector.worker.process import WorkerProcess
 
-CORPUS = Path(__file__).parents[2] / "examples" / "corpus"
 CHARS = 400  # of a document, so that it is one passage
 KINDS = ("code", "paraphrase", "negation")
 SMALL = ("--set", "rerank.window=10", "--set", "search.depth=20", "--set", "search.deadline_s=60")
@@ -23,24 +22,12 @@ linear: {stage: fused, search.fusion.kind: linear}
 """
 
 
-def rows(name: str) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in (CORPUS / name).read_text(encoding="utf-8").splitlines()]
-
-
 @pytest.fixture(scope="module")
 def folder(launcher: Launcher, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Nine queries of three kinds, the beginnings of the documents that they have judgments for, and the index of these."""
     folder = tmp_path_factory.mktemp("evaluation")
-    queries = [query for kind in KINDS for query in [one for one in rows("queries.jsonl") if one["kind"] == kind][:3]]
-    judgments = [line.split("\t") for line in (CORPUS / "qrels.tsv").read_text().splitlines()[1:]]
-    kept = [one for one in judgments if one[0] in {query["_id"] for query in queries}]
-    judged = {judgment[1] for judgment in kept}
-    documents = [one | {"text": one["text"][:CHARS]} for one in rows("corpus.jsonl") if one["_id"] in judged]
-    data = folder / "slice"
-    data.mkdir()
-    for name, content in (("corpus", documents), ("queries", queries)):
-        (data / f"{name}.jsonl").write_text("".join(json.dumps(one) + "\n" for one in content))
-    (data / "qrels.tsv").write_text("query-id\tcorpus-id\tscore\n" + "".join("\t".join(one) + "\n" for one in kept))
+    queries = queries_of(KINDS, 3)
+    kept = write_slice(folder / "slice", queries, chars=CHARS)
     (folder / "topics.tsv").write_text("".join(f"{one['_id']}\t{one['text']}\n" for one in queries))
     (folder / "qrels.trec").write_text("".join(f"{one[0]} 0 {one[1]} {one[2]}\n" for one in kept))
     (folder / "pipelines.yaml").write_text(PIPELINES)

@@ -5,52 +5,30 @@ from __future__ import annotations
 import json
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 from command import Finished, Launcher, Running
+from slices import rows, write_slice
+from tiny_models import save_classifier
+from transformers import AutoTokenizer
 
-CORPUS = Path(__file__).parents[2] / "examples" / "corpus"
+from connector.models.files import find_model
+
 CHARS = 300  # of a document, so that it is one passage
 QUERIES = 48
 WAIT_S = 200
-
-
-def rows(name: str) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in (CORPUS / name).read_text(encoding="utf-8").splitlines()]
 
 
 @pytest.fixture(scope="module")
 def folder(launcher: Launcher, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Judged queries, the documents that answer them, their index, and a cross-encoder that knows nothing."""
     folder = tmp_path_factory.mktemp("training")
-    queries = rows("queries.jsonl")[:QUERIES]
-    asked = {query["_id"] for query in queries}
-    judgments = [line.split("\t") for line in (CORPUS / "qrels.tsv").read_text().splitlines()[1:]]
-    kept = [one for one in judgments if one[0] in asked]
-    judged = {one[1] for one in kept}
-    documents = [one | {"text": one["text"][:CHARS]} for one in rows("corpus.jsonl") if one["_id"] in judged]
-    (folder / "slice").mkdir()
-    for name, content in (("corpus", documents), ("queries", queries)):
-        (folder / "slice" / f"{name}.jsonl").write_text("".join(json.dumps(one) + "\n" for one in content))
-    (folder / "slice" / "qrels.tsv").write_text("q\td\ts\n" + "".join("\t".join(one) + "\n" for one in kept))
-    _save_base(folder / "base")
+    write_slice(folder / "slice", rows("queries.jsonl")[:QUERIES], chars=CHARS)
+    tokenizer = AutoTokenizer.from_pretrained(find_model("all-MiniLM-L6-v2"))
+    save_classifier(folder / "base", tokenizer, num_labels=1)
     done = launcher.run("ingest", "slice", cwd=folder)
     assert done.code == 0, done.stderr
     return folder
-
-
-def _save_base(folder: Path) -> None:
-    import torch
-    from transformers import AutoTokenizer, BertConfig, BertForSequenceClassification
-
-    from connector.models.files import find_model
-
-    torch.manual_seed(5)
-    tokenizer = AutoTokenizer.from_pretrained(find_model("all-MiniLM-L6-v2"))
-    sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
-    BertForSequenceClassification(BertConfig(vocab_size=len(tokenizer), num_labels=1, **sizes)).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
 
 
 FLAGS = ("--base", "base", "--negatives", "3", "--batch-size", "2", "--evaluations", "6", "--max-length", "64")

@@ -5,41 +5,27 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
 from command import Launcher
+from slices import queries_of, write_slice
 from tiny_models import save_classifier
 
 from connector.models.files import find_model
 from connector.worker.process import WorkerProcess, running_worker
 
-CORPUS = Path(__file__).parents[2] / "examples" / "corpus"
 CHARS = 300  # of a document, so that it is one passage
 KINDS = ("code", "keyword")
 SMALL = ("--depths", "20", "--windows", "10", "--time-queries", "2", "--set", "search.deadline_s=60")
 FILE = "# ours\nsearch:\n  depth: 20 # enough here\nrerank:\n  window: 10\n  url: {url}\n  model: planted\n"
 
 
-def rows(name: str) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in (CORPUS / name).read_text(encoding="utf-8").splitlines()]
-
-
 @pytest.fixture(scope="module")
 def folder(launcher: Launcher, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Thirty queries, the beginnings of the documents that answer them, and the index of these."""
     folder = tmp_path_factory.mktemp("tuning")
-    queries = [query for kind in KINDS for query in [one for one in rows("queries.jsonl") if one["kind"] == kind][:15]]
-    judgments = [line.split("\t") for line in (CORPUS / "qrels.tsv").read_text().splitlines()[1:]]
-    kept = [one for one in judgments if one[0] in {query["_id"] for query in queries} and int(one[2]) > 1]
-    judged = {judgment[1] for judgment in kept}
-    documents = [one | {"text": one["text"][:CHARS]} for one in rows("corpus.jsonl") if one["_id"] in judged]
-    data = folder / "slice"
-    data.mkdir()
-    for name, content in (("corpus", documents), ("queries", queries)):
-        (data / f"{name}.jsonl").write_text("".join(json.dumps(one) + "\n" for one in content))
-    (data / "qrels.tsv").write_text("query-id\tcorpus-id\tscore\n" + "".join("\t".join(one) + "\n" for one in kept))
+    write_slice(folder / "slice", queries_of(KINDS, 15), chars=CHARS, least_grade=2)
     done = launcher.run("ingest", "slice", cwd=folder)
     assert done.code == 0, done.stderr
     return folder

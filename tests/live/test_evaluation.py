@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 from command import Launcher
 from scratch import drop, unique_name
+from slices import rows, write_slice
 
 from connector.config import ClusterSettings
 from connector.worker.process import WorkerProcess
 
-CORPUS = Path(__file__).parents[2] / "examples" / "corpus"
 SMALL = ("--set", "rerank.window=10", "--set", "search.depth=20", "--set", "search.deadline_s=60")
 
 
@@ -22,14 +22,7 @@ SMALL = ("--set", "rerank.window=10", "--set", "search.depth=20", "--set", "sear
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Five queries and the beginnings of what they have judgments for."""
     folder = tmp_path_factory.mktemp("judged")
-    queries = (CORPUS / "queries.jsonl").read_text(encoding="utf-8").splitlines()[:5]
-    asked = {json.loads(line)["_id"] for line in queries}
-    judgments = [line for line in (CORPUS / "qrels.tsv").read_text().splitlines()[1:] if line.split("\t")[0] in asked]
-    judged = {line.split("\t")[1] for line in judgments}
-    documents = [json.loads(line) for line in (CORPUS / "corpus.jsonl").read_text(encoding="utf-8").splitlines()]
-    kept = [json.dumps(one | {"text": one["text"][:300]}) for one in documents if one["_id"] in judged]
-    for name, lines in (("corpus.jsonl", kept), ("queries.jsonl", queries), ("qrels.tsv", ["q\td\ts", *judgments])):
-        (folder / name).write_text("\n".join(lines) + "\n", encoding="utf-8")
+    write_slice(folder, rows("queries.jsonl")[:5], chars=300)
     return folder
 
 
