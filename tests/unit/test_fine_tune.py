@@ -10,6 +10,7 @@ import pytest
 
 from connector.evaluation.evaluate import Told
 from connector.models.files import weights_sha256
+from connector.models.late_interaction import LateInteractionScorer
 from connector.models.scorer import detect_kind
 from connector.training.examples import Candidate, Example
 from connector.training.fine_tune import fine_tune
@@ -75,6 +76,10 @@ def test_late_interaction_learns(tmp_path: Path, options: Options, tiny_encoder_
     assert after >= before
     assert weights_sha256(tmp_path / "model") != weights_sha256(tiny_encoder_folder)
     assert detect_kind(str(tmp_path / "model")) == "late-interaction"
+    answer, other = (
+        LateInteractionScorer(str(tmp_path / "model")).score(WORDS[0], [f"{ANSWER} {ANSWER}", "no no"]).values
+    )
+    assert answer > other
 
 
 def test_it_goes_on_from_its_last_checkpoint_to_the_same_end(tmp_path: Path, options: Options) -> None:
