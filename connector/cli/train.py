@@ -6,7 +6,7 @@ import json
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
@@ -120,7 +120,7 @@ def train(
 
         connector train judged --index kb --loss margin-mse --teacher BAAI/bge-reranker-v2-m3 --out models/kb
     """
-    from connector.models.scorer import detect_kind
+    from connector.models.scorer import ScorerKind, detect_kind
     from connector.training.options import LOSSES, Options, Workplace
     from connector.training.train import Job, split_queries
     from connector.training.train import train as run
@@ -133,7 +133,7 @@ def train(
     settings = settings_with({})
     options = Options(
         base=base,
-        kind=detect_kind(base) if kind == "auto" else kind,  # type: ignore[arg-type]
+        kind=detect_kind(base) if kind == "auto" else cast(ScorerKind, kind),
         loss=loss,
         negatives=negatives,
         depth=depth,
@@ -151,6 +151,8 @@ def train(
     )
     collection = Judged(data, topics, qrels, topic_field, split, queries).read()
     tested = Judged(test, None, None, None, "test", 0).read() if test else None
+    if tested:
+        collection = _without(collection, tested)
     parts = split_queries(
         collection, test_share=0 if tested else test_share, held_back=options.held_back, seed=options.seed
     )
@@ -160,6 +162,16 @@ def train(
         trained = loop.run(run(job, settings, told))
     unseen = tested or (collection.only(parts.test) if parts.test else None)
     _report(job, trained, unseen, settings_with, max_drop=max_drop, export=export, as_json=as_json)
+
+
+def _without(collection: Collection, tested: Collection) -> Collection:
+    """The collection without the queries that the model is measured on."""
+    asked = {query.text for query in tested.queries}
+    others = [query for query in collection.queries if query.text not in asked]
+    if len(others) < len(collection.queries):
+        left_out = len(collection.queries) - len(others)
+        talk.print(f"{left_out} queries are also in {tested.name}; they are not learned from", highlight=False)
+    return collection.only(others)
 
 
 def _report(
@@ -212,7 +224,7 @@ def _print(evaluation: Evaluation | None, judged: Any, folder: Path, broken: boo
         verdicts_table(judged, "the base, and no rerank")
         print_troubles(evaluation)
     if broken:
-        talk.print(f"{folder} is worse than what it began with; do not use it", style="red", highlight=False)
+        talk.print(f"{folder} is worse than its base, or than no rerank; do not use it", style="red", highlight=False)
     else:
         talk.print(f"use it with: connector worker --model {folder}", highlight=False)
 

@@ -186,7 +186,7 @@ def _layer_rates(student: Any, options: Options) -> dict[str, float]:
 def _teller(told: Told) -> Any:
     from transformers import TrainerCallback
 
-    class Teller(TrainerCallback):  # type: ignore[misc]
+    class Teller(TrainerCallback):  # type: ignore[misc]  # the library has no types
         def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
             told.begin("training", state.max_steps)
             for _ in range(state.global_step):

@@ -96,6 +96,15 @@ def test_another_training_does_not_write_over_it(
     assert "another training (other: epochs)" in done.stderr
 
 
+def test_queries_of_the_measure_are_not_learned_from(launcher: Launcher, folder: Path) -> None:
+    done = launcher.run("train", "slice", *FLAGS, "--out", "none", "--test", "slice", cwd=folder)
+
+    assert done.code == 2
+    assert f"{QUERIES} queries are also in slice; they are not learned from" in done.stderr
+    assert "leaves 0 queries to learn from" in done.stderr
+    assert not (folder / "none").exists()
+
+
 def test_flags_that_cannot_be_meant(launcher: Launcher, folder: Path) -> None:
     both = launcher.run("train", "slice", "--teacher", "a", "--teacher-scores", "b", cwd=folder)
     unknown = launcher.run("train", "slice", "--base", "base", "--loss", "guess", cwd=folder)
