@@ -156,7 +156,7 @@ def train(
     parts = split_queries(
         collection, test_share=0 if tested else test_share, held_back=options.held_back, seed=options.seed
     )
-    job = Job(options, collection, parts, Workplace(out))
+    job = Job(options, collection, parts, Workplace(out), settings.index.name)
     job.place.open(options, job.data, restart=restart)
     with told_on_terminal() as told:
         trained = loop.run(run(job, settings, told))

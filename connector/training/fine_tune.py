@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -112,13 +113,11 @@ def last_checkpoint(folder: Path) -> Path | None:
 
 
 def _require_packages() -> None:
-    try:
-        import accelerate  # noqa: F401 - the trainers need it
-        import datasets  # noqa: F401
-    except ImportError as error:
+    missing = [name for name in ("accelerate", "datasets") if find_spec(name) is None]
+    if missing:
         raise SettingsError(
-            f"training needs {error.name}; install it with: pip install 'hybrid-search-connector[train]'"
-        ) from None
+            f"training needs {' and '.join(missing)}; install with: pip install 'hybrid-search-connector[train]'"
+        )
 
 
 def _load(options: Options) -> Any:

@@ -81,9 +81,9 @@ class Workplace:
         """Make the folder, or go on in it. Raises SettingsError where another training is there, or something else is."""
         remembered = self.training / "options.json"
         asked = json.loads(json.dumps({"options": asdict(options), "data": data}))
-        if restart:
-            shutil.rmtree(self.training, ignore_errors=True)
-        if remembered.exists():
+        if remembered.exists() and restart:
+            shutil.rmtree(self.training)
+        elif remembered.exists():
             known = json.loads(remembered.read_text(encoding="utf-8"))
             if known != asked:
                 raise SettingsError(
@@ -91,23 +91,30 @@ class Workplace:
                     "choose another --out, or give --restart to begin anew"
                 )
             return
-        if self.folder.exists() and any(self.folder.iterdir()) and not restart:
+        elif self.folder.exists() and any(self.folder.iterdir()):
             raise SettingsError(f"{self.folder} is not empty and holds no training; choose another --out")
         try:
             self.training.mkdir(parents=True, exist_ok=True)
-            remembered.write_text(json.dumps(asked, indent=1) + "\n", encoding="utf-8")
+            _write_whole(remembered, asked)
         except OSError as error:
             raise DiskError(f"cannot write to {self.folder} ({error.strerror}); choose another --out") from None
 
     def finish(self, figures: Mapping[str, Any]) -> None:
         """The model is whole: what only a training under way needs can go."""
-        (self.training / "trained.json").write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+        _write_whole(self.training / "trained.json", figures)
         shutil.rmtree(self.checkpoints, ignore_errors=True)
 
     def trained(self) -> dict[str, Any]:
         """What `finish` was told."""
         known: dict[str, Any] = json.loads((self.training / "trained.json").read_text(encoding="utf-8"))
         return known
+
+
+def _write_whole(file: Path, content: Mapping[str, Any]) -> None:
+    """All of it or nothing, also where the process is killed meanwhile."""
+    beside = file.with_suffix(".part")
+    beside.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    beside.replace(file)
 
 
 def _differing(known: Mapping[str, Any], asked: Mapping[str, Any]) -> list[str]:

@@ -52,6 +52,7 @@ class Job:
     collection: Collection
     split: Split
     place: Workplace
+    index: str  # that the candidates come from
 
     @property
     def data(self) -> dict[str, Any]:
@@ -59,6 +60,7 @@ class Job:
         return {
             "collection": self.collection.name,
             "fingerprint": self.collection.fingerprint,
+            "index": self.index,
             "train": len(self.split.train),
             "held back": len(self.split.held_back),
             "test": len(self.split.test),

@@ -266,6 +266,22 @@ async def test_a_hit_shows_the_passage_of_the_leg_that_found_it(index: EmbeddedI
         assert all(hit.passage for hit in response.hits)
 
 
+async def test_what_only_the_words_found_shows_what_matches_them_beside_hits_of_both_legs(index: EmbeddedIndex) -> None:
+    class OneNear:
+        """The index with a dense leg that finds one document."""
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(index, name)
+
+        async def dense(self, *args: Any, **options: Any) -> Any:
+            return (await index.dense(*args, **options))[:1]
+
+    response = await search(OneNear(), None)
+
+    assert sum(hit.explain.dense is None for hit in response.hits) >= 2
+    assert all(hit.passage for hit in response.hits)
+
+
 async def test_a_filter_holds_for_both_legs(index: EmbeddedIndex, worker: WorkerClient) -> None:
     response = await search(index, worker, filter="kind=fish")
 

@@ -210,8 +210,13 @@ def test_the_same_training_goes_on_and_another_one_is_refused(tmp_path: Path) ->
 def test_a_folder_with_something_else_in_it_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("mine")
 
-    with pytest.raises(SettingsError, match="is not empty"):
-        Workplace(tmp_path).open(options(), {})
+    (tmp_path / "training").mkdir()
+    (tmp_path / "training" / "mine.txt").write_text("mine")
+
+    for restart in (False, True):
+        with pytest.raises(SettingsError, match="is not empty"):
+            Workplace(tmp_path).open(options(), {}, restart=restart)
+    assert (tmp_path / "training" / "mine.txt").exists()
 
 
 def test_a_checkpoint_that_was_cut_off_does_not_count(tmp_path: Path) -> None:
