@@ -203,6 +203,11 @@ class OpenSearchNative:
             words = f"OpenSearch could not deploy model {model_id}: {reply.get('error', reply.get('state'))}"
             raise explain_opensearch(ClusterError(words), self._worker_url)
 
+        async def deployed() -> bool:
+            return await self._state(model_id) == DEPLOYED
+
+        await self._wait(deployed, f"model {model_id} to be shown as deployed")
+
     async def _undeploy(self, model_id: str) -> None:
         await self._ask("POST", f"{MODELS}/{model_id}/_undeploy")
 
@@ -226,7 +231,10 @@ class OpenSearchNative:
             await asyncio.sleep(POLL_S)
 
     async def _find(self, path: str, name: str) -> list[Found]:
-        """What is ours under that name, among connectors or models."""
+        """What is ours under that name, among connectors, models or model groups.
+
+        A search still shows for a moment what was there before the last change, so each one that it finds is read once more.
+        """
         query = {"query": {"term": {"name.keyword": name}}, "size": 100}
         try:
             reply = await self._send("POST", f"{path}/_search", query)
@@ -234,8 +242,19 @@ class OpenSearchNative:
             if error.status == 404 and "no such index" in str(error):  # nobody has made one yet
                 return []
             raise explain_opensearch(error, self._worker_url) from error
-        hits = [Found(hit["_id"], hit["_source"]) for hit in reply["hits"]["hits"]]
-        return [one for one in hits if is_ours(one.body)]
+        found = [await self._read(path, Found(hit["_id"], hit["_source"])) for hit in reply["hits"]["hits"]]
+        return [one for one in found if one and is_ours(one.body)]
+
+    async def _read(self, path: str, found: Found) -> Found | None:
+        """It as it is now; None for one that is gone."""
+        if path == GROUPS:  # which not every version lets be read, and of which nothing changes that is looked at
+            return found
+        try:
+            return Found(found.id, await self._send("GET", f"{path}/{found.id}"))
+        except ClusterError as error:
+            if error.status == 404:
+                return None
+            raise explain_opensearch(error, self._worker_url) from error
 
     async def _pipeline(self, path: str, name: str) -> JSON | None:
         """A pipeline of ours; None where it is not there. Raises SettingsError for one that somebody else made."""

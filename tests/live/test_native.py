@@ -51,6 +51,7 @@ FOREIGN = {
     "index.vector_field": "embedding",
     "native.field": "body",
 }
+MODEL_SETTINGS = "/.plugins-ml-model/_settings"
 
 # what need not be seen on each server, and on each kind of index
 ON_3 = pytest.mark.parametrize("ml_opensearch", [pytest.param("ml_os3", marks=pytest.mark.live)], indirect=True)
@@ -286,6 +287,25 @@ async def test_it_is_shown_with_its_state_and_removed_without_a_trace(settings: 
     assert set(removed.values()) == {"removed"}
     assert set(removed) == {*shown, "model group rerank", "model group embedding"}
     assert set(shown_after.values()) == {"not there"}
+
+
+@ON_OURS
+async def test_states_are_those_of_now_whatever_a_search_still_shows(settings: Settings) -> None:
+    installed = await install(settings)
+    with engine_of(settings.cluster) as engine:
+        engine.put(MODEL_SETTINGS, json={"index.refresh_interval": "1h"}).raise_for_status()
+        try:
+            for model in [part for part in installed.parts if part.kind == "model"]:
+                engine.post(f"/_plugins/_ml/models/{model.id}/_undeploy").raise_for_status()
+            shown, _ = await show(settings)
+            changed = await install(settings)
+            shown_again, _ = await show(settings)
+        finally:
+            engine.put(MODEL_SETTINGS, json={"index.refresh_interval": None}).raise_for_status()
+
+    assert {shown["model rerank"], shown["model embedding"]} == {"undeployed"}
+    assert states(changed.parts)["model rerank"] == "changed"
+    assert {shown_again["model rerank"], shown_again["model embedding"]} == {"deployed"}
 
 
 async def test_what_is_ingested_gets_its_vectors(settings: Settings) -> None:
