@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from urllib.parse import quote
 
@@ -40,7 +40,7 @@ TASKS = "/_plugins/_ml/tasks"
 INGEST = "/_ingest/pipeline"
 SEARCH = "/_search/pipeline"
 DEPLOYED = "DEPLOYED"
-IN_USE = re.compile("still using this connector|has associated model")
+IN_USE = re.compile("still using this connector|has associated model|deploying or deployed state")
 DEFAULTS = ("index.search.default_pipeline", "index.default_pipeline", "index.final_pipeline")
 
 
@@ -108,7 +108,7 @@ class OpenSearchNative:
     async def _install_service(self, plan: Plan, service: Service, name: str) -> tuple[str, list[Part]]:
         """The id of a deployed model that calls the worker and was answered, and what was done for it."""
         connector = await self._install_connector(plan, service, name)
-        model = await self._install_model(plan, name, connector.id)
+        model = await self._install_model(plan, name, connector)
         await self._try(plan, service, model.id)
         return model.id, [connector, model]
 
@@ -124,23 +124,22 @@ class OpenSearchNative:
         part = Part("connector", name, UNCHANGED, found.id, body["actions"][0]["url"])
         if same_key and not connector_differs(found.body, body):
             return part
-        for model in await self._find(MODELS, name):  # which keep a connector from being changed
-            await self._undeploy(model.id)
-        await self._ask_when_free("PUT", f"{CONNECTORS}/{found.id}", body)
+        models = [model.id for model in await self._find(MODELS, name)]  # which keep a connector from being changed
+        await self._ask_when_free("PUT", f"{CONNECTORS}/{found.id}", body, models=models)
         return part.as_(CHANGED)
 
-    async def _install_model(self, plan: Plan, name: str, connector_id: str) -> Part:
+    async def _install_model(self, plan: Plan, name: str, connector: Part) -> Part:
         found = next(iter(await self._find(MODELS, name)), None)
-        if found and found.body.get("connector_id") != connector_id:
+        if found and found.body.get("connector_id") != connector.id:
             await self._remove_model(found.id)
             found = None
         if found is None:
-            body = build_model(plan, name=name, connector_id=connector_id)
+            body = build_model(plan, name=name, connector_id=connector.id)
             reply = await self._ask("POST", f"{MODELS}/_register", body)
             await self._deploy(reply["model_id"])
             return Part("model", name, MADE, reply["model_id"], DEPLOYED.lower())
         part = Part("model", name, UNCHANGED, found.id, DEPLOYED.lower())
-        if await self._state(found.id) == DEPLOYED:
+        if connector.state == UNCHANGED and await self._state(found.id) == DEPLOYED:
             return part
         await self._deploy(found.id)
         return part.as_(CHANGED)
@@ -217,8 +216,7 @@ class OpenSearchNative:
         await self._wait(gone, f"model {model_id} to be undeployed")
 
     async def _remove_model(self, model_id: str) -> None:
-        await self._undeploy(model_id)
-        await self._ask("DELETE", f"{MODELS}/{model_id}")
+        await self._ask_when_free("DELETE", f"{MODELS}/{model_id}", models=[model_id])
 
     async def _state(self, model_id: str) -> str:
         return str((await self._ask("GET", f"{MODELS}/{model_id}")).get("model_state", ""))
@@ -300,11 +298,17 @@ class OpenSearchNative:
             ("ingest pipeline", INGEST, self._names.ingest),
         ]
 
-    async def _ask_when_free(self, method: str, path: str, body: JSON | None = None) -> JSON:
-        """The reply to what ML Commons refuses while a model uses the thing. It finds the models by a search, which for a moment
-        still shows those that have just been undeployed or deleted (ml-commons issue 1567)."""
+    async def _ask_when_free(
+        self, method: str, path: str, body: JSON | None = None, *, models: Sequence[str] = ()
+    ) -> JSON:
+        """The reply to what ML Commons refuses while a model uses the thing, or is deployed; `models` are undeployed first.
+
+        It finds the models by a search, which for a moment still shows those that have just been undeployed or deleted (ml-commons
+        issue 1567), and its job that compares states with nodes may write one that it read before."""
         end = time.monotonic() + SETTLE_S
         while True:
+            for model_id in models:
+                await self._undeploy(model_id)
             try:
                 return await self._ask(method, path, body)
             except ClusterError as error:
