@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 import time
+import warnings
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from urllib.parse import quote
@@ -32,6 +34,7 @@ from connector.native.seal import fits, seal
 TIMEOUT_S = 60.0
 DEPLOY_TIMEOUT_S = 60.0
 POLL_S = 0.1
+HOLDINGS = "/.plugins-ml-connector,.plugins-ml-model,.plugins-ml-model-group"
 SETTLE_S = 10.0  # until searches of ML Commons see what was just done
 CONNECTORS = "/_plugins/_ml/connectors"
 MODELS = "/_plugins/_ml/models"
@@ -234,6 +237,7 @@ class OpenSearchNative:
         A search still shows for a moment what was there before the last change, so each one that it finds is read once more.
         """
         query = {"query": {"term": {"name.keyword": name}}, "size": 100}
+        await self._refresh()
         try:
             reply = await self._send("POST", f"{path}/_search", query)
         except ClusterError as error:
@@ -253,6 +257,15 @@ class OpenSearchNative:
             if error.status == 404:
                 return None
             raise explain_opensearch(error, self._worker_url) from error
+
+    async def _refresh(self) -> None:
+        """Let searches of ML Commons see what was just done. Where its indices are the administrators' alone (the security plugin),
+        that is left to the engine, which takes a second, and was seen to take more than ten."""
+        with (
+            contextlib.suppress(ClusterError),
+            warnings.catch_warnings(action="ignore"),
+        ):  # that these are system indices
+            await self._send("POST", f"{HOLDINGS}/_refresh", params={"ignore_unavailable": "true"})
 
     async def _pipeline(self, path: str, name: str) -> JSON | None:
         """A pipeline of ours; None where it is not there. Raises SettingsError for one that somebody else made."""
@@ -314,6 +327,7 @@ class OpenSearchNative:
             except ClusterError as error:
                 if not IN_USE.search(str(error)) or time.monotonic() > end:
                     raise
+            await self._refresh()
             await asyncio.sleep(POLL_S)
 
     async def _ask(self, method: str, path: str, body: JSON | None = None) -> JSON:

@@ -126,6 +126,11 @@ def settings_with(settings: Settings, *, worker_url: str) -> Settings:
     return settings.model_copy(update={"native": settings.native.model_copy(update={"worker_url": worker_url})})
 
 
+def elsewhere(settings: Settings) -> Settings:
+    """The same worker under another address."""
+    return settings_with(settings, worker_url=str(settings.native.worker_url).replace("127.0.0.1", "localhost"))
+
+
 async def install(settings: Settings) -> Installed:
     """What `connector native install` does."""
     cluster = await open_cluster(settings)
@@ -150,6 +155,16 @@ async def remove(settings: Settings) -> dict[str, str]:
     cluster = await open_cluster(settings)
     try:
         return states(await open_native(cluster, settings).remove())
+    finally:
+        await cluster.close()
+
+
+async def lexical(settings: Settings, query: str) -> list[str]:
+    """What the lexical leg of a `connector search` finds."""
+    cluster = await open_cluster(settings)
+    try:
+        index = await open_index(cluster, settings)
+        return [hit.doc_id for hit in await index.lexical(query, depth=5, filter=None, timeout_s=30)]
     finally:
         await cluster.close()
 
@@ -252,8 +267,7 @@ async def test_a_plain_search_is_hybrid_and_comes_in_the_order_of_the_workers_sc
 async def test_a_second_installation_changes_nothing_and_another_address_what_calls_it(settings: Settings) -> None:
     await install(settings)
     again = await install(settings)
-    moved = settings_with(settings, worker_url=str(settings.native.worker_url).replace("127.0.0.1", "localhost"))
-    changed = await install(moved)
+    changed = await install(elsewhere(settings))
     with engine_of(settings.cluster) as engine:
         hits = search(engine, changed.example, QUERY)
 
@@ -300,12 +314,17 @@ async def test_states_are_those_of_now_whatever_a_search_still_shows(settings: S
             shown, _ = await show(settings)
             changed = await install(settings)
             shown_again, _ = await show(settings)
+            moved = await install(elsewhere(settings))
+            await remove(settings)
+            left, _ = await show(settings)
         finally:
             engine.put(MODEL_SETTINGS, json={"index.refresh_interval": None}).raise_for_status()
 
     assert {shown["model rerank"], shown["model embedding"]} == {"undeployed"}
     assert states(changed.parts)["model rerank"] == "changed"
     assert {shown_again["model rerank"], shown_again["model embedding"]} == {"deployed"}
+    assert states(moved.parts)["connector rerank"] == "changed"
+    assert set(left.values()) == {"not there"}
 
 
 async def test_what_is_ingested_gets_its_vectors(settings: Settings) -> None:
@@ -324,10 +343,12 @@ async def test_what_is_ingested_gets_its_vectors(settings: Settings) -> None:
         written = engine.put(f"/{names.index}/_doc/canteen", json=fields, params=params)
         body = {"query": neural, "size": 1}
         found = engine.post(f"/{names.index}/_search", json=body, params={"search_pipeline": names.search})
+        ours = await lexical(settings, "lentil soup")
         engine.delete(f"/{names.index}/_doc/canteen", params={"refresh": "true"})
 
     assert written.status_code == 201, written.text
     assert found.json()["hits"]["hits"][0]["_id"] == "canteen"
+    assert ours == ["canteen"], "which has no doc_id, since the connector did not write it"
     assert found.json()["hits"]["hits"][0]["_score"] == pytest.approx(1.0, abs=0.02)  # the cosine of itself, quantised
 
 
