@@ -103,6 +103,7 @@ class IndexSchema:
     vector_field: str | None = "passages.vector"
     dims: int = 0
     similarity: str = "cosine"
+    keeps_ids: bool = True  # each document of ours has its id in `doc_id` too: see hits_only in clusters/dialect.py
 
     def to_meta(self) -> dict[str, Any]:
         """The `_meta` object of an index of ours."""
@@ -118,6 +119,7 @@ class IndexSchema:
                 "analyzer": self.analyzer,
                 "passages": asdict(self.passages),
                 "vectors": asdict(self.vectors),
+                "keeps_ids": self.keeps_ids,
             }
         }
 
@@ -140,6 +142,7 @@ class IndexSchema:
             passages=PassageSettings(**ours["passages"]),
             vectors=VectorSettings(**ours["vectors"]),
             dims=encoder.dims,
+            keeps_ids=bool(ours.get("keeps_ids")),
         )
 
 

@@ -19,6 +19,7 @@ from connector.types import Fate, Hit, IndexedDocument, Passage, Ranking, Shown,
 JSON = dict[str, Any]
 PASSAGES = "passages"
 UNIT, DOCUMENT = "unit", "document"  # a term that every document of ours has, and no passage
+DOC_ID = "doc_id"  # its `_id` as a value
 NEAREST, MATCHING = "nearest", "matching"  # what inner hits are called
 MAX_CLAUSES = 1_000  # OpenSearch takes 1,024 in a query; a word is a clause in each field it is looked for in
 WORD = re.compile(r"[\u3040-\u309f\u3400-\u9fff]|[^\W\u3040-\u309f\u3400-\u9fff]+")  # an ideograph is a word
@@ -147,15 +148,32 @@ def inner_hits(passages: int, name: str = NEAREST) -> JSON:
 
 def hits_only(schema: IndexSchema, depth: int, passages: int) -> JSON:
     """What a leg asks of each hit: nothing but its id where passages come along or none are asked for, else the text that
-    is its passage."""
-    source: Any = False if schema.managed or not passages else list(schema.fields.text)
-    return {"size": depth, "_source": source, "track_total_hits": False}
+    is its passage.
+
+    The engines store `_id` with the whole document, and unpack that to read it: for 100 hits of documents with vectors that takes
+    longer than all else in a leg. So documents of ours have it as a value too, which is kept in a column (bench-path)."""
+    asked: JSON = {"size": depth, "track_total_hits": False}
+    if schema.managed and schema.keeps_ids:
+        return asked | {"stored_fields": "_none_", "docvalue_fields": [DOC_ID]}
+    return asked | {"_source": False if schema.managed or not passages else list(schema.fields.text)}
+
+
+def with_stored_ids(body: JSON) -> JSON:
+    """The body of a leg, asking for `_id` where it asked for the value."""
+    return {key: value for key, value in body.items() if key not in ("stored_fields", "docvalue_fields")} | {
+        "_source": False
+    }
+
+
+def has_ids(reply: JSON) -> bool:
+    """Whether each hit has its id: documents that others wrote have no `doc_id`, nor do callers see it who may not read that field."""
+    return all("_id" in hit or DOC_ID in hit.get("fields", ()) for hit in reply["hits"]["hits"])
 
 
 def read_hits(reply: JSON, schema: IndexSchema, depth: int, scale: float = 1.0) -> Ranking:
     """The ranking in a `_search` reply; each hit with its best passage."""
     hits = reply["hits"]["hits"]
-    return ordered((Hit(hit["_id"], hit["_score"] / scale, _read_passages(hit, schema)) for hit in hits), depth)
+    return ordered((Hit(_doc_id(hit), hit["_score"] / scale, _read_passages(hit, schema)) for hit in hits), depth)
 
 
 def build_count(schema: IndexSchema, filter_query: JSON | None, limit: int) -> JSON:
@@ -167,10 +185,14 @@ def build_count(schema: IndexSchema, filter_query: JSON | None, limit: int) -> J
     return {"query": {"bool": {"filter": filters}}, "size": 0, "track_total_hits": limit}
 
 
-def build_bulk(index: str, documents: Sequence[IndexedDocument]) -> list[bytes]:
+def build_bulk(index: str, documents: Sequence[IndexedDocument], *, keeps_ids: bool = True) -> list[bytes]:
     """The two NDJSON lines of each document, as one piece: it replaces whatever had its id."""
     return [
-        b"%b\n%b\n" % (orjson.dumps({"index": {"_index": index, "_id": one.document.doc_id}}), build_source(one))
+        b"%b\n%b\n"
+        % (
+            orjson.dumps({"index": {"_index": index, "_id": one.document.doc_id}}),
+            build_source(one, keeps_ids=keeps_ids),
+        )
         for one in documents
     ]
 
@@ -180,13 +202,15 @@ def build_removal(index: str, doc_ids: Sequence[str]) -> list[bytes]:
     return [orjson.dumps({"delete": {"_index": index, "_id": doc_id}}) + b"\n" for doc_id in doc_ids]
 
 
-def build_source(one: IndexedDocument) -> bytes:
-    """A document as the engines store it: its fields, its content hash, its passages nested with their vectors."""
+def build_source(one: IndexedDocument, *, keeps_ids: bool = True) -> bytes:
+    """A document as the engines store it: its fields, its content hash, its id, its passages nested with their vectors."""
     passages = [
         {"ordinal": passage.ordinal, "text": passage.text, "vector": vector}
         for passage, vector in zip(one.passages, one.vectors, strict=True)
     ]
     source = {**one.document.fields, "content_hash": one.content_hash, UNIT: DOCUMENT, PASSAGES: passages}
+    if keeps_ids:
+        source[DOC_ID] = one.document.doc_id
     return orjson.dumps(source, option=orjson.OPT_SERIALIZE_NUMPY)
 
 
@@ -302,7 +326,7 @@ def _read_passages(hit: JSON, schema: IndexSchema) -> tuple[Passage, ...]:
         source = hit.get("_source", {})
         parts = [_text_at(source, name) for name in schema.fields.text]
         text = "\n".join(part for part in parts if part)
-        return (Passage(hit["_id"], 0, text),) if text else ()
+        return (Passage(_doc_id(hit), 0, text),) if text else ()
     return _inner_passages(hit, NEAREST) or _inner_passages(hit, MATCHING)
 
 
@@ -311,7 +335,12 @@ def _inner_passages(hit: JSON, name: str) -> tuple[Passage, ...]:
         return ()
     inner = hit["inner_hits"].get(name, {}).get("hits", {}).get("hits", [])
     texts = ((one["_nested"]["offset"], one.get("fields", {}).get("passages.text")) for one in inner)
-    return tuple(Passage(hit["_id"], at, text[0]) for at, text in texts if text)  # field-level security may hide them
+    return tuple(Passage(_doc_id(hit), at, text[0]) for at, text in texts if text)  # field-level security may hide them
+
+
+def _doc_id(hit: JSON) -> str:
+    found: str = hit["_id"] if "_id" in hit else hit["fields"][DOC_ID][0]
+    return found
 
 
 def _text_at(source: Any, name: str) -> str:

@@ -53,6 +53,8 @@ def build_index(engine: str, schema: IndexSchema) -> dict[str, Any]:
     values["$vector_index$"] = fill(_vector_index(template, engine, schema.vectors.index), values)
     body = {"settings": copy.deepcopy(template["settings"]), "mappings": fill(template["mappings"], values)}
     properties = body["mappings"]["properties"]
+    if not schema.keeps_ids:
+        del properties["doc_id"]
     for name in schema.fields.text:
         properties[name] = fill(template["text"], values)
     for name, kind in schema.fields.metadata.items():

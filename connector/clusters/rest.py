@@ -23,6 +23,7 @@ from connector.clusters.dialect import (
     build_term_statistics,
     build_word_counts,
     find_words,
+    has_ids,
     in_characters,
     magnify,
     read_fates,
@@ -30,6 +31,7 @@ from connector.clusters.dialect import (
     read_shown,
     read_term_statistics,
     read_word_counts,
+    with_stored_ids,
 )
 from connector.clusters.mapping import build_index, read_metadata_types
 from connector.clusters.protocol import Engine, ForeignFields, ignore
@@ -169,9 +171,13 @@ class RestIndex:
         self._max_chunk_bytes = max_chunk_bytes
         self._timeout_s = timeout_s
         self._for_caller = False
+        self._all_keep_ids = True  # until a document without is met
 
     async def write(self, documents: Sequence[IndexedDocument]) -> list[Fate]:
-        return await self._bulk(build_bulk(self.name, documents), [one.document.doc_id for one in documents])
+        return await self._bulk(
+            build_bulk(self.name, documents, keeps_ids=self.schema.keeps_ids),
+            [one.document.doc_id for one in documents],
+        )
 
     async def remove(self, doc_ids: Sequence[str]) -> list[Fate]:
         return await self._bulk(build_removal(self.name, doc_ids), doc_ids)
@@ -287,8 +293,15 @@ class RestIndex:
         await self._client.request("POST", _path(self.name, "_refresh"), timeout_s=ADMIN_TIMEOUT_S)
 
     async def _search(self, body: JSON, depth: int, timeout_s: float) -> Ranking:
-        scale = self._dialect.scale
-        return read_hits(await self._ask(magnify(body, scale), timeout_s), self.schema, depth, scale)
+        scale, end = self._dialect.scale, time.monotonic() + timeout_s
+        body = magnify(body, scale)
+        if self.schema.managed and not self._all_keep_ids:
+            body = with_stored_ids(body)
+        reply = await self._ask(body, timeout_s)
+        if not has_ids(reply):
+            self._all_keep_ids = False
+            reply = await self._ask(with_stored_ids(body), end - time.monotonic())
+        return read_hits(reply, self.schema, depth, scale)
 
     async def _count(self, filter_query: JSON | None, end: float, limit: int) -> int:
         left_s = (end - time.monotonic()) * SHORTFALL_SHARE

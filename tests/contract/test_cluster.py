@@ -167,6 +167,20 @@ class TestIndices:
         assert list(opened.fields.text) == names  # their order is the order of reading
 
 
+class TestIndexOfAnEarlierVersion:
+    async def test_it_is_written_and_searched_though_its_documents_keep_no_ids_as_values(
+        self, cluster: Cluster, index_name: str
+    ) -> None:
+        await cluster.create_index(index_name, replace(schema(), keeps_ids=False))
+        older = await cluster.open_index(index_name)
+        await write(older, *DOCUMENTS[:12])
+        found = await dense(older, QUERY_VECTORS[0])
+
+        assert {hit.doc_id for hit in found} == {one.document.doc_id for one in DOCUMENTS[:12] if one.passages}
+        assert all(hit.passages for hit in found)
+        assert await lexical(older, "report")
+
+
 class TestWriting:
     async def test_a_document_comes_back_with_every_value(self, index: Index) -> None:
         got = await index.get([one.document.doc_id for one in DOCUMENTS], fields=None, timeout_s=TIMEOUT_S)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -18,11 +19,13 @@ from connector.clusters.dialect import (
     build_term_statistics,
     build_word_counts,
     find_words,
+    has_ids,
     magnify,
     read_fates,
     read_hits,
     read_term_statistics,
     read_word_counts,
+    with_stored_ids,
 )
 from connector.clusters.elasticsearch import ElasticsearchDialect
 from connector.clusters.failures import explain_error
@@ -97,10 +100,13 @@ def test_the_lexical_leg_filters_without_scoring() -> None:
 
 
 @pytest.mark.parametrize("dialect", DIALECTS, ids=lambda one: one.kind)
-def test_the_dense_leg_returns_no_more_than_depth_and_no_source(dialect: Any) -> None:
+def test_the_dense_leg_returns_no_more_than_depth_and_of_a_document_its_id(dialect: Any) -> None:
     body = dialect.dense_body(MANAGED, VECTOR, 7, None, 1)
+    older = dialect.dense_body(replace(MANAGED, keeps_ids=False), VECTOR, 7, None, 1)
 
-    assert (body["size"], body["_source"]) == (7, False)
+    assert (body["size"], body["stored_fields"], body["docvalue_fields"]) == (7, "_none_", ["doc_id"])
+    assert older == with_stored_ids(body)
+    assert (older["size"], older["_source"]) == (7, False)
 
 
 def test_elasticsearch_puts_the_filter_into_its_knn() -> None:
@@ -174,6 +180,7 @@ def test_a_document_is_written_with_its_passages_in_one_piece() -> None:
         "title": "T\n",
         "year": 7,
         "content_hash": "hash",
+        "doc_id": 'a"\n',
         "unit": "document",
         "passages": [
             {"ordinal": 0, "text": "one", "vector": [1.0, 1.0]},
@@ -232,6 +239,23 @@ def test_an_index_that_takes_no_writes_is_no_fault_of_a_document(status: int) ->
 
     with pytest.raises(ClusterUnavailable, match=r"takes no writes: index .docs. blocked by.*free space"):
         read_fates(reply, ["a", "b"])
+
+
+def test_an_id_is_read_from_its_value_or_as_it_is_stored() -> None:
+    inner = {"_nested": {"field": "passages", "offset": 1}, "fields": {"passages.text": ["P"]}}
+    valued = {
+        "_score": 2,
+        "fields": {"doc_id": ["a"]},
+        "inner_hits": {"nearest": {"hits": {"hits": [inner]}}},
+    }
+    stored = {"_id": "b", "_score": 1}
+
+    assert read_hits({"hits": {"hits": [valued, stored]}}, MANAGED, 5) == (
+        Hit("a", 2.0, (Passage("a", 1, "P"),)),
+        Hit("b", 1.0),
+    )
+    assert has_ids({"hits": {"hits": [valued, stored]}})
+    assert not has_ids({"hits": {"hits": [valued, {"_score": 1}]}})
 
 
 def test_hits_are_ordered_by_score_then_doc_id_whatever_the_engine_says() -> None:
