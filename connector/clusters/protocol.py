@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any, Protocol
 
 from connector.credentials import Credentials
 from connector.filters import Filter
 from connector.schema import IndexSchema
 from connector.types import Fate, IndexedDocument, Ranking, Shown, TermStatistics, Vector
+
+DOC_ID, SCORE = attrgetter("doc_id"), attrgetter("score")
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,10 +139,9 @@ class Cluster(Protocol):
 
 def ordered(hits: Iterable[Any], depth: int) -> Ranking:
     """The ranking of hits by `(-score, doc_id)`, each document once, cut at `depth`."""
-    seen: set[str] = set()
-    ranking = []
-    for hit in sorted(hits, key=lambda hit: (-hit.score, hit.doc_id)):
-        if hit.doc_id not in seen:
-            seen.add(hit.doc_id)
-            ranking.append(hit)
-    return tuple(ranking[:depth])
+    best: dict[str, Any] = {}
+    for hit in sorted(
+        sorted(hits, key=DOC_ID), key=SCORE, reverse=True
+    ):  # the second keeps the first's order of equals
+        best.setdefault(hit.doc_id, hit)
+    return tuple(best.values())[:depth]
