@@ -46,6 +46,10 @@ class Dialect(Protocol):
         """The same by comparing all vectors; None where the kNN search already leaves out what the caller may not see."""
         ...
 
+    def nearest_clause(self, schema: IndexSchema, vector: Vector, depth: int, filter_query: JSON) -> JSON:
+        """A clause of a query that brings along the nearest passage of each of our documents that the filter lets through."""
+        ...
+
     def cosine(self, score: float, similarity: str) -> float:
         """The cosine behind a dense score of this engine; the score itself for another similarity."""
         ...
@@ -115,11 +119,7 @@ def build_shown(
     (only,) = body["query"]["bool"]["filter"]
     wanted = [] if query is None else [_matching_passages(_first_words(query, MAX_CLAUSES), 1)]
     if vector is not None:
-        dense = dialect.dense_body(schema, vector, len(doc_ids), only, 1)
-        if "knn" in dense:
-            body["knn"] = dense["knn"]
-        else:
-            wanted.append(dense["query"])
+        wanted.append(dialect.nearest_clause(schema, vector, len(doc_ids), only))
     body["query"]["bool"]["should"] = wanted
     return body
 

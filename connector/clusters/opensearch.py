@@ -35,6 +35,10 @@ class OpenSearchDialect:
             query = _of_documents(query, passages)
         return {"query": query} | hits_only(schema, depth, passages)
 
+    def nearest_clause(self, schema: IndexSchema, vector: Vector, depth: int, filter_query: JSON) -> JSON:
+        query: JSON = self.dense_body(schema, vector, depth, filter_query, 1)["query"]
+        return query
+
     def exact_body(
         self, schema: IndexSchema, vector: Vector, depth: int, filter_query: JSON | None, passages: int
     ) -> JSON | None:
