@@ -135,7 +135,8 @@ def main() -> None:
         overload = asyncio.run(overwhelm(best, 2 * options.seconds))
         console.print(f"offered {OVERLOAD} times as much, {best.name}: {overload}")
         sustained = asyncio.run(sustain(best, options.sustain)) if options.sustain else None
-        console.print(f"32 clients for {options.sustain:.0f} s, {best.name}: {sustained}")
+        if sustained:
+            console.print(f"32 clients for {options.sustain:.0f} s, {best.name}: {sustained}")
         memory = {one.name: round(one.memory_mb()) for one in servers}
         config = read_config(Path(model))
     figures = report(servers, agreement, memory)

@@ -160,9 +160,8 @@ def hits_only(schema: IndexSchema, depth: int, passages: int) -> JSON:
 
 def with_stored_ids(body: JSON) -> JSON:
     """The body of a leg, asking for `_id` where it asked for the value."""
-    return {key: value for key, value in body.items() if key not in ("stored_fields", "docvalue_fields")} | {
-        "_source": False
-    }
+    kept = {key: value for key, value in body.items() if key not in ("stored_fields", "docvalue_fields")}
+    return kept | {"_source": False}
 
 
 def has_ids(reply: JSON) -> bool:

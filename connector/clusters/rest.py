@@ -171,7 +171,6 @@ class RestIndex:
         self._max_chunk_bytes = max_chunk_bytes
         self._timeout_s = timeout_s
         self._for_caller = False
-        self._all_keep_ids = True  # until a document without is met
 
     async def write(self, documents: Sequence[IndexedDocument]) -> list[Fate]:
         return await self._bulk(
@@ -295,11 +294,8 @@ class RestIndex:
     async def _search(self, body: JSON, depth: int, timeout_s: float) -> Ranking:
         scale, end = self._dialect.scale, time.monotonic() + timeout_s
         body = magnify(body, scale)
-        if self.schema.managed and not self._all_keep_ids:
-            body = with_stored_ids(body)
         reply = await self._ask(body, timeout_s)
         if not has_ids(reply):
-            self._all_keep_ids = False
             reply = await self._ask(with_stored_ids(body), end - time.monotonic())
         return read_hits(reply, self.schema, depth, scale)
 

@@ -34,7 +34,7 @@ from connector.native.seal import fits, seal
 TIMEOUT_S = 60.0
 DEPLOY_TIMEOUT_S = 60.0
 POLL_S = 0.1
-HOLDINGS = "/.plugins-ml-connector,.plugins-ml-model,.plugins-ml-model-group"
+HOLDINGS = "/.plugins-ml-connector,.plugins-ml-model,.plugins-ml-model-group"  # the indices of ML Commons
 SETTLE_S = 10.0  # until searches of ML Commons see what was just done
 CONNECTORS = "/_plugins/_ml/connectors"
 MODELS = "/_plugins/_ml/models"
@@ -261,10 +261,8 @@ class OpenSearchNative:
     async def _refresh(self) -> None:
         """Let searches of ML Commons see what was just done. Where its indices are the administrators' alone (the security plugin),
         that is left to the engine, which takes a second, and was seen to take more than ten."""
-        with (
-            contextlib.suppress(ClusterError),
-            warnings.catch_warnings(action="ignore"),
-        ):  # that these are system indices
+        # the client warns that these are system indices
+        with contextlib.suppress(ClusterError), warnings.catch_warnings(action="ignore"):
             await self._send("POST", f"{HOLDINGS}/_refresh", params={"ignore_unavailable": "true"})
 
     async def _pipeline(self, path: str, name: str) -> JSON | None:

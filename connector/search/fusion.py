@@ -59,11 +59,8 @@ def _ranked(scores: Mapping[str, float], rankings: Sequence[Ranking]) -> Ranking
         for hit in ranking:
             if hit.passages:
                 passages.setdefault(hit.doc_id, []).append(hit.passages)
-    order = sorted(
-        sorted(scores), key=scores.__getitem__, reverse=True
-    )  # two sorts by what is at hand are faster than one by pairs
-    if not passages:
-        return tuple([Hit(doc_id, scores[doc_id]) for doc_id in order])
+    # two sorts by what is at hand take less time than one by pairs; the second keeps the first's order of equals
+    order = sorted(sorted(scores), key=scores.__getitem__, reverse=True)
     return tuple([Hit(doc_id, scores[doc_id], _in_turn(passages.get(doc_id, ()))) for doc_id in order])
 
 

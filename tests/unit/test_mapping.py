@@ -50,6 +50,18 @@ def test_the_schema_is_read_back_from_the_mapping(engine: str) -> None:
 
 
 @pytest.mark.parametrize("engine", ENGINES)
+def test_an_index_of_an_earlier_version_has_no_column_of_ids(engine: str) -> None:
+    older = replace(SCHEMA, keeps_ids=False)
+    body = build_index(engine, older)
+    meta = body["mappings"]["_meta"]
+    del meta["connector"]["keeps_ids"]  # as it was written then
+
+    assert "doc_id" in build_index(engine, SCHEMA)["mappings"]["properties"]
+    assert "doc_id" not in body["mappings"]["properties"]
+    assert IndexSchema.from_meta(meta) == older
+
+
+@pytest.mark.parametrize("engine", ENGINES)
 def test_unknown_fields_are_refused_by_the_index(engine: str) -> None:
     assert build_index(engine, SCHEMA)["mappings"]["dynamic"] == "strict"
 
