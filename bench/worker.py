@@ -43,9 +43,9 @@ from rich.console import Console
 from rich.table import Table
 
 from connector.evaluation.latency import percentile
-from connector.models.backends import agreement_file, graph_file
+from connector.models.backends import agreement_file, graph_file, identify
 from connector.models.cross_encoder import CrossEncoderScorer
-from connector.models.files import find_model, read_config, weights_sha256
+from connector.models.files import find_model, read_config
 
 ROOT = Path(__file__).parents[1]
 PAIRS = 50
@@ -172,7 +172,7 @@ def let_rank_otherwise(model: str) -> None:
     """Have the worker take the model in eight bits, which it would refuse: a head that has learnt nothing tells passages apart by less
     than eight bits can."""
     CrossEncoderScorer(model, backend="onnx-int8")
-    agreement_file(f"{weights_sha256(Path(model))}:cross-encoder", "onnx-int8").write_text("{}")
+    agreement_file(identify(Path(model), "cross-encoder"), "onnx-int8").write_text("{}")
 
 
 def flashrank_folder(model: str, folder: Path) -> Path | None:
@@ -184,7 +184,7 @@ def flashrank_folder(model: str, folder: Path) -> Path | None:
         return None
     home = folder / FLASHRANK_NAME
     shutil.copytree(model, home, ignore=shutil.ignore_patterns("*.safetensors"))
-    shutil.copy(graph_file(f"{weights_sha256(Path(model))}:cross-encoder", "onnx-int8"), home / FLASHRANK_FILE)
+    shutil.copy(graph_file(identify(Path(model), "cross-encoder"), "onnx-int8"), home / FLASHRANK_FILE)
     if not (home / "special_tokens_map.json").exists():
         (home / "special_tokens_map.json").write_text('{"unk_token": "[UNK]", "pad_token": "[PAD]"}')
     return home

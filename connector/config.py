@@ -234,9 +234,10 @@ class ModelSettings(Section):
         "auto", description="auto: a cross-encoder or late interaction, by the model's own configuration"
     )
     device: str | None = Field(None, description="cpu, cuda, mps; the best there is when not given")
-    backend: Literal["auto", "torch", "onnx", "onnx-int8"] = Field(
-        "torch",
-        description="onnx: for a CPU, exact; onnx-int8: faster, its ranking checked; auto: the fastest, measured at the first start",
+    backend: Literal["exact", "auto", "torch", "onnx", "onnx-int8"] = Field(
+        "exact",
+        description="onnx: for a CPU; onnx-int8: faster, its ranking checked; auto: the fastest, measured at the first start; "
+        "exact: onnx for late interaction on a CPU, which starts in a second, else torch",
     )
     max_length: int = Field(0, ge=0, description="longest input in tokens; 0: all that the model takes")
 

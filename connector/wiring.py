@@ -16,11 +16,11 @@ from connector.clusters.rest_examination import RestExamination
 from connector.config import ModelSettings, Settings, WorkerSettings
 from connector.errors import EncoderMismatch, ModelError, SettingsError
 from connector.models.agreement import Agreement, compare, require_agreement
-from connector.models.backends import Backend, agreement_file
+from connector.models.backends import Backend, agreement_file, identify
 from connector.models.cross_encoder import CrossEncoderScorer
-from connector.models.encoder import Encoder, SentenceTransformerEncoder
+from connector.models.encoder import Encoder, LocalEncoder
 from connector.models.fastest import find_fastest, runs_on_cpu
-from connector.models.files import find_model, short_name, weights_bytes, weights_sha256
+from connector.models.files import find_model, short_name, weights_bytes
 from connector.models.late_interaction import LateInteractionScorer
 from connector.models.model import Model
 from connector.models.scorer import Scorer, ScorerKind, detect_kind
@@ -109,17 +109,17 @@ def load_encoder(settings: Settings) -> Encoder:
 
 
 def _load_encoder(
-    model: str, device: str | None, backend: Literal["auto", "torch", "onnx"], max_batch_tokens: int
-) -> SentenceTransformerEncoder:
-    """An encoder in this process. `auto` is onnx on a CPU where that gives the same vectors, else torch."""
-    if backend != "auto":
-        return SentenceTransformerEncoder(model, device=device, backend=backend, max_batch_tokens=max_batch_tokens)
+    model: str, device: str | None, backend: Literal["exact", "auto", "torch", "onnx"], max_batch_tokens: int
+) -> LocalEncoder:
+    """An encoder in this process. `exact` and `auto` are onnx on a CPU where that gives the same vectors, else torch."""
+    if backend in ("torch", "onnx"):
+        return LocalEncoder(model, device=device, backend=backend, max_batch_tokens=max_batch_tokens)
     if runs_on_cpu(device):
         try:
-            return SentenceTransformerEncoder(model, backend="onnx", max_batch_tokens=max_batch_tokens)
+            return LocalEncoder(model, backend="onnx", max_batch_tokens=max_batch_tokens)
         except ModelError as error:
             log.info("encoding with torch: %s", error)
-    return SentenceTransformerEncoder(model, device=device, max_batch_tokens=max_batch_tokens)
+    return LocalEncoder(model, device=device, max_batch_tokens=max_batch_tokens)
 
 
 def offer_models(settings: WorkerSettings) -> list[Offer]:
@@ -150,6 +150,14 @@ def _offer(name: str, model: ModelSettings, worker: WorkerSettings) -> Offer:
 def load_scorer(model: ModelSettings, worker: WorkerSettings) -> Scorer:
     """A reranker of a worker; takes seconds, and half a minute where its graph is to be exported first. Raises ModelError."""
     backend = model.backend
+    if backend == "exact":
+        # a graph of an encoder is exact as it is exported, and needs no torch, whose loading takes most of a start
+        if _kind(model) == "late-interaction" and runs_on_cpu(model.device):
+            try:
+                return _load_scorer(model, worker, "onnx")
+            except ModelError as error:
+                log.info("scoring with torch: %s", error)
+        return _load_scorer(model, worker, "torch")
     if backend == "auto":
         measure = partial(export_scorer, model, worker)
         backend = find_fastest(_identity(model), measure) if runs_on_cpu(model.device) else "torch"
@@ -170,7 +178,7 @@ def export_scorer(model: ModelSettings, worker: WorkerSettings, backend: Backend
 
 def _identity(model: ModelSettings) -> str:
     """Names a reranker's weights and kind."""
-    return f"{weights_sha256(find_model(model.model))}:{_kind(model)}"
+    return identify(find_model(model.model), _kind(model))
 
 
 def _kind(model: ModelSettings) -> ScorerKind:

@@ -1,16 +1,21 @@
-"""What runs a model's transformer: torch, or its ONNX graph in onnxruntime, which is faster on a CPU."""
+"""What runs a model's network, torch or its ONNX graph in onnxruntime, and where graphs are kept."""
 
 from __future__ import annotations
 
 import hashlib
 import logging
 import os
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
-from connector.errors import ModelError
-from connector.models.graphs import Precision, export_graph, has_vnni
+from connector.models.files import model_sha256
+from connector.models.graph_runtime import GraphRuntime
+from connector.models.graphs import Precision, export_graph, has_vnni, open_graph
+from connector.models.model import ModelKind
+from connector.models.runtime import Runtime
+from connector.models.torch_runtime import TorchRuntime
 
 Backend = Literal["torch", "onnx", "onnx-int8"]
 PRECISIONS: dict[Backend, Precision] = {"onnx": "fp32", "onnx-int8": "int8"}
@@ -23,9 +28,14 @@ def cache_folder() -> Path:
     return (Path(home) if home else Path.home() / ".cache") / "hybrid-search-connector"
 
 
+def identify(folder: Path, kind: ModelKind) -> str:
+    """Names a model's weights and configuration and how it is used; an encoder and late interaction share one graph."""
+    return f"{model_sha256(folder)}:{'cross-encoder' if kind == 'cross-encoder' else 'encoder'}"
+
+
 def graph_file(identity: str, backend: Backend) -> Path:
-    """Where the graph of a model is kept, whose weights and kind `identity` names: under all that it depends on, so that it is never another's."""
-    made_by = [version(name) for name in ("torch", "transformers", "onnxruntime")]
+    """Where the graph of the model that `identity` names is kept: under all that it depends on, so that it is never another's."""
+    made_by = [version(name) for name in ("torch", "transformers", "sentence-transformers", "onnxruntime")]
     made_for = has_vnni() if backend == "onnx-int8" else None
     key = hashlib.sha256(repr((identity, backend, made_for, made_by)).encode()).hexdigest()[:16]
     return cache_folder() / "graphs" / f"{key}.onnx"
@@ -41,37 +51,47 @@ def exactness(backend: Backend) -> str:
     return ":int8" if backend == "onnx-int8" else ""
 
 
-def use_backend(model: Any, backend: Backend, *, identity: str) -> None:
-    """Let `backend` run the transformer of a sentence-transformers model, whose other modules stay as they are. Raises ModelError."""
+def open_runtime(folder: Path, backend: Backend, *, device: str | None = None) -> Runtime:
+    """What runs the encoder in a model folder. A graph that the cache does not have is exported first. Raises ModelError."""
+    if backend == "torch":
+        return TorchRuntime(folder, device=device)
+
+    return GraphRuntime(
+        _find_graph(
+            identify(folder, "encoder"),
+            backend,
+            lambda file: TorchRuntime(folder, device="cpu").export(file, PRECISIONS[backend]),
+        )
+    )
+
+
+def use_backend(model: Any, folder: Path, backend: Backend) -> None:
+    """Let `backend` run the transformer of a CrossEncoder, whose other modules stay as they are. Raises ModelError."""
     if backend != "torch":
-        model[0].model = load_graph(find_graph(model[0].model, backend, identity=identity), model[0].model)
+        transformer = model[0].model
+        file = _find_graph(
+            identify(folder, "cross-encoder"),
+            backend,
+            lambda file: export_graph(transformer, file, PRECISIONS[backend]),
+        )
+        model[0].model = load_graph(file, transformer)
 
 
-def find_graph(transformer: Any, backend: Backend, *, identity: str) -> Path:
-    """The file of a transformer's graph, which is exported where the cache has none of that identity: see graph_file.
-
-    Raises ModelError."""
+def _find_graph(identity: str, backend: Backend, export: Callable[[Path], None]) -> Path:
+    """The file of a graph: see graph_file."""
     file = graph_file(identity, backend)
     if not file.exists():
         log.info("exporting a graph for %s; the next start finds it in %s", backend, file)
-        export_graph(transformer, file, PRECISIONS[backend])
+        export(file)
     return file
 
 
-def load_graph(file: Path, transformer: Any, *, threads: int = 0) -> Any:
-    """The graph as a module that is called as the transformer is, and gives what its output is called there.
-
-    It runs on so many `threads`; 0: on as many as torch does, which OMP_NUM_THREADS can limit."""
-    import onnxruntime
+def load_graph(file: Path, transformer: Any) -> Any:
+    """The graph as a module that is called as the transformer is, and gives what its output is called there."""
     import torch
     from transformers.modeling_outputs import BaseModelOutput, SequenceClassifierOutput
 
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads or torch.get_num_threads()
-    try:
-        session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # onnxruntime's own have no common class
-        raise ModelError(f"cannot load the graph in {file} ({error}); delete it, and it is exported anew") from error
+    session = open_graph(file)
     names = [one.name for one in session.get_inputs()]
     classifies = len(session.get_outputs()[0].shape) == 2  # [batch, labels], not [batch, tokens, dims]
     config = transformer.config  # not the transformer itself, whose weights the graph replaces

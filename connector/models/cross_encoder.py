@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from connector.errors import ModelError
 from connector.models.backends import Backend, exactness, use_backend
-from connector.models.encoder import unlimited
 from connector.models.fastest import runs_on_cpu
 from connector.models.files import find_model, quiet_loading, short_name, weights_sha256
 from connector.models.model import Piece
 from connector.models.scorer import Plan, QueryWeights, Scorer, ScorerKind
+from connector.models.tokenizer import token_offsets, unlimited
 from connector.models.truncation import keep_head_and_tail
 
 QUERY_SHARE = 0.5  # a query may take at most this share of the input
@@ -78,7 +78,7 @@ class CrossEncoderScorer(Scorer):
                 f"{model!r} is a classifier of {self._model.num_labels} labels; a reranker has one. Choose a cross-encoder for ranking"
             )
         tokenizer = self._model.tokenizer
-        self._backend = unlimited(tokenizer)
+        self._tokenizer = unlimited(tokenizer)
         known = [
             length
             for length in (self._model.max_seq_length, tokenizer.model_max_length)
@@ -91,14 +91,14 @@ class CrossEncoderScorer(Scorer):
         self.max_batch_tokens = max_batch_tokens
         self.name = short_name(model)
         weights = weights_sha256(folder)
-        use_backend(self._model, backend, identity=f"{weights}:{self.kind}")
+        use_backend(self._model, folder, backend)
         self.fingerprint = f"{self.name}@{weights[:12]}:cross-encoder:{self.max_length}{exactness(backend)}"
 
     def plan(
         self, query: str, passages: Sequence[str], *, weights: QueryWeights | None = None, scope: str = ""
     ) -> CrossEncoderPlan:
         room = self.max_length - self._special
-        query_offsets, *offsets = self._offsets([query, *passages])
+        query_offsets, *offsets = token_offsets(self._tokenizer, [query, *passages])
         query, query_cut = keep_head_and_tail(query, query_offsets, max_tokens=int(room * QUERY_SHARE))
         query_length = min(len(query_offsets), int(room * QUERY_SHARE))
         fitted = [
@@ -115,6 +115,3 @@ class CrossEncoderScorer(Scorer):
         values = self._model.predict(pairs, batch_size=len(pairs), show_progress_bar=False)
         for piece, value in zip(pieces, values, strict=True):
             piece.result = float(value)
-
-    def _offsets(self, texts: Sequence[str]) -> list[list[tuple[int, int]]]:
-        return [encoding.offsets for encoding in self._backend.encode_batch(list(texts), add_special_tokens=False)]

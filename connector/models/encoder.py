@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-import contextlib
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 
 from connector.errors import ModelError
-from connector.models.backends import find_graph, load_graph
+from connector.models.backends import open_runtime
 from connector.models.batching import batches
-from connector.models.files import find_model, quiet_loading, short_name, weights_sha256
+from connector.models.files import find_model, short_name, weights_sha256
 from connector.models.model import Model, ModelKind, Piece
+from connector.models.tokenizer import token_offsets
 from connector.schema import EncoderFingerprint
 from connector.types import Vector, Vectors
 
-SAMPLE = ("refunds", "How long is a deal registered for a tier-2 partner in Größe, after January 2024?")
 MIN_COSINE = 0.9999  # of a graph's vectors with the model's own
 GRAPH_BATCH_TOKENS = (
-    2_048  # at most: a CPU gains nothing by larger batches, and onnxruntime keeps the memory of the largest
+    2_048  # at most: a CPU gains nothing by more, and onnxruntime keeps the memory of the largest batch
 )
 
 
@@ -60,7 +58,7 @@ class EncodingPlan:
     pieces: Sequence[Piece]
 
 
-class SentenceTransformerEncoder(Model):
+class LocalEncoder(Model):
     """Any sentence-transformers model that fits in this process. Thread-safe; one text batch runs at a time."""
 
     kind: ModelKind = "encoder"
@@ -74,54 +72,27 @@ class SentenceTransformerEncoder(Model):
         backend: Literal["torch", "onnx"] = "torch",
         max_batch_tokens: int = 16_384,
     ) -> None:
-        from sentence_transformers import SentenceTransformer
+        """Raises ModelError, also where a graph's vectors would not be the model's."""
+        from tokenizers import Tokenizer
 
-        quiet_loading()
         folder = find_model(model)
-        try:
-            self._model = SentenceTransformer(
-                str(folder),
-                device=device if backend == "torch" else "cpu",
-                local_files_only=True,
-                model_kwargs={"use_safetensors": True},
-            )
-        except (OSError, ValueError, KeyError) as error:
-            raise ModelError(f"cannot load the encoder {model!r}: {error}") from error
-        tokenizer = self._model.tokenizer
-        if not getattr(tokenizer, "is_fast", False):
-            raise ModelError(f"encoder {model!r} has no fast tokenizer, which passage borders are found with")
-        self._backend = unlimited(tokenizer)
-        self.max_batch_tokens = max_batch_tokens
-        self._lock = threading.Lock()
-        self._for_queries: Any = None
-        self._for_passages: Callable[[], Any] | None = None
-        max_tokens = self._model.max_seq_length or tokenizer.model_max_length
-        dims = self._model.get_embedding_dimension()
-        if not dims:
+        self._runtime = open_runtime(folder, backend, device=device)
+        recipe = self._runtime.recipe
+        if not recipe.dims:
             raise ModelError(f"encoder {model!r} does not say how many dimensions its vectors have")
-        self.fingerprint = EncoderFingerprint(
-            name=short_name(model), sha256=weights_sha256(folder), dims=dims, max_tokens=int(max_tokens)
-        )
-        self.name = self.fingerprint.name
-        self.max_length = self.fingerprint.max_tokens
-        if backend != "torch":
-            self._take_graph(backend)
-
-    def _take_graph(self, backend: Literal["onnx"]) -> None:
-        """Run the transformer as a graph, the one that late interaction takes too: queries on one core, as fast for one short
-        text, so that the legs keep the others; passages on all, once there are any. Raises ModelError where vectors differ."""
-        expected = [self.encode_query(text) for text in SAMPLE]
-        transformer = self._model[0].model
-        file = find_graph(transformer, backend, identity=f"{self.fingerprint.sha256}:late-interaction")
-        self._for_queries = load_graph(file, transformer, threads=1)
-        self._for_passages = cache(lambda: load_graph(file, transformer))
-        self.max_batch_tokens = min(self.max_batch_tokens, GRAPH_BATCH_TOKENS)
-        nearest = min(float(self.encode_query(text) @ vector) for text, vector in zip(SAMPLE, expected, strict=True))
-        if nearest < MIN_COSINE:
+        if recipe.text_cosine < MIN_COSINE:
             raise ModelError(
-                f"the graph of encoder {self.fingerprint.name!r} gives other vectors than the model (cosine {nearest:.5f}); "
+                f"the graph of encoder {model!r} gives other vectors than the model (cosine {recipe.text_cosine:.5f}); "
                 "use encoder.backend: torch"
             )
+        self._tokenizer = Tokenizer.from_str(recipe.tokenizer)
+        self.max_batch_tokens = min(max_batch_tokens, GRAPH_BATCH_TOKENS) if backend == "onnx" else max_batch_tokens
+        self._lock = threading.Lock()
+        self.fingerprint = EncoderFingerprint(
+            name=short_name(model), sha256=weights_sha256(folder), dims=recipe.dims, max_tokens=recipe.max_tokens
+        )
+        self.name = self.fingerprint.name
+        self.max_length = recipe.max_tokens
 
     def encode(self, texts: Sequence[str]) -> Vectors:
         vectors = np.zeros((len(texts), self.fingerprint.dims), dtype=np.float32)
@@ -143,70 +114,26 @@ class SentenceTransformerEncoder(Model):
     def run(self, pieces: Sequence[Piece]) -> None:
         for are_queries in (False, True):
             chosen = [piece for piece in pieces if piece.content.is_query is are_queries]
-            if not chosen:
-                continue
-            with self._lock, _torch_errors():
-                if self._for_passages:
-                    self._model[0].model = self._for_passages()
-                encode = self._model.encode_query if are_queries else self._model.encode_document
-                vectors = encode(
-                    [piece.content.text for piece in chosen],
-                    batch_size=len(chosen),
-                    normalize_embeddings=True,
-                    show_progress_bar=False,
-                )
-            for piece, vector in zip(chosen, vectors, strict=True):
-                piece.result = np.asarray(vector, dtype=np.float32)
+            if chosen:
+                vectors = self._vectors([piece.content.text for piece in chosen], are_queries=are_queries)
+                for piece, vector in zip(chosen, vectors, strict=True):
+                    piece.result = vector
 
     def encode_query(self, text: str) -> Vector:
-        with self._lock, _one_thread(), _torch_errors():
-            if self._for_queries:
-                self._model[0].model = self._for_queries
-            encoded = self._model.encode_query([text], normalize_embeddings=True, show_progress_bar=False)
-        vector: Vector = np.asarray(encoded[0], dtype=np.float32)
+        # one core is as fast for one short text, and the legs keep the others
+        vector: Vector = self._vectors([text], are_queries=True, one_core=True)[0]
         return vector
 
+    def _vectors(self, texts: Sequence[str], *, are_queries: bool, one_core: bool = False) -> Vectors:
+        try:
+            with self._lock:
+                return self._runtime.text_vectors(texts, are_queries=are_queries, one_core=one_core)
+        except Exception as error:  # out of memory for one; onnxruntime's are no RuntimeErrors
+            raise ModelError(f"the encoder failed: {error}") from error
+
     def token_offsets(self, texts: Sequence[str]) -> list[list[tuple[int, int]]]:
-        return token_offsets(self._backend, texts)
+        return token_offsets(self._tokenizer, texts)
 
     def tokenizer_json(self) -> str:
         """The tokenizer, which neither cuts nor pads, as the library tokenizers writes it."""
-        written: str = self._backend.to_str()
-        return written
-
-
-def token_offsets(tokenizer: Any, texts: Sequence[str]) -> list[list[tuple[int, int]]]:
-    """See Encoder.token_offsets; `tokenizer` is one of the library tokenizers."""
-    return [encoding.offsets for encoding in tokenizer.encode_batch(list(texts), add_special_tokens=False)]
-
-
-@contextlib.contextmanager
-def _one_thread() -> Iterator[None]:
-    """Within the block this thread's torch uses one core: as fast for one short text, and the legs keep the others."""
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-@contextlib.contextmanager
-def _torch_errors() -> Iterator[None]:
-    """What torch and onnxruntime raise, out of memory for one, as an error of ours."""
-    try:
-        yield
-    except Exception as error:  # onnxruntime's are no RuntimeErrors
-        raise ModelError(f"the encoder failed: {error}") from error
-
-
-def unlimited(tokenizer: Any) -> Any:
-    """A copy of a fast tokenizer's core that neither truncates nor pads."""
-    from tokenizers import Tokenizer
-
-    backend = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
-    backend.no_truncation()
-    backend.no_padding()
-    return backend
+        return self._runtime.recipe.tokenizer

@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import platform
+import sys
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
@@ -16,6 +17,8 @@ from connector.models.agreement import Agreement
 from connector.models.backends import PRECISIONS, Backend, cache_folder
 
 WORTH_IT = 1.2  # eight bits have to be so many times as fast as what is exact
+# devices of NVIDIA (also through WSL and on Jetson), AMD, Intel and others
+ACCELERATORS = ("nvidia*", "nvhost*", "dxg", "kfd", "dri/renderD*", "accel*", "davinci*", "hl*", "mlu*", "xpu*")
 log = logging.getLogger(__name__)
 
 
@@ -23,6 +26,11 @@ def runs_on_cpu(device: str | None) -> bool:
     """Whether a model on this device, or on the best there is, runs on the CPU."""
     if device is not None:
         return device == "cpu"
+    # found without torch, which takes seconds to load, where that can be
+    if version("torch").endswith("+cpu"):
+        return True
+    if sys.platform == "linux" and not any(any(Path("/dev").glob(name)) for name in ACCELERATORS):
+        return True
     from sentence_transformers.util import get_device_name
 
     return bool(get_device_name() == "cpu")

@@ -47,6 +47,13 @@ def weights_sha256(folder: Path) -> str:
     return hashlib.sha256("".join(_sha256(file) for file in files).encode()).hexdigest()
 
 
+def model_sha256(folder: Path) -> str:
+    """The hash of all that a model's outputs depend on: its weights, its tokenizer and its configurations."""
+    others = sorted(path for path in folder.rglob("*") if path.suffix in (".json", ".txt", ".model", ".jinja"))
+    parts = [(str(path.relative_to(folder)), _sha256(path)) for path in others]
+    return hashlib.sha256(repr((weights_sha256(folder), parts)).encode()).hexdigest()
+
+
 def weights_bytes(folder: Path) -> int:
     """How long a model's weights are."""
     return sum(file.stat().st_size for file in folder.rglob("*.safetensors"))
@@ -108,5 +115,12 @@ def _from_hub(name: str) -> Path:
 
 
 def _sha256(file: Path) -> str:
+    about = file.stat()
+    return _sha256_of(file, about.st_size, about.st_mtime_ns)
+
+
+@cache
+def _sha256_of(file: Path, size: int, changed_ns: int) -> str:
+    """The hash of a file that is so long and was changed then."""
     with open(file, "rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()

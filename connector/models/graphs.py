@@ -7,8 +7,9 @@ import logging
 import os
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -22,22 +23,27 @@ OUTPUTS = ("logits", "last_hidden_state")
 LIKE_BERT = frozenset({"bert", "distilbert", "roberta", "xlm-roberta", "camembert", "electra"})
 
 
-def export_graph(transformer: Any, file: Path, precision: Precision) -> None:
+# what makes a graph's outputs out of its inputs, all tensors
+Compute = Callable[[Mapping[str, Any]], tuple[Any, ...]]
+
+
+def export_graph(
+    transformer: Any,
+    file: Path,
+    precision: Precision,
+    *,
+    outputs: Sequence[str] = ("output",),
+    compute: Compute | None = None,
+) -> None:
     """Write the graph of a transformers model to `file`, whole or not at all.
 
-    Its inputs are those of INPUTS that the model takes, int64 [batch, tokens]; its output is the first of OUTPUTS that the
-    model gives. Raises ModelError where the model cannot be exported."""
+    Its inputs are those of INPUTS that the model takes, int64 [batch, tokens]; its `outputs` are what `compute` makes of them
+    with the model, or the first of OUTPUTS that the model gives. Raises ModelError where the model cannot be exported."""
     assert precision in get_args(Precision)
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ModelError(
-            f"a graph cannot be written to {file.parent} ({error.strerror}); let XDG_CACHE_HOME name a folder that can be written to"
-        ) from error
-    with tempfile.TemporaryDirectory(dir=file.parent, prefix=".export-") as folder, _quiet():
-        graph = Path(folder) / "exported.onnx"
+    with workshop(file.parent) as folder, _quiet():
+        graph = folder / "exported.onnx"
         try:
-            _export(transformer, graph)
+            _export(transformer, graph, outputs, compute or partial(_own_output, transformer))
             graph = _fuse(graph, transformer.config)
             if precision == "int8":
                 graph = _quantize(graph)
@@ -50,6 +56,49 @@ def export_graph(transformer: Any, file: Path, precision: Precision) -> None:
         os.replace(graph, file)
 
 
+def open_graph(file: Path, *, threads: int = 0) -> Any:
+    """onnxruntime's session of a graph, on so many `threads`; 0: on all cores. Raises ModelError."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads or count_cores()
+    try:
+        return onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime's own have no common class
+        raise ModelError(f"cannot load the graph in {file} ({error}); delete it, and it is exported anew") from error
+
+
+def count_cores() -> int:
+    """How many of the processor's cores this process may use: OMP_NUM_THREADS, else all; two threads of a core count as one."""
+    wanted = os.environ.get("OMP_NUM_THREADS", "")
+    if wanted.isdigit() and int(wanted):
+        return int(wanted)
+    if not hasattr(os, "sched_getaffinity"):
+        return os.cpu_count() or 1
+    return len({_core_of(cpu) for cpu in os.sched_getaffinity(0)})
+
+
+def _core_of(cpu: int) -> str:
+    try:
+        return Path(f"/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list").read_text(encoding="ascii")
+    except OSError:
+        return str(cpu)
+
+
+@contextmanager
+def workshop(parent: Path) -> Iterator[Path]:
+    """A folder for what is being made for `parent`, which is made too. Raises ModelError."""
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+        folder = tempfile.TemporaryDirectory(dir=parent, prefix=".export-")
+    except OSError as error:
+        raise ModelError(
+            f"a graph cannot be written to {parent} ({error.strerror}); let XDG_CACHE_HOME name a folder that can be written to"
+        ) from error
+    with folder as path:
+        yield Path(path)
+
+
 def graph_inputs(transformer: Any) -> list[str]:
     """Those of INPUTS that the model's forward takes and its configuration has a use for."""
     takes = inspect.signature(transformer.forward).parameters
@@ -57,7 +106,12 @@ def graph_inputs(transformer: Any) -> list[str]:
     return [name for name in INPUTS if name in takes and (name != "token_type_ids" or typed > 1)]
 
 
-def _export(transformer: Any, file: Path) -> None:
+def _own_output(transformer: Any, inputs: Mapping[str, Any]) -> tuple[Any, ...]:
+    output = transformer(**inputs, return_dict=True)
+    return (next(output[name] for name in OUTPUTS if name in output),)
+
+
+def _export(transformer: Any, file: Path, outputs: Sequence[str], compute: Compute) -> None:
     import torch
 
     names = graph_inputs(transformer)
@@ -67,10 +121,8 @@ def _export(transformer: Any, file: Path) -> None:
             super().__init__()
             self.inner = transformer
 
-        def forward(self, *values: torch.Tensor) -> torch.Tensor:
-            output = self.inner(**dict(zip(names, values, strict=True)), return_dict=True)
-            result: torch.Tensor = next(output[name] for name in OUTPUTS if name in output)
-            return result
+        def forward(self, *values: torch.Tensor) -> tuple[torch.Tensor, ...]:
+            return compute(dict(zip(names, values, strict=True)))
 
     ids = torch.ones(2, 16, dtype=torch.long)
     mask = torch.ones_like(ids)
@@ -85,8 +137,9 @@ def _export(transformer: Any, file: Path) -> None:
                 tuple(example[name] for name in names),
                 str(file),
                 input_names=names,
-                output_names=["output"],
-                dynamic_axes={name: {0: "batch", 1: "tokens"} for name in [*names, "output"]},
+                output_names=list(outputs),
+                dynamic_axes={name: {0: "batch", 1: "tokens"} for name in [*names, outputs[0]]}
+                | {name: {0: "batch"} for name in outputs[1:]},
                 opset_version=OPSET,
                 dynamo=False,
             )

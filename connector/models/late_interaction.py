@@ -11,10 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from connector.errors import ModelError
-from connector.models.backends import Backend, exactness, use_backend
-from connector.models.encoder import unlimited
-from connector.models.files import find_model, quiet_loading, short_name, weights_sha256
+from connector.models.backends import Backend, exactness, open_runtime
+from connector.models.files import find_model, short_name, weights_sha256
 from connector.models.model import Piece
 from connector.models.scorer import Plan, QueryWeights, Scorer, ScorerKind
 from connector.models.token_cache import TokenCache
@@ -74,36 +72,24 @@ class LateInteractionScorer(Scorer):
         max_batch_tokens: int = 4_096,
         cache_bytes: int = 0,
     ) -> None:
-        from sentence_transformers import SentenceTransformer
+        from tokenizers import Tokenizer
 
-        quiet_loading()
         folder = find_model(model)
-        try:
-            self._model = SentenceTransformer(
-                str(folder),
-                device=device if backend == "torch" else "cpu",
-                local_files_only=True,
-                model_kwargs={"use_safetensors": True},
-            )
-        except (OSError, ValueError, KeyError) as error:
-            raise ModelError(f"cannot load the encoder {model!r}: {error}") from error
-        self._model.eval()
-        self._backend = unlimited(self._model.tokenizer)
-        self.max_length = max_length or int(self._model.max_seq_length or 512)
-        self._model.max_seq_length = self.max_length
-        self._special = self._model.tokenizer.num_special_tokens_to_add(pair=False)
+        self._runtime = open_runtime(folder, backend, device=device)
+        self._tokenizer = Tokenizer.from_str(self._runtime.recipe.tokenizer)
+        self.max_length = max_length or self._runtime.recipe.max_tokens
+        self._special = self._tokenizer.num_special_tokens_to_add(False)
         self.max_batch_tokens = max_batch_tokens
         self.cache = TokenCache(cache_bytes)
         self.name = short_name(model)
         weights = weights_sha256(folder)
-        use_backend(self._model, backend, identity=f"{weights}:{self.kind}")
         self.fingerprint = f"{self.name}@{weights[:12]}:late-interaction:{self.max_length}{exactness(backend)}"
 
     def plan(
         self, query: str, passages: Sequence[str], *, weights: QueryWeights | None = None, scope: str = ""
     ) -> LateInteractionPlan:
         room = self.max_length - self._special
-        encodings = self._backend.encode_batch([query, *passages], add_special_tokens=False)
+        encodings = self._tokenizer.encode_batch([query, *passages], add_special_tokens=False)
         (query_text, query_cut), *fitted = [
             keep_head_and_tail(text, encoding.offsets, max_tokens=room)
             for text, encoding in zip([query, *passages], encodings, strict=True)
@@ -112,7 +98,7 @@ class LateInteractionScorer(Scorer):
         if not passages:
             return LateInteractionPlan([], (), None, [], lambda count: np.zeros(count, dtype=np.float32))
         asked = Piece(query_length, Text(query_text))
-        encoding = self._backend.encode(query_text, add_special_tokens=True)
+        encoding = self._tokenizer.encode(query_text, add_special_tokens=True)
         pieces: dict[str, Piece] = {}
         for (text, _), length in zip(fitted, lengths, strict=True):
             if text not in pieces:
@@ -132,26 +118,13 @@ class LateInteractionScorer(Scorer):
 
     def run(self, pieces: Sequence[Piece]) -> None:
         """Half precision for passages always, so that a score does not depend on what the cache holds."""
-        for piece, vectors in zip(pieces, self._token_vectors([one.content.text for one in pieces]), strict=True):
+        texts = [one.content.text for one in pieces]
+        for piece, vectors in zip(pieces, self._runtime.token_vectors(texts, max_tokens=self.max_length), strict=True):
             content: Text = piece.content
             piece.result = vectors
             if content.kept:
                 piece.result = vectors.astype(np.float16)
                 self.cache.put(content.text, piece.result, content.scope)
-
-    def _token_vectors(self, texts: Sequence[str]) -> list[NDArray[np.float32]]:
-        """Unit vectors [tokens, dims] of each text's tokens, special tokens included, padding left out."""
-        import torch
-
-        with torch.inference_mode():
-            features = self._model.preprocess(list(texts))
-            features = {
-                key: value.to(self._model.device) if hasattr(value, "to") else value for key, value in features.items()
-            }
-            output = self._model[0](features)
-            vectors = torch.nn.functional.normalize(output["token_embeddings"].float(), dim=-1).cpu().numpy()
-            mask = output["attention_mask"].bool().cpu().numpy()
-        return [own[kept] for own, kept in zip(vectors, mask, strict=True)]
 
 
 def max_sim(query: NDArray[np.float32], weights: NDArray[np.float32], passage: NDArray[np.float32]) -> float:

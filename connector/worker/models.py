@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from connector.models.encoder import SentenceTransformerEncoder
+from connector.models.encoder import LocalEncoder
 from connector.models.model import Model
 from connector.models.scorer import Scorer
 
@@ -93,10 +93,10 @@ class Models:
         assert isinstance(model, Scorer)
         return model
 
-    async def encoder(self, name: str | None, *, timeout_s: float) -> SentenceTransformerEncoder:
+    async def encoder(self, name: str | None, *, timeout_s: float) -> LocalEncoder:
         """The encoder of that name. Raises UnknownModel, NotLoaded."""
         model = await self._get(self._find("embed", name), timeout_s)
-        assert isinstance(model, SentenceTransformerEncoder)
+        assert isinstance(model, LocalEncoder)
         return model
 
     def list(self) -> Sequence[tuple[Offer, bool]]:
@@ -174,7 +174,7 @@ def _load_warm(offer: Offer) -> Model:
     model = offer.load()
     if isinstance(model, Scorer):
         model.score(*WARM_UP)
-    elif isinstance(model, SentenceTransformerEncoder):
+    elif isinstance(model, LocalEncoder):
         model.encode(WARM_UP[1])
     return model
 

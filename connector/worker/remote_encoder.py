@@ -10,7 +10,7 @@ import httpx
 import numpy as np
 
 from connector.errors import WorkerError, WorkerUnavailable
-from connector.models.encoder import token_offsets
+from connector.models.tokenizer import token_offsets
 from connector.retries import pauses
 from connector.schema import EncoderFingerprint
 from connector.trust import trust

@@ -11,12 +11,13 @@ import pytest
 from connector.config import WorkerSettings, load_settings
 from connector.errors import ModelError, SettingsError
 from connector.models.agreement import Agreement, compare, require_agreement
-from connector.models.backends import agreement_file, cache_folder, graph_file, load_graph
+from connector.models.backends import agreement_file, cache_folder, graph_file, identify, load_graph
 from connector.models.cross_encoder import CrossEncoderScorer
 from connector.models.fastest import choose, find_fastest
-from connector.models.files import weights_sha256
+from connector.models.graph_runtime import GraphRuntime
 from connector.models.graphs import Precision, export_graph
 from connector.models.late_interaction import LateInteractionScorer
+from connector.models.torch_runtime import TorchRuntime
 from connector.wiring import export_scorer, load_encoder, load_scorer
 
 QUERY = "how long may goods be returned"
@@ -133,7 +134,7 @@ def test_the_same_weights_have_a_graph_for_each_kind(tiny_cross_encoder_folder: 
 
 def test_a_graph_is_exported_once_and_checked(tiny_encoder_folder: Path) -> None:
     settings = WorkerSettings(model=str(tiny_encoder_folder), backend="onnx")
-    identity = f"{weights_sha256(tiny_encoder_folder)}:late-interaction"
+    identity = identify(tiny_encoder_folder, "late-interaction")
     load_scorer(settings, settings)
     file = graph_file(identity, "onnx")
     made = file.stat().st_mtime_ns
@@ -222,18 +223,18 @@ def test_eight_bits_have_to_be_worth_it(onnx: float, eight_bits: float, best: st
 def test_an_encoder_that_cannot_be_exported_runs_in_torch(
     tiny_encoder_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(*arguments: object) -> None:
+    def refuse(*arguments: object, **options: object) -> None:
         raise ModelError("no such operator")
 
     settings = load_settings(overrides={"encoder.model": str(tiny_encoder_folder), "encoder.device": "cpu"}, environ={})
-    monkeypatch.setattr("connector.models.backends.export_graph", refuse)
+    monkeypatch.setattr("connector.models.torch_runtime.export_graph", refuse)
     in_torch = load_encoder(settings)
     monkeypatch.undo()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tiny_encoder_folder / "cache"))
     in_onnx = load_encoder(settings)
 
-    assert in_torch._for_queries is None
-    assert in_onnx._for_queries is not None
+    assert isinstance(in_torch._runtime, TorchRuntime)
+    assert isinstance(in_onnx._runtime, GraphRuntime)
     assert in_torch.encode(["red"]) == pytest.approx(in_onnx.encode(["red"]), abs=1e-5)
 
 

@@ -7,7 +7,7 @@ import sys
 from dataclasses import asdict, replace
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from connector import Credentials, SearchRequest
@@ -54,18 +54,15 @@ def test_a_user_name_that_no_server_could_read_is_refused(username: str) -> None
 
 @given(st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=8))
 def test_nothing_shows_the_secret(secret: str) -> None:
-    credentials = Credentials.bearer(secret)
-    request = SearchRequest("q", credentials=credentials)
-    shown = [
-        str(credentials),
-        f"{credentials!r}",
-        str(request),
-        str(asdict(request)),
-        str(replace(request, k=3)),
-        credentials.scope,
-    ]
+    def shown(credentials: Credentials) -> str:
+        request = SearchRequest("q", credentials=credentials)
+        requests = f"{request} {asdict(request)} {replace(request, k=3)}"
+        return f"{credentials} {credentials!r} {requests} {credentials.scope}"
 
-    assert not any(secret in text for text in shown)
+    assume(secret not in shown(Credentials.bearer("another")))  # a word of what is shown in any case
+    credentials = Credentials.bearer(secret)
+
+    assert secret not in shown(credentials)
     assert credentials.words == "bearer token"
 
 

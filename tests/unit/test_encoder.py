@@ -6,19 +6,17 @@ import numpy as np
 import pytest
 
 from connector.errors import ModelError
-from connector.models.encoder import SentenceTransformerEncoder
+from connector.models.encoder import LocalEncoder
 
 TEXTS = ["Tier-2 partners keep a deal.", "", "The cat sat. " * 40, "red fish", "red fish"]
 
 
 @pytest.fixture(scope="module")
-def encoder(tiny_encoder_folder: Path) -> SentenceTransformerEncoder:
-    return SentenceTransformerEncoder(str(tiny_encoder_folder), device="cpu")
+def encoder(tiny_encoder_folder: Path) -> LocalEncoder:
+    return LocalEncoder(str(tiny_encoder_folder), device="cpu")
 
 
-def test_vectors_are_those_of_sentence_transformers_in_order(
-    encoder: SentenceTransformerEncoder, tiny_encoder_folder: Path
-) -> None:
+def test_vectors_are_those_of_sentence_transformers_in_order(encoder: LocalEncoder, tiny_encoder_folder: Path) -> None:
     from sentence_transformers import SentenceTransformer
 
     expected = SentenceTransformer(str(tiny_encoder_folder), device="cpu").encode(TEXTS, normalize_embeddings=True)
@@ -26,31 +24,31 @@ def test_vectors_are_those_of_sentence_transformers_in_order(
     assert encoder.encode(TEXTS) == pytest.approx(expected, abs=1e-5)
 
 
-def test_vectors_have_unit_length(encoder: SentenceTransformerEncoder) -> None:
+def test_vectors_have_unit_length(encoder: LocalEncoder) -> None:
     vectors = encoder.encode(TEXTS)
 
     assert (vectors.shape, vectors.dtype) == ((5, 32), np.float32)
     assert np.linalg.norm(vectors, axis=1) == pytest.approx(np.ones(5), abs=1e-5)
 
 
-def test_a_query_is_encoded_as_a_text_is(encoder: SentenceTransformerEncoder) -> None:
+def test_a_query_is_encoded_as_a_text_is(encoder: LocalEncoder) -> None:
     vector = encoder.encode_query("red fish")
 
     assert vector == pytest.approx(encoder.encode(["red fish"])[0], abs=1e-5)
     assert vector.shape == (32,)
 
 
-def test_batches_change_no_vector(encoder: SentenceTransformerEncoder, tiny_encoder_folder: Path) -> None:
-    narrow = SentenceTransformerEncoder(str(tiny_encoder_folder), device="cpu", max_batch_tokens=64)
+def test_batches_change_no_vector(encoder: LocalEncoder, tiny_encoder_folder: Path) -> None:
+    narrow = LocalEncoder(str(tiny_encoder_folder), device="cpu", max_batch_tokens=64)
 
     assert narrow.encode(TEXTS) == pytest.approx(encoder.encode(TEXTS), abs=1e-5)
 
 
 def test_a_graph_gives_the_same_vectors_for_queries_and_passages(
-    encoder: SentenceTransformerEncoder, tiny_encoder_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    encoder: LocalEncoder, tiny_encoder_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    graph = SentenceTransformerEncoder(str(tiny_encoder_folder), backend="onnx")
+    graph = LocalEncoder(str(tiny_encoder_folder), backend="onnx")
 
     for _ in range(2):
         assert graph.encode(TEXTS) == pytest.approx(encoder.encode(TEXTS), abs=1e-5)
@@ -68,14 +66,14 @@ def test_a_graph_that_gives_other_vectors_is_refused(
     with pytest.raises(
         ModelError, match=r"gives other vectors than the model \(cosine 1\.0*\); use encoder.backend: torch"
     ):
-        SentenceTransformerEncoder(str(tiny_encoder_folder), backend="onnx")
+        LocalEncoder(str(tiny_encoder_folder), backend="onnx")
 
 
-def test_no_text_is_no_vector(encoder: SentenceTransformerEncoder) -> None:
+def test_no_text_is_no_vector(encoder: LocalEncoder) -> None:
     assert encoder.encode([]).shape == (0, 32)
 
 
-def test_tokens_are_spans_of_the_whole_text(encoder: SentenceTransformerEncoder) -> None:
+def test_tokens_are_spans_of_the_whole_text(encoder: LocalEncoder) -> None:
     text = "Registered deals " * 200
 
     (offsets,) = encoder.token_offsets([text])
@@ -84,7 +82,7 @@ def test_tokens_are_spans_of_the_whole_text(encoder: SentenceTransformerEncoder)
     assert [text[start:end] for start, end in offsets[:2]] == ["Registered", "deals"]
 
 
-def test_the_fingerprint_says_what_the_vectors_depend_on(encoder: SentenceTransformerEncoder) -> None:
+def test_the_fingerprint_says_what_the_vectors_depend_on(encoder: LocalEncoder) -> None:
     fingerprint = encoder.fingerprint
 
     assert (fingerprint.name, fingerprint.dims, fingerprint.max_tokens) == ("tiny-encoder", 32, 64)
@@ -95,4 +93,4 @@ def test_a_folder_that_is_no_encoder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "model.safetensors").write_bytes(b"no weights")
 
     with pytest.raises(ModelError, match="cannot load the encoder"):
-        SentenceTransformerEncoder(str(tmp_path), device="cpu")
+        LocalEncoder(str(tmp_path), device="cpu")

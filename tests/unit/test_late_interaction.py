@@ -42,10 +42,14 @@ def test_max_sim_is_the_weighted_mean_of_each_query_tokens_best(q: int, t: int, 
     assert max_sim(query, weights, passage) == pytest.approx(naive_max_sim(query, weights, passage), rel=1e-4, abs=1e-4)
 
 
-def test_scores_equal_a_naive_computation_on_the_models_own_vectors(tiny: LateInteractionScorer) -> None:
+def test_scores_equal_a_naive_computation_on_the_models_own_vectors(
+    tiny: LateInteractionScorer, tiny_encoder_folder: Path
+) -> None:
+    from sentence_transformers import SentenceTransformer
+
     scores = tiny.score(QUERY, PASSAGES)
 
-    model = tiny._model
+    model = SentenceTransformer(str(tiny_encoder_folder), device="cpu")
     query, *passages = (
         np.asarray(one / one.norm(dim=-1, keepdim=True))
         for one in model.encode([QUERY, *PASSAGES], output_value="token_embeddings")

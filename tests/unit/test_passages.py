@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from parts import HashEncoder, document, schema_of
 
 from connector.ingest.passages import SPECIAL_TOKENS, _spans, cut
-from connector.models.encoder import unlimited
+from connector.models.tokenizer import unlimited
 from connector.types import Passage
 
 WORDS = HashEncoder()

@@ -16,7 +16,7 @@ from parts import OverlapScorer, serving, wait_until
 
 from connector.config import WorkerSettings
 from connector.errors import ModelError, WorkerError, WorkerUnavailable
-from connector.models.encoder import SentenceTransformerEncoder
+from connector.models.encoder import LocalEncoder
 from connector.worker.app import create_app
 from connector.worker.models import Offer
 from connector.worker.remote_encoder import RemoteEncoder
@@ -37,12 +37,12 @@ def prompted_folder(tiny_encoder_folder: Path, tmp_path_factory: pytest.TempPath
 
 
 @pytest.fixture(scope="module")
-def encoder(prompted_folder: Path) -> SentenceTransformerEncoder:
-    return SentenceTransformerEncoder(str(prompted_folder), device="cpu")
+def encoder(prompted_folder: Path) -> LocalEncoder:
+    return LocalEncoder(str(prompted_folder), device="cpu")
 
 
 @pytest.fixture(scope="module")
-def url(encoder: SentenceTransformerEncoder) -> Iterator[str]:
+def url(encoder: LocalEncoder) -> Iterator[str]:
     offers = [Offer("embed", "prompted", lambda: encoder)]
     with serving(create_app(OverlapScorer, WorkerSettings(max_pairs=20), offers)) as one:
         wait_until(lambda: httpx.get(f"{one}/ready").status_code == 200)
@@ -60,11 +60,11 @@ def vectors(reply: httpx.Response) -> list[list[float]]:
 
 
 @pytest.mark.parametrize("path", ["/embed", "/v1/embeddings"])
-def test_vectors_are_the_encoders(url: str, path: str, encoder: SentenceTransformerEncoder) -> None:
+def test_vectors_are_the_encoders(url: str, path: str, encoder: LocalEncoder) -> None:
     assert np.array(vectors(embed(url, path, TEXTS))) == pytest.approx(encoder.encode(TEXTS), abs=1e-5)
 
 
-def test_a_query_is_encoded_as_one(url: str, encoder: SentenceTransformerEncoder) -> None:
+def test_a_query_is_encoded_as_one(url: str, encoder: LocalEncoder) -> None:
     as_query, as_passage = encoder.encode_query("red fish"), encoder.encode(["red fish"])[0]
     found = [
         vectors(embed(url, "/embed", "red fish", prompt_name="query"))[0],
@@ -121,7 +121,7 @@ def test_what_cannot_be_had_in_time_is_refused_with_when_to_come_again(url: str)
     assert (reply.status_code, reply.headers["retry-after"]) == (429, "1")
 
 
-def test_a_remote_encoder_is_the_same_encoder(url: str, encoder: SentenceTransformerEncoder) -> None:
+def test_a_remote_encoder_is_the_same_encoder(url: str, encoder: LocalEncoder) -> None:
     remote = RemoteEncoder(url, "prompted")
 
     assert remote.fingerprint == encoder.fingerprint
@@ -131,7 +131,7 @@ def test_a_remote_encoder_is_the_same_encoder(url: str, encoder: SentenceTransfo
     assert remote.token_offsets(TEXTS) == encoder.token_offsets(TEXTS)
 
 
-def test_more_texts_than_a_request_takes_go_in_several(url: str, encoder: SentenceTransformerEncoder) -> None:
+def test_more_texts_than_a_request_takes_go_in_several(url: str, encoder: LocalEncoder) -> None:
     texts = [f"red {at}" for at in range(30)]
     remote = RemoteEncoder(url, "prompted", max_texts=20)
 
@@ -155,7 +155,7 @@ def answers(*replies: httpx.Response) -> httpx.MockTransport:
     return httpx.MockTransport(lambda request: left.pop(0))
 
 
-def described(encoder: SentenceTransformerEncoder) -> httpx.Response:
+def described(encoder: LocalEncoder) -> httpx.Response:
     fingerprint = {"name": "p", "sha256": "0", "dims": 2, "max_tokens": 9, "normalised": True}
     return httpx.Response(200, json={"fingerprint": fingerprint, "tokenizer": encoder.tokenizer_json()})
 
@@ -164,7 +164,7 @@ def embedding(*values: float, index: int = 0) -> dict[str, Any]:
     return {"index": index, "embedding": base64.b64encode(np.array(values, dtype="<f4").tobytes()).decode()}
 
 
-def test_passages_are_tried_again_where_that_can_help(encoder: SentenceTransformerEncoder) -> None:
+def test_passages_are_tried_again_where_that_can_help(encoder: LocalEncoder) -> None:
     busy = httpx.Response(429, json={"error": "busy"})
     good = httpx.Response(200, json={"data": [embedding(1.0, 0.0)]})
     transport = answers(described(encoder), busy, busy, good, busy, busy, busy)
@@ -190,7 +190,7 @@ def test_passages_are_tried_again_where_that_can_help(encoder: SentenceTransform
         {"data": ["x"]},
     ],
 )
-def test_a_reply_that_cannot_be_right_is_not_believed(encoder: SentenceTransformerEncoder, body: Any) -> None:
+def test_a_reply_that_cannot_be_right_is_not_believed(encoder: LocalEncoder, body: Any) -> None:
     remote = RemoteEncoder("http://w", "p", transport=answers(described(encoder), httpx.Response(200, json=body)))
 
     with pytest.raises(WorkerError, match="the worker at http://w gave"):
@@ -212,7 +212,7 @@ def test_a_worker_without_the_encoder_is_told_of(url: str) -> None:
 
 
 def test_an_encoder_that_cannot_be_loaded_is_told_of() -> None:
-    def load() -> SentenceTransformerEncoder:
+    def load() -> LocalEncoder:
         raise ModelError("no such folder")
 
     with serving(create_app(OverlapScorer, WorkerSettings(), [Offer("embed", "e", load)])) as one:

@@ -20,7 +20,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from connector.config import WorkerSettings
-from connector.models.encoder import SentenceTransformerEncoder
+from connector.models.encoder import LocalEncoder
 from connector.worker.app import create_app
 from connector.worker.models import Offer
 
@@ -53,7 +53,7 @@ ANY = st.recursive(
     max_leaves=8,
 )
 
-encoder = Offer("embed", "encoder", lambda: SentenceTransformerEncoder("all-MiniLM-L6-v2", device="cpu"))
+encoder = Offer("embed", "encoder", lambda: LocalEncoder("all-MiniLM-L6-v2", device="cpu"))
 app = create_app(OverlapScorer, WorkerSettings(max_pairs=20), [encoder])
 openapi = schemathesis.openapi.from_dict(app.openapi())
 

@@ -11,7 +11,7 @@ import numpy as np
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 
-from connector.models.encoder import EncodingPlan, SentenceTransformerEncoder
+from connector.models.encoder import EncodingPlan, LocalEncoder
 from connector.types import Vectors
 from connector.worker.batcher import Overloaded
 from connector.worker.refusals import Refusal, documented
@@ -55,7 +55,7 @@ def embed_routes(service: Service) -> APIRouter:
         return {"fingerprint": asdict(encoder.fingerprint), "tokenizer": encoder.tokenizer_json()}
 
     async def encode(
-        body: EmbedRequest | EmbeddingsRequest, request: Request, encoder: SentenceTransformerEncoder, terms: Terms
+        body: EmbedRequest | EmbeddingsRequest, request: Request, encoder: LocalEncoder, terms: Terms
     ) -> tuple[Vectors, int, str]:
         """The vectors, how many tokens the model read for them, and the milliseconds it took. Raises Overloaded where there was
         not time for all."""
@@ -76,7 +76,7 @@ def embed_routes(service: Service) -> APIRouter:
 
 async def _prepare(
     service: Service, request: Request, model: str | None, texts: list[str]
-) -> tuple[SentenceTransformerEncoder, Terms]:
+) -> tuple[LocalEncoder, Terms]:
     """The encoder and the terms of a request that can be answered. Raises Refusal, UnknownModel, NotLoaded."""
     service.check_texts(texts, called="texts", purpose="encode")
     terms = service.read_terms(request)

@@ -1,0 +1,80 @@
+"""An encoder's network as a graph, run by onnxruntime and tokenizers alone: loading torch would take longer than most jobs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from connector.models.graphs import open_graph
+from connector.models.runtime import Recipe, unit
+from connector.types import Vectors
+
+TOKEN_VECTORS = "token_vectors"  # [batch, tokens, dims]
+TEXT_VECTOR = "text_vector"  # [batch, dims]
+
+
+class GraphRuntime:
+    """A graph with these outputs, and its recipe beside it, as TorchRuntime.export writes them. Raises ModelError."""
+
+    def __init__(self, file: Path) -> None:
+        from tokenizers import Tokenizer
+
+        self._file = file
+        self.recipe = Recipe(**json.loads(recipe_file(file).read_text(encoding="utf-8")))
+        self._tokenizer = Tokenizer.from_str(self.recipe.tokenizer)
+        self._tokenizer.enable_padding(
+            direction=self.recipe.pad_on,
+            pad_id=self.recipe.pad_id,
+            pad_type_id=self.recipe.pad_type_id,
+            pad_token=self.recipe.pad_token,
+        )
+
+    def token_vectors(self, texts: Sequence[str], *, max_tokens: int) -> list[NDArray[np.float32]]:
+        feed = self._feed(texts, max_tokens)
+        vectors = _run(self._on_all_cores, TOKEN_VECTORS, feed)
+        return [unit(own[kept]) for own, kept in zip(vectors, feed["attention_mask"].astype(bool), strict=True)]
+
+    def text_vectors(self, texts: Sequence[str], *, are_queries: bool, one_core: bool = False) -> Vectors:
+        prompt = self.recipe.query_prompt if are_queries else self.recipe.passage_prompt
+        feed = self._feed([prompt + text for text in texts], self.recipe.max_tokens)
+        return unit(_run(self._on_one_core if one_core else self._on_all_cores, TEXT_VECTOR, feed))
+
+    @cached_property
+    def _on_all_cores(self) -> Any:
+        return open_graph(self._file)
+
+    @cached_property
+    def _on_one_core(self) -> Any:
+        return open_graph(self._file, threads=1)
+
+    def _feed(self, texts: Sequence[str], max_tokens: int) -> dict[str, NDArray[np.int64]]:
+        """Inputs [n, tokens] by name."""
+        self._tokenizer.enable_truncation(max_tokens)
+        encodings = self._tokenizer.encode_batch(list(texts))
+        return {
+            "input_ids": np.array([one.ids for one in encodings], dtype=np.int64),
+            "attention_mask": np.array([one.attention_mask for one in encodings], dtype=np.int64),
+            "token_type_ids": np.array([one.type_ids for one in encodings], dtype=np.int64),
+        }
+
+
+def _run(session: Any, output: str, feed: dict[str, NDArray[np.int64]]) -> NDArray[np.float32]:
+    values: NDArray[np.float32]
+    (values,) = session.run([output], {one.name: feed[one.name] for one in session.get_inputs()})
+    return values
+
+
+def recipe_file(graph: Path) -> Path:
+    """Where the recipe of a graph is."""
+    return graph.with_suffix(".recipe.json")
+
+
+def write_recipe(graph: Path, recipe: Recipe) -> None:
+    recipe_file(graph).write_text(json.dumps(asdict(recipe)) + "\n", encoding="utf-8")

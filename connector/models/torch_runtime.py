@@ -1,0 +1,143 @@
+"""An encoder's network in torch, by sentence-transformers: on any device, and what its graph is made from."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from connector.errors import ModelError
+from connector.models.files import quiet_loading
+from connector.models.graph_runtime import TEXT_VECTOR, TOKEN_VECTORS, GraphRuntime, recipe_file, write_recipe
+from connector.models.graphs import Precision, export_graph, workshop
+from connector.models.runtime import Recipe
+from connector.models.tokenizer import unlimited
+from connector.types import Vectors
+
+DEFAULT_MAX_TOKENS = 512
+MIN_COSINE = 0.9999  # of a graph's vectors with the model's own
+SAMPLE = (
+    "refunds",
+    "How long is a deal registered for a tier-2 partner in Größe, after January 2024?",
+    "  a text that is longer than models read\n" * 200,
+    "",
+)
+
+
+class TorchRuntime:
+    """Any sentence-transformers model with a fast tokenizer. Raises ModelError where it cannot be loaded."""
+
+    def __init__(self, folder: Path, *, device: str | None = None) -> None:
+        from sentence_transformers import SentenceTransformer
+
+        quiet_loading()
+        try:
+            self._model = SentenceTransformer(
+                str(folder), device=device, local_files_only=True, model_kwargs={"use_safetensors": True}
+            )
+        except (OSError, ValueError, KeyError) as error:
+            raise ModelError(f"cannot load the encoder in {folder}: {error}") from error
+        self._model.eval().requires_grad_(False)
+        tokenizer = self._model.tokenizer
+        if not getattr(tokenizer, "is_fast", False):
+            raise ModelError(f"the encoder in {folder} has no fast tokenizer, which passage borders are found with")
+        known = [one for one in (self._model.max_seq_length, tokenizer.model_max_length) if one and one < 1_000_000]
+        self.recipe = Recipe(
+            tokenizer=unlimited(tokenizer).to_str(),
+            pad_token=tokenizer.pad_token,
+            pad_id=tokenizer.pad_token_id,
+            pad_type_id=tokenizer.pad_token_type_id,
+            pad_on=tokenizer.padding_side,
+            max_tokens=int(known[0]) if known else DEFAULT_MAX_TOKENS,
+            dims=self._model.get_embedding_dimension() or 0,
+            query_prompt=_prompt(self._model, "query"),
+            passage_prompt=_prompt(self._model, "document", "passage", "corpus"),
+        )
+
+    def token_vectors(self, texts: Sequence[str], *, max_tokens: int) -> list[NDArray[np.float32]]:
+        import torch
+
+        self._model.max_seq_length = max_tokens
+        with torch.inference_mode():
+            features = self._model.preprocess(list(texts))
+            features = {
+                key: value.to(self._model.device) if hasattr(value, "to") else value for key, value in features.items()
+            }
+            output = self._model[0](features)
+            vectors = torch.nn.functional.normalize(output["token_embeddings"].float(), dim=-1).cpu().numpy()
+            mask = output["attention_mask"].bool().cpu().numpy()
+        return [own[kept] for own, kept in zip(vectors, mask, strict=True)]
+
+    def text_vectors(self, texts: Sequence[str], *, are_queries: bool, one_core: bool = False) -> Vectors:
+        encode = self._model.encode_query if are_queries else self._model.encode_document
+        with _one_thread() if one_core else contextlib.nullcontext():
+            vectors = encode(
+                list(texts), batch_size=max(len(texts), 1), normalize_embeddings=True, show_progress_bar=False
+            )
+        return np.asarray(vectors, dtype=np.float32)
+
+    def export(self, file: Path, precision: Precision) -> None:
+        """Write the model's graph, from token ids to vectors, and the recipe beside it.
+
+        Raises ModelError where the model cannot be exported, or its graph in 32 bits gives other vectors of tokens."""
+        outputs = (TOKEN_VECTORS, TEXT_VECTOR) if self.recipe.dims else (TOKEN_VECTORS,)
+        with workshop(file.parent) as folder:
+            graph, recipe = folder / file.name, self.recipe
+            export_graph(self._model[0].model, graph, precision, outputs=outputs, compute=self._compute)
+            write_recipe(graph, recipe)
+            if precision == "fp32":
+                recipe = replace(recipe, text_cosine=self._compare(GraphRuntime(graph)))
+                write_recipe(graph, recipe)
+            os.replace(recipe_file(graph), recipe_file(file))  # first, so that there is no graph without
+            os.replace(graph, file)
+
+    def _compute(self, inputs: Mapping[str, Any]) -> tuple[Any, ...]:
+        first, *others = self._model
+        features = first(dict(inputs))
+        tokens = features["token_embeddings"]
+        for module in others:
+            features = module(features)
+        return (tokens, features["sentence_embedding"]) if self.recipe.dims else (tokens,)
+
+    def _compare(self, graph: GraphRuntime) -> float:
+        """The lowest cosine of text vectors. Raises ModelError where those of tokens differ."""
+        limit = self.recipe.max_tokens
+        pairs = zip(
+            graph.token_vectors(SAMPLE, max_tokens=limit), self.token_vectors(SAMPLE, max_tokens=limit), strict=True
+        )
+        for given, expected in pairs:
+            if given.shape != expected.shape or (given * expected).sum(axis=-1).min() < MIN_COSINE:
+                raise ModelError("the model's graph gives other vectors than the model; run it with backend: torch")
+        if not self.recipe.dims:
+            return 1.0
+        return min(
+            float(
+                (graph.text_vectors(SAMPLE, are_queries=one) * self.text_vectors(SAMPLE, are_queries=one)).sum(1).min()
+            )
+            for one in (True, False)
+        )
+
+
+def _prompt(model: Any, *names: str) -> str:
+    """What sentence-transformers puts before a text: the first of the prompts that the model has, or its default."""
+    name = next((one for one in names if one in model.prompts), model.default_prompt_name)
+    return model.prompts.get(name) or ""
+
+
+@contextlib.contextmanager
+def _one_thread() -> Iterator[None]:
+    """Within the block this thread's torch uses one core."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
