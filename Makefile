@@ -71,6 +71,9 @@ test-wheel: $(VENV)/test-installed ## build the wheel, install it into an empty 
 bench-quality: $(VENV)/demo-installed ## nDCG@10, RR@10, R@50 of the four rankings: DATA=FOLDER CLUSTER=URL
 	@$(BIN)/python bench/quality.py $(DATA) $(if $(CLUSTER),--cluster $(CLUSTER)) $(ARGS)
 
+bench-trials: $(VENV)/demo-installed ## what was tried for a bundled reranker: HELD="FOLDER ..." LEARN="FOLDER ..."
+	@$(BIN)/python bench/trials.py --held $(HELD) $(if $(LEARN),--learn $(LEARN)) $(ARGS)
+
 bench-path: $(VENV)/test-installed engines ## what the query path costs beside its slower leg, on a real engine
 	@$(BIN)/python bench/path.py $(if $(CLUSTER),--cluster $(CLUSTER)) $(ARGS)
 
@@ -86,4 +89,4 @@ bench-rerankers: $(VENV)/demo-installed ## pairs per second of rerankers of the 
 clean: ## remove the environment, caches and the demo's store
 	rm -rf $(VENV) demo-store dist build .mypy_cache .ruff_cache .pytest_cache
 
-.PHONY: help install demo lint engines test test-quick test-wheel bench-quality bench-path bench-reliability bench-worker bench-rerankers clean
+.PHONY: help install demo lint engines test test-quick test-wheel bench-quality bench-trials bench-path bench-reliability bench-worker bench-rerankers clean

@@ -13,6 +13,7 @@ import asyncio
 import re
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,28 +32,34 @@ from connector.ingest.job import run_job
 from connector.ingest.pipeline import Counts
 from connector.worker.process import running_worker
 
+STORE = f"embedded:{Path(tempfile.gettempdir()) / 'connector-bench'}"
 console = Console(stderr=True, highlight=False)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, help="BEIR-layout folder")
-    parser.add_argument("--cluster", default=f"embedded:{Path(tempfile.gettempdir()) / 'connector-bench'}")
+    parser.add_argument("--cluster", default=STORE)
     parser.add_argument("--queries", type=int, default=0, help="a seeded sample of that many queries; 0 for all")
     parser.add_argument("--reranker", metavar="NAME", help="folder or hub name of what the worker reranks with")
     parser.add_argument("--set", action="append", default=[], metavar="PATH=VALUE", help="any setting")
     options = parser.parse_args()
     collection = read_collection(options.data).sample(options.queries)
-    name = "bench-" + re.sub(r"[^a-z0-9]+", "-", options.data.name.lower()).strip("-")
-    overrides: dict[str, Any] = {"fields.text": {"title": 1.0, "text": 1.0}, "fields.id": "_id"}
-    overrides |= {"cluster.url": options.cluster, "index.name": name, "search.deadline_s": 300.0}
-    overrides |= {path: parse_value(value) for path, _, value in (one.partition("=") for one in options.set)}
-    settings = load_settings(overrides=overrides, environ={})
+    settings = settings_for(options.data, options.cluster, options.set)
     counts = ingest(options.data, settings)
     with running_worker(["--reranker", options.reranker] if options.reranker else []) as worker:
         settings = settings.model_copy(update={"rerank": settings.rerank.model_copy(update={"url": worker.url})})
         evaluation = asyncio.run(search(settings, collection))
     report(evaluation, counts, settings)
+
+
+def settings_for(folder: Path, cluster: str = STORE, given: Sequence[str] = ()) -> Settings:
+    """The defaults for a folder's index, with settings `given` as PATH=VALUE."""
+    name = "bench-" + re.sub(r"[^a-z0-9]+", "-", folder.name.lower()).strip("-")
+    overrides: dict[str, Any] = {"fields.text": {"title": 1.0, "text": 1.0}, "fields.id": "_id"}
+    overrides |= {"cluster.url": cluster, "index.name": name, "search.deadline_s": 300.0}
+    overrides |= {path: parse_value(value) for path, _, value in (one.partition("=") for one in given)}
+    return load_settings(overrides=overrides, environ={})
 
 
 def ingest(folder: Path, settings: Settings) -> Counts:
