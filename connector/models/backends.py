@@ -42,7 +42,7 @@ def graph_file(identity: str, backend: Backend) -> Path:
 
 
 def agreement_file(identity: str, backend: Backend) -> Path:
-    """Where it is kept how well the graph agreed with the original; a graph without it is not used."""
+    """Where it is kept how well a reranker's graph agreed with the original over the sample of agreement.py."""
     return graph_file(identity, backend).with_suffix(".json")
 
 
@@ -55,7 +55,6 @@ def open_runtime(folder: Path, backend: Backend, *, device: str | None = None) -
     """What runs the encoder in a model folder. A graph that the cache does not have is exported first. Raises ModelError."""
     if backend == "torch":
         return TorchRuntime(folder, device=device)
-
     return GraphRuntime(
         _find_graph(
             identify(folder, "encoder"),

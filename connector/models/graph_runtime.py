@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from connector.errors import ModelError
 from connector.models.graphs import open_graph
 from connector.models.runtime import Recipe, unit
 from connector.types import Vectors
@@ -27,14 +28,19 @@ class GraphRuntime:
         from tokenizers import Tokenizer
 
         self._file = file
-        self.recipe = Recipe(**json.loads(recipe_file(file).read_text(encoding="utf-8")))
-        self._tokenizer = Tokenizer.from_str(self.recipe.tokenizer)
-        self._tokenizer.enable_padding(
-            direction=self.recipe.pad_on,
-            pad_id=self.recipe.pad_id,
-            pad_type_id=self.recipe.pad_type_id,
-            pad_token=self.recipe.pad_token,
-        )
+        try:
+            self.recipe = Recipe(**json.loads(recipe_file(file).read_text(encoding="utf-8")))
+            self._tokenizer = Tokenizer.from_str(self.recipe.tokenizer)
+            self._tokenizer.enable_padding(
+                direction=self.recipe.pad_on,
+                pad_id=self.recipe.pad_id,
+                pad_type_id=self.recipe.pad_type_id,
+                pad_token=self.recipe.pad_token,
+            )
+        except Exception as error:  # tokenizers raises Exception itself
+            raise ModelError(
+                f"cannot load what belongs to {file} ({error}); delete it, and it is exported anew"
+            ) from error
 
     def token_vectors(self, texts: Sequence[str], *, max_tokens: int) -> list[NDArray[np.float32]]:
         feed = self._feed(texts, max_tokens)
@@ -67,7 +73,10 @@ class GraphRuntime:
 
 def _run(session: Any, output: str, feed: dict[str, NDArray[np.int64]]) -> NDArray[np.float32]:
     values: NDArray[np.float32]
-    (values,) = session.run([output], {one.name: feed[one.name] for one in session.get_inputs()})
+    try:
+        (values,) = session.run([output], {one.name: feed[one.name] for one in session.get_inputs()})
+    except Exception as error:  # onnxruntime's own have no common class
+        raise RuntimeError(str(error)) from error
     return values
 
 

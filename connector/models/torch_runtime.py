@@ -75,6 +75,7 @@ class TorchRuntime:
         return [own[kept] for own, kept in zip(vectors, mask, strict=True)]
 
     def text_vectors(self, texts: Sequence[str], *, are_queries: bool, one_core: bool = False) -> Vectors:
+        self._model.max_seq_length = self.recipe.max_tokens
         encode = self._model.encode_query if are_queries else self._model.encode_document
         with _one_thread() if one_core else contextlib.nullcontext():
             vectors = encode(
@@ -92,7 +93,12 @@ class TorchRuntime:
             export_graph(self._model[0].model, graph, precision, outputs=outputs, compute=self._compute)
             write_recipe(graph, recipe)
             if precision == "fp32":
-                recipe = replace(recipe, text_cosine=self._compare(GraphRuntime(graph)))
+                try:
+                    recipe = replace(recipe, text_cosine=self._compare(GraphRuntime(graph)))
+                except (RuntimeError, ValueError, TypeError) as error:
+                    raise ModelError(
+                        f"the model's graph cannot be run ({error}); run it with backend: torch"
+                    ) from error
                 write_recipe(graph, recipe)
             os.replace(recipe_file(graph), recipe_file(file))  # first, so that there is no graph without
             os.replace(graph, file)

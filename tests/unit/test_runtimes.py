@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +86,6 @@ def test_a_graph_gives_what_the_model_gives(changed: Callable[[Change], Path], h
             graph.token_vectors(TEXTS, max_tokens=limit), model.token_vectors(TEXTS, max_tokens=limit), strict=True
         )
         assert all(given == pytest.approx(expected, abs=1e-5) for given, expected in pairs)
-    model = TorchRuntime(folder, device="cpu")
     for are_queries in (True, False):
         for one_core in (True, False):
             given = graph.text_vectors(TEXTS, are_queries=are_queries, one_core=one_core)
@@ -121,6 +121,28 @@ def test_a_graph_whose_token_vectors_differ_is_not_kept(
     with pytest.raises(ModelError, match="gives other vectors than the model; run it with backend: torch"):
         open_runtime(tiny_encoder_folder, "onnx")
     assert not any(path.is_file() for path in (tmp_path / "cache").rglob("*"))
+
+
+@pytest.mark.parametrize("damage", [None, "no json", "{}"])
+def test_a_graph_that_lost_its_recipe_is_told_of(tiny_encoder_folder: Path, tmp_path: Path, damage: str | None) -> None:
+    open_runtime(tiny_encoder_folder, "onnx")
+    (recipe,) = (tmp_path / "cache").rglob("*.recipe.json")
+    recipe.unlink() if damage is None else recipe.write_text(damage)
+
+    with pytest.raises(
+        ModelError, match=r"cannot load what belongs to .*\.onnx .*; delete it, and it is exported anew"
+    ):
+        open_runtime(tiny_encoder_folder, "onnx")
+
+
+@pytest.mark.parametrize("odd", [{"pad_token": None}, {"pad_id": 10**6}])
+def test_a_graph_that_cannot_be_run_is_not_kept(tiny_encoder_folder: Path, tmp_path: Path, odd: dict[str, Any]) -> None:
+    runtime = TorchRuntime(tiny_encoder_folder, device="cpu")
+    runtime.recipe = replace(runtime.recipe, **odd)
+
+    with pytest.raises(ModelError, match=r"cannot (be run|load)"):
+        runtime.export(tmp_path / "graph.onnx", "fp32")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_configuration_that_changes_is_another_model(changed: Callable[[Change], Path]) -> None:
