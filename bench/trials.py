@@ -5,7 +5,7 @@
 Every trial reranks the same windows, found through the real path with all defaults (embedded store, bench-NAME indexes, as make
 bench-quality leaves them), and its scores take the place of the worker's: the final order is the product's own. Trials: other layers,
 token vectors without their mean, other ways to compare them, a linear map learned from the judgments of LEARN, models that
-`connector train` made (--trained), and such models averaged half and half with the original. Nothing is chosen on HELD."""
+`connector train` made from the same weights (--trained). Nothing is chosen on HELD."""
 
 from __future__ import annotations
 
@@ -65,17 +65,11 @@ class Case:
 class Model:
     """An encoder's token vectors, layer by layer."""
 
-    def __init__(self, folder: Path, *, half_of: Path | None = None) -> None:
-        """`half_of`: the weights are averaged with those of that model."""
+    def __init__(self, folder: Path, *, max_tokens: int = 0) -> None:
+        """`max_tokens` 0: what the model is saved with."""
         whole = SentenceTransformer(str(folder), device="cpu")
-        self.max_tokens = whole.max_seq_length
+        self.max_tokens = max_tokens or whole.max_seq_length
         self._network, self.tokenizer = whole[0].model.eval(), whole.tokenizer
-        if half_of:
-            other = SentenceTransformer(str(half_of), device="cpu")[0].model.state_dict()
-            own = self._network.state_dict()
-            self._network.load_state_dict(
-                {name: (value + other[name]) / 2 if value.is_floating_point() else value for name, value in own.items()}
-            )
 
     def encode(self, texts: Sequence[str], layers: Sequence[int], label: str) -> dict[str, dict[int, Vectors]]:
         """text -> layer -> unit vectors in half precision, special tokens included."""
@@ -166,9 +160,8 @@ def try_all(
         rankings[name] = rank(cases, lambda text: change(vectors[text][layer].float()), sharpen, settings)  # noqa: B023
     rankings["layers 5 and 6"] = rank(cases, lambda text: unit(sum(vectors[text].values()).float()), same, settings)
     for name, folder in trained.items():
-        for half, label in ((None, name), (find_model(BASE), f"{name}, half")):
-            own = Model(Path(folder), half_of=half).encode(texts, [6], f"encoding with {label}")
-            rankings[label] = rank(cases, lambda text: own[text][6].float(), same, settings)  # noqa: B023
+        own = Model(Path(folder), max_tokens=base.max_tokens).encode(texts, [6], f"encoding with {name}")
+        rankings[name] = rank(cases, lambda text: own[text][6].float(), same, settings)  # noqa: B023
     return rankings
 
 
