@@ -157,11 +157,11 @@ def try_all(
     if mapped:
         trials["linear map"] = (6, mapped, same)
     for name, (layer, change, sharpen) in trials.items():
-        rankings[name] = rank(cases, lambda text: change(vectors[text][layer].float()), sharpen, settings)  # noqa: B023
+        rankings[name] = rank(cases, lambda text: change(vectors[text][layer].float()), sharpen, settings)  # noqa: B023 - called at once
     rankings["layers 5 and 6"] = rank(cases, lambda text: unit(sum(vectors[text].values()).float()), same, settings)
     for name, folder in trained.items():
         own = Model(Path(folder), max_tokens=base.max_tokens).encode(texts, [6], f"encoding with {name}")
-        rankings[name] = rank(cases, lambda text: own[text][6].float(), same, settings)  # noqa: B023
+        rankings[name] = rank(cases, lambda text: own[text][6].float(), same, settings)  # noqa: B023 - called at once
     return rankings
 
 
