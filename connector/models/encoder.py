@@ -14,11 +14,11 @@ from connector.models.backends import open_runtime
 from connector.models.batching import batches
 from connector.models.files import find_model, short_name, weights_sha256
 from connector.models.model import Model, ModelKind, Piece
+from connector.models.runtime import MIN_COSINE
 from connector.models.tokenizer import token_offsets
 from connector.schema import EncoderFingerprint
 from connector.types import Vector, Vectors
 
-MIN_COSINE = 0.9999  # of a graph's vectors with the model's own
 GRAPH_BATCH_TOKENS = (
     2_048  # at most: a CPU gains nothing by more, and onnxruntime keeps the memory of the largest batch
 )

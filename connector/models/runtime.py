@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 from connector.types import Vectors
 
+MIN_COSINE = 0.9999  # of a graph's vectors with the model's own
+
 
 @dataclass(frozen=True, slots=True)
 class Recipe:

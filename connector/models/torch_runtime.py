@@ -16,12 +16,11 @@ from connector.errors import ModelError
 from connector.models.files import quiet_loading
 from connector.models.graph_runtime import TEXT_VECTOR, TOKEN_VECTORS, GraphRuntime, recipe_file, write_recipe
 from connector.models.graphs import Precision, export_graph, workshop
-from connector.models.runtime import Recipe
+from connector.models.runtime import MIN_COSINE, Recipe
 from connector.models.tokenizer import unlimited
 from connector.types import Vectors
 
 DEFAULT_MAX_TOKENS = 512
-MIN_COSINE = 0.9999  # of a graph's vectors with the model's own
 SAMPLE = (
     "refunds",
     "How long is a deal registered for a tier-2 partner in Größe, after January 2024?",
