@@ -137,6 +137,7 @@ def _offer(name: str, model: ModelSettings, worker: WorkerSettings) -> Offer:
     def load() -> Model:
         if model.kind == "encoder":
             assert model.backend != "onnx-int8"
+            assert model.backend != "openvino"
             return _load_encoder(model.model, model.device, model.backend, worker.max_batch_tokens)
         return load_scorer(model, worker)
 
@@ -171,7 +172,7 @@ def export_scorer(model: ModelSettings, worker: WorkerSettings, backend: Backend
     file = agreement_file(_identity(model), backend)
     file.unlink(missing_ok=True)
     found = compare(_load_scorer(model, worker, "torch"), _load_scorer(model, worker, backend))
-    require_agreement(found, model.model)
+    require_agreement(found, model.model, backend)
     file.write_text(json.dumps(asdict(found)) + "\n", encoding="ascii")
     return found
 

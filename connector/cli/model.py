@@ -27,7 +27,10 @@ def export(
     model: Annotated[
         str | None, typer.Argument(help="Folder or hub name of a cross-encoder or an encoder. [worker.model]")
     ] = None,
-    backend: Annotated[str, typer.Option(help="onnx (exact) or onnx-int8 (faster).")] = "onnx-int8",
+    backend: Annotated[
+        str,
+        typer.Option(help="onnx (exact), onnx-int8 (faster), or openvino (faster where the processor has bfloat16)."),
+    ] = "onnx-int8",
     as_json: AsJson = False,
     config: ConfigFile = None,
     override: Overrides = None,
@@ -45,8 +48,8 @@ def export(
     """
     settings = read_settings(config, override, worker__model=model, worker__backend=backend)
     chosen = settings.worker.backend
-    if chosen not in ("onnx", "onnx-int8"):
-        raise SettingsError(f"there is nothing to export for {chosen}; --backend takes onnx or onnx-int8")
+    if chosen not in ("onnx", "onnx-int8", "openvino"):
+        raise SettingsError(f"there is nothing to export for {chosen}; --backend takes onnx, onnx-int8 or openvino")
     from connector.wiring import export_scorer
 
     with talk.status(f"exporting {settings.worker.model} for {backend}, and comparing the two"):

@@ -45,10 +45,10 @@ def compare(scorer: Scorer, other: Scorer) -> Agreement:
     return Agreement(float(np.mean(overlaps)), max(differences), seconds[0] / seconds[1])
 
 
-def require_agreement(found: Agreement, model: str) -> None:
+def require_agreement(found: Agreement, model: str, backend: str) -> None:
     """Raise ModelError where the two rank so differently that one cannot stand for the other."""
     if found.overlap < MIN_OVERLAP:
         raise ModelError(
-            f"{model!r} in eight bits names only {found.overlap:.0%} of the same first {DEPTH} passages as the original; "
+            f"{model!r} by {backend} names only {found.overlap:.0%} of the same first {DEPTH} passages as the original; "
             "run it with worker.backend: onnx (exact) or torch"
         )

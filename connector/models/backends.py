@@ -1,4 +1,4 @@
-"""What runs a model's network, torch or its ONNX graph in onnxruntime, and where graphs are kept."""
+"""What runs a model's network, torch or its ONNX graph in onnxruntime or OpenVINO, and where graphs are kept."""
 
 from __future__ import annotations
 
@@ -12,13 +12,16 @@ from typing import Any, Literal
 
 from connector.models.files import model_sha256
 from connector.models.graph_runtime import GraphRuntime
-from connector.models.graphs import Precision, export_graph, has_vnni, open_graph
+from connector.models.graphs import Form, export_graph
 from connector.models.model import ModelKind
 from connector.models.runtime import Runtime
+from connector.models.session import Engine, Session, has_bf16, has_vnni
 from connector.models.torch_runtime import TorchRuntime
 
-Backend = Literal["torch", "onnx", "onnx-int8"]
-PRECISIONS: dict[Backend, Precision] = {"onnx": "fp32", "onnx-int8": "int8"}
+Backend = Literal["torch", "onnx", "onnx-int8", "openvino"]
+FORMS: dict[Backend, Form] = {"onnx": "fp32", "onnx-int8": "int8", "openvino": "plain"}  # of those that run a graph
+ENGINES: dict[Backend, Engine] = {"onnx": "onnxruntime", "onnx-int8": "onnxruntime", "openvino": "openvino"}
+EXPORTED_AS = 2  # goes up when graphs are made in another way, so that older ones are not taken
 log = logging.getLogger(__name__)
 
 
@@ -37,7 +40,7 @@ def graph_file(identity: str, backend: Backend) -> Path:
     """Where the graph of the model that `identity` names is kept: under all that it depends on, so that it is never another's."""
     made_by = [version(name) for name in ("torch", "transformers", "sentence-transformers", "onnxruntime")]
     made_for = has_vnni() if backend == "onnx-int8" else None
-    key = hashlib.sha256(repr((identity, backend, made_for, made_by)).encode()).hexdigest()[:16]
+    key = hashlib.sha256(repr((identity, backend, made_for, made_by, EXPORTED_AS)).encode()).hexdigest()[:16]
     return cache_folder() / "graphs" / f"{key}.onnx"
 
 
@@ -48,6 +51,8 @@ def agreement_file(identity: str, backend: Backend) -> Path:
 
 def exactness(backend: Backend) -> str:
     """What a fingerprint says of a backend: nothing where the scores are the original's."""
+    if backend == "openvino":
+        return ":bf16" if has_bf16() else ""
     return ":int8" if backend == "onnx-int8" else ""
 
 
@@ -59,8 +64,9 @@ def open_runtime(folder: Path, backend: Backend, *, device: str | None = None) -
         _find_graph(
             identify(folder, "encoder"),
             backend,
-            lambda file: TorchRuntime(folder, device="cpu").export(file, PRECISIONS[backend]),
-        )
+            lambda file: TorchRuntime(folder, device="cpu").export(file, FORMS[backend]),
+        ),
+        ENGINES[backend],
     )
 
 
@@ -71,9 +77,9 @@ def use_backend(model: Any, folder: Path, backend: Backend) -> None:
         file = _find_graph(
             identify(folder, "cross-encoder"),
             backend,
-            lambda file: export_graph(transformer, file, PRECISIONS[backend]),
+            lambda file: export_graph(transformer, file, FORMS[backend]),
         )
-        model[0].model = load_graph(file, transformer)
+        model[0].model = load_graph(file, transformer, ENGINES[backend])
 
 
 def _find_graph(identity: str, backend: Backend, export: Callable[[Path], None]) -> Path:
@@ -85,14 +91,14 @@ def _find_graph(identity: str, backend: Backend, export: Callable[[Path], None])
     return file
 
 
-def load_graph(file: Path, transformer: Any) -> Any:
+def load_graph(file: Path, transformer: Any, engine: Engine = "onnxruntime") -> Any:
     """The graph as a module that is called as the transformer is, and gives what its output is called there."""
     import torch
     from transformers.modeling_outputs import BaseModelOutput, SequenceClassifierOutput
 
-    session = open_graph(file)
-    names = [one.name for one in session.get_inputs()]
-    classifies = len(session.get_outputs()[0].shape) == 2  # [batch, labels], not [batch, tokens, dims]
+    session = Session(file, engine)
+    ((name, dimensions),) = session.outputs.items()
+    classifies = dimensions == 2  # [batch, labels], not [batch, tokens, dims]
     config = transformer.config  # not the transformer itself, whose weights the graph replaces
 
     class Graph(torch.nn.Module):
@@ -103,8 +109,7 @@ def load_graph(file: Path, transformer: Any) -> Any:
             self.dtype = torch.float32
 
         def forward(self, **features: Any) -> Any:
-            (output,) = session.run(None, {name: _column(features, name) for name in names})
-            tensor = torch.from_numpy(output)
+            tensor = torch.from_numpy(session.run(name, {one: _column(features, one) for one in session.inputs}))
             return SequenceClassifierOutput(logits=tensor) if classifies else BaseModelOutput(last_hidden_state=tensor)
 
     return Graph()

@@ -19,10 +19,6 @@ from connector.models.tokenizer import token_offsets
 from connector.schema import EncoderFingerprint
 from connector.types import Vector, Vectors
 
-GRAPH_BATCH_TOKENS = (
-    2_048  # at most: a CPU gains nothing by more, and onnxruntime keeps the memory of the largest batch
-)
-
 
 class Encoder(Protocol):
     """Turns text into unit vectors."""
@@ -86,7 +82,7 @@ class LocalEncoder(Model):
                 "use encoder.backend: torch"
             )
         self._tokenizer = Tokenizer.from_str(recipe.tokenizer)
-        self.max_batch_tokens = min(max_batch_tokens, GRAPH_BATCH_TOKENS) if backend == "onnx" else max_batch_tokens
+        self.max_batch_tokens = max_batch_tokens
         self._lock = threading.Lock()
         self.fingerprint = EncoderFingerprint(
             name=short_name(model), sha256=weights_sha256(folder), dims=recipe.dims, max_tokens=recipe.max_tokens

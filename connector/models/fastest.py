@@ -14,9 +14,9 @@ from pathlib import Path
 
 from connector.errors import ModelError
 from connector.models.agreement import Agreement
-from connector.models.backends import PRECISIONS, Backend, cache_folder
+from connector.models.backends import FORMS, Backend, cache_folder, exactness
 
-WORTH_IT = 1.2  # eight bits have to be so many times as fast as what is exact
+WORTH_IT = 1.2  # what is not exact has to be so many times as fast as what is
 # devices of NVIDIA (also through WSL and on Jetson), AMD, Intel and others
 ACCELERATORS = ("nvidia*", "nvhost*", "dxg", "kfd", "dri/renderD*", "accel*", "davinci*", "hl*", "mlu*", "xpu*")
 log = logging.getLogger(__name__)
@@ -45,7 +45,7 @@ def find_fastest(identity: str, measure: Callable[[Backend], Agreement]) -> Back
         return known
     log.info("measuring which backend is fastest here, which takes a minute; the next start finds it in %s", file)
     speeds: dict[Backend, float] = {"torch": 1.0}
-    for backend in PRECISIONS:
+    for backend in FORMS:
         try:
             speeds[backend] = measure(backend).speedup
         except (ModelError, OSError) as error:  # or the cache cannot be written to, as in a container
@@ -63,9 +63,10 @@ def find_fastest(identity: str, measure: Callable[[Backend], Agreement]) -> Back
 
 
 def choose(speeds: dict[Backend, float]) -> Backend:
-    """The fastest of those that are exact, or eight bits where they are so much faster that it is worth it."""
-    exact = max((name for name in speeds if name != "onnx-int8"), key=lambda name: speeds[name])
-    return "onnx-int8" if speeds.get("onnx-int8", 0.0) >= WORTH_IT * speeds[exact] else exact
+    """The fastest of those that are exact, or of the others where it is so much faster that it is worth it."""
+    exact = max((name for name in speeds if not exactness(name)), key=lambda name: speeds[name])
+    fastest = max(speeds, key=lambda name: speeds[name])
+    return fastest if speeds[fastest] >= WORTH_IT * speeds[exact] else exact
 
 
 def _file(identity: str) -> Path:

@@ -1,20 +1,18 @@
-"""An encoder's network as a graph, run by onnxruntime and tokenizers alone: loading torch would take longer than most jobs."""
+"""An encoder's network as a graph, run without torch, whose loading would take longer than most jobs."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
-from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from connector.errors import ModelError
-from connector.models.graphs import open_graph
 from connector.models.runtime import Recipe, unit
+from connector.models.session import Engine, Feed, Session
 from connector.types import Vectors
 
 TOKEN_VECTORS = "token_vectors"  # [batch, tokens, dims]
@@ -24,10 +22,10 @@ TEXT_VECTOR = "text_vector"  # [batch, dims]
 class GraphRuntime:
     """A graph with these outputs, and its recipe beside it, as TorchRuntime.export writes them. Raises ModelError."""
 
-    def __init__(self, file: Path) -> None:
+    def __init__(self, file: Path, engine: Engine = "onnxruntime") -> None:
         from tokenizers import Tokenizer
 
-        self._file = file
+        self._session = Session(file, engine)
         try:
             self.recipe = Recipe(**json.loads(recipe_file(file).read_text(encoding="utf-8")))
             self._tokenizer = Tokenizer.from_str(self.recipe.tokenizer)
@@ -44,23 +42,15 @@ class GraphRuntime:
 
     def token_vectors(self, texts: Sequence[str], *, max_tokens: int) -> list[NDArray[np.float32]]:
         feed = self._feed(texts, max_tokens)
-        vectors = _run(self._on_all_cores, TOKEN_VECTORS, feed)
+        vectors = self._session.run(TOKEN_VECTORS, feed)
         return [unit(own[kept]) for own, kept in zip(vectors, feed["attention_mask"].astype(bool), strict=True)]
 
     def text_vectors(self, texts: Sequence[str], *, are_queries: bool, one_core: bool = False) -> Vectors:
         prompt = self.recipe.query_prompt if are_queries else self.recipe.passage_prompt
         feed = self._feed([prompt + text for text in texts], self.recipe.max_tokens)
-        return unit(_run(self._on_one_core if one_core else self._on_all_cores, TEXT_VECTOR, feed))
+        return unit(self._session.run(TEXT_VECTOR, feed))
 
-    @cached_property
-    def _on_all_cores(self) -> Any:
-        return open_graph(self._file)
-
-    @cached_property
-    def _on_one_core(self) -> Any:
-        return open_graph(self._file, threads=1)
-
-    def _feed(self, texts: Sequence[str], max_tokens: int) -> dict[str, NDArray[np.int64]]:
+    def _feed(self, texts: Sequence[str], max_tokens: int) -> Feed:
         """Inputs [n, tokens] by name."""
         self._tokenizer.enable_truncation(max_tokens)
         encodings = self._tokenizer.encode_batch(list(texts))
@@ -69,15 +59,6 @@ class GraphRuntime:
             "attention_mask": np.array([one.attention_mask for one in encodings], dtype=np.int64),
             "token_type_ids": np.array([one.type_ids for one in encodings], dtype=np.int64),
         }
-
-
-def _run(session: Any, output: str, feed: dict[str, NDArray[np.int64]]) -> NDArray[np.float32]:
-    values: NDArray[np.float32]
-    try:
-        (values,) = session.run([output], {one.name: feed[one.name] for one in session.get_inputs()})
-    except Exception as error:  # onnxruntime's own have no common class
-        raise RuntimeError(str(error)) from error
-    return values
 
 
 def recipe_file(graph: Path) -> Path:

@@ -14,8 +14,11 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from connector.errors import ModelError
+from connector.models.first_token import last_layer_for_first_token
+from connector.models.session import has_vnni
 
-Precision = Literal["fp32", "int8"]
+# in 32 bits with operators fused for onnxruntime, that in eight bits, or in 32 bits as exported: OpenVINO fuses by itself
+Form = Literal["fp32", "int8", "plain"]
 OPSET = 17
 INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 OUTPUTS = ("logits", "last_hidden_state")
@@ -30,22 +33,24 @@ Compute = Callable[[Mapping[str, Any]], tuple[Any, ...]]
 def export_graph(
     transformer: Any,
     file: Path,
-    precision: Precision,
+    form: Form,
     *,
     outputs: Sequence[str] = ("output",),
     compute: Compute | None = None,
 ) -> None:
-    """Write the graph of a transformers model to `file`, whole or not at all.
+    """Write the graph of a transformers model to `file`, whole or not at all; of a last layer that only the score reads, no more than
+    that.
 
     Its inputs are those of INPUTS that the model takes, int64 [batch, tokens]; its `outputs` are what `compute` makes of them
     with the model, or the first of OUTPUTS that the model gives. Raises ModelError where the model cannot be exported."""
-    assert precision in get_args(Precision)
+    assert form in get_args(Form)
     with workshop(file.parent) as folder, _quiet():
         graph = folder / "exported.onnx"
         try:
             _export(transformer, graph, outputs, compute or partial(_own_output, transformer))
-            graph = _fuse(graph, transformer.config)
-            if precision == "int8":
+            if form != "plain":
+                graph = _fuse(graph, transformer.config)
+            if form == "int8":
                 graph = _quantize(graph)
         except (RuntimeError, ValueError, TypeError, KeyError, NotImplementedError, AttributeError) as error:
             reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
@@ -54,35 +59,6 @@ def export_graph(
                 "run it with worker.backend: torch"
             ) from error
         os.replace(graph, file)
-
-
-def open_graph(file: Path, *, threads: int = 0) -> Any:
-    """onnxruntime's session of a graph, on so many `threads`; 0: on all cores. Raises ModelError."""
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads or count_cores()
-    try:
-        return onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # onnxruntime's own have no common class
-        raise ModelError(f"cannot load the graph in {file} ({error}); delete it, and it is exported anew") from error
-
-
-def count_cores() -> int:
-    """How many of the processor's cores this process may use: OMP_NUM_THREADS, else all; two threads of a core count as one."""
-    wanted = os.environ.get("OMP_NUM_THREADS", "")
-    if wanted.isdigit() and int(wanted):
-        return int(wanted)
-    if not hasattr(os, "sched_getaffinity"):
-        return os.cpu_count() or 1
-    return len({_core_of(cpu) for cpu in os.sched_getaffinity(0)})
-
-
-def _core_of(cpu: int) -> str:
-    try:
-        return Path(f"/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list").read_text(encoding="ascii")
-    except OSError:
-        return str(cpu)
 
 
 @contextmanager
@@ -131,7 +107,7 @@ def _export(transformer: Any, file: Path, outputs: Sequence[str], compute: Compu
     before = transformer.config._attn_implementation
     transformer.set_attn_implementation("eager")  # the form whose parts the optimizer can fuse
     try:
-        with torch.inference_mode():
+        with torch.inference_mode(), last_layer_for_first_token(transformer):
             torch.onnx.export(
                 Positional().eval(),
                 tuple(example[name] for name in names),
@@ -177,15 +153,6 @@ def _quantize(file: Path) -> Path:
         extra_options={"DefaultTensorType": onnx.TensorProto.FLOAT},
     )
     return target
-
-
-def has_vnni() -> bool:
-    """Whether the processor adds products of bytes without overflow."""
-    try:
-        flags = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace")
-    except OSError:
-        return False
-    return any(name in flags for name in ("avx512_vnni", "avx_vnni", "amx_int8"))
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from connector.errors import ModelError
 from connector.models.files import quiet_loading
 from connector.models.graph_runtime import TEXT_VECTOR, TOKEN_VECTORS, GraphRuntime, recipe_file, write_recipe
-from connector.models.graphs import Precision, export_graph, workshop
+from connector.models.graphs import Form, export_graph, workshop
 from connector.models.runtime import MIN_COSINE, Recipe
 from connector.models.tokenizer import unlimited
 from connector.types import Vectors
@@ -82,16 +82,16 @@ class TorchRuntime:
             )
         return np.asarray(vectors, dtype=np.float32)
 
-    def export(self, file: Path, precision: Precision) -> None:
+    def export(self, file: Path, form: Form) -> None:
         """Write the model's graph, from token ids to vectors, and the recipe beside it.
 
         Raises ModelError where the model cannot be exported, or its graph in 32 bits gives other vectors of tokens."""
         outputs = (TOKEN_VECTORS, TEXT_VECTOR) if self.recipe.dims else (TOKEN_VECTORS,)
         with workshop(file.parent) as folder:
             graph, recipe = folder / file.name, self.recipe
-            export_graph(self._model[0].model, graph, precision, outputs=outputs, compute=self._compute)
+            export_graph(self._model[0].model, graph, form, outputs=outputs, compute=self._compute)
             write_recipe(graph, recipe)
-            if precision == "fp32":
+            if form != "int8":
                 try:
                     recipe = replace(recipe, text_cosine=self._compare(GraphRuntime(graph)))
                 except (RuntimeError, ValueError, TypeError) as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,11 @@ from connector.models.agreement import Agreement, compare, require_agreement
 from connector.models.backends import agreement_file, cache_folder, graph_file, identify, load_graph
 from connector.models.cross_encoder import CrossEncoderScorer
 from connector.models.fastest import choose, find_fastest
+from connector.models.first_token import last_layer_for_first_token
 from connector.models.graph_runtime import GraphRuntime
-from connector.models.graphs import Precision, export_graph
+from connector.models.graphs import Form, export_graph
 from connector.models.late_interaction import LateInteractionScorer
+from connector.models.session import PIECE_TOKENS, Engine, Session, has_bf16
 from connector.models.torch_runtime import TorchRuntime
 from connector.wiring import export_scorer, load_encoder, load_scorer
 
@@ -44,7 +47,7 @@ def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
 
-def outputs(family: str, head: str, precision: Precision, folder: Path) -> tuple[Any, Any]:
+def outputs(family: str, head: str, form: Form, folder: Path) -> tuple[Any, Any]:
     """What a model of random weights and its graph say of a batch with padding, of another size than was traced."""
     import torch
     import transformers
@@ -52,7 +55,7 @@ def outputs(family: str, head: str, precision: Precision, folder: Path) -> tuple
     config = transformers.AutoConfig.for_model(family, **(SMALL | FAMILIES[family]))
     torch.manual_seed(0)
     model = getattr(transformers, head).from_config(config).eval()
-    export_graph(model, folder / "graph.onnx", precision)
+    export_graph(model, folder / "graph.onnx", form)
     graph = load_graph(folder / "graph.onnx", model)
     ids = torch.randint(5, 100, (5, 37))
     mask = torch.ones_like(ids)
@@ -74,12 +77,54 @@ def test_a_graph_gives_what_the_encoder_gives(family: str, tmp_path: Path) -> No
     assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["graph.onnx"]
 
 
-@pytest.mark.parametrize("family", ["bert", "xlm-roberta", "modernbert"])
-def test_a_graph_gives_what_the_cross_encoder_gives(family: str, tmp_path: Path) -> None:
-    given, expected = outputs(family, "AutoModelForSequenceClassification", "fp32", tmp_path)
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("form", ["fp32", "plain"])
+def test_a_graph_gives_what_the_cross_encoder_gives(family: str, form: Form, tmp_path: Path) -> None:
+    given, expected = outputs(family, "AutoModelForSequenceClassification", form, tmp_path)
 
     assert given.shape == (5, 1)
     assert given == pytest.approx(expected, abs=1e-5)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_cross_encoders_last_layer_computes_what_is_read(family: str) -> None:
+    import torch
+    import transformers
+
+    config = transformers.AutoConfig.for_model(family, **(SMALL | FAMILIES[family]))
+    model = transformers.AutoModelForSequenceClassification.from_config(config).eval()
+    model.set_attn_implementation("eager")  # as it is exported
+    ids, mask = torch.randint(5, 100, (2, 9)), torch.tensor([[1] * 9, [1] * 4 + [0] * 5])
+    with torch.inference_mode():
+        whole = model(input_ids=ids, attention_mask=mask).logits
+        with last_layer_for_first_token(model):
+            less = model(input_ids=ids, attention_mask=mask).logits
+            tokens = model.base_model(input_ids=ids, attention_mask=mask)[0].shape[1]
+        after = model.base_model(input_ids=ids, attention_mask=mask)[0].shape[1]
+
+    assert less.numpy() == pytest.approx(whole.numpy(), abs=1e-6)
+    assert (tokens, after) == (1 if family in {"bert", "roberta", "xlm-roberta", "electra"} else 9, 9)
+
+
+@pytest.mark.parametrize("engine", ["onnxruntime", "openvino"])
+def test_pieces_of_a_batch_give_what_the_batch_gives(
+    engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import transformers
+
+    export_graph(transformers.BertModel(transformers.BertConfig(**SMALL)).eval(), tmp_path / "graph.onnx", "plain")
+    chance = np.random.default_rng(1)
+    ids = chance.integers(5, 100, (101, 37))
+    mask = (np.arange(37) < chance.integers(1, 38, (101, 1))).astype(np.int64)
+    feed = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    session = Session(tmp_path / "graph.onnx", engine)
+    assert ids.size > 3 * PIECE_TOKENS
+    in_pieces = session.run("output", feed)
+    one_by_one = [session.run("output", {name: one[row : row + 1] for name, one in feed.items()}) for row in range(101)]
+
+    assert in_pieces.shape == (101, 37, 32)
+    assert np.abs(in_pieces - np.concatenate(one_by_one))[mask.astype(bool)].max() < (0.05 if has_bf16() else 1e-4)
 
 
 @pytest.mark.parametrize("family", ["bert", "modernbert"])
@@ -124,6 +169,24 @@ def test_both_kinds_of_scorer_score_the_same_by_their_graph(
         assert exported.score(QUERY, PASSAGES).truncated == original.score(QUERY, PASSAGES).truncated == (1,)
 
 
+def test_both_kinds_of_scorer_score_nearly_the_same_in_openvino(
+    tiny_cross_encoder_folder: Path, tiny_encoder_folder: Path
+) -> None:
+    for kind, folder in ((CrossEncoderScorer, tiny_cross_encoder_folder), (LateInteractionScorer, tiny_encoder_folder)):
+        original = kind(str(folder), device="cpu")
+        exported = kind(str(folder), backend="openvino")
+
+        assert exported.score(QUERY, PASSAGES).values == pytest.approx(original.score(QUERY, PASSAGES).values, abs=0.02)
+        assert exported.fingerprint == original.fingerprint + (":bf16" if has_bf16() else "")
+
+
+def test_openvino_that_is_not_installed_is_told_of(tiny_encoder_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "openvino", None)
+
+    with pytest.raises(ModelError, match=r"OpenVINO is not installed; install hybrid-search-connector\[openvino\]"):
+        LateInteractionScorer(str(tiny_encoder_folder), backend="openvino")
+
+
 def test_the_same_weights_have_a_graph_for_each_kind(tiny_cross_encoder_folder: Path) -> None:
     for kind in (CrossEncoderScorer, LateInteractionScorer):
         original = kind(str(tiny_cross_encoder_folder), device="cpu")
@@ -159,8 +222,10 @@ def test_the_default_model_in_eight_bits_ranks_as_the_original() -> None:
     assert load_scorer(settings, settings).fingerprint.endswith(":int8")
 
 
-def test_eight_bits_that_rank_otherwise_are_refused(tiny_cross_encoder_folder: Path) -> None:
-    """Random weights give scores that differ by less than eight bits can tell."""
+def test_eight_bits_that_rank_otherwise_are_refused(
+    tiny_cross_encoder_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("connector.models.agreement.MIN_OVERLAP", 1.01)  # whatever this processor makes of eight bits
     settings = WorkerSettings(model=str(tiny_cross_encoder_folder), backend="onnx-int8")
 
     for _ in range(2):  # it is not taken the second time either
@@ -175,9 +240,9 @@ def test_a_scorer_agrees_with_itself(tiny_encoder_folder: Path) -> None:
     found = compare(scorer, scorer)
 
     assert (found.overlap, found.largest_difference) == (1.0, 0.0)
-    require_agreement(found, "it")
-    with pytest.raises(ModelError, match="'it' in eight bits names only 85% of the same first 10"):
-        require_agreement(Agreement(0.85, 0.1, 2.0), "it")
+    require_agreement(found, "it", "onnx-int8")
+    with pytest.raises(ModelError, match="'it' by onnx-int8 names only 85% of the same first 10"):
+        require_agreement(Agreement(0.85, 0.1, 2.0), "it", "onnx-int8")
 
 
 def test_a_graph_runs_on_the_cpu_only() -> None:
@@ -201,9 +266,16 @@ def test_auto_measures_once_and_remembers(
     assert again.fingerprint == first.fingerprint
 
 
+def test_sixteen_bits_have_to_be_worth_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    for has, best in ((True, "onnx"), (False, "openvino")):
+        monkeypatch.setattr("connector.models.backends.has_bf16", lambda has=has: has)
+        assert choose({"torch": 1.0, "onnx": 1.5, "onnx-int8": 1.6, "openvino": 1.7}) == best
+        assert choose({"torch": 1.0, "onnx": 1.5, "onnx-int8": 2.6, "openvino": 3.0}) == "openvino"
+
+
 def test_auto_takes_what_can_be_exported(monkeypatch: pytest.MonkeyPatch) -> None:
     def measure(backend: str) -> Agreement:
-        if backend == "onnx":
+        if backend in ("onnx", "openvino"):
             raise ModelError("no such operator")
         return Agreement(1.0, 0.0, 1.5)
 
