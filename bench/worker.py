@@ -2,12 +2,12 @@
 
     make bench-worker
     make bench-worker ARGS="--seconds 10 --rounds 2 --model FOLDER --plot docs/worker-speed.svg"
-    make bench-worker ARGS="--alone --rounds 1 --sustain 600"      # only how the worker in eight bits lasts
+    make bench-worker ARGS="--alone onnx-int8 --rounds 1 --sustain 600"      # only how the worker lasts
 
 All servers run at once on this machine and are asked in turn, so that noise falls on all of them: alone, then by 8 and by 32
 clients without pause. Every request has 50 passages of the example corpus, of about 128 tokens each with the query, and a query
-that no request had before, so that nothing can be remembered. Then the worker alone is offered three times what it can do, by
-clients that do not wait for each other; and with --sustain it serves 32 clients for so many seconds, whose requests have 10 passages
+that no request had before, so that nothing can be remembered. Then the fastest of the worker's backends is offered three times what
+it can do, by clients that do not wait for each other; and with --sustain it serves 32 clients for so many seconds, whose requests have 10 passages
 and a budget of 10 s each. The clients share the machine's cores with the servers.
 
 Infinity has an environment of its own (--infinity COMMAND), since it needs other versions of the same libraries.
@@ -46,13 +46,14 @@ from connector.evaluation.latency import percentile
 from connector.models.backends import agreement_file, graph_file, identify
 from connector.models.cross_encoder import CrossEncoderScorer
 from connector.models.files import find_model, read_config
+from connector.models.session import has_bf16
 
 ROOT = Path(__file__).parents[1]
 PAIRS = 50
 WORDS = 81  # about 128 tokens with the query
 TOKENS_A_PAIR = 128
 CLIENTS = (1, 8, 32)
-BACKENDS = ("torch", "onnx", "onnx-int8")
+BACKENDS = ("torch", "onnx", "onnx-int8", "openvino")
 FLASHRANK_NAME, FLASHRANK_FILE = "ms-marco-MiniLM-L-12-v2", "flashrank-MiniLM-L-12-v2_Q.onnx"
 SUSTAINED_PAIRS = 10
 BUDGET_S = 10.0
@@ -113,7 +114,8 @@ def main() -> None:
     )
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--sustain", type=float, default=0.0, metavar="SECONDS", help="of 32 clients at the end")
-    parser.add_argument("--alone", action="store_true", help="the worker in eight bits, and nothing to hold it against")
+    parser.add_argument("--overload", type=float, default=60.0, metavar="SECONDS", help="of offering too much")
+    parser.add_argument("--alone", choices=BACKENDS, help="the worker by this backend, and nothing to hold it against")
     parser.add_argument("--infinity", metavar="COMMAND", help="infinity_emb of the environment that has it")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="draw the figures as SVG")
     options = parser.parse_args()
@@ -121,7 +123,7 @@ def main() -> None:
         model = options.model or str(fresh_cross_encoder(Path(folder) / "cross-encoder"))
         if not options.model:
             let_rank_otherwise(model)
-        backends = BACKENDS[-1:] if options.alone else BACKENDS
+        backends = (options.alone,) if options.alone else BACKENDS
         servers = [stack.enter_context(worker(model, backend)) for backend in backends]
         if not options.alone:
             servers.append(stack.enter_context(baseline("sentence-transformers", model)))
@@ -132,7 +134,7 @@ def main() -> None:
         agreement = {} if options.alone else asyncio.run(compare(servers))
         asyncio.run(measure(servers, options.seconds, options.rounds))
         best = max(servers[: len(backends)], key=lambda one: one.pairs_per_s(32))
-        overload = asyncio.run(overwhelm(best, 2 * options.seconds))
+        overload = asyncio.run(overwhelm(best, options.overload))
         console.print(f"offered {OVERLOAD} times as much, {best.name}: {overload}")
         sustained = asyncio.run(sustain(best, options.sustain)) if options.sustain else None
         if sustained:
@@ -382,11 +384,17 @@ def peak_share(figures: dict[str, Any], config: dict[str, Any]) -> dict[str, Any
     shares = {}
     for backend in [one for one in BACKENDS if f"ours, {one}" in figures]:
         pace = max(figures[f"ours, {backend}"][f"{clients}_clients"]["pairs_per_s"] for clients in CLIENTS)
-        shares[backend] = round(pace * gflop / reached["int8" if backend == "onnx-int8" else "fp32"], 3)
+        shares[backend] = round(pace * gflop / reached[_computes_in(backend)], 3)
     return {
         "gemm_gflop_per_s": {name: round(value) for name, value in reached.items()},
         "pair_gflop": round(gflop, 2),
     } | {"share": shares}
+
+
+def _computes_in(backend: str) -> str:
+    if backend == "openvino" and has_bf16():
+        return "bf16"
+    return "int8" if backend == "onnx-int8" else "fp32"
 
 
 def report(servers: list[Server], agreement: dict[str, float], memory: dict[str, int]) -> dict[str, Any]:

@@ -29,7 +29,10 @@ LOOK_AHEAD = 32  # pieces of a request that are considered for one batch
 MIN_FILL = 0.75  # of a batch's padded size that is tokens
 RATE_SHARE = 0.2  # what the last batch, if it is full, counts in the estimate of tokens per second
 FIRST_FULL = 0.25  # of the token budget has to be in the batch that gives the first estimate
-CHARS_PER_TOKEN = 4  # about, before a text is tokenized
+CHARS_PER_TOKEN = (
+    4  # about, before a text is tokenized; then what a model's requests had to run for each such token lately
+)
+ALIKE = 1.25  # requests whose lengths differ by no more may take their turns in either order
 
 
 class Planned(Protocol):
@@ -64,7 +67,8 @@ class Place:
 
     model: Model
     deadline: float | None
-    tokens: int
+    tokens: float
+    scale: float = 1.0  # tokens to run for each that is guessed from a text's length
     arrived: float = field(default_factory=time.monotonic)
     began: float | None = None  # its first batch
 
@@ -110,6 +114,7 @@ class Batcher:
     ) -> None:
         """At most `max_waiting` requests are under way, and none that would have to wait for `max_wait_s`."""
         self.rates: WeakKeyDictionary[Model, float] = WeakKeyDictionary()  # tokens per second lately
+        self._scales: WeakKeyDictionary[Model, float] = WeakKeyDictionary()
         self._metrics = metrics or Metrics()
         self._tracer = tracer or NoOpTracer()
         self._max_waiting, self._max_wait_s = max_waiting, max_wait_s
@@ -135,12 +140,16 @@ class Batcher:
     @contextmanager
     def admitted(self, model: Model, texts: Sequence[str], budget_s: float | None = None) -> Iterator[Place]:
         """A place in the line for a request with these texts. Raises Overloaded where the line is full, or too long."""
-        tokens = _guess(model, texts)
+        scale = self._scales.get(model, 1.0)
         patience_s = self._max_wait_s if budget_s is None else min(budget_s, self._max_wait_s)
-        place = Place(model, None if budget_s is None else time.monotonic() + budget_s, tokens)
+        place = Place(
+            model, None if budget_s is None else time.monotonic() + budget_s, scale * _guess(model, texts), scale
+        )
         with self._changed:
             ahead_s = self._ahead_s(place)
-            if len(self._places) >= self._max_waiting or ahead_s > patience_s:
+            # with half of its time left a long request has a part of it scored; one that nobody waits for by then has nothing
+            needs_s = 0.0 if budget_s is None else min(self._takes_s(place), patience_s / 2)
+            if len(self._places) >= self._max_waiting or ahead_s > patience_s - needs_s:
                 raise Overloaded(max(1, ceil(ahead_s)))
             self._places.append(place)
         try:
@@ -151,7 +160,8 @@ class Batcher:
 
     def release(self, place: Place, texts: Iterable[str]) -> None:
         """Some of the texts that a place was taken for need not run after all."""
-        self._expect(place, -_guess(place.model, texts))
+        with self._changed:
+            place.tokens -= place.scale * _guess(place.model, texts)
 
     async def run(self, place: Place, texts: Sequence[str], plan: Callable[[], P]) -> P | None:
         """What `plan` makes of the texts, in a thread, once its pieces have run, or as many of them as could by the deadline; None
@@ -165,6 +175,7 @@ class Batcher:
             if not planning.done():
                 return None
             planned = planning.result()
+            self._note_scale(place.model, texts, planned.pieces)
         finally:
             planning.cancel()
             self.release(place, texts)
@@ -183,17 +194,13 @@ class Batcher:
             self._changed.notify()
         self._planning.shutdown(wait=False, cancel_futures=True)
 
-    def _expect(self, place: Place, tokens: int) -> None:
-        with self._changed:
-            place.tokens += tokens
-
     def _ahead_s(self, place: Place) -> float:
-        """About how many seconds of batches run before a request is done: all of the requests that take no longer, which go before
-        it in every other batch, and in the batches between as much again of the others."""
+        """About how many seconds of batches run before a request is done: all of the requests that take about as long or less, which
+        go before it in every other batch, and in the batches between as much again of the others."""
         own_s = self._takes_s(place)
         others_s = [self._takes_s(one) for one in self._places]
-        shorter_s = sum(one_s for one_s in others_s if one_s <= own_s)
-        longer_s = sum(one_s for one_s in others_s if one_s > own_s)
+        shorter_s = sum(one_s for one_s in others_s if one_s <= ALIKE * own_s)
+        longer_s = sum(one_s for one_s in others_s if one_s > ALIKE * own_s)
         return shorter_s + min(longer_s, shorter_s + own_s)
 
     def _takes_s(self, place: Place) -> float:
@@ -276,6 +283,14 @@ class Batcher:
         elif full >= FIRST_FULL:
             self.rates[model] = measured
         self._metrics.record_batch(took_s, lengths)
+
+    def _note_scale(self, model: Model, texts: Sequence[str], pieces: Sequence[Piece]) -> None:
+        """How far a guess is from what has to run: the query goes with each passage of a cross-encoder, and what late interaction
+        remembers need not run."""
+        if guessed := _guess(model, texts):
+            measured = sum(piece.length for piece in pieces) / guessed
+            known = self._scales.get(model, measured)
+            self._scales[model] = known + RATE_SHARE * (measured - known)
 
     def _leave(self, jobs: Sequence[_Job]) -> None:
         with self._changed:

@@ -228,6 +228,34 @@ async def test_a_request_that_would_wait_too_long_is_turned_away_at_once(gate: G
     assert line.batcher._places == []
 
 
+async def test_how_long_a_request_takes_is_guessed_by_those_before_it(gate: Gate) -> None:
+    """Texts of three tokens that look like two: a newcomer is no shorter than those who wait."""
+    async with batching(Noting(gate)) as line:
+        waiting = [await enter(line, *(f"a b {at}" for at in range(start, start + 40))) for start in (10, 50)]
+        line.rate = 10.0  # 24 s wait, less a batch
+        with pytest.raises(Overloaded) as caught:
+            await score(line, *(f"b a {at}" for at in range(10, 50)), budget_s=20.0)
+        gate.open.set()
+        await asyncio.gather(*waiting)
+
+    assert caught.value.retry_after_s == 24
+
+
+async def test_nobody_waits_to_be_cut_off(gate: Gate) -> None:
+    async with batching(Noting(gate)) as line:
+        waiting = await enter(line, *(f"a b {at}" for at in range(10, 30)))
+        line.rate = 10.0  # 6 s wait
+        long = [f"b a {at}" for at in range(10, 60)]  # 15 s
+
+        with pytest.raises(Overloaded):
+            await score(line, *long[:20], budget_s=10.0)  # as long, with 4 s left
+        with pytest.raises(Overloaded):
+            await score(line, *long, budget_s=10.0)  # less than half of its time is left
+        in_part = await enter(line, *long, budget_s=20.0)  # half is scored, at least
+        gate.open.set()
+        await asyncio.gather(waiting, in_part)
+
+
 async def test_the_speed_is_that_of_full_batches(gate: Gate) -> None:
     scorer = Noting(max_batch_tokens=100)
     async with batching(scorer) as line:
