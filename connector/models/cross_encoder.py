@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,12 @@ from connector.models.truncation import keep_head_and_tail
 
 QUERY_SHARE = 0.5  # a query may take at most this share of the input
 DEFAULT_MAX_LENGTH = 512
+ENCODED_AS = {"input_ids": "ids", "attention_mask": "attention_mask", "token_type_ids": "type_ids"}  # by tokenizers
+SAMPLE = [
+    ("how long", "For 30 days."),
+    ("Who may return goods, and until when?", "All buyers; until 2024-01-15."),
+    ("", ""),
+]
 
 
 @dataclass
@@ -91,6 +98,7 @@ class CrossEncoderScorer(Scorer):
         self.max_batch_tokens = max_batch_tokens
         self.name = short_name(model)
         weights = weights_sha256(folder)
+        self._pads_with = self._find_padding()
         use_backend(self._model, folder, backend)
         self.fingerprint = f"{self.name}@{weights[:12]}:cross-encoder:{self.max_length}{exactness(backend)}"
 
@@ -112,6 +120,45 @@ class CrossEncoderScorer(Scorer):
 
     def run(self, pieces: Sequence[Piece]) -> None:
         pairs = [piece.content for piece in pieces]
-        values = self._model.predict(pairs, batch_size=len(pairs), show_progress_bar=False)
+        inputs = self._encode(pairs, self._pads_with) if self._pads_with else None
+        if inputs is None:
+            values = self._model.predict(pairs, batch_size=len(pairs), show_progress_bar=False)
+        else:
+            values = self._predict(inputs)
         for piece, value in zip(pieces, values, strict=True):
             piece.result = float(value)
+
+    def _predict(self, inputs: dict[str, NDArray[np.int64]]) -> NDArray[np.float32]:
+        """What `CrossEncoder.predict` makes of a batch's inputs."""
+        import torch
+
+        with torch.inference_mode():
+            features = {name: torch.from_numpy(column).to(self._model.device) for name, column in inputs.items()}
+            scores = self._model.activation_fn(self._model(features)["scores"].float())
+        values: NDArray[np.float32] = scores.cpu().numpy().reshape(-1)
+        return values
+
+    def _encode(
+        self, pairs: Sequence[tuple[str, str]], pads_with: Mapping[str, int]
+    ) -> dict[str, NDArray[np.int64]] | None:
+        """Inputs [pairs, tokens] by name; None where one would have to be cut."""
+        encodings = self._tokenizer.encode_batch(list(pairs))
+        longest = max(len(one) for one in encodings)
+        if longest > self.max_length:
+            return None
+        inputs = {name: np.full((len(pairs), longest), value, dtype=np.int64) for name, value in pads_with.items()}
+        for (name, column), (row, encoding) in product(inputs.items(), enumerate(encodings)):
+            column[row, : len(encoding)] = getattr(encoding, ENCODED_AS[name])
+        return inputs
+
+    def _find_padding(self) -> dict[str, int] | None:
+        """What each input of the model is padded with, where the tokenizer alone makes them. It is asked directly then:
+        `CrossEncoder.predict` does much to each token in Python. None where a template makes them, or something else."""
+        expected = self._model.preprocess(SAMPLE)
+        pads_with = {"input_ids": self._model.tokenizer.pad_token_id, "attention_mask": 0, "token_type_ids": 0}
+        pads_with = {name: value for name, value in pads_with.items() if name in expected}
+        own = self._encode(SAMPLE, pads_with)
+        if own is None or not set(expected) <= {*own, "modality"} or self._model.default_prompt_name:
+            return None
+        same = all(np.array_equal(own[name], expected[name].cpu().numpy()) for name in own)
+        return pads_with if same else None

@@ -10,7 +10,9 @@ from typing import Any
 
 from connector.errors import ModelError, SettingsError
 from connector.evaluation.evaluate import Told
+from connector.models.fastest import runs_on_cpu
 from connector.models.files import find_model, quiet_loading
+from connector.models.session import has_bf16
 from connector.training.examples import Example
 from connector.training.losses import build_loss, build_rows
 from connector.training.options import Options, Workplace
@@ -42,7 +44,7 @@ def fine_tune(
     steps = math.ceil(len(rows) / options.batch_size) * options.epochs
     every = max(int(steps / options.evaluations), 1)
     parts = parts_of_step(options)
-    gpu = torch.cuda.is_available()
+    gpu, cpu = torch.cuda.is_available(), runs_on_cpu(None)
     trainer_kind, arguments_kind = _trainer(options)
     arguments = arguments_kind(
         output_dir=str(place.checkpoints),
@@ -53,7 +55,8 @@ def fine_tune(
         learning_rate=options.learning_rate,
         learning_rate_mapping=_layer_rates(student, options),
         warmup_steps=max(int(steps * WARM_UP), 1),
-        bf16=gpu and torch.cuda.is_bf16_supported(),
+        use_cpu=cpu,
+        bf16=has_bf16() if cpu else gpu and torch.cuda.is_bf16_supported(),
         eval_strategy="steps",
         eval_steps=every,
         eval_on_start=True,
