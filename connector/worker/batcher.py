@@ -238,34 +238,37 @@ class Batcher:
 
     def _work(self) -> None:
         """The model's thread: one batch after the other."""
+        since = time.monotonic()
         while True:
             with self._changed:
                 while not (batch := self._next_batch()) and not self._closed:
                     self._changed.wait()
+                    since = time.monotonic()
                 if self._closed:
                     for job in self._jobs:
                         job.finish(Closed())
                     return
-            self._run_batch(batch)
+            self._run_batch(batch, since)
+            since = time.monotonic()
 
-    def _run_batch(self, batch: list[tuple[_Job, Piece]]) -> None:
+    def _run_batch(self, batch: list[tuple[_Job, Piece]], since: float) -> None:
+        """`since` when there has been something to run: what passes before the model has it is part of how fast it is."""
         pieces = [piece for _, piece in batch]
         owners = list(dict.fromkeys(job for job, _ in batch))
         model = owners[0].place.model
-        began = time.monotonic()
         try:
             model.run(pieces)
         except Exception as error:
             if len(owners) > 1:  # so that one request does not fail another
                 for owner in owners:
                     if owner in self._jobs:
-                        self._run_batch([(job, piece) for job, piece in batch if job is owner])
+                        self._run_batch([(job, piece) for job, piece in batch if job is owner], time.monotonic())
                 return
             failed = error if isinstance(error, RuntimeError) else RuntimeError(f"{type(error).__name__}: {error}")
             self._leave(owners)
             owners[0].finish(failed)
             return
-        self._note(model, time.monotonic() - began, [piece.length for piece in pieces])
+        self._note(model, time.monotonic() - since, [piece.length for piece in pieces])
         for job, _ in batch:
             job.left -= 1
         finished = [job for job in owners if job.left == 0]

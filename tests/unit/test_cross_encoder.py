@@ -164,3 +164,20 @@ def test_settings_make_the_scorer_that_they_name(tiny_cross_encoder_folder: Path
     assert (cross.max_length, late.max_length) == (32, 64)
     assert cross.fingerprint.startswith("tiny-cross-encoder@")
     assert cross.fingerprint.endswith(":cross-encoder:32")
+
+
+def test_a_prompt_that_the_model_is_saved_with_is_kept(tiny_cross_encoder_folder: Path, tmp_path: Path) -> None:
+    from sentence_transformers import CrossEncoder
+
+    pairs = [(QUERY, text) for text in FITTING]
+    plain = predict(tiny_cross_encoder_folder, pairs)
+    model = CrossEncoder(
+        str(tiny_cross_encoder_folder), device="cpu", prompts={"ask": "the cat sat "}, default_prompt_name="ask"
+    )
+    model.save_pretrained(str(tmp_path / "prompted"))
+    expected = predict(tmp_path / "prompted", pairs)
+
+    assert np.abs(expected - plain).max() > 1e-4
+    assert CrossEncoderScorer(str(tmp_path / "prompted"), device="cpu").score(QUERY, FITTING).values == pytest.approx(
+        expected, abs=1e-4
+    )
