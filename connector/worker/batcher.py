@@ -32,6 +32,7 @@ FIRST_FULL = 0.25  # of the token budget has to be in the batch that gives the f
 CHARS_PER_TOKEN = (
     4  # about, before a text is tokenized; then what a model's requests had to run for each such token lately
 )
+SURE = 0.9  # of a budget is planned with: an estimate may be a tenth too short
 ALIKE = 1.25  # requests whose lengths differ by no more may take their turns in either order
 
 
@@ -141,15 +142,14 @@ class Batcher:
     def admitted(self, model: Model, texts: Sequence[str], budget_s: float | None = None) -> Iterator[Place]:
         """A place in the line for a request with these texts. Raises Overloaded where the line is full, or too long."""
         scale = self._scales.get(model, 1.0)
-        patience_s = self._max_wait_s if budget_s is None else min(budget_s, self._max_wait_s)
-        place = Place(
-            model, None if budget_s is None else time.monotonic() + budget_s, scale * _guess(model, texts), scale
-        )
+        deadline = None if budget_s is None else time.monotonic() + budget_s
+        place = Place(model, deadline, scale * _guess(model, texts), scale)
         with self._changed:
-            ahead_s = self._ahead_s(place)
-            # with half of its time left a long request has a part of it scored; one that nobody waits for by then has nothing
-            needs_s = 0.0 if budget_s is None else min(self._takes_s(place), patience_s / 2)
-            if len(self._places) >= self._max_waiting or ahead_s > patience_s - needs_s:
+            ahead_s, longest_s = self._ahead_s(place), self._max_wait_s
+            if budget_s is not None:
+                # with half of its time left a long request has a part of it scored; one that nobody waits for by then has nothing
+                longest_s = min(longest_s, SURE * budget_s - min(self._takes_s(place), SURE * budget_s / 2))
+            if len(self._places) >= self._max_waiting or ahead_s > longest_s:
                 raise Overloaded(max(1, ceil(ahead_s)))
             self._places.append(place)
         try:
