@@ -11,11 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from connector.errors import ModelError
-from connector.models.backends import Backend, exactness, use_backend
+from connector.models.backends import ENGINES, Backend, exactness, use_backend
 from connector.models.fastest import runs_on_cpu
 from connector.models.files import find_model, quiet_loading, short_name, weights_sha256
 from connector.models.model import Piece
 from connector.models.scorer import Plan, QueryWeights, Scorer, ScorerKind
+from connector.models.session import WIDTHS
 from connector.models.tokenizer import token_offsets, unlimited
 from connector.models.truncation import keep_head_and_tail
 
@@ -99,6 +100,7 @@ class CrossEncoderScorer(Scorer):
         self.name = short_name(model)
         weights = weights_sha256(folder)
         self._pads_with = self._find_padding()
+        self._widths = 1 if backend == "torch" else WIDTHS[ENGINES[backend]]
         use_backend(self._model, folder, backend)
         self.fingerprint = f"{self.name}@{weights[:12]}:cross-encoder:{self.max_length}{exactness(backend)}"
 
@@ -120,7 +122,7 @@ class CrossEncoderScorer(Scorer):
 
     def run(self, pieces: Sequence[Piece]) -> None:
         pairs = [piece.content for piece in pieces]
-        inputs = self._encode(pairs, self._pads_with) if self._pads_with else None
+        inputs = self._encode(pairs, self._pads_with, widths=self._widths) if self._pads_with else None
         if inputs is None:
             values = self._model.predict(pairs, batch_size=len(pairs), show_progress_bar=False)
         else:
@@ -139,14 +141,15 @@ class CrossEncoderScorer(Scorer):
         return values
 
     def _encode(
-        self, pairs: Sequence[tuple[str, str]], pads_with: Mapping[str, int]
+        self, pairs: Sequence[tuple[str, str]], pads_with: Mapping[str, int], *, widths: int = 1
     ) -> dict[str, NDArray[np.int64]] | None:
-        """Inputs [pairs, tokens] by name; None where one would have to be cut."""
+        """Inputs [pairs, tokens] by name, as wide as a multiple of `widths` if they may; None where a pair would have to be cut."""
         encodings = self._tokenizer.encode_batch(list(pairs))
         longest = max(len(one) for one in encodings)
         if longest > self.max_length:
             return None
-        inputs = {name: np.full((len(pairs), longest), value, dtype=np.int64) for name, value in pads_with.items()}
+        wide = min(-(-longest // widths) * widths, self.max_length)
+        inputs = {name: np.full((len(pairs), wide), value, dtype=np.int64) for name, value in pads_with.items()}
         for (name, column), (row, encoding) in product(inputs.items(), enumerate(encodings)):
             column[row, : len(encoding)] = getattr(encoding, ENCODED_AS[name])
         return inputs
@@ -154,11 +157,14 @@ class CrossEncoderScorer(Scorer):
     def _find_padding(self) -> dict[str, int] | None:
         """What each input of the model is padded with, where the tokenizer alone makes them. It is asked directly then:
         `CrossEncoder.predict` does much to each token in Python. None where a template makes them, or something else."""
+        pad_id = self._model.tokenizer.pad_token_id
+        if pad_id is None or self._model.default_prompt_name:
+            return None
         expected = self._model.preprocess(SAMPLE)
-        pads_with = {"input_ids": self._model.tokenizer.pad_token_id, "attention_mask": 0, "token_type_ids": 0}
+        pads_with = {"input_ids": pad_id, "attention_mask": 0, "token_type_ids": 0}
         pads_with = {name: value for name, value in pads_with.items() if name in expected}
         own = self._encode(SAMPLE, pads_with)
-        if own is None or not set(expected) <= {*own, "modality"} or self._model.default_prompt_name:
+        if own is None or not set(expected) <= {*own, "modality"}:
             return None
         same = all(np.array_equal(own[name], expected[name].cpu().numpy()) for name in own)
         return pads_with if same else None

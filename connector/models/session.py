@@ -20,12 +20,16 @@ from connector.models.batching import batches
 Engine = Literal["onnxruntime", "openvino"]
 Feed = Mapping[str, NDArray[np.int64]]  # inputs [batch, tokens] by name
 PIECE_TOKENS = 512  # padded; what a layer makes of more does not fit the second cache of a core (docs/worker-speed.md)
-WIDTHS = 16  # OpenVINO compiles its kernels for each shape, so there are fewer: a seventh faster under load
+# widths of pieces are multiples of this where the batch is as wide: OpenVINO compiles its kernels for each shape
+WIDTHS: dict[Engine, int] = {"onnxruntime": 1, "openvino": 16}
 RunOne = Callable[[str, Feed], NDArray[np.float32]]  # an output, by name
 
 
 class Session:
     """A graph that may be run from several threads. Raises ModelError where it cannot be loaded."""
+
+    inputs: list[str]
+    outputs: dict[str, int]  # how many dimensions each has
 
     def __init__(self, file: Path, engine: Engine = "onnxruntime") -> None:
         self._cores = count_cores()
@@ -38,10 +42,8 @@ class Session:
             raise ModelError(
                 f"cannot load the graph in {file} ({error}); delete it, and it is exported anew"
             ) from error
+        self._widths = WIDTHS[engine]
         self._pool = ThreadPoolExecutor(self._cores, thread_name_prefix="graph")
-
-    inputs: list[str]
-    outputs: dict[str, int]  # how many dimensions each has
 
     def run(self, output: str, feed: Feed) -> NDArray[np.float32]:
         """One output of the graph, [batch, dims] or [batch, tokens, dims] with zeros where a row is padded. The feed has an
@@ -49,7 +51,7 @@ class Session:
         mask = feed["attention_mask"].astype(bool)
         lengths = mask.sum(axis=1)
         budget = min(PIECE_TOKENS, -(-int(lengths.sum()) // self._cores))
-        pieces = [_cut(feed, mask, rows) for rows in batches(lengths.tolist(), max_batch_tokens=budget)]
+        pieces = [_cut(feed, mask, rows, self._widths) for rows in batches(lengths.tolist(), max_batch_tokens=budget)]
         run_one = partial(self._run_one, output)
         try:
             if len(pieces) == 1:
@@ -70,16 +72,20 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class _Piece:
-    """Some rows of a batch, without the columns in which all of them are padded."""
+    """Some rows of a batch, without most of the columns in which all of them are padded."""
 
     rows: list[int]
     tokens: slice
     feed: Feed
 
 
-def _cut(feed: Feed, mask: NDArray[np.bool_], rows: list[int]) -> _Piece:
+def _cut(feed: Feed, mask: NDArray[np.bool_], rows: list[int], widths: int) -> _Piece:
     used = np.flatnonzero(mask[rows].any(axis=0))
-    tokens = slice(int(used[0]), int(used[-1]) + 1) if len(used) else slice(0, mask.shape[1])
+    wide = mask.shape[1]
+    first, length = (int(used[0]), int(used[-1] - used[0]) + 1) if len(used) else (0, wide)
+    length = min(-(-length // widths) * widths, wide)
+    start = min(first, wide - length)  # padding is on either side
+    tokens = slice(start, start + length)
     return _Piece(rows, tokens, {name: np.ascontiguousarray(values[rows, tokens]) for name, values in feed.items()})
 
 
@@ -116,12 +122,10 @@ def _open_in_openvino(file: Path, cores: int) -> tuple[RunOne, list[str], dict[s
 
     def run_one(output: str, feed: Feed) -> NDArray[np.float32]:
         request = requests.get()
-        width = feed["attention_mask"].shape[1]
-        padding = ((0, 0), (0, -width % WIDTHS))  # which the mask, padded with zeros, keeps without effect
         try:
-            request.infer({name: np.pad(feed[name], padding) for name in inputs}, share_inputs=True)
-            values: NDArray[np.float32] = request.get_tensor(output).data
-            return values[:, :width].copy() if values.ndim == 3 else values.copy()
+            request.infer({name: feed[name] for name in inputs}, share_inputs=True)
+            values: NDArray[np.float32] = request.get_tensor(output).data.copy()
+            return values
         finally:
             requests.put(request)
 

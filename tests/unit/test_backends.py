@@ -19,7 +19,7 @@ from connector.models.first_token import last_layer_for_first_token
 from connector.models.graph_runtime import GraphRuntime
 from connector.models.graphs import Form, export_graph
 from connector.models.late_interaction import LateInteractionScorer
-from connector.models.session import PIECE_TOKENS, Engine, Session, has_bf16
+from connector.models.session import PIECE_TOKENS, Engine, Session, _cut, has_bf16
 from connector.models.torch_runtime import TorchRuntime
 from connector.wiring import export_scorer, load_encoder, load_scorer
 
@@ -316,3 +316,16 @@ def test_what_cannot_be_remembered_is_measured_again(tmp_path: Path, monkeypatch
 
     assert find_fastest("one", lambda backend: Agreement(1.0, 0.0, 2.0)) == "onnx"
     assert find_fastest("one", lambda backend: Agreement(1.0, 0.0, 0.5)) == "torch"
+
+
+@pytest.mark.parametrize("padded_on", ["left", "right"])
+def test_pieces_are_as_narrow_as_their_rows(padded_on: str) -> None:
+    lengths = [3, 3, 20, 37]
+    places = np.arange(37)
+    mask = np.array([places < one if padded_on == "right" else places >= 37 - one for one in lengths])
+    feed = {"attention_mask": mask.astype(np.int64)}
+    cut = {widths: [_cut(feed, mask, rows, widths).tokens for rows in ([0, 1], [2], [2, 3], [0])] for widths in (1, 16)}
+    starts = [(one.start, one.stop) if padded_on == "right" else (37 - one.stop, 37 - one.start) for one in cut[16]]
+
+    assert [one.stop - one.start for one in cut[1]] == [3, 20, 37, 3]
+    assert starts == [(0, 16), (0, 32), (0, 37), (0, 16)]
