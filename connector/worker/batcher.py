@@ -29,9 +29,7 @@ LOOK_AHEAD = 32  # pieces of a request that are considered for one batch
 MIN_FILL = 0.75  # of a batch's padded size that is tokens
 RATE_SHARE = 0.2  # what the last batch, if it is full, counts in the estimate of tokens per second
 FIRST_FULL = 0.25  # of the token budget has to be in the batch that gives the first estimate
-CHARS_PER_TOKEN = (
-    4  # about, before a text is tokenized; then what a model's requests had to run for each such token lately
-)
+CHARS_PER_TOKEN = 4  # about, before a text is tokenized; _note_scale corrects it
 SURE = 0.9  # of a budget is planned with: an estimate may be a tenth too short
 ALIKE = 1.25  # requests whose lengths differ by no more may take their turns in either order
 

@@ -250,6 +250,10 @@ async def test_nobody_waits_to_be_cut_off(gate: Gate) -> None:
         with pytest.raises(Overloaded):
             await score(line, *long[:20], budget_s=10.0)  # as long, with 4 s left
         with pytest.raises(Overloaded):
+            await score(line, *long[:18], budget_s=12.5)  # nearly as long: it does not go before
+        with pytest.raises(Overloaded):
+            await score(line, *long[:20], budget_s=12.5)  # half a second to spare is no tenth
+        with pytest.raises(Overloaded):
             await score(line, *long, budget_s=10.0)  # less than half of its time is left
         in_part = await enter(line, *long, budget_s=20.0)  # half is scored, at least
         gate.open.set()
