@@ -244,13 +244,13 @@ async def test_how_long_a_request_takes_is_guessed_by_those_before_it(gate: Gate
 async def test_nobody_waits_to_be_cut_off(gate: Gate) -> None:
     async with batching(Noting(gate)) as line:
         waiting = await enter(line, *(f"a b {at}" for at in range(10, 30)))
-        line.rate = 10.0  # 6 s wait
+        line.rate = 10.0  # 5.7 s wait
         long = [f"b a {at}" for at in range(10, 60)]  # 15 s
 
         with pytest.raises(Overloaded):
             await score(line, *long[:20], budget_s=10.0)  # as long, with 4 s left
         with pytest.raises(Overloaded):
-            await score(line, *long[:18], budget_s=12.5)  # nearly as long: it does not go before
+            await score(line, *long[:18], budget_s=12.2)  # nearly as long: it does not go before
         with pytest.raises(Overloaded):
             await score(line, *long[:20], budget_s=12.5)  # half a second to spare is no tenth
         with pytest.raises(Overloaded):
