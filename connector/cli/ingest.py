@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import signal
+import sys
 from collections.abc import Callable
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -116,6 +117,9 @@ def ingest(
         print_table(report, settings)
     if settings.log.format == "text":
         print_troubles(report)
+    if signalled:
+        sys.stdout.flush()
+        os._exit(code)  # a thread may still be at work on the encoder, and is not waited for
     raise typer.Exit(code)
 
 

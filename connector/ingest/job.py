@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 from connector.clusters.protocol import Cluster, Index
 from connector.config import Settings
@@ -13,6 +15,7 @@ from connector.errors import IndexMissing, SettingsError
 from connector.ingest.documents import infer_fields
 from connector.ingest.pipeline import Counts, IngestJob, JobReport
 from connector.ingest.sources import Source, open_source
+from connector.loop import in_own_thread
 from connector.models.encoder import Encoder
 from connector.schema import Fields
 from connector.wiring import build_schema, check_encoder, load_encoder, open_cluster
@@ -32,13 +35,23 @@ async def run_job(
 ) -> JobReport:
     """Ingest the source at `location`. Raises ConnectorError where the job cannot start.
 
-    Resolve `stop` with a reason to end the job early; see IngestJob."""
+    Resolve `stop` with a reason to end the job early; see IngestJob. While the encoder is still being loaded, or exported for the
+    first time, it ends at once."""
+    started = time.monotonic()
     source = open_source(location)
+    stop = stop or asyncio.get_running_loop().create_future()
     rejects = rejects or Path(f"{settings.index.name}-{Path(location).name}.rejects.jsonl")
     cluster = await open_cluster(settings)
+    opening = asyncio.create_task(_open(cluster, settings, source, say))
     try:
-        encoder = await asyncio.to_thread(load_encoder, settings)
-        index = await _open_or_create(cluster, settings, source, encoder, say)
+        either: list[asyncio.Future[Any]] = [opening, stop]
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        if not opening.done():
+            reason = stop.result()
+            return JobReport(
+                Counts(), time.monotonic() - started, stopped=reason, kept_missing=reason if delete_missing else None
+            )
+        index, encoder = opening.result()
         job = IngestJob(
             source,
             index,
@@ -51,7 +64,16 @@ async def run_job(
         )
         return await job.run()
     finally:
+        opening.cancel()
+        await asyncio.wait([opening])
         await cluster.close()
+
+
+async def _open(
+    cluster: Cluster, settings: Settings, source: Source, say: Callable[[str], None]
+) -> tuple[Index, Encoder]:
+    encoder = await in_own_thread(load_encoder, settings)
+    return await _open_or_create(cluster, settings, source, encoder, say), encoder
 
 
 async def _open_or_create(

@@ -5,7 +5,9 @@ from __future__ import annotations
 import inspect
 import logging
 import os
+import shutil
 import tempfile
+import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -20,6 +22,7 @@ from connector.models.session import has_vnni
 # in 32 bits with operators fused for onnxruntime, that in eight bits, or in 32 bits as exported: OpenVINO fuses by itself
 Form = Literal["fp32", "int8", "plain"]
 OPSET = 17
+LEFT_AFTER_S = 24 * 3600
 INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 OUTPUTS = ("logits", "last_hidden_state")
 # families whose graphs onnxruntime's optimizer knows as BERT; others are run as they are exported
@@ -63,9 +66,14 @@ def export_graph(
 
 @contextmanager
 def workshop(parent: Path) -> Iterator[Path]:
-    """A folder for what is being made for `parent`, which is made too. Raises ModelError."""
+    """A folder for what is being made for `parent`, which is made too. One that a killed process left there a day ago goes.
+
+    Raises ModelError."""
     try:
         parent.mkdir(parents=True, exist_ok=True)
+        for left in parent.glob(".export-*"):
+            if time.time() - left.stat().st_mtime > LEFT_AFTER_S:
+                shutil.rmtree(left, ignore_errors=True)
         folder = tempfile.TemporaryDirectory(dir=parent, prefix=".export-")
     except OSError as error:
         raise ModelError(

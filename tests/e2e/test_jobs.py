@@ -83,6 +83,25 @@ def test_a_second_signal_ends_the_job_at_once(launcher: Launcher, tmp_path: Path
     assert running.wait().code == 143
 
 
+def test_a_job_ends_at_once_while_its_encoder_is_still_exported(launcher: Launcher, tmp_path: Path) -> None:
+    write_source(tmp_path, 1)
+    cache = tmp_path / "cache"
+    running = launcher.start(
+        *("ingest", "rows.jsonl", "--report", "report.json", "--delete-missing"),
+        cwd=tmp_path,
+        variables={"XDG_CACHE_HOME": str(cache), "CONNECTOR_ENCODER_BACKEND": "onnx"},
+    )
+    end_once(running, tmp_path, signal.SIGTERM, lambda: any(cache.rglob(".export-*")))
+    done = running.wait()
+    report = json.loads((tmp_path / "report.json").read_text())
+
+    assert done.code == report["exit_code"] == 143, done.stderr
+    assert report["stopped"] == report["kept_missing"] == "SIGTERM was received"
+    assert report["counts"]["read"] == 0
+    assert not list(cache.glob("*/graphs/*.onnx"))  # the export was not waited for
+    assert not (tmp_path / "connector-store" / "documents.lance").exists()
+
+
 def test_sigterm_ends_a_command_from_its_first_moment(launcher: Launcher, tmp_path: Path) -> None:
     """By a handler of ours: the default would not end the first process of a container."""
     running = launcher.start("worker", "--port", "0", cwd=tmp_path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from connector.models.cross_encoder import CrossEncoderScorer
 from connector.models.fastest import choose, find_fastest
 from connector.models.first_token import last_layer_for_first_token
 from connector.models.graph_runtime import GraphRuntime
-from connector.models.graphs import Form, export_graph
+from connector.models.graphs import Form, export_graph, workshop
 from connector.models.late_interaction import LateInteractionScorer
 from connector.models.session import PIECE_TOKENS, Engine, Session, _cut, has_bf16
 from connector.models.torch_runtime import TorchRuntime
@@ -329,3 +330,16 @@ def test_pieces_are_as_narrow_as_their_rows(padded_on: str) -> None:
 
     assert [one.stop - one.start for one in cut[1]] == [3, 20, 37, 3]
     assert starts == [(0, 16), (0, 32), (0, 37), (0, 16)]
+
+
+def test_what_a_killed_export_left_is_removed_a_day_later(tmp_path: Path) -> None:
+    old, new = tmp_path / ".export-old", tmp_path / ".export-new"
+    for folder in (old, new):
+        folder.mkdir()
+        (folder / "exported.onnx").write_bytes(b"half of it")
+    os.utime(old, (0, 0))
+
+    with workshop(tmp_path) as folder:
+        assert folder.parent == tmp_path
+        assert not old.exists()
+        assert new.exists()
