@@ -5,7 +5,8 @@
 Every trial reranks the same windows, found through the real path with all defaults (embedded store, bench-NAME indexes, as make
 bench-quality leaves them), and its scores take the place of the worker's: the final order is the product's own. Trials: other layers,
 token vectors without their mean, other ways to compare them, a linear map learned from the judgments of LEARN, models that
-`connector train` made from the same weights (--trained). Nothing is chosen on HELD."""
+`connector train` made from the same weights (--trained), and the weights half way between these and the base's. Nothing is chosen on
+HELD. In bfloat16 where the processor has it."""
 
 from __future__ import annotations
 
@@ -32,6 +33,7 @@ from connector.evaluation.significance import compare
 from connector.models.batching import batches
 from connector.models.files import find_model
 from connector.models.late_interaction import spread
+from connector.models.session import has_bf16
 from connector.search.order import blend_window, fuse, whole_order
 from connector.search.rerank import Reranked, best_passages, select_pairs
 from connector.types import Passage, Ranking, SearchRequest
@@ -39,7 +41,7 @@ from connector.worker.process import running_worker
 
 BASE = "all-MiniLM-L6-v2"
 MEASURE = "nDCG@10"
-LAYERS = (5, 6)  # of six
+LAYERS = (4, 5, 6)  # of six
 BATCH_TOKENS = 4_096
 SEED = 13
 NEGATIVES, POSITIVES = 20, 4  # of a query, for the linear map
@@ -65,11 +67,15 @@ class Case:
 class Model:
     """An encoder's token vectors, layer by layer."""
 
-    def __init__(self, folder: Path, *, max_tokens: int = 0) -> None:
-        """`max_tokens` 0: what the model is saved with."""
+    def __init__(self, folder: Path, *, max_tokens: int = 0, half_way_to: Model | None = None) -> None:
+        """`max_tokens` 0: what the model is saved with. `half_way_to`: weights are the mean of the folder's and that model's."""
         whole = SentenceTransformer(str(folder), device="cpu")
         self.max_tokens = max_tokens or whole.max_seq_length
         self._network, self.tokenizer = whole[0].model.eval(), whole.tokenizer
+        if half_way_to:
+            others = half_way_to._network.state_dict()
+            mean = {name: (one + others[name]) / 2 for name, one in self._network.state_dict().items()}
+            self._network.load_state_dict(mean)
 
     def encode(self, texts: Sequence[str], layers: Sequence[int], label: str) -> dict[str, dict[int, Vectors]]:
         """text -> layer -> unit vectors in half precision, special tokens included."""
@@ -79,13 +85,10 @@ class Model:
         cuts = list(batches([len(one) for one in ids], max_batch_tokens=BATCH_TOKENS))
         for batch in track(cuts, label, console=console):
             features = self.tokenizer.pad({"input_ids": [ids[at] for at in batch]}, return_tensors="pt")
-            with torch.inference_mode():
+            with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=has_bf16()):
                 states = self._network(**features, output_hidden_states=True).hidden_states
             for row, at in enumerate(batch):
-                found[texts[at]] = {
-                    layer: torch.nn.functional.normalize(states[layer][row, : len(ids[at])], dim=-1).half()
-                    for layer in layers
-                }
+                found[texts[at]] = {layer: unit(states[layer][row, : len(ids[at])].float()).half() for layer in layers}
         return found
 
 
@@ -150,6 +153,7 @@ def try_all(
     centre = torch.stack([one[6].float().mean(0) for one in vectors.values()]).mean(0)
     trials: dict[str, tuple[int, Change, Change]] = {
         "untrained": (6, same, same),
+        "layer 4": (4, same, same),
         "layer 5": (5, same, same),
         "without the mean": (6, lambda one: unit(one - centre), same),
         "cubed cosines": (6, same, lambda one: one.clamp(min=0) ** 3),
@@ -158,11 +162,31 @@ def try_all(
         trials["linear map"] = (6, mapped, same)
     for name, (layer, change, sharpen) in trials.items():
         rankings[name] = rank(cases, lambda text: change(vectors[text][layer].float()), sharpen, settings)  # noqa: B023 - called at once
-    rankings["layers 5 and 6"] = rank(cases, lambda text: unit(sum(vectors[text].values()).float()), same, settings)
+    rankings |= add_layers(cases, vectors, settings, "")
     for name, folder in trained.items():
-        own = Model(Path(folder), max_tokens=base.max_tokens).encode(texts, [6], f"encoding with {name}")
-        rankings[name] = rank(cases, lambda text: own[text][6].float(), same, settings)  # noqa: B023 - called at once
+        for label, half_way_to in ((name, None), (f"{name}, half way", base)):
+            model = Model(Path(folder), max_tokens=base.max_tokens, half_way_to=half_way_to)
+            own = model.encode(texts, (5, 6), f"encoding with {label}")
+            rankings[label] = rank(cases, lambda text: own[text][6].float(), same, settings)  # noqa: B023 - called at once
+            rankings |= add_layers(cases, own, settings, f"{label}, ")
     return rankings
+
+
+def add_layers(
+    cases: Sequence[Case], vectors: Mapping[str, Mapping[int, Vectors]], settings: Settings, label: str
+) -> dict[str, dict[str, Ranking]]:
+    """Of a model's last layers, as many as `vectors` has: their unit vectors added."""
+    layers = sorted(next(iter(vectors.values())))
+    added = {}
+    for first in range(layers[-2], layers[0] - 1, -1):
+        chosen = range(first, layers[-1] + 1)
+        added[f"{label}layers {first} to {layers[-1]}"] = rank(
+            cases,
+            lambda text: unit(torch.stack([vectors[text][layer] for layer in chosen]).float().sum(0)),  # noqa: B023 - called at once
+            same,
+            settings,
+        )
+    return added
 
 
 def rank(

@@ -1,0 +1,129 @@
+"""What the trainings of docs/training.md learn from: several collections as one, and scores to distil.
+
+    python bench/training_data.py join OUT FOLDER=QUERIES [FOLDER=QUERIES ...]
+    connector ingest OUT --index joined
+    python bench/training_data.py teach OUT SCORES.jsonl --index joined --queries 2000
+    connector train OUT --index joined --loss distill --teacher-scores SCORES.jsonl --out MODEL
+
+join: queries are a seeded sample, with their judgments; documents are all of the folder's. Ids get the folder's name in front. A folder
+with train_pairs.tsv (question, corpus-id) gives those as its queries in place of its judged ones, so that these stay unseen; as the
+questions are its documents' titles, titles are left out, and of the documents only the pages that were drawn are taken.
+
+teach: each hit of a search with the score that its final place comes from: late interaction and the first stage together. It asks for no
+judgment."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import csv
+import gzip
+import json
+import random
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from quality import console
+from rich.progress import track
+
+from connector.config import load_settings
+from connector.evaluation.datasets import SAMPLE_SEED, read_collection
+from connector.evaluation.searchers import open_searchers
+from connector.types import SearchRequest
+from connector.worker.process import running_worker
+
+Row = dict[str, Any]
+HITS = 60  # of a query that are scored
+DEADLINE_S = 60.0
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    jobs = parser.add_subparsers(dest="job", required=True)
+    joining = jobs.add_parser("join")
+    joining.add_argument("out", type=Path)
+    joining.add_argument("sources", nargs="+", metavar="FOLDER=QUERIES")
+    teaching = jobs.add_parser("teach")
+    teaching.add_argument("data", type=Path)
+    teaching.add_argument("out", type=Path)
+    teaching.add_argument("--index", required=True)
+    teaching.add_argument("--queries", type=int, default=0)
+    options = parser.parse_args()
+    if options.job == "join":
+        join(options.out, options.sources)
+    else:
+        asyncio.run(teach(options.data, options.out, options.index, options.queries))
+
+
+def join(out: Path, sources: list[str]) -> None:
+    out.mkdir(parents=True)
+    with (
+        gzip.open(out / "corpus.jsonl.gz", "wt", encoding="utf-8") as corpus,
+        open(out / "queries.jsonl", "w", encoding="utf-8") as queries,
+        open(out / "qrels.tsv", "w", encoding="utf-8") as qrels,
+    ):
+        qrels.write("query-id\tcorpus-id\tscore\n")
+        for source in sources:
+            folder, _, count = source.partition("=")
+            add = add_pairs if (Path(folder) / "train_pairs.tsv").exists() else add_judged
+            name = Path(folder).resolve().name
+            for document, query, grades in add(Path(folder), int(count)):
+                if document:
+                    corpus.write(json.dumps(document | {"_id": f"{name}:{document['_id']}"}) + "\n")
+                if query:
+                    queries.write(json.dumps(query | {"_id": f"{name}:{query['_id']}"}) + "\n")
+                    qrels.writelines(f"{name}:{query['_id']}\t{name}:{doc}\t{grade}\n" for doc, grade in grades.items())
+
+
+async def teach(data: Path, out: Path, index: str, queries: int) -> None:
+    collection = read_collection(data).sample(queries)
+    with running_worker() as worker, open(out, "w", encoding="utf-8") as file:  # noqa: ASYNC230 - nothing else runs
+        settings = load_settings(overrides={"index.name": index, "rerank.url": worker.url})
+        async with open_searchers([settings]) as (opened,):
+            for query in track(collection.queries, "asking the teacher", console=console):
+                request = SearchRequest(query.text, k=HITS, window=HITS, depth=HITS, deadline_s=DEADLINE_S)
+                response = await opened.searcher.search(request)
+                assert not response.degraded, response.degraded
+                for hit in response.hits:
+                    if hit.stage == "reranked":
+                        row = {"query_id": query.query_id, "doc_id": hit.doc_id, "score": hit.score}
+                        file.write(json.dumps(row) + "\n")
+
+
+def add_judged(folder: Path, count: int) -> Iterator[tuple[Row, Row, dict[str, int]]]:
+    """Documents, and queries with their grades."""
+    for document in documents(folder):
+        yield {name: document.get(name, "") for name in ("_id", "title", "text")}, {}, {}
+    collection = read_collection(folder).sample(count)
+    for query in collection.queries:
+        yield {}, {"_id": query.query_id, "text": query.text}, dict(collection.qrels[query.query_id])
+
+
+def add_pairs(folder: Path, count: int) -> Iterator[tuple[Row, Row, dict[str, int]]]:
+    """Pages are drawn until they have `count` questions, so that a question's hardest other answers, those of its page, are there."""
+    with open(folder / "train_pairs.tsv", encoding="utf-8") as lines:
+        question_of = {row["corpus-id"]: row["question"] for row in csv.DictReader(lines, delimiter="\t")}
+    pages: dict[str, list[str]] = {}
+    for doc_id in question_of:
+        pages.setdefault(doc_id.rpartition("_")[0], []).append(doc_id)
+    chance = random.Random(SAMPLE_SEED)
+    drawn: dict[str, None] = {}
+    for page in chance.sample(sorted(pages), len(pages)):
+        if len(drawn) >= count:
+            break
+        drawn |= dict.fromkeys(pages[page])
+    for document in documents(folder):
+        if document["_id"] in drawn:
+            yield {"_id": document["_id"], "title": "", "text": document["text"]}, {}, {}
+    for doc_id in drawn:
+        yield {}, {"_id": f"q-{doc_id}", "text": question_of[doc_id]}, {doc_id: 1}
+
+
+def documents(folder: Path) -> Iterator[Row]:
+    with gzip.open(folder / "corpus.jsonl.gz", "rt", encoding="utf-8") as lines:
+        yield from map(json.loads, lines)
+
+
+if __name__ == "__main__":
+    main()
