@@ -24,7 +24,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from quality import console
+from quality import STORE, console
 from rich.progress import track
 
 from connector.config import load_settings
@@ -35,6 +35,7 @@ from connector.worker.process import running_worker
 
 Row = dict[str, Any]
 HITS = 60  # of a query that are scored
+FAST = ("--set", "worker.backend=auto", "--set", "worker.cache_bytes=2000000000")
 DEADLINE_S = 60.0
 
 
@@ -78,8 +79,8 @@ def join(out: Path, sources: list[str]) -> None:
 
 async def teach(data: Path, out: Path, index: str, queries: int) -> None:
     collection = read_collection(data).sample(queries)
-    with running_worker() as worker, open(out, "w", encoding="utf-8") as file:  # noqa: ASYNC230 - nothing else runs
-        settings = load_settings(overrides={"index.name": index, "rerank.url": worker.url})
+    with running_worker(FAST) as worker, open(out, "w", encoding="utf-8") as file:  # noqa: ASYNC230 - nothing else runs
+        settings = load_settings(overrides={"cluster.url": STORE, "index.name": index, "rerank.url": worker.url})
         async with open_searchers([settings]) as (opened,):
             for query in track(collection.queries, "asking the teacher", console=console):
                 request = SearchRequest(query.text, k=HITS, window=HITS, depth=HITS, deadline_s=DEADLINE_S)
