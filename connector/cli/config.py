@@ -8,12 +8,11 @@ from typing import Annotated, Any
 
 import typer
 from pydantic import SecretStr
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from connector.cautions import find_cautions
-from connector.cli.console import talk
+from connector.cli.console import results, talk
 from connector.cli.options import AsJson, ClusterUrl, ConfigFile, IndexName, Overrides, read_layers
 from connector.config import CONFIG_FILE, load, setting_paths, value_at
 from connector.config_file import build_file, to_text, write_file
@@ -63,7 +62,7 @@ def show(
         style = "dim" if row["origin"] == "default" else "bold"
         value = HIDDEN if row["value"] == HIDDEN else to_text(row["value"])
         table.add_row(path, Text(value), Text(row["origin"]), style=style)
-    Console().print(table)
+    results().print(table)
 
 
 @config_app.command()

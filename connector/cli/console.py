@@ -1,5 +1,16 @@
-"""What the commands say beside their output: on stderr, so that stdout can be piped."""
+"""Where the commands write: results to stdout, which can be piped, and what they say beside them to stderr."""
+
+from __future__ import annotations
+
+import os
 
 from rich.console import Console
 
+WIDTH = 160  # of what goes to a file or a log, where rich would take 80 columns and cut figures to fit
 talk = Console(stderr=True)
+
+
+def results() -> Console:
+    """What prints on stdout as it is now: as wide as the terminal or $COLUMNS, or WIDTH where there is neither."""
+    console = Console()
+    return console if console.is_terminal or "COLUMNS" in os.environ else Console(width=WIDTH)

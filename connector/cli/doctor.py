@@ -9,12 +9,11 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from connector import loop
-from connector.cli.console import talk
+from connector.cli.console import results, talk
 from connector.cli.options import AsJson, ClusterUrl, ConfigFile, IndexName, Overrides, read_layers
 from connector.config import Loaded
 
@@ -63,7 +62,7 @@ async def _examine(loaded: Loaded) -> Sequence[Finding]:
 
 
 def _show(findings: Sequence[Finding]) -> None:
-    console = Console()
+    console = results()
     table = Table(show_edge=False, show_lines=False)
     table.add_column("check", no_wrap=True)
     table.add_column("")

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from connector.cli.comparison import measures_table, rankings_table, times_table
-from connector.cli.console import talk
+from connector.cli.console import results, talk
 from connector.config_file import to_text
 from connector.evaluation.evaluate import Evaluation
 from connector.evaluation.gate import Verdict
@@ -18,7 +17,7 @@ from connector.evaluation.gate import Verdict
 
 def print_summary(evaluation: Evaluation) -> None:
     """Measures, comparisons and times to an answer, each as a table."""
-    console = Console()
+    console = results()
     for table in (_measures(evaluation), _comparisons(evaluation), _times(evaluation)):
         console.print(table)
         console.print()
@@ -26,7 +25,7 @@ def print_summary(evaluation: Evaluation) -> None:
 
 def print_evaluation(evaluation: Evaluation, figures: Mapping[str, Any]) -> None:
     """Measures, comparisons, segments and times, each as a table."""
-    console = Console()
+    console = results()
     for table in (
         _measures(evaluation),
         *([_comparisons(evaluation)] if len(evaluation.pipelines) > 1 else []),
@@ -40,7 +39,7 @@ def print_evaluation(evaluation: Evaluation, figures: Mapping[str, Any]) -> None
 
 def print_examples(evaluation: Evaluation, figures: Mapping[str, Any], count: int) -> None:
     """For each pipeline the queries that gain and lose most against the baseline, with both rankings."""
-    console = Console()
+    console = results()
     before = evaluation.named(evaluation.baseline)
     for name, examples in figures["examples"].items():
         for one in (*examples["winners"][:count], *examples["losers"][:count]):
@@ -74,13 +73,13 @@ def print_troubles(evaluation: Evaluation) -> None:
 def verdicts_table(verdicts: Sequence[Verdict], baseline: str) -> None:
     table = Table(title=Text(f"against {baseline}", style="bold"), title_justify="left", show_edge=False)
     for column in ("pipeline", "figure"):
-        table.add_column(column, no_wrap=True)
+        table.add_column(column, overflow="fold")
     for column in ("baseline", "now", "difference", "p", "bound"):
-        table.add_column(column, justify="right")
-    table.add_column("verdict")
+        table.add_column(column, justify="right", no_wrap=True)  # in a narrow terminal names are folded, not figures
+    table.add_column("verdict", no_wrap=True)
     for one in verdicts:
         table.add_row(one.pipeline, one.figure, *_numbers(one), _verdict(one))
-    Console().print(table)
+    results().print(table)
 
 
 def print_changes(changes: Mapping[str, Mapping[str, tuple[Any, Any]]]) -> None:
@@ -107,9 +106,9 @@ def _comparisons(evaluation: Evaluation) -> Table:
     title = f"{evaluation.measures[0]} against {evaluation.baseline}"
     table = Table(title=title, title_justify="left", show_edge=False, caption="p: paired randomisation test; Holm: corrected for all rows",
                   caption_justify="left")  # fmt: skip
-    table.add_column("pipeline")
+    table.add_column("pipeline", overflow="fold")
     for column in ("difference", "std. error", "better", "worse", "same", "p", "p (Holm)"):
-        table.add_column(column, justify="right")
+        table.add_column(column, justify="right", no_wrap=True)
     for name, one in evaluation.compare(evaluation.measures[0]).items():
         table.add_row(
             name,

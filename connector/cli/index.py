@@ -9,11 +9,10 @@ from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from connector import loop
-from connector.cli.console import talk
+from connector.cli.console import results, talk
 from connector.cli.options import AsJson, ClusterUrl, ConfigFile, IndexName, Overrides, read_settings
 from connector.config import Settings
 from connector.errors import SettingsError
@@ -54,7 +53,7 @@ def show(
         table.add_row(
             name, ", ".join(f"{key}={one}" for key, one in value.items()) if isinstance(value, dict) else str(value)
         )
-    Console().print(table)
+    results().print(table)
 
 
 @index_app.command()

@@ -7,10 +7,9 @@ from dataclasses import asdict
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
-from connector.cli.console import talk
+from connector.cli.console import results, talk
 from connector.cli.options import AsJson, ConfigFile, Overrides, read_settings
 from connector.errors import SettingsError
 
@@ -63,5 +62,5 @@ def export(
     table.add_row("same passages among the first 10", f"{found.overlap:.1%}")
     table.add_row("largest difference of two scores", f"{found.largest_difference:.4f}")
     table.add_row("speed", f"{found.speedup:.2f} times the original's here")
-    Console().print(table)
+    results().print(table)
     talk.print(f"use it with: connector worker --set worker.backend={backend}", highlight=False)

@@ -8,11 +8,10 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from connector import loop
-from connector.cli.console import talk
+from connector.cli.console import results, talk
 from connector.cli.options import AsJson, ClusterUrl, ConfigFile, IndexName, Overrides, read_settings
 from connector.config import Settings
 from connector.logs import configure_logging
@@ -155,4 +154,4 @@ def _print(parts: Sequence[Part]) -> None:
         table.add_column(column, overflow="fold")
     for one in parts:
         table.add_row(one.kind, one.name, one.id, one.state, one.detail)
-    Console().print(table)
+    results().print(table)

@@ -7,10 +7,9 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
 from rich.table import Table
 
-from connector.cli.console import talk
+from connector.cli.console import results, talk
 from connector.config import Settings
 from connector.errors import SettingsError
 
@@ -43,7 +42,7 @@ def print_table(report: JobReport, settings: Settings) -> None:
         counts.retried,
     )
     table.add_row(*(f"{number:,}" for number in numbers), f"{report.seconds:.1f}")
-    Console().print(table)
+    results().print(table)
 
 
 def print_troubles(report: JobReport) -> None:

@@ -8,12 +8,11 @@ from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from connector import loop
-from connector.cli.console import talk
+from connector.cli.console import results, talk
 from connector.cli.judged import settings_reader
 from connector.cli.options import AsJson, ClusterUrl, ConfigFile, IndexName, Overrides
 from connector.cli.reranker import Reranker, with_reranker
@@ -111,7 +110,7 @@ def to_json(response: SearchResponse) -> dict[str, Any]:
 
 
 def _show(response: SearchResponse) -> None:
-    console = Console()
+    console = results()
     table = Table(title=Text(response.query), title_justify="left", show_edge=False, row_styles=("", "dim"))
     table.add_column("#", justify="right")
     table.add_column("document", ratio=1)

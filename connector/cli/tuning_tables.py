@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from connector.cli.console import results
 from connector.cli.evaluation_tables import print_summary
 from connector.config_file import to_text
 from connector.tuning.choice import Choice, describe
@@ -18,7 +18,7 @@ from connector.tuning.tune import TUNED, YOURS, Tuned
 
 def print_tuning(tuned: Tuned, values: Mapping[str, Any], before: Mapping[str, Any]) -> None:
     """What was tried, what was chosen, how that did on the other queries, what to write, and the advice."""
-    console = Console()
+    console = results()
     for table in (_tried(tuned), _times(tuned)):
         console.print(table)
         console.print()
