@@ -1,9 +1,9 @@
 """What the trainings of docs/training.md learn from: several collections as one, and scores to distil.
 
     python bench/training_data.py join OUT FOLDER=QUERIES [FOLDER=QUERIES ...]
-    connector ingest OUT --index joined
+    connector ingest OUT --cluster embedded:/tmp/connector-bench --index joined
     python bench/training_data.py teach OUT SCORES.jsonl --index joined --queries 2000
-    connector train OUT --index joined --loss distill --teacher-scores SCORES.jsonl --out MODEL
+    connector train OUT --cluster embedded:/tmp/connector-bench --index joined --loss distill --teacher-scores SCORES.jsonl --out MODEL
 
 join: queries are a seeded sample, with their judgments; documents are all of the folder's. Ids get the folder's name in front. A folder
 with train_pairs.tsv (question, corpus-id) gives those as its queries in place of its judged ones, so that these stay unseen; as the
