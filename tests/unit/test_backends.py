@@ -338,6 +338,7 @@ def test_what_a_killed_export_left_is_removed_a_day_later(tmp_path: Path) -> Non
         folder.mkdir()
         (folder / "exported.onnx").write_bytes(b"half of it")
     os.utime(old, (0, 0))
+    (tmp_path / ".export-gone").symlink_to(tmp_path / "nothing")  # as one that ends while it is looked at
 
     with workshop(tmp_path) as folder:
         assert folder.parent == tmp_path
