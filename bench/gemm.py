@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from connector.models.session import has_bf16
+from connector.models.onnx.session import has_bf16
 
 TOKENS = 4_096  # of a full batch
 ROUNDS = 12

@@ -29,12 +29,12 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from connector import loop
+from connector import event_loop
 from connector.client import Connector
-from connector.config import load_settings
 from connector.evaluation.datasets import read_collection
 from connector.evaluation.latency import percentile
 from connector.ingest.job import run_job
+from connector.settings.load import load_settings
 from connector.types import Ranking, SearchRequest, Vector
 from connector.wiring import load_encoder, open_cluster
 
@@ -67,7 +67,7 @@ def main() -> None:
     options = parser.parse_args()
     results = {}
     if options.cluster:
-        results["cluster"] = loop.run(measure(options.cluster, options))
+        results["cluster"] = event_loop.run(measure(options.cluster, options))
     else:
         import engines
 
@@ -78,7 +78,7 @@ def main() -> None:
             if not options.together:
                 keep_apart(server)
             try:
-                results[f"{kind} {version}"] = loop.run(measure(server["url"], options))
+                results[f"{kind} {version}"] = event_loop.run(measure(server["url"], options))
             finally:
                 engines.stop(server)
     table = Table(title="p50 milliseconds", title_justify="left", show_edge=False)

@@ -21,16 +21,18 @@ from machine import print_result
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from connector.cli.comparison import measures_table, times_table
-from connector.config import Settings, load_settings, parse_value
+from connector.cli.tables.comparison import measures_table, times_table
 from connector.errors import ConnectorError
 from connector.evaluation.datasets import Collection, read_collection
-from connector.evaluation.evaluate import Evaluation, Told, evaluate
+from connector.evaluation.evaluate import Evaluation, Reporter, evaluate
 from connector.evaluation.measures import MEASURES
 from connector.evaluation.pipelines import default_pipelines, plan
 from connector.ingest.job import run_job
 from connector.ingest.pipeline import Counts
-from connector.worker.process import running_worker
+from connector.remote.process import running_worker
+from connector.settings.load import load_settings
+from connector.settings.sections import Settings
+from connector.settings.sources import parse_value
 
 STORE = f"embedded:{Path(tempfile.gettempdir()) / 'connector-bench'}"
 console = Console(stderr=True, highlight=False)
@@ -81,7 +83,7 @@ async def search(settings: Settings, collection: Collection) -> Evaluation:
     with Progress(TextColumn("searching"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn(),
                   console=console) as progress:  # fmt: skip
         task = progress.add_task("", total=len(collection.queries))
-        told = Told(console.print, searched=lambda: progress.advance(task))
+        told = Reporter(console.print, searched=lambda: progress.advance(task))
         searches = plan(default_pipelines(settings), lambda overrides: settings)
         return await evaluate(collection, searches, measures=MEASURES, k=10, baseline="fused", told=told)
 

@@ -37,15 +37,15 @@ ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests" / "servers")]
 
 import engines  # noqa: E402
-from command import Launcher, Running, launching  # noqa: E402
-from proxy import Fault, Proxy, Seen  # noqa: E402
+from support.command import Launcher, Running, launching  # noqa: E402
+from support.proxy import Fault, Proxy, Seen  # noqa: E402
 
 from connector.client import Connector  # noqa: E402
-from connector.config import load_settings  # noqa: E402
 from connector.errors import ConnectorError  # noqa: E402
 from connector.evaluation.datasets import read_collection  # noqa: E402
 from connector.evaluation.latency import percentile  # noqa: E402
 from connector.ingest.job import run_job  # noqa: E402
+from connector.settings.load import load_settings  # noqa: E402
 from connector.types import SearchRequest  # noqa: E402
 
 ENGINES = (("elasticsearch", "9.3.2"), ("opensearch", "2.19.1"))

@@ -27,11 +27,11 @@ from typing import Any
 from quality import STORE, console
 from rich.progress import track
 
-from connector.config import load_settings
 from connector.evaluation.datasets import SAMPLE_SEED, read_collection
 from connector.evaluation.searchers import open_searchers
+from connector.remote.process import running_worker
+from connector.settings.load import load_settings
 from connector.types import SearchRequest
-from connector.worker.process import running_worker
 
 Row = dict[str, Any]
 HITS = 60  # of a query that are scored

@@ -25,7 +25,6 @@ from rich.progress import track
 from rich.table import Table
 from sentence_transformers import SentenceTransformer
 
-from connector.config import Settings
 from connector.evaluation.datasets import Collection, read_collection
 from connector.evaluation.measures import mean, measure
 from connector.evaluation.searchers import open_searchers
@@ -33,11 +32,12 @@ from connector.evaluation.significance import compare
 from connector.models.batching import batches
 from connector.models.files import find_model
 from connector.models.late_interaction import spread
-from connector.models.session import has_bf16
+from connector.models.onnx.session import has_bf16
+from connector.remote.process import running_worker
 from connector.search.order import blend_window, fuse, whole_order
 from connector.search.rerank import Reranked, best_passages, select_pairs
+from connector.settings.sections import Settings
 from connector.types import Passage, Ranking, SearchRequest
-from connector.worker.process import running_worker
 
 BASE = "all-MiniLM-L6-v2"
 MEASURE = "nDCG@10"

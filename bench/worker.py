@@ -46,7 +46,7 @@ from connector.evaluation.latency import percentile
 from connector.models.backends import agreement_file, graph_file, identify
 from connector.models.cross_encoder import CrossEncoderScorer
 from connector.models.files import find_model, read_config
-from connector.models.session import has_bf16
+from connector.models.onnx.session import has_bf16
 
 ROOT = Path(__file__).parents[1]
 PAIRS = 50

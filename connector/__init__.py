@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from connector.client import Connector as Connector
     from connector.client import SyncConnector as SyncConnector
-    from connector.config import Settings as Settings
-    from connector.config import load_settings as load_settings
     from connector.credentials import Credentials as Credentials
     from connector.errors import ConnectorError as ConnectorError
+    from connector.settings.load import load_settings as load_settings
+    from connector.settings.sections import Settings as Settings
     from connector.types import SearchHit as SearchHit
     from connector.types import SearchRequest as SearchRequest
     from connector.types import SearchResponse as SearchResponse
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 _HOMES = {
     "Connector": "connector.client",
     "SyncConnector": "connector.client",
-    "Settings": "connector.config",
-    "load_settings": "connector.config",
+    "Settings": "connector.settings.sections",
+    "load_settings": "connector.settings.load",
     "Credentials": "connector.credentials",
     "ConnectorError": "connector.errors",
     "SearchHit": "connector.types",

@@ -7,13 +7,14 @@ from types import TracebackType
 from typing import Any, Self
 
 from connector.clusters.protocol import Cluster
-from connector.config import Settings, load_settings
 from connector.credentials import Credentials
-from connector.loop import open_runner
+from connector.event_loop import open_runner
+from connector.rerankers.worker import WorkerClient
 from connector.search.searcher import Searcher
+from connector.settings.load import load_settings
+from connector.settings.sections import Settings
 from connector.types import SearchRequest, SearchResponse
 from connector.wiring import build_searcher, load_encoder, open_cluster, open_index, open_worker
-from connector.worker.client import WorkerClient
 
 
 class Connector:

@@ -7,7 +7,7 @@ import sys
 
 from pythonjsonlogger.json import JsonFormatter
 
-from connector.config import LogSettings
+from connector.settings.sections import LogSettings
 
 QUIET = ("elastic_transport", "opensearch")  # they warn of each failure that we tell of, and try again, ourselves
 

@@ -50,7 +50,7 @@ class IndexedDocument:
 
 
 @dataclass(frozen=True, slots=True)
-class Fate:
+class WriteOutcome:
     """What became of one document of a write: `error` is None when it was written."""
 
     doc_id: str
@@ -70,7 +70,7 @@ Ranking = tuple[Hit, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class HitContent:
     """What a hit shows of its document: the fields, the passage nearest to the query's vector, the one that matches its words."""
 
     fields: dict[str, Any]

@@ -16,9 +16,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from connector.cli.comparison import measures_table, side_by_side, times_table
+from connector.cli.tables.comparison import measures_table, side_by_side, times_table
 from connector.client import Connector
-from connector.config import Settings, load_settings
 from connector.errors import ConnectorError
 from connector.evaluation.datasets import Collection, read_collection
 from connector.evaluation.latency import percentiles
@@ -26,7 +25,9 @@ from connector.evaluation.measures import mean, measure
 from connector.evaluation.runs import STAGES, answer_all
 from connector.ingest.job import run_job
 from connector.ingest.pipeline import Counts
-from connector.worker.process import running_worker
+from connector.remote.process import running_worker
+from connector.settings.load import load_settings
+from connector.settings.sections import Settings
 
 FOLDER = Path(__file__).parent / "corpus"
 SHOWN = ("q078", "q046", "q088", "q134")  # a code, a paraphrase, a negation, a qualifier

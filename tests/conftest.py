@@ -8,17 +8,17 @@ from contextlib import ExitStack
 from typing import Any
 
 import pytest
-from command import Launcher, launching
-from running_engines import ENGINES, ML, SECURED, EngineMissing, RunningEngines, shared_engines
-from scratch import drop, unique_name
-from secured import Secured
+from support.command import Launcher, launching
+from support.running_engines import ENGINES, ML, SECURED, EngineMissing, RunningEngines, shared_engines
+from support.scratch import drop, unique_name
+from support.secured import Secured
 
 from connector.clusters.connect import connect
 from connector.clusters.protocol import Cluster
-from connector.config import ClusterSettings, Settings
 from connector.models.encoder import Encoder
+from connector.remote.process import WorkerProcess, running_worker
+from connector.settings.sections import ClusterSettings, Settings
 from connector.wiring import load_encoder
-from connector.worker.process import WorkerProcess, running_worker
 
 EMBEDDED = "embedded"
 TOGETHER = {

@@ -9,18 +9,18 @@ from typing import Annotated
 
 import typer
 
-from connector.cli.config import config_app
-from connector.cli.doctor import doctor
-from connector.cli.evaluate import evaluate
-from connector.cli.gate import gate
-from connector.cli.index import index_app
-from connector.cli.ingest import ingest
-from connector.cli.model import model_app
-from connector.cli.native import native_app
-from connector.cli.search import search
-from connector.cli.train import train
-from connector.cli.tune import tune
-from connector.cli.worker import worker
+from connector.cli.commands.config import config_app
+from connector.cli.commands.doctor import doctor
+from connector.cli.commands.evaluate import evaluate
+from connector.cli.commands.gate import gate
+from connector.cli.commands.index import index_app
+from connector.cli.commands.ingest import ingest
+from connector.cli.commands.model import model_app
+from connector.cli.commands.native import native_app
+from connector.cli.commands.search import search
+from connector.cli.commands.train import train
+from connector.cli.commands.tune import tune
+from connector.cli.commands.worker import worker
 from connector.errors import ClusterUnavailable, ConnectorError, SearchFailed
 from connector.logs import log_as_json
 

@@ -7,7 +7,7 @@ import os
 from rich.console import Console
 
 WIDTH = 160  # of what goes to a file or a log, where rich would take 80 columns and cut figures to fit
-talk = Console(stderr=True)
+stderr = Console(stderr=True)
 
 
 def results() -> Console:

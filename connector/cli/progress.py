@@ -19,7 +19,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from connector.cli.console import talk
+from connector.cli.console import stderr
 
 if TYPE_CHECKING:
     from connector.ingest.pipeline import Counts
@@ -51,7 +51,7 @@ def showing(bar: bool) -> Iterator[tuple[Callable[[Counts], None], Callable[[str
         TextColumn("{task.fields[counts]}"),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
-        console=talk,
+        console=stderr,
         transient=True,
     ) as progress:
         task = progress.add_task("loading the encoder", total=None, counts="")

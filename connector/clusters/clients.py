@@ -16,10 +16,10 @@ import orjson
 
 from connector.clusters.failures import broken, garbled, late, redirected, refusal
 from connector.clusters.tls import tls_context
-from connector.config import ClusterSettings
 from connector.credentials import Credentials
 from connector.errors import ClusterError
 from connector.retries import read_retry_after
+from connector.settings.sections import ClusterSettings
 
 # of one client: a search holds two, and those that a slow leg waits on must leave some for the other leg
 MAX_CONNECTIONS = 100  # Elasticsearch's client has no more

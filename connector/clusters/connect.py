@@ -23,8 +23,8 @@ from connector.clusters.opensearch import OpenSearchDialect
 from connector.clusters.protocol import Cluster, Engine
 from connector.clusters.rest import RestCluster
 from connector.clusters.tls import speaks_tls, tls_context
-from connector.config import ClusterSettings
 from connector.errors import ClusterError, ClusterUnavailable, SettingsError, TlsError
+from connector.settings.sections import ClusterSettings
 
 EMBEDDED_PREFIX = "embedded:"
 DETECT_TIMEOUT_S = 10.0

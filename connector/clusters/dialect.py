@@ -14,7 +14,17 @@ from connector.clusters.protocol import ordered
 from connector.errors import AccessDenied, ClusterUnavailable
 from connector.filters import And, Exists, Filter, Not, Or, Range, Scalar, Terms
 from connector.schema import FieldType, IndexSchema
-from connector.types import Fate, Hit, IndexedDocument, Passage, Ranking, Shown, TermFrequency, TermStatistics, Vector
+from connector.types import (
+    Hit,
+    HitContent,
+    IndexedDocument,
+    Passage,
+    Ranking,
+    TermFrequency,
+    TermStatistics,
+    Vector,
+    WriteOutcome,
+)
 
 JSON = dict[str, Any]
 PASSAGES = "passages"
@@ -124,7 +134,7 @@ def build_shown(
     return body
 
 
-def read_shown(reply: JSON, schema: IndexSchema) -> dict[str, Shown]:
+def read_shown(reply: JSON, schema: IndexSchema) -> dict[str, HitContent]:
     """What each hit of the reply shows of its document."""
     shown = {}
     for hit in reply["hits"]["hits"]:
@@ -132,7 +142,7 @@ def read_shown(reply: JSON, schema: IndexSchema) -> dict[str, Shown]:
             nearest, matching = _inner_passages(hit, NEAREST), _inner_passages(hit, MATCHING)
         else:
             nearest = matching = _read_passages(hit, schema)
-        shown[hit["_id"]] = Shown(hit["_source"], next(iter(nearest), None), next(iter(matching), None))
+        shown[hit["_id"]] = HitContent(hit["_source"], next(iter(nearest), None), next(iter(matching), None))
     return shown
 
 
@@ -213,7 +223,7 @@ def build_source(one: IndexedDocument, *, keeps_ids: bool = True) -> bytes:
     return orjson.dumps(source, option=orjson.OPT_SERIALIZE_NUMPY)
 
 
-def read_fates(reply: JSON, doc_ids: Sequence[str]) -> list[Fate]:
+def read_fates(reply: JSON, doc_ids: Sequence[str]) -> list[WriteOutcome]:
     """One fate for each action of a bulk reply, in order.
 
     Raises ClusterUnavailable for half a reply, and where the index takes no writes at all: that is no document's fault;
@@ -232,9 +242,9 @@ def read_fates(reply: JSON, doc_ids: Sequence[str]) -> list[Fate]:
             reason = explain_reason(error, status)
             raise AccessDenied(explain_denial(reason, index=result.get("_index", "")) or reason, status=status)
         if status < 300 or (status == 404 and "delete" in item):
-            fates.append(Fate(doc_id))
+            fates.append(WriteOutcome(doc_id))
         else:
-            fates.append(Fate(doc_id, explain_reason(error, status), retryable=status in RETRYABLE_STATUS))
+            fates.append(WriteOutcome(doc_id, explain_reason(error, status), retryable=status in RETRYABLE_STATUS))
     return fates
 
 

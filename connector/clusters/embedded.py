@@ -26,7 +26,17 @@ from connector.credentials import Credentials
 from connector.errors import ClusterError, ClusterUnavailable, CredentialsError, IndexMissing, SettingsError
 from connector.filters import And, Exists, Filter, Not, Or, Range, Scalar, Terms
 from connector.schema import FieldType, IndexSchema
-from connector.types import Fate, Hit, IndexedDocument, Passage, Ranking, Shown, TermFrequency, TermStatistics, Vector
+from connector.types import (
+    Hit,
+    HitContent,
+    IndexedDocument,
+    Passage,
+    Ranking,
+    TermFrequency,
+    TermStatistics,
+    Vector,
+    WriteOutcome,
+)
 
 META_KEY = b"connector"
 TERMS_SUFFIX = "--terms"
@@ -170,7 +180,7 @@ class EmbeddedIndex:
     def table(self) -> lancedb.AsyncTable:
         return self._table
 
-    async def write(self, documents: Sequence[IndexedDocument]) -> list[Fate]:
+    async def write(self, documents: Sequence[IndexedDocument]) -> list[WriteOutcome]:
         if not documents:
             return []
         rows = pa.Table.from_pylist([self._row(one) for one in documents], schema=arrow_schema(self.schema))
@@ -180,13 +190,13 @@ class EmbeddedIndex:
                 await merge.execute(rows)
             except (OSError, RuntimeError) as error:
                 raise ClusterUnavailable(f"the embedded store could not write: {error}") from error
-        return [Fate(one.document.doc_id) for one in documents]
+        return [WriteOutcome(one.document.doc_id) for one in documents]
 
-    async def remove(self, doc_ids: Sequence[str]) -> list[Fate]:
+    async def remove(self, doc_ids: Sequence[str]) -> list[WriteOutcome]:
         if doc_ids:
             async with self._lock:
                 await self._table.delete(_any_of("doc_id", doc_ids))
-        return [Fate(doc_id) for doc_id in doc_ids]
+        return [WriteOutcome(doc_id) for doc_id in doc_ids]
 
     async def lexical(
         self, query: str, *, depth: int, filter: Filter | None, timeout_s: float, passages: int = 1
@@ -233,9 +243,9 @@ class EmbeddedIndex:
         rows = await self._rows(search, None, timeout_s)
         return {row.pop("doc_id"): self._fields(row) for row in rows}
 
-    async def show(
+    async def content(
         self, doc_ids: Sequence[str], *, query: str | None, vector: Vector | None, timeout_s: float
-    ) -> dict[str, Shown]:
+    ) -> dict[str, HitContent]:
         if not doc_ids:
             return {}
         names = [*self.schema.fields.text, *self.schema.fields.metadata]
@@ -247,7 +257,7 @@ class EmbeddedIndex:
             nearest = _nearest(row, vector, 1).passages if vector is not None and row["vectors"] else ()
             fields = self._fields({name: row[name] for name in names})
             matching = _best_by_words(row, words) if words is not None else ()
-            shown[row["doc_id"]] = Shown(fields, next(iter(nearest), None), next(iter(matching), None))
+            shown[row["doc_id"]] = HitContent(fields, next(iter(nearest), None), next(iter(matching), None))
         return shown
 
     async def scan(self) -> AsyncIterator[tuple[str, str]]:

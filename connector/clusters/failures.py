@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from connector.clusters.tls import explain_tls
-from connector.config import ClusterSettings
 from connector.errors import AccessDenied, ClusterError, ClusterUnavailable
+from connector.settings.sections import ClusterSettings
 
 UNAVAILABLE = frozenset({429, 502, 503, 504})
 # what the actions of the engines are for; the first that fits

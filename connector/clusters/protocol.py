@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from connector.credentials import Credentials
 from connector.filters import Filter
 from connector.schema import IndexSchema
-from connector.types import Fate, IndexedDocument, Ranking, Shown, TermStatistics, Vector
+from connector.types import HitContent, IndexedDocument, Ranking, TermStatistics, Vector, WriteOutcome
 
 DOC_ID, SCORE = attrgetter("doc_id"), attrgetter("score")
 
@@ -73,9 +73,9 @@ class SearchableIndex(Protocol):
         None: all fields, without passages, as searches see them."""
         ...
 
-    async def show(
+    async def content(
         self, doc_ids: Sequence[str], *, query: str | None, vector: Vector | None, timeout_s: float
-    ) -> dict[str, Shown]:
+    ) -> dict[str, HitContent]:
         """All fields of those documents that exist, as searches see them, each with its passages that are nearest to `vector` and that
         match `query` best; engines take as long for either as for the fields, so None leaves one out."""
         ...
@@ -92,13 +92,13 @@ class SearchableIndex(Protocol):
 class Index(SearchableIndex, Protocol):
     """One index."""
 
-    async def write(self, documents: Sequence[IndexedDocument]) -> list[Fate]:
+    async def write(self, documents: Sequence[IndexedDocument]) -> list[WriteOutcome]:
         """Write each document with its passages in one atomic step, replacing what was there; a fate for each, in order.
 
         Raises ClusterUnavailable where nothing is known of any of them."""
         ...
 
-    async def remove(self, doc_ids: Sequence[str]) -> list[Fate]:
+    async def remove(self, doc_ids: Sequence[str]) -> list[WriteOutcome]:
         """Remove documents with their passages; removing what is not there succeeds."""
         ...
 

@@ -33,14 +33,23 @@ from connector.clusters.dialect import (
     read_word_counts,
     with_stored_ids,
 )
+from connector.clusters.hidden_hits import fill_up
 from connector.clusters.mapping import build_index, read_metadata_types
 from connector.clusters.protocol import Engine, ForeignFields, ignore
-from connector.clusters.shortfall import fill_up
 from connector.credentials import Credentials
 from connector.errors import ClusterError, IndexMissing, SettingsError
 from connector.filters import Filter
 from connector.schema import Fields, IndexSchema
-from connector.types import Fate, Hit, IndexedDocument, Ranking, Shown, TermFrequency, TermStatistics, Vector
+from connector.types import (
+    Hit,
+    HitContent,
+    IndexedDocument,
+    Ranking,
+    TermFrequency,
+    TermStatistics,
+    Vector,
+    WriteOutcome,
+)
 
 ADMIN_TIMEOUT_S = 60.0
 SHORTFALL_SHARE = 0.8  # of the time that is left: what was found in the first place must still come back in time
@@ -172,13 +181,13 @@ class RestIndex:
         self._timeout_s = timeout_s
         self._for_caller = False
 
-    async def write(self, documents: Sequence[IndexedDocument]) -> list[Fate]:
+    async def write(self, documents: Sequence[IndexedDocument]) -> list[WriteOutcome]:
         return await self._bulk(
             build_bulk(self.name, documents, keeps_ids=self.schema.keeps_ids),
             [one.document.doc_id for one in documents],
         )
 
-    async def remove(self, doc_ids: Sequence[str]) -> list[Fate]:
+    async def remove(self, doc_ids: Sequence[str]) -> list[WriteOutcome]:
         return await self._bulk(build_removal(self.name, doc_ids), doc_ids)
 
     async def lexical(
@@ -232,9 +241,9 @@ class RestIndex:
         )
         return {doc["_id"]: doc["_source"] for doc in reply["docs"] if doc.get("found")}
 
-    async def show(
+    async def content(
         self, doc_ids: Sequence[str], *, query: str | None, vector: Vector | None, timeout_s: float
-    ) -> dict[str, Shown]:
+    ) -> dict[str, HitContent]:
         if not doc_ids:
             return {}
         reply = await self._ask(build_shown(self._dialect, self.schema, doc_ids, query, vector), timeout_s)
@@ -315,23 +324,23 @@ class RestIndex:
             )
         return reply
 
-    async def _bulk(self, actions: Sequence[bytes], doc_ids: Sequence[str]) -> list[Fate]:
-        fates: list[Fate] = []
+    async def _bulk(self, actions: Sequence[bytes], doc_ids: Sequence[str]) -> list[WriteOutcome]:
+        fates: list[WriteOutcome] = []
         for start, end in _chunks(actions, self._max_chunk_bytes):
             fates += await self._send(actions[start:end], doc_ids[start:end])
         return fates
 
-    async def _send(self, actions: Sequence[bytes], doc_ids: Sequence[str]) -> list[Fate]:
+    async def _send(self, actions: Sequence[bytes], doc_ids: Sequence[str]) -> list[WriteOutcome]:
         try:
             return read_fates(await self._client.bulk(self.name, actions, timeout_s=self._timeout_s), doc_ids)
         except ClusterError as error:
             if error.status == 429 and len(actions) == 1 and len(actions[0]) > self._max_chunk_bytes:
-                return [Fate(doc_ids[0], str(error), retryable=True)]  # may be too large for the node for good
+                return [WriteOutcome(doc_ids[0], str(error), retryable=True)]  # may be too large for the node for good
             if error.status != 413:
                 raise
             if len(actions) == 1:
                 return [
-                    Fate(
+                    WriteOutcome(
                         doc_ids[0], f"the cluster takes no request of {len(actions[0])} bytes (http.max_content_length)"
                     )
                 ]

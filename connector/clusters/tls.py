@@ -6,9 +6,9 @@ import asyncio
 import ssl
 from urllib.parse import urlsplit
 
-from connector.config import ClusterSettings
 from connector.errors import TlsError
-from connector.trust import trust
+from connector.settings.sections import ClusterSettings
+from connector.tls import trust
 
 PROBE_TIMEOUT_S = 2.0
 # X509_V_ERR_* of OpenSSL

@@ -8,10 +8,11 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import TypeVar
 
-from connector.clusters.examination import Examination
 from connector.clusters.protocol import Cluster, Index
-from connector.config import Loaded, Settings
-from connector.doctor.parts import (
+from connector.clusters.rest import RestCluster
+from connector.doctor.cluster_checks import ClusterChecks
+from connector.doctor.findings import Finding, Status, failed
+from connector.doctor.local_checks import (
     choose_words,
     describe_worker,
     in_thread,
@@ -21,20 +22,14 @@ from connector.doctor.parts import (
     time_pairs,
     time_queries,
 )
+from connector.doctor.rest_checks import RestChecks
 from connector.errors import AccessDenied, ConnectorError, IndexMissing
-from connector.findings import Finding, Status, failed
 from connector.models.encoder import Encoder
+from connector.rerankers.worker import WorkerClient
+from connector.settings.load import LoadedSettings
+from connector.settings.sections import Settings
 from connector.types import SearchRequest
-from connector.wiring import (
-    build_searcher,
-    check_encoder,
-    load_encoder,
-    open_cluster,
-    open_examination,
-    open_index,
-    open_worker,
-)
-from connector.worker.client import WorkerClient
+from connector.wiring import build_searcher, check_encoder, load_encoder, open_cluster, open_index, open_worker
 
 T = TypeVar("T")
 CHECK_S = 15.0  # for each look at the cluster and the index
@@ -42,7 +37,7 @@ ENCODER_S = 180.0  # a model may have to come from the hub first
 WORKER_S = 60.0
 
 
-async def examine(loaded: Loaded, *, say: Callable[[str], None] = lambda check: None) -> tuple[Finding, ...]:
+async def examine(loaded: LoadedSettings, *, say: Callable[[str], None] = lambda check: None) -> tuple[Finding, ...]:
     """Look at everything that these settings name; a finding for each check. `say` hears what is being looked at."""
     checkup = _Checkup(loaded.require(), say)
     checkup.findings += judge_settings(loaded)
@@ -72,7 +67,7 @@ class _Checkup:
                        "documents")  # fmt: skip
         else:
             self.findings.append(judge_engine(self._cluster.engine, settings.cluster.url))
-            examination = open_examination(self._cluster, timeout_s=CHECK_S)
+            examination = open_cluster_checks(self._cluster, timeout_s=CHECK_S)
             index = await self._index(self._cluster, examination)
         encoder = await self._encoder(index)
         await self._rerank_worker()
@@ -81,14 +76,14 @@ class _Checkup:
         elif encoder is None and index.schema.vector_field:
             self._skip("encoder", "query")
         else:
-            await self._query(open_examination(self._cluster, timeout_s=CHECK_S), index, encoder)
+            await self._query(open_cluster_checks(self._cluster, timeout_s=CHECK_S), index, encoder)
 
     async def close(self) -> None:
         for part in (self._worker, self._cluster):
             if part is not None:
                 await part.close()
 
-    async def _index(self, cluster: Cluster, examination: Examination) -> Index | None:
+    async def _index(self, cluster: Cluster, examination: ClusterChecks) -> Index | None:
         name = self._settings.index.name
         opened = await self._attempt("index", partial(open_index, cluster, self._settings), CHECK_S)
         exists = not isinstance(opened, IndexMissing)
@@ -148,7 +143,7 @@ class _Checkup:
         measure = partial(time_pairs, worker, self._settings, timeout_s=WORKER_S)
         await self._look("worker speed", measure, "use the worker", timeout_s=WORKER_S)
 
-    async def _query(self, examination: Examination, index: Index, encoder: Encoder | None) -> None:
+    async def _query(self, examination: ClusterChecks, index: Index, encoder: Encoder | None) -> None:
         text = await self._try("query", partial(examination.sample, index), "see whether the index can be read")
         if text is None:
             return
@@ -219,6 +214,17 @@ class _Checkup:
         self.findings += [
             Finding(check, "skip", f"not looked at: {because} failed", f"first see to: {because}") for check in checks
         ]
+
+
+def open_cluster_checks(cluster: Cluster, *, timeout_s: float) -> ClusterChecks:
+    """What the doctor asks of a cluster; no request takes longer than `timeout_s`."""
+    if isinstance(cluster, RestCluster):
+        return RestChecks(cluster.client, cluster.engine, url=cluster.url, timeout_s=timeout_s)
+    from connector.clusters.embedded import EmbeddedCluster
+    from connector.doctor.embedded_checks import EmbeddedChecks
+
+    assert isinstance(cluster, EmbeddedCluster)
+    return EmbeddedChecks(cluster)
 
 
 def describe_index(index: Index) -> Finding:

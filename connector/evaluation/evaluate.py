@@ -71,7 +71,7 @@ class Evaluation:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class Reporter:
     """Who is told what while an evaluation runs: of notes, of what begins and how many steps it has, of each step that is done."""
 
     note: Callable[[str], None] = lambda text: None
@@ -89,7 +89,7 @@ async def evaluate(
     segment_by: Sequence[str] = (),
     reuse_scores: bool = False,
     warm_up: bool = False,
-    told: Told = Told(),
+    told: Reporter = Reporter(),
 ) -> Evaluation:
     """Send every query through every search and measure what comes. `baseline` None: the first pipeline. `warm_up`: send all of
     them once before, so that times are those of a service that has been running for a while.
@@ -160,7 +160,7 @@ def measure_pipeline(
     )
 
 
-async def _look_at(opened: Opened, collection: Collection, told: Told) -> dict[str, Any]:
+async def _look_at(opened: Opened, collection: Collection, told: Reporter) -> dict[str, Any]:
     """What a searcher runs on. Raises SourceError where its index has none of the judged documents."""
     share = await opened.share_found(collection)
     if share < 1:

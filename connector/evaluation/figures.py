@@ -9,12 +9,13 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
-from connector.config import Settings, setting_names, setting_paths, value_at
 from connector.evaluation.curves import frontier, knee, recall_curve, recall_cutoffs
 from connector.evaluation.evaluate import Evaluation, Measured
 from connector.evaluation.machine import describe_machine
 from connector.evaluation.measures import mean
 from connector.evaluation.significance import Comparison, differences
+from connector.settings.load import setting_names, setting_paths, value_at
+from connector.settings.sections import Settings
 from connector.types import Ranking
 
 FORMAT = "connector-evaluation/1"

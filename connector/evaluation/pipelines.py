@@ -11,10 +11,10 @@ from typing import Any
 
 import yaml
 
-from connector.config import Settings
 from connector.errors import SettingsError
 from connector.evaluation.runs import STAGES, Answer
 from connector.models.files import short_name
+from connector.settings.sections import Settings
 from connector.types import Ranking
 
 SEARCH = "search"  # the pipeline of what the caller gets: the last stage of the search as it is configured

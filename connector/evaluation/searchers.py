@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from connector.clusters.protocol import Cluster, Index
-from connector.config import Settings
 from connector.errors import ConnectorError, SourceError
 from connector.evaluation.datasets import Collection
 from connector.models.encoder import Encoder
+from connector.rerankers.worker import WorkerClient
 from connector.search.searcher import Searcher
+from connector.settings.sections import Settings
 from connector.types import SearchRequest
 from connector.wiring import build_searcher, load_encoder, open_cluster, open_index, open_worker
-from connector.worker.client import WorkerClient
 
 T = TypeVar("T")
 LOOKED_UP = 300  # judged documents that are looked for in an index

@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from connector.clusters.protocol import Cluster, Index
-from connector.config import Settings
 from connector.errors import IndexMissing, SettingsError
+from connector.event_loop import in_own_thread
 from connector.ingest.documents import infer_fields
 from connector.ingest.pipeline import Counts, IngestJob, JobReport
 from connector.ingest.sources import Source, open_source
-from connector.loop import in_own_thread
 from connector.models.encoder import Encoder
 from connector.schema import Fields
+from connector.settings.sections import Settings
 from connector.wiring import build_schema, check_encoder, load_encoder, open_cluster
 
 SAMPLE_ROWS = 200

@@ -20,7 +20,6 @@ import numpy as np
 import numpy.typing as npt
 
 from connector.clusters.protocol import Index
-from connector.config import IngestSettings
 from connector.errors import (
     AccessDenied,
     ClusterError,
@@ -35,7 +34,8 @@ from connector.ingest.seen import SeenIds
 from connector.ingest.sources import Row, Source
 from connector.models.encoder import Encoder
 from connector.retries import pauses
-from connector.types import Document, Fate, IndexedDocument, Vectors
+from connector.settings.sections import IngestSettings
+from connector.types import Document, IndexedDocument, Vectors, WriteOutcome
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -296,9 +296,9 @@ class IngestJob:
             encoded[step] = True
         return vectors, encoded
 
-    async def _write_group(self, documents: Sequence[IndexedDocument]) -> list[Fate]:
+    async def _write_group(self, documents: Sequence[IndexedDocument]) -> list[WriteOutcome]:
         """Fates of all documents, after as many tries as may help those that can be tried again."""
-        fates: dict[str, Fate] = {}
+        fates: dict[str, WriteOutcome] = {}
         pending = list(documents)
         for pause_s in pauses(self._settings.backoff_s, self._settings.max_attempts):
             for fate in await self._retrying(partial(self._index.write, pending)):

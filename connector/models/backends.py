@@ -11,16 +11,16 @@ from pathlib import Path
 from typing import Any, Literal
 
 from connector.models.files import model_sha256
-from connector.models.graph_runtime import GraphRuntime
-from connector.models.graphs import Form, export_graph
 from connector.models.model import ModelKind
+from connector.models.onnx.export import Form, export_graph
+from connector.models.onnx.runtime import GraphRuntime
+from connector.models.onnx.session import GraphEngine, Session, has_bf16, has_vnni
 from connector.models.runtime import Runtime
-from connector.models.session import Engine, Session, has_bf16, has_vnni
 from connector.models.torch_runtime import TorchRuntime
 
 Backend = Literal["torch", "onnx", "onnx-int8", "openvino"]
 FORMS: dict[Backend, Form] = {"onnx": "fp32", "onnx-int8": "int8", "openvino": "plain"}  # of those that run a graph
-ENGINES: dict[Backend, Engine] = {"onnx": "onnxruntime", "onnx-int8": "onnxruntime", "openvino": "openvino"}
+ENGINES: dict[Backend, GraphEngine] = {"onnx": "onnxruntime", "onnx-int8": "onnxruntime", "openvino": "openvino"}
 EXPORTED_AS = 2  # goes up when graphs are made in another way, so that older ones are not taken
 log = logging.getLogger(__name__)
 
@@ -91,7 +91,7 @@ def _find_graph(identity: str, backend: Backend, export: Callable[[Path], None])
     return file
 
 
-def load_graph(file: Path, transformer: Any, engine: Engine = "onnxruntime") -> Any:
+def load_graph(file: Path, transformer: Any, engine: GraphEngine = "onnxruntime") -> Any:
     """The graph as a module that is called as the transformer is, and gives what its output is called there."""
     import torch
     from transformers.modeling_outputs import BaseModelOutput, SequenceClassifierOutput

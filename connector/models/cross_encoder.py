@@ -15,8 +15,8 @@ from connector.models.backends import ENGINES, Backend, exactness, use_backend
 from connector.models.fastest import runs_on_cpu
 from connector.models.files import find_model, quiet_loading, short_name, weights_sha256
 from connector.models.model import Piece
-from connector.models.scorer import Plan, QueryWeights, Scorer, ScorerKind
-from connector.models.session import WIDTHS
+from connector.models.onnx.session import WIDTHS
+from connector.models.scorer import QueryWeights, Scorer, ScorerKind, ScoringPlan
 from connector.models.tokenizer import token_offsets, unlimited
 from connector.models.truncation import keep_head_and_tail
 
@@ -31,7 +31,7 @@ SAMPLE = [
 
 
 @dataclass
-class CrossEncoderPlan(Plan):
+class CrossEncoderPlan(ScoringPlan):
     """A piece is a pair of query and passage."""
 
     pieces: Sequence[Piece]

@@ -13,8 +13,8 @@ from importlib.metadata import version
 from pathlib import Path
 
 from connector.errors import ModelError
-from connector.models.agreement import Agreement
 from connector.models.backends import FORMS, Backend, cache_folder, exactness
+from connector.models.onnx.agreement import Agreement
 
 WORTH_IT = 1.2  # what is not exact has to be so many times as fast as what is
 # devices of NVIDIA (also through WSL and on Jetson), AMD, Intel and others

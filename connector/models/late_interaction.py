@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from connector.models.backends import Backend, exactness, open_runtime
 from connector.models.files import find_model, short_name, weights_sha256
 from connector.models.model import Piece
-from connector.models.scorer import Plan, QueryWeights, Scorer, ScorerKind
+from connector.models.scorer import QueryWeights, Scorer, ScorerKind, ScoringPlan
 from connector.models.token_cache import TokenCache
 from connector.models.truncation import keep_head_and_tail
 
@@ -31,7 +31,7 @@ class Text:
 
 
 @dataclass
-class LateInteractionPlan(Plan):
+class LateInteractionPlan(ScoringPlan):
     """A piece is the query or one of the passages; equal passages share one, and those in the cache have run already."""
 
     pieces: Sequence[Piece]

@@ -43,7 +43,7 @@ class Scores:
         return sum(self.lengths)
 
 
-class Plan(ABC):
+class ScoringPlan(ABC):
     """One request as a scorer sees it."""
 
     pieces: Sequence[Piece]  # that have yet to run, those that matter first
@@ -76,7 +76,7 @@ class Scorer(Model):
     @abstractmethod
     def plan(
         self, query: str, passages: Sequence[str], *, weights: QueryWeights | None = None, scope: str = ""
-    ) -> Plan:
+    ) -> ScoringPlan:
         """Tokenize, and cut what is too long. `weights` may be ignored.
 
         What is remembered of the passages is found again in the same `scope` only."""

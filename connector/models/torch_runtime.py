@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from connector.errors import ModelError
 from connector.models.files import quiet_loading
-from connector.models.graph_runtime import TEXT_VECTOR, TOKEN_VECTORS, GraphRuntime, recipe_file, write_recipe
-from connector.models.graphs import Form, export_graph, workshop
+from connector.models.onnx.export import Form, export_graph, workshop
+from connector.models.onnx.runtime import TEXT_VECTOR, TOKEN_VECTORS, GraphRuntime, recipe_file, write_recipe
 from connector.models.runtime import MIN_COSINE, Recipe
 from connector.models.tokenizer import unlimited
 from connector.types import Vectors

@@ -10,13 +10,13 @@ from connector.errors import ClusterError, SettingsError
 from connector.native.elasticsearch_bodies import (
     EMBEDDING,
     RERANK,
-    Service,
+    InferenceService,
     build_endpoint,
     build_example,
     endpoint_differs,
     is_ours,
 )
-from connector.native.plan import CHANGED, MADE, MISSING, REMOVED, UNCHANGED, Installed, Names, Part, Plan
+from connector.native.plan import CHANGED, MADE, MISSING, REMOVED, UNCHANGED, Installed, NativePlan, Part, PartNames
 from connector.native.refusals import explain_elasticsearch
 
 TIMEOUT_S = 60.0
@@ -28,10 +28,10 @@ class ElasticsearchNative:
 
     def __init__(self, client: Client, index: str, worker_url: str) -> None:
         self._client = client
-        self._services = ((RERANK, Names(index).rerank), (EMBEDDING, Names(index).embedding))
+        self._services = ((RERANK, PartNames(index).rerank), (EMBEDDING, PartNames(index).embedding))
         self._worker_url = worker_url  # for messages
 
-    async def install(self, plan: Plan) -> Installed:
+    async def install(self, plan: NativePlan) -> Installed:
         wanted = [pair for pair in self._services if pair[0] is RERANK or plan.embeddings]
         return Installed([await self._install(plan, *pair) for pair in wanted], build_example(plan))
 
@@ -51,7 +51,7 @@ class ElasticsearchNative:
                 removed.append(Part(KIND, name, REMOVED, name))
         return removed
 
-    async def _install(self, plan: Plan, service: Service, name: str) -> Part:
+    async def _install(self, plan: NativePlan, service: InferenceService, name: str) -> Part:
         body = build_endpoint(plan, service)
         found = await self._find(service, name)
         part = Part(KIND, name, UNCHANGED, name, body["service_settings"]["url"])
@@ -62,7 +62,7 @@ class ElasticsearchNative:
         await self._ask("PUT", service, name, body)
         return part.as_(CHANGED if found else MADE)
 
-    async def _find(self, service: Service, name: str) -> JSON | None:
+    async def _find(self, service: InferenceService, name: str) -> JSON | None:
         """An endpoint of ours; None where it is not there. Raises SettingsError for one that somebody else made."""
         try:
             reply = await self._ask("GET", service, name)
@@ -77,7 +77,7 @@ class ElasticsearchNative:
             )
         return found
 
-    async def _ask(self, method: str, service: Service, name: str, body: JSON | None = None) -> JSON:
+    async def _ask(self, method: str, service: InferenceService, name: str, body: JSON | None = None) -> JSON:
         path = f"/_inference/{service.task}/{quote(name, safe='')}"
         try:
             return await self._client.request(method, path, body=body, timeout_s=TIMEOUT_S)

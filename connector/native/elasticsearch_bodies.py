@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from connector.clusters.dialect import JSON, PASSAGES
-from connector.native.plan import EXAMPLE_QUERY, Example, Names, Plan
+from connector.native.plan import EXAMPLE_QUERY, ExampleSearch, NativePlan, PartNames
 
 NO_KEY = "none"  # both services take no endpoint without a key; a worker without keys does not look at it
 NUM_CANDIDATES_FACTOR = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Service:
+class InferenceService:
     """One thing that the worker does, as the inference API calls it."""
 
     task: str
@@ -25,11 +25,11 @@ class Service:
     path: str
 
 
-RERANK = Service("rerank", "hugging_face", "/rerank")
-EMBEDDING = Service("text_embedding", "openai", "/v1/embeddings")
+RERANK = InferenceService("rerank", "hugging_face", "/rerank")
+EMBEDDING = InferenceService("text_embedding", "openai", "/v1/embeddings")
 
 
-def build_endpoint(plan: Plan, service: Service) -> JSON:
+def build_endpoint(plan: NativePlan, service: InferenceService) -> JSON:
     """The body that makes an inference endpoint."""
     settings: JSON = {"url": plan.worker_url.rstrip("/") + service.path, "api_key": plan.api_key or NO_KEY}
     if service is EMBEDDING:
@@ -43,14 +43,14 @@ def endpoint_differs(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> boo
     return any(told.get(name) != asked.get(name) for name in ("url", "model_id"))
 
 
-def is_ours(found: Mapping[str, Any], service: Service) -> bool:
+def is_ours(found: Mapping[str, Any], service: InferenceService) -> bool:
     """Whether an endpoint of one of our names is as we make them."""
     return found.get("service") == service.name and str(found["service_settings"].get("url")).endswith(service.path)
 
 
-def build_example(plan: Plan) -> Example:
+def build_example(plan: NativePlan) -> ExampleSearch:
     """A search that fuses its legs by rank and has the best of them reranked."""
-    schema, names = plan.schema, Names(plan.index)
+    schema, names = plan.schema, PartNames(plan.index)
     fields = [f"{name}^{boost:g}" for name, boost in schema.fields.text.items()]
     lexical: JSON = {"multi_match": {"query": EXAMPLE_QUERY, "fields": fields, "type": "most_fields"}}
     retriever: JSON = {"standard": {"query": lexical}}
@@ -72,9 +72,9 @@ def build_example(plan: Plan) -> Example:
     body: JSON = {"size": plan.k, "retriever": {"text_similarity_reranker": reranked}}
     if hidden := PASSAGES if schema.managed else schema.vector_field:
         body["_source"] = {"excludes": [hidden]}
-    return Example(f"POST /{plan.index}/_search", body)
+    return ExampleSearch(f"POST /{plan.index}/_search", body)
 
 
-def reranked_field(plan: Plan) -> str:
+def reranked_field(plan: NativePlan) -> str:
     """The one text field that is reranked: the named one, or the last in reading order, where titles come first."""
     return plan.field or list(plan.schema.fields.text)[-1]

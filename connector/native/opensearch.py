@@ -14,10 +14,11 @@ from urllib.parse import quote
 from connector.clusters.clients import Client
 from connector.clusters.dialect import JSON
 from connector.errors import AccessDenied, ClusterError, SettingsError
+from connector.native.key_digest import digest_key, is_digest_of
 from connector.native.opensearch_bodies import (
     EMBEDDING,
     RERANK,
-    Service,
+    ModelService,
     build_connector,
     build_example,
     build_ingest_pipeline,
@@ -27,9 +28,19 @@ from connector.native.opensearch_bodies import (
     count_reranked,
     is_ours,
 )
-from connector.native.plan import CHANGED, LEFT_OUT, MADE, MISSING, REMOVED, UNCHANGED, Installed, Names, Part, Plan
+from connector.native.plan import (
+    CHANGED,
+    LEFT_OUT,
+    MADE,
+    MISSING,
+    REMOVED,
+    UNCHANGED,
+    Installed,
+    NativePlan,
+    Part,
+    PartNames,
+)
 from connector.native.refusals import explain_opensearch, explain_trial
-from connector.native.seal import fits, seal
 
 TIMEOUT_S = 60.0
 DEPLOY_TIMEOUT_S = 60.0
@@ -48,7 +59,7 @@ DEFAULTS = ("index.search.default_pipeline", "index.default_pipeline", "index.fi
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class FoundPart:
     """What ML Commons holds under an id."""
 
     id: str
@@ -61,10 +72,10 @@ class OpenSearchNative:
     def __init__(self, client: Client, index: str, worker_url: str) -> None:
         self._client = client
         self._index = index
-        self._names = Names(index)
+        self._names = PartNames(index)
         self._worker_url = worker_url  # for messages
 
-    async def install(self, plan: Plan) -> Installed:
+    async def install(self, plan: NativePlan) -> Installed:
         rerank_model, parts = await self._install_service(plan, RERANK, self._names.rerank)
         embedding_model = None
         if plan.embeddings:
@@ -108,22 +119,22 @@ class OpenSearchNative:
                 removed.append(Part("connector", name, REMOVED, connector.id))
         return removed
 
-    async def _install_service(self, plan: Plan, service: Service, name: str) -> tuple[str, list[Part]]:
+    async def _install_service(self, plan: NativePlan, service: ModelService, name: str) -> tuple[str, list[Part]]:
         """The id of a deployed model that calls the worker and was answered, and what was done for it."""
         connector = await self._install_connector(plan, service, name)
         model = await self._install_model(plan, name, connector)
         await self._try(plan, service, model.id)
         return model.id, [connector, model]
 
-    async def _install_connector(self, plan: Plan, service: Service, name: str) -> Part:
+    async def _install_connector(self, plan: NativePlan, service: ModelService, name: str) -> Part:
         found = next(iter(await self._find(CONNECTORS, name)), None)
         if found is None:
-            body = build_connector(plan, service, name=name, sealed=seal(plan.api_key))
+            body = build_connector(plan, service, name=name, sealed=digest_key(plan.api_key))
             reply = await self._ask("POST", f"{CONNECTORS}/_create", body)
             return Part("connector", name, MADE, reply["connector_id"], body["actions"][0]["url"])
         sealed = str(found.body.get("parameters", {}).get("key_seal", ""))
-        same_key = fits(sealed, plan.api_key)
-        body = build_connector(plan, service, name=name, sealed=sealed if same_key else seal(plan.api_key))
+        same_key = is_digest_of(sealed, plan.api_key)
+        body = build_connector(plan, service, name=name, sealed=sealed if same_key else digest_key(plan.api_key))
         part = Part("connector", name, UNCHANGED, found.id, body["actions"][0]["url"])
         if same_key and not connector_differs(found.body, body):
             return part
@@ -131,7 +142,7 @@ class OpenSearchNative:
         await self._ask_when_free("PUT", f"{CONNECTORS}/{found.id}", body, models=models)
         return part.as_(CHANGED)
 
-    async def _install_model(self, plan: Plan, name: str, connector: Part) -> Part:
+    async def _install_model(self, plan: NativePlan, name: str, connector: Part) -> Part:
         found = next(iter(await self._find(MODELS, name)), None)
         if found and found.body.get("connector_id") != connector.id:
             await self._remove_model(found.id)
@@ -147,14 +158,16 @@ class OpenSearchNative:
         await self._deploy(found.id)
         return part.as_(CHANGED)
 
-    async def _install_ingest(self, plan: Plan, model_id: str) -> Part:
+    async def _install_ingest(self, plan: NativePlan, model_id: str) -> Part:
         name = self._names.ingest
         body = build_ingest_pipeline(plan, model_id=model_id)
         if isinstance(body, str):
             return Part("ingest pipeline", name, LEFT_OUT, detail=body)
         return Part("ingest pipeline", name, await self._put(INGEST, name, body), name)
 
-    async def _install_search(self, plan: Plan, rerank_model: str, embedding_model: str | None) -> tuple[bool, Part]:
+    async def _install_search(
+        self, plan: NativePlan, rerank_model: str, embedding_model: str | None
+    ) -> tuple[bool, Part]:
         """Whether searches are widened to the window, which a server without that module cannot do; and what was done."""
 
         async def put(*, widen: bool) -> tuple[bool, Part]:
@@ -177,7 +190,7 @@ class OpenSearchNative:
         await self._ask("PUT", f"{path}/{quote(name, safe='')}", body)
         return MADE if found is None else CHANGED
 
-    async def _try(self, plan: Plan, service: Service, model_id: str) -> None:
+    async def _try(self, plan: NativePlan, service: ModelService, model_id: str) -> None:
         """Call the worker through the engine. Raises ClusterError, SettingsError for vectors that do not fit the index."""
         try:
             reply = await self._send("POST", f"{MODELS}/{model_id}/_predict", {"parameters": dict(service.trial)})
@@ -231,7 +244,7 @@ class OpenSearchNative:
                 raise ClusterError(f"waited {DEPLOY_TIMEOUT_S:.0f} s for {what}; run the same command again")
             await asyncio.sleep(POLL_S)
 
-    async def _find(self, path: str, name: str) -> list[Found]:
+    async def _find(self, path: str, name: str) -> list[FoundPart]:
         """What is ours under that name, among connectors, models or model groups.
 
         A search still shows for a moment what was there before the last change, so each one that it finds is read once more.
@@ -244,15 +257,15 @@ class OpenSearchNative:
             if error.status == 404 and "no such index" in str(error):  # nobody has made one yet
                 return []
             raise explain_opensearch(error, self._worker_url) from error
-        found = [await self._read(path, Found(hit["_id"], hit["_source"])) for hit in reply["hits"]["hits"]]
+        found = [await self._read(path, FoundPart(hit["_id"], hit["_source"])) for hit in reply["hits"]["hits"]]
         return [one for one in found if one and is_ours(one.body)]
 
-    async def _read(self, path: str, found: Found) -> Found | None:
+    async def _read(self, path: str, found: FoundPart) -> FoundPart | None:
         """It as it is now; None for one that is gone."""
         if path == GROUPS:  # which not every version lets be read, and of which nothing changes that is looked at
             return found
         try:
-            return Found(found.id, await self._send("GET", f"{path}/{found.id}"))
+            return FoundPart(found.id, await self._send("GET", f"{path}/{found.id}"))
         except ClusterError as error:
             if error.status == 404:
                 return None

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from connector.clusters.dialect import JSON, PASSAGES
-from connector.config import FusionSettings
-from connector.native.plan import EXAMPLE_QUERY, Example, Names, Plan
+from connector.native.plan import EXAMPLE_QUERY, ExampleSearch, NativePlan, PartNames
+from connector.settings.sections import FusionSettings
 
 MARK = "made by connector native install"
 NO_KEY = "none"  # ML Commons takes no connector without a credential
@@ -16,7 +16,7 @@ NORMALISATIONS = {"minmax": "min_max", "zscore": "z_score"}
 
 
 @dataclass(frozen=True, slots=True)
-class Service:
+class ModelService:
     """One thing that the worker does, as ML Commons calls it: its path, the body of a request, and a request to try it with."""
 
     path: str
@@ -25,13 +25,13 @@ class Service:
     trial: Mapping[str, Any]
 
 
-RERANK = Service(
+RERANK = ModelService(
     "/v2/rerank",
     '{"query": "${parameters.query}", "documents": ${parameters.documents}, "top_n": ${parameters.top_n}}',
     "cohere.rerank",
     {"query": "is it there?", "documents": ["It is.", "The weather is fine."], "top_n": 2},
 )
-EMBEDDING = Service(
+EMBEDDING = ModelService(
     "/v1/embeddings",
     '{"input": ${parameters.input}, "model": "${parameters.model}"}',
     "openai.embedding",
@@ -49,7 +49,7 @@ def is_ours(body: Mapping[str, Any]) -> bool:
     return str(body.get("description", "")).startswith(MARK)
 
 
-def build_connector(plan: Plan, service: Service, *, name: str, sealed: str) -> JSON:
+def build_connector(plan: NativePlan, service: ModelService, *, name: str, sealed: str) -> JSON:
     """The body of a connector. The key goes into its credential, which ML Commons keeps encrypted and gives to nobody."""
     headers = {"content-type": "application/json"}
     if plan.api_key:
@@ -80,7 +80,7 @@ def connector_differs(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> bo
     return _comparable(found) != _comparable(wanted)
 
 
-def build_model(plan: Plan, *, name: str, connector_id: str) -> JSON:
+def build_model(plan: NativePlan, *, name: str, connector_id: str) -> JSON:
     """The body that registers a remote model."""
     body = {
         "name": name,
@@ -91,7 +91,7 @@ def build_model(plan: Plan, *, name: str, connector_id: str) -> JSON:
     return body | ({"model_group_id": plan.model_group} if plan.model_group else {})
 
 
-def build_ingest_pipeline(plan: Plan, *, model_id: str) -> JSON | str:
+def build_ingest_pipeline(plan: NativePlan, *, model_id: str) -> JSON | str:
     """The body of a pipeline that gives documents their vectors, or why there can be none.
 
     In an index of ours it fills in the vectors of passages that a document brings along."""
@@ -104,7 +104,7 @@ def build_ingest_pipeline(plan: Plan, *, model_id: str) -> JSON | str:
     }
 
 
-def build_search_pipeline(plan: Plan, *, rerank_model: str, embedding_model: str | None, widen: bool) -> JSON:
+def build_search_pipeline(plan: NativePlan, *, rerank_model: str, embedding_model: str | None, widen: bool) -> JSON:
     """The body of a pipeline that names the encoder of `neural` clauses, fuses the legs of a `hybrid` query and reranks.
 
     `widen`: a search for k hits fetches as many as the window holds for the reranker, in the proportion of the settings. A
@@ -145,7 +145,7 @@ def build_fusion(fusion: FusionSettings) -> JSON:
     return {"score-ranker-processor": {"combination": combination}}
 
 
-def build_example(plan: Plan, *, widen: bool) -> Example:
+def build_example(plan: NativePlan, *, widen: bool) -> ExampleSearch:
     """A search through the pipeline."""
     schema = plan.schema
     fields = [f"{name}^{boost:g}" for name, boost in schema.fields.text.items()]
@@ -156,7 +156,7 @@ def build_example(plan: Plan, *, widen: bool) -> Example:
     if hidden := PASSAGES if schema.managed else schema.vector_field:
         body["_source"] = {"excludes": [hidden]}
     body |= {"query": query, "ext": {"rerank": {"query_context": {"query_text": EXAMPLE_QUERY}}}}
-    return Example(f"POST /{plan.index}/_search?search_pipeline={Names(plan.index).search}", body)
+    return ExampleSearch(f"POST /{plan.index}/_search?search_pipeline={PartNames(plan.index).search}", body)
 
 
 def count_reranked(stats: Mapping[str, Any], pipeline: str) -> str:
@@ -171,7 +171,7 @@ def count_reranked(stats: Mapping[str, Any], pipeline: str) -> str:
     return f"{searches} searches, {failed} of them not reranked"
 
 
-def _neural(vector_field: str, plan: Plan) -> JSON:
+def _neural(vector_field: str, plan: NativePlan) -> JSON:
     """The dense leg; the pipeline names its model."""
     neural: JSON = {"neural": {vector_field: {"query_text": EXAMPLE_QUERY, "k": plan.depth}}}
     if not plan.schema.managed:
@@ -179,7 +179,7 @@ def _neural(vector_field: str, plan: Plan) -> JSON:
     return {"nested": {"path": PASSAGES, "score_mode": "max", "query": neural}}
 
 
-def _field_map(plan: Plan) -> JSON | str:
+def _field_map(plan: NativePlan) -> JSON | str:
     """From the text field to the vector field; OpenSearch writes the vector beside its text, into the same object."""
     text, vector = plan.field, plan.schema.vector_field
     if text is None or vector is None:

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from connector.clusters.dialect import JSON
-from connector.config import FusionSettings
 from connector.schema import IndexSchema
+from connector.settings.sections import FusionSettings
 
 EXAMPLE_QUERY = "how long does a registered deal last"
 MADE, CHANGED, UNCHANGED, REMOVED, LEFT_OUT, MISSING = (
@@ -22,7 +22,7 @@ MADE, CHANGED, UNCHANGED, REMOVED, LEFT_OUT, MISSING = (
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class NativePlan:
     """An index, the worker as the cluster reaches it, and how its hits are to be fused and reranked.
 
     `field` is the text field that is meant where an engine takes one only; None: not said. `encoder` is the name of the
@@ -43,7 +43,7 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True)
-class Names:
+class PartNames:
     """What the parts for one index are called. Nothing of another index is called so."""
 
     index: str
@@ -81,7 +81,7 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
-class Example:
+class ExampleSearch:
     """A request that uses what was installed, to be pasted: "POST /kb/_search..." and its body."""
 
     request: str
@@ -93,13 +93,13 @@ class Installed:
     """What is there after an installation, each part with what was done to it, and how to use it."""
 
     parts: Sequence[Part]
-    example: Example
+    example: ExampleSearch
 
 
 class Native(Protocol):
     """What puts our parts into one engine. Every method raises ClusterError with what to do about it."""
 
-    async def install(self, plan: Plan) -> Installed:
+    async def install(self, plan: NativePlan) -> Installed:
         """Make what is not there, change what differs, leave the rest alone; the worker was called through the engine."""
         ...
 

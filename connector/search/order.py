@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from connector.config import FusionSettings, Settings
 from connector.search.fusion import linear, rrf
 from connector.search.rerank import BEST_BLEND, Reranked, blend
+from connector.settings.sections import FusionSettings, Settings
 from connector.types import Ranking
 
 

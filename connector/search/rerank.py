@@ -9,9 +9,9 @@ from itertools import islice
 from typing import Literal
 
 from connector.models.scorer import QueryWeights
+from connector.rerankers.worker import WorkerClient
 from connector.search.fusion import linear, rrf
 from connector.types import Hit, Passage, Ranking
-from connector.worker.client import WorkerClient
 
 Blend = Literal["rerank", "rrf", "linear"]
 # what measured best for each kind of scorer (docs/quality.md)

@@ -12,7 +12,6 @@ from functools import partial
 from typing import Any, TypeVar
 
 from connector.clusters.protocol import SearchableIndex
-from connector.config import Settings, check_sizes
 from connector.errors import (
     AccessDenied,
     ClusterUnavailable,
@@ -25,10 +24,12 @@ from connector.errors import (
 )
 from connector.filters import Filter, check_filter, parse_filter
 from connector.models.encoder import Encoder
+from connector.rerankers.worker import WorkerClient
 from connector.retries import CircuitBreaker, pauses
 from connector.search.order import blend_window, fuse, whole_order
 from connector.search.rerank import Reranked, passage_choice, rerank
 from connector.search.weights import Weight, idf_weights
+from connector.settings.sections import Settings, check_sizes
 from connector.types import (
     Degradation,
     Explanation,
@@ -41,7 +42,6 @@ from connector.types import (
     Stage,
     Vector,
 )
-from connector.worker.client import WorkerClient
 
 T = TypeVar("T")
 LEGS_SHARE = 0.6  # of the deadline, where a rerank follows
@@ -331,7 +331,7 @@ class Searcher:
         vector = None if near.isdisjoint(top) else run.vector
         shown = await run.attempt(
             "fields",
-            lambda: run.index.show(top, query=words, vector=vector, timeout_s=run.left_s()),
+            lambda: run.index.content(top, query=words, vector=vector, timeout_s=run.left_s()),
             share=1.0,
         )
         passages = {}

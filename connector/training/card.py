@@ -11,7 +11,7 @@ from typing import Any
 from connector.evaluation.evaluate import Evaluation
 from connector.evaluation.gate import Verdict
 from connector.evaluation.machine import describe_machine
-from connector.models.agreement import Agreement
+from connector.models.onnx.agreement import Agreement
 from connector.training.options import Options
 
 

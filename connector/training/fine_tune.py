@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from connector.errors import ModelError, SettingsError
-from connector.evaluation.evaluate import Told
+from connector.evaluation.evaluate import Reporter
 from connector.models.fastest import runs_on_cpu
 from connector.models.files import find_model, quiet_loading
-from connector.models.session import has_bf16
+from connector.models.onnx.session import has_bf16
 from connector.training.examples import Example
 from connector.training.losses import build_loss, build_rows
 from connector.training.options import Options, Workplace
@@ -24,7 +24,11 @@ WARM_UP = 0.1  # share of the steps in which the learning rate rises
 
 
 def fine_tune(
-    options: Options, examples: Sequence[Example], held_back: Sequence[Example], place: Workplace, told: Told = Told()
+    options: Options,
+    examples: Sequence[Example],
+    held_back: Sequence[Example],
+    place: Workplace,
+    told: Reporter = Reporter(),
 ) -> dict[str, Any]:
     """Train, keep the best of the evaluated states, and save it to the place's folder; goes on from its last checkpoint.
 
@@ -196,7 +200,7 @@ def _layer_rates(student: Any, options: Options) -> dict[str, float]:
     return rates | {r"\bembeddings\.": options.learning_rate * options.layer_decay**layers}
 
 
-def _teller(told: Told) -> Any:
+def _teller(told: Reporter) -> Any:
     from transformers import TrainerCallback
 
     class Teller(TrainerCallback):  # type: ignore[misc]  # the library has no types

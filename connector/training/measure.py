@@ -8,14 +8,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from connector.config import Settings
 from connector.evaluation.datasets import Collection
-from connector.evaluation.evaluate import Evaluation, Told, evaluate
+from connector.evaluation.evaluate import Evaluation, Reporter, evaluate
 from connector.evaluation.figures import build_baseline
 from connector.evaluation.gate import Baseline, Bounds, Verdict, judge
 from connector.evaluation.measures import default_measures
 from connector.evaluation.pipelines import Pipeline, plan
-from connector.worker.process import running_worker
+from connector.remote.process import running_worker
+from connector.settings.sections import Settings
 
 BEFORE, AFTER, FUSED = "before", "after", "fused"
 K = 10
@@ -27,7 +27,7 @@ async def measure_both(
     trained: Path,
     collection: Collection,
     settings_with: Callable[[Mapping[str, Any]], Settings],
-    told: Told = Told(),
+    told: Reporter = Reporter(),
 ) -> Evaluation:
     """The pipelines fused (no rerank), before (the base) and after (the trained model), in one run with a worker of its own."""
     models = {AFTER: {"model": str(trained.resolve())}}

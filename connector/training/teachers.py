@@ -6,12 +6,12 @@ import json
 from abc import ABC, abstractmethod
 from pathlib import Path
 
-from connector.config import ModelSettings, WorkerSettings
 from connector.errors import SourceError
 from connector.evaluation.datasets import open_text
+from connector.models.load import load_scorer
 from connector.models.scorer import Scorer
+from connector.settings.sections import ModelSettings, WorkerSettings
 from connector.training.examples import Example
-from connector.wiring import load_scorer
 
 
 class Teacher(ABC):

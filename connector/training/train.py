@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from connector.config import Settings
 from connector.errors import SourceError
 from connector.evaluation.datasets import Collection, JudgedQuery
-from connector.evaluation.evaluate import Told
+from connector.evaluation.evaluate import Reporter
 from connector.evaluation.searchers import open_searchers
+from connector.settings.sections import Settings
 from connector.training.examples import Example, ExampleWriter, read_examples
 from connector.training.fine_tune import fine_tune
 from connector.training.mining import Miner, mine_all
@@ -67,7 +67,7 @@ class Job:
         }
 
 
-async def gather_examples(job: Job, settings: Settings, told: Told) -> dict[str, Example]:
+async def gather_examples(job: Job, settings: Settings, told: Reporter) -> dict[str, Example]:
     """The examples by query: those that the place has, and all others from the cluster, each kept as soon as it is found."""
     known = {one.query_id: one for one in read_examples(job.place.examples)}
     train, held_back = (
@@ -101,7 +101,7 @@ async def gather_examples(job: Job, settings: Settings, told: Told) -> dict[str,
     return known
 
 
-def teach(job: Job, examples: Sequence[Example], teacher: Teacher, told: Told) -> list[Example]:
+def teach(job: Job, examples: Sequence[Example], teacher: Teacher, told: Reporter) -> list[Example]:
     """The examples with the teacher's scores; what is scored already is not scored again."""
     known = {one.query_id: one for one in read_examples(job.place.scores)}
     missing = [one for one in examples if one.query_id not in known]
@@ -130,7 +130,7 @@ def open_teacher(options: Options) -> Teacher:
     return FileTeacher(Path(options.teacher)) if options.teacher_is_file else ModelTeacher(options.teacher)
 
 
-async def train(job: Job, settings: Settings, told: Told) -> dict[str, Any]:
+async def train(job: Job, settings: Settings, told: Reporter) -> dict[str, Any]:
     """Train, or go on; gives what `fine_tune` gives. A training that is done is not done again.
 
     Raises SourceError where there is too little to learn from, and what the cluster, the models and the disk raise."""

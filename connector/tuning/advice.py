@@ -24,7 +24,7 @@ class Advice:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class ChoiceFacts:
     """How much of what is relevant the window holds, the mean; and what the measure would be if the window were ordered ideally."""
 
     window: int
@@ -32,10 +32,10 @@ class Found:
     ceiling: float
 
 
-def find(figures: Figures, choice: Choice) -> Found:
+def find(figures: Figures, choice: Choice) -> ChoiceFacts:
     """What the choice's fused ranking has found."""
     recall = f"R@{choice.window}"
-    return Found(
+    return ChoiceFacts(
         choice.window,
         mean(figures.measure(figures.windows(choice), recall)),
         mean(figures.measure(figures.ideal(choice), figures.measured)),
@@ -43,7 +43,7 @@ def find(figures: Figures, choice: Choice) -> Found:
 
 
 def advise(
-    figures: Figures, current: Choice, chosen: Chosen, found: Found, budget: Budget, *, min_recall: float
+    figures: Figures, current: Choice, chosen: Chosen, found: ChoiceFacts, budget: Budget, *, min_recall: float
 ) -> list[Advice]:
     """Everything that is worth saying."""
     return [
@@ -84,7 +84,7 @@ def _of_reranker(trial: Trial, chosen: Chosen, figures: Figures) -> Iterator[Adv
         )
 
 
-def _of_recall(found: Found, measured: str, min_recall: float) -> Iterator[Advice]:
+def _of_recall(found: ChoiceFacts, measured: str, min_recall: float) -> Iterator[Advice]:
     if found.recall < min_recall:
         yield Advice(
             "recall",

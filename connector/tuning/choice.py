@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Literal
 
-from connector.config import Settings, value_at
+from connector.settings.load import value_at
+from connector.settings.sections import Settings
 
 Kind = Literal["rrf", "linear"]
 Normalisation = Literal["minmax", "zscore"]

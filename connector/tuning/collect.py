@@ -10,18 +10,18 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar
 
-from connector.config import Settings
 from connector.errors import WorkerUnavailable
 from connector.evaluation.datasets import JudgedQuery
-from connector.evaluation.evaluate import Told
+from connector.evaluation.evaluate import Reporter
 from connector.evaluation.searchers import Opened
+from connector.rerankers.worker import WorkerClient, WorkerScores
 from connector.search.rerank import select_pairs
 from connector.search.searcher import FirstStage
+from connector.settings.sections import Settings
 from connector.tuning.choice import Choice, with_choice
-from connector.tuning.offline import Material, Scores, fused_ranking
+from connector.tuning.offline import Material, WindowScores, fused_ranking
 from connector.tuning.space import Space, fusions
 from connector.types import SearchRequest
-from connector.worker.client import WorkerClient, WorkerScores
 
 T = TypeVar("T")
 DEADLINE_S = 120.0  # of what is asked once, and is not to be cut short
@@ -29,7 +29,7 @@ PAUSE_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
+class CandidateReranker:
     """A reranker to try: its `model` as rerank.model would have it, the `name` it is called by, a searcher that uses it."""
 
     model: str | None
@@ -40,11 +40,11 @@ class Candidate:
 async def collect(
     queries: Sequence[JudgedQuery],
     plain: Opened,
-    candidates: Sequence[Candidate],
+    candidates: Sequence[CandidateReranker],
     space: Space,
     current: Choice,
     *,
-    told: Told = Told(),
+    told: Reporter = Reporter(),
 ) -> dict[str, Material]:
     """Each query's material; `plain` is a searcher that reranks nothing. Raises what a search raises, and WorkerError."""
     told.begin("collecting", len(queries))
@@ -71,7 +71,7 @@ async def until_ready(ask: Callable[[], Awaitable[T]], *, timeout_s: float = DEA
 
 
 async def _collect(
-    query: JudgedQuery, plain: Opened, candidates: Sequence[Candidate], space: Space, current: Choice
+    query: JudgedQuery, plain: Opened, candidates: Sequence[CandidateReranker], space: Space, current: Choice
 ) -> Material:
     depth = max(space.depths)
     request = SearchRequest(query.text, depth=depth, window=min(current.window, 2 * depth), deadline_s=DEADLINE_S)
@@ -100,7 +100,7 @@ def _widest(space: Space, current: Choice) -> Iterator[Choice]:
         yield from fusions(replace(current, depth=depth, window=min(max(space.windows), 2 * depth)))
 
 
-async def _score(candidate: Candidate, found: FirstStage, texts: Sequence[str]) -> Scores:
+async def _score(candidate: CandidateReranker, found: FirstStage, texts: Sequence[str]) -> WindowScores:
     """Asked for in as many requests as `rerank.max_pairs` makes of them."""
     worker, at_once = candidate.opened.worker, candidate.opened.settings.rerank.max_pairs
     assert worker
@@ -111,7 +111,7 @@ async def _score(candidate: Candidate, found: FirstStage, texts: Sequence[str]) 
         scores = await until_ready(partial(_ask, worker, found, part))
         values.update(zip(part, scores.values.tolist(), strict=True))
         kind = scores.kind
-    return Scores(kind, {text: score for text, score in values.items() if not math.isnan(score)})
+    return WindowScores(kind, {text: score for text, score in values.items() if not math.isnan(score)})
 
 
 async def _ask(worker: WorkerClient, found: FirstStage, texts: Sequence[str]) -> WorkerScores:

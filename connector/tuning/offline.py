@@ -8,12 +8,12 @@ from dataclasses import dataclass
 
 import ir_measures
 
-from connector.config import Settings
 from connector.evaluation.datasets import Collection
 from connector.evaluation.measures import Run, mean, measure
 from connector.search.order import blend_window, fuse, whole_order
 from connector.search.rerank import Reranked, best_passages, select_pairs
 from connector.search.searcher import FirstStage
+from connector.settings.sections import Settings
 from connector.tuning.choice import Choice, with_choice
 from connector.types import Ranking
 
@@ -21,7 +21,7 @@ KEPT = 8  # fused rankings of all queries
 
 
 @dataclass(frozen=True, slots=True)
-class Scores:
+class WindowScores:
     """What one reranker said of the passages of a query, by their text; one without a score was not scored."""
 
     kind: str
@@ -33,7 +33,7 @@ class Material:
     """All that is known of a query: its legs at the greatest depth, and the scores by model."""
 
     first_stage: FirstStage
-    scores: Mapping[str | None, Scores]
+    scores: Mapping[str | None, WindowScores]
 
 
 def fused_ranking(found: FirstStage, choice: Choice, settings: Settings) -> Ranking:

@@ -14,9 +14,10 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import YAMLError
 
-from connector.config import Settings, load, value_at
 from connector.errors import SettingsError
-from connector.layers import ENV_PREFIX
+from connector.settings.load import load, value_at
+from connector.settings.sections import Settings
+from connector.settings.sources import ENV_PREFIX
 from connector.tuning.choice import Choice
 
 

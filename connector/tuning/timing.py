@@ -7,12 +7,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from connector.evaluation.datasets import JudgedQuery
-from connector.evaluation.evaluate import Told
+from connector.evaluation.evaluate import Reporter
 from connector.evaluation.latency import Percentiles, percentiles
 from connector.evaluation.runs import Answers, Search, answer_with_each
 from connector.evaluation.searchers import Opened
 from connector.tuning.choice import Choice
-from connector.tuning.collect import Candidate
+from connector.tuning.collect import CandidateReranker
 from connector.tuning.space import Space
 
 SEED = 31
@@ -60,12 +60,12 @@ class Budget:
 async def take_times(
     queries: Sequence[JudgedQuery],
     plain: Opened,
-    candidates: Sequence[Candidate],
+    candidates: Sequence[CandidateReranker],
     space: Space,
     current: Choice,
     *,
     count: int,
-    told: Told = Told(),
+    told: Reporter = Reporter(),
 ) -> tuple[Timing, ...]:
     """The timings of every option on a sample of `count` queries; each query goes through all of them, after one that is not counted."""
     options = list(_options(candidates, space, current))
@@ -81,7 +81,7 @@ async def take_times(
     )
 
 
-def _options(candidates: Sequence[Candidate], space: Space, current: Choice) -> Iterator[Option]:
+def _options(candidates: Sequence[CandidateReranker], space: Space, current: Choice) -> Iterator[Option]:
     """Reranks at the current depth, or as deep as their window needs."""
     yield from (Option(depth) for depth in space.depths)
     for one in candidates:
@@ -90,7 +90,7 @@ def _options(candidates: Sequence[Candidate], space: Space, current: Choice) -> 
             yield Option(depth, window, one.model)
 
 
-def _search(option: Option, plain: Opened, candidates: Sequence[Candidate]) -> Search:
+def _search(option: Option, plain: Opened, candidates: Sequence[CandidateReranker]) -> Search:
     if not option.window:
         return Search(plain.searcher, {"rerank": False, "depth": option.depth, "window": 2 * option.depth})
     (opened,) = (one.opened for one in candidates if one.model == option.model)

@@ -8,17 +8,17 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from connector.config import Settings
 from connector.errors import SettingsError, WorkerUnavailable
 from connector.evaluation.datasets import Collection
-from connector.evaluation.evaluate import Evaluation, Told, evaluate
+from connector.evaluation.evaluate import Evaluation, Reporter, evaluate
 from connector.evaluation.measures import default_measures
 from connector.evaluation.pipelines import Pipeline, plan
 from connector.evaluation.searchers import open_searchers
-from connector.tuning.advice import Advice, Found, advise, find
+from connector.settings.sections import Settings
+from connector.tuning.advice import Advice, ChoiceFacts, advise, find
 from connector.tuning.choice import PATHS, Choice, read_choice, with_choice
 from connector.tuning.choose import Chosen, choose
-from connector.tuning.collect import DEADLINE_S, Candidate, collect, until_ready
+from connector.tuning.collect import DEADLINE_S, CandidateReranker, collect, until_ready
 from connector.tuning.offline import Figures
 from connector.tuning.space import Space
 from connector.tuning.timing import Budget, take_times
@@ -30,7 +30,7 @@ SAME = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
+class TuningGoal:
     """How to choose: by which measure, within what, on how many timed queries, and the recall below which ranking is not the problem."""
 
     measured: str = "nDCG@10"
@@ -48,7 +48,7 @@ class Tuned:
     chosen: Chosen
     models: tuple[tuple[str | None, str], ...]
     figures: Figures
-    found: Found
+    found: ChoiceFacts
     budget: Budget
     advice: tuple[Advice, ...]
     tested: Evaluation
@@ -79,10 +79,10 @@ async def tune(
     test: Collection,
     settings: Settings,
     space: Space,
-    terms: Terms,
+    terms: TuningGoal,
     *,
     models: Sequence[str] = (),
-    told: Told = Told(),
+    told: Reporter = Reporter(),
 ) -> Tuned:
     """Choose on `train`, test on `test`. `models` are the rerankers to try beside the configured one; none: all that the worker has,
     or none at all where rerank.enabled is false.
@@ -95,7 +95,7 @@ async def tune(
         variants += [_variant(settings, current, rerank=True, model=model) for model, _ in offered]
         plain, *opened = await stack.enter_async_context(open_searchers(variants))
         await plain.share_found(train)
-        candidates = [Candidate(*offer, one) for offer, one in zip(offered, opened, strict=True)]
+        candidates = [CandidateReranker(*offer, one) for offer, one in zip(offered, opened, strict=True)]
         for one in candidates:
             await _load(one)
         material = await collect(train.queries, plain, candidates, space, current, told=told)
@@ -136,7 +136,7 @@ async def find_models(settings: Settings, names: Sequence[str]) -> list[tuple[st
     return [*tried, *((name, name) for name in others)]
 
 
-async def _load(candidate: Candidate) -> None:
+async def _load(candidate: CandidateReranker) -> None:
     """Wait until the worker has the model, and send one search through it."""
     assert candidate.opened.worker
     await until_ready(partial(candidate.opened.worker.info, timeout_s=DEADLINE_S))
@@ -144,7 +144,7 @@ async def _load(candidate: Candidate) -> None:
 
 
 async def _test(
-    test: Collection, settings: Settings, current: Choice, chosen: Chosen, measured: str, told: Told
+    test: Collection, settings: Settings, current: Choice, chosen: Chosen, measured: str, told: Reporter
 ) -> Evaluation:
     """Your settings, the best without a reranker and the tuned ones on the queries that nothing was chosen on."""
     choices = {YOURS: current, WITHOUT: chosen.without, TUNED: chosen.choice}

@@ -9,23 +9,23 @@ from importlib.metadata import version
 
 from fastapi import FastAPI
 
-from connector.config import WorkerSettings, split_keys
 from connector.models.files import short_name
 from connector.models.scorer import Scorer
+from connector.settings.sections import WorkerSettings, split_keys
 from connector.worker.access import BodyLimit, RequireKey
 from connector.worker.metrics import CountRequests
-from connector.worker.models import Offer
+from connector.worker.models import OfferedModel
 from connector.worker.refusals import add_refusals
 from connector.worker.routes.embed import embed_routes
 from connector.worker.routes.rerank import rerank_routes
 from connector.worker.routes.status import status_routes
-from connector.worker.service import Service
+from connector.worker.service import WorkerService
 
 
-def create_app(load: Callable[[], Scorer], settings: WorkerSettings, more: Sequence[Offer] = ()) -> FastAPI:
+def create_app(load: Callable[[], Scorer], settings: WorkerSettings, more: Sequence[OfferedModel] = ()) -> FastAPI:
     """The application. `load` makes the first reranker, in a thread, after the server has started to listen; `more` models are
     loaded when somebody asks for them."""
-    service = Service([Offer("rerank", short_name(settings.model), load), *more], settings)
+    service = WorkerService([OfferedModel("rerank", short_name(settings.model), load), *more], settings)
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:

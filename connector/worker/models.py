@@ -34,7 +34,7 @@ class NotLoaded(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Offer:
+class OfferedModel:
     """A model that can be had: what it does, its name, how it is loaded, and about how many bytes of memory it will take."""
 
     task: Task
@@ -47,7 +47,7 @@ class Offer:
 class _Slot:
     """An offer, and the model once it is loaded; `used` grows with each use."""
 
-    offer: Offer
+    offer: OfferedModel
     stays: bool
     model: Model | None = None
     failure: str | None = None
@@ -59,7 +59,7 @@ class _Slot:
 class Models:
     """Loads what is asked for and forgets the least recently used. For one event loop."""
 
-    def __init__(self, offers: Sequence[Offer], *, max_bytes: int) -> None:
+    def __init__(self, offers: Sequence[OfferedModel], *, max_bytes: int) -> None:
         """The first offer is the one that `start` loads, and that stays. The first of each task serves requests that name none."""
         self._slots = [_Slot(offer, stays=at == 0) for at, offer in enumerate(offers)]
         self._max_bytes = max_bytes
@@ -99,7 +99,7 @@ class Models:
         assert isinstance(model, LocalEncoder)
         return model
 
-    def list(self) -> Sequence[tuple[Offer, bool]]:
+    def list(self) -> Sequence[tuple[OfferedModel, bool]]:
         """What can be had, and whether it is loaded."""
         return [(slot.offer, slot.model is not None) for slot in self._slots]
 
@@ -169,7 +169,7 @@ class Models:
         gc.collect()
 
 
-def _load_warm(offer: Offer) -> Model:
+def _load_warm(offer: OfferedModel) -> Model:
     """The model, after a first batch, which takes longer than those that follow."""
     model = offer.load()
     if isinstance(model, Scorer):

@@ -7,11 +7,12 @@ import socket
 
 import uvicorn
 
-from connector.config import WorkerSettings
 from connector.errors import SettingsError
-from connector.trust import check_certificate
-from connector.wiring import load_scorer, offer_models
+from connector.models.load import load_scorer
+from connector.settings.sections import WorkerSettings
+from connector.tls import check_certificate
 from connector.worker.app import create_app
+from connector.worker.offers import offer_models
 
 log = logging.getLogger(__name__)
 

@@ -9,24 +9,25 @@ from typing import TypeVar
 
 from fastapi import Request
 
-from connector.config import WorkerSettings
+from connector.headers import BUDGET, SCOPE
 from connector.models.late_interaction import LateInteractionScorer
 from connector.models.scorer import Cancelled
+from connector.settings.sections import WorkerSettings
 from connector.worker.access import PRINCIPAL
 from connector.worker.batcher import Batcher
 from connector.worker.metrics import Metrics, Reading
-from connector.worker.models import Models, Offer
+from connector.worker.models import Models, OfferedModel
 from connector.worker.refusals import Refusal
 from connector.worker.scoring import Scoring
 from connector.worker.traces import Traces
-from connector.worker.wire import BUDGET, SCOPE, read_budget, read_scope, reads_memory
+from connector.worker.wire import read_budget, read_scope, reads_memory
 
 T = TypeVar("T")
 HANGUP_CHECK_S = 0.05
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
+class RequestOptions:
     """What a request's headers say: the scope of what is remembered of it, whether what is remembered may serve it, and its budget
     in seconds."""
 
@@ -35,10 +36,10 @@ class Terms:
     budget_s: float | None
 
 
-class Service:
+class WorkerService:
     """Everything behind the routes of one worker."""
 
-    def __init__(self, offers: Sequence[Offer], settings: WorkerSettings) -> None:
+    def __init__(self, offers: Sequence[OfferedModel], settings: WorkerSettings) -> None:
         self.settings = settings
         self.metrics = Metrics()
         self.traces = Traces(settings.otlp_url)
@@ -56,16 +57,16 @@ class Service:
         self.models.close()
         self.batcher.close()
 
-    def read_terms(self, request: Request) -> Terms:
+    def read_terms(self, request: Request) -> RequestOptions:
         """Raises Refusal for a header that cannot be read."""
         try:
             scope = read_scope(request.headers.get(SCOPE), principal=request.scope.get(PRINCIPAL, ""))
             recall = reads_memory(request.headers.get("cache-control"))
-            return Terms(scope, recall, read_budget(request.headers.get(BUDGET)))
+            return RequestOptions(scope, recall, read_budget(request.headers.get(BUDGET)))
         except ValueError as error:
             raise Refusal(422, "validation", str(error)) from error
 
-    def load_timeout_s(self, terms: Terms) -> float:
+    def load_timeout_s(self, terms: RequestOptions) -> float:
         """For how long a request waits for a model that is loaded at its first use."""
         limit_s = self.settings.max_wait_s
         return limit_s if terms.budget_s is None else min(terms.budget_s, limit_s)
@@ -100,7 +101,7 @@ class Service:
         ]  # fmt: skip
 
 
-async def unless_hung_up(request: Request, work: asyncio.Future[T]) -> T:
+async def unless_disconnected(request: Request, work: asyncio.Future[T]) -> T:
     """The result of the work, which is given up where the caller has closed the connection. Raises Cancelled then."""
     try:
         while not work.done():

@@ -8,13 +8,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from proxy import Proxy, Seen
-from scratch import drop, unique_name
-from synthetic import make_document, make_documents, schema, unit_vectors
+from support.proxy import Proxy, Seen
+from support.scratch import drop, unique_name
+from support.synthetic import make_document, make_documents, schema, unit_vectors
 
 from connector.clusters.connect import connect
 from connector.clusters.protocol import Cluster
-from connector.config import ClusterSettings
+from connector.settings.sections import ClusterSettings
 from connector.types import IndexedDocument
 
 VECTOR = unit_vectors(np.random.default_rng(3), 1)

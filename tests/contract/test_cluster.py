@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from scratch import drop, unique_name
-from synthetic import (
+from support.scratch import drop, unique_name
+from support.synthetic import (
     COUNT,
     DIMS,
     FILTERS,
@@ -25,10 +25,10 @@ from synthetic import (
 
 from connector.clusters.connect import connect
 from connector.clusters.protocol import Cluster, Index
-from connector.config import ClusterSettings
 from connector.errors import ClusterError, IndexMissing, SettingsError
 from connector.filters import check_filter, parse_filter
 from connector.schema import EncoderFingerprint, Fields, IndexSchema, PassageSettings, VectorSettings
+from connector.settings.sections import ClusterSettings
 from connector.types import IndexedDocument, Ranking, Vector
 
 TIMEOUT_S = 30.0
@@ -202,9 +202,9 @@ class TestWriting:
         fields = {one.document.doc_id: dict(one.document.fields) for one in DOCUMENTS}
         asked = [*fields][:40]
 
-        shown = await index.show([*asked, "nobody"], query=words, vector=vector, timeout_s=TIMEOUT_S)
-        wordless = await index.show(asked, query="...", vector=None, timeout_s=TIMEOUT_S)
-        without_words = await index.show(asked, query=None, vector=vector, timeout_s=TIMEOUT_S)
+        shown = await index.content([*asked, "nobody"], query=words, vector=vector, timeout_s=TIMEOUT_S)
+        wordless = await index.content(asked, query="...", vector=None, timeout_s=TIMEOUT_S)
+        without_words = await index.content(asked, query=None, vector=vector, timeout_s=TIMEOUT_S)
 
         assert {doc_id: one.fields for doc_id, one in shown.items()} == {one: fields[one] for one in asked}
         assert [shown[one].nearest for one in asked] == [near.get(one) for one in asked]
@@ -215,7 +215,7 @@ class TestWriting:
         assert wordless.keys() == set(asked)
         assert [without_words[one].nearest for one in asked] == [near.get(one) for one in asked]
         assert {one.matching for one in without_words.values()} == {None}
-        assert await index.show([], query=words, vector=vector, timeout_s=TIMEOUT_S) == {}
+        assert await index.content([], query=words, vector=vector, timeout_s=TIMEOUT_S) == {}
 
     async def test_legs_rank_the_same_with_and_without_passages(self, index: Index) -> None:
         vector, words = QUERY_VECTORS[1], "report passage2 only4x1"

@@ -12,7 +12,7 @@ from pathlib import Path
 import lancedb
 import numpy as np
 import pytest
-from command import environment
+from support.command import environment
 
 from connector.models.encoder import Encoder
 from connector.types import Vector, Vectors

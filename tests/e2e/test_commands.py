@@ -7,10 +7,10 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pytest
-from command import Finished, Launcher, run
+from support.command import Finished, Launcher, run
 
-from connector.config import ClusterSettings
-from connector.worker.process import WorkerProcess
+from connector.remote.process import WorkerProcess
+from connector.settings.sections import ClusterSettings
 
 DOCUMENTS = [
     {"_id": "deal", "title": "Deal registration", "text": "A registered deal lasts 90 days.", "tier": "tier-2"},

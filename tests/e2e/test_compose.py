@@ -15,13 +15,13 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
-from running_engines import engines
-from scratch import drop
-from stack import Places, Service, Stack, read_services
+from support.running_engines import engines
+from support.scratch import drop
+from support.stack import Places, Service, Stack, read_services
 
-from connector.config import ClusterSettings
 from connector.evaluation.datasets import read_collection
 from connector.models.backends import cache_folder
+from connector.settings.sections import ClusterSettings
 
 DOCUMENTS = 24
 

@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from scratch import drop, unique_name
+from support.scratch import drop, unique_name
 
 from connector.clusters.connect import connect
-from connector.config import ClusterSettings, Settings, load_settings
 from connector.evaluation.datasets import JudgedQuery, read_collection
 from connector.evaluation.measures import mean, measure
 from connector.evaluation.runs import Answers, answer_all
@@ -22,11 +21,13 @@ from connector.ingest import job
 from connector.ingest.passages import cut
 from connector.ingest.pipeline import JobReport
 from connector.models.encoder import Encoder
+from connector.remote.process import WorkerProcess
+from connector.rerankers.worker import WorkerClient
 from connector.schema import Fields
+from connector.settings.load import load_settings
+from connector.settings.sections import ClusterSettings, Settings
 from connector.types import Document, SearchRequest, Vectors
 from connector.wiring import build_schema, build_searcher, open_index
-from connector.worker.client import WorkerClient
-from connector.worker.process import WorkerProcess
 
 pytestmark = pytest.mark.timeout(900)  # whichever is first waits for the demo
 FOLDER = Path(__file__).parents[2] / "examples" / "corpus"

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from command import environment
+from support.command import environment
 
 SCRIPT = Path(__file__).parents[2] / "examples" / "cron" / "ingest.sh"
 STORE = {"CONNECTOR_CLUSTER_URL": "embedded:./store"}

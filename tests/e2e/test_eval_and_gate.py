@@ -6,10 +6,10 @@ import json
 from pathlib import Path
 
 import pytest
-from command import Finished, Launcher
-from slices import queries_of, write_slice
+from support.command import Finished, Launcher
+from support.slices import queries_of, write_slice
 
-from connector.worker.process import WorkerProcess
+from connector.remote.process import WorkerProcess
 
 CHARS = 400  # of a document, so that it is one passage
 KINDS = ("code", "paraphrase", "negation")

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from connector.worker.process import WorkerProcess
+from connector.remote.process import WorkerProcess
 
 pytestmark = pytest.mark.timeout(900)  # whichever is first waits for the demo
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from command import Launcher, Running
+from support.command import Launcher, Running
 
 ROWS = 600
 

@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from browser import Page, browsing, find_browser
-from evaluations import collection, evaluation, ranked
+from support.browser import Page, browsing, find_browser
+from support.evaluations import collection, evaluation, ranked
 
 from connector.evaluation.figures import build_figures
 from connector.evaluation.html import write_html

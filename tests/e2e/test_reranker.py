@@ -8,10 +8,10 @@ from pathlib import Path
 
 import httpx
 import pytest
-from command import Launcher
-from hub_models import predict, save_bert, save_ettin
+from support.command import Launcher
+from support.hub_models import predict, save_bert, save_ettin
 
-from connector.worker.process import WorkerProcess
+from connector.remote.process import WorkerProcess
 
 NOWHERE = "http://127.0.0.1:9"  # no worker answers
 SETS = ("--set", "search.deadline_s=60")

@@ -7,9 +7,9 @@ import time
 from pathlib import Path
 
 import pytest
-from command import Finished, Launcher, Running
-from slices import rows, write_slice
-from tiny_models import save_classifier
+from support.command import Finished, Launcher, Running
+from support.slices import rows, write_slice
+from support.tiny_models import save_classifier
 from transformers import AutoTokenizer
 
 from connector.models.files import find_model

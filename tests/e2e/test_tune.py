@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 import yaml
-from command import Launcher
-from slices import queries_of, write_slice
-from tiny_models import save_classifier
+from support.command import Launcher
+from support.slices import queries_of, write_slice
+from support.tiny_models import save_classifier
 
 from connector.models.files import find_model
-from connector.worker.process import WorkerProcess, running_worker
+from connector.remote.process import WorkerProcess, running_worker
 
 CHARS = 300  # of a document, so that it is one passage
 KINDS = ("code", "keyword")

@@ -12,9 +12,9 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
-from command import Launcher
+from support.command import Launcher
 
-from connector.worker.process import WorkerProcess
+from connector.remote.process import WorkerProcess
 
 QUERY = "how long does a registered deal last"
 PASSAGES = [

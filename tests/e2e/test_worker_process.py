@@ -12,14 +12,14 @@ from pathlib import Path
 
 import httpx
 import pytest
-from command import Launcher
 from engines import make_certificates
+from support.command import Launcher
 
-from connector.config import Settings
 from connector.errors import WorkerError
+from connector.remote.process import running_worker
+from connector.rerankers.worker import WorkerClient
+from connector.settings.sections import Settings
 from connector.wiring import open_worker
-from connector.worker.client import WorkerClient
-from connector.worker.process import running_worker
 
 KEY = "key-of-the-search-service"
 

@@ -12,11 +12,12 @@ import pytest
 
 from connector.client import Connector
 from connector.clusters.connect import connect
-from connector.config import ClusterSettings, IngestSettings, Settings, load_settings
 from connector.errors import FilterError, QueryError
 from connector.ingest import job
 from connector.ingest.pipeline import JobReport
 from connector.models.encoder import Encoder
+from connector.settings.load import load_settings
+from connector.settings.sections import ClusterSettings, IngestSettings, Settings
 from connector.types import Vector, Vectors
 
 GOOD = [

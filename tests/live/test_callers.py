@@ -13,23 +13,24 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import pytest
-from proxy import Fault, Proxy, Seen
-from scratch import drop, unique_name
-from secured import Secured
+from support.proxy import Fault, Proxy, Seen
+from support.scratch import drop, unique_name
+from support.secured import Secured
 
 from connector.client import Connector
-from connector.clusters import shortfall
+from connector.clusters import hidden_hits
 from connector.clusters.connect import connect
-from connector.config import ClusterSettings, Settings, load_settings
 from connector.credentials import Credentials
 from connector.errors import AccessDenied
 from connector.ingest.passages import cut
 from connector.models.encoder import Encoder
+from connector.remote.process import WorkerProcess
+from connector.rerankers.worker import WorkerClient
 from connector.schema import Fields
+from connector.settings.load import load_settings
+from connector.settings.sections import ClusterSettings, Settings
 from connector.types import Document, IndexedDocument, SearchResponse
 from connector.wiring import build_schema, build_searcher
-from connector.worker.client import WorkerClient
-from connector.worker.process import WorkerProcess
 
 OWN, FOREIGN = "legal", "board"
 MARKS = {OWN: "orchid", FOREIGN: "basilisk"}
@@ -385,7 +386,7 @@ async def test_as_many_neighbours_come_as_were_asked_for(
 async def test_neighbours_among_too_many_documents_to_compare_are_looked_for_deeper(
     place: Place, encoder: Encoder, worker: WorkerProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shortfall, "MAX_EXACT", 5)
+    monkeypatch.setattr(hidden_hits, "MAX_EXACT", 5)
     async with watching(place, encoder, worker, **SMALL) as watched:
         response = await watched.search(place.caller(OWN))
 
@@ -397,8 +398,8 @@ async def test_neighbours_among_too_many_documents_to_compare_are_looked_for_dee
 async def test_neighbours_that_cannot_be_had_are_told_of(
     place: Place, encoder: Encoder, worker: WorkerProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shortfall, "MAX_EXACT", 5)
-    monkeypatch.setattr(shortfall, "DEEPER", (110,))
+    monkeypatch.setattr(hidden_hits, "MAX_EXACT", 5)
+    monkeypatch.setattr(hidden_hits, "DEEPER", (110,))
     async with watching(place, encoder, worker, **SMALL) as watched:
         response = await watched.search(place.caller(OWN))
         assert_nothing_foreign(response, watched.texts)

@@ -16,21 +16,22 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from proxy import Fault, Proxy, Seen
-from scratch import drop, unique_name
+from support.proxy import Fault, Proxy, Seen
+from support.scratch import drop, unique_name
 
 from connector.clusters.connect import connect
 from connector.clusters.protocol import Cluster, Index
-from connector.config import ClusterSettings, Settings, load_settings
 from connector.errors import ClusterUnavailable, ModelError, SearchFailed
 from connector.ingest.passages import cut
 from connector.models.encoder import Encoder
+from connector.remote.process import WorkerProcess, running_worker
+from connector.rerankers.worker import WorkerClient
 from connector.schema import Fields
 from connector.search.searcher import Searcher
+from connector.settings.load import load_settings
+from connector.settings.sections import ClusterSettings, Settings
 from connector.types import Document, IndexedDocument, SearchRequest, SearchResponse, Vector
 from connector.wiring import build_schema, build_searcher
-from connector.worker.client import WorkerClient
-from connector.worker.process import WorkerProcess, running_worker
 
 TOLERANCE_S = 1.0
 DEADLINE_S = 2.0

@@ -17,24 +17,26 @@ from typing import Any
 import httpx
 import pytest
 import uvicorn
-from command import Launcher
-from proxy import Proxy
-from scratch import drop, unique_name
-from secured import Secured
+from support.command import Launcher
+from support.proxy import Proxy
+from support.scratch import drop, unique_name
+from support.secured import Secured
 
 from connector.clusters.connect import connect
 from connector.clusters.mapping import build_index
-from connector.config import ClusterSettings, Settings, WorkerSettings, load
 from connector.doctor import checkup
-from connector.findings import Finding
+from connector.doctor.findings import Finding
 from connector.ingest.passages import cut
 from connector.models.encoder import Encoder
+from connector.models.load import load_scorer
 from connector.models.scorer import Scorer
+from connector.remote.process import WorkerProcess
 from connector.schema import Fields
+from connector.settings.load import load
+from connector.settings.sections import ClusterSettings, Settings, WorkerSettings
 from connector.types import Document, IndexedDocument
-from connector.wiring import build_schema, load_scorer
+from connector.wiring import build_schema
 from connector.worker.app import create_app
-from connector.worker.process import WorkerProcess
 from connector.worker.serve import bind
 
 FIELDS = Fields(text={"title": 2.0, "text": 1.0}, metadata={"topic": "keyword"})

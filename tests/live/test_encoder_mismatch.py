@@ -8,14 +8,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from scratch import drop, unique_name
+from support.scratch import drop, unique_name
 
 from connector.clusters.connect import connect
-from connector.config import ClusterSettings, Settings, load_settings
 from connector.errors import EncoderMismatch
 from connector.ingest.job import run_job
 from connector.models.encoder import Encoder
 from connector.schema import EncoderFingerprint, Fields
+from connector.settings.load import load_settings
+from connector.settings.sections import ClusterSettings, Settings
 from connector.types import Vector, Vectors
 from connector.wiring import build_schema, build_searcher, open_index
 

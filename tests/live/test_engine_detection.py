@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 from aiohttp import web
-from proxy import Proxy
+from support.proxy import Proxy
 
 from connector.clusters.connect import connect, detect_engine
-from connector.config import ClusterSettings
 from connector.errors import AccessDenied, ClusterError, ClusterUnavailable, SettingsError
+from connector.settings.sections import ClusterSettings
 
 
 @pytest.mark.live

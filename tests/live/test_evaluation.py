@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from command import Launcher
-from scratch import drop, unique_name
-from slices import rows, write_slice
+from support.command import Launcher
+from support.scratch import drop, unique_name
+from support.slices import rows, write_slice
 
-from connector.config import ClusterSettings
-from connector.worker.process import WorkerProcess
+from connector.remote.process import WorkerProcess
+from connector.settings.sections import ClusterSettings
 
 SMALL = ("--set", "rerank.window=10", "--set", "search.depth=20", "--set", "search.deadline_s=60")
 

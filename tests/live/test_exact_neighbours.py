@@ -10,16 +10,16 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
-from scratch import drop, unique_name
+from support.scratch import drop, unique_name
 
 from connector.clusters.connect import connect
 from connector.clusters.dialect import build_filter
 from connector.clusters.protocol import Cluster, ForeignFields
 from connector.clusters.rest import RestIndex
-from connector.config import ClusterSettings
 from connector.credentials import Credentials
 from connector.filters import Range
 from connector.schema import EncoderFingerprint, Fields, IndexSchema
+from connector.settings.sections import ClusterSettings
 from connector.types import Document, IndexedDocument, Passage, Vector, Vectors
 
 pytestmark = pytest.mark.live

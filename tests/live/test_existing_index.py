@@ -9,14 +9,15 @@ from typing import Any
 
 import httpx
 import pytest
-from scratch import unique_name
+from support.scratch import unique_name
 
 from connector.clusters.connect import connect
-from connector.config import ClusterSettings, Settings, load_settings
 from connector.errors import FilterError, SettingsError
 from connector.ingest.job import run_job
 from connector.models.encoder import Encoder
 from connector.search.searcher import Searcher
+from connector.settings.load import load_settings
+from connector.settings.sections import ClusterSettings, Settings
 from connector.types import SearchRequest, SearchResponse
 from connector.wiring import build_searcher, open_cluster, open_index
 

@@ -11,18 +11,19 @@ from typing import Any
 import engines
 import httpx
 import pytest
-from proxy import Fault, Proxy, Seen
-from scratch import drop, unique_name
+from support.proxy import Fault, Proxy, Seen
+from support.scratch import drop, unique_name
 
 from connector.client import Connector
 from connector.clusters.connect import connect
 from connector.clusters.mapping import build_index
-from connector.config import ClusterSettings, Settings, load_settings
 from connector.errors import SearchFailed
 from connector.ingest import job
 from connector.ingest.pipeline import JobReport
 from connector.models.encoder import Encoder
 from connector.schema import Fields
+from connector.settings.load import load_settings
+from connector.settings.sections import ClusterSettings, Settings
 from connector.wiring import build_schema
 
 pytestmark = pytest.mark.live

@@ -13,15 +13,16 @@ from typing import Any
 import httpx
 import lancedb
 import pytest
-from command import Launcher, Running
-from proxy import Proxy, Seen
-from scratch import drop, unique_name
+from support.command import Launcher, Running
+from support.proxy import Proxy, Seen
+from support.scratch import drop, unique_name
 
 from connector.clusters.connect import connect
-from connector.config import ClusterSettings, Settings, load_settings
 from connector.ingest import job
 from connector.ingest.pipeline import Counts
 from connector.models.encoder import Encoder
+from connector.settings.load import load_settings
+from connector.settings.sections import ClusterSettings, Settings
 
 ROWS = 400
 KILLS = 5

@@ -16,21 +16,23 @@ from typing import Any
 import httpx
 import pytest
 import uvicorn
-from command import Finished, Launcher
 from pydantic import SecretStr
-from scratch import drop, unique_name
+from support.command import Finished, Launcher
+from support.scratch import drop, unique_name
 
 from connector.clusters.connect import connect
-from connector.config import ClusterSettings, Settings, WorkerSettings, load_settings
 from connector.errors import ClusterError, SettingsError
 from connector.ingest.passages import cut
 from connector.models.encoder import Encoder
-from connector.native.plan import EXAMPLE_QUERY, Example, Installed, Names, Part
+from connector.models.load import load_scorer
+from connector.native.plan import EXAMPLE_QUERY, ExampleSearch, Installed, Part, PartNames
+from connector.remote.process import WorkerProcess
 from connector.schema import Fields
+from connector.settings.load import load_settings
+from connector.settings.sections import ClusterSettings, Settings, WorkerSettings
 from connector.types import Document, IndexedDocument
-from connector.wiring import build_plan, build_schema, load_scorer, open_cluster, open_index, open_native
+from connector.wiring import build_plan, build_schema, open_cluster, open_index, open_native
 from connector.worker.app import create_app
-from connector.worker.process import WorkerProcess
 from connector.worker.serve import bind
 
 ARTICLES = {
@@ -177,7 +179,7 @@ def _label(part: Part) -> str:
     return f"{part.kind} {part.name.rsplit('-', 1)[-1]}"
 
 
-def search(engine: httpx.Client, example: Example, query: str, **changes: Any) -> list[dict[str, Any]]:
+def search(engine: httpx.Client, example: ExampleSearch, query: str, **changes: Any) -> list[dict[str, Any]]:
     """The hits of the example with another query."""
     body = json.loads(json.dumps(example.body).replace(json.dumps(EXAMPLE_QUERY), json.dumps(query)))
     method, path = example.request.split()
@@ -196,7 +198,7 @@ def scores_of_the_worker(worker_url: str, query: str) -> dict[str, float]:
 
 
 @contextmanager
-def somebody_elses(engine: httpx.Client, names: Names) -> Iterator[None]:
+def somebody_elses(engine: httpx.Client, names: PartNames) -> Iterator[None]:
     """A connector of our name, and a model and pipelines whose names look like ours, all of which somebody else made."""
     name = f"connector-{names.index}-theirs"
     action = {"action_type": "predict", "method": "POST", "url": "http://127.0.0.1:1/", "request_body": "{}"}
@@ -285,7 +287,7 @@ async def test_a_second_installation_changes_nothing_and_another_address_what_ca
 
 @ON_OURS
 async def test_it_is_shown_with_its_state_and_removed_without_a_trace(settings: Settings) -> None:
-    with engine_of(settings.cluster) as engine, somebody_elses(engine, Names(settings.index.name)):
+    with engine_of(settings.cluster) as engine, somebody_elses(engine, PartNames(settings.index.name)):
         before = everything_in(engine)
         installed = await install(settings)
         search(engine, installed.example, QUERY)
@@ -337,7 +339,7 @@ async def test_what_is_ingested_gets_its_vectors(settings: Settings) -> None:
         neural = {
             "nested": {"path": "passages", "query": {"neural": {"passages.vector": {"query_text": text, "k": 1}}}}
         }
-    names = Names(settings.index.name)
+    names = PartNames(settings.index.name)
     with engine_of(settings.cluster) as engine:
         params = {"pipeline": names.ingest, "refresh": "true"}
         written = engine.put(f"/{names.index}/_doc/canteen", json=fields, params=params)
@@ -461,7 +463,7 @@ async def test_an_encoder_of_other_dimensions_is_refused(
 @ON_3
 @ON_OURS
 async def test_pipelines_that_the_index_uses_by_default_are_not_removed(settings: Settings) -> None:
-    names = Names(settings.index.name)
+    names = PartNames(settings.index.name)
     await install(settings)
     with engine_of(settings.cluster) as engine:
         default = f"/{names.index}/_settings"
@@ -476,7 +478,7 @@ async def test_pipelines_that_the_index_uses_by_default_are_not_removed(settings
 @ON_3
 @ON_OURS
 async def test_a_pipeline_of_our_name_that_somebody_else_made_is_left_alone(settings: Settings) -> None:
-    path = f"/_search/pipeline/{Names(settings.index.name).search}"
+    path = f"/_search/pipeline/{PartNames(settings.index.name).search}"
     with engine_of(settings.cluster) as engine:
         engine.put(path, json={"description": "mine"}).raise_for_status()
         for act in (install, remove):

@@ -13,20 +13,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from command import Finished, Launcher
-from proxy import Proxy
-from scratch import drop, unique_name
-from secured import Secured
+from support.command import Finished, Launcher
+from support.proxy import Proxy
+from support.scratch import drop, unique_name
+from support.secured import Secured
 
 from connector.client import Connector
 from connector.clusters.clients import service_credentials
 from connector.clusters.connect import connect
-from connector.config import ClusterSettings, Settings, load_settings
 from connector.errors import AccessDenied, ClusterError, ConnectorError, SettingsError, TlsError
 from connector.ingest import job
 from connector.ingest.pipeline import JobReport
 from connector.models.encoder import Encoder
 from connector.schema import Fields
+from connector.settings.load import load_settings
+from connector.settings.sections import ClusterSettings, Settings
 from connector.wiring import build_schema, build_searcher
 
 pytestmark = pytest.mark.live

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
-from tiny_models import save_classifier, tiny_config
+from support.tiny_models import save_classifier, tiny_config
 
 from connector.models.files import find_model
 from connector.models.late_interaction import LateInteractionScorer

@@ -18,13 +18,14 @@ from check_jsonschema.builtin_schemas import get_builtin_schema
 from dockerfile_parse import DockerfileParser
 from jsonschema import Draft202012Validator
 from jsonschema.validators import validator_for
-from running_engines import ENGINES
-from stack import DOCKER, read_image, read_services
+from support.running_engines import ENGINES
+from support.stack import DOCKER, read_image, read_services
 
 from connector.cli.app import app
-from connector.cli.ingest import ingest
-from connector.config import IngestSettings, WorkerSettings, env_name, load_settings, setting_names
-from connector.layers import FILE_SUFFIX
+from connector.cli.commands.ingest import ingest
+from connector.settings.load import load_settings, setting_names
+from connector.settings.sections import IngestSettings, WorkerSettings
+from connector.settings.sources import FILE_SUFFIX, env_name
 from connector.worker.app import create_app
 
 ROOT = Path(__file__).parents[2]

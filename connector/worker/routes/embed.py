@@ -11,13 +11,13 @@ import numpy as np
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 
+from connector.headers import TOOK_MS
 from connector.models.encoder import EncodingPlan, LocalEncoder
 from connector.types import Vectors
 from connector.worker.batcher import Overloaded
 from connector.worker.refusals import Refusal, documented
-from connector.worker.service import Service, Terms, unless_hung_up
+from connector.worker.service import RequestOptions, WorkerService, unless_disconnected
 from connector.worker.wire import (
-    TOOK_MS,
     EmbeddingsReply,
     EmbeddingsRequest,
     EmbedRequest,
@@ -29,7 +29,7 @@ from connector.worker.wire import (
 )
 
 
-def embed_routes(service: Service) -> APIRouter:
+def embed_routes(service: WorkerService) -> APIRouter:
     """The routes that encode texts."""
     router = APIRouter()
 
@@ -55,14 +55,14 @@ def embed_routes(service: Service) -> APIRouter:
         return {"fingerprint": asdict(encoder.fingerprint), "tokenizer": encoder.tokenizer_json()}
 
     async def encode(
-        body: EmbedRequest | EmbeddingsRequest, request: Request, encoder: LocalEncoder, terms: Terms
+        body: EmbedRequest | EmbeddingsRequest, request: Request, encoder: LocalEncoder, terms: RequestOptions
     ) -> tuple[Vectors, int, str]:
         """The vectors, how many tokens the model read for them, and the milliseconds it took. Raises Overloaded where there was
         not time for all."""
         started, texts = time.perf_counter(), body.texts
         with service.batcher.admitted(encoder, texts, terms.budget_s) as place:
             work = service.batcher.run(place, texts, lambda: encoder.plan(texts, are_queries=body.are_queries))
-            plan: EncodingPlan | None = await unless_hung_up(request, asyncio.ensure_future(work))
+            plan: EncodingPlan | None = await unless_disconnected(request, asyncio.ensure_future(work))
         if plan is None or any(piece.result is None for piece in plan.pieces):
             raise Overloaded(1)
         try:
@@ -75,8 +75,8 @@ def embed_routes(service: Service) -> APIRouter:
 
 
 async def _prepare(
-    service: Service, request: Request, model: str | None, texts: list[str]
-) -> tuple[LocalEncoder, Terms]:
+    service: WorkerService, request: Request, model: str | None, texts: list[str]
+) -> tuple[LocalEncoder, RequestOptions]:
     """The encoder and the terms of a request that can be answered. Raises Refusal, UnknownModel, NotLoaded."""
     service.check_texts(texts, called="texts", purpose="encode")
     terms = service.read_terms(request)

@@ -12,7 +12,7 @@ from fastapi.responses import JSONResponse
 
 from connector.models.scorer import Scorer, Scores
 from connector.worker.refusals import Refusal, documented
-from connector.worker.service import Service, Terms, unless_hung_up
+from connector.worker.service import RequestOptions, WorkerService, unless_disconnected
 from connector.worker.wire import (
     CohereError,
     CohereReply,
@@ -38,7 +38,7 @@ from connector.worker.wire import (
 log = logging.getLogger(__name__)
 
 
-def rerank_routes(service: Service) -> APIRouter:
+def rerank_routes(service: WorkerService) -> APIRouter:
     """The routes that score pairs."""
     router = APIRouter()
 
@@ -71,7 +71,7 @@ def rerank_routes(service: Service) -> APIRouter:
                 )
                 for query, positions in groups.items()
             )
-            found = await unless_hung_up(request, asyncio.gather(*work))
+            found = await unless_disconnected(request, asyncio.gather(*work))
         scores = gather(list(zip(groups.values(), found, strict=True)))
         return JSONResponse(
             build_score_reply(scores, model=scorer.name), headers=_describe(service, scorer, scores, started)
@@ -85,7 +85,7 @@ def rerank_routes(service: Service) -> APIRouter:
             work = service.scoring.score(
                 place, scorer, body.query, body.texts, weights=weights, scope=terms.scope, recall=terms.recall
             )
-            scores = await unless_hung_up(request, asyncio.ensure_future(work))
+            scores = await unless_disconnected(request, asyncio.ensure_future(work))
         return JSONResponse(
             build_reply(body, scores, model=scorer.name), headers=_describe(service, scorer, scores, started)
         )
@@ -94,8 +94,8 @@ def rerank_routes(service: Service) -> APIRouter:
 
 
 async def _prepare(
-    service: Service, request: Request, model: str | None, queries: Sequence[str], passages: Sequence[str]
-) -> tuple[Scorer, Terms]:
+    service: WorkerService, request: Request, model: str | None, queries: Sequence[str], passages: Sequence[str]
+) -> tuple[Scorer, RequestOptions]:
     """The scorer and the terms of a request that can be scored. Raises Refusal, UnknownModel, NotLoaded."""
     service.models.first()
     service.check_texts(passages, called="passages", purpose="rank")
@@ -105,7 +105,7 @@ async def _prepare(
     return await service.models.scorer(model, timeout_s=service.load_timeout_s(terms)), terms
 
 
-def _describe(service: Service, scorer: Scorer, scores: Scores, started: float) -> dict[str, str]:
+def _describe(service: WorkerService, scorer: Scorer, scores: Scores, started: float) -> dict[str, str]:
     """The headers of a reply; `started` is when its scoring began."""
     took_ms = (time.perf_counter() - started) * 1000
     service.metrics.count_unscored(len(scores.unscored))

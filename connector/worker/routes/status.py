@@ -10,11 +10,11 @@ from fastapi.responses import Response
 
 from connector.worker.metrics import CONTENT_TYPE
 from connector.worker.refusals import documented
-from connector.worker.service import Service
+from connector.worker.service import WorkerService
 from connector.worker.wire import TeiError
 
 
-def status_routes(service: Service) -> APIRouter:
+def status_routes(service: WorkerService) -> APIRouter:
     """The routes that say how the worker is, and what it has."""
     router = APIRouter()
     settings = service.settings

@@ -12,23 +12,13 @@ from connector.worker.wire.embeddings import (
     EmbedRequest,
     build_embed_reply,
     build_embeddings_reply,
-    read_vectors,
     shorten,
 )
 from connector.worker.wire.errors import CohereError, CohereV1Error, ErrorType, TeiError, VllmError, build_error
 from connector.worker.wire.headers import (
-    BUDGET,
-    FINGERPRINT,
-    FRESH,
-    KIND,
     MAX_LISTED,
-    SCOPE,
-    TOOK_MS,
-    TRUNCATED,
-    UNSCORED,
     build_headers,
     read_budget,
-    read_positions,
     read_scope,
     reads_memory,
 )
@@ -45,15 +35,7 @@ from connector.worker.wire.vllm import (
 from connector.worker.wire.voyage import VoyageRequest, build_voyage_reply
 
 __all__ = [
-    "BUDGET",
-    "FINGERPRINT",
-    "FRESH",
-    "KIND",
     "MAX_LISTED",
-    "SCOPE",
-    "TOOK_MS",
-    "TRUNCATED",
-    "UNSCORED",
     "CohereError",
     "CohereReply",
     "CohereRequest",
@@ -90,9 +72,7 @@ __all__ = [
     "build_voyage_reply",
     "gather",
     "read_budget",
-    "read_positions",
     "read_scope",
-    "read_vectors",
     "reads_memory",
     "shorten",
     "spans",

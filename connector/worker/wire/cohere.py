@@ -11,7 +11,16 @@ from pydantic import with_config
 from typing_extensions import TypedDict
 
 from connector.models.scorer import Scores
-from connector.worker.wire.common import EXACT, Document, DocumentsRequest, TopN, Usage, best_first, new_id, usage_of
+from connector.worker.wire.common import (
+    EXACT,
+    DocumentsRequest,
+    TopN,
+    Usage,
+    WireDocument,
+    best_first,
+    new_id,
+    usage_of,
+)
 
 DOCUMENTS_IN_A_UNIT = 100
 
@@ -33,7 +42,7 @@ class CohereV1Request(CohereRequest):
 class CohereItem(TypedDict):
     index: int
     relevance_score: float
-    document: NotRequired[Document]
+    document: NotRequired[WireDocument]
 
 
 @with_config(EXACT)
@@ -67,7 +76,7 @@ def build_cohere_reply(request: CohereRequest, scores: Scores, *, model: str = "
     for index, score in best_first(scores, request.top_n):
         results.append(CohereItem(index=index, relevance_score=score))
         if request.return_documents:
-            results[-1]["document"] = Document(text=texts[index])
+            results[-1]["document"] = WireDocument(text=texts[index])
     return CohereReply(
         id=new_id(),
         results=results,  # before any object: some versions of Elasticsearch look for it until the first object ends

@@ -94,7 +94,7 @@ def _text_of(document: str | DocumentObject, names: list[str], position: int) ->
 
 
 @with_config(EXACT)
-class Document(TypedDict):
+class WireDocument(TypedDict):
     text: str
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, with_config
@@ -80,24 +80,6 @@ def build_embeddings_reply(request: EmbeddingsRequest, vectors: Vectors, *, mode
         model=model,
         usage=Usage(prompt_tokens=tokens, total_tokens=tokens),
     )
-
-
-def read_vectors(data: Any, *, count: int, dims: int) -> Vectors:
-    """The vectors [count, dims] in the `data` of a reply with base64. Raises ValueError where they cannot be right."""
-    vectors = np.full((count, dims), np.nan, dtype=np.float32)
-    if not isinstance(data, list) or len(data) != count:
-        raise ValueError(f"{len(data) if isinstance(data, list) else 'no'} vectors for {count} texts")
-    for one in data:
-        at, text = (one.get("index"), one.get("embedding")) if isinstance(one, dict) else (None, None)
-        if type(at) is not int or not 0 <= at < count or not isinstance(text, str):
-            raise ValueError(f"an item that is no embedding: {str(one)[:100]}")
-        vector = np.frombuffer(base64.b64decode(text, validate=True), dtype="<f4")
-        if vector.shape != (dims,):
-            raise ValueError(f"a vector of {len(vector)} dimensions, not {dims}")
-        vectors[at] = vector
-    if not np.isfinite(vectors).all():
-        raise ValueError("a vector that is missing or holds NaN or infinity")
-    return vectors
 
 
 def shorten(vectors: Vectors, dimensions: int | None) -> Vectors:

@@ -13,11 +13,11 @@ from typing_extensions import TypedDict
 from connector.models.scorer import Scores
 from connector.worker.wire.common import (
     EXACT,
-    Document,
     DocumentsRequest,
     Texts,
     TopN,
     Usage,
+    WireDocument,
     best_first,
     new_id,
     usage_of,
@@ -33,7 +33,7 @@ class VllmRequest(DocumentsRequest):
 @with_config(EXACT)
 class VllmItem(TypedDict):
     index: int
-    document: Document
+    document: WireDocument
     relevance_score: float
 
 
@@ -50,7 +50,7 @@ def build_vllm_reply(request: VllmRequest, scores: Scores, *, model: str) -> Vll
     return VllmReply(
         id=new_id(),
         results=[
-            VllmItem(index=index, document=Document(text=texts[index]), relevance_score=score)
+            VllmItem(index=index, document=WireDocument(text=texts[index]), relevance_score=score)
             for index, score in best_first(scores, request.top_n)
         ],
         model=model,

@@ -1,0 +1,90 @@
+"""`connector config init|show|check`: the settings file, what holds, and what is wrong."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from pydantic import SecretStr
+from rich.table import Table
+from rich.text import Text
+
+from connector.cli.console import results, stderr
+from connector.cli.flags.common import AsJson, ClusterUrl, ConfigFile, IndexName, Overrides, read_loaded
+from connector.settings.file import build_file, to_text, write_file
+from connector.settings.load import CONFIG_FILE, load, setting_paths, value_at
+from connector.settings.warnings import find_warnings
+
+config_app = typer.Typer(no_args_is_help=True, help="Write, show or check the settings.")
+HIDDEN = "***"
+
+
+@config_app.command()
+def init(
+    file: Annotated[Path, typer.Argument(help="Where to write it; - for stdout.")] = Path(CONFIG_FILE),
+    force: Annotated[bool, typer.Option("--force", help="Overwrite the file if there is one.")] = False,
+) -> None:
+    """Write a settings file in which every setting stands with its default and what it means."""
+    if file == Path("-"):
+        print(build_file(), end="")
+        return
+    write_file(file, force=force)
+    stderr.print(f"wrote {file}", highlight=False)
+
+
+@config_app.command()
+def show(
+    cluster: ClusterUrl = None,
+    index: IndexName = None,
+    config: ConfigFile = None,
+    changed: Annotated[
+        bool, typer.Option("--changed", help="Only what the file, the environment or a flag gives.")
+    ] = False,
+    as_json: AsJson = False,
+    override: Overrides = None,
+) -> None:
+    """Show every setting with its value and where it comes from: default, FILE:LINE, a variable, a flag. Secrets are ***."""
+    loaded = read_loaded(config, override, cluster__url=cluster, index__name=index)
+    settings = loaded.require()
+    origins = {path: "default" for path in setting_paths() if not changed}
+    origins |= {path: loaded.given[path].origin for path in setting_paths() if path in loaded.given}
+    rows = {path: {"value": _visible(value_at(settings, path)), "origin": origins[path]} for path in origins}
+    if as_json:
+        print(json.dumps(rows, ensure_ascii=False))
+        return
+    table = Table(show_edge=False)
+    table.add_column("setting", no_wrap=True)
+    table.add_column("value", overflow="fold")
+    table.add_column("from", overflow="fold")
+    for path, row in rows.items():
+        style = "dim" if row["origin"] == "default" else "bold"
+        value = HIDDEN if row["value"] == HIDDEN else to_text(row["value"])
+        table.add_row(path, Text(value), Text(row["origin"]), style=style)
+    results().print(table)
+
+
+@config_app.command()
+def check(
+    file: Annotated[Path | None, typer.Argument(help="The settings file; connector.yaml when there is one.")] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 where there is a warning.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Read the settings and say everything that is wrong with them. Exit code: 0 fine, 1 warnings with --strict, 2 errors."""
+    loaded = load(file=file)
+    errors = [str(problem) for problem in loaded.problems]
+    warnings = [] if errors else [str(caution) for caution in find_warnings(loaded)]
+    if as_json:
+        print(json.dumps({"ok": not errors, "errors": errors, "warnings": warnings}, ensure_ascii=False))
+    else:
+        for kind, messages in (("error", errors), ("warning", warnings)):
+            for message in messages:
+                print(f"{kind}: {message}")
+        where = f"{loaded.file} and the environment" if loaded.file else "the environment (there is no settings file)"
+        print(f"{where}: {len(errors)} errors, {len(warnings)} warnings")
+    raise typer.Exit(2 if errors else 1 if warnings and strict else 0)
+
+
+def _visible(value: Any) -> Any:
+    return HIDDEN if isinstance(value, SecretStr) else value

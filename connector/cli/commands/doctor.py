@@ -1,0 +1,75 @@
+"""`connector doctor`: look at everything that a search needs, and say what to do."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from connector import event_loop
+from connector.cli.console import results, stderr
+from connector.cli.flags.common import AsJson, ClusterUrl, ConfigFile, IndexName, Overrides, read_loaded
+from connector.settings.load import LoadedSettings
+
+if TYPE_CHECKING:
+    from connector.doctor.findings import Finding
+
+
+STYLES = {"ok": "green", "warn": "yellow", "fail": "bold red", "skip": "dim"}
+
+
+def doctor(
+    cluster: ClusterUrl = None,
+    index: IndexName = None,
+    config: ConfigFile = None,
+    worker_url: Annotated[str | None, typer.Option("--worker", help="The worker's URL. [CONNECTOR_RERANK_URL]")] = None,
+    as_json: AsJson = False,
+    override: Overrides = None,
+) -> None:
+    """Look at the settings, the cluster, the index, the encoder and the worker, and send a query through all of them.
+
+    Nothing is changed anywhere. Exit code: 0 no check failed (there may be warnings), 1 a check failed, 2 the doctor could not
+    start, for want of settings that can be read.
+
+    Examples:
+
+        connector doctor --cluster http://localhost:9200 --index kb
+
+        connector doctor --json | jq '.findings[] | select(.status != "ok")'
+    """
+    loaded = read_loaded(config, override, cluster__url=cluster, index__name=index, rerank__url=worker_url)
+    loaded.require()
+    findings = event_loop.run(_examine(loaded))
+    ok = not any(one.status == "fail" for one in findings)
+    if as_json:
+        print(json.dumps({"ok": ok, "findings": [asdict(one) for one in findings]}, ensure_ascii=False))
+    else:
+        _show(findings)
+    raise typer.Exit(0 if ok else 1)
+
+
+async def _examine(loaded: LoadedSettings) -> Sequence[Finding]:
+    with stderr.status("looking") as status:
+        from connector.doctor.checkup import examine
+
+        return await examine(loaded, say=lambda check: status.update(f"looking at: {check}"))
+
+
+def _show(findings: Sequence[Finding]) -> None:
+    console = results()
+    table = Table(show_edge=False, show_lines=False)
+    table.add_column("check", no_wrap=True)
+    table.add_column("")
+    table.add_column("what was seen, and what to do", overflow="fold")
+    for one in findings:
+        told = Text.assemble(one.seen, ("\n→ " + one.advice, "bold") if one.advice else "")
+        table.add_row(one.check, Text(one.status, STYLES[one.status]), told)
+    console.print(table)
+    counted: Counter[str] = Counter(one.status for one in findings)
+    stderr.print(", ".join(f"{counted[status]} {status}" for status in STYLES), highlight=False)

@@ -1,0 +1,126 @@
+"""`connector index create|show|drop`."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from dataclasses import asdict
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from connector import event_loop
+from connector.cli.console import results, stderr
+from connector.cli.flags.common import AsJson, ClusterUrl, ConfigFile, IndexName, Overrides, read_settings
+from connector.errors import SettingsError
+from connector.settings.sections import Settings
+
+index_app = typer.Typer(no_args_is_help=True, help="Create, show or drop an index.")
+
+
+@index_app.command()
+def create(
+    cluster: ClusterUrl = None, index: IndexName = None, config: ConfigFile = None, override: Overrides = None
+) -> None:
+    """Create an empty index from fields.text and fields.metadata of the settings.
+
+    `connector ingest` does this by itself; create the index first to choose its analyzer or vector index:
+
+        connector index create -i docs --set 'fields.text={title: 2, body: 1}' --set fields.id=_id --set index.vectors.index=hnsw
+    """
+    settings = read_settings(config, override, cluster__url=cluster, index__name=index)
+    event_loop.run(_create(settings))
+
+
+@index_app.command()
+def show(
+    cluster: ClusterUrl = None,
+    index: IndexName = None,
+    config: ConfigFile = None,
+    as_json: AsJson = False,
+    override: Overrides = None,
+) -> None:
+    """Show what an index holds: documents, fields, encoder, vectors."""
+    settings = read_settings(config, override, cluster__url=cluster, index__name=index)
+    description = event_loop.run(_describe(settings))
+    if as_json:
+        print(json.dumps(description, default=str))
+        return
+    table = Table(show_header=False, show_edge=False)
+    for name, value in description.items():
+        table.add_row(
+            name, ", ".join(f"{key}={one}" for key, one in value.items()) if isinstance(value, dict) else str(value)
+        )
+    results().print(table)
+
+
+@index_app.command()
+def drop(
+    cluster: ClusterUrl = None,
+    index: IndexName = None,
+    config: ConfigFile = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    override: Overrides = None,
+) -> None:
+    """Remove an index with everything in it."""
+    settings = read_settings(config, override, cluster__url=cluster, index__name=index)
+    if not yes:
+        if not sys.stdin.isatty():
+            raise SettingsError("dropping an index needs --yes where nobody can be asked")
+        typer.confirm(f"drop index {settings.index.name} at {settings.cluster.url} with everything in it?", abort=True)
+    event_loop.run(_drop(settings))
+    stderr.print(f"dropped {settings.index.name}")
+
+
+async def _create(settings: Settings) -> None:
+    from connector.schema import Fields
+    from connector.wiring import build_schema, load_encoder, open_cluster
+
+    given = settings.fields
+    if not given.text:
+        raise SettingsError("name the text fields of the new index: fields.text, for example {title: 2.0, text: 1.0}")
+    fields = Fields(text=given.text, metadata=given.metadata, id=given.id or "_id")
+    cluster = await open_cluster(settings)
+    try:
+        encoder = await asyncio.to_thread(load_encoder, settings)
+        await cluster.create_index(settings.index.name, build_schema(settings, fields, encoder.fingerprint))
+    finally:
+        await cluster.close()
+    stderr.print(f"created {settings.index.name} in {cluster.engine}")
+
+
+async def _describe(settings: Settings) -> dict[str, Any]:
+    from connector.wiring import open_cluster, open_index
+
+    cluster = await open_cluster(settings)
+    try:
+        index = await open_index(cluster, settings)
+        documents = await cluster.count(settings.index.name)
+    finally:
+        await cluster.close()
+    schema = index.schema
+    return {
+        "index": index.name,
+        "engine": str(cluster.engine),
+        "documents": documents,
+        "made by us": schema.managed,
+        "id": schema.fields.id,
+        "text": dict(schema.fields.text),
+        "metadata": dict(schema.fields.metadata),
+        "analyzer": schema.analyzer,
+        "encoder": str(schema.encoder) if schema.encoder else "unknown",
+        "vectors": asdict(schema.vectors) | {"field": schema.vector_field, "dims": schema.dims},
+        "passages": asdict(schema.passages),
+    }
+
+
+async def _drop(settings: Settings) -> None:
+    from connector.wiring import open_cluster
+
+    cluster = await open_cluster(settings)
+    try:
+        await cluster.drop_index(settings.index.name)
+    finally:
+        await cluster.close()

@@ -1,0 +1,157 @@
+"""`connector native install|show|remove`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.table import Table
+
+from connector import event_loop
+from connector.cli.console import results, stderr
+from connector.cli.flags.common import AsJson, ClusterUrl, ConfigFile, IndexName, Overrides, read_settings
+from connector.logs import configure_logging
+from connector.settings.sections import Settings
+
+if TYPE_CHECKING:
+    from connector.native.plan import Installed, Part
+
+native_app = typer.Typer(
+    no_args_is_help=True, help="Let the engine itself fuse and rerank a plain _search, by the worker."
+)
+
+
+@native_app.command()
+def install(
+    cluster: ClusterUrl = None,
+    index: IndexName = None,
+    worker_url: Annotated[
+        str | None,
+        typer.Option(
+            help="The worker as the cluster's nodes reach it; rerank.url when not given. [CONNECTOR_NATIVE_WORKER_URL]"
+        ),
+    ] = None,
+    field: Annotated[
+        str | None,
+        typer.Option(help="The text field that is embedded or reranked where one must do. [CONNECTOR_NATIVE_FIELD]"),
+    ] = None,
+    embeddings: Annotated[
+        bool | None,
+        typer.Option("--embeddings/--no-embeddings", help="Vectors from the worker too. [CONNECTOR_NATIVE_EMBEDDINGS]"),
+    ] = None,
+    model_group: Annotated[
+        str | None, typer.Option(help="OpenSearch: id of the models' group. [CONNECTOR_NATIVE_MODEL_GROUP]")
+    ] = None,
+    config: ConfigFile = None,
+    as_json: AsJson = False,
+    override: Overrides = None,
+) -> None:
+    """Register the worker with the engine, make the pipelines that call it, and print a search that uses them.
+
+    What is there already is left alone, or changed where it differs. The index itself is not touched.
+
+    Examples:
+
+        connector native install --cluster http://localhost:9200 --index kb --worker-url http://10.0.0.5:8787
+
+        connector native install --index wiki --set 'index.text_fields={title: 2, body: 1}' --set index.vector_field=embedding --field body
+    """
+    settings = read_settings(
+        config,
+        override,
+        cluster__url=cluster,
+        index__name=index,
+        native__worker_url=worker_url,
+        native__field=field,
+        native__embeddings=embeddings,
+        native__model_group=model_group,
+    )
+    configure_logging(settings.log)
+    installed = event_loop.run(_install(settings))
+    if as_json:
+        print(json.dumps(asdict(installed)))
+        return
+    _print(installed.parts)
+    print(f"\n{installed.example.request}\n{json.dumps(installed.example.body, indent=2, ensure_ascii=False)}")
+
+
+@native_app.command()
+def show(
+    cluster: ClusterUrl = None,
+    index: IndexName = None,
+    config: ConfigFile = None,
+    as_json: AsJson = False,
+    override: Overrides = None,
+) -> None:
+    """Show what is installed for an index, and whether its models are deployed."""
+    settings = read_settings(config, override, cluster__url=cluster, index__name=index)
+    configure_logging(settings.log)
+    parts = event_loop.run(_show(settings))
+    if as_json:
+        print(json.dumps([asdict(one) for one in parts]))
+    else:
+        _print(parts)
+
+
+@native_app.command()
+def remove(
+    cluster: ClusterUrl = None,
+    index: IndexName = None,
+    config: ConfigFile = None,
+    as_json: AsJson = False,
+    override: Overrides = None,
+) -> None:
+    """Take out what `connector native install` made for an index, and nothing else. The index stays as it is."""
+    settings = read_settings(config, override, cluster__url=cluster, index__name=index)
+    configure_logging(settings.log)
+    parts = event_loop.run(_remove(settings))
+    if as_json:
+        print(json.dumps([asdict(one) for one in parts]))
+    elif parts:
+        _print(parts)
+    else:
+        stderr.print(f"nothing is installed for {settings.index.name}", highlight=False)
+
+
+async def _install(settings: Settings) -> Installed:
+    from connector.wiring import build_plan, open_cluster, open_index, open_native
+
+    cluster = await open_cluster(settings)
+    try:
+        native = open_native(cluster, settings)
+        index = await open_index(cluster, settings)
+        return await native.install(build_plan(settings, index.schema))
+    finally:
+        await cluster.close()
+
+
+async def _show(settings: Settings) -> list[Part]:
+    from connector.wiring import open_cluster, open_native
+
+    cluster = await open_cluster(settings)
+    try:
+        return await open_native(cluster, settings).show()
+    finally:
+        await cluster.close()
+
+
+async def _remove(settings: Settings) -> list[Part]:
+    from connector.wiring import open_cluster, open_native
+
+    cluster = await open_cluster(settings)
+    try:
+        return await open_native(cluster, settings).remove()
+    finally:
+        await cluster.close()
+
+
+def _print(parts: Sequence[Part]) -> None:
+    table = Table(show_edge=False)
+    for column in ("what", "name", "id", "state", ""):
+        table.add_column(column, overflow="fold")
+    for one in parts:
+        table.add_row(one.kind, one.name, one.id, one.state, one.detail)
+    results().print(table)

@@ -1,0 +1,157 @@
+"""`connector search`: a query, its hits, and why they are where they are."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from connector import event_loop
+from connector.cli.console import results, stderr
+from connector.cli.flags.collection import settings_reader
+from connector.cli.flags.common import AsJson, ClusterUrl, ConfigFile, IndexName, Overrides
+from connector.cli.flags.reranker import Reranker, with_reranker
+from connector.errors import FilterError, SettingsError
+from connector.types import SearchHit, SearchResponse
+
+SNIPPET_CHARS = 240
+
+
+def search(
+    context: typer.Context,
+    query: Annotated[
+        list[str] | None, typer.Argument(help="One query, in one or several words; - reads a query a line from stdin.")
+    ] = None,
+    cluster: ClusterUrl = None,
+    index: IndexName = None,
+    config: ConfigFile = None,
+    filter: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--filter",
+            "-f",
+            help="FIELD=VALUE[,VALUE], FIELD!=VALUE, FIELD>=VALUE, FIELD?, !FIELD?, or JSON. Repeat to narrow.",
+        ),
+    ] = None,
+    k: Annotated[int | None, typer.Option("-k", help="How many hits.")] = None,
+    rerank: Annotated[bool | None, typer.Option("--rerank/--no-rerank", help="Send the window to the worker.")] = None,
+    worker_url: Annotated[str | None, typer.Option("--worker", help="The worker's URL. [CONNECTOR_RERANK_URL]")] = None,
+    reranker: Reranker = None,
+    as_json: AsJson = False,
+    override: Overrides = None,
+) -> None:
+    """Search an index with both legs, fusion and the reranker.
+
+    Examples:
+
+        connector search "refund for opened hardware" --filter region=emea --filter "date>=2024-01-01"
+
+        connector search "FL-2207" --no-rerank -k 3 --json
+
+        connector search "refund for opened hardware" --reranker cross-encoder/ettin-reranker-32m-v1
+
+        connector search "quarterly numbers" --cluster http://localhost:9200 --index wiki --set 'index.text_fields={title: 2, body: 1}'
+    """
+    settings_with = settings_reader(
+        config,
+        override,
+        cluster__url=cluster,
+        index__name=index,
+        search__k=k,
+        rerank__enabled=rerank,
+        rerank__url=worker_url,
+    )
+    if reranker and rerank is False:
+        raise SettingsError("--reranker and --no-rerank ask for opposite things; leave one of them out")
+    queries, filters = _queries(query), [_read_filter(one) for one in filter or []]
+    settings = with_reranker(context, reranker, settings_with)({})
+    event_loop.run(_search_all(queries, settings, filters, as_json))
+
+
+async def _search_all(queries: list[str], settings: Any, filters: list[Any], as_json: bool) -> None:
+    from connector.client import Connector
+
+    with stderr.status("loading"):
+        connector = await Connector.open(settings)
+    async with connector:
+        for query in queries:
+            response = await connector.search(query, filter=filters)
+            if as_json:
+                print(json.dumps(to_json(response), ensure_ascii=False), flush=True)
+            else:
+                _show(response)
+
+
+def to_json(response: SearchResponse) -> dict[str, Any]:
+    """The response as one JSON object."""
+    hits = [
+        {
+            "doc_id": hit.doc_id,
+            "score": hit.score,
+            "rank": hit.rank,
+            "stage": hit.stage,
+            "fields": dict(hit.fields),
+            "passage": {"passage_id": hit.passage.passage_id, "text": hit.passage.text} if hit.passage else None,
+            "explain": asdict(hit.explain),
+        }
+        for hit in response.hits
+    ]
+    return {
+        "query": response.query,
+        "hits": hits,
+        "degraded": [asdict(one) for one in response.degraded],
+        "took_ms": dict(response.took_ms),
+    }
+
+
+def _show(response: SearchResponse) -> None:
+    console = results()
+    table = Table(title=Text(response.query), title_justify="left", show_edge=False, row_styles=("", "dim"))
+    table.add_column("#", justify="right")
+    table.add_column("document", ratio=1)
+    for column in ("lexical", "dense", "fused", "rerank"):
+        table.add_column(column, justify="right")
+    for hit in response.hits:
+        table.add_row(str(hit.rank), _document(hit), *_ranks(hit))
+    console.print(table)
+    took = "  ".join(f"{stage} {took:.0f}" for stage, took in response.took_ms.items())
+    stderr.print(f"{len(response.hits)} hits; milliseconds: {took}", style="dim", highlight=False)
+    for one in response.degraded:
+        stderr.print(f"degraded: {one.stage}: {one.reason}", style="yellow", highlight=False)
+
+
+def _document(hit: SearchHit) -> Text:
+    title = str(hit.fields.get("title") or hit.doc_id)
+    snippet = " ".join(hit.passage.text.split()) if hit.passage else ""
+    snippet = snippet.removeprefix(title).strip()
+    return Text.assemble((title, "bold"), f"  {hit.doc_id}\n" if title != hit.doc_id else "\n", snippet[:SNIPPET_CHARS])
+
+
+def _ranks(hit: SearchHit) -> list[str]:
+    explain = hit.explain
+    return [
+        str(explain.lexical.rank) if explain.lexical else "–",
+        str(explain.dense.rank) if explain.dense else "–",
+        str(explain.fused_rank or "–"),
+        str(explain.rerank_rank or "–"),
+    ]
+
+
+def _queries(words: list[str] | None) -> list[str]:
+    if words == ["-"]:
+        return [line.strip() for line in sys.stdin if line.strip()]
+    return [" ".join(words or [])]
+
+
+def _read_filter(text: str) -> Any:
+    if not text.lstrip().startswith("{"):
+        return text
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise FilterError(f"the filter {text!r} is not JSON: {error}") from None

@@ -1,0 +1,54 @@
+"""`connector worker`: the rerank server."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from connector.cli.flags.common import ConfigFile, LogFormat, Overrides, read_settings
+
+
+def worker(
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--reranker",
+            "--model",
+            "-m",
+            metavar="NAME",
+            help="Folder or hub name of a cross-encoder, or of an encoder for late interaction. [CONNECTOR_WORKER_MODEL]",
+        ),
+    ] = None,
+    kind: Annotated[str | None, typer.Option(help="auto, cross-encoder or late-interaction.")] = None,
+    host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on; 0 for any free one.")] = None,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda, mps; the best there is when not given.")] = None,
+    log_format: LogFormat = None,
+    config: ConfigFile = None,
+    override: Overrides = None,
+) -> None:
+    """Serve a reranker over HTTP: POST /rerank (TEI), /v1/rerank, /v2/rerank (Cohere, Jina, Voyage, vLLM), /score,
+    /embed, /v1/embeddings; GET /health, /ready, /info, /v1/models, /metrics.
+
+    Examples:
+
+        connector worker                                                    # MaxSim over all-MiniLM-L6-v2, no training needed
+
+        connector worker --reranker cross-encoder/ettin-reranker-32m-v1     # a cross-encoder from the hub
+    """
+    settings = read_settings(
+        config,
+        override,
+        worker__model=model,
+        worker__kind=kind,
+        worker__host=host,
+        worker__port=port,
+        worker__device=device,
+        log__format=log_format,
+    )
+    from connector.logs import configure_logging
+    from connector.worker.serve import serve
+
+    configure_logging(settings.log)
+    serve(settings.worker)

@@ -1,0 +1,95 @@
+"""`--reranker NAME`: a reranker that the worker offers, or a worker of the command's own for as long as the command runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from connector import event_loop
+from connector.cli.console import stderr
+from connector.errors import WorkerError
+from connector.settings.sections import Settings
+
+SettingsReader = Callable[[Mapping[str, Any]], Settings]
+LOOK_UP_S = 5.0
+# what a worker of the command's own takes over from the settings of the configured one
+TAKEN_OVER = ("device", "backend", "max_length", "max_batch_tokens", "cache_bytes")
+
+RERANKER_HELP = "A reranker of the worker, by its name; or a hub name or folder, for which a worker is started until the command ends."
+Reranker = Annotated[str | None, typer.Option("--reranker", metavar="NAME", help=RERANKER_HELP)]
+Rerankers = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--reranker", metavar="NAME", help=f"Also measure the pipeline reranked-NAME. {RERANKER_HELP} Can be repeated."
+    ),
+]
+
+
+def with_reranker(context: typer.Context, name: str | None, settings_with: SettingsReader) -> SettingsReader:
+    """`settings_with`, for searches that rerank with `name` unless their own settings say otherwise; as it is for None."""
+    if name is None:
+        return settings_with
+    chosen = use_reranker(context, name, settings_with({}))
+    return lambda own: settings_with({**chosen, **own})
+
+
+def use_reranker(context: typer.Context, name: str, settings: Settings) -> Mapping[str, Any]:
+    """Path -> value of what a search has to set to rerank with `name`; a worker that it takes ends with the command.
+
+    Raises ModelError where no worker offers it and it cannot be loaded here."""
+    return context.with_resource(open_reranker(name, settings))
+
+
+@contextmanager
+def open_reranker(name: str, settings: Settings) -> Iterator[Mapping[str, Any]]:
+    """The same for as long as the block."""
+    on = {"rerank.enabled": True}
+    offered = find_offered(name, fetch_offered(settings) or ())
+    if offered:
+        stderr.print(f"reranking with {offered} of the worker at {settings.rerank.url}", highlight=False)
+        yield on | {"rerank.model": offered}
+        return
+    from connector.models.files import find_model
+    from connector.remote.process import running_worker
+
+    find_model(name)  # here, where a download shows how far it is
+    with ExitStack() as stack:
+        with stderr.status(f"loading {name}"):
+            worker = stack.enter_context(running_worker(_arguments(name, settings), own_settings=True))
+        stderr.print(f"reranking with {name} in a worker of this command at {worker.url}", highlight=False)
+        yield on | {"rerank.url": worker.url, "rerank.model": name}
+
+
+def fetch_offered(settings: Settings) -> tuple[str, ...] | None:
+    """The rerankers of the configured worker; None where none answers."""
+    from connector.wiring import open_worker
+
+    rerank = settings.rerank.model_copy(update={"enabled": True})
+    worker = open_worker(settings.model_copy(update={"rerank": rerank}))
+    assert worker
+
+    async def ask() -> tuple[str, ...] | None:
+        try:
+            return await worker.rerankers(timeout_s=LOOK_UP_S)
+        except WorkerError:
+            return None
+        finally:
+            await worker.close()
+
+    return event_loop.run(ask())
+
+
+def find_offered(name: str, offered: tuple[str, ...]) -> str | None:
+    """The one of that name, also where the name is given with its owner; a folder here is meant as it is."""
+    named = name if Path(name).expanduser().is_dir() else name.rstrip("/").rsplit("/", 1)[-1]
+    return next((one for one in offered if one in (name, named)), None)
+
+
+def _arguments(name: str, settings: Settings) -> list[str]:
+    taken = {one: getattr(settings.worker, one) for one in TAKEN_OVER}
+    sets = [f"--set=worker.{one}={value}" for one, value in taken.items() if value is not None]
+    return ["--host", "127.0.0.1", f"--reranker={name}", *sets]

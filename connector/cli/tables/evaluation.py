@@ -1,0 +1,178 @@
+"""An evaluation and a gate's verdicts on a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
+
+from connector.cli.console import results, stderr
+from connector.cli.tables.comparison import measures_table, rankings_table, times_table
+from connector.evaluation.evaluate import Evaluation
+from connector.evaluation.gate import Verdict
+from connector.settings.file import to_text
+
+
+def print_summary(evaluation: Evaluation) -> None:
+    """Measures, comparisons and times to an answer, each as a table."""
+    console = results()
+    for table in (_measures(evaluation), _comparisons(evaluation), _times(evaluation)):
+        console.print(table)
+        console.print()
+
+
+def print_evaluation(evaluation: Evaluation, figures: Mapping[str, Any]) -> None:
+    """Measures, comparisons, segments and times, each as a table."""
+    console = results()
+    for table in (
+        _measures(evaluation),
+        *([_comparisons(evaluation)] if len(evaluation.pipelines) > 1 else []),
+        *(_segments(by, segments, evaluation) for by, segments in figures["segments"].items()),
+        _times(evaluation),
+        *_stage_times(evaluation),
+    ):
+        console.print(table)
+        console.print()
+
+
+def print_examples(evaluation: Evaluation, figures: Mapping[str, Any], count: int) -> None:
+    """For each pipeline the queries that gain and lose most against the baseline, with both rankings."""
+    console = results()
+    before = evaluation.named(evaluation.baseline)
+    for name, examples in figures["examples"].items():
+        for one in (*examples["winners"][:count], *examples["losers"][:count]):
+            query_id = one["query_id"]
+            columns = {each.pipeline.name: each.run.get(query_id, ()) for each in (before, evaluation.named(name))}
+            title = f"{evaluation.measures[0]} {one['before']:.3f} → {one['now']:.3f}  {query_id} “{one['text']}”"
+            grades = evaluation.collection.qrels[query_id]
+            console.print(
+                rankings_table(
+                    title, columns, grades, rows=min(evaluation.k, 10), moved_from=columns[evaluation.baseline]
+                )
+            )
+            console.print()
+
+
+def print_troubles(evaluation: Evaluation) -> None:
+    """Queries that failed or were degraded, by pipeline, with the first reason."""
+    for one in evaluation.pipelines:
+        for troubles, what in ((one.failed, "failed and count 0"), (one.degraded, "were degraded")):
+            if troubles:
+                first = next(iter(troubles.values()))
+                reason = first if isinstance(first, str) else "; ".join(first)
+                stderr.print(
+                    f"{one.pipeline.name}: {len(troubles)} of {len(evaluation.collection.queries)} queries {what}; first: {reason}",
+                    style="yellow",
+                    highlight=False,
+                    markup=False,
+                )
+
+
+def verdicts_table(verdicts: Sequence[Verdict], baseline: str) -> None:
+    table = Table(title=Text(f"against {baseline}", style="bold"), title_justify="left", show_edge=False)
+    for column in ("pipeline", "figure"):
+        table.add_column(column, overflow="fold")
+    for column in ("baseline", "now", "difference", "p", "bound"):
+        table.add_column(column, justify="right", no_wrap=True)  # in a narrow terminal names are folded, not figures
+    table.add_column("verdict", no_wrap=True)
+    for one in verdicts:
+        table.add_row(one.pipeline, one.figure, *_numbers(one), _verdict(one))
+    results().print(table)
+
+
+def print_changes(changes: Mapping[str, Mapping[str, tuple[Any, Any]]]) -> None:
+    """The settings that are other than the baseline's."""
+    for pipeline, paths in changes.items():
+        for path, (then, now) in paths.items():
+            stderr.print(
+                f"{pipeline}: {path} was {to_text(then)}, is {to_text(now)}", style="dim", highlight=False, markup=False
+            )
+
+
+def _measures(evaluation: Evaluation) -> Table:
+    collection = evaluation.collection
+    title = (
+        f"{collection.name}: {len(collection.queries)} judged queries, index {evaluation.pipelines[0].facts['index']}"
+    )
+    return measures_table(
+        title,
+        {one.pipeline.name: {name: one.mean(name) for name in evaluation.measures} for one in evaluation.pipelines},
+    )
+
+
+def _comparisons(evaluation: Evaluation) -> Table:
+    title = f"{evaluation.measures[0]} against {evaluation.baseline}"
+    table = Table(title=title, title_justify="left", show_edge=False, caption="p: paired randomisation test; Holm: corrected for all rows",
+                  caption_justify="left")  # fmt: skip
+    table.add_column("pipeline", overflow="fold")
+    for column in ("difference", "std. error", "better", "worse", "same", "p", "p (Holm)"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for name, one in evaluation.compare(evaluation.measures[0]).items():
+        table.add_row(
+            name,
+            f"{one.difference:+.4f}",
+            f"{one.standard_error:.4f}",
+            *map(str, (one.better, one.worse, one.same)),
+            f"{one.p:.4f}",
+            Text(f"{one.p_holm:.4f}", "bold" if one.p_holm < 0.05 else ""),
+        )
+    return table
+
+
+def _segments(by: str, segments: Mapping[str, Any], evaluation: Evaluation) -> Table:
+    measured = evaluation.measures[0]
+    table = Table(title=Text(f"{measured} by {by}"), title_justify="left", show_edge=False)
+    table.add_column(Text(by))
+    table.add_column("queries", justify="right")
+    for name in evaluation.names:
+        table.add_column(Text(name), justify="right")
+    for name, one in segments.items():
+        values = [one["measures"][pipeline][measured] for pipeline in evaluation.names]
+        best = max(values)
+        cells = [Text(f"{value:.3f}", "bold" if value == best else "") for value in values]
+        table.add_row(Text(name), str(one["queries"]), *cells)
+    return table
+
+
+def _times(evaluation: Evaluation) -> Table:
+    return times_table(
+        {one.pipeline.name: one.latency for one in evaluation.pipelines},
+        of="pipeline",
+        title="milliseconds to an answer",
+        shown=("p50", "p95", "p99"),
+    )
+
+
+def _stage_times(evaluation: Evaluation) -> list[Table]:
+    """One table a search; pipelines that are stages of the same one share it."""
+    searches = {id(one.search): one for one in evaluation.pipelines}
+    return [
+        times_table(
+            one.stages,
+            title="milliseconds of the stages of " + ", ".join(each.name for each in one.search.pipelines),
+            shown=("p50", "p95", "p99"),
+        )
+        for one in searches.values()
+    ]
+
+
+def _numbers(one: Verdict) -> list[str]:
+    """A measure has four decimals, milliseconds have one, and counts none."""
+    digits = 1 if one.figure.endswith("ms") else 0 if one.p is None else 4
+    shown = ["–" if value is None else f"{value:.{digits}f}" for value in (one.before, one.now)]
+    difference = "–" if one.before is None else f"{one.now - one.before:+.{digits}f}"
+    sign = "≥" if one.p is not None else "≤"
+    return [
+        *shown,
+        difference,
+        "–" if one.p is None else f"{one.p:.4f}",
+        "–" if one.bound is None else f"{sign} {one.bound:.{digits}f}",
+    ]
+
+
+def _verdict(one: Verdict) -> Text:
+    if one.bound is None:
+        return Text("–", "dim")
+    return Text("broken", "bold red") if one.broken else Text("ok", "green")

@@ -1,0 +1,119 @@
+"""A tuning on a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
+
+from rich.table import Table
+from rich.text import Text
+
+from connector.cli.console import results
+from connector.cli.tables.evaluation import print_summary
+from connector.settings.file import to_text
+from connector.tuning.choice import Choice, describe
+from connector.tuning.timing import Option, Timing
+from connector.tuning.tune import TUNED, YOURS, Tuned
+
+
+def print_tuning(tuned: Tuned, values: Mapping[str, Any], before: Mapping[str, Any]) -> None:
+    """What was tried, what was chosen, how that did on the other queries, what to write, and the advice."""
+    console = results()
+    for table in (_tried(tuned), _times(tuned)):
+        console.print(table)
+        console.print()
+    print_summary(tuned.tested)
+    console.print(_both_sides(tuned))
+    console.print()
+    if values:
+        console.print(_changes(values, before))
+        console.print()
+    for one in tuned.advice:
+        console.print(Text(f"{one.about}: {one.text}", "yellow"), soft_wrap=True)
+
+
+def _tried(tuned: Tuned) -> Table:
+    """Your settings, the best without a reranker, and the best of each reranker, on the queries to choose on."""
+    figures, chosen = tuned.figures, tuned.chosen
+    title = (
+        f"chosen on {len(tuned.train.queries)} queries of {tuned.train.name}, out of {len(figures.known())} settings"
+    )
+    table = _table(title, "settings", ("", "left"), figures.measured, "gain", "std. error", "taken")
+    table.add_row(YOURS, describe(tuned.current), f"{figures.mean(tuned.current):.4f}", "", "", "")
+    taken = "yes" if chosen.choice == chosen.without else "no"
+    table.add_row("without rerank", describe(chosen.without), f"{figures.mean(chosen.without):.4f}", "", "", taken)
+    for one in chosen.trials:
+        numbers = (f"{one.figure:.4f}", f"{one.gain:+.4f}", f"{one.standard_error:.4f}")
+        table.add_row(Text(one.name), describe(one.best), *numbers, "yes" if chosen.takes(one) else "no")
+    table.caption, table.caption_justify = (
+        "gain: over the best without rerank, cross-validated; a reranker is taken where it is above 2 standard errors",
+        "left",
+    )
+    return table
+
+
+def _times(tuned: Tuned) -> Table:
+    """Each option with the best figure that was seen with it, and its times."""
+    limit = "" if tuned.budget.p95_ms is None else f"; the budget is {tuned.budget.p95_ms:g} ms"
+    title = f"milliseconds to an answer, measured on the real path{limit}"
+    table = _table(title, "reranker", "window", "depth", f"best {tuned.figures.measured}", "p50", "p95", "allowed")
+    for one in tuned.budget.timings:
+        best = _best(tuned, _concerned(one.option))
+        table.add_row(
+            Text(one.name or "none"),
+            str(one.option.window or "–"),
+            str(one.option.depth),
+            "–" if best is None else f"{best:.4f}",
+            f"{one.took_ms.p50:.1f}",
+            f"{one.took_ms.p95:.1f}",
+            _allowed(one, tuned),
+        )
+    return table
+
+
+def _concerned(option: Option) -> Callable[[Choice], bool]:
+    if not option.window:
+        return lambda choice: not choice.rerank and choice.depth == option.depth
+    return lambda choice: choice.rerank and (choice.model, choice.window) == (option.model, option.window)
+
+
+def _best(tuned: Tuned, concerned: Callable[[Choice], bool]) -> float | None:
+    return max((tuned.figures.mean(one) for one in tuned.figures.known() if concerned(one)), default=None)
+
+
+def _allowed(timing: Timing, tuned: Tuned) -> str:
+    if tuned.budget.breaks(timing):
+        return "no"
+    return "yes"
+
+
+def _both_sides(tuned: Tuned) -> Table:
+    """Where the gain on the queries to choose on is much larger than that on the others, the settings fit the former too well."""
+    figures, measured = tuned.figures, tuned.tested.measures[0]
+    table = _table(f"{measured} on the queries it was chosen on, and on the others", "settings", "chosen on", "test")
+    for name, choice in ((YOURS, tuned.current), (TUNED, tuned.chosen.choice)):
+        table.add_row(name, f"{figures.mean(choice):.4f}", f"{tuned.tested.named(name).mean(measured):.4f}")
+    return table
+
+
+def _changes(values: Mapping[str, Any], before: Mapping[str, Any]) -> Table:
+    table = _table("settings", "setting", ("before", "left"), ("tuned", "left"))
+    for path, value in values.items():
+        table.add_row(path, Text(_yaml(before[path])), Text(_yaml(value), "bold"))
+    return table
+
+
+def _yaml(value: Any) -> str:
+    return to_text(list(value) if isinstance(value, tuple) else value)
+
+
+def _table(title: str, first: str, *columns: str | tuple[str, Literal["left"]]) -> Table:
+    """Numbers to the right, but for columns that say otherwise."""
+    table = Table(title=Text(title, style="bold"), title_justify="left", show_edge=False)
+    table.add_column(first, no_wrap=True)
+    for one in columns:
+        if isinstance(one, tuple):
+            table.add_column(one[0], justify=one[1])
+        else:
+            table.add_column(one, justify="right")
+    return table

@@ -1,0 +1,53 @@
+"""What a doctor asks of a cluster beyond what searches and jobs need; nothing in it changes anything."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from connector.clusters.protocol import Index
+from connector.doctor.findings import Finding
+
+
+class ClusterChecks(Protocol):
+    """Looks at one cluster and an index in it. Every method raises ClusterError; AccessDenied where it may not look."""
+
+    async def health(self, index: str | None) -> Finding:
+        """Whether the cluster, and the index if there is one, can be relied on."""
+        ...
+
+    async def access(self, index: str, *, exists: bool) -> list[Finding]:
+        """Whether these credentials allow to search the index, and to ingest into it."""
+        ...
+
+    async def state(self, index: Index) -> list[Finding]:
+        """Whether the index is as this version writes it, has copies, and takes writes."""
+        ...
+
+    async def contents(self, index: Index) -> Finding:
+        """How many documents the index holds, and in how many vectors are present."""
+        ...
+
+    async def sample(self, index: Index) -> str:
+        """The text of one of its documents; empty where there is none."""
+        ...
+
+
+def judge_contents(documents: int, with_vectors: int | None, *, managed: bool) -> Finding:
+    """The finding for so many documents; `with_vectors` None: the index has no vector field that is searched."""
+    facts = {"documents": documents, "with_vectors": with_vectors}
+    if not documents:
+        return Finding("documents", "warn", "the index is empty", "fill it: connector ingest SOURCE", facts)
+    if with_vectors is None:
+        return Finding("documents", "ok", f"{documents:,} documents; the lexical leg alone searches them", facts=facts)
+    seen = f"{documents:,} documents, vectors in {with_vectors:,}"
+    if with_vectors == documents:
+        return Finding("documents", "ok", seen, facts=facts)
+    if not managed:
+        advice = "fill index.vector_field in every document, or name another one"
+    elif not with_vectors:
+        advice = (
+            "the documents have no text to encode, or were not written by connector ingest; ingest into a new index"
+        )
+    else:
+        advice = "right where documents have no text; the dense leg does not find them"
+    return Finding("documents", "warn" if with_vectors else "fail", seen, advice, facts)

@@ -1,0 +1,80 @@
+"""The examination of the embedded store: its folder, the disk that it is on, its tables."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+from pathlib import Path
+
+from connector.clusters.embedded import EmbeddedCluster, EmbeddedIndex, arrow_schema
+from connector.clusters.protocol import Index
+from connector.doctor.cluster_checks import judge_contents
+from connector.doctor.findings import Finding
+
+LOW_BYTES = 1_000_000_000
+
+
+class EmbeddedChecks:
+    """Looks at the folder of the store, and at its tables."""
+
+    def __init__(self, cluster: EmbeddedCluster) -> None:
+        self._folder = cluster.folder
+
+    async def health(self, index: str | None) -> Finding:
+        used, free = await asyncio.to_thread(_measure, self._folder)
+        seen = f"{self._folder}: {used / 1e6:,.0f} MB, {free / 1e9:,.1f} GB free on its disk"
+        facts = {"bytes": used, "free_bytes": free}
+        if free < LOW_BYTES:
+            return Finding("health", "warn", seen, "free space: a job needs room for what it rewrites", facts)
+        return Finding("health", "ok", seen, facts=facts)
+
+    async def access(self, index: str, *, exists: bool) -> list[Finding]:
+        may_read = os.access(self._folder, os.R_OK | os.X_OK)
+        may_write = may_read and os.access(self._folder, os.W_OK)
+        advice = f"give this process's user the rights to {self._folder}"
+        return [
+            Finding("search access", "ok", "the folder can be read")
+            if may_read
+            else Finding("search access", "fail", "the folder cannot be read", advice),
+            Finding("ingest access", "ok", "the folder can be written to")
+            if may_write
+            else Finding("ingest access", "warn", "the folder cannot be written to", f"to ingest, {advice}"),
+        ]
+
+    async def state(self, index: Index) -> list[Finding]:
+        actual, expected = await _own(index).table.schema(), arrow_schema(index.schema)
+        wrong = [
+            f"{field.name} is missing"
+            if field.name not in actual.names
+            else f"{field.name} is {actual.field(field.name).type}"
+            for field in expected
+            if field.name not in actual.names or actual.field(field.name).type != field.type
+        ]
+        mapping = Finding("mapping", "ok", "the columns are as this version writes them")
+        if wrong:
+            seen = "the columns are not as this version writes them: " + "; ".join(wrong[:3])
+            mapping = Finding(
+                "mapping", "fail", seen, "ingest into a new index: connector ingest SOURCE --index NEW_NAME"
+            )
+        return [mapping, Finding("copies", "ok", "one, in the folder; what can be ingested again needs no backup")]
+
+    async def contents(self, index: Index) -> Finding:
+        table = _own(index).table
+        documents = await table.count_rows()
+        return judge_contents(documents, await table.count_rows("array_length(passages) > 0"), managed=True)
+
+    async def sample(self, index: Index) -> str:
+        rows = await _own(index).table.query().select(list(index.schema.fields.text)).limit(1).to_list()
+        return "\n".join(str(text) for row in rows for text in row.values() if text)
+
+
+def _own(index: Index) -> EmbeddedIndex:
+    assert isinstance(index, EmbeddedIndex)
+    return index
+
+
+def _measure(folder: Path) -> tuple[int, int]:
+    """Bytes in the folder, and bytes free on its disk."""
+    used = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+    return used, shutil.disk_usage(folder).free

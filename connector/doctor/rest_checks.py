@@ -1,0 +1,318 @@
+"""The examination of Elasticsearch and OpenSearch: health, privileges, the index's settings, mapping and contents.
+
+Privileges: Elasticsearch answers the question itself. OpenSearch is asked for what changes nothing: writes that must conflict
+(`if_seq_no` of a document that is not there), and an index that no engine creates (of 0 shards)."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+from urllib.parse import quote
+
+from connector.clusters.clients import Client
+from connector.clusters.dialect import JSON, PASSAGES
+from connector.clusters.failures import is_denial
+from connector.clusters.mapping import build_index
+from connector.clusters.protocol import Engine, Index
+from connector.doctor.cluster_checks import judge_contents
+from connector.doctor.findings import Finding
+from connector.errors import AccessDenied, ClusterError
+from connector.settings.warnings import is_loopback
+
+NO_SUCH_ROUTE = frozenset({400, 404, 405, 500, 501})  # how the engines without security refuse a request for it
+ROLES = "docs/security.md has roles to copy"
+COMPARED = ("type", "analyzer", "dims", "dimension")  # of a field; what else differs does not matter to a write
+BLOCKS = {
+    "read_only_allow_delete": "the disk is nearly full (flood stage)",
+    "read_only": "it is read-only",
+    "write": "writes are blocked",
+    "read": "reads are blocked",
+}
+
+
+class RestChecks:
+    """Asks over the cluster's own client, as the configured credentials."""
+
+    def __init__(self, client: Client, engine: Engine, *, url: str, timeout_s: float) -> None:
+        self._client = client
+        self._engine = engine
+        self._url = url
+        self._timeout_s = timeout_s
+
+    async def health(self, index: str | None) -> Finding:
+        cluster = await self._ask("GET", "/_cluster/health")
+        if index is None:
+            return judge_health(cluster, None, "")
+        found = await self._ask("GET", f"/_cluster/health/{quote(index, safe='')}", params={"level": "shards"})
+        return judge_health(cluster, found, await self._why_unassigned(found))
+
+    async def access(self, index: str, *, exists: bool) -> list[Finding]:
+        missing = await (
+            self._elasticsearch_access if self._engine.kind == "elasticsearch" else self._opensearch_access
+        )(index, exists)
+        return judge_access(missing, exists=exists) if missing else [judge_open(self._url)]
+
+    async def state(self, index: Index) -> list[Finding]:
+        found = await self._ask("GET", f"/{quote(index.name, safe='')}/_settings", params={"flat_settings": "true"})
+        settings = next(iter(found.values()))["settings"]
+        findings = [judge_copies(settings, await self._nodes()), judge_blocks(settings)]
+        if not index.schema.managed:
+            return findings
+        reply = await self._ask("GET", f"/{quote(index.name, safe='')}/_mapping")
+        actual = next(iter(reply.values()))["mappings"]
+        expected = build_index(self._engine.kind, index.schema)["mappings"]
+        return [judge_mapping(list(differences(expected["properties"], actual.get("properties", {})))), *findings]
+
+    async def contents(self, index: Index) -> Finding:
+        documents = await self._count(index, {"match_all": {}})
+        field = index.schema.vector_field
+        if field is None:
+            return judge_contents(documents, None, managed=index.schema.managed)
+        query: JSON = {"exists": {"field": field}}
+        if index.schema.managed:
+            query = {"nested": {"path": PASSAGES, "query": query}}
+        return judge_contents(documents, await self._count(index, query), managed=index.schema.managed)
+
+    async def sample(self, index: Index) -> str:
+        names = list(index.schema.fields.text)
+        any_of = {"bool": {"should": [{"exists": {"field": name}} for name in names], "minimum_should_match": 1}}
+        body = {"size": 1, "query": any_of, "_source": names}
+        reply = await self._ask("POST", f"/{quote(index.name, safe='')}/_search", body=body)
+        return "\n".join(text for hit in reply["hits"]["hits"] for text in _texts(hit.get("_source", {})))
+
+    async def _ask(self, method: str, path: str, *, body: Any = None, params: Mapping[str, str] | None = None) -> JSON:
+        return await self._client.request(method, path, body=body, params=params, timeout_s=self._timeout_s)
+
+    async def _count(self, index: Index, query: JSON) -> int:
+        return int((await self._ask("POST", f"/{quote(index.name, safe='')}/_count", body={"query": query}))["count"])
+
+    async def _nodes(self) -> int | None:
+        """How many nodes hold data; None where these credentials may not see it."""
+        try:
+            return int((await self._ask("GET", "/_cluster/health"))["number_of_data_nodes"])
+        except AccessDenied:
+            return None
+
+    async def _why_unassigned(self, health: JSON) -> str:
+        """The engine's reason why a shard of an index that is not green has no node; empty where it gives none."""
+        for name, index in health.get("indices", {}).items():
+            for shard, one in index.get("shards", {}).items():
+                if one["status"] != "green":
+                    body = {"index": name, "shard": int(shard), "primary": not one["primary_active"]}
+                    try:
+                        return _read_reason(await self._ask("POST", "/_cluster/allocation/explain", body=body))
+                    except ClusterError:
+                        return ""
+        return ""
+
+    async def _elasticsearch_access(self, index: str, exists: bool) -> dict[str, list[str]]:
+        tasks = {
+            "search": ["read", "view_index_metadata"],
+            "ingest": ["read", "view_index_metadata", "write", "maintenance", *([] if exists else ["create_index"])],
+        }
+        body = {"index": [{"names": [index], "privileges": sorted({one for task in tasks.values() for one in task})}]}
+        try:
+            reply = await self._ask("POST", "/_security/user/_has_privileges", body=body)
+        except AccessDenied:
+            raise
+        except ClusterError as error:
+            if error.status in NO_SUCH_ROUTE:
+                return {}
+            raise
+        has = reply["index"][index]
+        return {task: [one for one in privileges if not has.get(one)] for task, privileges in tasks.items()}
+
+    async def _opensearch_access(self, index: str, exists: bool) -> dict[str, list[str]]:
+        try:
+            await self._ask("GET", "/_plugins/_security/authinfo")
+        except AccessDenied:
+            raise
+        except ClusterError as error:
+            if error.status in NO_SUCH_ROUTE:
+                return {}
+            raise
+        path = f"/{quote(index, safe='')}"
+        search = [
+            *await self._denied("indices:admin/mappings/get", "GET", f"{path}/_mapping"),
+            *await self._denied("indices:data/read/search", "POST", f"{path}/_search", {"size": 0}),
+            *await self._denied("indices:data/read/mget", "POST", f"{path}/_mget", {"ids": [uuid.uuid4().hex]}),
+        ]
+        ingest = [*search, *await self._denied("indices:admin/refresh", "POST", f"{path}/_refresh")]
+        if exists:
+            ingest += await self._denied_writes(index)
+        else:
+            impossible = {"settings": {"index.number_of_shards": 0}}
+            ingest += await self._denied("indices:admin/create", "PUT", path, impossible)
+        return {"search": search, "ingest": ingest}
+
+    async def _denied(self, action: str, method: str, path: str, body: Any = None) -> list[str]:
+        """The action, where the request for it is refused for want of a privilege; whatever else is said of it does not matter."""
+        try:
+            await self._ask(method, path, body=body)
+        except AccessDenied:
+            return [action]
+        except ClusterError as error:
+            if error.status is None:
+                raise
+        return []
+
+    async def _denied_writes(self, index: str) -> list[str]:
+        nowhere = {"_index": index, "_id": f"doctor-{uuid.uuid4().hex}", "if_seq_no": 0, "if_primary_term": 1}
+        lines = [{"index": nowhere}, {}, {"delete": nowhere}]
+        try:
+            reply = await self._client.bulk(
+                index, [json.dumps(line).encode() + b"\n" for line in lines], timeout_s=self._timeout_s
+            )
+        except AccessDenied:
+            return ["indices:data/write/bulk"]
+        items = [(action, result) for item in reply["items"] for action, result in item.items()]
+        return [f"indices:data/write/{action}" for action, result in items if is_denial(result.get("error"))]
+
+
+def judge_health(cluster: JSON, index: JSON | None, reason: str) -> Finding:
+    """The finding for the replies of `_cluster/health`, of the cluster and of the index."""
+    nodes, status = cluster["number_of_data_nodes"], cluster["status"]
+    own = index["status"] if index else None
+    seen = f"cluster {status}, {nodes} data node{'s'[: nodes != 1]}" + (f"; index {own}" if own else "")
+    seen += f": {reason}" if reason else ""
+    facts = {
+        "cluster": status,
+        "index": own,
+        "nodes": nodes,
+        "unassigned_shards": (index or cluster)["unassigned_shards"],
+    }
+    if own == "red":
+        advice = "parts of the index are missing from searches and take no writes; bring its node back, or restore it"
+        return Finding("health", "fail", seen, advice, facts)
+    if status == "red":
+        advice = "an index of the cluster has lost a primary shard; GET _cluster/allocation/explain says which"
+        return Finding("health", "warn", seen, advice, facts)
+    if "yellow" in (own, status):
+        if nodes == 1:
+            note = "a replica waits for a second node, which is normal on a single one"
+            return Finding("health", "ok", f"{seen}; {note}", facts=facts)
+        advice = "a replica has no node yet: wait, or see GET _cluster/allocation/explain"
+        return Finding("health", "warn", seen, advice, facts)
+    return Finding("health", "ok", seen, facts=facts)
+
+
+def judge_access(missing: Mapping[str, Sequence[str]], *, exists: bool) -> list[Finding]:
+    """The findings for the privileges that searching and ingesting lack."""
+    search, ingest = missing["search"], missing["ingest"]
+    findings = [Finding("search access", "ok", "these credentials may search the index")]
+    if search:
+        lacks = ", ".join(search)
+        findings = [
+            Finding("search access", "fail", f"these credentials lack {lacks}", f"grant {lacks} on the index; {ROLES}",
+                    {"missing": list(search)})
+        ]  # fmt: skip
+    if ingest:
+        lacks = ", ".join(ingest)
+        findings.append(
+            Finding(
+                "ingest access",
+                "warn",
+                f"these credentials cannot ingest: they lack {lacks}",
+                f"right for what only searches; to ingest, grant {lacks} on the index; {ROLES}",
+                {"missing": list(ingest)},
+            )
+        )
+    else:
+        may = "may ingest into the index" if exists else "may create the index"
+        findings.append(Finding("ingest access", "ok", f"these credentials {may}"))
+    return findings
+
+
+def judge_open(url: str) -> Finding:
+    """The finding for a cluster that asks nobody who they are."""
+    seen = "the cluster has no security: whoever reaches it may read and change everything"
+    if is_loopback(url):
+        return Finding("access", "ok", f"{seen}; it listens on this machine")
+    advice = f"turn on security and TLS in the cluster, and give the connector a role of its own; {ROLES}"
+    return Finding("access", "warn", seen, advice)
+
+
+def judge_copies(settings: Mapping[str, str], nodes: int | None) -> Finding:
+    """The finding for the index's settings (flat): shards, replicas, refresh."""
+    shards, replicas = int(settings["index.number_of_shards"]), int(settings["index.number_of_replicas"])
+    expand = settings.get("index.auto_expand_replicas", "false")
+    refresh = settings.get("index.refresh_interval", "default")
+    seen = f"{shards} shard{'s'[: shards != 1]}, {replicas} replica{'s'[: replicas != 1]}"
+    seen += f" (by itself {expand})" if expand != "false" else ""
+    seen += f", refresh {refresh}"
+    facts = {"shards": shards, "replicas": replicas, "auto_expand_replicas": expand, "refresh_interval": refresh}
+    if refresh == "-1":
+        advice = 'what others write is seen only after a refresh: PUT INDEX/_settings {"index.refresh_interval": null}'
+        return Finding("copies", "warn", seen, advice, facts)
+    if replicas == 0 and expand == "false" and nodes != 1:
+        advice = 'the index is lost with its node: PUT INDEX/_settings {"index.number_of_replicas": 1}'
+        return Finding("copies", "warn", seen, advice, facts)
+    return Finding("copies", "ok", seen, facts=facts)
+
+
+def judge_blocks(settings: Mapping[str, str]) -> Finding:
+    """The finding for the blocks in the index's settings (flat)."""
+    blocks = [name for name in BLOCKS if settings.get(f"index.blocks.{name}") == "true"]
+    if not blocks:
+        return Finding("blocks", "ok", "the index takes writes", facts={"blocks": []})
+    seen = "nothing can be written" if "read" not in blocks else "nothing can be read"
+    seen += ": " + ", ".join(f"{BLOCKS[name]} (index.blocks.{name})" for name in blocks)
+    lift = ", ".join(f'"index.blocks.{name}": null' for name in blocks)
+    advice = f"PUT INDEX/_settings {{{lift}}}"
+    if "read_only_allow_delete" in blocks:
+        advice = f"free space on the nodes, then the engine lifts the block; at once: {advice}"
+    searchable = not {"read", "read_only_allow_delete"} & set(blocks)
+    return Finding("blocks", "warn" if searchable else "fail", seen, advice, {"blocks": blocks})
+
+
+def judge_mapping(found: Sequence[str]) -> Finding:
+    """The finding for the differences between an index of ours and what this version would make."""
+    if not found:
+        return Finding("mapping", "ok", "the fields are as this version writes them")
+    more = f", and {len(found) - 3} more" if len(found) > 3 else ""
+    seen = "the fields are not as this version writes them: " + "; ".join(found[:3]) + more
+    return Finding("mapping", "fail", seen, "ingest into a new index: connector ingest SOURCE --index NEW_NAME")
+
+
+def differences(expected: JSON, actual: JSON, prefix: str = "") -> Iterator[str]:
+    """What the fields of a mapping lack or have otherwise than expected, for each field the first thing."""
+    for name, field in expected.items():
+        has = actual.get(name)
+        if has is None:
+            yield f"{prefix}{name} is missing"
+            continue
+        other = next((key for key in COMPARED if field.get(key) != has.get(key) and not _same(key, field, has)), None)
+        if other:
+            yield f"{other} of {prefix}{name} is {has.get(other)}, not {field.get(other)}"
+        yield from differences(field.get("properties", {}), has.get("properties", {}), f"{prefix}{name}.")
+
+
+def _same(key: str, field: JSON, has: JSON) -> bool:
+    """Whether two values of a field mean the same, where an engine leaves out its defaults."""
+    defaults = {"type": "object", "analyzer": "standard"}
+    return bool(field.get(key, defaults.get(key)) == has.get(key, defaults.get(key)))
+
+
+def _read_reason(reply: JSON) -> str:
+    """Why a shard is not assigned, from the reply of `_cluster/allocation/explain`."""
+    why = str(reply.get("allocate_explanation", "")).rstrip(".")
+    deciders = [
+        str(decider["explanation"])
+        for node in reply.get("node_allocation_decisions", [])[:1]
+        for decider in node.get("deciders", [])[:1]
+    ]
+    return ": ".join(part for part in (why, *deciders) if part)[:400]
+
+
+def _texts(source: Any) -> Iterator[str]:
+    """Every text in a document's source."""
+    if isinstance(source, str):
+        yield source
+    elif isinstance(source, Mapping):
+        for value in source.values():
+            yield from _texts(value)
+    elif isinstance(source, list):
+        for value in source:
+            yield from _texts(value)

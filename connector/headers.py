@@ -1,0 +1,21 @@
+"""The headers that a worker and its callers add to the dialects of others, whose bodies take no keys of ours."""
+
+from __future__ import annotations
+
+# request header: whose caches may serve the request, 1 to 64 letters and digits; without it, those of the service itself
+SCOPE = "x-cache-scope"
+# request header: milliseconds after which an answer is of no use any more; what is not scored by then is left out and named
+BUDGET = "x-budget-ms"
+# request header: scores are computed anew, not remembered ones given (RFC 9111, 5.2.1.4)
+FRESH = {"cache-control": "no-cache"}
+# reply headers
+KIND = "x-reranker-kind"
+FINGERPRINT = "x-reranker-fingerprint"
+TRUNCATED = "x-truncated"  # positions of the passages that were cut to fit, by comma; "query" for the query
+UNSCORED = "x-unscored"  # positions of the passages that were not scored within the budget, by comma
+TOOK_MS = "x-took-ms"
+
+
+def read_positions(header: str | None) -> frozenset[int]:
+    """The positions in a TRUNCATED or UNSCORED header."""
+    return frozenset(int(part) for part in (header or "").split(",") if part.isdecimal() and len(part) < 10)

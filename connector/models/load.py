@@ -1,0 +1,88 @@
+"""Settings of a model -> the model, loaded: which backend runs it, and what is exported and checked first."""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import asdict
+from functools import partial
+from typing import Any, Literal
+
+from connector.errors import ModelError
+from connector.models.backends import Backend, agreement_file, identify
+from connector.models.cross_encoder import CrossEncoderScorer
+from connector.models.encoder import LocalEncoder
+from connector.models.fastest import find_fastest, runs_on_cpu
+from connector.models.files import find_model
+from connector.models.late_interaction import LateInteractionScorer
+from connector.models.onnx.agreement import Agreement, compare, require_agreement
+from connector.models.scorer import Scorer, ScorerKind, detect_kind
+from connector.settings.sections import ModelSettings, WorkerSettings
+
+log = logging.getLogger(__name__)
+
+
+def load_local_encoder(
+    model: str, device: str | None, backend: Literal["exact", "auto", "torch", "onnx"], max_batch_tokens: int
+) -> LocalEncoder:
+    """An encoder in this process. `exact` and `auto` are onnx on a CPU where that gives the same vectors, else torch."""
+    if backend in ("torch", "onnx"):
+        return LocalEncoder(model, device=device, backend=backend, max_batch_tokens=max_batch_tokens)
+    if runs_on_cpu(device):
+        try:
+            return LocalEncoder(model, backend="onnx", max_batch_tokens=max_batch_tokens)
+        except ModelError as error:
+            log.info("encoding with torch: %s", error)
+    return LocalEncoder(model, device=device, max_batch_tokens=max_batch_tokens)
+
+
+def load_scorer(model: ModelSettings, worker: WorkerSettings) -> Scorer:
+    """A reranker of a worker; takes seconds, and half a minute where its graph is to be exported first. Raises ModelError."""
+    backend = model.backend
+    if backend == "exact":
+        # a graph of an encoder is exact as it is exported, and needs no torch, whose loading takes most of a start
+        if reranker_kind(model) == "late-interaction" and runs_on_cpu(model.device):
+            try:
+                return _load_scorer(model, worker, "onnx")
+            except ModelError as error:
+                log.info("scoring with torch: %s", error)
+        return _load_scorer(model, worker, "torch")
+    if backend == "auto":
+        measure = partial(export_scorer, model, worker)
+        backend = find_fastest(_identity(model), measure) if runs_on_cpu(model.device) else "torch"
+    if backend != "torch" and not agreement_file(_identity(model), backend).exists():
+        export_scorer(model, worker, backend)
+    return _load_scorer(model, worker, backend)
+
+
+def export_scorer(model: ModelSettings, worker: WorkerSettings, backend: Backend) -> Agreement:
+    """Export the graph for the backend, unless it is there, and check it against the original. Raises ModelError where they disagree."""
+    file = agreement_file(_identity(model), backend)
+    file.unlink(missing_ok=True)
+    found = compare(_load_scorer(model, worker, "torch"), _load_scorer(model, worker, backend))
+    require_agreement(found, model.model, backend)
+    file.write_text(json.dumps(asdict(found)) + "\n", encoding="ascii")
+    return found
+
+
+def _identity(model: ModelSettings) -> str:
+    """Names a reranker's weights and kind."""
+    return identify(find_model(model.model), reranker_kind(model))
+
+
+def reranker_kind(model: ModelSettings) -> ScorerKind:
+    """What kind of reranker a model is."""
+    assert model.kind != "encoder"
+    return detect_kind(model.model) if model.kind == "auto" else model.kind
+
+
+def _load_scorer(model: ModelSettings, worker: WorkerSettings, backend: Backend) -> Scorer:
+    limits: dict[str, Any] = {
+        "device": model.device,
+        "backend": backend,
+        "max_length": model.max_length,
+        "max_batch_tokens": worker.max_batch_tokens,
+    }
+    if reranker_kind(model) == "cross-encoder":
+        return CrossEncoderScorer(model.model, **limits)
+    return LateInteractionScorer(model.model, **limits, cache_bytes=worker.cache_bytes)

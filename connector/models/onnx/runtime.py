@@ -1,0 +1,70 @@
+"""An encoder's network as a graph, run without torch, whose loading would take longer than most jobs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from connector.errors import ModelError
+from connector.models.onnx.session import Feed, GraphEngine, Session
+from connector.models.runtime import Recipe, unit
+from connector.types import Vectors
+
+TOKEN_VECTORS = "token_vectors"  # [batch, tokens, dims]
+TEXT_VECTOR = "text_vector"  # [batch, dims]
+
+
+class GraphRuntime:
+    """A graph with these outputs, and its recipe beside it, as TorchRuntime.export writes them. Raises ModelError."""
+
+    def __init__(self, file: Path, engine: GraphEngine = "onnxruntime") -> None:
+        from tokenizers import Tokenizer
+
+        self._session = Session(file, engine)
+        try:
+            self.recipe = Recipe(**json.loads(recipe_file(file).read_text(encoding="utf-8")))
+            self._tokenizer = Tokenizer.from_str(self.recipe.tokenizer)
+            self._tokenizer.enable_padding(
+                direction=self.recipe.pad_on,
+                pad_id=self.recipe.pad_id,
+                pad_type_id=self.recipe.pad_type_id,
+                pad_token=self.recipe.pad_token,
+            )
+        except Exception as error:  # tokenizers raises Exception itself
+            raise ModelError(
+                f"cannot load what belongs to {file} ({error}); delete it, and it is exported anew"
+            ) from error
+
+    def token_vectors(self, texts: Sequence[str], *, max_tokens: int) -> list[NDArray[np.float32]]:
+        feed = self._feed(texts, max_tokens)
+        vectors = self._session.run(TOKEN_VECTORS, feed)
+        return [unit(own[kept]) for own, kept in zip(vectors, feed["attention_mask"].astype(bool), strict=True)]
+
+    def text_vectors(self, texts: Sequence[str], *, are_queries: bool, one_core: bool = False) -> Vectors:
+        prompt = self.recipe.query_prompt if are_queries else self.recipe.passage_prompt
+        feed = self._feed([prompt + text for text in texts], self.recipe.max_tokens)
+        return unit(self._session.run(TEXT_VECTOR, feed))
+
+    def _feed(self, texts: Sequence[str], max_tokens: int) -> Feed:
+        """Inputs [n, tokens] by name."""
+        self._tokenizer.enable_truncation(max_tokens)
+        encodings = self._tokenizer.encode_batch(list(texts))
+        return {
+            "input_ids": np.array([one.ids for one in encodings], dtype=np.int64),
+            "attention_mask": np.array([one.attention_mask for one in encodings], dtype=np.int64),
+            "token_type_ids": np.array([one.type_ids for one in encodings], dtype=np.int64),
+        }
+
+
+def recipe_file(graph: Path) -> Path:
+    """Where the recipe of a graph is."""
+    return graph.with_suffix(".recipe.json")
+
+
+def write_recipe(graph: Path, recipe: Recipe) -> None:
+    recipe_file(graph).write_text(json.dumps(asdict(recipe)) + "\n", encoding="utf-8")

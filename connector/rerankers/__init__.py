@@ -1,0 +1,1 @@
+"""What reorders a window of hits: one protocol, and who fulfils it."""

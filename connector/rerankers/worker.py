@@ -1,0 +1,167 @@
+"""The worker from the caller's side: pairs go out, scores come back, and nothing in a reply is believed unchecked."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlencode
+
+import httpx
+import numpy as np
+from numpy.typing import NDArray
+from opentelemetry.propagate import inject
+
+from connector.errors import WorkerError
+from connector.headers import BUDGET, FRESH, KIND, SCOPE, TRUNCATED, UNSCORED, read_positions
+from connector.models.scorer import QueryWeights
+from connector.remote.replies import read_json, require_ok, sending
+from connector.tls import trust
+
+INFO_TTL_S = 30.0
+BUDGET_SHARE = 0.9  # of the time until the caller gives up: the rest is for the way back
+MAX_SCORE = float(np.finfo(np.float32).max)
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerInfo:
+    """What a worker says of itself. A server that is not ours counts as a cross-encoder."""
+
+    kind: str
+    model: str
+    fingerprint: str
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerScores:
+    """Scores [n] in the order of the passages, not a number where one was not scored in time, the positions that were cut to
+    fit, and the kind of scorer."""
+
+    values: NDArray[np.float32]
+    truncated: frozenset[int]
+    kind: str
+
+    @property
+    def unscored(self) -> int:
+        """How many passages were not scored in time."""
+        return int(np.isnan(self.values).sum())
+
+
+class WorkerClient:
+    """A rerank server that speaks TEI's /rerank: our worker, or any other."""
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        model: str | None = None,
+        api_key: str | None = None,
+        ca_cert: str | None = None,
+        fresh: bool = False,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        """`model` is which of its rerankers; None: its first. `fresh`: no score is to come from the worker's memory.
+
+        Raises SettingsError for a `ca_cert` that is no PEM file."""
+        self.url = url.rstrip("/")
+        self._model = model
+        self._memory = FRESH if fresh else {}
+        self._client = httpx.AsyncClient(
+            transport=transport,
+            trust_env=False,  # queries and passages go to the worker, not to a proxy that the environment names
+            verify=trust(ca_cert, setting="rerank.ca_cert") if self.url.startswith("https:") else True,
+            headers={"authorization": f"Bearer {api_key}"} if api_key else None,
+        )
+        self._info: WorkerInfo | None = None
+        self._info_until = 0.0
+
+    async def info(self, *, timeout_s: float) -> WorkerInfo:
+        """The worker's own description, remembered for half a minute. Raises WorkerError."""
+        if self._info is None or time.monotonic() > self._info_until:
+            path = "/info" + (f"?{urlencode({'model': self._model})}" if self._model else "")
+            body = read_json(await self._send("GET", path, timeout_s=timeout_s), self.url)
+            if not isinstance(body, dict):
+                raise WorkerError(f"{self.url}/info gave no object; is a rerank worker running there?")
+            self._info = WorkerInfo(
+                str(body.get("kind", "cross-encoder")), str(body.get("model_id", "")), str(body.get("fingerprint", ""))
+            )
+            self._info_until = time.monotonic() + INFO_TTL_S
+        return self._info
+
+    async def rerankers(self, *, timeout_s: float) -> tuple[str, ...]:
+        """The names of its rerankers, the first one first; none where the server has no such list. Raises WorkerError."""
+        try:
+            body = read_json(await self._send("GET", "/v1/models", timeout_s=timeout_s), self.url)
+        except WorkerError as error:
+            if error.status in (404, 405):
+                return ()
+            raise
+        listed = body.get("data") if isinstance(body, dict) else None
+        models = [one for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
+        return tuple(str(one.get("id", "")) for one in models if one.get("task", "rerank") == "rerank")
+
+    async def score(
+        self,
+        query: str,
+        passages: Sequence[str],
+        *,
+        weights: QueryWeights | None = None,
+        scope: str = "",
+        timeout_s: float,
+    ) -> WorkerScores:
+        """Scores of the pairs, as many as the worker can give in time; what it remembers of them serves this `scope` only.
+
+        Raises WorkerError for a refusal, a late answer, and an answer that cannot be right."""
+        body: dict[str, Any] = {"query": query, "texts": list(passages)}
+        if self._model:
+            body["model"] = self._model
+        if weights:
+            body["query_weights"] = [list(span) for span in weights]
+        headers = (
+            {BUDGET: f"{max(timeout_s, 0) * BUDGET_SHARE * 1000:.0f}"}
+            | ({SCOPE: scope} if scope else {})
+            | self._memory
+        )
+        reply = await self._send("POST", "/rerank", body=body, headers=headers, timeout_s=timeout_s)
+        partial = UNSCORED in reply.headers
+        values = _read_scores(read_json(reply, self.url), len(passages), self.url, partial=partial)
+        return WorkerScores(
+            values, read_positions(reply.headers.get(TRUNCATED)), reply.headers.get(KIND, "cross-encoder")
+        )
+
+    async def close(self) -> None:
+        await self._client.aclose()
+
+    async def _send(
+        self, method: str, path: str, *, body: Any = None, headers: dict[str, str] | None = None, timeout_s: float
+    ) -> httpx.Response:
+        limit_s, headers = max(timeout_s, 0.001), dict(headers or {})
+        inject(headers)  # the span that this is part of, where the caller is traced
+        with sending(self.url, section="rerank", timeout_s=timeout_s):
+            reply = await self._client.request(method, self.url + path, json=body, headers=headers, timeout=limit_s)
+        require_ok(reply, self.url)
+        return reply
+
+
+def _read_scores(body: Any, count: int, url: str, *, partial: bool) -> NDArray[np.float32]:
+    """The scores by their index; some may be missing where the reply is `partial`."""
+    values = np.full(count, np.nan, dtype=np.float32)
+    if not isinstance(body, list) or len(body) > count or (len(body) < count and not partial):
+        raise WorkerError(
+            f"the worker at {url} gave {len(body) if isinstance(body, list) else 'no'} scores for {count} passages"
+        )
+    for item in body:
+        index, score = (item.get("index"), item.get("score")) if isinstance(item, dict) else (None, None)
+        if (
+            type(index) is not int
+            or not 0 <= index < count
+            or not isinstance(score, int | float)
+            or isinstance(score, bool)
+            or not -MAX_SCORE <= score <= MAX_SCORE
+        ):
+            raise WorkerError(f"the worker at {url} gave an item that is no score: {str(item)[:100]}")
+        values[index] = score
+    if np.count_nonzero(~np.isnan(values)) != len(body):
+        raise WorkerError(f"the worker at {url} scored a passage twice")
+    return values

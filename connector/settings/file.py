@@ -1,0 +1,101 @@
+"""A connector.yaml with every setting in it, as `connector config init` writes it: made from the settings themselves."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel
+
+from connector.errors import SettingsError
+from connector.settings.load import CONFIG_FILE, setting_names
+from connector.settings.sections import Settings
+from connector.settings.sources import FILE_SUFFIX, env_name
+
+WIDTH = 110
+HEADER = f"""\
+# {CONFIG_FILE}: read from the folder that the connector is started in, or from --config FILE.
+#
+# Every setting stands here with its default, behind a # without a blank; take that # away to change it.
+# The environment goes over this file (search.k is CONNECTOR_SEARCH_K there), flags go over both.
+# `connector config show` tells what holds and where it comes from, `connector config check` what is wrong.
+"""
+
+
+def write_file(file: Path, *, force: bool) -> None:
+    """Write the commented file. Raises SettingsError where one exists and `force` is not given."""
+    try:
+        with open(file, "w" if force else "x", encoding="utf-8") as stream:
+            stream.write(build_file())
+    except FileExistsError:
+        raise SettingsError(f"{file} exists already; --force overwrites it, another name keeps it") from None
+    except OSError as error:
+        raise SettingsError(f"cannot write {file} ({error.strerror}); choose another place") from None
+
+
+def build_file() -> str:
+    """The text of a settings file in which every setting is commented out and has its default."""
+    return HEADER + "\n".join(_section(Settings, "", 0)) + "\n"
+
+
+def to_text(value: Any) -> str:
+    """A value as it is written in YAML, on one line."""
+    text = yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, width=float("inf"))
+    return str(text).removesuffix("\n").removesuffix("\n...")
+
+
+def _section(model: type[BaseModel], prefix: str, depth: int) -> Iterator[str]:
+    indent = "  " * depth
+    schema = model.model_json_schema()
+    for name, field in model.model_fields.items():
+        yield ""
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield from _comment((field.annotation.__doc__ or "").splitlines()[0], indent)
+            yield f"{indent}{name}:"
+            yield from _section(field.annotation, f"{prefix}{name}.", depth + 1)
+        else:
+            yield from _comment(_about(prefix + name, schema["properties"][name]), indent)
+            yield f"{indent}#{name}: {to_text(field.get_default(call_default_factory=True))}"
+
+
+def _about(path: str, schema: Mapping[str, Any]) -> str:
+    """What a setting means and what it takes."""
+    allowed = _allowed(schema)
+    about: str = schema.get("description", "") + (f" ({allowed})" if allowed else "")
+    if path in setting_names().secrets:
+        about += (
+            f"; better in {env_name(path)}, or in a file: {env_name(path)}{FILE_SUFFIX}=PATH, or here {{file: PATH}}"
+        )
+    return about
+
+
+def _allowed(schema: Mapping[str, Any]) -> str:
+    """The values that a JSON schema allows, in words; empty where there is nothing to say."""
+    if "anyOf" in schema:
+        return next((words for one in schema["anyOf"] if (words := _allowed(one))), "")
+    if "enum" in schema:
+        return " | ".join(map(str, schema["enum"]))
+    if isinstance(schema.get("additionalProperties"), Mapping) and (words := _allowed(schema["additionalProperties"])):
+        return f"each {words}"
+    match schema:
+        case {"minimum": low, "maximum": high}:
+            return f"{low:g} to {high:g}" if isinstance(low, float) else f"{low:,} to {high:,}"
+        case {"minimum": low}:
+            return f"{low:,} or more"
+        case {"exclusiveMinimum": low}:
+            return f"above {low:g}"
+    return ""
+
+
+def _comment(text: str, indent: str) -> list[str]:
+    return textwrap.wrap(
+        text,
+        width=WIDTH,
+        initial_indent=f"{indent}# ",
+        subsequent_indent=f"{indent}# ",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )

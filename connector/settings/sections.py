@@ -1,0 +1,338 @@
+"""The sections of the settings: every setting with its default, its bounds and what it means. Nothing here reads anything.
+
+Every setting has a path (`search.fusion.rank_constant`); `connector/settings/load.py` says where values come from."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
+
+from connector.errors import SettingsError
+from connector.schema import FieldType
+
+MIN_PASSAGE_TOKENS = 16
+
+
+def _one_line(secret: SecretStr) -> SecretStr:
+    if not secret.get_secret_value().isprintable():
+        raise ValueError("a line break or another control character is in it; check how it was copied")
+    return secret
+
+
+def _for_header(secret: SecretStr) -> SecretStr:
+    if not all("!" <= one <= "~" for one in secret.get_secret_value()):
+        raise ValueError("a blank or another character that no key has is in it; check how it was copied")
+    return secret
+
+
+def _each_for_header(secret: SecretStr) -> SecretStr:
+    keys = split_keys(secret)
+    if not keys:
+        raise ValueError("there is no key in it; leave the setting out to let everybody call")
+    for key in keys:
+        _for_header(SecretStr(key))
+    return secret
+
+
+def split_keys(secret: SecretStr | None) -> list[str]:
+    """The keys in a secret that may hold several, by lines or blanks."""
+    return [key for key in re.split("[ \n]+", secret.get_secret_value()) if key] if secret else []
+
+
+def _refuse_credentials(url: str, advice: str) -> None:
+    if "@" in url and not url.startswith("embedded:"):  # anywhere: a password may hold a slash
+        raise ValueError(f"url holds credentials, which would end up in messages; {advice}")
+
+
+Password = Annotated[SecretStr, AfterValidator(_one_line)]
+Key = Annotated[SecretStr, AfterValidator(_for_header)]
+Keys = Annotated[SecretStr, AfterValidator(_each_for_header)]
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class ClusterSettings(Section):
+    """Where the documents live."""
+
+    url: str = Field("embedded:./connector-store", description="http(s)://HOST:PORT of a cluster, or embedded:FOLDER")
+    engine: Literal["auto", "elasticsearch", "opensearch"] = Field(
+        "auto", description="found out from the URL when auto"
+    )
+    username: str | None = Field(None, description="with a password: basic authentication")
+    password: Password | None = Field(None, description="the password of username")
+    api_key: Key | None = Field(None, description="Elasticsearch API key, encoded")
+    bearer_token: Key | None = Field(None, description="a token for the header Authorization: Bearer")
+    ca_cert: str | None = Field(None, description="PEM file of the CA that signed the cluster's certificate")
+    verify_tls: bool = Field(True, description="check the cluster's certificate; false lets anyone pose as the cluster")
+    compress: bool = Field(False, description="gzip what is sent; worth it over a slow network")
+    timeout_s: float = Field(60.0, gt=0, description="longest wait for one bulk or scan request")
+    max_chunk_bytes: int = Field(8_000_000, ge=1_000, description="largest _bulk request")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        _refuse_credentials(self.url, "use username and password")
+        return self
+
+
+class VectorIndexSettings(Section):
+    """How vectors are indexed."""
+
+    index: str = Field("auto", description="a name from mappings/ENGINE.json; auto is the engine's 7- or 8-bit HNSW")
+    m: int = Field(16, ge=2, le=100, description="HNSW: neighbours of a vector; more is larger and finds more")
+    ef_construction: int = Field(
+        128, ge=2, le=3_200, description="HNSW: candidates when building; more is slower to write"
+    )
+
+
+class IndexSettings(Section):
+    """The index; the last two name the fields of one that was not made by the connector."""
+
+    name: str = Field("documents", description="the index, or an alias of exactly one")
+    analyzer: str = Field("english", description="language analyzer of text fields: english, german, standard, ...")
+    vectors: VectorIndexSettings = VectorIndexSettings()
+    text_fields: dict[str, float] | None = Field(None, description="existing index: its text fields with boosts")
+    vector_field: str | None = Field(None, description="existing index: its vector field")
+
+
+class FieldSettings(Section):
+    """How rows become documents; where text is not given, the fields are worked out from the first rows."""
+
+    id: str | None = Field(None, description="the id field; tried when not given: _id, id, doc_id")
+    text: dict[str, float] | None = Field(None, description="text fields with boosts, in reading order")
+    metadata: dict[str, FieldType] = Field(
+        default_factory=dict, description="fields to filter by or to return, with their types"
+    )
+
+
+class EncoderSettings(Section):
+    """Text to vectors, in this process or by a worker."""
+
+    url: str | None = Field(
+        None, description="a worker that encodes, which spares this process the model: http://127.0.0.1:8787"
+    )
+    api_key: Key | None = Field(None, description="one of that worker's API keys")
+    ca_cert: str | None = Field(None, description="PEM file of the CA that signed that worker's certificate")
+    model: str = Field("all-MiniLM-L6-v2", description="a sentence-transformers model: folder or hub name")
+    device: str | None = Field(None, description="cpu, cuda, mps; the best there is when not given")
+    backend: Literal["auto", "torch", "onnx"] = Field(
+        "auto",
+        description="onnx: the same vectors, a query's in a third of the time, on a CPU; auto: onnx on a CPU, if it can be exported",
+    )
+    max_batch_tokens: int = Field(16_384, ge=512, description="most padded tokens in one batch")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        _refuse_credentials(self.url or "", "leave them out")
+        return self
+
+
+class PassageSection(Section):
+    """How long documents are cut."""
+
+    max_tokens: int = Field(0, ge=0, description="longest passage; 0: all that the encoder takes")
+    overlap_tokens: int = Field(32, ge=0, description="how much of a passage the next one repeats, in whole sentences")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if 0 < self.max_tokens < MIN_PASSAGE_TOKENS:
+            raise ValueError(f"max_tokens must be 0, or {MIN_PASSAGE_TOKENS} or more")
+        return self
+
+
+class IngestSettings(Section):
+    """The ingest pipeline."""
+
+    group_documents: int = Field(256, ge=1, description="documents that travel through the pipeline together")
+    group_bytes: int = Field(4_000_000, ge=1, description="most text in such a group")
+    writers: int = Field(2, ge=1, le=16, description="bulk requests under way at once")
+    max_attempts: int = Field(8, ge=1, description="tries for what may work later: 429, 503, time-outs")
+    backoff_s: float = Field(0.5, gt=0, description="first pause between tries; doubles, with jitter, to 30 s")
+    grace_s: float = Field(20.0, gt=0, description="after SIGTERM: time to write what is encoded")
+
+
+class FusionSettings(Section):
+    """How the two legs become one ranking."""
+
+    kind: Literal["rrf", "linear"] = Field("rrf", description="reciprocal ranks, or sums of scores made comparable")
+    rank_constant: int = Field(60, ge=1, description="rrf: the 60 in 1 / (60 + rank)")
+    weights: tuple[float, float] = Field((1.0, 1.0), description="rrf: weights of the lexical and the dense leg")
+    normalisation: Literal["minmax", "zscore"] = Field("minmax", description="linear: how scores become comparable")
+    alpha: float = Field(0.5, ge=0, le=1, description="linear: share of the dense leg")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if min(self.weights) < 0 or max(self.weights) == 0:
+            raise ValueError("weights must be 0 or more, and not all 0")
+        return self
+
+
+class BreakerSettings(Section):
+    """When the worker or the encoder, having failed again and again, is left alone for a while."""
+
+    failures: int = Field(5, ge=1, description="failures in a row after which it is left alone")
+    rest_s: float = Field(2.0, gt=0, description="for how long at first; doubles with each further failure")
+    max_rest_s: float = Field(30.0, gt=0, description="for how long at most")
+
+
+class SearchSettings(Section):
+    """The query layer."""
+
+    k: int = Field(10, ge=1, description="hits the caller gets")
+    depth: int = Field(100, ge=1, le=10_000, description="hits each leg returns")
+    deadline_s: float = Field(10.0, gt=0, description="one request has one deadline")
+    tries: int = Field(2, ge=1, le=5, description="of a leg or the worker that broke off, within the deadline")
+    fusion: FusionSettings = FusionSettings()
+    breaker: BreakerSettings = BreakerSettings()
+
+
+class RerankSettings(Section):
+    """The window that the worker reorders."""
+
+    enabled: bool = Field(True, description="false: the fused order is final, and no worker is needed")
+    url: str = Field("http://127.0.0.1:8787", description="the worker")
+    model: str | None = Field(None, description="which of the worker's rerankers; its first one when not given")
+    api_key: Key | None = Field(None, description="one of the worker's API keys")
+    ca_cert: str | None = Field(None, description="PEM file of the CA that signed the worker's certificate")
+    window: int = Field(50, ge=1, description="fused hits the reranker sees")
+    passages: int = Field(2, ge=1, le=4, description="passages of a document that are scored; the best one counts")
+    max_pairs: int = Field(200, ge=1, description="most (query, passage) pairs sent for one query")
+    blend: Literal["auto", "rerank", "rrf", "linear"] = Field(
+        "auto",
+        description="final order: the rerank score alone, or fused with the first stage; auto: by the kind of scorer",
+    )
+    blend_alpha: float = Field(
+        0.3, ge=0, le=1, description="share of the reranker where it is fused with the first stage"
+    )
+    term_weights: bool = Field(True, description="late interaction: weigh query words by their rarity in the index")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        _refuse_credentials(self.url, "leave them out")
+        return self
+
+
+class ModelSettings(Section):
+    """A model that the worker runs."""
+
+    model: str = Field("all-MiniLM-L6-v2", description="folder or hub name of a cross-encoder or an encoder")
+    kind: Literal["auto", "cross-encoder", "late-interaction", "encoder"] = Field(
+        "auto", description="auto: a cross-encoder or late interaction, by the model's own configuration"
+    )
+    device: str | None = Field(None, description="cpu, cuda, mps; the best there is when not given")
+    backend: Literal["exact", "auto", "torch", "onnx", "onnx-int8", "openvino"] = Field(
+        "exact",
+        description="onnx: for a CPU; onnx-int8: faster, its ranking checked; openvino: in bfloat16 where the processor has it, its ranking checked; "
+        "auto: the fastest, measured at the first start; "
+        "exact: onnx for late interaction on a CPU, which starts in a second, else torch",
+    )
+    max_length: int = Field(0, ge=0, description="longest input in tokens; 0: all that the model takes")
+
+    @model_validator(mode="after")
+    def _check_backend(self) -> Self:
+        if self.backend in ("onnx", "onnx-int8", "openvino") and self.device not in (None, "cpu"):
+            raise ValueError(f"backend {self.backend} runs on the CPU, not on {self.device}; leave device out")
+        if self.backend in ("onnx-int8", "openvino") and self.kind == "encoder":
+            raise ValueError("an encoder in fewer bits gives other vectors than the index's; use backend onnx or torch")
+        return self
+
+
+class WorkerSettings(ModelSettings):
+    """The rerank worker: its first reranker, which is loaded at the start, and all else."""
+
+    host: str = Field("127.0.0.1", description="the address to listen on; 0.0.0.0: every one that this machine has")
+    port: int = Field(8787, ge=0, le=65_535, description="0: any free port")
+    encoder: str = Field(
+        "all-MiniLM-L6-v2", description="folder or hub name of what /embed and /v1/embeddings use; loaded at first use"
+    )
+    models: dict[str, ModelSettings] = Field(
+        default_factory=dict, description="further models, by the name that requests give; loaded at first use"
+    )
+    max_models_bytes: int = Field(
+        4_000_000_000, ge=0, description="most memory for models; the least recently used go, the first reranker stays"
+    )
+    max_batch_tokens: int = Field(4_096, ge=64, description="most padded tokens in one batch")
+    cache_bytes: int = Field(
+        512_000_000, ge=0, description="late interaction: token vectors of passages that are kept in memory"
+    )
+    max_body_bytes: int = Field(8_000_000, ge=1_000, description="longest request; beyond it 413")
+    max_pairs: int = Field(1_000, ge=1, description="most passages in one request")
+    max_waiting: int = Field(64, ge=1, description="requests that may wait; beyond it 429 at once")
+    max_wait_s: float = Field(30.0, gt=0, description="a request that would wait longer for the model gets 429 at once")
+    score_cache_bytes: int = Field(64_000_000, ge=0, description="scores of pairs that are kept in memory")
+    api_keys: Keys | None = Field(
+        None, description="callers bring one of these, a line each, as a bearer token; without any everybody may call"
+    )
+    tls_cert: str | None = Field(
+        None, description="PEM file of the certificate to serve https with, its chain included"
+    )
+    tls_key: str | None = Field(None, description="PEM file of its private key")
+    otlp_url: str | None = Field(
+        None, description="where OpenTelemetry traces go, OTLP over HTTP: http://collector:4318; needs the extra traces"
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.kind == "encoder":
+            raise ValueError("kind encoder ranks nothing; name it in worker.encoder, and a reranker in worker.model")
+        return self
+
+
+class NativeSettings(Section):
+    """The worker inside the engine: what `connector native install` puts there."""
+
+    worker_url: str | None = Field(
+        None, description="the worker as the cluster's nodes reach it; rerank.url when not given"
+    )
+    embeddings: bool = Field(True, description="the engine also gets its vectors from the worker")
+    field: str | None = Field(
+        None,
+        description="the text field that is embedded at ingest (OpenSearch) or reranked (Elasticsearch) where one must do",
+    )
+    model_group: str | None = Field(
+        None, description="OpenSearch: id of the model group of the models; each its own when not given"
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        _refuse_credentials(self.worker_url or "", "leave them out")
+        return self
+
+
+class LogSettings(Section):
+    """What goes to stderr while a job or the worker runs."""
+
+    format: Literal["text", "json"] = Field("text", description="json: one object a line, for log collectors")
+    level: Literal["debug", "info", "warning", "error"] = Field("info", description="the least that is said")
+
+
+class Settings(Section):
+    """All settings."""
+
+    cluster: ClusterSettings = ClusterSettings()
+    index: IndexSettings = IndexSettings()
+    fields: FieldSettings = FieldSettings()
+    encoder: EncoderSettings = EncoderSettings()
+    passages: PassageSection = PassageSection()
+    ingest: IngestSettings = IngestSettings()
+    search: SearchSettings = SearchSettings()
+    rerank: RerankSettings = RerankSettings()
+    worker: WorkerSettings = WorkerSettings()
+    native: NativeSettings = NativeSettings()
+    log: LogSettings = LogSettings()
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        check_sizes(k=self.search.k, window=self.rerank.window, depth=self.search.depth)
+        return self
+
+
+def check_sizes(*, k: int, window: int, depth: int) -> None:
+    """The rule `1 <= k <= window <= 2 * depth`; raises SettingsError."""
+    if not 1 <= k <= window <= 2 * depth:
+        raise SettingsError(
+            f"k={k}, window={window} and depth={depth} do not fit together: 1 <= search.k <= rerank.window <= 2 * search.depth"
+        )

@@ -1,0 +1,35 @@
+"""Which models a worker offers, from its settings: each is loaded when somebody asks for it."""
+
+from __future__ import annotations
+
+from connector.models.files import find_model, short_name, weights_bytes
+from connector.models.load import load_local_encoder, load_scorer, reranker_kind
+from connector.models.model import Model
+from connector.settings.sections import ModelSettings, WorkerSettings
+from connector.worker.models import OfferedModel
+
+
+def offer_models(settings: WorkerSettings) -> list[OfferedModel]:
+    """The models of a worker besides its first reranker: those of worker.models, and worker.encoder."""
+    encoder = ModelSettings(model=settings.encoder, kind="encoder", device=settings.device, backend="auto")
+    return [
+        *(_offer(name, one, settings) for name, one in settings.models.items()),
+        _offer(short_name(settings.encoder), encoder, settings),
+    ]
+
+
+def _offer(name: str, model: ModelSettings, worker: WorkerSettings) -> OfferedModel:
+    """A model of the worker that is loaded when somebody asks for it."""
+
+    def load() -> Model:
+        if model.kind == "encoder":
+            assert model.backend != "onnx-int8"
+            assert model.backend != "openvino"
+            return load_local_encoder(model.model, model.device, model.backend, worker.max_batch_tokens)
+        return load_scorer(model, worker)
+
+    def count_bytes() -> int:
+        cached = worker.cache_bytes if model.kind != "encoder" and reranker_kind(model) == "late-interaction" else 0
+        return weights_bytes(find_model(model.model)) + cached
+
+    return OfferedModel("embed" if model.kind == "encoder" else "rerank", name, load, count_bytes)

@@ -1,0 +1,164 @@
+"""`python -m connector` as a user runs it, in a process of its own and without settings from around it.
+
+Most of what a command costs is the import of torch. So `Launcher` imports it once, in a process that forks each command
+from itself; `run` starts one from nothing, as a shell does."""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+TIMEOUT_S = 240
+LAUNCHER = """
+import json, os, signal, sys
+import elasticsearch, opensearchpy, pyarrow, sentence_transformers  # not lancedb: its threads would not survive a fork
+from connector.cli.commands import ingest, search, worker  # and what a command would only import once it is asked for
+from connector.worker import serve
+from connector.cli.app import main
+
+def reap(number, frame):
+    while True:
+        try:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return
+        if not pid:
+            return
+        os.write(1, (json.dumps({"ended": pid, "code": os.waitstatus_to_exitcode(status)}) + "\\n").encode())
+
+signal.signal(signal.SIGCHLD, reap)
+for line in sys.stdin:
+    order = json.loads(line)
+    pid = os.fork()
+    if pid:
+        os.write(1, (json.dumps({"started": pid}) + "\\n").encode())
+        continue
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    os.chdir(order["cwd"])
+    os.environ.update(order["variables"])
+    for number, name in ((0, os.devnull), (1, order["stdout"]), (2, order["stderr"])):
+        os.dup2(os.open(name, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600), number)
+    sys.argv = ["connector", *order["arguments"]]
+    code = 0
+    try:
+        main()
+    except SystemExit as ended:
+        code = ended.code or 0
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)  # tearing down what torch has made takes longer than most commands
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A command that ended: its exit code (negative for a signal) and what it said."""
+
+    code: int
+    stdout: str
+    stderr: str
+
+
+def run(*arguments: str, cwd: Path, stdin: str = "") -> Finished:
+    """One command from nothing to its end."""
+    command = [sys.executable, "-m", "connector", *arguments]
+    done = subprocess.run(
+        command, cwd=cwd, env=environment(), input=stdin, capture_output=True, text=True, timeout=TIMEOUT_S
+    )
+    return Finished(done.returncode, done.stdout, done.stderr)
+
+
+def environment() -> dict[str, str]:
+    """The environment without settings of the connector, and wide enough that no table is folded."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("CONNECTOR_")} | {"COLUMNS": "200"}
+
+
+class Running:
+    """A command under way. `ended` resolves to its exit code."""
+
+    def __init__(self, pid: int, stdout: Path, stderr: Path) -> None:
+        self.pid = pid
+        self.ended: Future[int] = Future()
+        self._stdout = stdout
+        self._stderr = stderr
+
+    def kill(self) -> None:
+        os.kill(self.pid, signal.SIGKILL)
+
+    def wait(self) -> Finished:
+        code = self.ended.result(TIMEOUT_S)
+        return Finished(code, self._stdout.read_text(), self._stderr.read_text())
+
+
+class Launcher:
+    """Starts commands in forks of one process. For one thread at a time."""
+
+    def __init__(self, process: subprocess.Popen[str], folder: Path) -> None:
+        self._process = process
+        self._folder = folder
+        self._started: queue.Queue[int] = queue.Queue()
+        self._running: dict[int, Running] = {}
+        self._codes: dict[int, int] = {}
+        self._lock = threading.Lock()
+        self._count = 0
+        assert process.stdout
+        threading.Thread(target=self._listen, args=(process.stdout,), daemon=True).start()
+
+    def start(self, *arguments: str, cwd: Path, variables: Mapping[str, str] | None = None) -> Running:
+        self._count += 1
+        stdout, stderr = self._folder / f"{self._count}.out", self._folder / f"{self._count}.err"
+        order = {"arguments": arguments, "cwd": str(cwd), "variables": dict(variables or {})}
+        assert self._process.stdin
+        self._process.stdin.write(json.dumps(order | {"stdout": str(stdout), "stderr": str(stderr)}) + "\n")
+        self._process.stdin.flush()
+        running = Running(self._started.get(timeout=TIMEOUT_S), stdout, stderr)
+        with self._lock:
+            self._running[running.pid] = running
+            if running.pid in self._codes:
+                running.ended.set_result(self._codes[running.pid])
+        return running
+
+    def run(self, *arguments: str, cwd: Path, **variables: str) -> Finished:
+        """One command to its end."""
+        return self.start(*arguments, cwd=cwd, variables=variables).wait()
+
+    def _listen(self, lines: IO[str]) -> None:
+        for line in lines:
+            message = json.loads(line)
+            if "started" in message:
+                self._started.put(message["started"])
+                continue
+            with self._lock:
+                self._codes[message["ended"]] = message["code"]
+                if message["ended"] in self._running:
+                    self._running[message["ended"]].ended.set_result(message["code"])
+
+
+@contextmanager
+def launching() -> Iterator[Launcher]:
+    """A launcher that ends with the block."""
+    with tempfile.TemporaryDirectory(prefix="connector-commands-") as folder:
+        process = subprocess.Popen(
+            [sys.executable, "-c", LAUNCHER],
+            env=environment(),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        try:
+            yield Launcher(process, Path(folder))
+        finally:
+            process.kill()
+            process.communicate()

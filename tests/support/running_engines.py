@@ -1,0 +1,171 @@
+"""The engines that tests run against: the plain ones started together at first use, each secured one and each with ML Commons at
+its own; shared by the run's processes (pytest-xdist), and all stopped when the run ends, however it ends."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from connector.settings.sections import ClusterSettings
+
+SERVERS = Path(__file__).parents[1] / "servers"
+sys.path.insert(0, str(SERVERS))
+import engines  # noqa: E402
+
+FOLDER = (
+    "TEST_ENGINES_FOLDER"  # the variable with the folder in which the run's processes leave word of what they started
+)
+
+# ends what the folder has word of when the pipe closes: at the end of the run, and also when pytest is killed
+GUARD = """
+import json, pathlib, shutil, signal, sys
+import engines
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+sys.stdin.read()
+folder = pathlib.Path(sys.argv[1])
+for file in folder.glob("*.json"):
+    engines.stop(json.loads(file.read_text()))
+shutil.rmtree(folder)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class EngineVersion:
+    """An engine and its version; `variable` is the environment variable whose URL replaces it. `options` are those of its start.
+
+    A secured one that is replaced also takes the variables that end in USERNAME, PASSWORD and CA_CERT instead of URL."""
+
+    kind: str
+    version: str
+    variable: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+# the second compiler makes a server fast that runs for hours; in one that tests use for minutes it takes more than it gives
+COMPILED_QUICKLY = "-XX:TieredStopAtLevel=1"
+ENGINES = {
+    "es8": EngineVersion("elasticsearch", "8.19.8", "TEST_ELASTICSEARCH_8_URL"),
+    "es9": EngineVersion("elasticsearch", "9.3.2", "TEST_ELASTICSEARCH_9_URL"),
+    "os2": EngineVersion("opensearch", "2.19.1", "TEST_OPENSEARCH_2_URL"),
+    "os3": EngineVersion("opensearch", "3.6.0", "TEST_OPENSEARCH_3_URL"),
+}
+
+
+SECURED = {
+    "secured_es": EngineVersion(
+        "elasticsearch", "9.3.2", "TEST_SECURED_ELASTICSEARCH_URL", {"secured": True, "trial": True}
+    ),
+    "secured_os": EngineVersion(
+        "opensearch",
+        "2.19.1",
+        "TEST_SECURED_OPENSEARCH_URL",
+        {"secured": True, "settings": {"plugins.security.unsupported.restapi.allow_securityconfig_modification": True}},
+    ),
+}
+
+
+ML = {
+    "ml_os2": EngineVersion("opensearch", "2.19.1", "TEST_ML_OPENSEARCH_2_URL", {"ml": True}),
+    "ml_os3": EngineVersion("opensearch", "3.6.0", "TEST_ML_OPENSEARCH_3_URL", {"ml": True}),
+}
+
+
+ALL = ENGINES | SECURED | ML
+
+
+class EngineMissing(Exception):
+    """An engine that could not be started, and why."""
+
+
+@contextlib.contextmanager
+def shared_engines() -> Iterator[None]:
+    """Within the block, of the run's first process, RunningEngines of all its processes start each engine once."""
+    folder = tempfile.mkdtemp(prefix="test-engines-")
+    os.environ[FOLDER] = folder
+    guard = subprocess.Popen(
+        [sys.executable, "-c", GUARD, folder], stdin=subprocess.PIPE, text=True, cwd=SERVERS, start_new_session=True
+    )
+    try:
+        yield
+    finally:
+        guard.communicate(timeout=60)
+
+
+class RunningEngines:
+    """The four plain engines by name, of which asking for one starts all that the environment does not name; and the others."""
+
+    def __init__(self) -> None:
+        self._folder = Path(os.environ[FOLDER])
+        self._secured: dict[str, ClusterSettings] = {}
+
+    def url(self, name: str) -> str:
+        """Where an engine listens. Raises EngineMissing."""
+        given = os.environ.get(ENGINES[name].variable)
+        if given:
+            return given.rstrip("/")
+        return str(self._result(name, self._plain[name])["url"])
+
+    def ml(self, name: str) -> str:
+        """Where an OpenSearch with ML Commons listens. Raises EngineMissing."""
+        given = os.environ.get(ML[name].variable)
+        return given.rstrip("/") if given else str(self._start_alone(name)["url"])
+
+    def secured(self, name: str) -> ClusterSettings:
+        """Where a secured engine listens, with the credentials of a superuser. Raises EngineMissing."""
+        if name not in self._secured:
+            self._secured[name] = self._find_secured(name)
+        return self._secured[name]
+
+    def _find_secured(self, name: str) -> ClusterSettings:
+        one = SECURED[name]
+        if os.environ.get(one.variable):
+            given = {
+                part: os.environ.get(f"{one.variable.removesuffix('URL')}{part.upper()}")
+                for part in ("url", "username", "password", "ca_cert")
+            }
+            return ClusterSettings.model_validate(given)
+        server = self._start_alone(name)
+        return ClusterSettings(
+            url=server["url"], username=server["user"], password=server["password"], ca_cert=server["ca"]
+        )
+
+    def _start_alone(self, name: str) -> dict[str, Any]:
+        with ThreadPoolExecutor(1) as pool:
+            return self._result(name, pool.submit(self._start, name))
+
+    @cached_property
+    def _plain(self) -> dict[str, Future[dict[str, Any]]]:
+        wanted = [name for name, one in ENGINES.items() if not os.environ.get(one.variable)]
+        with ThreadPoolExecutor(len(ENGINES)) as pool:
+            return {name: pool.submit(self._start, name) for name in wanted}
+
+    def _start(self, name: str) -> dict[str, Any]:
+        """The server, started by whichever of the run's processes comes first."""
+        one, file = ALL[name], self._folder / f"{name}.json"
+        with FileLock(self._folder / f"{name}.lock"):
+            if not file.exists():
+                server = engines.start(one.kind, one.version, java_options=COMPILED_QUICKLY, wait_s=240, **one.options)
+                file.write_text(json.dumps(server))
+                return server
+            known: dict[str, Any] = json.loads(file.read_text())
+        return known
+
+    def _result(self, name: str, starting: Future[dict[str, Any]]) -> dict[str, Any]:
+        try:
+            return starting.result()
+        except (SystemExit, OSError, subprocess.SubprocessError) as error:
+            one = ALL[name]
+            how = " secured" if name in SECURED else " with ML Commons" if name in ML else ""
+            raise EngineMissing(f"{one.kind} {one.version} cannot be started{how}: {error}") from error

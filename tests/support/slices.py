@@ -1,0 +1,36 @@
+"""A few judged queries of the example corpus with the beginnings of what they have judgments for: a collection in seconds."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+CORPUS = Path(__file__).parents[2] / "examples" / "corpus"
+
+
+def rows(name: str) -> list[dict[str, Any]]:
+    """The lines of a file of the corpus."""
+    return [json.loads(line) for line in (CORPUS / name).read_text(encoding="utf-8").splitlines()]
+
+
+def queries_of(kinds: Sequence[str], count: int) -> list[dict[str, Any]]:
+    """The first `count` queries of each kind."""
+    return [query for kind in kinds for query in [one for one in rows("queries.jsonl") if one["kind"] == kind][:count]]
+
+
+def write_slice(
+    folder: Path, queries: Sequence[dict[str, Any]], *, chars: int, least_grade: int = 0
+) -> list[list[str]]:
+    """Write the collection of these queries; documents are cut after `chars`, so that each is one passage. Gives the judgments."""
+    asked = {query["_id"] for query in queries}
+    judgments = [line.split("\t") for line in (CORPUS / "qrels.tsv").read_text().splitlines()[1:]]
+    kept = [one for one in judgments if one[0] in asked and int(one[2]) >= least_grade]
+    judged = {one[1] for one in kept}
+    documents = [one | {"text": one["text"][:chars]} for one in rows("corpus.jsonl") if one["_id"] in judged]
+    folder.mkdir(exist_ok=True)
+    for name, content in (("corpus", documents), ("queries", queries)):
+        (folder / f"{name}.jsonl").write_text("".join(json.dumps(one) + "\n" for one in content))
+    (folder / "qrels.tsv").write_text("query-id\tcorpus-id\tscore\n" + "".join("\t".join(one) + "\n" for one in kept))
+    return kept

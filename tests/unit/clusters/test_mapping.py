@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any, get_args
+
+import pytest
+from support.parts import HashEncoder, schema_of
+
+from connector.clusters.mapping import build_index, fill, read_metadata_types, read_template
+from connector.errors import SettingsError
+from connector.schema import FieldType, IndexSchema, VectorSettings
+
+ENGINES = ("elasticsearch", "opensearch")
+ALL_TYPES = {f"field_{number}": kind for number, kind in enumerate(get_args(FieldType))}
+SCHEMA = replace(
+    schema_of(HashEncoder(dims=5), metadata=ALL_TYPES), analyzer="german", vectors=VectorSettings("auto", 24, 99)
+)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_no_placeholder_is_left(engine: str) -> None:
+    assert "$" not in json.dumps(build_index(engine, SCHEMA))
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_every_field_is_mapped_in_its_type(engine: str) -> None:
+    properties = build_index(engine, SCHEMA)["mappings"]["properties"]
+
+    assert [properties[name]["analyzer"] for name in ("title", "text")] == ["german", "german"]
+    assert [properties[name]["type"] for name in ALL_TYPES] == [
+        "keyword", "keyword", "long", "double", "boolean", "date", "object",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_numbers_stay_numbers(engine: str) -> None:
+    vector = build_index(engine, SCHEMA)["mappings"]["properties"]["passages"]["properties"]["vector"]
+
+    assert (vector.get("dims") or vector.get("dimension")) == 5
+    options = vector.get("index_options") or vector["method"]["parameters"]
+    assert (options["m"], options["ef_construction"]) == (24, 99)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_the_schema_is_read_back_from_the_mapping(engine: str) -> None:
+    body = json.loads(json.dumps(build_index(engine, SCHEMA)))
+
+    assert IndexSchema.from_meta(body["mappings"]["_meta"]) == SCHEMA
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_an_index_of_an_earlier_version_has_no_column_of_ids(engine: str) -> None:
+    older = replace(SCHEMA, keeps_ids=False)
+    body = build_index(engine, older)
+    meta = body["mappings"]["_meta"]
+    del meta["connector"]["keeps_ids"]  # as it was written then
+
+    assert "doc_id" in build_index(engine, SCHEMA)["mappings"]["properties"]
+    assert "doc_id" not in body["mappings"]["properties"]
+    assert IndexSchema.from_meta(meta) == older
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_unknown_fields_are_refused_by_the_index(engine: str) -> None:
+    assert build_index(engine, SCHEMA)["mappings"]["dynamic"] == "strict"
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_the_template_stays_as_it_was(engine: str) -> None:
+    before = json.dumps(read_template(engine))
+
+    build_index(engine, SCHEMA)["mappings"]["properties"]["passages"]["extra"] = 1
+    build_index(engine, schema_of(HashEncoder(dims=9)))
+
+    assert json.dumps(read_template(engine)) == before
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_every_vector_index_of_a_template_can_be_chosen(engine: str) -> None:
+    names = [name for name in read_template(engine)["vector_indexes"] if name != "auto"]
+
+    bodies = [build_index(engine, replace(SCHEMA, vectors=VectorSettings(name))) for name in names]
+
+    assert len({json.dumps(body["mappings"]["properties"]["passages"]) for body in bodies}) == len(names)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_an_unknown_vector_index_names_the_known(engine: str) -> None:
+    with pytest.raises(SettingsError, match=f"{engine} has no vector index 'ivf'; choose one of auto, "):
+        build_index(engine, replace(SCHEMA, vectors=VectorSettings("ivf")))
+
+
+def test_opensearch_names_the_engine_of_every_vector_index() -> None:
+    indexes = [one for one in read_template("opensearch")["vector_indexes"].values() if isinstance(one, dict)]
+
+    assert {one["engine"] for one in indexes} == {"lucene"}
+
+
+def test_fill_replaces_whole_strings_only_and_copies() -> None:
+    part: Any = {"a": ["$x$", "about $x$"], "b": {"c": "$x$"}, "d": 1}
+
+    filled = fill(part, {"$x$": {"n": 2}})
+
+    assert filled == {"a": [{"n": 2}, "about $x$"], "b": {"c": {"n": 2}}, "d": 1}
+    assert part["a"][0] == "$x$"
+
+
+def test_the_types_of_a_foreign_mapping_are_read() -> None:
+    properties = {
+        "sku": {"type": "keyword"},
+        "title": {"type": "text", "fields": {"keyword": {"type": "keyword"}, "ngram": {"type": "text"}}},
+        "price": {"type": "scaled_float", "scaling_factor": 100},
+        "count": {"type": "short"},
+        "when": {"type": "date"},
+        "live": {"type": "boolean"},
+        "vec": {"type": "dense_vector"},
+        "maker": {"properties": {"name": {"type": "keyword"}, "deep": {"properties": {"n": {"type": "long"}}}}},
+        "offers": {"type": "nested", "properties": {"price": {"type": "double"}}},
+    }
+
+    assert read_metadata_types(properties) == {
+        "sku": "keyword",
+        "title.keyword": "keyword",
+        "price": "number",
+        "count": "integer",
+        "when": "date",
+        "live": "boolean",
+        "maker.name": "keyword",
+        "maker.deep.n": "integer",
+    }

@@ -1,0 +1,137 @@
+"""What is measured: stages, overrides, and the fewest searches that give them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.evaluations import answer, ranked
+
+from connector.errors import SettingsError
+from connector.evaluation.pipelines import (
+    Pipeline,
+    add_rerankers,
+    default_pipelines,
+    failure,
+    plan,
+    ranking_of,
+    read_pipelines,
+    shortfalls,
+)
+from connector.evaluation.runs import Answer
+from connector.settings.load import load_settings
+from connector.settings.sections import Settings
+from connector.types import Degradation
+
+LATE = Degradation("rerank", "no answer")
+
+
+def settings_with(own: Mapping[str, Any]) -> Settings:
+    return load_settings(environ={}, overrides=own)
+
+
+def test_stages_of_one_search_share_it() -> None:
+    (search,) = plan(read_pipelines("lexical, dense,fused,reranked,search"), settings_with)
+
+    assert [search.stage(one) for one in search.pipelines] == ["lexical", "dense", "fused", "reranked", "reranked"]
+    assert search.last == "reranked"
+
+
+def test_the_defaults_are_the_stages_that_a_search_has() -> None:
+    without = settings_with({"rerank.enabled": False})
+
+    assert [one.name for one in default_pipelines(Settings())] == ["lexical", "dense", "fused", "reranked"]
+    assert [one.name for one in default_pipelines(without)] == ["lexical", "dense", "fused"]
+
+
+def test_nothing_is_reranked_that_no_pipeline_asks_for() -> None:
+    (search,) = plan(read_pipelines("lexical,fused"), settings_with)
+
+    assert search.last == "fused"
+
+
+def test_other_settings_are_another_search(tmp_path: Path) -> None:
+    (tmp_path / "p.yaml").write_text(
+        "base: {stage: fused}\n"
+        "linear: {stage: fused, search.fusion.kind: linear}\n"
+        "nested: {search: {fusion: {kind: linear}}, stage: fused}\n"
+        "without: {rerank.enabled: false}\n"
+        "all:\n"
+    )
+    searches = plan(read_pipelines(str(tmp_path / "p.yaml")), settings_with)
+
+    assert [[one.name for one in search.pipelines] for search in searches] == [
+        ["base", "all"],
+        ["linear", "nested"],
+        ["without"],
+    ]
+    assert [search.settings.search.fusion.kind for search in searches] == ["rrf", "linear", "rrf"]
+    assert [search.last for search in searches] == ["reranked", "fused", "fused"]
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("a: {stage: final}", "no stage 'final'; stages are lexical"),
+        ("../a: {}", "cannot be called '../a'"),
+        ("a: 3", "must map settings"),
+        ("off: {}", "as False; put it in quotes"),
+        ("- a", "must map names of pipelines"),
+        ("a: {", "is not YAML"),
+    ],
+)
+def test_a_file_that_cannot_be_used_says_why(tmp_path: Path, text: str, says: str) -> None:
+    (tmp_path / "p.yaml").write_text(text)
+
+    with pytest.raises(SettingsError, match=says):
+        read_pipelines(str(tmp_path / "p.yaml"))
+
+
+def test_names_that_nothing_has_are_refused() -> None:
+    with pytest.raises(SettingsError, match="unknown pipeline 'bm25'"):
+        read_pipelines("lexical,bm25")
+    with pytest.raises(SettingsError, match="cannot read the pipelines"):
+        read_pipelines("gone.yaml")
+    with pytest.raises(SettingsError, match="did you mean"):
+        plan([Pipeline("a", overrides={"search.fusoin.kind": "linear"})], settings_with)
+    with pytest.raises(SettingsError, match=r"'a' needs a rerank, but rerank\.enabled is false"):
+        plan([Pipeline("a", "reranked", {"rerank.enabled": False})], settings_with)
+
+
+def test_without_a_rerank_the_caller_gets_the_fused_order_and_it_is_no_whole_answer() -> None:
+    one = answer("q", fused=ranked("a", "b"), lexical=ranked("a"), degraded=[LATE])
+
+    assert ranking_of("reranked", one) == ranked("a", "b")
+    assert failure("reranked", one) == ""
+    assert shortfalls("reranked", one) == ("rerank: no answer",)
+    assert shortfalls("fused", one) == ()
+
+
+def test_a_leg_that_is_missing_is_a_failure_and_an_empty_one_is_not() -> None:
+    missing = answer("q", fused=ranked("a"), degraded=[Degradation("encode", "out of memory")])
+
+    assert failure("dense", missing) == "encode: out of memory"
+    assert failure("lexical", answer("q", fused=ranked("a"))) == ""
+    assert failure("lexical", Answer("q", error="neither leg answered")) == "neither leg answered"
+
+
+def test_each_reranker_is_a_pipeline_of_its_own() -> None:
+    rerankers = {name: {"rerank.model": name} for name in ("a/small", "b/small", "models/other one/")}
+
+    pipelines = add_rerankers(read_pipelines("fused"), rerankers)
+
+    assert [one.name for one in pipelines] == [
+        "fused",
+        "reranked-a-small",
+        "reranked-b-small",
+        "reranked-other-one",
+    ]
+    assert [one.stage for one in pipelines] == ["fused", "reranked", "reranked", "reranked"]
+    assert pipelines[1].overrides == {"rerank.model": "a/small"}
+
+
+def test_a_name_that_the_file_has_taken_is_refused() -> None:
+    with pytest.raises(SettingsError, match="two pipelines would be called 'reranked-small'"):
+        add_rerankers([Pipeline("reranked-small")], {"a/small": {}})

@@ -1,0 +1,177 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import httpx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from support.parts import OverlapScorer, ids, passage, ranking, serving, wait_until
+
+from connector.rerankers.worker import WorkerClient
+from connector.search.rerank import BEST_BLEND, Reranked, blend, passage_choice, rerank, select_pairs
+from connector.settings.sections import WorkerSettings
+from connector.types import Hit, Ranking
+from connector.worker.app import create_app
+
+
+def hit(doc_id: str, *ordinals: int, score: float = 1.0) -> Hit:
+    return Hit(doc_id, score, tuple(passage(doc_id, ordinal) for ordinal in ordinals))
+
+
+def names(passages: list) -> list[str]:
+    return [one.passage_id for one in passages]
+
+
+WINDOW = (hit("a", 0, 1, 2), hit("b", 5), hit("c", 3, 4))
+
+
+def test_every_document_has_its_first_passage_scored_before_any_has_its_second() -> None:
+    pairs = select_pairs(WINDOW, passages=2, max_pairs=99)
+
+    assert names(pairs) == ["a#0", "b#5", "c#3", "a#1", "c#4"]
+
+
+def test_no_document_has_more_passages_scored_than_asked_for() -> None:
+    pairs = select_pairs(WINDOW, passages=1, max_pairs=99)
+
+    assert names(pairs) == ["a#0", "b#5", "c#3"]
+
+
+def test_the_cap_of_pairs_falls_on_second_passages_first() -> None:
+    pairs = select_pairs(WINDOW, passages=3, max_pairs=4)
+
+    assert names(pairs) == ["a#0", "b#5", "c#3", "a#1"]
+
+
+def test_a_document_without_text_makes_no_pair() -> None:
+    pairs = select_pairs((hit("empty"), hit("b", 5)), passages=2, max_pairs=99)
+
+    assert names(pairs) == ["b#5"]
+
+
+@given(st.lists(st.integers(0, 4), max_size=8), st.integers(1, 4), st.integers(1, 20))
+def test_pairs_are_bounded_and_never_repeat(counts: list[int], passages: int, max_pairs: int) -> None:
+    window = tuple(hit(f"d{number}", *range(count)) for number, count in enumerate(counts))
+
+    pairs = select_pairs(window, passages=passages, max_pairs=max_pairs)
+
+    assert len(pairs) == min(max_pairs, sum(min(count, passages) for count in counts))
+    assert len(set(names(pairs))) == len(pairs)
+    assert [one.ordinal for one in pairs] == sorted(one.ordinal for one in pairs)
+
+
+FIRST_STAGE = ranking(("a", 0.9), ("b", 0.8), ("c", 0.1), ("unscored", 0.05))
+RERANKED = ranking(("c", 5.0), ("b", 4.0), ("a", -3.0))
+
+
+def test_blend_rerank_is_the_rerankers_order() -> None:
+    final = blend(FIRST_STAGE, RERANKED, "rerank", alpha=0.1, rank_constant=60)
+
+    assert final == RERANKED
+
+
+def test_blend_rrf_weighs_both_rankings_by_alpha() -> None:
+    final = blend(FIRST_STAGE, RERANKED, "rrf", alpha=0.25, rank_constant=60)
+
+    assert {one.doc_id: one.score for one in final} == pytest.approx(
+        {"a": 0.75 / 61 + 0.25 / 63, "b": 0.75 / 62 + 0.25 / 62, "c": 0.75 / 63 + 0.25 / 61}
+    )
+
+
+def test_blend_linear_sums_zscores_within_the_scored_window() -> None:
+    final = blend(ranking(("a", 3.0), ("b", 1.0), ("x", 0.0)), ranking(("b", 20.0), ("a", 10.0)), "linear",
+                  alpha=0.75, rank_constant=60)  # fmt: skip
+
+    assert [(one.doc_id, one.score) for one in final] == [("b", pytest.approx(0.5)), ("a", pytest.approx(-0.5))]
+
+
+@pytest.mark.parametrize("how", ["rerank", "rrf", "linear"])
+def test_blend_holds_exactly_what_was_scored(how: str) -> None:
+    final = blend(FIRST_STAGE, RERANKED, how, alpha=0.5, rank_constant=60)
+
+    assert sorted(ids(final)) == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("how", ["rrf", "linear"])
+def test_alpha_0_is_the_first_stage_and_alpha_1_the_reranker(how: str) -> None:
+    orders = [ids(blend(FIRST_STAGE, RERANKED, how, alpha=alpha, rank_constant=60)) for alpha in (0.0, 1.0)]
+
+    assert orders == [["a", "b", "c"], ["c", "b", "a"]]
+
+
+def test_each_kind_of_scorer_has_a_best_blend() -> None:
+    assert set(BEST_BLEND) == {"late-interaction", "cross-encoder"}
+
+
+def test_the_passage_shown_is_the_first_of_the_first_source_that_has_one() -> None:
+    chosen = passage_choice((hit("a", 7),), (hit("a", 1), hit("b"), hit("c", 2, 3)), (hit("b", 4),))
+
+    assert chosen == {"a": passage("a", 7), "c": passage("c", 2), "b": passage("b", 4)}
+
+
+@pytest.fixture(scope="module")
+def worker_url() -> Iterator[str]:
+    with serving(create_app(OverlapScorer, WorkerSettings())) as url:
+        wait_until(lambda: httpx.get(f"{url}/ready").status_code == 200)
+        yield url
+
+
+async def rerank_over_http(
+    url: str, window: Ranking, *, passages: int = 2, max_pairs: int = 10, query: str = "red fish"
+) -> Reranked:
+    client = WorkerClient(url)
+    try:
+        return await rerank(query, window, client, passages=passages, max_pairs=max_pairs, weights=None, timeout_s=5)
+    finally:
+        await client.close()
+
+
+async def test_a_document_counts_by_its_best_passage(worker_url: str) -> None:
+    window = (
+        Hit("a", 1.0, (passage("a", 0, "blue bird"), passage("a", 1, "red fish"))),
+        Hit("b", 0.9, (passage("b", 0, "red bird"),)),
+    )
+
+    reranked = await rerank_over_http(worker_url, window)
+
+    assert reranked.ranking == (
+        Hit("a", 1.0, (passage("a", 1, "red fish"),)),
+        Hit("b", 0.5, (passage("b", 0, "red bird"),)),
+    )
+    assert reranked.kind == "cross-encoder"
+
+
+async def test_documents_beyond_the_cap_are_left_out(worker_url: str) -> None:
+    window = tuple(Hit(name, 1.0, (passage(name, 0, "red"),)) for name in "abc")
+
+    reranked = await rerank_over_http(worker_url, window, max_pairs=2)
+
+    assert ids(reranked.ranking) == ["a", "b"]
+
+
+async def test_equal_scores_are_ordered_by_doc_id(worker_url: str) -> None:
+    window = tuple(Hit(name, 1.0, (passage(name, 0, "red"),)) for name in "zma")
+
+    reranked = await rerank_over_http(worker_url, window)
+
+    assert ids(reranked.ranking) == ["a", "m", "z"]
+
+
+async def test_a_document_with_a_cut_passage_is_named(worker_url: str) -> None:
+    window = (
+        Hit("a", 1.0, (passage("a", 0, "red"), passage("a", 1, "fish " * 900))),
+        Hit("b", 1.0, (passage("b", 0, "red"),)),
+    )
+
+    reranked = await rerank_over_http(worker_url, window)
+
+    assert reranked.truncated == {"a"}
+
+
+async def test_a_window_without_text_asks_the_worker_nothing() -> None:
+    client = WorkerClient("http://127.0.0.1:9")
+
+    reranked = await rerank("q", (hit("a"),), client, passages=2, max_pairs=9, weights=None, timeout_s=1)
+
+    assert reranked.ranking == ()

@@ -1,0 +1,510 @@
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given, reject
+from hypothesis import strategies as st
+
+from connector.errors import SettingsError
+from connector.settings.load import load as load_layers
+from connector.settings.load import load_settings, setting_names, setting_paths
+from connector.settings.sections import Settings, check_sizes
+from connector.settings.sources import GivenValue, env_name, parse_value
+
+SECRETS = (
+    "cluster.password",
+    "cluster.api_key",
+    "cluster.bearer_token",
+    "encoder.api_key",
+    "rerank.api_key",
+    "worker.api_keys",
+)
+# a value for every setting that is not its default, as it would be typed
+TYPED: dict[str, str] = {
+    "cluster.url": "http://db:9200",
+    "cluster.engine": "opensearch",
+    "cluster.username": "elastic",
+    "cluster.password": "12345",
+    "cluster.api_key": "[key",
+    "cluster.bearer_token": "{token}",
+    "cluster.ca_cert": "/ca.pem",
+    "cluster.verify_tls": "false",
+    "cluster.compress": "true",
+    "cluster.timeout_s": "12.5",
+    "cluster.max_chunk_bytes": "5000",
+    "index.name": "docs",
+    "index.analyzer": "german",
+    "index.vectors.index": "hnsw",
+    "index.vectors.m": "32",
+    "index.vectors.ef_construction": "200",
+    "index.text_fields": "{title: 2, body: 1}",
+    "index.vector_field": "vec",
+    "fields.id": "sku",
+    "fields.text": "{name: 1.5}",
+    "fields.metadata": "{year: integer}",
+    "encoder.url": "http://worker:8787",
+    "encoder.api_key": "[encoder-key",
+    "encoder.ca_cert": "/encoder-ca.pem",
+    "encoder.model": "/models/e5",
+    "encoder.device": "cpu",
+    "encoder.backend": "onnx",
+    "encoder.max_batch_tokens": "1024",
+    "passages.max_tokens": "128",
+    "passages.overlap_tokens": "0",
+    "ingest.group_documents": "8",
+    "ingest.group_bytes": "1000",
+    "ingest.writers": "3",
+    "ingest.max_attempts": "2",
+    "ingest.backoff_s": "0.1",
+    "ingest.grace_s": "5",
+    "search.k": "5",
+    "search.depth": "80",
+    "search.deadline_s": "1.5",
+    "search.tries": "1",
+    "search.breaker.failures": "2",
+    "search.breaker.rest_s": "0.5",
+    "search.breaker.max_rest_s": "9",
+    "search.fusion.kind": "linear",
+    "search.fusion.rank_constant": "10",
+    "search.fusion.weights": "[0, 2]",
+    "search.fusion.normalisation": "zscore",
+    "search.fusion.alpha": "0.7",
+    "rerank.enabled": "false",
+    "rerank.model": "bge",
+    "rerank.url": "http://gpu:1",
+    "rerank.api_key": "one[key",
+    "rerank.ca_cert": "/worker-ca.pem",
+    "rerank.window": "30",
+    "rerank.passages": "1",
+    "rerank.max_pairs": "60",
+    "rerank.blend": "rrf",
+    "rerank.blend_alpha": "0.9",
+    "rerank.term_weights": "false",
+    "worker.host": "0.0.0.0",
+    "worker.port": "0",
+    "worker.encoder": "/models/e5",
+    "worker.models": "{bge: {model: /models/bge}}",
+    "worker.max_models_bytes": "1000",
+    "worker.model": "/models/ce",
+    "worker.kind": "cross-encoder",
+    "worker.device": "cpu",
+    "worker.backend": "onnx-int8",
+    "worker.max_length": "256",
+    "worker.max_batch_tokens": "128",
+    "worker.cache_bytes": "0",
+    "worker.max_body_bytes": "2000",
+    "worker.max_pairs": "10",
+    "worker.max_waiting": "2",
+    "worker.max_wait_s": "5.5",
+    "worker.score_cache_bytes": "0",
+    "worker.api_keys": "one two",
+    "worker.tls_cert": "/cert.pem",
+    "worker.tls_key": "/key.pem",
+    "worker.otlp_url": "http://collector:4318",
+    "native.worker_url": "http://10.0.0.5:8787",
+    "native.embeddings": "false",
+    "native.field": "body",
+    "native.model_group": "g1",
+    "log.level": "debug",
+    "log.format": "json",
+}
+
+
+@pytest.fixture(autouse=True)
+def _empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def load(text: str = "", environ: dict[str, str] | None = None, **overrides: Any) -> Settings:
+    """Settings from a file, an environment, and overrides with __ for the dot."""
+    file = Path("settings.yaml")
+    file.write_text(text, encoding="utf-8")
+    layer = {name.replace("__", "."): value for name, value in overrides.items()}
+    return load_settings(file=file, environ=environ or {}, overrides=layer)
+
+
+def value_at(settings: Settings, path: str) -> Any:
+    value: Any = settings
+    for name in path.split("."):
+        value = getattr(value, name)
+    return value.get_secret_value() if path in SECRETS and value is not None else value
+
+
+def test_without_any_layer_the_defaults_hold() -> None:
+    assert load_settings(environ={}) == Settings()
+
+
+def test_a_file_is_above_the_defaults() -> None:
+    settings = load("search: {k: 7}")
+
+    assert (settings.search.k, settings.search.depth) == (7, Settings().search.depth)
+
+
+def test_the_environment_is_above_the_file() -> None:
+    settings = load("search: {k: 7, depth: 70}", {"CONNECTOR_SEARCH_K": "8"})
+
+    assert (settings.search.k, settings.search.depth) == (8, 70)
+
+
+def test_overrides_are_above_the_environment() -> None:
+    settings = load("search: {k: 7}", {"CONNECTOR_SEARCH_K": "8", "CONNECTOR_SEARCH_DEPTH": "80"}, search__k=9)
+
+    assert (settings.search.k, settings.search.depth) == (9, 80)
+
+
+def test_an_override_of_none_is_not_given() -> None:
+    assert load("search: {k: 7}", search__k=None).search.k == 7
+
+
+def test_connector_yaml_in_the_working_folder_is_read_by_itself() -> None:
+    Path("connector.yaml").write_text("index: {name: mine}")
+
+    assert load_settings(environ={}).index.name == "mine"
+
+
+def test_a_named_file_that_is_missing_is_an_error() -> None:
+    with pytest.raises(SettingsError, match=r"no settings file .*gone\.yaml"):
+        load_settings(file=Path("gone.yaml"), environ={})
+
+
+@pytest.mark.parametrize("text", ["", "# nothing yet\n", "search:\n", "search:\ncluster: {}\n"])
+def test_an_empty_file_or_section_changes_nothing(text: str) -> None:
+    assert load(text, {"CONNECTOR_SEARCH_K": "10"}) == Settings()
+
+
+@pytest.mark.parametrize(
+    "text", ["- a\n- b\n", "just words", "search: {k: ", "\tsearch: 1", "a: b: c", "search: 5", "1: 2"]
+)
+def test_a_file_that_holds_no_settings_is_refused(text: str) -> None:
+    with pytest.raises(SettingsError):
+        load(text)
+
+
+def test_a_file_that_is_not_utf8_is_refused() -> None:
+    Path("settings.yaml").write_bytes(b"index: {name: \xff}")
+
+    with pytest.raises(SettingsError, match="not YAML"):
+        load_settings(file=Path("settings.yaml"), environ={})
+
+
+def test_a_folder_in_place_of_a_file_is_refused() -> None:
+    with pytest.raises(SettingsError):
+        load_settings(file=Path(), environ={})
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("search: {dept: 5}", "unknown setting 'search.dept'; did you mean 'search.depth'"),
+        ("serch: {k: 5}", "unknown setting 'serch'; did you mean 'search'"),
+        ("search: {fusion: {rank_konstant: 5}}", "did you mean 'search.fusion.rank_constant'"),
+        ("search: {k: many}", r"search.k: .*integer.*got 'many'"),
+        ("search: {k: 0}", "search.k: .*greater than or equal to 1"),
+        ("search: {fusion: {weights: [0, 0]}}", "weights must be 0 or more, and not all 0"),
+        ("search: {fusion: {weights: [-1, 2]}}", "weights must be 0 or more"),
+        ("passages: {max_tokens: 2}", "max_tokens must be 0, or 16 or more"),
+        ("cluster: {engine: solr}", "cluster.engine: .*'elasticsearch'"),
+        ("fields: {metadata: {year: int}}", "fields.metadata.year"),
+    ],
+)
+def test_a_wrong_setting_is_named(text: str, words: str) -> None:
+    with pytest.raises(SettingsError, match=words):
+        load(text)
+
+
+def test_all_wrong_settings_are_named_at_once() -> None:
+    with pytest.raises(SettingsError, match=r"search\.k.*; .*worker\.port"):
+        load("search: {k: many}\nworker: {port: 70000}")
+
+
+def test_an_unknown_variable_names_the_nearest() -> None:
+    with pytest.raises(SettingsError, match="CONNECTOR_SERCH_K; did you mean CONNECTOR_SEARCH_K"):
+        load_settings(environ={"CONNECTOR_SERCH_K": "5"})
+
+
+def test_variables_of_others_are_left_alone() -> None:
+    assert load_settings(environ={"PATH": "/bin", "MY_CONNECTOR_X": "1"}) == Settings()
+
+
+@pytest.mark.parametrize("path", ["search.k.deep", "search.k.deep.deeper"])
+def test_an_override_below_a_value_is_refused(path: str) -> None:
+    with pytest.raises(SettingsError, match=r"search\.k"):
+        load("search: {k: 5}", **{path: 3})
+
+
+def test_every_setting_has_an_example_here() -> None:
+    assert sorted(TYPED) == sorted(setting_paths())
+
+
+@pytest.mark.parametrize("path", sorted(TYPED))
+def test_every_setting_has_a_twin_in_the_environment(path: str) -> None:
+    settings = load_settings(environ={env_name(path): TYPED[path]})
+
+    changed = {one for one in setting_paths() if value_at(settings, one) != value_at(Settings(), one)}
+    assert changed == {path}
+
+
+def test_every_setting_means_the_same_in_the_file_and_in_the_environment() -> None:
+    lines = [f"{path}: {text}" for path, text in TYPED.items() if path not in SECRETS]
+    tree: dict[str, Any] = {}
+    for line in lines:
+        path, _, text = line.partition(": ")
+        *sections, name = path.split(".")
+        branch = tree
+        for section in sections:
+            branch = branch.setdefault(section, {})
+        branch[name] = parse_value(text)
+
+    from_file = Settings.model_validate(tree)
+    from_environment = load_settings(
+        environ={env_name(path): text for path, text in TYPED.items() if path not in SECRETS}
+    )
+
+    assert from_file == from_environment
+
+
+def test_the_environment_is_not_read_when_another_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CONNECTOR_SEARCH_K", "3")
+
+    assert (load_settings(environ={}).search.k, load_settings().search.k) == (10, 3)
+
+
+@pytest.mark.parametrize("path", SECRETS)
+@pytest.mark.parametrize("secret", ["hunter2-[x", "[hunter2-x]", "{hunter2:x}", "12345hunter2-"])
+def test_a_secret_is_taken_letter_by_letter_and_shown_nowhere(path: str, secret: str) -> None:
+    settings = load_settings(environ={env_name(path): secret})
+
+    assert value_at(settings, path) == secret
+    assert "hunter2" not in f"{settings!r} {settings} {settings.model_dump()} {settings.model_dump_json()}"
+
+
+@pytest.mark.parametrize("name", ["password", "api_key", "bearer_token"])
+@pytest.mark.parametrize("value", ["[hunter2]", "{hunter2: 1}", "{a: hunter2}", "0x6875", "[[hunter2]]"])
+def test_a_secret_of_a_wrong_type_is_not_in_the_error(name: str, value: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        load(f"cluster: {{{name}: {value}}}")
+
+    assert f"cluster.{name}" in str(caught.value)
+    assert "hunter2" not in str(caught.value)
+    assert str(0x6875) not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'cluster:\n  password: "hunter2\n',
+        "cluster:\n  password: hunter2\n bad indent: x\n",
+        "cluster: {password: hunter2\nindex: {}",
+        "cluster: {passwort: hunter2}",
+        "cluster: hunter2",
+        "cluster:\n\tpassword: hunter2",
+        "cluster: {password: hunter2, url: {}}",
+        "cluster: {password:hunter2}",
+        "cluster: {password hunter2: 1}",
+        "cluster: {password: *hunter2}",
+        "cluster: {password: !hunter2 x}",
+        "cluster: {password: !!int hunter2}",
+        "cluster: {password: {file: hunter2}}",
+        "cluster: {password: {env: hunter2}}",
+        "cluster: {password: {file: a, hunter2: b}}",
+        "cluster: {password: hunter2, password: hunter2}",
+        "? [hunter2]\n: 1",
+        "cluster: {url: 'https://me:hunter2@db:9200'}",
+        "cluster: {url: 'https://me:hun/ter2@db:9200'}",
+        "cluster: {url: 'me:hunter2@db:9200'}",
+        "rerank: {url: 'http://me:hunter2@gpu:8787'}",
+    ],
+)
+def test_a_secret_beside_a_mistake_is_not_in_the_error(text: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        load(text)
+
+    assert "hun" not in str(caught.value)
+    assert caught.value.__cause__ is None
+    assert caught.value.__context__ is None
+
+
+@pytest.mark.parametrize(("k", "window", "depth"), [(1, 1, 1), (10, 50, 100), (2, 2, 1), (1, 200, 100)])
+def test_sizes_that_fit_together_pass(k: int, window: int, depth: int) -> None:
+    check_sizes(k=k, window=window, depth=depth)
+
+
+@pytest.mark.parametrize(("k", "window", "depth"), [(0, 1, 1), (11, 10, 100), (1, 201, 100), (-1, 5, 5)])
+def test_sizes_that_do_not_fit_together_are_refused(k: int, window: int, depth: int) -> None:
+    with pytest.raises(SettingsError, match=r"1 <= search\.k <= rerank\.window <= 2"):
+        check_sizes(k=k, window=window, depth=depth)
+
+
+def test_sizes_are_checked_in_settings() -> None:
+    with pytest.raises(SettingsError, match=f"k=60, window={Settings().rerank.window}"):
+        load("search: {k: 60}")
+
+
+def test_settings_are_frozen() -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        Settings().search.k = 3
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("7", "7"),
+        ("true", "true"),
+        ("[1, 2]", [1, 2]),
+        ("{title: 2}", {"title": 2}),
+        (" {a: b}", {"a": "b"}),
+        ("[unclosed", "[unclosed"),
+        ("a: b", "a: b"),
+    ],
+)
+def test_only_lists_and_objects_are_parsed(text: str, expected: Any) -> None:
+    assert parse_value(text) == expected
+
+
+@given(st.text())
+def test_any_text_is_a_value(text: str) -> None:
+    value = parse_value(text)
+
+    assert value == text or text.lstrip()[0] in "[{"
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from([*setting_paths(), "search", "a.b", "cluster"]),
+        st.none() | st.integers() | st.text() | st.lists(st.integers()),
+        max_size=4,
+    )
+)
+def test_any_overrides_are_settings_or_a_settings_error(overrides: dict[str, Any]) -> None:
+    with contextlib.suppress(SettingsError):
+        load_settings(environ={}, overrides=overrides)
+
+
+def test_credentials_in_the_url_are_refused_and_not_repeated() -> None:
+    with pytest.raises(SettingsError, match="username and password") as refused:
+        load_settings(environ={"CONNECTOR_CLUSTER_URL": "https://me:hunter2@search.example:9200"})
+
+    assert "hunter2" not in str(refused.value)
+
+
+def test_secrets_are_told_from_other_settings() -> None:
+    assert setting_names().secrets == set(SECRETS)
+
+
+@pytest.mark.parametrize("secret", ["hunter2\nX-Evil: \x01", "hunter2\r", "hunter2\x00", "hun\u2028ter2"])
+@pytest.mark.parametrize("path", SECRETS)
+def test_a_secret_with_control_characters_is_refused(path: str, secret: str) -> None:
+    with pytest.raises(SettingsError, match=f"{path}: .*check how it was copied") as refused:
+        load_settings(environ={env_name(path): secret})
+
+    assert "hun" not in str(refused.value)
+
+
+def test_a_password_may_hold_any_letters_and_blanks() -> None:
+    settings = load_settings(environ={"CONNECTOR_CLUSTER_PASSWORD": " größe “日本” 🙂 "})
+
+    assert value_at(settings, "cluster.password") == " größe “日本” 🙂 "
+
+
+@pytest.mark.parametrize("value", [".inf", "-.inf", ".nan", "1e400"])
+def test_what_is_no_finite_number_is_refused(value: str) -> None:
+    with pytest.raises(SettingsError, match=r"search\.deadline_s"):
+        load(f"search: {{deadline_s: {value}}}")
+
+
+def test_what_is_given_does_not_print_its_value() -> None:
+    loaded = load_layers(environ={"CONNECTOR_CLUSTER_PASSWORD": "hunter2"})
+
+    assert "hunter2" not in f"{loaded!r} {loaded.given['cluster.password']}"
+    assert loaded.given["cluster.password"] == GivenValue("hunter2", "CONNECTOR_CLUSTER_PASSWORD")
+
+
+anything = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.dates() | st.binary(max_size=4),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text() | st.integers(), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@st.composite
+def trees(draw: st.DrawFn) -> dict[str, Any]:
+    """Sections as the settings have them, with anything at some of their places."""
+    tree: dict[str, Any] = {}
+    for path in draw(st.lists(st.sampled_from([*setting_paths(), *setting_names().sections, "serch.k"]), max_size=5)):
+        *sections, name = path.split(".")
+        branch = tree
+        for section in sections:
+            inner = branch.setdefault(section, {})
+            branch = inner if isinstance(inner, dict) else branch
+        branch[name] = draw(anything)
+    return tree
+
+
+@given(trees())
+def test_any_tree_in_a_file_is_settings_or_a_settings_error(tree: dict[str, Any]) -> None:
+    with contextlib.suppress(SettingsError):
+        assert isinstance(load(yaml.safe_dump(tree, allow_unicode=True)), Settings)
+
+
+@given(st.text() | st.text(alphabet="[]{}:,-?*&!|>'\"%@`#<~ \n\tab1"))
+def test_any_text_in_a_file_is_settings_or_a_settings_error(text: str) -> None:
+    with contextlib.suppress(SettingsError):
+        load(text.encode(errors="replace").decode())
+
+
+@given(st.dictionaries(st.sampled_from([env_name(path) for path in setting_paths()]), st.text()))
+def test_any_text_in_the_environment_is_settings_or_a_settings_error(environ: dict[str, str]) -> None:
+    with contextlib.suppress(SettingsError):
+        load_settings(environ=environ)
+
+
+def values(schema: dict[str, Any]) -> st.SearchStrategy[Any]:
+    """Values that a JSON schema allows."""
+    match schema:
+        case {"enum": names}:
+            return st.sampled_from(names)
+        case {"anyOf": options}:
+            return st.one_of(map(values, options))
+        case {"type": "object", "additionalProperties": inner}:
+            return st.dictionaries(st.text(), values(inner), max_size=3)
+        case {"type": "array", "prefixItems": parts}:
+            return st.tuples(*map(values, parts)).map(list)
+        case {"type": "integer"}:
+            return st.integers(schema.get("minimum", 0), schema.get("maximum", 10**12))
+        case {"type": "number"}:
+            low = schema.get("minimum", schema.get("exclusiveMinimum", 0))
+            exclusive = "exclusiveMinimum" in schema
+            return st.floats(low, schema.get("maximum", 1e9), exclude_min=exclusive, allow_subnormal=False)
+        case {"type": "boolean"}:
+            return st.booleans()
+        case {"type": "null"}:
+            return st.none()
+    return st.text(alphabet=st.characters(codec="utf-8", exclude_categories=("Cc",), exclude_characters="@"))
+
+
+def schema_of(path: str) -> dict[str, Any]:
+    schema = Settings.model_json_schema()
+    found = schema
+    for name in path.split("."):
+        found = found["properties"][name]
+        found = schema["$defs"][found["$ref"].rsplit("/", 1)[-1]] if "$ref" in found else found
+    return found
+
+
+@st.composite
+def any_settings(draw: st.DrawFn) -> Settings:
+    """Settings of which some have not their defaults."""
+    paths = draw(st.lists(st.sampled_from([path for path in setting_paths() if path not in SECRETS]), max_size=8))
+    try:
+        return load_settings(environ={}, overrides={path: draw(values(schema_of(path))) for path in paths})
+    except SettingsError:  # the sizes or the weights do not fit together
+        reject()
+
+
+@given(any_settings())
+def test_settings_come_back_from_yaml_as_they_were(settings: Settings) -> None:
+    assert load(yaml.safe_dump(settings.model_dump(mode="json"))) == settings

@@ -1,0 +1,253 @@
+"""The split, the space, the rule by which a choice is made, the budget, and what is advised: on rankings that are written down."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from itertools import chain
+
+import pytest
+from support.evaluations import collection, evaluation
+from support.parts import passage
+
+from connector.errors import SettingsError
+from connector.evaluation.latency import Percentiles
+from connector.search.searcher import FirstStage
+from connector.settings.load import setting_names
+from connector.settings.sections import Settings, check_sizes
+from connector.tuning.advice import advise, find
+from connector.tuning.choice import PATHS, Choice, read_choice, with_choice
+from connector.tuning.choose import Chosen, choose
+from connector.tuning.offline import Figures, Material, WindowScores
+from connector.tuning.space import Space, build_space
+from connector.tuning.split import split
+from connector.tuning.timing import Budget, Option, Timing
+from connector.tuning.tune import TUNED, YOURS, Tuned
+from connector.types import Hit, Ranking
+
+SETTINGS = Settings.model_validate({"search": {"depth": 20, "k": 5}, "rerank": {"window": 10}})
+CURRENT = read_choice(SETTINGS)
+SPACE = build_space(CURRENT, k=5, depths=(10, 20), windows=(5, 10))
+QUERIES = [f"q{number:02}" for number in range(20)]
+JUDGED = collection({query: {"good": 1} for query in QUERIES})
+
+
+def leg(*doc_ids: str) -> Ranking:
+    return tuple(
+        Hit(doc_id, float(len(doc_ids) - position), (passage(doc_id),)) for position, doc_id in enumerate(doc_ids)
+    )
+
+
+def material(scores: Mapping[str | None, Mapping[str, float]], *, place: int = 2) -> dict[str, Material]:
+    """The same for every query: both legs have the relevant document in that place, and rerankers score documents so."""
+    others = ["a", "b", "c", "d", "e", "f"]
+    ranking = leg(*others[: place - 1], "good", *others[place - 1 :])
+    kept = {
+        model: WindowScores("cross-encoder", {passage(doc_id).text: score for doc_id, score in of_documents.items()})
+        for model, of_documents in scores.items()
+    }
+    return {query: Material(FirstStage(query, ranking, ranking, None), kept) for query in QUERIES}
+
+
+def figures(scores: Mapping[str | None, Mapping[str, float]], *, place: int = 2) -> Figures:
+    return Figures(JUDGED, material(scores, place=place), SETTINGS, measured="RR@5")
+
+
+HELPFUL = {"good": 9.0, "a": 1.0, "b": 1.5, "c": 0.5, "d": 0.4, "e": 0.3, "f": 0.2}
+HARMFUL = {doc_id: -score for doc_id, score in HELPFUL.items()}
+
+
+def test_the_split_is_the_same_every_time_and_holds_every_query_once() -> None:
+    judged = collection({f"q{number}": {"x": 1} for number in range(31)})
+    train, test = split(judged, test_share=0.5)
+    again, _ = split(judged.only(judged.queries[::-1]), test_share=0.5)
+
+    assert [one.query_id for one in train.queries] == [one.query_id for one in again.queries]
+    assert {*train.qrels, *test.qrels} == set(judged.qrels)
+    assert not {*train.qrels} & {*test.qrels}
+    assert (len(train.queries), len(test.queries)) == (15, 16)
+
+
+@pytest.mark.parametrize(("count", "share"), [(19, 0.5), (60, 0.9), (60, 0.1)])
+def test_too_few_queries_on_either_side_are_refused(count: int, share: float) -> None:
+    with pytest.raises(SettingsError, match="each side needs 10, so judge more queries"):
+        split(collection({f"q{number}": {"x": 1} for number in range(count)}), test_share=share)
+
+
+def test_a_choice_is_settings_and_comes_back_from_them() -> None:
+    other = replace(CURRENT, depth=7, kind="linear", weights=(2.0, 0.0), rerank=False, window=9, blend="rrf", model="m")
+
+    assert read_choice(with_choice(SETTINGS, other)) == other
+    assert set(PATHS.values()) <= set(setting_names().paths)
+
+
+def test_what_a_choice_makes_meaningless_is_not_written() -> None:
+    plain = replace(CURRENT, rerank=False)
+
+    assert not {"search.fusion.alpha", "rerank.model", "rerank.blend", "rerank.blend_alpha"} & set(plain.values())
+    assert "search.fusion.weights" not in replace(CURRENT, kind="linear").values()
+    assert "rerank.blend_alpha" not in replace(CURRENT, blend="rerank").values()
+    assert replace(plain, alpha=0.9).changes(plain) == 0
+
+
+def test_every_choice_of_the_space_is_one_that_a_search_can_have() -> None:
+    space = build_space(CURRENT, k=5)
+    tried = [
+        one
+        for start in (CURRENT, replace(CURRENT, rerank=False), replace(CURRENT, depth=200, window=100))
+        for one in chain(*space.groups(start))
+    ]
+
+    assert len(set(tried)) > 150
+    for one in tried:
+        check_sizes(k=5, window=one.window, depth=one.depth)
+        Settings.model_validate(with_choice(SETTINGS, one).model_dump())
+
+
+def test_windows_that_no_depth_fills_and_depths_below_k_are_left_out() -> None:
+    space = build_space(CURRENT, k=10, depths=(2, 20), windows=(5, 10, 40, 50))
+
+    assert space == Space((20,), (10, 40), 10)
+    with pytest.raises(SettingsError, match="a depth to try"):
+        build_space(CURRENT, k=5, depths=(0,))
+
+
+def test_a_reranker_that_helps_is_taken() -> None:
+    chosen = choose(figures({None: HELPFUL}), CURRENT, SPACE, [(None, "helpful")])
+
+    assert chosen.choice.rerank
+    assert chosen.trials[0].gain == pytest.approx(0.5)
+
+
+def test_of_settings_that_are_as_good_the_cheapest_is_taken() -> None:
+    chosen = choose(figures({None: HELPFUL}), CURRENT, SPACE, [(None, "helpful")])
+
+    assert (chosen.choice.window, chosen.choice.depth) == (5, 10)
+    assert (chosen.choice.kind, chosen.choice.weights) == ("rrf", (1.0, 1.0))  # nothing is gained by another fusion
+    assert chosen.choice.blend == "auto"
+
+
+def test_a_planted_harmful_reranker_is_refused() -> None:
+    made = figures({None: HARMFUL})
+    chosen = choose(made, CURRENT, SPACE, [(None, "planted")])
+    advice = advise(made, CURRENT, chosen, find(made, chosen.choice), Budget(None), min_recall=0.7)
+
+    assert not chosen.choice.rerank
+    assert [one.about for one in advice] == ["reranker-hurts", "reranker-hurts"]
+    assert "as it is configured hurts: RR@5 0.0000 with it, 0.5000 without" in advice[0].text
+    assert "do not rerank with planted" in advice[1].text
+
+
+def test_the_better_of_two_rerankers_is_taken() -> None:
+    chosen = choose(
+        figures({None: HARMFUL, "second": HELPFUL}), CURRENT, SPACE, [(None, "planted"), ("second", "second")]
+    )
+
+    assert (chosen.choice.rerank, chosen.choice.model) == (True, "second")
+    assert [chosen.takes(one) for one in chosen.trials] == [False, True]
+
+
+def test_a_gain_that_chance_may_give_is_none() -> None:
+    both = material({None: HELPFUL}) | {
+        query: one for query, one in material({None: HELPFUL}, place=1).items() if query > "q00"
+    }
+    made = Figures(JUDGED, both, SETTINGS, measured="RR@5")  # helps one query of twenty
+    chosen = choose(made, CURRENT, SPACE, [(None, "lucky")])
+    advice = advise(made, CURRENT, chosen, find(made, chosen.choice), Budget(None), min_recall=0.7)
+    (trial,) = chosen.trials
+
+    assert trial.gain == pytest.approx(trial.standard_error)
+    assert trial.gain > 0
+    assert not chosen.choice.rerank
+    assert advice[-1].about == "reranker-unproven"
+
+
+def timing(p95: float, *, depth: int = 20, window: int = 0, late: float = 0.0) -> Timing:
+    return Timing(Option(depth, window), "helpful" if window else "", Percentiles(p95 / 2, p95, p95), late)
+
+
+def within(p95_ms: float | None, *timings: Timing) -> Chosen:
+    return choose(
+        figures({None: HELPFUL}, place=7), CURRENT, SPACE, [(None, "helpful")], budget=Budget(p95_ms, tuple(timings))
+    )
+
+
+LEGS = (timing(10, depth=10), timing(20, depth=20))
+
+
+def test_what_is_above_the_budget_is_not_taken() -> None:
+    slow, fast = timing(200, window=10), timing(50, window=5)
+
+    assert within(None, *LEGS, slow, fast).choice.window == 10  # only there is the relevant document found
+    assert not within(100, *LEGS, slow, fast).choice.rerank
+    assert within(15, *LEGS, slow, fast).choice.depth == 10
+
+
+def test_a_reranker_that_would_help_but_is_too_slow_is_told_of() -> None:
+    made = figures({None: HELPFUL}, place=5)
+    budget = Budget(100, (*LEGS, timing(200, window=10), timing(150, window=5)))
+    chosen = choose(made, CURRENT, SPACE, [(None, "helpful")], budget=budget)
+    advice = advise(made, CURRENT, chosen, find(made, chosen.choice), budget, min_recall=0)
+
+    assert not chosen.choice.rerank
+    assert [one.about for one in advice] == ["budget"]
+    assert "helpful gains +0.8000" in advice[0].text
+
+
+def test_a_reranker_that_runs_into_the_deadline_is_not_taken() -> None:
+    assert not within(None, *LEGS, timing(200, window=10, late=0.2)).choice.rerank
+
+
+def test_a_budget_that_nothing_keeps_to_is_said() -> None:
+    chosen = within(5, *LEGS, timing(200, window=10), timing(50, window=5))
+    made, budget = figures({None: HELPFUL}), Budget(5, LEGS)
+    advice = advise(made, CURRENT, chosen, find(made, chosen.choice), budget, min_recall=0)
+
+    assert not chosen.within_budget
+    assert any("no settings keep to 5 ms: the fastest search has a p95 of 10 ms" in one.text for one in advice)
+
+
+@pytest.mark.parametrize(("window", "expected"), [(5, True), (10, False)])
+def test_a_window_that_lacks_what_is_relevant_is_a_problem_of_recall(window: int, expected: bool) -> None:
+    made = figures({}, place=7)
+    current = replace(CURRENT, rerank=False, window=window)
+    chosen = Chosen(current, current, ())
+    found = find(made, current)
+    advice = advise(made, current, chosen, found, Budget(None), min_recall=0.7)
+
+    assert (found.recall, found.ceiling) == ((0.0, 0.0) if expected else (1.0, 1.0))
+    assert [one.about for one in advice] == (["recall"] if expected else [])
+    assert all("recall, not ranking, is the problem: the 5 fused hits hold 0%" in one.text for one in advice)
+
+
+def tuned(run: Mapping[str, Ranking], *, p95_ms: float | None = None, within_budget: bool = True) -> Tuned:
+    """A tuning whose test queries were ranked so by the tuned settings, in 50 ms each, and with the good one second by yours."""
+    made = figures({})
+    yours = dict.fromkeys(QUERIES, leg("a", "good"))
+    tested = evaluation(JUDGED, {YOURS: yours, TUNED: run}, measures=("RR@5",))
+    chosen = Chosen(CURRENT, CURRENT, (), within_budget)
+    found = find(made, replace(CURRENT, rerank=False))
+    return Tuned(JUDGED, CURRENT, chosen, (), made, found, Budget(p95_ms), (), tested)
+
+
+def test_settings_that_do_worse_on_the_test_queries_are_refused() -> None:
+    (reason,) = tuned(dict.fromkeys(QUERIES, leg("a", "b", "good"))).refusals
+
+    assert "on the test queries the tuned settings are worse than yours: RR@5 0.3333, yours 0.5000" in reason
+
+
+def test_settings_that_are_as_good_or_better_are_not_refused() -> None:
+    assert tuned(dict.fromkeys(QUERIES, leg("a", "good"))).refusals == []
+    assert tuned(dict.fromkeys(QUERIES, leg("good", "a")), p95_ms=60).refusals == []
+
+
+def test_settings_that_break_the_budget_on_the_test_queries_are_refused() -> None:
+    best = dict.fromkeys(QUERIES, leg("good", "a"))
+
+    assert ["took 50 ms (p95), more than the 40 ms" in one for one in tuned(best, p95_ms=40).refusals] == [True]
+    assert tuned(best, p95_ms=40, within_budget=False).refusals == ["nothing keeps to the budget"]
+
+
+def test_a_choice_has_all_that_is_tuned() -> None:
+    assert set(CURRENT.all_values()) == set(PATHS.values())
+    assert isinstance(CURRENT, Choice)

@@ -1,0 +1,453 @@
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from support.parts import OverlapScorer
+
+from connector.models.cross_encoder import CrossEncoderPlan
+from connector.models.model import Piece
+from connector.models.scorer import Scores
+from connector.worker.batcher import Batcher, Closed, Overloaded
+from connector.worker.scoring import Scoring
+
+MANY = [f"red {at}" for at in range(50)]
+
+
+class Gate:
+    """Holds a scorer before each passage while it is closed."""
+
+    def __init__(self) -> None:
+        self.open = threading.Event()
+        self.entered = threading.Event()
+
+    def __call__(self) -> None:
+        self.entered.set()
+        assert self.open.wait(20)
+
+
+class Noting(OverlapScorer):
+    """Notes every batch by its passages; a passage is as long as it has words."""
+
+    def __init__(self, before_batch: Any = lambda: None, *, max_batch_tokens: int = 1) -> None:
+        super().__init__(before_batch)
+        self.max_batch_tokens = max_batch_tokens
+        self.batches: list[list[str]] = []
+
+    def plan(self, query: str, passages: Sequence[str], **options: Any) -> CrossEncoderPlan:
+        pieces = [Piece(len(text.split()), (query, text)) for text in passages]
+        return CrossEncoderPlan(pieces, tuple(piece.length for piece in pieces), (), False)
+
+    def run(self, pieces: Sequence[Piece]) -> None:
+        self.batches.append([piece.content[1] for piece in pieces])
+        if any("poison" in piece.content[1] for piece in pieces):
+            raise RuntimeError("out of memory")
+        super().run(pieces)
+
+
+@pytest.fixture
+def gate() -> Iterator[Gate]:
+    one = Gate()
+    yield one
+    one.open.set()
+
+
+@dataclass
+class Line:
+    """A batcher with one scorer, and what scores through it."""
+
+    scorer: OverlapScorer
+    batcher: Batcher
+    scoring: Scoring
+
+    @property
+    def rate(self) -> float:
+        return self.batcher.rates.get(self.scorer, 0.0)
+
+    @rate.setter
+    def rate(self, value: float) -> None:
+        self.batcher.rates[self.scorer] = value
+
+
+@asynccontextmanager
+async def batching(
+    scorer: OverlapScorer, *, max_waiting: int = 99, cache_bytes: int = 0, **options: Any
+) -> AsyncIterator[Line]:
+    batcher = Batcher(max_waiting=max_waiting, **options)
+    yield Line(scorer, batcher, Scoring(batcher, cache_bytes=cache_bytes))
+    batcher.close()
+
+
+async def entered(gate: Gate) -> None:
+    assert await asyncio.to_thread(gate.entered.wait, 20)
+
+
+async def score(
+    line: Line,
+    *passages: str,
+    query: str = "red",
+    budget_s: float | None = None,
+    scorer: OverlapScorer | None = None,
+    **options: Any,
+) -> Scores:
+    scorer = scorer or line.scorer
+    with line.batcher.admitted(scorer, passages, budget_s) as place:
+        return await line.scoring.score(place, scorer, query, passages, **options)
+
+
+async def enter(line: Line, *passages: str, **options: Any) -> asyncio.Task[Scores]:
+    """A request that has got as far as waiting for the model."""
+    before = len(line.batcher._jobs)
+    task = asyncio.create_task(score(line, *passages, **options))
+    end = time.monotonic() + 10
+    while len(line.batcher._jobs) == before:
+        assert time.monotonic() < end
+        await asyncio.sleep(0.001)
+    return task
+
+
+async def test_a_long_request_holds_no_short_one_up(gate: Gate) -> None:
+    async with batching(Noting(gate)) as line:
+        long = await enter(line, *MANY)
+        await entered(gate)
+        short = [await enter(line, name) for name in ("blue", "green")]
+        gate.open.set()
+        await asyncio.gather(*short)
+        scores = await long
+
+    order = [text for (text,) in line.scorer.batches]
+    assert max(order.index("blue"), order.index("green")) <= 4  # one was under way, and every other batch is theirs
+    assert scores.values.tolist() == [1.0] * 50
+
+
+async def test_short_requests_do_not_hold_a_long_one_up_for_ever(gate: Gate) -> None:
+    async with batching(Noting(gate)) as line:
+        first = await enter(line, "first")
+        await entered(gate)
+        long = await enter(line, *MANY[:10])
+        short = [await enter(line, f"short{at}") for at in range(30)]
+        gate.open.set()
+        await asyncio.gather(first, long, *short)
+
+    order = [text for (text,) in line.scorer.batches]
+    assert order.index("red 9") <= 22  # every other batch
+
+
+async def test_the_earliest_deadline_comes_first(gate: Gate) -> None:
+    async with batching(Noting(gate)) as line:
+        tasks = [await enter(line, "first")]
+        await entered(gate)
+        for name, budget_s in (("late", 30.0), ("soon", 10.0), ("sooner", 5.0), ("none", None)):
+            tasks.append(await enter(line, f"{name} 1", f"{name} 2", budget_s=budget_s))
+        gate.open.set()
+        await asyncio.gather(*tasks)
+
+    led_by_deadline = [text.split()[0] for (text,) in line.scorer.batches[2::2]]
+    assert led_by_deadline[:3] == ["sooner", "sooner", "soon"]  # "late" came first, so the other batches went to it
+
+
+async def test_requests_share_a_batch(gate: Gate) -> None:
+    scorer = Noting(gate, max_batch_tokens=40)
+    async with batching(scorer) as line:
+        tasks = [await enter(line, "alone")]
+        await entered(gate)
+        tasks += [await enter(line, f"red {at}", f"blue {at}") for at in range(5)]
+        gate.open.set()
+        found = await asyncio.gather(*tasks)
+
+    assert [len(batch) for batch in scorer.batches] == [1, 10]
+    assert [scores.values.tolist() for scores in found[1:]] == [[1.0, 0.0]] * 5
+
+
+async def test_a_batch_keeps_to_its_budget_and_to_like_lengths(gate: Gate) -> None:
+    scorer = Noting(max_batch_tokens=40)
+    passages = [" ".join(["word"] * length) + f" {length}{at}" for length in (1, 3, 9, 30, 60) for at in range(7)]
+    async with batching(scorer) as line:
+        await score(line, *passages)
+
+    lengths = [[len(text.split()) for text in batch] for batch in scorer.batches]
+    assert sorted(length for batch in lengths for length in batch) == sorted(len(text.split()) for text in passages)
+    assert all(max(batch) * len(batch) <= 40 or len(batch) == 1 for batch in lengths)
+    assert all(sum(batch) >= 0.75 * max(batch) * len(batch) for batch in lengths)
+    assert len(lengths) < 22
+
+
+async def test_what_is_not_scored_within_the_budget_is_named_and_costs_nothing_more(gate: Gate) -> None:
+    steps = threading.Semaphore(3)
+    scorer = OverlapScorer(lambda: steps.acquire(timeout=20))
+    async with batching(scorer) as line:
+        scores = await score(line, *MANY, budget_s=0.5)
+        steps.release(100)
+        other = await score(line, "red", "blue")
+
+    assert scores.values[:3].tolist() == [1.0] * 3
+    assert np.isnan(scores.values[3:]).all()
+    assert scores.unscored == tuple(range(3, 50))
+    assert other.values.tolist() == [1.0, 0.0]
+    assert scorer.scored == 6  # three in time, one under way, and two of the other request
+
+
+async def test_beyond_the_line_a_request_is_turned_away_at_once(gate: Gate) -> None:
+    async with batching(OverlapScorer(gate), max_waiting=2) as line:
+        waiting = [await enter(line, "red"), await enter(line, "red b")]
+
+        with pytest.raises(Overloaded) as caught:
+            await score(line, "red")
+        assert caught.value.retry_after_s >= 1
+        gate.open.set()
+        assert [scores.values.tolist() for scores in await asyncio.gather(*waiting)] == [[1.0], [1.0]]
+
+
+async def test_a_request_that_would_wait_too_long_is_turned_away_at_once(gate: Gate) -> None:
+    async with batching(OverlapScorer(gate), max_wait_s=10.0) as line:
+        waiting = await enter(line, *MANY)
+        line.rate = 10.0  # tokens per second, so that 49 passages take about 5 s
+        alike = [f"{text} again" for text in MANY]
+
+        with pytest.raises(Overloaded) as caught:
+            await score(line, *alike, budget_s=1.0)
+        short = await enter(line, "blue", budget_s=1.0)  # which is not held up by the long one
+        patient = await enter(line, *alike, budget_s=20.0)
+        line.rate = 5.0
+        with pytest.raises(Overloaded) as caught_too:
+            await score(line, *alike)
+        gate.open.set()
+        await asyncio.gather(waiting, patient, short)
+
+    assert caught.value.retry_after_s == 5
+    assert caught_too.value.retry_after_s >= 20
+    assert line.batcher._places == []
+
+
+async def test_how_long_a_request_takes_is_guessed_by_those_before_it(gate: Gate) -> None:
+    """Texts of three tokens that look like two: a newcomer is no shorter than those who wait."""
+    async with batching(Noting(gate)) as line:
+        waiting = [await enter(line, *(f"a b {at}" for at in range(start, start + 40))) for start in (10, 50)]
+        line.rate = 10.0  # 24 s wait, less a batch
+        with pytest.raises(Overloaded) as caught:
+            await score(line, *(f"b a {at}" for at in range(10, 50)), budget_s=20.0)
+        gate.open.set()
+        await asyncio.gather(*waiting)
+
+    assert caught.value.retry_after_s == 24
+
+
+async def test_nobody_waits_to_be_cut_off(gate: Gate) -> None:
+    async with batching(Noting(gate)) as line:
+        waiting = await enter(line, *(f"a b {at}" for at in range(10, 30)))
+        line.rate = 10.0  # 5.7 s wait
+        long = [f"b a {at}" for at in range(10, 60)]  # 15 s
+
+        with pytest.raises(Overloaded):
+            await score(line, *long[:20], budget_s=10.0)  # as long, with 4 s left
+        with pytest.raises(Overloaded):
+            await score(line, *long[:18], budget_s=12.2)  # nearly as long: it does not go before
+        with pytest.raises(Overloaded):
+            await score(line, *long[:20], budget_s=12.5)  # half a second to spare is no tenth
+        with pytest.raises(Overloaded):
+            await score(line, *long, budget_s=10.0)  # less than half of its time is left
+        in_part = await enter(line, *long, budget_s=20.0)  # half is scored, at least
+        gate.open.set()
+        await asyncio.gather(waiting, in_part)
+
+
+async def test_the_speed_is_that_of_full_batches(gate: Gate) -> None:
+    scorer = Noting(max_batch_tokens=100)
+    async with batching(scorer) as line:
+        await score(line, "one")
+        small = line.rate
+        await score(line, " ".join(["word"] * 90))
+        full = line.rate
+        for at in range(20):
+            await score(line, f"one{at}")
+
+    assert small == 0
+    assert full > 0
+    assert line.rate > 0.8 * full  # twenty batches of a hundredth
+
+
+async def test_a_request_that_is_not_even_tokenized_in_time_is_answered_in_time() -> None:
+    gate = threading.Event()
+
+    class Slow(OverlapScorer):
+        def plan(self, query: str, passages: Sequence[str], **options: Any) -> CrossEncoderPlan:
+            assert gate.wait(20)
+            return super().plan(query, passages, **options)
+
+    async with batching(Slow()) as line:
+        began = time.monotonic()
+        scores = await score(line, "red", "blue", budget_s=0.2)
+        took_s = time.monotonic() - began
+        gate.set()
+        after = await score(line, "red")
+
+    assert took_s < 2
+    assert scores.unscored == (0, 1)
+    assert after.values.tolist() == [1.0]
+
+
+async def test_a_batcher_that_ends_answers_everybody(gate: Gate) -> None:
+    async with batching(OverlapScorer(gate)) as line:
+        waiting = [await enter(line, f"red {at}") for at in range(3)]
+        await entered(gate)
+        line.batcher.close()
+        gate.open.set()
+        found = await asyncio.gather(*waiting, return_exceptions=True)
+
+    assert found[0].values.tolist() == [1.0]
+    assert [type(one) for one in found[1:]] == [Closed, Closed]
+
+
+async def test_a_place_in_the_line_is_given_back(gate: Gate) -> None:
+    gate.open.set()
+    async with batching(OverlapScorer(gate), max_waiting=1) as line:
+        for at in range(4):
+            scores = await score(line, f"red {at}")
+        waiting = line.batcher.under_way
+
+    assert scores.values.tolist() == [1.0]
+    assert waiting == 0
+
+
+async def test_a_caller_who_leaves_before_his_turn_is_never_scored(gate: Gate) -> None:
+    scorer = OverlapScorer(gate)
+    async with batching(scorer) as line:
+        first = await enter(line, "red")
+        await entered(gate)
+        second = await enter(line, *MANY)
+        second.cancel()
+        await asyncio.gather(second, return_exceptions=True)
+        gate.open.set()
+        await first
+        await score(line, "last")
+
+    assert scorer.scored == 2
+
+
+async def test_a_cancelled_request_gives_its_place_back_and_stops(gate: Gate) -> None:
+    scorer = OverlapScorer(gate)
+    async with batching(scorer, max_waiting=1) as line:
+        work = await enter(line, *MANY)
+        await entered(gate)
+        work.cancel()
+        await asyncio.gather(work, return_exceptions=True)
+        gate.open.set()
+
+        scores = await score(line, "red")
+
+    assert scores.values.tolist() == [1.0]
+    assert scorer.scored == 2
+
+
+async def test_a_request_that_the_model_fails_on_fails_alone(gate: Gate) -> None:
+    async with batching(Noting(gate, max_batch_tokens=40)) as line:
+        tasks = [await enter(line, "alone")]
+        await entered(gate)
+        tasks += [await enter(line, name) for name in ("red", "poison", "blue")]
+        gate.open.set()
+        found = await asyncio.gather(*tasks, return_exceptions=True)
+        after = await score(line, "red again")
+
+    assert isinstance(found[2], RuntimeError)
+    assert [one.values.tolist() for one in (found[1], found[3], after)] == [[1.0], [0.0], [1.0]]
+
+
+async def test_equal_passages_are_scored_once() -> None:
+    scorer = OverlapScorer()
+    async with batching(scorer) as line:
+        scores = await score(line, "red", "blue", "red", "x" * 2_000, "red", "x" * 2_000)
+
+    assert scores.values.tolist() == [1.0, 0.0, 1.0, 0.0, 1.0, 0.0]
+    assert scores.truncated == (3, 5)
+    assert scores.tokens == 6
+    assert scorer.scored == 3
+
+
+async def test_a_pair_is_remembered_for_its_scope_its_query_and_its_weights() -> None:
+    scorer = OverlapScorer()
+    counts = []
+    async with batching(scorer, cache_bytes=1_000_000) as line:
+        for options in (
+            {},
+            {"scope": "ann"},
+            {"scope": "bob"},
+            {"scope": "ann"},
+            {"weights": [(0, 3, 1.0)]},
+            {"weights": [(0, 3, 2.0)]},
+            {"weights": [(0, 3, 1.0)]},
+            {"query": "blue"},
+            {},
+            {"recall": False},
+            {},
+        ):
+            before = scorer.scored
+            scores = await score(line, "red", "x" * 2_000, **options)
+            counts.append(scorer.scored - before)
+            assert scores.truncated == (1,)
+
+    assert counts == [2, 2, 2, 0, 2, 2, 0, 2, 0, 2, 0]
+
+
+async def test_what_is_remembered_keeps_to_its_bound() -> None:
+    async with batching(OverlapScorer(), cache_bytes=3_000) as line:
+        await score(line, *MANY)
+        await score(line, MANY[-1])
+
+    assert len(line.scoring.cache) == 10
+    assert line.scorer.scored == 50
+
+
+@given(
+    st.lists(st.lists(st.text("ab c", min_size=1, max_size=8), min_size=1, max_size=9), min_size=1, max_size=6),
+    st.integers(1, 30),
+)
+def test_however_batches_are_made_each_gets_its_own_scores(requests: list[list[str]], budget: int) -> None:
+    async def run() -> list[Scores]:
+        async with batching(Noting(max_batch_tokens=budget), cache_bytes=10_000) as line:
+            return await asyncio.gather(
+                *(score(line, *passages, query=f"a {at}") for at, passages in enumerate(requests))
+            )
+
+    expected = [OverlapScorer().score(f"a {at}", passages) for at, passages in enumerate(requests)]
+    assert [one.values.tolist() for one in asyncio.run(run())] == [one.values.tolist() for one in expected]
+
+
+async def test_models_never_share_a_batch(gate: Gate) -> None:
+    first, second = Noting(gate, max_batch_tokens=6), Noting(gate, max_batch_tokens=6)
+    async with batching(first) as line:
+        tasks = [await enter(line, "alone")]
+        await entered(gate)
+        tasks.append(await enter(line, *MANY))
+        tasks += [await enter(line, f"red {at}", "blue", scorer=second) for at in range(3)]
+        gate.open.set()
+        found = await asyncio.gather(*tasks)
+
+    assert len(second.batches) < 6
+    assert sorted(text for batch in second.batches for text in batch) == sorted(
+        ["red 0", "red 1", "red 2"] + ["blue"] * 3
+    )
+    assert sorted(text for batch in first.batches for text in batch) == sorted(["alone", *MANY])
+    assert [scores.values.tolist() for scores in found[2:]] == [[1.0, 0.0]] * 3
+
+
+async def test_one_models_speed_says_nothing_of_anothers(gate: Gate) -> None:
+    slow = OverlapScorer(gate)
+    async with batching(OverlapScorer(gate)) as line:
+        line.batcher.rates[slow] = 1.0
+        waiting = await enter(line, *MANY, scorer=slow)
+
+        with pytest.raises(Overloaded):
+            await score(line, *MANY, scorer=slow, budget_s=5.0)
+        quick = await enter(line, "red", budget_s=5.0)
+        gate.open.set()
+        assert (await quick).values.tolist() == [1.0]
+        await waiting

@@ -1,0 +1,96 @@
+"""Any request, whether the worker's OpenAPI document allows it or not: no path answers what it does not announce."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from schemathesis import Case
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+from support.parts import OverlapScorer, serving, wait_until
+
+from connector.models.encoder import LocalEncoder
+from connector.settings.sections import WorkerSettings
+from connector.worker.app import create_app
+from connector.worker.models import OfferedModel
+
+pytest_plugins = ["schemathesis.pytest.plugin"]
+
+CHECKS = [status_code_conformance, content_type_conformance, response_schema_conformance]
+PATHS = ["/rerank", "/v1/rerank", "/v2/rerank", "/score", "/embed", "/v1/embeddings"]
+KEYS = [
+    "query",
+    "texts",
+    "documents",
+    "text_1",
+    "text_2",
+    "top_n",
+    "top_k",
+    "rank_fields",
+    "return_documents",
+    "text",
+    "inputs",
+    "input",
+    "dimensions",
+]
+ANY = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-1, 10**30)
+    | st.floats()
+    | st.text(st.characters(exclude_categories=[]), max_size=8),
+    lambda values: st.lists(values, max_size=3) | st.dictionaries(st.sampled_from(KEYS), values, max_size=3),
+    max_leaves=8,
+)
+
+encoder = OfferedModel("embed", "encoder", lambda: LocalEncoder("all-MiniLM-L6-v2", device="cpu"))
+app = create_app(OverlapScorer, WorkerSettings(max_pairs=20), [encoder])
+openapi = schemathesis.openapi.from_dict(app.openapi())
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    with serving(app) as one:
+        wait_until(lambda: httpx.get(f"{one}/ready").status_code == 200)
+        httpx.post(f"{one}/embed", json={"inputs": "load the encoder"}, timeout=120).raise_for_status()
+        yield one
+
+
+@pytest.fixture(scope="module")
+def client(url: str) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=url, headers={"content-type": "application/json"}) as one:
+        yield one
+
+
+@openapi.parametrize()
+@settings(max_examples=40, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+def test_a_request_gets_only_what_the_document_announces(case: Case, url: str) -> None:
+    response = case.call(base_url=url)
+
+    assert response.status_code < 500
+    case.validate_response(response, checks=CHECKS)
+
+
+@pytest.mark.parametrize("path", PATHS)
+@given(body=st.dictionaries(st.sampled_from(KEYS), ANY) | ANY)
+@settings(max_examples=100)
+def test_any_json_is_answered_or_refused(client: httpx.Client, path: str, body: Any) -> None:
+    reply = client.post(path, content=json.dumps(body))
+
+    assert reply.status_code in (200, 400, 422), reply.text
+
+
+@pytest.mark.parametrize("path", PATHS)
+@given(body=st.binary(max_size=40))
+def test_any_bytes_are_refused(client: httpx.Client, path: str, body: bytes) -> None:
+    assert client.post(path, content=body).status_code in (400, 422)

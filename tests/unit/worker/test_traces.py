@@ -1,0 +1,84 @@
+"""What a collector gets from a worker: real spans over OTLP, received by a server of the test's own."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import httpx
+import pytest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
+from support.parts import OverlapScorer, serving, wait_until
+
+from connector.settings.sections import WorkerSettings
+from connector.worker.app import create_app
+
+TRACE, CALLER = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
+
+
+class Collector(ThreadingHTTPServer):
+    """Keeps the spans that it is sent."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Receiver)
+        self.spans: list[Span] = []
+        self.services: set[str] = set()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}"
+
+
+class Receiver(BaseHTTPRequestHandler):
+    server: Collector
+
+    def do_POST(self) -> None:
+        assert self.path == "/v1/traces"
+        sent = ExportTraceServiceRequest.FromString(self.rfile.read(int(self.headers["content-length"])))
+        for one in sent.resource_spans:
+            self.server.services |= {
+                item.value.string_value for item in one.resource.attributes if item.key == "service.name"
+            }
+            self.server.spans += [span for scope in one.scope_spans for span in scope.spans]
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, *arguments: object) -> None:
+        pass
+
+
+@pytest.fixture
+def collector() -> Iterator[Collector]:
+    with Collector() as one:
+        threading.Thread(target=one.serve_forever, daemon=True).start()
+        yield one
+        one.shutdown()
+
+
+def test_a_request_is_a_span_of_its_callers_trace_with_its_stages_below(collector: Collector) -> None:
+    with serving(create_app(OverlapScorer, WorkerSettings(otlp_url=collector.url))) as url:
+        wait_until(lambda: httpx.get(f"{url}/ready").status_code == 200)
+        headers = {"traceparent": f"00-{TRACE}-{CALLER}-01"}
+        body = {"query": "red", "texts": ["red", "blue"]}
+        assert httpx.post(f"{url}/rerank", json=body, headers=headers).status_code == 200
+        httpx.get(f"{url}/health")
+    wait_until(lambda: len(collector.spans) >= 3)
+
+    spans = {span.name: span for span in collector.spans}
+    (request,) = (span for name, span in spans.items() if "/rerank" in name)
+    assert len(spans) == 3
+    assert {span.trace_id.hex() for span in spans.values()} == {TRACE}
+    assert request.parent_span_id.hex() == CALLER
+    assert spans["tokenize"].parent_span_id == spans["batches"].parent_span_id == request.span_id
+    told = {one.key: one.value for one in spans["batches"].attributes}
+    assert (told["connector.inputs"].int_value, told["connector.tokens"].int_value) == (2, 2)
+    assert told["connector.queue_ms"].double_value >= 0
+    assert collector.services == {"connector-worker"}
+
+
+def test_a_collector_that_is_away_costs_no_request() -> None:
+    with serving(create_app(OverlapScorer, WorkerSettings(otlp_url="http://127.0.0.1:9"))) as url:
+        wait_until(lambda: httpx.get(f"{url}/ready").status_code == 200)
+        assert httpx.post(f"{url}/rerank", json={"query": "red", "texts": ["red"]}).status_code == 200
