@@ -54,6 +54,9 @@ lint: $(VENV)/test-installed ## formatter, linter, strict types
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
+docs: $(VENV)/test-installed ## build the documentation into site/, every link and anchor checked
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
 engines: ## get the real engines that the tests start (Maven, and JDK 17 and 21 or newer)
 	@for engine in "elasticsearch 8.19.8" "elasticsearch 9.3.2" "opensearch 2.19.1" "opensearch 2.19.1 --secured" "opensearch 2.19.1 --ml" "opensearch 3.6.0" "opensearch 3.6.0 --ml"; do \
 		$(PYTHON) tests/servers/engines.py get $$engine || exit 1; done
@@ -87,6 +90,6 @@ bench-rerankers: $(VENV)/demo-installed ## pairs per second of rerankers of the 
 	@$(BIN)/python bench/rerankers.py $(ARGS)
 
 clean: ## remove the environment, caches and the demo's store
-	rm -rf $(VENV) demo-store dist build .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) demo-store dist build site .mypy_cache .ruff_cache .pytest_cache
 
-.PHONY: help install demo lint engines test test-quick test-wheel bench-quality bench-trials bench-path bench-reliability bench-worker bench-rerankers clean
+.PHONY: help install demo lint docs engines test test-quick test-wheel bench-quality bench-trials bench-path bench-reliability bench-worker bench-rerankers clean

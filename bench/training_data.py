@@ -1,4 +1,4 @@
-"""What the trainings of docs/training.md learn from: several collections as one, and scores to distil.
+"""What the trainings of docs/how-to/train.md learn from: several collections as one, and scores to distil.
 
     python bench/training_data.py join OUT FOLDER=QUERIES [FOLDER=QUERIES ...]
     connector ingest OUT --cluster embedded:/tmp/connector-bench --index joined

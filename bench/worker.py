@@ -1,7 +1,7 @@
 """How fast the worker is beside what people use today: the same weights, the same requests, in one run.
 
     make bench-worker
-    make bench-worker ARGS="--seconds 10 --rounds 2 --model FOLDER --plot docs/worker-speed.svg"
+    make bench-worker ARGS="--seconds 10 --rounds 2 --model FOLDER --plot docs/measurements/worker.svg"
     make bench-worker ARGS="--alone onnx-int8 --rounds 1 --sustain 600"      # only how the worker lasts
 
 All servers run at once on this machine and are asked in turn, so that noise falls on all of them: alone, then by 8 and by 32

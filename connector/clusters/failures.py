@@ -22,7 +22,7 @@ PURPOSES = {
     "indices:data/write": "write to index",
     "indices:data/read": "read index",
 }
-ROLES = "docs/security.md has roles to copy"
+ROLES = "docs/how-to/secure.md has roles to copy"
 ELASTICSEARCH_DENIAL = re.compile(
     r"action \[(?P<action>.+?)\] is unauthorized for (?P<who>\w[\w ]*\[[^\]]*\](?: of user \[[^\]]*\])?)"
     r"(?:.*? on (?:restricted )?indices \[(?P<index>[^\]]*)\])?.*?"

@@ -22,7 +22,7 @@ from connector.errors import AccessDenied, ClusterError
 from connector.settings.warnings import is_loopback
 
 NO_SUCH_ROUTE = frozenset({400, 404, 405, 500, 501})  # how the engines without security refuse a request for it
-ROLES = "docs/security.md has roles to copy"
+ROLES = "docs/how-to/secure.md has roles to copy"
 COMPARED = ("type", "analyzer", "dims", "dimension")  # of a field; what else differs does not matter to a write
 BLOCKS = {
     "read_only_allow_delete": "the disk is nearly full (flood stage)",

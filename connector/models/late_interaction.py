@@ -138,7 +138,7 @@ def spread(
     """Weights [q] of a query's tokens that add up to 1, from weighted spans of its text.
 
     The tokens of a word share its weight. A token that overlaps no span (a stop word, a punctuation mark) and a special
-    token take FLOOR_SHARE of the mean span. Without weights all tokens count alike. Measured in docs/quality.md."""
+    token take FLOOR_SHARE of the mean span. Without weights all tokens count alike. Measured in docs/measurements/quality.md."""
     equal = np.full(len(offsets), 1 / max(len(offsets), 1), dtype=np.float32)
     if not weights:
         return equal

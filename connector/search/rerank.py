@@ -14,7 +14,7 @@ from connector.search.fusion import linear, rrf
 from connector.types import Hit, Passage, Ranking
 
 Blend = Literal["rerank", "rrf", "linear"]
-# what measured best for each kind of scorer (docs/quality.md)
+# what measured best for each kind of scorer (docs/measurements/quality.md)
 BEST_BLEND: Mapping[str, Blend] = {"late-interaction": "linear", "cross-encoder": "rerank"}
 
 

@@ -63,7 +63,7 @@ def _section(model: type[BaseModel], prefix: str, depth: int) -> Iterator[str]:
 
 def _about(path: str, schema: Mapping[str, Any]) -> str:
     """What a setting means and what it takes."""
-    allowed = _allowed(schema)
+    allowed = allowed_values(schema)
     about: str = schema.get("description", "") + (f" ({allowed})" if allowed else "")
     if path in setting_names().secrets:
         about += (
@@ -72,13 +72,15 @@ def _about(path: str, schema: Mapping[str, Any]) -> str:
     return about
 
 
-def _allowed(schema: Mapping[str, Any]) -> str:
+def allowed_values(schema: Mapping[str, Any]) -> str:
     """The values that a JSON schema allows, in words; empty where there is nothing to say."""
     if "anyOf" in schema:
-        return next((words for one in schema["anyOf"] if (words := _allowed(one))), "")
+        return next((words for one in schema["anyOf"] if (words := allowed_values(one))), "")
     if "enum" in schema:
         return " | ".join(map(str, schema["enum"]))
-    if isinstance(schema.get("additionalProperties"), Mapping) and (words := _allowed(schema["additionalProperties"])):
+    if isinstance(schema.get("additionalProperties"), Mapping) and (
+        words := allowed_values(schema["additionalProperties"])
+    ):
         return f"each {words}"
     match schema:
         case {"minimum": low, "maximum": high}:

@@ -19,7 +19,9 @@ from connector.models.batching import batches
 
 GraphEngine = Literal["onnxruntime", "openvino"]
 Feed = Mapping[str, NDArray[np.int64]]  # inputs [batch, tokens] by name
-PIECE_TOKENS = 512  # padded; what a layer makes of more does not fit the second cache of a core (docs/worker-speed.md)
+PIECE_TOKENS = (
+    512  # padded; what a layer makes of more does not fit the second cache of a core (docs/measurements/worker.md)
+)
 # widths of pieces are multiples of this where the batch is as wide: OpenVINO compiles its kernels for each shape
 WIDTHS: dict[GraphEngine, int] = {"onnxruntime": 1, "openvino": 16}
 RunOne = Callable[[str, Feed], NDArray[np.float32]]  # an output, by name

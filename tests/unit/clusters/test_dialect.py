@@ -368,7 +368,7 @@ def test_credentials_that_may_not_write_are_no_fault_of_the_documents(reason: st
     """As OpenSearch says it, and Elasticsearch where new documents may be added: HTTP 200 with 403 for each document."""
     denial = {"status": 403, "_index": "kb", "error": {"type": "security_exception", "reason": reason}}
 
-    with pytest.raises(AccessDenied, match=r"may not write to index 'kb' .*; grant .*index.*docs/security.md"):
+    with pytest.raises(AccessDenied, match=r"may not write to index 'kb' .*; grant .*index.*docs/how-to/secure.md"):
         read_fates({"items": [{"index": {"status": 201}}, {"index": denial}]}, ["a", "b"])
 
 

@@ -58,7 +58,7 @@ def test_a_missing_privilege_is_named_with_what_grants_it(reason: str, words: st
     error = refusal(SETTINGS, 403, security(reason), asker="the configured API key", index="named")
 
     assert isinstance(error, AccessDenied)
-    assert str(error) == f"https://search.example:9200: {words}; docs/security.md has roles to copy"
+    assert str(error) == f"https://search.example:9200: {words}; docs/how-to/secure.md has roles to copy"
 
 
 @pytest.mark.parametrize(
