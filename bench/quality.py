@@ -82,10 +82,14 @@ def ingest(folder: Path, settings: Settings) -> Counts:
 async def search(settings: Settings, collection: Collection) -> Evaluation:
     with Progress(TextColumn("searching"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn(),
                   console=console) as progress:  # fmt: skip
-        task = progress.add_task("", total=len(collection.queries))
-        told = Reporter(console.print, searched=lambda: progress.advance(task))
+        task = progress.add_task("")
+
+        def begin(what: str, count: int) -> None:
+            progress.reset(task, total=count)
+
+        reporter = Reporter(note=console.print, begin=begin, done=lambda: progress.advance(task))
         searches = plan(default_pipelines(settings), lambda overrides: settings)
-        return await evaluate(collection, searches, measures=MEASURES, k=10, baseline="fused", told=told)
+        return await evaluate(collection, searches, measures=MEASURES, k=10, baseline="fused", reporter=reporter)
 
 
 def report(evaluation: Evaluation, counts: Counts, settings: Settings) -> None:
@@ -108,8 +112,8 @@ def report(evaluation: Evaluation, counts: Counts, settings: Settings) -> None:
     }
     gain = evaluation.compare("nDCG@10").get("reranked")
     if gain:
-        told = f"{gain.difference:+.4f} nDCG@10 (standard error {gain.standard_error:.4f}, p {gain.p:.4f})"
-        table.print(f"reranked - fused: {told}", highlight=False)
+        seen = f"{gain.difference:+.4f} nDCG@10 (standard error {gain.standard_error:.4f}, p {gain.p:.4f})"
+        table.print(f"reranked - fused: {seen}", highlight=False)
         result["rerank_gain"] = {
             "nDCG@10": round(gain.difference, 4),
             "standard_error": round(gain.standard_error, 4),

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from connector.errors import SourceError
+from connector.evaluation.defaults import SPLIT
 
 Qrels = Mapping[str, Mapping[str, int]]
 SAMPLE_SEED = 13
@@ -65,7 +66,7 @@ class Collection:
         return hashlib.sha256(json.dumps(rows).encode()).hexdigest()[:16]
 
 
-def read_collection(folder: Path, *, split: str = "test") -> Collection:
+def read_collection(folder: Path, *, split: str = SPLIT) -> Collection:
     """The queries and judgments in a folder; raises SourceError for what is missing or malformed."""
     qrels = read_qrels(_find(folder, "qrels.tsv", f"qrels/{split}.tsv"))
     return join(folder.resolve().name, _read_queries(_find(folder, "queries.jsonl")), qrels)

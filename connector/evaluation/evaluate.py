@@ -72,7 +72,7 @@ class Evaluation:
 
 @dataclass(frozen=True, slots=True)
 class Reporter:
-    """Who is told what while an evaluation runs: of notes, of what begins and how many steps it has, of each step that is done."""
+    """What hears how an evaluation goes: notes, what begins and how many steps it has, each step that is done."""
 
     note: Callable[[str], None] = lambda text: None
     begin: Callable[[str, int], None] = lambda what, count: None
@@ -89,7 +89,7 @@ async def evaluate(
     segment_by: Sequence[str] = (),
     reuse_scores: bool = False,
     warm_up: bool = False,
-    told: Reporter = Reporter(),
+    reporter: Reporter = Reporter(),
 ) -> Evaluation:
     """Send every query through every search and measure what comes. `baseline` None: the first pipeline. `warm_up`: send all of
     them once before, so that times are those of a service that has been running for a while.
@@ -107,18 +107,18 @@ async def evaluate(
                 raise SettingsError(
                     f"index {one.index.name!r} has no vectors, so there is no dense ranking; leave that pipeline out"
                 )
-        facts = [await _look_at(one, collection, told) for one in opened]
+        facts = [await _look_at(one, collection, reporter) for one in opened]
         ready = [
             Search(one.searcher, {"rerank": planned.last == "reranked"})
             for one, planned in zip(opened, searches, strict=True)
         ]
         for one, search in zip(opened, ready, strict=True):
             for missing in await one.warm_up(**search.options):
-                told.note(f"the first search was degraded: {missing}")
+                reporter.note(f"the first search was degraded: {missing}")
         rounds = 2 if warm_up else 1
-        told.begin("searching", rounds * len(ready) * len(collection.queries))
+        reporter.begin("searching", rounds * len(ready) * len(collection.queries))
         for _ in range(rounds):
-            answers = await answer_with_each(ready, collection.queries, on_answer=told.done)
+            answers = await answer_with_each(ready, collection.queries, on_answer=reporter.done)
     measured = [
         measure_pipeline(pipeline, planned, given, described, collection, measures)
         for planned, given, described in zip(searches, answers, facts, strict=True)
@@ -160,11 +160,11 @@ def measure_pipeline(
     )
 
 
-async def _look_at(opened: Opened, collection: Collection, told: Reporter) -> dict[str, Any]:
+async def _look_at(opened: Opened, collection: Collection, reporter: Reporter) -> dict[str, Any]:
     """What a searcher runs on. Raises SourceError where its index has none of the judged documents."""
     share = await opened.share_found(collection)
     if share < 1:
-        told.note(
+        reporter.note(
             f"index {opened.index.name!r} lacks {1 - share:.1%} of the relevant documents, which no pipeline can find"
         )
     return await opened.describe() | {"relevant_found": round(share, 4)}

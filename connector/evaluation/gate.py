@@ -10,6 +10,7 @@ from typing import Any
 
 from connector.errors import SettingsError
 from connector.evaluation.datasets import Collection
+from connector.evaluation.defaults import MAX_DEGRADED, MAX_DROP
 from connector.evaluation.evaluate import Evaluation, Measured
 from connector.evaluation.figures import FORMAT, Figures, build_baseline, telling_settings
 from connector.evaluation.measures import check_measures
@@ -27,13 +28,13 @@ class Bounds:
 
     max_drop: Mapping[str, float]
     max_p95_ms: Mapping[str, float]
-    max_degraded: int = 0
+    max_degraded: int = MAX_DEGRADED
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """One figure then and now. `bound` is what it must not pass, None where nothing is asked of it; `p` says how probable
-    such a difference is by chance, where that can be told."""
+    such a difference is by chance, where that is known."""
 
     pipeline: str
     figure: str
@@ -116,8 +117,8 @@ def write_baseline(file: Path, evaluation: Evaluation) -> None:
 
 
 def parse_bounds(max_drop: Sequence[str], max_p95_ms: Sequence[str], *, max_degraded: int, k: int) -> Bounds:
-    """Bounds from NAME=NUMBER; where no drop is given, nDCG@k may fall by 0.01. Raises SettingsError."""
-    drops = _pairs(max_drop or [f"nDCG@{k}=0.01"], "--max-drop")
+    """Bounds from NAME=NUMBER; where no drop is given, nDCG@k may fall by MAX_DROP. Raises SettingsError."""
+    drops = _pairs(max_drop or [f"nDCG@{k}={MAX_DROP}"], "--max-drop")
     named = {check_measures([name])[0]: bound for name, bound in drops.items()}
     return Bounds(named, _pairs(max_p95_ms, "--max-p95-ms"), max_degraded)
 

@@ -16,7 +16,7 @@ Values = Mapping[str, Mapping[str, float]]  # measure -> query_id -> value
 
 
 def default_measures(k: int) -> tuple[str, ...]:
-    """What an evaluation measures when it is not told; the first one is the one that pipelines are compared by."""
+    """What an evaluation measures unless asked otherwise; the first one is the one that pipelines are compared by."""
     return (f"nDCG@{k}", f"RR@{k}", "AP", f"R@{k}", f"Judged@{k}")
 
 

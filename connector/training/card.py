@@ -81,11 +81,11 @@ def _measures(evaluation: Evaluation) -> str:
 
 
 def _gate(verdicts: Sequence[Verdict]) -> str:
-    told = [
+    lines = [
         f"- {one.pipeline}: {one.figure} {one.before:.4f} → {one.now:.4f}"
         + (f", p {one.p:.4f}" if one.p is not None else "")
         + f": {'refused' if one.broken else 'passed'}"
         for one in verdicts
         if one.bound is not None and one.before is not None
     ]
-    return "\n".join(["The gate:", "", *told])
+    return "\n".join(["The gate:", "", *lines])

@@ -28,14 +28,13 @@ def fine_tune(
     examples: Sequence[Example],
     held_back: Sequence[Example],
     place: Workplace,
-    told: Reporter = Reporter(),
+    reporter: Reporter = Reporter(),
 ) -> dict[str, Any]:
     """Train, keep the best of the evaluated states, and save it to the place's folder; goes on from its last checkpoint.
 
-    Gives the steps taken, the rows, and nDCG@10 of each evaluation on the queries held back. Raises ModelError for a base that cannot
-    be trained, SettingsError where a package is missing."""
+    Gives the steps taken, the rows, and nDCG@10 of each evaluation on the queries held back. Raises ModelError for a
+    base that cannot be trained, SettingsError where a package is missing."""
     _require_packages()
-    import torch
     from datasets import Dataset, disable_progress_bars
     from transformers import EarlyStoppingCallback, set_seed
     from transformers.trainer_callback import PrinterCallback
@@ -45,58 +44,64 @@ def fine_tune(
     set_seed(options.seed)
     student = _load(options)
     rows = Dataset.from_dict(build_rows(examples, options))
-    steps = math.ceil(len(rows) / options.batch_size) * options.epochs
-    every = max(int(steps / options.evaluations), 1)
-    parts = parts_of_step(options)
-    gpu, cpu = torch.cuda.is_available(), runs_on_cpu(None)
     trainer_kind, arguments_kind = _trainer(options)
-    arguments = arguments_kind(
-        output_dir=str(place.checkpoints),
-        num_train_epochs=options.epochs,
-        per_device_train_batch_size=options.batch_size // parts,
-        per_device_eval_batch_size=AT_ONCE,
-        gradient_accumulation_steps=parts,
-        learning_rate=options.learning_rate,
-        learning_rate_mapping=_layer_rates(student, options),
-        warmup_steps=max(int(steps * WARM_UP), 1),
-        use_cpu=cpu,
-        bf16=has_bf16() if cpu else gpu and torch.cuda.is_bf16_supported(),
-        eval_strategy="steps",
-        eval_steps=every,
-        eval_on_start=True,
-        save_strategy="steps",
-        save_steps=every,
-        save_total_limit=2,
-        load_best_model_at_end=True,
-        metric_for_best_model=DECIDES,
-        greater_is_better=True,
-        logging_strategy="no",
-        report_to="none",
-        disable_tqdm=True,
-        seed=options.seed,
-        data_seed=options.seed,
-        dataloader_pin_memory=gpu,
-    )
     trainer = trainer_kind(
         model=student,
-        args=arguments,
+        args=arguments_kind(**_arguments(options, place, student, rows=len(rows))),
         train_dataset=rows,
         loss=build_loss(student, options),
         evaluator=_evaluator(options, held_back),
-        callbacks=[EarlyStoppingCallback(early_stopping_patience=options.patience), _teller(told)],
+        callbacks=[EarlyStoppingCallback(early_stopping_patience=options.patience), _callback(reporter)],
     )
     trainer.remove_callback(PrinterCallback)  # stdout is for results
     checkpoint = last_checkpoint(place.checkpoints)
     if checkpoint:
-        told.note(f"going on from {checkpoint.name}")
+        reporter.note(f"going on from {checkpoint.name}")
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     _save(student, options, place.folder)
     history = [
-        {"step": int(one["step"]), "ndcg@10": round(float(one[DECIDES]), 5)}
-        for one in trainer.state.log_history
-        if DECIDES in one
+        {"step": int(entry["step"]), "ndcg@10": round(float(entry[DECIDES]), 5)}
+        for entry in trainer.state.log_history
+        if DECIDES in entry
     ]
     return {"rows": len(rows), "steps": int(trainer.state.global_step), "held_back": history}
+
+
+def _arguments(options: Options, place: Workplace, student: Any, *, rows: int) -> dict[str, Any]:
+    """What the trainer is to do; it evaluates and saves at the same steps, so that the best state is one that was kept."""
+    import torch
+
+    steps = math.ceil(rows / options.batch_size) * options.epochs
+    every = max(int(steps / options.evaluations), 1)
+    parts = parts_of_step(options)
+    gpu, cpu = torch.cuda.is_available(), runs_on_cpu(None)
+    return {
+        "output_dir": str(place.checkpoints),
+        "num_train_epochs": options.epochs,
+        "per_device_train_batch_size": options.batch_size // parts,
+        "per_device_eval_batch_size": AT_ONCE,
+        "gradient_accumulation_steps": parts,
+        "learning_rate": options.learning_rate,
+        "learning_rate_mapping": _layer_rates(student, options),
+        "warmup_steps": max(int(steps * WARM_UP), 1),
+        "use_cpu": cpu,
+        "bf16": has_bf16() if cpu else gpu and torch.cuda.is_bf16_supported(),
+        "eval_strategy": "steps",
+        "eval_steps": every,
+        "eval_on_start": True,
+        "save_strategy": "steps",
+        "save_steps": every,
+        "save_total_limit": 2,
+        "load_best_model_at_end": True,
+        "metric_for_best_model": DECIDES,
+        "greater_is_better": True,
+        "logging_strategy": "no",
+        "report_to": "none",
+        "disable_tqdm": True,
+        "seed": options.seed,
+        "data_seed": options.seed,
+        "dataloader_pin_memory": gpu,
+    }
 
 
 def parts_of_step(options: Options) -> int:
@@ -200,24 +205,24 @@ def _layer_rates(student: Any, options: Options) -> dict[str, float]:
     return rates | {r"\bembeddings\.": options.learning_rate * options.layer_decay**layers}
 
 
-def _teller(told: Reporter) -> Any:
+def _callback(reporter: Reporter) -> Any:
     from transformers import TrainerCallback
 
     class Teller(TrainerCallback):  # type: ignore[misc]  # the library has no types
         def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-            told.begin("training", state.max_steps)
+            reporter.begin("training", state.max_steps)
             for _ in range(state.global_step):
-                told.done()
+                reporter.done()
 
         def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-            told.done()
+            reporter.done()
 
         def on_evaluate(
             self, args: Any, state: Any, control: Any, metrics: dict[str, float] | None = None, **kwargs: Any
         ) -> None:
             if metrics and DECIDES in metrics:
                 at = f"step {state.global_step} of {state.max_steps}"
-                told.note(f"{at}: nDCG@10 {metrics[DECIDES]:.4f} on the queries held back")
+                reporter.note(f"{at}: nDCG@10 {metrics[DECIDES]:.4f} on the queries held back")
 
     return Teller()
 

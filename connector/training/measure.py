@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from connector.evaluation.datasets import Collection
+from connector.evaluation.defaults import CUTOFF
 from connector.evaluation.evaluate import Evaluation, Reporter, evaluate
 from connector.evaluation.figures import build_baseline
 from connector.evaluation.gate import Baseline, Bounds, Verdict, judge
@@ -18,7 +19,6 @@ from connector.remote.process import running_worker
 from connector.settings.sections import Settings
 
 BEFORE, AFTER, FUSED = "before", "after", "fused"
-K = 10
 DEADLINE_S = 60.0
 
 
@@ -27,7 +27,7 @@ async def measure_both(
     trained: Path,
     collection: Collection,
     settings_with: Callable[[Mapping[str, Any]], Settings],
-    told: Reporter = Reporter(),
+    reporter: Reporter = Reporter(),
 ) -> Evaluation:
     """The pipelines fused (no rerank), before (the base) and after (the trained model), in one run with a worker of its own."""
     models = {AFTER: {"model": str(trained.resolve())}}
@@ -42,16 +42,16 @@ async def measure_both(
         return await evaluate(
             collection,
             plan(pipelines, settings_with),
-            measures=default_measures(K),
-            k=K,
+            measures=default_measures(CUTOFF),
+            k=CUTOFF,
             baseline=BEFORE,
-            told=told,
+            reporter=reporter,
         )
 
 
 def verdicts(evaluation: Evaluation, *, max_drop: float) -> list[Verdict]:
     """The gate on the trained model, against the base and against no rerank at all: nDCG@10 may fall by `max_drop`."""
-    bounds = Bounds({f"nDCG@{K}": max_drop}, {})
+    bounds = Bounds({f"nDCG@{CUTOFF}": max_drop}, {})
     return [one for against in (BEFORE, FUSED) for one in _judge(evaluation, against, bounds)]
 
 

@@ -78,7 +78,7 @@ async def mine_all(
     for_measure: bool,
     on_example: Callable[[JudgedQuery, Example | None], None],
 ) -> None:
-    """Each query's example, told as it is found."""
+    """Each query's example, handed on as it is found."""
     for query in queries:
         on_example(query, await miner.mine(query, collection.qrels[query.query_id], for_measure=for_measure))
 

@@ -1,4 +1,6 @@
-"""What a training is to do, and the folder that remembers it: the same options and data go on where they stopped."""
+"""What a training is to do, and the folder that remembers it: the same options and data go on where they stopped.
+
+The defaults of `connector train` live here and nowhere else; importing this costs nothing."""
 
 from __future__ import annotations
 
@@ -7,10 +9,12 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from connector.errors import DiskError, SettingsError
-from connector.models.scorer import ScorerKind
+
+if TYPE_CHECKING:  # the command line reads the defaults of its flags here, and must not wait for numpy
+    from connector.models.scorer import ScorerKind
 
 # what each kind of model can learn by; those of TAUGHT learn from the scores of a teacher, the others from judgments
 LOSSES: Mapping[ScorerKind, tuple[str, ...]] = {
@@ -24,9 +28,9 @@ TAUGHT = frozenset({"margin-mse", "distill"})
 class Options:
     """All that makes a difference to the trained model, other than the data."""
 
-    base: str
-    kind: ScorerKind
-    loss: str
+    base: str = "all-MiniLM-L6-v2"  # folder or hub name
+    kind: ScorerKind = "late-interaction"  # what that base is; of another base, `detect_kind` tells
+    loss: str = "listwise"
     negatives: int = 7  # of each query
     depth: int = 50  # hits of each leg that negatives are taken from
     max_share: float = 0.95  # a candidate whose cosine is above this share of the positive's is no sure negative
@@ -47,8 +51,21 @@ class Options:
             raise SettingsError(f"a {self.kind} model learns by {', '.join(LOSSES[self.kind])}, not by {self.loss!r}")
         if self.loss in TAUGHT and not self.teacher:
             raise SettingsError(
-                f"loss {self.loss} learns from scores: name --teacher MODEL, or --teacher-scores FILE (query_id, doc_id, score)"
+                f"loss {self.loss} learns from scores: name --teacher MODEL, or --teacher-scores FILE "
+                "(query_id, doc_id, score)"
             )
+
+
+@dataclass(frozen=True, slots=True)
+class Acceptance:
+    """How the trained model is measured against its base, and what it must hold to be used."""
+
+    test_share: float = 0.2  # of the queries, which the training does not see
+    max_drop: float = 0.0  # how far nDCG@10 may fall below the base's, and below no rerank's
+    export: bool = True  # also make the graph in eight bits
+
+
+DEFAULT_FOLDER = Path("reranker")  # where a trained model goes
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +122,7 @@ class Workplace:
         shutil.rmtree(self.checkpoints, ignore_errors=True)
 
     def trained(self) -> dict[str, Any]:
-        """What `finish` was told."""
+        """What `finish` was given."""
         known: dict[str, Any] = json.loads((self.training / "trained.json").read_text(encoding="utf-8"))
         return known
 

@@ -67,7 +67,7 @@ class Job:
         }
 
 
-async def gather_examples(job: Job, settings: Settings, told: Reporter) -> dict[str, Example]:
+async def gather_examples(job: Job, settings: Settings, reporter: Reporter) -> dict[str, Example]:
     """The examples by query: those that the place has, and all others from the cluster, each kept as soon as it is found."""
     known = {one.query_id: one for one in read_examples(job.place.examples)}
     train, held_back = (
@@ -75,12 +75,12 @@ async def gather_examples(job: Job, settings: Settings, told: Reporter) -> dict[
     )
     if not train and not held_back:
         return known
-    told.begin("looking for negatives", len(train) + len(held_back))
+    reporter.begin("looking for negatives", len(train) + len(held_back))
     without_rerank = settings.rerank.model_copy(update={"enabled": False})
     writer = ExampleWriter(job.place.examples)
 
     def keep(query: JudgedQuery, example: Example | None) -> None:
-        told.done()
+        reporter.done()
         if example:
             known[query.query_id] = example
             writer.write(example)
@@ -95,17 +95,17 @@ async def gather_examples(job: Job, settings: Settings, told: Reporter) -> dict[
         writer.close()
     asked = len(job.split.train) + len(job.split.held_back)
     if len(known) < asked:
-        told.note(
+        reporter.note(
             f"{asked - len(known)} of {asked} queries have no answer in the index, or nothing beside it; they are left out"
         )
     return known
 
 
-def teach(job: Job, examples: Sequence[Example], teacher: Teacher, told: Reporter) -> list[Example]:
+def teach(job: Job, examples: Sequence[Example], teacher: Teacher, reporter: Reporter) -> list[Example]:
     """The examples with the teacher's scores; what is scored already is not scored again."""
     known = {one.query_id: one for one in read_examples(job.place.scores)}
     missing = [one for one in examples if one.query_id not in known]
-    told.begin("asking the teacher", len(missing))
+    reporter.begin("asking the teacher", len(missing))
     writer = ExampleWriter(job.place.scores)
     try:
         for one in missing:
@@ -113,12 +113,12 @@ def teach(job: Job, examples: Sequence[Example], teacher: Teacher, told: Reporte
             if taught:
                 known[one.query_id] = taught
                 writer.write(taught)
-            told.done()
+            reporter.done()
     finally:
         writer.close()
     unknown = sum(one.query_id not in known for one in examples)
     if unknown:
-        told.note(
+        reporter.note(
             f"the teacher lacks scores for the candidates of {unknown} of {len(examples)} queries; they are left out"
         )
     return [known[one.query_id] for one in examples if one.query_id in known]
@@ -130,14 +130,14 @@ def open_teacher(options: Options) -> Teacher:
     return FileTeacher(Path(options.teacher)) if options.teacher_is_file else ModelTeacher(options.teacher)
 
 
-async def train(job: Job, settings: Settings, told: Reporter) -> dict[str, Any]:
+async def train(job: Job, settings: Settings, reporter: Reporter) -> dict[str, Any]:
     """Train, or go on; gives what `fine_tune` gives. A training that is done is not done again.
 
     Raises SourceError where there is too little to learn from, and what the cluster, the models and the disk raise."""
     if job.place.is_trained:
-        told.note(f"{job.place.folder} is trained already; measuring it")
+        reporter.note(f"{job.place.folder} is trained already; measuring it")
         return job.place.trained()
-    examples = await gather_examples(job, settings, told)
+    examples = await gather_examples(job, settings, reporter)
     learned = [examples[one.query_id] for one in job.split.train if one.query_id in examples]
     held_back = [examples[one.query_id] for one in job.split.held_back if one.query_id in examples]
     if len(learned) < FEWEST or not held_back:
@@ -145,9 +145,9 @@ async def train(job: Job, settings: Settings, told: Reporter) -> dict[str, Any]:
             f"only {len(learned)} queries have an answer in the index and other candidates beside it; at least {FEWEST} are needed"
         )
     if job.options.loss in TAUGHT:
-        learned = teach(job, learned, open_teacher(job.options), told)
-    told.begin("training", 0)
-    trained = fine_tune(job.options, learned, held_back, job.place, told)
+        learned = teach(job, learned, open_teacher(job.options), reporter)
+    reporter.begin("training", 0)
+    trained = fine_tune(job.options, learned, held_back, job.place, reporter)
     trained["left_out"] = sum(one.left_out for one in learned)
     job.place.finish(trained)
     return trained

@@ -44,17 +44,17 @@ async def collect(
     space: Space,
     current: Choice,
     *,
-    told: Reporter = Reporter(),
+    reporter: Reporter = Reporter(),
 ) -> dict[str, Material]:
     """Each query's material; `plain` is a searcher that reranks nothing. Raises what a search raises, and WorkerError."""
-    told.begin("collecting", len(queries))
+    reporter.begin("collecting", len(queries))
     collected = {}
     for query in queries:
         collected[query.query_id] = await _collect(query, plain, candidates, space, current)
-        told.done()
+        reporter.done()
     degraded = [note for one in collected.values() for note in one.first_stage.degraded]
     if degraded:
-        told.note(f"{len(degraded)} legs were degraded; first: {degraded[0].stage}: {degraded[0].reason}")
+        reporter.note(f"{len(degraded)} legs were degraded; first: {degraded[0].stage}: {degraded[0].reason}")
     return collected
 
 

@@ -7,9 +7,8 @@ from dataclasses import dataclass, replace
 
 from connector.errors import SettingsError
 from connector.tuning.choice import Blend, Choice, Normalisation
+from connector.tuning.goal import DEPTHS, WINDOWS
 
-DEPTHS = (20, 50, 100, 200)
-WINDOWS = (10, 20, 50, 100)
 RANK_CONSTANTS = (5, 10, 20, 60, 100)
 DENSE_SHARES = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)  # 0 and 1, a leg alone, are tried once
 NORMALISATIONS: tuple[Normalisation, ...] = ("minmax", "zscore")

@@ -65,15 +65,15 @@ async def take_times(
     current: Choice,
     *,
     count: int,
-    told: Reporter = Reporter(),
+    reporter: Reporter = Reporter(),
 ) -> tuple[Timing, ...]:
     """The timings of every option on a sample of `count` queries; each query goes through all of them, after one that is not counted."""
     options = list(_options(candidates, space, current))
     searches = [_search(one, plain, candidates) for one in options]
     asked = random.Random(SEED).sample(queries, min(count, len(queries)))
-    told.begin("timing", len(options) * (len(asked) + 1))
-    await answer_with_each(searches, asked[:1], on_answer=told.done)
-    answers = await answer_with_each(searches, asked, on_answer=told.done)
+    reporter.begin("timing", len(options) * (len(asked) + 1))
+    await answer_with_each(searches, asked[:1], on_answer=reporter.done)
+    answers = await answer_with_each(searches, asked, on_answer=reporter.done)
     names = {one.model: one.name for one in candidates}
     return tuple(
         _timing(option, names[option.model] if option.window else "", given)

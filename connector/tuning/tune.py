@@ -10,6 +10,7 @@ from typing import Any
 
 from connector.errors import SettingsError, WorkerUnavailable
 from connector.evaluation.datasets import Collection
+from connector.evaluation.defaults import CUTOFF
 from connector.evaluation.evaluate import Evaluation, Reporter, evaluate
 from connector.evaluation.measures import default_measures
 from connector.evaluation.pipelines import Pipeline, plan
@@ -19,24 +20,14 @@ from connector.tuning.advice import Advice, ChoiceFacts, advise, find
 from connector.tuning.choice import PATHS, Choice, read_choice, with_choice
 from connector.tuning.choose import Chosen, choose
 from connector.tuning.collect import DEADLINE_S, CandidateReranker, collect, until_ready
+from connector.tuning.goal import TuningGoal
 from connector.tuning.offline import Figures
 from connector.tuning.space import Space
 from connector.tuning.timing import Budget, take_times
 from connector.wiring import open_worker
 
 YOURS, WITHOUT, TUNED = "yours", "without rerank", "tuned"
-CUTOFF = 10
 SAME = 1e-9
-
-
-@dataclass(frozen=True, slots=True)
-class TuningGoal:
-    """How to choose: by which measure, within what, on how many timed queries, and the recall below which ranking is not the problem."""
-
-    measured: str = "nDCG@10"
-    budget_ms: float | None = None
-    min_recall: float = 0.7
-    timed: int = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +70,10 @@ async def tune(
     test: Collection,
     settings: Settings,
     space: Space,
-    terms: TuningGoal,
+    goal: TuningGoal,
     *,
     models: Sequence[str] = (),
-    told: Reporter = Reporter(),
+    reporter: Reporter = Reporter(),
 ) -> Tuned:
     """Choose on `train`, test on `test`. `models` are the rerankers to try beside the configured one; none: all that the worker has,
     or none at all where rerank.enabled is false.
@@ -98,15 +89,17 @@ async def tune(
         candidates = [CandidateReranker(*offer, one) for offer, one in zip(offered, opened, strict=True)]
         for one in candidates:
             await _load(one)
-        material = await collect(train.queries, plain, candidates, space, current, told=told)
-        timings = await take_times(train.queries, plain, candidates, space, current, count=terms.timed, told=told)
-    figures = Figures(train, material, settings, measured=terms.measured)
-    budget = Budget(terms.budget_ms, timings)
-    told.begin("choosing", 1 + len(offered))
-    chosen = choose(figures, current, space, offered, budget=budget, on_step=told.done)
+        material = await collect(train.queries, plain, candidates, space, current, reporter=reporter)
+        timings = await take_times(
+            train.queries, plain, candidates, space, current, count=goal.timed, reporter=reporter
+        )
+    figures = Figures(train, material, settings, measured=goal.measured)
+    budget = Budget(goal.budget_ms, timings)
+    reporter.begin("choosing", 1 + len(offered))
+    chosen = choose(figures, current, space, offered, budget=budget, on_step=reporter.done)
     found = find(figures, chosen.choice)
-    advice = advise(figures, current, chosen, found, budget, min_recall=terms.min_recall)
-    tested = await _test(test, settings, current, chosen, terms.measured, told)
+    advice = advise(figures, current, chosen, found, budget, min_recall=goal.min_recall)
+    tested = await _test(test, settings, current, chosen, goal.measured, reporter)
     return Tuned(train, current, chosen, tuple(offered), figures, found, budget, tuple(advice), tested)
 
 
@@ -144,7 +137,7 @@ async def _load(candidate: CandidateReranker) -> None:
 
 
 async def _test(
-    test: Collection, settings: Settings, current: Choice, chosen: Chosen, measured: str, told: Reporter
+    test: Collection, settings: Settings, current: Choice, chosen: Chosen, measured: str, reporter: Reporter
 ) -> Evaluation:
     """Your settings, the best without a reranker and the tuned ones on the queries that nothing was chosen on."""
     choices = {YOURS: current, WITHOUT: chosen.without, TUNED: chosen.choice}
@@ -154,7 +147,7 @@ async def _test(
         return with_choice(settings, Choice(**{name: values[path] for name, path in PATHS.items()}))
 
     measures = tuple(dict.fromkeys((measured, *default_measures(CUTOFF))))
-    return await evaluate(test, plan(pipelines, settings_with), measures=measures, k=CUTOFF, told=told)
+    return await evaluate(test, plan(pipelines, settings_with), measures=measures, k=CUTOFF, reporter=reporter)
 
 
 def _variant(settings: Settings, current: Choice, **values: Any) -> Settings:

@@ -124,7 +124,7 @@ def evaluate(
     searches = plan(add_rerankers(chosen, used), settings_with)
     from connector.evaluation.evaluate import evaluate as run
 
-    with reporter_on_terminal() as told:
+    with reporter_on_terminal() as reporter:
         evaluation = event_loop.run(
             run(
                 collection,
@@ -135,7 +135,7 @@ def evaluate(
                 segment_by=segment_by or (),
                 reuse_scores=reuse_scores,
                 warm_up=warm_up,
-                told=told,
+                reporter=reporter,
             )
         )
     from connector.cli.tables.evaluation import print_evaluation, print_examples, print_troubles

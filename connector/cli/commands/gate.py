@@ -152,5 +152,5 @@ def _run(
 ) -> Evaluation:
     from connector.evaluation.evaluate import evaluate
 
-    with reporter_on_terminal() as told:
-        return event_loop.run(evaluate(collection, searches, measures=measures, k=k, told=told, **times))
+    with reporter_on_terminal() as reporter:
+        return event_loop.run(evaluate(collection, searches, measures=measures, k=k, reporter=reporter, **times))

@@ -158,8 +158,8 @@ def train(
     )
     job = Job(options, collection, parts, Workplace(out), settings.index.name)
     job.place.open(options, job.data, restart=restart)
-    with reporter_on_terminal() as told:
-        trained = event_loop.run(run(job, settings, told))
+    with reporter_on_terminal() as reporter:
+        trained = event_loop.run(run(job, settings, reporter))
     unseen = tested or (collection.only(parts.test) if parts.test else None)
     _report(job, trained, unseen, settings_with, max_drop=max_drop, export=export, as_json=as_json)
 
@@ -192,8 +192,8 @@ def _report(
     agreement = _export(folder) if export else None
     evaluation, judged = None, []
     if unseen:
-        with reporter_on_terminal() as told:
-            evaluation = event_loop.run(measure_both(job.options.base, folder, unseen, settings_with, told))
+        with reporter_on_terminal() as reporter:
+            evaluation = event_loop.run(measure_both(job.options.base, folder, unseen, settings_with, reporter))
         judged = verdicts(evaluation, max_drop=max_drop)
     card = build_card(job.options, job.data, trained, evaluation, judged, agreement, ["connector", *sys.argv[1:]])
     (folder / "README.md").write_text(card, encoding="utf-8")

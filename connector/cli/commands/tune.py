@@ -99,7 +99,8 @@ def tune(
     """
     from connector.evaluation.measures import check_measures
     from connector.tuning.choice import read_choice
-    from connector.tuning.space import DEPTHS, WINDOWS, build_space
+    from connector.tuning.goal import DEPTHS, WINDOWS, TuningGoal
+    from connector.tuning.space import build_space
     from connector.tuning.split import split as split_queries
 
     loaded = read_loaded(config, override, cluster__url=cluster, index__name=index, rerank__url=worker_url)
@@ -116,12 +117,11 @@ def tune(
     train, test = split_queries(
         CollectionFlags(data, topics, qrels, topic_field, split, queries).read(), test_share=test_share
     )
-    from connector.tuning.tune import TuningGoal
     from connector.tuning.tune import tune as run
 
-    terms = TuningGoal(measured, budget_ms, min_recall, timed)
-    with reporter_on_terminal() as told:
-        tuned = event_loop.run(run(train, test, settings, space, terms, models=parse_names(models), told=told))
+    goal = TuningGoal(measured, budget_ms, min_recall, timed, test_share)
+    with reporter_on_terminal() as reporter:
+        tuned = event_loop.run(run(train, test, settings, space, goal, models=parse_names(models), reporter=reporter))
     base = target if target.exists() else loaded.file
     _tell(tuned, target, base, writes=not dry_run and (force or not tuned.refusals), as_json=as_json)
     raise typer.Exit(1 if tuned.refusals and not force else 0)

@@ -53,8 +53,8 @@ def opened(folder: Path, options: Options) -> Workplace:
     return place
 
 
-def run(place: Workplace, options: Options, told: Reporter = Reporter()) -> dict[str, Any]:
-    return fine_tune(options, examples(32), examples(8, first=32), place, told)
+def run(place: Workplace, options: Options, reporter: Reporter = Reporter()) -> dict[str, Any]:
+    return fine_tune(options, examples(32), examples(8, first=32), place, reporter)
 
 
 @pytest.mark.parametrize("loss", ["binary", "listwise"])
