@@ -13,7 +13,7 @@ from connector.errors import DocumentError, SettingsError
 
 FieldType = Literal["keyword", "keyword[]", "integer", "number", "boolean", "date", "stored"]
 FIELD_TYPES: tuple[str, ...] = get_args(FieldType)
-RESERVED_FIELDS = frozenset({"passages", "content_hash", "unit", "doc_id", "vectors"})
+RESERVED_FIELDS = frozenset({"passages", "content_hash", "unit", "doc_id", "vectors", "original_text"})
 MAX_KEYWORD_BYTES = 32_766  # Lucene's limit for one term
 META_VERSION = 1
 
@@ -104,6 +104,7 @@ class IndexSchema:
     dims: int = 0
     similarity: str = "cosine"
     keeps_ids: bool = True  # each document of ours has its id in `doc_id` too: see hits_only in clusters/dialect.py
+    keeps_original_text: bool = True  # texts are indexed in one spelling: see clusters/original_text.py
 
     def to_meta(self) -> dict[str, Any]:
         """The `_meta` object of an index of ours."""
@@ -120,6 +121,7 @@ class IndexSchema:
                 "passages": asdict(self.passages),
                 "vectors": asdict(self.vectors),
                 "keeps_ids": self.keeps_ids,
+                "keeps_original_text": self.keeps_original_text,
             }
         }
 
@@ -143,6 +145,7 @@ class IndexSchema:
             vectors=VectorSettings(**ours["vectors"]),
             dims=encoder.dims,
             keeps_ids=bool(ours.get("keeps_ids")),
+            keeps_original_text=bool(ours.get("keeps_original_text")),
         )
 
 

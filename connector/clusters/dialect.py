@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import orjson
 
 from connector.clusters.failures import explain_block, explain_denial, explain_reason, is_block, is_denial
+from connector.clusters.original_text import names_to_read, to_indexed, to_original
 from connector.clusters.protocol import ordered
 from connector.errors import AccessDenied, ClusterUnavailable
 from connector.filters import And, Exists, Filter, Not, Or, Range, Scalar, Terms
@@ -114,7 +115,7 @@ def build_fields(schema: IndexSchema, doc_ids: Sequence[str]) -> JSON:
     source for `_mget`, asked for or not."""
     source: JSON = {"excludes": [schema.vector_field] if schema.vector_field else []}
     if schema.managed:
-        source = {"includes": [*schema.fields.text, *schema.fields.metadata]}
+        source = {"includes": names_to_read(schema, [*schema.fields.text, *schema.fields.metadata])}
     query = {"bool": {"filter": [{"ids": {"values": list(doc_ids)}}]}}
     return {"query": query, "size": len(doc_ids), "_source": source}
 
@@ -142,7 +143,8 @@ def read_shown(reply: JSON, schema: IndexSchema) -> dict[str, HitContent]:
             nearest, matching = _inner_passages(hit, NEAREST), _inner_passages(hit, MATCHING)
         else:
             nearest = matching = _read_passages(hit, schema)
-        shown[hit["_id"]] = HitContent(hit["_source"], next(iter(nearest), None), next(iter(matching), None))
+        fields = to_original(hit["_source"], schema)
+        shown[hit["_id"]] = HitContent(fields, next(iter(nearest), None), next(iter(matching), None))
     return shown
 
 
@@ -194,13 +196,13 @@ def build_count(schema: IndexSchema, filter_query: JSON | None, limit: int) -> J
     return {"query": {"bool": {"filter": filters}}, "size": 0, "track_total_hits": limit}
 
 
-def build_bulk(index: str, documents: Sequence[IndexedDocument], *, keeps_ids: bool = True) -> list[bytes]:
+def build_bulk(index: str, documents: Sequence[IndexedDocument], schema: IndexSchema) -> list[bytes]:
     """The two NDJSON lines of each document, as one piece: it replaces whatever had its id."""
     return [
         b"%b\n%b\n"
         % (
             orjson.dumps({"index": {"_index": index, "_id": one.document.doc_id}}),
-            build_source(one, keeps_ids=keeps_ids),
+            build_source(one, schema),
         )
         for one in documents
     ]
@@ -211,14 +213,15 @@ def build_removal(index: str, doc_ids: Sequence[str]) -> list[bytes]:
     return [orjson.dumps({"delete": {"_index": index, "_id": doc_id}}) + b"\n" for doc_id in doc_ids]
 
 
-def build_source(one: IndexedDocument, *, keeps_ids: bool = True) -> bytes:
+def build_source(one: IndexedDocument, schema: IndexSchema) -> bytes:
     """A document as the engines store it: its fields, its content hash, its id, its passages nested with their vectors."""
     passages = [
         {"ordinal": passage.ordinal, "text": passage.text, "vector": vector}
         for passage, vector in zip(one.passages, one.vectors, strict=True)
     ]
-    source = {**one.document.fields, "content_hash": one.content_hash, UNIT: DOCUMENT, PASSAGES: passages}
-    if keeps_ids:
+    source = to_indexed(one.document.fields, schema)
+    source |= {"content_hash": one.content_hash, UNIT: DOCUMENT, PASSAGES: passages}
+    if schema.keeps_ids:
         source[DOC_ID] = one.document.doc_id
     return orjson.dumps(source, option=orjson.OPT_SERIALIZE_NUMPY)
 

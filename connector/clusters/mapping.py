@@ -55,6 +55,8 @@ def build_index(engine: str, schema: IndexSchema) -> dict[str, Any]:
     properties = body["mappings"]["properties"]
     if not schema.keeps_ids:
         del properties["doc_id"]
+    if not schema.keeps_original_text:
+        del properties["original_text"]
     for name in schema.fields.text:
         properties[name] = fill(template["text"], values)
     for name, kind in schema.fields.metadata.items():

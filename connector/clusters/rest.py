@@ -35,6 +35,7 @@ from connector.clusters.dialect import (
 )
 from connector.clusters.hidden_hits import fill_up
 from connector.clusters.mapping import build_index, read_metadata_types
+from connector.clusters.original_text import names_to_read, to_original
 from connector.clusters.protocol import Engine, ForeignFields, ignore
 from connector.credentials import Credentials
 from connector.errors import ClusterError, IndexMissing, SettingsError
@@ -183,7 +184,7 @@ class RestIndex:
 
     async def write(self, documents: Sequence[IndexedDocument]) -> list[WriteOutcome]:
         return await self._bulk(
-            build_bulk(self.name, documents, keeps_ids=self.schema.keeps_ids),
+            build_bulk(self.name, documents, self.schema),
             [one.document.doc_id for one in documents],
         )
 
@@ -234,12 +235,12 @@ class RestIndex:
             return {}
         if fields is None:
             reply = await self._ask(build_fields(self.schema, doc_ids), timeout_s)
-            return {hit["_id"]: hit["_source"] for hit in reply["hits"]["hits"]}
-        params = {"_source_includes": ",".join(fields)}
+            return {hit["_id"]: to_original(hit["_source"], self.schema) for hit in reply["hits"]["hits"]}
+        params = {"_source_includes": ",".join(names_to_read(self.schema, list(fields)))}
         reply = await self._client.request(
             "POST", _path(self.name, "_mget"), body={"ids": list(doc_ids)}, params=params, timeout_s=timeout_s
         )
-        return {doc["_id"]: doc["_source"] for doc in reply["docs"] if doc.get("found")}
+        return {doc["_id"]: to_original(doc["_source"], self.schema) for doc in reply["docs"] if doc.get("found")}
 
     async def content(
         self, doc_ids: Sequence[str], *, query: str | None, vector: Vector | None, timeout_s: float

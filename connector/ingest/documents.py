@@ -11,6 +11,7 @@ from typing import Any
 from connector.errors import DocumentError, SettingsError
 from connector.ingest.sources import Row
 from connector.schema import Fields, FieldType, IndexSchema, check_value, is_field_name, to_instant
+from connector.text import normalise_text
 from connector.types import Document
 
 ID_NAMES = ("_id", "id", "doc_id", "path")
@@ -73,7 +74,7 @@ def _to_document(row: Row, fields: Fields) -> Document:
             value = "\n".join(value)
         if value is not None and not isinstance(value, str | int | float):
             raise DocumentError(f"field {name!r} is text but holds {type(value).__name__}")
-        if value is not None and str(value).strip():
+        if value is not None and normalise_text(str(value)).strip():
             str(value).encode()  # raises for what no cluster can store
             values[name] = str(value).replace("\x00", " ")
     if not values:
@@ -86,8 +87,11 @@ def _to_document(row: Row, fields: Fields) -> Document:
 
 
 def content_hash(document: Document, schema: IndexSchema) -> str:
-    """What changes when the document would be written differently: its fields, or how passages are cut."""
+    """What changes when the document would be written differently: its fields, how passages are cut, or how it is spelt."""
     content = [document.fields, schema.to_meta()["connector"]["passages"]]
+    spelt = {name: normalise_text(document.fields[name]) for name in schema.fields.text if name in document.fields}
+    if any(text != document.fields[name] for name, text in spelt.items()):
+        content.append(spelt)
     canonical = json.dumps(content, sort_keys=True, ensure_ascii=False, separators=(",", ":"), default=str)
     return hashlib.blake2b(canonical.encode(), digest_size=16).hexdigest()
 

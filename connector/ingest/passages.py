@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 
 from connector.schema import IndexSchema
+from connector.text import normalise_text
 from connector.types import Document, Passage
 
 Offsets = Sequence[tuple[int, int]]
@@ -25,11 +26,12 @@ def cut(
 ) -> list[tuple[Passage, ...]]:
     """The passages of each document: its text fields in order, at most `max_tokens` long, each headed by the title.
 
+    Passages are in the one spelling of `normalise_text`; the document's fields keep the source's.
     The title is the first of several text fields, if it is short. `token_offsets` gives the tokens of texts as spans."""
     names = list(schema.fields.text)
-    titles = [document.fields.get(names[0], "") if len(names) > 1 else "" for document in documents]
-    bodies = ["\n".join(document.fields[name] for name in names[1 if len(names) > 1 else 0 :] if name in document.fields)
-              for document in documents]  # fmt: skip
+    title_names, body_names = (names[:1], names[1:]) if len(names) > 1 else ([], names)
+    titles = [_text_of(document, title_names) for document in documents]
+    bodies = [_text_of(document, body_names) for document in documents]
     title_tokens, body_tokens = token_offsets(titles), token_offsets(bodies)
     room = max_tokens - SPECIAL_TOKENS
     passages = []
@@ -51,8 +53,12 @@ def cut(
     return passages
 
 
+def _text_of(document: Document, names: Sequence[str]) -> str:
+    return normalise_text("\n".join(document.fields[name] for name in names if name in document.fields))
+
+
 def _spans(text: str, offsets: Offsets, room: int, overlap: int) -> Iterator[tuple[int, int]]:
-    """Spans of the text in characters, each of at most `room` tokens, that begin and end at sentence borders where they can."""
+    """Spans of the text in characters, each of at most `room` tokens; they begin and end at sentence borders if they can."""
     if len(offsets) <= room:
         if offsets:
             yield 0, len(text)

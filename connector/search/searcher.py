@@ -30,6 +30,7 @@ from connector.search.order import blend_window, fuse, whole_order
 from connector.search.rerank import Reranked, passage_choice, rerank
 from connector.search.weights import Weight, idf_weights
 from connector.settings.sections import Settings, check_sizes
+from connector.text import normalise_text
 from connector.types import (
     Degradation,
     Explanation,
@@ -189,7 +190,7 @@ class Searcher:
         rankings = {name: ranking for name, ranking in legs.items() if ranking} | {"fused": fused}
         if reranked:
             rankings["reranked"] = order
-        return SearchResponse(run.query, hits, tuple(run.degraded), run.took_ms, rankings)
+        return SearchResponse(request.query.strip(), hits, tuple(run.degraded), run.took_ms, rankings)
 
     async def first_stage(self, request: SearchRequest) -> FirstStage:
         """What the same search would fuse and rerank: both legs, with the passages that the reranker would get, and the weights of the
@@ -202,7 +203,8 @@ class Searcher:
         return FirstStage(run.query, lexical or (), dense or (), weights, tuple(run.degraded))
 
     def _start(self, request: SearchRequest) -> _Run:
-        query = request.query.strip()
+        asked = request.query.strip()
+        query = normalise_text(asked).strip() or asked  # in the spelling in which documents are indexed and encoded
         if not query:
             raise QueryError("the query is empty; type at least one word")
         if len(query) > MAX_QUERY_CHARS:

@@ -29,6 +29,7 @@ from connector.errors import ClusterError, IndexMissing, SettingsError
 from connector.filters import check_filter, parse_filter
 from connector.schema import EncoderFingerprint, Fields, IndexSchema, PassageSettings, VectorSettings
 from connector.settings.sections import ClusterSettings
+from connector.text import normalise_text
 from connector.types import IndexedDocument, Ranking, Vector
 
 TIMEOUT_S = 30.0
@@ -171,7 +172,7 @@ class TestIndexOfAnEarlierVersion:
     async def test_it_is_written_and_searched_though_its_documents_keep_no_ids_as_values(
         self, cluster: Cluster, index_name: str
     ) -> None:
-        await cluster.create_index(index_name, replace(schema(), keeps_ids=False))
+        await cluster.create_index(index_name, replace(schema(), keeps_ids=False, keeps_original_text=False))
         older = await cluster.open_index(index_name)
         await write(older, *DOCUMENTS[:12])
         found = await dense(older, QUERY_VECTORS[0])
@@ -186,6 +187,29 @@ class TestWriting:
         got = await index.get([one.document.doc_id for one in DOCUMENTS], fields=None, timeout_s=TIMEOUT_S)
 
         assert got == {one.document.doc_id: dict(one.document.fields) for one in DOCUMENTS}
+
+    @pytest.mark.parametrize(
+        "spelling", ["hyper\u00adbaric", "mu\u0308hle", "gyro\u200bscope", "theodo\u200clite", "oﬃce"]
+    )
+    async def test_a_word_in_another_spelling_is_found_and_shown_as_the_source_had_it(
+        self, cluster: Cluster, index_name: str, spelling: str
+    ) -> None:
+        index = await cluster.create_index(index_name, schema())
+        asked, vector = normalise_text(spelling), unit_vectors(NUMBERS, 1)
+        other = make_document("other", ["nothing of it"], vector)
+        await write(index, make_document("a", [f"the {spelling} of old"], vector, tier=spelling), other)
+
+        hits = await lexical(index, asked)
+        got = await index.get(["a"], fields=None, timeout_s=TIMEOUT_S)
+        named = await index.get(["a"], fields=["text"], timeout_s=TIMEOUT_S)
+        shown = await index.content(["a"], query=asked, vector=None, timeout_s=TIMEOUT_S)
+        statistics = await index.term_statistics(asked, timeout_s=TIMEOUT_S)
+
+        assert ids(hits) == ["a"]
+        assert got == {"a": {"title": "a", "text": f"the {spelling} of old", "tier": spelling}}
+        assert named == {"a": {"text": f"the {spelling} of old"}}
+        assert shown["a"].fields == got["a"]
+        assert [term.frequency for term in statistics.terms] == [1]
 
     async def test_only_what_is_asked_for_comes_back(self, index: Index) -> None:
         first, second = DOCUMENTS[0].document, DOCUMENTS[1].document

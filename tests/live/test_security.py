@@ -347,7 +347,9 @@ async def test_a_privilege_that_is_missing_is_named(
     said = str(caught.value)
     grant = GRANTS[secured.kind].format(*grants)
     assert caught.value.status == 403
-    assert re.search(rf"user \[{name}-user\] may not {verb} '{name}' \(indices:.*\); {grant}.*docs/how-to/secure.md", said)
+    assert re.search(
+        rf"user \[{name}-user\] may not {verb} '{name}' \(indices:.*\); {grant}.*docs/how-to/secure.md", said
+    )
     assert documents == 2
 
 

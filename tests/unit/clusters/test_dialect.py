@@ -30,6 +30,7 @@ from connector.clusters.dialect import (
 from connector.clusters.elasticsearch import ElasticsearchDialect
 from connector.clusters.failures import explain_error
 from connector.clusters.opensearch import OpenSearchDialect
+from connector.clusters.original_text import to_original
 from connector.clusters.protocol import ordered
 from connector.clusters.rest import _chunks
 from connector.errors import AccessDenied, ClusterUnavailable
@@ -172,7 +173,7 @@ def indexed(doc_id: str, fields: dict[str, Any], texts: list[str]) -> IndexedDoc
 
 
 def test_a_document_is_written_with_its_passages_in_one_piece() -> None:
-    (piece,) = build_bulk("docs", [indexed('a"\n', {"title": "T\n", "year": 7}, ["one", "two"])])
+    (piece,) = build_bulk("docs", [indexed('a"\n', {"title": "T\n", "year": 7}, ["one", "two"])], MANAGED)
 
     action, source = piece.splitlines()
     assert orjson.loads(action) == {"index": {"_index": "docs", "_id": 'a"\n'}}
@@ -190,9 +191,27 @@ def test_a_document_is_written_with_its_passages_in_one_piece() -> None:
 
 
 def test_a_document_without_passages_is_written_all_the_same() -> None:
-    source = orjson.loads(build_source(indexed("a", {"title": "T"}, [])))
+    source = orjson.loads(build_source(indexed("a", {"title": "T"}, []), MANAGED))
 
     assert source["passages"] == []
+
+
+def test_a_text_is_indexed_in_one_spelling_and_comes_back_in_its_own() -> None:
+    fields = {"title": "Mu\u0308hle", "text": "plain", "tier": "mu\u0308de"}
+    source = orjson.loads(build_source(indexed("a", fields, []), MANAGED))
+
+    assert (source["title"], source["text"], source["tier"]) == ("Mühle", "plain", "mu\u0308de")
+    assert source["original_text"] == {"title": "Mu\u0308hle"}
+    assert {name: to_original(source, MANAGED)[name] for name in fields} == fields
+    assert "original_text" not in to_original(source, MANAGED)
+
+
+def test_an_index_of_an_earlier_version_gets_the_text_as_it_came() -> None:
+    older = replace(MANAGED, keeps_original_text=False)
+    source = orjson.loads(build_source(indexed("a", {"title": "Mu\u0308hle"}, []), older))
+
+    assert source["title"] == "Mu\u0308hle"
+    assert "original_text" not in source
 
 
 def test_a_removal_is_one_line() -> None:

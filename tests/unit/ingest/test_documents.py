@@ -177,6 +177,13 @@ def test_a_hash_changes_with_the_content(fields: dict[str, Any]) -> None:
     assert content_hash(document("d", **fields), SCHEMA) != content_hash(document("d", a=1), SCHEMA)
 
 
+def test_a_hash_changes_where_the_text_is_indexed_in_another_spelling() -> None:
+    odd, plain = Document("1", {"text": "mu\u0308hle"}), Document("1", {"text": "mühle"})
+    raw = content_hash(Document("1", {"note": "mu\u0308hle"}), SCHEMA)
+
+    assert len({content_hash(odd, SCHEMA), content_hash(plain, SCHEMA), raw}) == 3
+
+
 def test_a_hash_changes_with_how_passages_are_cut() -> None:
     recut = replace(SCHEMA, passages=PassageSettings(64, 0))
 

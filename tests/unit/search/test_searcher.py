@@ -227,7 +227,7 @@ async def test_two_legs_that_fail_are_an_error_with_both_reasons(index: Embedded
 
 
 @pytest.mark.parametrize(
-    "calls", [("lexical", "dense"), ("lexical",), ("dense",), ("show",), ("get",)], ids=" and ".join
+    "calls", [("lexical", "dense"), ("lexical",), ("dense",), ("content",), ("get",)], ids=" and ".join
 )
 async def test_credentials_that_are_refused_give_no_degraded_answer(
     index: EmbeddedIndex, worker: WorkerClient, calls: tuple[str, ...]
@@ -248,7 +248,7 @@ async def test_fields_that_cannot_be_fetched_leave_the_hits(
     index: EmbeddedIndex, worker: WorkerClient, reranked: bool
 ) -> None:
     gone = ClusterUnavailable("gone")
-    response = await search(Broken(index, get=gone, show=gone), worker if reranked else None)
+    response = await search(Broken(index, get=gone, content=gone), worker if reranked else None)
 
     assert ids(response)
     assert all(hit.fields == {} for hit in response.hits)
@@ -319,6 +319,16 @@ async def test_any_other_query_is_answered_by_both_legs(index: EmbeddedIndex, qu
 
     assert response.degraded == ()
     assert response.hits
+
+
+async def test_a_query_is_asked_in_the_spelling_of_the_index_and_answered_in_its_own(
+    index: EmbeddedIndex, worker: WorkerClient
+) -> None:
+    odd = "r\u00aded \ufeffﬁsh"
+    response, plain = await search(index, worker, odd), await search(index, worker)
+
+    assert response.query == odd
+    assert response.rankings == plain.rankings
 
 
 async def test_sizes_and_filters_of_a_request_are_checked(index: EmbeddedIndex) -> None:
