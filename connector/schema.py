@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal, get_args
@@ -16,15 +17,22 @@ FIELD_TYPES: tuple[str, ...] = get_args(FieldType)
 RESERVED_FIELDS = frozenset({"passages", "content_hash", "unit", "doc_id", "vectors", "original_text"})
 MAX_KEYWORD_BYTES = 32_766  # Lucene's limit for one term
 META_VERSION = 1
+EPOCH_DIGITS = re.compile(r"[+-]?\d{9,}(\.\d+)?")
+# up to which size a number counts in so many parts of a second; each ends in the year 5138
+EPOCH_UNITS = ((1e11, 1), (1e14, 1_000), (1e17, 1_000_000), (1e20, 1_000_000_000))
+JANUARY_1970_S = 31 * 86_400
 
 
 @dataclass(frozen=True, slots=True)
 class Fields:
-    """How a source's rows become documents: the id, the text fields with their boosts, the typed metadata."""
+    """How a source's rows become documents: the id, the text fields with their boosts, the typed metadata.
+
+    `columns` maps a field to its column in the source, where that has a name that no field can have."""
 
     text: Mapping[str, float]
     metadata: Mapping[str, FieldType] = field(default_factory=dict)
     id: str = "_id"
+    columns: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not self.text:
@@ -40,6 +48,10 @@ class Fields:
         both = sorted(set(self.text) & set(self.metadata))
         if both:
             raise SettingsError(f"{both[0]!r} is named as text and as metadata; keep one of the two")
+
+    def column(self, name: str) -> str:
+        """The column of the source that a field is filled from."""
+        return self.columns.get(name, name)
 
     def check_names(self) -> None:
         """Refuse what cannot be the name of a field in an index of ours; raises SettingsError."""
@@ -116,6 +128,7 @@ class IndexSchema:
                     "text": [list(pair) for pair in self.fields.text.items()],  # the engines keep no order of keys
                     "metadata": dict(self.fields.metadata),
                     "id": self.fields.id,
+                    "columns": dict(self.fields.columns),
                 },
                 "analyzer": self.analyzer,
                 "passages": asdict(self.passages),
@@ -149,6 +162,10 @@ class IndexSchema:
         )
 
 
+class JanuaryOf1970(ValueError):
+    """A number that was taken for a date and is too small to be one."""
+
+
 def is_field_name(name: str) -> bool:
     """Whether an index of ours can have a field of that name: every engine must take it as it is."""
     return bool(name.strip()) and name not in RESERVED_FIELDS and name[0] != "_" and not set(name) & set(".`*^")
@@ -171,19 +188,23 @@ def check_value(name: str, kind: FieldType, value: Any) -> Any:
 
 
 def to_instant(value: Any) -> dt.datetime:
-    """A date, datetime, ISO 8601 text or epoch milliseconds as an aware UTC datetime; raises ValueError.
+    """A date, datetime, ISO 8601 text or a number as an aware UTC datetime; raises ValueError.
 
-    Partial dates start their period: "2024" is 2024-01-01T00:00:00Z. A time without a zone is UTC."""
+    Partial dates start their period: "2024" is 2024-01-01T00:00:00Z. A time without a zone is UTC.
+    A number is a year (2024), a day (20240131), or time since 1970 whose unit its size tells: seconds up to 11 digits,
+    then milliseconds, microseconds, nanoseconds. What would lie in January 1970 is none of these."""
     if isinstance(value, bool):
         raise ValueError(f"{value!r} is not a date")
     if isinstance(value, int | float):
-        moment = dt.datetime.fromtimestamp(value / 1000, tz=dt.UTC)
+        moment = _from_number(value)
     elif isinstance(value, dt.datetime):
         moment = value
     elif isinstance(value, dt.date):
         moment = dt.datetime(value.year, value.month, value.day)
     else:
         text = str(value).strip()
+        if EPOCH_DIGITS.fullmatch(text):
+            return to_instant(float(text) if "." in text else int(text))
         if len(text) == 4:
             text += "-01-01"
         elif len(text) == 7:
@@ -193,6 +214,21 @@ def to_instant(value: Any) -> dt.datetime:
         moment = moment.replace(tzinfo=dt.UTC)
     moment = moment.astimezone(dt.UTC)
     return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+
+
+def _from_number(value: float) -> dt.datetime:
+    if not math.isfinite(value):
+        raise ValueError(f"{value} is not a date")
+    if value == int(value) and 1_000 <= value <= 2_999:
+        return dt.datetime(int(value), 1, 1)
+    if value == int(value) and 19_000_101 <= value <= 29_991_231:
+        return dt.datetime.strptime(str(int(value)), "%Y%m%d")
+    per_second = next((count for limit, count in EPOCH_UNITS if abs(value) < limit), None)
+    if per_second is None:
+        raise ValueError(f"{value} is too far away")
+    if abs(value / per_second) < JANUARY_1970_S:
+        raise JanuaryOf1970(f"{value} would be a moment in January 1970")
+    return dt.datetime.fromtimestamp(value / per_second, tz=dt.UTC)
 
 
 def to_iso(moment: dt.datetime) -> str:
@@ -259,9 +295,11 @@ def _boolean(name: str, value: Any) -> bool:
 def _date(name: str, value: Any) -> str:
     try:
         return to_iso(to_instant(value))
-    except (ValueError, OverflowError, OSError):
+    except (ValueError, OverflowError, OSError) as error:
+        doubt = ", which would be a moment in January 1970" if isinstance(error, JanuaryOf1970) else ""
         raise DocumentError(
-            f"field {name!r} is a date but holds {value!r}; write ISO 8601, for example 2024-01-31 or 2024-01-31T12:00:00Z"
+            f"field {name!r} is a date but holds {value!r}{doubt}; write ISO 8601, for example 2024-01-31 or "
+            "2024-01-31T12:00:00Z, or seconds or milliseconds since 1970"
         ) from None
 
 
