@@ -1,5 +1,24 @@
-"""`python -m connector`."""
+"""`python -m connector`, and what the script `connector` runs: signals first, then all else is imported."""
 
-from connector.cli.app import main
+from connector.cli.stopping import catch_signals, exit_code
 
-main()
+
+def main() -> None:
+    """Run the command that the arguments name, to its end or to that of a signal."""
+    try:
+        catch_signals()
+        from connector.cli.app import run
+
+        run()
+    except BaseException:
+        if code := exit_code():  # whatever the signal became on its way here
+            import os
+            import sys
+
+            sys.stdout.flush()
+            os._exit(code)  # threads that are still at work are not waited for
+        raise
+
+
+if __name__ == "__main__":
+    main()

@@ -8,7 +8,7 @@ from typing import Any, Self
 
 from connector.clusters.protocol import Cluster
 from connector.credentials import Credentials
-from connector.event_loop import open_runner
+from connector.event_loop import in_own_thread, open_runner
 from connector.rerankers.worker import WorkerClient
 from connector.search.searcher import Searcher
 from connector.settings.load import load_settings
@@ -32,7 +32,7 @@ class Connector:
         cluster = await open_cluster(settings)
         try:
             index = await open_index(cluster, settings)
-            encoder = await asyncio.to_thread(load_encoder, settings) if index.schema.vector_field else None
+            encoder = await in_own_thread(load_encoder, settings) if index.schema.vector_field else None
             worker = open_worker(settings)
             return cls(build_searcher(index, encoder, worker, settings), cluster, worker)
         except BaseException:

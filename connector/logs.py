@@ -28,9 +28,9 @@ def configure_logging(settings: LogSettings) -> None:
         logging.getLogger(name).setLevel(logging.ERROR)
 
 
-def log_as_json(error: Exception) -> bool:
-    """Log the error if the log is JSON, which nothing else may come between; whether it is."""
-    is_json = any(isinstance(one.formatter, JsonFormatter) for one in logging.getLogger().handlers)
+def log_as_json(message: object, **facts: object) -> bool:
+    """Log an error if the log is JSON, which nothing else may come between; whether it is."""
+    is_json = any(isinstance(handler.formatter, JsonFormatter) for handler in logging.getLogger().handlers)
     if is_json:
-        logging.getLogger("connector").error("%s", error, extra={"error": type(error).__name__})
+        logging.getLogger("connector").error("%s", message, extra=facts)
     return is_json

@@ -2,63 +2,82 @@
 
 from __future__ import annotations
 
-import signal
 import sys
-from importlib.metadata import version
 from typing import Annotated
 
 import typer
 
-from connector.cli.commands.config import config_app
-from connector.cli.commands.doctor import doctor
-from connector.cli.commands.evaluate import evaluate
-from connector.cli.commands.gate import gate
-from connector.cli.commands.index import index_app
-from connector.cli.commands.ingest import ingest
-from connector.cli.commands.model import model_app
-from connector.cli.commands.native import native_app
-from connector.cli.commands.search import search
-from connector.cli.commands.train import train
-from connector.cli.commands.tune import tune
-from connector.cli.commands.worker import worker
+from connector.cli.lazy import CommandPlace, lazy_group
 from connector.errors import ClusterUnavailable, ConnectorError, SearchFailed
-from connector.logs import log_as_json
+
+COMMANDS = {
+    called: CommandPlace(f"connector.cli.commands.{module}", name, summary)
+    for called, module, name, summary in (
+        (
+            "ingest",
+            "ingest",
+            "ingest",
+            "Write documents, as text and vectors, into an index; create it if there is none.",
+        ),
+        ("search", "search", "search", "Search an index with both legs, fusion and the reranker."),
+        ("worker", "worker", "worker", "Serve rerankers over HTTP, in the shapes that their clients already speak."),
+        ("doctor", "doctor", "doctor", "Look at everything that a search needs, and say what to do."),
+        (
+            "eval",
+            "evaluate",
+            "evaluate",
+            "Measure rankings on queries with judgments, through the real path of the configured cluster.",
+        ),
+        (
+            "gate",
+            "gate",
+            "gate",
+            "Hold the search against a stored baseline, and fail where it became worse. Made for CI.",
+        ),
+        ("train", "train", "train", "Fine-tune a reranker on judged queries, and hold it against its base."),
+        (
+            "tune",
+            "tune",
+            "tune",
+            "Choose the settings of a search on judged queries, test them on others, and write them.",
+        ),
+        ("index", "index", "index_app", "Create, show or drop an index."),
+        ("config", "config", "config_app", "Write, show or check the settings."),
+        ("model", "model", "model_app", "Make a model faster for this machine."),
+        ("native", "native", "native_app", "Let the engine itself fuse and rerank a plain _search, by the worker."),
+    )
+}
 
 app = typer.Typer(
     name="connector",
+    cls=lazy_group(COMMANDS),
     no_args_is_help=True,
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     help="""Hybrid search and neural reranking beside the Elasticsearch or OpenSearch you already run.
 
-    A first run, with nothing but a folder:
+    A first run with documents of your own, in a folder or in a file of JSON Lines, CSV or Parquet:
 
-        connector ingest examples/corpus.jsonl
+        connector ingest examples/corpus
+
+        connector search "how long do tier-2 partners keep a registered deal" --no-rerank
 
         connector worker &
 
         connector search "how long do tier-2 partners keep a registered deal"
 
-    Add `--cluster http://localhost:9200` to do the same in a cluster. Every flag has a twin in connector.yaml and in the
-    environment (`CONNECTOR_CLUSTER_URL`, `CONNECTOR_SEARCH_K`, ...).""",
+    They go to a store in this folder; add `--cluster http://localhost:9200` to do the same in a cluster. Every setting
+    can be given in connector.yaml, in the environment and by a flag: `search.k`, `CONNECTOR_SEARCH_K`,
+    `--set search.k=20`. A flag that stands for a setting names its variable in brackets; the others are about this one
+    call.""",
 )
-app.command()(ingest)
-app.command()(search)
-app.command()(worker)
-app.command()(doctor)
-app.command("eval")(evaluate)
-app.command()(gate)
-app.command()(train)
-app.command()(tune)
-app.add_typer(index_app, name="index")
-app.add_typer(config_app, name="config")
-app.add_typer(model_app, name="model")
-app.add_typer(native_app, name="native")
 
 
 def _print_version(wanted: bool) -> None:
     if wanted:
+        from importlib.metadata import version
+
         print(version("hybrid-search-connector"))
         raise typer.Exit
 
@@ -72,16 +91,14 @@ def top(
     pass
 
 
-def main() -> None:
-    """Run a command. An error that the user can act on is one line on stderr, and exit code 2, or 3 where the same may work later.
-
-    SIGTERM ends the command with 143, also where it is the first process of a container, which the default would not end."""
-    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+def run() -> None:
+    """Run a command. An error that the user can act on is one line on stderr, and exit code 2, or 3 where the same may
+    work later."""
     try:
-        app()
+        app(prog_name="connector")
     except ConnectorError as error:
-        if not log_as_json(error):
+        from connector.logs import log_as_json
+
+        if not log_as_json(error, error=type(error).__name__):
             print(f"error: {error}", file=sys.stderr)
         sys.exit(3 if isinstance(error, (ClusterUnavailable, SearchFailed)) else 2)
-    except KeyboardInterrupt:
-        sys.exit(130)

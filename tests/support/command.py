@@ -26,7 +26,8 @@ import json, os, signal, sys
 import elasticsearch, opensearchpy, pyarrow, sentence_transformers  # not lancedb: its threads would not survive a fork
 from connector.cli.commands import ingest, search, worker  # and what a command would only import once it is asked for
 from connector.worker import serve
-from connector.cli.app import main
+from connector.__main__ import main
+from connector.cli import app
 
 def reap(number, frame):
     while True:

@@ -90,7 +90,9 @@ def gate(
     reranker: Reranker = None,
     override: Overrides = None,
 ) -> None:
-    """Measure what a stored baseline measured, on the same queries, and hold the two against each other. Made for CI.
+    """Hold the search against a stored baseline, and fail where it became worse. Made for CI.
+
+    What the baseline measured is measured again, on the same queries.
 
     Exit code: 0 all bounds hold; 1 one is broken; 2 it could not start, also where the baseline is of other queries or judgments;
     3 the cluster is away.

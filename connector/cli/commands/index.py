@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import sys
 from dataclasses import asdict
@@ -84,7 +83,7 @@ async def _create(settings: Settings) -> None:
     fields = Fields(text=given.text, metadata=given.metadata, id=given.id or "_id")
     cluster = await open_cluster(settings)
     try:
-        encoder = await asyncio.to_thread(load_encoder, settings)
+        encoder = await event_loop.in_own_thread(load_encoder, settings)
         await cluster.create_index(settings.index.name, build_schema(settings, fields, encoder.fingerprint))
     finally:
         await cluster.close()

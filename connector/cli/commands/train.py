@@ -103,9 +103,9 @@ def train(
     config: ConfigFile = None,
     override: Overrides = None,
 ) -> None:
-    """Fine-tune a reranker on judged queries whose documents are in the index, and hold it against its base.
+    """Fine-tune a reranker on judged queries, and hold it against its base.
 
-    Other candidates come from both legs of the configured cluster; those that may be answers nobody judged are left out. It stops
+    The documents are in the index. Other candidates come from both legs of the configured cluster; those that may be answers nobody judged are left out. It stops
     where queries that are held back gain no more, writes the model with a card, and measures base and model on queries that
     the training did not see, through the real path. Stopped or killed, the same command goes on.
 

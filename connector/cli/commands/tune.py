@@ -80,9 +80,9 @@ def tune(
     worker_url: WorkerUrl = None,
     override: Overrides = None,
 ) -> None:
-    """Choose depth, fusion, window, blend, model, and whether to rerank at all, on judged queries; test that on others; write it.
+    """Choose the settings of a search on judged queries, test them on others, and write them.
 
-    Half of the queries are kept to test on. On the rest every passage is scored once by each reranker, and hundreds of settings are worked
+    They are depth, fusion, window, blend, model, and whether to rerank at all. Half of the queries are kept to test on. On the rest every passage is scored once by each reranker, and hundreds of settings are worked
     out from that; the times of each window are measured on the real path. A reranker is taken only where it gains more than two
     standard errors, cross-validated, over the best search without one. Then your settings and the tuned ones meet on the queries that were kept.
 

@@ -28,7 +28,9 @@ def worker(
     config: ConfigFile = None,
     override: Overrides = None,
 ) -> None:
-    """Serve a reranker over HTTP: POST /rerank (TEI), /v1/rerank, /v2/rerank (Cohere, Jina, Voyage, vLLM), /score,
+    """Serve rerankers over HTTP, in the shapes that their clients already speak.
+
+    POST /rerank (TEI), /v1/rerank, /v2/rerank (Cohere, Jina, Voyage, vLLM), /score,
     /embed, /v1/embeddings; GET /health, /ready, /info, /v1/models, /metrics.
 
     Examples:

@@ -1,0 +1,49 @@
+"""The commands are there by name, and none of them is imported before it is called."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from connector.cli.app import COMMANDS, app
+
+GROUP = typer.main.get_command(app)
+HEAVY = ("numpy", "pydantic", "yaml", "torch", "aiohttp", "httpx", "asyncio")
+
+
+@pytest.mark.parametrize("called", COMMANDS)
+def test_the_list_of_commands_says_what_the_command_says_itself(called: str) -> None:
+    command = GROUP.commands[called]  # type: ignore[attr-defined]
+
+    assert command.name == called
+    assert (command.help or "").startswith(COMMANDS[called].summary.removesuffix("."))
+
+
+def test_help_lists_every_command() -> None:
+    shown = CliRunner().invoke(app, ["--help"], env={"COLUMNS": "200"})
+
+    assert shown.exit_code == 0
+    assert [called for called in COMMANDS if f"│ {called} " not in shown.output] == []
+
+
+def test_a_mistyped_command_is_told_the_near_one() -> None:
+    refused = CliRunner().invoke(app, ["serch"], env={"COLUMNS": "200"})
+
+    assert refused.exit_code == 2
+    assert "Did you mean 'search'?" in refused.output
+
+
+@pytest.mark.parametrize("flag", ["--help", "--version"])
+def test_help_imports_nothing_that_it_does_not_need(flag: str) -> None:
+    program = (
+        "import atexit, sys; atexit.register(lambda: print(sorted(sys.modules), file=sys.stderr));"
+        f"sys.argv = ['connector', '{flag}']; from connector.__main__ import main; main()"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+
+    assert [name for name in HEAVY if f"'{name}'" in done.stderr] == []
+    assert "'typer'" in done.stderr
