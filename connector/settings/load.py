@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from types import NoneType
 from typing import Any, get_args
 
 from pydantic import BaseModel, SecretStr, ValidationError
@@ -24,7 +25,7 @@ CONFIG_FILE = "connector.yaml"
 
 @dataclass(frozen=True, slots=True)
 class LoadedSettings:
-    """What the layers came to: the settings (None where there are problems), where each value that is given stands, and
+    """What the sources came to: the settings (None where there are problems), where each value that is given stands, and
     the settings file that was read."""
 
     settings: Settings | None
@@ -62,10 +63,10 @@ def load(
     names = setting_names()
     if file is None and Path(CONFIG_FILE).exists():
         file = Path(CONFIG_FILE)
-    layers = [read_file(file, names, environ)] if file else []
-    layers += [read_environment(environ, names), read_overrides(overrides or {}, names, environ)]
-    given = {path: one for layer in layers for path, one in layer.given.items()}
-    problems = [problem for layer in layers for problem in layer.problems]
+    sources = [read_file(file, names, environ)] if file else []
+    sources += [read_environment(environ, names), read_overrides(overrides or {}, names, environ)]
+    given = {path: one for source in sources for path, one in source.given.items()}
+    problems = [problem for source in sources for problem in source.problems]
     settings = None
     try:
         settings = Settings.model_validate(_tree(given))
@@ -79,7 +80,12 @@ def load(
 @cache
 def setting_names() -> SettingNames:
     """The paths of all settings, and of the secrets among them."""
-    return SettingNames(tuple(setting_paths()), frozenset(path for path in setting_paths() if _is_secret(path)))
+    types = {path: _types_at(path) for path in setting_paths()}
+    return SettingNames(
+        tuple(types),
+        secrets=frozenset(path for path in types if SecretStr in types[path]),
+        optional=frozenset(path for path in types if NoneType in types[path]),
+    )
 
 
 def setting_paths(model: type[BaseModel] = Settings, prefix: str = "") -> Iterator[str]:
@@ -99,12 +105,13 @@ def value_at(settings: Settings, path: str) -> Any:
     return value
 
 
-def _is_secret(path: str) -> bool:
+def _types_at(path: str) -> set[Any]:
+    """The types that the value of a setting may have."""
     *sections, name = path.split(".")
     model: Any = Settings
     for section in sections:
         model = model.model_fields[section].annotation
-    return SecretStr in _types(model.model_fields[name].annotation)
+    return _types(model.model_fields[name].annotation)
 
 
 def _types(annotation: Any) -> set[Any]:
@@ -113,7 +120,7 @@ def _types(annotation: Any) -> set[Any]:
 
 
 def _tree(given: Mapping[str, GivenValue]) -> dict[str, Any]:
-    """The values of the layers as the sections that the settings are made of."""
+    """The given values as the sections that the settings are made of."""
     tree: dict[str, Any] = {}
     for path, one in given.items():
         *sections, name = path.split(".")

@@ -179,7 +179,7 @@ class BreakerSettings(Section):
 
 
 class SearchSettings(Section):
-    """The query layer."""
+    """How one query is searched."""
 
     k: int = Field(10, ge=1, description="hits the caller gets")
     depth: int = Field(100, ge=1, le=10_000, description="hits each leg returns")

@@ -1,4 +1,4 @@
-"""Where settings come from: connector.yaml, CONNECTOR_* and flags, read into layers that remember where each value stands.
+"""Where settings come from: connector.yaml, CONNECTOR_* and flags, each read into values that remember where they stand.
 
 What a setting means is not known here, only its path. No message repeats a value, which may be a secret."""
 
@@ -19,6 +19,7 @@ ENV_PREFIX = "CONNECTOR_"
 FILE_SUFFIX = "_FILE"
 FLAG = "flag"
 MAX_SECRET_BYTES = 65_536
+NULL = "null"
 NULL_TAG = "tag:yaml.org,2002:null"
 # what Kubernetes puts into every pod for a service called connector, connector-worker, ...
 SERVICE_LINK = re.compile(
@@ -28,10 +29,11 @@ SERVICE_LINK = re.compile(
 
 @dataclass(frozen=True)
 class SettingNames:
-    """The paths that settings have, and which of them are secrets."""
+    """The paths that settings have, which of them are secrets, and which may have no value."""
 
     paths: tuple[str, ...]
     secrets: frozenset[str]
+    optional: frozenset[str] = frozenset()
 
     @cached_property
     def sections(self) -> frozenset[str]:
@@ -47,7 +49,7 @@ class SettingNames:
 
 @dataclass(frozen=True, slots=True)
 class GivenValue:
-    """What a layer says of one setting, and where it stands: `connector.yaml:3`, `CONNECTOR_SEARCH_K`, `flag`.
+    """What a source says of one setting, and where it stands: `connector.yaml:3`, `CONNECTOR_SEARCH_K`, `flag`.
 
     Of a secret also: the file that holds its text, and whether that text stands where it can be seen by others."""
 
@@ -59,7 +61,7 @@ class GivenValue:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Why a layer cannot be used, and where."""
+    """Why a source cannot be used, and where."""
 
     message: str
     origin: str = ""
@@ -73,13 +75,15 @@ class Unusable(Exception):
 
 
 class SourceValues:
-    """The values that one source gives, by path, and what is wrong with it."""
+    """The values that one source gives, by path, and what is wrong with it. In a source of text, which has no other way to
+    say it, `null` means no value wherever a setting may have none."""
 
-    def __init__(self, names: SettingNames, environ: Mapping[str, str]) -> None:
+    def __init__(self, names: SettingNames, environ: Mapping[str, str], *, is_text: bool = False) -> None:
         self.given: dict[str, GivenValue] = {}
         self.problems: list[Problem] = []
         self._names = names
         self._environ = environ
+        self._is_text = is_text
 
     def add(self, path: str, given: GivenValue) -> None:
         """Take what is given at a path: a setting, or a whole section."""
@@ -94,6 +98,8 @@ class SourceValues:
             self.problems.append(Problem(f"{path!r} is a section: write its settings below it", given.origin))
 
     def _add_setting(self, path: str, given: GivenValue) -> None:
+        if self._is_text and given.value == NULL and path in self._names.optional:
+            given = GivenValue(None, given.origin)
         if path in self._names.secrets:
             try:
                 given = _secret(given, self._environ)
@@ -104,20 +110,20 @@ class SourceValues:
 
 
 def read_file(path: Path, names: SettingNames, environ: Mapping[str, str]) -> SourceValues:
-    """The layer of a YAML file; every value stands at its line."""
-    layer = SourceValues(names, environ)
+    """The values of a YAML file; each stands at its line."""
+    values = SourceValues(names, environ)
     try:
         root = _compose(path)
         if root is not None:
-            _walk(root, "", path, layer, names)
+            _walk(root, "", path, values, names)
     except Unusable as error:
-        layer.problems.append(Problem(str(error)))
-    return layer
+        values.problems.append(Problem(str(error)))
+    return values
 
 
 def read_environment(environ: Mapping[str, str], names: SettingNames) -> SourceValues:
-    """The layer of CONNECTOR_* variables; empty ones, and those that Kubernetes makes for services, are not given."""
-    layer = SourceValues(names, environ)
+    """The values of CONNECTOR_* variables; empty ones, and those that Kubernetes makes for services, are not given."""
+    values = SourceValues(names, environ, is_text=True)
     variables = {env_name(path): path for path in names.paths}
     files = {env_name(path) + FILE_SUFFIX: path for path in names.secrets}
     for name, text in environ.items():
@@ -125,34 +131,34 @@ def read_environment(environ: Mapping[str, str], names: SettingNames) -> SourceV
             continue
         if name in files:
             if environ.get(name.removesuffix(FILE_SUFFIX)):
-                layer.problems.append(
+                values.problems.append(
                     Problem(f"{name} and {name.removesuffix(FILE_SUFFIX)} are both given; keep one of the two")
                 )
-            layer.add(files[name], GivenValue({"file": text}, name))
+            values.add(files[name], GivenValue({"file": text}, name))
         elif name in variables:
             path = variables[name]
-            layer.add(path, GivenValue(text if path in names.secrets else parse_value(text), name))
+            values.add(path, GivenValue(text if path in names.secrets else parse_value(text), name))
         else:
             near = difflib.get_close_matches(name, [*variables, *files], n=1)
             hint = f"; did you mean {near[0]}?" if near else ""
-            layer.problems.append(Problem(f"unknown environment variable {name}{hint}"))
-    return layer
+            values.problems.append(Problem(f"unknown environment variable {name}{hint}"))
+    return values
 
 
 def read_overrides(overrides: Mapping[str, Any], names: SettingNames, environ: Mapping[str, str]) -> SourceValues:
-    """The layer of what is given on top by path; None is not given."""
-    layer = SourceValues(names, environ)
+    """The values that are given on top by path; None is not given, `null` takes back what is given below."""
+    values = SourceValues(names, environ, is_text=True)
     tree: dict[str, Any] = {}
     for path, value in overrides.items():
         if value is not None and not _put(tree, path, value):
-            layer.problems.append(Problem(f"cannot set {shown(path)!r}: what is above it has a value"))
+            values.problems.append(Problem(f"cannot set {shown(path)!r}: what is above it has a value"))
     for name, value in tree.items():
-        layer.add(name, GivenValue(value, FLAG, exposed=True))
-    return layer
+        values.add(name, GivenValue(value, FLAG, exposed=True))
+    return values
 
 
 def env_name(path: str) -> str:
-    """`search.rank_constant` -> `CONNECTOR_SEARCH_RANK_CONSTANT`."""
+    """`search.fusion.rank_constant` -> `CONNECTOR_SEARCH_FUSION_RANK_CONSTANT`."""
     return ENV_PREFIX + path.upper().replace(".", "_")
 
 
@@ -241,27 +247,29 @@ def _compose(path: Path) -> yaml.MappingNode | None:
     return root
 
 
-def _walk(node: yaml.MappingNode, prefix: str, path: Path, layer: SourceValues, names: SettingNames) -> None:
-    """Hand all that a mapping holds to the layer, section by section."""
+def _walk(node: yaml.MappingNode, prefix: str, path: Path, values: SourceValues, names: SettingNames) -> None:
+    """Add all that a mapping holds to the values, section by section."""
     lines: dict[str, int] = {}
-    for key, value, line in _entries(node, path, layer):
+    for key, value, line in _entries(node, path, values):
         name, origin = prefix + key, f"{path}:{line}"
         if key in lines:
-            layer.problems.append(Problem(f"{shown(name)!r} is also in line {lines[key]}; keep one of the two", origin))
+            values.problems.append(
+                Problem(f"{shown(name)!r} is also in line {lines[key]}; keep one of the two", origin)
+            )
         lines[key] = line
         if name in names.sections and isinstance(value, yaml.MappingNode):
-            _walk(value, f"{name}.", path, layer, names)
+            _walk(value, f"{name}.", path, values, names)
             continue
         try:
             found = _read_yaml(partial(SafeConstructor().construct_document, value))
         except Unusable as error:
-            layer.problems.append(Problem(f"{shown(name)}: {error}", origin))
+            values.problems.append(Problem(f"{shown(name)}: {error}", origin))
         else:
             is_secret = name in names.secrets
-            layer.add(name, GivenValue(found, origin, file=path if is_secret else None, exposed=is_secret))
+            values.add(name, GivenValue(found, origin, file=path if is_secret else None, exposed=is_secret))
 
 
-def _entries(node: yaml.MappingNode, path: Path, layer: SourceValues) -> Iterator[tuple[str, yaml.Node, int]]:
+def _entries(node: yaml.MappingNode, path: Path, values: SourceValues) -> Iterator[tuple[str, yaml.Node, int]]:
     """(key, value, line) of a mapping; what `<<` brings in counts where the mapping has no such key itself."""
     own = {key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)}
     before = list(node.value)
@@ -269,7 +277,7 @@ def _entries(node: yaml.MappingNode, path: Path, layer: SourceValues) -> Iterato
     for key, value in node.value:
         line = key.start_mark.line + 1
         if not isinstance(key, yaml.ScalarNode):
-            layer.problems.append(Problem("the name of a setting must be a word", f"{path}:{line}"))
+            values.problems.append(Problem("the name of a setting must be a word", f"{path}:{line}"))
         elif (key, value) in before or key.value not in own:
             yield key.value, value, line
 

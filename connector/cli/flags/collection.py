@@ -17,6 +17,7 @@ from connector.cli.console import stderr
 from connector.cli.flags.common import read_settings
 from connector.errors import SettingsError
 from connector.settings.sections import Settings
+from connector.settings.sources import NULL
 
 if TYPE_CHECKING:  # the clients and torch are imported once the flags are known to be right
     from connector.evaluation.datasets import Collection
@@ -82,11 +83,14 @@ class CollectionFlags:
 def settings_reader(
     config: Path | None, overrides: list[str] | None, **flags: Any
 ) -> Callable[[Mapping[str, Any]], Settings]:
-    """A function that gives the settings of a pipeline: those of all layers, with its own on top."""
+    """A function that gives the settings of a pipeline: those of all sources, with its own on top. None takes back what
+    they give."""
 
     def settings_with(own: Mapping[str, Any]) -> Settings:
         return read_settings(
-            config, overrides, **flags | {path.replace(".", "__"): value for path, value in own.items()}
+            config,
+            overrides,
+            **flags | {path.replace(".", "__"): NULL if value is None else value for path, value in own.items()},
         )
 
     return settings_with

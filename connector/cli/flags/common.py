@@ -26,7 +26,9 @@ IndexName = Annotated[str | None, typer.Option("--index", "-i", help="Name of th
 Overrides = Annotated[
     list[str] | None,
     typer.Option(
-        "--set", metavar="PATH=VALUE", help="Any other setting, e.g. --set search.fusion.kind=linear. Can be repeated."
+        "--set",
+        metavar="PATH=VALUE",
+        help="Any setting, such as search.fusion.kind=linear; null takes a value back. Can be repeated.",
     ),
 ]
 LogFormat = Annotated[
@@ -36,20 +38,20 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on stdout inste
 
 
 def read_settings(config: Path | None, overrides: list[str] | None, **flags: Any) -> Settings:
-    """Settings from every layer; `flags` maps paths, with `__` for the dot, to values (None: not given)."""
+    """Settings from every source; `flags` maps paths, with `__` for the dot, to values (None: not given)."""
     return read_loaded(config, overrides, **flags).require()
 
 
 def read_loaded(config: Path | None, overrides: list[str] | None, **flags: Any) -> LoadedSettings:
     """The same with the origin of every value, and with problems instead of an error. A secret in a flag is refused at once."""
-    layer: dict[str, Any] = {}
+    given: dict[str, Any] = {}
     for one in overrides or []:
         path, equals, value = one.partition("=")
         if not equals:
             raise SettingsError(f"--set takes PATH=VALUE, not {shown(one)!r}")
-        layer[path.strip()] = parse_value(value)
-    layer |= {name.replace("__", "."): value for name, value in flags.items() if value is not None}
-    loaded = load(file=config, overrides=layer)
+        given[path.strip()] = parse_value(value)
+    given |= {name.replace("__", "."): value for name, value in flags.items() if value is not None}
+    loaded = load(file=config, overrides=given)
     for path in setting_names().secrets & set(loaded.given):
         if loaded.given[path].origin == FLAG and loaded.given[path].exposed:
             raise SettingsError(

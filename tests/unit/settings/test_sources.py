@@ -254,3 +254,28 @@ def test_the_process_environment_is_only_read_where_none_is_given(monkeypatch: p
     assert found
     assert found.get_secret_value() == "abc"
     assert load_settings(environ={}).cluster.password is None
+
+
+@pytest.mark.parametrize(
+    ("path", "given"),
+    [("index.vector_field", "embedding"), ("index.text_fields", "{title: 2}"), ("cluster.password", "secret-word")],
+)
+def test_null_takes_back_what_a_source_below_gives(path: str, given: str) -> None:
+    section, name = path.split(".")
+    text = f"{section}:\n  {name}: {given}\n"
+    variable = loaded(text, {f"CONNECTOR_{section}_{name}".upper(): "null"})
+    flag = loaded(text, {f"CONNECTOR_{section}_{name}".upper(): given}, **{path: "null"})
+
+    assert getattr(getattr(loaded(text).require(), section), name) is not None
+    assert getattr(getattr(variable.require(), section), name) is None
+    assert getattr(getattr(flag.require(), section), name) is None
+    assert (variable.given[path].origin, flag.given[path].origin) == (f"CONNECTOR_{section}_{name}".upper(), "flag")
+
+
+def test_null_is_a_word_where_a_setting_always_has_a_value_or_a_file_has_it_in_quotes() -> None:
+    assert loaded("", {"CONNECTOR_INDEX_NAME": "null"}).require().index.name == "null"
+    assert loaded("index: {vector_field: 'null'}").require().index.vector_field == "null"
+    assert loaded("index: {vector_field: null}").require().index.vector_field is None
+    assert "CONNECTOR_SEARCH_K: search.k: Input should be a valid integer" in problem(
+        "", {"CONNECTOR_SEARCH_K": "null"}
+    )
