@@ -62,6 +62,9 @@ def to_document(row: Row, fields: Fields) -> Document:
 
 
 def _to_document(row: Row, fields: Fields) -> Document:
+    for name in (fields.id, *fields.text, *fields.metadata):
+        if name in row.faults:
+            raise DocumentError(f"field {name!r}: {row.faults[name]}")
     doc_id = row.values.get(fields.id)
     if doc_id is None or isinstance(doc_id, dict | list | bool) or str(doc_id).strip() == "":
         raise DocumentError(f"the row has no id in field {fields.id!r}")

@@ -146,6 +146,20 @@ def test_a_row_that_cannot_be_indexed_says_why(values: dict[str, Any], words: st
         to_document(row(**values), FIELDS)
 
 
+@pytest.mark.parametrize("name", ["id", "title", "year"])
+def test_a_value_that_could_not_be_read_fails_its_row(name: str) -> None:
+    values = {field: value for field, value in {"id": "a", "title": "T", "text": "t"}.items() if field != name}
+
+    with pytest.raises(DocumentError, match=f"field '{name}': too far away"):
+        to_document(Row(values, "here", faults={name: "too far away"}), FIELDS)
+
+
+def test_a_value_that_could_not_be_read_is_no_matter_where_its_field_is_not_used() -> None:
+    made = to_document(Row({"id": "a", "text": "t"}, "here", faults={"other": "too far away"}), FIELDS)
+
+    assert made.fields == {"text": "t"}
+
+
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(exclude_categories=[])),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from connector.ingest.files import FileText, read_document_file
+from connector.ingest.sources.folder import read_document_file
+from connector.ingest.sources.text import FileText
 
 
 def build_pdf(*pages: str, title: str = "") -> bytes:
@@ -31,7 +32,8 @@ def build_pdf(*pages: str, title: str = "") -> bytes:
         out += f"{number} 0 obj\n{one}\nendobj\n".encode()
     table = "".join(f"{offset:010d} 00000 n \n" for offset in offsets)
     info = f"/Info {len(objects)} 0 R" if title else ""
-    tail = f"xref\n0 {len(objects) + 1}\n0000000000 65535 f \n{table}trailer\n<< /Size {len(objects) + 1} /Root 1 0 R {info} >>\n"
+    size = len(objects) + 1
+    tail = f"xref\n0 {size}\n0000000000 65535 f \n{table}trailer\n<< /Size {size} /Root 1 0 R {info} >>\n"
     return out + f"{tail}startxref\n{len(out)}\n%%EOF\n".encode()
 
 
@@ -51,7 +53,8 @@ def test_plain_text_has_no_title(tmp_path: Path) -> None:
         ("before\n# Title\nafter", FileText("Title", "before\nafter")),
         ("## Lesser\ntext", FileText("", "## Lesser\ntext")),
         ("no heading", FileText("", "no heading")),
-        ("---\ntitle: x\n---\n# Title\ntext", FileText("Title", "\ntext")),
+        ("---\ntitle: x\n---\n# Title\ntext", FileText("x", "# Title\ntext")),
+        ("---\nname: x\n---\n# Title\ntext", FileText("Title", "\ntext")),
         ("text\n---\nmore\n---\n", FileText("", "text\n---\nmore\n---\n")),
     ],
 )
@@ -100,7 +103,7 @@ def test_a_pdf_with_a_password_is_told(tmp_path: Path) -> None:
     locked = io.BytesIO()
     writer.write(locked)
 
-    with pytest.raises(ValueError, match="no readable PDF"):
+    with pytest.raises(ValueError, match="locked by a password; unlock it first"):
         read(tmp_path / "a.pdf", locked.getvalue())
 
 

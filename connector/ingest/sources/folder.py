@@ -1,0 +1,124 @@
+"""A folder of documents, one to a file."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from connector.errors import SourceError
+from connector.ingest.sources.html import read_html
+from connector.ingest.sources.pdf import read_pdf
+from connector.ingest.sources.row import Row
+from connector.ingest.sources.streams import is_special
+from connector.ingest.sources.text import FileText, read_markdown, read_text
+
+MAX_FILE_BYTES = 256 * 1024 * 1024
+FILE_READERS: dict[str, Callable[[bytes], FileText]] = {
+    ".txt": read_text,
+    ".text": read_text,
+    ".md": read_markdown,
+    ".markdown": read_markdown,
+    ".html": read_html,
+    ".htm": read_html,
+    ".xhtml": read_html,
+    ".pdf": read_pdf,
+}
+
+
+def read_document_file(file: Path) -> FileText:
+    """The text of a file; raises ValueError or OSError where it cannot be read or is empty. It never waits."""
+    document = FILE_READERS[file.suffix.lower()](_read_regular(file))
+    if not document.text.strip():
+        raise ValueError("it holds no text")
+    return document
+
+
+class FolderSource:
+    """A folder of text, Markdown, HTML and PDF files: the id is the path, title and text come from the content.
+
+    Links to files are followed, links to folders are not. Files of no known kind are counted in the notes."""
+
+    id_field: str | None = "path"
+
+    def __init__(self, folder: Path, files: Sequence[Path] | None = None) -> None:
+        self._folder = folder
+        self._files = files
+        self.progress = 0.0
+        self.notes: Counter[str] = Counter()
+
+    def __iter__(self) -> Iterator[Row]:
+        self.progress = 0.0
+        self.notes = Counter()
+        unlisted: list[Row] = []
+        files = self._files or sorted(self._find(self._folder, unlisted))
+        if not files and not unlisted:
+            raise SourceError(f"{self._folder} holds no file of a known kind ({', '.join(sorted(FILE_READERS))})")
+        yield from unlisted
+        for number, file in enumerate(files, start=1):
+            row = self._row(file)
+            self.progress = number / len(files)
+            yield row
+        self.progress = 1.0
+
+    def _find(self, folder: Path, unlisted: list[Row]) -> Iterator[Path]:
+        def keep(error: OSError) -> None:
+            name = _name(Path(error.filename or folder), self._folder)
+            unlisted.append(Row({}, name, f"cannot list the folder: {error.strerror}"))
+
+        for parent, folders, names in os.walk(folder, onerror=keep):
+            for name in folders:
+                if os.path.islink(os.path.join(parent, name)):
+                    self.notes["links to folders are not followed"] += 1
+            for name in names:
+                file = Path(parent, name)
+                if file.suffix.lower() in FILE_READERS:
+                    yield file
+                else:
+                    suffix = _printable(file.suffix.lower()) or "no suffix"
+                    self.notes[f"files of no known kind ({suffix}) are not read"] += 1
+
+    def _row(self, file: Path) -> Row:
+        name = _name(file, self._folder)
+        if name != file.relative_to(self._folder).as_posix():
+            return Row({"path": name}, name, "the file's name is not UTF-8; rename it")
+        try:
+            document = read_document_file(file)
+        except OSError as error:
+            return Row({"path": name}, name, f"cannot read the file: {error.strerror or error}")
+        except ValueError as error:
+            return Row({"path": name}, name, f"cannot read the file: {error}")
+        self.notes.update(document.notes)
+        title = document.title or file.stem
+        return Row({"path": name, "title": title, "text": document.text, **document.fields}, name)
+
+
+def _read_regular(file: Path) -> bytes:
+    """The bytes of a regular file. Raises ValueError for anything else, without waiting for what it may give."""
+    descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC) if _can_open(file) else -1
+    with open(descriptor, "rb") as opened:
+        mode = os.fstat(descriptor).st_mode
+        if not stat.S_ISREG(mode):
+            raise ValueError(f"it is no regular file but {is_special(mode) or 'a folder'}")
+        data = opened.read(MAX_FILE_BYTES + 1)
+    if len(data) > MAX_FILE_BYTES:
+        raise ValueError(f"it is larger than {MAX_FILE_BYTES >> 20} MiB; split it")
+    return data
+
+
+def _can_open(file: Path) -> bool:
+    """True; raises ValueError for what must not be opened: opening a device can have effects."""
+    mode = file.stat().st_mode
+    if special := is_special(mode):
+        raise ValueError(f"it is no regular file but {special}")
+    return True
+
+
+def _name(file: Path, folder: Path) -> str:
+    return _printable(file.relative_to(folder).as_posix())
+
+
+def _printable(name: str) -> str:
+    return os.fsencode(name).decode("utf-8", "backslashreplace")

@@ -1,0 +1,108 @@
+"""HTML files: the text as a person would read it, with a boundary wherever the page shows one."""
+
+from __future__ import annotations
+
+import codecs
+import re
+from collections.abc import Iterator
+
+from selectolax.lexbor import LexborHTMLParser, LexborNode
+
+from connector.ingest.sources.streams import BYTE_ORDER_MARKS
+from connector.ingest.sources.text import FileText
+
+UNSEEN = frozenset((
+    "script", "style", "template", "noscript", "nav", "head", "title", "meta", "link", "iframe", "object",
+    "embed", "audio", "video", "canvas", "datalist", "rp",
+))  # fmt: skip
+BLOCKS = frozenset((
+    "address", "article", "aside", "blockquote", "body", "br", "caption", "center", "dd", "details", "dialog",
+    "dir", "div", "dl", "dt", "fieldset", "figcaption", "figure", "footer", "form", "h1", "h2", "h3", "h4",
+    "h5", "h6", "header", "hgroup", "hr", "li", "legend", "main", "menu", "ol", "optgroup", "option", "p",
+    "pre", "search", "section", "select", "summary", "table", "tbody", "textarea", "tfoot", "thead", "tr", "ul",
+))  # fmt: skip
+SPACED = frozenset((
+    "td", "th", "button", "img", "input", "label", "meter", "output", "progress", "rt", "svg", "math",
+))  # fmt: skip
+KEEPS_SPACES = frozenset(["pre", "textarea", "listing", "xmp"])
+_NOT_SHOWN = re.compile(r"(?:^|;)\s*(?:display\s*:\s*none|visibility\s*:\s*hidden)", re.IGNORECASE)
+_DECLARED = re.compile(
+    rb"""<(?:meta|\?xml)\b[^>]*?\b(?:charset|encoding)\s*=\s*["']?\s*([A-Za-z0-9_.:-]+)""", re.IGNORECASE
+)
+_COMMENT = re.compile(rb"<!--.*?-->", re.DOTALL)
+DECLARED_WITHIN_BYTES = 4096
+_SPACES = re.compile(r"[ \t\n\r\f]+")
+_BREAK, _SPACE = "\x1e", "\x1f"  # control characters that HTML cannot hold
+
+
+def read_html(data: bytes) -> FileText:
+    """The page's title, or its first heading, and its text; cells stand apart, blocks on lines of their own.
+
+    What a browser does not show is left out, as are menus (`nav`). Raises ValueError for an unknown encoding."""
+    tree = LexborHTMLParser(_decode(data))
+    heading = tree.css_first("head > title") or tree.css_first("h1")
+    title = _SPACES.sub(" ", heading.text(deep=True)).strip() if heading else ""
+    return FileText(title, _laid_out("".join(_pieces(tree.body)) if tree.body else ""))
+
+
+def _pieces(root: LexborNode) -> Iterator[str]:
+    """Text and boundaries in reading order; without recursion, for pages nest deep."""
+    stack: list[tuple[LexborNode | None, str, bool]] = [(root, "", False)]
+    while stack:
+        node, closing, verbatim = stack.pop()
+        if node is None:
+            yield closing
+            continue
+        if node.next is not None and node is not root:
+            stack.append((node.next, "", verbatim))
+        tag = node.tag or ""
+        if tag == "-text":
+            text = (node.text_content or "").replace(_BREAK, " ").replace(_SPACE, " ")
+            yield text.replace("\n", _BREAK) if verbatim else _SPACES.sub(" ", text)
+        elif not tag.startswith(("-", "!")) and tag not in UNSEEN and _is_shown(node):
+            boundary = _BREAK if tag in BLOCKS else _SPACE if tag in SPACED else ""
+            yield boundary
+            stack.append((None, boundary, False))
+            if node.first_child is not None:
+                stack.append((node.first_child, "", verbatim or tag in KEEPS_SPACES))
+        elif tag in ("iframe", "object", "embed", "audio", "video", "canvas"):
+            yield _SPACE
+
+
+def _is_shown(node: LexborNode) -> bool:
+    attributes = node.attributes
+    if not attributes:
+        return True
+    return "hidden" not in attributes and not _NOT_SHOWN.search(attributes.get("style") or "")
+
+
+def _laid_out(text: str) -> str:
+    lines = (re.sub(r"[ \t\x1f]+", " ", line).strip(" ") for line in text.split(_BREAK))
+    return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip()
+
+
+def _decode(data: bytes) -> str:
+    """By byte-order mark, declaration, or as browsers do where there is none: UTF-8, else Windows-1252."""
+    for mark, encoding in BYTE_ORDER_MARKS:
+        if data.startswith(mark):
+            return data[len(mark) :].decode(encoding, "replace")
+    declared = _DECLARED.search(_COMMENT.sub(b"", data[:DECLARED_WITHIN_BYTES]))
+    if declared is None:
+        try:
+            return data.decode("utf-8")
+        except UnicodeDecodeError:
+            return data.decode("cp1252", "replace")
+    name = declared[1].decode("ascii").lower()
+    try:
+        found = codecs.lookup(name).name
+        if found.startswith("utf-16"):
+            found = "utf-8"  # a declaration that can be read as ASCII is not true, says the standard
+        return data.decode(
+            "cp1252" if found in ("iso8859-1", "ascii") else found, "strict" if found == "utf-8" else "replace"
+        )
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            f"it says that it is {name}, which it is not (byte {error.start}); correct or convert it"
+        ) from None
+    except (LookupError, UnicodeError):
+        raise ValueError(f"it says that its encoding is {name!r}, which is not known; convert it to UTF-8") from None

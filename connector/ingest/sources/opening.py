@@ -1,0 +1,85 @@
+"""Which source is at a location."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+from connector.errors import SourceError
+from connector.ingest.sources.delimited import read_csv, read_tsv
+from connector.ingest.sources.folder import FILE_READERS, FolderSource
+from connector.ingest.sources.jsonl import read_json
+from connector.ingest.sources.lines import LineSource, ReadRows
+from connector.ingest.sources.parquet import ParquetSource
+from connector.ingest.sources.row import Source
+from connector.ingest.sources.streams import DECOMPRESSORS, FileInput, StreamInput, is_special
+
+BEIR_CORPUS = ("corpus.jsonl", "corpus.jsonl.gz")
+STANDARD_INPUT = ("-", "/dev/stdin")
+LINE_READERS: dict[str, ReadRows] = {
+    ".jsonl": read_json,
+    ".ndjson": read_json,
+    ".json": read_json,
+    ".csv": read_csv,
+    ".tsv": read_tsv,
+}
+KNOWN = (
+    ".jsonl, .ndjson, .json, .csv, .tsv (also .gz, .bz2, .xz), .parquet, .txt, .md, .html, .pdf, folders of these, "
+    "and - for JSON Lines from a pipe"
+)
+
+
+def open_source(location: str) -> Source:
+    """The source at a path: JSON, CSV, TSV (each also compressed), Parquet, a BEIR folder, a folder of documents;
+    or a stream: `-` and named pipes are JSON Lines unless their name says otherwise.
+
+    Raises SourceError for what is not there or not known."""
+    if location in STANDARD_INPUT:
+        return LineSource(StreamInput(None), read_json)
+    path, mode = _look_up(location)
+    if stat.S_ISDIR(mode):
+        return _open_folder(path)
+    kind = _kind(path)
+    if stat.S_ISFIFO(mode):
+        if kind and kind not in LINE_READERS:
+            raise SourceError(f"{location!r} is a named pipe, through which only JSON Lines, CSV and TSV can be read")
+        return LineSource(StreamInput(path), LINE_READERS.get(kind, read_json))
+    if special := is_special(mode):
+        raise SourceError(f"{location!r} is no regular file but {special}")
+    if kind in LINE_READERS:
+        return LineSource(FileInput(path), LINE_READERS[kind])
+    if kind == path.suffix.lower():
+        if kind == ".parquet":
+            return ParquetSource(path)
+        if kind in FILE_READERS:
+            return FolderSource(path.parent, [path])
+    raise SourceError(f"{location!r} is of no known kind; known are {KNOWN}")
+
+
+def _look_up(location: str) -> tuple[Path, int]:
+    try:
+        path = Path(location).expanduser()
+        return path, path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        raise SourceError(
+            f"there is no {location!r}; give a file (.jsonl, .csv, .tsv, .parquet, also .gz) or a folder"
+        ) from None
+    except (OSError, ValueError, RuntimeError) as error:
+        reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else error
+        raise SourceError(f"cannot open {location!r}: {reason}") from error
+
+
+def _open_folder(path: Path) -> Source:
+    for name in BEIR_CORPUS:
+        if (path / name).is_file():
+            return LineSource(FileInput(path / name), read_json)
+    return FolderSource(path)
+
+
+def _kind(path: Path) -> str:
+    """The suffix that says what is inside, in lower case."""
+    suffixes = [suffix.lower() for suffix in path.suffixes]
+    if len(suffixes) > 1 and suffixes[-1] in DECOMPRESSORS:
+        return suffixes[-2]
+    return suffixes[-1] if suffixes else ""
