@@ -13,7 +13,8 @@ ConnectorError
 │   ├── ClusterUnavailable     no connection, time-out, 429 or 503: the same request may work later
 │   ├── AccessDenied           401 or 403: the credentials are not accepted, or lack a privilege
 │   ├── TlsError               no TLS connection that can be trusted
-│   └── IndexMissing           no such index
+│   ├── IndexMissing           no such index
+│   └── IndexExists            an index of that name is there already
 ├── EncoderMismatch        the index was written with another encoder than the configured one
 ├── WorkerError            the rerank worker refused, or answered what cannot be right
 │   └── WorkerUnavailable      no connection, time-out or 5xx: the same request may work later
@@ -90,6 +91,18 @@ class IndexMissing(ClusterError):
     def __init__(self, index: str, where: str) -> None:
         super().__init__(
             f"no index {index!r} at {where}; create it with: connector index create --index {index}", status=404
+        )
+        self.index = index
+
+
+class IndexExists(ClusterError):
+    """An index of that name is there already, perhaps since a moment ago."""
+
+    def __init__(self, index: str) -> None:
+        super().__init__(
+            f"index {index!r} exists already; ingest into it as it is (connector ingest SOURCE --index {index}), "
+            f"choose another name, or drop it with: connector index drop --index {index}",
+            status=400,
         )
         self.index = index
 

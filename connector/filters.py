@@ -7,7 +7,8 @@ As JSON::
 As text, for the command line, several joined by "and": ``department=legal``, ``region=emea,apac``, ``tier!=gold``,
 ``date>=2024-01-01``, ``tier?`` (exists), ``!tier?`` (is missing).
 
-A document without the field never matches term, terms or range, and always matches their negation.
+A document without the field never matches term, terms or range, and always matches their negation. A date without a time
+is a period in UTC: `date=2024-01-15` is the whole day, `date>2024` begins with 2025.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from connector.errors import DocumentError, FilterError
+from connector.periods import to_bounds, within
 from connector.schema import FieldType, check_value
 
 Scalar = str | int | float | bool
@@ -125,17 +127,49 @@ def check_filter(found: Filter | None, fields: Mapping[str, FieldType]) -> Filte
             _field_type(name, fields)
             return found
         case Terms(name, values):
-            return Terms(name, tuple(_typed(name, fields, value) for value in values))
+            return _checked_terms(name, values, fields)
         case Range(name, bounds):
-            if _field_type(name, fields) == "keyword[]":
-                raise FilterError(f"a range on {name!r} cannot be answered: it holds lists")
-            return Range(name, {bound: _typed(name, fields, value) for bound, value in bounds.items()})
+            return _checked_range(name, bounds, fields)
 
 
 def _checked(part: Filter, fields: Mapping[str, FieldType]) -> Filter:
     checked = check_filter(part, fields)
     assert checked is not None
     return checked
+
+
+def _checked_terms(name: str, values: Sequence[Any], fields: Mapping[str, FieldType]) -> Filter:
+    typed = [(value, _typed(name, fields, value)) for value in values]
+    if fields[name] != "date":
+        return Terms(name, tuple(checked for _, checked in typed))
+    periods: list[Filter] = [Range(name, bounds) for value, _ in typed if (bounds := within(value))]
+    instants = tuple(checked for value, checked in typed if within(value) is None)
+    parts = (*periods, *([Terms(name, instants)] if instants else []))
+    return parts[0] if len(parts) == 1 else Or(parts)
+
+
+def _checked_range(name: str, bounds: Mapping[str, Any], fields: Mapping[str, FieldType]) -> Range:
+    kind = _field_type(name, fields)
+    if kind == "keyword[]":
+        raise FilterError(f"a range on {name!r} cannot be answered: it holds lists")
+    typed = {bound: _typed(name, fields, value) for bound, value in bounds.items()}
+    if kind == "date":
+        return Range(name, to_bounds(bounds))
+    numeric = next((value for value in bounds.values() if kind == "keyword" and _is_number(value)), None)
+    if numeric is not None:
+        raise FilterError(
+            f"field {name!r} holds words (keyword), which compare letter by letter: '9' comes after '50', so a range to "
+            f"{numeric} cannot mean what it says; ingest into a new index with --metadata {name}:number"
+        )
+    return Range(name, typed)
+
+
+def _is_number(value: Any) -> bool:
+    try:
+        float(value)
+    except (TypeError, ValueError):
+        return False
+    return True
 
 
 def _field_type(name: str, fields: Mapping[str, FieldType]) -> FieldType:

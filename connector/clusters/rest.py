@@ -38,7 +38,7 @@ from connector.clusters.mapping import build_index, read_metadata_types
 from connector.clusters.original_text import names_to_read, to_original
 from connector.clusters.protocol import Engine, ForeignFields, ignore
 from connector.credentials import Credentials
-from connector.errors import ClusterError, IndexMissing, SettingsError
+from connector.errors import ClusterError, IndexExists, IndexMissing, SettingsError
 from connector.filters import Filter
 from connector.schema import Fields, IndexSchema
 from connector.types import (
@@ -88,10 +88,7 @@ class RestCluster:
             await self._client.request("PUT", _path(name), body=body, timeout_s=ADMIN_TIMEOUT_S)
         except ClusterError as error:
             if error.status == 400 and "already exists" in str(error):
-                raise ClusterError(
-                    f"index {name!r} exists already; drop it with: connector index drop --index {name}, or choose another name",
-                    status=400,
-                ) from error
+                raise IndexExists(name) from error
             raise
         return self._index(name, schema)
 

@@ -220,7 +220,7 @@ def open_cluster_checks(cluster: Cluster, *, timeout_s: float) -> ClusterChecks:
     """What the doctor asks of a cluster; no request takes longer than `timeout_s`."""
     if isinstance(cluster, RestCluster):
         return RestChecks(cluster.client, cluster.engine, url=cluster.url, timeout_s=timeout_s)
-    from connector.clusters.embedded import EmbeddedCluster
+    from connector.clusters.embedded.cluster import EmbeddedCluster
     from connector.doctor.embedded_checks import EmbeddedChecks
 
     assert isinstance(cluster, EmbeddedCluster)

@@ -7,7 +7,9 @@ import os
 import shutil
 from pathlib import Path
 
-from connector.clusters.embedded import EmbeddedCluster, EmbeddedIndex, arrow_schema
+from connector.clusters.embedded.cluster import EmbeddedCluster
+from connector.clusters.embedded.columns import arrow_schema
+from connector.clusters.embedded.index import EmbeddedIndex
 from connector.clusters.protocol import Index
 from connector.doctor.cluster_checks import judge_contents
 from connector.doctor.findings import Finding

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from connector.clusters.protocol import Cluster, Index
-from connector.errors import IndexMissing, SettingsError
+from connector.errors import IndexExists, IndexMissing, SettingsError
 from connector.event_loop import in_own_thread
 from connector.ingest.documents import infer_fields
 from connector.ingest.pipeline import Counts, IngestJob, JobReport
@@ -85,7 +85,10 @@ async def _open_or_create(
     except IndexMissing:
         fields = choose_fields(settings, source)
         say(f"creating index {name} in {cluster.engine}: {describe(fields)}")
-        return await cluster.create_index(name, build_schema(settings, fields, encoder.fingerprint))
+        try:
+            return await cluster.create_index(name, build_schema(settings, fields, encoder.fingerprint))
+        except IndexExists:  # another job was faster
+            index = await cluster.open_index(name)
     check_encoder(index, encoder.fingerprint)
     _check_same_fields(settings, index)
     return index

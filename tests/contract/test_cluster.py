@@ -111,7 +111,7 @@ class TestIndices:
     ) -> None:
         await write(await cluster.create_index(index_name, schema()), DOCUMENTS[0])
 
-        with pytest.raises(ClusterError, match="exists already; drop it with: connector index drop"):
+        with pytest.raises(ClusterError, match="exists already; ingest into it as it is"):
             await cluster.create_index(index_name, schema())
         assert await cluster.count(index_name) == 1
 

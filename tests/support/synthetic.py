@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Mapping, Sequence
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -138,10 +139,10 @@ def matches(found: Any, fields: Mapping[str, Any]) -> bool:
     have = fields.get(name)
     if have is None:
         return False
-    values = [_plain(name, value) for value in (have if isinstance(have, list) else [have])]
     if kind == "range":
-        return all(COMPARE[bound](values[0], _plain(name, value)) for bound, value in wanted.items())
-    return any(_plain(name, value) in values for value in (wanted if kind == "terms" else [wanted]))
+        return all(COMPARE[bound](*_comparable(name, have, value)) for bound, value in wanted.items())
+    pairs = product(have if isinstance(have, list) else [have], wanted if kind == "terms" else [wanted])
+    return any(mine == asked for mine, asked in (_comparable(name, *pair) for pair in pairs))
 
 
 COMPARE = {
@@ -164,10 +165,15 @@ def describe(found: Any) -> str:
     return json.dumps(found, ensure_ascii=True).replace(" ", "")[:70]
 
 
-def _plain(name: str, value: Any) -> Any:
+def _comparable(name: str, value: Any, wanted: Any) -> tuple[Any, Any]:
+    """Both in one form: a date that is asked for without a time is compared as far as it goes."""
+    if METADATA[name] == "date" and len(wanted) <= len("2024-01-15"):
+        return to_instant(value).isoformat()[: len(wanted)], wanted
     if METADATA[name] == "date":
-        return to_instant(value)
-    return str(value).lower() == "true" if METADATA[name] == "boolean" else value
+        return to_instant(value), to_instant(wanted)
+    if METADATA[name] == "boolean":
+        return str(value).lower() == "true", str(wanted).lower() == "true"
+    return value, wanted
 
 
 def _make(ordinal: int, chance: random.Random, numbers: np.random.Generator) -> IndexedDocument:

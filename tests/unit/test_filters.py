@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
 from typing import Any
 
 import pytest
@@ -174,7 +175,30 @@ def test_lists_in_lists_are_nesting_too() -> None:
         ({"term": {"year": 2024.0}}, Terms("year", (2024,))),
         ("price=9", Terms("price", (9.0,))),
         ("active=TRUE", Terms("active", (True,))),
-        ("date=2024", Terms("date", ("2024-01-01",))),
+        ("date=2024", Range("date", {"gte": "2024-01-01", "lt": "2025-01-01"})),
+        ("date=2024-02", Range("date", {"gte": "2024-02-01", "lt": "2024-03-01"})),
+        ("date=2024-12-31", Range("date", {"gte": "2024-12-31", "lt": "2025-01-01"})),
+        ({"term": {"date": dt.date(2024, 2, 29)}}, Range("date", {"gte": "2024-02-29", "lt": "2024-03-01"})),
+        ("date=2024-01-15T08:30:00Z", Terms("date", ("2024-01-15T08:30:00.000Z",))),
+        (
+            "date=2024-01-15,2024-01-15T08:30:00Z",
+            Or(
+                (
+                    Range("date", {"gte": "2024-01-15", "lt": "2024-01-16"}),
+                    Terms("date", ("2024-01-15T08:30:00.000Z",)),
+                )
+            ),
+        ),
+        ("date!=2024-01-15", Not(Range("date", {"gte": "2024-01-15", "lt": "2024-01-16"}))),
+        ("date>2024-01-15", Range("date", {"gte": "2024-01-16"})),
+        ("date>=2024-01-15", Range("date", {"gte": "2024-01-15"})),
+        ("date<2024-01-15", Range("date", {"lt": "2024-01-15"})),
+        ("date<=2024-01-15", Range("date", {"lt": "2024-01-16"})),
+        ({"range": {"date": {"gt": "2023", "gte": "2024-06"}}}, Range("date", {"gte": "2024-06-01"})),
+        ({"range": {"date": {"lt": "2024", "lte": "2024"}}}, Range("date", {"lt": "2024-01-01"})),
+        ("date=9999", Range("date", {"gte": "9999-01-01", "lte": "9999-12-31T23:59:59.999Z"})),
+        ("date>9999-12-31", Range("date", {"gt": "9999-12-31T23:59:59.999Z"})),
+        ("department>=beta", Range("department", {"gte": "beta"})),
         ("date>=2024-01-31T12:00:00+02:00", Range("date", {"gte": "2024-01-31T10:00:00.000Z"})),
         ("year<2024", Range("year", {"lt": 2024})),
     ],
@@ -205,6 +229,10 @@ def test_types_are_checked_at_every_depth() -> None:
         ({"terms": {"department": ["a", ""]}}, "plain value"),
         ({"term": {"department": "\ud800"}}, "surrogate"),
         ("regions>a", "it holds lists"),
+        ("department>=50", "--metadata department:number"),
+        ("department<1e3", "compare letter by letter"),
+        ({"range": {"department": {"gte": 50}}}, "--metadata department:number"),
+        ("date=2024-13", "ISO 8601"),
         ("blob=x", "only stored"),
         ("blob?", "only stored"),
         ({"not": "blob?"}, "only stored"),

@@ -8,7 +8,7 @@ import pytest
 from support.evaluations import FACTS, MEASURES, answer, collection, evaluation, ranked
 from support.parts import HashEncoder, schema_of
 
-from connector.clusters.embedded import EmbeddedCluster
+from connector.clusters.embedded.cluster import EmbeddedCluster
 from connector.errors import SettingsError
 from connector.evaluation.evaluate import measure_pipeline
 from connector.evaluation.figures import build_baseline, build_figures

@@ -10,7 +10,7 @@ import pytest
 from support.evaluations import collection
 from support.parts import HashEncoder, OverlapScorer, schema_of, serving, wait_until
 
-from connector.clusters.embedded import EmbeddedCluster
+from connector.clusters.embedded.cluster import EmbeddedCluster
 from connector.errors import SourceError
 from connector.evaluation import searchers
 from connector.evaluation.searchers import open_searchers

@@ -16,7 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.parts import HashEncoder, schema_of
 
-from connector.clusters.embedded import EmbeddedCluster, EmbeddedIndex
+from connector.clusters.embedded.cluster import EmbeddedCluster
+from connector.clusters.embedded.index import EmbeddedIndex
 from connector.errors import ClusterError, ClusterUnavailable, DiskError, ModelError, SourceError
 from connector.ingest.pipeline import STEP_PASSAGES, Counts, IngestJob, JobReport
 from connector.ingest.sources import Row, open_source

@@ -12,7 +12,8 @@ import httpx
 import pytest
 from support.parts import HashEncoder, OverlapScorer, schema_of, serving, wait_until
 
-from connector.clusters.embedded import EmbeddedCluster, EmbeddedIndex
+from connector.clusters.embedded.cluster import EmbeddedCluster
+from connector.clusters.embedded.index import EmbeddedIndex
 from connector.credentials import Credentials
 from connector.errors import (
     AccessDenied,

@@ -13,7 +13,7 @@ import httpx
 import pytest
 from support.parts import HashEncoder, OverlapScorer, schema_of, serving, wait_until
 
-from connector.clusters.embedded import EmbeddedCluster
+from connector.clusters.embedded.cluster import EmbeddedCluster
 from connector.errors import SettingsError, WorkerUnavailable
 from connector.evaluation.datasets import JudgedQuery
 from connector.evaluation.searchers import Opened

@@ -14,7 +14,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from support.parts import HashEncoder, ids, schema_of
 
-from connector.clusters.embedded import EmbeddedCluster, EmbeddedIndex, build_sql
+from connector.clusters.embedded.cluster import EmbeddedCluster
+from connector.clusters.embedded.index import EmbeddedIndex
+from connector.clusters.embedded.sql import build_sql
 from connector.errors import ClusterError, IndexMissing, SettingsError
 from connector.filters import And, Exists, Filter, Not, Or, Range, Terms, check_filter
 from connector.schema import FieldType, IndexSchema, check_value
@@ -313,3 +315,61 @@ def test_an_approximate_vector_index_is_refused(runner: asyncio.Runner, tmp_path
 
     with pytest.raises(SettingsError, match="searches exactly"):
         runner.run(cluster.create_index("docs", replace(schema(), vectors=VectorSettings("hnsw"))))
+
+
+TEXTS = {
+    "letters": "The mu\u0308hle beside the hyper\u00adbaric cham\u200bber.",
+    "long": "c9c8eb8fa9d1b03bcf0b61ac478a66ed91a224bde86ade4297065c0d3cc5b3ca is the checksum",
+    "zh": "冷库的温度每天早上记录一次。",
+    "ja": "温度計は毎朝点検します。",
+    "ko": "문서를 매일 검색합니다",
+    "th": "เครื่องวัดอุณหภูมิต้องตรวจสอบทุกเช้า",
+    "other-zh": "花园里的水泵在冬天要关闭。",
+    "other-th": "ปิดปั๊มน้ำในสวนช่วงฤดูหนาว",
+}
+
+
+@pytest.fixture(scope="module")
+def many_scripts(runner: asyncio.Runner, tmp_path_factory: pytest.TempPathFactory) -> EmbeddedIndex:
+    async def work() -> EmbeddedIndex:
+        cluster = await EmbeddedCluster.open(tmp_path_factory.mktemp("scripts"))
+        made = await cluster.create_index("docs", schema())
+        await made.write([indexed(doc_id, text) for doc_id, text in TEXTS.items()])
+        await made.finish()
+        return made
+
+    return runner.run(work())
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ("m\u00fchle", ["letters"]),
+        ("MU\u0308HLE", ["letters"]),
+        ("hyperbaric", ["letters"]),
+        ("chamber", ["letters"]),
+        ("cham\u00adber", ["letters"]),
+        ("c9c8eb8fa9d1b03bcf0b61ac478a66ed91a224bde86ade4297065c0d3cc5b3ca", ["long"]),
+        ("温度", ["ja", "zh"]),
+        ("温度計", ["ja", "zh"]),
+        ("冷库", ["zh"]),
+        ("水泵", ["other-zh"]),
+        ("水", ["other-zh"]),
+        ("点検", ["ja"]),
+        ("검색", ["ko"]),
+        ("อุณหภูมิ", ["th"]),
+    ],
+)
+def test_words_of_every_script_and_length_are_found(
+    runner: asyncio.Runner, many_scripts: EmbeddedIndex, query: str, found: list[str]
+) -> None:
+    hits = runner.run(many_scripts.lexical(query, depth=10, filter=None, timeout_s=10))
+
+    assert sorted(hit.doc_id for hit in hits) == found
+    assert all(hit.passages for hit in hits)
+
+
+def test_the_text_stays_what_the_source_had(runner: asyncio.Runner, many_scripts: EmbeddedIndex) -> None:
+    fields = runner.run(many_scripts.get(["letters"], fields=None, timeout_s=10))
+
+    assert fields == {"letters": {"text": TEXTS["letters"]}}

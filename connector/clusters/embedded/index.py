@@ -1,0 +1,255 @@
+"""One index of the embedded store: searched, read and written."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import lancedb
+import numpy as np
+import pyarrow as pa
+from lancedb.index import BTree
+from lancedb.query import BooleanQuery, FullTextQuery, MatchQuery, Occur
+
+from connector.clusters.embedded.columns import arrow_schema, words_column
+from connector.clusters.embedded.sql import any_of, build_sql
+from connector.clusters.embedded.words import (
+    STOP_WORDS,
+    split_for_index,
+    split_for_query,
+    stemmer,
+    word_spans,
+    words_with_stems,
+)
+from connector.clusters.embedded.write_lock import WriteLock
+from connector.clusters.protocol import SearchableIndex, ignore, ordered
+from connector.credentials import Credentials
+from connector.errors import ClusterError, ClusterUnavailable, CredentialsError
+from connector.filters import Filter
+from connector.schema import IndexSchema
+from connector.text import normalise_text
+from connector.types import (
+    Hit,
+    HitContent,
+    IndexedDocument,
+    Passage,
+    Ranking,
+    TermFrequency,
+    TermStatistics,
+    Vector,
+    WriteOutcome,
+)
+
+TERMS_SUFFIX = "--terms"
+TERMS_COLUMNS: dict[str, pa.DataType] = {"term": pa.string(), "documents": pa.int64()}
+
+
+class EmbeddedIndex:
+    """One index: a Lance table with a row for each document."""
+
+    def __init__(
+        self,
+        name: str,
+        schema: IndexSchema,
+        table: lancedb.AsyncTable,
+        connection: lancedb.AsyncConnection,
+        lock: WriteLock,
+    ) -> None:
+        self.name = name
+        self.schema = schema
+        self._table = table
+        self._connection = connection
+        self._lock = lock
+
+    @property
+    def table(self) -> lancedb.AsyncTable:
+        return self._table
+
+    async def write(self, documents: Sequence[IndexedDocument]) -> list[WriteOutcome]:
+        if not documents:
+            return []
+        rows = pa.Table.from_pylist([self._row(one) for one in documents], schema=arrow_schema(self.schema))
+        async with self._writing():
+            merge = self._table.merge_insert("doc_id").when_matched_update_all().when_not_matched_insert_all()
+            try:
+                await merge.execute(rows)
+            except (OSError, RuntimeError) as error:
+                raise ClusterUnavailable(f"the embedded store could not write: {error}") from error
+        return [WriteOutcome(one.document.doc_id) for one in documents]
+
+    async def remove(self, doc_ids: Sequence[str]) -> list[WriteOutcome]:
+        if doc_ids:
+            async with self._writing():
+                await self._table.delete(any_of("doc_id", doc_ids))
+        return [WriteOutcome(doc_id) for doc_id in doc_ids]
+
+    async def lexical(
+        self, query: str, *, depth: int, filter: Filter | None, timeout_s: float, passages: int = 1
+    ) -> Ranking:
+        words = words_with_stems(query, self.schema.analyzer)
+        if not words:
+            return ()
+        matches: list[tuple[Occur, FullTextQuery]] = [
+            (Occur.SHOULD, MatchQuery(split_for_query(query), words_column(name), boost=boost))
+            for name, boost in self.schema.fields.text.items()
+        ]
+        search = (
+            self._table.query()
+            .nearest_to_text(BooleanQuery(matches))
+            .limit(depth)
+            .select(["doc_id", "_score", *(["passages"] if passages else [])])
+        )
+        rows = await self._rows(search, filter, timeout_s)
+        return ordered((Hit(row["doc_id"], row["_score"], _best_by_words(row, words)) for row in rows), depth)
+
+    async def dense(
+        self,
+        vector: Vector,
+        *,
+        depth: int,
+        filter: Filter | None,
+        timeout_s: float,
+        passages: int = 1,
+        note: Callable[[str], None] = ignore,
+    ) -> Ranking:
+        search = (
+            self._table.query().nearest_to(vector).column("vectors").distance_type("cosine").limit(depth)
+            .select(["doc_id", "vectors", "_distance", *(["passages"] if passages else [])])
+        )  # fmt: skip
+        rows = await self._rows(search, filter, timeout_s)
+        return ordered((_nearest(row, vector, passages) for row in rows if row["vectors"]), depth)
+
+    async def get(
+        self, doc_ids: Sequence[str], *, fields: Iterable[str] | None, timeout_s: float
+    ) -> dict[str, dict[str, Any]]:
+        if not doc_ids:
+            return {}
+        names = [*self.schema.fields.text, *self.schema.fields.metadata] if fields is None else list(fields)
+        search = self._table.query().where(any_of("doc_id", doc_ids)).select(["doc_id", *names]).limit(len(doc_ids))
+        rows = await self._rows(search, None, timeout_s)
+        return {row.pop("doc_id"): self._fields(row) for row in rows}
+
+    async def content(
+        self, doc_ids: Sequence[str], *, query: str | None, vector: Vector | None, timeout_s: float
+    ) -> dict[str, HitContent]:
+        if not doc_ids:
+            return {}
+        names = [*self.schema.fields.text, *self.schema.fields.metadata]
+        columns = ["doc_id", "passages", "vectors", *names]
+        search = self._table.query().where(any_of("doc_id", doc_ids)).select(columns).limit(len(doc_ids))
+        words = words_with_stems(query, self.schema.analyzer) if query else None
+        shown = {}
+        for row in await self._rows(search, None, timeout_s):
+            nearest = _nearest(row, vector, 1).passages if vector is not None and row["vectors"] else ()
+            fields = self._fields({name: row[name] for name in names})
+            matching = _best_by_words(row, words) if words is not None else ()
+            shown[row["doc_id"]] = HitContent(fields, next(iter(nearest), None), next(iter(matching), None))
+        return shown
+
+    async def scan(self) -> AsyncIterator[tuple[str, str]]:
+        async for batch in await self._table.query().select(["doc_id", "content_hash"]).to_batches():
+            for doc_id, content_hash in zip(
+                batch["doc_id"].to_pylist(), batch["content_hash"].to_pylist(), strict=True
+            ):
+                yield doc_id, content_hash
+
+    async def term_statistics(self, text: str, *, timeout_s: float) -> TermStatistics:
+        stem, stop_words = stemmer(self.schema.analyzer), STOP_WORDS.get(self.schema.analyzer, frozenset())
+        spans = [
+            (start, end, stem(word.lower())) for start, end, word in word_spans(text) if word.lower() not in stop_words
+        ]
+        try:
+            terms = await self._connection.open_table(self.name + TERMS_SUFFIX)
+        except (ValueError, FileNotFoundError):
+            return TermStatistics(0, ())
+        words = sorted({word for _, _, word in spans})
+        rows = await terms.query().where(any_of("term", ["", *words])).limit(len(words) + 1).to_list()
+        frequency = {row["term"]: row["documents"] for row in rows}
+        return TermStatistics(
+            frequency.get("", 0), tuple(TermFrequency(start, end, frequency.get(word, 0)) for start, end, word in spans)
+        )
+
+    def as_caller(self, credentials: Credentials) -> SearchableIndex:
+        raise CredentialsError(
+            "the embedded store knows no users, so a search of it takes no credentials; leave them out, or search a cluster"
+        )
+
+    async def finish(self) -> None:
+        async with self._writing():
+            await self._table.optimize()
+            await self._write_terms()
+
+    @asynccontextmanager
+    async def _writing(self) -> AsyncIterator[None]:
+        """Within the block the table is as it was last written, and nobody else writes to it.
+
+        A merge sees the ids of the version that it began with: two at once would both insert a new one."""
+        async with self._lock.held():
+            await self._table.checkout_latest()
+            yield
+
+    async def _write_terms(self) -> None:
+        """Document frequencies of all words, counted anew; the empty term holds the number of documents."""
+        stem = stemmer(self.schema.analyzer)
+        frequency: Counter[str] = Counter()
+        columns = [words_column(name) for name in self.schema.fields.text]
+        async for batch in await self._table.query().select(columns).to_batches():
+            frequency[""] += batch.num_rows
+            for texts in zip(*(column.to_pylist() for column in batch.columns), strict=True):
+                frequency.update({stem(word) for text in texts if text for word in text.lower().split()})
+        rows = pa.table(
+            {"term": list(frequency), "documents": list(frequency.values())}, schema=pa.schema(TERMS_COLUMNS)
+        )
+        table = await self._connection.create_table(self.name + TERMS_SUFFIX, schema=rows.schema, exist_ok=True)
+        await table.add(rows, mode="overwrite")
+        await table.create_index("term", config=BTree(), replace=True)
+
+    async def _rows(self, search: Any, found: Filter | None, timeout_s: float) -> list[dict[str, Any]]:
+        if found is not None:
+            search = search.where(build_sql(found, self.schema.fields.metadata))
+        try:
+            async with asyncio.timeout(timeout_s):
+                rows: list[dict[str, Any]] = (await search.to_arrow()).to_pylist()
+        except TimeoutError as error:
+            raise ClusterUnavailable("the embedded store did not answer in time") from error
+        except (OSError, RuntimeError, ValueError) as error:
+            raise ClusterError(f"the embedded store refused the query: {error}") from error
+        return rows
+
+    def _row(self, written: IndexedDocument) -> dict[str, Any]:
+        document = written.document
+        row: dict[str, Any] = {"doc_id": document.doc_id, "content_hash": written.content_hash}
+        for name in self.schema.fields.text:
+            row[name] = document.fields.get(name)
+            row[words_column(name)] = split_for_index(row[name]) if row[name] else None
+        for name, kind in self.schema.fields.metadata.items():
+            value = document.fields.get(name)
+            row[name] = json.dumps(value) if kind == "stored" and value is not None else value
+        return row | {"passages": [passage.text for passage in written.passages], "vectors": list(written.vectors)}
+
+    def _fields(self, row: dict[str, Any]) -> dict[str, Any]:
+        stored = {name for name, kind in self.schema.fields.metadata.items() if kind == "stored"}
+        return {
+            name: json.loads(value) if name in stored else value for name, value in row.items() if value is not None
+        }
+
+
+def _nearest(row: dict[str, Any], vector: Vector, count: int) -> Hit:
+    cosines = np.asarray(row["vectors"], dtype=np.float32) @ vector
+    nearest = np.argsort(-cosines, kind="stable")[: max(count, 1)].tolist()
+    passages = tuple(Passage(row["doc_id"], ordinal, row["passages"][ordinal]) for ordinal in nearest[:count])
+    return Hit(row["doc_id"], float(cosines[nearest[0]]), passages)
+
+
+def _best_by_words(row: dict[str, Any], words: set[tuple[str, str]]) -> tuple[Passage, ...]:
+    """The passage in which most of the query's words, or their stems, occur; the first of equals; none where none occurs."""
+    counts = [
+        sum(word in text or stem in text for word, stem in words)
+        for text in (normalise_text(passage).lower() for passage in row.get("passages", ()))
+    ]
+    best = max(range(len(counts)), key=lambda ordinal: counts[ordinal], default=None)
+    return () if best is None or not counts[best] else (Passage(row["doc_id"], best, row["passages"][best]),)

@@ -1,0 +1,88 @@
+"""Two processes that write to one index: both writes are whole, or the second is told which process is in its way."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from connector.clusters.embedded.cluster import EmbeddedCluster
+from connector.clusters.embedded.write_lock import WriteLock
+from connector.errors import ClusterUnavailable
+
+WRITER = """
+import asyncio, sys
+from pathlib import Path
+from support.parts import HashEncoder, schema_of
+from connector.clusters.embedded.cluster import EmbeddedCluster
+from connector.errors import IndexExists
+from connector.types import Document, IndexedDocument, Passage
+
+ENCODER = HashEncoder(dims=4)
+
+def document(number):
+    passage = Passage(f"d{number}", 0, f"text {number}")
+    return IndexedDocument(Document(f"d{number}", {"text": passage.text}), "hash", (passage,), ENCODER.encode([passage.text]))
+
+async def main():
+    cluster = await EmbeddedCluster.open(Path(sys.argv[1]))
+    print("ready", flush=True)
+    sys.stdin.readline()
+    try:
+        index = await cluster.create_index("docs", schema_of(ENCODER, text={"text": 1.0}))
+    except IndexExists:
+        index = await cluster.open_index("docs")
+    for at in range(0, 60, 6):
+        await index.write([document(number) for number in range(at, at + 6)])
+    await index.finish()
+    await cluster.close()
+
+asyncio.run(main())
+"""
+
+
+def test_two_processes_that_write_the_same_documents_leave_each_once(tmp_path: Path) -> None:
+    tests = Path(__file__).parents[3]
+    variables = os.environ | {"PYTHONPATH": os.pathsep.join([str(tests), str(tests.parent)])}
+    writers = [
+        subprocess.Popen(
+            [sys.executable, "-c", WRITER, str(tmp_path)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=variables,
+        )
+        for _ in range(2)
+    ]
+    for writer in writers:
+        assert writer.stdout is not None
+        assert writer.stdout.readline() == "ready\n"
+    for writer in writers:
+        assert writer.stdin is not None
+        writer.stdin.write("go\n")
+        writer.stdin.flush()
+    codes = [writer.wait(timeout=120) for writer in writers]
+
+    async def count() -> int:
+        return await (await EmbeddedCluster.open(tmp_path)).count("docs")
+
+    assert codes == [0, 0]
+    assert asyncio.run(count()) == 60
+
+
+async def test_who_waits_too_long_is_told_which_process_writes(tmp_path: Path) -> None:
+    async with WriteLock(tmp_path, "docs", wait_s=5).held():
+        with pytest.raises(
+            ClusterUnavailable, match=f"'docs' .* is being written by process {os.getpid()}; run it again"
+        ):
+            async with WriteLock(tmp_path, "docs", wait_s=0.05).held():
+                pass
+        async with WriteLock(tmp_path, "other", wait_s=0.05).held():
+            pass
+
+    async with WriteLock(tmp_path, "docs", wait_s=0.05).held():
+        pass
