@@ -45,8 +45,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
     class ByFile(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            name = nodeid.split("::", 1)[0].rsplit("/", 1)[-1]
-            return TOGETHER.get(name, name)
+            file = nodeid.split("::", 1)[0]
+            return TOGETHER.get(file.rsplit("/", 1)[-1], file)
 
     return ByFile(config, log)
 

@@ -354,11 +354,12 @@ class TestDense:
         _assert_exact(await dense(index, vector, passages=passages), vector, depth=ALL, passages=passages)
         _assert_exact(await dense(index, vector, depth=7, passages=passages), vector, depth=7, passages=passages)
 
-    async def test_flat_vectors_of_elasticsearch_are_searched_exactly(
+    @pytest.mark.parametrize(
+        "store", ["embedded", *(pytest.param(name, marks=pytest.mark.live) for name in ("es8", "es9"))], indirect=True
+    )
+    async def test_flat_vectors_are_searched_exactly_where_they_can_be_had(
         self, store: ClusterSettings, cluster: Cluster, index_name: str
     ) -> None:
-        if cluster.engine.kind != "elasticsearch":
-            pytest.skip("only Elasticsearch has flat vectors")
         await _fill(store, index_name, "flat")
         index = await cluster.open_index(index_name)
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
+from support.other_user import as_other_user
 
 from connector.errors import SettingsError
 from connector.settings.load import LoadedSettings, load, load_settings
-from connector.settings.sources import GivenValue
+from connector.settings.sources import GivenValue, Unusable, read_secret
 
 PASSWORD = "CONNECTOR_CLUSTER_PASSWORD"
 
@@ -204,12 +206,20 @@ def test_a_file_that_holds_no_secret_is_named(content: str | bytes | None, words
         assert "hunter2" not in str(refused.value)
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
 def test_a_file_that_may_not_be_read_is_named() -> None:
-    file = secret_file("abc")
-    os.chmod(file, 0)
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o755)
+        file = Path(folder, "secret")
+        file.write_text("abc")
+        file.chmod(0o644)
+        with as_other_user():
+            readable = read_secret(str(file))
+        file.chmod(0)
+        with as_other_user(), pytest.raises(Unusable) as refused:
+            read_secret(str(file))
 
-    assert "cannot be read (Permission denied); check its path and mode" in problem("", {f"{PASSWORD}_FILE": file})
+    assert readable == "abc"
+    assert str(refused.value) == f"the file {file} cannot be read (Permission denied); check its path and mode"
 
 
 def test_a_folder_in_place_of_a_secrets_file_is_named(tmp_path: Path) -> None:
