@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from connector.evaluation.datasets import Qrels
+from connector.evaluation.judgments import Qrels
 from connector.evaluation.measures import Run, mean, measure
 
 STEPS = 100  # cutoffs of a curve, about

@@ -58,6 +58,7 @@ def build_baseline(evaluation: Evaluation) -> Figures:
             "fingerprint": collection.fingerprint,
             "queries": len(collection.queries),
             "judgments": sum(map(len, collection.qrels.values())),
+            "notes": list(collection.notes),
         },
         "machine": describe_machine(),
         "k": evaluation.k,

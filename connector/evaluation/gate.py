@@ -6,9 +6,11 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Self
 
-from connector.errors import SettingsError
+from pydantic import BaseModel, Field, FiniteFloat, ValidationError, model_validator
+
+from connector.errors import SettingsError, SourceError
 from connector.evaluation.datasets import Collection
 from connector.evaluation.defaults import MAX_DEGRADED, MAX_DROP
 from connector.evaluation.evaluate import Evaluation, Measured
@@ -16,6 +18,7 @@ from connector.evaluation.figures import FORMAT, Figures, build_baseline, tellin
 from connector.evaluation.measures import check_measures
 from connector.evaluation.pipelines import MADE_OF, Pipeline
 from connector.evaluation.significance import differences, randomisation_test
+from connector.evaluation.text_file import read_text
 
 TIMED = MADE_OF["reranked"] | {"fields", "total"}
 ROUNDING = 1e-6  # of stored values
@@ -43,6 +46,53 @@ class Verdict:
     bound: float | None
     broken: bool
     p: float | None = None
+
+
+class StoredLatency(BaseModel):
+    p95: FiniteFloat
+
+
+class StoredPipeline(BaseModel):
+    """What a gate reads of a pipeline."""
+
+    declared_stage: str
+    overrides: dict[str, Any]
+    settings: dict[str, Any]
+    facts: dict[str, Any]
+    measures: dict[str, FiniteFloat]
+    latency_ms: StoredLatency
+    stages_ms: dict[str, StoredLatency]
+    failed: dict[str, str]
+    degraded: dict[str, list[str]]
+    per_query: dict[str, dict[str, FiniteFloat]]
+
+
+class StoredCollection(BaseModel):
+    name: str
+    fingerprint: str
+    queries: int
+
+
+class StoredEvaluation(BaseModel):
+    """What a gate reads of a stored evaluation; a file that was cut or edited by hand lacks some of it."""
+
+    collection: StoredCollection
+    k: int
+    measures: Annotated[list[str], Field(min_length=1)]
+    pipelines: Annotated[dict[str, StoredPipeline], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _has_every_value(self) -> Self:
+        for name, pipeline in self.pipelines.items():
+            for measured in self.measures:
+                if measured not in pipeline.measures:
+                    raise ValueError(f"pipeline {name!r} has no {measured}")
+                values = pipeline.per_query.get(measured, {})
+                if len(values) != self.collection.queries:
+                    raise ValueError(
+                        f"pipeline {name!r} has {measured} of {len(values)} queries, not of {self.collection.queries}"
+                    )
+        return self
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,16 +145,29 @@ class Baseline:
 
 def read_baseline(file: Path) -> Baseline:
     """A baseline as `connector gate --write-baseline` or `connector eval --json` wrote it. Raises SettingsError."""
+    if not file.exists():
+        raise SettingsError(f"there is no baseline {file}; write one with --write-baseline")
     try:
-        figures = json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise SettingsError(f"there is no baseline {file}; write one with --write-baseline") from None
-    except OSError as error:
-        raise SettingsError(f"cannot read the baseline {file} ({error.strerror})") from None
-    except ValueError:
-        raise SettingsError(f"{file} is not JSON; write the baseline anew with --write-baseline") from None
-    if not isinstance(figures, dict) or figures.get("format") != FORMAT:
-        raise SettingsError(f"{file} is no baseline of this version ({FORMAT}); write it anew with --write-baseline")
+        figures = json.loads(read_text(file), parse_constant=_no_number)
+        if not isinstance(figures, dict) or figures.get("format") != FORMAT:
+            raise SettingsError(
+                f"{file} is no baseline of this version ({FORMAT}); write it anew with --write-baseline"
+            )
+        StoredEvaluation.model_validate(figures)
+    except SourceError as error:
+        raise SettingsError(str(error)) from None
+    except json.JSONDecodeError as error:
+        raise SettingsError(
+            f"{file}:{error.lineno} is not JSON ({error.msg}); write the baseline anew with --write-baseline"
+        ) from None
+    except ValidationError as error:
+        problem = error.errors(include_url=False)[0]
+        raise SettingsError(
+            f"{file} is no whole baseline: {'.'.join(map(str, problem['loc']))}: {problem['msg']}; write it anew with "
+            "--write-baseline"
+        ) from None
+    except ValueError as error:
+        raise SettingsError(f"{file} is no baseline: {error}; write it anew with --write-baseline") from None
     return Baseline(file, figures)
 
 
@@ -174,6 +237,10 @@ def _judge_stage(name: str, budget: float, evaluation: Evaluation, baseline: Bas
             before = baseline.figures["pipelines"][one.pipeline.name]["stages_ms"].get(name, {}).get("p95")
             now = one.stages[name].p95
             yield Verdict(one.pipeline.name, f"{name} p95 ms", before, now, budget, now > budget)
+
+
+def _no_number(name: str) -> None:
+    raise ValueError(f"{name} is no number that can be compared")
 
 
 def _pairs(given: Sequence[str], flag: str) -> dict[str, float]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import ir_measures
 
 from connector.errors import SettingsError
-from connector.evaluation.datasets import Qrels
+from connector.evaluation.judgments import Qrels
 from connector.types import Ranking
 
 MEASURES = ("nDCG@10", "RR@10", "R@50")

@@ -9,10 +9,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
+from ruamel.yaml import YAML
+from ruamel.yaml.constructor import DuplicateKeyError
+from ruamel.yaml.error import YAMLError
 
-from connector.errors import SettingsError
+from connector.errors import SettingsError, SourceError
 from connector.evaluation.runs import STAGES, Answer
+from connector.evaluation.text_file import read_text
 from connector.models.files import short_name
 from connector.settings.sections import Settings
 from connector.types import Ranking
@@ -119,17 +122,28 @@ def shortfalls(stage: str, answer: Answer) -> tuple[str, ...]:
 
 
 def _read_file(file: Path) -> tuple[Pipeline, ...]:
+    yaml = YAML(typ="safe", pure=True)  # unlike PyYAML it refuses a name that is there twice
+    yaml.version = (1, 1)  # as the settings are read
     try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise SettingsError(f"cannot read the pipelines in {file} ({error.strerror}); check the path") from None
-    except (yaml.YAMLError, UnicodeDecodeError):
-        raise SettingsError(f"{file} is not YAML") from None
+        content = yaml.load(read_text(file))
+    except SourceError as error:
+        raise SettingsError(str(error)) from None
+    except DuplicateKeyError as error:
+        raise SettingsError(f"{file}{_line(error)} names a pipeline or a setting twice; keep one of the two") from None
+    except YAMLError as error:
+        raise SettingsError(
+            f"{file}{_line(error)} is not YAML ({getattr(error, 'problem', None) or type(error).__name__})"
+        ) from None
     if not isinstance(content, dict) or not content:
         raise SettingsError(
             f"{file} must map names of pipelines to their settings, such as 'wide: {{rerank.window: 100}}'"
         )
     return tuple(_parse(name, given, file) for name, given in content.items())
+
+
+def _line(error: YAMLError) -> str:
+    mark = getattr(error, "problem_mark", None)
+    return f":{mark.line + 1}" if mark else ""
 
 
 def _parse(name: Any, given: Any, file: Path) -> Pipeline:

@@ -8,49 +8,66 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
 
-from connector.errors import SourceError
-from connector.evaluation.datasets import Collection, JudgedQuery, join, open_text, read_qrels
+from connector.errors import DiskError, SourceError
+from connector.evaluation.datasets import Collection, join
+from connector.evaluation.judgments import read_judgments
 from connector.evaluation.measures import Run, falling_scores
+from connector.evaluation.queries import JudgedQuery, Queries, unique
+from connector.evaluation.text_file import line_number, numbered_lines, read_text
 
-TOPIC = re.compile(r"<(?:top|topic)\b([^>]*)>(.*?)</(?:top|topic)>", re.DOTALL | re.IGNORECASE)
+TOPIC = re.compile(r"<(?:top|topic)\b([^>]*)>", re.IGNORECASE)
+TOPIC_END = re.compile(r"</(?:top|topic)>", re.IGNORECASE)
 ATTRIBUTE = re.compile(r"""(\w+)\s*=\s*["']([^"']*)["']""")
 CAPTION = re.compile(r"^\s*(?:Number|Topic|Title|Description|Narrative)\s*:\s*", re.IGNORECASE)
 TEXT_FIELDS = ("title", "query")
 
 
 def read_trec(topics: Path, qrels: Path, *, field: str | None = None) -> Collection:
-    """The topics that have judgments. `field` of a topic is its query: title (or query) when not given. Raises SourceError."""
-    return join(topics.name.split(".")[0], read_topics(topics, field=field), read_qrels(qrels))
+    """The topics that have judgments. `field` of a topic is its query: title (or query) when not given.
+
+    Raises SourceError."""
+    return join(topics.name.split(".")[0], read_topics(topics, field=field), read_judgments(qrels))
 
 
-def read_topics(path: Path, *, field: str | None = None) -> list[JudgedQuery]:
-    """Topics in TREC's tags (`<top><num>`, or `<topic number="1">`), or lines of id, tab, text. Raises SourceError."""
-    with open_text(path) as stream:
-        text = stream.read()
-    topics = [*_tagged(text, (field,) if field else TEXT_FIELDS)] or [*_lines(text)]
+def read_topics(path: Path, *, field: str | None = None) -> Queries:
+    """Topics in TREC's tags (`<top><num>`, or `<topic number="1">`), or lines of id, tab, text.
+
+    A topic without that field is left out. Raises SourceError, with the line."""
+    text = read_text(path)
+    fields = (field,) if field else TEXT_FIELDS
+    topics = [*(_tagged(text, fields, path) if TOPIC.search(text) else _lines(path))]
     if not topics:
         raise SourceError(
-            f"{path} has no topics with a {field or ' or '.join(TEXT_FIELDS)}; topics are <top> or <topic> elements, or lines of "
-            "id, tab, text"
+            f"{path} has no topics with a {' or '.join(fields)}; topics are <top> or <topic> elements, or lines of id, "
+            "tab, text"
         )
-    return topics
+    return unique(path, topics)
 
 
 def write_run(file: Path, run: Run, name: str) -> None:
-    """A run file whose scores fall strictly: trec_eval ignores the rank column. White space in ids becomes %20 and the like."""
-    with open(file, "w", encoding="utf-8") as stream:
-        for query_id, ranking in run.items():
-            for rank, (doc_id, score) in enumerate(falling_scores(ranking).items(), start=1):
-                stream.write(f"{_word(query_id)} Q0 {_word(doc_id)} {rank} {score:g} {_word(name)}\n")
+    """A run file whose scores fall strictly: trec_eval ignores the rank column. White space in ids becomes %20 and the
+    like. Raises DiskError."""
+    try:
+        with open(file, "w", encoding="utf-8") as stream:
+            for query_id, ranking in run.items():
+                for rank, (doc_id, score) in enumerate(falling_scores(ranking).items(), start=1):
+                    stream.write(f"{_word(query_id)} Q0 {_word(doc_id)} {rank} {score:.0f} {_word(name)}\n")
+    except OSError as error:
+        raise DiskError(f"cannot write the run {file} ({error.strerror}); choose another place") from None
 
 
-def _tagged(text: str, fields: tuple[str, ...]) -> Iterator[JudgedQuery]:
-    for attributes, body in TOPIC.findall(text):
-        labels = dict(ATTRIBUTE.findall(attributes))
-        number = labels.pop("number", "") or _element(body, "num")
-        query = next(filter(None, (_element(body, field) for field in fields)), "")
-        if number and query:
-            yield JudgedQuery(number, query, {name: (value,) for name, value in labels.items()})
+def _tagged(text: str, fields: tuple[str, ...], path: Path) -> Iterator[tuple[int, JudgedQuery]]:
+    """Each topic, up to its end or the next one's beginning, with its line."""
+    beginnings = [*TOPIC.finditer(text)]
+    for found, following in zip(beginnings, [*beginnings[1:], None], strict=True):
+        where = line_number(text[: found.start()])
+        body = TOPIC_END.split(text[found.end() : following.start() if following else None])[0]
+        labels = dict(ATTRIBUTE.findall(found[1]))
+        number = labels.pop("number", "").strip() or _element(body, "num")
+        if not number:
+            raise SourceError(f"{path}:{where} is a topic without a number; it needs <num>, or the attribute number")
+        if query := next(filter(None, (_element(body, field) for field in fields)), ""):
+            yield where, JudgedQuery(number, query, {name: (value,) for name, value in labels.items()})
 
 
 def _element(body: str, name: str) -> str:
@@ -59,11 +76,14 @@ def _element(body: str, name: str) -> str:
     return " ".join(html.unescape(CAPTION.sub("", found[1])).split()) if found else ""
 
 
-def _lines(text: str) -> Iterator[JudgedQuery]:
-    for line in text.splitlines():
+def _lines(path: Path) -> Iterator[tuple[int, JudgedQuery]]:
+    for number, line in numbered_lines(path):
         query_id, tab, query = line.partition("\t")
-        if tab and query.strip():
-            yield JudgedQuery(query_id.strip(), query.strip())
+        if not tab:
+            raise SourceError(
+                f"{path}:{number} is no topic: lines are id, tab, text; else topics are <top> or <topic> elements"
+            )
+        yield number, JudgedQuery(query_id.strip(), query.strip())
 
 
 def _word(text: str) -> str:

@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 from connector.clusters.protocol import Index
 from connector.errors import ClusterUnavailable
-from connector.evaluation.datasets import Collection, JudgedQuery
+from connector.evaluation.datasets import Collection
+from connector.evaluation.queries import JudgedQuery
 from connector.search.searcher import Searcher
 from connector.training.examples import Candidate, Example
 from connector.training.options import Options

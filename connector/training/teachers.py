@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
+import math
 from abc import ABC, abstractmethod
 from pathlib import Path
 
 from connector.errors import SourceError
-from connector.evaluation.datasets import open_text
+from connector.evaluation.queries import parse_object, text_of
+from connector.evaluation.text_file import numbered_lines
 from connector.models.load import load_scorer
 from connector.models.scorer import Scorer
 from connector.settings.sections import ModelSettings, WorkerSettings
@@ -41,15 +42,31 @@ class FileTeacher(Teacher):
     def __init__(self, file: Path) -> None:
         """Reads the file. Raises SourceError."""
         self._scores: dict[tuple[str, str], float] = {}
-        with open_text(file) as lines:
-            for number, line in enumerate(lines, start=1):
-                try:
-                    row = json.loads(line)
-                    self._scores[str(row["query_id"]), str(row["doc_id"])] = float(row["score"])
-                except (ValueError, KeyError, TypeError):
-                    raise SourceError(f"{file}:{number} is no score; it needs query_id, doc_id and score") from None
+        lines: dict[tuple[str, str], int] = {}
+        for number, line in numbered_lines(file):
+            pair, score = _parse(line, f"{file}:{number}")
+            if self._scores.setdefault(pair, score) != score:
+                raise SourceError(
+                    f"{file}:{number} gives {pair[1]!r} another score for query {pair[0]!r} than line {lines[pair]}; "
+                    "keep one of the two"
+                )
+            lines.setdefault(pair, number)
+        if not self._scores:
+            raise SourceError(f"{file} has no scores")
 
     def teach(self, example: Example) -> Example | None:
         known = [self._scores.get((example.query_id, one.doc_id)) for one in example.candidates]
         scores = [score for score in known if score is not None]
         return example.scored(scores) if len(scores) == len(known) else None
+
+
+def _parse(line: str, where: str) -> tuple[tuple[str, str], float]:
+    """(query_id, doc_id) and score. Raises SourceError."""
+    row = parse_object(line, where, "query_id, doc_id and score")
+    query_id, doc_id = (text_of(row.get(name)) for name in ("query_id", "doc_id"))
+    score = row.get("score")
+    if not query_id or not doc_id or isinstance(score, bool) or not isinstance(score, int | float):
+        raise SourceError(f"{where} is no score; it needs query_id, doc_id and a number as score")
+    if not math.isfinite(score):
+        raise SourceError(f"{where} is no score: {score} is no number that can be learned from")
+    return (query_id, doc_id), float(score)

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from connector.errors import SourceError
-from connector.evaluation.datasets import Collection, JudgedQuery
+from connector.evaluation.datasets import Collection
 from connector.evaluation.evaluate import Reporter
+from connector.evaluation.queries import JudgedQuery
 from connector.evaluation.searchers import open_searchers
 from connector.settings.sections import Settings
 from connector.training.examples import Example, ExampleWriter, read_examples

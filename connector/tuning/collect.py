@@ -11,8 +11,8 @@ from functools import partial
 from typing import TypeVar
 
 from connector.errors import WorkerUnavailable
-from connector.evaluation.datasets import JudgedQuery
 from connector.evaluation.evaluate import Reporter
+from connector.evaluation.queries import JudgedQuery
 from connector.evaluation.searchers import Opened
 from connector.rerankers.worker import WorkerClient, WorkerScores
 from connector.search.rerank import select_pairs

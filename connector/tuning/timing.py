@@ -6,9 +6,9 @@ import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from connector.evaluation.datasets import JudgedQuery
 from connector.evaluation.evaluate import Reporter
 from connector.evaluation.latency import Percentiles, percentiles
+from connector.evaluation.queries import JudgedQuery
 from connector.evaluation.runs import Answers, Search, answer_with_each
 from connector.evaluation.searchers import Opened
 from connector.tuning.choice import Choice

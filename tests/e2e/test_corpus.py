@@ -13,8 +13,9 @@ import pytest
 from support.scratch import drop, unique_name
 
 from connector.clusters.connect import connect
-from connector.evaluation.datasets import JudgedQuery, read_collection
+from connector.evaluation.datasets import read_collection
 from connector.evaluation.measures import mean, measure
+from connector.evaluation.queries import JudgedQuery
 from connector.evaluation.runs import Answers, answer_all
 from connector.filters import parse_filter
 from connector.ingest import job

@@ -126,6 +126,48 @@ def test_trec_files_give_the_same_measures_as_the_folder(
     assert figures["baseline"] == "lexical"
 
 
+def test_what_is_left_out_is_said(launcher: Launcher, folder: Path, evaluated: tuple[Finished, Path]) -> None:
+    (folder / "more.tsv").write_text((folder / "topics.tsv").read_text() + "new\tnobody judged this\n")
+    done = launcher.run(
+        "eval", "--topics", "more.tsv", "--qrels", "qrels.trec", "-p", "lexical", "--json", *SMALL, cwd=folder
+    )
+
+    assert "more: 1 of 10 queries have no judgment and are left out" in done.stderr
+    assert json.loads(done.stdout)["collection"]["notes"] == ["1 of 10 queries have no judgment and are left out"]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_byte_order_mark_makes_no_difference_to_the_mean(
+    launcher: Launcher, folder: Path, evaluated: tuple[Finished, Path], encoding: str
+) -> None:
+    (folder / encoding).mkdir()
+    queries = (folder / "slice" / "queries.jsonl").read_text()
+    rows = (folder / "slice" / "qrels.tsv").read_text().split("\n", 1)[1]  # no header: the mark is before an id
+    (folder / encoding / "queries.jsonl").write_text(queries.replace("\n", "\r\n\r\n"), encoding=encoding)
+    (folder / encoding / "qrels.tsv").write_text(rows, encoding=encoding)
+    done = launcher.run("eval", encoding, "-p", "lexical", "--json", *SMALL, cwd=folder)
+    known = json.loads((evaluated[1] / "figures.json").read_text())
+
+    assert done.code == 0, done.stderr
+    figures = json.loads(done.stdout)
+    assert figures["collection"]["fingerprint"] == known["collection"]["fingerprint"]
+    assert figures["pipelines"]["lexical"]["measures"] == known["pipelines"]["lexical"]["measures"]
+
+
+def test_files_that_contradict_themselves_end_in_one_line(launcher: Launcher, folder: Path) -> None:
+    (folder / "twice").mkdir()
+    queries = (folder / "slice" / "queries.jsonl").read_text().splitlines()
+    again = json.dumps(json.loads(queries[2]) | {"text": "cutting ice"})
+    (folder / "twice" / "queries.jsonl").write_text("\n".join([*queries, again]))
+    (folder / "twice" / "qrels.tsv").write_text((folder / "slice" / "qrels.tsv").read_text())
+    done = launcher.run("eval", "twice", "-p", "lexical", cwd=folder)
+
+    assert (done.code, done.stdout) == (2, "")
+    assert f"queries.jsonl:{len(queries) + 1} has the id" in done.stderr
+    assert "of line 3" in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
 def test_a_worker_that_is_away_is_told_of_and_counted(launcher: Launcher, folder: Path) -> None:
     done = launcher.run("eval", "slice", "-p", "search", "--worker", "http://127.0.0.1:1", "--json", *SMALL, cwd=folder)
     pipeline = json.loads(done.stdout)["pipelines"]["search"]
@@ -177,7 +219,7 @@ def test_a_gate_refuses_the_baseline_of_other_queries(
     ("arguments", "says"),
     [
         (("eval",), "name the judged queries"),
-        (("eval", "nowhere"), "nowhere has no qrels.tsv"),
+        (("eval", "nowhere"), "nowhere has no qrels/test.tsv"),
         (("eval", "slice", "-p", "bm25"), "unknown pipeline 'bm25'"),
         (("eval", "slice", "--measures", "nDGC@10"), "unknown measure 'nDGC@10'"),
         (("eval", "slice", "-b", "dense", "-p", "fused"), "no pipeline 'dense' to compare with; there are fused"),

@@ -69,14 +69,21 @@ class CollectionFlags:
     queries: int
 
     def read(self) -> Collection:
-        """The collection. Raises SettingsError where the flags name none, or two; SourceError."""
+        """The collection; what its files hold beside it is said. Raises SettingsError where the flags name none, or two;
+        SourceError."""
+        collection = self._read()
+        for note in collection.notes:
+            stderr.print(f"{collection.name}: {note}", style="yellow", highlight=False, markup=False)
+        return collection.sample(self.queries)
+
+    def _read(self) -> Collection:
         from connector.evaluation.datasets import read_collection
         from connector.evaluation.trec import read_trec
 
         if self.data and not (self.topics or self.qrels):
-            return read_collection(self.data, split=self.split).sample(self.queries)
+            return read_collection(self.data, split=self.split)
         if self.topics and self.qrels and not self.data:
-            return read_trec(self.topics, self.qrels, field=self.topic_field).sample(self.queries)
+            return read_trec(self.topics, self.qrels, field=self.topic_field)
         raise SettingsError("name the judged queries: a folder, or --topics FILE with --qrels FILE")
 
 

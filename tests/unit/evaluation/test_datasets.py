@@ -10,7 +10,8 @@ import pytest
 from support.evaluations import collection, ranked
 
 from connector.errors import SourceError
-from connector.evaluation.datasets import read_collection, read_qrels
+from connector.evaluation.datasets import read_collection
+from connector.evaluation.judgments import read_judgments
 from connector.evaluation.trec import read_topics, read_trec, write_run
 
 QUERIES = [
@@ -51,7 +52,7 @@ def test_a_beir_folder_gives_its_judged_queries_with_their_labels(folder: Path) 
 
 def test_another_split_has_other_judgments(folder: Path) -> None:
     assert list(read_collection(folder, split="dev").qrels) == ["q3"]
-    with pytest.raises(SourceError, match=r"no qrels.tsv or qrels/train.tsv"):
+    with pytest.raises(SourceError, match=r"no qrels/train.tsv or qrels.tsv"):
         read_collection(folder, split="train")
 
 
@@ -82,14 +83,14 @@ def test_trec_qrels(tmp_path: Path, separator: str) -> None:
     rows = [("301", "0", "FT-1", "2"), ("301", "Q0", "FT-2", "-1"), ("302", "0", "LA-3", "0")]
     (tmp_path / "qrels").write_text("".join(separator.join(row) + "\n" for row in rows) + "\n")
 
-    assert read_qrels(tmp_path / "qrels") == {"301": {"FT-1": 2, "FT-2": -1}, "302": {"LA-3": 0}}
+    assert read_judgments(tmp_path / "qrels").qrels == {"301": {"FT-1": 2, "FT-2": -1}, "302": {"LA-3": 0}}
 
 
 def test_a_judgment_that_is_none_is_named_with_its_line(tmp_path: Path) -> None:
     (tmp_path / "qrels").write_text("1 0 d 1\n1 0 d\n")
 
     with pytest.raises(SourceError, match=r"qrels:2 is no judgment"):
-        read_qrels(tmp_path / "qrels")
+        read_judgments(tmp_path / "qrels")
 
 
 @pytest.mark.parametrize(
@@ -106,7 +107,7 @@ def test_a_judgment_that_is_none_is_named_with_its_line(tmp_path: Path) -> None:
 def test_topics(tmp_path: Path, text: str, field: str | None, found: dict[str, str]) -> None:
     (tmp_path / "topics").write_text(text)
 
-    assert {one.query_id: one.text for one in read_topics(tmp_path / "topics", field=field)} == found
+    assert {one.query_id: one.text for one in read_topics(tmp_path / "topics", field=field).each} == found
 
 
 def test_a_topics_attributes_are_labels(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -117,7 +118,11 @@ def test_pipelines_come_back_as_they_were_asked_for(baseline: Baseline) -> None:
 
 @pytest.mark.parametrize(
     ("content", "says"),
-    [("{", "is not JSON"), ("[]", "no baseline of this version"), ('{"format": "other/9"}', "write it anew")],
+    [
+        ("{\n,", r"b\.json:2 is not JSON"),
+        ("[]", "no baseline of this version"),
+        ('{"format": "other/9"}', "write it anew"),
+    ],
 )
 def test_a_file_that_is_no_baseline_is_refused(tmp_path: Path, content: str, says: str) -> None:
     (tmp_path / "b.json").write_text(content)
@@ -126,6 +131,38 @@ def test_a_file_that_is_no_baseline_is_refused(tmp_path: Path, content: str, say
         read_baseline(tmp_path / "b.json")
     with pytest.raises(SettingsError, match="write one with --write-baseline"):
         read_baseline(tmp_path / "gone.json")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_baseline_with_a_byte_order_mark_is_read(baseline: Baseline, encoding: str) -> None:
+    baseline.file.write_bytes(baseline.file.read_text().encode(encoding))
+
+    assert read_baseline(baseline.file) == baseline
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "says"),
+    [
+        ("collection", None, "collection"),
+        ("pipelines.search.per_query.RR@10.0", None, "RR@10 of 9 queries, not of 10"),
+        ("pipelines.search.measures.RR@10", None, "has no RR@10"),
+        ("pipelines.search.measures.RR@10", "high", "measures.RR@10"),
+        ("pipelines.search.measures.RR@10", float("nan"), "NaN is no number"),  # nothing is below it: a gate would hold
+        ("pipelines.search.latency_ms.p95", None, "latency_ms.p95"),
+        ("pipelines.search", None, "pipelines"),
+    ],
+)
+def test_a_baseline_that_lacks_something_is_refused(baseline: Baseline, path: str, value: object, says: str) -> None:
+    figures = json.loads(baseline.file.read_text())
+    *above, last = path.split(".")
+    branch = figures
+    for name in above:
+        branch = branch[name]
+    branch.pop(last) if value is None else branch.update({last: value})
+    baseline.file.write_text(json.dumps(figures))
+
+    with pytest.raises(SettingsError, match=re.escape(says)):
+        read_baseline(baseline.file)
 
 
 def test_bounds_are_read_from_flags() -> None:

@@ -79,20 +79,29 @@ def test_other_settings_are_another_search(tmp_path: Path) -> None:
         ("a: 3", "must map settings"),
         ("off: {}", "as False; put it in quotes"),
         ("- a", "must map names of pipelines"),
-        ("a: {", "is not YAML"),
+        ("a: {}\nb: {", r"p\.yaml:2 is not YAML"),
+        ("a: {}\nb: {stage: dense}\na: {stage: fused}", r"p\.yaml:3 names a pipeline or a setting twice"),
+        (b"a: {rerank.model: caf\xe9}", r"p\.yaml:1 is not UTF-8"),
     ],
 )
-def test_a_file_that_cannot_be_used_says_why(tmp_path: Path, text: str, says: str) -> None:
-    (tmp_path / "p.yaml").write_text(text)
+def test_a_file_that_cannot_be_used_says_why(tmp_path: Path, text: str | bytes, says: str) -> None:
+    (tmp_path / "p.yaml").write_bytes(text.encode() if isinstance(text, str) else text)
 
     with pytest.raises(SettingsError, match=says):
         read_pipelines(str(tmp_path / "p.yaml"))
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_a_byte_order_mark_is_no_part_of_a_name(tmp_path: Path, encoding: str) -> None:
+    (tmp_path / "p.yaml").write_text("wide: {rerank.window: 100}\n", encoding=encoding)
+
+    assert read_pipelines(str(tmp_path / "p.yaml")) == (Pipeline("wide", overrides={"rerank.window": 100}),)
+
+
 def test_names_that_nothing_has_are_refused() -> None:
     with pytest.raises(SettingsError, match="unknown pipeline 'bm25'"):
         read_pipelines("lexical,bm25")
-    with pytest.raises(SettingsError, match="cannot read the pipelines"):
+    with pytest.raises(SettingsError, match=r"cannot read gone\.yaml"):
         read_pipelines("gone.yaml")
     with pytest.raises(SettingsError, match="did you mean"):
         plan([Pipeline("a", overrides={"search.fusoin.kind": "linear"})], settings_with)

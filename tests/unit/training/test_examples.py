@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from connector.errors import SettingsError, SourceError
-from connector.evaluation.datasets import Collection, JudgedQuery
+from connector.evaluation.datasets import Collection
+from connector.evaluation.queries import JudgedQuery
 from connector.training.examples import Candidate, Example, ExampleWriter, read_examples
 from connector.training.fine_tune import AT_ONCE, last_checkpoint, parts_of_step
 from connector.training.losses import build_rows
@@ -177,6 +179,36 @@ def test_a_file_that_holds_no_scores_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(SourceError, match=r"scores.jsonl:1 is no score"):
         FileTeacher(tmp_path / "scores.jsonl")
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ('{"query_id": "1", "doc_id": "d"}', "is no score; it needs query_id, doc_id and a number"),
+        ('{"query_id": "1", "doc_id": "d", "score": true}', "is no score; it needs"),
+        ('{"query_id": "1", "doc_id": "d", "score": NaN}', "nan is no number that can be learned from"),
+        ('{"query_id": "1", "doc_id": "d", "score": 0.25}', "another score for query '1' than line 1"),
+        ("0.5", "is no JSON object"),
+    ],
+)
+def test_a_line_of_a_teacher_that_is_no_score_is_named(tmp_path: Path, line: str, says: str) -> None:
+    (tmp_path / "scores.jsonl").write_text('{"query_id": 1, "doc_id": "d", "score": 0.5}\n\n' + line)
+
+    with pytest.raises(SourceError, match=re.escape(says)) as raised:
+        FileTeacher(tmp_path / "scores.jsonl")
+    assert "scores.jsonl:3 " in str(raised.value)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_teachers_file_may_have_a_byte_order_mark(tmp_path: Path, encoding: str) -> None:
+    rows = [
+        {"query_id": "q", "doc_id": one.doc_id, "score": at} for at, one in enumerate(example(scored=False).candidates)
+    ]
+    (tmp_path / "scores.jsonl").write_text("\n\n".join(map(json.dumps, [*rows, rows[0]])), encoding=encoding)
+    taught = FileTeacher(tmp_path / "scores.jsonl").teach(example(scored=False))
+
+    assert taught is not None
+    assert [one.score for one in taught.candidates] == [row["score"] for row in rows]
 
 
 def test_losses_that_need_a_teacher_say_so() -> None:

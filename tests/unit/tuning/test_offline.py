@@ -15,7 +15,7 @@ from support.parts import HashEncoder, OverlapScorer, schema_of, serving, wait_u
 
 from connector.clusters.embedded.cluster import EmbeddedCluster
 from connector.errors import SettingsError, WorkerUnavailable
-from connector.evaluation.datasets import JudgedQuery
+from connector.evaluation.queries import JudgedQuery
 from connector.evaluation.searchers import Opened
 from connector.rerankers.worker import WorkerClient
 from connector.search.rerank import select_pairs
