@@ -71,6 +71,9 @@ test-quick: $(VENV)/test-installed ## unit tests only
 test-wheel: $(VENV)/test-installed ## build the wheel, install it into an empty environment, ingest and search with it
 	$(BIN)/python tests/wheel.py
 
+release-check: $(VENV)/test-installed ## wheel, sdist, version and changelog are ready; TAG=vVERSION for the release itself
+	$(BIN)/python tests/release.py $(TAG)
+
 bench-quality: $(VENV)/demo-installed ## nDCG@10, RR@10, R@50 of the four rankings: DATA=FOLDER CLUSTER=URL
 	@$(BIN)/python bench/quality.py $(DATA) $(if $(CLUSTER),--cluster $(CLUSTER)) $(ARGS)
 
@@ -92,4 +95,4 @@ bench-rerankers: $(VENV)/demo-installed ## pairs per second of rerankers of the 
 clean: ## remove the environment, caches and the demo's store
 	rm -rf $(VENV) demo-store dist build site .mypy_cache .ruff_cache .pytest_cache
 
-.PHONY: help install demo lint docs engines test test-quick test-wheel bench-quality bench-trials bench-path bench-reliability bench-worker bench-rerankers clean
+.PHONY: help install demo lint docs engines test test-quick test-wheel release-check bench-quality bench-trials bench-path bench-reliability bench-worker bench-rerankers clean

@@ -1,0 +1,170 @@
+"""What README and the documentation name exists: commands, flags, targets, settings, files, code."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import itertools
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+import typer
+import yaml
+from support.pages import PAGES, ROOT, blocks, commands, inline_code, lines_of
+
+from connector.cli.app import app
+from connector.evaluation.pipelines import read_pipelines
+from connector.settings.load import setting_names
+from connector.settings.sections import Settings
+from connector.settings.sources import env_name
+
+WIDTH = 120
+TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+SHOWN = list(commands())
+ELLIPSIS = ("...", "…")
+NO_PLACES = re.compile(r"[*<>{}$ ]|://|NAME|FOLDER|^/|^\.\./|^~")  # a pattern, an address, a placeholder
+# of other programs, of a user's machine, or made by a command
+FOREIGN = ("models/", "OUT/", "results/", "runs/", "qrels/", "site/", "_cluster/", "metrics/")
+
+
+def find_command(words: Sequence[str]) -> tuple[Any, str, list[str]]:
+    """The command that words name, and the words after its name. Fails where there is none."""
+    command, name, rest = typer.main.get_command(app), "connector", [word for word in words if word not in ELLIPSIS]
+    while hasattr(command, "list_commands"):
+        if not rest or rest[0].startswith("-"):
+            break
+        context = command.context_class(command, info_name=name)
+        found = command.get_command(context, rest[0])
+        assert found is not None, f"{name} has no command {rest[0]!r}"
+        command, name, rest = found, rest[0], rest[1:]
+    return command, name, rest
+
+
+@pytest.mark.parametrize(
+    ("place", "words"), [pytest.param(place, words, id=place) for place, words in SHOWN if words[0] == "connector"]
+)
+def test_a_command_that_is_shown_can_be_called_so(place: str, words: list[str]) -> None:
+    command, name, rest = find_command(words[1:])
+
+    command.make_context(name, [word for word in rest if not word.startswith("$")])
+
+
+def test_commands_are_found_at_all() -> None:
+    assert sum(words[0] == "connector" for _, words in SHOWN) >= 40
+    assert sum(words[0] == "make" for _, words in SHOWN) > 10
+
+
+def test_flags_that_the_text_names_exist() -> None:
+    wrong = []
+    for line, code in inline_code():
+        words = code.split()
+        if words[0] != "connector" or len(words) == 1:
+            continue
+        for choice in itertools.product(*(word.split("|") for word in words[1:3])):  # index create|show|drop
+            command, name, rest = find_command([*choice, *words[3:]])
+            known = {"--help", "-h", *(flag for each in command.params for flag in (*each.opts, *each.secondary_opts))}
+            wrong += [f"{line}: {name} {word}" for word in rest if word.startswith("-") and word not in known]
+
+    assert not wrong
+
+
+def test_every_make_target_that_is_named_exists() -> None:
+    shown = [(place, words[1]) for place, words in SHOWN if words[0] == "make" and len(words) > 1]
+    named = [(str(line), code.split()[1]) for line, code in inline_code() if code.startswith("make ")]
+    wrong = [(place, target) for place, target in [*shown, *named] if target not in TARGETS and "*" not in target]
+
+    assert not wrong
+
+
+def test_programs_of_the_repository_that_are_named_exist() -> None:
+    programs = [(place, word) for place, words in SHOWN if words[0].startswith("python") for word in words[1:2]]
+
+    assert programs
+    assert not [(place, program) for place, program in programs if not (ROOT / program).is_file()]
+
+
+@pytest.mark.parametrize("block", blocks("python"), ids=str)
+def test_python_compiles_and_its_imports_resolve(block: Any) -> None:
+    tree = ast.parse(block.text)
+    imports = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+
+    for node in imports:
+        module = importlib.import_module(str(node.module))
+        assert not [alias.name for alias in node.names if not hasattr(module, alias.name)]
+
+
+@pytest.mark.parametrize("block", blocks("yaml"), ids=str)
+def test_yaml_is_settings_or_pipelines_or_steps_of_ci(block: Any, tmp_path: Any) -> None:
+    found = yaml.safe_load(block.text)
+    if isinstance(found, list):
+        assert all(set(step) == {"run"} for step in found)
+    elif set(found) <= set(Settings.model_fields):
+        Settings.model_validate(found)
+    else:
+        (tmp_path / "pipelines.yaml").write_text(block.text)
+
+        assert len(read_pipelines(str(tmp_path / "pipelines.yaml"))) == len(found)
+
+
+def test_settings_that_are_named_exist() -> None:
+    names = setting_names()
+    sections = tuple(f"{section}." for section in Settings.model_fields)
+    paths = {*names.paths, *names.sections}
+    said = [(line, code.split(":")[0].split("=")[0]) for line, code in inline_code() if code.startswith(sections)]
+    wrong = [
+        f"{line}: {name}" for line, name in said if name not in paths and not name.endswith((".yaml", ".json", ".sh"))
+    ]
+
+    assert len(said) > 60
+    assert not wrong
+
+
+def test_variables_that_are_named_belong_to_settings() -> None:
+    known = {env_name(path) for path in setting_names().paths}
+    wrong = [
+        f"{line}: {name}"
+        for page in PAGES
+        for line in lines_of(page)
+        for name in re.findall(r"\bCONNECTOR_[A-Z_]*[A-Z]\b", line.text)
+        if name.removesuffix("_FILE") not in known and not name.startswith("CONNECTOR_WORKER_")
+    ]
+
+    assert not wrong
+
+
+def test_files_that_are_named_exist() -> None:
+    wrong = []
+    for line, code in inline_code():
+        is_place = "/" in code and re.fullmatch(r"[\w./-]+", code) and not NO_PLACES.search(code)
+        folder = code.partition("/")[0]
+        if is_place and not code.startswith(FOREIGN) and (ROOT / folder).exists() and not (ROOT / code).exists():
+            wrong.append(f"{line}: {code}")
+
+    assert not wrong
+
+
+def test_prose_is_wrapped() -> None:
+    links = re.compile(r"\]\([^)]*\)")
+    long = [
+        f"{line}: {len(line.text)}"
+        for page in PAGES
+        for line in lines_of(page)
+        if line.kind == "prose" and len(links.sub("]", line.text)) > WIDTH and " " in line.text.strip()
+    ]
+
+    assert not long
+
+
+def test_figures_machines_and_commits_stay_among_the_measurements() -> None:
+    told = re.compile(r"\bcommit [0-9a-f]{7}\b|AMD EPYC|Intel Xeon|script that is not kept|scripts that are not kept")
+    wrong = [
+        str(line)
+        for page in PAGES
+        if page.parent.name != "measurements"
+        for line in lines_of(page)
+        if line.kind in ("prose", "table") and told.search(line.text)
+    ]
+
+    assert not wrong
