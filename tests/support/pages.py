@@ -11,6 +11,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 PAGES = tuple(sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "examples").rglob("*.md")]))
 SEPARATORS = ("|", "||", "&&", "&", ";", ";;")
+REDIRECTIONS = ("<", ">", ">>", "<<", ">&", "<<<")
 ASSIGNMENT = re.compile(r"[A-Z_]+=.*")
 
 
@@ -94,17 +95,22 @@ def inline_code(*, tables: bool = True) -> Iterator[tuple[Line, str]]:
 def split_commands(text: str) -> Iterator[list[str]]:
     """The simple commands of a shell line, without assignments; nothing for what is no shell."""
     try:
-        lexer = shlex.shlex(text, posix=True, punctuation_chars="|&;")
+        lexer = shlex.shlex(text, posix=True, punctuation_chars="|&;<>")
         lexer.whitespace_split = True
         words = list(lexer)
     except ValueError:
         return
     command: list[str] = []
+    is_file = False
     for word in [*words, ";"]:
-        if word in SEPARATORS:
+        if is_file:
+            is_file = False
+        elif word in SEPARATORS:
             if command:
                 yield command
             command = []
+        elif word in REDIRECTIONS:
+            is_file = True
         elif command or not ASSIGNMENT.fullmatch(word):
             command.append(word)
 

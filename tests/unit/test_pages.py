@@ -6,13 +6,13 @@ import ast
 import importlib
 import itertools
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
 import typer
 import yaml
-from support.pages import PAGES, ROOT, blocks, commands, inline_code, lines_of
+from support.pages import PAGES, ROOT, blocks, commands, inline_code, lines_of, split_commands
 
 from connector.cli.app import app
 from connector.evaluation.pipelines import read_pipelines
@@ -168,3 +168,32 @@ def test_figures_machines_and_commits_stay_among_the_measurements() -> None:
     ]
 
     assert not wrong
+
+
+def all_commands(command: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, Any]]:
+    yield " ".join(path), command
+    if hasattr(command, "list_commands"):
+        context = command.context_class(command, info_name="connector")
+        for name in command.list_commands(context):
+            yield from all_commands(command.get_command(context, name), (*path, name))
+
+
+HELP_EXAMPLES = [
+    (path, words)
+    for path, command in all_commands(typer.main.get_command(app))
+    for line in (command.help or "").splitlines()
+    if line.strip().startswith("connector ")
+    for words in split_commands(line.strip())
+    if words[0] == "connector"
+]
+
+
+@pytest.mark.parametrize(
+    ("path", "words"), [pytest.param(path, words, id=f"{path}-{at}") for at, (path, words) in enumerate(HELP_EXAMPLES)]
+)
+def test_an_example_in_a_help_text_can_be_called_so(path: str, words: list[str]) -> None:
+    command, name, rest = find_command(words[1:])
+    command.make_context(name, rest)
+    places = [word for word in rest if word.startswith("examples/")]
+
+    assert all((ROOT / place).exists() for place in places)
