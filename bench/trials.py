@@ -34,7 +34,8 @@ from connector.models.files import find_model
 from connector.models.late_interaction import spread
 from connector.models.onnx.session import has_bf16
 from connector.remote.process import running_worker
-from connector.search.order import blend_window, fuse, whole_order
+from connector.search.fusion import fuse
+from connector.search.order import blend_window, whole_order
 from connector.search.rerank import Reranked, best_passages, select_pairs
 from connector.settings.sections import Settings
 from connector.types import Passage, Ranking, SearchRequest
@@ -131,7 +132,7 @@ async def _gather(collection: Collection, settings: Settings, model: Model) -> l
         for query in track(collection.queries, f"searching {collection.name}", console=console):
             found = await opened.searcher.first_stage(SearchRequest(query.text))
             assert not found.degraded, found.degraded
-            fused = fuse(found.lexical, found.dense, settings.search.fusion)
+            fused = fuse(found.legs, settings.search.fusion)
             limits = {"passages": settings.rerank.passages, "max_pairs": settings.rerank.max_pairs}
             tokens = model.tokenizer(
                 found.query, return_offsets_mapping=True, return_special_tokens_mask=True, truncation=True,

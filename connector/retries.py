@@ -2,17 +2,68 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from typing import TypeVar
 
 from connector.errors import CircuitOpen
 
+T = TypeVar("T")
 MAX_PAUSE_S = 30.0
 MAX_RETRY_AFTER_S = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """So many `attempts` at what failed with one of these errors, with pauses between them: `first_s` and more, or as long
+    as the error's `retry_after_s` asks for."""
+
+    errors: tuple[type[Exception], ...]
+    attempts: int
+    first_s: float
+    allows: Callable[[float], bool] = lambda wait_s: True  # whether it is worth waiting so long
+    on_retry: Callable[[Exception, float], None] = lambda error, wait_s: None
+
+    async def run(self, work: Callable[[], Awaitable[T]]) -> T:
+        """What the work gives. Raises its last error."""
+        left = pauses(self.first_s, self.attempts)
+        while True:
+            try:
+                return await work()
+            except self.errors as error:
+                wait_s = self._wait_s(error, next(left))
+                if wait_s is None:
+                    raise
+            await asyncio.sleep(wait_s)
+
+    def run_blocking(self, work: Callable[[], T]) -> T:
+        """The same for work that blocks."""
+        left = pauses(self.first_s, self.attempts)
+        while True:
+            try:
+                return work()
+            except self.errors as error:
+                wait_s = self._wait_s(error, next(left))
+                if wait_s is None:
+                    raise
+            time.sleep(wait_s)
+
+    def _wait_s(self, error: Exception, pause_s: float | None) -> float | None:
+        """How long to wait before the next attempt; None where there is none."""
+        if pause_s is None:
+            return None
+        asked_s: float | None = getattr(error, "retry_after_s", None)
+        wait_s = max(pause_s, asked_s or 0.0)
+        if not self.allows(wait_s):
+            return None
+        self.on_retry(error, wait_s)
+        return wait_s
 
 
 def pauses(first_s: float, attempts: int) -> Iterator[float | None]:

@@ -59,7 +59,9 @@ class WriteOutcome:
 
 
 class Hit(NamedTuple):
-    """One document in a ranking; `score` compares only within that ranking. A tuple, since a search makes hundreds of them."""
+    """One document in a ranking; `score` compares only within that ranking.
+
+    A tuple, since a search makes hundreds of them."""
 
     doc_id: str
     score: float
@@ -71,7 +73,8 @@ Ranking = tuple[Hit, ...]
 
 @dataclass(frozen=True, slots=True)
 class HitContent:
-    """What a hit shows of its document: the fields, the passage nearest to the query's vector, the one that matches its words."""
+    """What a hit shows of its document: the fields, the passage nearest to the query's vector, and the one that matches
+    the query's words."""
 
     fields: dict[str, Any]
     nearest: Passage | None = None
@@ -120,8 +123,36 @@ class LegExplanation:
 
 
 @dataclass(frozen=True, slots=True)
+class ScorePart:
+    """What one ranking adds to a combined score: `value` is weight / (rank_constant + rank), or weight * normalised.
+
+    `rank` is None where the ranking lacks the document, `normalised` None where scores are combined by their ranks."""
+
+    weight: float
+    rank: int | None
+    normalised: float | None
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreExplanation:
+    """How a score was made: the sum of what the named rankings add. `rerank`: the reranker's own score."""
+
+    kind: Literal["rrf", "linear", "rerank"]
+    parts: Mapping[str, ScorePart]
+    rank_constant: int | None = None
+    normalisation: Literal["minmax", "zscore"] | None = None
+
+    @property
+    def score(self) -> float:
+        return sum(part.value for part in self.parts.values())
+
+
+@dataclass(frozen=True, slots=True)
 class Explanation:
-    """Why a hit is where it is: what each stage said of it; None where a stage did not see it."""
+    """Why a hit is where it is: what each stage said of it; None where a stage did not see it.
+
+    The hit's score is that of `blend` where it was reranked, else that of `fusion`."""
 
     lexical: LegExplanation | None = None
     dense: LegExplanation | None = None
@@ -130,6 +161,8 @@ class Explanation:
     rerank_rank: int | None = None
     rerank_score: float | None = None
     truncated: bool = False
+    fusion: ScoreExplanation | None = None
+    blend: ScoreExplanation | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,10 +188,14 @@ class Degradation:
 
 @dataclass(frozen=True, slots=True)
 class SearchResponse:
-    """Hits, best first; the stages that were missing; milliseconds per stage; each stage's own ranking of doc ids."""
+    """The answer to a query.
+
+    `hits`, best first; `degraded`, the stages that were missing or came back short; milliseconds per stage; each stage's
+    own ranking of doc ids; `notes`, what was not done as asked though nothing is missing: sizes that follow others."""
 
     query: str
     hits: tuple[SearchHit, ...]
     degraded: tuple[Degradation, ...]
     took_ms: Mapping[str, float]
     rankings: Mapping[str, Ranking] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()

@@ -14,6 +14,7 @@ from connector.native.elasticsearch import ElasticsearchNative
 from connector.native.opensearch import OpenSearchNative
 from connector.native.plan import Native, NativePlan
 from connector.remote.encoder import RemoteEncoder
+from connector.rerankers.protocol import Reranker
 from connector.rerankers.worker import WorkerClient
 from connector.schema import EncoderFingerprint, Fields, IndexSchema, PassageSettings, VectorSettings
 from connector.search.searcher import Searcher
@@ -97,11 +98,11 @@ def open_worker(settings: Settings, *, fresh: bool = False) -> WorkerClient | No
     )
 
 
-def build_searcher(index: Index, encoder: Encoder | None, worker: WorkerClient | None, settings: Settings) -> Searcher:
+def build_searcher(index: Index, encoder: Encoder | None, reranker: Reranker | None, settings: Settings) -> Searcher:
     """A searcher over an index; raises EncoderMismatch where the encoder is not the index's."""
     if encoder is not None:
         check_encoder(index, encoder.fingerprint)
-    return Searcher(index, encoder, worker, settings)
+    return Searcher(index, encoder, reranker, settings)
 
 
 def build_schema(settings: Settings, fields: Fields, encoder: EncoderFingerprint) -> IndexSchema:

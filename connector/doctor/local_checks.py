@@ -14,8 +14,8 @@ from typing import TypeVar
 from connector.clusters.protocol import Engine
 from connector.doctor.findings import Finding
 from connector.models.encoder import Encoder
-from connector.rerankers.worker import WorkerClient, WorkerInfo
-from connector.search.searcher import FIELDS_RESERVE
+from connector.rerankers.protocol import Reranker, RerankerInfo
+from connector.search.run import FIELDS_RESERVE
 from connector.settings.load import LoadedSettings
 from connector.settings.sections import Settings
 from connector.settings.warnings import find_warnings
@@ -98,14 +98,14 @@ def time_queries(encoder: Encoder, load_s: float) -> Finding:
     return Finding("encoder", "ok", seen, facts=facts)
 
 
-def describe_worker(info: WorkerInfo, url: str) -> Finding:
+def describe_worker(info: RerankerInfo, url: str) -> Finding:
     facts = {"kind": info.kind, "model": info.model, "fingerprint": info.fingerprint}
     return Finding(
         "worker", "ok", f"ready at {url}: {info.model or 'a model without a name'} ({info.kind})", facts=facts
     )
 
 
-async def time_pairs(worker: WorkerClient, settings: Settings, *, timeout_s: float) -> Finding:
+async def time_pairs(worker: Reranker, settings: Settings, *, timeout_s: float) -> Finding:
     """How many pairs the worker scores in a second, and whether that does for a whole window. Raises WorkerError.
 
     The passages are new in every run: a worker remembers those that it has seen."""

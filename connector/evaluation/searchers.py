@@ -13,7 +13,7 @@ from connector.clusters.protocol import Cluster, Index
 from connector.errors import ConnectorError, SourceError
 from connector.evaluation.datasets import Collection
 from connector.models.encoder import Encoder
-from connector.rerankers.worker import WorkerClient
+from connector.rerankers.protocol import Reranker
 from connector.search.searcher import Searcher
 from connector.settings.sections import Settings
 from connector.types import SearchRequest
@@ -34,7 +34,7 @@ class Opened:
     settings: Settings
     cluster: Cluster
     index: Index
-    worker: WorkerClient | None
+    worker: Reranker | None
 
     async def describe(self) -> dict[str, Any]:
         """What the searches run on."""

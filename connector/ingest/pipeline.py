@@ -33,7 +33,7 @@ from connector.ingest.passages import cut
 from connector.ingest.seen import SeenIds
 from connector.ingest.sources import Row, Source
 from connector.models.encoder import Encoder
-from connector.retries import pauses
+from connector.retries import Retry, pauses
 from connector.settings.sections import IngestSettings
 from connector.types import Document, IndexedDocument, Vectors, WriteOutcome
 
@@ -314,17 +314,13 @@ class IngestJob:
 
     async def _retrying(self, call: Callable[[], Awaitable[T]]) -> T:
         """The call's result, tried again while the cluster is unavailable; raises its last ClusterUnavailable."""
-        for pause_s in pauses(self._settings.backoff_s, self._settings.max_attempts):
-            try:
-                return await call()
-            except ClusterUnavailable as error:
-                if pause_s is None:
-                    raise
-                wait_s = max(pause_s, error.retry_after_s or 0.0)
-                log.warning("%s; trying again in %.1f s", error, wait_s)
-                self._count(retried=1)
-                await asyncio.sleep(wait_s)
-        raise AssertionError("the last pause is None")
+
+        def tell(error: Exception, wait_s: float) -> None:
+            log.warning("%s; trying again in %.1f s", error, wait_s)
+            self._count(retried=1)
+
+        settings = self._settings
+        return await Retry((ClusterUnavailable,), settings.max_attempts, settings.backoff_s, on_retry=tell).run(call)
 
     def _reason_to_keep(self) -> str | None:
         if self._unreadable:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import httpx
@@ -12,7 +12,7 @@ import numpy as np
 from connector.errors import WorkerError, WorkerUnavailable
 from connector.models.tokenizer import token_offsets
 from connector.remote.replies import read_json, read_vectors, require_ok, sending
-from connector.retries import pauses
+from connector.retries import Retry
 from connector.schema import EncoderFingerprint
 from connector.tls import trust
 from connector.types import Vector, Vectors
@@ -84,6 +84,10 @@ class RemoteEncoder:
         """Where each token stands, found here: the worker's tokenizer was fetched at the start."""
         return token_offsets(self._tokenizer, texts)
 
+    def close(self) -> None:
+        """End all connections."""
+        self._client.close()
+
     def _encode(self, texts: Sequence[str]) -> Vectors:
         body = self._try(
             "POST",
@@ -105,14 +109,8 @@ class RemoteEncoder:
 
     def _try(self, method: str, path: str, *, attempts: int, timeout_s: float, **options: Any) -> Any:
         """The reply's JSON, asked for again, with pauses, while that can help. Raises WorkerError."""
-        for pause_s in pauses(self._backoff_s, attempts):
-            try:
-                return self._send(method, path, timeout_s=timeout_s, **options)
-            except WorkerUnavailable as error:
-                if pause_s is None:
-                    raise
-                time.sleep(max(pause_s, error.retry_after_s or 0.0))
-        raise AssertionError("pauses end with None")
+        retry = Retry((WorkerUnavailable,), attempts, self._backoff_s)
+        return retry.run_blocking(partial(self._send, method, path, timeout_s=timeout_s, **options))
 
     def _send(self, method: str, path: str, *, timeout_s: float, **options: Any) -> Any:
         with sending(self.url, section="encoder", timeout_s=timeout_s):

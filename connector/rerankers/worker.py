@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
@@ -17,35 +16,12 @@ from connector.errors import WorkerError
 from connector.headers import BUDGET, FRESH, KIND, SCOPE, TRUNCATED, UNSCORED, read_positions
 from connector.models.scorer import QueryWeights
 from connector.remote.replies import read_json, require_ok, sending
+from connector.rerankers.protocol import RerankerInfo, RerankScores
 from connector.tls import trust
 
 INFO_TTL_S = 30.0
 BUDGET_SHARE = 0.9  # of the time until the caller gives up: the rest is for the way back
 MAX_SCORE = float(np.finfo(np.float32).max)
-
-
-@dataclass(frozen=True, slots=True)
-class WorkerInfo:
-    """What a worker says of itself. A server that is not ours counts as a cross-encoder."""
-
-    kind: str
-    model: str
-    fingerprint: str
-
-
-@dataclass(frozen=True, slots=True)
-class WorkerScores:
-    """Scores [n] in the order of the passages, not a number where one was not scored in time, the positions that were cut to
-    fit, and the kind of scorer."""
-
-    values: NDArray[np.float32]
-    truncated: frozenset[int]
-    kind: str
-
-    @property
-    def unscored(self) -> int:
-        """How many passages were not scored in time."""
-        return int(np.isnan(self.values).sum())
 
 
 class WorkerClient:
@@ -73,17 +49,17 @@ class WorkerClient:
             verify=trust(ca_cert, setting="rerank.ca_cert") if self.url.startswith("https:") else True,
             headers={"authorization": f"Bearer {api_key}"} if api_key else None,
         )
-        self._info: WorkerInfo | None = None
+        self._info: RerankerInfo | None = None
         self._info_until = 0.0
 
-    async def info(self, *, timeout_s: float) -> WorkerInfo:
+    async def info(self, *, timeout_s: float) -> RerankerInfo:
         """The worker's own description, remembered for half a minute. Raises WorkerError."""
         if self._info is None or time.monotonic() > self._info_until:
             path = "/info" + (f"?{urlencode({'model': self._model})}" if self._model else "")
             body = read_json(await self._send("GET", path, timeout_s=timeout_s), self.url)
             if not isinstance(body, dict):
                 raise WorkerError(f"{self.url}/info gave no object; is a rerank worker running there?")
-            self._info = WorkerInfo(
+            self._info = RerankerInfo(
                 str(body.get("kind", "cross-encoder")), str(body.get("model_id", "")), str(body.get("fingerprint", ""))
             )
             self._info_until = time.monotonic() + INFO_TTL_S
@@ -98,8 +74,8 @@ class WorkerClient:
                 return ()
             raise
         listed = body.get("data") if isinstance(body, dict) else None
-        models = [one for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
-        return tuple(str(one.get("id", "")) for one in models if one.get("task", "rerank") == "rerank")
+        models = [model for model in listed if isinstance(model, dict)] if isinstance(listed, list) else []
+        return tuple(str(model.get("id", "")) for model in models if model.get("task", "rerank") == "rerank")
 
     async def score(
         self,
@@ -109,7 +85,7 @@ class WorkerClient:
         weights: QueryWeights | None = None,
         scope: str = "",
         timeout_s: float,
-    ) -> WorkerScores:
+    ) -> RerankScores:
         """Scores of the pairs, as many as the worker can give in time; what it remembers of them serves this `scope` only.
 
         Raises WorkerError for a refusal, a late answer, and an answer that cannot be right."""
@@ -126,7 +102,7 @@ class WorkerClient:
         reply = await self._send("POST", "/rerank", body=body, headers=headers, timeout_s=timeout_s)
         partial = UNSCORED in reply.headers
         values = _read_scores(read_json(reply, self.url), len(passages), self.url, partial=partial)
-        return WorkerScores(
+        return RerankScores(
             values, read_positions(reply.headers.get(TRUNCATED)), reply.headers.get(KIND, "cross-encoder")
         )
 

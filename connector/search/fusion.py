@@ -1,77 +1,23 @@
-"""Several rankings -> one. Pure functions; order is `(-score, doc_id)`."""
+"""What the legs found -> one ranking, as the settings have it. Pure: a search and a tuning call the same."""
 
 from __future__ import annotations
 
-import statistics
-from collections.abc import Mapping, Sequence
-from itertools import zip_longest
-from typing import Literal
+from collections.abc import Mapping
 
-from connector.types import Hit, Passage, Ranking
-
-Normalisation = Literal["minmax", "zscore"]
+from connector.search.combination import Combination
+from connector.settings.sections import FusionSettings
+from connector.types import Ranking
 
 
-def rrf(rankings: Sequence[Ranking], *, weights: Sequence[float] | None = None, rank_constant: int = 60) -> Ranking:
-    """Fuse by reciprocal rank: score(d) = sum of weight / (rank_constant + rank), rank from 1.
-
-    Cormack, Clarke, Buettcher, SIGIR 2009. A ranking with weight 0 has no say; a document that a ranking holds twice counts
-    once, at its best rank. Hits keep the passages of every ranking, the first of each before the second of any."""
-    scores: dict[str, float] = {}
-    for ranking, weight in _heard(rankings, weights):
-        for rank, doc_id in enumerate(dict.fromkeys(hit.doc_id for hit in ranking), start=1):
-            scores[doc_id] = scores.get(doc_id, 0.0) + weight / (rank_constant + rank)
-    return _ranked(scores, rankings)
+def fuse(legs: Mapping[str, Ranking], fusion: FusionSettings) -> Ranking:
+    """The legs as one ranking; the dense leg's passage of a document comes first."""
+    return fusion_of_legs(fusion).combine(legs)
 
 
-def linear(
-    rankings: Sequence[Ranking], *, weights: Sequence[float], normalisation: Normalisation = "minmax"
-) -> Ranking:
-    """Fuse by the weighted sum of scores that were made comparable within each ranking.
-
-    minmax: (s - min) / (max - min), a document that a ranking lacks counts 0. zscore: (s - mean) / deviation, a document that
-    a ranking lacks counts as much as its last. Bruch, Gai, Ingber, TOIS 2023, on both."""
-    heard = _heard(rankings, weights)
-    scores: dict[str, float] = {hit.doc_id: 0.0 for ranking, _ in heard for hit in ranking}
-    for ranking, weight in heard:
-        normal = normalise({hit.doc_id: hit.score for hit in reversed(ranking)}, normalisation)
-        absent = min(normal.values(), default=0.0) if normalisation == "zscore" else 0.0
-        for doc_id in scores:
-            scores[doc_id] += weight * normal.get(doc_id, absent)
-    return _ranked(scores, rankings)
-
-
-def normalise(scores: Mapping[str, float], how: Normalisation) -> dict[str, float]:
-    """Scores made comparable. Where all are equal, minmax gives 1 to each and zscore 0."""
-    if not scores:
-        return {}
-    values = list(scores.values())
-    if how == "minmax":
-        low, high = min(values), max(values)
-        return {doc_id: (score - low) / (high - low) if high > low else 1.0 for doc_id, score in scores.items()}
-    mean, deviation = statistics.fmean(values), statistics.pstdev(values)
-    return {doc_id: (score - mean) / deviation if deviation else 0.0 for doc_id, score in scores.items()}
-
-
-def _ranked(scores: Mapping[str, float], rankings: Sequence[Ranking]) -> Ranking:
-    passages: dict[str, list[tuple[Passage, ...]]] = {}
-    for ranking in rankings:
-        for hit in ranking:
-            if hit.passages:
-                passages.setdefault(hit.doc_id, []).append(hit.passages)
-    # two sorts by what is at hand take less time than one by pairs; the second keeps the first's order of equals
-    order = sorted(sorted(scores), key=scores.__getitem__, reverse=True)
-    return tuple([Hit(doc_id, scores[doc_id], _in_turn(passages.get(doc_id, ()))) for doc_id in order])
-
-
-def _in_turn(sources: Sequence[tuple[Passage, ...]]) -> tuple[Passage, ...]:
-    """One document's passages: the first of each source, then the second of each, and so on; each passage once."""
-    if len(sources) < 2:
-        return sources[0] if sources else ()
-    turns = (passage for turn in zip_longest(*sources) for passage in turn if passage is not None)
-    return tuple({passage.ordinal: passage for passage in turns}.values())
-
-
-def _heard(rankings: Sequence[Ranking], weights: Sequence[float] | None) -> list[tuple[Ranking, float]]:
-    """The rankings that have a say, with their weights."""
-    return [pair for pair in zip(rankings, weights or [1.0] * len(rankings), strict=True) if pair[1] > 0]
+def fusion_of_legs(fusion: FusionSettings) -> Combination:
+    """How the legs are combined."""
+    if fusion.kind == "linear":
+        weights = {"dense": fusion.alpha, "lexical": 1 - fusion.alpha}
+        return Combination("linear", weights, normalisation=fusion.normalisation)
+    lexical, dense = fusion.weights
+    return Combination("rrf", {"dense": dense, "lexical": lexical}, rank_constant=fusion.rank_constant)

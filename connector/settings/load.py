@@ -18,7 +18,16 @@ from pydantic import BaseModel, SecretStr, ValidationError
 
 from connector.errors import SettingsError
 from connector.settings.sections import Settings
-from connector.settings.sources import GivenValue, Problem, SettingNames, read_environment, read_file, read_overrides
+from connector.settings.sizes import PATHS as SIZES
+from connector.settings.sources import (
+    GivenValue,
+    Problem,
+    SettingNames,
+    SourceValues,
+    read_environment,
+    read_file,
+    read_overrides,
+)
 
 CONFIG_FILE = "connector.yaml"
 
@@ -69,11 +78,10 @@ def load(
     problems = [problem for source in sources for problem in source.problems]
     settings = None
     try:
-        settings = Settings.model_validate(_tree(given))
-    except ValidationError as error:
-        problems += _describe(error, given)
+        settings = Settings.model_validate(_tree(given), context={"sizes_named": _sizes_named(layers)})
     except SettingsError as error:
-        problems.append(Problem(str(error)))
+        refused = error.__cause__
+        problems += _describe(refused, given) if isinstance(refused, ValidationError) else [Problem(str(error))]
     return LoadedSettings(None if problems else settings, given, problems, file)
 
 
@@ -129,6 +137,12 @@ def _tree(given: Mapping[str, GivenValue]) -> dict[str, Any]:
             branch = branch.setdefault(section, {})
         branch[name] = one.value
     return tree
+
+
+def _sizes_named(layers: Sequence[SourceValues]) -> set[str]:
+    """Which of k, window and depth the last source names that names any: those that others set before follow them."""
+    named = ({name for name, path in SIZES.items() if path in layer.given} for layer in reversed(layers))
+    return next(filter(None, named), set())
 
 
 def _describe(error: ValidationError, given: Mapping[str, GivenValue]) -> Iterator[Problem]:

@@ -5,12 +5,26 @@ Every setting has a path (`search.fusion.rank_constant`); `connector/settings/lo
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal, Self
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    model_validator,
+)
 
 from connector.errors import SettingsError
 from connector.schema import FieldType
+from connector.settings.sizes import PATHS as SIZES
+from connector.settings.sizes import fit_sizes
 
 MIN_PASSAGE_TOKENS = 16
 
@@ -46,13 +60,44 @@ def _refuse_credentials(url: str, advice: str) -> None:
         raise ValueError(f"url holds credentials, which would end up in messages; {advice}")
 
 
+@contextmanager
+def _refused() -> Iterator[None]:
+    try:
+        yield
+    except ValidationError as error:
+        problems = (
+            (".".join(map(str, one["loc"])), one["msg"].removeprefix("Value error, ")) for one in error.errors()
+        )
+        raise SettingsError("; ".join(f"{path}: {text}" if path else text for path, text in problems)) from error
+
+
 Password = Annotated[SecretStr, AfterValidator(_one_line)]
 Key = Annotated[SecretStr, AfterValidator(_for_header)]
 Keys = Annotated[SecretStr, AfterValidator(_each_for_header)]
 
 
-class Section(BaseModel):
+if TYPE_CHECKING:  # so that constructors keep their types
+    from pydantic._internal._model_construction import ModelMetaclass as _SectionType
+else:
+
+    class _SectionType(type(BaseModel)):
+        """Of sections: what their constructor refuses is an error of ours. (Their own __init__ would be called for each
+        section inside of another, and the first refusal would hide the rest.)"""
+
+        def __call__(cls, *arguments: Any, **values: Any) -> Any:
+            with _refused():
+                return super().__call__(*arguments, **values)
+
+
+class Section(BaseModel, metaclass=_SectionType):
+    """Some settings. Raises SettingsError for what they cannot be; its cause is pydantic's own."""
+
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @classmethod
+    def model_validate(cls, obj: Any, **options: Any) -> Self:
+        with _refused():
+            return super().model_validate(obj, **options)
 
 
 class ClusterSettings(Section):
@@ -325,14 +370,26 @@ class Settings(Section):
     log: LogSettings = LogSettings()
 
     @model_validator(mode="after")
-    def _check(self) -> Self:
-        check_sizes(k=self.search.k, window=self.rerank.window, depth=self.search.depth)
+    def _fit_sizes(self, info: ValidationInfo) -> Self:
+        """`sizes_named` of the context: those of k, window and depth that are not to follow the others; by default all
+        that are given."""
+        given = {name for section in (self.search, self.rerank) for name in section.model_fields_set & set(SIZES)}
+        sizes = fit_sizes(
+            k=self.search.k,
+            window=self.rerank.window,
+            depth=self.search.depth,
+            named=(info.context or {}).get("sizes_named", given),
+            reranks=self.rerank.enabled,
+        )
+        # written past the guard of the frozen model, so that all who read the settings see what is in force
+        if sizes.k != self.search.k:
+            self.__dict__["search"] = self.search.model_copy(update={"k": sizes.k})
+        if sizes.window != self.rerank.window:
+            self.__dict__["rerank"] = self.rerank.model_copy(update={"window": sizes.window})
+        self.__dict__["size_notes"] = sizes.notes
         return self
 
-
-def check_sizes(*, k: int, window: int, depth: int) -> None:
-    """The rule `1 <= k <= window <= 2 * depth`; raises SettingsError."""
-    if not 1 <= k <= window <= 2 * depth:
-        raise SettingsError(
-            f"k={k}, window={window} and depth={depth} do not fit together: 1 <= search.k <= rerank.window <= 2 * search.depth"
-        )
+    @cached_property
+    def size_notes(self) -> tuple[str, ...]:
+        """Which of k and window are not as they are set, since they follow others."""
+        return ()

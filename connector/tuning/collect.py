@@ -14,9 +14,9 @@ from connector.errors import WorkerUnavailable
 from connector.evaluation.evaluate import Reporter
 from connector.evaluation.queries import JudgedQuery
 from connector.evaluation.searchers import Opened
-from connector.rerankers.worker import WorkerClient, WorkerScores
+from connector.rerankers.protocol import Reranker, RerankScores
+from connector.search.legs import FirstStage
 from connector.search.rerank import select_pairs
-from connector.search.searcher import FirstStage
 from connector.settings.sections import Settings
 from connector.tuning.choice import Choice, with_choice
 from connector.tuning.offline import Material, WindowScores, fused_ranking
@@ -114,5 +114,5 @@ async def _score(candidate: CandidateReranker, found: FirstStage, texts: Sequenc
     return WindowScores(kind, {text: score for text, score in values.items() if not math.isnan(score)})
 
 
-async def _ask(worker: WorkerClient, found: FirstStage, texts: Sequence[str]) -> WorkerScores:
+async def _ask(worker: Reranker, found: FirstStage, texts: Sequence[str]) -> RerankScores:
     return await worker.score(found.query, texts, weights=found.weights, timeout_s=DEADLINE_S)

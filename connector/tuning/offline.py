@@ -10,9 +10,10 @@ import ir_measures
 
 from connector.evaluation.datasets import Collection
 from connector.evaluation.measures import Run, mean, measure
-from connector.search.order import blend_window, fuse, whole_order
+from connector.search.fusion import fuse
+from connector.search.legs import FirstStage
+from connector.search.order import blend_window, whole_order
 from connector.search.rerank import Reranked, best_passages, select_pairs
-from connector.search.searcher import FirstStage
 from connector.settings.sections import Settings
 from connector.tuning.choice import Choice, with_choice
 from connector.types import Ranking
@@ -38,7 +39,8 @@ class Material:
 
 def fused_ranking(found: FirstStage, choice: Choice, settings: Settings) -> Ranking:
     """The fused ranking of legs as deep as the choice has it. `settings` have the choice in them."""
-    return fuse(found.lexical[: choice.depth], found.dense[: choice.depth], settings.search.fusion)
+    legs = {name: ranking[: choice.depth] for name, ranking in found.legs.items()}
+    return fuse(legs, settings.search.fusion)
 
 
 def final_ranking(material: Material, choice: Choice, settings: Settings) -> Ranking:

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connector.errors import CircuitOpen
-from connector.retries import MAX_PAUSE_S, MAX_RETRY_AFTER_S, CircuitBreaker, pauses, read_retry_after
+from connector.errors import CircuitOpen, WorkerError, WorkerUnavailable
+from connector.retries import MAX_PAUSE_S, MAX_RETRY_AFTER_S, CircuitBreaker, Retry, pauses, read_retry_after
 
 
 @given(first_s=st.floats(0.001, 60), attempts=st.integers(1, 20))
@@ -191,3 +191,65 @@ async def test_a_trial_that_is_cancelled_leaves_the_next_one_free() -> None:
     part.call()
 
     assert not part.breaker.is_open
+
+
+class Failing:
+    """Work that fails so many times before it gives an answer; `asked` counts."""
+
+    def __init__(self, times: int, error: Exception) -> None:
+        self.left, self.error, self.asked = times, error, 0
+
+    def __call__(self) -> str:
+        self.asked += 1
+        if self.asked <= self.left:
+            raise self.error
+        return "answer"
+
+    async def later(self) -> str:
+        return self()
+
+
+async def run_both_ways(retry: Retry, times: int, error: Exception) -> list[tuple[int, str]]:
+    """How often work was asked and what came of it, awaited and blocking."""
+    outcomes = []
+    for is_blocking in (False, True):
+        work = Failing(times, error)
+        try:
+            outcome = retry.run_blocking(work) if is_blocking else await retry.run(work.later)
+        except Exception as raised:
+            outcome = type(raised).__name__
+        outcomes.append((work.asked, outcome))
+    return outcomes
+
+
+@pytest.mark.parametrize(
+    ("times", "error", "outcome"),
+    [
+        (2, WorkerUnavailable("busy"), (3, "answer")),
+        (3, WorkerUnavailable("busy"), (3, "WorkerUnavailable")),
+        (1, WorkerError("no"), (1, "WorkerError")),
+    ],
+)
+async def test_what_may_work_later_is_tried_again_up_to_the_last_attempt(
+    times: int, error: Exception, outcome: tuple[int, str]
+) -> None:
+    retry = Retry((WorkerUnavailable,), attempts=3, first_s=0.001)
+
+    assert await run_both_ways(retry, times, error) == [outcome, outcome]
+
+
+async def test_a_wait_that_is_not_worth_it_is_not_waited_and_others_are_told_of() -> None:
+    waits: list[float] = []
+    retry = Retry(
+        (WorkerUnavailable,),
+        attempts=3,
+        first_s=0.001,
+        allows=lambda wait_s: wait_s < 1,
+        on_retry=lambda error, wait_s: waits.append(wait_s),
+    )
+    patient = await run_both_ways(retry, 1, WorkerUnavailable("busy", retry_after_s=0.01))
+    hurried = await run_both_ways(retry, 1, WorkerUnavailable("busy", retry_after_s=60))
+
+    assert patient == [(2, "answer")] * 2
+    assert hurried == [(1, "WorkerUnavailable")] * 2
+    assert waits == [0.01, 0.01]

@@ -104,7 +104,9 @@ class EmbeddedIndex:
             .select(["doc_id", "_score", *(["passages"] if passages else [])])
         )
         rows = await self._rows(search, filter, timeout_s)
-        return ordered((Hit(row["doc_id"], row["_score"], _best_by_words(row, words)) for row in rows), depth)
+        return ordered(
+            (Hit(row["doc_id"], row["_score"], _best_by_words(row, words) or _first(row)) for row in rows), depth
+        )
 
     async def dense(
         self,
@@ -243,6 +245,11 @@ def _nearest(row: dict[str, Any], vector: Vector, count: int) -> Hit:
     nearest = np.argsort(-cosines, kind="stable")[: max(count, 1)].tolist()
     passages = tuple(Passage(row["doc_id"], ordinal, row["passages"][ordinal]) for ordinal in nearest[:count])
     return Hit(row["doc_id"], float(cosines[nearest[0]]), passages)
+
+
+def _first(row: dict[str, Any]) -> tuple[Passage, ...]:
+    """The first passage: what the engine found in a document need not stand in one as it was typed."""
+    return tuple(Passage(row["doc_id"], 0, text) for text in row.get("passages", ())[:1])
 
 
 def _best_by_words(row: dict[str, Any], words: set[tuple[str, str]]) -> tuple[Passage, ...]:

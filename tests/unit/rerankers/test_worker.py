@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from support.parts import OverlapScorer, serving, wait_until
 
 from connector.errors import WorkerError
-from connector.rerankers.worker import WorkerClient, WorkerInfo, _read_scores
+from connector.rerankers.protocol import RerankerInfo
+from connector.rerankers.worker import WorkerClient, _read_scores
 from connector.settings.sections import WorkerSettings
 from connector.worker.app import create_app
 
@@ -204,14 +205,14 @@ async def test_a_worker_is_asked_what_it_is_once(client: WorkerClient, server: A
 
     infos = [await client.info(timeout_s=5) for _ in range(3)]
 
-    assert infos == [WorkerInfo("late-interaction", "m", "f")] * 3
+    assert infos == [RerankerInfo("late-interaction", "m", "f")] * 3
     assert [one[:2] for one in server.asked] == [("GET", "/info")]
 
 
 async def test_info_of_another_server_is_read_as_far_as_it_goes(client: WorkerClient, server: Answering) -> None:
     server.set({"model_id": "BAAI/bge-reranker"})
 
-    assert await client.info(timeout_s=5) == WorkerInfo("cross-encoder", "BAAI/bge-reranker", "")
+    assert await client.info(timeout_s=5) == RerankerInfo("cross-encoder", "BAAI/bge-reranker", "")
 
 
 @pytest.mark.parametrize("body", [b"", [1], b"<html>"])
@@ -295,7 +296,7 @@ async def test_client_and_worker_understand_each_other() -> None:
         scores = await client.score("red fish", ["blue", "é red", "x " * 900], weights=[(0, 3, 1.0)], timeout_s=5)
         await client.close()
 
-    assert info == WorkerInfo("cross-encoder", "overlap", "overlap@1")
+    assert info == RerankerInfo("cross-encoder", "overlap", "overlap@1")
     assert (scores.values.tolist(), scores.truncated) == ([0.0, 0.5, 0.0], {2})
     assert scorer.weights == [(0, 3, 1.0)]
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.parts import ids, passage, ranking
 
-from connector.search.fusion import linear, normalise, rrf
+from connector.search.combination import linear, normalise, rrf
 from connector.types import Hit, Ranking
 
 doc_ids = st.text("abcdefgh", min_size=1, max_size=2)

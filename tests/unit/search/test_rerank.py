@@ -9,7 +9,10 @@ from hypothesis import strategies as st
 from support.parts import OverlapScorer, ids, passage, ranking, serving, wait_until
 
 from connector.rerankers.worker import WorkerClient
-from connector.search.rerank import BEST_BLEND, Reranked, blend, passage_choice, rerank, select_pairs
+from connector.search.hits import passage_choice
+from connector.search.order import BEST_BLEND, Blend, blend_combination
+from connector.search.order import blend as blend_by
+from connector.search.rerank import Reranked, rerank, select_pairs
 from connector.settings.sections import WorkerSettings
 from connector.types import Hit, Ranking
 from connector.worker.app import create_app
@@ -59,6 +62,10 @@ def test_pairs_are_bounded_and_never_repeat(counts: list[int], passages: int, ma
     assert len(pairs) == min(max_pairs, sum(min(count, passages) for count in counts))
     assert len(set(names(pairs))) == len(pairs)
     assert [one.ordinal for one in pairs] == sorted(one.ordinal for one in pairs)
+
+
+def blend(window: Ranking, reranked: Ranking, how: Blend, *, alpha: float, rank_constant: int) -> Ranking:
+    return blend_by(window, reranked, blend_combination(how, alpha=alpha, rank_constant=rank_constant))
 
 
 FIRST_STAGE = ranking(("a", 0.9), ("b", 0.8), ("c", 0.1), ("unscored", 0.05))

@@ -28,7 +28,8 @@ from connector.errors import (
 )
 from connector.rerankers.worker import WorkerClient
 from connector.search.order import whole_order
-from connector.search.searcher import MAX_QUERY_CHARS, Searcher
+from connector.search.request import MAX_QUERY_CHARS
+from connector.search.searcher import Searcher
 from connector.settings.sections import Settings, WorkerSettings
 from connector.types import (
     Document,
@@ -314,7 +315,7 @@ async def test_a_query_that_cannot_be_searched_is_refused(index: EmbeddedIndex, 
         await search(index, None, query)
 
 
-@pytest.mark.parametrize("query", ["?!", "'); --", "a AND (b", "\x00", "字", "👍 fish", "*", "field:value^2~"])
+@pytest.mark.parametrize("query", ["?!", "'); --", "\x00", "a AND (b", "字", "👍 fish", "*", "field:value^2~"])
 async def test_any_other_query_is_answered_by_both_legs(index: EmbeddedIndex, query: str) -> None:
     response = await search(index, None, query)
 
@@ -332,9 +333,11 @@ async def test_a_query_is_asked_in_the_spelling_of_the_index_and_answered_in_its
     assert response.rankings == plain.rankings
 
 
-async def test_sizes_and_filters_of_a_request_are_checked(index: EmbeddedIndex) -> None:
-    with pytest.raises(SettingsError, match="k=11"):
-        await search(index, None, k=11)
+async def test_sizes_and_filters_of_a_request_are_checked(index: EmbeddedIndex, worker: WorkerClient) -> None:
+    with pytest.raises(SettingsError, match="k=11, window=10"):
+        await search(index, worker, k=11)
+    with pytest.raises(SettingsError, match="k=41 and depth=20"):
+        await search(index, None, k=41)
     with pytest.raises(FilterError, match="did you mean 'kind'"):
         await search(index, None, filter="kidn=fish")
 

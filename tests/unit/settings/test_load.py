@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from connector.errors import SettingsError
 from connector.settings.load import load as load_layers
 from connector.settings.load import load_settings, setting_names, setting_paths
-from connector.settings.sections import Settings, check_sizes
+from connector.settings.sections import Settings
+from connector.settings.sizes import check_sizes
 from connector.settings.sources import GivenValue, env_name, parse_value
 
 SECRETS = (

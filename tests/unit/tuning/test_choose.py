@@ -12,9 +12,10 @@ from support.parts import passage
 
 from connector.errors import SettingsError
 from connector.evaluation.latency import Percentiles
-from connector.search.searcher import FirstStage
+from connector.search.legs import FirstStage
 from connector.settings.load import setting_names
-from connector.settings.sections import Settings, check_sizes
+from connector.settings.sections import Settings
+from connector.settings.sizes import check_sizes
 from connector.tuning.advice import advise, find
 from connector.tuning.choice import PATHS, Choice, read_choice, with_choice
 from connector.tuning.choose import Chosen, choose
@@ -46,7 +47,7 @@ def material(scores: Mapping[str | None, Mapping[str, float]], *, place: int = 2
         model: WindowScores("cross-encoder", {passage(doc_id).text: score for doc_id, score in of_documents.items()})
         for model, of_documents in scores.items()
     }
-    return {query: Material(FirstStage(query, ranking, ranking, None), kept) for query in QUERIES}
+    return {query: Material(FirstStage(query, {"lexical": ranking, "dense": ranking}, None), kept) for query in QUERIES}
 
 
 def figures(scores: Mapping[str | None, Mapping[str, float]], *, place: int = 2) -> Figures:

@@ -1,0 +1,130 @@
+"""A request as it came -> one that is checked and complete, the settings filling in what it leaves open."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from difflib import get_close_matches
+from numbers import Integral, Real
+from typing import Any
+
+from connector.credentials import Credentials
+from connector.errors import QueryError, SettingsError
+from connector.filters import Filter, check_filter, parse_filter
+from connector.schema import IndexSchema
+from connector.settings.sections import Settings
+from connector.settings.sizes import fit_sizes
+from connector.text import normalise_text
+from connector.types import SearchRequest
+
+MAX_QUERY_CHARS = 20_000
+MAX_DEPTH = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedRequest:
+    """One search, complete: `text` is the query as it is searched for."""
+
+    query: str
+    text: str
+    filter: Filter | None
+    k: int
+    depth: int
+    window: int
+    reranks: bool
+    passages: int  # of each document that the legs bring along
+    deadline_s: float
+    credentials: Credentials | None
+    notes: tuple[str, ...]
+
+
+def build_request(query: str, options: Mapping[str, Any]) -> SearchRequest:
+    """A request of keyword arguments. Raises QueryError for one that there is not."""
+    known = [field.name for field in fields(SearchRequest) if field.name != "query"]
+    for name in options:
+        if name not in known:
+            near = get_close_matches(name, known, n=1)
+            advice = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(known)}"
+            raise QueryError(f"a search has no option {name!r}; {advice}")
+    return SearchRequest(query, **options)
+
+
+def check_request(
+    request: SearchRequest, settings: Settings, schema: IndexSchema, *, has_reranker: bool
+) -> CheckedRequest:
+    """The request with the settings' values where it has none. Raises QueryError, FilterError or SettingsError."""
+    search, rerank = settings.search, settings.rerank
+    text = _read_query(request.query)
+    wants_rerank = _read_flag("rerank", request.rerank)
+    reranks = has_reranker and (rerank.enabled if wants_rerank is None else wants_rerank)
+    given = {name: _read_size(name, getattr(request, name)) for name in ("k", "window", "depth")}
+    named = {name: size for name, size in given.items() if size is not None}
+    sizes = fit_sizes(
+        **({"k": search.k, "window": rerank.window, "depth": search.depth} | named), named=named, reranks=reranks
+    )
+    if sizes.depth > MAX_DEPTH:
+        raise QueryError(f"depth={sizes.depth} is more than the {MAX_DEPTH:,} hits that a leg can return")
+    deadline_s = _read_seconds("deadline_s", request.deadline_s)
+    credentials = request.credentials
+    if credentials is not None and not isinstance(credentials, Credentials):
+        raise QueryError(f"credentials are made with Credentials.basic, api_key or bearer, not {_shown(credentials)}")
+    return CheckedRequest(
+        query=request.query,
+        text=text,
+        filter=check_filter(parse_filter(request.filter), schema.fields.metadata),
+        k=sizes.k,
+        depth=sizes.depth,
+        window=sizes.window,
+        reranks=reranks,
+        passages=rerank.passages if reranks else 0,
+        deadline_s=search.deadline_s if deadline_s is None else deadline_s,
+        credentials=credentials,
+        notes=(*settings.size_notes, *sizes.notes),
+    )
+
+
+def _read_query(query: Any) -> str:
+    """The text to search for: without blanks around it, and in the spelling in which documents are indexed."""
+    if not isinstance(query, str):
+        raise QueryError(f"the query must be a text, not {_shown(query)}")
+    if len(query) > MAX_QUERY_CHARS:
+        raise QueryError(f"the query has {len(query)} characters; at most {MAX_QUERY_CHARS} are taken")
+    if any("\ud800" <= character <= "\udfff" for character in query):
+        raise QueryError("the query holds half a surrogate pair, which is no character; check its encoding")
+    text = normalise_text(query).strip() or query.strip()
+    if not text:
+        raise QueryError("the query is empty; type at least one word")
+    return text
+
+
+def _read_size(name: str, value: Any) -> int | None:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, Integral):
+        raise QueryError(f"{name} must be a whole number, not {_shown(value)}")
+    if value < 1:
+        raise SettingsError(f"{name} must be 1 or more, not {value}")
+    return int(value)
+
+
+def _read_seconds(name: str, value: Any) -> float | None:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise QueryError(f"{name} must be a number of seconds, not {_shown(value)}")
+    if not 0 < float(value) < math.inf:
+        raise QueryError(f"{name} must be more than 0 seconds, not {value}")
+    return float(value)
+
+
+def _read_flag(name: str, value: Any) -> bool | None:
+    if value is not None and not isinstance(value, bool):
+        raise QueryError(f"{name} must be True or False, not {_shown(value)}")
+    return value
+
+
+def _shown(value: Any) -> str:
+    """A value in a message, without what may be secret or long."""
+    kind = type(value).__name__
+    return f"{kind} {value!r}"[:80] if isinstance(value, str | int | float) and not kind.startswith("Secret") else kind

@@ -1,0 +1,118 @@
+"""One search under way: what it may still spend, what each stage took, and what failed."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, nullcontext
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from connector.clusters.protocol import SearchableIndex
+from connector.errors import (
+    AccessDenied,
+    ClusterUnavailable,
+    ConnectorError,
+    ModelError,
+    WorkerError,
+    WorkerUnavailable,
+)
+from connector.retries import CircuitBreaker, Retry
+from connector.search.request import CheckedRequest
+from connector.types import Degradation, Vector
+
+T = TypeVar("T")
+LEGS_SHARE = 0.6  # of the deadline, where a rerank follows
+FIELDS_RESERVE = 0.05  # of the deadline, kept for fetching the hits' fields
+FIRST_PAUSE_S = 0.1  # before a leg or the reranker is asked again
+FAIR_S = 1.0  # what is given less time than this is not blamed for being late
+
+
+@dataclass(slots=True)
+class SearchRun:
+    """Everything that the stages of one search share. `index` is asked as the caller, where the request says who that is."""
+
+    request: CheckedRequest
+    index: SearchableIndex
+    tries: int
+    started: float = field(default_factory=time.monotonic)
+    took_ms: dict[str, float] = field(default_factory=dict)
+    degraded: list[Degradation] = field(default_factory=list)
+    failures: dict[str, str] = field(default_factory=dict)
+    denied: dict[str, AccessDenied] = field(default_factory=dict)
+    vector: Vector | None = None  # of the query, once encoded
+
+    @property
+    def scope(self) -> str:
+        """Of what the reranker may remember."""
+        return self.request.credentials.scope if self.request.credentials else ""
+
+    @property
+    def legs_share(self) -> float:
+        """Of the deadline, for the legs."""
+        return LEGS_SHARE if self.request.reranks else 1 - FIELDS_RESERVE
+
+    def left_s(self, share: float = 1.0) -> float:
+        """Seconds until `share` of the deadline has passed."""
+        return self.started + self.request.deadline_s * share - time.monotonic()
+
+    @asynccontextmanager
+    async def stage(self, name: str) -> AsyncIterator[None]:
+        """Around a stage, whose time is taken."""
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            self.took_ms[name] = round((time.monotonic() - began) * 1000, 2)
+
+    async def attempt(
+        self, name: str, work: Callable[[], Awaitable[T]], *, share: float, breaker: CircuitBreaker | None = None
+    ) -> T | None:
+        """The work's result; None, and a note that the answer is degraded, where it fails or runs late.
+
+        What broke off is asked for again while there is time: all that a search asks is safe to repeat."""
+        given_s = max(self.left_s(share), 0)
+        retry = Retry(
+            (ClusterUnavailable, WorkerUnavailable),
+            self.tries,
+            FIRST_PAUSE_S,
+            allows=lambda wait_s: wait_s < self.left_s(share),
+        )
+        async with self.stage(name):
+            try:
+                with breaker.watch(lambda error: _blames(error, given_s)) if breaker else nullcontext():
+                    async with asyncio.timeout(given_s):
+                        return await retry.run(work)
+            except TimeoutError:
+                self.note(name, f"no answer within {self.request.deadline_s * share:.2f} s")
+            except AccessDenied as error:
+                self.denied[name] = error
+                self.note(name, str(error))
+            except ConnectorError as error:
+                self.note(name, str(error))
+        return None
+
+    def note(self, name: str, reason: str) -> None:
+        """The answer is degraded: this stage failed, ran late or came back short."""
+        self.failures[name] = reason
+        self.degraded.append(Degradation(name, reason))
+
+    def check_allowed(self, *stages: str) -> None:
+        """Raise AccessDenied where one of the stages was refused: no answer could make up for that."""
+        for name in stages:
+            if name in self.denied:
+                raise self.denied[name]
+
+    def finish(self) -> None:
+        """The time of the whole search is taken."""
+        self.took_ms["total"] = round((time.monotonic() - self.started) * 1000, 2)
+
+
+def _blames(error: Exception, given_s: float) -> bool:
+    """Whether an encoder or reranker that raises this is to be left alone if it goes on like that."""
+    if given_s < FAIR_S:
+        return False
+    if isinstance(error, WorkerError):  # a refusal is an answer: of this request (4xx), or for now (429)
+        return error.status is None or error.status >= 500
+    return isinstance(error, ModelError | TimeoutError)
