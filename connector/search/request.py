@@ -68,7 +68,8 @@ def check_request(
     deadline_s = _read_seconds("deadline_s", request.deadline_s)
     credentials = request.credentials
     if credentials is not None and not isinstance(credentials, Credentials):
-        raise QueryError(f"credentials are made with Credentials.basic, api_key or bearer, not {_shown(credentials)}")
+        kind = type(credentials).__name__
+        raise QueryError(f"credentials are made with Credentials.basic, api_key or bearer, and are no {kind}")
     return CheckedRequest(
         query=request.query,
         text=text,

@@ -32,11 +32,11 @@ class Reranked:
                 f"{self.without_text} documents of the window have no text to rerank and keep the fused order; "
                 "does the index hold their text in the fields that are searched?"
             )
+
+    def notes(self) -> Iterator[str]:
+        """What of the window was not reranked since the settings have it so."""
         if self.beyond_cap:
-            yield (
-                f"{self.beyond_cap} documents of the window were not reranked and keep the fused order: the window has "
-                "more passages than rerank.max_pairs"
-            )
+            yield f"{self.beyond_cap} documents of the window were not reranked: rerank.max_pairs holds no more passages"
 
 
 async def rerank(

@@ -36,6 +36,7 @@ class SearchRun:
     request: CheckedRequest
     index: SearchableIndex
     tries: int
+    notes: list[str]  # what was not done as asked, though nothing failed
     started: float = field(default_factory=time.monotonic)
     took_ms: dict[str, float] = field(default_factory=dict)
     degraded: list[Degradation] = field(default_factory=list)

@@ -49,7 +49,7 @@ class Searcher:
         hits = await read_hits(run, ranked, self._settings)
         run.finish()
         return SearchResponse(
-            run.request.query, hits, tuple(run.degraded), run.took_ms, ranked.rankings, run.request.notes
+            run.request.query, hits, tuple(run.degraded), run.took_ms, ranked.rankings, tuple(run.notes)
         )
 
     async def first_stage(self, request: SearchRequest) -> FirstStage:
@@ -66,7 +66,7 @@ class Searcher:
         checked = check_request(request, self._settings, self.index.schema, has_reranker=self._reranker is not None)
         caller = checked.credentials
         index = self.index.as_caller(caller) if caller else self.index
-        return SearchRun(checked, index, self._settings.search.tries)
+        return SearchRun(checked, index, self._settings.search.tries, list(checked.notes))
 
     async def _rerank(self, run: SearchRun, window: Ranking, found: FirstStage) -> Reranked | None:
         reranker, share, limits = self._reranker, 1 - FIELDS_RESERVE, self._settings.rerank
@@ -86,8 +86,10 @@ class Searcher:
             share=share,
             breaker=self._breaker,
         )
-        for shortfall in reranked.shortfalls() if reranked else ():
-            run.note("rerank", shortfall)
+        if reranked:
+            for shortfall in reranked.shortfalls():
+                run.note("rerank", shortfall)
+            run.notes += reranked.notes()
         return reranked
 
     def _order(self, found: FirstStage, fused: Ranking, window: Ranking, reranked: Reranked | None) -> Ranked:

@@ -19,6 +19,7 @@ from connector.errors import (
     AccessDenied,
     ClusterError,
     ClusterUnavailable,
+    ConnectorError,
     CredentialsError,
     FilterError,
     ModelError,
@@ -137,6 +138,110 @@ async def test_the_reranker_has_the_last_word_and_every_stage_is_explained(
     assert (first.explain.rerank_rank, first.explain.rerank_score) == (1, 1.0)
     assert response.degraded == ()
     assert {"lexical", "dense", "fused", "reranked"} == set(response.rankings)
+
+
+@pytest.mark.parametrize("fusion", [{"kind": "rrf", "weights": [1.0, 3.0]}, {"kind": "linear", "alpha": 0.3}])
+@pytest.mark.parametrize("blend", ["rerank", "rrf", "linear", None])
+async def test_every_score_can_be_worked_out_from_its_explanation(
+    index: EmbeddedIndex, worker: WorkerClient, fusion: dict[str, Any], blend: str | None
+) -> None:
+    rerank = {"window": 3, "blend": blend} if blend else {"enabled": False}
+    settings = Settings.model_validate({"rerank": rerank, "search": {"k": 3, "depth": 4, "fusion": fusion}})
+    response = await search(index, worker, settings=settings)
+
+    assert len(response.hits) == 3
+    for hit in response.hits:
+        made_of = hit.explain.blend if blend else hit.explain.fusion
+        assert made_of is not None
+        assert made_of.score == pytest.approx(hit.score)
+        assert made_of.kind == (blend or fusion["kind"])
+        assert hit.explain.fusion is not None
+        assert hit.explain.fusion.score == pytest.approx(hit.explain.fused_score)
+
+
+async def test_documents_without_text_are_counted_as_not_reranked(index: EmbeddedIndex, worker: WorkerClient) -> None:
+    class Wordless(Broken):
+        """The index whose legs bring no passages of two of the documents."""
+
+        async def dense(self, *args: Any, **options: Any) -> Any:
+            found = await index.dense(*args, **options)
+            return tuple(hit._replace(passages=()) if hit.doc_id in "ab" else hit for hit in found)
+
+        async def lexical(self, *args: Any, **options: Any) -> Any:
+            return ()
+
+    response = await search(Wordless(index), worker)
+
+    assert [one.stage for one in response.degraded] == ["rerank"]
+    assert "2 documents of the window have no text to rerank" in response.degraded[0].reason
+    assert {hit.doc_id for hit in response.hits if hit.stage != "reranked"} == {"a", "b"}
+
+
+async def test_documents_beyond_the_cap_of_pairs_are_noted(index: EmbeddedIndex, worker: WorkerClient) -> None:
+    capped = Settings.model_validate({"rerank": {"window": 10, "max_pairs": 3}, "search": {"k": 5, "depth": 20}})
+    response = await search(index, worker, settings=capped)
+
+    assert response.degraded == ()
+    assert response.notes == ("2 documents of the window were not reranked: rerank.max_pairs holds no more passages",)
+
+
+@pytest.mark.parametrize(
+    ("asked", "sizes", "note"),
+    [
+        ({"depth": 3}, (5, 5), "window is 6, not 10: legs of depth 3 find no more documents"),
+        ({"depth": 2}, (4, 4), "k is 4, not 5: the window holds no more documents"),
+        ({"window": 2}, (2, 2), "k is 2, not 5: the window holds no more documents"),
+        ({"depth": 2, "rerank": False}, (4, 0), "k is 4, not 5: what legs of depth 2 find holds no more documents"),
+        ({"k": 3}, (3, 3), None),
+        ({"k": 20, "rerank": False}, (5, 0), None),
+    ],
+)
+async def test_what_a_request_lowers_pulls_the_other_sizes_down_and_the_answer_says_so(
+    index: EmbeddedIndex, worker: WorkerClient, asked: dict[str, Any], sizes: tuple[int, int], note: str | None
+) -> None:
+    response = await search(index, worker, **asked)
+    most, reranked = sizes
+
+    assert len(response.hits) <= most
+    assert sum(hit.stage == "reranked" for hit in response.hits) <= reranked
+    assert response.degraded == ()
+    assert response.notes[-1:] == ((note,) if note else ())
+
+
+@pytest.mark.parametrize(
+    "asked", [{"k": 11}, {"k": 3, "window": 2}, {"window": 41}, {"depth": 2, "window": 5}, {"k": 41, "rerank": False}]
+)
+async def test_what_a_request_raises_above_the_other_sizes_is_refused(
+    index: EmbeddedIndex, worker: WorkerClient, asked: dict[str, Any]
+) -> None:
+    with pytest.raises(SettingsError, match="do not fit together"):
+        await search(index, worker, **asked)
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        ({"k": "three"}, "k must be a whole number, not str 'three'"),
+        ({"k": True}, "k must be a whole number"),
+        ({"window": 2.5}, "window must be a whole number"),
+        ({"depth": 10_001}, "depth=10001 is more than"),
+        ({"k": 0}, "k must be 1 or more"),
+        ({"deadline_s": "soon"}, "deadline_s must be a number of seconds"),
+        ({"deadline_s": 0}, "deadline_s must be more than 0 seconds"),
+        ({"deadline_s": float("nan")}, "deadline_s must be more than 0 seconds"),
+        ({"rerank": "no"}, "rerank must be True or False"),
+        ({"credentials": "secret"}, "credentials are made with"),
+        ({"filter": 7}, "filter"),
+        ({"query": b"bytes"}, "the query must be a text, not bytes"),
+        ({"query": None}, "the query must be a text, not NoneType"),
+    ],
+)
+async def test_a_value_of_the_wrong_kind_is_an_error_of_ours(
+    index: EmbeddedIndex, worker: WorkerClient, asked: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(ConnectorError, match=words) as caught:
+        await search(index, worker, **({"query": "red"} | asked))
+    assert "secret" not in str(caught.value)
 
 
 async def test_without_a_worker_the_fused_order_stands(index: EmbeddedIndex) -> None:
