@@ -59,7 +59,9 @@ class Credentials:
 
     @property
     def scope(self) -> str:
-        """A name for this principal's share of a cache, the same as long as this process lives; it tells nothing of the secret."""
+        """A name for this principal's share of a cache, the same as long as this process lives.
+
+        It tells nothing of the secret."""
         return hmac.new(_SCOPE_KEY, self.authorization.get_secret_value().encode(), "sha256").hexdigest()[:32]
 
 

@@ -70,7 +70,9 @@ class ClusterError(ConnectorError):
 
 
 class ClusterUnavailable(ClusterError):
-    """No connection, a time-out, 429 or 503: the same request may work later; `retry_after_s` is what the reply asked for."""
+    """No connection, a time-out, 429 or 503: the same request may work later.
+
+    `retry_after_s` is what the reply asked for."""
 
     def __init__(self, message: str, *, status: int | None = None, retry_after_s: float | None = None) -> None:
         super().__init__(message, status=status)
@@ -128,7 +130,9 @@ class WorkerError(ConnectorError):
 
 
 class WorkerUnavailable(WorkerError):
-    """No connection, a time-out, 429 or 5xx: the same request may work later; `retry_after_s` is what the reply asked for."""
+    """No connection, a time-out, 429 or 5xx: the same request may work later.
+
+    `retry_after_s` is what the reply asked for."""
 
     def __init__(self, message: str, *, status: int | None = None, retry_after_s: float | None = None) -> None:
         super().__init__(message, status=status)

@@ -21,8 +21,9 @@ MAX_RETRY_AFTER_S = 300.0
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """So many `attempts` at what failed with one of these errors, with pauses between them: `first_s` and more, or as long
-    as the error's `retry_after_s` asks for."""
+    """So many `attempts` at what fails with one of these errors, with pauses between them.
+
+    A pause takes `first_s` and more, or as long as the error's `retry_after_s` asks for."""
 
     errors: tuple[type[Exception], ...]
     attempts: int
@@ -74,7 +75,7 @@ def pauses(first_s: float, attempts: int) -> Iterator[float | None]:
 
 
 def read_retry_after(header: str | None) -> float | None:
-    """The seconds that a Retry-After header asks for, as a number or a date; None without one or where it makes no sense.
+    """The seconds that a Retry-After header asks for, as a number or a date; None where there is none that makes sense.
 
     RFC 9110, 10.2.3. A server that asks for longer than MAX_RETRY_AFTER_S is asked again after that."""
     if not header:

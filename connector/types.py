@@ -102,7 +102,7 @@ class TermFrequency:
 class SearchRequest:
     """One search. Fields left None take the value of the settings.
 
-    `credentials`: everything that the search asks of the cluster is asked as this caller, and nothing as the service."""
+    `credentials`: all that the search asks of the cluster is asked as this caller, and nothing as the service."""
 
     query: str
     filter: Any = None
@@ -190,8 +190,8 @@ class Degradation:
 class SearchResponse:
     """The answer to a query.
 
-    `hits`, best first; `degraded`, the stages that were missing or came back short; milliseconds per stage; each stage's
-    own ranking of doc ids; `notes`, what was not done as asked though nothing is missing: sizes that follow others."""
+    `hits`, best first; `degraded`, the stages that were missing or came back short; milliseconds per stage; each
+    stage's own ranking of doc ids; `notes`, what was not done as asked though nothing is missing."""
 
     query: str
     hits: tuple[SearchHit, ...]

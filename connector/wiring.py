@@ -37,7 +37,9 @@ async def open_index(cluster: Cluster, settings: Settings) -> Index:
 
 
 def open_native(cluster: Cluster, settings: Settings) -> Native:
-    """What puts the worker into the cluster's engine, for the configured index. Raises SettingsError for the embedded store."""
+    """What puts the worker into the cluster's engine, for the configured index.
+
+    Raises SettingsError for the embedded store."""
     if not isinstance(cluster, RestCluster):
         raise SettingsError(
             "the embedded store runs no pipelines, and connector search reranks by itself; set cluster.url to a cluster"
@@ -85,7 +87,9 @@ def load_encoder(settings: Settings) -> Encoder:
 
 
 def open_worker(settings: Settings, *, fresh: bool = False) -> WorkerClient | None:
-    """The configured worker, or None where reranking is off. Nothing is sent yet. `fresh`: it computes every score anew."""
+    """The configured worker, or None where reranking is off. Nothing is sent yet.
+
+    `fresh`: it computes every score anew."""
     if not settings.rerank.enabled:
         return None
     key = settings.rerank.api_key
@@ -123,6 +127,6 @@ def check_encoder(index: Index, encoder: EncoderFingerprint) -> None:
         raise EncoderMismatch(index.name, index_encoder=str(index.schema.encoder), configured=str(encoder))
     if index.schema.vector_field and index.schema.dims and index.schema.dims != encoder.dims:
         raise SettingsError(
-            f"field {index.schema.vector_field!r} of index {index.name!r} holds vectors of {index.schema.dims} dimensions, "
-            f"but {encoder} makes others; set encoder.model to the one that filled it"
+            f"field {index.schema.vector_field!r} of index {index.name!r} holds vectors of {index.schema.dims} "
+            f"dimensions, but {encoder} makes others; set encoder.model to the one that filled it"
         )

@@ -28,8 +28,9 @@ class RerankerInfo:
 
 @dataclass(frozen=True, slots=True)
 class RerankScores:
-    """Scores [n] in the order of the passages, not a number where a passage was not scored in time; the positions of the
-    passages that were cut to fit; and the kind of scorer."""
+    """Scores [n] in the order of the passages, not a number where one was not scored in time.
+
+    With the positions of the passages that were cut to fit, and the kind of scorer."""
 
     values: NDArray[np.float32]
     truncated: frozenset[int]

@@ -66,7 +66,7 @@ class WorkerClient:
         return self._info
 
     async def rerankers(self, *, timeout_s: float) -> tuple[str, ...]:
-        """The names of its rerankers, the first one first; none where the server has no such list. Raises WorkerError."""
+        """The names of its rerankers, the first one first; none where the server has no list. Raises WorkerError."""
         try:
             body = read_json(await self._send("GET", "/v1/models", timeout_s=timeout_s), self.url)
         except WorkerError as error:
@@ -86,7 +86,7 @@ class WorkerClient:
         scope: str = "",
         timeout_s: float,
     ) -> RerankScores:
-        """Scores of the pairs, as many as the worker can give in time; what it remembers of them serves this `scope` only.
+        """Scores of the pairs, as many as there is time for. What it remembers of them serves this `scope` only.
 
         Raises WorkerError for a refusal, a late answer, and an answer that cannot be right."""
         body: dict[str, Any] = {"query": query, "texts": list(passages)}

@@ -15,8 +15,9 @@ Normalisation = Literal["minmax", "zscore"]
 
 @dataclass(frozen=True, slots=True)
 class Combination:
-    """A way to make one ranking of several, which have names. `weights` are in the order in which the rankings' passages
-    of a document are taken."""
+    """A way to make one ranking of several, which have names.
+
+    `weights` are in the order in which a document's passages are taken from the rankings."""
 
     kind: Literal["rrf", "linear"]
     weights: Mapping[str, float]
@@ -61,7 +62,7 @@ def rrf(rankings: Sequence[Ranking], *, weights: Sequence[float] | None = None, 
     """Fuse by reciprocal rank: score(d) = sum of weight / (rank_constant + rank), rank from 1.
 
     Cormack, Clarke, Buettcher, SIGIR 2009. A ranking with weight 0 has no say; a document that a ranking holds twice
-    counts once, at its best rank. Hits keep the passages of every ranking, the first of each before the second of any."""
+    counts once, at its best rank. Hits keep the passages of every ranking, the first of each before any second one."""
     scores: dict[str, float] = {}
     for ranking, weight in _heard(rankings, weights):
         for rank, doc_id in enumerate(dict.fromkeys(hit.doc_id for hit in ranking), start=1):
@@ -74,8 +75,8 @@ def linear(
 ) -> Ranking:
     """Fuse by the weighted sum of scores that were made comparable within each ranking.
 
-    minmax: (s - min) / (max - min), a document that a ranking lacks counts 0. zscore: (s - mean) / deviation, a document
-    that a ranking lacks counts as much as its last. Bruch, Gai, Ingber, TOIS 2023, on both."""
+    minmax: (s - min) / (max - min); a document that a ranking lacks counts 0. zscore: (s - mean) / deviation; one that
+    a ranking lacks counts as much as its last. Bruch, Gai, Ingber, TOIS 2023, on both."""
     heard = _heard(rankings, weights)
     scores: dict[str, float] = {hit.doc_id: 0.0 for ranking, _ in heard for hit in ranking}
     for ranking, weight in heard:

@@ -16,7 +16,9 @@ from connector.types import Explanation, Hit, LegExplanation, Passage, Ranking, 
 
 @dataclass(frozen=True, slots=True)
 class Ranked:
-    """What every stage made of a query. `order` is the answer's, whole; `reranked` is None where nothing was reranked."""
+    """What every stage made of a query; `order` is the whole answer's.
+
+    `reranked` is None where nothing was reranked."""
 
     legs: Mapping[str, Ranking]
     fused: Ranking

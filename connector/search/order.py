@@ -46,7 +46,9 @@ def blend_of_window(kind: str, settings: Settings) -> Combination | None:
 
 
 def blend_combination(how: Blend, *, alpha: float, rank_constant: int) -> Combination | None:
-    """rrf fuses the two rankings, linear the z-scores that both have within the window; `alpha` is the reranker's share."""
+    """rrf fuses the two rankings, linear the z-scores that both have within the window.
+
+    `alpha` is the reranker's share."""
     if how == "rerank":
         return None
     weights = {"first_stage": 1 - alpha, "rerank": alpha}

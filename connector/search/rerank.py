@@ -14,7 +14,7 @@ from connector.types import Hit, Passage, Ranking
 
 @dataclass(frozen=True, slots=True)
 class Reranked:
-    """The window after the reranker: each scored document with its best passage, best first; and what was cut to fit."""
+    """The window after the reranker: each scored document with its best passage, best first; what was cut to fit."""
 
     ranking: Ranking
     truncated: frozenset[str]
@@ -36,7 +36,7 @@ class Reranked:
     def notes(self) -> Iterator[str]:
         """What of the window was not reranked since the settings have it so."""
         if self.beyond_cap:
-            yield f"{self.beyond_cap} documents of the window were not reranked: rerank.max_pairs holds no more passages"
+            yield f"{self.beyond_cap} documents of the window were not reranked: rerank.max_pairs holds no more pairs"
 
 
 async def rerank(

@@ -31,7 +31,9 @@ FAIR_S = 1.0  # what is given less time than this is not blamed for being late
 
 @dataclass(slots=True)
 class SearchRun:
-    """Everything that the stages of one search share. `index` is asked as the caller, where the request says who that is."""
+    """Everything that the stages of one search share.
+
+    `index` is asked as the caller, where the request says who that is."""
 
     request: CheckedRequest
     index: SearchableIndex

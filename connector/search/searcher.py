@@ -53,8 +53,8 @@ class Searcher:
         )
 
     async def first_stage(self, request: SearchRequest) -> FirstStage:
-        """What the same search would fuse and rerank: what the legs found, with the passages that the reranker would get,
-        and the weights of the query's words. Raises what `search` raises."""
+        """What the same search would fuse and rerank: what the legs found, with the passages that the reranker would
+        get, and the weights of the query's words. Raises what `search` raises."""
         return await ask_legs(self._start(request), self._legs, self._term_weights)
 
     def close(self) -> None:

@@ -40,9 +40,9 @@ class TermWeights:
 
 
 def idf_weights(statistics: TermStatistics) -> tuple[Weight, ...] | None:
-    """(start, end, weight) of each term of a query: log((N + 1) / (df + 0.5)), never below 0; None where nothing is known.
+    """(start, end, weight) of each term of a query: log((N + 1) / (df + 0.5)), never below 0.
 
-    N documents, df of which hold the term. Stop words have no term and so no weight."""
+    None where nothing is known. N documents, df of which hold the term. Stop words have no term and so no weight."""
     if not statistics.documents or not statistics.terms:
         return None
     return tuple(

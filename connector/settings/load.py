@@ -78,7 +78,7 @@ def load(
     problems = [problem for source in sources for problem in source.problems]
     settings = None
     try:
-        settings = Settings.model_validate(_tree(given), context={"sizes_named": _sizes_named(layers)})
+        settings = Settings.model_validate(_tree(given), context={"sizes_named": _sizes_named(sources)})
     except SettingsError as error:
         refused = error.__cause__
         problems += _describe(refused, given) if isinstance(refused, ValidationError) else [Problem(str(error))]
@@ -139,9 +139,9 @@ def _tree(given: Mapping[str, GivenValue]) -> dict[str, Any]:
     return tree
 
 
-def _sizes_named(layers: Sequence[SourceValues]) -> set[str]:
+def _sizes_named(sources: Sequence[SourceValues]) -> set[str]:
     """Which of k, window and depth the last source names that names any: those that others set before follow them."""
-    named = ({name for name, path in SIZES.items() if path in layer.given} for layer in reversed(layers))
+    named = ({name for name, path in SIZES.items() if path in source.given} for source in reversed(sources))
     return next(filter(None, named), set())
 
 

@@ -1,4 +1,6 @@
-"""How k, window and depth fit together: `1 <= k <= window <= 2 * depth`, where nothing is reranked `1 <= k <= 2 * depth`.
+"""How k, window and depth fit together: `1 <= k <= window <= 2 * depth`.
+
+Where nothing is reranked, the window has no say: `1 <= k <= 2 * depth`.
 
 What is lowered pulls the others down with it, and a note says so. What is raised above the others is refused: nobody
 pays for a larger window or deeper legs unasked."""
@@ -24,9 +26,9 @@ class Sizes:
 
 
 def fit_sizes(*, k: int, window: int, depth: int, named: Collection[str], reranks: bool) -> Sizes:
-    """The sizes with those that are not `named` cut to fit the others. Raises SettingsError where the named ones do not fit.
+    """The sizes, with those that are not `named` cut to fit the others.
 
-    Where nothing is reranked, the window has no say and stays as it is."""
+    Raises SettingsError where the named ones do not fit."""
     notes = []
     if reranks and window > 2 * depth and "window" not in named and depth >= 1:
         notes.append(f"window is {2 * depth}, not {window}: legs of depth {depth} find no more documents")

@@ -105,6 +105,7 @@ def to_json(response: SearchResponse) -> dict[str, Any]:
         "query": response.query,
         "hits": hits,
         "degraded": [asdict(one) for one in response.degraded],
+        "notes": list(response.notes),
         "took_ms": dict(response.took_ms),
     }
 
@@ -121,6 +122,8 @@ def _show(response: SearchResponse) -> None:
     console.print(table)
     took = "  ".join(f"{stage} {took:.0f}" for stage, took in response.took_ms.items())
     stderr.print(f"{len(response.hits)} hits; milliseconds: {took}", style="dim", highlight=False)
+    for note in response.notes:
+        stderr.print(f"note: {note}", style="dim", highlight=False)
     for one in response.degraded:
         stderr.print(f"degraded: {one.stage}: {one.reason}", style="yellow", highlight=False)
 

@@ -182,7 +182,7 @@ async def test_documents_beyond_the_cap_of_pairs_are_noted(index: EmbeddedIndex,
     response = await search(index, worker, settings=capped)
 
     assert response.degraded == ()
-    assert response.notes == ("2 documents of the window were not reranked: rerank.max_pairs holds no more passages",)
+    assert response.notes == ("2 documents of the window were not reranked: rerank.max_pairs holds no more pairs",)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from connector.errors import SettingsError
 from connector.settings.load import load as load_layers
 from connector.settings.load import load_settings, setting_names, setting_paths
-from connector.settings.sections import Settings
+from connector.settings.sections import SearchSettings, Settings
 from connector.settings.sizes import check_sizes
 from connector.settings.sources import GivenValue, env_name, parse_value
 
@@ -343,6 +344,48 @@ def test_sizes_that_do_not_fit_together_are_refused(k: int, window: int, depth: 
 def test_sizes_are_checked_in_settings() -> None:
     with pytest.raises(SettingsError, match=f"k=60, window={Settings().rerank.window}"):
         load("search: {k: 60}")
+
+
+@pytest.mark.parametrize(
+    ("text", "flags", "sizes"),
+    [
+        ("search: {depth: 10}", {}, (10, 20, 10)),
+        ("search: {depth: 3}", {}, (6, 6, 3)),
+        ("rerank: {window: 4}", {}, (4, 4, 100)),
+        ("search: {k: 10, depth: 100}\nrerank: {window: 50}", {"search.depth": 10}, (10, 20, 10)),
+        ("search: {k: 10}", {"rerank.window": 5}, (5, 5, 100)),
+        ("search: {k: 60}\nrerank: {enabled: false}", {}, (60, 50, 100)),
+        ("search: {depth: 10}", {"search.k": 3}, (3, 20, 10)),
+    ],
+)
+def test_a_size_that_is_lowered_pulls_the_others_down(
+    text: str, flags: dict[str, int], sizes: tuple[int, int, int]
+) -> None:
+    settings = load(text, **flags)
+    lowered = [size for size, usual in zip(sizes, (10, 50, 100), strict=True) if size < usual]
+
+    assert (settings.search.k, settings.rerank.window, settings.search.depth) == sizes
+    assert bool(settings.size_notes) == (len(lowered) > 1)
+    assert Settings.model_validate(settings.model_dump()) == settings
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: Settings(nonsens=1),  # type: ignore[call-arg]
+        lambda: Settings.model_validate({"nonsens": 1}),
+        lambda: Settings(search={"nonsens": 1}),  # type: ignore[arg-type]
+        lambda: SearchSettings(nonsens=1),  # type: ignore[call-arg]
+    ],
+)
+def test_settings_that_cannot_be_made_are_an_error_of_ours(make: Callable[[], Any]) -> None:
+    with pytest.raises(SettingsError, match=r"nonsens: Extra inputs are not permitted"):
+        make()
+
+
+def test_every_problem_of_settings_is_said_at_once() -> None:
+    with pytest.raises(SettingsError, match=r"search\.k: .*; rerank\.window: "):
+        Settings.model_validate({"search": {"k": "x"}, "rerank": {"window": "y"}})
 
 
 def test_settings_are_frozen() -> None:
