@@ -13,30 +13,99 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from connector.client import Connector as Connector
+    from connector.client import SearchOptions as SearchOptions
     from connector.client import SyncConnector as SyncConnector
     from connector.credentials import Credentials as Credentials
+    from connector.errors import AccessDenied as AccessDenied
+    from connector.errors import CircuitOpen as CircuitOpen
+    from connector.errors import ClusterError as ClusterError
+    from connector.errors import ClusterUnavailable as ClusterUnavailable
+    from connector.errors import ConnectorClosed as ConnectorClosed
     from connector.errors import ConnectorError as ConnectorError
+    from connector.errors import CredentialsError as CredentialsError
+    from connector.errors import DiskError as DiskError
+    from connector.errors import DocumentError as DocumentError
+    from connector.errors import EncoderMismatch as EncoderMismatch
+    from connector.errors import FilterError as FilterError
+    from connector.errors import IndexExists as IndexExists
+    from connector.errors import IndexMissing as IndexMissing
+    from connector.errors import ModelError as ModelError
+    from connector.errors import QueryError as QueryError
+    from connector.errors import SearchFailed as SearchFailed
+    from connector.errors import SettingsError as SettingsError
+    from connector.errors import SourceError as SourceError
+    from connector.errors import TlsError as TlsError
+    from connector.errors import UsageError as UsageError
+    from connector.errors import WorkerError as WorkerError
+    from connector.errors import WorkerUnavailable as WorkerUnavailable
     from connector.settings.load import load_settings as load_settings
     from connector.settings.sections import Settings as Settings
+    from connector.types import Degradation as Degradation
+    from connector.types import Explanation as Explanation
+    from connector.types import LegExplanation as LegExplanation
+    from connector.types import Passage as Passage
+    from connector.types import ScoreExplanation as ScoreExplanation
+    from connector.types import ScorePart as ScorePart
     from connector.types import SearchHit as SearchHit
     from connector.types import SearchRequest as SearchRequest
     from connector.types import SearchResponse as SearchResponse
 
-_HOMES = {
-    "Connector": "connector.client",
-    "SyncConnector": "connector.client",
-    "Settings": "connector.settings.sections",
-    "load_settings": "connector.settings.load",
-    "Credentials": "connector.credentials",
-    "ConnectorError": "connector.errors",
-    "SearchHit": "connector.types",
-    "SearchRequest": "connector.types",
-    "SearchResponse": "connector.types",
+    __version__: str
+
+_PUBLIC = {
+    "connector.client": ("Connector", "SyncConnector", "SearchOptions"),
+    "connector.settings.sections": ("Settings",),
+    "connector.settings.load": ("load_settings",),
+    "connector.credentials": ("Credentials",),
+    "connector.errors": (
+        "AccessDenied",
+        "CircuitOpen",
+        "ClusterError",
+        "ClusterUnavailable",
+        "ConnectorClosed",
+        "ConnectorError",
+        "CredentialsError",
+        "DiskError",
+        "DocumentError",
+        "EncoderMismatch",
+        "FilterError",
+        "IndexExists",
+        "IndexMissing",
+        "ModelError",
+        "QueryError",
+        "SearchFailed",
+        "SettingsError",
+        "SourceError",
+        "TlsError",
+        "UsageError",
+        "WorkerError",
+        "WorkerUnavailable",
+    ),
+    "connector.types": (
+        "Degradation",
+        "Explanation",
+        "LegExplanation",
+        "Passage",
+        "ScoreExplanation",
+        "ScorePart",
+        "SearchHit",
+        "SearchRequest",
+        "SearchResponse",
+    ),
 }
-__all__ = list(_HOMES)
+_HOMES = {name: home for home, names in _PUBLIC.items() for name in names}
+__all__ = ["__version__", *_HOMES]
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("hybrid-search-connector")
     if name not in _HOMES:
         raise AttributeError(f"module 'connector' has no attribute {name!r}")
     return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

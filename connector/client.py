@@ -1,41 +1,88 @@
-"""The library's front door: `Connector` for asyncio, `SyncConnector` for scripts."""
+"""The library's front door: `Connector` for asyncio, `SyncConnector` for scripts and threads."""
 
 from __future__ import annotations
 
 import asyncio
+import threading
+import weakref
+from contextlib import AsyncExitStack
+from functools import partial
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypedDict, Unpack
 
 from connector.clusters.protocol import Cluster
 from connector.credentials import Credentials
-from connector.event_loop import in_own_thread, open_runner
-from connector.rerankers.worker import WorkerClient
+from connector.errors import ConnectorClosed, SettingsError, UsageError
+from connector.event_loop import LoopThread, in_own_thread
+from connector.models.encoder import Encoder
+from connector.remote.encoder import RemoteEncoder
+from connector.rerankers.protocol import Reranker
+from connector.search.request import build_request
 from connector.search.searcher import Searcher
 from connector.settings.load import load_settings
 from connector.settings.sections import Settings
-from connector.types import SearchRequest, SearchResponse
+from connector.types import SearchResponse
 from connector.wiring import build_searcher, load_encoder, open_cluster, open_index, open_worker
+
+CLOSED = "this connector is closed; open another one: {}.open()"
+
+
+class SearchOptions(TypedDict, total=False):
+    """What a search can be given beside its query; what is left out takes the value of the settings.
+
+    `filter` as text (`date>=2024-01-15`), JSON, or a list of either, joined by "and"; `k`, hits the caller gets;
+    `depth`, hits each leg returns; `window`, fused hits the reranker sees; `rerank`, whether it sees any; `deadline_s`,
+    seconds that the search may take; `credentials`, who asks: only what this caller may see is found."""
+
+    filter: Any
+    k: int | None
+    depth: int | None
+    window: int | None
+    rerank: bool | None
+    deadline_s: float | None
+    credentials: Credentials | None
 
 
 class Connector:
-    """Search one index. Open it with `await Connector.open(...)` or `async with`; safe to share between tasks."""
+    """Search one index. Open it with `await Connector.open(...)` or `async with`; safe to share between tasks.
 
-    def __init__(self, searcher: Searcher, cluster: Cluster, worker: WorkerClient | None) -> None:
+    It belongs to the event loop that it was opened in."""
+
+    def __init__(
+        self, searcher: Searcher, cluster: Cluster, reranker: Reranker | None, encoder: Encoder | None = None
+    ) -> None:
+        """What the searcher uses is closed with it."""
         self._searcher = searcher
-        self._cluster = cluster
-        self._worker = worker
+        self._loop = asyncio.get_running_loop()
+        self._searches = 0  # under way
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._closing: asyncio.Task[None] | None = None
+        self._parts = AsyncExitStack()
+        self._parts.push_async_callback(cluster.close)
+        if reranker:
+            self._parts.push_async_callback(reranker.close)
+        if isinstance(encoder, RemoteEncoder):
+            self._parts.callback(encoder.close)
+        self._parts.callback(searcher.close)
 
     @classmethod
     async def open(cls, settings: Settings | None = None) -> Connector:
-        """Connect to the cluster and load the encoder. Raises ClusterError, ModelError, EncoderMismatch or SettingsError."""
-        settings = settings or load_settings()
+        """Connect to the cluster and load the encoder.
+
+        Raises ClusterError, ModelError, EncoderMismatch or SettingsError."""
+        settings = _check_settings(settings)
         cluster = await open_cluster(settings)
+        reranker: Reranker | None = None
         try:
             index = await open_index(cluster, settings)
+            # a thread that nothing waits for: whoever interrupts the loading is not kept by it
             encoder = await in_own_thread(load_encoder, settings) if index.schema.vector_field else None
-            worker = open_worker(settings)
-            return cls(build_searcher(index, encoder, worker, settings), cluster, worker)
+            reranker = open_worker(settings)
+            return cls(build_searcher(index, encoder, reranker, settings), cluster, reranker, encoder)
         except BaseException:
+            if reranker:
+                await reranker.close()
             await cluster.close()
             raise
 
@@ -43,18 +90,40 @@ class Connector:
     def searcher(self) -> Searcher:
         return self._searcher
 
-    async def search(
-        self, query: str, *, filter: Any = None, credentials: Credentials | None = None, **options: Any
-    ) -> SearchResponse:
-        """The best documents for a query. With a caller's `credentials`, of those that this caller may see.
+    async def search(self, query: str, **options: Unpack[SearchOptions]) -> SearchResponse:
+        """The best documents for a query. The options are those of `SearchOptions`.
 
-        `options` are the other fields of SearchRequest: k, depth, window, rerank, deadline_s. Raises AccessDenied."""
-        return await self._searcher.search(SearchRequest(query, filter, credentials=credentials, **options))
+        Raises QueryError, FilterError, SettingsError, CredentialsError, AccessDenied, SearchFailed, ConnectorClosed."""
+        self._check_loop()
+        if self._closing:
+            raise ConnectorClosed(CLOSED.format("await Connector"))
+        request = build_request(query, options)
+        self._searches += 1
+        self._idle.clear()
+        try:
+            return await self._searcher.search(request)
+        finally:
+            self._searches -= 1
+            if not self._searches:
+                self._idle.set()
 
     async def close(self) -> None:
-        if self._worker:
-            await self._worker.close()
-        await self._cluster.close()
+        """Let the searches under way end, each by its deadline, and end all connections; twice is no error."""
+        self._check_loop()
+        if self._closing is None:
+            self._closing = asyncio.ensure_future(self._close())
+        await asyncio.shield(self._closing)
+
+    async def _close(self) -> None:
+        await self._idle.wait()
+        await self._parts.aclose()
+
+    def _check_loop(self) -> None:
+        if asyncio.get_running_loop() is not self._loop:
+            raise UsageError(
+                "this connector was opened in another event loop; open and use it in one, by a single asyncio.run, "
+                "or take SyncConnector, which has a loop of its own"
+            )
 
     async def __aenter__(self) -> Self:
         return self
@@ -66,30 +135,36 @@ class Connector:
 
 
 class SyncConnector:
-    """`Connector` for code without an event loop; not to be shared between threads."""
+    """`Connector` for code without an event loop, and for threads, which may share it.
 
-    def __init__(self, runner: asyncio.Runner, connector: Connector) -> None:
-        self._runner = runner
+    Its event loop runs in a thread of its own, so that it also works where a loop runs already (a notebook); it blocks
+    that loop while it searches, which `Connector` does not."""
+
+    def __init__(self, loop: LoopThread, connector: Connector) -> None:
+        self._loop = loop
         self._connector = connector
+        # closes once, when asked to, or with the last reference, or at the end of the process
+        self._close = weakref.finalize(self, _close, loop, connector)
 
     @classmethod
     def open(cls, settings: Settings | None = None) -> SyncConnector:
-        runner = open_runner()
+        """See `Connector.open`."""
+        loop = LoopThread()
         try:
-            return cls(runner, runner.run(Connector.open(settings)))
+            return cls(loop, loop.run(partial(Connector.open, settings)))
         except BaseException:
-            runner.close()
+            loop.close()
             raise
 
-    def search(
-        self, query: str, *, filter: Any = None, credentials: Credentials | None = None, **options: Any
-    ) -> SearchResponse:
+    def search(self, query: str, **options: Unpack[SearchOptions]) -> SearchResponse:
         """See `Connector.search`."""
-        return self._runner.run(self._connector.search(query, filter=filter, credentials=credentials, **options))
+        if not self._close.alive:
+            raise ConnectorClosed(CLOSED.format("SyncConnector"))
+        return self._loop.run(partial(self._connector.search, query, **options))
 
     def close(self) -> None:
-        self._runner.run(self._connector.close())
-        self._runner.close()
+        """Let the searches under way end, and end all connections. Closing twice is no error."""
+        self._close()
 
     def __enter__(self) -> Self:
         return self
@@ -98,3 +173,25 @@ class SyncConnector:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _close(loop: LoopThread, connector: Connector) -> None:
+    if not loop.is_of_this_process:  # a fork has no thread that could close anything
+        return
+    if loop.is_current:  # it is collected as garbage in its own thread, which cannot wait for itself
+        threading.Thread(target=_close, args=(loop, connector), daemon=True).start()
+        return
+    try:
+        loop.run(connector.close)
+    finally:
+        loop.close()
+
+
+def _check_settings(settings: Any) -> Settings:
+    if settings is None:
+        return load_settings()
+    if not isinstance(settings, Settings):
+        raise SettingsError(
+            f"open() takes Settings, not {type(settings).__name__}; load_settings(file=...) reads a file of them"
+        )
+    return settings

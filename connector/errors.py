@@ -19,7 +19,9 @@ ConnectorError
 ├── WorkerError            the rerank worker refused, or answered what cannot be right
 │   └── WorkerUnavailable      no connection, time-out or 5xx: the same request may work later
 ├── CircuitOpen            a part that kept failing is left alone for a while
-└── SearchFailed           no leg answered in time
+├── SearchFailed           no leg answered in time
+└── UsageError             the library is used in a way that cannot work: in another event loop, or process
+    └── ConnectorClosed        it was closed before
 """
 
 from __future__ import annotations
@@ -150,3 +152,11 @@ class SearchFailed(ConnectorError):
         listed = "; ".join(f"{leg}: {reason}" for leg, reason in reasons.items())
         super().__init__(f"neither leg answered ({listed})")
         self.reasons = reasons
+
+
+class UsageError(ConnectorError):
+    """The library is used in a way that cannot work: in another event loop or process than it was opened in."""
+
+
+class ConnectorClosed(UsageError):
+    """It was closed before."""

@@ -1,13 +1,16 @@
-"""The event loop that commands and the synchronous facade run on: uvloop, which spends less on each request than asyncio's own."""
+"""The event loop of commands and of the synchronous facade: uvloop, which takes less time than asyncio's own."""
 
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 import threading
 from collections.abc import Callable, Coroutine
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
 from typing import Any, TypeVar
+
+from connector.errors import ConnectorClosed, UsageError
 
 T = TypeVar("T")
 
@@ -28,7 +31,9 @@ def open_runner() -> asyncio.Runner:
 
 
 async def in_own_thread(function: Callable[..., T], *arguments: object) -> T:
-    """What `asyncio.to_thread` does, in a thread that nothing waits for once this is cancelled, the end of the loop neither."""
+    """What `asyncio.to_thread` does, in a thread that nothing waits for once this is cancelled.
+
+    The end of the loop does not wait for it either."""
     outcome: Future[T] = Future()
     outcome.set_running_or_notify_cancel()
 
@@ -40,3 +45,66 @@ async def in_own_thread(function: Callable[..., T], *arguments: object) -> T:
 
     threading.Thread(target=work, name=function.__name__, daemon=True).start()
     return await asyncio.wrap_future(outcome)
+
+
+class LoopThread:
+    """An event loop in a thread of its own, which any thread can give work to."""
+
+    def __init__(self) -> None:
+        self._process = os.getpid()
+        self._lock = threading.Lock()  # what is given before the end is not lost
+        self._is_closed = False
+        started: Future[asyncio.AbstractEventLoop] = Future()
+        self._thread = threading.Thread(target=_serve, args=(started,), name="connector-loop", daemon=True)
+        self._thread.start()
+        self._loop = started.result()
+
+    @property
+    def is_current(self) -> bool:
+        """Whether the caller runs in it."""
+        return threading.current_thread() is self._thread
+
+    @property
+    def is_of_this_process(self) -> bool:
+        """Whether it was not left behind by a fork."""
+        return os.getpid() == self._process
+
+    def run(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """What the work gives; the calling thread waits for it, and an interrupt there cancels it.
+
+        Raises ConnectorClosed after `close`, UsageError in the loop's own thread and in a forked process."""
+        if not self.is_of_this_process:
+            raise UsageError("this connector was opened before the process was forked; open one in each process")
+        if self.is_current:
+            raise UsageError("this thread runs the connector's own event loop and cannot wait for it")
+        with self._lock:
+            if self._is_closed:
+                raise ConnectorClosed("this connector is closed; open another one")
+            future = asyncio.run_coroutine_threadsafe(work(), self._loop)
+        try:
+            return future.result()
+        except CancelledError:
+            raise ConnectorClosed("this connector was closed while it was at work") from None
+        except BaseException:
+            future.cancel()
+            raise
+
+    def close(self) -> None:
+        """Cancel what is under way, and end the thread."""
+        with self._lock:
+            if not self._is_closed:
+                self._is_closed = True
+                self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+
+
+def _serve(started: Future[asyncio.AbstractEventLoop]) -> None:
+    try:
+        with open_runner() as runner:
+            loop = runner.get_loop()
+            started.set_result(loop)
+            loop.run_forever()
+    except BaseException as error:
+        if started.done():
+            raise
+        started.set_exception(error)
