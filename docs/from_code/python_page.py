@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from inspect import isclass
 from types import ModuleType
 
@@ -13,20 +12,25 @@ HEADER = """\
 # Python
 
 This page is made from the code. `from connector import NAME` gives everything under the first heading.
+The sections of `Settings` are listed under [Settings](settings.md).
 
 """
+MEMBERS = {"Settings": "    options: {members: []}\n"}
 
 
 def build_python_page() -> str:
     """The public names in their own order, then the types that they bring along, then the errors."""
-    public = [(import_module("connector"), name) for name in connector.__all__]
-    shown = {name for _, name in public}
-    parts = [("The package", [f"{_home(name)}.{name}" for _, name in public])]
-    parts.append(("What an answer holds", [f"connector.types.{name}" for name in _classes(types) if name not in shown]))
-    parts.append(("Errors", [f"connector.errors.{name}" for name in _classes(errors) if name not in shown]))
-    return HEADER + "\n".join(
-        f"## {title}\n\n" + "".join(f"::: {name}\n\n" for name in names) for title, names in parts
-    )
+    public = {name: _home(name) for name in connector.__all__ if not name.startswith("_")}
+    groups = {
+        "The package": public,
+        "What an answer holds": {name: types.__name__ for name in _classes(types) if name not in public},
+        "Errors": {name: errors.__name__ for name in _classes(errors) if name not in public},
+    }
+    return HEADER + "\n".join(f"## {title}\n\n{_entries(names)}" for title, names in groups.items() if names)
+
+
+def _entries(names: dict[str, str]) -> str:
+    return "".join(f"::: {home}.{name}\n{MEMBERS.get(name, '')}\n" for name, home in names.items())
 
 
 def _home(name: str) -> str:

@@ -10,6 +10,10 @@ from pathlib import Path
 
 import pytest
 
+import connector
+from connector.settings.load import setting_names
+from connector.settings.sources import env_name
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -37,3 +41,21 @@ def test_a_reader_s_browser_fetches_nothing_from_elsewhere(site: Path) -> None:
 
     assert len(pages) > 20
     assert not [page for page, text in pages.items() if fetched.search(text)]
+
+
+def test_the_reference_has_every_setting_command_and_public_name(site: Path) -> None:
+    pages = {
+        name: (site / "reference" / name / "index.html").read_text() for name in ("settings", "cli", "python", "http")
+    }
+    settings = [env_name(path) for path in setting_names().paths]
+    commands = ["connector ingest", "connector index drop", "connector native install"]
+    paths = ["POST /rerank", "GET /health", "POST /v1/embeddings"]
+    public = [name for name in connector.__all__ if not name.startswith("_")]
+    missing = {
+        "settings": [name for name in settings if f"<code>{name}</code>" not in pages["settings"]],
+        "cli": [name for name in commands if f'id="{name.replace(" ", "-")}"' not in pages["cli"]],
+        "http": [path for path in paths if path not in pages["http"]],
+        "python": [name for name in public if not re.search(rf'id="connector\.[\w.]*\b{name}"', pages["python"])],
+    }
+
+    assert missing == {"settings": [], "cli": [], "http": [], "python": []}
