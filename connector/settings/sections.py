@@ -1,4 +1,4 @@
-"""The sections of the settings: every setting with its default, its bounds and what it means. Nothing here reads anything.
+"""The sections of the settings: every setting with its default, its bounds and what it means. Nothing here reads a file.
 
 Every setting has a path (`search.fusion.rank_constant`); `connector/settings/load.py` says where values come from."""
 
@@ -104,9 +104,7 @@ class ClusterSettings(Section):
     """Where the documents live."""
 
     url: str = Field("embedded:./connector-store", description="http(s)://HOST:PORT of a cluster, or embedded:FOLDER")
-    engine: Literal["auto", "elasticsearch", "opensearch"] = Field(
-        "auto", description="found out from the URL when auto"
-    )
+    engine: Literal["auto", "elasticsearch", "opensearch"] = Field("auto", description="auto: found out from the URL")
     username: str | None = Field(None, description="with a password: basic authentication")
     password: Password | None = Field(None, description="the password of username")
     api_key: Key | None = Field(None, description="Elasticsearch API key, encoded")
@@ -127,14 +125,14 @@ class VectorIndexSettings(Section):
     """How vectors are indexed."""
 
     index: str = Field("auto", description="a name from mappings/ENGINE.json; auto is the engine's 7- or 8-bit HNSW")
-    m: int = Field(16, ge=2, le=100, description="HNSW: neighbours of a vector; more is larger and finds more")
+    m: int = Field(16, ge=2, le=100, description="HNSW: neighbours of a vector; more finds more and takes more space")
     ef_construction: int = Field(
-        128, ge=2, le=3_200, description="HNSW: candidates when building; more is slower to write"
+        128, ge=2, le=3_200, description="HNSW: candidates when building; more finds more and is slower to write"
     )
 
 
 class IndexSettings(Section):
-    """The index; the last two name the fields of one that was not made by the connector."""
+    """The index. `text_fields` and `vector_field` name the fields of an index that the connector did not make."""
 
     name: str = Field("documents", description="the index, or an alias of exactly one")
     analyzer: str = Field("english", description="language analyzer of text fields: english, german, standard, ...")
@@ -144,7 +142,7 @@ class IndexSettings(Section):
 
 
 class FieldSettings(Section):
-    """How rows become documents; where text is not given, the fields are worked out from the first rows."""
+    """How rows become documents. Without `text`, the fields are worked out from the source."""
 
     id: str | None = Field(None, description="the id field; tried when not given: _id, id, doc_id")
     text: dict[str, float] | None = Field(None, description="text fields with boosts, in reading order")
@@ -157,7 +155,7 @@ class EncoderSettings(Section):
     """Text to vectors, in this process or by a worker."""
 
     url: str | None = Field(
-        None, description="a worker that encodes, which spares this process the model: http://127.0.0.1:8787"
+        None, description="a worker that encodes, so that this process loads no model: http://127.0.0.1:8787"
     )
     api_key: Key | None = Field(None, description="one of that worker's API keys")
     ca_cert: str | None = Field(None, description="PEM file of the CA that signed that worker's certificate")
@@ -165,7 +163,8 @@ class EncoderSettings(Section):
     device: str | None = Field(None, description="cpu, cuda, mps; the best there is when not given")
     backend: Literal["auto", "torch", "onnx"] = Field(
         "auto",
-        description="onnx: the same vectors, a query's in a third of the time, on a CPU; auto: onnx on a CPU, if it can be exported",
+        description="onnx: on a CPU, the same vectors in less time; "
+        "auto: onnx on a CPU if the model can be exported, else torch",
     )
     max_batch_tokens: int = Field(16_384, ge=512, description="most padded tokens in one batch")
 
@@ -228,8 +227,10 @@ class SearchSettings(Section):
 
     k: int = Field(10, ge=1, description="hits the caller gets")
     depth: int = Field(100, ge=1, le=10_000, description="hits each leg returns")
-    deadline_s: float = Field(10.0, gt=0, description="one request has one deadline")
-    tries: int = Field(2, ge=1, le=5, description="of a leg or the worker that broke off, within the deadline")
+    deadline_s: float = Field(10.0, gt=0, description="the time that one search has, with all of its stages")
+    tries: int = Field(
+        2, ge=1, le=5, description="how often a leg or the worker is asked where it broke off, within the deadline"
+    )
     fusion: FusionSettings = FusionSettings()
     breaker: BreakerSettings = BreakerSettings()
 
@@ -270,9 +271,9 @@ class ModelSettings(Section):
     device: str | None = Field(None, description="cpu, cuda, mps; the best there is when not given")
     backend: Literal["exact", "auto", "torch", "onnx", "onnx-int8", "openvino"] = Field(
         "exact",
-        description="onnx: for a CPU; onnx-int8: faster, its ranking checked; openvino: in bfloat16 where the processor has it, its ranking checked; "
-        "auto: the fastest, measured at the first start; "
-        "exact: onnx for late interaction on a CPU, which starts in a second, else torch",
+        description="exact: onnx for late interaction on a CPU, else torch; onnx: for a CPU, the same scores; "
+        "onnx-int8: faster, its ranking checked first; openvino: in bfloat16 where the processor has it, its ranking "
+        "checked first; auto: the fastest of them, measured at the first start",
     )
     max_length: int = Field(0, ge=0, description="longest input in tokens; 0: all that the model takes")
 
@@ -335,7 +336,7 @@ class NativeSettings(Section):
     embeddings: bool = Field(True, description="the engine also gets its vectors from the worker")
     field: str | None = Field(
         None,
-        description="the text field that is embedded at ingest (OpenSearch) or reranked (Elasticsearch) where one must do",
+        description="the one text field that is embedded at ingest (OpenSearch) or reranked (Elasticsearch)",
     )
     model_group: str | None = Field(
         None, description="OpenSearch: id of the model group of the models; each its own when not given"
@@ -351,7 +352,9 @@ class LogSettings(Section):
     """What goes to stderr while a job or the worker runs."""
 
     format: Literal["text", "json"] = Field("text", description="json: one object a line, for log collectors")
-    level: Literal["debug", "info", "warning", "error"] = Field("info", description="the least that is said")
+    level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="the least important lines that are shown"
+    )
 
 
 class Settings(Section):
