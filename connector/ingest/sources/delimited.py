@@ -119,12 +119,14 @@ def _read_header(lines: _Lines, name: str, notes: Counter[str], delimiter: str) 
         if lines.broken:
             raise lines.broken
         raise SourceError(f"{name} is empty; its first line must name the columns")
-    for other in OTHER_DELIMITERS:
-        if record.cells is not None and len(record.cells) == 1 and other != delimiter:
-            cells = next(csv.reader(record.lines, delimiter=other), [])
-            if len(cells) > 1:
+    if record.cells is None or len(record.cells) == 1:
+        for other in OTHER_DELIMITERS.replace(delimiter, ""):
+            cells = _cells(record.lines[0], other)
+            if cells and len(cells) > 1:
                 notes[f"the columns are split by {other!r}, not by {delimiter!r}"] += 1
-                record, delimiter = _Record(cells, record.lines, record.first), other
+                lines.put_back(record.lines[1:])
+                record, delimiter = _Record(cells, record.lines[:1], record.first), other
+                break
     if record.cells is None or len(record.cells) < 2:
         what = "is no CSV" if record.cells is None else "has 1 column"
         raise SourceError(f"{name} {what}; its first line must name the columns, split by {delimiter!r}")
@@ -173,12 +175,17 @@ def _are_rows(lines: list[str], width: int, delimiter: str) -> bool:
     judged = lines[:-1] or lines
     good = 0
     for line in judged:
-        try:
-            cells = next(csv.reader([line], delimiter=delimiter, strict=True), [])
-        except csv.Error:
-            continue
-        good += len(cells) == width
+        cells = _cells(line, delimiter)
+        good += cells is not None and len(cells) == width
     return good >= ROWS_AMONG_SWALLOWED * len(judged)
+
+
+def _cells(line: str, delimiter: str) -> list[str] | None:
+    """The cells of a line that is a record of its own; None where it is not."""
+    try:
+        return next(csv.reader([line], delimiter=delimiter, strict=True), [])
+    except csv.Error:
+        return None
 
 
 def _is_not_utf8(lines: list[str]) -> bool:

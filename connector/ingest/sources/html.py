@@ -15,15 +15,20 @@ UNSEEN = frozenset((
     "script", "style", "template", "noscript", "nav", "head", "title", "meta", "link", "iframe", "object",
     "embed", "audio", "video", "canvas", "datalist", "rp",
 ))  # fmt: skip
-BLOCKS = frozenset((
-    "address", "article", "aside", "blockquote", "body", "br", "caption", "center", "dd", "details", "dialog",
-    "dir", "div", "dl", "dt", "fieldset", "figcaption", "figure", "footer", "form", "h1", "h2", "h3", "h4",
-    "h5", "h6", "header", "hgroup", "hr", "li", "legend", "main", "menu", "ol", "optgroup", "option", "p",
-    "pre", "search", "section", "select", "summary", "table", "tbody", "textarea", "tfoot", "thead", "tr", "ul",
+PARAGRAPHS = frozenset((
+    "address", "article", "aside", "blockquote", "body", "center", "details", "dialog", "dir", "dl", "fieldset",
+    "figure", "footer", "form", "h1", "h2", "h3", "h4", "h5", "h6", "header", "hgroup", "hr", "main", "menu", "ol",
+    "p", "pre", "search", "section", "select", "table", "textarea", "ul",
+))  # fmt: skip
+LINES = frozenset((
+    "br", "caption", "dd", "div", "dt", "figcaption", "legend", "li", "optgroup", "option", "summary", "tbody",
+    "tfoot", "thead", "tr",
 ))  # fmt: skip
 SPACED = frozenset((
     "td", "th", "button", "img", "input", "label", "meter", "output", "progress", "rt", "svg", "math",
 ))  # fmt: skip
+MAX_DEPTH = 5_000
+_BLOCK_TAG = re.compile(rf"<(/?)(?:div|{'|'.join(sorted(PARAGRAPHS - {'p', 'hr', 'body'}))})\b", re.IGNORECASE)
 KEEPS_SPACES = frozenset(["pre", "textarea", "listing", "xmp"])
 _NOT_SHOWN = re.compile(r"(?:^|;)\s*(?:display\s*:\s*none|visibility\s*:\s*hidden)", re.IGNORECASE)
 _DECLARED = re.compile(
@@ -32,17 +37,30 @@ _DECLARED = re.compile(
 _COMMENT = re.compile(rb"<!--.*?-->", re.DOTALL)
 DECLARED_WITHIN_BYTES = 4096
 _SPACES = re.compile(r"[ \t\n\r\f]+")
-_BREAK, _SPACE = "\x1e", "\x1f"  # control characters that HTML cannot hold
+BREAKS_AND_SPACES = _PARAGRAPH, _LINE, _SPACE = ("\x1d", "\x1e", "\x1f")  # boundaries; no text holds these
+_BOUNDARIES = re.compile(r"[ \t\n\x1f]*[\x1d\x1e][ \t\n\x1d-\x1f]*")
+_NO_BOUNDARIES = str.maketrans(dict.fromkeys((_PARAGRAPH, _LINE, _SPACE), " "))
 
 
 def read_html(data: bytes) -> FileText:
     """The page's title, or its first heading, and its text; cells stand apart, blocks on lines of their own.
 
-    What a browser does not show is left out, as are menus (`nav`). Raises ValueError for an unknown encoding."""
-    tree = LexborHTMLParser(_decode(data))
+    What a browser does not show is left out, as are menus (`nav`). Raises ValueError that says why it is no page."""
+    source = _decode(data)
+    _check_depth(source)
+    tree = LexborHTMLParser(source)
     heading = tree.css_first("head > title") or tree.css_first("h1")
     title = _SPACES.sub(" ", heading.text(deep=True)).strip() if heading else ""
     return FileText(title, _laid_out("".join(_pieces(tree.body)) if tree.body else ""))
+
+
+def _check_depth(source: str) -> None:
+    """Raise ValueError for a page whose blocks nest so deep that the parser, quadratic in depth, would take minutes."""
+    depth = 0
+    for found in _BLOCK_TAG.finditer(source):
+        depth += -1 if found[1] else 1
+        if depth > MAX_DEPTH:
+            raise ValueError(f"its elements nest deeper than {MAX_DEPTH:,} levels")
 
 
 def _pieces(root: LexborNode) -> Iterator[str]:
@@ -57,10 +75,10 @@ def _pieces(root: LexborNode) -> Iterator[str]:
             stack.append((node.next, "", verbatim))
         tag = node.tag or ""
         if tag == "-text":
-            text = (node.text_content or "").replace(_BREAK, " ").replace(_SPACE, " ")
-            yield text.replace("\n", _BREAK) if verbatim else _SPACES.sub(" ", text)
+            text = (node.text_content or "").translate(_NO_BOUNDARIES)
+            yield text if verbatim else _SPACES.sub(" ", text)
         elif not tag.startswith(("-", "!")) and tag not in UNSEEN and _is_shown(node):
-            boundary = _BREAK if tag in BLOCKS else _SPACE if tag in SPACED else ""
+            boundary = _boundary(tag)
             yield boundary
             stack.append((None, boundary, False))
             if node.first_child is not None:
@@ -76,8 +94,19 @@ def _is_shown(node: LexborNode) -> bool:
     return "hidden" not in attributes and not _NOT_SHOWN.search(attributes.get("style") or "")
 
 
+def _boundary(tag: str) -> str:
+    """What stands before and behind an element of that name."""
+    if tag in PARAGRAPHS:
+        return _PARAGRAPH
+    if tag in LINES:
+        return _LINE
+    return _SPACE if tag in SPACED else ""
+
+
 def _laid_out(text: str) -> str:
-    lines = (re.sub(r"[ \t\x1f]+", " ", line).strip(" ") for line in text.split(_BREAK))
+    """The text with its boundaries as line ends and spaces; those that meet are one, and the stronger counts."""
+    text = _BOUNDARIES.sub(lambda found: "\n\n" if _PARAGRAPH in found[0] else "\n", text)
+    lines = (re.sub(r"[ \t\x1f]+", " ", line).strip(" ") for line in text.split("\n"))
     return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip()
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections import Counter
-from collections.abc import Iterator
+from collections import Counter, deque
+from collections.abc import Iterator, Sequence
 from typing import IO
 
 from connector.errors import SourceError
@@ -15,44 +15,95 @@ from connector.ingest.sources.streams import CHUNK_BYTES, HOW_TO_CONVERT, as_utf
 
 MAX_VALUE_BYTES = 64 * 1024 * 1024
 _ARRAY_OF_OBJECTS = re.compile(rb"\s*\[\s*(?:[{\]]|\Z)")
+_LINE = re.compile(rb"[^\n]*\n|[^\n]+")
+_LINE_END = re.compile(r"\A[ \t,]*\r?\n")
 _BETWEEN = re.compile(r"[\s,]*")
 _LENIENT = json.JSONDecoder(parse_int=lambda digits: None, parse_float=lambda digits: None)  # finds where a value ends
 
 
 def read_json(stream: IO[bytes], name: str, notes: Counter[str]) -> Iterator[Row]:
-    """The rows of JSON Lines; of an array of objects, and of objects over several lines, where the file begins so."""
-    utf8 = as_utf8(stream, is_json=True)
-    blank, first = 0, utf8.readline(MAX_VALUE_BYTES)
-    while first and not first.strip():
-        blank, first = blank + 1, utf8.readline(MAX_VALUE_BYTES)
-    if _ARRAY_OF_OBJECTS.match(first):
-        return _read_values(with_prefix(first, utf8), name, blank)
-    if first.lstrip().startswith(b"{") and not _is_json(first):
-        read = first + _read_until_whole(first, utf8)
-        utf8 = with_prefix(read, utf8)
-        if _is_json(read, lines=2):
-            return _read_values(utf8, name, blank)
-        return _read_lines(utf8, name, blank)
-    return _read_lines(with_prefix(first, utf8), name, blank)
+    """The rows of JSON Lines, of objects over several lines, or of an array of objects."""
+    lines = _Lines(as_utf8(stream, is_json=True))
+    while line := lines.next():
+        if not line.strip():
+            continue
+        if _ARRAY_OF_OBJECTS.match(line):
+            yield from _read_values(with_prefix(line + lines.returned(), lines.stream), name, lines.number)
+            return
+        yield from _rows_of_line(line, lines, name)
 
 
-def _read_lines(stream: IO[bytes], name: str, number: int) -> Iterator[Row]:
-    while line := stream.readline(MAX_VALUE_BYTES):
-        number += 1
-        origin = f"{name}:{number}"
-        if len(line) == MAX_VALUE_BYTES and not line.endswith(b"\n"):
-            while (rest := stream.readline(MAX_VALUE_BYTES)) and not rest.endswith(b"\n"):
-                pass
-            yield Row({}, origin, f"the line is longer than {MAX_VALUE_BYTES >> 20} MiB", _shown(line[:1000]) + "…")
-        elif line.strip():
-            yield _row(line, origin, "line")
+class _Lines:
+    """The lines of a stream, numbered, each of at most MAX_VALUE_BYTES, that can be put back."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self.stream = stream
+        self.number = 0
+        self._returned: deque[bytes] = deque()
+
+    def next(self) -> bytes:
+        """The next line; b"" at the end."""
+        line = self._returned.popleft() if self._returned else self.stream.readline(MAX_VALUE_BYTES)
+        self.number += bool(line)
+        return line
+
+    def put_back(self, lines: Sequence[bytes]) -> None:
+        self._returned.extendleft(reversed(lines))
+        self.number -= len(lines)
+
+    def returned(self) -> bytes:
+        """All that was put back, taken again."""
+        together = b"".join(self._returned)
+        self._returned.clear()
+        return together
+
+    def skip_rest(self) -> None:
+        """Pass over what is left of a line that was cut for its length."""
+        while (rest := self.stream.readline(MAX_VALUE_BYTES)) and not rest.endswith(b"\n"):
+            pass
+
+
+def _rows_of_line(line: bytes, lines: _Lines, name: str) -> Iterator[Row]:
+    """The row of a line; or of the value that begins on it and runs over the next ones."""
+    origin = f"{name}:{lines.number}"
+    if len(line) >= MAX_VALUE_BYTES and not line.endswith(b"\n"):
+        lines.skip_rest()
+        yield Row({}, origin, f"the line is longer than {MAX_VALUE_BYTES >> 20} MiB", _shown(line[:1000]) + "…")
+        return
+    row = _row(line, origin, "line")
+    if row.error and line.lstrip().startswith(b"{") and _is_beginning(line.decode("utf-8", "replace").strip()):
+        value = _read_on(line, lines)
+        if value is not None:
+            row = _row(value, origin, "value")
+    yield row
+
+
+def _read_on(first: bytes, lines: _Lines) -> bytes | None:
+    """The value that begins on a line; what follows it is put back. None where the lines behind make no value of it."""
+    read, tried, size = [first], len(first), len(first)
+    while size < MAX_VALUE_BYTES:
+        more = lines.next()
+        read.append(more)
+        size += len(more)
+        may_end = more.startswith(b"}") and size < CHUNK_BYTES
+        if more and size < 2 * tried and not may_end:
+            continue  # each try costs as much as all lines before it
+        tried = size
+        text = b"".join(read).decode("utf-8", "surrogateescape").lstrip()
+        if (end := _end_of_value(text, 0)) is not None:
+            rest = _LINE_END.sub("", text[end:]).encode("utf-8", "surrogateescape")
+            lines.put_back(_LINE.findall(rest))
+            return text[:end].encode("utf-8", "surrogateescape")
+        if not more or not _is_beginning(text.rstrip()):
+            break
+    lines.put_back([line for line in read[1:] if line])
+    return None
 
 
 def _read_values(stream: IO[bytes], name: str, line: int) -> Iterator[Row]:
-    """Values one after the other, or in one array, over any number of lines."""
+    """The values of an array, which begins on that line and runs over any number of lines."""
     text, at, ended, in_array = "", 0, False, False
     decoder = _Decoder(stream, name)
-    line += 1
     while True:
         between = _BETWEEN.match(text, at)
         line += text.count("\n", at, between.end()) if between else 0
@@ -69,7 +120,8 @@ def _read_values(stream: IO[bytes], name: str, line: int) -> Iterator[Row]:
             more = decoder.read(max(CHUNK_BYTES, len(text) - at))
             text, at, ended = text[at:] + more, 0, not more
         elif at < len(text) or in_array:
-            raise SourceError(f"{name} is not JSON from line {line} on: {_fault(text[at:])}; correct it there")
+            fault = _fault(text, at) if at < len(text) else "the array has no end"
+            raise SourceError(f"{name} is not JSON from line {line} on: {fault}; correct it there")
         else:
             return
 
@@ -121,29 +173,6 @@ def _kind(value: object) -> str:
     return {list: "an array", str: "a string", bool: "a boolean", type(None): "null"}.get(type(value), "a number")
 
 
-def _is_json(data: bytes, lines: int = 1) -> bool:
-    """Whether one value stands there, over at least so many lines."""
-    text = data.decode("utf-8", "replace")
-    end = _end_of_value(text, len(text) - len(text.lstrip()))
-    return end is not None and text.count("\n", 0, end) >= lines - 1
-
-
-def _read_until_whole(first: bytes, stream: IO[bytes]) -> bytes:
-    """What follows a line that a JSON value begins on, until the value is whole or cannot become so."""
-    read, tried = first, 0
-    while len(read) < MAX_VALUE_BYTES:
-        if len(read) > 2 * tried:
-            tried = len(read)
-            text = read.decode("utf-8", "replace").strip()
-            if _end_of_value(text, 0) is not None or not _is_beginning(text):
-                break
-        line = stream.readline(MAX_VALUE_BYTES)
-        if not line:
-            break
-        read += line
-    return read[len(first) :]
-
-
 def _is_beginning(text: str) -> bool:
     """Whether only the rest is missing for a JSON value."""
     try:
@@ -152,7 +181,7 @@ def _is_beginning(text: str) -> bool:
         return error.pos >= len(text)
     except (ValueError, RecursionError):
         return False
-    return True
+    return False
 
 
 def _end_of_value(text: str, at: int) -> int | None:
@@ -162,11 +191,13 @@ def _end_of_value(text: str, at: int) -> int | None:
         return None
 
 
-def _fault(text: str) -> str:
+def _fault(text: str, at: int) -> str:
     try:
-        _LENIENT.raw_decode(text)
+        _LENIENT.raw_decode(text, at)
     except json.JSONDecodeError as error:
         return error.msg
-    except (ValueError, RecursionError) as error:
+    except RecursionError:
+        return "it is nested too deep"
+    except ValueError as error:
         return str(error)
-    return "the array has no end"
+    return f"a value is longer than {MAX_VALUE_BYTES >> 20} MiB"

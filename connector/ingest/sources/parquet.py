@@ -34,7 +34,7 @@ class ParquetSource:
             with pq.ParquetFile(self._path) as file:
                 total = max(file.metadata.num_rows, 1)
                 names = tell_apart(file.schema_arrow.names, self.notes)
-                for batch in file.iter_batches(batch_size=self.BATCH_ROWS):
+                for batch in self._batches(file):
                     for values, faults in self._cells(names, batch.columns, batch.num_rows):
                         number += 1
                         self.progress = number / total
@@ -45,6 +45,11 @@ class ParquetSource:
                 f"cannot read {self._path.name}{where}: {' '.join(str(error).split())}; write it again"
             ) from error
         self.progress = 1.0
+
+    def _batches(self, file: Any) -> Iterator[Any]:
+        """One row group after the other, so that a damaged one costs no row before it."""
+        for group in range(file.num_row_groups):
+            yield from file.iter_batches(batch_size=self.BATCH_ROWS, row_groups=[group])
 
     def _cells(
         self, names: list[str], columns: list[Any], rows: int
