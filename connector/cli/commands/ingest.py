@@ -34,7 +34,8 @@ def ingest(
     source: Annotated[
         str,
         typer.Argument(
-            help="JSON Lines, CSV, TSV (each also .gz), Parquet, a BEIR folder, or a folder of text, Markdown, HTML, PDF."
+            help="JSON, CSV, TSV (each also .gz, .bz2, .xz), Parquet, a BEIR folder, a folder of text, Markdown, HTML, "
+            "PDF, or - for JSON Lines from a pipe."
         ),
     ],
     cluster: ClusterUrl = None,
