@@ -1,4 +1,4 @@
-"""The sections of the settings: every setting with its default, its bounds and what it means. Nothing here reads a file.
+"""The sections of the settings: each setting with its default, its bounds and its meaning. Nothing here reads a file.
 
 Every setting has a path (`search.fusion.rank_constant`); `connector/settings/load.py` says where values come from."""
 

@@ -197,3 +197,16 @@ def test_an_example_in_a_help_text_can_be_called_so(path: str, words: list[str])
     places = [word for word in rest if word.startswith("examples/")]
 
     assert all((ROOT / place).exists() for place in places)
+
+
+def test_names_are_in_the_files_that_the_text_says() -> None:
+    said = [
+        (page.name, name, file)
+        for page in PAGES
+        for name, file in re.findall(
+            r"`(\w+)`\s+(?:in\s+|\()`(connector/[\w/]+\.py)`", page.read_text(encoding="utf-8")
+        )
+    ]
+
+    assert len(said) >= 5
+    assert not [each for each in said if not re.search(rf"\b{each[1]}\b", (ROOT / each[2]).read_text(encoding="utf-8"))]
