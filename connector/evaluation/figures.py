@@ -14,6 +14,7 @@ from connector.evaluation.evaluate import Evaluation, Measured
 from connector.evaluation.machine import describe_machine
 from connector.evaluation.measures import mean
 from connector.evaluation.significance import Comparison, differences
+from connector.evaluation.verdict import build_verdict
 from connector.settings.load import setting_names, setting_paths, value_at
 from connector.settings.sections import Settings
 from connector.types import Ranking
@@ -29,7 +30,7 @@ Figures = dict[str, Any]
 
 def build_figures(evaluation: Evaluation) -> Figures:
     """All figures of an evaluation."""
-    return build_baseline(evaluation) | {
+    figures = build_baseline(evaluation) | {
         "baseline": evaluation.baseline,
         "comparisons": {
             name: {pipeline: _rounded(one) for pipeline, one in evaluation.compare(name).items()}
@@ -45,6 +46,7 @@ def build_figures(evaluation: Evaluation) -> Figures:
         },
         "examples": {name: _examples(evaluation, name) for name in evaluation.names if name != evaluation.baseline},
     }
+    return figures | {"verdict": build_verdict(figures)}
 
 
 def build_baseline(evaluation: Evaluation) -> Figures:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
@@ -10,7 +12,7 @@ from markupsafe import Markup
 from connector.errors import SettingsError
 from connector.evaluation.figures import Figures
 from connector.evaluation.plots import frontier_plot, gains_plot, recall_plot, segments_plot
-from connector.evaluation.svg import SERIES, swatch
+from connector.evaluation.svg import NARROW, SERIES, WIDTH, swatch
 
 TEMPLATE = "report.html.jinja"
 
@@ -44,11 +46,17 @@ def build_html(figures: Figures) -> str:
         },
         searches=_searches(figures),
         key=lambda name: Markup('<span class="key">{}{}</span>').format(swatch(places[name]), name),
-        recall=recall_plot(figures),
-        frontier=frontier_plot(figures),
-        gains={name: gains_plot(figures, name) for name in others},
-        segments={by: segments_plot(figures, by) for by in figures["segments"]},
+        recall=_both(recall_plot, figures),
+        frontier=_both(frontier_plot, figures),
+        gains={name: _both(gains_plot, figures, name) for name in others},
+        segments={by: _both(segments_plot, figures, by) for by in figures["segments"]},
     )
+
+
+def _both(plot: Callable[..., Markup], *arguments: Any) -> Markup:
+    """The plot for a wide window and for a phone, of which the style sheet shows one."""
+    drawn = [plot(*arguments, width=width) for width in (WIDTH, NARROW)]
+    return Markup('<div class="on-wide">{}</div><div class="on-narrow">{}</div>').format(*drawn)
 
 
 def _searches(figures: Figures) -> list[tuple[list[str], Figures]]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 WIDTH = 720.0
+NARROW = 360.0  # on a phone
 LEFT, RIGHT, TOP, BOTTOM = 56.0, 16.0, 12.0, 44.0
 MARK = 5.0
 SERIES = 8  # colours that the style sheet has; after that they come again, with other shapes
@@ -69,11 +70,11 @@ def tag(name: str, *content: str | Markup, **attributes: str | float) -> Markup:
     return Markup("<{}{}>{}</{}>").format(name, written, Markup("").join(content), name)
 
 
-def picture(title: str, description: str, height: float, *content: Markup) -> Markup:
+def picture(title: str, description: str, size: tuple[float, float], *content: Markup) -> Markup:
     """A drawing that says what it shows also to those who do not see it."""
     return tag(
         "svg", tag("title", title), tag("desc", description), *content,
-        viewBox=f"0 0 {WIDTH:.0f} {height:.0f}", role="img", class_="plot",
+        viewBox=f"0 0 {size[0]:.0f} {size[1]:.0f}", role="img", class_="plot",
     )  # fmt: skip
 
 
@@ -133,4 +134,4 @@ def number(value: float) -> str:
 def _nice(step: float) -> float:
     """The round number that is not below the step."""
     scale = 10.0 ** math.floor(math.log10(step))
-    return next(one * scale for one in NICE if one * scale >= step * (1 - 1e-9))
+    return next(lead * scale for lead in NICE if lead * scale >= step * (1 - 1e-9))

@@ -99,7 +99,7 @@ def test_run_files_are_trecs(evaluated: tuple[Finished, Path]) -> None:
 def test_the_report_is_one_page(evaluated: tuple[Finished, Path]) -> None:
     page = (evaluated[1] / "report.html").read_text()
 
-    assert page.count('class="plot"') == 7  # recall, frontier, three of gains, kind, length
+    assert page.count('class="plot"') == 2 * 7  # recall, frontier, three of gains, kind, length; wide and narrow
     assert "embedded" in page
 
 

@@ -17,13 +17,20 @@ from connector.evaluation.html import write_html
 NAMES = ("lexical", "dense", "fused", "reranked")
 ATTACK = "<script>document.title = 'broken into'</script><img src=x onerror=alert(1)>"
 # drawings that are too small to be read, empty, or have marks outside
-INVISIBLE = """[...document.querySelectorAll('svg.plot')].filter(plot => {
+INVISIBLE = """[...document.querySelectorAll('svg.plot')].filter(plot => plot.checkVisibility()).filter(plot => {
     const box = plot.getBoundingClientRect();
     const marks = [...plot.querySelectorAll('.mark, .line, rect')].map(one => one.getBoundingClientRect());
     const inside = marks.every(one => one.left >= box.left - 1 && one.right <= box.right + 1
                                       && one.top >= box.top - 1 && one.bottom <= box.bottom + 1);
-    return box.width < 600 || box.height < 60 || !marks.length || !inside;
+    const texts = [...plot.querySelectorAll('text')].map(one => one.getBoundingClientRect().height);
+    const fits = box.left >= 0 && box.right <= innerWidth && box.width > Math.min(600, innerWidth - 60);
+    return !fits || box.height < 60 || !marks.length || !inside || Math.min(...texts) < 8;
 }).map(plot => plot.querySelector('title').textContent)"""
+# what reaches beyond the window, or hides part of itself
+PLOTS = "[...document.querySelectorAll('svg.plot')].filter(one => one.checkVisibility())"
+CUT_OFF = """[...document.querySelectorAll('main *')].filter(one => one.checkVisibility() && !one.closest('svg'))
+    .filter(one => one.getBoundingClientRect().right > innerWidth + 1 || one.scrollWidth > one.clientWidth + 1
+                   && getComputedStyle(one).display != 'inline').map(one => one.outerHTML.slice(0, 80))"""
 CONTRAST = """(() => {
     const light = colour => {
         const [r, g, b] = colour.match(/[0-9.]+/g).slice(0, 3).map(one => one / 255)
@@ -34,7 +41,7 @@ CONTRAST = """(() => {
     const back = light(getComputedStyle(document.body).backgroundColor);
     const panel = light(getComputedStyle(document.querySelector('svg.plot')).backgroundColor);
     const words = ratio(light(getComputedStyle(document.body).color), back);
-    const marks = [...document.querySelectorAll('svg.plot .mark')].map(one => ratio(light(getComputedStyle(one).fill), panel));
+    const marks = [...document.querySelectorAll('svg.plot .mark')].filter(one => one.checkVisibility()).map(one => ratio(light(getComputedStyle(one).fill), panel));
     return [words, Math.min(...marks)];
 })()"""
 
@@ -73,12 +80,13 @@ async def tab() -> AsyncIterator[Page]:
 async def test_the_report_is_whole_in_a_real_browser(tab: Page, report: str, tmp_path: Path) -> None:
     backgrounds = set()
     for theme in ("light", "dark"):
-        for width in (1100, 400):
+        for width in (1100, 390):
             await tab.open(report, theme=theme, width=width)
             words, marks = await tab.evaluate(CONTRAST)
 
-            assert await tab.evaluate("document.querySelectorAll('svg.plot').length") == 7
+            assert await tab.evaluate(f"{PLOTS}.length") == 7
             assert await tab.evaluate(INVISIBLE) == []
+            assert await tab.evaluate(CUT_OFF) == []
             assert await tab.evaluate("document.documentElement.scrollWidth") <= width
             assert words >= 7  # WCAG AAA for text
             assert marks >= 3  # WCAG 1.4.11 for what is drawn
@@ -94,6 +102,16 @@ async def test_the_report_is_whole_in_a_real_browser(tab: Page, report: str, tmp
     if keep:
         for file in tmp_path.glob("*.png"):
             (Path(keep) / file.name).write_bytes(file.read_bytes())
+
+
+async def test_the_verdict_is_the_first_sentence(tab: Page, report: str) -> None:
+    await tab.open(report, width=390)
+    verdict = await tab.evaluate("document.querySelector('.verdict').innerText")
+    place = await tab.evaluate("document.querySelector('.verdict').getBoundingClientRect().bottom")
+
+    assert "by nDCG@10" in verdict
+    assert verdict.count(".") - verdict.count("0.") - verdict.count(",") < 3
+    assert place < 400  # seen without scrolling
 
 
 async def test_winners_open_with_both_rankings(tab: Page, report: str) -> None:

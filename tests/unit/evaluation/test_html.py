@@ -43,7 +43,7 @@ def test_drawings_are_well_formed_and_say_what_they_show(page: str) -> None:
     pieces = ["<svg" + one.split("</svg>")[0] + "</svg>" for one in page.split("<svg")[1:]]
     plots = [root for root in map(ElementTree.fromstring, pieces) if root.get("class") == "plot"]
 
-    assert len(plots) == 5  # recall, frontier, gains, kind, length
+    assert len(plots) == 2 * 5  # recall, frontier, gains, kind, length; for a wide window and for a phone
     for root in plots:
         assert root.get("role") == "img"
         assert root.findtext("title")
