@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from connector.evaluation.measures import mean
-from connector.tuning.choice import Choice
-from connector.tuning.choose import MUST_GAIN, Chosen, Trial
+from connector.tuning.choice import Choice, describe
+from connector.tuning.choose import MUST_GAIN, Chosen, Trial, difference
 from connector.tuning.offline import Figures
 from connector.tuning.timing import Budget
 
-About = Literal["reranker-hurts", "reranker-unproven", "recall", "budget", "deadline"]
+About = Literal["reranker-hurts", "reranker-unproven", "cheaper", "recall", "budget", "deadline"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +49,7 @@ def advise(
     return [
         *_configured(figures, current),
         *(one for trial in chosen.trials for one in _of_reranker(trial, chosen, figures)),
+        *_of_cheaper(chosen, figures),
         *_of_recall(found, figures.measured, min_recall),
         *_of_budget(chosen, budget),
     ]
@@ -81,6 +82,18 @@ def _of_reranker(trial: Trial, chosen: Chosen, figures: Figures) -> Iterator[Adv
             "reranker-unproven",
             f"do not rerank with {trial.name} yet: it gains {gain}, not more than {MUST_GAIN:g} standard errors; {seen}; judge more "
             "queries to tell",
+        )
+
+
+def _of_cheaper(chosen: Chosen, figures: Figures) -> Iterator[Advice]:
+    """Why the highest figure that was seen is not that of the settings that are taken."""
+    if chosen.dearer:
+        lost = difference(figures, chosen.choice, chosen.dearer)
+        yield Advice(
+            "cheaper",
+            f"{describe(chosen.choice)} was taken, which costs less, though {describe(chosen.dearer)} has a higher "
+            f"{figures.measured}: the difference of {-lost.mean:.4f} is within noise (standard error "
+            f"{lost.standard_error:.4f})",
         )
 
 

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Literal
 
+from connector.search.fusion import Normalisation
 from connector.settings.load import value_at
 from connector.settings.sections import Settings
 
-Kind = Literal["rrf", "linear"]
-Normalisation = Literal["minmax", "zscore"]
-Blend = Literal["auto", "rerank", "rrf", "linear"]
+FusionKind = Literal["rrf", "linear"]
+BlendSetting = Literal["auto", "rerank", "rrf", "linear"]  # auto: what fits the kind of reranker
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +19,7 @@ class Choice:
     """Settings that tune chooses. What the others make meaningless (`alpha` under rrf) stays as it was."""
 
     depth: int
-    kind: Kind
+    kind: FusionKind
     rank_constant: int
     weights: tuple[float, float]
     normalisation: Normalisation
@@ -27,7 +27,7 @@ class Choice:
     rerank: bool
     model: str | None
     window: int
-    blend: Blend
+    blend: BlendSetting
     blend_alpha: float
 
     @property
@@ -68,7 +68,7 @@ PATHS: Mapping[str, str] = {
     "blend": "rerank.blend",
     "blend_alpha": "rerank.blend_alpha",
 }
-assert [one.name for one in fields(Choice)] == list(PATHS)
+assert [field.name for field in fields(Choice)] == list(PATHS)
 
 
 def read_choice(settings: Settings) -> Choice:

@@ -1,20 +1,23 @@
 """Figures of many choices -> the one to take: the best without a reranker, unless one gains more than chance may give.
 
-The rule. Without a reranker, and with each, settings are improved group by group from the current ones until nothing is better;
-figures that agree to four decimals are equal, and of equals the cheaper is better, then the one nearer to the current settings.
+The rule. Without a reranker, and with each, settings are improved group by group from the current ones until nothing is
+better; figures that agree to four decimals are equal, and of equals the cheaper is better, then the one nearer to the
+current settings. Of all that was seen on the way the best is taken, or else the cheapest whose figure is within noise of
+it: no more than a standard error of the difference below it, query by query, and no more than NOISE.
+
 The best of hundreds of settings looks good by chance alone, so what a reranker gains over the best search without one is
-cross-validated: both are chosen on four fifths of the queries and measured on the last one, each fifth in turn. A reranker is
-taken only where that gain is more than two standard errors."""
+cross-validated: both are chosen on four fifths of the queries and measured on the last one, each fifth in turn. A
+reranker is taken only where that gain is more than two standard errors."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from connector.evaluation.significance import standard_error
+from connector.evaluation.significance import ROUNDING, standard_error
 from connector.tuning.choice import Choice
 from connector.tuning.offline import Figures
 from connector.tuning.space import Space
@@ -23,12 +26,26 @@ from connector.tuning.timing import Budget
 MUST_GAIN = 2.0  # standard errors; at one, a model of random weights passed on fifteen queries
 FOLDS = 5
 DIGITS = 4  # of figures that are told apart
+NOISE = 0.005  # of the measure: what a cheaper search may lose at most
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A choice against another, over the same queries: the mean difference and its standard error."""
+
+    mean: float
+    standard_error: float
+
+    @property
+    def is_noise(self) -> bool:
+        """Whether the choice is as good as the other one, for all that can be known."""
+        return -self.mean <= min(self.standard_error, NOISE) + ROUNDING
 
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """A reranker's best choice with its figure, and its cross-validated gain over the best without one, with its standard error.
-    `alone`: the best figure of its own order, without the first stage's say."""
+    """A reranker's best choice with its figure, and its cross-validated gain over the best without one, with its
+    standard error. `alone`: the best figure of its own order, without the first stage's say."""
 
     model: str | None
     name: str
@@ -45,12 +62,15 @@ class Trial:
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """What to take; the best without a reranker; what was tried of each. `within_budget`: whether anything keeps to it."""
+    """What to take; the best without a reranker; what was tried of each. `within_budget`: whether anything keeps to it.
+
+    `dearer`: the choice with a higher figure that was passed over, because its lead is within noise and it costs more."""
 
     choice: Choice
     without: Choice
     trials: tuple[Trial, ...]
     within_budget: bool = True
+    dearer: Choice | None = None
 
     def takes(self, trial: Trial) -> bool:
         """Whether it is that reranker that was taken."""
@@ -70,27 +90,43 @@ def choose(
     search = _Descent(figures, current, space, budget)
     everything = figures.query_ids
     parts = [everything[fold::FOLDS] for fold in range(FOLDS)]
-    without = search.without(everything)
+    search.without(everything)
     baselines = [search.without(_rest(everything, part)) for part in parts]
+    without = search.cheapest(search.seen(rerank=False))
     on_step()
     trials = []
     for model, name in models:
-        best = search.reranking(model, without, everything)
+        search.reranking(model, without, everything)
         gains: list[float] = []
         for part, baseline in zip(parts, baselines, strict=True):
             other = search.reranking(model, baseline, _rest(everything, part))
-            gains += [figures.values(other)[one] - figures.values(baseline)[one] for one in part]
+            gains += [figures.values(other)[query_id] - figures.values(baseline)[query_id] for query_id in part]
+        best = search.cheapest(search.seen(rerank=True, model=model))
         trials.append(_trial(model, name, best, np.array(gains), figures))
         on_step()
-    convincing = [one for one in trials if one.convinces and budget.allows(one.best)]
-    winner = max(convincing, key=lambda one: one.figure, default=None)
+    convincing = [trial for trial in trials if trial.convinces and budget.allows(trial.best)]
+    winner = max(convincing, key=lambda trial: trial.figure, default=None)
     choice = winner.best if winner else without
-    return Chosen(choice, without, tuple(trials), within_budget=budget.allows(choice))
+    return Chosen(
+        choice,
+        without,
+        tuple(trials),
+        within_budget=budget.allows(choice),
+        dearer=search.dearer(choice),
+    )
+
+
+def difference(figures: Figures, choice: Choice, other: Choice) -> Difference:
+    """What a choice gains over another, which is below 0 where it loses."""
+    gains = np.array(
+        [figures.values(choice)[query_id] - figures.values(other)[query_id] for query_id in figures.query_ids]
+    )
+    return Difference(float(gains.mean()), standard_error(gains))
 
 
 @dataclass(frozen=True, slots=True)
 class _Descent:
-    """Looks for the choice that no group of the space makes better."""
+    """Looks for the choice that no group of the space makes better, and among all that it saw for one as good."""
 
     figures: Figures
     current: Choice
@@ -106,10 +142,41 @@ class _Descent:
         starts = [replace(one, rerank=True, model=model) for one in (self.current, without)]
         return self._descend([_fitting(one, self.space) for one in starts], query_ids)
 
+    def seen(self, *, rerank: bool, model: str | None = None) -> list[Choice]:
+        """All that was worked out so far, with that model, or with none. What the search for a fold came upon is there
+        too: the way for all queries may have missed it."""
+        return [
+            choice
+            for choice in self.figures.known()
+            if choice.rerank == rerank and (not rerank or choice.model == model)
+        ]
+
+    def cheapest(self, choices: Iterable[Choice]) -> Choice:
+        """The best of the choices, or a cheaper one within noise of it, over all queries."""
+        choices = sorted(choices, key=self._rank)
+        best = choices[0]
+        kept = self.budget.broken(best)
+        as_good = [
+            choice
+            for choice in choices
+            if self.budget.broken(choice) == kept
+            and (choice == best or choice.cost < best.cost)
+            and difference(self.figures, choice, best).is_noise
+        ]
+        return min(as_good, key=lambda choice: (choice.cost, self._rank(choice)))
+
+    def dearer(self, choice: Choice) -> Choice | None:
+        """The best of its kind, where that is another one with a higher figure."""
+        best = min(self.seen(rerank=choice.rerank, model=choice.model), key=self._rank)
+        return best if best != choice and self.figures.mean(best) > self.figures.mean(choice) else None
+
+    def _rank(self, choice: Choice, query_ids: Sequence[str] = ()) -> tuple[float, ...]:
+        figure = round(self.figures.mean(choice, query_ids), DIGITS)
+        return (self.budget.broken(choice), -figure, *choice.cost, choice.changes(self.current))
+
     def _descend(self, starts: Sequence[Choice], query_ids: Sequence[str]) -> Choice:
         def rank(choice: Choice) -> tuple[float, ...]:
-            figure = round(self.figures.mean(choice, query_ids), DIGITS)
-            return (self.budget.broken(choice), -figure, *choice.cost, choice.changes(self.current))
+            return self._rank(choice, query_ids)
 
         best = min(starts, key=rank)
         while True:
@@ -122,18 +189,18 @@ class _Descent:
 
 def _rest(query_ids: Sequence[str], part: Sequence[str]) -> list[str]:
     left_out = set(part)
-    return [one for one in query_ids if one not in left_out]
+    return [query_id for query_id in query_ids if query_id not in left_out]
 
 
 def _fitting(choice: Choice, space: Space) -> Choice:
     """The choice with a window of the space, and legs deep enough for it."""
-    window = max((one for one in space.windows if one <= choice.window), default=space.windows[0])
-    depth = min(one for one in space.depths if one >= choice.depth and 2 * one >= window)
+    window = max((size for size in space.windows if size <= choice.window), default=space.windows[0])
+    depth = min(depth for depth in space.depths if depth >= choice.depth and 2 * depth >= window)
     return replace(choice, depth=depth, window=window)
 
 
 def _trial(model: str | None, name: str, best: Choice, gains: NDArray[np.float64], figures: Figures) -> Trial:
-    own = [one for one in figures.known() if one.rerank and one.model == model and one.blend == "rerank"]
+    own = [seen for seen in figures.known() if seen.rerank and seen.model == model and seen.blend == "rerank"]
     return Trial(
         model=model,
         name=name,

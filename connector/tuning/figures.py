@@ -29,6 +29,7 @@ def build_tuning(tuned: Tuned, values: Mapping[str, Any], *, written: str | None
             "yours": _choice(tuned, tuned.current),
             "without_rerank": _choice(tuned, chosen.without),
             "tuned": _choice(tuned, chosen.choice),
+            "dearer": _choice(tuned, chosen.dearer) if chosen.dearer else None,
             "choices": len(figures.known()),
         },
         "rerankers": [

@@ -12,6 +12,7 @@ from connector.cli.console import results
 from connector.cli.tables.evaluation import print_summary
 from connector.settings.file import to_text
 from connector.tuning.choice import Choice, describe
+from connector.tuning.choose import NOISE, difference
 from connector.tuning.timing import Option, Timing
 from connector.tuning.tune import TUNED, YOURS, Tuned
 
@@ -56,18 +57,34 @@ def _times(tuned: Tuned) -> Table:
     """Each option with the best figure that was seen with it, and its times."""
     limit = "" if tuned.budget.p95_ms is None else f"; the budget is {tuned.budget.p95_ms:g} ms"
     title = f"milliseconds to an answer, measured on the real path{limit}"
-    table = _table(title, "reranker", "window", "depth", f"best {tuned.figures.measured}", "p50", "p95", "allowed")
+    table = _table(
+        title,
+        "reranker",
+        "window",
+        "depth",
+        f"best {tuned.figures.measured}",
+        "- taken",
+        "std. error",
+        "p50",
+        "p95",
+        "allowed",
+    )
     for one in tuned.budget.timings:
         best = _best(tuned, _concerned(one.option))
         table.add_row(
             Text(one.name or "none"),
             str(one.option.window or "–"),
             str(one.option.depth),
-            "–" if best is None else f"{best:.4f}",
+            *_figures(tuned, best),
             f"{one.took_ms.p50:.1f}",
             f"{one.took_ms.p95:.1f}",
             _allowed(one, tuned),
         )
+    table.caption, table.caption_justify = (
+        "- taken: what the best settings of that row gain over those that were taken; a cheaper search is taken where it "
+        f"loses no more than a standard error, and no more than {NOISE:g}",
+        "left",
+    )
     return table
 
 
@@ -77,8 +94,20 @@ def _concerned(option: Option) -> Callable[[Choice], bool]:
     return lambda choice: choice.rerank and (choice.model, choice.window) == (option.model, option.window)
 
 
-def _best(tuned: Tuned, concerned: Callable[[Choice], bool]) -> float | None:
-    return max((tuned.figures.mean(one) for one in tuned.figures.known() if concerned(one)), default=None)
+def _best(tuned: Tuned, concerned: Callable[[Choice], bool]) -> Choice | None:
+    return max(filter(concerned, tuned.figures.known()), key=tuned.figures.mean, default=None)
+
+
+def _figures(tuned: Tuned, best: Choice | None) -> tuple[str, str, str]:
+    """Of the best settings of a row: their figure, and what they gain over the settings that were taken."""
+    if best is None:
+        return ("–", "", "")
+    figure = f"{tuned.figures.mean(best):.4f}"
+    taken = tuned.chosen.choice
+    if best == taken:
+        return (figure, "taken", "")
+    against = difference(tuned.figures, best, taken)
+    return (figure, f"{against.mean:+.4f}", f"{against.standard_error:.4f}")
 
 
 def _allowed(timing: Timing, tuned: Tuned) -> str:

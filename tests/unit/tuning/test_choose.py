@@ -17,8 +17,8 @@ from connector.settings.load import setting_names
 from connector.settings.sections import Settings
 from connector.settings.sizes import check_sizes
 from connector.tuning.advice import advise, find
-from connector.tuning.choice import PATHS, Choice, read_choice, with_choice
-from connector.tuning.choose import Chosen, choose
+from connector.tuning.choice import PATHS, Choice, describe, read_choice, with_choice
+from connector.tuning.choose import NOISE, Chosen, Difference, _Descent, choose
 from connector.tuning.offline import Figures, Material, WindowScores
 from connector.tuning.space import Space, build_space
 from connector.tuning.split import split
@@ -126,6 +126,52 @@ def test_of_settings_that_are_as_good_the_cheapest_is_taken() -> None:
     assert (chosen.choice.window, chosen.choice.depth) == (5, 10)
     assert (chosen.choice.kind, chosen.choice.weights) == ("rrf", (1.0, 1.0))  # nothing is gained by another fusion
     assert chosen.choice.blend == "auto"
+
+
+def with_a_late_answer(*, queries: int) -> Figures:
+    """So many queries have their answer eleventh in one leg: deeper legs find it. All others have it first in both."""
+    others = [f"d{at}" for at in range(24)]
+    first = FirstStage("", leg("good", *others), leg("good", *others), None)
+    late = FirstStage("", leg(*others[:10], "good", *others[10:]), leg(*others[::-1]), None)
+    made = {query: Material(late if at < queries else first, {}) for at, query in enumerate(QUERIES)}
+    return Figures(JUDGED, made, SETTINGS, measured="AP")
+
+
+def test_a_cheaper_search_is_taken_where_what_it_loses_is_noise_and_that_is_explained() -> None:
+    made, current = with_a_late_answer(queries=1), replace(CURRENT, rerank=False)
+    chosen = choose(made, current, SPACE, [])
+    advice = advise(made, current, chosen, find(made, chosen.choice), Budget(None), min_recall=0)
+    (said,) = [one.text for one in advice if one.about == "cheaper"]
+
+    assert chosen.dearer
+    assert (chosen.choice.depth, chosen.dearer.depth) == (10, 20)
+    assert 0 < made.mean(chosen.dearer) - made.mean(chosen.choice) < NOISE
+    assert said.startswith(f"{describe(chosen.choice)} was taken, which costs less, though {describe(chosen.dearer)}")
+    assert "is within noise (standard error 0.00" in said
+
+
+def test_a_cheaper_search_is_not_taken_where_it_loses_more() -> None:
+    chosen = choose(with_a_late_answer(queries=4), CURRENT, SPACE, [])
+
+    assert (chosen.choice.depth, chosen.dearer) == (20, None)
+
+
+def test_the_best_that_was_seen_is_taken_also_where_the_way_went_past_it() -> None:
+    made = figures({None: HELPFUL})
+    best = replace(CURRENT, kind="linear", alpha=0.11, window=5)  # no group of the space has it
+    made.values(best)
+    search = _Descent(made, CURRENT, SPACE, Budget(None))
+
+    assert search.cheapest(search.seen(rerank=True, model=None)) == best
+    assert search.seen(rerank=True, model="another") == []
+
+
+@pytest.mark.parametrize(
+    ("mean", "standard_error", "expected"),
+    [(0.1, 0.0, True), (0.0, 0.0, True), (-0.004, 0.005, True), (-0.004, 0.003, False), (-0.006, 0.05, False)],
+)
+def test_noise_is_a_standard_error_and_little(mean: float, standard_error: float, expected: bool) -> None:
+    assert Difference(mean, standard_error).is_noise is expected
 
 
 def test_a_planted_harmful_reranker_is_refused() -> None:
