@@ -8,6 +8,8 @@ SCOPE = "x-cache-scope"
 BUDGET = "x-budget-ms"
 # request header: scores are computed anew, not remembered ones given (RFC 9111, 5.2.1.4)
 FRESH = {"cache-control": "no-cache"}
+# request and reply header: by which a request is found in the worker's log
+REQUEST_ID = "x-request-id"
 # reply headers
 KIND = "x-reranker-kind"
 FINGERPRINT = "x-reranker-fingerprint"

@@ -40,18 +40,18 @@ class CrossEncoderPlan(ScoringPlan):
     query_truncated: bool
 
     def values(self) -> NDArray[np.float32]:
-        return np.array([np.nan if one.result is None else one.result for one in self.pieces], dtype=np.float32)
+        return np.array([np.nan if piece.result is None else piece.result for piece in self.pieces], dtype=np.float32)
 
     def has_run(self, position: int) -> bool:
         return self.pieces[position].result is not None
 
 
 class CrossEncoderScorer(Scorer):
-    """Whatever `CrossEncoder` of sentence-transformers loads and gives one score: a model with a classification head of one label,
-    an encoder with modules that make one (Ettin), a language model that is asked for yes or no.
+    """Whatever `CrossEncoder` of sentence-transformers loads and gives one score: a model with a classification head of
+    one label, an encoder with modules that make one (Ettin), a language model that is asked for yes or no.
 
-    Scores are those of `CrossEncoder.predict`, in 32 bits on a CPU; a pair that does not fit keeps the head and the tail of its
-    passage."""
+    Scores are its logits, before any activation, in 32 bits on a CPU: the sigmoid that many models name as theirs rounds
+    the best of them to the same 1. A pair that does not fit keeps the head and the tail of its passage."""
 
     kind: ScorerKind = "cross-encoder"
 
@@ -64,6 +64,7 @@ class CrossEncoderScorer(Scorer):
         max_length: int = 0,
         max_batch_tokens: int = 4_096,
     ) -> None:
+        import torch
         from sentence_transformers import CrossEncoder
 
         quiet_loading()
@@ -78,12 +79,14 @@ class CrossEncoderScorer(Scorer):
                 device=device if backend == "torch" else "cpu",
                 local_files_only=True,
                 model_kwargs=weights_kwargs,
+                activation_fn=torch.nn.Identity(),
             )
         except (OSError, ValueError, KeyError) as error:
             raise ModelError(f"cannot load the cross-encoder {model!r}: {error}") from error
         if self._model.num_labels != 1:
             raise ModelError(
-                f"{model!r} is a classifier of {self._model.num_labels} labels; a reranker has one. Choose a cross-encoder for ranking"
+                f"{model!r} is a classifier of {self._model.num_labels} labels; a reranker has one. "
+                "Choose a cross-encoder for ranking"
             )
         tokenizer = self._model.tokenizer
         self._tokenizer = unlimited(tokenizer)
@@ -136,16 +139,17 @@ class CrossEncoderScorer(Scorer):
 
         with torch.inference_mode():
             features = {name: torch.from_numpy(column).to(self._model.device) for name, column in inputs.items()}
-            scores = self._model.activation_fn(self._model(features)["scores"].float())
+            scores = self._model(features)["scores"].float()
         values: NDArray[np.float32] = scores.cpu().numpy().reshape(-1)
         return values
 
     def _encode(
         self, pairs: Sequence[tuple[str, str]], pads_with: Mapping[str, int], *, widths: int = 1
     ) -> dict[str, NDArray[np.int64]] | None:
-        """Inputs [pairs, tokens] by name, as wide as a multiple of `widths` if they may; None where a pair would have to be cut."""
+        """Inputs [pairs, tokens] by name, as wide as a multiple of `widths` if they may; None where a pair would have to
+        be cut."""
         encodings = self._tokenizer.encode_batch(list(pairs))
-        longest = max(len(one) for one in encodings)
+        longest = max(len(encoding) for encoding in encodings)
         if longest > self.max_length:
             return None
         wide = min(-(-longest // widths) * widths, self.max_length)

@@ -29,4 +29,6 @@ class Model(ABC):
 
     @abstractmethod
     def run(self, pieces: Sequence[Piece]) -> None:
-        """Run one batch, of any requests, and set the pieces' results. Raises RuntimeError or ModelError where the model fails."""
+        """Run one batch, of any requests, and set the pieces' results.
+
+        Where the model fails it raises ModelError, or whatever its library does: see Batcher, which makes one of it."""

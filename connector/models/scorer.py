@@ -1,13 +1,14 @@
 """What rates (query, passage) pairs: the seam that every reranker fits.
 
-A scorer plans a request into pieces, inputs of its model; pieces of any requests run together in a batch; and a plan reads its
-scores off those of its pieces that have run. So whoever holds several plans decides what runs when."""
+A scorer plans a request into pieces, inputs of its model; pieces of any requests run together in a batch; and a plan reads
+its scores off those of its pieces that have run. So whoever holds several plans decides what runs when."""
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -29,14 +30,17 @@ class Cancelled(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """Scores [n] in the order of the passages, not a number where one was not scored in time; the positions of the passages
-    that were cut to fit; how many tokens the model read for each passage [n]."""
+    """Scores [n] in the order of the passages, not a number where one was not scored in time; the positions of the
+    passages that were cut to fit; how many tokens the model read for each passage [n].
+
+    `shown` is what a caller is told instead of `values`, whose order it never changes."""
 
     values: NDArray[np.float32]
     truncated: tuple[int, ...] = ()
     query_truncated: bool = False
     lengths: tuple[int, ...] = ()
     unscored: tuple[int, ...] = ()
+    shown: tuple[float, ...] | None = None
 
     @property
     def tokens(self) -> int:
@@ -68,7 +72,7 @@ class ScoringPlan(ABC):
 
 
 class Scorer(Model):
-    """Rates passages for a query; higher is better."""
+    """Rates passages for a query; higher is better. A cross-encoder gives logits, late interaction mean cosines."""
 
     kind: ScorerKind
     fingerprint: str
@@ -97,6 +101,25 @@ class Scorer(Model):
             check()
             self.run([pieces[position] for position in batch])
         return plan.scores()
+
+
+def between_0_and_1(scores: Scores, kind: ScorerKind) -> Scores:
+    """The scores, shown as numbers from 0 to 1: the sigmoid of a cross-encoder's logit, as TEI and Infinity give it;
+    (1 + s) / 2 of a mean of cosines s."""
+    show = _sigmoid if kind == "cross-encoder" else _half_up
+    return replace(scores, shown=tuple(show(float(str(value))) for value in scores.values))
+
+
+def _sigmoid(logit: float) -> float:
+    """In 64 bits, in which good scores are still told apart; of what is no number, no number."""
+    if logit > 0:
+        return 1 / (1 + math.exp(-logit))
+    odds = math.exp(logit)
+    return odds / (1 + odds)
+
+
+def _half_up(cosine: float) -> float:
+    return min(max((1 + cosine) / 2, 0.0), 1.0)  # a cosine of 32 bits may come out a little beyond 1
 
 
 def detect_kind(model: str) -> ScorerKind:

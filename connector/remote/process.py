@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-
-import httpx
+from pathlib import Path
 
 from connector.errors import ModelError, WorkerError
+from connector.readiness import read_state
 from connector.settings.sources import ENV_PREFIX
 
 START_TIMEOUT_S = 600.0  # a large model takes minutes; one that ends or fails is told at once
+STOP_TIMEOUT_S = 15.0
+POLL_S = 0.05
+LAST_LINES = 15
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,46 +31,61 @@ class WorkerProcess:
 
 
 @contextlib.contextmanager
-def running_worker(arguments: Sequence[str] = (), *, own_settings: bool = False) -> Iterator[WorkerProcess]:
-    """A worker on a free port with a ready model; it ends with the block. `own_settings`: it has those of its arguments and no
-    others, neither of the environment nor of a settings file.
+def running_worker(
+    arguments: Sequence[str] = (),
+    *,
+    own_settings: bool = False,
+    timeout_s: float = START_TIMEOUT_S,
+    log_file: Path | None = None,
+) -> Iterator[WorkerProcess]:
+    """A worker on a free port with a ready model; it ends with the block. `own_settings`: it has those of its arguments
+    and no others, neither of the environment nor of a settings file. `log_file`: where its log is kept.
 
-    Raises WorkerError where it does not come up, ModelError where its model cannot be loaded."""
+    Raises WorkerError where it ends, or is not ready after `timeout_s`; ModelError where its model cannot be loaded."""
     variables = dict(os.environ)
     if own_settings:
         arguments = ["--config", os.devnull, *arguments]
         variables = {name: value for name, value in variables.items() if not name.startswith(ENV_PREFIX)}
     command = [sys.executable, "-m", "connector", "worker", "--port", "0", *arguments]
-    with tempfile.TemporaryFile() as log:
-        process = subprocess.Popen(command, stderr=log, stdout=log, env=variables | {"PYTHONUNBUFFERED": "1"})
+    with tempfile.TemporaryDirectory(prefix="connector-worker-") as folder:
+        ready_file, log_file = Path(folder, "ready.json"), log_file or Path(folder, "log")
+        with open(log_file, "wb") as log:
+            process = subprocess.Popen(
+                [*command, "--ready-file", str(ready_file)], stderr=log, stdout=log, env=variables
+            )
         try:
-            yield WorkerProcess(_wait_until_ready(process, log.fileno()), process)
+            yield WorkerProcess(_wait_until_ready(process, ready_file, log_file, timeout_s), process)
         finally:
             process.terminate()
             try:
-                process.wait(timeout=15)
+                process.wait(timeout=STOP_TIMEOUT_S)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
 
 
-def _wait_until_ready(process: subprocess.Popen[bytes], log: int) -> str:
-    end = time.monotonic() + START_TIMEOUT_S
-    url = ""
-    while time.monotonic() < end and process.poll() is None:
-        said = os.pread(log, 1_000_000, 0).decode(errors="replace")
-        if not url and (match := re.search(r"listening on (http://\S+?),", said)):
-            url = match[1]
-        with contextlib.suppress(httpx.HTTPError):
-            if url and _is_ready(httpx.get(f"{url}/ready", timeout=2)):
-                return url
-        time.sleep(0.1)
-    said = os.pread(log, 1_000_000, 0).decode(errors="replace")
-    raise WorkerError("the worker did not come up; its last words:\n" + "\n".join(said.splitlines()[-15:]))
+def _wait_until_ready(process: subprocess.Popen[bytes], ready_file: Path, log_file: Path, timeout_s: float) -> str:
+    """The URL of a worker that is ready."""
+    end = time.monotonic() + timeout_s
+    while True:
+        code = process.poll()
+        seen = read_state(ready_file)
+        if seen and seen.state == "ready" and code is None:
+            return seen.url
+        if seen and seen.state == "failed":
+            raise ModelError(f"the model could not be loaded: {seen.error}")
+        if code is not None:
+            raise WorkerError(f"the worker ended before it was ready (exit code {code}){_last_words(log_file)}")
+        if time.monotonic() > end:
+            doing = "loads its model" if seen else "does not listen yet"
+            raise WorkerError(f"the worker is not ready after {timeout_s:g} s: it {doing}{_last_words(log_file)}")
+        time.sleep(POLL_S)
 
 
-def _is_ready(reply: httpx.Response) -> bool:
-    """Whether the model is loaded. Raises ModelError where it will not be: a refusal that asks for no other try."""
-    if reply.status_code == 503 and "retry-after" not in reply.headers:
-        raise ModelError(str(reply.json()["error"]))
-    return reply.status_code == 200
+def _last_words(log_file: Path) -> str:
+    lines = log_file.read_text(encoding="utf-8", errors="replace").splitlines()
+    return (
+        "".join(f"\n{line}" for line in ["; its last words:", *lines[-LAST_LINES:]])[1:]
+        if lines
+        else "; it said nothing"
+    )

@@ -89,7 +89,7 @@ class WorkerClient:
         """Scores of the pairs, as many as there is time for. What it remembers of them serves this `scope` only.
 
         Raises WorkerError for a refusal, a late answer, and an answer that cannot be right."""
-        body: dict[str, Any] = {"query": query, "texts": list(passages)}
+        body: dict[str, Any] = {"query": query, "texts": list(passages), "raw_scores": True}
         if self._model:
             body["model"] = self._model
         if weights:

@@ -308,6 +308,16 @@ class WorkerSettings(ModelSettings):
     max_pairs: int = Field(1_000, ge=1, description="most passages in one request")
     max_waiting: int = Field(64, ge=1, description="requests that may wait; beyond it 429 at once")
     max_wait_s: float = Field(30.0, gt=0, description="a request that would wait longer for the model gets 429 at once")
+    drain_s: float = Field(
+        8.0, ge=0, description="told to stop: seconds to answer what was accepted, after which the rest gets 503"
+    )
+    access_log: Literal["all", "requests", "errors", "off"] = Field(
+        "requests",
+        description="a line for each request; requests: without probes that succeed; errors: status 400 and up",
+    )
+    ready_file: str | None = Field(
+        None, description="JSON file in which the worker says where it listens, and when its model is loaded"
+    )
     score_cache_bytes: int = Field(64_000_000, ge=0, description="scores of pairs that are kept in memory")
     api_keys: Keys | None = Field(
         None, description="callers bring one of these, a line each, as a bearer token; without any everybody may call"

@@ -11,25 +11,43 @@ from fastapi import FastAPI
 
 from connector.models.files import short_name
 from connector.models.scorer import Scorer
+from connector.readiness import State
 from connector.settings.sections import WorkerSettings, split_keys
-from connector.worker.access import BodyLimit, RequireKey
+from connector.worker.access import RequireKey
+from connector.worker.bodies import ReadBody
+from connector.worker.drain import Drain, RefuseWhileStopping
+from connector.worker.head import AnswerHead
 from connector.worker.metrics import CountRequests
 from connector.worker.models import OfferedModel
-from connector.worker.refusals import add_refusals
+from connector.worker.refusals import AnswerFaults, add_refusals
+from connector.worker.request_log import LogRequests
 from connector.worker.routes.embed import embed_routes
 from connector.worker.routes.rerank import rerank_routes
 from connector.worker.routes.status import status_routes
 from connector.worker.service import WorkerService
 
+Announce = Callable[[State, str], None]
 
-def create_app(load: Callable[[], Scorer], settings: WorkerSettings, more: Sequence[OfferedModel] = ()) -> FastAPI:
-    """The application. `load` makes the first reranker, in a thread, after the server has started to listen; `more` models are
-    loaded when somebody asks for them."""
+
+def create_app(
+    load: Callable[[], Scorer],
+    settings: WorkerSettings,
+    more: Sequence[OfferedModel] = (),
+    *,
+    drain: Drain | None = None,
+    announce: Announce = lambda state, error: None,
+) -> FastAPI:
+    """The application. `load` makes the first reranker, in a thread, after the server has started to listen, and what
+    became of it is announced; `more` models are loaded when somebody asks for them."""
     service = WorkerService([OfferedModel("rerank", short_name(settings.model), load), *more], settings)
+
+    async def start() -> None:
+        failure = await service.models.start()
+        announce("failed" if failure else "ready", failure)
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        loading = asyncio.create_task(service.models.start())
+        loading = asyncio.create_task(start())
         yield
         loading.cancel()
         service.close()
@@ -41,8 +59,13 @@ def create_app(load: Callable[[], Scorer], settings: WorkerSettings, more: Seque
         app.include_router(router)
     add_refusals(app)
     paths = frozenset(app.openapi()["paths"])
-    app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
+    # each stands before those above it
+    app.add_middleware(ReadBody, max_bytes=settings.max_body_bytes)
     app.add_middleware(RequireKey, keys=split_keys(settings.api_keys))
+    app.add_middleware(RefuseWhileStopping, drain=drain or Drain())
+    app.add_middleware(AnswerFaults)
+    app.add_middleware(AnswerHead)
     app.add_middleware(CountRequests, metrics=service.metrics, paths=paths)
+    app.add_middleware(LogRequests, level=settings.access_log, paths=paths)
     service.traces.watch(app)
     return app

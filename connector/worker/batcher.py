@@ -1,13 +1,14 @@
 """Requests share the processor: batches are made across them, and no request waits for the whole of another.
 
-Every other batch is led by the request whose deadline comes first, the ones between by the request with the fewest tokens left, so
-that a long request holds nobody up and is not held up for ever. A batch is filled with pieces of like length for the same model, of
-its leader and then of the others, within the token budget. A request whose caller hung up, or whose time has passed, costs no
-further batch."""
+Every other batch is led by the request whose deadline comes first, the ones between by the request with the fewest
+tokens left, so that a long request holds nobody up and is not held up for ever. A batch is filled with pieces of like
+length for the same model, of its leader and then of the others, within the token budget. A request whose caller hung up,
+or whose time has passed, costs no further batch."""
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -20,6 +21,7 @@ from weakref import WeakKeyDictionary
 
 from opentelemetry.trace import NoOpTracer, Tracer
 
+from connector.errors import ModelError
 from connector.models.model import Model, Piece
 from connector.worker.metrics import Metrics
 
@@ -32,6 +34,7 @@ FIRST_FULL = 0.25  # of the token budget has to be in the batch that gives the f
 CHARS_PER_TOKEN = 4  # about, before a text is tokenized; _note_scale corrects it
 SURE = 0.9  # of a budget is planned with: an estimate may be a tenth too short
 ALIKE = 1.25  # requests whose lengths differ by no more may take their turns in either order
+log = logging.getLogger(__name__)
 
 
 class Planned(Protocol):
@@ -61,8 +64,8 @@ class Closed(Exception):
 
 @dataclass(eq=False)
 class Place:
-    """A request's place in the line: for which model, when its answer is of no use any more, and about how many tokens it has yet
-    to run."""
+    """A request's place in the line: for which model, when its answer is of no use any more, and about how many tokens it
+    has yet to run."""
 
     model: Model
     deadline: float | None
@@ -70,6 +73,12 @@ class Place:
     scale: float = 1.0  # tokens to run for each that is guessed from a text's length
     arrived: float = field(default_factory=time.monotonic)
     began: float | None = None  # its first batch
+    model_s: float = 0.0  # how long the batches ran that it was part of
+
+    @property
+    def queue_s(self) -> float | None:
+        """For how long it waited for its first batch; None for one that had none."""
+        return None if self.began is None else self.began - self.arrived
 
 
 @dataclass(eq=False)
@@ -134,7 +143,7 @@ class Batcher:
     def oldest_s(self) -> float:
         """For how long the oldest request has waited for its first batch."""
         with self._changed:
-            return max((time.monotonic() - one.arrived for one in self._places if one.began is None), default=0.0)
+            return max((time.monotonic() - place.arrived for place in self._places if place.began is None), default=0.0)
 
     @contextmanager
     def admitted(self, model: Model, texts: Sequence[str], budget_s: float | None = None) -> Iterator[Place]:
@@ -145,7 +154,8 @@ class Batcher:
         with self._changed:
             ahead_s, longest_s = self._ahead_s(place), self._max_wait_s
             if budget_s is not None:
-                # with half of its time left a long request has a part of it scored; one that nobody waits for by then has nothing
+                # with half of its time left a long request has a part of it scored; one that nobody waits for by then
+                # has nothing
                 longest_s = min(longest_s, SURE * budget_s - min(self._takes_s(place), SURE * budget_s / 2))
             if len(self._places) >= self._max_waiting or ahead_s > longest_s:
                 raise Overloaded(max(1, ceil(ahead_s)))
@@ -162,14 +172,17 @@ class Batcher:
             place.tokens -= place.scale * _guess(place.model, texts)
 
     async def run(self, place: Place, texts: Sequence[str], plan: Callable[[], P]) -> P | None:
-        """What `plan` makes of the texts, in a thread, once its pieces have run, or as many of them as could by the deadline; None
-        where there was no time for the plan itself.
+        """What `plan` makes of the texts, in a thread, once its pieces have run, or as many of them as could by the
+        deadline; None where there was no time for the plan itself.
 
-        Raises Closed, or RuntimeError where the model fails. A caller that is cancelled costs no further batch."""
+        Raises Closed, ModelError where the model fails, and what `plan` raises. A caller that is cancelled costs no
+        further batch."""
         planning = asyncio.get_running_loop().run_in_executor(self._planning, self._plan, plan)
         try:
             with self._tracer.start_as_current_span("tokenize"):
                 await asyncio.wait([planning], timeout=_left_s(place))
+            if planning.cancelled():
+                raise Closed
             if not planning.done():
                 return None
             planned = planning.result()
@@ -182,8 +195,8 @@ class Batcher:
             span.set_attribute("connector.inputs", len(planned.pieces))
             span.set_attribute("connector.tokens", sum(piece.length for piece in planned.pieces))
             await self._run(place, planned.pieces)
-            if place.began is not None:
-                span.set_attribute("connector.queue_ms", round((place.began - place.arrived) * 1000, 1))
+            if place.queue_s is not None:
+                span.set_attribute("connector.queue_ms", round(place.queue_s * 1000, 1))
         return planned
 
     def close(self) -> None:
@@ -193,12 +206,12 @@ class Batcher:
         self._planning.shutdown(wait=False, cancel_futures=True)
 
     def _ahead_s(self, place: Place) -> float:
-        """About how many seconds of batches run before a request is done: all of the requests that take about as long or less, which
-        go before it in every other batch, and in the batches between as much again of the others."""
+        """About how many seconds of batches run before a request is done: all of the requests that take about as long or
+        less, which go before it in every other batch, and in the batches between as much again of the others."""
         own_s = self._takes_s(place)
-        others_s = [self._takes_s(one) for one in self._places]
-        shorter_s = sum(one_s for one_s in others_s if one_s <= ALIKE * own_s)
-        longer_s = sum(one_s for one_s in others_s if one_s > ALIKE * own_s)
+        others_s = [self._takes_s(other) for other in self._places]
+        shorter_s = sum(other_s for other_s in others_s if other_s <= ALIKE * own_s)
+        longer_s = sum(other_s for other_s in others_s if other_s > ALIKE * own_s)
         return shorter_s + min(longer_s, shorter_s + own_s)
 
     def _takes_s(self, place: Place) -> float:
@@ -256,17 +269,22 @@ class Batcher:
         model = owners[0].place.model
         try:
             model.run(pieces)
-        except Exception as error:
+        except (
+            Exception
+        ) as error:  # torch, onnxruntime and OpenVINO have no class of errors in common; the thread lives on
             if len(owners) > 1:  # so that one request does not fail another
                 for owner in owners:
                     if owner in self._jobs:
                         self._run_batch([(job, piece) for job, piece in batch if job is owner], time.monotonic())
                 return
-            failed = error if isinstance(error, RuntimeError) else RuntimeError(f"{type(error).__name__}: {error}")
+            log.exception("the model %s failed at a batch of %d inputs", model.name, len(pieces))
             self._leave(owners)
-            owners[0].finish(failed)
+            owners[0].finish(_failure(error))
             return
-        self._note(model, time.monotonic() - since, [piece.length for piece in pieces])
+        took_s = time.monotonic() - since
+        self._note(model, took_s, [piece.length for piece in pieces])
+        for job in owners:
+            job.place.model_s += took_s
         for job, _ in batch:
             job.left -= 1
         finished = [job for job in owners if job.left == 0]
@@ -286,8 +304,8 @@ class Batcher:
         self._metrics.record_batch(took_s, lengths)
 
     def _note_scale(self, model: Model, texts: Sequence[str], pieces: Sequence[Piece]) -> None:
-        """How far a guess is from what has to run: the query goes with each passage of a cross-encoder, and what late interaction
-        remembers need not run."""
+        """How far a guess is from what has to run: the query goes with each passage of a cross-encoder, and what late
+        interaction remembers need not run."""
         if guessed := _guess(model, texts):
             measured = sum(piece.length for piece in pieces) / guessed
             known = self._scales.get(model, measured)
@@ -320,7 +338,8 @@ class Batcher:
     def _fill(self, leader: _Job, others: Sequence[_Job]) -> list[tuple[_Job, Piece]]:
         """A batch with the leader's first piece, and pieces of like length of the leader and of the others.
 
-        Where the first is short (a query before its passages) the like length is that of the second: one short row is little waste."""
+        Where the first is short (a query before its passages) the like length is that of the second: one short row is
+        little waste."""
         first, *more = leader.pieces[:LOOK_AHEAD]
         length = max(first.length, more[0].length) if more else first.length
         alike = _nearest_in_length([(leader, piece) for piece in more], length)
@@ -337,7 +356,17 @@ class Batcher:
 
 
 def _nearest_in_length(pieces: list[tuple[_Job, Piece]], length: int) -> list[tuple[_Job, Piece]]:
-    return sorted(pieces, key=lambda one: abs(one[1].length - length))
+    return sorted(pieces, key=lambda owned: abs(owned[1].length - length))
+
+
+def _failure(error: Exception) -> ModelError:
+    """What came out of a model's run, as the one error that its callers know; its own is its cause."""
+    if isinstance(error, ModelError):
+        return error
+    words = str(error) if isinstance(error, RuntimeError) else f"{type(error).__name__}: {error}"
+    failed = ModelError(f"the model failed: {words}")
+    failed.__cause__ = error
+    return failed
 
 
 def _guess(model: Model, texts: Iterable[str]) -> int:

@@ -1,4 +1,6 @@
-"""The models of a worker, by name: the first reranker from the start, the others from their first use, within a bound of memory."""
+"""The models of a worker, by name: the first reranker from the start, the others from their first use.
+
+Together they stay within a bound of memory."""
 
 from __future__ import annotations
 
@@ -9,6 +11,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from connector.errors import ConnectorError
+from connector.event_loop import in_own_thread
 from connector.models.encoder import LocalEncoder
 from connector.models.model import Model
 from connector.models.scorer import Scorer
@@ -66,14 +70,15 @@ class Models:
         self._uses = 0
         self._one_at_a_time = asyncio.Lock()
 
-    async def start(self) -> None:
-        """Load the first model. Where that fails, `first` says why."""
+    async def start(self) -> str:
+        """Load the first model. Why it could not be loaded, which `first` then says as well; "" where it was."""
         try:
             await self._load(self._slots[0])
-        except Exception as error:  # whatever it is, every caller has to be told
-            log.error("cannot load the model: %s", _words(error))
-        else:
-            log.info("ready: %s", self._slots[0].offer.name)
+        except Exception as error:  # of any library that loading calls; every caller is told, and the process lives on
+            log.error("cannot load the model: %s", _words(error), exc_info=_unless_known(error))
+            return _words(error)
+        log.info("ready: %s", self._slots[0].offer.name)
+        return ""
 
     def first(self) -> Scorer:
         """The reranker that was loaded at the start. Raises NotLoaded."""
@@ -138,6 +143,7 @@ class Models:
         if not slot.loading.done():
             raise NotLoaded(f"model {slot.offer.name!r} is still loading; try again in a few seconds", passing=True)
         if error := slot.loading.exception():
+            log.error("cannot load %s: %s", slot.offer.name, _words(error), exc_info=_unless_known(error))
             raise NotLoaded(f"model {slot.offer.name!r} could not be loaded: {_words(error)}") from error
         return slot.loading.result()
 
@@ -146,8 +152,8 @@ class Models:
             async with self._one_at_a_time:
                 slot.bytes = await asyncio.to_thread(slot.offer.count_bytes)
                 self._make_room(slot)
-                model = await asyncio.to_thread(_load_warm, slot.offer)
-        except Exception as error:
+                model = await in_own_thread(_load_warm, slot.offer)  # a worker that stops does not wait for it
+        except Exception as error:  # of any library that loading calls; it is raised again, and callers are told why
             slot.failure = _words(error)
             raise
         slot.model, slot.failure = model, None
@@ -177,6 +183,11 @@ def _load_warm(offer: OfferedModel) -> Model:
     elif isinstance(model, LocalEncoder):
         model.encode(WARM_UP[1])
     return model
+
+
+def _unless_known(error: BaseException) -> BaseException | None:
+    """The error whose traceback the log needs: none where its words were written to be enough."""
+    return None if isinstance(error, ConnectorError | NotLoaded) else error
 
 
 def _words(error: BaseException) -> str:

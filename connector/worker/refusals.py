@@ -9,11 +9,13 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from connector.errors import ModelError
 from connector.models.scorer import Cancelled
 from connector.worker.batcher import Closed, Overloaded
 from connector.worker.models import NotLoaded, UnknownModel
-from connector.worker.scoring import BadScores
+from connector.worker.request_log import facts_of
 from connector.worker.wire import ErrorType, build_error
 
 CLIENT_CLOSED_REQUEST = 499
@@ -22,11 +24,13 @@ REFUSALS = {
     400: "nothing to do, or no JSON",
     401: "the worker asks for an API key",
     404: "no model of that name",
-    413: "the body is too long",
+    413: "the body is too long, packed or unpacked",
+    415: "the body's content encoding is none that is read here",
     422: "the request cannot be read, or has too many passages",
     424: "the model failed",
     429: "too much is waiting; Retry-After says when to come again",
-    503: "the model is still loading, or could not be loaded",
+    500: "a fault of the worker itself; its log has the traceback under the request's id",
+    503: "the model is still loading or could not be loaded, or the worker is stopping",
 }
 log = logging.getLogger(__name__)
 
@@ -77,24 +81,49 @@ def add_refusals(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
-        words = "; ".join(f"{'.'.join(map(str, one['loc'][1:])) or 'body'}: {one['msg']}" for one in error.errors()[:5])
-        is_json = all(one["type"] != "json_invalid" for one in error.errors())
+        problems = error.errors()
+        words = "; ".join(f"{'.'.join(map(str, found['loc'][1:])) or 'body'}: {found['msg']}" for found in problems[:5])
+        is_json = all(found["type"] != "json_invalid" for found in problems)
         return refuse(request, 422 if is_json else 400, "validation", words)
 
     @app.exception_handler(HTTPException)
     async def unknown(request: Request, error: HTTPException) -> JSONResponse:
-        return refuse(request, error.status_code, "validation", str(error.detail), error.headers)
+        headers = {name.lower(): value for name, value in (error.headers or {}).items()}
+        if headers.get("allow") == "GET":
+            headers["allow"] = "GET, HEAD"  # see AnswerHead
+        return refuse(request, error.status_code, "validation", str(error.detail), headers)
 
-    @app.exception_handler(BadScores)
-    async def bad_scores(request: Request, error: BadScores) -> JSONResponse:
+    @app.exception_handler(ModelError)
+    async def model_failed(request: Request, error: ModelError) -> JSONResponse:
+        """What came out of a model's run: the batcher has logged it."""
         return refuse(request, 424, "backend", str(error))
-
-    @app.exception_handler(RuntimeError)
-    async def model_failed(request: Request, error: RuntimeError) -> JSONResponse:
-        """What torch raises, out of memory for one."""
-        log.error("the model failed: %s", error)
-        return refuse(request, 424, "backend", f"the model failed: {error}")
 
     @app.exception_handler(Cancelled)
     async def hung_up(request: Request, error: Cancelled) -> Response:
         return Response(status_code=CLIENT_CLOSED_REQUEST)
+
+
+class AnswerFaults:
+    """500 in the dialect of the path for what no part of the worker has foreseen, whose traceback goes to the log alone."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return await self._app(scope, receive, send)
+        has_begun = False
+
+        async def note(message: Message) -> None:
+            nonlocal has_begun
+            has_begun = has_begun or message["type"] == "http.response.start"
+            await send(message)
+
+        try:
+            await self._app(scope, receive, note)
+        except Exception:  # any fault of ours: the caller is told, the log has it, and the worker serves on
+            log.exception("request %s came to a fault of the worker", facts_of(scope).id)
+            if has_begun:
+                raise
+            message = "the worker came to a fault of its own; its log has it under this reply's x-request-id"
+            await JSONResponse(build_error(scope["path"], 500, "backend", message), 500)(scope, receive, send)

@@ -8,13 +8,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from connector.errors import ModelError
 from connector.models.scorer import QueryWeights, Scorer, Scores
 from connector.worker.batcher import Batcher, Place
 from connector.worker.metrics import Metrics
 from connector.worker.score_cache import ScoreCache, Scored
 
 
-class BadScores(Exception):
+class BadScores(ModelError):
     """The model gave a score that is not a finite number."""
 
 
@@ -35,14 +36,14 @@ class Scoring:
         *,
         weights: QueryWeights | None = None,
         scope: str = "",
-        recall: bool = True,
+        use_cache: bool = True,
     ) -> Scores:
-        """The scores, without those that could not be had by the deadline. Equal passages are scored once; `recall` False scores
-        also those that are remembered.
+        """The scores, without those that could not be had by the deadline. Equal passages are scored once; without
+        `use_cache` those that are remembered are scored too.
 
         `place` was taken for the scorer with these passages. Raises BadScores and what Batcher.run raises."""
-        memory = self.cache.of_query(query, weights, scope, model=scorer.fingerprint)
-        known = {text: memory.get(text) if recall else None for text in dict.fromkeys(passages)}
+        cache = self.cache.of_query(query, weights, scope, model=scorer.fingerprint)
+        known = {text: cache.get(text) if use_cache else None for text in dict.fromkeys(passages)}
         missing = [text for text, found in known.items() if found is None]
         self._metrics.count_pairs("cache", len(known) - len(missing))
         self._batcher.release(place, (Counter(passages) - Counter(missing)).elements())
@@ -52,16 +53,16 @@ class Scoring:
             self._metrics.count_pairs("model", len(missing) - len(unscored))
             for at, text in enumerate(missing):
                 if at not in unscored:
-                    one = Scored(float(scores.values[at]), scores.lengths[at], at in cut, scores.query_truncated)
-                    known[text] = one
-                    memory.put(text, one)
+                    scored = Scored(float(scores.values[at]), scores.lengths[at], at in cut, scores.query_truncated)
+                    known[text] = scored
+                    cache.put(text, scored)
         found = [known[text] for text in passages]
         return Scores(
-            np.array([np.nan if one is None else one.value for one in found], dtype=np.float32),
-            tuple(at for at, one in enumerate(found) if one and one.truncated),
-            any(one.query_truncated for one in found if one),
-            tuple(one.tokens if one else 0 for one in found),
-            tuple(at for at, one in enumerate(found) if one is None),
+            np.array([np.nan if scored is None else scored.value for scored in found], dtype=np.float32),
+            tuple(at for at, scored in enumerate(found) if scored and scored.truncated),
+            any(scored.query_truncated for scored in found if scored),
+            tuple(scored.tokens if scored else 0 for scored in found),
+            tuple(at for at, scored in enumerate(found) if scored is None),
         )
 
     async def _compute(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -11,16 +12,18 @@ from fastapi import Request
 
 from connector.headers import BUDGET, SCOPE
 from connector.models.late_interaction import LateInteractionScorer
+from connector.models.model import Model
 from connector.models.scorer import Cancelled
 from connector.settings.sections import WorkerSettings
 from connector.worker.access import PRINCIPAL
-from connector.worker.batcher import Batcher
+from connector.worker.batcher import Batcher, Place
 from connector.worker.metrics import Metrics, Reading
 from connector.worker.models import Models, OfferedModel
 from connector.worker.refusals import Refusal
+from connector.worker.request_log import facts_of
 from connector.worker.scoring import Scoring
 from connector.worker.traces import Traces
-from connector.worker.wire import read_budget, read_scope, reads_memory
+from connector.worker.wire import may_use_cache, read_budget, read_scope
 
 T = TypeVar("T")
 HANGUP_CHECK_S = 0.05
@@ -28,11 +31,11 @@ HANGUP_CHECK_S = 0.05
 
 @dataclass(frozen=True, slots=True)
 class RequestOptions:
-    """What a request's headers say: the scope of what is remembered of it, whether what is remembered may serve it, and its budget
-    in seconds."""
+    """What a request's headers say: the scope of what is remembered of it, whether remembered scores may serve it, and its
+    budget in seconds."""
 
     scope: str
-    recall: bool
+    use_cache: bool
     budget_s: float | None
 
 
@@ -57,19 +60,33 @@ class WorkerService:
         self.models.close()
         self.batcher.close()
 
-    def read_terms(self, request: Request) -> RequestOptions:
+    def read_options(self, request: Request) -> RequestOptions:
         """Raises Refusal for a header that cannot be read."""
         try:
             scope = read_scope(request.headers.get(SCOPE), principal=request.scope.get(PRINCIPAL, ""))
-            recall = reads_memory(request.headers.get("cache-control"))
-            return RequestOptions(scope, recall, read_budget(request.headers.get(BUDGET)))
+            use_cache = may_use_cache(request.headers.get("cache-control"))
+            return RequestOptions(scope, use_cache, read_budget(request.headers.get(BUDGET)))
         except ValueError as error:
             raise Refusal(422, "validation", str(error)) from error
 
-    def load_timeout_s(self, terms: RequestOptions) -> float:
+    def load_timeout_s(self, options: RequestOptions) -> float:
         """For how long a request waits for a model that is loaded at its first use."""
         limit_s = self.settings.max_wait_s
-        return limit_s if terms.budget_s is None else min(terms.budget_s, limit_s)
+        return limit_s if options.budget_s is None else min(options.budget_s, limit_s)
+
+    @contextmanager
+    def admitted(
+        self, request: Request, model: Model, texts: Sequence[str], options: RequestOptions
+    ) -> Iterator[Place]:
+        """A place in the line for a request, and its part in the log. Raises Overloaded."""
+        facts = facts_of(request.scope)
+        facts.model, facts.pairs = model.name, len(texts)
+        with self.batcher.admitted(model, texts, options.budget_s) as place:
+            try:
+                yield place
+            finally:
+                facts.queue_ms = None if place.queue_s is None else place.queue_s * 1000
+                facts.model_ms = place.model_s * 1000
 
     def check_texts(self, texts: Sequence[str], *, called: str, purpose: str) -> None:
         """Raises Refusal for a list of nothing, and for one that is too long."""
@@ -85,7 +102,7 @@ class WorkerService:
         batcher = self.batcher
 
         def of_caches(name: str) -> float:
-            caches = [one.cache for one in self.models.loaded() if isinstance(one, LateInteractionScorer)]
+            caches = [model.cache for model in self.models.loaded() if isinstance(model, LateInteractionScorer)]
             return float(sum(getattr(cache, name) for cache in caches))
 
         return [

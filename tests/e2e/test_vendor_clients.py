@@ -155,12 +155,15 @@ def test_tei_gets_the_texts_and_the_description(worker: WorkerProcess, ranked: R
     from tei_client import HttpClient
 
     client = HttpClient(worker.url)
-    ranks = client.rerank(QUERY, PASSAGES, return_text=True, raw_scores=True, truncate=True).ranks
+    ranks = client.rerank(QUERY, PASSAGES, return_text=True, truncate=True).ranks
+    raw = client.rerank(QUERY, PASSAGES, raw_scores=True).ranks
     info = client.info()
 
     assert [(one.index, one.score, one.text) for one in ranks] == [
         (index, score, PASSAGES[index]) for index, score in ranked
     ]
+    assert [rank.index for rank in raw] == [index for index, _ in ranked]
+    assert [(1 + rank.score) / 2 for rank in raw] == pytest.approx([score for _, score in ranked], abs=1e-7)
     assert (info.server_model_type.value, info.server_model_id) == ("reranker", "all-MiniLM-L6-v2")
     assert info.max_client_batch_size == 1000
 

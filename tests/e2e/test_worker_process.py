@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
+import os
+import re
 import signal
 import socket
 import ssl
+import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,7 +21,8 @@ import pytest
 from engines import make_certificates
 from support.command import Launcher
 
-from connector.errors import WorkerError
+from connector.errors import ModelError, WorkerError
+from connector.readiness import read_state
 from connector.remote.process import running_worker
 from connector.rerankers.worker import WorkerClient
 from connector.settings.sections import Settings
@@ -31,9 +38,9 @@ def ca(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def url(launcher: Launcher, ca: Path) -> Iterator[str]:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        port = one.getsockname()[1]
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
     sets = {"worker.tls_cert": ca.with_name("node.crt"), "worker.tls_key": ca.with_name("node.key")}
     arguments = [part for path, value in sets.items() for part in ("--set", f"{path}={value}")]
     running = launcher.start(
@@ -81,24 +88,136 @@ def test_plain_http_gets_no_answer(url: str) -> None:
         httpx.post(url.replace("https", "http") + "/rerank", json={"query": "q", "texts": ["p"]})
 
 
-def test_what_was_asked_before_the_end_is_answered() -> None:
-    texts = [
-        f"Clause {at} of the contract. " + "The partner keeps a registered deal for ninety days. " * 8
-        for at in range(60)
-    ]
-    body = {"query": "how long is a deal registered", "texts": texts}
+TEXTS = [
+    f"Clause {at} of the contract. " + "The partner keeps a registered deal for ninety days. " * 8 for at in range(60)
+]
+QUESTION = "how long is a deal registered"
+
+
+class Load:
+    """Clients that ask one thing after the other until they are told to come again, and what they were told."""
+
+    def __init__(self, url: str, *, clients: int, texts: int) -> None:
+        self.replies: list[httpx.Response] = []
+        self.broken: list[httpx.HTTPError] = []
+        self._url = url
+        self._texts = TEXTS[:texts]
+        self._threads = [threading.Thread(target=self._ask, args=(number,)) for number in range(clients)]
+
+    def __enter__(self) -> Load:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for thread in self._threads:
+            thread.join(60)
+            assert not thread.is_alive()
+
+    def _ask(self, number: int) -> None:
+        with httpx.Client(base_url=self._url, timeout=60) as client:
+            for turn in itertools.count():
+                texts = [f"{number} {turn} {text}" for text in self._texts]  # which no cache holds
+                try:
+                    reply = client.post("/rerank", json={"query": QUESTION, "texts": texts})
+                except httpx.HTTPError as error:
+                    self.broken.append(error)
+                    return
+                self.replies.append(reply)
+                if reply.status_code == 503:
+                    return
+
+
+@pytest.mark.parametrize(
+    ("drain_s", "texts", "outcome"), [(300, 6, "[78] answered, 0 told to come again"), (0, 60, "0 answered, [78] told")]
+)
+def test_whatever_a_worker_under_load_accepted_is_answered_or_told_to_come_again(
+    drain_s: int, texts: int, outcome: str, tmp_path: Path
+) -> None:
+    arguments, log_file = ["--set", f"worker.drain_s={drain_s}"], tmp_path / "log"
+    with running_worker(arguments, own_settings=True, log_file=log_file) as worker:
+        with Load(worker.url, clients=8, texts=texts) as load:
+            while "connector_worker_waiting 8.0" not in httpx.get(f"{worker.url}/metrics").text:
+                assert worker.process.poll() is None
+            worker.process.send_signal(signal.SIGTERM)
+        code = worker.process.wait(60)
+    log = log_file.read_text()
+
+    statuses = Counter(reply.status_code for reply in load.replies)
+    assert set(statuses) <= {200, 429, 503}
+    assert statuses[503] == 8
+    assert all(reply.headers["retry-after"] for reply in load.replies if reply.status_code == 503)
+    assert load.broken == []
+    assert code == 128 + signal.SIGTERM
+    assert re.search("stopping on SIGTERM: [78] requests under way", log)
+    assert re.search(outcome, log)
+    assert "Traceback" not in log
+
+
+def test_a_worker_that_stops_says_so_while_it_answers() -> None:
+    body = {"query": QUESTION, "texts": TEXTS}
     with running_worker() as worker, ThreadPoolExecutor(1) as pool:
         asked = pool.submit(httpx.post, f"{worker.url}/rerank", json=body, timeout=60)
         while "connector_worker_waiting 1.0" not in httpx.get(f"{worker.url}/metrics").text:
             assert not asked.done()
         worker.process.send_signal(signal.SIGTERM)
-        time.sleep(0.3)
-        refused = pytest.raises(httpx.HTTPError)
-        with refused:
-            httpx.get(f"{worker.url}/health", timeout=2)
+        said = set()
+        while not asked.done():
+            with contextlib.suppress(httpx.HTTPError):
+                said.add(httpx.get(f"{worker.url}/ready", timeout=2).status_code)
         reply = asked.result()
         code = worker.process.wait(20)
 
+    assert 503 in said
     assert reply.status_code == 200
     assert len(reply.json()) == 60
     assert code == 128 + signal.SIGTERM
+
+
+def test_a_worker_whose_settings_ask_for_tls_is_found(ca: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CONNECTOR_WORKER_TLS_CERT", str(ca.with_name("node.crt")))
+    monkeypatch.setenv("CONNECTOR_WORKER_TLS_KEY", str(ca.with_name("node.key")))
+    with running_worker(["--host", "localhost"]) as worker:
+        reply = httpx.get(f"{worker.url}/ready", verify=ssl.create_default_context(cafile=ca))
+
+    assert worker.url.startswith("https://localhost:")
+    assert reply.status_code == 200
+
+
+def test_a_worker_that_ends_is_told_at_once_with_its_last_words() -> None:
+    began = time.monotonic()
+
+    with pytest.raises(
+        WorkerError, match=r"ended before it was ready \(exit code 2\); its last words:\n(.|\n)*nonsense"
+    ):
+        with running_worker(["--set", "worker.nonsense=1"]):
+            raise AssertionError("it cannot be running")
+
+    assert time.monotonic() - began < 60
+
+
+def test_a_worker_whose_model_cannot_be_loaded_is_told_at_once() -> None:
+    with pytest.raises(ModelError, match=r"could not be loaded: (.|\n)*no model folder '\./nowhere'"):
+        with running_worker(["--reranker", "./nowhere"]):
+            raise AssertionError("it cannot be running")
+
+
+def test_a_worker_that_does_not_come_up_in_time_is_given_up() -> None:
+    with pytest.raises(WorkerError, match=r"is not ready after 0\.01 s: it does not listen yet"):
+        with running_worker(timeout_s=0.01):
+            raise AssertionError("it cannot be running")
+
+
+def test_the_ready_file_follows_a_worker_to_its_end(launcher: Launcher, tmp_path: Path) -> None:
+    file = tmp_path / "ready.json"
+    running = launcher.start("worker", "--port", "0", "--ready-file", str(file), cwd=tmp_path)
+    while not (found := read_state(file)) or found.state == "loading":
+        assert not running.ended.done(), running.wait().stderr
+    os.kill(found.pid, signal.SIGTERM)
+    done = running.wait()
+
+    assert (found.state, found.scheme) == ("ready", "http")
+    assert found.url in done.stderr
+    last = read_state(file)
+    assert last
+    assert last.state == "stopping"

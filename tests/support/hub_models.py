@@ -117,13 +117,14 @@ FAMILIES: Mapping[str, Callable[[Path], Path]] = {
 
 
 def predict(folder: Path, query: str, passages: list[str]) -> list[float]:
-    """What sentence-transformers itself gives for the pairs, in 32 bits."""
+    """The logits that sentence-transformers itself gives for the pairs, in 32 bits."""
     import torch
     from sentence_transformers import CrossEncoder
 
     model = CrossEncoder(str(folder), device="cpu", model_kwargs={"dtype": torch.float32})
     pairs = [(query, passage) for passage in passages]
-    return [float(one) for one in model.predict(pairs, batch_size=1, show_progress_bar=False)]
+    logits = model.predict(pairs, batch_size=1, show_progress_bar=False, activation_fn=torch.nn.Identity())
+    return [float(logit) for logit in logits]
 
 
 def _modernbert_tokenizer() -> Any:

@@ -24,6 +24,14 @@ def worker(
     host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on; 0 for any free one.")] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, mps; the best there is when not given.")] = None,
+    ready_file: Annotated[
+        str | None,
+        typer.Option(
+            "--ready-file",
+            metavar="PATH",
+            help="JSON file for url, scheme, pid and state: loading, ready, failed, stopping.",
+        ),
+    ] = None,
     log_format: LogFormat = None,
     config: ConfigFile = None,
     override: Overrides = None,
@@ -47,6 +55,7 @@ def worker(
         worker__host=host,
         worker__port=port,
         worker__device=device,
+        worker__ready_file=ready_file,
         log__format=log_format,
     )
     from connector.logs import configure_logging

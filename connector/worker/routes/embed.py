@@ -36,15 +36,15 @@ def embed_routes(service: WorkerService) -> APIRouter:
     @router.post("/embed", response_model=list[list[float]], responses=documented(TeiError))
     async def embed(body: EmbedRequest, request: Request) -> JSONResponse:
         """Vectors as text-embeddings-inference gives them."""
-        encoder, terms = await _prepare(service, request, body.model, body.inputs)
-        vectors, _, took_ms = await encode(body, request, encoder, terms)
+        encoder, options = await _prepare(service, request, body.model, body.inputs)
+        vectors, _, took_ms = await encode(body, request, encoder, options)
         return JSONResponse(build_embed_reply(vectors), headers={TOOK_MS: took_ms})
 
     @router.post("/v1/embeddings", response_model=EmbeddingsReply, responses=documented(VllmError))
     async def embeddings(body: EmbeddingsRequest, request: Request) -> JSONResponse:
         """Vectors as OpenAI and Voyage give them."""
-        encoder, terms = await _prepare(service, request, body.model, body.input)
-        vectors, tokens, took_ms = await encode(body, request, encoder, terms)
+        encoder, options = await _prepare(service, request, body.model, body.input)
+        vectors, tokens, took_ms = await encode(body, request, encoder, options)
         reply = build_embeddings_reply(body, vectors, model=encoder.name, tokens=tokens)
         return JSONResponse(reply, headers={TOOK_MS: took_ms})
 
@@ -55,12 +55,12 @@ def embed_routes(service: WorkerService) -> APIRouter:
         return {"fingerprint": asdict(encoder.fingerprint), "tokenizer": encoder.tokenizer_json()}
 
     async def encode(
-        body: EmbedRequest | EmbeddingsRequest, request: Request, encoder: LocalEncoder, terms: RequestOptions
+        body: EmbedRequest | EmbeddingsRequest, request: Request, encoder: LocalEncoder, options: RequestOptions
     ) -> tuple[Vectors, int, str]:
         """The vectors, how many tokens the model read for them, and the milliseconds it took. Raises Overloaded where there was
         not time for all."""
         started, texts = time.perf_counter(), body.texts
-        with service.batcher.admitted(encoder, texts, terms.budget_s) as place:
+        with service.admitted(request, encoder, texts, options) as place:
             work = service.batcher.run(place, texts, lambda: encoder.plan(texts, are_queries=body.are_queries))
             plan: EncodingPlan | None = await unless_disconnected(request, asyncio.ensure_future(work))
         if plan is None or any(piece.result is None for piece in plan.pieces):
@@ -77,7 +77,7 @@ def embed_routes(service: WorkerService) -> APIRouter:
 async def _prepare(
     service: WorkerService, request: Request, model: str | None, texts: list[str]
 ) -> tuple[LocalEncoder, RequestOptions]:
-    """The encoder and the terms of a request that can be answered. Raises Refusal, UnknownModel, NotLoaded."""
+    """The encoder and the options of a request that can be answered. Raises Refusal, UnknownModel, NotLoaded."""
     service.check_texts(texts, called="texts", purpose="encode")
-    terms = service.read_terms(request)
-    return await service.models.encoder(model, timeout_s=service.load_timeout_s(terms)), terms
+    options = service.read_options(request)
+    return await service.models.encoder(model, timeout_s=service.load_timeout_s(options)), options

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 
-from connector.models.scorer import Scorer, Scores
+from connector.models.scorer import Scorer, Scores, between_0_and_1
+from connector.worker.batcher import Place
 from connector.worker.refusals import Refusal, documented
 from connector.worker.service import RequestOptions, WorkerService, unless_disconnected
 from connector.worker.wire import (
@@ -61,31 +62,40 @@ def rerank_routes(service: WorkerService) -> APIRouter:
     @router.post("/v1/score", response_model=ScoreReply, responses=documented(VllmError))
     async def rate(body: ScoreRequest, request: Request) -> JSONResponse:
         """Rate pairs, in the order that they came in, as vLLM does."""
-        scorer, terms = await _prepare(service, request, body.model, body.text_1, body.text_2)
+        scorer, options = await _prepare(service, request, body.model, body.text_1, body.text_2)
         started = time.perf_counter()
         groups = body.queries()
-        with service.batcher.admitted(scorer, body.text_2, terms.budget_s) as place:
-            work = (
-                service.scoring.score(
-                    place, scorer, query, [body.text_2[at] for at in positions], scope=terms.scope, recall=terms.recall
-                )
-                for query, positions in groups.items()
+
+        async def score_all(place: Place) -> list[Scores]:
+            # gathered in a task of its own: a gathering that is cancelled leaves an error that nobody has read
+            return await asyncio.gather(*(score_some(place, query, at) for query, at in groups.items()))
+
+        async def score_some(place: Place, query: str, positions: Sequence[int]) -> Scores:
+            passages = [body.text_2[at] for at in positions]
+            return await service.scoring.score(
+                place, scorer, query, passages, scope=options.scope, use_cache=options.use_cache
             )
-            found = await unless_disconnected(request, asyncio.gather(*work))
+
+        with service.admitted(request, scorer, body.text_2, options) as place:
+            found = await unless_disconnected(request, asyncio.ensure_future(score_all(place)))
         scores = gather(list(zip(groups.values(), found, strict=True)))
+        if not body.wants_raw:
+            scores = between_0_and_1(scores, scorer.kind)
         return JSONResponse(
             build_score_reply(scores, model=scorer.name), headers=_describe(service, scorer, scores, started)
         )
 
     async def answer(body: RerankRequest, request: Request) -> JSONResponse:
-        scorer, terms = await _prepare(service, request, body.model, [body.query], body.texts)
+        scorer, options = await _prepare(service, request, body.model, [body.query], body.texts)
         started = time.perf_counter()
         weights = spans(body.query_weights) if isinstance(body, TeiRequest) else None
-        with service.batcher.admitted(scorer, body.texts, terms.budget_s) as place:
+        with service.admitted(request, scorer, body.texts, options) as place:
             work = service.scoring.score(
-                place, scorer, body.query, body.texts, weights=weights, scope=terms.scope, recall=terms.recall
+                place, scorer, body.query, body.texts, weights=weights, scope=options.scope, use_cache=options.use_cache
             )
             scores = await unless_disconnected(request, asyncio.ensure_future(work))
+        if not body.wants_raw:
+            scores = between_0_and_1(scores, scorer.kind)
         return JSONResponse(
             build_reply(body, scores, model=scorer.name), headers=_describe(service, scorer, scores, started)
         )
@@ -96,13 +106,13 @@ def rerank_routes(service: WorkerService) -> APIRouter:
 async def _prepare(
     service: WorkerService, request: Request, model: str | None, queries: Sequence[str], passages: Sequence[str]
 ) -> tuple[Scorer, RequestOptions]:
-    """The scorer and the terms of a request that can be scored. Raises Refusal, UnknownModel, NotLoaded."""
+    """The scorer and the options of a request that can be scored. Raises Refusal, UnknownModel, NotLoaded."""
     service.models.first()
     service.check_texts(passages, called="passages", purpose="rank")
     if not all(query.strip() for query in queries):
         raise Refusal(400, "empty", "the query is empty")
-    terms = service.read_terms(request)
-    return await service.models.scorer(model, timeout_s=service.load_timeout_s(terms)), terms
+    options = service.read_options(request)
+    return await service.models.scorer(model, timeout_s=service.load_timeout_s(options)), options
 
 
 def _describe(service: WorkerService, scorer: Scorer, scores: Scores, started: float) -> dict[str, str]:

@@ -18,9 +18,9 @@ from connector.worker.wire.errors import CohereError, CohereV1Error, ErrorType, 
 from connector.worker.wire.headers import (
     MAX_LISTED,
     build_headers,
+    may_use_cache,
     read_budget,
     read_scope,
-    reads_memory,
 )
 from connector.worker.wire.infinity import InfinityRequest, build_infinity_reply
 from connector.worker.wire.tei import TeiRequest, build_tei_reply, spans
@@ -71,9 +71,9 @@ __all__ = [
     "build_vllm_reply",
     "build_voyage_reply",
     "gather",
+    "may_use_cache",
     "read_budget",
     "read_scope",
-    "reads_memory",
     "shorten",
     "spans",
 ]

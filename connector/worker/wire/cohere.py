@@ -16,6 +16,7 @@ from connector.worker.wire.common import (
     DocumentsRequest,
     TopN,
     Usage,
+    UseActivation,
     WireDocument,
     best_first,
     new_id,
@@ -30,6 +31,11 @@ class CohereRequest(DocumentsRequest):
 
     api_version: ClassVar[str] = "2"
     top_n: TopN = None
+    use_activation: UseActivation = None
+
+    @property
+    def wants_raw(self) -> bool:
+        return self.use_activation is False
 
 
 class CohereV1Request(CohereRequest):

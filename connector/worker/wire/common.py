@@ -5,9 +5,9 @@ from __future__ import annotations
 import uuid
 from typing import Annotated, Self
 
-import numpy as np
 from pydantic import (
     AfterValidator,
+    AliasChoices,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -41,12 +41,25 @@ Query = Annotated[Text, Field(json_schema_extra={"pattern": r"\S"})]
 NOT_EMPTY: JsonDict = {"minItems": 1}
 TopN = Annotated[int | None, Field(ge=0, description="the best of the list; 0 or absent: all of it")]
 
+UseActivation = Annotated[
+    bool | None,
+    Field(
+        validation_alias=AliasChoices("use_activation", "activation", "softmax"),
+        description="vLLM; false: scores as the model gives them",
+    ),
+]
+
 
 class Request(BaseModel):
     """A query and what to rank for it. Keys that are not known here are ignored, and null is the same as absent."""
 
     model_config = ConfigDict(extra="ignore")
     query: Query
+
+    @property
+    def wants_raw(self) -> bool:
+        """Whether scores are wanted as the model gives them; else between 0 and 1."""
+        return False
 
 
 class DocumentObject(BaseModel):
@@ -105,16 +118,21 @@ class Usage(TypedDict):
 
 
 def best_first(scores: Scores, top_n: int | None) -> list[tuple[int, float]]:
-    """(index, score) of the passages that were scored, best first, the earlier of equals first; all of them without `top_n`."""
+    """(index, score) of the passages that were scored, best first, the earlier of equals first; all of them without
+    `top_n`. Ordered by the values, whatever is shown of them."""
     left_out = set(scores.unscored)
-    values = [(index, to_number(value)) for index, value in enumerate(scores.values) if index not in left_out]
-    return sorted(values, key=lambda pair: (-pair[1], pair[0]))[: top_n or None]
+    positions = [index for index in range(len(scores.values)) if index not in left_out]
+    positions.sort(key=lambda index: (-scores.values[index], index))
+    return [(index, _number_at(scores, index)) for index in positions[: top_n or None]]
 
 
-def to_number(score: np.float32) -> float:
-    """The score in as few digits as tell it from every other. OpenSearch takes a number of more than 18 characters for a
-    BigDecimal, and its rerank connector then fails."""
-    return float(str(score))
+def _number_at(scores: Scores, index: int) -> float:
+    """A score in few digits. OpenSearch takes a number of more than 18 characters for a BigDecimal, and its rerank
+    connector then fails."""
+    if scores.shown is None:
+        return float(str(scores.values[index]))  # as few digits as tell a number of 32 bits from every other
+    shown = scores.shown[index]
+    return round(shown, 15) if shown >= 0.1 else float(f"{shown:.9g}")
 
 
 def usage_of(scores: Scores) -> Usage:

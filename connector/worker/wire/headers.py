@@ -34,7 +34,7 @@ def read_scope(header: str | None, *, principal: str = "") -> str:
     return hashlib.blake2b(f"{principal} {header or ''}".encode(), digest_size=16).hexdigest()
 
 
-def reads_memory(header: str | None) -> bool:
+def may_use_cache(header: str | None) -> bool:
     """Whether scores that are remembered may serve a request with this Cache-Control header."""
     return "no-cache" not in (header or "").lower()
 

@@ -18,6 +18,11 @@ class InfinityRequest(DocumentsRequest):
     """As Infinity takes it."""
 
     top_n: TopN = None
+    raw_scores: bool | None = None
+
+    @property
+    def wants_raw(self) -> bool:
+        return bool(self.raw_scores)
 
 
 @with_config(EXACT)

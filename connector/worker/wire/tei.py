@@ -20,10 +20,15 @@ class TeiRequest(Request):
     """As TEI takes it. Ours are `query_weights`, what the words of the query count in late interaction, and `model`."""
 
     model: str | None = None
+    raw_scores: bool | None = None
     texts: list[Text] = Field(json_schema_extra=NOT_EMPTY)
     return_text: bool | None = None
     top_n: int | None = Field(None, ge=1)
     query_weights: list[Span] | None = Field(None, max_length=MAX_SPANS)
+
+    @property
+    def wants_raw(self) -> bool:
+        return bool(self.raw_scores)
 
 
 @with_config(EXACT)

@@ -17,6 +17,7 @@ from connector.worker.wire.common import (
     Texts,
     TopN,
     Usage,
+    UseActivation,
     WireDocument,
     best_first,
     new_id,
@@ -28,6 +29,11 @@ class VllmRequest(DocumentsRequest):
     """As vLLM takes it on /rerank; the reply always holds the documents."""
 
     top_n: TopN = None
+    use_activation: UseActivation = None
+
+    @property
+    def wants_raw(self) -> bool:
+        return self.use_activation is False
 
 
 @with_config(EXACT)
@@ -65,6 +71,11 @@ class ScoreRequest(BaseModel):
     text_1: Texts = Field(validation_alias=AliasChoices("text_1", "queries", "data_1"))
     text_2: Texts = Field(validation_alias=AliasChoices("text_2", "documents", "items", "data_2"))
     model: str | None = None
+    use_activation: UseActivation = None
+
+    @property
+    def wants_raw(self) -> bool:
+        return self.use_activation is False
 
     @model_validator(mode="after")
     def _lengths_fit(self) -> Self:

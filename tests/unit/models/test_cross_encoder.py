@@ -31,9 +31,10 @@ def scorer(tiny_cross_encoder_folder: Path) -> CrossEncoderScorer:
 
 
 def predict(folder: Path, pairs: list[tuple[str, str]]) -> Any:
+    import torch
     from sentence_transformers import CrossEncoder
 
-    model = CrossEncoder(str(folder), device="cpu", max_length=64)
+    model = CrossEncoder(str(folder), device="cpu", max_length=64, activation_fn=torch.nn.Identity())
     return model.predict(pairs, batch_size=1, show_progress_bar=False)
 
 

@@ -44,7 +44,7 @@ def test_the_worker_gives_the_scores_of_sentence_transformers(folders: dict[str,
     expected = predict(folders[family], QUERY, PASSAGES)
     with serving(create_app(lambda: load_scorer(settings, settings), settings)) as url:
         wait_until(lambda: httpx.get(f"{url}/ready").status_code == 200)
-        reply = httpx.post(f"{url}/rerank", json={"query": QUERY, "texts": PASSAGES})
+        reply = httpx.post(f"{url}/rerank", json={"query": QUERY, "texts": PASSAGES, "raw_scores": True})
 
     assert {one["index"]: one["score"] for one in reply.json()} == pytest.approx(dict(enumerate(expected)), abs=1e-4)
     assert max(expected) - min(expected) > 1e-3  # the model tells passages apart

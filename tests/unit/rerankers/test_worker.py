@@ -74,7 +74,9 @@ async def test_scores_come_in_the_order_of_the_passages(client: WorkerClient, se
 
     assert scores.values.tolist() == [-1.0, 2.5]
     assert (scores.truncated, scores.kind) == ({1}, "late-interaction")
-    assert server.asked == [("POST", "/rerank", {"query": "q", "texts": ["a", "b"], "query_weights": [[0, 1, 0.5]]})]
+    assert server.asked == [
+        ("POST", "/rerank", {"query": "q", "texts": ["a", "b"], "raw_scores": True, "query_weights": [[0, 1, 0.5]]})
+    ]
 
 
 async def test_a_server_that_is_not_ours_counts_as_a_cross_encoder(client: WorkerClient, server: Answering) -> None:

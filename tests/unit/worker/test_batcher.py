@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.parts import OverlapScorer
 
+from connector.errors import ModelError
 from connector.models.cross_encoder import CrossEncoderPlan
 from connector.models.model import Piece
 from connector.models.scorer import Scores
@@ -357,7 +358,7 @@ async def test_a_request_that_the_model_fails_on_fails_alone(gate: Gate) -> None
         found = await asyncio.gather(*tasks, return_exceptions=True)
         after = await score(line, "red again")
 
-    assert isinstance(found[2], RuntimeError)
+    assert isinstance(found[2], ModelError)
     assert [one.values.tolist() for one in (found[1], found[3], after)] == [[1.0], [0.0], [1.0]]
 
 
@@ -386,7 +387,7 @@ async def test_a_pair_is_remembered_for_its_scope_its_query_and_its_weights() ->
             {"weights": [(0, 3, 1.0)]},
             {"query": "blue"},
             {},
-            {"recall": False},
+            {"use_cache": False},
             {},
         ):
             before = scorer.scored

@@ -49,7 +49,7 @@ def worker(*more: OfferedModel, **settings: Any) -> Iterator[str]:
 
 
 def scores(url: str, **more: Any) -> list[float]:
-    reply = httpx.post(f"{url}/rerank", json=BODY | more, timeout=20)
+    reply = httpx.post(f"{url}/rerank", json=BODY | {"raw_scores": True} | more, timeout=20)
     assert reply.status_code == 200, reply.text
     return [one["score"] for one in reply.json()]
 

@@ -22,9 +22,9 @@ from connector.worker.wire import (
     build_score_reply,
     build_tei_reply,
     gather,
+    may_use_cache,
     read_budget,
     read_scope,
-    reads_memory,
     spans,
 )
 from connector.worker.wire.dialects import root_dialect, v1_dialect
@@ -267,4 +267,4 @@ def test_an_error_speaks_tei_elsewhere(path: str) -> None:
     ("header", "reads"), [(None, True), ("max-age=0", True), ("no-cache", False), ("max-age=0, No-Cache", False)]
 )
 def test_a_caller_can_ask_for_scores_that_are_not_remembered(header: str | None, reads: bool) -> None:
-    assert reads_memory(header) is reads
+    assert may_use_cache(header) is reads

@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from support.parts import OverlapScorer, serving
+from support.worker_app import SETTINGS, Gate, wait_ready
+
+from connector.settings.sections import WorkerSettings
+from connector.worker.app import create_app
+
+
+@pytest.fixture(scope="module")
+def scorer() -> OverlapScorer:
+    return OverlapScorer()
+
+
+@pytest.fixture(scope="module")
+def url(scorer: OverlapScorer) -> Iterator[str]:
+    with serving(create_app(lambda: scorer, SETTINGS)) as one:
+        yield wait_ready(one)
+
+
+@pytest.fixture
+def gate() -> Gate:
+    return Gate()
+
+
+@pytest.fixture
+def gated(gate: Gate) -> Iterator[tuple[str, OverlapScorer]]:
+    """A worker with a line of two whose scorer waits at the gate."""
+    scorer = OverlapScorer(gate)
+    with serving(create_app(lambda: scorer, WorkerSettings(max_waiting=2))) as url:
+        wait_ready(url)
+        gate.open.clear()
+        gate.entered.clear()
+        try:
+            yield url, scorer
+        finally:
+            gate.open.set()
