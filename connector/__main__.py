@@ -10,8 +10,8 @@ def main() -> None:
         from connector.cli.app import run
 
         run()
-    except BaseException:
-        if code := exit_code():  # whatever the signal became on its way here
+    except BaseException:  # an interrupt may have become anything on its way here; what is none is raised again
+        if code := exit_code():
             import os
             import sys
 

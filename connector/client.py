@@ -80,7 +80,7 @@ class Connector:
             encoder = await in_own_thread(load_encoder, settings) if index.schema.vector_field else None
             reranker = open_worker(settings)
             return cls(build_searcher(index, encoder, reranker, settings), cluster, reranker, encoder)
-        except BaseException:
+        except BaseException:  # an interrupt too: nothing is left open; it is raised again
             if reranker:
                 await reranker.close()
             await cluster.close()
@@ -152,7 +152,7 @@ class SyncConnector:
         loop = LoopThread()
         try:
             return cls(loop, loop.run(partial(Connector.open, settings)))
-        except BaseException:
+        except BaseException:  # an interrupt too: nothing is left open; it is raised again
             loop.close()
             raise
 

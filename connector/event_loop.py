@@ -43,7 +43,7 @@ async def in_own_thread(function: Callable[..., T], *arguments: object) -> T:
         except BaseException as error:  # any; it is raised where this is awaited
             outcome.set_exception(error)
 
-    threading.Thread(target=work, name=function.__name__, daemon=True).start()
+    threading.Thread(target=work, name=getattr(function, "__name__", None), daemon=True).start()
     return await asyncio.wrap_future(outcome)
 
 
@@ -85,7 +85,7 @@ class LoopThread:
             return future.result()
         except CancelledError:
             raise ConnectorClosed("this connector was closed while it was at work") from None
-        except BaseException:
+        except BaseException:  # an interrupt too; it is raised again
             future.cancel()
             raise
 
@@ -104,7 +104,7 @@ def _serve(started: Future[asyncio.AbstractEventLoop]) -> None:
             loop = runner.get_loop()
             started.set_result(loop)
             loop.run_forever()
-    except BaseException as error:
+    except BaseException as error:  # any; whoever waits for the start is told, or it is raised again
         if started.done():
             raise
         started.set_exception(error)

@@ -127,7 +127,7 @@ class CircuitBreaker:
         trial = self._trying = self._failures >= self._allowed
         try:
             yield
-        except Exception as error:
+        except Exception as error:  # any: `is_failure` judges it, and it is raised again
             if is_failure(error):
                 self._fail()
             else:

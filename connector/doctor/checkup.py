@@ -15,7 +15,6 @@ from connector.doctor.findings import Finding, Status, failed
 from connector.doctor.local_checks import (
     choose_words,
     describe_worker,
-    in_thread,
     judge_engine,
     judge_response,
     judge_settings,
@@ -24,6 +23,7 @@ from connector.doctor.local_checks import (
 )
 from connector.doctor.rest_checks import RestChecks
 from connector.errors import AccessDenied, ConnectorError, IndexMissing
+from connector.event_loop import in_own_thread
 from connector.models.encoder import Encoder
 from connector.rerankers.worker import WorkerClient
 from connector.settings.load import LoadedSettings
@@ -106,12 +106,12 @@ class _Checkup:
             self.findings.append(Finding("encoder", "skip", "the lexical leg alone searches this index", advice))
             return None
         started = time.perf_counter()
-        load = partial(in_thread, partial(load_encoder, self._settings))
+        load = partial(in_own_thread, partial(load_encoder, self._settings))
         encoder = await self._try("encoder", load, "see encoder.model", timeout_s=ENCODER_S)
         if encoder is None:
             self._skip("encoder", "encoder of the index")
             return None
-        measure = partial(in_thread, partial(time_queries, encoder, time.perf_counter() - started))
+        measure = partial(in_own_thread, partial(time_queries, encoder, time.perf_counter() - started))
         measured = await self._try("encoder", measure, "see encoder.device", timeout_s=ENCODER_S)
         if measured:
             self.findings.append(measured)

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import random
 import re
 import statistics
-import threading
 import time
-from collections.abc import Callable
-from typing import TypeVar
 
 from connector.clusters.protocol import Engine
 from connector.doctor.findings import Finding
@@ -21,7 +17,6 @@ from connector.settings.sections import Settings
 from connector.settings.warnings import find_warnings
 from connector.types import SearchResponse
 
-T = TypeVar("T")
 SUPPORTED = {"elasticsearch": ((8, 19), (10, 0)), "opensearch": ((2, 19), (4, 0))}  # from, and before
 QUERIES = 5
 PAIRS = 16
@@ -60,28 +55,6 @@ def judge_engine(engine: Engine, url: str) -> Finding:
     if not first <= (int(found[1]), int(found[2])) < end:
         return Finding("cluster", "warn", seen, f"{engine.kind} {versions} is what the connector is tested with", facts)
     return Finding("cluster", "ok", seen, facts=facts)
-
-
-async def in_thread(work: Callable[[], T]) -> T:
-    """The work's result from a thread that, unlike asyncio's own, nobody waits for when the program ends."""
-    loop = asyncio.get_running_loop()
-    result: asyncio.Future[T] = loop.create_future()
-
-    def settle(call: Callable[[], None]) -> None:
-        if not loop.is_closed():
-            loop.call_soon_threadsafe(lambda: None if result.done() else call())
-
-    def run() -> None:
-        try:
-            value = work()
-        except BaseException as error:
-            failure = error
-            settle(lambda: result.set_exception(failure))
-        else:
-            settle(lambda: result.set_result(value))
-
-    threading.Thread(target=run, daemon=True).start()
-    return await result
 
 
 def time_queries(encoder: Encoder, load_s: float) -> Finding:

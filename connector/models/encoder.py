@@ -124,7 +124,7 @@ class LocalEncoder(Model):
         try:
             with self._lock:
                 return self._runtime.text_vectors(texts, are_queries=are_queries, one_core=one_core)
-        except Exception as error:  # out of memory for one; onnxruntime's are no RuntimeErrors
+        except (RuntimeError, MemoryError) as error:  # of torch, or of a graph: see Session.run
             raise ModelError(f"the encoder failed: {error}") from error
 
     def token_offsets(self, texts: Sequence[str]) -> list[list[tuple[int, int]]]:

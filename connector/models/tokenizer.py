@@ -2,8 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import Any
+
+log = logging.getLogger(__name__)
+
+
+def read_tokenizer(text: str) -> Any:
+    """The tokenizer that the library has written as JSON. Raises ValueError."""
+    from tokenizers import Tokenizer
+
+    try:
+        return Tokenizer.from_str(text)
+    except Exception as error:  # the library raises Exception itself
+        log.debug("tokenizers cannot read this", exc_info=True)
+        raise ValueError(f"it is no tokenizer ({error})") from error
 
 
 def unlimited(tokenizer: Any) -> Any:

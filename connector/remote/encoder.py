@@ -10,7 +10,7 @@ import httpx
 import numpy as np
 
 from connector.errors import WorkerError, WorkerUnavailable
-from connector.models.tokenizer import token_offsets
+from connector.models.tokenizer import read_tokenizer, token_offsets
 from connector.remote.replies import read_json, read_vectors, require_ok, sending
 from connector.retries import Retry
 from connector.schema import EncoderFingerprint
@@ -43,8 +43,6 @@ class RemoteEncoder:
         that can help.
 
         Raises WorkerError, and SettingsError for a `ca_cert` that is no PEM file."""
-        from tokenizers import Tokenizer
-
         self.url, self._model = url.rstrip("/"), model
         self._attempts, self._backoff_s = attempts, backoff_s
         self._max_texts = max_texts
@@ -63,8 +61,8 @@ class RemoteEncoder:
         )
         try:
             self.fingerprint = EncoderFingerprint(**body["fingerprint"])
-            self._tokenizer = Tokenizer.from_str(body["tokenizer"])
-        except Exception as error:  # tokenizers raises Exception itself
+            self._tokenizer = read_tokenizer(body["tokenizer"])
+        except (ValueError, TypeError, KeyError) as error:
             raise WorkerError(
                 f"{self.url}/encoder describes no encoder; is a connector worker running there?"
             ) from error

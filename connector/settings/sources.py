@@ -292,5 +292,7 @@ def _read_yaml(read: Callable[[], Any]) -> Any:
         raise Unusable(words + (f", line {error.problem_mark.line + 1}" if error.problem_mark else "")) from None
     except RecursionError:
         raise Unusable("it is nested too deeply") from None
-    except Exception:  # its constructors raise whatever int(), date() and their like do
+    except (ValueError, TypeError, ArithmeticError, LookupError, AttributeError):
+        # its constructors hand on what int(), date() and their like raise, or stumble over what they did not expect;
+        # the error is not logged, as it may quote a secret
         raise Unusable("a value in it cannot be read; put it in quotes") from None

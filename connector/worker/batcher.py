@@ -269,9 +269,7 @@ class Batcher:
         model = owners[0].place.model
         try:
             model.run(pieces)
-        except (
-            Exception
-        ) as error:  # torch, onnxruntime and OpenVINO have no class of errors in common; the thread lives on
+        except Exception as error:  # what torch, onnxruntime and OpenVINO raise has no class in common
             if len(owners) > 1:  # so that one request does not fail another
                 for owner in owners:
                     if owner in self._jobs:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from connector.errors import ModelError
 from connector.models.onnx.session import Feed, GraphEngine, Session
 from connector.models.runtime import Recipe, unit
+from connector.models.tokenizer import read_tokenizer
 from connector.types import Vectors
 
 TOKEN_VECTORS = "token_vectors"  # [batch, tokens, dims]
@@ -23,19 +24,17 @@ class GraphRuntime:
     """A graph with these outputs, and its recipe beside it, as TorchRuntime.export writes them. Raises ModelError."""
 
     def __init__(self, file: Path, engine: GraphEngine = "onnxruntime") -> None:
-        from tokenizers import Tokenizer
-
         self._session = Session(file, engine)
         try:
             self.recipe = Recipe(**json.loads(recipe_file(file).read_text(encoding="utf-8")))
-            self._tokenizer = Tokenizer.from_str(self.recipe.tokenizer)
+            self._tokenizer = read_tokenizer(self.recipe.tokenizer)
             self._tokenizer.enable_padding(
                 direction=self.recipe.pad_on,
                 pad_id=self.recipe.pad_id,
                 pad_type_id=self.recipe.pad_type_id,
                 pad_token=self.recipe.pad_token,
             )
-        except Exception as error:  # tokenizers raises Exception itself
+        except (OSError, ValueError, TypeError) as error:
             raise ModelError(
                 f"cannot load what belongs to {file} ({error}); delete it, and it is exported anew"
             ) from error
@@ -55,9 +54,9 @@ class GraphRuntime:
         self._tokenizer.enable_truncation(max_tokens)
         encodings = self._tokenizer.encode_batch(list(texts))
         return {
-            "input_ids": np.array([one.ids for one in encodings], dtype=np.int64),
-            "attention_mask": np.array([one.attention_mask for one in encodings], dtype=np.int64),
-            "token_type_ids": np.array([one.type_ids for one in encodings], dtype=np.int64),
+            "input_ids": np.array([encoding.ids for encoding in encodings], dtype=np.int64),
+            "attention_mask": np.array([encoding.attention_mask for encoding in encodings], dtype=np.int64),
+            "token_type_ids": np.array([encoding.type_ids for encoding in encodings], dtype=np.int64),
         }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -24,6 +25,7 @@ PIECE_TOKENS = (
 )
 # widths of pieces are multiples of this where the batch is as wide: OpenVINO compiles its kernels for each shape
 WIDTHS: dict[GraphEngine, int] = {"onnxruntime": 1, "openvino": 16}
+log = logging.getLogger(__name__)
 RunOne = Callable[[str, Feed], NDArray[np.float32]]  # an output, by name
 
 
@@ -40,7 +42,8 @@ class Session:
             self._run_one, self.inputs, self.outputs = open_graph(file, self._cores)
         except ModelError:
             raise
-        except Exception as error:  # theirs have no common class
+        except Exception as error:  # onnxruntime's errors have no class in common but Exception
+            log.debug("the graph cannot be loaded", exc_info=True)
             raise ModelError(
                 f"cannot load the graph in {file} ({error}); delete it, and it is exported anew"
             ) from error
@@ -60,7 +63,8 @@ class Session:
                 found = [run_one(pieces[0].feed)]
             else:
                 found = list(self._pool.map(run_one, [piece.feed for piece in pieces]))
-        except Exception as error:  # theirs have no common class
+        except Exception as error:  # onnxruntime's errors have no class in common but Exception
+            log.debug("the graph cannot be run", exc_info=True)
             raise RuntimeError(str(error)) from error
         by_token = self.outputs[output] == 3
         values = np.zeros((*mask.shape, found[0].shape[2]) if by_token else (len(mask), found[0].shape[1]), np.float32)

@@ -14,7 +14,7 @@ from connector.clusters.mapping import build_index
 from connector.clusters.protocol import Engine
 from connector.doctor.cluster_checks import judge_contents
 from connector.doctor.findings import Finding, failed
-from connector.doctor.local_checks import choose_words, in_thread, judge_engine, judge_response, judge_speed
+from connector.doctor.local_checks import choose_words, judge_engine, judge_response, judge_speed
 from connector.doctor.rest_checks import (
     differences,
     judge_access,
@@ -25,6 +25,7 @@ from connector.doctor.rest_checks import (
     judge_open,
 )
 from connector.errors import ClusterError
+from connector.event_loop import in_own_thread
 from connector.schema import EncoderFingerprint, Fields, IndexSchema
 from connector.settings.load import load_settings
 from connector.types import Degradation, Hit, SearchResponse
@@ -274,13 +275,13 @@ async def test_work_in_a_thread_ends_nobodys_wait() -> None:
     def fail() -> None:
         raise ClusterError("broken")
 
-    assert await in_thread(lambda: threading.current_thread().daemon)
+    assert await in_own_thread(lambda: threading.current_thread().daemon)
     with pytest.raises(ClusterError, match="broken"):
-        await in_thread(fail)
+        await in_own_thread(fail)
     started = time.monotonic()
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.05):
-            await in_thread(hang)
+            await in_own_thread(hang)
     release.set()
 
     assert time.monotonic() - started < 5
