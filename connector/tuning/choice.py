@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Literal
 
-from connector.search.fusion import Normalisation
+from connector.search.combination import Normalisation
 from connector.settings.load import value_at
 from connector.settings.sections import Settings
 

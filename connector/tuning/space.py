@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from connector.errors import SettingsError
-from connector.search.fusion import Normalisation
+from connector.search.combination import Normalisation
 from connector.tuning.choice import BlendSetting, Choice
 from connector.tuning.goal import DEPTHS, WINDOWS
 
