@@ -55,7 +55,7 @@ lint: $(VENV)/test-installed ## formatter, linter, strict types
 	$(BIN)/mypy
 
 docs: $(VENV)/test-installed ## build the documentation into site/, every link and anchor checked
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 engines: ## get the real engines that the tests start (Maven, and JDK 17 and 21 or newer)
 	@for engine in "elasticsearch 8.19.8" "elasticsearch 9.3.2" "opensearch 2.19.1" "opensearch 2.19.1 --secured" "opensearch 2.19.1 --ml" "opensearch 3.6.0" "opensearch 3.6.0 --ml"; do \

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import re
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
+import yaml
 
 import connector
 from connector.settings.load import setting_names
@@ -17,18 +21,23 @@ from connector.settings.sources import env_name
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The built documentation. A link or an anchor that leads nowhere fails the build."""
-    folder = tmp_path_factory.mktemp("site")
-    built = subprocess.run(
-        [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(folder)],
-        cwd=ROOT,
+def build(folder: Path, site: Path) -> subprocess.CompletedProcess[str]:
+    """The build as `make docs` runs it. Not with --quiet, which hides the warnings from --strict too."""
+    return subprocess.run(
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(site)],
+        cwd=folder,
         env={**os.environ, "NO_MKDOCS_2_WARNING": "1", "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
         check=False,
     )
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The built documentation. A link or an anchor that leads nowhere fails the build."""
+    folder = tmp_path_factory.mktemp("site")
+    built = build(ROOT, folder)
     assert built.returncode == 0, built.stderr
     return folder
 
@@ -59,3 +68,28 @@ def test_the_reference_has_every_setting_command_and_public_name(site: Path) -> 
     }
 
     assert missing == {"settings": [], "cli": [], "http": [], "python": []}
+
+
+@pytest.mark.parametrize(
+    ("link", "leads_somewhere"),
+    [("index.md#start", True), ("index.md#no-such-heading", False), ("no-such-page.md", False), ("/index.md", False)],
+)
+def test_a_link_that_leads_nowhere_fails_the_build(link: str, leads_somewhere: bool, tmp_path: Path) -> None:
+    settings = yaml.safe_load((ROOT / "mkdocs.yml").read_text())
+    checks = {key: settings[key] for key in ("strict", "validation")}
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "index.md").write_text(f"# Start\n\n[somewhere]({link})\n")
+    (tmp_path / "mkdocs.yml").write_text(yaml.safe_dump({"site_name": "Links", **checks}))
+
+    assert (build(tmp_path, tmp_path / "site").returncode == 0) is leads_somewhere
+
+
+def test_a_link_to_a_file_of_the_repository_must_find_one(caplog: pytest.LogCaptureFixture, monkeypatch: Any) -> None:
+    monkeypatch.syspath_prepend(ROOT / "docs" / "from_code")
+    resolve = importlib.import_module("hooks").on_page_markdown
+    page = SimpleNamespace(file=SimpleNamespace(src_uri="how-to/deploy.md"))
+
+    assert resolve("[roles](../../examples/cron/crontab)", page) == "roles (`examples/cron/crontab`)"
+    assert not caplog.messages
+    assert resolve("[roles](../../examples/no-such)", page) == "roles (`examples/no-such`)"
+    assert caplog.messages == ["how-to/deploy.md links to ../../examples/no-such, which is not in the repository"]
