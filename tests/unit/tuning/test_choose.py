@@ -131,8 +131,8 @@ def test_of_settings_that_are_as_good_the_cheapest_is_taken() -> None:
 def with_a_late_answer(*, queries: int) -> Figures:
     """So many queries have their answer eleventh in one leg: deeper legs find it. All others have it first in both."""
     others = [f"d{at}" for at in range(24)]
-    first = FirstStage("", leg("good", *others), leg("good", *others), None)
-    late = FirstStage("", leg(*others[:10], "good", *others[10:]), leg(*others[::-1]), None)
+    first = FirstStage("", {"lexical": leg("good", *others), "dense": leg("good", *others)}, None)
+    late = FirstStage("", {"lexical": leg(*others[:10], "good", *others[10:]), "dense": leg(*others[::-1])}, None)
     made = {query: Material(late if at < queries else first, {}) for at, query in enumerate(QUERIES)}
     return Figures(JUDGED, made, SETTINGS, measured="AP")
 
