@@ -90,13 +90,13 @@ class TlsError(ClusterError):
 
 
 class IndexMissing(ClusterError):
-    """There is no such index."""
+    """There is no such index; `near` is the name of one that is there and may be meant."""
 
-    def __init__(self, index: str, where: str) -> None:
-        super().__init__(
-            f"no index {index!r} at {where}; create it with: connector index create --index {index}", status=404
-        )
+    def __init__(self, index: str, where: str, near: str | None = None) -> None:
+        what_to_do = f"did you mean {near!r}?" if near else f"create it with: connector index create --index {index}"
+        super().__init__(f"no index {index!r} at {where}; {what_to_do}", status=404)
         self.index = index
+        self.near = near
 
 
 class IndexExists(ClusterError):
@@ -105,7 +105,7 @@ class IndexExists(ClusterError):
     def __init__(self, index: str) -> None:
         super().__init__(
             f"index {index!r} exists already; ingest into it as it is (connector ingest SOURCE --index {index}), "
-            f"choose another name, or drop it with: connector index drop --index {index}",
+            "or choose another name",
             status=400,
         )
         self.index = index

@@ -21,7 +21,7 @@ from typing import Any
 
 from connector.errors import DocumentError, FilterError
 from connector.periods import to_bounds, within
-from connector.schema import FieldType, check_value
+from connector.schema import AnyFieldType, check_value
 
 Scalar = str | int | float | bool
 MAX_NESTING = 32
@@ -110,7 +110,7 @@ def parse_expression(text: str) -> Filter:
     return Not(found) if bool(negated) != (operator == "!=") else found
 
 
-def check_filter(found: Filter | None, fields: Mapping[str, FieldType]) -> Filter | None:
+def check_filter(found: Filter | None, fields: Mapping[str, AnyFieldType]) -> Filter | None:
     """The same filter with its values in the fields' types; raises FilterError for what the index cannot answer.
 
     `fields` maps every field that can be filtered to its type."""
@@ -132,13 +132,13 @@ def check_filter(found: Filter | None, fields: Mapping[str, FieldType]) -> Filte
             return _checked_range(name, bounds, fields)
 
 
-def _checked(part: Filter, fields: Mapping[str, FieldType]) -> Filter:
+def _checked(part: Filter, fields: Mapping[str, AnyFieldType]) -> Filter:
     checked = check_filter(part, fields)
     assert checked is not None
     return checked
 
 
-def _checked_terms(name: str, values: Sequence[Any], fields: Mapping[str, FieldType]) -> Filter:
+def _checked_terms(name: str, values: Sequence[Any], fields: Mapping[str, AnyFieldType]) -> Filter:
     typed = [(value, _typed(name, fields, value)) for value in values]
     if fields[name] != "date":
         return Terms(name, tuple(checked for _, checked in typed))
@@ -148,7 +148,7 @@ def _checked_terms(name: str, values: Sequence[Any], fields: Mapping[str, FieldT
     return parts[0] if len(parts) == 1 else Or(parts)
 
 
-def _checked_range(name: str, bounds: Mapping[str, Any], fields: Mapping[str, FieldType]) -> Range:
+def _checked_range(name: str, bounds: Mapping[str, Any], fields: Mapping[str, AnyFieldType]) -> Range:
     kind = _field_type(name, fields)
     if kind == "keyword[]":
         raise FilterError(f"a range on {name!r} cannot be answered: it holds lists")
@@ -172,9 +172,10 @@ def _is_number(value: Any) -> bool:
     return True
 
 
-def _field_type(name: str, fields: Mapping[str, FieldType]) -> FieldType:
+def _field_type(name: str, fields: Mapping[str, AnyFieldType]) -> AnyFieldType:
     if name not in fields:
-        near = difflib.get_close_matches(name, fields, n=1)
+        near = sorted(each for each in fields if each.startswith(f"{name}."))
+        near = near or difflib.get_close_matches(name, fields, n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"it has: {', '.join(sorted(fields)) or 'none'}"
         raise FilterError(f"the index has no field {name!r} to filter by; {hint}")
     if fields[name] == "stored":
@@ -182,7 +183,7 @@ def _field_type(name: str, fields: Mapping[str, FieldType]) -> FieldType:
     return fields[name]
 
 
-def _typed(name: str, fields: Mapping[str, FieldType], value: Any) -> Scalar:
+def _typed(name: str, fields: Mapping[str, AnyFieldType], value: Any) -> Scalar:
     kind = _field_type(name, fields)
     if isinstance(value, list | tuple | dict) or value is None or value == "":
         raise FilterError(f"a filter on {name!r} needs a plain value, not {value!r}")

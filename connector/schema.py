@@ -6,7 +6,7 @@ import datetime as dt
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal, get_args
 
@@ -14,6 +14,8 @@ from connector.errors import DocumentError, SettingsError
 
 FieldType = Literal["keyword", "keyword[]", "integer", "number", "boolean", "date", "stored"]
 FIELD_TYPES: tuple[str, ...] = get_args(FieldType)
+# "engine" is any other type of a field in somebody else's index: the engine itself says which values fit
+AnyFieldType = Literal["keyword", "keyword[]", "integer", "number", "boolean", "date", "stored", "engine"]
 RESERVED_FIELDS = frozenset({"passages", "content_hash", "unit", "doc_id", "vectors", "original_text"})
 MAX_KEYWORD_BYTES = 32_766  # Lucene's limit for one term
 META_VERSION = 1
@@ -30,7 +32,7 @@ class Fields:
     `columns` maps a field to its column in the source, where that has a name that no field can have."""
 
     text: Mapping[str, float]
-    metadata: Mapping[str, FieldType] = field(default_factory=dict)
+    metadata: Mapping[str, AnyFieldType] = field(default_factory=dict)
     id: str = "_id"
     columns: Mapping[str, str] = field(default_factory=dict)
 
@@ -41,7 +43,7 @@ class Fields:
             if not boost > 0:
                 raise SettingsError(f"boost of text field {name!r} is {boost}; it must be above 0")
         for name, kind in self.metadata.items():
-            if kind not in FIELD_TYPES:
+            if kind not in get_args(AnyFieldType):
                 raise SettingsError(
                     f"metadata field {name!r} has type {kind!r}; choose one of {', '.join(FIELD_TYPES)}"
                 )
@@ -99,6 +101,67 @@ class EncoderFingerprint:
 
 
 @dataclass(frozen=True, slots=True)
+class TextPlace:
+    """Where the text of a field of somebody else's index is to be had. All empty: nowhere, and `why_not` says why."""
+
+    source: tuple[str, ...] = ()  # paths in `_source`
+    stored: tuple[str, ...] = ()  # fields that are stored beside it
+    columns: tuple[str, ...] = ()  # fields with doc values
+    computed: tuple[str, ...] = ()  # fields that the engine works out for each document
+    why_not: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class VectorField:
+    """A vector field: its dimensions and similarity, what a component is (float, byte or bit), and whether it is indexed."""
+
+    dims: int
+    similarity: str
+    element: str = "float"
+    indexed: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """What is particular about an index that somebody else made.
+
+    `places` says where the text of each text field is, `analyzed` under which names the engine looks terms up; `nested` names
+    the nested object that a field is in; `vectors` are the fields that no hit shows."""
+
+    places: Mapping[str, TextPlace] = field(default_factory=dict)
+    analyzed: Mapping[str, tuple[str, str]] = field(default_factory=dict)  # text field -> (field, path of its text)
+    nested: Mapping[str, str] = field(default_factory=dict)
+    vectors: tuple[str, ...] = ()
+    vector: VectorField | None = None
+    has_source: bool = True
+
+    def place(self, name: str) -> TextPlace:
+        return self.places.get(name) or TextPlace(source=(name,))
+
+
+class FilterableFields(Mapping[str, AnyFieldType]):
+    """Types of fields by name. Below each of the `roots` every name is a field: `labels.owner` of a flattened `labels`."""
+
+    def __init__(self, types: Mapping[str, AnyFieldType], roots: Iterable[str] = ()) -> None:
+        self._types = dict(types)
+        self._roots = tuple(f"{root}." for root in roots)
+
+    def __getitem__(self, name: str) -> AnyFieldType:
+        if name not in self._types and name.startswith(self._roots) and self._roots:
+            return "engine"
+        return self._types[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._types)
+
+    def __len__(self) -> int:
+        return len(self._types)
+
+    def __repr__(self) -> str:
+        return f"FilterableFields({self._types!r}, roots={self._roots!r})"
+
+
+@dataclass(frozen=True, slots=True)
 class IndexSchema:
     """Everything the code must know of an index.
 
@@ -117,6 +180,38 @@ class IndexSchema:
     similarity: str = "cosine"
     keeps_ids: bool = True  # each document of ours has its id in `doc_id` too: see hits_only in clusters/dialect.py
     keeps_original_text: bool = True  # texts are indexed in one spelling: see clusters/original_text.py
+    layout: Layout = Layout()  # of an index that is not ours
+
+    @property
+    def why_no_text(self) -> str:
+        """Why no text of any document can be had, so that nothing can be reranked; empty where it can."""
+        places = [self.layout.place(name) for name in self.fields.text]
+        if self.managed or any(place.source or place.stored or place.columns or place.computed for place in places):
+            return ""
+        return "; ".join(dict.fromkeys(place.why_not for place in places))
+
+    @property
+    def why_no_dense(self) -> str:
+        """Why the vectors cannot be searched; empty where they can."""
+        vector, name = self.layout.vector, self.vector_field
+        if vector is None:
+            return ""
+        if not vector.indexed:
+            return (
+                f"the vectors of field {name!r} are kept but not indexed (index: false), so no kNN search finds them; name an "
+                "indexed field in index.vector_field, or reindex"
+            )
+        if vector.element == "bit":
+            return (
+                f"field {name!r} holds vectors of bits, which the encoder does not make; name a vector field of floats in "
+                "index.vector_field"
+            )
+        if vector.element == "byte" and vector.similarity in ("l2", "l2_norm"):
+            return (
+                f"field {name!r} holds vectors of bytes compared by {vector.similarity}, for which a query must be scaled as "
+                "they were; use a field compared by cosine or dot product"
+            )
+        return ""
 
     def to_meta(self) -> dict[str, Any]:
         """The `_meta` object of an index of ours."""
@@ -171,7 +266,7 @@ def is_field_name(name: str) -> bool:
     return bool(name.strip()) and name not in RESERVED_FIELDS and name[0] != "_" and not set(name) & set(".`*^")
 
 
-def check_value(name: str, kind: FieldType, value: Any) -> Any:
+def check_value(name: str, kind: AnyFieldType, value: Any) -> Any:
     """The value as it is written to the cluster; raises DocumentError where it does not fit its type."""
     if isinstance(value, list | tuple) and kind not in ("keyword[]", "stored"):
         if len(value) > 1:
@@ -179,11 +274,11 @@ def check_value(name: str, kind: FieldType, value: Any) -> Any:
         value = value[0] if value else None
     if value is None or value == "" or value == []:
         return None
-    if kind == "stored":
+    if kind in ("stored", "engine"):
         return _stored(name, value)
     if kind == "keyword[]":
         values = value if isinstance(value, list | tuple) else [value]
-        return [_keyword(name, one) for one in values if one is not None] or None
+        return [_keyword(name, each) for each in values if each is not None] or None
     return _CHECKS[kind](name, value)
 
 

@@ -206,6 +206,11 @@ class _ElasticsearchNode(elastic_transport.AiohttpHttpNode):
 class _OpenSearchConnection(opensearchpy.AIOHttpConnection):  # type: ignore[misc]
     """A connection that follows no redirect."""
 
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        host = str(options.get("host", "localhost"))
+        self.hostname = f"[{host}]" if ":" in host else host  # the client writes an IPv6 address as if it were a name
+
     async def _create_aiohttp_session(self) -> None:
         await super()._create_aiohttp_session()
         self.session.trace_configs.append(_refusing_redirects(self.host))

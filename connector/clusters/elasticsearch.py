@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from connector.clusters.dialect import JSON, PASSAGES, hits_only, inner_hits
-from connector.schema import IndexSchema
+from connector.clusters.dialect import JSON, PASSAGES, hits_only, inner_hits, vector_values
+from connector.schema import IndexSchema, VectorField
 from connector.types import Vector
 
 NUM_CANDIDATES_FACTOR = 2
 MAX_NUM_CANDIDATES = 10_000
+ELEMENTS = {"byte": "byte", "bit": "bit"}  # element_type of a field; any other is of floats
 
 
 class ElasticsearchDialect:
@@ -21,7 +22,7 @@ class ElasticsearchDialect:
     ) -> JSON:
         knn: JSON = {
             "field": schema.vector_field,
-            "query_vector": vector.tolist(),
+            "query_vector": vector_values(schema, vector),
             "k": depth,
             "num_candidates": min(max(NUM_CANDIDATES_FACTOR * depth, 100), MAX_NUM_CANDIDATES),
         }
@@ -45,7 +46,12 @@ class ElasticsearchDialect:
         """`_score` is (1 + cos) / 2 for cosine, and for dot_product of unit vectors."""
         return 2 * score - 1 if similarity in ("cosine", "dot_product") else score
 
-    def read_vector_field(self, field: JSON) -> tuple[int, str] | None:
+    def read_vector_field(self, field: JSON) -> VectorField | None:
         if field.get("type") != "dense_vector":
             return None
-        return int(field.get("dims", 0)), field.get("similarity", "cosine")
+        return VectorField(
+            dims=int(field.get("dims", 0)),
+            similarity=field.get("similarity", "cosine"),
+            element=ELEMENTS.get(str(field.get("element_type")), "float"),
+            indexed=field.get("index", True) is not False,
+        )

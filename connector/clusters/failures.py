@@ -8,6 +8,7 @@ import ssl
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from connector.clusters.reasons import explain_reason
 from connector.clusters.tls import explain_tls
 from connector.errors import AccessDenied, ClusterError, ClusterUnavailable
 from connector.settings.sections import ClusterSettings
@@ -38,32 +39,31 @@ def explain_error(body: Any, status: int) -> str:
     return explain_reason(error, status)
 
 
-def explain_reason(error: Any, status: int) -> str:
-    """The same for the `error` of a reply, or of an item of a bulk reply."""
-    if not isinstance(error, Mapping):
-        return f"{error or 'refused'} (HTTP {status})"
-    cause = error
-    while isinstance(cause.get("caused_by"), Mapping):
-        cause = cause["caused_by"]
-    first = error.get("reason") or error.get("type")
-    last = cause.get("reason") if cause is not error else None
-    return f"{first}{f': {last}' if last and last != first else ''} (HTTP {status})"
-
-
 def is_denial(error: Any) -> bool:
     """Whether it is for want of a privilege that the engine refused."""
     return isinstance(error, Mapping) and error.get("type") == "security_exception"
 
 
 def is_block(error: Any) -> bool:
-    """Whether the engine takes no writes: a full disk (flood stage), or a block that somebody set."""
+    """Whether something bars the index: a full disk (flood stage), or a block that somebody set."""
     return isinstance(error, Mapping) and error.get("type") == "cluster_block_exception"
 
 
 def explain_block(error: Any, status: int) -> str:
+    """What a block keeps from being done, and what lifts it."""
+    reason = explain_reason(error, status)
+    if "SERVICE_UNAVAILABLE" in reason:
+        return f"the cluster is not ready: {reason}; wait, or see GET _cluster/health"
+    if "index read (api)" in reason:
+        return f'the index takes no reads: {reason}; lift the block: PUT INDEX/_settings {{"index.blocks.read": false}}'
+    if "metadata" in reason:
+        return (
+            f"the index shows and takes no metadata: {reason}; lift the block: "
+            'PUT INDEX/_settings {"index.blocks.metadata": false}'
+        )
     return (
-        f"the index takes no writes: {explain_reason(error, status)}; where the disk is full (flood stage), free space and the "
-        'engine lifts the block; else PUT INDEX/_settings {"index.blocks.write": false, "index.blocks.read_only": false}'
+        f"the index takes no writes: {reason}; where the disk is full (flood stage), free space and the engine lifts the "
+        'block; else PUT INDEX/_settings {"index.blocks.write": false, "index.blocks.read_only": false}'
     )
 
 
@@ -95,6 +95,7 @@ def refusal(
     """The error for a reply with that status. `asker` names the credentials that were sent ("" for none)."""
     url, reason = settings.url, explain_error(body, status)
     error = body.get("error") if isinstance(body, Mapping) else None
+    error = _block_of(error) or error
     if status == 401:
         return AccessDenied(_explain_unauthorized(url, error, asker, reason), status=401)
     if is_block(error):
@@ -112,6 +113,13 @@ def refusal(
             f"{url} is overloaded or not ready: {reason}", status=status, retry_after_s=retry_after_s
         )
     return ClusterError(f"{url} refused the request: {reason}", status=status)
+
+
+def _block_of(error: Any) -> Any:
+    """The block behind an error, where there is one: a search tells of it inside the failure of a shard."""
+    shards = error.get("failed_shards") if isinstance(error, Mapping) else None
+    reasons = [shard.get("reason") for shard in shards] if isinstance(shards, list) else []
+    return next((reason for reason in reasons if is_block(reason)), None)
 
 
 def _explain_unauthorized(url: str, error: Any, asker: str, reason: str) -> str:

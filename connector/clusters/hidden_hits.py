@@ -1,6 +1,7 @@
-"""A kNN search in which the engine hides what the caller may not see only after it was found, so that too few come back.
+"""A kNN search in which the engine hides what is not to be seen only after it was found, so that too few come back.
 
-So OpenSearch does with document-level security (2.19.1: of the nearest k, only those that the caller may see are left)."""
+So OpenSearch does with document-level security and with the filter of an alias (2.19.1: of the nearest k, only those that may
+be seen are left)."""
 
 from __future__ import annotations
 
@@ -43,7 +44,7 @@ async def fill_up(
     except ClusterError as error:
         reason = f"no more could be had ({error})"
     note(
-        f"{len(hits)} of {depth} documents: the engine hides what these credentials may not see only after the kNN search, and "
-        f"{reason}; give the search a filter that says what they may see"
+        f"{len(hits)} of {depth} documents: the engine hides what these credentials or this alias may not see only after the "
+        f"kNN search, and {reason}; give the search a filter that says what may be seen"
     )
     return hits

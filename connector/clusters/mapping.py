@@ -10,25 +10,23 @@ from pathlib import Path
 from typing import Any
 
 from connector.errors import SettingsError
-from connector.schema import FieldType, IndexSchema
+from connector.schema import AnyFieldType, IndexSchema
 
-_ENGINE_TYPES: dict[str, FieldType] = {
+# how values of the engines' types are checked; for any other type the engine itself does that
+ENGINE_TYPES: dict[str, AnyFieldType] = {
     "keyword": "keyword",
     "constant_keyword": "keyword",
     "wildcard": "keyword",
-    "ip": "keyword",
     "long": "integer",
     "integer": "integer",
     "short": "integer",
     "byte": "integer",
-    "unsigned_long": "integer",
     "double": "number",
     "float": "number",
     "half_float": "number",
     "scaled_float": "number",
     "boolean": "boolean",
     "date": "date",
-    "date_nanos": "date",
 }
 
 
@@ -72,20 +70,6 @@ def fill(part: Any, values: dict[str, Any]) -> Any:
     if isinstance(part, list):
         return [fill(value, values) for value in part]
     return values.get(part, part) if isinstance(part, str) else part
-
-
-def read_metadata_types(properties: dict[str, Any]) -> dict[str, FieldType]:
-    """The filterable fields of a mapping and their types; `title.keyword` counts for a text field with that subfield."""
-    found: dict[str, FieldType] = {}
-    for name, field in properties.items():
-        if field.get("type") in _ENGINE_TYPES:
-            found[name] = _ENGINE_TYPES[field["type"]]
-        for sub, subfield in field.get("fields", {}).items():
-            if subfield.get("type") == "keyword":
-                found[f"{name}.{sub}"] = "keyword"
-        if "properties" in field and field.get("type") != "nested":
-            found |= {f"{name}.{inner}": kind for inner, kind in read_metadata_types(field["properties"]).items()}
-    return found
 
 
 def _vector_index(template: dict[str, Any], engine: str, name: str) -> Any:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from connector.clusters.dialect import DOCUMENT, JSON, PASSAGES, UNIT, hits_only, inner_hits
-from connector.schema import IndexSchema
+from connector.clusters.dialect import DOCUMENT, JSON, PASSAGES, UNIT, hits_only, inner_hits, vector_values
+from connector.schema import IndexSchema, VectorField
 from connector.types import Vector
 
-# Document-level security adds a score of its own, 1 for each role's term, to that of a hit. A power of two leaves ours exact
-# and makes that too small to matter
+# Document-level security adds a score of its own, 1 for each role's term, to that of a hit. A power of two leaves ours
+# exact and makes that too small to matter
 SCALE = 2.0**20
+ELEMENTS = {"byte": "byte", "binary": "bit"}  # data_type of a field; any other is of floats
 MIN_K = 100  # the graph is searched no wider than k, and a narrow search misses neighbours
 
 
@@ -21,7 +22,7 @@ class OpenSearchDialect:
     def dense_body(
         self, schema: IndexSchema, vector: Vector, depth: int, filter_query: JSON | None, passages: int, k: int = 0
     ) -> JSON:
-        knn: JSON = {"vector": vector.tolist(), "k": max(depth, k, MIN_K)}
+        knn: JSON = {"vector": vector_values(schema, vector), "k": max(depth, k, MIN_K)}
         if schema.managed and passages > 1:
             knn["expand_nested_docs"] = True  # else a hit brings only its nearest passage
         if schema.managed and filter_query:
@@ -33,6 +34,10 @@ class OpenSearchDialect:
         query: JSON = {"knn": {schema.vector_field: knn}}
         if schema.managed:
             query = _of_documents(query, passages)
+        elif path := schema.layout.nested.get(schema.vector_field or ""):
+            query = {"nested": {"path": path, "query": query, "score_mode": "max"}}
+            # what the filter of the knn query lets through is not always the document's: see above
+            query = {"bool": {"must": [query], "filter": [filter_query]}} if filter_query else query
         return {"query": query} | hits_only(schema, depth, passages)
 
     def nearest_clause(self, schema: IndexSchema, vector: Vector, depth: int, filter_query: JSON) -> JSON:
@@ -43,24 +48,32 @@ class OpenSearchDialect:
         self, schema: IndexSchema, vector: Vector, depth: int, filter_query: JSON | None, passages: int
     ) -> JSON | None:
         space = "cosinesimil" if schema.managed else schema.similarity
-        params = {"field": schema.vector_field, "query_value": vector.tolist(), "space_type": space}
+        params = {"field": schema.vector_field, "query_value": vector_values(schema, vector), "space_type": space}
         script = {"lang": "knn", "source": "knn_score", "params": params}
         filters = [filter_query] if filter_query else []
         if schema.managed:
             query = _of_documents({"script_score": {"query": {"match_all": {}}, "script": script}}, passages)
             return {"query": {"bool": {"must": [query], "filter": filters}}} | hits_only(schema, depth, passages)
-        searched = {"bool": {"filter": [{"exists": {"field": schema.vector_field}}, *filters]}}
+        exists = {"exists": {"field": schema.vector_field}}
+        if path := schema.layout.nested.get(schema.vector_field or ""):
+            scored = {"script_score": {"query": exists, "script": script}}
+            query = {"nested": {"path": path, "query": scored, "score_mode": "max"}}
+            return {"query": {"bool": {"must": [query], "filter": filters}}} | hits_only(schema, depth, passages)
+        searched = {"bool": {"filter": [exists, *filters]}}
         return {"query": {"script_score": {"query": searched, "script": script}}} | hits_only(schema, depth, passages)
 
     def cosine(self, score: float, similarity: str) -> float:
         """`_score` is (1 + cos) / 2 for the space cosinesimil."""
         return 2 * score - 1 if similarity in ("cosine", "cosinesimil") else score
 
-    def read_vector_field(self, field: JSON) -> tuple[int, str] | None:
+    def read_vector_field(self, field: JSON) -> VectorField | None:
         if field.get("type") != "knn_vector":
             return None
-        similarity = field.get("space_type") or field.get("method", {}).get("space_type", "l2")
-        return int(field.get("dimension", 0)), similarity
+        return VectorField(
+            dims=int(field.get("dimension", 0)),
+            similarity=field.get("space_type") or field.get("method", {}).get("space_type", "l2"),
+            element=ELEMENTS.get(str(field.get("data_type")).lower(), "float"),
+        )
 
 
 def _of_documents(query: JSON, passages: int) -> JSON:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
@@ -12,6 +13,7 @@ from connector.filters import Filter
 from connector.schema import IndexSchema
 from connector.types import HitContent, IndexedDocument, Ranking, TermStatistics, Vector, WriteOutcome
 
+NEAR = 0.75  # how alike two names are, of 1, for one to be taken for a slip of the other
 DOC_ID, SCORE = attrgetter("doc_id"), attrgetter("score")
 
 
@@ -117,11 +119,12 @@ class Cluster(Protocol):
     engine: Engine
 
     async def create_index(self, name: str, schema: IndexSchema) -> Index:
-        """Create an index; raises ClusterError where one of that name exists."""
+        """Create an index; raises IndexExists where there is one of that name."""
         ...
 
     async def open_index(self, name: str, foreign: ForeignFields | None = None) -> Index:
-        """An existing index; `foreign` names the fields of one that is not ours. Raises IndexMissing."""
+        """An existing index; `foreign` names the fields of one that is not ours. Raises IndexMissing, which names an index
+        that may be meant."""
         ...
 
     async def drop_index(self, name: str) -> None:
@@ -144,3 +147,8 @@ def ordered(hits: Iterable[Any], depth: int) -> Ranking:
     for hit in sorted(sorted(hits, key=DOC_ID), key=SCORE, reverse=True):
         best.setdefault(hit.doc_id, hit)
     return tuple(best.values())[:depth]
+
+
+def nearest_name(name: str, names: Iterable[str]) -> str | None:
+    """The one of the names that somebody who typed `name` may have meant; None where none is like it."""
+    return next(iter(difflib.get_close_matches(name, [other for other in names if other != name], 1, NEAR)), None)

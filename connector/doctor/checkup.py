@@ -22,6 +22,7 @@ from connector.doctor.local_checks import (
     time_queries,
 )
 from connector.doctor.rest_checks import RestChecks
+from connector.doctor.samples import SAMPLES, Sample, compare_vectors, judge_texts, judge_vectors
 from connector.errors import AccessDenied, ConnectorError, IndexMissing
 from connector.event_loop import in_own_thread
 from connector.models.encoder import Encoder
@@ -57,6 +58,7 @@ class _Checkup:
         self._say = say
         self._cluster: Cluster | None = None
         self._worker: WorkerClient | None = None
+        self._samples: list[Sample] | None = None
 
     async def run(self) -> None:
         settings = self._settings
@@ -67,8 +69,8 @@ class _Checkup:
                        "documents")  # fmt: skip
         else:
             self.findings.append(judge_engine(self._cluster.engine, settings.cluster.url))
-            examination = open_cluster_checks(self._cluster, timeout_s=CHECK_S)
-            index = await self._index(self._cluster, examination)
+            checks = open_cluster_checks(self._cluster, timeout_s=CHECK_S)
+            index = await self._index(self._cluster, checks)
         encoder = await self._encoder(index)
         await self._rerank_worker()
         if self._cluster is None or index is None:
@@ -76,27 +78,32 @@ class _Checkup:
         elif encoder is None and index.schema.vector_field:
             self._skip("encoder", "query")
         else:
-            await self._query(open_cluster_checks(self._cluster, timeout_s=CHECK_S), index, encoder)
+            await self._query(index, encoder)
 
     async def close(self) -> None:
         for part in (self._worker, self._cluster):
             if part is not None:
                 await part.close()
 
-    async def _index(self, cluster: Cluster, examination: ClusterChecks) -> Index | None:
+    async def _index(self, cluster: Cluster, checks: ClusterChecks) -> Index | None:
         name = self._settings.index.name
         opened = await self._attempt("index", partial(open_index, cluster, self._settings), CHECK_S)
         exists = not isinstance(opened, IndexMissing)
-        await self._look("health", partial(examination.health, name if exists else None), "monitor the cluster")
-        await self._look("access", partial(examination.access, name, exists=exists), "see its own privileges")
+        await self._look("health", partial(checks.health, name if exists else None), "monitor the cluster")
+        await self._look("access", partial(checks.access, name, exists=exists), "see its own privileges")
         if isinstance(opened, ConnectorError):
-            advice = "fill one: connector ingest SOURCE, or name another: index.name"
+            advice = "name an index that is there: index.name, or fill one: connector ingest SOURCE"
             self.findings.append(failed("index", opened, advice=advice))
             self._skip("index", "mapping", "copies", "blocks", "documents")
             return None
         self.findings.append(describe_index(opened))
-        await self._look("copies", partial(examination.state, opened), "view the metadata of the index")
-        await self._look("documents", partial(examination.contents, opened), "read the index")
+        await self._look("copies", partial(checks.state, opened), "view the metadata of the index")
+        await self._look("documents", partial(checks.contents, opened), "read the index")
+        sampling = partial(checks.samples, opened, SAMPLES)
+        self._samples = await self._try("text", sampling, "see whether the index can be read", denied="skip")
+        text = judge_texts(self._samples or [], opened.schema)
+        if text:
+            self.findings.append(text)
         return opened
 
     async def _encoder(self, index: Index | None) -> Encoder | None:
@@ -127,7 +134,17 @@ class _Checkup:
             "is this one" if index.schema.encoder else "is not known; its vectors have as many dimensions as this one's"
         )
         self.findings.append(Finding("encoder of the index", "ok", f"the encoder that filled the index {who}"))
+        await self._vectors(index, encoder)
         return encoder if measured else None
+
+    async def _vectors(self, index: Index, encoder: Encoder) -> None:
+        """Whether the vectors of some documents are what the encoder makes of their texts."""
+        if not self._samples:
+            return
+        comparing = partial(in_thread, partial(compare_vectors, self._samples, encoder))
+        cosines = await self._try("vectors", comparing, "see encoder.device", timeout_s=ENCODER_S)
+        if cosines is not None:
+            self.findings.append(judge_vectors(cosines, index.schema))
 
     async def _rerank_worker(self) -> None:
         worker = self._worker = open_worker(self._settings)
@@ -143,17 +160,18 @@ class _Checkup:
         measure = partial(time_pairs, worker, self._settings, timeout_s=WORKER_S)
         await self._look("worker speed", measure, "use the worker", timeout_s=WORKER_S)
 
-    async def _query(self, examination: ClusterChecks, index: Index, encoder: Encoder | None) -> None:
-        text = await self._try("query", partial(examination.sample, index), "see whether the index can be read")
-        if text is None:
+    async def _query(self, index: Index, encoder: Encoder | None) -> None:
+        if self._samples is None:
+            self._skip("text", "query")
             return
-        words = choose_words(text)
+        words = next((words for sample in self._samples if (words := choose_words(sample.text))), "")
         if not words:
-            self.findings.append(
-                Finding(
-                    "query", "skip", "no document with words in its text fields", "ingest some: connector ingest SOURCE"
-                )
+            advice = (
+                "ingest some: connector ingest SOURCE"
+                if index.schema.managed
+                else "see what the check of the text says"
             )
+            self.findings.append(Finding("query", "skip", "no document with words in its text fields", advice))
             return
         searcher = build_searcher(index, encoder, self._worker, self._settings)
         deadline_s = self._settings.search.deadline_s
@@ -187,7 +205,8 @@ class _Checkup:
         timeout_s: float = CHECK_S,
         denied: Status = "fail",
     ) -> T | None:
-        """The work's result; None, and a finding, where there is none. `denied` is its status where credentials do not suffice."""
+        """The work's result; None, and a finding, where there is none. `denied` is its status where credentials do not
+        suffice."""
         found = await self._attempt(check, work, timeout_s)
         if not isinstance(found, ConnectorError):
             return found
@@ -207,7 +226,8 @@ class _Checkup:
             return ConnectorError(f"no answer within {timeout_s:g} s; is it overloaded, or something in between?")
         except (LookupError, TypeError, ValueError, OSError) as error:
             return ConnectorError(
-                f"the answer cannot be understood ({type(error).__name__}); is this the cluster itself, or something in between?"
+                f"the answer cannot be understood ({type(error).__name__}); is this the cluster itself, or something in "
+                "between?"
             )
 
     def _skip(self, because: str, *checks: str) -> None:
@@ -236,4 +256,7 @@ def describe_index(index: Index) -> Finding:
         return Finding("index", "ok", f"{index.name}, made by the connector; text: {texts}", facts=facts)
     seen = f"{index.name}, made by somebody else: searched as it is, never written to; text: {texts}"
     seen += f"; vectors: {schema.vector_field}" if schema.vector_field else ""
+    if schema.why_no_dense:
+        why, _, advice = schema.why_no_dense.partition("; ")
+        return Finding("index", "warn", f"{seen}, which cannot be searched: {why}", advice, facts)
     return Finding("index", "ok", seen, facts=facts)

@@ -6,6 +6,7 @@ from typing import Protocol
 
 from connector.clusters.protocol import Index
 from connector.doctor.findings import Finding
+from connector.doctor.samples import Sample
 
 
 class ClusterChecks(Protocol):
@@ -27,8 +28,8 @@ class ClusterChecks(Protocol):
         """How many documents the index holds, and in how many vectors are present."""
         ...
 
-    async def sample(self, index: Index) -> str:
-        """The text of one of its documents; empty where there is none."""
+    async def samples(self, index: Index, count: int) -> list[Sample]:
+        """Some of its documents that have a text, with the vectors that the index holds of it."""
         ...
 
 
@@ -36,7 +37,12 @@ def judge_contents(documents: int, with_vectors: int | None, *, managed: bool) -
     """The finding for so many documents; `with_vectors` None: the index has no vector field that is searched."""
     facts = {"documents": documents, "with_vectors": with_vectors}
     if not documents:
-        return Finding("documents", "warn", "the index is empty", "fill it: connector ingest SOURCE", facts)
+        advice = (
+            "fill it: connector ingest SOURCE"
+            if managed
+            else "whoever writes to it has yet to; nothing to be done here"
+        )
+        return Finding("documents", "warn", "the index is empty", advice, facts)
     if with_vectors is None:
         return Finding("documents", "ok", f"{documents:,} documents; the lexical leg alone searches them", facts=facts)
     seen = f"{documents:,} documents, vectors in {with_vectors:,}"

@@ -1,4 +1,4 @@
-"""The examination of the embedded store: its folder, the disk that it is on, its tables."""
+"""The checks of the embedded store: its folder, the disk that it is on, its tables."""
 
 from __future__ import annotations
 
@@ -7,12 +7,15 @@ import os
 import shutil
 from pathlib import Path
 
+import numpy as np
+
 from connector.clusters.embedded.cluster import EmbeddedCluster
 from connector.clusters.embedded.columns import arrow_schema
 from connector.clusters.embedded.index import EmbeddedIndex
 from connector.clusters.protocol import Index
 from connector.doctor.cluster_checks import judge_contents
 from connector.doctor.findings import Finding
+from connector.doctor.samples import Sample
 
 LOW_BYTES = 1_000_000_000
 
@@ -66,9 +69,21 @@ class EmbeddedChecks:
         documents = await table.count_rows()
         return judge_contents(documents, await table.count_rows("array_length(passages) > 0"), managed=True)
 
-    async def sample(self, index: Index) -> str:
-        rows = await _own(index).table.query().select(list(index.schema.fields.text)).limit(1).to_list()
-        return "\n".join(str(text) for row in rows for text in row.values() if text)
+    async def samples(self, index: Index, count: int) -> list[Sample]:
+        names = list(index.schema.fields.text)
+        columns = ["doc_id", *names, "passages", "vectors"]
+        query = _own(index).table.query().where("array_length(passages) > 0").select(columns)
+        return [
+            Sample(
+                row["doc_id"],
+                "\n".join(str(row[name]) for name in names if row[name]),
+                tuple(
+                    (text, np.asarray(vector, dtype=np.float32))
+                    for text, vector in zip(row["passages"], row["vectors"], strict=True)
+                ),
+            )
+            for row in await query.limit(count).to_list()
+        ]
 
 
 def _own(index: Index) -> EmbeddedIndex:

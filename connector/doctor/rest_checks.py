@@ -1,4 +1,4 @@
-"""The examination of Elasticsearch and OpenSearch: health, privileges, the index's settings, mapping and contents.
+"""The checks of Elasticsearch and OpenSearch: health, privileges, the index's settings, mapping and contents.
 
 Privileges: Elasticsearch answers the question itself. OpenSearch is asked for what changes nothing: writes that must conflict
 (`if_seq_no` of a document that is not there), and an index that no engine creates (of 0 shards)."""
@@ -11,14 +11,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
+import numpy as np
+
 from connector.clusters.clients import Client
-from connector.clusters.dialect import JSON, PASSAGES
+from connector.clusters.dialect import JSON, PASSAGES, ask_texts, has_vector
 from connector.clusters.failures import is_denial
+from connector.clusters.hits import read_text
 from connector.clusters.mapping import build_index
 from connector.clusters.protocol import Engine, Index
 from connector.doctor.cluster_checks import judge_contents
 from connector.doctor.findings import Finding
+from connector.doctor.samples import Sample
 from connector.errors import AccessDenied, ClusterError
+from connector.schema import IndexSchema
 from connector.settings.warnings import is_loopback
 
 NO_SUCH_ROUTE = frozenset({400, 404, 405, 500, 501})  # how the engines without security refuse a request for it
@@ -70,17 +75,34 @@ class RestChecks:
         field = index.schema.vector_field
         if field is None:
             return judge_contents(documents, None, managed=index.schema.managed)
-        query: JSON = {"exists": {"field": field}}
-        if index.schema.managed:
-            query = {"nested": {"path": PASSAGES, "query": query}}
-        return judge_contents(documents, await self._count(index, query), managed=index.schema.managed)
+        with_vectors = await self._count(index, has_vector(index.schema))
+        return judge_contents(documents, with_vectors, managed=index.schema.managed)
 
-    async def sample(self, index: Index) -> str:
-        names = list(index.schema.fields.text)
-        any_of = {"bool": {"should": [{"exists": {"field": name}} for name in names], "minimum_should_match": 1}}
-        body = {"size": 1, "query": any_of, "_source": names}
-        reply = await self._ask("POST", f"/{quote(index.name, safe='')}/_search", body=body)
-        return "\n".join(text for hit in reply["hits"]["hits"] for text in _texts(hit.get("_source", {})))
+    async def samples(self, index: Index, count: int) -> list[Sample]:
+        schema = index.schema
+        have_text = {"bool": {"should": [_has(schema, name) for name in schema.fields.text], "minimum_should_match": 1}}
+        body: JSON = {"size": count, "query": have_text}
+        if schema.managed:
+            body["_source"] = [*schema.fields.text, f"{PASSAGES}.text", f"{PASSAGES}.vector"]
+        else:
+            body |= ask_texts(schema)
+            if schema.vector_field and schema.layout.has_source:
+                body["_source"] = [*(body["_source"] or ()), schema.vector_field]
+        reply = await self._search_with_vectors(index.name, body)
+        return [read_sample(hit, schema) for hit in reply["hits"]["hits"]]
+
+    async def _search_with_vectors(self, index: str, body: JSON) -> JSON:
+        """The reply to a search that shows vectors: Elasticsearch 9 leaves them out of `_source` unless told, before it knows
+        no such option."""
+        path = f"/{quote(index, safe='')}/_search"
+        if self._engine.kind == "elasticsearch" and isinstance(body.get("_source"), list):
+            told = body | {"_source": {"includes": body["_source"], "exclude_vectors": False}}
+            try:
+                return await self._ask("POST", path, body=told)
+            except ClusterError as error:
+                if error.status != 400:
+                    raise
+        return await self._ask("POST", path, body=body)
 
     async def _ask(self, method: str, path: str, *, body: Any = None, params: Mapping[str, str] | None = None) -> JSON:
         return await self._client.request(method, path, body=body, params=params, timeout_s=self._timeout_s)
@@ -98,9 +120,9 @@ class RestChecks:
     async def _why_unassigned(self, health: JSON) -> str:
         """The engine's reason why a shard of an index that is not green has no node; empty where it gives none."""
         for name, index in health.get("indices", {}).items():
-            for shard, one in index.get("shards", {}).items():
-                if one["status"] != "green":
-                    body = {"index": name, "shard": int(shard), "primary": not one["primary_active"]}
+            for shard, state in index.get("shards", {}).items():
+                if state["status"] != "green":
+                    body = {"index": name, "shard": int(shard), "primary": not state["primary_active"]}
                     try:
                         return _read_reason(await self._ask("POST", "/_cluster/allocation/explain", body=body))
                     except ClusterError:
@@ -112,7 +134,11 @@ class RestChecks:
             "search": ["read", "view_index_metadata"],
             "ingest": ["read", "view_index_metadata", "write", "maintenance", *([] if exists else ["create_index"])],
         }
-        body = {"index": [{"names": [index], "privileges": sorted({one for task in tasks.values() for one in task})}]}
+        body = {
+            "index": [
+                {"names": [index], "privileges": sorted({privilege for task in tasks.values() for privilege in task})}
+            ]
+        }
         try:
             reply = await self._ask("POST", "/_security/user/_has_privileges", body=body)
         except AccessDenied:
@@ -122,7 +148,10 @@ class RestChecks:
                 return {}
             raise
         has = reply["index"][index]
-        return {task: [one for one in privileges if not has.get(one)] for task, privileges in tasks.items()}
+        return {
+            task: [privilege for privilege in privileges if not has.get(privilege)]
+            for task, privileges in tasks.items()
+        }
 
     async def _opensearch_access(self, index: str, exists: bool) -> dict[str, list[str]]:
         try:
@@ -148,7 +177,8 @@ class RestChecks:
         return {"search": search, "ingest": ingest}
 
     async def _denied(self, action: str, method: str, path: str, body: Any = None) -> list[str]:
-        """The action, where the request for it is refused for want of a privilege; whatever else is said of it does not matter."""
+        """The action, where the request for it is refused for want of a privilege; whatever else is said of it does not
+        matter."""
         try:
             await self._ask(method, path, body=body)
         except AccessDenied:
@@ -306,13 +336,35 @@ def _read_reason(reply: JSON) -> str:
     return ": ".join(part for part in (why, *deciders) if part)[:400]
 
 
-def _texts(source: Any) -> Iterator[str]:
-    """Every text in a document's source."""
-    if isinstance(source, str):
-        yield source
-    elif isinstance(source, Mapping):
-        for value in source.values():
-            yield from _texts(value)
-    elif isinstance(source, list):
-        for value in source:
-            yield from _texts(value)
+def read_sample(hit: JSON, schema: IndexSchema) -> Sample:
+    """One document of a reply, with its vectors."""
+    source = hit.get("_source", {})
+    if schema.managed:
+        text = "\n".join(str(source[name]) for name in schema.fields.text if source.get(name))
+        passages = source.get(PASSAGES) or []
+        pairs = [(passage.get("text", ""), passage.get("vector")) for passage in passages]
+    else:
+        text = read_text(hit, schema)
+        pairs = [(text, vector) for vector in _vectors_at(source, (schema.vector_field or "").split("."))]
+    vectors = tuple((piece, np.asarray(vector, dtype=np.float32)) for piece, vector in pairs if _is_numbers(vector))
+    return Sample(hit["_id"], text, vectors)
+
+
+def _vectors_at(node: Any, path: Sequence[str]) -> list[Any]:
+    """The vector at a dotted path of a document's source; none where there are several, each of another piece of the text."""
+    for at, _ in enumerate(path):
+        if isinstance(node, Mapping) and ".".join(path[at:]) in node:
+            return [node[".".join(path[at:])]]
+        node = node.get(path[at]) if isinstance(node, Mapping) else None
+    return []
+
+
+def _is_numbers(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(number, int | float) for number in value)
+
+
+def _has(schema: IndexSchema, name: str) -> JSON:
+    """The query for documents with a value in a text field."""
+    query = {"exists": {"field": name}}
+    path = schema.layout.nested.get(name)
+    return {"nested": {"path": path, "query": query}} if path else query

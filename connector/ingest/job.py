@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from connector.ingest.documents import infer_fields
 from connector.ingest.pipeline import Counts, IngestJob, JobReport
 from connector.ingest.sources import Source, open_source
 from connector.models.encoder import Encoder
-from connector.schema import Fields
+from connector.schema import AnyFieldType, Fields
 from connector.settings.sections import Settings
 from connector.wiring import build_schema, check_encoder, load_encoder, open_cluster
 
@@ -87,7 +87,8 @@ async def _open_or_create(
         say(f"creating index {name} in {cluster.engine}: {describe(fields)}")
         try:
             return await cluster.create_index(name, build_schema(settings, fields, encoder.fingerprint))
-        except IndexExists:  # another job was faster
+        except IndexExists:
+            say(f"index {name} was made by another job in the meantime: going on with it")
             index = await cluster.open_index(name)
     check_encoder(index, encoder.fingerprint)
     _check_same_fields(settings, index)
@@ -102,7 +103,9 @@ def choose_fields(settings: Settings, source: Source) -> Fields:
     found = infer_fields(list(islice(source, SAMPLE_ROWS)), id_field=given.id or source.id_field)
     if given.text:
         return Fields(text=given.text, metadata=given.metadata, id=found.id)
-    metadata = given.metadata or {name: kind for name, kind in found.metadata.items() if name not in (given.text or {})}
+    metadata: Mapping[str, AnyFieldType] = given.metadata or {
+        name: kind for name, kind in found.metadata.items() if name not in (given.text or {})
+    }
     return Fields(text=given.text or found.text, metadata=metadata, id=found.id)
 
 

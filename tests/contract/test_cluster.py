@@ -115,6 +115,15 @@ class TestIndices:
             await cluster.create_index(index_name, schema())
         assert await cluster.count(index_name) == 1
 
+    async def test_a_mistyped_name_is_answered_with_the_one_that_is_there(
+        self, cluster: Cluster, index_name: str
+    ) -> None:
+        await cluster.create_index(index_name, schema())
+
+        with pytest.raises(IndexMissing, match=f"did you mean '{index_name}'\\?$") as caught:
+            await cluster.open_index(f"{index_name}s")
+        assert caught.value.near == index_name
+
     @pytest.mark.parametrize("action", ["open_index", "drop_index", "count"])
     async def test_an_index_that_is_missing_is_named_with_what_makes_it(self, cluster: Cluster, action: str) -> None:
         with pytest.raises(

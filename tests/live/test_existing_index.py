@@ -140,6 +140,8 @@ async def test_the_dense_score_is_the_cosine(engine: ClusterSettings, existing: 
         ("published=2024-01-15", {"a1", "a5"}),
         ({"not": {"range": {"price": {"gt": 20}}}}, {"a1", "a2"}),
         ("content.length>1", set(ARTICLES)),
+        ("comments.author=someone", set(ARTICLES)),
+        ("comments.author=nobody", set()),
         (["brand!=Acme", "published>2024-01-15"], {"a2"}),
     ],
     ids=lambda value: " ".join(sorted(value)) if isinstance(value, set) else str(value),
@@ -172,14 +174,17 @@ async def test_without_names_the_error_lists_the_candidates(engine: ClusterSetti
     with pytest.raises(SettingsError) as caught:
         await _search(_settings(engine, existing, text_fields=None, vector_field=None), None, "refund")
 
-    assert "index.text_fields (it has: content.body, headline)" in str(caught.value)
+    assert "index.text_fields (it has: comments.text, content.body, headline)" in str(caught.value)
     assert "index.vector_field (it has: embedding, tiny)" in str(caught.value)
 
 
 @pytest.mark.parametrize(
     ("index", "words"),
     [
-        ({"text_fields": {"title": 1.0}}, "has no field 'title'; its text fields: content.body, headline"),
+        (
+            {"text_fields": {"title": 1.0}},
+            "has no field 'title'; its text fields: comments.text, content.body, headline",
+        ),
         ({"text_fields": {"brand": 1.0}}, None),
         ({"vector_field": "brand"}, "has no vector field 'brand'; it has: embedding, tiny"),
         ({"vector_field": "tiny"}, "'tiny' of index .* holds vectors of 3 dimensions"),
@@ -196,7 +201,7 @@ async def test_names_that_do_not_fit_are_refused(
         await _search(_settings(engine, existing, **index), encoder, "refund")
 
 
-@pytest.mark.parametrize("name", ["headline", "comments.author", "embedding", "nothing"])
+@pytest.mark.parametrize("name", ["headline", "comments", "embedding", "nothing"])
 async def test_what_cannot_be_filtered_by_is_refused(
     engine: ClusterSettings, existing: str, encoder: Encoder, name: str
 ) -> None:

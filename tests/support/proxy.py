@@ -39,11 +39,19 @@ class Proxy:
     """Hands requests to `upstream`, except where `fault` names what shall happen to one. Use with `async with`."""
 
     def __init__(
-        self, upstream: str, fault: Callable[[Seen], Fault | None] = lambda seen: None, *, ca_cert: str | None = None
+        self,
+        upstream: str,
+        fault: Callable[[Seen], Fault | None] = lambda seen: None,
+        *,
+        ca_cert: str | None = None,
+        host: str = "127.0.0.1",
+        prefix: str = "",
     ) -> None:
+        """`prefix` is where the engine is under this server: "/search"."""
         self.fault = fault
         self.seen: list[Seen] = []
         self.url = ""
+        self._host, self._prefix = host, prefix
         self._client = httpx.AsyncClient(
             base_url=upstream, timeout=60, verify=ssl.create_default_context(cafile=ca_cert)
         )
@@ -54,10 +62,10 @@ class Proxy:
         app.router.add_route("*", "/{path:.*}", self._answer)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", 0)
+        site = web.TCPSite(self._runner, self._host, 0)
         await site.start()
         host, port = self._runner.addresses[0][:2]
-        self.url = f"http://{host}:{port}"
+        self.url = f"http://{f'[{host}]' if ':' in host else host}:{port}{self._prefix}"
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -88,9 +96,12 @@ class Proxy:
                 assert request.transport
                 request.transport.abort()
                 return web.Response(status=502)
+        if not request.raw_path.startswith(self._prefix):
+            return web.Response(status=404)
+        path = request.raw_path.removeprefix(self._prefix)
         passed = {name: value for name, value in headers.items() if name not in OF_THE_HOP}
         try:
-            reply = await self._client.request(request.method, request.raw_path, content=seen.body, headers=passed)
+            reply = await self._client.request(request.method, path, content=seen.body, headers=passed)
         except httpx.TransportError:
             return web.Response(status=502)
         kept = {name: value for name, value in reply.headers.items() if name not in OF_THE_HOP}

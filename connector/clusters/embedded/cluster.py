@@ -12,7 +12,7 @@ import lancedb
 from connector.clusters.embedded.columns import META_KEY, add_indexes, arrow_schema, missing_indexes
 from connector.clusters.embedded.index import TERMS_SUFFIX, EmbeddedIndex
 from connector.clusters.embedded.write_lock import WriteLock
-from connector.clusters.protocol import Engine, ForeignFields
+from connector.clusters.protocol import Engine, ForeignFields, nearest_name
 from connector.errors import ClusterError, IndexExists, IndexMissing, SettingsError
 from connector.schema import IndexSchema
 
@@ -91,4 +91,6 @@ class EmbeddedCluster:
         try:
             return await self._connection.open_table(name)
         except (ValueError, FileNotFoundError) as error:
-            raise IndexMissing(name, f"embedded:{self._folder}") from error
+            names = (await self._connection.list_tables()).tables
+            near = nearest_name(name, [table for table in names if not table.endswith(TERMS_SUFFIX)])
+            raise IndexMissing(name, f"embedded:{self._folder}", near) from error

@@ -11,10 +11,10 @@ import pyarrow as pa
 from lancedb.index import FTS, BTree
 
 from connector.clusters.embedded.words import LANGUAGES
-from connector.schema import FieldType, IndexSchema
+from connector.schema import AnyFieldType, IndexSchema
 
 META_KEY = b"connector"
-COLUMN_TYPES: dict[FieldType, pa.DataType] = {
+COLUMN_TYPES: dict[AnyFieldType, pa.DataType] = {
     "keyword": pa.string(),
     "keyword[]": pa.list_(pa.string()),
     "integer": pa.int64(),

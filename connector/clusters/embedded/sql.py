@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from connector.filters import And, Exists, Filter, Not, Or, Range, Scalar, Terms
-from connector.schema import FieldType
+from connector.schema import AnyFieldType
 
 COMPARISONS = {"gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
 
 
-def build_sql(found: Filter, fields: Mapping[str, FieldType]) -> str:
+def build_sql(found: Filter, fields: Mapping[str, AnyFieldType]) -> str:
     """The SQL condition of a checked filter. It is true or false, never unknown, so that "not" holds for missing values."""
     match found:
         case Terms(name, values):

@@ -10,32 +10,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.parts import HashEncoder, ids, schema_of
 
-from connector.clusters.dialect import (
-    build_bulk,
-    build_filter,
-    build_lexical,
-    build_removal,
-    build_source,
-    build_term_statistics,
-    build_word_counts,
-    find_words,
-    has_ids,
-    magnify,
-    read_fates,
-    read_hits,
-    read_term_statistics,
-    read_word_counts,
-    with_stored_ids,
-)
+from connector.clusters.bulk import build_bulk, build_removal, build_source, read_outcomes, split_chunks
+from connector.clusters.dialect import build_filter, build_lexical, magnify, with_stored_ids
 from connector.clusters.elasticsearch import ElasticsearchDialect
 from connector.clusters.failures import explain_error
+from connector.clusters.hits import has_ids, read_hits
 from connector.clusters.opensearch import OpenSearchDialect
 from connector.clusters.original_text import to_original
 from connector.clusters.protocol import ordered
-from connector.clusters.rest import _chunks
+from connector.clusters.term_counts import (
+    build_term_statistics,
+    build_word_counts,
+    find_words,
+    read_term_statistics,
+    read_word_counts,
+)
 from connector.errors import AccessDenied, ClusterUnavailable
 from connector.filters import And, Exists, Not, Or, Range, Terms
-from connector.schema import Fields, IndexSchema
+from connector.schema import Fields, IndexSchema, VectorField
 from connector.types import Document, Hit, IndexedDocument, Passage, TermFrequency, TermStatistics, WriteOutcome
 
 MANAGED = schema_of(HashEncoder(dims=2), metadata={"year": "integer"})
@@ -155,15 +147,18 @@ def test_another_similarity_keeps_its_score(dialect: Any) -> None:
 def test_a_vector_field_is_recognised_in_each_engines_mapping() -> None:
     elastic, opensearch = DIALECTS
 
-    assert elastic.read_vector_field({"type": "dense_vector", "dims": 3, "similarity": "dot_product"}) == (
-        3,
-        "dot_product",
+    assert elastic.read_vector_field({"type": "dense_vector", "dims": 3, "similarity": "dot_product"}) == VectorField(
+        3, "dot_product"
     )
-    assert elastic.read_vector_field({"type": "dense_vector", "dims": 3}) == (3, "cosine")
-    assert opensearch.read_vector_field({"type": "knn_vector", "dimension": 3}) == (3, "l2")
+    assert elastic.read_vector_field({"type": "dense_vector", "dims": 3}) == VectorField(3, "cosine")
+    assert elastic.read_vector_field({"type": "dense_vector", "dims": 3, "element_type": "bit", "index": False}) == (
+        VectorField(3, "cosine", "bit", indexed=False)
+    )
+    assert opensearch.read_vector_field({"type": "knn_vector", "dimension": 3}) == VectorField(3, "l2")
+    method = {"space_type": "cosinesimil"}
     assert opensearch.read_vector_field(
-        {"type": "knn_vector", "dimension": 3, "method": {"space_type": "cosinesimil"}}
-    ) == (3, "cosinesimil")
+        {"type": "knn_vector", "dimension": 3, "data_type": "byte", "method": method}
+    ) == (VectorField(3, "cosinesimil", "byte"))
     assert elastic.read_vector_field({"type": "text"}) is opensearch.read_vector_field({"type": "dense_vector"}) is None
 
 
@@ -244,14 +239,14 @@ def test_a_removal_is_one_line() -> None:
         ({"index": {"status": 503}}, WriteOutcome("a", "refused (HTTP 503)", retryable=True)),
     ],
 )
-def test_each_action_of_a_bulk_reply_has_its_fate(item: Any, fate: WriteOutcome) -> None:
-    assert read_fates({"items": [item]}, ["a"]) == [fate]
+def test_each_action_of_a_bulk_reply_has_its_outcome(item: Any, fate: WriteOutcome) -> None:
+    assert read_outcomes({"items": [item]}, ["a"]) == [fate]
 
 
 @pytest.mark.parametrize("reply", [{"items": []}, {}, {"items": None}, {"items": [{}, {}]}])
 def test_a_bulk_reply_that_does_not_fit_is_not_believed(reply: Any) -> None:
     with pytest.raises(ClusterUnavailable, match="does not fit what was sent"):
-        read_fates(reply, ["a"])
+        read_outcomes(reply, ["a"])
 
 
 @pytest.mark.parametrize("status", [403, 429])
@@ -260,7 +255,7 @@ def test_an_index_that_takes_no_writes_is_no_fault_of_a_document(status: int) ->
     reply = {"items": [{"index": {"status": 201}}, {"index": {"status": status, "error": block}}]}
 
     with pytest.raises(ClusterUnavailable, match=r"takes no writes: index .docs. blocked by.*free space"):
-        read_fates(reply, ["a", "b"])
+        read_outcomes(reply, ["a", "b"])
 
 
 def test_an_id_is_read_from_its_value_or_as_it_is_stored() -> None:
@@ -354,7 +349,7 @@ def test_a_term_that_no_document_holds_has_frequency_0() -> None:
     [
         (
             {"error": {"reason": "all shards failed", "caused_by": {"caused_by": {"reason": "deep"}}}},
-            "all shards failed: deep (HTTP 500)",
+            "deep (HTTP 500)",
         ),
         ({"error": "no handler"}, "no handler (HTTP 500)"),
         ("<html>", "<html> (HTTP 500)"),
@@ -368,7 +363,7 @@ def test_an_engines_error_is_told_in_its_own_words(body: Any, words: str) -> Non
 
 @given(st.lists(st.binary(max_size=30), max_size=40), st.integers(1, 60))
 def test_bulk_chunks_hold_every_action_once_within_the_bound(actions: list[bytes], max_bytes: int) -> None:
-    chunks = [actions[start:end] for start, end in _chunks(actions, max_bytes)]
+    chunks = [actions[start:end] for start, end in split_chunks(actions, max_bytes)]
 
     assert [action for chunk in chunks for action in chunk] == actions
     assert all(chunk and (len(chunk) == 1 or sum(map(len, chunk)) <= max_bytes) for chunk in chunks)
@@ -388,7 +383,7 @@ def test_credentials_that_may_not_write_are_no_fault_of_the_documents(reason: st
     denial = {"status": 403, "_index": "kb", "error": {"type": "security_exception", "reason": reason}}
 
     with pytest.raises(AccessDenied, match=r"may not write to index 'kb' .*; grant .*index.*docs/how-to/secure.md"):
-        read_fates({"items": [{"index": {"status": 201}}, {"index": denial}]}, ["a", "b"])
+        read_outcomes({"items": [{"index": {"status": 201}}, {"index": denial}]}, ["a", "b"])
 
 
 def test_a_hit_whose_passages_are_hidden_has_none() -> None:

@@ -2,17 +2,17 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from typing import Any, get_args
+from typing import Any
 
 import pytest
 from support.parts import HashEncoder, schema_of
 
-from connector.clusters.mapping import build_index, fill, read_metadata_types, read_template
+from connector.clusters.mapping import build_index, fill, read_template
 from connector.errors import SettingsError
-from connector.schema import FieldType, IndexSchema, VectorSettings
+from connector.schema import FIELD_TYPES, IndexSchema, VectorSettings
 
 ENGINES = ("elasticsearch", "opensearch")
-ALL_TYPES = {f"field_{number}": kind for number, kind in enumerate(get_args(FieldType))}
+ALL_TYPES = {f"field_{number}": kind for number, kind in enumerate(FIELD_TYPES)}
 SCHEMA = replace(
     schema_of(HashEncoder(dims=5), metadata=ALL_TYPES), analyzer="german", vectors=VectorSettings("auto", 24, 99)
 )
@@ -104,28 +104,3 @@ def test_fill_replaces_whole_strings_only_and_copies() -> None:
 
     assert filled == {"a": [{"n": 2}, "about $x$"], "b": {"c": {"n": 2}}, "d": 1}
     assert part["a"][0] == "$x$"
-
-
-def test_the_types_of_a_foreign_mapping_are_read() -> None:
-    properties = {
-        "sku": {"type": "keyword"},
-        "title": {"type": "text", "fields": {"keyword": {"type": "keyword"}, "ngram": {"type": "text"}}},
-        "price": {"type": "scaled_float", "scaling_factor": 100},
-        "count": {"type": "short"},
-        "when": {"type": "date"},
-        "live": {"type": "boolean"},
-        "vec": {"type": "dense_vector"},
-        "maker": {"properties": {"name": {"type": "keyword"}, "deep": {"properties": {"n": {"type": "long"}}}}},
-        "offers": {"type": "nested", "properties": {"price": {"type": "double"}}},
-    }
-
-    assert read_metadata_types(properties) == {
-        "sku": "keyword",
-        "title.keyword": "keyword",
-        "price": "number",
-        "count": "integer",
-        "when": "date",
-        "live": "boolean",
-        "maker.name": "keyword",
-        "maker.deep.n": "integer",
-    }

@@ -17,7 +17,7 @@ from support.parts import HashEncoder, ids, schema_of
 from connector.clusters.embedded.cluster import EmbeddedCluster
 from connector.clusters.embedded.index import EmbeddedIndex
 from connector.clusters.embedded.sql import build_sql
-from connector.errors import ClusterError, IndexMissing, SettingsError
+from connector.errors import ClusterError, IndexExists, IndexMissing, SettingsError
 from connector.filters import And, Exists, Filter, Not, Or, Range, Terms, check_filter
 from connector.schema import FieldType, IndexSchema, check_value
 from connector.types import Document, IndexedDocument, Passage
@@ -280,7 +280,7 @@ def test_what_is_not_there_or_there_already_is_told(runner: asyncio.Runner, tmp_
     cluster = runner.run(EmbeddedCluster.open(tmp_path))
     runner.run(cluster.create_index("docs", schema()))
 
-    with pytest.raises(ClusterError, match="exists already"):
+    with pytest.raises(IndexExists, match="exists already"):
         runner.run(cluster.create_index("docs", schema()))
     with pytest.raises(IndexMissing, match="connector index create"):
         runner.run(cluster.open_index("other"))

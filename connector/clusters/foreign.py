@@ -1,0 +1,256 @@
+"""An index that somebody else made: from its mapping to what is searched, filtered by, shown and reranked."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
+from typing import Any
+
+from connector.clusters.mapping import ENGINE_TYPES
+from connector.clusters.protocol import ForeignFields
+from connector.errors import SettingsError
+from connector.schema import AnyFieldType, Fields, FilterableFields, IndexSchema, Layout, TextPlace, VectorField
+
+JSON = dict[str, Any]
+TEXT_TYPES = frozenset(
+    {"text", "match_only_text", "annotated_text", "search_as_you_type", "pattern_text", "semantic_text"}
+)
+VECTOR_TYPES = frozenset({"dense_vector", "knn_vector", "sparse_vector", "rank_features"})
+FLAT_TYPES = frozenset(
+    {"flattened", "flat_object"}
+)  # objects of which every key is a field, though no mapping names it
+OBJECTS = frozenset({"object", "nested", "passthrough"})
+NO_TERMS = TEXT_TYPES | VECTOR_TYPES | OBJECTS | {
+    "alias", "geo_point", "geo_shape", "point", "shape", "xy_point", "xy_shape", "binary", "completion", "percolator",
+    "rank_feature", "aggregate_metric_double", "histogram", "star_tree", "lookup",
+}  # fmt: skip
+KEYWORDS = frozenset({"keyword", "constant_keyword", "counted_keyword", "wildcard", "version", "ip"})
+# of these a value can be looked up by doc values alone
+BY_COLUMN = frozenset({"boolean", "byte", "date", "date_nanos", "double", "float", "half_float", "integer", "ip", "keyword",
+                       "long", "scaled_float", "short", "unsigned_long"})  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class MappedField:
+    """One name that a mapping knows: a field, a multi-field, an alias or a runtime field."""
+
+    name: str
+    mapping: JSON
+    source: str  # the path in `_source` that its values come from
+    nested: str = ""  # the nested object that it is in
+    target: str = ""  # what an alias stands for
+    computed: bool = False  # worked out by the engine for each document
+
+    @property
+    def type(self) -> str:
+        default = "object" if "properties" in self.mapping else ""
+        return str(self.mapping.get("type", default))
+
+
+@dataclass(frozen=True, slots=True)
+class Mapped:
+    """All that one mapping says: every name with its field, what is copied where, and what `_source` keeps."""
+
+    fields: Mapping[str, MappedField]
+    copies: Mapping[str, Sequence[str]] = field(default_factory=dict)  # field -> the fields that are copied to it
+    source: JSON = field(default_factory=dict)
+
+    def names(self, wanted: Callable[[MappedField], bool]) -> list[str]:
+        return [name for name, found in self.fields.items() if wanted(found)]
+
+    def flat_root(self, name: str) -> MappedField | None:
+        """The flattened field of which `name` is a key."""
+        parts = name.split(".")
+        roots = (self.fields.get(".".join(parts[:at])) for at in range(len(parts) - 1, 0, -1))
+        return next((root for root in roots if root is not None and root.type in FLAT_TYPES), None)
+
+    def find(self, name: str) -> MappedField | None:
+        """The field of that name, also a key of a flattened one."""
+        if name in self.fields:
+            return self.fields[name]
+        root = self.flat_root(name)
+        return replace(root, name=name, source=name, mapping={"type": "keyword", "doc_values": False}) if root else None
+
+
+def read_mapping(mappings: Sequence[JSON]) -> Mapped:
+    """What the mappings of the indices behind one name say together; of several, the last is taken where they differ."""
+    fields: dict[str, MappedField] = {}
+    copies: dict[str, list[str]] = {}
+    source: JSON = {}
+    for mapping in mappings:
+        found = {each.name: each for each in _walk(mapping.get("properties", {}))}
+        for name, kind, computed in _runtime(mapping):
+            found[name] = MappedField(name, {"type": kind}, name, computed=computed)
+        for name, each in list(found.items()):
+            if each.type == "alias":
+                target = found.get(each.mapping.get("path", ""))
+                if target:
+                    found[name] = replace(target, name=name, target=target.name)
+            for goal in _listed(each.mapping.get("copy_to")):
+                copies.setdefault(goal, []).append(each.source)
+        fields |= found
+        source |= mapping.get("_source", {})
+    return Mapped(fields, {goal: sorted(set(names)) for goal, names in copies.items()}, source)
+
+
+def read_filterable(mapped: Mapped, *, without: Sequence[str] = ()) -> FilterableFields:
+    """Every field that the engine can filter by a term, with its type."""
+    types: dict[str, AnyFieldType] = {}
+    for name, found in mapped.fields.items():
+        if name not in without and found.type and found.type not in NO_TERMS and _is_searchable(found):
+            types[name] = ENGINE_TYPES.get(found.type, "engine")
+    return FilterableFields(types, mapped.names(lambda found: found.type in FLAT_TYPES))
+
+
+def build_foreign_schema(
+    name: str,
+    mappings: Sequence[JSON],
+    foreign: ForeignFields | None,
+    read_vector: Callable[[JSON], VectorField | None],
+) -> IndexSchema:
+    """The schema of an index that is not ours, from the field names given and the mappings behind its name.
+
+    Raises SettingsError for a field that is not there, or that cannot be searched."""
+    mapped = read_mapping(mappings)
+    vectors = {each: vector for each, found in mapped.fields.items() if (vector := read_vector(found.mapping))}
+    if foreign is None or not foreign.text:
+        names = mapped.names(_is_text)
+        raise SettingsError(
+            f"index {name!r} was not made by the connector; name its fields to search it: index.text_fields "
+            f"(it has: {', '.join(sorted(names)) or 'no text field'}) and index.vector_field "
+            f"(it has: {', '.join(sorted(vectors)) or 'none'})"
+        )
+    texts = {text: _text_field(name, mapped, text) for text in foreign.text}
+    if foreign.vector is not None and foreign.vector not in vectors:
+        raise SettingsError(
+            f"index {name!r} has no vector field {foreign.vector!r}; it has: {', '.join(sorted(vectors)) or 'none'}"
+        )
+    vector = vectors[foreign.vector] if foreign.vector else None
+    layout = Layout(
+        places={text: _place(mapped, found) for text, found in texts.items()},
+        analyzed={
+            text: (found.target or found.name, found.source)
+            for text, found in texts.items()
+            if not (found.nested or found.computed or mapped.flat_root(text))
+        },
+        nested={each: found.nested for each, found in mapped.fields.items() if found.nested},
+        vectors=tuple(mapped.names(lambda found: found.type in VECTOR_TYPES)),
+        vector=vector,
+        has_source=mapped.source.get("enabled", True) is not False,
+    )
+    return IndexSchema(
+        fields=Fields(text=foreign.text, metadata=read_filterable(mapped, without=list(foreign.text))),
+        encoder=None,
+        managed=False,
+        vector_field=foreign.vector,
+        dims=vector.dims if vector else 0,
+        similarity=vector.similarity if vector else "cosine",
+        layout=layout,
+    )
+
+
+def _text_field(index: str, mapped: Mapped, name: str) -> MappedField:
+    """The field of that name, if it can be searched for words. Raises SettingsError."""
+    found = mapped.find(name)
+    if found is None:
+        raise SettingsError(f"index {index!r} has no field {name!r}; {_hint(mapped, name)}")
+    if found.mapping.get("enabled") is False:
+        raise SettingsError(f"field {name!r} of index {index!r} is not indexed (enabled: false); name another one")
+    if found.type in OBJECTS:
+        inner = [other for other in mapped.names(_is_text) if other.startswith(f"{name}.")]
+        raise SettingsError(
+            f"field {name!r} of index {index!r} is an object; name a field in it: {', '.join(sorted(inner)) or 'it has no text'}"
+        )
+    if found.type in VECTOR_TYPES:
+        raise SettingsError(f"field {name!r} of index {index!r} holds vectors; {_hint(mapped, name)}")
+    if found.mapping.get("index") is False and found.type in TEXT_TYPES:
+        raise SettingsError(f"field {name!r} of index {index!r} is not indexed (index: false); {_hint(mapped, name)}")
+    return found
+
+
+def _hint(mapped: Mapped, name: str) -> str:
+    """The field that may be meant, and the text fields that are there."""
+    texts = sorted(mapped.names(_is_text))
+    near = [other for other in texts if other.rsplit(".", 1)[-1] == name or other.startswith(f"{name}.")]
+    near = near or difflib.get_close_matches(name, texts, 1)
+    meant = f"did you mean {near[0]!r}? " if near else ""
+    return f"{meant}its text fields: {', '.join(texts) or 'none'}"
+
+
+def _is_text(found: MappedField) -> bool:
+    return found.type in TEXT_TYPES and found.mapping.get("index") is not False
+
+
+def _place(mapped: Mapped, found: MappedField) -> TextPlace:
+    """Where the text of a field is: in what `_source` keeps, else in what is stored beside it."""
+    if found.computed:
+        return TextPlace(computed=(found.name,))
+    copies = mapped.copies.get(found.target or found.name, ()) or mapped.copies.get(found.source, ())
+    paths = tuple(dict.fromkeys([found.source, *copies]))
+    kept = tuple(path for path in paths if _is_kept(path, mapped.source))
+    if kept:
+        return TextPlace(source=kept)
+    siblings = [each for each in mapped.fields.values() if each.source in paths and not each.target]
+    stored = tuple(each.name for each in siblings if each.mapping.get("store") in (True, "true"))
+    if stored:
+        own = [name for name in stored if name == (found.target or found.name)]
+        return TextPlace(stored=tuple(own) or stored)
+    columns = tuple(each.name for each in siblings if each.type in KEYWORDS and each.mapping.get("doc_values", True))
+    if columns:
+        return TextPlace(columns=columns[:1] if len(paths) == 1 else columns)
+    because = "_source is disabled" if mapped.source.get("enabled", True) is False else "_source leaves it out"
+    return TextPlace(why_not=f"the text of {found.name!r} is searchable but not kept: {because}, and it is not stored")
+
+
+def _is_kept(path: str, source: JSON) -> bool:
+    """Whether `_source` keeps the values at a path."""
+    if source.get("enabled", True) is False:
+        return False
+    if any(_covers(pattern, path) for pattern in _listed(source.get("excludes"))):
+        return False
+    includes = _listed(source.get("includes"))
+    return not includes or any(_covers(pattern, path) for pattern in includes)
+
+
+def _covers(pattern: str, path: str) -> bool:
+    """Whether a pattern of `_source` takes a path in: its own name, or an object that it is in."""
+    parts = path.split(".")
+    return any(fnmatchcase(".".join(parts[: at + 1]), pattern) for at in range(len(parts)))
+
+
+def _is_searchable(found: MappedField) -> bool:
+    """Whether the engine can look a value up: by an index, or by doc values."""
+    if found.mapping.get("enabled") is False:
+        return False
+    if found.mapping.get("index", True) is not False:
+        return True
+    return found.mapping.get("doc_values", True) is not False and found.type in BY_COLUMN
+
+
+def _walk(properties: JSON, prefix: str = "", nested: str = "") -> Iterator[MappedField]:
+    for key, mapping in properties.items():
+        name = prefix + key
+        yield MappedField(name, mapping, name, nested)
+        for sub, submapping in mapping.get("fields", {}).items():
+            yield MappedField(f"{name}.{sub}", submapping, name, nested)
+        if mapping.get("type") == "search_as_you_type":
+            for sub in ("_2gram", "_3gram"):
+                yield MappedField(f"{name}.{sub}", {"type": "search_as_you_type"}, name, nested)
+        if "properties" in mapping:
+            yield from _walk(mapping["properties"], f"{name}.", name if mapping.get("type") == "nested" else nested)
+
+
+def _runtime(mapping: JSON) -> Iterator[tuple[str, str, bool]]:
+    """(name, type, whether it is worked out) of Elasticsearch's runtime fields and OpenSearch's derived ones."""
+    for name, found in (mapping.get("runtime", {}) | mapping.get("derived", {})).items():
+        if found.get("type") == "composite":
+            for sub, inner in found.get("fields", {}).items():
+                yield f"{name}.{sub}", inner.get("type", ""), True
+        else:
+            yield name, found.get("type", ""), "script" in found
+
+
+def _listed(value: Any) -> list[str]:
+    return value if isinstance(value, list) else [value] if value else []

@@ -1,0 +1,114 @@
+"""Replies of the engines, read: rankings, fields, and the text of each document wherever it is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from connector.clusters.dialect import DOC_ID, JSON, MATCHING, NEAREST
+from connector.clusters.original_text import to_original
+from connector.clusters.protocol import ordered
+from connector.schema import IndexSchema
+from connector.types import Hit, HitContent, Passage, Ranking
+
+MIN_VECTOR_DIMS = 64  # a list of so many numbers is taken for an embedding
+
+
+def read_shown(reply: JSON, schema: IndexSchema) -> dict[str, HitContent]:
+    """What each hit of the reply shows of its document."""
+    shown = {}
+    for hit in reply["hits"]["hits"]:
+        if schema.managed:
+            nearest, matching = _inner_passages(hit, NEAREST), _inner_passages(hit, MATCHING)
+        else:
+            nearest = matching = _read_passages(hit, schema)
+        shown[hit["_id"]] = HitContent(read_fields(hit, schema), next(iter(nearest), None), next(iter(matching), None))
+    return shown
+
+
+def has_ids(reply: JSON) -> bool:
+    """Whether each hit has its id: documents that others wrote have no `doc_id`, nor do callers see it who may not read that
+    field."""
+    return all("_id" in hit or DOC_ID in hit.get("fields", ()) for hit in reply["hits"]["hits"])
+
+
+def read_hits(reply: JSON, schema: IndexSchema, depth: int, scale: float = 1.0) -> Ranking:
+    """The ranking in a `_search` reply; each hit with its best passage."""
+    hits = reply["hits"]["hits"]
+    return ordered((Hit(_doc_id(hit), hit["_score"] / scale, _read_passages(hit, schema)) for hit in hits), depth)
+
+
+def _read_passages(hit: JSON, schema: IndexSchema) -> tuple[Passage, ...]:
+    if schema.managed:
+        return _inner_passages(hit, NEAREST) or _inner_passages(hit, MATCHING)
+    text = read_text(hit, schema)
+    return (Passage(_doc_id(hit), 0, text),) if text else ()
+
+
+def read_text(hit: JSON, schema: IndexSchema) -> str:
+    """The text of a document that is not ours: of each of its text fields, each piece once; empty where there is none."""
+    places = [schema.layout.place(name) for name in schema.fields.text]
+    source, fields = hit.get("_source", {}), hit.get("fields", {})
+    paths = dict.fromkeys(path for place in places for path in place.source)
+    names = dict.fromkeys(name for place in places for name in (*place.stored, *place.columns, *place.computed))
+    parts = [text for path in paths for text in values_at(source, path.split("."))]
+    parts += [text for name in names for value in fields.get(name, ()) for text in values_at(value, [])]
+    return "\n".join(part for part in parts if part)
+
+
+def values_at(node: Any, path: Sequence[str]) -> Iterator[str]:
+    """Every value at a dotted path of a document's source, as text: through lists of objects, and keys with dots in them."""
+    if isinstance(node, list):
+        for each in node:
+            yield from values_at(each, path)
+    elif not path:
+        if isinstance(node, Mapping):
+            yield from values_at(node.get("text"), [])  # as some types of fields keep their text beside more
+        elif node is not None:
+            yield str(node)
+    elif isinstance(node, Mapping):
+        for end in range(1, len(path) + 1):
+            key = ".".join(path[:end])
+            if key in node:
+                yield from values_at(node[key], path[end:])
+
+
+def read_fields(hit: JSON, schema: IndexSchema) -> dict[str, Any]:
+    """The fields of a document as a hit shows them: without vectors, and with the texts that are kept beside `_source`."""
+    if schema.managed:
+        return to_original(hit["_source"], schema)
+    shown: dict[str, Any] = _without_vectors(hit.get("_source", {}))
+    for name, values in hit.get("fields", {}).items():
+        if name not in shown:
+            shown[name] = values[0] if len(values) == 1 else values
+    return shown
+
+
+def _without_vectors(value: Any) -> Any:
+    """The same without lists of numbers as long as an embedding: they say nothing to whoever reads a hit."""
+    if isinstance(value, Mapping):
+        return {key: _without_vectors(inner) for key, inner in value.items() if not _is_vector(inner)}
+    if isinstance(value, list):
+        return [_without_vectors(inner) for inner in value if not _is_vector(inner)]
+    return value
+
+
+def _is_vector(value: Any) -> bool:
+    return (
+        isinstance(value, list)
+        and len(value) >= MIN_VECTOR_DIMS
+        and all(isinstance(number, int | float) and not isinstance(number, bool) for number in value)
+    )
+
+
+def _inner_passages(hit: JSON, name: str) -> tuple[Passage, ...]:
+    if "inner_hits" not in hit:
+        return ()
+    inner = hit["inner_hits"].get(name, {}).get("hits", {}).get("hits", [])
+    texts = ((found["_nested"]["offset"], found.get("fields", {}).get("passages.text")) for found in inner)
+    return tuple(Passage(_doc_id(hit), at, text[0]) for at, text in texts if text)  # field-level security may hide them
+
+
+def _doc_id(hit: JSON) -> str:
+    found: str = hit["_id"] if "_id" in hit else hit["fields"][DOC_ID][0]
+    return found

@@ -1,0 +1,296 @@
+"""One index of Elasticsearch or OpenSearch: searches, writes, and what else is asked of it."""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+from urllib.parse import quote
+
+from connector.clusters.bulk import build_bulk, build_removal, read_outcomes, split_chunks
+from connector.clusters.clients import Client
+from connector.clusters.dialect import (
+    JSON,
+    Dialect,
+    build_count,
+    build_fields,
+    build_index_filter,
+    build_lexical,
+    build_shown,
+    magnify,
+    with_stored_ids,
+)
+from connector.clusters.hidden_hits import fill_up
+from connector.clusters.hits import has_ids, read_fields, read_hits, read_shown
+from connector.clusters.original_text import names_to_read, to_original
+from connector.clusters.protocol import ignore
+from connector.clusters.reasons import explain_reason
+from connector.clusters.term_counts import (
+    build_term_statistics,
+    build_word_counts,
+    find_words,
+    in_characters,
+    read_term_statistics,
+    read_word_counts,
+)
+from connector.credentials import Credentials
+from connector.errors import AccessDenied, ClusterError, ClusterUnavailable, SettingsError
+from connector.filters import Filter
+from connector.schema import IndexSchema
+from connector.types import (
+    Hit,
+    HitContent,
+    IndexedDocument,
+    Ranking,
+    TermFrequency,
+    TermStatistics,
+    Vector,
+    WriteOutcome,
+)
+
+ADMIN_TIMEOUT_S = 60.0
+SHORTFALL_SHARE = 0.8  # of the time that is left: what was found in the first place must still come back in time
+UNCACHED = {"request_cache": "false"}
+SCAN_PAGE = 1_000
+NO_GRAPH = "not built for ANN"
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What a name shows of the index behind it: an alias may have a filter. `whole`: all of exactly one index."""
+
+    filter: JSON | None = None
+    whole: bool = True
+
+
+class RestIndex:
+    """One index of Elasticsearch or OpenSearch."""
+
+    def __init__(
+        self,
+        name: str,
+        schema: IndexSchema,
+        client: Client,
+        dialect: Dialect,
+        *,
+        view: View,
+        max_chunk_bytes: int,
+        timeout_s: float,
+    ) -> None:
+        self.name = name
+        self.schema = schema
+        self._client = client
+        self._dialect = dialect
+        self._max_chunk_bytes = max_chunk_bytes
+        self._timeout_s = timeout_s
+        self._view = view
+        self._for_caller = False
+        self._knn = True  # the engine has a graph of the vectors, as far as is known
+
+    async def write(self, documents: Sequence[IndexedDocument]) -> list[WriteOutcome]:
+        return await self._bulk(
+            build_bulk(self.name, documents, self.schema),
+            [indexed.document.doc_id for indexed in documents],
+        )
+
+    async def remove(self, doc_ids: Sequence[str]) -> list[WriteOutcome]:
+        return await self._bulk(build_removal(self.name, doc_ids), doc_ids)
+
+    async def lexical(
+        self, query: str, *, depth: int, filter: Filter | None, timeout_s: float, passages: int = 1
+    ) -> Ranking:
+        return await self._search(build_lexical(self.schema, query, depth, filter, passages), depth, timeout_s)
+
+    async def dense(
+        self,
+        vector: Vector,
+        *,
+        depth: int,
+        filter: Filter | None,
+        timeout_s: float,
+        passages: int = 1,
+        note: Callable[[str], None] = ignore,
+    ) -> Ranking:
+        if self.schema.why_no_dense:
+            raise ClusterError(self.schema.why_no_dense)
+        end = time.monotonic() + timeout_s
+        # an alias's filter is put to the kNN search, since OpenSearch applies it only to what that has found
+        both = [query for query in (build_index_filter(filter, self.schema), self._view.filter) if query]
+        filter_query = {"bool": {"filter": both}} if len(both) > 1 else next(iter(both), None)
+        asked = (self.schema, vector, depth, filter_query, passages)
+        exact = self._dialect.exact_body(*asked)
+        hits = await self._nearest(self._dialect.dense_body(*asked), exact, depth, end)
+        if exact and len(hits) < depth and self._knn and (self._client.has_credentials or not self._view.whole):
+
+            async def search(body: JSON) -> Ranking:
+                return await self._search(body, depth, (end - time.monotonic()) * SHORTFALL_SHARE)
+
+            hits = await fill_up(
+                hits,
+                depth,
+                count=partial(self._count, filter_query, end),
+                exact=partial(search, exact),
+                deeper=lambda k: search(self._dialect.dense_body(*asked, k)),
+                note=note,
+            )
+        similarity = self.schema.similarity if self._is_cosine else ""
+        return tuple(Hit(hit.doc_id, self._dialect.cosine(hit.score, similarity), hit.passages) for hit in hits)
+
+    @property
+    def _is_cosine(self) -> bool:
+        """Whether the engine's score tells the cosine; a dot product of bytes does not."""
+        vector = self.schema.layout.vector
+        return vector is None or vector.element == "float" or self.schema.similarity.startswith("cosine")
+
+    async def _nearest(self, body: JSON, exact: JSON | None, depth: int, end: float) -> Ranking:
+        """The nearest documents by the engine's graph; by comparing all where it has none (OpenSearch without index.knn)."""
+        if self._knn or exact is None:
+            try:
+                return await self._search(body, depth, end - time.monotonic())
+            except ClusterError as error:
+                if exact is None or NO_GRAPH not in str(error):
+                    raise
+                self._knn = False
+        return await self._search(exact, depth, end - time.monotonic())
+
+    async def get(
+        self, doc_ids: Sequence[str], *, fields: Iterable[str] | None, timeout_s: float
+    ) -> dict[str, dict[str, Any]]:
+        if not doc_ids:
+            return {}
+        if fields is None:
+            reply = await self._ask(build_fields(self.schema, doc_ids), timeout_s)
+            return {hit["_id"]: read_fields(hit, self.schema) for hit in reply["hits"]["hits"]}
+        params = {"_source_includes": ",".join(names_to_read(self.schema, list(fields)))}
+        reply = await self._client.request(
+            "POST", index_path(self.name, "_mget"), body={"ids": list(doc_ids)}, params=params, timeout_s=timeout_s
+        )
+        return {doc["_id"]: to_original(doc["_source"], self.schema) for doc in reply["docs"] if doc.get("found")}
+
+    async def content(
+        self, doc_ids: Sequence[str], *, query: str | None, vector: Vector | None, timeout_s: float
+    ) -> dict[str, HitContent]:
+        if not doc_ids:
+            return {}
+        reply = await self._ask(build_shown(self._dialect, self.schema, doc_ids, query, vector), timeout_s)
+        return read_shown(reply, self.schema)
+
+    async def scan(self) -> AsyncIterator[tuple[str, str]]:
+        body = {"size": SCAN_PAGE, "_source": ["content_hash"], "sort": ["_doc"]}
+        page = await self._client.request(
+            "POST", index_path(self.name, "_search"), body=body, params={"scroll": "2m"}, timeout_s=self._timeout_s
+        )
+        try:
+            while hits := page["hits"]["hits"]:
+                for hit in hits:
+                    yield hit["_id"], hit["_source"].get("content_hash", "")
+                page = await self._client.request(
+                    "POST",
+                    "/_search/scroll",
+                    body={"scroll": "2m", "scroll_id": page["_scroll_id"]},
+                    timeout_s=self._timeout_s,
+                )
+        finally:
+            body = {"scroll_id": page["_scroll_id"]}
+            await self._client.request("DELETE", "/_search/scroll", body=body, timeout_s=self._timeout_s)
+
+    async def term_statistics(self, text: str, *, timeout_s: float) -> TermStatistics:
+        if self._for_caller or not self._view.whole or self.schema.layout.places.keys() - self.schema.layout.analyzed:
+            return await self._count_words(text, timeout_s)
+        end = time.monotonic() + timeout_s
+        # a fixed routing keeps to one shard, so that the same query always gets the same weights
+        try:
+            reply = await self._client.request(
+                "POST",
+                index_path(self.name, "_termvectors"),
+                body=build_term_statistics(self.schema, text),
+                params={"routing": "0"},
+                timeout_s=timeout_s,
+            )
+        except (AccessDenied, ClusterUnavailable):
+            raise
+        except ClusterError:  # of an index that is not ours, a field may be of a type that it cannot take apart
+            if self.schema.managed:
+                raise
+            return await self._count_words(text, end - time.monotonic())
+        return in_characters(read_term_statistics(reply), text)
+
+    async def _count_words(self, text: str, timeout_s: float) -> TermStatistics:
+        found = find_words(text)
+        words = list(dict.fromkeys(word for _, _, word in found))
+        if not words:
+            return TermStatistics(0, ())
+        reply = await self._ask(build_word_counts(self.schema, words), timeout_s, **UNCACHED)
+        documents, counts = read_word_counts(reply, words)
+        terms = (TermFrequency(start, end, counts[word]) for start, end, word in found if word in counts)
+        return TermStatistics(documents, tuple(terms))
+
+    def as_caller(self, credentials: Credentials) -> RestIndex:
+        other = copy.copy(self)
+        other._client = self._client.as_caller(credentials)
+        other._for_caller = True
+        return other
+
+    async def finish(self) -> None:
+        await self._client.request("POST", index_path(self.name, "_refresh"), timeout_s=ADMIN_TIMEOUT_S)
+
+    async def _search(self, body: JSON, depth: int, timeout_s: float) -> Ranking:
+        scale, end = self._dialect.scale, time.monotonic() + timeout_s
+        body = magnify(body, scale)
+        reply = await self._ask(body, timeout_s)
+        if not has_ids(reply):
+            reply = await self._ask(with_stored_ids(body), end - time.monotonic())
+        return read_hits(reply, self.schema, depth, scale)
+
+    async def _count(self, filter_query: JSON | None, end: float, limit: int) -> int:
+        left_s = (end - time.monotonic()) * SHORTFALL_SHARE
+        reply = await self._ask(build_count(self.schema, filter_query, limit), left_s, **UNCACHED)
+        return int(reply["hits"]["total"]["value"])
+
+    async def _ask(self, body: JSON, timeout_s: float, **params: str) -> JSON:
+        """The reply to a `_search`, in which no shard failed."""
+        path = index_path(self.name, "_search")
+        reply = await self._client.request("POST", path, body=body, params=params, timeout_s=timeout_s)
+        failures = reply.get("_shards", {}).get("failures")
+        if failures:
+            status = int(failures[0].get("status", 500))
+            raise ClusterError(f"a shard of {self.name!r} failed: {explain_reason(failures[0].get('reason'), status)}")
+        return reply
+
+    async def _bulk(self, actions: Sequence[bytes], doc_ids: Sequence[str]) -> list[WriteOutcome]:
+        outcomes: list[WriteOutcome] = []
+        for start, end in split_chunks(actions, self._max_chunk_bytes):
+            outcomes += await self._send(actions[start:end], doc_ids[start:end])
+        return outcomes
+
+    async def _send(self, actions: Sequence[bytes], doc_ids: Sequence[str]) -> list[WriteOutcome]:
+        try:
+            return read_outcomes(await self._client.bulk(self.name, actions, timeout_s=self._timeout_s), doc_ids)
+        except ClusterError as error:
+            if error.status == 429 and len(actions) == 1 and len(actions[0]) > self._max_chunk_bytes:
+                return [WriteOutcome(doc_ids[0], str(error), retryable=True)]  # may be too large for the node for good
+            if error.status != 413:
+                raise
+            if len(actions) == 1:
+                return [
+                    WriteOutcome(
+                        doc_ids[0], f"the cluster takes no request of {len(actions[0])} bytes (http.max_content_length)"
+                    )
+                ]
+        middle = len(actions) // 2
+        return await self._send(actions[:middle], doc_ids[:middle]) + await self._send(
+            actions[middle:], doc_ids[middle:]
+        )
+
+
+def index_path(index: str, action: str = "") -> str:
+    """The path of exactly one index; raises SettingsError for a name that would stand for none or several."""
+    if not index or index == "_all" or set(index) & set("*,<>"):
+        raise SettingsError(
+            f"{index!r} cannot be the name of one index; patterns and lists are not taken: name one index, a data stream, or "
+            "an alias of one index"
+        )
+    return f"/{quote(index, safe='')}" + (f"/{action}" if action else "")
