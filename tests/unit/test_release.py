@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 import yaml
 from release import changelog_problems, read_version
@@ -53,3 +55,11 @@ def test_every_hook_of_pre_commit_runs_what_is_here_already() -> None:
 
     assert [repo["repo"] for repo in config["repos"]] == ["local"]
     assert all(hook["language"] == "system" for repo in config["repos"] for hook in repo["hooks"])
+
+
+def test_no_change_is_told_twice() -> None:
+    told = [" ".join(line.split()) for line in re.split(r"(?m)^- ", (ROOT / "CHANGELOG.md").read_text())[1:]]
+    begun = [line[:60] for line in told]
+
+    assert len(told) > 50
+    assert [line for line in begun if begun.count(line) > 1] == []
