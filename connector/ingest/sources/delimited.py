@@ -128,7 +128,7 @@ def _read_header(lines: _Lines, name: str, notes: Counter[str], delimiter: str) 
                 record, delimiter = _Record(cells, record.lines[:1], record.first), other
                 break
     if record.cells is None or len(record.cells) < 2:
-        what = "is no CSV" if record.cells is None else "has 1 column"
+        what = f"is no CSV ({record.fault})" if record.cells is None else "has 1 column"
         raise SourceError(f"{name} {what}; its first line must name the columns, split by {delimiter!r}")
     if "\0" in "".join(record.lines):
         raise SourceError(

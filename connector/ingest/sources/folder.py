@@ -97,23 +97,18 @@ class FolderSource:
 
 def _read_regular(file: Path) -> bytes:
     """The bytes of a regular file. Raises ValueError for anything else, without waiting for what it may give."""
-    descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC) if _can_open(file) else -1
-    with open(descriptor, "rb") as opened:
-        mode = os.fstat(descriptor).st_mode
-        if not stat.S_ISREG(mode):
-            raise ValueError(f"it is no regular file but {is_special(mode) or 'a folder'}")
+    _check_regular(file.stat().st_mode)  # before it is opened, as that can have effects on a device
+    with open(os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as opened:
+        _check_regular(os.fstat(opened.fileno()).st_mode)
         data = opened.read(MAX_FILE_BYTES + 1)
     if len(data) > MAX_FILE_BYTES:
         raise ValueError(f"it is larger than {MAX_FILE_BYTES >> 20} MiB; split it")
     return data
 
 
-def _can_open(file: Path) -> bool:
-    """True; raises ValueError for what must not be opened: opening a device can have effects."""
-    mode = file.stat().st_mode
-    if special := is_special(mode):
-        raise ValueError(f"it is no regular file but {special}")
-    return True
+def _check_regular(mode: int) -> None:
+    if not stat.S_ISREG(mode):
+        raise ValueError(f"it is no regular file but {is_special(mode) or 'a folder'}")
 
 
 def _name(file: Path, folder: Path) -> str:

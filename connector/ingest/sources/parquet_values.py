@@ -127,4 +127,6 @@ def _moment(count: int, unit: str) -> dt.datetime:
         return EPOCH + dt.timedelta(microseconds=count * 1_000_000 // PER_SECOND[unit])
     except OverflowError:
         year = 1970 + count // PER_SECOND[unit] // 31_556_952
-        raise UnreadableValue(f"it lies about in the year {year}; dates from year 1 to 9999 can be kept") from None
+        raise UnreadableValue(
+            f"{count} {unit} since 1970, about the year {year}, is beyond the years 1 to 9999 that can be kept"
+        ) from None

@@ -128,11 +128,13 @@ class StreamInput:
 
     def _read(self, start: int, size: int) -> bytes:
         """Bytes from `start`: of what was kept, or else the pipe's next."""
-        if data := os.pread(self._kept.fileno(), size, start):
+        if (data := os.pread(self._kept.fileno(), size, start)) or self._ended:
             return data
         assert self._pipe is not None
         data = self._pipe.read(size) or b""
         self._ended = not data
+        if self._ended and self._path:
+            self._pipe.close()
         written = 0
         while written < len(data):
             written += os.pwrite(self._kept.fileno(), data[written:], start + written)
