@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import statistics
+import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
@@ -94,8 +94,11 @@ def normalise(scores: Mapping[str, float], how: Normalisation) -> dict[str, floa
     if how == "minmax":
         low, high = min(values), max(values)
         return {doc_id: (score - low) / (high - low) if high > low else 1.0 for doc_id, score in scores.items()}
-    mean, deviation = statistics.fmean(values), statistics.pstdev(values)
-    return {doc_id: (score - mean) / deviation if deviation else 0.0 for doc_id, score in scores.items()}
+    mean = math.fsum(values) / len(values)
+    deviation = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / len(values))
+    if min(values) == max(values) or not deviation:
+        return dict.fromkeys(scores, 0.0)
+    return {doc_id: (score - mean) / deviation for doc_id, score in scores.items()}
 
 
 def _comparable(ranking: Ranking, how: Normalisation) -> tuple[dict[str, float], float]:

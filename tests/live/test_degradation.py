@@ -111,7 +111,7 @@ class Faulty:
 async def searching(
     place: Place, encoder: Encoder, *, faults: dict[str, Fault] | None = None, worker_url: str | None = None
 ) -> AsyncIterator[Searcher]:
-    """A searcher over a store in which the named calls (lexical, dense, show, term_statistics) do not work."""
+    """A searcher over a store in which the named calls (lexical, dense, content, term_statistics) do not work."""
     settings = load_settings(environ={}, overrides={"search.deadline_s": DEADLINE_S, "rerank.window": 20})
     worker = WorkerClient(worker_url) if worker_url else None
     is_embedded = place.settings.url.startswith("embedded")
@@ -139,7 +139,7 @@ def call_of(seen: Seen) -> str:
     if not seen.is_search:
         return ""
     if b'"ids"' in seen.body:
-        return "show"
+        return "content"
     return "lexical" if b"multi_match" in seen.body else "dense"
 
 
@@ -204,7 +204,7 @@ async def test_without_either_leg_the_search_fails_in_time(place: Place, encoder
 
 @pytest.mark.parametrize("fault", ["refuse", "stall"])
 async def test_hits_whose_fields_cannot_be_had_come_without(place: Place, encoder: Encoder, fault: Fault) -> None:
-    async with searching(place, encoder, faults={"show": fault}) as searcher:
+    async with searching(place, encoder, faults={"content": fault}) as searcher:
         response = await timed(searcher, deadline_s=1.5)
 
     assert stages(response) == ["fields"]

@@ -105,9 +105,8 @@ def to_json(response: SearchResponse) -> dict[str, Any]:
         "query": response.query,
         "hits": hits,
         "degraded": [asdict(one) for one in response.degraded],
-        "notes": list(response.notes),
         "took_ms": dict(response.took_ms),
-    }
+    } | ({"notes": list(response.notes)} if response.notes else {})
 
 
 def _show(response: SearchResponse) -> None:
