@@ -180,10 +180,11 @@ class SearchHit:
 
 @dataclass(frozen=True, slots=True)
 class Degradation:
-    """A stage that failed, ran late or came back short, and why."""
+    """A stage that failed, ran late or came back short, and why. `lasting`: it would do so again, whatever time it had."""
 
     stage: str
     reason: str
+    lasting: bool = False
 
 
 @dataclass(frozen=True, slots=True)

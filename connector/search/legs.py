@@ -82,7 +82,7 @@ class DenseLeg:
                 filter=request.filter,
                 timeout_s=run.left_s(share),
                 passages=request.passages,
-                note=partial(run.note, self.name),
+                note=partial(run.note, self.name, lasting=True),
             ),
             share=share,
         )

@@ -9,7 +9,7 @@ from itertools import islice
 
 from connector.models.scorer import QueryWeights
 from connector.rerankers.protocol import Reranker
-from connector.types import Hit, Passage, Ranking
+from connector.types import Degradation, Hit, Passage, Ranking
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,15 +23,17 @@ class Reranked:
     without_text: int = 0  # documents that have no passage
     beyond_cap: int = 0  # documents of which no passage was sent, since the pairs were too many
 
-    def shortfalls(self) -> Iterator[str]:
+    def shortfalls(self) -> Iterator[Degradation]:
         """What of the window was not reranked, and why."""
         if self.late:
-            yield f"{self.late} passages were not scored in time; documents without a score keep the fused order"
+            late = f"{self.late} passages were not scored in time; documents without a score keep the fused order"
+            yield Degradation("rerank", late)
         if self.without_text:
-            yield (
+            wordless = (
                 f"{self.without_text} documents of the window have no text to rerank and keep the fused order; "
                 "does the index hold their text in the fields that are searched?"
             )
+            yield Degradation("rerank", wordless, lasting=True)
 
     def notes(self) -> Iterator[str]:
         """What of the window was not reranked since the settings have it so."""

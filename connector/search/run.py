@@ -96,10 +96,10 @@ class SearchRun:
                 self.note(name, str(error))
         return None
 
-    def note(self, name: str, reason: str) -> None:
+    def note(self, name: str, reason: str, *, lasting: bool = False) -> None:
         """The answer is degraded: this stage failed, ran late or came back short."""
         self.failures[name] = reason
-        self.degraded.append(Degradation(name, reason))
+        self.degraded.append(Degradation(name, reason, lasting))
 
     def check_allowed(self, *stages: str) -> None:
         """Raise AccessDenied where one of the stages was refused: no answer could make up for that."""

@@ -87,8 +87,7 @@ class Searcher:
             breaker=self._breaker,
         )
         if reranked:
-            for shortfall in reranked.shortfalls():
-                run.note("rerank", shortfall)
+            run.degraded += reranked.shortfalls()
             run.notes += reranked.notes()
         return reranked
 

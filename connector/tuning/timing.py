@@ -30,7 +30,7 @@ class Option:
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """Milliseconds of the searches with an option, and the share of them that were degraded or failed."""
+    """Milliseconds of the searches with an option, and the share of them that ran late or failed."""
 
     option: Option
     name: str
@@ -99,7 +99,8 @@ def _search(option: Option, plain: Opened, candidates: Sequence[CandidateReranke
 
 def _timing(option: Option, name: str, answers: Answers) -> Timing:
     took = percentiles([one.took_ms["total"] for one in answers.each if "total" in one.took_ms])
-    late = sum(bool(one.degraded or one.error) for one in answers.each) / max(len(answers.each), 1)
+    failed = (bool(one.error) or not all(note.lasting for note in one.degraded) for one in answers.each)
+    late = sum(failed) / max(len(answers.each), 1)
     return Timing(option, name, took, late)
 
 
