@@ -141,7 +141,7 @@ class _Checkup:
         """Whether the vectors of some documents are what the encoder makes of their texts."""
         if not self._samples:
             return
-        comparing = partial(in_thread, partial(compare_vectors, self._samples, encoder))
+        comparing = partial(in_own_thread, partial(compare_vectors, self._samples, encoder))
         cosines = await self._try("vectors", comparing, "see encoder.device", timeout_s=ENCODER_S)
         if cosines is not None:
             self.findings.append(judge_vectors(cosines, index.schema))

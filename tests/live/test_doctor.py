@@ -402,6 +402,54 @@ async def test_an_index_of_somebody_else_is_looked_at_as_it_is(engine: ClusterSe
     assert "mapping" not in both
 
 
+async def test_vectors_of_another_model_are_a_failure_with_the_figure(
+    engine: ClusterSettings, foreign: str, encoder: Encoder
+) -> None:
+    given = {"index__text_fields": {"body": 1.0}, "index__vector_field": "embedding"}
+    right = await look(engine, foreign, None, **given)
+    with talking(engine) as client:
+        for at, text in enumerate(["Freezers.", "Gateways.", "Offices."]):  # the components in another order
+            other = encoder.encode([text])[0][::-1].tolist()
+            write(client, "PUT", f"/{foreign}/_doc/{at}?refresh=true", {"body": text, "embedding": other})
+    wrong = await look(engine, foreign, None, **given)
+
+    assert (right["vectors"].status, right["vectors"].facts["compared"]) == ("ok", 2)
+    assert right["vectors"].facts["median"] > 0.999
+    assert wrong["vectors"].status == "fail"
+    assert abs(wrong["vectors"].facts["median"]) < 0.3
+    assert (
+        "the text of body of 3 documents was encoded again: the median cosine with embedding" in wrong["vectors"].seen
+    )
+
+
+async def test_a_text_that_is_searchable_but_not_kept_is_named(engine: ClusterSettings) -> None:
+    name = unique_name()
+    mappings = {
+        "_source": {"excludes": ["body"]},
+        "properties": {"body": {"type": "text"}, "name": {"type": "keyword"}},
+    }
+    with talking(engine) as client:
+        write(client, "PUT", f"/{name}", {"mappings": mappings})
+        write(client, "PUT", f"/{name}/_doc/1?refresh=true", {"body": "Freezers are checked.", "name": "x"})
+        found = await look(engine, name, None, index__text_fields={"body": 1.0})
+        write(client, "DELETE", f"/{name}")
+
+    assert found["text"].status == "warn"
+    assert "'body' is searchable but not kept: _source leaves it out" in found["text"].seen
+    assert found["query"].status == "skip"
+
+
+async def test_an_empty_index_of_somebody_else_gets_no_advice_to_fill_it(engine: ClusterSettings) -> None:
+    name = unique_name()
+    with talking(engine) as client:
+        write(client, "PUT", f"/{name}", {"mappings": {"properties": {"body": {"type": "text"}}}})
+        found = await look(engine, name, None, index__text_fields={"body": 1.0})
+        write(client, "DELETE", f"/{name}")
+
+    assert found["documents"].status == "warn"
+    assert all("connector ingest" not in each.advice for each in found.values())
+
+
 async def test_a_cluster_that_is_not_there_leaves_the_rest_skipped(worker: WorkerProcess) -> None:
     found = await look(ClusterSettings(url="http://127.0.0.1:9"), "any", worker.url, **UNHURRIED)
 
