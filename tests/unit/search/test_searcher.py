@@ -2,126 +2,33 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from support.parts import HashEncoder, OverlapScorer, schema_of, serving, wait_until
+from support.parts import HashEncoder, OverlapScorer, serving, wait_until
+from support.searches import ENCODER, TEXTS, Broken, ids, search
 
-from connector.clusters.embedded.cluster import EmbeddedCluster
 from connector.clusters.embedded.index import EmbeddedIndex
 from connector.credentials import Credentials
 from connector.errors import (
     AccessDenied,
-    ClusterError,
     ClusterUnavailable,
-    ConnectorError,
     CredentialsError,
-    FilterError,
     ModelError,
-    QueryError,
     SearchFailed,
-    SettingsError,
 )
 from connector.rerankers.worker import WorkerClient
 from connector.search.order import whole_order
-from connector.search.request import MAX_QUERY_CHARS
-from connector.search.searcher import Searcher
 from connector.settings.sections import Settings, WorkerSettings
 from connector.types import (
-    Document,
     Hit,
-    IndexedDocument,
     LegExplanation,
     Passage,
-    SearchRequest,
-    SearchResponse,
     Vector,
 )
 from connector.worker.app import create_app
-
-TEXTS = {
-    "a": "red fish swims",
-    "b": "red bird sings",
-    "c": "blue fish sleeps",
-    "d": "green frog jumps",
-    "e": "a red red fish",
-}
-ENCODER = HashEncoder(dims=64)
-PLAIN = Settings.model_validate({"rerank": {"window": 10}, "search": {"k": 5, "depth": 20}})
-
-
-@pytest.fixture(scope="module")
-def worker_url() -> Iterator[str]:
-    with serving(create_app(OverlapScorer, WorkerSettings())) as url:
-        wait_until(lambda: httpx.get(f"{url}/ready").status_code == 200)
-        yield url
-
-
-@pytest.fixture
-async def index(tmp_path: Path) -> AsyncIterator[EmbeddedIndex]:
-    cluster = await EmbeddedCluster.open(tmp_path)
-    made = await cluster.create_index("docs", schema_of(ENCODER, text={"text": 1.0}, metadata={"kind": "keyword"}))
-    await made.write(
-        [
-            IndexedDocument(
-                Document(doc_id, {"text": text, "kind": text.split()[1]}),
-                "h",
-                (Passage(doc_id, 0, text),),
-                ENCODER.encode([text]),
-            )
-            for doc_id, text in TEXTS.items()
-        ]
-    )
-    await made.finish()
-    yield made
-    await cluster.close()
-
-
-@pytest.fixture
-async def worker(worker_url: str) -> AsyncIterator[WorkerClient]:
-    client = WorkerClient(worker_url)
-    yield client
-    await client.close()
-
-
-class Broken:
-    """The index with a leg, or its fields, that fail or sleep."""
-
-    def __init__(self, index: EmbeddedIndex, **faults: Any) -> None:
-        self._index, self._faults = index, faults
-
-    def __getattr__(self, name: str) -> Any:
-        if name not in self._faults:
-            return getattr(self._index, name)
-
-        async def fail(*args: Any, **options: Any) -> Any:
-            fault = self._faults[name]
-            if isinstance(fault, Exception):
-                raise fault
-            await asyncio.sleep(fault)
-
-        return fail
-
-
-async def search(
-    index: Any,
-    worker: WorkerClient | None,
-    query: str = "red fish",
-    *,
-    encoder: Any = ENCODER,
-    settings: Settings = PLAIN,
-    **request: Any,
-) -> SearchResponse:
-    return await Searcher(index, encoder, worker, settings).search(SearchRequest(query, **request))
-
-
-def ids(response: SearchResponse) -> list[str]:
-    return [hit.doc_id for hit in response.hits]
 
 
 async def test_the_reranker_has_the_last_word_and_every_stage_is_explained(
@@ -183,65 +90,6 @@ async def test_documents_beyond_the_cap_of_pairs_are_noted(index: EmbeddedIndex,
 
     assert response.degraded == ()
     assert response.notes == ("2 documents of the window were not reranked: rerank.max_pairs holds no more pairs",)
-
-
-@pytest.mark.parametrize(
-    ("asked", "sizes", "note"),
-    [
-        ({"depth": 3}, (5, 5), "window is 6, not 10: legs of depth 3 find no more documents"),
-        ({"depth": 2}, (4, 4), "k is 4, not 5: the window holds no more documents"),
-        ({"window": 2}, (2, 2), "k is 2, not 5: the window holds no more documents"),
-        ({"depth": 2, "rerank": False}, (4, 0), "k is 4, not 5: what legs of depth 2 find holds no more documents"),
-        ({"k": 3}, (3, 3), None),
-        ({"k": 20, "rerank": False}, (5, 0), None),
-    ],
-)
-async def test_what_a_request_lowers_pulls_the_other_sizes_down_and_the_answer_says_so(
-    index: EmbeddedIndex, worker: WorkerClient, asked: dict[str, Any], sizes: tuple[int, int], note: str | None
-) -> None:
-    response = await search(index, worker, **asked)
-    most, reranked = sizes
-
-    assert len(response.hits) <= most
-    assert sum(hit.stage == "reranked" for hit in response.hits) <= reranked
-    assert response.degraded == ()
-    assert response.notes[-1:] == ((note,) if note else ())
-
-
-@pytest.mark.parametrize(
-    "asked", [{"k": 11}, {"k": 3, "window": 2}, {"window": 41}, {"depth": 2, "window": 5}, {"k": 41, "rerank": False}]
-)
-async def test_what_a_request_raises_above_the_other_sizes_is_refused(
-    index: EmbeddedIndex, worker: WorkerClient, asked: dict[str, Any]
-) -> None:
-    with pytest.raises(SettingsError, match="do not fit together"):
-        await search(index, worker, **asked)
-
-
-@pytest.mark.parametrize(
-    ("asked", "words"),
-    [
-        ({"k": "three"}, "k must be a whole number, not str 'three'"),
-        ({"k": True}, "k must be a whole number"),
-        ({"window": 2.5}, "window must be a whole number"),
-        ({"depth": 10_001}, "depth=10001 is more than"),
-        ({"k": 0}, "k must be 1 or more"),
-        ({"deadline_s": "soon"}, "deadline_s must be a number of seconds"),
-        ({"deadline_s": 0}, "deadline_s must be more than 0 seconds"),
-        ({"deadline_s": float("nan")}, "deadline_s must be more than 0 seconds"),
-        ({"rerank": "no"}, "rerank must be True or False"),
-        ({"credentials": "secret"}, "credentials are made with"),
-        ({"filter": 7}, "filter"),
-        ({"query": b"bytes"}, "the query must be a text, not bytes"),
-        ({"query": None}, "the query must be a text, not NoneType"),
-    ],
-)
-async def test_a_value_of_the_wrong_kind_is_an_error_of_ours(
-    index: EmbeddedIndex, worker: WorkerClient, asked: dict[str, Any], words: str
-) -> None:
-    with pytest.raises(ConnectorError, match=words) as caught:
-        await search(index, worker, **({"query": "red"} | asked))
-    assert "secret" not in str(caught.value)
 
 
 async def test_without_a_worker_the_fused_order_stands(index: EmbeddedIndex) -> None:
@@ -412,181 +260,3 @@ async def test_documents_beyond_the_window_follow_in_fused_order(index: Embedded
         hit.doc_id for hit in response.rankings["fused"]
     ][2:]
     assert ids(response) == ids(wide)
-
-
-@pytest.mark.parametrize("query", ["", "  \n", "x" * (MAX_QUERY_CHARS + 1), "half \ud800 pair"])
-async def test_a_query_that_cannot_be_searched_is_refused(index: EmbeddedIndex, query: str) -> None:
-    with pytest.raises(QueryError):
-        await search(index, None, query)
-
-
-@pytest.mark.parametrize("query", ["?!", "'); --", "\x00", "a AND (b", "字", "👍 fish", "*", "field:value^2~"])
-async def test_any_other_query_is_answered_by_both_legs(index: EmbeddedIndex, query: str) -> None:
-    response = await search(index, None, query)
-
-    assert response.degraded == ()
-    assert response.hits
-
-
-async def test_a_query_is_asked_in_the_spelling_of_the_index_and_answered_in_its_own(
-    index: EmbeddedIndex, worker: WorkerClient
-) -> None:
-    odd = "r\u00aded \ufeffﬁsh"
-    response, plain = await search(index, worker, odd), await search(index, worker)
-
-    assert response.query == odd
-    assert response.rankings == plain.rankings
-
-
-async def test_sizes_and_filters_of_a_request_are_checked(index: EmbeddedIndex, worker: WorkerClient) -> None:
-    with pytest.raises(SettingsError, match="k=11, window=10"):
-        await search(index, worker, k=11)
-    with pytest.raises(SettingsError, match="k=41 and depth=20"):
-        await search(index, None, k=41)
-    with pytest.raises(FilterError, match="did you mean 'kind'"):
-        await search(index, None, filter="kidn=fish")
-
-
-class Flaky:
-    """The index whose lexical leg fails so many times before it answers."""
-
-    def __init__(self, index: EmbeddedIndex, error: Exception, times: int) -> None:
-        self._index, self._error, self.left = index, error, times
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._index, name)
-
-    async def lexical(self, *args: Any, **options: Any) -> Any:
-        if self.left:
-            self.left -= 1
-            raise self._error
-        return await self._index.lexical(*args, **options)
-
-
-async def test_a_leg_that_breaks_off_once_is_asked_again(index: EmbeddedIndex) -> None:
-    response = await search(Flaky(index, ClusterUnavailable("reset"), 1), None)
-
-    assert response.degraded == ()
-    assert ids(response) == ids(await search(index, None))
-
-
-async def test_a_leg_is_tried_as_often_as_the_settings_say(index: EmbeddedIndex) -> None:
-    patient = Settings.model_validate({**PLAIN.model_dump(), "search": {"k": 5, "depth": 20, "tries": 3}})
-    flaky, broken = Flaky(index, ClusterUnavailable("reset"), 2), Flaky(index, ClusterUnavailable("reset"), 9)
-    responses = [await search(flaky, None, settings=patient), await search(broken, None, settings=patient)]
-
-    assert [[one.stage for one in response.degraded] for response in responses] == [[], ["lexical"]]
-    assert (flaky.left, broken.left) == (0, 6)
-
-
-async def test_a_refusal_is_not_repeated(index: EmbeddedIndex) -> None:
-    flaky = Flaky(index, ClusterError("no such field", status=400), 1)
-    response = await search(flaky, None)
-
-    assert [one.reason for one in response.degraded] == ["no such field"]
-
-
-async def test_nobody_waits_longer_than_the_deadline_for_a_retry_after(index: EmbeddedIndex) -> None:
-    flaky = Flaky(index, ClusterUnavailable("busy", status=429, retry_after_s=60), 1)
-    response = await search(flaky, None, deadline_s=5.0)
-
-    assert response.took_ms["total"] < 4_000
-    assert [one.stage for one in response.degraded] == ["lexical"]
-
-
-class FlakyWorker:
-    """A server that answers /rerank with what it is told to; `asked` counts."""
-
-    def __init__(self) -> None:
-        self.status, self.asked, self.body, self.headers = 200, 0, b"", {}
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        if scope["type"] != "http":
-            return
-        await receive()
-        body = b'{"kind": "cross-encoder"}'
-        if scope["path"] == "/rerank":
-            self.asked += 1
-            body = self.body
-        headers = [(b"content-type", b"application/json"), *self.headers.items()]
-        status = self.status if scope["path"] == "/rerank" else 200
-        await send({"type": "http.response.start", "status": status, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
-
-
-@pytest.fixture
-def flaky_worker() -> Iterator[tuple[FlakyWorker, str]]:
-    app = FlakyWorker()
-    with serving(app) as url:
-        yield app, url
-
-
-SCORES = b"[" + b", ".join(b'{"index": %d, "score": 1}' % at for at in range(len(TEXTS))) + b"]"
-RESTING = {"breaker": {"failures": 3, "rest_s": 0.4}, "tries": 1, "k": 5, "depth": 20}
-
-
-@pytest.mark.parametrize(("status", "body"), [(500, b"{}"), (503, b"{}"), (200, b"[]"), (200, b"garbage")])
-async def test_a_worker_that_keeps_failing_is_left_alone_and_comes_back(
-    index: EmbeddedIndex, flaky_worker: tuple[FlakyWorker, str], status: int, body: bytes
-) -> None:
-    app, url = flaky_worker
-    app.status, app.body = status, body
-    settings = Settings.model_validate({"rerank": {"window": 10}, "search": RESTING})
-    searcher = Searcher(index, ENCODER, WorkerClient(url), settings)
-    responses = [await searcher.search(SearchRequest("red fish")) for _ in range(6)]
-
-    assert [[one.stage for one in response.degraded] for response in responses] == [["rerank"]] * 6
-    assert app.asked == 3
-    assert "the worker failed 3 times in a row; it is left alone" in responses[-1].degraded[0].reason
-
-    app.status, app.body = 200, SCORES
-    await asyncio.sleep(0.45)
-    healed = await searcher.search(SearchRequest("red fish"))
-
-    assert healed.degraded == ()
-    assert {hit.stage for hit in healed.hits} == {"reranked"}
-
-
-@pytest.mark.parametrize("status", [413, 422, 429])
-async def test_a_worker_that_refuses_a_request_is_asked_again(
-    index: EmbeddedIndex, flaky_worker: tuple[FlakyWorker, str], status: int
-) -> None:
-    app, url = flaky_worker
-    app.status, app.body = status, b'{"error": "no"}'
-    searcher = Searcher(
-        index, ENCODER, WorkerClient(url), Settings.model_validate({"rerank": {"window": 10}, "search": RESTING})
-    )
-    for _ in range(6):
-        await searcher.search(SearchRequest("red fish"))
-
-    assert app.asked == 6
-
-
-async def test_a_busy_worker_is_asked_again_when_it_said_so(
-    index: EmbeddedIndex, flaky_worker: tuple[FlakyWorker, str]
-) -> None:
-    app, url = flaky_worker
-    app.status, app.body, app.headers = 429, SCORES, {b"retry-after": b"1"}
-    searching = asyncio.create_task(search(index, WorkerClient(url)))
-    while not app.asked:  # noqa: ASYNC110 (a server in another thread sets no event here)
-        await asyncio.sleep(0.01)
-    app.status = 200
-    response = await searching
-
-    assert response.degraded == ()
-    assert app.asked == 2
-    assert response.took_ms["rerank"] >= 1_000
-
-
-async def test_lateness_under_a_short_deadline_is_not_the_workers_fault(
-    index: EmbeddedIndex, flaky_worker: tuple[FlakyWorker, str]
-) -> None:
-    app, url = flaky_worker
-    app.status = 500
-    searcher = Searcher(
-        index, ENCODER, WorkerClient(url), Settings.model_validate({"rerank": {"window": 10}, "search": RESTING})
-    )
-    for _ in range(6):
-        await searcher.search(SearchRequest("red fish", deadline_s=0.9))
-
-    assert app.asked == 6
