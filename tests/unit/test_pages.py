@@ -210,3 +210,19 @@ def test_names_are_in_the_files_that_the_text_says() -> None:
 
     assert len(said) >= 5
     assert not [each for each in said if not re.search(rf"\b{each[1]}\b", (ROOT / each[2]).read_text(encoding="utf-8"))]
+
+
+def test_the_page_of_the_doctor_has_every_check() -> None:
+    page = (ROOT / "docs/reference/doctor.md").read_text(encoding="utf-8")
+    first_cells = re.findall(r"^\| ([a-z, ]+) \|", page, re.MULTILINE)
+    documented = {name for cell in first_cells for name in cell.split(", ")}
+    calls = [
+        node
+        for file in (ROOT / "connector/doctor").glob("*.py")
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Finding" and node.args
+    ]
+    checks = {call.args[0].value for call in calls if isinstance(call.args[0], ast.Constant)}
+
+    assert len(checks) > 10
+    assert checks - documented == set()
