@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-# request header: whose caches may serve the request, 1 to 64 letters and digits; without it, those of the service itself
+# request header: whose caches may serve the request, 1 to 64 letters and digits; without it, those of the service
+# itself
 SCOPE = "x-cache-scope"
-# request header: milliseconds after which an answer is of no use any more; what is not scored by then is left out and named
+# request header: milliseconds after which an answer is of no use any more; what is not scored by then is left out and
+# named
 BUDGET = "x-budget-ms"
 # request header: scores are computed anew, not remembered ones given (RFC 9111, 5.2.1.4)
 FRESH = {"cache-control": "no-cache"}

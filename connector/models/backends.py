@@ -37,7 +37,8 @@ def identify(folder: Path, kind: ModelKind) -> str:
 
 
 def graph_file(identity: str, backend: Backend) -> Path:
-    """Where the graph of the model that `identity` names is kept: under all that it depends on, so that it is never another's."""
+    """Where the graph of the model that `identity` names is kept: under all that it depends on, so that it is never
+    another's."""
     made_by = [version(name) for name in ("torch", "transformers", "sentence-transformers", "onnxruntime")]
     made_for = has_vnni() if backend == "onnx-int8" else None
     key = hashlib.sha256(repr((identity, backend, made_for, made_by, EXPORTED_AS)).encode()).hexdigest()[:16]
@@ -57,7 +58,8 @@ def exactness(backend: Backend) -> str:
 
 
 def open_runtime(folder: Path, backend: Backend, *, device: str | None = None) -> Runtime:
-    """What runs the encoder in a model folder. A graph that the cache does not have is exported first. Raises ModelError."""
+    """What runs the encoder in a model folder. A graph that the cache does not have is exported first. Raises
+    ModelError."""
     if backend == "torch":
         return TorchRuntime(folder, device=device)
     return GraphRuntime(
@@ -109,7 +111,9 @@ def load_graph(file: Path, transformer: Any, engine: GraphEngine = "onnxruntime"
             self.dtype = torch.float32
 
         def forward(self, **features: Any) -> Any:
-            tensor = torch.from_numpy(session.run(name, {one: _column(features, one) for one in session.inputs}))
+            tensor = torch.from_numpy(
+                session.run(name, {column: _column(features, column) for column in session.inputs})
+            )
             return SequenceClassifierOutput(logits=tensor) if classifies else BaseModelOutput(last_hidden_state=tensor)
 
     return Graph()

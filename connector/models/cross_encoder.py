@@ -50,8 +50,8 @@ class CrossEncoderScorer(Scorer):
     """Whatever `CrossEncoder` of sentence-transformers loads and gives one score: a model with a classification head of
     one label, an encoder with modules that make one (Ettin), a language model that is asked for yes or no.
 
-    Scores are its logits, before any activation, in 32 bits on a CPU: the sigmoid that many models name as theirs rounds
-    the best of them to the same 1. A pair that does not fit keeps the head and the tail of its passage."""
+    Scores are its logits, before any activation, in 32 bits on a CPU: the sigmoid that many models name as theirs
+    rounds the best of them to the same 1. A pair that does not fit keeps the head and the tail of its passage."""
 
     kind: ScorerKind = "cross-encoder"
 
@@ -146,8 +146,8 @@ class CrossEncoderScorer(Scorer):
     def _encode(
         self, pairs: Sequence[tuple[str, str]], pads_with: Mapping[str, int], *, widths: int = 1
     ) -> dict[str, NDArray[np.int64]] | None:
-        """Inputs [pairs, tokens] by name, as wide as a multiple of `widths` if they may; None where a pair would have to
-        be cut."""
+        """Inputs [pairs, tokens] by name, as wide as a multiple of `widths` if they may; None where a pair would have
+        to be cut."""
         encodings = self._tokenizer.encode_batch(list(pairs))
         longest = max(len(encoding) for encoding in encodings)
         if longest > self.max_length:
@@ -160,7 +160,8 @@ class CrossEncoderScorer(Scorer):
 
     def _find_padding(self) -> dict[str, int] | None:
         """What each input of the model is padded with, where the tokenizer alone makes them. It is asked directly then:
-        `CrossEncoder.predict` does much to each token in Python. None where a template makes them, or something else."""
+        `CrossEncoder.predict` does much to each token in Python. None where a template makes them, or something
+        else."""
         pad_id = self._model.tokenizer.pad_token_id
         if pad_id is None or self._model.default_prompt_name:
             return None

@@ -37,8 +37,8 @@ def runs_on_cpu(device: str | None) -> bool:
 
 
 def find_fastest(identity: str, measure: Callable[[Backend], Agreement]) -> Backend:
-    """The backend for a model, whose weights and kind `identity` names. `measure` says how much faster than torch another one
-    is, or raises ModelError where it cannot be used."""
+    """The backend for a model, whose weights and kind `identity` names. `measure` says how much faster than torch
+    another one is, or raises ModelError where it cannot be used."""
     file = _file(identity)
     if file.exists():
         known: Backend = json.loads(file.read_text(encoding="ascii"))["backend"]

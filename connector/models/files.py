@@ -26,7 +26,8 @@ def quiet_loading() -> None:
 
 @cache
 def find_model(name: str) -> Path:
-    """The local folder of a model: a folder as it is, the packaged all-MiniLM-L6-v2, or a hub name from the hub or its cache.
+    """The local folder of a model: a folder as it is, the packaged all-MiniLM-L6-v2, or a hub name from the hub or its
+    cache.
 
     Raises ModelError where it cannot be had or holds no safetensors (pickled weights are never loaded)."""
     folder = Path(name).expanduser()
@@ -69,7 +70,8 @@ def read_config(folder: Path) -> dict[str, Any]:
 
 
 def read_saved_class(folder: Path) -> str:
-    """Which class of sentence-transformers saved a model: SentenceTransformer, CrossEncoder, ...; empty where none says so."""
+    """Which class of sentence-transformers saved a model: SentenceTransformer, CrossEncoder, ...; empty where none says
+    so."""
     path = folder / "config_sentence_transformers.json"
     if not path.is_file():
         return ""
@@ -110,7 +112,8 @@ def _from_hub(name: str) -> Path:
         )
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ModelError(
-            f"model {name!r} is no folder here and cannot be had from the hub ({reason}); give the path of a model folder{hint}"
+            f"model {name!r} is no folder here and cannot be had from the hub ({reason}); "
+            f"give the path of a model folder{hint}"
         ) from error
 
 

@@ -1,7 +1,8 @@
 """Late interaction: MaxSim between the token vectors of query and passage, from any encoder, without training.
 
-Khattab and Zaharia, ColBERT, SIGIR 2020: score = sum over query tokens of the best cosine with a passage token. Here the
-sum is a weighted mean, so that a score lies in [-1, 1]; the weights are the rarity of the query's words in the index."""
+Khattab and Zaharia, ColBERT, SIGIR 2020: score = sum over query tokens of the best cosine with a passage token. Here
+the sum is a weighted mean, so that a score lies in [-1, 1]; the weights are the rarity of the query's words in the
+index."""
 
 from __future__ import annotations
 
@@ -32,7 +33,8 @@ class Text:
 
 @dataclass
 class LateInteractionPlan(ScoringPlan):
-    """A piece is the query or one of the passages; equal passages share one, and those in the cache have run already."""
+    """A piece is the query or one of the passages; equal passages share one, and those in the cache have run
+    already."""
 
     pieces: Sequence[Piece]
     lengths: tuple[int, ...]
@@ -58,7 +60,8 @@ class LateInteractionPlan(ScoringPlan):
 
 
 class LateInteractionScorer(Scorer):
-    """MaxSim over the last hidden states of any sentence-transformers encoder, or of a ColBERT-like model's own vectors."""
+    """MaxSim over the last hidden states of any sentence-transformers encoder, or of a ColBERT-like model's own
+    vectors."""
 
     kind: ScorerKind = "late-interaction"
 
@@ -118,7 +121,7 @@ class LateInteractionScorer(Scorer):
 
     def run(self, pieces: Sequence[Piece]) -> None:
         """Half precision for passages always, so that a score does not depend on what the cache holds."""
-        texts = [one.content.text for one in pieces]
+        texts = [piece.content.text for piece in pieces]
         for piece, vectors in zip(pieces, self._runtime.token_vectors(texts, max_tokens=self.max_length), strict=True):
             content: Text = piece.content
             piece.result = vectors
@@ -138,7 +141,8 @@ def spread(
     """Weights [q] of a query's tokens that add up to 1, from weighted spans of its text.
 
     The tokens of a word share its weight. A token that overlaps no span (a stop word, a punctuation mark) and a special
-    token take FLOOR_SHARE of the mean span. Without weights all tokens count alike. Measured in docs/measurements/quality.md."""
+    token take FLOOR_SHARE of the mean span. Without weights all tokens count alike. Measured in
+    docs/measurements/quality.md."""
     equal = np.full(len(offsets), 1 / max(len(offsets), 1), dtype=np.float32)
     if not weights:
         return equal

@@ -25,7 +25,8 @@ log = logging.getLogger(__name__)
 def load_local_encoder(
     model: str, device: str | None, backend: Literal["exact", "auto", "torch", "onnx"], max_batch_tokens: int
 ) -> LocalEncoder:
-    """An encoder in this process. `exact` and `auto` are onnx on a CPU where that gives the same vectors, else torch."""
+    """An encoder in this process. `exact` and `auto` are onnx on a CPU where that gives the same vectors, else
+    torch."""
     if backend in ("torch", "onnx"):
         return LocalEncoder(model, device=device, backend=backend, max_batch_tokens=max_batch_tokens)
     if runs_on_cpu(device):
@@ -37,7 +38,8 @@ def load_local_encoder(
 
 
 def load_scorer(model: ModelSettings, worker: WorkerSettings) -> Scorer:
-    """A reranker of a worker; takes seconds, and half a minute where its graph is to be exported first. Raises ModelError."""
+    """A reranker of a worker; takes seconds, and half a minute where its graph is to be exported first. Raises
+    ModelError."""
     backend = model.backend
     if backend == "exact":
         # a graph of an encoder is exact as it is exported, and needs no torch, whose loading takes most of a start
@@ -56,7 +58,8 @@ def load_scorer(model: ModelSettings, worker: WorkerSettings) -> Scorer:
 
 
 def export_scorer(model: ModelSettings, worker: WorkerSettings, backend: Backend) -> Agreement:
-    """Export the graph for the backend, unless it is there, and check it against the original. Raises ModelError where they disagree."""
+    """Export the graph for the backend, unless it is there, and check it against the original. Raises ModelError where
+    they disagree."""
     file = agreement_file(_identity(model), backend)
     file.unlink(missing_ok=True)
     found = compare(_load_scorer(model, worker, "torch"), _load_scorer(model, worker, backend))

@@ -12,7 +12,8 @@ ModelKind = Literal["cross-encoder", "late-interaction", "encoder"]
 
 @dataclass(slots=True, eq=False)
 class Piece:
-    """One input of a model: its length in tokens, what the model's plan made of it, and what the model gave once it has run."""
+    """One input of a model: its length in tokens, what the model's plan made of it, and what the model gave once it has
+    run."""
 
     length: int
     content: Any

@@ -36,7 +36,8 @@ class Runtime(Protocol):
     recipe: Recipe
 
     def token_vectors(self, texts: Sequence[str], *, max_tokens: int) -> list[NDArray[np.float32]]:
-        """Unit vectors [tokens, dims] of each text's tokens, special tokens included; what is beyond `max_tokens` is cut off."""
+        """Unit vectors [tokens, dims] of each text's tokens, special tokens included; what is beyond `max_tokens` is
+        cut off."""
         ...
 
     def text_vectors(self, texts: Sequence[str], *, are_queries: bool, one_core: bool = False) -> Vectors:

@@ -1,7 +1,7 @@
 """What rates (query, passage) pairs: the seam that every reranker fits.
 
-A scorer plans a request into pieces, inputs of its model; pieces of any requests run together in a batch; and a plan reads
-its scores off those of its pieces that have run. So whoever holds several plans decides what runs when."""
+A scorer plans a request into pieces, inputs of its model; pieces of any requests run together in a batch; and a plan
+reads its scores off those of its pieces that have run. So whoever holds several plans decides what runs when."""
 
 from __future__ import annotations
 
@@ -123,8 +123,8 @@ def _half_up(cosine: float) -> float:
 
 
 def detect_kind(model: str) -> ScorerKind:
-    """A cross-encoder says so in its configuration: by what sentence-transformers saved it as, or by a sequence classification
-    head. All else is an encoder.
+    """A cross-encoder says so in its configuration: by what sentence-transformers saved it as, or by a sequence
+    classification head. All else is an encoder.
 
     Raises ModelError for a language model of which neither is said."""
     folder = find_model(model)

@@ -1,6 +1,7 @@
 """Token vectors of passages that were scored before, within a bound of bytes; the least recently used go first.
 
-What was computed in one scope is not found in another: one principal's queries leave no trace in the times of another's."""
+What was computed in one scope is not found in another: one principal's queries leave no trace in the times of
+another's."""
 
 from __future__ import annotations
 

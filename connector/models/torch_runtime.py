@@ -46,7 +46,8 @@ class TorchRuntime:
         tokenizer = self._model.tokenizer
         if not getattr(tokenizer, "is_fast", False):
             raise ModelError(f"the encoder in {folder} has no fast tokenizer, which passage borders are found with")
-        known = [one for one in (self._model.max_seq_length, tokenizer.model_max_length) if one and one < 1_000_000]
+        limits = (self._model.max_seq_length, tokenizer.model_max_length)
+        known = [limit for limit in limits if limit and limit < 1_000_000]
         self.recipe = Recipe(
             tokenizer=unlimited(tokenizer).to_str(),
             pad_token=tokenizer.pad_token,
@@ -123,15 +124,20 @@ class TorchRuntime:
             return 1.0
         return min(
             float(
-                (graph.text_vectors(SAMPLE, are_queries=one) * self.text_vectors(SAMPLE, are_queries=one)).sum(1).min()
+                (
+                    graph.text_vectors(SAMPLE, are_queries=are_queries)
+                    * self.text_vectors(SAMPLE, are_queries=are_queries)
+                )
+                .sum(1)
+                .min()
             )
-            for one in (True, False)
+            for are_queries in (True, False)
         )
 
 
 def _prompt(model: Any, *names: str) -> str:
     """What sentence-transformers puts before a text: the first of the prompts that the model has, or its default."""
-    name = next((one for one in names if one in model.prompts), model.default_prompt_name)
+    name = next((prompt for prompt in names if prompt in model.prompts), model.default_prompt_name)
     return model.prompts.get(name) or ""
 
 

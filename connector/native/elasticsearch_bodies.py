@@ -1,7 +1,8 @@
 """What is sent to Elasticsearch: inference endpoints, and a search with retrievers that uses them.
 
-Of the services that take any URL, `hugging_face` speaks the worker's /rerank (8.19 and 9.1 on) and `openai` its /v1/embeddings.
-An endpoint holds nothing that could say who made it, so ours are known by their names, services and paths."""
+Of the services that take any URL, `hugging_face` speaks the worker's /rerank (8.19 and 9.1 on) and `openai` its
+/v1/embeddings. An endpoint holds nothing that could say who made it, so ours are known by their names, services and
+paths."""
 
 from __future__ import annotations
 

@@ -10,20 +10,20 @@ SALT_BYTES = 8
 
 
 def digest_key(key: str | None) -> str:
-    """A seal of the key: salted, and slow to try keys against; "" for none."""
-    return _seal(key, secrets.token_bytes(SALT_BYTES)) if key else ""
+    """A digest of the key: salted, and slow to try keys against; "" for none."""
+    return _digest(key, secrets.token_bytes(SALT_BYTES)) if key else ""
 
 
-def is_digest_of(sealed: str, key: str | None) -> bool:
-    """Whether that is a seal of the key."""
-    if not key or not sealed:
-        return not key and not sealed
+def is_digest_of(digest: str, key: str | None) -> bool:
+    """Whether that is a digest of the key."""
+    if not key or not digest:
+        return not key and not digest
     try:
-        salt = bytes.fromhex(sealed.partition(":")[0])
+        salt = bytes.fromhex(digest.partition(":")[0])
     except ValueError:
         return False
-    return hmac.compare_digest(_seal(key, salt), sealed)
+    return hmac.compare_digest(_digest(key, salt), digest)
 
 
-def _seal(key: str, salt: bytes) -> str:
+def _digest(key: str, salt: bytes) -> str:
     return f"{salt.hex()}:{hashlib.scrypt(key.encode(), salt=salt, n=2**14, r=8, p=1, dklen=8).hex()}"

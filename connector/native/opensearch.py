@@ -88,9 +88,11 @@ class OpenSearchNative:
         parts = []
         for name in (self._names.rerank, self._names.embedding):
             connectors, models = await self._find(CONNECTORS, name), await self._find(MODELS, name)
-            urls = [one.body["actions"][0]["url"] for one in connectors]
-            parts += [Part("connector", name, "there", one.id, url) for one, url in zip(connectors, urls, strict=True)]
-            parts += [Part("model", name, str(one.body.get("model_state", "")).lower(), one.id) for one in models]
+            urls = [found.body["actions"][0]["url"] for found in connectors]
+            parts += [
+                Part("connector", name, "there", found.id, url) for found, url in zip(connectors, urls, strict=True)
+            ]
+            parts += [Part("model", name, str(found.body.get("model_state", "")).lower(), found.id) for found in models]
             parts += [Part("connector", name, MISSING)] if not connectors else []
             parts += [Part("model", name, MISSING)] if not models else []
         for kind, path, name in self._pipelines():
@@ -129,12 +131,12 @@ class OpenSearchNative:
     async def _install_connector(self, plan: NativePlan, service: ModelService, name: str) -> Part:
         found = next(iter(await self._find(CONNECTORS, name)), None)
         if found is None:
-            body = build_connector(plan, service, name=name, sealed=digest_key(plan.api_key))
+            body = build_connector(plan, service, name=name, digest=digest_key(plan.api_key))
             reply = await self._ask("POST", f"{CONNECTORS}/_create", body)
             return Part("connector", name, MADE, reply["connector_id"], body["actions"][0]["url"])
-        sealed = str(found.body.get("parameters", {}).get("key_seal", ""))
-        same_key = is_digest_of(sealed, plan.api_key)
-        body = build_connector(plan, service, name=name, sealed=sealed if same_key else digest_key(plan.api_key))
+        digest = str(found.body.get("parameters", {}).get("key_digest", ""))
+        same_key = is_digest_of(digest, plan.api_key)
+        body = build_connector(plan, service, name=name, digest=digest if same_key else digest_key(plan.api_key))
         part = Part("connector", name, UNCHANGED, found.id, body["actions"][0]["url"])
         if same_key and not connector_differs(found.body, body):
             return part
@@ -168,7 +170,8 @@ class OpenSearchNative:
     async def _install_search(
         self, plan: NativePlan, rerank_model: str, embedding_model: str | None
     ) -> tuple[bool, Part]:
-        """Whether searches are widened to the window, which a server without that module cannot do; and what was done."""
+        """Whether searches are widened to the window, which a server without that module cannot do; and what was
+        done."""
 
         async def put(*, widen: bool) -> tuple[bool, Part]:
             body = build_search_pipeline(plan, rerank_model=rerank_model, embedding_model=embedding_model, widen=widen)
@@ -191,7 +194,8 @@ class OpenSearchNative:
         return MADE if found is None else CHANGED
 
     async def _try(self, plan: NativePlan, service: ModelService, model_id: str) -> None:
-        """Call the worker through the engine. Raises ClusterError, SettingsError for vectors that do not fit the index."""
+        """Call the worker through the engine. Raises ClusterError, SettingsError for vectors that do not fit the
+        index."""
         try:
             reply = await self._send("POST", f"{MODELS}/{model_id}/_predict", {"parameters": dict(service.trial)})
         except ClusterError as error:
@@ -200,9 +204,9 @@ class OpenSearchNative:
             dims = reply["inference_results"][0]["output"][0]["shape"][0]
             if plan.schema.dims and dims != plan.schema.dims:
                 raise SettingsError(
-                    f"the worker at {plan.worker_url} makes vectors of {dims} dimensions, but index {plan.index!r} holds "
-                    f"such of {plan.schema.dims}; start it with the encoder that filled the index, or leave embeddings "
-                    "out: --no-embeddings"
+                    f"the worker at {plan.worker_url} makes vectors of {dims} dimensions, but index {plan.index!r} "
+                    f"holds such of {plan.schema.dims}; start it with the encoder that filled the index, or leave "
+                    "embeddings out: --no-embeddings"
                 )
 
     async def _deploy(self, model_id: str) -> None:
@@ -247,7 +251,8 @@ class OpenSearchNative:
     async def _find(self, path: str, name: str) -> list[FoundPart]:
         """What is ours under that name, among connectors, models or model groups.
 
-        A search still shows for a moment what was there before the last change, so each one that it finds is read once more.
+        A search still shows for a moment what was there before the last change, so each one that it finds is read once
+        more.
         """
         query = {"query": {"term": {"name.keyword": name}}, "size": 100}
         await self._refresh()
@@ -258,7 +263,7 @@ class OpenSearchNative:
                 return []
             raise explain_opensearch(error, self._worker_url) from error
         found = [await self._read(path, FoundPart(hit["_id"], hit["_source"])) for hit in reply["hits"]["hits"]]
-        return [one for one in found if one and is_ours(one.body)]
+        return [part for part in found if part and is_ours(part.body)]
 
     async def _read(self, path: str, found: FoundPart) -> FoundPart | None:
         """It as it is now; None for one that is gone."""
@@ -272,8 +277,8 @@ class OpenSearchNative:
             raise explain_opensearch(error, self._worker_url) from error
 
     async def _refresh(self) -> None:
-        """Let searches of ML Commons see what was just done. Where its indices are the administrators' alone (the security plugin),
-        that is left to the engine, which takes a second, and was seen to take more than ten."""
+        """Let searches of ML Commons see what was just done. Where its indices are the administrators' alone (the
+        security plugin), that is left to the engine, which takes a second, and was seen to take more than ten."""
         # the client warns that these are system indices
         with contextlib.suppress(ClusterError), warnings.catch_warnings(action="ignore"):
             await self._send("POST", f"{HOLDINGS}/_refresh", params={"ignore_unavailable": "true"})
@@ -325,10 +330,11 @@ class OpenSearchNative:
     async def _ask_when_free(
         self, method: str, path: str, body: JSON | None = None, *, models: Sequence[str] = ()
     ) -> JSON:
-        """The reply to what ML Commons refuses while a model uses the thing, or is deployed; `models` are undeployed first.
+        """The reply to what ML Commons refuses while a model uses the thing, or is deployed; `models` are undeployed
+        first.
 
-        It finds the models by a search, which for a moment still shows those that have just been undeployed or deleted (ml-commons
-        issue 1567), and its job that compares states with nodes may write one that it read before."""
+        It finds the models by a search, which for a moment still shows those that have just been undeployed or deleted
+        (ml-commons issue 1567), and its job that compares states with nodes may write one that it read before."""
         end = time.monotonic() + SETTLE_S
         while True:
             for model_id in models:

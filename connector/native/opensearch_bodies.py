@@ -1,4 +1,5 @@
-"""What is sent to OpenSearch: connectors and models of ML Commons, ingest and search pipelines, and a search that uses them."""
+"""What is sent to OpenSearch: connectors and models of ML Commons, ingest and search pipelines, and a search that uses
+them."""
 
 from __future__ import annotations
 
@@ -17,7 +18,8 @@ NORMALISATIONS = {"minmax": "min_max", "zscore": "z_score"}
 
 @dataclass(frozen=True, slots=True)
 class ModelService:
-    """One thing that the worker does, as ML Commons calls it: its path, the body of a request, and a request to try it with."""
+    """One thing that the worker does, as ML Commons calls it: its path, the body of a request, and a request to try it
+    with."""
 
     path: str
     request_body: str
@@ -49,8 +51,9 @@ def is_ours(body: Mapping[str, Any]) -> bool:
     return str(body.get("description", "")).startswith(MARK)
 
 
-def build_connector(plan: NativePlan, service: ModelService, *, name: str, sealed: str) -> JSON:
-    """The body of a connector. The key goes into its credential, which ML Commons keeps encrypted and gives to nobody."""
+def build_connector(plan: NativePlan, service: ModelService, *, name: str, digest: str) -> JSON:
+    """The body of a connector. The key goes into its credential, which ML Commons keeps encrypted and gives to
+    nobody."""
     headers = {"content-type": "application/json"}
     if plan.api_key:
         headers["Authorization"] = "Bearer ${credential.worker_key}"
@@ -59,7 +62,7 @@ def build_connector(plan: NativePlan, service: ModelService, *, name: str, seale
         "description": describe(plan.index),
         "version": 1,
         "protocol": "http",
-        "parameters": {"model": plan.encoder, "key_seal": sealed},
+        "parameters": {"model": plan.encoder, "key_digest": digest},
         "credential": {"worker_key": plan.api_key or NO_KEY},
         "actions": [
             {
@@ -76,7 +79,8 @@ def build_connector(plan: NativePlan, service: ModelService, *, name: str, seale
 
 
 def connector_differs(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
-    """Whether a connector that was found is to be changed into the wanted one. Keys are compared by their seals elsewhere."""
+    """Whether a connector that was found is to be changed into the wanted one. Keys are compared by their digests
+    elsewhere."""
     return _comparable(found) != _comparable(wanted)
 
 
@@ -105,10 +109,11 @@ def build_ingest_pipeline(plan: NativePlan, *, model_id: str) -> JSON | str:
 
 
 def build_search_pipeline(plan: NativePlan, *, rerank_model: str, embedding_model: str | None, widen: bool) -> JSON:
-    """The body of a pipeline that names the encoder of `neural` clauses, fuses the legs of a `hybrid` query and reranks.
+    """The body of a pipeline that names the encoder of `neural` clauses, fuses the legs of a `hybrid` query and
+    reranks.
 
-    `widen`: a search for k hits fetches as many as the window holds for the reranker, in the proportion of the settings. A
-    search goes on without a reranker that fails."""
+    `widen`: a search for k hits fetches as many as the window holds for the reranker, in the proportion of the
+    settings. A search goes on without a reranker that fails."""
     before: list[JSON] = []
     if embedding_model:
         before.append({"neural_query_enricher": {"default_model_id": embedding_model}})
@@ -167,7 +172,7 @@ def count_reranked(stats: Mapping[str, Any], pipeline: str) -> str:
         for processor in node["search_pipeline"]["pipelines"].get(pipeline, {}).get("response_processors", [])
         if "rerank" in processor
     ]
-    searches, failed = (sum(one[name] for one in found) for name in ("count", "failed"))
+    searches, failed = (sum(processor[name] for processor in found) for name in ("count", "failed"))
     return f"{searches} searches, {failed} of them not reranked"
 
 
@@ -189,15 +194,15 @@ def _field_map(plan: NativePlan) -> JSON | str:
     if path != vector_path:
         return f"OpenSearch writes a vector beside its text, and {vector} is not in the object that holds {text}"
     fields: JSON = {name: target}
-    for one in reversed(path):
-        fields = {one: fields}
+    for outer in reversed(path):
+        fields = {outer: fields}
     return fields
 
 
 def _comparable(connector: Mapping[str, Any]) -> JSON:
     """What must be the same in two connectors that do the same."""
     action = dict(connector["actions"][0])
-    parameters = {name: value for name, value in connector.get("parameters", {}).items() if name != "key_seal"}
+    parameters = {name: value for name, value in connector.get("parameters", {}).items() if name != "key_digest"}
     return {
         "description": connector.get("description"),
         "parameters": parameters,

@@ -100,7 +100,8 @@ class Native(Protocol):
     """What puts our parts into one engine. Every method raises ClusterError with what to do about it."""
 
     async def install(self, plan: NativePlan) -> Installed:
-        """Make what is not there, change what differs, leave the rest alone; the worker was called through the engine."""
+        """Make what is not there, change what differs, leave the rest alone; the worker was called through the
+        engine."""
         ...
 
     async def show(self) -> list[Part]:

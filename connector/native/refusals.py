@@ -12,7 +12,8 @@ INSTEAD = "search through the query layer instead, which needs nothing of the ki
 NO_HANDLER = re.compile(r"no handler found for uri|incorrect http method for uri|no such (?:api|route)", re.IGNORECASE)
 FROM_WORKER = re.compile(r"Error from remote service: (?P<said>.*?)(?: \(HTTP \d+\)|$)", re.DOTALL)
 UNREACHABLE = re.compile(
-    r"Error communicating with remote model|Connect(?:ion)? (?:refused|timed out|reset)|Connect to .* failed|UnknownHost|"
+    r"Error communicating with remote model|Connect(?:ion)? (?:refused|timed out|reset)|Connect to .* failed|"
+    r"UnknownHost|"
     r"validation call to service threw|No route to host|timed out|Name or service not known",
     re.IGNORECASE,
 )
@@ -22,9 +23,10 @@ def explain_opensearch(error: ClusterError, worker_url: str) -> ClusterError:
     """The same error with what to do about it."""
     said = str(error)
     if "trusted connector endpoint" in said:
+        endpoints = _settings("trusted_connector_endpoints_regex", [_pattern(worker_url)])
         return _advised(
             error,
-            f"let the cluster call it: PUT /_cluster/settings {_settings('trusted_connector_endpoints_regex', [_pattern(worker_url)])}; "
+            f"let the cluster call it: PUT /_cluster/settings {endpoints}; "
             "the list replaces the one that is there, so repeat what else is called",
         )
     if "private ip" in said:
@@ -91,8 +93,8 @@ def explain_elasticsearch(error: ClusterError, worker_url: str) -> ClusterError:
         )
     if "non-compliant" in said:
         return ClusterError(
-            f"the licence of this Elasticsearch does not cover the inference API ({said}); it needs an Enterprise licence, or "
-            f"a trial of 30 days (POST /_license/start_trial?acknowledge=true); {INSTEAD}",
+            f"the licence of this Elasticsearch does not cover the inference API ({said}); it needs an Enterprise "
+            f"licence, or a trial of 30 days (POST /_license/start_trial?acknowledge=true); {INSTEAD}",
             status=error.status,
         )
     if UNREACHABLE.search(said):
@@ -106,8 +108,8 @@ def unreachable(error: ClusterError, worker_url: str) -> ClusterError:
     """The error of a cluster that cannot call the worker."""
     return _advised(
         error,
-        f"the cluster itself calls {worker_url}: name an address that its nodes reach with --worker-url, and let the worker "
-        "listen there: connector worker --host 0.0.0.0",
+        f"the cluster itself calls {worker_url}: name an address that its nodes reach with --worker-url, and let the "
+        "worker listen there: connector worker --host 0.0.0.0",
     )
 
 

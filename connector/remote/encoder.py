@@ -39,8 +39,8 @@ class RemoteEncoder:
         max_texts: int = 256,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
-        """Asks the worker for the encoder of that name. Passages go `max_texts` in a request, which is tried so many times where
-        that can help.
+        """Asks the worker for the encoder of that name. Passages go `max_texts` in a request, which is tried so many
+        times where that can help.
 
         Raises WorkerError, and SettingsError for a `ca_cert` that is no PEM file."""
         self.url, self._model = url.rstrip("/"), model

@@ -1,4 +1,5 @@
-"""A worker as a child process, for programs that bring their own: commands with --reranker, the demo, benches, tests."""
+"""A worker as a child process, for programs that bring their own: commands with --reranker, the demo, benches,
+tests."""
 
 from __future__ import annotations
 

@@ -17,7 +17,8 @@ from connector.types import Vectors
 
 @contextmanager
 def sending(url: str, *, section: str, timeout_s: float) -> Iterator[None]:
-    """Around a request to the worker that the settings' `section` names: whatever httpx raises becomes a WorkerError."""
+    """Around a request to the worker that the settings' `section` names: whatever httpx raises becomes a
+    WorkerError."""
     try:
         yield
     except UnicodeEncodeError as error:
@@ -27,7 +28,8 @@ def sending(url: str, *, section: str, timeout_s: float) -> Iterator[None]:
     except httpx.ConnectError as error:
         if "SSL" in str(error):
             raise WorkerError(
-                f"no TLS with the worker at {url} ({error}); does it speak https, and is its CA the one in {section}.ca_cert?"
+                f"no TLS with the worker at {url} ({error}); "
+                f"does it speak https, and is its CA the one in {section}.ca_cert?"
             ) from error
         raise WorkerUnavailable(f"no worker at {url}; start one with: connector worker") from error
     except httpx.HTTPError as error:
@@ -60,10 +62,10 @@ def read_vectors(data: Any, *, count: int, dims: int) -> Vectors:
     vectors = np.full((count, dims), np.nan, dtype=np.float32)
     if not isinstance(data, list) or len(data) != count:
         raise ValueError(f"{len(data) if isinstance(data, list) else 'no'} vectors for {count} texts")
-    for one in data:
-        at, text = (one.get("index"), one.get("embedding")) if isinstance(one, dict) else (None, None)
+    for item in data:
+        at, text = (item.get("index"), item.get("embedding")) if isinstance(item, dict) else (None, None)
         if type(at) is not int or not 0 <= at < count or not isinstance(text, str):
-            raise ValueError(f"an item that is no embedding: {str(one)[:100]}")
+            raise ValueError(f"an item that is no embedding: {str(item)[:100]}")
         vector = np.frombuffer(base64.b64decode(text, validate=True), dtype="<f4")
         if vector.shape != (dims,):
             raise ValueError(f"a vector of {len(vector)} dimensions, not {dims}")

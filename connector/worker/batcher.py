@@ -2,8 +2,8 @@
 
 Every other batch is led by the request whose deadline comes first, the ones between by the request with the fewest
 tokens left, so that a long request holds nobody up and is not held up for ever. A batch is filled with pieces of like
-length for the same model, of its leader and then of the others, within the token budget. A request whose caller hung up,
-or whose time has passed, costs no further batch."""
+length for the same model, of its leader and then of the others, within the token budget. A request whose caller hung
+up, or whose time has passed, costs no further batch."""
 
 from __future__ import annotations
 
@@ -64,8 +64,8 @@ class Closed(Exception):
 
 @dataclass(eq=False)
 class Place:
-    """A request's place in the line: for which model, when its answer is of no use any more, and about how many tokens it
-    has yet to run."""
+    """A request's place in the line: for which model, when its answer is of no use any more, and about how many tokens
+    it has yet to run."""
 
     model: Model
     deadline: float | None
@@ -83,7 +83,8 @@ class Place:
 
 @dataclass(eq=False)
 class _Job:
-    """The pieces of a request that have yet to run. They are the batcher's to take; `done` is set from the model's thread."""
+    """The pieces of a request that have yet to run. They are the batcher's to take; `done` is set from the model's
+    thread."""
 
     place: Place
     pieces: list[Piece]
@@ -206,8 +207,8 @@ class Batcher:
         self._planning.shutdown(wait=False, cancel_futures=True)
 
     def _ahead_s(self, place: Place) -> float:
-        """About how many seconds of batches run before a request is done: all of the requests that take about as long or
-        less, which go before it in every other batch, and in the batches between as much again of the others."""
+        """About how many seconds of batches run before a request is done: all of the requests that take about as long
+        or less, which go before it in every other batch, and in the batches between as much again of the others."""
         own_s = self._takes_s(place)
         others_s = [self._takes_s(other) for other in self._places]
         shorter_s = sum(other_s for other_s in others_s if other_s <= ALIKE * own_s)
@@ -263,7 +264,8 @@ class Batcher:
             since = time.monotonic()
 
     def _run_batch(self, batch: list[tuple[_Job, Piece]], since: float) -> None:
-        """`since` when there has been something to run: what passes before the model has it is part of how fast it is."""
+        """`since` when there has been something to run: what passes before the model has it is part of how fast it
+        is."""
         pieces = [piece for _, piece in batch]
         owners = list(dict.fromkeys(job for job, _ in batch))
         model = owners[0].place.model

@@ -24,8 +24,8 @@ class BodyRefused(Exception):
 class ReadBody:
     """Reads a request's body whole before anything else does, unpacks it, and hands it on as JSON.
 
-    413 for one that is longer than `max_bytes`, packed or unpacked, before all of it is read; 415 for a content encoding
-    other than gzip, 400 for gzip that is broken. What the content type says is not asked: curl says
+    413 for one that is longer than `max_bytes`, packed or unpacked, before all of it is read; 415 for a content
+    encoding other than gzip, 400 for gzip that is broken. What the content type says is not asked: curl says
     application/x-www-form-urlencoded of all that it sends, and every route reads JSON alone."""
 
     def __init__(self, app: ASGIApp, max_bytes: int) -> None:

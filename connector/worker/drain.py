@@ -20,7 +20,8 @@ log = logging.getLogger(__name__)
 
 
 class Drain:
-    """The requests under way, and whether the worker is stopping. For one event loop; `begin` may be called by a signal."""
+    """The requests under way, and whether the worker is stopping. For one event loop; `begin` may be called by a
+    signal."""
 
     def __init__(self) -> None:
         self.reason = ""  # why it stops; "" while it serves
@@ -40,8 +41,8 @@ class Drain:
         self._tasks.discard(task)
 
     async def finish(self, limit_s: float) -> None:
-        """Wait until what is under way has been answered, at most `limit_s` and not after a second call of `begin`; then
-        have the rest refused."""
+        """Wait until what is under way has been answered, at most `limit_s` and not after a second call of `begin`;
+        then have the rest refused."""
         began, waiting = time.monotonic(), len(self._tasks)
         log.info("stopping on %s: %d requests under way, up to %g s to answer them", self.reason, waiting, limit_s)
         while self._tasks and not self.is_over:

@@ -30,7 +30,9 @@ class Metrics:
         self._request_seconds = self._histogram(
             "request_seconds", "from a request's first byte to its reply", SECONDS, "path"
         )
-        self._stage_seconds = self._histogram("stage_seconds", "tokenize and queue: of a request; model: of a batch", SECONDS, "stage")  # fmt: skip
+        self._stage_seconds = self._histogram(
+            "stage_seconds", "tokenize and queue: of a request; model: of a batch", SECONDS, "stage"
+        )
         self._inputs = self._histogram("batch_inputs", "inputs in a batch", COUNTS)
         self._fill = self._histogram("batch_fill_ratio", "tokens of a batch that are no padding", SHARES)
         self._tokens = self._counter("tokens", "tokens that the model read, without padding")

@@ -39,7 +39,8 @@ class NotLoaded(Exception):
 
 @dataclass(frozen=True, slots=True)
 class OfferedModel:
-    """A model that can be had: what it does, its name, how it is loaded, and about how many bytes of memory it will take."""
+    """A model that can be had: what it does, its name, how it is loaded, and about how many bytes of memory it will
+    take."""
 
     task: Task
     name: str
@@ -64,7 +65,8 @@ class Models:
     """Loads what is asked for and forgets the least recently used. For one event loop."""
 
     def __init__(self, offers: Sequence[OfferedModel], *, max_bytes: int) -> None:
-        """The first offer is the one that `start` loads, and that stays. The first of each task serves requests that name none."""
+        """The first offer is the one that `start` loads, and that stays. The first of each task serves requests that
+        name none."""
         self._slots = [_Slot(offer, stays=at == 0) for at, offer in enumerate(offers)]
         self._max_bytes = max_bytes
         self._uses = 0
@@ -121,7 +123,8 @@ class Models:
                 slot.loading.cancel()
 
     def _find(self, task: Task, name: str | None) -> _Slot:
-        """The slot of that name. Where there is one model alone it serves every name: clients of hosted services must give one."""
+        """The slot of that name. Where there is one model alone it serves every name: clients of hosted services must
+        give one."""
         slots = [slot for slot in self._slots if slot.offer.task == task]
         named = [slot for slot in slots if name and slot.offer.name == name.rstrip("/").rsplit("/", 1)[-1]]
         exact = [slot for slot in slots if slot.offer.name == name]

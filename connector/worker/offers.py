@@ -13,7 +13,7 @@ def offer_models(settings: WorkerSettings) -> list[OfferedModel]:
     """The models of a worker besides its first reranker: those of worker.models, and worker.encoder."""
     encoder = ModelSettings(model=settings.encoder, kind="encoder", device=settings.device, backend="auto")
     return [
-        *(_offer(name, one, settings) for name, one in settings.models.items()),
+        *(_offer(name, model, settings) for name, model in settings.models.items()),
         _offer(short_name(settings.encoder), encoder, settings),
     ]
 

@@ -104,7 +104,8 @@ def add_refusals(app: FastAPI) -> None:
 
 
 class AnswerFaults:
-    """500 in the dialect of the path for what no part of the worker has foreseen, whose traceback goes to the log alone."""
+    """500 in the dialect of the path for what no part of the worker has foreseen, whose traceback goes to the log
+    alone."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

@@ -34,8 +34,9 @@ class ScoreCache:
         return len(self._entries)
 
     def of_query(self, query: str, weights: QueryWeights | None, scope: str, *, model: str) -> ScoresOfQuery:
-        """The part of the cache for one query in one scope, by its passages; `model` is the fingerprint of what scores."""
-        weighed = repr(None if weights is None else [tuple(one) for one in weights])
+        """The part of the cache for one query in one scope, by its passages; `model` is the fingerprint of what
+        scores."""
+        weighed = repr(None if weights is None else [tuple(span) for span in weights])
         head = repr((model, scope, query, weighed)).encode("utf-8", "surrogatepass")
         return ScoresOfQuery(self, hashlib.blake2b(head, digest_size=32).digest())
 

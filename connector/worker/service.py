@@ -31,8 +31,8 @@ HANGUP_CHECK_S = 0.05
 
 @dataclass(frozen=True, slots=True)
 class RequestOptions:
-    """What a request's headers say: the scope of what is remembered of it, whether remembered scores may serve it, and its
-    budget in seconds."""
+    """What a request's headers say: the scope of what is remembered of it, whether remembered scores may serve it, and
+    its budget in seconds."""
 
     scope: str
     use_cache: bool
@@ -99,23 +99,27 @@ class WorkerService:
 
     def _readings(self) -> list[Reading]:
         """What is counted elsewhere and read when somebody asks."""
-        batcher = self.batcher
+        batcher, models = self.batcher, self.models
 
         def of_caches(name: str) -> float:
-            caches = [model.cache for model in self.models.loaded() if isinstance(model, LateInteractionScorer)]
+            caches = [model.cache for model in models.loaded() if isinstance(model, LateInteractionScorer)]
             return float(sum(getattr(cache, name) for cache in caches))
 
+        def speed() -> float:
+            return max(batcher.rates.values(), default=0.0)
+
+        waited = "for how long the oldest request has waited for its first batch"
         return [
             ("waiting", "requests under way", False, lambda: batcher.under_way),
-            ("queue_age_seconds", "for how long the oldest request has waited for its first batch", False, batcher.oldest_s),
-            ("tokens_per_second", "the speed of the last batches, of the fastest model", False, lambda: max(batcher.rates.values(), default=0.0)),
+            ("queue_age_seconds", waited, False, batcher.oldest_s),
+            ("tokens_per_second", "the speed of the last batches, of the fastest model", False, speed),
             ("score_cache_entries", "scores remembered", False, lambda: len(self.scoring.cache)),
-            ("models_loaded", "models in memory", False, lambda: len(self.models.loaded())),
-            ("models_bytes", "about what they take", False, self.models.bytes),
+            ("models_loaded", "models in memory", False, lambda: len(models.loaded())),
+            ("models_bytes", "about what they take", False, models.bytes),
             ("token_cache_hits", "passages whose token vectors were remembered", True, lambda: of_caches("hits")),
             ("token_cache_misses", "passages whose token vectors were not", True, lambda: of_caches("misses")),
             ("token_cache_bytes", "bytes of token vectors remembered", False, lambda: of_caches("bytes")),
-        ]  # fmt: skip
+        ]
 
 
 async def unless_disconnected(request: Request, work: asyncio.Future[T]) -> T:

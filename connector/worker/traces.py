@@ -18,7 +18,8 @@ class Traces:
     """Sends spans to a collector; without its URL nothing is traced."""
 
     def __init__(self, otlp_url: str | None) -> None:
-        """`otlp_url` takes OTLP over HTTP: http://collector:4318. Raises SettingsError where the extra `traces` is not installed."""
+        """`otlp_url` takes OTLP over HTTP: http://collector:4318. Raises SettingsError where the extra `traces` is not
+        installed."""
         self._provider: Any = _provider(otlp_url) if otlp_url else None
         self.tracer: Tracer = self._provider.get_tracer(SERVICE) if self._provider else NoOpTracer()
 

@@ -1,4 +1,5 @@
-"""The worker inside OpenSearch: a plain `_search` through the pipeline is answered hybrid, in the order of the worker's scores."""
+"""The worker inside OpenSearch: a plain `_search` through the pipeline is answered hybrid, in the order of the worker's
+scores."""
 
 from __future__ import annotations
 
@@ -199,7 +200,8 @@ def scores_of_the_worker(worker_url: str, query: str) -> dict[str, float]:
 
 @contextmanager
 def somebody_elses(engine: httpx.Client, names: PartNames) -> Iterator[None]:
-    """A connector of our name, and a model and pipelines whose names look like ours, all of which somebody else made."""
+    """A connector of our name, and a model and pipelines whose names look like ours, all of which somebody else
+    made."""
     name = f"connector-{names.index}-theirs"
     action = {"action_type": "predict", "method": "POST", "url": "http://127.0.0.1:1/", "request_body": "{}"}
     connector = {

@@ -30,14 +30,14 @@ def compare(scorer: Scorer, other: Scorer) -> Agreement:
     """How far the two agree on the sample's 8 queries and 32 passages."""
     sample = json.loads(files("connector.models").joinpath("sample.json").read_text(encoding="utf-8"))
     overlaps, differences, seconds = [], [], [0.0, 0.0]
-    for one in (scorer, other):
-        one.score(sample["queries"][0], sample["passages"][:2])  # what the first call sets up is not its speed
+    for rated in (scorer, other):
+        rated.score(sample["queries"][0], sample["passages"][:2])  # what the first call sets up is not its speed
     for at, query in enumerate(sample["queries"]):
         values = []
-        for which, one in enumerate((scorer, other)):
+        for which, rated in enumerate((scorer, other)):
             began = time.perf_counter()
             # a scope of its own for each query: what a scorer remembers of passages is not its speed either
-            values.append(one.score(query, sample["passages"], scope=f"agreement{at}").values)
+            values.append(rated.score(query, sample["passages"], scope=f"agreement{at}").values)
             seconds[which] += time.perf_counter() - began
         first, second = (set(np.argsort(-each, kind="stable")[:DEPTH].tolist()) for each in values)
         overlaps.append(len(first & second) / DEPTH)
@@ -49,6 +49,6 @@ def require_agreement(found: Agreement, model: str, backend: str) -> None:
     """Raise ModelError where the two rank so differently that one cannot stand for the other."""
     if found.overlap < MIN_OVERLAP:
         raise ModelError(
-            f"{model!r} by {backend} names only {found.overlap:.0%} of the same first {DEPTH} passages as the original; "
-            "run it with worker.backend: onnx (exact) or torch"
+            f"{model!r} by {backend} names only {found.overlap:.0%} of the same first {DEPTH} passages as the "
+            "original; run it with worker.backend: onnx (exact) or torch"
         )

@@ -1,4 +1,5 @@
-"""A model's transformer as an ONNX graph: exported from its weights, its operators fused, its matrices in eight bits."""
+"""A model's transformer as an ONNX graph: exported from its weights, its operators fused, its matrices in eight
+bits."""
 
 from __future__ import annotations
 
@@ -19,7 +20,8 @@ from connector.errors import ModelError
 from connector.models.onnx.first_token import last_layer_for_first_token
 from connector.models.onnx.session import has_vnni
 
-# in 32 bits with operators fused for onnxruntime, that in eight bits, or in 32 bits as exported: OpenVINO fuses by itself
+# in 32 bits with operators fused for onnxruntime, that in eight bits, or in 32 bits as exported: OpenVINO fuses by
+# itself
 Form = Literal["fp32", "int8", "plain"]
 OPSET = 17
 LEFT_AFTER_S = 24 * 3600
@@ -41,11 +43,12 @@ def export_graph(
     outputs: Sequence[str] = ("output",),
     compute: Compute | None = None,
 ) -> None:
-    """Write the graph of a transformers model to `file`, whole or not at all; of a last layer that only the score reads, no more than
-    that.
+    """Write the graph of a transformers model to `file`, whole or not at all; of a last layer that only the score
+    reads, no more than that.
 
-    Its inputs are those of INPUTS that the model takes, int64 [batch, tokens]; its `outputs` are what `compute` makes of them
-    with the model, or the first of OUTPUTS that the model gives. Raises ModelError where the model cannot be exported."""
+    Its inputs are those of INPUTS that the model takes, int64 [batch, tokens]; its `outputs` are what `compute` makes
+    of them with the model, or the first of OUTPUTS that the model gives. Raises ModelError where the model cannot be
+    exported."""
     assert form in get_args(Form)
     with workshop(file.parent) as folder, _quiet():
         graph = folder / "exported.onnx"
@@ -66,7 +69,8 @@ def export_graph(
 
 @contextmanager
 def workshop(parent: Path) -> Iterator[Path]:
-    """A folder for what is being made for `parent`, which is made too. One that a killed process left there a day ago goes.
+    """A folder for what is being made for `parent`, which is made too. One that a killed process left there a day ago
+    goes.
 
     Raises ModelError."""
     try:
@@ -78,7 +82,8 @@ def workshop(parent: Path) -> Iterator[Path]:
         folder = tempfile.TemporaryDirectory(dir=parent, prefix=".export-")
     except OSError as error:
         raise ModelError(
-            f"a graph cannot be written to {parent} ({error.strerror}); let XDG_CACHE_HOME name a folder that can be written to"
+            f"a graph cannot be written to {parent} ({error.strerror}); "
+            "let XDG_CACHE_HOME name a folder that can be written to"
         ) from error
     with folder as path:
         yield Path(path)

@@ -1,4 +1,5 @@
-"""A classifier that reads the first token alone: its last layer need not compute the others, whose results nobody reads."""
+"""A classifier that reads the first token alone: its last layer need not compute the others, whose results nobody
+reads."""
 
 from __future__ import annotations
 
@@ -12,8 +13,9 @@ FAMILIES = frozenset({"bert", "roberta", "xlm-roberta", "camembert", "electra"})
 
 @contextmanager
 def last_layer_for_first_token(transformer: Any) -> Iterator[None]:
-    """Within the block the last layer of a sequence classification model of one of FAMILIES, with eager attention, gives
-    [batch, 1, dims], the first token: the same score, in six layers for a tenth less. Other models stay as they are."""
+    """Within the block the last layer of a sequence classification model of one of FAMILIES, with eager attention,
+    gives [batch, 1, dims], the first token: the same score, in six layers for a tenth less. Other models stay as they
+    are."""
     reads_first = transformer.config.model_type in FAMILIES and not transformer.config.is_decoder
     if not (reads_first and "SequenceClassification" in type(transformer).__name__):
         yield

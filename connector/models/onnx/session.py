@@ -1,4 +1,5 @@
-"""A graph at work on a CPU, in onnxruntime or OpenVINO: a batch is cut into pieces that fit a core's cache, and each core takes some."""
+"""A graph at work on a CPU, in onnxruntime or OpenVINO: a batch is cut into pieces that fit a core's cache, and each
+core takes some."""
 
 from __future__ import annotations
 
@@ -51,8 +52,8 @@ class Session:
         self._pool = ThreadPoolExecutor(self._cores, thread_name_prefix="graph")
 
     def run(self, output: str, feed: Feed) -> NDArray[np.float32]:
-        """One output of the graph, [batch, dims] or [batch, tokens, dims] with zeros where a row is padded. The feed has an
-        attention_mask. A single row takes one core. Raises RuntimeError."""
+        """One output of the graph, [batch, dims] or [batch, tokens, dims] with zeros where a row is padded. The feed
+        has an attention_mask. A single row takes one core. Raises RuntimeError."""
         mask = feed["attention_mask"].astype(bool)
         lengths = mask.sum(axis=1)
         budget = min(PIECE_TOKENS, -(-int(lengths.sum()) // self._cores))
@@ -101,13 +102,13 @@ def _open_in_onnxruntime(file: Path, cores: int) -> tuple[RunOne, list[str], dic
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
-    inputs = [one.name for one in session.get_inputs()]
+    inputs = [value.name for value in session.get_inputs()]
 
     def run_one(output: str, feed: Feed) -> NDArray[np.float32]:
         values: NDArray[np.float32] = session.run([output], {name: feed[name] for name in inputs})[0]
         return values
 
-    return run_one, inputs, {one.name: len(one.shape) for one in session.get_outputs()}
+    return run_one, inputs, {value.name: len(value.shape) for value in session.get_outputs()}
 
 
 def _open_in_openvino(file: Path, cores: int) -> tuple[RunOne, list[str], dict[str, int]]:
@@ -124,7 +125,7 @@ def _open_in_openvino(file: Path, cores: int) -> tuple[RunOne, list[str], dict[s
     requests: SimpleQueue[Any] = SimpleQueue()
     for _ in range(cores):
         requests.put(compiled.create_infer_request())
-    inputs = [one.get_any_name() for one in compiled.inputs]
+    inputs = [value.get_any_name() for value in compiled.inputs]
 
     def run_one(output: str, feed: Feed) -> NDArray[np.float32]:
         request = requests.get()
@@ -135,12 +136,13 @@ def _open_in_openvino(file: Path, cores: int) -> tuple[RunOne, list[str], dict[s
         finally:
             requests.put(request)
 
-    outputs = {one.get_any_name(): one.get_partial_shape().rank.get_length() for one in compiled.outputs}
+    outputs = {value.get_any_name(): value.get_partial_shape().rank.get_length() for value in compiled.outputs}
     return run_one, inputs, outputs
 
 
 def count_cores() -> int:
-    """How many of the processor's cores this process may use: OMP_NUM_THREADS, else all; two threads of a core count as one."""
+    """How many of the processor's cores this process may use: OMP_NUM_THREADS, else all; two threads of a core count as
+    one."""
     wanted = os.environ.get("OMP_NUM_THREADS", "")
     if wanted.isdigit() and int(wanted):
         return int(wanted)

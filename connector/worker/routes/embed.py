@@ -50,15 +50,16 @@ def embed_routes(service: WorkerService) -> APIRouter:
 
     @router.get("/encoder", responses=documented(TeiError, 404, 503))
     async def describe(model: str | None = None) -> dict[str, Any]:
-        """The encoder's fingerprint, and its tokenizer as the library tokenizers reads it: all that cutting passages takes."""
+        """The encoder's fingerprint, and its tokenizer as the library tokenizers reads it: all that cutting passages
+        takes."""
         encoder = await service.models.encoder(model, timeout_s=service.settings.max_wait_s)
         return {"fingerprint": asdict(encoder.fingerprint), "tokenizer": encoder.tokenizer_json()}
 
     async def encode(
         body: EmbedRequest | EmbeddingsRequest, request: Request, encoder: LocalEncoder, options: RequestOptions
     ) -> tuple[Vectors, int, str]:
-        """The vectors, how many tokens the model read for them, and the milliseconds it took. Raises Overloaded where there was
-        not time for all."""
+        """The vectors, how many tokens the model read for them, and the milliseconds it took. Raises Overloaded where
+        there was not time for all."""
         started, texts = time.perf_counter(), body.texts
         with service.admitted(request, encoder, texts, options) as place:
             work = service.batcher.run(place, texts, lambda: encoder.plan(texts, are_queries=body.are_queries))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
@@ -66,18 +66,11 @@ def rerank_routes(service: WorkerService) -> APIRouter:
         started = time.perf_counter()
         groups = body.queries()
 
-        async def score_all(place: Place) -> list[Scores]:
-            # gathered in a task of its own: a gathering that is cancelled leaves an error that nobody has read
-            return await asyncio.gather(*(score_some(place, query, at) for query, at in groups.items()))
-
-        async def score_some(place: Place, query: str, positions: Sequence[int]) -> Scores:
-            passages = [body.text_2[at] for at in positions]
-            return await service.scoring.score(
-                place, scorer, query, passages, scope=options.scope, use_cache=options.use_cache
-            )
+        async def score(place: Place) -> list[Scores]:
+            return await _score_groups(service, place, scorer, body.text_2, groups, options)
 
         with service.admitted(request, scorer, body.text_2, options) as place:
-            found = await unless_disconnected(request, asyncio.ensure_future(score_all(place)))
+            found = await unless_disconnected(request, asyncio.ensure_future(score(place)))
         scores = gather(list(zip(groups.values(), found, strict=True)))
         if not body.wants_raw:
             scores = between_0_and_1(scores, scorer.kind)
@@ -113,6 +106,27 @@ async def _prepare(
         raise Refusal(400, "empty", "the query is empty")
     options = service.read_options(request)
     return await service.models.scorer(model, timeout_s=service.load_timeout_s(options)), options
+
+
+async def _score_groups(
+    service: WorkerService,
+    place: Place,
+    scorer: Scorer,
+    texts: Sequence[str],
+    groups: Mapping[str, Sequence[int]],
+    options: RequestOptions,
+) -> list[Scores]:
+    """The scores of each query's passages, which are those texts at its positions.
+
+    To be run in a task of its own: a gathering that is cancelled itself leaves an error that nobody has read."""
+
+    async def score(query: str, positions: Sequence[int]) -> Scores:
+        passages = [texts[at] for at in positions]
+        return await service.scoring.score(
+            place, scorer, query, passages, scope=options.scope, use_cache=options.use_cache
+        )
+
+    return await asyncio.gather(*(score(query, positions) for query, positions in groups.items()))
 
 
 def _describe(service: WorkerService, scorer: Scorer, scores: Scores, started: float) -> dict[str, str]:

@@ -37,10 +37,11 @@ def status_routes(service: WorkerService) -> APIRouter:
         return {
             "object": "list",
             "data": [
-                {"id": offer.name, "object": "model", "created": 0, "owned_by": "connector", "task": offer.task, "loaded": loaded}
+                {"id": offer.name, "object": "model", "created": 0, "owned_by": "connector"}
+                | {"task": offer.task, "loaded": loaded}
                 for offer, loaded in service.models.list()
             ],
-        }  # fmt: skip
+        }
 
     @router.get("/info", summary="A reranker and the limits", responses=documented(TeiError, 404, 503))
     async def info(model: str | None = None) -> dict[str, Any]:

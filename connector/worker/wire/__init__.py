@@ -1,7 +1,7 @@
 """What goes over the wire: the dialects of other rerank servers, a module each.
 
-Requests may carry keys that are not known here; replies hold exactly the keys that strict clients expect, and a score is
-never written as an integer. What is ours to add goes into headers."""
+Requests may carry keys that are not known here; replies hold exactly the keys that strict clients expect, and a score
+is never written as an integer. What is ours to add goes into headers."""
 
 from connector.worker.wire.cohere import CohereReply, CohereRequest, CohereV1Request, build_cohere_reply
 from connector.worker.wire.common import best_first

@@ -1,7 +1,7 @@
 """Cohere, Jina and vLLM where they share a path: POST /v1/rerank and /v2/rerank with `documents`.
 
-One reply serves all three: Cohere's keys, and `model` and `usage` that Jina and vLLM add. Elasticsearch's and OpenSearch's
-Cohere services read it too."""
+One reply serves all three: Cohere's keys, and `model` and `usage` that Jina and vLLM add. Elasticsearch's and
+OpenSearch's Cohere services read it too."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Whose request it is, told apart by the path and its keys, and the reply that goes with it. docs/reference/worker-api.md has the table."""
+"""Whose request it is, told apart by the path and its keys, and the reply that goes with it.
+docs/reference/worker-api.md has the table."""
 
 from __future__ import annotations
 

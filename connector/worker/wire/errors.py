@@ -1,4 +1,5 @@
-"""Errors, in the shape that the clients of a path read. A path takes several dialects before the body is read, so it has one."""
+"""Errors, in the shape that the clients of a path read. A path takes several dialects before the body is read, so it
+has one."""
 
 from __future__ import annotations
 

@@ -39,14 +39,14 @@ def plan_of(schema: IndexSchema = OURS, **settings: Any) -> NativePlan:
     return build_plan(load_settings(environ={}, overrides=given), schema)
 
 
-def connector_of(plan: NativePlan, sealed: str = "") -> dict[str, Any]:
-    return build_connector(plan, RERANK, name="n", sealed=sealed)
+def connector_of(plan: NativePlan, digest: str = "") -> dict[str, Any]:
+    return build_connector(plan, RERANK, name="n", digest=digest)
 
 
 @pytest.mark.parametrize(("service", "path"), [(RERANK, "/v2/rerank"), (EMBEDDING, "/v1/embeddings")])
 def test_a_connector_calls_the_workers_path_at_the_address_for_the_cluster(service: Any, path: str) -> None:
     plan = plan_of(rerank__url="http://127.0.0.1:8787", native__worker_url="http://10.0.0.5:8787/")
-    action = build_connector(plan, service, name="n", sealed="")["actions"][0]
+    action = build_connector(plan, service, name="n", digest="")["actions"][0]
 
     assert action["url"] == f"http://10.0.0.5:8787{path}"
 
@@ -78,7 +78,7 @@ def test_what_the_engine_gives_back_of_a_connector_does_not_differ_from_it() -> 
     del found["credential"]
     found |= {"version": "1", "created_time": 1, "last_updated_time": 2}
     found["actions"][0]["action_type"] = "PREDICT"
-    found["parameters"]["key_seal"] = "another"
+    found["parameters"]["key_digest"] = "another"
 
     assert not connector_differs(found, body)
 

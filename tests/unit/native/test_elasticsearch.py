@@ -1,7 +1,8 @@
 """An installation in Elasticsearch, on a stand-in: its minimal server has no inference API.
 
-The stand-in takes what the documented schemas of `hugging_face` and `openai` allow and nothing else, tries a rerank endpoint
-as Elasticsearch does when it is made, and answers as the documentation shows. The worker that it calls is real."""
+The stand-in takes what the documented schemas of `hugging_face` and `openai` allow and nothing else, tries a rerank
+endpoint as Elasticsearch does when it is made, and answers as the documentation shows. The worker that it calls is
+real."""
 
 from __future__ import annotations
 
