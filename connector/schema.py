@@ -6,19 +6,20 @@ import datetime as dt
 import json
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 from connector.errors import DocumentError, SettingsError
+from connector.layout import FIELD_TYPES as FIELD_TYPES
+from connector.layout import AnyFieldType as AnyFieldType
+from connector.layout import FieldType as FieldType
+from connector.layout import Layout
 
-FieldType = Literal["keyword", "keyword[]", "integer", "number", "boolean", "date", "stored"]
-FIELD_TYPES: tuple[str, ...] = get_args(FieldType)
-# "engine" is any other type of a field in somebody else's index: the engine itself says which values fit
-AnyFieldType = Literal["keyword", "keyword[]", "integer", "number", "boolean", "date", "stored", "engine"]
 RESERVED_FIELDS = frozenset({"passages", "content_hash", "unit", "doc_id", "vectors", "original_text"})
 MAX_KEYWORD_BYTES = 32_766  # Lucene's limit for one term
 META_VERSION = 1
+OURS = Layout()  # nothing is particular about an index of ours
 EPOCH_DIGITS = re.compile(r"[+-]?\d{9,}(\.\d+)?")
 # up to which size a number counts in so many parts of a second; each ends in the year 5138
 EPOCH_UNITS = ((1e11, 1), (1e14, 1_000), (1e17, 1_000_000), (1e20, 1_000_000_000))
@@ -60,7 +61,8 @@ class Fields:
         for name in [*self.text, *self.metadata]:
             if not is_field_name(name):
                 raise SettingsError(
-                    f"a field cannot be called {name!r} (reserved, empty, starting with '_', or with one of . ` * ^ in it); "
+                    f"a field cannot be called {name!r} (reserved, empty, starting with '_', or with one of . ` * ^ "
+                    "in it); "
                     "rename it in the source"
                 )
 
@@ -101,67 +103,6 @@ class EncoderFingerprint:
 
 
 @dataclass(frozen=True, slots=True)
-class TextPlace:
-    """Where the text of a field of somebody else's index is to be had. All empty: nowhere, and `why_not` says why."""
-
-    source: tuple[str, ...] = ()  # paths in `_source`
-    stored: tuple[str, ...] = ()  # fields that are stored beside it
-    columns: tuple[str, ...] = ()  # fields with doc values
-    computed: tuple[str, ...] = ()  # fields that the engine works out for each document
-    why_not: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class VectorField:
-    """A vector field: its dimensions and similarity, what a component is (float, byte or bit), and whether it is indexed."""
-
-    dims: int
-    similarity: str
-    element: str = "float"
-    indexed: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Layout:
-    """What is particular about an index that somebody else made.
-
-    `places` says where the text of each text field is, `analyzed` under which names the engine looks terms up; `nested` names
-    the nested object that a field is in; `vectors` are the fields that no hit shows."""
-
-    places: Mapping[str, TextPlace] = field(default_factory=dict)
-    analyzed: Mapping[str, tuple[str, str]] = field(default_factory=dict)  # text field -> (field, path of its text)
-    nested: Mapping[str, str] = field(default_factory=dict)
-    vectors: tuple[str, ...] = ()
-    vector: VectorField | None = None
-    has_source: bool = True
-
-    def place(self, name: str) -> TextPlace:
-        return self.places.get(name) or TextPlace(source=(name,))
-
-
-class FilterableFields(Mapping[str, AnyFieldType]):
-    """Types of fields by name. Below each of the `roots` every name is a field: `labels.owner` of a flattened `labels`."""
-
-    def __init__(self, types: Mapping[str, AnyFieldType], roots: Iterable[str] = ()) -> None:
-        self._types = dict(types)
-        self._roots = tuple(f"{root}." for root in roots)
-
-    def __getitem__(self, name: str) -> AnyFieldType:
-        if name not in self._types and name.startswith(self._roots) and self._roots:
-            return "engine"
-        return self._types[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._types)
-
-    def __len__(self) -> int:
-        return len(self._types)
-
-    def __repr__(self) -> str:
-        return f"FilterableFields({self._types!r}, roots={self._roots!r})"
-
-
-@dataclass(frozen=True, slots=True)
 class IndexSchema:
     """Everything the code must know of an index.
 
@@ -180,7 +121,7 @@ class IndexSchema:
     similarity: str = "cosine"
     keeps_ids: bool = True  # each document of ours has its id in `doc_id` too: see hits_only in clusters/dialect.py
     keeps_original_text: bool = True  # texts are indexed in one spelling: see clusters/original_text.py
-    layout: Layout = Layout()  # of an index that is not ours
+    layout: Layout = OURS  # what is particular about an index that is not ours
 
     @property
     def why_no_text(self) -> str:
@@ -198,17 +139,20 @@ class IndexSchema:
             return ""
         if not vector.indexed:
             return (
-                f"the vectors of field {name!r} are kept but not indexed (index: false), so no kNN search finds them; name an "
+                f"the vectors of field {name!r} are kept but not indexed (index: false), so no kNN search finds "
+                "them; name an "
                 "indexed field in index.vector_field, or reindex"
             )
         if vector.element == "bit":
             return (
-                f"field {name!r} holds vectors of bits, which the encoder does not make; name a vector field of floats in "
+                f"field {name!r} holds vectors of bits, which the encoder does not make; name a vector field of "
+                "floats in "
                 "index.vector_field"
             )
         if vector.element == "byte" and vector.similarity in ("l2", "l2_norm"):
             return (
-                f"field {name!r} holds vectors of bytes compared by {vector.similarity}, for which a query must be scaled as "
+                f"field {name!r} holds vectors of bytes compared by {vector.similarity}, for which a query must be "
+                "scaled as "
                 "they were; use a field compared by cosine or dot product"
             )
         return ""
@@ -241,7 +185,8 @@ class IndexSchema:
             return None
         if ours.get("version") != META_VERSION:
             raise SettingsError(
-                f"the index was made by another version of the connector (_meta version {ours.get('version')}, this one "
+                f"the index was made by another version of the connector (_meta version {ours.get('version')}, this "
+                "one "
                 f"reads {META_VERSION}); ingest into a new index"
             )
         encoder = EncoderFingerprint(**ours["encoder"])

@@ -36,7 +36,8 @@ def build_removal(index: str, doc_ids: Sequence[str]) -> list[bytes]:
 
 
 def build_source(indexed: IndexedDocument, schema: IndexSchema) -> bytes:
-    """A document as the engines store it: its fields, its content hash, its id, its passages nested with their vectors."""
+    """A document as the engines store it: its fields, its content hash, its id, its passages nested with their
+    vectors."""
     passages = [
         {"ordinal": passage.ordinal, "text": passage.text, "vector": vector}
         for passage, vector in zip(indexed.passages, indexed.vectors, strict=True)

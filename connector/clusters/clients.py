@@ -241,7 +241,8 @@ def _tls(settings: ClusterSettings) -> dict[str, Any]:
 
 
 def _with_port(url: str) -> str:
-    """The URL with the port that its scheme means; Elasticsearch's client takes none without, OpenSearch's means 9200."""
+    """The URL with the port that its scheme means; Elasticsearch's client takes none without, OpenSearch's means
+    9200."""
     parts = urlsplit(url)
     if parts.port is not None:
         return url

@@ -31,7 +31,8 @@ DETECT_TIMEOUT_S = 10.0
 
 
 async def connect(settings: ClusterSettings) -> Cluster:
-    """The cluster at `settings.url`. Raises ClusterUnavailable, AccessDenied, TlsError, CredentialsError or SettingsError."""
+    """The cluster at `settings.url`. Raises ClusterUnavailable, AccessDenied, TlsError, CredentialsError or
+    SettingsError."""
     if settings.url.startswith(EMBEDDED_PREFIX):
         from connector.clusters.embedded.cluster import (
             EmbeddedCluster,  # two seconds, which who has a server need not wait

@@ -11,7 +11,8 @@ import numpy as np
 
 from connector.clusters.original_text import names_to_read
 from connector.filters import And, Exists, Filter, Not, Or, Range, Scalar, Terms
-from connector.schema import AnyFieldType, IndexSchema, VectorField
+from connector.layout import VectorField
+from connector.schema import AnyFieldType, IndexSchema
 from connector.types import Vector
 
 JSON = dict[str, Any]
@@ -41,12 +42,14 @@ class Dialect(Protocol):
     def exact_body(
         self, schema: IndexSchema, vector: Vector, depth: int, filter_query: JSON | None, passages: int
     ) -> JSON | None:
-        """The same by comparing all vectors; None where the kNN search already leaves out what the caller may not see, or an
+        """The same by comparing all vectors; None where the kNN search already leaves out what the caller may not
+        see, or an
         alias hides."""
         ...
 
     def nearest_clause(self, schema: IndexSchema, vector: Vector, depth: int, filter_query: JSON) -> JSON:
-        """A clause of a query that brings along the nearest passage of each of our documents that the filter lets through."""
+        """A clause of a query that brings along the nearest passage of each of our documents that the filter lets
+        through."""
         ...
 
     def cosine(self, score: float, similarity: str) -> float:
@@ -148,7 +151,8 @@ def ask_texts(schema: IndexSchema) -> JSON:
 def build_shown(
     dialect: Dialect, schema: IndexSchema, doc_ids: Sequence[str], query: str | None, vector: Vector | None
 ) -> JSON:
-    """The same with the passages of our own documents that are nearest to the vector and that match the query best, where
+    """The same with the passages of our own documents that are nearest to the vector and that match the query best,
+    where
     given."""
     body = build_fields(schema, doc_ids)
     if not schema.managed:
@@ -172,10 +176,12 @@ def inner_hits(passages: int, name: str = NEAREST) -> JSON:
 
 
 def hits_only(schema: IndexSchema, depth: int, passages: int) -> JSON:
-    """What a leg asks of each hit: nothing but its id where passages come along or none are asked for, else the text that
+    """What a leg asks of each hit: nothing but its id where passages come along or none are asked for, else the text
+    that
     is its passage.
 
-    The engines store `_id` with the whole document, and unpack that to read it: for 100 hits of documents with vectors that
+    The engines store `_id` with the whole document, and unpack that to read it: for 100 hits of documents with
+    vectors that
     takes longer than all else in a leg. So documents of ours have it as a value too, which is kept in a column
     (bench-path)."""
     asked: JSON = {"size": depth, "track_total_hits": False}
@@ -205,7 +211,8 @@ def has_vector(schema: IndexSchema) -> JSON:
 
 
 def vector_values(schema: IndexSchema, vector: Vector) -> list[float] | list[int]:
-    """The vector of a query as the index's field takes it: bytes keep its direction, which cosine and dot product go by."""
+    """The vector of a query as the index's field takes it: bytes keep its direction, which cosine and dot product go
+    by."""
     field = schema.layout.vector
     if field is None or field.element != "byte":
         values: list[float] = vector.tolist()

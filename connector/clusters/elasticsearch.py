@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from connector.clusters.dialect import JSON, PASSAGES, hits_only, inner_hits, vector_values
-from connector.schema import IndexSchema, VectorField
+from connector.layout import VectorField
+from connector.schema import IndexSchema
 from connector.types import Vector
 
 NUM_CANDIDATES_FACTOR = 2

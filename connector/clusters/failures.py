@@ -62,7 +62,8 @@ def explain_block(error: Any, status: int) -> str:
             'PUT INDEX/_settings {"index.blocks.metadata": false}'
         )
     return (
-        f"the index takes no writes: {reason}; where the disk is full (flood stage), free space and the engine lifts the "
+        f"the index takes no writes: {reason}; where the disk is full (flood stage), free space and the engine lifts "
+        "the "
         'block; else PUT INDEX/_settings {"index.blocks.write": false, "index.blocks.read_only": false}'
     )
 
@@ -180,7 +181,8 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def _words(error: Exception) -> str:
-    """What the system says, or the first line of the innermost message; a client's own text may hold a whole traceback."""
+    """What the system says, or the first line of the innermost message; a client's own text may hold a whole
+    traceback."""
     for cause in _causes(error):
         if isinstance(cause, OSError) and cause.errno:
             return os.strerror(cause.errno) if cause.errno > 0 else str(cause.strerror)

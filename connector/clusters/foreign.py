@@ -11,7 +11,8 @@ from typing import Any
 from connector.clusters.mapping import ENGINE_TYPES
 from connector.clusters.protocol import ForeignFields
 from connector.errors import SettingsError
-from connector.schema import AnyFieldType, Fields, FilterableFields, IndexSchema, Layout, TextPlace, VectorField
+from connector.layout import FilterableFields, Layout, TextPlace, VectorField
+from connector.schema import AnyFieldType, Fields, IndexSchema
 
 JSON = dict[str, Any]
 TEXT_TYPES = frozenset(
@@ -28,8 +29,10 @@ NO_TERMS = TEXT_TYPES | VECTOR_TYPES | OBJECTS | {
 }  # fmt: skip
 KEYWORDS = frozenset({"keyword", "constant_keyword", "counted_keyword", "wildcard", "version", "ip"})
 # of these a value can be looked up by doc values alone
-BY_COLUMN = frozenset({"boolean", "byte", "date", "date_nanos", "double", "float", "half_float", "integer", "ip", "keyword",
-                       "long", "scaled_float", "short", "unsigned_long"})  # fmt: skip
+BY_COLUMN = frozenset({
+    "boolean", "byte", "date", "date_nanos", "double", "float", "half_float", "integer", "ip", "keyword", "long",
+    "scaled_float", "short", "unsigned_long",
+})  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +78,8 @@ class Mapped:
 
 
 def read_mapping(mappings: Sequence[JSON]) -> Mapped:
-    """What the mappings of the indices behind one name say together; of several, the last is taken where they differ."""
+    """What the mappings of the indices behind one name say together; of several, the last is taken where they
+    differ."""
     fields: dict[str, MappedField] = {}
     copies: dict[str, list[str]] = {}
     source: JSON = {}
@@ -161,7 +165,8 @@ def _text_field(index: str, mapped: Mapped, name: str) -> MappedField:
     if found.type in OBJECTS:
         inner = [other for other in mapped.names(_is_text) if other.startswith(f"{name}.")]
         raise SettingsError(
-            f"field {name!r} of index {index!r} is an object; name a field in it: {', '.join(sorted(inner)) or 'it has no text'}"
+            f"field {name!r} of index {index!r} is an object; name a field in it: "
+            f"{', '.join(sorted(inner)) or 'it has no text'}"
         )
     if found.type in VECTOR_TYPES:
         raise SettingsError(f"field {name!r} of index {index!r} holds vectors; {_hint(mapped, name)}")

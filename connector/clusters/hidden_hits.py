@@ -1,6 +1,7 @@
 """A kNN search in which the engine hides what is not to be seen only after it was found, so that too few come back.
 
-So OpenSearch does with document-level security and with the filter of an alias (2.19.1: of the nearest k, only those that may
+So OpenSearch does with document-level security and with the filter of an alias (2.19.1: of the nearest k, only those
+that may
 be seen are left)."""
 
 from __future__ import annotations
@@ -23,9 +24,11 @@ async def fill_up(
     deeper: Callable[[int], Awaitable[Ranking]],
     note: Callable[[str], None],
 ) -> Ranking:
-    """As many of the `depth` nearest documents that the caller may see as can be had; `note` is told where some are missing.
+    """As many of the `depth` nearest documents that the caller may see as can be had; `note` is told where some are
+    missing.
 
-    `count(limit)` counts what the caller may see, up to a limit; where that is little, `exact()` compares all of it; else
+    `count(limit)` counts what the caller may see, up to a limit; where that is little, `exact()` compares all of it;
+    else
     `deeper(k)` searches among the k nearest of all documents. Raises AccessDenied."""
     try:
         visible = await count(max(MAX_EXACT, depth) + 1)
@@ -44,7 +47,8 @@ async def fill_up(
     except ClusterError as error:
         reason = f"no more could be had ({error})"
     note(
-        f"{len(hits)} of {depth} documents: the engine hides what these credentials or this alias may not see only after the "
+        f"{len(hits)} of {depth} documents: the engine hides what these credentials or this alias may not see only "
+        "after the "
         f"kNN search, and {reason}; give the search a filter that says what may be seen"
     )
     return hits

@@ -27,7 +27,8 @@ def read_shown(reply: JSON, schema: IndexSchema) -> dict[str, HitContent]:
 
 
 def has_ids(reply: JSON) -> bool:
-    """Whether each hit has its id: documents that others wrote have no `doc_id`, nor do callers see it who may not read that
+    """Whether each hit has its id: documents that others wrote have no `doc_id`, nor do callers see it who may not
+    read that
     field."""
     return all("_id" in hit or DOC_ID in hit.get("fields", ()) for hit in reply["hits"]["hits"])
 
@@ -46,7 +47,8 @@ def _read_passages(hit: JSON, schema: IndexSchema) -> tuple[Passage, ...]:
 
 
 def read_text(hit: JSON, schema: IndexSchema) -> str:
-    """The text of a document that is not ours: of each of its text fields, each piece once; empty where there is none."""
+    """The text of a document that is not ours: of each of its text fields, each piece once; empty where there is
+    none."""
     places = [schema.layout.place(name) for name in schema.fields.text]
     source, fields = hit.get("_source", {}), hit.get("fields", {})
     paths = dict.fromkeys(path for place in places for path in place.source)
@@ -57,7 +59,8 @@ def read_text(hit: JSON, schema: IndexSchema) -> str:
 
 
 def values_at(node: Any, path: Sequence[str]) -> Iterator[str]:
-    """Every value at a dotted path of a document's source, as text: through lists of objects, and keys with dots in them."""
+    """Every value at a dotted path of a document's source, as text: through lists of objects, and keys with dots in
+    them."""
     if isinstance(node, list):
         for each in node:
             yield from values_at(each, path)
@@ -74,7 +77,8 @@ def values_at(node: Any, path: Sequence[str]) -> Iterator[str]:
 
 
 def read_fields(hit: JSON, schema: IndexSchema) -> dict[str, Any]:
-    """The fields of a document as a hit shows them: without vectors, and with the texts that are kept beside `_source`."""
+    """The fields of a document as a hit shows them: without vectors, and with the texts that are kept beside
+    `_source`."""
     if schema.managed:
         return to_original(hit["_source"], schema)
     shown: dict[str, Any] = _without_vectors(hit.get("_source", {}))

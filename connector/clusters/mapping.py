@@ -40,7 +40,8 @@ def read_template(engine: str) -> dict[str, Any]:
 
 
 def build_index(engine: str, schema: IndexSchema) -> dict[str, Any]:
-    """The body of `PUT /index`: settings and mappings with `_meta`. Raises SettingsError for an unknown vector index."""
+    """The body of `PUT /index`: settings and mappings with `_meta`. Raises SettingsError for an unknown vector
+    index."""
     template = read_template(engine)
     values = {
         "$analyzer$": schema.analyzer,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from connector.clusters.dialect import DOCUMENT, JSON, PASSAGES, UNIT, hits_only, inner_hits, vector_values
-from connector.schema import IndexSchema, VectorField
+from connector.layout import VectorField
+from connector.schema import IndexSchema
 from connector.types import Vector
 
 # Document-level security adds a score of its own, 1 for each role's term, to that of a hit. A power of two leaves ours

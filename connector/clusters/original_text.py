@@ -1,4 +1,5 @@
-"""The engines index the text that a query is compared with, one spelling for all; the source's own spelling is kept beside it.
+"""The engines index the text that a query is compared with, one spelling for all; the source's own spelling is kept
+beside it.
 
 A plain analyzer of either engine takes a soft hyphen or an accent of its own for part of another word, and ICU's
 analysis is a plugin that many clusters lack. So a text field holds `normalise_text` of the text, and where that changed

@@ -30,7 +30,8 @@ class Engine:
 
 @dataclass(frozen=True, slots=True)
 class ForeignFields:
-    """The names that make an index searchable which somebody else made: text fields with boosts, and the vector field."""
+    """The names that make an index searchable which somebody else made: text fields with boosts, and the vector
+    field."""
 
     text: Mapping[str, float]
     vector: str | None = None
@@ -41,7 +42,8 @@ def ignore(note: str) -> None:
 
 
 class SearchableIndex(Protocol):
-    """One index as a search sees it. Scores of `lexical` are BM25, of `dense` the cosine; both rank by `(-score, doc_id)`."""
+    """One index as a search sees it. Scores of `lexical` are BM25, of `dense` the cosine; both rank by `(-score,
+    doc_id)`."""
 
     name: str
     schema: IndexSchema
@@ -49,7 +51,8 @@ class SearchableIndex(Protocol):
     async def lexical(
         self, query: str, *, depth: int, filter: Filter | None, timeout_s: float, passages: int = 1
     ) -> Ranking:
-        """The best `depth` documents by BM25, each with its best matching passage where one matches; with none for 0 `passages`."""
+        """The best `depth` documents by BM25, each with its best matching passage where one matches; with none for 0
+        `passages`."""
         ...
 
     async def dense(
@@ -62,7 +65,8 @@ class SearchableIndex(Protocol):
         passages: int = 1,
         note: Callable[[str], None] = ignore,
     ) -> Ranking:
-        """The `depth` documents with the nearest passage to `vector` [dims], each with its nearest `passages` (0: none), best first.
+        """The `depth` documents with the nearest passage to `vector` [dims], each with its nearest `passages` (0:
+        none), best first.
 
         `note` is told where the engine gave fewer than there are."""
         ...
@@ -78,7 +82,8 @@ class SearchableIndex(Protocol):
     async def content(
         self, doc_ids: Sequence[str], *, query: str | None, vector: Vector | None, timeout_s: float
     ) -> dict[str, HitContent]:
-        """All fields of those documents that exist, as searches see them, each with its passages that are nearest to `vector` and that
+        """All fields of those documents that exist, as searches see them, each with its passages that are nearest to
+        `vector` and that
         match `query` best; engines take as long for either as for the fields, so None leaves one out."""
         ...
 
@@ -87,7 +92,8 @@ class SearchableIndex(Protocol):
         ...
 
     def as_caller(self, credentials: Credentials) -> SearchableIndex:
-        """The same index over the same connections, asked as another principal. Raises CredentialsError where there are no users."""
+        """The same index over the same connections, asked as another principal. Raises CredentialsError where there
+        are no users."""
         ...
 
 
@@ -95,7 +101,8 @@ class Index(SearchableIndex, Protocol):
     """One index."""
 
     async def write(self, documents: Sequence[IndexedDocument]) -> list[WriteOutcome]:
-        """Write each document with its passages in one atomic step, replacing what was there; a fate for each, in order.
+        """Write each document with its passages in one atomic step, replacing what was there; a fate for each, in
+        order.
 
         Raises ClusterUnavailable where nothing is known of any of them."""
         ...
@@ -123,7 +130,8 @@ class Cluster(Protocol):
         ...
 
     async def open_index(self, name: str, foreign: ForeignFields | None = None) -> Index:
-        """An existing index; `foreign` names the fields of one that is not ours. Raises IndexMissing, which names an index
+        """An existing index; `foreign` names the fields of one that is not ours. Raises IndexMissing, which names an
+        index
         that may be meant."""
         ...
 

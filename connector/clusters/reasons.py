@@ -24,7 +24,8 @@ ADVICE = {
         "use fewer words or fewer values in a filter, or raise indices.query.bool.max_clause_count"
     ),
     r"element_type \[\w+\] vectors only support|\[data_type\] field was set as": (
-        "the field holds vectors of bytes or bits, which need a query of the same kind; name a vector field of floats in "
+        "the field holds vectors of bytes or bits, which need a query of the same kind; name a vector field of "
+        "floats in "
         "index.vector_field"
     ),
     r"must have \[index\] set to \[true\]|not built for ANN": (
@@ -40,7 +41,8 @@ ADVICE = {
     r"number_format_exception|Can't parse boolean|failed to parse date field|is not an IP string|out of range": (
         "give the filter a value of the field's type"
     ),
-    r"script_lang not supported|cannot execute \[?\w*\]? ?scripts": "the cluster runs no such scripts: script.allowed_types",
+    r"script_lang not supported|cannot execute \[?\w*\]? ?scripts": "the cluster runs no such scripts: "
+    r"script.allowed_types",
     r"circuit_breaking_exception|Data too large": (
         "the node is short of memory; lower search.depth or cluster.max_chunk_bytes, or give it more heap"
     ),

@@ -54,7 +54,8 @@ class RestCluster:
         names = sorted(reply)
         if len(names) != 1 and not (names and all(BACKING in each for each in names)):
             raise SettingsError(
-                f"{name!r} stands for {len(names)} indices ({', '.join(names[:5]) or 'it is empty'}); name one of them, an "
+                f"{name!r} stands for {len(names)} indices ({', '.join(names[:5]) or 'it is empty'}); name one of "
+                "them, an "
                 "alias of one, or a data stream"
             )
         mappings = [reply[each]["mappings"] for each in names]
@@ -107,7 +108,8 @@ class RestCluster:
             raise
 
     async def _names(self) -> list[str]:
-        """The names of all indices, aliases and data streams that these credentials may see, without the hidden ones."""
+        """The names of all indices, aliases and data streams that these credentials may see, without the hidden
+        ones."""
         try:
             reply = await self._client.request("GET", "/_resolve/index/*", timeout_s=ADMIN_TIMEOUT_S)
         except ClusterError:

@@ -146,7 +146,8 @@ class RestIndex:
         return vector is None or vector.element == "float" or self.schema.similarity.startswith("cosine")
 
     async def _nearest(self, body: JSON, exact: JSON | None, depth: int, end: float) -> Ranking:
-        """The nearest documents by the engine's graph; by comparing all where it has none (OpenSearch without index.knn)."""
+        """The nearest documents by the engine's graph; by comparing all where it has none (OpenSearch without
+        index.knn)."""
         if self._knn or exact is None:
             try:
                 return await self._search(body, depth, end - time.monotonic())
@@ -290,7 +291,8 @@ def index_path(index: str, action: str = "") -> str:
     """The path of exactly one index; raises SettingsError for a name that would stand for none or several."""
     if not index or index == "_all" or set(index) & set("*,<>"):
         raise SettingsError(
-            f"{index!r} cannot be the name of one index; patterns and lists are not taken: name one index, a data stream, or "
+            f"{index!r} cannot be the name of one index; patterns and lists are not taken: name one index, a data "
+            "stream, or "
             "an alias of one index"
         )
     return f"/{quote(index, safe='')}" + (f"/{action}" if action else "")

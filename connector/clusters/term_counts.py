@@ -60,7 +60,8 @@ def build_word_counts(schema: IndexSchema, words: Sequence[str]) -> JSON:
 
 
 def read_word_counts(reply: JSON, words: Sequence[str]) -> tuple[int, dict[str, int]]:
-    """How many documents there are, and how many have each word; words that all have are left out, as stop words are."""
+    """How many documents there are, and how many have each word; words that all have are left out, as stop words
+    are."""
     documents = int(reply["hits"]["total"]["value"])
     buckets = reply["aggregations"]["words"]["buckets"]
     counts = {word: int(bucket["doc_count"]) for word, bucket in zip(words, buckets, strict=True)}

@@ -35,7 +35,8 @@ def explain_tls(settings: ClusterSettings, error: ssl.SSLError) -> TlsError:
         match error.verify_code:
             case code if code in UNKNOWN_CA and settings.ca_cert:
                 return TlsError(
-                    f"the certificate of {url} is not signed by the CA in cluster.ca_cert {settings.ca_cert!r} ({said}); "
+                    f"the certificate of {url} is not signed by the CA in cluster.ca_cert {settings.ca_cert!r} "
+                    f"({said}); "
                     "name the PEM file of the CA that signed it"
                 )
             case code if code in UNKNOWN_CA:
@@ -45,7 +46,8 @@ def explain_tls(settings: ClusterSettings, error: ssl.SSLError) -> TlsError:
                 )
             case code if code in (HOSTNAME_MISMATCH, IP_MISMATCH):
                 return TlsError(
-                    f"the certificate of {url} is made out to other names ({said}); put a name that it has into cluster.url"
+                    f"the certificate of {url} is made out to other names ({said}); put a name that it has into "
+                    "cluster.url"
                 )
             case code if code in (EXPIRED, NOT_YET_VALID):
                 return TlsError(

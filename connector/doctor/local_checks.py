@@ -1,4 +1,5 @@
-"""What the doctor looks at in this process and in the worker: settings, the encoder, the worker's speed, a query's words."""
+"""What the doctor looks at in this process and in the worker: settings, the encoder, the worker's speed, a query's
+words."""
 
 from __future__ import annotations
 
@@ -36,8 +37,13 @@ def judge_settings(loaded: LoadedSettings) -> list[Finding]:
     if not cautions:
         return [Finding("settings", "ok", f"nothing is wrong in {where}")]
     return [
-        Finding("settings", "warn", f"{one.path}{f' ({one.origin})' if one.origin else ''}: {one.seen}", one.advice)
-        for one in cautions
+        Finding(
+            "settings",
+            "warn",
+            f"{caution.path}{f' ({caution.origin})' if caution.origin else ''}: {caution.seen}",
+            caution.advice,
+        )
+        for caution in cautions
     ]
 
 
@@ -67,7 +73,8 @@ def time_queries(encoder: Encoder, load_s: float) -> Finding:
     query_ms = statistics.median(took_ms[1:])
     facts = {"fingerprint": str(encoder.fingerprint), "dims": encoder.fingerprint.dims, "load_s": round(load_s, 2),
              "first_query_ms": round(took_ms[0], 1), "query_ms": round(query_ms, 1)}  # fmt: skip
-    seen = f"{encoder.fingerprint}, loaded in {load_s:.1f} s; a query takes {query_ms:.0f} ms, the first {took_ms[0]:.0f} ms"
+    seen = f"{encoder.fingerprint}, loaded in {load_s:.1f} s"
+    seen += f"; a query takes {query_ms:.0f} ms, the first {took_ms[0]:.0f} ms"
     return Finding("encoder", "ok", seen, facts=facts)
 
 
@@ -117,10 +124,10 @@ def judge_response(response: SearchResponse, *, dense: bool) -> Finding:
     total = response.took_ms["total"]
     seen = f"{len(response.hits)} hits for words of one of its documents in {total:.0f} ms ({stages})"
     facts = {"hits": len(response.hits), "took_ms": dict(response.took_ms),
-             "degraded": [one.stage for one in response.degraded]}  # fmt: skip
+             "degraded": [noted.stage for noted in response.degraded]}  # fmt: skip
     missing = [leg for leg in ("lexical", *(["dense"] if dense else [])) if not response.rankings.get(leg)]
     if response.degraded:
-        seen += "; degraded: " + "; ".join(f"{one.stage}: {one.reason}" for one in response.degraded)
+        seen += "; degraded: " + "; ".join(f"{noted.stage}: {noted.reason}" for noted in response.degraded)
         advice = "see what the checks of that part say, or raise search.deadline_s"
         return Finding("query", "fail" if missing else "warn", seen, advice, facts)
     if missing:

@@ -1,6 +1,7 @@
 """The checks of Elasticsearch and OpenSearch: health, privileges, the index's settings, mapping and contents.
 
-Privileges: Elasticsearch answers the question itself. OpenSearch is asked for what changes nothing: writes that must conflict
+Privileges: Elasticsearch answers the question itself. OpenSearch is asked for what changes nothing: writes that must
+conflict
 (`if_seq_no` of a document that is not there), and an index that no engine creates (of 0 shards)."""
 
 from __future__ import annotations
@@ -92,7 +93,8 @@ class RestChecks:
         return [read_sample(hit, schema) for hit in reply["hits"]["hits"]]
 
     async def _search_with_vectors(self, index: str, body: JSON) -> JSON:
-        """The reply to a search that shows vectors: Elasticsearch 9 leaves them out of `_source` unless told, before it knows
+        """The reply to a search that shows vectors: Elasticsearch 9 leaves them out of `_source` unless told, before
+        it knows
         no such option."""
         path = f"/{quote(index, safe='')}/_search"
         if self._engine.kind == "elasticsearch" and isinstance(body.get("_source"), list):
@@ -351,7 +353,8 @@ def read_sample(hit: JSON, schema: IndexSchema) -> Sample:
 
 
 def _vectors_at(node: Any, path: Sequence[str]) -> list[Any]:
-    """The vector at a dotted path of a document's source; none where there are several, each of another piece of the text."""
+    """The vector at a dotted path of a document's source; none where there are several, each of another piece of the
+    text."""
     for at, _ in enumerate(path):
         if isinstance(node, Mapping) and ".".join(path[at:]) in node:
             return [node[".".join(path[at:])]]

@@ -1,4 +1,5 @@
-"""Some documents of an index, looked at one by one: whether their text can be had, and whether their vectors are the encoder's."""
+"""Some documents of an index, looked at one by one: whether their text can be had, and whether their vectors are the
+encoder's."""
 
 from __future__ import annotations
 
@@ -29,7 +30,8 @@ class Sample:
 
 
 def judge_texts(samples: Sequence[Sample], schema: IndexSchema) -> Finding | None:
-    """In how many documents the text can be had, which a reranker needs; None where there is no document with a text."""
+    """In how many documents the text can be had, which a reranker needs; None where there is no document with a
+    text."""
     if not samples:
         return None
     found = sum(1 for sample in samples if sample.text)
@@ -66,7 +68,8 @@ def judge_vectors(cosines: Sequence[float], schema: IndexSchema) -> Finding:
         return Finding("vectors", "fail", seen, advice, facts)
     fields = ", ".join(schema.fields.text)
     seen = (
-        f"the text of {fields} of {len(cosines)} documents was encoded again: the median cosine with {schema.vector_field} "
+        f"the text of {fields} of {len(cosines)} documents was encoded again: the median cosine with "
+        f"{schema.vector_field} "
         f"is {middle:.3f}"
     )
     if middle >= ALIKE:

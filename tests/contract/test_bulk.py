@@ -1,4 +1,5 @@
-"""How many documents become _bulk requests: cut by bytes and by count, halved where the cluster finds them too large."""
+"""How many documents become _bulk requests: cut by bytes and by count, halved where the cluster finds them too
+large."""
 
 from __future__ import annotations
 

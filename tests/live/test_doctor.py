@@ -1,4 +1,5 @@
-"""The doctor on real stores: healthy ones, and each part of them broken; it says which part and what to do, and changes nothing."""
+"""The doctor on real stores: healthy ones, and each part of them broken; it says which part and what to do, and
+changes nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""What each engine refuses, and the words in which that reaches the user: the engine's innermost reason, and what to do."""
+"""What each engine refuses, and the words in which that reaches the user: the engine's innermost reason, and what to
+do."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""The nearest documents by comparing all vectors, which a search falls back on where OpenSearch hides what it found; and words
+"""The nearest documents by comparing all vectors, which a search falls back on where OpenSearch hides what it found;
+and words
 counted for a caller. Here on the engines without security, where both can be held against all documents."""
 
 from __future__ import annotations

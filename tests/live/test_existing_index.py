@@ -32,7 +32,8 @@ ARTICLES = {
 
 @pytest.fixture(scope="module")
 def existing(engine: ClusterSettings, encoder: Encoder) -> Iterator[str]:
-    """The name of an index of articles: analyzed and keyword fields, a nested object, a flat vector, an unfilled one."""
+    """The name of an index of articles: analyzed and keyword fields, a nested object, a flat vector, an unfilled
+    one."""
     name = unique_name()
     kind = asyncio.run(_kind(engine))
     with httpx.Client(base_url=engine.url, timeout=60) as client:

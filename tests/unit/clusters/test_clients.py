@@ -1,4 +1,5 @@
-"""The official clients on real sockets: what they send, to whom, and what they say of a connection that cannot be trusted."""
+"""The official clients on real sockets: what they send, to whom, and what they say of a connection that cannot be
+trusted."""
 
 from __future__ import annotations
 

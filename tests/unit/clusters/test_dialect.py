@@ -27,7 +27,8 @@ from connector.clusters.term_counts import (
 )
 from connector.errors import AccessDenied, ClusterUnavailable
 from connector.filters import And, Exists, Not, Or, Range, Terms
-from connector.schema import Fields, IndexSchema, VectorField
+from connector.layout import VectorField
+from connector.schema import Fields, IndexSchema
 from connector.types import Document, Hit, IndexedDocument, Passage, TermFrequency, TermStatistics, WriteOutcome
 
 MANAGED = schema_of(HashEncoder(dims=2), metadata={"year": "integer"})
@@ -379,7 +380,8 @@ def test_bulk_chunks_hold_every_action_once_within_the_bound(actions: list[bytes
     ],
 )
 def test_credentials_that_may_not_write_are_no_fault_of_the_documents(reason: str) -> None:
-    """As OpenSearch says it, and Elasticsearch where new documents may be added: HTTP 200 with 403 for each document."""
+    """As OpenSearch says it, and Elasticsearch where new documents may be added: HTTP 200 with 403 for each
+    document."""
     denial = {"status": 403, "_index": "kb", "error": {"type": "security_exception", "reason": reason}}
 
     with pytest.raises(AccessDenied, match=r"may not write to index 'kb' .*; grant .*index.*docs/how-to/secure.md"):

@@ -14,7 +14,8 @@ from connector.clusters.protocol import ForeignFields
 from connector.clusters.term_counts import build_term_statistics
 from connector.errors import FilterError, SettingsError
 from connector.filters import Not, Terms, check_filter, parse_filter
-from connector.schema import IndexSchema, TextPlace
+from connector.layout import TextPlace
+from connector.schema import IndexSchema
 
 TEXT = {"type": "text"}
 PROPERTIES: dict[str, Any] = {

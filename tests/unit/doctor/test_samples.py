@@ -7,7 +7,8 @@ import pytest
 from support.parts import HashEncoder, schema_of
 
 from connector.doctor.samples import Sample, compare_vectors, judge_texts, judge_vectors
-from connector.schema import Fields, IndexSchema, Layout, TextPlace
+from connector.layout import Layout, TextPlace
+from connector.schema import Fields, IndexSchema
 
 OURS = schema_of(HashEncoder())
 FOREIGN = IndexSchema(Fields({"body": 1.0}), None, managed=False, vector_field="vec", dims=16)
