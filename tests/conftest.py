@@ -5,11 +5,21 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import pytest
 from support.command import Launcher, launching
-from support.running_engines import ENGINES, ML, SECURED, EngineMissing, RunningEngines, shared_engines
+from support.running_engines import (
+    ENGINES,
+    FOLDER,
+    ML,
+    SECURED,
+    EngineMissing,
+    RunningEngines,
+    keep_evidence,
+    shared_engines,
+)
 from support.scratch import drop, unique_name
 from support.secured import Secured
 
@@ -36,6 +46,14 @@ def pytest_configure(config: pytest.Config) -> None:
         keeping = ExitStack()
         keeping.enter_context(shared_engines())
         config.add_cleanup(keeping.close)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Where tests failed, what the engines have to say about it is kept, and where it is is said."""
+    if hasattr(config, "workerinput") or not any(terminalreporter.stats.get(name) for name in ("failed", "error")):
+        return
+    for kept in keep_evidence(Path(os.environ[FOLDER])):
+        terminalreporter.write_line(f"log of an engine, and its indices at the end: {kept}")
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
+import logging
 import re
 import time
 import warnings
@@ -56,6 +56,7 @@ SEARCH = "/_search/pipeline"
 DEPLOYED = "DEPLOYED"
 IN_USE = re.compile("still using this connector|has associated model|deploying or deployed state")
 DEFAULTS = ("index.search.default_pipeline", "index.default_pipeline", "index.final_pipeline")
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,9 +280,14 @@ class OpenSearchNative:
     async def _refresh(self) -> None:
         """Let searches of ML Commons see what was just done. Where its indices are the administrators' alone (the
         security plugin), that is left to the engine, which takes a second, and was seen to take more than ten."""
-        # the client warns that these are system indices
-        with contextlib.suppress(ClusterError), warnings.catch_warnings(action="ignore"):
-            await self._send("POST", f"{HOLDINGS}/_refresh", params={"ignore_unavailable": "true"})
+        with warnings.catch_warnings(action="ignore"):  # the client warns that these are system indices
+            try:
+                reply = await self._send("POST", f"{HOLDINGS}/_refresh", params={"ignore_unavailable": "true"})
+            except ClusterError as error:
+                log.debug("the indices of ML Commons are not refreshed: %s", error)
+                return
+        if failed := reply.get("_shards", {}).get("failed"):
+            log.warning("%d shards of ML Commons's indices failed to refresh: it may show what was before", failed)
 
     async def _pipeline(self, path: str, name: str) -> JSON | None:
         """A pipeline of ours; None where it is not there. Raises SettingsError for one that somebody else made."""

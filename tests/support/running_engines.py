@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -16,6 +17,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import httpx
 from filelock import FileLock
 
 from connector.settings.sections import ClusterSettings
@@ -85,6 +87,17 @@ ML = {
 ALL = ENGINES | SECURED | ML
 
 
+# what tells an index whose searches stay behind its documents from others: see the states of models in ML Commons
+EVIDENCE = (
+    "/_cat/shards?v",
+    "/_cat/segments?v",
+    "/_stats/refresh,search,indexing,flush,segments",
+    "/_all/_settings?flat_settings=true",
+    "/.plugins-ml-*/_search?version=true&seq_no_primary_term=true&size=100",
+    "/_tasks?detailed=true",
+)
+
+
 class EngineMissing(Exception):
     """An engine that could not be started, and why."""
 
@@ -101,6 +114,32 @@ def shared_engines() -> Iterator[None]:
         yield
     finally:
         guard.communicate(timeout=60)
+
+
+def keep_evidence(folder: Path) -> list[Path]:
+    """Copies of the logs of the engines that the folder has word of, and of what their indices look like now.
+
+    For a run with failures: its engines and their logs go when it ends."""
+    kept: list[Path] = []
+    for file in sorted(folder.glob("*.json")):
+        server = json.loads(file.read_text())
+        target = Path(tempfile.mkdtemp(prefix=f"evidence-{file.stem}-"))
+        with contextlib.suppress(OSError):
+            shutil.copy(server["log"], target / "stdout.log")
+        (target / "indices.txt").write_text("\n\n".join(_ask_all(server)), encoding="utf-8")
+        kept.append(target)
+    return kept
+
+
+def _ask_all(server: Mapping[str, Any]) -> Iterator[str]:
+    """What the engine says to each of EVIDENCE, or why it says nothing."""
+    login = (server["user"], server["password"]) if "user" in server else None
+    with httpx.Client(base_url=server["url"], auth=login, verify=False, timeout=10) as client:
+        for path in EVIDENCE:
+            try:
+                yield f"GET {path}\n{client.get(path).text}"
+            except httpx.HTTPError as error:
+                yield f"GET {path}\n{error!r}"
 
 
 class RunningEngines:
