@@ -16,7 +16,7 @@ from connector.errors import ModelError
 from connector.models.backends import FORMS, Backend, cache_folder, exactness
 from connector.models.onnx.agreement import Agreement
 
-WORTH_IT = 1.2  # what is not exact has to be so many times as fast as what is
+MIN_GAIN = 1.2  # an inexact backend is taken where it is so many times as fast as the fastest exact one
 # devices of NVIDIA (also through WSL and on Jetson), AMD, Intel and others
 ACCELERATORS = ("nvidia*", "nvhost*", "dxg", "kfd", "dri/renderD*", "accel*", "davinci*", "hl*", "mlu*", "xpu*")
 log = logging.getLogger(__name__)
@@ -66,7 +66,7 @@ def choose(speeds: dict[Backend, float]) -> Backend:
     """The fastest of those that are exact, or of the others where it is so much faster that it is worth it."""
     exact = max((name for name in speeds if not exactness(name)), key=lambda name: speeds[name])
     fastest = max(speeds, key=lambda name: speeds[name])
-    return fastest if speeds[fastest] >= WORTH_IT * speeds[exact] else exact
+    return fastest if speeds[fastest] >= MIN_GAIN * speeds[exact] else exact
 
 
 def _file(identity: str) -> Path:
