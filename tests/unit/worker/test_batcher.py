@@ -3,117 +3,24 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from support.batching import MANY, Gate, Noting, batching, enter, entered, score
 from support.parts import OverlapScorer
 
 from connector.errors import ModelError
 from connector.models.cross_encoder import CrossEncoderPlan
-from connector.models.model import Piece
-from connector.models.scorer import Scores
-from connector.worker.batcher import Batcher, Closed, Overloaded
-from connector.worker.scoring import Scoring
-
-MANY = [f"red {at}" for at in range(50)]
-
-
-class Gate:
-    """Holds a scorer before each passage while it is closed."""
-
-    def __init__(self) -> None:
-        self.open = threading.Event()
-        self.entered = threading.Event()
-
-    def __call__(self) -> None:
-        self.entered.set()
-        assert self.open.wait(20)
-
-
-class Noting(OverlapScorer):
-    """Notes every batch by its passages; a passage is as long as it has words."""
-
-    def __init__(self, before_batch: Any = lambda: None, *, max_batch_tokens: int = 1) -> None:
-        super().__init__(before_batch)
-        self.max_batch_tokens = max_batch_tokens
-        self.batches: list[list[str]] = []
-
-    def plan(self, query: str, passages: Sequence[str], **options: Any) -> CrossEncoderPlan:
-        pieces = [Piece(len(text.split()), (query, text)) for text in passages]
-        return CrossEncoderPlan(pieces, tuple(piece.length for piece in pieces), (), False)
-
-    def run(self, pieces: Sequence[Piece]) -> None:
-        self.batches.append([piece.content[1] for piece in pieces])
-        if any("poison" in piece.content[1] for piece in pieces):
-            raise RuntimeError("out of memory")
-        super().run(pieces)
+from connector.worker.batcher import Closed, Overloaded
 
 
 @pytest.fixture
 def gate() -> Iterator[Gate]:
-    one = Gate()
-    yield one
-    one.open.set()
-
-
-@dataclass
-class Line:
-    """A batcher with one scorer, and what scores through it."""
-
-    scorer: OverlapScorer
-    batcher: Batcher
-    scoring: Scoring
-
-    @property
-    def rate(self) -> float:
-        return self.batcher.rates.get(self.scorer, 0.0)
-
-    @rate.setter
-    def rate(self, value: float) -> None:
-        self.batcher.rates[self.scorer] = value
-
-
-@asynccontextmanager
-async def batching(
-    scorer: OverlapScorer, *, max_waiting: int = 99, cache_bytes: int = 0, **options: Any
-) -> AsyncIterator[Line]:
-    batcher = Batcher(max_waiting=max_waiting, **options)
-    yield Line(scorer, batcher, Scoring(batcher, cache_bytes=cache_bytes))
-    batcher.close()
-
-
-async def entered(gate: Gate) -> None:
-    assert await asyncio.to_thread(gate.entered.wait, 20)
-
-
-async def score(
-    line: Line,
-    *passages: str,
-    query: str = "red",
-    budget_s: float | None = None,
-    scorer: OverlapScorer | None = None,
-    **options: Any,
-) -> Scores:
-    scorer = scorer or line.scorer
-    with line.batcher.admitted(scorer, passages, budget_s) as place:
-        return await line.scoring.score(place, scorer, query, passages, **options)
-
-
-async def enter(line: Line, *passages: str, **options: Any) -> asyncio.Task[Scores]:
-    """A request that has got as far as waiting for the model."""
-    before = len(line.batcher._jobs)
-    task = asyncio.create_task(score(line, *passages, **options))
-    end = time.monotonic() + 10
-    while len(line.batcher._jobs) == before:
-        assert time.monotonic() < end
-        await asyncio.sleep(0.001)
-    return task
+    gate = Gate()
+    yield gate
+    gate.open.set()
 
 
 async def test_a_long_request_holds_no_short_one_up(gate: Gate) -> None:
@@ -360,66 +267,6 @@ async def test_a_request_that_the_model_fails_on_fails_alone(gate: Gate) -> None
 
     assert isinstance(found[2], ModelError)
     assert [one.values.tolist() for one in (found[1], found[3], after)] == [[1.0], [0.0], [1.0]]
-
-
-async def test_equal_passages_are_scored_once() -> None:
-    scorer = OverlapScorer()
-    async with batching(scorer) as line:
-        scores = await score(line, "red", "blue", "red", "x" * 2_000, "red", "x" * 2_000)
-
-    assert scores.values.tolist() == [1.0, 0.0, 1.0, 0.0, 1.0, 0.0]
-    assert scores.truncated == (3, 5)
-    assert scores.tokens == 6
-    assert scorer.scored == 3
-
-
-async def test_a_pair_is_remembered_for_its_scope_its_query_and_its_weights() -> None:
-    scorer = OverlapScorer()
-    counts = []
-    async with batching(scorer, cache_bytes=1_000_000) as line:
-        for options in (
-            {},
-            {"scope": "ann"},
-            {"scope": "bob"},
-            {"scope": "ann"},
-            {"weights": [(0, 3, 1.0)]},
-            {"weights": [(0, 3, 2.0)]},
-            {"weights": [(0, 3, 1.0)]},
-            {"query": "blue"},
-            {},
-            {"use_cache": False},
-            {},
-        ):
-            before = scorer.scored
-            scores = await score(line, "red", "x" * 2_000, **options)
-            counts.append(scorer.scored - before)
-            assert scores.truncated == (1,)
-
-    assert counts == [2, 2, 2, 0, 2, 2, 0, 2, 0, 2, 0]
-
-
-async def test_what_is_remembered_keeps_to_its_bound() -> None:
-    async with batching(OverlapScorer(), cache_bytes=3_000) as line:
-        await score(line, *MANY)
-        await score(line, MANY[-1])
-
-    assert len(line.scoring.cache) == 10
-    assert line.scorer.scored == 50
-
-
-@given(
-    st.lists(st.lists(st.text("ab c", min_size=1, max_size=8), min_size=1, max_size=9), min_size=1, max_size=6),
-    st.integers(1, 30),
-)
-def test_however_batches_are_made_each_gets_its_own_scores(requests: list[list[str]], budget: int) -> None:
-    async def run() -> list[Scores]:
-        async with batching(Noting(max_batch_tokens=budget), cache_bytes=10_000) as line:
-            return await asyncio.gather(
-                *(score(line, *passages, query=f"a {at}") for at, passages in enumerate(requests))
-            )
-
-    expected = [OverlapScorer().score(f"a {at}", passages) for at, passages in enumerate(requests)]
-    assert [one.values.tolist() for one in asyncio.run(run())] == [one.values.tolist() for one in expected]
 
 
 async def test_models_never_share_a_batch(gate: Gate) -> None:

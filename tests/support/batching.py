@@ -1,0 +1,106 @@
+"""A batcher in a test: a scorer that waits at a gate and notes its batches, and requests to it."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from support.parts import OverlapScorer
+
+from connector.models.cross_encoder import CrossEncoderPlan
+from connector.models.model import Piece
+from connector.models.scorer import Scores
+from connector.worker.batcher import Batcher
+from connector.worker.scoring import Scoring
+
+MANY = [f"red {at}" for at in range(50)]
+
+
+class Gate:
+    """Holds a scorer before each passage while it is closed."""
+
+    def __init__(self) -> None:
+        self.open = threading.Event()
+        self.entered = threading.Event()
+
+    def __call__(self) -> None:
+        self.entered.set()
+        assert self.open.wait(20)
+
+
+class Noting(OverlapScorer):
+    """Notes every batch by its passages; a passage is as long as it has words."""
+
+    def __init__(self, before_batch: Any = lambda: None, *, max_batch_tokens: int = 1) -> None:
+        super().__init__(before_batch)
+        self.max_batch_tokens = max_batch_tokens
+        self.batches: list[list[str]] = []
+
+    def plan(self, query: str, passages: Sequence[str], **options: Any) -> CrossEncoderPlan:
+        pieces = [Piece(len(text.split()), (query, text)) for text in passages]
+        return CrossEncoderPlan(pieces, tuple(piece.length for piece in pieces), (), False)
+
+    def run(self, pieces: Sequence[Piece]) -> None:
+        self.batches.append([piece.content[1] for piece in pieces])
+        if any("poison" in piece.content[1] for piece in pieces):
+            raise RuntimeError("out of memory")
+        super().run(pieces)
+
+
+@dataclass
+class Line:
+    """A batcher with one scorer, and what scores through it."""
+
+    scorer: OverlapScorer
+    batcher: Batcher
+    scoring: Scoring
+
+    @property
+    def rate(self) -> float:
+        return self.batcher.rates.get(self.scorer, 0.0)
+
+    @rate.setter
+    def rate(self, value: float) -> None:
+        self.batcher.rates[self.scorer] = value
+
+
+@asynccontextmanager
+async def batching(
+    scorer: OverlapScorer, *, max_waiting: int = 99, cache_bytes: int = 0, **options: Any
+) -> AsyncIterator[Line]:
+    batcher = Batcher(max_waiting=max_waiting, **options)
+    yield Line(scorer, batcher, Scoring(batcher, cache_bytes=cache_bytes))
+    batcher.close()
+
+
+async def entered(gate: Gate) -> None:
+    assert await asyncio.to_thread(gate.entered.wait, 20)
+
+
+async def score(
+    line: Line,
+    *passages: str,
+    query: str = "red",
+    budget_s: float | None = None,
+    scorer: OverlapScorer | None = None,
+    **options: Any,
+) -> Scores:
+    scorer = scorer or line.scorer
+    with line.batcher.admitted(scorer, passages, budget_s) as place:
+        return await line.scoring.score(place, scorer, query, passages, **options)
+
+
+async def enter(line: Line, *passages: str, **options: Any) -> asyncio.Task[Scores]:
+    """A request that has got as far as waiting for the model."""
+    before = len(line.batcher._jobs)
+    task = asyncio.create_task(score(line, *passages, **options))
+    end = time.monotonic() + 10
+    while len(line.batcher._jobs) == before:
+        assert time.monotonic() < end
+        await asyncio.sleep(0.001)
+    return task
