@@ -18,7 +18,7 @@ from connector.readiness import read_state
 from connector.settings.sources import ENV_PREFIX
 
 START_TIMEOUT_S = 600.0  # a large model takes minutes; one that ends or fails is told at once
-STOP_TIMEOUT_S = 15.0
+STOP_TIMEOUT_S = 20.0  # longer than worker.drain_s is by default
 POLL_S = 0.05
 LAST_LINES = 15
 
