@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from rich.progress import (
     BarColumn,
+    MofNCompleteColumn,
     Progress,
     SpinnerColumn,
     TaskProgressColumn,
@@ -22,10 +23,12 @@ from rich.progress import (
 from connector.cli.console import stderr
 
 if TYPE_CHECKING:
+    from connector.evaluation.evaluate import Reporter
     from connector.ingest.pipeline import Counts
 
 log = logging.getLogger(__name__)
 LOG_EVERY_S = 10.0
+SAY_EVERY_S = 30.0
 
 
 @contextmanager
@@ -65,3 +68,37 @@ def showing(bar: bool) -> Iterator[tuple[Callable[[Counts], None], Callable[[str
             )
 
         yield show, lambda message: progress.console.print(message, highlight=False)
+
+
+@contextmanager
+def reporter_on_terminal() -> Iterator[Reporter]:
+    """Notes on stderr, and a bar with the time that is left; where stderr is no terminal, a line now and then."""
+    from connector.evaluation.evaluate import Reporter
+
+    with Progress(
+        TextColumn("[bold]{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        console=stderr,
+        transient=True,
+        disable=not stderr.is_terminal,
+    ) as progress:
+        task = progress.add_task("loading", total=None)
+        due = time.monotonic() + SAY_EVERY_S
+
+        def begin(what: str, count: int) -> None:
+            progress.reset(task, description=what, total=count)
+
+        def done() -> None:
+            nonlocal due
+            progress.advance(task)
+            if not stderr.is_terminal and time.monotonic() >= due:
+                due = time.monotonic() + SAY_EVERY_S
+                shown = progress.tasks[0]
+                stderr.print(f"{shown.description}: {shown.completed:.0f} of {shown.total:.0f} done", highlight=False)
+
+        yield Reporter(
+            note=lambda text: stderr.print(text, style="yellow", highlight=False, markup=False), begin=begin, done=done
+        )

@@ -12,7 +12,8 @@ from rich.table import Table
 from rich.text import Text
 
 from connector.cli.console import results, stderr
-from connector.cli.flags.common import AsJson, ClusterUrl, ConfigFile, IndexName, Overrides, read_loaded
+from connector.cli.flags.groups import with_flag_groups
+from connector.cli.flags.settings import AsJson, SettingsFlags
 from connector.settings.file import build_file, to_text, write_file
 from connector.settings.load import CONFIG_FILE, load, setting_paths, value_at
 from connector.settings.warnings import find_warnings
@@ -35,18 +36,16 @@ def init(
 
 
 @config_app.command()
+@with_flag_groups
 def show(
-    cluster: ClusterUrl = None,
-    index: IndexName = None,
-    config: ConfigFile = None,
+    flags: SettingsFlags,
     changed: Annotated[
         bool, typer.Option("--changed", help="Only what the file, the environment or a flag gives.")
     ] = False,
     as_json: AsJson = False,
-    override: Overrides = None,
 ) -> None:
     """Show every setting with its value and where it comes from: default, FILE:LINE, a variable, a flag. Secrets are ***."""
-    loaded = read_loaded(config, override, cluster__url=cluster, index__name=index)
+    loaded = flags.load()
     settings = loaded.require()
     origins = {path: "default" for path in setting_paths() if not changed}
     origins |= {path: loaded.given[path].origin for path in setting_paths() if path in loaded.given}

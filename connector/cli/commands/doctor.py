@@ -6,7 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 from rich.table import Table
@@ -14,7 +14,8 @@ from rich.text import Text
 
 from connector import event_loop
 from connector.cli.console import results, stderr
-from connector.cli.flags.common import AsJson, ClusterUrl, ConfigFile, IndexName, Overrides, read_loaded
+from connector.cli.flags.groups import with_flag_groups
+from connector.cli.flags.settings import AsJson, SearchSettingsFlags
 from connector.settings.load import LoadedSettings
 
 if TYPE_CHECKING:
@@ -24,14 +25,8 @@ if TYPE_CHECKING:
 STYLES = {"ok": "green", "warn": "yellow", "fail": "bold red", "skip": "dim"}
 
 
-def doctor(
-    cluster: ClusterUrl = None,
-    index: IndexName = None,
-    config: ConfigFile = None,
-    worker_url: Annotated[str | None, typer.Option("--worker", help="The worker's URL. [CONNECTOR_RERANK_URL]")] = None,
-    as_json: AsJson = False,
-    override: Overrides = None,
-) -> None:
+@with_flag_groups
+def doctor(settings: SearchSettingsFlags, as_json: AsJson = False) -> None:
     """Look at everything that a search needs, and say what to do.
 
     It looks at the settings, the cluster, the index, the encoder and the worker, and sends a query through all of them.
@@ -44,12 +39,12 @@ def doctor(
 
         connector doctor --json | jq '.findings[] | select(.status != "ok")'
     """
-    loaded = read_loaded(config, override, cluster__url=cluster, index__name=index, rerank__url=worker_url)
+    loaded = settings.load()
     loaded.require()
     findings = event_loop.run(_examine(loaded))
-    ok = not any(one.status == "fail" for one in findings)
+    ok = not any(finding.status == "fail" for finding in findings)
     if as_json:
-        print(json.dumps({"ok": ok, "findings": [asdict(one) for one in findings]}, ensure_ascii=False))
+        print(json.dumps({"ok": ok, "findings": [asdict(finding) for finding in findings]}, ensure_ascii=False))
     else:
         _show(findings)
     raise typer.Exit(0 if ok else 1)
@@ -68,9 +63,9 @@ def _show(findings: Sequence[Finding]) -> None:
     table.add_column("check", no_wrap=True)
     table.add_column("")
     table.add_column("what was seen, and what to do", overflow="fold")
-    for one in findings:
-        told = Text.assemble(one.seen, ("\n→ " + one.advice, "bold") if one.advice else "")
-        table.add_row(one.check, Text(one.status, STYLES[one.status]), told)
+    for finding in findings:
+        text = Text.assemble(finding.seen, ("\n→ " + finding.advice, "bold") if finding.advice else "")
+        table.add_row(finding.check, Text(finding.status, STYLES[finding.status]), text)
     console.print(table)
-    counted: Counter[str] = Counter(one.status for one in findings)
+    counted: Counter[str] = Counter(finding.status for finding in findings)
     stderr.print(", ".join(f"{counted[status]} {status}" for status in STYLES), highlight=False)

@@ -3,71 +3,80 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import typer
 
 from connector import event_loop
 from connector.cli.console import stderr
-from connector.cli.flags.collection import (
-    CollectionFlags,
-    Data,
-    Html,
-    QrelsFile,
-    Queries,
-    ReuseScores,
-    Split,
-    TopicField,
-    Topics,
-    WarmUp,
-    WorkerUrl,
-    check_places,
-    parse_names,
-    reporter_on_terminal,
-    settings_reader,
-)
-from connector.cli.flags.common import AsJson, ClusterUrl, ConfigFile, IndexName, Overrides
+from connector.cli.flags.collection import CollectionFlags, Html, SendingFlags, check_places, parse_names
+from connector.cli.flags.groups import with_flag_groups
 from connector.cli.flags.reranker import Reranker, with_reranker
+from connector.cli.flags.settings import AsJson, SearchSettingsFlags
+from connector.cli.progress import reporter_on_terminal
+from connector.cli.stopping import say_when_stopped
 from connector.errors import SettingsError
+from connector.evaluation.defaults import CUTOFF, MAX_DEGRADED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from connector.evaluation.datasets import Collection
     from connector.evaluation.evaluate import Evaluation
+    from connector.evaluation.gate import Baseline, Bounds, Verdict
     from connector.evaluation.pipelines import PlannedSearch
 
 
-def gate(
-    context: typer.Context,
-    baseline_file: Annotated[Path, typer.Option("--baseline", "-b", metavar="FILE", help="The stored baseline.")],
-    data: Data = None,
-    topics: Topics = None,
-    qrels: QrelsFile = None,
-    topic_field: TopicField = None,
-    split: Split = "test",
-    queries: Queries = 0,
-    write: Annotated[
-        bool, typer.Option("--write-baseline", help="Measure and write the baseline; judge nothing.")
-    ] = False,
+@dataclass(frozen=True, slots=True)
+class NewBaselineFlags:
+    """What a new baseline holds."""
+
+    PANEL: ClassVar[str] = "A new baseline"
+
+    write: Annotated[bool, typer.Option("--write-baseline", help="Measure and write the baseline; judge nothing.")] = (
+        False
+    )
     pipelines: Annotated[
         str | None,
         typer.Option(
             "--pipelines", "-p", help="With --write-baseline: as in connector eval. [search: what callers get]"
         ),
-    ] = None,
+    ] = None
     measures: Annotated[
         str | None, typer.Option(help="With --write-baseline: what to measure. [nDCG@k,RR@k,AP,R@k,Judged@k]")
-    ] = None,
-    k: Annotated[int, typer.Option("-k", "--k", min=1, help="With --write-baseline: the cutoff of the measures.")] = 10,
+    ] = None
+    k: Annotated[int, typer.Option("-k", "--k", min=1, help="With --write-baseline: the cutoff of the measures.")] = (
+        CUTOFF
+    )
+
+    def measure_names(self) -> tuple[str, ...]:
+        """As ir_measures writes them. Raises SettingsError."""
+        from connector.evaluation.measures import check_measures, default_measures
+
+        return check_measures(parse_names(self.measures) or default_measures(self.k))
+
+    def check(self) -> None:
+        """Raises SettingsError for what only a new baseline takes."""
+        if not self.write and (self.pipelines or self.measures):
+            raise SettingsError(
+                "--pipelines and --measures go with --write-baseline; a stored baseline says itself what to measure"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class BoundsFlags:
+    """What must hold."""
+
+    PANEL: ClassVar[str] = "Bounds"
+
     max_drop: Annotated[
         list[str] | None,
         typer.Option(
             "--max-drop", metavar="MEASURE=DROP", help="How far a mean may fall. Can be repeated. [nDCG@k=0.01]"
         ),
-    ] = None,
+    ] = None
     max_p95_ms: Annotated[
         list[str] | None,
         typer.Option(
@@ -75,27 +84,37 @@ def gate(
             metavar="NAME=MS",
             help="What 95 of 100 searches may take: of a pipeline or a stage. Can be repeated.",
         ),
-    ] = None,
+    ] = None
     max_degraded: Annotated[
         int, typer.Option("--max-degraded", min=0, help="How many queries may fail or be degraded.")
-    ] = 0,
+    ] = MAX_DEGRADED
+
+    def parse(self, *, k: int) -> Bounds:
+        """Raises SettingsError."""
+        from connector.evaluation.gate import parse_bounds
+
+        return parse_bounds(self.max_drop or [], self.max_p95_ms or [], max_degraded=self.max_degraded, k=k)
+
+
+@with_flag_groups
+def gate(
+    context: typer.Context,
+    baseline_file: Annotated[Path, typer.Option("--baseline", "-b", metavar="FILE", help="The stored baseline.")],
+    collection: CollectionFlags,
+    new: NewBaselineFlags,
+    limits: BoundsFlags,
+    sending: SendingFlags,
+    settings: SearchSettingsFlags,
     html: Html = None,
     as_json: AsJson = False,
-    reuse_scores: ReuseScores = False,
-    warm_up: WarmUp = False,
-    cluster: ClusterUrl = None,
-    index: IndexName = None,
-    config: ConfigFile = None,
-    worker_url: WorkerUrl = None,
     reranker: Reranker = None,
-    override: Overrides = None,
 ) -> None:
     """Hold the search against a stored baseline, and fail where it became worse. Made for CI.
 
     What the baseline measured is measured again, on the same queries.
 
-    Exit code: 0 all bounds hold; 1 one is broken; 2 it could not start, also where the baseline is of other queries or judgments;
-    3 the cluster is away.
+    Exit code: 0 all bounds hold; 1 one is broken; 2 it could not start, also where the baseline is of other queries or
+    judgments; 3 the cluster is away.
 
     Examples:
 
@@ -103,56 +122,77 @@ def gate(
 
         connector gate examples/corpus --index kb --baseline quality.json --max-drop nDCG@10=0.01 --max-p95-ms search=200
     """
-    from connector.cli.tables.evaluation import print_changes, print_troubles, verdicts_table
-    from connector.evaluation.figures import build_figures
-    from connector.evaluation.gate import changed_settings, judge, parse_bounds, read_baseline, write_baseline
-    from connector.evaluation.html import write_html
-    from connector.evaluation.measures import check_measures, default_measures
+    from connector.evaluation.gate import judge, read_baseline
     from connector.evaluation.pipelines import SEARCH, plan, read_pipelines
 
-    settings_with = settings_reader(config, override, cluster__url=cluster, index__name=index, rerank__url=worker_url)
-    if not write and (pipelines or measures):
-        raise SettingsError(
-            "--pipelines and --measures go with --write-baseline; a stored baseline says itself what to measure"
-        )
+    say_when_stopped("nothing was judged or written; run it again")
+    new.check()
     check_places(baseline_file, html)
-    judged = CollectionFlags(data, topics, qrels, topic_field, split, queries)
-    times = {"reuse_scores": reuse_scores, "warm_up": warm_up}
-    if write:
-        settings_with = with_reranker(context, reranker, settings_with)
-        searches = plan(read_pipelines(pipelines or SEARCH), settings_with)
-        measured = check_measures(parse_names(measures) or default_measures(k))
-        evaluation = _run(judged.read(), searches, measured, k, **times)
-        write_baseline(baseline_file, evaluation)
-        stderr.print(f"wrote {baseline_file}", highlight=False)
-        print_troubles(evaluation)
-        raise typer.Exit(1 if any(one.troubled > max_degraded for one in evaluation.pipelines) else 0)
-    baseline = read_baseline(baseline_file)
-    bounds = parse_bounds(max_drop or [], max_p95_ms or [], max_degraded=max_degraded, k=baseline.k)
-    baseline.check_bounds(bounds)
-    collection = judged.read()
-    baseline.check_collection(collection)
-    settings_with = with_reranker(context, reranker, settings_with)
-    evaluation = _run(collection, plan(baseline.pipelines, settings_with), baseline.measures, baseline.k, **times)
-    verdicts = judge(evaluation, baseline, bounds)
-    broken = any(one.broken for one in verdicts)
-    changes = changed_settings(evaluation, baseline)
-    if html:
-        write_html(html, build_figures(evaluation))
-    if as_json:
-        described = {"ok": not broken, "verdicts": [asdict(one) for one in verdicts], "changed_settings": changes}
-        print(json.dumps(described, ensure_ascii=False, default=str))
+    if new.write:
+        settings_with = with_reranker(context, reranker, settings.reader())
+        searches = plan(read_pipelines(new.pipelines or SEARCH), settings_with)
+        measures = new.measure_names()
+        evaluation = _measure(collection.read(), searches, measures, new.k, sending)
+        _keep(baseline_file, evaluation)
+        is_worse = any(measured.troubled > limits.max_degraded for measured in evaluation.pipelines)
     else:
-        verdicts_table(verdicts, str(baseline_file))
-        print_changes(changes)
-    print_troubles(evaluation)
-    raise typer.Exit(1 if broken else 0)
+        baseline = read_baseline(baseline_file)
+        bounds = limits.parse(k=baseline.k)
+        baseline.check_bounds(bounds)
+        judged = collection.read()
+        baseline.check_collection(judged)
+        searches = plan(baseline.pipelines, with_reranker(context, reranker, settings.reader()))
+        evaluation = _measure(judged, searches, baseline.measures, baseline.k, sending)
+        verdicts = judge(evaluation, baseline, bounds)
+        _print(evaluation, baseline, verdicts, html, as_json=as_json)
+        is_worse = any(verdict.broken for verdict in verdicts)
+    raise typer.Exit(1 if is_worse else 0)
 
 
-def _run(
-    collection: Collection, searches: Sequence[PlannedSearch], measures: tuple[str, ...], k: int, **times: Any
+def _measure(
+    collection: Collection, searches: Sequence[PlannedSearch], measures: tuple[str, ...], k: int, sending: SendingFlags
 ) -> Evaluation:
     from connector.evaluation.evaluate import evaluate
 
     with reporter_on_terminal() as reporter:
-        return event_loop.run(evaluate(collection, searches, measures=measures, k=k, reporter=reporter, **times))
+        return event_loop.run(
+            evaluate(
+                collection,
+                searches,
+                measures=measures,
+                k=k,
+                reuse_scores=sending.reuse_scores,
+                warm_up=sending.warm_up,
+                reporter=reporter,
+            )
+        )
+
+
+def _keep(file: Path, evaluation: Evaluation) -> None:
+    from connector.cli.tables.evaluation import print_troubles
+    from connector.evaluation.gate import write_baseline
+
+    write_baseline(file, evaluation)
+    stderr.print(f"wrote {file}", highlight=False)
+    print_troubles(evaluation)
+
+
+def _print(
+    evaluation: Evaluation, baseline: Baseline, verdicts: Sequence[Verdict], html: Path | None, *, as_json: bool
+) -> None:
+    from connector.cli.tables.evaluation import print_changes, print_troubles, verdicts_table
+    from connector.evaluation.figures import build_figures
+    from connector.evaluation.gate import changed_settings
+    from connector.evaluation.html import write_html
+
+    changes = changed_settings(evaluation, baseline)
+    if html:
+        write_html(html, build_figures(evaluation))
+    if as_json:
+        is_ok = not any(verdict.broken for verdict in verdicts)
+        described = {"ok": is_ok, "verdicts": [asdict(verdict) for verdict in verdicts], "changed_settings": changes}
+        print(json.dumps(described, ensure_ascii=False, default=str))
+    else:
+        verdicts_table(verdicts, str(baseline.file))
+        print_changes(changes)
+    print_troubles(evaluation)

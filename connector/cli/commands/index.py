@@ -12,7 +12,9 @@ from rich.table import Table
 
 from connector import event_loop
 from connector.cli.console import results, stderr
-from connector.cli.flags.common import AsJson, ClusterUrl, ConfigFile, IndexName, Overrides, read_settings
+from connector.cli.flags.groups import with_flag_groups
+from connector.cli.flags.settings import AsJson, SettingsFlags
+from connector.cli.stopping import say_when_stopped
 from connector.errors import SettingsError
 from connector.settings.sections import Settings
 
@@ -20,8 +22,9 @@ index_app = typer.Typer(no_args_is_help=True, help="Create, show or drop an inde
 
 
 @index_app.command()
+@with_flag_groups
 def create(
-    cluster: ClusterUrl = None, index: IndexName = None, config: ConfigFile = None, override: Overrides = None
+    flags: SettingsFlags,
 ) -> None:
     """Create an empty index from fields.text and fields.metadata of the settings.
 
@@ -29,20 +32,19 @@ def create(
 
         connector index create -i docs --set 'fields.text={title: 2, body: 1}' --set fields.id=_id --set index.vectors.index=hnsw
     """
-    settings = read_settings(config, override, cluster__url=cluster, index__name=index)
+    settings = flags.read()
+    say_when_stopped("the index may be there already; connector index show tells")
     event_loop.run(_create(settings))
 
 
 @index_app.command()
+@with_flag_groups
 def show(
-    cluster: ClusterUrl = None,
-    index: IndexName = None,
-    config: ConfigFile = None,
+    flags: SettingsFlags,
     as_json: AsJson = False,
-    override: Overrides = None,
 ) -> None:
     """Show what an index holds: documents, fields, encoder, vectors."""
-    settings = read_settings(config, override, cluster__url=cluster, index__name=index)
+    settings = flags.read()
     description = event_loop.run(_describe(settings))
     if as_json:
         print(json.dumps(description, default=str))
@@ -56,19 +58,18 @@ def show(
 
 
 @index_app.command()
+@with_flag_groups
 def drop(
-    cluster: ClusterUrl = None,
-    index: IndexName = None,
-    config: ConfigFile = None,
+    flags: SettingsFlags,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
-    override: Overrides = None,
 ) -> None:
     """Remove an index with everything in it."""
-    settings = read_settings(config, override, cluster__url=cluster, index__name=index)
+    settings = flags.read()
     if not yes:
         if not sys.stdin.isatty():
             raise SettingsError("dropping an index needs --yes where nobody can be asked")
         typer.confirm(f"drop index {settings.index.name} at {settings.cluster.url} with everything in it?", abort=True)
+    say_when_stopped("the index may be gone already; connector index show tells")
     event_loop.run(_drop(settings))
     stderr.print(f"dropped {settings.index.name}")
 

@@ -18,7 +18,7 @@ import typer
 
 from connector import event_loop
 from connector.cli.console import stderr
-from connector.cli.flags.common import AsJson, ClusterUrl, ConfigFile, IndexName, LogFormat, Overrides, read_settings
+from connector.cli.flags.settings import AsJson, ClusterUrl, ConfigFile, IndexName, LogFormat, Overrides, read_settings
 from connector.cli.progress import showing
 from connector.cli.tables.ingest import print_table, print_troubles, write_report
 from connector.errors import SettingsError

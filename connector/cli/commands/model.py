@@ -10,7 +10,8 @@ import typer
 from rich.table import Table
 
 from connector.cli.console import results, stderr
-from connector.cli.flags.common import AsJson, ConfigFile, Overrides, read_settings
+from connector.cli.flags.settings import AsJson, ConfigFile, Overrides, read_settings
+from connector.cli.stopping import say_when_stopped
 from connector.errors import SettingsError
 
 model_app = typer.Typer(no_args_is_help=True, help="Make a model faster for this machine.")
@@ -24,7 +25,7 @@ def group() -> None:
 @model_app.command()
 def export(
     model: Annotated[
-        str | None, typer.Argument(help="Folder or hub name of a cross-encoder or an encoder. [worker.model]")
+        str | None, typer.Argument(help="Folder or hub name of a cross-encoder or an encoder. [CONNECTOR_WORKER_MODEL]")
     ] = None,
     backend: Annotated[
         str,
@@ -49,6 +50,7 @@ def export(
     chosen = settings.worker.backend
     if chosen not in ("onnx", "onnx-int8", "openvino"):
         raise SettingsError(f"there is nothing to export for {chosen}; --backend takes onnx, onnx-int8 or openvino")
+    say_when_stopped("no graph was kept; run it again")
     from connector.models.load import export_scorer
 
     with stderr.status(f"exporting {settings.worker.model} for {backend}, and comparing the two"):

@@ -12,7 +12,9 @@ from rich.table import Table
 
 from connector import event_loop
 from connector.cli.console import results, stderr
-from connector.cli.flags.common import AsJson, ClusterUrl, ConfigFile, IndexName, Overrides, read_settings
+from connector.cli.flags.groups import with_flag_groups
+from connector.cli.flags.settings import AsJson, SettingsFlags
+from connector.cli.stopping import say_when_stopped
 from connector.logs import configure_logging
 from connector.settings.sections import Settings
 
@@ -25,9 +27,9 @@ native_app = typer.Typer(
 
 
 @native_app.command()
+@with_flag_groups
 def install(
-    cluster: ClusterUrl = None,
-    index: IndexName = None,
+    flags: SettingsFlags,
     worker_url: Annotated[
         str | None,
         typer.Option(
@@ -45,9 +47,7 @@ def install(
     model_group: Annotated[
         str | None, typer.Option(help="OpenSearch: id of the models' group. [CONNECTOR_NATIVE_MODEL_GROUP]")
     ] = None,
-    config: ConfigFile = None,
     as_json: AsJson = False,
-    override: Overrides = None,
 ) -> None:
     """Register the worker with the engine, make the pipelines that call it, and print a search that uses them.
 
@@ -59,17 +59,14 @@ def install(
 
         connector native install --index wiki --set 'index.text_fields={title: 2, body: 1}' --set index.vector_field=embedding --field body
     """
-    settings = read_settings(
-        config,
-        override,
-        cluster__url=cluster,
-        index__name=index,
+    settings = flags.read(
         native__worker_url=worker_url,
         native__field=field,
         native__embeddings=embeddings,
         native__model_group=model_group,
     )
     configure_logging(settings.log)
+    say_when_stopped("what was made stays; the same command goes on, connector native remove takes it out")
     installed = event_loop.run(_install(settings))
     if as_json:
         print(json.dumps(asdict(installed)))
@@ -79,15 +76,13 @@ def install(
 
 
 @native_app.command()
+@with_flag_groups
 def show(
-    cluster: ClusterUrl = None,
-    index: IndexName = None,
-    config: ConfigFile = None,
+    flags: SettingsFlags,
     as_json: AsJson = False,
-    override: Overrides = None,
 ) -> None:
     """Show what is installed for an index, and whether its models are deployed."""
-    settings = read_settings(config, override, cluster__url=cluster, index__name=index)
+    settings = flags.read()
     configure_logging(settings.log)
     parts = event_loop.run(_show(settings))
     if as_json:
@@ -97,16 +92,15 @@ def show(
 
 
 @native_app.command()
+@with_flag_groups
 def remove(
-    cluster: ClusterUrl = None,
-    index: IndexName = None,
-    config: ConfigFile = None,
+    flags: SettingsFlags,
     as_json: AsJson = False,
-    override: Overrides = None,
 ) -> None:
     """Take out what `connector native install` made for an index, and nothing else. The index stays as it is."""
-    settings = read_settings(config, override, cluster__url=cluster, index__name=index)
+    settings = flags.read()
     configure_logging(settings.log)
+    say_when_stopped("what was taken out stays out; the same command goes on")
     parts = event_loop.run(_remove(settings))
     if as_json:
         print(json.dumps([asdict(one) for one in parts]))

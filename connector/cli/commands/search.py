@@ -13,23 +13,24 @@ from rich.text import Text
 
 from connector import event_loop
 from connector.cli.console import results, stderr
-from connector.cli.flags.collection import settings_reader
-from connector.cli.flags.common import AsJson, ClusterUrl, ConfigFile, IndexName, Overrides
+from connector.cli.flags.groups import with_flag_groups
 from connector.cli.flags.reranker import Reranker, with_reranker
+from connector.cli.flags.settings import AsJson, SearchSettingsFlags
 from connector.errors import FilterError, SettingsError
+from connector.settings.sections import Settings
 from connector.types import SearchHit, SearchResponse
 
 SNIPPET_CHARS = 240
 
 
+@with_flag_groups
 def search(
     context: typer.Context,
     query: Annotated[
         list[str] | None, typer.Argument(help="One query, in one or several words; - reads a query a line from stdin.")
     ] = None,
-    cluster: ClusterUrl = None,
-    index: IndexName = None,
-    config: ConfigFile = None,
+    *,
+    settings: SearchSettingsFlags,
     filter: Annotated[
         list[str] | None,
         typer.Option(
@@ -38,12 +39,13 @@ def search(
             help="FIELD=VALUE[,VALUE], FIELD!=VALUE, FIELD>=VALUE, FIELD?, !FIELD?, or JSON. Repeat to narrow.",
         ),
     ] = None,
-    k: Annotated[int | None, typer.Option("-k", help="How many hits.")] = None,
-    rerank: Annotated[bool | None, typer.Option("--rerank/--no-rerank", help="Send the window to the worker.")] = None,
-    worker_url: Annotated[str | None, typer.Option("--worker", help="The worker's URL. [CONNECTOR_RERANK_URL]")] = None,
+    k: Annotated[int | None, typer.Option("-k", help="How many hits. [CONNECTOR_SEARCH_K]")] = None,
+    rerank: Annotated[
+        bool | None,
+        typer.Option("--rerank/--no-rerank", help="Send the window to the worker. [CONNECTOR_RERANK_ENABLED]"),
+    ] = None,
     reranker: Reranker = None,
     as_json: AsJson = False,
-    override: Overrides = None,
 ) -> None:
     """Search an index with both legs, fusion and the reranker.
 
@@ -57,23 +59,15 @@ def search(
 
         connector search "quarterly numbers" --cluster http://localhost:9200 --index wiki --set 'index.text_fields={title: 2, body: 1}'
     """
-    settings_with = settings_reader(
-        config,
-        override,
-        cluster__url=cluster,
-        index__name=index,
-        search__k=k,
-        rerank__enabled=rerank,
-        rerank__url=worker_url,
-    )
+    settings_with = settings.reader(search__k=k, rerank__enabled=rerank)
     if reranker and rerank is False:
         raise SettingsError("--reranker and --no-rerank ask for opposite things; leave one of them out")
-    queries, filters = _queries(query), [_read_filter(one) for one in filter or []]
-    settings = with_reranker(context, reranker, settings_with)({})
-    event_loop.run(_search_all(queries, settings, filters, as_json))
+    queries, filters = _queries(query), [_read_filter(text) for text in filter or []]
+    configured = with_reranker(context, reranker, settings_with)({})
+    event_loop.run(_search_all(queries, configured, filters, as_json))
 
 
-async def _search_all(queries: list[str], settings: Any, filters: list[Any], as_json: bool) -> None:
+async def _search_all(queries: list[str], settings: Settings, filters: list[Any], as_json: bool) -> None:
     from connector.client import Connector
 
     with stderr.status("loading"):
@@ -104,7 +98,7 @@ def to_json(response: SearchResponse) -> dict[str, Any]:
     return {
         "query": response.query,
         "hits": hits,
-        "degraded": [asdict(one) for one in response.degraded],
+        "degraded": [asdict(shortfall) for shortfall in response.degraded],
         "took_ms": dict(response.took_ms),
     } | ({"notes": list(response.notes)} if response.notes else {})
 
@@ -123,8 +117,8 @@ def _show(response: SearchResponse) -> None:
     stderr.print(f"{len(response.hits)} hits; milliseconds: {took}", style="dim", highlight=False)
     for note in response.notes:
         stderr.print(f"note: {note}", style="dim", highlight=False)
-    for one in response.degraded:
-        stderr.print(f"degraded: {one.stage}: {one.reason}", style="yellow", highlight=False)
+    for shortfall in response.degraded:
+        stderr.print(f"degraded: {shortfall.stage}: {shortfall.reason}", style="yellow", highlight=False)
 
 
 def _document(hit: SearchHit) -> Text:

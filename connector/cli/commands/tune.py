@@ -3,91 +3,131 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import typer
 
 from connector import event_loop
 from connector.cli.console import stderr
-from connector.cli.flags.collection import (
-    CollectionFlags,
-    Data,
-    QrelsFile,
-    Queries,
-    Split,
-    TopicField,
-    Topics,
-    WorkerUrl,
-    check_places,
-    parse_names,
-    reporter_on_terminal,
-)
-from connector.cli.flags.common import AsJson, ClusterUrl, ConfigFile, IndexName, Overrides, read_loaded
+from connector.cli.flags.collection import CollectionFlags, check_places, parse_names
+from connector.cli.flags.groups import with_flag_groups
+from connector.cli.flags.settings import AsJson, SearchSettingsFlags
+from connector.cli.progress import reporter_on_terminal
+from connector.cli.stopping import say_when_stopped
 from connector.errors import SettingsError
 from connector.settings.load import CONFIG_FILE
+from connector.tuning.goal import DEPTHS, WINDOWS, TuningGoal
 
 if TYPE_CHECKING:
+    from connector.settings.sections import Settings
+    from connector.tuning.space import Space
     from connector.tuning.tune import Tuned
 
+GOAL = TuningGoal()
 
-def tune(
-    data: Data = None,
-    topics: Topics = None,
-    qrels: QrelsFile = None,
-    topic_field: TopicField = None,
-    split: Split = "test",
-    queries: Queries = 0,
-    measure: Annotated[str, typer.Option(help="The measure that decides, of ir_measures.")] = "nDCG@10",
+
+@dataclass(frozen=True, slots=True)
+class GoalFlags:
+    """By what, and within what."""
+
+    PANEL: ClassVar[str] = "How it is chosen"
+
+    measure: Annotated[str, typer.Option(help="The measure that decides, of ir_measures.")] = GOAL.measured
     test_share: Annotated[
         float, typer.Option("--test-share", min=0.1, max=0.9, help="How much of the queries is kept to test on.")
-    ] = 0.5,
+    ] = GOAL.test_share
     budget_ms: Annotated[
         float | None,
         typer.Option("--budget-ms", min=0, metavar="MS", help="What 95 of 100 searches may take. [no limit]"),
-    ] = None,
-    models: Annotated[
-        str | None,
-        typer.Option(help="Rerankers of the worker to try beside the configured one. [all that the worker lists]"),
-    ] = None,
-    depths: Annotated[
-        str | None, typer.Option(help="Values of search.depth to try. [20,50,100,200]", metavar="N,...")
-    ] = None,
-    windows: Annotated[
-        str | None, typer.Option(help="Values of rerank.window to try. [10,20,50,100]", metavar="N,...")
-    ] = None,
+    ] = GOAL.budget_ms
     min_recall: Annotated[
         float,
         typer.Option("--min-recall", min=0, max=1, help="Recall of the window below which ranking is not the problem."),
-    ] = 0.7,
+    ] = GOAL.min_recall
     timed: Annotated[
         int, typer.Option("--time-queries", min=1, help="How many queries are timed with each window.")
-    ] = 40,
+    ] = GOAL.timed
+
+    def parse(self) -> TuningGoal:
+        """Raises SettingsError for a measure that there is not."""
+        from connector.evaluation.measures import check_measures
+
+        (measured,) = check_measures([self.measure])
+        return TuningGoal(measured, self.budget_ms, self.min_recall, self.timed, self.test_share)
+
+
+@dataclass(frozen=True, slots=True)
+class SpaceFlags:
+    """What is tried."""
+
+    PANEL: ClassVar[str] = "What is tried"
+
+    models: Annotated[
+        str | None,
+        typer.Option(help="Rerankers of the worker to try beside the configured one. [all that the worker lists]"),
+    ] = None
+    depths: Annotated[
+        str | None,
+        typer.Option(help=f"Values of search.depth to try. [{','.join(map(str, DEPTHS))}]", metavar="N,..."),
+    ] = None
+    windows: Annotated[
+        str | None,
+        typer.Option(help=f"Values of rerank.window to try. [{','.join(map(str, WINDOWS))}]", metavar="N,..."),
+    ] = None
+
+    def parse(self, settings: Settings) -> Space:
+        """Raises SettingsError for what are no numbers, or none that a search can have."""
+        from connector.tuning.choice import read_choice
+        from connector.tuning.space import build_space
+
+        return build_space(
+            read_choice(settings),
+            k=settings.search.k,
+            depths=_numbers(self.depths, "--depths") or DEPTHS,
+            windows=_numbers(self.windows, "--windows") or WINDOWS,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class WritingFlags:
+    """What is written, and where."""
+
+    PANEL: ClassVar[str] = "Output"
+
     out: Annotated[
         Path | None,
         typer.Option(
             "--out", "-o", metavar="FILE", help="The settings file to write. [the one in use, or connector.yaml]"
         ),
-    ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Write nothing.")] = False,
+    ] = None
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Write nothing.")] = False
     force: Annotated[
         bool, typer.Option("--force", help="Write also what did worse than your settings on the test queries.")
-    ] = False,
-    as_json: AsJson = False,
-    cluster: ClusterUrl = None,
-    index: IndexName = None,
-    config: ConfigFile = None,
-    worker_url: WorkerUrl = None,
-    override: Overrides = None,
+    ] = False
+    as_json: AsJson = False
+
+
+@with_flag_groups
+def tune(
+    collection: CollectionFlags,
+    wanted: GoalFlags,
+    tried: SpaceFlags,
+    writing: WritingFlags,
+    settings: SearchSettingsFlags,
 ) -> None:
     """Choose the settings of a search on judged queries, test them on others, and write them.
 
-    They are depth, fusion, window, blend, model, and whether to rerank at all. Half of the queries are kept to test on. On the rest every passage is scored once by each reranker, and hundreds of settings are worked
-    out from that; the times of each window are measured on the real path. A reranker is taken only where it gains more than two
-    standard errors, cross-validated, over the best search without one. Then your settings and the tuned ones meet on the queries that were kept.
+    They are depth, fusion, window, blend, model, and whether to rerank at all. Half of the queries are kept to test on.
+    On the rest every passage is scored once by each reranker, and hundreds of settings are worked out from that; the times
+    of each window are measured on the real path. A reranker is taken only where it gains more than two standard errors,
+    cross-validated, over the best search without one. Then your settings and the tuned ones meet on the queries that were
+    kept.
 
-    Exit code: 0 written, or nothing to change; 1 the tuned settings did worse on the test queries or break the budget, and nothing was
-    written; 2 it could not start; 3 the cluster is away.
+    Exit code: 0 written, or nothing to change; 1 the tuned settings did worse on the test queries or break the budget, and
+    nothing was written; 2 it could not start; 3 the cluster is away.
 
     Examples:
 
@@ -97,37 +137,28 @@ def tune(
 
         connector tune --topics topics.txt --qrels qrels.txt --set rerank.enabled=false --out tuned.yaml
     """
-    from connector.evaluation.measures import check_measures
-    from connector.tuning.choice import read_choice
-    from connector.tuning.goal import DEPTHS, WINDOWS, TuningGoal
-    from connector.tuning.space import build_space
     from connector.tuning.split import split as split_queries
 
-    loaded = read_loaded(config, override, cluster__url=cluster, index__name=index, rerank__url=worker_url)
-    settings = loaded.require()
-    space = build_space(
-        read_choice(settings),
-        k=settings.search.k,
-        depths=_numbers(depths, "--depths") or DEPTHS,
-        windows=_numbers(windows, "--windows") or WINDOWS,
-    )
-    (measured,) = check_measures([measure])
-    target = out or loaded.file or Path(CONFIG_FILE)
+    say_when_stopped("no settings were written; run it again")
+    loaded = settings.load()
+    configured = loaded.require()
+    space = tried.parse(configured)
+    goal = wanted.parse()
+    target = writing.out or loaded.file or Path(CONFIG_FILE)
     check_places(target)
-    train, test = split_queries(
-        CollectionFlags(data, topics, qrels, topic_field, split, queries).read(), test_share=test_share
-    )
+    train, test = split_queries(collection.read(), test_share=goal.test_share)
     from connector.tuning.tune import tune as run
 
-    goal = TuningGoal(measured, budget_ms, min_recall, timed, test_share)
     with reporter_on_terminal() as reporter:
-        tuned = event_loop.run(run(train, test, settings, space, goal, models=parse_names(models), reporter=reporter))
+        models = parse_names(tried.models)
+        tuned = event_loop.run(run(train, test, configured, space, goal, models=models, reporter=reporter))
+    is_refused = bool(tuned.refusals) and not writing.force
     base = target if target.exists() else loaded.file
-    _tell(tuned, target, base, writes=not dry_run and (force or not tuned.refusals), as_json=as_json)
-    raise typer.Exit(1 if tuned.refusals and not force else 0)
+    _report(tuned, target, base, writes=not writing.dry_run and not is_refused, as_json=writing.as_json)
+    raise typer.Exit(1 if is_refused else 0)
 
 
-def _tell(tuned: Tuned, target: Path, base: Path | None, *, writes: bool, as_json: bool) -> None:
+def _report(tuned: Tuned, target: Path, base: Path | None, *, writes: bool, as_json: bool) -> None:
     """Write where that is to be, and say what came of it."""
     from connector.cli.tables.evaluation import print_troubles
     from connector.tuning.figures import build_tuning
@@ -157,7 +188,7 @@ def _tell(tuned: Tuned, target: Path, base: Path | None, *, writes: bool, as_jso
             _say(f"{name} goes over {target} and says otherwise; take it out of the environment", "yellow")
 
 
-def _outcome(tuned: Tuned, target: Path, values: dict[str, Any], written: bool) -> str:
+def _outcome(tuned: Tuned, target: Path, values: Mapping[str, Any], written: bool) -> str:
     if written:
         return f"wrote {target}; look at it with: connector config show --changed"
     if not values:
@@ -169,7 +200,7 @@ def _outcome(tuned: Tuned, target: Path, values: dict[str, Any], written: bool) 
 
 def _numbers(given: str | None, flag: str) -> list[int]:
     try:
-        return [int(one) for one in parse_names(given)]
+        return [int(number) for number in parse_names(given)]
     except ValueError:
         raise SettingsError(f"{flag} takes whole numbers split by commas, such as 20,50") from None
 

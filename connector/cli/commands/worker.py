@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from connector.cli.flags.common import ConfigFile, LogFormat, Overrides, read_settings
+from connector.cli.flags.settings import ConfigFile, LogFormat, Overrides, read_settings
 
 
 def worker(
@@ -20,10 +20,16 @@ def worker(
             help="Folder or hub name of a cross-encoder, or of an encoder for late interaction. [CONNECTOR_WORKER_MODEL]",
         ),
     ] = None,
-    kind: Annotated[str | None, typer.Option(help="auto, cross-encoder or late-interaction.")] = None,
-    host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
-    port: Annotated[int | None, typer.Option(help="Port to listen on; 0 for any free one.")] = None,
-    device: Annotated[str | None, typer.Option(help="cpu, cuda, mps; the best there is when not given.")] = None,
+    kind: Annotated[
+        str | None, typer.Option(help="auto, cross-encoder or late-interaction. [CONNECTOR_WORKER_KIND]")
+    ] = None,
+    host: Annotated[str | None, typer.Option(help="Address to listen on. [CONNECTOR_WORKER_HOST]")] = None,
+    port: Annotated[
+        int | None, typer.Option(help="Port to listen on; 0 for any free one. [CONNECTOR_WORKER_PORT]")
+    ] = None,
+    device: Annotated[
+        str | None, typer.Option(help="cpu, cuda, mps; the best there is when not given. [CONNECTOR_WORKER_DEVICE]")
+    ] = None,
     ready_file: Annotated[
         str | None,
         typer.Option(

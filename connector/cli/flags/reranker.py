@@ -1,8 +1,8 @@
-"""`--reranker NAME`: a reranker that the worker offers, or a worker of the command's own for as long as the command runs."""
+"""`--reranker NAME`: a reranker that the worker offers, or a worker of the command's own until the command ends."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,10 +11,10 @@ import typer
 
 from connector import event_loop
 from connector.cli.console import stderr
+from connector.cli.flags.settings import SettingsReader
 from connector.errors import WorkerError
 from connector.settings.sections import Settings
 
-SettingsReader = Callable[[Mapping[str, Any]], Settings]
 LOOK_UP_S = 5.0
 # what a worker of the command's own takes over from the settings of the configured one
 TAKEN_OVER = ("device", "backend", "max_length", "max_batch_tokens", "cache_bytes")
@@ -86,10 +86,10 @@ def fetch_offered(settings: Settings) -> tuple[str, ...] | None:
 def find_offered(name: str, offered: tuple[str, ...]) -> str | None:
     """The one of that name, also where the name is given with its owner; a folder here is meant as it is."""
     named = name if Path(name).expanduser().is_dir() else name.rstrip("/").rsplit("/", 1)[-1]
-    return next((one for one in offered if one in (name, named)), None)
+    return next((model for model in offered if model in (name, named)), None)
 
 
 def _arguments(name: str, settings: Settings) -> list[str]:
-    taken = {one: getattr(settings.worker, one) for one in TAKEN_OVER}
-    sets = [f"--set=worker.{one}={value}" for one, value in taken.items() if value is not None]
+    taken = {setting: getattr(settings.worker, setting) for setting in TAKEN_OVER}
+    sets = [f"--set=worker.{setting}={value}" for setting, value in taken.items() if value is not None]
     return ["--host", "127.0.0.1", f"--reranker={name}", *sets]

@@ -1,0 +1,38 @@
+"""The folder of an evaluation: its figures, its report, and a TREC run of each pipeline."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from connector.errors import SettingsError
+from connector.evaluation.evaluate import Evaluation
+from connector.evaluation.html import write_html
+from connector.evaluation.trec import write_run
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationFolder:
+    """Made before the work, so that this is not lost for want of a place."""
+
+    path: Path
+
+    @classmethod
+    def make(cls, path: Path) -> EvaluationFolder:
+        """Raises SettingsError where it cannot be made."""
+        try:
+            (path / "runs").mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise SettingsError(f"cannot make the folder {path} ({error.strerror}); choose another place") from None
+        return cls(path)
+
+    def write(self, evaluation: Evaluation, figures: dict[str, Any]) -> None:
+        """report.html, figures.json and runs/PIPELINE.run."""
+        write_html(self.path / "report.html", figures)
+        text = json.dumps(figures, indent=1, ensure_ascii=False, default=str)
+        (self.path / "figures.json").write_text(text + "\n", encoding="utf-8")
+        for measured in evaluation.pipelines:
+            name = measured.pipeline.name
+            write_run(self.path / "runs" / f"{name}.run", measured.run, name)
