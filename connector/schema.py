@@ -71,17 +71,17 @@ class Fields:
 class PassageSettings:
     """How long documents are cut: at most `max_tokens` of the encoder (0: all it takes), with an overlap."""
 
-    max_tokens: int = 0
-    overlap_tokens: int = 32
+    max_tokens: int
+    overlap_tokens: int
 
 
 @dataclass(frozen=True, slots=True)
 class VectorSettings:
     """How vectors are indexed; `index` is a name from the engine's mapping template, or `auto`."""
 
-    index: str = "auto"
-    m: int = 16
-    ef_construction: int = 128
+    index: str
+    m: int
+    ef_construction: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,9 +112,9 @@ class IndexSchema:
 
     fields: Fields
     encoder: EncoderFingerprint | None
-    analyzer: str = "english"
-    passages: PassageSettings = PassageSettings()
-    vectors: VectorSettings = VectorSettings()
+    analyzer: str
+    passages: PassageSettings
+    vectors: VectorSettings
     managed: bool = True
     vector_field: str | None = "passages.vector"
     dims: int = 0

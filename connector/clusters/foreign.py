@@ -12,9 +12,10 @@ from connector.clusters.mapping import ENGINE_TYPES
 from connector.clusters.protocol import ForeignFields
 from connector.errors import SettingsError
 from connector.layout import FilterableFields, Layout, TextPlace, VectorField
-from connector.schema import AnyFieldType, Fields, IndexSchema
+from connector.schema import AnyFieldType, Fields, IndexSchema, PassageSettings, VectorSettings
 
 JSON = dict[str, Any]
+UNKNOWN = "unknown"  # of an index that somebody else made
 TEXT_TYPES = frozenset(
     {"text", "match_only_text", "annotated_text", "search_as_you_type", "pattern_text", "semantic_text"}
 )
@@ -147,6 +148,9 @@ def build_foreign_schema(
     return IndexSchema(
         fields=Fields(text=foreign.text, metadata=read_filterable(mapped, without=list(foreign.text))),
         encoder=None,
+        analyzer=UNKNOWN,
+        passages=PassageSettings(0, 0),
+        vectors=VectorSettings(UNKNOWN, 0, 0),
         managed=False,
         vector_field=foreign.vector,
         dims=vector.dims if vector else 0,

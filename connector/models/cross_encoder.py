@@ -19,7 +19,9 @@ from connector.models.onnx.session import WIDTHS
 from connector.models.scorer import QueryWeights, Scorer, ScorerKind, ScoringPlan
 from connector.models.tokenizer import token_offsets, unlimited
 from connector.models.truncation import keep_head_and_tail
+from connector.settings.sections import WorkerSettings
 
+DEFAULTS = WorkerSettings()
 QUERY_SHARE = 0.5  # a query may take at most this share of the input
 DEFAULT_MAX_LENGTH = 512
 ENCODED_AS = {"input_ids": "ids", "attention_mask": "attention_mask", "token_type_ids": "type_ids"}  # by tokenizers
@@ -62,7 +64,7 @@ class CrossEncoderScorer(Scorer):
         device: str | None = None,
         backend: Backend = "torch",
         max_length: int = 0,
-        max_batch_tokens: int = 4_096,
+        max_batch_tokens: int = DEFAULTS.max_batch_tokens,
     ) -> None:
         import torch
         from sentence_transformers import CrossEncoder

@@ -17,7 +17,10 @@ from connector.models.model import Model, ModelKind, Piece
 from connector.models.runtime import MIN_COSINE
 from connector.models.tokenizer import token_offsets
 from connector.schema import EncoderFingerprint
+from connector.settings.sections import EncoderSettings
 from connector.types import Vector, Vectors
+
+DEFAULTS = EncoderSettings()
 
 
 class Encoder(Protocol):
@@ -40,7 +43,7 @@ class Encoder(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Input:
+class EncoderInput:
     """What a piece holds: a text, and whether it is a query, which some models prefix otherwise than a passage."""
 
     text: str
@@ -66,7 +69,7 @@ class LocalEncoder(Model):
         *,
         device: str | None = None,
         backend: Literal["torch", "onnx"] = "torch",
-        max_batch_tokens: int = 16_384,
+        max_batch_tokens: int = DEFAULTS.max_batch_tokens,
     ) -> None:
         """Raises ModelError, also where a graph's vectors would not be the model's."""
         from tokenizers import Tokenizer
@@ -102,7 +105,7 @@ class LocalEncoder(Model):
         """Find out how long the texts are."""
         return EncodingPlan(
             [
-                Piece(min(len(offsets) + 2, self.max_length), Input(text, are_queries))
+                Piece(min(len(offsets) + 2, self.max_length), EncoderInput(text, are_queries))
                 for text, offsets in zip(texts, self.token_offsets(texts), strict=True)
             ]
         )

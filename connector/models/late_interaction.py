@@ -18,12 +18,14 @@ from connector.models.model import Piece
 from connector.models.scorer import QueryWeights, Scorer, ScorerKind, ScoringPlan
 from connector.models.token_cache import TokenCache
 from connector.models.truncation import keep_head_and_tail
+from connector.settings.sections import WorkerSettings
 
+DEFAULTS = WorkerSettings()
 FLOOR_SHARE = 0.25
 
 
 @dataclass(frozen=True, slots=True)
-class Text:
+class EncodedText:
     """What a piece holds: a query, or a passage whose vectors are kept for the scope."""
 
     text: str
@@ -72,7 +74,7 @@ class LateInteractionScorer(Scorer):
         device: str | None = None,
         backend: Backend = "torch",
         max_length: int = 0,
-        max_batch_tokens: int = 4_096,
+        max_batch_tokens: int = DEFAULTS.max_batch_tokens,
         cache_bytes: int = 0,
     ) -> None:
         from tokenizers import Tokenizer
@@ -100,12 +102,12 @@ class LateInteractionScorer(Scorer):
         query_length, *lengths = (min(len(encoding.offsets), room) + self._special for encoding in encodings)
         if not passages:
             return LateInteractionPlan([], (), None, [], lambda count: np.zeros(count, dtype=np.float32))
-        asked = Piece(query_length, Text(query_text))
+        asked = Piece(query_length, EncodedText(query_text))
         encoding = self._tokenizer.encode(query_text, add_special_tokens=True)
         pieces: dict[str, Piece] = {}
         for (text, _), length in zip(fitted, lengths, strict=True):
             if text not in pieces:
-                pieces[text] = Piece(length, Text(text, scope, kept=True), self.cache.get(text, scope))
+                pieces[text] = Piece(length, EncodedText(text, scope, kept=True), self.cache.get(text, scope))
         return LateInteractionPlan(
             [asked, *(piece for piece in pieces.values() if piece.result is None)],
             tuple(lengths),
@@ -123,7 +125,7 @@ class LateInteractionScorer(Scorer):
         """Half precision for passages always, so that a score does not depend on what the cache holds."""
         texts = [piece.content.text for piece in pieces]
         for piece, vectors in zip(pieces, self._runtime.token_vectors(texts, max_tokens=self.max_length), strict=True):
-            content: Text = piece.content
+            content: EncodedText = piece.content
             piece.result = vectors
             if content.kept:
                 piece.result = vectors.astype(np.float16)

@@ -14,9 +14,12 @@ from connector.models.tokenizer import read_tokenizer, token_offsets
 from connector.remote.replies import read_json, read_vectors, require_ok, sending
 from connector.retries import Retry
 from connector.schema import EncoderFingerprint
+from connector.settings.sections import IngestSettings
 from connector.tls import trust
 from connector.types import Vector, Vectors
 
+DEFAULTS = IngestSettings()
+MAX_TEXTS = 256  # in one request
 QUERY_TIMEOUT_S = 30.0  # a search has a deadline of its own
 PASSAGES_TIMEOUT_S = 300.0
 FIRST_ATTEMPTS = 3  # a search that has just started does not wait long for a worker that is away
@@ -34,9 +37,9 @@ class RemoteEncoder:
         *,
         api_key: str | None = None,
         ca_cert: str | None = None,
-        attempts: int = 8,
-        backoff_s: float = 0.5,
-        max_texts: int = 256,
+        attempts: int = DEFAULTS.max_attempts,
+        backoff_s: float = DEFAULTS.backoff_s,
+        max_texts: int = MAX_TEXTS,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
         """Asks the worker for the encoder of that name. Passages go `max_texts` in a request, which is tried so many

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Literal
 
+from connector.settings.sections import FusionSettings, Normalisation
 from connector.types import Hit, Passage, Ranking, ScoreExplanation, ScorePart
 
-Normalisation = Literal["minmax", "zscore"]
+DEFAULTS = FusionSettings()
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,8 +22,8 @@ class Combination:
 
     kind: Literal["rrf", "linear"]
     weights: Mapping[str, float]
-    rank_constant: int = 60
-    normalisation: Normalisation = "minmax"
+    rank_constant: int = DEFAULTS.rank_constant
+    normalisation: Normalisation = DEFAULTS.normalisation
 
     def combine(self, rankings: Mapping[str, Ranking]) -> Ranking:
         """One ranking; a ranking that is missing finds nothing."""
@@ -58,7 +59,9 @@ class Combination:
         return {doc_id: ScorePart(weight, ranks.get(doc_id), value, weight * value) for doc_id, value in values.items()}
 
 
-def rrf(rankings: Sequence[Ranking], *, weights: Sequence[float] | None = None, rank_constant: int = 60) -> Ranking:
+def rrf(
+    rankings: Sequence[Ranking], *, weights: Sequence[float] | None = None, rank_constant: int = DEFAULTS.rank_constant
+) -> Ranking:
     """Fuse by reciprocal rank: score(d) = sum of weight / (rank_constant + rank), rank from 1.
 
     Cormack, Clarke, Buettcher, SIGIR 2009. A ranking with weight 0 has no say; a document that a ranking holds twice
@@ -71,7 +74,7 @@ def rrf(rankings: Sequence[Ranking], *, weights: Sequence[float] | None = None, 
 
 
 def linear(
-    rankings: Sequence[Ranking], *, weights: Sequence[float], normalisation: Normalisation = "minmax"
+    rankings: Sequence[Ranking], *, weights: Sequence[float], normalisation: Normalisation = DEFAULTS.normalisation
 ) -> Ranking:
     """Fuse by the weighted sum of scores that were made comparable within each ranking.
 

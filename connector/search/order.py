@@ -10,9 +10,9 @@ from connector.search.rerank import Reranked
 from connector.settings.sections import Settings
 from connector.types import Ranking, ScoreExplanation, ScorePart
 
-Blend = Literal["rerank", "rrf", "linear"]
+FinalBlend = Literal["rerank", "rrf", "linear"]
 # what measured best for each kind of scorer (docs/measurements/quality.md)
-BEST_BLEND: Mapping[str, Blend] = {"late-interaction": "linear", "cross-encoder": "rerank"}
+BEST_BLEND: Mapping[str, FinalBlend] = {"late-interaction": "linear", "cross-encoder": "rerank"}
 
 
 def blend_window(window: Ranking, reranked: Reranked, settings: Settings) -> Ranking:
@@ -45,7 +45,7 @@ def blend_of_window(kind: str, settings: Settings) -> Combination | None:
     return blend_combination(how, alpha=given.blend_alpha, rank_constant=settings.search.fusion.rank_constant)
 
 
-def blend_combination(how: Blend, *, alpha: float, rank_constant: int) -> Combination | None:
+def blend_combination(how: FinalBlend, *, alpha: float, rank_constant: int) -> Combination | None:
     """rrf fuses the two rankings, linear the z-scores that both have within the window.
 
     `alpha` is the reranker's share."""

@@ -20,6 +20,7 @@ from connector.errors import SettingsError
 from connector.settings.sections import Settings
 from connector.settings.sizes import PATHS as SIZES
 from connector.settings.sources import (
+    ENV_PREFIX,
     GivenValue,
     Problem,
     SettingNames,
@@ -83,6 +84,12 @@ def load(
         refused = error.__cause__
         problems += _describe(refused, given) if isinstance(refused, ValidationError) else [Problem(str(error))]
     return LoadedSettings(None if problems else settings, given, problems, file)
+
+
+def load_file_alone(file: Path) -> Settings:
+    """What a settings file by itself comes to, without the CONNECTOR_* of this process. Raises SettingsError."""
+    environ = {name: value for name, value in os.environ.items() if not name.startswith(ENV_PREFIX)}
+    return load(file=file, environ=environ).require()
 
 
 @cache

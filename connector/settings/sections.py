@@ -26,6 +26,9 @@ from connector.schema import FieldType
 from connector.settings.sizes import PATHS as SIZES
 from connector.settings.sizes import fit_sizes
 
+FusionKind = Literal["rrf", "linear"]
+Normalisation = Literal["minmax", "zscore"]
+Blend = Literal["auto", "rerank", "rrf", "linear"]
 MIN_PASSAGE_TOKENS = 16
 
 
@@ -201,10 +204,10 @@ class IngestSettings(Section):
 class FusionSettings(Section):
     """How the two legs become one ranking."""
 
-    kind: Literal["rrf", "linear"] = Field("rrf", description="reciprocal ranks, or sums of scores made comparable")
+    kind: FusionKind = Field("rrf", description="reciprocal ranks, or sums of scores made comparable")
     rank_constant: int = Field(60, ge=1, description="rrf: the 60 in 1 / (60 + rank)")
     weights: tuple[float, float] = Field((1.0, 1.0), description="rrf: weights of the lexical and the dense leg")
-    normalisation: Literal["minmax", "zscore"] = Field("minmax", description="linear: how scores become comparable")
+    normalisation: Normalisation = Field("minmax", description="linear: how scores become comparable")
     alpha: float = Field(0.5, ge=0, le=1, description="linear: share of the dense leg")
 
     @model_validator(mode="after")
@@ -246,7 +249,7 @@ class RerankSettings(Section):
     window: int = Field(50, ge=1, description="fused hits the reranker sees")
     passages: int = Field(2, ge=1, le=4, description="passages of a document that are scored; the best one counts")
     max_pairs: int = Field(200, ge=1, description="most (query, passage) pairs sent for one query")
-    blend: Literal["auto", "rerank", "rrf", "linear"] = Field(
+    blend: Blend = Field(
         "auto",
         description="final order: the rerank score alone, or fused with the first stage; auto: by the kind of scorer",
     )

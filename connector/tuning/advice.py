@@ -9,7 +9,7 @@ from typing import Literal
 from connector.evaluation.measures import mean
 from connector.tuning.choice import Choice, describe
 from connector.tuning.choose import MUST_GAIN, Chosen, Trial, difference
-from connector.tuning.offline import Figures
+from connector.tuning.offline import OfflineFigures
 from connector.tuning.timing import Budget
 
 About = Literal["reranker-hurts", "reranker-unproven", "cheaper", "recall", "budget", "deadline"]
@@ -32,7 +32,7 @@ class ChoiceFacts:
     ceiling: float
 
 
-def find(figures: Figures, choice: Choice) -> ChoiceFacts:
+def find(figures: OfflineFigures, choice: Choice) -> ChoiceFacts:
     """What the choice's fused ranking has found."""
     recall = f"R@{choice.window}"
     return ChoiceFacts(
@@ -43,7 +43,7 @@ def find(figures: Figures, choice: Choice) -> ChoiceFacts:
 
 
 def advise(
-    figures: Figures, current: Choice, chosen: Chosen, found: ChoiceFacts, budget: Budget, *, min_recall: float
+    figures: OfflineFigures, current: Choice, chosen: Chosen, found: ChoiceFacts, budget: Budget, *, min_recall: float
 ) -> list[Advice]:
     """Everything that is worth saying."""
     return [
@@ -55,7 +55,7 @@ def advise(
     ]
 
 
-def _configured(figures: Figures, current: Choice) -> Iterator[Advice]:
+def _configured(figures: OfflineFigures, current: Choice) -> Iterator[Advice]:
     """The reranker as it is set now, against the same settings with it turned off."""
     if current.rerank and figures.mean(current) < (plain := figures.mean(replace(current, rerank=False))):
         yield Advice(
@@ -64,7 +64,7 @@ def _configured(figures: Figures, current: Choice) -> Iterator[Advice]:
         )
 
 
-def _of_reranker(trial: Trial, chosen: Chosen, figures: Figures) -> Iterator[Advice]:
+def _of_reranker(trial: Trial, chosen: Chosen, figures: OfflineFigures) -> Iterator[Advice]:
     if trial.convinces:
         return
     measured, alone = figures.measured, "" if trial.alone is None else f"; by its own order alone {trial.alone:.4f}"
@@ -85,7 +85,7 @@ def _of_reranker(trial: Trial, chosen: Chosen, figures: Figures) -> Iterator[Adv
         )
 
 
-def _of_cheaper(chosen: Chosen, figures: Figures) -> Iterator[Advice]:
+def _of_cheaper(chosen: Chosen, figures: OfflineFigures) -> Iterator[Advice]:
     """Why the highest figure that was seen is not that of the settings that are taken."""
     if chosen.dearer:
         lost = difference(figures, chosen.choice, chosen.dearer)

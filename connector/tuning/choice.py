@@ -4,14 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any, Literal
+from typing import Any
 
-from connector.search.combination import Normalisation
 from connector.settings.load import value_at
-from connector.settings.sections import Settings
-
-FusionKind = Literal["rrf", "linear"]
-BlendSetting = Literal["auto", "rerank", "rrf", "linear"]  # auto: what fits the kind of reranker
+from connector.settings.sections import Blend, FusionKind, Normalisation, Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +23,7 @@ class Choice:
     rerank: bool
     model: str | None
     window: int
-    blend: BlendSetting
+    blend: Blend
     blend_alpha: float
 
     @property

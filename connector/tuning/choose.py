@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from connector.evaluation.significance import ROUNDING, standard_error
 from connector.tuning.choice import Choice
-from connector.tuning.offline import Figures
+from connector.tuning.offline import OfflineFigures
 from connector.tuning.space import Space
 from connector.tuning.timing import Budget
 
@@ -78,7 +78,7 @@ class Chosen:
 
 
 def choose(
-    figures: Figures,
+    figures: OfflineFigures,
     current: Choice,
     space: Space,
     models: Sequence[tuple[str | None, str]],
@@ -116,7 +116,7 @@ def choose(
     )
 
 
-def difference(figures: Figures, choice: Choice, other: Choice) -> Difference:
+def difference(figures: OfflineFigures, choice: Choice, other: Choice) -> Difference:
     """What a choice gains over another, which is below 0 where it loses."""
     gains = np.array(
         [figures.values(choice)[query_id] - figures.values(other)[query_id] for query_id in figures.query_ids]
@@ -128,7 +128,7 @@ def difference(figures: Figures, choice: Choice, other: Choice) -> Difference:
 class _Descent:
     """Looks for the choice that no group of the space makes better, and among all that it saw for one as good."""
 
-    figures: Figures
+    figures: OfflineFigures
     current: Choice
     space: Space
     budget: Budget
@@ -199,7 +199,7 @@ def _fitting(choice: Choice, space: Space) -> Choice:
     return replace(choice, depth=depth, window=window)
 
 
-def _trial(model: str | None, name: str, best: Choice, gains: NDArray[np.float64], figures: Figures) -> Trial:
+def _trial(model: str | None, name: str, best: Choice, gains: NDArray[np.float64], figures: OfflineFigures) -> Trial:
     own = [seen for seen in figures.known() if seen.rerank and seen.model == model and seen.blend == "rerank"]
     return Trial(
         model=model,

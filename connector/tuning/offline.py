@@ -59,7 +59,7 @@ def _reranked(fused: Ranking, material: Material, choice: Choice, settings: Sett
     return whole_order(blend_window(window, reranked, settings), fused)
 
 
-class Figures:
+class OfflineFigures:
     """The values of choices on the queries of a collection, each worked out once."""
 
     def __init__(

@@ -15,17 +15,15 @@ from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import YAMLError
 
 from connector.errors import SettingsError
-from connector.settings.load import load, value_at
+from connector.settings.load import load, load_file_alone, value_at
 from connector.settings.sections import Settings
-from connector.settings.sources import ENV_PREFIX
 from connector.tuning.choice import Choice
 
 
 def missing(file: Path | None, choice: Choice) -> dict[str, Any]:
     """The settings of a choice that a file by itself (None: the defaults) does not give: path -> value. Raises SettingsError where the
     file cannot be used."""
-    environ = {name: value for name, value in os.environ.items() if not name.startswith(ENV_PREFIX)}
-    settings = load(file=file, environ=environ).require() if file else Settings()
+    settings = load_file_alone(file) if file else Settings()
     return {path: value for path, value in choice.values().items() if value_at(settings, path) != value}
 
 

@@ -6,14 +6,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from connector.errors import SettingsError
-from connector.search.combination import Normalisation
-from connector.tuning.choice import BlendSetting, Choice
+from connector.settings.sections import Blend, Normalisation
+from connector.tuning.choice import Choice
 from connector.tuning.goal import DEPTHS, WINDOWS
 
 RANK_CONSTANTS = (5, 10, 20, 60, 100)
 DENSE_SHARES = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)  # 0 and 1, a leg alone, are tried once
 NORMALISATIONS: tuple[Normalisation, ...] = ("minmax", "zscore")
-BLENDS: tuple[BlendSetting, ...] = ("rrf", "linear")
+BLENDS: tuple[Blend, ...] = ("rrf", "linear")
 BLEND_ALPHAS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 
 

@@ -21,7 +21,7 @@ from connector.tuning.choice import PATHS, Choice, read_choice, with_choice
 from connector.tuning.choose import Chosen, choose
 from connector.tuning.collect import DEADLINE_S, CandidateReranker, collect, until_ready
 from connector.tuning.goal import TuningGoal
-from connector.tuning.offline import Figures
+from connector.tuning.offline import OfflineFigures
 from connector.tuning.space import Space
 from connector.tuning.timing import Budget, take_times
 from connector.wiring import open_worker
@@ -38,7 +38,7 @@ class Tuned:
     current: Choice
     chosen: Chosen
     models: tuple[tuple[str | None, str], ...]
-    figures: Figures
+    figures: OfflineFigures
     found: ChoiceFacts
     budget: Budget
     advice: tuple[Advice, ...]
@@ -93,7 +93,7 @@ async def tune(
         timings = await take_times(
             train.queries, plain, candidates, space, current, count=goal.timed, reporter=reporter
         )
-    figures = Figures(train, material, settings, measured=goal.measured)
+    figures = OfflineFigures(train, material, settings, measured=goal.measured)
     budget = Budget(goal.budget_ms, timings)
     reporter.begin("choosing", 1 + len(offered))
     chosen = choose(figures, current, space, offered, budget=budget, on_step=reporter.done)

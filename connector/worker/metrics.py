@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, generate_la
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-Stage = Literal["tokenize", "queue", "model"]
+WorkerStage = Literal["tokenize", "queue", "model"]
 PREFIX = "connector_worker_"
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 COUNTS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
@@ -47,14 +47,14 @@ class Metrics:
         return generate_latest(self.registry)
 
     @contextmanager
-    def stage(self, name: Stage) -> Iterator[None]:
+    def stage(self, name: WorkerStage) -> Iterator[None]:
         began = time.monotonic()
         try:
             yield
         finally:
             self.observe(name, time.monotonic() - began)
 
-    def observe(self, stage: Stage, took_s: float) -> None:
+    def observe(self, stage: WorkerStage, took_s: float) -> None:
         self._stage_seconds.labels(stage).observe(took_s)
 
     def record_batch(self, took_s: float, lengths: Sequence[int]) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
+from support.schemas import MADE
 from support.scratch import drop, unique_name
 
 from connector.clusters.connect import connect
@@ -27,7 +28,7 @@ pytestmark = pytest.mark.live
 DIMS, COUNT = 8, 60
 NUMBERS = np.random.default_rng(5)
 FIELDS = Fields(text={"title": 2.0, "text": 1.0}, metadata={"number": "integer"})
-SCHEMA = IndexSchema(FIELDS, EncoderFingerprint("synthetic", "0" * 64, DIMS, 64), dims=DIMS)
+SCHEMA = IndexSchema(FIELDS, EncoderFingerprint("synthetic", "0" * 64, DIMS, 64), **MADE, dims=DIMS)
 CALLER = Credentials.bearer("nobody-asks-for-it")
 
 

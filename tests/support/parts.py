@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import uvicorn
+from support.schemas import MADE
 
 from connector.models.cross_encoder import CrossEncoderPlan
 from connector.models.model import Piece
@@ -126,7 +127,7 @@ def schema_of(encoder: HashEncoder, *, overlap_tokens: int = 3, max_tokens: int 
     return IndexSchema(
         fields=Fields(**({"text": {"title": 1.0, "text": 1.0}} | fields)),
         encoder=encoder.fingerprint,
-        passages=PassageSettings(max_tokens, overlap_tokens),
+        **MADE | {"passages": PassageSettings(max_tokens, overlap_tokens)},
         dims=encoder.fingerprint.dims,
     )
 

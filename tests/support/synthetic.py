@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import product
 from typing import Any
 
 import numpy as np
+from support.schemas import MADE, VECTORS
 
-from connector.schema import EncoderFingerprint, Fields, IndexSchema, VectorSettings, check_value, to_instant
+from connector.schema import EncoderFingerprint, Fields, IndexSchema, check_value, to_instant
 from connector.types import Document, IndexedDocument, Passage, Vector, Vectors
 
 DIMS = 16
@@ -91,7 +93,7 @@ FILTERS: tuple[Any, ...] = (
 
 
 def schema(*, vectors: str = "auto") -> IndexSchema:
-    return IndexSchema(FIELDS, ENCODER, vectors=VectorSettings(vectors), dims=DIMS)
+    return IndexSchema(FIELDS, ENCODER, **MADE | {"vectors": replace(VECTORS, index=vectors)}, dims=DIMS)
 
 
 def make_documents(count: int = COUNT, *, seed: int = 7) -> list[IndexedDocument]:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from support.schemas import MADE
 
 from connector.errors import DocumentError, SettingsError
 from connector.schema import (
@@ -241,7 +242,7 @@ def test_an_index_of_another_is_no_schema() -> None:
 
 
 def test_an_index_of_another_version_is_refused() -> None:
-    meta = IndexSchema(FIELDS, ENCODER, dims=384).to_meta()
+    meta = IndexSchema(FIELDS, ENCODER, **MADE, dims=384).to_meta()
     meta["connector"]["version"] = 99
 
     with pytest.raises(SettingsError, match="_meta version 99, this one reads 1"):

@@ -44,7 +44,14 @@ def show(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Show every setting with its value and where it comes from: default, FILE:LINE, a variable, a flag. Secrets are ***."""
+    """Show every setting with its value and where it comes from: default, FILE:LINE, a variable, a flag. Secrets are ***.
+
+    Examples:
+
+        connector config show --changed
+
+        connector config show --set search.fusion.kind=linear --set index.vector_field=null
+    """
     loaded = flags.load()
     settings = loaded.require()
     origins = {path: "default" for path in setting_paths() if not changed}

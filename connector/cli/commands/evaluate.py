@@ -14,7 +14,7 @@ from connector import event_loop
 from connector.cli.console import stderr
 from connector.cli.flags.collection import CollectionFlags, Html, SendingFlags, check_places, parse_names
 from connector.cli.flags.groups import with_flag_groups
-from connector.cli.flags.reranker import Rerankers, fetch_offered, use_reranker
+from connector.cli.flags.reranker import RerankerNames, fetch_offered, use_reranker
 from connector.cli.flags.settings import AsJson, SearchSettingsFlags, SettingsReader
 from connector.cli.progress import reporter_on_terminal
 from connector.cli.stopping import say_when_stopped
@@ -97,7 +97,7 @@ def evaluate(
     sending: SendingFlags,
     report: ReportFlags,
     settings: SearchSettingsFlags,
-    rerankers: Rerankers = None,
+    rerankers: RerankerNames = None,
 ) -> None:
     """Measure rankings on queries with judgments, through the real path of the configured cluster.
 

@@ -13,7 +13,7 @@ from connector import event_loop
 from connector.cli.console import stderr
 from connector.cli.flags.collection import CollectionFlags, Html, SendingFlags, check_places, parse_names
 from connector.cli.flags.groups import with_flag_groups
-from connector.cli.flags.reranker import Reranker, with_reranker
+from connector.cli.flags.reranker import RerankerName, with_reranker
 from connector.cli.flags.settings import AsJson, SearchSettingsFlags
 from connector.cli.progress import reporter_on_terminal
 from connector.cli.stopping import say_when_stopped
@@ -107,7 +107,7 @@ def gate(
     settings: SearchSettingsFlags,
     html: Html = None,
     as_json: AsJson = False,
-    reranker: Reranker = None,
+    reranker: RerankerName = None,
 ) -> None:
     """Hold the search against a stored baseline, and fail where it became worse. Made for CI.
 

@@ -41,17 +41,22 @@ def ingest(
     cluster: ClusterUrl = None,
     index: IndexName = None,
     config: ConfigFile = None,
-    id_field: Annotated[str | None, typer.Option("--id", help="The id field.")] = None,
+    id_field: Annotated[str | None, typer.Option("--id", help="The id field. [CONNECTOR_FIELDS_ID]")] = None,
     text: Annotated[
         str | None,
-        typer.Option("--text", metavar="NAME[=BOOST],…", help="Text fields in reading order, e.g. title=2,body."),
+        typer.Option(
+            "--text",
+            metavar="NAME[=BOOST],…",
+            help="Text fields in reading order, e.g. title=2,body. [CONNECTOR_FIELDS_TEXT]",
+        ),
     ] = None,
     metadata: Annotated[
         str | None,
         typer.Option(
             "--metadata",
             metavar="NAME=TYPE,…",
-            help="Fields to filter by: keyword, keyword[], integer, number, boolean, date; or stored.",
+            help="Fields to filter by: keyword, keyword[], integer, number, boolean, date; or stored. "
+            "[CONNECTOR_FIELDS_METADATA]",
         ),
     ] = None,
     delete_missing: Annotated[

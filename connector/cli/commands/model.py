@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from rich.table import Table
@@ -28,9 +28,12 @@ def export(
         str | None, typer.Argument(help="Folder or hub name of a cross-encoder or an encoder. [CONNECTOR_WORKER_MODEL]")
     ] = None,
     backend: Annotated[
-        str,
-        typer.Option(help="onnx (exact), onnx-int8 (faster), or openvino (faster where the processor has bfloat16)."),
-    ] = "onnx-int8",
+        str | None,
+        typer.Option(
+            help="onnx (exact), onnx-int8 (faster), or openvino (faster where the processor has bfloat16). "
+            "[CONNECTOR_WORKER_BACKEND if it is one of them, else onnx-int8]"
+        ),
+    ] = None,
     as_json: AsJson = False,
     config: ConfigFile = None,
     override: Overrides = None,
@@ -47,22 +50,32 @@ def export(
         connector model export cross-encoder/ms-marco-MiniLM-L6-v2 --backend onnx
     """
     settings = read_settings(config, override, worker__model=model, worker__backend=backend)
-    chosen = settings.worker.backend
-    if chosen not in ("onnx", "onnx-int8", "openvino"):
-        raise SettingsError(f"there is nothing to export for {chosen}; --backend takes onnx, onnx-int8 or openvino")
+    chosen = _graph(settings.worker.backend, is_asked_for=backend is not None)
     say_when_stopped("no graph was kept; run it again")
     from connector.models.load import export_scorer
 
-    with stderr.status(f"exporting {settings.worker.model} for {backend}, and comparing the two"):
+    with stderr.status(f"exporting {settings.worker.model} for {chosen}, and comparing the two"):
         found = export_scorer(settings.worker, settings.worker, chosen)
     if as_json:
-        print(json.dumps({"model": settings.worker.model, "backend": backend} | asdict(found)))
+        print(json.dumps({"model": settings.worker.model, "backend": chosen} | asdict(found)))
         return
     table = Table(show_header=False, show_edge=False)
     table.add_row("model", settings.worker.model)
-    table.add_row("backend", backend)
+    table.add_row("backend", chosen)
     table.add_row("same passages among the first 10", f"{found.overlap:.1%}")
     table.add_row("largest difference of two scores", f"{found.largest_difference:.4f}")
     table.add_row("speed", f"{found.speedup:.2f} times the original's here")
     results().print(table)
-    stderr.print(f"use it with: connector worker --set worker.backend={backend}", highlight=False)
+    stderr.print(f"use it with: connector worker --set worker.backend={chosen}", highlight=False)
+
+
+def _graph(backend: str, *, is_asked_for: bool) -> Literal["onnx", "onnx-int8", "openvino"]:
+    """The backend if it runs a graph; eight bits where nobody asked for another. Raises SettingsError."""
+    match backend:
+        case "onnx" | "onnx-int8" | "openvino":
+            return backend
+        case _ if is_asked_for:
+            raise SettingsError(
+                f"there is nothing to export for {backend}; --backend takes onnx, onnx-int8 or openvino"
+            )
+    return "onnx-int8"

@@ -14,7 +14,7 @@ from rich.text import Text
 from connector import event_loop
 from connector.cli.console import results, stderr
 from connector.cli.flags.groups import with_flag_groups
-from connector.cli.flags.reranker import Reranker, with_reranker
+from connector.cli.flags.reranker import RerankerName, with_reranker
 from connector.cli.flags.settings import AsJson, SearchSettingsFlags
 from connector.errors import FilterError, SettingsError
 from connector.settings.sections import Settings
@@ -44,7 +44,7 @@ def search(
         bool | None,
         typer.Option("--rerank/--no-rerank", help="Send the window to the worker. [CONNECTOR_RERANK_ENABLED]"),
     ] = None,
-    reranker: Reranker = None,
+    reranker: RerankerName = None,
     as_json: AsJson = False,
 ) -> None:
     """Search an index with both legs, fusion and the reranker.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import typer
 
+from connector.cli.console import stderr
 from connector.errors import SettingsError
 from connector.evaluation.defaults import SPLIT
 

@@ -20,8 +20,8 @@ LOOK_UP_S = 5.0
 TAKEN_OVER = ("device", "backend", "max_length", "max_batch_tokens", "cache_bytes")
 
 RERANKER_HELP = "A reranker of the worker, by its name; or a hub name or folder, for which a worker is started until the command ends."
-Reranker = Annotated[str | None, typer.Option("--reranker", metavar="NAME", help=RERANKER_HELP)]
-Rerankers = Annotated[
+RerankerName = Annotated[str | None, typer.Option("--reranker", metavar="NAME", help=RERANKER_HELP)]
+RerankerNames = Annotated[
     list[str] | None,
     typer.Option(
         "--reranker", metavar="NAME", help=f"Also measure the pipeline reranked-NAME. {RERANKER_HELP} Can be repeated."

@@ -63,7 +63,7 @@ STOP_WORDS = {
 CJK = "\u3005-\u3007\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7a3\uf900-\ufaff\U00020000-\U0003ffff"
 # Thai, Lao, Burmese and Khmer: only two syllables do
 SOUTH_EAST_ASIAN = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff"
-Span = tuple[int, int]
+Extent = tuple[int, int]
 
 
 def split_for_index(text: str) -> str:
@@ -96,7 +96,7 @@ def _words(text: str, *, singles: bool) -> Iterator[str]:
         yield from (first + second for first, second in pairwise(units))
 
 
-def _units(run: str) -> list[Span]:
+def _units(run: str) -> list[Extent]:
     """Where each character stands in a run of an unspaced script, its vowel signs and tone marks with it."""
     starts = [at for at, char in enumerate(run) if at == 0 or not unicodedata.category(char).startswith("M")]
     return list(zip(starts, [*starts[1:], len(run)], strict=True))

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.parts import HashEncoder, ids, schema_of
+from support.schemas import MADE
 
 from connector.clusters.bulk import build_bulk, build_removal, build_source, read_outcomes, split_chunks
 from connector.clusters.dialect import build_filter, build_lexical, magnify, with_stored_ids
@@ -32,7 +33,7 @@ from connector.schema import Fields, IndexSchema
 from connector.types import Document, Hit, IndexedDocument, Passage, TermFrequency, TermStatistics, WriteOutcome
 
 MANAGED = schema_of(HashEncoder(dims=2), metadata={"year": "integer"})
-FLAT = IndexSchema(Fields({"title": 2.0, "meta.body": 1.0}), None, managed=False, vector_field="vec", dims=2)
+FLAT = IndexSchema(Fields({"title": 2.0, "meta.body": 1.0}), None, **MADE, managed=False, vector_field="vec", dims=2)
 VECTOR = np.array([0.6, 0.8], dtype=np.float32)
 DIALECTS = [ElasticsearchDialect(), OpenSearchDialect()]
 

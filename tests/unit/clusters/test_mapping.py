@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from support.parts import HashEncoder, schema_of
+from support.schemas import VECTORS
 
 from connector.clusters.mapping import build_index, fill, read_template
 from connector.errors import SettingsError
@@ -80,7 +81,7 @@ def test_the_template_stays_as_it_was(engine: str) -> None:
 def test_every_vector_index_of_a_template_can_be_chosen(engine: str) -> None:
     names = [name for name in read_template(engine)["vector_indexes"] if name != "auto"]
 
-    bodies = [build_index(engine, replace(SCHEMA, vectors=VectorSettings(name))) for name in names]
+    bodies = [build_index(engine, replace(SCHEMA, vectors=replace(VECTORS, index=name))) for name in names]
 
     assert len({json.dumps(body["mappings"]["properties"]["passages"]) for body in bodies}) == len(names)
 
@@ -88,7 +89,7 @@ def test_every_vector_index_of_a_template_can_be_chosen(engine: str) -> None:
 @pytest.mark.parametrize("engine", ENGINES)
 def test_an_unknown_vector_index_names_the_known(engine: str) -> None:
     with pytest.raises(SettingsError, match=f"{engine} has no vector index 'ivf'; choose one of auto, "):
-        build_index(engine, replace(SCHEMA, vectors=VectorSettings("ivf")))
+        build_index(engine, replace(SCHEMA, vectors=replace(VECTORS, index="ivf")))
 
 
 def test_opensearch_names_the_engine_of_every_vector_index() -> None:

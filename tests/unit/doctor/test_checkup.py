@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from support.schemas import MADE
 
 from connector.clusters.mapping import build_index
 from connector.clusters.protocol import Engine
@@ -194,6 +195,7 @@ def test_a_mapping_is_compared_where_it_matters(engine: str) -> None:
     schema = IndexSchema(
         Fields(text={"title": 1.0}, metadata={"year": "integer", "raw": "stored"}),
         EncoderFingerprint("a", "b", 8, 64),
+        **MADE,
         dims=8,
     )
     expected = build_index(engine, schema)["mappings"]["properties"]

@@ -5,15 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from support.parts import HashEncoder, schema_of
+from support.schemas import MADE
 
 from connector.doctor.samples import Sample, compare_vectors, judge_texts, judge_vectors
 from connector.layout import Layout, TextPlace
 from connector.schema import Fields, IndexSchema
 
 OURS = schema_of(HashEncoder())
-FOREIGN = IndexSchema(Fields({"body": 1.0}), None, managed=False, vector_field="vec", dims=16)
+FOREIGN = IndexSchema(Fields({"body": 1.0}), None, **MADE, managed=False, vector_field="vec", dims=16)
 LOST = IndexSchema(
-    Fields({"body": 1.0}), None, managed=False, layout=Layout(places={"body": TextPlace(why_not="not kept")})
+    Fields({"body": 1.0}), None, **MADE, managed=False, layout=Layout(places={"body": TextPlace(why_not="not kept")})
 )
 
 

@@ -6,6 +6,7 @@ import copy
 from typing import Any
 
 import pytest
+from support.schemas import MADE
 
 from connector.errors import SettingsError
 from connector.native.opensearch_bodies import (
@@ -27,11 +28,11 @@ from connector.settings.sections import FusionSettings
 from connector.wiring import build_plan
 
 ENCODER = EncoderFingerprint("mini", "abc", 3, 64)
-OURS = IndexSchema(Fields({"title": 2.0, "text": 1.0}), ENCODER, dims=3)
+OURS = IndexSchema(Fields({"title": 2.0, "text": 1.0}), ENCODER, **MADE, dims=3)
 
 
 def foreign(text: dict[str, float], vector: str | None = "embedding") -> IndexSchema:
-    return IndexSchema(Fields(text), None, managed=False, vector_field=vector, dims=3)
+    return IndexSchema(Fields(text), None, **MADE, managed=False, vector_field=vector, dims=3)
 
 
 def plan_of(schema: IndexSchema = OURS, **settings: Any) -> NativePlan:

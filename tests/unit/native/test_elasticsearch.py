@@ -16,6 +16,7 @@ import pytest
 from aiohttp import web
 from pydantic import SecretStr
 from support.parts import OverlapScorer, serving, wait_until
+from support.schemas import MADE
 
 from connector.clusters.clients import ElasticsearchClient
 from connector.errors import ClusterError, SettingsError
@@ -28,7 +29,7 @@ from connector.settings.sections import ClusterSettings, WorkerSettings
 from connector.wiring import build_plan
 from connector.worker.app import create_app
 
-SCHEMA = IndexSchema(Fields({"title": 2.0, "text": 1.0}), EncoderFingerprint("mini", "abc", 3, 64), dims=3)
+SCHEMA = IndexSchema(Fields({"title": 2.0, "text": 1.0}), EncoderFingerprint("mini", "abc", 3, 64), **MADE, dims=3)
 KEY = "sesame"
 SETTINGS = {  # of a service: those that it needs, and those that it takes besides
     ("rerank", "hugging_face"): ({"api_key", "url"}, {"rate_limit"}),

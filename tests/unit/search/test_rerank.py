@@ -10,7 +10,7 @@ from support.parts import OverlapScorer, ids, passage, ranking, serving, wait_un
 
 from connector.rerankers.worker import WorkerClient
 from connector.search.hits import passage_choice
-from connector.search.order import BEST_BLEND, Blend, blend_combination
+from connector.search.order import BEST_BLEND, FinalBlend, blend_combination
 from connector.search.order import blend as blend_by
 from connector.search.rerank import Reranked, rerank, select_pairs
 from connector.settings.sections import WorkerSettings
@@ -64,7 +64,7 @@ def test_pairs_are_bounded_and_never_repeat(counts: list[int], passages: int, ma
     assert [one.ordinal for one in pairs] == sorted(one.ordinal for one in pairs)
 
 
-def blend(window: Ranking, reranked: Ranking, how: Blend, *, alpha: float, rank_constant: int) -> Ranking:
+def blend(window: Ranking, reranked: Ranking, how: FinalBlend, *, alpha: float, rank_constant: int) -> Ranking:
     return blend_by(window, reranked, blend_combination(how, alpha=alpha, rank_constant=rank_constant))
 
 

@@ -19,7 +19,7 @@ from connector.settings.sizes import check_sizes
 from connector.tuning.advice import advise, find
 from connector.tuning.choice import PATHS, Choice, describe, read_choice, with_choice
 from connector.tuning.choose import NOISE, Chosen, Difference, _Descent, choose
-from connector.tuning.offline import Figures, Material, WindowScores
+from connector.tuning.offline import Material, OfflineFigures, WindowScores
 from connector.tuning.space import Space, build_space
 from connector.tuning.split import split
 from connector.tuning.timing import Budget, Option, Timing
@@ -50,8 +50,8 @@ def material(scores: Mapping[str | None, Mapping[str, float]], *, place: int = 2
     return {query: Material(FirstStage(query, {"lexical": ranking, "dense": ranking}, None), kept) for query in QUERIES}
 
 
-def figures(scores: Mapping[str | None, Mapping[str, float]], *, place: int = 2) -> Figures:
-    return Figures(JUDGED, material(scores, place=place), SETTINGS, measured="RR@5")
+def figures(scores: Mapping[str | None, Mapping[str, float]], *, place: int = 2) -> OfflineFigures:
+    return OfflineFigures(JUDGED, material(scores, place=place), SETTINGS, measured="RR@5")
 
 
 HELPFUL = {"good": 9.0, "a": 1.0, "b": 1.5, "c": 0.5, "d": 0.4, "e": 0.3, "f": 0.2}
@@ -128,13 +128,13 @@ def test_of_settings_that_are_as_good_the_cheapest_is_taken() -> None:
     assert chosen.choice.blend == "auto"
 
 
-def with_a_late_answer(*, queries: int) -> Figures:
+def with_a_late_answer(*, queries: int) -> OfflineFigures:
     """So many queries have their answer eleventh in one leg: deeper legs find it. All others have it first in both."""
     others = [f"d{at}" for at in range(24)]
     first = FirstStage("", {"lexical": leg("good", *others), "dense": leg("good", *others)}, None)
     late = FirstStage("", {"lexical": leg(*others[:10], "good", *others[10:]), "dense": leg(*others[::-1])}, None)
     made = {query: Material(late if at < queries else first, {}) for at, query in enumerate(QUERIES)}
-    return Figures(JUDGED, made, SETTINGS, measured="AP")
+    return OfflineFigures(JUDGED, made, SETTINGS, measured="AP")
 
 
 def test_a_cheaper_search_is_taken_where_what_it_loses_is_noise_and_that_is_explained() -> None:
@@ -198,7 +198,7 @@ def test_a_gain_that_chance_may_give_is_none() -> None:
     both = material({None: HELPFUL}) | {
         query: one for query, one in material({None: HELPFUL}, place=1).items() if query > "q00"
     }
-    made = Figures(JUDGED, both, SETTINGS, measured="RR@5")  # helps one query of twenty
+    made = OfflineFigures(JUDGED, both, SETTINGS, measured="RR@5")  # helps one query of twenty
     chosen = choose(made, CURRENT, SPACE, [(None, "lucky")])
     advice = advise(made, CURRENT, chosen, find(made, chosen.choice), Budget(None), min_recall=0.7)
     (trial,) = chosen.trials

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from support.parts import HashEncoder, ids, schema_of
+from support.schemas import VECTORS
 
 from connector.clusters.embedded.cluster import EmbeddedCluster
 from connector.clusters.embedded.index import EmbeddedIndex
@@ -309,12 +310,10 @@ def test_a_file_in_place_of_the_folder_is_told(runner: asyncio.Runner, tmp_path:
 def test_an_approximate_vector_index_is_refused(runner: asyncio.Runner, tmp_path: Path) -> None:
     from dataclasses import replace
 
-    from connector.schema import VectorSettings
-
     cluster = runner.run(EmbeddedCluster.open(tmp_path))
 
     with pytest.raises(SettingsError, match="searches exactly"):
-        runner.run(cluster.create_index("docs", replace(schema(), vectors=VectorSettings("hnsw"))))
+        runner.run(cluster.create_index("docs", replace(schema(), vectors=replace(VECTORS, index="hnsw"))))
 
 
 TEXTS = {

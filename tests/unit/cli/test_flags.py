@@ -1,0 +1,93 @@
+"""Flags: each names the variable of its setting, or is about one call; groups of them are objects."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from connector.cli.app import app
+from connector.cli.flags.groups import with_flag_groups
+from connector.settings.load import setting_names
+from connector.settings.sources import env_name
+
+# flags without a variable: what they say is about one call, and would be wrong for the next one
+ONE_CALL = {
+    "what is read": "config data topics qrels topic_field split queries query source test teacher_scores baseline_file",
+    "what is written": "out html report_file rejects as_json show dry_run force file write restart export changed",
+    "asks before it loses something": "yes delete_missing",
+    "what is searched for": "filter reranker rerankers",
+    "what is measured, and how": "pipelines baseline k measures segment_by reuse_scores warm_up max_drop max_p95_ms "
+    "max_degraded strict",
+    "how it is trained; the folder of the model keeps it": "base kind loss teacher negatives depth max_share epochs "
+    "batch_size learning_rate layer_decay max_length evaluations patience seed test_share",
+    "how it is tuned; what comes of it is written to the settings": "measure budget_ms models depths windows min_recall "
+    "timed test_share",
+    "any setting": "override",
+    "of the command line itself": "show_version install_completion show_completion",
+}
+WITHOUT_VARIABLE = {name for names in ONE_CALL.values() for name in names.split()}
+GROUP = typer.main.get_command(app)
+
+
+def commands(group: Any = GROUP, called: str = "connector") -> Iterator[tuple[str, Any]]:
+    """Every command with what it is called, groups too."""
+    yield called, group
+    for name, command in getattr(group, "commands", {}).items():
+        yield from commands(command, f"{called} {name}")
+
+
+FLAGS = [
+    pytest.param(parameter, id=f"{called} {parameter.name}")
+    for called, command in commands()
+    for parameter in command.params
+]
+
+
+@pytest.mark.parametrize("flag", FLAGS)
+def test_a_flag_names_the_variable_of_its_setting_or_is_about_one_call(flag: Any) -> None:
+    variables = re.findall(r"\[(CONNECTOR_\w+)", flag.help or "")
+
+    assert bool(variables) or flag.name in WITHOUT_VARIABLE
+    assert set(variables) <= {env_name(path) for path in setting_names().paths}
+    assert flag.help, "a flag says what it does"
+
+
+@dataclass(frozen=True)
+class Size:
+    """A group."""
+
+    PANEL: ClassVar[str] = "How large"
+
+    wide: Annotated[int, typer.Option(help="Columns.")] = 3
+    tall: Annotated[int | None, typer.Option("--tall", "-t")] = None
+
+
+def run(*arguments: str) -> str:
+    alone = typer.Typer(add_completion=False)
+
+    @alone.command()
+    @with_flag_groups
+    def draw(what: str, size: Size, loud: bool = False) -> None:
+        """Draw it."""
+        print(what, size, loud)
+
+    return CliRunner().invoke(alone, list(arguments), env={"COLUMNS": "100"}).output
+
+
+def test_a_group_of_flags_comes_as_one_object() -> None:
+    assert run("box", "--wide", "5", "-t", "2", "--loud").split() == ["box", "Size(wide=5,", "tall=2)", "True"]
+    assert run("box").split() == ["box", "Size(wide=3,", "tall=None)", "False"]
+
+
+def test_a_group_of_flags_stands_together_in_the_help() -> None:
+    shown = run("--help")
+
+    assert "How large" in shown
+    assert re.search(r"--wide .*Columns", shown)
+    assert "Draw it." in shown

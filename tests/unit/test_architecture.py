@@ -1,0 +1,269 @@
+"""What holds for the whole of the code: which room may use which, sizes, names, and where defaults and the environment are
+read. Files of tests may be longer than those of the code: a table of cases is one idea."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from connector.settings.load import setting_names
+from connector.settings.sections import Settings
+from connector.settings.sources import FILE_SUFFIX, env_name
+
+ROOT = Path(__file__).parents[2]
+CODE = sorted((ROOT / "connector").rglob("*.py"))
+PROGRAMS = sorted([*(ROOT / "bench").rglob("*.py"), *(ROOT / "examples").rglob("*.py")])
+MAX_FILE_LINES, MAX_FUNCTION_LINES = 400, 60
+UNDER_WAY = {"bench/worker.py", "connector/search/searcher.py", "connector/cli/commands/ingest.py"}  # being cut now
+
+# a room uses the rooms above it in this list and those that stand beside it in the same line; never one below
+FLOORS = (
+    {
+        "errors",
+        "headers",
+        "credentials",
+        "types",
+        "schema",
+        "filters",
+        "text",
+        "periods",
+        "retries",
+        "event_loop",
+        "tls",
+    },
+    {"settings"},
+    {"logs"},
+    {"models"},
+    {"clusters"},
+    {"native"},
+    {"remote"},
+    {"worker"},
+    {"rerankers"},
+    {"search"},
+    {"wiring"},
+    {"ingest"},
+    {"client"},
+    {"doctor"},
+    {"evaluation"},
+    {"training", "tuning"},
+    {"cli"},
+    {"__init__", "__main__"},
+)
+FLOOR_OF = {room: at for at, floor in enumerate(FLOORS) for room in floor}
+# what a floor may use by its place, and must not: who calls a server does not import it; what is asked knows no asker
+APART = {
+    ("rerankers", "worker"),
+    ("search", "worker"),
+    ("search", "native"),
+    ("ingest", "search"),
+    ("client", "ingest"),
+}
+
+# who reads os.environ, and what for; CONNECTOR_* are read by the settings alone
+READERS = {
+    "connector/settings/load.py": "CONNECTOR_*, and the variables that a settings file names for its secrets",
+    "connector/remote/process.py": "handed on to a worker that is a child of this process",
+    "connector/cli/console.py": "COLUMNS: how wide a table may be",
+    "connector/models/backends.py": "XDG_CACHE_HOME: where exported graphs are kept",
+    "connector/models/onnx/session.py": "OMP_NUM_THREADS: how many cores may be used",
+}
+
+# where numbers that somebody may want to change have their defaults; elsewhere a default is taken from one of these
+HOMES_OF_DEFAULTS = (
+    "connector/settings/",
+    "connector/training/options.py",
+    "connector/tuning/goal.py",
+    "connector/evaluation/defaults.py",
+)
+NEUTRAL = (0, 1)  # none of it, and no change to it
+NO_SETTINGS = {  # numbers that are about one call
+    ("connector/cli/tables/comparison.py", "side_by_side"),  # how many hits an example prints
+    ("connector/doctor/local_checks.py", "choose_words"),  # of a probe query
+}
+
+
+def name_of(file: Path) -> str:
+    return file.relative_to(ROOT).as_posix()
+
+
+def room_of(module: str) -> str:
+    """`connector.search.legs.dense` -> `search`."""
+    return module.split(".")[1] if "." in module else "__init__"
+
+
+def imports(file: Path) -> Iterator[tuple[str, int]]:
+    """The modules of ours that a file imports, anywhere in it, with the line."""
+    for node in ast.walk(parse(file)):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "connector":
+            module = node.module or ""
+            yield from (
+                ((f"connector.{part.name}", node.lineno) for part in node.names)
+                if module == "connector"
+                else [(module, node.lineno)]
+            )
+        elif isinstance(node, ast.Import):
+            yield from ((part.name, node.lineno) for part in node.names if part.name.split(".")[0] == "connector")
+
+
+def parse(file: Path) -> ast.Module:
+    return ast.parse(file.read_text(encoding="utf-8"))
+
+
+def test_every_room_has_its_floor() -> None:
+    rooms = {room_of(f"connector.{path.stem}") for path in (ROOT / "connector").iterdir() if path.suffix in (".py", "")}
+
+    assert {room for room in rooms if room != "__pycache__"} - set(FLOOR_OF) == set()
+
+
+def test_rooms_use_only_floors_below_them() -> None:
+    wrong = []
+    for file in CODE:
+        user = room_of(".".join(file.relative_to(ROOT).with_suffix("").parts))
+        for module, line in imports(file):
+            used = room_of(module)
+            if FLOOR_OF[used] > FLOOR_OF[user] or (user, used) in APART:
+                wrong.append(f"{name_of(file)}:{line}: {user} uses {used}")
+
+    assert wrong == []
+
+
+def test_a_file_holds_one_idea_and_is_read_without_scrolling() -> None:
+    lengths = {name_of(file): len(file.read_text(encoding="utf-8").splitlines()) for file in CODE + PROGRAMS}
+
+    assert {name: count for name, count in lengths.items() if count > MAX_FILE_LINES and name not in UNDER_WAY} == {}
+
+
+def test_a_function_is_seen_at_once() -> None:
+    long = [
+        f"{name_of(file)}:{node.lineno} {node.name}: {node.end_lineno - node.lineno + 1} lines"
+        for file in CODE + PROGRAMS
+        if name_of(file) not in UNDER_WAY
+        for node in ast.walk(parse(file))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and node.end_lineno is not None
+        and node.end_lineno - node.lineno >= MAX_FUNCTION_LINES
+    ]
+
+    assert long == []
+
+
+def test_a_type_has_one_name_and_a_name_one_type() -> None:
+    homes: dict[str, list[str]] = defaultdict(list)
+    for file in CODE:
+        for node in ast.walk(parse(file)):
+            if isinstance(node, ast.ClassDef):
+                homes[node.name].append(name_of(file))
+        for node in parse(file).body:
+            if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+                name = node.targets[0].id
+                if re.fullmatch(r"[A-Z][a-z]\w+", name):  # Blend = Literal[...]
+                    homes[name].append(name_of(file))
+
+    assert {name: files for name, files in homes.items() if len(files) > 1} == {}
+
+
+def test_the_environment_is_read_in_named_places() -> None:
+    """`os.environ`, `os.getenv` and `from os import environ` alike."""
+    readers = {
+        name_of(file)
+        for file in CODE
+        for node in ast.walk(parse(file))
+        if (isinstance(node, ast.Attribute) and node.attr in ("environ", "environb", "getenv"))
+        or (isinstance(node, ast.ImportFrom) and node.module == "os" and node.names[0].name in ("environ", "getenv"))
+    }
+
+    assert readers == set(READERS)
+
+
+def test_only_the_settings_know_how_their_variables_are_called() -> None:
+    named = {
+        name_of(file)
+        for file in CODE
+        for node in ast.walk(parse(file))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.startswith("CONNECTOR_")
+    }
+
+    assert named == {"connector/settings/sources.py"}
+
+
+def test_defaults_live_in_one_place() -> None:
+    wrong = []
+    for file in CODE:
+        if name_of(file).startswith(HOMES_OF_DEFAULTS):
+            continue
+        wrong += [
+            f"{name_of(file)}:{line}: {owner} has the default {value}"
+            for owner, value, line in number_defaults(parse(file))
+            if (name_of(file), owner) not in NO_SETTINGS
+        ]
+
+    assert wrong == []
+
+
+def number_defaults(module: ast.Module) -> Iterator[tuple[str, float, int]]:
+    """(owner, number, line) of the parameters and fields whose default is a number that was chosen."""
+    for node in ast.walk(module):
+        defaults: list[ast.expr | None] = []
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            defaults = [*node.args.defaults, *node.args.kw_defaults]
+        elif isinstance(node, ast.ClassDef):
+            defaults = [field.value for field in node.body if isinstance(field, ast.AnnAssign)]
+        for default in defaults:
+            is_number = isinstance(default, ast.Constant) and type(default.value) in (int, float)
+            if isinstance(default, ast.Constant) and is_number and default.value not in NEUTRAL:
+                yield getattr(node, "name", ""), float(str(default.value)), default.lineno
+
+
+def test_a_default_that_is_a_number_is_found() -> None:
+    found = number_defaults(
+        ast.parse("def f(a, b=2, *, c=0.5, d=1): ...\nclass C:\n    e: int = 3\n    f: bool = True\n")
+    )
+
+    assert [(owner, number) for owner, number, _ in found] == [("f", 2.0), ("f", 0.5), ("C", 3.0)]
+
+
+TEXTS = sorted(
+    file
+    for pattern in ("*.md", "docs/**/*.md", "connector/**/*.py", "bench/*.py", "examples/**/*", "docker/*")
+    for file in ROOT.glob(pattern)
+    if file.is_file() and file.suffix in (".md", ".py", ".yaml", ".yml", ".sh")
+)
+SECTIONS = "|".join(Settings.model_fields)
+# a path as a user would write it: `search.fusion.alpha`, --set search.k=3
+PATHS = re.compile(rf"(?:`|--set[ =][\"']?)((?:{SECTIONS})(?:\.[a-z_0-9]+)+)(?=[`=: ]|$)", re.MULTILINE)
+VARIABLES = re.compile(r"\bCONNECTOR_[A-Z0-9_]*[A-Z0-9]\b(?![*])")
+NO_PATHS = re.compile(
+    r"index\.(number_of|refresh|search|default_pipeline|final_pipeline|blocks|knn|max_|mapping|schema)\S*"  # an engine's
+    r"|passages\.(text|vector|ordinal)"  # fields of a document
+    r"|\w+\.(json|py|sh|md|yaml|jsonl|tsv|csv|info)"
+)
+# of the demonstration images, and of what Kubernetes makes
+NO_VARIABLES = re.compile(r"CONNECTOR_(WORKER_)?(SERVICE|PORT)\w*|CONNECTOR_(FOO|INDEX|CLUSTER|SEARCH|WORKER)")
+
+
+def written_paths(text: str) -> set[str]:
+    return {found[1] for found in PATHS.finditer(text) if not NO_PATHS.fullmatch(found[1])}
+
+
+@pytest.mark.parametrize("file", TEXTS, ids=name_of)
+def test_every_setting_that_is_named_somewhere_is_there(file: Path) -> None:
+    names = setting_names()
+    text = file.read_text(encoding="utf-8")
+    below = tuple(f"{path}." for path in names.paths)  # fields.text.title
+    known = {env_name(path) for path in names.paths} | {env_name(path) + FILE_SUFFIX for path in names.secrets}
+
+    assert {
+        path for path in written_paths(text) - {*names.paths, *names.sections} if not path.startswith(below)
+    } == set()
+    assert {name for name in VARIABLES.findall(text) if name not in known and not NO_VARIABLES.fullmatch(name)} == set()
+
+
+def test_a_setting_that_is_not_there_would_be_found() -> None:
+    text = "`search.rank_constant`, `--set search.kk=3`, --set 'index.vectors.kind=x', `search.k` and `passages.text`"
+
+    assert written_paths(text) == {"search.rank_constant", "search.kk", "index.vectors.kind", "search.k"}
