@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import time
 from pathlib import Path
 
@@ -38,15 +40,19 @@ def train(launcher: Launcher, folder: Path, *flags: str) -> Running:
     return launcher.start("train", "slice", *FLAGS, "--out", "mine", *flags, cwd=folder)
 
 
-@pytest.fixture(scope="module")
-def killed_and_finished(launcher: Launcher, folder: Path) -> Finished:
-    running = train(launcher, folder, "--epochs", "6", "--json")
+def wait_for_checkpoint(running: Running, out: Path) -> None:
     end = time.monotonic() + WAIT_S
-    checkpoints = folder / "mine" / "training" / "checkpoints"
+    checkpoints = out / "training" / "checkpoints"
     while not any(checkpoints.glob("checkpoint-*/trainer_state.json")):
         assert time.monotonic() < end
         assert not running.ended.done(), running.wait().stderr
         time.sleep(0.02)
+
+
+@pytest.fixture(scope="module")
+def killed_and_finished(launcher: Launcher, folder: Path) -> Finished:
+    running = train(launcher, folder, "--epochs", "6", "--json")
+    wait_for_checkpoint(running, folder / "mine")
     running.kill()
     running.wait()
     assert not (folder / "mine" / "training" / "trained.json").exists()
@@ -57,6 +63,21 @@ def test_it_goes_on_after_a_kill(killed_and_finished: Finished, folder: Path) ->
     assert "going on from checkpoint-" in killed_and_finished.stderr, killed_and_finished.stderr
     assert "looking for negatives" not in killed_and_finished.stderr  # they were kept
     assert not (folder / "mine" / "training" / "checkpoints").exists()
+
+
+@pytest.mark.parametrize(("number", "name"), [(signal.SIGTERM, "SIGTERM"), (signal.SIGINT, "Ctrl-C")])
+def test_a_training_that_is_stopped_says_what_is_kept(
+    launcher: Launcher, folder: Path, number: signal.Signals, name: str
+) -> None:
+    out = f"stopped-by-{number.name}"
+    running = launcher.start("train", "slice", *FLAGS, "--out", out, "--epochs", "6", cwd=folder)
+    wait_for_checkpoint(running, folder / out)
+    os.kill(running.pid, number)
+    done = running.wait()
+
+    assert done.code == 128 + number
+    assert done.stderr.splitlines()[-1] == f"stopped by {name}: {out} keeps what was done; the same command goes on from there"
+    assert "Traceback" not in done.stderr
 
 
 def test_a_reranker_that_knows_nothing_is_refused(killed_and_finished: Finished, folder: Path) -> None:

@@ -1,5 +1,5 @@
-"""What holds for the whole of the code: which room may use which, sizes, names, and where defaults and the environment are
-read. Files of tests may be longer than those of the code: a table of cases is one idea."""
+"""What holds for the whole of the code: sizes, names, and where defaults and the environment are read. Which room may use
+which is in test_rooms.py. Files of tests may be longer than those of the code: a table of cases is one idea."""
 
 from __future__ import annotations
 
@@ -21,41 +21,7 @@ PROGRAMS = sorted([*(ROOT / "bench").rglob("*.py"), *(ROOT / "examples").rglob("
 MAX_FILE_LINES, MAX_FUNCTION_LINES = 400, 60
 UNDER_WAY = {"bench/worker.py", "connector/search/searcher.py", "connector/cli/commands/ingest.py"}  # being cut now
 
-# a room uses the rooms above it in this list and those that stand beside it in the same line; never one below
-FLOORS = (
-    {
-        "errors",
-        "headers",
-        "credentials",
-        "types",
-        "schema",
-        "filters",
-        "text",
-        "periods",
-        "retries",
-        "event_loop",
-        "tls",
-    },
-    {"settings"},
-    {"logs"},
-    {"models"},
-    {"clusters"},
-    {"native"},
-    {"remote"},
-    {"worker"},
-    {"rerankers"},
-    {"search"},
-    {"wiring"},
-    {"ingest"},
-    {"client"},
-    {"doctor"},
-    {"evaluation"},
-    {"training", "tuning"},
-    {"cli"},
-    {"__init__", "__main__"},
-)
-FLOOR_OF = {room: at for at, floor in enumerate(FLOORS) for room in floor}
-# what a floor may use by its place, and must not: who calls a server does not import it; what is asked knows no asker
+# beside the table of rooms in CONTRIBUTING.md, which test_rooms.py holds: who calls a server does not import it
 APART = {
     ("rerankers", "worker"),
     ("search", "worker"),
@@ -114,22 +80,11 @@ def parse(file: Path) -> ast.Module:
     return ast.parse(file.read_text(encoding="utf-8"))
 
 
-def test_every_room_has_its_floor() -> None:
-    rooms = {room_of(f"connector.{path.stem}") for path in (ROOT / "connector").iterdir() if path.suffix in (".py", "")}
+def test_a_room_that_calls_a_server_does_not_import_it() -> None:
+    used = {(room_of(".".join(file.relative_to(ROOT).with_suffix("").parts)), room_of(module), name_of(file), line)
+            for file in CODE for module, line in imports(file)}  # fmt: skip
 
-    assert {room for room in rooms if room != "__pycache__"} - set(FLOOR_OF) == set()
-
-
-def test_rooms_use_only_floors_below_them() -> None:
-    wrong = []
-    for file in CODE:
-        user = room_of(".".join(file.relative_to(ROOT).with_suffix("").parts))
-        for module, line in imports(file):
-            used = room_of(module)
-            if FLOOR_OF[used] > FLOOR_OF[user] or (user, used) in APART:
-                wrong.append(f"{name_of(file)}:{line}: {user} uses {used}")
-
-    assert wrong == []
+    assert [f"{name}:{line}: {user} uses {room}" for user, room, name, line in used if (user, room) in APART] == []
 
 
 def test_a_file_holds_one_idea_and_is_read_without_scrolling() -> None:
@@ -227,9 +182,10 @@ def test_a_default_that_is_a_number_is_found() -> None:
     assert [(owner, number) for owner, number, _ in found] == [("f", 2.0), ("f", 0.5), ("C", 3.0)]
 
 
+# pages are read by test_pages.py
 TEXTS = sorted(
     file
-    for pattern in ("*.md", "docs/**/*.md", "connector/**/*.py", "bench/*.py", "examples/**/*", "docker/*")
+    for pattern in ("connector/**/*.py", "bench/*.py", "examples/**/*", "docker/*")
     for file in ROOT.glob(pattern)
     if file.is_file() and file.suffix in (".md", ".py", ".yaml", ".yml", ".sh")
 )
