@@ -4,25 +4,18 @@ Every setting has a path (`search.fusion.rank_constant`); `connector/settings/lo
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import cached_property
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from typing import Literal, Self
 
 from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
     Field,
-    SecretStr,
-    ValidationError,
     ValidationInfo,
     model_validator,
 )
 
-from connector.errors import SettingsError
 from connector.schema import FieldType
+from connector.settings.secrets import Key, Keys, Password
+from connector.settings.section import Section
 from connector.settings.sizes import PATHS as SIZES
 from connector.settings.sizes import fit_sizes
 
@@ -32,75 +25,9 @@ Blend = Literal["auto", "rerank", "rrf", "linear"]
 MIN_PASSAGE_TOKENS = 16
 
 
-def _one_line(secret: SecretStr) -> SecretStr:
-    if not secret.get_secret_value().isprintable():
-        raise ValueError("a line break or another control character is in it; check how it was copied")
-    return secret
-
-
-def _for_header(secret: SecretStr) -> SecretStr:
-    if not all("!" <= one <= "~" for one in secret.get_secret_value()):
-        raise ValueError("a blank or another character that no key has is in it; check how it was copied")
-    return secret
-
-
-def _each_for_header(secret: SecretStr) -> SecretStr:
-    keys = split_keys(secret)
-    if not keys:
-        raise ValueError("there is no key in it; leave the setting out to let everybody call")
-    for key in keys:
-        _for_header(SecretStr(key))
-    return secret
-
-
-def split_keys(secret: SecretStr | None) -> list[str]:
-    """The keys in a secret that may hold several, by lines or blanks."""
-    return [key for key in re.split("[ \n]+", secret.get_secret_value()) if key] if secret else []
-
-
 def _refuse_credentials(url: str, advice: str) -> None:
     if "@" in url and not url.startswith("embedded:"):  # anywhere: a password may hold a slash
         raise ValueError(f"url holds credentials, which would end up in messages; {advice}")
-
-
-@contextmanager
-def _refused() -> Iterator[None]:
-    try:
-        yield
-    except ValidationError as error:
-        problems = (
-            (".".join(map(str, one["loc"])), one["msg"].removeprefix("Value error, ")) for one in error.errors()
-        )
-        raise SettingsError("; ".join(f"{path}: {text}" if path else text for path, text in problems)) from error
-
-
-Password = Annotated[SecretStr, AfterValidator(_one_line)]
-Key = Annotated[SecretStr, AfterValidator(_for_header)]
-Keys = Annotated[SecretStr, AfterValidator(_each_for_header)]
-
-
-if TYPE_CHECKING:  # so that constructors keep their types
-    from pydantic._internal._model_construction import ModelMetaclass as _SectionType
-else:
-
-    class _SectionType(type(BaseModel)):
-        """Of sections: what their constructor refuses is an error of ours. (Their own __init__ would be called for each
-        section inside of another, and the first refusal would hide the rest.)"""
-
-        def __call__(cls, *arguments: Any, **values: Any) -> Any:
-            with _refused():
-                return super().__call__(*arguments, **values)
-
-
-class Section(BaseModel, metaclass=_SectionType):
-    """Some settings. Raises SettingsError for what they cannot be; its cause is pydantic's own."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-    @classmethod
-    def model_validate(cls, obj: Any, **options: Any) -> Self:
-        with _refused():
-            return super().model_validate(obj, **options)
 
 
 class ClusterSettings(Section):

@@ -12,7 +12,8 @@ from fastapi import FastAPI
 from connector.models.files import short_name
 from connector.models.scorer import Scorer
 from connector.readiness import State
-from connector.settings.sections import WorkerSettings, split_keys
+from connector.settings.secrets import split_keys
+from connector.settings.sections import WorkerSettings
 from connector.worker.access import RequireKey
 from connector.worker.bodies import ReadBody
 from connector.worker.drain import Drain, RefuseWhileStopping

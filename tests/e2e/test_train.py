@@ -76,7 +76,10 @@ def test_a_training_that_is_stopped_says_what_is_kept(
     done = running.wait()
 
     assert done.code == 128 + number
-    assert done.stderr.splitlines()[-1] == f"stopped by {name}: {out} keeps what was done; the same command goes on from there"
+    assert (
+        done.stderr.splitlines()[-1]
+        == f"stopped by {name}: {out} keeps what was done; the same command goes on from there"
+    )
     assert "Traceback" not in done.stderr
 
 

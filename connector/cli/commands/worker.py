@@ -35,7 +35,7 @@ def worker(
         typer.Option(
             "--ready-file",
             metavar="PATH",
-            help="JSON file for url, scheme, pid and state: loading, ready, failed, stopping.",
+            help="JSON file for url, scheme, pid and state: loading, ready, failed, stopping. [CONNECTOR_WORKER_READY_FILE]",
         ),
     ] = None,
     log_format: LogFormat = None,

@@ -1,0 +1,46 @@
+"""What all sections of the settings do: they are frozen, know their names, and refuse with an error of ours."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Self
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from connector.errors import SettingsError
+
+
+@contextmanager
+def _refused() -> Iterator[None]:
+    try:
+        yield
+    except ValidationError as error:
+        problems = (
+            (".".join(map(str, one["loc"])), one["msg"].removeprefix("Value error, ")) for one in error.errors()
+        )
+        raise SettingsError("; ".join(f"{path}: {text}" if path else text for path, text in problems)) from error
+
+
+if TYPE_CHECKING:  # so that constructors keep their types
+    from pydantic._internal._model_construction import ModelMetaclass as _SectionType
+else:
+
+    class _SectionType(type(BaseModel)):
+        """Of sections: what their constructor refuses is an error of ours. (Their own __init__ would be called for each
+        section inside of another, and the first refusal would hide the rest.)"""
+
+        def __call__(cls, *arguments: Any, **values: Any) -> Any:
+            with _refused():
+                return super().__call__(*arguments, **values)
+
+
+class Section(BaseModel, metaclass=_SectionType):
+    """Some settings. Raises SettingsError for what they cannot be; its cause is pydantic's own."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @classmethod
+    def model_validate(cls, obj: Any, **options: Any) -> Self:
+        with _refused():
+            return super().model_validate(obj, **options)
