@@ -2,13 +2,17 @@
 
 As JSON::
 
-    {"and": [{"term": {"department": "legal"}}, {"range": {"date": {"gte": "2024-01-01"}}}, {"not": {"exists": "tier"}}]}
+    {"and": [
+        {"term": {"department": "legal"}},
+        {"range": {"date": {"gte": "2024-01-01"}}},
+        {"not": {"exists": "tier"}}
+    ]}
 
 As text, for the command line, several joined by "and": ``department=legal``, ``region=emea,apac``, ``tier!=gold``,
 ``date>=2024-01-01``, ``tier?`` (exists), ``!tier?`` (is missing).
 
-A document without the field never matches term, terms or range, and always matches their negation. A date without a time
-is a period in UTC: `date=2024-01-15` is the whole day, `date>2024` begins with 2025.
+A document without the field never matches term, terms or range, and always matches their negation. A date without a
+time is a period in UTC: `date=2024-01-15` is the whole day, `date>2024` begins with 2025.
 """
 
 from __future__ import annotations
@@ -158,8 +162,8 @@ def _checked_range(name: str, bounds: Mapping[str, Any], fields: Mapping[str, An
     numeric = next((value for value in bounds.values() if kind == "keyword" and _is_number(value)), None)
     if numeric is not None:
         raise FilterError(
-            f"field {name!r} holds words (keyword), which compare letter by letter: '9' comes after '50', so a range to "
-            f"{numeric} cannot mean what it says; ingest into a new index with --metadata {name}:number"
+            f"field {name!r} holds words (keyword), which compare letter by letter: '9' comes after '50', so a range "
+            f"to {numeric} cannot mean what it says; ingest into a new index with --metadata {name}:number"
         )
     return Range(name, typed)
 

@@ -14,7 +14,8 @@ PARTIAL = re.compile(r"\s*\d{4}(-\d{2}(-\d{2})?)?\s*")
 
 
 def find_period(value: Any) -> tuple[str, str | None] | None:
-    """(start, start of the next) of a year, month or day, as a cluster has instants; None where the value is an instant.
+    """(start, start of the next) of a year, month or day, as a cluster has instants; None where the value is an
+    instant.
 
     The next is None where years end. Raises ValueError for what is no date."""
     if isinstance(value, dt.date) and not isinstance(value, dt.datetime):

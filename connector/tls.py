@@ -13,8 +13,8 @@ from connector.errors import SettingsError
 def trust(ca_cert: str | None, *, setting: str) -> ssl.SSLContext:
     """The CA in the PEM file and no other, or else what this machine and certifi trust.
 
-    Host names are always checked, also where the host is an IP address. Raises SettingsError, naming the `setting`, for a
-    file that is no PEM."""
+    Host names are always checked, also where the host is an IP address. Raises SettingsError, naming the `setting`,
+    for a file that is no PEM."""
     if ca_cert is None:
         context = ssl.create_default_context()
         context.load_verify_locations(certifi.where())
@@ -33,7 +33,8 @@ def trust(ca_cert: str | None, *, setting: str) -> ssl.SSLContext:
 
 
 def check_certificate(cert: str | None, key: str | None) -> None:
-    """Raise SettingsError where the worker's certificate and its private key cannot be served with; neither is plain http."""
+    """Raise SettingsError where the worker's certificate and its private key cannot be served with; neither is plain
+    http."""
     if cert is None and key is None:
         return
     if cert is None or key is None:
@@ -44,7 +45,8 @@ def check_certificate(cert: str | None, key: str | None) -> None:
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(cert, key, password=b"")
     except ssl.SSLError as error:
         raise SettingsError(
-            f"worker.tls_cert {cert!r} and worker.tls_key {key!r} are no certificate and its key ({error.reason or error}); "
+            f"worker.tls_cert {cert!r} and worker.tls_key {key!r} are no certificate and its key "
+            f"({error.reason or error}); "
             "both are PEM files"
         ) from error
     except OSError as error:

@@ -180,7 +180,8 @@ class SearchHit:
 
 @dataclass(frozen=True, slots=True)
 class Degradation:
-    """A stage that failed, ran late or came back short, and why. `lasting`: it would do so again, whatever time it had."""
+    """A stage that failed, ran late or came back short, and why. `lasting`: it would do so again, whatever time it
+    had."""
 
     stage: str
     reason: str

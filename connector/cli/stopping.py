@@ -30,8 +30,9 @@ def say_when_stopped(kept: str) -> None:
 def catch_signals() -> None:
     """Let SIGINT and SIGTERM end this process in order: SystemExit where it is at work, which every `finally` sees.
 
-    A second signal ends it at once, and so does the first one during an import, since a module that is half imported may
-    catch what is raised in it. Also where this is the first process of a container, which the default would not end."""
+    A second signal ends it at once, and so does the first one during an import, since a module that is half imported
+    may catch what is raised in it. Also where this is the first process of a container, which the default would not
+    end."""
     for number in NAMES:
         if signal.getsignal(number) is not signal.SIG_IGN or number is signal.SIGTERM:
             signal.signal(number, _stop)

@@ -1,4 +1,5 @@
-"""A connector.yaml with every setting in it, as `connector config init` writes it: made from the settings themselves."""
+"""A connector.yaml with every setting in it, as `connector config init` writes it: made from the settings
+themselves."""
 
 from __future__ import annotations
 

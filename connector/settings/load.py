@@ -1,8 +1,8 @@
 """Settings: defaults < connector.yaml < CONNECTOR_* < flags.
 
 Every setting has a path (`search.fusion.rank_constant`) and a twin in the environment
-(`CONNECTOR_SEARCH_FUSION_RANK_CONSTANT`); a secret has a second one, which names a file (`CONNECTOR_CLUSTER_PASSWORD_FILE`).
-How each source is read: `connector/settings/sources.py`."""
+(`CONNECTOR_SEARCH_FUSION_RANK_CONSTANT`); a secret has a second one, which names a file
+(`CONNECTOR_CLUSTER_PASSWORD_FILE`). How each source is read: `connector/settings/sources.py`."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ CONFIG_FILE = "connector.yaml"
 
 @dataclass(frozen=True, slots=True)
 class LoadedSettings:
-    """What the sources came to: the settings (None where there are problems), where each value that is given stands, and
-    the settings file that was read."""
+    """What the sources came to: the settings (None where there are problems), where each value that is given stands,
+    and the settings file that was read."""
 
     settings: Settings | None
     given: Mapping[str, GivenValue]

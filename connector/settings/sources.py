@@ -1,4 +1,5 @@
-"""Where settings come from: connector.yaml, CONNECTOR_* and flags, each read into values that remember where they stand.
+"""Where settings come from: connector.yaml, CONNECTOR_* and flags, each read into values that remember where they
+stand.
 
 What a setting means is not known here, only its path. No message repeats a value, which may be a secret."""
 
@@ -75,8 +76,8 @@ class Unusable(Exception):
 
 
 class SourceValues:
-    """The values that one source gives, by path, and what is wrong with it. In a source of text, which has no other way to
-    say it, `null` means no value wherever a setting may have none."""
+    """The values that one source gives, by path, and what is wrong with it. In a source of text, which has no other
+    way to say it, `null` means no value wherever a setting may have none."""
 
     def __init__(self, names: SettingNames, environ: Mapping[str, str], *, is_text: bool = False) -> None:
         self.given: dict[str, GivenValue] = {}
@@ -170,7 +171,8 @@ def shown(name: str) -> str:
 
 
 def parse_value(text: str) -> Any:
-    """The text of a flag or variable: lists and objects as YAML, anything else as it is (the settings know their types)."""
+    """The text of a flag or variable: lists and objects as YAML, anything else as it is (the settings know their
+    types)."""
     if text.lstrip()[:1] not in ("[", "{"):
         return text
     try:

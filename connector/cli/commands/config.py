@@ -44,7 +44,8 @@ def show(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Show every setting with its value and where it comes from: default, FILE:LINE, a variable, a flag. Secrets are ***.
+    """Show every setting with its value and where it comes from: default, FILE:LINE, a variable, a flag. Secrets are
+    ***.
 
     Examples:
 
@@ -77,7 +78,8 @@ def check(
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 where there is a warning.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Read the settings and say everything that is wrong with them. Exit code: 0 fine, 1 warnings with --strict, 2 errors."""
+    """Read the settings and say everything that is wrong with them. Exit code: 0 fine, 1 warnings with --strict, 2
+    errors."""
     loaded = load(file=file)
     errors = [str(problem) for problem in loaded.problems]
     warnings = [] if errors else [str(caution) for caution in find_warnings(loaded)]

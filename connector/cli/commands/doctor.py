@@ -29,9 +29,9 @@ STYLES = {"ok": "green", "warn": "yellow", "fail": "bold red", "skip": "dim"}
 def doctor(settings: SearchSettingsFlags, as_json: AsJson = False) -> None:
     """Look at everything that a search needs, and say what to do.
 
-    It looks at the settings, the cluster, the index, the encoder and the worker, and sends a query through all of them.
-    Nothing is changed anywhere. Exit code: 0 no check failed (there may be warnings), 1 a check failed, 2 the doctor could not
-    start, for want of settings that can be read.
+    It looks at the settings, the cluster, the index, the encoder and the worker, and sends a query through all of
+    them. Nothing is changed anywhere. Exit code: 0 no check failed (there may be warnings), 1 a check failed, 2 the
+    doctor could not start, for want of settings that can be read.
 
     Examples:
 

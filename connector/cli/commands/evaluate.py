@@ -148,8 +148,8 @@ def evaluate(
 
 
 def _find_pipelines(given: str | None, settings_with: SettingsReader, *, has_rerankers: bool) -> tuple[Pipeline, ...]:
-    """Those that are named, or the stages of a search; where rerankers are named, without the one of a worker that is not
-    there."""
+    """Those that are named, or the stages of a search; where rerankers are named, without the one of a worker that is
+    not there."""
     from connector.evaluation.pipelines import default_pipelines, read_pipelines
 
     if given:

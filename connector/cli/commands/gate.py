@@ -120,7 +120,9 @@ def gate(
 
         connector gate examples/corpus --index kb --baseline quality.json --write-baseline
 
-        connector gate examples/corpus --index kb --baseline quality.json --max-drop nDCG@10=0.01 --max-p95-ms search=200
+        connector gate examples/corpus --index kb --baseline quality.json --max-drop nDCG@10=0.01
+
+        connector gate examples/corpus --index kb --baseline quality.json --max-p95-ms search=200
     """
     from connector.evaluation.gate import judge, read_baseline
     from connector.evaluation.pipelines import SEARCH, plan, read_pipelines

@@ -30,7 +30,7 @@ def create(
 
     `connector ingest` does this by itself; create the index first to choose its analyzer or vector index:
 
-        connector index create -i docs --set 'fields.text={title: 2, body: 1}' --set fields.id=_id --set index.vectors.index=hnsw
+        connector index create -i docs --set 'fields.text={title: 2, body: 1}' --set index.vectors.index=hnsw
     """
     settings = flags.read()
     say_when_stopped("the index may be there already; connector index show tells")

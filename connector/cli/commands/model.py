@@ -40,8 +40,9 @@ def export(
 ) -> None:
     """Export a reranker to ONNX, compare it with the original, and keep it where `connector worker` finds it.
 
-    The worker does the same by itself when worker.backend says so; export ahead to see how far the two agree, or to bake the
-    graph into an image. It is kept in $XDG_CACHE_HOME/hybrid-search-connector. Exit code 2: the rankings differ too much.
+    The worker does the same by itself when worker.backend says so; export ahead to see how far the two agree, or to
+    bake the graph into an image. It is kept in $XDG_CACHE_HOME/hybrid-search-connector. Exit code 2: the rankings
+    differ too much.
 
     Examples:
 

@@ -57,7 +57,7 @@ def install(
 
         connector native install --cluster http://localhost:9200 --index kb --worker-url http://10.0.0.5:8787
 
-        connector native install --index wiki --set 'index.text_fields={title: 2, body: 1}' --set index.vector_field=embedding --field body
+        connector native install --index wiki --set 'index.text_fields={title: 2, body: 1}' --field body
     """
     settings = flags.read(
         native__worker_url=worker_url,

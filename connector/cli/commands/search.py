@@ -57,7 +57,7 @@ def search(
 
         connector search "refund for opened hardware" --reranker cross-encoder/ettin-reranker-32m-v1
 
-        connector search "quarterly numbers" --cluster http://localhost:9200 --index wiki --set 'index.text_fields={title: 2, body: 1}'
+        connector search "quarterly numbers" --index wiki --set 'index.text_fields={title: 2, body: 1}'
     """
     settings_with = settings.reader(search__k=k, rerank__enabled=rerank)
     if reranker and rerank is False:

@@ -68,8 +68,8 @@ class LessonFlags:
     loss: Annotated[
         str,
         typer.Option(
-            help="listwise, binary (cross-encoder), contrastive (late interaction); from a teacher's scores: margin-mse, "
-            "distill."
+            help="listwise, binary (cross-encoder), contrastive (late interaction); from a teacher's scores: "
+            "margin-mse, distill."
         ),
     ] = OPTIONS.loss
     teacher: Annotated[
@@ -160,9 +160,9 @@ def train(
     """Fine-tune a reranker on judged queries, and hold it against its base.
 
     The documents are in the index. Other candidates come from both legs of the configured cluster; those that may be
-    answers nobody judged are left out. It stops where queries that are held back gain no more, writes the model with a
-    card, and measures base and model on queries that the training did not see, through the real path. Stopped or killed,
-    the same command goes on.
+    answers nobody judged are left out. It stops where queries that are held back gain no more, writes the model with
+    a card, and measures base and model on queries that the training did not see, through the real path. Stopped or
+    killed, the same command goes on.
 
     Exit code: 0 the model is no worse than its base and than no rerank; 1 it is, and should not be used; 2 it could not
     start; 3 the cluster is away.

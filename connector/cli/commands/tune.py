@@ -120,14 +120,14 @@ def tune(
 ) -> None:
     """Choose the settings of a search on judged queries, test them on others, and write them.
 
-    They are depth, fusion, window, blend, model, and whether to rerank at all. Half of the queries are kept to test on.
-    On the rest every passage is scored once by each reranker, and hundreds of settings are worked out from that; the times
-    of each window are measured on the real path. A reranker is taken only where it gains more than two standard errors,
-    cross-validated, over the best search without one. Then your settings and the tuned ones meet on the queries that were
-    kept.
+    They are depth, fusion, window, blend, model, and whether to rerank at all. Half of the queries are kept to test
+    on. On the rest every passage is scored once by each reranker, and hundreds of settings are worked out from that;
+    the times of each window are measured on the real path. A reranker is taken only where it gains more than two
+    standard errors, cross-validated, over the best search without one. Then your settings and the tuned ones meet on
+    the queries that were kept.
 
-    Exit code: 0 written, or nothing to change; 1 the tuned settings did worse on the test queries or break the budget, and
-    nothing was written; 2 it could not start; 3 the cluster is away.
+    Exit code: 0 written, or nothing to change; 1 the tuned settings did worse on the test queries or break the
+    budget, and nothing was written; 2 it could not start; 3 the cluster is away.
 
     Examples:
 

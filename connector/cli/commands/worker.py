@@ -17,7 +17,8 @@ def worker(
             "--model",
             "-m",
             metavar="NAME",
-            help="Folder or hub name of a cross-encoder, or of an encoder for late interaction. [CONNECTOR_WORKER_MODEL]",
+            help="Folder or hub name of a cross-encoder, or of an encoder for late interaction. "
+            "[CONNECTOR_WORKER_MODEL]",
         ),
     ] = None,
     kind: Annotated[
@@ -35,7 +36,8 @@ def worker(
         typer.Option(
             "--ready-file",
             metavar="PATH",
-            help="JSON file for url, scheme, pid and state: loading, ready, failed, stopping. [CONNECTOR_WORKER_READY_FILE]",
+            help="JSON file for url, scheme, pid and state: loading, ready, failed, stopping. "
+            "[CONNECTOR_WORKER_READY_FILE]",
         ),
     ] = None,
     log_format: LogFormat = None,
@@ -49,9 +51,9 @@ def worker(
 
     Examples:
 
-        connector worker                                                    # MaxSim over all-MiniLM-L6-v2, no training needed
+        connector worker                                                  # MaxSim over all-MiniLM-L6-v2, untrained
 
-        connector worker --reranker cross-encoder/ettin-reranker-32m-v1     # a cross-encoder from the hub
+        connector worker --reranker cross-encoder/ettin-reranker-32m-v1   # a cross-encoder from the hub
     """
     settings = read_settings(
         config,

@@ -44,8 +44,8 @@ class CollectionFlags:
     ] = 0
 
     def read(self) -> Collection:
-        """The collection; what its files hold beside it is said. Raises SettingsError where the flags name none, or two;
-        SourceError."""
+        """The collection; what its files hold beside it is said. Raises SettingsError where the flags name none, or
+        two; SourceError."""
         collection = self._read()
         for note in collection.notes:
             stderr.print(f"{collection.name}: {note}", style="yellow", highlight=False, markup=False)

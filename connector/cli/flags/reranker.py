@@ -19,7 +19,10 @@ LOOK_UP_S = 5.0
 # what a worker of the command's own takes over from the settings of the configured one
 TAKEN_OVER = ("device", "backend", "max_length", "max_batch_tokens", "cache_bytes")
 
-RERANKER_HELP = "A reranker of the worker, by its name; or a hub name or folder, for which a worker is started until the command ends."
+RERANKER_HELP = (
+    "A reranker of the worker, by its name; or a hub name or folder, for which a worker is started until the command "
+    "ends."
+)
 RerankerName = Annotated[str | None, typer.Option("--reranker", metavar="NAME", help=RERANKER_HELP)]
 RerankerNames = Annotated[
     list[str] | None,
@@ -30,7 +33,8 @@ RerankerNames = Annotated[
 
 
 def with_reranker(context: typer.Context, name: str | None, settings_with: SettingsReader) -> SettingsReader:
-    """`settings_with`, for searches that rerank with `name` unless their own settings say otherwise; as it is for None."""
+    """`settings_with`, for searches that rerank with `name` unless their own settings say otherwise; as it is for
+    None."""
     if name is None:
         return settings_with
     chosen = use_reranker(context, name, settings_with({}))

@@ -15,7 +15,8 @@ GRADE_STYLES = {3: "bold green", 2: "green", 1: "yellow", 0: "red"}
 
 
 def side_by_side(response: SearchResponse, grades: Mapping[str, int], *, rows: int = 5) -> Table:
-    """The best `rows` of each stage; judged documents with their grade, reranked ones with their movement against fused."""
+    """The best `rows` of each stage; judged documents with their grade, reranked ones with their movement against
+    fused."""
     timed = {"fused": "fuse", "reranked": "rerank"}
     columns = {
         f"{stage} ({response.took_ms.get(timed.get(stage, stage), 0):.0f} ms)": response.rankings[stage]
@@ -29,7 +30,8 @@ def side_by_side(response: SearchResponse, grades: Mapping[str, int], *, rows: i
 def rankings_table(
     title: str, columns: Mapping[str, Ranking], grades: Mapping[str, int], *, rows: int, moved_from: Ranking = ()
 ) -> Table:
-    """The best `rows` of each ranking, with grades; in the last column also how far each document moved from a ranking."""
+    """The best `rows` of each ranking, with grades; in the last column also how far each document moved from a
+    ranking."""
     table = Table(title=Text(title, style="bold"), title_justify="left", show_edge=False, expand=True)
     table.add_column("#", justify="right", width=2)
     for name in columns:

@@ -63,7 +63,8 @@ def print_troubles(evaluation: Evaluation) -> None:
                 first = next(iter(troubles.values()))
                 reason = first if isinstance(first, str) else "; ".join(first)
                 stderr.print(
-                    f"{one.pipeline.name}: {len(troubles)} of {len(evaluation.collection.queries)} queries {what}; first: {reason}",
+                    f"{one.pipeline.name}: {len(troubles)} of {len(evaluation.collection.queries)} queries {what}; "
+                    f"first: {reason}",
                     style="yellow",
                     highlight=False,
                     markup=False,
@@ -104,8 +105,8 @@ def _measures(evaluation: Evaluation) -> Table:
 
 def _comparisons(evaluation: Evaluation) -> Table:
     title = f"{evaluation.measures[0]} against {evaluation.baseline}"
-    table = Table(title=title, title_justify="left", show_edge=False, caption="p: paired randomisation test; Holm: corrected for all rows",
-                  caption_justify="left")  # fmt: skip
+    caption = "p: paired randomisation test; Holm: corrected for all rows"
+    table = Table(title=title, title_justify="left", show_edge=False, caption=caption, caption_justify="left")
     table.add_column("pipeline", overflow="fold")
     for column in ("difference", "std. error", "better", "worse", "same", "p", "p (Holm)"):
         table.add_column(column, justify="right", no_wrap=True)

@@ -50,7 +50,8 @@ def print_troubles(report: JobReport) -> None:
         stderr.print(f"{report.counts.failed:,} documents failed; they are kept with their reasons in {report.rejects}")
     if report.stopped:
         stderr.print(
-            f"error: the job stopped early: {report.stopped}; {report.unfinished:,} documents were under way; run it again to go on",
+            f"error: the job stopped early: {report.stopped}; {report.unfinished:,} documents were under way; "
+            "run it again to go on",
             style="red",
             highlight=False,
         )

@@ -81,8 +81,8 @@ def _times(tuned: Tuned) -> Table:
             _allowed(one, tuned),
         )
     table.caption, table.caption_justify = (
-        "- taken: what the best settings of that row gain over those that were taken; a cheaper search is taken where it "
-        f"loses no more than a standard error, and no more than {NOISE:g}",
+        "- taken: what the best settings of that row gain over those that were taken; a cheaper search is taken where "
+        f"it loses no more than a standard error, and no more than {NOISE:g}",
         "left",
     )
     return table
@@ -117,7 +117,8 @@ def _allowed(timing: Timing, tuned: Tuned) -> str:
 
 
 def _both_sides(tuned: Tuned) -> Table:
-    """Where the gain on the queries to choose on is much larger than that on the others, the settings fit the former too well."""
+    """Where the gain on the queries to choose on is much larger than that on the others, the settings fit the former
+    too well."""
     figures, measured = tuned.figures, tuned.tested.measures[0]
     table = _table(f"{measured} on the queries it was chosen on, and on the others", "settings", "chosen on", "test")
     for name, choice in ((YOURS, tuned.current), (TUNED, tuned.chosen.choice)):
