@@ -28,7 +28,7 @@ from connector.evaluation.evaluate import Evaluation, Reporter, evaluate
 from connector.evaluation.measures import MEASURES
 from connector.evaluation.pipelines import default_pipelines, plan
 from connector.ingest.job import run_job
-from connector.ingest.pipeline import Counts
+from connector.ingest.report import Counts
 from connector.remote.process import running_worker
 from connector.settings.load import load_settings
 from connector.settings.sections import Settings

@@ -327,8 +327,9 @@ def _number(name: str, value: Any) -> float:
 def _boolean(name: str, value: Any) -> bool:
     if isinstance(value, bool):
         return value
-    if str(value).lower() in ("true", "false"):
-        return str(value).lower() == "true"
+    text = str(value).strip().lower()
+    if text in ("true", "false"):
+        return text == "true"
     raise DocumentError(f"field {name!r} is a boolean but holds {value!r}; write true or false")
 
 

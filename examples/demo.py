@@ -24,7 +24,7 @@ from connector.evaluation.latency import percentiles
 from connector.evaluation.measures import mean, measure
 from connector.evaluation.runs import STAGES, answer_all
 from connector.ingest.job import run_job
-from connector.ingest.pipeline import Counts
+from connector.ingest.report import Counts
 from connector.remote.process import running_worker
 from connector.settings.load import load_settings
 from connector.settings.sections import Settings

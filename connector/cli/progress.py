@@ -24,7 +24,7 @@ from connector.cli.console import stderr
 
 if TYPE_CHECKING:
     from connector.evaluation.evaluate import Reporter
-    from connector.ingest.pipeline import Counts
+    from connector.ingest.report import Counts
 
 log = logging.getLogger(__name__)
 LOG_EVERY_S = 10.0

@@ -38,9 +38,7 @@ async def connect(settings: ClusterSettings) -> Cluster:
             EmbeddedCluster,  # two seconds, which who has a server need not wait
         )
 
-        return await EmbeddedCluster.open(
-            Path(settings.url.removeprefix(EMBEDDED_PREFIX) or "connector-store").expanduser()
-        )
+        return await EmbeddedCluster.open(embedded_folder(settings.url))
     if not settings.url.startswith(("http://", "https://")):
         raise SettingsError(f"cluster.url is {settings.url!r}; give http(s)://HOST:PORT or embedded:FOLDER")
     engine = await detect_engine(settings)
@@ -58,6 +56,11 @@ async def connect(settings: ClusterSettings) -> Cluster:
         max_chunk_bytes=settings.max_chunk_bytes,
         timeout_s=settings.timeout_s,
     )
+
+
+def embedded_folder(url: str) -> Path:
+    """The folder of the embedded store at `embedded:FOLDER`."""
+    return Path(url.removeprefix(EMBEDDED_PREFIX) or "connector-store").expanduser()
 
 
 async def detect_engine(settings: ClusterSettings) -> Engine:

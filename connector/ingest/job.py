@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
-from itertools import islice
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from connector.clusters.protocol import Cluster, Index
 from connector.errors import IndexExists, IndexMissing, SettingsError
 from connector.event_loop import in_own_thread
-from connector.ingest.documents import infer_fields
-from connector.ingest.pipeline import Counts, IngestJob, JobReport
+from connector.ingest.pipeline import IngestJob
+from connector.ingest.plan import Plan, plan_fields
+from connector.ingest.report import Counts, JobReport
 from connector.ingest.sources import Source, open_source
+from connector.ingest.survey import survey_source
 from connector.models.encoder import Encoder
-from connector.schema import AnyFieldType, Fields
+from connector.schema import Fields
 from connector.settings.sections import Settings
 from connector.wiring import build_schema, check_encoder, load_encoder, open_cluster
-
-SAMPLE_ROWS = 200
 
 
 async def run_job(
@@ -31,18 +31,19 @@ async def run_job(
     stop: asyncio.Future[str] | None = None,
     delete_missing: bool = False,
     on_progress: Callable[[Counts], None] = lambda counts: None,
+    on_plan: Callable[[Plan], None] = lambda plan: None,
     say: Callable[[str], None] = lambda message: None,
 ) -> JobReport:
     """Ingest the source at `location`. Raises ConnectorError where the job cannot start.
 
-    Resolve `stop` with a reason to end the job early; see IngestJob. While the encoder is still being loaded, or exported for the
-    first time, it ends at once."""
+    `on_plan` is told what becomes of each column before a new index is made. Resolve `stop` with a reason to end the job
+    early; see IngestJob. While the source is still being surveyed, or the encoder being loaded, it ends at once."""
     started = time.monotonic()
     source = open_source(location)
     stop = stop or asyncio.get_running_loop().create_future()
     rejects = rejects or Path(f"{settings.index.name}-{Path(location).name}.rejects.jsonl")
     cluster = await open_cluster(settings)
-    opening = asyncio.create_task(_open(cluster, settings, source, say))
+    opening = asyncio.create_task(_open(cluster, settings, source, on_plan, say, stop.done))
     try:
         either: list[asyncio.Future[Any]] = [opening, stop]
         await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
@@ -51,7 +52,7 @@ async def run_job(
             return JobReport(
                 Counts(), time.monotonic() - started, stopped=reason, kept_missing=reason if delete_missing else None
             )
-        index, encoder = opening.result()
+        index, encoder, plan = opening.result()
         job = IngestJob(
             source,
             index,
@@ -62,7 +63,7 @@ async def run_job(
             delete_missing=delete_missing,
             on_progress=on_progress,
         )
-        return await job.run()
+        return replace(await job.run(), plan=plan)
     finally:
         opening.cancel()
         await asyncio.wait([opening])
@@ -70,43 +71,53 @@ async def run_job(
 
 
 async def _open(
-    cluster: Cluster, settings: Settings, source: Source, say: Callable[[str], None]
-) -> tuple[Index, Encoder]:
+    cluster: Cluster,
+    settings: Settings,
+    source: Source,
+    on_plan: Callable[[Plan], None],
+    say: Callable[[str], None],
+    stopped: Callable[[], bool],
+) -> tuple[Index, Encoder, Plan | None]:
+    """The index, which is made where it is missing, with the plan that it was made by."""
+    plan, index = None, await find_index(cluster, settings)
+    if index is None:
+        plan = await in_own_thread(make_plan, settings, source, stopped)
+        on_plan(plan)
     encoder = await in_own_thread(load_encoder, settings)
-    return await _open_or_create(cluster, settings, source, encoder, say), encoder
-
-
-async def _open_or_create(
-    cluster: Cluster, settings: Settings, source: Source, encoder: Encoder, say: Callable[[str], None]
-) -> Index:
-    name = settings.index.name
-    try:
-        index = await cluster.open_index(name)
-    except IndexMissing:
-        fields = choose_fields(settings, source)
-        say(f"creating index {name} in {cluster.engine}: {describe(fields)}")
-        try:
-            return await cluster.create_index(name, build_schema(settings, fields, encoder.fingerprint))
-        except IndexExists:
-            say(f"index {name} was made by another job in the meantime: going on with it")
-            index = await cluster.open_index(name)
+    if index is None and plan is not None:
+        say(f"creating index {settings.index.name} in {cluster.engine}: {describe(plan.fields)}")
+        index = await _create(cluster, settings, plan.fields, encoder, say)
+    assert index is not None
     check_encoder(index, encoder.fingerprint)
+    return index, encoder, plan
+
+
+async def find_index(cluster: Cluster, settings: Settings) -> Index | None:
+    """The index, or None where there is none. Raises SettingsError where its fields are others than those given."""
+    try:
+        index = await cluster.open_index(settings.index.name)
+    except IndexMissing:
+        return None
     _check_same_fields(settings, index)
     return index
 
 
-def choose_fields(settings: Settings, source: Source) -> Fields:
-    """The configured fields; what is not configured is worked out from the source's first rows."""
-    given = settings.fields
-    if given.text and (given.id or source.id_field):
-        return Fields(text=given.text, metadata=given.metadata, id=given.id or source.id_field or "_id")
-    found = infer_fields(list(islice(source, SAMPLE_ROWS)), id_field=given.id or source.id_field)
-    if given.text:
-        return Fields(text=given.text, metadata=given.metadata, id=found.id)
-    metadata: Mapping[str, AnyFieldType] = given.metadata or {
-        name: kind for name, kind in found.metadata.items() if name not in (given.text or {})
-    }
-    return Fields(text=given.text or found.text, metadata=metadata, id=found.id)
+def make_plan(settings: Settings, source: Source, stopped: Callable[[], bool] = lambda: False) -> Plan:
+    """The fields of a new index: as configured; what is not configured is worked out from the whole source."""
+    return plan_fields(survey_source(source, stopped=stopped), settings.fields, id_field=source.id_field)
+
+
+async def _create(
+    cluster: Cluster, settings: Settings, fields: Fields, encoder: Encoder, say: Callable[[str], None]
+) -> Index:
+    name = settings.index.name
+    try:
+        return await cluster.create_index(name, build_schema(settings, fields, encoder.fingerprint))
+    except IndexExists:
+        say(f"index {name} was made by another job in the meantime: going on with it")
+        index = await cluster.open_index(name)
+        _check_same_fields(settings, index)
+        return index
 
 
 def describe(fields: Fields) -> str:
@@ -119,9 +130,9 @@ def describe(fields: Fields) -> str:
 def _check_same_fields(settings: Settings, index: Index) -> None:
     """Refuse flags that contradict the index; an index keeps the fields that it was made with."""
     given, has = settings.fields, index.schema.fields
-    if (given.text and dict(given.text) != dict(has.text)) or (
-        given.metadata and dict(given.metadata) != dict(has.metadata)
-    ):
+    text = {has.column(name): boost for name, boost in has.text.items()}
+    metadata = {has.column(name): kind for name, kind in has.metadata.items()}
+    if (given.text and dict(given.text) != text) or (given.metadata and dict(given.metadata) != metadata):
         raise SettingsError(
             f"index {index.name!r} was made with other fields ({describe(has)}); leave them out, or use a new index"
         )

@@ -10,6 +10,7 @@ import contextlib
 import logging
 import threading
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -25,13 +26,17 @@ from connector.errors import (
     ClusterError,
     ClusterUnavailable,
     ConnectorError,
-    DiskError,
     DocumentError,
+    SourceError,
 )
-from connector.ingest.documents import content_hash, reject_line, to_document
+from connector.ingest.documents import content_hash, repeated_id, to_document
 from connector.ingest.passages import cut
+from connector.ingest.plan import used_columns
+from connector.ingest.rejects import RejectsFile
+from connector.ingest.report import Counts, JobReport
 from connector.ingest.seen import SeenIds
 from connector.ingest.sources import Row, Source
+from connector.ingest.survey import has_value
 from connector.models.encoder import Encoder
 from connector.retries import Retry, pauses
 from connector.settings.sections import IngestSettings
@@ -43,41 +48,6 @@ QUEUED_GROUPS = 2
 STEP_PASSAGES = 64  # encoded between two looks at whether the job is to stop
 GET_TIMEOUT_S = 60.0
 REMOVE_BATCH = 500
-
-
-@dataclass(frozen=True, slots=True)
-class Counts:
-    """What became of the rows so far; `progress` is the share of the source that was read."""
-
-    read: int = 0
-    written: int = 0
-    unchanged: int = 0
-    failed: int = 0
-    removed: int = 0
-    passages: int = 0
-    retried: int = 0
-    progress: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class JobReport:
-    """The outcome of a job. `stopped` says why it ended early; `rejects` is the file of what failed, if anything did."""
-
-    counts: Counts
-    seconds: float
-    rejects: Path | None = None
-    stopped: str | None = None
-    kept_missing: str | None = None
-
-    @property
-    def unfinished(self) -> int:
-        """Documents that were read but had no outcome when the job stopped; the next run takes them up."""
-        return self.counts.read - self.counts.written - self.counts.unchanged - self.counts.failed
-
-    @property
-    def ok(self) -> bool:
-        """Whether nothing failed and nothing was left undone."""
-        return self.counts.failed == 0 and self.stopped is None and self.kept_missing is None
 
 
 @dataclass(slots=True)
@@ -114,13 +84,16 @@ class IngestJob:
         self._index = index
         self._encoder = encoder
         self._settings = settings
-        self._rejects = rejects
+        self._rejects = RejectsFile(rejects)
+        self._unused: Counter[str] = Counter()
+        self._used = used_columns(index.schema.fields)
         self._delete_missing = delete_missing
         self._on_progress = on_progress
         self._counts = Counts()
         self._counting = threading.Lock()
         self._stop: asyncio.Future[str] = stop or asyncio.get_running_loop().create_future()
         self._unreadable = 0
+        self._broken: SourceError | None = None
         limit = encoder.fingerprint.max_tokens
         self._max_tokens = min(index.schema.passages.max_tokens or limit, limit)
 
@@ -129,7 +102,7 @@ class IngestJob:
 
         What was written by then stays and is not redone. Raises AccessDenied where the credentials may not even begin."""
         started = time.monotonic()
-        self._clear_rejects()
+        self._rejects.clear()
         self._seen = SeenIds()
         stopped = kept = None
         denied: AccessDenied | None = None
@@ -157,8 +130,16 @@ class IngestJob:
                 stopped = stopped or str(error)
         finally:
             self._seen.close()
-        rejects = self._rejects if self._rejects.exists() else None
-        return JobReport(self._counts, time.monotonic() - started, rejects, stopped, kept)
+        return JobReport(
+            self._counts,
+            time.monotonic() - started,
+            self._rejects.written(),
+            stopped,
+            kept,
+            unused=dict(self._unused),
+            renamed={column: name for name, column in self._index.schema.fields.columns.items()},
+            notes=dict(self._source.notes),
+        )
 
     @property
     def _stopping(self) -> bool:
@@ -185,6 +166,8 @@ class IngestJob:
             stages.create_task(self._encode(checked, encoded))
             for _ in range(self._settings.writers):
                 stages.create_task(self._write(encoded))
+        if self._broken:
+            raise self._broken
 
     async def _read_and_check(self, checked: asyncio.Queue[_Group | None]) -> None:
         groups = self._groups()
@@ -222,14 +205,14 @@ class IngestJob:
                 if fate.error is None:
                     passages += len(one.passages)
                 else:
-                    self._reject(row, fate.error)
+                    self._rejects.keep(row, fate.error)
             written = sum(fate.error is None for fate in fates)
             self._count(written=written, failed=len(fates) - written, passages=passages)
 
     def _groups(self) -> Iterator[_Group]:
         """Groups of documents, cut by count and bytes; rows that are no documents are rejected on the way."""
         group, size = _Group(), 0
-        for row in self._source:
+        for row in self._rows():
             self._count(read=1)
             document = self._to_document(row)
             if document is None:
@@ -244,14 +227,26 @@ class IngestJob:
         if group.documents:
             yield group
 
+    def _rows(self) -> Iterator[Row]:
+        """The source's rows; where it breaks off, it ends here, and what was read by then is still written."""
+        try:
+            yield from self._source
+        except SourceError as error:
+            self._broken = error
+
+    def _count_unused(self, row: Row) -> None:
+        self._unused.update(name for name, value in row.values.items() if name not in self._used and has_value(value))
+        self._unused.update(name for name in row.faults if name not in self._used)
+
     def _to_document(self, row: Row) -> Document | None:
         reason = row.error
         if reason is None:
             try:
                 document = to_document(row, self._index.schema.fields)
                 if self._seen.add(document.doc_id):
+                    self._count_unused(row)
                     return document
-                reason = f"its id {document.doc_id!r} repeats; the first row with that id was taken"
+                reason = repeated_id(document.doc_id)
             except DocumentError as error:
                 reason = str(error)
         doc_id = row.values.get(self._index.schema.fields.id)
@@ -259,7 +254,7 @@ class IngestJob:
             self._unreadable += 1
         else:
             self._seen.keep(str(doc_id))
-        self._reject(row, reason)
+        self._rejects.keep(row, reason)
         self._count(failed=1)
         return None
 
@@ -279,7 +274,7 @@ class IngestJob:
                 kept.append(at)
                 indexed.append(IndexedDocument(group.documents[at], group.hashes[at], passages, vectors[own]))
             else:
-                self._reject(group.rows[at], "the encoder gave a vector with NaN or infinity for it")
+                self._rejects.keep(group.rows[at], "the encoder gave a vector with NaN or infinity for it")
                 self._count(failed=1)
         return group.select(kept), indexed
 
@@ -342,27 +337,6 @@ class IngestJob:
             totals = {name: getattr(self._counts, name) + number for name, number in more.items()}
             self._counts = replace(self._counts, progress=self._source.progress, **totals)
         self._on_progress(self._counts)
-
-    def _clear_rejects(self) -> None:
-        """Forget the last run's rejects. Raises DiskError where this run could keep none of its own."""
-        try:
-            with open(self._rejects, "a", encoding="ascii"):
-                pass
-            self._rejects.unlink()
-        except OSError as error:
-            raise DiskError(
-                f"failed documents cannot be kept in {self._rejects} ({error.strerror}); name another file: --rejects"
-            ) from error
-
-    def _reject(self, row: Row, reason: str) -> None:
-        """Keep a row that failed. Raises DiskError, with the row not counted, where that cannot be done."""
-        try:
-            with open(self._rejects, "a", encoding="ascii") as file:
-                file.write(reject_line(row, reason))
-        except OSError as error:
-            raise DiskError(
-                f"cannot keep a failed document in {self._rejects} ({error.strerror}); free space, or name another file: --rejects"
-            ) from error
 
 
 async def _batched(items: AsyncIterator[str], size: int) -> AsyncIterator[list[str]]:

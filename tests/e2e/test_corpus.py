@@ -20,7 +20,7 @@ from connector.evaluation.runs import Answers, answer_all
 from connector.filters import parse_filter
 from connector.ingest import job
 from connector.ingest.passages import cut
-from connector.ingest.pipeline import JobReport
+from connector.ingest.report import JobReport
 from connector.models.encoder import Encoder
 from connector.remote.process import WorkerProcess
 from connector.rerankers.worker import WorkerClient

@@ -156,7 +156,9 @@ def test_a_job_logs_one_json_object_a_line(launcher: Launcher, tmp_path: Path) -
     assert all({"timestamp", "level", "logger", "message"} <= set(line) for line in lines)
     assert lines[-1]["message"] == "job ended with exit code 0"
     assert lines[-1]["counts"]["written"] == 5
-    assert "creating index documents" in lines[0]["message"]
+    told = [line["message"] for line in lines]
+    assert told[:2] == ["_id: id (a usual name of ids; 5 rows)", "text: text boost 1 (a usual name of texts; 5 rows)"]
+    assert "creating index documents" in told[2]
     assert not any("word7" in json.dumps(line) for line in lines)  # no text of a document
 
 
@@ -167,3 +169,53 @@ def test_an_error_is_a_json_line_too(launcher: Launcher, tmp_path: Path) -> None
     assert done.code == 2
     assert line["level"] == "ERROR"
     assert "nowhere.jsonl" in line["message"]
+
+
+CSV = "id,text,unit,price\n1,Pea soup,g,7\n2,Fish cake,kg,8.50\n"
+
+
+def test_a_dry_run_says_what_a_job_would_do_and_leaves_nothing_behind(launcher: Launcher, tmp_path: Path) -> None:
+    (tmp_path / "menu.csv").write_text(CSV)
+    told = launcher.run("ingest", "menu.csv", "--dry-run", cwd=tmp_path)
+    described = json.loads(launcher.run("ingest", "menu.csv", "--dry-run", "--json", cwd=tmp_path).stdout)
+
+    assert told.code == 0, told.stderr
+    assert "called unit_" in told.stdout
+    assert {column["column"]: column["type"] for column in described["plan"]["columns"]} == {
+        "id": None,
+        "text": "boost 1",
+        "unit": "keyword",
+        "price": "number",
+    }
+    assert [path.name for path in tmp_path.iterdir()] == ["menu.csv"]
+
+
+def test_a_dry_run_of_rows_that_would_fail_ends_with_1(launcher: Launcher, tmp_path: Path) -> None:
+    (tmp_path / "menu.csv").write_text(CSV + "2,Again,g,1\n")
+    told = launcher.run("ingest", "menu.csv", "--dry-run", cwd=tmp_path)
+
+    assert told.code == 1
+    assert "menu.csv:4: its id '2' repeats" in told.stdout
+
+
+def test_numbers_and_booleans_of_csv_are_filtered_as_such(launcher: Launcher, tmp_path: Path) -> None:
+    (tmp_path / "rooms.csv").write_text("id,text,price,free\na,Room a,9,TRUE\nb,Room b,50,False\nc,Room c,120,true\n")
+    launcher.run("ingest", "rooms.csv", cwd=tmp_path)
+
+    def found(condition: str) -> set[str]:
+        done = launcher.run("search", "room", "--no-rerank", "--json", "--filter", condition, cwd=tmp_path)
+        return {hit["doc_id"] for hit in json.loads(done.stdout)["hits"]}
+
+    assert found("price>=50") == {"b", "c"}
+    assert found("free=true") == {"a", "c"}
+
+
+def test_a_column_that_was_renamed_or_is_not_used_is_named(launcher: Launcher, tmp_path: Path) -> None:
+    (tmp_path / "menu.csv").write_text(CSV)
+    first = launcher.run("ingest", "menu.csv", "--report", "report.json", cwd=tmp_path)
+    (tmp_path / "menu.csv").write_text("id,text,unit,price,cook\n3,Flan,g,7,Ada\n")
+    second = launcher.run("ingest", "menu.csv", cwd=tmp_path)
+
+    assert json.loads((tmp_path / "report.json").read_text())["renamed"] == {"unit": "unit_"}
+    assert "column 'unit' is called 'unit_'" in first.stderr
+    assert "column 'cook' was not used, though 1 documents have a value in it" in second.stderr

@@ -14,7 +14,7 @@ from connector.client import Connector
 from connector.clusters.connect import connect
 from connector.errors import FilterError, QueryError
 from connector.ingest import job
-from connector.ingest.pipeline import JobReport
+from connector.ingest.report import JobReport
 from connector.models.encoder import Encoder
 from connector.settings.load import load_settings
 from connector.settings.sections import ClusterSettings, IngestSettings, Settings

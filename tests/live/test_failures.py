@@ -19,7 +19,7 @@ from connector.clusters.connect import connect
 from connector.clusters.mapping import build_index
 from connector.errors import SearchFailed
 from connector.ingest import job
-from connector.ingest.pipeline import JobReport
+from connector.ingest.report import JobReport
 from connector.models.encoder import Encoder
 from connector.schema import Fields
 from connector.settings.load import load_settings

@@ -19,7 +19,7 @@ from support.scratch import drop, unique_name
 
 from connector.clusters.connect import connect
 from connector.ingest import job
-from connector.ingest.pipeline import Counts
+from connector.ingest.report import Counts
 from connector.models.encoder import Encoder
 from connector.settings.load import load_settings
 from connector.settings.sections import ClusterSettings, Settings

@@ -23,7 +23,7 @@ from connector.clusters.clients import service_credentials
 from connector.clusters.connect import connect
 from connector.errors import AccessDenied, ClusterError, ConnectorError, SettingsError, TlsError
 from connector.ingest import job
-from connector.ingest.pipeline import JobReport
+from connector.ingest.report import JobReport
 from connector.models.encoder import Encoder
 from connector.schema import Fields
 from connector.settings.load import load_settings

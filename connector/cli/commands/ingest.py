@@ -9,66 +9,68 @@ import os
 import signal
 import sys
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, NoReturn
 
 import typer
 
 from connector import event_loop
 from connector.cli.console import stderr
+from connector.cli.flags.ingest import (
+    DeleteMissing,
+    DryRunFlag,
+    IdColumn,
+    MetadataColumns,
+    Rejects,
+    ReportFile,
+    SourceArgument,
+    TextColumns,
+    field_settings,
+)
 from connector.cli.flags.settings import AsJson, ClusterUrl, ConfigFile, IndexName, LogFormat, Overrides, read_settings
 from connector.cli.progress import showing
-from connector.cli.tables.ingest import print_table, print_troubles, write_report
-from connector.errors import SettingsError
+from connector.cli.tables.ingest import (
+    describe_dry_run,
+    plan_lines,
+    print_dry_run,
+    print_table,
+    print_troubles,
+    write_report,
+)
 from connector.settings.sections import Settings
 
 if TYPE_CHECKING:  # torch and the clients are imported once the flags are known to be right
-    from connector.ingest.pipeline import Counts, JobReport
+    from connector.ingest.plan import Plan
+    from connector.ingest.report import Counts, JobReport
 
 log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the job is told beside its settings."""
+
+    source: str
+    rejects: Path | None
+    report_file: Path | None
+    delete_missing: bool
+    as_json: bool
+
+
 def ingest(
-    source: Annotated[
-        str,
-        typer.Argument(
-            help="JSON, CSV, TSV (each also .gz, .bz2, .xz), Parquet, a BEIR folder, a folder of text, Markdown, HTML, "
-            "PDF, or - for JSON Lines from a pipe."
-        ),
-    ],
+    source: SourceArgument,
     cluster: ClusterUrl = None,
     index: IndexName = None,
     config: ConfigFile = None,
-    id_field: Annotated[str | None, typer.Option("--id", help="The id field. [CONNECTOR_FIELDS_ID]")] = None,
-    text: Annotated[
-        str | None,
-        typer.Option(
-            "--text",
-            metavar="NAME[=BOOST],…",
-            help="Text fields in reading order, e.g. title=2,body. [CONNECTOR_FIELDS_TEXT]",
-        ),
-    ] = None,
-    metadata: Annotated[
-        str | None,
-        typer.Option(
-            "--metadata",
-            metavar="NAME=TYPE,…",
-            help="Fields to filter by: keyword, keyword[], integer, number, boolean, date; or stored. "
-            "[CONNECTOR_FIELDS_METADATA]",
-        ),
-    ] = None,
-    delete_missing: Annotated[
-        bool, typer.Option("--delete-missing", help="Remove documents that the source no longer has.")
-    ] = False,
-    rejects: Annotated[
-        Path | None,
-        typer.Option(help="Where documents that fail are kept with their reason. [INDEX-SOURCE.rejects.jsonl]"),
-    ] = None,
-    report_file: Annotated[
-        Path | None, typer.Option("--report", help="Write a JSON report of the job to this file.")
-    ] = None,
+    id_field: IdColumn = None,
+    text: TextColumns = None,
+    metadata: MetadataColumns = None,
+    delete_missing: DeleteMissing = False,
+    dry_run: DryRunFlag = False,
+    rejects: Rejects = None,
+    report_file: ReportFile = None,
     as_json: AsJson = False,
     log_format: LogFormat = None,
     override: Overrides = None,
@@ -78,12 +80,14 @@ def ingest(
     The same job twice writes nothing new. A job that was killed is simply run again.
 
     Exit code: 0 all well; 1 some documents failed, and are kept with their reasons; 2 the job could not start; 3 it
-    stopped early, or the cluster is away: run it again to go on; 143 (SIGTERM) or 130 (Ctrl-C) it was ended, after
-    writing what was encoded: run it again to go on.
+    stopped early, or the cluster is away: run it again to go on; 143 (SIGTERM) or 130 (Ctrl-C) it was ended, after writing
+    what was encoded: run it again to go on.
 
     Examples:
 
         connector ingest corpus.jsonl --cluster http://localhost:9200 --index docs
+
+        connector ingest export.csv --dry-run
 
         connector ingest export.csv --id sku --text name=2,description --metadata brand=keyword,price=number
 
@@ -94,21 +98,38 @@ def ingest(
         override,
         cluster__url=cluster,
         index__name=index,
-        fields__id=id_field,
-        fields__text=_pairs(text, "--text", float, optional=True) if text else None,
         log__format=log_format,
-        fields__metadata=_pairs(metadata, "--metadata", str, optional=False) if metadata else None,
+        **field_settings(id_field, text, metadata),
     )
+    options = Options(source, rejects, report_file, delete_missing, as_json)
+    if dry_run:
+        _rehearse(settings, options)
+    _ingest(settings, options)
+
+
+def _rehearse(settings: Settings, options: Options) -> NoReturn:
+    """Say what the job would do, and end: with 0 where no row would fail, else with 1."""
+    from connector.ingest.dry_run import rehearse
+
+    found = event_loop.run(rehearse(options.source, settings))
+    if options.as_json:
+        print(json.dumps(describe_dry_run(found, settings), indent=2))
+    else:
+        print_dry_run(found, settings)
+    raise typer.Exit(0 if found.ok else 1)
+
+
+def _ingest(settings: Settings, options: Options) -> NoReturn:
     from connector.logs import configure_logging
 
     bar = stderr.is_terminal and settings.log.format == "text"
     configure_logging(settings.log.model_copy(update={"level": "warning"}) if bar else settings.log)
     started = datetime.now(UTC)
     with showing(bar) as (show, say):
-        report, signalled = event_loop.run(_run(source, settings, rejects, delete_missing, show, say))
+        report, signalled = event_loop.run(_run(settings, options, show, say))
     code = _exit_code(report, signalled)
     described = {
-        "source": source,
+        "source": options.source,
         "cluster": settings.cluster.url,
         "index": settings.index.name,
         "started": started.isoformat(timespec="seconds"),
@@ -116,9 +137,9 @@ def ingest(
         "unfinished": report.unfinished,
     } | asdict(report)
     log.info("job ended with exit code %d", code, extra=described)
-    if report_file:
-        write_report(report_file, described)
-    if as_json:
+    if options.report_file:
+        write_report(options.report_file, described)
+    if options.as_json:
         print(json.dumps(described, default=str))
     elif settings.log.format == "text":
         print_table(report, settings)
@@ -131,12 +152,7 @@ def ingest(
 
 
 async def _run(
-    source: str,
-    settings: Settings,
-    rejects: Path | None,
-    delete_missing: bool,
-    show: Callable[[Counts], None],
-    say: Callable[[str], None],
+    settings: Settings, options: Options, show: Callable[[Counts], None], say: Callable[[str], None]
 ) -> tuple[JobReport, int]:
     """The job's report, and the number of the signal that ended it (0: none). A second signal ends it at once."""
     from connector.ingest.job import run_job
@@ -153,10 +169,21 @@ async def _run(
         say(f"{number.name}: writing what is encoded, then ending; once more to end at once")
         stop.set_result(f"{number.name} was received")
 
-    for one in (signal.SIGTERM, signal.SIGINT):
-        event_loop.add_signal_handler(one, end, one)
+    def show_plan(plan: Plan) -> None:
+        for line in plan_lines(plan):
+            say(line)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        event_loop.add_signal_handler(number, end, number)
     report = await run_job(
-        source, settings, rejects=rejects, delete_missing=delete_missing, stop=stop, on_progress=show, say=say
+        options.source,
+        settings,
+        rejects=options.rejects,
+        delete_missing=options.delete_missing,
+        stop=stop,
+        on_progress=show,
+        on_plan=show_plan,
+        say=say,
     )
     return report, received[0] if received and report.stopped else 0
 
@@ -168,17 +195,3 @@ def _exit_code(report: JobReport, signalled: int) -> int:
     if report.stopped:
         return 3
     return 0 if report.ok else 1
-
-
-def _pairs(text: str, flag: str, convert: type, *, optional: bool) -> dict[str, object]:
-    """`a=2,b` as {"a": 2.0, "b": 1.0}."""
-    pairs: dict[str, object] = {}
-    for part in text.split(","):
-        name, equals, value = part.strip().partition("=")
-        if not name or not (equals or optional):
-            raise SettingsError(f"{flag} takes NAME=VALUE pairs split by commas, not {text!r}")
-        try:
-            pairs[name] = convert(value) if equals else 1.0
-        except ValueError:
-            raise SettingsError(f"{flag}: {value!r} is no number") from None
-    return pairs

@@ -42,6 +42,7 @@ class FolderSource:
     Links to files are followed, links to folders are not. Files of no known kind are counted in the notes."""
 
     id_field: str | None = "path"
+    typed = True
 
     def __init__(self, folder: Path, files: Sequence[Path] | None = None) -> None:
         self._folder = folder

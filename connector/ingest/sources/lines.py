@@ -18,7 +18,8 @@ class LineSource:
 
     id_field: str | None = None
 
-    def __init__(self, opened: Input, read: ReadRows) -> None:
+    def __init__(self, opened: Input, read: ReadRows, *, typed: bool = True) -> None:
+        self.typed = typed
         self._input = opened
         self._read = read
         self.progress = 0.0

@@ -24,6 +24,7 @@ LINE_READERS: dict[str, ReadRows] = {
     ".csv": read_csv,
     ".tsv": read_tsv,
 }
+UNTYPED = (".csv", ".tsv")
 KNOWN = (
     ".jsonl, .ndjson, .json, .csv, .tsv (also .gz, .bz2, .xz), .parquet, .txt, .md, .html, .pdf, folders of these, "
     "and - for JSON Lines from a pipe"
@@ -44,11 +45,11 @@ def open_source(location: str) -> Source:
     if stat.S_ISFIFO(mode):
         if kind and kind not in LINE_READERS:
             raise SourceError(f"{location!r} is a named pipe, through which only JSON Lines, CSV and TSV can be read")
-        return LineSource(StreamInput(path), LINE_READERS.get(kind, read_json))
+        return LineSource(StreamInput(path), LINE_READERS.get(kind, read_json), typed=kind not in UNTYPED)
     if special := is_special(mode):
         raise SourceError(f"{location!r} is no regular file but {special}")
     if kind in LINE_READERS:
-        return LineSource(FileInput(path), LINE_READERS[kind])
+        return LineSource(FileInput(path), LINE_READERS[kind], typed=kind not in UNTYPED)
     if kind == path.suffix.lower():
         if kind == ".parquet":
             return ParquetSource(path)

@@ -27,10 +27,13 @@ class Source(Protocol):
 
     `progress` is the share read so far, 0 to 1. `notes` counts what was changed or left out on the way without
     failing a row, by what there is to say of it. Both start anew with every `__iter__`.
-    A source that breaks off yields its whole rows first and raises SourceError then."""
+    A source that breaks off yields its whole rows first and raises SourceError then.
+    `typed` is False where all values are text, as in CSV, so that a number can only be told by its looks.
+    `id_field` is the id's column in a source whose rows all have the same columns, None elsewhere."""
 
     progress: float
     notes: Counter[str]
+    typed: bool
     id_field: str | None
 
     def __iter__(self) -> Iterator[Row]: ...

@@ -1,10 +1,8 @@
 from __future__ import annotations
 
 import contextlib
-import datetime as dt
 import json
 from dataclasses import replace
-from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -12,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.parts import HashEncoder, document, schema_of
 
-from connector.errors import DocumentError, SettingsError
-from connector.ingest.documents import MAX_ID_BYTES, content_hash, infer_fields, reject_line, to_document
+from connector.errors import DocumentError
+from connector.ingest.documents import MAX_ID_BYTES, content_hash, to_document
 from connector.ingest.sources import Row
 from connector.schema import Fields, PassageSettings
 from connector.types import Document
@@ -26,88 +24,29 @@ def row(**values: Any) -> Row:
     return Row(values, "a.jsonl:1")
 
 
-def test_fields_are_worked_out_from_usual_names() -> None:
-    fields = infer_fields([row(_id="1", title="T", text="short", year=2024)])
-
-    assert fields == Fields(text={"title": 1.0, "text": 1.0}, metadata={"year": "integer"}, id="_id")
-
-
-def test_a_long_text_of_any_name_is_prose() -> None:
-    fields = infer_fields([row(sku="1", story=PROSE, brand="acme")], id_field="sku")
-
-    assert fields == Fields(text={"story": 1.0}, metadata={"brand": "keyword"}, id="sku")
-
-
-def test_the_title_comes_first_wherever_it_stands() -> None:
-    fields = infer_fields([row(id="1", text="t", name="N")])
-
-    assert list(fields.text) == ["name", "text"]
-
-
-@pytest.mark.parametrize(("name", "chosen"), [("_id", "_id"), ("id", "id"), ("doc_id", "doc_id"), ("path", "path")])
-def test_the_id_goes_by_usual_names(name: str, chosen: str) -> None:
-    assert infer_fields([row(**{name: "1", "text": "t"})]).id == chosen
-
-
-@pytest.mark.parametrize(
-    ("values", "kind"),
-    [
-        ([True, False], "boolean"),
-        ([1, 2], "integer"),
-        ([1, 2.5], "number"),
-        ([Decimal("9.90"), 3], "number"),
-        (["a", "b"], "keyword"),
-        (["2024-01-31", "2024-02-01T10:00:00Z"], "date"),
-        ([dt.date(2024, 1, 1), dt.datetime(2024, 1, 1)], "date"),
-        (["2024", "2025"], "keyword"),
-        (["2024-01-31", "soon"], "keyword"),
-        ([["a"], ["b", "c"]], "keyword[]"),
-        ([{"a": 1}], "stored"),
-        ([1, "a"], "stored"),
-        ([[1.5]], "stored"),
-        ([True, 1], "stored"),
-    ],
-)
-def test_metadata_types_are_worked_out_from_all_values(values: list[Any], kind: str) -> None:
-    fields = infer_fields(
-        [row(id=str(number), text="t", field=value) for number, value in enumerate([*values, None, "", []])]
-    )
-
-    assert fields.metadata == {"field": kind}
-
-
-@pytest.mark.parametrize("name", ["passages", "content_hash", "vectors", "_score", "a.b", "a`b", "doc_id"])
-def test_names_that_an_index_cannot_have_are_left_out(name: str) -> None:
-    fields = infer_fields([row(id="1", text="t", **{name: "x"})])
-
-    fields.check_names()
-    assert fields.metadata == {}
-
-
-def test_rows_that_could_not_be_read_have_no_say() -> None:
-    fields = infer_fields([Row({}, "x", error="broken"), row(id="1", text="t")])
-
-    assert fields.id == "id"
-
-
-@pytest.mark.parametrize(
-    ("rows", "words"),
-    [
-        ([row(sku="1", text="t")], "set fields.id .the source has: sku, text"),
-        ([row(id="1", brand="acme")], "set fields.text"),
-        ([], "the source has: nothing"),
-        ([Row({}, "x", error="broken")], "the source has: nothing"),
-    ],
-)
-def test_what_cannot_be_worked_out_is_asked_for(rows: list[Row], words: str) -> None:
-    with pytest.raises(SettingsError, match=words):
-        infer_fields(rows)
-
-
 def test_a_row_becomes_a_document_with_checked_values() -> None:
     made = to_document(row(id=7, title="T", text=["a", "b"], year="2024", extra={"a": 1}, other="left out"), FIELDS)
 
     assert made == Document("7", {"title": "T", "text": "a\nb", "year": 2024, "extra": {"a": 1}}, "a.jsonl:1")
+
+
+def test_a_field_is_filled_from_its_column() -> None:
+    fields = Fields(
+        {"text": 1.0},
+        {"unit_": "keyword", "meta_author": "keyword"},
+        "id",
+        {"unit_": "unit", "meta_author": "meta.author"},
+    )
+    values = {"id": "1", "text": "t", "unit": "kelvin"}
+
+    assert to_document(row(**values, **{"meta.author": "Ada"}), fields).fields["meta_author"] == "Ada"
+    assert to_document(row(**values, meta={"author": "Ada"}), fields).fields["meta_author"] == "Ada"
+    assert to_document(row(**values, meta="Ada"), fields).fields == {"text": "t", "unit_": "kelvin"}
+
+
+def test_a_text_that_nobody_can_see_is_no_text() -> None:
+    with pytest.raises(DocumentError, match="no text"):
+        to_document(row(id="a", text="\u200b\ufeff\u00ad"), FIELDS)
 
 
 def test_missing_and_blank_values_are_left_out() -> None:
@@ -133,7 +72,7 @@ def test_a_text_field_takes_numbers_and_loses_null_bytes() -> None:
         ({"id": "é" * 257, "text": "t"}, f"its id has 514 bytes; at most {MAX_ID_BYTES}"),
         ({"id": "a"}, r"no text \(fields title, text are empty\)"),
         ({"id": "a", "text": {"a": 1}}, "'text' is text but holds dict"),
-        ({"id": "a", "text": ["a", 1]}, "'text' is text but holds list"),
+        ({"id": "a", "text": ["a", {"b": 1}]}, "'text' is text but holds list"),
         ({"id": "a", "text": "t", "year": "soon"}, "'year' is an integer"),
         ({"id": "a", "text": "\ud800"}, "half a surrogate pair"),
         ({"id": "\ud800", "text": "t"}, "half a surrogate pair"),
@@ -202,21 +141,3 @@ def test_a_hash_changes_with_how_passages_are_cut() -> None:
     recut = replace(SCHEMA, passages=PassageSettings(64, 0))
 
     assert content_hash(document("d", a=1), SCHEMA) != content_hash(document("d", a=1), recut)
-
-
-def test_a_rejected_document_is_kept_whole() -> None:
-    line = reject_line(row(id="é", when=dt.date(2024, 1, 1)), "too odd")
-
-    assert line.endswith("\n")
-    assert line.isascii()
-    assert json.loads(line) == {
-        "reason": "too odd",
-        "origin": "a.jsonl:1",
-        "document": {"id": "é", "when": "2024-01-01"},
-    }
-
-
-def test_a_line_that_was_no_row_is_kept_raw() -> None:
-    line = reject_line(Row({}, "a.jsonl:3", "not JSON", "{broken \udcff\n"), "not JSON")
-
-    assert json.loads(line) == {"reason": "not JSON", "origin": "a.jsonl:3", "raw": "{broken \udcff\n"}

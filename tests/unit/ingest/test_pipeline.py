@@ -6,6 +6,7 @@ import asyncio
 import gzip
 import json
 import threading
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,8 @@ from support.parts import HashEncoder, schema_of
 from connector.clusters.embedded.cluster import EmbeddedCluster
 from connector.clusters.embedded.index import EmbeddedIndex
 from connector.errors import ClusterError, ClusterUnavailable, DiskError, ModelError, SourceError
-from connector.ingest.pipeline import STEP_PASSAGES, Counts, IngestJob, JobReport
+from connector.ingest.pipeline import STEP_PASSAGES, IngestJob
+from connector.ingest.report import Counts, JobReport
 from connector.ingest.sources import Row, open_source
 from connector.settings.sections import IngestSettings
 from connector.types import IndexedDocument, Vectors, WriteOutcome
@@ -32,10 +34,12 @@ class Rows:
     """A source from a list; `breaks_after` rows it raises."""
 
     id_field = None
+    typed = True
 
     def __init__(self, rows: Sequence[dict[str, Any] | Row], breaks_after: int | None = None) -> None:
         self._rows = rows
         self._breaks_after = breaks_after
+        self.notes: Counter[str] = Counter()
         self.progress = 0.0
 
     def __iter__(self) -> Iterator[Row]:
@@ -191,6 +195,19 @@ async def test_a_changed_document_replaces_its_passages(bench: Bench, encoder: H
     assert (first.counts.passages, second.counts.passages) == (4, 1)
     assert second.counts == Counts(read=2, written=1, unchanged=1, passages=1, progress=1.0)
     assert passages == {"a#0": "T\nonly one", "b#0": "Title b\nThe text of b."}
+
+
+async def test_what_the_index_has_no_field_for_is_counted_by_column(bench: Bench) -> None:
+    rows: list[Any] = [
+        {"_id": "a", "title": "A", "supplier": "Orsk", "empty": ""},
+        {"_id": "b", "title": "B", "supplier": "Orsk"},
+        Row({"_id": "c", "title": "C"}, "rows:3", faults={"when": "too far away"}),
+    ]
+    first = await bench.run(rows)
+    again = await bench.run(rows)
+
+    assert first.unused == again.unused == {"supplier": 2, "when": 1}
+    assert (first.counts.written, again.counts.unchanged) == (3, 3)
 
 
 async def test_a_repeated_id_is_rejected_and_the_first_row_stays(bench: Bench) -> None:

@@ -1,0 +1,77 @@
+"""The flags of `connector ingest`, and how they become settings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from connector.errors import SettingsError
+
+SourceArgument = Annotated[
+    str,
+    typer.Argument(
+        help="JSON, JSON Lines, CSV, TSV (each also .gz, .bz2, .xz), Parquet, a BEIR folder, a folder of text, Markdown, "
+        "HTML and PDF, or - for JSON Lines from a pipe."
+    ),
+]
+IdColumn = Annotated[
+    str | None,
+    typer.Option("--id", help="The column of the ids; found by its name when not given. [CONNECTOR_FIELDS_ID]"),
+]
+TextColumns = Annotated[
+    str | None,
+    typer.Option(
+        "--text",
+        metavar="NAME[=BOOST],…",
+        help="Text columns in reading order, e.g. title=2,body; worked out when not given. [CONNECTOR_FIELDS_TEXT]",
+    ),
+]
+MetadataColumns = Annotated[
+    str | None,
+    typer.Option(
+        "--metadata",
+        metavar="NAME=TYPE,…",
+        help="Columns to filter by, and no others: keyword, keyword[], integer, number, boolean, date; or stored. Worked "
+        "out from all rows when not given. [CONNECTOR_FIELDS_METADATA]",
+    ),
+]
+DeleteMissing = Annotated[
+    bool, typer.Option("--delete-missing", help="Remove documents that the source no longer has.")
+]
+Rejects = Annotated[
+    Path | None,
+    typer.Option(help="Where documents that fail are kept with their reason. [INDEX-SOURCE.rejects.jsonl]"),
+]
+ReportFile = Annotated[Path | None, typer.Option("--report", help="Write a JSON report of the job to this file.")]
+DryRunFlag = Annotated[
+    bool,
+    typer.Option(
+        "--dry-run",
+        help="Read the source, say what would become of each column and which rows would fail; write and create nothing.",
+    ),
+]
+
+
+def field_settings(id_column: str | None, text: str | None, metadata: str | None) -> dict[str, Any]:
+    """The flags that name columns as paths of settings; None where a flag is not given."""
+    return {
+        "fields__id": id_column,
+        "fields__text": _pairs(text, "--text", float, optional=True) if text else None,
+        "fields__metadata": _pairs(metadata, "--metadata", str, optional=False) if metadata else None,
+    }
+
+
+def _pairs(text: str, flag: str, convert: type, *, optional: bool) -> dict[str, object]:
+    """`a=2,b` as {"a": 2.0, "b": 1.0}; a colon does for the equals sign."""
+    pairs: dict[str, object] = {}
+    for part in text.split(","):
+        name, separator, value = part.strip().partition("=" if "=" in part else ":")
+        if not name or not (separator or optional):
+            raise SettingsError(f"{flag} takes NAME=VALUE pairs split by commas, not {text!r}")
+        try:
+            pairs[name] = convert(value) if separator else 1.0
+        except ValueError:
+            raise SettingsError(f"{flag}: {value!r} is no number") from None
+    return pairs

@@ -1,0 +1,77 @@
+"""The rejects file is JSON lines whatever was in the rows."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from connector.ingest.rejects import reject_line
+from connector.ingest.sources import Row
+
+
+def row(**values: Any) -> Row:
+    return Row(values, "a.jsonl:1")
+
+
+def strict(line: str) -> Any:
+    """What a strict reader of JSON makes of the line."""
+
+    def refuse(constant: str) -> None:
+        raise ValueError(constant)
+
+    return json.loads(line, parse_constant=refuse)
+
+
+def test_a_rejected_document_is_kept_whole() -> None:
+    line = reject_line(row(id="é", when=dt.date(2024, 1, 1)), "too odd")
+
+    assert line.endswith("\n")
+    assert line.isascii()
+    assert json.loads(line) == {
+        "reason": "too odd",
+        "origin": "a.jsonl:1",
+        "document": {"id": "é", "when": "2024-01-01"},
+    }
+
+
+def test_a_line_that_was_no_row_is_kept_raw() -> None:
+    line = reject_line(Row({}, "a.jsonl:3", "not JSON", "{broken \udcff\n"), "not JSON")
+
+    assert json.loads(line) == {"reason": "not JSON", "origin": "a.jsonl:3", "raw": "{broken \udcff\n"}
+
+
+def test_what_json_lacks_is_written_as_text() -> None:
+    values = {
+        "price": float("nan"),
+        "far": [float("-inf")],
+        "raw": b"caf\xe9",
+        "span": dt.timedelta(seconds=90),
+        "ids": {7},
+    }
+
+    assert strict(reject_line(row(**values), "odd"))["document"] == {
+        "price": "nan",
+        "far": ["-inf"],
+        "raw": "caf\\xe9",
+        "span": "0:01:30",
+        "ids": [7],
+    }
+
+
+anything = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters()) | st.binary() | st.datetimes(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3) | st.integers(), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+@given(st.dictionaries(st.text(max_size=5), anything, max_size=4), st.text())
+def test_any_row_gives_one_line_of_json(values: dict[str, Any], reason: str) -> None:
+    line = reject_line(Row(values, "here"), reason)
+
+    assert line.count("\n") == 1
+    assert strict(line)["reason"] == reason
