@@ -292,6 +292,8 @@ def _read_yaml(read: Callable[[], Any]) -> Any:
         problem = error.problem or ""
         words = problem if problem and not set(problem) & set("'\"`") else "it cannot be read"
         raise Unusable(words + (f", line {error.problem_mark.line + 1}" if error.problem_mark else "")) from None
+    except yaml.YAMLError:  # its reader's, which has no mark: a character that no YAML holds
+        raise Unusable("a control character is in it; check how it was written") from None
     except RecursionError:
         raise Unusable("it is nested too deeply") from None
     except (ValueError, TypeError, ArithmeticError, LookupError, AttributeError):

@@ -289,3 +289,10 @@ def test_null_is_a_word_where_a_setting_always_has_a_value_or_a_file_has_it_in_q
     assert "CONNECTOR_SEARCH_K: search.k: Input should be a valid integer" in problem(
         "", {"CONNECTOR_SEARCH_K": "null"}
     )
+
+
+def test_a_control_character_in_a_file_or_a_value_is_told() -> None:
+    assert problem("search: {k: \x1f}") == (
+        "settings.yaml is not YAML: a control character is in it; check how it was written"
+    )
+    assert "search.fusion.weights" in problem("", {"CONNECTOR_SEARCH_FUSION_WEIGHTS": "[1, \x1f]"})
