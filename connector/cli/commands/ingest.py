@@ -49,7 +49,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class IngestOptions:
     """What the job is told beside its settings."""
 
     source: str
@@ -101,13 +101,13 @@ def ingest(
         log__format=log_format,
         **field_settings(id_field, text, metadata),
     )
-    options = Options(source, rejects, report_file, delete_missing, as_json)
+    options = IngestOptions(source, rejects, report_file, delete_missing, as_json)
     if dry_run:
         _rehearse(settings, options)
     _ingest(settings, options)
 
 
-def _rehearse(settings: Settings, options: Options) -> NoReturn:
+def _rehearse(settings: Settings, options: IngestOptions) -> NoReturn:
     """Say what the job would do, and end: with 0 where no row would fail, else with 1."""
     from connector.ingest.dry_run import rehearse
 
@@ -119,7 +119,7 @@ def _rehearse(settings: Settings, options: Options) -> NoReturn:
     raise typer.Exit(0 if found.ok else 1)
 
 
-def _ingest(settings: Settings, options: Options) -> NoReturn:
+def _ingest(settings: Settings, options: IngestOptions) -> NoReturn:
     from connector.logs import configure_logging
 
     bar = stderr.is_terminal and settings.log.format == "text"
@@ -152,7 +152,7 @@ def _ingest(settings: Settings, options: Options) -> NoReturn:
 
 
 async def _run(
-    settings: Settings, options: Options, show: Callable[[Counts], None], say: Callable[[str], None]
+    settings: Settings, options: IngestOptions, show: Callable[[Counts], None], say: Callable[[str], None]
 ) -> tuple[JobReport, int]:
     """The job's report, and the number of the signal that ended it (0: none). A second signal ends it at once."""
     from connector.ingest.job import run_job

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict, dataclass
 from typing import Annotated
 
 import typer
 
+from connector.cli.flags.groups import with_flag_groups
 from connector.cli.flags.settings import ConfigFile, LogFormat, Overrides, read_settings
 
 
-def worker(
+@dataclass(frozen=True, slots=True)
+class WorkerFlags:
+    """Settings of the section `worker`, by their names."""
+
     model: Annotated[
         str | None,
         typer.Option(
@@ -20,17 +25,17 @@ def worker(
             help="Folder or hub name of a cross-encoder, or of an encoder for late interaction. "
             "[CONNECTOR_WORKER_MODEL]",
         ),
-    ] = None,
+    ] = None
     kind: Annotated[
         str | None, typer.Option(help="auto, cross-encoder or late-interaction. [CONNECTOR_WORKER_KIND]")
-    ] = None,
-    host: Annotated[str | None, typer.Option(help="Address to listen on. [CONNECTOR_WORKER_HOST]")] = None,
-    port: Annotated[
-        int | None, typer.Option(help="Port to listen on; 0 for any free one. [CONNECTOR_WORKER_PORT]")
-    ] = None,
+    ] = None
+    host: Annotated[str | None, typer.Option(help="Address to listen on. [CONNECTOR_WORKER_HOST]")] = None
+    port: Annotated[int | None, typer.Option(help="Port to listen on; 0 for any free one. [CONNECTOR_WORKER_PORT]")] = (
+        None
+    )
     device: Annotated[
         str | None, typer.Option(help="cpu, cuda, mps; the best there is when not given. [CONNECTOR_WORKER_DEVICE]")
-    ] = None,
+    ] = None
     ready_file: Annotated[
         str | None,
         typer.Option(
@@ -39,10 +44,12 @@ def worker(
             help="JSON file for url, scheme, pid and state: loading, ready, failed, stopping. "
             "[CONNECTOR_WORKER_READY_FILE]",
         ),
-    ] = None,
-    log_format: LogFormat = None,
-    config: ConfigFile = None,
-    override: Overrides = None,
+    ] = None
+
+
+@with_flag_groups
+def worker(
+    flags: WorkerFlags, log_format: LogFormat = None, config: ConfigFile = None, override: Overrides = None
 ) -> None:
     """Serve rerankers over HTTP, in the shapes that their clients already speak.
 
@@ -55,17 +62,8 @@ def worker(
 
         connector worker --reranker cross-encoder/ettin-reranker-32m-v1   # a cross-encoder from the hub
     """
-    settings = read_settings(
-        config,
-        override,
-        worker__model=model,
-        worker__kind=kind,
-        worker__host=host,
-        worker__port=port,
-        worker__device=device,
-        worker__ready_file=ready_file,
-        log__format=log_format,
-    )
+    named = {f"worker__{name}": value for name, value in asdict(flags).items()}
+    settings = read_settings(config, override, **named, log__format=log_format)
     from connector.logs import configure_logging
     from connector.worker.serve import serve
 
