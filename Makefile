@@ -86,8 +86,15 @@ bench-path: $(VENV)/test-installed engines ## what the query path costs beside i
 bench-reliability: $(VENV)/test-installed engines ## 200 kills of an ingest on each engine, 30 minutes of searches among failures
 	@$(BIN)/python bench/reliability.py $(ARGS)
 
-bench-worker: $(VENV)/bench-installed $(VENV)/infinity/installed ## pairs per second beside sentence-transformers, FlashRank and Infinity, and under overload
-	@$(BIN)/python bench/worker.py --infinity $(VENV)/infinity/bin/infinity_emb $(ARGS)
+INFINITY ?= yes
+bench-worker: $(VENV)/bench-installed $(if $(filter no,$(INFINITY)),,$(VENV)/infinity/installed) ## pairs per second beside sentence-transformers, FlashRank and Infinity (INFINITY=no: without), and under overload
+	@$(BIN)/python bench/worker.py $(if $(filter no,$(INFINITY)),,--infinity $(VENV)/infinity/bin/infinity_emb) $(ARGS)
+
+bench-gemm: $(VENV)/demo-installed ## what matrix products reach on this machine: what a worker's pace is a share of
+	@$(BIN)/python bench/gemm.py $(ARGS)
+
+bench-training-data: $(VENV)/demo-installed ## collections joined into one, and scores to distil: ARGS="join OUT FOLDER=QUERIES ..."
+	@$(BIN)/python bench/training_data.py $(ARGS)
 
 bench-rerankers: $(VENV)/demo-installed ## pairs per second of rerankers of the hub's shapes, by backend; no hub needed
 	@$(BIN)/python bench/rerankers.py $(ARGS)
@@ -95,4 +102,4 @@ bench-rerankers: $(VENV)/demo-installed ## pairs per second of rerankers of the 
 clean: ## remove the environment, caches and the demo's store
 	rm -rf $(VENV) demo-store dist build site .mypy_cache .ruff_cache .pytest_cache
 
-.PHONY: help install demo lint docs engines test test-quick test-wheel release-check bench-quality bench-trials bench-path bench-reliability bench-worker bench-rerankers clean
+.PHONY: help install demo lint docs engines test test-quick test-wheel release-check bench-quality bench-trials bench-path bench-reliability bench-worker bench-rerankers bench-gemm bench-training-data clean

@@ -31,9 +31,11 @@ from rich.table import Table
 
 from connector import event_loop
 from connector.client import Connector
+from connector.clusters.protocol import SearchableIndex
 from connector.evaluation.datasets import read_collection
 from connector.evaluation.latency import percentile
 from connector.ingest.job import run_job
+from connector.models.encoder import Encoder
 from connector.settings.load import load_settings
 from connector.types import Ranking, SearchRequest, Vector
 from connector.wiring import load_encoder, open_cluster
@@ -41,7 +43,6 @@ from connector.wiring import load_encoder, open_cluster
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tests" / "servers"))
 ENGINES = (("elasticsearch", "9.3.2"), ("opensearch", "3.6.0"))
-INDEX = "bench-path"
 TIMEOUT_S = 30.0
 CORES = sorted(os.sched_getaffinity(0))
 ROWS = {
@@ -60,6 +61,7 @@ console = Console(stderr=True, highlight=False)
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cluster", help="measure this one instead of starting engines")
+    parser.add_argument("--index", default="bench-path", help="is made for this, and dropped at the end")
     parser.add_argument("--data", type=Path, default=ROOT / "examples" / "corpus")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--together", action="store_true", help="let the engine and the searches share the cores")
@@ -117,61 +119,30 @@ def pin(pid: int, cores: list[int]) -> None:
 def _family(pid: int) -> list[int]:
     """A process and those that it started."""
     children = [
-        one for file in Path(f"/proc/{pid}/task").glob("*/children") for one in map(int, file.read_text().split())
+        child for file in Path(f"/proc/{pid}/task").glob("*/children") for child in map(int, file.read_text().split())
     ]
     return [pid, *(found for child in children for found in _family(child))]
 
 
 async def measure(url: str, options: argparse.Namespace) -> dict[str, float]:
     """Medians over all queries and rounds."""
-    overrides: dict[str, Any] = {"cluster.url": url, "index.name": INDEX, "fields.id": "_id"}
+    overrides: dict[str, Any] = {"cluster.url": url, "index.name": options.index, "fields.id": "_id"}
     overrides |= {"fields.text": {"title": 1.0, "text": 1.0}, "encoder.backend": options.encoder}
     settings = load_settings(overrides=overrides, environ={})
     await run_job(str(options.data), settings, say=console.print)
     queries = [query.text for query in read_collection(options.data).queries]
-    encoder = load_encoder(settings)
     took: dict[str, list[float]] = collections.defaultdict(list)
-    connector = await Connector.open(settings)
-    index, depth = connector.searcher.index, settings.search.depth
-    encoding = ThreadPoolExecutor(max_workers=1)  # as the searcher does it
-
-    async def lexical(query: str) -> Ranking:
-        return await index.lexical(query, depth=depth, filter=None, timeout_s=TIMEOUT_S, passages=0)
-
-    async def encode(query: str) -> Vector:
-        return await asyncio.get_running_loop().run_in_executor(encoding, encoder.encode_query, query)
-
-    async def dense(query: str, vector: Vector | None = None) -> Ranking:
-        vector = await encode(query) if vector is None else vector
-        return await index.dense(vector, depth=depth, filter=None, timeout_s=TIMEOUT_S, passages=0)
-
-    async def lexical_hits(query: str) -> None:
-        await show(query, await lexical(query), None)
-
-    async def dense_hits(query: str) -> None:
-        vector = await encode(query)
-        await show(None, await dense(query, vector), vector)
-
-    async def show(query: str | None, ranking: Ranking, vector: Vector | None) -> None:
-        top = [hit.doc_id for hit in ranking[: settings.search.k]]
-        await index.show(top, query=query, vector=vector, timeout_s=TIMEOUT_S)
-
-    async with connector:
+    async with await Connector.open(settings) as connector:
+        parts = Parts(connector.searcher.index, load_encoder(settings), settings.search.depth, settings.search.k)
         for number in track(range(options.rounds + 1), description="measuring", console=console):
             for query in queries:
-                timed = {
-                    "lexical_request_ms": await clock(lexical(query)),
-                    "dense_request_ms": await clock(dense(query)),
-                    "both_requests_ms": await clock(asyncio.gather(lexical(query), dense(query))),
-                    "lexical_ms": await clock(lexical_hits(query)),
-                    "dense_ms": await clock(dense_hits(query)),
-                    "search_ms": await clock(connector.searcher.search(SearchRequest(query, rerank=False))),
-                }
+                timed = await parts.time(query)
+                timed["search_ms"] = await clock(connector.searcher.search(SearchRequest(query, rerank=False)))
                 if number:  # the first round warms up
                     for name, value in timed.items():
                         took[name].append(value)
     cluster = await open_cluster(settings)
-    await cluster.drop_index(INDEX)
+    await cluster.drop_index(options.index)
     await cluster.close()
     medians = {name: round(percentile(values, 0.5), 2) for name, values in took.items()}
     search_ms = medians["search_ms"]
@@ -180,6 +151,48 @@ async def measure(url: str, options: argparse.Namespace) -> dict[str, float]:
         "over_slower_leg_ms": round(search_ms - max(medians["lexical_ms"], medians["dense_ms"]), 2),
         "over_slower_request_ms": round(search_ms - slower_request_ms, 2),
     }
+
+
+class Parts:
+    """What a search is made of, each by itself."""
+
+    def __init__(self, index: SearchableIndex, encoder: Encoder, depth: int, k: int) -> None:
+        self._index, self._encoder, self._depth, self._k = index, encoder, depth, k
+        self._encoding = ThreadPoolExecutor(max_workers=1)  # as the searcher does it
+
+    async def time(self, query: str) -> dict[str, float]:
+        """Milliseconds of each."""
+        return {
+            "lexical_request_ms": await clock(self._lexical(query)),
+            "dense_request_ms": await clock(self._encoded(query)),
+            "both_requests_ms": await clock(asyncio.gather(self._lexical(query), self._encoded(query))),
+            "lexical_ms": await clock(self._lexical_hits(query)),
+            "dense_ms": await clock(self._dense_hits(query)),
+        }
+
+    async def _lexical(self, query: str) -> Ranking:
+        return await self._index.lexical(query, depth=self._depth, filter=None, timeout_s=TIMEOUT_S, passages=0)
+
+    async def _encode(self, query: str) -> Vector:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._encoding, self._encoder.encode_query, query)
+
+    async def _dense(self, vector: Vector) -> Ranking:
+        return await self._index.dense(vector, depth=self._depth, filter=None, timeout_s=TIMEOUT_S, passages=0)
+
+    async def _encoded(self, query: str) -> Ranking:
+        return await self._dense(await self._encode(query))
+
+    async def _lexical_hits(self, query: str) -> None:
+        await self._content(await self._lexical(query), query, None)
+
+    async def _dense_hits(self, query: str) -> None:
+        vector = await self._encode(query)
+        await self._content(await self._dense(vector), None, vector)
+
+    async def _content(self, ranking: Ranking, query: str | None, vector: Vector | None) -> None:
+        top = [hit.doc_id for hit in ranking[: self._k]]
+        await self._index.content(top, query=query, vector=vector, timeout_s=TIMEOUT_S)
 
 
 async def clock(work: Awaitable[Any]) -> float:

@@ -2,6 +2,7 @@
 
     make bench-reliability                              # 200 kills of an ingest on each engine, 30 minutes of searches
     make bench-reliability ARGS="--kills 20 --minutes 2"
+    make bench-reliability ARGS="--cluster http://localhost:9200"   # there, in indexes that are dropped at the end
 
 Kills: an ingest job into Elasticsearch and one into OpenSearch are killed (SIGKILL) at random moments, four in five of them after
 they have begun to work (the others also while they load), and run again. Whenever a run comes to its end, and at the very end, the index
@@ -17,6 +18,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import collections
+import contextlib
 import json
 import logging
 import os
@@ -25,6 +27,8 @@ import socket
 import sys
 import tempfile
 import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +53,6 @@ from connector.settings.load import load_settings  # noqa: E402
 from connector.types import SearchRequest  # noqa: E402
 
 ENGINES = (("elasticsearch", "9.3.2"), ("opensearch", "2.19.1"))
-ROWS = 300
 GROUP = 20
 DEADLINE_S = 5.0
 LATE_S = 0.25  # what an answer may be late by on a busy machine
@@ -66,55 +69,75 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=200, help="of the ingest job, on each engine")
     parser.add_argument("--minutes", type=float, default=30.0, help="of searches")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--rows", type=int, default=300, help="of the source that is ingested")
+    parser.add_argument(
+        "--data", type=Path, default=ROOT / "examples" / "corpus", help="what is searched, BEIR's layout"
+    )
+    parser.add_argument("--cluster", action="append", help="use this one instead of starting engines; can be repeated")
+    parser.add_argument("--index", default="bench-reliability", help="what the names of its indexes begin with")
     options = parser.parse_args()
     logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)  # the proxy breaks off replies on purpose
+    with running(options.cluster) as urls, launching() as launcher:
+        with tempfile.TemporaryDirectory(prefix="bench-reliability-") as folder:
+            kills = asyncio.run(kill_ingests(launcher, urls, Path(folder), options))
+            searches = asyncio.run(search_among_failures(launcher, *next(iter(urls.items())), Path(folder), options))
+    print_result({"bench": "reliability", "ingest": kills, "search": searches})
+    ok = all(found["lost"] == found["doubled"] == found["wrong"] == 0 for found in kills.values())
+    sys.exit(0 if ok and searches["in_time"] == searches["queries"] else 1)
+
+
+@contextlib.contextmanager
+def running(clusters: Sequence[str] | None) -> Iterator[dict[str, str]]:
+    """Name and URL of the clusters to use: those given, or engines that run as long as the block."""
+    if clusters:
+        yield {url: url for url in clusters}
+        return
     servers = {}
     try:
         for kind, version in ENGINES:
             console.print(f"starting {kind} {version}")
             servers[f"{kind} {version}"] = engines.start(kind, version, wait_s=600)
-        with launching() as launcher, tempfile.TemporaryDirectory(prefix="bench-reliability-") as folder:
-            kills = asyncio.run(kill_ingests(launcher, servers, Path(folder), options.kills, options.seed))
-            searches = asyncio.run(
-                search_among_failures(
-                    launcher, servers[" ".join(ENGINES[0])], Path(folder), options.minutes, options.seed
-                )
-            )
+        yield {name: server["url"] for name, server in servers.items()}
     finally:
         for server in servers.values():
             engines.stop(server)
-    print_result({"bench": "reliability", "ingest": kills, "search": searches})
-    ok = all(one["lost"] == one["doubled"] == one["wrong"] == 0 for one in kills.values())
-    sys.exit(0 if ok and searches["in_time"] == searches["queries"] else 1)
 
 
 async def kill_ingests(
-    launcher: Launcher, servers: dict[str, Any], folder: Path, kills: int, seed: int
+    launcher: Launcher, urls: Mapping[str, str], folder: Path, options: argparse.Namespace
 ) -> dict[str, dict[str, int]]:
     """What was found wrong in each engine's index, over so many kills of the job that fills it."""
     results = {}
     with Progress(console=console) as progress:
-        for name, server in servers.items():
-            task = progress.add_task(f"killing an ingest into {name}", total=kills)
-            home = folder / name.split()[0]
+        for number, (name, url) in enumerate(urls.items()):
+            task = progress.add_task(f"killing an ingest into {name}", total=options.kills)
+            home = folder / str(number)
             home.mkdir()
-            async with Proxy(server["url"]) as proxy:
+            async with Proxy(url) as proxy:
                 proxy.seen = collections.deque(maxlen=1)  # type: ignore[assignment]
-                one = Victim(launcher, proxy.url, home, random.Random(seed))
-                proxy.fault = one.notice
-                while one.found["kills"] < kills:
-                    await one.run_and_kill()
-                    progress.update(task, completed=one.found["kills"])
-                await one.run_to_the_end()
-            results[name] = dict(one.found)
+                victim = Victim(launcher, proxy.url, home, options)
+                proxy.fault = victim.notice
+                while victim.found["kills"] < options.kills:
+                    await victim.run_and_kill()
+                    progress.update(task, completed=victim.found["kills"])
+                await victim.run_to_the_end()
+            await drop(url, victim.index)
+            results[name] = dict(victim.found)
     return results
+
+
+async def drop(url: str, index: str) -> None:
+    async with httpx.AsyncClient(base_url=url, timeout=60) as client:
+        (await client.delete(f"/{index}")).raise_for_status()
 
 
 class Victim:
     """An ingest job that is killed again and again, its source, and what was found in its index."""
 
-    def __init__(self, launcher: Launcher, url: str, folder: Path, chance: random.Random) -> None:
-        self._launcher, self._url, self._folder, self._chance = launcher, url, folder, chance
+    def __init__(self, launcher: Launcher, url: str, folder: Path, options: argparse.Namespace) -> None:
+        self.index = f"{options.index}-ingest"
+        self._launcher, self._url, self._folder = launcher, url, folder
+        self._chance, self._row_count = random.Random(options.seed), options.rows
         self._version = 0
         self._works = asyncio.Event()  # the job under way asks for its first documents: it has loaded all it needs
         self._usual_s = 2.0  # what is left of an undisturbed run from then on; learnt from those that end
@@ -135,7 +158,8 @@ class Victim:
             await asyncio.wait([ended], timeout=self._chance.uniform(0.0, self._usual_s))
         else:
             working = asyncio.create_task(self._works.wait())
-            await asyncio.wait([ended, working], return_when=asyncio.FIRST_COMPLETED)
+            waiting: list[asyncio.Future[Any]] = [ended, working]
+            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
             working.cancel()
             began = time.monotonic()
             await asyncio.wait([ended], timeout=self._chance.uniform(0.0, 1.1) * self._usual_s)
@@ -157,7 +181,7 @@ class Victim:
         sets = {"ingest.group_documents": GROUP, "passages.max_tokens": 48}
         arguments = [part for path, value in sets.items() for part in ("--set", f"{path}={value}")]
         return self._launcher.start(
-            "ingest", "rows.jsonl", "--cluster", self._url, "--index", "bench-reliability", "--json", *arguments,
+            "ingest", "rows.jsonl", "--cluster", self._url, "--index", self.index, "--json", *arguments,
             cwd=self._folder,
         )  # fmt: skip
 
@@ -167,12 +191,12 @@ class Victim:
         if ended.code != 0:
             raise SystemExit(f"the job ended with {ended.code}:\n{ended.stderr}")
         self.found["completed"] += 1
-        async with httpx.AsyncClient(base_url=f"{self._url}/bench-reliability", timeout=60) as client:
-            body = {"size": 2 * ROWS, "_source": {"excludes": ["passages.vector"]}}
+        async with httpx.AsyncClient(base_url=f"{self._url}/{self.index}", timeout=60) as client:
+            body = {"size": 2 * self._row_count, "_source": {"excludes": ["passages.vector"]}}
             hits = (await client.post("/_search", json=body)).raise_for_status().json()["hits"]["hits"]
             stats = (await client.get("/_stats/docs")).raise_for_status().json()
         stored = {hit["_id"]: hit["_source"] for hit in hits}
-        parts = len(hits) + sum(len(one["passages"]) for one in stored.values())
+        parts = len(hits) + sum(len(source["passages"]) for source in stored.values())
         self.found["lost"] += len(self._rows.keys() - stored.keys())
         self.found["doubled"] += len(hits) - len(stored) + len(stored.keys() - self._rows.keys())
         self.found["doubled"] += stats["_all"]["primaries"]["docs"]["count"] - parts  # Lucene counts passages too
@@ -190,7 +214,7 @@ class Victim:
                 f"Sentence {number} of version {self._version} of row {at}."
                 for number in range(12 if at % 25 == 0 else 1)
             )
-            for at in range(ROWS)
+            for at in range(self._row_count)
         }
         lines = (json.dumps({"_id": doc_id, "title": doc_id, "text": text}) for doc_id, text in self._rows.items())
         (self._folder / "rows.jsonl").write_text("\n".join(lines) + "\n")
@@ -198,67 +222,83 @@ class Victim:
 
 def _covers(passages: list[dict[str, Any]], text: str) -> bool:
     """Whether the passages are those of this text, to its end, in order."""
-    if [one["ordinal"] for one in passages] != list(range(len(passages))):
+    if [passage["ordinal"] for passage in passages] != list(range(len(passages))):
         return False
-    whole = " ".join(one["text"] for one in passages)
+    whole = " ".join(passage["text"] for passage in passages)
     return all(sentence in whole for sentence in text.split(".")) and whole.endswith(text[-20:])
 
 
 async def search_among_failures(
-    launcher: Launcher, server: dict[str, Any], folder: Path, minutes: float, seed: int
+    launcher: Launcher, name: str, url: str, folder: Path, options: argparse.Namespace
 ) -> dict[str, Any]:
     """How searches were answered while the worker was killed again and again and legs were cut off."""
-    corpus = ROOT / "examples" / "corpus"
-    overrides: dict[str, Any] = {"cluster.url": server["url"], "index.name": "bench-searches", "fields.id": "_id"}
+    index = f"{options.index}-searches"
+    overrides: dict[str, Any] = {"cluster.url": url, "index.name": index, "fields.id": "_id"}
     overrides |= {"fields.text": {"title": 1.0, "text": 1.0}, "search.deadline_s": DEADLINE_S, "rerank.window": 10}
     # a worker that lives so briefly is asked often all the same
     overrides |= {"rerank.passages": 1, "search.breaker.rest_s": 0.2, "search.breaker.max_rest_s": 0.2}
-    await run_job(str(corpus), load_settings(overrides=overrides, environ={}), rejects=folder / "rejects.jsonl")
-    queries = [query.text for query in read_collection(corpus).queries]
-    cut = CutLegs(random.Random(seed))
-    async with Proxy(server["url"], cut) as proxy:
+    settings = load_settings(overrides=overrides, environ={})
+    await run_job(str(options.data), settings, rejects=folder / "rejects.jsonl")
+    queries = [query.text for query in read_collection(options.data).queries]
+    answered = Answered()
+    cut = CutLegs(random.Random(options.seed))
+    async with Proxy(url, cut) as proxy:
         proxy.seen = collections.deque(maxlen=1)  # type: ignore[assignment]
         port = _free_port()
         overrides |= {"cluster.url": proxy.url, "rerank.url": f"http://127.0.0.1:{port}"}
         async with await Connector.open(load_settings(overrides=overrides, environ={})) as connector:
             await connector.searcher.search(SearchRequest(queries[0], deadline_s=30.0))  # warms the encoder up
-            end = time.monotonic() + minutes * 60
-            told: dict[str, Any] = {"answers": [], "failed": [], "degraded": collections.Counter(), "memory_mb": []}
-            told |= {"reranked": 0, "cut_off_in_rerank": 0}
+            end = time.monotonic() + options.minutes * 60
             with Progress(console=console) as progress:
-                task = progress.add_task("searching", total=minutes * 60)
+                task = progress.add_task("searching", total=options.minutes * 60)
                 background = [
-                    asyncio.create_task(keep_killing(launcher, folder, port, end, random.Random(seed))),
+                    asyncio.create_task(keep_killing(launcher, folder, port, end, random.Random(options.seed))),
                     asyncio.create_task(cut.change_until(end)),
-                    asyncio.create_task(watch_memory(told["memory_mb"], end)),
+                    asyncio.create_task(watch_memory(answered.memory_mb, end)),
                 ]
-                chance = random.Random(seed)
+                chance = random.Random(options.seed)
+                orders = [chance.sample(queries, len(queries)) for _ in range(CLIENTS)]
                 await asyncio.gather(
-                    *(search_until(connector, chance.sample(queries, len(queries)), end, told) for _ in range(CLIENTS)),
+                    *(search_until(connector, order, end, answered) for order in orders),
                     show_until(progress, task, end),
                 )
                 kills, *_ = await asyncio.gather(*background)
-    took, memory = told["answers"], told["memory_mb"]
-    third = max(len(memory) // 3, 1)
-    return {
-        "engine": "elasticsearch 9.3.2",
-        "minutes": minutes,
-        "queries": len(took) + len(told["failed"]),
-        "in_time": sum(one <= DEADLINE_S + LATE_S for one in took),
-        "errors": collections.Counter(told["failed"]).most_common(3),
-        "worker_kills": kills,
-        "reranked": told["reranked"],
-        "cut_off_in_rerank": told["cut_off_in_rerank"],
-        "degraded": dict(told["degraded"]),
-        "deadline_s": DEADLINE_S,
-        "p50_s": round(percentile(took, 0.5), 3),
-        "p99_s": round(percentile(took, 0.99), 3),
-        "max_s": round(max(took), 3),
-        "memory_mb": {"first_third": round(percentile(memory[:third], 0.5)), "last_third": round(percentile(memory[-third:], 0.5))},
-    }  # fmt: skip
+    await drop(url, index)
+    return {"engine": name, "minutes": options.minutes, "worker_kills": kills} | answered.figures()
 
 
-async def search_until(connector: Connector, queries: list[str], end: float, told: dict[str, Any]) -> None:
+@dataclass
+class Answered:
+    """What the searches came to."""
+
+    took_s: list[float] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
+    degraded: collections.Counter[str] = field(default_factory=collections.Counter)
+    reranked: int = 0
+    cut_off_in_rerank: int = 0
+    memory_mb: list[float] = field(default_factory=list)
+
+    def figures(self) -> dict[str, Any]:
+        third = max(len(self.memory_mb) // 3, 1)
+        return {
+            "queries": len(self.took_s) + len(self.failed),
+            "in_time": sum(took <= DEADLINE_S + LATE_S for took in self.took_s),
+            "errors": collections.Counter(self.failed).most_common(3),
+            "reranked": self.reranked,
+            "cut_off_in_rerank": self.cut_off_in_rerank,
+            "degraded": dict(self.degraded),
+            "deadline_s": DEADLINE_S,
+            "p50_s": round(percentile(self.took_s, 0.5), 3),
+            "p99_s": round(percentile(self.took_s, 0.99), 3),
+            "max_s": round(max(self.took_s), 3),
+            "memory_mb": {
+                "first_third": round(percentile(self.memory_mb[:third], 0.5)),
+                "last_third": round(percentile(self.memory_mb[-third:], 0.5)),
+            },
+        }
+
+
+async def search_until(connector: Connector, queries: Sequence[str], end: float, answered: Answered) -> None:
     while True:
         for query in queries:
             if time.monotonic() >= end:
@@ -267,13 +307,13 @@ async def search_until(connector: Connector, queries: list[str], end: float, tol
             try:
                 response = await connector.search(query)
             except ConnectorError as error:
-                told["failed"].append(str(error)[:200])
+                answered.failed.append(str(error)[:200])
                 continue
-            told["answers"].append(time.monotonic() - began)
-            reasons = {one.stage: one.reason for one in response.degraded}
-            told["degraded"].update(reasons.keys() or {"nothing"})
-            told["reranked"] += "rerank" not in reasons
-            told["cut_off_in_rerank"] += "broke off" in reasons.get("rerank", "")
+            answered.took_s.append(time.monotonic() - began)
+            reasons = {missing.stage: missing.reason for missing in response.degraded}
+            answered.degraded.update(reasons.keys() or {"nothing"})
+            answered.reranked += "rerank" not in reasons
+            answered.cut_off_in_rerank += "broke off" in reasons.get("rerank", "")
 
 
 class CutLegs:

@@ -137,7 +137,7 @@ def save_model(shape: Shape, folder: Path) -> float:
             tokenizer_object=core, model_max_length=512, model_input_names=inputs, **names
         )
     tokenizer.save_pretrained(folder)
-    return sum(one.numel() for one in model.parameters()) / 1e6
+    return float(sum(one.numel() for one in model.parameters()) / 1e6)
 
 
 def _build(shape: Shape) -> Any:

@@ -1,9 +1,10 @@
 """What the trainings of docs/how-to/train.md learn from: several collections as one, and scores to distil.
 
-    python bench/training_data.py join OUT FOLDER=QUERIES [FOLDER=QUERIES ...]
+    make bench-training-data ARGS="join OUT FOLDER=QUERIES [FOLDER=QUERIES ...]"
     connector ingest OUT --cluster embedded:/tmp/connector-bench --index joined
-    python bench/training_data.py teach OUT SCORES.jsonl --index joined --queries 2000
-    connector train OUT --cluster embedded:/tmp/connector-bench --index joined --loss distill --teacher-scores SCORES.jsonl --out MODEL
+    make bench-training-data ARGS="teach OUT SCORES.jsonl --index joined --queries 2000"
+    connector train OUT --cluster embedded:/tmp/connector-bench --index joined \\
+        --loss distill --teacher-scores SCORES.jsonl --out MODEL
 
 join: queries are a seeded sample, with their judgments; documents are all of the folder's. Ids get the folder's name in front. A folder
 with train_pairs.tsv (question, corpus-id) gives those as its queries in place of its judged ones, so that these stay unseen; as the
@@ -24,18 +25,20 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from machine import print_result
 from quality import STORE, console
 from rich.progress import track
 
 from connector.evaluation.datasets import SAMPLE_SEED, read_collection
 from connector.evaluation.searchers import open_searchers
+from connector.evaluation.text_file import numbered_lines
 from connector.remote.process import running_worker
 from connector.settings.load import load_settings
 from connector.types import SearchRequest
 
 Row = dict[str, Any]
 HITS = 60  # of a query that are scored
-FAST = ("--set", "worker.backend=auto", "--set", "worker.cache_bytes=2000000000")
+CACHE = ("--set", "worker.cache_bytes=2000000000")
 DEADLINE_S = 60.0
 
 
@@ -50,15 +53,17 @@ def main() -> None:
     teaching.add_argument("out", type=Path)
     teaching.add_argument("--index", required=True)
     teaching.add_argument("--queries", type=int, default=0)
+    teaching.add_argument("--cluster", default=STORE)
+    teaching.add_argument("--backend", default="auto", help="worker.backend")
     options = parser.parse_args()
-    if options.job == "join":
-        join(options.out, options.sources)
-    else:
-        asyncio.run(teach(options.data, options.out, options.index, options.queries))
+    figures = join(options.out, options.sources) if options.job == "join" else asyncio.run(teach(options))
+    print_result({"bench": "training-data", "job": options.job, "out": str(options.out)} | figures)
 
 
-def join(out: Path, sources: list[str]) -> None:
+def join(out: Path, sources: list[str]) -> dict[str, int]:
+    """Write the joined collection; how many documents, queries and judgments it has."""
     out.mkdir(parents=True)
+    counts = {"documents": 0, "queries": 0, "judgments": 0}
     with (
         gzip.open(out / "corpus.jsonl.gz", "wt", encoding="utf-8") as corpus,
         open(out / "queries.jsonl", "w", encoding="utf-8") as queries,
@@ -70,17 +75,25 @@ def join(out: Path, sources: list[str]) -> None:
             add = add_pairs if (Path(folder) / "train_pairs.tsv").exists() else add_judged
             name = Path(folder).resolve().name
             for document, query, grades in add(Path(folder), int(count)):
+                counts["documents"] += bool(document)
+                counts["queries"] += bool(query)
+                counts["judgments"] += len(grades)
                 if document:
                     corpus.write(json.dumps(document | {"_id": f"{name}:{document['_id']}"}) + "\n")
                 if query:
                     queries.write(json.dumps(query | {"_id": f"{name}:{query['_id']}"}) + "\n")
                     qrels.writelines(f"{name}:{query['_id']}\t{name}:{doc}\t{grade}\n" for doc, grade in grades.items())
+    return counts
 
 
-async def teach(data: Path, out: Path, index: str, queries: int) -> None:
-    collection = read_collection(data).sample(queries)
-    with running_worker(FAST) as worker, open(out, "w", encoding="utf-8") as file:  # noqa: ASYNC230 - nothing else runs
-        settings = load_settings(overrides={"cluster.url": STORE, "index.name": index, "rerank.url": worker.url})
+async def teach(options: argparse.Namespace) -> dict[str, int]:
+    """Write the scores; of how many queries, and how many."""
+    count = 0
+    collection = read_collection(options.data).sample(options.queries)
+    flags = ("--set", f"worker.backend={options.backend}", *CACHE)
+    with running_worker(flags) as worker, open(options.out, "w", encoding="utf-8") as file:  # noqa: ASYNC230 - nothing else runs
+        overrides = {"cluster.url": options.cluster, "index.name": options.index, "rerank.url": worker.url}
+        settings = load_settings(overrides=overrides)
         async with open_searchers([settings]) as (opened,):
             for query in track(collection.queries, "asking the teacher", console=console):
                 request = SearchRequest(query.text, k=HITS, window=HITS, depth=HITS, deadline_s=DEADLINE_S)
@@ -90,6 +103,8 @@ async def teach(data: Path, out: Path, index: str, queries: int) -> None:
                     if hit.stage == "reranked":
                         row = {"query_id": query.query_id, "doc_id": hit.doc_id, "score": hit.score}
                         file.write(json.dumps(row) + "\n")
+                        count += 1
+    return {"queries": len(collection.queries), "scores": count}
 
 
 def add_judged(folder: Path, count: int) -> Iterator[tuple[Row, Row, dict[str, int]]]:
@@ -122,8 +137,9 @@ def add_pairs(folder: Path, count: int) -> Iterator[tuple[Row, Row, dict[str, in
 
 
 def documents(folder: Path) -> Iterator[Row]:
-    with gzip.open(folder / "corpus.jsonl.gz", "rt", encoding="utf-8") as lines:
-        yield from map(json.loads, lines)
+    packed = folder / "corpus.jsonl.gz"
+    for _, line in numbered_lines(packed if packed.exists() else folder / "corpus.jsonl"):
+        yield json.loads(line)
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from typing import Any
 
 import torch
 from machine import print_result
-from quality import console, ingest, settings_for
+from quality import STORE, console, ingest, settings_for
 from rich.progress import track
 from rich.table import Table
 from sentence_transformers import SentenceTransformer
@@ -101,14 +101,16 @@ def main() -> None:
         "--trained", action="append", default=[], metavar="NAME=FOLDER", help="a model of connector train"
     )
     parser.add_argument("--queries", type=int, default=0, help="a seeded sample of so many of each folder; 0: all")
+    parser.add_argument("--cluster", default=STORE)
     options = parser.parse_args()
     torch.manual_seed(SEED)
     base = Model(find_model(BASE))
-    mapped = learn_map([gather(one, options.queries, base) for one in options.learn], base) if options.learn else None
+    learned = [gather(folder, options.queries, base, options.cluster) for folder in options.learn]
+    mapped = learn_map(learned, base) if learned else None
     trained = dict(one.split("=", 1) for one in options.trained)
     figures = {}
     for folder in options.held:
-        cases, collection, settings = gather(folder, options.queries, base)
+        cases, collection, settings = gather(folder, options.queries, base, options.cluster)
         rankings = try_all(cases, base, mapped, trained, settings)
         values = {name: measure(run, collection.qrels, [MEASURE])[MEASURE] for name, run in rankings.items()}
         figures[collection.name] = show(collection.name, values)
@@ -116,10 +118,10 @@ def main() -> None:
                   "queries": options.queries or "all", "measure": MEASURE, "held": figures})  # fmt: skip
 
 
-def gather(folder: Path, queries: int, model: Model) -> tuple[list[Case], Collection, Settings]:
+def gather(folder: Path, queries: int, model: Model, cluster: str) -> tuple[list[Case], Collection, Settings]:
     """What the first stage finds for a collection's queries."""
     collection = read_collection(folder).sample(queries)
-    settings = settings_for(folder)
+    settings = settings_for(folder, cluster)
     ingest(folder, settings)
     with running_worker([]) as worker:  # asked for its kind only, which the weights depend on
         settings = settings.model_copy(update={"rerank": settings.rerank.model_copy(update={"url": worker.url})})
@@ -219,7 +221,7 @@ def learn_map(learned: Sequence[tuple[list[Case], Collection, Settings]], model:
         )
         scores = torch.stack([(query @ one.T).amax(1) @ case.weights for one in passages])
         loss = -torch.log_softmax(SHARPNESS * scores, 0)[:answers].mean() + PENALTY * (weight**2).sum()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         if at % STEP == 0:
             optimizer.step()
             optimizer.zero_grad()

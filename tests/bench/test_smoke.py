@@ -1,0 +1,150 @@
+"""Every program in bench/ runs, small: a handful of documents, one round, and one JSON object on its last line."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.command import Launcher, environment
+from support.scratch import drop, unique_name
+from support.slices import queries_of, write_slice
+
+from connector.settings.sections import ClusterSettings
+
+ROOT = Path(__file__).parents[2]
+MAKEFILE = (ROOT / "Makefile").read_text()
+KINDS = ("code", "paraphrase", "negation")
+CHARS = 300  # of a document, so that it is one passage
+
+pytestmark = pytest.mark.timeout(900)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where benches run: a folder that is not the repository's, with a small collection in `slice`."""
+    folder = tmp_path_factory.mktemp("bench")
+    write_slice(folder / "slice", queries_of(KINDS, 1), chars=CHARS)
+    return folder
+
+
+def run(program: str, *arguments: str, cwd: Path, codes: tuple[int, ...] = (0,)) -> dict[str, Any]:
+    """The JSON on the last line of what the program prints."""
+    command = [sys.executable, str(ROOT / "bench" / f"{program}.py"), *arguments]
+    done = subprocess.run(command, cwd=cwd, env=environment(), capture_output=True, text=True, timeout=800)
+    assert done.returncode in codes, done.stderr[-3000:]
+    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    assert result["bench"] == program.replace("_", "-")
+    assert result["machine"]["cores"] >= 1
+    assert result["machine"]["commit"]
+    return result
+
+
+def test_every_target_and_every_program_has_a_smoke_run() -> None:
+    targets = dict(re.findall(r"^bench-([a-z-]+):.*\n\t@\$\(BIN\)/python bench/(\w+)\.py", MAKEFILE, re.MULTILINE))
+    smoked = {name.removeprefix("test_").replace("_", "-") for name in globals() if name.startswith("test_")}
+    programs = {file.stem for file in (ROOT / "bench").glob("*.py")}
+    imported = {
+        name
+        for file in (ROOT / "bench").glob("*.py")
+        for name in re.findall(r"^from (\w+) import", file.read_text(), re.MULTILINE)
+    }
+    started = {"baselines"}  # by worker, as processes
+
+    assert set(re.findall(r"^bench-([a-z-]+):", MAKEFILE, re.MULTILINE)) == targets.keys()
+    assert targets.keys() <= smoked
+    assert programs <= {*targets.values(), *imported, *started}
+
+
+def test_quality(folder: Path) -> None:
+    said = run("quality", "slice", "--cluster", "embedded:store", cwd=folder)
+
+    assert said["queries"] == 3
+    assert set(said["measures"]) == {"lexical", "dense", "fused", "reranked"}
+    assert said["measures"]["fused"]["R@50"] > 0.5
+    assert said["degraded"] == 0
+    assert "late-interaction" in said["reranker"]
+
+
+def test_trials(folder: Path) -> None:
+    said = run("trials", "--held", "slice", "--learn", "slice", "--cluster", "embedded:store", cwd=folder)
+
+    assert said["learned_from"] == ["slice"]
+    assert {"fused", "untrained", "layer 5", "linear map"} <= said["held"]["slice"].keys()
+    assert 0 < said["held"]["slice"]["untrained"]["nDCG@10"] <= 1
+
+
+def test_training_data(folder: Path, launcher: Launcher) -> None:
+    joined = run("training_data", "join", "joined", "slice=3", cwd=folder)
+    ingested = launcher.run("ingest", "joined", "--cluster", "embedded:store", "--index", "joined", cwd=folder)
+    places = ("joined", "scores.jsonl", "--index", "joined", "--cluster", "embedded:store", "--backend", "torch")
+    taught = run("training_data", "teach", *places, cwd=folder)
+
+    assert ingested.code == 0, ingested.stderr
+    assert joined["queries"] == taught["queries"] == 3
+    assert joined["documents"] == len((folder / "slice" / "corpus.jsonl").read_text().splitlines())
+    assert taught["scores"] == len((folder / "scores.jsonl").read_text().splitlines()) > 0
+
+
+def test_rerankers(folder: Path) -> None:
+    said = run("rerankers", "--shapes", "MiniLM-L6", "--backends", "torch", "--pairs", "2", "--rounds", "1", cwd=folder)
+
+    assert said["pairs_per_s"]["MiniLM-L6"]["torch"] > 0
+    assert said["failed"] == {}
+
+
+def test_gemm(folder: Path) -> None:
+    said = run("gemm", "--tokens", "64", "--rounds", "1", cwd=folder)
+
+    assert said["gemm_gflop_per_s"].keys() >= {"fp32", "int8"}
+    assert all(value > 0 for value in said["gemm_gflop_per_s"].values())
+
+
+def test_worker(folder: Path) -> None:
+    small = ("--backends", "torch", "--seconds", "0.5", "--rounds", "1", "--pairs", "2", "--clients", "1", "2")
+    said = run("worker", *small, "--overload", "1", "--sustain", "1", cwd=folder)
+    ours, theirs = (said["servers"][name] for name in ("ours, torch", "sentence-transformers in a web app"))
+
+    assert ours["top_10_in_common"] == theirs["top_10_in_common"] == 1.0
+    assert min(one[f"{count}_clients"]["pairs_per_s"] for one in (ours, theirs) for count in (1, 2)) > 0
+    assert said["overload"]["other"] == 0
+    assert said["sustained"]["requests"] > 0
+    assert said["peak"]["share"]["torch"] > 0
+    assert "infinity: no --infinity COMMAND was given" in said["left_out"]
+
+
+@pytest.mark.live
+async def test_path(folder: Path, elasticsearch: ClusterSettings) -> None:
+    index = unique_name()
+    try:
+        said = run(
+            "path", "--cluster", elasticsearch.url, "--index", index, "--data", "slice", "--rounds", "1", cwd=folder
+        )
+    finally:
+        await drop(elasticsearch, index)
+
+    assert said["p50"]["cluster"]["search_ms"] > 0
+    assert said["p50"]["cluster"].keys() >= {"lexical_ms", "dense_ms", "both_requests_ms", "over_slower_leg_ms"}
+
+
+@pytest.mark.live
+async def test_reliability(folder: Path, elasticsearch: ClusterSettings) -> None:
+    index = unique_name()
+    small = ("--kills", "1", "--rows", "30", "--minutes", "0.05", "--data", "slice")
+    try:
+        # 1: a search that was late, which a busy machine makes of so short a time
+        said = run("reliability", "--cluster", elasticsearch.url, "--index", index, *small, cwd=folder, codes=(0, 1))
+    finally:
+        for part in ("ingest", "searches"):
+            await drop(elasticsearch, f"{index}-{part}")
+    (found,) = said["ingest"].values()
+
+    assert found["kills"] == 1
+    assert found["completed"] >= 1
+    assert found["lost"] == found["doubled"] == found["wrong"] == 0
+    assert said["search"]["queries"] > 0
+    assert sum(said["search"]["worker_kills"].values()) >= 1
