@@ -11,7 +11,7 @@ from support.parts import HashEncoder
 from support.scratch import drop, unique_name
 
 from connector.clusters.connect import connect
-from connector.ingest.job import _open_or_create
+from connector.ingest.job import _create, make_plan
 from connector.ingest.sources import open_source
 from connector.settings.load import load_settings
 from connector.settings.sections import ClusterSettings
@@ -26,15 +26,13 @@ async def test_the_later_of_two_first_ingests_goes_on_with_the_index_of_the_othe
     rows.write_text("".join(json.dumps({"id": f"t{at}", "text": f"Tool {at} of the shed"}) + "\n" for at in range(9)))
     name = unique_name()
     settings = load_settings(environ={}, overrides={"cluster.url": engine.url, "index.name": name})
+    fields = make_plan(settings, open_source(str(rows))).fields
     said: list[str] = []
     cluster = await connect(engine)
 
     try:
         opened = await asyncio.gather(
-            *(
-                _open_or_create(cluster, settings, open_source(str(rows)), HashEncoder(), said.append)  # type: ignore[arg-type]
-                for _ in range(2)
-            )
+            *(_create(cluster, settings, fields, HashEncoder(), said.append) for _ in range(2))  # type: ignore[arg-type]
         )
     finally:
         await cluster.close()
