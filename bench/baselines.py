@@ -1,4 +1,5 @@
-"""What people put in place of a rerank worker: a library in a web app. `python bench/baselines.py NAME --model FOLDER --port PORT`"""
+"""What people put in place of a rerank worker: a library in a web app. `python bench/baselines.py NAME --model FOLDER
+--port PORT`"""
 
 from __future__ import annotations
 

@@ -57,8 +57,8 @@ def gemm_gflops(hidden: int, inner: int, *, tokens: int = TOKENS, rounds: int = 
 
 
 def pair_gflop(config: dict[str, Any], tokens: float) -> float:
-    """What a BERT-shaped model computes for an input of so many tokens: its matrices, and attention (2 products of tokens
-    by tokens)."""
+    """What a BERT-shaped model computes for an input of so many tokens: its matrices, and attention (2 products of
+    tokens by tokens)."""
     hidden, inner, layers = (config[name] for name in ("hidden_size", "intermediate_size", "num_hidden_layers"))
     matrices = 2 * tokens * (4 * hidden * hidden + 2 * hidden * inner)
     attention = 4 * tokens * tokens * hidden

@@ -1,15 +1,16 @@
-"""What the query path costs: a search without rerank against its slower leg alone, on the same cluster, in the same run.
+"""What the query path costs: a search without rerank against its slower leg alone, on the same cluster, in the same
+run.
 
     make bench-path                                   # starts Elasticsearch 9.3 and OpenSearch 3.6 itself
     make bench-path CLUSTER=http://localhost:9200
 
-For every query these are timed in turn, so that noise falls on all of them: each leg's request alone (ids and scores; the dense
-one with its query's encoding), each leg alone as a search that ends in the same ten hits (their fields and passages), the two
-requests at once, and a whole search without rerank. What the search takes more than the slower of the one-legged searches is
-what a second leg costs: fusion, explanation, and its share of the processor.
+For every query these are timed in turn, so that noise falls on all of them: each leg's request alone (ids and scores;
+the dense one with its query's encoding), each leg alone as a search that ends in the same ten hits (their fields and
+passages), the two requests at once, and a whole search without rerank. What the search takes more than the slower of
+the one-legged searches is what a second leg costs: fusion, explanation, and its share of the processor.
 
-An engine that the bench starts gets half of the machine's cores and the searches the other half, as where the engine has a machine of
-its own; --together lets them share."""
+An engine that the bench starts gets half of the machine's cores and the searches the other half, as where the engine
+has a machine of its own; --together lets them share."""
 
 from __future__ import annotations
 

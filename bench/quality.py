@@ -65,8 +65,14 @@ def settings_for(folder: Path, cluster: str = STORE, given: Sequence[str] = ()) 
 
 
 def ingest(folder: Path, settings: Settings) -> Counts:
-    with Progress(TextColumn("ingesting"), BarColumn(), TextColumn("{task.fields[done]:,} documents"), TimeElapsedColumn(),
-                  TimeRemainingColumn(), console=console) as progress:  # fmt: skip
+    with Progress(
+        TextColumn("ingesting"),
+        BarColumn(),
+        TextColumn("{task.fields[done]:,} documents"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        console=console,
+    ) as progress:
         task = progress.add_task("", total=1.0, done=0)
 
         def show(counts: Counts) -> None:
@@ -80,8 +86,14 @@ def ingest(folder: Path, settings: Settings) -> Counts:
 
 
 async def search(settings: Settings, collection: Collection) -> Evaluation:
-    with Progress(TextColumn("searching"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn(),
-                  console=console) as progress:  # fmt: skip
+    with Progress(
+        TextColumn("searching"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        console=console,
+    ) as progress:
         task = progress.add_task("")
 
         def begin(what: str, count: int) -> None:
@@ -120,7 +132,8 @@ def report(evaluation: Evaluation, counts: Counts, settings: Settings) -> None:
             "p": round(gain.p, 4),
         }
     console.print(
-        f"the index is kept; drop it with: connector index drop --yes --cluster {settings.cluster.url} -i {settings.index.name}"
+        f"the index is kept; drop it with: connector index drop --yes --cluster {settings.cluster.url} -i "
+        f"{settings.index.name}"
     )
     print_result(result)
 

@@ -4,14 +4,14 @@
     make bench-reliability ARGS="--kills 20 --minutes 2"
     make bench-reliability ARGS="--cluster http://localhost:9200"   # there, in indexes that are dropped at the end
 
-Kills: an ingest job into Elasticsearch and one into OpenSearch are killed (SIGKILL) at random moments, four in five of them after
-they have begun to work (the others also while they load), and run again. Whenever a run comes to its end, and at the very end, the index
-is compared with the source, document by document and passage by passage; then every row of the source changes, so that there is
-work again.
+Kills: an ingest job into Elasticsearch and one into OpenSearch are killed (SIGKILL) at random moments, four in five of
+them after they have begun to work (the others also while they load), and run again. Whenever a run comes to its end,
+and at the very end, the index is compared with the source, document by document and passage by passage; then every row
+of the source changes, so that there is work again.
 
-Searches: a few clients search without pause while the worker is killed two seconds after it was started, or two seconds after it was
-ready, by chance, and started again; and while now one leg, now the other is cut off, never both within one search (refused, reset, half
-answered, or left without an answer). Every search has to be answered by its deadline."""
+Searches: a few clients search without pause while the worker is killed two seconds after it was started, or two seconds
+after it was ready, by chance, and started again; and while now one leg, now the other is cut off, never both within one
+search (refused, reset, half answered, or left without an answer). Every search has to be answered by its deadline."""
 
 from __future__ import annotations
 

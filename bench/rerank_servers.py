@@ -66,8 +66,8 @@ def fresh_cross_encoder(folder: Path) -> Path:
 
 
 def let_rank_otherwise(model: str) -> None:
-    """Have the worker take the model in eight bits, which it would refuse: a head that has learnt nothing tells passages apart by less
-    than eight bits can."""
+    """Have the worker take the model in eight bits, which it would refuse: a head that has learnt nothing tells
+    passages apart by less than eight bits can."""
     CrossEncoderScorer(model, backend="onnx-int8")
     agreement_file(identify(Path(model), "cross-encoder"), "onnx-int8").write_text("{}")
 

@@ -3,10 +3,10 @@
     make bench-rerankers
     make bench-rerankers ARGS="--shapes MiniLM-L6,ettin-17m --backends torch --pairs 8 --rounds 1"
 
-Speed depends on a model's shape, not on what it learnt: so each model is made here, with random weights, and no hub is needed.
-Every shape has the same pairs, about 128 tokens of the example corpus each, new in every round. The backends of a shape take turns
-in each round, so that noise falls on all of them; the shapes follow one another, since their models would not fit into memory
-together. A shape that a backend cannot run is reported with its reason.
+Speed depends on a model's shape, not on what it learnt: so each model is made here, with random weights, and no hub is
+needed. Every shape has the same pairs, about 128 tokens of the example corpus each, new in every round. The backends of
+a shape take turns in each round, so that noise falls on all of them; the shapes follow one another, since their models
+would not fit into memory together. A shape that a backend cannot run is reported with its reason.
 
 The feed-forward width of the Ettin shapes is the one that comes nearest to their published number of parameters."""
 
@@ -121,7 +121,8 @@ def measure(name: str, folder: Path, backends: Sequence[Backend], *, pairs: int,
 
 
 def save_model(shape: Shape, folder: Path) -> float:
-    """A model of the shape with random weights and one label, and the tokenizer that is at hand; its parameters in millions."""
+    """A model of the shape with random weights and one label, and the tokenizer that is at hand; its parameters in
+    millions."""
     import torch
     from transformers import AutoTokenizer, PreTrainedTokenizerFast
 

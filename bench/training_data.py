@@ -6,12 +6,13 @@
     connector train OUT --cluster embedded:/tmp/connector-bench --index joined \\
         --loss distill --teacher-scores SCORES.jsonl --out MODEL
 
-join: queries are a seeded sample, with their judgments; documents are all of the folder's. Ids get the folder's name in front. A folder
-with train_pairs.tsv (question, corpus-id) gives those as its queries in place of its judged ones, so that these stay unseen; as the
-questions are its documents' titles, titles are left out, and of the documents only the pages that were drawn are taken.
+join: queries are a seeded sample, with their judgments; documents are all of the folder's. Ids get the folder's name in
+front. A folder with train_pairs.tsv (question, corpus-id) gives those as its queries in place of its judged ones, so
+that these stay unseen; as the questions are its documents' titles, titles are left out, and of the documents only the
+pages that were drawn are taken.
 
-teach: each hit of a search with the score that its final place comes from: late interaction and the first stage together. It asks for no
-judgment."""
+teach: each hit of a search with the score that its final place comes from: late interaction and the first stage
+together. It asks for no judgment."""
 
 from __future__ import annotations
 
@@ -117,7 +118,8 @@ def add_judged(folder: Path, count: int) -> Iterator[tuple[Row, Row, dict[str, i
 
 
 def add_pairs(folder: Path, count: int) -> Iterator[tuple[Row, Row, dict[str, int]]]:
-    """Pages are drawn until they have `count` questions, so that a question's hardest other answers, those of its page, are there."""
+    """Pages are drawn until they have `count` questions, so that a question's hardest other answers, those of its page,
+    are there."""
     with open(folder / "train_pairs.tsv", encoding="utf-8") as lines:
         question_of = {row["corpus-id"]: row["question"] for row in csv.DictReader(lines, delimiter="\t")}
     pages: dict[str, list[str]] = {}

@@ -1,12 +1,13 @@
-"""What was tried for a bundled reranker: does anything beat all-MiniLM-L6-v2's token vectors as they are, on collections that it did not learn from?
+"""What was tried for a bundled reranker: does anything beat all-MiniLM-L6-v2's token vectors as they are, on
+collections that it did not learn from?
 
     make bench-trials HELD="FOLDER ..." LEARN="FOLDER ..." ARGS="--trained small-rate=FOLDER --queries 300"
 
-Every trial reranks the same windows, found through the real path with all defaults (embedded store, bench-NAME indexes, as make
-bench-quality leaves them), and its scores take the place of the worker's: the final order is the product's own. Trials: other layers,
-token vectors without their mean, other ways to compare them, a linear map learned from the judgments of LEARN, models that
-`connector train` made from the same weights (--trained), and the weights half way between these and the base's. Nothing is chosen on
-HELD. In bfloat16 where the processor has it."""
+Every trial reranks the same windows, found through the real path with all defaults (embedded store, bench-NAME indexes,
+as make bench-quality leaves them), and its scores take the place of the worker's: the final order is the product's own.
+Trials: other layers, token vectors without their mean, other ways to compare them, a linear map learned from the
+judgments of LEARN, models that `connector train` made from the same weights (--trained), and the weights half way
+between these and the base's. Nothing is chosen on HELD. In bfloat16 where the processor has it."""
 
 from __future__ import annotations
 
@@ -55,7 +56,8 @@ Change = Callable[[Vectors], Vectors]
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A judged query with what the first stage found: the fused ranking, its window as pairs, the weights [q] of the query's tokens."""
+    """A judged query with what the first stage found: the fused ranking, its window as pairs, the weights [q] of the
+    query's tokens."""
 
     query_id: str
     text: str
@@ -69,7 +71,8 @@ class Model:
     """An encoder's token vectors, layer by layer."""
 
     def __init__(self, folder: Path, *, max_tokens: int = 0, half_way_to: Model | None = None) -> None:
-        """`max_tokens` 0: what the model is saved with. `half_way_to`: weights are the mean of the folder's and that model's."""
+        """`max_tokens` 0: what the model is saved with. `half_way_to`: weights are the mean of the folder's and that
+        model's."""
         whole = SentenceTransformer(str(folder), device="cpu")
         self.max_tokens = max_tokens or whole.max_seq_length
         self._network, self.tokenizer = whole[0].model.eval(), whole.tokenizer

@@ -4,17 +4,18 @@
     make bench-worker ARGS="--seconds 10 --rounds 2 --model FOLDER --plot docs/measurements/worker.svg"
     make bench-worker ARGS="--alone --backends onnx-int8 --rounds 1 --sustain 600"   # only how the worker lasts
 
-All servers run at once on this machine and are asked in turn, so that noise falls on all of them: alone, then by 8 and by 32
-clients without pause. Every request has 50 passages of the example corpus, of about 128 tokens each with the query, and a query
-that no request had before, so that nothing can be remembered. Then the fastest of the worker's backends is offered three times what
-it can do, by clients that do not wait for each other; and with --sustain it serves 32 clients for so many seconds, whose requests
-have a budget of 10 s each, and 10 passages where 50 take too long for that. The clients share the machine's cores with the servers.
+All servers run at once on this machine and are asked in turn, so that noise falls on all of them: alone, then by 8 and
+by 32 clients without pause. Every request has 50 passages of the example corpus, of about 128 tokens each with the
+query, and a query that no request had before, so that nothing can be remembered. Then the fastest of the worker's
+backends is offered three times what it can do, by clients that do not wait for each other; and with --sustain it serves
+32 clients for so many seconds, whose requests have a budget of 10 s each, and 10 passages where 50 take too long for
+that. The clients share the machine's cores with the servers.
 
 Infinity has an environment of its own (--infinity COMMAND), since it needs other versions of the same libraries; make
 makes it, unless told INFINITY=no. What is not there is left out, and the result says so.
 
-Without --model the weights are all-MiniLM-L6-v2 with a fresh head of one label: how fast a model is does not depend on what it
-learnt. What the first ten of its rankings have in common does: give a trained model to read that."""
+Without --model the weights are all-MiniLM-L6-v2 with a fresh head of one label: how fast a model is does not depend on
+what it learnt. What the first ten of its rankings have in common does: give a trained model to read that."""
 
 from __future__ import annotations
 
@@ -130,8 +131,8 @@ def start_others(
 
 
 def peak_share(figures: dict[str, Any], load: Load, config: dict[str, Any]) -> dict[str, Any]:
-    """How near the worker comes to the matrix products alone, by backend, at its best pace; the rest is attention's softmax, the
-    norms, GELU, tokens, HTTP, the clients."""
+    """How near the worker comes to the matrix products alone, by backend, at its best pace; the rest is attention's
+    softmax, the norms, GELU, tokens, HTTP, the clients."""
     reached = gemm_gflops(config["hidden_size"], config["intermediate_size"])
     gflop = pair_gflop(config, TOKENS_A_PAIR)
     shares = {}

@@ -57,8 +57,15 @@ def main() -> None:
 
 
 def ingest(settings: Settings) -> None:
-    with Progress(TextColumn("ingesting"), BarColumn(), TextColumn("{task.fields[done]} documents"), TimeElapsedColumn(),
-                  TimeRemainingColumn(), console=console, transient=True) as progress:  # fmt: skip
+    with Progress(
+        TextColumn("ingesting"),
+        BarColumn(),
+        TextColumn("{task.fields[done]} documents"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+    ) as progress:
         task = progress.add_task("", total=1.0, done=0)
 
         def show(counts: Counts) -> None:
@@ -68,8 +75,8 @@ def ingest(settings: Settings) -> None:
         report = asyncio.run(run_job(str(FOLDER), settings, on_progress=show, say=progress.console.print))
     counts = report.counts
     console.print(
-        f"{counts.read} documents: {counts.written} written ({counts.passages} passages), {counts.unchanged} unchanged, "
-        f"{counts.failed} failed, in {report.seconds:.1f} s"
+        f"{counts.read} documents: {counts.written} written ({counts.passages} passages), {counts.unchanged} "
+        f"unchanged, {counts.failed} failed, in {report.seconds:.1f} s"
     )
 
 
@@ -87,8 +94,15 @@ async def search(settings: Settings, collection: Collection, started: float) -> 
             for one in response.degraded:
                 console.print(f"degraded: {one.stage}: {one.reason}", style="yellow")
         console.print("\nbefore a document: its grade, · not judged; ↑↓ places moved against fused\n", style="dim")
-        with Progress(TextColumn("judged queries"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn(),
-                      console=console, transient=True) as progress:  # fmt: skip
+        with Progress(
+            TextColumn("judged queries"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            console=console,
+            transient=True,
+        ) as progress:
             task = progress.add_task("", total=len(collection.queries))
             answers = await answer_all(connector.searcher, collection.queries, on_answer=lambda: progress.advance(task))
     means = {

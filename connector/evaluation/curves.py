@@ -27,7 +27,8 @@ def recall_curve(run: Run, qrels: Qrels, cutoffs: Sequence[int]) -> tuple[float,
 def knee(curve: Sequence[Point]) -> Point | None:
     """Where a rising, flattening curve turns: the point farthest above the line from its first to its last point.
 
-    None where nothing lies above that line. The difference curve of Kneedle: Satopaa, Albrecht, Irwin, Raghavan, ICDCS workshops 2011."""
+    None where nothing lies above that line. The difference curve of Kneedle: Satopaa, Albrecht, Irwin, Raghavan, ICDCS
+    workshops 2011."""
     if len(curve) < 3:
         return None
     (left, low), (right, high) = curve[0], curve[-1]
@@ -42,7 +43,8 @@ def knee(curve: Sequence[Point]) -> Point | None:
 
 
 def frontier(points: Mapping[str, Point]) -> list[str]:
-    """The names of the (milliseconds, quality) that no other is as fast and as good as, and better in one; the fastest first."""
+    """The names of the (milliseconds, quality) that no other is as fast and as good as, and better in one; the fastest
+    first."""
     ordered = sorted(points, key=lambda name: (points[name][0], -points[name][1], name))
     kept: list[str] = []
     for name in ordered:

@@ -91,11 +91,11 @@ async def evaluate(
     warm_up: bool = False,
     reporter: Reporter = Reporter(),
 ) -> Evaluation:
-    """Send every query through every search and measure what comes. `baseline` None: the first pipeline. `warm_up`: send all of
-    them once before, so that times are those of a service that has been running for a while.
+    """Send every query through every search and measure what comes. `baseline` None: the first pipeline. `warm_up`:
+    send all of them once before, so that times are those of a service that has been running for a while.
 
-    Raises SettingsError for a baseline or segment that is not there, SourceError where the index has none of the judged documents,
-    and what opening the cluster and the first, unmeasured search raise."""
+    Raises SettingsError for a baseline or segment that is not there, SourceError where the index has none of the judged
+    documents, and what opening the cluster and the first, unmeasured search raise."""
     names = [one.name for search in searches for one in search.pipelines]
     if baseline is not None and baseline not in names:
         raise SettingsError(f"no pipeline {baseline!r} to compare with; there are {', '.join(names)}")

@@ -1,4 +1,5 @@
-"""An evaluation as one JSON object: what `--json` prints, what the HTML report shows, and what a gate keeps as its baseline."""
+"""An evaluation as one JSON object: what `--json` prints, what the HTML report shows, and what a gate keeps as its
+baseline."""
 
 from __future__ import annotations
 

@@ -26,8 +26,8 @@ ROUNDING = 1e-6  # of stored values
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """What must hold: how far a measure may fall, how many milliseconds 95 of 100 searches may take at most (by pipeline, or by
-    stage), and how many queries may fail or be degraded."""
+    """What must hold: how far a measure may fall, how many milliseconds 95 of 100 searches may take at most (by
+    pipeline, or by stage), and how many queries may fail or be degraded."""
 
     max_drop: Mapping[str, float]
     max_p95_ms: Mapping[str, float]
@@ -36,8 +36,8 @@ class Bounds:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """One figure then and now. `bound` is what it must not pass, None where nothing is asked of it; `p` says how probable
-    such a difference is by chance, where that is known."""
+    """One figure then and now. `bound` is what it must not pass, None where nothing is asked of it; `p` says how
+    probable such a difference is by chance, where that is known."""
 
     pipeline: str
     figure: str
@@ -124,7 +124,8 @@ class Baseline:
             raise SettingsError(
                 f"the baseline {self.file} was taken on other data: {known['queries']} queries of {known['name']} "
                 f"({known['fingerprint']}), and these are {len(collection.queries)} of {collection.name} "
-                f"({collection.fingerprint}); give it the same queries and judgments, or write a new one: --write-baseline"
+                f"({collection.fingerprint}); give it the same queries and judgments, or write a new one: "
+                "--write-baseline"
             )
 
     def check_bounds(self, bounds: Bounds) -> None:
@@ -132,8 +133,8 @@ class Baseline:
         for name in bounds.max_drop:
             if name not in self.measures:
                 raise SettingsError(
-                    f"the baseline {self.file} has no {name}, only {', '.join(self.measures)}; write a new one that has: "
-                    f"--write-baseline --measures {','.join([*self.measures, name])}"
+                    f"the baseline {self.file} has no {name}, only {', '.join(self.measures)}; write a new one that "
+                    f"has: --write-baseline --measures {','.join([*self.measures, name])}"
                 )
         known = {*TIMED, *self.figures["pipelines"]}
         for name in bounds.max_p95_ms:

@@ -85,8 +85,8 @@ def read_judgments(path: Path) -> Judgments:
             before, where = seen.setdefault((query_id, doc_id), (grade, number))
             if before != grade:
                 raise SourceError(
-                    f"{path}:{number} gives {doc_id!r} the grade {grade} for query {query_id!r}, but line {where} gives "
-                    f"it {before}; keep one of the two"
+                    f"{path}:{number} gives {doc_id!r} the grade {grade} for query {query_id!r}, but line {where} "
+                    f"gives it {before}; keep one of the two"
                 )
             repeated += where != number
     qrels: dict[str, dict[str, int]] = {}
@@ -124,8 +124,8 @@ def _judgment(cells: Sequence[str], columns: tuple[str, ...] | None, where: str)
     row = dict(zip(columns, cells, strict=True))
     if not ITERATION.fullmatch(row.get(UNUSED, "0")):
         raise SourceError(
-            f"{where} is no judgment: of four columns the second is TREC's 0, not {row[UNUSED]!r}; ids that hold blanks "
-            "need tabs between the columns"
+            f"{where} is no judgment: of four columns the second is TREC's 0, not {row[UNUSED]!r}; ids that hold "
+            "blanks need tabs between the columns"
         )
     if not row[QUERY] or not row[DOCUMENT]:
         raise SourceError(f"{where} is no judgment: its {'query' if not row[QUERY] else 'document'} has no id")

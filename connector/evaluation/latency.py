@@ -38,8 +38,8 @@ def stage_times(took_ms: Sequence[Mapping[str, float]]) -> dict[str, list[float]
 def answer_ms(stage: str, took_ms: Mapping[str, float], *, last: bool) -> float:
     """How long an answer takes that ends with this stage's ranking and its hits' fields.
 
-    Of the `last` stage of a search this was measured. Before that it is the longest way there: the legs run side by side, the
-    encoder before the dense one."""
+    Of the `last` stage of a search this was measured. Before that it is the longest way there: the legs run side by
+    side, the encoder before the dense one."""
     if last:
         return took_ms.get("total", 0.0)
     lexical = took_ms.get("lexical", 0.0)

@@ -29,7 +29,8 @@ def check_measures(names: Sequence[str]) -> tuple[str, ...]:
             ir_measures.evaluator([one], {"q": {"d": 1}})
         except (ValueError, NameError, AttributeError, TypeError, SyntaxError):
             raise SettingsError(
-                f"unknown measure {name!r}; measures are those of ir_measures, such as nDCG@10, RR@10, AP, R@100, P(rel=2)@5"
+                f"unknown measure {name!r}; measures are those of ir_measures, such as nDCG@10, RR@10, AP, R@100, "
+                "P(rel=2)@5"
             ) from None
         known.append(str(one))
     return tuple(dict.fromkeys(known))

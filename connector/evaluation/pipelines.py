@@ -1,4 +1,5 @@
-"""What is measured: pipelines, each a stage of a search with settings of its own; and the searches that they come to."""
+"""What is measured: pipelines, each a stage of a search with settings of its own; and the searches that they come
+to."""
 
 from __future__ import annotations
 
@@ -32,7 +33,8 @@ MADE_OF: Mapping[str, frozenset[str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Pipeline:
-    """A ranking to be measured: the one that `stage` gives (empty: the last one), with `overrides` over the settings."""
+    """A ranking to be measured: the one that `stage` gives (empty: the last one), with `overrides` over the
+    settings."""
 
     name: str
     stage: str = ""
@@ -75,7 +77,8 @@ def read_pipelines(given: str) -> tuple[Pipeline, ...]:
 
 
 def add_rerankers(pipelines: Sequence[Pipeline], rerankers: Mapping[str, Mapping[str, Any]]) -> tuple[Pipeline, ...]:
-    """The pipelines and one for each reranker, by its name: reranked-NAME with the settings that choose it. Raises SettingsError."""
+    """The pipelines and one for each reranker, by its name: reranked-NAME with the settings that choose it. Raises
+    SettingsError."""
     short = Counter(map(short_name, rerankers))
     called = {name: short_name(name) if short[short_name(name)] == 1 else name for name in rerankers}
     added = [
@@ -92,7 +95,8 @@ def add_rerankers(pipelines: Sequence[Pipeline], rerankers: Mapping[str, Mapping
 def plan(
     pipelines: Sequence[Pipeline], settings_with: Callable[[Mapping[str, Any]], Settings]
 ) -> tuple[PlannedSearch, ...]:
-    """The fewest searches that give all the rankings: pipelines with the same settings share one. Raises SettingsError."""
+    """The fewest searches that give all the rankings: pipelines with the same settings share one. Raises
+    SettingsError."""
     planned: list[PlannedSearch] = []
     for one in pipelines:
         settings = settings_with(one.overrides)

@@ -15,7 +15,8 @@ from connector.evaluation.text_file import numbered_lines
 
 @dataclass(frozen=True, slots=True)
 class JudgedQuery:
-    """A query that has judgments; `labels` are its other fields in the collection, by which queries are put in groups."""
+    """A query that has judgments; `labels` are its other fields in the collection, by which queries are put in
+    groups."""
 
     query_id: str
     text: str
@@ -41,7 +42,8 @@ def read_queries(path: Path) -> Queries:
 
 
 def unique(path: Path, numbered: Iterable[tuple[int, JudgedQuery]]) -> Queries:
-    """The queries of these lines, each id once. Raises SourceError for an id with two texts, and where there is none."""
+    """The queries of these lines, each id once. Raises SourceError for an id with two texts, and where there is
+    none."""
     found: dict[str, tuple[int, JudgedQuery]] = {}
     repeated = 0
     for number, query in numbered:
@@ -50,8 +52,8 @@ def unique(path: Path, numbered: Iterable[tuple[int, JudgedQuery]]) -> Queries:
         where, before = found.setdefault(query.query_id, (number, query))
         if before.text != query.text:
             raise SourceError(
-                f"{path}:{number} has the id {query.query_id!r} of line {where}, and another text; give each query an id "
-                "of its own"
+                f"{path}:{number} has the id {query.query_id!r} of line {where}, and another text; give each query "
+                "an id of its own"
             )
         repeated += where != number
     if not found:

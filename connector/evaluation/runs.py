@@ -18,7 +18,8 @@ STAGES = ("lexical", "dense", "fused", "reranked")
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What one search gave for a query: each stage's ranking, milliseconds by stage, what was missing; `error`: why nothing came."""
+    """What one search gave for a query: each stage's ranking, milliseconds by stage, what was missing; `error`: why
+    nothing came."""
 
     query_id: str
     rankings: Mapping[str, Ranking] = field(default_factory=dict)
@@ -76,8 +77,9 @@ async def answer_all(
 async def answer_with_each(
     searches: Sequence[Search], queries: Sequence[JudgedQuery], *, on_answer: Callable[[], None] = lambda: None
 ) -> tuple[Answers, ...]:
-    """The answers of each search. A query goes through all searches before the next one does, so that all see the machine
-    and the cluster alike, and begins with another search each time, so that none always finds what others have warmed."""
+    """The answers of each search. A query goes through all searches before the next one does, so that all see the
+    machine and the cluster alike, and begins with another search each time, so that none always finds what others have
+    warmed."""
     answers: list[list[Answer]] = [[] for _ in searches]
     for turn, query in enumerate(queries):
         for step in range(len(searches)):

@@ -53,7 +53,8 @@ class Opened:
         return described
 
     async def share_found(self, collection: Collection) -> float:
-        """Which share of the relevant documents (a sample of them) the index holds. Raises SourceError where it holds none."""
+        """Which share of the relevant documents (a sample of them) the index holds. Raises SourceError where it holds
+        none."""
         relevant = {doc_id for grades in collection.qrels.values() for doc_id, grade in grades.items() if grade > 0}
         sample = random.Random(0).sample(sorted(relevant), min(LOOKED_UP, len(relevant)))
         found = 0
@@ -62,13 +63,15 @@ class Opened:
             found += len(await self.index.get(page, fields=None, timeout_s=TIMEOUT_S))
         if sample and not found:
             raise SourceError(
-                f"index {self.index.name!r} holds none of the documents that {collection.name} has judgments for (looked for "
-                f"{len(sample)}); ingest them first: connector ingest FOLDER --index {self.index.name} --cluster {self.settings.cluster.url}"
+                f"index {self.index.name!r} holds none of the documents that {collection.name} has judgments for "
+                f"(looked for {len(sample)}); ingest them first: connector ingest FOLDER --index {self.index.name} "
+                f"--cluster {self.settings.cluster.url}"
             )
         return found / len(sample) if sample else 1.0
 
     async def warm_up(self, *, rerank: bool) -> list[str]:
-        """One search, so that no measured one waits for connections and threads; what was missing. Raises what it raises."""
+        """One search, so that no measured one waits for connections and threads; what was missing. Raises what it
+        raises."""
         response = await self.searcher.search(SearchRequest(WARM_UP, rerank=rerank))
         return [f"{one.stage}: {one.reason}" for one in response.degraded]
 
@@ -79,8 +82,8 @@ async def open_searchers(
 ) -> AsyncIterator[tuple[Opened, ...]]:
     """A searcher for each of the settings; clusters, indexes and encoders that are the same are opened once.
 
-    Workers compute every score anew, unless `reuse_scores` lets them give those that they remember: of other pipelines, and of
-    earlier evaluations. Raises ClusterError, ModelError, EncoderMismatch or SettingsError."""
+    Workers compute every score anew, unless `reuse_scores` lets them give those that they remember: of other pipelines,
+    and of earlier evaluations. Raises ClusterError, ModelError, EncoderMismatch or SettingsError."""
     async with AsyncExitStack() as stack:
         opener = _Opener(stack, reuse_scores)
         yield tuple([await opener.open(one) for one in settings])

@@ -21,7 +21,8 @@ def default_segments(queries: Sequence[JudgedQuery]) -> tuple[str, ...]:
 
 
 def segment(queries: Sequence[JudgedQuery], by: str) -> Segments:
-    """The queries of each segment, the largest first; a query with several labels is in several. Lengths come in their order.
+    """The queries of each segment, the largest first; a query with several labels is in several. Lengths come in their
+    order.
 
     Raises SettingsError where no query has such a label."""
     if by == LENGTH:

@@ -17,9 +17,9 @@ ROUNDING = 1e-12  # sums of the same numbers in another order differ by that
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """A pipeline against the baseline by one measure, over the judged queries: the mean difference and its standard error, the
-    queries that are better, worse and the same, and the probability of such a difference by chance: alone (`p`), and corrected
-    for all pipelines of the comparison (`p_holm`)."""
+    """A pipeline against the baseline by one measure, over the judged queries: the mean difference and its standard
+    error, the queries that are better, worse and the same, and the probability of such a difference by chance: alone
+    (`p`), and corrected for all pipelines of the comparison (`p_holm`)."""
 
     difference: float
     standard_error: float
@@ -60,8 +60,8 @@ def standard_error(gains: NDArray[np.float64]) -> float:
 
 
 def randomisation_test(gains: NDArray[np.float64], *, resamples: int = RESAMPLES, seed: int = SEED) -> float:
-    """The two-sided p of Fisher's paired randomisation test: how often a mean difference at least as large comes about where each
-    query's two values are swapped by the toss of a coin. Smucker, Allan, Carterette, CIKM 2007.
+    """The two-sided p of Fisher's paired randomisation test: how often a mean difference at least as large comes about
+    where each query's two values are swapped by the toss of a coin. Smucker, Allan, Carterette, CIKM 2007.
 
     All swaps are tried where they are no more than `resamples`; else that many are drawn, and the one seen counts as
     one of them, so that p is never 0 (Phipson, Smyth 2010)."""

@@ -1,7 +1,7 @@
 """A text file -> its text or its numbered lines, in whatever encoding and with whatever line ends it was written.
 
-A byte-order mark decides the encoding, and without one it is UTF-8; what is not is an error that names the line, never a
-guess: a wrong guess would change an id, and with it a measure. Gzip is known by its first bytes, not by the name."""
+A byte-order mark decides the encoding, and without one it is UTF-8; what is not is an error that names the line, never
+a guess: a wrong guess would change an id, and with it a measure. Gzip is known by its first bytes, not by the name."""
 
 from __future__ import annotations
 

@@ -20,8 +20,8 @@ def build_verdict(figures: Mapping[str, Any]) -> str:
         nearest = max((name for name in means if name != baseline), key=lambda name: means[name])
         compared = figures["comparisons"][measured][nearest]
         return (
-            f"No pipeline beats {baseline} by {measured} ({means[baseline]:.3f}, in {time} at the median); the nearest is "
-            f"{nearest} with {means[nearest]:.3f}, {_chance(compared)}{_trouble(pipelines[best])}."
+            f"No pipeline beats {baseline} by {measured} ({means[baseline]:.3f}, in {time} at the median); the "
+            f"nearest is {nearest} with {means[nearest]:.3f}, {_chance(compared)}{_trouble(pipelines[best])}."
         )
     compared = figures["comparisons"][measured][best]
     before = f"{pipelines[baseline]['latency_ms']['p50']:.0f} ms"

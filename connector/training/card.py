@@ -29,21 +29,22 @@ def build_card(
     parts = [
         _front(options),
         f"# A {options.kind} reranker, fine-tuned from {options.base}",
-        "Serve it: `connector worker --model FOLDER`. What it learned from has licences of its own, which hold for it too.",
+        "Serve it: `connector worker --model FOLDER`. What it learned from has licences of its own, which hold for "
+        "it too.",
         "## Training",
         "```\n" + shlex.join(command) + "\n```",
         _table("setting", asdict(options)),
         _table("data", data),
-        f"{trained['rows']} rows, {trained['steps']} steps. nDCG@10 on the queries held back to decide when to stop, by step: "
-        + ", ".join(f"{one['step']}: {one['ndcg@10']:.4f}" for one in trained["held_back"]),
+        f"{trained['rows']} rows, {trained['steps']} steps. nDCG@10 on the queries held back to decide when to "
+        "stop, by step: " + ", ".join(f"{one['step']}: {one['ndcg@10']:.4f}" for one in trained["held_back"]),
     ]
     if evaluation:
         parts += ["## Before and after", _measures(evaluation), _gate(verdicts)]
     if agreement:
         parts += [
             "## In eight bits",
-            f"{agreement.overlap:.1%} of the first ten passages are those of the original on the sample that every export is checked with; "
-            f"{agreement.speedup:.2f} times its speed here.",
+            f"{agreement.overlap:.1%} of the first ten passages are those of the original on the sample that every "
+            f"export is checked with; {agreement.speedup:.2f} times its speed here.",
         ]
     parts.append(
         f"Made on {machine['processor']}, {machine['cores']} cores; versions: {json.dumps(machine['versions'])}."
@@ -76,7 +77,8 @@ def _measures(evaluation: Evaluation) -> str:
         f"| {one.pipeline.name} | " + " | ".join(f"{one.mean(name):.4f}" for name in names) + " |"
         for one in evaluation.pipelines
     ]
-    title = f"{len(evaluation.collection.queries)} queries of {evaluation.collection.name} that the training did not see, through the real path:"
+    count, name = len(evaluation.collection.queries), evaluation.collection.name
+    title = f"{count} queries of {name} that the training did not see, through the real path:"
     return "\n".join([title, "", "| ranking | " + " | ".join(names) + " |", "|---" * (len(names) + 1) + "|", *rows])
 
 

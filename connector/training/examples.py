@@ -1,4 +1,5 @@
-"""What a reranker learns from: a query with documents that answer it and documents that only look so; kept a line each."""
+"""What a reranker learns from: a query with documents that answer it and documents that only look so; kept a line
+each."""
 
 from __future__ import annotations
 
@@ -23,8 +24,8 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A query with its candidates: those that answer it, and others. `left_out` counts candidates that were too near to an answer
-    to be sure that they are none."""
+    """A query with its candidates: those that answer it, and others. `left_out` counts candidates that were too near to
+    an answer to be sure that they are none."""
 
     query_id: str
     query: str

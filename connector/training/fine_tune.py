@@ -1,4 +1,5 @@
-"""Examples -> a fine-tuned model, by the trainers of sentence-transformers: resumable, and stopped where it no longer gains."""
+"""Examples -> a fine-tuned model, by the trainers of sentence-transformers: resumable, and stopped where it no longer
+gains."""
 
 from __future__ import annotations
 
@@ -30,7 +31,8 @@ def fine_tune(
     place: Workplace,
     reporter: Reporter = Reporter(),
 ) -> dict[str, Any]:
-    """Train, keep the best of the evaluated states, and save it to the place's folder; goes on from its last checkpoint.
+    """Train, keep the best of the evaluated states, and save it to the place's folder; goes on from its last
+    checkpoint.
 
     Gives the steps taken, the rows, and nDCG@10 of each evaluation on the queries held back. Raises ModelError for a
     base that cannot be trained, SettingsError where a package is missing."""
@@ -68,7 +70,8 @@ def fine_tune(
 
 
 def _arguments(options: Options, place: Workplace, student: Any, *, rows: int) -> dict[str, Any]:
-    """What the trainer is to do; it evaluates and saves at the same steps, so that the best state is one that was kept."""
+    """What the trainer is to do; it evaluates and saves at the same steps, so that the best state is one that was
+    kept."""
     import torch
 
     steps = math.ceil(rows / options.batch_size) * options.epochs
@@ -159,8 +162,8 @@ def _load(options: Options) -> Any:
 
 
 def _stop_dropout(student: Any) -> None:
-    """Random numbers for each weight of attention take a processor four times as long as all else; early stopping is what keeps from
-    learning the examples by heart."""
+    """Random numbers for each weight of attention take a processor four times as long as all else; early stopping is
+    what keeps from learning the examples by heart."""
     from torch.nn import Dropout
 
     for module in student.modules():

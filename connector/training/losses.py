@@ -16,7 +16,8 @@ MAX_POSITIVES = 4  # of a query that become rows of their own
 
 
 def build_rows(examples: Sequence[Example], options: Options) -> dict[str, list[Any]]:
-    """Columns of the data set, in the order that the loss reads them. Raises SourceError where there is nothing to learn from."""
+    """Columns of the data set, in the order that the loss reads them. Raises SourceError where there is nothing to
+    learn from."""
     scale = _scale(examples) if options.loss in TAUGHT else 1.0
     rows = [row for one in examples for row in _rows(one, options, scale)]
     if not rows:

@@ -29,7 +29,8 @@ async def measure_both(
     settings_with: Callable[[Mapping[str, Any]], Settings],
     reporter: Reporter = Reporter(),
 ) -> Evaluation:
-    """The pipelines fused (no rerank), before (the base) and after (the trained model), in one run with a worker of its own."""
+    """The pipelines fused (no rerank), before (the base) and after (the trained model), in one run with a worker of its
+    own."""
     models = {AFTER: {"model": str(trained.resolve())}}
     arguments = ["--model", base, "--set", f"worker.models={json.dumps(models)}"]
     with running_worker(arguments, own_settings=True) as worker:

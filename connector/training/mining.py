@@ -28,8 +28,8 @@ class Miner:
     async def mine(self, query: JudgedQuery, grades: Mapping[str, int], *, for_measure: bool) -> Example | None:
         """The example of a query; None where the index holds no document that answers it, or no other one.
 
-        For training a few negatives are drawn; `for_measure`, all candidates stay. Raises ClusterUnavailable where a leg
-        failed, and what a search raises."""
+        For training a few negatives are drawn; `for_measure`, all candidates stay. Raises ClusterUnavailable where a
+        leg failed, and what a search raises."""
         hits = await self._search(query.text)
         relevant = {doc_id: grade for doc_id, grade in grades.items() if grade > 0}
         found = {hit.doc_id: self._text(hit) for hit in hits}
@@ -52,7 +52,8 @@ class Miner:
         if response.degraded:
             missing = "; ".join(f"{one.stage}: {one.reason}" for one in response.degraded)
             raise ClusterUnavailable(
-                f"a search for candidates was degraded ({missing}); run the same command again, it goes on where it stopped"
+                f"a search for candidates was degraded ({missing}); run the same command again, it goes on where it "
+                "stopped"
             )
         return response.hits
 
@@ -87,8 +88,8 @@ async def mine_all(
 def sure_negatives(
     hits: Sequence[SearchHit], others: Sequence[SearchHit], relevant: Mapping[str, int], *, max_share: float
 ) -> list[SearchHit]:
-    """Those of `others` that are not nearer to the query than `max_share` of its nearest answer: what is nearer and was not judged
-    is often an answer too. Where the dense leg found no answer, nothing can be told and all stay.
+    """Those of `others` that are not nearer to the query than `max_share` of its nearest answer: what is nearer and was
+    not judged is often an answer too. Where the dense leg found no answer, nothing can be told and all stay.
 
     TopK-PercPos of Moreira and others, NV-Retriever, 2024."""
     cosines = [hit.explain.dense.score for hit in hits if hit.doc_id in relevant and hit.explain.dense]

@@ -95,7 +95,8 @@ class Workplace:
         return (self.training / "trained.json").exists()
 
     def open(self, options: Options, data: Mapping[str, Any], *, restart: bool = False) -> None:
-        """Make the folder, or go on in it. Raises SettingsError where another training is there, or something else is."""
+        """Make the folder, or go on in it. Raises SettingsError where another training is there, or something else
+        is."""
         remembered = self.training / "options.json"
         asked = json.loads(json.dumps({"options": asdict(options), "data": data}))
         if remembered.exists() and restart:

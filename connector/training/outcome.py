@@ -1,4 +1,5 @@
-"""A trained model -> whether it is better than its base: measured on queries that it has not seen, and written on its card."""
+"""A trained model -> whether it is better than its base: measured on queries that it has not seen, and written on its
+card."""
 
 from __future__ import annotations
 

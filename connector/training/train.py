@@ -1,4 +1,5 @@
-"""The whole job: examples from the cluster, the teacher's scores, the training, the measure before and after, the card."""
+"""The whole job: examples from the cluster, the teacher's scores, the training, the measure before and after, the
+card."""
 
 from __future__ import annotations
 
@@ -39,8 +40,8 @@ def split_queries(collection: Collection, *, test_share: float, held_back: float
     train, stopping = learning.split(kept, seed=seed)
     if len(train.queries) < FEWEST:
         raise SourceError(
-            f"{collection.name} leaves {len(train.queries)} queries to learn from; at least {FEWEST} are needed. Judge more queries, "
-            "or lower --test-share"
+            f"{collection.name} leaves {len(train.queries)} queries to learn from; at least {FEWEST} are needed. "
+            "Judge more queries, or lower --test-share"
         )
     return Split(train.queries, stopping.queries, test.queries)
 
@@ -69,7 +70,8 @@ class Job:
 
 
 async def gather_examples(job: Job, settings: Settings, reporter: Reporter) -> dict[str, Example]:
-    """The examples by query: those that the place has, and all others from the cluster, each kept as soon as it is found."""
+    """The examples by query: those that the place has, and all others from the cluster, each kept as soon as it is
+    found."""
     known = {one.query_id: one for one in read_examples(job.place.examples)}
     train, held_back = (
         [one for one in part if one.query_id not in known] for part in (job.split.train, job.split.held_back)
@@ -97,7 +99,8 @@ async def gather_examples(job: Job, settings: Settings, reporter: Reporter) -> d
     asked = len(job.split.train) + len(job.split.held_back)
     if len(known) < asked:
         reporter.note(
-            f"{asked - len(known)} of {asked} queries have no answer in the index, or nothing beside it; they are left out"
+            f"{asked - len(known)} of {asked} queries have no answer in the index, or nothing beside it; they are "
+            "left out"
         )
     return known
 
@@ -143,7 +146,8 @@ async def train(job: Job, settings: Settings, reporter: Reporter) -> dict[str, A
     held_back = [examples[one.query_id] for one in job.split.held_back if one.query_id in examples]
     if len(learned) < FEWEST or not held_back:
         raise SourceError(
-            f"only {len(learned)} queries have an answer in the index and other candidates beside it; at least {FEWEST} are needed"
+            f"only {len(learned)} queries have an answer in the index and other candidates beside it; at least "
+            f"{FEWEST} are needed"
         )
     if job.options.loss in TAUGHT:
         learned = teach(job, learned, open_teacher(job.options), reporter)

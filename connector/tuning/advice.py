@@ -1,4 +1,5 @@
-"""What the figures advise beyond the settings: against a reranker, against more ranking where documents are not found, on the budget."""
+"""What the figures advise beyond the settings: against a reranker, against more ranking where documents are not found,
+on the budget."""
 
 from __future__ import annotations
 
@@ -25,7 +26,8 @@ class Advice:
 
 @dataclass(frozen=True, slots=True)
 class ChoiceFacts:
-    """How much of what is relevant the window holds, the mean; and what the measure would be if the window were ordered ideally."""
+    """How much of what is relevant the window holds, the mean; and what the measure would be if the window were ordered
+    ideally."""
 
     window: int
     recall: float
@@ -60,7 +62,8 @@ def _configured(figures: OfflineFigures, current: Choice) -> Iterator[Advice]:
     if current.rerank and figures.mean(current) < (plain := figures.mean(replace(current, rerank=False))):
         yield Advice(
             "reranker-hurts",
-            f"the reranker as it is configured hurts: {figures.measured} {figures.mean(current):.4f} with it, {plain:.4f} without",
+            f"the reranker as it is configured hurts: {figures.measured} {figures.mean(current):.4f} with it, "
+            f"{plain:.4f} without",
         )
 
 
@@ -80,8 +83,8 @@ def _of_reranker(trial: Trial, chosen: Chosen, figures: OfflineFigures) -> Itera
     else:
         yield Advice(
             "reranker-unproven",
-            f"do not rerank with {trial.name} yet: it gains {gain}, not more than {MUST_GAIN:g} standard errors; {seen}; judge more "
-            "queries to tell",
+            f"do not rerank with {trial.name} yet: it gains {gain}, not more than {MUST_GAIN:g} standard errors; "
+            f"{seen}; judge more queries to tell",
         )
 
 
@@ -101,9 +104,10 @@ def _of_recall(found: ChoiceFacts, measured: str, min_recall: float) -> Iterator
     if found.recall < min_recall:
         yield Advice(
             "recall",
-            f"recall, not ranking, is the problem: the {found.window} fused hits hold {found.recall:.0%} of what is relevant (bound "
-            f"{min_recall:.0%}), and the best of all rerankers could reach {measured} {found.ceiling:.4f} with them; look at "
-            "search.depth and rerank.window, at index.analyzer (does it fit the language?), at encoder.model, at passages.max_tokens",
+            f"recall, not ranking, is the problem: the {found.window} fused hits hold {found.recall:.0%} of what is "
+            f"relevant (bound {min_recall:.0%}), and the best of all rerankers could reach {measured} "
+            f"{found.ceiling:.4f} with them; look at search.depth and rerank.window, at index.analyzer (does it fit the "
+            "language?), at encoder.model, at passages.max_tokens",
         )
 
 
@@ -112,22 +116,24 @@ def _of_budget(chosen: Chosen, budget: Budget) -> Iterator[Advice]:
         fastest = min((one.took_ms.p95 for one in budget.timings), default=0.0)
         yield Advice(
             "budget",
-            f"no settings keep to {budget.p95_ms:g} ms: the fastest search has a p95 of {fastest:.0f} ms; raise the budget, look at "
-            "the cluster, or encode faster (encoder.backend, encoder.url)"
+            f"no settings keep to {budget.p95_ms:g} ms: the fastest search has a p95 of {fastest:.0f} ms; raise the "
+            "budget, look at the cluster, or encode faster (encoder.backend, encoder.url)"
             if budget.p95_ms is not None
-            else "no settings keep to search.deadline_s; raise it, or look at the cluster and the worker with: connector doctor",
+            else "no settings keep to search.deadline_s; raise it, or look at the cluster and the worker with: "
+            "connector doctor",
         )
     for trial in chosen.trials:
         if chosen.within_budget and trial.convinces and not budget.allows(trial.best):
             yield Advice(
                 "budget",
-                f"{trial.name} gains {trial.gain:+.4f} (standard error {trial.standard_error:.4f}), but none of its windows keeps to the "
-                "budget; see how far a faster worker goes: worker.backend, a GPU",
+                f"{trial.name} gains {trial.gain:+.4f} (standard error {trial.standard_error:.4f}), but none of its "
+                "windows keeps to the budget; see how far a faster worker goes: worker.backend, a GPU",
             )
     late = [one for one in budget.timings if one.late and budget.breaks(one)]
     if late:
         names = ", ".join(f"{one.name} with window {one.option.window}" if one.name else "the legs" for one in late)
         yield Advice(
             "deadline",
-            f"{names}: {max(one.late for one in late):.0%} of the searches were degraded; raise search.deadline_s to let them be chosen",
+            f"{names}: {max(one.late for one in late):.0%} of the searches were degraded; raise search.deadline_s "
+            "to let them be chosen",
         )

@@ -1,4 +1,5 @@
-"""What can be chosen: the settings of fusion, depth and rerank, as one value that can be compared, applied and written."""
+"""What can be chosen: the settings of fusion, depth and rerank, as one value that can be compared, applied and
+written."""
 
 from __future__ import annotations
 

@@ -2,11 +2,11 @@
 
 The rule. Without a reranker, and with each, settings are improved group by group from the current ones until nothing is
 better; figures that agree to four decimals are equal, and of equals the cheaper is better, then the one nearer to the
-current settings. Of all that was seen on the way the best is taken, or else the cheapest whose figure is within noise of
-it: no more than a standard error of the difference below it, query by query, and no more than NOISE.
+current settings. Of all that was seen on the way the best is taken, or else the cheapest whose figure is within noise
+of it: no more than a standard error of the difference below it, query by query, and no more than NOISE.
 
-The best of hundreds of settings looks good by chance alone, so what a reranker gains over the best search without one is
-cross-validated: both are chosen on four fifths of the queries and measured on the last one, each fifth in turn. A
+The best of hundreds of settings looks good by chance alone, so what a reranker gains over the best search without one
+is cross-validated: both are chosen on four fifths of the queries and measured on the last one, each fifth in turn. A
 reranker is taken only where that gain is more than two standard errors."""
 
 from __future__ import annotations
@@ -64,7 +64,8 @@ class Trial:
 class Chosen:
     """What to take; the best without a reranker; what was tried of each. `within_budget`: whether anything keeps to it.
 
-    `dearer`: the choice with a higher figure that was passed over, because its lead is within noise and it costs more."""
+    `dearer`: the choice with a higher figure that was passed over, because its lead is within noise and it costs
+    more."""
 
     choice: Choice
     without: Choice
@@ -138,7 +139,8 @@ class _Descent:
         return self._descend([replace(self.current, rerank=False)], query_ids)
 
     def reranking(self, model: str | None, without: Choice, query_ids: Sequence[str]) -> Choice:
-        """The best with a model, by those queries, from the current settings or the best without: whichever is the better start."""
+        """The best with a model, by those queries, from the current settings or the best without: whichever is the
+        better start."""
         starts = [replace(one, rerank=True, model=model) for one in (self.current, without)]
         return self._descend([_fitting(one, self.space) for one in starts], query_ids)
 

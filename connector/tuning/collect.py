@@ -1,4 +1,5 @@
-"""Queries -> what choices are worked out from: the legs at the greatest depth, and every score that any choice may ask for."""
+"""Queries -> what choices are worked out from: the legs at the greatest depth, and every score that any choice may ask
+for."""
 
 from __future__ import annotations
 
@@ -30,7 +31,8 @@ PAUSE_S = 0.5
 
 @dataclass(frozen=True, slots=True)
 class CandidateReranker:
-    """A reranker to try: its `model` as rerank.model would have it, the `name` it is called by, a searcher that uses it."""
+    """A reranker to try: its `model` as rerank.model would have it, the `name` it is called by, a searcher that uses
+    it."""
 
     model: str | None
     name: str
@@ -46,7 +48,8 @@ async def collect(
     *,
     reporter: Reporter = Reporter(),
 ) -> dict[str, Material]:
-    """Each query's material; `plain` is a searcher that reranks nothing. Raises what a search raises, and WorkerError."""
+    """Each query's material; `plain` is a searcher that reranks nothing. Raises what a search raises, and
+    WorkerError."""
     reporter.begin("collecting", len(queries))
     collected = {}
     for query in queries:

@@ -14,7 +14,8 @@ FORMAT = "connector-tuning/1"
 
 
 def build_tuning(tuned: Tuned, values: Mapping[str, Any], *, written: str | None) -> dict[str, Any]:
-    """All figures; `values` are the settings that were, or would be, written to the file `written` (None: not written)."""
+    """All figures; `values` are the settings that were, or would be, written to the file `written` (None: not
+    written)."""
     figures, chosen = tuned.figures, tuned.chosen
     return {
         "format": FORMAT,

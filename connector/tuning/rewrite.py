@@ -21,8 +21,8 @@ from connector.tuning.choice import Choice
 
 
 def missing(file: Path | None, choice: Choice) -> dict[str, Any]:
-    """The settings of a choice that a file by itself (None: the defaults) does not give: path -> value. Raises SettingsError where the
-    file cannot be used."""
+    """The settings of a choice that a file by itself (None: the defaults) does not give: path -> value. Raises
+    SettingsError where the file cannot be used."""
     settings = load_file_alone(file) if file else Settings()
     return {path: value for path, value in choice.values().items() if value_at(settings, path) != value}
 
@@ -65,8 +65,8 @@ def write_settings(file: Path, values: Mapping[str, Any], *, base: Path | None) 
 
 
 def _write(file: Path, text: str, *, like: Path | None) -> None:
-    """The text in place of the file, in one step, with the mode of the file that it was made from; a link stays a link. Raises
-    SettingsError."""
+    """The text in place of the file, in one step, with the mode of the file that it was made from; a link stays a link.
+    Raises SettingsError."""
     target = file.resolve()
     try:
         mode = like.stat().st_mode & 0o777 if like else 0o644
@@ -81,7 +81,8 @@ def _write(file: Path, text: str, *, like: Path | None) -> None:
 
 
 def _put(tree: CommentedMap, values: Mapping[str, Any]) -> CommentedMap:
-    """The tree with the values at their paths; what is new comes first in its section, before the comments of others."""
+    """The tree with the values at their paths; what is new comes first in its section, before the comments of
+    others."""
     placed: Counter[int] = Counter()  # by section: how many values are new in it
     for path, value in values.items():
         *sections, name = path.split(".")

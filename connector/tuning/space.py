@@ -19,7 +19,8 @@ BLEND_ALPHAS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 
 @dataclass(frozen=True, slots=True)
 class Space:
-    """The depths and windows to try, those of the current settings among them; `k` is what callers get, which a window must hold."""
+    """The depths and windows to try, those of the current settings among them; `k` is what callers get, which a window
+    must hold."""
 
     depths: tuple[int, ...]
     windows: tuple[int, ...]

@@ -1,4 +1,5 @@
-"""How long searches take with each reranker and window, and without one at each depth: measured on the real path, side by side."""
+"""How long searches take with each reranker and window, and without one at each depth: measured on the real path, side
+by side."""
 
 from __future__ import annotations
 
@@ -40,7 +41,8 @@ class Timing:
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """What may be chosen: all that was not timed, and what was if 95 of 100 searches keep to `p95_ms` and to the deadline."""
+    """What may be chosen: all that was not timed, and what was if 95 of 100 searches keep to `p95_ms` and to the
+    deadline."""
 
     p95_ms: float | None
     timings: tuple[Timing, ...] = ()
@@ -67,7 +69,8 @@ async def take_times(
     count: int,
     reporter: Reporter = Reporter(),
 ) -> tuple[Timing, ...]:
-    """The timings of every option on a sample of `count` queries; each query goes through all of them, after one that is not counted."""
+    """The timings of every option on a sample of `count` queries; each query goes through all of them, after one that
+    is not counted."""
     options = list(_options(candidates, space, current))
     searches = [_search(one, plain, candidates) for one in options]
     asked = random.Random(SEED).sample(queries, min(count, len(queries)))

@@ -1,4 +1,5 @@
-"""Judged queries + the settings as they are -> settings that were chosen on one half of the queries and tested on the other."""
+"""Judged queries + the settings as they are -> settings that were chosen on one half of the queries and tested on the
+other."""
 
 from __future__ import annotations
 
@@ -32,7 +33,8 @@ SAME = 1e-9
 
 @dataclass(frozen=True, slots=True)
 class Tuned:
-    """What was chosen and why. `figures` are those of the queries it was chosen on, `tested` of the others through the real path."""
+    """What was chosen and why. `figures` are those of the queries it was chosen on, `tested` of the others through the
+    real path."""
 
     train: Collection
     current: Choice
@@ -52,15 +54,15 @@ class Tuned:
         refusals = []
         if tuned.mean(measured) < yours.mean(measured) - SAME:
             refusals.append(
-                f"on the test queries the tuned settings are worse than yours: {measured} {tuned.mean(measured):.4f}, yours "
-                f"{yours.mean(measured):.4f}"
+                f"on the test queries the tuned settings are worse than yours: {measured} "
+                f"{tuned.mean(measured):.4f}, yours {yours.mean(measured):.4f}"
             )
         if not self.chosen.within_budget:
             refusals.append("nothing keeps to the budget")
         elif self.budget.p95_ms is not None and tuned.latency.p95 > self.budget.p95_ms:
             refusals.append(
-                f"on the test queries the tuned settings took {tuned.latency.p95:.0f} ms (p95), more than the {self.budget.p95_ms:g} ms "
-                "of the budget"
+                f"on the test queries the tuned settings took {tuned.latency.p95:.0f} ms (p95), more than the "
+                f"{self.budget.p95_ms:g} ms of the budget"
             )
         return refusals
 
@@ -75,10 +77,11 @@ async def tune(
     models: Sequence[str] = (),
     reporter: Reporter = Reporter(),
 ) -> Tuned:
-    """Choose on `train`, test on `test`. `models` are the rerankers to try beside the configured one; none: all that the worker has,
-    or none at all where rerank.enabled is false.
+    """Choose on `train`, test on `test`. `models` are the rerankers to try beside the configured one; none: all that
+    the worker has, or none at all where rerank.enabled is false.
 
-    Raises what opening the cluster and searching raise, WorkerError, and SettingsError for a model that the worker does not have."""
+    Raises what opening the cluster and searching raise, WorkerError, and SettingsError for a model that the worker does
+    not have."""
     current = read_choice(settings)
     offered = await find_models(settings, models)
     async with AsyncExitStack() as stack:
@@ -104,7 +107,8 @@ async def tune(
 
 
 async def find_models(settings: Settings, names: Sequence[str]) -> list[tuple[str | None, str]]:
-    """The rerankers to try: as rerank.model would have them, and as they are called. Raises WorkerError, SettingsError."""
+    """The rerankers to try: as rerank.model would have them, and as they are called. Raises WorkerError,
+    SettingsError."""
     if not settings.rerank.enabled and not names:
         return []
     worker = open_worker(with_choice(settings, replace(read_choice(settings), rerank=True)))

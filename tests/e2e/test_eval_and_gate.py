@@ -1,4 +1,5 @@
-"""`connector eval` and `connector gate` as a user runs them, on a slice of the example corpus in the embedded store, with a worker."""
+"""`connector eval` and `connector gate` as a user runs them, on a slice of the example corpus in the embedded store,
+with a worker."""
 
 from __future__ import annotations
 
@@ -24,7 +25,8 @@ linear: {stage: fused, search.fusion.kind: linear}
 
 @pytest.fixture(scope="module")
 def folder(launcher: Launcher, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Nine queries of three kinds, the beginnings of the documents that they have judgments for, and the index of these."""
+    """Nine queries of three kinds, the beginnings of the documents that they have judgments for, and the index of
+    these."""
     folder = tmp_path_factory.mktemp("evaluation")
     queries = queries_of(KINDS, 3)
     kept = write_slice(folder / "slice", queries, chars=CHARS)

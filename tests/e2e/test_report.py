@@ -41,7 +41,8 @@ CONTRAST = """(() => {
     const back = light(getComputedStyle(document.body).backgroundColor);
     const panel = light(getComputedStyle(document.querySelector('svg.plot')).backgroundColor);
     const words = ratio(light(getComputedStyle(document.body).color), back);
-    const marks = [...document.querySelectorAll('svg.plot .mark')].filter(one => one.checkVisibility()).map(one => ratio(light(getComputedStyle(one).fill), panel));
+    const marks = [...document.querySelectorAll('svg.plot .mark')].filter(one => one.checkVisibility())
+        .map(one => ratio(light(getComputedStyle(one).fill), panel));
     return [words, Math.min(...marks)];
 })()"""
 
@@ -118,7 +119,8 @@ async def test_winners_open_with_both_rankings(tab: Page, report: str) -> None:
     await tab.open(report)
     shown = await tab.evaluate(
         "(() => { const one = document.querySelector('#gains ~ details'); one.open = true;"
-        " return [...one.querySelectorAll('ol')].map(list => list.getBoundingClientRect().height > 50 ? list.innerText : ''); })()"
+        " return [...one.querySelectorAll('ol')]"
+        ".map(list => list.getBoundingClientRect().height > 50 ? list.innerText : ''); })()"
     )
 
     assert len(shown) == 2

@@ -1,4 +1,5 @@
-"""`connector tune` as a user runs it: the embedded store, a worker with a reranker of random weights, and the file that it writes."""
+"""`connector tune` as a user runs it: the embedded store, a worker with a reranker of random weights, and the file that
+it writes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Whatever queries and judgments are written like: the measured mean is the right one, or an error names file and line."""
+"""Whatever queries and judgments are written like: the measured mean is the right one, or an error names file and
+line."""
 
 from __future__ import annotations
 

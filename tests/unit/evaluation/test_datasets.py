@@ -27,7 +27,8 @@ Identify organizations that
 participate &amp; more.
 </top>
 <top><num>302</num><title>Topic: Polio </title></top>"""
-NEW = """<topics><topic number="1" type="faceted"><query>coronavirus origin</query><question>what is it</question></topic>
+NEW = """<topics>
+<topic number="1" type="faceted"><query>coronavirus origin</query><question>what is it</question></topic>
 <topic number="2" type="single"><query>weather</query></topic></topics>"""
 
 

@@ -1,4 +1,5 @@
-"""From answers to figures: means over all judged queries, times by stage, what failed; and searches in turn over a real store."""
+"""From answers to figures: means over all judged queries, times by stage, what failed; and searches in turn over a real
+store."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""The report as a page: nothing from outside gets into its markup, nothing is fetched, every drawing says what it shows."""
+"""The report as a page: nothing from outside gets into its markup, nothing is fetched, every drawing says what it
+shows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""A model of random weights learns a rule that anybody can see, goes on where it was stopped, and gives the same every time."""
+"""A model of random weights learns a rule that anybody can see, goes on where it was stopped, and gives the same every
+time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""The split, the space, the rule by which a choice is made, the budget, and what is advised: on rankings that are written down."""
+"""The split, the space, the rule by which a choice is made, the budget, and what is advised: on rankings that are
+written down."""
 
 from __future__ import annotations
 
@@ -40,7 +41,8 @@ def leg(*doc_ids: str) -> Ranking:
 
 
 def material(scores: Mapping[str | None, Mapping[str, float]], *, place: int = 2) -> dict[str, Material]:
-    """The same for every query: both legs have the relevant document in that place, and rerankers score documents so."""
+    """The same for every query: both legs have the relevant document in that place, and rerankers score documents
+    so."""
     others = ["a", "b", "c", "d", "e", "f"]
     ranking = leg(*others[: place - 1], "good", *others[place - 1 :])
     kept = {
@@ -268,7 +270,8 @@ def test_a_window_that_lacks_what_is_relevant_is_a_problem_of_recall(window: int
 
 
 def tuned(run: Mapping[str, Ranking], *, p95_ms: float | None = None, within_budget: bool = True) -> Tuned:
-    """A tuning whose test queries were ranked so by the tuned settings, in 50 ms each, and with the good one second by yours."""
+    """A tuning whose test queries were ranked so by the tuned settings, in 50 ms each, and with the good one second by
+    yours."""
     made = figures({})
     yours = dict.fromkeys(QUERIES, leg("a", "good"))
     tested = evaluation(JUDGED, {YOURS: yours, TUNED: run}, measures=("RR@5",))

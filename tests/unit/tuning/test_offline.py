@@ -1,4 +1,5 @@
-"""What is worked out from collected material is what a search gives, over the real embedded store and a worker on the loopback."""
+"""What is worked out from collected material is what a search gives, over the real embedded store and a worker on the
+loopback."""
 
 from __future__ import annotations
 
@@ -43,7 +44,9 @@ CHOICES: dict[str, Choice] = {
     "weights": replace(CURRENT, rerank=False, rank_constant=5, weights=(1.4, 0.6)),
     "one leg": replace(CURRENT, weights=(2.0, 0.0)),
     "linear": replace(CURRENT, rerank=False, kind="linear", normalisation="minmax", alpha=0.3),
-    "shallow": replace(CURRENT, depth=10, kind="linear", normalisation="zscore", alpha=0.6, blend="rrf", blend_alpha=0.4),
+    "shallow": replace(
+        CURRENT, depth=10, kind="linear", normalisation="zscore", alpha=0.6, blend="rrf", blend_alpha=0.4
+    ),
     "deep and wide": replace(CURRENT, depth=40, window=30, blend="linear", blend_alpha=0.2),
     "narrow": replace(CURRENT, depth=40, window=5, rank_constant=100, weights=(0.6, 1.4), blend="rerank"),
 }  # fmt: skip
