@@ -79,7 +79,7 @@ def repeated_id(doc_id: str) -> str:
 
 
 def content_hash(document: Document, schema: IndexSchema) -> str:
-    """What changes when the document would be written differently: its fields, how passages are cut, or how it is spelt."""
+    """What changes when the document would be written differently: its fields, how it is cut, how it is spelt."""
     content = [document.fields, schema.to_meta()["connector"]["passages"]]
     spelt = {name: normalise_text(document.fields[name]) for name in schema.fields.text if name in document.fields}
     if any(text != document.fields[name] for name, text in spelt.items()):

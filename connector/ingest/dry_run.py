@@ -1,4 +1,4 @@
-"""What an ingest job would do: which fields an index would get, and which rows would fail. Nothing is written or made."""
+"""What an ingest job would do: which fields an index would get, which rows would fail. Nothing is written or made."""
 
 from __future__ import annotations
 
@@ -47,7 +47,9 @@ class DryRun:
 
 
 async def rehearse(location: str, settings: Settings) -> DryRun:
-    """Read the source, and ask the cluster only whether the index is there. Raises ConnectorError where a job could not start."""
+    """Read the source, and ask the cluster only whether the index is there.
+
+    Raises ConnectorError where a job could not start."""
     source = open_source(location)
     fields = await _existing_fields(settings)
     return await in_own_thread(_rehearse, source, settings, fields)

@@ -36,8 +36,8 @@ async def run_job(
 ) -> JobReport:
     """Ingest the source at `location`. Raises ConnectorError where the job cannot start.
 
-    `on_plan` is told what becomes of each column before a new index is made. Resolve `stop` with a reason to end the job
-    early; see IngestJob. While the source is still being surveyed, or the encoder being loaded, it ends at once."""
+    `on_plan` is told what becomes of each column before a new index is made. Resolve `stop` with a reason to end the
+    job early; see IngestJob. While the source is still being surveyed, or the encoder being loaded, it ends at once."""
     started = time.monotonic()
     source = open_source(location)
     stop = stop or asyncio.get_running_loop().create_future()

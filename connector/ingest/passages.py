@@ -27,7 +27,8 @@ def cut(
     """The passages of each document: its text fields in order, at most `max_tokens` long, each headed by the title.
 
     Passages are in the one spelling of `normalise_text`; the document's fields keep the source's.
-    The title is the first of several text fields, if it is short. `token_offsets` gives the tokens of texts as spans."""
+    The title is the first of several text fields, if it is short. `token_offsets` gives the tokens of texts as
+    spans."""
     names = list(schema.fields.text)
     title_names, body_names = (names[:1], names[1:]) if len(names) > 1 else ([], names)
     titles = [_text_of(document, title_names) for document in documents]
@@ -58,7 +59,7 @@ def _text_of(document: Document, names: Sequence[str]) -> str:
 
 
 def _spans(text: str, offsets: Offsets, room: int, overlap: int) -> Iterator[tuple[int, int]]:
-    """Spans of the text in characters, each of at most `room` tokens; they begin and end at sentence borders if they can."""
+    """Spans of the text in characters, each of at most `room` tokens, between sentence borders where they can be."""
     if len(offsets) <= room:
         if offsets:
             yield 0, len(text)

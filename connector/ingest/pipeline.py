@@ -1,7 +1,7 @@
 """The ingest job: read -> check -> encode -> write, each stage at its own pace, with bounded queues between them.
 
-Memory is bounded by the queues, never by the source. Every row that was read ends counted: written, unchanged or failed;
-or, where the job stops early, as not finished, and the next run takes it up."""
+Memory is bounded by the queues, never by the source. Every row that was read ends counted: written, unchanged or
+failed; or, where the job stops early, as not finished, and the next run takes it up."""
 
 from __future__ import annotations
 
@@ -59,7 +59,11 @@ class _Group:
     hashes: list[str] = field(default_factory=list)
 
     def select(self, positions: Sequence[int]) -> _Group:
-        return _Group(*([column[at] for at in positions] for column in (self.rows, self.documents, self.hashes)))  # type: ignore[arg-type]
+        return _Group(
+            [self.rows[at] for at in positions],
+            [self.documents[at] for at in positions],
+            [self.hashes[at] for at in positions],
+        )
 
 
 class IngestJob:
@@ -100,7 +104,7 @@ class IngestJob:
     async def run(self) -> JobReport:
         """Run to the end, or until it is stopped, the cluster stays unavailable or the source breaks off.
 
-        What was written by then stays and is not redone. Raises AccessDenied where the credentials may not even begin."""
+        What was written by then stays and is not redone. Raises AccessDenied where the credentials may not begin."""
         started = time.monotonic()
         self._rejects.clear()
         self._seen = SeenIds()
@@ -199,15 +203,15 @@ class IngestJob:
     async def _write(self, encoded: asyncio.Queue[tuple[_Group, list[IndexedDocument]] | None]) -> None:
         while pair := await encoded.get():
             group, documents = pair
-            fates = await self._write_group(documents)
+            outcomes = await self._write_group(documents)
             passages = 0
-            for row, one, fate in zip(group.rows, documents, fates, strict=True):
-                if fate.error is None:
-                    passages += len(one.passages)
+            for row, written, outcome in zip(group.rows, documents, outcomes, strict=True):
+                if outcome.error is None:
+                    passages += len(written.passages)
                 else:
-                    self._rejects.keep(row, fate.error)
-            written = sum(fate.error is None for fate in fates)
-            self._count(written=written, failed=len(fates) - written, passages=passages)
+                    self._rejects.keep(row, outcome.error)
+            failed = sum(outcome.error is not None for outcome in outcomes)
+            self._count(written=len(outcomes) - failed, failed=failed, passages=passages)
 
     def _groups(self) -> Iterator[_Group]:
         """Groups of documents, cut by count and bytes; rows that are no documents are rejected on the way."""
@@ -259,7 +263,7 @@ class IngestJob:
         return None
 
     def _encode_group(self, group: _Group) -> tuple[_Group, list[IndexedDocument]]:
-        """The documents of the group that were encoded, with passages and vectors; not all of them where the job is to stop."""
+        """The documents that were encoded, with passages and vectors; only some where the job is to stop."""
         cuts = cut(
             group.documents, self._index.schema, max_tokens=self._max_tokens, token_offsets=self._encoder.token_offsets
         )
@@ -279,7 +283,7 @@ class IngestJob:
         return group.select(kept), indexed
 
     def _encode_passages(self, texts: Sequence[str]) -> tuple[Vectors, npt.NDArray[np.bool_]]:
-        """The vectors [n, dims], worked out in steps of like length, and which of them [n] were before the job was to stop."""
+        """The vectors [n, dims], in steps of like length; and which of them were made before the job was to stop."""
         vectors = np.empty((len(texts), self._encoder.fingerprint.dims), dtype=np.float32)
         encoded = np.zeros(len(texts), dtype=np.bool_)
         by_length = sorted(range(len(texts)), key=lambda at: len(texts[at]))
@@ -292,20 +296,20 @@ class IngestJob:
         return vectors, encoded
 
     async def _write_group(self, documents: Sequence[IndexedDocument]) -> list[WriteOutcome]:
-        """Fates of all documents, after as many tries as may help those that can be tried again."""
-        fates: dict[str, WriteOutcome] = {}
+        """Outcomes of all documents, after as many tries as may help those that can be tried again."""
+        outcomes: dict[str, WriteOutcome] = {}
         pending = list(documents)
         for pause_s in pauses(self._settings.backoff_s, self._settings.max_attempts):
-            for fate in await self._retrying(partial(self._index.write, pending)):
-                fates[fate.doc_id] = fate
-            pending = [one for one in pending if fates[one.document.doc_id].retryable]
+            for outcome in await self._retrying(partial(self._index.write, pending)):
+                outcomes[outcome.doc_id] = outcome
+            pending = [document for document in pending if outcomes[document.document.doc_id].retryable]
             if not pending or pause_s is None:
                 break
-            reason = fates[pending[0].document.doc_id].error
+            reason = outcomes[pending[0].document.doc_id].error
             log.warning("%d documents were not taken (%s); trying again in %.1f s", len(pending), reason, pause_s)
             self._count(retried=len(pending))
             await asyncio.sleep(pause_s)
-        return [fates[one.document.doc_id] for one in documents]
+        return [outcomes[document.document.doc_id] for document in documents]
 
     async def _retrying(self, call: Callable[[], Awaitable[T]]) -> T:
         """The call's result, tried again while the cluster is unavailable; raises its last ClusterUnavailable."""
@@ -327,8 +331,8 @@ class IngestJob:
     async def _remove_missing(self) -> None:
         async for doc_ids in _batched((doc_id async for doc_id, _ in self._index.scan()), REMOVE_BATCH):
             if missing := self._seen.missing_from(doc_ids):
-                fates = await self._retrying(partial(self._index.remove, missing))
-                self._count(removed=sum(fate.error is None for fate in fates))
+                outcomes = await self._retrying(partial(self._index.remove, missing))
+                self._count(removed=sum(outcome.error is None for outcome in outcomes))
         await self._index.finish()
 
     def _count(self, **more: int) -> None:

@@ -36,7 +36,7 @@ SINGLE: frozenset[Kind] = frozenset({"boolean", "integer", "number", "date", "te
 
 @dataclass(frozen=True, slots=True)
 class PlannedColumn:
-    """What becomes of a column: its field and type, how that was found out, how many rows have it, some of its values."""
+    """What becomes of a column: its field and type, how that was found out, its number of values and some of them."""
 
     column: str
     use: Use
@@ -143,8 +143,8 @@ def _find_text(survey: Survey, others: Mapping[str, Column], given: FieldSetting
             found[name] = (TEXT_BOOST, why)
     if not found:
         raise SettingsError(
-            f"cannot tell which columns are text: none has a usual name ({', '.join((*TITLE_NAMES, *TEXT_NAMES))}) or long "
-            f"texts; name them: --text COLUMN (fields.text). {_listed(survey)}"
+            f"cannot tell which columns are text: none has a usual name ({', '.join((*TITLE_NAMES, *TEXT_NAMES))}) "
+            f"or long texts; name them: --text COLUMN (fields.text). {_listed(survey)}"
         )
     return found
 

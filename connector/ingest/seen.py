@@ -12,14 +12,16 @@ from connector.errors import DiskError
 class SeenIds:
     """A set of ids in a temporary SQLite database, which no file is left of, not even after kill -9. Thread-safe.
 
-    A job that stops closes it while the thread that reads the source may be about to add one more; SQLite itself would crash."""
+    A job that stops closes it while the thread that reads the source may be about to add one more; SQLite itself
+    would crash."""
 
     def __init__(self) -> None:
         self._using = threading.Lock()
         # the empty name: SQLite's own temporary file, unlinked while it is open
         self._database = sqlite3.connect("", isolation_level=None, check_same_thread=False)
         self._database.executescript(
-            "PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; CREATE TABLE seen (id BLOB PRIMARY KEY, taken INTEGER) WITHOUT ROWID"
+            "PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; "
+            "CREATE TABLE seen (id BLOB PRIMARY KEY, taken INTEGER) WITHOUT ROWID"
         )
 
     def add(self, doc_id: str) -> bool:

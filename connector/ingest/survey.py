@@ -1,4 +1,4 @@
-"""What a source holds, column by column: one pass over all its rows, since a guess from the first ones misses the rest."""
+"""What a source holds, column by column: a pass over all its rows, since a guess from the first misses the rest."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Survey:
 
 
 def survey_source(source: Source, *, stopped: Callable[[], bool] = lambda: False) -> Survey:
-    """Read the source through, or until it is `stopped`; of one whose rows are all alike, the first row that can be read.
+    """Read the source through, or until it is `stopped`; where all rows are alike, up to the first that can be read.
 
     Raises SourceError where it breaks off before the first row; further on, that is for the job to say."""
     survey = Survey()

@@ -130,8 +130,15 @@ def test_the_report_says_what_became_of_every_document(launcher: Launcher, tmp_p
         "embedded:./connector-store",
     )
     assert report["counts"] | {"progress": 1.0} == {
-        "read": 6, "written": 5, "unchanged": 0, "failed": 1, "removed": 0, "passages": 5, "retried": 0, "progress": 1.0,
-    }  # fmt: skip
+        "read": 6,
+        "written": 5,
+        "unchanged": 0,
+        "failed": 1,
+        "removed": 0,
+        "passages": 5,
+        "retried": 0,
+        "progress": 1.0,
+    }
     assert (report["unfinished"], report["stopped"]) == (0, None)
     assert (tmp_path / report["rejects"]).exists()
     assert datetime.fromisoformat(report["started"]).tzinfo is not None

@@ -12,8 +12,8 @@ from connector.errors import SettingsError
 SourceArgument = Annotated[
     str,
     typer.Argument(
-        help="JSON, JSON Lines, CSV, TSV (each also .gz, .bz2, .xz), Parquet, a BEIR folder, a folder of text, Markdown, "
-        "HTML and PDF, or - for JSON Lines from a pipe."
+        help="JSON, CSV, TSV (each also .gz, .bz2, .xz), Parquet, a BEIR folder, a folder of text, Markdown, HTML, PDF "
+        "files, or - for JSON Lines from a pipe."
     ),
 ]
 IdColumn = Annotated[
@@ -33,8 +33,8 @@ MetadataColumns = Annotated[
     typer.Option(
         "--metadata",
         metavar="NAME=TYPE,…",
-        help="Columns to filter by, and no others: keyword, keyword[], integer, number, boolean, date; or stored. Worked "
-        "out from all rows when not given. [CONNECTOR_FIELDS_METADATA]",
+        help="Columns to filter by, and no others: keyword, keyword[], integer, number, boolean, date; or stored. "
+        "Worked out from all rows when not given. [CONNECTOR_FIELDS_METADATA]",
     ),
 ]
 DeleteMissing = Annotated[
@@ -49,7 +49,7 @@ DryRunFlag = Annotated[
     bool,
     typer.Option(
         "--dry-run",
-        help="Read the source, say what would become of each column and which rows would fail; write and create nothing.",
+        help="Read the source, say what would become of each column and which rows would fail; write nothing.",
     ),
 ]
 

@@ -56,7 +56,8 @@ def print_troubles(report: JobReport) -> None:
         )
     for column, rows in report.unused.items():
         stderr.print(
-            f"column {column!r} was not used, though {rows:,} documents have a value in it: the index has no such field",
+            f"column {column!r} was not used, though {rows:,} documents have a value in it: "
+            "the index has no such field",
             style="yellow",
             highlight=False,
         )
