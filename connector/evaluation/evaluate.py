@@ -34,6 +34,10 @@ class Measured:
     degraded: Mapping[str, tuple[str, ...]]
 
     @property
+    def name(self) -> str:
+        return self.pipeline.name
+
+    @property
     def stage(self) -> str:
         return self.search.stage(self.pipeline)
 
@@ -60,14 +64,14 @@ class Evaluation:
 
     @property
     def names(self) -> list[str]:
-        return [one.pipeline.name for one in self.pipelines]
+        return [pipeline.name for pipeline in self.pipelines]
 
     def named(self, name: str) -> Measured:
-        return next(one for one in self.pipelines if one.pipeline.name == name)
+        return next(pipeline for pipeline in self.pipelines if pipeline.name == name)
 
     def compare(self, name: str) -> dict[str, Comparison]:
         """Every other pipeline against the baseline by a measure."""
-        return compare({one.pipeline.name: one.values[name] for one in self.pipelines}, self.baseline)
+        return compare({pipeline.name: pipeline.values[name] for pipeline in self.pipelines}, self.baseline)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,13 +111,13 @@ async def evaluate(
                 raise SettingsError(
                     f"index {one.index.name!r} has no vectors, so there is no dense ranking; leave that pipeline out"
                 )
-        facts = [await _look_at(one, collection, reporter) for one in opened]
+        facts = [await _look_at(searcher, collection, reporter) for searcher in opened]
         ready = [
             Search(one.searcher, {"rerank": planned.last == "reranked"})
             for one, planned in zip(opened, searches, strict=True)
         ]
-        for one, search in zip(opened, ready, strict=True):
-            for missing in await one.warm_up(**search.options):
+        for searcher, search in zip(opened, ready, strict=True):
+            for missing in await searcher.warm_up(**search.options):
                 reporter.note(f"the first search was degraded: {missing}")
         rounds = 2 if warm_up else 1
         reporter.begin("searching", rounds * len(ready) * len(collection.queries))
@@ -137,15 +141,17 @@ def measure_pipeline(
 ) -> Measured:
     """The figures of one pipeline from the answers of its search."""
     stage = search.stage(pipeline)
-    run = {one.query_id: ranking_of(stage, one) for one in answers.each}
-    failed = {one.query_id: reason for one in answers.each if (reason := failure(stage, one))}
+    run = {answer.query_id: ranking_of(stage, answer) for answer in answers.each}
+    failed = {answer.query_id: reason for answer in answers.each if (reason := failure(stage, answer))}
     degraded = {
-        one.query_id: missing
-        for one in answers.each
-        if one.query_id not in failed and (missing := shortfalls(stage, one))
+        answer.query_id: missing
+        for answer in answers.each
+        if answer.query_id not in failed and (missing := shortfalls(stage, answer))
     }
     took = [
-        answer_ms(stage, one.took_ms, last=stage == search.last) for one in answers.each if one.query_id not in failed
+        answer_ms(stage, answer.took_ms, last=stage == search.last)
+        for answer in answers.each
+        if answer.query_id not in failed
     ]
     return Measured(
         pipeline=pipeline,

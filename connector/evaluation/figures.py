@@ -66,7 +66,7 @@ def build_baseline(evaluation: Evaluation) -> Figures:
         "machine": describe_machine(),
         "k": evaluation.k,
         "measures": list(evaluation.measures),
-        "pipelines": {one.pipeline.name: _pipeline(one) for one in evaluation.pipelines},
+        "pipelines": {pipeline.name: _pipeline(pipeline) for pipeline in evaluation.pipelines},
     }
 
 
@@ -99,10 +99,11 @@ def _pipeline(one: Measured) -> Figures:
 
 
 def _recall(evaluation: Evaluation) -> Figures:
-    depth = max(one.search.settings.search.depth for one in evaluation.pipelines)
+    depth = max(pipeline.search.settings.search.depth for pipeline in evaluation.pipelines)
     cutoffs = recall_cutoffs(depth)
     curves = {
-        one.pipeline.name: recall_curve(one.run, evaluation.collection.qrels, cutoffs) for one in evaluation.pipelines
+        pipeline.name: recall_curve(pipeline.run, evaluation.collection.qrels, cutoffs)
+        for pipeline in evaluation.pipelines
     }
     found = {name: knee([*zip(map(float, cutoffs), curve, strict=True)]) for name, curve in curves.items()}
     return {
@@ -118,11 +119,11 @@ def _segment(evaluation: Evaluation, query_ids: Sequence[str]) -> Figures:
     return {
         "queries": len(query_ids),
         "measures": {
-            one.pipeline.name: {
+            pipeline.name: {
                 name: _round(mean({query_id: values[query_id] for query_id in query_ids}))
-                for name, values in one.values.items()
+                for name, values in pipeline.values.items()
             }
-            for one in evaluation.pipelines
+            for pipeline in evaluation.pipelines
         },
     }
 

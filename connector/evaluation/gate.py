@@ -114,7 +114,8 @@ class Baseline:
     def pipelines(self) -> tuple[Pipeline, ...]:
         """As they were asked for."""
         return tuple(
-            Pipeline(name, one["declared_stage"], one["overrides"]) for name, one in self.figures["pipelines"].items()
+            Pipeline(name, pipeline["declared_stage"], pipeline["overrides"])
+            for name, pipeline in self.figures["pipelines"].items()
         )
 
     def check_collection(self, collection: Collection) -> None:
@@ -191,7 +192,7 @@ def judge(evaluation: Evaluation, baseline: Baseline, bounds: Bounds) -> list[Ve
     """Every figure of every pipeline beside the baseline's, then the budgets of stages."""
     stages = {name: bound for name, bound in bounds.max_p95_ms.items() if name not in evaluation.names}
     return [
-        *(verdict for one in evaluation.pipelines for verdict in _judge_pipeline(one, baseline, bounds)),
+        *(verdict for pipeline in evaluation.pipelines for verdict in _judge_pipeline(pipeline, baseline, bounds)),
         *(verdict for name, bound in stages.items() for verdict in _judge_stage(name, bound, evaluation, baseline)),
     ]
 
@@ -199,14 +200,14 @@ def judge(evaluation: Evaluation, baseline: Baseline, bounds: Bounds) -> list[Ve
 def changed_settings(evaluation: Evaluation, baseline: Baseline) -> dict[str, dict[str, tuple[Any, Any]]]:
     """Pipeline -> path -> (then, now) of the settings that make a difference to its ranking, and of what it ran on."""
     changed = {}
-    for one in evaluation.pipelines:
-        before = baseline.figures["pipelines"][one.pipeline.name]
+    for pipeline in evaluation.pipelines:
+        before = baseline.figures["pipelines"][pipeline.name]
         then = before["settings"] | {name: before["facts"].get(name) for name in ("engine", "encoder", "worker")}
-        now = telling_settings(one.search.settings) | {
-            name: one.facts.get(name) for name in ("engine", "encoder", "worker")
+        now = telling_settings(pipeline.search.settings) | {
+            name: pipeline.facts.get(name) for name in ("engine", "encoder", "worker")
         }
         now = json.loads(json.dumps(now))
-        changed[one.pipeline.name] = {
+        changed[pipeline.name] = {
             path: (then.get(path), now.get(path)) for path in then | now if then.get(path) != now.get(path)
         }
     return {name: paths for name, paths in changed.items() if paths}
@@ -233,11 +234,11 @@ def _judge_pipeline(one: Measured, baseline: Baseline, bounds: Bounds) -> Iterat
 
 def _judge_stage(name: str, budget: float, evaluation: Evaluation, baseline: Baseline) -> Iterator[Verdict]:
     """Each pipeline's own; a stage that no query came to has no time."""
-    for one in evaluation.pipelines:
-        if name in one.stages:
-            before = baseline.figures["pipelines"][one.pipeline.name]["stages_ms"].get(name, {}).get("p95")
-            now = one.stages[name].p95
-            yield Verdict(one.pipeline.name, f"{name} p95 ms", before, now, budget, now > budget)
+    for pipeline in evaluation.pipelines:
+        if name in pipeline.stages:
+            before = baseline.figures["pipelines"][pipeline.name]["stages_ms"].get(name, {}).get("p95")
+            now = pipeline.stages[name].p95
+            yield Verdict(pipeline.name, f"{name} p95 ms", before, now, budget, now > budget)
 
 
 def _no_number(name: str) -> None:
@@ -247,12 +248,12 @@ def _no_number(name: str) -> None:
 def _pairs(given: Sequence[str], flag: str) -> dict[str, float]:
     """NAME=NUMBER as a mapping. The name may hold an equals sign: P(rel=2)@5=0.01."""
     pairs = {}
-    for one in given:
-        name, equals, number = one.rpartition("=")
+    for entry in given:
+        name, equals, number = entry.rpartition("=")
         try:
             pairs[name.strip()] = float(number)
         except ValueError:
             equals = ""
         if not equals or not name or not pairs.get(name.strip(), -1) >= 0:
-            raise SettingsError(f"{flag} takes NAME=NUMBER, a number of 0 or more, not {one!r}")
+            raise SettingsError(f"{flag} takes NAME=NUMBER, a number of 0 or more, not {entry!r}")
     return pairs

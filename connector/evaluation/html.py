@@ -41,7 +41,7 @@ def build_html(figures: Figures) -> str:
         series=range(SERIES),
         others=others,
         means={
-            measured: {name: one["measures"][measured] for name, one in figures["pipelines"].items()}
+            measured: {name: pipeline["measures"][measured] for name, pipeline in figures["pipelines"].items()}
             for measured in figures["measures"]
         },
         searches=_searches(figures),
@@ -62,10 +62,10 @@ def _both(plot: Callable[..., Markup], *arguments: Any) -> Markup:
 def _searches(figures: Figures) -> list[tuple[list[str], Figures]]:
     """The times of each search's stages with the pipelines that share them."""
     found: list[tuple[list[str], Figures]] = []
-    for name, one in figures["pipelines"].items():
-        names = next((names for names, stages in found if stages == one["stages_ms"]), None)
+    for name, pipeline in figures["pipelines"].items():
+        names = next((names for names, stages in found if stages == pipeline["stages_ms"]), None)
         if names is None:
-            found.append(([name], one["stages_ms"]))
+            found.append(([name], pipeline["stages_ms"]))
         else:
             names.append(name)
     return found

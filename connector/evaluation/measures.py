@@ -45,8 +45,8 @@ def measure(run: Run, qrels: Qrels, names: Sequence[str] = MEASURES) -> dict[str
     values = {name: dict.fromkeys(qrels, 0.0) for name in parsed}
     if scored:
         judged = {query_id: dict(grades) for query_id, grades in qrels.items()}
-        for one in ir_measures.iter_calc(list(parsed.values()), judged, scored):
-            values[str(one.measure)][one.query_id] = one.value
+        for metric in ir_measures.iter_calc(list(parsed.values()), judged, scored):
+            values[str(metric.measure)][metric.query_id] = metric.value
     return values
 
 

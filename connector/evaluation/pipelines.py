@@ -55,7 +55,7 @@ class PlannedSearch:
     @property
     def last(self) -> str:
         """The stage that it ends with: nothing is reranked that no pipeline asks for."""
-        return "reranked" if any(self.stage(one) == "reranked" for one in self.pipelines) else "fused"
+        return "reranked" if any(self.stage(pipeline) == "reranked" for pipeline in self.pipelines) else "fused"
 
 
 def default_pipelines(settings: Settings) -> tuple[Pipeline, ...]:
@@ -85,7 +85,7 @@ def add_rerankers(pipelines: Sequence[Pipeline], rerankers: Mapping[str, Mapping
         Pipeline("reranked-" + re.sub(r"[^\w.+-]+", "-", called[name]).strip("-"), "reranked", overrides)
         for name, overrides in rerankers.items()
     ]
-    names = [one.name for one in (*pipelines, *added)]
+    names = [pipeline.name for pipeline in (*pipelines, *added)]
     for name in names:
         if names.count(name) > 1:
             raise SettingsError(f"two pipelines would be called {name!r}; name the one of the file otherwise")
@@ -98,13 +98,13 @@ def plan(
     """The fewest searches that give all the rankings: pipelines with the same settings share one. Raises
     SettingsError."""
     planned: list[PlannedSearch] = []
-    for one in pipelines:
-        settings = settings_with(one.overrides)
-        if one.stage == "reranked" and not settings.rerank.enabled:
-            raise SettingsError(f"pipeline {one.name!r} needs a rerank, but rerank.enabled is false")
+    for pipeline in pipelines:
+        settings = settings_with(pipeline.overrides)
+        if pipeline.stage == "reranked" and not settings.rerank.enabled:
+            raise SettingsError(f"pipeline {pipeline.name!r} needs a rerank, but rerank.enabled is false")
         at = next((at for at, known in enumerate(planned) if known.settings == settings), len(planned))
         before = planned[at].pipelines if at < len(planned) else ()
-        planned[at : at + 1] = [PlannedSearch(settings, (*before, one))]
+        planned[at : at + 1] = [PlannedSearch(settings, (*before, pipeline))]
     return tuple(planned)
 
 
@@ -122,7 +122,7 @@ def failure(stage: str, answer: Answer) -> str:
 
 def shortfalls(stage: str, answer: Answer) -> tuple[str, ...]:
     """What was missing or late of the stages that the ranking is made of."""
-    return tuple(f"{one.stage}: {one.reason}" for one in answer.degraded if one.stage in MADE_OF[stage])
+    return tuple(f"{missing.stage}: {missing.reason}" for missing in answer.degraded if missing.stage in MADE_OF[stage])
 
 
 def _read_file(file: Path) -> tuple[Pipeline, ...]:

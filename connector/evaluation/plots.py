@@ -57,7 +57,10 @@ def recall_plot(figures: Figures, width: float = WIDTH) -> Markup:
 def frontier_plot(figures: Figures, width: float = WIDTH) -> Markup:
     """Quality against median milliseconds; a line joins the pipelines that no other one beats in both."""
     measured = figures["measures"][0]
-    points = {name: (one["latency_ms"]["p50"], one["measures"][measured]) for name, one in figures["pipelines"].items()}
+    points = {
+        name: (pipeline["latency_ms"]["p50"], pipeline["measures"][measured])
+        for name, pipeline in figures["pipelines"].items()
+    }
     times = [took for took, _ in points.values()]
     x = spanning(times, LEFT, width - RIGHT, zero=True)
     if min(times) > 0 and max(times) > MANY_TIMES * min(times):

@@ -38,19 +38,22 @@ class Answers:
     def runs(self) -> dict[str, dict[str, Ranking]]:
         """Stage -> query_id -> ranking."""
         return {
-            stage: {one.query_id: one.rankings[stage] for one in self.each if stage in one.rankings} for stage in STAGES
+            stage: {answer.query_id: answer.rankings[stage] for answer in self.each if stage in answer.rankings}
+            for stage in STAGES
         }
 
     @property
     def took_ms(self) -> dict[str, list[float]]:
         """Stage -> milliseconds of each search."""
-        return stage_times([one.took_ms for one in self.each])
+        return stage_times([answer.took_ms for answer in self.each])
 
     @property
     def degraded(self) -> list[Degradation]:
         """All that was missing; of a search that failed, the whole search."""
         return [
-            note for one in self.each for note in ((Degradation("search", one.error),) if one.error else one.degraded)
+            note
+            for answer in self.each
+            for note in ((Degradation("search", answer.error),) if answer.error else answer.degraded)
         ]
 
 
@@ -86,7 +89,7 @@ async def answer_with_each(
             position = (turn + step) % len(searches)
             answers[position].append(await _answer(searches[position], query))
             on_answer()
-    return tuple(Answers(tuple(one)) for one in answers)
+    return tuple(Answers(tuple(given)) for given in answers)
 
 
 async def _answer(search: Search, query: JudgedQuery) -> Answer:

@@ -73,7 +73,7 @@ class Opened:
         """One search, so that no measured one waits for connections and threads; what was missing. Raises what it
         raises."""
         response = await self.searcher.search(SearchRequest(WARM_UP, rerank=rerank))
-        return [f"{one.stage}: {one.reason}" for one in response.degraded]
+        return [f"{missing.stage}: {missing.reason}" for missing in response.degraded]
 
 
 @asynccontextmanager
@@ -86,7 +86,7 @@ async def open_searchers(
     and of earlier evaluations. Raises ClusterError, ModelError, EncoderMismatch or SettingsError."""
     async with AsyncExitStack() as stack:
         opener = _Opener(stack, reuse_scores)
-        yield tuple([await opener.open(one) for one in settings])
+        yield tuple([await opener.open(variant) for variant in settings])
 
 
 class _Opener:

@@ -11,7 +11,7 @@ CHANCE = 0.05  # a p above it may be chance
 def build_verdict(figures: Mapping[str, Any]) -> str:
     """The sentence that a reader would look for, by the first measure."""
     measured, pipelines, baseline = figures["measures"][0], figures["pipelines"], figures["baseline"]
-    means = {name: one["measures"][measured] for name, one in pipelines.items()}
+    means = {name: pipeline["measures"][measured] for name, pipeline in pipelines.items()}
     best = max(means, key=lambda name: (means[name], name == baseline))
     time = f"{pipelines[best]['latency_ms']['p50']:.0f} ms"
     if len(means) == 1:

@@ -36,7 +36,7 @@ def build_card(
         _table("setting", asdict(options)),
         _table("data", data),
         f"{trained['rows']} rows, {trained['steps']} steps. nDCG@10 on the queries held back to decide when to "
-        "stop, by step: " + ", ".join(f"{one['step']}: {one['ndcg@10']:.4f}" for one in trained["held_back"]),
+        "stop, by step: " + ", ".join(f"{step['step']}: {step['ndcg@10']:.4f}" for step in trained["held_back"]),
     ]
     if evaluation:
         parts += ["## Before and after", _measures(evaluation), _gate(verdicts)]
@@ -74,8 +74,8 @@ def _table(title: str, values: Mapping[str, Any]) -> str:
 def _measures(evaluation: Evaluation) -> str:
     names = evaluation.measures
     rows = [
-        f"| {one.pipeline.name} | " + " | ".join(f"{one.mean(name):.4f}" for name in names) + " |"
-        for one in evaluation.pipelines
+        f"| {pipeline.name} | " + " | ".join(f"{pipeline.mean(name):.4f}" for name in names) + " |"
+        for pipeline in evaluation.pipelines
     ]
     count, name = len(evaluation.collection.queries), evaluation.collection.name
     title = f"{count} queries of {name} that the training did not see, through the real path:"
@@ -84,10 +84,10 @@ def _measures(evaluation: Evaluation) -> str:
 
 def _gate(verdicts: Sequence[Verdict]) -> str:
     lines = [
-        f"- {one.pipeline}: {one.figure} {one.before:.4f} → {one.now:.4f}"
-        + (f", p {one.p:.4f}" if one.p is not None else "")
-        + f": {'refused' if one.broken else 'passed'}"
-        for one in verdicts
-        if one.bound is not None and one.before is not None
+        f"- {verdict.pipeline}: {verdict.figure} {verdict.before:.4f} → {verdict.now:.4f}"
+        + (f", p {verdict.p:.4f}" if verdict.p is not None else "")
+        + f": {'refused' if verdict.broken else 'passed'}"
+        for verdict in verdicts
+        if verdict.bound is not None and verdict.before is not None
     ]
     return "\n".join(["The gate:", "", *lines])

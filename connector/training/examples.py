@@ -86,7 +86,7 @@ def _parse(row: dict[str, Any]) -> Example:
     return Example(
         row["query_id"],
         row["query"],
-        tuple(Candidate(**one) for one in row["positives"]),
-        tuple(Candidate(**one) for one in row["negatives"]),
+        tuple(Candidate(**positive) for positive in row["positives"]),
+        tuple(Candidate(**negative) for negative in row["negatives"]),
         row["left_out"],
     )

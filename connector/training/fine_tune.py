@@ -182,11 +182,11 @@ def _trainer(options: Options) -> tuple[Any, Any]:
 def _evaluator(options: Options, held_back: Sequence[Example]) -> Any:
     samples = [
         {
-            "query": one.query,
-            "positive": [each.text for each in one.positives],
-            "negative": [each.text for each in one.negatives[:MEASURED_DOCS]],
+            "query": example.query,
+            "positive": [each.text for each in example.positives],
+            "negative": [each.text for each in example.negatives[:MEASURED_DOCS]],
         }
-        for one in held_back
+        for example in held_back
     ]
     if options.kind == "cross-encoder":
         from sentence_transformers.cross_encoder.evaluation import CrossEncoderRerankingEvaluator

@@ -19,7 +19,7 @@ def build_rows(examples: Sequence[Example], options: Options) -> dict[str, list[
     """Columns of the data set, in the order that the loss reads them. Raises SourceError where there is nothing to
     learn from."""
     scale = _scale(examples) if options.loss in TAUGHT else 1.0
-    rows = [row for one in examples for row in _rows(one, options, scale)]
+    rows = [row for example in examples for row in _rows(example, options, scale)]
     if not rows:
         raise SourceError(f"no query has an answer and {options.negatives} other candidates; lower --negatives")
     return {name: [row[name] for row in rows] for name in rows[0]}
@@ -49,15 +49,15 @@ def build_loss(model: Any, options: Options) -> Any:
 def _rows(example: Example, options: Options, scale: float) -> Iterator[dict[str, Any]]:
     if options.kind == "cross-encoder" and options.loss in ("listwise", "distill"):
         labels = _labels(example.candidates, options, scale)
-        yield {"query": example.query, "docs": [one.text for one in example.candidates], "labels": labels}
+        yield {"query": example.query, "docs": [candidate.text for candidate in example.candidates], "labels": labels}
     elif options.loss == "binary":
-        for one in example.candidates:
-            yield {"query": example.query, "doc": one.text, "label": float(one.grade > 0)}
+        for candidate in example.candidates:
+            yield {"query": example.query, "doc": candidate.text, "label": float(candidate.grade > 0)}
     elif len(example.negatives) >= options.negatives:  # the rows of a batch have the same columns
         negatives = example.negatives[: options.negatives]
         for positive in example.positives[:MAX_POSITIVES]:
             row: dict[str, Any] = {"query": example.query, "positive": positive.text}
-            row |= {f"negative_{position}": one.text for position, one in enumerate(negatives, start=1)}
+            row |= {f"negative_{position}": negative.text for position, negative in enumerate(negatives, start=1)}
             if options.loss != "contrastive":
                 row["label"] = _labels([positive, *negatives], options, scale)
             yield row
@@ -65,15 +65,15 @@ def _rows(example: Example, options: Options, scale: float) -> Iterator[dict[str
 
 def _labels(candidates: Sequence[Candidate], options: Options, scale: float) -> list[float]:
     if options.loss in TAUGHT:
-        return [scale * one.score for one in candidates if one.score is not None]
+        return [scale * candidate.score for candidate in candidates if candidate.score is not None]
     if options.kind == "cross-encoder":
-        return [float(one.grade) for one in candidates]
-    return [ONE_HOT * (one.grade > 0) for one in candidates]
+        return [float(candidate.grade) for candidate in candidates]
+    return [ONE_HOT * (candidate.grade > 0) for candidate in candidates]
 
 
 def _scale(examples: Iterable[Example]) -> float:
     """What brings a teacher's scores to the same spread, whatever they are made of."""
-    spreads = [statistics.pstdev([one.score or 0.0 for one in example.candidates]) for example in examples]
+    spreads = [statistics.pstdev([candidate.score or 0.0 for candidate in example.candidates]) for example in examples]
     spread = statistics.fmean(spreads) if spreads else 0.0
     if not spread:
         raise SourceError(

@@ -32,7 +32,7 @@ class ModelTeacher(Teacher):
         self._scorer: Scorer = load_scorer(settings, WorkerSettings(model=model))
 
     def teach(self, example: Example) -> Example:
-        scores = self._scorer.score(example.query, [one.text for one in example.candidates])
+        scores = self._scorer.score(example.query, [candidate.text for candidate in example.candidates])
         return example.scored(scores.values.tolist())
 
 
@@ -55,7 +55,7 @@ class FileTeacher(Teacher):
             raise SourceError(f"{file} has no scores")
 
     def teach(self, example: Example) -> Example | None:
-        known = [self._scores.get((example.query_id, one.doc_id)) for one in example.candidates]
+        known = [self._scores.get((example.query_id, candidate.doc_id)) for candidate in example.candidates]
         scores = [score for score in known if score is not None]
         return example.scored(scores) if len(scores) == len(known) else None
 

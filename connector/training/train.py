@@ -107,25 +107,25 @@ async def gather_examples(job: Job, settings: Settings, reporter: Reporter) -> d
 
 def teach(job: Job, examples: Sequence[Example], teacher: Teacher, reporter: Reporter) -> list[Example]:
     """The examples with the teacher's scores; what is scored already is not scored again."""
-    known = {one.query_id: one for one in read_examples(job.place.scores)}
-    missing = [one for one in examples if one.query_id not in known]
+    known = {scored.query_id: scored for scored in read_examples(job.place.scores)}
+    missing = [example for example in examples if example.query_id not in known]
     reporter.begin("asking the teacher", len(missing))
     writer = ExampleWriter(job.place.scores)
     try:
-        for one in missing:
-            taught = teacher.teach(one)
+        for example in missing:
+            taught = teacher.teach(example)
             if taught:
-                known[one.query_id] = taught
+                known[example.query_id] = taught
                 writer.write(taught)
             reporter.done()
     finally:
         writer.close()
-    unknown = sum(one.query_id not in known for one in examples)
+    unknown = sum(example.query_id not in known for example in examples)
     if unknown:
         reporter.note(
             f"the teacher lacks scores for the candidates of {unknown} of {len(examples)} queries; they are left out"
         )
-    return [known[one.query_id] for one in examples if one.query_id in known]
+    return [known[example.query_id] for example in examples if example.query_id in known]
 
 
 def open_teacher(options: Options) -> Teacher:
@@ -143,7 +143,7 @@ async def train(job: Job, settings: Settings, reporter: Reporter) -> dict[str, A
         return job.place.trained()
     examples = await gather_examples(job, settings, reporter)
     learned = [examples[one.query_id] for one in job.split.train if one.query_id in examples]
-    held_back = [examples[one.query_id] for one in job.split.held_back if one.query_id in examples]
+    held_back = [examples[example.query_id] for example in job.split.held_back if example.query_id in examples]
     if len(learned) < FEWEST or not held_back:
         raise SourceError(
             f"only {len(learned)} queries have an answer in the index and other candidates beside it; at least "
@@ -153,6 +153,6 @@ async def train(job: Job, settings: Settings, reporter: Reporter) -> dict[str, A
         learned = teach(job, learned, open_teacher(job.options), reporter)
     reporter.begin("training", 0)
     trained = fine_tune(job.options, learned, held_back, job.place, reporter)
-    trained["left_out"] = sum(one.left_out for one in learned)
+    trained["left_out"] = sum(example.left_out for example in learned)
     job.place.finish(trained)
     return trained

@@ -106,14 +106,14 @@ def _of_recall(found: ChoiceFacts, measured: str, min_recall: float) -> Iterator
             "recall",
             f"recall, not ranking, is the problem: the {found.window} fused hits hold {found.recall:.0%} of what is "
             f"relevant (bound {min_recall:.0%}), and the best of all rerankers could reach {measured} "
-            f"{found.ceiling:.4f} with them; look at search.depth and rerank.window, at index.analyzer (does it fit the "
-            "language?), at encoder.model, at passages.max_tokens",
+            f"{found.ceiling:.4f} with them; look at search.depth and rerank.window, at index.analyzer (does it fit "
+            "the language?), at encoder.model, at passages.max_tokens",
         )
 
 
 def _of_budget(chosen: Chosen, budget: Budget) -> Iterator[Advice]:
     if not chosen.within_budget:
-        fastest = min((one.took_ms.p95 for one in budget.timings), default=0.0)
+        fastest = min((timing.took_ms.p95 for timing in budget.timings), default=0.0)
         yield Advice(
             "budget",
             f"no settings keep to {budget.p95_ms:g} ms: the fastest search has a p95 of {fastest:.0f} ms; raise the "
@@ -129,7 +129,7 @@ def _of_budget(chosen: Chosen, budget: Budget) -> Iterator[Advice]:
                 f"{trial.name} gains {trial.gain:+.4f} (standard error {trial.standard_error:.4f}), but none of its "
                 "windows keeps to the budget; see how far a faster worker goes: worker.backend, a GPU",
             )
-    late = [one for one in budget.timings if one.late and budget.breaks(one)]
+    late = [timing for timing in budget.timings if timing.late and budget.breaks(timing)]
     if late:
         names = ", ".join(f"{one.name} with window {one.option.window}" if one.name else "the legs" for one in late)
         yield Advice(

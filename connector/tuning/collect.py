@@ -80,9 +80,12 @@ async def _collect(
     request = SearchRequest(query.text, depth=depth, window=min(current.window, 2 * depth), deadline_s=DEADLINE_S)
     if not candidates:
         return Material(await plain.searcher.first_stage(request), {})
-    found = [await one.opened.searcher.first_stage(request) for one in candidates]
+    found = [await candidate.opened.searcher.first_stage(request) for candidate in candidates]
     texts = _texts(found[0], candidates[0].opened.settings, space, current)
-    scores = {one.model: await _score(one, first, texts) for one, first in zip(candidates, found, strict=True)}
+    scores = {
+        candidate.model: await _score(candidate, first, texts)
+        for candidate, first in zip(candidates, found, strict=True)
+    }
     return Material(found[0], scores)
 
 

@@ -25,7 +25,7 @@ def build_tuning(tuned: Tuned, values: Mapping[str, Any], *, written: str | None
         "settings": dict(values),
         "written": written,
         "refused": tuned.refusals,
-        "advice": [asdict(one) for one in tuned.advice],
+        "advice": [asdict(advice) for advice in tuned.advice],
         "train": {
             "yours": _choice(tuned, tuned.current),
             "without_rerank": _choice(tuned, chosen.without),
@@ -35,26 +35,26 @@ def build_tuning(tuned: Tuned, values: Mapping[str, Any], *, written: str | None
         },
         "rerankers": [
             {
-                "name": one.name,
-                "gain": one.gain,
-                "standard_error": one.standard_error,
-                "taken": chosen.takes(one),
-                "alone": one.alone,
+                "name": trial.name,
+                "gain": trial.gain,
+                "standard_error": trial.standard_error,
+                "taken": chosen.takes(trial),
+                "alone": trial.alone,
             }
-            | _choice(tuned, one.best)
-            for one in chosen.trials
+            | _choice(tuned, trial.best)
+            for trial in chosen.trials
         ],
         "found": asdict(tuned.found),
         "budget_ms": tuned.budget.p95_ms,
         "times": [
-            asdict(one.option)
+            asdict(timing.option)
             | {
-                "model": one.name or None,
-                "ms": asdict(one.took_ms),
-                "late": one.late,
-                "allowed": not tuned.budget.breaks(one),
+                "model": timing.name or None,
+                "ms": asdict(timing.took_ms),
+                "late": timing.late,
+                "allowed": not tuned.budget.breaks(timing),
             }
-            for one in tuned.budget.timings
+            for timing in tuned.budget.timings
         ],
         "test": build_figures(tuned.tested),
     }

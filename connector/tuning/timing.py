@@ -53,7 +53,7 @@ class Budget:
 
     def broken(self, choice: Choice) -> int:
         """How many of the two are not."""
-        return sum(self.breaks(one) for one in self.timings if _concerns(one.option, choice))
+        return sum(self.breaks(timing) for timing in self.timings if _concerns(timing.option, choice))
 
     def breaks(self, timing: Timing) -> bool:
         return timing.late > MAX_LATE or (self.p95_ms is not None and timing.took_ms.p95 > self.p95_ms)
@@ -77,7 +77,7 @@ async def take_times(
     reporter.begin("timing", len(options) * (len(asked) + 1))
     await answer_with_each(searches, asked[:1], on_answer=reporter.done)
     answers = await answer_with_each(searches, asked, on_answer=reporter.done)
-    names = {one.model: one.name for one in candidates}
+    names = {candidate.model: candidate.name for candidate in candidates}
     return tuple(
         _timing(option, names[option.model] if option.window else "", given)
         for option, given in zip(options, answers, strict=True)
@@ -96,13 +96,13 @@ def _options(candidates: Sequence[CandidateReranker], space: Space, current: Cho
 def _search(option: Option, plain: Opened, candidates: Sequence[CandidateReranker]) -> Search:
     if not option.window:
         return Search(plain.searcher, {"rerank": False, "depth": option.depth, "window": 2 * option.depth})
-    (opened,) = (one.opened for one in candidates if one.model == option.model)
+    (opened,) = (candidate.opened for candidate in candidates if candidate.model == option.model)
     return Search(opened.searcher, {"rerank": True, "depth": option.depth, "window": option.window})
 
 
 def _timing(option: Option, name: str, answers: Answers) -> Timing:
-    took = percentiles([one.took_ms["total"] for one in answers.each if "total" in one.took_ms])
-    failed = (bool(one.error) or not all(note.lasting for note in one.degraded) for one in answers.each)
+    took = percentiles([answer.took_ms["total"] for answer in answers.each if "total" in answer.took_ms])
+    failed = (bool(answer.error) or not all(note.lasting for note in answer.degraded) for answer in answers.each)
     late = sum(failed) / max(len(answers.each), 1)
     return Timing(option, name, took, late)
 
