@@ -1,4 +1,5 @@
-"""Real parts for every test: the five stores, the rerank worker, the encoder. Engines start at first use, all at once."""
+"""Real parts for every test: the five stores, the rerank worker, the encoder. Engines start at first use, all at
+once."""
 
 from __future__ import annotations
 

@@ -45,7 +45,8 @@ def read_version() -> str:
 def changelog_problems(version: str, changelog: str, tag: str = "") -> list[str]:
     """What is wrong with a changelog of the shape of keepachangelog.com for this version.
 
-    Without a tag the newest section may be "Unreleased". With one, the tag, the version and the newest dated section agree."""
+    Without a tag the newest section may be "Unreleased". With one, the tag, the version and the newest dated section
+    agree."""
     sections = list(HEADING.finditer(changelog))
     problems = [f"CHANGELOG.md: {line!r} is no '## [VERSION] - YYYY-MM-DD'" for line in _other_headings(changelog)]
     problems += [

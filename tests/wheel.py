@@ -1,6 +1,7 @@
 """Build the wheel, install it into an empty environment, ingest and search with what it carries.
 
-Run by `make test-wheel`, from an environment that has uv. Fails loudly where anything that the code reads is missing."""
+Run by `make test-wheel`, from an environment that has uv. Fails loudly where anything that the code reads is
+missing."""
 
 from __future__ import annotations
 
@@ -19,6 +20,10 @@ NEEDED = (
     "connector/mappings/opensearch.json",
     "connector/evaluation/report.html.jinja",
 )
+READ_TEMPLATES = """
+from connector.clusters.mapping import read_template
+print(read_template("elasticsearch")["settings"], read_template("opensearch")["settings"])
+"""
 
 
 def main() -> None:
@@ -57,7 +62,7 @@ def main() -> None:
         found = json.loads(run(connector, "search", "how long is a deal registered", "--no-rerank", "--json", cwd=here))
         assert [hit["doc_id"] for hit in found["hits"]] == ["a", "b"], found
         assert not found["degraded"], found
-        templates = run(python, "-c", "from connector.clusters.mapping import read_template as r; print(r('elasticsearch')['settings'], r('opensearch')['settings'])", cwd=here)  # fmt: skip
+        templates = run(python, "-c", READ_TEMPLATES, cwd=here)
         assert "number_of_shards" in templates
     print(f"{wheel.name}: installed into an empty environment, ingested and searched")
 

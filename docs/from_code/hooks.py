@@ -1,4 +1,5 @@
-"""What MkDocs asks for while it builds: the pages that are made from the code, and links that leave the folder docs/."""
+"""What MkDocs asks for while it builds: the pages that are made from the code, and links that leave the folder
+docs/."""
 
 from __future__ import annotations
 
@@ -35,7 +36,8 @@ def on_files(files: Files, config: Any) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
-    """Replace a link to a file of the repository outside docs/ by its text: it works in the repository, not on the site.
+    """Replace a link to a file of the repository outside docs/ by its text: it works in the repository, not on the
+    site.
 
     A file that is not there is a warning, which fails a strict build."""
     here = (ROOT / "docs" / page.file.src_uri).parent

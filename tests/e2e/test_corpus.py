@@ -1,4 +1,5 @@
-"""The example corpus on all five stores, through one code path: filters exact, dense rankings equal, documents unique."""
+"""The example corpus on all five stores, through one code path: filters exact, dense rankings equal, documents
+unique."""
 
 from __future__ import annotations
 

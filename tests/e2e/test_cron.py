@@ -44,7 +44,8 @@ def test_rejected_documents_are_told_of_and_the_rest_is_written(tmp_path: Path) 
     assert done.returncode == 1
     assert done.stderr == ""
     assert done.stdout.splitlines() == [
-        f"ingest of documents.jsonl: some documents were rejected; they are in {tmp_path}/rejects.jsonl with the reasons"
+        f"ingest of documents.jsonl: some documents were rejected; they are in {tmp_path}/rejects.jsonl with the "
+        "reasons"
     ]
     assert (report["exit_code"], report["counts"]["written"], report["counts"]["failed"]) == (1, 1, 1)
     assert "{broken" in (tmp_path / "rejects.jsonl").read_text()

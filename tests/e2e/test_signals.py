@@ -48,7 +48,8 @@ def cpu_s(pid: int) -> float:
 def test_a_signal_while_a_command_starts_ends_it_with_one_line(
     tmp_path: Path, number: signal.Signals, code: int, name: str, worked_s: float
 ) -> None:
-    """In the middle of imports, and of the loading of a model: told by the processor time that was spent, not by a clock."""
+    """In the middle of imports, and of the loading of a model: told by the processor time that was spent, not by a
+    clock."""
     process = start(*CREATE, cwd=tmp_path)
     wait_until_caught(process)
     while process.poll() is None and cpu_s(process.pid) < worked_s:

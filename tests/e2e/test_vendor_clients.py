@@ -1,4 +1,5 @@
-"""The clients that other rerank and embedding servers come with, pointed at a worker: they read what it says in TEI's dialect.
+"""The clients that other rerank and embedding servers come with, pointed at a worker: they read what it says in TEI's
+dialect.
 
 A client is imported where it is used: together they take seconds that no other test should wait for."""
 

@@ -1,6 +1,7 @@
 """Searches with a caller's credentials: a restricted user never sees, and is never reranked with, a foreign document.
 
-Twenty documents of the legal department stand among 160 of the board that match as well or better; the user may see the former."""
+Twenty documents of the legal department stand among 160 of the board that match as well or better; the user may see the
+former."""
 
 from __future__ import annotations
 
@@ -66,7 +67,8 @@ def make_documents() -> list[Document]:
             f"{department}-{at}",
             {
                 "title": f"Refunds, rule {at} {MARKS[department]}",
-                "text": f"Refunds of sensors are paid within {at + 3} days. They are paid by the {MARKS[department]} desk.",
+                "text": f"Refunds of sensors are paid within {at + 3} days. "
+                f"They are paid by the {MARKS[department]} desk.",
                 "department": department,
                 "week": at,
             },

@@ -1,6 +1,8 @@
-"""A search answers late never, worse sometimes: whatever part fails or hangs, the answer comes in time and says what it lacks.
+"""A search answers late never, worse sometimes: whatever part fails or hangs, the answer comes in time and says what it
+lacks.
 
-TOLERANCE_S is what a deadline may be passed by on a busy machine; the deadline itself is never moved by a failing part."""
+TOLERANCE_S is what a deadline may be passed by on a busy machine; the deadline itself is never moved by a failing
+part."""
 
 from __future__ import annotations
 
@@ -221,7 +223,8 @@ async def test_words_that_cannot_be_weighed_count_alike(place: Place, encoder: E
 
 
 async def test_many_searches_at_once_keep_the_leg_that_works(place: Place, encoder: Encoder) -> None:
-    """More searches than a client may hold connections: those that a stalled leg waits on must not starve the other leg."""
+    """More searches than a client may hold connections: those that a stalled leg waits on must not starve the other
+    leg."""
     async with searching(place, encoder, faults={"lexical": "stall"}) as searcher:
         await searcher.search(SearchRequest(QUERY, deadline_s=0.5))  # the first query warms the encoder up
         responses = await asyncio.gather(*(timed(searcher, deadline_s=10.0) for _ in range(40)))

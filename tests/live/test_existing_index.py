@@ -22,12 +22,24 @@ from connector.types import SearchRequest, SearchResponse
 from connector.wiring import build_searcher, open_cluster, open_index
 
 ARTICLES = {
-    "a1": ("Returning hardware", "Opened sensors can be sent back for a refund within two weeks.", "Acme", 10.5, "2024-01-15"),
+    "a1": (
+        "Returning hardware",
+        "Opened sensors can be sent back for a refund within two weeks.",
+        "Acme",
+        10.5,
+        "2024-01-15",
+    ),
     "a2": ("Cold rooms", "The temperature of a cold room is checked twice a day.", "Frost & Söhne", 20.0, "2024-03-01"),
     "a3": ("Partner programme", "A registered deal is protected for ninety days.", "Acme", 30.0, "2023-06-30"),
     "a4": ("Holiday calendar", "Offices are closed between Christmas and New Year.", "Acme", 40.0, "2024-12-24"),
-    "a5": ("Gateway firmware", "A gateway must run the current firmware to be supported.", "Umbrella", 50.0, "2024-01-15"),
-}  # fmt: skip
+    "a5": (
+        "Gateway firmware",
+        "A gateway must run the current firmware to be supported.",
+        "Umbrella",
+        50.0,
+        "2024-01-15",
+    ),
+}
 
 
 @pytest.fixture(scope="module")
@@ -66,8 +78,13 @@ async def _kind(engine: ClusterSettings) -> str:
 def _mapping(kind: str, dims: int) -> dict[str, Any]:
     def vector(dims: int) -> dict[str, Any]:
         if kind == "elasticsearch":
-            return {"type": "dense_vector", "dims": dims, "index": True, "similarity": "cosine",
-                    "index_options": {"type": "hnsw"}}  # fmt: skip
+            return {
+                "type": "dense_vector",
+                "dims": dims,
+                "index": True,
+                "similarity": "cosine",
+                "index_options": {"type": "hnsw"},
+            }
         return {"type": "knn_vector", "dimension": dims,
                 "method": {"name": "hnsw", "engine": "lucene", "space_type": "cosinesimil"}}  # fmt: skip
 

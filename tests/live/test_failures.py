@@ -1,4 +1,5 @@
-"""What an ingest job and a search do while the cluster fails, on real engines. The table of docs/explanation/failures.md says it in words."""
+"""What an ingest job and a search do while the cluster fails, on real engines. The table of
+docs/explanation/failures.md says it in words."""
 
 from __future__ import annotations
 

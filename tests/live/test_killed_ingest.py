@@ -27,7 +27,10 @@ from connector.settings.sections import ClusterSettings, Settings
 ROWS = 400
 KILLS = 5
 GROUP = 16
-WORDS = ["refund", "sensor", "gateway", "partner", "deal", "invoice", "region", "carrier", "firmware", "contract", "margin", "renewal", "shipment", "alarm", "temperature", "warehouse", "audit", "rebate", "licence", "support"]  # fmt: skip
+WORDS = (
+    "refund sensor gateway partner deal invoice region carrier firmware contract margin renewal shipment alarm "
+    "temperature warehouse audit rebate licence support"
+).split()
 SET = {"ingest.group_documents": GROUP, "passages.max_tokens": 48}
 
 
@@ -179,7 +182,8 @@ async def run_and_kill(running: Running, reached: asyncio.Event, *, delay_s: flo
 
 @asynccontextmanager
 async def watched(store: ClusterSettings, writes: int) -> AsyncIterator[tuple[str, asyncio.Event]]:
-    """A URL of the store, and an event that is set when so many writes have begun through it; 0: the making of the index."""
+    """A URL of the store, and an event that is set when so many writes have begun through it; 0: the making of the
+    index."""
     reached = asyncio.Event()
     if store.url.startswith("embedded"):
         polling = asyncio.create_task(_poll(Path(store.url.removeprefix("embedded:")), writes, reached))
@@ -283,7 +287,8 @@ async def writes_so_far(engine: ClusterSettings, name: str) -> int:
 
 
 async def found_in(engine: ClusterSettings, name: str, encoder: Encoder) -> tuple[list[tuple[str, float]], list[str]]:
-    """What either leg finds: every document's cosine, and the documents that hold a word. Shows that all is searchable."""
+    """What either leg finds: every document's cosine, and the documents that hold a word. Shows that all is
+    searchable."""
     cluster = await connect(engine)
     try:
         index = await cluster.open_index(name)

@@ -1,4 +1,5 @@
-"""Secured engines, with TLS from a private CA: what each kind of credentials may do, and what is said where they may not."""
+"""Secured engines, with TLS from a private CA: what each kind of credentials may do, and what is said where they may
+not."""
 
 from __future__ import annotations
 
@@ -381,7 +382,10 @@ async def test_a_job_that_may_not_write_ends_at_once_and_rejects_nothing(
     await ingest(write_source(tmp_path, 1), secured.superuser, name)
     reader = secured.add_user(f"{name}-reader", secured.role("search", name))
     source = write_source(tmp_path, 300)
-    words = rf"user \[{name}-reader\] may not write to index '?{name}'?|user \[{name}-reader\] may not do indices:data/write"
+    words = (
+        rf"user \[{name}-reader\] may not write to index '?{name}'?|"
+        rf"user \[{name}-reader\] may not do indices:data/write"
+    )
 
     with pytest.raises(AccessDenied, match=words):
         await ingest(source, reader, name)
@@ -408,8 +412,8 @@ async def test_a_key_that_may_only_add_new_documents_is_told_what_it_lacks(
 
 
 async def test_an_engine_that_forbids_its_root_is_known_by_how_it_says_so(secured: Secured, name: str) -> None:
-    """In full the role of a caller, who may search and nothing else; Elasticsearch's own words come from another path here,
-    because its minimal server does not guard the root."""
+    """In full the role of a caller, who may search and nothing else; Elasticsearch's own words come from another path
+    here, because its minimal server does not guard the root."""
     user = secured.add_user(f"{name}-caller", secured.role("caller", name))
     proxy = Proxy(user.url, ca_cert=user.ca_cert)
     answer = proxy._answer

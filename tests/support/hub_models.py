@@ -29,7 +29,8 @@ def save_bert(folder: Path, *, activation: str | None = IDENTITY, labels: int = 
 
 
 def save_xlm_roberta(folder: Path, *, activation: str | None = None) -> Path:
-    """As bge-reranker: XLM-RoBERTa with one label; without an activation in its configuration, so that it is a sigmoid."""
+    """As bge-reranker: XLM-RoBERTa with one label; without an activation in its configuration, so that it is a
+    sigmoid."""
     from transformers import XLMRobertaConfig, XLMRobertaForSequenceClassification
 
     tokenizer = _tokenizer("<s> $A </s> </s> $B </s>", ["<s>", "<pad>", "</s>", "<unk>"])
@@ -62,7 +63,8 @@ def save_modernbert(folder: Path, *, activation: str | None = SIGMOID) -> Path:
 
 
 def save_ettin(folder: Path) -> Path:
-    """As the Ettin rerankers: ModernBERT without a head of its own, then modules of sentence-transformers that make one."""
+    """As the Ettin rerankers: ModernBERT without a head of its own, then modules of sentence-transformers that make
+    one."""
     import torch
     from sentence_transformers import CrossEncoder
     from sentence_transformers.base.modules import Dense, Transformer
@@ -86,7 +88,8 @@ def save_ettin(folder: Path) -> Path:
 
 
 def save_language_model(folder: Path, *, saved_as_reranker: bool = True) -> Path:
-    """As mxbai-rerank-v2: Qwen2, which is asked for yes or no in the words of a template; or the language model alone."""
+    """As mxbai-rerank-v2: Qwen2, which is asked for yes or no in the words of a template; or the language model
+    alone."""
     import torch
     from sentence_transformers import CrossEncoder
     from tokenizers import processors

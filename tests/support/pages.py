@@ -85,7 +85,8 @@ def commands() -> Iterator[tuple[str, list[str]]]:
 
 
 def inline_code(*, tables: bool = True) -> Iterator[tuple[Line, str]]:
-    """What stands between backticks in prose and tables. A paragraph's lines are one text, since code may go over their ends."""
+    """What stands between backticks in prose and tables. A paragraph's lines are one text, since code may go over their
+    ends."""
     for block in (*blocks("prose"), *(blocks("table") if tables else ())):
         for match in re.finditer(r"`([^`]+)`", block.text):
             line = block.lines[block.text[: match.start()].count("\n")]

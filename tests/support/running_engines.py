@@ -1,5 +1,5 @@
-"""The engines that tests run against: the plain ones started together at first use, each secured one and each with ML Commons at
-its own; shared by the run's processes (pytest-xdist), and all stopped when the run ends, however it ends."""
+"""The engines that tests run against: the plain ones started together at first use, each secured one and each with ML
+Commons at its own; shared by the run's processes (pytest-xdist), and all stopped when the run ends, however it ends."""
 
 from __future__ import annotations
 
@@ -45,9 +45,11 @@ shutil.rmtree(folder)
 
 @dataclass(frozen=True, slots=True)
 class EngineVersion:
-    """An engine and its version; `variable` is the environment variable whose URL replaces it. `options` are those of its start.
+    """An engine and its version; `variable` is the environment variable whose URL replaces it. `options` are those of
+    its start.
 
-    A secured one that is replaced also takes the variables that end in USERNAME, PASSWORD and CA_CERT instead of URL."""
+    A secured one that is replaced also takes the variables that end in USERNAME, PASSWORD and CA_CERT instead of
+    URL."""
 
     kind: str
     version: str
@@ -55,7 +57,8 @@ class EngineVersion:
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
-# the second compiler makes a server fast that runs for hours; in one that tests use for minutes it takes more than it gives
+# the second compiler makes a server fast that runs for hours; in one that tests use for minutes it takes more than it
+# gives
 COMPILED_QUICKLY = "-XX:TieredStopAtLevel=1"
 ENGINES = {
     "es8": EngineVersion("elasticsearch", "8.19.8", "TEST_ELASTICSEARCH_8_URL"),
@@ -143,7 +146,8 @@ def _ask_all(server: Mapping[str, Any]) -> Iterator[str]:
 
 
 class RunningEngines:
-    """The four plain engines by name, of which asking for one starts all that the environment does not name; and the others."""
+    """The four plain engines by name, of which asking for one starts all that the environment does not name; and the
+    others."""
 
     def __init__(self) -> None:
         self._folder = Path(os.environ[FOLDER])

@@ -1,4 +1,5 @@
-"""Users, keys and tokens of a secured engine, made with its superuser's credentials, and the roles of examples/security."""
+"""Users, keys and tokens of a secured engine, made with its superuser's credentials, and the roles of
+examples/security."""
 
 from __future__ import annotations
 

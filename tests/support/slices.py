@@ -1,4 +1,5 @@
-"""A few judged queries of the example corpus with the beginnings of what they have judgments for: a collection in seconds."""
+"""A few judged queries of the example corpus with the beginnings of what they have judgments for: a collection in
+seconds."""
 
 from __future__ import annotations
 
@@ -23,7 +24,8 @@ def queries_of(kinds: Sequence[str], count: int) -> list[dict[str, Any]]:
 def write_slice(
     folder: Path, queries: Sequence[dict[str, Any]], *, chars: int, least_grade: int = 0
 ) -> list[list[str]]:
-    """Write the collection of these queries; documents are cut after `chars`, so that each is one passage. Gives the judgments."""
+    """Write the collection of these queries; documents are cut after `chars`, so that each is one passage. Gives the
+    judgments."""
     asked = {query["_id"] for query in queries}
     judgments = [line.split("\t") for line in (CORPUS / "qrels.tsv").read_text().splitlines()[1:]]
     kept = [one for one in judgments if one[0] in asked and int(one[2]) >= least_grade]

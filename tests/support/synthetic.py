@@ -124,7 +124,8 @@ def cosines(documents: Sequence[IndexedDocument], vector: Vector) -> dict[str, l
 
 
 def matches(found: Any, fields: Mapping[str, Any]) -> bool:
-    """Whether a document has what a filter in JSON (or a list of it in text) asks for; written without the code under test."""
+    """Whether a document has what a filter in JSON (or a list of it in text) asks for; written without the code under
+    test."""
     if isinstance(found, list):
         return all(matches(TEXTS[part], fields) for part in found)
     ((kind, body),) = found.items()

@@ -1,5 +1,5 @@
-"""What holds for the whole of the code: sizes, names, and where defaults and the environment are read. Which room may use
-which is in test_rooms.py. Files of tests may be longer than those of the code: a table of cases is one idea."""
+"""What holds for the whole of the code: sizes, names, and where defaults and the environment are read. Which room may
+use which is in test_rooms.py. Files of tests may be longer than those of the code: a table of cases is one idea."""
 
 from __future__ import annotations
 
@@ -196,7 +196,8 @@ SECTIONS = "|".join(Settings.model_fields)
 PATHS = re.compile(rf"(?:`|--set[ =][\"']?)((?:{SECTIONS})(?:\.[a-z_0-9]+)+)(?=[`=: ]|$)", re.MULTILINE)
 VARIABLES = re.compile(r"\bCONNECTOR_[A-Z0-9_]*[A-Z0-9]\b(?![*])")
 NO_PATHS = re.compile(
-    r"index\.(number_of|refresh|search|default_pipeline|final_pipeline|blocks|knn|max_|mapping|schema)\S*"  # an engine's
+    # an engine's
+    r"index\.(number_of|refresh|search|default_pipeline|final_pipeline|blocks|knn|max_|mapping|schema)\S*"
     r"|passages\.(text|vector|ordinal)"  # fields of a document
     r"|\w+\.(json|py|sh|md|yaml|jsonl|tsv|csv|info)"
 )

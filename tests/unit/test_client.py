@@ -199,9 +199,13 @@ def test_what_cannot_be_opened_leaves_no_thread(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("options", "words"),
-    [({"kk": 3}, "no option 'kk'; did you mean 'k'"), ({"deadline": 3}, "no option 'deadline'; did you mean 'deadline_s'"),
-     ({"zebra": 1}, "there are: filter, k,"), ({"k": "three"}, "k must be a whole number")],
-)  # fmt: skip
+    [
+        ({"kk": 3}, "no option 'kk'; did you mean 'k'"),
+        ({"deadline": 3}, "no option 'deadline'; did you mean 'deadline_s'"),
+        ({"zebra": 1}, "there are: filter, k,"),
+        ({"k": "three"}, "k must be a whole number"),
+    ],
+)
 def test_an_option_that_there_is_not_is_an_error_of_ours(
     connector: SyncConnector, options: dict[str, Any], words: str
 ) -> None:

@@ -1,4 +1,5 @@
-"""What docker/ and examples/ tell others to run fits the schemas of Compose and Kubernetes, and names only what exists here."""
+"""What docker/ and examples/ tell others to run fits the schemas of Compose and Kubernetes, and names only what exists
+here."""
 
 from __future__ import annotations
 

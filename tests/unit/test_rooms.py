@@ -1,4 +1,5 @@
-"""CONTRIBUTING's table of rooms is what the code imports: every room stands in it, and uses only what the table says."""
+"""CONTRIBUTING's table of rooms is what the code imports: every room stands in it, and uses only what the table
+says."""
 
 from __future__ import annotations
 

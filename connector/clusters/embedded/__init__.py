@@ -1,1 +1,2 @@
-"""The embedded store: LanceDB in a folder. Text, vectors and filters in one durable place, for laptops, demos and tests."""
+"""The embedded store: LanceDB in a folder. Text, vectors and filters in one durable place, for laptops, demos and
+tests."""

@@ -1,4 +1,5 @@
-"""The table of an index: one row is one document with its passages, so that a write is atomic, as it is in the engines."""
+"""The table of an index: one row is one document with its passages, so that a write is atomic, as it is in the
+engines."""
 
 from __future__ import annotations
 

@@ -177,7 +177,8 @@ class EmbeddedIndex:
 
     def as_caller(self, credentials: Credentials) -> SearchableIndex:
         raise CredentialsError(
-            "the embedded store knows no users, so a search of it takes no credentials; leave them out, or search a cluster"
+            "the embedded store knows no users, so a search of it takes no credentials; leave them out, or search a "
+            "cluster"
         )
 
     async def finish(self) -> None:
@@ -253,7 +254,8 @@ def _first(row: dict[str, Any]) -> tuple[Passage, ...]:
 
 
 def _best_by_words(row: dict[str, Any], words: set[tuple[str, str]]) -> tuple[Passage, ...]:
-    """The passage in which most of the query's words, or their stems, occur; the first of equals; none where none occurs."""
+    """The passage in which most of the query's words, or their stems, occur; the first of equals; none where none
+    occurs."""
     counts = [
         sum(word in text or stem in text for word, stem in words)
         for text in (normalise_text(passage).lower() for passage in row.get("passages", ()))

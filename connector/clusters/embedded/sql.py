@@ -11,7 +11,8 @@ COMPARISONS = {"gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
 
 
 def build_sql(found: Filter, fields: Mapping[str, AnyFieldType]) -> str:
-    """The SQL condition of a checked filter. It is true or false, never unknown, so that "not" holds for missing values."""
+    """The SQL condition of a checked filter. It is true or false, never unknown, so that "not" holds for missing
+    values."""
     match found:
         case Terms(name, values):
             if fields[name] == "keyword[]":

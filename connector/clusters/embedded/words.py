@@ -1,7 +1,9 @@
-"""The words of a text as the embedded store indexes them: split, with n-grams where a script puts no space between words.
+"""The words of a text as the embedded store indexes them: split, with n-grams where a script puts no space between
+words.
 
-LanceDB's own ICU segmenter was tried: it finds no decimal number and no Korean word before its particle. So texts are split
-here, and LanceDB only folds case, stems and counts. The n-grams are those of Lucene's CJKBigramFilter with `outputUnigrams`."""
+LanceDB's own ICU segmenter was tried: it finds no decimal number and no Korean word before its particle. So texts are
+split here, and LanceDB only folds case, stems and counts. The n-grams are those of Lucene's CJKBigramFilter with
+`outputUnigrams`."""
 
 from __future__ import annotations
 
@@ -16,47 +18,14 @@ import snowballstemmer
 from connector.text import normalise_text
 
 LANGUAGES = frozenset(
-    {"danish", "dutch", "english", "finnish", "french", "german", "hungarian", "italian", "norwegian", "portuguese", "romanian",
-     "russian", "spanish", "swedish", "turkish"}
-)  # fmt: skip
+    "danish dutch english finnish french german hungarian italian norwegian portuguese romanian russian spanish "
+    "swedish turkish".split()
+)
 # those of Lucene's analyzer; in the other languages stop words count little, being frequent
 STOP_WORDS = {
     "english": frozenset(
-        [
-            "a",
-            "an",
-            "and",
-            "are",
-            "as",
-            "at",
-            "be",
-            "but",
-            "by",
-            "for",
-            "if",
-            "in",
-            "into",
-            "is",
-            "it",
-            "no",
-            "not",
-            "of",
-            "on",
-            "or",
-            "such",
-            "that",
-            "the",
-            "their",
-            "then",
-            "there",
-            "these",
-            "they",
-            "this",
-            "to",
-            "was",
-            "will",
-            "with",
-        ]
+        "a an and are as at be but by for if in into is it no not of on or such that the their then there these they "
+        "this to was will with".split()
     )
 }
 # Han, kana and Hangul: a character says something by itself
@@ -67,7 +36,8 @@ Extent = tuple[int, int]
 
 
 def split_for_index(text: str) -> str:
-    """The words of a text with a blank between them, in one spelling; unspaced scripts as single characters and pairs."""
+    """The words of a text with a blank between them, in one spelling; unspaced scripts as single characters and
+    pairs."""
     return " ".join(_words(normalise_text(text), singles=True))
 
 
@@ -104,7 +74,8 @@ def _units(run: str) -> list[Extent]:
 
 @cache
 def _pattern() -> re.Pattern[str]:
-    """Runs of letters, digits and marks, told apart by script; Python's own `\\w` lacks the marks and has the underscore."""
+    """Runs of letters, digits and marks, told apart by script; Python's own `\\w` lacks the marks and has the
+    underscore."""
     # a joiner is part of the word whose letters it shapes
     marks = "\u200c\u200d" + "".join(
         chr(code) for code in range(0x300, 0x1_0000) if unicodedata.category(chr(code)).startswith("M")

@@ -30,7 +30,8 @@ class WriteLock:
             await self._lock.acquire()
         except Timeout:
             raise ClusterUnavailable(
-                f"index {self._index!r} of the embedded store is being written by {self._who()}; run it again when that has ended"
+                f"index {self._index!r} of the embedded store is being written by {self._who()}; run it again when "
+                "that has ended"
             ) from None
         except OSError as error:
             raise ClusterError(

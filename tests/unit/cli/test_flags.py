@@ -26,8 +26,8 @@ ONE_CALL = {
     "max_degraded strict",
     "how it is trained; the folder of the model keeps it": "base kind loss teacher negatives depth max_share epochs "
     "batch_size learning_rate layer_decay max_length evaluations patience seed test_share",
-    "how it is tuned; what comes of it is written to the settings": "measure budget_ms models depths windows min_recall "
-    "timed test_share",
+    "how it is tuned; what comes of it is written to the settings": "measure budget_ms models depths windows "
+    "min_recall timed test_share",
     "any setting": "override",
     "of the command line itself": "show_version install_completion show_completion",
 }

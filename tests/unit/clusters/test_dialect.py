@@ -374,9 +374,11 @@ def test_bulk_chunks_hold_every_action_once_within_the_bound(actions: list[bytes
 @pytest.mark.parametrize(
     "reason",
     [
-        "no permissions for [indices:data/write/bulk[s], indices:data/write/index] and User [name=ann, backend_roles=[], "
+        "no permissions for [indices:data/write/bulk[s], indices:data/write/index] and User [name=ann, "
+        "backend_roles=[], "
         "requestedTenant=null]",
-        "action [indices:data/write/index:op_type/index] is unauthorized for API key id [x] of user [ann] on indices [kb], "
+        "action [indices:data/write/index:op_type/index] is unauthorized for API key id [x] of user [ann] on indices "
+        "[kb], "
         "this action is granted by the index privileges [create,index,write,all]",
     ],
 )

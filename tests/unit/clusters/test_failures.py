@@ -21,9 +21,13 @@ def security(reason: str, **more: str) -> dict[str, Any]:
     ("reason", "words"),
     [
         (
-            "action [indices:data/read/search] is unauthorized for user [ann] with effective roles [a,b] on indices [kb], "
+            "action [indices:data/read/search] is unauthorized for user [ann] with effective roles [a,b] on indices "
+            "[kb], "
             "this action is granted by the index privileges [read,all]",
-            "user [ann] may not read index 'kb' (indices:data/read/search); grant one of the index privileges read, all",
+            (
+                "user [ann] may not read index 'kb' (indices:data/read/search); grant one of the index privileges "
+                "read, all"
+            ),
         ),
         (
             "action [indices:data/write/bulk[s]] is unauthorized for API key id [x1] of user [ann] on indices [kb], "
@@ -34,7 +38,10 @@ def security(reason: str, **more: str) -> dict[str, Any]:
         (
             "action [indices:data/write/bulk] is unauthorized for user [ann] with effective roles [a], "
             "this action is granted by the index privileges [index]",
-            "user [ann] may not write to index 'named' (indices:data/write/bulk); grant one of the index privileges index",
+            (
+                "user [ann] may not write to index 'named' (indices:data/write/bulk); grant one of the index "
+                "privileges index"
+            ),
         ),
         (
             "action [cluster:monitor/health] is unauthorized for user [ann] with effective roles [a], "
@@ -42,7 +49,8 @@ def security(reason: str, **more: str) -> dict[str, Any]:
             "user [ann] may not do cluster:monitor/health; grant one of the cluster privileges monitor, manage, all",
         ),
         (
-            "no permissions for [indices:admin/mappings/get] and User [name=ann, backend_roles=[], requestedTenant=null]",
+            "no permissions for [indices:admin/mappings/get] and User [name=ann, backend_roles=[], "
+            "requestedTenant=null]",
             "user [ann] may not read the mapping of index 'named' (indices:admin/mappings/get); "
             "grant the permission indices:admin/mappings/get",
         ),
@@ -99,17 +107,26 @@ def test_a_block_is_no_want_of_a_privilege() -> None:
         (
             "API key: api key [x] has been invalidated",
             "the configured API key (cluster.api_key)",
-            "no longer accepts the configured API key (cluster.api_key): api key [x] has been invalidated; make a new one",
+            (
+                "no longer accepts the configured API key (cluster.api_key): api key [x] has been invalidated; make a "
+                "new one"
+            ),
         ),
         (
             "API key: unable to find apikey with id x",
             "the caller's API key",
-            "does not accept the caller's API key: unable to find apikey with id x; check it, and whether it has expired",
+            (
+                "does not accept the caller's API key: unable to find apikey with id x; check it, and whether it has "
+                "expired"
+            ),
         ),
         (
             "oauth2 token: invalid token",
             "the caller's bearer token",
-            "does not accept the caller's bearer token: oauth2 token: invalid token; check it, and whether it has expired",
+            (
+                "does not accept the caller's bearer token: oauth2 token: invalid token; check it, and whether it has "
+                "expired"
+            ),
         ),
     ],
 )

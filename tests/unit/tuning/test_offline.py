@@ -49,7 +49,7 @@ CHOICES: dict[str, Choice] = {
     ),
     "deep and wide": replace(CURRENT, depth=40, window=30, blend="linear", blend_alpha=0.2),
     "narrow": replace(CURRENT, depth=40, window=5, rank_constant=100, weights=(0.6, 1.4), blend="rerank"),
-}  # fmt: skip
+}
 
 
 def read(name: str, count: int) -> list[dict[str, Any]]:

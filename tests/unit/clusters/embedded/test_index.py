@@ -1,4 +1,5 @@
-"""The embedded store's SQL and ranking against a plain-Python evaluation; what all clusters share is in tests/contract."""
+"""The embedded store's SQL and ranking against a plain-Python evaluation; what all clusters share is in
+tests/contract."""
 
 from __future__ import annotations
 
@@ -33,8 +34,31 @@ METADATA: dict[str, FieldType] = {
     "active": "boolean",
     "date": "date",
 }
-NASTY = ["it's", "''", "'", '"', "\\", "\\'", "a'; DROP TABLE x; --", "%", "_", "`", "legal", "Legal", "é", "字", "👍", "\n", "\x00",
-         "true", "null", "a,b", "--", "/*", "[x]"]  # fmt: skip
+NASTY = [
+    "it's",
+    "''",
+    "'",
+    '"',
+    "\\",
+    "\\'",
+    "a'; DROP TABLE x; --",
+    "%",
+    "_",
+    "`",
+    "legal",
+    "Legal",
+    "é",
+    "字",
+    "👍",
+    "\n",
+    "\x00",
+    "true",
+    "null",
+    "a,b",
+    "--",
+    "/*",
+    "[x]",
+]
 DATES = ["0999-12-31", "2023-12-31T23:59:59.999Z", "2024-01-01", "2024-01-01T00:00:00.001Z", "2024-06-15", "9999-12-31"]
 NUMBERS = [-(2**63), -7, 0, 1, 2024, 2**53 + 1, 2**63 - 1]
 FLOATS = [-1e300, -1.5, -0.0, 0.0, 5e-324, 1e-7, 0.1, 1.0, 1e16, 1.7976931348623157e308]

@@ -26,7 +26,8 @@ ENCODER = HashEncoder(dims=4)
 
 def document(number):
     passage = Passage(f"d{number}", 0, f"text {number}")
-    return IndexedDocument(Document(f"d{number}", {"text": passage.text}), "hash", (passage,), ENCODER.encode([passage.text]))
+    document = Document(f"d{number}", {"text": passage.text})
+    return IndexedDocument(document, "hash", (passage,), ENCODER.encode([passage.text]))
 
 async def main():
     cluster = await EmbeddedCluster.open(Path(sys.argv[1]))

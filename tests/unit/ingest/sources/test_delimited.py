@@ -88,13 +88,21 @@ def test_what_the_header_has_between_its_names_splits_the_rows(
     ("header", "names", "notes"),
     [
         ("id,note,note", ["id", "note", "note_2"], ["column 3 is named 'note', as another is; it is read as 'note_2'"]),
-        ("note,note_2,note", ["note", "note_2", "note_3"], ["column 3 is named 'note', as another is; it is read as 'note_3'"]),
-        ("note,note,note_2", ["note", "note_3", "note_2"], ["column 2 is named 'note', as another is; it is read as 'note_3'"]),
+        (
+            "note,note_2,note",
+            ["note", "note_2", "note_3"],
+            ["column 3 is named 'note', as another is; it is read as 'note_3'"],
+        ),
+        (
+            "note,note,note_2",
+            ["note", "note_3", "note_2"],
+            ["column 2 is named 'note', as another is; it is read as 'note_3'"],
+        ),
         (",id,text", ["column_1", "id", "text"], ["column 1 has no name; it is read as 'column_1'"]),
         ("column_2,,x", ["column_2", "column_4", "x"], ["column 2 has no name; it is read as 'column_4'"]),
         (" id , text ,x", ["id", "text", "x"], []),
     ],
-)  # fmt: skip
+)
 def test_every_column_has_a_name_of_its_own(tmp_path: Path, header: str, names: list[str], notes: list[str]) -> None:
     source = open_source(str(write(tmp_path / "a.csv", f"{header}\n1,2,3\n")))
 

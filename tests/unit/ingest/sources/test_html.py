@@ -25,7 +25,10 @@ def test_a_page_is_read_as_a_person_would() -> None:
 @pytest.mark.parametrize(
     ("html", "text"),
     [
-        ("<table><tr><th>City</th><th>Metal</th></tr><tr><td>Lisbon</td><td>Zinc</td></tr></table>", "City Metal\nLisbon Zinc"),
+        (
+            "<table><tr><th>City</th><th>Metal</th></tr><tr><td>Lisbon</td><td>Zinc</td></tr></table>",
+            "City Metal\nLisbon Zinc",
+        ),
         ("<table><tr><td>a<td>b<tr><td>c<td>d</table>", "a b\nc d"),
         ("<table><caption>Depots</caption><tr><td>x</table>", "Depots\nx"),
         ("<dl><dt>Open</dt><dd>Weekdays</dd><dt>Shut</dt><dd>Sundays</dd></dl>", "Open\nWeekdays\nShut\nSundays"),
@@ -45,7 +48,7 @@ def test_a_page_is_read_as_a_person_would() -> None:
         ("<pre>first\n  second</pre>", "first\nsecond"),
         ("<textarea>first\nsecond</textarea>third", "first\nsecond\n\nthird"),
     ],
-)  # fmt: skip
+)
 def test_what_stands_apart_on_the_page_stands_apart_in_the_text(html: str, text: str) -> None:
     assert text_of(html) == text
 
