@@ -27,10 +27,28 @@ from connector.settings.sections import ClusterSettings, Settings
 ROWS = 400
 KILLS = 5
 GROUP = 16
-WORDS = (
-    "refund sensor gateway partner deal invoice region carrier firmware contract margin renewal shipment alarm "
-    "temperature warehouse audit rebate licence support"
-).split()
+WORDS = [
+    "refund",
+    "sensor",
+    "gateway",
+    "partner",
+    "deal",
+    "invoice",
+    "region",
+    "carrier",
+    "firmware",
+    "contract",
+    "margin",
+    "renewal",
+    "shipment",
+    "alarm",
+    "temperature",
+    "warehouse",
+    "audit",
+    "rebate",
+    "licence",
+    "support",
+]
 SET = {"ingest.group_documents": GROUP, "passages.max_tokens": 48}
 
 

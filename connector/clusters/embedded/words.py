@@ -18,14 +18,62 @@ import snowballstemmer
 from connector.text import normalise_text
 
 LANGUAGES = frozenset(
-    "danish dutch english finnish french german hungarian italian norwegian portuguese romanian russian spanish "
-    "swedish turkish".split()
+    [
+        "danish",
+        "dutch",
+        "english",
+        "finnish",
+        "french",
+        "german",
+        "hungarian",
+        "italian",
+        "norwegian",
+        "portuguese",
+        "romanian",
+        "russian",
+        "spanish",
+        "swedish",
+        "turkish",
+    ]
 )
 # those of Lucene's analyzer; in the other languages stop words count little, being frequent
 STOP_WORDS = {
     "english": frozenset(
-        "a an and are as at be but by for if in into is it no not of on or such that the their then there these they "
-        "this to was will with".split()
+        [
+            "a",
+            "an",
+            "and",
+            "are",
+            "as",
+            "at",
+            "be",
+            "but",
+            "by",
+            "for",
+            "if",
+            "in",
+            "into",
+            "is",
+            "it",
+            "no",
+            "not",
+            "of",
+            "on",
+            "or",
+            "such",
+            "that",
+            "the",
+            "their",
+            "then",
+            "there",
+            "these",
+            "they",
+            "this",
+            "to",
+            "was",
+            "will",
+            "with",
+        ]
     )
 }
 # Han, kana and Hangul: a character says something by itself
