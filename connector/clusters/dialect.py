@@ -97,7 +97,8 @@ def build_index_filter(found: Filter | None, schema: IndexSchema) -> JSON | None
 
 
 def build_lexical(schema: IndexSchema, query: str, depth: int, found: Filter | None, passages: int = 1) -> JSON:
-    """BM25 over the text fields, summed with their boosts; passages that match best come along without a say.
+    """BM25 over the text fields, summed with their boosts; the passages that match best, or else the first, come along
+    without a say.
 
     A query is cut after as many words as every engine takes (333 over two text fields)."""
     query = _first_words(query, MAX_CLAUSES // (len(schema.fields.text) + schema.managed))
@@ -228,9 +229,13 @@ def _within(name: str, query: JSON, nested: Mapping[str, str]) -> JSON:
 
 
 def _matching_passages(query: str, passages: int) -> JSON:
-    """A clause that adds nothing to a score, for the passages that match the query best."""
-    matching = {"path": PASSAGES, "query": {"match": {"passages.text": query}}, "score_mode": "max", "boost": 0}
-    return {"nested": matching | {"inner_hits": inner_hits(passages, MATCHING)}}
+    """A clause that adds nothing to a score, for the passages that match the query best, or else the first ones.
+
+    A document may have been found by its title, while none of its passages has a word of the query."""
+    any_passage = {"constant_score": {"filter": {"match_all": {}}, "boost": 0}}
+    best = {"bool": {"should": [{"match": {"passages.text": query}}, any_passage]}}
+    nested = {"path": PASSAGES, "query": best, "score_mode": "max", "boost": 0}
+    return {"nested": nested | {"inner_hits": inner_hits(passages, MATCHING)}}
 
 
 def _instant(value: Scalar) -> str:

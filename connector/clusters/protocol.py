@@ -51,7 +51,7 @@ class SearchableIndex(Protocol):
     async def lexical(
         self, query: str, *, depth: int, filter: Filter | None, timeout_s: float, passages: int = 1
     ) -> Ranking:
-        """The best `depth` documents by BM25, each with its best matching passage where one matches; with none for 0
+        """The best `depth` documents by BM25, each with the passage that matches best, or else its first; with none for 0
         `passages`."""
         ...
 
@@ -82,9 +82,9 @@ class SearchableIndex(Protocol):
     async def content(
         self, doc_ids: Sequence[str], *, query: str | None, vector: Vector | None, timeout_s: float
     ) -> dict[str, HitContent]:
-        """All fields of those documents that exist, as searches see them, each with its passages that are nearest to
-        `vector` and that
-        match `query` best; engines take as long for either as for the fields, so None leaves one out."""
+        """All fields of those documents that exist, as searches see them, each with its passage that is nearest to
+        `vector` and the one that matches `query` best, or else its first; engines take as long for either as for the
+        fields, so None leaves one out."""
         ...
 
     async def term_statistics(self, text: str, *, timeout_s: float) -> TermStatistics:

@@ -233,6 +233,7 @@ class TestWriting:
         near = {hit.doc_id: hit.passages[0] for hit in await dense(index, vector)}
         match = {hit.doc_id: hit.passages[0] for hit in await lexical(index, words) if hit.passages}
         fields = {one.document.doc_id: dict(one.document.fields) for one in DOCUMENTS}
+        firsts = {one.document.doc_id: one.passages[0] for one in DOCUMENTS if one.passages}
         asked = [*fields][:40]
 
         shown = await index.content([*asked, "nobody"], query=words, vector=vector, timeout_s=TIMEOUT_S)
@@ -244,7 +245,8 @@ class TestWriting:
         assert [shown[one].matching for one in asked] == [match.get(one) for one in asked]
         assert any(near.get(one) for one in asked)
         assert any(match.get(one) for one in asked)
-        assert {(one.nearest, one.matching) for one in wordless.values()} == {(None, None)}
+        assert {one.nearest for one in wordless.values()} == {None}
+        assert [wordless[one].matching for one in asked] == [firsts.get(one) for one in asked]
         assert wordless.keys() == set(asked)
         assert [without_words[one].nearest for one in asked] == [near.get(one) for one in asked]
         assert {one.matching for one in without_words.values()} == {None}
@@ -418,12 +420,25 @@ class TestLexical:
                 assert ids(hits) == [one.document.doc_id]
                 assert hits[0].passages == (passage,)
 
-    async def test_no_passage_is_invented(self, index: Index) -> None:
-        one = next(one for one in DOCUMENTS if len(one.passages) > 1)
-        (hit,) = await lexical(index, str(one.document.fields["title"]).removeprefix("Report "))
+    async def test_what_was_found_by_its_title_alone_comes_with_its_first_passage(self, index: Index) -> None:
+        """So that it can be reranked: it has a text, though no passage holds the word."""
+        several = next(one for one in DOCUMENTS if len(one.passages) > 1)
+        none = next(one for one in DOCUMENTS if not one.passages)
+        titles = [str(one.document.fields["title"]).removeprefix("Report ") for one in (several, none)]
+        (hit,), (bare,) = [await lexical(index, title) for title in titles]
 
-        assert hit.doc_id == one.document.doc_id
-        assert hit.passages == ()  # the title holds the word, no passage does
+        assert (hit.doc_id, hit.passages) == (several.document.doc_id, several.passages[:1])
+        assert (bare.doc_id, bare.passages) == (none.document.doc_id, ())
+
+    async def test_every_hit_with_a_passage_brings_one_and_the_best_where_one_matches(self, index: Index) -> None:
+        wanted = {one.document.doc_id: one.passages for one in DOCUMENTS}
+        hits = await lexical(index, "report passage2")
+
+        assert len(hits) == COUNT
+        for hit in hits:
+            passages = wanted[hit.doc_id]
+            best = passages[2:3] or passages[:1]  # "passage2" is a word of the third
+            assert hit.passages == best
 
     async def test_scores_fall_and_the_depth_is_kept(self, index: Index) -> None:
         hits = await lexical(index, "passage1 document only7x0", depth=25)

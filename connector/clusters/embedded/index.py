@@ -104,9 +104,7 @@ class EmbeddedIndex:
             .select(["doc_id", "_score", *(["passages"] if passages else [])])
         )
         rows = await self._rows(search, filter, timeout_s)
-        return ordered(
-            (Hit(row["doc_id"], row["_score"], _best_by_words(row, words) or _first(row)) for row in rows), depth
-        )
+        return ordered((Hit(row["doc_id"], row["_score"], _best_by_words(row, words)) for row in rows), depth)
 
     async def dense(
         self,
@@ -248,17 +246,12 @@ def _nearest(row: dict[str, Any], vector: Vector, count: int) -> Hit:
     return Hit(row["doc_id"], float(cosines[nearest[0]]), passages)
 
 
-def _first(row: dict[str, Any]) -> tuple[Passage, ...]:
-    """The first passage: what the engine found in a document need not stand in one as it was typed."""
-    return tuple(Passage(row["doc_id"], 0, text) for text in row.get("passages", ())[:1])
-
-
 def _best_by_words(row: dict[str, Any], words: set[tuple[str, str]]) -> tuple[Passage, ...]:
-    """The passage in which most of the query's words, or their stems, occur; the first of equals; none where none
-    occurs."""
+    """The passage in which most of the query's words, or their stems, occur; the first of equals, also where none occurs:
+    what the engine found in a document need not stand in a passage as it was typed."""
     counts = [
         sum(word in text or stem in text for word, stem in words)
         for text in (normalise_text(passage).lower() for passage in row.get("passages", ()))
     ]
     best = max(range(len(counts)), key=lambda ordinal: counts[ordinal], default=None)
-    return () if best is None or not counts[best] else (Passage(row["doc_id"], best, row["passages"][best]),)
+    return () if best is None else (Passage(row["doc_id"], best, row["passages"][best]),)
