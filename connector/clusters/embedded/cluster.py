@@ -11,6 +11,7 @@ import lancedb
 
 from connector.clusters.embedded.columns import META_KEY, add_indexes, arrow_schema, missing_indexes
 from connector.clusters.embedded.index import TERMS_SUFFIX, EmbeddedIndex
+from connector.clusters.embedded.reasons import explain_lance
 from connector.clusters.embedded.write_lock import WriteLock
 from connector.clusters.protocol import Engine, ForeignFields, nearest_name
 from connector.errors import ClusterError, IndexExists, IndexMissing, SettingsError
@@ -37,8 +38,10 @@ class EmbeddedCluster:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             return cls(await lancedb.connect_async(str(folder), read_consistency_interval=FRESH_FOR), folder)
-        except OSError as error:
-            raise ClusterError(f"cannot open the embedded store in {folder}: {error}") from error
+        except FileExistsError as error:
+            raise ClusterError(f"cannot open the embedded store in {folder}: that is a file, not a folder") from error
+        except (OSError, RuntimeError) as error:
+            raise ClusterError(f"cannot open the embedded store in {folder}: {explain_lance(error)}") from error
 
     async def create_index(self, name: str, schema: IndexSchema) -> EmbeddedIndex:
         schema.fields.check_names()
@@ -46,14 +49,22 @@ class EmbeddedCluster:
             raise SettingsError(
                 f"the embedded store searches exactly; it has no vector index {schema.vectors.index!r}: use auto"
             )
+        if name.endswith(TERMS_SUFFIX):
+            raise SettingsError(
+                f"index {name!r} cannot be made: names that end in {TERMS_SUFFIX!r} are the store's own"
+            )
         lock = self._lock(name)
         async with lock.held():
+            if self._has_data(name):
+                raise IndexExists(name)
             try:
                 table = await self._connection.create_table(name, schema=arrow_schema(schema))
             except ValueError as error:
                 if "exists" in str(error):
                     raise IndexExists(name) from error
                 raise ClusterError(f"cannot create index {name!r}: {error}") from error
+            except (OSError, RuntimeError) as error:
+                raise ClusterError(f"cannot create index {name!r}: {explain_lance(error)}") from error
             await add_indexes(table, await missing_indexes(table, schema), schema)
         return EmbeddedIndex(name, schema, table, self._connection, lock)
 
@@ -73,7 +84,8 @@ class EmbeddedCluster:
         return EmbeddedIndex(name, schema, table, self._connection, lock)
 
     async def drop_index(self, name: str) -> None:
-        await self._table(name)
+        if name not in await self._names():
+            raise await self._missing(name)
         async with self._lock(name).held():
             await self._connection.drop_table(name)
             await self._connection.drop_table(name + TERMS_SUFFIX, ignore_missing=True)
@@ -90,7 +102,22 @@ class EmbeddedCluster:
     async def _table(self, name: str) -> lancedb.AsyncTable:
         try:
             return await self._connection.open_table(name)
-        except (ValueError, FileNotFoundError) as error:
-            names = (await self._connection.list_tables()).tables
-            near = nearest_name(name, [table for table in names if not table.endswith(TERMS_SUFFIX)])
-            raise IndexMissing(name, f"embedded:{self._folder}", near) from error
+        except (ValueError, OSError, RuntimeError) as error:
+            if not self._has_data(name):
+                raise await self._missing(name) from error
+            raise ClusterError(
+                f"index {name!r} in {self._folder} cannot be read: {explain_lance(error)}; restore the folder from a "
+                f"copy, or drop the index and ingest again: connector index drop --index {name}"
+            ) from error
+
+    async def _missing(self, name: str) -> IndexMissing:
+        near = nearest_name(name, [table for table in await self._names() if not table.endswith(TERMS_SUFFIX)])
+        return IndexMissing(name, f"embedded:{self._folder}", near)
+
+    async def _names(self) -> list[str]:
+        """The names of all tables, also of those that cannot be read."""
+        return list((await self._connection.list_tables()).tables)
+
+    def _has_data(self, name: str) -> bool:
+        """Whether there are documents of a table, also where it cannot be read; not of one whose making was killed."""
+        return any((self._folder / f"{name}.lance" / "data").glob("*"))

@@ -16,6 +16,7 @@ from lancedb.index import BTree
 from lancedb.query import BooleanQuery, FullTextQuery, MatchQuery, Occur
 
 from connector.clusters.embedded.columns import arrow_schema, words_column
+from connector.clusters.embedded.reasons import explain_lance
 from connector.clusters.embedded.sql import any_of, build_sql
 from connector.clusters.embedded.words import (
     STOP_WORDS,
@@ -78,7 +79,7 @@ class EmbeddedIndex:
             try:
                 await merge.execute(rows)
             except (OSError, RuntimeError) as error:
-                raise ClusterUnavailable(f"the embedded store could not write: {error}") from error
+                raise ClusterUnavailable(f"the embedded store could not write: {explain_lance(error)}") from error
         return [WriteOutcome(one.document.doc_id) for one in documents]
 
     async def remove(self, doc_ids: Sequence[str]) -> list[WriteOutcome]:
@@ -162,12 +163,18 @@ class EmbeddedIndex:
         spans = [
             (start, end, stem(word.lower())) for start, end, word in word_spans(text) if word.lower() not in stop_words
         ]
+        words = sorted({word for _, _, word in spans})
         try:
             terms = await self._connection.open_table(self.name + TERMS_SUFFIX)
-        except (ValueError, FileNotFoundError):
-            return TermStatistics(0, ())
-        words = sorted({word for _, _, word in spans})
-        rows = await terms.query().where(any_of("term", ["", *words])).limit(len(words) + 1).to_list()
+        except (ValueError, OSError, RuntimeError) as error:
+            if not await self._table.count_rows():
+                return TermStatistics(0, ())
+            raise ClusterError(
+                f"the words of index {self.name!r} have not been counted: a job that wrote to it has not ended; run it again"
+            ) from error
+        rows = await self._rows(
+            terms.query().where(any_of("term", ["", *words])).limit(len(words) + 1), None, timeout_s
+        )
         frequency = {row["term"]: row["documents"] for row in rows}
         return TermStatistics(
             frequency.get("", 0), tuple(TermFrequency(start, end, frequency.get(word, 0)) for start, end, word in spans)
@@ -218,7 +225,7 @@ class EmbeddedIndex:
         except TimeoutError as error:
             raise ClusterUnavailable("the embedded store did not answer in time") from error
         except (OSError, RuntimeError, ValueError) as error:
-            raise ClusterError(f"the embedded store refused the query: {error}") from error
+            raise ClusterError(f"the embedded store cannot answer: {explain_lance(error)}") from error
         return rows
 
     def _row(self, written: IndexedDocument) -> dict[str, Any]:

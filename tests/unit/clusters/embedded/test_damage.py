@@ -1,0 +1,81 @@
+"""An index of the embedded store that was dropped, damaged or left half-made: what is said of it, and what is done."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from support.parts import HashEncoder, schema_of
+
+from connector.clusters.embedded.cluster import EmbeddedCluster
+from connector.clusters.embedded.index import TERMS_SUFFIX, EmbeddedIndex
+from connector.errors import ClusterError, IndexExists, IndexMissing, SettingsError
+from connector.types import Document, IndexedDocument, Passage
+
+ENCODER = HashEncoder(dims=4)
+SCHEMA = schema_of(ENCODER, text={"text": 1.0})
+TEXT = "salt in the cellar"
+
+
+@pytest.fixture
+async def cluster(tmp_path: Path) -> EmbeddedCluster:
+    return await EmbeddedCluster.open(tmp_path)
+
+
+async def fill(cluster: EmbeddedCluster, name: str) -> EmbeddedIndex:
+    index = await cluster.create_index(name, SCHEMA)
+    await index.write(
+        [IndexedDocument(Document("a", {"text": TEXT}), "h", (Passage("a", 0, TEXT),), ENCODER.encode([TEXT]))]
+    )
+    await index.finish()
+    return index
+
+
+async def test_an_index_that_is_damaged_is_not_called_missing(cluster: EmbeddedCluster, tmp_path: Path) -> None:
+    """Nor is it made anew over what is left of it."""
+    await fill(cluster, "docs")
+    for manifest in (tmp_path / "docs.lance" / "_versions").iterdir():
+        manifest.write_bytes(b"")
+    with pytest.raises(ClusterError, match=r"'docs' .* cannot be read: .*connector index drop") as cut:
+        await cluster.open_index("docs")
+    shutil.rmtree(tmp_path / "docs.lance" / "_versions")
+    with pytest.raises(ClusterError, match="cannot be read"):
+        await cluster.open_index("docs")
+    with pytest.raises(IndexExists):
+        await cluster.create_index("docs", SCHEMA)
+    await cluster.drop_index("docs")
+
+    assert not isinstance(cut.value, IndexMissing)
+    assert ".rs:" not in str(cut.value)
+    assert (await cluster.create_index("docs", SCHEMA)).name == "docs"
+
+
+async def test_what_is_left_of_a_killed_making_is_no_index(cluster: EmbeddedCluster, tmp_path: Path) -> None:
+    (tmp_path / "docs.lance" / "_versions").mkdir(parents=True)
+    with pytest.raises(IndexMissing):
+        await cluster.open_index("docs")
+
+    assert (await cluster.create_index("docs", SCHEMA)).name == "docs"
+
+
+async def test_an_index_that_is_dropped_while_it_is_open_says_so(cluster: EmbeddedCluster, tmp_path: Path) -> None:
+    index = await fill(cluster, "docs")
+    shutil.rmtree(tmp_path / "docs.lance")
+    with pytest.raises(ClusterError, match=r"a file of the index is gone; .* open it again") as gone:
+        await index.lexical("salt", depth=5, filter=None, timeout_s=5.0)
+
+    assert "/src/" not in str(gone.value)
+
+
+async def test_words_that_were_not_counted_are_told(cluster: EmbeddedCluster, tmp_path: Path) -> None:
+    """The job that writes them at its end was killed; without them a reranker weighs all words alike."""
+    index = await fill(cluster, "docs")
+    shutil.rmtree(tmp_path / f"docs{TERMS_SUFFIX}.lance")
+    with pytest.raises(ClusterError, match=r"have not been counted: .* run it again"):
+        await index.term_statistics("salt", timeout_s=5.0)
+
+
+async def test_a_name_of_the_store_s_own_is_refused(cluster: EmbeddedCluster) -> None:
+    with pytest.raises(SettingsError, match="the store's own"):
+        await cluster.create_index(f"docs{TERMS_SUFFIX}", SCHEMA)
