@@ -25,10 +25,10 @@ from typing import Any
 
 from connector.errors import DocumentError, FilterError
 from connector.periods import to_bounds, within
-from connector.schema import AnyFieldType, check_value
+from connector.schema import DATES, AnyFieldType, check_value
 
 Scalar = str | int | float | bool
-MAX_NESTING = 32
+MAX_NESTING = 24  # Elasticsearch takes 30 queries within each other, of which some are ours
 MAX_TERMS = 10_000
 BOUNDS = ("gt", "gte", "lt", "lte")
 
@@ -144,7 +144,7 @@ def _checked(part: Filter, fields: Mapping[str, AnyFieldType]) -> Filter:
 
 def _checked_terms(name: str, values: Sequence[Any], fields: Mapping[str, AnyFieldType]) -> Filter:
     typed = [(value, _typed(name, fields, value)) for value in values]
-    if fields[name] != "date":
+    if fields[name] not in DATES:
         return Terms(name, tuple(checked for _, checked in typed))
     periods: list[Filter] = [Range(name, bounds) for value, _ in typed if (bounds := within(value))]
     instants = tuple(checked for value, checked in typed if within(value) is None)
@@ -157,8 +157,8 @@ def _checked_range(name: str, bounds: Mapping[str, Any], fields: Mapping[str, An
     if kind == "keyword[]":
         raise FilterError(f"a range on {name!r} cannot be answered: it holds lists")
     typed = {bound: _typed(name, fields, value) for bound, value in bounds.items()}
-    if kind == "date":
-        return Range(name, to_bounds(bounds))
+    if kind in DATES:
+        return Range(name, to_bounds(bounds, spell=DATES[kind]))
     numeric = next((value for value in bounds.values() if kind == "keyword" and _is_number(value)), None)
     if numeric is not None:
         raise FilterError(

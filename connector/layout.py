@@ -8,8 +8,8 @@ from typing import Literal, get_args
 
 FieldType = Literal["keyword", "keyword[]", "integer", "number", "boolean", "date", "stored"]
 FIELD_TYPES: tuple[str, ...] = get_args(FieldType)
-# "engine" is any other type of a field in somebody else's index: the engine itself says which values fit
-AnyFieldType = Literal["keyword", "keyword[]", "integer", "number", "boolean", "date", "stored", "engine"]
+# and those of fields in somebody else's index; of "engine", any other type, the engine itself says which values fit
+AnyFieldType = Literal["keyword", "keyword[]", "integer", "number", "boolean", "date", "date_nanos", "stored", "engine"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from connector.schema import to_instant, to_iso
@@ -46,13 +46,16 @@ def within(value: Any) -> dict[str, str] | None:
     return {"gte": start, "lt": end} if end else {"gte": start, "lte": LAST}
 
 
-def to_bounds(bounds: Mapping[str, Any]) -> dict[str, Any]:
-    """The bounds of a range with each period in them as the instant that is meant: `> day` begins after the day."""
+def to_bounds(bounds: Mapping[str, Any], *, spell: Callable[[Any], str] | None = None) -> dict[str, Any]:
+    """The bounds of a range with each period in them as the instant that is meant: `> day` begins after the day.
+
+    `spell` writes an instant as the field has it; in milliseconds where it is not given."""
+    spell = spell or (lambda value: to_iso(to_instant(value)))
     found: dict[str, Any] = {}
     for name, value in bounds.items():
         period = find_period(value)
         if period is None:
-            bound, instant = name, to_iso(to_instant(value))
+            bound, instant = name, spell(value)
         else:
             bound, instant = _at_border(name, *period)
         if bound in found:  # both > and >= were given

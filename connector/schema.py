@@ -6,8 +6,9 @@ import datetime as dt
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from typing import Any, get_args
 
 from connector.errors import DocumentError, SettingsError
@@ -24,6 +25,7 @@ EPOCH_DIGITS = re.compile(r"[+-]?\d{9,}(\.\d+)?")
 # up to which size a number counts in so many parts of a second; each ends in the year 5138
 EPOCH_UNITS = ((1e11, 1), (1e14, 1_000), (1e17, 1_000_000), (1e20, 1_000_000_000))
 JANUARY_1970_S = 31 * 86_400
+SECOND_DIGITS = re.compile(r":\d\d[.,](\d{4,9})")  # more than milliseconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -333,9 +335,9 @@ def _boolean(name: str, value: Any) -> bool:
     raise DocumentError(f"field {name!r} is a boolean but holds {value!r}; write true or false")
 
 
-def _date(name: str, value: Any) -> str:
+def _date(name: str, value: Any, *, spell: Callable[[Any], str]) -> str:
     try:
-        return to_iso(to_instant(value))
+        return spell(value)
     except (ValueError, OverflowError, OSError) as error:
         doubt = ", which would be a moment in January 1970" if isinstance(error, JanuaryOf1970) else ""
         raise DocumentError(
@@ -344,4 +346,21 @@ def _date(name: str, value: Any) -> str:
         ) from None
 
 
-_CHECKS = {"keyword": _keyword, "integer": _integer, "number": _number, "boolean": _boolean, "date": _date}
+def to_nanos(value: Any) -> str:
+    """The spelling of an instant with as many digits of a second as were given, up to nanoseconds; raises ValueError."""
+    moment, digits = to_instant(value), SECOND_DIGITS.search(str(value))
+    if digits is None:
+        return to_iso(moment)
+    return f"{moment.replace(tzinfo=None).isoformat(timespec='seconds')}.{digits[1]}Z"
+
+
+# the types of dates, each with the spelling of an instant in a filter
+DATES: Mapping[str, Callable[[Any], str]] = {"date": lambda value: to_iso(to_instant(value)), "date_nanos": to_nanos}
+_CHECKS: Mapping[str, Callable[[str, Any], Any]] = {
+    "keyword": _keyword,
+    "integer": _integer,
+    "number": _number,
+    "boolean": _boolean,
+    "date": partial(_date, spell=DATES["date"]),
+    "date_nanos": partial(_date, spell=to_nanos),
+}

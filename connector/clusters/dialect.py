@@ -12,7 +12,7 @@ import numpy as np
 from connector.clusters.original_text import names_to_read
 from connector.filters import And, Exists, Filter, Not, Or, Range, Scalar, Terms
 from connector.layout import VectorField
-from connector.schema import AnyFieldType, IndexSchema
+from connector.schema import DATES, AnyFieldType, IndexSchema
 from connector.types import Vector
 
 JSON = dict[str, Any]
@@ -69,10 +69,10 @@ def build_filter(
     The engines take "2024-01-15" for the whole day in gt, lte and terms. `nested` names the nested object of a field: a
     document is taken where one of its objects fits."""
     match found:
-        case Terms(name, values) if types and types.get(name) == "date":
+        case Terms(name, values) if types and types.get(name) in DATES:
             days = tuple(Range(name, {"gte": value, "lte": value}) for value in values)
             return build_filter(Or(days), types, nested)
-        case Range(name, bounds) if types and types.get(name) == "date":
+        case Range(name, bounds) if types and types.get(name) in DATES:
             instants = {bound: _instant(value) for bound, value in bounds.items()}
             # whatever the format of the field is
             return _within(name, {"range": {name: instants | {"format": "strict_date_optional_time"}}}, nested)

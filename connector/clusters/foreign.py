@@ -28,6 +28,7 @@ NO_TERMS = TEXT_TYPES | VECTOR_TYPES | OBJECTS | {
     "alias", "geo_point", "geo_shape", "point", "shape", "xy_point", "xy_shape", "binary", "completion", "percolator",
     "rank_feature", "aggregate_metric_double", "histogram", "star_tree", "lookup",
 }  # fmt: skip
+NO_WORDS = NO_TERMS - TEXT_TYPES - {"alias"}
 KEYWORDS = frozenset({"keyword", "constant_keyword", "counted_keyword", "wildcard", "version", "ip"})
 # of these a value can be looked up by doc values alone
 BY_COLUMN = frozenset({
@@ -174,6 +175,10 @@ def _text_field(index: str, mapped: Mapped, name: str) -> MappedField:
         )
     if found.type in VECTOR_TYPES:
         raise SettingsError(f"field {name!r} of index {index!r} holds vectors; {_hint(mapped, name)}")
+    if found.type in NO_WORDS:
+        raise SettingsError(
+            f"field {name!r} of index {index!r} is of type {found.type}, which holds no words; {_hint(mapped, name)}"
+        )
     if found.mapping.get("index") is False and found.type in TEXT_TYPES:
         raise SettingsError(f"field {name!r} of index {index!r} is not indexed (index: false); {_hint(mapped, name)}")
     return found

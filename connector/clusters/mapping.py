@@ -27,6 +27,7 @@ ENGINE_TYPES: dict[str, AnyFieldType] = {
     "scaled_float": "number",
     "boolean": "boolean",
     "date": "date",
+    "date_nanos": "date_nanos",
 }
 
 

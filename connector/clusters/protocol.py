@@ -158,5 +158,7 @@ def ordered(hits: Iterable[Any], depth: int) -> Ranking:
 
 
 def nearest_name(name: str, names: Iterable[str]) -> str | None:
-    """The one of the names that somebody who typed `name` may have meant; None where none is like it."""
-    return next(iter(difflib.get_close_matches(name, [other for other in names if other != name], 1, NEAR)), None)
+    """The one of the names that somebody who typed `name` may have meant, in whatever case; None where none is like it."""
+    others = {other.casefold(): other for other in names if other != name}
+    near = difflib.get_close_matches(name.casefold(), others, 1, NEAR)
+    return others[near[0]] if near else None

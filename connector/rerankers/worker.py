@@ -21,6 +21,8 @@ from connector.tls import trust
 
 INFO_TTL_S = 30.0
 BUDGET_SHARE = 0.9  # of the time until the caller gives up: the rest is for the way back
+MAX_BUDGET_S = 86_400.0  # a day; the header takes no number without end
+MAX_WEIGHTS = 2_000  # the worker takes no more; no model reads so many words of a query
 MAX_SCORE = float(np.finfo(np.float32).max)
 
 
@@ -93,9 +95,9 @@ class WorkerClient:
         if self._model:
             body["model"] = self._model
         if weights:
-            body["query_weights"] = [list(span) for span in weights]
+            body["query_weights"] = [list(span) for span in weights[:MAX_WEIGHTS]]
         headers = (
-            {BUDGET: f"{max(timeout_s, 0) * BUDGET_SHARE * 1000:.0f}"}
+            {BUDGET: f"{min(max(timeout_s, 0), MAX_BUDGET_S) * BUDGET_SHARE * 1000:.0f}"}
             | ({SCOPE: scope} if scope else {})
             | self._memory
         )

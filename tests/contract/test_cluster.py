@@ -25,7 +25,7 @@ from support.synthetic import (
 
 from connector.clusters.connect import connect
 from connector.clusters.protocol import Cluster, Index
-from connector.errors import ClusterError, IndexMissing, SettingsError
+from connector.errors import ClusterError, FilterError, IndexMissing, SettingsError
 from connector.filters import check_filter, parse_filter
 from connector.schema import EncoderFingerprint, Fields, IndexSchema, PassageSettings, VectorSettings
 from connector.settings.sections import ClusterSettings
@@ -120,9 +120,10 @@ class TestIndices:
     ) -> None:
         await cluster.create_index(index_name, schema())
 
-        with pytest.raises(IndexMissing, match=f"did you mean '{index_name}'\\?$") as caught:
-            await cluster.open_index(f"{index_name}s")
-        assert caught.value.near == index_name
+        for mistyped in (f"{index_name}s", index_name.upper()):
+            with pytest.raises(IndexMissing, match=f"did you mean '{index_name}'\\?$") as caught:
+                await cluster.open_index(mistyped)
+            assert caught.value.near == index_name
 
     @pytest.mark.parametrize("action", ["open_index", "drop_index", "count"])
     async def test_an_index_that_is_missing_is_named_with_what_makes_it(self, cluster: Cluster, action: str) -> None:
@@ -339,6 +340,22 @@ class TestFilters:
         expected = {one.document.doc_id for one in DOCUMENTS if one.document.fields.get("tier") == "gold"}
 
         assert set(ids(await lexical(index, "document", found=found))) == expected
+
+    async def test_a_filter_as_deep_as_is_read_is_taken(self, index: Index) -> None:
+        found: Any = {"terms": {"date": ["2024-01-15", "2024-01-16T00:00:00Z"]}}
+        while True:
+            deeper = {"not": {"and": [found, "number>=-10000000000000"]}}
+            try:
+                parse_filter(deeper)
+            except FilterError:
+                break
+            found = deeper
+        matching = {one.document.doc_id for one in DOCUMENTS if matches(found, one.document.fields)}
+        with_passages = {one.document.doc_id for one in DOCUMENTS if one.passages} & matching
+
+        assert set(ids(await lexical(index, "document", found=found))) == matching
+        assert set(ids(await dense(index, QUERY_VECTORS[0], found=found))) == with_passages
+        assert 0 < len(matching) < COUNT
 
     async def test_a_filter_is_applied_before_the_depth_is_cut(self, index: Index) -> None:
         found = {"term": {"tier": "日本語"}}

@@ -126,6 +126,8 @@ def cosines(documents: Sequence[IndexedDocument], vector: Vector) -> dict[str, l
 def matches(found: Any, fields: Mapping[str, Any]) -> bool:
     """Whether a document has what a filter in JSON (or a list of it in text) asks for; written without the code under
     test."""
+    if isinstance(found, str):
+        return matches(TEXTS[found], fields)
     if isinstance(found, list):
         return all(matches(TEXTS[part], fields) for part in found)
     ((kind, body),) = found.items()
@@ -160,6 +162,7 @@ TEXTS: dict[str, Any] = {
     "date<2024-01-16": {"range": {"date": {"lt": "2024-01-16"}}},
     "tags=red,green": {"terms": {"tags": ["red", "green"]}},
     "!tier?": {"not": {"exists": "tier"}},
+    "number>=-10000000000000": {"range": {"number": {"gte": -(10**13)}}},
 }
 
 

@@ -23,9 +23,9 @@ from connector.filters import (
     parse_expression,
     parse_filter,
 )
-from connector.schema import FieldType
+from connector.schema import AnyFieldType
 
-FIELDS: dict[str, FieldType] = {
+FIELDS: dict[str, AnyFieldType] = {
     "department": "keyword",
     "regions": "keyword[]",
     "year": "integer",
@@ -33,6 +33,7 @@ FIELDS: dict[str, FieldType] = {
     "active": "boolean",
     "date": "date",
     "blob": "stored",
+    "precise": "date_nanos",
 }
 
 
@@ -201,6 +202,14 @@ def test_lists_in_lists_are_nesting_too() -> None:
         ("department>=beta", Range("department", {"gte": "beta"})),
         ("date>=2024-01-31T12:00:00+02:00", Range("date", {"gte": "2024-01-31T10:00:00.000Z"})),
         ("year<2024", Range("year", {"lt": 2024})),
+        ("precise=2024-02", Range("precise", {"gte": "2024-02-01", "lt": "2024-03-01"})),
+        ("precise>2024", Range("precise", {"gte": "2025-01-01"})),
+        (
+            "precise=2024-02-01T12:00:00.123456789+02:00",
+            Terms("precise", ("2024-02-01T10:00:00.123456789Z",)),
+        ),
+        ("precise>=2024-02-01 12:00:00.12345Z", Range("precise", {"gte": "2024-02-01T12:00:00.12345Z"})),
+        ("precise=1706788800", Terms("precise", ("2024-02-01T12:00:00.000Z",))),
     ],
 )
 def test_values_take_the_fields_type(source: Any, expected: Filter) -> None:

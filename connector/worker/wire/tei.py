@@ -11,7 +11,7 @@ from typing_extensions import TypedDict
 from connector.models.scorer import Scores
 from connector.worker.wire.common import EXACT, NOT_EMPTY, Request, Text, best_first
 
-MAX_SPANS = 2_000  # the query layer sends at most a thousand words
+MAX_SPANS = 2_000  # the query layer sends no more
 Number = Annotated[float, Field(allow_inf_nan=False, ge=-1e9, le=1e9)]
 Span = Annotated[list[Number], Field(min_length=3, max_length=3, description="start and end in characters, weight")]
 

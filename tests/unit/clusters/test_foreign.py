@@ -68,7 +68,7 @@ def test_every_field_that_a_term_can_be_looked_up_in_filters() -> None:
         "count": "integer",
         "huge": "engine",
         "when": "date",
-        "precise": "engine",
+        "precise": "date_nanos",
         "address": "engine",
         "live": "boolean",
         "labels": "engine",
@@ -210,6 +210,7 @@ def test_terms_are_looked_up_under_the_name_that_the_engine_analyzes() -> None:
         ("off", "is not indexed .enabled: false."),
         ("mute", "is not indexed .index: false.; its text fields"),
         ("vec", "holds vectors; its text fields"),
+        ("place", "is of type geo_point, which holds no words; its text fields"),
     ],
 )
 def test_a_field_that_cannot_be_searched_for_words_is_refused_for_its_own_reason(name: str, words: str) -> None:

@@ -285,6 +285,19 @@ async def test_what_was_not_scored_in_time_has_no_score() -> None:
     assert whole.unscored == 0
 
 
+@pytest.mark.parametrize("timeout_s", [5.0, 1e300])
+async def test_more_words_and_more_time_than_the_worker_takes_are_cut(timeout_s: float) -> None:
+    """The weights of a long query are more than a model reads; a deadline without end is no number of milliseconds."""
+    weights = [(at, at + 1, 1.0) for at in range(10_000)]
+    with serving(create_app(OverlapScorer, WorkerSettings())) as url:
+        wait_until(lambda: httpx.get(f"{url}/ready").status_code == 200)
+        client = WorkerClient(url)
+        scores = await client.score("fish " * 2_000, ["fish"], weights=weights, timeout_s=timeout_s)
+        await client.close()
+
+    assert scores.values.tolist() == [1.0]
+
+
 async def test_client_and_worker_understand_each_other() -> None:
     scorer = OverlapScorer()
     with serving(create_app(lambda: scorer, WorkerSettings())) as url:
