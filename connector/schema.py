@@ -347,7 +347,7 @@ def _date(name: str, value: Any, *, spell: Callable[[Any], str]) -> str:
 
 
 def to_nanos(value: Any) -> str:
-    """The spelling of an instant with as many digits of a second as were given, up to nanoseconds; raises ValueError."""
+    """The spelling of an instant with as many digits of a second as were given, nine at most; raises ValueError."""
     moment, digits = to_instant(value), SECOND_DIGITS.search(str(value))
     if digits is None:
         return to_iso(moment)

@@ -51,8 +51,8 @@ class SearchableIndex(Protocol):
     async def lexical(
         self, query: str, *, depth: int, filter: Filter | None, timeout_s: float, passages: int = 1
     ) -> Ranking:
-        """The best `depth` documents by BM25, each with the passage that matches best, or else its first; with none for 0
-        `passages`."""
+        """The best `depth` documents by BM25, each with the passage that matches best, or else its first; with none for
+        0 `passages`."""
         ...
 
     async def dense(
@@ -158,7 +158,8 @@ def ordered(hits: Iterable[Any], depth: int) -> Ranking:
 
 
 def nearest_name(name: str, names: Iterable[str]) -> str | None:
-    """The one of the names that somebody who typed `name` may have meant, in whatever case; None where none is like it."""
+    """The one of the names that somebody who typed `name` may have meant, in whatever case; None where none is like
+    it."""
     others = {other.casefold(): other for other in names if other != name}
     near = difflib.get_close_matches(name.casefold(), others, 1, NEAR)
     return others[near[0]] if near else None

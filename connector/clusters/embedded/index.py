@@ -170,7 +170,8 @@ class EmbeddedIndex:
             if not await self._table.count_rows():
                 return TermStatistics(0, ())
             raise ClusterError(
-                f"the words of index {self.name!r} have not been counted: a job that wrote to it has not ended; run it again"
+                f"the words of index {self.name!r} have not been counted: a job that wrote to it has not ended; "
+                "run it again"
             ) from error
         rows = await self._rows(
             terms.query().where(any_of("term", ["", *words])).limit(len(words) + 1), None, timeout_s
@@ -254,8 +255,8 @@ def _nearest(row: dict[str, Any], vector: Vector, count: int) -> Hit:
 
 
 def _best_by_words(row: dict[str, Any], words: set[tuple[str, str]]) -> tuple[Passage, ...]:
-    """The passage in which most of the query's words, or their stems, occur; the first of equals, also where none occurs:
-    what the engine found in a document need not stand in a passage as it was typed."""
+    """The passage in which most of the query's words, or their stems, occur; the first of equals, also where none
+    occurs: what the engine found in a document need not stand in a passage as it was typed."""
     counts = [
         sum(word in text or stem in text for word, stem in words)
         for text in (normalise_text(passage).lower() for passage in row.get("passages", ()))
