@@ -20,7 +20,7 @@ def sentence_transformers(model: str) -> Score:
     from sentence_transformers import CrossEncoder
 
     encoder = CrossEncoder(model, device="cpu")
-    return lambda query, texts: [float(one) for one in encoder.predict([(query, text) for text in texts])]
+    return lambda query, texts: [float(score) for score in encoder.predict([(query, text) for text in texts])]
 
 
 def flashrank(model: str) -> Score:
@@ -34,7 +34,7 @@ def flashrank(model: str) -> Score:
         found = ranker.rerank(
             RerankRequest(query=query, passages=[{"id": at, "text": text} for at, text in enumerate(texts)])
         )
-        scores = {one["id"]: float(one["score"]) for one in found}
+        scores = {item["id"]: float(item["score"]) for item in found}
         return [scores[at] for at in range(len(texts))]
 
     return score

@@ -60,7 +60,7 @@ def settings_for(folder: Path, cluster: str = STORE, given: Sequence[str] = ()) 
     name = "bench-" + re.sub(r"[^a-z0-9]+", "-", folder.name.lower()).strip("-")
     overrides: dict[str, Any] = {"fields.text": {"title": 1.0, "text": 1.0}, "fields.id": "_id"}
     overrides |= {"cluster.url": cluster, "index.name": name, "search.deadline_s": 300.0}
-    overrides |= {path: parse_value(value) for path, _, value in (one.partition("=") for one in given)}
+    overrides |= {path: parse_value(value) for path, _, value in (override.partition("=") for override in given)}
     return load_settings(overrides=overrides, environ={})
 
 
@@ -106,7 +106,9 @@ async def search(settings: Settings, collection: Collection) -> Evaluation:
 
 def report(evaluation: Evaluation, counts: Counts, settings: Settings) -> None:
     collection, last = evaluation.collection, evaluation.pipelines[-1]
-    means = {one.pipeline.name: {name: one.mean(name) for name in MEASURES} for one in evaluation.pipelines}
+    means = {
+        measured.pipeline.name: {name: measured.mean(name) for name in MEASURES} for measured in evaluation.pipelines
+    }
     title = f"{collection.name} at {settings.cluster.url}: {counts.read:,} documents, {len(collection.queries)} queries"
     table = Console()
     table.print(measures_table(title, means))
@@ -118,7 +120,9 @@ def report(evaluation: Evaluation, counts: Counts, settings: Settings) -> None:
         "reranker": last.facts.get("worker"),
         "documents": counts.read,
         "queries": len(collection.queries),
-        "measures": {stage: {name: round(value, 4) for name, value in one.items()} for stage, one in means.items()},
+        "measures": {
+            stage: {name: round(value, 4) for name, value in values.items()} for stage, values in means.items()
+        },
         "p50_ms": {stage: times.p50 for stage, times in last.stages.items()},
         "degraded": last.troubled,
     }

@@ -131,14 +131,14 @@ def save_model(shape: Shape, folder: Path) -> float:
     model.save_pretrained(folder)
     tokenizer = AutoTokenizer.from_pretrained(find_model("all-MiniLM-L6-v2"))
     if shape.family != "bert":  # only BERT tells the two texts apart by types
-        names = {f"{one}_token": getattr(tokenizer, f"{one}_token") for one in ("pad", "unk", "cls", "sep")}
+        names = {f"{token}_token": getattr(tokenizer, f"{token}_token") for token in ("pad", "unk", "cls", "sep")}
         inputs = ["input_ids", "attention_mask"]
         core = tokenizer.backend_tokenizer
         tokenizer = PreTrainedTokenizerFast(
             tokenizer_object=core, model_max_length=512, model_input_names=inputs, **names
         )
     tokenizer.save_pretrained(folder)
-    return float(sum(one.numel() for one in model.parameters()) / 1e6)
+    return float(sum(weights.numel() for weights in model.parameters()) / 1e6)
 
 
 def _build(shape: Shape) -> Any:
@@ -177,9 +177,9 @@ def report(millions: dict[str, float], runs: Sequence[Run], options: argparse.Na
     for column in ("shape", "parameters", *backends):
         table.add_column(column, justify="left" if column == "shape" else "right")
     for name, count in millions.items():
-        speeds = [next(one for one in runs if (one.shape, one.backend) == (name, backend)) for backend in backends]
+        speeds = [next(run for run in runs if (run.shape, run.backend) == (name, backend)) for backend in backends]
         table.add_row(
-            name, f"{count:.0f} M", *("–" if one.pairs_per_s is None else f"{one.pairs_per_s:.1f}" for one in speeds)
+            name, f"{count:.0f} M", *("–" if run.pairs_per_s is None else f"{run.pairs_per_s:.1f}" for run in speeds)
         )
     Console().print(table)
     for run in runs:
@@ -192,11 +192,11 @@ def report(millions: dict[str, float], runs: Sequence[Run], options: argparse.Na
             "pairs": options.pairs,
             "rounds": options.rounds,
             "pairs_per_s": {
-                name: {one.backend: one.pairs_per_s for one in runs if one.shape == name} for name in millions
+                name: {run.backend: run.pairs_per_s for run in runs if run.shape == name} for name in millions
             },
             "parameters_m": {name: round(count, 1) for name, count in millions.items()},
             "like": {name: SHAPES[name].like for name in millions},
-            "failed": {f"{one.shape} {one.backend}": one.failure for one in runs if one.failure},
+            "failed": {f"{run.shape} {run.backend}": run.failure for run in runs if run.failure},
         }
     )
 

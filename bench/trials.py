@@ -78,7 +78,7 @@ class Model:
         self._network, self.tokenizer = whole[0].model.eval(), whole.tokenizer
         if half_way_to:
             others = half_way_to._network.state_dict()
-            mean = {name: (one + others[name]) / 2 for name, one in self._network.state_dict().items()}
+            mean = {name: (weights + others[name]) / 2 for name, weights in self._network.state_dict().items()}
             self._network.load_state_dict(mean)
 
     def encode(self, texts: Sequence[str], layers: Sequence[int], label: str) -> dict[str, dict[int, Vectors]]:
@@ -86,7 +86,7 @@ class Model:
         texts = list(dict.fromkeys(texts))
         ids = self.tokenizer(texts, truncation=True, max_length=self.max_tokens)["input_ids"]
         found = {}
-        cuts = list(batches([len(one) for one in ids], max_batch_tokens=BATCH_TOKENS))
+        cuts = list(batches([len(token_ids) for token_ids in ids], max_batch_tokens=BATCH_TOKENS))
         for batch in track(cuts, label, console=console):
             features = self.tokenizer.pad({"input_ids": [ids[at] for at in batch]}, return_tensors="pt")
             with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=has_bf16()):
@@ -110,14 +110,14 @@ def main() -> None:
     base = Model(find_model(BASE))
     learned = [gather(folder, options.queries, base, options.cluster) for folder in options.learn]
     mapped = learn_map(learned, base) if learned else None
-    trained = dict(one.split("=", 1) for one in options.trained)
+    trained = dict(model.split("=", 1) for model in options.trained)
     figures = {}
     for folder in options.held:
         cases, collection, settings = gather(folder, options.queries, base, options.cluster)
         rankings = try_all(cases, base, mapped, trained, settings)
         values = {name: measure(run, collection.qrels, [MEASURE])[MEASURE] for name, run in rankings.items()}
         figures[collection.name] = show(collection.name, values)
-    print_result({"bench": "trials", "base": BASE, "learned_from": [one.name for one in options.learn],
+    print_result({"bench": "trials", "base": BASE, "learned_from": [folder.name for folder in options.learn],
                   "queries": options.queries or "all", "measure": MEASURE, "held": figures})  # fmt: skip
 
 
@@ -153,16 +153,16 @@ def try_all(
     cases: Sequence[Case], base: Model, mapped: Change | None, trained: Mapping[str, str], settings: Settings
 ) -> dict[str, dict[str, Ranking]]:
     """trial -> query_id -> ranking."""
-    texts = [text for case in cases for text in (case.text, *(one.text for one in case.pairs))]
+    texts = [text for case in cases for text in (case.text, *(pair.text for pair in case.pairs))]
     rankings = {"fused": {case.query_id: case.fused for case in cases}}
     vectors = base.encode(texts, LAYERS, "encoding")
-    centre = torch.stack([one[6].float().mean(0) for one in vectors.values()]).mean(0)
+    centre = torch.stack([layers[6].float().mean(0) for layers in vectors.values()]).mean(0)
     trials: dict[str, tuple[int, Change, Change]] = {
         "untrained": (6, same, same),
         "layer 4": (4, same, same),
         "layer 5": (5, same, same),
-        "without the mean": (6, lambda one: unit(one - centre), same),
-        "cubed cosines": (6, same, lambda one: one.clamp(min=0) ** 3),
+        "without the mean": (6, lambda tokens: unit(tokens - centre), same),
+        "cubed cosines": (6, same, lambda cosines: cosines.clamp(min=0) ** 3),
     }
     if mapped:
         trials["linear map"] = (6, mapped, same)
@@ -201,8 +201,8 @@ def rank(
     """The product's final order with these vectors; `sharpen` is applied to the best cosine of each query token."""
     rankings = {}
     for case in cases:
-        query, passages = vectors_of(case.text), [vectors_of(one.text) for one in case.pairs]
-        scores = [float(sharpen((query @ one.T).amax(1)) @ case.weights) for one in passages]
+        query, passages = vectors_of(case.text), [vectors_of(pair.text) for pair in case.pairs]
+        scores = [float(sharpen((query @ passage.T).amax(1)) @ case.weights) for passage in passages]
         reranked = Reranked(best_passages(case.pairs, scores), frozenset(), "late-interaction")
         window = case.fused[: settings.rerank.window]
         rankings[case.query_id] = whole_order(blend_window(window, reranked, settings), case.fused)
@@ -213,32 +213,32 @@ def learn_map(learned: Sequence[tuple[list[Case], Collection, Settings]], model:
     """x -> x + Wx, W learned from zero: softmax over a query's answers and other hits, W kept small."""
     cases = [case for cases, _, _ in learned for case in cases if any(grade > 0 for grade in case.grades.values())]
     chance = random.Random(SEED)
-    drawn = [one for one in (_draw(case, chance) for case in cases) if one]
+    drawn = [draw for draw in (_draw(case, chance) for case in cases) if draw]
     vectors = model.encode([text for case, docs, _ in drawn for text in (case.text, *docs)], [6], "encoding to learn")
     weight = torch.nn.Parameter(torch.zeros(384, 384))
     optimizer = torch.optim.AdamW([weight], lr=RATE, weight_decay=0.0)
     chance.shuffle(drawn)
     for at, (case, docs, answers) in enumerate(track(drawn, "learning a linear map", console=console), start=1):
         query, *passages = (
-            unit(one + one @ weight) for one in (vectors[text][6].float() for text in (case.text, *docs))
+            unit(tokens + tokens @ weight) for tokens in (vectors[text][6].float() for text in (case.text, *docs))
         )
-        scores = torch.stack([(query @ one.T).amax(1) @ case.weights for one in passages])
+        scores = torch.stack([(query @ passage.T).amax(1) @ case.weights for passage in passages])
         loss = -torch.log_softmax(SHARPNESS * scores, 0)[:answers].mean() + PENALTY * (weight**2).sum()
         loss.backward()  # type: ignore[no-untyped-call]
         if at % STEP == 0:
             optimizer.step()
             optimizer.zero_grad()
     final = weight.detach()
-    return lambda one: unit(one + one @ final)
+    return lambda tokens: unit(tokens + tokens @ final)
 
 
 def _draw(case: Case, chance: random.Random) -> tuple[Case, list[str], int] | None:
     """Passages of answers, then of other hits, one of each document; how many are answers."""
-    first = {one.doc_id: one.text for one in reversed(case.pairs)}
+    first = {pair.doc_id: pair.text for pair in reversed(case.pairs)}
     answers = [doc_id for doc_id in first if case.grades.get(doc_id, 0) > 0][:POSITIVES]
     others = [doc_id for doc_id in first if case.grades.get(doc_id, 0) <= 0]
     chosen = chance.sample(others, min(NEGATIVES, len(others)))
-    return (case, [first[one] for one in (*answers, *chosen)], len(answers)) if answers and chosen else None
+    return (case, [first[doc_id] for doc_id in (*answers, *chosen)], len(answers)) if answers and chosen else None
 
 
 def show(name: str, values: Mapping[str, Mapping[str, float]]) -> dict[str, Any]:
@@ -248,9 +248,9 @@ def show(name: str, values: Mapping[str, Mapping[str, float]]) -> dict[str, Any]
     for head in ("trial", MEASURE, "- untrained", "standard error", "p"):
         table.add_column(head, justify="left" if head == "trial" else "right")
     figures: dict[str, Any] = {}
-    for trial, one in values.items():
-        figures[trial] = {MEASURE: round(mean(one), 4)}
-        cells = [f"{mean(one):.4f}"]
+    for trial, per_query in values.items():
+        figures[trial] = {MEASURE: round(mean(per_query), 4)}
+        cells = [f"{mean(per_query):.4f}"]
         if found := against.get(trial):
             cells += [f"{found.difference:+.4f}", f"{found.standard_error:.4f}", f"{found.p:.3f}"]
             figures[trial] |= {"difference": round(found.difference, 4), "p": round(found.p, 4)}

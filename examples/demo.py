@@ -91,8 +91,8 @@ async def search(settings: Settings, collection: Collection, started: float) -> 
             first_answer_s = first_answer_s or time.monotonic() - started
             console.print()
             console.print(side_by_side(response, collection.qrels[query.query_id]))
-            for one in response.degraded:
-                console.print(f"degraded: {one.stage}: {one.reason}", style="yellow")
+            for missing in response.degraded:
+                console.print(f"degraded: {missing.stage}: {missing.reason}", style="yellow")
         console.print("\nbefore a document: its grade, · not judged; ↑↓ places moved against fused\n", style="dim")
         with Progress(
             TextColumn("judged queries"),

@@ -20,8 +20,8 @@ def main() -> None:
         ranks = ", ".join(f"{leg} {place.rank}" for leg, place in legs.items() if place)
         print(f"{hit.rank}. {hit.fields['title']} [{hit.stage}; {ranks}; fused {hit.explain.fused_rank}]")
         print(f"   {' '.join(hit.passage.text.split())[:160] if hit.passage else ''}")
-    for one in response.degraded:
-        print(f"degraded: {one.stage}: {one.reason}", file=sys.stderr)
+    for missing in response.degraded:
+        print(f"degraded: {missing.stage}: {missing.reason}", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -81,8 +81,8 @@ def judge_vectors(cosines: Sequence[float], schema: IndexSchema) -> Finding:
     return Finding("vectors", "fail", seen, advice, facts)
 
 
-def _cosine(one: Vector, other: Vector) -> float:
-    if one.shape != other.shape:
+def _cosine(vector: Vector, other: Vector) -> float:
+    if vector.shape != other.shape:
         return 0.0
-    lengths = float(np.linalg.norm(one) * np.linalg.norm(other))
-    return float(one @ other) / lengths if lengths else 0.0
+    lengths = float(np.linalg.norm(vector) * np.linalg.norm(other))
+    return float(vector @ other) / lengths if lengths else 0.0

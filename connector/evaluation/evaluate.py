@@ -100,21 +100,23 @@ async def evaluate(
 
     Raises SettingsError for a baseline or segment that is not there, SourceError where the index has none of the judged
     documents, and what opening the cluster and the first, unmeasured search raise."""
-    names = [one.name for search in searches for one in search.pipelines]
+    names = [pipeline.name for search in searches for pipeline in search.pipelines]
     if baseline is not None and baseline not in names:
         raise SettingsError(f"no pipeline {baseline!r} to compare with; there are {', '.join(names)}")
     by = segment_by or default_segments(collection.queries)
-    segments = {one: segment(collection.queries, one) for one in by}
-    async with open_searchers([one.settings for one in searches], reuse_scores=reuse_scores) as opened:
-        for one, planned in zip(opened, searches, strict=True):
-            if not one.index.schema.vector_field and any(planned.stage(each) == "dense" for each in planned.pipelines):
+    segments = {field: segment(collection.queries, field) for field in by}
+    async with open_searchers([search.settings for search in searches], reuse_scores=reuse_scores) as opened:
+        for place, planned in zip(opened, searches, strict=True):
+            if not place.index.schema.vector_field and any(
+                planned.stage(each) == "dense" for each in planned.pipelines
+            ):
                 raise SettingsError(
-                    f"index {one.index.name!r} has no vectors, so there is no dense ranking; leave that pipeline out"
+                    f"index {place.index.name!r} has no vectors, so there is no dense ranking; leave that pipeline out"
                 )
         facts = [await _look_at(searcher, collection, reporter) for searcher in opened]
         ready = [
-            Search(one.searcher, {"rerank": planned.last == "reranked"})
-            for one, planned in zip(opened, searches, strict=True)
+            Search(place.searcher, {"rerank": planned.last == "reranked"})
+            for place, planned in zip(opened, searches, strict=True)
         ]
         for searcher, search in zip(opened, ready, strict=True):
             for missing in await searcher.warm_up(**search.options):

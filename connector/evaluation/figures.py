@@ -34,12 +34,15 @@ def build_figures(evaluation: Evaluation) -> Figures:
     figures = build_baseline(evaluation) | {
         "baseline": evaluation.baseline,
         "comparisons": {
-            name: {pipeline: _rounded(one) for pipeline, one in evaluation.compare(name).items()}
+            name: {pipeline: _rounded(comparison) for pipeline, comparison in evaluation.compare(name).items()}
             for name in evaluation.measures
         },
         "recall": _recall(evaluation),
         "frontier": frontier(
-            {one.pipeline.name: (one.latency.p50, one.mean(evaluation.measures[0])) for one in evaluation.pipelines}
+            {
+                measured.pipeline.name: (measured.latency.p50, measured.mean(evaluation.measures[0]))
+                for measured in evaluation.pipelines
+            }
         ),
         "segments": {
             by: {name: _segment(evaluation, query_ids) for name, query_ids in segments.items()}
@@ -77,23 +80,24 @@ def telling_settings(settings: Settings) -> dict[str, Any]:
     return {path: value_at(settings, path) for path in paths}
 
 
-def _pipeline(one: Measured) -> Figures:
-    settings = telling_settings(one.search.settings)
-    known = [settings, one.facts.get("encoder"), one.facts.get("worker"), one.stage]
+def _pipeline(measured: Measured) -> Figures:
+    settings = telling_settings(measured.search.settings)
+    known = [settings, measured.facts.get("encoder"), measured.facts.get("worker"), measured.stage]
     return {
-        "stage": one.stage,
-        "declared_stage": one.pipeline.stage,
-        "overrides": dict(one.pipeline.overrides),
+        "stage": measured.stage,
+        "declared_stage": measured.pipeline.stage,
+        "overrides": dict(measured.pipeline.overrides),
         "settings": settings,
         "fingerprint": hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()[:16],
-        "facts": dict(one.facts),
-        "measures": {name: _round(one.mean(name)) for name in one.values},
-        "latency_ms": asdict(one.latency),
-        "stages_ms": {stage: asdict(times) for stage, times in one.stages.items()},
-        "failed": dict(one.failed),
-        "degraded": {query_id: list(missing) for query_id, missing in one.degraded.items()},
+        "facts": dict(measured.facts),
+        "measures": {name: _round(measured.mean(name)) for name in measured.values},
+        "latency_ms": asdict(measured.latency),
+        "stages_ms": {stage: asdict(times) for stage, times in measured.stages.items()},
+        "failed": dict(measured.failed),
+        "degraded": {query_id: list(missing) for query_id, missing in measured.degraded.items()},
         "per_query": {
-            name: {query_id: _round(value) for query_id, value in values.items()} for name, values in one.values.items()
+            name: {query_id: _round(value) for query_id, value in values.items()}
+            for name, values in measured.values.items()
         },
     }
 
@@ -143,8 +147,8 @@ def _examples(evaluation: Evaluation, name: str) -> Figures:
             "before": _round(before[query_id]),
             "now": _round(now[query_id]),
             "rankings": {
-                one.pipeline.name: _graded(one.run.get(query_id, ())[: evaluation.k], grades)
-                for one in (baseline, pipeline)
+                measured.pipeline.name: _graded(measured.run.get(query_id, ())[: evaluation.k], grades)
+                for measured in (baseline, pipeline)
             },
         }
 
@@ -158,8 +162,8 @@ def _graded(ranking: Ranking, grades: Mapping[str, int]) -> list[Figures]:
     return [{"doc_id": hit.doc_id, "grade": grades.get(hit.doc_id)} for hit in ranking]
 
 
-def _rounded(one: Comparison) -> Figures:
-    return {name: _round(value) if isinstance(value, float) else value for name, value in asdict(one).items()}
+def _rounded(comparison: Comparison) -> Figures:
+    return {name: _round(value) if isinstance(value, float) else value for name, value in asdict(comparison).items()}
 
 
 def _round(value: float) -> float:

@@ -213,10 +213,10 @@ def changed_settings(evaluation: Evaluation, baseline: Baseline) -> dict[str, di
     return {name: paths for name, paths in changed.items() if paths}
 
 
-def _judge_pipeline(one: Measured, baseline: Baseline, bounds: Bounds) -> Iterator[Verdict]:
-    name, before = one.pipeline.name, baseline.figures["pipelines"][one.pipeline.name]
+def _judge_pipeline(current: Measured, baseline: Baseline, bounds: Bounds) -> Iterator[Verdict]:
+    name, before = current.pipeline.name, baseline.figures["pipelines"][current.pipeline.name]
     for measured in baseline.measures:
-        then, now, drop = before["measures"][measured], one.mean(measured), bounds.max_drop.get(measured)
+        then, now, drop = before["measures"][measured], current.mean(measured), bounds.max_drop.get(measured)
         yield Verdict(
             name,
             measured,
@@ -224,11 +224,11 @@ def _judge_pipeline(one: Measured, baseline: Baseline, bounds: Bounds) -> Iterat
             now,
             None if drop is None else then - drop,
             drop is not None and then - now > drop + ROUNDING,
-            randomisation_test(differences(one.values[measured], before["per_query"][measured])),
+            randomisation_test(differences(current.values[measured], before["per_query"][measured])),
         )
-    then, now, budget = before["latency_ms"]["p95"], one.latency.p95, bounds.max_p95_ms.get(name)
+    then, now, budget = before["latency_ms"]["p95"], current.latency.p95, bounds.max_p95_ms.get(name)
     yield Verdict(name, "p95 ms", then, now, budget, budget is not None and now > budget)
-    then, now = len(before["failed"]) + len(before["degraded"]), one.troubled
+    then, now = len(before["failed"]) + len(before["degraded"]), current.troubled
     yield Verdict(name, "failed or degraded", then, now, bounds.max_degraded, now > bounds.max_degraded)
 
 

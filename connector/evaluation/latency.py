@@ -29,8 +29,8 @@ def percentile(values: Sequence[float], share: float) -> float:
 def stage_times(took_ms: Sequence[Mapping[str, float]]) -> dict[str, list[float]]:
     """Stage -> milliseconds, of the searches that came to that stage."""
     times: dict[str, list[float]] = {}
-    for one in took_ms:
-        for stage, took in one.items():
+    for stages in took_ms:
+        for stage, took in stages.items():
             times.setdefault(stage, []).append(took)
     return times
 

@@ -25,14 +25,14 @@ def check_measures(names: Sequence[str]) -> tuple[str, ...]:
     known = []
     for name in names:
         try:
-            one = ir_measures.parse_measure(name)
-            ir_measures.evaluator([one], {"q": {"d": 1}})
+            measure = ir_measures.parse_measure(name)
+            ir_measures.evaluator([measure], {"q": {"d": 1}})
         except (ValueError, NameError, AttributeError, TypeError, SyntaxError):
             raise SettingsError(
                 f"unknown measure {name!r}; measures are those of ir_measures, such as nDCG@10, RR@10, AP, R@100, "
                 "P(rel=2)@5"
             ) from None
-        known.append(str(one))
+        known.append(str(measure))
     return tuple(dict.fromkeys(known))
 
 
@@ -40,7 +40,7 @@ def measure(run: Run, qrels: Qrels, names: Sequence[str] = MEASURES) -> dict[str
     """Each measure of each judged query: measure -> query_id -> value. A query that the run does not answer gets 0.
 
     Only the order of a ranking counts: ties in its scores are not broken anew."""
-    parsed = {str(one): one for one in map(ir_measures.parse_measure, names)}
+    parsed = {str(measure): measure for measure in map(ir_measures.parse_measure, names)}
     scored = {query_id: falling_scores(ranking) for query_id, ranking in run.items() if ranking and query_id in qrels}
     values = {name: dict.fromkeys(qrels, 0.0) for name in parsed}
     if scored:

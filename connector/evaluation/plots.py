@@ -89,7 +89,7 @@ def gains_plot(figures: Figures, pipeline: str, width: float = WIDTH) -> Markup:
     measured, baseline = figures["measures"][0], figures["baseline"]
     before, now = (figures["pipelines"][name]["per_query"][measured] for name in (baseline, pipeline))
     gains = sorted(
-        ((now[query_id] - before[query_id], query_id) for query_id in before), key=lambda one: (-one[0], one[1])
+        ((now[query_id] - before[query_id], query_id) for query_id in before), key=lambda gain: (-gain[0], gain[1])
     )
     height = HEIGHT * 0.65
     bound = max(abs(gain) for gain, _ in gains) or 1.0
@@ -112,16 +112,18 @@ def segments_plot(figures: Figures, by: str, width: float = WIDTH) -> Markup:
     """A row for each segment of queries, a mark for each pipeline."""
     measured, segments = figures["measures"][0], figures["segments"][by]
     height = TOP + ROW * len(segments) + BOTTOM
-    values = [value[measured] for one in segments.values() for value in one["measures"].values()]
+    values = [value[measured] for segment in segments.values() for value in segment["measures"].values()]
     names = min(NAMES, NAMES_SHARE * width)
     x = Scale(0, max(1.0, *values), names, width - RIGHT)  # counts go beyond 1
     parts = [x_axis(x, top=TOP, bottom=height - BOTTOM, name=measured)]
-    for row, (name, one) in enumerate(segments.items()):
+    for row, (name, segment) in enumerate(segments.items()):
         middle = TOP + ROW * (row + 0.5)
         parts.append(tag("line", x1=x.start, x2=x.end, y1=middle, y2=middle, class_="grid"))
-        parts.append(tag("text", _label(name, one["queries"], names), x=x.start - 10, y=middle + 4, text_anchor="end"))
-        for at, (pipeline, measures) in enumerate(one["measures"].items()):
-            value, aside = measures[measured], (at - (len(one["measures"]) - 1) / 2) * ASIDE
+        parts.append(
+            tag("text", _label(name, segment["queries"], names), x=x.start - 10, y=middle + 4, text_anchor="end")
+        )
+        for at, (pipeline, measures) in enumerate(segment["measures"].items()):
+            value, aside = measures[measured], (at - (len(segment["measures"]) - 1) / 2) * ASIDE
             parts.append(mark(at, x(value), middle + aside, f"{name}, {pipeline}: {value:.3f}"))
     return picture(f"{measured} by {by}", "The table below has the same figures.", (width, height), *parts)
 

@@ -116,9 +116,9 @@ class _Opener:
         return await self._once(("encoder", settings.encoder), lambda: asyncio.to_thread(load_encoder, settings))
 
     async def _once(self, key: Any, make: Callable[[], Awaitable[T]]) -> T:
-        for known, one in self._opened:
+        for known, part in self._opened:
             if known == key:
-                made: T = one
+                made: T = part
                 return made
         made = await make()
         self._opened.append((key, made))

@@ -82,7 +82,7 @@ def holm(ps: Sequence[float]) -> list[float]:
     """The p values corrected for their number, in the order given. Holm, Scandinavian Journal of Statistics 1979."""
     corrected = [0.0] * len(ps)
     highest = 0.0
-    for place, position in enumerate(sorted(range(len(ps)), key=lambda one: ps[one])):
+    for place, position in enumerate(sorted(range(len(ps)), key=lambda at: ps[at])):
         highest = max(highest, min(1.0, ps[position] * (len(ps) - place)))
         corrected[position] = highest
     return corrected

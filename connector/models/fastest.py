@@ -58,7 +58,9 @@ def find_fastest(identity: str, measure: Callable[[Backend], Agreement]) -> Back
         os.replace(partial, file)
     except OSError as error:
         log.warning("cannot remember the fastest backend (%s); the next start measures again", error)
-    log.info("fastest here: %s (times torch: %s)", best, ", ".join(f"{name} {one:.2f}" for name, one in speeds.items()))
+    log.info(
+        "fastest here: %s (times torch: %s)", best, ", ".join(f"{name} {times:.2f}" for name, times in speeds.items())
+    )
     return best
 
 

@@ -76,7 +76,7 @@ def _about(path: str, schema: Mapping[str, Any]) -> str:
 def allowed_values(schema: Mapping[str, Any]) -> str:
     """The values that a JSON schema allows, in words; empty where there is nothing to say."""
     if "anyOf" in schema:
-        return next((words for one in schema["anyOf"] if (words := allowed_values(one))), "")
+        return next((words for option in schema["anyOf"] if (words := allowed_values(option))), "")
     if "enum" in schema:
         return " | ".join(map(str, schema["enum"]))
     if isinstance(schema.get("additionalProperties"), Mapping) and (

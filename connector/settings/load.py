@@ -75,7 +75,7 @@ def load(
         file = Path(CONFIG_FILE)
     sources = [read_file(file, names, environ)] if file else []
     sources += [read_environment(environ, names), read_overrides(overrides or {}, names, environ)]
-    given = {path: one for source in sources for path, one in source.given.items()}
+    given = {path: value for source in sources for path, value in source.given.items()}
     problems = [problem for source in sources for problem in source.problems]
     settings = None
     try:
@@ -137,12 +137,12 @@ def _types(annotation: Any) -> set[Any]:
 def _tree(given: Mapping[str, GivenValue]) -> dict[str, Any]:
     """The given values as the sections that the settings are made of."""
     tree: dict[str, Any] = {}
-    for path, one in given.items():
+    for path, value in given.items():
         *sections, name = path.split(".")
         branch = tree
         for section in sections:
             branch = branch.setdefault(section, {})
-        branch[name] = one.value
+        branch[name] = value.value
     return tree
 
 
@@ -154,10 +154,10 @@ def _sizes_named(sources: Sequence[SourceValues]) -> set[str]:
 
 def _describe(error: ValidationError, given: Mapping[str, GivenValue]) -> Iterator[Problem]:
     """What the settings themselves refuse, each with where it stands; values of secrets are never repeated."""
-    for one in error.errors():
-        path = ".".join(map(str, one["loc"]))
+    for problem in error.errors():
+        path = ".".join(map(str, problem["loc"]))
         setting = next((known for known in given if f"{path}.".startswith(f"{known}.")), "")
-        message = one["msg"].removeprefix("Value error, ")
-        if setting not in setting_names().secrets and isinstance(one["input"], str | int | float):
-            message += f" (got {repr(one['input'])[:100]})"
+        message = problem["msg"].removeprefix("Value error, ")
+        if setting not in setting_names().secrets and isinstance(problem["input"], str | int | float):
+            message += f" (got {repr(problem['input'])[:100]})"
         yield Problem(f"{path}: {message}" if path else message, given[setting].origin if setting else "")

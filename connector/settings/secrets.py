@@ -15,7 +15,7 @@ def _one_line(secret: SecretStr) -> SecretStr:
 
 
 def _for_header(secret: SecretStr) -> SecretStr:
-    if not all("!" <= one <= "~" for one in secret.get_secret_value()):
+    if not all("!" <= character <= "~" for character in secret.get_secret_value()):
         raise ValueError("a blank or another character that no key has is in it; check how it was copied")
     return secret
 

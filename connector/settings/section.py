@@ -17,7 +17,8 @@ def _refused() -> Iterator[None]:
         yield
     except ValidationError as error:
         problems = (
-            (".".join(map(str, one["loc"])), one["msg"].removeprefix("Value error, ")) for one in error.errors()
+            (".".join(map(str, problem["loc"])), problem["msg"].removeprefix("Value error, "))
+            for problem in error.errors()
         )
         raise SettingsError("; ".join(f"{path}: {text}" if path else text for path, text in problems)) from error
 

@@ -39,7 +39,7 @@ class SettingNames:
     @cached_property
     def sections(self) -> frozenset[str]:
         """Every path that other paths go through: `search`, `search.fusion`."""
-        return frozenset(path[:at] for path in self.paths for at, one in enumerate(path) if one == ".")
+        return frozenset(path[:at] for path in self.paths for at, character in enumerate(path) if character == ".")
 
     def unknown(self, path: str) -> str:
         """What to say of a path that no setting has."""

@@ -39,7 +39,9 @@ class Example:
 
     def scored(self, scores: Sequence[float]) -> Example:
         """The example with the teacher's scores of its candidates [n]."""
-        given = [replace(one, score=float(score)) for one, score in zip(self.candidates, scores, strict=True)]
+        given = [
+            replace(candidate, score=float(score)) for candidate, score in zip(self.candidates, scores, strict=True)
+        ]
         count = len(self.positives)
         return replace(self, positives=tuple(given[:count]), negatives=tuple(given[count:]))
 

@@ -123,8 +123,8 @@ def parts_of_step(options: Options) -> int:
 
 def last_checkpoint(folder: Path) -> Path | None:
     """The newest that was written whole: its state is the last of its files."""
-    whole = [one.parent for one in folder.glob("checkpoint-*/trainer_state.json") if one.stat().st_size]
-    return max(whole, key=lambda one: int(one.name.split("-")[1]), default=None)
+    whole = [state.parent for state in folder.glob("checkpoint-*/trainer_state.json") if state.stat().st_size]
+    return max(whole, key=lambda checkpoint: int(checkpoint.name.split("-")[1]), default=None)
 
 
 def _require_packages() -> None:

@@ -53,16 +53,18 @@ async def measure_both(
 def verdicts(evaluation: Evaluation, *, max_drop: float) -> list[Verdict]:
     """The gate on the trained model, against the base and against no rerank at all: nDCG@10 may fall by `max_drop`."""
     bounds = Bounds({f"nDCG@{CUTOFF}": max_drop}, {})
-    return [one for against in (BEFORE, FUSED) for one in _judge(evaluation, against, bounds)]
+    return [verdict for against in (BEFORE, FUSED) for verdict in _judge(evaluation, against, bounds)]
 
 
 def _judge(evaluation: Evaluation, against: str, bounds: Bounds) -> list[Verdict]:
     name = f"{AFTER} against {against}"
-    then, now = (_renamed(evaluation, one, name) for one in (against, AFTER))
+    then, now = (_renamed(evaluation, pipeline, name) for pipeline in (against, AFTER))
     return judge(now, Baseline(Path(against), json.loads(json.dumps(build_baseline(then), default=str))), bounds)
 
 
 def _renamed(evaluation: Evaluation, pipeline: str, name: str) -> Evaluation:
     """The evaluation of one pipeline, under another name."""
-    one = evaluation.named(pipeline)
-    return replace(evaluation, pipelines=(replace(one, pipeline=replace(one.pipeline, name=name)),), baseline=name)
+    measured = evaluation.named(pipeline)
+    return replace(
+        evaluation, pipelines=(replace(measured, pipeline=replace(measured.pipeline, name=name)),), baseline=name
+    )

@@ -50,7 +50,7 @@ class Miner:
         request = SearchRequest(text, k=2 * depth, window=2 * depth, depth=depth, rerank=False, deadline_s=DEADLINE_S)
         response = await self._searcher.search(request)
         if response.degraded:
-            missing = "; ".join(f"{one.stage}: {one.reason}" for one in response.degraded)
+            missing = "; ".join(f"{missed.stage}: {missed.reason}" for missed in response.degraded)
             raise ClusterUnavailable(
                 f"a search for candidates was degraded ({missing}); run the same command again, it goes on where it "
                 "stopped"

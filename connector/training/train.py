@@ -72,9 +72,9 @@ class Job:
 async def gather_examples(job: Job, settings: Settings, reporter: Reporter) -> dict[str, Example]:
     """The examples by query: those that the place has, and all others from the cluster, each kept as soon as it is
     found."""
-    known = {one.query_id: one for one in read_examples(job.place.examples)}
+    known = {example.query_id: example for example in read_examples(job.place.examples)}
     train, held_back = (
-        [one for one in part if one.query_id not in known] for part in (job.split.train, job.split.held_back)
+        [query for query in part if query.query_id not in known] for part in (job.split.train, job.split.held_back)
     )
     if not train and not held_back:
         return known
@@ -142,7 +142,7 @@ async def train(job: Job, settings: Settings, reporter: Reporter) -> dict[str, A
         reporter.note(f"{job.place.folder} is trained already; measuring it")
         return job.place.trained()
     examples = await gather_examples(job, settings, reporter)
-    learned = [examples[one.query_id] for one in job.split.train if one.query_id in examples]
+    learned = [examples[query.query_id] for query in job.split.train if query.query_id in examples]
     held_back = [examples[example.query_id] for example in job.split.held_back if example.query_id in examples]
     if len(learned) < FEWEST or not held_back:
         raise SourceError(

@@ -50,7 +50,7 @@ def advise(
     """Everything that is worth saying."""
     return [
         *_configured(figures, current),
-        *(one for trial in chosen.trials for one in _of_reranker(trial, chosen, figures)),
+        *(advice for trial in chosen.trials for advice in _of_reranker(trial, chosen, figures)),
         *_of_cheaper(chosen, figures),
         *_of_recall(found, figures.measured, min_recall),
         *_of_budget(chosen, budget),
@@ -131,9 +131,11 @@ def _of_budget(chosen: Chosen, budget: Budget) -> Iterator[Advice]:
             )
     late = [timing for timing in budget.timings if timing.late and budget.breaks(timing)]
     if late:
-        names = ", ".join(f"{one.name} with window {one.option.window}" if one.name else "the legs" for one in late)
+        names = ", ".join(
+            f"{timing.name} with window {timing.option.window}" if timing.name else "the legs" for timing in late
+        )
         yield Advice(
             "deadline",
-            f"{names}: {max(one.late for one in late):.0%} of the searches were degraded; raise search.deadline_s "
-            "to let them be chosen",
+            f"{names}: {max(timing.late for timing in late):.0%} of the searches were degraded; "
+            "raise search.deadline_s to let them be chosen",
         )

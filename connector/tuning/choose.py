@@ -141,8 +141,8 @@ class _Descent:
     def reranking(self, model: str | None, without: Choice, query_ids: Sequence[str]) -> Choice:
         """The best with a model, by those queries, from the current settings or the best without: whichever is the
         better start."""
-        starts = [replace(one, rerank=True, model=model) for one in (self.current, without)]
-        return self._descend([_fitting(one, self.space) for one in starts], query_ids)
+        starts = [replace(choice, rerank=True, model=model) for choice in (self.current, without)]
+        return self._descend([_fitting(choice, self.space) for choice in starts], query_ids)
 
     def seen(self, *, rerank: bool, model: str | None = None) -> list[Choice]:
         """All that was worked out so far, with that model, or with none. What the search for a fold came upon is there

@@ -55,7 +55,7 @@ async def collect(
     for query in queries:
         collected[query.query_id] = await _collect(query, plain, candidates, space, current)
         reporter.done()
-    degraded = [note for one in collected.values() for note in one.first_stage.degraded]
+    degraded = [note for material in collected.values() for note in material.first_stage.degraded]
     if degraded:
         reporter.note(f"{len(degraded)} legs were degraded; first: {degraded[0].stage}: {degraded[0].reason}")
     return collected

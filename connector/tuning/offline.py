@@ -84,7 +84,7 @@ class OfflineFigures:
     def mean(self, choice: Choice, query_ids: Sequence[str] = ()) -> float:
         """Over those of the queries; none: over all."""
         values = self.values(choice)
-        return sum(values[one] for one in query_ids) / len(query_ids) if query_ids else mean(values)
+        return sum(values[query_id] for query_id in query_ids) / len(query_ids) if query_ids else mean(values)
 
     @property
     def query_ids(self) -> list[str]:
@@ -102,8 +102,8 @@ class OfflineFigures:
         """What the reranker gets, or would get: the fused ranking, cut at the window."""
         settings = with_choice(self._settings, choice)
         return {
-            query_id: fused_ranking(one.first_stage, choice, settings)[: choice.window]
-            for query_id, one in self._material.items()
+            query_id: fused_ranking(material.first_stage, choice, settings)[: choice.window]
+            for query_id, material in self._material.items()
         }
 
     def ideal(self, choice: Choice) -> Run:
@@ -117,8 +117,8 @@ class OfflineFigures:
         settings = with_choice(self._settings, choice)
         fused = self._fuse(choice, settings)
         return {
-            query_id: _reranked(fused[query_id], one, choice, settings)[: self._cutoff]
-            for query_id, one in self._material.items()
+            query_id: _reranked(fused[query_id], material, choice, settings)[: self._cutoff]
+            for query_id, material in self._material.items()
         }
 
     def _fuse(self, choice: Choice, settings: Settings) -> Run:
@@ -128,7 +128,8 @@ class OfflineFigures:
             if len(self._fused) >= KEPT:
                 del self._fused[next(iter(self._fused))]
             self._fused[key] = {
-                query_id: fused_ranking(one.first_stage, choice, settings) for query_id, one in self._material.items()
+                query_id: fused_ranking(material.first_stage, choice, settings)
+                for query_id, material in self._material.items()
             }
         return self._fused[key]
 

@@ -38,10 +38,10 @@ class Space:
         for window in self.windows:
             if window > 2 * choice.depth:
                 continue
-            one = replace(choice, window=window)
-            yield one
-            yield replace(one, blend="rerank")
-            yield from (replace(one, blend=blend, blend_alpha=alpha) for blend in BLENDS for alpha in BLEND_ALPHAS)
+            windowed = replace(choice, window=window)
+            yield windowed
+            yield replace(windowed, blend="rerank")
+            yield from (replace(windowed, blend=blend, blend_alpha=alpha) for blend in BLENDS for alpha in BLEND_ALPHAS)
 
     def fits(self, choice: Choice, depth: int) -> bool:
         """Whether legs of that depth fill the window, or, where nothing is reranked, what callers get."""

@@ -72,7 +72,7 @@ async def take_times(
     """The timings of every option on a sample of `count` queries; each query goes through all of them, after one that
     is not counted."""
     options = list(_options(candidates, space, current))
-    searches = [_search(one, plain, candidates) for one in options]
+    searches = [_search(option, plain, candidates) for option in options]
     asked = random.Random(SEED).sample(queries, min(count, len(queries)))
     reporter.begin("timing", len(options) * (len(asked) + 1))
     await answer_with_each(searches, asked[:1], on_answer=reporter.done)
@@ -87,10 +87,10 @@ async def take_times(
 def _options(candidates: Sequence[CandidateReranker], space: Space, current: Choice) -> Iterator[Option]:
     """Reranks at the current depth, or as deep as their window needs."""
     yield from (Option(depth) for depth in space.depths)
-    for one in candidates:
+    for candidate in candidates:
         for window in space.windows:
-            depth = min(one for one in space.depths if one >= current.depth and window <= 2 * one)
-            yield Option(depth, window, one.model)
+            depth = min(reach for reach in space.depths if reach >= current.depth and window <= 2 * reach)
+            yield Option(depth, window, candidate.model)
 
 
 def _search(option: Option, plain: Opened, candidates: Sequence[CandidateReranker]) -> Search:

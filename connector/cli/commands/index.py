@@ -52,7 +52,8 @@ def show(
     table = Table(show_header=False, show_edge=False)
     for name, value in description.items():
         table.add_row(
-            name, ", ".join(f"{key}={one}" for key, one in value.items()) if isinstance(value, dict) else str(value)
+            name,
+            ", ".join(f"{key}={setting}" for key, setting in value.items()) if isinstance(value, dict) else str(value),
         )
     results().print(table)
 

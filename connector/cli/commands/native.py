@@ -86,7 +86,7 @@ def show(
     configure_logging(settings.log)
     parts = event_loop.run(_show(settings))
     if as_json:
-        print(json.dumps([asdict(one) for one in parts]))
+        print(json.dumps([asdict(part) for part in parts]))
     else:
         _print(parts)
 
@@ -103,7 +103,7 @@ def remove(
     say_when_stopped("what was taken out stays out; the same command goes on")
     parts = event_loop.run(_remove(settings))
     if as_json:
-        print(json.dumps([asdict(one) for one in parts]))
+        print(json.dumps([asdict(part) for part in parts]))
     elif parts:
         _print(parts)
     else:
@@ -146,6 +146,6 @@ def _print(parts: Sequence[Part]) -> None:
     table = Table(show_edge=False)
     for column in ("what", "name", "id", "state", ""):
         table.add_column(column, overflow="fold")
-    for one in parts:
-        table.add_row(one.kind, one.name, one.id, one.state, one.detail)
+    for part in parts:
+        table.add_row(part.kind, part.name, part.id, part.state, part.detail)
     results().print(table)

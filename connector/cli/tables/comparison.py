@@ -55,7 +55,7 @@ def measures_table(title: str, means: Mapping[str, Mapping[str, float]]) -> Tabl
     table.add_column("ranking")
     for name in names:
         table.add_column(name, justify="right")
-    best = {name: max(one[name] for one in means.values()) for name in names}
+    best = {name: max(values[name] for values in means.values()) for name in names}
     for stage, values in means.items():
         table.add_row(
             stage, *(Text(f"{values[name]:.3f}", style="bold" if values[name] == best[name] else "") for name in names)
@@ -75,8 +75,8 @@ def times_table(
     table.add_column(of)
     for name in shown:
         table.add_column(name, justify="right")
-    for stage, one in times.items():
-        table.add_row(stage, *(f"{getattr(one, name):.1f}" for name in shown))
+    for stage, percentiles in times.items():
+        table.add_row(stage, *(f"{getattr(percentiles, name):.1f}" for name in shown))
     return table
 
 

@@ -42,10 +42,11 @@ def print_examples(evaluation: Evaluation, figures: Mapping[str, Any], count: in
     console = results()
     before = evaluation.named(evaluation.baseline)
     for name, examples in figures["examples"].items():
-        for one in (*examples["winners"][:count], *examples["losers"][:count]):
-            query_id = one["query_id"]
+        for example in (*examples["winners"][:count], *examples["losers"][:count]):
+            query_id = example["query_id"]
             columns = {each.pipeline.name: each.run.get(query_id, ()) for each in (before, evaluation.named(name))}
-            title = f"{evaluation.measures[0]} {one['before']:.3f} → {one['now']:.3f}  {query_id} “{one['text']}”"
+            change = f"{example['before']:.3f} → {example['now']:.3f}"
+            title = f"{evaluation.measures[0]} {change}  {query_id} “{example['text']}”"
             grades = evaluation.collection.qrels[query_id]
             console.print(
                 rankings_table(
@@ -57,14 +58,14 @@ def print_examples(evaluation: Evaluation, figures: Mapping[str, Any], count: in
 
 def print_troubles(evaluation: Evaluation) -> None:
     """Queries that failed or were degraded, by pipeline, with the first reason."""
-    for one in evaluation.pipelines:
-        for troubles, what in ((one.failed, "failed and count 0"), (one.degraded, "were degraded")):
+    for measured in evaluation.pipelines:
+        for troubles, what in ((measured.failed, "failed and count 0"), (measured.degraded, "were degraded")):
             if troubles:
                 first = next(iter(troubles.values()))
                 reason = first if isinstance(first, str) else "; ".join(first)
                 stderr.print(
-                    f"{one.pipeline.name}: {len(troubles)} of {len(evaluation.collection.queries)} queries {what}; "
-                    f"first: {reason}",
+                    f"{measured.pipeline.name}: {len(troubles)} of {len(evaluation.collection.queries)} queries "
+                    f"{what}; first: {reason}",
                     style="yellow",
                     highlight=False,
                     markup=False,
@@ -78,8 +79,8 @@ def verdicts_table(verdicts: Sequence[Verdict], baseline: str) -> None:
     for column in ("baseline", "now", "difference", "p", "bound"):
         table.add_column(column, justify="right", no_wrap=True)  # in a narrow terminal names are folded, not figures
     table.add_column("verdict", no_wrap=True)
-    for one in verdicts:
-        table.add_row(one.pipeline, one.figure, *_numbers(one), _verdict(one))
+    for verdict in verdicts:
+        table.add_row(verdict.pipeline, verdict.figure, *_numbers(verdict), _verdict(verdict))
     results().print(table)
 
 
@@ -99,7 +100,10 @@ def _measures(evaluation: Evaluation) -> Table:
     )
     return measures_table(
         title,
-        {one.pipeline.name: {name: one.mean(name) for name in evaluation.measures} for one in evaluation.pipelines},
+        {
+            measured.pipeline.name: {name: measured.mean(name) for name in evaluation.measures}
+            for measured in evaluation.pipelines
+        },
     )
 
 
@@ -110,14 +114,14 @@ def _comparisons(evaluation: Evaluation) -> Table:
     table.add_column("pipeline", overflow="fold")
     for column in ("difference", "std. error", "better", "worse", "same", "p", "p (Holm)"):
         table.add_column(column, justify="right", no_wrap=True)
-    for name, one in evaluation.compare(evaluation.measures[0]).items():
+    for name, comparison in evaluation.compare(evaluation.measures[0]).items():
         table.add_row(
             name,
-            f"{one.difference:+.4f}",
-            f"{one.standard_error:.4f}",
-            *map(str, (one.better, one.worse, one.same)),
-            f"{one.p:.4f}",
-            Text(f"{one.p_holm:.4f}", "bold" if one.p_holm < 0.05 else ""),
+            f"{comparison.difference:+.4f}",
+            f"{comparison.standard_error:.4f}",
+            *map(str, (comparison.better, comparison.worse, comparison.same)),
+            f"{comparison.p:.4f}",
+            Text(f"{comparison.p_holm:.4f}", "bold" if comparison.p_holm < 0.05 else ""),
         )
     return table
 
@@ -129,17 +133,17 @@ def _segments(by: str, segments: Mapping[str, Any], evaluation: Evaluation) -> T
     table.add_column("queries", justify="right")
     for name in evaluation.names:
         table.add_column(Text(name), justify="right")
-    for name, one in segments.items():
-        values = [one["measures"][pipeline][measured] for pipeline in evaluation.names]
+    for name, segment in segments.items():
+        values = [segment["measures"][pipeline][measured] for pipeline in evaluation.names]
         best = max(values)
         cells = [Text(f"{value:.3f}", "bold" if value == best else "") for value in values]
-        table.add_row(Text(name), str(one["queries"]), *cells)
+        table.add_row(Text(name), str(segment["queries"]), *cells)
     return table
 
 
 def _times(evaluation: Evaluation) -> Table:
     return times_table(
-        {one.pipeline.name: one.latency for one in evaluation.pipelines},
+        {measured.pipeline.name: measured.latency for measured in evaluation.pipelines},
         of="pipeline",
         title="milliseconds to an answer",
         shown=("p50", "p95", "p99"),
@@ -148,32 +152,32 @@ def _times(evaluation: Evaluation) -> Table:
 
 def _stage_times(evaluation: Evaluation) -> list[Table]:
     """One table a search; pipelines that are stages of the same one share it."""
-    searches = {id(one.search): one for one in evaluation.pipelines}
+    searches = {id(measured.search): measured for measured in evaluation.pipelines}
     return [
         times_table(
-            one.stages,
-            title="milliseconds of the stages of " + ", ".join(each.name for each in one.search.pipelines),
+            measured.stages,
+            title="milliseconds of the stages of " + ", ".join(each.name for each in measured.search.pipelines),
             shown=("p50", "p95", "p99"),
         )
-        for one in searches.values()
+        for measured in searches.values()
     ]
 
 
-def _numbers(one: Verdict) -> list[str]:
+def _numbers(verdict: Verdict) -> list[str]:
     """A measure has four decimals, milliseconds have one, and counts none."""
-    digits = 1 if one.figure.endswith("ms") else 0 if one.p is None else 4
-    shown = ["–" if value is None else f"{value:.{digits}f}" for value in (one.before, one.now)]
-    difference = "–" if one.before is None else f"{one.now - one.before:+.{digits}f}"
-    sign = "≥" if one.p is not None else "≤"
+    digits = 1 if verdict.figure.endswith("ms") else 0 if verdict.p is None else 4
+    shown = ["–" if value is None else f"{value:.{digits}f}" for value in (verdict.before, verdict.now)]
+    difference = "–" if verdict.before is None else f"{verdict.now - verdict.before:+.{digits}f}"
+    sign = "≥" if verdict.p is not None else "≤"
     return [
         *shown,
         difference,
-        "–" if one.p is None else f"{one.p:.4f}",
-        "–" if one.bound is None else f"{sign} {one.bound:.{digits}f}",
+        "–" if verdict.p is None else f"{verdict.p:.4f}",
+        "–" if verdict.bound is None else f"{sign} {verdict.bound:.{digits}f}",
     ]
 
 
-def _verdict(one: Verdict) -> Text:
-    if one.bound is None:
+def _verdict(verdict: Verdict) -> Text:
+    if verdict.bound is None:
         return Text("–", "dim")
-    return Text("broken", "bold red") if one.broken else Text("ok", "green")
+    return Text("broken", "bold red") if verdict.broken else Text("ok", "green")

@@ -29,8 +29,8 @@ def print_tuning(tuned: Tuned, values: Mapping[str, Any], before: Mapping[str, A
     if values:
         console.print(_changes(values, before))
         console.print()
-    for one in tuned.advice:
-        console.print(Text(f"{one.about}: {one.text}", "yellow"), soft_wrap=True)
+    for advice in tuned.advice:
+        console.print(Text(f"{advice.about}: {advice.text}", "yellow"), soft_wrap=True)
 
 
 def _tried(tuned: Tuned) -> Table:
@@ -43,9 +43,9 @@ def _tried(tuned: Tuned) -> Table:
     table.add_row(YOURS, describe(tuned.current), f"{figures.mean(tuned.current):.4f}", "", "", "")
     taken = "yes" if chosen.choice == chosen.without else "no"
     table.add_row("without rerank", describe(chosen.without), f"{figures.mean(chosen.without):.4f}", "", "", taken)
-    for one in chosen.trials:
-        numbers = (f"{one.figure:.4f}", f"{one.gain:+.4f}", f"{one.standard_error:.4f}")
-        table.add_row(Text(one.name), describe(one.best), *numbers, "yes" if chosen.takes(one) else "no")
+    for trial in chosen.trials:
+        numbers = (f"{trial.figure:.4f}", f"{trial.gain:+.4f}", f"{trial.standard_error:.4f}")
+        table.add_row(Text(trial.name), describe(trial.best), *numbers, "yes" if chosen.takes(trial) else "no")
     table.caption, table.caption_justify = (
         "gain: over the best without rerank, cross-validated; a reranker is taken where it is above 2 standard errors",
         "left",
@@ -69,16 +69,16 @@ def _times(tuned: Tuned) -> Table:
         "p95",
         "allowed",
     )
-    for one in tuned.budget.timings:
-        best = _best(tuned, _concerned(one.option))
+    for timing in tuned.budget.timings:
+        best = _best(tuned, _concerned(timing.option))
         table.add_row(
-            Text(one.name or "none"),
-            str(one.option.window or "–"),
-            str(one.option.depth),
+            Text(timing.name or "none"),
+            str(timing.option.window or "–"),
+            str(timing.option.depth),
             *_figures(tuned, best),
-            f"{one.took_ms.p50:.1f}",
-            f"{one.took_ms.p95:.1f}",
-            _allowed(one, tuned),
+            f"{timing.took_ms.p50:.1f}",
+            f"{timing.took_ms.p95:.1f}",
+            _allowed(timing, tuned),
         )
     table.caption, table.caption_justify = (
         "- taken: what the best settings of that row gain over those that were taken; a cheaper search is taken where "
@@ -141,9 +141,9 @@ def _table(title: str, first: str, *columns: str | tuple[str, Literal["left"]]) 
     """Numbers to the right, but for columns that say otherwise."""
     table = Table(title=Text(title, style="bold"), title_justify="left", show_edge=False)
     table.add_column(first, no_wrap=True)
-    for one in columns:
-        if isinstance(one, tuple):
-            table.add_column(one[0], justify=one[1])
+    for column in columns:
+        if isinstance(column, tuple):
+            table.add_column(column[0], justify=column[1])
         else:
-            table.add_column(one, justify="right")
+            table.add_column(column, justify="right")
     return table

@@ -73,14 +73,14 @@ class EmbeddedIndex:
     async def write(self, documents: Sequence[IndexedDocument]) -> list[WriteOutcome]:
         if not documents:
             return []
-        rows = pa.Table.from_pylist([self._row(one) for one in documents], schema=arrow_schema(self.schema))
+        rows = pa.Table.from_pylist([self._row(document) for document in documents], schema=arrow_schema(self.schema))
         async with self._writing():
             merge = self._table.merge_insert("doc_id").when_matched_update_all().when_not_matched_insert_all()
             try:
                 await merge.execute(rows)
             except (OSError, RuntimeError) as error:
                 raise ClusterUnavailable(f"the embedded store could not write: {explain_lance(error)}") from error
-        return [WriteOutcome(one.document.doc_id) for one in documents]
+        return [WriteOutcome(document.document.doc_id) for document in documents]
 
     async def remove(self, doc_ids: Sequence[str]) -> list[WriteOutcome]:
         if doc_ids:

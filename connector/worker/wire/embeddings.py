@@ -76,7 +76,7 @@ def build_embeddings_reply(request: EmbeddingsRequest, vectors: Vectors, *, mode
     write = _base64 if request.encoding_format == "base64" else _numbers
     return EmbeddingsReply(
         object="list",
-        data=[Embedding(object="embedding", embedding=write(one), index=at) for at, one in enumerate(vectors)],
+        data=[Embedding(object="embedding", embedding=write(vector), index=at) for at, vector in enumerate(vectors)],
         model=model,
         usage=Usage(prompt_tokens=tokens, total_tokens=tokens),
     )
