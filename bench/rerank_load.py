@@ -30,7 +30,7 @@ class Load:
     clients: tuple[int, ...]
 
     def pace(self, server: Server, clients: int) -> float:
-        """Pairs per second that a server has shown."""
+        """Pairs per second that a server reaches."""
         return self.pairs * len(server.done[clients]) / server.seconds[clients]
 
     def best_pace(self, server: Server) -> float:
@@ -97,9 +97,9 @@ async def ask_without_pause(server: Server, load: Load, requests: Requests, clie
 
 
 async def overwhelm(server: Server, load: Load, seconds: float) -> dict[str, Any]:
-    """An open loop of requests at three times the pace that the server has shown, each with a budget."""
-    shown = load.pace(server, max(load.clients))
-    pace = OVERLOAD * shown / load.pairs
+    """An open loop of requests at three times the pace that the server reaches, each with a budget."""
+    reached = load.pace(server, max(load.clients))
+    pace = OVERLOAD * reached / load.pairs
     console.print(f"offering {pace:.1f} requests per second to {server.name}")
     requests, replies = Requests(seed=7), []
     async with httpx.AsyncClient(timeout=60, limits=httpx.Limits(max_connections=None)) as client:
@@ -129,7 +129,7 @@ async def overwhelm(server: Server, load: Load, seconds: float) -> dict[str, Any
         "answered": sum(status == 200 for status, _, _ in replies),
         "refused": len(refused),
         "other": sum(status not in (200, 429) for status, _, _ in replies),
-        "goodput_share": round(good / lasted / shown, 3),
+        "goodput_share": round(good / lasted / reached, 3),
         "refused_p99_ms": round(1000 * percentile(refused, 0.99), 1) if refused else None,
         "answered_max_s": round(max((took for status, took, _ in replies if status == 200), default=0.0), 2),
         "budget_s": BUDGET_S,

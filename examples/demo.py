@@ -82,11 +82,11 @@ def ingest(settings: Settings) -> None:
 
 async def search(settings: Settings, collection: Collection, started: float) -> dict[str, object]:
     async with await Connector.open(settings) as connector:
-        shown = [
+        queries = [
             query for name in SHOWN for query in collection.queries if query.query_id == name
         ] or collection.queries[:1]
         first_answer_s = 0.0
-        for query in shown:
+        for query in queries:
             response = await connector.search(query.text)
             first_answer_s = first_answer_s or time.monotonic() - started
             console.print()

@@ -96,8 +96,10 @@ def reporter_on_terminal() -> Iterator[Reporter]:
             progress.advance(task)
             if not stderr.is_terminal and time.monotonic() >= due:
                 due = time.monotonic() + SAY_EVERY_S
-                shown = progress.tasks[0]
-                stderr.print(f"{shown.description}: {shown.completed:.0f} of {shown.total:.0f} done", highlight=False)
+                counted = progress.tasks[0]
+                stderr.print(
+                    f"{counted.description}: {counted.completed:.0f} of {counted.total:.0f} done", highlight=False
+                )
 
         yield Reporter(
             note=lambda text: stderr.print(text, style="yellow", highlight=False, markup=False), begin=begin, done=done

@@ -149,7 +149,7 @@ def ask_texts(schema: IndexSchema) -> JSON:
     return asked
 
 
-def build_shown(
+def build_contents(
     dialect: Dialect, schema: IndexSchema, doc_ids: Sequence[str], query: str | None, vector: Vector | None
 ) -> JSON:
     """The same with the passages of our own documents that are nearest to the vector and that match the query best,

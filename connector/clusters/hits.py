@@ -14,16 +14,18 @@ from connector.types import Hit, HitContent, Passage, Ranking
 MIN_VECTOR_DIMS = 64  # a list of so many numbers is taken for an embedding
 
 
-def read_shown(reply: JSON, schema: IndexSchema) -> dict[str, HitContent]:
+def read_contents(reply: JSON, schema: IndexSchema) -> dict[str, HitContent]:
     """What each hit of the reply shows of its document."""
-    shown = {}
+    contents = {}
     for hit in reply["hits"]["hits"]:
         if schema.managed:
             nearest, matching = _inner_passages(hit, NEAREST), _inner_passages(hit, MATCHING)
         else:
             nearest = matching = _read_passages(hit, schema)
-        shown[hit["_id"]] = HitContent(read_fields(hit, schema), next(iter(nearest), None), next(iter(matching), None))
-    return shown
+        contents[hit["_id"]] = HitContent(
+            read_fields(hit, schema), next(iter(nearest), None), next(iter(matching), None)
+        )
+    return contents
 
 
 def has_ids(reply: JSON) -> bool:
@@ -81,11 +83,11 @@ def read_fields(hit: JSON, schema: IndexSchema) -> dict[str, Any]:
     `_source`."""
     if schema.managed:
         return to_original(hit["_source"], schema)
-    shown: dict[str, Any] = _without_vectors(hit.get("_source", {}))
+    fields: dict[str, Any] = _without_vectors(hit.get("_source", {}))
     for name, values in hit.get("fields", {}).items():
-        if name not in shown:
-            shown[name] = values[0] if len(values) == 1 else values
-    return shown
+        if name not in fields:
+            fields[name] = values[0] if len(values) == 1 else values
+    return fields
 
 
 def _without_vectors(value: Any) -> Any:

@@ -101,8 +101,8 @@ class Index(SearchableIndex, Protocol):
     """One index."""
 
     async def write(self, documents: Sequence[IndexedDocument]) -> list[WriteOutcome]:
-        """Write each document with its passages in one atomic step, replacing what was there; a fate for each, in
-        order.
+        """Write each document with its passages in one atomic step, replacing what was there; an outcome for each,
+        in order.
 
         Raises ClusterUnavailable where nothing is known of any of them."""
         ...

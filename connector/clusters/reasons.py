@@ -66,10 +66,10 @@ def explain_reason(error: Any, status: int) -> str:
 def innermost_reason(error: Mapping[str, Any]) -> str:
     """What the engine said first that means something, and the innermost cause where that says more."""
     causes = list(_chain(error))
-    told = [_words(cause) for cause in causes if _words(cause) and not AROUND.fullmatch(_words(cause))]
-    if not told:
+    reasons = [_words(cause) for cause in causes if _words(cause) and not AROUND.fullmatch(_words(cause))]
+    if not reasons:
         return _words(error) or str(error.get("type") or "refused")
-    first, last = told[0], told[-1]
+    first, last = reasons[0], reasons[-1]
     return first if last in first else last if first in last else f"{first}: {last}"
 
 

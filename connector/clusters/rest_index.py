@@ -15,16 +15,16 @@ from connector.clusters.clients import Client
 from connector.clusters.dialect import (
     JSON,
     Dialect,
+    build_contents,
     build_count,
     build_fields,
     build_index_filter,
     build_lexical,
-    build_shown,
     magnify,
     with_stored_ids,
 )
 from connector.clusters.hidden_hits import fill_up
-from connector.clusters.hits import has_ids, read_fields, read_hits, read_shown
+from connector.clusters.hits import has_ids, read_contents, read_fields, read_hits
 from connector.clusters.original_text import names_to_read, to_original
 from connector.clusters.protocol import ignore
 from connector.clusters.reasons import explain_reason
@@ -176,8 +176,8 @@ class RestIndex:
     ) -> dict[str, HitContent]:
         if not doc_ids:
             return {}
-        reply = await self._ask(build_shown(self._dialect, self.schema, doc_ids, query, vector), timeout_s)
-        return read_shown(reply, self.schema)
+        reply = await self._ask(build_contents(self._dialect, self.schema, doc_ids, query, vector), timeout_s)
+        return read_contents(reply, self.schema)
 
     async def scan(self) -> AsyncIterator[tuple[str, str]]:
         body = {"size": SCAN_PAGE, "_source": ["content_hash"], "sort": ["_doc"]}

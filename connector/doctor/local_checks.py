@@ -32,18 +32,18 @@ WORD = re.compile(r"[^\W_]{3,}")
 
 def judge_settings(loaded: LoadedSettings) -> list[Finding]:
     """What the settings themselves give reason to say."""
-    cautions = find_warnings(loaded)
+    warnings = find_warnings(loaded)
     where = f"{loaded.file} and the environment" if loaded.file else "the environment; there is no connector.yaml here"
-    if not cautions:
+    if not warnings:
         return [Finding("settings", "ok", f"nothing is wrong in {where}")]
     return [
         Finding(
             "settings",
             "warn",
-            f"{caution.path}{f' ({caution.origin})' if caution.origin else ''}: {caution.seen}",
-            caution.advice,
+            f"{warning.path}{f' ({warning.origin})' if warning.origin else ''}: {warning.seen}",
+            warning.advice,
         )
-        for caution in cautions
+        for warning in warnings
     ]
 
 

@@ -93,14 +93,13 @@ class RestChecks:
         return [read_sample(hit, schema) for hit in reply["hits"]["hits"]]
 
     async def _search_with_vectors(self, index: str, body: JSON) -> JSON:
-        """The reply to a search that shows vectors: Elasticsearch 9 leaves them out of `_source` unless told, before
-        it knows
-        no such option."""
+        """The reply to a search that asks for vectors: Elasticsearch 9 leaves them out of `_source` unless it is asked
+        for them; earlier versions know no such option."""
         path = f"/{quote(index, safe='')}/_search"
         if self._engine.kind == "elasticsearch" and isinstance(body.get("_source"), list):
-            told = body | {"_source": {"includes": body["_source"], "exclude_vectors": False}}
+            with_vectors = body | {"_source": {"includes": body["_source"], "exclude_vectors": False}}
             try:
-                return await self._ask("POST", path, body=told)
+                return await self._ask("POST", path, body=with_vectors)
             except ClusterError as error:
                 if error.status != 400:
                     raise

@@ -10,7 +10,7 @@ from connector.errors import SettingsError
 from connector.evaluation.datasets import Collection
 from connector.evaluation.latency import Percentiles, answer_ms, percentiles
 from connector.evaluation.measures import Run, Values, mean, measure
-from connector.evaluation.pipelines import Pipeline, PlannedSearch, failure, ranking_of, shortfalls
+from connector.evaluation.pipelines import Pipeline, PlannedSearch, degradations, failure, ranking_of
 from connector.evaluation.runs import Answers, Search, answer_with_each
 from connector.evaluation.searchers import Opened, open_searchers
 from connector.evaluation.segments import Segments, default_segments, segment
@@ -148,7 +148,7 @@ def measure_pipeline(
     degraded = {
         answer.query_id: missing
         for answer in answers.each
-        if answer.query_id not in failed and (missing := shortfalls(stage, answer))
+        if answer.query_id not in failed and (missing := degradations(stage, answer))
     }
     took = [
         answer_ms(stage, answer.took_ms, last=stage == search.last)

@@ -117,10 +117,10 @@ def ranking_of(stage: str, answer: Answer) -> Ranking:
 
 def failure(stage: str, answer: Answer) -> str:
     """Why the pipeline has no ranking for a query; empty where it has one, or where there was nothing to find."""
-    return answer.error or ("" if ranking_of(stage, answer) else "; ".join(shortfalls(stage, answer)))
+    return answer.error or ("" if ranking_of(stage, answer) else "; ".join(degradations(stage, answer)))
 
 
-def shortfalls(stage: str, answer: Answer) -> tuple[str, ...]:
+def degradations(stage: str, answer: Answer) -> tuple[str, ...]:
     """What was missing or late of the stages that the ranking is made of."""
     return tuple(f"{missing.stage}: {missing.reason}" for missing in answer.degraded if missing.stage in MADE_OF[stage])
 

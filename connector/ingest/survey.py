@@ -43,8 +43,8 @@ class Column:
         if isinstance(value, str):
             self.chars += len(value)
             self.longest = max(self.longest, len(value))
-        if len(self.samples) < SAMPLES and (shown := show(value)) not in self.samples:
-            self.samples.append(shown)
+        if len(self.samples) < SAMPLES and (sample := show(value)) not in self.samples:
+            self.samples.append(sample)
 
 
 @dataclass(slots=True)

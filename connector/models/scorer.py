@@ -33,14 +33,14 @@ class Scores:
     """Scores [n] in the order of the passages, not a number where one was not scored in time; the positions of the
     passages that were cut to fit; how many tokens the model read for each passage [n].
 
-    `shown` is what a caller is told instead of `values`, whose order it never changes."""
+    `mapped` is what a reply holds instead of `values`: numbers from 0 to 1, in the same order."""
 
     values: NDArray[np.float32]
     truncated: tuple[int, ...] = ()
     query_truncated: bool = False
     lengths: tuple[int, ...] = ()
     unscored: tuple[int, ...] = ()
-    shown: tuple[float, ...] | None = None
+    mapped: tuple[float, ...] | None = None
 
     @property
     def tokens(self) -> int:
@@ -104,10 +104,10 @@ class Scorer(Model):
 
 
 def between_0_and_1(scores: Scores, kind: ScorerKind) -> Scores:
-    """The scores, shown as numbers from 0 to 1: the sigmoid of a cross-encoder's logit, as TEI and Infinity give it;
+    """The scores, mapped to numbers from 0 to 1: the sigmoid of a cross-encoder's logit, as TEI and Infinity give it;
     (1 + s) / 2 of a mean of cosines s."""
     show = _sigmoid if kind == "cross-encoder" else _half_up
-    return replace(scores, shown=tuple(show(float(str(value))) for value in scores.values))
+    return replace(scores, mapped=tuple(show(float(str(value))) for value in scores.values))
 
 
 def _sigmoid(logit: float) -> float:

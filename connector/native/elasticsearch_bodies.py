@@ -40,8 +40,8 @@ def build_endpoint(plan: NativePlan, service: InferenceService) -> JSON:
 
 def endpoint_differs(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
     """Whether an endpoint that was found calls another address or model than the wanted one. Its key cannot be read."""
-    told, asked = found["service_settings"], wanted["service_settings"]
-    return any(told.get(name) != asked.get(name) for name in ("url", "model_id"))
+    current, asked = found["service_settings"], wanted["service_settings"]
+    return any(current.get(name) != asked.get(name) for name in ("url", "model_id"))
 
 
 def is_ours(found: Mapping[str, Any], service: InferenceService) -> bool:

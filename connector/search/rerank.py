@@ -23,7 +23,7 @@ class Reranked:
     without_text: int = 0  # documents that have no passage
     beyond_cap: int = 0  # documents of which no passage was sent, since the pairs were too many
 
-    def shortfalls(self) -> Iterator[Degradation]:
+    def degradations(self) -> Iterator[Degradation]:
         """What of the window was not reranked, and why."""
         if self.late:
             late = f"{self.late} passages were not scored in time; documents without a score keep the fused order"

@@ -87,7 +87,7 @@ class Searcher:
             breaker=self._breaker,
         )
         if reranked:
-            run.degraded += reranked.shortfalls()
+            run.degraded += reranked.degradations()
             run.notes += reranked.notes()
         return reranked
 

@@ -45,7 +45,7 @@ class SettingNames:
         """What to say of a path that no setting has."""
         same = [known for known in self.paths if known.rsplit(".", 1)[-1] == path.rsplit(".", 1)[-1]]
         near = difflib.get_close_matches(path, [*self.paths, *self.sections], n=1) or same[:1]
-        return f"unknown setting {shown(path)!r}" + (f"; did you mean {near[0]!r}?" if near else "")
+        return f"unknown setting {repeatable(path)!r}" + (f"; did you mean {near[0]!r}?" if near else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +152,7 @@ def read_overrides(overrides: Mapping[str, Any], names: SettingNames, environ: M
     tree: dict[str, Any] = {}
     for path, value in overrides.items():
         if value is not None and not _put(tree, path, value):
-            values.problems.append(Problem(f"cannot set {shown(path)!r}: what is above it has a value"))
+            values.problems.append(Problem(f"cannot set {repeatable(path)!r}: what is above it has a value"))
     for name, value in tree.items():
         values.add(name, GivenValue(value, FLAG, exposed=True))
     return values
@@ -163,7 +163,7 @@ def env_name(path: str) -> str:
     return ENV_PREFIX + path.upper().replace(".", "_")
 
 
-def shown(name: str) -> str:
+def repeatable(name: str) -> str:
     """A name as messages repeat it: its first word, since a secret may follow where a colon or a space is wrong."""
     word = re.match(r"[\w.-]{0,80}", name)
     assert word
@@ -256,7 +256,7 @@ def _walk(node: yaml.MappingNode, prefix: str, path: Path, values: SourceValues,
         name, origin = prefix + key, f"{path}:{line}"
         if key in lines:
             values.problems.append(
-                Problem(f"{shown(name)!r} is also in line {lines[key]}; keep one of the two", origin)
+                Problem(f"{repeatable(name)!r} is also in line {lines[key]}; keep one of the two", origin)
             )
         lines[key] = line
         if name in names.sections and isinstance(value, yaml.MappingNode):
@@ -265,7 +265,7 @@ def _walk(node: yaml.MappingNode, prefix: str, path: Path, values: SourceValues,
         try:
             found = _read_yaml(partial(SafeConstructor().construct_document, value))
         except Unusable as error:
-            values.problems.append(Problem(f"{shown(name)}: {error}", origin))
+            values.problems.append(Problem(f"{repeatable(name)}: {error}", origin))
         else:
             is_secret = name in names.secrets
             values.add(name, GivenValue(found, origin, file=path if is_secret else None, exposed=is_secret))

@@ -89,7 +89,7 @@ async def tune(
         variants += [_variant(settings, current, rerank=True, model=model) for model, _ in offered]
         plain, *opened = await stack.enter_async_context(open_searchers(variants))
         await plain.share_found(train)
-        candidates = [CandidateReranker(*offer, searcher) for offer, searcher in zip(offered, opened, strict=True)]
+        candidates = [CandidateReranker(*named, searcher) for named, searcher in zip(offered, opened, strict=True)]
         for candidate in candidates:
             await _load(candidate)
         material = await collect(train.queries, plain, candidates, space, current, reporter=reporter)

@@ -2,8 +2,8 @@
 
 Every other batch is led by the request whose deadline comes first, the ones between by the request with the fewest
 tokens left, so that a long request holds nobody up and is not held up for ever. A batch is filled with pieces of like
-length for the same model, of its leader and then of the others, within the token budget. A request whose caller hung
-up, or whose time has passed, costs no further batch."""
+length for the same model, of its leader and then of the others, within the token budget. A request whose caller
+closed the connection, or whose time has passed, costs no further batch."""
 
 from __future__ import annotations
 

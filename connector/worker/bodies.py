@@ -56,7 +56,7 @@ class ReadBody:
         return await self._app({**scope, "headers": _headers_of(scope, body)}, replay, send)
 
     async def _read(self, headers: dict[bytes, bytes], receive: Receive) -> bytes | None:
-        """The body; None where the caller hung up. Raises BodyRefused."""
+        """The body; None where the caller closed the connection. Raises BodyRefused."""
         unpacker = _unpacker(headers.get(b"content-encoding", b"").decode("latin-1"))
         announced = headers.get(b"content-length", b"0")
         if announced.isdigit() and int(announced) > self._max_bytes:

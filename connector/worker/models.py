@@ -50,9 +50,9 @@ class OfferedModel:
 
 @dataclass(eq=False)
 class _Slot:
-    """An offer, and the model once it is loaded; `used` grows with each use."""
+    """A model on offer, and the model itself once it is loaded; `used` grows with each use."""
 
-    offer: OfferedModel
+    offered: OfferedModel
     stays: bool
     model: Model | None = None
     failure: str | None = None
@@ -64,10 +64,10 @@ class _Slot:
 class Models:
     """Loads what is asked for and forgets the least recently used. For one event loop."""
 
-    def __init__(self, offers: Sequence[OfferedModel], *, max_bytes: int) -> None:
-        """The first offer is the one that `start` loads, and that stays. The first of each task serves requests that
+    def __init__(self, offered: Sequence[OfferedModel], *, max_bytes: int) -> None:
+        """The first is the one that `start` loads, and that stays. The first of each task serves requests that
         name none."""
-        self._slots = [_Slot(offer, stays=at == 0) for at, offer in enumerate(offers)]
+        self._slots = [_Slot(model, stays=at == 0) for at, model in enumerate(offered)]
         self._max_bytes = max_bytes
         self._uses = 0
         self._one_at_a_time = asyncio.Lock()
@@ -79,7 +79,7 @@ class Models:
         except Exception as error:  # of any library that loading calls; every caller is told, and the process lives on
             log.error("cannot load the model: %s", _words(error), exc_info=_unless_known(error))
             return _words(error)
-        log.info("ready: %s", self._slots[0].offer.name)
+        log.info("ready: %s", self._slots[0].offered.name)
         return ""
 
     def first(self) -> Scorer:
@@ -108,7 +108,7 @@ class Models:
 
     def list(self) -> Sequence[tuple[OfferedModel, bool]]:
         """What can be had, and whether it is loaded."""
-        return [(slot.offer, slot.model is not None) for slot in self._slots]
+        return [(slot.offered, slot.model is not None) for slot in self._slots]
 
     def loaded(self) -> Sequence[Model]:
         return [slot.model for slot in self._slots if slot.model is not None]
@@ -125,14 +125,14 @@ class Models:
     def _find(self, task: Task, name: str | None) -> _Slot:
         """The slot of that name. Where there is one model alone it serves every name: clients of hosted services must
         give one."""
-        slots = [slot for slot in self._slots if slot.offer.task == task]
-        named = [slot for slot in slots if name and slot.offer.name == name.rstrip("/").rsplit("/", 1)[-1]]
-        exact = [slot for slot in slots if slot.offer.name == name]
+        slots = [slot for slot in self._slots if slot.offered.task == task]
+        named = [slot for slot in slots if name and slot.offered.name == name.rstrip("/").rsplit("/", 1)[-1]]
+        exact = [slot for slot in slots if slot.offered.name == name]
         if not slots:
             raise UnknownModel(f"this worker has no model to {task} with")
         if found := exact or named or (slots if len(slots) == 1 or not name else []):
             return found[0]
-        have = ", ".join(slot.offer.name for slot in slots)
+        have = ", ".join(slot.offered.name for slot in slots)
         raise UnknownModel(f"this worker has no model {name!r} to {task} with, but {have}; add it in worker.models")
 
     async def _get(self, slot: _Slot, timeout_s: float) -> Model:
@@ -144,18 +144,18 @@ class Models:
             slot.loading = asyncio.create_task(self._load(slot))
         await asyncio.wait([slot.loading], timeout=timeout_s)
         if not slot.loading.done():
-            raise NotLoaded(f"model {slot.offer.name!r} is still loading; try again in a few seconds", passing=True)
+            raise NotLoaded(f"model {slot.offered.name!r} is still loading; try again in a few seconds", passing=True)
         if error := slot.loading.exception():
-            log.error("cannot load %s: %s", slot.offer.name, _words(error), exc_info=_unless_known(error))
-            raise NotLoaded(f"model {slot.offer.name!r} could not be loaded: {_words(error)}") from error
+            log.error("cannot load %s: %s", slot.offered.name, _words(error), exc_info=_unless_known(error))
+            raise NotLoaded(f"model {slot.offered.name!r} could not be loaded: {_words(error)}") from error
         return slot.loading.result()
 
     async def _load(self, slot: _Slot) -> Model:
         try:
             async with self._one_at_a_time:
-                slot.bytes = await asyncio.to_thread(slot.offer.count_bytes)
+                slot.bytes = await asyncio.to_thread(slot.offered.count_bytes)
                 self._make_room(slot)
-                model = await in_own_thread(_load_warm, slot.offer)  # a worker that stops does not wait for it
+                model = await in_own_thread(_load_warm, slot.offered)  # a worker that stops does not wait for it
         except Exception as error:  # of any library that loading calls; it is raised again, and callers are told why
             slot.failure = _words(error)
             raise
@@ -173,14 +173,14 @@ class Models:
             if self.bytes() + wanted.bytes <= self._max_bytes:
                 break
             if slot.model is not None and not slot.stays:
-                log.info("forgetting %s: %s needs its memory", slot.offer.name, wanted.offer.name)
+                log.info("forgetting %s: %s needs its memory", slot.offered.name, wanted.offered.name)
                 slot.model = slot.loading = None
         gc.collect()
 
 
-def _load_warm(offer: OfferedModel) -> Model:
+def _load_warm(offered: OfferedModel) -> Model:
     """The model, after a first batch, which takes longer than those that follow."""
-    model = offer.load()
+    model = offered.load()
     if isinstance(model, Scorer):
         model.score(*WARM_UP)
     elif isinstance(model, LocalEncoder):

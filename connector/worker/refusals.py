@@ -99,7 +99,7 @@ def add_refusals(app: FastAPI) -> None:
         return refuse(request, 424, "backend", str(error))
 
     @app.exception_handler(Cancelled)
-    async def hung_up(request: Request, error: Cancelled) -> Response:
+    async def disconnected(request: Request, error: Cancelled) -> Response:
         return Response(status_code=CLIENT_CLOSED_REQUEST)
 
 

@@ -17,7 +17,7 @@ from connector.worker.access import PROBES
 AccessLog = Literal["all", "requests", "errors", "off"]
 FACTS = "connector.facts"  # in an ASGI scope: the RequestFacts
 USABLE_ID = re.compile(r"[0-9A-Za-z._:/+=@-]{1,128}")
-NO_REPLY = 499  # as nginx counts a caller that hung up
+NO_REPLY = 499  # as nginx counts a caller that closed the connection
 log = logging.getLogger(__name__)
 
 

@@ -16,7 +16,7 @@ from connector.settings.sections import WorkerSettings
 from connector.tls import check_certificate
 from connector.worker.app import create_app
 from connector.worker.drain import Drain
-from connector.worker.offers import offer_models
+from connector.worker.offered import offer_models
 
 CLOSING_S = 5  # for callers to take the last bytes of their replies
 log = logging.getLogger(__name__)

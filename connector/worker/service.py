@@ -26,7 +26,7 @@ from connector.worker.traces import Traces
 from connector.worker.wire import may_use_cache, read_budget, read_scope
 
 T = TypeVar("T")
-HANGUP_CHECK_S = 0.05
+DISCONNECT_CHECK_S = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +42,11 @@ class RequestOptions:
 class WorkerService:
     """Everything behind the routes of one worker."""
 
-    def __init__(self, offers: Sequence[OfferedModel], settings: WorkerSettings) -> None:
+    def __init__(self, offered: Sequence[OfferedModel], settings: WorkerSettings) -> None:
         self.settings = settings
         self.metrics = Metrics()
         self.traces = Traces(settings.otlp_url)
-        self.models = Models(offers, max_bytes=settings.max_models_bytes)
+        self.models = Models(offered, max_bytes=settings.max_models_bytes)
         self.batcher = Batcher(
             max_waiting=settings.max_waiting,
             max_wait_s=settings.max_wait_s,
@@ -126,7 +126,7 @@ async def unless_disconnected(request: Request, work: asyncio.Future[T]) -> T:
     """The result of the work, which is given up where the caller has closed the connection. Raises Cancelled then."""
     try:
         while not work.done():
-            await asyncio.wait([work], timeout=HANGUP_CHECK_S)
+            await asyncio.wait([work], timeout=DISCONNECT_CHECK_S)
             if not work.done() and await request.is_disconnected():
                 raise Cancelled
         return work.result()

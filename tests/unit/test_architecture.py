@@ -46,6 +46,11 @@ HOMES_OF_DEFAULTS = (
     "connector/tuning/goal.py",
     "connector/evaluation/defaults.py",
 )
+# words that say nothing of what a variable holds, and nouns that this field does not use
+NO_NOUNS = frozenset(
+    {"one", "told", "shown", "fate", "fates", "seal", "shortfall", "offer", "offers", "caution", "talk"}
+)
+
 NEUTRAL = (0, 1)  # none of it, and no change to it
 NO_SETTINGS = {  # numbers that are about one call
     ("connector/cli/tables/comparison.py", "side_by_side"),  # how many hits an example prints
@@ -110,18 +115,47 @@ def test_a_function_is_seen_at_once() -> None:
 def test_a_type_has_one_name_and_a_name_one_type() -> None:
     homes: dict[str, list[str]] = defaultdict(list)
     for file in CODE:
-        for node in ast.walk(parse(file)):
-            if isinstance(node, ast.ClassDef) and not node.name.startswith(
-                "_"
-            ):  # a private one is known in its file only
-                homes[node.name].append(name_of(file))
-        for node in parse(file).body:
-            if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
-                name = node.targets[0].id
-                if re.fullmatch(r"[A-Z][a-z]\w+", name):  # Blend = Literal[...]
-                    homes[name].append(name_of(file))
+        for name in types_of(parse(file)):
+            homes[name].append(name_of(file))
 
     assert {name: files for name, files in homes.items() if len(files) > 1} == {}
+
+
+def types_of(module: ast.Module) -> Iterator[str]:
+    """The classes of a file, wherever they stand, and its aliases of types: `Blend = Literal[...]`. A private one is
+    known in its file only."""
+    yield from (
+        node.name for node in ast.walk(module) if isinstance(node, ast.ClassDef) and not node.name.startswith("_")
+    )
+    for node in ast.walk(module):
+        targets = (
+            node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
+        )
+        yield from (
+            target.id
+            for target in targets
+            if isinstance(target, ast.Name) and re.fullmatch(r"[A-Z]+[a-z]\w*", target.id)
+        )
+
+
+def test_aliases_of_types_are_found_in_every_form() -> None:
+    module = ast.parse(
+        "import typing\nA = 1\nRows = list[int]\nHTMLText: typing.TypeAlias = str\nFirst = Second = dict\n"
+        "if typing.TYPE_CHECKING:\n    Late = int\nclass Kept:\n    class _Own: ...\nLIMIT = 3\n"
+    )
+
+    assert sorted(types_of(module)) == ["First", "HTMLText", "Kept", "Late", "Rows", "Second"]
+
+
+def test_a_variable_is_called_by_its_noun() -> None:
+    names = (
+        (f"{name_of(file)}:{node.lineno}", node.id if isinstance(node, ast.Name) else node.arg)
+        for file in CODE + PROGRAMS
+        for node in ast.walk(parse(file))
+        if isinstance(node, ast.Name | ast.arg)
+    )
+
+    assert [f"{place}: {name}" for place, name in names if name in NO_NOUNS] == []
 
 
 def test_the_environment_is_read_in_named_places() -> None:

@@ -82,7 +82,7 @@ def check(
     errors."""
     loaded = load(file=file)
     errors = [str(problem) for problem in loaded.problems]
-    warnings = [] if errors else [str(caution) for caution in find_warnings(loaded)]
+    warnings = [] if errors else [str(warning) for warning in find_warnings(loaded)]
     if as_json:
         print(json.dumps({"ok": not errors, "errors": errors, "warnings": warnings}, ensure_ascii=False))
     else:

@@ -98,7 +98,7 @@ def to_json(response: SearchResponse) -> dict[str, Any]:
     return {
         "query": response.query,
         "hits": hits,
-        "degraded": [asdict(shortfall) for shortfall in response.degraded],
+        "degraded": [asdict(missing) for missing in response.degraded],
         "took_ms": dict(response.took_ms),
     } | ({"notes": list(response.notes)} if response.notes else {})
 
@@ -117,8 +117,8 @@ def _show(response: SearchResponse) -> None:
     stderr.print(f"{len(response.hits)} hits; milliseconds: {took}", style="dim", highlight=False)
     for note in response.notes:
         stderr.print(f"note: {note}", style="dim", highlight=False)
-    for shortfall in response.degraded:
-        stderr.print(f"degraded: {shortfall.stage}: {shortfall.reason}", style="yellow", highlight=False)
+    for missing in response.degraded:
+        stderr.print(f"degraded: {missing.stage}: {missing.reason}", style="yellow", highlight=False)
 
 
 def _document(hit: SearchHit) -> Text:

@@ -12,7 +12,7 @@ import typer
 from connector.errors import SettingsError
 from connector.settings.load import LoadedSettings, load, setting_names
 from connector.settings.sections import Settings
-from connector.settings.sources import FILE_SUFFIX, FLAG, NULL, env_name, parse_value, shown
+from connector.settings.sources import FILE_SUFFIX, FLAG, NULL, env_name, parse_value, repeatable
 
 SettingsReader = Callable[[Mapping[str, Any]], Settings]
 
@@ -100,7 +100,7 @@ def read_loaded(config: Path | None, overrides: list[str] | None, **flags: Any) 
     for override in overrides or []:
         path, equals, value = override.partition("=")
         if not equals:
-            raise SettingsError(f"--set takes PATH=VALUE, not {shown(override)!r}")
+            raise SettingsError(f"--set takes PATH=VALUE, not {repeatable(override)!r}")
         given[path.strip()] = parse_value(value)
     given |= {name.replace("__", "."): value for name, value in flags.items() if value is not None}
     loaded = load(file=config, overrides=given)

@@ -68,15 +68,15 @@ def times_table(
     *,
     of: str = "stage",
     title: str = "milliseconds per query",
-    shown: Sequence[str] = ("p50", "p95"),
+    percentiles: Sequence[str] = ("p50", "p95"),
 ) -> Table:
-    """stage (or what it is `of`) -> milliseconds: the percentiles that are to be shown."""
+    """stage (or what it is `of`) -> milliseconds: the percentiles that are to be printed."""
     table = Table(title=title, title_justify="left", show_edge=False)
     table.add_column(of)
-    for name in shown:
+    for name in percentiles:
         table.add_column(name, justify="right")
-    for stage, percentiles in times.items():
-        table.add_row(stage, *(f"{getattr(percentiles, name):.1f}" for name in shown))
+    for stage, of_stage in times.items():
+        table.add_row(stage, *(f"{getattr(of_stage, name):.1f}" for name in percentiles))
     return table
 
 

@@ -146,7 +146,7 @@ def _times(evaluation: Evaluation) -> Table:
         {measured.pipeline.name: measured.latency for measured in evaluation.pipelines},
         of="pipeline",
         title="milliseconds to an answer",
-        shown=("p50", "p95", "p99"),
+        percentiles=("p50", "p95", "p99"),
     )
 
 
@@ -157,7 +157,7 @@ def _stage_times(evaluation: Evaluation) -> list[Table]:
         times_table(
             measured.stages,
             title="milliseconds of the stages of " + ", ".join(each.name for each in measured.search.pipelines),
-            shown=("p50", "p95", "p99"),
+            percentiles=("p50", "p95", "p99"),
         )
         for measured in searches.values()
     ]
@@ -166,11 +166,11 @@ def _stage_times(evaluation: Evaluation) -> list[Table]:
 def _numbers(verdict: Verdict) -> list[str]:
     """A measure has four decimals, milliseconds have one, and counts none."""
     digits = 1 if verdict.figure.endswith("ms") else 0 if verdict.p is None else 4
-    shown = ["–" if value is None else f"{value:.{digits}f}" for value in (verdict.before, verdict.now)]
+    values = ["–" if value is None else f"{value:.{digits}f}" for value in (verdict.before, verdict.now)]
     difference = "–" if verdict.before is None else f"{verdict.now - verdict.before:+.{digits}f}"
     sign = "≥" if verdict.p is not None else "≤"
     return [
-        *shown,
+        *values,
         difference,
         "–" if verdict.p is None else f"{verdict.p:.4f}",
         "–" if verdict.bound is None else f"{sign} {verdict.bound:.{digits}f}",

@@ -143,13 +143,13 @@ class EmbeddedIndex:
         columns = ["doc_id", "passages", "vectors", *names]
         search = self._table.query().where(any_of("doc_id", doc_ids)).select(columns).limit(len(doc_ids))
         words = words_with_stems(query, self.schema.analyzer) if query else None
-        shown = {}
+        contents = {}
         for row in await self._rows(search, None, timeout_s):
             nearest = _nearest(row, vector, 1).passages if vector is not None and row["vectors"] else ()
             fields = self._fields({name: row[name] for name in names})
             matching = _best_by_words(row, words) if words is not None else ()
-            shown[row["doc_id"]] = HitContent(fields, next(iter(nearest), None), next(iter(matching), None))
-        return shown
+            contents[row["doc_id"]] = HitContent(fields, next(iter(nearest), None), next(iter(matching), None))
+        return contents
 
     async def scan(self) -> AsyncIterator[tuple[str, str]]:
         async for batch in await self._table.query().select(["doc_id", "content_hash"]).to_batches():

@@ -37,9 +37,9 @@ def status_routes(service: WorkerService) -> APIRouter:
         return {
             "object": "list",
             "data": [
-                {"id": offer.name, "object": "model", "created": 0, "owned_by": "connector"}
-                | {"task": offer.task, "loaded": loaded}
-                for offer, loaded in service.models.list()
+                {"id": offered.name, "object": "model", "created": 0, "owned_by": "connector"}
+                | {"task": offered.task, "loaded": loaded}
+                for offered, loaded in service.models.list()
             ],
         }
 

@@ -129,10 +129,10 @@ def best_first(scores: Scores, top_n: int | None) -> list[tuple[int, float]]:
 def _number_at(scores: Scores, index: int) -> float:
     """A score in few digits. OpenSearch takes a number of more than 18 characters for a BigDecimal, and its rerank
     connector then fails."""
-    if scores.shown is None:
+    if scores.mapped is None:
         return float(str(scores.values[index]))  # as few digits as tell a number of 32 bits from every other
-    shown = scores.shown[index]
-    return round(shown, 15) if shown >= 0.1 else float(f"{shown:.9g}")
+    score = scores.mapped[index]
+    return round(score, 15) if score >= 0.1 else float(f"{score:.9g}")
 
 
 def usage_of(scores: Scores) -> Usage:

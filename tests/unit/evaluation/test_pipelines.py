@@ -14,11 +14,11 @@ from connector.evaluation.pipelines import (
     Pipeline,
     add_rerankers,
     default_pipelines,
+    degradations,
     failure,
     plan,
     ranking_of,
     read_pipelines,
-    shortfalls,
 )
 from connector.evaluation.runs import Answer
 from connector.settings.load import load_settings
@@ -114,8 +114,8 @@ def test_without_a_rerank_the_caller_gets_the_fused_order_and_it_is_no_whole_ans
 
     assert ranking_of("reranked", one) == ranked("a", "b")
     assert failure("reranked", one) == ""
-    assert shortfalls("reranked", one) == ("rerank: no answer",)
-    assert shortfalls("fused", one) == ()
+    assert degradations("reranked", one) == ("rerank: no answer",)
+    assert degradations("fused", one) == ()
 
 
 def test_a_leg_that_is_missing_is_a_failure_and_an_empty_one_is_not() -> None:

@@ -20,7 +20,7 @@ from connector.settings.load import load_settings
 from connector.settings.sections import ModelSettings, WorkerSettings
 from connector.worker.app import create_app
 from connector.worker.models import Models, NotLoaded, OfferedModel, UnknownModel
-from connector.worker.offers import offer_models
+from connector.worker.offered import offer_models
 
 BODY = {"query": "red fish", "texts": ["red", "fish red"]}
 

@@ -1,4 +1,4 @@
-"""Which models a worker offers, from its settings: each is loaded when somebody asks for it."""
+"""Settings of a worker -> the models that it offers: each is loaded when somebody asks for it."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ def offer_models(settings: WorkerSettings) -> list[OfferedModel]:
     """The models of a worker besides its first reranker: those of worker.models, and worker.encoder."""
     encoder = ModelSettings(model=settings.encoder, kind="encoder", device=settings.device, backend="auto")
     return [
-        *(_offer(name, model, settings) for name, model in settings.models.items()),
-        _offer(short_name(settings.encoder), encoder, settings),
+        *(_offered(name, model, settings) for name, model in settings.models.items()),
+        _offered(short_name(settings.encoder), encoder, settings),
     ]
 
 
-def _offer(name: str, model: ModelSettings, worker: WorkerSettings) -> OfferedModel:
+def _offered(name: str, model: ModelSettings, worker: WorkerSettings) -> OfferedModel:
     """A model of the worker that is loaded when somebody asks for it."""
 
     def load() -> Model:
