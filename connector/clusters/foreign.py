@@ -28,13 +28,15 @@ NO_TERMS = TEXT_TYPES | VECTOR_TYPES | OBJECTS | {
     "alias", "geo_point", "geo_shape", "point", "shape", "xy_point", "xy_shape", "binary", "completion", "percolator",
     "rank_feature", "aggregate_metric_double", "histogram", "star_tree", "lookup",
 }  # fmt: skip
-NO_WORDS = NO_TERMS - TEXT_TYPES - {"alias"}
 KEYWORDS = frozenset({"keyword", "constant_keyword", "counted_keyword", "wildcard", "version", "ip"})
 # of these a value can be looked up by doc values alone
 BY_COLUMN = frozenset({
     "boolean", "byte", "date", "date_nanos", "double", "float", "half_float", "integer", "ip", "keyword", "long",
     "scaled_float", "short", "unsigned_long",
 })  # fmt: skip
+RANGES = frozenset({"date_range", "double_range", "float_range", "integer_range", "ip_range", "long_range"})
+# of these the engine refuses a query for a word, and with it all that it was asked for
+NO_WORDS = (NO_TERMS | BY_COLUMN | RANGES) - TEXT_TYPES - {"alias", "keyword"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +179,8 @@ def _text_field(index: str, mapped: Mapped, name: str) -> MappedField:
         raise SettingsError(f"field {name!r} of index {index!r} holds vectors; {_hint(mapped, name)}")
     if found.type in NO_WORDS:
         raise SettingsError(
-            f"field {name!r} of index {index!r} is of type {found.type}, which holds no words; {_hint(mapped, name)}"
+            f"field {name!r} of index {index!r} is of type {found.type}, which holds no words: filter by it; "
+            f"{_hint(mapped, name)}"
         )
     if found.mapping.get("index") is False and found.type in TEXT_TYPES:
         raise SettingsError(f"field {name!r} of index {index!r} is not indexed (index: false); {_hint(mapped, name)}")

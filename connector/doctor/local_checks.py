@@ -12,7 +12,7 @@ from connector.clusters.protocol import Engine
 from connector.doctor.findings import Finding
 from connector.models.encoder import Encoder
 from connector.rerankers.protocol import Reranker, RerankerInfo
-from connector.search.run import FIELDS_RESERVE
+from connector.search.run import share_before_fields
 from connector.settings.load import LoadedSettings
 from connector.settings.sections import Settings
 from connector.settings.warnings import find_warnings
@@ -103,7 +103,7 @@ def judge_speed(pairs_per_s: float, settings: Settings) -> Finding:
     needed_s = window / pairs_per_s
     facts = {"pairs_per_s": round(pairs_per_s, 1), "window_pairs": window, "window_s": round(needed_s, 2)}
     seen = f"{pairs_per_s:,.0f} pairs a second; a window of {window} new passages takes up to {needed_s:.1f} s"
-    if needed_s > deadline_s * (1 - FIELDS_RESERVE):
+    if needed_s > deadline_s * share_before_fields(deadline_s):
         advice = (
             f"more than search.deadline_s ({deadline_s:g} s) leaves: lower rerank.window or rerank.passages, raise the "
             "deadline, or give the worker more cores or a GPU"

@@ -23,16 +23,15 @@ class Reranked:
     without_text: int = 0  # documents that have no passage
     beyond_cap: int = 0  # documents of which no passage was sent, since the pairs were too many
 
-    def degradations(self) -> Iterator[Degradation]:
-        """What of the window was not reranked, and why."""
+    def degradations(self, why_no_text: str = "") -> Iterator[Degradation]:
+        """What of the window was not reranked, and why; `why_no_text` is what the index's mapping tells of it."""
         if self.late:
             late = f"{self.late} passages were not scored in time; documents without a score keep the fused order"
             yield Degradation("rerank", late)
         if self.without_text:
-            wordless = (
-                f"{self.without_text} documents of the window have no text to rerank and keep the fused order; "
-                "does the index hold their text in the fields that are searched?"
-            )
+            have = "document of the window has" if self.without_text == 1 else "documents of the window have"
+            why = why_no_text or "does the index hold their text in the fields that are searched?"
+            wordless = f"{self.without_text} {have} no text to rerank; the fused order stands there; {why}"
             yield Degradation("rerank", wordless, lasting=True)
 
     def notes(self) -> Iterator[str]:

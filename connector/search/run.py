@@ -24,7 +24,9 @@ from connector.types import Degradation, Vector
 
 T = TypeVar("T")
 LEGS_SHARE = 0.6  # of the deadline, where a rerank follows
-FIELDS_RESERVE = 0.05  # of the deadline, kept for fetching the hits' fields
+FIELDS_SHARE = 0.05  # of the deadline, kept for fetching the hits' fields
+FIELDS_S = 0.3  # at least: what a busy engine and a busy machine take for it; without fields a hit says nothing
+MAX_FIELDS_SHARE = 0.2  # of a short deadline
 FIRST_PAUSE_S = 0.1  # before a leg or the reranker is asked again
 FAIR_S = 1.0  # what is given less time than this is not blamed for being late
 
@@ -54,7 +56,12 @@ class SearchRun:
     @property
     def legs_share(self) -> float:
         """Of the deadline, for the legs."""
-        return LEGS_SHARE if self.request.reranks else 1 - FIELDS_RESERVE
+        return LEGS_SHARE if self.request.reranks else self.ranking_share
+
+    @property
+    def ranking_share(self) -> float:
+        """Of the deadline, for all that comes before the hits' fields."""
+        return share_before_fields(self.request.deadline_s)
 
     def left_s(self, share: float = 1.0) -> float:
         """Seconds until `share` of the deadline has passed."""
@@ -110,6 +117,11 @@ class SearchRun:
     def finish(self) -> None:
         """The time of the whole search is taken."""
         self.took_ms["total"] = round((time.monotonic() - self.started) * 1000, 2)
+
+
+def share_before_fields(deadline_s: float) -> float:
+    """Of a deadline, what the legs and the reranker may use up together."""
+    return 1 - max(FIELDS_SHARE, min(FIELDS_S / deadline_s, MAX_FIELDS_SHARE))
 
 
 def _blames(error: Exception, given_s: float) -> bool:

@@ -12,7 +12,7 @@ from connector.search.legs import DenseLeg, FirstStage, Leg, LexicalLeg, ask_leg
 from connector.search.order import blend_window, whole_order
 from connector.search.request import check_request
 from connector.search.rerank import Reranked, rerank
-from connector.search.run import FIELDS_RESERVE, SearchRun
+from connector.search.run import SearchRun
 from connector.search.weights import TermWeights
 from connector.settings.sections import Settings
 from connector.types import Ranking, SearchRequest, SearchResponse
@@ -69,7 +69,7 @@ class Searcher:
         return SearchRun(checked, index, self._settings.search.tries, list(checked.notes))
 
     async def _rerank(self, run: SearchRun, window: Ranking, found: FirstStage) -> Reranked | None:
-        reranker, share, limits = self._reranker, 1 - FIELDS_RESERVE, self._settings.rerank
+        reranker, share, limits = self._reranker, run.ranking_share, self._settings.rerank
         assert reranker is not None
         reranked = await run.attempt(
             "rerank",
@@ -87,7 +87,7 @@ class Searcher:
             breaker=self._breaker,
         )
         if reranked:
-            run.degraded += reranked.degradations()
+            run.degraded += reranked.degradations(self.index.schema.why_no_text)
             run.notes += reranked.notes()
         return reranked
 

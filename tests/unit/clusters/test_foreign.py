@@ -50,7 +50,11 @@ PROPERTIES: dict[str, Any] = {
 }
 MAPPING: dict[str, Any] = {
     "properties": PROPERTIES,
-    "runtime": {"zone": {"type": "keyword"}, "length": {"type": "long", "script": {"source": "emit(1)"}}},
+    "runtime": {
+        "zone": {"type": "keyword"},
+        "length": {"type": "long", "script": {"source": "emit(1)"}},
+        "made": {"type": "keyword", "script": {"source": "emit(1)"}},
+    },
 }
 
 
@@ -78,6 +82,7 @@ def test_every_field_that_a_term_can_be_looked_up_in_filters() -> None:
         "offers.price": "number",
         "zone": "keyword",
         "length": "integer",
+        "made": "keyword",
     }
 
 
@@ -110,7 +115,7 @@ def test_a_field_of_a_nested_object_is_asked_for_inside_of_it() -> None:
         ("everything.plain", {}, TextPlace(source=("everything", "remark", "summary"))),
         ("everything", {"excludes": ["summary"]}, TextPlace(source=("everything", "remark"))),
         ("zone", {}, TextPlace(source=("zone",))),
-        ("length", {}, TextPlace(computed=("length",))),
+        ("made", {}, TextPlace(computed=("made",))),
         ("kept", {"excludes": ["k*"]}, TextPlace(stored=("kept",))),
         ("kept", {"enabled": False}, TextPlace(stored=("kept",))),
         ("title", {"enabled": False}, TextPlace(columns=("title.keyword",))),
@@ -137,10 +142,10 @@ def test_that_no_text_can_be_had_is_known_with_the_reason() -> None:
 
 
 def test_texts_are_asked_for_where_they_are_and_without_a_source_that_is_not_there() -> None:
-    asked = schema("title", "kept", "length", _source={"excludes": ["kept"]})
+    asked = schema("title", "kept", "made", _source={"excludes": ["kept"]})
     sourceless = schema("title", "kept", _source={"enabled": False})
 
-    assert ask_texts(asked) == {"_source": ["title"], "stored_fields": ["kept"], "fields": ["length"]}
+    assert ask_texts(asked) == {"_source": ["title"], "stored_fields": ["kept"], "fields": ["made"]}
     assert ask_texts(sourceless) == {"_source": False, "stored_fields": ["kept"], "docvalue_fields": ["title.keyword"]}
     assert build_fields(sourceless, ["a"])["_source"] is False
 
@@ -210,7 +215,9 @@ def test_terms_are_looked_up_under_the_name_that_the_engine_analyzes() -> None:
         ("off", "is not indexed .enabled: false."),
         ("mute", "is not indexed .index: false.; its text fields"),
         ("vec", "holds vectors; its text fields"),
-        ("place", "is of type geo_point, which holds no words; its text fields"),
+        ("place", "is of type geo_point, which holds no words: .*; its text fields"),
+        ("count", "is of type short, which holds no words"),
+        ("when", "is of type date, which holds no words"),
     ],
 )
 def test_a_field_that_cannot_be_searched_for_words_is_refused_for_its_own_reason(name: str, words: str) -> None:

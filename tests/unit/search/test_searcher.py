@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from typing import Any
 
@@ -21,6 +22,8 @@ from connector.errors import (
 )
 from connector.rerankers.worker import WorkerClient
 from connector.search.order import whole_order
+from connector.search.rerank import Reranked
+from connector.search.run import share_before_fields
 from connector.settings.sections import Settings, WorkerSettings
 from connector.types import (
     Hit,
@@ -260,3 +263,37 @@ async def test_documents_beyond_the_window_follow_in_fused_order(index: Embedded
         hit.doc_id for hit in response.rankings["fused"]
     ][2:]
     assert ids(response) == ids(wide)
+
+
+@pytest.mark.parametrize(
+    ("deadline_s", "kept_s"), [(0.5, 0.1), (1.0, 0.2), (2.0, 0.3), (6.0, 0.3), (10.0, 0.5), (60.0, 3.0)]
+)
+def test_time_for_the_fields_is_kept_of_every_deadline(deadline_s: float, kept_s: float) -> None:
+    assert deadline_s * (1 - share_before_fields(deadline_s)) == pytest.approx(kept_s)
+
+
+async def test_a_reranker_that_hangs_does_not_cost_the_fields_of_a_slow_store(index: EmbeddedIndex) -> None:
+    """A twentieth of this deadline, 75 ms, was too little for it."""
+
+    class Hanging(WorkerClient):
+        async def score(self, *args: Any, **options: Any) -> Any:
+            await asyncio.Event().wait()
+
+    class Slow(Broken):
+        async def get(self, *args: Any, **options: Any) -> Any:
+            await asyncio.sleep(0.15)
+            return await index.get(*args, **options)
+
+    response = await search(Slow(index), Hanging("http://127.0.0.1:9"), deadline_s=1.5)
+
+    assert [noted.stage for noted in response.degraded] == ["rerank"]
+    assert all(hit.fields["kind"] for hit in response.hits)
+
+
+def test_why_no_text_can_be_had_is_told_where_it_is_known() -> None:
+    (known,) = Reranked((), frozenset(), "", without_text=1).degradations("_source is disabled")
+    (unknown,) = Reranked((), frozenset(), "", without_text=2).degradations()
+
+    assert known.reason.startswith("1 document of the window has no text to rerank; ")
+    assert known.reason.endswith("; _source is disabled")
+    assert unknown.reason.endswith("does the index hold their text in the fields that are searched?")
