@@ -28,11 +28,12 @@ CLOSED = "this connector is closed; open another one: {}.open()"
 
 
 class SearchOptions(TypedDict, total=False):
-    """What a search can be given beside its query; what is left out takes the value of the settings.
+    """What a search can be given beside its query; what is left out, or None, takes the value of the settings.
 
     `filter` as text (`date>=2024-01-15`), JSON, or a list of either, joined by "and"; `k`, hits the caller gets;
-    `depth`, hits each leg returns; `window`, fused hits the reranker sees; `rerank`, whether it sees any; `deadline_s`,
-    seconds that the search may take; `credentials`, who asks: only what this caller may see is found."""
+    `depth`, hits each leg returns; `window`, fused hits the reranker sees (1 <= k <= window <= 2 * depth); `rerank`,
+    whether it sees any; `deadline_s`, seconds that the search may take; `credentials`, who asks: only what this caller
+    may see is found."""
 
     filter: Any
     k: int | None
@@ -88,10 +89,12 @@ class Connector:
 
     @property
     def searcher(self) -> Searcher:
+        """What runs the searches: its `first_stage` gives the legs' rankings alone."""
         return self._searcher
 
     async def search(self, query: str, **options: Unpack[SearchOptions]) -> SearchResponse:
-        """The best documents for a query. The options are those of `SearchOptions`.
+        """The best documents for a query, by the deadline: what could not be had by then is named in `degraded`.
+        The options are those of `SearchOptions`.
 
         Raises QueryError, FilterError, SettingsError, CredentialsError, AccessDenied, SearchFailed, ConnectorClosed."""
         self._check_loop()
@@ -148,7 +151,7 @@ class SyncConnector:
 
     @classmethod
     def open(cls, settings: Settings | None = None) -> SyncConnector:
-        """See `Connector.open`."""
+        """Connect to the cluster and load the encoder. Raises what `Connector.open` raises."""
         loop = LoopThread()
         try:
             return cls(loop, loop.run(partial(Connector.open, settings)))
@@ -157,7 +160,9 @@ class SyncConnector:
             raise
 
     def search(self, query: str, **options: Unpack[SearchOptions]) -> SearchResponse:
-        """See `Connector.search`."""
+        """The best documents for a query, as `Connector.search` gives them.
+
+        Raises what that raises, and UsageError in a process that was forked from the one that opened it."""
         if not self._close.alive:
             raise ConnectorClosed(CLOSED.format("SyncConnector"))
         return self._loop.run(partial(self._connector.search, query, **options))

@@ -17,7 +17,7 @@ ConnectorError
 │   └── IndexExists            an index of that name is there already
 ├── EncoderMismatch        the index was written with another encoder than the configured one
 ├── WorkerError            the rerank worker refused, or answered what cannot be right
-│   └── WorkerUnavailable      no connection, time-out or 5xx: the same request may work later
+│   └── WorkerUnavailable      no connection, time-out, 429 or 5xx: the same request may work later
 ├── CircuitOpen            a part that kept failing is left alone for a while
 ├── SearchFailed           no leg answered in time
 └── UsageError             the library is used in a way that cannot work: in another event loop, or process
@@ -142,7 +142,7 @@ class WorkerUnavailable(WorkerError):
 
 
 class CircuitOpen(ConnectorError):
-    """A part that kept failing is left alone for a while."""
+    """The encoder or the worker failed several times in a row, so it is not asked for a while."""
 
 
 class SearchFailed(ConnectorError):
@@ -159,4 +159,4 @@ class UsageError(ConnectorError):
 
 
 class ConnectorClosed(UsageError):
-    """It was closed before."""
+    """The connector was closed before this call; open another one."""

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from connector.credentials import Credentials
 
-Vector = NDArray[np.float32]
-Vectors = NDArray[np.float32]
+Vector = NDArray[np.float32]  # [dims]
+Vectors = NDArray[np.float32]  # [n, dims]
 Value = str | int | float | bool | None | Sequence[Any] | Mapping[str, Any]
 Stage = Literal["reranked", "fused", "lexical", "dense"]
 
@@ -102,7 +102,9 @@ class TermFrequency:
 class SearchRequest:
     """One search. Fields left None take the value of the settings.
 
-    `credentials`: all that the search asks of the cluster is asked as this caller, and nothing as the service."""
+    `filter` is text, JSON, or a list of either. `k` counts the hits of the answer, `depth` those of each leg, `window`
+    those that the reranker sees: 1 <= k <= window <= 2 * depth. `deadline_s` is in seconds, for the whole search. With
+    `credentials`, everything that the search asks of the cluster is asked as this caller, nothing as the service."""
 
     query: str
     filter: Any = None
@@ -116,7 +118,7 @@ class SearchRequest:
 
 @dataclass(frozen=True, slots=True)
 class LegExplanation:
-    """Where a leg placed the document: rank from 1 and the leg's raw score (BM25, or the cosine)."""
+    """Where a leg placed the document: its rank, from 1, and the leg's raw score (BM25, or the cosine)."""
 
     rank: int
     score: float
@@ -136,7 +138,9 @@ class ScorePart:
 
 @dataclass(frozen=True, slots=True)
 class ScoreExplanation:
-    """How a score was made: the sum of what the named rankings add. `rerank`: the reranker's own score."""
+    """How a score was made: the sum of `parts`, which map the name of a ranking to what it adds.
+
+    `kind` is the formula: `rrf`, `linear`, or `rerank`, the reranker's own score."""
 
     kind: Literal["rrf", "linear", "rerank"]
     parts: Mapping[str, ScorePart]
@@ -145,6 +149,7 @@ class ScoreExplanation:
 
     @property
     def score(self) -> float:
+        """The score that the parts add up to."""
         return sum(part.value for part in self.parts.values())
 
 
@@ -152,6 +157,7 @@ class ScoreExplanation:
 class Explanation:
     """Why a hit is where it is: what each stage said of it; None where a stage did not see it.
 
+    Ranks count from 1. `truncated`: the passage was cut to what the reranker reads.
     The hit's score is that of `blend` where it was reranked, else that of `fusion`."""
 
     lexical: LegExplanation | None = None
@@ -167,7 +173,10 @@ class Explanation:
 
 @dataclass(frozen=True, slots=True)
 class SearchHit:
-    """One answer: `stage` names what placed it; `passage` is its best piece of text."""
+    """One document of an answer.
+
+    `rank` counts from 1; `score` compares only within this answer; `stage` is the last stage that placed it; `fields`
+    are the document's, as the source had them; `passage` is its best piece of text, None where there is none."""
 
     doc_id: str
     score: float
@@ -180,8 +189,10 @@ class SearchHit:
 
 @dataclass(frozen=True, slots=True)
 class Degradation:
-    """A stage that failed, ran late or came back short, and why. `lasting`: it would do so again, whatever time it
-    had."""
+    """A stage that failed, ran late or came back short, and why.
+
+    `stage` is one of `lexical`, `encode`, `dense`, `term_weights`, `rerank`, `fields`. `lasting`: it would do so again,
+    however much time it had."""
 
     stage: str
     reason: str
@@ -192,8 +203,9 @@ class Degradation:
 class SearchResponse:
     """The answer to a query.
 
-    `hits`, best first; `degraded`, the stages that were missing or came back short; milliseconds per stage; each
-    stage's own ranking of doc ids; `notes`, what was not done as asked though nothing is missing."""
+    `hits`, best first, at most k; `degraded`, the stages that failed, ran late or came back short, empty where the
+    answer is whole; `took_ms`, milliseconds by stage, and of the `total`; `rankings`, the whole ranking of each stage
+    by name (`lexical`, `dense`, `fused`, `reranked`); `notes`, what was not done as asked though nothing failed."""
 
     query: str
     hits: tuple[SearchHit, ...]

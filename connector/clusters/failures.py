@@ -63,8 +63,7 @@ def explain_block(error: Any, status: int) -> str:
         )
     return (
         f"the index takes no writes: {reason}; where the disk is full (flood stage), free space and the engine lifts "
-        "the "
-        'block; else PUT INDEX/_settings {"index.blocks.write": false, "index.blocks.read_only": false}'
+        'the block; else PUT INDEX/_settings {"index.blocks.write": false, "index.blocks.read_only": false}'
     )
 
 

@@ -25,8 +25,7 @@ ADVICE = {
     ),
     r"element_type \[\w+\] vectors only support|\[data_type\] field was set as": (
         "the field holds vectors of bytes or bits, which need a query of the same kind; name a vector field of "
-        "floats in "
-        "index.vector_field"
+        "floats in index.vector_field"
     ),
     r"must have \[index\] set to \[true\]|not built for ANN": (
         "the vectors of this field are kept but not indexed; name an indexed one in index.vector_field, or reindex"
