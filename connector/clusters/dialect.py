@@ -42,9 +42,8 @@ class Dialect(Protocol):
     def exact_body(
         self, schema: IndexSchema, vector: Vector, depth: int, filter_query: JSON | None, passages: int
     ) -> JSON | None:
-        """The same by comparing all vectors; None where the kNN search already leaves out what the caller may not
-        see, or an
-        alias hides."""
+        """The same by comparing all vectors; None where the kNN search already leaves out what the caller may not see,
+        or an alias hides."""
         ...
 
     def nearest_clause(self, schema: IndexSchema, vector: Vector, depth: int, filter_query: JSON) -> JSON:
@@ -153,8 +152,7 @@ def build_contents(
     dialect: Dialect, schema: IndexSchema, doc_ids: Sequence[str], query: str | None, vector: Vector | None
 ) -> JSON:
     """The same with the passages of our own documents that are nearest to the vector and that match the query best,
-    where
-    given."""
+    where given."""
     body = build_fields(schema, doc_ids)
     if not schema.managed:
         return body
@@ -178,12 +176,10 @@ def inner_hits(passages: int, name: str = NEAREST) -> JSON:
 
 def hits_only(schema: IndexSchema, depth: int, passages: int) -> JSON:
     """What a leg asks of each hit: nothing but its id where passages come along or none are asked for, else the text
-    that
-    is its passage.
+    that is its passage.
 
-    The engines store `_id` with the whole document, and unpack that to read it: for 100 hits of documents with
-    vectors that
-    takes longer than all else in a leg. So documents of ours have it as a value too, which is kept in a column
+    The engines store `_id` with the whole document, and unpack that to read it: for 100 hits of documents with vectors
+    that takes longer than all else in a leg. So documents of ours have it as a value too, which is kept in a column
     (bench-path)."""
     asked: JSON = {"size": depth, "track_total_hits": False}
     if schema.managed and schema.keeps_ids:

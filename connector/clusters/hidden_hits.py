@@ -1,8 +1,7 @@
 """A kNN search in which the engine hides what is not to be seen only after it was found, so that too few come back.
 
 So OpenSearch does with document-level security and with the filter of an alias (2.19.1: of the nearest k, only those
-that may
-be seen are left)."""
+that may be seen are left)."""
 
 from __future__ import annotations
 

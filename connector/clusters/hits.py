@@ -29,9 +29,8 @@ def read_contents(reply: JSON, schema: IndexSchema) -> dict[str, HitContent]:
 
 
 def has_ids(reply: JSON) -> bool:
-    """Whether each hit has its id: documents that others wrote have no `doc_id`, nor do callers see it who may not
-    read that
-    field."""
+    """Whether each hit has its id: documents that others wrote have no `doc_id`, nor do callers see it who may not read
+    that field."""
     return all("_id" in hit or DOC_ID in hit.get("fields", ()) for hit in reply["hits"]["hits"])
 
 

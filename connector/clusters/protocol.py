@@ -131,8 +131,7 @@ class Cluster(Protocol):
 
     async def open_index(self, name: str, foreign: ForeignFields | None = None) -> Index:
         """An existing index; `foreign` names the fields of one that is not ours. Raises IndexMissing, which names an
-        index
-        that may be meant."""
+        index that may be meant."""
         ...
 
     async def drop_index(self, name: str) -> None:

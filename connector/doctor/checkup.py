@@ -226,9 +226,8 @@ class _Checkup:
             return ConnectorError(f"no answer within {timeout_s:g} s; is it overloaded, or something in between?")
         except (LookupError, TypeError, ValueError, OSError) as error:
             return ConnectorError(
-                f"the answer cannot be understood ({type(error).__name__}); is this the cluster itself, or something "
-                "in "
-                "between?"
+                f"the answer cannot be understood ({type(error).__name__}); "
+                "is this the cluster itself, or something in between?"
             )
 
     def _skip(self, because: str, *checks: str) -> None:

@@ -1,8 +1,7 @@
 """The checks of Elasticsearch and OpenSearch: health, privileges, the index's settings, mapping and contents.
 
 Privileges: Elasticsearch answers the question itself. OpenSearch is asked for what changes nothing: writes that must
-conflict
-(`if_seq_no` of a document that is not there), and an index that no engine creates (of 0 shards)."""
+conflict (`if_seq_no` of a document that is not there), and an index that no engine creates (of 0 shards)."""
 
 from __future__ import annotations
 

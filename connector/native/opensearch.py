@@ -253,8 +253,7 @@ class OpenSearchNative:
         """What is ours under that name, among connectors, models or model groups.
 
         A search still shows for a moment what was there before the last change, so each one that it finds is read once
-        more.
-        """
+        more."""
         query = {"query": {"term": {"name.keyword": name}}, "size": 100}
         await self._refresh()
         try:
