@@ -43,14 +43,18 @@ INVISIBLE = (
     (0x200E, 0x200F),
     (0x202A, 0x202E),
     (0x2066, 0x206F),
+    (0x115F, 0x1160),  # fillers in the place of Hangul letters
+    (0x3164, 0x3164),
+    (0xFFA0, 0xFFA0),
     (0x17B4, 0x17B5),  # Khmer vowels that are never shown
-    (0x180B, 0x180D),  # variation selectors
+    (0x180B, 0x180E),  # variation selectors, the vowel separator
     (0x180F, 0x180F),
     (0xFE00, 0xFE0F),
     (0xE0100, 0xE01EF),
     (0x2060, 0x2064),  # word joiner, invisible operators
     (0xFEFF, 0xFEFF),  # the byte order mark
     (0xFFF9, 0xFFFB),  # marks of annotations
+    (0x1BCA0, 0x1BCA3),  # of shorthand and music
     (0x1D173, 0x1D17A),
     (0xE0000, 0xE007F),  # tags
 )

@@ -11,6 +11,7 @@ from typing import Any
 
 from connector.errors import SourceError
 from connector.evaluation.text_file import numbered_lines
+from connector.text import normalise_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,7 @@ def unique(path: Path, numbered: Iterable[tuple[int, JudgedQuery]]) -> Queries:
     found: dict[str, tuple[int, JudgedQuery]] = {}
     repeated = 0
     for number, query in numbered:
-        if not query.query_id or not query.text.strip():
+        if not query.query_id or not normalise_text(query.text).strip():
             raise SourceError(f"{path}:{number} is no query: it has no {'text' if query.query_id else 'id'}")
         where, before = found.setdefault(query.query_id, (number, query))
         if before.text != query.text:

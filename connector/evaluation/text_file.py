@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from connector.errors import SourceError
+from connector.signatures import HEAD_BYTES, why_no_text
 
 GZIP_MAGIC = b"\x1f\x8b"
 # UTF-32 first: its little-endian mark begins with that of UTF-16
@@ -32,6 +33,8 @@ def read_text(path: Path) -> str:
 
     Raises SourceError for what cannot be read or decoded, with the line."""
     content = _read_bytes(path)
+    if reason := why_no_text(content[:HEAD_BYTES]):
+        raise SourceError(f"{path}:1 is {reason}, whatever its name says; it needs to be text, plain or packed by gzip")
     encoding = next((name for mark, name in MARKS if content.startswith(mark)), "utf-8")
     try:
         text = content.decode(encoding)

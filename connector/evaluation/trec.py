@@ -18,6 +18,9 @@ from connector.evaluation.text_file import line_number, numbered_lines, read_tex
 TOPIC = re.compile(r"<(?:top|topic)\b([^>]*)>", re.IGNORECASE)
 TOPIC_END = re.compile(r"</(?:top|topic)>", re.IGNORECASE)
 ATTRIBUTE = re.compile(r"""(\w+)\s*=\s*["']([^"']*)["']""")
+COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
+CDATA = re.compile(r"<!\[CDATA\[(.*?)\]\]>", re.DOTALL)
+TAG = re.compile(r"</?[A-Za-z][^<>]*>")
 CAPTION = re.compile(r"^\s*(?:Number|Topic|Title|Description|Narrative)\s*:\s*", re.IGNORECASE)
 TEXT_FIELDS = ("title", "query")
 
@@ -33,7 +36,7 @@ def read_topics(path: Path, *, field: str | None = None) -> Queries:
     """Topics in TREC's tags (`<top><num>`, or `<topic number="1">`), or lines of id, tab, text.
 
     A topic without that field is left out. Raises SourceError, with the line."""
-    text = read_text(path)
+    text = COMMENT.sub(lambda found: "\n" * (line_number(found[0]) - 1), read_text(path))
     fields = (field,) if field else TEXT_FIELDS
     topics = [*(_tagged(text, fields, path) if TOPIC.search(text) else _lines(path))]
     if not topics:
@@ -71,9 +74,17 @@ def _tagged(text: str, fields: tuple[str, ...], path: Path) -> Iterator[tuple[in
 
 
 def _element(body: str, name: str) -> str:
-    """The text of an element, which need not be closed, without the caption that TREC writes before it."""
-    found = re.search(rf"<{re.escape(name)}>(.*?)(?=<|$)", body, re.DOTALL | re.IGNORECASE)
-    return " ".join(html.unescape(CAPTION.sub("", found[1])).split()) if found else ""
+    """The text of an element, without the caption that TREC writes before it and without tags within.
+
+    It need not be closed: it then ends before the next tag. A bare < is text."""
+    opened = re.search(rf"<{re.escape(name)}(?:\s[^<>]*)?>", body, re.IGNORECASE)
+    if not opened:
+        return ""
+    rest = body[opened.end() :]
+    closed = re.search(rf"</{re.escape(name)}\s*>", rest, re.IGNORECASE)
+    text = rest[: closed.start()] if closed else TAG.split(rest, maxsplit=1)[0]
+    text = html.unescape(TAG.sub(" ", CAPTION.sub("", CDATA.sub(lambda found: html.escape(found[1]), text))))
+    return " ".join(text.split())
 
 
 def _lines(path: Path) -> Iterator[tuple[int, JudgedQuery]]:

@@ -9,11 +9,13 @@ from typing import Any
 
 from connector.errors import DocumentError
 from connector.ingest.sources import Row
+from connector.ingest.survey import value_at_path
 from connector.schema import Fields, IndexSchema, check_value
 from connector.text import normalise_text
 from connector.types import Document
 
 MAX_ID_BYTES = 512  # the limit of both engines
+_KINDS: Mapping[type, str] = {bool: "true or false", dict: "an object", list: "a list"}
 
 
 def to_document(row: Row, fields: Fields) -> Document:
@@ -34,30 +36,37 @@ def value_at(row: Row, column: str) -> Any:
         return row.values[column]
     if fault := row.faults.get(column):
         raise DocumentError(f"field {column!r}: {fault}")
-    value: Any = row.values
-    for key in column.split("."):
-        value = value.get(key) if isinstance(value, Mapping) else None
-    return value
+    return value_at_path(row, column)
 
 
 def _to_document(row: Row, fields: Fields) -> Document:
-    doc_id = value_at(row, fields.id)
-    if doc_id is None or isinstance(doc_id, dict | list | bool) or str(doc_id).strip() == "":
-        raise DocumentError(f"the row has no id in field {fields.id!r}")
-    if len(str(doc_id).encode()) > MAX_ID_BYTES:
-        raise DocumentError(f"its id has {len(str(doc_id).encode())} bytes; at most {MAX_ID_BYTES} fit")
+    doc_id = _doc_id(value_at(row, fields.id), fields.id)
     values: dict[str, Any] = {}
     for name in fields.text:
-        text = _text(name, value_at(row, fields.column(name)))
-        if normalise_text(text).strip():
+        if (text := _text(name, value_at(row, fields.column(name)))).strip():
             values[name] = text
-    if not values:
+    if not any(normalise_text(text).strip() for text in values.values()):
         raise DocumentError(f"it has no text (fields {', '.join(fields.text)} are empty)")
     for name, kind in fields.metadata.items():
         value = check_value(name, kind, value_at(row, fields.column(name)))
         if value is not None:
             values[name] = value
-    return Document(str(doc_id), values, row.origin)
+    return Document(doc_id, values, row.origin)
+
+
+def spell_id(value: Any) -> str:
+    """An id as text. A whole number has no point, whatever it was read as: 7 and 7.0 are both "7", as in judgments."""
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+
+
+def _doc_id(value: Any, field: str) -> str:
+    if isinstance(value, bool | dict | list):
+        raise DocumentError(f"its id in field {field!r} is {_KINDS[type(value)]}; an id is a text or a number")
+    if value is None or not (doc_id := spell_id(value)).strip():
+        raise DocumentError(f"the row has no id in field {field!r}")
+    if len(doc_id.encode()) > MAX_ID_BYTES:
+        raise DocumentError(f"its id has {len(doc_id.encode())} bytes; at most {MAX_ID_BYTES} fit")
+    return doc_id
 
 
 def _text(name: str, value: Any) -> str:

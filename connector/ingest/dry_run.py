@@ -10,7 +10,8 @@ from connector.errors import DocumentError, SourceError
 from connector.event_loop import in_own_thread
 from connector.ingest.documents import repeated_id, to_document
 from connector.ingest.job import find_index
-from connector.ingest.plan import Plan, describe_existing, plan_fields
+from connector.ingest.plan import Plan, describe_existing, dotted_columns, empty_columns, plan_fields
+from connector.ingest.report import notes_of
 from connector.ingest.seen import SeenIds
 from connector.ingest.sources import Row, Source, open_source
 from connector.ingest.survey import survey_source
@@ -68,7 +69,7 @@ async def _existing_fields(settings: Settings) -> Fields | None:
 
 
 def _rehearse(source: Source, settings: Settings, fields: Fields | None) -> DryRun:
-    survey = survey_source(source)
+    survey = survey_source(source, paths=dotted_columns(settings.fields))
     if fields is None:
         plan = plan_fields(survey, settings.fields, id_field=source.id_field)
     else:
@@ -85,7 +86,8 @@ def _rehearse(source: Source, settings: Settings, fields: Fields | None) -> DryR
         broken = str(error)
     finally:
         seen.close()
-    return DryRun(fields is not None, plan, rows, failed, tuple(failures), broken, dict(source.notes))
+    notes = notes_of(source, rows) | empty_columns(plan)
+    return DryRun(fields is not None, plan, rows, failed, tuple(failures), broken, notes)
 
 
 def _why_failed(row: Row, fields: Fields, seen: SeenIds) -> str | None:

@@ -13,7 +13,7 @@ from connector.clusters.protocol import Cluster, Index
 from connector.errors import IndexExists, IndexMissing, SettingsError
 from connector.event_loop import in_own_thread
 from connector.ingest.pipeline import IngestJob
-from connector.ingest.plan import Plan, plan_fields
+from connector.ingest.plan import Plan, dotted_columns, empty_columns, plan_fields
 from connector.ingest.report import Counts, JobReport
 from connector.ingest.sources import Source, open_source
 from connector.ingest.survey import survey_source
@@ -63,7 +63,8 @@ async def run_job(
             delete_missing=delete_missing,
             on_progress=on_progress,
         )
-        return replace(await job.run(), plan=plan)
+        report = await job.run()
+        return replace(report, plan=plan, notes={**report.notes, **(empty_columns(plan) if plan else {})})
     finally:
         opening.cancel()
         await asyncio.wait([opening])
@@ -104,7 +105,8 @@ async def find_index(cluster: Cluster, settings: Settings) -> Index | None:
 
 def make_plan(settings: Settings, source: Source, stopped: Callable[[], bool] = lambda: False) -> Plan:
     """The fields of a new index: as configured; what is not configured is worked out from the whole source."""
-    return plan_fields(survey_source(source, stopped=stopped), settings.fields, id_field=source.id_field)
+    survey = survey_source(source, stopped=stopped, paths=dotted_columns(settings.fields))
+    return plan_fields(survey, settings.fields, id_field=source.id_field)
 
 
 async def _create(

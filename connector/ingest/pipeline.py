@@ -29,11 +29,11 @@ from connector.errors import (
     DocumentError,
     SourceError,
 )
-from connector.ingest.documents import content_hash, repeated_id, to_document
+from connector.ingest.documents import content_hash, repeated_id, spell_id, to_document
 from connector.ingest.passages import cut
 from connector.ingest.plan import used_columns
 from connector.ingest.rejects import RejectsFile
-from connector.ingest.report import Counts, JobReport
+from connector.ingest.report import Counts, JobReport, notes_of
 from connector.ingest.seen import SeenIds
 from connector.ingest.sources import Row, Source
 from connector.ingest.survey import has_value
@@ -142,7 +142,8 @@ class IngestJob:
             kept,
             unused=dict(self._unused),
             renamed={column: name for name, column in self._index.schema.fields.columns.items()},
-            notes=dict(self._source.notes),
+            notes=notes_of(self._source, self._counts.read),
+            source_broke_off=self._broken is not None,
         )
 
     @property
@@ -257,7 +258,7 @@ class IngestJob:
         if doc_id is None:
             self._unreadable += 1
         else:
-            self._seen.keep(str(doc_id))
+            self._seen.keep(spell_id(doc_id))
         self._rejects.keep(row, reason)
         self._count(failed=1)
         return None

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from connector.errors import SettingsError
+from connector.errors import SettingsError, SourceError
 from connector.ingest.field_names import name_fields
 from connector.ingest.survey import Column, Kind, Survey, show
 from connector.schema import Fields, FieldType, to_instant, to_iso
@@ -64,11 +64,13 @@ class Plan:
 def plan_fields(survey: Survey, given: FieldSettings, *, id_field: str | None = None) -> Plan:
     """The plan for a source; `id_field` is the one that the source itself names.
 
-    Raises SettingsError where no id or no text can be found."""
+    Raises SettingsError where no id or no text can be found, and SourceError where there is no row to find them in."""
+    if not survey.rows and not (given.text and (given.id or id_field)):
+        raise SourceError(_no_rows(survey))
     id_column, id_why = _find_id(survey, given, id_field)
     others = {name: column for name, column in survey.columns.items() if name != id_column}
     text = _find_text(survey, others, given)
-    metadata = _find_metadata({name: column for name, column in others.items() if name not in text}, given)
+    metadata = _find_metadata(survey, [name for name in others if name not in text], given)
     used = [*text, *(name for name, (kind, _) in metadata.items() if kind is not None)]
     names = name_fields(used)
     fields = Fields(
@@ -128,14 +130,12 @@ def _find_id(survey: Survey, given: FieldSettings, id_field: str | None) -> tupl
 
 def _find_text(survey: Survey, others: Mapping[str, Column], given: FieldSettings) -> dict[str, tuple[float, str]]:
     if given.text:
-        if survey.rows and not any(name in others or "." in name for name in given.text):
+        if survey.rows and not any(name in survey.columns for name in given.text):
             wrong = next(iter(given.text))
             raise SettingsError(f"no row has the text column {wrong!r}; {_instead(wrong, survey)}")
-        return {name: (boost, "given") for name, boost in given.text.items()}
+        return {name: (boost, _why_given(None, name, survey)) for name, boost in given.text.items()}
     found: dict[str, tuple[float, str]] = {}
-    titles = (
-        name for name in TITLE_NAMES if name in others and set(others[name].kinds) <= SINGLE and others[name].kinds
-    )
+    titles = (name for name in TITLE_NAMES if name in others and _mostly(others[name], SINGLE))
     if title := next(titles, None):
         found[title] = (TEXT_BOOST, "a usual name of titles")
     for name, column in others.items():
@@ -152,9 +152,9 @@ def _find_text(survey: Survey, others: Mapping[str, Column], given: FieldSetting
 def _why_prose(column: Column) -> str | None:
     if not column.values:
         return None
-    if column.name in TEXT_NAMES and set(column.kinds) <= SINGLE | {"list"}:
+    if column.name in TEXT_NAMES and _mostly(column, SINGLE | {"list"}):
         return "a usual name of texts"
-    if not set(column.kinds) <= SINGLE or "text" not in column.kinds:
+    if not _mostly(column, SINGLE) or "text" not in column.kinds:
         return None
     average = column.chars / column.values
     if average > LONG_TEXT_CHARS:
@@ -162,12 +162,20 @@ def _why_prose(column: Column) -> str | None:
     return f"texts of up to {column.longest:,} characters" if column.longest > LONGEST_LABEL_CHARS else None
 
 
-def _find_metadata(columns: Mapping[str, Column], given: FieldSettings) -> dict[str, tuple[FieldType | None, str]]:
+def _mostly(column: Column, kinds: frozenset[Kind]) -> bool:
+    """Whether more values are of these kinds than are not: a few others are their rows' faults, not the column's."""
+    return 2 * sum(count for kind, count in column.kinds.items() if kind in kinds) > column.values
+
+
+def _find_metadata(
+    survey: Survey, names: Sequence[str], given: FieldSettings
+) -> dict[str, tuple[FieldType | None, str]]:
     found: dict[str, tuple[FieldType | None, str]] = {
-        name: (kind, _why_given(kind, columns.get(name))) for name, kind in given.metadata.items()
+        name: (kind, _why_given(kind, name, survey)) for name, kind in given.metadata.items()
     }
     room = MAX_FIELDS
-    for name, column in columns.items():
+    for name in names:
+        column = survey.columns[name]
         if name in found:
             continue
         if given.metadata:
@@ -195,12 +203,13 @@ def _guess_type(kinds: set[Kind]) -> FieldType:
     return "keyword[]" if kinds <= SINGLE | {"list"} else "stored"
 
 
-def _why_given(kind: FieldType, column: Column | None) -> str:
-    """Of numbers that are to be dates, what the first one is taken for."""
+def _why_given(kind: FieldType | None, name: str, survey: Survey) -> str:
+    """Of numbers that are to be dates, what the first one is taken for; of a column that is not there, the nearest."""
+    column = survey.columns.get(name)
     numbers: tuple[Kind, ...] = ("integer", "number")
     first = next((column.firsts[number] for number in numbers if number in column.firsts), None) if column else None
     if column is None or kind != "date" or first is None:
-        return "given" if column else "given; no row has it"
+        return "given" if column or not survey.rows else f"given; no row has it; {_instead(name, survey)}"
     try:
         return f"given; {show(first[0])} is taken for {to_iso(to_instant(first[0]))}"
     except (ValueError, OverflowError, OSError):
@@ -221,16 +230,29 @@ def _why_type(column: Column) -> str:
 
 
 def _listed(survey: Survey) -> str:
-    if survey.rows:
-        return f"The source has: {', '.join(survey.columns)}"
+    return f"The source has: {', '.join(survey.columns)}"
+
+
+def _no_rows(survey: Survey) -> str:
     if survey.unreadable:
-        return f"No row of the source could be read; the first: {survey.first_fault}"
-    return "The source has no rows"
+        return f"none of the {survey.unreadable:,} rows of the source could be read; the first: {survey.first_fault}"
+    return "the source holds no rows, so there is nothing to make an index of"
 
 
 def _instead(name: str, survey: Survey) -> str:
     near = difflib.get_close_matches(name, survey.columns, n=1)
     return f"did you mean {near[0]!r}?" if near else f"the source has: {', '.join(survey.columns)}"
+
+
+def dotted_columns(given: FieldSettings) -> tuple[str, ...]:
+    """The columns that were named with a dot, which may be paths into nested objects."""
+    return tuple(name for name in (given.id or "", *(given.text or ()), *(given.metadata or ())) if "." in name)
+
+
+def empty_columns(plan: Plan) -> dict[str, int]:
+    """Notes of the columns that were named and that no row has a value in."""
+    named = (column for column in plan.columns if column.use != "left out" and not column.rows and plan.rows)
+    return {f"no row has a value in the column {column.column!r} ({column.use}: {column.why})": 1 for column in named}
 
 
 def used_columns(fields: Fields) -> frozenset[str]:

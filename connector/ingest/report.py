@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from connector.ingest.plan import Plan
+from connector.ingest.sources import Source
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +26,8 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class JobReport:
-    """The outcome of a job. `stopped` says why it ended early; `rejects` is the file of what failed, if anything did.
+    """The outcome of a job. `stopped` says why it ended early; `source_broke_off`, that it was the source, so that
+    another run would end there too. `rejects` is the file of what failed, if anything did.
 
     `unused` counts, for each column that no field of the index is filled from, the rows that have a value in it.
     `renamed` maps such columns to their fields as no field can be called what they are. `notes` are what the source has
@@ -40,6 +42,7 @@ class JobReport:
     renamed: Mapping[str, str] = field(default_factory=dict)
     notes: Mapping[str, int] = field(default_factory=dict)
     plan: Plan | None = None
+    source_broke_off: bool = False
 
     @property
     def unfinished(self) -> int:
@@ -50,3 +53,8 @@ class JobReport:
     def ok(self) -> bool:
         """Whether nothing failed and nothing was left undone."""
         return self.counts.failed == 0 and self.stopped is None and self.kept_missing is None
+
+
+def notes_of(source: Source, rows: int) -> dict[str, int]:
+    """What there is to say of a source that was read, which gave so many rows."""
+    return dict(source.notes) | ({} if rows else {"the source holds no rows": 1})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Literal
@@ -60,15 +60,18 @@ class Survey:
         return self.columns.setdefault(name, Column(name))
 
 
-def survey_source(source: Source, *, stopped: Callable[[], bool] = lambda: False) -> Survey:
+def survey_source(
+    source: Source, *, stopped: Callable[[], bool] = lambda: False, paths: Collection[str] = ()
+) -> Survey:
     """Read the source through, or until it is `stopped`; where all rows are alike, up to the first that can be read.
+    What lies at `paths` of nested objects counts as columns of those names.
 
     Raises SourceError where it breaks off before the first row; further on, that is for the job to say."""
     survey = Survey()
     try:
         for row in source:
-            add_row(survey, row, typed=source.typed)
-            if stopped() or (source.id_field and survey.rows):
+            add_row(survey, row, typed=source.typed, paths=paths)
+            if stopped() or (source.alike and survey.rows):
                 break
     except SourceError:
         if not survey.rows:
@@ -76,14 +79,14 @@ def survey_source(source: Source, *, stopped: Callable[[], bool] = lambda: False
     return survey
 
 
-def add_row(survey: Survey, row: Row, *, typed: bool) -> None:
+def add_row(survey: Survey, row: Row, *, typed: bool, paths: Collection[str] = ()) -> None:
     """Count the row's values in. `typed` is False where the source knows only text, as CSV does."""
     if row.error:
         survey.unreadable += 1
         survey.first_fault = survey.first_fault or f"{row.origin}: {row.error}"
         return
     survey.rows += 1
-    for name, value in row.values.items():
+    for name, value in (*row.values.items(), *_at_paths(row, paths)):
         column = survey.column(name)
         kind = kind_of(value, typed=typed)
         if kind is not None:
@@ -92,6 +95,20 @@ def add_row(survey: Survey, row: Row, *, typed: bool) -> None:
         column = survey.column(name)
         column.faults += 1
         column.fault = column.fault or f"{row.origin}: {fault}"
+
+
+def value_at_path(row: Row, path: str) -> Any:
+    """What lies at a path of nested objects, as meta.author; None where there is nothing."""
+    value: Any = row.values
+    for key in path.split("."):
+        value = value.get(key) if isinstance(value, Mapping) else None
+    return value
+
+
+def _at_paths(row: Row, paths: Collection[str]) -> Iterator[tuple[str, Any]]:
+    for path in paths:
+        if path not in row.values and (value := value_at_path(row, path)) is not None:
+            yield path, value
 
 
 def has_value(value: Any) -> bool:

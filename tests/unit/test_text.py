@@ -21,6 +21,8 @@ ONE_WORD = {
     "a word joiner and a byte order mark": ("\ufeffval\u2060ve", "valve"),
     "marks of direction": ("\u202avalve\u202c \u2067pump\u2069\u200e", "valve pump"),
     "a variation selector": ("葛\U000e0100城 ❤\ufe0f", "葛城 ❤"),
+    "fillers of Hangul": ("val\u3164ve \u115fpump\uffa0", "valve pump"),
+    "the Mongolian vowel separator": ("val\u180eve", "valve"),
     "tags": ("valve\U000e0041\U000e0042", "valve"),
     "ligatures": ("oﬃce ﬂange ﬁlter ǆ", "office flange filter dž"),
     "the long s": ("Waſſer", "Wasser"),

@@ -80,8 +80,8 @@ def ingest(
     The same job twice writes nothing new. A job that was killed is simply run again.
 
     Exit code: 0 all well; 1 some documents failed, and are kept with their reasons; 2 the job could not start; 3 it
-    stopped early, or the cluster is away: run it again to go on; 143 (SIGTERM) or 130 (Ctrl-C) it was ended, after
-    writing what was encoded: run it again to go on.
+    stopped early, or the cluster is away: run it again to go on (where the source broke off, mend it first); 143
+    (SIGTERM) or 130 (Ctrl-C) it was ended, after writing what was encoded: run it again to go on.
 
     Examples:
 

@@ -66,14 +66,16 @@ def print_troubles(report: JobReport) -> None:
     if report.rejects:
         stderr.print(f"{report.counts.failed:,} documents failed; they are kept with their reasons in {report.rejects}")
     if report.stopped:
-        stderr.print(
-            f"error: the job stopped early: {report.stopped}; {report.unfinished:,} documents were under way; "
-            "run it again to go on",
-            style="red",
-            highlight=False,
-        )
+        stderr.print(f"error: the job stopped early: {report.stopped}{_rest(report)}", style="red", highlight=False)
     if report.kept_missing:
         stderr.print(f"nothing was removed: {report.kept_missing}", style="yellow", highlight=False)
+
+
+def _rest(report: JobReport) -> str:
+    """What a job that stopped had begun, and whether another run would go on; it would not where the source breaks
+    off."""
+    begun = f"; {report.unfinished:,} documents were under way" if report.unfinished else ""
+    return begun if report.source_broke_off else f"{begun}; run it again to go on"
 
 
 def plan_lines(plan: Plan) -> list[str]:

@@ -44,7 +44,8 @@ def arrow_schema(schema: IndexSchema) -> pa.Schema:
 
 async def missing_indexes(table: lancedb.AsyncTable, schema: IndexSchema) -> list[str]:
     """The columns that are still to be indexed."""
-    present = {column for index in await table.list_indices() for column in index.columns}
+    # LanceDB gives a name that is no plain word between backquotes, as SQL has it
+    present = {column.strip("`") for index in await table.list_indices() for column in index.columns}
     return [column for column in (*map(words_column, schema.fields.text), "doc_id") if column not in present]
 
 

@@ -114,6 +114,8 @@ def _read_header(lines: _Lines, name: str, notes: Counter[str], delimiter: str) 
         delimiter = declared[1]
     elif first:
         lines.put_back([first])
+    if re.match(r"\s*(\{\s*\"|\[\s*\{)", first):
+        raise SourceError(f"{name} holds JSON, whatever its name says; call it .jsonl")
     record = _next_record(lines, delimiter)
     if record is None:
         if lines.broken:

@@ -43,6 +43,7 @@ class FolderSource:
 
     id_field: str | None = "path"
     typed = True
+    alike = True
 
     def __init__(self, folder: Path, files: Sequence[Path] | None = None) -> None:
         self._folder = folder
@@ -56,7 +57,11 @@ class FolderSource:
         unlisted: list[Row] = []
         files = self._files or sorted(self._find(self._folder, unlisted))
         if not files and not unlisted:
-            raise SourceError(f"{self._folder} holds no file of a known kind ({', '.join(sorted(FILE_READERS))})")
+            found = f"; {'; '.join(self.notes)}" if self.notes else ", or none at all"
+            raise SourceError(
+                f"{self._folder} holds no file of a known kind ({', '.join(sorted(FILE_READERS))}){found}"
+            )
+        self.alike = not any(FILE_READERS[file.suffix.lower()] is read_markdown for file in files)  # front matter
         yield from unlisted
         for number, file in enumerate(files, start=1):
             row = self._row(file)

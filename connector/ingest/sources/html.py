@@ -25,12 +25,21 @@ LINES = frozenset((
     "tfoot", "thead", "tr",
 ))  # fmt: skip
 SPACED = frozenset((
-    "td", "th", "button", "img", "input", "label", "meter", "output", "progress", "rt", "svg", "math",
+    "td", "th", "button", "img", "input", "label", "meter", "output", "progress", "rt", "svg", "math", "marquee",
+    "text", "tspan", "desc", "foreignobject",  # of drawings
 ))  # fmt: skip
+SPACED_ROLES = frozenset(
+    ("cell", "columnheader", "gridcell", "listitem", "menuitem", "option", "row", "rowheader", "tab")
+)
 MAX_DEPTH = 5_000
 _BLOCK_TAG = re.compile(rf"<(/?)(?:div|{'|'.join(sorted(PARAGRAPHS - {'p', 'hr', 'body'}))})\b", re.IGNORECASE)
 KEEPS_SPACES = frozenset(["pre", "textarea", "listing", "xmp"])
 _NOT_SHOWN = re.compile(r"(?:^|;)\s*(?:display\s*:\s*none|visibility\s*:\s*hidden)", re.IGNORECASE)
+_SET_APART = re.compile(
+    r"(?:^|;)\s*(?:display\s*:\s*(?:inline-)?(?:block|flex|grid|table|list-item|flow-root)|float\s*:\s*(?:left|right)"
+    r"|position\s*:\s*(?:absolute|fixed))",
+    re.IGNORECASE,
+)
 _DECLARED = re.compile(
     rb"""<(?:meta|\?xml)\b[^>]*?\b(?:charset|encoding)\s*=\s*["']?\s*([A-Za-z0-9_.:-]+)""", re.IGNORECASE
 )
@@ -78,7 +87,7 @@ def _pieces(root: LexborNode) -> Iterator[str]:
             text = (node.text_content or "").translate(_NO_BOUNDARIES)
             yield text if verbatim else _SPACES.sub(" ", text)
         elif not tag.startswith(("-", "!")) and tag not in UNSEEN and _is_shown(node):
-            boundary = _boundary(tag)
+            boundary = _boundary(node, tag)
             yield boundary
             stack.append((None, boundary, False))
             if node.first_child is not None:
@@ -94,13 +103,20 @@ def _is_shown(node: LexborNode) -> bool:
     return "hidden" not in attributes and not _NOT_SHOWN.search(attributes.get("style") or "")
 
 
-def _boundary(tag: str) -> str:
-    """What stands before and behind an element of that name."""
+def _boundary(node: LexborNode, tag: str) -> str:
+    """What stands before and behind an element, by its name, its role and its style."""
     if tag in PARAGRAPHS:
         return _PARAGRAPH
     if tag in LINES:
         return _LINE
-    return _SPACE if tag in SPACED else ""
+    if tag in SPACED:
+        return _SPACE
+    if tag == "sup":  # the number of a footnote is no part of the word before it
+        return _SPACE if node.css_first("a") else ""
+    attributes = node.attributes
+    if not attributes:
+        return ""
+    return _SPACE if attributes.get("role") in SPACED_ROLES or _SET_APART.search(attributes.get("style") or "") else ""
 
 
 def _laid_out(text: str) -> str:

@@ -24,12 +24,14 @@ _LENIENT = json.JSONDecoder(parse_int=lambda digits: None, parse_float=lambda di
 def read_json(stream: IO[bytes], name: str, notes: Counter[str]) -> Iterator[Row]:
     """The rows of JSON Lines, of objects over several lines, or of an array of objects."""
     lines = _Lines(as_utf8(stream, is_json=True))
+    is_first = True
     while line := lines.next():
         if not line.strip():
             continue
-        if _ARRAY_OF_OBJECTS.match(line):
+        if is_first and _ARRAY_OF_OBJECTS.match(line):
             yield from _read_values(with_prefix(line + lines.returned(), lines.stream), name, lines.number)
             return
+        is_first = False
         yield from _rows_of_line(line, lines, name)
 
 

@@ -17,6 +17,7 @@ class LineSource:
     """Rows that `read` takes out of a file or stream. What breaks off gives its whole rows before the error."""
 
     id_field: str | None = None
+    alike = False
 
     def __init__(self, opened: Input, read: ReadRows, *, typed: bool = True) -> None:
         self.typed = typed

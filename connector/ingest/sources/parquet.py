@@ -16,6 +16,7 @@ class ParquetSource:
     """The rows of a Parquet file. A value that cannot be kept is a fault of its row, and no other's."""
 
     id_field: str | None = None
+    alike = False
     typed = True
     BATCH_ROWS = 512
 

@@ -29,11 +29,15 @@ class Source(Protocol):
     failing a row, by what there is to say of it. Both start anew with every `__iter__`.
     A source that breaks off yields its whole rows first and raises SourceError then.
     `typed` is False where all values are text, as in CSV, so that a number can only be told by its looks.
-    `id_field` is the id's column in a source whose rows all have the same columns, None elsewhere."""
+    `id_field` is the id's column in a source that knows it, None elsewhere. `alike` is True where all rows have the
+    same columns, so that one of them tells all; it may change to False while rows are read."""
 
     progress: float
     notes: Counter[str]
     typed: bool
     id_field: str | None
+
+    @property
+    def alike(self) -> bool: ...
 
     def __iter__(self) -> Iterator[Row]: ...

@@ -18,8 +18,10 @@ from pathlib import Path
 from typing import IO, Protocol, cast
 
 from connector.errors import SourceError
+from connector.signatures import HEAD_BYTES, packed_suffix, why_no_text
 
-DECOMPRESSORS: dict[str, Callable[[IO[bytes]], IO[bytes]]] = {
+Decompress = Callable[[IO[bytes]], IO[bytes]]
+DECOMPRESSORS: dict[str, Decompress] = {
     ".gz": lambda raw: cast(IO[bytes], gzip.GzipFile(fileobj=raw)),
     ".bz2": lambda raw: cast(IO[bytes], bz2.BZ2File(raw)),
     ".xz": lambda raw: cast(IO[bytes], lzma.LZMAFile(raw)),  # noqa: SIM115
@@ -34,6 +36,7 @@ BYTE_ORDER_MARKS = (
 )
 CHUNK_BYTES = 64 * 1024
 CHECK_BYTES = 1024 * 1024
+SNIFFED_BYTES = 4096
 
 
 class Input(Protocol):
@@ -47,7 +50,7 @@ class Input(Protocol):
 
 
 class FileInput:
-    """A regular file, decompressed by its suffix.
+    """A regular file, decompressed where its first bytes say that it is packed, whatever its name says.
 
     What is compressed is read through once before the first row is given: the checksum comes last, and rows of a
     damaged file would be rubbish. A file that is merely cut off gives what stands before the cut."""
@@ -55,7 +58,6 @@ class FileInput:
     def __init__(self, path: Path) -> None:
         self.name = path.name
         self._path = path
-        self._decompress = DECOMPRESSORS.get(path.suffix.lower())
         self._raw: IO[bytes] | None = None
         self._size = 1
         self._checked: tuple[int, int] | None = None
@@ -64,13 +66,15 @@ class FileInput:
     def open(self) -> Iterator[IO[bytes]]:
         with open(self._path, "rb") as raw:
             self._size = max(os.fstat(raw.fileno()).st_size, 1)
-            if self._decompress is None:
+            decompress = _decompressor(raw.read(SNIFFED_BYTES), self._path)
+            raw.seek(0)
+            if decompress is None:
                 self._raw = raw
                 yield raw
                 return
-            self._check(raw)
+            self._check(raw, decompress)
             self._raw = raw
-            with self._decompress(raw) as stream:
+            with decompress(raw) as stream:
                 yield stream
 
     def share_read(self) -> float:
@@ -78,15 +82,15 @@ class FileInput:
             return 0.0
         return min(self._raw.tell() / self._size, 1.0)
 
-    def _check(self, raw: IO[bytes]) -> None:
+    def _check(self, raw: IO[bytes], decompress: Decompress) -> None:
         """Raise SourceError where the file is damaged rather than cut off; once for each state of the file."""
         found = os.fstat(raw.fileno())
         state = (found.st_size, found.st_mtime_ns)
-        if self._checked == state or self._decompress is None:
+        if self._checked == state:
             return
         given = 0
         try:
-            with self._decompress(raw) as stream:
+            with decompress(raw) as stream:
                 while data := stream.read1(CHECK_BYTES):  # type: ignore[attr-defined]
                     given += len(data)
         except EOFError:
@@ -108,7 +112,6 @@ class StreamInput:
     def __init__(self, path: Path | None) -> None:
         self.name = path.name if path else "stdin"
         self._path = path
-        self._decompress = DECOMPRESSORS.get(path.suffix.lower()) if path else None
         self._pipe: IO[bytes] | None = None
         self._kept = tempfile.TemporaryFile()  # noqa: SIM115 - open as long as this is
         self._ended = False
@@ -118,13 +121,15 @@ class StreamInput:
         if self._pipe is None:
             pipe = open(self._path, "rb", buffering=0) if self._path else getattr(sys.stdin.buffer, "raw", None)  # noqa: SIM115
             self._pipe = cast(IO[bytes], pipe or sys.stdin.buffer)
-        stream = cast(IO[bytes], io.BufferedReader(_Replay(self._read), CHUNK_BYTES))
-        if self._decompress:
-            stream = self._decompress(stream)
-        yield stream
+        head = self._replay().read(HEAD_BYTES)
+        decompress = _decompressor(head, Path(self.name))
+        yield decompress(self._replay()) if decompress else self._replay()
 
     def share_read(self) -> float:
         return 1.0 if self._ended else 0.0
+
+    def _replay(self) -> IO[bytes]:
+        return cast(IO[bytes], io.BufferedReader(_Replay(self._read), CHUNK_BYTES))
 
     def _read(self, start: int, size: int) -> bytes:
         """Bytes from `start`: of what was kept, or else the pipe's next."""
@@ -139,6 +144,20 @@ class StreamInput:
         while written < len(data):
             written += os.pwrite(self._kept.fileno(), data[written:], start + written)
         return data
+
+
+def _decompressor(head: bytes, path: Path) -> Decompress | None:
+    """What unpacks a file that begins so; None where it is not packed. Raises SourceError where it is no text."""
+    if suffix := packed_suffix(head):
+        return DECOMPRESSORS[suffix]
+    if reason := why_no_text(head):
+        raise SourceError(f"{path.name} is {reason}, whatever its name says; export it as JSON Lines, CSV or Parquet")
+    if path.suffix.lower() in DECOMPRESSORS and b"\0" in head:
+        raise SourceError(
+            f"{path.name} is damaged: it does not begin as {path.suffix.lower()} does, and is no text either; "
+            "fetch or pack it again"
+        )
+    return None
 
 
 class _Replay(io.RawIOBase):

@@ -55,7 +55,7 @@ def _split_front_matter(text: str) -> tuple[dict[str, Any], str, Counter[str]]:
     from ruamel.yaml.error import YAMLError
     from ruamel.yaml.tokens import AliasToken
 
-    from connector.ingest.sources.plain import plain_value
+    from connector.ingest.sources.plain import UnreadableValue, plain_value
 
     found = _FRONT_MATTER.match(text)
     if not found:
@@ -65,10 +65,16 @@ def _split_front_matter(text: str) -> tuple[dict[str, Any], str, Counter[str]]:
         if any(isinstance(token, AliasToken) for token in YAML(typ="safe", pure=True).scan(found[1] or "")):
             raise ValueError("a few aliases can stand for more than memory holds")
         loaded = YAML(typ="safe", pure=True).load(found[1] or "")
-        fields = {str(name): plain_value(value) for name, value in (loaded or {}).items()}
+        items = [(str(name), value) for name, value in (loaded or {}).items()]
     except (YAMLError, AttributeError, ValueError, RecursionError):
         return {}, text, Counter({"front matter that is no mapping in YAML is read as text": 1})
-    return fields, rest, Counter()
+    fields, notes = {}, Counter[str]()
+    for name, value in items:
+        try:
+            fields[name] = plain_value(value)
+        except UnreadableValue as error:
+            notes[f"front matter's {name!r} is left out: {error}"] += 1
+    return fields, rest, notes
 
 
 def _with_plain_line_ends(text: str) -> str:

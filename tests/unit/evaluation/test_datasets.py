@@ -101,9 +101,13 @@ def test_a_judgment_that_is_none_is_named_with_its_line(tmp_path: Path) -> None:
         (OLD, "desc", {"301": "Identify organizations that participate & more."}),
         (NEW, None, {"1": "coronavirus origin", "2": "weather"}),
         (NEW, "question", {"1": "what is it"}),
+        ("<top><num>1<title>pressure < 5 bar & valves<desc>x</top>", None, {"1": "pressure < 5 bar & valves"}),
+        ('<topic number="1"><title lang="en">a <b>bold</b> pump</title></topic>', None, {"1": "a bold pump"}),
+        ('<topic number="1"><query><![CDATA[a < b & c]]></query></topic>', None, {"1": "a < b & c"}),
+        ("<!-- <top><num>9<title>old</top> -->\n<top><num>1<title>new</top>", None, {"1": "new"}),
         ("51\twhat is a knee\n52\tlast line\n\n", None, {"51": "what is a knee", "52": "last line"}),
     ],
-    ids=["tags", "tags, description", "attributes", "attributes, question", "lines"],
+    ids=["tags", "description", "attributes", "question", "a bare <", "tags within", "CDATA", "a comment", "lines"],
 )
 def test_topics(tmp_path: Path, text: str, field: str | None, found: dict[str, str]) -> None:
     (tmp_path / "topics").write_text(text)

@@ -36,6 +36,7 @@ def test_numbers_become_their_text(tmp_path: Path, line: str, query_id: str, tex
         ('{"_id": "q2", "text": ["two"]}', "its text is missing, or neither"),
         ('{"_id": "q2", "text": NaN}', "its text is missing, or neither"),
         ('{"_id": "q2", "text": " "}', "it has no text"),
+        ('{"_id": "q2", "text": "\\u200b\\u00ad"}', "it has no text"),
         ('{"_id": "", "text": "two"}', "it has no id"),
         ('{"_id": "q2", "_id": "q3", "text": "two"}', "a name is in it twice"),
         ('{"_id": "q2", "text": "half a pair: \\ud83e"}', "surrogates not allowed"),

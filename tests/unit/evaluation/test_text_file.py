@@ -47,8 +47,10 @@ def test_a_mark_in_the_middle_of_joined_files_is_no_part_of_a_line(tmp_path: Pat
         ),
         (b"\xff\xfeo\0\n\0\x00\xd8x\0", "f:2 is not the UTF-16"),
         (gzip.compress(b"one\ncaf\xe9\n"), "f:2 is not UTF-8"),
+        (b"PK\x03\x04\xff", "f:1 is a zip archive"),
+        (b"BZh91AY&SY\xad", r"f:1 is packed \(.bz2\)"),
     ],
-    ids=["Latin-1", "UTF-16 without mark", "half a pair", "packed"],
+    ids=["Latin-1", "UTF-16 without mark", "half a pair", "packed", "zip", "bzip2"],
 )
 def test_what_cannot_be_decoded_is_named_with_its_line(tmp_path: Path, content: bytes, says: str) -> None:
     (tmp_path / "f").write_bytes(content)

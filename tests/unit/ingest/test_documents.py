@@ -67,8 +67,9 @@ def test_a_text_field_takes_numbers_and_loses_null_bytes() -> None:
         ({"text": "t"}, "no id in field 'id'"),
         ({"id": None, "text": "t"}, "no id"),
         ({"id": "  ", "text": "t"}, "no id"),
-        ({"id": {"a": 1}, "text": "t"}, "no id"),
-        ({"id": True, "text": "t"}, "no id"),
+        ({"id": {"a": 1}, "text": "t"}, "its id in field 'id' is an object; an id is a text or a number"),
+        ({"id": ["a"], "text": "t"}, "its id in field 'id' is a list"),
+        ({"id": True, "text": "t"}, "its id in field 'id' is true or false"),
         ({"id": "é" * 257, "text": "t"}, f"its id has 514 bytes; at most {MAX_ID_BYTES}"),
         ({"id": "a"}, r"no text \(fields title, text are empty\)"),
         ({"id": "a", "text": {"a": 1}}, "'text' is text but holds dict"),
@@ -83,6 +84,13 @@ def test_a_text_field_takes_numbers_and_loses_null_bytes() -> None:
 def test_a_row_that_cannot_be_indexed_says_why(values: dict[str, Any], words: str) -> None:
     with pytest.raises(DocumentError, match=words):
         to_document(row(**values), FIELDS)
+
+
+@pytest.mark.parametrize(
+    ("value", "doc_id"), [(7, "7"), (7.0, "7"), (-0.0, "0"), (7.5, "7.5"), ("7.0", "7.0"), (1e22, "1" + "0" * 22)]
+)
+def test_a_whole_number_is_an_id_without_a_point(value: Any, doc_id: str) -> None:
+    assert to_document(row(id=value, text="t"), FIELDS).doc_id == doc_id
 
 
 @pytest.mark.parametrize("name", ["id", "title", "year"])

@@ -51,6 +51,29 @@ async def test_it_creates_nothing(source: str, tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["menu.csv"]
 
 
+async def test_an_index_that_is_there_is_not_written_to(source: str, tmp_path: Path) -> None:
+    settings = settings_of(tmp_path)
+    cluster = await connect(settings.cluster)
+    await cluster.create_index(settings.index.name, schema_of(HashEncoder(), id="id"))
+    await cluster.close()
+    before = {path: path.lstat().st_mtime_ns for path in tmp_path.rglob("*")}
+    found = await rehearse(source, settings)
+
+    assert found.exists
+    assert {path: path.lstat().st_mtime_ns for path in tmp_path.rglob("*")} == before
+
+
+async def test_a_source_without_rows_is_said(tmp_path: Path) -> None:
+    settings = settings_of(tmp_path)
+    cluster = await connect(settings.cluster)
+    await cluster.create_index(settings.index.name, schema_of(HashEncoder(), id="id"))
+    await cluster.close()
+    (tmp_path / "empty.jsonl").write_text("\n")
+    found = await rehearse(str(tmp_path / "empty.jsonl"), settings)
+
+    assert found.notes == {"the source holds no rows": 1}
+
+
 async def test_a_store_that_is_there_gets_no_index(source: str, tmp_path: Path) -> None:
     settings = settings_of(tmp_path)
     await (await connect(settings.cluster)).close()

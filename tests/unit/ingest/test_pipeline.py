@@ -34,6 +34,7 @@ class Rows:
     """A source from a list; `breaks_after` rows it raises."""
 
     id_field = None
+    alike = False
     typed = True
 
     def __init__(self, rows: Sequence[dict[str, Any] | Row], breaks_after: int | None = None) -> None:

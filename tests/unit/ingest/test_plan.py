@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from connector.errors import SettingsError
-from connector.ingest.plan import MAX_FIELDS, Plan, describe_existing, plan_fields
+from connector.errors import SettingsError, SourceError
+from connector.ingest.plan import MAX_FIELDS, Plan, describe_existing, empty_columns, plan_fields
 from connector.ingest.sources import Row
 from connector.ingest.survey import Survey, add_row
 from connector.schema import Fields
@@ -216,13 +216,72 @@ def test_rows_that_could_not_be_read_have_no_say() -> None:
         ([row(id="1", brand="acme")], {}, "--text COLUMN .fields.text.. The source has: id, brand"),
         ([row(id="1", body="t")], {"text": {"boddy": 1.0}}, "no row has the text column 'boddy'; did you mean 'body'"),
         ([row(sku="1", body="t")], {"id": "skuu"}, "no row has the id column 'skuu'; did you mean 'sku'"),
-        ([], {}, "The source has no rows"),
-        ([Row({}, "a:1", error="no JSON")], {}, "No row of the source could be read; the first: a:1: no JSON"),
     ],
 )
 def test_what_cannot_be_worked_out_is_asked_for(rows: list[Row], given: dict[str, Any], words: str) -> None:
     with pytest.raises(SettingsError, match=words):
         plan(rows, **given)
+
+
+@pytest.mark.parametrize(
+    ("rows", "given", "words"),
+    [
+        ([], {}, "the source holds no rows"),
+        ([], {"id": "id"}, "the source holds no rows"),
+        (
+            [Row({}, "a:1", error="no JSON")],
+            {},
+            "none of the 1 rows of the source could be read; the first: a:1: no JSON",
+        ),
+    ],
+)
+def test_nothing_is_asked_for_where_no_row_could_answer(rows: list[Row], given: dict[str, Any], words: str) -> None:
+    with pytest.raises(SourceError, match=f"^{words}"):
+        plan(rows, **given)
+
+
+def test_a_few_values_of_another_kind_do_not_cost_the_text_its_column() -> None:
+    found = plan([row(id="1", text="t"), row(id="2", text="t"), row(id="3", text={"a": 1})])
+
+    assert found.fields.text == {"text": 1.0}
+
+
+def test_a_column_of_objects_is_no_text_whatever_its_name() -> None:
+    with pytest.raises(SettingsError, match="--text COLUMN"):
+        plan([row(id="1", text={"a": 1}), row(id="2", text="t")])
+
+
+def test_the_id_may_be_text_and_metadata_too() -> None:
+    found = plan([row(id="1", body="t")], text={"id": 1.0}, metadata={"body": "keyword"})
+    other = plan([row(id="1", body="t")], metadata={"id": "keyword"})
+
+    assert found.fields.text == {"id": 1.0}
+    assert [(column.use, column.why) for column in other.columns if column.column == "id"] == [
+        ("id", "a usual name of ids"),
+        ("metadata", "given"),
+    ]
+    assert (empty_columns(found), empty_columns(other)) == ({}, {})
+
+
+def test_a_path_into_objects_is_a_column_that_rows_have() -> None:
+    survey = Survey()
+    add_row(survey, row(id="1", text="t", meta={"author": "Ann"}), typed=True, paths=["meta.author", "meta.year"])
+    found = plan_fields(survey, FieldSettings(metadata={"meta.author": "keyword", "meta.year": "integer"}))
+
+    assert column_of(found, "meta.author").samples == ("Ann",)
+    assert column_of(found, "meta.author").rows == 1
+    assert [*empty_columns(found)] == [
+        "no row has a value in the column 'meta.year' (metadata: given; no row has it; did you mean 'meta.author'?; "
+        "called meta_year, since no field can be called 'meta.year')"
+    ]
+
+
+def test_a_column_that_was_named_and_that_no_row_has_is_said() -> None:
+    found = plan([row(id="1", title="T", text="t")], text={"titel": 2.0, "text": 1.0})
+
+    assert empty_columns(found) == {
+        "no row has a value in the column 'titel' (text: given; no row has it; did you mean 'title'?)": 1
+    }
 
 
 def test_an_index_that_is_there_keeps_its_fields_and_the_others_are_named() -> None:

@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from support.parts import HashEncoder, schema_of
+from support.parts import HashEncoder, ids, schema_of
 
 from connector.clusters.embedded.cluster import EmbeddedCluster
 from connector.clusters.embedded.index import TERMS_SUFFIX, EmbeddedIndex
@@ -30,6 +30,16 @@ async def fill(cluster: EmbeddedCluster, name: str) -> EmbeddedIndex:
     )
     await index.finish()
     return index
+
+
+async def test_to_open_an_index_is_to_write_nothing(cluster: EmbeddedCluster, tmp_path: Path) -> None:
+    await fill(cluster, "docs")
+    before = {path: path.lstat().st_mtime_ns for path in tmp_path.rglob("*")}
+    index = await (await EmbeddedCluster.open(tmp_path)).open_index("docs")
+    found = await index.lexical("salt", depth=5, filter=None, timeout_s=5.0)
+
+    assert ids(found) == ["a"]
+    assert {path: path.lstat().st_mtime_ns for path in tmp_path.rglob("*")} == before
 
 
 async def test_an_index_that_is_damaged_is_not_called_missing(cluster: EmbeddedCluster, tmp_path: Path) -> None:

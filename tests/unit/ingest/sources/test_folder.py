@@ -8,8 +8,10 @@ import pytest
 from support.rows import read, values, write
 
 from connector.errors import SourceError
+from connector.ingest.job import make_plan
 from connector.ingest.sources import folder as folder_reader
 from connector.ingest.sources import open_source
+from connector.settings.sections import Settings
 
 
 def test_a_folder_is_its_files_with_paths_as_ids(tmp_path: Path) -> None:
@@ -38,6 +40,23 @@ def test_files_of_no_known_kind_are_counted(tmp_path: Path) -> None:
         "files of no known kind (.docx) are not read": 2,
         "files of no known kind (no suffix) are not read": 1,
     }
+
+
+def test_a_folder_without_documents_says_what_it_has(tmp_path: Path) -> None:
+    write(tmp_path / "a.docx", "x")
+
+    with pytest.raises(
+        SourceError, match=r"no file of a known kind .*; files of no known kind \(\.docx\) are not read"
+    ):
+        read(tmp_path)
+
+
+def test_front_matter_that_only_a_later_file_has_becomes_fields(tmp_path: Path) -> None:
+    for name, front in (("a", ""), ("b", "---\nteam: tides\n---\n"), ("c", "---\nyear: 2024\n---\n")):
+        write(tmp_path / f"{name}.md", f"{front}# Title\ntext")
+    plan = make_plan(Settings(), open_source(str(tmp_path)))
+
+    assert plan.fields.metadata == {"team": "keyword", "year": "integer"}
 
 
 def test_a_file_that_cannot_be_read_keeps_its_id_and_says_why(tmp_path: Path) -> None:

@@ -47,6 +47,14 @@ def test_a_page_is_read_as_a_person_would() -> None:
         ("one<br>two<br/>three", "one\ntwo\nthree"),
         ("<pre>first\n  second</pre>", "first\nsecond"),
         ("<textarea>first\nsecond</textarea>third", "first\nsecond\n\nthird"),
+        ("<svg><text>Inlet</text><text>Outlet</text></svg>", "Inlet Outlet"),
+        (
+            '<span style="display: inline-block">Left</span><span style="color:red;display:block">Right</span>',
+            "Left Right",
+        ),
+        ('<span style="float:left">Left</span>Right', "Left Right"),
+        ('<span role="cell">Zinc</span><span role="cell">Lead</span>', "Zinc Lead"),
+        ("Lisbon<sup><a href=#1>1</a></sup> and m<sup>2</sup>", "Lisbon 1 and m2"),
     ],
 )
 def test_what_stands_apart_on_the_page_stands_apart_in_the_text(html: str, text: str) -> None:

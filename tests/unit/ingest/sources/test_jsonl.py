@@ -22,6 +22,13 @@ def test_json_lines_are_rows_that_know_their_line(tmp_path: Path) -> None:
     assert rows == [Row({"id": 1}, "a.jsonl:1"), Row({"id": "é"}, "a.jsonl:4")]
 
 
+def test_an_array_among_lines_costs_no_other_line(tmp_path: Path) -> None:
+    rows = read(write(tmp_path / "a.jsonl", '{"id": 1}\n[{"id": 2}]\n{id: 3}\n{"id": 4}\n'))
+
+    assert values(rows) == [{"id": 1}, {}, {}, {"id": 4}]
+    assert rows[1].error == "the line is not a JSON object but an array"
+
+
 @pytest.mark.parametrize("name", ["a.ndjson", "A.JSONL", "a.b.jsonl", "a.json"])
 def test_json_lines_go_by_several_names(tmp_path: Path, name: str) -> None:
     assert values(read(write(tmp_path / name, '{"id": 1}\r\n{"id": 2}'))) == [{"id": 1}, {"id": 2}]

@@ -60,13 +60,37 @@ def test_a_compressed_file_that_is_damaged_gives_no_rubbish(tmp_path: Path, name
     elif spoil == "checksum":
         data[-8] ^= 1
     else:
-        data = bytearray(b"no gzip at all")
+        data[:2] = b"\0\0"
     found: list[Row] = []
 
     with pytest.raises(SourceError, match=r"a\.\w+\.gz is damaged"):
         found.extend(open_source(str(write(tmp_path / name, bytes(data)))))
 
     assert found == []
+
+
+@pytest.mark.parametrize(("name", "packed"), [("a.jsonl.gz", False), ("a.jsonl", True), ("a.csv", True)])
+def test_what_is_packed_is_told_by_its_bytes_and_not_by_its_name(tmp_path: Path, name: str, packed: bool) -> None:
+    plain = numbered(name, 3)
+
+    assert len(read(write(tmp_path / name, gzip.compress(plain) if packed else plain))) == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "words"),
+    [
+        ("a.csv", b"PK\x03\x04" + b"\0" * 100, "a zip archive, which Excel and Word files are too"),
+        ("a.jsonl", b"PAR1" + b"\0" * 100, "a Parquet file"),
+        ("a.tsv", b"%PDF-1.7\n", "a PDF"),
+        ("a.csv", b'{"id": 1, "text": "a"}\n', "holds JSON, whatever its name says"),
+        ("a.csv", b'[{"id": 1, "text": "a"}]\n', "holds JSON"),
+    ],
+)
+def test_a_file_that_is_something_else_than_its_name_says_is_told_so(
+    tmp_path: Path, name: str, data: bytes, words: str
+) -> None:
+    with pytest.raises(SourceError, match=words):
+        read(write(tmp_path / name, data))
 
 
 def test_what_follows_a_whole_gzip_file_is_an_error_after_its_rows(tmp_path: Path) -> None:

@@ -72,10 +72,17 @@ def test_front_matter_that_would_hide_the_text_is_not_read() -> None:
 
 
 @pytest.mark.parametrize(
-    "front", ["a: b: c", "just words", "- a list", "a: 1\na: 2", "a: &x [1]\nb: [*x, *x]", "a: .inf", "a: !!python/x y"]
+    "front", ["a: b: c", "just words", "- a list", "a: 1\na: 2", "a: &x [1]\nb: [*x, *x]", "a: !!python/x y"]
 )
 def test_front_matter_that_cannot_be_kept_is_text(front: str) -> None:
     found = read_markdown(f"---\n{front}\n---\ntext".encode())
 
     assert found.text == f"---\n{front}\n---\ntext"
     assert dict(found.notes) == {"front matter that is no mapping in YAML is read as text": 1}
+
+
+def test_a_value_of_front_matter_that_cannot_be_kept_costs_no_other() -> None:
+    found = read_markdown(b"---\nbig: .inf\nteam: tides\n---\ntext")
+
+    assert (found.text, found.fields) == ("text", {"team": "tides"})
+    assert dict(found.notes) == {"front matter's 'big' is left out: it is infinite, which no index can keep": 1}
