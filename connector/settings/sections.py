@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from functools import cached_property
 from typing import Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import (
     Field,
@@ -25,9 +26,20 @@ Blend = Literal["auto", "rerank", "rrf", "linear"]
 MIN_PASSAGE_TOKENS = 16
 
 
-def _refuse_credentials(url: str, advice: str) -> None:
-    if "@" in url and not url.startswith("embedded:"):  # anywhere: a password may hold a slash
-        raise ValueError(f"url holds credentials, which would end up in messages; {advice}")
+def _check_url(url: str, no_credentials: str) -> None:
+    """Refuse what would end up in messages, and an address that nothing can connect to. Raises ValueError."""
+    if url.startswith("embedded:"):
+        return
+    if "@" in url:  # anywhere: a password may hold a slash
+        raise ValueError(f"url holds credentials, which would end up in messages; {no_credentials}")
+    if url.startswith(("http://", "https://")):
+        try:
+            parts = urlsplit(url)
+            why = "" if parts.hostname and parts.port != 0 else "it needs a host, and a port from 1"
+        except ValueError as error:
+            why = str(error)
+        if why:
+            raise ValueError(f"url {url!r} is no address ({why}); give http(s)://HOST:PORT")
 
 
 class ClusterSettings(Section):
@@ -47,7 +59,7 @@ class ClusterSettings(Section):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        _refuse_credentials(self.url, "use username and password")
+        _check_url(self.url, "use username and password")
         return self
 
 
@@ -100,7 +112,7 @@ class EncoderSettings(Section):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        _refuse_credentials(self.url or "", "leave them out")
+        _check_url(self.url or "", "leave them out")
         return self
 
 
@@ -187,7 +199,7 @@ class RerankSettings(Section):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        _refuse_credentials(self.url, "leave them out")
+        _check_url(self.url, "leave them out")
         return self
 
 
@@ -284,7 +296,7 @@ class NativeSettings(Section):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        _refuse_credentials(self.worker_url or "", "leave them out")
+        _check_url(self.worker_url or "", "leave them out")
         return self
 
 

@@ -11,7 +11,7 @@ import lancedb
 
 from connector.clusters.embedded.columns import META_KEY, add_indexes, arrow_schema, missing_indexes
 from connector.clusters.embedded.index import TERMS_SUFFIX, EmbeddedIndex
-from connector.clusters.embedded.reasons import explain_lance
+from connector.clusters.embedded.reasons import LANCE_ERRORS, explain_lance, explaining
 from connector.clusters.embedded.write_lock import WriteLock
 from connector.clusters.protocol import Engine, ForeignFields, nearest_name
 from connector.errors import ClusterError, IndexExists, IndexMissing, SettingsError
@@ -40,7 +40,7 @@ class EmbeddedCluster:
             return cls(await lancedb.connect_async(str(folder), read_consistency_interval=FRESH_FOR), folder)
         except FileExistsError as error:
             raise ClusterError(f"cannot open the embedded store in {folder}: that is a file, not a folder") from error
-        except (OSError, RuntimeError) as error:
+        except LANCE_ERRORS as error:
             raise ClusterError(f"cannot open the embedded store in {folder}: {explain_lance(error)}") from error
 
     async def create_index(self, name: str, schema: IndexSchema) -> EmbeddedIndex:
@@ -65,7 +65,8 @@ class EmbeddedCluster:
                 raise ClusterError(f"cannot create index {name!r}: {error}") from error
             except (OSError, RuntimeError) as error:
                 raise ClusterError(f"cannot create index {name!r}: {explain_lance(error)}") from error
-            await add_indexes(table, await missing_indexes(table, schema), schema)
+            with explaining(f"cannot create index {name!r}"):
+                await add_indexes(table, await missing_indexes(table, schema), schema)
         return EmbeddedIndex(name, schema, table, self._connection, lock)
 
     async def open_index(self, name: str, foreign: ForeignFields | None = None) -> EmbeddedIndex:
@@ -77,18 +78,20 @@ class EmbeddedCluster:
                 f"table {name!r} in {self._folder} was not made by the connector; ingest into an index of its own"
             )
         lock = self._lock(name)
-        if await missing_indexes(table, schema):  # its making may have been killed half-way, or is under way
-            async with lock.held():
-                await table.checkout_latest()
-                await add_indexes(table, await missing_indexes(table, schema), schema)
+        with explaining(f"cannot open index {name!r} in {self._folder}"):
+            if await missing_indexes(table, schema):  # its making may have been killed half-way, or is under way
+                async with lock.held():
+                    await table.checkout_latest()
+                    await add_indexes(table, await missing_indexes(table, schema), schema)
         return EmbeddedIndex(name, schema, table, self._connection, lock)
 
     async def drop_index(self, name: str) -> None:
         if name not in await self._names():
             raise await self._missing(name)
         async with self._lock(name).held():
-            await self._connection.drop_table(name)
-            await self._connection.drop_table(name + TERMS_SUFFIX, ignore_missing=True)
+            with explaining(f"cannot drop index {name!r}"):
+                await self._connection.drop_table(name)
+                await self._connection.drop_table(name + TERMS_SUFFIX, ignore_missing=True)
 
     async def count(self, name: str) -> int:
         return int(await (await self._table(name)).count_rows())
@@ -102,7 +105,7 @@ class EmbeddedCluster:
     async def _table(self, name: str) -> lancedb.AsyncTable:
         try:
             return await self._connection.open_table(name)
-        except (ValueError, OSError, RuntimeError) as error:
+        except LANCE_ERRORS as error:
             if not self._has_data(name):
                 raise await self._missing(name) from error
             raise ClusterError(

@@ -16,7 +16,7 @@ from lancedb.index import BTree
 from lancedb.query import BooleanQuery, FullTextQuery, MatchQuery, Occur
 
 from connector.clusters.embedded.columns import arrow_schema, words_column
-from connector.clusters.embedded.reasons import explain_lance
+from connector.clusters.embedded.reasons import LANCE_ERRORS, explain_lance, explaining
 from connector.clusters.embedded.sql import any_of, build_sql
 from connector.clusters.embedded.words import (
     STOP_WORDS,
@@ -76,10 +76,7 @@ class EmbeddedIndex:
         rows = pa.Table.from_pylist([self._row(document) for document in documents], schema=arrow_schema(self.schema))
         async with self._writing():
             merge = self._table.merge_insert("doc_id").when_matched_update_all().when_not_matched_insert_all()
-            try:
-                await merge.execute(rows)
-            except (OSError, RuntimeError) as error:
-                raise ClusterUnavailable(f"the embedded store could not write: {explain_lance(error)}") from error
+            await merge.execute(rows)
         return [WriteOutcome(document.document.doc_id) for document in documents]
 
     async def remove(self, doc_ids: Sequence[str]) -> list[WriteOutcome]:
@@ -166,7 +163,7 @@ class EmbeddedIndex:
         words = sorted({word for _, _, word in spans})
         try:
             terms = await self._connection.open_table(self.name + TERMS_SUFFIX)
-        except (ValueError, OSError, RuntimeError) as error:
+        except LANCE_ERRORS as error:
             if not await self._table.count_rows():
                 return TermStatistics(0, ())
             raise ClusterError(
@@ -198,8 +195,9 @@ class EmbeddedIndex:
 
         A merge sees the ids of the version that it began with: two at once would both insert a new one."""
         async with self._lock.held():
-            await self._table.checkout_latest()
-            yield
+            with explaining("the embedded store could not write", ClusterUnavailable):
+                await self._table.checkout_latest()
+                yield
 
     async def _write_terms(self) -> None:
         """Document frequencies of all words, counted anew; the empty term holds the number of documents."""
@@ -225,7 +223,7 @@ class EmbeddedIndex:
                 rows: list[dict[str, Any]] = (await search.to_arrow()).to_pylist()
         except TimeoutError as error:
             raise ClusterUnavailable("the embedded store did not answer in time") from error
-        except (OSError, RuntimeError, ValueError) as error:
+        except LANCE_ERRORS as error:
             raise ClusterError(f"the embedded store cannot answer: {explain_lance(error)}") from error
         return rows
 

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 
+from connector.errors import ClusterError
+
+INNERMOST = re.compile(r'message: "([^"]+)"')  # of an error that is shown as a structure
 SOURCE_LINE = re.compile(r",? *\S*/\S+\.rs:\d+:\d+")
 AROUND = re.compile(r"(?:Runtime error: |lance error: |LanceError\(\w+\): |Generic [\w/]+ error: |Wrapped error: )+")
 ADVICE = {
@@ -15,8 +20,25 @@ ADVICE = {
 }
 
 
+LANCE_ERRORS = (ValueError, OSError, RuntimeError)  # all that LanceDB raises, for whatever reason
+
+
+@contextmanager
+def explaining(what: str, kind: type[ClusterError] = ClusterError) -> Iterator[None]:
+    """Within the block, errors of LanceDB are raised as that kind of ours: `what` was not possible, and why.
+
+    What it calls invalid stays invalid, and is a ClusterError."""
+    try:
+        yield
+    except ValueError as error:
+        raise ClusterError(f"{what}: {explain_lance(error)}") from error
+    except LANCE_ERRORS as error:
+        raise kind(f"{what}: {explain_lance(error)}") from error
+
+
 def explain_lance(error: Exception) -> str:
     """The reason in an error of LanceDB's, on one line; and what to do."""
-    reason = " ".join(AROUND.sub("", SOURCE_LINE.sub("", str(error))).split()) or type(error).__name__
+    said = getattr(error, "strerror", None) or next(reversed(INNERMOST.findall(str(error))), str(error))
+    reason = " ".join(AROUND.sub("", SOURCE_LINE.sub("", said)).split()) or type(error).__name__
     advice = next((advice for known, advice in ADVICE.items() if known in reason), "")
     return f"{reason}; {advice}" if advice else reason

@@ -560,3 +560,19 @@ def any_settings(draw: st.DrawFn) -> Settings:
 @given(any_settings())
 def test_settings_come_back_from_yaml_as_they_were(settings: Settings) -> None:
     assert load(yaml.safe_dump(settings.model_dump(mode="json"))) == settings
+
+
+@pytest.mark.parametrize("path", ["cluster.url", "rerank.url", "encoder.url", "native.worker_url"])
+@pytest.mark.parametrize(
+    "url", ["http://", "https://:9200", "http://127.0.0.1:99999", "http://h:0", "http://[::1", "http://h:x"]
+)
+def test_a_url_without_an_address_is_refused(path: str, url: str) -> None:
+    with pytest.raises(SettingsError, match=r"is no address .*; give http\(s\)://HOST:PORT"):
+        load_settings(environ={}, overrides={path: url})
+
+
+@pytest.mark.parametrize(
+    "url", ["http://[::1]:9200", "https://[fe80::1]/search", "http://h", "http://h:/a", "embedded:a@b"]
+)
+def test_any_address_is_taken(url: str) -> None:
+    assert load_settings(environ={}, overrides={"cluster.url": url}).cluster.url == url

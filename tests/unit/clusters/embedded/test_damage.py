@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import shutil
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from support.other_user import as_other_user
 from support.parts import HashEncoder, ids, schema_of
 
 from connector.clusters.embedded.cluster import EmbeddedCluster
 from connector.clusters.embedded.index import TERMS_SUFFIX, EmbeddedIndex
+from connector.clusters.embedded.reasons import explain_lance
 from connector.errors import ClusterError, IndexExists, IndexMissing, SettingsError
 from connector.types import Document, IndexedDocument, Passage
 
@@ -89,3 +93,48 @@ async def test_words_that_were_not_counted_are_told(cluster: EmbeddedCluster, tm
 async def test_a_name_of_the_store_s_own_is_refused(cluster: EmbeddedCluster) -> None:
     with pytest.raises(SettingsError, match="the store's own"):
         await cluster.create_index(f"docs{TERMS_SUFFIX}", SCHEMA)
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that every user can go to, which those of pytest are not."""
+    folder = Path(tempfile.mkdtemp())
+    folder.chmod(0o755)
+    yield folder
+    change_modes(folder, 0o755, 0o644)
+    shutil.rmtree(folder)
+
+
+def change_modes(folder: Path, folders: int, files: int) -> None:
+    for path in (*folder.rglob("*"), folder):
+        path.chmod(folders if path.is_dir() else files)
+
+
+async def test_a_folder_that_may_only_be_read_is_searched(open_folder: Path) -> None:
+    made = await fill(await EmbeddedCluster.open(open_folder), "docs")
+    change_modes(open_folder, 0o555, 0o444)
+    with as_other_user():
+        index = await (await EmbeddedCluster.open(open_folder)).open_index("docs")
+        hits = await index.lexical("salt", depth=5, filter=None, timeout_s=5.0)
+        with pytest.raises(ClusterError, match=r"cannot write to the embedded store .Permission denied"):
+            await index.remove(["a"])
+
+    assert [hit.doc_id for hit in hits] == ["a"]
+    assert await index.table.version() == await made.table.version()
+
+
+async def test_a_store_that_may_not_be_read_is_told(open_folder: Path) -> None:
+    await fill(await EmbeddedCluster.open(open_folder), "docs")
+    change_modes(open_folder, 0o000, 0o000)
+    with as_other_user(), pytest.raises(ClusterError, match="Permission denied; check the folder's mode"):
+        await (await EmbeddedCluster.open(open_folder)).open_index("docs")
+
+
+def test_a_reason_of_lance_s_is_its_innermost() -> None:
+    structure = (
+        'Invalid input: IO { source: Error { inner: Io { err: Os { code: 13, message: "Permission denied" } } } }'
+    )
+    full = "lance error: LanceError(IO): No space left on device (os error 28), /root/lance-file/src/writer.rs:258:9"
+
+    assert explain_lance(ValueError(structure)) == "Permission denied; check the folder's mode and owner"
+    assert explain_lance(RuntimeError(full)).startswith("No space left on device (os error 28); the disk is full")
