@@ -23,11 +23,9 @@ async def fill_up(
     deeper: Callable[[int], Awaitable[Ranking]],
     note: Callable[[str], None],
 ) -> Ranking:
-    """As many of the `depth` nearest documents that the caller may see as can be had; `note` is told where some are
-    missing.
+    """As many as can be had of the `depth` nearest documents that may be seen; `note` is called where some are missing.
 
-    `count(limit)` counts what the caller may see, up to a limit; where that is little, `exact()` compares all of it;
-    else
+    `count(limit)` counts what may be seen, up to a limit. Where that is little, `exact()` compares all of it; else
     `deeper(k)` searches among the k nearest of all documents. Raises AccessDenied."""
     try:
         visible = await count(max(MAX_EXACT, depth) + 1)
@@ -47,7 +45,6 @@ async def fill_up(
         reason = f"no more could be had ({error})"
     note(
         f"{len(hits)} of {depth} documents: the engine hides what these credentials or this alias may not see only "
-        "after the "
-        f"kNN search, and {reason}; give the search a filter that says what may be seen"
+        f"after the kNN search, and {reason}; give the search a filter that says what may be seen"
     )
     return hits

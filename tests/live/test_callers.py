@@ -409,7 +409,7 @@ async def test_neighbours_that_cannot_be_had_are_told_of(
 
     if place.engine.kind == "opensearch":  # Elasticsearch hides documents before it looks for neighbours
         assert [one.stage for one in response.degraded] == ["dense"]
-        assert "give the search a filter that says what they may see" in response.degraded[0].reason
+        assert "give the search a filter that says what may be seen" in response.degraded[0].reason
     else:
         assert response.degraded == ()
     assert len(told.rankings["dense"]) == 20
