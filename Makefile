@@ -68,6 +68,9 @@ test: lint engines test-wheel ## install what the tests need, get the real engin
 test-quick: $(VENV)/test-installed ## unit tests only
 	$(BIN)/python -m pytest tests/unit
 
+soak: $(VENV)/test-installed engines ## properties with twenty times the examples, jobs with twenty times the kills, in a shuffled order
+	TEST_SOAK=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -p randomly --timeout 3600 tests/unit tests/live/test_killed_ingest.py
+
 test-wheel: $(VENV)/test-installed ## build the wheel, install it into an empty environment, ingest and search with it
 	$(BIN)/python tests/wheel.py
 
@@ -102,4 +105,4 @@ bench-rerankers: $(VENV)/demo-installed ## pairs per second of rerankers of the 
 clean: ## remove the environment, caches and the demo's store
 	rm -rf $(VENV) demo-store dist build site .mypy_cache .ruff_cache .pytest_cache
 
-.PHONY: help install demo lint docs engines test test-quick test-wheel release-check bench-quality bench-trials bench-path bench-reliability bench-worker bench-rerankers bench-gemm bench-training-data clean
+.PHONY: help install demo lint docs engines test test-quick soak test-wheel release-check bench-quality bench-trials bench-path bench-reliability bench-worker bench-rerankers bench-gemm bench-training-data clean

@@ -14,6 +14,7 @@ import httpx
 import lancedb
 import pytest
 from support.command import Launcher, Running
+from support.effort import tries
 from support.proxy import Proxy, Seen
 from support.scratch import drop, unique_name
 
@@ -25,7 +26,7 @@ from connector.settings.load import load_settings
 from connector.settings.sections import ClusterSettings, Settings
 
 ROWS = 400
-KILLS = 5
+KILLS = tries(3)
 GROUP = 16
 WORDS = [
     "refund",

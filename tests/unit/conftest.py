@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
+from support.effort import tries
 from support.tiny_models import save_classifier, tiny_config
 
 from connector.models.files import find_model
@@ -16,7 +17,7 @@ settings.register_profile(
     "unit",
     deadline=None,
     database=None,
-    max_examples=60,
+    max_examples=tries(60),
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
 settings.load_profile("unit")

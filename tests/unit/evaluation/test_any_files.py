@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from support.effort import tries
 from support.evaluations import ranked
 
 from connector.errors import SourceError
@@ -93,7 +94,7 @@ def measured_mean(folder: Path) -> tuple[float, str | None]:
     return mean(measure(run, collection.qrels, ["RR@10"])["RR@10"]), None
 
 
-@settings(max_examples=200)
+@settings(max_examples=tries(200))
 @given(asked, judged_rows, layouts, layouts, st.sampled_from(HEADERS), st.booleans())
 @example(
     [("q1", "a")], [("q1", "d1", "1")], Layout("utf-8-sig", "\n", "", 0), Layout("utf-8-sig", "\n", "", 0), "", False

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from support.effort import tries
 from support.parts import HashEncoder, document, schema_of
 
 from connector.ingest.passages import SPECIAL_TOKENS, _spans, cut
@@ -201,7 +202,7 @@ words = st.lists(
 ).map(" ".join)
 
 
-@settings(max_examples=80)
+@settings(max_examples=tries(80))
 @given(body=words | readable, max_tokens=st.sampled_from([24, 40, 256]), overlap=st.integers(0, 40))
 @example(body="0:0:0:\u108d0" * 9, max_tokens=24, overlap=0)
 @example(body="a" * 2_000, max_tokens=24, overlap=8)
@@ -243,7 +244,7 @@ def test_passages_with_titles_fit(pieces: Pieces, title: str, body: str, max_tok
         assert any(word in text for text in texts)
 
 
-@settings(max_examples=60)
+@settings(max_examples=tries(60))
 @given(body=st.text(st.characters(exclude_categories=["Cs"]), max_size=200))
 def test_odd_characters_are_cut_without_fault(pieces: Pieces, body: str) -> None:
     texts = cut_by(pieces, "", body, 16, 4)

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.effort import tries
 from support.parts import HashEncoder, schema_of
 
 from connector.clusters.embedded.cluster import EmbeddedCluster
@@ -449,7 +450,7 @@ rows = st.lists(
 )
 
 
-@settings(max_examples=15)
+@settings(max_examples=tries(15))
 @given(first=rows, second=rows, outages=st.integers(0, 2), delete=st.booleans())
 def test_counts_add_up_and_the_index_holds_what_was_taken(
     tmp_path_factory: pytest.TempPathFactory, first: list[Any], second: list[Any], outages: int, delete: bool

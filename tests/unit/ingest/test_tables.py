@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from support.effort import tries
 from support.parts import HashEncoder
 
 from connector.clusters.embedded.cluster import EmbeddedCluster
@@ -145,7 +146,7 @@ def same(cell: Any, value: Any) -> bool:
     return False
 
 
-slow = settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+slow = settings(max_examples=tries(12), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 @pytest.mark.parametrize("write", [write_csv, write_jsonl, write_parquet])

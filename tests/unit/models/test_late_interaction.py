@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.effort import tries
 
 from connector.errors import ModelError
 from connector.models.late_interaction import FLOOR_SHARE, LateInteractionScorer, max_sim, spread
@@ -92,7 +93,7 @@ def test_a_full_cache_changes_no_score(tiny_encoder_folder: Path, tiny: LateInte
     assert all(np.allclose(one, tiny.score(QUERY, PASSAGES).values, atol=1e-3) for one in scores)
 
 
-@settings(max_examples=6)
+@settings(max_examples=tries(6))
 @given(st.permutations(range(len(PASSAGES))), st.integers(1, len(PASSAGES)))
 def test_a_score_does_not_depend_on_what_is_scored_beside_it(
     tiny: LateInteractionScorer, order: list[int], count: int

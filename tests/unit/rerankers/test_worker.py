@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.effort import tries
 from support.parts import OverlapScorer, serving, wait_until
 
 from connector.errors import WorkerError
@@ -238,7 +239,7 @@ json_values = st.recursive(
 )
 
 
-@settings(max_examples=100)
+@settings(max_examples=tries(100))
 @given(json_values, st.integers(0, 3), st.booleans())
 def test_any_json_is_scores_or_a_worker_error(body: Any, count: int, partial: bool) -> None:
     try:

@@ -17,6 +17,7 @@ from schemathesis.specs.openapi.checks import (
     response_schema_conformance,
     status_code_conformance,
 )
+from support.effort import tries
 from support.parts import OverlapScorer, serving, wait_until
 
 from connector.models.encoder import LocalEncoder
@@ -73,7 +74,7 @@ def client(url: str) -> Iterator[httpx.Client]:
 
 
 @openapi.parametrize()
-@settings(max_examples=40, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=tries(40), deadline=None, database=None, suppress_health_check=list(HealthCheck))
 def test_a_request_gets_only_what_the_document_announces(case: Case, url: str) -> None:
     response = case.call(base_url=url)
 
@@ -83,7 +84,7 @@ def test_a_request_gets_only_what_the_document_announces(case: Case, url: str) -
 
 @pytest.mark.parametrize("path", PATHS)
 @given(body=st.dictionaries(st.sampled_from(KEYS), ANY) | ANY)
-@settings(max_examples=100)
+@settings(max_examples=tries(100))
 def test_any_json_is_answered_or_refused(client: httpx.Client, path: str, body: Any) -> None:
     reply = client.post(path, content=json.dumps(body))
 

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from support.effort import tries
 from support.parts import HashEncoder, ids, schema_of
 from support.schemas import VECTORS
 
@@ -184,7 +185,7 @@ filters = st.recursive(
 )
 
 
-@settings(max_examples=80)
+@settings(max_examples=tries(80))
 @given(found=filters)
 @example(found=Not(Terms("label", ("it's",))))
 @example(found=Not(Range("year", {"gt": 0})))
@@ -199,7 +200,7 @@ def test_a_filter_finds_what_it_means(index: EmbeddedIndex, runner: asyncio.Runn
     assert found_by(index, runner, checked) == [doc_id for doc_id, row in ROWS.items() if holds(checked, row)]
 
 
-@settings(max_examples=60)
+@settings(max_examples=tries(60))
 @given(text=st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20))
 def test_no_text_breaks_out_of_its_quotes(index: EmbeddedIndex, runner: asyncio.Runner, text: str) -> None:
     for name in ("label", "tags"):
