@@ -92,6 +92,11 @@ class StoredEvaluation(BaseModel):
                     raise ValueError(
                         f"pipeline {name!r} has {measured} of {len(values)} queries, not of {self.collection.queries}"
                     )
+                stored, mean = pipeline.measures[measured], sum(values.values()) / max(len(values), 1)
+                if abs(mean - stored) > 2 * ROUNDING:  # each of the two is rounded
+                    raise ValueError(
+                        f"pipeline {name!r} has {measured} {stored:g}, but the mean of its queries is {mean:.6f}"
+                    )
         return self
 
 
@@ -128,6 +133,14 @@ class Baseline:
                 f"({collection.fingerprint}); give it the same queries and judgments, or write a new one: "
                 "--write-baseline"
             )
+        query_ids = {query.query_id for query in collection.queries}
+        for pipeline in self.figures["pipelines"].values():
+            for measured in self.measures:
+                if unknown := sorted(pipeline["per_query"][measured].keys() - query_ids):
+                    raise SettingsError(
+                        f"the baseline {self.file} has {measured} of query {unknown[0]!r}, which is not in "
+                        f"{collection.name}; write it anew with --write-baseline"
+                    )
 
     def check_bounds(self, bounds: Bounds) -> None:
         """Raises SettingsError for a bound on something that is not measured."""

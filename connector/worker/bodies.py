@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import zlib
+from email.message import Message
 
 from fastapi.responses import JSONResponse
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Message as Event
 
 from connector.worker.wire import build_error
 
 GZIP = frozenset({"gzip", "x-gzip"})
+GZIP_MAGIC = b"\x1f\x8b"
 GZIP_WINDOW = zlib.MAX_WBITS | 16  # zlib then reads gzip's header
 
 
@@ -46,7 +50,7 @@ class ReadBody:
             return None
         replayed = False
 
-        async def replay() -> Message:
+        async def replay() -> Event:
             nonlocal replayed
             if replayed:
                 return await receive()
@@ -74,7 +78,7 @@ class ReadBody:
             if not message.get("more_body", False):
                 if unpacker:
                     unpacker.finish()
-                return bytes(body)
+                return _as_json_text(bytes(body), headers.get(b"content-type", b"").decode("latin-1"))
 
     def _too_long(self) -> BodyRefused:
         return BodyRefused(413, f"the body is longer than {self._max_bytes} bytes; send fewer or shorter passages")
@@ -105,6 +109,30 @@ class GzipUnpacker:
         """Raises BodyRefused where the body ended within a member."""
         if not self._member.eof and not self._is_empty:
             raise _broken()
+
+
+def _as_json_text(body: bytes, content_type: str) -> bytes:
+    """The body in an encoding that JSON is read in. Raises BodyRefused.
+
+    That is UTF-8, UTF-16 or UTF-32, told by the first bytes (RFC 8259, RFC 4627). Where the body is none of them, the
+    charset that the content type names is taken at its word."""
+    encoding = json.detect_encoding(body)
+    try:
+        body.decode(encoding, "surrogatepass")
+        return body
+    except UnicodeDecodeError as error:
+        if body.startswith(GZIP_MAGIC):
+            raise BodyRefused(400, "the body is packed; say so in a header: content-encoding: gzip") from error
+        message = Message()
+        message["content-type"] = content_type
+        try:
+            return body.decode(str(message.get_param("charset") or encoding)).encode()
+        except (UnicodeError, LookupError):
+            raise BodyRefused(
+                400,
+                f"the body is not {encoding.upper()} (byte {error.start}); send JSON in UTF-8, or name its charset in "
+                "the content type",
+            ) from error
 
 
 def _unpacker(encoding: str) -> GzipUnpacker | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -82,7 +83,7 @@ def add_refusals(app: FastAPI) -> None:
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
         problems = error.errors()
-        words = "; ".join(f"{'.'.join(map(str, found['loc'][1:])) or 'body'}: {found['msg']}" for found in problems[:5])
+        words = "; ".join(map(_words, problems[:5]))
         is_json = all(found["type"] != "json_invalid" for found in problems)
         return refuse(request, 422 if is_json else 400, "validation", words)
 
@@ -91,7 +92,9 @@ def add_refusals(app: FastAPI) -> None:
         headers = {name.lower(): value for name, value in (error.headers or {}).items()}
         if headers.get("allow") == "GET":
             headers["allow"] = "GET, HEAD"  # see AnswerHead
-        return refuse(request, error.status_code, "validation", str(error.detail), headers)
+        cause = error.__cause__  # what the framework met in reading the body, and does not tell
+        detail = f"the body cannot be read: {_cause(cause)}" if cause else str(error.detail)
+        return refuse(request, error.status_code, "validation", detail, headers)
 
     @app.exception_handler(ModelError)
     async def model_failed(request: Request, error: ModelError) -> JSONResponse:
@@ -101,6 +104,20 @@ def add_refusals(app: FastAPI) -> None:
     @app.exception_handler(Cancelled)
     async def disconnected(request: Request, error: Cancelled) -> Response:
         return Response(status_code=CLIENT_CLOSED_REQUEST)
+
+
+def _words(problem: Mapping[str, Any]) -> str:
+    """What is wrong with a body, and where."""
+    place = ".".join(map(str, problem["loc"][1:]))
+    if problem["type"] == "json_invalid":
+        return f"the body is not JSON: {problem['ctx']['error']} at character {place}"
+    if not place and problem["type"] == "missing":
+        return "there is no body; send JSON"
+    return f"{place or 'body'}: {problem['msg']}"
+
+
+def _cause(error: BaseException) -> str:
+    return "it is nested too deep" if isinstance(error, RecursionError) else str(error) or type(error).__name__
 
 
 class AnswerFaults:

@@ -148,6 +148,8 @@ def test_a_baseline_with_a_byte_order_mark_is_read(baseline: Baseline, encoding:
         ("pipelines.search.measures.RR@10", None, "has no RR@10"),
         ("pipelines.search.measures.RR@10", "high", "measures.RR@10"),
         ("pipelines.search.measures.RR@10", float("nan"), "NaN is no number"),  # nothing is below it: a gate would hold
+        ("pipelines.search.measures.RR@10", 0.5, "'search' has RR@10 0.5, but the mean of its queries is 0.950000"),
+        ("pipelines.search.per_query.RR@10.1", 0.0, "'search' has RR@10 0.95, but the mean of its queries is 0.850000"),
         ("pipelines.search.latency_ms.p95", None, "latency_ms.p95"),
         ("pipelines.search", None, "pipelines"),
     ],
@@ -183,3 +185,13 @@ def test_a_baseline_is_json_that_can_be_kept_with_the_code(tmp_path: Path, basel
 
     assert again == baseline.figures
     assert again["machine"]["versions"]["hybrid-search-connector"]
+
+
+def test_a_baseline_with_a_query_of_another_name_is_refused(baseline: Baseline) -> None:
+    figures = json.loads(baseline.file.read_text())
+    for values in figures["pipelines"]["search"]["per_query"].values():
+        values["renamed"] = values.pop("3")
+    baseline.file.write_text(json.dumps(figures))
+
+    with pytest.raises(SettingsError, match="of query 'renamed', which is not in"):
+        read_baseline(baseline.file).check_collection(JUDGED)

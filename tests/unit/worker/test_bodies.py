@@ -151,6 +151,48 @@ def test_json_is_read_whatever_its_content_type_says(url: str, headers: dict[str
     assert reply.json() == rerank(url, TEI).json()
 
 
+LATIN = '{"query": "caf\u00e9 \u00fc", "texts": ["caf\u00e9", "tea"]}'
+
+
+@pytest.mark.parametrize(
+    ("encoding", "content_type"),
+    [
+        ("utf-8", "application/json; charset=latin-1"),  # the bytes are taken at their word first
+        ("utf-8-sig", ""),
+        ("latin-1", "application/json; charset=ISO-8859-1"),
+        ("utf-16", "application/json; charset=utf-16"),
+        ("utf-16-le", ""),
+        ("utf-32", ""),
+    ],
+)
+def test_a_body_is_read_in_the_encoding_that_it_is_in(url: str, encoding: str, content_type: str) -> None:
+    headers = {"content-type": content_type} if content_type else {}
+    reply = httpx.post(url + TEI, content=LATIN.encode(encoding), headers=headers)
+
+    assert reply.status_code == 200, reply.text
+    assert [found["index"] for found in reply.json()] == [0, 1]
+
+
+@pytest.mark.parametrize("path", list(LIST))
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (b"", "there is no body; send JSON"),
+        (b'{"query": ', "the body is not JSON: Expecting value at character 10"),
+        (LATIN.encode("latin-1"), "the body is not UTF-8 (byte 14); send JSON in UTF-8, or name its charset"),
+        (gzip.compress(BODY), "the body is packed; say so in a header: content-encoding: gzip"),
+        (b"[" * 9_000, "the body cannot be read: it is nested too deep"),
+        (b"1" * 5_000, "the body cannot be read: Exceeds the limit"),
+    ],
+    ids=["nothing", "broken", "latin-1", "packed", "deep", "a long number"],
+)
+def test_a_body_that_cannot_be_read_says_what_is_wrong_with_it(url: str, path: str, body: bytes, words: str) -> None:
+    reply = httpx.post(url + path, content=body)
+
+    assert reply.status_code in (400, 422)
+    assert words in message(reply)
+
+
 def test_what_is_no_json_is_refused_as_such_without_a_content_type(url: str) -> None:
     reply = httpx.post(url + TEI, content=b"query=red&texts=fish")
 
