@@ -14,6 +14,7 @@ from connector.errors import IndexExists, IndexMissing, SettingsError
 from connector.event_loop import in_own_thread
 from connector.ingest.pipeline import IngestJob
 from connector.ingest.plan import Plan, dotted_columns, empty_columns, plan_fields
+from connector.ingest.rejects import RejectsFile
 from connector.ingest.report import Counts, JobReport
 from connector.ingest.sources import Source, open_source
 from connector.ingest.survey import survey_source
@@ -42,6 +43,7 @@ async def run_job(
     source = open_source(location)
     stop = stop or asyncio.get_running_loop().create_future()
     rejects = rejects or Path(f"{settings.index.name}-{Path(location).name}.rejects.jsonl")
+    RejectsFile(rejects).check()  # before anything is made
     cluster = await open_cluster(settings)
     opening = asyncio.create_task(_open(cluster, settings, source, on_plan, say, stop.done))
     try:

@@ -18,16 +18,23 @@ class RejectsFile:
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    def clear(self) -> None:
-        """Forget the last run's rejects. Raises DiskError where this run could keep none of its own."""
+    def check(self) -> None:
+        """Raise DiskError where this run could keep none of its own; what is there stays."""
+        was_there = self._path.exists()
         try:
             with open(self._path, "a", encoding="ascii"):
                 pass
-            self._path.unlink()
+            if not was_there:
+                self._path.unlink()
         except OSError as error:
             raise DiskError(
                 f"failed documents cannot be kept in {self._path} ({error.strerror}); name another file: --rejects"
             ) from error
+
+    def clear(self) -> None:
+        """Forget the last run's rejects. Raises DiskError as `check` does."""
+        self.check()
+        self._path.unlink(missing_ok=True)
 
     def keep(self, row: Row, reason: str) -> None:
         """Keep a row that failed. Raises DiskError where that cannot be done."""

@@ -226,3 +226,16 @@ def test_a_column_that_was_renamed_or_is_not_used_is_named(launcher: Launcher, t
     assert json.loads((tmp_path / "report.json").read_text())["renamed"] == {"unit": "unit_"}
     assert "column 'unit' is called 'unit_'" in first.stderr
     assert "column 'cook' was not used, though 1 documents have a value in it" in second.stderr
+
+
+@pytest.mark.parametrize("flag", ["--report", "--rejects"])
+def test_a_file_that_cannot_be_written_is_told_before_anything_is_made(
+    launcher: Launcher, tmp_path: Path, flag: str
+) -> None:
+    (tmp_path / "rows.jsonl").write_text('{"id": 1, "text": "salt"}\n')
+
+    done = launcher.run("ingest", "rows.jsonl", flag, "nowhere/file.json", cwd=tmp_path)
+
+    assert done.code == 2
+    assert "nowhere/file.json" in done.stderr
+    assert launcher.run("index", "show", cwd=tmp_path).code == 2

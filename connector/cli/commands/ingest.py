@@ -32,6 +32,7 @@ from connector.cli.flags.ingest import (
 from connector.cli.flags.settings import AsJson, ClusterUrl, ConfigFile, IndexName, LogFormat, Overrides, read_settings
 from connector.cli.progress import showing
 from connector.cli.tables.ingest import (
+    check_report,
     describe_dry_run,
     plan_lines,
     print_dry_run,
@@ -122,6 +123,8 @@ def _rehearse(settings: Settings, options: IngestOptions) -> NoReturn:
 def _ingest(settings: Settings, options: IngestOptions) -> NoReturn:
     from connector.logs import configure_logging
 
+    if options.report_file:
+        check_report(options.report_file)
     bar = stderr.is_terminal and settings.log.format == "text"
     configure_logging(settings.log.model_copy(update={"level": "warning"}) if bar else settings.log)
     started = datetime.now(UTC)

@@ -21,9 +21,23 @@ if TYPE_CHECKING:
     from connector.ingest.report import JobReport
 
 
+def check_report(file: Path) -> None:
+    """Raise SettingsError where no report could be written, before a job runs for it."""
+    try:
+        half = _half_written(file)
+        half.touch()
+        half.unlink()
+    except OSError as error:
+        raise SettingsError(f"cannot write the report to {file} ({error.strerror})") from error
+
+
+def _half_written(file: Path) -> Path:
+    return file.with_name(f".{file.name}.{os.getpid()}")
+
+
 def write_report(file: Path, described: dict[str, Any]) -> None:
     """The report as a JSON file, whole or not at all."""
-    half = file.with_name(f".{file.name}.{os.getpid()}")
+    half = _half_written(file)
     try:
         half.write_text(json.dumps(described, indent=2, default=str) + "\n")
         half.replace(file)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connector.ingest.rejects import reject_line
+from connector.errors import DiskError
+from connector.ingest.rejects import RejectsFile, reject_line
 from connector.ingest.sources import Row
 
 
@@ -75,3 +78,13 @@ def test_any_row_gives_one_line_of_json(values: dict[str, Any], reason: str) -> 
 
     assert line.count("\n") == 1
     assert strict(line)["reason"] == reason
+
+
+def test_a_check_keeps_what_the_last_run_rejected(tmp_path: Path) -> None:
+    RejectsFile(tmp_path / "new").check()
+    (tmp_path / "old").write_text("kept")
+    RejectsFile(tmp_path / "old").check()
+
+    assert [(file.name, file.read_text()) for file in tmp_path.iterdir()] == [("old", "kept")]
+    with pytest.raises(DiskError, match="--rejects"):
+        RejectsFile(tmp_path / "nowhere" / "file").check()
