@@ -18,6 +18,7 @@ from connector.layout import FieldType as FieldType
 from connector.layout import Layout
 
 RESERVED_FIELDS = frozenset({"passages", "content_hash", "unit", "doc_id", "vectors", "original_text"})
+WORDS_SUFFIX = "--words"  # of the column that the embedded store keeps beside a text field
 MAX_KEYWORD_BYTES = 32_766  # Lucene's limit for one term
 META_VERSION = 1
 OURS = Layout()  # nothing is particular about an index of ours
@@ -210,7 +211,9 @@ class JanuaryOf1970(ValueError):
 
 def is_field_name(name: str) -> bool:
     """Whether an index of ours can have a field of that name: every engine must take it as it is."""
-    return bool(name.strip()) and name not in RESERVED_FIELDS and name[0] != "_" and not set(name) & set(".`*^")
+    if not name.strip() or name in RESERVED_FIELDS or name.endswith(WORDS_SUFFIX):
+        return False
+    return name[0] != "_" and not set(name) & set(".`*^")
 
 
 def check_value(name: str, kind: AnyFieldType, value: Any) -> Any:
@@ -303,7 +306,7 @@ def _keyword(name: str, value: Any) -> str:
 
 def _integer(name: str, value: Any) -> int:
     try:
-        number = float(value) if isinstance(value, str) and not value.strip().lstrip("+-").isdigit() else value
+        number = _read_number(value) if isinstance(value, str) and not value.strip().lstrip("+-").isdigit() else value
         whole = int(number)
         if isinstance(value, bool) or whole != (number if not isinstance(number, str) else whole):
             raise ValueError
@@ -314,11 +317,18 @@ def _integer(name: str, value: Any) -> int:
     return whole
 
 
+def _read_number(value: Any) -> float:
+    """Raises ValueError for what only Python takes for a number, too: 1_000."""
+    if isinstance(value, str) and "_" in value:
+        raise ValueError
+    return float(value)
+
+
 def _number(name: str, value: Any) -> float:
     try:
         if isinstance(value, bool):
             raise ValueError
-        number = float(value)
+        number = _read_number(value)
     except (TypeError, ValueError, OverflowError):
         raise DocumentError(f"field {name!r} is a number but holds {value!r}") from None
     if not math.isfinite(number):

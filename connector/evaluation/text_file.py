@@ -34,7 +34,7 @@ def read_text(path: Path) -> str:
     Raises SourceError for what cannot be read or decoded, with the line."""
     content = _read_bytes(path)
     if reason := why_no_text(content[:HEAD_BYTES]):
-        raise SourceError(f"{path}:1 is {reason}, whatever its name says; it needs to be text, plain or packed by gzip")
+        raise SourceError(f"{path}:1 holds {reason}; it needs to be text, plain or packed by gzip")
     encoding = next((name for mark, name in MARKS if content.startswith(mark)), "utf-8")
     try:
         text = content.decode(encoding)

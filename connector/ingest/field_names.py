@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from connector.schema import RESERVED_FIELDS, is_field_name
+from connector.schema import RESERVED_FIELDS, WORDS_SUFFIX, is_field_name
 
 FORBIDDEN = re.compile("[.`*^\x00-\x1f\ud800-\udfff]+")
 
@@ -22,7 +22,7 @@ def name_fields(columns: Iterable[str]) -> dict[str, str]:
 
 def _free_name(column: str, taken: set[str]) -> str:
     plain = FORBIDDEN.sub("_", column).strip().strip("_") or "column"
-    if plain in RESERVED_FIELDS:
+    if plain in RESERVED_FIELDS or plain.endswith(WORDS_SUFFIX):
         plain += "_"
     name, number = plain, 1
     while name in taken:

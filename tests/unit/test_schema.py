@@ -89,6 +89,8 @@ def test_a_list_of_nothing_is_a_missing_value() -> None:
         ("keyword", "é" * (MAX_KEYWORD_BYTES // 2 + 1), "at most 32766 fit"),
         ("keyword[]", [["a"]], "holds list"),
         ("integer", 7.5, "is an integer but holds 7.5"),
+        ("integer", "1_000", "is an integer but holds '1_000'"),
+        ("number", "1_000.5", "is a number but holds '1_000.5'"),
         ("integer", "seven", "holds 'seven'"),
         ("integer", True, "holds True"),
         ("integer", float("inf"), "is an integer"),

@@ -12,7 +12,7 @@ import pyarrow as pa
 from lancedb.index import FTS, BTree
 
 from connector.clusters.embedded.words import LANGUAGES
-from connector.schema import AnyFieldType, IndexSchema
+from connector.schema import WORDS_SUFFIX, AnyFieldType, IndexSchema
 
 META_KEY = b"connector"
 COLUMN_TYPES: dict[AnyFieldType, pa.DataType] = {
@@ -28,7 +28,7 @@ COLUMN_TYPES: dict[AnyFieldType, pa.DataType] = {
 
 def words_column(name: str) -> str:
     """The column with the words of a text field, beside the text as the source had it."""
-    return f"{name}--words"
+    return name + WORDS_SUFFIX
 
 
 def arrow_schema(schema: IndexSchema) -> pa.Schema:

@@ -44,8 +44,12 @@ def _read(stream: IO[bytes], name: str, notes: Counter[str], *, delimiter: str) 
     csv.field_size_limit(MAX_CELL_CHARS)
     lines = _Lines(as_utf8(stream))
     try:
-        columns, delimiter = _read_header(lines, name, notes, delimiter)
+        header, delimiter = _read_header(lines, name, notes, delimiter)
+        columns = tell_apart(header, notes)
         while record := _next_record(lines, delimiter):
+            if record.cells is not None and [cell.strip() for cell in record.cells] == header:
+                notes["lines that repeat the header are passed over"] += 1
+                continue
             yield from _rows(record, lines, columns, name, delimiter)
         if lines.broken:
             raise lines.broken
@@ -70,7 +74,8 @@ class _Lines:
             line = self._returned.popleft()
         else:
             try:
-                line = "" if self.broken else next(self._text, "")
+                # files that were joined have a byte-order mark in the middle
+                line = "" if self.broken else next(self._text, "").lstrip("\ufeff")
             except (*READ_ERRORS, UnicodeError) as error:
                 self.broken, line = error, ""
         if not line:
@@ -109,7 +114,7 @@ def _next_record(lines: _Lines, delimiter: str) -> _Record | None:
 
 
 def _read_header(lines: _Lines, name: str, notes: Counter[str], delimiter: str) -> tuple[list[str], str]:
-    """The names of the columns, each once, and what stands between cells."""
+    """The names of the columns as they stand there, and what stands between cells."""
     if declared := re.match(r"sep=(.)\s*$", first := next(lines, "")):  # as Excel writes it
         delimiter = declared[1]
     elif first:
@@ -139,7 +144,7 @@ def _read_header(lines: _Lines, name: str, notes: Counter[str], delimiter: str) 
         )
     if _is_not_utf8(record.lines):
         raise SourceError(f"line {record.first} of {name}, the header, is not UTF-8; {HOW_TO_CONVERT}")
-    return tell_apart([cell.strip() for cell in record.cells], notes), delimiter
+    return [cell.strip() for cell in record.cells], delimiter
 
 
 def _rows(record: _Record, lines: _Lines, columns: list[str], name: str, delimiter: str) -> Iterator[Row]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import re
 from collections import Counter, deque
@@ -46,6 +47,8 @@ class _Lines:
     def next(self) -> bytes:
         """The next line; b"" at the end."""
         line = self._returned.popleft() if self._returned else self.stream.readline(MAX_VALUE_BYTES)
+        while line.startswith(codecs.BOM_UTF8):  # files that were joined have one in the middle
+            line = line.removeprefix(codecs.BOM_UTF8) or self.stream.readline(MAX_VALUE_BYTES)
         self.number += bool(line)
         return line
 

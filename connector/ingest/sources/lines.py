@@ -9,6 +9,7 @@ from typing import IO
 from connector.errors import SourceError
 from connector.ingest.sources.row import Row
 from connector.ingest.sources.streams import READ_ERRORS, Input
+from connector.signatures import HEAD_BYTES, why_no_text
 
 ReadRows = Callable[[IO[bytes], str, Counter[str]], Iterator[Row]]
 
@@ -32,6 +33,8 @@ class LineSource:
         name = self._input.name
         try:
             with self._input.open() as stream:
+                if reason := why_no_text(stream.peek(HEAD_BYTES)[:HEAD_BYTES]):  # type: ignore[attr-defined]
+                    raise SourceError(f"{name} holds {reason}; export it as JSON Lines, CSV or Parquet")
                 for row in self._read(stream, name, self.notes):
                     self.progress = self._input.share_read()
                     yield row

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import IO, Protocol, cast
 
 from connector.errors import SourceError
-from connector.signatures import HEAD_BYTES, packed_suffix, why_no_text
+from connector.signatures import HEAD_BYTES, packed_suffix
 
 Decompress = Callable[[IO[bytes]], IO[bytes]]
 DECOMPRESSORS: dict[str, Decompress] = {
@@ -147,11 +147,9 @@ class StreamInput:
 
 
 def _decompressor(head: bytes, path: Path) -> Decompress | None:
-    """What unpacks a file that begins so; None where it is not packed. Raises SourceError where it is no text."""
+    """What unpacks a file that begins so; None where it is not packed. Raises SourceError where it is damaged."""
     if suffix := packed_suffix(head):
         return DECOMPRESSORS[suffix]
-    if reason := why_no_text(head):
-        raise SourceError(f"{path.name} is {reason}, whatever its name says; export it as JSON Lines, CSV or Parquet")
     if path.suffix.lower() in DECOMPRESSORS and b"\0" in head:
         raise SourceError(
             f"{path.name} is damaged: it does not begin as {path.suffix.lower()} does, and is no text either; "

@@ -148,7 +148,11 @@ def test_a_baseline_with_a_byte_order_mark_is_read(baseline: Baseline, encoding:
         ("pipelines.search.measures.RR@10", None, "has no RR@10"),
         ("pipelines.search.measures.RR@10", "high", "measures.RR@10"),
         ("pipelines.search.measures.RR@10", float("nan"), "NaN is no number"),  # nothing is below it: a gate would hold
-        ("pipelines.search.measures.RR@10", 0.5, "'search' has RR@10 0.5, but the mean of its queries is 0.950000"),
+        (
+            "pipelines.search.measures.RR@10",
+            0.5,
+            "is no whole baseline: pipeline 'search' has RR@10 0.5, but the mean of its queries is 0.950000",
+        ),
         ("pipelines.search.per_query.RR@10.1", 0.0, "'search' has RR@10 0.95, but the mean of its queries is 0.850000"),
         ("pipelines.search.latency_ms.p95", None, "latency_ms.p95"),
         ("pipelines.search", None, "pipelines"),

@@ -47,8 +47,8 @@ def test_a_mark_in_the_middle_of_joined_files_is_no_part_of_a_line(tmp_path: Pat
         ),
         (b"\xff\xfeo\0\n\0\x00\xd8x\0", "f:2 is not the UTF-16"),
         (gzip.compress(b"one\ncaf\xe9\n"), "f:2 is not UTF-8"),
-        (b"PK\x03\x04\xff", "f:1 is a zip archive"),
-        (b"BZh91AY&SY\xad", r"f:1 is packed \(.bz2\)"),
+        (b"PK\x03\x04\xff", "f:1 holds a zip archive"),
+        (b"BZh91AY&SY\xad", r"f:1 holds bytes that are packed \(.bz2\)"),
     ],
     ids=["Latin-1", "UTF-16 without mark", "half a pair", "packed", "zip", "bzip2"],
 )

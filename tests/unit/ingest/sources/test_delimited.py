@@ -27,6 +27,13 @@ def test_an_empty_cell_is_a_missing_value(tmp_path: Path) -> None:
     assert values(read(write(tmp_path / "a.csv", "id,text,year\n1,,2\n"))) == [{"id": "1", "year": "2"}]
 
 
+def test_files_that_were_joined_repeat_no_header_and_no_mark(tmp_path: Path) -> None:
+    source = open_source(str(write(tmp_path / "a.csv", "\ufeffid,text\n1,a\n\ufeffid, text\n2,b\n\ufeff3,c\n")))
+
+    assert values(list(source)) == [{"id": "1", "text": "a"}, {"id": "2", "text": "b"}, {"id": "3", "text": "c"}]
+    assert dict(source.notes) == {"lines that repeat the header are passed over": 1}
+
+
 def test_tsv_is_split_by_tabs(tmp_path: Path) -> None:
     rows = read(write(tmp_path / "a.tsv.gz", gzip.compress(b"id\ttext\n1\ta, b\n")))
 

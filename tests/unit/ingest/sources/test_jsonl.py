@@ -22,6 +22,12 @@ def test_json_lines_are_rows_that_know_their_line(tmp_path: Path) -> None:
     assert rows == [Row({"id": 1}, "a.jsonl:1"), Row({"id": "é"}, "a.jsonl:4")]
 
 
+def test_a_mark_in_the_middle_of_joined_files_is_no_part_of_a_line(tmp_path: Path) -> None:
+    rows = read(write(tmp_path / "a.jsonl", '\ufeff{"id": 1}\n\ufeff{"id": 2}\n\ufeff'))
+
+    assert rows == [Row({"id": 1}, "a.jsonl:1"), Row({"id": 2}, "a.jsonl:2")]
+
+
 def test_an_array_among_lines_costs_no_other_line(tmp_path: Path) -> None:
     rows = read(write(tmp_path / "a.jsonl", '{"id": 1}\n[{"id": 2}]\n{id: 3}\n{"id": 4}\n'))
 
