@@ -4,6 +4,7 @@ once."""
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -42,7 +43,10 @@ TOGETHER = {
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """The run's first process keeps the engines for all those that pytest-xdist starts."""
+    """The run's first process keeps the engines for all those that pytest-xdist starts. Ctrl-C is heard, also in the
+    background, where a shell has it ignored and whatever is started there would ignore it too."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     if not hasattr(config, "workerinput"):
         keeping = ExitStack()
         keeping.enter_context(shared_engines())
