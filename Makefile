@@ -61,9 +61,9 @@ engines: ## get the real engines that the tests start (Maven, and JDK 17 and 21 
 	@for engine in "elasticsearch 8.19.8" "elasticsearch 9.3.2" "opensearch 2.19.1" "opensearch 2.19.1 --secured" "opensearch 2.19.1 --ml" "opensearch 3.6.0" "opensearch 3.6.0 --ml"; do \
 		$(PYTHON) tests/servers/engines.py get $$engine || exit 1; done
 
-# two processes of tests and the workers that they start share the cores: threads of torch that wait for each other spin; a third is no faster
+# three processes on two cores, since tests wait for engines and commands; threads of torch that wait for each other spin
 test: lint engines test-wheel ## install what the tests need, get the real engines, pass everything
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --no-loadscope-reorder
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 3 --no-loadscope-reorder
 
 test-quick: $(VENV)/test-installed ## unit tests only
 	$(BIN)/python -m pytest tests/unit
