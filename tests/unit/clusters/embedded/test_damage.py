@@ -134,7 +134,7 @@ def test_a_reason_of_lance_s_is_its_innermost() -> None:
     structure = (
         'Invalid input: IO { source: Error { inner: Io { err: Os { code: 13, message: "Permission denied" } } } }'
     )
-    full = "lance error: LanceError(IO): No space left on device (os error 28), /root/lance-file/src/writer.rs:258:9"
+    full = "lance error: LanceError(IO): No space left on device (os error 28), /build/lance-file/src/writer.rs:258:9"
 
     assert explain_lance(ValueError(structure)) == "Permission denied; check the folder's mode and owner"
     assert explain_lance(RuntimeError(full)).startswith("No space left on device (os error 28); the disk is full")
