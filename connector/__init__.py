@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from connector.errors import FilterError as FilterError
     from connector.errors import IndexExists as IndexExists
     from connector.errors import IndexMissing as IndexMissing
+    from connector.errors import MissingExtra as MissingExtra
     from connector.errors import ModelError as ModelError
     from connector.errors import QueryError as QueryError
     from connector.errors import SearchFailed as SearchFailed
@@ -71,6 +72,7 @@ _PUBLIC = {
         "FilterError",
         "IndexExists",
         "IndexMissing",
+        "MissingExtra",
         "ModelError",
         "QueryError",
         "SearchFailed",

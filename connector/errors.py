@@ -9,6 +9,7 @@ ConnectorError
 ├── DocumentError          one document that cannot be indexed; it is counted and kept, the job goes on
 ├── DiskError              a file that a job needs cannot be written; the job stops
 ├── ModelError             a model that cannot be loaded or used
+├── MissingExtra           a package that this use needs is not installed; an extra of the connector brings it
 ├── ClusterError           the cluster refused, failed or could not be reached
 │   ├── ClusterUnavailable     no connection, time-out, 429 or 503: the same request may work later
 │   ├── AccessDenied           401 or 403: the credentials are not accepted, or lack a privilege
@@ -61,6 +62,18 @@ class DiskError(ConnectorError):
 
 class ModelError(ConnectorError):
     """A model that cannot be loaded or used."""
+
+
+class MissingExtra(ConnectorError):
+    """A package that this use needs is not installed; `extra` of the connector brings it."""
+
+    def __init__(self, extra: str, package: str, what: str) -> None:
+        super().__init__(
+            f"{what} needs the package {package}, which is not installed; "
+            f"install it with: pip install 'hybrid-search-connector[{extra}]'"
+        )
+        self.extra = extra
+        self.package = package
 
 
 class ClusterError(ConnectorError):

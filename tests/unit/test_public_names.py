@@ -33,6 +33,7 @@ NAMES = [
     "IndexExists",
     "IndexMissing",
     "LegExplanation",
+    "MissingExtra",
     "ModelError",
     "Passage",
     "QueryError",

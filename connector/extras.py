@@ -1,0 +1,49 @@
+"""Packages that only some uses need: which extra of the installation brings them, and what is said where one is
+missing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from typing import Literal, get_args
+
+from connector.errors import MissingExtra
+
+Extra = Literal["local", "embedded", "files", "worker", "torch", "train", "evaluate", "openvino", "traces"]
+EXTRAS: tuple[Extra, ...] = get_args(Extra)
+
+# what the code imports of each extra's packages, or they of each other
+MODULES: dict[Extra, frozenset[str]] = {
+    "local": frozenset({"onnxruntime", "tokenizers", "onnx", "huggingface_hub"}),
+    "embedded": frozenset({"lancedb", "pyarrow", "filelock", "snowballstemmer"}),
+    "files": frozenset({"pypdf", "selectolax", "pyarrow"}),
+    "worker": frozenset({"fastapi", "starlette", "uvicorn", "prometheus_client", "opentelemetry"}),
+    "torch": frozenset({"torch", "sentence_transformers", "transformers"}),
+    "train": frozenset({"torch", "sentence_transformers", "transformers", "accelerate", "datasets"}),
+    "evaluate": frozenset({"ir_measures", "jinja2"}),
+    "openvino": frozenset({"openvino"}),
+    "traces": frozenset({"opentelemetry"}),
+}
+
+
+@contextmanager
+def needs(extra: Extra, what: str) -> Iterator[None]:
+    """Within the block packages of an extra are imported, for `what`: "reading Parquet".
+
+    Raises MissingExtra where one of them is not installed. An ImportError out of an installed package stays as it
+    is."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package not in MODULES[extra] or _is_installed(package):
+            raise
+        raise MissingExtra(extra, package, what) from error
+
+
+def _is_installed(package: str) -> bool:
+    try:
+        return find_spec(package) is not None
+    except ValueError:  # it stands in sys.modules as what must not be imported
+        return False
