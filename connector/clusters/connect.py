@@ -24,6 +24,7 @@ from connector.clusters.protocol import Cluster, Engine
 from connector.clusters.rest import RestCluster
 from connector.clusters.tls import speaks_tls, tls_context
 from connector.errors import ClusterError, ClusterUnavailable, SettingsError, TlsError
+from connector.extras import needs
 from connector.settings.sections import ClusterSettings
 
 EMBEDDED_PREFIX = "embedded:"
@@ -34,10 +35,8 @@ async def connect(settings: ClusterSettings) -> Cluster:
     """The cluster at `settings.url`. Raises ClusterUnavailable, AccessDenied, TlsError, CredentialsError or
     SettingsError."""
     if settings.url.startswith(EMBEDDED_PREFIX):
-        from connector.clusters.embedded.cluster import (
-            EmbeddedCluster,  # two seconds, which who has a server need not wait
-        )
-
+        with needs("embedded", "the embedded store (cluster.url is embedded:FOLDER)"):
+            from connector.clusters.embedded.cluster import EmbeddedCluster
         return await EmbeddedCluster.open(embedded_folder(settings.url))
     if not settings.url.startswith(("http://", "https://")):
         raise SettingsError(f"cluster.url is {settings.url!r}; give http(s)://HOST:PORT or embedded:FOLDER")

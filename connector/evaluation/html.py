@@ -6,13 +6,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
-
 from connector.errors import SettingsError
 from connector.evaluation.figures import Figures
 from connector.evaluation.plots import frontier_plot, gains_plot, recall_plot, segments_plot
 from connector.evaluation.svg import NARROW, SERIES, WIDTH, swatch
+from connector.extras import needs
+
+with needs("evaluate", "the report as HTML"):
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    from markupsafe import Markup
 
 TEMPLATE = "report.html.jinja"
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import ir_measures
-
 from connector.errors import SettingsError
 from connector.evaluation.judgments import Qrels
+from connector.extras import needs
 from connector.types import Ranking
+
+with needs("evaluate", "measuring rankings"):
+    import ir_measures
 
 MEASURES = ("nDCG@10", "RR@10", "R@50")
 Run = Mapping[str, Ranking]
@@ -34,6 +36,12 @@ def check_measures(names: Sequence[str]) -> tuple[str, ...]:
             ) from None
         known.append(str(measure))
     return tuple(dict.fromkeys(known))
+
+
+def cutoff_of(name: str) -> int | None:
+    """The rank up to which a measure reads a ranking; None where it reads all of it."""
+    cutoff: int | None = ir_measures.parse_measure(name).params.get("cutoff")
+    return cutoff
 
 
 def measure(run: Run, qrels: Qrels, names: Sequence[str] = MEASURES) -> dict[str, dict[str, float]]:

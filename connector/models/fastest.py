@@ -12,7 +12,7 @@ from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 
-from connector.errors import ModelError
+from connector.errors import MissingExtra, ModelError
 from connector.models.backends import FORMS, Backend, cache_folder, exactness
 from connector.models.onnx.agreement import Agreement
 
@@ -48,7 +48,7 @@ def find_fastest(identity: str, measure: Callable[[Backend], Agreement]) -> Back
     for backend in FORMS:
         try:
             speeds[backend] = measure(backend).speedup
-        except (ModelError, OSError) as error:  # or the cache cannot be written to, as in a container
+        except (ModelError, MissingExtra, OSError) as error:  # or the cache cannot be written to, as in a container
             log.info("not %s: %s", backend, error)
     best = choose(speeds)
     try:

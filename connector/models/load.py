@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any, Literal
 
 from connector.errors import ModelError
+from connector.extras import needs
 from connector.models.backends import Backend, agreement_file, identify
 from connector.models.cross_encoder import CrossEncoderScorer
 from connector.models.encoder import LocalEncoder
@@ -22,6 +23,8 @@ from connector.settings.sections import ModelSettings, WorkerSettings
 log = logging.getLogger(__name__)
 
 
+@needs("local", "a model in this process")
+@needs("torch", "a model that onnxruntime cannot run")
 def load_local_encoder(
     model: str, device: str | None, backend: Literal["exact", "auto", "torch", "onnx"], max_batch_tokens: int
 ) -> LocalEncoder:
@@ -37,6 +40,8 @@ def load_local_encoder(
     return LocalEncoder(model, device=device, max_batch_tokens=max_batch_tokens)
 
 
+@needs("local", "a model in this process")
+@needs("torch", "a model that onnxruntime cannot run")
 def load_scorer(model: ModelSettings, worker: WorkerSettings) -> Scorer:
     """A reranker of a worker; takes seconds, and half a minute where its graph is to be exported first. Raises
     ModelError."""
@@ -57,6 +62,8 @@ def load_scorer(model: ModelSettings, worker: WorkerSettings) -> Scorer:
     return _load_scorer(model, worker, backend)
 
 
+@needs("local", "exporting a model")
+@needs("torch", "exporting a model of this kind")
 def export_scorer(model: ModelSettings, worker: WorkerSettings, backend: Backend) -> Agreement:
     """Export the graph for the backend, unless it is there, and check it against the original. Raises ModelError where
     they disagree."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -10,7 +11,6 @@ from urllib.parse import urlencode
 import httpx
 import numpy as np
 from numpy.typing import NDArray
-from opentelemetry.propagate import inject
 
 from connector.errors import WorkerError
 from connector.headers import BUDGET, FRESH, KIND, SCOPE, TRUNCATED, UNSCORED, read_positions
@@ -114,12 +114,21 @@ class WorkerClient:
     async def _send(
         self, method: str, path: str, *, body: Any = None, headers: dict[str, str] | None = None, timeout_s: float
     ) -> httpx.Response:
-        limit_s, headers = max(timeout_s, 0.001), dict(headers or {})
-        inject(headers)  # the span that this is part of, where the caller is traced
+        limit_s, headers = max(timeout_s, 0.001), {**(headers or {}), **_trace_headers()}
         with sending(self.url, section="rerank", timeout_s=timeout_s):
             reply = await self._client.request(method, self.url + path, json=body, headers=headers, timeout=limit_s)
         require_ok(reply, self.url)
         return reply
+
+
+def _trace_headers() -> dict[str, str]:
+    """The span that this is part of, where the caller is traced."""
+    headers: dict[str, str] = {}
+    if "opentelemetry" in sys.modules:  # who traces has imported it
+        from opentelemetry.propagate import inject
+
+        inject(headers)
+    return headers
 
 
 def _read_scores(body: Any, count: int, url: str, *, partial: bool) -> NDArray[np.float32]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from connector.errors import ModelError, SettingsError
+from connector.errors import ModelError
 from connector.evaluation.evaluate import Reporter
+from connector.extras import needs
 from connector.models.fastest import runs_on_cpu
 from connector.models.files import find_model, quiet_loading
 from connector.models.onnx.session import has_bf16
@@ -35,7 +35,7 @@ def fine_tune(
     checkpoint.
 
     Gives the steps taken, the rows, and nDCG@10 of each evaluation on the queries held back. Raises ModelError for a
-    base that cannot be trained, SettingsError where a package is missing."""
+    base that cannot be trained, MissingExtra where a package is missing."""
     _require_packages()
     from datasets import Dataset, disable_progress_bars
     from transformers import EarlyStoppingCallback, set_seed
@@ -128,11 +128,10 @@ def last_checkpoint(folder: Path) -> Path | None:
 
 
 def _require_packages() -> None:
-    missing = [name for name in ("accelerate", "datasets") if find_spec(name) is None]
-    if missing:
-        raise SettingsError(
-            f"training needs {' and '.join(missing)}; install with: pip install 'hybrid-search-connector[train]'"
-        )
+    with needs("train", "training"):
+        import accelerate  # noqa: F401 - the trainer imports it
+        import datasets  # noqa: F401
+        import sentence_transformers  # noqa: F401
 
 
 def _load(options: Options) -> Any:

@@ -6,10 +6,8 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import ir_measures
-
 from connector.evaluation.datasets import Collection
-from connector.evaluation.measures import Run, mean, measure
+from connector.evaluation.measures import Run, cutoff_of, mean, measure
 from connector.search.fusion import fuse
 from connector.search.legs import FirstStage
 from connector.search.order import blend_window, whole_order
@@ -66,9 +64,7 @@ class OfflineFigures:
         self, collection: Collection, material: Mapping[str, Material], settings: Settings, *, measured: str
     ) -> None:
         self.measured = measured
-        self._cutoff = ir_measures.parse_measure(measured).params.get(
-            "cutoff"
-        )  # what comes after it makes no difference
+        self._cutoff = cutoff_of(measured)  # what comes after it makes no difference
         self._collection = collection
         self._material = material
         self._settings = settings

@@ -7,7 +7,7 @@ from typing import Any
 from fastapi import FastAPI
 from opentelemetry.trace import NoOpTracer, Tracer
 
-from connector.errors import SettingsError
+from connector.extras import needs
 
 SERVICE = "connector-worker"
 UNTRACED = "health,ready,metrics"
@@ -18,8 +18,7 @@ class Traces:
     """Sends spans to a collector; without its URL nothing is traced."""
 
     def __init__(self, otlp_url: str | None) -> None:
-        """`otlp_url` takes OTLP over HTTP: http://collector:4318. Raises SettingsError where the extra `traces` is not
-        installed."""
+        """`otlp_url` takes OTLP over HTTP: http://collector:4318. Raises MissingExtra where there is no `traces`."""
         self._provider: Any = _provider(otlp_url) if otlp_url else None
         self.tracer: Tracer = self._provider.get_tracer(SERVICE) if self._provider else NoOpTracer()
 
@@ -42,16 +41,12 @@ class Traces:
 
 
 def _provider(otlp_url: str) -> Any:
-    try:
+    with needs("traces", "worker.otlp_url"):
         import opentelemetry.instrumentation.asgi  # noqa: F401 - only whether it is there
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
         from opentelemetry.sdk.resources import Resource
         from opentelemetry.sdk.trace import TracerProvider
         from opentelemetry.sdk.trace.export import BatchSpanProcessor
-    except ImportError as error:
-        raise SettingsError(
-            "worker.otlp_url needs OpenTelemetry: pip install 'hybrid-search-connector[traces]'"
-        ) from error
     provider = TracerProvider(resource=Resource.create({"service.name": SERVICE}))
     provider.add_span_processor(
         BatchSpanProcessor(OTLPSpanExporter(f"{otlp_url.rstrip('/')}/v1/traces", timeout=TIMEOUT_S))

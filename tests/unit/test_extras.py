@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import sys
 import tomllib
+from collections.abc import Iterator
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
@@ -13,7 +15,19 @@ import pytest
 from connector.errors import MissingExtra
 from connector.extras import EXTRAS, MODULES, needs
 
-OPTIONAL = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+ROOT = Path(__file__).parents[2]
+OPTIONAL = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+BROUGHT = frozenset().union(*MODULES.values())
+# imported as a whole within `with needs(...)`, by the module that is named
+GUARDED = {
+    "connector/clusters/embedded/": "connector/clusters/connect.py",
+    "connector/ingest/sources/html.py": "connector/ingest/sources/folder.py",
+    "connector/ingest/sources/pdf.py": "connector/ingest/sources/folder.py",
+    "connector/ingest/sources/parquet": "connector/ingest/sources/opening.py",
+    "connector/models/": "connector/models/load.py",
+    "connector/training/": "connector/training/fine_tune.py",
+    "connector/worker/": "connector/cli/commands/worker.py",
+}
 BRINGS = {"sentence-transformers": ("transformers",), "fastapi": ("starlette",)}
 
 
@@ -56,6 +70,30 @@ def test_every_extra_installs_the_modules_that_are_said_to_come_with_it() -> Non
         installed = _installs(extra)
         for module in MODULES[extra]:
             assert {name.lower().replace("_", "-") for name in distributions[module]} & installed, (extra, module)
+
+
+def test_what_an_extra_brings_is_imported_where_its_lack_becomes_an_error_of_ours() -> None:
+    unguarded = [
+        f"{file}: {module}"
+        for path in sorted((ROOT / "connector").rglob("*.py"))
+        if not (file := path.relative_to(ROOT).as_posix()).startswith(tuple(GUARDED))
+        for module in _unguarded_imports(ast.parse(path.read_text()))
+    ]
+
+    assert unguarded == []
+
+
+def _unguarded_imports(node: ast.AST) -> Iterator[str]:
+    """The optional packages that are imported outside of `with needs(...)`, and not for type checkers alone."""
+    if isinstance(node, ast.With) and "needs(" in ast.unparse(node.items[0]):
+        return
+    if isinstance(node, ast.If) and ast.unparse(node.test) in ("TYPE_CHECKING", "'opentelemetry' in sys.modules"):
+        return
+    names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+    names += [str(node.module)] if isinstance(node, ast.ImportFrom) else []
+    yield from (name for name in names if name.partition(".")[0] in BROUGHT)
+    for child in ast.iter_child_nodes(node):
+        yield from _unguarded_imports(child)
 
 
 def test_all_is_every_extra() -> None:

@@ -9,6 +9,7 @@ import typer
 
 from connector.cli.flags.groups import with_flag_groups
 from connector.cli.flags.settings import ConfigFile, LogFormat, Overrides, read_settings
+from connector.extras import needs
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,8 @@ def worker(
     named = {f"worker__{name}": value for name, value in asdict(flags).items()}
     settings = read_settings(config, override, **named, log__format=log_format)
     from connector.logs import configure_logging
-    from connector.worker.serve import serve
 
+    with needs("worker", "connector worker"):
+        from connector.worker.serve import serve
     configure_logging(settings.log)
     serve(settings.worker)

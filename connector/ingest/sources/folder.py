@@ -7,30 +7,45 @@ import stat
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Literal
 
 from connector.errors import SourceError
-from connector.ingest.sources.html import read_html
-from connector.ingest.sources.pdf import read_pdf
+from connector.extras import needs
 from connector.ingest.sources.row import Row
 from connector.ingest.sources.streams import is_special
 from connector.ingest.sources.text import FileText, read_markdown, read_text
 
 MAX_FILE_BYTES = 256 * 1024 * 1024
-FILE_READERS: dict[str, Callable[[bytes], FileText]] = {
-    ".txt": read_text,
-    ".text": read_text,
-    ".md": read_markdown,
-    ".markdown": read_markdown,
-    ".html": read_html,
-    ".htm": read_html,
-    ".xhtml": read_html,
-    ".pdf": read_pdf,
+Reader = Callable[[bytes], FileText]
+FileKind = Literal["text", "Markdown", "HTML", "PDF"]
+KINDS: dict[str, FileKind] = {
+    ".txt": "text",
+    ".text": "text",
+    ".md": "Markdown",
+    ".markdown": "Markdown",
+    ".html": "HTML",
+    ".htm": "HTML",
+    ".xhtml": "HTML",
+    ".pdf": "PDF",
 }
 
 
-def read_document_file(file: Path) -> FileText:
+def load_reader(kind: FileKind) -> Reader:
+    """What reads files of a kind. Raises MissingExtra."""
+    if kind == "HTML":
+        with needs("files", "reading HTML"):
+            from connector.ingest.sources.html import read_html
+        return read_html
+    if kind == "PDF":
+        with needs("files", "reading PDF"):
+            from connector.ingest.sources.pdf import read_pdf
+        return read_pdf
+    return read_markdown if kind == "Markdown" else read_text
+
+
+def read_document_file(file: Path, read: Reader) -> FileText:
     """The text of a file; raises ValueError or OSError where it cannot be read or is empty. It never waits."""
-    document = FILE_READERS[file.suffix.lower()](_read_regular(file))
+    document = read(_read_regular(file))
     if not document.text.strip():
         raise ValueError("it holds no text")
     return document
@@ -58,13 +73,12 @@ class FolderSource:
         files = self._files or sorted(self._find(self._folder, unlisted))
         if not files and not unlisted:
             found = f"; {'; '.join(self.notes)}" if self.notes else ", or none at all"
-            raise SourceError(
-                f"{self._folder} holds no file of a known kind ({', '.join(sorted(FILE_READERS))}){found}"
-            )
-        self.alike = not any(FILE_READERS[file.suffix.lower()] is read_markdown for file in files)  # front matter
+            raise SourceError(f"{self._folder} holds no file of a known kind ({', '.join(sorted(KINDS))}){found}")
+        readers = {kind: load_reader(kind) for kind in {_kind(file) for file in files}}
+        self.alike = "Markdown" not in readers  # front matter
         yield from unlisted
         for number, file in enumerate(files, start=1):
-            row = self._row(file)
+            row = self._row(file, readers[_kind(file)])
             self.progress = number / len(files)
             yield row
         self.progress = 1.0
@@ -80,18 +94,18 @@ class FolderSource:
                     self.notes["links to folders are not followed"] += 1
             for name in names:
                 file = Path(parent, name)
-                if file.suffix.lower() in FILE_READERS:
+                if file.suffix.lower() in KINDS:
                     yield file
                 else:
                     suffix = _printable(file.suffix.lower()) or "no suffix"
                     self.notes[f"files of no known kind ({suffix}) are not read"] += 1
 
-    def _row(self, file: Path) -> Row:
+    def _row(self, file: Path, read: Reader) -> Row:
         name = _name(file, self._folder)
         if name != file.relative_to(self._folder).as_posix():
             return Row({"path": name}, name, "the file's name is not UTF-8; rename it")
         try:
-            document = read_document_file(file)
+            document = read_document_file(file, read)
         except OSError as error:
             return Row({"path": name}, name, f"cannot read the file: {error.strerror or error}")
         except ValueError as error:
@@ -99,6 +113,10 @@ class FolderSource:
         self.notes.update(document.notes)
         title = document.title or file.stem
         return Row({"path": name, "title": title, "text": document.text, **document.fields}, name)
+
+
+def _kind(file: Path) -> FileKind:
+    return KINDS[file.suffix.lower()]
 
 
 def _read_regular(file: Path) -> bytes:

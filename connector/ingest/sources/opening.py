@@ -7,11 +7,11 @@ import stat
 from pathlib import Path
 
 from connector.errors import SourceError
+from connector.extras import needs
 from connector.ingest.sources.delimited import read_csv, read_tsv
-from connector.ingest.sources.folder import FILE_READERS, FolderSource
+from connector.ingest.sources.folder import KINDS, FolderSource
 from connector.ingest.sources.jsonl import read_json
 from connector.ingest.sources.lines import LineSource, ReadRows
-from connector.ingest.sources.parquet import ParquetSource
 from connector.ingest.sources.row import Source
 from connector.ingest.sources.streams import DECOMPRESSORS, FileInput, StreamInput, is_special
 
@@ -52,8 +52,10 @@ def open_source(location: str) -> Source:
         return LineSource(FileInput(path), LINE_READERS[kind], typed=kind not in UNTYPED)
     if kind == path.suffix.lower():
         if kind == ".parquet":
+            with needs("files", "reading Parquet"):
+                from connector.ingest.sources.parquet import ParquetSource
             return ParquetSource(path)
-        if kind in FILE_READERS:
+        if kind in KINDS:
             return FolderSource(path.parent, [path])
     raise SourceError(f"{location!r} is of no known kind; known are {KNOWN}")
 

@@ -7,8 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+
 from connector.errors import SourceError
 from connector.ingest.sources.names import tell_apart
+from connector.ingest.sources.parquet_values import NO_NUMBER, Fault, read_column
 from connector.ingest.sources.row import Row
 
 
@@ -26,9 +30,6 @@ class ParquetSource:
         self.notes: Counter[str] = Counter()
 
     def __iter__(self) -> Iterator[Row]:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
         self.progress = 0.0
         self.notes = Counter()
         number = 0
@@ -57,8 +58,6 @@ class ParquetSource:
         self, names: list[str], columns: list[Any], rows: int
     ) -> Iterator[tuple[dict[str, Any], dict[str, str]]]:
         """For each row its values, and the faults of those that cannot be kept."""
-        from connector.ingest.sources.parquet_values import NO_NUMBER, Fault, read_column
-
         read = [read_column(column) for column in columns]
         for at in range(rows):
             values: dict[str, Any] = {}

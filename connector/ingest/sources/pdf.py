@@ -7,12 +7,11 @@ import logging
 import re
 from collections import Counter
 from itertools import pairwise
-from typing import TYPE_CHECKING
+
+import pypdf.errors
+from pypdf import PdfReader
 
 from connector.ingest.sources.text import FileText
-
-if TYPE_CHECKING:
-    from pypdf import PdfReader
 
 log = logging.getLogger(__name__)
 _SPLIT_WORD = re.compile(r"(\w*[^\W\d_])([-\u2010\u00ad])[ \t]*\n[ \t]*([^\W\d_]\w*)(\S*)[ \t]*\n?")
@@ -23,9 +22,6 @@ _LINE_ENDS = str.maketrans({"\r": "\n", "\x0c": "\n"})
 
 def read_pdf(data: bytes) -> FileText:
     """The pages, split by blank lines. Raises ValueError that says why there is no text."""
-    import pypdf.errors
-    from pypdf import PdfReader
-
     logging.getLogger("pypdf").setLevel(logging.ERROR)  # its warnings are about repairs that worked
     try:
         reader = PdfReader(io.BytesIO(data))

@@ -16,7 +16,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from connector.errors import ModelError
+from connector.errors import MissingExtra, ModelError
+from connector.extras import needs
 from connector.models.batching import batches
 
 GraphEngine = Literal["onnxruntime", "openvino"]
@@ -41,7 +42,7 @@ class Session:
         open_graph = _open_in_openvino if engine == "openvino" else _open_in_onnxruntime
         try:
             self._run_one, self.inputs, self.outputs = open_graph(file, self._cores)
-        except ModelError:
+        except (ModelError, MissingExtra):
             raise
         except Exception as error:  # onnxruntime's errors have no class in common but Exception
             log.debug("the graph cannot be loaded", exc_info=True)
@@ -97,8 +98,8 @@ def _cut(feed: Feed, mask: NDArray[np.bool_], rows: list[int], widths: int) -> _
 
 
 def _open_in_onnxruntime(file: Path, cores: int) -> tuple[RunOne, list[str], dict[str, int]]:
-    import onnxruntime
-
+    with needs("local", "a model in this process"):
+        import onnxruntime
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
@@ -112,10 +113,8 @@ def _open_in_onnxruntime(file: Path, cores: int) -> tuple[RunOne, list[str], dic
 
 
 def _open_in_openvino(file: Path, cores: int) -> tuple[RunOne, list[str], dict[str, int]]:
-    try:
+    with needs("openvino", "worker.backend: openvino"):
         import openvino
-    except ImportError as error:
-        raise ModelError("OpenVINO is not installed; install hybrid-search-connector[openvino]") from error
     how = {
         "INFERENCE_PRECISION_HINT": "bf16" if has_bf16() else "f32",
         "INFERENCE_NUM_THREADS": cores,

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from connector.errors import ModelError, SettingsError
+from connector.errors import MissingExtra, ModelError, SettingsError
 from connector.models.backends import agreement_file, cache_folder, graph_file, identify, load_graph
 from connector.models.cross_encoder import CrossEncoderScorer
 from connector.models.fastest import choose, find_fastest
@@ -189,7 +189,7 @@ def test_both_kinds_of_scorer_score_nearly_the_same_in_openvino(
 def test_openvino_that_is_not_installed_is_told_of(tiny_encoder_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "openvino", None)
 
-    with pytest.raises(ModelError, match=r"OpenVINO is not installed; install hybrid-search-connector\[openvino\]"):
+    with pytest.raises(MissingExtra, match=r"pip install 'hybrid-search-connector\[openvino\]'"):
         LateInteractionScorer(str(tiny_encoder_folder), backend="openvino")
 
 
