@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 
-from connector.clusters.clients import Client, ElasticsearchClient, OpenSearchClient, service_credentials, service_name
+from connector.clusters.clients import Client, service_credentials, service_name
 from connector.clusters.dialect import Dialect
 from connector.clusters.elasticsearch import ElasticsearchDialect
 from connector.clusters.failures import (
@@ -44,8 +44,12 @@ async def connect(settings: ClusterSettings) -> Cluster:
     client: Client
     dialect: Dialect
     if engine.kind == "elasticsearch":
+        from connector.clusters.elasticsearch_client import ElasticsearchClient
+
         client, dialect = ElasticsearchClient(settings), ElasticsearchDialect()
     else:
+        from connector.clusters.opensearch_client import OpenSearchClient
+
         client, dialect = OpenSearchClient(settings), OpenSearchDialect()
     return RestCluster(
         client,

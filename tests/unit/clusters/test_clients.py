@@ -16,8 +16,10 @@ import engines
 import pytest
 from aiohttp import web
 
-from connector.clusters.clients import Client, ElasticsearchClient, OpenSearchClient, _with_port
+from connector.clusters.clients import Client, with_port
 from connector.clusters.connect import connect
+from connector.clusters.elasticsearch_client import ElasticsearchClient
+from connector.clusters.opensearch_client import OpenSearchClient
 from connector.credentials import Credentials
 from connector.errors import AccessDenied, ClusterError, CredentialsError, TlsError
 from connector.rerankers.worker import WorkerClient
@@ -221,7 +223,7 @@ def test_a_user_name_that_cannot_be_sent_is_told_of(kind: str) -> None:
     ],
 )
 def test_a_url_without_a_port_means_that_of_its_scheme(url: str, expected: str) -> None:
-    assert _with_port(url) == expected
+    assert with_port(url) == expected
 
 
 def test_who_has_a_server_does_not_wait_for_the_embedded_store_to_load() -> None:

@@ -18,7 +18,7 @@ from pydantic import SecretStr
 from support.parts import OverlapScorer, serving, wait_until
 from support.schemas import MADE
 
-from connector.clusters.clients import ElasticsearchClient
+from connector.clusters.elasticsearch_client import ElasticsearchClient
 from connector.errors import ClusterError, SettingsError
 from connector.native.elasticsearch import ElasticsearchNative
 from connector.native.elasticsearch_bodies import build_example
