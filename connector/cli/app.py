@@ -43,7 +43,7 @@ COMMANDS = {
         ),
         ("index", "index", "index_app", "Create, show or drop an index."),
         ("config", "config", "config_app", "Write, show or check the settings."),
-        ("model", "model", "model_app", "Make a model faster for this machine."),
+        ("model", "model", "model_app", "Fetch models, list them, and make them faster for this machine."),
         ("native", "native", "native_app", "Let the engine itself fuse and rerank a plain _search, by the worker."),
     )
 }

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
+from connector.models.cache import cache_folder
 from connector.models.files import model_sha256
 from connector.models.model import ModelKind
 from connector.models.onnx.export import Form, export_graph
@@ -23,12 +23,6 @@ FORMS: dict[Backend, Form] = {"onnx": "fp32", "onnx-int8": "int8", "openvino": "
 ENGINES: dict[Backend, GraphEngine] = {"onnx": "onnxruntime", "onnx-int8": "onnxruntime", "openvino": "openvino"}
 EXPORTED_AS = 2  # goes up when graphs are made in another way, so that older ones are not taken
 log = logging.getLogger(__name__)
-
-
-def cache_folder() -> Path:
-    """Where what can be made again is kept: $XDG_CACHE_HOME/hybrid-search-connector, ~/.cache without that variable."""
-    home = os.environ.get("XDG_CACHE_HOME")
-    return (Path(home) if home else Path.home() / ".cache") / "hybrid-search-connector"
 
 
 def identify(folder: Path, kind: ModelKind) -> str:

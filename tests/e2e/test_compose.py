@@ -20,7 +20,7 @@ from support.scratch import drop
 from support.stack import Places, Service, Stack, read_services
 
 from connector.evaluation.datasets import read_collection
-from connector.models.backends import cache_folder
+from connector.models.cache import cache_folder
 from connector.settings.sections import ClusterSettings
 
 DOCUMENTS = 24

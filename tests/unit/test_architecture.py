@@ -35,7 +35,8 @@ READERS = {
     "connector/settings/load.py": "CONNECTOR_*, and the variables that a settings file names for its secrets",
     "connector/remote/process.py": "handed on to a worker that is a child of this process",
     "connector/cli/console.py": "COLUMNS: how wide a table may be",
-    "connector/models/backends.py": "XDG_CACHE_HOME: where exported graphs are kept",
+    "connector/models/cache.py": "XDG_CACHE_HOME: where models, graphs and measurements are kept",
+    "connector/models/places/maven_settings.py": "MAVEN_HOME, M2_HOME, and the variables that Maven's settings name",
     "connector/models/onnx/session.py": "OMP_NUM_THREADS: how many cores may be used",
 }
 

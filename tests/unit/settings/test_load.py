@@ -24,6 +24,7 @@ SECRETS = (
     "encoder.api_key",
     "rerank.api_key",
     "worker.api_keys",
+    "models.maven_password",
 )
 # a value for every setting that is not its default, as it would be typed
 TYPED: dict[str, str] = {
@@ -114,6 +115,11 @@ TYPED: dict[str, str] = {
     "native.embeddings": "false",
     "native.field": "body",
     "native.model_group": "g1",
+    "models.download": "false",
+    "models.maven_repository": "https://repository.example/maven2",
+    "models.maven_username": "builder",
+    "models.maven_password": "s3cret",
+    "models.ca_cert": "/etc/ca.pem",
     "log.level": "debug",
     "log.format": "json",
 }

@@ -1,0 +1,34 @@
+"""`source.json` of a model's folder: the model's published name, and where the folder came from."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+SOURCE_FILE = "source.json"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSource:
+    """What a folder that was fetched says of itself. `sha256` has the hash of each file, by its path in the folder."""
+
+    name: str
+    place: str
+    licence: str
+    sha256: Mapping[str, str]
+
+
+def read_source(folder: Path) -> ModelSource | None:
+    """What source.json says; None where there is none, or it is not ours."""
+    try:
+        said = json.loads((folder / SOURCE_FILE).read_text(encoding="utf-8"))
+        return ModelSource(said["name"], said["from"], said["licence"], said["sha256"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def write_source(folder: Path, source: ModelSource) -> None:
+    said = {"name": source.name, "from": source.place, "licence": source.licence, "sha256": dict(source.sha256)}
+    (folder / SOURCE_FILE).write_text(json.dumps(said, indent=2) + "\n", encoding="utf-8")

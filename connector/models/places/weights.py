@@ -1,0 +1,22 @@
+"""Which files of a model's folder are its weights."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+# as this package, LangChain4j and others write it; optimum and Xenova; fastembed
+GRAPHS = ("model.onnx", "onnx/model.onnx", "model_optimized.onnx")
+INDEX = "model.safetensors.index.json"  # of weights in several files
+
+
+def find_weights(folder: Path) -> Sequence[Path]:
+    """The safetensors of a folder, or else its graph; empty where it has neither, or not all of them."""
+    try:
+        index = json.loads((folder / INDEX).read_text(encoding="utf-8"))["weight_map"]
+        if not all((folder / name).is_file() for name in set(index.values())):
+            return ()
+    except (OSError, ValueError, KeyError):
+        pass  # in one file
+    return sorted(folder.rglob("*.safetensors")) or [folder / name for name in GRAPHS if (folder / name).is_file()][:1]
