@@ -9,6 +9,7 @@ from connector.clusters.protocol import Cluster, ForeignFields, Index
 from connector.clusters.rest import RestCluster
 from connector.errors import EncoderMismatch, SettingsError
 from connector.models.encoder import Encoder
+from connector.models.files import find_model
 from connector.models.load import load_local_encoder
 from connector.native.elasticsearch import ElasticsearchNative
 from connector.native.opensearch import OpenSearchNative
@@ -83,6 +84,7 @@ def load_encoder(settings: Settings) -> Encoder:
         return RemoteEncoder(
             given.url, given.model, api_key=key, ca_cert=given.ca_cert, attempts=attempts, backoff_s=backoff_s
         )
+    find_model(given.model, settings.models)
     return load_local_encoder(given.model, given.device, given.backend, given.max_batch_tokens)
 
 

@@ -13,6 +13,7 @@ from connector.evaluation.datasets import Collection
 from connector.evaluation.evaluate import Reporter
 from connector.evaluation.queries import JudgedQuery
 from connector.evaluation.searchers import open_searchers
+from connector.models.files import find_model
 from connector.settings.sections import Settings
 from connector.training.examples import Example, ExampleWriter, read_examples
 from connector.training.fine_tune import fine_tune
@@ -141,6 +142,7 @@ async def train(job: Job, settings: Settings, reporter: Reporter) -> dict[str, A
     if job.place.is_trained:
         reporter.note(f"{job.place.folder} is trained already; measuring it")
         return job.place.trained()
+    find_model(job.options.base, settings.models)
     examples = await gather_examples(job, settings, reporter)
     learned = [examples[query.query_id] for query in job.split.train if query.query_id in examples]
     held_back = [examples[example.query_id] for example in job.split.held_back if example.query_id in examples]

@@ -10,9 +10,11 @@ from types import FrameType
 import uvicorn
 
 from connector.errors import SettingsError
+from connector.models.files import find_model
 from connector.models.load import load_scorer
+from connector.models.scorer import Scorer
 from connector.readiness import ReadyFile
-from connector.settings.sections import WorkerSettings
+from connector.settings.sections import ModelPlaceSettings, WorkerSettings
 from connector.tls import check_certificate
 from connector.worker.app import create_app
 from connector.worker.drain import Drain
@@ -22,8 +24,9 @@ CLOSING_S = 5  # for callers to take the last bytes of their replies
 log = logging.getLogger(__name__)
 
 
-def serve(settings: WorkerSettings) -> None:
-    """Serve until SIGINT or SIGTERM. Logs where it listens; the port may have been chosen by the system."""
+def serve(settings: WorkerSettings, places: ModelPlaceSettings) -> None:
+    """Serve until SIGINT or SIGTERM; models that are not here come from `places`. Logs where it listens; the port may
+    have been chosen by the system."""
     check_certificate(settings.tls_cert, settings.tls_key)
     listener = bind(settings.host, settings.port)
     scheme = "https" if settings.tls_cert else "http"
@@ -31,10 +34,15 @@ def serve(settings: WorkerSettings) -> None:
     ready_file.write("loading")
     log.info("worker listening on %s, loading %s", ready_file.url, settings.model)
     drain = Drain()
+
+    def load() -> Scorer:
+        find_model(settings.model, places)
+        return load_scorer(settings, settings)
+
     app = create_app(
-        lambda: load_scorer(settings, settings),
+        load,
         settings,
-        offer_models(settings),
+        offer_models(settings, places),
         drain=drain,
         announce=ready_file.note,
     )

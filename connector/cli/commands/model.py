@@ -53,8 +53,10 @@ def export(
     settings = read_settings(config, override, worker__model=model, worker__backend=backend)
     chosen = _graph(settings.worker.backend, is_asked_for=backend is not None)
     say_when_stopped("no graph was kept; run it again")
+    from connector.models.files import find_model
     from connector.models.load import export_scorer
 
+    find_model(settings.worker.model, settings.models)
     with stderr.status(f"exporting {settings.worker.model} for {chosen}, and comparing the two"):
         found = export_scorer(settings.worker, settings.worker, chosen)
     if as_json:

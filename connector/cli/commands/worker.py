@@ -70,4 +70,4 @@ def worker(
     with needs("worker", "connector worker"):
         from connector.worker.serve import serve
     configure_logging(settings.log)
-    serve(settings.worker)
+    serve(settings.worker, settings.models)

@@ -60,7 +60,7 @@ def open_reranker(name: str, settings: Settings) -> Iterator[Mapping[str, Any]]:
     from connector.models.files import find_model
     from connector.remote.process import running_worker
 
-    find_model(name)  # here, where a download shows how far it is
+    find_model(name, settings.models)  # here, where a download shows how far it is
     with ExitStack() as stack:
         with stderr.status(f"loading {name}"):
             worker = stack.enter_context(running_worker(_arguments(name, settings), own_settings=True))

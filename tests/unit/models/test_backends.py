@@ -10,14 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-<<<<<<< HEAD
 from connector.errors import MissingExtra, ModelError, SettingsError
-from connector.models.backends import agreement_file, cache_folder, graph_file, identify, load_graph
-=======
-from connector.errors import ModelError, SettingsError
 from connector.models.backends import agreement_file, graph_file, identify, load_graph
 from connector.models.cache import cache_folder
->>>>>>> 5c3d35c (wip)
 from connector.models.cross_encoder import CrossEncoderScorer
 from connector.models.fastest import choose, find_fastest
 from connector.models.late_interaction import LateInteractionScorer
