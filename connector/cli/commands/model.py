@@ -119,6 +119,8 @@ def fetch(
         print(json.dumps(facts))
         return
     table = Table(show_header=False, show_edge=False)
+    table.add_column("fact")
+    table.add_column("value", overflow="fold")
     for fact, value in facts.items():
         table.add_row(fact, f"{value:,}" if isinstance(value, int) else str(value))
     results().print(table)

@@ -105,10 +105,8 @@ def _read_to_the_end(download: Download, client: httpx.Client) -> None:
                 time.sleep(pauses.pop(0))
             else:
                 said = str(error).strip() or type(error).__name__
-                raise ModelError(
-                    f"{download.what} cannot be had from {download.url} ({said}); "
-                    "what there is of it is kept, and the same command goes on"
-                ) from error
+                kept = "; what there is of it is kept, and the same command goes on" if before else ""
+                raise ModelError(f"{download.what} cannot be had from {download.url} ({said}){kept}") from error
 
 
 def _read_on(download: Download, client: httpx.Client, have: int) -> None:

