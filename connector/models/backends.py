@@ -5,14 +5,17 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Callable
-from importlib.metadata import version
+from functools import partial
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Literal
 
 from connector.models.cache import cache_folder
 from connector.models.files import model_sha256
 from connector.models.model import ModelKind
-from connector.models.onnx.export import Form, export_graph
+from connector.models.onnx.build import BUILT_AS, build_encoder, why_not_built
+from connector.models.onnx.export import export_graph
+from connector.models.onnx.forms import Form
 from connector.models.onnx.runtime import GraphRuntime
 from connector.models.onnx.session import GraphEngine, Session, has_bf16, has_vnni
 from connector.models.runtime import Runtime
@@ -21,22 +24,35 @@ from connector.models.torch_runtime import TorchRuntime
 Backend = Literal["torch", "onnx", "onnx-int8", "openvino"]
 FORMS: dict[Backend, Form] = {"onnx": "fp32", "onnx-int8": "int8", "openvino": "plain"}  # of those that run a graph
 ENGINES: dict[Backend, GraphEngine] = {"onnx": "onnxruntime", "onnx-int8": "onnxruntime", "openvino": "openvino"}
-EXPORTED_AS = 2  # goes up when graphs are made in another way, so that older ones are not taken
+EXPORTED_AS = 3  # goes up when graphs are made in another way, so that older ones are not taken
 log = logging.getLogger(__name__)
 
 
 def identify(folder: Path, kind: ModelKind) -> str:
-    """Names a model's weights and configuration and how it is used; an encoder and late interaction share one graph."""
-    return f"{model_sha256(folder)}:{'cross-encoder' if kind == 'cross-encoder' else 'encoder'}"
+    """Names a model's weights and configuration, how it is used and what makes its graph; an encoder and late
+    interaction share one graph."""
+    used_as = "cross-encoder" if kind == "cross-encoder" else "encoder"
+    if used_as == "encoder" and not why_not_built(folder):
+        made_by = f"built{BUILT_AS}"
+    else:
+        made_by = " ".join(installed(name) for name in ("torch", "transformers", "sentence-transformers"))
+    return f"{model_sha256(folder)}:{used_as}:{made_by}"
 
 
 def graph_file(identity: str, backend: Backend) -> Path:
     """Where the graph of the model that `identity` names is kept: under all that it depends on, so that it is never
     another's."""
-    made_by = [version(name) for name in ("torch", "transformers", "sentence-transformers", "onnxruntime")]
     made_for = has_vnni() if backend == "onnx-int8" else None
-    key = hashlib.sha256(repr((identity, backend, made_for, made_by, EXPORTED_AS)).encode()).hexdigest()[:16]
-    return cache_folder() / "graphs" / f"{key}.onnx"
+    parts = (identity, backend, made_for, installed("onnxruntime"), EXPORTED_AS)
+    return cache_folder() / "graphs" / f"{hashlib.sha256(repr(parts).encode()).hexdigest()[:16]}.onnx"
+
+
+def installed(package: str) -> str:
+    """The version of a package; empty where it is not installed."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return ""
 
 
 def agreement_file(identity: str, backend: Backend) -> Path:
@@ -52,18 +68,25 @@ def exactness(backend: Backend) -> str:
 
 
 def open_runtime(folder: Path, backend: Backend, *, device: str | None = None) -> Runtime:
-    """What runs the encoder in a model folder. A graph that the cache does not have is exported first. Raises
-    ModelError."""
+    """What runs the encoder in a model folder. A graph that the cache does not have is made first: built, or of what
+    cannot be built exported by torch. Raises ModelError, and MissingExtra."""
     if backend == "torch":
         return TorchRuntime(folder, device=device)
     return GraphRuntime(
         _find_graph(
             identify(folder, "encoder"),
             backend,
-            lambda file: TorchRuntime(folder, device="cpu").export(file, FORMS[backend]),
+            partial(_make_encoder, folder, FORMS[backend]),
         ),
         ENGINES[backend],
     )
+
+
+def _make_encoder(folder: Path, form: Form, file: Path) -> None:
+    why = why_not_built(folder)
+    if not why:
+        return build_encoder(folder, file, form)
+    return TorchRuntime(folder, device="cpu", why=f"the graph of the model in {folder} ({why})").export(file, form)
 
 
 def use_backend(model: Any, folder: Path, backend: Backend) -> None:
@@ -82,7 +105,7 @@ def _find_graph(identity: str, backend: Backend, export: Callable[[Path], None])
     """The file of a graph: see graph_file."""
     file = graph_file(identity, backend)
     if not file.exists():
-        log.info("exporting a graph for %s; the next start finds it in %s", backend, file)
+        log.info("making a graph for %s; the next start finds it in %s", backend, file)
         export(file)
     return file
 

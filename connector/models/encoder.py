@@ -5,7 +5,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from functools import cached_property
+from typing import Any, Literal, Protocol
 
 import numpy as np
 
@@ -15,7 +16,7 @@ from connector.models.batching import batches
 from connector.models.files import find_model, short_name, weights_sha256
 from connector.models.model import Model, ModelKind, Piece
 from connector.models.runtime import MIN_COSINE
-from connector.models.tokenizer import token_offsets
+from connector.models.tokenizer import read_tokenizer, token_offsets
 from connector.schema import EncoderFingerprint
 from connector.settings.sections import EncoderSettings
 from connector.types import Vector, Vectors
@@ -72,8 +73,6 @@ class LocalEncoder(Model):
         max_batch_tokens: int = DEFAULTS.max_batch_tokens,
     ) -> None:
         """Raises ModelError, also where a graph's vectors would not be the model's."""
-        from tokenizers import Tokenizer
-
         folder = find_model(model)
         self._runtime = open_runtime(folder, backend, device=device)
         recipe = self._runtime.recipe
@@ -84,7 +83,6 @@ class LocalEncoder(Model):
                 f"the graph of encoder {model!r} gives other vectors than the model (cosine {recipe.text_cosine:.5f}); "
                 "use encoder.backend: torch"
             )
-        self._tokenizer = Tokenizer.from_str(recipe.tokenizer)
         self.max_batch_tokens = max_batch_tokens
         self._lock = threading.Lock()
         self.fingerprint = EncoderFingerprint(
@@ -132,6 +130,11 @@ class LocalEncoder(Model):
 
     def token_offsets(self, texts: Sequence[str]) -> list[list[tuple[int, int]]]:
         return token_offsets(self._tokenizer, texts)
+
+    @cached_property
+    def _tokenizer(self) -> Any:
+        """Neither cuts nor pads; a search, which encodes one query, does without."""
+        return read_tokenizer(self.tokenizer_json())
 
     def tokenizer_json(self) -> str:
         """The tokenizer, which neither cuts nor pads, as the library tokenizers writes it."""

@@ -9,11 +9,10 @@ import os
 import platform
 import sys
 from collections.abc import Callable
-from importlib.metadata import version
 from pathlib import Path
 
 from connector.errors import MissingExtra, ModelError
-from connector.models.backends import FORMS, Backend, exactness
+from connector.models.backends import FORMS, Backend, exactness, installed
 from connector.models.cache import cache_folder
 from connector.models.onnx.agreement import Agreement
 
@@ -28,7 +27,8 @@ def runs_on_cpu(device: str | None) -> bool:
     if device is not None:
         return device == "cpu"
     # found without torch, which takes seconds to load, where that can be
-    if version("torch").endswith("+cpu"):
+    torch = installed("torch")
+    if not torch or torch.endswith("+cpu"):
         return True
     if sys.platform == "linux" and not any(any(Path("/dev").glob(name)) for name in ACCELERATORS):
         return True
@@ -75,7 +75,7 @@ def choose(speeds: dict[Backend, float]) -> Backend:
 def _file(identity: str) -> Path:
     """Under all that the speeds depend on."""
     here = (_processor(), len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count())
-    made_by = [version(name) for name in ("torch", "transformers", "onnxruntime")]
+    made_by = [installed(name) for name in ("torch", "transformers", "onnxruntime")]
     return (
         cache_folder() / "fastest" / f"{hashlib.sha256(repr((identity, here, made_by)).encode()).hexdigest()[:16]}.json"
     )

@@ -86,6 +86,21 @@ def read_config(folder: Path) -> dict[str, Any]:
     return config
 
 
+def read_json(file: Path) -> dict[str, Any]:
+    """What a model's folder says in one of its files; nothing where there is none. Raises ModelError."""
+    if not file.is_file():
+        return {}
+    try:
+        said = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ModelError(f"{file} is not JSON: {error}") from error
+    return said if isinstance(said, dict) else {}
+
+
+def has_safetensors(folder: Path) -> bool:
+    return any(folder.glob("*.safetensors"))
+
+
 def read_saved_class(folder: Path) -> str:
     """Which class of sentence-transformers saved a model: SentenceTransformer, CrossEncoder, ...; empty where none says
     so."""

@@ -17,6 +17,7 @@ from connector.models.files import find_model, short_name, weights_sha256
 from connector.models.model import Piece
 from connector.models.scorer import QueryWeights, Scorer, ScorerKind, ScoringPlan
 from connector.models.token_cache import TokenCache
+from connector.models.tokenizer import read_tokenizer
 from connector.models.truncation import keep_head_and_tail
 from connector.settings.sections import WorkerSettings
 
@@ -77,11 +78,9 @@ class LateInteractionScorer(Scorer):
         max_batch_tokens: int = DEFAULTS.max_batch_tokens,
         cache_bytes: int = 0,
     ) -> None:
-        from tokenizers import Tokenizer
-
         folder = find_model(model)
         self._runtime = open_runtime(folder, backend, device=device)
-        self._tokenizer = Tokenizer.from_str(self._runtime.recipe.tokenizer)
+        self._tokenizer = read_tokenizer(self._runtime.recipe.tokenizer)
         self.max_length = max_length or self._runtime.recipe.max_tokens
         self._special = self._tokenizer.num_special_tokens_to_add(False)
         self.max_batch_tokens = max_batch_tokens

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from connector.errors import ModelError
 from connector.extras import needs
-from connector.models.backends import Backend, agreement_file, identify
+from connector.models.backends import Backend, agreement_file, identify, installed
 from connector.models.cross_encoder import CrossEncoderScorer
 from connector.models.encoder import LocalEncoder
 from connector.models.fastest import find_fastest, runs_on_cpu
@@ -36,6 +36,8 @@ def load_local_encoder(
         try:
             return LocalEncoder(model, backend="onnx", max_batch_tokens=max_batch_tokens)
         except ModelError as error:
+            if not installed("sentence-transformers"):
+                raise
             log.info("encoding with torch: %s", error)
     return LocalEncoder(model, device=device, max_batch_tokens=max_batch_tokens)
 
@@ -52,6 +54,8 @@ def load_scorer(model: ModelSettings, worker: WorkerSettings) -> Scorer:
             try:
                 return _load_scorer(model, worker, "onnx")
             except ModelError as error:
+                if not installed("sentence-transformers"):
+                    raise
                 log.info("scoring with torch: %s", error)
         return _load_scorer(model, worker, "torch")
     if backend == "auto":

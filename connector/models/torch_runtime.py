@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,9 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from connector.errors import ModelError
+from connector.extras import needs
+from connector.models.description import read_prompts
 from connector.models.files import quiet_loading
-from connector.models.onnx.export import Form, export_graph, workshop
-from connector.models.onnx.runtime import TEXT_VECTOR, TOKEN_VECTORS, GraphRuntime, recipe_file, write_recipe
+from connector.models.onnx.assembly import move_graph
+from connector.models.onnx.export import export_graph
+from connector.models.onnx.forms import Form, workshop
+from connector.models.onnx.runtime import TEXT_VECTOR, TOKEN_VECTORS, GraphRuntime, move_recipe, write_recipe
 from connector.models.runtime import MIN_COSINE, Recipe
 from connector.models.tokenizer import unlimited
 from connector.types import Vectors
@@ -32,10 +35,12 @@ SAMPLE = (
 class TorchRuntime:
     """Any sentence-transformers model with a fast tokenizer. Raises ModelError where it cannot be loaded."""
 
-    def __init__(self, folder: Path, *, device: str | None = None) -> None:
-        from sentence_transformers import SentenceTransformer
+    def __init__(self, folder: Path, *, device: str | None = None, why: str = "running a model in torch") -> None:
+        """`why` it is run in torch. Raises MissingExtra where that is not installed."""
+        with needs("torch", why):
+            from sentence_transformers import SentenceTransformer
 
-        quiet_loading()
+            quiet_loading()
         try:
             self._model = SentenceTransformer(
                 str(folder), device=device, local_files_only=True, model_kwargs={"use_safetensors": True}
@@ -43,6 +48,9 @@ class TorchRuntime:
         except (OSError, ValueError, KeyError) as error:
             raise ModelError(f"cannot load the encoder in {folder}: {error}") from error
         self._model.eval().requires_grad_(False)
+        if not any(self._model.prompts.values()):
+            queries, passages = read_prompts(folder)
+            self._model.prompts = {"query": queries, "document": passages}
         tokenizer = self._model.tokenizer
         if not getattr(tokenizer, "is_fast", False):
             raise ModelError(f"the encoder in {folder} has no fast tokenizer, which passage borders are found with")
@@ -100,8 +108,8 @@ class TorchRuntime:
                         f"the model's graph cannot be run ({error}); run it with backend: torch"
                     ) from error
                 write_recipe(graph, recipe)
-            os.replace(recipe_file(graph), recipe_file(file))  # first, so that there is no graph without
-            os.replace(graph, file)
+            move_recipe(graph, file)  # first, so that there is no graph without
+            move_graph(graph, file)
 
     def _compute(self, inputs: Mapping[str, Any]) -> tuple[Any, ...]:
         first, *others = self._model

@@ -32,3 +32,23 @@ def tiny_config(tokenizer: Any, **more: Any) -> Any:
         initializer_range=0.5,
         **more,
     )
+
+
+SMALL = {
+    "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64, "vocab_size": 100,
+    "max_position_embeddings": 130, "num_labels": 1, "pad_token_id": 1, "bos_token_id": 2, "eos_token_id": 3,
+    "cls_token_id": 2, "sep_token_id": 3,
+}  # fmt: skip
+
+
+def make_family(family: str, head: str, **more: Any) -> Any:
+    """A small model of a family, all of whose weights are random, also those that begin as zeros or ones."""
+    import torch
+    import transformers
+
+    torch.manual_seed(0)
+    model = getattr(transformers, head).from_config(transformers.AutoConfig.for_model(family, **(SMALL | more)))
+    with torch.no_grad():
+        for weights in model.parameters():
+            weights += torch.randn_like(weights) * 0.1
+    return model.eval()

@@ -1,30 +1,18 @@
-"""A model's transformer as an ONNX graph: exported from its weights, its operators fused, its matrices in eight
-bits."""
+"""A model's transformer as an ONNX graph, exported by torch: of families whose graphs are not built (build.py)."""
 
 from __future__ import annotations
 
 import inspect
-import logging
-import os
-import shutil
-import tempfile
-import time
-import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 from connector.errors import ModelError
+from connector.models.onnx.assembly import OPSET, move_graph, save_graph
 from connector.models.onnx.first_token import last_layer_for_first_token
-from connector.models.onnx.session import has_vnni
+from connector.models.onnx.forms import Form, fuse, quantize, quiet, workshop
 
-# in 32 bits with operators fused for onnxruntime, that in eight bits, or in 32 bits as exported: OpenVINO fuses by
-# itself
-Form = Literal["fp32", "int8", "plain"]
-OPSET = 17
-LEFT_AFTER_S = 24 * 3600
 INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 OUTPUTS = ("logits", "last_hidden_state")
 # families whose graphs onnxruntime's optimizer knows as BERT; others are run as they are exported
@@ -50,43 +38,27 @@ def export_graph(
     of them with the model, or the first of OUTPUTS that the model gives. Raises ModelError where the model cannot be
     exported."""
     assert form in get_args(Form)
-    with workshop(file.parent) as folder, _quiet():
-        graph = folder / "exported.onnx"
+    import onnx
+
+    with workshop(file.parent) as folder, quiet():
+        exported, made = folder / "exported.onnx", folder / file.name
         try:
-            _export(transformer, graph, outputs, compute or partial(_own_output, transformer))
-            if form != "plain":
-                graph = _fuse(graph, transformer.config)
+            _export(transformer, exported, outputs, compute or partial(_own_output, transformer))
+            config = transformer.config
+            if form != "plain" and config.model_type in LIKE_BERT:
+                model = fuse(exported, heads=config.num_attention_heads, dims=config.hidden_size)
+            else:
+                model = onnx.load(exported)
             if form == "int8":
-                graph = _quantize(graph)
+                model = quantize(model, folder)
+            save_graph(model, made)
         except (RuntimeError, ValueError, TypeError, KeyError, NotImplementedError, AttributeError) as error:
             reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
             raise ModelError(
                 f"a model of type {transformer.config.model_type!r} cannot be exported to ONNX ({reason}); "
                 "run it with worker.backend: torch"
             ) from error
-        os.replace(graph, file)
-
-
-@contextmanager
-def workshop(parent: Path) -> Iterator[Path]:
-    """A folder for what is being made for `parent`, which is made too. One that a killed process left there a day ago
-    goes.
-
-    Raises ModelError."""
-    try:
-        parent.mkdir(parents=True, exist_ok=True)
-        for left in parent.glob(".export-*"):
-            with suppress(FileNotFoundError):  # another export has just ended
-                if time.time() - left.stat().st_mtime > LEFT_AFTER_S:
-                    shutil.rmtree(left, ignore_errors=True)
-        folder = tempfile.TemporaryDirectory(dir=parent, prefix=".export-")
-    except OSError as error:
-        raise ModelError(
-            f"a graph cannot be written to {parent} ({error.strerror}); "
-            "let XDG_CACHE_HOME name a folder that can be written to"
-        ) from error
-    with folder as path:
-        yield Path(path)
+        move_graph(made, file)
 
 
 def graph_inputs(transformer: Any) -> list[str]:
@@ -135,48 +107,3 @@ def _export(transformer: Any, file: Path, outputs: Sequence[str], compute: Compu
             )
     finally:
         transformer.set_attn_implementation(before)
-
-
-def _fuse(file: Path, config: Any) -> Path:
-    if config.model_type not in LIKE_BERT:
-        return file
-    from onnxruntime.transformers import optimizer
-
-    fused = optimizer.optimize_model(
-        str(file), model_type="bert", num_heads=config.num_attention_heads, hidden_size=config.hidden_size, opt_level=0
-    )
-    target = file.with_name("fused.onnx")
-    fused.save_model_to_file(str(target))
-    return target
-
-
-def _quantize(file: Path) -> Path:
-    """Weights in eight bits with one scale per output channel, activations at run time.
-
-    Seven bits of them where the processor multiplies bytes without VNNI, whose sums of two products would overflow."""
-    import onnx
-    from onnxruntime.quantization import QuantType, quantize_dynamic
-
-    target = file.with_name("int8.onnx")
-    quantize_dynamic(
-        file,
-        target,
-        weight_type=QuantType.QInt8,
-        per_channel=True,
-        reduce_range=not has_vnni(),
-        extra_options={"DefaultTensorType": onnx.TensorProto.FLOAT},
-    )
-    return target
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Without the exporters' remarks on their own inner workings."""
-    before = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(before)

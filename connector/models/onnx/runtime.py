@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -67,3 +68,8 @@ def recipe_file(graph: Path) -> Path:
 
 def write_recipe(graph: Path, recipe: Recipe) -> None:
     recipe_file(graph).write_text(json.dumps(asdict(recipe)) + "\n", encoding="utf-8")
+
+
+def move_recipe(made: Path, graph: Path) -> None:
+    """Move the recipe of a graph to where it is looked for."""
+    os.replace(recipe_file(made), recipe_file(graph))

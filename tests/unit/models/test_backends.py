@@ -18,8 +18,9 @@ from connector.models.fastest import choose, find_fastest
 from connector.models.late_interaction import LateInteractionScorer
 from connector.models.load import export_scorer, load_scorer
 from connector.models.onnx.agreement import Agreement, compare, require_agreement
-from connector.models.onnx.export import Form, export_graph, workshop
+from connector.models.onnx.export import export_graph
 from connector.models.onnx.first_token import last_layer_for_first_token
+from connector.models.onnx.forms import Form, workshop
 from connector.models.onnx.runtime import GraphRuntime
 from connector.models.onnx.session import PIECE_TOKENS, GraphEngine, Session, _cut, has_bf16
 from connector.models.scorer import between_0_and_1
@@ -79,7 +80,7 @@ def test_a_graph_gives_what_the_encoder_gives(family: str, tmp_path: Path) -> No
     given, expected = outputs(family, "AutoModel", "fp32", tmp_path)
 
     assert given == pytest.approx(expected, abs=1e-5)
-    assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["graph.onnx"]
+    assert sorted(path.name for path in tmp_path.iterdir() if path.is_file()) == ["graph.onnx", "graph.weights"]
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -308,7 +309,7 @@ def test_an_encoder_that_cannot_be_exported_runs_in_torch(
         raise ModelError("no such operator")
 
     settings = load_settings(overrides={"encoder.model": str(tiny_encoder_folder), "encoder.device": "cpu"}, environ={})
-    monkeypatch.setattr("connector.models.torch_runtime.export_graph", refuse)
+    monkeypatch.setattr("connector.models.backends.build_encoder", refuse)
     in_torch = load_encoder(settings)
     monkeypatch.undo()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tiny_encoder_folder / "cache"))

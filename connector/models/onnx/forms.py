@@ -1,0 +1,88 @@
+"""The forms of a graph: its operators fused, its matrices in eight bits; and where graphs are made."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import tempfile
+import time
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, Literal
+
+from connector.errors import ModelError
+from connector.models.onnx.session import has_vnni
+
+# in 32 bits with operators fused for onnxruntime, that in eight bits, or in 32 bits of operators that all engines
+# know: OpenVINO fuses by itself
+Form = Literal["fp32", "int8", "plain"]
+LEFT_AFTER_S = 24 * 3600
+
+
+def fuse(file: Path, *, heads: int, dims: int) -> Any:
+    """A graph of BERT's family with operators fused, as a model. It is written beside `file` on the way."""
+    import onnx
+    from onnxruntime.transformers import optimizer
+
+    fused = optimizer.optimize_model(str(file), model_type="bert", num_heads=heads, hidden_size=dims, opt_level=0)
+    target = file.with_name("fused.onnx")
+    fused.save_model_to_file(str(target))
+    return onnx.load(target)
+
+
+def quantize(model: Any, folder: Path, *, leave_out: Sequence[str] = ()) -> Any:
+    """A model with its weights in eight bits with one scale per output channel, activations at run time.
+
+    Seven bits of them where the processor multiplies bytes without VNNI, whose sums of two products would overflow.
+    `leave_out` names operators that stay as they are; `folder` is for what is written on the way."""
+    import onnx
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    target = folder / "int8.onnx"
+    quantize_dynamic(
+        model,
+        target,
+        weight_type=QuantType.QInt8,
+        per_channel=True,
+        reduce_range=not has_vnni(),
+        nodes_to_exclude=list(leave_out),
+        extra_options={"DefaultTensorType": onnx.TensorProto.FLOAT},
+    )
+    return onnx.load(target)
+
+
+@contextmanager
+def workshop(parent: Path) -> Iterator[Path]:
+    """A folder for what is being made for `parent`, which is made too. One that a killed process left there a day ago
+    goes.
+
+    Raises ModelError."""
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+        for left in parent.glob(".export-*"):
+            with suppress(FileNotFoundError):  # another export has just ended
+                if time.time() - left.stat().st_mtime > LEFT_AFTER_S:
+                    shutil.rmtree(left, ignore_errors=True)
+        folder = tempfile.TemporaryDirectory(dir=parent, prefix=".export-")
+    except OSError as error:
+        raise ModelError(
+            f"a graph cannot be written to {parent} ({error.strerror}); "
+            "let XDG_CACHE_HOME name a folder that can be written to"
+        ) from error
+    with folder as path:
+        yield Path(path)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Without the exporters' remarks on their own inner workings."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)
