@@ -36,8 +36,8 @@ from connector.models.late_interaction import spread
 from connector.models.onnx.session import has_bf16
 from connector.remote.process import running_worker
 from connector.search.fusion import fuse
-from connector.search.order import blend_window, whole_order
-from connector.search.rerank import Reranked, best_passages, select_pairs
+from connector.search.order import blend, whole_order
+from connector.search.rerank import best_passages, select_pairs
 from connector.settings.sections import Settings
 from connector.types import Passage, Ranking, SearchRequest
 
@@ -56,11 +56,12 @@ Change = Callable[[Vectors], Vectors]
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A judged query with what the first stage found: the fused ranking, its window as pairs, the weights [q] of the
-    query's tokens."""
+    """A judged query with what the first stage found: its legs, the fused ranking, its window as pairs, the weights [q]
+    of the query's tokens."""
 
     query_id: str
     text: str
+    legs: Mapping[str, Ranking]
     fused: Ranking
     pairs: Sequence[Passage]
     weights: Vectors
@@ -145,7 +146,8 @@ async def _gather(collection: Collection, settings: Settings, model: Model) -> l
             )  # fmt: skip
             weights = torch.from_numpy(spread(found.weights, tokens["offset_mapping"], tokens["special_tokens_mask"]))
             pairs = select_pairs(fused[: settings.rerank.window], **limits)
-            cases.append(Case(query.query_id, found.query, fused, pairs, weights, collection.qrels[query.query_id]))
+            grades = collection.qrels[query.query_id]
+            cases.append(Case(query.query_id, found.query, found.legs, fused, pairs, weights, grades))
     return cases
 
 
@@ -203,9 +205,8 @@ def rank(
     for case in cases:
         query, passages = vectors_of(case.text), [vectors_of(pair.text) for pair in case.pairs]
         scores = [float(sharpen((query @ passage.T).amax(1)) @ case.weights) for passage in passages]
-        reranked = Reranked(best_passages(case.pairs, scores), frozenset(), "late-interaction")
-        window = case.fused[: settings.rerank.window]
-        rankings[case.query_id] = whole_order(blend_window(window, reranked, settings), case.fused)
+        window, reranked = case.fused[: settings.rerank.window], best_passages(case.pairs, scores)
+        rankings[case.query_id] = whole_order(blend(window, case.legs, reranked, settings.rerank.weights), case.fused)
     return rankings
 
 

@@ -140,9 +140,9 @@ class ScorePart:
 class ScoreExplanation:
     """How a score was made: the sum of `parts`, which map the name of a ranking to what it adds.
 
-    `kind` is the formula: `rrf`, `linear`, or `rerank`, the reranker's own score."""
+    `kind` is the formula: `rrf`, or `linear`."""
 
-    kind: Literal["rrf", "linear", "rerank"]
+    kind: Literal["rrf", "linear"]
     parts: Mapping[str, ScorePart]
     rank_constant: int | None = None
     normalisation: Literal["minmax", "zscore"] | None = None

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from connector.search.fusion import fusion_of_legs
-from connector.search.order import blend_of_window, explain_blend
+from connector.search.order import explain_blend
 from connector.search.rerank import Reranked
 from connector.search.run import SearchRun
 from connector.settings.sections import Settings
@@ -110,8 +110,8 @@ def _explain(ranked: Ranked, settings: Settings, top: list[str]) -> dict[str, Ex
     reranked = ranked.reranked
     places = _places(reranked.ranking, top) if reranked else {}
     fusions = fusion_of_legs(settings.search.fusion).explain(ranked.legs, top)
-    how = blend_of_window(reranked.kind, settings) if reranked else None
-    blends = explain_blend(ranked.window, reranked.ranking, how, top) if reranked else {}
+    weights = settings.rerank.weights
+    blends = explain_blend(ranked.window, ranked.legs, reranked.ranking, weights, top) if reranked else {}
     return {
         doc_id: Explanation(
             lexical=legs.get("lexical", {}).get(doc_id),

@@ -1,58 +1,34 @@
-"""What was fused and what was reranked -> the order of the answer. Pure: a search and a tuning call the same."""
+"""What the legs, the fusion and the reranker say of a window -> the order of the answer. Pure: a search and a tuning
+call the same."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import Literal
 
 from connector.search.combination import Combination
-from connector.search.rerank import Reranked
-from connector.settings.sections import Settings
-from connector.types import Ranking, ScoreExplanation, ScorePart
-
-FinalBlend = Literal["rerank", "rrf", "linear"]
-# what measured best for each kind of scorer (docs/measurements/quality.md)
-BEST_BLEND: Mapping[str, FinalBlend] = {"late-interaction": "linear", "cross-encoder": "rerank"}
+from connector.settings.sections import RerankWeights
+from connector.types import Hit, Ranking, ScoreExplanation
 
 
-def blend_window(window: Ranking, reranked: Reranked, settings: Settings) -> Ranking:
-    """The documents of the window that were scored, in their final order."""
-    return blend(window, reranked.ranking, blend_of_window(reranked.kind, settings))
+def blend(window: Ranking, legs: Mapping[str, Ranking], reranked: Ranking, weights: RerankWeights) -> Ranking:
+    """The documents that the reranker scored, by the weighted sum of the z-scores of all signals among them.
 
-
-def blend(window: Ranking, reranked: Ranking, how: Combination | None) -> Ranking:
-    """The final order of the documents that were scored: by the rerank score alone (None), or combined with the first
-    stage."""
-    return how.combine(_scored(window, reranked)) if how else reranked
+    Each has the passages of `reranked`."""
+    signals = _signals(window, legs, reranked)
+    return _combination(signals, weights).combine(signals)
 
 
 def explain_blend(
-    window: Ranking, reranked: Ranking, how: Combination | None, doc_ids: Collection[str]
+    window: Ranking,
+    legs: Mapping[str, Ranking],
+    reranked: Ranking,
+    weights: RerankWeights,
+    doc_ids: Collection[str],
 ) -> dict[str, ScoreExplanation]:
     """How the final score of those of the documents that were scored was made."""
-    ranks = {hit.doc_id: (rank, hit.score) for rank, hit in enumerate(reranked, start=1)}
-    scored = [doc_id for doc_id in doc_ids if doc_id in ranks]
-    if how:
-        return how.explain(_scored(window, reranked), scored)
-    parts = {doc_id: ScorePart(1.0, ranks[doc_id][0], None, ranks[doc_id][1]) for doc_id in scored}
-    return {doc_id: ScoreExplanation("rerank", {"rerank": part}) for doc_id, part in parts.items()}
-
-
-def blend_of_window(kind: str, settings: Settings) -> Combination | None:
-    """How the settings have it for a kind of scorer; None: the rerank score alone."""
-    given = settings.rerank
-    how = BEST_BLEND.get(kind, "rerank") if given.blend == "auto" else given.blend
-    return blend_combination(how, alpha=given.blend_alpha, rank_constant=settings.search.fusion.rank_constant)
-
-
-def blend_combination(how: FinalBlend, *, alpha: float, rank_constant: int) -> Combination | None:
-    """rrf fuses the two rankings, linear the z-scores that both have within the window.
-
-    `alpha` is the reranker's share."""
-    if how == "rerank":
-        return None
-    weights = {"first_stage": 1 - alpha, "rerank": alpha}
-    return Combination(how, weights, rank_constant=rank_constant, normalisation="zscore")
+    signals = _signals(window, legs, reranked)
+    scored = {hit.doc_id for hit in reranked}
+    return _combination(signals, weights).explain(signals, [doc_id for doc_id in doc_ids if doc_id in scored])
 
 
 def whole_order(final: Ranking, fused: Ranking, *, late: int = 0) -> Ranking:
@@ -65,7 +41,19 @@ def whole_order(final: Ranking, fused: Ranking, *, late: int = 0) -> Ranking:
     return (*final, *(hit for hit in fused if hit.doc_id not in placed))
 
 
-def _scored(window: Ranking, reranked: Ranking) -> dict[str, Ranking]:
-    """Both rankings of what was scored."""
+def _signals(window: Ranking, legs: Mapping[str, Ranking], reranked: Ranking) -> dict[str, Ranking]:
+    """What each stage said of the documents that were scored; a stage that has none of them is left out.
+
+    A document that a leg lacks counts there as the last one that it has."""
     scored = {hit.doc_id for hit in reranked}
-    return {"first_stage": tuple(hit for hit in window if hit.doc_id in scored), "rerank": reranked}
+    stages = {"fused": window, **legs}
+    said = {
+        name: tuple([Hit(hit.doc_id, hit.score) for hit in ranking if hit.doc_id in scored])
+        for name, ranking in stages.items()
+    }
+    return {name: ranking for name, ranking in said.items() if ranking} | {"rerank": reranked}
+
+
+def _combination(signals: Mapping[str, Ranking], weights: RerankWeights) -> Combination:
+    shares = {name: weight for name, weight in weights.model_dump().items() if name in signals}
+    return Combination("linear", shares, normalisation="zscore")

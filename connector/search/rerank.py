@@ -18,7 +18,6 @@ class Reranked:
 
     ranking: Ranking
     truncated: frozenset[str]
-    kind: str
     late: int = 0  # passages that were not scored in time
     without_text: int = 0  # documents that have no passage
     beyond_cap: int = 0  # documents of which no passage was sent, since the pairs were too many
@@ -58,7 +57,7 @@ async def rerank(
     without_text = sum(not hit.passages for hit in window)
     pairs = select_pairs(window, passages=passages, max_pairs=max_pairs)
     if not pairs:
-        return Reranked((), frozenset(), "", without_text=without_text)
+        return Reranked((), frozenset(), without_text=without_text)
     texts = [passage.text for passage in pairs]
     scores = await reranker.score(query, texts, weights=weights, scope=scope, timeout_s=timeout_s)
     values = scores.values.tolist()
@@ -66,7 +65,6 @@ async def rerank(
     return Reranked(
         best_passages(pairs, values),
         frozenset(truncated),
-        scores.kind,
         late=scores.unscored,
         without_text=without_text,
         beyond_cap=len(window) - without_text - len({passage.doc_id for passage in pairs}),

@@ -9,7 +9,7 @@ from connector.retries import CircuitBreaker
 from connector.search.fusion import fuse
 from connector.search.hits import Ranked, read_hits
 from connector.search.legs import DenseLeg, FirstStage, Leg, LexicalLeg, ask_legs
-from connector.search.order import blend_window, whole_order
+from connector.search.order import blend, whole_order
 from connector.search.request import check_request
 from connector.search.rerank import Reranked, rerank
 from connector.search.run import SearchRun
@@ -94,6 +94,6 @@ class Searcher:
     def _order(self, found: FirstStage, fused: Ranking, window: Ranking, reranked: Reranked | None) -> Ranked:
         if reranked is None:
             return Ranked(found.legs, fused, window, None, (), fused)
-        final = blend_window(window, reranked, self._settings)
+        final = blend(window, found.legs, reranked.ranking, self._settings.rerank.weights)
         order = whole_order(final, fused, late=reranked.late)
         return Ranked(found.legs, fused, window, reranked, final, order)

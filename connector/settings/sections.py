@@ -22,7 +22,6 @@ from connector.settings.sizes import fit_sizes
 
 FusionKind = Literal["rrf", "linear"]
 Normalisation = Literal["minmax", "zscore"]
-Blend = Literal["auto", "rerank", "rrf", "linear"]
 MIN_PASSAGE_TOKENS = 16
 
 
@@ -177,6 +176,21 @@ class SearchSettings(Section):
     breaker: BreakerSettings = BreakerSettings()
 
 
+class RerankWeights(Section):
+    """What each signal counts in the final order of the window. All of them are z-scores there."""
+
+    fused: float = Field(0.4, ge=0, description="final order: weight of the fused score")
+    lexical: float = Field(0.1, ge=0, description="final order: weight of the lexical leg's score")
+    dense: float = Field(0.1, ge=0, description="final order: weight of the dense leg's score, the cosine")
+    rerank: float = Field(0.4, ge=0, description="final order: weight of the reranker's score")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if not self.fused and not self.rerank:  # a leg by itself does not know all of the window
+            raise ValueError("weights of fused and rerank must not both be 0")
+        return self
+
+
 class RerankSettings(Section):
     """The window that the worker reorders."""
 
@@ -188,13 +202,7 @@ class RerankSettings(Section):
     window: int = Field(50, ge=1, description="fused hits the reranker sees")
     passages: int = Field(2, ge=1, le=4, description="passages of a document that are scored; the best one counts")
     max_pairs: int = Field(200, ge=1, description="most (query, passage) pairs sent for one query")
-    blend: Blend = Field(
-        "auto",
-        description="final order: the rerank score alone, or fused with the first stage; auto: by the kind of scorer",
-    )
-    blend_alpha: float = Field(
-        0.3, ge=0, le=1, description="share of the reranker where it is fused with the first stage"
-    )
+    weights: RerankWeights = RerankWeights()
     term_weights: bool = Field(True, description="late interaction: weigh query words by their rarity in the index")
 
     @model_validator(mode="after")

@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from connector.evaluation.measures import mean
-from connector.tuning.choice import Choice, describe
+from connector.tuning.choice import Choice, blend_in_words, describe
 from connector.tuning.choose import MUST_GAIN, Chosen, Trial, difference
 from connector.tuning.offline import OfflineFigures
 from connector.tuning.timing import Budget
 
-About = Literal["reranker-hurts", "reranker-unproven", "cheaper", "recall", "budget", "deadline"]
+About = Literal["reranker-hurts", "reranker-unproven", "weights", "cheaper", "recall", "budget", "deadline"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +51,7 @@ def advise(
     return [
         *_configured(figures, current),
         *(advice for trial in chosen.trials for advice in _of_reranker(trial, chosen, figures)),
+        *(advice for trial in chosen.trials if chosen.takes(trial) for advice in _of_weights(trial, current)),
         *_of_cheaper(chosen, figures),
         *_of_recall(found, figures.measured, min_recall),
         *_of_budget(chosen, budget),
@@ -86,6 +87,16 @@ def _of_reranker(trial: Trial, chosen: Chosen, figures: OfflineFigures) -> Itera
             f"do not rerank with {trial.name} yet: it gains {gain}, not more than {MUST_GAIN:g} standard errors; "
             f"{seen}; judge more queries to tell",
         )
+
+
+def _of_weights(trial: Trial, current: Choice) -> Iterator[Advice]:
+    """Whether the weights of the final order stay, and what others would gain."""
+    gain = f"{trial.weights.mean:+.4f} (standard error {trial.weights.standard_error:.4f})"
+    if trial.weights.convinces:
+        said = f"other weights of the final order were taken, which gain {gain}"
+    else:
+        said = f"the weights of the final order stay {blend_in_words(current)}: others gain {gain}, no more than chance"
+    yield Advice("weights", f"{said}, on queries that they were not chosen on")
 
 
 def _of_cheaper(chosen: Chosen, figures: OfflineFigures) -> Iterator[Advice]:

@@ -4,11 +4,13 @@ written."""
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from connector.settings.load import value_at
-from connector.settings.sections import Blend, FusionKind, Normalisation, Settings
+from connector.settings.sections import FusionKind, Normalisation, Settings
+
+Weights = tuple[float, float, float, float]  # of the final order: fused, lexical, dense, rerank
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,13 +26,20 @@ class Choice:
     rerank: bool
     model: str | None
     window: int
-    blend: Blend
-    blend_alpha: float
+    fused_weight: float
+    lexical_weight: float
+    dense_weight: float
+    rerank_weight: float
 
     @property
     def cost(self) -> tuple[int, int]:
         """What a search has to do for it, for the order of equals: documents reranked, documents that a leg fetches."""
         return (self.window if self.rerank else 0, self.depth)
+
+    @property
+    def blend(self) -> Weights:
+        """What each signal counts in the final order."""
+        return (self.fused_weight, self.lexical_weight, self.dense_weight, self.rerank_weight)
 
     def changes(self, other: Choice) -> int:
         """In how many settings that matter the two differ."""
@@ -42,13 +51,9 @@ class Choice:
 
     def values(self) -> dict[str, Any]:
         """The settings that matter: path -> value."""
-        idle = {"normalisation", "alpha"} if self.kind == "rrf" else {"weights"}
-        if self.kind == "linear" and not (self.rerank and self.blend == "rrf"):
-            idle.add("rank_constant")
+        idle = {"normalisation", "alpha"} if self.kind == "rrf" else {"weights", "rank_constant"}
         if not self.rerank:
-            idle |= {"model", "blend", "blend_alpha"}  # the window stays: it must fit the depth
-        elif self.blend == "rerank":
-            idle.add("blend_alpha")
+            idle |= {"model", *BLEND}  # the window stays: it must fit the depth
         return {path: getattr(self, name) for name, path in PATHS.items() if name not in idle}
 
 
@@ -62,9 +67,12 @@ PATHS: Mapping[str, str] = {
     "rerank": "rerank.enabled",
     "model": "rerank.model",
     "window": "rerank.window",
-    "blend": "rerank.blend",
-    "blend_alpha": "rerank.blend_alpha",
+    "fused_weight": "rerank.weights.fused",
+    "lexical_weight": "rerank.weights.lexical",
+    "dense_weight": "rerank.weights.dense",
+    "rerank_weight": "rerank.weights.rerank",
 }
+BLEND = tuple(name for name, path in PATHS.items() if path.startswith("rerank.weights."))
 assert [field.name for field in fields(Choice)] == list(PATHS)
 
 
@@ -73,26 +81,38 @@ def read_choice(settings: Settings) -> Choice:
     return Choice(**{name: value_at(settings, path) for name, path in PATHS.items()})
 
 
+def with_blend(choice: Choice, weights: Weights) -> Choice:
+    """The choice with other weights of the final order."""
+    fused, lexical, dense, rerank = weights
+    return replace(choice, fused_weight=fused, lexical_weight=lexical, dense_weight=dense, rerank_weight=rerank)
+
+
 def with_choice(settings: Settings, choice: Choice) -> Settings:
     """The settings with a choice in them."""
     fusion = settings.search.fusion.model_copy(
         update={name: getattr(choice, name) for name in ("kind", "rank_constant", "weights", "normalisation", "alpha")}
     )
+    weights = settings.rerank.weights.model_copy(
+        update={PATHS[name].rsplit(".", 1)[-1]: getattr(choice, name) for name in BLEND}
+    )
     rerank = settings.rerank.model_copy(
-        update={name: getattr(choice, name) for name in ("model", "window", "blend", "blend_alpha")}
-        | {"enabled": choice.rerank}
+        update={"enabled": choice.rerank, "model": choice.model, "window": choice.window, "weights": weights}
     )
     search = settings.search.model_copy(update={"depth": choice.depth, "fusion": fusion})
     return settings.model_copy(update={"search": search, "rerank": rerank})
 
 
 def describe(choice: Choice) -> str:
-    """A choice in one line: `rrf 60, weights 1:1, depth 100; window 50, linear 0.3`."""
+    """A choice in one line: `rrf 60, weights 1:1, depth 100; window 50, blend 0.4:0.1:0.1:0.4`."""
     if choice.kind == "rrf":
         fusion = f"rrf {choice.rank_constant}, lexical:dense {choice.weights[0]:g}:{choice.weights[1]:g}"
     else:
         fusion = f"linear {choice.normalisation}, dense share {choice.alpha:g}"
     if not choice.rerank:
         return f"{fusion}, depth {choice.depth}; no rerank"
-    share = "" if choice.blend == "rerank" else f" {choice.blend_alpha:g}"
-    return f"{fusion}, depth {choice.depth}; window {choice.window}, blend {choice.blend}{share}"
+    return f"{fusion}, depth {choice.depth}; window {choice.window}, blend {blend_in_words(choice)}"
+
+
+def blend_in_words(choice: Choice) -> str:
+    """The weights of the final order: `0.4:0.1:0.1:0.4`, of the fused, lexical, dense and rerank scores."""
+    return ":".join(f"{weight:g}" for weight in choice.blend)

@@ -7,7 +7,8 @@ of it: no more than a standard error of the difference below it, query by query,
 
 The best of hundreds of settings looks good by chance alone, so what a reranker gains over the best search without one
 is cross-validated: both are chosen on four fifths of the queries and measured on the last one, each fifth in turn. A
-reranker is taken only where that gain is more than two standard errors."""
+reranker is taken only where that gain is more than two standard errors. Other weights of the final order are taken by
+the same rule: where they gain as much, cross-validated, over the same search with the current weights."""
 
 from __future__ import annotations
 
@@ -15,7 +16,6 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from connector.evaluation.significance import ROUNDING, standard_error
 from connector.tuning.choice import Choice
@@ -37,6 +37,10 @@ class Difference:
     standard_error: float
 
     @property
+    def convinces(self) -> bool:
+        return self.mean > MUST_GAIN * self.standard_error
+
+    @property
     def is_noise(self) -> bool:
         """Whether the choice is as good as the other one, for all that can be known."""
         return -self.mean <= min(self.standard_error, NOISE) + ROUNDING
@@ -45,7 +49,8 @@ class Difference:
 @dataclass(frozen=True, slots=True)
 class Trial:
     """A reranker's best choice with its figure, and its cross-validated gain over the best without one, with its
-    standard error. `alone`: the best figure of its own order, without the first stage's say."""
+    standard error. `alone`: the best figure of its own order, without the first stage's say. `weights`: what other
+    weights of the final order than the current ones gain, cross-validated."""
 
     model: str | None
     name: str
@@ -54,6 +59,7 @@ class Trial:
     gain: float
     standard_error: float
     alone: float | None
+    weights: Difference
 
     @property
     def convinces(self) -> bool:
@@ -89,21 +95,14 @@ def choose(
 ) -> Chosen:
     """The choice by the rule. `models` are the rerankers as rerank.model has them, and as they are called."""
     search = _Descent(figures, current, space, budget)
-    everything = figures.query_ids
-    parts = [everything[fold::FOLDS] for fold in range(FOLDS)]
-    search.without(everything)
-    baselines = [search.without(_rest(everything, part)) for part in parts]
+    folds = [figures.query_ids[fold::FOLDS] for fold in range(FOLDS)]
+    search.without(figures.query_ids)
+    baselines = [search.without(_rest(figures.query_ids, fold)) for fold in folds]
     without = search.cheapest(search.seen(rerank=False))
     on_step()
     trials = []
     for model, name in models:
-        search.reranking(model, without, everything)
-        gains: list[float] = []
-        for part, baseline in zip(parts, baselines, strict=True):
-            other = search.reranking(model, baseline, _rest(everything, part))
-            gains += [figures.values(other)[query_id] - figures.values(baseline)[query_id] for query_id in part]
-        best = search.cheapest(search.seen(rerank=True, model=model))
-        trials.append(_trial(model, name, best, np.array(gains), figures))
+        trials.append(_try(search, model, name, without, list(zip(folds, baselines, strict=True))))
         on_step()
     convincing = [trial for trial in trials if trial.convinces and budget.allows(trial.best)]
     winner = max(convincing, key=lambda trial: trial.figure, default=None)
@@ -113,16 +112,22 @@ def choose(
         without,
         tuple(trials),
         within_budget=budget.allows(choice),
-        dearer=search.dearer(choice),
+        dearer=(search.keeping_weights() if choice.blend == current.blend else search).dearer(choice),
     )
 
 
 def difference(figures: OfflineFigures, choice: Choice, other: Choice) -> Difference:
     """What a choice gains over another, which is below 0 where it loses."""
-    gains = np.array(
-        [figures.values(choice)[query_id] - figures.values(other)[query_id] for query_id in figures.query_ids]
-    )
-    return Difference(float(gains.mean()), standard_error(gains))
+    return _mean_of(_gains(figures, choice, other, figures.query_ids))
+
+
+def _gains(figures: OfflineFigures, choice: Choice, other: Choice, query_ids: Sequence[str]) -> list[float]:
+    values, others = figures.values(choice), figures.values(other)
+    return [values[query_id] - others[query_id] for query_id in query_ids]
+
+
+def _mean_of(gains: Sequence[float]) -> Difference:
+    return Difference(float(np.mean(gains)), standard_error(np.array(gains)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +138,10 @@ class _Descent:
     current: Choice
     space: Space
     budget: Budget
+
+    def keeping_weights(self) -> _Descent:
+        """The same search, which leaves the weights of the final order as they are."""
+        return replace(self, space=replace(self.space, blends=()))
 
     def without(self, query_ids: Sequence[str]) -> Choice:
         """The best that reranks nothing, by those queries."""
@@ -145,12 +154,13 @@ class _Descent:
         return self._descend([_fitting(choice, self.space) for choice in starts], query_ids)
 
     def seen(self, *, rerank: bool, model: str | None = None) -> list[Choice]:
-        """All that was worked out so far, with that model, or with none. What the search for a fold came upon is there
-        too: the way for all queries may have missed it."""
+        """All of the space that was worked out so far, with that model, or with none. What the search for a fold came
+        upon is there too: the way for all queries may have missed it."""
         return [
             choice
             for choice in self.figures.known()
-            if choice.rerank == rerank and (not rerank or choice.model == model)
+            if choice.rerank == rerank
+            and (not rerank or (choice.model == model and choice.blend in (self.current.blend, *self.space.blends)))
         ]
 
     def cheapest(self, choices: Iterable[Choice]) -> Choice:
@@ -201,14 +211,37 @@ def _fitting(choice: Choice, space: Space) -> Choice:
     return replace(choice, depth=depth, window=window)
 
 
-def _trial(model: str | None, name: str, best: Choice, gains: NDArray[np.float64], figures: OfflineFigures) -> Trial:
-    own = [seen for seen in figures.known() if seen.rerank and seen.model == model and seen.blend == "rerank"]
+def _try(
+    search: _Descent,
+    model: str | None,
+    name: str,
+    without: Choice,
+    folds: Sequence[tuple[Sequence[str], Choice]],
+) -> Trial:
+    """What a reranker is worth, with the current weights of the final order or with others, if these gain enough.
+
+    `folds`: some of the queries each, with the best without a reranker by all the others."""
+    figures, keeping = search.figures, search.keeping_weights()
+    gains: dict[bool, list[float]] = {True: [], False: []}  # by whether the weights are free
+    for fold, baseline in folds:
+        for way in (search, keeping):
+            chosen = way.reranking(model, baseline, _rest(figures.query_ids, fold))
+            gains[way is search] += _gains(figures, chosen, baseline, fold)
+    weights = _mean_of(np.subtract(gains[True], gains[False]).tolist())
+    way = search if weights.convinces else keeping
+    for each in (search, keeping):
+        each.reranking(model, without, figures.query_ids)
+    best, gain = way.cheapest(way.seen(rerank=True, model=model)), _mean_of(gains[weights.convinces])
+    own = [
+        choice for choice in figures.known() if choice.rerank and choice.model == model and not any(choice.blend[:3])
+    ]
     return Trial(
         model=model,
         name=name,
         best=best,
         figure=figures.mean(best),
-        gain=float(gains.mean()),
-        standard_error=standard_error(gains),
+        gain=gain.mean,
+        standard_error=gain.standard_error,
         alone=max(map(figures.mean, own), default=None),
+        weights=weights,
     )

@@ -111,13 +111,11 @@ async def _score(candidate: CandidateReranker, found: FirstStage, texts: Sequenc
     worker, at_once = candidate.opened.worker, candidate.opened.settings.rerank.max_pairs
     assert worker
     values: dict[str, float] = {}
-    kind = ""
     for start in range(0, len(texts), at_once):
         part = texts[start : start + at_once]
         scores = await until_ready(partial(_ask, worker, found, part))
         values.update(zip(part, scores.values.tolist(), strict=True))
-        kind = scores.kind
-    return WindowScores(kind, {text: score for text, score in values.items() if not math.isnan(score)})
+    return WindowScores({text: score for text, score in values.items() if not math.isnan(score)})
 
 
 async def _ask(worker: Reranker, found: FirstStage, texts: Sequence[str]) -> RerankScores:

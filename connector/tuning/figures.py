@@ -40,6 +40,7 @@ def build_tuning(tuned: Tuned, values: Mapping[str, Any], *, written: str | None
                 "standard_error": trial.standard_error,
                 "taken": chosen.takes(trial),
                 "alone": trial.alone,
+                "weights": {"gain": trial.weights.mean, "standard_error": trial.weights.standard_error},
             }
             | _choice(tuned, trial.best)
             for trial in chosen.trials

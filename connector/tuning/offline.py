@@ -10,8 +10,8 @@ from connector.evaluation.datasets import Collection
 from connector.evaluation.measures import Run, cutoff_of, mean, measure
 from connector.search.fusion import fuse
 from connector.search.legs import FirstStage
-from connector.search.order import blend_window, whole_order
-from connector.search.rerank import Reranked, best_passages, select_pairs
+from connector.search.order import blend, whole_order
+from connector.search.rerank import best_passages, select_pairs
 from connector.settings.sections import Settings
 from connector.tuning.choice import Choice, with_choice
 from connector.types import Ranking
@@ -23,7 +23,6 @@ KEPT = 8  # fused rankings of all queries
 class WindowScores:
     """What one reranker said of the passages of a query, by their text; one without a score was not scored."""
 
-    kind: str
     by_text: Mapping[str, float]
 
 
@@ -37,8 +36,7 @@ class Material:
 
 def fused_ranking(found: FirstStage, choice: Choice, settings: Settings) -> Ranking:
     """The fused ranking of legs as deep as the choice has it. `settings` have the choice in them."""
-    legs = {name: ranking[: choice.depth] for name, ranking in found.legs.items()}
-    return fuse(legs, settings.search.fusion)
+    return fuse(_legs(found, choice), settings.search.fusion)
 
 
 def final_ranking(material: Material, choice: Choice, settings: Settings) -> Ranking:
@@ -53,8 +51,13 @@ def _reranked(fused: Ranking, material: Material, choice: Choice, settings: Sett
     window = fused[: choice.window]
     pairs = select_pairs(window, passages=settings.rerank.passages, max_pairs=settings.rerank.max_pairs)
     ranking = best_passages(pairs, [scores.by_text.get(passage.text, math.nan) for passage in pairs])
-    reranked = Reranked(ranking, frozenset(), scores.kind)
-    return whole_order(blend_window(window, reranked, settings), fused)
+    final = blend(window, _legs(material.first_stage, choice), ranking, settings.rerank.weights)
+    return whole_order(final, fused)
+
+
+def _legs(found: FirstStage, choice: Choice) -> dict[str, Ranking]:
+    """As deep as the choice has them."""
+    return {name: ranking[: choice.depth] for name, ranking in found.legs.items()}
 
 
 class OfflineFigures:

@@ -19,7 +19,15 @@ from connector.remote.process import WorkerProcess, running_worker
 CHARS = 300  # of a document, so that it is one passage
 KINDS = ("code", "keyword")
 SMALL = ("--depths", "20", "--windows", "10", "--time-queries", "2", "--set", "search.deadline_s=60")
-FILE = "# ours\nsearch:\n  depth: 20 # enough here\nrerank:\n  window: 10\n  url: {url}\n  model: planted\n"
+FILE = """# ours
+search:
+  depth: 20 # enough here
+rerank:
+  window: 10
+  url: {url}
+  model: planted
+  weights: {{fused: 0, lexical: 0, dense: 0}}
+"""
 
 
 @pytest.fixture(scope="module")

@@ -54,5 +54,6 @@ def test_an_evaluation_and_a_gate(
     assert launcher.run("gate", *flags, "--write-baseline", cwd=folder).code == 0
     assert launcher.run("gate", *flags, cwd=folder).code == 0
     assert (
-        launcher.run("gate", *flags, "--set", "rerank.blend=rerank", "--max-p95-ms", "rerank=0", cwd=folder).code == 1
+        launcher.run("gate", *flags, "--set", "rerank.weights.fused=0", "--max-p95-ms", "rerank=0", cwd=folder).code
+        == 1
     )

@@ -7,13 +7,12 @@ import math
 from dataclasses import asdict
 from typing import Any
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from connector.search.fusion import fuse, fusion_of_legs
-from connector.search.order import blend, blend_combination, explain_blend
-from connector.settings.sections import FusionSettings
+from connector.search.order import blend, explain_blend
+from connector.settings.sections import FusionSettings, RerankWeights
 from connector.types import Hit, Ranking
 
 SCORES = st.floats(-1e3, 1e3, allow_subnormal=False) | st.integers(0, 3).map(float)
@@ -44,10 +43,8 @@ def score_again(explained: dict[str, Any]) -> float:
     for part in explained["parts"].values():
         if explained["kind"] == "rrf":
             total += part["weight"] / (explained["rank_constant"] + part["rank"])
-        elif explained["kind"] == "linear":
-            total += part["weight"] * part["normalised"]
         else:
-            total += part["value"]
+            total += part["weight"] * part["normalised"]
     return total
 
 
@@ -68,18 +65,23 @@ def test_a_fused_score_is_what_its_legs_add(lexical: Ranking, dense: Ranking, fu
         assert math.isclose(explanation.score, hit.score, rel_tol=1e-9, abs_tol=1e-9)
 
 
-@pytest.mark.parametrize("how", ["rerank", "rrf", "linear"])
-@given(window=rankings(), reranked=rankings(), alpha=SHARES, rank_constant=st.integers(1, 100))
-def test_a_blended_score_is_what_the_first_stage_and_the_reranker_add(
-    how: Any, window: Ranking, reranked: Ranking, alpha: float, rank_constant: int
-) -> None:
-    known = {hit.doc_id for hit in window}
-    scored = tuple(hit for hit in reranked if hit.doc_id in known)
-    combination = blend_combination(how, alpha=alpha, rank_constant=rank_constant)
-    final = blend(window, scored, combination)
-    explained = explain_blend(window, scored, combination, [hit.doc_id for hit in window])
+@st.composite
+def weights(draw: st.DrawFn) -> RerankWeights:
+    fused, rerank = draw(st.tuples(SHARES, SHARES).filter(any))
+    return RerankWeights(fused=fused, rerank=rerank, lexical=draw(SHARES), dense=draw(SHARES))
 
-    assert set(explained) == {hit.doc_id for hit in scored}
+
+@given(window=rankings(), lexical=rankings(), dense=rankings(), reranked=rankings(), shares=weights())
+def test_a_final_score_is_what_its_signals_add(
+    window: Ranking, lexical: Ranking, dense: Ranking, reranked: Ranking, shares: RerankWeights
+) -> None:
+    known, legs = {hit.doc_id for hit in window}, {"lexical": lexical, "dense": dense}
+    scored = tuple(hit for hit in reranked if hit.doc_id in known)
+    final = blend(window, legs, scored, shares)
+    explained = explain_blend(window, legs, scored, shares, [hit.doc_id for hit in window])
+
+    assert set(explained) == {hit.doc_id for hit in scored} == {hit.doc_id for hit in final}
     for hit in final:
-        again = score_again(as_json(explained[hit.doc_id]))
-        assert math.isclose(again, hit.score, rel_tol=1e-9, abs_tol=1e-9)
+        explanation = as_json(explained[hit.doc_id])
+        assert math.isclose(score_again(explanation), hit.score, rel_tol=1e-9, abs_tol=1e-9)
+        assert all(part["weight"] == getattr(shares, name) for name, part in explanation["parts"].items())

@@ -6,12 +6,10 @@ import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.parts import OverlapScorer, ids, passage, ranking, serving, wait_until
+from support.parts import OverlapScorer, ids, passage, serving, wait_until
 
 from connector.rerankers.worker import WorkerClient
 from connector.search.hits import passage_choice
-from connector.search.order import BEST_BLEND, FinalBlend, blend_combination
-from connector.search.order import blend as blend_by
 from connector.search.rerank import Reranked, rerank, select_pairs
 from connector.settings.sections import WorkerSettings
 from connector.types import Hit, Ranking
@@ -64,53 +62,6 @@ def test_pairs_are_bounded_and_never_repeat(counts: list[int], passages: int, ma
     assert [one.ordinal for one in pairs] == sorted(one.ordinal for one in pairs)
 
 
-def blend(window: Ranking, reranked: Ranking, how: FinalBlend, *, alpha: float, rank_constant: int) -> Ranking:
-    return blend_by(window, reranked, blend_combination(how, alpha=alpha, rank_constant=rank_constant))
-
-
-FIRST_STAGE = ranking(("a", 0.9), ("b", 0.8), ("c", 0.1), ("unscored", 0.05))
-RERANKED = ranking(("c", 5.0), ("b", 4.0), ("a", -3.0))
-
-
-def test_blend_rerank_is_the_rerankers_order() -> None:
-    final = blend(FIRST_STAGE, RERANKED, "rerank", alpha=0.1, rank_constant=60)
-
-    assert final == RERANKED
-
-
-def test_blend_rrf_weighs_both_rankings_by_alpha() -> None:
-    final = blend(FIRST_STAGE, RERANKED, "rrf", alpha=0.25, rank_constant=60)
-
-    assert {one.doc_id: one.score for one in final} == pytest.approx(
-        {"a": 0.75 / 61 + 0.25 / 63, "b": 0.75 / 62 + 0.25 / 62, "c": 0.75 / 63 + 0.25 / 61}
-    )
-
-
-def test_blend_linear_sums_zscores_within_the_scored_window() -> None:
-    final = blend(ranking(("a", 3.0), ("b", 1.0), ("x", 0.0)), ranking(("b", 20.0), ("a", 10.0)), "linear",
-                  alpha=0.75, rank_constant=60)  # fmt: skip
-
-    assert [(one.doc_id, one.score) for one in final] == [("b", pytest.approx(0.5)), ("a", pytest.approx(-0.5))]
-
-
-@pytest.mark.parametrize("how", ["rerank", "rrf", "linear"])
-def test_blend_holds_exactly_what_was_scored(how: str) -> None:
-    final = blend(FIRST_STAGE, RERANKED, how, alpha=0.5, rank_constant=60)
-
-    assert sorted(ids(final)) == ["a", "b", "c"]
-
-
-@pytest.mark.parametrize("how", ["rrf", "linear"])
-def test_alpha_0_is_the_first_stage_and_alpha_1_the_reranker(how: str) -> None:
-    orders = [ids(blend(FIRST_STAGE, RERANKED, how, alpha=alpha, rank_constant=60)) for alpha in (0.0, 1.0)]
-
-    assert orders == [["a", "b", "c"], ["c", "b", "a"]]
-
-
-def test_each_kind_of_scorer_has_a_best_blend() -> None:
-    assert set(BEST_BLEND) == {"late-interaction", "cross-encoder"}
-
-
 def test_the_passage_shown_is_the_first_of_the_first_source_that_has_one() -> None:
     chosen = passage_choice((hit("a", 7),), (hit("a", 1), hit("b"), hit("c", 2, 3)), (hit("b", 4),))
 
@@ -146,7 +97,6 @@ async def test_a_document_counts_by_its_best_passage(worker_url: str) -> None:
         Hit("a", 1.0, (passage("a", 1, "red fish"),)),
         Hit("b", 0.5, (passage("b", 0, "red bird"),)),
     )
-    assert reranked.kind == "cross-encoder"
 
 
 async def test_documents_beyond_the_cap_are_left_out(worker_url: str) -> None:

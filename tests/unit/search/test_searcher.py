@@ -34,37 +34,37 @@ from connector.types import (
 from connector.worker.app import create_app
 
 
-async def test_the_reranker_has_the_last_word_and_every_stage_is_explained(
-    index: EmbeddedIndex, worker: WorkerClient
-) -> None:
+async def test_the_window_is_reranked_and_every_stage_is_explained(index: EmbeddedIndex, worker: WorkerClient) -> None:
     response = await search(index, worker)
 
-    first = response.hits[0]
-    assert ids(response)[:2] == ["a", "e"]  # both hold both words; ties go by doc_id
-    assert (first.rank, first.stage, first.score) == (1, "reranked", 1.0)
-    assert first.passage == Passage("a", 0, TEXTS["a"])
-    assert first.fields == {"text": TEXTS["a"], "kind": "fish"}
-    assert isinstance(first.explain.lexical, LegExplanation)
-    assert (first.explain.rerank_rank, first.explain.rerank_score) == (1, 1.0)
+    first, second = response.hits[:2]
+    assert (first.doc_id, second.doc_id) == ("e", "a")  # both hold both words, e one of them twice
+    assert (second.rank, second.stage) == (2, "reranked")
+    assert first.explain.blend is not None
+    assert list(first.explain.blend.parts) == ["fused", "lexical", "dense", "rerank"]
+    assert second.passage == Passage("a", 0, TEXTS["a"])
+    assert second.fields == {"text": TEXTS["a"], "kind": "fish"}
+    assert isinstance(second.explain.lexical, LegExplanation)
+    assert (second.explain.rerank_rank, second.explain.rerank_score) == (1, 1.0)
     assert response.degraded == ()
     assert {"lexical", "dense", "fused", "reranked"} == set(response.rankings)
 
 
 @pytest.mark.parametrize("fusion", [{"kind": "rrf", "weights": [1.0, 3.0]}, {"kind": "linear", "alpha": 0.3}])
-@pytest.mark.parametrize("blend", ["rerank", "rrf", "linear", None])
+@pytest.mark.parametrize("weights", [{}, {"fused": 0, "lexical": 0, "dense": 0}, {"dense": 2, "fused": 0}, None])
 async def test_every_score_can_be_worked_out_from_its_explanation(
-    index: EmbeddedIndex, worker: WorkerClient, fusion: dict[str, Any], blend: str | None
+    index: EmbeddedIndex, worker: WorkerClient, fusion: dict[str, Any], weights: dict[str, float] | None
 ) -> None:
-    rerank = {"window": 3, "blend": blend} if blend else {"enabled": False}
+    rerank = {"enabled": False} if weights is None else {"window": 3, "weights": weights}
     settings = Settings.model_validate({"rerank": rerank, "search": {"k": 3, "depth": 4, "fusion": fusion}})
     response = await search(index, worker, settings=settings)
 
     assert len(response.hits) == 3
     for hit in response.hits:
-        made_of = hit.explain.blend if blend else hit.explain.fusion
+        made_of = hit.explain.fusion if weights is None else hit.explain.blend
         assert made_of is not None
         assert made_of.score == pytest.approx(hit.score)
-        assert made_of.kind == (blend or fusion["kind"])
+        assert made_of.kind == (fusion["kind"] if weights is None else "linear")
         assert hit.explain.fusion is not None
         assert hit.explain.fusion.score == pytest.approx(hit.explain.fused_score)
 

@@ -21,7 +21,7 @@ from connector.tuning.advice import advise, find
 from connector.tuning.choice import PATHS, Choice, describe, read_choice, with_choice
 from connector.tuning.choose import NOISE, Chosen, Difference, _Descent, choose
 from connector.tuning.offline import Material, OfflineFigures, WindowScores
-from connector.tuning.space import Space, build_space
+from connector.tuning.space import build_space
 from connector.tuning.split import split
 from connector.tuning.timing import Budget, Option, Timing
 from connector.tuning.tune import TUNED, YOURS, Tuned
@@ -46,7 +46,7 @@ def material(scores: Mapping[str | None, Mapping[str, float]], *, place: int = 2
     others = ["a", "b", "c", "d", "e", "f"]
     ranking = leg(*others[: place - 1], "good", *others[place - 1 :])
     kept = {
-        model: WindowScores("cross-encoder", {passage(doc_id).text: score for doc_id, score in of_documents.items()})
+        model: WindowScores({passage(doc_id).text: score for doc_id, score in of_documents.items()})
         for model, of_documents in scores.items()
     }
     return {query: Material(FirstStage(query, {"lexical": ranking, "dense": ranking}, None), kept) for query in QUERIES}
@@ -78,7 +78,9 @@ def test_too_few_queries_on_either_side_are_refused(count: int, share: float) ->
 
 
 def test_a_choice_is_settings_and_comes_back_from_them() -> None:
-    other = replace(CURRENT, depth=7, kind="linear", weights=(2.0, 0.0), rerank=False, window=9, blend="rrf", model="m")
+    other = replace(
+        CURRENT, depth=7, kind="linear", weights=(2.0, 0.0), rerank=False, window=9, dense_weight=0.3, model="m"
+    )
 
     assert read_choice(with_choice(SETTINGS, other)) == other
     assert set(PATHS.values()) <= set(setting_names().paths)
@@ -87,9 +89,10 @@ def test_a_choice_is_settings_and_comes_back_from_them() -> None:
 def test_what_a_choice_makes_meaningless_is_not_written() -> None:
     plain = replace(CURRENT, rerank=False)
 
-    assert not {"search.fusion.alpha", "rerank.model", "rerank.blend", "rerank.blend_alpha"} & set(plain.values())
+    assert not {"search.fusion.alpha", "rerank.model", "rerank.weights.fused", "rerank.weights.rerank"} & {
+        *plain.values()
+    }
     assert "search.fusion.weights" not in replace(CURRENT, kind="linear").values()
-    assert "rerank.blend_alpha" not in replace(CURRENT, blend="rerank").values()
     assert replace(plain, alpha=0.9).changes(plain) == 0
 
 
@@ -110,7 +113,7 @@ def test_every_choice_of_the_space_is_one_that_a_search_can_have() -> None:
 def test_windows_that_no_depth_fills_and_depths_below_k_are_left_out() -> None:
     space = build_space(CURRENT, k=10, depths=(2, 20), windows=(5, 10, 40, 50))
 
-    assert space == Space((20,), (10, 40), 10)
+    assert (space.depths, space.windows, space.k) == ((20,), (10, 40), 10)
     with pytest.raises(SettingsError, match="a depth to try"):
         build_space(CURRENT, k=5, depths=(0,))
 
@@ -127,7 +130,7 @@ def test_of_settings_that_are_as_good_the_cheapest_is_taken() -> None:
 
     assert (chosen.choice.window, chosen.choice.depth) == (5, 10)
     assert (chosen.choice.kind, chosen.choice.weights) == ("rrf", (1.0, 1.0))  # nothing is gained by another fusion
-    assert chosen.choice.blend == "auto"
+    assert chosen.choice.blend == CURRENT.blend
 
 
 def with_a_late_answer(*, queries: int) -> OfflineFigures:
@@ -183,7 +186,7 @@ def test_a_planted_harmful_reranker_is_refused() -> None:
 
     assert not chosen.choice.rerank
     assert [one.about for one in advice] == ["reranker-hurts", "reranker-hurts"]
-    assert "as it is configured hurts: RR@5 0.0000 with it, 0.5000 without" in advice[0].text
+    assert "as it is configured hurts: RR@5 0.2000 with it, 0.5000 without" in advice[0].text
     assert "do not rerank with planted" in advice[1].text
 
 
@@ -209,6 +212,47 @@ def test_a_gain_that_chance_may_give_is_none() -> None:
     assert trial.gain > 0
     assert not chosen.choice.rerank
     assert advice[-1].about == "reranker-unproven"
+
+
+SUBTLE = {"good": 1.1, "a": 1.0, "b": 0.9, "c": 0.8, "d": 0.7, "e": 0.6, "f": 0.5}  # right, and soon outvoted
+
+
+def with_subtle_scores(*, queries: int) -> OfflineFigures:
+    """So many queries need the reranker's own order; the others have their answer first everywhere."""
+    needing, others = material({None: SUBTLE}, place=5), material({None: SUBTLE}, place=1)
+    made = {query: (needing if at < queries else others)[query] for at, query in enumerate(QUERIES)}
+    return OfflineFigures(JUDGED, made, SETTINGS, measured="RR@5")
+
+
+def test_weights_that_gain_on_queries_they_were_not_chosen_on_are_taken() -> None:
+    made = with_subtle_scores(queries=20)
+    chosen = choose(made, CURRENT, SPACE, [(None, "subtle")])
+    advice = advise(made, CURRENT, chosen, find(made, chosen.choice), Budget(None), min_recall=0)
+    (trial,) = chosen.trials
+
+    assert made.mean(CURRENT) < made.mean(chosen.choice) == 1
+    assert chosen.choice.blend in SPACE.blends
+    assert trial.weights.mean > 0
+    assert [one.text for one in advice if one.about == "weights"] == [
+        f"other weights of the final order were taken, which gain {trial.weights.mean:+.4f} (standard error 0.0000), "
+        "on queries that they were not chosen on"
+    ]
+
+
+def test_weights_whose_gain_may_be_chance_stay_as_they_are() -> None:
+    made = with_subtle_scores(queries=3)
+    chosen = choose(made, CURRENT, SPACE, [(None, "subtle")])
+    (trial,) = chosen.trials
+
+    assert any(figure > made.mean(trial.best) for figure in map(made.mean, made.known()))
+    assert trial.best.blend == CURRENT.blend
+    assert 0 < trial.weights.mean <= 2 * trial.weights.standard_error
+
+
+def test_weights_of_the_final_order_add_up_to_1_and_have_the_default() -> None:
+    assert CURRENT.blend in SPACE.blends
+    assert all(sum(weights) == pytest.approx(1, abs=0.001) for weights in SPACE.blends)
+    assert len(set(SPACE.blends)) == len(SPACE.blends) == 13
 
 
 def timing(p95: float, *, depth: int = 20, window: int = 0, late: float = 0.0) -> Timing:

@@ -22,7 +22,7 @@ from connector.rerankers.worker import WorkerClient
 from connector.search.rerank import select_pairs
 from connector.search.searcher import Searcher
 from connector.settings.sections import Settings, WorkerSettings
-from connector.tuning.choice import Choice, read_choice, with_choice
+from connector.tuning.choice import Choice, read_choice, with_blend, with_choice
 from connector.tuning.collect import CandidateReranker, collect
 from connector.tuning.offline import Material, final_ranking, fused_ranking
 from connector.tuning.space import build_space
@@ -45,10 +45,12 @@ CHOICES: dict[str, Choice] = {
     "one leg": replace(CURRENT, weights=(2.0, 0.0)),
     "linear": replace(CURRENT, rerank=False, kind="linear", normalisation="minmax", alpha=0.3),
     "shallow": replace(
-        CURRENT, depth=10, kind="linear", normalisation="zscore", alpha=0.6, blend="rrf", blend_alpha=0.4
+        CURRENT, depth=10, kind="linear", normalisation="zscore", alpha=0.6, fused_weight=0.0, dense_weight=0.6
     ),
-    "deep and wide": replace(CURRENT, depth=40, window=30, blend="linear", blend_alpha=0.2),
-    "narrow": replace(CURRENT, depth=40, window=5, rank_constant=100, weights=(0.6, 1.4), blend="rerank"),
+    "deep and wide": replace(CURRENT, depth=40, window=30, lexical_weight=0.3, rerank_weight=0.2),
+    "narrow": with_blend(
+        replace(CURRENT, depth=40, window=5, rank_constant=100, weights=(0.6, 1.4)), (0.0, 0.0, 0.0, 1.0)
+    ),
 }
 
 

@@ -58,7 +58,9 @@ def test_a_written_file_gives_the_settings(tmp_path: Path) -> None:
     file = tmp_path / "connector.yaml"
     file.write_text(build_file())
     file.chmod(0o600)
-    choice = replace(read_choice(Settings()), depth=20, weights=(1.2, 0.8), window=20, blend="rrf", blend_alpha=0.6)
+    choice = replace(
+        read_choice(Settings()), depth=20, weights=(1.2, 0.8), window=20, fused_weight=0.2, rerank_weight=0.6
+    )
     values = missing(file, choice)
     write_settings(file, values, base=file)
 
@@ -66,8 +68,8 @@ def test_a_written_file_gives_the_settings(tmp_path: Path) -> None:
         "search.depth": 20,
         "search.fusion.weights": (1.2, 0.8),
         "rerank.window": 20,
-        "rerank.blend": "rrf",
-        "rerank.blend_alpha": 0.6,
+        "rerank.weights.fused": 0.2,
+        "rerank.weights.rerank": 0.6,
     }
     assert read_choice(load_settings(file=file, environ={})) == choice
     assert missing(file, choice) == {}
@@ -76,10 +78,15 @@ def test_a_written_file_gives_the_settings(tmp_path: Path) -> None:
 
 
 def test_a_new_file_has_the_values_in_order() -> None:
-    values = {"search.fusion.kind": "linear", "search.fusion.alpha": 0.3, "rerank.window": 20, "rerank.blend": "rrf"}
+    values = {
+        "search.fusion.kind": "linear",
+        "search.fusion.alpha": 0.3,
+        "rerank.window": 20,
+        "rerank.weights.rerank": 0.8,
+    }
 
     assert merge("", values) == (
-        "search:\n  fusion:\n    kind: linear\n    alpha: 0.3\nrerank:\n  window: 20\n  blend: rrf\n"
+        "search:\n  fusion:\n    kind: linear\n    alpha: 0.3\nrerank:\n  window: 20\n  weights:\n    rerank: 0.8\n"
     )
 
 
