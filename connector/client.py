@@ -15,7 +15,6 @@ from connector.credentials import Credentials
 from connector.errors import ConnectorClosed, SettingsError, UsageError
 from connector.event_loop import LoopThread, in_own_thread
 from connector.models.encoder import Encoder
-from connector.remote.encoder import RemoteEncoder
 from connector.rerankers.protocol import Reranker
 from connector.search.request import build_request
 from connector.search.searcher import Searcher
@@ -63,8 +62,8 @@ class Connector:
         self._parts.push_async_callback(cluster.close)
         if reranker:
             self._parts.push_async_callback(reranker.close)
-        if isinstance(encoder, RemoteEncoder):
-            self._parts.callback(encoder.close)
+        if close := getattr(encoder, "close", None):  # of one that is asked over HTTP
+            self._parts.callback(close)
         self._parts.callback(searcher.close)
 
     @classmethod

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from typing import TYPE_CHECKING
 
 from connector.clusters.connect import connect
 from connector.clusters.protocol import Cluster, ForeignFields, Index
@@ -14,12 +15,13 @@ from connector.models.load import load_local_encoder
 from connector.native.elasticsearch import ElasticsearchNative
 from connector.native.opensearch import OpenSearchNative
 from connector.native.plan import Native, NativePlan
-from connector.remote.encoder import RemoteEncoder
 from connector.rerankers.protocol import Reranker
-from connector.rerankers.worker import WorkerClient
 from connector.schema import EncoderFingerprint, Fields, IndexSchema, PassageSettings, VectorSettings
 from connector.search.searcher import Searcher
 from connector.settings.sections import Settings
+
+if TYPE_CHECKING:
+    from connector.rerankers.worker import WorkerClient
 
 log = logging.getLogger(__name__)
 
@@ -79,6 +81,8 @@ def load_encoder(settings: Settings) -> Encoder:
     """The configured encoder: in this process, which takes seconds, or a worker's. Raises ModelError."""
     given = settings.encoder
     if given.url:
+        from connector.remote.encoder import RemoteEncoder  # its HTTP library takes a tenth of a second
+
         key = given.api_key.get_secret_value() if given.api_key else None
         attempts, backoff_s = settings.ingest.max_attempts, settings.ingest.backoff_s
         return RemoteEncoder(
@@ -94,6 +98,8 @@ def open_worker(settings: Settings, *, fresh: bool = False) -> WorkerClient | No
     `fresh`: it computes every score anew."""
     if not settings.rerank.enabled:
         return None
+    from connector.rerankers.worker import WorkerClient
+
     key = settings.rerank.api_key
     return WorkerClient(
         settings.rerank.url,

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
-
-import httpx
+from typing import TYPE_CHECKING, Any
 
 from connector.clusters.clients import Client, service_credentials, service_name
 from connector.clusters.dialect import Dialect
@@ -26,6 +24,9 @@ from connector.clusters.tls import speaks_tls, tls_context
 from connector.errors import ClusterError, ClusterUnavailable, SettingsError, TlsError
 from connector.extras import needs
 from connector.settings.sections import ClusterSettings
+
+if TYPE_CHECKING:
+    import httpx
 
 EMBEDDED_PREFIX = "embedded:"
 DETECT_TIMEOUT_S = 10.0
@@ -100,6 +101,8 @@ def _kind(reply: httpx.Response, version: dict[str, str], said: str) -> str:
 
 
 async def _fetch_root(settings: ClusterSettings) -> httpx.Response:
+    import httpx  # a tenth of a second, which the embedded store need not wait
+
     credentials = service_credentials(settings)
     headers = credentials.header if credentials else {}
     verify = tls_context(settings) if settings.url.startswith("https") else True

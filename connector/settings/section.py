@@ -39,7 +39,8 @@ else:
 class Section(BaseModel, metaclass=_SectionType):
     """Some settings. Raises SettingsError for what they cannot be; its cause is pydantic's own."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    # deferred: a section that is only a part of others needs no validator of its own
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True)
 
     @classmethod
     def model_validate(cls, obj: Any, **options: Any) -> Self:

@@ -6,11 +6,14 @@ import contextlib
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import cached_property
 from pathlib import Path
-
-from filelock import AsyncFileLock, Timeout
+from typing import TYPE_CHECKING
 
 from connector.errors import ClusterError, ClusterUnavailable
+
+if TYPE_CHECKING:
+    from filelock import AsyncFileLock
 
 
 class WriteLock:
@@ -19,13 +22,22 @@ class WriteLock:
     The operating system gives the lock back when its process ends, however it ends."""
 
     def __init__(self, folder: Path, index: str, *, wait_s: float) -> None:
-        self._lock = AsyncFileLock(folder / f".{index}.lock", timeout=wait_s, thread_local=False, poll_interval=0.02)
+        self._folder, self._wait_s = folder, wait_s
         self._holder = folder / f".{index}.writer"
         self._index = index
+
+    @cached_property
+    def _lock(self) -> AsyncFileLock:
+        from filelock import AsyncFileLock  # a search need not wait for it
+
+        file = self._folder / f".{self._index}.lock"
+        return AsyncFileLock(file, timeout=self._wait_s, thread_local=False, poll_interval=0.02)
 
     @asynccontextmanager
     async def held(self) -> AsyncIterator[None]:
         """Within the block nobody else writes. Raises ClusterUnavailable, which names the process that does."""
+        from filelock import Timeout
+
         try:
             await self._lock.acquire()
         except Timeout:
