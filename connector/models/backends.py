@@ -6,20 +6,22 @@ import hashlib
 import logging
 from collections.abc import Callable
 from functools import partial
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Literal
 
 from connector.models.cache import cache_folder
 from connector.models.files import model_sha256
+from connector.models.hashes import file_sha256
 from connector.models.model import ModelKind
-from connector.models.onnx.build import BUILT_AS, build_encoder, why_not_built
+from connector.models.onnx.build import BUILT_AS, find_way, make_encoder
 from connector.models.onnx.export import export_graph
 from connector.models.onnx.forms import Form
 from connector.models.onnx.runtime import GraphRuntime
 from connector.models.onnx.session import GraphEngine, Session, has_bf16, has_vnni
+from connector.models.places.weights import find_graph_files
 from connector.models.runtime import Runtime
 from connector.models.torch_runtime import TorchRuntime
+from connector.models.versions import installed
 
 Backend = Literal["torch", "onnx", "onnx-int8", "openvino"]
 FORMS: dict[Backend, Form] = {"onnx": "fp32", "onnx-int8": "int8", "openvino": "plain"}  # of those that run a graph
@@ -32,11 +34,13 @@ def identify(folder: Path, kind: ModelKind) -> str:
     """Names a model's weights and configuration, how it is used and what makes its graph; an encoder and late
     interaction share one graph."""
     used_as = "cross-encoder" if kind == "cross-encoder" else "encoder"
-    if used_as == "encoder" and not why_not_built(folder):
-        made_by = f"built{BUILT_AS}"
-    else:
-        made_by = " ".join(installed(name) for name in ("torch", "transformers", "sentence-transformers"))
-    return f"{model_sha256(folder)}:{used_as}:{made_by}"
+    way = find_way(folder)[0] if used_as == "encoder" else "exported"
+    made_by = [str(BUILT_AS)]
+    if way == "exported":
+        made_by = [installed(name) for name in ("torch", "transformers", "sentence-transformers")]
+    elif way == "found":
+        made_by += [file_sha256(file) for file in find_graph_files(folder)]
+    return f"{model_sha256(folder)}:{used_as}:{way}:{' '.join(made_by)}"
 
 
 def graph_file(identity: str, backend: Backend) -> Path:
@@ -45,14 +49,6 @@ def graph_file(identity: str, backend: Backend) -> Path:
     made_for = has_vnni() if backend == "onnx-int8" else None
     parts = (identity, backend, made_for, installed("onnxruntime"), EXPORTED_AS)
     return cache_folder() / "graphs" / f"{hashlib.sha256(repr(parts).encode()).hexdigest()[:16]}.onnx"
-
-
-def installed(package: str) -> str:
-    """The version of a package; empty where it is not installed."""
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return ""
 
 
 def agreement_file(identity: str, backend: Backend) -> Path:
@@ -72,21 +68,16 @@ def open_runtime(folder: Path, backend: Backend, *, device: str | None = None) -
     cannot be built exported by torch. Raises ModelError, and MissingExtra."""
     if backend == "torch":
         return TorchRuntime(folder, device=device)
-    return GraphRuntime(
-        _find_graph(
-            identify(folder, "encoder"),
-            backend,
-            partial(_make_encoder, folder, FORMS[backend]),
-        ),
-        ENGINES[backend],
-    )
+    file = _find_graph(identify(folder, "encoder"), backend, partial(_make_encoder, folder, FORMS[backend]))
+    return GraphRuntime(file, ENGINES[backend])
 
 
 def _make_encoder(folder: Path, form: Form, file: Path) -> None:
-    why = why_not_built(folder)
-    if not why:
-        return build_encoder(folder, file, form)
-    return TorchRuntime(folder, device="cpu", why=f"the graph of the model in {folder} ({why})").export(file, form)
+    way, why = find_way(folder)
+    if way == "exported":
+        TorchRuntime(folder, device="cpu", why=f"the graph of the model in {folder} ({why})").export(file, form)
+    else:
+        make_encoder(folder, file, form)
 
 
 def use_backend(model: Any, folder: Path, backend: Backend) -> None:

@@ -166,7 +166,8 @@ def _as_used(stored: dict[str, Any], settings: dict[str, Any], own: dict[str, An
     if normalizer and normalizer.get("type") == "BertNormalizer":
         said = {"lowercase": "do_lower_case", "strip_accents": "strip_accents"}
         said["handle_chinese_chars"] = "tokenize_chinese_chars"
-        used["normalizer"] = normalizer | {own: settings[name] for own, name in said.items() if name in settings}
+        normalizer = normalizer | {key: settings[name] for key, name in said.items() if name in settings}
+        used["normalizer"] = normalizer
     if own.get("do_lower_case"):
         others = normalizer.get("normalizers", [normalizer]) if normalizer else []
         if not any(other.get("type") == "Lowercase" or other.get("lowercase") for other in others):

@@ -12,9 +12,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from connector.errors import MissingExtra, ModelError
-from connector.models.backends import FORMS, Backend, exactness, installed
+from connector.models.backends import FORMS, Backend, exactness
 from connector.models.cache import cache_folder
 from connector.models.onnx.agreement import Agreement
+from connector.models.versions import installed
 
 MIN_GAIN = 1.2  # an inexact backend is taken where it is so many times as fast as the fastest exact one
 # devices of NVIDIA (also through WSL and on Jetson), AMD, Intel and others

@@ -10,14 +10,16 @@ from typing import Any, Literal
 
 from connector.errors import ModelError
 from connector.extras import needs
-from connector.models.backends import Backend, agreement_file, identify, installed
+from connector.models.backends import Backend, agreement_file, identify
 from connector.models.cross_encoder import CrossEncoderScorer
 from connector.models.encoder import LocalEncoder
 from connector.models.fastest import find_fastest, runs_on_cpu
 from connector.models.files import find_model
 from connector.models.late_interaction import LateInteractionScorer
 from connector.models.onnx.agreement import Agreement, compare, require_agreement
+from connector.models.places.weights import holds_safetensors
 from connector.models.scorer import Scorer, ScorerKind, detect_kind
+from connector.models.versions import installed
 from connector.settings.sections import ModelSettings, WorkerSettings
 
 log = logging.getLogger(__name__)
@@ -36,7 +38,7 @@ def load_local_encoder(
         try:
             return LocalEncoder(model, backend="onnx", max_batch_tokens=max_batch_tokens)
         except ModelError as error:
-            if not installed("sentence-transformers"):
+            if not _can_run_in_torch(model):
                 raise
             log.info("encoding with torch: %s", error)
     return LocalEncoder(model, device=device, max_batch_tokens=max_batch_tokens)
@@ -54,7 +56,7 @@ def load_scorer(model: ModelSettings, worker: WorkerSettings) -> Scorer:
             try:
                 return _load_scorer(model, worker, "onnx")
             except ModelError as error:
-                if not installed("sentence-transformers"):
+                if not _can_run_in_torch(model.model):
                     raise
                 log.info("scoring with torch: %s", error)
         return _load_scorer(model, worker, "torch")
@@ -77,6 +79,10 @@ def export_scorer(model: ModelSettings, worker: WorkerSettings, backend: Backend
     require_agreement(found, model.model, backend)
     file.write_text(json.dumps(asdict(found)) + "\n", encoding="ascii")
     return found
+
+
+def _can_run_in_torch(model: str) -> bool:
+    return bool(installed("sentence-transformers")) and holds_safetensors(find_model(model))
 
 
 def _identity(model: ModelSettings) -> str:

@@ -19,6 +19,7 @@ from connector.models.onnx.assembly import move_graph
 from connector.models.onnx.export import export_graph
 from connector.models.onnx.forms import Form, workshop
 from connector.models.onnx.runtime import TEXT_VECTOR, TOKEN_VECTORS, GraphRuntime, move_recipe, write_recipe
+from connector.models.places.weights import holds_safetensors
 from connector.models.runtime import MIN_COSINE, Recipe
 from connector.models.tokenizer import unlimited
 from connector.types import Vectors
@@ -37,6 +38,8 @@ class TorchRuntime:
 
     def __init__(self, folder: Path, *, device: str | None = None, why: str = "running a model in torch") -> None:
         """`why` it is run in torch. Raises MissingExtra where that is not installed."""
+        if not holds_safetensors(folder):
+            raise ModelError(f"{folder} holds a graph and no safetensors, which torch would run; use backend: onnx")
         with needs("torch", why):
             from sentence_transformers import SentenceTransformer
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from connector.models.onnx.assembly import Assembly
+from connector.models.onnx.assembly import FLOAT, INT32, INT64, Assembly
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,9 +144,9 @@ class Bert:
     def _attention_mask(self) -> str:
         """Ones where onnxruntime reads a token, else [batch, 1, 1, tokens] to be added."""
         if self.fused:
-            return self.graph.add("Cast", "attention_mask", to=6)  # int32
+            return self.graph.add("Cast", "attention_mask", to=INT32)
         wide = self.graph.add("Unsqueeze", "attention_mask", self.graph.numbers(1, 2))
-        kept = self.graph.add("Cast", wide, to=1)  # float
+        kept = self.graph.add("Cast", wide, to=FLOAT)
         lacking = self.graph.add("Sub", self.graph.number(1.0), kept)
         return self.graph.add("Mul", lacking, self.graph.number(MASKED))
 
@@ -157,7 +157,7 @@ class Bert:
         gamma, beta = self._norm_weights("embeddings.LayerNorm")
         by_type = "token_type_ids" in self.inputs
         if self.fused and by_type and self.family not in COUNTS_FROM_PADDING:
-            ids, types = (graph.add("Cast", name, to=6) for name in ("input_ids", "token_type_ids"))
+            ids, types = (graph.add("Cast", name, to=INT32) for name in ("input_ids", "token_type_ids"))
             table = self._vector("embeddings.token_type_embeddings.weight")
             read = (ids, types, words, positions, table, gamma, beta)
             hidden = graph.own("EmbedLayerNormalization", *read, unread=["lengths"], epsilon=self.epsilon)
@@ -180,7 +180,7 @@ class Bert:
         graph = self.graph
         if self.family in COUNTS_FROM_PADDING:
             pad = graph.numbers(int(self.config.get("pad_token_id", 1)))
-            kept = graph.add("Cast", graph.add("Not", graph.add("Equal", "input_ids", pad)), to=7)  # int64
+            kept = graph.add("Cast", graph.add("Not", graph.add("Equal", "input_ids", pad)), to=INT64)
             counted = graph.add("CumSum", kept, graph.weight("second_axis", np.array(1, dtype=np.int64)))
             return graph.add("Add", graph.add("Mul", counted, kept), pad)
         tokens = graph.add("Gather", graph.add("Shape", "input_ids"), graph.weight("second", np.array(1, np.int64)))

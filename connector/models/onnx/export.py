@@ -11,12 +11,10 @@ from typing import Any, get_args
 from connector.errors import ModelError
 from connector.models.onnx.assembly import OPSET, move_graph, save_graph
 from connector.models.onnx.first_token import last_layer_for_first_token
-from connector.models.onnx.forms import Form, fuse, quantize, quiet, workshop
+from connector.models.onnx.forms import LIKE_BERT, Form, fuse, quantize, quiet, workshop
 
 INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 OUTPUTS = ("logits", "last_hidden_state")
-# families whose graphs onnxruntime's optimizer knows as BERT; others are run as they are exported
-LIKE_BERT = frozenset({"bert", "distilbert", "roberta", "xlm-roberta", "camembert", "electra"})
 
 
 # what makes a graph's outputs out of its inputs, all tensors

@@ -18,6 +18,8 @@ from connector.models.onnx.session import has_vnni
 # in 32 bits with operators fused for onnxruntime, that in eight bits, or in 32 bits of operators that all engines
 # know: OpenVINO fuses by itself
 Form = Literal["fp32", "int8", "plain"]
+# families whose graphs onnxruntime's optimizer knows as BERT; others are run as they are
+LIKE_BERT = frozenset({"bert", "distilbert", "roberta", "xlm-roberta", "camembert", "electra"})
 LEFT_AFTER_S = 24 * 3600
 
 

@@ -17,7 +17,7 @@ from connector.errors import ModelError
 TYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"}
 
 
-class Weights(Mapping[str, NDArray[np.float32]]):
+class ModelWeights(Mapping[str, NDArray[np.float32]]):
     """The tensors of a model folder by name, in 32 bits. Raises ModelError where a file cannot be read.
 
     https://huggingface.co/docs/safetensors: eight bytes of length, a header in JSON, and the tensors one after the

@@ -19,4 +19,22 @@ def find_weights(folder: Path) -> Sequence[Path]:
             return ()
     except (OSError, ValueError, KeyError):
         pass  # in one file
-    return sorted(folder.rglob("*.safetensors")) or [folder / name for name in GRAPHS if (folder / name).is_file()][:1]
+    return sorted(folder.rglob("*.safetensors")) or find_graph_files(folder)
+
+
+def holds_safetensors(folder: Path) -> bool:
+    """Whether torch can run the model."""
+    return any(folder.rglob("*.safetensors"))
+
+
+def find_graph(folder: Path) -> Path | None:
+    """The graph that a folder holds, if it does."""
+    return next((folder / name for name in GRAPHS if (folder / name).is_file()), None)
+
+
+def find_graph_files(folder: Path) -> Sequence[Path]:
+    """The graph that a folder holds, and where converters put the weights of one that is longer than two gigabytes."""
+    graph = find_graph(folder)
+    if graph is None:
+        return ()
+    return [graph, *sorted(path for end in ("_data*", ".data*") for path in graph.parent.glob(graph.name + end))]

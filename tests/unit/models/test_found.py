@@ -1,0 +1,150 @@
+"""Graphs that a model's folder holds, as converters write them, are run as the model is."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+
+from connector.errors import ModelError
+from connector.models.backends import graph_file, identify, open_runtime
+from connector.models.description import TextHead
+from connector.models.encoder import LocalEncoder
+from connector.models.files import read_config
+from connector.models.hashes import file_sha256
+from connector.models.load import load_local_encoder
+from connector.models.onnx.assembly import FLOAT, Assembly
+from connector.models.onnx.bert import Bert
+from connector.models.onnx.build import find_way
+from connector.models.onnx.forms import quantize
+from connector.models.onnx.found import FoundGraph
+from connector.models.onnx.pooling import add_text_head
+from connector.models.onnx.weights import ModelWeights
+
+TEXTS = ["Tier-2 partners keep a deal.", "", "The cat sat. " * 40, "red fish"]
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+def build(folder: Path, *, fused: bool, tokens: str, text: str = "") -> Any:
+    """The graph of an encoder with outputs of these names."""
+    bert = Bert(read_config(folder), ModelWeights(folder), fused=fused)
+    shapes: dict[str, Any] = {bert.graph.rename(bert.encode(), tokens): ["batch", "tokens", bert.dims]}
+    if text:
+        add_text_head(bert.graph, tokens, TextHead("mean"), text, dims=bert.dims)
+        shapes[text] = ["batch", bert.dims]
+    return bert.graph.model(bert.inputs, shapes)
+
+
+def convert(folder: Path, to: Path, name: str, graph: Any) -> Path:
+    """A folder with the graph in place of the weights."""
+    shutil.copytree(folder, to, ignore=shutil.ignore_patterns("*.safetensors"))
+    (to / name).parent.mkdir(exist_ok=True)
+    onnx.save_model(graph, to / name)
+    return to
+
+
+@pytest.mark.parametrize(
+    ("name", "how"),
+    [
+        ("model.onnx", {"fused": False, "tokens": "last_hidden_state"}),
+        ("onnx/model.onnx", {"fused": False, "tokens": "token_embeddings", "text": "sentence_embedding"}),
+        ("model_optimized.onnx", {"fused": True, "tokens": "last_hidden_state"}),
+    ],
+)
+def test_a_graph_in_the_folder_gives_what_the_model_gives(
+    tiny_encoder_folder: Path, tmp_path: Path, name: str, how: dict[str, Any]
+) -> None:
+    folder = convert(tiny_encoder_folder, tmp_path / "converted", name, build(tiny_encoder_folder, **how))
+    found, original = (open_runtime(each, "onnx") for each in (folder, tiny_encoder_folder))
+
+    assert (find_way(folder)[0], find_way(tiny_encoder_folder)[0]) == ("found", "built")
+    assert found.recipe == original.recipe
+    given, expected = (runtime.text_vectors(TEXTS, are_queries=True) for runtime in (found, original))
+    assert given == pytest.approx(expected, abs=1e-5)
+    for own, others in zip(*(runtime.token_vectors(TEXTS, max_tokens=9) for runtime in (found, original)), strict=True):
+        assert own == pytest.approx(others, abs=1e-5)
+    assert LocalEncoder(str(folder), backend="onnx").fingerprint.sha256 == file_sha256(folder / name)
+
+
+def test_a_graph_as_optimum_exports_it_is_fused(tiny_encoder_folder: Path, tmp_path: Path) -> None:
+    import transformers
+
+    from connector.models.onnx.export import export_graph
+
+    export_graph(
+        transformers.AutoModel.from_pretrained(tiny_encoder_folder),
+        tmp_path / "exported.onnx",
+        "plain",
+        outputs=("last_hidden_state",),
+    )
+    exported = onnx.load(tmp_path / "exported.onnx")
+    folder = convert(tiny_encoder_folder, tmp_path / "converted", "model.onnx", exported)
+    found, original = (open_runtime(each, "onnx") for each in (folder, tiny_encoder_folder))
+    made = onnx.load(graph_file(identify(folder, "encoder"), "onnx"), load_external_data=False)
+
+    assert [node.op_type for node in made.graph.node].count("Attention") == 2
+    given, expected = (runtime.text_vectors(TEXTS, are_queries=True) for runtime in (found, original))
+    assert given == pytest.approx(expected, abs=1e-5)
+
+
+def test_eight_bits_are_made_once(tiny_encoder_folder: Path, tmp_path: Path) -> None:
+    graph = build(tiny_encoder_folder, fused=True, tokens="last_hidden_state")
+    folder = convert(tiny_encoder_folder, tmp_path / "converted", "model.onnx", graph)
+    exact = open_runtime(folder, "onnx").text_vectors(TEXTS, are_queries=True)
+    onnx.save_model(quantize(graph, tmp_path), folder / "model.onnx")
+    given, again = (open_runtime(folder, kind).text_vectors(TEXTS, are_queries=True) for kind in ("onnx", "onnx-int8"))
+
+    assert again == pytest.approx(given, abs=1e-5)
+    assert 1e-4 < np.abs(given - exact).max() < 0.1
+
+
+def small(output: str, *, width: int = 4, kind: int = FLOAT, dimensions: int = 3) -> Any:
+    """A graph that gives numbers of some kind."""
+    graph = Assembly()
+    values = graph.add("Cast", graph.add("Unsqueeze", "attention_mask", graph.numbers(-1)), to=kind)
+    if dimensions == 2:
+        values = graph.add("Squeeze", values, graph.numbers(-1))
+    graph.rename(values, output)
+    model = graph.model(["input_ids", "attention_mask"], {output: ["batch", "tokens", 1][:dimensions]})
+    model.graph.output[0].type.tensor_type.elem_type = kind
+    return model
+
+
+def test_half_precision_is_widened(tmp_path: Path) -> None:
+    import onnxruntime
+
+    onnx.save_model(small("last_hidden_state", kind=onnx.TensorProto.FLOAT16), tmp_path / "model.onnx")
+    graph = FoundGraph(tmp_path / "model.onnx", {}, fused=False, scratch=tmp_path)
+    graph.rename("last_hidden_state", "token_vectors")
+    onnx.save_model(graph.keep({"token_vectors": ["batch", "tokens", 1]}), tmp_path / "made.onnx")
+    ones = np.ones((1, 3), np.int64)
+    session = onnxruntime.InferenceSession(tmp_path / "made.onnx", providers=["CPUExecutionProvider"])
+    (given,) = session.run(None, {"input_ids": ones, "attention_mask": ones})
+
+    assert (given.dtype, given.shape, given.min()) == (np.float32, (1, 3, 1), 1)
+
+
+def test_a_graph_that_cannot_be_used_is_told_of(tiny_encoder_folder: Path, tmp_path: Path) -> None:
+    folder = convert(tiny_encoder_folder, tmp_path / "converted", "model.onnx", small("logits", dimensions=2))
+    with pytest.raises(ModelError, match="gives logits, and no vectors of tokens"):
+        open_runtime(folder, "onnx")
+
+    graph = Assembly()
+    graph.add("Cast", "positions", to=FLOAT, output="last_hidden_state")
+    onnx.save_model(graph.model(["positions"], {"last_hidden_state": ["batch", "tokens"]}), folder / "model.onnx")
+    with pytest.raises(ModelError, match="takes positions, and not what encoders of texts take"):
+        open_runtime(folder, "onnx")
+
+    (folder / "model.onnx").write_bytes(b"version https://git-lfs.github.com/spec/v1\n")
+    with pytest.raises(ModelError, match=r"cannot read the graph in .*model\.onnx"):
+        load_local_encoder(str(folder), "cpu", "auto", 1024)  # and is not tried in torch
+    with pytest.raises(ModelError, match="holds a graph and no safetensors"):
+        load_local_encoder(str(folder), "cpu", "torch", 1024)
