@@ -105,10 +105,9 @@ async def _fetch_root(settings: ClusterSettings) -> httpx.Response:
 
     credentials = service_credentials(settings)
     headers = credentials.header if credentials else {}
-    verify = tls_context(settings) if settings.url.startswith("https") else True
     try:
         # without trust_env: credentials go to the cluster, not to a proxy that the environment names
-        async with httpx.AsyncClient(verify=verify, timeout=DETECT_TIMEOUT_S, trust_env=False) as client:
+        async with httpx.AsyncClient(verify=tls_context(settings), timeout=DETECT_TIMEOUT_S, trust_env=False) as client:
             return await client.get(settings.url, headers=headers)
     except httpx.TimeoutException as error:
         raise late(settings) from error

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from connector.errors import TlsError
 from connector.settings.sections import ClusterSettings
-from connector.tls import trust
+from connector.tls import trust_for
 
 PROBE_TIMEOUT_S = 2.0
 # X509_V_ERR_* of OpenSSL
@@ -20,11 +20,8 @@ NO_TLS = frozenset({"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUES
 def tls_context(settings: ClusterSettings) -> ssl.SSLContext:
     """What the connections to the cluster trust. Raises SettingsError for a file that is no PEM."""
     if not settings.verify_tls:
-        context = ssl.create_default_context()
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-        return context
-    return trust(settings.ca_cert, setting="cluster.ca_cert")
+        return _trust_anyone()
+    return trust_for(settings.url, settings.ca_cert, setting="cluster.ca_cert")
 
 
 def explain_tls(settings: ClusterSettings, error: ssl.SSLError) -> TlsError:
@@ -64,13 +61,17 @@ def explain_tls(settings: ClusterSettings, error: ssl.SSLError) -> TlsError:
 async def speaks_tls(url: str) -> bool:
     """Whether a TLS server answers at the host and port of an http:// URL. Nothing else is sent to it."""
     parts = urlsplit(url)
-    context = ssl.create_default_context()
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
     try:
         async with asyncio.timeout(PROBE_TIMEOUT_S):
-            _, writer = await asyncio.open_connection(parts.hostname, parts.port or 80, ssl=context)
+            _, writer = await asyncio.open_connection(parts.hostname, parts.port or 80, ssl=_trust_anyone())
     except (OSError, TimeoutError):  # ssl.SSLError is an OSError
         return False
     writer.transport.abort()  # to close politely may take the server half a minute
     return True
+
+
+def _trust_anyone() -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context

@@ -15,7 +15,7 @@ from connector.remote.replies import read_json, read_vectors, require_ok, sendin
 from connector.retries import Retry
 from connector.schema import EncoderFingerprint
 from connector.settings.sections import IngestSettings
-from connector.tls import trust
+from connector.tls import trust_for
 from connector.types import Vector, Vectors
 
 DEFAULTS = IngestSettings()
@@ -52,7 +52,7 @@ class RemoteEncoder:
         self._client = httpx.Client(
             transport=transport,
             trust_env=False,  # texts go to the worker, not to a proxy that the environment names
-            verify=trust(ca_cert, setting="encoder.ca_cert") if self.url.startswith("https:") else True,
+            verify=trust_for(self.url, ca_cert, setting="encoder.ca_cert"),
             headers={"authorization": f"Bearer {api_key}"} if api_key else None,
         )
         body = self._try(

@@ -17,7 +17,7 @@ from connector.headers import BUDGET, FRESH, KIND, SCOPE, TRUNCATED, UNSCORED, r
 from connector.models.scorer import QueryWeights
 from connector.remote.replies import read_json, require_ok, sending
 from connector.rerankers.protocol import RerankerInfo, RerankScores
-from connector.tls import trust
+from connector.tls import trust_for
 
 INFO_TTL_S = 30.0
 BUDGET_SHARE = 0.9  # of the time until the caller gives up: the rest is for the way back
@@ -48,7 +48,7 @@ class WorkerClient:
         self._client = httpx.AsyncClient(
             transport=transport,
             trust_env=False,  # queries and passages go to the worker, not to a proxy that the environment names
-            verify=trust(ca_cert, setting="rerank.ca_cert") if self.url.startswith("https:") else True,
+            verify=trust_for(self.url, ca_cert, setting="rerank.ca_cert"),
             headers={"authorization": f"Bearer {api_key}"} if api_key else None,
         )
         self._info: RerankerInfo | None = None

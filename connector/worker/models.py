@@ -175,7 +175,7 @@ class Models:
             if slot.model is not None and not slot.stays:
                 log.info("forgetting %s: %s needs its memory", slot.offered.name, wanted.offered.name)
                 slot.model = slot.loading = None
-        gc.collect()
+                gc.collect()
 
 
 def _load_warm(offered: OfferedModel) -> Model:

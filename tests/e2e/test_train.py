@@ -16,8 +16,8 @@ from transformers import AutoTokenizer
 
 from connector.models.files import find_model
 
-CHARS = 300  # of a document, so that it is one passage
-QUERIES = 48
+CHARS = 200  # of a document, so that it is one passage
+QUERIES = 28
 WAIT_S = 200
 
 

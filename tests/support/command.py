@@ -22,8 +22,9 @@ from typing import IO
 
 TIMEOUT_S = 240
 LAUNCHER = """
-import json, os, signal, sys
-import elasticsearch, opensearchpy, pyarrow, sentence_transformers  # not lancedb: its threads would not survive a fork
+import gc, json, os, signal, sys
+import elasticsearch, opensearchpy, pyarrow, sentence_transformers
+import filelock, lance_namespace, snowballstemmer  # what lancedb needs, but not lancedb: its threads survive no fork
 from connector.cli.commands import ingest, search, worker  # and what a command would only import once it is asked for
 from connector.worker import serve
 from connector.__main__ import main
@@ -40,6 +41,8 @@ def reap(number, frame):
         os.write(1, (json.dumps({"ended": pid, "code": os.waitstatus_to_exitcode(status)}) + "\\n").encode())
 
 signal.signal(signal.SIGCHLD, reap)
+gc.collect()
+gc.freeze()  # what is loaded is never garbage; to look through it would copy its pages in each fork
 for line in sys.stdin:
     order = json.loads(line)
     pid = os.fork()
