@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 OPSET = 17
+FLOAT, INT32, INT64 = 1, 6, 7  # of onnx.TensorProto; the library is imported where a graph is made and not elsewhere
 CONTRIB = "com.microsoft"  # onnxruntime's own operators
 WEIGHTS_APART_BYTES = 1024  # what is longer is kept beside the graph, from where it is mapped and not read
 
@@ -57,7 +58,7 @@ class Assembly:
 
         name = self._prefix + name
         if name not in self.weights:
-            self.weights[name] = numpy_helper.from_array(np.ascontiguousarray(values), name)
+            self.weights[name] = numpy_helper.from_array(np.asarray(values, order="C"), name)
         return name
 
     def numbers(self, *values: int) -> str:
@@ -69,13 +70,13 @@ class Assembly:
 
     def model(self, inputs: Sequence[str], outputs: Mapping[str, Sequence[str | int]]) -> Any:
         """The graph. Its inputs are whole numbers [batch, tokens], its outputs have these shapes."""
-        from onnx import TensorProto, helper
+        from onnx import helper
 
         graph = helper.make_graph(
             self.nodes,
             "model",
-            [helper.make_tensor_value_info(name, TensorProto.INT64, ["batch", "tokens"]) for name in inputs],
-            [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in outputs.items()],
+            [helper.make_tensor_value_info(name, INT64, ["batch", "tokens"]) for name in inputs],
+            [helper.make_tensor_value_info(name, FLOAT, shape) for name, shape in outputs.items()],
             list(self.weights.values()),
         )
         operators = [helper.make_opsetid("", OPSET), helper.make_opsetid(CONTRIB, 1)]

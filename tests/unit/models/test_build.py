@@ -15,10 +15,10 @@ from connector.models.backends import open_runtime
 from connector.models.files import find_model
 from connector.models.onnx.assembly import Assembly, save_graph
 from connector.models.onnx.bert import Bert, why_not
-from connector.models.onnx.build import build_encoder, why_not_built
+from connector.models.onnx.build import find_way, make_encoder
 from connector.models.onnx.runtime import GraphRuntime
 from connector.models.onnx.session import Session
-from connector.models.onnx.weights import Weights
+from connector.models.onnx.weights import ModelWeights
 from connector.models.torch_runtime import TorchRuntime
 
 FAMILIES: dict[str, dict[str, Any]] = {
@@ -47,7 +47,7 @@ def test_a_built_graph_gives_what_torch_gives(family: str, fused: bool, tmp_path
     types = torch.zeros_like(ids)
     types[:, 10:] = 1
     feed = {"input_ids": ids, "attention_mask": mask, "token_type_ids": types}
-    built = Bert(json.loads((tmp_path / "config.json").read_text()), Weights(tmp_path), fused=fused)
+    built = Bert(json.loads((tmp_path / "config.json").read_text()), ModelWeights(tmp_path), fused=fused)
     built.graph.rename(built.encode(), "hidden")
     save_graph(built.graph.model(built.inputs, {"hidden": ["batch", "tokens", built.dims]}), tmp_path / "graph.onnx")
 
@@ -62,7 +62,7 @@ def test_a_built_graph_gives_what_torch_gives(family: str, fused: bool, tmp_path
 
 def test_the_default_model_gives_what_torch_gives(tmp_path: Path) -> None:
     folder = find_model("all-MiniLM-L6-v2")
-    build_encoder(folder, tmp_path / "graph.onnx", "fp32")
+    make_encoder(folder, tmp_path / "graph.onnx", "fp32")
     built, original = GraphRuntime(tmp_path / "graph.onnx"), TorchRuntime(folder, device="cpu")
 
     assert built.recipe == original.recipe
@@ -83,7 +83,7 @@ def test_weights_of_every_width_are_read(tmp_path: Path) -> None:
     save_file({name: values.to(kind) for name, kind in kinds.items()}, tmp_path / "a.safetensors")
     save_file({"more": values}, tmp_path / "b.safetensors")
 
-    weights = Weights(tmp_path)
+    weights = ModelWeights(tmp_path)
 
     assert set(weights) == {*kinds, "more"}
     for name in kinds:
@@ -94,13 +94,13 @@ def test_weights_of_every_width_are_read(tmp_path: Path) -> None:
 def test_weights_that_are_cut_short_are_told_of(tmp_path: Path, tiny_encoder_folder: Path) -> None:
     whole = (tiny_encoder_folder / "model.safetensors").read_bytes()
     (tmp_path / "model.safetensors").write_bytes(whole[:-100])
-    last = list(Weights(tmp_path))[-1]
+    last = list(ModelWeights(tmp_path))[-1]
 
     with pytest.raises(ModelError, match="are cut short; fetch the model again"):
-        [Weights(tmp_path)[name] for name in (last, *Weights(tmp_path))]
+        [ModelWeights(tmp_path)[name] for name in (last, *ModelWeights(tmp_path))]
     (tmp_path / "model.safetensors").write_bytes(b"version https://git-lfs.github.com/spec/v1")
     with pytest.raises(ModelError, match="cannot read the weights in"):
-        Weights(tmp_path)
+        ModelWeights(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -119,12 +119,15 @@ def test_what_is_not_built_says_why(said: dict[str, Any], reason: str) -> None:
 
 
 def test_what_a_folder_lacks_says_why(tmp_path: Path) -> None:
-    assert why_not_built(tmp_path) == "it has no weights in safetensors"
-    (tmp_path / "model.safetensors").touch()
-    assert why_not_built(tmp_path) == "it has no tokenizer.json"
+    assert find_way(tmp_path) == ("exported", "it has no tokenizer.json")
     (tmp_path / "tokenizer.json").touch()
+    assert find_way(tmp_path) == ("exported", "its weights are in folders of their own")
+    (tmp_path / "model.safetensors").touch()
+    assert find_way(tmp_path)[1].endswith("has no config.json; is it the folder of a Hugging Face model?")
+    (tmp_path / "config.json").write_text('{"model_type": "bert"}')
+    assert find_way(tmp_path) == ("built", "")
     (tmp_path / "modules.json").write_text('[{"path": "", "type": "x.Transformer"}, {"path": "", "type": "x.LSTM"}]')
-    assert why_not_built(tmp_path) == "a model with a module LSTM is not run without torch"
+    assert find_way(tmp_path) == ("exported", "a model with a module LSTM is not run without torch")
 
 
 def test_weights_that_lack_a_layer_are_told_of(tiny_encoder_folder: Path, tmp_path: Path, monkeypatch: Any) -> None:
