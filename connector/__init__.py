@@ -11,6 +11,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from connector.no_telemetry import keep_silent
+
 if TYPE_CHECKING:
     from connector.client import Connector as Connector
     from connector.client import SearchOptions as SearchOptions
@@ -53,6 +55,7 @@ if TYPE_CHECKING:
 
     __version__: str
 
+keep_silent()
 _PUBLIC = {
     "connector.client": ("Connector", "SyncConnector", "SearchOptions"),
     "connector.settings.sections": ("Settings",),

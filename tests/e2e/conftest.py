@@ -13,6 +13,7 @@ import lancedb
 import numpy as np
 import pytest
 from support.command import environment
+from support.strace import addresses, watching
 
 from connector.models.encoder import Encoder
 from connector.types import Vector, Vectors
@@ -22,10 +23,11 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 
 @dataclass(frozen=True, slots=True)
 class Demo:
-    """What the demo printed, and the folder that it ran in, with its store."""
+    """What the demo printed, the folder that it ran in, with its store, and whom it and its worker spoke to."""
 
     printed: str
     folder: Path
+    spoken_to: frozenset[str] | None  # addresses; None where nothing saw them
 
     def run(self, program: str, **variables: str) -> str:
         """What another example prints in that folder."""
@@ -59,7 +61,9 @@ class RememberingEncoder:
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
     """The demo over five queries."""
     folder = tmp_path_factory.mktemp("demo")
-    return Demo(run_example("demo.py", "--queries", "5", cwd=folder), folder)
+    calls = tmp_path_factory.mktemp("calls") / "calls.txt"
+    printed = run_example("demo.py", "--queries", "5", cwd=folder, watched=watching(calls))
+    return Demo(printed, folder, addresses(calls) if calls.exists() else None)
 
 
 @pytest.fixture(scope="session")
@@ -80,9 +84,9 @@ async def _read_vectors(store: Path) -> dict[str, Vector]:
     }
 
 
-def run_example(program: str, *arguments: str, cwd: Path, **variables: str) -> str:
-    """What a program in examples/ prints on stdout."""
-    command = [sys.executable, str(EXAMPLES / program), *arguments]
+def run_example(program: str, *arguments: str, cwd: Path, watched: Sequence[str] = (), **variables: str) -> str:
+    """What a program in examples/ prints on stdout; `watched` comes before its command."""
+    command = [*watched, sys.executable, str(EXAMPLES / program), *arguments]
     done = subprocess.run(command, cwd=cwd, env=environment() | variables, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr[-2000:]
     return done.stdout

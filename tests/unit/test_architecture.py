@@ -34,6 +34,7 @@ APART = {
 READERS = {
     "connector/settings/load.py": "CONNECTOR_*, and the variables that a settings file names for its secrets",
     "connector/remote/process.py": "handed on to a worker that is a child of this process",
+    "connector/no_telemetry.py": "nothing is read: the switches of libraries' telemetry are set to off",
     "connector/cli/console.py": "COLUMNS: how wide a table may be",
     "connector/models/cache.py": "XDG_CACHE_HOME: where models, graphs and measurements are kept",
     "connector/models/places/maven_settings.py": "MAVEN_HOME, M2_HOME, and the variables that Maven's settings name",

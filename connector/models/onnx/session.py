@@ -100,6 +100,7 @@ def _cut(feed: Feed, mask: NDArray[np.bool_], rows: list[int], widths: int) -> _
 def _open_in_onnxruntime(file: Path, cores: int) -> tuple[RunOne, list[str], dict[str, int]]:
     with needs("local", "a model in this process"):
         import onnxruntime
+    onnxruntime.disable_telemetry_events()  # where it was imported before this package: see no_telemetry.py
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
