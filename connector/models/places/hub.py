@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import json
 import logging
 import sys
 from collections.abc import Mapping, Sequence
@@ -12,9 +13,11 @@ from typing import TYPE_CHECKING, Any
 from connector.errors import ModelError
 from connector.extras import needs
 from connector.models.hashes import file_sha256
+from connector.models.onnx.bert import why_not
 from connector.models.places.progress import MEGABYTE
 from connector.models.places.source import ModelSource, write_source
 from connector.models.places.weights import GRAPHS
+from connector.models.versions import installed
 from connector.settings.sections import ModelPlaceSettings
 from connector.tls import trust
 
@@ -34,7 +37,7 @@ def fetch_from_hub(repository: str, settings: ModelPlaceSettings) -> Path:
 
     Raises ModelError."""
     with needs("local", "fetching a model from the hub"):
-        from huggingface_hub import HfApi, snapshot_download
+        from huggingface_hub import HfApi, hf_hub_download, snapshot_download
         from huggingface_hub.errors import HTTPError  # its versions bring HTTP clients of their own
         from huggingface_hub.utils import disable_progress_bars
     if not sys.stderr.isatty():
@@ -43,7 +46,8 @@ def fetch_from_hub(repository: str, settings: ModelPlaceSettings) -> Path:
     try:
         about = HfApi().model_info(repository, timeout=TIMEOUT_S, files_metadata=True)
         sizes = {file.rfilename: file.size or 0 for file in about.siblings or ()}
-        chosen = choose_files(list(sizes))
+        config = hf_hub_download(repository, "config.json", etag_timeout=TIMEOUT_S) if "config.json" in sizes else None
+        chosen = choose_files(list(sizes), graph_first=config is not None and not _runs_from_weights(Path(config)))
         log.info("%s: %d files, %.0f MB", repository, len(chosen), sum(sizes[name] for name in chosen) / MEGABYTE)
         folder = Path(snapshot_download(repository, allow_patterns=chosen, etag_timeout=TIMEOUT_S))
     except (OSError, ValueError, RuntimeError, HTTPError) as error:
@@ -54,18 +58,26 @@ def fetch_from_hub(repository: str, settings: ModelPlaceSettings) -> Path:
     return folder
 
 
-def choose_files(names: Sequence[str]) -> list[str]:
-    """What of a repository's files is fetched: its descriptions, and its weights once: safetensors, or else a graph.
+def choose_files(names: Sequence[str], *, graph_first: bool = False) -> list[str]:
+    """What of a repository's files is fetched: its descriptions, and its weights once: safetensors or else a graph, or
+    the other way round.
 
     Raises ModelError where it has neither."""
     ours = [name for name in names if not any(fnmatch.fnmatch(name, pattern) for pattern in LEFT_OUT)]
     chosen = [name for name in ours if any(fnmatch.fnmatch(name, pattern) for pattern in DESCRIPTIONS)]
     weights = [name for name in ours if name.endswith(".safetensors")]
-    if not weights and (graph := next((name for name in GRAPHS if name in names), None)):
+    graph = next((name for name in GRAPHS if name in names), None)
+    if graph and (graph_first or not weights):
         weights = [name for name in (graph, f"{graph}_data", f"{graph}.data") if name in names]
     if not weights:
         raise ModelError("it has no *.safetensors and no graph (model.onnx); pickled weights are not loaded")
     return chosen + weights
+
+
+def _runs_from_weights(config: Path) -> bool:
+    """Whether a model with that configuration can be run from its safetensors here: by torch, or since its graph can be
+    built from them."""
+    return bool(installed("torch")) or not why_not(json.loads(config.read_text(encoding="utf-8")))
 
 
 def _trust(settings: ModelPlaceSettings) -> None:

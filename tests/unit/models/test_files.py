@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from connector.errors import ModelError
-from connector.models.files import find_model, read_config, short_name, weights_sha256
+from connector.models.files import SAME_WEIGHTS, find_model, read_config, short_name, weights_sha256
 from connector.models.places.packaged import MINILM_SHA256
 
 
@@ -55,6 +55,16 @@ def test_one_file_of_weights_is_its_own_hash(tmp_path: Path) -> None:
     (tmp_path / "model.safetensors").write_bytes(b"weights")
 
     assert weights_sha256(tmp_path) == hashlib.sha256(b"weights").hexdigest()
+
+
+def test_a_graph_with_published_weights_counts_as_those(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "model.onnx").write_bytes(b"graph")
+    own = hashlib.sha256(b"graph").hexdigest()
+    assert weights_sha256(tmp_path) == own
+
+    monkeypatch.setitem(SAME_WEIGHTS, own, MINILM_SHA256)
+
+    assert weights_sha256(tmp_path) == MINILM_SHA256
 
 
 def test_several_files_of_weights_make_one_hash_of_all(tmp_path: Path) -> None:

@@ -108,6 +108,21 @@ def test_a_repository_without_safetensors_gives_its_graph() -> None:
     assert choose_files(names) == ["config.json", "onnx/model.onnx", "onnx/model.onnx_data"]
 
 
+@pytest.mark.parametrize(
+    ("kind", "torch", "weights"),
+    [("bert", "", "model.safetensors"), ("gemma3", "", "onnx/model.onnx"), ("gemma3", "2.9", "model.safetensors")],
+)
+def test_a_graph_is_fetched_where_nothing_here_runs_the_weights(
+    hub: HubServer, monkeypatch: pytest.MonkeyPatch, kind: str, torch: str, weights: str
+) -> None:
+    monkeypatch.setattr("connector.models.places.hub.installed", lambda package: torch)
+    hub.files = FILES | {"config.json": json.dumps({"model_type": kind}).encode()}
+
+    fetch_from_hub(MODEL, SETTINGS)
+
+    assert {"model.safetensors", "onnx/model.onnx"} & set(hub.fetched) == {weights}
+
+
 def test_copies_of_the_weights_for_other_programs_are_left_out() -> None:
     names = ["a/model.safetensors", "consolidated.safetensors", "openvino/openvino_model.bin", "openvino/config.json"]
 
