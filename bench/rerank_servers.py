@@ -19,7 +19,7 @@ from typing import Any
 import httpx
 from rich.console import Console
 
-from connector.models.backends import agreement_file, graph_file, identify
+from connector.models.backends import Backend, agreement_file, graph_file, identify
 from connector.models.cross_encoder import CrossEncoderScorer
 from connector.models.files import find_model
 
@@ -65,11 +65,11 @@ def fresh_cross_encoder(folder: Path) -> Path:
     return folder
 
 
-def let_rank_otherwise(model: str) -> None:
+def let_rank_otherwise(model: str, backend: Backend) -> None:
     """Have the worker take the model in eight bits, which it would refuse: a head that has learnt nothing tells
     passages apart by less than eight bits can."""
-    CrossEncoderScorer(model, backend="onnx-int8")
-    agreement_file(identify(Path(model), "cross-encoder"), "onnx-int8").write_text("{}")
+    CrossEncoderScorer(model, backend=backend)
+    agreement_file(identify(Path(model), "cross-encoder"), backend).write_text("{}")
 
 
 def has_flashrank() -> bool:

@@ -33,7 +33,7 @@ from connector.models.cross_encoder import CrossEncoderScorer
 from connector.models.files import find_model
 
 ROOT = Path(__file__).parents[1]
-BACKENDS: tuple[Backend, ...] = ("torch", "onnx", "onnx-int8", "openvino")
+BACKENDS: tuple[Backend, ...] = ("torch", "onnx", "onnx-int8", "openvino", "openvino-int8")
 TOKENS = 128  # of a pair, about
 WORDS = 81
 SEED = 5

@@ -49,7 +49,7 @@ from connector.models.files import read_config
 from connector.models.onnx.session import has_bf16
 
 TOKENS_A_PAIR = 128
-BACKENDS = ("torch", "onnx", "onnx-int8", "openvino")
+BACKENDS = ("torch", "onnx", "onnx-int8", "openvino", "openvino-int8")
 
 
 def main() -> None:
@@ -58,9 +58,11 @@ def main() -> None:
     left_out: list[str] = []
     with tempfile.TemporaryDirectory(prefix="bench-worker-") as folder, contextlib.ExitStack() as stack:
         model = options.model or str(fresh_cross_encoder(Path(folder) / "cross-encoder"))
-        eight_bits = "onnx-int8" in options.backends or (has_flashrank() and not options.alone)
-        if eight_bits and not options.model:
-            let_rank_otherwise(model)
+        if not options.model:
+            if "onnx-int8" in options.backends or (has_flashrank() and not options.alone):
+                let_rank_otherwise(model, "onnx-int8")
+            if "openvino-int8" in options.backends:
+                let_rank_otherwise(model, "openvino-int8")
         ours = [stack.enter_context(worker(model, backend)) for backend in options.backends]
         servers = ours + start_others(stack, model, Path(folder), options, left_out)
         agreement = {} if len(servers) == len(ours) else asyncio.run(compare(servers, load))

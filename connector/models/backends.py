@@ -23,9 +23,15 @@ from connector.models.runtime import Runtime
 from connector.models.torch_runtime import TorchRuntime
 from connector.models.versions import installed
 
-Backend = Literal["torch", "onnx", "onnx-int8", "openvino"]
-FORMS: dict[Backend, Form] = {"onnx": "fp32", "onnx-int8": "int8", "openvino": "plain"}  # of those that run a graph
-ENGINES: dict[Backend, GraphEngine] = {"onnx": "onnxruntime", "onnx-int8": "onnxruntime", "openvino": "openvino"}
+Backend = Literal["torch", "onnx", "onnx-int8", "openvino", "openvino-int8"]
+# of those that run a graph
+FORMS: dict[Backend, Form] = {"onnx": "fp32", "onnx-int8": "int8", "openvino": "plain", "openvino-int8": "plain"}
+ENGINES: dict[Backend, GraphEngine] = {
+    "onnx": "onnxruntime",
+    "onnx-int8": "onnxruntime",
+    "openvino": "openvino",
+    "openvino-int8": "openvino-int8",
+}
 EXPORTED_AS = 3  # goes up when graphs are made in another way, so that older ones are not taken
 log = logging.getLogger(__name__)
 
@@ -47,20 +53,20 @@ def graph_file(identity: str, backend: Backend) -> Path:
     """Where the graph of the model that `identity` names is kept: under all that it depends on, so that it is never
     another's."""
     made_for = has_vnni() if backend == "onnx-int8" else None
-    parts = (identity, backend, made_for, installed("onnxruntime"), EXPORTED_AS)
+    parts = (identity, FORMS[backend], made_for, installed("onnxruntime"), EXPORTED_AS)
     return cache_folder() / "graphs" / f"{hashlib.sha256(repr(parts).encode()).hexdigest()[:16]}.onnx"
 
 
 def agreement_file(identity: str, backend: Backend) -> Path:
     """Where it is kept how well a reranker's graph agreed with the original over the sample of agreement.py."""
-    return graph_file(identity, backend).with_suffix(".json")
+    return graph_file(identity, backend).with_suffix(f".{backend}.json")
 
 
 def exactness(backend: Backend) -> str:
     """What a fingerprint says of a backend: nothing where the scores are the original's."""
     if backend == "openvino":
         return ":bf16" if has_bf16() else ""
-    return ":int8" if backend == "onnx-int8" else ""
+    return {"onnx-int8": ":int8", "openvino-int8": ":openvino-int8"}.get(backend, "")
 
 
 def open_runtime(folder: Path, backend: Backend, *, device: str | None = None) -> Runtime:

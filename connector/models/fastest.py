@@ -17,7 +17,7 @@ from connector.models.cache import cache_folder
 from connector.models.onnx.agreement import Agreement
 from connector.models.versions import installed
 
-MIN_GAIN = 1.2  # an inexact backend is taken where it is so many times as fast as the fastest exact one
+MIN_GAIN = 1.2  # a less exact backend is taken where it is so many times as fast as the fastest of the more exact
 # devices of NVIDIA (also through WSL and on Jetson), AMD, Intel and others
 ACCELERATORS = ("nvidia*", "nvhost*", "dxg", "kfd", "dri/renderD*", "accel*", "davinci*", "hl*", "mlu*", "xpu*")
 log = logging.getLogger(__name__)
@@ -67,10 +67,14 @@ def find_fastest(identity: str, measure: Callable[[Backend], Agreement]) -> Back
 
 
 def choose(speeds: dict[Backend, float]) -> Backend:
-    """The fastest of those that are exact, or of the others where it is so much faster that it is worth it."""
-    exact = max((name for name in speeds if not exactness(name)), key=lambda name: speeds[name])
-    fastest = max(speeds, key=lambda name: speeds[name])
-    return fastest if speeds[fastest] >= MIN_GAIN * speeds[exact] else exact
+    """The fastest of those that are exact; of those in sixteen bits where it is so much faster that it is worth it; of
+    those in eight bits where it is so much faster than that."""
+    best: Backend = "torch"
+    for kinds, gain in (({""}, 1.0), ({":bf16"}, MIN_GAIN), ({":int8", ":openvino-int8"}, MIN_GAIN)):
+        alike = [name for name in speeds if exactness(name) in kinds]
+        fastest = max(alike, key=lambda name: speeds[name], default=best)
+        best = fastest if speeds[fastest] >= gain * speeds[best] else best
+    return best
 
 
 def _file(identity: str) -> Path:
@@ -78,7 +82,9 @@ def _file(identity: str) -> Path:
     here = (_processor(), len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count())
     made_by = [installed(name) for name in ("torch", "transformers", "onnxruntime")]
     return (
-        cache_folder() / "fastest" / f"{hashlib.sha256(repr((identity, here, made_by)).encode()).hexdigest()[:16]}.json"
+        cache_folder()
+        / "fastest"
+        / f"{hashlib.sha256(repr((identity, here, made_by, tuple(FORMS))).encode()).hexdigest()[:16]}.json"
     )
 
 

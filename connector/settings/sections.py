@@ -219,19 +219,20 @@ class ModelSettings(Section):
         "auto", description="auto: a cross-encoder or late interaction, by the model's own configuration"
     )
     device: str | None = Field(None, description="cpu, cuda, mps; the best there is when not given")
-    backend: Literal["exact", "auto", "torch", "onnx", "onnx-int8", "openvino"] = Field(
+    backend: Literal["exact", "auto", "torch", "onnx", "onnx-int8", "openvino", "openvino-int8"] = Field(
         "exact",
         description="exact: onnx for late interaction on a CPU, else torch; onnx: for a CPU, the same scores; "
         "onnx-int8: faster, its ranking checked first; openvino: in bfloat16 where the processor has it, its ranking "
-        "checked first; auto: the fastest of them, measured at the first start",
+        "checked first; openvino-int8: in eight bits with a scale for each part of a token, its ranking checked first; "
+        "auto: the fastest of them, measured at the first start",
     )
     max_length: int = Field(0, ge=0, description="longest input in tokens; 0: all that the model takes")
 
     @model_validator(mode="after")
     def _check_backend(self) -> Self:
-        if self.backend in ("onnx", "onnx-int8", "openvino") and self.device not in (None, "cpu"):
+        if self.backend in ("onnx", "onnx-int8", "openvino", "openvino-int8") and self.device not in (None, "cpu"):
             raise ValueError(f"backend {self.backend} runs on the CPU, not on {self.device}; leave device out")
-        if self.backend in ("onnx-int8", "openvino") and self.kind == "encoder":
+        if self.backend in ("onnx-int8", "openvino", "openvino-int8") and self.kind == "encoder":
             raise ValueError("an encoder in fewer bits gives other vectors than the index's; use backend onnx or torch")
         return self
 

@@ -27,6 +27,7 @@ def _offered(name: str, model: ModelSettings, worker: WorkerSettings, places: Mo
         if model.kind == "encoder":
             assert model.backend != "onnx-int8"
             assert model.backend != "openvino"
+            assert model.backend != "openvino-int8"
             return load_local_encoder(model.model, model.device, model.backend, worker.max_batch_tokens)
         return load_scorer(model, worker)
 

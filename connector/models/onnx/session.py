@@ -19,14 +19,15 @@ from numpy.typing import NDArray
 from connector.errors import MissingExtra, ModelError
 from connector.extras import needs
 from connector.models.batching import batches
+from connector.models.onnx.eight_bits import GROUP, weights_in_eight_bits
 
-GraphEngine = Literal["onnxruntime", "openvino"]
+GraphEngine = Literal["onnxruntime", "openvino", "openvino-int8"]
 Feed = Mapping[str, NDArray[np.int64]]  # inputs [batch, tokens] by name
 PIECE_TOKENS = (
     512  # padded; what a layer makes of more does not fit the second cache of a core (docs/measurements/worker.md)
 )
 # widths of pieces are multiples of this where the batch is as wide: OpenVINO compiles its kernels for each shape
-WIDTHS: dict[GraphEngine, int] = {"onnxruntime": 1, "openvino": 16}
+WIDTHS: dict[GraphEngine, int] = {"onnxruntime": 1, "openvino": 16, "openvino-int8": 16}
 log = logging.getLogger(__name__)
 RunOne = Callable[[str, Feed], NDArray[np.float32]]  # an output, by name
 
@@ -39,7 +40,7 @@ class Session:
 
     def __init__(self, file: Path, engine: GraphEngine = "onnxruntime") -> None:
         self._cores = count_cores()
-        open_graph = _open_in_openvino if engine == "openvino" else _open_in_onnxruntime
+        open_graph = OPENING[engine]
         try:
             self._run_one, self.inputs, self.outputs = open_graph(file, self._cores)
         except (ModelError, MissingExtra):
@@ -113,7 +114,7 @@ def _open_in_onnxruntime(file: Path, cores: int) -> tuple[RunOne, list[str], dic
     return run_one, inputs, {value.name: len(value.shape) for value in session.get_outputs()}
 
 
-def _open_in_openvino(file: Path, cores: int) -> tuple[RunOne, list[str], dict[str, int]]:
+def _open_in_openvino(file: Path, cores: int, *, eight_bits: bool = False) -> tuple[RunOne, list[str], dict[str, int]]:
     with needs("openvino", "worker.backend: openvino"):
         import openvino
     how = {
@@ -121,7 +122,12 @@ def _open_in_openvino(file: Path, cores: int) -> tuple[RunOne, list[str], dict[s
         "INFERENCE_NUM_THREADS": cores,
         "NUM_STREAMS": cores,
     }
-    compiled = openvino.Core().compile_model(openvino.Core().read_model(file), "CPU", how)
+    core = openvino.Core()
+    model = core.read_model(file)
+    if eight_bits:
+        model = weights_in_eight_bits(model)
+        how["DYNAMIC_QUANTIZATION_GROUP_SIZE"] = GROUP
+    compiled = core.compile_model(model, "CPU", how)
     requests: SimpleQueue[Any] = SimpleQueue()
     for _ in range(cores):
         requests.put(compiled.create_infer_request())
@@ -137,7 +143,16 @@ def _open_in_openvino(file: Path, cores: int) -> tuple[RunOne, list[str], dict[s
             requests.put(request)
 
     outputs = {value.get_any_name(): value.get_partial_shape().rank.get_length() for value in compiled.outputs}
+    # its binding sets itself up at the first run, and two threads that do so at once wait for each other for ever
+    run_one(next(iter(outputs)), {name: np.ones((1, 1), dtype=np.int64) for name in inputs})
     return run_one, inputs, outputs
+
+
+OPENING: dict[GraphEngine, Callable[[Path, int], tuple[RunOne, list[str], dict[str, int]]]] = {
+    "onnxruntime": _open_in_onnxruntime,
+    "openvino": _open_in_openvino,
+    "openvino-int8": partial(_open_in_openvino, eight_bits=True),
+}
 
 
 def count_cores() -> int:

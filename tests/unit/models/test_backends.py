@@ -133,6 +133,26 @@ def test_pieces_of_a_batch_give_what_the_batch_gives(
     assert np.abs(in_pieces - np.concatenate(one_by_one))[mask.astype(bool)].max() < (0.05 if has_bf16() else 1e-4)
 
 
+def test_openvino_in_eight_bits_comes_closer_than_onnxruntime(tmp_path: Path) -> None:
+    import transformers
+
+    sizes = SMALL | {"hidden_size": 128, "num_attention_heads": 4, "intermediate_size": 256}
+    model = transformers.BertModel(transformers.BertConfig(**sizes)).eval()
+    ids = np.random.default_rng(2).integers(5, 100, (4, 33))
+    feed = {"input_ids": ids, "attention_mask": np.ones_like(ids), "token_type_ids": np.zeros_like(ids)}
+    vectors = {}
+    forms: list[tuple[Form, GraphEngine]] = [
+        ("plain", "onnxruntime"), ("plain", "openvino"), ("int8", "onnxruntime"), ("plain", "openvino-int8")
+    ]  # fmt: skip
+    for form, engine in forms:
+        export_graph(model, tmp_path / f"{form}.onnx", form)
+        vectors[form, engine] = Session(tmp_path / f"{form}.onnx", engine).run("output", feed)
+    exact, sixteen, *eight = (np.abs(given - vectors["plain", "onnxruntime"]).mean() for given in vectors.values())
+
+    assert exact == 0
+    assert sixteen < eight[1] < eight[0] < 0.05
+
+
 @pytest.mark.parametrize("family", ["bert", "modernbert"])
 def test_eight_bits_come_close(family: str, tmp_path: Path) -> None:
     given, expected = outputs(family, "AutoModel", "int8", tmp_path)
@@ -281,6 +301,8 @@ def test_sixteen_bits_have_to_be_worth_it(monkeypatch: pytest.MonkeyPatch) -> No
         monkeypatch.setattr("connector.models.backends.has_bf16", lambda has=has: has)
         assert choose({"torch": 1.0, "onnx": 1.5, "onnx-int8": 1.6, "openvino": 1.7}) == best
         assert choose({"torch": 1.0, "onnx": 1.5, "onnx-int8": 2.6, "openvino": 3.0}) == "openvino"
+        assert choose({"torch": 1.0, "onnx": 1.5, "openvino": 3.0, "openvino-int8": 3.7}) == "openvino-int8"
+    assert choose({"torch": 1.0, "onnx": 1.5, "openvino": 3.0, "openvino-int8": 3.5}) == "openvino"
 
 
 def test_auto_takes_what_can_be_exported(monkeypatch: pytest.MonkeyPatch) -> None:
