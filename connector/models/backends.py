@@ -13,13 +13,16 @@ from connector.models.cache import cache_folder
 from connector.models.files import model_sha256
 from connector.models.hashes import file_sha256
 from connector.models.model import ModelKind
-from connector.models.onnx.build import BUILT_AS, find_way, make_encoder
+from connector.models.onnx.build import BUILT_AS, find_way, make_graph
 from connector.models.onnx.export import export_graph
 from connector.models.onnx.forms import Form
+from connector.models.onnx.pairs import GraphPairs
 from connector.models.onnx.runtime import GraphRuntime
-from connector.models.onnx.session import GraphEngine, Session, has_bf16, has_vnni
+from connector.models.onnx.session import WIDTHS, GraphEngine, Session, has_bf16, has_vnni
+from connector.models.pairs import PairRuntime
 from connector.models.places.weights import find_graph_files
 from connector.models.runtime import Runtime
+from connector.models.torch_pairs import TorchPairs
 from connector.models.torch_runtime import TorchRuntime
 from connector.models.versions import installed
 
@@ -40,7 +43,7 @@ def identify(folder: Path, kind: ModelKind) -> str:
     """Names a model's weights and configuration, how it is used and what makes its graph; an encoder and late
     interaction share one graph."""
     used_as = "cross-encoder" if kind == "cross-encoder" else "encoder"
-    way = find_way(folder)[0] if used_as == "encoder" else "exported"
+    way, _ = find_way(folder, kind)
     made_by = [str(BUILT_AS)]
     if way == "exported":
         made_by = [installed(name) for name in ("torch", "transformers", "sentence-transformers")]
@@ -78,24 +81,33 @@ def open_runtime(folder: Path, backend: Backend, *, device: str | None = None) -
     return GraphRuntime(file, ENGINES[backend])
 
 
+def open_pair_runtime(folder: Path, backend: Backend, *, device: str | None = None) -> PairRuntime:
+    """What runs the cross-encoder in a model folder, as open_runtime does an encoder. A graph that torch exports
+    replaces the transformer inside sentence-transformers, whose templates and heads are of many kinds."""
+    if backend == "torch":
+        return TorchPairs(folder, device=device)
+    identity, form, engine = identify(folder, "cross-encoder"), FORMS[backend], ENGINES[backend]
+    way, why = find_way(folder, "cross-encoder")
+    if way != "exported":
+        return GraphPairs(_find_graph(identity, backend, partial(_make_cross_encoder, folder, form)), engine)
+    why = f"the graph of the cross-encoder in {folder} ({why})"
+    runtime = TorchPairs(folder, device="cpu", widths=WIDTHS[engine], why=why)
+    transformer = runtime.model[0].model
+    file = _find_graph(identity, backend, lambda file: export_graph(transformer, file, form))
+    runtime.model[0].model = load_graph(file, transformer, engine)
+    return runtime
+
+
 def _make_encoder(folder: Path, form: Form, file: Path) -> None:
-    way, why = find_way(folder)
+    way, why = find_way(folder, "encoder")
     if way == "exported":
         TorchRuntime(folder, device="cpu", why=f"the graph of the model in {folder} ({why})").export(file, form)
     else:
-        make_encoder(folder, file, form)
+        make_graph(folder, "encoder", file, form)
 
 
-def use_backend(model: Any, folder: Path, backend: Backend) -> None:
-    """Let `backend` run the transformer of a CrossEncoder, whose other modules stay as they are. Raises ModelError."""
-    if backend != "torch":
-        transformer = model[0].model
-        file = _find_graph(
-            identify(folder, "cross-encoder"),
-            backend,
-            lambda file: export_graph(transformer, file, FORMS[backend]),
-        )
-        model[0].model = load_graph(file, transformer, ENGINES[backend])
+def _make_cross_encoder(folder: Path, form: Form, file: Path) -> None:
+    make_graph(folder, "cross-encoder", file, form)
 
 
 def _find_graph(identity: str, backend: Backend, export: Callable[[Path], None]) -> Path:
@@ -113,7 +125,7 @@ def load_graph(file: Path, transformer: Any, engine: GraphEngine = "onnxruntime"
     from transformers.modeling_outputs import BaseModelOutput, SequenceClassifierOutput
 
     session = Session(file, engine)
-    ((name, dimensions),) = session.outputs.items()
+    name, dimensions = next(iter(session.outputs.items()))
     classifies = dimensions == 2  # [batch, labels], not [batch, tokens, dims]
     config = transformer.config  # not the transformer itself, whose weights the graph replaces
 

@@ -16,6 +16,7 @@ from connector.models.runtime import Recipe
 from connector.models.tokenizer import read_tokenizer
 
 DEFAULT_MAX_TOKENS = 512
+CLASSIFIES = "sequence-classification"
 UNLIMITED = 1_000_000  # transformers writes 1e30 where a tokenizer knows no limit
 PAD_TOKENS = ("[PAD]", "<pad>", "<|padding|>", "<|endoftext|>")
 PADDED_IDS = frozenset({"roberta", "xlm-roberta", "camembert"})  # whose first positions are the padding's
@@ -115,6 +116,20 @@ def read_text_head(folder: Path) -> TextHead:
     if not pooling:
         raise ModelError("a model whose modules have no Pooling makes no vectors of texts")
     return TextHead(pooling, tuple(projections))
+
+
+def require_plain_pairs(folder: Path) -> None:
+    """Raise ModelError where the folder of a cross-encoder says more of its inputs and scores than its tokenizer and
+    its classification head do."""
+    modules = read_modules(folder)
+    if len(modules) > 1 or (modules and modules[0]["path"]):
+        raise ModelError("a cross-encoder with modules of its own is not run without torch")
+    if read_json(folder / "config_sentence_transformers.json").get("default_prompt_name"):
+        raise ModelError("a cross-encoder with a prompt is not run without torch")
+    task = read_json(folder / "sentence_bert_config.json").get("transformer_task", CLASSIFIES)
+    architectures = read_json(folder / "config.json").get("architectures") or [CLASSIFIES]
+    if task != CLASSIFIES or not any("SequenceClassification" in name or name == CLASSIFIES for name in architectures):
+        raise ModelError("a cross-encoder without a classification head is not run without torch")
 
 
 def read_modules(folder: Path) -> list[dict[str, Any]]:

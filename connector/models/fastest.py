@@ -7,7 +7,6 @@ import json
 import logging
 import os
 import platform
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,36 +17,21 @@ from connector.models.onnx.agreement import Agreement
 from connector.models.versions import installed
 
 MIN_GAIN = 1.2  # a less exact backend is taken where it is so many times as fast as the fastest of the more exact
-# devices of NVIDIA (also through WSL and on Jetson), AMD, Intel and others
-ACCELERATORS = ("nvidia*", "nvhost*", "dxg", "kfd", "dri/renderD*", "accel*", "davinci*", "hl*", "mlu*", "xpu*")
 log = logging.getLogger(__name__)
 
 
-def runs_on_cpu(device: str | None) -> bool:
-    """Whether a model on this device, or on the best there is, runs on the CPU."""
-    if device is not None:
-        return device == "cpu"
-    # found without torch, which takes seconds to load, where that can be
-    torch = installed("torch")
-    if not torch or torch.endswith("+cpu"):
-        return True
-    if sys.platform == "linux" and not any(any(Path("/dev").glob(name)) for name in ACCELERATORS):
-        return True
-    from sentence_transformers.util import get_device_name
-
-    return bool(get_device_name() == "cpu")
-
-
-def find_fastest(identity: str, measure: Callable[[Backend], Agreement]) -> Backend:
-    """The backend for a model, whose weights and kind `identity` names. `measure` says how much faster than torch
+def find_fastest(identity: str, measure: Callable[[Backend], Agreement], *, original: Backend = "torch") -> Backend:
+    """The backend for a model, whose weights and kind `identity` names. `measure` says how much faster than `original`
     another one is, or raises ModelError where it cannot be used."""
     file = _file(identity)
     if file.exists():
         known: Backend = json.loads(file.read_text(encoding="ascii"))["backend"]
         return known
     log.info("measuring which backend is fastest here, which takes a minute; the next start finds it in %s", file)
-    speeds: dict[Backend, float] = {"torch": 1.0}
+    speeds: dict[Backend, float] = {original: 1.0}
     for backend in FORMS:
+        if backend == original:
+            continue
         try:
             speeds[backend] = measure(backend).speedup
         except (ModelError, MissingExtra, OSError) as error:  # or the cache cannot be written to, as in a container
@@ -56,20 +40,19 @@ def find_fastest(identity: str, measure: Callable[[Backend], Agreement]) -> Back
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         partial = file.with_suffix(f".{os.getpid()}")
-        partial.write_text(json.dumps({"backend": best, "times_torch": speeds}) + "\n", encoding="ascii")
+        partial.write_text(json.dumps({"backend": best, "speeds": speeds}) + "\n", encoding="ascii")
         os.replace(partial, file)
     except OSError as error:
         log.warning("cannot remember the fastest backend (%s); the next start measures again", error)
-    log.info(
-        "fastest here: %s (times torch: %s)", best, ", ".join(f"{name} {times:.2f}" for name, times in speeds.items())
-    )
+    listed = ", ".join(f"{name} {times:.2f}" for name, times in speeds.items())
+    log.info("fastest here: %s (times %s: %s)", best, original, listed)
     return best
 
 
 def choose(speeds: dict[Backend, float]) -> Backend:
     """The fastest of those that are exact; of those in sixteen bits where it is so much faster that it is worth it; of
     those in eight bits where it is so much faster than that."""
-    best: Backend = "torch"
+    best = next(iter(speeds))  # the original
     for kinds, gain in (({""}, 1.0), ({":bf16"}, MIN_GAIN), ({":int8", ":openvino-int8"}, MIN_GAIN)):
         alike = [name for name in speeds if exactness(name) in kinds]
         fastest = max(alike, key=lambda name: speeds[name], default=best)

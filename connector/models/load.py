@@ -12,11 +12,13 @@ from connector.errors import ModelError
 from connector.extras import needs
 from connector.models.backends import Backend, agreement_file, identify
 from connector.models.cross_encoder import CrossEncoderScorer
+from connector.models.devices import runs_on_cpu
 from connector.models.encoder import LocalEncoder
-from connector.models.fastest import find_fastest, runs_on_cpu
+from connector.models.fastest import find_fastest
 from connector.models.files import find_model
 from connector.models.late_interaction import LateInteractionScorer
 from connector.models.onnx.agreement import Agreement, compare, require_agreement
+from connector.models.onnx.build import find_way
 from connector.models.places.weights import holds_safetensors
 from connector.models.scorer import Scorer, ScorerKind, detect_kind
 from connector.models.versions import installed
@@ -34,7 +36,7 @@ def load_local_encoder(
     torch."""
     if backend in ("torch", "onnx"):
         return LocalEncoder(model, device=device, backend=backend, max_batch_tokens=max_batch_tokens)
-    if runs_on_cpu(device):
+    if _belongs_on_cpu(model, device):
         try:
             return LocalEncoder(model, backend="onnx", max_batch_tokens=max_batch_tokens)
         except ModelError as error:
@@ -48,11 +50,12 @@ def load_local_encoder(
 @needs("torch", "a model that onnxruntime cannot run")
 def load_scorer(model: ModelSettings, worker: WorkerSettings) -> Scorer:
     """A reranker of a worker; takes seconds, and half a minute where its graph is to be exported first. Raises
-    ModelError."""
+    ModelError.
+
+    `exact` is onnx on a CPU where that gives the same scores and can be loaded without torch, else torch."""
     backend = model.backend
     if backend == "exact":
-        # a graph of an encoder is exact as it is exported, and needs no torch, whose loading takes most of a start
-        if reranker_kind(model) == "late-interaction" and runs_on_cpu(model.device):
+        if _belongs_on_cpu(model.model, model.device) and not _needs_export(model):
             try:
                 return _load_scorer(model, worker, "onnx")
             except ModelError as error:
@@ -62,7 +65,8 @@ def load_scorer(model: ModelSettings, worker: WorkerSettings) -> Scorer:
         return _load_scorer(model, worker, "torch")
     if backend == "auto":
         measure = partial(export_scorer, model, worker)
-        backend = find_fastest(_identity(model), measure) if runs_on_cpu(model.device) else "torch"
+        on_cpu = _belongs_on_cpu(model.model, model.device)
+        backend = find_fastest(_identity(model), measure, original=_original(model)) if on_cpu else "torch"
     if backend != "torch" and not agreement_file(_identity(model), backend).exists():
         export_scorer(model, worker, backend)
     return _load_scorer(model, worker, backend)
@@ -71,11 +75,11 @@ def load_scorer(model: ModelSettings, worker: WorkerSettings) -> Scorer:
 @needs("local", "exporting a model")
 @needs("torch", "exporting a model of this kind")
 def export_scorer(model: ModelSettings, worker: WorkerSettings, backend: Backend) -> Agreement:
-    """Export the graph for the backend, unless it is there, and check it against the original. Raises ModelError where
-    they disagree."""
+    """Make the graph for the backend, unless it is there, and check it against the original: the model in torch, or the
+    graph in 32 bits where torch cannot run it. Raises ModelError where they disagree."""
     file = agreement_file(_identity(model), backend)
     file.unlink(missing_ok=True)
-    found = compare(_load_scorer(model, worker, "torch"), _load_scorer(model, worker, backend))
+    found = compare(_load_scorer(model, worker, _original(model)), _load_scorer(model, worker, backend))
     require_agreement(found, model.model, backend)
     file.write_text(json.dumps(asdict(found)) + "\n", encoding="ascii")
     return found
@@ -83,6 +87,21 @@ def export_scorer(model: ModelSettings, worker: WorkerSettings, backend: Backend
 
 def _can_run_in_torch(model: str) -> bool:
     return bool(installed("sentence-transformers")) and holds_safetensors(find_model(model))
+
+
+def _belongs_on_cpu(model: str, device: str | None) -> bool:
+    return runs_on_cpu(device) or (device is None and not _can_run_in_torch(model))
+
+
+def _needs_export(model: ModelSettings) -> bool:
+    """Whether the graph of a cross-encoder is one that torch exports, which then has to run what is around it too."""
+    kind = reranker_kind(model)
+    return kind == "cross-encoder" and find_way(find_model(model.model), kind)[0] == "exported"
+
+
+def _original(model: ModelSettings) -> Backend:
+    """What the other backends are compared with."""
+    return "torch" if _can_run_in_torch(model.model) else "onnx"
 
 
 def _identity(model: ModelSettings) -> str:

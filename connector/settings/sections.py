@@ -105,7 +105,7 @@ class EncoderSettings(Section):
     backend: Literal["auto", "torch", "onnx"] = Field(
         "auto",
         description="onnx: on a CPU, the same vectors in less time; "
-        "auto: onnx on a CPU if the model can be exported, else torch",
+        "auto: onnx on a CPU if a graph can be made, else torch",
     )
     max_batch_tokens: int = Field(16_384, ge=512, description="most padded tokens in one batch")
 
@@ -221,10 +221,10 @@ class ModelSettings(Section):
     device: str | None = Field(None, description="cpu, cuda, mps; the best there is when not given")
     backend: Literal["exact", "auto", "torch", "onnx", "onnx-int8", "openvino", "openvino-int8"] = Field(
         "exact",
-        description="exact: onnx for late interaction on a CPU, else torch; onnx: for a CPU, the same scores; "
-        "onnx-int8: faster, its ranking checked first; openvino: in bfloat16 where the processor has it, its ranking "
-        "checked first; openvino-int8: in eight bits with a scale for each part of a token, its ranking checked first; "
-        "auto: the fastest of them, measured at the first start",
+        description="exact: onnx on a CPU if its graph is made without torch, else torch; onnx: for a CPU, the same "
+        "scores; onnx-int8: faster, its ranking checked first; openvino: in bfloat16 where the processor has it, its "
+        "ranking checked first; openvino-int8: in eight bits with a scale for each part of a token, its ranking "
+        "checked first; auto: the fastest of them, measured at the first start",
     )
     max_length: int = Field(0, ge=0, description="longest input in tokens; 0: all that the model takes")
 

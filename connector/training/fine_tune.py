@@ -11,7 +11,7 @@ from typing import Any
 from connector.errors import ModelError
 from connector.evaluation.evaluate import Reporter
 from connector.extras import needs
-from connector.models.fastest import runs_on_cpu
+from connector.models.devices import runs_on_cpu
 from connector.models.files import find_model, quiet_loading
 from connector.models.onnx.session import has_bf16
 from connector.training.examples import Example

@@ -124,6 +124,10 @@ class Bert:
         product = self.graph.add("MatMul", values, self._matrix(name), name=label)
         return self.graph.add("Add", product, self._vector(name + ".bias"))
 
+    def width(self, name: str) -> int:
+        """How many numbers a linear layer gives."""
+        return int(self._stored(f"{name}.weight").shape[0])
+
     def _stored(self, name: str) -> NDArray[np.float32]:
         return self.weights[self._prefix + name if self._prefix + name in self.weights else name]
 

@@ -12,7 +12,7 @@ from connector.models.onnx.forms import LIKE_BERT, fuse
 
 TOKEN_OUTPUTS = ("last_hidden_state", "token_embeddings", "hidden_states", "output", "output_0")
 TEXT_OUTPUTS = ("sentence_embedding", "text_embeds")
-LOGITS = ("logits", "scores", "output", "output_0")
+LOGIT_OUTPUTS = ("logits", "scores", "output", "output_0")
 INPUTS = frozenset({"input_ids", "attention_mask", "token_type_ids"})
 # operators of what has been made of eight bits
 EIGHT_BITS = frozenset({"MatMulInteger", "DynamicQuantizeLinear", "QAttention", "QLinearMatMul", "QuantizeLinear"})
@@ -31,6 +31,7 @@ class FoundGraph:
                 model = _fused(model, config, scratch)
         except Exception as error:  # of protobuf, or of the optimizer; they have no class in common
             raise ModelError(f"cannot read the graph in {file}: {error}") from error
+        self.file = file
         self.model = model
         weights = {each.name for each in model.graph.initializer}  # old converters list them among the inputs
         inputs = [value for value in model.graph.input if value.name not in weights]

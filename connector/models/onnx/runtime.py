@@ -26,8 +26,8 @@ class GraphRuntime:
 
     def __init__(self, file: Path, engine: GraphEngine = "onnxruntime") -> None:
         self._session = Session(file, engine)
+        self.recipe = read_graph_recipe(file)
         try:
-            self.recipe = Recipe(**json.loads(recipe_file(file).read_text(encoding="utf-8")))
             self._tokenizer = read_tokenizer(self.recipe.tokenizer)
             self._tokenizer.enable_padding(
                 direction=self.recipe.pad_on,
@@ -35,10 +35,8 @@ class GraphRuntime:
                 pad_type_id=self.recipe.pad_type_id,
                 pad_token=self.recipe.pad_token,
             )
-        except (OSError, ValueError, TypeError) as error:
-            raise ModelError(
-                f"cannot load what belongs to {file} ({error}); delete it, and it is exported anew"
-            ) from error
+        except (ValueError, TypeError) as error:
+            raise _without_recipe(file, error) from error
 
     def token_vectors(self, texts: Sequence[str], *, max_tokens: int) -> list[NDArray[np.float32]]:
         feed = self._feed(texts, max_tokens)
@@ -64,6 +62,18 @@ class GraphRuntime:
 def recipe_file(graph: Path) -> Path:
     """Where the recipe of a graph is."""
     return graph.with_suffix(".recipe.json")
+
+
+def read_graph_recipe(graph: Path) -> Recipe:
+    """Raises ModelError."""
+    try:
+        return Recipe(**json.loads(recipe_file(graph).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError) as error:
+        raise _without_recipe(graph, error) from error
+
+
+def _without_recipe(graph: Path, error: Exception) -> ModelError:
+    return ModelError(f"cannot load what belongs to {graph} ({error}); delete it, and it is made anew")
 
 
 def write_recipe(graph: Path, recipe: Recipe) -> None:

@@ -47,9 +47,7 @@ class Session:
             raise
         except Exception as error:  # onnxruntime's errors have no class in common but Exception
             log.debug("the graph cannot be loaded", exc_info=True)
-            raise ModelError(
-                f"cannot load the graph in {file} ({error}); delete it, and it is exported anew"
-            ) from error
+            raise ModelError(f"cannot load the graph in {file} ({error}); delete it, and it is made anew") from error
         self._widths = WIDTHS[engine]
         self._pool = ThreadPoolExecutor(self._cores, thread_name_prefix="graph")
 
@@ -142,7 +140,8 @@ def _open_in_openvino(file: Path, cores: int, *, eight_bits: bool = False) -> tu
         finally:
             requests.put(request)
 
-    outputs = {value.get_any_name(): value.get_partial_shape().rank.get_length() for value in compiled.outputs}
+    # OpenVINO leaves out what changes nothing, and what came out of it has several names then
+    outputs = {name: len(value.get_partial_shape()) for value in compiled.outputs for name in value.get_names()}
     # its binding sets itself up at the first run, and two threads that do so at once wait for each other for ever
     run_one(next(iter(outputs)), {name: np.ones((1, 1), dtype=np.int64) for name in inputs})
     return run_one, inputs, outputs

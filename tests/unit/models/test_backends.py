@@ -331,7 +331,7 @@ def test_an_encoder_that_cannot_be_exported_runs_in_torch(
         raise ModelError("no such operator")
 
     settings = load_settings(overrides={"encoder.model": str(tiny_encoder_folder), "encoder.device": "cpu"}, environ={})
-    monkeypatch.setattr("connector.models.backends.make_encoder", refuse)
+    monkeypatch.setattr("connector.models.backends.make_graph", refuse)
     in_torch = load_encoder(settings)
     monkeypatch.undo()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tiny_encoder_folder / "cache"))

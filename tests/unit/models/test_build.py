@@ -15,7 +15,8 @@ from connector.models.backends import open_runtime
 from connector.models.files import find_model
 from connector.models.onnx.assembly import Assembly, save_graph
 from connector.models.onnx.bert import Bert, why_not
-from connector.models.onnx.build import find_way, make_encoder
+from connector.models.onnx.build import find_way, make_graph
+from connector.models.onnx.heads import add_classifier
 from connector.models.onnx.runtime import GraphRuntime
 from connector.models.onnx.session import Session
 from connector.models.onnx.weights import ModelWeights
@@ -60,9 +61,34 @@ def test_a_built_graph_gives_what_torch_gives(family: str, fused: bool, tmp_path
     assert given[kept] == pytest.approx(expected[kept], abs=1e-5)
 
 
+@pytest.mark.parametrize("fused", [True, False])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_built_cross_encoder_gives_what_torch_gives(family: str, fused: bool, tmp_path: Path) -> None:
+    import torch
+
+    model = make_family(family.split(" ")[0].rstrip(","), "AutoModelForSequenceClassification", **FAMILIES[family])
+    model.save_pretrained(tmp_path)
+    ids, mask = torch.randint(5, 100, (3, 21)), torch.tensor([[1] * 21, [1] * 9 + [0] * 12, [1] + [0] * 20])
+    ids[mask == 0] = 1  # padding
+    feed = {"input_ids": ids, "attention_mask": mask, "token_type_ids": torch.zeros_like(ids)}
+    feed["token_type_ids"][:, 5:] = 1
+    built = Bert(json.loads((tmp_path / "config.json").read_text()), ModelWeights(tmp_path), fused=fused)
+    labels, left_out = add_classifier(built, "logits")
+    save_graph(built.graph.model(built.inputs, {"logits": ["batch", labels]}), tmp_path / "graph.onnx")
+
+    given = Session(tmp_path / "graph.onnx").run("logits", {name: tensor.numpy() for name, tensor in feed.items()})
+    with torch.inference_mode():
+        expected = model(**{name: feed[name] for name in built.inputs}).logits.numpy()
+
+    assert given == pytest.approx(expected, abs=1e-5)
+    assert np.ptp(expected) > 1e-3  # inputs are told apart
+    assert labels == 1
+    assert set(left_out) <= {node.name for node in built.graph.nodes}
+
+
 def test_the_default_model_gives_what_torch_gives(tmp_path: Path) -> None:
     folder = find_model("all-MiniLM-L6-v2")
-    make_encoder(folder, tmp_path / "graph.onnx", "fp32")
+    make_graph(folder, "encoder", tmp_path / "graph.onnx", "fp32")
     built, original = GraphRuntime(tmp_path / "graph.onnx"), TorchRuntime(folder, device="cpu")
 
     assert built.recipe == original.recipe
@@ -119,15 +145,15 @@ def test_what_is_not_built_says_why(said: dict[str, Any], reason: str) -> None:
 
 
 def test_what_a_folder_lacks_says_why(tmp_path: Path) -> None:
-    assert find_way(tmp_path) == ("exported", "it has no tokenizer.json")
+    assert find_way(tmp_path, "encoder") == ("exported", "it has no tokenizer.json")
     (tmp_path / "tokenizer.json").touch()
-    assert find_way(tmp_path) == ("exported", "its weights are in folders of their own")
+    assert find_way(tmp_path, "encoder") == ("exported", "its weights are in folders of their own")
     (tmp_path / "model.safetensors").touch()
-    assert find_way(tmp_path)[1].endswith("has no config.json; is it the folder of a Hugging Face model?")
+    assert find_way(tmp_path, "encoder")[1].endswith("has no config.json; is it the folder of a Hugging Face model?")
     (tmp_path / "config.json").write_text('{"model_type": "bert"}')
-    assert find_way(tmp_path) == ("built", "")
+    assert find_way(tmp_path, "encoder") == ("built", "")
     (tmp_path / "modules.json").write_text('[{"path": "", "type": "x.Transformer"}, {"path": "", "type": "x.LSTM"}]')
-    assert find_way(tmp_path) == ("exported", "a model with a module LSTM is not run without torch")
+    assert find_way(tmp_path, "encoder") == ("exported", "a model with a module LSTM is not run without torch")
 
 
 def test_weights_that_lack_a_layer_are_told_of(tiny_encoder_folder: Path, tmp_path: Path, monkeypatch: Any) -> None:

@@ -12,18 +12,21 @@ import pytest
 
 from connector.errors import ModelError
 from connector.models.backends import graph_file, identify, open_runtime
+from connector.models.cross_encoder import CrossEncoderScorer
 from connector.models.description import TextHead
 from connector.models.encoder import LocalEncoder
 from connector.models.files import read_config
 from connector.models.hashes import file_sha256
-from connector.models.load import load_local_encoder
+from connector.models.load import load_local_encoder, load_scorer
 from connector.models.onnx.assembly import FLOAT, Assembly
 from connector.models.onnx.bert import Bert
 from connector.models.onnx.build import find_way
 from connector.models.onnx.forms import quantize
 from connector.models.onnx.found import FoundGraph
+from connector.models.onnx.heads import add_classifier
 from connector.models.onnx.pooling import add_text_head
 from connector.models.onnx.weights import ModelWeights
+from connector.settings.sections import WorkerSettings
 
 TEXTS = ["Tier-2 partners keep a deal.", "", "The cat sat. " * 40, "red fish"]
 
@@ -65,7 +68,7 @@ def test_a_graph_in_the_folder_gives_what_the_model_gives(
     folder = convert(tiny_encoder_folder, tmp_path / "converted", name, build(tiny_encoder_folder, **how))
     found, original = (open_runtime(each, "onnx") for each in (folder, tiny_encoder_folder))
 
-    assert (find_way(folder)[0], find_way(tiny_encoder_folder)[0]) == ("found", "built")
+    assert (find_way(folder, "encoder")[0], find_way(tiny_encoder_folder, "encoder")[0]) == ("found", "built")
     assert found.recipe == original.recipe
     given, expected = (runtime.text_vectors(TEXTS, are_queries=True) for runtime in (found, original))
     assert given == pytest.approx(expected, abs=1e-5)
@@ -93,6 +96,20 @@ def test_a_graph_as_optimum_exports_it_is_fused(tiny_encoder_folder: Path, tmp_p
     assert [node.op_type for node in made.graph.node].count("Attention") == 2
     given, expected = (runtime.text_vectors(TEXTS, are_queries=True) for runtime in (found, original))
     assert given == pytest.approx(expected, abs=1e-5)
+
+
+def test_a_cross_encoders_graph_scores_as_the_model_does(tiny_cross_encoder_folder: Path, tmp_path: Path) -> None:
+    bert = Bert(read_config(tiny_cross_encoder_folder), ModelWeights(tiny_cross_encoder_folder), fused=False)
+    labels, _ = add_classifier(bert, "logits")
+    graph = bert.graph.model(bert.inputs, {"logits": ["batch", labels]})
+    folder = convert(tiny_cross_encoder_folder, tmp_path / "converted", "onnx/model.onnx", graph)
+    settings = WorkerSettings(model=str(folder))
+    found, original = load_scorer(settings, settings), CrossEncoderScorer(str(tiny_cross_encoder_folder), device="cpu")
+
+    given, expected = (scorer.score(TEXTS[0], TEXTS) for scorer in (found, original))
+    assert given.values == pytest.approx(expected.values, abs=1e-4)
+    assert given.truncated == expected.truncated == (2,)
+    assert found.fingerprint.startswith(f"converted@{file_sha256(folder / 'onnx/model.onnx')[:12]}:cross-encoder:64")
 
 
 def test_eight_bits_are_made_once(tiny_encoder_folder: Path, tmp_path: Path) -> None:

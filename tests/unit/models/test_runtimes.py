@@ -16,8 +16,8 @@ import pytest
 from connector.errors import ModelError
 from connector.models.backends import open_runtime
 from connector.models.cross_encoder import CrossEncoderScorer
+from connector.models.devices import runs_on_cpu
 from connector.models.encoder import LocalEncoder
-from connector.models.fastest import runs_on_cpu
 from connector.models.late_interaction import LateInteractionScorer
 from connector.models.load import load_scorer
 from connector.models.onnx.runtime import GraphRuntime
@@ -129,9 +129,7 @@ def test_a_graph_that_lost_its_recipe_is_told_of(tiny_encoder_folder: Path, tmp_
     (recipe,) = (tmp_path / "cache").rglob("*.recipe.json")
     recipe.unlink() if damage is None else recipe.write_text(damage)
 
-    with pytest.raises(
-        ModelError, match=r"cannot load what belongs to .*\.onnx .*; delete it, and it is exported anew"
-    ):
+    with pytest.raises(ModelError, match=r"cannot load what belongs to .*\.onnx .*; delete it, and it is made anew"):
         open_runtime(tiny_encoder_folder, "onnx")
 
 
@@ -157,12 +155,17 @@ def test_a_configuration_that_changes_is_another_model(changed: Callable[[Change
     assert np.abs(after - before).max() > 1e-3
 
 
-def test_late_interaction_and_the_encoder_load_without_torch(tiny_encoder_folder: Path) -> None:
-    """They share a graph, which is built, and need neither what torch brings nor what is beside it."""
+def test_models_load_without_torch(tiny_encoder_folder: Path, tiny_cross_encoder_folder: Path, tmp_path: Path) -> None:
+    """Their graphs are built, and need neither what torch brings nor what is beside it. The encoder and late
+    interaction share one."""
+    expected = CrossEncoderScorer(str(tiny_cross_encoder_folder), device="cpu").score("a deal", ["a deal", "red fish"])
     program = f"""
 import sys
 heavy = ("torch", "transformers", "sentence_transformers", "safetensors")
 sys.modules |= dict.fromkeys(heavy)
+from connector.models import versions
+installed = versions.installed
+versions.installed = lambda package: "" if package.replace("-", "_") in heavy else installed(package)
 from connector.settings.load import load_settings
 from connector.settings.sections import WorkerSettings
 from connector.wiring import load_encoder
@@ -171,12 +174,21 @@ worker = WorkerSettings(model={str(tiny_encoder_folder)!r})
 print(load_scorer(worker, worker).score("a deal", ["a deal", "red fish"]).values.argmax())
 settings = load_settings(overrides={{"encoder.model": worker.model}}, environ={{}})
 print(load_encoder(settings).encode_query("a deal").shape)
+pairs = WorkerSettings(model={str(tiny_cross_encoder_folder)!r})
+print(*load_scorer(pairs, pairs).score("a deal", ["a deal", "red fish"]).values)
+for backend in ("onnx-int8", "openvino"):  # compared with the graph in 32 bits
+    print(load_scorer(worker.model_copy(update={{"backend": backend}}), worker).fingerprint)
 print([name for name in heavy if sys.modules[name] is not None])
 """
-    for _ in range(2):  # before there is a graph, and after
-        printed = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+    for _ in range(2):  # before there are graphs, and after
+        done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        lines = done.stdout.split("\n")
 
-        assert printed.split("\n")[:3] == ["0", "(32,)", "[]"]
+        assert lines[:2] == ["0", "(32,)"]
+        assert [float(value) for value in lines[2].split()] == pytest.approx(expected.values, abs=1e-4)
+        assert lines[3].endswith(":int8")
+        assert lines[5] == "[]"
 
 
 def test_the_default_is_exact(tiny_encoder_folder: Path, tiny_cross_encoder_folder: Path) -> None:
@@ -206,19 +218,19 @@ def test_a_device_is_looked_for_without_torch_where_that_can_be(monkeypatch: pyt
         return "cuda"
 
     monkeypatch.setattr("sentence_transformers.util.get_device_name", get_device_name)
-    monkeypatch.setattr("connector.models.fastest.installed", lambda name: "2.9.0")
+    monkeypatch.setattr("connector.models.devices.installed", lambda name: "2.9.0")
     monkeypatch.setattr(sys, "platform", "linux")
-    monkeypatch.setattr("connector.models.fastest.ACCELERATORS", ["no-such-device*"])
+    monkeypatch.setattr("connector.models.devices.ACCELERATORS", ["no-such-device*"])
 
     assert [runs_on_cpu(one) for one in ("cpu", "cuda", None)] == [True, False, True]
     assert asked == []
-    monkeypatch.setattr("connector.models.fastest.ACCELERATORS", [os.path.basename(os.devnull)])
+    monkeypatch.setattr("connector.models.devices.ACCELERATORS", [os.path.basename(os.devnull)])
     assert not runs_on_cpu(None)
-    monkeypatch.setattr("connector.models.fastest.installed", lambda name: "2.9.0+cpu")
+    monkeypatch.setattr("connector.models.devices.installed", lambda name: "2.9.0+cpu")
     assert runs_on_cpu(None)
-    monkeypatch.setattr("connector.models.fastest.installed", lambda name: "")
+    monkeypatch.setattr("connector.models.devices.installed", lambda name: "")
     assert runs_on_cpu(None)
     monkeypatch.setattr(sys, "platform", "darwin")
-    monkeypatch.setattr("connector.models.fastest.installed", lambda name: "2.9.0")
+    monkeypatch.setattr("connector.models.devices.installed", lambda name: "2.9.0")
     assert not runs_on_cpu(None)
     assert asked == ["torch", "torch"]

@@ -58,6 +58,6 @@ def test_a_file_that_is_no_graph_is_told_of_with_what_to_do(tmp_path: Path, capl
     file = tmp_path / "graph.onnx"
     file.write_bytes(b"no graph")
 
-    with pytest.raises(ModelError, match="delete it, and it is exported anew"):
+    with pytest.raises(ModelError, match="delete it, and it is made anew"):
         Session(file)
     assert "Traceback" in caplog.text
