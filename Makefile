@@ -77,6 +77,10 @@ soak: $(VENV)/test-installed engines ## properties with twenty times the example
 test-wheel: $(VENV)/test-installed ## build the wheel, install it into an empty environment, ingest and search with it
 	$(BIN)/python tests/wheel.py
 
+# on Python's own library: podman-compose is the only package that it gets
+test-image: $(UV) ## build the image, run compose.yaml with it on a real engine (Docker, or podman); with torch: ARGS="--torch cpu"
+	@$(BIN)/python tests/image.py $(ARGS)
+
 release-check: $(VENV)/test-installed ## wheel, sdist, version and changelog are ready; TAG=vVERSION for the release itself
 	$(BIN)/python tests/release.py $(TAG)
 
@@ -108,4 +112,4 @@ bench-rerankers: $(VENV)/demo-installed ## pairs per second of rerankers of the 
 clean: ## remove the environment, caches and the demo's store
 	rm -rf $(VENV) demo-store dist build site .mypy_cache .ruff_cache .pytest_cache
 
-.PHONY: help install demo lint docs engines test test-quick soak test-wheel release-check bench-quality bench-trials bench-path bench-reliability bench-worker bench-rerankers bench-gemm bench-training-data clean
+.PHONY: help install demo lint docs engines test test-quick soak test-wheel test-image release-check bench-quality bench-trials bench-path bench-reliability bench-worker bench-rerankers bench-gemm bench-training-data clean

@@ -82,7 +82,7 @@ def places(engine: ClusterSettings) -> Places:
             "8787": port,
             "0.0.0.0": "127.0.0.1",
             "/opt/connector/bin": str(Path(sys.executable).parent),
-            "/opt/connector/cache": str(cache_folder().parent),
+            "/opt/graphs": str(cache_folder().parent),
         }
     )
 

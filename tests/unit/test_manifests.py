@@ -4,6 +4,7 @@ here."""
 from __future__ import annotations
 
 import inspect
+import os
 import re
 import subprocess
 import tomllib
@@ -33,6 +34,7 @@ ROOT = Path(__file__).parents[2]
 KUBERNETES = ROOT / "examples" / "kubernetes"
 CRON = ROOT / "examples" / "cron"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+STRUCTURE = DockerfileParser(str(DOCKER / "Dockerfile")).structure
 PROFILES = ("elasticsearch", "opensearch")
 OLDEST_KUBERNETES = "1.31"  # the first with a stable podFailurePolicy
 KILLED = 137
@@ -95,6 +97,14 @@ def settings_in_the_map(folder: Path) -> Any:
     return load_settings(file=folder / "connector.yaml", environ={})
 
 
+def dockerfile(instruction: str, beginning: str) -> str:
+    """The one instruction of the Dockerfile that begins so."""
+    (found,) = [
+        one["value"] for one in STRUCTURE if one["instruction"] == instruction and one["value"].startswith(beginning)
+    ]
+    return str(found)
+
+
 def test_the_compose_file_fits_the_compose_specification() -> None:
     schema = get_builtin_schema("vendor.compose-spec")
     validator = validator_for(schema, default=Draft202012Validator)(schema)
@@ -149,7 +159,7 @@ def test_nothing_starts_without_a_profile() -> None:
 
 def test_the_image_runs_our_command_as_a_user_with_no_rights() -> None:
     image = read_image()
-    instructions = {one["instruction"] for one in DockerfileParser(str(DOCKER / "Dockerfile")).structure}
+    instructions = {one["instruction"] for one in STRUCTURE}
 
     assert image.entrypoint == ("connector",)
     assert "connector" in PROJECT["scripts"]
@@ -159,8 +169,7 @@ def test_the_image_runs_our_command_as_a_user_with_no_rights() -> None:
 
 def test_what_the_image_copies_is_there_and_enough_to_build_the_package() -> None:
     lines = [one for one in (ROOT / ".dockerignore").read_text().splitlines() if one and not one.startswith("#")]
-    structure = DockerfileParser(str(DOCKER / "Dockerfile")).structure
-    copies = [one["value"].split() for one in structure if one["instruction"] == "COPY"]
+    copies = [one["value"].split() for one in STRUCTURE if one["instruction"] == "COPY"]
     copied = {name for *names, _ in copies for name in names if not names[0].startswith("--from")}
     build = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]["wheel"]
 
@@ -170,14 +179,57 @@ def test_what_the_image_copies_is_there_and_enough_to_build_the_package() -> Non
     assert {PROJECT["readme"], *PROJECT["license-files"], *build["packages"], *build["force-include"]} < copied
 
 
-def test_the_image_installs_extras_that_the_package_has() -> None:
-    runs = " ".join(
-        one["value"] for one in DockerfileParser(str(DOCKER / "Dockerfile")).structure if one["instruction"] == "RUN"
-    )
-    extras = re.findall(r"--extra (\S+)", runs)
+def test_the_image_installs_extras_that_the_package_has_and_none_that_brings_torch() -> None:
+    extras = PROJECT["optional-dependencies"]
+    installed = dockerfile("ARG", "EXTRAS=").split("=")[1].strip('"').split()
+    needed = [wanted for extra in installed for wanted in extras[extra]]
 
-    assert extras == ["minilm", "traces", "openvino"]
-    assert set(extras) <= set(PROJECT["optional-dependencies"])
+    assert {"local", "worker", "files"} <= {*installed} <= {*extras}
+    assert "torch" in extras  # what --build-arg TORCH adds
+    assert [wanted for wanted in needed if re.match(r"torch|sentence-transformers|hybrid.*torch", wanted)] == []
+
+
+def test_what_fetches_packages_has_the_secrets_of_the_build() -> None:
+    runs = [one["value"] for one in STRUCTURE if one["instruction"] == "RUN"]
+    fetching = [one for one in runs if re.search(r"\b(pip install|uv build)\b", one) and "/wheel/*.whl" not in one]
+
+    assert len(fetching) == 3
+    for one in fetching:
+        assert {"--mount=type=secret,id=index_url", "--mount=type=secret,id=ca"} <= {*one.split()}
+        assert re.search(r"fetching (uv |pip )", one)
+
+
+def test_secrets_of_the_build_reach_pip_and_uv_and_nothing_is_left(tmp_path: Path) -> None:
+    for name, text in {
+        "system": "first\n",
+        "ca": "second\n",
+        "index_url": "https://me:word@example.org/simple\n",
+    }.items():
+        (tmp_path / name).write_text(text)
+    environ = {"PATH": os.environ["PATH"], "SSL_CERT_FILE": str(tmp_path / "system"), "TMPDIR": str(tmp_path)}
+    show = 'cat "$SSL_CERT_FILE"; cat "$PIP_CERT"; echo "$PIP_INDEX_URL $UV_DEFAULT_INDEX"; exit 7'
+
+    def fetching(secrets: Path) -> subprocess.CompletedProcess[str]:
+        command = ["sh", DOCKER / "fetching", "sh", "-c", show]
+        return subprocess.run(
+            command, env=environ | {"SECRETS": str(secrets)}, capture_output=True, text=True, check=False
+        )
+
+    with_secrets, without = fetching(tmp_path), fetching(tmp_path / "none")
+
+    assert with_secrets.stdout.split() == [*["first", "second"] * 2, *["https://me:word@example.org/simple"] * 2]
+    assert (with_secrets.returncode, without.returncode) == (7, 7)
+    assert without.stdout.split() == ["first", "first"]
+    assert {path.name for path in tmp_path.iterdir()} == {"system", "ca", "index_url"}
+
+
+def test_the_image_says_what_it_is() -> None:
+    labels = dockerfile("LABEL", "org.opencontainers")
+
+    assert f'version="{PROJECT["version"]}"' in labels
+    assert f'title="{PROJECT["name"]}"' in labels
+    assert f'licenses="{PROJECT["license"]}"' in labels
+    assert f'description="{PROJECT["description"]}"' in labels
 
 
 @pytest.mark.parametrize("version", [OLDEST_KUBERNETES, kubernetes_validate.latest_version()])
