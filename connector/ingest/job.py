@@ -87,6 +87,7 @@ async def _open(
         plan = await in_own_thread(make_plan, settings, source, stopped)
         on_plan(plan)
     encoder = await in_own_thread(load_encoder, settings)
+    encoder.token_offsets(())  # passages are cut by its tokens: what that needs is missed before anything is made
     if index is None and plan is not None:
         say(f"creating index {settings.index.name} in {cluster.engine}: {describe(plan.fields)}")
         index = await _create(cluster, settings, plan.fields, encoder, say)

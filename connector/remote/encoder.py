@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import httpx
 import numpy as np
 
 from connector.errors import WorkerError, WorkerUnavailable
+from connector.extras import needs
 from connector.models.tokenizer import read_tokenizer, token_offsets
 from connector.remote.replies import read_json, read_vectors, require_ok, sending
 from connector.retries import Retry
@@ -64,11 +65,9 @@ class RemoteEncoder:
         )
         try:
             self.fingerprint = EncoderFingerprint(**body["fingerprint"])
-            self._tokenizer = read_tokenizer(body["tokenizer"])
+            self._tokenizer_json = str(body["tokenizer"])
         except (ValueError, TypeError, KeyError) as error:
-            raise WorkerError(
-                f"{self.url}/encoder describes no encoder; is a connector worker running there?"
-            ) from error
+            raise self._no_encoder() from error
 
     def encode(self, texts: Sequence[str]) -> Vectors:
         """The vectors [n, dims] of passages. Raises WorkerError."""
@@ -84,6 +83,18 @@ class RemoteEncoder:
     def token_offsets(self, texts: Sequence[str]) -> list[list[tuple[int, int]]]:
         """Where each token stands, found here: the worker's tokenizer was fetched at the start."""
         return token_offsets(self._tokenizer, texts)
+
+    @cached_property
+    def _tokenizer(self) -> Any:
+        """Only who writes passages needs it. Raises MissingExtra, WorkerError."""
+        with needs("local", "cutting passages by the encoder's tokens"):
+            try:
+                return read_tokenizer(self._tokenizer_json)
+            except ValueError as error:
+                raise self._no_encoder() from error
+
+    def _no_encoder(self) -> WorkerError:
+        return WorkerError(f"{self.url}/encoder describes no encoder; is a connector worker running there?")
 
     def close(self) -> None:
         """End all connections."""

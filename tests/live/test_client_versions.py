@@ -4,14 +4,13 @@ here is the other."""
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import elasticsearch
 import pytest
+from support.environments import run_python, run_uv
 from support.pages import ROOT
 
 INSTALLED = elasticsearch.__version__[0]
@@ -22,15 +21,10 @@ TRIAL = ROOT / "tests" / "support" / "client_trial.py"
 @pytest.mark.live
 def test_the_other_client_ingests_and_searches_on_both_servers(engines: Any, tmp_path: Path) -> None:
     other, requirement = OTHER[INSTALLED]
-    install = [Path(sys.executable).with_name("uv"), "pip", "install", "--quiet", "--target", tmp_path, requirement]
-    subprocess.run(list(map(str, [*install, "--python", sys.executable])), check=True)
-    paths = [tmp_path, ROOT, ROOT / "tests"]
-    done = subprocess.run(
-        [sys.executable, str(TRIAL), engines.url("es8"), engines.url("es9")],
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(map(str, paths))},
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    run_uv("pip", "install", "--python", sys.executable, "--target", tmp_path, requirement)
+    said = run_python(
+        sys.executable, TRIAL, engines.url("es8"), engines.url("es9"), path=(tmp_path, ROOT, ROOT / "tests")
+    )
 
-    assert not done.returncode, done.stderr
     expected = {"client": int(other), "written": 2, "hits": ["a", "b"], "degraded": []}
-    assert json.loads(done.stdout) == [expected | {"server": 8}, expected | {"server": 9}]
+    assert json.loads(said) == [expected | {"server": 8}, expected | {"server": 9}]

@@ -31,4 +31,4 @@ def test_a_server_that_describes_no_encoder_is_told_of(body: Any) -> None:
     app = Starlette(routes=[Route("/encoder", lambda request: JSONResponse(body))])
 
     with serving(app) as url, pytest.raises(WorkerError, match="describes no encoder; is a connector worker running"):
-        RemoteEncoder(url, "m")
+        RemoteEncoder(url, "m").token_offsets(["a deal"])
