@@ -99,8 +99,8 @@ test-wheel: $(VENV)/test-installed ## build the wheel, install it into an empty 
 	$(BIN)/python tests/wheel.py
 
 # on Python's own library: podman-compose is the only package that it gets
-test-image: $(UV) ## build the image, run compose.yaml with it on a real engine (Docker, or podman); with torch: ARGS="--torch cpu"
-	@$(BIN)/python tests/image.py $(ARGS)
+test-image: $(BIN)/python ## build the image, run compose.yaml with it on a real engine (Docker, or podman); with torch: ARGS="--torch cpu"
+	@$(BIN)/python tests/image.py --uv $(UV) $(ARGS)
 
 release-check: $(VENV)/test-installed ## wheel, sdist, version and changelog are ready; TAG=vVERSION for the release itself
 	$(BIN)/python tests/release.py $(TAG)
