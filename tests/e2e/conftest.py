@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import lancedb
 import numpy as np
 import pytest
 from support.command import environment
@@ -73,6 +72,8 @@ def remembering(demo: Demo, encoder: Encoder) -> RememberingEncoder:
 
 
 async def _read_vectors(store: Path) -> dict[str, Vector]:
+    import lancedb  # half a second, of each process that collects the tests
+
     connection = await lancedb.connect_async(str(store))
     table = await connection.open_table("connector-demo")
     rows = (await table.query().select(["passages", "vectors"]).to_arrow()).to_pylist()

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import lancedb
 import pytest
 from support.command import Launcher, Running
 from support.effort import tries
@@ -154,6 +153,8 @@ async def test_the_embedded_store_survives_kills_too(
 async def test_an_embedded_index_whose_making_was_killed_is_completed(
     embedded: ClusterSettings, source: Path, encoder: Encoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    import lancedb
+
     monkeypatch.setattr(job, "load_encoder", lambda settings: encoder)
     whole, half = unique_name(), unique_name()
     await run_in_process(embedded, whole, source)

@@ -26,6 +26,7 @@ from connector.errors import ClusterError, SettingsError
 from connector.ingest.passages import cut
 from connector.models.encoder import Encoder
 from connector.models.load import load_scorer
+from connector.native.opensearch import HOLDINGS
 from connector.native.plan import EXAMPLE_QUERY, ExampleSearch, Installed, Part, PartNames
 from connector.remote.process import WorkerProcess
 from connector.schema import Fields
@@ -225,8 +226,14 @@ def somebody_elses(engine: httpx.Client, names: PartNames) -> Iterator[None]:
     engine.delete(f"/_plugins/_ml/connectors/{made['connector_id']}").raise_for_status()
 
 
+def refresh(engine: httpx.Client) -> None:
+    """Let searches of ML Commons, which come after writes by up to a second, see all that is there."""
+    engine.post(f"{HOLDINGS}/_refresh", params={"ignore_unavailable": "true"}).raise_for_status()
+
+
 def everything_in(engine: httpx.Client) -> str:
     """All connectors, models, model groups and pipelines of an engine, as text that can be compared."""
+    refresh(engine)
     held = []
     for kind in ("connectors", "models", "model_groups"):
         reply = engine.post(f"/_plugins/_ml/{kind}/_search", json={"query": {"match_all": {}}, "size": 1000}).json()
@@ -406,6 +413,7 @@ async def test_the_workers_key_goes_along_and_a_new_one_is_noticed(
         except ClusterError as error:
             done.append(str(error))
     with engine_of(ml_opensearch) as engine:
+        refresh(engine)
         stored = engine.post("/_plugins/_ml/connectors/_search", json={"query": {"match_all": {}}}).text
     await remove(settings)
 
