@@ -44,7 +44,7 @@ def export_graph(
             _export(transformer, exported, outputs, compute or partial(_own_output, transformer))
             config = transformer.config
             if form != "plain" and config.model_type in LIKE_BERT:
-                model = fuse(exported, heads=config.num_attention_heads, dims=config.hidden_size)
+                model = fuse(exported, folder, heads=config.num_attention_heads, dims=config.hidden_size)
             else:
                 model = onnx.load(exported)
             if form == "int8":

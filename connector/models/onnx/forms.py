@@ -20,16 +20,18 @@ from connector.models.onnx.session import has_vnni
 Form = Literal["fp32", "int8", "plain"]
 # families whose graphs onnxruntime's optimizer knows as BERT; others are run as they are
 LIKE_BERT = frozenset({"bert", "distilbert", "roberta", "xlm-roberta", "camembert", "electra"})
+# operators of what has been made of eight bits
+EIGHT_BITS = frozenset({"MatMulInteger", "DynamicQuantizeLinear", "QAttention", "QLinearMatMul", "QuantizeLinear"})
 LEFT_AFTER_S = 24 * 3600
 
 
-def fuse(file: Path, *, heads: int, dims: int) -> Any:
-    """A graph of BERT's family with operators fused, as a model. It is written beside `file` on the way."""
+def fuse(file: Path, folder: Path, *, heads: int, dims: int) -> Any:
+    """A graph of BERT's family with operators fused, as a model. `folder` is for what is written on the way."""
     import onnx
     from onnxruntime.transformers import optimizer
 
     fused = optimizer.optimize_model(str(file), model_type="bert", num_heads=heads, hidden_size=dims, opt_level=0)
-    target = file.with_name("fused.onnx")
+    target = folder / "fused.onnx"
     fused.save_model_to_file(str(target))
     return onnx.load(target)
 
@@ -38,10 +40,13 @@ def quantize(model: Any, folder: Path, *, leave_out: Sequence[str] = ()) -> Any:
     """A model with its weights in eight bits with one scale per output channel, activations at run time.
 
     Seven bits of them where the processor multiplies bytes without VNNI, whose sums of two products would overflow.
-    `leave_out` names operators that stay as they are; `folder` is for what is written on the way."""
+    `leave_out` names operators that stay as they are; `folder` is for what is written on the way. A model that
+    somebody else has made of eight bits stays as it is."""
     import onnx
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
+    if is_quantized(model):
+        return model
     target = folder / "int8.onnx"
     quantize_dynamic(
         model,
@@ -53,6 +58,10 @@ def quantize(model: Any, folder: Path, *, leave_out: Sequence[str] = ()) -> Any:
         extra_options={"DefaultTensorType": onnx.TensorProto.FLOAT},
     )
     return onnx.load(target)
+
+
+def is_quantized(model: Any) -> bool:
+    return any(node.op_type in EIGHT_BITS for node in model.graph.node)
 
 
 @contextmanager

@@ -2,47 +2,61 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from connector.errors import ModelError
 from connector.models.onnx.assembly import CONTRIB, FLOAT, INT64, Assembly
-from connector.models.onnx.forms import LIKE_BERT, fuse
+from connector.models.onnx.forms import LIKE_BERT, fuse, is_quantized
 
 TOKEN_OUTPUTS = ("last_hidden_state", "token_embeddings", "hidden_states", "output", "output_0")
 TEXT_OUTPUTS = ("sentence_embedding", "text_embeds")
 LOGIT_OUTPUTS = ("logits", "scores", "output", "output_0")
 INPUTS = frozenset({"input_ids", "attention_mask", "token_type_ids"})
-# operators of what has been made of eight bits
-EIGHT_BITS = frozenset({"MatMulInteger", "DynamicQuantizeLinear", "QAttention", "QLinearMatMul", "QuantizeLinear"})
+log = logging.getLogger(__name__)
 
 
 class FoundGraph:
-    """`fused` gives it operators that onnxruntime has for whole parts of a layer; `scratch` is a folder for what is
-    written on the way. Raises ModelError."""
+    """Raises ModelError where it is no graph of an encoder of texts."""
 
-    def __init__(self, file: Path, config: Mapping[str, Any], *, fused: bool, scratch: Path) -> None:
+    def __init__(self, file: Path) -> None:
         import onnx
 
         try:
             model = onnx.load(file)
-            if fused and _can_be_fused(model, config):
-                model = _fused(model, config, scratch)
-        except Exception as error:  # of protobuf, or of the optimizer; they have no class in common
+        except Exception as error:  # of protobuf
             raise ModelError(f"cannot read the graph in {file}: {error}") from error
         self.file = file
         self.model = model
         weights = {each.name for each in model.graph.initializer}  # old converters list them among the inputs
         inputs = [value for value in model.graph.input if value.name not in weights]
-        self.inputs = [value.name for value in inputs]
-        if "attention_mask" not in self.inputs or not INPUTS.issuperset(self.inputs):
-            raise ModelError(f"the graph in {file} takes {', '.join(self.inputs)}, and not what encoders of texts take")
+        names = [value.name for value in inputs]
+        if "attention_mask" not in names or not INPUTS.issuperset(names):
+            raise ModelError(f"the graph in {file} takes {', '.join(names)}, and not what encoders of texts take")
         for value in inputs:
             if value.type.tensor_type.elem_type != INT64:
                 raise ModelError(f"the graph in {file} takes {value.name} in other numbers than of 64 bits")
         self.outputs = {value.name: _dimensions(value) for value in model.graph.output}
-        self.is_quantized = any(node.op_type in EIGHT_BITS for node in model.graph.node)
+
+    def fuse(self, config: Mapping[str, Any], scratch: Path) -> None:
+        """Let the operators of a model of BERT's family, or of one that does not say, be those that onnxruntime has for
+        whole parts of a layer, unless somebody has done so or it is of eight bits.
+
+        What onnxruntime's optimizer cannot do, or not without the package sympy, is left to its sessions."""
+        fused_already = any(node.domain == CONTRIB for node in self.model.graph.node)
+        if fused_already or is_quantized(self.model) or config.get("model_type", "bert") not in LIKE_BERT:
+            return
+        heads = config.get("num_attention_heads") or config.get("n_heads") or 0  # 0: they are found in the graph
+        dims = config.get("hidden_size") or config.get("dim") or 0
+        try:
+            fused = fuse(self.file, scratch, heads=int(heads), dims=int(dims))
+        except Exception as error:  # of many kinds
+            log.info("the graph in %s is run as it is: %s", self.file, error)
+            return
+        if any(node.op_type == "Attention" for node in fused.graph.node):
+            self.model = fused
 
     def find(self, names: Sequence[str], dimensions: int) -> str:
         """The output that goes by the first of these names and has so many dimensions; empty where none does."""
@@ -81,21 +95,3 @@ class FoundGraph:
 def _dimensions(value: Any) -> list[int]:
     """The shape of an output; 0 where it is not the same for all inputs."""
     return [dimension.dim_value for dimension in value.type.tensor_type.shape.dim]
-
-
-def _can_be_fused(model: Any, config: Mapping[str, Any]) -> bool:
-    """Whether it is of BERT's family, or does not say, and nobody has fused it or made it of eight bits."""
-    if any(node.domain == CONTRIB or node.op_type in EIGHT_BITS for node in model.graph.node):
-        return False
-    return config.get("model_type", "bert") in LIKE_BERT
-
-
-def _fused(model: Any, config: Mapping[str, Any], scratch: Path) -> Any:
-    import onnx
-
-    file = scratch / "found.onnx"
-    onnx.save_model(model, file)
-    heads = config.get("num_attention_heads") or config.get("n_heads") or 0  # 0: the optimizer finds them in the graph
-    dims = config.get("hidden_size") or config.get("dim") or 0
-    fused = fuse(file, heads=int(heads), dims=int(dims))
-    return fused if any(node.op_type == "Attention" for node in fused.graph.node) else model

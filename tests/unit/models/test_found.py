@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -77,25 +78,74 @@ def test_a_graph_in_the_folder_gives_what_the_model_gives(
     assert LocalEncoder(str(folder), backend="onnx").fingerprint.sha256 == file_sha256(folder / name)
 
 
-def test_a_graph_as_optimum_exports_it_is_fused(tiny_encoder_folder: Path, tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def exported(tiny_encoder_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The graph of the tiny encoder as torch exports it, which is what optimum writes."""
     import transformers
 
     from connector.models.onnx.export import export_graph
 
-    export_graph(
-        transformers.AutoModel.from_pretrained(tiny_encoder_folder),
-        tmp_path / "exported.onnx",
-        "plain",
-        outputs=("last_hidden_state",),
-    )
-    exported = onnx.load(tmp_path / "exported.onnx")
-    folder = convert(tiny_encoder_folder, tmp_path / "converted", "model.onnx", exported)
-    found, original = (open_runtime(each, "onnx") for each in (folder, tiny_encoder_folder))
-    made = onnx.load(graph_file(identify(folder, "encoder"), "onnx"), load_external_data=False)
+    file = tmp_path_factory.mktemp("exported") / "model.onnx"
+    model = transformers.AutoModel.from_pretrained(tiny_encoder_folder)
+    export_graph(model, file, "plain", outputs=("last_hidden_state",))
+    return file
 
-    assert [node.op_type for node in made.graph.node].count("Attention") == 2
+
+def operators(folder: Path) -> list[str]:
+    """Of the graph that was made for a folder."""
+    made = onnx.load(graph_file(identify(folder, "encoder"), "onnx"), load_external_data=False)
+    return [node.op_type for node in made.graph.node]
+
+
+def refuse(*arguments: object, **options: object) -> None:
+    raise ImportError("SymbolicShapeInferenceHelper is unavailable, missing 'sympy'")
+
+
+def test_a_graph_that_has_kept_the_names_of_its_weights_is_built_anew(
+    tiny_encoder_folder: Path, tmp_path: Path, exported: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("connector.models.onnx.found.fuse", refuse)
+    folder = convert(tiny_encoder_folder, tmp_path / "converted", "model.onnx", onnx.load(exported))
+    found, original = (open_runtime(each, "onnx") for each in (folder, tiny_encoder_folder))
+
+    assert operators(folder) == operators(tiny_encoder_folder)
+    assert operators(folder).count("Attention") == 2
+    given, expected = (runtime.text_vectors(TEXTS, are_queries=True) for runtime in (found, original))
+    assert np.array_equal(given, expected)
+
+
+@pytest.mark.parametrize("can_be_fused", [True, False])
+def test_a_graph_that_has_lost_their_names_is_fused_or_run_as_it_is(
+    tiny_encoder_folder: Path, tmp_path: Path, exported: Path, monkeypatch: pytest.MonkeyPatch, can_be_fused: bool
+) -> None:
+    if not can_be_fused:
+        monkeypatch.setattr("connector.models.onnx.found.fuse", refuse)
+    graph = onnx.load(exported)
+    numbers = {weight.name: f"w{number}" for number, weight in enumerate(graph.graph.initializer)}
+    for weight in graph.graph.initializer:
+        weight.name = numbers[weight.name]
+    for node in graph.graph.node:
+        node.input[:] = [numbers.get(name, name) for name in node.input]
+    folder = convert(tiny_encoder_folder, tmp_path / "converted", "model.onnx", graph)
+    found, original = (open_runtime(each, "onnx") for each in (folder, tiny_encoder_folder))
+
+    assert operators(folder).count("Attention") == (2 if can_be_fused else 0)
     given, expected = (runtime.text_vectors(TEXTS, are_queries=True) for runtime in (found, original))
     assert given == pytest.approx(expected, abs=1e-5)
+
+
+def test_a_graph_is_believed_and_not_its_description(tiny_encoder_folder: Path, tmp_path: Path) -> None:
+    config = read_config(tiny_encoder_folder) | {"hidden_act": "relu"}
+    other = Bert(config, ModelWeights(tiny_encoder_folder), fused=False)
+    shapes: dict[str, Any] = {other.graph.rename(other.encode(), "last_hidden_state"): ["batch", "tokens", 32]}
+    folder = convert(tiny_encoder_folder, tmp_path / "converted", "model.onnx", other.graph.model(other.inputs, shapes))
+    given = open_runtime(folder, "onnx").text_vectors(TEXTS, are_queries=True)
+    (folder / "config.json").write_text(json.dumps(config))
+    expected = open_runtime(folder, "onnx").text_vectors(TEXTS, are_queries=True)
+
+    assert operators(folder).count("Attention") == 2  # where the two agree
+    assert given == pytest.approx(expected, abs=1e-5)
+    assert np.abs(given - open_runtime(tiny_encoder_folder, "onnx").text_vectors(TEXTS, are_queries=True)).max() > 1e-3
 
 
 def test_a_cross_encoders_graph_scores_as_the_model_does(tiny_cross_encoder_folder: Path, tmp_path: Path) -> None:
@@ -139,7 +189,7 @@ def test_half_precision_is_widened(tmp_path: Path) -> None:
     import onnxruntime
 
     onnx.save_model(small("last_hidden_state", kind=onnx.TensorProto.FLOAT16), tmp_path / "model.onnx")
-    graph = FoundGraph(tmp_path / "model.onnx", {}, fused=False, scratch=tmp_path)
+    graph = FoundGraph(tmp_path / "model.onnx")
     graph.rename("last_hidden_state", "token_vectors")
     onnx.save_model(graph.keep({"token_vectors": ["batch", "tokens", 1]}), tmp_path / "made.onnx")
     ones = np.ones((1, 3), np.int64)
