@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 import platform
-from importlib.metadata import version
 from typing import Any
+
+from connector.models.versions import installed
+
+WHAT_COUNTS = ("hybrid-search-connector", "onnxruntime", "openvino", "torch", "sentence-transformers", "lancedb")
 
 
 def describe_machine() -> dict[str, Any]:
@@ -15,9 +18,7 @@ def describe_machine() -> dict[str, Any]:
         "cores": os.cpu_count(),
         "memory_gb": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
         "python": platform.python_version(),
-        "versions": {
-            name: version(name) for name in ("hybrid-search-connector", "torch", "sentence-transformers", "lancedb")
-        },
+        "versions": {name: found for name in WHAT_COUNTS if (found := installed(name))},
     }
 
 
