@@ -67,6 +67,7 @@ class CrossEncoderScorer(Scorer):
         self.max_batch_tokens = max_batch_tokens
         self.name = short_name(model)
         weights = weights_sha256(folder)
+        self.batches_at_once = self._runtime.batches_at_once
         self.fingerprint = f"{self.name}@{weights[:12]}:cross-encoder:{self.max_length}{exactness(backend)}"
 
     def plan(

@@ -84,6 +84,7 @@ class LateInteractionScorer(Scorer):
         self.max_length = max_length or self._runtime.recipe.max_tokens
         self._special = self._tokenizer.num_special_tokens_to_add(False)
         self.max_batch_tokens = max_batch_tokens
+        self.batches_at_once = self._runtime.batches_at_once
         self.cache = TokenCache(cache_bytes)
         self.name = short_name(model)
         weights = weights_sha256(folder)

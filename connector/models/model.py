@@ -26,7 +26,15 @@ class Model(ABC):
     kind: ModelKind
     name: str
     max_length: int
-    max_batch_tokens: int
+    max_batch_tokens: int  # of the batches that run at a time, padded
+    batches_at_once: int = (
+        1  # that may run side by side: the cores that one has done with take what the next one brings
+    )
+
+    @property
+    def batch_tokens(self) -> int:
+        """Most padded tokens of one batch."""
+        return max(self.max_batch_tokens // self.batches_at_once, 1)
 
     @abstractmethod
     def run(self, pieces: Sequence[Piece]) -> None:

@@ -14,8 +14,9 @@ PairInputs = dict[str, NDArray[np.int64]]  # [pairs, tokens] by name
 
 
 class PairRuntime(Protocol):
-    """Runs batches for one thread at a time."""
+    """Runs as many batches at a time as it says, each in a thread of its own."""
 
+    batches_at_once: int
     tokenizer: Any  # of the library tokenizers; it neither cuts nor pads
     special: int  # tokens of an input beside those of query and passage
     max_tokens: int  # of an input

@@ -31,8 +31,9 @@ class Recipe:
 
 
 class Runtime(Protocol):
-    """Runs batches for one thread at a time."""
+    """Runs as many batches at a time as it says, each in a thread of its own."""
 
+    batches_at_once: int
     recipe: Recipe
 
     def token_vectors(self, texts: Sequence[str], *, max_tokens: int) -> list[NDArray[np.float32]]:

@@ -30,6 +30,8 @@ class TorchPairs:
 
     On a CPU it is run in 32 bits. `why` it is run in torch: MissingExtra says so where that is not installed."""
 
+    batches_at_once = 1
+
     def __init__(
         self, folder: Path, *, device: str | None = None, widths: int = 1, why: str = "running a cross-encoder in torch"
     ) -> None:

@@ -36,6 +36,8 @@ SAMPLE = (
 class TorchRuntime:
     """Any sentence-transformers model with a fast tokenizer. Raises ModelError where it cannot be loaded."""
 
+    batches_at_once = 1
+
     def __init__(self, folder: Path, *, device: str | None = None, why: str = "running a model in torch") -> None:
         """`why` it is run in torch. Raises MissingExtra where that is not installed."""
         if not holds_safetensors(folder):

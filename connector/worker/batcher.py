@@ -3,7 +3,10 @@
 Every other batch is led by the request whose deadline comes first, the ones between by the request with the fewest
 tokens left, so that a long request holds nobody up and is not held up for ever. A batch is filled with pieces of like
 length for the same model, of its leader and then of the others, within the token budget. A request whose caller
-closed the connection, or whose time has passed, costs no further batch."""
+closed the connection, or whose time has passed, costs no further batch.
+
+Two batches of a model that allows it run side by side: while one is tokenized, or its last piece keeps one core, the
+other has the rest of them."""
 
 from __future__ import annotations
 
@@ -33,6 +36,7 @@ RATE_SHARE = 0.2  # what the last batch, if it is full, counts in the estimate o
 FIRST_FULL = 0.25  # of the token budget has to be in the batch that gives the first estimate
 CHARS_PER_TOKEN = 4  # about, before a text is tokenized; _note_scale corrects it
 SURE = 0.9  # of a budget is planned with: an estimate may be a tenth too short
+BATCHES_AT_ONCE = 2  # at most, of any model
 ALIKE = 1.25  # requests whose lengths differ by no more may take their turns in either order
 log = logging.getLogger(__name__)
 
@@ -73,7 +77,7 @@ class Place:
     scale: float = 1.0  # tokens to run for each that is guessed from a text's length
     arrived: float = field(default_factory=time.monotonic)
     began: float | None = None  # its first batch
-    model_s: float = 0.0  # how long the batches ran that it was part of
+    model_s: float = 0.0  # how long the batches ran that it was part of, less what ran beside them
 
     @property
     def queue_s(self) -> float | None:
@@ -132,9 +136,10 @@ class Batcher:
         self._changed = threading.Condition()  # guards both
         self._closed = False
         self._turn = 0
+        self._running: list[Model] = []  # of each batch that runs
         self._planning = ThreadPoolExecutor(max_workers=1, thread_name_prefix="plan")
-        self._thread = threading.Thread(target=self._work, name="model", daemon=True)
-        self._thread.start()
+        for _ in range(BATCHES_AT_ONCE):
+            threading.Thread(target=self._work, name="model", daemon=True).start()
 
     @property
     def under_way(self) -> int:
@@ -203,7 +208,7 @@ class Batcher:
     def close(self) -> None:
         with self._changed:
             self._closed = True
-            self._changed.notify()
+            self._changed.notify_all()
         self._planning.shutdown(wait=False, cancel_futures=True)
 
     def _ahead_s(self, place: Place) -> float:
@@ -235,7 +240,7 @@ class Batcher:
                 raise Closed
             place.tokens += sum(piece.length for piece in pieces)
             self._jobs.append(job)
-            self._changed.notify()
+            self._changed.notify_all()
         try:
             await asyncio.wait([job.done], timeout=_left_s(place))
             if job.done.done():
@@ -249,7 +254,7 @@ class Batcher:
                     self._jobs.remove(job)
 
     def _work(self) -> None:
-        """The model's thread: one batch after the other."""
+        """A thread of the models: one batch after the other."""
         since = time.monotonic()
         while True:
             with self._changed:
@@ -257,18 +262,24 @@ class Batcher:
                     self._changed.wait()
                     since = time.monotonic()
                 if self._closed:
-                    for job in self._jobs:
-                        job.finish(Closed())
+                    if not self._running:  # else it is left to the thread that runs the last batch
+                        for job in self._jobs:
+                            job.finish(Closed())
                     return
+                model = batch[0][0].place.model
+                self._running.append(model)
             self._run_batch(batch, since)
             since = time.monotonic()
+            with self._changed:
+                self._running.remove(model)
+                self._changed.notify_all()
 
     def _run_batch(self, batch: list[tuple[_Job, Piece]], since: float) -> None:
         """`since` when there has been something to run: what passes before the model has it is part of how fast it
         is."""
         pieces = [piece for _, piece in batch]
         owners = list(dict.fromkeys(job for job, _ in batch))
-        model = owners[0].place.model
+        model, beside = owners[0].place.model, len(self._running)
         try:
             model.run(pieces)
         except Exception as error:  # what torch, onnxruntime and OpenVINO raise has no class in common
@@ -282,12 +293,15 @@ class Batcher:
             owners[0].finish(_failure(error))
             return
         took_s = time.monotonic() - since
-        self._note(model, took_s, [piece.length for piece in pieces])
-        for job in owners:
-            job.place.model_s += took_s
-        for job, _ in batch:
-            job.left -= 1
-        finished = [job for job in owners if job.left == 0]
+        shared = (beside + len(self._running)) / 2  # among so many batches, from its start to its end
+        with self._changed:
+            self._note(model, took_s / shared, [piece.length for piece in pieces])
+            for job in owners:
+                job.place.model_s += took_s / shared
+            for job, _ in batch:
+                job.left -= 1
+            finished = [job for job in owners if job.left == 0]
+        self._metrics.record_batch(took_s, [piece.length for piece in pieces])
         self._leave(finished)
         for job in finished:
             job.finish()
@@ -295,13 +309,12 @@ class Batcher:
     def _note(self, model: Model, took_s: float, lengths: Sequence[int]) -> None:
         """How fast the model is; a small batch, which is slower by the token, counts as little as it is."""
         tokens = sum(lengths)
-        full = min(tokens / model.max_batch_tokens, 1.0)
+        full = min(tokens / model.batch_tokens, 1.0)
         measured, known = tokens / max(took_s, 1e-6), self.rates.get(model)
         if known:
             self.rates[model] = known + RATE_SHARE * full * (measured - known)
         elif full >= FIRST_FULL:
             self.rates[model] = measured
-        self._metrics.record_batch(took_s, lengths)
 
     def _note_scale(self, model: Model, texts: Sequence[str], pieces: Sequence[Piece]) -> None:
         """How far a guess is from what has to run: the query goes with each passage of a cross-encoder, and what late
@@ -316,14 +329,17 @@ class Batcher:
             self._jobs = [job for job in self._jobs if job not in jobs]
 
     def _next_batch(self) -> list[tuple[_Job, Piece]]:
-        """The pieces to run next, taken from their requests; nothing where none waits. Called with the lock."""
+        """The pieces to run next, taken from their requests; nothing where none waits, or none may run beside what
+        runs. Called with the lock."""
         ready = sorted((job for job in self._jobs if job.pieces), key=lambda job: (job.due, job.place.arrived))
         if not ready:
             return []
-        self._turn += 1
-        by_deadline = self._turn % 2 == 1
+        by_deadline = self._turn % 2 == 0
         leader = ready[0] if by_deadline else min(ready, key=lambda job: (job.place.tokens, job.place.arrived))
         model = leader.place.model
+        if any(other is not model for other in self._running) or len(self._running) >= model.batches_at_once:
+            return []  # its turn comes when those have run
+        self._turn += 1
         batch = self._fill(leader, [job for job in ready if job is not leader and job.place.model is model])
         taken = {id(piece) for _, piece in batch}
         now = time.monotonic()
@@ -349,7 +365,7 @@ class Batcher:
         for job, piece in alike:
             rows, wide = len(batch), max(longest, piece.length)
             is_filled = tokens + piece.length >= MIN_FILL * wide * rows  # without the first
-            if is_filled and wide * (rows + 1) <= leader.place.model.max_batch_tokens:
+            if is_filled and wide * (rows + 1) <= leader.place.model.batch_tokens:
                 batch.append((job, piece))
                 longest, tokens = wide, tokens + piece.length
         return batch

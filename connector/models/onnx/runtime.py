@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -24,11 +25,14 @@ TEXT_VECTOR = "text_vector"  # [batch, dims]
 class GraphRuntime:
     """A graph with these outputs, and its recipe beside it, as TorchRuntime.export writes them. Raises ModelError."""
 
+    batches_at_once = 2
+
     def __init__(self, file: Path, engine: GraphEngine = "onnxruntime") -> None:
         self._session = Session(file, engine)
         self.recipe = read_graph_recipe(file)
         try:
             self._tokenizer = read_tokenizer(self.recipe.tokenizer)
+            self._tokenizing = threading.Lock()  # a tokenizer that is told where to cut is nobody else's meanwhile
             self._tokenizer.enable_padding(
                 direction=self.recipe.pad_on,
                 pad_id=self.recipe.pad_id,
@@ -50,8 +54,9 @@ class GraphRuntime:
 
     def _feed(self, texts: Sequence[str], max_tokens: int) -> Feed:
         """Inputs [n, tokens] by name."""
-        self._tokenizer.enable_truncation(max_tokens)
-        encodings = self._tokenizer.encode_batch(list(texts))
+        with self._tokenizing:
+            self._tokenizer.enable_truncation(max_tokens)
+            encodings = self._tokenizer.encode_batch(list(texts))
         return {
             "input_ids": np.array([encoding.ids for encoding in encodings], dtype=np.int64),
             "attention_mask": np.array([encoding.attention_mask for encoding in encodings], dtype=np.int64),

@@ -299,3 +299,34 @@ async def test_one_models_speed_says_nothing_of_anothers(gate: Gate) -> None:
         gate.open.set()
         assert (await quick).values.tolist() == [1.0]
         await waiting
+
+
+async def test_two_batches_of_a_model_that_allows_it_run_side_by_side() -> None:
+    both = threading.Barrier(2, timeout=20)  # breaks unless two batches are at it at once
+    scorer = OverlapScorer(both.wait)
+    scorer.batches_at_once = 2
+    async with batching(scorer) as line:
+        scores = await score(line, "red", "blue")
+
+    assert scores.values.tolist() == [1.0, 0.0]
+
+
+async def test_no_batch_runs_beside_one_of_another_model(gate: Gate) -> None:
+    entered_too = threading.Event()
+    together = []
+
+    def hold() -> None:
+        gate()
+        together.append(entered_too.wait(0.2))
+
+    alone, other = OverlapScorer(hold), OverlapScorer(entered_too.set)
+    other.batches_at_once = 2
+    async with batching(alone) as line:
+        tasks = [await enter(line, "red")]
+        await entered(gate)
+        tasks.append(await enter(line, "red", "blue", scorer=other))
+        gate.open.set()
+        await asyncio.gather(*tasks)
+
+    assert together == [False]
+    assert other.scored == 2
