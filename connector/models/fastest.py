@@ -7,10 +7,12 @@ import json
 import logging
 import os
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from connector.errors import MissingExtra, ModelError
+from connector.extras import needs
 from connector.models.backends import FORMS, Backend, exactness
 from connector.models.cache import cache_folder
 from connector.models.onnx.agreement import Agreement
@@ -24,9 +26,39 @@ def find_fastest(identity: str, measure: Callable[[Backend], Agreement], *, orig
     """The backend for a model, whose weights and kind `identity` names. `measure` says how much faster than `original`
     another one is, or raises ModelError where it cannot be used."""
     file = _file(identity)
-    if file.exists():
-        known: Backend = json.loads(file.read_text(encoding="ascii"))["backend"]
+    if known := _remembered(file):
         return known
+    with _alone(file):
+        return _remembered(file) or _find(file, measure, original)
+
+
+def _remembered(file: Path) -> Backend | None:
+    if not file.exists():
+        return None
+    known: Backend = json.loads(file.read_text(encoding="ascii"))["backend"]
+    return known
+
+
+@contextmanager
+def _alone(file: Path) -> Iterator[None]:
+    """Among all processes: those that measure side by side take each other's time, and what the first finds the others
+    can read. Where nothing can be written nobody waits."""
+    with needs("local", "measuring which backend is fastest"):
+        from filelock import FileLock
+    lock = FileLock(file.with_suffix(".lock"))
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except OSError:
+        yield
+        return
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _find(file: Path, measure: Callable[[Backend], Agreement], original: Backend) -> Backend:
     log.info("measuring which backend is fastest here, which takes a minute; the next start finds it in %s", file)
     speeds: dict[Backend, float] = {original: 1.0}
     for backend in FORMS:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -314,6 +316,26 @@ def test_auto_takes_what_can_be_exported(monkeypatch: pytest.MonkeyPatch) -> Non
     assert find_fastest("one", measure) == "onnx-int8"
     assert find_fastest("one", lambda backend: pytest.fail("measured again")) == "onnx-int8"
     assert find_fastest("another", lambda backend: Agreement(1.0, 0.0, 0.5)) == "torch"
+
+
+def test_of_those_that_start_at_once_one_measures_and_the_others_read_what_it_found() -> None:
+    measured: list[str] = []
+    under_way, go_on = threading.Event(), threading.Event()
+
+    def measure(backend: str) -> Agreement:
+        measured.append(backend)
+        under_way.set()
+        assert go_on.wait(20)
+        return Agreement(1.0, 0.0, 2.0 if backend == "onnx" else 0.5)
+
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(find_fastest, "side by side", measure)
+        assert under_way.wait(20)
+        second = pool.submit(find_fastest, "side by side", lambda backend: pytest.fail("measured again"))
+        go_on.set()
+
+        assert first.result() == second.result() == "onnx"
+    assert len(measured) == len(set(measured))
 
 
 @pytest.mark.parametrize(
