@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from connector.models.cache import cache_folder
+from connector.models.families import find_family
 from connector.models.files import model_sha256
 from connector.models.hashes import file_sha256
 from connector.models.model import ModelKind
@@ -49,7 +50,8 @@ def identify(folder: Path, kind: ModelKind) -> str:
         made_by = [installed(name) for name in ("torch", "transformers", "sentence-transformers")]
     elif way == "found":
         made_by += [file_sha256(file) for file in find_graph_files(folder)]
-    return f"{model_sha256(folder)}:{used_as}:{way}:{' '.join(made_by)}"
+    # its family, which goes by the folder's name too, says what the folder does not
+    return f"{model_sha256(folder)}:{find_family(folder)}:{used_as}:{way}:{' '.join(made_by)}"
 
 
 def graph_file(identity: str, backend: Backend) -> Path:

@@ -316,6 +316,7 @@ def test_auto_takes_what_can_be_exported(monkeypatch: pytest.MonkeyPatch) -> Non
     assert find_fastest("one", measure) == "onnx-int8"
     assert find_fastest("one", lambda backend: pytest.fail("measured again")) == "onnx-int8"
     assert find_fastest("another", lambda backend: Agreement(1.0, 0.0, 0.5)) == "torch"
+    assert find_fastest("without torch", lambda backend: Agreement(1.0, 0.0, 0.5), original="onnx") == "onnx"
 
 
 def test_of_those_that_start_at_once_one_measures_and_the_others_read_what_it_found() -> None:

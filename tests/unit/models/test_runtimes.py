@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,7 +15,7 @@ import numpy as np
 import pytest
 
 from connector.errors import ModelError
-from connector.models.backends import open_runtime
+from connector.models.backends import Backend, open_runtime
 from connector.models.cross_encoder import CrossEncoderScorer
 from connector.models.devices import runs_on_cpu
 from connector.models.encoder import LocalEncoder
@@ -24,6 +25,7 @@ from connector.models.onnx.runtime import GraphRuntime
 from connector.models.torch_runtime import TorchRuntime
 from connector.settings.sections import WorkerSettings
 
+BACKENDS: tuple[Backend, ...] = ("onnx", "torch")
 TEXTS = ["Tier-2 partners keep a deal.", "", "The cat sat. " * 40, "  red   fish\n", "red fish"]
 
 
@@ -50,6 +52,20 @@ def pooled_at_the_first(model: Any) -> None:
     model[1] = Pooling(32, pooling_mode="cls")
 
 
+def pooled_at_the_last(model: Any) -> None:
+    from sentence_transformers.sentence_transformer.modules import Pooling
+
+    model[1] = Pooling(32, pooling_mode="lasttoken")
+
+
+def pooled_by_roots(model: Any) -> None:
+    from sentence_transformers.base.modules import Dense
+    from sentence_transformers.sentence_transformer.modules import Pooling
+
+    model[1] = Pooling(32, pooling_mode="mean_sqrt_len_tokens")
+    model.append(Dense(32, 8))  # after which the length of a vector counts
+
+
 def projected(model: Any) -> None:
     from sentence_transformers.base.modules import Dense
     from sentence_transformers.sentence_transformer.modules import Normalize
@@ -59,6 +75,15 @@ def projected(model: Any) -> None:
 
 
 Change = Callable[[Any], None]
+CHANGES: list[Change] = [
+    plain,
+    prompted,
+    prompted_by_default,
+    pooled_at_the_first,
+    pooled_at_the_last,
+    pooled_by_roots,
+    projected,
+]
 
 
 @pytest.fixture
@@ -75,7 +100,9 @@ def changed(tiny_encoder_folder: Path, tmp_path: Path) -> Callable[[Change], Pat
     return change
 
 
-@pytest.mark.parametrize("how", [plain, prompted, prompted_by_default, pooled_at_the_first, projected])
+@pytest.mark.parametrize(
+    "how", [plain, prompted, prompted_by_default, pooled_at_the_first, pooled_at_the_last, pooled_by_roots, projected]
+)
 def test_a_graph_gives_what_the_model_gives(changed: Callable[[Change], Path], how: Change) -> None:
     folder = changed(how)
     model, graph = TorchRuntime(folder, device="cpu"), open_runtime(folder, "onnx")
@@ -92,6 +119,18 @@ def test_a_graph_gives_what_the_model_gives(changed: Callable[[Change], Path], h
             assert given == pytest.approx(model.text_vectors(TEXTS, are_queries=are_queries), abs=1e-5)
     differ = np.abs(given - graph.text_vectors(TEXTS, are_queries=True)).max() > 1e-3
     assert differ is np.bool_(how is prompted)
+
+
+def test_a_familys_prompts_go_before_the_texts(tiny_encoder_folder: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "e5-small-v2"
+    shutil.copytree(tiny_encoder_folder, folder)
+    plain = open_runtime(tiny_encoder_folder, "onnx")
+
+    for backend in BACKENDS:
+        runtime = open_runtime(folder, backend, device="cpu")
+        for are_queries, prompt in ((True, "query: "), (False, "passage: ")):
+            expected = plain.text_vectors([prompt + text for text in TEXTS], are_queries=False)
+            assert runtime.text_vectors(TEXTS, are_queries=are_queries) == pytest.approx(expected, abs=1e-5)
 
 
 def test_text_vectors_that_a_graph_cannot_give_are_refused_and_its_token_vectors_are_not(
