@@ -15,7 +15,7 @@ EXTRAS: tuple[Extra, ...] = get_args(Extra)
 
 # what the code imports of each extra's packages, or they of each other
 MODULES: dict[Extra, frozenset[str]] = {
-    "local": frozenset({"onnxruntime", "sympy", "tokenizers", "onnx", "huggingface_hub", "filelock"}),
+    "local": frozenset({"onnxruntime", "tokenizers", "onnx", "huggingface_hub", "filelock"}),
     "embedded": frozenset({"lancedb", "pyarrow", "filelock", "snowballstemmer"}),
     "files": frozenset({"pypdf", "selectolax", "pyarrow"}),
     "worker": frozenset({"fastapi", "starlette", "uvicorn", "prometheus_client", "opentelemetry"}),
