@@ -1,1 +1,1 @@
-"""A model's network as an ONNX graph: exported, checked against the original, run on a CPU."""
+"""A model's network as an ONNX graph: built from its weights, taken from its folder or exported, and run on a CPU."""
