@@ -28,7 +28,8 @@ pytestmark = pytest.mark.timeout(900)
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where benches run: a folder that is not the repository's, with a small collection in `slice`."""
     folder = tmp_path_factory.mktemp("bench")
-    write_slice(folder / "slice", queries_of(KINDS, 1), chars=CHARS)
+    for name in ("slice", "slice-again"):
+        write_slice(folder / name, queries_of(KINDS, 1), chars=CHARS)
     return folder
 
 
@@ -68,6 +69,14 @@ def test_quality(folder: Path) -> None:
     assert said["measures"]["fused"]["R@50"] > 0.5
     assert said["degraded"] == 0
     assert "late-interaction" in said["reranker"]
+
+
+def test_order(folder: Path) -> None:
+    said = run("order", "slice", "slice-again", "--cluster", "embedded:store", cwd=folder)
+
+    assert set(said["fused"]) == {"slice", "slice-again"}
+    assert {"0.7 0 0 0.3", "0.4 0.1 0.1 0.4", "0 0 0 1"} <= said["gains"].keys()
+    assert said["left_out"]["slice"]["gain"] == said["gains"][said["left_out"]["slice"]["weights"]]["slice"]
 
 
 def test_trials(folder: Path) -> None:
