@@ -1,6 +1,6 @@
 """Weights of the final order, chosen on all collections but one and measured on that one, each in turn.
 
-    make bench-order DATA="FOLDER ..." ARGS="--queries 150 --reranker NAME"
+    make bench-order DATA="FOLDER ..." ARGS="--queries 150 --documents 2500 --reranker NAME"
 
 Every query goes through the real path once: embedded store, both legs, worker (bench-NAME indexes, as bench-quality
 leaves them). What each weighting would answer is then worked out by the search's own functions. A weighting is taken
@@ -10,6 +10,10 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gzip
+import json
+import random
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -34,6 +38,7 @@ from connector.tuning.space import blends
 from connector.types import SearchRequest
 
 MEASURE = "nDCG@10"
+SEED = 17
 NAMED: Mapping[Weights, str] = {
     read_choice(Settings()).blend: "default",
     (0.7, 0.0, 0.0, 0.3): "two signals",
@@ -48,13 +53,15 @@ def main() -> None:
     parser.add_argument("data", type=Path, nargs="+", help="BEIR-layout folders")
     parser.add_argument("--cluster", default=STORE)
     parser.add_argument("--queries", type=int, default=0, help="a seeded sample of so many of each folder; 0: all")
+    parser.add_argument("--documents", type=int, default=0, help="so many of each folder, judged ones first; 0: all")
     parser.add_argument("--reranker", metavar="NAME", help="folder or hub name of what the worker reranks with")
     options = parser.parse_args()
     tried = list(dict.fromkeys([*NAMED, (0.3, 0.2, 0.2, 0.3), (0.2, 0.2, 0.2, 0.4), *blends()]))
     gains: dict[Weights, dict[str, float]] = {weights: {} for weights in tried}
     fused, errors = {}, {}
     with running_worker(["--reranker", options.reranker] if options.reranker else []) as worker:
-        for folder in options.data:
+        for whole in options.data:
+            folder = cut(whole, options.queries, options.documents) if options.documents else whole
             settings = settings_for(folder, options.cluster, [f"rerank.url={worker.url}"])
             figures = gather(folder, options.queries, settings)
             choice = read_choice(settings)
@@ -80,6 +87,31 @@ def main() -> None:
             },
         }
     )
+
+
+def cut(folder: Path, queries: int, documents: int) -> Path:
+    """A folder with a seeded sample of the queries, all documents that are judged for them, and others up to so many
+    documents."""
+    part = Path(tempfile.gettempdir()) / "connector-bench-parts" / f"{folder.name}-{queries}-{documents}"
+    part.mkdir(parents=True, exist_ok=True)
+    collection, chance = read_collection(folder), random.Random(SEED)
+    if 0 < queries < len(collection.queries):
+        collection = collection.only(chance.sample(collection.queries, queries))
+    (file,) = folder.glob("corpus.jsonl*")
+    with gzip.open(file, "rt", encoding="utf-8") if file.suffix == ".gz" else open(file, encoding="utf-8") as stream:
+        rows = [json.loads(line) for line in stream]
+    judged = {doc_id for grades in collection.qrels.values() for doc_id in grades}
+    others = [row["_id"] for row in rows if row["_id"] not in judged]
+    kept = judged | {*chance.sample(others, max(0, min(len(others), documents - len(judged))))}
+    with open(part / "corpus.jsonl", "w", encoding="utf-8") as made:
+        made.writelines(json.dumps(row) + "\n" for row in rows if row["_id"] in kept)
+    with open(part / "queries.jsonl", "w", encoding="utf-8") as made:
+        made.writelines(json.dumps({"_id": query.query_id, "text": query.text}) + "\n" for query in collection.queries)
+    with open(part / "qrels.tsv", "w", encoding="utf-8") as made:
+        made.write("query-id\tcorpus-id\tscore\n")
+        for query_id, grades in collection.qrels.items():
+            made.writelines(f"{query_id}\t{doc_id}\t{grade}\n" for doc_id, grade in grades.items())
+    return part
 
 
 def gather(folder: Path, queries: int, settings: Settings) -> OfflineFigures:
