@@ -95,7 +95,14 @@ def _concerned(option: Option) -> Callable[[Choice], bool]:
 
 
 def _best(tuned: Tuned, concerned: Callable[[Choice], bool]) -> Choice | None:
-    return max(filter(concerned, tuned.figures.known()), key=tuned.figures.mean, default=None)
+    """Of what could have been taken: other weights of the final order only where they proved their gain."""
+    proven = {trial.model for trial in tuned.chosen.trials if trial.weights.convinces}
+    known = (
+        choice
+        for choice in tuned.figures.known()
+        if not choice.rerank or choice.model in proven or choice.blend == tuned.current.blend
+    )
+    return max(filter(concerned, known), key=tuned.figures.mean, default=None)
 
 
 def _figures(tuned: Tuned, best: Choice | None) -> tuple[str, str, str]:

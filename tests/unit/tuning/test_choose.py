@@ -11,6 +11,7 @@ import pytest
 from support.evaluations import collection, evaluation
 from support.parts import passage
 
+from connector.cli.tables.tuning import _best
 from connector.errors import SettingsError
 from connector.evaluation.latency import Percentiles
 from connector.search.legs import FirstStage
@@ -247,6 +248,22 @@ def test_weights_whose_gain_may_be_chance_stay_as_they_are() -> None:
     assert any(figure > made.mean(trial.best) for figure in map(made.mean, made.known()))
     assert trial.best.blend == CURRENT.blend
     assert 0 < trial.weights.mean <= 2 * trial.weights.standard_error
+
+
+@pytest.mark.parametrize(("queries", "expected"), [(3, False), (20, True)])
+def test_the_best_of_a_window_has_other_weights_only_where_they_proved_their_gain(queries: int, expected: bool) -> None:
+    made = with_subtle_scores(queries=queries)
+    chosen = choose(made, CURRENT, SPACE, [(None, "subtle")])
+    found, tested = (
+        find(made, chosen.choice),
+        evaluation(JUDGED, {TUNED: dict.fromkeys(QUERIES, leg("good"))}, measures=("RR@5",)),
+    )
+    best = _best(
+        Tuned(JUDGED, CURRENT, chosen, (), made, found, Budget(None), (), tested), lambda choice: choice.rerank
+    )
+
+    assert best
+    assert (best.blend != CURRENT.blend) is expected
 
 
 def test_weights_of_the_final_order_add_up_to_1_and_have_the_default() -> None:
