@@ -46,7 +46,6 @@ from rich.table import Table
 
 from connector.evaluation.latency import percentile
 from connector.models.files import read_config
-from connector.models.onnx.session import has_bf16
 
 TOKENS_A_PAIR = 128
 BACKENDS = ("torch", "onnx", "onnx-int8", "openvino", "openvino-int8")
@@ -63,6 +62,8 @@ def main() -> None:
                 let_rank_otherwise(model, "onnx-int8")
             if "openvino-int8" in options.backends:
                 let_rank_otherwise(model, "openvino-int8")
+        config = read_config(Path(model))
+        before = gemm_gflops(config["hidden_size"], config["intermediate_size"])
         ours = [stack.enter_context(worker(model, backend)) for backend in options.backends]
         servers = ours + start_others(stack, model, Path(folder), options, left_out)
         agreement = {} if len(servers) == len(ours) else asyncio.run(compare(servers, load))
@@ -74,19 +75,20 @@ def main() -> None:
         if sustained:
             console.print(f"{max(load.clients)} clients for {options.sustain:.0f} s, {best.name}: {sustained}")
         memory = {server.name: round(server.memory_mb()) for server in servers}
-        config = read_config(Path(model))
     figures = report(servers, load, agreement, memory)
-    distance = peak_share(figures, load, config)
-    Console().print(f"share of what matrix products reach here: {distance}", highlight=False)
+    after = gemm_gflops(config["hidden_size"], config["intermediate_size"])
+    reached = {name: max(before[name], after[name]) for name in before}  # what else the machine does takes from both
+    peak = peak_share(figures, load, config, reached)
+    print_headline(peak, load)
     if options.plot:
         draw(figures, load, options.plot)
     print_result(
         {
             "bench": "worker",
+            "peak": peak,
             "pairs": load.pairs,
             "servers": figures,
             "left_out": left_out,
-            "peak": distance,
             "overload": {"server": best.name} | overload,
             "sustained": sustained,
         }
@@ -132,25 +134,41 @@ def start_others(
     return others
 
 
-def peak_share(figures: dict[str, Any], load: Load, config: dict[str, Any]) -> dict[str, Any]:
-    """How near the worker comes to the matrix products alone, by backend, at its best pace; the rest is attention's
-    softmax, the norms, GELU, tokens, HTTP, the clients."""
-    reached = gemm_gflops(config["hidden_size"], config["intermediate_size"])
-    gflop = pair_gflop(config, TOKENS_A_PAIR)
-    shares = {}
-    for backend in [name for name in BACKENDS if f"ours, {name}" in figures]:
-        pace = max(figures[f"ours, {backend}"][f"{clients}_clients"]["pairs_per_s"] for clients in load.clients)
-        shares[backend] = round(pace * gflop / reached[_computes_in(backend)], 3)
+def peak_share(
+    figures: dict[str, Any], load: Load, config: dict[str, Any], reached: dict[str, float]
+) -> dict[str, Any]:
+    """How near each server comes to the fastest matrix products that there are here, of any precision. The rest is
+    products in more bits, attention's softmax, the norms, GELU, tokens, HTTP, the clients."""
+    gflop, highest = pair_gflop(config, TOKENS_A_PAIR), max(reached, key=lambda precision: reached[precision])
+    shares = {
+        name: {
+            f"{clients}_clients": round(own[f"{clients}_clients"]["pairs_per_s"] * gflop / reached[highest], 3)
+            for clients in load.clients
+        }
+        for name, own in figures.items()
+    }
     return {
+        "share": shares,
+        "highest": highest,
         "gemm_gflop_per_s": {name: round(value) for name, value in reached.items()},
         "pair_gflop": round(gflop, 2),
-    } | {"share": shares}
+    }
 
 
-def _computes_in(backend: str) -> str:
-    if backend == "openvino" and has_bf16():
-        return "bf16"
-    return "int8" if backend == "onnx-int8" else "fp32"
+def print_headline(peak: dict[str, Any], load: Load) -> None:
+    rate = peak["gemm_gflop_per_s"][peak["highest"]]
+    table = Table(
+        title=f"share of the highest matrix rate here: {rate:,} GFLOP/s in {peak['highest']}, "
+        f"{rate / peak['pair_gflop']:,.0f} pairs/s",
+        title_justify="left",
+        show_edge=False,
+    )
+    table.add_column("server")
+    for clients in load.clients:
+        table.add_column(f"{clients} client{'s' * (clients > 1)}", justify="right")
+    for name, shares in peak["share"].items():
+        table.add_row(name, *(f"{share:.3f}" for share in shares.values()))
+    Console().print(table)
 
 
 def report(servers: list[Server], load: Load, agreement: dict[str, float], memory: dict[str, int]) -> dict[str, Any]:

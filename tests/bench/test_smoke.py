@@ -123,7 +123,7 @@ def test_worker(folder: Path) -> None:
     assert min(one[f"{count}_clients"]["pairs_per_s"] for one in (ours, theirs) for count in (1, 2)) > 0
     assert said["overload"]["other"] == 0
     assert said["sustained"]["requests"] > 0
-    assert said["peak"]["share"]["torch"] > 0
+    assert said["peak"]["share"]["ours, torch"]["1_clients"] > 0
     assert "infinity: no --infinity COMMAND was given" in said["left_out"]
 
 
