@@ -70,6 +70,12 @@ $(VENV)/infinity/installed: | $(BIN)/python
 	@$(UV) pip install --quiet --python $(VENV)/infinity 'infinity-emb[server,torch]'
 	@touch $@
 
+$(VENV)/lowest/installed: pyproject.toml | $(BIN)/python
+	@$(UV) venv --quiet --clear --python $(BIN)/python $(VENV)/lowest
+	@$(UV) pip install --quiet --python $(VENV)/lowest --resolution lowest-direct -e '.[local,embedded,files,worker,evaluate,traces]'
+	@$(UV) pip install --quiet --python $(VENV)/lowest pytest pytest-asyncio pytest-timeout pytest-xdist hypothesis
+	@touch $@
+
 install: $(VENV)/demo-installed ## install into .venv what needs no torch: search, ingest, worker, evaluation
 
 install-all: $(VENV)/all-installed ## install every extra (TORCH=cpu|auto|pypi): any model of the hub, training, OpenVINO, traces
@@ -110,6 +116,11 @@ test-quick: $(VENV)/test-installed ## unit tests only
 
 soak: $(VENV)/test-installed engines ## properties with twenty times the examples, jobs with twenty times the kills, in a shuffled order
 	TEST_SOAK=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -p randomly --timeout 3600 tests/unit tests/live/test_killed_ingest.py tests/e2e/test_corpus.py
+
+# without the extras that bring torch; what is tested has no model in it
+LOWEST := contract $(addprefix unit/,clusters search settings rerankers remote ingest/sources test_client.py test_filters.py)
+test-lowest: $(VENV)/lowest/installed engines ## stores, clients, sources, settings and the worker's API with the oldest versions that pyproject.toml allows
+	OMP_NUM_THREADS=1 $(VENV)/lowest/bin/python -m pytest $(addprefix tests/,$(LOWEST))
 
 test-wheel: $(VENV)/test-installed ## build the wheel, install it into an empty environment, ingest and search with it
 	$(BIN)/python tests/wheel.py
@@ -152,4 +163,4 @@ bench-rerankers: $(VENV)/all-installed ## pairs per second of rerankers of the h
 clean: ## remove the environment, caches and the demo's store
 	rm -rf $(VENV) $(TOOLS) demo-store dist build site .mypy_cache .ruff_cache .pytest_cache
 
-.PHONY: help install install-all demo lint style types docs engines test test-quick soak test-wheel test-image release-check bench-quality bench-order bench-trials bench-path bench-reliability bench-worker bench-rerankers bench-gemm bench-training-data clean
+.PHONY: help install install-all demo lint style types docs engines test test-quick soak test-lowest test-wheel test-image release-check bench-quality bench-order bench-trials bench-path bench-reliability bench-worker bench-rerankers bench-gemm bench-training-data clean
