@@ -29,6 +29,7 @@ ONE_CALL = {
     "how it is tuned; what comes of it is written to the settings": "measure budget_ms models depths windows "
     "min_recall timed test_share",
     "any setting": "override",
+    "which model, and from where": "name place",
     "of the command line itself": "show_version install_completion show_completion",
 }
 WITHOUT_VARIABLE = {name for names in ONE_CALL.values() for name in names.split()}

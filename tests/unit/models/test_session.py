@@ -44,7 +44,7 @@ def test_a_graph_gives_its_output(graph: Path) -> None:
 def test_a_graph_that_fails_raises_one_kind_of_error_whose_cause_is_in_the_log(
     graph: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.DEBUG)
+    caplog.set_level(logging.DEBUG, "connector")
 
     with pytest.raises(RuntimeError, match="indices element out of data bounds") as caught:
         Session(graph).run("vectors", feed(99))
@@ -54,7 +54,7 @@ def test_a_graph_that_fails_raises_one_kind_of_error_whose_cause_is_in_the_log(
 
 
 def test_a_file_that_is_no_graph_is_told_of_with_what_to_do(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.DEBUG)
+    caplog.set_level(logging.DEBUG, "connector")
     file = tmp_path / "graph.onnx"
     file.write_bytes(b"no graph")
 

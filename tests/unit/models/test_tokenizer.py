@@ -11,7 +11,7 @@ from connector.models.tokenizer import read_tokenizer
 def test_what_is_no_tokenizer_is_one_error_of_ours_with_the_librarys_in_the_log(
     text: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.DEBUG)
+    caplog.set_level(logging.DEBUG, "connector")
 
     with pytest.raises(ValueError, match="it is no tokenizer") as caught:
         read_tokenizer(text)

@@ -7,13 +7,14 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
-from support.parts import OverlapScorer, serving
+from support.parts import OverlapScorer, serving, wait_until
 from support.worker_app import COHERE, PASSAGES, TEI, message, rerank, wait_ready
 
 from connector.settings.sections import WorkerSettings
 from connector.worker.app import create_app
 from connector.worker.request_log import AccessLog
 
+START = "the-start"
 LOGGER = "connector.worker.request_log"
 SECRET = "a word that no log may hold"
 
@@ -24,13 +25,23 @@ def lines(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
     return caplog
 
 
-def facts(lines: pytest.LogCaptureFixture) -> list[dict[str, object]]:
+def records(lines: pytest.LogCaptureFixture, count: int = 0) -> list[logging.LogRecord]:
+    """The lines of requests since the start, once there are so many: a line may come after its reply."""
+
+    def found() -> list[logging.LogRecord]:
+        logged = [record for record in lines.records if record.name == LOGGER]
+        start = [at for at, record in enumerate(logged) if getattr(record, "request_id", "") == START]
+        return logged[start[0] + 1 :] if start else logged  # which was while the test was set up
+
+    wait_until(lambda: len(found()) >= count)
+    return found()
+
+
+def facts(lines: pytest.LogCaptureFixture, count: int = 0) -> list[dict[str, object]]:
     """What was logged of each request."""
     names = ["request_id", "method", "route", "status", "total_ms", "model", "pairs", "queue_ms", "model_ms"]
     return [
-        {name: getattr(record, name) for name in names if hasattr(record, name)}
-        for record in lines.records
-        if record.name == LOGGER
+        {name: getattr(record, name) for name in names if hasattr(record, name)} for record in records(lines, count)
     ]
 
 
@@ -38,20 +49,19 @@ def facts(lines: pytest.LogCaptureFixture) -> list[dict[str, object]]:
 def worker(lines: pytest.LogCaptureFixture) -> Iterator[str]:
     """A worker of which nothing has been logged yet."""
     with serving(create_app(OverlapScorer, WorkerSettings())) as url:
-        yield wait_until_quiet(url, lines)
+        yield start(url)
 
 
-def wait_until_quiet(url: str, lines: pytest.LogCaptureFixture) -> str:
+def start(url: str) -> str:
     wait_ready(url)
-    httpx.get(f"{url}/nowhere")  # its line is the last one of the start
-    lines.clear()
+    httpx.get(f"{url}/nowhere", headers={"x-request-id": START})  # its line is the last one of the start
     return url
 
 
 def test_a_request_is_a_line_with_what_it_took(worker: str, lines: pytest.LogCaptureFixture) -> None:
     rerank(worker, TEI, passages=PASSAGES)
 
-    (line,) = facts(lines)
+    (line,) = facts(lines, 1)
     assert (line["method"], line["route"], line["status"]) == ("POST", TEI, 200)
     assert (line["model"], line["pairs"]) == ("overlap", 3)
     assert 0 <= line["queue_ms"] <= line["total_ms"]  # type: ignore[operator]
@@ -65,7 +75,7 @@ def test_texts_and_queries_are_in_no_line(worker: str, lines: pytest.LogCaptureF
     httpx.get(f"{worker}/rerank/{SECRET}", params={"query": SECRET})
     httpx.get(f"{worker}/info", params={"model": SECRET}, headers={"x-request-id": SECRET})
 
-    assert [line["route"] for line in facts(lines)] == [TEI, COHERE, "other", "/info"]
+    assert [line["route"] for line in facts(lines, 4)] == [TEI, COHERE, "other", "/info"]
     assert SECRET not in lines.text
     assert SECRET.replace(" ", "%20") not in lines.text
 
@@ -78,7 +88,7 @@ def test_the_settings_say_which_requests_are_logged(
     lines: pytest.LogCaptureFixture, level: AccessLog, statuses: list[int]
 ) -> None:
     with serving(create_app(OverlapScorer, WorkerSettings(access_log=level))) as url:
-        wait_until_quiet(url, lines)
+        start(url)
         for path in ("/health", "/v1/models", "/nowhere"):
             httpx.get(url + path)
 
@@ -90,7 +100,7 @@ def test_the_callers_id_goes_into_the_log_and_back(worker: str, lines: pytest.Lo
     reply = httpx.post(worker + TEI, json={"query": "red", "texts": PASSAGES}, headers={"x-request-id": given})
 
     assert reply.headers["x-request-id"] == given
-    assert facts(lines)[-1]["request_id"] == given
+    assert facts(lines, 1)[-1]["request_id"] == given
 
 
 @pytest.mark.parametrize("given", [None, "", "x" * 129, "a b", 'a"b', "a,b", "ünïcode".encode()])
@@ -107,7 +117,7 @@ def test_every_refusal_has_an_id(lines: pytest.LogCaptureFixture) -> None:
     settings = WorkerSettings(api_keys="a-key-that-is-long-enough", max_body_bytes=1_000)
     key = {"authorization": "Bearer a-key-that-is-long-enough", "x-request-id": "mine"}
     with serving(create_app(OverlapScorer, settings)) as url:
-        wait_until_quiet(url, lines)
+        start(url)
         replies = [
             httpx.post(url + TEI, headers={"x-request-id": "mine"}),
             httpx.post(url + TEI, headers=key, content=b"{"),
@@ -139,7 +149,7 @@ def test_a_fault_of_ours_is_a_500_whose_traceback_is_in_the_log_alone(
     scorer = FaultyScorer()
     scorer.score = lambda *arguments, **options: None  # type: ignore[assignment,method-assign,return-value]
     with serving(create_app(lambda: scorer, WorkerSettings())) as url:
-        wait_until_quiet(url, lines)
+        start(url)
         reply, fine = rerank(url, path), rerank(url, path, query="fine")
         counted = httpx.get(f"{url}/metrics").text
 
@@ -158,6 +168,6 @@ def test_the_line_is_a_json_object_where_the_log_is_json(worker: str, lines: pyt
 
     rerank(worker, TEI)
 
-    record = next(record for record in lines.records if record.name == LOGGER)
+    record = records(lines, 1)[0]
     found = json.loads(JsonFormatter(["message"]).format(record))
     assert (found["route"], found["status"], found["pairs"]) == (TEI, 200, 3)
