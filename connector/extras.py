@@ -20,7 +20,7 @@ MODULES: dict[Extra, frozenset[str]] = {
     "files": frozenset({"pypdf", "selectolax", "pyarrow"}),
     "worker": frozenset({"fastapi", "starlette", "uvicorn", "prometheus_client", "opentelemetry"}),
     "torch": frozenset({"torch", "sentence_transformers", "transformers"}),
-    "train": frozenset({"torch", "sentence_transformers", "transformers", "accelerate", "datasets"}),
+    "train": frozenset({"torch", "sentence_transformers", "transformers", "accelerate", "datasets", "ir_measures"}),
     "evaluate": frozenset({"ir_measures", "jinja2"}),
     "openvino": frozenset({"openvino"}),
     "traces": frozenset({"opentelemetry"}),
@@ -40,6 +40,13 @@ def needs(extra: Extra, what: str) -> Iterator[None]:
         if package not in MODULES[extra] or _is_installed(package):
             raise
         raise MissingExtra(extra, package, what) from error
+
+
+def require(extra: Extra, what: str) -> None:
+    """Raise MissingExtra where a package of the extra is not installed; nothing is imported."""
+    for package in sorted(MODULES[extra]):
+        if not _is_installed(package):
+            raise MissingExtra(extra, package, what)
 
 
 def _is_installed(package: str) -> bool:

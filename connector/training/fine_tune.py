@@ -10,7 +10,7 @@ from typing import Any
 
 from connector.errors import ModelError
 from connector.evaluation.evaluate import Reporter
-from connector.extras import needs
+from connector.extras import require
 from connector.models.devices import runs_on_cpu
 from connector.models.files import find_model, quiet_loading
 from connector.models.onnx.session import has_bf16
@@ -36,7 +36,7 @@ def fine_tune(
 
     Gives the steps taken, the rows, and nDCG@10 of each evaluation on the queries held back. Raises ModelError for a
     base that cannot be trained, MissingExtra where a package is missing."""
-    _require_packages()
+    require("train", "training")
     from datasets import Dataset, disable_progress_bars
     from transformers import EarlyStoppingCallback, set_seed
     from transformers.trainer_callback import PrinterCallback
@@ -125,13 +125,6 @@ def last_checkpoint(folder: Path) -> Path | None:
     """The newest that was written whole: its state is the last of its files."""
     whole = [state.parent for state in folder.glob("checkpoint-*/trainer_state.json") if state.stat().st_size]
     return max(whole, key=lambda checkpoint: int(checkpoint.name.split("-")[1]), default=None)
-
-
-def _require_packages() -> None:
-    with needs("train", "training"):
-        import accelerate  # noqa: F401 - the trainer imports it
-        import datasets  # noqa: F401
-        import sentence_transformers  # noqa: F401
 
 
 def _load(options: Options) -> Any:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from connector.errors import MissingExtra
-from connector.extras import EXTRAS, MODULES, needs
+from connector.extras import EXTRAS, MODULES, needs, require
 
 ROOT = Path(__file__).parents[2]
 OPTIONAL = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
@@ -40,6 +40,13 @@ def test_a_missing_package_is_an_error_that_names_its_extra_and_the_command(monk
     assert "pip install 'hybrid-search-connector[files]'" in str(caught.value)
     assert (caught.value.extra, caught.value.package) == ("files", "pypdf")
     assert isinstance(caught.value.__cause__, ModuleNotFoundError)
+
+
+def test_a_missing_package_is_found_without_an_import(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "accelerate", None)
+
+    with pytest.raises(MissingExtra, match=r"training needs the package accelerate, .*connector\[train\]'"):
+        require("train", "training")
 
 
 def test_an_import_error_out_of_an_installed_package_stays_as_it_is(

@@ -18,6 +18,7 @@ from connector.cli.flags.settings import AsJson, SettingsFlags
 from connector.cli.progress import reporter_on_terminal
 from connector.cli.stopping import say_when_stopped
 from connector.errors import SettingsError
+from connector.extras import require
 from connector.training.options import DEFAULT_FOLDER, LOSSES, Acceptance, Options
 
 if TYPE_CHECKING:
@@ -175,6 +176,7 @@ def train(
 
         connector train judged --index kb --loss margin-mse --teacher BAAI/bge-reranker-v2-m3 --out models/kb
     """
+    require("train", "connector train")
     from connector.training.outcome import measure_outcome
     from connector.training.train import train as run
 
