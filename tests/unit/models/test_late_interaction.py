@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from support.effort import tries
 
 from connector.errors import ModelError
-from connector.models.late_interaction import FLOOR_SHARE, LateInteractionScorer, max_sim, spread
+from connector.models.late_interaction import FLOOR_SHARE, LateInteractionScorer, max_sims, spread
 from connector.models.scorer import Cancelled
 
 PASSAGES = [
@@ -34,13 +34,14 @@ def tiny(tiny_encoder_folder: Path) -> LateInteractionScorer:
     return LateInteractionScorer(str(tiny_encoder_folder), device="cpu")
 
 
-@given(st.integers(1, 6), st.integers(1, 9), st.integers(1, 5), st.integers(0, 2**32 - 1))
-def test_max_sim_is_the_weighted_mean_of_each_query_tokens_best(q: int, t: int, dims: int, seed: int) -> None:
+@given(st.integers(1, 6), st.lists(st.integers(1, 9), max_size=40), st.integers(1, 5), st.integers(0, 2**32 - 1))
+def test_max_sims_are_weighted_means_of_each_query_tokens_best(q: int, ts: list[int], dims: int, seed: int) -> None:
     random = np.random.default_rng(seed)
-    query, passage = random.standard_normal((q, dims)).astype("f"), random.standard_normal((t, dims)).astype("f")
-    weights = random.random(q).astype("f")
+    query, weights = random.standard_normal((q, dims)).astype("f"), random.random(q).astype("f")
+    passages = [random.standard_normal((t, dims)).astype(np.float16) for t in ts]
+    naive = [naive_max_sim(query, weights, passage.astype("f")) for passage in passages]
 
-    assert max_sim(query, weights, passage) == pytest.approx(naive_max_sim(query, weights, passage), rel=1e-4, abs=1e-4)
+    assert max_sims(query, weights, passages).tolist() == pytest.approx(naive, rel=1e-4, abs=1e-4)
 
 
 def test_scores_equal_a_naive_computation_on_the_models_own_vectors(
