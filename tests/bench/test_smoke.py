@@ -91,7 +91,7 @@ def test_trials(folder: Path) -> None:
 def test_training_data(folder: Path, launcher: Launcher) -> None:
     joined = run("training_data", "join", "joined", "slice=3", cwd=folder)
     ingested = launcher.run("ingest", "joined", "--cluster", "embedded:store", "--index", "joined", cwd=folder)
-    places = ("joined", "scores.jsonl", "--index", "joined", "--cluster", "embedded:store")
+    places = ("joined", "scores.jsonl", "--index", "joined", "--cluster", "embedded:store", "--backend", "exact")
     taught = run("training_data", "teach", *places, cwd=folder)
 
     assert ingested.code == 0, ingested.stderr
