@@ -2,6 +2,7 @@
 
 python examples/demo.py                                  # into an embedded store
 python examples/demo.py --cluster http://localhost:9200  # into your cluster (index connector-demo)
+python examples/demo.py --data FOLDER                    # another judged collection, in a folder as BEIR has them
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ console = Console(highlight=False, width=None if sys.stdout.isatty() else 150)
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cluster", default="embedded:./demo-store", help="http(s)://HOST:PORT or embedded:FOLDER")
+    parser.add_argument("--data", type=Path, default=FOLDER, help="folder with corpus.jsonl, queries.jsonl, qrels.tsv")
     parser.add_argument("--queries", type=int, default=0, help="how many of the judged queries to run; 0 for all")
     parser.add_argument("--reranker", metavar="NAME", help="folder or hub name of what the worker reranks with")
     options = parser.parse_args()
@@ -44,10 +46,10 @@ def main() -> None:
     settings = load_settings(
         overrides={"cluster.url": options.cluster, "index.name": "connector-demo", "search.deadline_s": 60.0}
     )
-    collection = read_collection(FOLDER)
+    collection = read_collection(options.data)
     if options.queries:
         collection = collection.only(collection.queries[: options.queries])
-    ingest(settings)
+    ingest(options.data, settings)
     reranker = options.reranker or "MaxSim over all-MiniLM-L6-v2"
     console.print(f"starting the worker (its own process; {reranker})…")
     with running_worker(["--reranker", options.reranker] if options.reranker else []) as worker:
@@ -56,7 +58,7 @@ def main() -> None:
     print(json.dumps(figures))
 
 
-def ingest(settings: Settings) -> None:
+def ingest(folder: Path, settings: Settings) -> None:
     with Progress(
         TextColumn("ingesting"),
         BarColumn(),
@@ -72,7 +74,7 @@ def ingest(settings: Settings) -> None:
             done = counts.written + counts.unchanged + counts.failed
             progress.update(task, completed=counts.progress, done=done)
 
-        report = asyncio.run(run_job(str(FOLDER), settings, on_progress=show, say=progress.console.print))
+        report = asyncio.run(run_job(str(folder), settings, on_progress=show, say=progress.console.print))
     counts = report.counts
     console.print(
         f"{counts.read} documents: {counts.written} written ({counts.passages} passages), {counts.unchanged} "

@@ -1,4 +1,5 @@
-"""The demo runs once, from an empty folder; what it encoded is not encoded again for the other stores."""
+"""The demo runs once, from an empty folder, over a share of the example corpus (in a soak over all of it); what it
+encoded is not encoded again for the other stores."""
 
 from __future__ import annotations
 
@@ -12,12 +13,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 from support.command import environment
+from support.effort import IS_SOAK
+from support.slices import CORPUS, rows, write_slice
 from support.strace import addresses, watching
 
 from connector.models.encoder import Encoder
 from connector.types import Vector, Vectors
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
+EVERY, CHARS = 4, 1_500  # of the corpus's queries, and of a document: two passages at most
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +61,21 @@ class RememberingEncoder:
 
 
 @pytest.fixture(scope="session")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Every fourth query of the example corpus with the documents that answer it."""
+    if IS_SOAK:
+        return CORPUS
+    folder = tmp_path_factory.mktemp("corpus")
+    write_slice(folder, rows("queries.jsonl")[::EVERY], chars=CHARS, least_grade=1)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def demo(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Demo:
     """The demo over five queries."""
     folder = tmp_path_factory.mktemp("demo")
     calls = tmp_path_factory.mktemp("calls") / "calls.txt"
-    printed = run_example("demo.py", "--queries", "5", cwd=folder, watched=watching(calls))
+    printed = run_example("demo.py", "--data", str(corpus), "--queries", "5", cwd=folder, watched=watching(calls))
     return Demo(printed, folder, addresses(calls) if calls.exists() else None)
 
 
@@ -76,11 +90,11 @@ async def _read_vectors(store: Path) -> dict[str, Vector]:
 
     connection = await lancedb.connect_async(str(store))
     table = await connection.open_table("connector-demo")
-    rows = (await table.query().select(["passages", "vectors"]).to_arrow()).to_pylist()
+    held = (await table.query().select(["passages", "vectors"]).to_arrow()).to_pylist()
     connection.close()
     return {
         text: np.asarray(vector, dtype=np.float32)
-        for row in rows
+        for row in held
         for text, vector in zip(row["passages"], row["vectors"], strict=True)
     }
 

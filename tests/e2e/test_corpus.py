@@ -14,7 +14,7 @@ import pytest
 from support.scratch import drop, unique_name
 
 from connector.clusters.connect import connect
-from connector.evaluation.datasets import read_collection
+from connector.evaluation.datasets import Collection, read_collection
 from connector.evaluation.measures import mean, measure
 from connector.evaluation.queries import JudgedQuery
 from connector.evaluation.runs import Answers, answer_all
@@ -32,9 +32,6 @@ from connector.types import Document, SearchRequest, Vectors
 from connector.wiring import build_schema, build_searcher, open_index
 
 pytestmark = pytest.mark.timeout(900)  # whichever is first waits for the demo
-FOLDER = Path(__file__).parents[2] / "examples" / "corpus"
-DOCUMENTS = [json.loads(line) for line in (FOLDER / "corpus.jsonl").read_text(encoding="utf-8").splitlines()]
-COLLECTION = read_collection(FOLDER)
 ALL = 2_000  # a depth beyond the corpus
 FILTERS: list[tuple[Any, Any]] = [
     ("department=legal", lambda one: one["department"] == "legal"),
@@ -51,9 +48,19 @@ FILTERS: list[tuple[Any, Any]] = [
 ]
 
 
+@pytest.fixture(scope="session")
+def documents(corpus: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (corpus / "corpus.jsonl").read_text(encoding="utf-8").splitlines()]
+
+
+@pytest.fixture(scope="session")
+def collection(corpus: Path) -> Collection:
+    return read_collection(corpus)
+
+
 @pytest.fixture(scope="module")
 def ingested(
-    store: ClusterSettings, remembering: Encoder, tmp_path_factory: pytest.TempPathFactory
+    corpus: Path, store: ClusterSettings, remembering: Encoder, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[Settings, JobReport]]:
     """The corpus in an index of the store, and the report of the job."""
     vectors = "auto" if store.url.startswith("embedded:") else "hnsw"  # not quantised, so that rankings can be compared
@@ -62,23 +69,26 @@ def ingested(
         overrides={"index.name": unique_name(), "index.vectors.index": vectors, "search.deadline_s": 60.0},
     ).model_copy(update={"cluster": store})
 
-    yield settings, asyncio.run(ingest(settings, remembering, tmp_path_factory.mktemp("rejects") / "rejects.jsonl"))
+    yield (
+        settings,
+        asyncio.run(ingest(corpus, settings, remembering, tmp_path_factory.mktemp("rejects") / "rejects.jsonl")),
+    )
     asyncio.run(drop(store, settings.index.name))
 
 
-async def ingest(settings: Settings, encoder: Encoder, rejects: Path) -> JobReport:
+async def ingest(corpus: Path, settings: Settings, encoder: Encoder, rejects: Path) -> JobReport:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(job, "load_encoder", lambda settings: encoder)
-        return await job.run_job(str(FOLDER), settings, rejects=rejects)
+        return await job.run_job(str(corpus), settings, rejects=rejects)
 
 
 @pytest.fixture(scope="session")
-def vectors(remembering: Encoder) -> dict[str, Vectors]:
+def vectors(documents: list[dict[str, Any]], remembering: Encoder) -> dict[str, Vectors]:
     """The vectors of each document's passages, cut and encoded here."""
     schema = build_schema(Settings(), Fields(text={"title": 1.0, "text": 1.0}), remembering.fingerprint)
-    documents = [Document(one["_id"], {"title": one["title"], "text": one["text"]}) for one in DOCUMENTS]
+    cut_up = [Document(one["_id"], {"title": one["title"], "text": one["text"]}) for one in documents]
     limit = remembering.fingerprint.max_tokens
-    cuts = cut(documents, schema, max_tokens=limit, token_offsets=remembering.token_offsets)
+    cuts = cut(cut_up, schema, max_tokens=limit, token_offsets=remembering.token_offsets)
     return {passages[0].doc_id: remembering.encode([passage.text for passage in passages]) for passages in cuts}
 
 
@@ -95,9 +105,9 @@ async def searching(settings: Settings, encoder: Encoder, worker: WorkerProcess 
 
 
 @pytest.fixture(scope="module")
-def answers(ingested: tuple[Settings, JobReport], remembering: Encoder) -> Answers:
+def answers(ingested: tuple[Settings, JobReport], collection: Collection, remembering: Encoder) -> Answers:
     """All queries on the store, as deep as the legs go by default."""
-    return asyncio.run(ask(ingested[0], remembering, COLLECTION.queries))
+    return asyncio.run(ask(ingested[0], remembering, collection.queries))
 
 
 async def ask(settings: Settings, encoder: Encoder, queries: Sequence[JudgedQuery], **options: Any) -> Answers:
@@ -105,33 +115,39 @@ async def ask(settings: Settings, encoder: Encoder, queries: Sequence[JudgedQuer
         return await answer_all(searcher, queries, rerank=False, **options)
 
 
-def test_every_document_is_written_and_counted(ingested: tuple[Settings, JobReport]) -> None:
+def test_every_document_is_written_and_counted(
+    ingested: tuple[Settings, JobReport], documents: list[dict[str, Any]]
+) -> None:
     _, report = ingested
 
     assert report.ok
-    assert (report.counts.read, report.counts.written) == (len(DOCUMENTS), len(DOCUMENTS))
+    assert (report.counts.read, report.counts.written) == (len(documents), len(documents))
 
 
 async def test_the_same_job_again_writes_nothing(
-    ingested: tuple[Settings, JobReport], remembering: Encoder, tmp_path: Path
+    ingested: tuple[Settings, JobReport],
+    corpus: Path,
+    documents: list[dict[str, Any]],
+    remembering: Encoder,
+    tmp_path: Path,
 ) -> None:
-    again = await ingest(ingested[0], remembering, tmp_path / "rejects.jsonl")
+    again = await ingest(corpus, ingested[0], remembering, tmp_path / "rejects.jsonl")
 
     assert again.ok
-    assert (again.counts.written, again.counts.unchanged) == (0, len(DOCUMENTS))
+    assert (again.counts.written, again.counts.unchanged) == (0, len(documents))
 
 
 @pytest.mark.parametrize(("found", "fits"), FILTERS, ids=[json.dumps(one) for one, _ in FILTERS])
 async def test_a_filter_holds_exactly_on_both_legs(
-    ingested: tuple[Settings, JobReport], remembering: Encoder, found: Any, fits: Any
+    ingested: tuple[Settings, JobReport], documents: list[dict[str, Any]], remembering: Encoder, found: Any, fits: Any
 ) -> None:
-    expected = {one["_id"] for one in DOCUMENTS if fits(one)}
+    expected = {one["_id"] for one in documents if fits(one)}
     async with searching(ingested[0], remembering) as searcher:
         response = await searcher.search(
             SearchRequest("the agreement with a partner", parse_filter(found), k=10, depth=ALL, rerank=False)
         )
 
-    assert 0 < len(expected) < len(DOCUMENTS)
+    assert 0 < len(expected) < len(documents)
     assert not response.degraded
     assert {hit.doc_id for hit in response.rankings["dense"]} == expected
     assert {hit.doc_id for hit in response.rankings["lexical"]} <= expected
@@ -146,29 +162,33 @@ def test_a_document_is_in_a_ranking_once(answers: Answers) -> None:
 
 
 async def test_the_whole_dense_ranking_is_the_exact_one(
-    ingested: tuple[Settings, JobReport], vectors: dict[str, Vectors], remembering: Encoder
+    ingested: tuple[Settings, JobReport],
+    collection: Collection,
+    documents: list[dict[str, Any]],
+    vectors: dict[str, Vectors],
+    remembering: Encoder,
 ) -> None:
     """Equal to the scores computed here from the passages' vectors; so it is equal on all stores."""
-    queries = COLLECTION.queries[::15]
+    queries = collection.queries[::15]
     deep = await ask(ingested[0], remembering, queries, depth=ALL)
     for query in queries:
         ranking, exact = deep.runs["dense"][query.query_id], exact_scores(vectors, remembering, query)
 
-        assert len(ranking) == len(DOCUMENTS)
+        assert len(ranking) == len(documents)
         assert [hit.score for hit in ranking] == pytest.approx(sorted(exact.values(), reverse=True), abs=1e-4)
         assert {hit.doc_id: hit.score for hit in ranking} == pytest.approx(exact, abs=1e-4)
 
 
 def test_the_first_ten_of_the_dense_leg_are_the_nearest(
-    answers: Answers, vectors: dict[str, Vectors], remembering: Encoder
+    answers: Answers, collection: Collection, vectors: dict[str, Vectors], remembering: Encoder
 ) -> None:
     found = 0
-    for query in COLLECTION.queries:
+    for query in collection.queries:
         exact = exact_scores(vectors, remembering, query)
         nearest = sorted(exact, key=lambda doc_id: -exact[doc_id])[:10]
         found += len(set(nearest) & {hit.doc_id for hit in answers.runs["dense"][query.query_id][:10]})
 
-    assert found >= 0.98 * 10 * len(COLLECTION.queries)
+    assert found >= 0.98 * 10 * len(collection.queries)
 
 
 def exact_scores(vectors: dict[str, Vectors], encoder: Encoder, query: JudgedQuery) -> dict[str, float]:
@@ -177,9 +197,9 @@ def exact_scores(vectors: dict[str, Vectors], encoder: Encoder, query: JudgedQue
     return {doc_id: float((own @ vector).max()) for doc_id, own in vectors.items()}
 
 
-def test_fusion_is_better_than_either_leg(answers: Answers) -> None:
+def test_fusion_is_better_than_either_leg(answers: Answers, collection: Collection) -> None:
     scores = {
-        stage: mean(measure(answers.runs[stage], COLLECTION.qrels)["nDCG@10"])
+        stage: mean(measure(answers.runs[stage], collection.qrels)["nDCG@10"])
         for stage in ("lexical", "dense", "fused")
     }
 
@@ -188,9 +208,13 @@ def test_fusion_is_better_than_either_leg(answers: Answers) -> None:
 
 
 async def test_the_reranked_answer_explains_itself(
-    ingested: tuple[Settings, JobReport], remembering: Encoder, worker: WorkerProcess
+    ingested: tuple[Settings, JobReport],
+    collection: Collection,
+    documents: list[dict[str, Any]],
+    remembering: Encoder,
+    worker: WorkerProcess,
 ) -> None:
-    query = next(one for one in COLLECTION.queries if one.kind == "qualifier")
+    query = next(one for one in collection.queries if one.kind == "qualifier")
     async with searching(ingested[0], remembering, worker) as searcher:
         response = await searcher.search(SearchRequest(query.text, k=10, window=20))
 
@@ -199,8 +223,9 @@ async def test_the_reranked_answer_explains_itself(
     assert {hit.stage for hit in response.hits} == {"reranked"}
     assert all(hit.explain.rerank_score is not None and hit.explain.fused_rank for hit in response.hits)
     assert all(hit.passage and hit.passage.doc_id == hit.doc_id for hit in response.hits)
-    assert all(hit.fields["title"] == _document(hit.doc_id)["title"] for hit in response.hits)
-    assert all(hit.fields.get("product") == _document(hit.doc_id).get("product") for hit in response.hits)
+    by_id = {one["_id"]: one for one in documents}
+    assert all(hit.fields["title"] == by_id[hit.doc_id]["title"] for hit in response.hits)
+    assert all(hit.fields.get("product") == by_id[hit.doc_id].get("product") for hit in response.hits)
 
 
 _seen_fused: list[float] = []
@@ -210,7 +235,3 @@ def _reference(score: float) -> float:
     """The measure of the first store that was asked: all others must come near it."""
     _seen_fused.append(score)
     return _seen_fused[0]
-
-
-def _document(doc_id: str) -> dict[str, Any]:
-    return next(one for one in DOCUMENTS if one["_id"] == doc_id)

@@ -12,7 +12,6 @@ import pytest
 from support.command import Finished, Launcher, Running
 from support.slices import rows, write_slice
 from support.tiny_models import save_classifier
-from transformers import AutoTokenizer
 
 from connector.models.files import find_model
 
@@ -24,6 +23,8 @@ WAIT_S = 200
 @pytest.fixture(scope="module")
 def folder(launcher: Launcher, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Judged queries, the documents that answer them, their index, and a cross-encoder that knows nothing."""
+    from transformers import AutoTokenizer
+
     folder = tmp_path_factory.mktemp("training")
     write_slice(folder / "slice", rows("queries.jsonl")[:QUERIES], chars=CHARS)
     tokenizer = AutoTokenizer.from_pretrained(find_model("all-MiniLM-L6-v2"))

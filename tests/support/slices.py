@@ -22,9 +22,9 @@ def queries_of(kinds: Sequence[str], count: int) -> list[dict[str, Any]]:
 
 
 def write_slice(
-    folder: Path, queries: Sequence[dict[str, Any]], *, chars: int, least_grade: int = 0
+    folder: Path, queries: Sequence[dict[str, Any]], *, chars: int | None, least_grade: int = 0
 ) -> list[list[str]]:
-    """Write the collection of these queries; documents are cut after `chars`, so that each is one passage. Gives the
+    """Write the collection of these queries; documents are cut after `chars`, 300 of which are one passage. Gives the
     judgments."""
     asked = {query["_id"] for query in queries}
     judgments = [line.split("\t") for line in (CORPUS / "qrels.tsv").read_text().splitlines()[1:]]
