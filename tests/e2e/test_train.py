@@ -6,10 +6,11 @@ import json
 import os
 import signal
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.command import Finished, Launcher, Running
+from support.command import TORCH, Finished, Launcher, Running, launching
 from support.slices import rows, write_slice
 from support.tiny_models import save_classifier
 
@@ -18,6 +19,13 @@ from connector.models.files import find_model
 CHARS = 200  # of a document, so that it is one passage
 QUERIES = 28
 WAIT_S = 200
+
+
+@pytest.fixture(scope="module")
+def launcher() -> Iterator[Launcher]:
+    """Each training needs torch."""
+    with launching(*TORCH) as launcher:
+        yield launcher
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,7 @@
 """`python -m connector` as a user runs it, in a process of its own and without settings from around it.
 
-Most of what a command costs is the import of torch. So `Launcher` imports it once, in a process that forks each command
-from itself; `run` starts one from nothing, as a shell does."""
+Most of what a command costs is its imports. So `Launcher` does them once, in a process that forks each command from
+itself; `run` starts one from nothing, as a shell does."""
 
 from __future__ import annotations
 
@@ -21,12 +21,17 @@ from pathlib import Path
 from typing import IO
 
 TIMEOUT_S = 240
+# what commands import once they are asked for; of lancedb only what it needs: its own threads would survive no fork
+IMPORTS = (
+    "elasticsearch", "opensearchpy", "pyarrow", "filelock", "snowballstemmer", "onnxruntime",
+    "tokenizers", "connector.cli.commands.ingest", "connector.cli.commands.search", "connector.cli.commands.worker",
+    "connector.cli.commands.index", "connector.worker.serve",
+)  # fmt: skip
+TORCH = ("torch", "transformers", "sentence_transformers")
 LAUNCHER = """
-import gc, json, os, signal, sys
-import elasticsearch, opensearchpy, pyarrow, sentence_transformers
-import filelock, lance_namespace, snowballstemmer  # what lancedb needs, but not lancedb: its threads survive no fork
-from connector.cli.commands import ingest, search, worker  # and what a command would only import once it is asked for
-from connector.worker import serve
+import gc, importlib, json, os, signal, sys
+for name in sys.argv[1:]:
+    importlib.import_module(name)
 from connector.__main__ import main
 from connector.cli import app
 
@@ -151,11 +156,11 @@ class Launcher:
 
 
 @contextmanager
-def launching() -> Iterator[Launcher]:
-    """A launcher that ends with the block."""
+def launching(*imports: str) -> Iterator[Launcher]:
+    """A launcher that ends with the block; of more `imports` than each command needs."""
     with tempfile.TemporaryDirectory(prefix="connector-commands-") as folder:
         process = subprocess.Popen(
-            [sys.executable, "-c", LAUNCHER],
+            [sys.executable, "-c", LAUNCHER, *IMPORTS, *imports],
             env=environment(),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
