@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import shutil
 import tempfile
+import threading
 import time
 import warnings
 from collections.abc import Iterator, Sequence
@@ -88,12 +89,26 @@ def workshop(parent: Path) -> Iterator[Path]:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Without the exporters' remarks on their own inner workings."""
-    before = logging.root.manager.disable
-    logging.disable(logging.WARNING)
+    """Without the exporters' remarks on their own inner workings; other threads are heard."""
+    remarks = _Remarks()
+    handlers = [*logging.root.handlers, *filter(None, [logging.lastResort])]
+    for handler in handlers:
+        handler.addFilter(remarks)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
-        logging.disable(before)
+        for handler in handlers:
+            handler.removeFilter(remarks)
+
+
+class _Remarks(logging.Filter):
+    """Keeps back what the thread that made it says, up to a warning."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._thread = threading.get_ident()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return record.thread != self._thread or record.levelno > logging.WARNING
