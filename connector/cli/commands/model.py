@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import asdict
 from typing import Annotated, Literal
 
@@ -133,7 +134,7 @@ def fetch(
 @model_app.command("list")
 def list_known(as_json: AsJson = False, config: ConfigFile = None, override: Overrides = None) -> None:
     """Show the models of this machine and those of the settings: where they came from, hash, licence, size, and which
-    settings use them; and those that a Maven repository holds.
+    settings use them; and those that a Maven repository holds. --json has hashes and places whole.
 
     Example:
 
@@ -147,10 +148,13 @@ def list_known(as_json: AsJson = False, config: ConfigFile = None, override: Ove
         print(json.dumps([asdict(model) | {"folder": str(model.folder) if model.folder else None} for model in models]))
         return
     table = Table("model", "from", "sha256", "licence", "MB", "used by", show_edge=False)
-    table.columns[1].overflow = "fold"
+    for column in table.columns:
+        column.overflow = "fold"
+    table.columns[0].no_wrap = True  # a name is there to be copied
     for model in models:
         size = f"{model.bytes / 1e6:,.0f}" if model.bytes else ""
-        table.add_row(model.name, model.place, model.sha256[:12], model.licence, size, ", ".join(model.used_by))
+        place = re.split("[ ,]", model.place)[0] if model.folder else model.place.partition(";")[0]
+        table.add_row(model.name, place, model.sha256[:12], model.licence, size, ", ".join(model.used_by))
     results().print(table)
 
 

@@ -54,6 +54,7 @@ class FoundGraph:
             fused = fuse(self.file, scratch, heads=int(heads), dims=int(dims))
         except Exception as error:  # of many kinds
             log.info("the graph in %s is run as it is: %s", self.file, error)
+            log.debug("onnxruntime cannot fuse it", exc_info=True)
             return
         if any(node.op_type == "Attention" for node in fused.graph.node):
             self.model = fused
