@@ -22,6 +22,7 @@ from rich.console import Console
 from connector.models.backends import Backend, agreement_file, graph_file, identify
 from connector.models.cross_encoder import CrossEncoderScorer
 from connector.models.files import find_model
+from connector.models.onnx.assembly import weights_file
 
 ROOT = Path(__file__).parents[1]
 FLASHRANK_NAME, FLASHRANK_FILE = "ms-marco-MiniLM-L-12-v2", "flashrank-MiniLM-L-12-v2_Q.onnx"
@@ -82,7 +83,9 @@ def flashrank_folder(model: str, folder: Path) -> Path | None:
         return None
     home = folder / FLASHRANK_NAME
     shutil.copytree(model, home, ignore=shutil.ignore_patterns("*.safetensors"))
-    shutil.copy(graph_file(identify(Path(model), "cross-encoder"), "onnx-int8"), home / FLASHRANK_FILE)
+    graph = graph_file(identify(Path(model), "cross-encoder"), "onnx-int8")
+    shutil.copy(graph, home / FLASHRANK_FILE)
+    shutil.copy(weights_file(graph), home)  # under the name that the graph has for it
     if not (home / "special_tokens_map.json").exists():
         (home / "special_tokens_map.json").write_text('{"unk_token": "[UNK]", "pad_token": "[PAD]"}')
     return home
