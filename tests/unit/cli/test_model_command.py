@@ -40,7 +40,7 @@ def test_a_model_is_fetched_and_listed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_table_shows_what_could_be_fetched() -> None:
-    printed = CliRunner().invoke(model_app, ["list"]).stdout
+    printed = CliRunner().invoke(model_app, ["list"], env={"COLUMNS": "160"}).stdout  # pytest-xdist sets 80
 
     assert "BAAI/bge-small-en-v1.5" in printed
     assert "MIT" in printed
