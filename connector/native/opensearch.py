@@ -54,6 +54,8 @@ TASKS = "/_plugins/_ml/tasks"
 INGEST = "/_ingest/pipeline"
 SEARCH = "/_search/pipeline"
 DEPLOYED = "DEPLOYED"
+# its job that compares states with nodes says the second of a model whose undeployment it met half done
+NOT_DEPLOYED = ("UNDEPLOYED", "DEPLOY_FAILED")
 IN_USE = re.compile("still using this connector|has associated model|deploying or deployed state")
 DEFAULTS = ("index.search.default_pipeline", "index.default_pipeline", "index.final_pipeline")
 log = logging.getLogger(__name__)
@@ -93,7 +95,7 @@ class OpenSearchNative:
             parts += [
                 Part("connector", name, "there", found.id, url) for found, url in zip(connectors, urls, strict=True)
             ]
-            parts += [Part("model", name, str(found.body.get("model_state", "")).lower(), found.id) for found in models]
+            parts += [_shown(name, found) for found in models]
             parts += [Part("connector", name, MISSING)] if not connectors else []
             parts += [Part("model", name, MISSING)] if not models else []
         for kind, path, name in self._pipelines():
@@ -362,3 +364,9 @@ class OpenSearchNative:
         self, method: str, path: str, body: JSON | None = None, params: dict[str, str] | None = None
     ) -> JSON:
         return await self._client.request(method, path, body=body, params=params, timeout_s=TIMEOUT_S)
+
+
+def _shown(name: str, model: FoundPart) -> Part:
+    state = str(model.body.get("model_state", ""))
+    detail = "connector native install deploys it" if state in NOT_DEPLOYED else ""
+    return Part("model", name, state.lower(), model.id, detail)

@@ -314,28 +314,65 @@ async def test_it_is_shown_with_its_state_and_removed_without_a_trace(settings: 
     assert set(shown_after.values()) == {"not there"}
 
 
+@contextmanager
+def searches_of_before(engine: httpx.Client) -> Iterator[None]:
+    """Within the block, searches of ML Commons show what was before, as they do for a moment after each change."""
+    engine.put(MODEL_SETTINGS, json={"index.refresh_interval": "1h"}).raise_for_status()
+    try:
+        yield
+    finally:
+        engine.put(MODEL_SETTINGS, json={"index.refresh_interval": None}).raise_for_status()
+
+
+@contextmanager
+def no_comparing(engine: httpx.Client) -> Iterator[None]:
+    """Within the block, ML Commons does not compare states with nodes, as it does every ten seconds. A model whose
+    undeployment it meets half done, gone from the node and not yet written down, it calls DEPLOY_FAILED."""
+    interval = "plugins.ml_commons.sync_up_job_interval_in_seconds"
+    engine.put("/_cluster/settings", json={"transient": {interval: 0}}).raise_for_status()
+    try:
+        yield
+    finally:
+        engine.put("/_cluster/settings", json={"transient": {interval: None}}).raise_for_status()
+
+
 @ON_OURS
 async def test_states_are_those_of_now_whatever_a_search_still_shows(settings: Settings) -> None:
     installed = await install(settings)
-    with engine_of(settings.cluster) as engine:
-        engine.put(MODEL_SETTINGS, json={"index.refresh_interval": "1h"}).raise_for_status()
-        try:
-            for model in [part for part in installed.parts if part.kind == "model"]:
-                engine.post(f"/_plugins/_ml/models/{model.id}/_undeploy").raise_for_status()
-            shown, _ = await show(settings)
-            changed = await install(settings)
-            shown_again, _ = await show(settings)
-            moved = await install(elsewhere(settings))
-            await remove(settings)
-            left, _ = await show(settings)
-        finally:
-            engine.put(MODEL_SETTINGS, json={"index.refresh_interval": None}).raise_for_status()
+    with engine_of(settings.cluster) as engine, no_comparing(engine), searches_of_before(engine):
+        for model in [part for part in installed.parts if part.kind == "model"]:
+            engine.post(f"/_plugins/_ml/models/{model.id}/_undeploy").raise_for_status()
+        shown, detail = await show(settings)
+        changed = await install(settings)
+        shown_again, detail_again = await show(settings)
+        moved = await install(elsewhere(settings))
+        await remove(settings)
+        left, _ = await show(settings)
 
     assert {shown["model rerank"], shown["model embedding"]} == {"undeployed"}
+    assert (detail["model rerank"], detail_again["model rerank"]) == ("connector native install deploys it", "")
     assert states(changed.parts)["model rerank"] == "changed"
     assert {shown_again["model rerank"], shown_again["model embedding"]} == {"deployed"}
     assert states(moved.parts)["connector rerank"] == "changed"
     assert set(left.values()) == {"not there"}
+
+
+@ON_3
+@ON_OURS
+async def test_a_model_that_ml_commons_calls_failed_is_deployed_by_the_next_installation(settings: Settings) -> None:
+    installed = await install(settings)
+    model = next(part.id for part in installed.parts if part.kind == "model")
+    with engine_of(settings.cluster) as engine, no_comparing(engine):
+        engine.post(f"/_plugins/_ml/models/{model}/_undeploy").raise_for_status()
+        written = {"doc": {"model_state": "DEPLOY_FAILED"}}  # what its comparison writes
+        engine.post(f"/.plugins-ml-model/_update/{model}", json=written).raise_for_status()
+        shown, detail = await show(settings)
+        changed = await install(settings)
+        shown_again, _ = await show(settings)
+
+    assert (shown["model rerank"], shown["model embedding"]) == ("deploy_failed", "deployed")
+    assert detail["model rerank"] == "connector native install deploys it"
+    assert (states(changed.parts)["model rerank"], shown_again["model rerank"]) == ("changed", "deployed")
 
 
 async def test_what_is_ingested_gets_its_vectors(settings: Settings) -> None:

@@ -69,8 +69,9 @@ def open_sync(folder: Path, *, is_interrupted: bool = False) -> SyncConnector:
     return SyncConnector(loop, loop.run(partial(open_connector, folder, is_interrupted=is_interrupted)))
 
 
-def threads() -> list[str]:
-    return [thread.name for thread in threading.enumerate() if thread.name.startswith(("connector", "encode"))]
+def threads() -> set[threading.Thread]:
+    """Those of connectors. An earlier test's may end at any moment: a test compares sets of them, not numbers."""
+    return {thread for thread in threading.enumerate() if thread.name.startswith(("connector", "encode"))}
 
 
 @pytest.fixture
@@ -114,7 +115,7 @@ def test_a_closed_sync_connector_says_so_and_leaves_no_thread(tmp_path: Path) ->
 
     with pytest.raises(ConnectorClosed, match=r"closed; open another one: SyncConnector\.open\(\)"):
         connector.search("fish")
-    wait_until(lambda: threads() == before)
+    wait_until(lambda: threads() <= before)
 
 
 def test_threads_share_a_sync_connector(connector: SyncConnector) -> None:
@@ -159,7 +160,7 @@ def test_an_interrupt_ends_a_search_and_the_connector_can_be_closed(tmp_path: Pa
         connector.search("fish", deadline_s=600)
     connector.close()
 
-    wait_until(lambda: threads() == before)
+    wait_until(lambda: threads() <= before)
 
 
 def test_a_sync_connector_that_nobody_holds_any_longer_is_closed(tmp_path: Path) -> None:
@@ -168,7 +169,7 @@ def test_a_sync_connector_that_nobody_holds_any_longer_is_closed(tmp_path: Path)
     del connector
     gc.collect()
 
-    wait_until(lambda: threads() == before)
+    wait_until(lambda: threads() <= before)
 
 
 def test_a_forked_process_is_told_to_open_one_of_its_own(connector: SyncConnector) -> None:
@@ -194,7 +195,7 @@ def test_what_cannot_be_opened_leaves_no_thread(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="takes Settings, not str"):
         SyncConnector.open("connector.yaml")  # type: ignore[arg-type]
 
-    assert threads() == before
+    assert threads() <= before
 
 
 @pytest.mark.parametrize(
