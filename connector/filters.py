@@ -71,7 +71,14 @@ class Not:
     part: Filter
 
 
-Filter = Terms | Range | Exists | And | Or | Not
+@dataclass(frozen=True, slots=True)
+class EngineQuery:
+    """A filter in an engine's own language, taken out of an application's query; no filter that is parsed holds one."""
+
+    query: Mapping[str, Any]
+
+
+Filter = Terms | Range | Exists | And | Or | Not | EngineQuery
 
 
 def parse_filter(source: Any) -> Filter | None:
@@ -82,7 +89,7 @@ def parse_filter(source: Any) -> Filter | None:
 def _parse_any(source: Any, *, depth: int) -> Filter | None:
     if source is None or source == "" or source == [] or source == {}:
         return None
-    if isinstance(source, Terms | Range | Exists | And | Or | Not):
+    if isinstance(source, Filter):
         return source
     if isinstance(source, str):
         return parse_expression(source)
@@ -119,8 +126,8 @@ def check_filter(found: Filter | None, fields: Mapping[str, AnyFieldType]) -> Fi
 
     `fields` maps every field that can be filtered to its type."""
     match found:
-        case None:
-            return None
+        case None | EngineQuery():
+            return found
         case And(parts):
             return And(tuple(_checked(part, fields) for part in parts))
         case Or(parts):

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from connector.clusters.original_text import names_to_read
-from connector.filters import And, Exists, Filter, Not, Or, Range, Scalar, Terms
+from connector.filters import And, EngineQuery, Exists, Filter, Not, Or, Range, Scalar, Terms
 from connector.layout import VectorField
 from connector.schema import DATES, AnyFieldType, IndexSchema
 from connector.types import Vector
@@ -88,6 +88,8 @@ def build_filter(
             return {"bool": {"should": either, "minimum_should_match": 1}}
         case Not(part):
             return {"bool": {"must_not": [build_filter(part, types, nested)]}}
+        case EngineQuery(query):
+            return dict(query)
 
 
 def build_index_filter(found: Filter | None, schema: IndexSchema) -> JSON | None:

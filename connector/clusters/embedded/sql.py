@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from connector.filters import And, Exists, Filter, Not, Or, Range, Scalar, Terms
+from connector.errors import FilterError
+from connector.filters import And, EngineQuery, Exists, Filter, Not, Or, Range, Scalar, Terms
 from connector.schema import AnyFieldType
 
 COMPARISONS = {"gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
@@ -30,6 +31,12 @@ def build_sql(found: Filter, fields: Mapping[str, AnyFieldType]) -> str:
             return "(" + " OR ".join(build_sql(part, fields) for part in parts) + ")"
         case Not(part):
             return f"(NOT {build_sql(part, fields)})"
+        case EngineQuery(query):
+            kind = next(iter(query), "")
+            raise FilterError(
+                f"the embedded store does not speak the engines' query language, so it cannot apply their {kind!r}; "
+                "give the filter in the connector's own language, or set cluster.url to a cluster"
+            )
 
 
 def any_of(column: str, values: Sequence[Scalar]) -> str:

@@ -21,7 +21,7 @@ from connector.clusters.embedded.cluster import EmbeddedCluster
 from connector.clusters.embedded.index import EmbeddedIndex
 from connector.clusters.embedded.sql import build_sql
 from connector.errors import ClusterError, IndexExists, IndexMissing, SettingsError
-from connector.filters import And, Exists, Filter, Not, Or, Range, Terms, check_filter
+from connector.filters import And, EngineQuery, Exists, Filter, Not, Or, Range, Terms, check_filter
 from connector.schema import FieldType, IndexSchema, check_value
 from connector.types import Document, IndexedDocument, Passage
 
@@ -121,6 +121,8 @@ def holds(found: Filter, row: Mapping[str, Any]) -> bool:
             return any(holds(part, row) for part in parts)
         case Not(part):
             return not holds(part, row)
+        case EngineQuery():
+            raise AssertionError("an engine's query means nothing here")
 
 
 def indexed(doc_id: str, text: str, *, passages: list[str] | None = None, **fields: Any) -> IndexedDocument:
