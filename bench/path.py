@@ -36,6 +36,7 @@ from connector.clusters.protocol import SearchableIndex
 from connector.evaluation.datasets import read_collection
 from connector.evaluation.latency import percentile
 from connector.ingest.job import run_job
+from connector.lexical import LexicalQuery
 from connector.models.encoder import Encoder
 from connector.settings.load import load_settings
 from connector.types import Ranking, SearchRequest, Vector
@@ -172,7 +173,10 @@ class Parts:
         }
 
     async def _lexical(self, query: str) -> Ranking:
-        return await self._index.lexical(query, depth=self._depth, filter=None, timeout_s=TIMEOUT_S, passages=0)
+        asked = LexicalQuery(query)
+        return (
+            await self._index.lexical(asked, depth=self._depth, filter=None, timeout_s=TIMEOUT_S, passages=0)
+        ).ranking
 
     async def _encode(self, query: str) -> Vector:
         loop = asyncio.get_running_loop()

@@ -97,24 +97,11 @@ def build_index_filter(found: Filter | None, schema: IndexSchema) -> JSON | None
     return build_filter(found, schema.fields.metadata, schema.layout.nested) if found else None
 
 
-def build_lexical(schema: IndexSchema, query: str, depth: int, found: Filter | None, passages: int = 1) -> JSON:
-    """BM25 over the text fields, summed with their boosts; the passages that match best, or else the first, come along
-    without a say.
-
-    A query is cut after as many words as every engine takes (333 over two text fields)."""
-    query = _first_words(query, MAX_CLAUSES // (len(schema.fields.text) + schema.managed))
-    bool_query: JSON = {"must": [match_clause(schema, query, type="most_fields")]}
-    if schema.managed and passages:
-        bool_query["should"] = [_matching_passages(query, passages)]
-    if found:
-        bool_query["filter"] = [build_index_filter(found, schema)]
-    return {"query": {"bool": bool_query}} | hits_only(schema, depth, passages)
-
-
-def match_clause(schema: IndexSchema, query: str, **options: Any) -> JSON:
-    """The text fields with their boosts, asked for the words of a query; those in a nested object by its best one."""
+def match_clause(schema: IndexSchema, query: str, texts: Mapping[str, float] | None = None, **options: Any) -> JSON:
+    """Text fields with their boosts, or else all, asked for the words of a query; those in a nested object by its best
+    one."""
     paths: dict[str, list[str]] = {}
-    for name, boost in schema.fields.text.items():
+    for name, boost in (texts or schema.fields.text).items():
         paths.setdefault(schema.layout.nested.get(name, ""), []).append(f"{name}^{boost:g}")
     clauses = []
     for path, fields in paths.items():
@@ -159,7 +146,7 @@ def build_contents(
     if not schema.managed:
         return body
     (only,) = body["query"]["bool"]["filter"]
-    wanted = [] if query is None else [_matching_passages(_first_words(query, MAX_CLAUSES), 1)]
+    wanted = [] if query is None else [matching_passages(first_words(query, MAX_CLAUSES), 1)]
     if vector is not None:
         wanted.append(dialect.nearest_clause(schema, vector, len(doc_ids), only))
     body["query"]["bool"]["should"] = wanted
@@ -221,12 +208,7 @@ def vector_values(schema: IndexSchema, vector: Vector) -> list[float] | list[int
     return whole
 
 
-def _within(name: str, query: JSON, nested: Mapping[str, str]) -> JSON:
-    """The query as one of the nested object that the field is in."""
-    return {"nested": {"path": nested[name], "query": query}} if name in nested else query
-
-
-def _matching_passages(query: str, passages: int) -> JSON:
+def matching_passages(query: str, passages: int) -> JSON:
     """A clause that adds nothing to a score, for the passages that match the query best, or else the first ones.
 
     A document may have been found by its title, while none of its passages has a word of the query."""
@@ -236,12 +218,17 @@ def _matching_passages(query: str, passages: int) -> JSON:
     return {"nested": nested | {"inner_hits": inner_hits(passages, MATCHING)}}
 
 
-def _instant(value: Scalar) -> str:
-    """A date as the settings' types spell it, with its time."""
-    return str(value) if "T" in str(value) else f"{value}T00:00:00.000Z"
-
-
-def _first_words(text: str, count: int) -> str:
+def first_words(text: str, count: int) -> str:
     """The text up to the end of its `count`-th word."""
     end = next((match.end() for match in islice(WORD.finditer(text), count - 1, None)), len(text))
     return text[:end]
+
+
+def _within(name: str, query: JSON, nested: Mapping[str, str]) -> JSON:
+    """The query as one of the nested object that the field is in."""
+    return {"nested": {"path": nested[name], "query": query}} if name in nested else query
+
+
+def _instant(value: Scalar) -> str:
+    """A date as the settings' types spell it, with its time."""
+    return str(value) if "T" in str(value) else f"{value}T00:00:00.000Z"

@@ -36,8 +36,12 @@ def has_ids(reply: JSON) -> bool:
 
 def read_hits(reply: JSON, schema: IndexSchema, depth: int, scale: float = 1.0) -> Ranking:
     """The ranking in a `_search` reply; each hit with its best passage."""
-    hits = reply["hits"]["hits"]
-    return ordered((Hit(_doc_id(hit), hit["_score"] / scale, _read_passages(hit, schema)) for hit in hits), depth)
+    return ordered((read_hit(hit, schema, scale) for hit in reply["hits"]["hits"]), depth)
+
+
+def read_hit(hit: JSON, schema: IndexSchema, scale: float = 1.0) -> Hit:
+    """A hit with its best passage; its score is 0 where the engine sorted and made none."""
+    return Hit(_doc_id(hit), (hit["_score"] or 0.0) / scale, _read_passages(hit, schema))
 
 
 def _read_passages(hit: JSON, schema: IndexSchema) -> tuple[Passage, ...]:

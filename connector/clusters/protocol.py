@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from connector.credentials import Credentials
 from connector.filters import Filter
+from connector.lexical import LexicalAnswer, LexicalQuery, PageRequest
 from connector.schema import IndexSchema
 from connector.types import HitContent, IndexedDocument, Ranking, TermStatistics, Vector, WriteOutcome
 
@@ -48,11 +49,24 @@ class SearchableIndex(Protocol):
     name: str
     schema: IndexSchema
 
+    def check_lexical(self, query: LexicalQuery, page: PageRequest | None = None) -> None:
+        """Nothing, where `lexical` can be asked this. Raises QueryError for what this store cannot answer, or a field
+        that the index lacks."""
+        ...
+
     async def lexical(
-        self, query: str, *, depth: int, filter: Filter | None, timeout_s: float, passages: int = 1
-    ) -> Ranking:
-        """The best `depth` documents by BM25, each with the passage that matches best, or else its first; with none for
-        0 `passages`."""
+        self,
+        query: LexicalQuery,
+        *,
+        depth: int,
+        filter: Filter | None,
+        timeout_s: float,
+        passages: int = 1,
+        page: PageRequest | None = None,
+    ) -> LexicalAnswer:
+        """The best `depth` documents by BM25, or by the query that is the application's own, each with the passage that
+        matches best, or else its first; with none for 0 `passages`. With `page`, what a results page needs of all
+        documents that match; a sort in it decides the order."""
         ...
 
     async def dense(

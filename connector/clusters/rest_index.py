@@ -19,12 +19,12 @@ from connector.clusters.dialect import (
     build_count,
     build_fields,
     build_index_filter,
-    build_lexical,
     magnify,
     with_stored_ids,
 )
 from connector.clusters.hidden_hits import fill_up
 from connector.clusters.hits import has_ids, read_contents, read_fields, read_hits
+from connector.clusters.lexical import build_lexical, read_lexical, uses_scores
 from connector.clusters.original_text import names_to_read, to_original
 from connector.clusters.protocol import ignore
 from connector.clusters.reasons import explain_reason
@@ -39,6 +39,7 @@ from connector.clusters.term_counts import (
 from connector.credentials import Credentials
 from connector.errors import AccessDenied, ClusterError, ClusterUnavailable, SettingsError
 from connector.filters import Filter
+from connector.lexical import LexicalAnswer, LexicalQuery, PageRequest
 from connector.schema import IndexSchema
 from connector.types import (
     Hit,
@@ -99,10 +100,23 @@ class RestIndex:
     async def remove(self, doc_ids: Sequence[str]) -> list[WriteOutcome]:
         return await self._bulk(build_removal(self.name, doc_ids), doc_ids)
 
+    def check_lexical(self, query: LexicalQuery, page: PageRequest | None = None) -> None:
+        query.boosts(self.schema)
+
     async def lexical(
-        self, query: str, *, depth: int, filter: Filter | None, timeout_s: float, passages: int = 1
-    ) -> Ranking:
-        return await self._search(build_lexical(self.schema, query, depth, filter, passages), depth, timeout_s)
+        self,
+        query: LexicalQuery,
+        *,
+        depth: int,
+        filter: Filter | None,
+        timeout_s: float,
+        passages: int = 1,
+        page: PageRequest | None = None,
+    ) -> LexicalAnswer:
+        body = build_lexical(self.schema, query, depth, filter, passages, page)
+        scale = 1.0 if uses_scores(query, page) else self._dialect.scale
+        reply = await self._hits(magnify(body, scale), timeout_s)
+        return read_lexical(reply, self.schema, depth, page, scale)
 
     async def dense(
         self,
@@ -239,12 +253,14 @@ class RestIndex:
         await self._client.request("POST", index_path(self.name, "_refresh"), timeout_s=ADMIN_TIMEOUT_S)
 
     async def _search(self, body: JSON, depth: int, timeout_s: float) -> Ranking:
-        scale, end = self._dialect.scale, time.monotonic() + timeout_s
-        body = magnify(body, scale)
+        scale = self._dialect.scale
+        return read_hits(await self._hits(magnify(body, scale), timeout_s), self.schema, depth, scale)
+
+    async def _hits(self, body: JSON, timeout_s: float) -> JSON:
+        """The reply to a leg, in which each hit has its id."""
+        end = time.monotonic() + timeout_s
         reply = await self._ask(body, timeout_s)
-        if not has_ids(reply):
-            reply = await self._ask(with_stored_ids(body), end - time.monotonic())
-        return read_hits(reply, self.schema, depth, scale)
+        return reply if has_ids(reply) else await self._ask(with_stored_ids(body), end - time.monotonic())
 
     async def _count(self, filter_query: JSON | None, end: float, limit: int) -> int:
         left_s = (end - time.monotonic()) * SHORTFALL_SHARE

@@ -10,6 +10,7 @@ from functools import partial
 from typing import Protocol
 
 from connector.errors import SearchFailed
+from connector.lexical import LexicalQuery
 from connector.models.encoder import Encoder
 from connector.retries import CircuitBreaker
 from connector.search.run import SearchRun
@@ -43,18 +44,18 @@ class LexicalLeg:
     name = "lexical"
 
     async def ask(self, run: SearchRun) -> Ranking | None:
-        request, share = run.request, run.legs_share
-        return await run.attempt(
-            self.name,
-            lambda: run.index.lexical(
-                request.text,
-                depth=request.depth,
-                filter=request.filter,
-                timeout_s=run.left_s(share),
-                passages=min(request.passages, 1),
-            ),
-            share=share,
+        return await run.attempt(self.name, lambda: self._ranking(run), share=run.legs_share)
+
+    async def _ranking(self, run: SearchRun) -> Ranking:
+        request = run.request
+        answer = await run.index.lexical(
+            LexicalQuery(request.text),
+            depth=request.depth,
+            filter=request.filter,
+            timeout_s=run.left_s(run.legs_share),
+            passages=min(request.passages, 1),
         )
+        return answer.ranking
 
 
 class DenseLeg:

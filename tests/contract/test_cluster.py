@@ -25,8 +25,9 @@ from support.synthetic import (
 
 from connector.clusters.connect import connect
 from connector.clusters.protocol import Cluster, Index
-from connector.errors import ClusterError, FilterError, IndexMissing, SettingsError
+from connector.errors import ClusterError, FilterError, IndexMissing, QueryError, SettingsError
 from connector.filters import check_filter, parse_filter
+from connector.lexical import LexicalAnswer, LexicalPage, LexicalQuery, PageRequest, Total
 from connector.schema import EncoderFingerprint, Fields, IndexSchema, PassageSettings, VectorSettings
 from connector.settings.sections import ClusterSettings
 from connector.text import normalise_text
@@ -50,7 +51,7 @@ def scores(ranking: Ranking) -> list[tuple[str, float]]:
 
 async def lexical(index: Index, query: str, *, depth: int = ALL, found: Any = None) -> Ranking:
     checked = check_filter(parse_filter(found), index.schema.fields.metadata)
-    return await index.lexical(query, depth=depth, filter=checked, timeout_s=TIMEOUT_S)
+    return (await index.lexical(LexicalQuery(query), depth=depth, filter=checked, timeout_s=TIMEOUT_S)).ranking
 
 
 async def dense(index: Index, vector: Vector, *, depth: int = ALL, found: Any = None, passages: int = 1) -> Ranking:
@@ -256,7 +257,8 @@ class TestWriting:
     async def test_legs_rank_the_same_with_and_without_passages(self, index: Index) -> None:
         vector, words = QUERY_VECTORS[1], "report passage2 only4x1"
         bare = await index.dense(vector, depth=20, filter=None, timeout_s=TIMEOUT_S, passages=0)
-        bare_lexical = await index.lexical(words, depth=20, filter=None, timeout_s=TIMEOUT_S, passages=0)
+        asked = LexicalQuery(words)
+        bare_lexical = (await index.lexical(asked, depth=20, filter=None, timeout_s=TIMEOUT_S, passages=0)).ranking
 
         assert scores(bare) == scores(await dense(index, vector, depth=20))
         assert scores(bare_lexical) == scores(await lexical(index, words, depth=20))
@@ -514,6 +516,74 @@ class TestLexical:
         assert 15_000 < len(query) < 20_000
         assert len(await lexical(index, query)) == COUNT
         assert len(await lexical(index, ideographs)) == COUNT
+
+
+class TestLexicalPage:
+    async def test_the_query_may_name_fields_and_boosts_of_its_own(self, index: Index) -> None:
+        titles = LexicalQuery("report passage1 title7", fields={"title": 3.0})
+        options: dict[str, Any] = {"depth": ALL, "filter": None, "timeout_s": TIMEOUT_S}
+        found = (await index.lexical(titles, **options)).ranking
+        usual = {hit.doc_id: hit.score for hit in await lexical(index, "report title7")}
+        nothing = (await index.lexical(LexicalQuery("passage1", fields={"title": 1.0}), **options)).ranking
+
+        assert found[0].doc_id == DOCUMENTS[7].document.doc_id
+        assert {hit.doc_id: hit.score for hit in found} == pytest.approx(
+            {doc_id: score * 1.5 for doc_id, score in usual.items()}, rel=1e-4
+        )
+        assert nothing == ()
+
+    async def test_a_field_that_the_index_lacks_is_named_with_those_it_has(self, index: Index) -> None:
+        asked = LexicalQuery("report", fields={"headline": 1.0})
+
+        with pytest.raises(QueryError, match="no text field 'headline'; it has: title, text"):
+            index.check_lexical(asked)
+        with pytest.raises(QueryError, match="no text field 'headline'"):
+            await index.lexical(asked, depth=3, filter=None, timeout_s=TIMEOUT_S)
+
+    @pytest.mark.parametrize("found", [None, "tier=gold"])
+    async def test_the_total_counts_what_matches_beyond_the_depth(self, index: Index, found: Any) -> None:
+        matching = sum(found is None or matches({"term": {"tier": "gold"}}, one.document.fields) for one in DOCUMENTS)
+        one_word = LexicalQuery("document only7x0")
+        options: dict[str, Any] = {
+            "depth": 3,
+            "filter": check_filter(parse_filter(found), index.schema.fields.metadata),
+            "timeout_s": TIMEOUT_S,
+        }
+        counted = await index.lexical(one_word, **options, page=PageRequest())
+        uncounted = await index.lexical(one_word, **options, page=PageRequest(total=False))
+        without = await index.lexical(one_word, **options)
+        nothing = await index.lexical(LexicalQuery("zebra"), **options, page=PageRequest())
+
+        assert counted.page == LexicalPage(Total(matching, "eq"))
+        assert counted.ranking == uncounted.ranking == without.ranking
+        assert len(counted.ranking) == 3
+        assert uncounted.page == LexicalPage(None)
+        assert without.page is None
+        assert nothing == LexicalAnswer((), LexicalPage(Total(0)))
+
+    async def test_a_total_may_be_counted_up_to_a_number(self, index: Index) -> None:
+        up_to = PageRequest(total=10)
+        answer = await index.lexical(LexicalQuery("document"), depth=3, filter=None, timeout_s=TIMEOUT_S, page=up_to)
+
+        assert answer.page
+        assert answer.page.total
+        assert answer.page.total.relation == "gte"
+        assert 10 <= answer.page.total.value <= COUNT
+
+
+@pytest.mark.parametrize("own", [{"match_all": {}}, {"bool": {"filter": [{"exists": {"field": "tier"}}]}}])
+async def test_the_embedded_store_says_that_it_takes_no_engines_query(embedded: ClusterSettings, own: Any) -> None:
+    cluster = await connect(embedded)
+    name = unique_name()
+    index = await cluster.create_index(name, schema())
+    asked = LexicalQuery("report", own=own)
+
+    with pytest.raises(QueryError, match="the embedded store has no query language of its own"):
+        index.check_lexical(asked)
+    with pytest.raises(QueryError, match="search Elasticsearch or OpenSearch"):
+        await index.lexical(asked, depth=3, filter=None, timeout_s=TIMEOUT_S)
+    await cluster.drop_index(name)
+    await cluster.close()
 
 
 class TestTermStatistics:

@@ -20,6 +20,7 @@ from connector.clusters.protocol import Cluster, ForeignFields
 from connector.clusters.rest import RestIndex
 from connector.credentials import Credentials
 from connector.filters import Range
+from connector.lexical import LexicalQuery
 from connector.schema import EncoderFingerprint, Fields, IndexSchema
 from connector.settings.sections import ClusterSettings
 from connector.types import Document, IndexedDocument, Passage, Vector, Vectors
@@ -130,7 +131,7 @@ async def test_a_caller_is_given_what_the_service_is_where_nothing_is_hidden(clu
         asked: dict[str, Any] = {"depth": depth, "filter": Range("number", {"gte": 3}), "timeout_s": 30.0}
 
         assert await caller.dense(vector, note=notes.append, **asked) == await index.dense(vector, **asked)
-        assert await caller.lexical("red", **asked) == await index.lexical("red", **asked)
+        assert await caller.lexical(LexicalQuery("red"), **asked) == await index.lexical(LexicalQuery("red"), **asked)
     assert await caller.get(["d1"], fields=None, timeout_s=30) == await index.get(["d1"], fields=None, timeout_s=30)
     assert notes == []
 

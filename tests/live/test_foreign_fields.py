@@ -15,6 +15,7 @@ from connector.clusters.connect import connect
 from connector.clusters.protocol import Cluster, ForeignFields, Index
 from connector.errors import ClusterError, SettingsError
 from connector.filters import check_filter, parse_filter
+from connector.lexical import LexicalQuery
 from connector.settings.sections import ClusterSettings
 from connector.types import Vector
 
@@ -91,13 +92,14 @@ async def somebody(engine: ClusterSettings) -> AsyncIterator[Somebody]:
 
 async def passages(index: Index, query: str) -> list[str]:
     """The text that each hit of the lexical leg brings for the reranker."""
-    hits = await index.lexical(query, depth=10, filter=None, timeout_s=TIMEOUT_S)
+    hits = (await index.lexical(LexicalQuery(query), depth=10, filter=None, timeout_s=TIMEOUT_S)).ranking
     return [passage.text for hit in hits for passage in hit.passages] if hits else ["no hit"]
 
 
 async def filtered(index: Index, words: str, found: Any) -> set[str]:
     checked = check_filter(parse_filter(found), index.schema.fields.metadata)
-    return set(ids(await index.lexical(words, depth=10, filter=checked, timeout_s=TIMEOUT_S)))
+    answer = await index.lexical(LexicalQuery(words), depth=10, filter=checked, timeout_s=TIMEOUT_S)
+    return set(ids(answer.ranking))
 
 
 TEXTS = {
@@ -353,7 +355,7 @@ async def test_a_data_stream_is_searched_over_all_its_backing_indices(somebody: 
     logs = [{"@timestamp": "2024-05-01", "message": f"gate {word}", "porter": word} for word in ("opened", "closed")]
     index = await somebody.open(somebody.stream({"properties": properties}, *logs), "message")
     statistics = await index.term_statistics("closed gate", timeout_s=TIMEOUT_S)
-    (hit,) = await index.lexical("closed", depth=5, filter=None, timeout_s=TIMEOUT_S)
+    (hit,) = (await index.lexical(LexicalQuery("closed"), depth=5, filter=None, timeout_s=TIMEOUT_S)).ranking
     shown = await index.get([hit.doc_id], fields=None, timeout_s=TIMEOUT_S)
 
     assert hit.passages[0].text == "gate closed"

@@ -20,6 +20,7 @@ from support.scratch import drop, unique_name
 from connector.clusters.connect import connect
 from connector.ingest import job
 from connector.ingest.report import Counts
+from connector.lexical import LexicalQuery
 from connector.models.encoder import Encoder
 from connector.settings.load import load_settings
 from connector.settings.sections import ClusterSettings, Settings
@@ -314,7 +315,7 @@ async def found_in(engine: ClusterSettings, name: str, encoder: Encoder) -> tupl
         index = await cluster.open_index(name)
         query = "firmware of a gateway"
         by_vector = await index.dense(encoder.encode_query(query), depth=ROWS, filter=None, timeout_s=30)
-        by_words = await index.lexical(query, depth=ROWS, filter=None, timeout_s=30)
+        by_words = (await index.lexical(LexicalQuery(query), depth=ROWS, filter=None, timeout_s=30)).ranking
     finally:
         await cluster.close()
     assert len(by_vector) == ROWS

@@ -24,6 +24,7 @@ from support.scratch import drop, unique_name
 from connector.clusters.connect import connect
 from connector.errors import ClusterError, SettingsError
 from connector.ingest.passages import cut
+from connector.lexical import LexicalQuery
 from connector.models.encoder import Encoder
 from connector.models.load import load_scorer
 from connector.native.opensearch import HOLDINGS
@@ -168,7 +169,8 @@ async def lexical(settings: Settings, query: str) -> list[str]:
     cluster = await open_cluster(settings)
     try:
         index = await open_index(cluster, settings)
-        return [hit.doc_id for hit in await index.lexical(query, depth=5, filter=None, timeout_s=30)]
+        answer = await index.lexical(LexicalQuery(query), depth=5, filter=None, timeout_s=30)
+        return [hit.doc_id for hit in answer.ranking]
     finally:
         await cluster.close()
 

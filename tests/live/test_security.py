@@ -25,6 +25,7 @@ from connector.clusters.connect import connect
 from connector.errors import AccessDenied, ClusterError, ConnectorError, SettingsError, TlsError
 from connector.ingest import job
 from connector.ingest.report import JobReport
+from connector.lexical import LexicalQuery
 from connector.models.encoder import Encoder
 from connector.schema import Fields
 from connector.settings.load import load_settings
@@ -331,7 +332,7 @@ async def test_a_privilege_that_is_missing_is_named(
             case "open":
                 await cluster.open_index(name)
             case "search":
-                await index.lexical("refunds", depth=3, filter=None, timeout_s=30)
+                await index.lexical(LexicalQuery("refunds"), depth=3, filter=None, timeout_s=30)
             case "write":
                 await index.remove(["d0"])
             case "finish":

@@ -29,8 +29,9 @@ from connector.clusters.embedded.words import (
 from connector.clusters.embedded.write_lock import WriteLock
 from connector.clusters.protocol import SearchableIndex, ignore, ordered
 from connector.credentials import Credentials
-from connector.errors import ClusterError, ClusterUnavailable, CredentialsError
+from connector.errors import ClusterError, ClusterUnavailable, CredentialsError, QueryError
 from connector.filters import Filter
+from connector.lexical import LexicalAnswer, LexicalPage, LexicalQuery, PageRequest, Total
 from connector.schema import IndexSchema
 from connector.text import normalise_text
 from connector.types import (
@@ -85,24 +86,44 @@ class EmbeddedIndex:
                 await self._table.delete(any_of("doc_id", doc_ids))
         return [WriteOutcome(doc_id) for doc_id in doc_ids]
 
+    def check_lexical(self, query: LexicalQuery, page: PageRequest | None = None) -> None:
+        if query.own is not None:
+            raise QueryError(
+                "the embedded store has no query language of its own, so it takes no engine's query; "
+                "give the query's text, or search Elasticsearch or OpenSearch"
+            )
+        if page and (page.aggregations or page.sort is not None):
+            raise QueryError("the embedded store does not aggregate or sort; search Elasticsearch or OpenSearch")
+        query.boosts(self.schema)
+
     async def lexical(
-        self, query: str, *, depth: int, filter: Filter | None, timeout_s: float, passages: int = 1
-    ) -> Ranking:
-        words = words_with_stems(query, self.schema.analyzer)
+        self,
+        query: LexicalQuery,
+        *,
+        depth: int,
+        filter: Filter | None,
+        timeout_s: float,
+        passages: int = 1,
+        page: PageRequest | None = None,
+    ) -> LexicalAnswer:
+        self.check_lexical(query, page)
+        words = words_with_stems(query.text, self.schema.analyzer)
         if not words:
-            return ()
+            return LexicalAnswer((), LexicalPage(Total(0)) if page else None)
         matches: list[tuple[Occur, FullTextQuery]] = [
-            (Occur.SHOULD, MatchQuery(split_for_query(query), words_column(name), boost=boost))
-            for name, boost in self.schema.fields.text.items()
+            (Occur.SHOULD, MatchQuery(split_for_query(query.text), words_column(name), boost=boost))
+            for name, boost in query.boosts(self.schema).items()
         ]
-        search = (
-            self._table.query()
-            .nearest_to_text(BooleanQuery(matches))
-            .limit(depth)
-            .select(["doc_id", "_score", *(["passages"] if passages else [])])
-        )
+        matching = self._table.query().nearest_to_text(BooleanQuery(matches))
+        search = matching.limit(depth).select(["doc_id", "_score", *(["passages"] if passages else [])])
         rows = await self._rows(search, filter, timeout_s)
-        return ordered((Hit(row["doc_id"], row["_score"], _best_by_words(row, words)) for row in rows), depth)
+        ranking = ordered((Hit(row["doc_id"], row["_score"], _best_by_words(row, words)) for row in rows), depth)
+        if page is None or page.total is False:
+            return LexicalAnswer(ranking, LexicalPage() if page else None)
+        limit = await self._table.count_rows() if page.total is True else page.total
+        every = matching.limit(limit + 1).select(["doc_id", "_score"])
+        count = len(await self._rows(every, filter, timeout_s))
+        return LexicalAnswer(ranking, LexicalPage(Total(min(count, limit), "gte" if count > limit else "eq")))
 
     async def dense(
         self,

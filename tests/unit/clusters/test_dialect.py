@@ -12,10 +12,11 @@ from support.parts import HashEncoder, ids, schema_of
 from support.schemas import MADE
 
 from connector.clusters.bulk import build_bulk, build_removal, build_source, read_outcomes, split_chunks
-from connector.clusters.dialect import build_filter, build_lexical, magnify, with_stored_ids
+from connector.clusters.dialect import build_filter, magnify, with_stored_ids
 from connector.clusters.elasticsearch import ElasticsearchDialect
 from connector.clusters.failures import explain_error
 from connector.clusters.hits import has_ids, read_hits
+from connector.clusters.lexical import build_lexical
 from connector.clusters.opensearch import OpenSearchDialect
 from connector.clusters.original_text import to_original
 from connector.clusters.protocol import ordered
@@ -29,6 +30,7 @@ from connector.clusters.term_counts import (
 from connector.errors import AccessDenied, ClusterUnavailable
 from connector.filters import And, Exists, Not, Or, Range, Terms
 from connector.layout import VectorField
+from connector.lexical import LexicalQuery
 from connector.schema import Fields, IndexSchema
 from connector.types import Document, Hit, IndexedDocument, Passage, TermFrequency, TermStatistics, WriteOutcome
 
@@ -65,7 +67,7 @@ def test_a_filter_becomes_a_query_that_does_not_score(found: Any, query: Any) ->
 
 
 def test_the_lexical_leg_asks_all_text_fields_with_their_boosts() -> None:
-    body = build_lexical(FLAT, "red fish", 7, None)
+    body = build_lexical(FLAT, LexicalQuery("red fish"), 7, None)
 
     assert body == {
         "query": {
@@ -82,14 +84,14 @@ def test_the_lexical_leg_asks_all_text_fields_with_their_boosts() -> None:
 
 
 def test_the_lexical_leg_brings_the_best_passage_without_a_say_in_the_score() -> None:
-    (nested,) = build_lexical(MANAGED, "red", 7, None)["query"]["bool"]["should"]
+    (nested,) = build_lexical(MANAGED, LexicalQuery("red"), 7, None)["query"]["bool"]["should"]
 
     assert nested["nested"]["boost"] == 0
     assert nested["nested"]["inner_hits"]["size"] == 1
 
 
 def test_the_lexical_leg_filters_without_scoring() -> None:
-    body = build_lexical(MANAGED, "red", 7, Exists("year"))
+    body = build_lexical(MANAGED, LexicalQuery("red"), 7, Exists("year"))
 
     assert body["query"]["bool"]["filter"] == [{"exists": {"field": "year"}}]
 

@@ -6,15 +6,17 @@ from typing import Any
 
 import pytest
 
-from connector.clusters.dialect import ask_texts, build_fields, build_filter, build_lexical
+from connector.clusters.dialect import ask_texts, build_fields, build_filter
 from connector.clusters.elasticsearch import ElasticsearchDialect
 from connector.clusters.foreign import build_foreign_schema, read_filterable, read_mapping
 from connector.clusters.hits import read_fields, read_text, values_at
+from connector.clusters.lexical import build_lexical
 from connector.clusters.protocol import ForeignFields
 from connector.clusters.term_counts import build_term_statistics
 from connector.errors import FilterError, SettingsError
 from connector.filters import Not, Terms, check_filter, parse_filter
 from connector.layout import TextPlace
+from connector.lexical import LexicalQuery
 from connector.schema import IndexSchema
 
 TEXT = {"type": "text"}
@@ -190,7 +192,7 @@ def test_a_text_beside_the_source_is_shown_too() -> None:
 
 
 def test_a_text_in_a_nested_object_is_searched_inside_of_it() -> None:
-    (clause,) = build_lexical(schema("title", "offers.note"), "red", 5, None)["query"]["bool"]["must"]
+    (clause,) = build_lexical(schema("title", "offers.note"), LexicalQuery("red"), 5, None)["query"]["bool"]["must"]
     plain, nested = clause["bool"]["should"]
 
     assert plain["multi_match"]["fields"] == ["title^1"]

@@ -24,6 +24,7 @@ from connector.errors import ClusterError, ClusterUnavailable, DiskError, ModelE
 from connector.ingest.pipeline import STEP_PASSAGES, IngestJob
 from connector.ingest.report import Counts, JobReport
 from connector.ingest.sources import Row, open_source
+from connector.lexical import LexicalQuery
 from connector.settings.sections import IngestSettings
 from connector.types import IndexedDocument, Vectors, WriteOutcome
 
@@ -168,7 +169,7 @@ async def test_a_first_run_writes_everything(bench: Bench) -> None:
 async def test_what_was_written_is_found_by_both_legs(bench: Bench, encoder: HashEncoder) -> None:
     await bench.run(docs("a", "b", year=7))
 
-    lexical = await bench.index.lexical("b", depth=5, filter=None, timeout_s=10)
+    lexical = (await bench.index.lexical(LexicalQuery("b"), depth=5, filter=None, timeout_s=10)).ranking
     dense = await bench.index.dense(encoder.encode_query("Title b\nThe text of b."), depth=5, filter=None, timeout_s=10)
 
     assert (lexical[0].doc_id, dense[0].doc_id) == ("b", "b")

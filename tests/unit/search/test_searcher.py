@@ -20,6 +20,7 @@ from connector.errors import (
     ModelError,
     SearchFailed,
 )
+from connector.lexical import LexicalAnswer
 from connector.rerankers.worker import WorkerClient
 from connector.search.order import whole_order
 from connector.search.rerank import Reranked
@@ -78,7 +79,7 @@ async def test_documents_without_text_are_counted_as_not_reranked(index: Embedde
             return tuple(hit._replace(passages=()) if hit.doc_id in "ab" else hit for hit in found)
 
         async def lexical(self, *args: Any, **options: Any) -> Any:
-            return ()
+            return LexicalAnswer(())
 
     response = await search(Wordless(index), worker)
 

@@ -22,6 +22,7 @@ from connector.clusters.embedded.index import EmbeddedIndex
 from connector.clusters.embedded.sql import build_sql
 from connector.errors import ClusterError, IndexExists, IndexMissing, SettingsError
 from connector.filters import And, EngineQuery, Exists, Filter, Not, Or, Range, Terms, check_filter
+from connector.lexical import LexicalQuery
 from connector.schema import FieldType, IndexSchema, check_value
 from connector.types import Document, IndexedDocument, Passage
 
@@ -229,7 +230,7 @@ def test_dates_are_compared_as_instants(index: EmbeddedIndex, runner: asyncio.Ru
 def test_both_legs_filter_alike(index: EmbeddedIndex, runner: asyncio.Runner) -> None:
     found = Not(Terms("label", ("it's", "legal")))
 
-    lexical = runner.run(index.lexical("word", depth=100, filter=found, timeout_s=30))
+    lexical = runner.run(index.lexical(LexicalQuery("word"), depth=100, filter=found, timeout_s=30)).ranking
 
     assert sorted(ids(lexical)) == found_by(index, runner, found)
 
@@ -389,7 +390,7 @@ def many_scripts(runner: asyncio.Runner, tmp_path_factory: pytest.TempPathFactor
 def test_words_of_every_script_and_length_are_found(
     runner: asyncio.Runner, many_scripts: EmbeddedIndex, query: str, found: list[str]
 ) -> None:
-    hits = runner.run(many_scripts.lexical(query, depth=10, filter=None, timeout_s=10))
+    hits = runner.run(many_scripts.lexical(LexicalQuery(query), depth=10, filter=None, timeout_s=10)).ranking
 
     assert sorted(hit.doc_id for hit in hits) == found
     assert all(hit.passages for hit in hits)
