@@ -2,6 +2,7 @@
 
     make bench-quality DATA=FOLDER                              # any BEIR-layout folder, embedded store
     make bench-quality DATA=FOLDER CLUSTER=http://localhost:9200
+    make bench-quality DATA=FOLDER:200:3000                     # a seeded part: 200 queries, 3,000 documents
     make bench-quality DATA=FOLDER ARGS="--reranker cross-encoder/ettin-reranker-32m-v1"
 
 The index bench-NAME is kept, so that a second run only searches; the command prints how to drop it."""
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from machine import print_result
+from parts import part_of
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
@@ -40,15 +42,16 @@ console = Console(stderr=True, highlight=False)
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("data", type=Path, help="BEIR-layout folder")
+    parser.add_argument("data", help="BEIR-layout folder, or a part of one: FOLDER:QUERIES:DOCUMENTS")
     parser.add_argument("--cluster", default=STORE)
     parser.add_argument("--queries", type=int, default=0, help="a seeded sample of that many queries; 0 for all")
     parser.add_argument("--reranker", metavar="NAME", help="folder or hub name of what the worker reranks with")
     parser.add_argument("--set", action="append", default=[], metavar="PATH=VALUE", help="any setting")
     options = parser.parse_args()
-    collection = read_collection(options.data).sample(options.queries)
-    settings = settings_for(options.data, options.cluster, options.set)
-    counts = ingest(options.data, settings)
+    folder = part_of(options.data)
+    collection = read_collection(folder).sample(options.queries)
+    settings = settings_for(folder, options.cluster, options.set)
+    counts = ingest(folder, settings)
     with running_worker(["--reranker", options.reranker] if options.reranker else []) as worker:
         settings = settings.model_copy(update={"rerank": settings.rerank.model_copy(update={"url": worker.url})})
         evaluation = asyncio.run(search(settings, collection))

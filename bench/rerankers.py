@@ -2,11 +2,16 @@
 
     make bench-rerankers
     make bench-rerankers ARGS="--shapes MiniLM-L6,ettin-17m --backends torch --pairs 8 --rounds 1"
+    make bench-rerankers ARGS="--late-interaction all-MiniLM-L6-v2 BAAI/bge-small-en-v1.5 --backends onnx,openvino-int8"
 
 Speed depends on a model's shape, not on what it learnt: so each model is made here, with random weights, and no hub is
 needed. Every shape has the same pairs, about 128 tokens of the example corpus each, new in every round. The backends of
 a shape take turns in each round, so that noise falls on all of them; the shapes follow one another, since their models
 would not fit into memory together. A shape that a backend cannot run is reported with its reason.
+
+With --late-interaction, encoders that exist rerank in place of the shapes, by their token vectors and with no memory of
+passages. They fit into memory together, so all of them take turns. Where other programs have a part of the cores, the
+pairs per second of CPU time say more than those of the clock.
 
 The feed-forward width of the Ettin shapes is the one that comes nearest to their published number of parameters."""
 
@@ -17,7 +22,7 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -31,6 +36,8 @@ from connector.errors import ModelError
 from connector.models.backends import Backend
 from connector.models.cross_encoder import CrossEncoderScorer
 from connector.models.files import find_model
+from connector.models.late_interaction import LateInteractionScorer
+from connector.models.scorer import Scorer
 
 ROOT = Path(__file__).parents[1]
 BACKENDS: tuple[Backend, ...] = ("torch", "onnx", "onnx-int8", "openvino", "openvino-int8")
@@ -70,54 +77,70 @@ SHAPES = {
 
 @dataclass
 class Run:
-    """A shape on a backend, and the pairs per second of each round; or why there are none."""
+    """A shape, or an encoder by name, on a backend, and the pairs per second of each round; or why there are none."""
 
     shape: str
     backend: Backend
     speeds: list[float] = field(default_factory=list)
+    cpu_speeds: list[float] = field(default_factory=list)  # pairs per second of CPU time
     failure: str = ""
 
     @property
     def pairs_per_s(self) -> float | None:
         return round(float(np.median(self.speeds)), 2) if self.speeds else None
 
+    @property
+    def pairs_per_cpu_s(self) -> float | None:
+        return round(float(np.median(self.cpu_speeds)), 2) if self.cpu_speeds else None
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--shapes", default=",".join(SHAPES), help="some of them, split by commas")
+    parser.add_argument("--late-interaction", nargs="+", default=[], metavar="NAME", help="encoders, instead of shapes")
     parser.add_argument("--backends", default=",".join(BACKENDS), help="some of them, split by commas")
     parser.add_argument("--pairs", type=int, default=50, help="of each request")
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
     shapes = _chosen(parser, options.shapes, tuple(SHAPES))
     backends: Sequence[Any] = _chosen(parser, options.backends, BACKENDS)
+    if options.late_interaction:
+        runs = [Run(name, backend) for name in options.late_interaction for backend in backends]
+        measure(runs, lambda run: LateInteractionScorer(run.shape, device="cpu", backend=run.backend), options)
+        report(dict.fromkeys(options.late_interaction), runs, options)
+        return
     with tempfile.TemporaryDirectory(prefix="bench-rerankers-") as folder:
         os.environ["XDG_CACHE_HOME"] = folder  # graphs of models that learnt nothing stay out of the cache
-        millions, runs = {}, []
+        millions: dict[str, float | None] = {}
+        runs = []
         for name in shapes:
             millions[name] = save_model(SHAPES[name], Path(folder) / name)
-            runs += measure(name, Path(folder) / name, backends, pairs=options.pairs, rounds=options.rounds)
+            own = [Run(name, backend) for backend in backends]
+            measure(
+                own, lambda run: CrossEncoderScorer(f"{folder}/{run.shape}", device="cpu", backend=run.backend), options
+            )
+            runs += own
     report(millions, runs, options)
 
 
-def measure(name: str, folder: Path, backends: Sequence[Backend], *, pairs: int, rounds: int) -> list[Run]:
-    """The backends of one shape in turn."""
-    runs, scorers = [Run(name, backend) for backend in backends], []
+def measure(runs: Sequence[Run], load: Callable[[Run], Scorer], options: argparse.Namespace) -> None:
+    """All of them in turn, in each round."""
+    scorers = []
     for run in runs:
-        console.print(f"loading {name} for {run.backend}")
+        console.print(f"loading {run.shape} for {run.backend}")
         try:
-            scorer = CrossEncoderScorer(str(folder), device="cpu", backend=run.backend)
+            scorer = load(run)
             scorer.score(*_request(-1, 2))  # what the first call sets up is not its speed
             scorers.append((run, scorer))
         except ModelError as error:
             run.failure = str(error)
-    for at in range(rounds):
-        query, passages = _request(at, pairs)
+    for at in range(options.rounds):
+        query, passages = _request(at, options.pairs)
         for run, scorer in scorers:
-            began = time.perf_counter()
+            began, began_cpu = time.perf_counter(), time.process_time()
             scorer.score(query, passages)
-            run.speeds.append(pairs / (time.perf_counter() - began))
-    return runs
+            run.speeds.append(options.pairs / (time.perf_counter() - began))
+            run.cpu_speeds.append(options.pairs / (time.process_time() - began_cpu))
 
 
 def save_model(shape: Shape, folder: Path) -> float:
@@ -171,16 +194,19 @@ def _request(number: int, pairs: int) -> tuple[str, list[str]]:
     return f"what does contract number {number} say of refunds", [" ".join(words[at : at + WORDS]) for at in starts]
 
 
-def report(millions: dict[str, float], runs: Sequence[Run], options: argparse.Namespace) -> None:
+def report(millions: Mapping[str, float | None], runs: Sequence[Run], options: argparse.Namespace) -> None:
     backends = list(dict.fromkeys(run.backend for run in runs))
-    table = Table(title=f"pairs per second of about {TOKENS} tokens", title_justify="left", show_edge=False)
+    table = Table(
+        title=f"pairs of about {TOKENS} tokens per second (per second of CPU time)",
+        title_justify="left",
+        show_edge=False,
+    )
     for column in ("shape", "parameters", *backends):
         table.add_column(column, justify="left" if column == "shape" else "right")
     for name, count in millions.items():
         speeds = [next(run for run in runs if (run.shape, run.backend) == (name, backend)) for backend in backends]
-        table.add_row(
-            name, f"{count:.0f} M", *("–" if run.pairs_per_s is None else f"{run.pairs_per_s:.1f}" for run in speeds)
-        )
+        parameters = "" if count is None else f"{count:.0f} M"
+        table.add_row(name, parameters, *(_cell(run) for run in speeds))
     Console().print(table)
     for run in runs:
         if run.failure:
@@ -194,11 +220,18 @@ def report(millions: dict[str, float], runs: Sequence[Run], options: argparse.Na
             "pairs_per_s": {
                 name: {run.backend: run.pairs_per_s for run in runs if run.shape == name} for name in millions
             },
-            "parameters_m": {name: round(count, 1) for name, count in millions.items()},
-            "like": {name: SHAPES[name].like for name in millions},
+            "pairs_per_cpu_s": {
+                name: {run.backend: run.pairs_per_cpu_s for run in runs if run.shape == name} for name in millions
+            },
+            "parameters_m": {name: round(count, 1) for name, count in millions.items() if count is not None},
+            "like": {name: SHAPES[name].like for name in millions if name in SHAPES},
             "failed": {f"{run.shape} {run.backend}": run.failure for run in runs if run.failure},
         }
     )
+
+
+def _cell(run: Run) -> str:
+    return "–" if run.pairs_per_s is None else f"{run.pairs_per_s:.1f} ({run.pairs_per_cpu_s:.1f})"
 
 
 def _chosen(parser: argparse.ArgumentParser, given: str, known: Sequence[str]) -> list[str]:

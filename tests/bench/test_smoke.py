@@ -72,12 +72,32 @@ def test_quality(folder: Path) -> None:
 
 
 def test_order(folder: Path) -> None:
-    said = run("order", "slice", "slice-again", "--documents", "5", "--cluster", "embedded:store", cwd=folder)
+    said = run("order", "slice:0:5", "slice-again:0:5", "--cluster", "embedded:store", cwd=folder)
 
     assert set(said["fused"]) == {"slice-0-5", "slice-again-0-5"}
     assert {"0.7 0 0 0.3", "0.4 0.1 0.1 0.4", "0 0 0 1"} <= said["gains"].keys()
     for name, chosen in said["left_out"].items():
         assert chosen["gain"] == said["gains"][chosen["weights"]][name]
+
+
+def test_models(folder: Path) -> None:
+    small = ("--encoders", "all-MiniLM-L6-v2", "--rerankers", "all-MiniLM-L6-v2", "--keep", "kept")
+    said = run("models", "slice", *small, "--cluster", "embedded:store", cwd=folder)
+    (pair,) = said["collections"]["slice"]["pairs"].values()
+
+    assert said["collections"]["slice"]["queries"] == 3
+    assert said["mean"]["stages"]["fused, all-MiniLM-L6-v2"]["R@50"] > 0.5
+    assert pair["nDCG@10"] > 0
+    assert pair["over the first pair"]["difference"] == 0
+    assert [file.name for file in (folder / "kept").iterdir()] == ["slice.all-MiniLM-L6-v2.pickle"]
+
+
+def test_ingest(folder: Path) -> None:
+    said = run("ingest", "slice", "--models", "all-MiniLM-L6-v2", "--rounds", "1", "--queries", "2", cwd=folder)
+    (found,) = said["models"].values()
+
+    assert said["documents"] == len((folder / "slice" / "corpus.jsonl").read_text().splitlines())
+    assert min(found[name]["median"] for name in ("documents/s", "passages/s", "MB", "encode ms", "search ms")) > 0
 
 
 def test_trials(folder: Path) -> None:
