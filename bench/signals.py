@@ -18,6 +18,7 @@ from rich.progress import track
 
 from connector.evaluation.datasets import Collection, read_collection
 from connector.evaluation.searchers import Opened, open_searchers
+from connector.lexical import LexicalQuery
 from connector.models.files import short_name
 from connector.remote.process import running_worker
 from connector.rerankers.worker import WorkerClient
@@ -190,7 +191,9 @@ def _window(legs: Mapping[str, Ranking], settings: Settings) -> Ranking:
 
 async def _all_lexical(opened: Opened, query: str) -> Ranking:
     """Every document in which a word of the query stands."""
-    return await opened.index.lexical(query, depth=DEPTH, filter=None, timeout_s=SCORES_S, passages=0)
+    asked = LexicalQuery(query)
+    answer = await opened.index.lexical(asked, depth=DEPTH, filter=None, timeout_s=SCORES_S, passages=0)
+    return answer.ranking
 
 
 async def _count(settings: Settings) -> int:

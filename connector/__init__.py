@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from connector.errors import ConnectorClosed as ConnectorClosed
     from connector.errors import ConnectorError as ConnectorError
     from connector.errors import CredentialsError as CredentialsError
+    from connector.errors import CursorError as CursorError
+    from connector.errors import CursorExpired as CursorExpired
+    from connector.errors import CursorForged as CursorForged
+    from connector.errors import CursorMismatch as CursorMismatch
     from connector.errors import DiskError as DiskError
     from connector.errors import DocumentError as DocumentError
     from connector.errors import EncoderMismatch as EncoderMismatch
@@ -39,6 +43,7 @@ if TYPE_CHECKING:
     from connector.errors import SourceError as SourceError
     from connector.errors import TlsError as TlsError
     from connector.errors import UsageError as UsageError
+    from connector.errors import ViewLost as ViewLost
     from connector.errors import WorkerError as WorkerError
     from connector.errors import WorkerUnavailable as WorkerUnavailable
     from connector.settings.load import load_settings as load_settings
@@ -69,6 +74,10 @@ _PUBLIC = {
         "ConnectorClosed",
         "ConnectorError",
         "CredentialsError",
+        "CursorError",
+        "CursorExpired",
+        "CursorForged",
+        "CursorMismatch",
         "DiskError",
         "DocumentError",
         "EncoderMismatch",
@@ -83,6 +92,7 @@ _PUBLIC = {
         "SourceError",
         "TlsError",
         "UsageError",
+        "ViewLost",
         "WorkerError",
         "WorkerUnavailable",
     ),

@@ -4,6 +4,10 @@ ConnectorError
 ├── SettingsError          a setting, flag or mapping that cannot be used
 ├── CredentialsError       credentials that cannot be used: malformed, or given to a store that knows no users
 ├── QueryError             a query that nothing can be searched with
+├── CursorError            a cursor that no page can be read with
+│   ├── CursorForged           it is none of ours: changed, cut off, or signed with another key
+│   ├── CursorExpired          its time is over
+│   └── CursorMismatch         it belongs to another search, or another index
 ├── FilterError            a filter that the index cannot answer
 ├── SourceError            a source that cannot be read at all
 ├── DocumentError          one document that cannot be indexed; it is counted and kept, the job goes on
@@ -15,6 +19,7 @@ ConnectorError
 │   ├── AccessDenied           401 or 403: the credentials are not accepted, or lack a privilege
 │   ├── TlsError               no TLS connection that can be trusted
 │   ├── IndexMissing           no such index
+│   ├── ViewLost               the store no longer has the state of the index that a cursor reads
 │   └── IndexExists            an index of that name is there already
 ├── EncoderMismatch        the index was written with another encoder than the configured one
 ├── WorkerError            the rerank worker refused, or answered what cannot be right
@@ -42,6 +47,43 @@ class CredentialsError(ConnectorError):
 
 class QueryError(ConnectorError):
     """A query that nothing can be searched with."""
+
+
+class CursorError(ConnectorError):
+    """A cursor that no page can be read with; search again without it."""
+
+
+class CursorForged(CursorError):
+    """The cursor was changed or cut off, or signed with another key."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the cursor is none that was given out here: it was changed or cut off, or signed with another key; give "
+            "it back as it came, and where several processes serve an application's pages, set search.cursor_key "
+            "to the same secret for all of them"
+        )
+
+
+class CursorExpired(CursorError):
+    """The cursor's time is over; `keep_s` is how long one can be used."""
+
+    def __init__(self, keep_s: int) -> None:
+        super().__init__(
+            f"the cursor is older than {keep_s} s, and what it reads may be gone; search again from the first page "
+            "(search.cursor_s sets how long a cursor can be used)"
+        )
+        self.keep_s = keep_s
+
+
+class CursorMismatch(CursorError):
+    """The cursor belongs to another search: `what` differs."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(
+            f"the cursor belongs to another search: {what}; give it together with what the first page was asked for, "
+            "or leave it out to begin a new search"
+        )
+        self.what = what
 
 
 class FilterError(ConnectorError):
@@ -110,6 +152,17 @@ class IndexMissing(ClusterError):
         super().__init__(f"no index {index!r} at {where}; {what_to_do}", status=404)
         self.index = index
         self.near = near
+
+
+class ViewLost(ClusterError):
+    """The store no longer has that state of the index: its time is over, or a node went away."""
+
+    def __init__(self, index: str, reason: str) -> None:
+        super().__init__(
+            f"the state of index {index!r} that these pages read is gone ({reason}); search again from the first page",
+            status=404,
+        )
+        self.index = index
 
 
 class IndexExists(ClusterError):

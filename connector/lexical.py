@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from connector.errors import QueryError
 from connector.schema import IndexSchema
@@ -29,6 +29,14 @@ class LexicalQuery:
         if unknown:
             raise QueryError(f"the index has no text field {unknown[0]!r}; it has: {', '.join(known)}")
         return self.fields or known
+
+
+class Mark(NamedTuple):
+    """A place in the lexical order: behind the document with this score and these `ties`, by which the store orders
+    equal scores. Without `ties` before all documents of that score."""
+
+    score: float
+    ties: tuple[Any, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

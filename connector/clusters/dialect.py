@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Protocol
 
@@ -26,11 +27,28 @@ MAX_BYTE = 127
 NONE: Mapping[str, str] = {}
 
 
+@dataclass(frozen=True, slots=True)
+class ViewCalls:
+    """How an engine is asked to keep a state of an index, and what it sorts hits of equal scores by where no field of
+    ours has their ids; each such field with a value before all others."""
+
+    open: str
+    close: str
+    name: str
+    listed: bool  # whether several are closed at once
+    ties: tuple[tuple[str, Any], ...]
+
+    def closing(self, view: str) -> JSON:
+        """The body that ends it."""
+        return {self.name: [view] if self.listed else view}
+
+
 class Dialect(Protocol):
     """What differs between the engines: JSON, never behaviour."""
 
     kind: str
     scale: float  # scores are asked for this many times as large
+    views: ViewCalls
 
     def dense_body(
         self, schema: IndexSchema, vector: Vector, depth: int, filter_query: JSON | None, passages: int, k: int = 0

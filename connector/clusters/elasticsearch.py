@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from connector.clusters.dialect import JSON, PASSAGES, hits_only, inner_hits, vector_values
+from connector.clusters.dialect import JSON, PASSAGES, ViewCalls, hits_only, inner_hits, vector_values
 from connector.layout import VectorField
 from connector.schema import IndexSchema
 from connector.types import Vector
@@ -17,6 +17,7 @@ class ElasticsearchDialect:
 
     kind = "elasticsearch"
     scale = 1.0
+    views = ViewCalls("_pit", "/_pit", "id", listed=False, ties=(("_shard_doc", -1),))
 
     def dense_body(
         self, schema: IndexSchema, vector: Vector, depth: int, filter_query: JSON | None, passages: int, k: int = 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from connector.clusters.dialect import DOCUMENT, JSON, PASSAGES, UNIT, hits_only, inner_hits, vector_values
+from connector.clusters.dialect import DOCUMENT, JSON, PASSAGES, UNIT, ViewCalls, hits_only, inner_hits, vector_values
 from connector.layout import VectorField
 from connector.schema import IndexSchema
 from connector.types import Vector
@@ -19,6 +19,13 @@ class OpenSearchDialect:
 
     kind = "opensearch"
     scale = SCALE
+    views = ViewCalls(
+        "_search/point_in_time",
+        "/_search/point_in_time",
+        "pit_id",
+        listed=True,
+        ties=(("_id", ""), ("_index", "")),  # version 2 has no _shard_doc
+    )
 
     def dense_body(
         self, schema: IndexSchema, vector: Vector, depth: int, filter_query: JSON | None, passages: int, k: int = 0

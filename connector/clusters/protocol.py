@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from connector.credentials import Credentials
 from connector.filters import Filter
-from connector.lexical import LexicalAnswer, LexicalQuery, PageRequest
+from connector.lexical import LexicalAnswer, LexicalQuery, Mark, PageRequest
 from connector.schema import IndexSchema
 from connector.types import HitContent, IndexedDocument, Ranking, TermStatistics, Vector, WriteOutcome
 
@@ -108,6 +108,35 @@ class SearchableIndex(Protocol):
     def as_caller(self, credentials: Credentials) -> SearchableIndex:
         """The same index over the same connections, asked as another principal. Raises CredentialsError where there
         are no users."""
+        ...
+
+    async def open_view(self, keep_s: int, *, timeout_s: float) -> str:
+        """The name of the index's present state, which the store keeps for so long while the index is written to."""
+        ...
+
+    async def as_of(self, view: str, keep_s: int) -> FrozenIndex:
+        """The index in that state. Each search keeps it for so long again. Raises ViewLost where the store has seen at
+        once that it is gone."""
+        ...
+
+
+class FrozenIndex(SearchableIndex, Protocol):
+    """An index in a state that stands still. All that is asked of it raises ViewLost where that is gone."""
+
+    @property
+    def view(self) -> str:
+        """The state's name, as last given."""
+        ...
+
+    async def lexical_after(
+        self, query: LexicalQuery, mark: Mark, *, depth: int, filter: Filter | None, timeout_s: float
+    ) -> tuple[Ranking, Mark | None]:
+        """The next `depth` documents of the lexical order behind a mark, without passages, and the mark behind them;
+        None at the end of the order. Equal scores are in the store's own order, which stands still too."""
+        ...
+
+    async def close_view(self, *, timeout_s: float) -> None:
+        """Let the store forget the state."""
         ...
 
 

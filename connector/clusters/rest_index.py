@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -36,10 +36,11 @@ from connector.clusters.term_counts import (
     read_term_statistics,
     read_word_counts,
 )
+from connector.clusters.views import PointInTime, build_rest, lost, read_rest
 from connector.credentials import Credentials
 from connector.errors import AccessDenied, ClusterError, ClusterUnavailable, SettingsError
 from connector.filters import Filter
-from connector.lexical import LexicalAnswer, LexicalQuery, PageRequest
+from connector.lexical import LexicalAnswer, LexicalQuery, Mark, PageRequest
 from connector.schema import IndexSchema
 from connector.types import (
     Hit,
@@ -89,6 +90,7 @@ class RestIndex:
         self._timeout_s = timeout_s
         self._view = view
         self._for_caller = False
+        self._at: PointInTime | None = None  # the present
         self._knn = True  # the engine has a graph of the vectors, as far as is known
 
     async def write(self, documents: Sequence[IndexedDocument]) -> list[WriteOutcome]:
@@ -249,6 +251,33 @@ class RestIndex:
         other._for_caller = True
         return other
 
+    async def open_view(self, keep_s: int, *, timeout_s: float) -> str:
+        calls = self._dialect.views
+        path, params = index_path(self.name, calls.open), {"keep_alive": f"{keep_s}s"}
+        reply = await self._client.request("POST", path, params=params, timeout_s=timeout_s)
+        return str(reply[calls.name])
+
+    async def as_of(self, view: str, keep_s: int) -> RestIndex:
+        other = copy.copy(self)
+        other._at = PointInTime(view, keep_s)
+        return other
+
+    @property
+    def view(self) -> str:
+        return self._at.view if self._at else ""
+
+    async def lexical_after(
+        self, query: LexicalQuery, mark: Mark, *, depth: int, filter: Filter | None, timeout_s: float
+    ) -> tuple[Ranking, Mark | None]:
+        scale = 1.0 if uses_scores(query, None) else self._dialect.scale
+        body = magnify(build_lexical(self.schema, query, depth, filter, 0), scale)
+        rest = build_rest(body, self.schema, mark, scale, self._dialect.views.ties)
+        return read_rest(await self._hits(rest, timeout_s), self.schema, depth, scale)
+
+    async def close_view(self, *, timeout_s: float) -> None:
+        calls = self._dialect.views
+        await self._client.request("DELETE", calls.close, body=calls.closing(self.view), timeout_s=timeout_s)
+
     async def finish(self) -> None:
         await self._client.request("POST", index_path(self.name, "_refresh"), timeout_s=ADMIN_TIMEOUT_S)
 
@@ -269,8 +298,23 @@ class RestIndex:
 
     async def _ask(self, body: JSON, timeout_s: float, **params: str) -> JSON:
         """The reply to a `_search`, in which no shard failed."""
+        if self._at:
+            return await self._ask_view(self._at, body, timeout_s, params)
         path = index_path(self.name, "_search")
-        reply = await self._client.request("POST", path, body=body, params=params, timeout_s=timeout_s)
+        return self._checked(await self._client.request("POST", path, body=body, params=params, timeout_s=timeout_s))
+
+    async def _ask_view(self, at: PointInTime, body: JSON, timeout_s: float, params: Mapping[str, str]) -> JSON:
+        """The same of a state that stands still."""
+        try:
+            reply = self._checked(
+                await self._client.request("POST", "/_search", body=at.within(body), params=params, timeout_s=timeout_s)
+            )
+        except ClusterError as error:
+            raise lost(self.name, error) or error from error
+        at.follow(reply)
+        return reply
+
+    def _checked(self, reply: JSON) -> JSON:
         failures = reply.get("_shards", {}).get("failures")
         if failures:
             status = int(failures[0].get("status", 500))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import json
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
@@ -29,9 +31,9 @@ from connector.clusters.embedded.words import (
 from connector.clusters.embedded.write_lock import WriteLock
 from connector.clusters.protocol import SearchableIndex, ignore, ordered
 from connector.credentials import Credentials
-from connector.errors import ClusterError, ClusterUnavailable, CredentialsError, QueryError
+from connector.errors import ClusterError, ClusterUnavailable, CredentialsError, QueryError, ViewLost
 from connector.filters import Filter
-from connector.lexical import LexicalAnswer, LexicalPage, LexicalQuery, PageRequest, Total
+from connector.lexical import LexicalAnswer, LexicalPage, LexicalQuery, Mark, PageRequest, Total
 from connector.schema import IndexSchema
 from connector.text import normalise_text
 from connector.types import (
@@ -66,6 +68,7 @@ class EmbeddedIndex:
         self._table = table
         self._connection = connection
         self._lock = lock
+        self.view = ""  # the present
 
     @property
     def table(self) -> lancedb.AsyncTable:
@@ -204,6 +207,36 @@ class EmbeddedIndex:
             "the embedded store knows no users, so a search of it takes no credentials; leave them out, or search a "
             "cluster"
         )
+
+    async def open_view(self, keep_s: int, *, timeout_s: float) -> str:
+        """The version of the table, which the store keeps for days."""
+        with explaining("the embedded store cannot answer", ClusterUnavailable):
+            return str(await self._table.version())
+
+    async def as_of(self, view: str, keep_s: int) -> EmbeddedIndex:
+        other = copy.copy(self)
+        other.view = view
+        try:
+            other._table = await self._connection.open_table(self.name)
+            await other._table.checkout(int(view))
+        except LANCE_ERRORS as error:
+            raise ViewLost(self.name, explain_lance(error)) from error
+        return other
+
+    async def lexical_after(
+        self, query: LexicalQuery, mark: Mark, *, depth: int, filter: Filter | None, timeout_s: float
+    ) -> tuple[Ranking, Mark | None]:
+        """All that match are read: the store has no order of its own among equal scores."""
+        end = time.monotonic() + timeout_s
+        limit = max(await self._table.count_rows(), 1)
+        answer = await self.lexical(query, depth=limit, filter=filter, timeout_s=end - time.monotonic(), passages=0)
+        place = (-mark.score, *mark.ties)
+        behind = [hit for hit in answer.ranking if (-hit.score, hit.doc_id)[: len(place)] >= place]
+        ranking = tuple(hit for hit in behind if (-hit.score, hit.doc_id) != place)[:depth]
+        return ranking, Mark(ranking[-1].score, (ranking[-1].doc_id,)) if len(ranking) == depth else None
+
+    async def close_view(self, *, timeout_s: float) -> None:
+        """Nothing: the store removes old versions by itself."""
 
     async def finish(self) -> None:
         async with self._writing():

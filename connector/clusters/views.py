@@ -1,0 +1,54 @@
+"""A state of an index that stands still while it is written to, which the engines call a point in time; and the lexical
+order from a mark in it on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from connector.clusters.dialect import DOC_ID, JSON
+from connector.clusters.hits import read_hit
+from connector.errors import ClusterError, ViewLost
+from connector.lexical import Mark
+from connector.schema import IndexSchema
+from connector.types import Ranking
+
+GONE = ("No search context found", "no such index")
+
+
+@dataclass(slots=True)
+class PointInTime:
+    """The state that searches read, kept for `keep_s` after each; the engine may give it another name with a reply."""
+
+    view: str
+    keep_s: int
+
+    def within(self, body: JSON) -> JSON:
+        """The body of a `_search` of that state."""
+        return body | {"pit": {"id": self.view, "keep_alive": f"{self.keep_s}s"}}
+
+    def follow(self, reply: JSON) -> None:
+        """Take the name that the reply has for it."""
+        self.view = reply.get("pit_id", self.view)
+
+
+def lost(index: str, error: ClusterError) -> ViewLost | None:
+    """The error for a state that the engine no longer has, where that is what went wrong."""
+    words = next((words for words in GONE if words in str(error)), None)
+    return ViewLost(index, words) if words else None
+
+
+def build_rest(body: JSON, schema: IndexSchema, mark: Mark, scale: float, ties: Sequence[tuple[str, Any]]) -> JSON:
+    """The body of a lexical leg for what follows a mark, worst last."""
+    ties = [(DOC_ID, "")] if schema.managed and schema.keeps_ids else ties
+    sort: list[JSON] = [{"_score": "desc"}, *({name: "asc"} for name, _ in ties)]
+    return body | {"sort": sort, "search_after": [mark.score * scale, *(mark.ties or (first for _, first in ties))]}
+
+
+def read_rest(reply: JSON, schema: IndexSchema, depth: int, scale: float = 1.0) -> tuple[Ranking, Mark | None]:
+    """The hits of the reply in the engine's order, and the mark behind them; None where no more follow."""
+    raw = reply["hits"]["hits"]
+    hits = [read_hit(hit, schema, scale) for hit in raw]
+    mark = Mark(hits[-1].score, tuple(raw[-1]["sort"][1:])) if len(raw) == depth else None
+    return tuple({hit.doc_id: hit for hit in hits}.values()), mark

@@ -1,0 +1,94 @@
+"""What a cursor carries: the state of the index, what is left of the frozen order, and where the lexical one goes
+on."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+from typing import Any, Self
+
+from connector.errors import CursorExpired, CursorForged, CursorMismatch
+from connector.lexical import Mark
+from connector.search.pages.signature import Signer
+
+FORM = 1  # of the content; another release may write another
+
+
+@dataclass(frozen=True, slots=True)
+class FrozenHit:
+    """A document that is still to come; `stage` placed it."""
+
+    doc_id: str
+    score: float
+    stage: str
+
+
+@dataclass(frozen=True, slots=True)
+class LexicalRest:
+    """What follows the frozen order: the order of a lexical leg from a mark on, without documents that were in it."""
+
+    leg: str
+    mark: Mark
+    without: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class FrozenOrder:
+    """All pages of a search that are still to come. `index` and `digest` say which search; `view` is the state of the
+    index, `before` how many hits there were before, `expires` in seconds since 1970."""
+
+    index: str
+    digest: str
+    view: str
+    before: int
+    left: tuple[FrozenHit, ...]
+    rest: LexicalRest | None
+    expires: int
+
+    def after(self, count: int, rest: LexicalRest | None, view: str, keep_s: int) -> Self | None:
+        """What is left after so many more hits, to be read within `keep_s`; None where nothing is."""
+        left = self.left[count:]
+        if not left and rest is None:
+            return None
+        return replace(
+            self, before=self.before + count, left=left, rest=rest, view=view, expires=int(time.time()) + keep_s
+        )
+
+    def write(self, signer: Signer) -> str:
+        """The cursor."""
+        rest = [self.rest.leg, *self.rest.mark, sorted(self.rest.without)] if self.rest else None
+        stages = [(stage, len(list(run))) for stage, run in groupby(hit.stage for hit in self.left)]
+        scores = [float(f"{hit.score:.7g}") for hit in self.left]
+        doc_ids = [hit.doc_id for hit in self.left]
+        return signer.write(
+            [FORM, self.expires, self.index, self.digest, self.view, self.before, doc_ids, scores, stages, rest]
+        )
+
+
+def read_cursor(cursor: str, signer: Signer, *, index: str, digest: str, keep_s: int) -> FrozenOrder:
+    """What a cursor carries. Raises CursorForged, CursorExpired, or CursorMismatch for one of another search."""
+    content = signer.read(cursor)
+    if content[0] != FORM:
+        raise CursorForged
+    _, expires, its_index, its_digest, view, before, doc_ids, scores, stages, rest = content
+    if time.time() > expires:
+        raise CursorExpired(keep_s)
+    if its_index != index:
+        raise CursorMismatch(f"it reads index {its_index!r}, and this is {index!r}")
+    if its_digest != digest:
+        raise CursorMismatch("the query, its filter, or another option of the search is not what it was")
+    left = tuple(map(FrozenHit, doc_ids, scores, _repeated(stages)))
+    return FrozenOrder(index, digest, view, before, left, _read_rest(rest), expires)
+
+
+def _repeated(stages: Sequence[tuple[str, int]]) -> Iterator[str]:
+    return (stage for stage, count in stages for _ in range(count))
+
+
+def _read_rest(found: Any) -> LexicalRest | None:
+    if found is None:
+        return None
+    leg, score, ties, without = found
+    return LexicalRest(leg, Mark(score, tuple(ties)), frozenset(without))
