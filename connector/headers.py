@@ -18,6 +18,11 @@ FINGERPRINT = "x-reranker-fingerprint"
 TRUNCATED = "x-truncated"  # positions of the passages that were cut to fit, by comma; "query" for the query
 UNSCORED = "x-unscored"  # positions of the passages that were not scored within the budget, by comma
 TOOK_MS = "x-took-ms"
+# reply headers: how busy the worker is, and how fast. From them its callers learn how much to ask for
+QUEUE_MS = "x-queue-ms"  # for how long all that waits will keep it busy
+WAITING = "x-waiting"  # requests for the same model under way
+CHARS_PER_S = "x-chars-per-s"  # characters of passages that the model gets done in a second
+MAX_CHARS = "x-max-chars"  # of a passage that count there: the rest is cut off
 
 
 def read_positions(header: str | None) -> frozenset[int]:

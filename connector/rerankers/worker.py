@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlencode
 
@@ -16,6 +18,7 @@ from connector.errors import WorkerError
 from connector.headers import BUDGET, FRESH, KIND, SCOPE, TRUNCATED, UNSCORED, read_positions
 from connector.models.scorer import QueryWeights
 from connector.remote.replies import read_json, require_ok, sending
+from connector.rerankers.pace import Pace, PacedSearch, read_news
 from connector.rerankers.protocol import RerankerInfo, RerankScores
 from connector.tls import trust_for
 
@@ -23,6 +26,8 @@ INFO_TTL_S = 30.0
 BUDGET_SHARE = 0.9  # of the time until the caller gives up: the rest is for the way back
 MAX_BUDGET_S = 86_400.0  # a day; the header takes no number without end
 MAX_WEIGHTS = 2_000  # the worker takes no more; no model reads so many words of a query
+NEWS_S = 0.05  # after which the worker is asked how busy it is, before it is asked for scores
+NEWS_SHARE = 0.1  # of the time for the scores that this may take
 MAX_SCORE = float(np.finfo(np.float32).max)
 
 
@@ -51,14 +56,27 @@ class WorkerClient:
             verify=trust_for(self.url, ca_cert, setting="rerank.ca_cert"),
             headers={"authorization": f"Bearer {api_key}"} if api_key else None,
         )
+        self._pace = Pace()
+        self._asking_news = asyncio.Lock()
         self._info: RerankerInfo | None = None
         self._info_until = 0.0
+        self._no_news_until = 0.0
+
+    @contextmanager
+    def expect(self, *, timeout_s: float) -> Iterator[WorkerTurn]:
+        """Around a search that will ask for scores within the time, until it has them."""
+        with self._pace.turn(timeout_s) as turn:
+            yield WorkerTurn(self, turn)
+
+    async def room(self, turn: PacedSearch, passages: Sequence[str], *, least: int, timeout_s: float) -> int:
+        """How many of the passages a turn may ask for, by what the worker said last, or just now."""
+        await self._ask_news(timeout_s * NEWS_SHARE)
+        return self._pace.fit(turn, [len(text) for text in passages], least=least, timeout_s=timeout_s)
 
     async def info(self, *, timeout_s: float) -> RerankerInfo:
         """The worker's own description, remembered for half a minute. Raises WorkerError."""
         if self._info is None or time.monotonic() > self._info_until:
-            path = "/info" + (f"?{urlencode({'model': self._model})}" if self._model else "")
-            body = read_json(await self._send("GET", path, timeout_s=timeout_s), self.url)
+            body = read_json(await self._send("GET", self._info_path, timeout_s=timeout_s), self.url)
             if not isinstance(body, dict):
                 raise WorkerError(f"{self.url}/info gave no object; is a rerank worker running there?")
             self._info = RerankerInfo(
@@ -101,7 +119,8 @@ class WorkerClient:
             | ({SCOPE: scope} if scope else {})
             | self._memory
         )
-        reply = await self._send("POST", "/rerank", body=body, headers=headers, timeout_s=timeout_s)
+        with self._pace.metered([len(text) for text in passages]):
+            reply = await self._send("POST", "/rerank", body=body, headers=headers, timeout_s=timeout_s)
         partial = UNSCORED in reply.headers
         values = _read_scores(read_json(reply, self.url), len(passages), self.url, partial=partial)
         return RerankScores(
@@ -117,8 +136,42 @@ class WorkerClient:
         limit_s, headers = max(timeout_s, 0.001), {**(headers or {}), **_trace_headers()}
         with sending(self.url, section="rerank", timeout_s=timeout_s):
             reply = await self._client.request(method, self.url + path, json=body, headers=headers, timeout=limit_s)
+        self._hear(reply)
         require_ok(reply, self.url)
         return reply
+
+    @property
+    def _info_path(self) -> str:
+        return "/info" + (f"?{urlencode({'model': self._model})}" if self._model else "")
+
+    async def _ask_news(self, limit_s: float) -> None:
+        """Hear of the worker where the last that was heard is old; of one that says nothing, not again so soon."""
+        async with self._asking_news:
+            if self._pace.silent_s < NEWS_S or time.monotonic() < self._no_news_until:
+                return
+            try:
+                reply = await self._send("HEAD", self._info_path, timeout_s=limit_s)
+                is_mute = read_news(reply.headers) is None
+            except WorkerError:
+                is_mute = True  # what is wrong, the request for scores will say
+            if is_mute:
+                self._no_news_until = time.monotonic() + INFO_TTL_S
+
+    def _hear(self, reply: httpx.Response) -> None:
+        """What a reply says of the worker. A refusal by something in front of it says nothing."""
+        news = read_news(reply.headers)
+        if news or reply.status_code == 200:
+            self._pace.hear(news)
+
+
+class WorkerTurn:
+    """A search that will ask the worker for scores."""
+
+    def __init__(self, client: WorkerClient, turn: PacedSearch) -> None:
+        self._client, self._turn = client, turn
+
+    async def room(self, passages: Sequence[str], *, least: int, timeout_s: float) -> int:
+        return await self._client.room(self._turn, passages, least=least, timeout_s=timeout_s)
 
 
 def _trace_headers() -> dict[str, str]:

@@ -257,8 +257,15 @@ class WorkerSettings(ModelSettings):
     )
     max_body_bytes: int = Field(8_000_000, ge=1_000, description="longest request; beyond it 413")
     max_pairs: int = Field(1_000, ge=1, description="most passages in one request")
-    max_waiting: int = Field(64, ge=1, description="requests that may wait; beyond it 429 at once")
-    max_wait_s: float = Field(30.0, gt=0, description="a request that would wait longer for the model gets 429 at once")
+    max_waiting: int = Field(512, ge=1, description="requests that may wait; beyond it 429 at once")
+    max_waiting_chars: int = Field(
+        64_000_000,
+        ge=1,
+        description="characters of the requests that may wait, a bound of memory; beyond it 429 at once",
+    )
+    max_wait_s: float = Field(
+        30.0, gt=0, description="a request without a budget that would wait longer for the model gets 429 at once"
+    )
     drain_s: float = Field(
         8.0, ge=0, description="told to stop: seconds to answer what was accepted, after which the rest gets 503"
     )

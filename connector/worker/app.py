@@ -18,6 +18,7 @@ from connector.worker.access import RequireKey
 from connector.worker.bodies import ReadBody
 from connector.worker.drain import Drain, RefuseWhileStopping
 from connector.worker.head import AnswerHead
+from connector.worker.load_headers import SayLoad
 from connector.worker.metrics import CountRequests
 from connector.worker.models import OfferedModel
 from connector.worker.refusals import AnswerFaults, add_refusals
@@ -64,6 +65,7 @@ def create_app(
     app.add_middleware(ReadBody, max_bytes=settings.max_body_bytes)
     app.add_middleware(RequireKey, keys=split_keys(settings.api_keys))
     app.add_middleware(RefuseWhileStopping, drain=drain or Drain())
+    app.add_middleware(SayLoad, line=service.line)
     app.add_middleware(AnswerFaults)
     app.add_middleware(AnswerHead)
     app.add_middleware(CountRequests, metrics=service.metrics, paths=paths)

@@ -14,30 +14,22 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
-from math import ceil
+from contextlib import suppress
+from dataclasses import dataclass
 from typing import Protocol, TypeVar
-from weakref import WeakKeyDictionary
 
 from opentelemetry.trace import NoOpTracer, Tracer
 
 from connector.errors import ModelError
 from connector.models.model import Model, Piece
+from connector.worker.line import Line, Place
 from connector.worker.metrics import Metrics
 
-MAX_WAIT_S = 30.0
-PATIENCE_S = 30.0  # what a request without a deadline is taken to wait for, when it comes to whose turn it is
 LOOK_AHEAD = 32  # pieces of a request that are considered for one batch
 MIN_FILL = 0.75  # of a batch's padded size that is tokens
-RATE_SHARE = 0.2  # what the last batch, if it is full, counts in the estimate of tokens per second
-FIRST_FULL = 0.25  # of the token budget has to be in the batch that gives the first estimate
-CHARS_PER_TOKEN = 4  # about, before a text is tokenized; _note_scale corrects it
-SURE = 0.9  # of a budget is planned with: an estimate may be a tenth too short
 BATCHES_AT_ONCE = 2  # at most, of any model
-ALIKE = 1.25  # requests whose lengths differ by no more may take their turns in either order
 log = logging.getLogger(__name__)
 
 
@@ -51,38 +43,11 @@ class Planned(Protocol):
 P = TypeVar("P", bound=Planned)
 
 
-class Overloaded(Exception):
-    """More is waiting than can be scored in time; `retry_after_s` is about when that will have changed."""
-
-    def __init__(self, retry_after_s: int) -> None:
-        super().__init__(f"too many requests are waiting; try again in {retry_after_s} s")
-        self.retry_after_s = retry_after_s
-
-
 class Closed(Exception):
     """The worker is ending."""
 
     def __init__(self) -> None:
         super().__init__("the worker is shutting down; try again")
-
-
-@dataclass(eq=False)
-class Place:
-    """A request's place in the line: for which model, when its answer is of no use any more, and about how many tokens
-    it has yet to run."""
-
-    model: Model
-    deadline: float | None
-    tokens: float
-    scale: float = 1.0  # tokens to run for each that is guessed from a text's length
-    arrived: float = field(default_factory=time.monotonic)
-    began: float | None = None  # its first batch
-    model_s: float = 0.0  # how long the batches ran that it was part of, less what ran beside them
-
-    @property
-    def queue_s(self) -> float | None:
-        """For how long it waited for its first batch; None for one that had none."""
-        return None if self.began is None else self.began - self.arrived
 
 
 @dataclass(eq=False)
@@ -95,11 +60,6 @@ class _Job:
     left: int  # pieces that have not run
     loop: asyncio.AbstractEventLoop
     done: asyncio.Future[None]
-
-    @property
-    def due(self) -> float:
-        """When it comes to whose turn it is."""
-        return self.place.arrived + PATIENCE_S if self.place.deadline is None else self.place.deadline
 
     def finish(self, error: Exception | None = None) -> None:
         with suppress(RuntimeError):  # its loop has ended
@@ -117,65 +77,18 @@ class _Job:
 class Batcher:
     """Runs the requests of any models, a batch at a time."""
 
-    def __init__(
-        self,
-        *,
-        max_waiting: int,
-        max_wait_s: float = MAX_WAIT_S,
-        metrics: Metrics | None = None,
-        tracer: Tracer | None = None,
-    ) -> None:
-        """At most `max_waiting` requests are under way, and none that would have to wait for `max_wait_s`."""
-        self.rates: WeakKeyDictionary[Model, float] = WeakKeyDictionary()  # tokens per second lately
-        self._scales: WeakKeyDictionary[Model, float] = WeakKeyDictionary()
+    def __init__(self, line: Line, *, metrics: Metrics | None = None, tracer: Tracer | None = None) -> None:
+        self.line = line
         self._metrics = metrics or Metrics()
         self._tracer = tracer or NoOpTracer()
-        self._max_waiting, self._max_wait_s = max_waiting, max_wait_s
-        self._places: list[Place] = []
         self._jobs: list[_Job] = []
-        self._changed = threading.Condition()  # guards both
+        self._changed = line.changed  # guards the line's places and these
         self._closed = False
         self._turn = 0
         self._running: list[Model] = []  # of each batch that runs
         self._planning = ThreadPoolExecutor(max_workers=1, thread_name_prefix="plan")
         for _ in range(BATCHES_AT_ONCE):
             threading.Thread(target=self._work, name="model", daemon=True).start()
-
-    @property
-    def under_way(self) -> int:
-        """Requests that have been admitted and not been answered."""
-        return len(self._places)
-
-    def oldest_s(self) -> float:
-        """For how long the oldest request has waited for its first batch."""
-        with self._changed:
-            return max((time.monotonic() - place.arrived for place in self._places if place.began is None), default=0.0)
-
-    @contextmanager
-    def admitted(self, model: Model, texts: Sequence[str], budget_s: float | None = None) -> Iterator[Place]:
-        """A place in the line for a request with these texts. Raises Overloaded where the line is full, or too long."""
-        scale = self._scales.get(model, 1.0)
-        deadline = None if budget_s is None else time.monotonic() + budget_s
-        place = Place(model, deadline, scale * _guess(model, texts), scale)
-        with self._changed:
-            ahead_s, longest_s = self._ahead_s(place), self._max_wait_s
-            if budget_s is not None:
-                # with half of its time left a long request has a part of it scored; one that nobody waits for by then
-                # has nothing
-                longest_s = min(longest_s, SURE * budget_s - min(self._takes_s(place), SURE * budget_s / 2))
-            if len(self._places) >= self._max_waiting or ahead_s > longest_s:
-                raise Overloaded(max(1, ceil(ahead_s)))
-            self._places.append(place)
-        try:
-            yield place
-        finally:
-            with self._changed:
-                self._places.remove(place)
-
-    def release(self, place: Place, texts: Iterable[str]) -> None:
-        """Some of the texts that a place was taken for need not run after all."""
-        with self._changed:
-            place.tokens -= place.scale * _guess(place.model, texts)
 
     async def run(self, place: Place, texts: Sequence[str], plan: Callable[[], P]) -> P | None:
         """What `plan` makes of the texts, in a thread, once its pieces have run, or as many of them as could by the
@@ -186,16 +99,16 @@ class Batcher:
         planning = asyncio.get_running_loop().run_in_executor(self._planning, self._plan, plan)
         try:
             with self._tracer.start_as_current_span("tokenize"):
-                await asyncio.wait([planning], timeout=_left_s(place))
+                await asyncio.wait([planning], timeout=place.left_s)
             if planning.cancelled():
                 raise Closed
             if not planning.done():
                 return None
             planned = planning.result()
-            self._note_scale(place.model, texts, planned.pieces)
+            self.line.note_scale(place.model, texts, planned.pieces)
         finally:
             planning.cancel()
-            self.release(place, texts)
+            self.line.release(place, texts)
         with self._tracer.start_as_current_span("batches") as span:
             span.set_attribute("connector.model", place.model.name)
             span.set_attribute("connector.inputs", len(planned.pieces))
@@ -210,20 +123,6 @@ class Batcher:
             self._closed = True
             self._changed.notify_all()
         self._planning.shutdown(wait=False, cancel_futures=True)
-
-    def _ahead_s(self, place: Place) -> float:
-        """About how many seconds of batches run before a request is done: all of the requests that take about as long
-        or less, which go before it in every other batch, and in the batches between as much again of the others."""
-        own_s = self._takes_s(place)
-        others_s = [self._takes_s(other) for other in self._places]
-        shorter_s = sum(other_s for other_s in others_s if other_s <= ALIKE * own_s)
-        longer_s = sum(other_s for other_s in others_s if other_s > ALIKE * own_s)
-        return shorter_s + min(longer_s, shorter_s + own_s)
-
-    def _takes_s(self, place: Place) -> float:
-        """What a request has yet to run, in seconds; 0 before its model's speed is known."""
-        rate = self.rates.get(place.model)
-        return place.tokens / rate if rate else 0.0
 
     def _plan(self, plan: Callable[[], P]) -> P:
         with self._metrics.stage("tokenize"):
@@ -242,7 +141,7 @@ class Batcher:
             self._jobs.append(job)
             self._changed.notify_all()
         try:
-            await asyncio.wait([job.done], timeout=_left_s(place))
+            await asyncio.wait([job.done], timeout=place.left_s)
             if job.done.done():
                 job.done.result()
         finally:
@@ -295,7 +194,7 @@ class Batcher:
         took_s = time.monotonic() - since
         shared = (beside + len(self._running)) / 2  # among so many batches, from its start to its end
         with self._changed:
-            self._note(model, took_s / shared, [piece.length for piece in pieces])
+            self.line.note_speed(model, took_s / shared, sum(piece.length for piece in pieces))
             for job in owners:
                 job.place.model_s += took_s / shared
             for job, _ in batch:
@@ -306,24 +205,6 @@ class Batcher:
         for job in finished:
             job.finish()
 
-    def _note(self, model: Model, took_s: float, lengths: Sequence[int]) -> None:
-        """How fast the model is; a small batch, which is slower by the token, counts as little as it is."""
-        tokens = sum(lengths)
-        full = min(tokens / model.batch_tokens, 1.0)
-        measured, known = tokens / max(took_s, 1e-6), self.rates.get(model)
-        if known:
-            self.rates[model] = known + RATE_SHARE * full * (measured - known)
-        elif full >= FIRST_FULL:
-            self.rates[model] = measured
-
-    def _note_scale(self, model: Model, texts: Sequence[str], pieces: Sequence[Piece]) -> None:
-        """How far a guess is from what has to run: the query goes with each passage of a cross-encoder, and what late
-        interaction remembers need not run."""
-        if guessed := _guess(model, texts):
-            measured = sum(piece.length for piece in pieces) / guessed
-            known = self._scales.get(model, measured)
-            self._scales[model] = known + RATE_SHARE * (measured - known)
-
     def _leave(self, jobs: Sequence[_Job]) -> None:
         with self._changed:
             self._jobs = [job for job in self._jobs if job not in jobs]
@@ -331,7 +212,7 @@ class Batcher:
     def _next_batch(self) -> list[tuple[_Job, Piece]]:
         """The pieces to run next, taken from their requests; nothing where none waits, or none may run beside what
         runs. Called with the lock."""
-        ready = sorted((job for job in self._jobs if job.pieces), key=lambda job: (job.due, job.place.arrived))
+        ready = sorted((job for job in self._jobs if job.pieces), key=lambda job: (job.place.due, job.place.arrived))
         if not ready:
             return []
         by_deadline = self._turn % 2 == 0
@@ -383,13 +264,3 @@ def _failure(error: Exception) -> ModelError:
     failed = ModelError(f"the model failed: {words}")
     failed.__cause__ = error
     return failed
-
-
-def _guess(model: Model, texts: Iterable[str]) -> int:
-    """About how many tokens the texts have, before they are tokenized."""
-    return sum(min(len(text) // CHARS_PER_TOKEN + 1, model.max_length) for text in texts)
-
-
-def _left_s(place: Place) -> float | None:
-    """Seconds until the deadline, none below 0; None without one."""
-    return None if place.deadline is None else max(place.deadline - time.monotonic(), 0.0)

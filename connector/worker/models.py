@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
@@ -18,10 +19,8 @@ from connector.models.model import Model
 from connector.models.scorer import Scorer
 
 Task = Literal["rerank", "embed"]
-WARM_UP = (
-    "is it ready?",
-    ["A short passage.", "A longer passage that warms up the model before the first request. " * 8],
-)
+WARM_UP_QUERY = "is it ready?"
+WARM_UP_PASSAGES = 6  # enough tokens for a first estimate of the speed
 log = logging.getLogger(__name__)
 
 
@@ -64,11 +63,17 @@ class _Slot:
 class Models:
     """Loads what is asked for and forgets the least recently used. For one event loop."""
 
-    def __init__(self, offered: Sequence[OfferedModel], *, max_bytes: int) -> None:
+    def __init__(
+        self,
+        offered: Sequence[OfferedModel],
+        *,
+        max_bytes: int,
+        note_speed: Callable[[Model, float, int], None] = lambda model, took_s, tokens: None,
+    ) -> None:
         """The first is the one that `start` loads, and that stays. The first of each task serves requests that
-        name none."""
+        name none. How long a model takes for how many tokens, once it is loaded, is told to `note_speed`."""
         self._slots = [_Slot(model, stays=at == 0) for at, model in enumerate(offered)]
-        self._max_bytes = max_bytes
+        self._max_bytes, self._note_speed = max_bytes, note_speed
         self._uses = 0
         self._one_at_a_time = asyncio.Lock()
 
@@ -155,7 +160,8 @@ class Models:
             async with self._one_at_a_time:
                 slot.bytes = await asyncio.to_thread(slot.offered.count_bytes)
                 self._make_room(slot)
-                model = await in_own_thread(_load_warm, slot.offered)  # a worker that stops does not wait for it
+                # a worker that stops does not wait for it
+                model = await in_own_thread(_load_warm, slot.offered, self._note_speed)
         except Exception as error:  # of any library that loading calls; it is raised again, and callers are told why
             slot.failure = _words(error)
             raise
@@ -178,13 +184,25 @@ class Models:
                 gc.collect()
 
 
-def _load_warm(offered: OfferedModel) -> Model:
-    """The model, after a first batch, which takes longer than those that follow."""
+def _load_warm(offered: OfferedModel, note_speed: Callable[[Model, float, int], None]) -> Model:
+    """The model, after a first batch, which takes longer than those that follow, and a second, which says how fast
+    it is."""
     model = offered.load()
-    if isinstance(model, Scorer):
-        model.score(*WARM_UP)
-    elif isinstance(model, LocalEncoder):
-        model.encode(WARM_UP[1])
+    for turn in ("first", "second"):
+        passages = [
+            f"The {turn} batch has passage {number}, which warms up the model before requests come. " * 8
+            for number in range(WARM_UP_PASSAGES)
+        ]
+        if isinstance(model, Scorer):
+            pieces = model.plan(WARM_UP_QUERY, passages).pieces
+        elif isinstance(model, LocalEncoder):
+            pieces = model.plan(passages).pieces
+        else:
+            return model
+        began = time.monotonic()
+        model.run(pieces)
+        took_s = time.monotonic() - began
+    note_speed(model, took_s, sum(piece.length for piece in pieces))
     return model
 
 

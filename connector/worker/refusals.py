@@ -14,7 +14,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from connector.errors import ModelError
 from connector.models.scorer import Cancelled
-from connector.worker.batcher import Closed, Overloaded
+from connector.worker.batcher import Closed
+from connector.worker.line import Overloaded
 from connector.worker.models import NotLoaded, UnknownModel
 from connector.worker.request_log import facts_of
 from connector.worker.wire import ErrorType, build_error

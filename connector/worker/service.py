@@ -16,7 +16,8 @@ from connector.models.model import Model
 from connector.models.scorer import Cancelled
 from connector.settings.sections import WorkerSettings
 from connector.worker.access import PRINCIPAL
-from connector.worker.batcher import Batcher, Place
+from connector.worker.batcher import Batcher
+from connector.worker.line import Line, Place
 from connector.worker.metrics import Metrics, Reading
 from connector.worker.models import Models, OfferedModel
 from connector.worker.refusals import Refusal
@@ -46,13 +47,13 @@ class WorkerService:
         self.settings = settings
         self.metrics = Metrics()
         self.traces = Traces(settings.otlp_url)
-        self.models = Models(offered, max_bytes=settings.max_models_bytes)
-        self.batcher = Batcher(
+        self.line = Line(
             max_waiting=settings.max_waiting,
+            max_waiting_chars=settings.max_waiting_chars,
             max_wait_s=settings.max_wait_s,
-            metrics=self.metrics,
-            tracer=self.traces.tracer,
         )
+        self.batcher = Batcher(self.line, metrics=self.metrics, tracer=self.traces.tracer)
+        self.models = Models(offered, max_bytes=settings.max_models_bytes, note_speed=self.line.note_speed)
         self.scoring = Scoring(self.batcher, cache_bytes=settings.score_cache_bytes, metrics=self.metrics)
         self.metrics.read(self._readings())
 
@@ -81,7 +82,7 @@ class WorkerService:
         """A place in the line for a request, and its part in the log. Raises Overloaded."""
         facts = facts_of(request.scope)
         facts.model, facts.pairs = model.name, len(texts)
-        with self.batcher.admitted(model, texts, options.budget_s) as place:
+        with self.line.admitted(model, texts, options.budget_s) as place:
             try:
                 yield place
             finally:
@@ -99,19 +100,19 @@ class WorkerService:
 
     def _readings(self) -> list[Reading]:
         """What is counted elsewhere and read when somebody asks."""
-        batcher, models = self.batcher, self.models
+        line, models = self.line, self.models
 
         def of_caches(name: str) -> float:
             caches = [model.cache for model in models.loaded() if isinstance(model, LateInteractionScorer)]
             return float(sum(getattr(cache, name) for cache in caches))
 
         def speed() -> float:
-            return max(batcher.rates.values(), default=0.0)
+            return max(line.rates.values(), default=0.0)
 
         waited = "for how long the oldest request has waited for its first batch"
         return [
-            ("waiting", "requests under way", False, lambda: batcher.under_way),
-            ("queue_age_seconds", waited, False, batcher.oldest_s),
+            ("waiting", "requests under way", False, lambda: line.under_way),
+            ("queue_age_seconds", waited, False, line.oldest_s),
             ("tokens_per_second", "the speed of the last batches, of the fastest model", False, speed),
             ("score_cache_entries", "scores remembered", False, lambda: len(self.scoring.cache)),
             ("models_loaded", "models in memory", False, lambda: len(models.loaded())),

@@ -16,6 +16,7 @@ from connector.models.cross_encoder import CrossEncoderPlan
 from connector.models.model import Piece
 from connector.models.scorer import Scores
 from connector.worker.batcher import Batcher
+from connector.worker.line import Line
 from connector.worker.scoring import Scoring
 
 MANY = [f"red {at}" for at in range(50)]
@@ -53,7 +54,7 @@ class Noting(OverlapScorer):
 
 
 @dataclass
-class Line:
+class Bench:
     """A batcher with one scorer, and what scores through it."""
 
     scorer: OverlapScorer
@@ -62,19 +63,19 @@ class Line:
 
     @property
     def rate(self) -> float:
-        return self.batcher.rates.get(self.scorer, 0.0)
+        return self.batcher.line.rates.get(self.scorer, 0.0)
 
     @rate.setter
     def rate(self, value: float) -> None:
-        self.batcher.rates[self.scorer] = value
+        self.batcher.line.rates[self.scorer] = value
 
 
 @asynccontextmanager
 async def batching(
     scorer: OverlapScorer, *, max_waiting: int = 99, cache_bytes: int = 0, **options: Any
-) -> AsyncIterator[Line]:
-    batcher = Batcher(max_waiting=max_waiting, **options)
-    yield Line(scorer, batcher, Scoring(batcher, cache_bytes=cache_bytes))
+) -> AsyncIterator[Bench]:
+    batcher = Batcher(Line(max_waiting=max_waiting, **options))
+    yield Bench(scorer, batcher, Scoring(batcher, cache_bytes=cache_bytes))
     batcher.close()
 
 
@@ -83,7 +84,7 @@ async def entered(gate: Gate) -> None:
 
 
 async def score(
-    line: Line,
+    line: Bench,
     *passages: str,
     query: str = "red",
     budget_s: float | None = None,
@@ -91,11 +92,11 @@ async def score(
     **options: Any,
 ) -> Scores:
     scorer = scorer or line.scorer
-    with line.batcher.admitted(scorer, passages, budget_s) as place:
+    with line.batcher.line.admitted(scorer, passages, budget_s) as place:
         return await line.scoring.score(place, scorer, query, passages, **options)
 
 
-async def enter(line: Line, *passages: str, **options: Any) -> asyncio.Task[Scores]:
+async def enter(line: Bench, *passages: str, **options: Any) -> asyncio.Task[Scores]:
     """A request that has got as far as waiting for the model."""
     before = len(line.batcher._jobs)
     task = asyncio.create_task(score(line, *passages, **options))

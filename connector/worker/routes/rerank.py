@@ -11,7 +11,8 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 
 from connector.models.scorer import Scorer, Scores, between_0_and_1
-from connector.worker.batcher import Place
+from connector.worker.line import Place
+from connector.worker.load_headers import note_model
 from connector.worker.refusals import Refusal, documented
 from connector.worker.service import RequestOptions, WorkerService, unless_disconnected
 from connector.worker.wire import (
@@ -105,7 +106,9 @@ async def _prepare(
     if not all(query.strip() for query in queries):
         raise Refusal(400, "empty", "the query is empty")
     options = service.read_options(request)
-    return await service.models.scorer(model, timeout_s=service.load_timeout_s(options)), options
+    scorer = await service.models.scorer(model, timeout_s=service.load_timeout_s(options))
+    note_model(request.scope, scorer)
+    return scorer, options
 
 
 async def _score_groups(

@@ -5,9 +5,10 @@ from __future__ import annotations
 from importlib.metadata import version
 from typing import Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
+from connector.worker.load_headers import note_model
 from connector.worker.metrics import CONTENT_TYPE
 from connector.worker.refusals import documented
 from connector.worker.service import WorkerService
@@ -44,8 +45,9 @@ def status_routes(service: WorkerService) -> APIRouter:
         }
 
     @router.get("/info", summary="A reranker and the limits", responses=documented(TeiError, 404, 503))
-    async def info(model: str | None = None) -> dict[str, Any]:
+    async def info(request: Request, model: str | None = None) -> dict[str, Any]:
         scorer = await service.models.scorer(model, timeout_s=settings.max_wait_s)
+        note_model(request.scope, scorer)
         return {
             "model_id": scorer.name,
             "model_sha": None,

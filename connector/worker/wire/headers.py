@@ -5,8 +5,21 @@ from __future__ import annotations
 import hashlib
 import re
 
-from connector.headers import BUDGET, FINGERPRINT, KIND, SCOPE, TOOK_MS, TRUNCATED, UNSCORED
+from connector.headers import (
+    BUDGET,
+    CHARS_PER_S,
+    FINGERPRINT,
+    KIND,
+    MAX_CHARS,
+    QUEUE_MS,
+    SCOPE,
+    TOOK_MS,
+    TRUNCATED,
+    UNSCORED,
+    WAITING,
+)
 from connector.models.scorer import Scores
+from connector.worker.line import Load
 
 MAX_LISTED = 500
 
@@ -18,6 +31,14 @@ def build_headers(scores: Scores, *, kind: str, fingerprint: str, took_ms: float
         headers[TRUNCATED] = _list(cut)
     if scores.unscored:
         headers[UNSCORED] = _list([*map(str, scores.unscored)])
+    return headers
+
+
+def build_load_headers(load: Load) -> dict[str, str]:
+    """How busy the worker is, and how fast where that is known."""
+    headers = {QUEUE_MS: f"{load.queue_s * 1000:.0f}", WAITING: str(load.waiting)}
+    if load.chars_per_s is not None:
+        headers |= {CHARS_PER_S: f"{load.chars_per_s:.0f}", MAX_CHARS: str(load.max_chars)}
     return headers
 
 

@@ -2,9 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
-import json
 import threading
-from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import httpx
@@ -12,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.answering import Answering
 from support.effort import tries
 from support.parts import OverlapScorer, serving, wait_until
 
@@ -20,50 +19,6 @@ from connector.rerankers.protocol import RerankerInfo
 from connector.rerankers.worker import WorkerClient, _read_scores
 from connector.settings.sections import WorkerSettings
 from connector.worker.app import create_app
-
-
-class Answering:
-    """A server that answers everything with the same bytes, and remembers what it was asked."""
-
-    def __init__(self) -> None:
-        self.set(b"")
-        self.asked: list[tuple[str, str, Any]] = []
-
-    def set(self, body: Any, *, status: int = 200, headers: dict[str, str] | None = None, pause_s: float = 0.0) -> None:
-        self.body = body if isinstance(body, bytes) else json.dumps(body).encode()
-        self.status, self.headers, self.pause_s = status, headers or {}, pause_s
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        if scope["type"] != "http":
-            return
-        message = await receive()
-        body = message.get("body") or b"null"
-        self.asked.append((scope["method"], scope["path"], json.loads(body) if not message.get("more_body") else None))
-        await asyncio.sleep(self.pause_s)
-        headers = [(name.encode(), value.encode("latin-1")) for name, value in self.headers.items()]
-        await send({"type": "http.response.start", "status": self.status, "headers": headers})
-        await send({"type": "http.response.body", "body": self.body})
-
-
-@pytest.fixture(scope="module")
-def served() -> Iterator[tuple[str, Answering]]:
-    answering = Answering()
-    with serving(answering) as url:
-        yield url, answering
-
-
-@pytest.fixture
-async def client(served: tuple[str, Answering]) -> AsyncIterator[WorkerClient]:
-    one = WorkerClient(served[0] + "/")
-    served[1].asked.clear()
-    yield one
-    await one.close()
-
-
-@pytest.fixture
-def server(served: tuple[str, Answering]) -> Answering:
-    return served[1]
-
 
 GOOD = [{"index": 1, "score": 2.5}, {"index": 0, "score": -1}]
 

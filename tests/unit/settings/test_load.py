@@ -104,6 +104,7 @@ TYPED: dict[str, str] = {
     "worker.max_body_bytes": "2000",
     "worker.max_pairs": "10",
     "worker.max_waiting": "2",
+    "worker.max_waiting_chars": "50000",
     "worker.max_wait_s": "5.5",
     "worker.drain_s": "2.5",
     "worker.access_log": "errors",

@@ -14,7 +14,7 @@ import httpx
 import numpy as np
 import pytest
 from support.parts import OverlapScorer, serving, wait_until
-from support.worker_app import COHERE, LIST, PASSAGES, SETTINGS, TEI, Gate, message, rerank, wait_ready
+from support.worker_app import COHERE, LIST, PASSAGES, SETTINGS, TEI, Gate, message, post, rerank, wait_ready
 
 from connector.errors import ModelError
 from connector.models.cross_encoder import CrossEncoderScorer
@@ -87,6 +87,39 @@ def test_a_full_line_answers_429_with_when_to_come_again(
     assert [reply.status_code for reply in replies] == [200, 200, 429]
     assert int(replies[-1].headers["retry-after"]) >= 1
     assert "too many requests" in message(replies[-1])
+
+
+@pytest.mark.parametrize("path", [*LIST, "/score"])
+def test_every_reply_says_how_busy_the_worker_is(gated: tuple[str, OverlapScorer], gate: Gate, path: str) -> None:
+    url, _ = gated
+    body = {"text_1": "red", "text_2": PASSAGES} if path == "/score" else {"query": "red", LIST[path]: PASSAGES}
+    with ThreadPoolExecutor() as pool:
+        requests = [pool.submit(post, url, path, body) for _ in range(3)]  # one more than the line takes
+        try:
+            wait_until(lambda: any(request.done() for request in requests))
+            described = httpx.head(f"{url}/info")
+        finally:
+            gate.open.set()
+        replies = [request.result() for request in requests]
+
+    (refused,) = (reply for reply in replies if reply.status_code == 429)
+    for reply in (*replies, described):
+        assert float(reply.headers["x-queue-ms"]) >= 0
+        assert float(reply.headers["x-chars-per-s"]) > 0
+        assert reply.headers["x-max-chars"] == str(4 * 512)
+    assert refused.headers["x-waiting"] == described.headers["x-waiting"] == "2"
+    assert sorted(reply.headers["x-waiting"] for reply in replies if reply is not refused) == ["0", "1"]
+
+
+def test_a_reply_says_how_much_waits_though_no_model_is_known() -> None:
+    app = create_app(OverlapScorer, SETTINGS)
+    with serving(app) as url:
+        wait_ready(url)
+        reply = rerank(url, TEI, passages=[])
+
+    assert reply.status_code == 400
+    assert (reply.headers["x-queue-ms"], reply.headers["x-waiting"]) == ("0", "0")
+    assert "x-chars-per-s" not in reply.headers
 
 
 def test_the_line_is_free_again_after_it_was_full(gated: tuple[str, OverlapScorer], gate: Gate) -> None:

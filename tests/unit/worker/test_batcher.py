@@ -13,7 +13,8 @@ from support.parts import OverlapScorer
 
 from connector.errors import ModelError
 from connector.models.cross_encoder import CrossEncoderPlan
-from connector.worker.batcher import Closed, Overloaded
+from connector.worker.batcher import Closed
+from connector.worker.line import Overloaded
 
 
 @pytest.fixture
@@ -133,16 +134,16 @@ async def test_a_request_that_would_wait_too_long_is_turned_away_at_once(gate: G
 
     assert caught.value.retry_after_s == 5
     assert caught_too.value.retry_after_s >= 20
-    assert line.batcher._places == []
+    assert line.batcher.line.places == []
 
 
 async def test_how_long_a_request_takes_is_guessed_by_those_before_it(gate: Gate) -> None:
     """Texts of three tokens that look like two: a newcomer is no shorter than those who wait."""
-    async with batching(Noting(gate)) as line:
+    async with batching(Noting(gate), max_wait_s=20.0) as line:
         waiting = [await enter(line, *(f"a b {at}" for at in range(start, start + 40))) for start in (10, 50)]
         line.rate = 10.0  # 24 s wait, less a batch
         with pytest.raises(Overloaded) as caught:
-            await score(line, *(f"b a {at}" for at in range(10, 50)), budget_s=20.0)
+            await score(line, *(f"b a {at}" for at in range(10, 50)))
         gate.open.set()
         await asyncio.gather(*waiting)
 
@@ -151,7 +152,7 @@ async def test_how_long_a_request_takes_is_guessed_by_those_before_it(gate: Gate
 
 async def test_nobody_waits_to_be_cut_off(gate: Gate) -> None:
     async with batching(Noting(gate)) as line:
-        waiting = await enter(line, *(f"a b {at}" for at in range(10, 30)))
+        waiting = await enter(line, *(f"a b {at}" for at in range(10, 30)), budget_s=9.0)
         line.rate = 10.0  # 5.7 s wait
         long = [f"b a {at}" for at in range(10, 60)]  # 15 s
 
@@ -166,6 +167,62 @@ async def test_nobody_waits_to_be_cut_off(gate: Gate) -> None:
         in_part = await enter(line, *long, budget_s=20.0)  # half is scored, at least
         gate.open.set()
         await asyncio.gather(waiting, in_part)
+
+
+async def test_a_burst_waits_as_long_as_its_budgets_allow(gate: Gate) -> None:
+    async with batching(Noting(gate), max_waiting=512) as line:
+        line.rate = 100.0
+        burst = [await enter(line, *(f"{name} {at}" for at in range(5)), budget_s=20.0) for name in range(100)]
+        waiting = line.batcher.line.under_way
+        gate.open.set()
+        found = await asyncio.gather(*burst)
+
+    assert waiting == 100
+    assert all(not scores.unscored for scores in found)
+
+
+async def test_who_is_due_first_is_not_refused_for_those_who_have_time(gate: Gate) -> None:
+    """Five seconds of work wait, all of which may take twenty; a request of a second's work has four."""
+    async with batching(Noting(gate)) as line:
+        waiting = [await enter(line, *(f"later{name} {at}" for at in range(5)), budget_s=20.0) for name in range(5)]
+        line.rate = 10.0
+        hurried = await enter(line, *(f"now {at}" for at in range(5)), budget_s=4.0)
+        with pytest.raises(Overloaded):  # where all have as little time, it would be too late
+            await score(line, *(f"again {at}" for at in range(5)), budget_s=1.5)
+        gate.open.set()
+        await asyncio.gather(*waiting, hurried)
+
+
+async def test_memory_bounds_what_waits(gate: Gate) -> None:
+    async with batching(OverlapScorer(gate), max_waiting_chars=100) as line:
+        long = await enter(line, "red " * 100)  # alone, however long
+        with pytest.raises(Overloaded):
+            await score(line, "red", budget_s=60.0)
+        gate.open.set()
+        await long
+        after = await score(line, "red", budget_s=60.0)
+
+    assert after.values.tolist() == [1.0]
+
+
+async def test_the_line_says_how_busy_it_is(gate: Gate) -> None:
+    async with batching(Noting(gate)) as line:
+        other = OverlapScorer()
+        waiting = [await enter(line, *(f"a b {at}" for at in range(start, start + 40))) for start in (10, 50)]
+        unknown = line.batcher.line.load(line.scorer)
+        line.rate = 10.0
+        said, elsewhere = line.batcher.line.load(line.scorer), line.batcher.line.load(other)
+        gate.open.set()
+        await asyncio.gather(*waiting)
+        idle = line.batcher.line.load(line.scorer)
+
+    assert (unknown.queue_s, unknown.waiting, unknown.chars_per_s) == (0.0, 2, None)
+    assert said.queue_s == pytest.approx(23.7)  # 80 passages of 3 tokens, one of which runs
+    assert said.waiting == 2
+    assert said.chars_per_s == pytest.approx(10 * 4 * 2 / 3)  # what looks like two tokens has three
+    assert said.max_chars == 4 * line.scorer.max_length
+    assert (elsewhere.queue_s, elsewhere.waiting, elsewhere.chars_per_s) == (said.queue_s, 0, None)
+    assert (idle.queue_s, idle.waiting) == (0.0, 0)
 
 
 async def test_the_speed_is_that_of_full_batches(gate: Gate) -> None:
@@ -220,7 +277,7 @@ async def test_a_place_in_the_line_is_given_back(gate: Gate) -> None:
     async with batching(OverlapScorer(gate), max_waiting=1) as line:
         for at in range(4):
             scores = await score(line, f"red {at}")
-        waiting = line.batcher.under_way
+        waiting = line.batcher.line.under_way
 
     assert scores.values.tolist() == [1.0]
     assert waiting == 0
@@ -290,7 +347,7 @@ async def test_models_never_share_a_batch(gate: Gate) -> None:
 async def test_one_models_speed_says_nothing_of_anothers(gate: Gate) -> None:
     slow = OverlapScorer(gate)
     async with batching(OverlapScorer(gate)) as line:
-        line.batcher.rates[slow] = 1.0
+        line.batcher.line.rates[slow] = 1.0
         waiting = await enter(line, *MANY, scorer=slow)
 
         with pytest.raises(Overloaded):

@@ -1,0 +1,29 @@
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+from support.answering import Answering
+from support.parts import serving
+
+from connector.rerankers.worker import WorkerClient
+
+
+@pytest.fixture(scope="module")
+def served() -> Iterator[tuple[str, Answering]]:
+    answering = Answering()
+    with serving(answering) as url:
+        yield url, answering
+
+
+@pytest.fixture
+async def client(served: tuple[str, Answering]) -> AsyncIterator[WorkerClient]:
+    one = WorkerClient(served[0] + "/")
+    served[1].asked.clear()
+    yield one
+    await one.close()
+
+
+@pytest.fixture
+def server(served: tuple[str, Answering]) -> Answering:
+    return served[1]

@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+import asyncio
+
+import httpx
+import pytest
+from support.answering import Answering
+from support.parts import OverlapScorer, serving, wait_until
+
+from connector.errors import WorkerUnavailable
+from connector.rerankers.worker import WorkerClient
+from connector.settings.sections import WorkerSettings
+from connector.worker.app import create_app
+
+PASSAGES = ["x" * 100] * 100
+NEWS = {"x-chars-per-s": "1000", "x-max-chars": "2048", "x-queue-ms": "0", "x-waiting": "0"}
+SCORES = [{"index": 0, "score": 1.0}]
+
+
+async def test_a_worker_is_asked_how_busy_it_is_before_it_is_asked_for_scores(
+    client: WorkerClient, server: Answering
+) -> None:
+    server.set(SCORES, headers=NEWS)
+    with client.expect(timeout_s=10) as turn:
+        room = await turn.room(PASSAGES, least=10, timeout_s=10)
+
+    assert room == 70  # of 1,000 characters x 10 s, with three tenths to spare
+    assert [asked[:2] for asked in server.asked] == [("HEAD", "/info")]
+
+
+async def test_every_reply_is_news(client: WorkerClient, server: Answering) -> None:
+    server.set(SCORES, headers=NEWS | {"x-queue-ms": "6000"})
+    await client.score("q", ["a"], timeout_s=5)
+    with client.expect(timeout_s=10) as turn:
+        room = await turn.room(PASSAGES, least=5, timeout_s=10)
+
+    assert room == 10
+    assert len(server.asked) <= 2  # it is not asked again so soon; on a busy machine it may be late
+
+
+async def test_a_refusal_is_news_too(client: WorkerClient, server: Answering) -> None:
+    server.set({"error": "busy"}, status=429, headers=NEWS | {"x-queue-ms": "5000"})
+    with pytest.raises(WorkerUnavailable):
+        await client.score("q", ["a"], timeout_s=5)
+    with client.expect(timeout_s=10) as turn:
+        assert await turn.room(PASSAGES, least=5, timeout_s=10) == 20
+
+
+async def test_a_server_that_says_nothing_is_not_asked_again(client: WorkerClient, server: Answering) -> None:
+    server.set(SCORES)
+    with client.expect(timeout_s=10) as turn:
+        first = await turn.room(PASSAGES, least=10, timeout_s=10)
+        again = await turn.room(PASSAGES, least=10, timeout_s=10)
+
+    assert (first, again) == (100, 100)
+    assert len(server.asked) == 1
+
+
+async def test_no_worker_has_room_for_all_until_it_is_asked() -> None:
+    client = WorkerClient("http://127.0.0.1:1")
+    with client.expect(timeout_s=10) as turn:
+        room = await turn.room(PASSAGES, least=10, timeout_s=10)
+    await client.close()
+
+    assert room == 100
+
+
+async def test_a_worker_that_hangs_costs_a_tenth_of_the_time(client: WorkerClient, server: Answering) -> None:
+    server.set(SCORES, pause_s=30)
+    with client.expect(timeout_s=1) as turn:
+        async with asyncio.timeout(0.9):
+            assert await turn.room(PASSAGES, least=10, timeout_s=1) == 100
+
+
+async def test_a_worker_tells_its_speed_before_its_first_request() -> None:
+    with serving(create_app(OverlapScorer, WorkerSettings())) as url:
+        wait_until(lambda: httpx.get(f"{url}/ready").status_code == 200)
+        client = WorkerClient(url)
+        with client.expect(timeout_s=10) as turn:
+            await turn.room(PASSAGES, least=10, timeout_s=10)
+        news = client._pace._news
+        await client.close()
+
+    assert news is not None
+    assert news.chars_per_s > 0
+    assert (news.queue_s, news.waiting, news.max_chars) == (0.0, 0, 2_048)
