@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
 from connector.errors import QueryError
 from connector.schema import IndexSchema
+from connector.source_filter import SourceFilter
 from connector.types import Ranking
+
+Highlights = Mapping[str, Sequence[str]]  # field -> fragments of its text, the words that were found marked
+Group = tuple[Any, ...]  # the values of a document in the field that a page collapses by
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +53,7 @@ class PageRequest:
     total: bool | int = True
     aggregations: Mapping[str, Any] | None = None
     highlight: Mapping[str, Any] | None = None
-    source: bool | str | list[str] | Mapping[str, Any] | None = None
+    source: SourceFilter | None = None
     collapse: str | None = None
     sort: Any = None
 

@@ -14,6 +14,7 @@ from connector.clusters.original_text import names_to_read
 from connector.filters import And, EngineQuery, Exists, Filter, Not, Or, Range, Scalar, Terms
 from connector.layout import VectorField
 from connector.schema import DATES, AnyFieldType, IndexSchema
+from connector.source_filter import SourceFilter
 from connector.types import Vector
 
 JSON = dict[str, Any]
@@ -128,17 +129,28 @@ def match_clause(schema: IndexSchema, query: str, texts: Mapping[str, float] | N
     return clauses[0] if len(clauses) == 1 else {"bool": {"should": clauses, "minimum_should_match": 1}}
 
 
-def build_fields(schema: IndexSchema, doc_ids: Sequence[str]) -> JSON:
-    """The body of a `_search` for all fields of some documents, as searches see them.
+def build_fields(
+    schema: IndexSchema, doc_ids: Sequence[str], source: SourceFilter | None = None, *, texts: bool = False
+) -> JSON:
+    """The body of a `_search` for all fields of some documents that are to be shown, as searches see them; with the
+    texts of somebody else's index in any case, for its passages.
 
     A search finds documents of any routing and reads no vectors: OpenSearch 3 works the vectors of a document into its
     source for `_mget`, asked for or not."""
     query = {"bool": {"filter": [{"ids": {"values": list(doc_ids)}}]}}
     body: JSON = {"query": query, "size": len(doc_ids)}
     if schema.managed:
-        return body | {"_source": {"includes": names_to_read(schema, [*schema.fields.text, *schema.fields.metadata])}}
-    vectors = {"excludes": [*dict.fromkeys([*schema.layout.vectors, schema.vector_field or ""])]}
-    return body | ask_texts(schema) | {"_source": vectors if schema.layout.has_source else False}
+        names = [name for name in (*schema.fields.text, *schema.fields.metadata) if not source or source.may_show(name)]
+        return body | {"_source": {"includes": names_to_read(schema, names)} if names else False}
+    vectors = [*dict.fromkeys([*schema.layout.vectors, schema.vector_field or ""])]
+    asked: JSON = {"excludes": vectors}
+    if source:
+        paths = [path for name in schema.fields.text for path in schema.layout.place(name).source] if texts else []
+        asked = {
+            "includes": [*source.includes, *(paths if source.includes else [])],
+            "excludes": vectors if texts else [*vectors, *source.excludes],
+        }
+    return body | ask_texts(schema) | {"_source": asked if schema.layout.has_source else False}
 
 
 def ask_texts(schema: IndexSchema) -> JSON:
@@ -156,11 +168,16 @@ def ask_texts(schema: IndexSchema) -> JSON:
 
 
 def build_contents(
-    dialect: Dialect, schema: IndexSchema, doc_ids: Sequence[str], query: str | None, vector: Vector | None
+    dialect: Dialect,
+    schema: IndexSchema,
+    doc_ids: Sequence[str],
+    query: str | None,
+    vector: Vector | None,
+    source: SourceFilter | None = None,
 ) -> JSON:
     """The same with the passages of our own documents that are nearest to the vector and that match the query best,
     where given."""
-    body = build_fields(schema, doc_ids)
+    body = build_fields(schema, doc_ids, source, texts=True)
     if not schema.managed:
         return body
     (only,) = body["query"]["bool"]["filter"]

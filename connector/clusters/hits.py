@@ -9,12 +9,13 @@ from connector.clusters.dialect import DOC_ID, JSON, MATCHING, NEAREST
 from connector.clusters.original_text import to_original
 from connector.clusters.protocol import ordered
 from connector.schema import IndexSchema
+from connector.source_filter import SourceFilter
 from connector.types import Hit, HitContent, Passage, Ranking
 
 MIN_VECTOR_DIMS = 64  # a list of so many numbers is taken for an embedding
 
 
-def read_contents(reply: JSON, schema: IndexSchema) -> dict[str, HitContent]:
+def read_contents(reply: JSON, schema: IndexSchema, source: SourceFilter | None = None) -> dict[str, HitContent]:
     """What each hit of the reply shows of its document."""
     contents = {}
     for hit in reply["hits"]["hits"]:
@@ -23,7 +24,7 @@ def read_contents(reply: JSON, schema: IndexSchema) -> dict[str, HitContent]:
         else:
             nearest = matching = _read_passages(hit, schema)
         contents[hit["_id"]] = HitContent(
-            read_fields(hit, schema), next(iter(nearest), None), next(iter(matching), None)
+            read_fields(hit, schema, source), next(iter(nearest), None), next(iter(matching), None)
         )
     return contents
 
@@ -41,14 +42,14 @@ def read_hits(reply: JSON, schema: IndexSchema, depth: int, scale: float = 1.0) 
 
 def read_hit(hit: JSON, schema: IndexSchema, scale: float = 1.0) -> Hit:
     """A hit with its best passage; its score is 0 where the engine sorted and made none."""
-    return Hit(_doc_id(hit), (hit["_score"] or 0.0) / scale, _read_passages(hit, schema))
+    return Hit(hit_id(hit), (hit["_score"] or 0.0) / scale, _read_passages(hit, schema))
 
 
 def _read_passages(hit: JSON, schema: IndexSchema) -> tuple[Passage, ...]:
     if schema.managed:
         return _inner_passages(hit, NEAREST) or _inner_passages(hit, MATCHING)
     text = read_text(hit, schema)
-    return (Passage(_doc_id(hit), 0, text),) if text else ()
+    return (Passage(hit_id(hit), 0, text),) if text else ()
 
 
 def read_text(hit: JSON, schema: IndexSchema) -> str:
@@ -81,11 +82,16 @@ def values_at(node: Any, path: Sequence[str]) -> Iterator[str]:
                 yield from values_at(node[key], path[end:])
 
 
-def read_fields(hit: JSON, schema: IndexSchema) -> dict[str, Any]:
+def read_fields(hit: JSON, schema: IndexSchema, source: SourceFilter | None = None) -> dict[str, Any]:
     """The fields of a document as a hit shows them: without vectors, and with the texts that are kept beside
     `_source`."""
+    fields = _all_fields(hit, schema)
+    return source.apply(fields) if source else fields
+
+
+def _all_fields(hit: JSON, schema: IndexSchema) -> dict[str, Any]:
     if schema.managed:
-        return to_original(hit["_source"], schema)
+        return to_original(hit.get("_source", {}), schema)
     fields: dict[str, Any] = _without_vectors(hit.get("_source", {}))
     for name, values in hit.get("fields", {}).items():
         if name not in fields:
@@ -115,9 +121,10 @@ def _inner_passages(hit: JSON, name: str) -> tuple[Passage, ...]:
         return ()
     inner = hit["inner_hits"].get(name, {}).get("hits", {}).get("hits", [])
     texts = ((found["_nested"]["offset"], found.get("fields", {}).get("passages.text")) for found in inner)
-    return tuple(Passage(_doc_id(hit), at, text[0]) for at, text in texts if text)  # field-level security may hide them
+    return tuple(Passage(hit_id(hit), at, text[0]) for at, text in texts if text)  # field-level security may hide them
 
 
-def _doc_id(hit: JSON) -> str:
+def hit_id(hit: JSON) -> str:
+    """The id of a hit, also where it came as a value."""
     found: str = hit["_id"] if "_id" in hit else hit["fields"][DOC_ID][0]
     return found

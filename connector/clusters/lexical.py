@@ -54,7 +54,12 @@ def read_lexical(
     if page is None:
         return LexicalAnswer(ordered(hits, depth))
     ranking = ordered(hits, depth) if page.sort is None else tuple({hit.doc_id: hit for hit in hits}.values())
-    return LexicalAnswer(ranking, LexicalPage(_read_total(reply), _as_asked(reply.get("aggregations", {}), scale)))
+    return LexicalAnswer(ranking, read_page(reply, scale))
+
+
+def read_page(reply: JSON, scale: float = 1.0) -> LexicalPage:
+    """Total and aggregations of a reply."""
+    return LexicalPage(_read_total(reply), _as_asked(reply.get("aggregations", {}), scale))
 
 
 def uses_scores(query: LexicalQuery, page: PageRequest | None) -> bool:

@@ -10,8 +10,9 @@ from typing import Any, Protocol
 
 from connector.credentials import Credentials
 from connector.filters import Filter
-from connector.lexical import LexicalAnswer, LexicalQuery, Mark, PageRequest
+from connector.lexical import Group, Highlights, LexicalAnswer, LexicalPage, LexicalQuery, Mark, PageRequest
 from connector.schema import IndexSchema
+from connector.source_filter import SourceFilter
 from connector.types import HitContent, IndexedDocument, Ranking, TermStatistics, Vector, WriteOutcome
 
 NEAR = 0.75  # how alike two names are, of 1, for one to be taken for a slip of the other
@@ -66,7 +67,12 @@ class SearchableIndex(Protocol):
     ) -> LexicalAnswer:
         """The best `depth` documents by BM25, or by the query that is the application's own, each with the passage that
         matches best, or else its first; with none for 0 `passages`. With `page`, what a results page needs of all
-        documents that match; a sort in it decides the order."""
+        documents that match; a sort in it decides the order, and collapses where the page does."""
+        ...
+
+    @property
+    def results_page(self) -> ResultsPage:
+        """What a results page needs beside the legs, of the same index and for the same caller."""
         ...
 
     async def dense(
@@ -86,19 +92,30 @@ class SearchableIndex(Protocol):
         ...
 
     async def get(
-        self, doc_ids: Sequence[str], *, fields: Iterable[str] | None, timeout_s: float
+        self,
+        doc_ids: Sequence[str],
+        *,
+        fields: Iterable[str] | None,
+        timeout_s: float,
+        source: SourceFilter | None = None,
     ) -> dict[str, dict[str, Any]]:
         """The named fields of those documents that exist, as last written; `content_hash` can be named.
 
-        None: all fields, without passages, as searches see them."""
+        None: all fields that `source` shows, without passages, as searches see them."""
         ...
 
     async def content(
-        self, doc_ids: Sequence[str], *, query: str | None, vector: Vector | None, timeout_s: float
+        self,
+        doc_ids: Sequence[str],
+        *,
+        query: str | None,
+        vector: Vector | None,
+        timeout_s: float,
+        source: SourceFilter | None = None,
     ) -> dict[str, HitContent]:
-        """All fields of those documents that exist, as searches see them, each with its passage that is nearest to
-        `vector` and the one that matches `query` best, or else its first; engines take as long for either as for the
-        fields, so None leaves one out."""
+        """All fields of those documents that exist and that `source` shows, as searches see them, each with its passage
+        that is nearest to `vector` and the one that matches `query` best, or else its first; engines take as long for
+        either as for the fields, so None leaves one out."""
         ...
 
     async def term_statistics(self, text: str, *, timeout_s: float) -> TermStatistics:
@@ -137,6 +154,45 @@ class FrozenIndex(SearchableIndex, Protocol):
 
     async def close_view(self, *, timeout_s: float) -> None:
         """Let the store forget the state."""
+        ...
+
+
+class ResultsPage(Protocol):
+    """What a results page asks of an index beside the legs."""
+
+    async def union(
+        self,
+        query: LexicalQuery,
+        doc_ids: Sequence[str],
+        *,
+        filter: Filter | None,
+        timeout_s: float,
+        page: PageRequest,
+    ) -> LexicalPage:
+        """Total and aggregations over what the lexical query and the filter match, and those documents too."""
+        ...
+
+    async def highlight(
+        self,
+        query: LexicalQuery,
+        doc_ids: Sequence[str],
+        *,
+        filter: Filter | None,
+        options: Mapping[str, Any],
+        timeout_s: float,
+    ) -> dict[str, Highlights]:
+        """Fragments of those documents with what the lexical query looks for marked, worded by `options` as the
+        engines' `highlight`; a document in which nothing is marked is left out."""
+        ...
+
+    async def mark(
+        self, words: str, texts: Sequence[str], *, options: Mapping[str, Any], timeout_s: float
+    ) -> list[str]:
+        """The texts whole, with those words marked that the index's analyzer takes for one of `words`."""
+        ...
+
+    async def groups(self, doc_ids: Sequence[str], field: str, *, timeout_s: float) -> dict[str, Group]:
+        """The values of those documents that exist in a field that can be filtered by; equal ones are one group."""
         ...
 
 

@@ -28,6 +28,7 @@ from connector.clusters.lexical import build_lexical, read_lexical, uses_scores
 from connector.clusters.original_text import names_to_read, to_original
 from connector.clusters.protocol import ignore
 from connector.clusters.reasons import explain_reason
+from connector.clusters.results_page import RestResultsPage
 from connector.clusters.term_counts import (
     build_term_statistics,
     build_word_counts,
@@ -42,6 +43,7 @@ from connector.errors import AccessDenied, ClusterError, ClusterUnavailable, Set
 from connector.filters import Filter
 from connector.lexical import LexicalAnswer, LexicalQuery, Mark, PageRequest
 from connector.schema import IndexSchema
+from connector.source_filter import SourceFilter
 from connector.types import (
     Hit,
     HitContent,
@@ -120,6 +122,10 @@ class RestIndex:
         reply = await self._hits(magnify(body, scale), timeout_s)
         return read_lexical(reply, self.schema, depth, page, scale)
 
+    @property
+    def results_page(self) -> RestResultsPage:
+        return RestResultsPage(self.name, self.schema, self._client, self._ask)
+
     async def dense(
         self,
         vector: Vector,
@@ -174,13 +180,18 @@ class RestIndex:
         return await self._search(exact, depth, end - time.monotonic())
 
     async def get(
-        self, doc_ids: Sequence[str], *, fields: Iterable[str] | None, timeout_s: float
+        self,
+        doc_ids: Sequence[str],
+        *,
+        fields: Iterable[str] | None,
+        timeout_s: float,
+        source: SourceFilter | None = None,
     ) -> dict[str, dict[str, Any]]:
         if not doc_ids:
             return {}
         if fields is None:
-            reply = await self._ask(build_fields(self.schema, doc_ids), timeout_s)
-            return {hit["_id"]: read_fields(hit, self.schema) for hit in reply["hits"]["hits"]}
+            reply = await self._ask(build_fields(self.schema, doc_ids, source), timeout_s)
+            return {hit["_id"]: read_fields(hit, self.schema, source) for hit in reply["hits"]["hits"]}
         params = {"_source_includes": ",".join(names_to_read(self.schema, list(fields)))}
         reply = await self._client.request(
             "POST", index_path(self.name, "_mget"), body={"ids": list(doc_ids)}, params=params, timeout_s=timeout_s
@@ -188,12 +199,18 @@ class RestIndex:
         return {doc["_id"]: to_original(doc["_source"], self.schema) for doc in reply["docs"] if doc.get("found")}
 
     async def content(
-        self, doc_ids: Sequence[str], *, query: str | None, vector: Vector | None, timeout_s: float
+        self,
+        doc_ids: Sequence[str],
+        *,
+        query: str | None,
+        vector: Vector | None,
+        timeout_s: float,
+        source: SourceFilter | None = None,
     ) -> dict[str, HitContent]:
         if not doc_ids:
             return {}
-        reply = await self._ask(build_contents(self._dialect, self.schema, doc_ids, query, vector), timeout_s)
-        return read_contents(reply, self.schema)
+        body = build_contents(self._dialect, self.schema, doc_ids, query, vector, source)
+        return read_contents(await self._ask(body, timeout_s), self.schema, source)
 
     async def scan(self) -> AsyncIterator[tuple[str, str]]:
         body = {"size": SCAN_PAGE, "_source": ["content_hash"], "sort": ["_doc"]}

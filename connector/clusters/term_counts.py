@@ -39,10 +39,10 @@ def read_term_statistics(reply: JSON) -> TermStatistics:
     return TermStatistics(documents, tuple(TermFrequency(*span, count) for span, count in sorted(frequencies.items())))
 
 
-def find_words(text: str) -> list[tuple[int, int, str]]:
-    """(start, end, word) of a text's words, as many different ones as are counted in one request."""
+def find_words(text: str, most: int = MAX_COUNTED_WORDS) -> list[tuple[int, int, str]]:
+    """(start, end, word) of a text's words, the first `most` different ones: as many as are counted in one request."""
     words = [(*match.span(), match.group().lower()) for match in COUNTED_WORD.finditer(text)]
-    counted = set(list(dict.fromkeys(word for _, _, word in words))[:MAX_COUNTED_WORDS])
+    counted = set(list(dict.fromkeys(word for _, _, word in words))[:most])
     return [(start, end, word) for start, end, word in words if word in counted]
 
 
@@ -70,9 +70,14 @@ def read_word_counts(reply: JSON, words: Sequence[str]) -> tuple[int, dict[str, 
 
 def in_characters(statistics: TermStatistics, text: str) -> TermStatistics:
     """The same with spans in characters of `text`: the engines count UTF-16 units, in which an emoji is two."""
+    place = character_places(text)
+    terms = (TermFrequency(place[term.start], place[term.end], term.frequency) for term in statistics.terms)
+    return TermStatistics(statistics.documents, tuple(terms))
+
+
+def character_places(text: str) -> dict[int, int]:
+    """Where each character of the text begins, and the last one ends: UTF-16 units -> characters."""
     starts = [0]
     for character in text:
         starts.append(starts[-1] + (2 if character > "\uffff" else 1))
-    position = {units: at for at, units in enumerate(starts)}
-    terms = (TermFrequency(position[term.start], position[term.end], term.frequency) for term in statistics.terms)
-    return TermStatistics(statistics.documents, tuple(terms))
+    return {units: at for at, units in enumerate(starts)}

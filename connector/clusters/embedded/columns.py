@@ -4,7 +4,7 @@ engines."""
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import lancedb
@@ -14,6 +14,7 @@ from lancedb.index import FTS, BTree
 from connector.clusters.embedded.words import LANGUAGES
 from connector.schema import WORDS_SUFFIX, AnyFieldType, IndexSchema
 
+TableRow = Mapping[str, Any]  # column -> value
 META_KEY = b"connector"
 COLUMN_TYPES: dict[AnyFieldType, pa.DataType] = {
     "keyword": pa.string(),

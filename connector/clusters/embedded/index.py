@@ -19,6 +19,14 @@ from lancedb.query import BooleanQuery, FullTextQuery, MatchQuery, Occur
 
 from connector.clusters.embedded.columns import arrow_schema, words_column
 from connector.clusters.embedded.reasons import LANCE_ERRORS, explain_lance, explaining
+from connector.clusters.embedded.results_page import (
+    EmbeddedResultsPage,
+    build_page,
+    check_page,
+    collapse_rows,
+    page_columns,
+)
+from connector.clusters.embedded.sorting import read_sort, sort_rows
 from connector.clusters.embedded.sql import any_of, build_sql
 from connector.clusters.embedded.words import (
     STOP_WORDS,
@@ -33,8 +41,9 @@ from connector.clusters.protocol import SearchableIndex, ignore, ordered
 from connector.credentials import Credentials
 from connector.errors import ClusterError, ClusterUnavailable, CredentialsError, QueryError, ViewLost
 from connector.filters import Filter
-from connector.lexical import LexicalAnswer, LexicalPage, LexicalQuery, Mark, PageRequest, Total
+from connector.lexical import LexicalAnswer, LexicalQuery, Mark, PageRequest
 from connector.schema import IndexSchema
+from connector.source_filter import SourceFilter
 from connector.text import normalise_text
 from connector.types import (
     Hit,
@@ -95,8 +104,8 @@ class EmbeddedIndex:
                 "the embedded store has no query language of its own, so it takes no engine's query; "
                 "give the query's text, or search Elasticsearch or OpenSearch"
             )
-        if page and (page.aggregations or page.sort is not None):
-            raise QueryError("the embedded store does not aggregate or sort; search Elasticsearch or OpenSearch")
+        if page:
+            check_page(page, self.schema)
         query.boosts(self.schema)
 
     async def lexical(
@@ -110,23 +119,65 @@ class EmbeddedIndex:
         page: PageRequest | None = None,
     ) -> LexicalAnswer:
         self.check_lexical(query, page)
+        end = time.monotonic() + timeout_s
+        if page and page.sort is not None:
+            return await self._sorted(query, depth, filter, passages, page, timeout_s)
         words = words_with_stems(query.text, self.schema.analyzer)
-        if not words:
-            return LexicalAnswer((), LexicalPage(Total(0)) if page else None)
+        columns = ["doc_id", "_score", *(["passages"] if passages else [])]
+        rows = await self._rows(self._matching(query, depth, columns), filter, timeout_s) if words else []
+        ranking = ordered((Hit(row["doc_id"], row["_score"], _best_by_words(row, words)) for row in rows), depth)
+        if page is None:
+            return LexicalAnswer(ranking)
+        left_s = end - time.monotonic()
+        return LexicalAnswer(ranking, await self.results_page.beside(query, page, filter=filter, timeout_s=left_s))
+
+    def _matching(self, query: LexicalQuery, limit: int, columns: Sequence[str]) -> Any:
+        """The search for the best rows by the words of the query."""
         matches: list[tuple[Occur, FullTextQuery]] = [
             (Occur.SHOULD, MatchQuery(split_for_query(query.text), words_column(name), boost=boost))
             for name, boost in query.boosts(self.schema).items()
         ]
-        matching = self._table.query().nearest_to_text(BooleanQuery(matches))
-        search = matching.limit(depth).select(["doc_id", "_score", *(["passages"] if passages else [])])
-        rows = await self._rows(search, filter, timeout_s)
-        ranking = ordered((Hit(row["doc_id"], row["_score"], _best_by_words(row, words)) for row in rows), depth)
-        if page is None or page.total is False:
-            return LexicalAnswer(ranking, LexicalPage() if page else None)
-        limit = await self._table.count_rows() if page.total is True else page.total
-        every = matching.limit(limit + 1).select(["doc_id", "_score"])
-        count = len(await self._rows(every, filter, timeout_s))
-        return LexicalAnswer(ranking, LexicalPage(Total(min(count, limit), "gte" if count > limit else "eq")))
+        return self._table.query().nearest_to_text(BooleanQuery(matches)).limit(limit).select([*columns])
+
+    async def matching_rows(
+        self, query: LexicalQuery, filter: Filter | None, columns: Sequence[str], timeout_s: float
+    ) -> list[dict[str, Any]]:
+        """Those columns of all rows that match, with their ids and scores."""
+        if not words_with_stems(query.text, self.schema.analyzer):
+            return []
+        search = self._matching(query, await self._table.count_rows() + 1, ["doc_id", "_score", *columns])
+        return await self._rows(search, filter, timeout_s)
+
+    async def rows_of(self, doc_ids: Sequence[str], columns: Sequence[str], timeout_s: float) -> list[dict[str, Any]]:
+        """Those columns of the rows with these ids."""
+        if not doc_ids:
+            return []
+        search = self._table.query().where(any_of("doc_id", doc_ids)).select(["doc_id", *columns])
+        return await self._rows(search.limit(len(doc_ids)), None, timeout_s)
+
+    @property
+    def results_page(self) -> EmbeddedResultsPage:
+        return EmbeddedResultsPage(self)
+
+    async def _sorted(
+        self,
+        query: LexicalQuery,
+        depth: int,
+        filter: Filter | None,
+        passages: int,
+        page: PageRequest,
+        timeout_s: float,
+    ) -> LexicalAnswer:
+        """The first rows in the order that was asked for."""
+        end = time.monotonic() + timeout_s
+        rows = await self.matching_rows(query, filter, page_columns(page, self.schema), timeout_s)
+        in_order = sort_rows(rows, read_sort(page.sort, self.schema))
+        first = (collapse_rows(in_order, page.collapse) if page.collapse else in_order)[:depth]
+        asked = [row["doc_id"] for row in first] if passages else []
+        texts = {row["doc_id"]: row for row in await self.rows_of(asked, ["passages"], end - time.monotonic())}
+        words = words_with_stems(query.text, self.schema.analyzer)
+        hits = (Hit(row["doc_id"], row["_score"], _best_by_words(texts.get(row["doc_id"], {}), words)) for row in first)
+        return LexicalAnswer(tuple(hits), build_page(rows, page, self.schema))
 
     async def dense(
         self,
@@ -146,28 +197,34 @@ class EmbeddedIndex:
         return ordered((_nearest(row, vector, passages) for row in rows if row["vectors"]), depth)
 
     async def get(
-        self, doc_ids: Sequence[str], *, fields: Iterable[str] | None, timeout_s: float
+        self,
+        doc_ids: Sequence[str],
+        *,
+        fields: Iterable[str] | None,
+        timeout_s: float,
+        source: SourceFilter | None = None,
     ) -> dict[str, dict[str, Any]]:
         if not doc_ids:
             return {}
-        names = [*self.schema.fields.text, *self.schema.fields.metadata] if fields is None else list(fields)
-        search = self._table.query().where(any_of("doc_id", doc_ids)).select(["doc_id", *names]).limit(len(doc_ids))
-        rows = await self._rows(search, None, timeout_s)
-        return {row.pop("doc_id"): self._fields(row) for row in rows}
+        names = self._shown_names(source) if fields is None else list(fields)
+        rows = await self.rows_of(doc_ids, names, timeout_s)
+        return {row.pop("doc_id"): self._fields(row, source) for row in rows}
 
     async def content(
-        self, doc_ids: Sequence[str], *, query: str | None, vector: Vector | None, timeout_s: float
+        self,
+        doc_ids: Sequence[str],
+        *,
+        query: str | None,
+        vector: Vector | None,
+        timeout_s: float,
+        source: SourceFilter | None = None,
     ) -> dict[str, HitContent]:
-        if not doc_ids:
-            return {}
-        names = [*self.schema.fields.text, *self.schema.fields.metadata]
-        columns = ["doc_id", "passages", "vectors", *names]
-        search = self._table.query().where(any_of("doc_id", doc_ids)).select(columns).limit(len(doc_ids))
+        names = self._shown_names(source)
         words = words_with_stems(query, self.schema.analyzer) if query else None
         contents = {}
-        for row in await self._rows(search, None, timeout_s):
+        for row in await self.rows_of(doc_ids, ["passages", "vectors", *names], timeout_s):
             nearest = _nearest(row, vector, 1).passages if vector is not None and row["vectors"] else ()
-            fields = self._fields({name: row[name] for name in names})
+            fields = self._fields({name: row[name] for name in names}, source)
             matching = _best_by_words(row, words) if words is not None else ()
             contents[row["doc_id"]] = HitContent(fields, next(iter(nearest), None), next(iter(matching), None))
         return contents
@@ -292,11 +349,16 @@ class EmbeddedIndex:
             row[name] = json.dumps(value) if kind == "stored" and value is not None else value
         return row | {"passages": [passage.text for passage in written.passages], "vectors": list(written.vectors)}
 
-    def _fields(self, row: dict[str, Any]) -> dict[str, Any]:
+    def _shown_names(self, source: SourceFilter | None) -> list[str]:
+        names = [*self.schema.fields.text, *self.schema.fields.metadata]
+        return [name for name in names if source is None or source.may_show(name)]
+
+    def _fields(self, row: dict[str, Any], source: SourceFilter | None) -> dict[str, Any]:
         stored = {name for name, kind in self.schema.fields.metadata.items() if kind == "stored"}
-        return {
+        fields = {
             name: json.loads(value) if name in stored else value for name, value in row.items() if value is not None
         }
+        return source.apply(fields) if source else fields
 
 
 def _nearest(row: dict[str, Any], vector: Vector, count: int) -> Hit:

@@ -1,0 +1,123 @@
+"""What a results page asks of the engines beside the legs: counts of a union, highlights, the groups of a collapse."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+from connector.clusters.clients import Client
+from connector.clusters.dialect import JSON
+from connector.clusters.hits import hit_id
+from connector.clusters.lexical import build_lexical, read_page
+from connector.clusters.marks import CharacterSpan, build_analysis, find_same_words, mark, read_analysis, read_tags
+from connector.errors import ClusterError, ClusterUnavailable
+from connector.filters import Filter
+from connector.lexical import Group, Highlights, LexicalPage, LexicalQuery, PageRequest
+from connector.schema import IndexSchema
+
+
+class Ask(Protocol):
+    """Sends a `_search` to the index."""
+
+    async def __call__(self, body: JSON, timeout_s: float) -> JSON: ...
+
+
+class RestResultsPage:
+    """What a results page asks of one index beside the legs."""
+
+    def __init__(self, name: str, schema: IndexSchema, client: Client, ask: Ask) -> None:
+        self._name, self._schema, self._client, self._ask = name, schema, client, ask
+
+    async def union(
+        self,
+        query: LexicalQuery,
+        doc_ids: Sequence[str],
+        *,
+        filter: Filter | None,
+        timeout_s: float,
+        page: PageRequest,
+    ) -> LexicalPage:
+        reply = await self._ask(build_union(self._schema, query, doc_ids, filter, page), timeout_s)
+        return read_page(reply)
+
+    async def highlight(
+        self,
+        query: LexicalQuery,
+        doc_ids: Sequence[str],
+        *,
+        filter: Filter | None,
+        options: Mapping[str, Any],
+        timeout_s: float,
+    ) -> dict[str, Highlights]:
+        if not doc_ids:
+            return {}
+        body = build_highlight(self._schema, query, doc_ids, filter, options)
+        return read_highlight(await self._ask(body, timeout_s))
+
+    async def mark(
+        self, words: str, texts: Sequence[str], *, options: Mapping[str, Any], timeout_s: float
+    ) -> list[str]:
+        if not texts:
+            return []
+        terms = await self._terms([words, *texts], timeout_s)
+        if terms is None:
+            spans = [find_same_words(words, text) for text in texts]
+        else:
+            spans = [[span for term in terms[0] for span in found.get(term, ())] for found in terms[1:]]
+        return [mark(text, found, read_tags(options)) for text, found in zip(texts, spans, strict=True)]
+
+    async def _terms(self, texts: Sequence[str], timeout_s: float) -> list[dict[str, list[CharacterSpan]]] | None:
+        """The index's own terms of each text; None where the engine does not take these apart, or not for this
+        caller."""
+        body = build_analysis(self._name, self._schema, texts)
+        if body is None:
+            return None
+        try:
+            reply = await self._client.request("POST", "/_mtermvectors", body=body, timeout_s=timeout_s)
+        except ClusterUnavailable:
+            raise
+        except ClusterError:
+            return None
+        return read_analysis(reply, texts)
+
+    async def groups(self, doc_ids: Sequence[str], field: str, *, timeout_s: float) -> dict[str, Group]:
+        return read_groups(await self._ask(build_groups(doc_ids, field), timeout_s), field) if doc_ids else {}
+
+
+def build_union(
+    schema: IndexSchema, query: LexicalQuery, doc_ids: Sequence[str], found: Filter | None, page: PageRequest
+) -> JSON:
+    """The body that counts what the lexical query matches, and these documents too, each once; it brings no hit."""
+    matching = PageRequest(total=page.total, aggregations=page.aggregations)
+    body = build_lexical(schema, query, 0, found, 0, matching)
+    either = [body["query"], {"ids": {"values": list(doc_ids)}}]
+    return body | {"query": {"bool": {"should": either, "minimum_should_match": 1}}}
+
+
+def build_highlight(
+    schema: IndexSchema, query: LexicalQuery, doc_ids: Sequence[str], found: Filter | None, options: Mapping[str, Any]
+) -> JSON:
+    """The body that highlights these documents as the lexical query would, and brings nothing else of them."""
+    asked = build_lexical(schema, query, 0, found, 0)["query"]
+    return of_documents(doc_ids) | {"_source": False, "highlight": {"highlight_query": asked} | dict(options)}
+
+
+def read_highlight(reply: JSON) -> dict[str, Highlights]:
+    """The fragments of each document that has any, by field."""
+    return {hit_id(hit): hit["highlight"] for hit in reply["hits"]["hits"] if hit.get("highlight")}
+
+
+def build_groups(doc_ids: Sequence[str], field: str) -> JSON:
+    """The body that brings the values of a field for these documents."""
+    return of_documents(doc_ids) | {"_source": False, "docvalue_fields": [field]}
+
+
+def read_groups(reply: JSON, field: str) -> dict[str, Group]:
+    """The group of each document: its values of the field, none of them for a document without it."""
+    return {hit_id(hit): tuple(hit.get("fields", {}).get(field, ())) for hit in reply["hits"]["hits"]}
+
+
+def of_documents(doc_ids: Sequence[str]) -> JSON:
+    """The body of a `_search` for exactly these documents."""
+    query = {"bool": {"filter": [{"ids": {"values": list(doc_ids)}}]}}
+    return {"query": query, "size": len(doc_ids), "track_total_hits": False}
