@@ -150,6 +150,9 @@ bench-trials: $(VENV)/all-installed ## what was tried for a bundled reranker: HE
 bench-path: $(VENV)/test-installed engines ## what the query path costs beside its slower leg, on a real engine
 	@$(BIN)/python bench/path.py $(if $(CLUSTER),--cluster $(CLUSTER)) $(ARGS)
 
+bench-start: $(VENV)/demo-installed ## seconds that commands take from nothing to their end: ARGS="--against COMMIT"
+	@$(BIN)/python bench/start.py $(ARGS)
+
 bench-reliability: $(VENV)/test-installed engines ## 200 kills of an ingest on each engine, 30 minutes of searches among failures
 	@$(BIN)/python bench/reliability.py $(ARGS)
 
@@ -169,4 +172,4 @@ bench-rerankers: $(VENV)/all-installed ## pairs per second of rerankers of the h
 clean: ## remove the environment, caches and the demo's store
 	rm -rf $(VENV) $(TOOLS) demo-store dist build site .mypy_cache .ruff_cache .pytest_cache
 
-.PHONY: help install install-all demo lint style types docs engines test test-quick soak test-lowest test-wheel test-image release-check bench-quality bench-order bench-models bench-ingest bench-trials bench-path bench-reliability bench-worker bench-rerankers bench-gemm bench-training-data clean
+.PHONY: help install install-all demo lint style types docs engines test test-quick soak test-lowest test-wheel test-image release-check bench-quality bench-order bench-models bench-ingest bench-trials bench-path bench-start bench-reliability bench-worker bench-rerankers bench-gemm bench-training-data clean

@@ -16,7 +16,7 @@ EXTRAS: tuple[Extra, ...] = get_args(Extra)
 # what the code imports of each extra's packages, or they of each other
 MODULES: dict[Extra, frozenset[str]] = {
     "local": frozenset({"onnxruntime", "tokenizers", "onnx", "huggingface_hub", "filelock"}),
-    "embedded": frozenset({"lancedb", "pyarrow", "filelock", "snowballstemmer"}),
+    "embedded": frozenset({"lancedb", "pyarrow", "filelock", "Stemmer"}),
     "files": frozenset({"pypdf", "selectolax", "pyarrow"}),
     "worker": frozenset({"fastapi", "starlette", "uvicorn", "prometheus_client", "opentelemetry"}),
     "torch": frozenset({"torch", "sentence_transformers", "transformers"}),

@@ -7,20 +7,17 @@ from typing import TYPE_CHECKING
 
 from connector.clusters.connect import connect
 from connector.clusters.protocol import Cluster, ForeignFields, Index
-from connector.clusters.rest import RestCluster
 from connector.errors import EncoderMismatch, SettingsError
 from connector.models.encoder import Encoder
 from connector.models.files import find_model
 from connector.models.load import load_local_encoder
-from connector.native.elasticsearch import ElasticsearchNative
-from connector.native.opensearch import OpenSearchNative
-from connector.native.plan import Native, NativePlan
 from connector.rerankers.protocol import Reranker
 from connector.schema import EncoderFingerprint, Fields, IndexSchema, PassageSettings, VectorSettings
 from connector.search.searcher import Searcher
 from connector.settings.sections import Settings
 
 if TYPE_CHECKING:
+    from connector.native.plan import Native, NativePlan
     from connector.rerankers.worker import WorkerClient
 
 log = logging.getLogger(__name__)
@@ -43,6 +40,10 @@ def open_native(cluster: Cluster, settings: Settings) -> Native:
     """What puts the worker into the cluster's engine, for the configured index.
 
     Raises SettingsError for the embedded store."""
+    from connector.clusters.rest import RestCluster
+    from connector.native.elasticsearch import ElasticsearchNative
+    from connector.native.opensearch import OpenSearchNative
+
     if not isinstance(cluster, RestCluster):
         raise SettingsError(
             "the embedded store runs no pipelines, and connector search reranks by itself; set cluster.url to a cluster"
@@ -53,6 +54,8 @@ def open_native(cluster: Cluster, settings: Settings) -> Native:
 
 def build_plan(settings: Settings, schema: IndexSchema) -> NativePlan:
     """What is to be installed for an index. Raises SettingsError for a field that it has not."""
+    from connector.native.plan import NativePlan
+
     named, names = settings.native.field, list(schema.fields.text)
     if named is not None and named not in names:
         raise SettingsError(f"native.field is {named!r}, which is none of the index's text fields: {', '.join(names)}")

@@ -6,8 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from connector.clusters.clients import Client, service_credentials, service_name
-from connector.clusters.dialect import Dialect
-from connector.clusters.elasticsearch import ElasticsearchDialect
 from connector.clusters.failures import (
     ELASTICSEARCH_DENIAL,
     OPENSEARCH_DENIAL,
@@ -17,9 +15,7 @@ from connector.clusters.failures import (
     redirected,
     refusal,
 )
-from connector.clusters.opensearch import OpenSearchDialect
 from connector.clusters.protocol import Cluster, Engine
-from connector.clusters.rest import RestCluster
 from connector.clusters.tls import speaks_tls, tls_context
 from connector.errors import ClusterError, ClusterUnavailable, SettingsError, TlsError
 from connector.extras import needs
@@ -27,6 +23,9 @@ from connector.settings.sections import ClusterSettings
 
 if TYPE_CHECKING:
     import httpx
+
+    from connector.clusters.dialect import Dialect
+    from connector.clusters.rest import RestCluster
 
 EMBEDDED_PREFIX = "embedded:"
 DETECT_TIMEOUT_S = 10.0
@@ -41,14 +40,21 @@ async def connect(settings: ClusterSettings) -> Cluster:
         return await EmbeddedCluster.open(embedded_folder(settings.url))
     if not settings.url.startswith(("http://", "https://")):
         raise SettingsError(f"cluster.url is {settings.url!r}; give http(s)://HOST:PORT or embedded:FOLDER")
-    engine = await detect_engine(settings)
+    return _open_rest(settings, await detect_engine(settings))
+
+
+def _open_rest(settings: ClusterSettings, engine: Engine) -> RestCluster:
+    from connector.clusters.rest import RestCluster
+
     client: Client
     dialect: Dialect
     if engine.kind == "elasticsearch":
+        from connector.clusters.elasticsearch import ElasticsearchDialect
         from connector.clusters.elasticsearch_client import ElasticsearchClient
 
         client, dialect = ElasticsearchClient(settings), ElasticsearchDialect()
     else:
+        from connector.clusters.opensearch import OpenSearchDialect
         from connector.clusters.opensearch_client import OpenSearchClient
 
         client, dialect = OpenSearchClient(settings), OpenSearchDialect()

@@ -134,6 +134,13 @@ def test_gemm(folder: Path) -> None:
     assert all(value > 0 for value in said["gemm_gflop_per_s"].values())
 
 
+def test_start(folder: Path) -> None:
+    said = run("start", "--rounds", "1", "--documents", "2", "--commands", "help", "reranked", cwd=folder)
+
+    assert said["commands"].keys() == {"help", "reranked"}
+    assert all(took["here"]["least_cpu_s"] > 0 for took in said["commands"].values())
+
+
 def test_worker(folder: Path) -> None:
     small = ("--backends", "torch", "--seconds", "0.5", "--rounds", "1", "--pairs", "2", "--clients", "1", "2")
     said = run("worker", *small, "--overload", "1", "--sustain", "1", cwd=folder)

@@ -23,7 +23,7 @@ from typing import IO
 TIMEOUT_S = 240
 # what commands import once they are asked for; of lancedb only what it needs: its own threads would survive no fork
 IMPORTS = (
-    "elasticsearch", "opensearchpy", "pyarrow", "filelock", "snowballstemmer", "onnxruntime",
+    "elasticsearch", "opensearchpy", "pyarrow", "filelock", "Stemmer", "onnxruntime",
     "tokenizers", "connector.cli.commands.ingest", "connector.cli.commands.search", "connector.cli.commands.worker",
     "connector.cli.commands.index", "connector.worker.serve",
 )  # fmt: skip

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from functools import cache, lru_cache
 from itertools import pairwise
 
-import snowballstemmer
+import Stemmer
 
 from connector.text import normalise_text
 
@@ -80,6 +80,8 @@ STOP_WORDS = {
 CJK = "\u3005-\u3007\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7a3\uf900-\ufaff\U00020000-\U0003ffff"
 # Thai, Lao, Burmese and Khmer: only two syllables do
 SOUTH_EAST_ASIAN = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff"
+# between them lie Han, Hangul, surrogates and private use, which have no marks and are most of the plane
+WITH_MARKS = (range(0x300, 0x3400), range(0xA000, 0xAC00), range(0xF900, 0x1_0000))
 Extent = tuple[int, int]
 
 
@@ -126,7 +128,7 @@ def _pattern() -> re.Pattern[str]:
     underscore."""
     # a joiner is part of the word whose letters it shapes
     marks = "\u200c\u200d" + "".join(
-        chr(code) for code in range(0x300, 0x1_0000) if unicodedata.category(chr(code)).startswith("M")
+        chr(code) for codes in WITH_MARKS for code in codes if unicodedata.category(chr(code)).startswith("M")
     )
     return re.compile(
         rf"(?P<cjk>[{CJK}\u3099\u309a]+)|(?P<asian>[{SOUTH_EAST_ASIAN}]+)"
@@ -139,7 +141,7 @@ def stemmer(analyzer: str) -> Callable[[str], str]:
     """word -> stem, remembered, in the language of the analyzer; other analyzers keep words as they are."""
     if analyzer not in LANGUAGES:
         return str
-    stem: Callable[[str], str] = snowballstemmer.stemmer(analyzer).stemWord
+    stem: Callable[[str], str] = Stemmer.Stemmer(analyzer).stemWord
     return lru_cache(maxsize=200_000)(stem)
 
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-
 import pytest
 import typer
 from typer.testing import CliRunner
@@ -12,7 +9,6 @@ from typer.testing import CliRunner
 from connector.cli.app import COMMANDS, app
 
 GROUP = typer.main.get_command(app)
-HEAVY = ("numpy", "pydantic", "yaml", "torch", "aiohttp", "httpx", "asyncio")
 
 
 @pytest.mark.parametrize("called", COMMANDS)
@@ -35,15 +31,3 @@ def test_a_mistyped_command_is_told_the_near_one() -> None:
 
     assert refused.exit_code == 2
     assert "Did you mean 'search'?" in refused.output
-
-
-@pytest.mark.parametrize("flag", ["--help", "--version"])
-def test_help_imports_nothing_that_it_does_not_need(flag: str) -> None:
-    program = (
-        "import atexit, sys; atexit.register(lambda: print(sorted(sys.modules), file=sys.stderr));"
-        f"sys.argv = ['connector', '{flag}']; from connector.__main__ import main; main()"
-    )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
-
-    assert [name for name in HEAVY if f"'{name}'" in done.stderr] == []
-    assert "'typer'" in done.stderr

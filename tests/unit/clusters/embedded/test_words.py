@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import itertools
+import unicodedata
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connector.clusters.embedded.words import split_for_index, split_for_query, word_spans
+from connector.clusters.embedded.words import WITH_MARKS, split_for_index, split_for_query, word_spans
 
 
 @pytest.mark.parametrize(
@@ -45,3 +46,9 @@ def test_a_text_is_found_by_each_of_its_words_and_spans_stand_where_they_say(tex
     assert all(end > start for start, end, _ in spans)
     assert [start for start, _, _ in spans] == sorted(start for start, _, _ in spans)
     assert all(before[1] <= after[0] for before, after in itertools.pairwise(spans))
+
+
+def test_all_marks_of_the_plane_are_where_they_are_looked_for() -> None:
+    marks = [code for code in range(0x300, 0x1_0000) if unicodedata.category(chr(code)).startswith("M")]
+
+    assert [code for code in marks if not any(code in codes for codes in WITH_MARKS)] == []
