@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from support.effort import tries
 from support.parts import HashEncoder, document, schema_of
 
-from connector.ingest.passages import SPECIAL_TOKENS, _spans, cut
+from connector.cutting import cut_spans
+from connector.ingest.passages import SPECIAL_TOKENS, cut
 from connector.models.tokenizer import unlimited
 from connector.text import normalise_text
 from connector.types import Passage
@@ -152,7 +153,7 @@ def cut_by(pieces: Pieces, title: str, body: str, max_tokens: int, overlap: int)
 
 def spans_of(pieces: Pieces, body: str, room: int, overlap: int) -> list[tuple[int, int]]:
     (offsets,) = pieces.offsets([body])
-    return list(_spans(body, offsets, room, overlap))
+    return list(cut_spans(body, offsets, room, overlap))
 
 
 def lost(body: str, spans: Sequence[tuple[int, int]]) -> str:
