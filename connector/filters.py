@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -141,6 +141,18 @@ def check_filter(found: Filter | None, fields: Mapping[str, AnyFieldType]) -> Fi
             return _checked_terms(name, values, fields)
         case Range(name, bounds):
             return _checked_range(name, bounds, fields)
+
+
+def fields_of(found: Filter | None) -> Iterator[str]:
+    """The names of the fields that a filter looks at."""
+    match found:
+        case And(parts) | Or(parts):
+            for part in parts:
+                yield from fields_of(part)
+        case Not(part):
+            yield from fields_of(part)
+        case Terms(name) | Range(name) | Exists(name):
+            yield name
 
 
 def _checked(part: Filter, fields: Mapping[str, AnyFieldType]) -> Filter:

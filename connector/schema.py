@@ -127,6 +127,25 @@ class IndexSchema:
     layout: Layout = OURS  # what is particular about an index that is not ours
 
     @property
+    def vector_path(self) -> str:
+        """The nested object that the vectors are in; empty where they are the document's own."""
+        if self.managed:
+            return "passages"
+        return self.layout.nested.get(self.vector_field or "", "")
+
+    def searched_by(self, field: str | None) -> IndexSchema:
+        """The schema for a dense leg over that vector field; None: the index's own. Raises SettingsError where there is
+        no such field."""
+        if field is None or field == self.vector_field:
+            return self
+        vector = self.layout.vector_fields.get(field)
+        if vector is None:
+            has = ", ".join(sorted(self.layout.vector_fields)) or self.vector_field or "none"
+            raise SettingsError(f"the index has no vector field {field!r}; it has: {has}")
+        layout = replace(self.layout, vector=vector)
+        return replace(self, vector_field=field, dims=vector.dims, similarity=vector.similarity, layout=layout)
+
+    @property
     def why_no_text(self) -> str:
         """Why no text of any document can be had, so that nothing can be reranked; empty where it can."""
         places = [self.layout.place(name) for name in self.fields.text]
@@ -145,12 +164,6 @@ class IndexSchema:
                 f"the vectors of field {name!r} are kept but not indexed (index: false), so no kNN search finds "
                 "them; name an "
                 "indexed field in index.vector_field, or reindex"
-            )
-        if vector.element == "bit":
-            return (
-                f"field {name!r} holds vectors of bits, which the encoder does not make; name a vector field of "
-                "floats in "
-                "index.vector_field"
             )
         if vector.element == "byte" and vector.similarity in ("l2", "l2_norm"):
             return (

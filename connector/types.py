@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from connector.credentials import Credentials
+from connector.layout import Address
 
 Vector = NDArray[np.float32]  # [dims]
 Vectors = NDArray[np.float32]  # [n, dims]
@@ -176,7 +177,8 @@ class SearchHit:
     """One document of an answer.
 
     `rank` counts from 1; `score` compares only within this answer; `stage` is the last stage that placed it; `fields`
-    are the document's, as the source had them; `passage` is its best piece of text, None where there is none."""
+    are the document's, as the source had them; `passage` is its best piece of text, None where there is none. `address`
+    says where the document is: its index, its `_id` there, and its routing."""
 
     doc_id: str
     score: float
@@ -185,6 +187,12 @@ class SearchHit:
     fields: Mapping[str, Any]
     passage: Passage | None
     explain: Explanation
+    address: Address | None = None
+
+    @property
+    def index(self) -> str:
+        """The index that holds the document."""
+        return self.address.index if self.address else ""
 
 
 @dataclass(frozen=True, slots=True)

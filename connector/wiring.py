@@ -56,6 +56,8 @@ def build_plan(settings: Settings, schema: IndexSchema) -> NativePlan:
     """What is to be installed for an index. Raises SettingsError for a field that it has not."""
     from connector.native.plan import NativePlan
 
+    if schema.layout.members.names:
+        raise SettingsError(f"{settings.index.name!r} stands for several indices; name the one to install it for")
     named, names = settings.native.field, list(schema.fields.text)
     if named is not None and named not in names:
         raise SettingsError(f"native.field is {named!r}, which is none of the index's text fields: {', '.join(names)}")

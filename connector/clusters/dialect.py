@@ -12,7 +12,7 @@ import numpy as np
 
 from connector.clusters.original_text import names_to_read
 from connector.filters import And, EngineQuery, Exists, Filter, Not, Or, Range, Scalar, Terms
-from connector.layout import VectorField
+from connector.layout import TextPlace, VectorField
 from connector.schema import DATES, AnyFieldType, IndexSchema
 from connector.source_filter import SourceFilter
 from connector.types import Vector
@@ -70,8 +70,10 @@ class Dialect(Protocol):
         through."""
         ...
 
-    def cosine(self, score: float, similarity: str) -> float:
-        """The cosine behind a dense score of this engine; the score itself for another similarity."""
+    def cosine(self, score: float, schema: IndexSchema) -> float:
+        """The cosine behind a dense score of this engine; the score itself where that does not tell it.
+
+        Of bits it is that of vectors of 1 and -1."""
         ...
 
     def read_vector_field(self, field: JSON) -> VectorField | None:
@@ -123,9 +125,11 @@ def match_clause(schema: IndexSchema, query: str, texts: Mapping[str, float] | N
     for name, boost in (texts or schema.fields.text).items():
         paths.setdefault(schema.layout.nested.get(name, ""), []).append(f"{name}^{boost:g}")
     clauses = []
+    if schema.layout.members.names:  # in one of which the field may be of a type that takes no words
+        options = options | {"lenient": True}
     for path, fields in paths.items():
         clause = {"multi_match": {"query": query, "fields": fields} | options}
-        clauses.append({"nested": {"path": path, "query": clause, "score_mode": "max"}} if path else clause)
+        clauses.append(nested_query(path, clause, score_mode="max") if path else clause)
     return clauses[0] if len(clauses) == 1 else {"bool": {"should": clauses, "minimum_should_match": 1}}
 
 
@@ -137,7 +141,7 @@ def build_fields(
 
     A search finds documents of any routing and reads no vectors: OpenSearch 3 works the vectors of a document into its
     source for `_mget`, asked for or not."""
-    query = {"bool": {"filter": [{"ids": {"values": list(doc_ids)}}]}}
+    query = {"bool": {"filter": [any_of(schema, doc_ids)]}}
     body: JSON = {"query": query, "size": len(doc_ids)}
     if schema.managed:
         names = [name for name in (*schema.fields.text, *schema.fields.metadata) if not source or source.may_show(name)]
@@ -155,8 +159,10 @@ def build_fields(
 
 def ask_texts(schema: IndexSchema) -> JSON:
     """What brings the texts of an index that is not ours along with its hits, from wherever they are kept."""
-    places = [schema.layout.place(name) for name in schema.fields.text]
+    return _ask_places([schema.layout.place(name) for name in schema.fields.text])
 
+
+def _ask_places(places: Sequence[TextPlace]) -> JSON:
     def names(kind: str) -> list[str]:
         return list(dict.fromkeys(name for place in places for name in getattr(place, kind)))
 
@@ -165,6 +171,23 @@ def ask_texts(schema: IndexSchema) -> JSON:
         if names(kind):
             asked[option] = names(kind)
     return asked
+
+
+def any_of(schema: IndexSchema, doc_ids: Sequence[str]) -> JSON:
+    """The query for documents by what rankings call them."""
+    layout = schema.layout
+    if not (layout.members.names or layout.routed):
+        return {"ids": {"values": list(doc_ids)}}
+    groups: dict[tuple[str, str | None], list[str]] = {}
+    for address in (layout.address(doc_id, "") for doc_id in doc_ids):
+        groups.setdefault((address.index, address.routing), []).append(address.id)
+    either = []
+    for (index, routing), names in groups.items():
+        of: list[JSON] = [{"ids": {"values": names}}]
+        of += [{"term": {"_index": index}}] if index else []
+        of += [{"term": {"_routing": routing}}] if routing else []
+        either.append({"bool": {"filter": of}})
+    return {"bool": {"should": either, "minimum_should_match": 1}}
 
 
 def build_contents(
@@ -178,13 +201,14 @@ def build_contents(
     """The same with the passages of our own documents that are nearest to the vector and that match the query best,
     where given."""
     body = build_fields(schema, doc_ids, source, texts=True)
-    if not schema.managed:
-        return body
     (only,) = body["query"]["bool"]["filter"]
-    wanted = [] if query is None else [matching_passages(first_words(query, MAX_CLAUSES), 1)]
-    if vector is not None:
+    wanted = []
+    if query is not None and schema.managed:
+        wanted.append(matching_passages(first_words(query, MAX_CLAUSES), 1))
+    if vector is not None and brings_passages(schema) and not schema.layout.members.fitting:
         wanted.append(dialect.nearest_clause(schema, vector, len(doc_ids), only))
-    body["query"]["bool"]["should"] = wanted
+    if wanted:
+        body["query"]["bool"]["should"] = wanted
     return body
 
 
@@ -196,6 +220,29 @@ def magnify(body: JSON, scale: float) -> JSON:
 def inner_hits(passages: int, name: str = NEAREST) -> JSON:
     """The best passages that come along with a hit, without reading the document's source."""
     return {"name": name, "size": passages, "_source": False, "stored_fields": ["passages.text"]}
+
+
+def brings_passages(schema: IndexSchema) -> bool:
+    """Whether the vectors lie in nested objects that hold texts too, of which the nearest come along with a hit."""
+    return schema.managed or any(map(_is_kept, schema.layout.nested_places.get(schema.vector_path, ())))
+
+
+def nearest_passages(schema: IndexSchema, passages: int) -> JSON:
+    """The inner hits of the nested objects with the nearest vectors: their texts."""
+    if schema.managed:
+        return inner_hits(passages)
+    places = schema.layout.nested_places[schema.vector_path]
+    tolerant = {"ignore_unmapped": True} if schema.layout.members.names else {}
+    return {"name": NEAREST, "size": passages} | _ask_places(places) | tolerant
+
+
+def nested_query(path: str, query: JSON, **options: Any) -> JSON:
+    """A query of nested objects; of several indices, those without them have nothing to find."""
+    return {"nested": {"path": path, "query": query, "ignore_unmapped": True} | options}
+
+
+def _is_kept(place: TextPlace) -> bool:
+    return bool(place.source or place.stored or place.columns or place.computed)
 
 
 def hits_only(schema: IndexSchema, depth: int, passages: int) -> JSON:
@@ -231,16 +278,39 @@ def has_vector(schema: IndexSchema) -> JSON:
     return _within(name, {"exists": {"field": name}}, schema.layout.nested)
 
 
+def build_fitting(schema: IndexSchema) -> JSON | None:
+    """The query for the documents of those indices that can be asked by the vectors, where that is not all of them.
+
+    An engine gives nothing at all where the vectors of one index have other dimensions. It leaves an index out that
+    a term on `_index` leaves out, but only where that stands beside the query (see `only_fitting`)."""
+    fitting = schema.layout.members.fitting.get(schema.vector_field or "")
+    return {"terms": {"_index": list(fitting)}} if fitting else None
+
+
+def only_fitting(schema: IndexSchema, query: JSON) -> JSON:
+    """The query, sent to those indices alone that can be asked by the vectors."""
+    fitting = build_fitting(schema)
+    return {"bool": {"must": [query], "filter": [fitting]}} if fitting else query
+
+
 def vector_values(schema: IndexSchema, vector: Vector) -> list[float] | list[int]:
     """The vector of a query as the index's field takes it: bytes keep its direction, which cosine and dot product go
-    by."""
+    by, and bits keep the sign of each component, eight of them in a byte."""
     field = schema.layout.vector
+    if field is not None and field.element == "bit":
+        packed: list[int] = np.packbits(vector > 0).view(np.int8).tolist()
+        return packed
     if field is None or field.element != "byte":
         values: list[float] = vector.tolist()
         return values
     longest = float(np.abs(vector).max()) or 1.0
     whole: list[int] = np.rint(vector * (MAX_BYTE / longest)).astype(int).tolist()
     return whole
+
+
+def _within(name: str, query: JSON, nested: Mapping[str, str]) -> JSON:
+    """The query as one of the nested object that the field is in."""
+    return nested_query(nested[name], query) if name in nested else query
 
 
 def matching_passages(query: str, passages: int) -> JSON:
@@ -257,11 +327,6 @@ def first_words(text: str, count: int) -> str:
     """The text up to the end of its `count`-th word."""
     end = next((match.end() for match in islice(WORD.finditer(text), count - 1, None)), len(text))
     return text[:end]
-
-
-def _within(name: str, query: JSON, nested: Mapping[str, str]) -> JSON:
-    """The query as one of the nested object that the field is in."""
-    return {"nested": {"path": nested[name], "query": query}} if name in nested else query
 
 
 def _instant(value: Scalar) -> str:

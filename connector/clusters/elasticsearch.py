@@ -2,8 +2,19 @@
 
 from __future__ import annotations
 
-from connector.clusters.dialect import JSON, PASSAGES, ViewCalls, hits_only, inner_hits, vector_values
-from connector.layout import VectorField
+from dataclasses import replace
+
+from connector.clusters.dialect import (
+    JSON,
+    ViewCalls,
+    brings_passages,
+    hits_only,
+    nearest_passages,
+    nested_query,
+    only_fitting,
+    vector_values,
+)
+from connector.layout import ONE, VectorField
 from connector.schema import IndexSchema
 from connector.types import Vector
 
@@ -28,25 +39,42 @@ class ElasticsearchDialect:
             "k": depth,
             "num_candidates": min(max(NUM_CANDIDATES_FACTOR * depth, 100), MAX_NUM_CANDIDATES),
         }
-        if schema.managed and passages:
-            knn["inner_hits"] = inner_hits(passages)
         if filter_query:
             knn["filter"] = filter_query
-        return {"knn": knn} | hits_only(schema, depth, passages)
+        brought = {"inner_hits": nearest_passages(schema, passages)} if passages and brings_passages(schema) else {}
+        asked = hits_only(schema, depth, passages)
+        if not schema.layout.members.names:
+            return {"knn": knn | brought} | asked
+        # of several indices as a query: the `knn` of a search knows nothing of one that is left out
+        query: JSON = {"knn": knn}
+        if path := schema.vector_path:
+            query = nested_query(path, query, score_mode="max", **brought)
+        return {"query": only_fitting(schema, query)} | asked
 
     def nearest_clause(self, schema: IndexSchema, vector: Vector, depth: int, filter_query: JSON) -> JSON:
         """As a query: the `knn` of a search would be a phase of its own before it, which takes longer."""
-        knn = self.dense_body(schema, vector, depth, filter_query, 0)["knn"]
-        return {"nested": {"path": PASSAGES, "query": {"knn": knn}, "score_mode": "max", "inner_hits": inner_hits(1)}}
+        alone = replace(schema, layout=replace(schema.layout, members=ONE))
+        knn = self.dense_body(alone, vector, depth, filter_query, 0)["knn"]
+        query = {"knn": knn}
+        return nested_query(schema.vector_path, query, score_mode="max", inner_hits=nearest_passages(schema, 1))
 
     def exact_body(
         self, schema: IndexSchema, vector: Vector, depth: int, filter_query: JSON | None, passages: int
     ) -> JSON | None:
         return None
 
-    def cosine(self, score: float, similarity: str) -> float:
-        """`_score` is (1 + cos) / 2 for cosine, and for dot_product of unit vectors."""
-        return 2 * score - 1 if similarity in ("cosine", "dot_product") else score
+    def cosine(self, score: float, schema: IndexSchema) -> float:
+        """`_score` is (1 + cos) / 2 for cosine, for dot_product of unit vectors, and for bits, which it compares by how
+        many differ."""
+        vector = schema.layout.vector
+        element = vector.element if vector else "float"
+        if (
+            element == "bit"
+            or schema.similarity == "cosine"
+            or (schema.similarity, element) == ("dot_product", "float")
+        ):
+            return 2 * score - 1
+        return score
 
     def read_vector_field(self, field: JSON) -> VectorField | None:
         if field.get("type") != "dense_vector":

@@ -81,10 +81,19 @@ class Mapped:
         return replace(root, name=name, source=name, mapping={"type": "keyword", "doc_values": False}) if root else None
 
 
+def kind_of(found: MappedField) -> str:
+    """The type of a field; of vectors also what makes two of them comparable: dimensions, similarity, elements."""
+    if found.type not in VECTOR_TYPES:
+        return found.type
+    mapping = found.mapping | {"method_space": found.mapping.get("method", {}).get("space_type")}
+    keys = ("dims", "dimension", "similarity", "space_type", "method_space", "element_type", "data_type")
+    return " ".join([found.type, *(str(mapping[key]) for key in keys if mapping.get(key))])
+
+
 def read_mapping(mappings: Sequence[JSON]) -> Mapped:
-    """What the mappings of the indices behind one name say together; of several, the last is taken where they
-    differ."""
-    fields: dict[str, MappedField] = {}
+    """What the mappings of the indices behind one name say together: a field is as most have it, and of two such ways
+    as the last has it."""
+    seen: dict[str, dict[str, list[MappedField]]] = {}
     copies: dict[str, list[str]] = {}
     source: JSON = {}
     for mapping in mappings:
@@ -98,8 +107,11 @@ def read_mapping(mappings: Sequence[JSON]) -> Mapped:
                     found[name] = replace(target, name=name, target=target.name)
             for goal in _listed(each.mapping.get("copy_to")):
                 copies.setdefault(goal, []).append(each.source)
-        fields |= found
+        for name, each in found.items():
+            kinds = seen.setdefault(name, {})
+            kinds[kind_of(each)] = [*kinds.pop(kind_of(each), []), each]  # the last that was seen comes last
         source |= mapping.get("_source", {})
+    fields = {name: max(reversed(kinds.values()), key=len)[-1] for name, kinds in seen.items()}
     return Mapped(fields, {goal: sorted(set(names)) for goal, names in copies.items()}, source)
 
 
@@ -146,6 +158,12 @@ def build_foreign_schema(
         nested={each: found.nested for each, found in mapped.fields.items() if found.nested},
         vectors=tuple(mapped.names(lambda found: found.type in VECTOR_TYPES)),
         vector=vector,
+        vector_fields=vectors,
+        nested_places={
+            path: tuple(_place(mapped, found) for found in _texts_in(mapped, path, foreign.text))
+            for path in {mapped.fields[each].nested for each in vectors} - {""}
+        },
+        routed=any(mapping.get("_routing", {}).get("required") for mapping in mappings),
         has_source=mapped.source.get("enabled", True) is not False,
     )
     return IndexSchema(
@@ -185,6 +203,13 @@ def _text_field(index: str, mapped: Mapped, name: str) -> MappedField:
     if found.mapping.get("index") is False and found.type in TEXT_TYPES:
         raise SettingsError(f"field {name!r} of index {index!r} is not indexed (index: false); {_hint(mapped, name)}")
     return found
+
+
+def _texts_in(mapped: Mapped, path: str, named: Mapping[str, float]) -> list[MappedField]:
+    """The text fields of a nested object: those that are named to be searched, or else all."""
+    inside = [found for found in mapped.fields.values() if found.nested == path and _is_text(found)]
+    chosen = [found for found in inside if found.name in named] or inside
+    return list({found.source: found for found in reversed(chosen)}.values())[::-1]  # a multi-field has the same text
 
 
 def _hint(mapped: Mapped, name: str) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 from connector.clusters.dialect import DOC_ID, JSON, MATCHING, NEAREST
 from connector.clusters.original_text import to_original
 from connector.clusters.protocol import ordered
+from connector.layout import TextPlace
 from connector.schema import IndexSchema
 from connector.source_filter import SourceFilter
 from connector.types import Hit, HitContent, Passage, Ranking
@@ -20,10 +21,10 @@ def read_contents(reply: JSON, schema: IndexSchema, source: SourceFilter | None 
     contents = {}
     for hit in reply["hits"]["hits"]:
         if schema.managed:
-            nearest, matching = _inner_passages(hit, NEAREST), _inner_passages(hit, MATCHING)
+            nearest, matching = _inner_passages(hit, NEAREST, schema), _inner_passages(hit, MATCHING, schema)
         else:
-            nearest = matching = _read_passages(hit, schema)
-        contents[hit["_id"]] = HitContent(
+            nearest, matching = _read_passages(hit, schema), _whole_text(hit, schema)
+        contents[read_doc_id(hit, schema)] = HitContent(
             read_fields(hit, schema, source), next(iter(nearest), None), next(iter(matching), None)
         )
     return contents
@@ -42,22 +43,53 @@ def read_hits(reply: JSON, schema: IndexSchema, depth: int, scale: float = 1.0) 
 
 def read_hit(hit: JSON, schema: IndexSchema, scale: float = 1.0) -> Hit:
     """A hit with its best passage; its score is 0 where the engine sorted and made none."""
-    return Hit(hit_id(hit), (hit["_score"] or 0.0) / scale, _read_passages(hit, schema))
+    return Hit(read_doc_id(hit, schema), (hit["_score"] or 0.0) / scale, _read_passages(hit, schema))
+
+
+def read_doc_id(hit: JSON, schema: IndexSchema) -> str:
+    """What rankings call the document of a hit."""
+    found: str = hit["_id"] if "_id" in hit else hit["fields"][DOC_ID][0]
+    layout = schema.layout
+    if layout.members.names or layout.routed:
+        return layout.doc_id(hit["_index"], found, hit.get("_routing"))
+    return found
 
 
 def _read_passages(hit: JSON, schema: IndexSchema) -> tuple[Passage, ...]:
     if schema.managed:
-        return _inner_passages(hit, NEAREST) or _inner_passages(hit, MATCHING)
+        return _inner_passages(hit, NEAREST, schema) or _inner_passages(hit, MATCHING, schema)
+    return _inner_texts(hit, schema) or _whole_text(hit, schema)
+
+
+def _whole_text(hit: JSON, schema: IndexSchema) -> tuple[Passage, ...]:
     text = read_text(hit, schema)
-    return (Passage(hit_id(hit), 0, text),) if text else ()
+    return (Passage(read_doc_id(hit, schema), 0, text),) if text else ()
+
+
+def _inner_texts(hit: JSON, schema: IndexSchema) -> tuple[Passage, ...]:
+    """The texts of the nested objects with the nearest vectors, in an index that is not ours."""
+    passages = []
+    for inner in hit.get("inner_hits", {}).get(NEAREST, {}).get("hits", {}).get("hits", ()):
+        path, ordinal, at = "", 0, inner.get("_nested")
+        while at:  # nested objects may lie in nested objects
+            path, ordinal, at = f"{path}.{at['field']}".lstrip("."), at["offset"], at.get("_nested")
+        places = schema.layout.nested_places.get(path, ())
+        text = _read_places(inner, places, below=f"{path}.")
+        if text:
+            passages.append(Passage(read_doc_id(hit, schema), ordinal, text))
+    return tuple(passages)
 
 
 def read_text(hit: JSON, schema: IndexSchema) -> str:
     """The text of a document that is not ours: of each of its text fields, each piece once; empty where there is
     none."""
-    places = [schema.layout.place(name) for name in schema.fields.text]
+    return _read_places(hit, [schema.layout.place(name) for name in schema.fields.text])
+
+
+def _read_places(hit: JSON, places: Sequence[TextPlace], *, below: str = "") -> str:
+    """The texts at those places; the source of a nested object begins `below` its path."""
     source, fields = hit.get("_source", {}), hit.get("fields", {})
-    paths = dict.fromkeys(path for place in places for path in place.source)
+    paths = dict.fromkeys(path.removeprefix(below) for place in places for path in place.source)
     names = dict.fromkeys(name for place in places for name in (*place.stored, *place.columns, *place.computed))
     parts = [text for path in paths for text in values_at(source, path.split("."))]
     parts += [text for name in names for value in fields.get(name, ()) for text in values_at(value, [])]
@@ -116,15 +148,10 @@ def _is_vector(value: Any) -> bool:
     )
 
 
-def _inner_passages(hit: JSON, name: str) -> tuple[Passage, ...]:
+def _inner_passages(hit: JSON, name: str, schema: IndexSchema) -> tuple[Passage, ...]:
     if "inner_hits" not in hit:
         return ()
+    doc_id = read_doc_id(hit, schema)
     inner = hit["inner_hits"].get(name, {}).get("hits", {}).get("hits", [])
     texts = ((found["_nested"]["offset"], found.get("fields", {}).get("passages.text")) for found in inner)
-    return tuple(Passage(hit_id(hit), at, text[0]) for at, text in texts if text)  # field-level security may hide them
-
-
-def hit_id(hit: JSON) -> str:
-    """The id of a hit, also where it came as a value."""
-    found: str = hit["_id"] if "_id" in hit else hit["fields"][DOC_ID][0]
-    return found
+    return tuple(Passage(doc_id, at, text[0]) for at, text in texts if text)  # field-level security may hide them

@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from connector.clusters.dialect import DOCUMENT, JSON, PASSAGES, UNIT, ViewCalls, hits_only, inner_hits, vector_values
+from connector.clusters.dialect import (
+    DOCUMENT,
+    JSON,
+    UNIT,
+    ViewCalls,
+    brings_passages,
+    hits_only,
+    nearest_passages,
+    nested_query,
+    only_fitting,
+    vector_values,
+)
 from connector.layout import VectorField
 from connector.schema import IndexSchema
 from connector.types import Vector
@@ -31,7 +42,7 @@ class OpenSearchDialect:
         self, schema: IndexSchema, vector: Vector, depth: int, filter_query: JSON | None, passages: int, k: int = 0
     ) -> JSON:
         knn: JSON = {"vector": vector_values(schema, vector), "k": max(depth, k, MIN_K)}
-        if schema.managed and passages > 1:
+        if schema.vector_path and passages > 1:
             knn["expand_nested_docs"] = True  # else a hit brings only its nearest passage
         if schema.managed and filter_query:
             # 2.19 puts a filter to the passages, not to their documents, unless it demands a plain term of a document
@@ -39,14 +50,15 @@ class OpenSearchDialect:
             filter_query = {"bool": {"filter": [{"term": {UNIT: DOCUMENT}}, filter_query]}}
         if filter_query:
             knn["filter"] = filter_query
+        if schema.layout.members.names:
+            knn["ignore_unmapped"] = True
         query: JSON = {"knn": {schema.vector_field: knn}}
-        if schema.managed:
-            query = _of_documents(query, passages)
-        elif path := schema.layout.nested.get(schema.vector_field or ""):
-            query = {"nested": {"path": path, "query": query, "score_mode": "max"}}
+        if schema.vector_path:
+            query = _of_documents(schema, query, passages)
+        if schema.vector_path and filter_query and not schema.managed:
             # what the filter of the knn query lets through is not always the document's: see above
-            query = {"bool": {"must": [query], "filter": [filter_query]}} if filter_query else query
-        return {"query": query} | hits_only(schema, depth, passages)
+            query = {"bool": {"must": [query], "filter": [filter_query]}}
+        return {"query": only_fitting(schema, query)} | hits_only(schema, depth, passages)
 
     def nearest_clause(self, schema: IndexSchema, vector: Vector, depth: int, filter_query: JSON) -> JSON:
         query: JSON = self.dense_body(schema, vector, depth, filter_query, 1)["query"]
@@ -59,20 +71,21 @@ class OpenSearchDialect:
         params = {"field": schema.vector_field, "query_value": vector_values(schema, vector), "space_type": space}
         script = {"lang": "knn", "source": "knn_score", "params": params}
         filters = [filter_query] if filter_query else []
-        if schema.managed:
-            query = _of_documents({"script_score": {"query": {"match_all": {}}, "script": script}}, passages)
-            return {"query": {"bool": {"must": [query], "filter": filters}}} | hits_only(schema, depth, passages)
-        exists = {"exists": {"field": schema.vector_field}}
-        if path := schema.layout.nested.get(schema.vector_field or ""):
-            scored = {"script_score": {"query": exists, "script": script}}
-            query = {"nested": {"path": path, "query": scored, "score_mode": "max"}}
-            return {"query": {"bool": {"must": [query], "filter": filters}}} | hits_only(schema, depth, passages)
-        searched = {"bool": {"filter": [exists, *filters]}}
-        return {"query": {"script_score": {"query": searched, "script": script}}} | hits_only(schema, depth, passages)
+        if schema.vector_path:
+            searched = {"match_all": {}} if schema.managed else {"exists": {"field": schema.vector_field}}
+            query = _of_documents(schema, {"script_score": {"query": searched, "script": script}}, passages)
+            query = {"bool": {"must": [query], "filter": filters}}
+        else:
+            having = {"bool": {"filter": [{"exists": {"field": schema.vector_field}}, *filters]}}
+            query = {"script_score": {"query": having, "script": script}}
+        return {"query": only_fitting(schema, query)} | hits_only(schema, depth, passages)
 
-    def cosine(self, score: float, similarity: str) -> float:
-        """`_score` is (1 + cos) / 2 for the space cosinesimil."""
-        return 2 * score - 1 if similarity in ("cosine", "cosinesimil") else score
+    def cosine(self, score: float, schema: IndexSchema) -> float:
+        """`_score` is (1 + cos) / 2 for the space cosinesimil, and 1 / (1 + so many bits that differ) for hamming."""
+        vector = schema.layout.vector
+        if vector is not None and vector.element == "bit":
+            return 1 - 2 * (1 / score - 1) / schema.dims if score > 0 else -1.0
+        return 2 * score - 1 if schema.similarity in ("cosine", "cosinesimil") else score
 
     def read_vector_field(self, field: JSON) -> VectorField | None:
         if field.get("type") != "knn_vector":
@@ -84,7 +97,7 @@ class OpenSearchDialect:
         )
 
 
-def _of_documents(query: JSON, passages: int) -> JSON:
-    """A query of passages as one of their documents, scored by the best of each."""
-    nested: JSON = {"path": PASSAGES, "query": query, "score_mode": "max"}
-    return {"nested": nested | ({"inner_hits": inner_hits(passages)} if passages else {})}
+def _of_documents(schema: IndexSchema, query: JSON, passages: int) -> JSON:
+    """A query of passages, or of nested objects, as one of their documents, scored by the best of each."""
+    brought = {"inner_hits": nearest_passages(schema, passages)} if passages and brings_passages(schema) else {}
+    return nested_query(schema.vector_path, query, score_mode="max", **brought)

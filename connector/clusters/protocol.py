@@ -82,13 +82,15 @@ class SearchableIndex(Protocol):
         depth: int,
         filter: Filter | None,
         timeout_s: float,
+        field: str | None = None,
         passages: int = 1,
         note: Callable[[str], None] = ignore,
     ) -> Ranking:
         """The `depth` documents with the nearest passage to `vector` [dims], each with its nearest `passages` (0:
         none), best first.
 
-        `note` is told where the engine gave fewer than there are."""
+        `field` names another vector field of an index that has several; raises SettingsError where there is none of
+        that name. `note` is told where the engine gave fewer than there are."""
         ...
 
     async def get(

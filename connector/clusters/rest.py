@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from urllib.parse import quote
 
 from connector.clusters.clients import Client
 from connector.clusters.dialect import JSON, Dialect
 from connector.clusters.foreign import build_foreign_schema
 from connector.clusters.mapping import build_index
+from connector.clusters.members import BACKING, compare_members, find_members, join_ours, stands_for_several
+from connector.clusters.paths import index_path, search_path
 from connector.clusters.protocol import Engine, ForeignFields, nearest_name
-from connector.clusters.rest_index import ADMIN_TIMEOUT_S, RestIndex, View, index_path
-from connector.errors import ClusterError, IndexExists, IndexMissing, SettingsError
+from connector.clusters.rest_index import ADMIN_TIMEOUT_S, RestIndex, View
+from connector.errors import ClusterError, IndexExists, IndexMissing
+from connector.layout import ONE
 from connector.schema import IndexSchema
 
-BACKING = ".ds-"  # in the name of each index behind a data stream, also where one was mounted or shrunk
+ALL_SETTINGS = {"flat_settings": "true", "expand_wildcards": "all"}
 
 
 class RestCluster:
@@ -50,25 +54,31 @@ class RestCluster:
         return self._index(name, schema)
 
     async def open_index(self, name: str, foreign: ForeignFields | None = None) -> RestIndex:
-        reply = await self._named(name, "GET", "_mapping")
-        names = sorted(reply)
-        if len(names) != 1 and not (names and all(BACKING in each for each in names)):
-            raise SettingsError(
-                f"{name!r} stands for {len(names)} indices ({', '.join(names[:5]) or 'it is empty'}); name one of "
-                "them, an "
-                "alias of one, or a data stream"
-            )
-        mappings = [reply[each]["mappings"] for each in names]
-        schema = IndexSchema.from_meta(mappings[-1].get("_meta", {}))
+        mappings = {each: found["mappings"] for each, found in (await self._named(name, "_mapping")).items()}
+        if not mappings:
+            raise IndexMissing(name, self._url, nearest_name(name.strip("*"), await self._names()))
+        members = ONE
+        if stands_for_several(name, list(mappings)):
+            members = find_members(name, mappings, await self._named(name, "_settings", ALL_SETTINGS))
+            mappings = {each: mappings[each] for each in members.names}
+        schema = join_ours(
+            name, {each: IndexSchema.from_meta(found.get("_meta", {})) for each, found in mappings.items()}
+        )
         if schema is None:
-            schema = build_foreign_schema(name, mappings, foreign, self._dialect.read_vector_field)
-        return self._index(name, schema, await self._view(name, names))
+            schema = build_foreign_schema(name, list(mappings.values()), foreign, self._dialect.read_vector_field)
+        if members.names:
+            members = compare_members(members, mappings, schema)
+            schema = replace(schema, layout=replace(schema.layout, members=members))
+        return self._index(name, schema, await self._view(name, list(mappings)))
 
     async def drop_index(self, name: str) -> None:
-        await self._named(name, "DELETE")
+        try:
+            await self._client.request("DELETE", index_path(name), timeout_s=ADMIN_TIMEOUT_S)
+        except ClusterError as error:
+            raise await self._missing(name, error) from error
 
     async def count(self, name: str) -> int:
-        reply = await self._named(name, "GET", "_count")
+        reply = await self._named(name, "_count")
         return int(reply["count"])
 
     async def close(self) -> None:
@@ -89,23 +99,30 @@ class RestCluster:
         """What of the indices behind a name can be seen under it."""
         if names == [name]:
             return View()
-        if BACKING in names[-1]:
+        if stands_for_several(name, []) or any(BACKING in each for each in names):
             return View(whole=False)
         try:
             action = f"_alias/{quote(name, safe='')}"
             reply = await self._client.request("GET", index_path(name, action), timeout_s=ADMIN_TIMEOUT_S)
         except ClusterError:  # such as one that may not see aliases: hidden_hits fills up what is missing
             return View(whole=False)
-        alias: JSON = reply.get(names[0], {}).get("aliases", {}).get(name, {})
-        return View(alias.get("filter"), whole=not {"filter", "search_routing", "index_routing"} & set(alias))
+        aliases: dict[str, JSON] = {each: reply.get(each, {}).get("aliases", {}).get(name, {}) for each in names}
+        narrowed = any({"filter", "search_routing", "index_routing"} & set(alias) for alias in aliases.values())
+        return View(_shown_by(aliases), whole=len(names) == 1 and not narrowed)
 
-    async def _named(self, name: str, method: str, action: str = "") -> JSON:
+    async def _named(self, name: str, action: str, params: dict[str, str] | None = None) -> JSON:
+        """The reply to a question about the index or indices of that name. Raises IndexMissing."""
+        path = search_path(name, action)
         try:
-            return await self._client.request(method, index_path(name, action), timeout_s=ADMIN_TIMEOUT_S)
+            return await self._client.request("GET", path, params=params, timeout_s=ADMIN_TIMEOUT_S)
         except ClusterError as error:
-            if error.status == 404:
-                raise IndexMissing(name, self._url, nearest_name(name, await self._names())) from error
-            raise
+            raise await self._missing(name, error) from error
+
+    async def _missing(self, name: str, error: ClusterError) -> ClusterError | IndexMissing:
+        """What to raise for an error about an index: that there is none of that name, with one that may be meant."""
+        if error.status != 404:
+            return error
+        return IndexMissing(name, self._url, nearest_name(name, await self._names()))
 
     async def _names(self) -> list[str]:
         """The names of all indices, aliases and data streams that these credentials may see, without the hidden
@@ -116,3 +133,14 @@ class RestCluster:
             return []  # it would have been a hint, no more
         found = (each["name"] for kind in ("indices", "aliases", "data_streams") for each in reply.get(kind, ()))
         return [name for name in found if not name.startswith(".")]
+
+
+def _shown_by(aliases: dict[str, JSON]) -> JSON | None:
+    """The query for what an alias shows of each of its indices; None where it shows all of them."""
+    if len(aliases) == 1 or not any(alias.get("filter") for alias in aliases.values()):
+        return next((alias.get("filter") for alias in aliases.values()), None)
+    parts = []
+    for index, alias in aliases.items():
+        own: JSON = {"term": {"_index": index}}
+        parts.append({"bool": {"filter": [own, alias["filter"]]}} if alias.get("filter") else own)
+    return {"bool": {"should": parts, "minimum_should_match": 1}}

@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
-from urllib.parse import quote
 
 from connector.clusters.bulk import build_bulk, build_removal, read_outcomes, split_chunks
 from connector.clusters.clients import Client
@@ -18,14 +17,16 @@ from connector.clusters.dialect import (
     build_contents,
     build_count,
     build_fields,
+    build_fitting,
     build_index_filter,
     magnify,
     with_stored_ids,
 )
 from connector.clusters.hidden_hits import fill_up
-from connector.clusters.hits import has_ids, read_contents, read_fields, read_hits
+from connector.clusters.hits import has_ids, read_contents, read_doc_id, read_fields, read_hits
 from connector.clusters.lexical import build_lexical, read_lexical, uses_scores
 from connector.clusters.original_text import names_to_read, to_original
+from connector.clusters.paths import index_path, search_path
 from connector.clusters.protocol import ignore
 from connector.clusters.reasons import explain_reason
 from connector.clusters.results_page import RestResultsPage
@@ -60,6 +61,7 @@ SHORTFALL_SHARE = 0.8  # of the time that is left: what was found in the first p
 UNCACHED = {"request_cache": "false"}
 SCAN_PAGE = 1_000
 NO_GRAPH = "not built for ANN"
+OPEN_ONLY = {"ignore_unavailable": "true"}  # else an alias or a list with a closed index in it is refused
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,12 +98,14 @@ class RestIndex:
         self._knn = True  # the engine has a graph of the vectors, as far as is known
 
     async def write(self, documents: Sequence[IndexedDocument]) -> list[WriteOutcome]:
+        self._check_one()
         return await self._bulk(
             build_bulk(self.name, documents, self.schema),
             [indexed.document.doc_id for indexed in documents],
         )
 
     async def remove(self, doc_ids: Sequence[str]) -> list[WriteOutcome]:
+        self._check_one()
         return await self._bulk(build_removal(self.name, doc_ids), doc_ids)
 
     def check_lexical(self, query: LexicalQuery, page: PageRequest | None = None) -> None:
@@ -133,16 +137,19 @@ class RestIndex:
         depth: int,
         filter: Filter | None,
         timeout_s: float,
+        field: str | None = None,
         passages: int = 1,
         note: Callable[[str], None] = ignore,
     ) -> Ranking:
-        if self.schema.why_no_dense:
-            raise ClusterError(self.schema.why_no_dense)
+        schema = self.schema.searched_by(field)
+        if schema.why_no_dense:
+            raise ClusterError(schema.why_no_dense)
         end = time.monotonic() + timeout_s
         # an alias's filter is put to the kNN search, since OpenSearch applies it only to what that has found
-        both = [query for query in (build_index_filter(filter, self.schema), self._view.filter) if query]
-        filter_query = {"bool": {"filter": both}} if len(both) > 1 else next(iter(both), None)
-        asked = (self.schema, vector, depth, filter_query, passages)
+        all_of = [build_index_filter(filter, schema), self._view.filter, build_fitting(schema)]
+        filters = [query for query in all_of if query]
+        filter_query = {"bool": {"filter": filters}} if len(filters) > 1 else next(iter(filters), None)
+        asked = (schema, vector, depth, filter_query, passages)
         exact = self._dialect.exact_body(*asked)
         hits = await self._nearest(self._dialect.dense_body(*asked), exact, depth, end)
         if exact and len(hits) < depth and self._knn and (self._client.has_credentials or not self._view.whole):
@@ -153,19 +160,12 @@ class RestIndex:
             hits = await fill_up(
                 hits,
                 depth,
-                count=partial(self._count, filter_query, end),
+                count=partial(self._count, schema, filter_query, end),
                 exact=partial(search, exact),
                 deeper=lambda k: search(self._dialect.dense_body(*asked, k)),
                 note=note,
             )
-        similarity = self.schema.similarity if self._is_cosine else ""
-        return tuple(Hit(hit.doc_id, self._dialect.cosine(hit.score, similarity), hit.passages) for hit in hits)
-
-    @property
-    def _is_cosine(self) -> bool:
-        """Whether the engine's score tells the cosine; a dot product of bytes does not."""
-        vector = self.schema.layout.vector
-        return vector is None or vector.element == "float" or self.schema.similarity.startswith("cosine")
+        return tuple(Hit(hit.doc_id, self._dialect.cosine(hit.score, schema), hit.passages) for hit in hits)
 
     async def _nearest(self, body: JSON, exact: JSON | None, depth: int, end: float) -> Ranking:
         """The nearest documents by the engine's graph; by comparing all where it has none (OpenSearch without
@@ -191,7 +191,13 @@ class RestIndex:
             return {}
         if fields is None:
             reply = await self._ask(build_fields(self.schema, doc_ids, source), timeout_s)
-            return {hit["_id"]: read_fields(hit, self.schema, source) for hit in reply["hits"]["hits"]}
+            return {
+                read_doc_id(hit, self.schema): read_fields(hit, self.schema, source) for hit in reply["hits"]["hits"]
+            }
+        if not self.schema.managed or self.schema.layout.members.names:  # which _mget needs more than an id to find
+            contents = await self.get(doc_ids, fields=None, timeout_s=timeout_s)
+            wanted = set(fields)
+            return {doc_id: {name: found[name] for name in wanted & found.keys()} for doc_id, found in contents.items()}
         params = {"_source_includes": ",".join(names_to_read(self.schema, list(fields)))}
         reply = await self._client.request(
             "POST", index_path(self.name, "_mget"), body={"ids": list(doc_ids)}, params=params, timeout_s=timeout_s
@@ -270,7 +276,8 @@ class RestIndex:
 
     async def open_view(self, keep_s: int, *, timeout_s: float) -> str:
         calls = self._dialect.views
-        path, params = index_path(self.name, calls.open), {"keep_alive": f"{keep_s}s"}
+        path = search_path(self.name, calls.open)
+        params = {"keep_alive": f"{keep_s}s"} | (OPEN_ONLY if self.schema.layout.members.closed else {})
         reply = await self._client.request("POST", path, params=params, timeout_s=timeout_s)
         return str(reply[calls.name])
 
@@ -308,16 +315,17 @@ class RestIndex:
         reply = await self._ask(body, timeout_s)
         return reply if has_ids(reply) else await self._ask(with_stored_ids(body), end - time.monotonic())
 
-    async def _count(self, filter_query: JSON | None, end: float, limit: int) -> int:
+    async def _count(self, schema: IndexSchema, filter_query: JSON | None, end: float, limit: int) -> int:
         left_s = (end - time.monotonic()) * SHORTFALL_SHARE
-        reply = await self._ask(build_count(self.schema, filter_query, limit), left_s, **UNCACHED)
+        reply = await self._ask(build_count(schema, filter_query, limit), left_s, **UNCACHED)
         return int(reply["hits"]["total"]["value"])
 
     async def _ask(self, body: JSON, timeout_s: float, **params: str) -> JSON:
         """The reply to a `_search`, in which no shard failed."""
         if self._at:
             return await self._ask_view(self._at, body, timeout_s, params)
-        path = index_path(self.name, "_search")
+        path = search_path(self.name, "_search")
+        params = params | (OPEN_ONLY if self.schema.layout.members.closed else {})
         return self._checked(await self._client.request("POST", path, body=body, params=params, timeout_s=timeout_s))
 
     async def _ask_view(self, at: PointInTime, body: JSON, timeout_s: float, params: Mapping[str, str]) -> JSON:
@@ -337,6 +345,13 @@ class RestIndex:
             status = int(failures[0].get("status", 500))
             raise ClusterError(f"a shard of {self.name!r} failed: {explain_reason(failures[0].get('reason'), status)}")
         return reply
+
+    def _check_one(self) -> None:
+        if members := self.schema.layout.members.names:
+            raise SettingsError(
+                f"{self.name!r} stands for several indices ({', '.join(members[:5])}), which are searched and not "
+                "written to; name one of them"
+            )
 
     async def _bulk(self, actions: Sequence[bytes], doc_ids: Sequence[str]) -> list[WriteOutcome]:
         outcomes: list[WriteOutcome] = []
@@ -362,14 +377,3 @@ class RestIndex:
         return await self._send(actions[:middle], doc_ids[:middle]) + await self._send(
             actions[middle:], doc_ids[middle:]
         )
-
-
-def index_path(index: str, action: str = "") -> str:
-    """The path of exactly one index; raises SettingsError for a name that would stand for none or several."""
-    if not index or index == "_all" or set(index) & set("*,<>"):
-        raise SettingsError(
-            f"{index!r} cannot be the name of one index; patterns and lists are not taken: name one index, a data "
-            "stream, or "
-            "an alias of one index"
-        )
-    return f"/{quote(index, safe='')}" + (f"/{action}" if action else "")

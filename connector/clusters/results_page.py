@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from connector.clusters.clients import Client
-from connector.clusters.dialect import JSON
-from connector.clusters.hits import hit_id
+from connector.clusters.dialect import JSON, any_of
+from connector.clusters.hits import read_doc_id
 from connector.clusters.lexical import build_lexical, read_page
 from connector.clusters.marks import CharacterSpan, build_analysis, find_same_words, mark, read_analysis, read_tags
 from connector.errors import ClusterError, ClusterUnavailable
@@ -52,7 +52,7 @@ class RestResultsPage:
         if not doc_ids:
             return {}
         body = build_highlight(self._schema, query, doc_ids, filter, options)
-        return read_highlight(await self._ask(body, timeout_s))
+        return read_highlight(await self._ask(body, timeout_s), self._schema)
 
     async def mark(
         self, words: str, texts: Sequence[str], *, options: Mapping[str, Any], timeout_s: float
@@ -81,7 +81,10 @@ class RestResultsPage:
         return read_analysis(reply, texts)
 
     async def groups(self, doc_ids: Sequence[str], field: str, *, timeout_s: float) -> dict[str, Group]:
-        return read_groups(await self._ask(build_groups(doc_ids, field), timeout_s), field) if doc_ids else {}
+        if not doc_ids:
+            return {}
+        reply = await self._ask(build_groups(self._schema, doc_ids, field), timeout_s)
+        return read_groups(reply, self._schema, field)
 
 
 def build_union(
@@ -90,7 +93,7 @@ def build_union(
     """The body that counts what the lexical query matches, and these documents too, each once; it brings no hit."""
     matching = PageRequest(total=page.total, aggregations=page.aggregations)
     body = build_lexical(schema, query, 0, found, 0, matching)
-    either = [body["query"], {"ids": {"values": list(doc_ids)}}]
+    either = [body["query"], any_of(schema, doc_ids)]
     return body | {"query": {"bool": {"should": either, "minimum_should_match": 1}}}
 
 
@@ -99,25 +102,25 @@ def build_highlight(
 ) -> JSON:
     """The body that highlights these documents as the lexical query would, and brings nothing else of them."""
     asked = build_lexical(schema, query, 0, found, 0)["query"]
-    return of_documents(doc_ids) | {"_source": False, "highlight": {"highlight_query": asked} | dict(options)}
+    return of_documents(schema, doc_ids) | {"_source": False, "highlight": {"highlight_query": asked} | dict(options)}
 
 
-def read_highlight(reply: JSON) -> dict[str, Highlights]:
+def read_highlight(reply: JSON, schema: IndexSchema) -> dict[str, Highlights]:
     """The fragments of each document that has any, by field."""
-    return {hit_id(hit): hit["highlight"] for hit in reply["hits"]["hits"] if hit.get("highlight")}
+    return {read_doc_id(hit, schema): hit["highlight"] for hit in reply["hits"]["hits"] if hit.get("highlight")}
 
 
-def build_groups(doc_ids: Sequence[str], field: str) -> JSON:
+def build_groups(schema: IndexSchema, doc_ids: Sequence[str], field: str) -> JSON:
     """The body that brings the values of a field for these documents."""
-    return of_documents(doc_ids) | {"_source": False, "docvalue_fields": [field]}
+    return of_documents(schema, doc_ids) | {"_source": False, "docvalue_fields": [field]}
 
 
-def read_groups(reply: JSON, field: str) -> dict[str, Group]:
+def read_groups(reply: JSON, schema: IndexSchema, field: str) -> dict[str, Group]:
     """The group of each document: its values of the field, none of them for a document without it."""
-    return {hit_id(hit): tuple(hit.get("fields", {}).get(field, ())) for hit in reply["hits"]["hits"]}
+    return {read_doc_id(hit, schema): tuple(hit.get("fields", {}).get(field, ())) for hit in reply["hits"]["hits"]}
 
 
-def of_documents(doc_ids: Sequence[str]) -> JSON:
+def of_documents(schema: IndexSchema, doc_ids: Sequence[str]) -> JSON:
     """The body of a `_search` for exactly these documents."""
-    query = {"bool": {"filter": [{"ids": {"values": list(doc_ids)}}]}}
+    query = {"bool": {"filter": [any_of(schema, doc_ids)]}}
     return {"query": query, "size": len(doc_ids), "track_total_hits": False}

@@ -41,7 +41,8 @@ def lost(index: str, error: ClusterError) -> ViewLost | None:
 
 def build_rest(body: JSON, schema: IndexSchema, mark: Mark, scale: float, ties: Sequence[tuple[str, Any]]) -> JSON:
     """The body of a lexical leg for what follows a mark, worst last."""
-    ties = [(DOC_ID, "")] if schema.managed and schema.keeps_ids else ties
+    if schema.managed and schema.keeps_ids:
+        ties = [(DOC_ID, ""), *([("_index", "")] if schema.layout.members.names else [])]
     sort: list[JSON] = [{"_score": "desc"}, *({name: "asc"} for name, _ in ties)]
     return body | {"sort": sort, "search_after": [mark.score * scale, *(mark.ties or (first for _, first in ties))]}
 

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from connector.clusters.protocol import Cluster, Index
 from connector.clusters.rest import RestCluster
-from connector.doctor.cluster_checks import ClusterChecks
+from connector.doctor.cluster_checks import ClusterChecks, judge_members
 from connector.doctor.findings import Finding, Status, failed
 from connector.doctor.local_checks import (
     choose_words,
@@ -97,6 +97,8 @@ class _Checkup:
             self._skip("index", "mapping", "copies", "blocks", "documents")
             return None
         self.findings.append(describe_index(opened))
+        if members := judge_members(opened.schema):
+            self.findings.append(members)
         await self._look("copies", partial(checks.state, opened), "view the metadata of the index")
         await self._look("documents", partial(checks.contents, opened), "read the index")
         sampling = partial(checks.samples, opened, SAMPLES)

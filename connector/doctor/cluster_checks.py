@@ -7,6 +7,7 @@ from typing import Protocol
 from connector.clusters.protocol import Index
 from connector.doctor.findings import Finding
 from connector.doctor.samples import Sample
+from connector.schema import IndexSchema
 
 
 class ClusterChecks(Protocol):
@@ -57,3 +58,30 @@ def judge_contents(documents: int, with_vectors: int | None, *, managed: bool) -
     else:
         advice = "right where documents have no text; the dense leg does not find them"
     return Finding("documents", "warn" if with_vectors else "fail", seen, advice, facts)
+
+
+def judge_members(schema: IndexSchema) -> Finding | None:
+    """The finding for a name that stands for several indices: which they are, and what differs between them; None for
+    one index."""
+    members = schema.layout.members
+    if not members.names:
+        return None
+    count = len(members.names)
+    seen = f"stands for {count} {'index' if count == 1 else 'indices'} ({', '.join(members.names[:5])}"
+    seen += f" and {count - 5} more)" if count > 5 else ")"
+    if members.hidden:
+        seen += f"; not searched, since the engine hides them from patterns: {', '.join(members.hidden[:5])}"
+    facts = {
+        "members": list(members.names),
+        "closed": list(members.closed),
+        "hidden": list(members.hidden),
+        "differences": list(members.differences),
+    }
+    if members.notes:
+        advice = "name those that belong together in index.name, with commas; --json lists all that differs"
+        return Finding("members", "warn", f"{seen}; {'; '.join(members.notes)}", advice, facts)
+    if members.differences:
+        others = len(members.differences)
+        seen += f"; {others} field{'s'[: others != 1]} that {'is' if others == 1 else 'are'} not searched for text or "
+        seen += f"by vectors {'differs' if others == 1 else 'differ'} between them: {members.differences[0]}"
+    return Finding("members", "ok", seen, facts=facts)

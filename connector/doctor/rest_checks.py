@@ -8,19 +8,21 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from typing import Any
 from urllib.parse import quote
 
-import numpy as np
-
 from connector.clusters.clients import Client
-from connector.clusters.dialect import JSON, PASSAGES, ask_texts, has_vector
+from connector.clusters.dialect import JSON, PASSAGES, ask_texts, has_vector, nested_query
 from connector.clusters.failures import is_denial
-from connector.clusters.hits import read_text
 from connector.clusters.mapping import build_index
+from connector.clusters.paths import SEVERAL
 from connector.clusters.protocol import Engine, Index
+from connector.clusters.rest_index import OPEN_ONLY
 from connector.doctor.cluster_checks import judge_contents
 from connector.doctor.findings import Finding
+from connector.doctor.read_samples import read_sample
 from connector.doctor.samples import Sample
 from connector.errors import AccessDenied, ClusterError
 from connector.schema import IndexSchema
@@ -57,12 +59,19 @@ class RestChecks:
         missing = await (
             self._elasticsearch_access if self._engine.kind == "elasticsearch" else self._opensearch_access
         )(index, exists)
-        return judge_access(missing, exists=exists) if missing else [judge_open(self._url)]
+        if not missing:
+            return [judge_open(self._url)]
+        found = judge_access(missing, exists=exists)
+        return found[:1] if set(index) & SEVERAL else found  # nothing is ingested into several
 
     async def state(self, index: Index) -> list[Finding]:
         found = await self._ask("GET", f"/{quote(index.name, safe='')}/_settings", params={"flat_settings": "true"})
-        settings = next(iter(found.values()))["settings"]
-        findings = [judge_copies(settings, await self._nodes()), judge_blocks(settings)]
+        members, nodes = index.schema.layout.members, await self._nodes()
+        settings = {name: each["settings"] for name, each in found.items() if name not in members.closed}
+        findings = [
+            worst({name: judge(each) for name, each in settings.items()})
+            for judge in (partial(judge_copies, nodes=nodes), judge_blocks)
+        ]
         if not index.schema.managed:
             return findings
         reply = await self._ask("GET", f"/{quote(index.name, safe='')}/_mapping")
@@ -88,27 +97,28 @@ class RestChecks:
             body |= ask_texts(schema)
             if schema.vector_field and schema.layout.has_source:
                 body["_source"] = [*(body["_source"] or ()), schema.vector_field]
-        reply = await self._search_with_vectors(index.name, body)
+        reply = await self._search_with_vectors(index, body)
         return [read_sample(hit, schema) for hit in reply["hits"]["hits"]]
 
-    async def _search_with_vectors(self, index: str, body: JSON) -> JSON:
+    async def _search_with_vectors(self, index: Index, body: JSON) -> JSON:
         """The reply to a search that asks for vectors: Elasticsearch 9 leaves them out of `_source` unless it is asked
         for them; earlier versions know no such option."""
-        path = f"/{quote(index, safe='')}/_search"
+        path, open_only = f"/{quote(index.name, safe='')}/_search", _open_only(index)
         if self._engine.kind == "elasticsearch" and isinstance(body.get("_source"), list):
             with_vectors = body | {"_source": {"includes": body["_source"], "exclude_vectors": False}}
             try:
-                return await self._ask("POST", path, body=with_vectors)
+                return await self._ask("POST", path, body=with_vectors, params=open_only)
             except ClusterError as error:
                 if error.status != 400:
                     raise
-        return await self._ask("POST", path, body=body)
+        return await self._ask("POST", path, body=body, params=open_only)
 
     async def _ask(self, method: str, path: str, *, body: Any = None, params: Mapping[str, str] | None = None) -> JSON:
         return await self._client.request(method, path, body=body, params=params, timeout_s=self._timeout_s)
 
     async def _count(self, index: Index, query: JSON) -> int:
-        return int((await self._ask("POST", f"/{quote(index.name, safe='')}/_count", body={"query": query}))["count"])
+        path = f"/{quote(index.name, safe='')}/_count"
+        return int((await self._ask("POST", path, body={"query": query}, params=_open_only(index)))["count"])
 
     async def _nodes(self) -> int | None:
         """How many nodes hold data; None where these credentials may not see it."""
@@ -136,7 +146,10 @@ class RestChecks:
         }
         body = {
             "index": [
-                {"names": [index], "privileges": sorted({privilege for task in tasks.values() for privilege in task})}
+                {
+                    "names": index.split(","),
+                    "privileges": sorted({privilege for task in tasks.values() for privilege in task}),
+                }
             ]
         }
         try:
@@ -147,9 +160,9 @@ class RestChecks:
             if error.status in NO_SUCH_ROUTE:
                 return {}
             raise
-        has = reply["index"][index]
+        granted = reply["index"].values()
         return {
-            task: [privilege for privilege in privileges if not has.get(privilege)]
+            task: [privilege for privilege in privileges if not all(has.get(privilege) for has in granted)]
             for task, privileges in tasks.items()
         }
 
@@ -199,6 +212,12 @@ class RestChecks:
             return ["indices:data/write/bulk"]
         items = [(action, result) for item in reply["items"] for action, result in item.items()]
         return [f"indices:data/write/{action}" for action, result in items if is_denial(result.get("error"))]
+
+
+def worst(findings: Mapping[str, Finding]) -> Finding:
+    """Of the same check of several indices the finding to see to first; it says which index it is of."""
+    name, found = max(findings.items(), key=lambda each: ("ok", "skip", "warn", "fail").index(each[1].status))
+    return found if len(findings) == 1 else replace(found, seen=f"{name}: {found.seen}")
 
 
 def judge_health(cluster: JSON, index: JSON | None, reason: str) -> Finding:
@@ -336,36 +355,13 @@ def _read_reason(reply: JSON) -> str:
     return ": ".join(part for part in (why, *deciders) if part)[:400]
 
 
-def read_sample(hit: JSON, schema: IndexSchema) -> Sample:
-    """One document of a reply, with its vectors."""
-    source = hit.get("_source", {})
-    if schema.managed:
-        text = "\n".join(str(source[name]) for name in schema.fields.text if source.get(name))
-        passages = source.get(PASSAGES) or []
-        pairs = [(passage.get("text", ""), passage.get("vector")) for passage in passages]
-    else:
-        text = read_text(hit, schema)
-        pairs = [(text, vector) for vector in _vectors_at(source, (schema.vector_field or "").split("."))]
-    vectors = tuple((piece, np.asarray(vector, dtype=np.float32)) for piece, vector in pairs if _is_numbers(vector))
-    return Sample(hit["_id"], text, vectors)
-
-
-def _vectors_at(node: Any, path: Sequence[str]) -> list[Any]:
-    """The vector at a dotted path of a document's source; none where there are several, each of another piece of the
-    text."""
-    for at, _ in enumerate(path):
-        if isinstance(node, Mapping) and ".".join(path[at:]) in node:
-            return [node[".".join(path[at:])]]
-        node = node.get(path[at]) if isinstance(node, Mapping) else None
-    return []
-
-
-def _is_numbers(value: Any) -> bool:
-    return isinstance(value, list) and bool(value) and all(isinstance(number, int | float) for number in value)
+def _open_only(index: Index) -> Mapping[str, str]:
+    """What keeps a closed member of several indices from failing a request."""
+    return OPEN_ONLY if index.schema.layout.members.closed else {}
 
 
 def _has(schema: IndexSchema, name: str) -> JSON:
     """The query for documents with a value in a text field."""
     query = {"exists": {"field": name}}
     path = schema.layout.nested.get(name)
-    return {"nested": {"path": path, "query": query}} if path else query
+    return nested_query(path, query) if path else query

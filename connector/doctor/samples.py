@@ -48,7 +48,7 @@ def compare_vectors(samples: Sequence[Sample], encoder: Encoder) -> list[float]:
     """The cosine of each vector with that of its text, encoded again. Blocks while it encodes."""
     pairs = [pair for sample in samples for pair in sample.vectors if pair[0]]
     again = encoder.encode([text for text, _ in pairs]) if pairs else np.empty((0, 0), dtype=np.float32)
-    return [_cosine(stored, made) for (_, stored), made in zip(pairs, again, strict=True)]
+    return [_cosine(stored, _like(stored, made)) for (_, stored), made in zip(pairs, again, strict=True)]
 
 
 def judge_vectors(cosines: Sequence[float], schema: IndexSchema) -> Finding:
@@ -79,6 +79,11 @@ def judge_vectors(cosines: Sequence[float], schema: IndexSchema) -> Finding:
         return Finding("vectors", "warn", seen, advice, facts)
     advice = f"set encoder.model to the model that filled {schema.vector_field}, or search without: index.vector_field"
     return Finding("vectors", "fail", seen, advice, facts)
+
+
+def _like(stored: Vector, made: Vector) -> Vector:
+    """The vector that the encoder makes; by its signs where only those are stored."""
+    return np.where(made > 0, 1, -1).astype(np.float32) if (np.abs(stored) == 1).all() else made
 
 
 def _cosine(vector: Vector, other: Vector) -> float:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from connector.clusters.paths import check_name
 from connector.clusters.protocol import Cluster, Index
 from connector.errors import IndexExists, IndexMissing, SettingsError
 from connector.event_loop import in_own_thread
@@ -97,11 +98,17 @@ async def _open(
 
 
 async def find_index(cluster: Cluster, settings: Settings) -> Index | None:
-    """The index, or None where there is none. Raises SettingsError where its fields are others than those given."""
+    """The index, or None where there is none. Raises SettingsError where the name stands for several, or where its
+    fields are others than those given."""
+    check_name(settings.index.name)
     try:
         index = await cluster.open_index(settings.index.name)
     except IndexMissing:
         return None
+    if members := index.schema.layout.members.names:
+        raise SettingsError(
+            f"{index.name!r} stands for several indices ({', '.join(members[:5])}); name the one to ingest into"
+        )
     _check_same_fields(settings, index)
     return index
 

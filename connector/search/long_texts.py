@@ -30,7 +30,7 @@ K1, B = 1.2, 0.75
 
 
 @dataclass(frozen=True, slots=True)
-class Chosen:
+class ChosenPassages:
     """The window with its long texts cut: `cut` says how many there were, `shortened` of how many the end was left."""
 
     window: Ranking
@@ -38,7 +38,7 @@ class Chosen:
     shortened: int = 0
 
 
-def choose_passages(query: str, window: Ranking, *, passages: int, titled: bool = False) -> Chosen:
+def choose_passages(query: str, window: Ranking, *, passages: int, titled: bool = False) -> ChosenPassages:
     """The same documents, each long passage replaced by up to `passages` of its own: its beginning, then those that
     hold most of the query's words.
 
@@ -51,11 +51,11 @@ def choose_passages(query: str, window: Ranking, *, passages: int, titled: bool 
     }
     pieces = {key: found for key, found in pieces.items() if len(found) > 1}
     if not pieces:
-        return Chosen(window)
+        return ChosenPassages(window)
     rates = iter(_rate(query, [passage.text for found in pieces.values() for passage in found]))
     best = {key: _best([(next(rates), passage) for passage in found], passages) for key, found in pieces.items()}
     shortened = sum(len(passage.text) > MAX_CHARS for hit in window for passage in hit.passages)
-    return Chosen(tuple(_replaced(hit, best) for hit in window), len(pieces), shortened)
+    return ChosenPassages(tuple(_replaced(hit, best) for hit in window), len(pieces), shortened)
 
 
 def _replaced(hit: Hit, best: dict[tuple[str, int], list[Passage]]) -> Hit:

@@ -11,7 +11,7 @@ from typing import Any
 
 from connector.credentials import Credentials
 from connector.errors import QueryError, SettingsError
-from connector.filters import Filter, check_filter, parse_filter
+from connector.filters import Filter, check_filter, fields_of, parse_filter
 from connector.schema import IndexSchema
 from connector.settings.sections import Settings
 from connector.settings.sizes import fit_sizes
@@ -70,10 +70,12 @@ def check_request(
     if credentials is not None and not isinstance(credentials, Credentials):
         kind = type(credentials).__name__
         raise QueryError(f"credentials are made with Credentials.basic, api_key or bearer, and are no {kind}")
+    found = check_filter(parse_filter(request.filter), schema.fields.metadata)
+    members = schema.layout.members
     return CheckedRequest(
         query=request.query,
         text=text,
-        filter=check_filter(parse_filter(request.filter), schema.fields.metadata),
+        filter=found,
         k=sizes.k,
         depth=sizes.depth,
         window=sizes.window,
@@ -81,7 +83,7 @@ def check_request(
         passages=rerank.passages if reranks else 0,
         deadline_s=search.deadline_s if deadline_s is None else deadline_s,
         credentials=credentials,
-        notes=(*settings.size_notes, *sizes.notes),
+        notes=(*settings.size_notes, *sizes.notes, *members.notes, *members.notes_on(fields_of(found))),
     )
 
 

@@ -75,7 +75,7 @@ class VectorIndexSettings(Section):
 class IndexSettings(Section):
     """The index. `text_fields` and `vector_field` name the fields of an index that the connector did not make."""
 
-    name: str = Field("documents", description="the index, or an alias of exactly one")
+    name: str = Field("documents", description="the index; searches also take an alias, a pattern, a list with commas")
     analyzer: str = Field("english", description="language analyzer of text fields: english, german, standard, ...")
     vectors: VectorIndexSettings = VectorIndexSettings()
     text_fields: dict[str, float] | None = Field(None, description="existing index: its text fields with boosts")

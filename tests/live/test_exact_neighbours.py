@@ -100,7 +100,7 @@ async def exact(index: RestIndex, vector: Vector, depth: int, *, below: int) -> 
     body = index._dialect.exact_body(index.schema, vector, depth, filter_query, 2)
     assert body is not None
     hits = await index._search(body, depth, 30)
-    return [(hit.doc_id, index._dialect.cosine(hit.score, index.schema.similarity), len(hit.passages)) for hit in hits]
+    return [(hit.doc_id, index._dialect.cosine(hit.score, index.schema), len(hit.passages)) for hit in hits]
 
 
 async def test_all_vectors_are_compared(cluster: Cluster, name: str) -> None:

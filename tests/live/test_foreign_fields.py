@@ -2,92 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Any
 
-import httpx
 import numpy as np
 import pytest
 from support.parts import ids
 from support.scratch import unique_name
+from support.somebody import TEXT, Somebody
 
-from connector.clusters.connect import connect
-from connector.clusters.protocol import Cluster, ForeignFields, Index
-from connector.errors import ClusterError, SettingsError
+from connector.clusters.protocol import Index
+from connector.errors import ClusterError
 from connector.filters import check_filter, parse_filter
 from connector.lexical import LexicalQuery
-from connector.settings.sections import ClusterSettings
 from connector.types import Vector
 
 pytestmark = pytest.mark.live
 TIMEOUT_S = 30.0
-TEXT = {"type": "text"}
-
-
-class Somebody:
-    """Who makes indices of their own, over plain HTTP, and drops them in the end."""
-
-    def __init__(self, url: str, cluster: Cluster) -> None:
-        self.cluster = cluster
-        self.is_elasticsearch = cluster.engine.kind == "elasticsearch"
-        self._client = httpx.Client(base_url=url, timeout=60)
-        self._made: list[str] = []
-
-    def send(self, method: str, path: str, body: Any = None) -> Any:
-        return self._client.request(method, path, json=body).raise_for_status().json()
-
-    def make(self, mappings: dict[str, Any], *documents: dict[str, Any], settings: dict[str, Any] | None = None) -> str:
-        name = unique_name()
-        self._made.append(f"/{name}")
-        self.send("PUT", f"/{name}", {"mappings": mappings, "settings": settings or {}})
-        for at, document in enumerate(documents):
-            self.send("PUT", f"/{name}/_doc/d{at}", document)
-        self.send("POST", f"/{name}/_refresh")
-        return name
-
-    def stream(self, mappings: dict[str, Any], *documents: dict[str, Any]) -> str:
-        """A data stream, of which each document is in another backing index."""
-        name = unique_name()
-        self._made += [f"/_data_stream/{name}", f"/_index_template/{name}"]
-        template = {"index_patterns": [name], "data_stream": {}, "template": {"mappings": mappings}}
-        self.send("PUT", f"/_index_template/{name}", template)
-        for at, document in enumerate(documents):
-            if at:
-                self.send("POST", f"/{name}/_rollover")
-            self.send("POST", f"/{name}/_doc?refresh=true", document)
-        return name
-
-    def alias(self, index: str, **options: Any) -> str:
-        name = unique_name()
-        self.send("POST", "/_aliases", {"actions": [{"add": {"index": index, "alias": name} | options}]})
-        return name
-
-    def vector(self, dims: int = 4, **options: Any) -> dict[str, Any]:
-        if self.is_elasticsearch:
-            return {"type": "dense_vector", "dims": dims, "index": True, "similarity": "cosine"} | options
-        method = {"name": "hnsw", "engine": "lucene", "space_type": "cosinesimil"}
-        return {"type": "knn_vector", "dimension": dims, "method": method} | options
-
-    @property
-    def knn(self) -> dict[str, Any]:
-        return {} if self.is_elasticsearch else {"index.knn": True}
-
-    async def open(self, name: str, *text: str, vector: str | None = None) -> Index:
-        return await self.cluster.open_index(name, ForeignFields(dict.fromkeys(text, 1.0), vector))
-
-    def leave(self) -> None:
-        for path in self._made:
-            self._client.delete(path)
-        self._client.close()
-
-
-@pytest.fixture
-async def somebody(engine: ClusterSettings) -> AsyncIterator[Somebody]:
-    cluster = await connect(engine)
-    found = Somebody(engine.url, cluster)
-    yield found
-    found.leave()
-    await cluster.close()
 
 
 async def passages(index: Index, query: str) -> list[str]:
@@ -362,15 +292,6 @@ async def test_a_data_stream_is_searched_over_all_its_backing_indices(somebody: 
     assert shown[hit.doc_id]["porter"] == "closed"
     assert (statistics.documents, [term.frequency for term in statistics.terms]) == (2, [1])
     assert len(await filtered(index, "gate", "@timestamp>=2024-01-01")) == 2
-
-
-async def test_an_alias_of_several_indices_is_refused_with_their_names(somebody: Somebody) -> None:
-    names = [somebody.make({"properties": {"text": TEXT}}) for _ in range(2)]
-    alias = unique_name()
-    somebody.send("POST", "/_aliases", {"actions": [{"add": {"index": name, "alias": alias}} for name in names]})
-
-    with pytest.raises(SettingsError, match=rf"stands for 2 indices \({', '.join(sorted(names))}\); name one of them"):
-        await somebody.open(alias, "text")
 
 
 async def test_our_own_index_behind_a_filtered_alias_is_searched_by_both_legs(somebody: Somebody) -> None:

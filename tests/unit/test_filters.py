@@ -20,6 +20,7 @@ from connector.filters import (
     Range,
     Terms,
     check_filter,
+    fields_of,
     parse_expression,
     parse_filter,
 )
@@ -345,3 +346,10 @@ def test_arbitrary_values_are_typed_or_a_filter_error(name: str, value: Any) -> 
 def test_arbitrary_text_is_a_filter_or_a_filter_error(text: str) -> None:
     with contextlib.suppress(FilterError):
         check_filter(parse_filter(text), FIELDS)
+
+
+def test_the_fields_of_a_filter_are_those_of_all_its_parts() -> None:
+    found = parse_filter({"and": ["a=1", {"or": ["b>2", {"not": "c?"}]}, "a!=3"]})
+
+    assert list(fields_of(found)) == ["a", "b", "c", "a"]
+    assert list(fields_of(None)) == []

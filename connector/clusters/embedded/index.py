@@ -186,9 +186,11 @@ class EmbeddedIndex:
         depth: int,
         filter: Filter | None,
         timeout_s: float,
+        field: str | None = None,
         passages: int = 1,
         note: Callable[[str], None] = ignore,
     ) -> Ranking:
+        self.schema.searched_by(field)  # there is one
         search = (
             self._table.query().nearest_to(_to_arrow(vector)).column("vectors").distance_type("cosine").limit(depth)
             .select(["doc_id", "vectors", "_distance", *(["passages"] if passages else [])])

@@ -140,12 +140,12 @@ def test_a_flat_index_is_searched_without_nesting(dialect: Any) -> None:
 @pytest.mark.parametrize("dialect", DIALECTS, ids=lambda one: one.kind)
 @given(cosine=st.floats(-1, 1))
 def test_a_dense_score_is_read_back_as_the_cosine(dialect: Any, cosine: float) -> None:
-    assert dialect.cosine((1 + cosine) / 2, "cosine") == pytest.approx(cosine)
+    assert dialect.cosine((1 + cosine) / 2, FLAT) == pytest.approx(cosine)
 
 
 @pytest.mark.parametrize("dialect", DIALECTS, ids=lambda one: one.kind)
 def test_another_similarity_keeps_its_score(dialect: Any) -> None:
-    assert dialect.cosine(0.25, "l2_norm") == 0.25
+    assert dialect.cosine(0.25, replace(FLAT, similarity="l2_norm")) == 0.25
 
 
 def test_a_vector_field_is_recognised_in_each_engines_mapping() -> None:

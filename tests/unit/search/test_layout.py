@@ -11,7 +11,19 @@ import connector.search
 
 FOLDER = Path(connector.search.__file__).parent
 # a part uses only those before it
-PARTS = ["request", "run", "weights", "legs", "combination", "fusion", "rerank", "order", "hits", "searcher"]
+PARTS = [
+    "long_texts",
+    "request",
+    "run",
+    "weights",
+    "legs",
+    "combination",
+    "fusion",
+    "rerank",
+    "order",
+    "hits",
+    "searcher",
+]
 
 
 def imports(file: Path) -> set[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from connector.search.long_texts import MAX_CHARS, MAX_TOKENS, Chosen, choose_passages
+from connector.search.long_texts import MAX_CHARS, MAX_TOKENS, ChosenPassages, choose_passages
 from connector.types import Hit, Passage
 
 FILLER = "The clerk wrote down what the market sold that day, and nobody asked him why. "
@@ -15,14 +15,14 @@ def hit(text: str, doc_id: str = "d", ordinal: int = 0) -> Hit:
     return Hit(doc_id, 1.0, (Passage(doc_id, ordinal, text),))
 
 
-def texts(chosen: Chosen, at: int = 0) -> list[str]:
+def texts(chosen: ChosenPassages, at: int = 0) -> list[str]:
     return [passage.text for passage in chosen.window[at].passages]
 
 
 def test_a_short_text_stays_one_passage() -> None:
     window = (hit(KILN), hit(FILLER * 8, "e"))
 
-    assert choose_passages("kiln", window, passages=3) == Chosen(window)
+    assert choose_passages("kiln", window, passages=3) == ChosenPassages(window)
 
 
 def test_of_a_long_text_its_beginning_and_what_has_the_querys_words_are_sent() -> None:

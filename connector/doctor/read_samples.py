@@ -1,0 +1,50 @@
+"""A document in a reply of an engine -> what the doctor looks at: its text, and pieces of it with their vectors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from connector.clusters.dialect import JSON, PASSAGES
+from connector.clusters.hits import read_text
+from connector.doctor.samples import Sample
+from connector.schema import IndexSchema
+from connector.types import Vector
+
+
+def read_sample(hit: JSON, schema: IndexSchema) -> Sample:
+    """One document of a reply, with its vectors."""
+    source = hit.get("_source", {})
+    if schema.managed:
+        text = "\n".join(str(source[name]) for name in schema.fields.text if source.get(name))
+        passages = source.get(PASSAGES) or []
+        pairs = [(passage.get("text", ""), passage.get("vector")) for passage in passages]
+    else:
+        text = read_text(hit, schema)
+        pairs = [(text, vector) for vector in _vectors_at(source, (schema.vector_field or "").split("."))]
+    vectors = tuple((piece, _to_vector(vector, schema)) for piece, vector in pairs if _is_numbers(vector))
+    return Sample(hit["_id"], text, vectors)
+
+
+def _to_vector(values: Any, schema: IndexSchema) -> Vector:
+    """A vector as it stands in a document; of bits, 1 and -1 for each."""
+    if schema.layout.vector and schema.layout.vector.element == "bit":
+        packed = np.asarray(values, dtype=np.int8).view(np.uint8)
+        return np.unpackbits(packed).astype(np.float32) * 2 - 1
+    return np.asarray(values, dtype=np.float32)
+
+
+def _vectors_at(node: Any, path: Sequence[str]) -> list[Any]:
+    """The vector at a dotted path of a document's source; none where there are several, each of another piece of the
+    text."""
+    for at, _ in enumerate(path):
+        if isinstance(node, Mapping) and ".".join(path[at:]) in node:
+            return [node[".".join(path[at:])]]
+        node = node.get(path[at]) if isinstance(node, Mapping) else None
+    return []
+
+
+def _is_numbers(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(number, int | float) for number in value)

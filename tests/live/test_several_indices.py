@@ -1,0 +1,165 @@
+"""A name that stands for several indices that somebody else made: patterns, lists, aliases, data streams."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from support.parts import ids
+from support.scratch import unique_name
+from support.somebody import TEXT, Somebody
+
+from connector.clusters.protocol import Index, SearchableIndex
+from connector.doctor.checkup import open_cluster_checks
+from connector.errors import IndexMissing, SettingsError
+from connector.filters import check_filter, parse_filter
+from connector.layout import Address
+from connector.lexical import LexicalQuery
+
+pytestmark = pytest.mark.live
+TIMEOUT_S = 30.0
+QUERY = np.array([1, 0.9, 0.9, 0.9], dtype=np.float32)
+
+
+async def found(index: SearchableIndex, words: str, filter: Any = None) -> set[str]:
+    checked = check_filter(parse_filter(filter), index.schema.fields.metadata)
+    answer = await index.lexical(LexicalQuery(words), depth=10, filter=checked, timeout_s=TIMEOUT_S)
+    return set(ids(answer.ranking))
+
+
+async def nearest(index: Index, field: str | None = None, **options: Any) -> list[str]:
+    return ids(await index.dense(QUERY, depth=5, filter=None, timeout_s=TIMEOUT_S, field=field, **options))
+
+
+async def test_the_same_id_in_two_indices_is_two_documents(somebody: Somebody) -> None:
+    prefix = unique_name()
+    mapping = {"properties": {"title": TEXT, "team": {"type": "keyword"}}}
+    for at, team in enumerate(("red", "blue")):
+        somebody.make(mapping, {"title": f"kiln {team}", "team": team}, name=f"{prefix}-{at}")
+    red, blue = f"{prefix}-0/d0", f"{prefix}-1/d0"
+    for name in (f"{prefix}-*", f"{prefix}-0,{prefix}-1", somebody.alias(f"{prefix}-*")):
+        index = await somebody.open(name, "title")
+        answer = await index.lexical(LexicalQuery("kiln"), depth=5, filter=None, timeout_s=TIMEOUT_S)
+
+        assert {hit.doc_id: hit.passages[0].text for hit in answer.ranking} == {red: "kiln red", blue: "kiln blue"}
+        assert await index.get([blue], fields=None, timeout_s=TIMEOUT_S) == {
+            blue: {"title": "kiln blue", "team": "blue"}
+        }
+        content = await index.content([red, blue], query="kiln", vector=None, timeout_s=TIMEOUT_S)
+        assert {doc_id: each.fields["team"] for doc_id, each in content.items()} == {red: "red", blue: "blue"}
+        assert index.schema.layout.address(blue, index.name) == Address(f"{prefix}-1", "d0")
+        assert (await index.term_statistics("red", timeout_s=TIMEOUT_S)).documents == 2
+
+
+async def test_what_one_of_them_lacks_is_found_and_said(somebody: Somebody) -> None:
+    prefix = unique_name()
+    vector, other = somebody.vector(), somebody.vector(8)
+    notes = {"type": "nested", "properties": {"text": TEXT}}
+    somebody.make(
+        {"properties": {"title": TEXT, "vec": vector, "team": {"type": "keyword"}, "notes": notes}},
+        {"title": "kiln one", "vec": [1, 1, 1, 1], "team": "red", "notes": [{"text": "glaze"}]},
+        settings=somebody.knn,
+        name=f"{prefix}-0",
+    )
+    somebody.make({"properties": {"title": TEXT, "vec": vector}}, {"title": "kiln two", "vec": [1, 1, 0, 0]},
+                  settings=somebody.knn, name=f"{prefix}-1")  # fmt: skip
+    somebody.make({"properties": {"title": TEXT, "vec": other}}, {"title": "kiln three", "vec": [1] * 8},
+                  settings=somebody.knn, name=f"{prefix}-2")  # fmt: skip
+    somebody.make({"properties": {"title": {"type": "long"}}}, {"title": 4}, name=f"{prefix}-3")
+    index = await somebody.open(f"{prefix}-*", "title", "notes.text", vector="vec")
+    members = index.schema.layout.members
+    said = "; ".join(members.notes)
+
+    assert await found(index, "kiln") == {f"{prefix}-{at}/d0" for at in range(3)}
+    assert await found(index, "glaze") == {f"{prefix}-0/d0"}
+    assert await nearest(index) == [f"{prefix}-0/d0", f"{prefix}-1/d0"]
+    assert await found(index, "kiln", "team=red") == {f"{prefix}-0/d0"}
+    assert await found(index, "kiln", "team!=red") == {f"{prefix}-1/d0", f"{prefix}-2/d0"}
+    assert f"the dense leg does not search 1 of 4 indices ({prefix}-2), whose vectors are of another kind" in said
+    assert f"the dense leg finds no document of 1 of 4 indices ({prefix}-3), which lack 'vec'" in said
+    assert "text field 'title' is text in 3 of 4 indices" in said
+    assert "have no text field 'notes.text': their documents are searched without it" in said
+    assert next(members.notes_on(["team"])).startswith("no document of 3 of 4 indices")
+
+
+async def test_closed_and_hidden_members_are_not_searched_and_named(somebody: Somebody) -> None:
+    prefix = unique_name()
+    for at in range(3):
+        settings = {"index.hidden": True} if at == 2 else {}
+        somebody.make({"properties": {"title": TEXT}}, {"title": "kiln"}, settings=settings, name=f"{prefix}-{at}")
+    alias = somebody.alias(f"{prefix}-0,{prefix}-1")
+    somebody.send("POST", f"/{prefix}-1/_close")
+    pattern, listed = await somebody.open(f"{prefix}-*", "title"), await somebody.open(alias, "title")
+    members = pattern.schema.layout.members
+
+    frozen = await listed.as_of(await listed.open_view(60, timeout_s=TIMEOUT_S), 60)
+    assert await found(frozen, "kiln") == {f"{prefix}-0/d0"}
+    await frozen.close_view(timeout_s=TIMEOUT_S)
+    assert await found(pattern, "kiln") == await found(listed, "kiln") == {f"{prefix}-0/d0"}
+    assert (members.closed, members.hidden) == ((f"{prefix}-1",), (f"{prefix}-2",))
+    assert members.notes == (f"not searched, since they are closed: 1 of 2 indices ({prefix}-1)",)
+    with pytest.raises(SettingsError, match="stands for closed indices alone"):
+        await somebody.open(f"{prefix}-1,{prefix}-1", "title")
+
+
+async def test_the_doctor_looks_at_each_member_that_is_open(somebody: Somebody) -> None:
+    prefix = unique_name()
+    for at in range(3):
+        settings = {"index.refresh_interval": "-1"} if at == 1 else {}
+        mapping = {"properties": {"title": TEXT, "size": {"type": "long" if at else "keyword"}}}
+        somebody.make(mapping, {"title": f"kiln {at}"}, settings=settings, name=f"{prefix}-{at}")
+    alias = somebody.alias(f"{prefix}-0,{prefix}-1,{prefix}-2")
+    somebody.send("POST", f"/{prefix}-2/_close")
+    checks = open_cluster_checks(somebody.cluster, timeout_s=TIMEOUT_S)
+    for name in (alias, f"{prefix}-0,{prefix}-1", f"{prefix}-*"):
+        index = await somebody.open(name, "title")
+        copies, blocks = await checks.state(index)
+
+        assert (await checks.contents(index)).facts["documents"] == 2
+        assert {sample.text for sample in await checks.samples(index, 5)} == {"kiln 0", "kiln 1"}
+        assert copies.status == "warn"
+        assert copies.seen.startswith(f"{prefix}-1: ")
+        assert blocks.status == "ok"
+        assert [each.check for each in await checks.access(name, exists=True)] == ["access"]
+        assert (await checks.health(name)).check == "health"  # a closed one is red for a moment
+
+
+async def test_an_alias_of_several_shows_of_each_what_its_filter_lets_through(somebody: Somebody) -> None:
+    alias, mapping = (
+        unique_name(),
+        {"properties": {"title": TEXT, "team": {"type": "keyword"}, "vec": somebody.vector()}},
+    )
+    documents = [{"title": "kiln", "team": team, "vec": [1, 1, 1, at]} for at, team in enumerate(("red", "blue"))]
+    narrow, wide = (somebody.make(mapping, *documents, settings=somebody.knn) for _ in range(2))
+    add = [{"index": narrow, "alias": alias, "filter": {"term": {"team": "red"}}}, {"index": wide, "alias": alias}]
+    somebody.send("POST", "/_aliases", {"actions": [{"add": each} for each in add]})
+    index = await somebody.open(alias, "title", vector="vec")
+    shown = {f"{narrow}/d0", f"{wide}/d0", f"{wide}/d1"}
+
+    assert await found(index, "kiln") == shown
+    assert set(await nearest(index)) == shown
+
+
+async def test_documents_of_a_data_stream_are_told_apart_by_their_backing_index(somebody: Somebody) -> None:
+    mapping = {"properties": {"@timestamp": {"type": "date"}, "message": TEXT}}
+    stream = somebody.stream(mapping, *({"@timestamp": "2024-05-01", "message": f"gate {at}"} for at in range(2)))
+    index = await somebody.open(stream, "message")
+    hits = await found(index, "gate")
+
+    assert {index.schema.layout.address(hit, "").index for hit in hits} == set(index.schema.layout.members.names)
+    assert len(await index.get(sorted(hits), fields=None, timeout_s=TIMEOUT_S)) == 2
+
+
+async def test_a_name_of_nothing_is_missing_and_nothing_is_written_to_several(somebody: Somebody) -> None:
+    name = somebody.make({"properties": {"title": TEXT}}, {"title": "kiln"})
+    several = await somebody.open(f"{name}*", "title")
+
+    assert await found(several, "kiln") == {f"{name}/d0"}
+    for missing in (f"{name},{name}x", f"{name}x*"):
+        with pytest.raises(IndexMissing):
+            await somebody.open(missing, "title")
+    with pytest.raises(SettingsError, match="searched and not written to; name one of them"):
+        await several.write([])
+    with pytest.raises(SettingsError, match="cannot be the name of one index"):
+        await somebody.cluster.drop_index(f"{name}*")

@@ -1,0 +1,88 @@
+"""Who makes indices that are not the connector's."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+from support.scratch import unique_name
+
+from connector.clusters.protocol import Cluster, ForeignFields, Index
+
+TEXT = {"type": "text"}
+
+
+class Somebody:
+    """Who makes indices of their own, over plain HTTP, and drops them in the end."""
+
+    def __init__(self, url: str, cluster: Cluster) -> None:
+        self.cluster = cluster
+        self.is_elasticsearch = cluster.engine.kind == "elasticsearch"
+        self._client = httpx.Client(base_url=url, timeout=60)
+        self._made: list[str] = []
+
+    def send(self, method: str, path: str, body: Any = None) -> Any:
+        return self._client.request(method, path, json=body).raise_for_status().json()
+
+    def make(
+        self,
+        mappings: dict[str, Any],
+        *documents: dict[str, Any],
+        settings: dict[str, Any] | None = None,
+        name: str | None = None,
+    ) -> str:
+        """An index with those documents: d0, d1, ... or `_id`, written with their `_routing`."""
+        name = name or unique_name()
+        self._made.append(f"/{name}")
+        self.send("PUT", f"/{name}", {"mappings": mappings, "settings": settings or {}})
+        for at, document in enumerate(documents):
+            shown = {key: value for key, value in document.items() if key not in ("_id", "_routing")}
+            doc_id, routing = document.get("_id", f"d{at}"), document.get("_routing", "")
+            self.send(
+                "PUT", f"/{name}/_doc/{doc_id}" + (f"?routing={quote(routing, safe='')}" if routing else ""), shown
+            )
+        self.send("POST", f"/{name}/_refresh")
+        return name
+
+    def stream(self, mappings: dict[str, Any], *documents: dict[str, Any]) -> str:
+        """A data stream, of which each document is in another backing index."""
+        name = unique_name()
+        self._made += [f"/_data_stream/{name}", f"/_index_template/{name}"]
+        template = {"index_patterns": [name], "data_stream": {}, "template": {"mappings": mappings}}
+        self.send("PUT", f"/_index_template/{name}", template)
+        for at, document in enumerate(documents):
+            if at:
+                self.send("POST", f"/{name}/_rollover")
+            self.send("POST", f"/{name}/_doc?refresh=true", document)
+        return name
+
+    def alias(self, index: str, **options: Any) -> str:
+        name = unique_name()
+        self.send("POST", "/_aliases", {"actions": [{"add": {"indices": index.split(","), "alias": name} | options}]})
+        return name
+
+    def vector(self, dims: int = 4, **options: Any) -> dict[str, Any]:
+        if self.is_elasticsearch:
+            return {"type": "dense_vector", "dims": dims, "index": True, "similarity": "cosine"} | options
+        method = {"name": "hnsw", "engine": "lucene", "space_type": "cosinesimil"}
+        return {"type": "knn_vector", "dimension": dims, "method": method} | options
+
+    def bits(self, dims: int) -> dict[str, Any]:
+        if self.is_elasticsearch:
+            return {"type": "dense_vector", "dims": dims, "element_type": "bit", "index": True}
+        # by Lucene: these servers lack the library of faiss, the default, and end where it is needed
+        method = {"name": "hnsw", "engine": "lucene", "space_type": "hamming"}
+        return {"type": "knn_vector", "dimension": dims, "data_type": "binary", "method": method}
+
+    @property
+    def knn(self) -> dict[str, Any]:
+        return {} if self.is_elasticsearch else {"index.knn": True}
+
+    async def open(self, name: str, *text: str, vector: str | None = None) -> Index:
+        return await self.cluster.open_index(name, ForeignFields(dict.fromkeys(text, 1.0), vector))
+
+    def leave(self) -> None:
+        for path in self._made:
+            self._client.delete(path)
+        self._client.close()
