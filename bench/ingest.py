@@ -96,7 +96,7 @@ def main() -> None:
 
 def settings_of(model: str, work: Path, number: int) -> Settings:
     overrides: dict[str, Any] = {"fields.text": {"title": 1.0, "text": 1.0}, "fields.id": "_id"}
-    overrides |= {"encoder.model": model, "passages.max_tokens": PASSAGE_TOKENS, "rerank.enabled": False}
+    overrides |= {"encoder.model": model, "passages.max_tokens": PASSAGE_TOKENS, "search.rerank": "off"}
     overrides |= {"cluster.url": f"embedded:{work / 'store'}", "index.name": f"ingest-{number}"}
     return load_settings(overrides=overrides, environ={})
 

@@ -27,11 +27,10 @@ from connector.evaluation.measures import Run, mean, measure
 from connector.evaluation.significance import Comparison, compare
 from connector.models.files import short_name
 from connector.search.fusion import fuse
-from connector.settings.sections import RerankWeights
 
 MEASURES = ("nDCG@10", "R@50")
 MODELS = ("all-MiniLM-L6-v2", "BAAI/bge-small-en-v1.5")
-TWO_SIGNALS = RerankWeights(fused=0.7, lexical=0.0, dense=0.0, rerank=0.3)
+TWO_SIGNALS = {"before": 0.7, "lexical": 0.0, "dense": 0.0, "rerank": 0.3}
 Values = Mapping[str, float]  # query_id -> value
 
 
@@ -88,12 +87,12 @@ def stage_runs(known: Gathered) -> dict[str, Run]:
     runs: dict[str, Run] = {
         name: {query_id: found[name] for query_id, found in legs.items()} for name in ("lexical", "dense")
     }
-    fusion = known.settings.search.fusion
-    return runs | {"fused": {query_id: fuse(found, fusion) for query_id, found in legs.items()}}
+    search = known.settings.search
+    return runs | {"fused": {query_id: fuse(found, search.legs, search.fusion) for query_id, found in legs.items()}}
 
 
-def final_run(known: Gathered, reranker: str, weights: RerankWeights | None = None) -> Run:
-    weights = weights or known.settings.rerank.weights
+def final_run(known: Gathered, reranker: str, weights: Mapping[str, float] | None = None) -> Run:
+    weights = weights or known.settings.first_stage.weights_with(known.settings.search.legs)
     return {
         query_id: final_order(signals, reranker, weights, known.settings) for query_id, signals in known.signals.items()
     }

@@ -26,12 +26,13 @@ from signals import ENCODER, Gathered, Rerankers, final_order, gather
 from connector.evaluation.measures import mean, measure
 from connector.evaluation.significance import Comparison, compare
 from connector.search.fusion import fuse
-from connector.settings.sections import RerankWeights, Settings
+from connector.settings.sections import Settings
 from connector.tuning.choice import Weights, read_choice
 from connector.tuning.space import blends
 
 MEASURE = "nDCG@10"
 
+SIGNALS = ("before", "lexical", "dense", "rerank")
 DEFAULT: Weights = read_choice(Settings()).blend
 NAMED: Mapping[Weights, str] = {
     DEFAULT: "default",
@@ -52,7 +53,7 @@ def main() -> None:
     parser.add_argument("--cluster", default=STORE, help="embedded:FOLDER")
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="where signals are kept, and taken from")
     options = parser.parse_args()
-    tried = list(dict.fromkeys([*NAMED, *OTHERS, *blends()]))
+    tried = list(dict.fromkeys([*NAMED, *OTHERS, *blends(2)]))
     gains: dict[Weights, dict[str, Comparison]] = {weights: {} for weights in tried}
     fused: dict[str, float] = {}
     asked: dict[str, Comparison] = {}
@@ -92,14 +93,15 @@ def main() -> None:
 
 
 def fused_values(known: Gathered) -> Values:
-    fusion = known.settings.search.fusion
-    run = {query_id: fuse(found.first_stage.legs, fusion) for query_id, found in known.material.items()}
+    search = known.settings.search
+    run = {
+        query_id: fuse(found.first_stage.legs, search.legs, search.fusion) for query_id, found in known.material.items()
+    }
     return measure(run, known.collection.qrels, [MEASURE])[MEASURE]
 
 
 def values(known: Gathered, reranker: str, weights: Weights, *, asked: bool = False) -> Values:
-    fused, lexical, dense, rerank = weights
-    shares = RerankWeights(fused=fused, lexical=lexical, dense=dense, rerank=rerank)
+    shares = dict(zip(SIGNALS, weights, strict=True))
     run = {
         query_id: final_order(signals, reranker, shares, known.settings, asked=asked)
         for query_id, signals in known.signals.items()

@@ -53,7 +53,7 @@ def main() -> None:
     settings = settings_for(folder, options.cluster, options.set)
     counts = ingest(folder, settings)
     with running_worker(["--reranker", options.reranker] if options.reranker else []) as worker:
-        settings = settings.model_copy(update={"rerank": settings.rerank.model_copy(update={"url": worker.url})})
+        settings = settings.at_worker(worker.url)
         evaluation = asyncio.run(search(settings, collection))
     report(evaluation, counts, settings)
 
@@ -120,7 +120,7 @@ def report(evaluation: Evaluation, counts: Counts, settings: Settings) -> None:
         "bench": "quality",
         "collection": collection.name,
         "cluster": settings.cluster.url,
-        "reranker": last.facts.get("worker"),
+        "reranker": "; ".join(last.facts.get("rerankers", {}).values()),
         "documents": counts.read,
         "queries": len(collection.queries),
         "measures": {

@@ -234,9 +234,13 @@ async def search_among_failures(
     """How searches were answered while the worker was killed again and again and legs were cut off."""
     index = f"{options.index}-searches"
     overrides: dict[str, Any] = {"cluster.url": url, "index.name": index, "fields.id": "_id"}
-    overrides |= {"fields.text": {"title": 1.0, "text": 1.0}, "search.deadline_s": DEADLINE_S, "rerank.window": 10}
+    overrides |= {
+        "fields.text": {"title": 1.0, "text": 1.0},
+        "search.deadline_s": DEADLINE_S,
+        "search.rerank": {"window": 10, "passages": 1},
+    }
     # a worker that lives so briefly is asked often all the same
-    overrides |= {"rerank.passages": 1, "search.breaker.rest_s": 0.2, "search.breaker.max_rest_s": 0.2}
+    overrides |= {"search.breaker.rest_s": 0.2, "search.breaker.max_rest_s": 0.2}
     settings = load_settings(overrides=overrides, environ={})
     await run_job(str(options.data), settings, rejects=folder / "rejects.jsonl")
     queries = [query.text for query in read_collection(options.data).queries]
@@ -245,7 +249,7 @@ async def search_among_failures(
     async with Proxy(url, cut) as proxy:
         proxy.seen = collections.deque(maxlen=1)  # type: ignore[assignment]
         port = _free_port()
-        overrides |= {"cluster.url": proxy.url, "rerank.url": f"http://127.0.0.1:{port}"}
+        overrides |= {"cluster.url": proxy.url, "rerankers.local.url": f"http://127.0.0.1:{port}"}
         async with await Connector.open(load_settings(overrides=overrides, environ={})) as connector:
             await connector.searcher.search(SearchRequest(queries[0], deadline_s=30.0))  # warms the encoder up
             end = time.monotonic() + options.minutes * 60
@@ -312,8 +316,8 @@ async def search_until(connector: Connector, queries: Sequence[str], end: float,
             answered.took_s.append(time.monotonic() - began)
             reasons = {missing.stage: missing.reason for missing in response.degraded}
             answered.degraded.update(reasons.keys() or {"nothing"})
-            answered.reranked += "rerank" not in reasons
-            answered.cut_off_in_rerank += "broke off" in reasons.get("rerank", "")
+            answered.reranked += "local" not in reasons
+            answered.cut_off_in_rerank += "broke off" in reasons.get("local", "")
 
 
 class CutLegs:

@@ -23,9 +23,9 @@ from connector.models.files import short_name
 from connector.remote.process import running_worker
 from connector.rerankers.worker import WorkerClient
 from connector.search.fusion import fuse
-from connector.search.order import blend, whole_order
-from connector.search.rerank import best_passages, select_pairs
-from connector.settings.sections import RerankWeights, Settings
+from connector.search.stages.order import blend, whole_order
+from connector.search.stages.pairs import best_passages, select_pairs
+from connector.settings.sections import Settings
 from connector.tuning.offline import Material, WindowScores
 from connector.types import Hit, Ranking, SearchRequest
 from connector.wiring import load_encoder, open_cluster
@@ -105,7 +105,7 @@ def gather(
     file = keep / f"{folder.name}.{short_name(encoder)}.pickle" if keep else None
     signals: dict[str, Signals] = pickle.loads(file.read_bytes()) if file and file.exists() else {}
     if not signals:
-        settings = encoder_settings(folder, encoder, store, [f"rerank.url={rerankers.url(names[0])}"])
+        settings = encoder_settings(folder, encoder, store, [f"rerankers.local.url={rerankers.url(names[0])}"])
         ingest(folder, settings)
         signals = asyncio.run(_search(collection, settings))
         _write(file, signals)
@@ -117,13 +117,13 @@ def gather(
 
 
 def final_order(
-    known: Signals, reranker: str, weights: RerankWeights, settings: Settings, *, asked: bool = False
+    known: Signals, reranker: str, weights: Mapping[str, float], settings: Settings, *, asked: bool = False
 ) -> Ranking:
     """The answer. A hit that a leg did not return counts there as the last one, or with `asked` by its score."""
     found, scores = known.material.first_stage, known.material.scores[reranker].by_text
-    fused = fuse(found.legs, settings.search.fusion)
-    window = fused[: settings.rerank.window]
-    pairs = select_pairs(window, passages=settings.rerank.passages, max_pairs=settings.rerank.max_pairs)
+    fused, stage = fuse(found.legs, settings.search.legs, settings.search.fusion), settings.first_stage
+    window = fused[: stage.window]
+    pairs = select_pairs(window, passages=stage.passages, max_pairs=stage.max_pairs)
     reranked = best_passages(pairs, [scores[passage.text] for passage in pairs])
     legs = {name: _ranked(own) for name, own in known.asked.items()} if asked else found.legs
     return whole_order(blend(window, legs, reranked, weights), fused)
@@ -163,13 +163,15 @@ async def _score(
 ) -> dict[str, Signals]:
     """The signals with what one more reranker says of the windows."""
     made = {}
-    limits = {"passages": settings.rerank.passages, "max_pairs": settings.rerank.max_pairs}
+    stage = settings.first_stage
+    limits = {"passages": stage.passages, "max_pairs": stage.max_pairs}
     async with _client(url) as client:
         for query in track(collection.queries, f"reranking {collection.name} by {reranker}", console=console):
             known = signals[query.query_id]
             found = known.material.first_stage
             texts = [passage.text for passage in select_pairs(_window(found.legs, settings), **limits)]
-            given = await client.score(found.query, texts, weights=found.weights, timeout_s=SCORES_S)
+            weights = found.weights.get(str(stage.reranker))
+            given = await client.score(found.query, texts, weights=weights, timeout_s=SCORES_S)
             assert not given.unscored, given.unscored
             scores = WindowScores(dict(zip(texts, given.values.tolist(), strict=True)))
             made[query.query_id] = Signals(Material(found, {**known.material.scores, reranker: scores}), known.asked)
@@ -186,7 +188,7 @@ async def _client(url: str) -> AsyncIterator[WorkerClient]:
 
 
 def _window(legs: Mapping[str, Ranking], settings: Settings) -> Ranking:
-    return fuse(legs, settings.search.fusion)[: settings.rerank.window]
+    return fuse(legs, settings.search.legs, settings.search.fusion)[: settings.first_stage.window]
 
 
 async def _all_lexical(opened: Opened, query: str) -> Ranking:

@@ -93,7 +93,7 @@ async def teach(options: argparse.Namespace) -> dict[str, int]:
     collection = read_collection(options.data).sample(options.queries)
     flags = ("--set", f"worker.backend={options.backend}", *CACHE)
     with running_worker(flags) as worker, open(options.out, "w", encoding="utf-8") as file:  # noqa: ASYNC230 - nothing else runs
-        overrides = {"cluster.url": options.cluster, "index.name": options.index, "rerank.url": worker.url}
+        overrides = {"cluster.url": options.cluster, "index.name": options.index, "rerankers.local.url": worker.url}
         settings = load_settings(overrides=overrides)
         async with open_searchers([settings]) as (opened,):
             for query in track(collection.queries, "asking the teacher", console=console):
@@ -101,7 +101,7 @@ async def teach(options: argparse.Namespace) -> dict[str, int]:
                 response = await opened.searcher.search(request)
                 assert not response.degraded, response.degraded
                 for hit in response.hits:
-                    if hit.stage == "reranked":
+                    if hit.explain.stages:
                         row = {"query_id": query.query_id, "doc_id": hit.doc_id, "score": hit.score}
                         file.write(json.dumps(row) + "\n")
                         count += 1

@@ -36,8 +36,8 @@ from connector.models.late_interaction import spread
 from connector.models.onnx.session import has_bf16
 from connector.remote.process import running_worker
 from connector.search.fusion import fuse
-from connector.search.order import blend, whole_order
-from connector.search.rerank import best_passages, select_pairs
+from connector.search.stages.order import blend, whole_order
+from connector.search.stages.pairs import best_passages, select_pairs
 from connector.settings.sections import Settings
 from connector.types import Passage, Ranking, SearchRequest
 
@@ -128,7 +128,7 @@ def gather(folder: Path, queries: int, model: Model, cluster: str) -> tuple[list
     settings = settings_for(folder, cluster)
     ingest(folder, settings)
     with running_worker([]) as worker:  # asked for its kind only, which the weights depend on
-        settings = settings.model_copy(update={"rerank": settings.rerank.model_copy(update={"url": worker.url})})
+        settings = settings.at_worker(worker.url)
         return asyncio.run(_gather(collection, settings, model)), collection, settings
 
 
@@ -138,14 +138,17 @@ async def _gather(collection: Collection, settings: Settings, model: Model) -> l
         for query in track(collection.queries, f"searching {collection.name}", console=console):
             found = await opened.searcher.first_stage(SearchRequest(query.text))
             assert not found.degraded, found.degraded
-            fused = fuse(found.legs, settings.search.fusion)
-            limits = {"passages": settings.rerank.passages, "max_pairs": settings.rerank.max_pairs}
+            fused = fuse(found.legs, settings.search.legs, settings.search.fusion)
+            stage = settings.first_stage
+            limits = {"passages": stage.passages, "max_pairs": stage.max_pairs}
             tokens = model.tokenizer(
                 found.query, return_offsets_mapping=True, return_special_tokens_mask=True, truncation=True,
                 max_length=model.max_tokens,
             )  # fmt: skip
-            weights = torch.from_numpy(spread(found.weights, tokens["offset_mapping"], tokens["special_tokens_mask"]))
-            pairs = select_pairs(fused[: settings.rerank.window], **limits)
+            weights = torch.from_numpy(
+                spread(found.weights.get(str(stage.reranker)), tokens["offset_mapping"], tokens["special_tokens_mask"])
+            )
+            pairs = select_pairs(fused[: stage.window], **limits)
             grades = collection.qrels[query.query_id]
             cases.append(Case(query.query_id, found.query, found.legs, fused, pairs, weights, grades))
     return cases
@@ -205,8 +208,10 @@ def rank(
     for case in cases:
         query, passages = vectors_of(case.text), [vectors_of(pair.text) for pair in case.pairs]
         scores = [float(sharpen((query @ passage.T).amax(1)) @ case.weights) for passage in passages]
-        window, reranked = case.fused[: settings.rerank.window], best_passages(case.pairs, scores)
-        rankings[case.query_id] = whole_order(blend(window, case.legs, reranked, settings.rerank.weights), case.fused)
+        stage = settings.first_stage
+        window, reranked = case.fused[: stage.window], best_passages(case.pairs, scores)
+        final = blend(window, case.legs, reranked, stage.weights_with(case.legs))
+        rankings[case.query_id] = whole_order(final, case.fused)
     return rankings
 
 

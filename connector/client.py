@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import weakref
+from collections.abc import Iterable, Mapping
 from contextlib import AsyncExitStack
 from functools import partial
 from types import TracebackType
@@ -21,7 +22,7 @@ from connector.search.searcher import Searcher
 from connector.settings.load import load_settings
 from connector.settings.sections import Settings
 from connector.types import SearchResponse
-from connector.wiring import build_searcher, load_encoder, open_cluster, open_index, open_worker
+from connector.wiring import build_searcher, load_encoder, open_cluster, open_index, open_rerankers
 
 CLOSED = "this connector is closed; open another one: {}.open()"
 
@@ -30,9 +31,9 @@ class SearchOptions(TypedDict, total=False):
     """What a search can be given beside its query; what is left out, or None, takes the value of the settings.
 
     `filter` as text (`date>=2024-01-15`), JSON, or a list of either, joined by "and"; `k`, hits the caller gets;
-    `depth`, hits each leg returns; `window`, fused hits the reranker sees (1 <= k <= window <= 2 * depth); `rerank`,
-    whether it sees any; `deadline_s`, seconds that the search may take; `credentials`, who asks: only what this caller
-    may see is found."""
+    `depth`, hits that a leg returns which names no depth of its own; `window`, hits that the first rerank stage sees,
+    no fewer than k; `rerank`, whether anything is reranked; `deadline_s`, seconds that the search may take;
+    `credentials`, who asks: only what this caller may see is found."""
 
     filter: Any
     k: int | None
@@ -49,7 +50,7 @@ class Connector:
     It belongs to the event loop that it was opened in."""
 
     def __init__(
-        self, searcher: Searcher, cluster: Cluster, reranker: Reranker | None, encoder: Encoder | None = None
+        self, searcher: Searcher, cluster: Cluster, rerankers: Iterable[Reranker] = (), encoder: Encoder | None = None
     ) -> None:
         """What the searcher uses is closed with it."""
         self._searcher = searcher
@@ -60,7 +61,7 @@ class Connector:
         self._closing: asyncio.Task[None] | None = None
         self._parts = AsyncExitStack()
         self._parts.push_async_callback(cluster.close)
-        if reranker:
+        for reranker in rerankers:
             self._parts.push_async_callback(reranker.close)
         if close := getattr(encoder, "close", None):  # of one that is asked over HTTP
             self._parts.callback(close)
@@ -73,15 +74,15 @@ class Connector:
         Raises ClusterError, ModelError, EncoderMismatch or SettingsError."""
         settings = _check_settings(settings)
         cluster = await open_cluster(settings)
-        reranker: Reranker | None = None
+        rerankers: Mapping[str, Reranker] = {}
         try:
             index = await open_index(cluster, settings)
             # a thread that nothing waits for: whoever interrupts the loading is not kept by it
             encoder = await in_own_thread(load_encoder, settings) if index.schema.vector_field else None
-            reranker = open_worker(settings)
-            return cls(build_searcher(index, encoder, reranker, settings), cluster, reranker, encoder)
+            rerankers = open_rerankers(settings)
+            return cls(build_searcher(index, encoder, rerankers, settings), cluster, rerankers.values(), encoder)
         except BaseException:  # an interrupt too: nothing is left open; it is raised again
-            if reranker:
+            for reranker in rerankers.values():
                 await reranker.close()
             await cluster.close()
             raise

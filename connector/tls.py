@@ -26,7 +26,7 @@ def trust(ca_cert: str | None, *, setting: str) -> ssl.SSLContext:
         context = ssl.create_default_context()
         context.load_verify_locations(certifi.where())
         return context
-    owner = setting.partition(".")[0]
+    *_, owner, _ = setting.split(".")  # cluster.ca_cert, rerankers.local.ca_cert
     try:
         return ssl.create_default_context(cafile=Path(ca_cert).expanduser())
     except ssl.SSLError as error:

@@ -15,7 +15,6 @@ from connector.layout import Address
 Vector = NDArray[np.float32]  # [dims]
 Vectors = NDArray[np.float32]  # [n, dims]
 Value = str | int | float | bool | None | Sequence[Any] | Mapping[str, Any]
-Stage = Literal["reranked", "fused", "lexical", "dense"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,35 +154,44 @@ class ScoreExplanation:
 
 
 @dataclass(frozen=True, slots=True)
+class StageExplanation:
+    """What a rerank stage said of the document: its rank, from 1, and score by the reranker alone.
+
+    `truncated`: the passage was cut to what the reranker reads. `final` is how the score that placed it was made."""
+
+    rank: int
+    score: float
+    truncated: bool
+    final: ScoreExplanation
+
+
+@dataclass(frozen=True, slots=True)
 class Explanation:
-    """Why a hit is where it is: what each stage said of it; None where a stage did not see it.
+    """Why a hit is where it is: what each leg, the fusion and each rerank stage said of it. Legs and stages that did
+    not see it are not there.
 
-    Ranks count from 1. `truncated`: the passage was cut to what the reranker reads.
-    The hit's score is that of `blend` where it was reranked, else that of `fusion`."""
+    `fused_rank` counts from 1. The hit's score is that of the last stage's `final`, else that of `fusion`."""
 
-    lexical: LegExplanation | None = None
-    dense: LegExplanation | None = None
+    legs: Mapping[str, LegExplanation] = field(default_factory=dict)
     fused_rank: int | None = None
     fused_score: float | None = None
-    rerank_rank: int | None = None
-    rerank_score: float | None = None
-    truncated: bool = False
     fusion: ScoreExplanation | None = None
-    blend: ScoreExplanation | None = None
+    stages: Mapping[str, StageExplanation] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class SearchHit:
     """One document of an answer.
 
-    `rank` counts from 1; `score` compares only within this answer; `stage` is the last stage that placed it; `fields`
-    are the document's, as the source had them; `passage` is its best piece of text, None where there is none. `address`
-    says where the document is: its index, its `_id` there, and its routing."""
+    `rank` counts from 1; `score` compares only within this answer; `stage` names what placed it last: a rerank stage,
+    `fused`, or the only leg that found anything; `fields` are the document's, as the source had them; `passage` is its
+    best piece of text, None where there is none. `address` says where the document is: its index, its `_id` there, and
+    its routing."""
 
     doc_id: str
     score: float
     rank: int
-    stage: Stage
+    stage: str
     fields: Mapping[str, Any]
     passage: Passage | None
     explain: Explanation
@@ -197,10 +205,10 @@ class SearchHit:
 
 @dataclass(frozen=True, slots=True)
 class Degradation:
-    """A stage that failed, ran late or came back short, and why.
+    """A part of a search that failed, ran late or came back short, and why.
 
-    `stage` is one of `lexical`, `encode`, `dense`, `term_weights`, `rerank`, `fields`. `lasting`: it would do so again,
-    however much time it had."""
+    `stage` is the name of a leg or of a rerank stage, or `encode`, `term_weights` or `fields`. `lasting`: it would do
+    so again, however much time it had."""
 
     stage: str
     reason: str
@@ -208,16 +216,29 @@ class Degradation:
 
 
 @dataclass(frozen=True, slots=True)
+class StageOutcome:
+    """What a rerank stage did for an answer: whether it `ran`, how many documents of the window it was `asked` to score
+    and how many it has `done`. `why`: the reason where it did not run, or scored fewer."""
+
+    ran: bool
+    asked: int
+    done: int = 0
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class SearchResponse:
     """The answer to a query.
 
-    `hits`, best first, at most k; `degraded`, the stages that failed, ran late or came back short, empty where the
-    answer is whole; `took_ms`, milliseconds by stage, and of the `total`; `rankings`, the whole ranking of each stage
-    by name (`lexical`, `dense`, `fused`, `reranked`); `notes`, what was not done as asked though nothing failed."""
+    `hits`, best first, at most k; `degraded`, the parts that failed, ran late or came back short, empty where the
+    answer is whole; `took_ms`, milliseconds of each part, and of the `total`; `stages`, what each rerank stage did, by
+    name; `rankings`, whole rankings by name: each leg's, the `fused` one, the order after each rerank stage, and the
+    last of these again as `reranked`; `notes`, what was not done as asked though nothing failed."""
 
     query: str
     hits: tuple[SearchHit, ...]
     degraded: tuple[Degradation, ...]
     took_ms: Mapping[str, float]
+    stages: Mapping[str, StageOutcome] = field(default_factory=dict)
     rankings: Mapping[str, Ranking] = field(default_factory=dict)
     notes: tuple[str, ...] = ()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from connector.clusters.connect import connect
@@ -14,6 +15,7 @@ from connector.models.load import load_local_encoder
 from connector.rerankers.protocol import Reranker
 from connector.schema import EncoderFingerprint, Fields, IndexSchema, PassageSettings, VectorSettings
 from connector.search.searcher import Searcher
+from connector.settings.search import KINDS, LegKind, LegSettings
 from connector.settings.sections import Settings
 
 if TYPE_CHECKING:
@@ -61,15 +63,17 @@ def build_plan(settings: Settings, schema: IndexSchema) -> NativePlan:
     named, names = settings.native.field, list(schema.fields.text)
     if named is not None and named not in names:
         raise SettingsError(f"native.field is {named!r}, which is none of the index's text fields: {', '.join(names)}")
-    key = settings.rerank.api_key
+    lexical, dense = (_only_leg(settings, kind) for kind in KINDS)
+    key = settings.first_reranker.api_key
     return NativePlan(
         index=settings.index.name,
         schema=schema,
         worker_url=_native_worker_url(settings),
         api_key=key.get_secret_value() if key else None,
         fusion=settings.search.fusion,
+        weights=(lexical.weight, dense.weight),
         k=settings.search.k,
-        window=settings.rerank.window,
+        window=settings.first_stage.window,
         depth=settings.search.depth,
         embeddings=settings.native.embeddings and schema.vector_field is not None,
         encoder=settings.encoder.model,
@@ -79,7 +83,18 @@ def build_plan(settings: Settings, schema: IndexSchema) -> NativePlan:
 
 
 def _native_worker_url(settings: Settings) -> str:
-    return (settings.native.worker_url or settings.rerank.url).rstrip("/")
+    return (settings.native.worker_url or settings.first_reranker.url).rstrip("/")
+
+
+def _only_leg(settings: Settings, kind: LegKind) -> LegSettings:
+    """The leg of a kind; an engine's own search takes one of each."""
+    legs = {name: leg for name, leg in settings.search.legs.items() if leg.kind == kind}
+    if len(legs) > 1:
+        raise SettingsError(
+            f"an engine's own search takes one {kind} leg, not {', '.join(legs)}; leave others out with "
+            f"--set search.legs.{list(legs)[-1]}=off"
+        )
+    return next(iter(legs.values()), LegSettings(kind=kind, weight=0))
 
 
 def load_encoder(settings: Settings) -> Encoder:
@@ -97,29 +112,37 @@ def load_encoder(settings: Settings) -> Encoder:
     return load_local_encoder(given.model, given.device, given.backend, given.max_batch_tokens)
 
 
-def open_worker(settings: Settings, *, fresh: bool = False) -> WorkerClient | None:
-    """The configured worker, or None where reranking is off. Nothing is sent yet.
+def open_rerankers(settings: Settings, *, fresh: bool = False) -> dict[str, WorkerClient]:
+    """The rerankers that the stages of a search use, by name; none where nothing is reranked. Nothing is sent yet.
 
-    `fresh`: it computes every score anew."""
-    if not settings.rerank.enabled:
-        return None
+    `fresh`: they compute every score anew. Raises SettingsError for a `ca_cert` that is no PEM file."""
+    used = dict.fromkeys(str(stage.reranker) for stage in settings.search.rerank)
+    return {name: open_reranker(settings, name, fresh=fresh) for name in used}
+
+
+def open_reranker(settings: Settings, name: str, *, fresh: bool = False) -> WorkerClient:
+    """One of the rerankers, by its name. Raises what `open_rerankers` raises."""
     from connector.rerankers.worker import WorkerClient
 
-    key = settings.rerank.api_key
+    given = settings.rerankers[name]
     return WorkerClient(
-        settings.rerank.url,
-        model=settings.rerank.model,
-        api_key=key.get_secret_value() if key else None,
-        ca_cert=settings.rerank.ca_cert,
+        given.url,
+        name=name,
+        model=given.model,
+        api_key=given.api_key.get_secret_value() if given.api_key else None,
+        ca_cert=given.ca_cert,
         fresh=fresh,
     )
 
 
-def build_searcher(index: Index, encoder: Encoder | None, reranker: Reranker | None, settings: Settings) -> Searcher:
-    """A searcher over an index; raises EncoderMismatch where the encoder is not the index's."""
+def build_searcher(
+    index: Index, encoder: Encoder | None, rerankers: Mapping[str, Reranker], settings: Settings
+) -> Searcher:
+    """A searcher over an index. Raises EncoderMismatch where the encoder is not the index's, and SettingsError where no
+    leg can search it."""
     if encoder is not None:
         check_encoder(index, encoder.fingerprint)
-    return Searcher(index, encoder, reranker, settings)
+    return Searcher(index, encoder, rerankers, settings)
 
 
 def build_schema(settings: Settings, fields: Fields, encoder: EncoderFingerprint) -> IndexSchema:

@@ -23,7 +23,7 @@ from connector.errors import ConnectorError
 from connector.evaluation.datasets import Collection, read_collection
 from connector.evaluation.latency import percentiles
 from connector.evaluation.measures import mean, measure
-from connector.evaluation.runs import STAGES, answer_all
+from connector.evaluation.runs import answer_all
 from connector.ingest.job import run_job
 from connector.ingest.report import Counts
 from connector.remote.process import running_worker
@@ -53,7 +53,7 @@ def main() -> None:
     reranker = options.reranker or "MaxSim over all-MiniLM-L6-v2"
     console.print(f"starting the worker (its own process; {reranker})…")
     with running_worker(["--reranker", options.reranker] if options.reranker else []) as worker:
-        settings = settings.model_copy(update={"rerank": settings.rerank.model_copy(update={"url": worker.url})})
+        settings = settings.at_worker(worker.url)
         figures = asyncio.run(search(settings, collection, started))
     print(json.dumps(figures))
 
@@ -109,7 +109,7 @@ async def search(settings: Settings, collection: Collection, started: float) -> 
             answers = await answer_all(connector.searcher, collection.queries, on_answer=lambda: progress.advance(task))
     means = {
         stage: {name: mean(values) for name, values in measure(answers.runs[stage], collection.qrels).items()}
-        for stage in STAGES
+        for stage in answers.runs
     }
     console.print(measures_table(f"{len(collection.queries)} judged queries", means))
     console.print()

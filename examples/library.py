@@ -16,8 +16,7 @@ def main() -> None:
     with SyncConnector.open() as connector:  # settings from connector.yaml and CONNECTOR_*
         response = connector.search(query, filter={"range": {"date": {"gte": "2024-01-15"}}}, k=3)
     for hit in response.hits:
-        legs = {leg: getattr(hit.explain, leg) for leg in ("lexical", "dense")}
-        ranks = ", ".join(f"{leg} {place.rank}" for leg, place in legs.items() if place)
+        ranks = ", ".join(f"{leg} {place.rank}" for leg, place in hit.explain.legs.items())
         print(f"{hit.rank}. {hit.fields['title']} [{hit.stage}; {ranks}; fused {hit.explain.fused_rank}]")
         print(f"   {' '.join(hit.passage.text.split())[:160] if hit.passage else ''}")
     for missing in response.degraded:

@@ -187,7 +187,7 @@ def check_answer(found: dict[str, Any]) -> None:
 
     assert found["degraded"] == [], found["degraded"]
     assert len(found["hits"]) == 10, found
-    assert {hit["stage"] for hit in found["hits"]} == {"reranked"}, found
+    assert {hit["stage"] for hit in found["hits"]} == {"local"}, found
     assert f"{query_id}\t{best}\t3" in (CORPUS / "qrels.tsv").read_text(encoding="utf-8").splitlines(), best
 
 

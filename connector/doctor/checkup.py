@@ -14,7 +14,7 @@ from connector.doctor.cluster_checks import ClusterChecks, judge_members
 from connector.doctor.findings import Finding, Status, failed
 from connector.doctor.local_checks import (
     choose_words,
-    describe_worker,
+    describe_reranker,
     judge_engine,
     judge_response,
     judge_settings,
@@ -30,7 +30,7 @@ from connector.rerankers.worker import WorkerClient
 from connector.settings.load import LoadedSettings
 from connector.settings.sections import Settings
 from connector.types import SearchRequest
-from connector.wiring import build_searcher, check_encoder, load_encoder, open_cluster, open_index, open_worker
+from connector.wiring import build_searcher, check_encoder, load_encoder, open_cluster, open_index, open_rerankers
 
 T = TypeVar("T")
 CHECK_S = 15.0  # for each look at the cluster and the index
@@ -57,7 +57,7 @@ class _Checkup:
         self._settings = settings
         self._say = say
         self._cluster: Cluster | None = None
-        self._worker: WorkerClient | None = None
+        self._rerankers: dict[str, WorkerClient] = {}
         self._samples: list[Sample] | None = None
 
     async def run(self) -> None:
@@ -72,7 +72,7 @@ class _Checkup:
             checks = open_cluster_checks(self._cluster, timeout_s=CHECK_S)
             index = await self._index(self._cluster, checks)
         encoder = await self._encoder(index)
-        await self._rerank_worker()
+        await self._look_at_rerankers()
         if self._cluster is None or index is None:
             self._skip("index", "query")
         elif encoder is None and index.schema.vector_field:
@@ -81,7 +81,7 @@ class _Checkup:
             await self._query(index, encoder)
 
     async def close(self) -> None:
-        for part in (self._worker, self._cluster):
+        for part in (*self._rerankers.values(), self._cluster):
             if part is not None:
                 await part.close()
 
@@ -148,19 +148,21 @@ class _Checkup:
         if cosines is not None:
             self.findings.append(judge_vectors(cosines, index.schema))
 
-    async def _rerank_worker(self) -> None:
-        worker = self._worker = open_worker(self._settings)
-        if worker is None:
-            advice = "set rerank.enabled to true for better results"
-            self.findings.append(Finding("worker", "skip", "rerank.enabled is false", advice))
-            return
-        info = await self._try("worker", partial(worker.info, timeout_s=CHECK_S), "start one: connector worker")
-        if info is None:
-            self._skip("worker", "worker speed")
-            return
-        self.findings.append(describe_worker(info, worker.url))
-        measure = partial(time_pairs, worker, self._settings, timeout_s=WORKER_S)
-        await self._look("worker speed", measure, "use the worker", timeout_s=WORKER_S)
+    async def _look_at_rerankers(self) -> None:
+        """Each that a stage reranks with, and whether it scores that stage's window in time."""
+        self._rerankers = open_rerankers(self._settings)
+        if not self._rerankers:
+            advice = "set search.rerank to on for better results"
+            self.findings.append(Finding("reranker", "skip", "search.rerank is off", advice))
+        for name, reranker in self._rerankers.items():
+            check, speed = f"reranker {name}", f"speed of {name}"
+            info = await self._try(check, partial(reranker.info, timeout_s=CHECK_S), "start one: connector worker")
+            if info is None:
+                self._skip(check, speed)
+                continue
+            self.findings.append(describe_reranker(name, info, reranker.url))
+            measure = partial(time_pairs, reranker, name, self._settings, timeout_s=WORKER_S)
+            await self._look(speed, measure, "use the worker", timeout_s=WORKER_S)
 
     async def _query(self, index: Index, encoder: Encoder | None) -> None:
         if self._samples is None:
@@ -175,7 +177,7 @@ class _Checkup:
             )
             self.findings.append(Finding("query", "skip", "no document with words in its text fields", advice))
             return
-        searcher = build_searcher(index, encoder, self._worker, self._settings)
+        searcher = build_searcher(index, encoder, self._rerankers, self._settings)
         deadline_s = self._settings.search.deadline_s
         search = partial(searcher.search, SearchRequest(words))
         for counts in (False, True):  # the first warms up connections and caches
@@ -183,7 +185,7 @@ class _Checkup:
             if response is None:
                 return
             if counts:
-                self.findings.append(judge_response(response, dense=encoder is not None))
+                self.findings.append(judge_response(response, self._settings, dense=encoder is not None))
 
     async def _look(
         self,

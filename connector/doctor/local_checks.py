@@ -78,38 +78,39 @@ def time_queries(encoder: Encoder, load_s: float) -> Finding:
     return Finding("encoder", "ok", seen, facts=facts)
 
 
-def describe_worker(info: RerankerInfo, url: str) -> Finding:
+def describe_reranker(name: str, info: RerankerInfo, url: str) -> Finding:
     facts = {"kind": info.kind, "model": info.model, "fingerprint": info.fingerprint}
-    return Finding(
-        "worker", "ok", f"ready at {url}: {info.model or 'a model without a name'} ({info.kind})", facts=facts
-    )
+    seen = f"ready at {url}: {info.model or 'a model without a name'} ({info.kind})"
+    return Finding(f"reranker {name}", "ok", seen, facts=facts)
 
 
-async def time_pairs(worker: Reranker, settings: Settings, *, timeout_s: float) -> Finding:
-    """How many pairs the worker scores in a second, and whether that does for a whole window. Raises WorkerError.
+async def time_pairs(reranker: Reranker, name: str, settings: Settings, *, timeout_s: float) -> Finding:
+    """How many pairs a reranker scores in a second, and whether that does for the windows of its stages. Raises
+    WorkerError.
 
     The passages are new in every run: a worker remembers those that it has seen."""
     chance = random.Random()
     passages = [" ".join(chance.choices(TEXT.split(), k=chance.randint(*PASSAGE_WORDS))) for _ in range(PAIRS)]
     started = time.perf_counter()
-    await worker.score("why did the gateway lose its connection", passages, timeout_s=timeout_s)
-    return judge_speed(PAIRS / (time.perf_counter() - started), settings)
+    await reranker.score("why did the gateway lose its connection", passages, timeout_s=timeout_s)
+    return judge_speed(name, PAIRS / (time.perf_counter() - started), settings)
 
 
-def judge_speed(pairs_per_s: float, settings: Settings) -> Finding:
-    """Whether a window of new passages is scored within the deadline of a search."""
-    rerank, deadline_s = settings.rerank, settings.search.deadline_s
-    window = min(rerank.window * rerank.passages, rerank.max_pairs)
+def judge_speed(name: str, pairs_per_s: float, settings: Settings) -> Finding:
+    """Whether a window of new passages, of each stage that uses the reranker, is scored within the deadline of a
+    search."""
+    stages, deadline_s = settings.search.rerank, settings.search.deadline_s
+    window = sum(min(stage.window * stage.passages, stage.max_pairs) for stage in stages if stage.reranker == name)
     needed_s = window / pairs_per_s
     facts = {"pairs_per_s": round(pairs_per_s, 1), "window_pairs": window, "window_s": round(needed_s, 2)}
     seen = f"{pairs_per_s:,.0f} pairs a second; a window of {window} new passages takes up to {needed_s:.1f} s"
     if needed_s > deadline_s * share_before_fields(deadline_s):
         advice = (
-            f"more than search.deadline_s ({deadline_s:g} s) leaves: lower rerank.window or rerank.passages, raise the "
-            "deadline, or give the worker more cores or a GPU"
+            f"more than search.deadline_s ({deadline_s:g} s) leaves: lower window or passages of the stage in "
+            "search.rerank, raise the deadline, or give the worker more cores or a GPU"
         )
-        return Finding("worker speed", "warn", seen, advice, facts)
-    return Finding("worker speed", "ok", seen, facts=facts)
+        return Finding(f"speed of {name}", "warn", seen, advice, facts)
+    return Finding(f"speed of {name}", "ok", seen, facts=facts)
 
 
 def choose_words(text: str, count: int = 4) -> str:
@@ -118,14 +119,15 @@ def choose_words(text: str, count: int = 4) -> str:
     return " ".join(sorted(words, key=len, reverse=True)[:count])
 
 
-def judge_response(response: SearchResponse, *, dense: bool) -> Finding:
+def judge_response(response: SearchResponse, settings: Settings, *, dense: bool) -> Finding:
     """Whether a query with words of the index's own went through every stage."""
     stages = ", ".join(f"{stage} {took:.0f}" for stage, took in response.took_ms.items() if stage != "total")
     total = response.took_ms["total"]
     seen = f"{len(response.hits)} hits for words of one of its documents in {total:.0f} ms ({stages})"
     facts = {"hits": len(response.hits), "took_ms": dict(response.took_ms),
              "degraded": [noted.stage for noted in response.degraded]}  # fmt: skip
-    missing = [leg for leg in ("lexical", *(["dense"] if dense else [])) if not response.rankings.get(leg)]
+    legs = [name for name, leg in settings.search.legs.items() if dense or leg.kind != "dense"]
+    missing = [leg for leg in legs if not response.rankings.get(leg)]
     if response.degraded:
         seen += "; degraded: " + "; ".join(f"{noted.stage}: {noted.reason}" for noted in response.degraded)
         advice = "see what the checks of that part say, or raise search.deadline_s"

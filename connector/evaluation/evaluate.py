@@ -8,9 +8,10 @@ from typing import Any
 
 from connector.errors import SettingsError
 from connector.evaluation.datasets import Collection
-from connector.evaluation.latency import Percentiles, answer_ms, percentiles
+from connector.evaluation.latency import Percentiles, percentiles
 from connector.evaluation.measures import Run, Values, mean, measure
-from connector.evaluation.pipelines import Pipeline, PlannedSearch, degradations, failure, ranking_of
+from connector.evaluation.pipelines import Pipeline, PlannedSearch
+from connector.evaluation.route import FUSED
 from connector.evaluation.runs import Answers, Search, answer_with_each
 from connector.evaluation.searchers import Opened, open_searchers
 from connector.evaluation.segments import Segments, default_segments, segment
@@ -107,15 +108,15 @@ async def evaluate(
     segments = {field: segment(collection.queries, field) for field in by}
     async with open_searchers([search.settings for search in searches], reuse_scores=reuse_scores) as opened:
         for place, planned in zip(opened, searches, strict=True):
-            if not place.index.schema.vector_field and any(
-                planned.stage(each) == "dense" for each in planned.pipelines
-            ):
+            lacking = [] if place.index.schema.vector_field else map(planned.stage, planned.pipelines)
+            for stage in filter(planned.route.needs_vectors, lacking):
                 raise SettingsError(
-                    f"index {place.index.name!r} has no vectors, so there is no dense ranking; leave that pipeline out"
+                    f"index {place.index.name!r} has no vectors, so there is no {stage} ranking; leave that pipeline "
+                    "out"
                 )
         facts = [await _look_at(searcher, collection, reporter) for searcher in opened]
         ready = [
-            Search(place.searcher, {"rerank": planned.last == "reranked"})
+            Search(place.searcher, {"rerank": planned.last != FUSED})
             for place, planned in zip(opened, searches, strict=True)
         ]
         for searcher, search in zip(opened, ready, strict=True):
@@ -142,18 +143,16 @@ def measure_pipeline(
     measures: Sequence[str],
 ) -> Measured:
     """The figures of one pipeline from the answers of its search."""
-    stage = search.stage(pipeline)
-    run = {answer.query_id: ranking_of(stage, answer) for answer in answers.each}
-    failed = {answer.query_id: reason for answer in answers.each if (reason := failure(stage, answer))}
+    stage, route, is_last = search.stage(pipeline), search.route, search.is_last(pipeline)
+    run = {answer.query_id: route.ranking(stage, answer) for answer in answers.each}
+    failed = {answer.query_id: reason for answer in answers.each if (reason := route.failure(stage, answer))}
     degraded = {
         answer.query_id: missing
         for answer in answers.each
-        if answer.query_id not in failed and (missing := degradations(stage, answer))
+        if answer.query_id not in failed and (missing := route.degradations(stage, answer))
     }
     took = [
-        answer_ms(stage, answer.took_ms, last=stage == search.last)
-        for answer in answers.each
-        if answer.query_id not in failed
+        route.answer_ms(stage, answer.took_ms, last=is_last) for answer in answers.each if answer.query_id not in failed
     ]
     return Measured(
         pipeline=pipeline,

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -16,6 +17,7 @@ from connector.evaluation.machine import describe_machine
 from connector.evaluation.measures import mean
 from connector.evaluation.significance import Comparison, differences
 from connector.evaluation.verdict import build_verdict
+from connector.settings.file import plain_value
 from connector.settings.load import setting_names, setting_paths, value_at
 from connector.settings.sections import Settings
 from connector.types import Ranking
@@ -23,8 +25,8 @@ from connector.types import Ranking
 FORMAT = "connector-evaluation/1"
 EXAMPLES = 5  # winners and losers of each pipeline
 # what makes a difference to a ranking; where things are does not
-TELLING = ("encoder", "index", "passages", "search", "rerank")
-PLACES = ("index.name", "rerank.url", "rerank.ca_cert", "encoder.device")
+TELLING = ("encoder", "index", "passages", "search", "rerankers")
+PLACES = (r"index\.name", r"rerankers\.\w+\.(url|ca_cert)", r"encoder\.device")
 
 Figures = dict[str, Any]
 
@@ -75,14 +77,17 @@ def build_baseline(evaluation: Evaluation) -> Figures:
 
 def telling_settings(settings: Settings) -> dict[str, Any]:
     """Path -> value of the settings that make a difference to a ranking."""
-    hidden = {*setting_names().secrets, *PLACES}
-    paths = [path for path in setting_paths() if path.split(".")[0] in TELLING and path not in hidden]
-    return {path: value_at(settings, path) for path in paths}
+    paths = [path for path in setting_paths(settings) if path.split(".")[0] in TELLING and not _hidden(path)]
+    return {path: plain_value(value_at(settings, path)) for path in paths}
+
+
+def _hidden(path: str) -> bool:
+    return setting_names().is_secret(path) or any(re.fullmatch(place, path) for place in PLACES)
 
 
 def _pipeline(measured: Measured) -> Figures:
     settings = telling_settings(measured.search.settings)
-    known = [settings, measured.facts.get("encoder"), measured.facts.get("worker"), measured.stage]
+    known = [settings, measured.facts.get("encoder"), measured.facts.get("rerankers"), measured.stage]
     return {
         "stage": measured.stage,
         "declared_stage": measured.pipeline.stage,

@@ -16,11 +16,12 @@ from connector.evaluation.defaults import MAX_DEGRADED, MAX_DROP
 from connector.evaluation.evaluate import Evaluation, Measured
 from connector.evaluation.figures import FORMAT, Figures, build_baseline, telling_settings
 from connector.evaluation.measures import check_measures
-from connector.evaluation.pipelines import MADE_OF, Pipeline
+from connector.evaluation.pipelines import Pipeline
 from connector.evaluation.significance import differences, randomisation_test
 from connector.evaluation.text_file import read_text
 
-TIMED = MADE_OF["reranked"] | {"fields", "total"}
+TIMED = frozenset({"encode", "fuse", "term_weights", "fields", "total"})  # and what the pipelines have
+FACTS = ("engine", "encoder", "rerankers")  # that make a difference to a ranking
 ROUNDING = 1e-6  # of stored values
 
 
@@ -150,7 +151,8 @@ class Baseline:
                     f"the baseline {self.file} has no {name}, only {', '.join(self.measures)}; write a new one that "
                     f"has: --write-baseline --measures {','.join([*self.measures, name])}"
                 )
-        known = {*TIMED, *self.figures["pipelines"]}
+        pipelines = self.figures["pipelines"]
+        known = {*TIMED, *pipelines, *(stage for pipeline in pipelines.values() for stage in pipeline["stages_ms"])}
         for name in bounds.max_p95_ms:
             if name not in known:
                 raise SettingsError(
@@ -214,10 +216,8 @@ def changed_settings(evaluation: Evaluation, baseline: Baseline) -> dict[str, di
     changed = {}
     for pipeline in evaluation.pipelines:
         before = baseline.figures["pipelines"][pipeline.name]
-        then = before["settings"] | {name: before["facts"].get(name) for name in ("engine", "encoder", "worker")}
-        now = telling_settings(pipeline.search.settings) | {
-            name: pipeline.facts.get(name) for name in ("engine", "encoder", "worker")
-        }
+        then = before["settings"] | {name: before["facts"].get(name) for name in FACTS}
+        now = telling_settings(pipeline.search.settings) | {name: pipeline.facts.get(name) for name in FACTS}
         now = json.loads(json.dumps(now))
         changed[pipeline.name] = {
             path: (then.get(path), now.get(path)) for path in then | now if then.get(path) != now.get(path)

@@ -1,4 +1,4 @@
-"""Milliseconds of many searches -> percentiles, of a stage and of the way to a stage's ranking."""
+"""Milliseconds of many searches -> percentiles, of a stage."""
 
 from __future__ import annotations
 
@@ -33,16 +33,3 @@ def stage_times(took_ms: Sequence[Mapping[str, float]]) -> dict[str, list[float]
         for stage, took in stages.items():
             times.setdefault(stage, []).append(took)
     return times
-
-
-def answer_ms(stage: str, took_ms: Mapping[str, float], *, last: bool) -> float:
-    """How long an answer takes that ends with this stage's ranking and its hits' fields.
-
-    Of the `last` stage of a search this was measured. Before that it is the longest way there: the legs run side by
-    side, the encoder before the dense one."""
-    if last:
-        return took_ms.get("total", 0.0)
-    lexical = took_ms.get("lexical", 0.0)
-    dense = took_ms.get("encode", 0.0) + took_ms.get("dense", 0.0)
-    way = {"lexical": lexical, "dense": dense, "fused": max(lexical, dense) + took_ms.get("fuse", 0.0)}
-    return way[stage] + took_ms.get("fields", 0.0)

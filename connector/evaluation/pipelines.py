@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,20 +15,12 @@ from ruamel.yaml.constructor import DuplicateKeyError
 from ruamel.yaml.error import YAMLError
 
 from connector.errors import SettingsError, SourceError
-from connector.evaluation.runs import STAGES, Answer
+from connector.evaluation.route import FUSED, RERANKED, Route
 from connector.evaluation.text_file import read_text
 from connector.models.files import short_name
 from connector.settings.sections import Settings
-from connector.types import Ranking
 
 SEARCH = "search"  # the pipeline of what the caller gets: the last stage of the search as it is configured
-# what a stage's ranking is made of, as the times and the notes of a search call it
-MADE_OF: Mapping[str, frozenset[str]] = {
-    "lexical": frozenset({"lexical"}),
-    "dense": frozenset({"encode", "dense"}),
-    "fused": frozenset({"lexical", "encode", "dense", "fuse"}),
-    "reranked": frozenset({"lexical", "encode", "dense", "fuse", "term_weights", "rerank"}),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,19 +40,31 @@ class PlannedSearch:
     settings: Settings
     pipelines: tuple[Pipeline, ...]
 
+    @property
+    def route(self) -> Route:
+        """What its rankings are made of."""
+        return Route(self.settings)
+
     def stage(self, pipeline: Pipeline) -> str:
         """The stage whose ranking the pipeline is."""
-        return pipeline.stage or ("reranked" if self.settings.rerank.enabled else "fused")
+        return pipeline.stage or (RERANKED if self.settings.search.rerank else FUSED)
 
     @property
     def last(self) -> str:
         """The stage that it ends with: nothing is reranked that no pipeline asks for."""
-        return "reranked" if any(self.stage(pipeline) == "reranked" for pipeline in self.pipelines) else "fused"
+        return RERANKED if any(self.route.reranks(self.stage(pipeline)) for pipeline in self.pipelines) else FUSED
+
+    def is_last(self, pipeline: Pipeline) -> bool:
+        """Whether the search ends with the pipeline's ranking."""
+        stage = self.stage(pipeline)
+        return stage in (self.last, self.route.names[-1]) or (
+            self.last == RERANKED and stage == self.settings.search.rerank[-1].name
+        )
 
 
 def default_pipelines(settings: Settings) -> tuple[Pipeline, ...]:
     """The stages that a search with these settings has."""
-    return tuple(Pipeline(stage, stage) for stage in STAGES if stage != "reranked" or settings.rerank.enabled)
+    return tuple(Pipeline(stage, stage) for stage in Route(settings).distinct)
 
 
 def read_pipelines(given: str) -> tuple[Pipeline, ...]:
@@ -68,11 +72,6 @@ def read_pipelines(given: str) -> tuple[Pipeline, ...]:
     if given.endswith((".yaml", ".yml")):
         return _read_file(Path(given))
     names = [name.strip() for name in given.split(",")]
-    for name in names:
-        if name not in (*STAGES, SEARCH):
-            raise SettingsError(
-                f"unknown pipeline {name!r}; name some of {', '.join((*STAGES, SEARCH))}, or a YAML file of pipelines"
-            )
     return tuple(Pipeline(name, "" if name == SEARCH else name) for name in dict.fromkeys(names))
 
 
@@ -82,7 +81,7 @@ def add_rerankers(pipelines: Sequence[Pipeline], rerankers: Mapping[str, Mapping
     short = Counter(map(short_name, rerankers))
     called = {name: short_name(name) if short[short_name(name)] == 1 else name for name in rerankers}
     added = [
-        Pipeline("reranked-" + re.sub(r"[^\w.+-]+", "-", called[name]).strip("-"), "reranked", overrides)
+        Pipeline(f"{RERANKED}-" + re.sub(r"[^\w.+-]+", "-", called[name]).strip("-"), RERANKED, overrides)
         for name, overrides in rerankers.items()
     ]
     names = [pipeline.name for pipeline in (*pipelines, *added)]
@@ -97,32 +96,33 @@ def plan(
 ) -> tuple[PlannedSearch, ...]:
     """The fewest searches that give all the rankings: pipelines with the same settings share one. Raises
     SettingsError."""
+    return plan_each((pipeline, settings_with(pipeline.overrides)) for pipeline in pipelines)
+
+
+def plan_each(pipelines: Iterable[tuple[Pipeline, Settings]]) -> tuple[PlannedSearch, ...]:
+    """The same of pipelines that come with their settings."""
     planned: list[PlannedSearch] = []
-    for pipeline in pipelines:
-        settings = settings_with(pipeline.overrides)
-        if pipeline.stage == "reranked" and not settings.rerank.enabled:
-            raise SettingsError(f"pipeline {pipeline.name!r} needs a rerank, but rerank.enabled is false")
+    for pipeline, settings in pipelines:
+        _check_stage(pipeline, settings)
         at = next((at for at, known in enumerate(planned) if known.settings == settings), len(planned))
         before = planned[at].pipelines if at < len(planned) else ()
         planned[at : at + 1] = [PlannedSearch(settings, (*before, pipeline))]
     return tuple(planned)
 
 
-def ranking_of(stage: str, answer: Answer) -> Ranking:
-    """What the caller of a pipeline gets: where the rerank is missing, the fused order, as a search has it."""
-    if stage == "reranked":
-        return answer.rankings.get("reranked") or answer.rankings.get("fused", ())
-    return answer.rankings.get(stage, ())
-
-
-def failure(stage: str, answer: Answer) -> str:
-    """Why the pipeline has no ranking for a query; empty where it has one, or where there was nothing to find."""
-    return answer.error or ("" if ranking_of(stage, answer) else "; ".join(degradations(stage, answer)))
-
-
-def degradations(stage: str, answer: Answer) -> tuple[str, ...]:
-    """What was missing or late of the stages that the ranking is made of."""
-    return tuple(f"{missing.stage}: {missing.reason}" for missing in answer.degraded if missing.stage in MADE_OF[stage])
+def _check_stage(pipeline: Pipeline, settings: Settings) -> None:
+    """Raises SettingsError where a search with these settings has no such stage."""
+    if pipeline.stage == RERANKED and not settings.search.rerank:
+        raise SettingsError(f"pipeline {pipeline.name!r} needs a rerank, but search.rerank is off")
+    names = Route(settings).names
+    if pipeline.stage in ("", *names):
+        return
+    if pipeline.name == pipeline.stage:
+        raise SettingsError(
+            f"unknown pipeline {pipeline.name!r}; name some of {', '.join((*names, SEARCH))}, or a YAML file of "
+            "pipelines"
+        )
+    raise SettingsError(f"pipeline {pipeline.name!r} has no stage {pipeline.stage!r}; stages are {', '.join(names)}")
 
 
 def _read_file(file: Path) -> tuple[Pipeline, ...]:
@@ -140,7 +140,7 @@ def _read_file(file: Path) -> tuple[Pipeline, ...]:
         ) from None
     if not isinstance(content, dict) or not content:
         raise SettingsError(
-            f"{file} must map names of pipelines to their settings, such as 'wide: {{rerank.window: 100}}'"
+            f"{file} must map names of pipelines to their settings, such as 'wide: {{search.rerank: {{window: 100}}}}'"
         )
     return tuple(_parse(name, given, file) for name, given in content.items())
 
@@ -158,7 +158,4 @@ def _parse(name: Any, given: Any, file: Path) -> Pipeline:
     if not isinstance(given, dict | None):
         raise SettingsError(f"{file}: pipeline {name!r} must map settings to values, and may name a stage")
     overrides = {str(path): value for path, value in (given or {}).items() if path != "stage"}
-    stage = (given or {}).get("stage", "")
-    if stage not in ("", *STAGES):
-        raise SettingsError(f"{file}: pipeline {name!r} has no stage {stage!r}; stages are {', '.join(STAGES)}")
-    return Pipeline(name, stage, overrides)
+    return Pipeline(name, str((given or {}).get("stage", "")), overrides)

@@ -13,8 +13,6 @@ from connector.evaluation.queries import JudgedQuery
 from connector.search.searcher import Searcher
 from connector.types import Degradation, Hit, Ranking, SearchRequest
 
-STAGES = ("lexical", "dense", "fused", "reranked")
-
 
 @dataclass(frozen=True, slots=True)
 class Answer:
@@ -37,9 +35,10 @@ class Answers:
     @property
     def runs(self) -> dict[str, dict[str, Ranking]]:
         """Stage -> query_id -> ranking."""
+        stages = dict.fromkeys(stage for answer in self.each for stage in answer.rankings)
         return {
             stage: {answer.query_id: answer.rankings[stage] for answer in self.each if stage in answer.rankings}
-            for stage in STAGES
+            for stage in stages
         }
 
     @property

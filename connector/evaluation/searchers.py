@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -17,7 +17,7 @@ from connector.rerankers.protocol import Reranker
 from connector.search.searcher import Searcher
 from connector.settings.sections import Settings
 from connector.types import SearchRequest
-from connector.wiring import build_searcher, load_encoder, open_cluster, open_index, open_worker
+from connector.wiring import build_searcher, load_encoder, open_cluster, open_index, open_rerankers
 
 T = TypeVar("T")
 LOOKED_UP = 300  # judged documents that are looked for in an index
@@ -34,7 +34,7 @@ class Opened:
     settings: Settings
     cluster: Cluster
     index: Index
-    worker: Reranker | None
+    rerankers: Mapping[str, Reranker]
 
     async def describe(self) -> dict[str, Any]:
         """What the searches run on."""
@@ -44,13 +44,13 @@ class Opened:
             "documents": await self.cluster.count(self.index.name),
             "encoder": str(self.index.schema.encoder or self.settings.encoder.model),
         }
-        if self.worker:
-            try:
-                info = await self.worker.info(timeout_s=TIMEOUT_S)
-            except ConnectorError as error:
-                return described | {"worker": str(error)}
-            described["worker"] = info.fingerprint or f"{info.kind} {info.model}".strip()
+        if self.rerankers:
+            described["rerankers"] = {name: await _describe(each) for name, each in self.rerankers.items()}
         return described
+
+    def reranker(self) -> Reranker:
+        """What the first stage reranks with."""
+        return self.rerankers[str(self.settings.first_stage.reranker)]
 
     async def share_found(self, collection: Collection) -> float:
         """Which share of the relevant documents (a sample of them) the index holds. Raises SourceError where it holds
@@ -89,6 +89,14 @@ async def open_searchers(
         yield tuple([await opener.open(variant) for variant in settings])
 
 
+async def _describe(reranker: Reranker) -> str:
+    try:
+        info = await reranker.info(timeout_s=TIMEOUT_S)
+    except ConnectorError as error:
+        return str(error)
+    return info.fingerprint or f"{info.kind} {info.model}".strip()
+
+
 class _Opener:
     """Opens what is not open yet; all of it is closed with the stack."""
 
@@ -102,10 +110,10 @@ class _Opener:
         names = (settings.index.name, settings.index.text_fields, settings.index.vector_field)
         index = await self._once(("index", settings.cluster, names), lambda: open_index(cluster, settings))
         encoder = await self._load_encoder(settings) if index.schema.vector_field else None
-        worker = open_worker(settings, fresh=not self._reuse_scores)
-        if worker:
-            self._stack.push_async_callback(worker.close)
-        return Opened(build_searcher(index, encoder, worker, settings), settings, cluster, index, worker)
+        rerankers = open_rerankers(settings, fresh=not self._reuse_scores)
+        for reranker in rerankers.values():
+            self._stack.push_async_callback(reranker.close)
+        return Opened(build_searcher(index, encoder, rerankers, settings), settings, cluster, index, rerankers)
 
     async def _open_cluster(self, settings: Settings) -> Cluster:
         cluster = await open_cluster(settings)

@@ -9,7 +9,7 @@ from typing import Any
 
 from connector.clusters.dialect import JSON, PASSAGES
 from connector.native.plan import EXAMPLE_QUERY, ExampleSearch, NativePlan, PartNames
-from connector.settings.sections import FusionSettings
+from connector.settings.search import FusionSettings
 
 MARK = "made by connector native install"
 NO_KEY = "none"  # ML Commons takes no connector without a credential
@@ -127,26 +127,28 @@ def build_search_pipeline(plan: NativePlan, *, rerank_model: str, embedding_mode
     if before:
         body["request_processors"] = before
     if embedding_model:
-        body["phase_results_processors"] = [build_fusion(plan.fusion)]
+        body["phase_results_processors"] = [build_fusion(plan.fusion, plan.weights)]
     return body
 
 
-def build_fusion(fusion: FusionSettings) -> JSON:
-    """The processor that makes one ranking of the legs of a `hybrid` query, after `search.fusion`."""
+def build_fusion(fusion: FusionSettings, weights: tuple[float, float]) -> JSON:
+    """The processor that makes one ranking of the legs of a `hybrid` query, after `search.fusion`; `weights` are those
+    of the lexical and the dense leg."""
+    lexical, dense = weights
+    shares = [lexical / (lexical + dense), dense / (lexical + dense)]
     if fusion.kind == "linear":
         return {
             "normalization-processor": {
                 "normalization": {"technique": NORMALISATIONS[fusion.normalisation]},
                 "combination": {
                     "technique": "arithmetic_mean",
-                    "parameters": {"weights": [1 - fusion.alpha, fusion.alpha]},
+                    "parameters": {"weights": shares},
                 },
             }
         }
     combination: JSON = {"technique": "rrf", "rank_constant": fusion.rank_constant}
-    lexical, dense = fusion.weights
     if lexical != dense:
-        combination["parameters"] = {"weights": [lexical / (lexical + dense), dense / (lexical + dense)]}
+        combination["parameters"] = {"weights": shares}
     return {"score-ranker-processor": {"combination": combination}}
 
 

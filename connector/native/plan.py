@@ -8,7 +8,7 @@ from typing import Protocol
 
 from connector.clusters.dialect import JSON
 from connector.schema import IndexSchema
-from connector.settings.sections import FusionSettings
+from connector.settings.search import FusionSettings
 
 EXAMPLE_QUERY = "how long does a registered deal last"
 MADE, CHANGED, UNCHANGED, REMOVED, LEFT_OUT, MISSING = (
@@ -33,6 +33,7 @@ class NativePlan:
     worker_url: str
     api_key: str | None
     fusion: FusionSettings
+    weights: tuple[float, float]  # of the lexical and the dense leg
     k: int
     window: int
     depth: int

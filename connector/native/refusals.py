@@ -48,7 +48,7 @@ def explain_opensearch(error: ClusterError, worker_url: str) -> ClusterError:
     if re.search(r"(combination|normalization) technique is not supported", said):
         return _advised(
             error,
-            "OpenSearch 2.19 fuses by ranks without weights, or by min-max: search.fusion.weights=[1, 1], "
+            "OpenSearch 2.19 fuses by ranks without weights, or by min-max: the same search.legs.NAME.weight, "
             "search.fusion.normalisation=minmax",
         )
     if NO_HANDLER.search(said):
@@ -72,7 +72,7 @@ def explain_trial(error: ClusterError, worker_url: str) -> ClusterError:
     if found := FROM_WORKER.search(said):
         return ClusterError(
             f"the cluster reached {worker_url}, which refused: {found['said'][:300]}; "
-            "401: set rerank.api_key to one of its worker.api_keys; 404: it is no worker, or an older one "
+            "401: set rerankers.NAME.api_key to one of its worker.api_keys; 404: it is no worker, or an older one "
             "(--no-embeddings leaves /v1/embeddings out); 503: it is still loading its model",
             status=error.status,
         )

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from connector.errors import ModelError, WorkerError
 from connector.readiness import read_state
-from connector.settings.sources import ENV_PREFIX
+from connector.settings.names import ENV_PREFIX
 
 START_TIMEOUT_S = 600.0  # a large model takes minutes; one that ends or fails is told at once
 STOP_TIMEOUT_S = 20.0  # longer than worker.drain_s is by default

@@ -38,22 +38,25 @@ class WorkerClient:
         self,
         url: str,
         *,
+        name: str = "local",
         model: str | None = None,
         api_key: str | None = None,
         ca_cert: str | None = None,
         fresh: bool = False,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
-        """`model` is which of its rerankers; None: its first. `fresh`: no score is to come from the worker's memory.
+        """`name` is what the settings call it; `model` is which of its rerankers, None: its first. `fresh`: no score is
+        to come from the worker's memory.
 
         Raises SettingsError for a `ca_cert` that is no PEM file."""
         self.url = url.rstrip("/")
+        self._section = f"rerankers.{name}"
         self._model = model
         self._memory = FRESH if fresh else {}
         self._client = httpx.AsyncClient(
             transport=transport,
             trust_env=False,  # queries and passages go to the worker, not to a proxy that the environment names
-            verify=trust_for(self.url, ca_cert, setting="rerank.ca_cert"),
+            verify=trust_for(self.url, ca_cert, setting=f"{self._section}.ca_cert"),
             headers={"authorization": f"Bearer {api_key}"} if api_key else None,
         )
         self._pace = Pace()
@@ -134,7 +137,7 @@ class WorkerClient:
         self, method: str, path: str, *, body: Any = None, headers: dict[str, str] | None = None, timeout_s: float
     ) -> httpx.Response:
         limit_s, headers = max(timeout_s, 0.001), {**(headers or {}), **_trace_headers()}
-        with sending(self.url, section="rerank", timeout_s=timeout_s):
+        with sending(self.url, section=self._section, timeout_s=timeout_s):
             reply = await self._client.request(method, self.url + path, json=body, headers=headers, timeout=limit_s)
         self._hear(reply)
         require_ok(reply, self.url)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Literal
 
-from connector.settings.sections import FusionSettings, Normalisation
+from connector.settings.search import FusionSettings, Normalisation
 from connector.types import Hit, Passage, Ranking, ScoreExplanation, ScorePart
 
 DEFAULTS = FusionSettings()

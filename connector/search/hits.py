@@ -6,32 +6,34 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from connector.search.fusion import fusion_of_legs
-from connector.search.order import explain_blend
-from connector.search.rerank import Reranked
+from connector.search.combination import Combination
+from connector.search.legs.ask import FirstStage
 from connector.search.run import SearchRun
-from connector.settings.sections import Settings
-from connector.types import Explanation, Hit, LegExplanation, Passage, Ranking, SearchHit, Stage
+from connector.search.stages.order import explain_blend
+from connector.search.stages.stage import StageResult
+from connector.types import Explanation, LegExplanation, Passage, Ranking, SearchHit, StageExplanation
 
 
 @dataclass(frozen=True, slots=True)
 class Ranked:
-    """What every stage made of a query; `order` is the whole answer's.
+    """What every part of a search made of a query: the legs, their fusion, and the stages that ran, in their order."""
 
-    `reranked` is None where nothing was reranked."""
-
-    legs: Mapping[str, Ranking]
+    found: FirstStage
+    fusion: Combination
     fused: Ranking
-    window: Ranking
-    reranked: Reranked | None
-    final: Ranking  # the documents that were reranked, in their final order
-    order: Ranking
+    stages: tuple[StageResult, ...]
+
+    @property
+    def order(self) -> Ranking:
+        """The whole answer's."""
+        return self.stages[-1].order if self.stages else self.fused
 
     @property
     def rankings(self) -> dict[str, Ranking]:
-        """Each stage's own, by name; legs that found nothing left out."""
-        found = {name: ranking for name, ranking in self.legs.items() if ranking} | {"fused": self.fused}
-        return found | ({"reranked": self.order} if self.reranked else {})
+        """Each part's own, by name; legs that found nothing left out."""
+        found = {name: ranking for name, ranking in self.found.legs.items() if ranking} | {"fused": self.fused}
+        found |= {stage.name: stage.order for stage in self.stages}
+        return found | ({"reranked": self.order} if self.stages else {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,52 +44,43 @@ class Content:
     passages: Mapping[str, Passage]
 
 
-async def read_hits(run: SearchRun, ranked: Ranked, settings: Settings) -> tuple[SearchHit, ...]:
-    """The first k of the order, with their content and explanations. Raises AccessDenied."""
-    top = [hit.doc_id for hit in ranked.order[: run.request.k]]
-    content = await _fetch_content(run, ranked, top)
+async def read_hits(run: SearchRun, ranked: Ranked, *, dense: Sequence[str]) -> tuple[SearchHit, ...]:
+    """The first k of the order, with their content and explanations. `dense` names the dense legs. Raises
+    AccessDenied."""
+    top = ranked.order[: run.request.k]
+    doc_ids = [hit.doc_id for hit in top]
+    content = await _fetch_content(run, ranked, top, dense)
     run.check_allowed("fields")
-    explained = _explain(ranked, settings, top)
-    scores = {hit.doc_id: hit.score for hit in (*ranked.fused, *ranked.final)}  # the final score is the one that counts
+    explained = _explain(ranked, doc_ids)
     return tuple(
         SearchHit(
-            doc_id,
-            scores[doc_id],
+            hit.doc_id,
+            hit.score,
             rank,
-            _stage(explained[doc_id], ranked.legs),
-            content.fields.get(doc_id, {}),
-            content.passages.get(doc_id),
-            explained[doc_id],
+            _placed_by(explained[hit.doc_id], ranked.found.legs),
+            content.fields.get(hit.doc_id, {}),
+            content.passages.get(hit.doc_id),
+            explained[hit.doc_id],
         )
-        for rank, doc_id in enumerate(top, start=1)
+        for rank, hit in enumerate(top, start=1)
     )
 
 
-def passage_choice(*sources: Sequence[Hit]) -> dict[str, Passage]:
-    """The passage to show for each document: from the first source that has one."""
-    chosen: dict[str, Passage] = {}
-    for ranking in sources:
-        for hit in ranking:
-            if hit.passages:
-                chosen.setdefault(hit.doc_id, hit.passages[0])
-    return chosen
-
-
-async def _fetch_content(run: SearchRun, ranked: Ranked, top: list[str]) -> Content:
-    if not top:
+async def _fetch_content(run: SearchRun, ranked: Ranked, top: Ranking, dense: Sequence[str]) -> Content:
+    doc_ids = [hit.doc_id for hit in top]
+    if not doc_ids:
         return Content({}, {})
     if not run.request.passages:
-        return await _fetch_fields_and_passages(run, top, ranked.legs.get("dense", ()))
-    fields = await run.attempt("fields", lambda: run.index.get(top, fields=None, timeout_s=run.left_s()), share=1.0)
-    reranked = ranked.reranked.ranking if ranked.reranked else ()
-    legs = sorted(ranked.legs.items(), key=lambda leg: leg[0] != "dense")  # the nearest passage before one that matches
-    return Content(fields or {}, passage_choice(reranked, *(ranking for _, ranking in legs)))
+        near = {hit.doc_id for name in dense for hit in ranked.found.legs.get(name, ())}
+        return await _fetch_fields_and_passages(run, doc_ids, near)
+    fields = await run.attempt("fields", lambda: run.index.get(doc_ids, fields=None, timeout_s=run.left_s()), share=1.0)
+    # the one that the last stage found best, or else the nearest before one that matches
+    return Content(fields or {}, {hit.doc_id: hit.passages[0] for hit in top if hit.passages})
 
 
-async def _fetch_fields_and_passages(run: SearchRun, top: list[str], dense: Ranking) -> Content:
+async def _fetch_fields_and_passages(run: SearchRun, top: list[str], near: set[str]) -> Content:
     """Both in one request, where nothing but the hits needs passages: legs that bring none along are far faster."""
-    near = {hit.doc_id for hit in dense}
-    # what the dense leg found shows its nearest passage, all else the one that matches
+    # what a dense leg found shows its nearest passage, all else the one that matches
     words = None if near.issuperset(top) else run.request.text
     vector = None if near.isdisjoint(top) else run.vector
     contents = await run.attempt(
@@ -103,28 +96,30 @@ async def _fetch_fields_and_passages(run: SearchRun, top: list[str], dense: Rank
     return Content({doc_id: content.fields for doc_id, content in (contents or {}).items()}, passages)
 
 
-def _explain(ranked: Ranked, settings: Settings, top: list[str]) -> dict[str, Explanation]:
-    """What every stage said of the documents."""
-    legs = {name: _places(ranking, top) for name, ranking in ranked.legs.items()}
-    fused = _places(ranked.fused, top)
-    reranked = ranked.reranked
-    places = _places(reranked.ranking, top) if reranked else {}
-    fusions = fusion_of_legs(settings.search.fusion).explain(ranked.legs, top)
-    weights = settings.rerank.weights
-    blends = explain_blend(ranked.window, ranked.legs, reranked.ranking, weights, top) if reranked else {}
+def _explain(ranked: Ranked, top: list[str]) -> dict[str, Explanation]:
+    """What every part said of the documents."""
+    found = ranked.found.legs
+    legs = {name: _places(ranking, top) for name, ranking in found.items()}
+    fused, fusions = _places(ranked.fused, top), ranked.fusion.explain(found, top)
+    stages = {stage.name: _explain_stage(stage, found, top) for stage in ranked.stages}
     return {
         doc_id: Explanation(
-            lexical=legs.get("lexical", {}).get(doc_id),
-            dense=legs.get("dense", {}).get(doc_id),
+            legs={name: places[doc_id] for name, places in legs.items() if doc_id in places},
             fused_rank=fused[doc_id].rank,
             fused_score=fused[doc_id].score,
-            rerank_rank=places[doc_id].rank if doc_id in places else None,
-            rerank_score=places[doc_id].score if doc_id in places else None,
-            truncated=reranked is not None and doc_id in reranked.truncated,
             fusion=fusions[doc_id],
-            blend=blends.get(doc_id),
+            stages={name: places[doc_id] for name, places in stages.items() if doc_id in places},
         )
         for doc_id in top
+    }
+
+
+def _explain_stage(stage: StageResult, legs: Mapping[str, Ranking], top: list[str]) -> dict[str, StageExplanation]:
+    places = _places(stage.reranked.ranking, top)
+    finals = explain_blend(stage.before, legs, stage.reranked.ranking, stage.weights, top)
+    return {
+        doc_id: StageExplanation(place.rank, place.score, doc_id in stage.reranked.truncated, finals[doc_id])
+        for doc_id, place in places.items()
     }
 
 
@@ -136,9 +131,9 @@ def _places(ranking: Ranking, doc_ids: Sequence[str]) -> dict[str, LegExplanatio
     }
 
 
-def _stage(explained: Explanation, legs: Mapping[str, Ranking]) -> Stage:
-    if explained.rerank_rank is not None:
-        return "reranked"
-    if not legs.get("dense"):
-        return "lexical"
-    return "fused" if legs.get("lexical") else "dense"
+def _placed_by(explained: Explanation, legs: Mapping[str, Ranking]) -> str:
+    """The last stage that scored the document, or what there was without one."""
+    if explained.stages:
+        return list(explained.stages)[-1]
+    answering = [name for name, ranking in legs.items() if ranking]
+    return answering[0] if len(answering) == 1 else "fused"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from difflib import get_close_matches
 from numbers import Integral, Real
@@ -13,6 +13,7 @@ from connector.credentials import Credentials
 from connector.errors import QueryError, SettingsError
 from connector.filters import Filter, check_filter, fields_of, parse_filter
 from connector.schema import IndexSchema
+from connector.settings.search import StageSettings, reach
 from connector.settings.sections import Settings
 from connector.settings.sizes import fit_sizes
 from connector.text import normalise_text
@@ -20,6 +21,7 @@ from connector.types import SearchRequest
 
 MAX_QUERY_CHARS = 20_000
 MAX_DEPTH = 10_000
+NO_STAGE = "nothing is reranked, as asked for: search.rerank has no stage, or is off"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +33,7 @@ class CheckedRequest:
     filter: Filter | None
     k: int
     depth: int
-    window: int
+    windows: tuple[int, ...]  # of each stage
     reranks: bool
     passages: int  # of each document that the legs bring along
     deadline_s: float
@@ -51,20 +53,24 @@ def build_request(query: str, options: Mapping[str, Any]) -> SearchRequest:
 
 
 def check_request(
-    request: SearchRequest, settings: Settings, schema: IndexSchema, *, has_reranker: bool
+    request: SearchRequest, settings: Settings, schema: IndexSchema, stages: Sequence[StageSettings]
 ) -> CheckedRequest:
-    """The request with the settings' values where it has none. Raises QueryError, FilterError or SettingsError."""
-    search, rerank = settings.search, settings.rerank
+    """The request with the settings' values where it has none, for a search with these `stages`. Raises QueryError,
+    FilterError or SettingsError."""
+    search = settings.search
     text = _read_query(request.query)
     wants_rerank = _read_flag("rerank", request.rerank)
-    reranks = has_reranker and (rerank.enabled if wants_rerank is None else wants_rerank)
-    given = {name: _read_size(name, getattr(request, name)) for name in ("k", "window", "depth")}
-    named = {name: size for name, size in given.items() if size is not None}
-    sizes = fit_sizes(
-        **({"k": search.k, "window": rerank.window, "depth": search.depth} | named), named=named, reranks=reranks
-    )
-    if sizes.depth > MAX_DEPTH:
-        raise QueryError(f"depth={sizes.depth} is more than the {MAX_DEPTH:,} hits that a leg can return")
+    reranks = bool(stages) and wants_rerank is not False
+    k, window, depth = (_read_size(name, getattr(request, name)) for name in ("k", "window", "depth"))
+    windows = [stage.window for stage in stages] if reranks else []
+    named: set[str | int] = {"k"} if k else set()
+    if window and windows:
+        windows[0] = window
+        named.add(0)
+    depth = depth or search.depth
+    if depth > MAX_DEPTH:
+        raise QueryError(f"depth={depth} is more than the {MAX_DEPTH:,} hits that a leg can return")
+    sizes = fit_sizes(k=k or search.k, windows=windows, reach=reach(search.legs, depth), named=named)
     deadline_s = _read_seconds("deadline_s", request.deadline_s)
     credentials = request.credentials
     if credentials is not None and not isinstance(credentials, Credentials):
@@ -77,13 +83,19 @@ def check_request(
         text=text,
         filter=found,
         k=sizes.k,
-        depth=sizes.depth,
-        window=sizes.window,
+        depth=depth,
+        windows=sizes.windows,
         reranks=reranks,
-        passages=rerank.passages if reranks else 0,
+        passages=max(stage.passages for stage in stages) if reranks else 0,
         deadline_s=search.deadline_s if deadline_s is None else deadline_s,
         credentials=credentials,
-        notes=(*settings.size_notes, *sizes.notes, *members.notes, *members.notes_on(fields_of(found))),
+        notes=(
+            *settings.size_notes,
+            *sizes.notes,
+            *([NO_STAGE] if wants_rerank and not stages else []),
+            *members.notes,
+            *members.notes_on(fields_of(found)),
+        ),
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -20,7 +20,7 @@ from connector.errors import (
 )
 from connector.retries import CircuitBreaker, Retry
 from connector.search.request import CheckedRequest
-from connector.types import Degradation, Vector
+from connector.types import Degradation, Ranking, SearchHit, SearchResponse, StageOutcome, Vector
 
 T = TypeVar("T")
 LEGS_SHARE = 0.6  # of the deadline, where a rerank follows
@@ -46,7 +46,10 @@ class SearchRun:
     degraded: list[Degradation] = field(default_factory=list)
     failures: dict[str, str] = field(default_factory=dict)
     denied: dict[str, AccessDenied] = field(default_factory=dict)
-    vector: Vector | None = None  # of the query, once encoded
+    encoding: asyncio.Lock = field(default_factory=asyncio.Lock)  # held while the query is encoded
+    encoded: bool = False
+    vector: Vector | None = None  # of the query, once encoded; None where that failed
+    stages: dict[str, StageOutcome] = field(default_factory=dict)
 
     @property
     def scope(self) -> str:
@@ -62,6 +65,11 @@ class SearchRun:
     def ranking_share(self) -> float:
         """Of the deadline, for all that comes before the hits' fields."""
         return share_before_fields(self.request.deadline_s)
+
+    def part_of_rest(self, part: float) -> float:
+        """Of the deadline, up to where this part of the time is over that is left before the hits' fields."""
+        until = self.ranking_share
+        return until - max(self.left_s(until), 0.0) * (1 - part) / self.request.deadline_s
 
     def left_s(self, share: float = 1.0) -> float:
         """Seconds until `share` of the deadline has passed."""
@@ -114,9 +122,12 @@ class SearchRun:
             if name in self.denied:
                 raise self.denied[name]
 
-    def finish(self) -> None:
-        """The time of the whole search is taken."""
+    def finish(self, hits: tuple[SearchHit, ...], rankings: Mapping[str, Ranking]) -> SearchResponse:
+        """The answer, with the time of the whole search."""
         self.took_ms["total"] = round((time.monotonic() - self.started) * 1000, 2)
+        return SearchResponse(
+            self.request.query, hits, tuple(self.degraded), self.took_ms, self.stages, rankings, tuple(self.notes)
+        )
 
 
 def share_before_fields(deadline_s: float) -> float:

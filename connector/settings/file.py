@@ -12,9 +12,10 @@ import yaml
 from pydantic import BaseModel
 
 from connector.errors import SettingsError
-from connector.settings.load import CONFIG_FILE, setting_names
+from connector.settings.load import CONFIG_FILE, section_of, setting_names
+from connector.settings.names import FILE_SUFFIX, env_name
+from connector.settings.search import StageSettings
 from connector.settings.sections import Settings
-from connector.settings.sources import FILE_SUFFIX, env_name
 
 WIDTH = 110
 HEADER = f"""\
@@ -39,7 +40,7 @@ def write_file(file: Path, *, force: bool) -> None:
 
 def build_file() -> str:
     """The text of a settings file in which every setting is commented out and has its default."""
-    return HEADER + "\n".join(_section(Settings, "", 0)) + "\n"
+    return HEADER + "\n".join(_section(Settings(), "", 0)) + "\n"
 
 
 def to_text(value: Any) -> str:
@@ -48,25 +49,47 @@ def to_text(value: Any) -> str:
     return str(text).removesuffix("\n").removesuffix("\n...")
 
 
-def _section(model: type[BaseModel], prefix: str, depth: int) -> Iterator[str]:
+def plain_value(value: Any) -> Any:
+    """A value as YAML and JSON have it: a section as what is set in it."""
+    if isinstance(value, StageSettings):  # whose name is that of its reranker, unless it has another
+        hidden = {"name"} if value.name == value.reranker else set()
+        return value.model_dump(mode="json", exclude_defaults=True, exclude=hidden)
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json", exclude_defaults=True)
+    return [plain_value(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def plain_values(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Each value as YAML and JSON have it."""
+    return {path: plain_value(value) for path, value in values.items()}
+
+
+def _section(defaults: BaseModel, prefix: str, depth: int) -> Iterator[str]:
     indent = "  " * depth
-    schema = model.model_json_schema()
-    for name, field in model.model_fields.items():
+    schema = type(defaults).model_json_schema()
+    for name, field in type(defaults).model_fields.items():
         yield ""
-        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            yield from _comment((field.annotation.__doc__ or "").splitlines()[0], indent)
-            yield f"{indent}{name}:"
-            yield from _section(field.annotation, f"{prefix}{name}.", depth + 1)
-        else:
+        section, value = section_of(field.annotation), getattr(defaults, name)
+        if section is None:
             yield from _comment(_about(prefix + name, schema["properties"][name]), indent)
-            yield f"{indent}#{name}: {to_text(field.get_default(call_default_factory=True))}"
+            yield f"{indent}#{name}: {to_text(plain_value(value))}"
+            continue
+        kind, named = section
+        yield from _comment(field.description or (kind.__doc__ or "").splitlines()[0], indent)
+        yield f"{indent}{name}:"
+        if not named:
+            yield from _section(value, f"{prefix}{name}.", depth + 1)
+            continue
+        for member, of_member in value.items():
+            yield f"{indent}  {member}:"
+            yield from _section(of_member, f"{prefix}{name}.{member}.", depth + 2)
 
 
 def _about(path: str, schema: Mapping[str, Any]) -> str:
     """What a setting means and what it takes."""
     allowed = allowed_values(schema)
     about: str = schema.get("description", "") + (f" ({allowed})" if allowed else "")
-    if path in setting_names().secrets:
+    if setting_names().is_secret(path):
         about += (
             f"; better in {env_name(path)}, or in a file: {env_name(path)}{FILE_SUFFIX}=PATH, or here {{file: PATH}}"
         )

@@ -7,28 +7,21 @@ Every setting has a path (`search.fusion.rank_constant`) and a twin in the envir
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from types import NoneType
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel, SecretStr, ValidationError
 
 from connector.errors import SettingsError
+from connector.settings.names import ENV_PREFIX, SettingNames
+from connector.settings.search import Name
 from connector.settings.sections import Settings
-from connector.settings.sizes import PATHS as SIZES
-from connector.settings.sources import (
-    ENV_PREFIX,
-    GivenValue,
-    Problem,
-    SettingNames,
-    SourceValues,
-    read_environment,
-    read_file,
-    read_overrides,
-)
+from connector.settings.sources import GivenValue, Problem, SourceValues, read_environment, read_file, read_overrides
 
 CONFIG_FILE = "connector.yaml"
 
@@ -94,8 +87,8 @@ def load_file_alone(file: Path) -> Settings:
 
 @cache
 def setting_names() -> SettingNames:
-    """The paths of all settings, and of the secrets among them."""
-    types = {path: _types_at(path) for path in setting_paths()}
+    """The paths of all settings, and of the secrets among them. A `*` stands for a name that the user gives."""
+    types = dict(_types_by_path(Settings, ""))
     return SettingNames(
         tuple(types),
         secrets=frozenset(path for path in types if SecretStr in types[path]),
@@ -103,30 +96,48 @@ def setting_names() -> SettingNames:
     )
 
 
-def setting_paths(model: type[BaseModel] = Settings, prefix: str = "") -> Iterator[str]:
-    """Every setting's path, sections left out."""
-    for name, field in model.model_fields.items():
-        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            yield from setting_paths(field.annotation, f"{prefix}{name}.")
-        else:
-            yield prefix + name
+@cache
+def _default_settings() -> Settings:
+    return Settings()
+
+
+def setting_paths(settings: Settings | None = None) -> Iterator[str]:
+    """Every setting's path, sections left out, with the names that these settings (None: the defaults) have."""
+    for path in setting_names().paths:
+        before, star, after = path.partition("*")
+        if not star:
+            yield path
+            continue
+        for name in value_at(settings or _default_settings(), before.rstrip(".")):
+            yield before + name + after
 
 
 def value_at(settings: Settings, path: str) -> Any:
     """The value of a setting; a secret comes wrapped, and prints as asterisks."""
     value: Any = settings
     for name in path.split("."):
-        value = getattr(value, name)
+        value = value[name] if isinstance(value, Mapping) else getattr(value, name)
     return value
 
 
-def _types_at(path: str) -> set[Any]:
-    """The types that the value of a setting may have."""
-    *sections, name = path.split(".")
-    model: Any = Settings
-    for section in sections:
-        model = model.model_fields[section].annotation
-    return _types(model.model_fields[name].annotation)
+def section_of(annotation: Any) -> tuple[type[BaseModel], bool] | None:
+    """The section that a field is, or that each of its values is, by a name that the user gives; None for a setting."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation, False
+    arguments = get_args(annotation)
+    if get_origin(annotation) is dict and arguments[0] is Name:
+        return arguments[1], True
+    return None
+
+
+def _types_by_path(model: type[BaseModel], prefix: str) -> Iterator[tuple[str, set[Any]]]:
+    """The types that the value of each setting may have."""
+    for name, field in model.model_fields.items():
+        if section := section_of(field.annotation):
+            kind, named = section
+            yield from _types_by_path(kind, f"{prefix}{name}.*." if named else f"{prefix}{name}.")
+        else:
+            yield prefix + name, _types(field.annotation)
 
 
 def _types(annotation: Any) -> set[Any]:
@@ -141,23 +152,36 @@ def _tree(given: Mapping[str, GivenValue]) -> dict[str, Any]:
         *sections, name = path.split(".")
         branch = tree
         for section in sections:
-            branch = branch.setdefault(section, {})
-        branch[name] = value.value
+            if not isinstance(branch.get(section), dict):  # what was off is on again
+                branch[section] = {}
+            branch = branch[section]
+        if value.value != {} or not isinstance(branch.get(name), dict):
+            branch[name] = value.value
     return tree
 
 
 def _sizes_named(sources: Sequence[SourceValues]) -> set[str]:
     """Which of k, window and depth the last source names that names any: those that others set before follow them."""
-    named = ({name for name, path in SIZES.items() if path in source.given} for source in reversed(sources))
-    return next(filter(None, named), set())
+    return next(filter(None, map(_sizes_of, reversed(sources))), set())
+
+
+def _sizes_of(source: SourceValues) -> set[str]:
+    given = source.given
+    named = {name for name in ("k", "depth") if f"search.{name}" in given}
+    if any(re.fullmatch(r"search\.legs\.\w+\.depth", path) for path in given):
+        named.add("depth")
+    stages = given["search.rerank"].value if "search.rerank" in given else ()
+    stages = stages if isinstance(stages, list) else [stages]
+    return named | {"window" for stage in stages if isinstance(stage, Mapping) and "window" in stage}
 
 
 def _describe(error: ValidationError, given: Mapping[str, GivenValue]) -> Iterator[Problem]:
     """What the settings themselves refuse, each with where it stands; values of secrets are never repeated."""
     for problem in error.errors():
-        path = ".".join(map(str, problem["loc"]))
-        setting = next((known for known in given if f"{path}.".startswith(f"{known}.")), "")
+        path = ".".join(map(str, problem["loc"])).removesuffix(".[key]")
+        around = [known for known in given if f"{path}.".startswith(f"{known}.")]
+        setting = max(around, key=len, default="")
         message = problem["msg"].removeprefix("Value error, ")
-        if setting not in setting_names().secrets and isinstance(problem["input"], str | int | float):
+        if not setting_names().is_secret(setting) and isinstance(problem["input"], str | int | float):
             message += f" (got {repr(problem['input'])[:100]})"
         yield Problem(f"{path}: {message}" if path else message, given[setting].origin if setting else "")

@@ -5,7 +5,7 @@ Every setting has a path (`search.fusion.rank_constant`); `connector/settings/lo
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Literal, Self
+from typing import Any, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -15,13 +15,11 @@ from pydantic import (
 )
 
 from connector.schema import FieldType
+from connector.settings.search import TAKEN, Name, SearchSettings, StageSettings
 from connector.settings.secrets import Key, Keys, Password
 from connector.settings.section import Section
-from connector.settings.sizes import PATHS as SIZES
 from connector.settings.sizes import fit_sizes
 
-FusionKind = Literal["rrf", "linear"]
-Normalisation = Literal["minmax", "zscore"]
 MIN_PASSAGE_TOKENS = 16
 
 
@@ -139,71 +137,13 @@ class IngestSettings(Section):
     grace_s: float = Field(20.0, gt=0, description="after SIGTERM: time to write what is encoded")
 
 
-class FusionSettings(Section):
-    """How the two legs become one ranking."""
+class RerankerSettings(Section):
+    """What rates (query, passage) pairs: a worker, or another server of its kind. Stages refer to it by its name."""
 
-    kind: FusionKind = Field("rrf", description="reciprocal ranks, or sums of scores made comparable")
-    rank_constant: int = Field(60, ge=1, description="rrf: the 60 in 1 / (60 + rank)")
-    weights: tuple[float, float] = Field((1.0, 1.0), description="rrf: weights of the lexical and the dense leg")
-    normalisation: Normalisation = Field("minmax", description="linear: how scores become comparable")
-    alpha: float = Field(0.5, ge=0, le=1, description="linear: share of the dense leg")
-
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        if min(self.weights) < 0 or max(self.weights) == 0:
-            raise ValueError("weights must be 0 or more, and not all 0")
-        return self
-
-
-class BreakerSettings(Section):
-    """When the worker or the encoder, having failed again and again, is left alone for a while."""
-
-    failures: int = Field(5, ge=1, description="failures in a row after which it is left alone")
-    rest_s: float = Field(2.0, gt=0, description="for how long at first; doubles with each further failure")
-    max_rest_s: float = Field(30.0, gt=0, description="for how long at most")
-
-
-class SearchSettings(Section):
-    """How one query is searched."""
-
-    k: int = Field(10, ge=1, description="hits the caller gets")
-    depth: int = Field(100, ge=1, le=10_000, description="hits each leg returns")
-    deadline_s: float = Field(10.0, gt=0, description="the time that one search has, with all of its stages")
-    tries: int = Field(
-        2, ge=1, le=5, description="how often a leg or the worker is asked where it broke off, within the deadline"
-    )
-    fusion: FusionSettings = FusionSettings()
-    breaker: BreakerSettings = BreakerSettings()
-
-
-class RerankWeights(Section):
-    """What each signal counts in the final order of the window. All of them are z-scores there."""
-
-    fused: float = Field(0.4, ge=0, description="final order: weight of the fused score")
-    lexical: float = Field(0.1, ge=0, description="final order: weight of the lexical leg's score")
-    dense: float = Field(0.1, ge=0, description="final order: weight of the dense leg's score, the cosine")
-    rerank: float = Field(0.4, ge=0, description="final order: weight of the reranker's score")
-
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        if not self.fused and not self.rerank:  # a leg by itself does not know all of the window
-            raise ValueError("weights of fused and rerank must not both be 0")
-        return self
-
-
-class RerankSettings(Section):
-    """The window that the worker reorders."""
-
-    enabled: bool = Field(True, description="false: the fused order is final, and no worker is needed")
     url: str = Field("http://127.0.0.1:8787", description="the worker")
     model: str | None = Field(None, description="which of the worker's rerankers; its first one when not given")
     api_key: Key | None = Field(None, description="one of the worker's API keys")
     ca_cert: str | None = Field(None, description="PEM file of the CA that signed the worker's certificate")
-    window: int = Field(50, ge=1, description="fused hits the reranker sees")
-    passages: int = Field(2, ge=1, le=4, description="passages of a document that are scored; the best one counts")
-    max_pairs: int = Field(200, ge=1, description="most (query, passage) pairs sent for one query")
-    weights: RerankWeights = RerankWeights()
-    term_weights: bool = Field(True, description="late interaction: weigh query words by their rarity in the index")
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -299,7 +239,8 @@ class NativeSettings(Section):
     """The worker inside the engine: what `connector native install` puts there."""
 
     worker_url: str | None = Field(
-        None, description="the worker as the cluster's nodes reach it; rerank.url when not given"
+        None,
+        description="the worker as the cluster's nodes reach it; the url of the first stage's reranker when not given",
     )
     embeddings: bool = Field(True, description="the engine also gets its vectors from the worker")
     field: str | None = Field(
@@ -360,34 +301,86 @@ class Settings(Section):
     encoder: EncoderSettings = EncoderSettings()
     passages: PassageSection = PassageSection()
     ingest: IngestSettings = IngestSettings()
+    rerankers: dict[Name, RerankerSettings] = Field(
+        {"local": RerankerSettings()}, min_length=1, description="what stages can rerank with, by name"
+    )
     search: SearchSettings = SearchSettings()
-    rerank: RerankSettings = RerankSettings()
     worker: WorkerSettings = WorkerSettings()
     native: NativeSettings = NativeSettings()
     models: ModelPlaceSettings = ModelPlaceSettings()
     log: LogSettings = LogSettings()
 
     @model_validator(mode="after")
+    def _name_stages(self) -> Self:
+        """Each stage with its reranker and its name."""
+        stages = [self._named(stage) for stage in self.search.rerank]
+        self._check_stages(stages)
+        self._replace_search(rerank=tuple(stages))
+        return self
+
+    @model_validator(mode="after")
     def _fit_sizes(self, info: ValidationInfo) -> Self:
-        """`sizes_named` of the context: those of k, window and depth that are not to follow the others; by default all
-        that are given."""
-        given = {name for section in (self.search, self.rerank) for name in section.model_fields_set & set(SIZES)}
+        """`sizes_named` of the context: those of k and window that follow no others where they are given; by default
+        both."""
+        search, named = self.search, (info.context or {}).get("sizes_named", {"k", "window"})
+        given: set[str | int] = search.model_fields_set & named & {"k"}
+        if "window" in named:
+            given |= {at for at, stage in enumerate(search.rerank) if "window" in stage.model_fields_set}
         sizes = fit_sizes(
-            k=self.search.k,
-            window=self.rerank.window,
-            depth=self.search.depth,
-            named=(info.context or {}).get("sizes_named", given),
-            reranks=self.rerank.enabled,
+            k=search.k, windows=[stage.window for stage in search.rerank], reach=search.reach, named=given
         )
-        # written past the guard of the frozen model, so that all who read the settings see what is in force
-        if sizes.k != self.search.k:
-            self.__dict__["search"] = self.search.model_copy(update={"k": sizes.k})
-        if sizes.window != self.rerank.window:
-            self.__dict__["rerank"] = self.rerank.model_copy(update={"window": sizes.window})
+        stages = zip(search.rerank, sizes.windows, strict=True)
+        fitting = tuple(
+            stage if stage.window == window else stage.model_copy(update={"window": window}) for stage, window in stages
+        )
+        self._replace_search(k=sizes.k, rerank=fitting)
         self.__dict__["size_notes"] = sizes.notes
         return self
 
     @cached_property
     def size_notes(self) -> tuple[str, ...]:
-        """Which of k and window are not as they are set, since they follow others."""
+        """Which of k and the windows are not as they are set, since they follow others."""
         return ()
+
+    @property
+    def first_stage(self) -> StageSettings:
+        """The first stage that reranks; where there is none, as it would be by default."""
+        return self.search.rerank[0] if self.search.rerank else self._named(StageSettings())
+
+    @property
+    def first_reranker(self) -> RerankerSettings:
+        """What the first stage reranks with."""
+        return self.rerankers[str(self.first_stage.reranker)]
+
+    def at_worker(self, url: str) -> Settings:
+        """The same, with what the first stage reranks with at another address."""
+        name = str(self.first_stage.reranker)
+        reranker = self.rerankers[name].model_copy(update={"url": url})
+        return self.model_copy(update={"rerankers": {**self.rerankers, name: reranker}})
+
+    def _named(self, stage: StageSettings) -> StageSettings:
+        reranker = stage.reranker or next(iter(self.rerankers))
+        return stage.model_copy(update={"reranker": reranker, "name": stage.name or reranker})
+
+    def _check_stages(self, stages: list[StageSettings]) -> None:
+        legs, names = self.search.legs, [str(stage.name) for stage in stages]
+        for stage, name in zip(stages, names, strict=True):
+            if stage.reranker not in self.rerankers:
+                known = ", ".join(self.rerankers)
+                raise ValueError(f"search.rerank names the reranker {stage.reranker!r}; rerankers has {known}")
+            if name in TAKEN or name in legs:
+                raise ValueError(
+                    f"search.rerank has a stage called {name!r}, which means something else; give it a name"
+                )
+            if names.count(name) > 1:
+                raise ValueError(f"search.rerank has two stages called {name!r}; give one of them a name")
+            for signal in stage.weights or {}:
+                if signal not in ("before", "rerank", *legs):
+                    known = ", ".join(("before", *legs, "rerank"))
+                    raise ValueError(f"search.rerank: the weights of stage {name!r} name {signal!r}; there are {known}")
+
+    def _replace_search(self, **values: Any) -> None:
+        """Written past the guard of the frozen model, so that all who read the settings see what is in force."""
+        changed = {name: value for name, value in values.items() if value != getattr(self.search, name)}
+        if changed:
+            self.__dict__["search"] = self.search.model_copy(update=changed)

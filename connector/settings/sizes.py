@@ -1,53 +1,55 @@
-"""How k, window and depth fit together: `1 <= k <= window <= 2 * depth`.
-
-Where nothing is reranked, the window has no say: `1 <= k <= 2 * depth`.
+"""How k, the windows and the depths fit together: `1 <= k <= window <= what the legs find`, each window no larger than
+the one before it. Where nothing is reranked, no window has a say.
 
 What is lowered pulls the others down with it, and a note says so. What is raised above the others is refused: nobody
 pays for a larger window or deeper legs unasked."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from connector.errors import SettingsError
 
-PATHS = {"k": "search.k", "window": "rerank.window", "depth": "search.depth"}
-
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """Sizes that fit together, and what was said of those that had to follow others."""
+    """Sizes that fit together, a window for each stage, and what was said of those that had to follow others."""
 
     k: int
-    window: int
-    depth: int
+    windows: tuple[int, ...]
     notes: tuple[str, ...] = ()
 
 
-def fit_sizes(*, k: int, window: int, depth: int, named: Collection[str], reranks: bool) -> Sizes:
-    """The sizes, with those that are not `named` cut to fit the others.
+def fit_sizes(*, k: int, windows: Sequence[int], reach: int, named: Collection[str | int]) -> Sizes:
+    """The sizes, with those that are not `named` (`k`, and windows by their position) cut to fit the others.
 
-    Raises SettingsError where the named ones do not fit."""
-    notes = []
-    if reranks and window > 2 * depth and "window" not in named and depth >= 1:
-        notes.append(f"window is {2 * depth}, not {window}: legs of depth {depth} find no more documents")
-        window = 2 * depth
-    bound, by = (window, "the window") if reranks else (2 * depth, f"what legs of depth {depth} find")
+    `reach` is how many documents the legs find. Raises SettingsError where the named ones do not fit."""
+    notes, fitting, bound = [], list[int](), reach
+    for position, window in enumerate(windows):
+        if window > bound >= 1 and position not in named:
+            by = "the stage before hands on" if fitting else "the legs find"
+            notes.append(f"window is {bound}, not {window}: {by} no more documents")
+            window = bound
+        fitting.append(window)
+        bound = window
     if k > bound >= 1 and "k" not in named:
-        notes.append(f"k is {bound}, not {k}: {by} holds no more documents")
+        holds = "the window holds" if windows else "the legs find"
+        notes.append(f"k is {bound}, not {k}: {holds} no more documents")
         k = bound
-    check_sizes(k=k, window=window if reranks else None, depth=depth)
-    return Sizes(k, window, depth, tuple(notes))
+    check_sizes(k=k, windows=fitting, reach=reach)
+    return Sizes(k, tuple(fitting), tuple(notes))
 
 
-def check_sizes(*, k: int, window: int | None, depth: int) -> None:
-    """The rule `1 <= k <= window <= 2 * depth`; a window that is None has no say. Raises SettingsError."""
-    if window is None:
-        if not 1 <= k <= 2 * depth:
-            raise SettingsError(f"k={k} and depth={depth} do not fit together: 1 <= search.k <= 2 * search.depth")
-    elif not 1 <= k <= window <= 2 * depth:
-        raise SettingsError(
-            f"k={k}, window={window} and depth={depth} do not fit together: "
-            "1 <= search.k <= rerank.window <= 2 * search.depth; change those that are in the way too"
-        )
+def check_sizes(*, k: int, windows: Sequence[int], reach: int) -> None:
+    """The rule `1 <= k <= last window <= ... <= first window <= reach`. Raises SettingsError."""
+    sizes = [1, k, *reversed(windows), reach]
+    if sizes == sorted(sizes):
+        return
+    if not windows:
+        raise SettingsError(f"k={k} does not fit the {reach} documents that the legs find: 1 <= search.k <= those")
+    all_windows = ", ".join(map(str, windows))
+    raise SettingsError(
+        f"k={k}, window={all_windows} and the {reach} documents that the legs find do not fit together: 1 <= search.k "
+        "<= the last window of search.rerank <= ... <= the first <= those; change those that are in the way too"
+    )

@@ -5,19 +5,19 @@ What a setting means is not known here, only its path. No message repeats a valu
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import yaml
 from yaml.constructor import SafeConstructor
 
-ENV_PREFIX = "CONNECTOR_"
-FILE_SUFFIX = "_FILE"
+from connector.settings.names import ENV_PREFIX, FILE_SUFFIX, SettingNames, repeatable
+from connector.settings.search import OFF
+
 FLAG = "flag"
 MAX_SECRET_BYTES = 65_536
 NULL = "null"
@@ -26,26 +26,6 @@ NULL_TAG = "tag:yaml.org,2002:null"
 SERVICE_LINK = re.compile(
     r"\w+_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP)(_PROTO|_PORT|_ADDR)?)=.*|\w+_PORT=(tcp|udp)://.*"
 )
-
-
-@dataclass(frozen=True)
-class SettingNames:
-    """The paths that settings have, which of them are secrets, and which may have no value."""
-
-    paths: tuple[str, ...]
-    secrets: frozenset[str]
-    optional: frozenset[str] = frozenset()
-
-    @cached_property
-    def sections(self) -> frozenset[str]:
-        """Every path that other paths go through: `search`, `search.fusion`."""
-        return frozenset(path[:at] for path in self.paths for at, character in enumerate(path) if character == ".")
-
-    def unknown(self, path: str) -> str:
-        """What to say of a path that no setting has."""
-        same = [known for known in self.paths if known.rsplit(".", 1)[-1] == path.rsplit(".", 1)[-1]]
-        near = difflib.get_close_matches(path, [*self.paths, *self.sections], n=1) or same[:1]
-        return f"unknown setting {repeatable(path)!r}" + (f"; did you mean {near[0]!r}?" if near else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,20 +68,22 @@ class SourceValues:
 
     def add(self, path: str, given: GivenValue) -> None:
         """Take what is given at a path: a setting, or a whole section."""
-        if path in self._names.paths:
+        if self._names.is_setting(path):
             self._add_setting(path, given)
-        elif path not in self._names.sections:
+        elif not self._names.is_section(path):
             self.problems.append(Problem(self._names.unknown(path), given.origin))
-        elif isinstance(given.value, Mapping):
+        elif isinstance(given.value, Mapping) and given.value:
             for name, value in given.value.items():
                 self.add(f"{path}.{name}", replace(given, value=value))
-        elif given.value is not None:
+        elif self._names.is_named(path) and (not given.value or given.value in OFF):
+            self.given[path] = replace(given, value=False if given.value in OFF else {})  # there, or off
+        elif given.value:
             self.problems.append(Problem(f"{path!r} is a section: write its settings below it", given.origin))
 
     def _add_setting(self, path: str, given: GivenValue) -> None:
-        if self._is_text and given.value == NULL and path in self._names.optional:
+        if self._is_text and given.value == NULL and self._names.is_optional(path):
             given = GivenValue(None, given.origin)
-        if path in self._names.secrets:
+        if self._names.is_secret(path):
             try:
                 given = _secret(given, self._environ)
             except Unusable as error:
@@ -125,24 +107,19 @@ def read_file(path: Path, names: SettingNames, environ: Mapping[str, str]) -> So
 def read_environment(environ: Mapping[str, str], names: SettingNames) -> SourceValues:
     """The values of CONNECTOR_* variables; empty ones, and those that Kubernetes makes for services, are not given."""
     values = SourceValues(names, environ, is_text=True)
-    variables = {env_name(path): path for path in names.paths}
-    files = {env_name(path) + FILE_SUFFIX: path for path in names.secrets}
     for name, text in environ.items():
         if not name.startswith(ENV_PREFIX) or not text or SERVICE_LINK.fullmatch(f"{name}={text}"):
             continue
-        if name in files:
+        if path := names.of_file_variable(name):
             if environ.get(name.removesuffix(FILE_SUFFIX)):
                 values.problems.append(
                     Problem(f"{name} and {name.removesuffix(FILE_SUFFIX)} are both given; keep one of the two")
                 )
-            values.add(files[name], GivenValue({"file": text}, name))
-        elif name in variables:
-            path = variables[name]
-            values.add(path, GivenValue(text if path in names.secrets else parse_value(text), name))
+            values.add(path, GivenValue({"file": text}, name))
+        elif path := names.of_variable(name):
+            values.add(path, GivenValue(text if names.is_secret(path) else parse_value(text), name))
         else:
-            near = difflib.get_close_matches(name, [*variables, *files], n=1)
-            hint = f"; did you mean {near[0]}?" if near else ""
-            values.problems.append(Problem(f"unknown environment variable {name}{hint}"))
+            values.problems.append(Problem(names.unknown_variable(name)))
     return values
 
 
@@ -156,18 +133,6 @@ def read_overrides(overrides: Mapping[str, Any], names: SettingNames, environ: M
     for name, value in tree.items():
         values.add(name, GivenValue(value, FLAG, exposed=True))
     return values
-
-
-def env_name(path: str) -> str:
-    """`search.fusion.rank_constant` -> `CONNECTOR_SEARCH_FUSION_RANK_CONSTANT`."""
-    return ENV_PREFIX + path.upper().replace(".", "_")
-
-
-def repeatable(name: str) -> str:
-    """A name as messages repeat it: its first word, since a secret may follow where a colon or a space is wrong."""
-    word = re.match(r"[\w.-]{0,80}", name)
-    assert word
-    return name if word[0] == name else word[0] + "…"
 
 
 def parse_value(text: str) -> Any:
@@ -259,7 +224,7 @@ def _walk(node: yaml.MappingNode, prefix: str, path: Path, values: SourceValues,
                 Problem(f"{repeatable(name)!r} is also in line {lines[key]}; keep one of the two", origin)
             )
         lines[key] = line
-        if name in names.sections and isinstance(value, yaml.MappingNode):
+        if names.is_section(name) and isinstance(value, yaml.MappingNode) and value.value:
             _walk(value, f"{name}.", path, values, names)
             continue
         try:
@@ -267,7 +232,7 @@ def _walk(node: yaml.MappingNode, prefix: str, path: Path, values: SourceValues,
         except Unusable as error:
             values.problems.append(Problem(f"{repeatable(name)}: {error}", origin))
         else:
-            is_secret = name in names.secrets
+            is_secret = names.is_secret(name)
             values.add(name, GivenValue(found, origin, file=path if is_secret else None, exposed=is_secret))
 
 

@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 from pydantic import SecretStr
 
 from connector.settings.load import LoadedSettings, setting_names
-from connector.settings.sections import ClusterSettings
-from connector.settings.sources import FILE_SUFFIX, env_name
+from connector.settings.names import FILE_SUFFIX, env_name
+from connector.settings.sections import ClusterSettings, Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,12 @@ def find_warnings(loaded: LoadedSettings) -> list[SettingsWarning]:
         *_secrets(loaded),
         *_cluster(settings.cluster),
         *_worker("encoder", settings.encoder.url, settings.encoder.api_key),
-        *_worker("rerank", settings.rerank.url, settings.rerank.api_key),
+        *(
+            warning
+            for name, reranker in settings.rerankers.items()
+            for warning in _worker(f"rerankers.{name}", reranker.url, reranker.api_key)
+        ),
+        *_unused(settings),
     ]
 
 
@@ -50,7 +55,7 @@ def is_loopback(url: str) -> bool:
 
 
 def _secrets(loaded: LoadedSettings) -> Iterator[SettingsWarning]:
-    for path in sorted(setting_names().secrets & set(loaded.given)):
+    for path in sorted(filter(setting_names().is_secret, loaded.given)):
         given = loaded.given[path]
         if given.value is None:
             continue
@@ -95,6 +100,16 @@ def _worker(section: str, url: str | None, api_key: SecretStr | None) -> Iterato
         yield SettingsWarning(
             f"{section}.url", "its API key is sent over http, for anyone on the way to read", "use https"
         )
+
+
+def _unused(settings: Settings) -> Iterator[SettingsWarning]:
+    """Rerankers that no stage reranks with; where nothing is reranked, none is asked for."""
+    used = {stage.reranker for stage in settings.search.rerank}
+    for name in settings.rerankers:
+        if used and name not in used:
+            yield SettingsWarning(
+                f"rerankers.{name}", "no stage of search.rerank uses it", f"add a stage: {{reranker: {name}}}"
+            )
 
 
 def _others_can_read(file: Path) -> bool:

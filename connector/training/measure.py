@@ -16,6 +16,7 @@ from connector.evaluation.gate import Baseline, Bounds, Verdict, judge
 from connector.evaluation.measures import default_measures
 from connector.evaluation.pipelines import Pipeline, plan
 from connector.remote.process import running_worker
+from connector.settings.file import plain_value
 from connector.settings.sections import Settings
 
 BEFORE, AFTER, FUSED = "before", "after", "fused"
@@ -34,11 +35,13 @@ async def measure_both(
     models = {AFTER: {"model": str(trained.resolve())}}
     arguments = ["--model", base, "--set", f"worker.models={json.dumps(models)}"]
     with running_worker(arguments, own_settings=True) as worker:
-        ours = {"rerank.enabled": True, "rerank.url": worker.url, "search.deadline_s": DEADLINE_S}
+        stage = settings_with({}).first_stage
+        reranker = f"rerankers.{stage.reranker}"
+        ours = {"search.rerank": [plain_value(stage)], f"{reranker}.url": worker.url, "search.deadline_s": DEADLINE_S}
         pipelines = (
             Pipeline(FUSED, "fused", ours),
             Pipeline(BEFORE, "reranked", ours),
-            Pipeline(AFTER, "reranked", ours | {"rerank.model": AFTER}),
+            Pipeline(AFTER, "reranked", ours | {f"{reranker}.model": AFTER}),
         )
         return await evaluate(
             collection,

@@ -10,6 +10,8 @@ from connector.errors import ClusterUnavailable
 from connector.evaluation.datasets import Collection
 from connector.evaluation.queries import JudgedQuery
 from connector.search.searcher import Searcher
+from connector.settings.search import reach
+from connector.settings.sections import Settings
 from connector.training.examples import Candidate, Example
 from connector.training.options import Options
 from connector.types import SearchHit, SearchRequest
@@ -20,8 +22,9 @@ DEADLINE_S = 60.0
 class Miner:
     """Finds the candidates of queries in an index, through the same legs as a search."""
 
-    def __init__(self, searcher: Searcher, index: Index, options: Options) -> None:
+    def __init__(self, searcher: Searcher, index: Index, options: Options, settings: Settings) -> None:
         self._searcher = searcher
+        self._most = reach(settings.search.legs, options.depth)
         self._index = index
         self._options = options
 
@@ -47,7 +50,7 @@ class Miner:
 
     async def _search(self, text: str) -> tuple[SearchHit, ...]:
         depth = self._options.depth
-        request = SearchRequest(text, k=2 * depth, window=2 * depth, depth=depth, rerank=False, deadline_s=DEADLINE_S)
+        request = SearchRequest(text, k=self._most, depth=depth, rerank=False, deadline_s=DEADLINE_S)
         response = await self._searcher.search(request)
         if response.degraded:
             missing = "; ".join(f"{missed.stage}: {missed.reason}" for missed in response.degraded)
@@ -92,11 +95,17 @@ def sure_negatives(
     not judged is often an answer too. Where the dense leg found no answer, nothing can be told and all stay.
 
     TopK-PercPos of Moreira and others, NV-Retriever, 2024."""
-    cosines = [hit.explain.dense.score for hit in hits if hit.doc_id in relevant and hit.explain.dense]
+    cosines = [cosine for hit in hits if hit.doc_id in relevant and (cosine := _cosine(hit)) is not None]
     if not cosines:
         return list(others)
     bound = max_share * max(cosines)
-    return [hit for hit in others if hit.explain.dense is None or hit.explain.dense.score <= bound]
+    return [hit for hit in others if (cosine := _cosine(hit)) is None or cosine <= bound]
+
+
+def _cosine(hit: SearchHit) -> float | None:
+    """As the leg called dense has it; None where that did not find the document."""
+    place = hit.explain.legs.get("dense")
+    return place.score if place else None
 
 
 def draw(hits: Sequence[SearchHit], grades: Mapping[str, int], count: int, drawing: random.Random) -> list[SearchHit]:

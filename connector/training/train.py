@@ -80,7 +80,7 @@ async def gather_examples(job: Job, settings: Settings, reporter: Reporter) -> d
     if not train and not held_back:
         return known
     reporter.begin("looking for negatives", len(train) + len(held_back))
-    without_rerank = settings.rerank.model_copy(update={"enabled": False})
+    search = settings.search.model_copy(update={"rerank": ()})
     writer = ExampleWriter(job.place.examples)
 
     def keep(query: JudgedQuery, example: Example | None) -> None:
@@ -90,9 +90,9 @@ async def gather_examples(job: Job, settings: Settings, reporter: Reporter) -> d
             writer.write(example)
 
     try:
-        async with open_searchers([settings.model_copy(update={"rerank": without_rerank})]) as (opened,):
+        async with open_searchers([settings.model_copy(update={"search": search})]) as (opened,):
             await opened.share_found(job.collection)
-            miner = Miner(opened.searcher, opened.index, job.options)
+            miner = Miner(opened.searcher, opened.index, job.options, settings)
             await mine_all(miner, job.collection, train, for_measure=False, on_example=keep)
             await mine_all(miner, job.collection, held_back, for_measure=True, on_example=keep)
     finally:

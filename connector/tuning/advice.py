@@ -117,8 +117,8 @@ def _of_recall(found: ChoiceFacts, measured: str, min_recall: float) -> Iterator
             "recall",
             f"recall, not ranking, is the problem: the {found.window} fused hits hold {found.recall:.0%} of what is "
             f"relevant (bound {min_recall:.0%}), and the best of all rerankers could reach {measured} "
-            f"{found.ceiling:.4f} with them; look at search.depth and rerank.window, at index.analyzer (does it fit "
-            "the language?), at encoder.model, at passages.max_tokens",
+            f"{found.ceiling:.4f} with them; look at search.depth and the window of search.rerank, at index.analyzer "
+            "(does it fit the language?), at encoder.model, at passages.max_tokens",
         )
 
 

@@ -1,118 +1,128 @@
-"""What can be chosen: the settings of fusion, depth and rerank, as one value that can be compared, applied and
+"""What can be chosen: the settings of legs, fusion and the rerank stage, as one value that can be compared, applied and
 written."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 from typing import Any
 
 from connector.settings.load import value_at
-from connector.settings.sections import FusionKind, Normalisation, Settings
+from connector.settings.search import FusionKind, Normalisation
+from connector.settings.sections import Settings
 
-Weights = tuple[float, float, float, float]  # of the final order: fused, lexical, dense, rerank
+Weights = tuple[float, ...]  # of the final order: before, each leg, rerank
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """Settings that tune chooses. What the others make meaningless (`alpha` under rrf) stays as it was."""
+    """Settings that tune chooses. What the others make meaningless (`normalisation` under rrf) stays as it was.
+
+    `weights` are those of the `legs`, `blend` those of the final order. `model` is of `reranker`, which the one stage
+    reranks with."""
 
     depth: int
     kind: FusionKind
     rank_constant: int
-    weights: tuple[float, float]
     normalisation: Normalisation
-    alpha: float
+    legs: tuple[str, ...]
+    weights: tuple[float, ...]
     rerank: bool
+    reranker: str
     model: str | None
     window: int
-    fused_weight: float
-    lexical_weight: float
-    dense_weight: float
-    rerank_weight: float
+    blend: Weights
 
     @property
     def cost(self) -> tuple[int, int]:
         """What a search has to do for it, for the order of equals: documents reranked, documents that a leg fetches."""
         return (self.window if self.rerank else 0, self.depth)
 
-    @property
-    def blend(self) -> Weights:
-        """What each signal counts in the final order."""
-        return (self.fused_weight, self.lexical_weight, self.dense_weight, self.rerank_weight)
-
     def changes(self, other: Choice) -> int:
         """In how many settings that matter the two differ."""
-        return len({path for path, value in self.values().items() if other.all_values()[path] != value})
+        mine, others = self._facts(), other._facts()
+        return sum(others.get(name) != value for name, value in mine.items())
 
-    def all_values(self) -> dict[str, Any]:
-        """Every setting: path -> value."""
-        return {path: getattr(self, name) for name, path in PATHS.items()}
+    @property
+    def paths(self) -> list[str]:
+        """The settings that matter."""
+        of_kind = ["search.fusion.rank_constant"] if self.kind == "rrf" else ["search.fusion.normalisation"]
+        weights = [f"search.legs.{leg}.weight" for leg in self.legs]
+        model = [f"rerankers.{self.reranker}.model"] if self.rerank else []
+        return ["search.depth", "search.fusion.kind", *of_kind, *weights, "search.rerank", *model]
 
-    def values(self) -> dict[str, Any]:
-        """The settings that matter: path -> value."""
-        idle = {"normalisation", "alpha"} if self.kind == "rrf" else {"weights", "rank_constant"}
-        if not self.rerank:
-            idle |= {"model", *BLEND}  # the window stays: it must fit the depth
-        return {path: getattr(self, name) for name, path in PATHS.items() if name not in idle}
-
-
-PATHS: Mapping[str, str] = {
-    "depth": "search.depth",
-    "kind": "search.fusion.kind",
-    "rank_constant": "search.fusion.rank_constant",
-    "weights": "search.fusion.weights",
-    "normalisation": "search.fusion.normalisation",
-    "alpha": "search.fusion.alpha",
-    "rerank": "rerank.enabled",
-    "model": "rerank.model",
-    "window": "rerank.window",
-    "fused_weight": "rerank.weights.fused",
-    "lexical_weight": "rerank.weights.lexical",
-    "dense_weight": "rerank.weights.dense",
-    "rerank_weight": "rerank.weights.rerank",
-}
-BLEND = tuple(name for name, path in PATHS.items() if path.startswith("rerank.weights."))
-assert [field.name for field in fields(Choice)] == list(PATHS)
+    def _facts(self) -> dict[str, Any]:
+        """What matters, one by one."""
+        facts: dict[str, Any] = {"depth": self.depth, "kind": self.kind, "rerank": self.rerank}
+        facts["of kind"] = self.rank_constant if self.kind == "rrf" else self.normalisation
+        facts |= zip(self.legs, self.weights, strict=True)
+        if self.rerank:
+            facts |= {"model": self.model, "window": self.window, "blend": self.blend}
+        return facts
 
 
 def read_choice(settings: Settings) -> Choice:
     """What the settings have."""
-    return Choice(**{name: value_at(settings, path) for name, path in PATHS.items()})
-
-
-def with_blend(choice: Choice, weights: Weights) -> Choice:
-    """The choice with other weights of the final order."""
-    fused, lexical, dense, rerank = weights
-    return replace(choice, fused_weight=fused, lexical_weight=lexical, dense_weight=dense, rerank_weight=rerank)
+    search, stage = settings.search, settings.first_stage
+    legs = tuple(search.legs)
+    return Choice(
+        depth=search.depth,
+        kind=search.fusion.kind,
+        rank_constant=search.fusion.rank_constant,
+        normalisation=search.fusion.normalisation,
+        legs=legs,
+        weights=tuple(leg.weight for leg in search.legs.values()),
+        rerank=bool(search.rerank),
+        reranker=str(stage.reranker),
+        model=settings.first_reranker.model,
+        window=stage.window,
+        blend=tuple(stage.weights_with(legs).values()),
+    )
 
 
 def with_choice(settings: Settings, choice: Choice) -> Settings:
-    """The settings with a choice in them."""
-    fusion = settings.search.fusion.model_copy(
-        update={name: getattr(choice, name) for name in ("kind", "rank_constant", "weights", "normalisation", "alpha")}
+    """The settings with a choice in them: one stage that reranks, or none."""
+    search, stage = settings.search, settings.first_stage
+    names = ("kind", "rank_constant", "normalisation")
+    fusion = search.fusion.model_copy(update={name: getattr(choice, name) for name in names})
+    weights = dict(zip(choice.legs, choice.weights, strict=True))
+    legs = {name: leg.model_copy(update={"weight": weights[name]}) for name, leg in search.legs.items()}
+    reranker = settings.rerankers[choice.reranker].model_copy(update={"model": choice.model})
+    changed = stage.model_copy(update={"window": choice.window, "weights": _stage_weights(settings, choice)})
+    update = {"depth": choice.depth, "legs": legs, "fusion": fusion, "rerank": (changed,) if choice.rerank else ()}
+    return settings.model_copy(
+        update={
+            "search": search.model_copy(update=update),
+            "rerankers": {**settings.rerankers, choice.reranker: reranker},
+        }
     )
-    weights = settings.rerank.weights.model_copy(
-        update={PATHS[name].rsplit(".", 1)[-1]: getattr(choice, name) for name in BLEND}
-    )
-    rerank = settings.rerank.model_copy(
-        update={"enabled": choice.rerank, "model": choice.model, "window": choice.window, "weights": weights}
-    )
-    search = settings.search.model_copy(update={"depth": choice.depth, "fusion": fusion})
-    return settings.model_copy(update={"search": search, "rerank": rerank})
+
+
+def values_of(settings: Settings, choice: Choice) -> dict[str, Any]:
+    """The settings of a choice that matter, path -> value, as they are with it in these settings."""
+    chosen = with_choice(settings, choice)
+    return {path: value_at(chosen, path) for path in choice.paths}
 
 
 def describe(choice: Choice) -> str:
-    """A choice in one line: `rrf 60, weights 1:1, depth 100; window 50, blend 0.4:0.1:0.1:0.4`."""
-    if choice.kind == "rrf":
-        fusion = f"rrf {choice.rank_constant}, lexical:dense {choice.weights[0]:g}:{choice.weights[1]:g}"
-    else:
-        fusion = f"linear {choice.normalisation}, dense share {choice.alpha:g}"
+    """A choice in one line: `rrf 60, lexical:dense 1:1, depth 100; window 50, blend 0.4:0.1:0.1:0.4`."""
+    weights = f"{':'.join(choice.legs)} {':'.join(f'{weight:g}' for weight in choice.weights)}"
+    of_kind = choice.rank_constant if choice.kind == "rrf" else choice.normalisation
+    fusion = f"{choice.kind} {of_kind}, {weights}"
     if not choice.rerank:
         return f"{fusion}, depth {choice.depth}; no rerank"
     return f"{fusion}, depth {choice.depth}; window {choice.window}, blend {blend_in_words(choice)}"
 
 
 def blend_in_words(choice: Choice) -> str:
-    """The weights of the final order: `0.4:0.1:0.1:0.4`, of the fused, lexical, dense and rerank scores."""
+    """The weights of the final order: `0.4:0.1:0.1:0.4`, of the order before, each leg, and the reranker."""
     return ":".join(f"{weight:g}" for weight in choice.blend)
+
+
+def _stage_weights(settings: Settings, choice: Choice) -> Mapping[str, float] | None:
+    """None where they are the stage's own already."""
+    stage = settings.first_stage
+    own = stage.weights_with(choice.legs)
+    if tuple(own.values()) == choice.blend:
+        return stage.weights
+    return dict(zip(own, choice.blend, strict=True))

@@ -93,7 +93,7 @@ def choose(
     budget: Budget = Budget(None),
     on_step: Callable[[], None] = lambda: None,
 ) -> Chosen:
-    """The choice by the rule. `models` are the rerankers as rerank.model has them, and as they are called."""
+    """The choice by the rule. `models` are the rerankers as the settings have them, and as they are called."""
     search = _Descent(figures, current, space, budget)
     folds = [figures.query_ids[fold::FOLDS] for fold in range(FOLDS)]
     search.without(figures.query_ids)
@@ -207,7 +207,7 @@ def _rest(query_ids: Sequence[str], part: Sequence[str]) -> list[str]:
 def _fitting(choice: Choice, space: Space) -> Choice:
     """The choice with a window of the space, and legs deep enough for it."""
     window = max((size for size in space.windows if size <= choice.window), default=space.windows[0])
-    depth = min(depth for depth in space.depths if depth >= choice.depth and 2 * depth >= window)
+    depth = min(depth for depth in space.depths if depth >= choice.depth and space.reach(depth) >= window)
     return replace(choice, depth=depth, window=window)
 
 
@@ -233,7 +233,7 @@ def _try(
         each.reranking(model, without, figures.query_ids)
     best, gain = way.cheapest(way.seen(rerank=True, model=model)), _mean_of(gains[weights.convinces])
     own = [
-        choice for choice in figures.known() if choice.rerank and choice.model == model and not any(choice.blend[:3])
+        choice for choice in figures.known() if choice.rerank and choice.model == model and not any(choice.blend[:-1])
     ]
     return Trial(
         model=model,

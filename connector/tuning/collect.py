@@ -15,13 +15,14 @@ from connector.errors import WorkerUnavailable
 from connector.evaluation.evaluate import Reporter
 from connector.evaluation.queries import JudgedQuery
 from connector.evaluation.searchers import Opened
+from connector.models.scorer import QueryWeights
 from connector.rerankers.protocol import Reranker, RerankScores
-from connector.search.legs import FirstStage
-from connector.search.rerank import select_pairs
+from connector.search.legs.ask import FirstStage
+from connector.search.stages.pairs import select_pairs
 from connector.settings.sections import Settings
 from connector.tuning.choice import Choice, with_choice
 from connector.tuning.offline import Material, WindowScores, fused_ranking
-from connector.tuning.space import Space, fusions
+from connector.tuning.space import Space
 from connector.types import SearchRequest
 
 T = TypeVar("T")
@@ -31,8 +32,7 @@ PAUSE_S = 0.5
 
 @dataclass(frozen=True, slots=True)
 class CandidateReranker:
-    """A reranker to try: its `model` as rerank.model would have it, the `name` it is called by, a searcher that uses
-    it."""
+    """A reranker to try: its `model` as settings have it, the `name` it is called by, a searcher that uses it."""
 
     model: str | None
     name: str
@@ -77,7 +77,8 @@ async def _collect(
     query: JudgedQuery, plain: Opened, candidates: Sequence[CandidateReranker], space: Space, current: Choice
 ) -> Material:
     depth = max(space.depths)
-    request = SearchRequest(query.text, depth=depth, window=min(current.window, 2 * depth), deadline_s=DEADLINE_S)
+    window = min(current.window, space.reach(depth))
+    request = SearchRequest(query.text, depth=depth, window=window, deadline_s=DEADLINE_S)
     if not candidates:
         return Material(await plain.searcher.first_stage(request), {})
     found = [await candidate.opened.searcher.first_stage(request) for candidate in candidates]
@@ -93,30 +94,29 @@ def _texts(found: FirstStage, settings: Settings, space: Space, current: Choice)
     """The passages that a reranker may be asked about: those of the largest window of every fusion at every depth."""
     texts: dict[str, None] = {}
     for choice in _widest(space, current):
-        window = fused_ranking(found, choice, with_choice(settings, choice))[: choice.window]
-        pairs = select_pairs(
-            window, passages=settings.rerank.passages, max_pairs=len(window) * settings.rerank.passages
-        )
+        window = fused_ranking(found, with_choice(settings, choice))[: choice.window]
+        passages = settings.first_stage.passages
+        pairs = select_pairs(window, passages=passages, max_pairs=len(window) * passages)
         texts.update(dict.fromkeys(passage.text for passage in pairs))
     return list(texts)
 
 
 def _widest(space: Space, current: Choice) -> Iterator[Choice]:
     for depth in space.depths:
-        yield from fusions(replace(current, depth=depth, window=min(max(space.windows), 2 * depth)))
+        yield from space.fusions(replace(current, depth=depth, window=min(max(space.windows), space.reach(depth))))
 
 
 async def _score(candidate: CandidateReranker, found: FirstStage, texts: Sequence[str]) -> WindowScores:
-    """Asked for in as many requests as `rerank.max_pairs` makes of them."""
-    worker, at_once = candidate.opened.worker, candidate.opened.settings.rerank.max_pairs
-    assert worker
+    """Asked for in as many requests as `max_pairs` of the stage makes of them."""
+    stage, reranker = candidate.opened.settings.first_stage, candidate.opened.reranker()
+    at_once, weights = stage.max_pairs, found.weights.get(str(stage.reranker))
     values: dict[str, float] = {}
     for start in range(0, len(texts), at_once):
         part = texts[start : start + at_once]
-        scores = await until_ready(partial(_ask, worker, found, part))
+        scores = await until_ready(partial(_ask, reranker, found.query, weights, part))
         values.update(zip(part, scores.values.tolist(), strict=True))
     return WindowScores({text: score for text, score in values.items() if not math.isnan(score)})
 
 
-async def _ask(worker: Reranker, found: FirstStage, texts: Sequence[str]) -> RerankScores:
-    return await worker.score(found.query, texts, weights=found.weights, timeout_s=DEADLINE_S)
+async def _ask(reranker: Reranker, query: str, weights: QueryWeights | None, texts: Sequence[str]) -> RerankScores:
+    return await reranker.score(query, texts, weights=weights, timeout_s=DEADLINE_S)

@@ -7,7 +7,8 @@ from dataclasses import asdict
 from typing import Any
 
 from connector.evaluation.figures import build_figures
-from connector.tuning.choice import Choice, describe
+from connector.settings.file import plain_values
+from connector.tuning.choice import Choice, describe, values_of
 from connector.tuning.tune import Tuned
 
 FORMAT = "connector-tuning/1"
@@ -22,7 +23,7 @@ def build_tuning(tuned: Tuned, values: Mapping[str, Any], *, written: str | None
         "measure": figures.measured,
         "queries": {"train": len(tuned.train.queries), "test": len(tuned.tested.collection.queries)},
         "models": [name for _, name in tuned.models],
-        "settings": dict(values),
+        "settings": plain_values(values),
         "written": written,
         "refused": tuned.refusals,
         "advice": [asdict(advice) for advice in tuned.advice],
@@ -62,4 +63,8 @@ def build_tuning(tuned: Tuned, values: Mapping[str, Any], *, written: str | None
 
 
 def _choice(tuned: Tuned, choice: Choice) -> dict[str, Any]:
-    return {"figure": tuned.figures.mean(choice), "settings": choice.values(), "in_words": describe(choice)}
+    return {
+        "figure": tuned.figures.mean(choice),
+        "settings": plain_values(values_of(tuned.settings, choice)),
+        "in_words": describe(choice),
+    }

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
 from connector.evaluation.datasets import Collection
 from connector.evaluation.measures import Run, cutoff_of, mean, measure
 from connector.search.fusion import fuse
-from connector.search.legs import FirstStage
-from connector.search.order import blend, whole_order
-from connector.search.rerank import best_passages, select_pairs
+from connector.search.legs.ask import FirstStage
+from connector.search.stages.order import blend, whole_order
+from connector.search.stages.pairs import best_passages, select_pairs
 from connector.settings.sections import Settings
 from connector.tuning.choice import Choice, with_choice
 from connector.types import Ranking
@@ -34,14 +34,14 @@ class Material:
     scores: Mapping[str | None, WindowScores]
 
 
-def fused_ranking(found: FirstStage, choice: Choice, settings: Settings) -> Ranking:
-    """The fused ranking of legs as deep as the choice has it. `settings` have the choice in them."""
-    return fuse(_legs(found, choice), settings.search.fusion)
+def fused_ranking(found: FirstStage, settings: Settings) -> Ranking:
+    """The fused ranking of legs as deep as the settings have them, with a choice in them."""
+    return fuse(_legs(found, settings), settings.search.legs, settings.search.fusion)
 
 
 def final_ranking(material: Material, choice: Choice, settings: Settings) -> Ranking:
     """What the caller would get. `settings` have the choice in them."""
-    return _reranked(fused_ranking(material.first_stage, choice, settings), material, choice, settings)
+    return _reranked(fused_ranking(material.first_stage, settings), material, choice, settings)
 
 
 def _reranked(fused: Ranking, material: Material, choice: Choice, settings: Settings) -> Ranking:
@@ -49,15 +49,18 @@ def _reranked(fused: Ranking, material: Material, choice: Choice, settings: Sett
         return fused
     scores = material.scores[choice.model]
     window = fused[: choice.window]
-    pairs = select_pairs(window, passages=settings.rerank.passages, max_pairs=settings.rerank.max_pairs)
+    stage = settings.first_stage
+    pairs = select_pairs(window, passages=stage.passages, max_pairs=stage.max_pairs)
     ranking = best_passages(pairs, [scores.by_text.get(passage.text, math.nan) for passage in pairs])
-    final = blend(window, _legs(material.first_stage, choice), ranking, settings.rerank.weights)
+    weights = stage.weights_with(settings.search.legs)
+    final = blend(window, _legs(material.first_stage, settings), ranking, weights)
     return whole_order(final, fused)
 
 
-def _legs(found: FirstStage, choice: Choice) -> dict[str, Ranking]:
-    """As deep as the choice has them."""
-    return {name: ranking[: choice.depth] for name, ranking in found.legs.items()}
+def _legs(found: FirstStage, settings: Settings) -> dict[str, Ranking]:
+    """As deep as the settings have them."""
+    legs, depth = settings.search.legs, settings.search.depth
+    return {name: ranking[: legs[name].depth or depth] for name, ranking in found.legs.items()}
 
 
 class OfflineFigures:
@@ -72,7 +75,7 @@ class OfflineFigures:
         self._material = material
         self._settings = settings
         self._values: dict[Choice, Mapping[str, float]] = {}
-        self._fused: dict[tuple[int, str], Run] = {}
+        self._fused: dict[tuple[Hashable, ...], Run] = {}
 
     def values(self, choice: Choice) -> Mapping[str, float]:
         """query_id -> value of the deciding measure."""
@@ -101,7 +104,7 @@ class OfflineFigures:
         """What the reranker gets, or would get: the fused ranking, cut at the window."""
         settings = with_choice(self._settings, choice)
         return {
-            query_id: fused_ranking(material.first_stage, choice, settings)[: choice.window]
+            query_id: fused_ranking(material.first_stage, settings)[: choice.window]
             for query_id, material in self._material.items()
         }
 
@@ -122,13 +125,12 @@ class OfflineFigures:
 
     def _fuse(self, choice: Choice, settings: Settings) -> Run:
         """The fused rankings; the last few are kept, since many choices rerank the same ones."""
-        key = (choice.depth, settings.search.fusion.model_dump_json())
+        key = (choice.depth, choice.kind, choice.rank_constant, choice.normalisation, choice.weights)
         if key not in self._fused:
             if len(self._fused) >= KEPT:
                 del self._fused[next(iter(self._fused))]
             self._fused[key] = {
-                query_id: fused_ranking(material.first_stage, choice, settings)
-                for query_id, material in self._material.items()
+                query_id: fused_ranking(material.first_stage, settings) for query_id, material in self._material.items()
             }
         return self._fused[key]
 

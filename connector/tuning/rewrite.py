@@ -15,23 +15,25 @@ from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import YAMLError
 
 from connector.errors import SettingsError
+from connector.settings.file import plain_value
 from connector.settings.load import load, load_file_alone, value_at
 from connector.settings.sections import Settings
-from connector.tuning.choice import Choice
 
 
-def missing(file: Path | None, choice: Choice) -> dict[str, Any]:
-    """The settings of a choice that a file by itself (None: the defaults) does not give: path -> value. Raises
-    SettingsError where the file cannot be used."""
+def missing(file: Path | None, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of the values, path -> value, that a file by itself (None: the defaults) does not give.
+
+    Raises SettingsError where the file cannot be used."""
     settings = load_file_alone(file) if file else Settings()
-    return {path: value for path, value in choice.values().items() if value_at(settings, path) != value}
+    return {path: value for path, value in values.items() if _known(settings, path) != value}
 
 
-def overruled(file: Path, choice: Choice) -> list[str]:
+def overruled(file: Path, values: Mapping[str, Any]) -> list[str]:
     """The variables of the environment that go over what the file says, and say something else."""
     loaded = load(file=file)
     settings = loaded.require()
-    return [loaded.given[path].origin for path, value in choice.values().items() if value_at(settings, path) != value]
+    changed = [path for path, value in values.items() if _known(settings, path) != value]
+    return [loaded.given[path].origin for path in changed if path in loaded.given]
 
 
 def merge(text: str, values: Mapping[str, Any]) -> str:
@@ -99,10 +101,23 @@ def _put(tree: CommentedMap, values: Mapping[str, Any]) -> CommentedMap:
     return tree
 
 
+def _known(settings: Settings, path: str) -> Any:
+    """The value of a setting; None also where nothing of that name is there."""
+    try:
+        return value_at(settings, path)
+    except KeyError:
+        return None
+
+
 def _plain(value: Any) -> Any:
-    """A list on one line; anything else as it is."""
-    if not isinstance(value, tuple):
-        return value
-    sequence = CommentedSeq(value)
+    """A list on one line, one stage alone without a list; anything else as it is."""
+    plain = plain_value(value)
+    if not isinstance(plain, list):
+        return plain
+    if len(plain) == 1 and isinstance(plain[0], dict):
+        mapping = CommentedMap(plain[0])
+        mapping.fa.set_flow_style()
+        return mapping
+    sequence = CommentedSeq(plain)
     sequence.fa.set_flow_style()
     return sequence

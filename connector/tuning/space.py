@@ -6,80 +6,111 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from connector.errors import SettingsError
-from connector.settings.sections import Normalisation
-from connector.tuning.choice import Choice, Weights, with_blend
+from connector.settings.search import Normalisation
+from connector.settings.sections import Settings
+from connector.tuning.choice import Choice, Weights, read_choice
 from connector.tuning.goal import DEPTHS, WINDOWS
 
 RANK_CONSTANTS = (5, 10, 20, 60, 100)
 DENSE_SHARES = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)  # 0 and 1, a leg alone, are tried once
 NORMALISATIONS: tuple[Normalisation, ...] = ("minmax", "zscore")
 RERANK_SHARES = (0.2, 0.4, 0.6, 0.8)  # of the final order; 1, the reranker alone, is tried once
-FUSED_SHARES = (1.0, 2 / 3, 0.0)  # of what the reranker leaves; both legs get as much of the rest
+BEFORE_SHARES = (1.0, 2 / 3, 0.0)  # of what the reranker leaves; all legs get as much of the rest
 
 
 @dataclass(frozen=True, slots=True)
 class Space:
-    """The depths and windows to try, those of the current settings among them, and the weights of the final order
-    beside the current ones; `k` is what callers get, which a window must hold."""
+    """The depths and windows to try, those of the current settings among them, the weights of the legs, and the weights
+    of the final order beside the current ones; `k` is what callers get, which a window must hold.
+
+    Of the legs, `free` have no depth of their own; the others find `fixed` documents at most, all together."""
 
     depths: tuple[int, ...]
     windows: tuple[int, ...]
     k: int
-    blends: tuple[Weights, ...] = ()
+    leg_weights: tuple[Weights, ...]
+    blends: tuple[Weights, ...]
+    free: int
+    fixed: int
+
+    def reach(self, depth: int) -> int:
+        """How many documents the legs find at most."""
+        return self.fixed + self.free * depth
 
     def groups(self, choice: Choice) -> Iterator[tuple[Choice, ...]]:
         """The choices that differ from this one in rerank, in fusion, in depth: a group each."""
         if choice.rerank:
             yield tuple(self.reranks(choice))
-        yield tuple(fusions(choice))
+        yield tuple(self.fusions(choice))
         yield tuple(self.at_depth(choice, depth) for depth in self.depths if self.fits(choice, depth))
 
     def reranks(self, choice: Choice) -> Iterator[Choice]:
         """Every window that fits the depth, with all weights of the final order."""
         for window in self.windows:
-            if window > 2 * choice.depth:
+            if window > self.reach(choice.depth):
                 continue
             windowed = replace(choice, window=window)
             yield windowed
-            yield from (with_blend(windowed, weights) for weights in self.blends)
+            yield from (replace(windowed, blend=weights) for weights in self.blends)
+
+    def fusions(self, choice: Choice) -> Iterator[Choice]:
+        """Every fusion of the legs."""
+        yield choice
+        rrf = replace(choice, kind="rrf")
+        alone = [weights for weights in self.leg_weights if sum(map(bool, weights)) == 1]
+        shared = [weights for weights in self.leg_weights if weights not in alone] or alone
+        yield from (replace(rrf, weights=weights) for weights in alone)
+        for constant in RANK_CONSTANTS:
+            yield from (replace(rrf, rank_constant=constant, weights=weights) for weights in shared)
+        for normalisation in NORMALISATIONS:
+            linear = replace(choice, kind="linear", normalisation=normalisation)
+            yield from (replace(linear, weights=weights) for weights in shared)
 
     def fits(self, choice: Choice, depth: int) -> bool:
         """Whether legs of that depth fill the window, or, where nothing is reranked, what callers get."""
-        return (choice.window if choice.rerank else self.k) <= 2 * depth
+        return (choice.window if choice.rerank else self.k) <= self.reach(depth)
 
     def at_depth(self, choice: Choice, depth: int) -> Choice:
         """The choice with another depth; a window that nobody reranks is cut to fit."""
-        return replace(choice, depth=depth, window=min(choice.window, 2 * depth))
+        return replace(choice, depth=depth, window=min(choice.window, self.reach(depth)))
 
 
-def build_space(current: Choice, *, k: int, depths: Sequence[int] = DEPTHS, windows: Sequence[int] = WINDOWS) -> Space:
+def build_space(settings: Settings, *, depths: Sequence[int] = DEPTHS, windows: Sequence[int] = WINDOWS) -> Space:
     """The space around the current settings. Raises SettingsError for sizes that no search can have."""
     for name, sizes, most in (("depth", depths, 10_000), ("window", windows, 20_000)):
         if any(not 1 <= size <= most for size in sizes):
             raise SettingsError(f"a {name} to try must be 1 to {most:,}")
-    kept = {depth for depth in (*depths, current.depth) if 2 * depth >= k}
-    fitting = {window for window in (*windows, current.window) if k <= window <= 2 * max(kept)}
-    return Space(tuple(sorted(kept)), tuple(sorted(fitting)), k, tuple(blends()))
+    current, k, legs = read_choice(settings), settings.search.k, settings.search.legs
+    own = [leg.depth for leg in legs.values() if leg.depth]
+    space = Space((), (), k, tuple(leg_weights(settings)), tuple(blends(len(legs))), len(legs) - len(own), sum(own))
+    kept = {depth for depth in (*depths, current.depth) if space.reach(depth) >= k}
+    fitting = {window for window in (*windows, current.window) if k <= window <= space.reach(max(kept))}
+    return replace(space, depths=tuple(sorted(kept)), windows=tuple(sorted(fitting)))
 
 
-def blends() -> Iterator[Weights]:
-    """Weights of the final order: the reranker's share, and how much of the rest the fused score has."""
-    yield (0.0, 0.0, 0.0, 1.0)
+def leg_weights(settings: Settings) -> Iterator[Weights]:
+    """Weights of the legs: each alone, and the dense ones with every share of all; legs of a kind keep theirs beside
+    each other."""
+    legs = settings.search.legs
+    count = len(legs)
+    for name in legs:
+        yield tuple(float(count) if name == other else 0.0 for other in legs)
+    totals = {kind: sum(leg.weight for leg in legs.values() if leg.kind == kind) for kind in ("lexical", "dense")}
+    if not all(totals.values()):
+        yield tuple(leg.weight for leg in legs.values())
+        return
+    for share in DENSE_SHARES:
+        of_kind = {"dense": share, "lexical": 1 - share}
+        yield tuple(
+            round(count * of_kind[str(leg.kind)] * leg.weight / totals[str(leg.kind)], 4) for leg in legs.values()
+        )
+
+
+def blends(legs: int) -> Iterator[Weights]:
+    """Weights of the final order: the reranker's share, and how much of the rest the order before has."""
+    yield (0.0, *[0.0] * legs, 1.0)
     for rerank in RERANK_SHARES:
-        for share in FUSED_SHARES:
-            fused = (1 - rerank) * share
-            leg = (1 - rerank - fused) / 2
-            yield (round(fused, 4), round(leg, 4), round(leg, 4), rerank)
-
-
-def fusions(choice: Choice) -> Iterator[Choice]:
-    """Every fusion of the legs."""
-    yield choice
-    rrf = replace(choice, kind="rrf")
-    yield from (replace(rrf, weights=weights) for weights in ((2.0, 0.0), (0.0, 2.0)))
-    for constant in RANK_CONSTANTS:
-        for share in DENSE_SHARES:
-            yield replace(rrf, rank_constant=constant, weights=(round(2 - 2 * share, 4), round(2 * share, 4)))
-    for normalisation in NORMALISATIONS:
-        for share in DENSE_SHARES:
-            yield replace(choice, kind="linear", normalisation=normalisation, alpha=share)
+        for share in BEFORE_SHARES:
+            before = (1 - rerank) * share
+            leg = (1 - rerank - before) / legs
+            yield (round(before, 4), *[round(leg, 4)] * legs, rerank)

@@ -89,13 +89,13 @@ def _options(candidates: Sequence[CandidateReranker], space: Space, current: Cho
     yield from (Option(depth) for depth in space.depths)
     for candidate in candidates:
         for window in space.windows:
-            depth = min(reach for reach in space.depths if reach >= current.depth and window <= 2 * reach)
+            depth = min(each for each in space.depths if each >= current.depth and window <= space.reach(each))
             yield Option(depth, window, candidate.model)
 
 
 def _search(option: Option, plain: Opened, candidates: Sequence[CandidateReranker]) -> Search:
     if not option.window:
-        return Search(plain.searcher, {"rerank": False, "depth": option.depth, "window": 2 * option.depth})
+        return Search(plain.searcher, {"rerank": False, "depth": option.depth, "window": None})
     (opened,) = (candidate.opened for candidate in candidates if candidate.model == option.model)
     return Search(opened.searcher, {"rerank": True, "depth": option.depth, "window": option.window})
 

@@ -3,7 +3,7 @@ other."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from functools import partial
@@ -14,18 +14,19 @@ from connector.evaluation.datasets import Collection
 from connector.evaluation.defaults import CUTOFF
 from connector.evaluation.evaluate import Evaluation, Reporter, evaluate
 from connector.evaluation.measures import default_measures
-from connector.evaluation.pipelines import Pipeline, plan
+from connector.evaluation.pipelines import Pipeline, plan_each
 from connector.evaluation.searchers import open_searchers
+from connector.settings.file import plain_values
 from connector.settings.sections import Settings
 from connector.tuning.advice import Advice, ChoiceFacts, advise, find
-from connector.tuning.choice import PATHS, Choice, read_choice, with_choice
+from connector.tuning.choice import Choice, read_choice, values_of, with_choice
 from connector.tuning.choose import Chosen, choose
 from connector.tuning.collect import DEADLINE_S, CandidateReranker, collect, until_ready
 from connector.tuning.goal import TuningGoal
 from connector.tuning.offline import OfflineFigures
 from connector.tuning.space import Space
 from connector.tuning.timing import Budget, take_times
-from connector.wiring import open_worker
+from connector.wiring import open_reranker
 
 YOURS, WITHOUT, TUNED = "yours", "without rerank", "tuned"
 SAME = 1e-9
@@ -37,6 +38,7 @@ class Tuned:
     real path."""
 
     train: Collection
+    settings: Settings  # as they were
     current: Choice
     chosen: Chosen
     models: tuple[tuple[str | None, str], ...]
@@ -78,10 +80,12 @@ async def tune(
     reporter: Reporter = Reporter(),
 ) -> Tuned:
     """Choose on `train`, test on `test`. `models` are the rerankers to try beside the configured one; none: all that
-    the worker has, or none at all where rerank.enabled is false.
+    the worker has, or none at all where search.rerank is off.
 
     Raises what opening the cluster and searching raise, WorkerError, and SettingsError for a model that the worker does
     not have."""
+    if len(settings.search.rerank) > 1:
+        raise SettingsError("tune chooses the settings of one stage; give it one: --set 'search.rerank={window: 50}'")
     current = read_choice(settings)
     offered = await find_models(settings, models)
     async with AsyncExitStack() as stack:
@@ -103,31 +107,30 @@ async def tune(
     found = find(figures, chosen.choice)
     advice = advise(figures, current, chosen, found, budget, min_recall=goal.min_recall)
     tested = await _test(test, settings, current, chosen, goal.measured, reporter)
-    return Tuned(train, current, chosen, tuple(offered), figures, found, budget, tuple(advice), tested)
+    return Tuned(train, settings, current, chosen, tuple(offered), figures, found, budget, tuple(advice), tested)
 
 
 async def find_models(settings: Settings, names: Sequence[str]) -> list[tuple[str | None, str]]:
-    """The rerankers to try: as rerank.model would have them, and as they are called. Raises WorkerError,
+    """The rerankers to try: as the model of the stage's reranker, and as they are called. Raises WorkerError,
     SettingsError."""
-    if not settings.rerank.enabled and not names:
+    if not settings.search.rerank and not names:
         return []
-    worker = open_worker(with_choice(settings, replace(read_choice(settings), rerank=True)))
-    assert worker
+    worker = open_reranker(settings, str(settings.first_stage.reranker))
     try:
         listed = await until_ready(partial(worker.rerankers, timeout_s=DEADLINE_S))
     except WorkerUnavailable as error:
         raise WorkerUnavailable(
-            f"{error}; or tune without one: --set rerank.enabled=false", status=error.status
+            f"{error}; or tune without one: --set search.rerank=off", status=error.status
         ) from error
     finally:
         await worker.close()
-    configured = settings.rerank.model
+    configured = settings.first_reranker.model
     if unknown := [name for name in names if listed and _short(name) not in map(_short, listed)]:
         raise SettingsError(
             f"the worker has no reranker {unknown[0]!r}, but {', '.join(listed)}; add it in worker.models"
         )
     first = configured or next(iter(listed), "the worker's model")
-    mine = [(configured, first)] if settings.rerank.enabled else []
+    mine = [(configured, first)] if settings.search.rerank else []
     others = [name for name in names or listed if _short(name) != _short(first)]
     tried = mine or [(None if configured is None else name, name) for name in names if _short(name) == _short(first)]
     return [*tried, *((name, name) for name in others)]
@@ -135,8 +138,7 @@ async def find_models(settings: Settings, names: Sequence[str]) -> list[tuple[st
 
 async def _load(candidate: CandidateReranker) -> None:
     """Wait until the worker has the model, and send one search through it."""
-    assert candidate.opened.worker
-    await until_ready(partial(candidate.opened.worker.info, timeout_s=DEADLINE_S))
+    await until_ready(partial(candidate.opened.reranker().info, timeout_s=DEADLINE_S))
     await candidate.opened.warm_up(rerank=True)
 
 
@@ -145,13 +147,12 @@ async def _test(
 ) -> Evaluation:
     """Your settings, the best without a reranker and the tuned ones on the queries that nothing was chosen on."""
     choices = {YOURS: current, WITHOUT: chosen.without, TUNED: chosen.choice}
-    pipelines = [Pipeline(name, overrides=choice.all_values()) for name, choice in choices.items()]
-
-    def settings_with(values: Mapping[str, Any]) -> Settings:
-        return with_choice(settings, Choice(**{name: values[path] for name, path in PATHS.items()}))
-
+    searches = plan_each(
+        (Pipeline(name, overrides=plain_values(values_of(settings, choice))), with_choice(settings, choice))
+        for name, choice in choices.items()
+    )
     measures = tuple(dict.fromkeys((measured, *default_measures(CUTOFF))))
-    return await evaluate(test, plan(pipelines, settings_with), measures=measures, k=CUTOFF, reporter=reporter)
+    return await evaluate(test, searches, measures=measures, k=CUTOFF, reporter=reporter)
 
 
 def _variant(settings: Settings, current: Choice, **values: Any) -> Settings:

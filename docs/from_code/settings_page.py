@@ -7,10 +7,10 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from connector.settings.file import allowed_values, to_text
-from connector.settings.load import setting_names
+from connector.settings.file import allowed_values, plain_value, to_text
+from connector.settings.load import section_of, setting_names
+from connector.settings.names import env_name
 from connector.settings.sections import Settings
-from connector.settings.sources import env_name
 
 HEADER = """\
 # Settings
@@ -29,30 +29,24 @@ def build_settings_page() -> str:
 
 def _section(model: type[BaseModel], prefix: str, level: int) -> Iterator[str]:
     properties = model.model_json_schema()["properties"]
-    nested = {name: kind for name, field in model.model_fields.items() if (kind := _section_of(field.annotation))}
+    nested = {name: found for name, field in model.model_fields.items() if (found := section_of(field.annotation))}
     rows = [name for name in model.model_fields if name not in nested]
     if rows:
         yield "\n| setting | default | meaning |\n|---|---|---|"
         for name in rows:
             default = model.model_fields[name].get_default(call_default_factory=True)
             yield _row(prefix + name, default, properties[name])
-    for name, section in nested.items():
-        yield f"\n{'#' * level} {prefix}{name}\n\n{(section.__doc__ or '').strip()}"
-        yield from _section(section, f"{prefix}{name}.", level + 1)
-
-
-def _section_of(annotation: Any) -> type[BaseModel] | None:
-    return annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else None
+    for name, (section, named) in nested.items():
+        path = f"{prefix}{name}.NAME" if named else prefix + name
+        about = f"{said}.\n\n" if (said := model.model_fields[name].description) else ""
+        yield f"\n{'#' * level} {path}\n\n{about[:1].upper()}{about[1:]}{(section.__doc__ or '').strip()}"
+        yield from _section(section, f"{path}.", level + 1)
 
 
 def _row(path: str, default: Any, schema: Mapping[str, Any]) -> str:
     name = path.rpartition(".")[2]
-    variable = f"`{env_name(path)}`" + (" or `..._FILE`" if path in setting_names().secrets else "")
+    variable = f"`{env_name(path)}`" + (" or `..._FILE`" if setting_names().is_secret(path) else "")
     allowed = allowed_values(schema).replace("|", "\\|")
     meaning = schema.get("description", "").replace("|", "\\|").replace("<", "&lt;")
-    shown = "" if default is None else f"`{to_text(_plain(default))}`"
+    shown = "" if default is None else f"`{to_text(plain_value(default))}`"
     return f"| `{name}`<br>{variable} | {shown} | {meaning}{f' ({allowed})' if allowed else ''} |"
-
-
-def _plain(value: Any) -> Any:
-    return list(value) if isinstance(value, tuple) else value

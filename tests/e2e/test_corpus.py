@@ -97,7 +97,9 @@ async def searching(settings: Settings, encoder: Encoder, worker: WorkerProcess 
     cluster = await connect(settings.cluster)
     client = WorkerClient(worker.url) if worker else None
     try:
-        yield build_searcher(await open_index(cluster, settings), encoder, client, settings)
+        yield build_searcher(
+            await open_index(cluster, settings), encoder, {"local": client} if client else {}, settings
+        )
     finally:
         if client:
             await client.close()
@@ -220,8 +222,8 @@ async def test_the_reranked_answer_explains_itself(
 
     assert not response.degraded
     assert [hit.rank for hit in response.hits] == list(range(1, 11))
-    assert {hit.stage for hit in response.hits} == {"reranked"}
-    assert all(hit.explain.rerank_score is not None and hit.explain.fused_rank for hit in response.hits)
+    assert {hit.stage for hit in response.hits} == {"local"}
+    assert all("local" in hit.explain.stages and hit.explain.fused_rank for hit in response.hits)
     assert all(hit.passage and hit.passage.doc_id == hit.doc_id for hit in response.hits)
     by_id = {one["_id"]: one for one in documents}
     assert all(hit.fields["title"] == by_id[hit.doc_id]["title"] for hit in response.hits)

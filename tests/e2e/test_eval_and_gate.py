@@ -14,7 +14,7 @@ from connector.remote.process import WorkerProcess
 
 CHARS = 400  # of a document, so that it is one passage
 KINDS = ("code", "paraphrase", "negation")
-SMALL = ("--set", "rerank.window=10", "--set", "search.depth=20", "--set", "search.deadline_s=60")
+SMALL = ("--set", "search.rerank={window: 10}", "--set", "search.depth=20", "--set", "search.deadline_s=60")
 PIPELINES = """
 lexical: {stage: lexical}
 fused: {stage: fused}
@@ -64,7 +64,7 @@ def test_the_tables_have_every_pipeline_measure_segment_and_stage(evaluated: tup
     assert "slice: 9 judged queries" in done.stdout
     for word in ("nDCG@10", "RR@10", "AP", "R@10", "Judged@10", "against fused", "p (Holm)", "nDCG@10 by kind", *KINDS):
         assert word in done.stdout
-    for stage in ("lexical", "encode", "dense", "fuse", "rerank", "fields", "total"):
+    for stage in ("lexical", "encode", "dense", "fuse", "local", "fields", "total"):
         assert f" {stage} " in done.stdout
     assert "→" in done.stdout  # a winner or a loser, with both its values
     assert "Traceback" not in done.stderr
@@ -80,10 +80,10 @@ def test_the_figures_are_those_of_a_search(evaluated: tuple[Finished, Path]) -> 
     assert all(one["failed"] == one["degraded"] == {} for one in pipelines.values())
     assert pipelines["linear"]["settings"]["search.fusion.kind"] == "linear"
     assert pipelines["lexical"]["stages_ms"] == pipelines["reranked"]["stages_ms"]  # one search
-    assert "rerank" not in pipelines["linear"]["stages_ms"]  # nobody asked for it
+    assert "local" not in pipelines["linear"]["stages_ms"]  # nobody asked for it
     assert pipelines["reranked"]["latency_ms"]["p50"] > pipelines["lexical"]["latency_ms"]["p50"] > 0
     assert figures["segments"]["kind"]["code"]["queries"] == 3
-    assert "late-interaction" in pipelines["reranked"]["facts"]["worker"]
+    assert "late-interaction" in pipelines["reranked"]["facts"]["rerankers"]["local"]
 
 
 def test_run_files_are_trecs(evaluated: tuple[Finished, Path]) -> None:
@@ -177,7 +177,7 @@ def test_a_worker_that_is_away_is_told_of_and_counted(launcher: Launcher, folder
     assert done.code == 1
     assert len(pipeline["degraded"]) == 9
     assert pipeline["measures"]["nDCG@10"] > 0.3  # what the caller gets is the fused order
-    assert "search: 9 of 9 queries were degraded; first: rerank:" in done.stderr
+    assert "search: 9 of 9 queries were degraded; first: local:" in done.stderr
 
 
 def test_a_gate_holds_where_nothing_changed(

@@ -28,7 +28,7 @@ def test_the_library_example_prints_reranked_hits(demo: Any, worker: WorkerProce
     variables = {
         "CONNECTOR_CLUSTER_URL": "embedded:demo-store",
         "CONNECTOR_INDEX_NAME": "connector-demo",
-        "CONNECTOR_RERANK_URL": worker.url,
+        "CONNECTOR_RERANKERS_LOCAL_URL": worker.url,
         "CONNECTOR_SEARCH_DEADLINE_S": "120",
     }
     printed = demo.run("library.py", **variables)

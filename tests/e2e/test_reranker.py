@@ -46,7 +46,7 @@ def folder(launcher: Launcher, tmp_path_factory: pytest.TempPathFactory) -> Path
 def test_a_search_brings_its_own_worker_for_a_folder(launcher: Launcher, folder: Path) -> None:
     done = launcher.run(
         "search", QUERY, "--reranker", "models/ettin", "--worker", NOWHERE, "--json", *SETS, cwd=folder,
-        CONNECTOR_WORKER_API_KEYS="a-key-of-another-worker", CONNECTOR_RERANK_MODEL="another",
+        CONNECTOR_WORKER_API_KEYS="a-key-of-another-worker", CONNECTOR_RERANKERS_LOCAL_MODEL="another",
     )  # fmt: skip
     assert done.code == 0, done.stderr
     found = json.loads(done.stdout)
@@ -54,9 +54,9 @@ def test_a_search_brings_its_own_worker_for_a_folder(launcher: Launcher, folder:
     expected = predict(folder / "models" / "ettin", QUERY, [hit["passage"]["text"] for hit in hits])
     (url,) = re.findall(r"in a worker of this command at (http://127\.0\.0\.1:\d+)", done.stderr)
 
-    assert {hit["stage"] for hit in hits} == {"reranked"}
+    assert {hit["stage"] for hit in hits} == {"local"}
     assert found["degraded"] == []
-    assert [hit["explain"]["rerank_score"] for hit in hits] == pytest.approx(expected, abs=1e-4)
+    assert [hit["explain"]["stages"]["local"]["score"] for hit in hits] == pytest.approx(expected, abs=1e-4)
     assert len(hits) == len(DOCUMENTS)
     with pytest.raises(httpx.ConnectError):  # it ended with the command
         httpx.get(f"{url}/health")
@@ -80,8 +80,8 @@ def test_an_evaluation_has_a_pipeline_for_each_reranker(launcher: Launcher, fold
     assert f"no worker answers at {NOWHERE}: without the pipeline reranked" in done.stderr
     for name in ("bert", "ettin"):
         one = pipelines[f"reranked-{name}"]
-        assert one["facts"]["worker"].startswith(f"{name}@")
-        assert one["settings"]["rerank.model"] == f"models/{name}"
+        assert one["facts"]["rerankers"]["local"].startswith(f"{name}@")
+        assert one["settings"]["rerankers.local.model"] == f"models/{name}"
         assert one["degraded"] == one["failed"] == {}
 
 
@@ -97,7 +97,7 @@ def test_a_baseline_holds_for_its_reranker_and_tells_another(launcher: Launcher,
 
     assert written[0] == same[0] == other[0] == 0, (written, same, other)
     assert '"changed_settings": {}' in same[1]
-    assert '"rerank.model": ["models/bert", "models/ettin"]' in other[1]
+    assert '"rerankers.local.model": ["models/bert", "models/ettin"]' in other[1]
 
 
 @pytest.mark.parametrize(

@@ -149,7 +149,7 @@ def test_flags_that_cannot_be_meant(launcher: Launcher, folder: Path) -> None:
 
 def test_the_gate_refuses_it_too(launcher: Launcher, folder: Path, killed_and_finished: Finished) -> None:
     gate = ("gate", "slice", "--baseline", "quality.json", "--set", "search.deadline_s=60")
-    assert launcher.run(*gate, "--write-baseline", "--set", "rerank.enabled=false", cwd=folder).code == 0
+    assert launcher.run(*gate, "--write-baseline", "--set", "search.rerank=off", cwd=folder).code == 0
 
     done = launcher.run(*gate, "--reranker", "mine", cwd=folder)
 

@@ -22,11 +22,9 @@ SMALL = ("--depths", "20", "--windows", "10", "--time-queries", "2", "--set", "s
 FILE = """# ours
 search:
   depth: 20 # enough here
-rerank:
-  window: 10
-  url: {url}
-  model: planted
-  weights: {{fused: 0, lexical: 0, dense: 0}}
+  rerank: {{window: 10, weights: {{rerank: 1}}}}
+rerankers:
+  local: {{url: "{url}", model: planted}}
 """
 
 
@@ -68,7 +66,7 @@ def test_a_planted_harmful_reranker_is_refused_and_the_file_that_is_written_work
 
     assert done.code == 0, done.stderr
     assert [(one["name"], one["taken"]) for one in told["rerankers"]] == [("planted", False)], told["rerankers"]
-    assert told["settings"]["rerank.enabled"] is False
+    assert told["settings"]["search.rerank"] == []
     assert [one["about"] for one in told["advice"] if one["about"] == "reranker-hurts"]
     assert (
         told["test"]["pipelines"]["tuned"]["measures"]["nDCG@10"]
@@ -76,7 +74,7 @@ def test_a_planted_harmful_reranker_is_refused_and_the_file_that_is_written_work
     )
     assert written.startswith("# ours\nsearch:\n")
     assert "# enough here" in written
-    assert yaml.safe_load(written)["rerank"]["enabled"] is False
+    assert yaml.safe_load(written)["search"]["rerank"] == []
     searched = launcher.run("search", "error E1034", "--json", cwd=folder)
     assert searched.code == 0, searched.stderr
     assert {hit["stage"] for hit in json.loads(searched.stdout)["hits"]} <= {"fused", "lexical", "dense"}
@@ -105,7 +103,7 @@ def test_all_rerankers_are_tried_and_tables_say_so_but_nothing_is_written_in_a_d
 
 def test_a_budget_that_nothing_keeps_to_writes_nothing(launcher: Launcher, folder: Path, settings: Path) -> None:
     before = settings.read_text()
-    flags = ("--budget-ms", "0.01", "--set", "rerank.enabled=false")
+    flags = ("--budget-ms", "0.01", "--set", "search.rerank=off")
     done = launcher.run("tune", "slice", *flags, *SMALL, cwd=folder)
 
     assert done.code == 1
@@ -120,7 +118,7 @@ def test_a_budget_that_nothing_keeps_to_writes_nothing(launcher: Launcher, folde
         (("tune", "slice", "--queries", "12"), "each side needs 10"),
         (("tune", "slice", "--depths", "many"), "--depths takes whole numbers"),
         (("tune", "slice", "--measure", "nDGC@10"), "unknown measure 'nDGC@10'"),
-        (("tune", "slice", "--worker", "http://127.0.0.1:9"), "or tune without one: --set rerank.enabled=false"),
+        (("tune", "slice", "--worker", "http://127.0.0.1:9"), "or tune without one: --set search.rerank=off"),
         (("tune", "slice", "--out", "no/where.yaml"), "there is no folder no"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else None,

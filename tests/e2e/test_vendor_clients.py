@@ -266,14 +266,14 @@ def test_ingest_and_search_have_a_worker_encode(worker: WorkerProcess, launcher:
     (tmp_path / "docs.jsonl").write_text(
         "".join(json.dumps({"id": str(at), "text": text}) + "\n" for at, text in enumerate(PASSAGES)), encoding="utf-8"
     )
-    variables = {"CONNECTOR_ENCODER_URL": worker.url, "CONNECTOR_RERANK_URL": worker.url}
+    variables = {"CONNECTOR_ENCODER_URL": worker.url, "CONNECTOR_RERANKERS_LOCAL_URL": worker.url}
     ingested = launcher.run("ingest", "docs.jsonl", cwd=tmp_path, **variables)
     by_worker = launcher.run("search", QUERY, "--json", cwd=tmp_path, **variables)
-    here = launcher.run("search", QUERY, "--json", cwd=tmp_path, CONNECTOR_RERANK_URL=worker.url)
+    here = launcher.run("search", QUERY, "--json", cwd=tmp_path, CONNECTOR_RERANKERS_LOCAL_URL=worker.url)
 
     assert ingested.code == 0, ingested.stderr
     hits = json.loads(by_worker.stdout)["hits"]
     assert hits[0]["doc_id"] == "1"
-    assert [(one["doc_id"], one["explain"]["dense"]["rank"]) for one in hits] == [
-        (one["doc_id"], one["explain"]["dense"]["rank"]) for one in json.loads(here.stdout)["hits"]
+    assert [(one["doc_id"], one["explain"]["legs"]["dense"]["rank"]) for one in hits] == [
+        (one["doc_id"], one["explain"]["legs"]["dense"]["rank"]) for one in json.loads(here.stdout)["hits"]
     ]

@@ -26,7 +26,7 @@ from connector.readiness import read_state
 from connector.remote.process import running_worker
 from connector.rerankers.worker import WorkerClient
 from connector.settings.sections import Settings
-from connector.wiring import open_worker
+from connector.wiring import open_reranker
 
 KEY = "key-of-the-search-service"
 
@@ -66,7 +66,9 @@ def is_ready(client: httpx.Client) -> bool:
 
 
 async def test_the_query_layer_reaches_it_with_its_ca_and_a_key(url: str, ca: Path) -> None:
-    client = open_worker(Settings.model_validate({"rerank": {"url": url, "ca_cert": str(ca), "api_key": KEY}}))
+    client = open_reranker(
+        Settings.model_validate({"rerankers": {"local": {"url": url, "ca_cert": str(ca), "api_key": KEY}}}), "local"
+    )
     assert client
     scores = await client.score("how do I get a refund", ["Refunds take ten days.", "The cat sat."], timeout_s=20)
     await client.close()
@@ -75,7 +77,7 @@ async def test_the_query_layer_reaches_it_with_its_ca_and_a_key(url: str, ca: Pa
 
 
 async def test_without_the_ca_or_the_key_it_is_told_what_is_missing(url: str, ca: Path) -> None:
-    strangers = {"is its CA the one in rerank.ca_cert": WorkerClient(url, api_key=KEY)}
+    strangers = {"is its CA the one in rerankers.local.ca_cert": WorkerClient(url, api_key=KEY)}
     strangers |= {"HTTP 401.*bring one of the worker's API keys": WorkerClient(url, ca_cert=str(ca))}
     for words, client in strangers.items():
         with pytest.raises(WorkerError, match=words):

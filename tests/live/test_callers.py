@@ -38,7 +38,7 @@ MARKS = {OWN: "orchid", FOREIGN: "basilisk"}
 COUNTS = {OWN: 20, FOREIGN: 160}
 FIELDS = Fields(text={"title": 1.0, "text": 1.0}, metadata={"department": "keyword", "week": "integer"})
 QUERY = "how are refunds of sensors paid"
-SMALL = {"search.depth": 20, "rerank.window": 20, "search.k": 5}
+SMALL = {"search.depth": 20, "search.rerank": {"window": 20}, "search.k": 5}
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,7 @@ async def watching(
     def fault(seen: Seen) -> Fault | None:
         return "reset" if call_of(seen) in faults else None
 
-    limits = {"search.deadline_s": 60.0, "search.depth": 100, "rerank.window": 60, "search.k": 20}
+    limits = {"search.deadline_s": 60.0, "search.depth": 100, "search.rerank": {"window": 60}, "search.k": 20}
     async with contextlib.AsyncExitStack() as stack:
         ca_cert = place.engine.superuser.ca_cert
         to_engine = await stack.enter_async_context(Proxy(place.service.url, ca_cert=ca_cert))
@@ -147,8 +147,8 @@ async def watching(
         settings = load_settings(environ={}, overrides=limits | overrides)
         cluster = await connect(place.service.model_copy(update={"url": to_engine.url}))
         client = WorkerClient(to_worker.url)
-        searcher = build_searcher(await cluster.open_index(place.index), encoder, client, settings)
-        connector = await stack.enter_async_context(Connector(searcher, cluster, client))
+        searcher = build_searcher(await cluster.open_index(place.index), encoder, {"local": client}, settings)
+        connector = await stack.enter_async_context(Connector(searcher, cluster, [client]))
         to_engine.seen.clear()
         to_engine.fault = fault
         yield Watched(connector, to_engine, to_worker)
@@ -186,9 +186,9 @@ async def test_a_restricted_user_sees_own_documents_only_on_both_legs(
     assert response.degraded == ()
     assert_nothing_foreign(response, texts)
     assert {leg: len(response.rankings[leg]) for leg in ("lexical", "dense")} == {"lexical": 20, "dense": 20}
-    assert [hit.stage for hit in response.hits] == ["reranked"] * 20
+    assert [hit.stage for hit in response.hits] == ["local"] * 20
     assert all(hit.fields["department"] == OWN and MARKS[OWN] in hit.fields["text"] for hit in response.hits)
-    assert all(hit.passage and hit.explain.lexical and hit.explain.dense for hit in response.hits)
+    assert all(hit.passage and {"lexical", "dense"} == set(hit.explain.legs) for hit in response.hits)
     assert texts
     # what was kept from this user does compete: the service is given it, on both legs and by the worker
     assert any(MARKS[FOREIGN] in text for text in texts_of_all)
@@ -376,7 +376,7 @@ async def test_scores_are_those_of_the_documents_and_not_of_the_rule_that_admits
 async def test_as_many_neighbours_come_as_were_asked_for(
     place: Place, encoder: Encoder, worker: WorkerProcess, depth: int
 ) -> None:
-    sizes = {"search.depth": depth, "rerank.window": depth, "search.k": depth}
+    sizes = {"search.depth": depth, "search.rerank": {"window": depth}, "search.k": depth}
     async with watching(place, encoder, worker, **sizes) as watched:
         response = await watched.search(place.caller(OWN))
 

@@ -87,7 +87,7 @@ async def look(cluster: ClusterSettings, index: str, worker_url: str | None, **m
     for name in ("password", "api_key", "bearer_token"):
         secret = getattr(cluster, name)
         given |= {f"cluster.{name}": secret.get_secret_value()} if secret else {}
-    given |= {"index.name": index, "rerank.enabled": worker_url is not None, "rerank.url": worker_url}
+    given |= {"index.name": index, "search.rerank": "on" if worker_url else "off", "rerankers.local.url": worker_url}
     loaded = load(environ={}, overrides=given | {name.replace("__", "."): value for name, value in more.items()})
     findings = await checkup.examine(loaded)
 
@@ -130,22 +130,25 @@ async def test_all_is_well_where_all_is_well(store: ClusterSettings, filled: str
 
     assert not_ok(found) == {}
     assert {"settings", "cluster", "health", "index", "mapping", "copies", "documents", "encoder",
-            "encoder of the index", "worker", "worker speed", "query"} <= set(found)  # fmt: skip
+            "encoder of the index", "reranker local", "speed of local", "query"} <= set(found)  # fmt: skip
     assert found["documents"].facts == {"documents": COUNT, "with_vectors": COUNT}
     assert found["encoder"].facts["dims"] == 384
     assert found["encoder"].facts["query_ms"] > 0
-    assert (found["worker"].facts["kind"], found["worker"].facts["model"]) == ("late-interaction", "all-MiniLM-L6-v2")
-    assert found["worker speed"].facts["pairs_per_s"] > 0
+    assert (found["reranker local"].facts["kind"], found["reranker local"].facts["model"]) == (
+        "late-interaction",
+        "all-MiniLM-L6-v2",
+    )
+    assert found["speed of local"].facts["pairs_per_s"] > 0
     assert found["query"].facts["degraded"] == []
-    assert {"lexical", "dense", "encode", "fuse", "rerank", "fields", "total"} <= set(found["query"].facts["took_ms"])
+    assert {"lexical", "dense", "encode", "fuse", "local", "fields", "total"} <= set(found["query"].facts["took_ms"])
 
 
 async def test_without_a_worker_the_rest_is_looked_at(store: ClusterSettings, filled: str) -> None:
     found = await look(store, filled, "http://127.0.0.1:9")
 
-    assert not_ok(found) == {"worker": "fail", "worker speed": "skip", "query": "warn"}
-    assert found["worker"].advice == "start one with: connector worker"
-    assert found["query"].facts["degraded"] == ["rerank"]
+    assert not_ok(found) == {"reranker local": "fail", "speed of local": "skip", "query": "warn"}
+    assert found["reranker local"].advice == "start one with: connector worker"
+    assert found["query"].facts["degraded"] == ["local"]
 
 
 async def test_reranking_that_is_off_needs_no_worker(embedded: ClusterSettings, encoder: Encoder) -> None:
@@ -153,7 +156,7 @@ async def test_reranking_that_is_off_needs_no_worker(embedded: ClusterSettings, 
     await fill(embedded, name, encoder)
     found = await look(embedded, name, None)
 
-    assert not_ok(found) == {"worker": "skip"}
+    assert not_ok(found) == {"reranker": "skip"}
     assert found["query"].facts["degraded"] == []
 
 
@@ -216,15 +219,15 @@ async def test_a_worker_that_still_loads_is_told_from_one_that_is_not_there(
         found = await look(embedded, small, url)
         loading.set()
 
-    assert (found["worker"].status, found["worker speed"].status) == ("fail", "skip")
-    assert "the model is still loading" in found["worker"].seen
-    assert found["worker"].advice == "try again in a few seconds"
+    assert (found["reranker local"].status, found["speed of local"].status) == ("fail", "skip")
+    assert "the model is still loading" in found["reranker local"].seen
+    assert found["reranker local"].advice == "try again in a few seconds"
 
 
 async def test_what_is_no_worker_is_called_so(embedded: ClusterSettings, small: str, web_page: str) -> None:
     found = await look(embedded, small, web_page)
 
-    assert (found["worker"].status, found["worker"].advice) == ("fail", "is a worker running there?")
+    assert (found["reranker local"].status, found["reranker local"].advice) == ("fail", "is a worker running there?")
 
 
 async def test_a_worker_that_is_too_slow_for_the_deadline_is_pointed_at(
@@ -232,8 +235,8 @@ async def test_a_worker_that_is_too_slow_for_the_deadline_is_pointed_at(
 ) -> None:
     found = await look(embedded, small, worker.url, search__deadline_s=0.1)
 
-    assert found["worker speed"].status == "warn"
-    assert "search.deadline_s (0.1 s)" in found["worker speed"].advice
+    assert found["speed of local"].status == "warn"
+    assert "search.deadline_s (0.1 s)" in found["speed of local"].advice
 
 
 async def test_another_encoder_than_the_indexs_is_named(store: ClusterSettings, encoder: Encoder) -> None:
@@ -268,7 +271,7 @@ async def test_an_index_that_is_not_there_is_named_and_the_rest_looked_at(
 
     assert statuses(found, "index") == {"fail"}
     assert statuses(found, *OF_THE_INDEX) == {"skip"}
-    assert statuses(found, "cluster", "access", "encoder", "worker", "worker speed") == {"ok"}
+    assert statuses(found, "cluster", "access", "encoder", "reranker local", "speed of local") == {"ok"}
     assert not_ok({"health": found["health"]}) == {}
     assert "create it with: connector index create" in found["index"].advice
 
@@ -280,7 +283,7 @@ async def test_documents_without_vectors_are_counted(store: ClusterSettings, enc
     await drop(store, name)
 
     assert found["documents"].facts == {"documents": COUNT + 3, "with_vectors": COUNT}
-    assert not_ok(found) == {"documents": "warn", "worker": "skip"}
+    assert not_ok(found) == {"documents": "warn", "reranker": "skip"}
 
 
 async def test_an_empty_index_is_called_so(store: ClusterSettings, encoder: Encoder) -> None:
@@ -291,7 +294,7 @@ async def test_an_empty_index_is_called_so(store: ClusterSettings, encoder: Enco
     found = await look(store, name, None)
     await drop(store, name)
 
-    assert not_ok(found) == {"documents": "warn", "worker": "skip", "query": "skip"}
+    assert not_ok(found) == {"documents": "warn", "reranker": "skip", "query": "skip"}
     assert found["documents"].seen == "the index is empty"
 
 
@@ -322,7 +325,7 @@ async def test_an_index_that_takes_no_writes_is_named(
         write(client, "PUT", f"/{own}/_settings", {f"index.blocks.{block}": True})
     found = await look(engine, own, None)
 
-    assert not_ok(found) == {"blocks": status, "worker": "skip"}
+    assert not_ok(found) == {"blocks": status, "reranker": "skip"}
     assert words in found["blocks"].seen
     assert f'"index.blocks.{block}": null' in found["blocks"].advice
 
@@ -349,7 +352,7 @@ async def test_replicas_on_a_single_node_are_called_normal(engine: ClusterSettin
         write(client, "PUT", f"/{own}/_settings", {"index.auto_expand_replicas": False, "index.number_of_replicas": 1})
     found = await look(engine, own, None)
 
-    assert not_ok(found) == {"worker": "skip"}
+    assert not_ok(found) == {"reranker": "skip"}
     assert "normal on a single one" in found["health"].seen
     assert found["copies"].facts["replicas"] == 1
 
@@ -404,10 +407,10 @@ async def test_an_index_of_somebody_else_is_looked_at_as_it_is(engine: ClusterSe
 
     assert unnamed["index"].status == "fail"
     assert "index.text_fields (it has: body) and index.vector_field (it has: embedding)" in unnamed["index"].advice
-    assert not_ok(lexical) == {"encoder": "skip", "worker": "skip"}
+    assert not_ok(lexical) == {"encoder": "skip", "reranker": "skip"}
     assert "made by somebody else: searched as it is, never written to" in lexical["index"].seen
     assert set(lexical["query"].facts["took_ms"]) & {"dense", "encode"} == set()
-    assert not_ok(both) == {"documents": "warn", "worker": "skip"}
+    assert not_ok(both) == {"documents": "warn", "reranker": "skip"}
     assert both["documents"].facts == {"documents": 3, "with_vectors": 2}
     assert "mapping" not in both
 
@@ -465,7 +468,7 @@ async def test_a_cluster_that_is_not_there_leaves_the_rest_skipped(worker: Worke
 
     assert statuses(found, "cluster") == {"fail"}
     assert statuses(found, *OF_THE_CLUSTER, "query") == {"skip"}
-    assert statuses(found, "encoder", "worker", "worker speed") == {"ok"}
+    assert statuses(found, "encoder", "reranker local", "speed of local") == {"ok"}
     assert "is the cluster running" in found["cluster"].advice
 
 
@@ -545,7 +548,7 @@ async def test_who_may_only_read_is_told_that_search_works_and_ingest_does_not(
     )
     assert statuses(found, "index", "mapping", "copies", "documents", "query") == {"ok"}
     assert found["health"].status == "skip"  # it may not monitor the cluster
-    assert not_ok(whole) == {"worker": "skip"}
+    assert not_ok(whole) == {"reranker": "skip"}
     assert before == after  # no write went through
 
 
@@ -581,7 +584,7 @@ async def test_a_block_is_not_taken_for_a_missing_privilege(secured: Secured, en
     found = await look(secured.superuser, name, None)
     await drop(secured.superuser, name)
 
-    assert not_ok(found) == {"blocks": "warn", "worker": "skip"}
+    assert not_ok(found) == {"blocks": "warn", "reranker": "skip"}
 
 
 @pytest.mark.live
@@ -596,7 +599,7 @@ async def test_a_key_counts_for_what_it_may_do_not_for_its_owner(
     found = await look(secured.settings(api_key=key["encoded"]), name, None)
     await drop(secured.superuser, name)
 
-    assert not_ok(found) == {"ingest access": "warn", "worker": "skip"}
+    assert not_ok(found) == {"ingest access": "warn", "reranker": "skip"}
     assert key["encoded"] not in str(found)
 
 

@@ -72,8 +72,8 @@ async def test_querying_is_refused(settings: Settings, encoder: Encoder) -> None
     index = await open_index(cluster, settings)
     try:
         with pytest.raises(EncoderMismatch, match=r"set encoder.model to the index's encoder, or write a new index"):
-            build_searcher(index, encoder, None, settings)
+            build_searcher(index, encoder, {}, settings)
         same = replace(encoder.fingerprint, name="a copy", sha256="ffff" * 16)
-        build_searcher(index, Renamed(encoder, same), None, settings)  # the weights count, not the name
+        build_searcher(index, Renamed(encoder, same), {}, settings)  # the weights count, not the name
     finally:
         await cluster.close()

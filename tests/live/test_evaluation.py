@@ -15,7 +15,7 @@ from support.slices import rows, write_slice
 from connector.remote.process import WorkerProcess
 from connector.settings.sections import ClusterSettings
 
-SMALL = ("--set", "rerank.window=10", "--set", "search.depth=20", "--set", "search.deadline_s=60")
+SMALL = ("--set", "search.rerank={window: 10}", "--set", "search.depth=20", "--set", "search.deadline_s=60")
 
 
 @pytest.fixture(scope="module")
@@ -48,12 +48,20 @@ def test_an_evaluation_and_a_gate(
     assert all(one["failed"] == one["degraded"] == {} for one in pipelines.values())
     assert all(one["measures"]["nDCG@10"] > 0.3 for one in pipelines.values())
     assert pipelines["fused"]["facts"]["engine"].split()[0] in ("elasticsearch", "opensearch")
-    assert pipelines["reranked"]["stages_ms"]["rerank"]["p50"] > 0
+    assert pipelines["reranked"]["stages_ms"]["local"]["p50"] > 0
 
     flags = (".", "--baseline", f"{index}.json", *place)
     assert launcher.run("gate", *flags, "--write-baseline", cwd=folder).code == 0
     assert launcher.run("gate", *flags, cwd=folder).code == 0
     assert (
-        launcher.run("gate", *flags, "--set", "rerank.weights.fused=0", "--max-p95-ms", "rerank=0", cwd=folder).code
+        launcher.run(
+            "gate",
+            *flags,
+            "--set",
+            "search.rerank={window: 10, weights: {rerank: 1}}",
+            "--max-p95-ms",
+            "local=0",
+            cwd=folder,
+        ).code
         == 1
     )

@@ -112,7 +112,7 @@ def _settings(engine: ClusterSettings, name: str, **index: Any) -> Settings:
 async def _search(settings: Settings, encoder: Encoder | None, query: str, **options: Any) -> SearchResponse:
     cluster = await open_cluster(settings)
     try:
-        searcher: Searcher = build_searcher(await open_index(cluster, settings), encoder, None, settings)
+        searcher: Searcher = build_searcher(await open_index(cluster, settings), encoder, {}, settings)
         return await searcher.search(SearchRequest(query, **options))
     finally:
         await cluster.close()
@@ -127,7 +127,7 @@ async def test_both_legs_search_it_and_hits_come_with_their_fields(
 
     assert response.degraded == ()
     assert best.doc_id == "a1"
-    assert (best.explain.lexical.rank, best.explain.dense.rank) == (1, 1)
+    assert (best.explain.legs["lexical"].rank, best.explain.legs["dense"].rank) == (1, 1)
     assert [hit.doc_id for hit in response.rankings["lexical"]] != []
     assert {hit.doc_id for hit in response.rankings["dense"]} == set(ARTICLES)
     assert best.passage

@@ -63,7 +63,7 @@ def settings_of(url: str, name: str, **more: Any) -> Settings:
     fields = {"fields.id": "_id", "fields.text": {"title": 1.0, "text": 1.0}}
     quick = {"ingest.group_documents": 20, "ingest.backoff_s": 0.05, "ingest.max_attempts": 8}
     return load_settings(
-        environ={}, overrides={"cluster.url": url, "index.name": name, "rerank.enabled": False} | fields | quick | more
+        environ={}, overrides={"cluster.url": url, "index.name": name, "search.rerank": "off"} | fields | quick | more
     )
 
 

@@ -50,7 +50,7 @@ ARTICLES = {
 }
 QUERY = 'how do I get my money back for a "used" device\nafter ten days'  # shares no word with the article on refunds
 WINDOW = 6
-SIZES = {"search.k": 3, "rerank.window": WINDOW}
+SIZES = {"search.k": 3, "search.rerank": {"window": WINDOW}}
 FOREIGN = {
     "index.text_fields": {"headline": 2.0, "body": 1.0},
     "index.vector_field": "embedding",
@@ -445,7 +445,7 @@ async def test_the_workers_key_goes_along_and_a_new_one_is_noticed(
 ) -> None:
     done = []
     for key in (None, "wrong", "sesame", "sesame", "simsim"):
-        environ = {"CONNECTOR_RERANK_API_KEY": key} if key else {}
+        environ = {"CONNECTOR_RERANKERS_LOCAL_API_KEY": key} if key else {}
         settings = settings_for(ml_opensearch, managed, guarded, environ, **{"native.embeddings": False})
         try:
             done.append(states((await install(settings)).parts)["connector rerank"])
@@ -457,7 +457,7 @@ async def test_the_workers_key_goes_along_and_a_new_one_is_noticed(
     await remove(settings)
 
     assert f"the cluster reached {guarded}, which refused" in done[0]
-    assert "set rerank.api_key" in done[1]
+    assert "rerankers.NAME.api_key" in done[1]
     assert done[2:] == ["changed", "unchanged", "changed"]
     assert "simsim" not in stored
 

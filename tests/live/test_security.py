@@ -68,13 +68,13 @@ async def ingest(source: Path, cluster: ClusterSettings, index: str, *, delete_m
 
 
 def settings_of(cluster: ClusterSettings, index: str) -> Settings:
-    settings = load_settings(environ={}, overrides={"index.name": index, "rerank.enabled": False})
+    settings = load_settings(environ={}, overrides={"index.name": index, "search.rerank": "off"})
     return settings.model_copy(update={"cluster": cluster})
 
 
 async def search(cluster: ClusterSettings, index: str, encoder: Encoder) -> list[str]:
     opened = await connect(cluster)
-    searcher = build_searcher(await opened.open_index(index), encoder, None, settings_of(cluster, index))
+    searcher = build_searcher(await opened.open_index(index), encoder, {}, settings_of(cluster, index))
     async with Connector(searcher, opened, None) as connector:
         response = await connector.search("rule on refunds")
     assert response.degraded == ()

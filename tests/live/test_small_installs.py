@@ -54,4 +54,4 @@ async def test_it_searches_with_a_rerank(
     finally:
         await drop(elasticsearch, index_name)
 
-    assert found == {"hits": ["a", "b"], "stages": ["reranked"], "degraded": [], "heavy": []}
+    assert found == {"hits": ["a", "b"], "stages": ["local"], "degraded": [], "heavy": []}

@@ -25,7 +25,7 @@ ROWS = [{"_id": "a", "title": "red fish", "text": "it swims"}, {"_id": "b", "tit
 
 async def trial(url: str, folder: Path) -> dict[str, Any]:
     """What was written to a new index at the URL and found there."""
-    settings = Settings.model_validate({"rerank": {"enabled": False}})
+    settings = Settings.model_validate({"search": {"rerank": "off"}})
     encoder, name = HashEncoder(), unique_name()
     cluster = await connect(ClusterSettings(url=url))
     try:
@@ -33,9 +33,7 @@ async def trial(url: str, folder: Path) -> dict[str, Any]:
         source = open_source(str(folder / "rows.jsonl"))
         job = IngestJob(source, index, encoder, settings.ingest, rejects=folder / "rejects.jsonl")
         report = await job.run()
-        found = await Searcher(await cluster.open_index(name), encoder, None, settings).search(
-            SearchRequest("red fish")
-        )
+        found = await Searcher(await cluster.open_index(name), encoder, {}, settings).search(SearchRequest("red fish"))
         return {
             "client": elasticsearch.__version__[0],
             "server": int(cluster.engine.version.split(".")[0]),

@@ -40,7 +40,7 @@ def answer(
     query_id: str, *, took_ms: float = 10.0, degraded: Sequence[Degradation] = (), **rankings: Ranking
 ) -> Answer:
     """An answer whose every stage took the same time."""
-    times = dict.fromkeys(("lexical", "encode", "dense", "fuse", "rerank", "fields"), took_ms) | {"total": took_ms * 5}
+    times = dict.fromkeys(("lexical", "encode", "dense", "fuse", "local", "fields"), took_ms) | {"total": took_ms * 5}
     return Answer(query_id, rankings, times, tuple(degraded))
 
 
@@ -63,7 +63,7 @@ def evaluation(
                 answer(
                     query.query_id,
                     took_ms=(took_ms or {}).get(name, 10.0),
-                    degraded=[Degradation("rerank", notes[query.query_id])] if query.query_id in notes else (),
+                    degraded=[Degradation("local", notes[query.query_id])] if query.query_id in notes else (),
                     **({"reranked": run[query.query_id]} if query.query_id in run else {}),
                 )
                 for query in judged.queries

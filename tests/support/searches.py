@@ -24,7 +24,7 @@ TEXTS = {
     "e": "a red red fish",
 }
 ENCODER = HashEncoder(dims=64)
-PLAIN = Settings.model_validate({"rerank": {"window": 10}, "search": {"k": 5, "depth": 20}})
+PLAIN = Settings.model_validate({"search": {"k": 5, "depth": 20, "rerank": {"window": 10}}})
 
 
 class Broken:
@@ -55,7 +55,8 @@ async def search(
     settings: Settings = PLAIN,
     **request: Any,
 ) -> SearchResponse:
-    return await Searcher(index, encoder, worker, settings).search(SearchRequest(query, **request))
+    rerankers = {"local": worker} if worker else {}
+    return await Searcher(index, encoder, rerankers, settings).search(SearchRequest(query, **request))
 
 
 def ids(response: SearchResponse) -> list[str]:

@@ -13,7 +13,6 @@ import pytest
 
 from connector.settings.load import setting_names
 from connector.settings.sections import Settings
-from connector.settings.sources import FILE_SUFFIX, env_name
 
 ROOT = Path(__file__).parents[2]
 CODE = sorted((ROOT / "connector").rglob("*.py"))
@@ -181,7 +180,7 @@ def test_only_the_settings_know_how_their_variables_are_called() -> None:
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.startswith("CONNECTOR_")
     }
 
-    assert named == {"connector/settings/sources.py"}
+    assert named == {"connector/settings/names.py"}
 
 
 def test_defaults_live_in_one_place() -> None:
@@ -250,12 +249,15 @@ def test_every_setting_that_is_named_somewhere_is_there(file: Path) -> None:
     names = setting_names()
     text = file.read_text(encoding="utf-8")
     below = tuple(f"{path}." for path in names.paths)  # fields.text.title
-    known = {env_name(path) for path in names.paths} | {env_name(path) + FILE_SUFFIX for path in names.secrets}
+    written = {path for path in written_paths(text) if not names.is_setting(path) and not names.is_section(path)}
+    variables = {
+        name
+        for name in VARIABLES.findall(text)
+        if not names.of_variable(name) and not names.of_file_variable(name) and not NO_VARIABLES.fullmatch(name)
+    }
 
-    assert {
-        path for path in written_paths(text) - {*names.paths, *names.sections} if not path.startswith(below)
-    } == set()
-    assert {name for name in VARIABLES.findall(text) if name not in known and not NO_VARIABLES.fullmatch(name)} == set()
+    assert {path for path in written if not path.startswith(below)} == set()
+    assert variables == set()
 
 
 def test_a_setting_that_is_not_there_would_be_found() -> None:

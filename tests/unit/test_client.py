@@ -61,7 +61,7 @@ async def open_connector(folder: Path, *, is_interrupted: bool = False) -> Conne
     )
     await index.finish()
     searched: Any = Interrupted(index) if is_interrupted else index
-    return Connector(Searcher(searched, ENCODER, None, Settings()), cluster, None)
+    return Connector(Searcher(searched, ENCODER, {}, Settings()), cluster)
 
 
 def open_sync(folder: Path, *, is_interrupted: bool = False) -> SyncConnector:

@@ -16,7 +16,7 @@ import yaml
 
 import connector
 from connector.settings.load import setting_names
-from connector.settings.sources import env_name
+from connector.settings.names import env_name
 
 ROOT = Path(__file__).parents[2]
 

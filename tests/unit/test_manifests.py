@@ -26,8 +26,8 @@ from support.stack import DOCKER, read_image, read_services
 from connector.cli.app import app
 from connector.cli.commands.ingest import ingest
 from connector.settings.load import load_settings, setting_names
+from connector.settings.names import FILE_SUFFIX, env_name
 from connector.settings.sections import IngestSettings, WorkerSettings
-from connector.settings.sources import FILE_SUFFIX, env_name
 from connector.worker.app import create_app
 
 ROOT = Path(__file__).parents[2]

@@ -18,7 +18,6 @@ from connector.cli.app import app
 from connector.evaluation.pipelines import read_pipelines
 from connector.settings.load import setting_names
 from connector.settings.sections import Settings
-from connector.settings.sources import env_name
 
 WIDTH = 120
 TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
@@ -111,10 +110,11 @@ def test_yaml_is_settings_or_pipelines_or_steps_of_ci(block: Any, tmp_path: Any)
 def test_settings_that_are_named_exist() -> None:
     names = setting_names()
     sections = tuple(f"{section}." for section in Settings.model_fields)
-    paths = {*names.paths, *names.sections}
     said = [(line, code.split(":")[0].split("=")[0]) for line, code in inline_code() if code.startswith(sections)]
     wrong = [
-        f"{line}: {name}" for line, name in said if name not in paths and not name.endswith((".yaml", ".json", ".sh"))
+        f"{line}: {name}"
+        for line, name in said
+        if not names.is_setting(name) and not names.is_section(name) and not name.endswith((".yaml", ".json", ".sh"))
     ]
 
     assert len(said) > 60
@@ -122,13 +122,13 @@ def test_settings_that_are_named_exist() -> None:
 
 
 def test_variables_that_are_named_belong_to_settings() -> None:
-    known = {env_name(path) for path in setting_names().paths}
+    names = setting_names()
     wrong = [
         f"{line}: {name}"
         for page in PAGES
         for line in lines_of(page)
         for name in re.findall(r"\bCONNECTOR_[A-Z_]*[A-Z]\b", line.text)
-        if name.removesuffix("_FILE") not in known and not name.startswith("CONNECTOR_WORKER_")
+        if not names.of_variable(name) and not names.of_file_variable(name) and not name.startswith("CONNECTOR_WORKER_")
     ]
 
     assert not wrong

@@ -14,7 +14,7 @@ from rich.text import Text
 from connector.cli.console import results, stderr
 from connector.cli.flags.groups import with_flag_groups
 from connector.cli.flags.settings import AsJson, SettingsFlags
-from connector.settings.file import build_file, to_text, write_file
+from connector.settings.file import build_file, plain_value, to_text, write_file
 from connector.settings.load import CONFIG_FILE, load, setting_paths, value_at
 from connector.settings.warnings import find_warnings
 
@@ -55,8 +55,9 @@ def show(
     """
     loaded = flags.load()
     settings = loaded.require()
-    origins = {path: "default" for path in setting_paths() if not changed}
-    origins |= {path: loaded.given[path].origin for path in setting_paths() if path in loaded.given}
+    paths = list(setting_paths(settings))
+    origins = {path: "default" for path in paths if not changed}
+    origins |= {path: loaded.given[path].origin for path in paths if path in loaded.given}
     rows = {path: {"value": _visible(value_at(settings, path)), "origin": origins[path]} for path in origins}
     if as_json:
         print(json.dumps(rows, ensure_ascii=False))
@@ -95,4 +96,4 @@ def check(
 
 
 def _visible(value: Any) -> Any:
-    return HIDDEN if isinstance(value, SecretStr) else value
+    return HIDDEN if isinstance(value, SecretStr) else plain_value(value)

@@ -103,7 +103,7 @@ def evaluate(
 
     Ingest the documents first. Each query goes through every pipeline, one search at a time; means are over all judged
     queries, and one without an answer counts 0. A YAML file maps names of pipelines to settings:
-    `wide: {rerank.window: 100}`.
+    `wide: {search.rerank: {window: 100}}`.
 
     Exit code: 0 all queries were answered in full; 1 some failed or were degraded, as the tables say; 2 it could not
     start; 3 the cluster is away.
@@ -156,9 +156,9 @@ def _find_pipelines(given: str | None, settings_with: SettingsReader, *, has_rer
         return read_pipelines(given)
     settings = settings_with({})
     stages = default_pipelines(settings)
-    if not has_rerankers or not settings.rerank.enabled or fetch_offered(settings) is not None:
+    if not has_rerankers or not settings.search.rerank or fetch_offered(settings) is not None:
         return stages
-    stderr.print(f"no worker answers at {settings.rerank.url}: without the pipeline reranked", highlight=False)
+    stderr.print(f"no worker answers at {settings.first_reranker.url}: without the pipeline reranked", highlight=False)
     return tuple(pipeline for pipeline in stages if pipeline.stage != "reranked")
 
 
@@ -174,7 +174,7 @@ def _plan(
     from connector.evaluation.pipelines import add_rerankers, plan
 
     if is_trial:
-        return plan(add_rerankers(pipelines, {name: {"rerank.enabled": True} for name in rerankers}), settings_with)
+        return plan(add_rerankers(pipelines, {name: {"search.rerank": "on"} for name in rerankers}), settings_with)
     used = {name: use_reranker(context, name, settings_with({})) for name in dict.fromkeys(rerankers)}
     return plan(add_rerankers(pipelines, used), settings_with)
 

@@ -33,7 +33,8 @@ def install(
     worker_url: Annotated[
         str | None,
         typer.Option(
-            help="The worker as the cluster's nodes reach it; rerank.url when not given. [CONNECTOR_NATIVE_WORKER_URL]"
+            help="The worker as the cluster's nodes reach it; that of the first stage when not given. "
+            "[CONNECTOR_NATIVE_WORKER_URL]"
         ),
     ] = None,
     field: Annotated[

@@ -42,7 +42,9 @@ def search(
     k: Annotated[int | None, typer.Option("-k", help="How many hits. [CONNECTOR_SEARCH_K]")] = None,
     rerank: Annotated[
         bool | None,
-        typer.Option("--rerank/--no-rerank", help="Send the window to the worker. [CONNECTOR_RERANK_ENABLED]"),
+        typer.Option(
+            "--rerank/--no-rerank", help="Rerank as the settings have it, or not at all. [CONNECTOR_SEARCH_RERANK]"
+        ),
     ] = None,
     reranker: RerankerName = None,
     as_json: AsJson = False,
@@ -59,9 +61,12 @@ def search(
 
         connector search "quarterly numbers" --index wiki --set 'index.text_fields={title: 2, body: 1}'
     """
-    settings_with = settings.reader(search__k=k, rerank__enabled=rerank)
     if reranker and rerank is False:
         raise SettingsError("--reranker and --no-rerank ask for opposite things; leave one of them out")
+    stages = None
+    if rerank is not None:  # as the settings have them, or the one by default where they have none
+        stages = "off" if not rerank else None if settings.read().search.rerank else "on"
+    settings_with = settings.reader(search__k=k, search__rerank=stages)
     queries, filters = _queries(query), [_read_filter(text) for text in filter or []]
     configured = with_reranker(context, reranker, settings_with)({})
     event_loop.run(_search_all(queries, configured, filters, as_json))
@@ -100,6 +105,7 @@ def to_json(response: SearchResponse) -> dict[str, Any]:
         "hits": hits,
         "degraded": [asdict(missing) for missing in response.degraded],
         "took_ms": dict(response.took_ms),
+        "stages": {name: asdict(outcome) for name, outcome in response.stages.items()},
     } | ({"notes": list(response.notes)} if response.notes else {})
 
 
@@ -108,10 +114,11 @@ def _show(response: SearchResponse) -> None:
     table = Table(title=Text(response.query), title_justify="left", show_edge=False, row_styles=("", "dim"))
     table.add_column("#", justify="right")
     table.add_column("document", ratio=1)
-    for column in ("lexical", "dense", "fused", "rerank"):
+    columns = _columns(response)
+    for column in columns:
         table.add_column(column, justify="right")
     for hit in response.hits:
-        table.add_row(str(hit.rank), _document(hit), *_ranks(hit))
+        table.add_row(str(hit.rank), _document(hit), *(_rank_in(column, hit) for column in columns))
     console.print(table)
     took = "  ".join(f"{stage} {took:.0f}" for stage, took in response.took_ms.items())
     stderr.print(f"{len(response.hits)} hits; milliseconds: {took}", style="dim", highlight=False)
@@ -128,14 +135,17 @@ def _document(hit: SearchHit) -> Text:
     return Text.assemble((title, "bold"), f"  {hit.doc_id}\n" if title != hit.doc_id else "\n", snippet[:SNIPPET_CHARS])
 
 
-def _ranks(hit: SearchHit) -> list[str]:
+def _columns(response: SearchResponse) -> list[str]:
+    """The parts that placed a document: legs, the fusion, and rerank stages, also those that did not run."""
+    return [name for name in dict.fromkeys((*response.rankings, *response.stages)) if name != "reranked"]
+
+
+def _rank_in(column: str, hit: SearchHit) -> str:
     explain = hit.explain
-    return [
-        str(explain.lexical.rank) if explain.lexical else "–",
-        str(explain.dense.rank) if explain.dense else "–",
-        str(explain.fused_rank or "–"),
-        str(explain.rerank_rank or "–"),
-    ]
+    if column == "fused":
+        return str(explain.fused_rank or "–")
+    place = explain.legs.get(column) or explain.stages.get(column)
+    return str(place.rank) if place else "–"
 
 
 def _queries(words: list[str] | None) -> list[str]:

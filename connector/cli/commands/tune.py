@@ -75,17 +75,15 @@ class SpaceFlags:
     ] = None
     windows: Annotated[
         str | None,
-        typer.Option(help=f"Values of rerank.window to try. [{','.join(map(str, WINDOWS))}]", metavar="N,..."),
+        typer.Option(help=f"Windows of the rerank stage to try. [{','.join(map(str, WINDOWS))}]", metavar="N,..."),
     ] = None
 
     def parse(self, settings: Settings) -> Space:
         """Raises SettingsError for what are no numbers, or none that a search can have."""
-        from connector.tuning.choice import read_choice
         from connector.tuning.space import build_space
 
         return build_space(
-            read_choice(settings),
-            k=settings.search.k,
+            settings,
             depths=_numbers(self.depths, "--depths") or DEPTHS,
             windows=_numbers(self.windows, "--windows") or WINDOWS,
         )
@@ -135,7 +133,7 @@ def tune(
 
         connector tune examples/corpus --index kb --budget-ms 150 --models all-MiniLM-L6-v2,my-cross-encoder
 
-        connector tune --topics topics.txt --qrels qrels.txt --set rerank.enabled=false --out tuned.yaml
+        connector tune --topics topics.txt --qrels qrels.txt --set search.rerank=off --out tuned.yaml
     """
     from connector.tuning.split import split as split_queries
 
@@ -161,11 +159,13 @@ def tune(
 def _report(tuned: Tuned, target: Path, base: Path | None, *, writes: bool, as_json: bool) -> None:
     """Write where that is to be, and say what came of it."""
     from connector.cli.tables.evaluation import print_troubles
+    from connector.tuning.choice import values_of
     from connector.tuning.figures import build_tuning
     from connector.tuning.rewrite import missing, overruled, write_settings
 
-    choice, before = tuned.chosen.choice, tuned.current.all_values()
-    values = missing(base, choice)
+    chosen = values_of(tuned.settings, tuned.chosen.choice)
+    before = values_of(tuned.settings, tuned.current)
+    values = missing(base, chosen)
     writes = writes and bool(values)
     if writes:
         write_settings(target, values, base=base)
@@ -184,7 +184,7 @@ def _report(tuned: Tuned, target: Path, base: Path | None, *, writes: bool, as_j
         _say(reason, "red")
     _say(_outcome(tuned, target, values, writes), "bold")
     if writes:
-        for name in overruled(target, choice):
+        for name in overruled(target, chosen):
             _say(f"{name} goes over {target} and says otherwise; take it out of the environment", "yellow")
 
 

@@ -13,6 +13,7 @@ from connector import event_loop
 from connector.cli.console import stderr
 from connector.cli.flags.settings import SettingsReader
 from connector.errors import WorkerError
+from connector.settings.file import plain_value
 from connector.settings.sections import Settings
 
 LOOK_UP_S = 5.0
@@ -33,7 +34,7 @@ RerankerNames = Annotated[
 
 
 def with_reranker(context: typer.Context, name: str | None, settings_with: SettingsReader) -> SettingsReader:
-    """`settings_with`, for searches that rerank with `name` unless their own settings say otherwise; as it is for
+    """`settings_with`, for searches that rerank with `name` alone unless their own settings say otherwise; as it is for
     None."""
     if name is None:
         return settings_with
@@ -45,17 +46,18 @@ def use_reranker(context: typer.Context, name: str, settings: Settings) -> Mappi
     """Path -> value of what a search has to set to rerank with `name`; a worker that it takes ends with the command.
 
     Raises ModelError where no worker offers it and it cannot be loaded here."""
-    return context.with_resource(open_reranker(name, settings))
+    return context.with_resource(offered_or_started(name, settings))
 
 
 @contextmanager
-def open_reranker(name: str, settings: Settings) -> Iterator[Mapping[str, Any]]:
+def offered_or_started(name: str, settings: Settings) -> Iterator[Mapping[str, Any]]:
     """The same for as long as the block."""
-    on = {"rerank.enabled": True}
+    stage = settings.first_stage
+    path, on = f"rerankers.{stage.reranker}", {"search.rerank": [plain_value(stage)]}
     offered = find_offered(name, fetch_offered(settings) or ())
     if offered:
-        stderr.print(f"reranking with {offered} of the worker at {settings.rerank.url}", highlight=False)
-        yield on | {"rerank.model": offered}
+        stderr.print(f"reranking with {offered} of the worker at {settings.first_reranker.url}", highlight=False)
+        yield on | {f"{path}.model": offered}
         return
     from connector.models.files import find_model
     from connector.remote.process import running_worker
@@ -65,16 +67,14 @@ def open_reranker(name: str, settings: Settings) -> Iterator[Mapping[str, Any]]:
         with stderr.status(f"loading {name}"):
             worker = stack.enter_context(running_worker(_arguments(name, settings), own_settings=True))
         stderr.print(f"reranking with {name} in a worker of this command at {worker.url}", highlight=False)
-        yield on | {"rerank.url": worker.url, "rerank.model": name}
+        yield on | {f"{path}.url": worker.url, f"{path}.model": name}
 
 
 def fetch_offered(settings: Settings) -> tuple[str, ...] | None:
-    """The rerankers of the configured worker; None where none answers."""
-    from connector.wiring import open_worker
+    """The rerankers of the worker of the first stage; None where none answers."""
+    from connector.wiring import open_reranker
 
-    rerank = settings.rerank.model_copy(update={"enabled": True})
-    worker = open_worker(settings.model_copy(update={"rerank": rerank}))
-    assert worker
+    worker = open_reranker(settings, str(settings.first_stage.reranker))
 
     async def ask() -> tuple[str, ...] | None:
         try:

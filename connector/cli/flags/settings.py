@@ -11,8 +11,9 @@ import typer
 
 from connector.errors import SettingsError
 from connector.settings.load import LoadedSettings, load, setting_names
+from connector.settings.names import FILE_SUFFIX, env_name, repeatable
 from connector.settings.sections import Settings
-from connector.settings.sources import FILE_SUFFIX, FLAG, NULL, env_name, parse_value, repeatable
+from connector.settings.sources import FLAG, NULL, parse_value
 
 SettingsReader = Callable[[Mapping[str, Any]], Settings]
 
@@ -27,7 +28,10 @@ ClusterUrl = Annotated[
     ),
 ]
 IndexName = Annotated[str | None, typer.Option("--index", "-i", help="Name of the index. [CONNECTOR_INDEX_NAME]")]
-WorkerUrl = Annotated[str | None, typer.Option("--worker", help="The worker's URL. [CONNECTOR_RERANK_URL]")]
+WorkerUrl = Annotated[
+    str | None,
+    typer.Option("--worker", help="The URL of what the first stage reranks with. [CONNECTOR_RERANKERS_LOCAL_URL]"),
+]
 Overrides = Annotated[
     list[str] | None,
     typer.Option(
@@ -84,8 +88,12 @@ class SearchSettingsFlags(SettingsFlags):
 
     worker_url: WorkerUrl = None
 
-    def named(self) -> dict[str, Any]:
-        return {"cluster__url": self.cluster, "index__name": self.index, "rerank__url": self.worker_url}
+    def load(self, **flags: Any) -> LoadedSettings:
+        loaded = SettingsFlags.load(self, **flags)
+        if self.worker_url is None or loaded.settings is None:
+            return loaded
+        name = loaded.settings.first_stage.reranker
+        return SettingsFlags.load(self, **flags | {f"rerankers__{name}__url": self.worker_url})
 
 
 def read_settings(config: Path | None, overrides: list[str] | None, **flags: Any) -> Settings:
@@ -104,7 +112,7 @@ def read_loaded(config: Path | None, overrides: list[str] | None, **flags: Any) 
         given[path.strip()] = parse_value(value)
     given |= {name.replace("__", "."): value for name, value in flags.items() if value is not None}
     loaded = load(file=config, overrides=given)
-    for path in setting_names().secrets & set(loaded.given):
+    for path in filter(setting_names().is_secret, loaded.given):
         if loaded.given[path].origin == FLAG and loaded.given[path].exposed:
             raise SettingsError(
                 f"{path} cannot be given as a flag, which every list of processes shows; set {env_name(path)}, or name "

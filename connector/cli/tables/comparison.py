@@ -8,7 +8,6 @@ from rich.table import Table
 from rich.text import Text
 
 from connector.evaluation.latency import Percentiles
-from connector.evaluation.runs import STAGES
 from connector.types import Ranking, SearchResponse
 
 GRADE_STYLES = {3: "bold green", 2: "green", 1: "yellow", 0: "red"}
@@ -17,11 +16,11 @@ GRADE_STYLES = {3: "bold green", 2: "green", 1: "yellow", 0: "red"}
 def side_by_side(response: SearchResponse, grades: Mapping[str, int], *, rows: int = 5) -> Table:
     """The best `rows` of each stage; judged documents with their grade, reranked ones with their movement against
     fused."""
-    timed = {"fused": "fuse", "reranked": "rerank"}
+    timed = {"fused": "fuse"}
     columns = {
-        f"{stage} ({response.took_ms.get(timed.get(stage, stage), 0):.0f} ms)": response.rankings[stage]
-        for stage in STAGES
-        if stage in response.rankings
+        f"{stage} ({response.took_ms.get(timed.get(stage, stage), 0):.0f} ms)": ranking
+        for stage, ranking in response.rankings.items()
+        if stage != "reranked"  # the last stage's again
     }
     moved_from = response.rankings["fused"] if "reranked" in response.rankings else ()
     return rankings_table(f"“{response.query}”", columns, grades, rows=rows, moved_from=moved_from)

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from connector.cli.console import results
 from connector.cli.tables.evaluation import print_summary
-from connector.settings.file import to_text
+from connector.settings.file import plain_value, to_text
 from connector.tuning.choice import Choice, describe
 from connector.tuning.choose import NOISE, difference
 from connector.tuning.timing import Option, Timing
@@ -136,12 +136,12 @@ def _both_sides(tuned: Tuned) -> Table:
 def _changes(values: Mapping[str, Any], before: Mapping[str, Any]) -> Table:
     table = _table("settings", "setting", ("before", "left"), ("tuned", "left"))
     for path, value in values.items():
-        table.add_row(path, Text(_yaml(before[path])), Text(_yaml(value), "bold"))
+        table.add_row(path, Text(_yaml(before.get(path))), Text(_yaml(value), "bold"))
     return table
 
 
 def _yaml(value: Any) -> str:
-    return to_text(list(value) if isinstance(value, tuple) else value)
+    return to_text(plain_value(value))
 
 
 def _table(title: str, first: str, *columns: str | tuple[str, Literal["left"]]) -> Table:

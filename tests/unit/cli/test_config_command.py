@@ -16,8 +16,8 @@ from support.command import Finished, Launcher
 
 from connector.settings.file import build_file
 from connector.settings.load import load_settings, setting_paths
+from connector.settings.names import env_name
 from connector.settings.sections import Settings
-from connector.settings.sources import env_name
 
 SECRET = "hunter2-Tr0ub4dor"
 USER = "someone"
@@ -89,7 +89,7 @@ def test_show_says_where_each_value_comes_from(launcher: Launcher, tmp_path: Pat
     (tmp_path / "connector.yaml").write_text("search:\n  k: 3\ncluster: {username: me}\n")
     secret = tmp_path / "secret"
     secret.write_text(SECRET)
-    variables = {f"{VARIABLE['password']}_FILE": "secret", "CONNECTOR_RERANK_WINDOW": "20"}
+    variables = {f"{VARIABLE['password']}_FILE": "secret", "CONNECTOR_RERANKERS_LOCAL_MODEL": "bge"}
     flags = ("--set", "search.depth=70", "--cluster", "embedded:x", "-i", "mine")
     as_json = launcher.run("config", "show", "--json", *flags, cwd=tmp_path, **variables)
     table = launcher.run("config", "show", "--changed", *flags, cwd=tmp_path, **variables)
@@ -100,13 +100,13 @@ def test_show_says_where_each_value_comes_from(launcher: Launcher, tmp_path: Pat
         "search.k": "connector.yaml:2",
         "cluster.username": "connector.yaml:3",
         "cluster.password": f"{VARIABLE['password']}_FILE (file secret)",
-        "rerank.window": "CONNECTOR_RERANK_WINDOW",
+        "rerankers.local.model": "CONNECTOR_RERANKERS_LOCAL_MODEL",
         "search.depth": "flag",
         "cluster.url": "flag",
         "index.name": "flag",
     }
     assert (rows["search.k"]["value"], rows["cluster.password"]["value"]) == (3, "***")
-    assert (rows["cluster.api_key"]["value"], rows["search.fusion.weights"]["value"]) == (None, [1.0, 1.0])
+    assert (rows["cluster.api_key"]["value"], rows["search.rerank"]["value"]) == (None, [{"reranker": "local"}])
     cells = [[cell.strip() for cell in line.split("│")] for line in table.stdout.splitlines() if "│" in line]
     assert ["search.k", "3", "connector.yaml:2"] in cells
     assert ["cluster.password", "***", f"{VARIABLE['password']}_FILE (file secret)"] in cells

@@ -29,6 +29,7 @@ from connector.errors import ClusterError
 from connector.event_loop import in_own_thread
 from connector.schema import EncoderFingerprint, Fields, IndexSchema
 from connector.settings.load import load_settings
+from connector.settings.sections import Settings
 from connector.types import Degradation, Hit, SearchResponse
 
 SHARDS = {"index.number_of_shards": "1", "index.number_of_replicas": "1"}
@@ -224,7 +225,7 @@ def test_a_mapping_is_compared_where_it_matters(engine: str) -> None:
 
 @pytest.mark.parametrize(("pairs_per_s", "status"), [(200.0, "ok"), (10.6, "ok"), (10.4, "warn"), (0.5, "warn")])
 def test_a_worker_too_slow_for_a_window_is_pointed_at(pairs_per_s: float, status: str) -> None:
-    found = judge_speed(pairs_per_s, load_settings(environ={}, overrides={"search.deadline_s": 10}))
+    found = judge_speed("local", pairs_per_s, load_settings(environ={}, overrides={"search.deadline_s": 10}))
 
     assert found.status == status
     assert found.facts["window_pairs"] == 100
@@ -248,13 +249,13 @@ def response(**more: Any) -> SearchResponse:
     ("answer", "status"),
     [
         (response(), "ok"),
-        (response(degraded=(Degradation("rerank", "no worker"),)), "warn"),
+        (response(degraded=(Degradation("local", "no worker"),)), "warn"),
         (response(degraded=(Degradation("dense", "late"),), rankings={"lexical": (Hit("d", 1.0),)}), "fail"),
         (response(rankings={"dense": (Hit("d", 1.0),)}), "fail"),
     ],
 )
 def test_a_query_is_judged_by_its_legs_and_what_is_degraded(answer: SearchResponse, status: str) -> None:
-    found = judge_response(answer, dense=True)
+    found = judge_response(answer, Settings(), dense=True)
 
     assert found.status == status
     assert found.facts["took_ms"] == {"lexical": 2.0, "total": 5.4}
@@ -265,7 +266,7 @@ def test_a_query_is_judged_by_its_legs_and_what_is_degraded(answer: SearchRespon
 
 
 def test_without_a_dense_leg_none_is_missed() -> None:
-    assert judge_response(response(rankings={"lexical": (Hit("d", 1.0),)}), dense=False).status == "ok"
+    assert judge_response(response(rankings={"lexical": (Hit("d", 1.0),)}), Settings(), dense=False).status == "ok"
 
 
 async def test_work_in_a_thread_ends_nobodys_wait() -> None:

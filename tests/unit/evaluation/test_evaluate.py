@@ -13,9 +13,10 @@ from connector.clusters.embedded.cluster import EmbeddedCluster
 from connector.errors import SettingsError
 from connector.evaluation.evaluate import measure_pipeline
 from connector.evaluation.figures import build_baseline, build_figures
-from connector.evaluation.latency import answer_ms, percentiles
+from connector.evaluation.latency import percentiles
 from connector.evaluation.measures import check_measures, default_measures, measure
 from connector.evaluation.pipelines import Pipeline, PlannedSearch
+from connector.evaluation.route import Route
 from connector.evaluation.runs import Answer, Answers, Search, answer_with_each
 from connector.search.searcher import Searcher
 from connector.settings.sections import Settings
@@ -57,7 +58,7 @@ def test_names_of_measures_are_checked() -> None:
 def test_what_failed_and_what_was_degraded_is_counted_by_query() -> None:
     answers = Answers(
         (
-            answer("a", fused=ranked("x"), degraded=[Degradation("rerank", "late")]),
+            answer("a", fused=ranked("x"), degraded=[Degradation("local", "late")]),
             Answer("b", error="neither leg answered"),
             answer("c", fused=ranked("x"), reranked=ranked("x")),
         )
@@ -68,7 +69,7 @@ def test_what_failed_and_what_was_degraded_is_counted_by_query() -> None:
 
     assert (whole.failed, whole.degraded, whole.troubled) == (
         {"b": "neither leg answered"},
-        {"a": ("rerank: late",)},
+        {"a": ("local: late",)},
         2,
     )
     assert whole.values["RR@10"] == {"a": 1.0, "b": 0.0, "c": 1.0}
@@ -78,12 +79,12 @@ def test_what_failed_and_what_was_degraded_is_counted_by_query() -> None:
 
 
 def test_the_way_to_a_ranking_is_its_longest_leg() -> None:
-    took = {"lexical": 30.0, "encode": 5.0, "dense": 20.0, "fuse": 1.0, "rerank": 99.0, "fields": 2.0, "total": 133.0}
+    took = {"lexical": 30.0, "encode": 5.0, "dense": 20.0, "fuse": 1.0, "local": 99.0, "fields": 2.0, "total": 133.0}
 
-    assert answer_ms("lexical", took, last=False) == 32.0
-    assert answer_ms("dense", took, last=False) == 27.0
-    assert answer_ms("fused", took, last=False) == 33.0
-    assert answer_ms("reranked", took, last=True) == 133.0
+    assert Route(Settings()).answer_ms("lexical", took, last=False) == 32.0
+    assert Route(Settings()).answer_ms("dense", took, last=False) == 27.0
+    assert Route(Settings()).answer_ms("fused", took, last=False) == 33.0
+    assert Route(Settings()).answer_ms("reranked", took, last=True) == 133.0
 
 
 def test_percentiles_of_few_and_of_none() -> None:
@@ -121,7 +122,11 @@ def test_the_fingerprint_of_a_pipeline_follows_what_makes_its_ranking() -> None:
         done = evaluation(JUDGED, {"good": GOOD}, settings=Settings.model_validate(sections))
         return str(build_baseline(done)["pipelines"]["good"]["fingerprint"])
 
-    same = {fingerprint(), fingerprint(cluster={"url": "http://other"}), fingerprint(rerank={"url": "http://other"})}
+    same = {
+        fingerprint(),
+        fingerprint(cluster={"url": "http://other"}),
+        fingerprint(rerankers={"local": {"url": "http://other"}}),
+    }
 
     assert len(same) == 1
     assert fingerprint(search={"fusion": {"kind": "linear"}}) not in same
@@ -142,7 +147,7 @@ async def test_each_query_goes_through_every_search_before_the_next(tmp_path: Pa
 
     searches = []
     for name in ("one", "two"):
-        searcher = Noting(index, encoder, None, Settings())
+        searcher = Noting(index, encoder, {}, Settings())
         searcher.name = name
         searches.append(Search(searcher, {"k": 1}))
     first, second = await answer_with_each(searches, JUDGED.queries)

@@ -70,10 +70,10 @@ def test_what_has_no_bound_is_told_and_never_broken(baseline: Baseline) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "figure"), [("search", "p95 ms"), ("rerank", "rerank p95 ms"), ("total", "total p95 ms")]
+    ("name", "figure"), [("search", "p95 ms"), ("local", "local p95 ms"), ("total", "total p95 ms")]
 )
 def test_a_latency_budget_is_of_a_pipeline_or_a_stage(baseline: Baseline, name: str, figure: str) -> None:
-    took = 10.0 if name == "rerank" else 50.0  # of evaluations.answer
+    took = 10.0 if name == "local" else 50.0  # of evaluations.answer
 
     assert broken(measured(1), baseline, Bounds({}, {name: took})) == []
     assert broken(measured(1), baseline, Bounds({}, {name: took - 0.1})) == [figure]
@@ -102,10 +102,10 @@ def test_bounds_on_what_is_not_measured_are_refused(baseline: Baseline) -> None:
 
 def test_settings_that_changed_are_told_with_both_values(baseline: Baseline) -> None:
     now = measured(
-        1, settings=Settings.model_validate({"search": {"fusion": {"weights": [1, 2]}}, "cluster": {"timeout_s": 9}})
+        1, settings=Settings.model_validate({"search": {"legs": {"dense": {"weight": 2}}}, "cluster": {"timeout_s": 9}})
     )
 
-    assert changed_settings(now, baseline) == {"search": {"search.fusion.weights": ([1.0, 1.0], [1.0, 2.0])}}
+    assert changed_settings(now, baseline) == {"search": {"search.legs.dense.weight": (1.0, 2.0)}}
     assert changed_settings(measured(1), baseline) == {}
 
 

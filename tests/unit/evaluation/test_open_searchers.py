@@ -73,7 +73,9 @@ async def test_workers_score_anew_unless_they_may_remember(
 ) -> None:
     with serving(create_app(OverlapScorer, WorkerSettings())) as worker_url:
         wait_until(lambda: httpx.get(f"{worker_url}/ready").status_code == 200)
-        async with open_searchers([settings(url, rerank={"url": worker_url})], reuse_scores=reuse_scores) as (one,):
+        async with open_searchers(
+            [settings(url, rerankers={"local": {"url": worker_url}})], reuse_scores=reuse_scores
+        ) as (one,):
             for _ in range(3):
                 assert await one.warm_up(rerank=True) == []
         async with httpx.AsyncClient() as client:
@@ -92,12 +94,12 @@ async def test_the_share_of_relevant_documents_that_an_index_holds(url: str, loa
 
 
 async def test_a_search_without_its_worker_says_so_before_all_others(url: str, loaded: list[Settings]) -> None:
-    away = settings(url, rerank={"url": "http://127.0.0.1:1"})
+    away = settings(url, rerankers={"local": {"url": "http://127.0.0.1:1"}})
     async with open_searchers([away]) as (one,):
         notes = await one.warm_up(rerank=True)
         described = await one.describe()
 
     assert len(notes) == 1
-    assert notes[0].startswith("rerank: no worker at http://127.0.0.1:1")
+    assert notes[0].startswith("local: no worker at http://127.0.0.1:1")
     assert described["documents"] == 1
-    assert "no worker at http://127.0.0.1:1" in described["worker"]
+    assert "no worker at http://127.0.0.1:1" in described["rerankers"]["local"]

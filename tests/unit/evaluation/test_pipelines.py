@@ -14,18 +14,23 @@ from connector.evaluation.pipelines import (
     Pipeline,
     add_rerankers,
     default_pipelines,
-    degradations,
-    failure,
     plan,
-    ranking_of,
     read_pipelines,
 )
+from connector.evaluation.route import Route
 from connector.evaluation.runs import Answer
 from connector.settings.load import load_settings
 from connector.settings.sections import Settings
 from connector.types import Degradation
 
-LATE = Degradation("rerank", "no answer")
+LATE = Degradation("local", "no answer")
+ROUTE = Route(Settings())
+CASCADE = Settings.model_validate(
+    {
+        "rerankers": {"local": {}, "big": {}},
+        "search": {"legs": {"titles": {"kind": "lexical"}}, "rerank": ["local", {"reranker": "big", "window": 20}]},
+    }
+)
 
 
 def settings_with(own: Mapping[str, Any]) -> Settings:
@@ -40,7 +45,7 @@ def test_stages_of_one_search_share_it() -> None:
 
 
 def test_the_defaults_are_the_stages_that_a_search_has() -> None:
-    without = settings_with({"rerank.enabled": False})
+    without = settings_with({"search.rerank": "off"})
 
     assert [one.name for one in default_pipelines(Settings())] == ["lexical", "dense", "fused", "reranked"]
     assert [one.name for one in default_pipelines(without)] == ["lexical", "dense", "fused"]
@@ -57,7 +62,7 @@ def test_other_settings_are_another_search(tmp_path: Path) -> None:
         "base: {stage: fused}\n"
         "linear: {stage: fused, search.fusion.kind: linear}\n"
         "nested: {search: {fusion: {kind: linear}}, stage: fused}\n"
-        "without: {rerank.enabled: false}\n"
+        "without: {search.rerank: off}\n"
         "all:\n"
     )
     searches = plan(read_pipelines(str(tmp_path / "p.yaml")), settings_with)
@@ -74,14 +79,13 @@ def test_other_settings_are_another_search(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("a: {stage: final}", "no stage 'final'; stages are lexical"),
         ("../a: {}", "cannot be called '../a'"),
         ("a: 3", "must map settings"),
         ("off: {}", "as False; put it in quotes"),
         ("- a", "must map names of pipelines"),
         ("a: {}\nb: {", r"p\.yaml:2 is not YAML"),
         ("a: {}\nb: {stage: dense}\na: {stage: fused}", r"p\.yaml:3 names a pipeline or a setting twice"),
-        (b"a: {rerank.model: caf\xe9}", r"p\.yaml:1 is not UTF-8"),
+        (b"a: {encoder.model: caf\xe9}", r"p\.yaml:1 is not UTF-8"),
     ],
 )
 def test_a_file_that_cannot_be_used_says_why(tmp_path: Path, text: str | bytes, says: str) -> None:
@@ -93,41 +97,43 @@ def test_a_file_that_cannot_be_used_says_why(tmp_path: Path, text: str | bytes, 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
 def test_a_byte_order_mark_is_no_part_of_a_name(tmp_path: Path, encoding: str) -> None:
-    (tmp_path / "p.yaml").write_text("wide: {rerank.window: 100}\n", encoding=encoding)
+    (tmp_path / "p.yaml").write_text("wide: {search.rerank: {window: 100}}\n", encoding=encoding)
 
-    assert read_pipelines(str(tmp_path / "p.yaml")) == (Pipeline("wide", overrides={"rerank.window": 100}),)
+    assert read_pipelines(str(tmp_path / "p.yaml")) == (Pipeline("wide", overrides={"search.rerank": {"window": 100}}),)
 
 
 def test_names_that_nothing_has_are_refused() -> None:
-    with pytest.raises(SettingsError, match="unknown pipeline 'bm25'"):
-        read_pipelines("lexical,bm25")
+    with pytest.raises(SettingsError, match="unknown pipeline 'bm25'; name some of lexical, dense, fused, local"):
+        plan(read_pipelines("lexical,bm25"), settings_with)
+    with pytest.raises(SettingsError, match="'a' has no stage 'final'; stages are lexical, dense, fused, local"):
+        plan([Pipeline("a", "final")], settings_with)
     with pytest.raises(SettingsError, match=r"cannot read gone\.yaml"):
         read_pipelines("gone.yaml")
     with pytest.raises(SettingsError, match="did you mean"):
         plan([Pipeline("a", overrides={"search.fusoin.kind": "linear"})], settings_with)
-    with pytest.raises(SettingsError, match=r"'a' needs a rerank, but rerank\.enabled is false"):
-        plan([Pipeline("a", "reranked", {"rerank.enabled": False})], settings_with)
+    with pytest.raises(SettingsError, match=r"'a' needs a rerank, but search\.rerank is off"):
+        plan([Pipeline("a", "reranked", {"search.rerank": "off"})], settings_with)
 
 
 def test_without_a_rerank_the_caller_gets_the_fused_order_and_it_is_no_whole_answer() -> None:
     one = answer("q", fused=ranked("a", "b"), lexical=ranked("a"), degraded=[LATE])
 
-    assert ranking_of("reranked", one) == ranked("a", "b")
-    assert failure("reranked", one) == ""
-    assert degradations("reranked", one) == ("rerank: no answer",)
-    assert degradations("fused", one) == ()
+    assert ROUTE.ranking("reranked", one) == ranked("a", "b")
+    assert ROUTE.failure("reranked", one) == ""
+    assert ROUTE.degradations("reranked", one) == ("local: no answer",)
+    assert ROUTE.degradations("fused", one) == ()
 
 
 def test_a_leg_that_is_missing_is_a_failure_and_an_empty_one_is_not() -> None:
     missing = answer("q", fused=ranked("a"), degraded=[Degradation("encode", "out of memory")])
 
-    assert failure("dense", missing) == "encode: out of memory"
-    assert failure("lexical", answer("q", fused=ranked("a"))) == ""
-    assert failure("lexical", Answer("q", error="neither leg answered")) == "neither leg answered"
+    assert ROUTE.failure("dense", missing) == "encode: out of memory"
+    assert ROUTE.failure("lexical", answer("q", fused=ranked("a"))) == ""
+    assert ROUTE.failure("lexical", Answer("q", error="neither leg answered")) == "neither leg answered"
 
 
 def test_each_reranker_is_a_pipeline_of_its_own() -> None:
-    rerankers = {name: {"rerank.model": name} for name in ("a/small", "b/small", "models/other one/")}
+    rerankers = {name: {"rerankers.local.model": name} for name in ("a/small", "b/small", "models/other one/")}
 
     pipelines = add_rerankers(read_pipelines("fused"), rerankers)
 
@@ -138,9 +144,35 @@ def test_each_reranker_is_a_pipeline_of_its_own() -> None:
         "reranked-other-one",
     ]
     assert [one.stage for one in pipelines] == ["fused", "reranked", "reranked", "reranked"]
-    assert pipelines[1].overrides == {"rerank.model": "a/small"}
+    assert pipelines[1].overrides == {"rerankers.local.model": "a/small"}
 
 
 def test_a_name_that_the_file_has_taken_is_refused() -> None:
     with pytest.raises(SettingsError, match="two pipelines would be called 'reranked-small'"):
         add_rerankers([Pipeline("reranked-small")], {"a/small": {}})
+
+
+def test_each_leg_and_each_stage_of_a_cascade_is_a_pipeline() -> None:
+    made = default_pipelines(CASCADE)
+    (search,) = plan((*made, Pipeline("all"), Pipeline("big", "big")), lambda own: CASCADE)
+
+    assert [one.name for one in made] == ["lexical", "dense", "titles", "fused", "local", "reranked"]
+    assert [search.is_last(one) for one in search.pipelines] == [False] * 5 + [True] * 3
+
+
+def test_a_stage_that_failed_leaves_the_order_of_the_one_before_and_says_so() -> None:
+    one = answer("q", fused=ranked("a", "b"), local=ranked("b", "a"), degraded=[Degradation("big", "late")])
+    route = Route(CASCADE)
+
+    assert route.ranking("big", one) == route.ranking("reranked", one) == ranked("b", "a")
+    assert (route.degradations("big", one), route.degradations("local", one)) == (("big: late",), ())
+
+
+def test_the_way_to_a_stage_is_the_slowest_leg_and_all_stages_up_to_it() -> None:
+    took = {"lexical": 3.0, "encode": 5.0, "dense": 20.0, "titles": 30.0, "fuse": 1.0, "local": 10.0, "big": 90.0}
+    route = Route(CASCADE)
+
+    assert route.answer_ms("dense", took, last=False) == 25.0
+    assert route.answer_ms("fused", took, last=False) == 31.0
+    assert route.answer_ms("local", took, last=False) == 41.0
+    assert route.answer_ms("big", took, last=False) == 131.0

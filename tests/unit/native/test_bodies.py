@@ -24,7 +24,6 @@ from connector.native.opensearch_bodies import (
 from connector.native.plan import NativePlan, PartNames
 from connector.schema import EncoderFingerprint, Fields, IndexSchema
 from connector.settings.load import load_settings
-from connector.settings.sections import FusionSettings
 from connector.wiring import build_plan
 
 ENCODER = EncoderFingerprint("mini", "abc", 3, 64)
@@ -46,7 +45,7 @@ def connector_of(plan: NativePlan, digest: str = "") -> dict[str, Any]:
 
 @pytest.mark.parametrize(("service", "path"), [(RERANK, "/v2/rerank"), (EMBEDDING, "/v1/embeddings")])
 def test_a_connector_calls_the_workers_path_at_the_address_for_the_cluster(service: Any, path: str) -> None:
-    plan = plan_of(rerank__url="http://127.0.0.1:8787", native__worker_url="http://10.0.0.5:8787/")
+    plan = plan_of(rerankers__local__url="http://127.0.0.1:8787", native__worker_url="http://10.0.0.5:8787/")
     action = build_connector(plan, service, name="n", digest="")["actions"][0]
 
     assert action["url"] == f"http://10.0.0.5:8787{path}"
@@ -62,7 +61,7 @@ def test_the_key_is_in_the_credential_alone() -> None:
 
 
 def with_key(key: str) -> NativePlan:
-    settings = load_settings(environ={"CONNECTOR_RERANK_API_KEY": key}, overrides={"index.name": "kb"})
+    settings = load_settings(environ={"CONNECTOR_RERANKERS_LOCAL_API_KEY": key}, overrides={"index.name": "kb"})
     return build_plan(settings, OURS)
 
 
@@ -147,7 +146,7 @@ def test_a_field_that_the_index_has_not_is_refused() -> None:
 
 
 def test_a_search_fetches_the_window_for_the_reranker_and_gives_k() -> None:
-    plan = plan_of(search__k=10, rerank__window=40)
+    plan = plan_of(search__k=10, search__rerank={"window": 40})
     body = build_search_pipeline(plan, rerank_model="r", embedding_model="e", widen=True)
     before = [next(iter(one)) for one in body["request_processors"]]
     after = [next(iter(one)) for one in body["response_processors"]]
@@ -179,14 +178,14 @@ def test_without_vectors_the_lexical_leg_alone_is_reranked() -> None:
 
 
 @pytest.mark.parametrize(
-    ("fusion", "processor"),
+    ("search", "processor"),
     [
         (
-            {"rank_constant": 20},
+            {"fusion": {"rank_constant": 20}},
             {"score-ranker-processor": {"combination": {"technique": "rrf", "rank_constant": 20}}},
         ),
         (
-            {"weights": (1.0, 3.0)},
+            {"legs": {"dense": {"weight": 3.0}}},
             {
                 "score-ranker-processor": {
                     "combination": {"technique": "rrf", "rank_constant": 60, "parameters": {"weights": [0.25, 0.75]}}
@@ -194,7 +193,7 @@ def test_without_vectors_the_lexical_leg_alone_is_reranked() -> None:
             },
         ),
         (
-            {"kind": "linear", "alpha": 0.25},
+            {"fusion": {"kind": "linear"}, "legs": {"lexical": {"weight": 3.0}}},
             {
                 "normalization-processor": {
                     "normalization": {"technique": "min_max"},
@@ -204,8 +203,15 @@ def test_without_vectors_the_lexical_leg_alone_is_reranked() -> None:
         ),
     ],
 )
-def test_legs_are_fused_as_the_settings_say(fusion: dict[str, Any], processor: dict[str, Any]) -> None:
-    assert build_fusion(FusionSettings(**fusion)) == processor
+def test_legs_are_fused_as_the_settings_say(search: dict[str, Any], processor: dict[str, Any]) -> None:
+    plan = plan_of(search=search)
+
+    assert build_fusion(plan.fusion, plan.weights) == processor
+
+
+def test_an_engine_takes_one_leg_of_each_kind() -> None:
+    with pytest.raises(SettingsError, match=r"one lexical leg, not lexical, titles; .* --set search\.legs\.titles=off"):
+        plan_of(search={"legs": {"titles": {"kind": "lexical"}}})
 
 
 def test_the_dense_leg_of_an_index_of_ours_searches_its_passages() -> None:

@@ -141,8 +141,8 @@ async def native_at(api: InferenceApi, worker_url: str = "http://127.0.0.1:1") -
 
 
 def plan_for(worker_url: str, key: str = KEY, **overrides: Any) -> NativePlan:
-    given = {"index.name": "kb", "rerank.url": worker_url} | overrides
-    return build_plan(load_settings(environ={"CONNECTOR_RERANK_API_KEY": key}, overrides=given), SCHEMA)
+    given = {"index.name": "kb", "rerankers.local.url": worker_url} | overrides
+    return build_plan(load_settings(environ={"CONNECTOR_RERANKERS_LOCAL_API_KEY": key}, overrides=given), SCHEMA)
 
 
 def states(parts: list[Part] | Any) -> dict[str, str]:
@@ -232,7 +232,7 @@ async def test_a_refusal_says_what_to_do(refusal: tuple[int, str], words: str) -
 
 
 def test_the_example_fuses_both_legs_and_reranks_the_last_text_field() -> None:
-    example = build_example(plan_for("http://w:1", **{"search.k": 5, "rerank.window": 30}))
+    example = build_example(plan_for("http://w:1", **{"search.k": 5, "search.rerank": {"window": 30}}))
     reranker = example.body["retriever"]["text_similarity_reranker"]
     legs = reranker["retriever"]["rrf"]["retrievers"]
 

@@ -24,7 +24,7 @@ URL = "http://10.0.0.5:8787"
         ("User doesn't have privilege to perform this operation on this model", "--model-group ID"),
         ("The name you provided is already being used by a model group with ID: x.", "--model-group ID"),
         ("no handler found for uri [/_plugins/_ml/connectors/_search] and method [POST]", "has no ML Commons"),
-        ("provided parameter for combination technique is not supported", "search.fusion.weights=[1, 1]"),
+        ("provided parameter for combination technique is not supported", "the same search.legs.NAME.weight"),
         ("provided normalization technique is not supported", "search.fusion.normalisation=minmax"),
         ("ML encryption master key not initialized yet", "run the same command again"),
     ],

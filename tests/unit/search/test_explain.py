@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from connector.search.fusion import fuse, fusion_of_legs
-from connector.search.order import blend, explain_blend
-from connector.settings.sections import FusionSettings, RerankWeights
+from connector.search.stages.order import blend, explain_blend
+from connector.settings.search import FusionSettings, LegSettings, StageSettings
 from connector.types import Hit, Ranking
 
 SCORES = st.floats(-1e3, 1e3, allow_subnormal=False) | st.integers(0, 3).map(float)
@@ -27,14 +27,21 @@ def rankings(draw: st.DrawFn) -> Ranking:
 
 @st.composite
 def fusions(draw: st.DrawFn) -> FusionSettings:
-    weights = draw(st.tuples(st.floats(0, 10), st.floats(0, 10)).filter(any))
     return FusionSettings(
         kind=draw(st.sampled_from(["rrf", "linear"])),
         rank_constant=draw(st.integers(1, 100)),
-        weights=weights,
         normalisation=draw(st.sampled_from(["minmax", "zscore"])),
-        alpha=draw(SHARES),
     )
+
+
+@st.composite
+def weighted_legs(draw: st.DrawFn) -> dict[str, LegSettings]:
+    """Three legs, not all without weight."""
+    weights = draw(st.tuples(*[st.floats(0, 10, allow_subnormal=False)] * 3).filter(lambda given: max(given) > 1e-3))
+    kinds = {"lexical": "lexical", "titles": "lexical", "dense": "dense"}
+    return {
+        name: LegSettings(kind=kind, weight=weight) for (name, kind), weight in zip(kinds.items(), weights, strict=True)
+    }
 
 
 def score_again(explained: dict[str, Any]) -> float:
@@ -53,11 +60,13 @@ def as_json(explanation: Any) -> dict[str, Any]:
     return read
 
 
-@given(lexical=rankings(), dense=rankings(), fusion=fusions())
-def test_a_fused_score_is_what_its_legs_add(lexical: Ranking, dense: Ranking, fusion: FusionSettings) -> None:
-    legs = {"lexical": lexical, "dense": dense}
-    fused = fuse(legs, fusion)
-    explained = fusion_of_legs(fusion).explain(legs, [hit.doc_id for hit in fused])
+@given(lexical=rankings(), titles=rankings(), dense=rankings(), legs=weighted_legs(), fusion=fusions())
+def test_a_fused_score_is_what_its_legs_add(
+    lexical: Ranking, titles: Ranking, dense: Ranking, legs: dict[str, LegSettings], fusion: FusionSettings
+) -> None:
+    found = {"lexical": lexical, "titles": titles, "dense": dense}
+    fused = fuse(found, legs, fusion)
+    explained = fusion_of_legs(legs, fusion).explain(found, [hit.doc_id for hit in fused])
 
     for hit in fused:
         explanation = explained[hit.doc_id]
@@ -66,14 +75,15 @@ def test_a_fused_score_is_what_its_legs_add(lexical: Ranking, dense: Ranking, fu
 
 
 @st.composite
-def weights(draw: st.DrawFn) -> RerankWeights:
-    fused, rerank = draw(st.tuples(SHARES, SHARES).filter(any))
-    return RerankWeights(fused=fused, rerank=rerank, lexical=draw(SHARES), dense=draw(SHARES))
+def weights(draw: st.DrawFn) -> dict[str, float]:
+    before, rerank = draw(st.tuples(SHARES, SHARES).filter(any))
+    stage = StageSettings(weights={"before": before, "rerank": rerank, "lexical": draw(SHARES), "dense": draw(SHARES)})
+    return stage.weights_with(["lexical", "dense"])
 
 
 @given(window=rankings(), lexical=rankings(), dense=rankings(), reranked=rankings(), shares=weights())
 def test_a_final_score_is_what_its_signals_add(
-    window: Ranking, lexical: Ranking, dense: Ranking, reranked: Ranking, shares: RerankWeights
+    window: Ranking, lexical: Ranking, dense: Ranking, reranked: Ranking, shares: dict[str, float]
 ) -> None:
     known, legs = {hit.doc_id for hit in window}, {"lexical": lexical, "dense": dense}
     scored = tuple(hit for hit in reranked if hit.doc_id in known)
@@ -84,4 +94,4 @@ def test_a_final_score_is_what_its_signals_add(
     for hit in final:
         explanation = as_json(explained[hit.doc_id])
         assert math.isclose(score_again(explanation), hit.score, rel_tol=1e-9, abs_tol=1e-9)
-        assert all(part["weight"] == getattr(shares, name) for name, part in explanation["parts"].items())
+        assert all(part["weight"] == shares[name] for name, part in explanation["parts"].items())

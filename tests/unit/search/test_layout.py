@@ -10,20 +10,26 @@ from pathlib import Path
 import connector.search
 
 FOLDER = Path(connector.search.__file__).parent
-# a part uses only those before it
+# a part uses only those before it, and of its own folder only those before it there
 PARTS = [
     "long_texts",
     "request",
     "run",
+    "named_reranker",
     "weights",
     "legs",
     "combination",
     "fusion",
-    "rerank",
-    "order",
+    "stages",
     "hits",
+    "pages",
     "searcher",
 ]
+FOLDERS = {
+    "pages": ["signature", "frozen"],
+    "legs": ["leg", "lexical", "dense", "build", "ask"],
+    "stages": ["pairs", "order", "stage", "run_stages"],
+}
 
 
 def imports(file: Path) -> set[str]:
@@ -32,12 +38,17 @@ def imports(file: Path) -> set[str]:
 
 
 def test_each_part_of_a_search_uses_only_those_before_it() -> None:
-    files = sorted(file for file in FOLDER.glob("*.py") if file.name != "__init__.py")
+    files = sorted(file for file in FOLDER.rglob("*.py") if file.name != "__init__.py")
+    order = [
+        name for part in PARTS for name in ([f"{part}.{file}" for file in FOLDERS[part]] if part in FOLDERS else [part])
+    ]
+    names = {file: ".".join(file.relative_to(FOLDER).with_suffix("").parts) for file in files}
 
-    assert {file.stem for file in files} == set(PARTS)
-    for file in files:
-        used = {name.rpartition(".")[2] for name in imports(file) if name.startswith("connector.search.")}
-        assert used <= set(PARTS[: PARTS.index(file.stem)]), file.stem
+    assert set(names.values()) == set(order)
+    for file, name in names.items():
+        found = imports(file)
+        used = {module.removeprefix("connector.search.") for module in found if module.startswith("connector.search.")}
+        assert used <= set(order[: order.index(name)]), name
 
 
 def test_the_search_loads_neither_the_server_nor_any_client_of_one() -> None:

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.parts import ids, passage, ranking
 
-from connector.search.order import blend, explain_blend, whole_order
-from connector.settings.sections import RerankWeights
+from connector.search.stages.order import blend, explain_blend, whole_order
+from connector.settings.search import StageSettings
 from connector.types import Hit, Ranking
 
 WINDOW = ranking(("a", 0.9), ("b", 0.8), ("c", 0.1), ("unscored", 0.05))
@@ -19,11 +19,11 @@ LEXICAL = ranking(("c", 7.0), ("a", 5.0), ("below", 1.0))
 DENSE = ranking(("b", 0.9), ("unscored", 0.8), ("a", 0.7), ("c", 0.5))
 RERANKED = ranking(("c", 5.0), ("b", 4.0), ("a", -3.0))
 LEGS = {"lexical": LEXICAL, "dense": DENSE}
-DEFAULTS = RerankWeights()
+DEFAULTS = StageSettings().weights_with(LEGS)
 
 
-def weights(**given: float) -> RerankWeights:
-    return RerankWeights(**({"fused": 0.0, "lexical": 0.0, "dense": 0.0, "rerank": 0.0} | given))
+def weights(**given: float) -> dict[str, float]:
+    return StageSettings(weights=given).weights_with(LEGS)
 
 
 def zscores(*values: float) -> list[float]:
@@ -45,13 +45,13 @@ def test_the_final_score_is_the_weighted_sum_of_z_scores_among_what_was_scored()
     )
 
 
-@pytest.mark.parametrize(("given_weights", "expected"), [({"rerank": 1}, "cba"), ({"fused": 1}, "abc")])
+@pytest.mark.parametrize(("given_weights", "expected"), [({"rerank": 1}, "cba"), ({"before": 1}, "abc")])
 def test_a_signal_alone_is_its_own_order(given_weights: dict[str, float], expected: str) -> None:
     assert "".join(ids(blend(WINDOW, LEGS, RERANKED, weights(**given_weights)))) == expected
 
 
 def test_legs_move_hits() -> None:
-    base = {"fused": 0.5, "rerank": 0.5}
+    base = {"before": 0.5, "rerank": 0.5}
 
     assert ids(blend(WINDOW, LEGS, RERANKED, weights(**base, lexical=9))) == ["c", "b", "a"]
     assert ids(blend(WINDOW, LEGS, RERANKED, weights(**base, dense=9))) == ["b", "a", "c"]

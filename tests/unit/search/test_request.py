@@ -21,10 +21,10 @@ from connector.search.request import MAX_QUERY_CHARS
 @pytest.mark.parametrize(
     ("asked", "sizes", "note"),
     [
-        ({"depth": 3}, (5, 5), "window is 6, not 10: legs of depth 3 find no more documents"),
+        ({"depth": 3}, (5, 5), "window is 6, not 10: the legs find no more documents"),
         ({"depth": 2}, (4, 4), "k is 4, not 5: the window holds no more documents"),
         ({"window": 2}, (2, 2), "k is 2, not 5: the window holds no more documents"),
-        ({"depth": 2, "rerank": False}, (4, 0), "k is 4, not 5: what legs of depth 2 find holds no more documents"),
+        ({"depth": 2, "rerank": False}, (4, 0), "k is 4, not 5: the legs find no more documents"),
         ({"k": 3}, (3, 3), None),
         ({"k": 20, "rerank": False}, (5, 0), None),
     ],
@@ -36,7 +36,7 @@ async def test_what_a_request_lowers_pulls_the_other_sizes_down_and_the_answer_s
     most, reranked = sizes
 
     assert len(response.hits) <= most
-    assert sum(hit.stage == "reranked" for hit in response.hits) <= reranked
+    assert sum(hit.stage == "local" for hit in response.hits) <= reranked
     assert response.degraded == ()
     assert response.notes[-1:] == ((note,) if note else ())
 
@@ -47,7 +47,7 @@ async def test_what_a_request_lowers_pulls_the_other_sizes_down_and_the_answer_s
 async def test_what_a_request_raises_above_the_other_sizes_is_refused(
     index: EmbeddedIndex, worker: WorkerClient, asked: dict[str, Any]
 ) -> None:
-    with pytest.raises(SettingsError, match="do not fit together"):
+    with pytest.raises(SettingsError, match="not fit"):
         await search(index, worker, **asked)
 
 
@@ -104,7 +104,7 @@ async def test_a_query_is_asked_in_the_spelling_of_the_index_and_answered_in_its
 async def test_sizes_and_filters_of_a_request_are_checked(index: EmbeddedIndex, worker: WorkerClient) -> None:
     with pytest.raises(SettingsError, match="k=11, window=10"):
         await search(index, worker, k=11)
-    with pytest.raises(SettingsError, match="k=41 and depth=20"):
+    with pytest.raises(SettingsError, match="k=41 does not fit the 40 documents"):
         await search(index, None, k=41)
     with pytest.raises(FilterError, match="did you mean 'kind'"):
         await search(index, None, filter="kidn=fish")

@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 from support.parts import OverlapScorer, ids, passage, serving, wait_until
 
 from connector.rerankers.worker import WorkerClient
-from connector.search.hits import passage_choice
-from connector.search.rerank import Reranked, rerank, select_pairs
+from connector.search.stages.pairs import Reranked, rerank, select_pairs
 from connector.settings.sections import WorkerSettings
 from connector.types import Hit, Ranking
 from connector.worker.app import create_app
@@ -60,12 +59,6 @@ def test_pairs_are_bounded_and_never_repeat(counts: list[int], passages: int, ma
     assert len(pairs) == min(max_pairs, sum(min(count, passages) for count in counts))
     assert len(set(names(pairs))) == len(pairs)
     assert [one.ordinal for one in pairs] == sorted(one.ordinal for one in pairs)
-
-
-def test_the_passage_shown_is_the_first_of_the_first_source_that_has_one() -> None:
-    chosen = passage_choice((hit("a", 7),), (hit("a", 1), hit("b"), hit("c", 2, 3)), (hit("b", 4),))
-
-    assert chosen == {"a": passage("a", 7), "c": passage("c", 2), "b": passage("b", 4)}
 
 
 @pytest.fixture(scope="module")

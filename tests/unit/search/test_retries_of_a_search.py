@@ -98,7 +98,7 @@ def flaky_worker() -> Iterator[tuple[FlakyWorker, str]]:
 
 
 SCORES = b"[" + b", ".join(b'{"index": %d, "score": 1}' % at for at in range(len(TEXTS))) + b"]"
-RESTING = {"breaker": {"failures": 3, "rest_s": 0.4}, "tries": 1, "k": 5, "depth": 20}
+RESTING = {"breaker": {"failures": 3, "rest_s": 0.4}, "tries": 1, "k": 5, "depth": 20, "rerank": {"window": 10}}
 
 
 @pytest.mark.parametrize(("status", "body"), [(500, b"{}"), (503, b"{}"), (200, b"[]"), (200, b"garbage")])
@@ -107,20 +107,20 @@ async def test_a_worker_that_keeps_failing_is_left_alone_and_comes_back(
 ) -> None:
     app, url = flaky_worker
     app.status, app.body = status, body
-    settings = Settings.model_validate({"rerank": {"window": 10}, "search": RESTING})
-    searcher = Searcher(index, ENCODER, WorkerClient(url), settings)
+    settings = Settings.model_validate({"search": RESTING})
+    searcher = Searcher(index, ENCODER, {"local": WorkerClient(url)}, settings)
     responses = [await searcher.search(SearchRequest("red fish")) for _ in range(6)]
 
-    assert [[one.stage for one in response.degraded] for response in responses] == [["rerank"]] * 6
+    assert [[one.stage for one in response.degraded] for response in responses] == [["local"]] * 6
     assert app.asked == 3
-    assert "the worker failed 3 times in a row; it is left alone" in responses[-1].degraded[0].reason
+    assert "the reranker local failed 3 times in a row; it is left alone" in responses[-1].degraded[0].reason
 
     app.status, app.body = 200, SCORES
     await asyncio.sleep(0.45)
     healed = await searcher.search(SearchRequest("red fish"))
 
     assert healed.degraded == ()
-    assert {hit.stage for hit in healed.hits} == {"reranked"}
+    assert {hit.stage for hit in healed.hits} == {"local"}
 
 
 @pytest.mark.parametrize("status", [413, 422, 429])
@@ -129,9 +129,7 @@ async def test_a_worker_that_refuses_a_request_is_asked_again(
 ) -> None:
     app, url = flaky_worker
     app.status, app.body = status, b'{"error": "no"}'
-    searcher = Searcher(
-        index, ENCODER, WorkerClient(url), Settings.model_validate({"rerank": {"window": 10}, "search": RESTING})
-    )
+    searcher = Searcher(index, ENCODER, {"local": WorkerClient(url)}, Settings.model_validate({"search": RESTING}))
     for _ in range(6):
         await searcher.search(SearchRequest("red fish"))
 
@@ -151,7 +149,7 @@ async def test_a_busy_worker_is_asked_again_when_it_said_so(
 
     assert response.degraded == ()
     assert app.asked == 2
-    assert response.took_ms["rerank"] >= 1_000
+    assert response.took_ms["local"] >= 1_000
 
 
 async def test_lateness_under_a_short_deadline_is_not_the_workers_fault(
@@ -160,9 +158,7 @@ async def test_lateness_under_a_short_deadline_is_not_the_workers_fault(
     monkeypatch.setattr("connector.search.run.FAIR_S", 60.0)  # short beside it is what a busy machine can keep
     app, url = flaky_worker
     app.status = 500
-    searcher = Searcher(
-        index, ENCODER, WorkerClient(url), Settings.model_validate({"rerank": {"window": 10}, "search": RESTING})
-    )
+    searcher = Searcher(index, ENCODER, {"local": WorkerClient(url)}, Settings.model_validate({"search": RESTING}))
     for _ in range(6):
         await searcher.search(SearchRequest("red fish", deadline_s=20))
 

@@ -22,14 +22,16 @@ from connector.errors import (
 )
 from connector.lexical import LexicalAnswer
 from connector.rerankers.worker import WorkerClient
-from connector.search.order import whole_order
-from connector.search.rerank import Reranked
 from connector.search.run import share_before_fields
+from connector.search.stages.order import whole_order
+from connector.search.stages.pairs import Reranked
+from connector.search.stages.stage import shortcomings
 from connector.settings.sections import Settings, WorkerSettings
 from connector.types import (
     Hit,
     LegExplanation,
     Passage,
+    StageOutcome,
     Vector,
 )
 from connector.worker.app import create_app
@@ -40,32 +42,34 @@ async def test_the_window_is_reranked_and_every_stage_is_explained(index: Embedd
 
     first, second = response.hits[:2]
     assert (first.doc_id, second.doc_id) == ("e", "a")  # both hold both words, e one of them twice
-    assert (second.rank, second.stage) == (2, "reranked")
-    assert first.explain.blend is not None
-    assert list(first.explain.blend.parts) == ["fused", "lexical", "dense", "rerank"]
+    assert (second.rank, second.stage) == (2, "local")
+    assert list(first.explain.stages["local"].final.parts) == ["before", "lexical", "dense", "rerank"]
     assert second.passage == Passage("a", 0, TEXTS["a"])
     assert second.fields == {"text": TEXTS["a"], "kind": "fish"}
-    assert isinstance(second.explain.lexical, LegExplanation)
-    assert (second.explain.rerank_rank, second.explain.rerank_score) == (1, 1.0)
+    assert isinstance(second.explain.legs["lexical"], LegExplanation)
+    assert (second.explain.stages["local"].rank, second.explain.stages["local"].score) == (1, 1.0)
+    assert response.stages == {"local": StageOutcome(ran=True, asked=5, done=5)}
     assert response.degraded == ()
-    assert {"lexical", "dense", "fused", "reranked"} == set(response.rankings)
+    assert list(response.rankings) == ["lexical", "dense", "fused", "local", "reranked"]
 
 
-@pytest.mark.parametrize("fusion", [{"kind": "rrf", "weights": [1.0, 3.0]}, {"kind": "linear", "alpha": 0.3}])
-@pytest.mark.parametrize("weights", [{}, {"fused": 0, "lexical": 0, "dense": 0}, {"dense": 2, "fused": 0}, None])
+@pytest.mark.parametrize("fusion", [{"kind": "rrf"}, {"kind": "linear"}])
+@pytest.mark.parametrize("weights", [None, {"rerank": 1}, {"dense": 2, "rerank": 0.4}, "off"])
 async def test_every_score_can_be_worked_out_from_its_explanation(
-    index: EmbeddedIndex, worker: WorkerClient, fusion: dict[str, Any], weights: dict[str, float] | None
+    index: EmbeddedIndex, worker: WorkerClient, fusion: dict[str, Any], weights: Any
 ) -> None:
-    rerank = {"enabled": False} if weights is None else {"window": 3, "weights": weights}
-    settings = Settings.model_validate({"rerank": rerank, "search": {"k": 3, "depth": 4, "fusion": fusion}})
+    rerank = "off" if weights == "off" else {"window": 3, "weights": weights}
+    legs = {"dense": {"weight": 3}, "again": {"kind": "lexical", "depth": 2}}
+    search_settings = {"k": 3, "depth": 4, "fusion": fusion, "rerank": rerank, "legs": legs}
+    settings = Settings.model_validate({"search": search_settings})
     response = await search(index, worker, settings=settings)
 
     assert len(response.hits) == 3
     for hit in response.hits:
-        made_of = hit.explain.fusion if weights is None else hit.explain.blend
+        made_of = hit.explain.fusion if weights == "off" else hit.explain.stages["local"].final
         assert made_of is not None
         assert made_of.score == pytest.approx(hit.score)
-        assert made_of.kind == (fusion["kind"] if weights is None else "linear")
+        assert made_of.kind == (fusion["kind"] if weights == "off" else "linear")
         assert hit.explain.fusion is not None
         assert hit.explain.fusion.score == pytest.approx(hit.explain.fused_score)
 
@@ -83,17 +87,19 @@ async def test_documents_without_text_are_counted_as_not_reranked(index: Embedde
 
     response = await search(Wordless(index), worker)
 
-    assert [one.stage for one in response.degraded] == ["rerank"]
+    assert [one.stage for one in response.degraded] == ["local"]
     assert "2 documents of the window have no text to rerank" in response.degraded[0].reason
-    assert {hit.doc_id for hit in response.hits if hit.stage != "reranked"} == {"a", "b"}
+    assert {hit.doc_id for hit in response.hits if hit.stage != "local"} == {"a", "b"}
 
 
 async def test_documents_beyond_the_cap_of_pairs_are_noted(index: EmbeddedIndex, worker: WorkerClient) -> None:
-    capped = Settings.model_validate({"rerank": {"window": 10, "max_pairs": 3}, "search": {"k": 5, "depth": 20}})
+    capped = Settings.model_validate({"search": {"k": 5, "depth": 20, "rerank": {"window": 10, "max_pairs": 3}}})
     response = await search(index, worker, settings=capped)
 
     assert response.degraded == ()
-    assert response.notes == ("2 documents of the window were not reranked: rerank.max_pairs holds no more pairs",)
+    said = "2 documents of the window were not reranked: max_pairs holds no more pairs"
+    assert response.notes == (f"local: {said}",)
+    assert response.stages == {"local": StageOutcome(ran=True, asked=5, done=3, why=said)}
 
 
 async def test_without_a_worker_the_fused_order_stands(index: EmbeddedIndex) -> None:
@@ -101,7 +107,7 @@ async def test_without_a_worker_the_fused_order_stands(index: EmbeddedIndex) -> 
 
     assert [hit.doc_id for hit in response.rankings["fused"]][:5] == ids(response)
     assert {hit.stage for hit in response.hits} == {"fused"}
-    assert all(hit.explain.rerank_rank is None for hit in response.hits)
+    assert all(not hit.explain.stages for hit in response.hits)
 
 
 async def test_a_request_can_leave_the_reranker_out(index: EmbeddedIndex, worker: WorkerClient) -> None:
@@ -114,7 +120,7 @@ async def test_a_worker_that_is_not_there_degrades_the_answer(index: EmbeddedInd
     response = await search(index, WorkerClient("http://127.0.0.1:9"))
 
     assert ids(response) == ids(await search(index, None))
-    assert [one.stage for one in response.degraded] == ["rerank"]
+    assert [one.stage for one in response.degraded] == ["local"]
     assert "connector worker" in response.degraded[0].reason
 
 
@@ -135,10 +141,10 @@ async def test_what_was_not_reranked_in_time_keeps_the_fused_order(index: Embedd
         await client.close()
 
     fused = [hit.doc_id for hit in response.rankings["fused"]]
-    assert [hit.stage for hit in response.hits] == ["reranked"] * 2 + ["fused"] * 3
+    assert [hit.stage for hit in response.hits] == ["local"] * 2 + ["fused"] * 3
     assert sorted(ids(response)[:2]) == sorted(fused[:2])
     assert ids(response)[2:] == fused[2:5]
-    assert [one.stage for one in response.degraded] == ["rerank"]
+    assert [one.stage for one in response.degraded] == ["local"]
     assert "3 passages were not scored in time" in response.degraded[0].reason
     assert response.took_ms["total"] < 2_300
 
@@ -239,7 +245,7 @@ async def test_what_only_the_words_found_shows_what_matches_them_beside_hits_of_
 
     response = await search(OneNear(), None)
 
-    assert sum(hit.explain.dense is None for hit in response.hits) >= 2
+    assert sum("dense" not in hit.explain.legs for hit in response.hits) >= 2
     assert all(hit.passage for hit in response.hits)
 
 
@@ -259,7 +265,7 @@ async def test_documents_beyond_the_window_follow_in_fused_order(index: Embedded
     response = await search(index, worker, k=2, window=2, depth=20)
     wide = await search(index, worker, k=2, window=2, depth=20)
 
-    assert [hit.stage for hit in response.hits] == ["reranked", "reranked"]
+    assert [hit.stage for hit in response.hits] == ["local", "local"]
     assert [hit.doc_id for hit in response.rankings["reranked"]][2:] == [
         hit.doc_id for hit in response.rankings["fused"]
     ][2:]
@@ -287,14 +293,14 @@ async def test_a_reranker_that_hangs_does_not_cost_the_fields_of_a_slow_store(in
 
     response = await search(Slow(index), Hanging("http://127.0.0.1:9"), deadline_s=1.5)
 
-    assert [noted.stage for noted in response.degraded] == ["rerank"]
+    assert [noted.stage for noted in response.degraded] == ["local"]
     assert all(hit.fields["kind"] for hit in response.hits)
 
 
 def test_why_no_text_can_be_had_is_told_where_it_is_known() -> None:
-    (known,) = Reranked((), frozenset(), "", without_text=1).degradations("_source is disabled")
-    (unknown,) = Reranked((), frozenset(), "", without_text=2).degradations()
+    ((known, _),) = shortcomings(Reranked((), frozenset(), without_text=1), "_source is disabled")
+    ((unknown, _),) = shortcomings(Reranked((), frozenset(), without_text=2))
 
-    assert known.reason.startswith("1 document of the window has no text to rerank; ")
-    assert known.reason.endswith("; _source is disabled")
-    assert unknown.reason.endswith("does the index hold their text in the fields that are searched?")
+    assert known.startswith("1 document of the window has no text to rerank; ")
+    assert known.endswith("; _source is disabled")
+    assert unknown.endswith("does the index hold their text in the fields that are searched?")

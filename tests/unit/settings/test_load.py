@@ -13,16 +13,18 @@ from hypothesis import strategies as st
 from connector.errors import SettingsError
 from connector.settings.load import load as load_layers
 from connector.settings.load import load_settings, setting_names, setting_paths
-from connector.settings.sections import SearchSettings, Settings
+from connector.settings.names import env_name
+from connector.settings.search import SearchSettings
+from connector.settings.sections import Settings
 from connector.settings.sizes import check_sizes
-from connector.settings.sources import GivenValue, env_name, parse_value
+from connector.settings.sources import GivenValue, parse_value
 
 SECRETS = (
     "cluster.password",
     "cluster.api_key",
     "cluster.bearer_token",
     "encoder.api_key",
-    "rerank.api_key",
+    "rerankers.local.api_key",
     "worker.api_keys",
     "models.maven_password",
 )
@@ -73,22 +75,18 @@ TYPED: dict[str, str] = {
     "search.breaker.max_rest_s": "9",
     "search.fusion.kind": "linear",
     "search.fusion.rank_constant": "10",
-    "search.fusion.weights": "[0, 2]",
     "search.fusion.normalisation": "zscore",
-    "search.fusion.alpha": "0.7",
-    "rerank.enabled": "false",
-    "rerank.model": "bge",
-    "rerank.url": "http://gpu:1",
-    "rerank.api_key": "one[key",
-    "rerank.ca_cert": "/worker-ca.pem",
-    "rerank.window": "30",
-    "rerank.passages": "1",
-    "rerank.max_pairs": "60",
-    "rerank.weights.fused": "0.7",
-    "rerank.weights.lexical": "0",
-    "rerank.weights.dense": "0.2",
-    "rerank.weights.rerank": "0.3",
-    "rerank.term_weights": "false",
+    "search.legs.lexical.kind": "lexical",
+    "search.legs.lexical.weight": "0",
+    "search.legs.lexical.depth": "30",
+    "search.legs.dense.kind": "dense",
+    "search.legs.dense.weight": "2.5",
+    "search.legs.dense.depth": "300",
+    "search.rerank": "{window: 30, passages: 1, weights: {rerank: 1}}",
+    "rerankers.local.model": "bge",
+    "rerankers.local.url": "http://gpu:1",
+    "rerankers.local.api_key": "one[key",
+    "rerankers.local.ca_cert": "/worker-ca.pem",
     "worker.host": "0.0.0.0",
     "worker.port": "0",
     "worker.encoder": "/models/e5",
@@ -144,7 +142,7 @@ def load(text: str = "", environ: dict[str, str] | None = None, **overrides: Any
 def value_at(settings: Settings, path: str) -> Any:
     value: Any = settings
     for name in path.split("."):
-        value = getattr(value, name)
+        value = value[name] if isinstance(value, dict) else getattr(value, name)
     return value.get_secret_value() if path in SECRETS and value is not None else value
 
 
@@ -218,10 +216,19 @@ def test_a_folder_in_place_of_a_file_is_refused() -> None:
         ("search: {fusion: {rank_konstant: 5}}", "did you mean 'search.fusion.rank_constant'"),
         ("search: {k: many}", r"search.k: .*integer.*got 'many'"),
         ("search: {k: 0}", "search.k: .*greater than or equal to 1"),
-        ("search: {fusion: {weights: [0, 0]}}", "weights must be 0 or more, and not all 0"),
-        ("search: {fusion: {weights: [-1, 2]}}", "weights must be 0 or more"),
-        ("rerank: {weights: {fused: 0, rerank: 0}}", "weights of fused and rerank must not both be 0"),
-        ("rerank: {weights: {lexical: -1}}", "greater than or equal to 0"),
+        ("search: {legs: {lexical: {weight: 0}, dense: off}}", "need one at least whose weight is not 0"),
+        ("search: {legs: {lexical: {weight: -1}}}", "greater than or equal to 0"),
+        ("search: {legs: {titles: {}}}", r"legs\.titles must say its kind: lexical or dense"),
+        ("search: {legs: {dense: {kind: lexical}}}", r"legs\.dense needs another name"),
+        ("search: {legs: {rerank: {kind: dense}}}", r"legs\.rerank needs another name"),
+        ("search: {legs: {Titles: {kind: lexical}}}", "'Titles' is no name: take small letters"),
+        ("search: {rerank: {weights: {before: 0, rerank: 0}}}", "weights of before and rerank must not both be 0"),
+        ("search: {rerank: {weights: {lexical: -1, rerank: 1}}}", "greater than or equal to 0"),
+        ("search: {rerank: {weights: {titles: 1, rerank: 1}}}", "'titles'; there are before, lexical, dense, rerank"),
+        ("search: {rerank: big}", "the reranker 'big'; rerankers has local"),
+        ("search: {rerank: [local, local]}", "two stages called 'local'"),
+        ("search: {rerank: {name: dense}}", "a stage called 'dense', which means something else"),
+        ("rerankers: {}\nsearch: {rerank: {windw: 3}}", "windw: Extra inputs"),
         ("passages: {max_tokens: 2}", "max_tokens must be 0, or 16 or more"),
         ("cluster: {engine: solr}", "cluster.engine: .*'elasticsearch'"),
         ("fields: {metadata: {year: int}}", "fields.metadata.year"),
@@ -261,7 +268,7 @@ def test_every_setting_has_a_twin_in_the_environment(path: str) -> None:
     settings = load_settings(environ={env_name(path): TYPED[path]})
 
     changed = {one for one in setting_paths() if value_at(settings, one) != value_at(Settings(), one)}
-    assert changed == {path}
+    assert changed == ({path} if not path.endswith(".kind") or "legs" not in path else set())
 
 
 def test_every_setting_means_the_same_in_the_file_and_in_the_environment() -> None:
@@ -337,7 +344,7 @@ def test_a_secret_of_a_wrong_type_is_not_in_the_error(name: str, value: str) -> 
         "cluster: {url: 'https://me:hunter2@db:9200'}",
         "cluster: {url: 'https://me:hun/ter2@db:9200'}",
         "cluster: {url: 'me:hunter2@db:9200'}",
-        "rerank: {url: 'http://me:hunter2@gpu:8787'}",
+        "rerankers: {gpu: {url: 'http://me:hunter2@gpu:8787'}}",
     ],
 )
 def test_a_secret_beside_a_mistake_is_not_in_the_error(text: str) -> None:
@@ -349,20 +356,31 @@ def test_a_secret_beside_a_mistake_is_not_in_the_error(text: str) -> None:
     assert caught.value.__context__ is None
 
 
-@pytest.mark.parametrize(("k", "window", "depth"), [(1, 1, 1), (10, 50, 100), (2, 2, 1), (1, 200, 100)])
-def test_sizes_that_fit_together_pass(k: int, window: int, depth: int) -> None:
-    check_sizes(k=k, window=window, depth=depth)
+@pytest.mark.parametrize(("k", "windows", "reach"), [(1, [1], 1), (10, [50, 20], 200), (2, [2], 2), (3, [], 3)])
+def test_sizes_that_fit_together_pass(k: int, windows: list[int], reach: int) -> None:
+    check_sizes(k=k, windows=windows, reach=reach)
 
 
-@pytest.mark.parametrize(("k", "window", "depth"), [(0, 1, 1), (11, 10, 100), (1, 201, 100), (-1, 5, 5)])
-def test_sizes_that_do_not_fit_together_are_refused(k: int, window: int, depth: int) -> None:
-    with pytest.raises(SettingsError, match=r"1 <= search\.k <= rerank\.window <= 2"):
-        check_sizes(k=k, window=window, depth=depth)
+@pytest.mark.parametrize(
+    ("k", "windows", "reach"),
+    [(0, [1], 2), (11, [10], 200), (1, [201], 200), (-1, [5], 10), (5, [10, 20], 200), (5, [20, 4], 200), (9, [], 8)],
+)
+def test_sizes_that_do_not_fit_together_are_refused(k: int, windows: list[int], reach: int) -> None:
+    with pytest.raises(SettingsError, match=r"not fit .*1 <= search\.k <= "):
+        check_sizes(k=k, windows=windows, reach=reach)
+
+
+def test_a_window_holds_what_legs_of_any_depths_find_together() -> None:
+    settings = load("search: {legs: {dense: {depth: 5}, lexical: {depth: 7}, titles: {kind: lexical, depth: 2}}}")
+
+    assert (settings.search.reach, settings.first_stage.window) == (14, 14)
 
 
 def test_sizes_are_checked_in_settings() -> None:
-    with pytest.raises(SettingsError, match=f"k=60, window={Settings().rerank.window}"):
+    with pytest.raises(SettingsError, match=f"k=60, window={Settings().first_stage.window}"):
         load("search: {k: 60}")
+    with pytest.raises(SettingsError, match="window=20, 30 "):
+        load("search: {rerank: [{window: 20}, {name: again, window: 30}]}")
 
 
 @pytest.mark.parametrize(
@@ -370,10 +388,10 @@ def test_sizes_are_checked_in_settings() -> None:
     [
         ("search: {depth: 10}", {}, (10, 20, 10)),
         ("search: {depth: 3}", {}, (6, 6, 3)),
-        ("rerank: {window: 4}", {}, (4, 4, 100)),
-        ("search: {k: 10, depth: 100}\nrerank: {window: 50}", {"search.depth": 10}, (10, 20, 10)),
-        ("search: {k: 10}", {"rerank.window": 5}, (5, 5, 100)),
-        ("search: {k: 60}\nrerank: {enabled: false}", {}, (60, 50, 100)),
+        ("search: {rerank: {window: 4}}", {}, (4, 4, 100)),
+        ("search: {k: 10, depth: 100, rerank: {window: 50}}", {"search.depth": 10}, (10, 20, 10)),
+        ("search: {k: 10}", {"search.rerank": {"window": 5}}, (5, 5, 100)),
+        ("search: {k: 60, rerank: off}", {}, (60, 50, 100)),
         ("search: {depth: 10}", {"search.k": 3}, (3, 20, 10)),
     ],
 )
@@ -383,7 +401,7 @@ def test_a_size_that_is_lowered_pulls_the_others_down(
     settings = load(text, **flags)
     lowered = [size for size, usual in zip(sizes, (10, 50, 100), strict=True) if size < usual]
 
-    assert (settings.search.k, settings.rerank.window, settings.search.depth) == sizes
+    assert (settings.search.k, settings.first_stage.window, settings.search.depth) == sizes
     assert bool(settings.size_notes) == (len(lowered) > 1)
     assert Settings.model_validate(settings.model_dump()) == settings
 
@@ -403,8 +421,8 @@ def test_settings_that_cannot_be_made_are_an_error_of_ours(make: Callable[[], An
 
 
 def test_every_problem_of_settings_is_said_at_once() -> None:
-    with pytest.raises(SettingsError, match=r"search\.k: .*; rerank\.window: "):
-        Settings.model_validate({"search": {"k": "x"}, "rerank": {"window": "y"}})
+    with pytest.raises(SettingsError, match=r"search\.k: .*; search\.rerank\.0\.window: "):
+        Settings.model_validate({"search": {"k": "x", "rerank": {"window": "y"}}})
 
 
 def test_settings_are_frozen() -> None:
@@ -455,7 +473,7 @@ def test_credentials_in_the_url_are_refused_and_not_repeated() -> None:
 
 
 def test_secrets_are_told_from_other_settings() -> None:
-    assert setting_names().secrets == set(SECRETS)
+    assert {path for path in setting_paths() if setting_names().is_secret(path)} == set(SECRETS)
 
 
 @pytest.mark.parametrize("secret", ["hunter2\nX-Evil: \x01", "hunter2\r", "hunter2\x00", "hun\u2028ter2"])
@@ -553,7 +571,7 @@ def schema_of(path: str) -> dict[str, Any]:
     schema = Settings.model_json_schema()
     found = schema
     for name in path.split("."):
-        found = found["properties"][name]
+        found = found["properties"][name] if "properties" in found else found["additionalProperties"]
         found = schema["$defs"][found["$ref"].rsplit("/", 1)[-1]] if "$ref" in found else found
     return found
 
@@ -561,7 +579,8 @@ def schema_of(path: str) -> dict[str, Any]:
 @st.composite
 def any_settings(draw: st.DrawFn) -> Settings:
     """Settings of which some have not their defaults."""
-    paths = draw(st.lists(st.sampled_from([path for path in setting_paths() if path not in SECRETS]), max_size=8))
+    plain = [path for path in setting_paths() if path not in {*SECRETS, "search.rerank"}]
+    paths = draw(st.lists(st.sampled_from(plain), max_size=8))
     try:
         return load_settings(environ={}, overrides={path: draw(values(schema_of(path))) for path in paths})
     except SettingsError:  # the sizes or the weights do not fit together
@@ -573,7 +592,7 @@ def test_settings_come_back_from_yaml_as_they_were(settings: Settings) -> None:
     assert load(yaml.safe_dump(settings.model_dump(mode="json"))) == settings
 
 
-@pytest.mark.parametrize("path", ["cluster.url", "rerank.url", "encoder.url", "native.worker_url"])
+@pytest.mark.parametrize("path", ["cluster.url", "rerankers.local.url", "encoder.url", "native.worker_url"])
 @pytest.mark.parametrize(
     "url", ["http://", "https://:9200", "http://127.0.0.1:99999", "http://h:0", "http://[::1", "http://h:x"]
 )
@@ -587,3 +606,56 @@ def test_a_url_without_an_address_is_refused(path: str, url: str) -> None:
 )
 def test_any_address_is_taken(url: str) -> None:
     assert load_settings(environ={}, overrides={"cluster.url": url}).cluster.url == url
+
+
+@pytest.mark.parametrize(
+    ("given", "stages"),
+    [
+        ("off", []),
+        ("[]", []),
+        ("false", []),
+        ("on", [("local", 50)]),
+        ("{window: 20}", [("local", 20)]),
+        ("big", [("big", 50)]),
+        ("[local, {reranker: big, window: 20}]", [("local", 50), ("big", 20)]),
+        ("[{window: 20}, {reranker: big}]", [("local", 20), ("big", 20)]),
+        ("[local, {reranker: local, name: again}]", [("local", 50), ("again", 50)]),
+    ],
+)
+def test_stages_have_short_forms_in_the_file_and_in_the_environment(given: str, stages: list[tuple[str, int]]) -> None:
+    rerankers = "rerankers: {local: {}, big: {url: 'http://big:1'}}\n"
+    from_file = load(f"{rerankers}search: {{rerank: {given}}}")
+    from_environment = load(rerankers, {"CONNECTOR_SEARCH_RERANK": given})
+
+    assert [(stage.name, stage.window) for stage in from_file.search.rerank] == stages
+    assert from_environment == from_file
+
+
+def test_rerankers_that_are_named_take_the_place_of_the_default_and_the_first_is_reranked_with() -> None:
+    settings = load("rerankers: {gpu: {url: 'http://gpu:1'}}", {"CONNECTOR_RERANKERS_GPU_MODEL": "bge"})
+
+    assert list(settings.rerankers) == ["gpu"]
+    assert (settings.rerankers["gpu"].url, settings.rerankers["gpu"].model) == ("http://gpu:1", "bge")
+    assert [stage.reranker for stage in settings.search.rerank] == ["gpu"]
+
+
+@pytest.mark.parametrize(
+    ("text", "environ", "legs"),
+    [
+        ("", {}, ["lexical", "dense"]),
+        ("search: {legs: {titles: {kind: lexical}}}", {}, ["lexical", "dense", "titles"]),
+        ("search: {legs: {dense: off}}", {}, ["lexical"]),
+        ("search: {legs: {dense: off}}", {"CONNECTOR_SEARCH_LEGS_DENSE_WEIGHT": "2"}, ["lexical", "dense"]),
+        ("search: {legs: {dense: {weight: 2}}}", {"CONNECTOR_SEARCH_LEGS_DENSE": "off"}, ["lexical"]),
+        ("", {"CONNECTOR_SEARCH_LEGS": "{a: {kind: dense}, lexical: off}"}, ["dense", "a"]),
+    ],
+)
+def test_legs_are_added_and_left_out_by_name(text: str, environ: dict[str, str], legs: list[str]) -> None:
+    assert list(load(text, environ).search.legs) == legs
+
+
+def test_a_wrong_name_below_one_that_the_user_gave_is_told_with_it() -> None:
+    with pytest.raises(SettingsError, match=r"'rerankers\.gpu\.modl'; did you mean 'rerankers\.gpu\.model'\?"):
+        load("rerankers: {gpu: {modl: x}}")
+    with pytest.raises(SettingsError, match=r"'search\.legs\.dense' is a section"):
+        load("search: {legs: {dense: 5}}")

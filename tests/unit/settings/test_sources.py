@@ -48,18 +48,18 @@ def secret_file(content: str | bytes) -> str:
 
 def test_every_value_knows_where_it_stands() -> None:
     text = (
-        "search:\n  k: 3\n  fusion:\n    alpha: 0.1\nindex: {name: a,\n  analyzer: b}\nfields:\n  text:\n    title: 2\n"
+        "search:\n  k: 3\n  fusion:\n    kind: rrf\nindex: {name: a,\n  analyzer: b}\nfields:\n  text:\n    title: 2\n"
     )
-    found = loaded(text, {"CONNECTOR_SEARCH_DEPTH": "70"}, rerank__window=30).given
+    found = loaded(text, {"CONNECTOR_SEARCH_DEPTH": "70"}, rerankers__local__model="a").given
 
     assert {path: one.origin for path, one in found.items()} == {
         "search.k": "settings.yaml:2",
-        "search.fusion.alpha": "settings.yaml:4",
+        "search.fusion.kind": "settings.yaml:4",
         "index.name": "settings.yaml:5",
         "index.analyzer": "settings.yaml:6",
         "fields.text": "settings.yaml:8",
         "search.depth": "CONNECTOR_SEARCH_DEPTH",
-        "rerank.window": "flag",
+        "rerankers.local.model": "flag",
     }
 
 
@@ -74,9 +74,9 @@ def test_the_origin_is_that_of_the_layer_that_won() -> None:
 
 
 def test_a_section_given_whole_changes_only_what_it_names() -> None:
-    settings = loaded("search: {k: 3, depth: 60}", {}, search={"k": 4, "fusion": {"alpha": 0.1}}).require()
+    settings = loaded("search: {k: 3, depth: 60}", {}, search={"k": 4, "fusion": {"kind": "linear"}}).require()
 
-    assert (settings.search.k, settings.search.depth, settings.search.fusion.alpha) == (4, 60, 0.1)
+    assert (settings.search.k, settings.search.depth, settings.search.fusion.kind) == (4, 60, "linear")
 
 
 def test_parts_of_one_setting_add_up() -> None:
@@ -101,8 +101,8 @@ def test_every_problem_of_every_layer_is_said_with_its_place() -> None:
 
 
 def test_a_setting_in_the_wrong_section_is_named_with_its_own() -> None:
-    assert "did you mean 'search.fusion.rank_constant'" in problem("rerank: {rank_constant: 5}")
-    assert "did you mean 'search.fusion.alpha'" in problem("alpha: 0.5")
+    assert "did you mean 'search.fusion.rank_constant'" in problem("index: {rank_constant: 5}")
+    assert "did you mean 'search.fusion.normalisation'" in problem("normalisation: minmax")
 
 
 @pytest.mark.parametrize("text", ["search: {k: 1, k: 2}", "search: {k: 1}\nindex:\n  name: a\nsearch: {depth: 60}"])
@@ -112,7 +112,7 @@ def test_what_stands_twice_is_refused(text: str) -> None:
 
 def test_anchors_and_merges_work_as_in_any_yaml() -> None:
     text = "search: &base {k: 7, depth: 60}\nfields: {text: &t {a: 1}}\nindex: {text_fields: *t}\n"
-    settings = loaded(text + "rerank: {window: 20}\n").require()
+    settings = loaded(text + "worker: {port: 20}\n").require()
     merged = loaded("x: &base {k: 7, depth: 60}\nsearch: {<<: *base, depth: 70}\n")
 
     assert settings.index.text_fields == {"a": 1.0}
@@ -295,4 +295,4 @@ def test_a_control_character_in_a_file_or_a_value_is_told() -> None:
     assert problem("search: {k: \x1f}") == (
         "settings.yaml is not YAML: a control character is in it; check how it was written"
     )
-    assert "search.fusion.weights" in problem("", {"CONNECTOR_SEARCH_FUSION_WEIGHTS": "[1, \x1f]"})
+    assert "search.rerank" in problem("", {"CONNECTOR_SEARCH_RERANK": "[1, \x1f]"})

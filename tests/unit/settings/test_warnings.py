@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from connector.settings.load import load
+from connector.settings.names import env_name
 from connector.settings.warnings import SettingsWarning, find_warnings, is_loopback
 
 
@@ -81,15 +82,15 @@ def test_credentials_over_http_are_pointed_at(url: str, pointed_at: list[str]) -
     assert paths(cautions("", environ | {"CONNECTOR_CLUSTER_API_KEY": "abc"})) == pointed_at
 
 
-@pytest.mark.parametrize("section", ["encoder", "rerank"])
+@pytest.mark.parametrize("section", ["encoder", "rerankers.local"])
 @pytest.mark.parametrize(
     ("url", "is_pointed_at"), [("http://gpu:8787", True), ("https://gpu", False), ("http://[::1]", False)]
 )
 def test_a_workers_key_over_http_is_pointed_at(section: str, url: str, is_pointed_at: bool) -> None:
-    environ = {f"CONNECTOR_{section.upper()}_URL": url}
+    environ = {env_name(f"{section}.url"): url}
 
     assert paths(cautions("", environ)) == []
-    key = {f"CONNECTOR_{section.upper()}_API_KEY": "abc"}
+    key = {env_name(f"{section}.api_key"): "abc"}
     assert paths(cautions("", environ | key)) == [f"{section}.url"] * is_pointed_at
 
 
@@ -124,3 +125,11 @@ def test_loopback_is_known(url: str) -> None:
 )
 def test_what_is_not_loopback_is_known(url: str) -> None:
     assert not is_loopback(url)
+
+
+def test_a_reranker_that_no_stage_uses_is_pointed_at() -> None:
+    text = "rerankers: {local: {}, spare: {url: 'http://spare:1'}}"
+
+    assert paths(cautions(text)) == ["rerankers.spare"]
+    assert paths(cautions(f"{text}\nsearch: {{rerank: [local, {{reranker: spare, window: 20}}]}}")) == []
+    assert paths(cautions(f"{text}\nsearch: {{rerank: off}}")) == []

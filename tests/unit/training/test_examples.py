@@ -48,8 +48,8 @@ def example(query_id: str = "q", *, positives: int = 1, negatives: int = 3, scor
 
 
 def hit(doc_id: str, cosine: float | None) -> SearchHit:
-    dense = None if cosine is None else LegExplanation(1, cosine)
-    return SearchHit(doc_id, 1.0, 1, "fused", {}, None, Explanation(dense=dense))
+    legs = {} if cosine is None else {"dense": LegExplanation(1, cosine)}
+    return SearchHit(doc_id, 1.0, 1, "fused", {}, None, Explanation(legs))
 
 
 def test_every_query_is_in_one_part_and_in_the_same_every_time() -> None:

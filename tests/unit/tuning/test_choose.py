@@ -14,12 +14,12 @@ from support.parts import passage
 from connector.cli.tables.tuning import _best
 from connector.errors import SettingsError
 from connector.evaluation.latency import Percentiles
-from connector.search.legs import FirstStage
+from connector.search.legs.ask import FirstStage
 from connector.settings.load import setting_names
 from connector.settings.sections import Settings
 from connector.settings.sizes import check_sizes
 from connector.tuning.advice import advise, find
-from connector.tuning.choice import PATHS, Choice, describe, read_choice, with_choice
+from connector.tuning.choice import Choice, describe, read_choice, values_of, with_choice
 from connector.tuning.choose import NOISE, Chosen, Difference, _Descent, choose
 from connector.tuning.offline import Material, OfflineFigures, WindowScores
 from connector.tuning.space import build_space
@@ -28,9 +28,9 @@ from connector.tuning.timing import Budget, Option, Timing
 from connector.tuning.tune import TUNED, YOURS, Tuned
 from connector.types import Hit, Ranking
 
-SETTINGS = Settings.model_validate({"search": {"depth": 20, "k": 5}, "rerank": {"window": 10}})
+SETTINGS = Settings.model_validate({"search": {"depth": 20, "k": 5, "rerank": {"window": 10}}})
 CURRENT = read_choice(SETTINGS)
-SPACE = build_space(CURRENT, k=5, depths=(10, 20), windows=(5, 10))
+SPACE = build_space(SETTINGS, depths=(10, 20), windows=(5, 10))
 QUERIES = [f"q{number:02}" for number in range(20)]
 JUDGED = collection({query: {"good": 1} for query in QUERIES})
 
@@ -50,7 +50,7 @@ def material(scores: Mapping[str | None, Mapping[str, float]], *, place: int = 2
         model: WindowScores({passage(doc_id).text: score for doc_id, score in of_documents.items()})
         for model, of_documents in scores.items()
     }
-    return {query: Material(FirstStage(query, {"lexical": ranking, "dense": ranking}, None), kept) for query in QUERIES}
+    return {query: Material(FirstStage(query, {"lexical": ranking, "dense": ranking}), kept) for query in QUERIES}
 
 
 def figures(scores: Mapping[str | None, Mapping[str, float]], *, place: int = 2) -> OfflineFigures:
@@ -80,25 +80,26 @@ def test_too_few_queries_on_either_side_are_refused(count: int, share: float) ->
 
 def test_a_choice_is_settings_and_comes_back_from_them() -> None:
     other = replace(
-        CURRENT, depth=7, kind="linear", weights=(2.0, 0.0), rerank=False, window=9, dense_weight=0.3, model="m"
+        CURRENT, depth=7, kind="linear", weights=(2.0, 0.0), window=9, blend=(0.4, 0.1, 0.3, 0.2), model="m"
     )
 
     assert read_choice(with_choice(SETTINGS, other)) == other
-    assert set(PATHS.values()) <= set(setting_names().paths)
+    assert with_choice(SETTINGS, CURRENT) == SETTINGS
+    assert not with_choice(SETTINGS, replace(other, rerank=False)).search.rerank
+    assert all(map(setting_names().is_setting, other.paths))
 
 
 def test_what_a_choice_makes_meaningless_is_not_written() -> None:
     plain = replace(CURRENT, rerank=False)
 
-    assert not {"search.fusion.alpha", "rerank.model", "rerank.weights.fused", "rerank.weights.rerank"} & {
-        *plain.values()
-    }
-    assert "search.fusion.weights" not in replace(CURRENT, kind="linear").values()
-    assert replace(plain, alpha=0.9).changes(plain) == 0
+    assert not {"search.fusion.normalisation", "rerankers.local.model"} & set(plain.paths)
+    assert "search.fusion.rank_constant" not in replace(CURRENT, kind="linear").paths
+    assert replace(plain, normalisation="zscore", window=7).changes(plain) == 0
+    assert values_of(SETTINGS, plain)["search.rerank"] == ()
 
 
 def test_every_choice_of_the_space_is_one_that_a_search_can_have() -> None:
-    space = build_space(CURRENT, k=5)
+    space = build_space(SETTINGS)
     tried = [
         one
         for start in (CURRENT, replace(CURRENT, rerank=False), replace(CURRENT, depth=200, window=100))
@@ -107,16 +108,17 @@ def test_every_choice_of_the_space_is_one_that_a_search_can_have() -> None:
 
     assert len(set(tried)) > 150
     for one in tried:
-        check_sizes(k=5, window=one.window, depth=one.depth)
+        check_sizes(k=5, windows=[one.window], reach=2 * one.depth)
         Settings.model_validate(with_choice(SETTINGS, one).model_dump())
 
 
 def test_windows_that_no_depth_fills_and_depths_below_k_are_left_out() -> None:
-    space = build_space(CURRENT, k=10, depths=(2, 20), windows=(5, 10, 40, 50))
+    ten = Settings.model_validate({"search": {"depth": 20, "k": 10, "rerank": {"window": 10}}})
+    space = build_space(ten, depths=(2, 20), windows=(5, 10, 40, 50))
 
     assert (space.depths, space.windows, space.k) == ((20,), (10, 40), 10)
     with pytest.raises(SettingsError, match="a depth to try"):
-        build_space(CURRENT, k=5, depths=(0,))
+        build_space(SETTINGS, depths=(0,))
 
 
 def test_a_reranker_that_helps_is_taken() -> None:
@@ -137,8 +139,8 @@ def test_of_settings_that_are_as_good_the_cheapest_is_taken() -> None:
 def with_a_late_answer(*, queries: int) -> OfflineFigures:
     """So many queries have their answer eleventh in one leg: deeper legs find it. All others have it first in both."""
     others = [f"d{at}" for at in range(24)]
-    first = FirstStage("", {"lexical": leg("good", *others), "dense": leg("good", *others)}, None)
-    late = FirstStage("", {"lexical": leg(*others[:10], "good", *others[10:]), "dense": leg(*others[::-1])}, None)
+    first = FirstStage("", {"lexical": leg("good", *others), "dense": leg("good", *others)})
+    late = FirstStage("", {"lexical": leg(*others[:10], "good", *others[10:]), "dense": leg(*others[::-1])})
     made = {query: Material(late if at < queries else first, {}) for at, query in enumerate(QUERIES)}
     return OfflineFigures(JUDGED, made, SETTINGS, measured="AP")
 
@@ -164,7 +166,7 @@ def test_a_cheaper_search_is_not_taken_where_it_loses_more() -> None:
 
 def test_the_best_that_was_seen_is_taken_also_where_the_way_went_past_it() -> None:
     made = figures({None: HELPFUL})
-    best = replace(CURRENT, kind="linear", alpha=0.11, window=5)  # no group of the space has it
+    best = replace(CURRENT, kind="linear", weights=(1.78, 0.22), window=5)  # no group of the space has it
     made.values(best)
     search = _Descent(made, CURRENT, SPACE, Budget(None))
 
@@ -259,7 +261,8 @@ def test_the_best_of_a_window_has_other_weights_only_where_they_proved_their_gai
         evaluation(JUDGED, {TUNED: dict.fromkeys(QUERIES, leg("good"))}, measures=("RR@5",)),
     )
     best = _best(
-        Tuned(JUDGED, CURRENT, chosen, (), made, found, Budget(None), (), tested), lambda choice: choice.rerank
+        Tuned(JUDGED, SETTINGS, CURRENT, chosen, (), made, found, Budget(None), (), tested),
+        lambda choice: choice.rerank,
     )
 
     assert best
@@ -338,7 +341,7 @@ def tuned(run: Mapping[str, Ranking], *, p95_ms: float | None = None, within_bud
     tested = evaluation(JUDGED, {YOURS: yours, TUNED: run}, measures=("RR@5",))
     chosen = Chosen(CURRENT, CURRENT, (), within_budget)
     found = find(made, replace(CURRENT, rerank=False))
-    return Tuned(JUDGED, CURRENT, chosen, (), made, found, Budget(p95_ms), (), tested)
+    return Tuned(JUDGED, SETTINGS, CURRENT, chosen, (), made, found, Budget(p95_ms), (), tested)
 
 
 def test_settings_that_do_worse_on_the_test_queries_are_refused() -> None:
@@ -359,6 +362,12 @@ def test_settings_that_break_the_budget_on_the_test_queries_are_refused() -> Non
     assert tuned(best, p95_ms=40, within_budget=False).refusals == ["nothing keeps to the budget"]
 
 
-def test_a_choice_has_all_that_is_tuned() -> None:
-    assert set(CURRENT.all_values()) == set(PATHS.values())
-    assert isinstance(CURRENT, Choice)
+def test_the_space_of_three_legs_moves_weight_between_kinds_and_tries_each_leg_alone() -> None:
+    legs = {"titles": {"kind": "lexical", "weight": 3, "depth": 7}}
+    settings = Settings.model_validate({"search": {"k": 5, "legs": legs}})
+    space = build_space(settings)
+
+    assert (space.free, space.fixed) == (2, 7)
+    assert {(3.0, 0.0, 0.0), (0.0, 3.0, 0.0), (0.0, 0.0, 3.0), (0.375, 1.5, 1.125)} <= set(space.leg_weights)
+    assert all(len(blend) == 5 for blend in space.blends)
+    assert all(isinstance(one, Choice) for one in chain(*space.groups(read_choice(settings))))

@@ -19,10 +19,10 @@ from connector.errors import SettingsError, WorkerUnavailable
 from connector.evaluation.queries import JudgedQuery
 from connector.evaluation.searchers import Opened
 from connector.rerankers.worker import WorkerClient
-from connector.search.rerank import select_pairs
 from connector.search.searcher import Searcher
+from connector.search.stages.pairs import select_pairs
 from connector.settings.sections import Settings, WorkerSettings
-from connector.tuning.choice import Choice, read_choice, with_blend, with_choice
+from connector.tuning.choice import Choice, read_choice, with_choice
 from connector.tuning.collect import CandidateReranker, collect
 from connector.tuning.offline import Material, final_ranking, fused_ranking
 from connector.tuning.space import build_space
@@ -35,22 +35,20 @@ from connector.worker.models import OfferedModel
 CORPUS = Path(__file__).parents[3] / "examples" / "corpus"
 ENCODER = HashEncoder(dims=64)
 CHARS = 150  # of a passage
-SETTINGS = Settings.model_validate({"search": {"depth": 20, "k": 5}, "rerank": {"window": 10, "max_pairs": 25}})
+SETTINGS = Settings.model_validate({"search": {"depth": 20, "k": 5, "rerank": {"window": 10, "max_pairs": 25}}})
 CURRENT = read_choice(SETTINGS)
-SPACE = build_space(CURRENT, k=5, depths=(10, 20, 40), windows=(5, 10, 30))
+SPACE = build_space(SETTINGS, depths=(10, 20, 40), windows=(5, 10, 30))
 CHOICES: dict[str, Choice] = {
     "as configured": CURRENT,
     "no rerank": replace(CURRENT, rerank=False),
     "weights": replace(CURRENT, rerank=False, rank_constant=5, weights=(1.4, 0.6)),
     "one leg": replace(CURRENT, weights=(2.0, 0.0)),
-    "linear": replace(CURRENT, rerank=False, kind="linear", normalisation="minmax", alpha=0.3),
+    "linear": replace(CURRENT, rerank=False, kind="linear", normalisation="minmax", weights=(1.4, 0.6)),
     "shallow": replace(
-        CURRENT, depth=10, kind="linear", normalisation="zscore", alpha=0.6, fused_weight=0.0, dense_weight=0.6
+        CURRENT, depth=10, kind="linear", normalisation="zscore", weights=(0.8, 1.2), blend=(0.0, 0.1, 0.6, 0.4)
     ),
-    "deep and wide": replace(CURRENT, depth=40, window=30, lexical_weight=0.3, rerank_weight=0.2),
-    "narrow": with_blend(
-        replace(CURRENT, depth=40, window=5, rank_constant=100, weights=(0.6, 1.4)), (0.0, 0.0, 0.0, 1.0)
-    ),
+    "deep and wide": replace(CURRENT, depth=40, window=30, blend=(0.4, 0.3, 0.1, 0.2)),
+    "narrow": replace(CURRENT, depth=40, window=5, rank_constant=100, weights=(0.6, 1.4), blend=(0.0, 0.0, 0.0, 1.0)),
 }
 
 
@@ -84,7 +82,7 @@ async def opened(tmp_path: Path, worker_url: str) -> AsyncIterator[Opened]:
     await index.write(documents)
     await index.finish()
     worker = WorkerClient(worker_url)
-    yield Opened(Searcher(index, ENCODER, worker, SETTINGS), SETTINGS, cluster, index, worker)
+    yield Opened(Searcher(index, ENCODER, {"local": worker}, SETTINGS), SETTINGS, cluster, index, {"local": worker})
     await worker.close()
     await cluster.close()
 
@@ -97,7 +95,7 @@ async def material(opened: Opened) -> dict[str, Material]:
 async def test_rankings_worked_out_are_those_of_a_search(opened: Opened, material: dict[str, Material]) -> None:
     for name, choice in CHOICES.items():
         settings = with_choice(SETTINGS, choice)
-        searcher = Searcher(opened.index, ENCODER, opened.worker, settings)
+        searcher = Searcher(opened.index, ENCODER, opened.rerankers, settings)
         for query in QUERIES:
             response = await searcher.search(SearchRequest(query.text))
             ranking = final_ranking(material[query.query_id], choice, settings)
@@ -113,8 +111,10 @@ async def test_every_score_that_a_choice_may_ask_for_was_collected(material: dic
     for start in (CURRENT, replace(CURRENT, depth=40, window=30), replace(CURRENT, depth=10)):
         for choice in chain(*SPACE.groups(start)):
             settings = with_choice(SETTINGS, choice)
-            window = fused_ranking(one.first_stage, choice, settings)[: choice.window]
-            pairs = select_pairs(window, passages=settings.rerank.passages, max_pairs=settings.rerank.max_pairs)
+            window = fused_ranking(one.first_stage, settings)[: choice.window]
+            pairs = select_pairs(
+                window, passages=settings.first_stage.passages, max_pairs=settings.first_stage.max_pairs
+            )
 
             assert {passage.text for passage in pairs} <= set(one.scores[None].by_text)
 
@@ -132,8 +132,9 @@ async def test_every_option_is_timed_on_the_same_queries(opened: Opened) -> None
 
 
 async def test_the_workers_rerankers_are_tried_and_the_configured_one_with_them(worker_url: str) -> None:
-    def settings(**rerank: Any) -> Settings:
-        return Settings.model_validate({"rerank": {"url": worker_url} | rerank})
+    def settings(*, enabled: bool = True, **reranker: Any) -> Settings:
+        given = {"rerankers": {"local": {"url": worker_url} | reranker}}
+        return Settings.model_validate(given | {"search": {"rerank": enabled}})
 
     assert await find_models(settings(), []) == [(None, "overlap"), ("second", "second")]
     assert await find_models(settings(model="second"), []) == [("second", "second"), ("overlap", "overlap")]
@@ -145,7 +146,7 @@ async def test_the_workers_rerankers_are_tried_and_the_configured_one_with_them(
 
 
 async def test_a_worker_that_is_away_is_an_error_that_says_how_to_tune_without_it() -> None:
-    settings = Settings.model_validate({"rerank": {"url": "http://127.0.0.1:9"}})
+    settings = Settings.model_validate({"rerankers": {"local": {"url": "http://127.0.0.1:9"}}})
 
     with pytest.raises(WorkerUnavailable, match="start one with: connector worker; or tune without one"):
         await find_models(settings, [])

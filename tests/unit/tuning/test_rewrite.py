@@ -10,10 +10,11 @@ import pytest
 import yaml
 
 from connector.errors import SettingsError
-from connector.settings.file import build_file
+from connector.settings.file import build_file, plain_values
 from connector.settings.load import load_settings
+from connector.settings.search import StageSettings
 from connector.settings.sections import Settings
-from connector.tuning.choice import read_choice
+from connector.tuning.choice import read_choice, values_of
 from connector.tuning.rewrite import merge, missing, overruled, write_settings
 
 OWN = """\
@@ -28,7 +29,7 @@ fields:
 search:
   depth: 100   # as deep as the legs go
 """
-VALUES = {"search.depth": 50, "search.fusion.weights": (1.4, 0.6), "rerank.enabled": False}
+VALUES = {"search.depth": 50, "search.legs.dense.weight": 0.6, "search.rerank": ()}
 
 
 def test_only_the_values_change() -> None:
@@ -38,19 +39,18 @@ def test_only_the_values_change() -> None:
     assert [line for line in kept if line not in merged.splitlines()] == []
     assert re.search("^  depth: 50 +# as deep as the legs go$", merged, re.MULTILINE)
     assert yaml.safe_load(merged) == yaml.safe_load(OWN) | {
-        "search": {"depth": 50, "fusion": {"weights": [1.4, 0.6]}},
-        "rerank": {"enabled": False},
+        "search": {"depth": 50, "legs": {"dense": {"weight": 0.6}}, "rerank": []},
     }
-    assert "weights: [1.4, 0.6]" in merged
 
 
 @pytest.mark.parametrize("text", ["", "# nothing but this\n", build_file()], ids=["empty", "comment", "every setting"])
 def test_a_file_without_values_gets_them_and_keeps_its_comments(text: str) -> None:
     merged = merge(text, VALUES)
 
-    assert yaml.safe_load(merged)["search"] == {"depth": 50, "fusion": {"weights": [1.4, 0.6]}} | {
-        name: None for name in ("breaker",) if text == build_file()
-    }
+    found = yaml.safe_load(merged)["search"]
+
+    assert {name: value for name, value in found.items() if value} == {"depth": 50, "legs": found["legs"]}
+    assert (found["legs"]["dense"], found["rerank"]) == ({"weight": 0.6}, [])
     assert [line for line in text.splitlines() if line.strip() and line not in merged.splitlines()] == []
 
 
@@ -59,34 +59,35 @@ def test_a_written_file_gives_the_settings(tmp_path: Path) -> None:
     file.write_text(build_file())
     file.chmod(0o600)
     choice = replace(
-        read_choice(Settings()), depth=20, weights=(1.2, 0.8), window=20, fused_weight=0.2, rerank_weight=0.6
+        read_choice(Settings()), depth=20, weights=(1.2, 0.8), window=20, blend=(0.2, 0.1, 0.1, 0.6), model="bge"
     )
-    values = missing(file, choice)
+    chosen = values_of(Settings(), choice)
+    values = missing(file, chosen)
     write_settings(file, values, base=file)
 
-    assert values == {
+    assert plain_values(values) == {
         "search.depth": 20,
-        "search.fusion.weights": (1.2, 0.8),
-        "rerank.window": 20,
-        "rerank.weights.fused": 0.2,
-        "rerank.weights.rerank": 0.6,
-    }
+        "search.legs.lexical.weight": 1.2,
+        "search.legs.dense.weight": 0.8,
+        "search.rerank": [
+            {"reranker": "local", "window": 20,
+             "weights": {"before": 0.2, "lexical": 0.1, "dense": 0.1, "rerank": 0.6}}
+        ],
+        "rerankers.local.model": "bge",
+    }  # fmt: skip
     assert read_choice(load_settings(file=file, environ={})) == choice
-    assert missing(file, choice) == {}
+    assert missing(file, chosen) == {}
     assert file.stat().st_mode & 0o777 == 0o600
     assert [one.name for one in tmp_path.iterdir()] == ["connector.yaml"]
 
 
 def test_a_new_file_has_the_values_in_order() -> None:
-    values = {
-        "search.fusion.kind": "linear",
-        "search.fusion.alpha": 0.3,
-        "rerank.window": 20,
-        "rerank.weights.rerank": 0.8,
-    }
+    stages = (StageSettings(reranker="local", window=20, weights={"rerank": 1.0}),)
+    values = {"search.fusion.kind": "linear", "search.legs.dense.weight": 0.3, "search.rerank": stages}
 
     assert merge("", values) == (
-        "search:\n  fusion:\n    kind: linear\n    alpha: 0.3\nrerank:\n  window: 20\n  weights:\n    rerank: 0.8\n"
+        "search:\n  rerank: {reranker: local, window: 20, weights: {rerank: 1.0}}\n"
+        "  fusion:\n    kind: linear\n  legs:\n    dense:\n      weight: 0.3\n"
     )
 
 
@@ -95,9 +96,9 @@ def test_what_the_environment_says_otherwise_is_told(tmp_path: Path, monkeypatch
     write_settings(file, {"search.depth": 20}, base=None)
     choice = replace(read_choice(Settings()), depth=20, window=40)
     monkeypatch.setenv("CONNECTOR_SEARCH_DEPTH", "70")
-    monkeypatch.setenv("CONNECTOR_RERANK_WINDOW", "40")
+    monkeypatch.setenv("CONNECTOR_SEARCH_RERANK", "{window: 40}")
 
-    assert overruled(file, choice) == ["CONNECTOR_SEARCH_DEPTH"]
+    assert overruled(file, values_of(Settings(), choice)) == ["CONNECTOR_SEARCH_DEPTH"]
 
 
 def test_a_place_that_cannot_be_written_says_so(tmp_path: Path) -> None:

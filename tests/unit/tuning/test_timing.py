@@ -6,8 +6,8 @@ from connector.types import Degradation
 
 
 def test_what_an_index_lacks_makes_no_search_late() -> None:
-    wordless = Degradation("rerank", "2 documents of the window have no text to rerank", lasting=True)
-    late = Degradation("rerank", "no answer within 9.50 s")
+    wordless = Degradation("local", "2 documents of the window have no text to rerank", lasting=True)
+    late = Degradation("local", "no answer within 9.50 s")
     given = [(), (wordless,), (wordless, late), (late,)]
     answers = Answers(tuple(Answer("q", {}, {"total": 5.0}, degraded) for degraded in given))
 

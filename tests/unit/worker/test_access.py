@@ -13,7 +13,7 @@ from connector.errors import SettingsError, WorkerError
 from connector.rerankers.worker import WorkerClient
 from connector.settings.sections import Settings, WorkerSettings
 from connector.tls import check_certificate
-from connector.wiring import open_worker
+from connector.wiring import open_reranker
 from connector.worker.app import create_app
 
 ANN, BOB = "ann-1234567890", "bob-1234567890"
@@ -77,9 +77,8 @@ def test_what_was_scored_for_one_key_is_not_remembered_for_another(url: str, sco
 
 
 async def test_the_query_layer_brings_its_key(url: str) -> None:
-    settings = Settings.model_validate({"rerank": {"url": url, "api_key": ANN}})
-    with_key, without = open_worker(settings), WorkerClient(url)
-    assert with_key
+    settings = Settings.model_validate({"rerankers": {"local": {"url": url, "api_key": ANN}}})
+    with_key, without = open_reranker(settings, "local"), WorkerClient(url)
     scores = await with_key.score("red fish", BODY["texts"], timeout_s=10)
     info = await with_key.info(timeout_s=10)
     with pytest.raises(WorkerError, match=r"HTTP 401.*API keys"):
@@ -106,5 +105,7 @@ def test_a_certificate_that_is_none_is_told_of(tmp_path: Path) -> None:
 
 
 async def test_a_ca_that_is_none_is_told_of(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match=r"rerank.ca_cert .* cannot be read .*; name the PEM file of the rerank"):
+    with pytest.raises(
+        SettingsError, match=r"rerankers.local.ca_cert .* cannot be read .*; name the PEM file of the local's"
+    ):
         WorkerClient("https://localhost:1", ca_cert=str(tmp_path / "absent.pem"))

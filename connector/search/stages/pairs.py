@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 
 from connector.models.scorer import QueryWeights
 from connector.rerankers.protocol import Reranker
-from connector.types import Degradation, Hit, Passage, Ranking
+from connector.types import Hit, Passage, Ranking
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,22 +21,6 @@ class Reranked:
     late: int = 0  # passages that were not scored in time
     without_text: int = 0  # documents that have no passage
     beyond_cap: int = 0  # documents of which no passage was sent, since the pairs were too many
-
-    def degradations(self, why_no_text: str = "") -> Iterator[Degradation]:
-        """What of the window was not reranked, and why; `why_no_text` is what the index's mapping tells of it."""
-        if self.late:
-            late = f"{self.late} passages were not scored in time; documents without a score keep the fused order"
-            yield Degradation("rerank", late)
-        if self.without_text:
-            have = "document of the window has" if self.without_text == 1 else "documents of the window have"
-            why = why_no_text or "does the index hold their text in the fields that are searched?"
-            wordless = f"{self.without_text} {have} no text to rerank; the fused order stands there; {why}"
-            yield Degradation("rerank", wordless, lasting=True)
-
-    def notes(self) -> Iterator[str]:
-        """What of the window was not reranked since the settings have it so."""
-        if self.beyond_cap:
-            yield f"{self.beyond_cap} documents of the window were not reranked: rerank.max_pairs holds no more pairs"
 
 
 async def rerank(

@@ -1,0 +1,20 @@
+"""What every leg can do. Nobody inherits from anything here to fit."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from connector.search.run import SearchRun
+from connector.settings.search import LegKind
+from connector.types import Ranking
+
+
+class Leg(Protocol):
+    """Finds documents for a query."""
+
+    name: str
+    kind: LegKind
+
+    async def ask(self, run: SearchRun) -> Ranking | None:
+        """What it found, best first; None where it failed, which the run has noted."""
+        ...

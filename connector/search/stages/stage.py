@@ -1,0 +1,106 @@
+"""One rerank stage: the best of the order that comes in go to a reranker, and a new order comes out."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+
+from connector.search.legs.ask import FirstStage
+from connector.search.named_reranker import NamedReranker
+from connector.search.run import SearchRun
+from connector.search.stages.order import blend, whole_order
+from connector.search.stages.pairs import Reranked, rerank
+from connector.settings.search import StageSettings
+from connector.types import Hit, Ranking, StageOutcome
+
+
+@dataclass(frozen=True, slots=True)
+class StageResult:
+    """What a stage that ran made of the order that came in: the whole `order` after it.
+
+    `before` has the scores that it found, `final` the documents that it scored, in their new order."""
+
+    name: str
+    before: Ranking
+    reranked: Reranked
+    weights: Mapping[str, float]
+    final: Ranking
+    order: Ranking
+
+
+class RerankStage:
+    """Reranks a window of an order."""
+
+    def __init__(self, settings: StageSettings, reranker: NamedReranker, legs: Collection[str]) -> None:
+        """`legs` are the names of all legs, whose scores count in the final order."""
+        self.name = str(settings.name)
+        self.reranker = reranker
+        self.settings = settings
+        self._weights = settings.weights_with(legs)
+
+    async def run(
+        self, run: SearchRun, found: FirstStage, order: Ranking, before: Ranking, *, window: int, share: float
+    ) -> StageResult | None:
+        """The order after this stage; None where it failed, which the run has noted. `before` has the scores of those
+        that the last stage placed; `share` is the part of the deadline in which this one has to end."""
+        documents, limits = order[:window], self.settings
+        reranked = await run.attempt(
+            self.name,
+            lambda: rerank(
+                found.query,
+                documents,
+                self.reranker.client,
+                passages=limits.passages,
+                max_pairs=limits.max_pairs,
+                weights=found.weights.get(self.reranker.name) if limits.term_weights else None,
+                scope=run.scope,
+                timeout_s=run.left_s(share),
+            ),
+            share=share,
+            breaker=self.reranker.breaker,
+        )
+        if reranked is None:
+            run.stages[self.name] = StageOutcome(False, len(documents), why=run.failures[self.name])
+            return None
+        self._say(run, reranked, asked=len(documents))
+        if not reranked.ranking:
+            return None
+        final = _with_passages(blend(before, found.legs, reranked.ranking, self._weights), documents)
+        whole = whole_order(final, order, late=reranked.late)
+        return StageResult(self.name, before, reranked, self._weights, final, whole)
+
+    def _say(self, run: SearchRun, reranked: Reranked, *, asked: int) -> None:
+        """What of the window was not scored, and why."""
+        short = list(shortcomings(reranked, run.index.schema.why_no_text))
+        for reason, lasting in short:
+            run.note(self.name, reason, lasting=lasting)
+        whys = [reason for reason, _ in short]
+        if reranked.beyond_cap:
+            capped = f"{reranked.beyond_cap} documents of the window were not reranked: max_pairs holds no more pairs"
+            run.notes.append(f"{self.name}: {capped}")
+            whys.append(capped)
+        run.stages[self.name] = StageOutcome(True, asked, len(reranked.ranking), "; ".join(whys))
+
+
+def shortcomings(reranked: Reranked, why_no_text: str = "") -> Iterator[tuple[str, bool]]:
+    """What of the window was not reranked, and whether that lasts; `why_no_text` is what the index's mapping tells of
+    it."""
+    if reranked.late:
+        yield f"{reranked.late} passages were not scored in time; documents without a score keep their places", False
+    if reranked.without_text:
+        have = "document of the window has" if reranked.without_text == 1 else "documents of the window have"
+        why = why_no_text or "does the index hold their text in the fields that are searched?"
+        yield f"{reranked.without_text} {have} no text to rerank; the order before stands there; {why}", True
+
+
+def _with_passages(final: Ranking, documents: Ranking) -> Ranking:
+    """Each document with its best passage first, and then those that it came with, for a stage that follows."""
+    came = {hit.doc_id: hit.passages for hit in documents}
+    return tuple(
+        [
+            Hit(hit.doc_id, hit.score, tuple(dict.fromkeys((*hit.passages, *came[hit.doc_id]))))
+            if len(came[hit.doc_id]) > 1
+            else hit
+            for hit in final
+        ]
+    )
