@@ -30,13 +30,18 @@ CLOSED = "this connector is closed; open another one: {}.open()"
 class SearchOptions(TypedDict, total=False):
     """What a search can be given beside its query; what is left out, or None, takes the value of the settings.
 
+    `lexical`, the application's own query as its engine words it, which the lexical leg is sent as it is;
     `filter` as text (`date>=2024-01-15`), JSON, or a list of either, joined by "and"; `k`, hits the caller gets;
+    `offset`, how many it gets none of before; `cursor`, True for pages that hold still, then that of the page before;
     `depth`, hits that a leg returns which names no depth of its own; `window`, hits that the first rerank stage sees,
     no fewer than k; `rerank`, whether anything is reranked; `deadline_s`, seconds that the search may take;
     `credentials`, who asks: only what this caller may see is found."""
 
+    lexical: Mapping[str, Any] | None
     filter: Any
     k: int | None
+    offset: int | None
+    cursor: str | bool | None
     depth: int | None
     window: int | None
     rerank: bool | None
@@ -92,9 +97,9 @@ class Connector:
         """What runs the searches: its `first_stage` gives the legs' rankings alone."""
         return self._searcher
 
-    async def search(self, query: str, **options: Unpack[SearchOptions]) -> SearchResponse:
+    async def search(self, query: str | None = None, **options: Unpack[SearchOptions]) -> SearchResponse:
         """The best documents for a query, by the deadline: what could not be had by then is named in `degraded`.
-        The options are those of `SearchOptions`.
+        The options are those of `SearchOptions`. The query may be left out where `lexical` holds its text.
 
         Raises QueryError, FilterError, SettingsError, CredentialsError, AccessDenied, SearchFailed, ConnectorClosed."""
         self._check_loop()
@@ -159,7 +164,7 @@ class SyncConnector:
             loop.close()
             raise
 
-    def search(self, query: str, **options: Unpack[SearchOptions]) -> SearchResponse:
+    def search(self, query: str | None = None, **options: Unpack[SearchOptions]) -> SearchResponse:
         """The best documents for a query, as `Connector.search` gives them.
 
         Raises what that raises, and UsageError in a process that was forked from the one that opened it."""

@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple
 from connector.errors import QueryError
 from connector.schema import IndexSchema
 from connector.source_filter import SourceFilter
-from connector.types import Ranking
+from connector.types import Hit, Ranking
 
 Highlights = Mapping[str, Sequence[str]]  # field -> fragments of its text, the words that were found marked
 Group = tuple[Any, ...]  # the values of a document in the field that a page collapses by
@@ -41,6 +41,13 @@ class Mark(NamedTuple):
 
     score: float
     ties: tuple[Any, ...] = ()
+
+
+class MarkedHit(NamedTuple):
+    """A document of the lexical order, and the mark behind it."""
+
+    hit: Hit
+    mark: Mark
 
 
 @dataclass(frozen=True, slots=True)

@@ -102,13 +102,20 @@ class TermFrequency:
 class SearchRequest:
     """One search. Fields left None take the value of the settings.
 
+    `lexical` is the application's own query, as the engine words it: the lexical leg is sent it as it is, and its
+    filters hold for every leg. The `query` may be left out where its text can be found in it.
+    `offset` leaves out so many hits before the first. `cursor` True begins pages that hold still, each of which has
+    the cursor of the next.
     `filter` is text, JSON, or a list of either. `k` counts the hits of the answer, `depth` those of each leg, `window`
     those that the reranker sees: 1 <= k <= window <= 2 * depth. `deadline_s` is in seconds, for the whole search. With
     `credentials`, everything that the search asks of the cluster is asked as this caller, nothing as the service."""
 
-    query: str
+    query: str | None = None
     filter: Any = None
+    lexical: Mapping[str, Any] | None = None
     k: int | None = None
+    offset: int | None = None
+    cursor: str | bool | None = None
     depth: int | None = None
     window: int | None = None
     rerank: bool | None = None
@@ -233,7 +240,8 @@ class SearchResponse:
     `hits`, best first, at most k; `degraded`, the parts that failed, ran late or came back short, empty where the
     answer is whole; `took_ms`, milliseconds of each part, and of the `total`; `stages`, what each rerank stage did, by
     name; `rankings`, whole rankings by name: each leg's, the `fused` one, the order after each rerank stage, and the
-    last of these again as `reranked`; `notes`, what was not done as asked though nothing failed."""
+    last of these again as `reranked`; `notes`, what was not done as asked though nothing failed; `cursor`, of the next
+    page where pages were asked for, None after the last."""
 
     query: str
     hits: tuple[SearchHit, ...]
@@ -242,3 +250,4 @@ class SearchResponse:
     stages: Mapping[str, StageOutcome] = field(default_factory=dict)
     rankings: Mapping[str, Ranking] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    cursor: str | None = None

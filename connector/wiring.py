@@ -64,6 +64,11 @@ def build_plan(settings: Settings, schema: IndexSchema) -> NativePlan:
     if named is not None and named not in names:
         raise SettingsError(f"native.field is {named!r}, which is none of the index's text fields: {', '.join(names)}")
     lexical, dense = (_only_leg(settings, kind) for kind in KINDS)
+    if lexical.query:
+        raise SettingsError(
+            "an engine's own search gets its query with each request, so none is installed; send that query yourself, "
+            "and leave the template out with --set search.legs.lexical.query=null"
+        )
     key = settings.first_reranker.api_key
     return NativePlan(
         index=settings.index.name,

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from connector.credentials import Credentials
 from connector.filters import Filter
-from connector.lexical import Group, Highlights, LexicalAnswer, LexicalPage, LexicalQuery, Mark, PageRequest
+from connector.lexical import Group, Highlights, LexicalAnswer, LexicalPage, LexicalQuery, Mark, MarkedHit, PageRequest
 from connector.schema import IndexSchema
 from connector.source_filter import SourceFilter
 from connector.types import HitContent, IndexedDocument, Ranking, TermStatistics, Vector, WriteOutcome
@@ -149,9 +149,9 @@ class FrozenIndex(SearchableIndex, Protocol):
 
     async def lexical_after(
         self, query: LexicalQuery, mark: Mark, *, depth: int, filter: Filter | None, timeout_s: float
-    ) -> tuple[Ranking, Mark | None]:
-        """The next `depth` documents of the lexical order behind a mark, without passages, and the mark behind them;
-        None at the end of the order. Equal scores are in the store's own order, which stands still too."""
+    ) -> tuple[MarkedHit, ...]:
+        """The next `depth` documents of the lexical order behind a mark, without passages; fewer at the end of the
+        order. Equal scores are in the store's own order, which stands still too."""
         ...
 
     async def close_view(self, *, timeout_s: float) -> None:

@@ -42,7 +42,7 @@ from connector.clusters.views import PointInTime, build_rest, lost, read_rest
 from connector.credentials import Credentials
 from connector.errors import AccessDenied, ClusterError, ClusterUnavailable, SettingsError
 from connector.filters import Filter
-from connector.lexical import LexicalAnswer, LexicalQuery, Mark, PageRequest
+from connector.lexical import LexicalAnswer, LexicalQuery, Mark, MarkedHit, PageRequest
 from connector.schema import IndexSchema
 from connector.source_filter import SourceFilter
 from connector.types import (
@@ -292,11 +292,11 @@ class RestIndex:
 
     async def lexical_after(
         self, query: LexicalQuery, mark: Mark, *, depth: int, filter: Filter | None, timeout_s: float
-    ) -> tuple[Ranking, Mark | None]:
+    ) -> tuple[MarkedHit, ...]:
         scale = 1.0 if uses_scores(query, None) else self._dialect.scale
         body = magnify(build_lexical(self.schema, query, depth, filter, 0), scale)
         rest = build_rest(body, self.schema, mark, scale, self._dialect.views.ties)
-        return read_rest(await self._hits(rest, timeout_s), self.schema, depth, scale)
+        return read_rest(await self._hits(rest, timeout_s), self.schema, scale)
 
     async def close_view(self, *, timeout_s: float) -> None:
         calls = self._dialect.views

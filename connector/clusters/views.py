@@ -10,9 +10,8 @@ from typing import Any
 from connector.clusters.dialect import DOC_ID, JSON
 from connector.clusters.hits import read_hit
 from connector.errors import ClusterError, ViewLost
-from connector.lexical import Mark
+from connector.lexical import Mark, MarkedHit
 from connector.schema import IndexSchema
-from connector.types import Ranking
 
 GONE = ("No search context found", "no such index")
 
@@ -47,9 +46,9 @@ def build_rest(body: JSON, schema: IndexSchema, mark: Mark, scale: float, ties: 
     return body | {"sort": sort, "search_after": [mark.score * scale, *(mark.ties or (first for _, first in ties))]}
 
 
-def read_rest(reply: JSON, schema: IndexSchema, depth: int, scale: float = 1.0) -> tuple[Ranking, Mark | None]:
-    """The hits of the reply in the engine's order, and the mark behind them; None where no more follow."""
-    raw = reply["hits"]["hits"]
-    hits = [read_hit(hit, schema, scale) for hit in raw]
-    mark = Mark(hits[-1].score, tuple(raw[-1]["sort"][1:])) if len(raw) == depth else None
-    return tuple({hit.doc_id: hit for hit in hits}.values()), mark
+def read_rest(reply: JSON, schema: IndexSchema, scale: float = 1.0) -> tuple[MarkedHit, ...]:
+    """The hits of the reply in the engine's order, each with the mark behind it."""
+    return tuple(
+        MarkedHit(hit := read_hit(raw, schema, scale), Mark(hit.score, tuple(raw["sort"][1:])))
+        for raw in reply["hits"]["hits"]
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,6 +35,15 @@ class Ranked:
         found |= {stage.name: stage.order for stage in self.stages}
         return found | ({"reranked": self.order} if self.stages else {})
 
+    @property
+    def placed_by(self) -> dict[str, str]:
+        """What placed each document of the order last: the last stage that scored it, or what there was without one."""
+        answering = [name for name, ranking in self.found.legs.items() if ranking]
+        placed = dict.fromkeys((hit.doc_id for hit in self.order), answering[0] if len(answering) == 1 else "fused")
+        for stage in self.stages:
+            placed |= dict.fromkeys((hit.doc_id for hit in stage.final), stage.name)
+        return placed
+
 
 @dataclass(frozen=True, slots=True)
 class Content:
@@ -45,24 +54,25 @@ class Content:
 
 
 async def read_hits(run: SearchRun, ranked: Ranked, *, dense: Sequence[str]) -> tuple[SearchHit, ...]:
-    """The first k of the order, with their content and explanations. `dense` names the dense legs. Raises
+    """The k of the order that were asked for, with their content and explanations. `dense` names the dense legs. Raises
     AccessDenied."""
-    top = ranked.order[: run.request.k]
+    offset = run.request.offset
+    top = ranked.order[offset : offset + run.request.k]
     doc_ids = [hit.doc_id for hit in top]
     content = await _fetch_content(run, ranked, top, dense)
     run.check_allowed("fields")
-    explained = _explain(ranked, doc_ids)
+    explained, placed = _explain(ranked, doc_ids), ranked.placed_by
     return tuple(
         SearchHit(
             hit.doc_id,
             hit.score,
             rank,
-            _placed_by(explained[hit.doc_id], ranked.found.legs),
+            placed[hit.doc_id],
             content.fields.get(hit.doc_id, {}),
             content.passages.get(hit.doc_id),
             explained[hit.doc_id],
         )
-        for rank, hit in enumerate(top, start=1)
+        for rank, hit in enumerate(top, start=offset + 1)
     )
 
 
@@ -72,14 +82,15 @@ async def _fetch_content(run: SearchRun, ranked: Ranked, top: Ranking, dense: Se
         return Content({}, {})
     if not run.request.passages:
         near = {hit.doc_id for name in dense for hit in ranked.found.legs.get(name, ())}
-        return await _fetch_fields_and_passages(run, doc_ids, near)
+        return await fetch_fields_and_passages(run, doc_ids, near)
     fields = await run.attempt("fields", lambda: run.index.get(doc_ids, fields=None, timeout_s=run.left_s()), share=1.0)
     # the one that the last stage found best, or else the nearest before one that matches
     return Content(fields or {}, {hit.doc_id: hit.passages[0] for hit in top if hit.passages})
 
 
-async def _fetch_fields_and_passages(run: SearchRun, top: list[str], near: set[str]) -> Content:
+async def fetch_fields_and_passages(run: SearchRun, top: list[str], near: Collection[str]) -> Content:
     """Both in one request, where nothing but the hits needs passages: legs that bring none along are far faster."""
+    near = frozenset(near)
     # what a dense leg found shows its nearest passage, all else the one that matches
     words = None if near.issuperset(top) else run.request.text
     vector = None if near.isdisjoint(top) else run.vector
@@ -129,11 +140,3 @@ def _places(ranking: Ranking, doc_ids: Sequence[str]) -> dict[str, LegExplanatio
     return {
         hit.doc_id: LegExplanation(rank, hit.score) for rank, hit in enumerate(ranking, start=1) if hit.doc_id in wanted
     }
-
-
-def _placed_by(explained: Explanation, legs: Mapping[str, Ranking]) -> str:
-    """The last stage that scored the document, or what there was without one."""
-    if explained.stages:
-        return list(explained.stages)[-1]
-    answering = [name for name, ranking in legs.items() if ranking]
-    return answering[0] if len(answering) == 1 else "fused"

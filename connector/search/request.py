@@ -13,9 +13,10 @@ from connector.credentials import Credentials
 from connector.errors import QueryError, SettingsError
 from connector.filters import Filter, check_filter, fields_of, parse_filter
 from connector.schema import IndexSchema
+from connector.search.own import OwnQueries, find_text, read_own_queries
 from connector.settings.search import StageSettings, reach
 from connector.settings.sections import Settings
-from connector.settings.sizes import fit_sizes
+from connector.settings.sizes import Sizes, fit_sizes
 from connector.text import normalise_text
 from connector.types import SearchRequest
 
@@ -31,7 +32,10 @@ class CheckedRequest:
     query: str
     text: str
     filter: Filter | None
+    own: OwnQueries
     k: int
+    offset: int
+    cursor: str | bool  # of the page that is asked for; True: pages begin
     depth: int
     windows: tuple[int, ...]  # of each stage
     reranks: bool
@@ -40,8 +44,12 @@ class CheckedRequest:
     credentials: Credentials | None
     notes: tuple[str, ...]
 
+    def filter_for(self, leg: str) -> Filter | None:
+        """What the hits of a leg have to fulfil."""
+        return self.own.filter_for(leg, self.filter)
 
-def build_request(query: str, options: Mapping[str, Any]) -> SearchRequest:
+
+def build_request(query: str | None, options: Mapping[str, Any]) -> SearchRequest:
     """A request of keyword arguments. Raises QueryError for one that there is not."""
     known = [field.name for field in fields(SearchRequest) if field.name != "query"]
     for name in options:
@@ -58,7 +66,8 @@ def check_request(
     """The request with the settings' values where it has none, for a search with these `stages`. Raises QueryError,
     FilterError or SettingsError."""
     search = settings.search
-    text = _read_query(request.query)
+    query = find_text(request.query, request.lexical, schema)
+    text = _read_query(query)
     wants_rerank = _read_flag("rerank", request.rerank)
     reranks = bool(stages) and wants_rerank is not False
     k, window, depth = (_read_size(name, getattr(request, name)) for name in ("k", "window", "depth"))
@@ -70,7 +79,17 @@ def check_request(
     depth = depth or search.depth
     if depth > MAX_DEPTH:
         raise QueryError(f"depth={depth} is more than the {MAX_DEPTH:,} hits that a leg can return")
-    sizes = fit_sizes(k=k or search.k, windows=windows, reach=reach(search.legs, depth), named=named)
+    cursor, offset = _read_cursor(request.cursor), _read_offset(request)
+    reached = reach(search.legs, depth)
+    if isinstance(cursor, str):  # a later page has no legs and stages to fit
+        sizes = Sizes(_read_page_size(k or search.k), tuple(windows))
+    else:
+        sizes = fit_sizes(k=k or search.k, windows=windows, reach=reached, named=named)
+    if offset + sizes.k > max(reached, sizes.k):
+        raise QueryError(
+            f"offset={offset} and k={sizes.k} go beyond the {reached} documents that the legs find; raise depth, or "
+            "read page after page with a cursor"
+        )
     deadline_s = _read_seconds("deadline_s", request.deadline_s)
     credentials = request.credentials
     if credentials is not None and not isinstance(credentials, Credentials):
@@ -79,10 +98,13 @@ def check_request(
     found = check_filter(parse_filter(request.filter), schema.fields.metadata)
     members = schema.layout.members
     return CheckedRequest(
-        query=request.query,
+        query=query,
         text=text,
         filter=found,
+        own=read_own_queries(text, request.lexical, search.legs, schema),
         k=sizes.k,
+        offset=offset,
+        cursor=cursor,
         depth=depth,
         windows=sizes.windows,
         reranks=reranks,
@@ -101,6 +123,8 @@ def check_request(
 
 def _read_query(query: Any) -> str:
     """The text to search for: without blanks around it, and in the spelling in which documents are indexed."""
+    if query is None:
+        raise QueryError("a search needs a query: a text, or lexical= with an engine's query that holds one")
     if not isinstance(query, str):
         raise QueryError(f"the query must be a text, not {_shown(query)}")
     if len(query) > MAX_QUERY_CHARS:
@@ -121,6 +145,31 @@ def _read_size(name: str, value: Any) -> int | None:
     if value < 1:
         raise SettingsError(f"{name} must be 1 or more, not {value}")
     return int(value)
+
+
+def _read_offset(request: SearchRequest) -> int:
+    offset = request.offset
+    if offset is None:
+        return 0
+    if isinstance(offset, bool) or not isinstance(offset, Integral) or offset < 0:
+        raise QueryError(f"offset must be a whole number, 0 or more, not {_shown(offset)}")
+    if offset and request.cursor:
+        raise QueryError("offset and cursor are two ways to a page; leave one of them out")
+    return int(offset)
+
+
+def _read_cursor(cursor: Any) -> str | bool:
+    if cursor is None:
+        return False
+    if not isinstance(cursor, str | bool):
+        raise QueryError(f"cursor is True for the first page, or what the page before gave, not {_shown(cursor)}")
+    return cursor
+
+
+def _read_page_size(k: int) -> int:
+    if k > MAX_DEPTH:
+        raise QueryError(f"k={k} is more than the {MAX_DEPTH:,} hits that a page can have")
+    return k
 
 
 def _read_seconds(name: str, value: Any) -> float | None:

@@ -9,12 +9,13 @@ from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from connector.clusters.protocol import SearchableIndex
+from connector.clusters.protocol import FrozenIndex, SearchableIndex
 from connector.errors import (
     AccessDenied,
     ClusterUnavailable,
     ConnectorError,
     ModelError,
+    ViewLost,
     WorkerError,
     WorkerUnavailable,
 )
@@ -35,7 +36,7 @@ FAIR_S = 1.0  # what is given less time than this is not blamed for being late
 class SearchRun:
     """Everything that the stages of one search share.
 
-    `index` is asked as the caller, where the request says who that is."""
+    `index` is asked as the caller, where the request says who that is, and in one state for pages that hold still."""
 
     request: CheckedRequest
     index: SearchableIndex
@@ -45,11 +46,12 @@ class SearchRun:
     took_ms: dict[str, float] = field(default_factory=dict)
     degraded: list[Degradation] = field(default_factory=list)
     failures: dict[str, str] = field(default_factory=dict)
-    denied: dict[str, AccessDenied] = field(default_factory=dict)
+    denied: dict[str, AccessDenied | ViewLost] = field(default_factory=dict)
     encoding: asyncio.Lock = field(default_factory=asyncio.Lock)  # held while the query is encoded
     encoded: bool = False
     vector: Vector | None = None  # of the query, once encoded; None where that failed
     stages: dict[str, StageOutcome] = field(default_factory=dict)
+    frozen: FrozenIndex | None = None  # the index in that state
 
     @property
     def scope(self) -> str:
@@ -104,7 +106,7 @@ class SearchRun:
                         return await retry.run(work)
             except TimeoutError:
                 self.note(name, f"no answer within {self.request.deadline_s * share:.2f} s")
-            except AccessDenied as error:
+            except (AccessDenied, ViewLost) as error:
                 self.denied[name] = error
                 self.note(name, str(error))
             except ConnectorError as error:
@@ -117,16 +119,26 @@ class SearchRun:
         self.degraded.append(Degradation(name, reason, lasting))
 
     def check_allowed(self, *stages: str) -> None:
-        """Raise AccessDenied where one of the stages was refused: no answer could make up for that."""
+        """Raise AccessDenied where one of the stages was refused, or ViewLost where the state of the index is gone: no
+        answer could make up for that."""
         for name in stages:
             if name in self.denied:
                 raise self.denied[name]
 
-    def finish(self, hits: tuple[SearchHit, ...], rankings: Mapping[str, Ranking]) -> SearchResponse:
+    def finish(
+        self, hits: tuple[SearchHit, ...], rankings: Mapping[str, Ranking], cursor: str | None = None
+    ) -> SearchResponse:
         """The answer, with the time of the whole search."""
         self.took_ms["total"] = round((time.monotonic() - self.started) * 1000, 2)
         return SearchResponse(
-            self.request.query, hits, tuple(self.degraded), self.took_ms, self.stages, rankings, tuple(self.notes)
+            self.request.query,
+            hits,
+            tuple(self.degraded),
+            self.took_ms,
+            self.stages,
+            rankings,
+            tuple(self.notes),
+            cursor,
         )
 
 

@@ -13,7 +13,10 @@ from connector.search.hits import Ranked, read_hits
 from connector.search.legs.ask import FirstStage, ask_legs
 from connector.search.legs.build import build_legs
 from connector.search.legs.dense import QueryEncoder
+from connector.search.legs.lexical import LexicalLeg
 from connector.search.named_reranker import NamedReranker
+from connector.search.pages.digest import digest_of
+from connector.search.pages.pages import Pages
 from connector.search.request import check_request
 from connector.search.run import SearchRun
 from connector.search.stages.run_stages import run_stages
@@ -47,18 +50,27 @@ class Searcher:
         ]
         weighing = {stage.reranker.name: stage.reranker for stage in self._stages if stage.settings.term_weights}
         self._term_weights = TermWeights(weighing.values())
+        lexical = [leg for leg in self._legs if isinstance(leg, LexicalLeg) and search.legs[leg.name].weight]
+        self._pages = Pages(search, lexical[0] if lexical else None)
 
     async def search(self, request: SearchRequest) -> SearchResponse:
-        """The `k` best documents. Raises QueryError, FilterError, SettingsError, CredentialsError, AccessDenied, or
-        SearchFailed where no leg answered."""
+        """The `k` best documents. Raises QueryError, FilterError, SettingsError, CredentialsError, AccessDenied,
+        SearchFailed where no leg answered, and for the page behind a cursor CursorError or ViewLost."""
         run = self._start(request)
+        digest = digest_of(request, self._settings.search) if run.request.cursor else ""
+        if isinstance(run.request.cursor, str):
+            hits, cursor = await self._pages.read(run, run.request.cursor, digest)
+            return run.finish(hits, {}, cursor)
+        if run.request.cursor:
+            await self._pages.freeze(run)
         found = await ask_legs(run, self._legs, self._term_weights)
         async with run.stage("fuse"):
             fused = self._fusion.combine(found.legs)
         stages = await run_stages(run, self._stages, found, fused)
         ranked = Ranked(found, self._fusion, fused, stages)
         hits = await read_hits(run, ranked, dense=[leg.name for leg in self._legs if leg.kind == "dense"])
-        return run.finish(hits, ranked.rankings)
+        more, cursor = await self._pages.begin(run, ranked, len(hits), digest)
+        return run.finish((*hits, *more), ranked.rankings, cursor)
 
     async def first_stage(self, request: SearchRequest) -> FirstStage:
         """What the same search would fuse and rerank: what the legs found, with the passages that the rerankers would
@@ -75,4 +87,7 @@ class Searcher:
         checked = check_request(request, self._settings, self.index.schema, stages)
         caller = checked.credentials
         index = self.index.as_caller(caller) if caller else self.index
-        return SearchRun(checked, index, self._settings.search.tries, list(checked.notes))
+        run = SearchRun(checked, index, self._settings.search.tries, list(checked.notes))
+        for leg in self._legs:
+            leg.check(run)
+        return run

@@ -8,6 +8,10 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
+from connector.errors import QueryError
+from connector.own_query.read import read_own_query
+from connector.own_query.template import check_template
+from connector.settings.secrets import SigningKey
 from connector.settings.section import Section
 
 FusionKind = Literal["rrf", "linear"]
@@ -17,7 +21,7 @@ KINDS: tuple[LegKind, ...] = ("lexical", "dense")
 OFF = (False, "off", "false", "no")
 # what times, degradations, rankings and pipelines are called beside legs and stages
 TAKEN = frozenset(
-    ("before", "rerank", "fused", "reranked", "search", "encode", "fuse", "term_weights", "fields", "total")
+    ("before", "rerank", "fused", "reranked", "search", "encode", "fuse", "term_weights", "fields", "total", "view")
 )
 
 
@@ -36,6 +40,23 @@ class LegSettings(Section):
     kind: LegKind | None = Field(None, description="what it asks; its name says so where that is a kind")
     weight: float = Field(1.0, ge=0, description="what it counts in the fusion; linear: its share, of all weights")
     depth: int | None = Field(None, ge=1, le=10_000, description="hits it returns; search.depth when not given")
+    query: dict[str, Any] | None = Field(
+        None,
+        description="lexical: the application's own query, as the engine words it, with {{query}} where the text goes",
+    )
+
+    @model_validator(mode="after")
+    def _check_query(self) -> Self:
+        if self.query is None:
+            return self
+        if self.kind == "dense":
+            raise ValueError("a dense leg has no query; the engine's own goes to a lexical one")
+        try:
+            check_template(self.query)
+            read_own_query(self.query)
+        except QueryError as error:
+            raise ValueError(str(error)) from None
+        return self
 
 
 class FusionSettings(Section):
@@ -102,6 +123,11 @@ class SearchSettings(Section):
         "list, and off has none",
     )
     breaker: BreakerSettings = BreakerSettings()
+    cursor_key: SigningKey | None = Field(
+        None,
+        description="signs the cursors of pages; the same for all processes that serve them, else each makes its own",
+    )
+    cursor_s: int = Field(300, ge=1, le=86_400, description="how long a cursor can be used, and a page kept still")
 
     @field_validator("legs", mode="before")
     @classmethod

@@ -7,6 +7,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator, SecretStr
 
+MIN_SIGNING_CHARS = 16
+
 
 def _one_line(secret: SecretStr) -> SecretStr:
     if not secret.get_secret_value().isprintable():
@@ -29,11 +31,18 @@ def _each_for_header(secret: SecretStr) -> SecretStr:
     return secret
 
 
+def _to_sign_with(secret: SecretStr) -> SecretStr:
+    if len(secret.get_secret_value()) < MIN_SIGNING_CHARS:
+        raise ValueError(f"a key to sign with has {MIN_SIGNING_CHARS} characters at least")
+    return secret
+
+
 def split_keys(secret: SecretStr | None) -> list[str]:
     """The keys in a secret that may hold several, by lines or blanks."""
     return [key for key in re.split("[ \n]+", secret.get_secret_value()) if key] if secret else []
 
 
+SigningKey = Annotated[SecretStr, AfterValidator(_one_line), AfterValidator(_to_sign_with)]
 Password = Annotated[SecretStr, AfterValidator(_one_line)]
 Key = Annotated[SecretStr, AfterValidator(_for_header)]
 Keys = Annotated[SecretStr, AfterValidator(_each_for_header)]

@@ -28,10 +28,10 @@ async def lexical(index: Index | FrozenIndex, depth: int = ALL) -> list[Hit]:
 async def behind(index: FrozenIndex, mark: Mark, step: int) -> list[Hit]:
     """All hits behind a mark, read in steps."""
     found: list[Hit] = []
-    following: Mark | None = mark
-    while following:
-        ranking, following = await index.lexical_after(EVERY, following, depth=step, filter=None, timeout_s=TIMEOUT_S)
-        found += ranking
+    marked = await index.lexical_after(EVERY, mark, depth=step, filter=None, timeout_s=TIMEOUT_S)
+    while marked:
+        found += [hit for hit, _ in marked]
+        marked = await index.lexical_after(EVERY, marked[-1].mark, depth=step, filter=None, timeout_s=TIMEOUT_S)
     return found
 
 

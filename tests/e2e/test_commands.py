@@ -145,6 +145,8 @@ def test_an_index_is_created_shown_and_dropped(launcher: Launcher, tmp_path: Pat
         (("ingest", "nowhere.jsonl"), "there is no 'nowhere.jsonl'"),
         (("search", "deal", "--filter", "teir=tier-1"), "did you mean 'tier'"),
         (("search", "   "), "the query is empty"),
+        (("search", "--lexical-query", "none.json"), "cannot read the lexical query none.json: No such file"),
+        (("search", "--lexical-query", "documents.jsonl"), "the lexical query documents.jsonl is not JSON"),
         (("search", "deal", "--set", "serach.k=3"), "did you mean"),
         (("search", "deal", "-k", "80"), "do not fit together"),
         (("ingest", "documents.jsonl", "--text", "body"), "made with other fields"),

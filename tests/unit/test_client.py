@@ -203,7 +203,7 @@ def test_what_cannot_be_opened_leaves_no_thread(tmp_path: Path) -> None:
     [
         ({"kk": 3}, "no option 'kk'; did you mean 'k'"),
         ({"deadline": 3}, "no option 'deadline'; did you mean 'deadline_s'"),
-        ({"zebra": 1}, "there are: filter, k,"),
+        ({"zebra": 1}, "there are: filter, lexical, k,"),
         ({"k": "three"}, "k must be a whole number"),
     ],
 )

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Annotated, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Table
@@ -16,9 +18,12 @@ from connector.cli.console import results, stderr
 from connector.cli.flags.groups import with_flag_groups
 from connector.cli.flags.reranker import RerankerName, with_reranker
 from connector.cli.flags.settings import AsJson, SearchSettingsFlags
-from connector.errors import FilterError, SettingsError
+from connector.errors import FilterError, QueryError, SettingsError
 from connector.settings.sections import Settings
 from connector.types import SearchHit, SearchResponse
+
+if TYPE_CHECKING:
+    from connector.client import SearchOptions
 
 SNIPPET_CHARS = 240
 
@@ -37,6 +42,14 @@ def search(
             "--filter",
             "-f",
             help="FIELD=VALUE[,VALUE], FIELD!=VALUE, FIELD>=VALUE, FIELD?, !FIELD?, or JSON. Repeat to narrow.",
+        ),
+    ] = None,
+    lexical_query: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.json",
+            help="Your own query for the lexical leg, as the engine words it: what stands under query in a _search. "
+            "QUERY may be left out where the file tells it.",
         ),
     ] = None,
     k: Annotated[int | None, typer.Option("-k", help="How many hits. [CONNECTOR_SEARCH_K]")] = None,
@@ -60,6 +73,8 @@ def search(
         connector search "refund for opened hardware" --reranker cross-encoder/ettin-reranker-32m-v1
 
         connector search "quarterly numbers" --index wiki --set 'index.text_fields={title: 2, body: 1}'
+
+        connector search --lexical-query query.json --index shop --set 'index.text_fields={name: 2, text: 1}'
     """
     if reranker and rerank is False:
         raise SettingsError("--reranker and --no-rerank ask for opposite things; leave one of them out")
@@ -67,19 +82,21 @@ def search(
     if rerank is not None:  # as the settings have them, or the one by default where they have none
         stages = "off" if not rerank else None if settings.read().search.rerank else "on"
     settings_with = settings.reader(search__k=k, search__rerank=stages)
-    queries, filters = _queries(query), [_read_filter(text) for text in filter or []]
+    filters = [_read_filter(text) for text in filter or []]
+    lexical = _read_lexical(lexical_query) if lexical_query else None
+    queries = [None] if lexical is not None and not query else _queries(query)
     configured = with_reranker(context, reranker, settings_with)({})
-    event_loop.run(_search_all(queries, configured, filters, as_json))
+    event_loop.run(_search_all(queries, configured, {"filter": filters, "lexical": lexical}, as_json))
 
 
-async def _search_all(queries: list[str], settings: Settings, filters: list[Any], as_json: bool) -> None:
+async def _search_all(queries: Sequence[str | None], settings: Settings, options: SearchOptions, as_json: bool) -> None:
     from connector.client import Connector
 
     with stderr.status("loading"):
         connector = await Connector.open(settings)
     async with connector:
         for query in queries:
-            response = await connector.search(query, filter=filters)
+            response = await connector.search(query, **options)
             if as_json:
                 print(json.dumps(to_json(response), ensure_ascii=False), flush=True)
             else:
@@ -152,6 +169,15 @@ def _queries(words: list[str] | None) -> list[str]:
     if words == ["-"]:
         return [line.strip() for line in sys.stdin if line.strip()]
     return [" ".join(words or [])]
+
+
+def _read_lexical(file: Path) -> Any:
+    try:
+        return json.loads(file.read_bytes())
+    except OSError as error:
+        raise QueryError(f"cannot read the lexical query {file}: {error.strerror}") from None
+    except ValueError as error:
+        raise QueryError(f"the lexical query {file} is not JSON: {error}") from None
 
 
 def _read_filter(text: str) -> Any:

@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
+from itertools import islice
 from typing import Any
 
 import lancedb
@@ -41,7 +42,7 @@ from connector.clusters.protocol import SearchableIndex, ignore, ordered
 from connector.credentials import Credentials
 from connector.errors import ClusterError, ClusterUnavailable, CredentialsError, QueryError, ViewLost
 from connector.filters import Filter
-from connector.lexical import LexicalAnswer, LexicalQuery, Mark, PageRequest
+from connector.lexical import LexicalAnswer, LexicalQuery, Mark, MarkedHit, PageRequest
 from connector.schema import IndexSchema
 from connector.source_filter import SourceFilter
 from connector.text import normalise_text
@@ -284,15 +285,15 @@ class EmbeddedIndex:
 
     async def lexical_after(
         self, query: LexicalQuery, mark: Mark, *, depth: int, filter: Filter | None, timeout_s: float
-    ) -> tuple[Ranking, Mark | None]:
+    ) -> tuple[MarkedHit, ...]:
         """All that match are read: the store has no order of its own among equal scores."""
         end = time.monotonic() + timeout_s
         limit = max(await self._table.count_rows(), 1)
         answer = await self.lexical(query, depth=limit, filter=filter, timeout_s=end - time.monotonic(), passages=0)
         place = (-mark.score, *mark.ties)
         behind = [hit for hit in answer.ranking if (-hit.score, hit.doc_id)[: len(place)] >= place]
-        ranking = tuple(hit for hit in behind if (-hit.score, hit.doc_id) != place)[:depth]
-        return ranking, Mark(ranking[-1].score, (ranking[-1].doc_id,)) if len(ranking) == depth else None
+        marked = (MarkedHit(hit, Mark(hit.score, (hit.doc_id,))) for hit in behind)
+        return tuple(islice((found for found in marked if found.mark != mark), depth))
 
     async def close_view(self, *, timeout_s: float) -> None:
         """Nothing: the store removes old versions by itself."""

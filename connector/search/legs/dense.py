@@ -49,6 +49,9 @@ class DenseLeg:
         self._settings = settings
         self._encoder = encoder
 
+    def check(self, run: SearchRun) -> None:
+        """Any index with vectors can be asked."""
+
     async def ask(self, run: SearchRun) -> Ranking | None:
         request, share = run.request, run.legs_share
         vector = await self._encoder.vector(run)
@@ -59,7 +62,7 @@ class DenseLeg:
             lambda: run.index.dense(
                 vector,
                 depth=self._settings.depth or request.depth,
-                filter=request.filter,
+                filter=request.filter_for(self.name),
                 timeout_s=run.left_s(share),
                 passages=request.passages,
                 note=partial(run.note, self.name, lasting=True),

@@ -15,6 +15,10 @@ class Leg(Protocol):
     name: str
     kind: LegKind
 
+    def check(self, run: SearchRun) -> None:
+        """Nothing, where the run's index can be asked this. Raises QueryError, which says why not."""
+        ...
+
     async def ask(self, run: SearchRun) -> Ranking | None:
         """What it found, best first; None where it failed, which the run has noted."""
         ...

@@ -9,7 +9,7 @@ from connector.types import Ranking
 
 
 class LexicalLeg:
-    """The words of the query, by BM25."""
+    """The words of the query by BM25, or the query that is the application's own."""
 
     kind: LegKind = "lexical"
 
@@ -17,15 +17,26 @@ class LexicalLeg:
         self.name = name
         self._settings = settings
 
+    def check(self, run: SearchRun) -> None:
+        run.index.check_lexical(self.query(run))
+
+    def query(self, run: SearchRun) -> LexicalQuery:
+        """What the index is asked."""
+        return LexicalQuery(run.request.text, own=run.request.own.queries.get(self.name))
+
+    def depth(self, run: SearchRun) -> int:
+        """How many hits it brings at most."""
+        return self._settings.depth or run.request.depth
+
     async def ask(self, run: SearchRun) -> Ranking | None:
         return await run.attempt(self.name, lambda: self._ranking(run), share=run.legs_share)
 
     async def _ranking(self, run: SearchRun) -> Ranking:
         request = run.request
         answer = await run.index.lexical(
-            LexicalQuery(request.text),
-            depth=self._settings.depth or request.depth,
-            filter=request.filter,
+            self.query(run),
+            depth=self.depth(run),
+            filter=request.filter_for(self.name),
             timeout_s=run.left_s(run.legs_share),
             passages=min(request.passages, 1),
         )

@@ -10,7 +10,7 @@ from itertools import groupby
 from typing import Any, Self
 
 from connector.errors import CursorExpired, CursorForged, CursorMismatch
-from connector.lexical import Mark
+from connector.lexical import Mark, MarkedHit
 from connector.search.pages.signature import Signer
 
 FORM = 1  # of the content; another release may write another
@@ -33,11 +33,30 @@ class LexicalRest:
     mark: Mark
     without: frozenset[str]
 
+    def take(self, marked: Sequence[MarkedHit], count: int, *, is_end: bool) -> tuple[list[FrozenHit], Self | None]:
+        """Up to `count` documents of those that follow the mark, and what follows them; None where nothing does.
+
+        `is_end`: behind those there are no others."""
+        taken: dict[str, FrozenHit] = {}
+        place, without = self.mark, set(self.without)
+        for hit, mark in marked:
+            if hit.doc_id in without:
+                without.remove(hit.doc_id)
+            elif len(taken) < count:
+                taken.setdefault(hit.doc_id, FrozenHit(hit.doc_id, hit.score, self.leg))
+            else:
+                break
+            place = mark
+        else:
+            if is_end:
+                return list(taken.values()), None
+        return list(taken.values()), replace(self, mark=place, without=frozenset(without))
+
 
 @dataclass(frozen=True, slots=True)
 class FrozenOrder:
     """All pages of a search that are still to come. `index` and `digest` say which search; `view` is the state of the
-    index, `before` how many hits there were before, `expires` in seconds since 1970."""
+    index, `before` how many hits there were before."""
 
     index: str
     digest: str
@@ -45,26 +64,24 @@ class FrozenOrder:
     before: int
     left: tuple[FrozenHit, ...]
     rest: LexicalRest | None
-    expires: int
 
-    def after(self, count: int, rest: LexicalRest | None, view: str, keep_s: int) -> Self | None:
-        """What is left after so many more hits, to be read within `keep_s`; None where nothing is."""
-        left = self.left[count:]
-        if not left and rest is None:
-            return None
-        return replace(
-            self, before=self.before + count, left=left, rest=rest, view=view, expires=int(time.time()) + keep_s
-        )
+    @property
+    def is_over(self) -> bool:
+        """Whether there are no more pages."""
+        return not self.left and self.rest is None
 
-    def write(self, signer: Signer) -> str:
-        """The cursor."""
+    def after(self, count: int, rest: LexicalRest | None) -> Self:
+        """What is left after so many more hits."""
+        return replace(self, before=self.before + count, left=self.left[count:], rest=rest)
+
+    def write(self, signer: Signer, view: str, keep_s: int) -> str:
+        """The cursor, to be read within `keep_s`; `view` is what the state is called now."""
         rest = [self.rest.leg, *self.rest.mark, sorted(self.rest.without)] if self.rest else None
         stages = [(stage, len(list(run))) for stage, run in groupby(hit.stage for hit in self.left)]
         scores = [float(f"{hit.score:.7g}") for hit in self.left]
         doc_ids = [hit.doc_id for hit in self.left]
-        return signer.write(
-            [FORM, self.expires, self.index, self.digest, self.view, self.before, doc_ids, scores, stages, rest]
-        )
+        expires = int(time.time()) + keep_s
+        return signer.write([FORM, expires, self.index, self.digest, view, self.before, doc_ids, scores, stages, rest])
 
 
 def read_cursor(cursor: str, signer: Signer, *, index: str, digest: str, keep_s: int) -> FrozenOrder:
@@ -80,7 +97,7 @@ def read_cursor(cursor: str, signer: Signer, *, index: str, digest: str, keep_s:
     if its_digest != digest:
         raise CursorMismatch("the query, its filter, or another option of the search is not what it was")
     left = tuple(map(FrozenHit, doc_ids, scores, _repeated(stages)))
-    return FrozenOrder(index, digest, view, before, left, _read_rest(rest), expires)
+    return FrozenOrder(index, digest, view, before, left, _read_rest(rest))
 
 
 def _repeated(stages: Sequence[tuple[str, int]]) -> Iterator[str]:

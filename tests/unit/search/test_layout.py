@@ -13,6 +13,7 @@ FOLDER = Path(connector.search.__file__).parent
 # a part uses only those before it, and of its own folder only those before it there
 PARTS = [
     "long_texts",
+    "own",
     "request",
     "run",
     "named_reranker",
@@ -26,7 +27,7 @@ PARTS = [
     "searcher",
 ]
 FOLDERS = {
-    "pages": ["signature", "frozen"],
+    "pages": ["digest", "signature", "frozen", "pages"],
     "legs": ["leg", "lexical", "dense", "build", "ask"],
     "stages": ["pairs", "order", "stage", "run_stages"],
 }

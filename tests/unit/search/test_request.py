@@ -66,7 +66,7 @@ async def test_what_a_request_raises_above_the_other_sizes_is_refused(
         ({"credentials": "secret"}, "credentials are made with"),
         ({"filter": 7}, "filter"),
         ({"query": b"bytes"}, "the query must be a text, not bytes"),
-        ({"query": None}, "the query must be a text, not NoneType"),
+        ({"query": None}, "a search needs a query: a text, or lexical="),
     ],
 )
 async def test_a_value_of_the_wrong_kind_is_an_error_of_ours(
