@@ -138,12 +138,12 @@ def encode(queries: Sequence[str], tried: Sequence[Measured]) -> None:
 async def search(queries: Sequence[str], tried: Sequence[Measured]) -> None:
     """Each query through both legs and the fusion, by every model."""
     async with open_searchers([measured.settings for measured in tried]) as opened:
-        for one in opened:
-            await one.warm_up(rerank=False)
+        for place in opened:
+            await place.warm_up(rerank=False)
         for query in queries:
-            for measured, one in zip(tried, opened, strict=True):
+            for measured, place in zip(tried, opened, strict=True):
                 began = time.perf_counter()
-                response = await one.searcher.search(SearchRequest(query, rerank=False))
+                response = await place.searcher.search(SearchRequest(query, rerank=False))
                 measured.search_ms.append((time.perf_counter() - began) * 1e3)
                 assert not response.degraded, response.degraded
 

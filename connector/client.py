@@ -35,7 +35,8 @@ class SearchOptions(TypedDict, total=False):
     `offset`, how many it gets none of before; `cursor`, True for pages that hold still, then that of the page before;
     `depth`, hits that a leg returns which names no depth of its own; `window`, hits that the first rerank stage sees,
     no fewer than k; `rerank`, whether anything is reranked; `deadline_s`, seconds that the search may take;
-    `credentials`, who asks: only what this caller may see is found."""
+    `credentials`, who asks: only what this caller may see is found; `facts`, what the caller knows of the request, by
+    which a stage can be left out (`when`)."""
 
     lexical: Mapping[str, Any] | None
     filter: Any
@@ -47,6 +48,7 @@ class SearchOptions(TypedDict, total=False):
     rerank: bool | None
     deadline_s: float | None
     credentials: Credentials | None
+    facts: Mapping[str, Any] | None
 
 
 class Connector:

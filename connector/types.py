@@ -108,7 +108,8 @@ class SearchRequest:
     the cursor of the next.
     `filter` is text, JSON, or a list of either. `k` counts the hits of the answer, `depth` those of each leg, `window`
     those that the reranker sees: 1 <= k <= window <= 2 * depth. `deadline_s` is in seconds, for the whole search. With
-    `credentials`, everything that the search asks of the cluster is asked as this caller, nothing as the service."""
+    `credentials`, everything that the search asks of the cluster is asked as this caller, nothing as the service.
+    `facts` are whatever the caller knows of the request; rules of rerank stages may go by them."""
 
     query: str | None = None
     filter: Any = None
@@ -121,6 +122,7 @@ class SearchRequest:
     rerank: bool | None = None
     deadline_s: float | None = None
     credentials: Credentials | None = None
+    facts: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)

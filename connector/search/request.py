@@ -42,6 +42,7 @@ class CheckedRequest:
     passages: int  # of each document that the legs bring along
     deadline_s: float
     credentials: Credentials | None
+    facts: Mapping[str, Any]
     notes: tuple[str, ...]
 
     def filter_for(self, leg: str) -> Filter | None:
@@ -111,6 +112,7 @@ def check_request(
         passages=max(stage.passages for stage in stages) if reranks else 0,
         deadline_s=search.deadline_s if deadline_s is None else deadline_s,
         credentials=credentials,
+        facts=_read_facts(request.facts),
         notes=(
             *settings.size_notes,
             *sizes.notes,
@@ -186,6 +188,12 @@ def _read_flag(name: str, value: Any) -> bool | None:
     if value is not None and not isinstance(value, bool):
         raise QueryError(f"{name} must be True or False, not {_shown(value)}")
     return value
+
+
+def _read_facts(value: Any) -> Mapping[str, Any]:
+    if value is not None and not isinstance(value, Mapping):
+        raise QueryError(f"facts must map names to values, not {_shown(value)}")
+    return value or {}
 
 
 def _shown(value: Any) -> str:

@@ -46,7 +46,9 @@ class Searcher:
             for name, reranker in rerankers.items()
         }
         self._stages = [
-            RerankStage(stage, named[stage.reranker], search.legs) for stage in search.rerank if stage.reranker in named
+            RerankStage(stage, named[stage.reranker], search.legs, share=share)
+            for stage, share in zip(search.rerank, search.stage_shares, strict=True)
+            if stage.reranker in named
         ]
         weighing = {stage.reranker.name: stage.reranker for stage in self._stages if stage.settings.term_weights}
         self._term_weights = TermWeights(weighing.values())

@@ -44,6 +44,12 @@ class LegSettings(Section):
         None,
         description="lexical: the application's own query, as the engine words it, with {{query}} where the text goes",
     )
+    fields: dict[str, Annotated[float, Field(gt=0)]] | None = Field(
+        None, description="lexical: the text fields that it looks in, with boosts; all of the index when not given"
+    )
+    field: str | None = Field(
+        None, description="dense: the vector field that it looks in; that of the index when not given"
+    )
 
     @model_validator(mode="after")
     def _check_query(self) -> Self:
@@ -58,6 +64,16 @@ class LegSettings(Section):
             raise ValueError(str(error)) from None
         return self
 
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.kind == "dense" and self.fields is not None:
+            raise ValueError("fields are those of a lexical leg; a dense one looks in one field")
+        if self.kind == "lexical" and self.field is not None:
+            raise ValueError("field is that of a dense leg; a lexical one has fields, with boosts")
+        if self.fields is not None and not self.fields:
+            raise ValueError("fields must name one at least")
+        return self
+
 
 class FusionSettings(Section):
     """How the legs become one ranking. What each counts is its weight."""
@@ -65,6 +81,24 @@ class FusionSettings(Section):
     kind: FusionKind = Field("rrf", description="reciprocal ranks, or sums of scores made comparable")
     rank_constant: int = Field(60, ge=1, description="rrf: the 60 in 1 / (60 + rank)")
     normalisation: Normalisation = Field("minmax", description="linear: how scores become comparable")
+
+
+class WhenSettings(Section):
+    """When a stage runs: where all that is given holds. Else it is left out, and the answer says why."""
+
+    gap_below: float | None = Field(
+        None,
+        gt=0,
+        description="the scores of the last of the k hits and of the next one lie nearer than this, in standard "
+        "deviations of the scores of the window",
+    )
+    agree_below: int | None = Field(
+        None, ge=1, description="of the first k documents of each leg, fewer than this are in all of them"
+    )
+    query_words_at_least: int | None = Field(None, ge=1, description="the query has so many words")
+    facts: dict[str, Any] = Field(
+        default_factory=dict, description="the request's facts are these: each a value, or a list of those that may be"
+    )
 
 
 class StageSettings(Section):
@@ -81,6 +115,15 @@ class StageSettings(Section):
         "counts 0",
     )
     term_weights: bool = Field(True, description="late interaction: weigh query words by their rarity in the index")
+    share: float | None = Field(
+        None,
+        gt=0,
+        le=1,
+        description="its part of the time that the stages have together; those that name none share the rest equally",
+    )
+    when: WhenSettings | None = Field(
+        None, description="rules by which it is left out: gap_below, agree_below, query_words_at_least, facts"
+    )
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -153,12 +196,24 @@ class SearchSettings(Section):
     def _check(self) -> Self:
         if not self.legs or not any(leg.weight for leg in self.legs.values()):
             raise ValueError("legs need one at least whose weight is not 0")
+        given = [stage.share for stage in self.rerank if stage.share]
+        if sum(given) > 1 or (sum(given) == 1 and len(given) < len(self.rerank)):
+            raise ValueError(
+                "the shares of the stages in rerank must leave something to each, and be 1 at most together"
+            )
         for name, leg in self.legs.items():
             if leg.kind is None:
                 raise ValueError(f"legs.{name} must say its kind: {' or '.join(KINDS)}")
             if name in TAKEN or (name in KINDS and leg.kind != name):
                 raise ValueError(f"legs.{name} needs another name, which means nothing else here")
         return self
+
+    @property
+    def stage_shares(self) -> list[float]:
+        """The part of each stage of the time that they have together."""
+        given = [stage.share for stage in self.rerank if stage.share]
+        rest = (1 - sum(given)) / max(len(self.rerank) - len(given), 1)
+        return [stage.share or rest for stage in self.rerank]
 
     @property
     def reach(self) -> int:

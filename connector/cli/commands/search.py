@@ -139,6 +139,10 @@ def _show(response: SearchResponse) -> None:
     console.print(table)
     took = "  ".join(f"{stage} {took:.0f}" for stage, took in response.took_ms.items())
     stderr.print(f"{len(response.hits)} hits; milliseconds: {took}", style="dim", highlight=False)
+    degraded = {missing.stage for missing in response.degraded}
+    for name, outcome in response.stages.items():
+        if not outcome.ran and name not in degraded:
+            stderr.print(f"{name} was left out: {outcome.why}", style="dim", highlight=False)
     for note in response.notes:
         stderr.print(f"note: {note}", style="dim", highlight=False)
     for missing in response.degraded:

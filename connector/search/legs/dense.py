@@ -63,6 +63,7 @@ class DenseLeg:
                 vector,
                 depth=self._settings.depth or request.depth,
                 filter=request.filter_for(self.name),
+                field=self._settings.field,
                 timeout_s=run.left_s(share),
                 passages=request.passages,
                 note=partial(run.note, self.name, lasting=True),

@@ -22,7 +22,8 @@ class LexicalLeg:
 
     def query(self, run: SearchRun) -> LexicalQuery:
         """What the index is asked."""
-        return LexicalQuery(run.request.text, own=run.request.own.queries.get(self.name))
+        own = run.request.own.queries.get(self.name)
+        return LexicalQuery(run.request.text, own=own, fields=None if own else self._settings.fields)
 
     def depth(self, run: SearchRun) -> int:
         """How many hits it brings at most."""

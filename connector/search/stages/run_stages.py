@@ -7,29 +7,29 @@ from collections.abc import Sequence
 from connector.search.legs.ask import FirstStage
 from connector.search.run import SearchRun
 from connector.search.stages.stage import RerankStage, StageResult
-from connector.types import Ranking
+from connector.types import Ranking, StageOutcome
 
 
 async def run_stages(
     run: SearchRun, stages: Sequence[RerankStage], found: FirstStage, fused: Ranking
 ) -> tuple[StageResult, ...]:
-    """What each stage that ran made of the order; one that failed leaves the order to the next as it was.
+    """What each stage that ran made of the order; one that failed, or has a rule against running, leaves the order to
+    the next as it was.
 
-    The time that is left is shared equally by the stages that are left, so that a slow one takes nothing from a later
-    one, and a fast one leaves it more."""
+    Of the time that is left each has its part, so that a slow one takes nothing from a later one, and a fast one leaves
+    it more."""
     results: list[StageResult] = []
     order = before = fused
+    shares = [stage.share for stage in stages]
     for position, stage in enumerate(stages):
         if not run.request.reranks or not order:
             break
-        result = await stage.run(
-            run,
-            found,
-            order,
-            before,
-            window=run.request.windows[position],
-            share=run.part_of_rest(1 / (len(stages) - position)),
-        )
+        window = run.request.windows[position]
+        if why := stage.why_left_out(run, found, order, window=window):
+            run.stages[stage.name] = StageOutcome(False, 0, why=why)
+            continue
+        part = shares[position] / sum(shares[position:])
+        result = await stage.run(run, found, order, before, window=window, share=run.part_of_rest(part))
         if result:
             results.append(result)
             order, before = result.order, result.final

@@ -10,6 +10,7 @@ from connector.search.named_reranker import NamedReranker
 from connector.search.run import SearchRun
 from connector.search.stages.order import blend, whole_order
 from connector.search.stages.pairs import Reranked, rerank
+from connector.search.stages.when import why_left_out
 from connector.settings.search import StageSettings
 from connector.types import Hit, Ranking, StageOutcome
 
@@ -31,12 +32,29 @@ class StageResult:
 class RerankStage:
     """Reranks a window of an order."""
 
-    def __init__(self, settings: StageSettings, reranker: NamedReranker, legs: Collection[str]) -> None:
-        """`legs` are the names of all legs, whose scores count in the final order."""
+    def __init__(
+        self, settings: StageSettings, reranker: NamedReranker, legs: Collection[str], *, share: float
+    ) -> None:
+        """`legs` are the names of all legs, whose scores count in the final order; `share` is its part of the time that
+        the stages have together."""
         self.name = str(settings.name)
+        self.share = share
         self.reranker = reranker
         self.settings = settings
         self._weights = settings.weights_with(legs)
+
+    def why_left_out(self, run: SearchRun, found: FirstStage, order: Ranking, *, window: int) -> str:
+        """Why it does not run on an order, by its rules; empty where it does."""
+        request = run.request
+        return why_left_out(
+            self.settings.when,
+            query=request.text,
+            facts=request.facts,
+            legs=found.legs,
+            order=order,
+            window=window,
+            k=request.k,
+        )
 
     async def run(
         self, run: SearchRun, found: FirstStage, order: Ranking, before: Ranking, *, window: int, share: float

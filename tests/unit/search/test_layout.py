@@ -29,7 +29,7 @@ PARTS = [
 FOLDERS = {
     "pages": ["digest", "signature", "frozen", "pages"],
     "legs": ["leg", "lexical", "dense", "build", "ask"],
-    "stages": ["pairs", "order", "stage", "run_stages"],
+    "stages": ["pairs", "order", "when", "stage", "run_stages"],
 }
 
 
