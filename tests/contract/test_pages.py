@@ -14,17 +14,20 @@ from support.scratch import drop, unique_name
 from support.synthetic import DIMS, make_documents, schema
 
 from connector.clusters.connect import connect
-from connector.clusters.protocol import Index
+from connector.clusters.protocol import Cluster, Index
+from connector.errors import CursorExpired, CursorForged, CursorMismatch, QueryError, ViewLost
+from connector.search.pages.digest import digest_of
+from connector.search.pages.frozen import read_cursor
+from connector.search.pages.signature import Signer
 from connector.search.searcher import Searcher
 from connector.settings.sections import ClusterSettings, Settings
 from connector.types import SearchRequest, SearchResponse
 
 DOCUMENTS = make_documents(90)
+KEY = "sixteen characters"
 WHOLE = 60  # of them, which are there at first
 QUERY = "report passage2"  # every title has the first word
-SETTINGS = Settings.model_validate(
-    {"search": {"k": 5, "depth": 12, "rerank": "off", "cursor_key": "sixteen characters"}}
-)
+SETTINGS = Settings.model_validate({"search": {"k": 5, "depth": 12, "rerank": "off", "cursor_key": KEY}})
 ENCODER = HashEncoder(DIMS)
 
 
@@ -114,3 +117,63 @@ async def _read_all(store: ClusterSettings, name: str, changes: list[tuple[int, 
         assert set(found) == there
     finally:
         await cluster.close()
+
+
+async def test_hits_are_those_of_one_search_and_a_page_may_have_any_length(cluster: Cluster, filled: str) -> None:
+    index = await cluster.open_index(filled)
+    whole = await page(index, None, k=20)
+    first = await page(index, k=3)
+    second = await page(index, first.cursor, k=17, deadline_s=20.0)
+    last = await page(index, second.cursor, k=1_000)
+
+    assert whole.cursor is None
+    assert ids(whole) == [*ids(first), *ids(second)]
+    assert [hit.score for hit in whole.hits] == pytest.approx([hit.score for hit in (*first.hits, *second.hits)])
+    assert {hit.stage for hit in second.hits} == {"fused"}
+    assert last.cursor is None
+    assert {hit.stage for hit in last.hits} == {"fused", "lexical"}
+    assert all(hit.passage for hit in (*second.hits, *last.hits) if "passage" in str(hit.fields.get("text")))
+
+
+async def test_an_offset_leaves_hits_of_the_same_order_out(cluster: Cluster, filled: str) -> None:
+    index = await cluster.open_index(filled)
+    whole = await page(index, None, k=12)
+    part = await page(index, None, k=4, offset=8)
+
+    assert [(hit.doc_id, hit.rank) for hit in part.hits] == [(hit.doc_id, hit.rank) for hit in whole.hits[8:]]
+    assert ids(await page(index, None, k=1, offset=23)) == []  # both legs found some of the same
+    with pytest.raises(QueryError, match="offset=20 and k=5 go beyond the 24 documents that the legs find; raise"):
+        await page(index, None, k=5, offset=20)
+    with pytest.raises(QueryError, match="offset and cursor are two ways to a page"):
+        await page(index, k=5, offset=2)
+
+
+async def test_a_cursor_goes_with_the_search_that_it_came_from(cluster: Cluster, filled: str) -> None:
+    index = await cluster.open_index(filled)
+    first = await page(index, k=3, filter="tier=gold")
+    other: dict[str, Any] = {"filter": "tier=gold", "rerank": False}
+
+    assert ids(await page(index, first.cursor, filter="tier=gold"))
+    for options in ({}, {"filter": "tier=silver"}, other):
+        with pytest.raises(CursorMismatch, match="the query, its filter, or another option of the search"):
+            await page(index, first.cursor, **options)
+    with pytest.raises(CursorForged):
+        await page(index, str(first.cursor)[:-9], filter="tier=gold")
+
+
+async def test_what_a_cursor_reads_may_be_gone(cluster: Cluster, filled: str) -> None:
+    index = await cluster.open_index(filled)
+    first = await page(index, k=3)
+    order = read_cursor(
+        str(first.cursor), Signer(KEY), index=filled, digest=digest_of(SearchRequest(QUERY), SETTINGS.search), keep_s=1
+    )
+    if cluster.engine.kind == "embedded":
+        lost = order.write(Signer(KEY), "999999", 60)
+    else:
+        lost = str(first.cursor)
+        await (await index.as_of(order.view, 60)).close_view(timeout_s=30)
+
+    with pytest.raises(ViewLost, match="search again from the first page"):
+        await page(index, lost)
+    with pytest.raises(CursorExpired, match="older than 300 s"):
+        await page(index, order.write(Signer(KEY), order.view, -1))
