@@ -38,6 +38,7 @@ TOGETHER = {
     "test_examples.py": "demo",
     "test_callers.py": "secured",
     "test_doctor.py": "secured",
+    "test_secured_pages.py": "secured",
     "test_security.py": "secured",
 }
 

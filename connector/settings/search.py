@@ -55,6 +55,8 @@ class LegSettings(Section):
     def _check_query(self) -> Self:
         if self.query is None:
             return self
+        if self.fields is not None:
+            raise ValueError("a leg has either fields or a query of its own, which names its fields")
         if self.kind == "dense":
             raise ValueError("a dense leg has no query; the engine's own goes to a lexical one")
         try:

@@ -229,6 +229,7 @@ def test_a_folder_in_place_of_a_file_is_refused() -> None:
         ("search: {legs: {titles: {}}}", r"legs\.titles must say its kind: lexical or dense"),
         ("search: {cursor_key: short}", "a key to sign with has 16 characters at least"),
         ("search: {legs: {dense: {query: {match: {a: '{{query}}'}}}}}", "a dense leg has no query"),
+        ("search: {legs: {lexical: {query: {match: {a: '{{query}}'}}, fields: {a: 1}}}}", "either fields or a query"),
         ("search: {legs: {lexical: {query: {match: {a: tea}}}}}", r"has no \{\{query\}\}"),
         ("search: {legs: {lexical: {query: {match: {a: '{{q}}'}}}}}", r"a place \{\{q\}\}; only"),
         ("search: {legs: {lexical: {query: {query: {match: {a: '{{query}}'}}}}}}", "the body of a whole search"),
