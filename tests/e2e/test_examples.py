@@ -20,6 +20,8 @@ def test_the_demo_prints_four_rankings_and_their_measures(demo: Any) -> None:
     assert all(set(one) == {"nDCG@10", "RR@10", "R@50"} for one in figures["measures"].values())
     assert figures["measures"]["fused"]["R@50"] > 0.5
     assert figures["degraded"] == 0
+    assert list(figures["after_s"]) == ["loaded", "ingested", "worker", "first answer", "all"]
+    assert sorted(figures["after_s"].values()) == list(figures["after_s"].values())
     assert all(f"{stage} (" in demo.printed for stage in ("lexical", "dense", "fused", "reranked"))
     assert sorted(path.name for path in demo.folder.iterdir()) == ["demo-store"]  # nothing else is left behind
 
