@@ -89,16 +89,21 @@ class VectorSettings:
 
 @dataclass(frozen=True, slots=True)
 class EncoderFingerprint:
-    """What identifies an encoder's output: name, hash of its weights, dimensions, longest input, normalisation."""
+    """What identifies an encoder's output: name, hash of its weights, dimensions, longest input, normalisation, and what
+    goes before a text: passages that were encoded with other prompts do not fit the queries."""
 
     name: str
     sha256: str
     dims: int
     max_tokens: int
     normalised: bool = True
+    query_prompt: str = ""
+    passage_prompt: str = ""
 
     def __str__(self) -> str:
-        return f"{self.name}@{self.sha256[:12] or 'unknown'} ({self.dims} dims)"
+        prompts = {"queries": self.query_prompt, "passages": self.passage_prompt}
+        said = "".join(f", {prompt!r} before {texts}" for texts, prompt in prompts.items() if prompt)
+        return f"{self.name}@{self.sha256[:12] or 'unknown'} ({self.dims} dims{said})"
 
     def same_vectors(self, other: EncoderFingerprint) -> bool:
         """Whether both make the same vectors. The name is for people: a copy under another name is the same encoder."""

@@ -86,7 +86,12 @@ class LocalEncoder(Model):
         self.max_batch_tokens = max_batch_tokens
         self._lock = threading.Lock()
         self.fingerprint = EncoderFingerprint(
-            name=short_name(model), sha256=weights_sha256(folder), dims=recipe.dims, max_tokens=recipe.max_tokens
+            name=short_name(model),
+            sha256=weights_sha256(folder),
+            dims=recipe.dims,
+            max_tokens=recipe.max_tokens,
+            query_prompt=recipe.query_prompt,
+            passage_prompt=recipe.passage_prompt,
         )
         self.name = self.fingerprint.name
         self.max_length = recipe.max_tokens

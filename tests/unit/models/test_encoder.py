@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -55,6 +57,18 @@ def test_a_graph_gives_the_same_vectors_for_queries_and_passages(
         assert graph.encode_query(TEXTS[0]) == pytest.approx(encoder.encode_query(TEXTS[0]), abs=1e-5)
     assert graph.fingerprint == encoder.fingerprint
     assert len(list(tmp_path.rglob("*.onnx"))) == 1
+
+
+@pytest.mark.parametrize("backend", ["torch", "onnx"])
+def test_the_same_weights_with_other_prompts_are_another_encoder(
+    encoder: LocalEncoder, tiny_encoder_folder: Path, tmp_path: Path, backend: Literal["torch", "onnx"]
+) -> None:
+    shutil.copytree(tiny_encoder_folder, tmp_path / "e5-small-v2")
+    prompted = LocalEncoder(str(tmp_path / "e5-small-v2"), device="cpu", backend=backend).fingerprint
+
+    assert prompted.sha256 == encoder.fingerprint.sha256
+    assert (prompted.query_prompt, prompted.passage_prompt) == ("query: ", "passage: ")
+    assert not prompted.same_vectors(encoder.fingerprint)
 
 
 def test_a_graph_that_gives_other_vectors_is_refused(
