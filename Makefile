@@ -160,6 +160,9 @@ INFINITY ?= yes
 bench-worker: $(VENV)/bench-installed $(if $(filter no,$(INFINITY)),,$(VENV)/infinity/installed) ## pairs per second beside sentence-transformers, FlashRank and Infinity (INFINITY=no: without), and under overload
 	@$(BIN)/python bench/worker.py $(if $(filter no,$(INFINITY)),,--infinity $(VENV)/infinity/bin/infinity_emb) $(ARGS)
 
+bench-worker-profile: $(VENV)/all-installed ## where the time of a worker's request goes, by backend
+	@$(BIN)/python bench/worker_profile.py $(ARGS)
+
 bench-gemm: $(VENV)/all-installed ## what matrix products reach on this machine: what a worker's pace is a share of
 	@$(BIN)/python bench/gemm.py $(ARGS)
 
@@ -172,4 +175,4 @@ bench-rerankers: $(VENV)/all-installed ## pairs per second of rerankers of the h
 clean: ## remove the environment, caches and the demo's store
 	rm -rf $(VENV) $(TOOLS) demo-store dist build site .mypy_cache .ruff_cache .pytest_cache
 
-.PHONY: help install install-all demo lint style types docs engines test test-quick soak test-lowest test-wheel test-image release-check bench-quality bench-order bench-models bench-ingest bench-trials bench-path bench-start bench-reliability bench-worker bench-rerankers bench-gemm bench-training-data clean
+.PHONY: help install install-all demo lint style types docs engines test test-quick soak test-lowest test-wheel test-image release-check bench-quality bench-order bench-models bench-ingest bench-trials bench-path bench-start bench-reliability bench-worker bench-worker-profile bench-rerankers bench-gemm bench-training-data clean

@@ -79,8 +79,11 @@ def has_flashrank() -> bool:
 
 def flashrank_folder(model: str, folder: Path) -> Path | None:
     """The worker's own int8 graph where FlashRank looks for one of its models; None without FlashRank."""
-    if not has_flashrank():
-        return None
+    return lay_out_for_flashrank(model, folder) if has_flashrank() else None
+
+
+def lay_out_for_flashrank(model: str, folder: Path) -> Path:
+    """The files of a model that FlashRank reads, with the graph that the worker has made of it."""
     home = folder / FLASHRANK_NAME
     shutil.copytree(model, home, ignore=shutil.ignore_patterns("*.safetensors"))
     graph = graph_file(identify(Path(model), "cross-encoder"), "onnx-int8")

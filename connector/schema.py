@@ -89,8 +89,8 @@ class VectorSettings:
 
 @dataclass(frozen=True, slots=True)
 class EncoderFingerprint:
-    """What identifies an encoder's output: name, hash of its weights, dimensions, longest input, normalisation, and what
-    goes before a text: passages that were encoded with other prompts do not fit the queries."""
+    """What identifies an encoder's output: name, hash of its weights, dimensions, longest input, normalisation, and
+    what goes before a text: passages that were encoded with other prompts do not fit the queries."""
 
     name: str
     sha256: str

@@ -141,6 +141,15 @@ def test_start(folder: Path) -> None:
     assert all(took["here"]["least_cpu_s"] > 0 for took in said["commands"].values())
 
 
+def test_worker_profile(folder: Path) -> None:
+    small = ("--backends", "onnx", "openvino", "--pairs", "2", "--rounds", "1")
+    said = run("worker_profile", *small, cwd=folder)
+
+    for found in said["backends"].values():
+        assert sum(found["shares"].values()) == pytest.approx(1, abs=0.01)
+        assert min(found["shares"][part] for part in ("tokenizing", "products", "attention", "norms")) > 0
+
+
 def test_worker(folder: Path) -> None:
     small = ("--backends", "torch", "--seconds", "0.5", "--rounds", "1", "--pairs", "2", "--clients", "1", "2")
     said = run("worker", *small, "--overload", "1", "--sustain", "1", cwd=folder)

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-# Activations that share a scale. Fewer lie nearer to the original, more are faster (docs/measurements/worker.md). It
-# divides the widths that models have; OpenVINO computes a product whose width it does not divide in more bits
+# Activations that share a scale. Fewer lie nearer to the original, more are faster. It divides the widths that models
+# have; OpenVINO computes a product whose width it does not divide in more bits
 GROUP = 128
 LARGEST = 127
 

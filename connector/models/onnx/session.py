@@ -23,9 +23,7 @@ from connector.models.onnx.eight_bits import GROUP, weights_in_eight_bits
 
 GraphEngine = Literal["onnxruntime", "openvino", "openvino-int8"]
 Feed = Mapping[str, NDArray[np.int64]]  # inputs [batch, tokens] by name
-PIECE_TOKENS = (
-    512  # padded; what a layer makes of more does not fit the second cache of a core (docs/measurements/worker.md)
-)
+PIECE_TOKENS = 512  # padded; what a layer makes of more does not fit the second cache of a core
 # widths of pieces are multiples of this where the batch is as wide: OpenVINO compiles its kernels for each shape
 WIDTHS: dict[GraphEngine, int] = {"onnxruntime": 1, "openvino": 16, "openvino-int8": 16}
 log = logging.getLogger(__name__)
