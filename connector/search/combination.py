@@ -126,7 +126,7 @@ def _in_turn(sources: Sequence[tuple[Passage, ...]]) -> tuple[Passage, ...]:
     if len(sources) < 2:
         return sources[0] if sources else ()
     turns = (passage for turn in zip_longest(*sources) for passage in turn if passage is not None)
-    return tuple({passage.ordinal: passage for passage in turns}.values())
+    return tuple(dict.fromkeys(turns))
 
 
 def _heard(rankings: Sequence[Ranking], weights: Sequence[float] | None) -> list[tuple[Ranking, float]]:

@@ -71,6 +71,7 @@ async def read_hits(run: SearchRun, ranked: Ranked, *, dense: Sequence[str]) -> 
             content.fields.get(hit.doc_id, {}),
             content.passages.get(hit.doc_id),
             explained[hit.doc_id],
+            run.index.schema.layout.address(hit.doc_id, run.index.name),
         )
         for rank, hit in enumerate(top, start=offset + 1)
     )

@@ -2,11 +2,12 @@
 
 An index that the connector did not make has no passages, and a reranker reads no more than the beginning of a long
 text. So such a text is cut when it is to be reranked. What to send of it is chosen by words alone, since that costs
-next to nothing: BM25 over the passages of all texts of the window (Robertson and Zaragoza 2009, "The Probabilistic
-Relevance Framework")."""
+little: BM25 over the text's own passages (Robertson and Zaragoza 2009, "The Probabilistic Relevance Framework"). It
+depends on the text and the query alone, so that a search and a tuning send the same."""
 
 from __future__ import annotations
 
+import asyncio
 import math
 import re
 from collections import Counter
@@ -14,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from connector.cutting import cut_spans
+from connector.schema import IndexSchema
 from connector.types import Hit, Passage, Ranking
 
 MAX_TOKENS = 240  # of a passage: with a query it fits the models of 256 tokens, and is half of what others read
@@ -31,36 +33,42 @@ K1, B = 1.2, 0.75
 
 @dataclass(frozen=True, slots=True)
 class ChosenPassages:
-    """The window with its long texts cut: `cut` says how many there were, `shortened` of how many the end was left."""
+    """The ranking with its long texts cut; `shortened` counts those of which the end was not looked at."""
 
-    window: Ranking
-    cut: int = 0
+    ranking: Ranking
     shortened: int = 0
 
 
-def choose_passages(query: str, window: Ranking, *, passages: int, titled: bool = False) -> ChosenPassages:
+async def cut_long_texts(query: str, ranking: Ranking, schema: IndexSchema, *, passages: int) -> ChosenPassages:
+    """The same where the index has no passages of its own; in a thread, since long texts take tenths of a second."""
+    if schema.managed or not any(_is_long(passage) for hit in ranking for passage in hit.passages):
+        return ChosenPassages(ranking)
+    titled = len(schema.fields.text) > 1
+    return await asyncio.to_thread(choose_passages, query, ranking, passages=passages, titled=titled)
+
+
+def choose_passages(query: str, ranking: Ranking, *, passages: int, titled: bool = False) -> ChosenPassages:
     """The same documents, each long passage replaced by up to `passages` of its own: its beginning, then those that
     hold most of the query's words.
 
     A passage with none of them is left out. `titled`: the first line of a text is its title, and heads each passage."""
-    pieces = {
-        (hit.doc_id, passage.ordinal): list(_cut(passage, titled=titled))
-        for hit in window
+    shortened = sum(len(passage.text) > MAX_CHARS for hit in ranking for passage in hit.passages)
+    return ChosenPassages(tuple([_cut_hit(hit, query, passages, titled) for hit in ranking]), shortened)
+
+
+def _cut_hit(hit: Hit, query: str, count: int, titled: bool) -> Hit:
+    if not any(map(_is_long, hit.passages)):
+        return hit
+    chosen = [
+        piece
         for passage in hit.passages
-        if len(passage.text) > SHORT_CHARS
-    }
-    pieces = {key: found for key, found in pieces.items() if len(found) > 1}
-    if not pieces:
-        return ChosenPassages(window)
-    rates = iter(_rate(query, [passage.text for found in pieces.values() for passage in found]))
-    best = {key: _best([(next(rates), passage) for passage in found], passages) for key, found in pieces.items()}
-    shortened = sum(len(passage.text) > MAX_CHARS for hit in window for passage in hit.passages)
-    return ChosenPassages(tuple(_replaced(hit, best) for hit in window), len(pieces), shortened)
+        for piece in (_best(query, list(_cut(passage, titled=titled)), count) if _is_long(passage) else [passage])
+    ]
+    return hit._replace(passages=tuple(chosen))
 
 
-def _replaced(hit: Hit, best: dict[tuple[str, int], list[Passage]]) -> Hit:
-    found = [piece for passage in hit.passages for piece in best.get((hit.doc_id, passage.ordinal), [passage])]
-    return hit._replace(passages=tuple(found))
+def _is_long(passage: Passage) -> bool:
+    return len(passage.text) > SHORT_CHARS
 
 
 def _cut(passage: Passage, *, titled: bool) -> Iterator[Passage]:
@@ -79,11 +87,13 @@ def _cut(passage: Passage, *, titled: bool) -> Iterator[Passage]:
         yield Passage(passage.doc_id, ordinal, f"{title if ordinal else ''}{text[start:end].strip()}")
 
 
-def _best(rated: Sequence[tuple[float, Passage]], count: int) -> list[Passage]:
+def _best(query: str, cut: Sequence[Passage], count: int) -> list[Passage]:
     """The first passage, and the best of those that hold any word of the query."""
-    (_, first), *others = rated
-    found = sorted((each for each in others if each[0] > 0), key=lambda each: (-each[0], each[1].ordinal))
-    return [first, *(passage for _, passage in found)][:count]
+    if len(cut) == 1:
+        return [*cut]
+    rated = list(zip(_rate(query, [passage.text for passage in cut]), cut, strict=True))
+    found = sorted((each for each in rated[1:] if each[0] > 0), key=lambda each: (-each[0], each[1].ordinal))
+    return [cut[0], *(passage for _, passage in found)][:count]
 
 
 def _rate(query: str, texts: Sequence[str]) -> list[float]:

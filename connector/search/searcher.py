@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from connector.clusters.protocol import SearchableIndex
 from connector.models.encoder import Encoder
@@ -14,6 +15,7 @@ from connector.search.legs.ask import FirstStage, ask_legs
 from connector.search.legs.build import build_legs
 from connector.search.legs.dense import QueryEncoder
 from connector.search.legs.lexical import LexicalLeg
+from connector.search.long_texts import cut_long_texts
 from connector.search.named_reranker import NamedReranker
 from connector.search.pages.digest import digest_of
 from connector.search.pages.pages import Pages
@@ -77,7 +79,13 @@ class Searcher:
     async def first_stage(self, request: SearchRequest) -> FirstStage:
         """What the same search would fuse and rerank: what the legs found, with the passages that the rerankers would
         get, and the weights of the query's words. Raises what `search` raises."""
-        return await ask_legs(self._start(request), self._legs, self._term_weights)
+        run = self._start(request)
+        found = await ask_legs(run, self._legs, self._term_weights)
+        legs = {
+            name: (await cut_long_texts(found.query, leg, self.index.schema, passages=run.request.passages)).ranking
+            for name, leg in found.legs.items()
+        }
+        return replace(found, legs=legs)
 
     def close(self) -> None:
         """End the threads that encode. The index, the encoder and the rerankers are whose they were."""

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.parts import ids
+from support.parts import OverlapScorer, ids, serving
 from support.scratch import unique_name
 from support.somebody import TEXT, Somebody
 
@@ -16,6 +16,12 @@ from connector.errors import IndexMissing, SettingsError
 from connector.filters import check_filter, parse_filter
 from connector.layout import Address
 from connector.lexical import LexicalQuery
+from connector.rerankers.worker import WorkerClient
+from connector.settings.load import load_settings
+from connector.settings.sections import ClusterSettings, WorkerSettings
+from connector.types import SearchRequest
+from connector.wiring import build_searcher, open_index
+from connector.worker.app import create_app
 
 pytestmark = pytest.mark.live
 TIMEOUT_S = 30.0
@@ -149,6 +155,43 @@ async def test_documents_of_a_data_stream_are_told_apart_by_their_backing_index(
 
     assert {index.schema.layout.address(hit, "").index for hit in hits} == set(index.schema.layout.members.names)
     assert len(await index.get(sorted(hits), fields=None, timeout_s=TIMEOUT_S)) == 2
+
+
+async def test_a_search_says_where_its_hits_are_and_shows_what_of_a_long_text_won(
+    somebody: Somebody, engine: ClusterSettings
+) -> None:
+    prefix, filler = unique_name(), "The clerk wrote down what the market sold that day. " * 90
+    for at in range(2):
+        properties = {"title": TEXT, "body": TEXT} | ({"team": {"type": "keyword"}} if at else {})
+        mapping = {"_routing": {"required": True}, "properties": properties}
+        body = f"{filler}The kiln of house {at} cracked its glaze. {filler}"
+        document = {"_id": "7", "_routing": "t", "title": "Ledger", "body": body}
+        somebody.make(mapping, document | ({"team": "red"} if at else {}), name=f"{prefix}-{at}")
+    settings = load_settings(
+        environ={},
+        overrides={
+            "cluster.url": engine.url,
+            "index.name": f"{prefix}-*",
+            "index.text_fields": {"title": 1.0, "body": 1.0},
+        },
+    )
+    index = await open_index(somebody.cluster, settings)
+    with serving(create_app(OverlapScorer, WorkerSettings())) as url:
+        client = WorkerClient(url)
+        try:
+            searcher = build_searcher(index, None, {"local": client}, settings)
+            response = await searcher.search(SearchRequest("why did the kiln crack its glaze", filter="team!=blue"))
+        finally:
+            await client.close()
+
+    assert response.degraded == ()
+    assert {hit.address for hit in response.hits} == {Address(f"{prefix}-{at}", "7", "t") for at in range(2)}
+    for hit in response.hits:
+        assert hit.passage
+        assert hit.passage.text.startswith("Ledger\n")
+        assert f"The kiln of house {hit.index[-1]} cracked" in hit.passage.text
+        assert len(hit.passage.text) < len(filler) / 2
+    assert [note for note in response.notes if "has the field 'team'" in note] != []
 
 
 async def test_a_name_of_nothing_is_missing_and_nothing_is_written_to_several(somebody: Somebody) -> None:

@@ -114,6 +114,7 @@ def to_json(response: SearchResponse) -> dict[str, Any]:
             "fields": dict(hit.fields),
             "passage": {"passage_id": hit.passage.passage_id, "text": hit.passage.text} if hit.passage else None,
             "explain": asdict(hit.explain),
+            "address": asdict(hit.address) if hit.address else None,
         }
         for hit in response.hits
     ]

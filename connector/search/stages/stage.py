@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 from connector.search.legs.ask import FirstStage
+from connector.search.long_texts import MAX_CHARS, cut_long_texts
 from connector.search.named_reranker import NamedReranker
 from connector.search.run import SearchRun
 from connector.search.stages.order import blend, whole_order
@@ -61,7 +62,9 @@ class RerankStage:
     ) -> StageResult | None:
         """The order after this stage; None where it failed, which the run has noted. `before` has the scores of those
         that the last stage placed; `share` is the part of the deadline in which this one has to end."""
-        documents, limits = order[:window], self.settings
+        limits = self.settings
+        cut = await cut_long_texts(found.query, order[:window], run.index.schema, passages=limits.passages)
+        documents = cut.ranking
         reranked = await run.attempt(
             self.name,
             lambda: rerank(
@@ -81,6 +84,9 @@ class RerankStage:
             run.stages[self.name] = StageOutcome(False, len(documents), why=run.failures[self.name])
             return None
         self._say(run, reranked, asked=len(documents))
+        if cut.shortened:
+            beginning = f"of {cut.shortened} texts only the first {MAX_CHARS:,} characters were looked at"
+            run.notes.append(f"{self.name}: {beginning}")
         if not reranked.ranking:
             return None
         final = _with_passages(blend(before, found.legs, reranked.ranking, self._weights), documents)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-import pytest
+from dataclasses import replace
 
-from connector.search.long_texts import MAX_CHARS, MAX_TOKENS, ChosenPassages, choose_passages
+import pytest
+from support.parts import HashEncoder, schema_of
+
+from connector.search.long_texts import MAX_CHARS, MAX_TOKENS, ChosenPassages, choose_passages, cut_long_texts
 from connector.types import Hit, Passage
 
 FILLER = "The clerk wrote down what the market sold that day, and nobody asked him why. "
@@ -16,7 +19,7 @@ def hit(text: str, doc_id: str = "d", ordinal: int = 0) -> Hit:
 
 
 def texts(chosen: ChosenPassages, at: int = 0) -> list[str]:
-    return [passage.text for passage in chosen.window[at].passages]
+    return [passage.text for passage in chosen.ranking[at].passages]
 
 
 def test_a_short_text_stays_one_passage() -> None:
@@ -29,7 +32,6 @@ def test_of_a_long_text_its_beginning_and_what_has_the_querys_words_are_sent() -
     chosen = choose_passages("why do kilns crack", (hit(FILLER * 60 + KILN + FILLER * 60),), passages=2)
     first, found = texts(chosen)
 
-    assert chosen.cut == 1
     assert first.startswith("The clerk")
     assert "kiln" not in first
     assert KILN.strip() in found
@@ -49,12 +51,11 @@ def test_a_passage_without_any_word_of_the_query_is_not_sent() -> None:
     assert sent.startswith("The clerk")
 
 
-def test_a_word_that_every_text_has_counts_less_than_a_rare_one() -> None:
+def test_a_word_that_every_passage_has_counts_less_than_a_rare_one() -> None:
     common = "The kiln, the kiln, the kiln was old. "
-    text = FILLER * 60 + common * 3 + FILLER * 60 + "It was glazed in cobalt. " + FILLER * 60
-    window = (hit(text), *(hit((FILLER * 8 + common) * 30, f"e{at}") for at in range(3)))
+    text = (FILLER * 8 + common * 2) * 30 + "It was glazed in cobalt. " + (FILLER * 8 + common * 2) * 4
 
-    assert "cobalt" in texts(choose_passages("cobalt kiln", window, passages=2))[1]
+    assert "cobalt" in texts(choose_passages("cobalt kiln", (hit(text),), passages=2))[1]
 
 
 def test_a_title_heads_each_passage() -> None:
@@ -82,7 +83,7 @@ def test_scripts_without_spaces_are_cut_and_searched_too(word: str) -> None:
 
 def test_a_passage_that_a_leg_brought_comes_before_those_that_are_cut() -> None:
     near, whole = Passage("d", 7, "near by vector"), Passage("d", 0, FILLER * 60 + KILN)
-    sent = choose_passages("kiln", (Hit("d", 1.0, (near, whole)),), passages=2).window[0].passages
+    sent = choose_passages("kiln", (Hit("d", 1.0, (near, whole)),), passages=2).ranking[0].passages
 
     assert sent[0] is near
     assert [passage.ordinal for passage in sent[1:]] == [0, sent[2].ordinal]
@@ -91,4 +92,22 @@ def test_a_passage_that_a_leg_brought_comes_before_those_that_are_cut() -> None:
 def test_what_is_not_looked_at_of_an_endless_text_is_counted() -> None:
     chosen = choose_passages("kiln", (hit(FILLER * (MAX_CHARS // len(FILLER) + 2)), hit(FILLER * 60, "e")), passages=2)
 
-    assert (chosen.cut, chosen.shortened) == (2, 1)
+    assert chosen.shortened == 1
+
+
+async def test_only_the_texts_of_an_index_without_passages_are_cut() -> None:
+    window = (hit("Pottery\n" + FILLER * 60 + KILN),)
+    ours = schema_of(HashEncoder())
+    theirs = replace(ours, managed=False)
+    cut = await cut_long_texts("kiln", window, theirs, passages=2)
+
+    assert (await cut_long_texts("kiln", window, ours, passages=2)).ranking is window
+    assert [text.startswith("Pottery\n") for text in texts(cut)] == [True, True]
+    assert KILN.strip() in texts(cut)[1]
+
+
+def test_what_is_sent_of_a_text_depends_on_no_other() -> None:
+    window = (hit(FILLER * 60 + KILN), hit(KILN * 90, "e"))
+    alone = choose_passages("kiln cracks", window[:1], passages=3).ranking
+
+    assert choose_passages("kiln cracks", window, passages=3).ranking[:1] == alone
