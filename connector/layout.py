@@ -52,7 +52,8 @@ class Address:
 class Members:
     """The indices that are searched under one name, where that may stand for several; `names` is empty for one index.
 
-    `notes` say what of the searched fields differs between them, `differences` what of all their fields does.
+    `notes` say what of the searched texts differs between them, `vector_notes` what of each vector field, and
+    `differences` what of all their fields does.
     `fitting` are, for a vector field, those that can be asked by it, where that is not all."""
 
     names: tuple[str, ...] = ()
@@ -61,7 +62,14 @@ class Members:
     lacking: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # field -> the members that have none
     differences: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    vector_notes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     fitting: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def notes_of(self, vector_fields: Iterable[str]) -> Iterator[str]:
+        """What differs between the members in the texts and in these vector fields, for a search by them."""
+        yield from self.notes
+        for name in dict.fromkeys(vector_fields):
+            yield from self.vector_notes.get(name, ())
 
     def notes_on(self, fields: Iterable[str]) -> Iterator[str]:
         """What a filter by these fields leaves out, since some members lack them."""

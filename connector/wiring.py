@@ -32,9 +32,9 @@ async def open_cluster(settings: Settings) -> Cluster:
 
 async def open_index(cluster: Cluster, settings: Settings) -> Index:
     """The configured index, ours or another's."""
-    foreign = (
-        ForeignFields(settings.index.text_fields, settings.index.vector_field) if settings.index.text_fields else None
-    )
+    given, fields = settings.index, settings.search.vector_fields
+    vector = given.vector_field or next(iter(fields), None)
+    foreign = ForeignFields(given.text_fields, vector) if given.text_fields else None
     return await cluster.open_index(settings.index.name, foreign)
 
 
@@ -146,7 +146,8 @@ def build_searcher(
     """A searcher over an index. Raises EncoderMismatch where the encoder is not the index's, and SettingsError where no
     leg can search it."""
     if encoder is not None:
-        check_encoder(index, encoder.fingerprint)
+        for field in (None, *settings.search.vector_fields):
+            check_encoder(index, encoder.fingerprint, field)
     return Searcher(index, encoder, rerankers, settings)
 
 
@@ -162,12 +163,15 @@ def build_schema(settings: Settings, fields: Fields, encoder: EncoderFingerprint
     )
 
 
-def check_encoder(index: Index, encoder: EncoderFingerprint) -> None:
-    """Refuse an encoder whose vectors cannot be compared with the index's."""
-    if index.schema.encoder is not None and not index.schema.encoder.same_vectors(encoder):
-        raise EncoderMismatch(index.name, index_encoder=str(index.schema.encoder), configured=str(encoder))
-    if index.schema.vector_field and index.schema.dims and index.schema.dims != encoder.dims:
+def check_encoder(index: Index, encoder: EncoderFingerprint, field: str | None = None) -> None:
+    """Refuse an encoder whose vectors cannot be compared with those of a vector field of the index (None: its own).
+
+    Raises EncoderMismatch, or SettingsError also where there is no such field."""
+    schema = index.schema.searched_by(field)
+    if schema.encoder is not None and not schema.encoder.same_vectors(encoder):
+        raise EncoderMismatch(index.name, index_encoder=str(schema.encoder), configured=str(encoder))
+    if schema.vector_field and schema.dims and schema.dims != encoder.dims:
         raise SettingsError(
-            f"field {index.schema.vector_field!r} of index {index.name!r} holds vectors of {index.schema.dims} "
+            f"field {schema.vector_field!r} of index {index.name!r} holds vectors of {schema.dims} "
             f"dimensions, but {encoder} makes others; set encoder.model to the one that filled it"
         )

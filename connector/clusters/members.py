@@ -70,7 +70,8 @@ def compare_members(members: Members, mappings: Mapping[str, JSON], schema: Inde
         differences=tuple(found.differences()),
         fitting={name: found.most(name) for name in vectors if len(found.kinds.get(name, ())) > 1},
     )
-    return replace(compared, notes=tuple(_notes(compared, found, schema)))
+    notes_of_vectors = {name: tuple(_vector_notes(compared, found, name)) for name in vectors}
+    return replace(compared, notes=tuple(_notes(compared, found, schema)), vector_notes=notes_of_vectors)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,14 +126,17 @@ def _notes(members: Members, found: _Comparison, schema: IndexSchema) -> Iterato
             yield f"{listed(lacking, count)} have no text field {name!r}: their documents are searched without it"
         if len(found.kinds.get(name, ())) > 1 and len({_family(kind) for kind in found.kinds[name]}) > 1:
             yield f"text field {name!r} is {found.describe(name)}: where it holds no words, none are found in it"
-    if schema.vector_field and (missing := found.lacking.get(schema.vector_field)):
-        yield f"the dense leg finds no document of {listed(missing, count)}, which lack {schema.vector_field!r}"
-    if schema.vector_field and (fitting := members.fitting.get(schema.vector_field)):
-        has = {index for each in found.kinds[schema.vector_field].values() for index in each}
-        others = sorted(has - set(fitting))
+
+
+def _vector_notes(members: Members, found: _Comparison, name: str) -> Iterator[str]:
+    count = len(members.names)
+    if missing := found.lacking.get(name):
+        yield f"a dense leg finds no document of {listed(missing, count)}, which lack {name!r}"
+    if fitting := members.fitting.get(name):
+        others = sorted({index for each in found.kinds[name].values() for index in each} - set(fitting))
         yield (
-            f"the dense leg does not search {listed(others, count)}, whose vectors are of another kind: "
-            f"{schema.vector_field!r} is {found.describe(schema.vector_field)}"
+            f"a dense leg does not search {listed(others, count)}, whose vectors are of another kind: "
+            f"{name!r} is {found.describe(name)}"
         )
 
 

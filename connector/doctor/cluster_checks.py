@@ -77,9 +77,9 @@ def judge_members(schema: IndexSchema) -> Finding | None:
         "hidden": list(members.hidden),
         "differences": list(members.differences),
     }
-    if members.notes:
+    if notes := list(members.notes_of([schema.vector_field or ""])):
         advice = "name those that belong together in index.name, with commas; --json lists all that differs"
-        return Finding("members", "warn", f"{seen}; {'; '.join(members.notes)}", advice, facts)
+        return Finding("members", "warn", f"{seen}; {'; '.join(notes)}", advice, facts)
     if members.differences:
         others = len(members.differences)
         seen += f"; {others} field{'s'[: others != 1]} that {'is' if others == 1 else 'are'} not searched for text or "

@@ -117,7 +117,7 @@ def check_request(
             *settings.size_notes,
             *sizes.notes,
             *([NO_STAGE] if wants_rerank and not stages else []),
-            *members.notes,
+            *members.notes_of([schema.vector_field or "", *search.vector_fields]),
             *members.notes_on(fields_of(found)),
         ),
     )

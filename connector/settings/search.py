@@ -211,6 +211,11 @@ class SearchSettings(Section):
         return self
 
     @property
+    def vector_fields(self) -> list[str]:
+        """The vector fields that dense legs name."""
+        return [leg.field for leg in self.legs.values() if leg.kind == "dense" and leg.field]
+
+    @property
     def stage_shares(self) -> list[float]:
         """The part of each stage of the time that they have together."""
         given = [stage.share for stage in self.rerank if stage.share]

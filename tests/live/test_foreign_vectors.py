@@ -16,7 +16,10 @@ from connector.errors import SettingsError
 from connector.layout import Address
 from connector.lexical import LexicalQuery
 from connector.models.encoder import Encoder
-from connector.types import Vector
+from connector.settings.load import load_settings
+from connector.settings.sections import ClusterSettings, Settings
+from connector.types import SearchRequest, Vector
+from connector.wiring import build_searcher, open_index
 
 pytestmark = pytest.mark.live
 TIMEOUT_S = 30.0
@@ -62,6 +65,30 @@ async def test_each_of_several_vector_fields_can_be_searched(somebody: Somebody)
     assert index.schema.searched_by("other").dims == 4
     with pytest.raises(SettingsError, match=r"no vector field 'title'; it has: other, pages\.vec, vec"):
         await nearest(index, field="title")
+
+
+async def test_two_vector_fields_are_two_legs(somebody: Somebody, engine: ClusterSettings, encoder: Encoder) -> None:
+    dims = encoder.fingerprint.dims
+    vectors = encoder.encode(["a kiln that cools", "wet clay"]).tolist()
+    properties = {"text": TEXT, "vec": somebody.vector(dims), "other": somebody.vector(dims), "tiny": somebody.vector()}
+    documents = [{"text": "x", "vec": vectors[at], "other": vectors[1 - at]} for at in range(2)]
+    name = somebody.make({"properties": properties}, *documents, settings=somebody.knn)
+
+    def settings(legs: dict[str, Any]) -> Settings:
+        given = {"cluster.url": engine.url, "index.name": name, "index.text_fields": {"text": 1.0}, "search.legs": legs}
+        return load_settings(environ={}, overrides=given)
+
+    both = settings({"first": {"kind": "dense", "field": "vec"}, "second": {"kind": "dense", "field": "other"}})
+    index = await open_index(somebody.cluster, both)
+    response = await build_searcher(index, encoder, {}, both).search(SearchRequest("wet clay"))
+
+    assert response.degraded == ()
+    assert ids(response.rankings["first"]) == ["d1", "d0"]
+    assert ids(response.rankings["second"]) == ["d0", "d1"]
+    for field, words in (("tiny", "'tiny' of index .* holds vectors of 4 dimensions"), ("no", "no vector field 'no'")):
+        wrong = settings({"dense": {}, "second": {"kind": "dense", "field": field}})
+        with pytest.raises(SettingsError, match=words):
+            build_searcher(index, encoder, {}, wrong)
 
 
 async def test_vectors_of_bits_are_compared_by_the_signs_of_the_query(somebody: Somebody) -> None:

@@ -75,15 +75,15 @@ async def test_what_one_of_them_lacks_is_found_and_said(somebody: Somebody) -> N
     somebody.make({"properties": {"title": {"type": "long"}}}, {"title": 4}, name=f"{prefix}-3")
     index = await somebody.open(f"{prefix}-*", "title", "notes.text", vector="vec")
     members = index.schema.layout.members
-    said = "; ".join(members.notes)
+    said = "; ".join(members.notes_of(["vec"]))
 
     assert await found(index, "kiln") == {f"{prefix}-{at}/d0" for at in range(3)}
     assert await found(index, "glaze") == {f"{prefix}-0/d0"}
     assert await nearest(index) == [f"{prefix}-0/d0", f"{prefix}-1/d0"]
     assert await found(index, "kiln", "team=red") == {f"{prefix}-0/d0"}
     assert await found(index, "kiln", "team!=red") == {f"{prefix}-1/d0", f"{prefix}-2/d0"}
-    assert f"the dense leg does not search 1 of 4 indices ({prefix}-2), whose vectors are of another kind" in said
-    assert f"the dense leg finds no document of 1 of 4 indices ({prefix}-3), which lack 'vec'" in said
+    assert f"a dense leg does not search 1 of 4 indices ({prefix}-2), whose vectors are of another kind" in said
+    assert f"a dense leg finds no document of 1 of 4 indices ({prefix}-3), which lack 'vec'" in said
     assert "text field 'title' is text in 3 of 4 indices" in said
     assert "have no text field 'notes.text': their documents are searched without it" in said
     assert next(members.notes_on(["team"])).startswith("no document of 3 of 4 indices")

@@ -90,6 +90,7 @@ class Pages:
                 content.fields.get(hit.doc_id, {}),
                 content.passages.get(hit.doc_id),
                 Explanation(),
+                run.index.schema.layout.address(hit.doc_id, run.index.name),
             )
             for rank, hit in enumerate(page, start=before + 1)
         )

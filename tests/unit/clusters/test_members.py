@@ -95,7 +95,7 @@ def test_the_dense_leg_asks_those_whose_vectors_are_alike() -> None:
     assert found.layout.members.fitting == {"vec": ("a", "c")}
     assert found.dims == 4
     assert only_missing.layout.members.fitting == {}
-    assert "lack 'vec'" in only_missing.layout.members.notes[0]
+    assert "lack 'vec'" in next(only_missing.layout.members.notes_of(["vec"]))
 
 
 def test_what_no_search_looks_at_is_a_difference_and_no_note() -> None:
