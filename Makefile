@@ -138,6 +138,9 @@ bench-quality: $(VENV)/demo-installed ## nDCG@10, RR@10, R@50 of the four rankin
 bench-order: $(VENV)/demo-installed ## weights of the final order, chosen on all collections but one: DATA="FOLDER ..."
 	@$(BIN)/python bench/order.py $(DATA) $(if $(CLUSTER),--cluster $(CLUSTER)) $(ARGS)
 
+bench-cascade: $(VENV)/all-installed ## late interaction over 100 and a cross-encoder over 20, against it over 100: DATA=FOLDER
+	@$(BIN)/python bench/cascade.py $(DATA) $(if $(CLUSTER),--cluster $(CLUSTER)) $(ARGS)
+
 bench-models: $(VENV)/all-installed ## every pair of encoder and reranker, each of two models: DATA="FOLDER ..."
 	@$(BIN)/python bench/models.py $(DATA) $(if $(CLUSTER),--cluster $(CLUSTER)) $(ARGS)
 
@@ -175,4 +178,4 @@ bench-rerankers: $(VENV)/all-installed ## pairs per second of rerankers of the h
 clean: ## remove the environment, caches and the demo's store
 	rm -rf $(VENV) $(TOOLS) demo-store dist build site .mypy_cache .ruff_cache .pytest_cache
 
-.PHONY: help install install-all demo lint style types docs engines test test-quick soak test-lowest test-wheel test-image release-check bench-quality bench-order bench-models bench-ingest bench-trials bench-path bench-start bench-reliability bench-worker bench-worker-profile bench-rerankers bench-gemm bench-training-data clean
+.PHONY: help install install-all demo lint style types docs engines test test-quick soak test-lowest test-wheel test-image release-check bench-quality bench-order bench-cascade bench-models bench-ingest bench-trials bench-path bench-start bench-reliability bench-worker bench-worker-profile bench-rerankers bench-gemm bench-training-data clean

@@ -3,6 +3,7 @@ run.
 
     make bench-path                                   # starts Elasticsearch 9.3 and OpenSearch 3.6 itself
     make bench-path CLUSTER=http://localhost:9200
+    make bench-path ARGS="--before COMMIT"            # and the same of a commit, in turns, on the same engines
 
 For every query these are timed in turn, so that noise falls on all of them: each leg's request alone (ids and scores;
 the dense one with its query's encoding), each leg alone as a search that ends in the same ten hits (their fields and
@@ -17,8 +18,11 @@ from __future__ import annotations
 import argparse
 import asyncio
 import collections
+import json
 import os
+import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Awaitable
 from concurrent.futures import ThreadPoolExecutor
@@ -67,11 +71,12 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=ROOT / "examples" / "corpus")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--together", action="store_true", help="let the engine and the searches share the cores")
+    parser.add_argument("--before", metavar="COMMIT", help="measure this commit's code too, in turns with this one's")
     parser.add_argument("--encoder", choices=["auto", "torch", "onnx"], default="auto", help="encoder.backend")
     options = parser.parse_args()
-    results = {}
+    results: dict[str, dict[str, float]] = {}
     if options.cluster:
-        results["cluster"] = event_loop.run(measure(options.cluster, options))
+        results |= measure_both("cluster", options.cluster, options)
     else:
         import engines
 
@@ -82,7 +87,7 @@ def main() -> None:
             if not options.together:
                 keep_apart(server)
             try:
-                results[f"{kind} {version}"] = event_loop.run(measure(server["url"], options))
+                results |= measure_both(f"{kind} {version}", server["url"], options)
             finally:
                 engines.stop(server)
     table = Table(title="p50 milliseconds", title_justify="left", show_edge=False)
@@ -102,6 +107,42 @@ def main() -> None:
             "p50": results,
         }
     )
+
+
+def measure_both(name: str, url: str, options: argparse.Namespace) -> dict[str, dict[str, float]]:
+    """The medians of this code; with --before also those of that commit's, measured in turns, one round each."""
+    if not options.before:
+        return {name: event_loop.run(measure(url, options))}
+    found: dict[str, list[dict[str, float]]] = {name: [], f"{name}, {options.before}": []}
+    with tempfile.TemporaryDirectory(prefix="bench-path-") as folder:
+        tree = Path(folder) / "before"
+        subprocess.run(
+            ["git", "-C", str(ROOT), "worktree", "add", "-q", "--detach", str(tree), options.before], check=True
+        )
+        try:
+            for _ in range(options.rounds):
+                for code, results in zip((ROOT, tree), found.values(), strict=True):
+                    results.append(run_code(code, url, options))
+        finally:
+            subprocess.run(["git", "-C", str(ROOT), "worktree", "remove", "--force", str(tree)], check=True)
+    return {
+        label: {key: round(percentile([result[key] for result in results], 0.5), 2) for key in ROWS}
+        for label, results in found.items()
+    }
+
+
+def run_code(code: Path, url: str, options: argparse.Namespace) -> dict[str, float]:
+    """One round of the program as it stands in a folder, with the package that lies there."""
+    arguments = ["--cluster", url, "--index", options.index, "--data", str(options.data.resolve()), "--rounds", "1"]
+    done = subprocess.run(
+        [sys.executable, str(code / "bench" / "path.py"), *arguments, "--encoder", options.encoder],
+        env=os.environ | {"PYTHONPATH": str(code)},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    result: dict[str, float] = json.loads(done.stdout.splitlines()[-1])["p50"]["cluster"]
+    return result
 
 
 def keep_apart(server: dict[str, Any]) -> None:

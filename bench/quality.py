@@ -103,7 +103,8 @@ async def search(settings: Settings, collection: Collection) -> Evaluation:
             progress.reset(task, total=count)
 
         reporter = Reporter(note=console.print, begin=begin, done=lambda: progress.advance(task))
-        searches = plan(default_pipelines(settings), lambda overrides: settings)
+        pipelines = [pipeline for pipeline in default_pipelines(settings) if not pipeline.overrides]
+        searches = plan(pipelines, lambda overrides: settings)
         return await evaluate(collection, searches, measures=MEASURES, k=10, baseline="fused", reporter=reporter)
 
 

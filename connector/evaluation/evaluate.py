@@ -22,7 +22,8 @@ from connector.evaluation.significance import Comparison, compare
 class Measured:
     """A pipeline with what it gave. `latency` is of its answers, `stages` of the stages of its search.
 
-    `failed` has the queries without a ranking and why, `degraded` those whose ranking lacks something and what."""
+    `failed` has the queries without a ranking and why, `degraded` those whose ranking lacks something and what, `ran`
+    for how many queries each rerank stage of its search ran."""
 
     pipeline: Pipeline
     search: PlannedSearch
@@ -33,6 +34,7 @@ class Measured:
     stages: Mapping[str, Percentiles]
     failed: Mapping[str, str]
     degraded: Mapping[str, tuple[str, ...]]
+    ran: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -144,6 +146,7 @@ def measure_pipeline(
 ) -> Measured:
     """The figures of one pipeline from the answers of its search."""
     stage, route, is_last = search.stage(pipeline), search.route, search.is_last(pipeline)
+    stages = search.settings.search.rerank
     run = {answer.query_id: route.ranking(stage, answer) for answer in answers.each}
     failed = {answer.query_id: reason for answer in answers.each if (reason := route.failure(stage, answer))}
     degraded = {
@@ -164,6 +167,7 @@ def measure_pipeline(
         stages={name: percentiles(values) for name, values in answers.took_ms.items()},
         failed=failed,
         degraded=degraded,
+        ran={str(each.name): sum(str(each.name) in answer.ran for answer in answers.each) for each in stages},
     )
 
 

@@ -15,6 +15,7 @@ from connector.evaluation.curves import frontier, knee, recall_curve, recall_cut
 from connector.evaluation.evaluate import Evaluation, Measured
 from connector.evaluation.machine import describe_machine
 from connector.evaluation.measures import mean
+from connector.evaluation.rules import effect_of_rules
 from connector.evaluation.significance import Comparison, differences
 from connector.evaluation.verdict import build_verdict
 from connector.settings.file import plain_value
@@ -50,6 +51,7 @@ def build_figures(evaluation: Evaluation) -> Figures:
             by: {name: _segment(evaluation, query_ids) for name, query_ids in segments.items()}
             for by, segments in evaluation.segments.items()
         },
+        "rules": _rules(evaluation),
         "examples": {name: _examples(evaluation, name) for name in evaluation.names if name != evaluation.baseline},
     }
     return figures | {"verdict": build_verdict(figures)}
@@ -100,6 +102,7 @@ def _pipeline(measured: Measured) -> Figures:
         "stages_ms": {stage: asdict(times) for stage, times in measured.stages.items()},
         "failed": dict(measured.failed),
         "degraded": {query_id: list(missing) for query_id, missing in measured.degraded.items()},
+        "stages_ran": dict(measured.ran),
         "per_query": {
             name: {query_id: _round(value) for query_id, value in values.items()}
             for name, values in measured.values.items()
@@ -161,6 +164,11 @@ def _examples(evaluation: Evaluation, name: str) -> Figures:
     winners = [query_id for query_id in ordered[:EXAMPLES] if gains[query_id] > 0]
     losers = [query_id for query_id in ordered[: -EXAMPLES - 1 : -1] if gains[query_id] < 0]
     return {"winners": [*map(show, winners)], "losers": [*map(show, losers)]}
+
+
+def _rules(evaluation: Evaluation) -> Figures | None:
+    effect = effect_of_rules(evaluation)
+    return asdict(effect) | {"gain": _rounded(effect.gain)} if effect else None
 
 
 def _graded(ranking: Ranking, grades: Mapping[str, int]) -> list[Figures]:

@@ -16,6 +16,7 @@ from ruamel.yaml.error import YAMLError
 
 from connector.errors import SettingsError, SourceError
 from connector.evaluation.route import FUSED, RERANKED, Route
+from connector.evaluation.rules import ALWAYS, has_rules, without_rules
 from connector.evaluation.text_file import read_text
 from connector.models.files import short_name
 from connector.settings.sections import Settings
@@ -63,8 +64,9 @@ class PlannedSearch:
 
 
 def default_pipelines(settings: Settings) -> tuple[Pipeline, ...]:
-    """The stages that a search with these settings has."""
-    return tuple(Pipeline(stage, stage) for stage in Route(settings).distinct)
+    """The stages that a search with these settings has; where rules leave some out, also the search without rules."""
+    stages = tuple(Pipeline(stage, stage) for stage in Route(settings).distinct)
+    return (*stages, Pipeline(ALWAYS, RERANKED, without_rules(settings))) if has_rules(settings) else stages
 
 
 def read_pipelines(given: str) -> tuple[Pipeline, ...]:

@@ -24,6 +24,7 @@ class Answer:
     took_ms: Mapping[str, float] = field(default_factory=dict)
     degraded: tuple[Degradation, ...] = ()
     error: str = ""
+    ran: tuple[str, ...] = ()  # rerank stages
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +99,8 @@ async def _answer(search: Search, query: JudgedQuery) -> Answer:
     except ConnectorError as error:
         return Answer(query.query_id, error=str(error))
     rankings = {stage: _without_passages(ranking) for stage, ranking in response.rankings.items()}
-    return Answer(query.query_id, rankings, response.took_ms, response.degraded)
+    ran = tuple(name for name, outcome in response.stages.items() if outcome.ran)
+    return Answer(query.query_id, rankings, response.took_ms, response.degraded, ran=ran)
 
 
 def _without_passages(ranking: Ranking) -> Ranking:

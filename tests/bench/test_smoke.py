@@ -71,6 +71,17 @@ def test_quality(folder: Path) -> None:
     assert "late-interaction" in said["reranker"]
 
 
+def test_cascade(folder: Path) -> None:
+    small = ("--window", "10", "--last", "10", "--when", "{query_words_at_least: 99}")
+    said = run("cascade", "slice", "--cluster", "embedded:store", *small, cwd=folder)
+
+    assert said["cross_encoder"].startswith("random weights")
+    assert said["degraded"] == 0
+    assert said["ran"]["cascade"] == {"late": 3, "cross": 3}
+    assert said["ran"]["cascade with rules"] == {"late": 3, "cross": 0}
+    assert said["p50_ms"]["cascade with rules"] < said["p50_ms"]["cross-encoder over all"]
+
+
 def test_order(folder: Path) -> None:
     said = run("order", "slice:0:5", "slice-again:0:5", "--cluster", "embedded:store", cwd=folder)
 

@@ -12,6 +12,7 @@ from connector.cli.console import results, stderr
 from connector.cli.tables.comparison import measures_table, rankings_table, times_table
 from connector.evaluation.evaluate import Evaluation
 from connector.evaluation.gate import Verdict
+from connector.evaluation.rules import effect_of_rules
 from connector.settings.file import to_text
 
 
@@ -32,6 +33,7 @@ def print_evaluation(evaluation: Evaluation, figures: Mapping[str, Any]) -> None
         *(_segments(by, segments, evaluation) for by, segments in figures["segments"].items()),
         _times(evaluation),
         *_stage_times(evaluation),
+        *_rules(evaluation),
     ):
         console.print(table)
         console.print()
@@ -161,6 +163,21 @@ def _stage_times(evaluation: Evaluation) -> list[Table]:
         )
         for measured in searches.values()
     ]
+
+
+def _rules(evaluation: Evaluation) -> list[Table]:
+    """What the rules that leave stages out cost and save; nothing where there are none."""
+    effect = effect_of_rules(evaluation)
+    if effect is None:
+        return []
+    table = Table(title="the rules of the stages", title_justify="left", show_edge=False)
+    for column in ("stage", "ran for", evaluation.measures[0], "p", "ms with them", "without"):
+        table.add_column(column, justify="left" if column == "stage" else "right", no_wrap=True)
+    gain, ms = (f"{effect.gain.difference:+.4f}", f"{effect.gain.p:.4f}"), (effect.with_ms, effect.without_ms)
+    for position, (stage, ran) in enumerate(effect.ran.items()):
+        whole = (*gain, *(f"{each:.1f}" for each in ms)) if position == 0 else ()
+        table.add_row(stage, f"{ran} of {effect.queries}", *whole)
+    return [table]
 
 
 def _numbers(verdict: Verdict) -> list[str]:

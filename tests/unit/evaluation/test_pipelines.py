@@ -176,3 +176,14 @@ def test_the_way_to_a_stage_is_the_slowest_leg_and_all_stages_up_to_it() -> None
     assert route.answer_ms("fused", took, last=False) == 31.0
     assert route.answer_ms("local", took, last=False) == 41.0
     assert route.answer_ms("big", took, last=False) == 131.0
+
+
+def test_what_rules_cost_and_save_is_measured_beside_the_search_without_them() -> None:
+    ruled = Settings.model_validate({"search": {"rerank": {"window": 20, "when": {"gap_below": 0.5}}}})
+    *stages, always = default_pipelines(ruled)
+    (search, without) = plan([*stages, always], lambda own: settings_with({**own}) if own else ruled)
+
+    assert [one.name for one in stages] == ["lexical", "dense", "fused", "reranked"]
+    assert [one.name for one in without.pipelines] == ["always"]
+    assert [stage.when for stage in without.settings.search.rerank] == [None]
+    assert without.settings.first_stage.window == search.settings.first_stage.window == 20
