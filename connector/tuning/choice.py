@@ -3,23 +3,24 @@ written."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from connector.settings.load import value_at
-from connector.settings.search import FusionKind, Normalisation
+from connector.settings.search import FusionKind, Normalisation, StageSettings, WhenSettings
 from connector.settings.sections import Settings
 
 Weights = tuple[float, ...]  # of the final order: before, each leg, rerank
+RuleBounds = tuple[float | None, int | None]  # of a stage's rules: gap_below, agree_below
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
     """Settings that tune chooses. What the others make meaningless (`normalisation` under rrf) stays as it was.
 
-    `weights` are those of the `legs`, `blend` those of the final order. `model` is of `reranker`, which the one stage
-    reranks with."""
+    `weights` are those of the `legs`. `model` is of `reranker`, which the first stage reranks with; its are `window`
+    and `blend`, too. `bounds` are those of the rules of every stage."""
 
     depth: int
     kind: FusionKind
@@ -32,11 +33,7 @@ class Choice:
     model: str | None
     window: int
     blend: Weights
-
-    @property
-    def cost(self) -> tuple[int, int]:
-        """What a search has to do for it, for the order of equals: documents reranked, documents that a leg fetches."""
-        return (self.window if self.rerank else 0, self.depth)
+    bounds: tuple[RuleBounds, ...] = ()
 
     def changes(self, other: Choice) -> int:
         """In how many settings that matter the two differ."""
@@ -58,6 +55,7 @@ class Choice:
         facts |= zip(self.legs, self.weights, strict=True)
         if self.rerank:
             facts |= {"model": self.model, "window": self.window, "blend": self.blend}
+            facts["bounds"] = self.bounds
         return facts
 
 
@@ -77,19 +75,20 @@ def read_choice(settings: Settings) -> Choice:
         model=settings.first_reranker.model,
         window=stage.window,
         blend=tuple(stage.weights_with(legs).values()),
+        bounds=tuple(_bounds(each) for each in search.rerank),
     )
 
 
 def with_choice(settings: Settings, choice: Choice) -> Settings:
-    """The settings with a choice in them: one stage that reranks, or none."""
-    search, stage = settings.search, settings.first_stage
+    """The settings with a choice in them: the stages that they have, or none. The first has the choice's window and
+    weights, and no later one sees more documents."""
+    search = settings.search
     names = ("kind", "rank_constant", "normalisation")
     fusion = search.fusion.model_copy(update={name: getattr(choice, name) for name in names})
     weights = dict(zip(choice.legs, choice.weights, strict=True))
     legs = {name: leg.model_copy(update={"weight": weights[name]}) for name, leg in search.legs.items()}
     reranker = settings.rerankers[choice.reranker].model_copy(update={"model": choice.model})
-    changed = stage.model_copy(update={"window": choice.window, "weights": _stage_weights(settings, choice)})
-    update = {"depth": choice.depth, "legs": legs, "fusion": fusion, "rerank": (changed,) if choice.rerank else ()}
+    update = {"depth": choice.depth, "legs": legs, "fusion": fusion, "rerank": tuple(_stages(settings, choice))}
     return settings.model_copy(
         update={
             "search": search.model_copy(update=update),
@@ -111,12 +110,41 @@ def describe(choice: Choice) -> str:
     fusion = f"{choice.kind} {of_kind}, {weights}"
     if not choice.rerank:
         return f"{fusion}, depth {choice.depth}; no rerank"
-    return f"{fusion}, depth {choice.depth}; window {choice.window}, blend {blend_in_words(choice)}"
+    rules = [
+        f", {name} {bound:g}"
+        for bounds in choice.bounds
+        for name, bound in zip(("gap_below", "agree_below"), bounds, strict=True)
+        if bound is not None
+    ]
+    return f"{fusion}, depth {choice.depth}; window {choice.window}, blend {blend_in_words(choice)}{''.join(rules)}"
 
 
 def blend_in_words(choice: Choice) -> str:
     """The weights of the final order: `0.4:0.1:0.1:0.4`, of the order before, each leg, and the reranker."""
     return ":".join(f"{weight:g}" for weight in choice.blend)
+
+
+def _stages(settings: Settings, choice: Choice) -> Iterator[StageSettings]:
+    if not choice.rerank:
+        return
+    stages = settings.search.rerank or (settings.first_stage,)
+    bounds = choice.bounds or tuple(map(_bounds, stages))
+    for position, (stage, own) in enumerate(zip(stages, bounds, strict=True)):
+        weights = stage.weights if position else _stage_weights(settings, choice)
+        window = min(stage.window, choice.window) if position else choice.window
+        yield stage.model_copy(update={"window": window, "weights": weights, "when": _with_bounds(stage.when, own)})
+
+
+def _bounds(stage: StageSettings) -> RuleBounds:
+    return (stage.when.gap_below, stage.when.agree_below) if stage.when else (None, None)
+
+
+def _with_bounds(when: WhenSettings | None, bounds: RuleBounds) -> WhenSettings | None:
+    """Rules with these bounds; None where no rule is left."""
+    if when is None:
+        return None
+    changed = when.model_copy(update={"gap_below": bounds[0], "agree_below": bounds[1]})
+    return None if changed == WhenSettings() else changed
 
 
 def _stage_weights(settings: Settings, choice: Choice) -> Mapping[str, float] | None:

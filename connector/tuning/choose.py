@@ -172,10 +172,10 @@ class _Descent:
             choice
             for choice in choices
             if self.budget.broken(choice) == kept
-            and (choice == best or choice.cost < best.cost)
+            and (choice == best or self.figures.cost(choice) < self.figures.cost(best))
             and difference(self.figures, choice, best).is_noise
         ]
-        return min(as_good, key=lambda choice: (choice.cost, self._rank(choice)))
+        return min(as_good, key=lambda choice: (self.figures.cost(choice), self._rank(choice)))
 
     def dearer(self, choice: Choice) -> Choice | None:
         """The best of its kind, where that is another one with a higher figure."""
@@ -184,7 +184,7 @@ class _Descent:
 
     def _rank(self, choice: Choice, query_ids: Sequence[str] = ()) -> tuple[float, ...]:
         figure = round(self.figures.mean(choice, query_ids), DIGITS)
-        return (self.budget.broken(choice), -figure, *choice.cost, choice.changes(self.current))
+        return (self.budget.broken(choice), -figure, *self.figures.cost(choice), choice.changes(self.current))
 
     def _descend(self, starts: Sequence[Choice], query_ids: Sequence[str]) -> Choice:
         def rank(choice: Choice) -> tuple[float, ...]:

@@ -19,6 +19,7 @@ from connector.models.scorer import QueryWeights
 from connector.rerankers.protocol import Reranker, RerankScores
 from connector.search.legs.ask import FirstStage
 from connector.search.stages.pairs import select_pairs
+from connector.settings.search import StageSettings
 from connector.settings.sections import Settings
 from connector.tuning.choice import Choice, with_choice
 from connector.tuning.offline import Material, WindowScores, fused_ranking
@@ -87,7 +88,7 @@ async def _collect(
         candidate.model: await _score(candidate, first, texts)
         for candidate, first in zip(candidates, found, strict=True)
     }
-    return Material(found[0], scores)
+    return Material(found[0], scores, await _score_later(candidates[0], found[0], texts))
 
 
 def _texts(found: FirstStage, settings: Settings, space: Space, current: Choice) -> list[str]:
@@ -95,7 +96,7 @@ def _texts(found: FirstStage, settings: Settings, space: Space, current: Choice)
     texts: dict[str, None] = {}
     for choice in _widest(space, current):
         window = fused_ranking(found, with_choice(settings, choice))[: choice.window]
-        passages = settings.first_stage.passages
+        passages = max(stage.passages for stage in (settings.first_stage, *settings.search.rerank))
         pairs = select_pairs(window, passages=passages, max_pairs=len(window) * passages)
         texts.update(dict.fromkeys(passage.text for passage in pairs))
     return list(texts)
@@ -108,8 +109,20 @@ def _widest(space: Space, current: Choice) -> Iterator[Choice]:
 
 async def _score(candidate: CandidateReranker, found: FirstStage, texts: Sequence[str]) -> WindowScores:
     """Asked for in as many requests as `max_pairs` of the stage makes of them."""
-    stage, reranker = candidate.opened.settings.first_stage, candidate.opened.reranker()
-    at_once, weights = stage.max_pairs, found.weights.get(str(stage.reranker))
+    return await _score_by(candidate.opened.settings.first_stage, candidate.opened, found, texts)
+
+
+async def _score_later(
+    candidate: CandidateReranker, found: FirstStage, texts: Sequence[str]
+) -> dict[str, WindowScores]:
+    """What the stages after the first say, by their names."""
+    later = candidate.opened.settings.search.rerank[1:]
+    return {str(stage.name): await _score_by(stage, candidate.opened, found, texts) for stage in later}
+
+
+async def _score_by(stage: StageSettings, opened: Opened, found: FirstStage, texts: Sequence[str]) -> WindowScores:
+    reranker, at_once = opened.rerankers[str(stage.reranker)], stage.max_pairs
+    weights = found.weights.get(str(stage.reranker)) if stage.term_weights else None
     values: dict[str, float] = {}
     for start in range(0, len(texts), at_once):
         part = texts[start : start + at_once]

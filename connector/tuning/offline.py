@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from connector.evaluation.datasets import Collection
 from connector.evaluation.measures import Run, cutoff_of, mean, measure
@@ -12,6 +12,8 @@ from connector.search.fusion import fuse
 from connector.search.legs.ask import FirstStage
 from connector.search.stages.order import blend, whole_order
 from connector.search.stages.pairs import best_passages, select_pairs
+from connector.search.stages.stage import with_passages
+from connector.search.stages.when import why_left_out
 from connector.settings.sections import Settings
 from connector.tuning.choice import Choice, with_choice
 from connector.types import Ranking
@@ -28,10 +30,20 @@ class WindowScores:
 
 @dataclass(frozen=True, slots=True)
 class Material:
-    """All that is known of a query: its legs at the greatest depth, and the scores by model."""
+    """All that is known of a query: its legs at the greatest depth, the scores of the first stage by model, and those
+    of later stages by their names."""
 
     first_stage: FirstStage
     scores: Mapping[str | None, WindowScores]
+    later: Mapping[str, WindowScores] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Reranking:
+    """What the stages make of a query, and how many documents they have reranked for it."""
+
+    order: Ranking
+    documents: int = 0
 
 
 def fused_ranking(found: FirstStage, settings: Settings) -> Ranking:
@@ -41,20 +53,33 @@ def fused_ranking(found: FirstStage, settings: Settings) -> Ranking:
 
 def final_ranking(material: Material, choice: Choice, settings: Settings) -> Ranking:
     """What the caller would get. `settings` have the choice in them."""
-    return _reranked(fused_ranking(material.first_stage, settings), material, choice, settings)
+    return _reranked(fused_ranking(material.first_stage, settings), material, choice, settings).order
 
 
-def _reranked(fused: Ranking, material: Material, choice: Choice, settings: Settings) -> Ranking:
-    if not choice.rerank:
-        return fused
-    scores = material.scores[choice.model]
-    window = fused[: choice.window]
-    stage = settings.first_stage
-    pairs = select_pairs(window, passages=stage.passages, max_pairs=stage.max_pairs)
-    ranking = best_passages(pairs, [scores.by_text.get(passage.text, math.nan) for passage in pairs])
-    weights = stage.weights_with(settings.search.legs)
-    final = blend(window, _legs(material.first_stage, settings), ranking, weights)
-    return whole_order(final, fused)
+def _reranked(fused: Ranking, material: Material, choice: Choice, settings: Settings) -> Reranking:
+    """The order after all stages, as a search has it; facts are known of no query."""
+    order = before = fused
+    legs, documents = _legs(material.first_stage, settings), 0
+    for position, stage in enumerate(settings.search.rerank):
+        if why_left_out(
+            stage.when,
+            query=material.first_stage.query,
+            facts={},
+            legs=legs,
+            order=order,
+            window=stage.window,
+            k=settings.search.k,
+        ):
+            continue
+        scores = material.later[str(stage.name)] if position else material.scores[choice.model]
+        window = order[: stage.window]
+        pairs = select_pairs(window, passages=stage.passages, max_pairs=stage.max_pairs)
+        ranking = best_passages(pairs, [scores.by_text.get(passage.text, math.nan) for passage in pairs])
+        documents += len(window)
+        if ranking:
+            before = with_passages(blend(before, legs, ranking, stage.weights_with(settings.search.legs)), window)
+            order = whole_order(before, order)
+    return Reranking(order, documents)
 
 
 def _legs(found: FirstStage, settings: Settings) -> dict[str, Ranking]:
@@ -75,6 +100,7 @@ class OfflineFigures:
         self._material = material
         self._settings = settings
         self._values: dict[Choice, Mapping[str, float]] = {}
+        self._documents: dict[Choice, float] = {}
         self._fused: dict[tuple[Hashable, ...], Run] = {}
 
     def values(self, choice: Choice) -> Mapping[str, float]:
@@ -82,6 +108,12 @@ class OfflineFigures:
         if choice not in self._values:
             self._values[choice] = self.measure(self._run(choice), self.measured)
         return self._values[choice]
+
+    def cost(self, choice: Choice) -> tuple[float, int]:
+        """What a search has to do for a choice, for the order of equals: documents reranked on average, documents that
+        a leg fetches."""
+        self.values(choice)
+        return (self._documents[choice], choice.depth)
 
     def mean(self, choice: Choice, query_ids: Sequence[str] = ()) -> float:
         """Over those of the queries; none: over all."""
@@ -118,10 +150,12 @@ class OfflineFigures:
     def _run(self, choice: Choice) -> Run:
         settings = with_choice(self._settings, choice)
         fused = self._fuse(choice, settings)
-        return {
-            query_id: _reranked(fused[query_id], material, choice, settings)[: self._cutoff]
+        done = {
+            query_id: _reranked(fused[query_id], material, choice, settings)
             for query_id, material in self._material.items()
         }
+        self._documents[choice] = sum(each.documents for each in done.values()) / max(len(done), 1)
+        return {query_id: each.order[: self._cutoff] for query_id, each in done.items()}
 
     def _fuse(self, choice: Choice, settings: Settings) -> Run:
         """The fused rankings; the last few are kept, since many choices rerank the same ones."""

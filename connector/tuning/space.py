@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from connector.errors import SettingsError
-from connector.settings.search import Normalisation
+from connector.settings.search import Normalisation, WhenSettings
 from connector.settings.sections import Settings
-from connector.tuning.choice import Choice, Weights, read_choice
+from connector.tuning.choice import RuleBounds, Choice, Weights, read_choice
 from connector.tuning.goal import DEPTHS, WINDOWS
 
 RANK_CONSTANTS = (5, 10, 20, 60, 100)
 DENSE_SHARES = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)  # 0 and 1, a leg alone, are tried once
 NORMALISATIONS: tuple[Normalisation, ...] = ("minmax", "zscore")
 RERANK_SHARES = (0.2, 0.4, 0.6, 0.8)  # of the final order; 1, the reranker alone, is tried once
+GAPS = (0.02, 0.05, 0.1, 0.2, 0.5)  # of gap_below
+AGREED_SHARES = (0.3, 0.5, 0.7, 0.9)  # of k, of agree_below
 BEFORE_SHARES = (1.0, 2 / 3, 0.0)  # of what the reranker leaves; all legs get as much of the rest
 
 
@@ -30,6 +33,7 @@ class Space:
     k: int
     leg_weights: tuple[Weights, ...]
     blends: tuple[Weights, ...]
+    bounds: tuple[tuple[RuleBounds, ...], ...]  # of each stage
     free: int
     fixed: int
 
@@ -38,9 +42,10 @@ class Space:
         return self.fixed + self.free * depth
 
     def groups(self, choice: Choice) -> Iterator[tuple[Choice, ...]]:
-        """The choices that differ from this one in rerank, in fusion, in depth: a group each."""
+        """The choices that differ from this one in rerank, in bounds of rules, in fusion, in depth: a group each."""
         if choice.rerank:
             yield tuple(self.reranks(choice))
+            yield tuple(self.ruled(choice))
         yield tuple(self.fusions(choice))
         yield tuple(self.at_depth(choice, depth) for depth in self.depths if self.fits(choice, depth))
 
@@ -52,6 +57,13 @@ class Space:
             windowed = replace(choice, window=window)
             yield windowed
             yield from (replace(windowed, blend=weights) for weights in self.blends)
+
+    def ruled(self, choice: Choice) -> Iterator[Choice]:
+        """Every bound of the rules that stages have, one stage at a time."""
+        yield choice
+        for position, bounds in enumerate(self.bounds[: len(choice.bounds)]):
+            for own in bounds:
+                yield replace(choice, bounds=(*choice.bounds[:position], own, *choice.bounds[position + 1 :]))
 
     def fusions(self, choice: Choice) -> Iterator[Choice]:
         """Every fusion of the legs."""
@@ -82,7 +94,16 @@ def build_space(settings: Settings, *, depths: Sequence[int] = DEPTHS, windows: 
             raise SettingsError(f"a {name} to try must be 1 to {most:,}")
     current, k, legs = read_choice(settings), settings.search.k, settings.search.legs
     own = [leg.depth for leg in legs.values() if leg.depth]
-    space = Space((), (), k, tuple(leg_weights(settings)), tuple(blends(len(legs))), len(legs) - len(own), sum(own))
+    space = Space(
+        (),
+        (),
+        k,
+        tuple(leg_weights(settings)),
+        tuple(blends(len(legs))),
+        tuple(tuple(rule_bounds(stage.when, k)) for stage in settings.search.rerank),
+        len(legs) - len(own),
+        sum(own),
+    )
     kept = {depth for depth in (*depths, current.depth) if space.reach(depth) >= k}
     fitting = {window for window in (*windows, current.window) if k <= window <= space.reach(max(kept))}
     return replace(space, depths=tuple(sorted(kept)), windows=tuple(sorted(fitting)))
@@ -104,6 +125,15 @@ def leg_weights(settings: Settings) -> Iterator[Weights]:
         yield tuple(
             round(count * of_kind[str(leg.kind)] * leg.weight / totals[str(leg.kind)], 4) for leg in legs.values()
         )
+
+
+def rule_bounds(when: WhenSettings | None, k: int) -> Iterator[RuleBounds]:
+    """RuleBounds of the rules that a stage has, and no bound at all; nothing where it has no such rule."""
+    if when is None or (when.gap_below is None and when.agree_below is None):
+        return
+    gaps = (None, *GAPS) if when.gap_below is not None else (None,)
+    agreed = {max(round(k * share), 1) for share in AGREED_SHARES}
+    yield from itertools.product(gaps, (None, *sorted(agreed)) if when.agree_below is not None else (None,))
 
 
 def blends(legs: int) -> Iterator[Weights]:

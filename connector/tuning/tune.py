@@ -84,8 +84,6 @@ async def tune(
 
     Raises what opening the cluster and searching raise, WorkerError, and SettingsError for a model that the worker does
     not have."""
-    if len(settings.search.rerank) > 1:
-        raise SettingsError("tune chooses the settings of one stage; give it one: --set 'search.rerank={window: 50}'")
     current = read_choice(settings)
     offered = await find_models(settings, models)
     async with AsyncExitStack() as stack:

@@ -89,7 +89,7 @@ class RerankStage:
             run.notes.append(f"{self.name}: {beginning}")
         if not reranked.ranking:
             return None
-        final = _with_passages(blend(before, found.legs, reranked.ranking, self._weights), documents)
+        final = with_passages(blend(before, found.legs, reranked.ranking, self._weights), documents)
         whole = whole_order(final, order, late=reranked.late)
         return StageResult(self.name, before, reranked, self._weights, final, whole)
 
@@ -117,7 +117,7 @@ def shortcomings(reranked: Reranked, why_no_text: str = "") -> Iterator[tuple[st
         yield f"{reranked.without_text} {have} no text to rerank; the order before stands there; {why}", True
 
 
-def _with_passages(final: Ranking, documents: Ranking) -> Ranking:
+def with_passages(final: Ranking, documents: Ranking) -> Ranking:
     """Each document with its best passage first, and then those that it came with, for a stage that follows."""
     came = {hit.doc_id: hit.passages for hit in documents}
     return tuple(

@@ -362,6 +362,29 @@ def test_settings_that_break_the_budget_on_the_test_queries_are_refused() -> Non
     assert tuned(best, p95_ms=40, within_budget=False).refusals == ["nothing keeps to the budget"]
 
 
+def test_the_bound_of_a_rule_that_saves_most_without_a_loss_is_taken() -> None:
+    rerank = {"window": 10, "when": {"agree_below": 2}}
+    ruled = Settings.model_validate({"search": {"depth": 20, "k": 5, "rerank": rerank}})
+    current = read_choice(ruled)
+    others = leg("good", "a", "b", "c", "d", "e"), leg("good", "a", "b", "c", "d", "e")  # the legs agree on all five
+    late = leg("a", "b", "c", "d", "good"), leg("e", "f", "b", "c", "good")  # on three
+    helped = WindowScores({passage(doc_id).text: score for doc_id, score in HELPFUL.items()})
+    made = {
+        query: Material(
+            FirstStage(query, dict(zip(("lexical", "dense"), late if at % 2 else others, strict=True))), {None: helped}
+        )
+        for at, query in enumerate(QUERIES)
+    }
+    found = OfflineFigures(JUDGED, made, ruled, measured="RR@5")
+    space = replace(build_space(ruled, depths=(20,), windows=(10,)), blends=(), leg_weights=((1.0, 1.0),))
+    chosen = choose(found, current, space, [(None, "helpful")])
+
+    assert found.mean(current) < found.mean(chosen.choice) == 1.0
+    assert chosen.choice.bounds == ((None, 4),)  # of 4 and no rule at all, which find as much, what reranks less
+    assert found.cost(chosen.choice) == (3.5, 20)  # seven documents of every second query
+    assert "agree_below 4" in describe(chosen.choice)
+
+
 def test_the_space_of_three_legs_moves_weight_between_kinds_and_tries_each_leg_alone() -> None:
     legs = {"titles": {"kind": "lexical", "weight": 3, "depth": 7}}
     settings = Settings.model_validate({"search": {"k": 5, "legs": legs}})

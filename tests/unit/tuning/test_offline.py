@@ -105,6 +105,34 @@ async def test_rankings_worked_out_are_those_of_a_search(opened: Opened, materia
             assert [hit.doc_id for hit in ranking] == [hit.doc_id for hit in real], f"{name}: {query.text}"
 
 
+async def test_rankings_of_a_cascade_with_rules_are_those_of_a_search(opened: Opened) -> None:
+    rules = {"gap_below": 0.2, "agree_below": 4}
+    stages = [{"window": 10, "max_pairs": 25}, {"reranker": "other", "window": 7, "when": rules}]
+    given = {"depth": 20, "k": 5, "rerank": stages}
+    settings = Settings.model_validate({"rerankers": {"local": {}, "other": {}}, "search": given})
+    rerankers = {"local": opened.rerankers["local"], "other": opened.rerankers["local"]}
+    cascade = replace(
+        opened,
+        searcher=Searcher(opened.index, ENCODER, rerankers, settings),
+        settings=settings,
+        rerankers=rerankers,
+    )
+    current, space = read_choice(settings), build_space(settings, depths=(20,), windows=(10,))
+    material = await collect(QUERIES, cascade, [CandidateReranker(None, "overlap", cascade)], space, current)
+    ran = []
+    for choice in (current, replace(current, bounds=((None, None), (0.05, None)), blend=(0.0, 0.0, 0.0, 1.0))):
+        chosen = with_choice(settings, choice)
+        searcher = Searcher(opened.index, ENCODER, rerankers, chosen)
+        for query in QUERIES:
+            response = await searcher.search(SearchRequest(query.text))
+            ranking = final_ranking(material[query.query_id], choice, chosen)
+            ran.append(response.stages["other"].ran)
+
+            assert not response.degraded
+            assert [hit.doc_id for hit in ranking] == [hit.doc_id for hit in response.rankings["reranked"]], query.text
+    assert {*ran} == {True, False}
+
+
 async def test_every_score_that_a_choice_may_ask_for_was_collected(material: dict[str, Material]) -> None:
     """A passage that lacked one would be left out of the rerank without a word."""
     one = material[QUERIES[0].query_id]
