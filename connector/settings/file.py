@@ -12,7 +12,7 @@ import yaml
 from pydantic import BaseModel
 
 from connector.errors import SettingsError
-from connector.settings.load import CONFIG_FILE, section_of, setting_names
+from connector.settings.load import CONFIG_FILE, item_sections, section_of, setting_names
 from connector.settings.names import FILE_SUFFIX, env_name
 from connector.settings.search import StageSettings
 from connector.settings.sections import Settings
@@ -72,6 +72,8 @@ def _section(defaults: BaseModel, prefix: str, depth: int) -> Iterator[str]:
         section, value = section_of(field.annotation), getattr(defaults, name)
         if section is None:
             yield from _comment(_about(prefix + name, schema["properties"][name]), indent)
+            for item in item_sections(field.annotation):
+                yield from _items(item, indent)
             yield f"{indent}#{name}: {to_text(plain_value(value))}"
             continue
         kind, named = section
@@ -83,6 +85,17 @@ def _section(defaults: BaseModel, prefix: str, depth: int) -> Iterator[str]:
         for member, of_member in value.items():
             yield f"{indent}  {member}:"
             yield from _section(of_member, f"{prefix}{name}.{member}.", depth + 2)
+
+
+def _items(section: type[BaseModel], indent: str) -> Iterator[str]:
+    """What a section that is a part of a value holds, each setting on a comment's line."""
+    properties = section.model_json_schema()["properties"]
+    for name, field in section.model_fields.items():
+        default = to_text(plain_value(field.get_default(call_default_factory=True)))
+        text = f"- {name}: {_about('', properties[name])}; {default} when not given"
+        yield from _comment(text.replace("; null when not given", ""), indent)
+        for item in item_sections(field.annotation):
+            yield from _items(item, f"{indent}  ")
 
 
 def _about(path: str, schema: Mapping[str, Any]) -> str:

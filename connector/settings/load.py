@@ -130,6 +130,13 @@ def section_of(annotation: Any) -> tuple[type[BaseModel], bool] | None:
     return None
 
 
+def item_sections(annotation: Any) -> Iterator[type[BaseModel]]:
+    """The sections that the value of a setting is made of: the stages of a list, the rules of a stage."""
+    for kind in _types(annotation):
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            yield kind
+
+
 def _types_by_path(model: type[BaseModel], prefix: str) -> Iterator[tuple[str, set[Any]]]:
     """The types that the value of each setting may have."""
     for name, field in model.model_fields.items():

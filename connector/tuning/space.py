@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from connector.errors import SettingsError
 from connector.settings.search import Normalisation, WhenSettings
 from connector.settings.sections import Settings
-from connector.tuning.choice import RuleBounds, Choice, Weights, read_choice
+from connector.tuning.choice import Choice, RuleBounds, Weights, read_choice
 from connector.tuning.goal import DEPTHS, WINDOWS
 
 RANK_CONSTANTS = (5, 10, 20, 60, 100)

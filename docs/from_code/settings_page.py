@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from connector.settings.file import allowed_values, plain_value, to_text
-from connector.settings.load import section_of, setting_names
+from connector.settings.load import item_sections, section_of, setting_names
 from connector.settings.names import env_name
 from connector.settings.sections import Settings
 
@@ -36,6 +36,9 @@ def _section(model: type[BaseModel], prefix: str, level: int) -> Iterator[str]:
         for name in rows:
             default = model.model_fields[name].get_default(call_default_factory=True)
             yield _row(prefix + name, default, properties[name])
+    for name in rows:
+        for item in item_sections(model.model_fields[name].annotation):
+            yield from _items(item, f"{prefix}{name}", level)
     for name, (section, named) in nested.items():
         path = f"{prefix}{name}.NAME" if named else prefix + name
         about = f"{said}.\n\n" if (said := model.model_fields[name].description) else ""
@@ -43,10 +46,24 @@ def _section(model: type[BaseModel], prefix: str, level: int) -> Iterator[str]:
         yield from _section(section, f"{path}.", level + 1)
 
 
-def _row(path: str, default: Any, schema: Mapping[str, Any]) -> str:
+def _items(section: type[BaseModel], path: str, level: int) -> Iterator[str]:
+    """A table of what a section that is a part of a value holds; it has no variables of its own."""
+    properties = section.model_json_schema()["properties"]
+    yield f"\n{'#' * level} each of {path}\n\n{(section.__doc__ or '').strip()}"
+    yield "\n| setting | default | meaning |\n|---|---|---|"
+    for name, field in section.model_fields.items():
+        yield _row(name, field.get_default(call_default_factory=True), properties[name], variable="")
+    for name, field in section.model_fields.items():
+        for item in item_sections(field.annotation):
+            yield from _items(item, f"{path}, {name}", level + 1)
+
+
+def _row(path: str, default: Any, schema: Mapping[str, Any], variable: str | None = None) -> str:
+    """`variable` None: that of the path; empty: it has none."""
     name = path.rpartition(".")[2]
-    variable = f"`{env_name(path)}`" + (" or `..._FILE`" if setting_names().is_secret(path) else "")
+    if variable is None:
+        variable = f"<br>`{env_name(path)}`" + (" or `..._FILE`" if setting_names().is_secret(path) else "")
     allowed = allowed_values(schema).replace("|", "\\|")
     meaning = schema.get("description", "").replace("|", "\\|").replace("<", "&lt;")
-    shown = "" if default is None else f"`{to_text(plain_value(default))}`"
-    return f"| `{name}`<br>{variable} | {shown} | {meaning}{f' ({allowed})' if allowed else ''} |"
+    given = "" if default is None else f"`{to_text(plain_value(default))}`"
+    return f"| `{name}`{variable} | {given} | {meaning}{f' ({allowed})' if allowed else ''} |"
