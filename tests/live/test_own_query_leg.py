@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import runpy
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -22,6 +25,7 @@ from connector.wiring import open_index
 pytestmark = pytest.mark.live
 
 JSON = dict[str, Any]
+EXAMPLES = Path(__file__).parents[2] / "examples"
 DIMS = 16
 ENCODER = HashEncoder(DIMS)
 NOUNS = ("sofa", "couch", "table", "lamp", "chair", "rug")
@@ -188,6 +192,23 @@ async def test_a_match_of_a_keyword_is_no_text_and_an_unclear_one_has_to_be_give
     assert ranked(given) == ask_engine(engine, shop, unclear)
     with pytest.raises(QueryError, match=r"different texts .*; give it as query="):
         await search(engine, shop, lexical=unclear)
+
+
+def test_the_example_reads_two_pages_with_the_shops_own_query(
+    engine: ClusterSettings, shop: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    variables = {"CLUSTER_URL": engine.url, "INDEX_NAME": shop, "INDEX_TEXT_FIELDS": "{name: 3, text: 1}"}
+    for name, value in (variables | {"SEARCH_RERANK": "off"}).items():
+        monkeypatch.setenv(f"CONNECTOR_{name}", value)
+    monkeypatch.setattr(sys, "argv", ["own_query.py", "red", "sofa"])
+    example = runpy.run_path(str(EXAMPLES / "own_query.py"), run_name="__main__")
+    printed = capsys.readouterr().out.splitlines()
+    expected = ask_engine(engine, shop, example["shop_query"]("red sofa"))[:10]
+
+    assert [line for line in printed if line.startswith("page")] == [f"page {at} for 'red sofa'" for at in (1, 2)]
+    assert [line for line in printed if not line.startswith("page")] == [
+        f"{rank}. {PRODUCTS[doc_id]['name']} [lexical]" for rank, (doc_id, _) in enumerate(expected, start=1)
+    ]
 
 
 async def test_pages_of_an_index_that_is_not_ours_go_on_to_the_end(engine: ClusterSettings, shop: str) -> None:
