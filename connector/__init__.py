@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from connector.types import SearchHit as SearchHit
     from connector.types import SearchRequest as SearchRequest
     from connector.types import SearchResponse as SearchResponse
+    from connector.types import Total as Total
 
     __version__: str
 
@@ -106,6 +107,7 @@ _PUBLIC = {
         "SearchHit",
         "SearchRequest",
         "SearchResponse",
+        "Total",
     ),
 }
 _HOMES = {name: home for home, names in _PUBLIC.items() for name in names}

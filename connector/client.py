@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import threading
 import weakref
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 from types import TracebackType
-from typing import Any, Self, TypedDict, Unpack
+from typing import Any, Literal, Self, TypedDict, Unpack
 
 from connector.clusters.protocol import Cluster
 from connector.credentials import Credentials
@@ -36,7 +36,13 @@ class SearchOptions(TypedDict, total=False):
     `depth`, hits that a leg returns which names no depth of its own; `window`, hits that the first rerank stage sees,
     no fewer than k; `rerank`, whether anything is reranked; `deadline_s`, seconds that the search may take;
     `credentials`, who asks: only what this caller may see is found; `facts`, what the caller knows of the request, by
-    which a stage can be left out (`when`)."""
+    which a stage can be left out (`when`).
+
+    For a results page, each worded as the engines word it: `total`, up to how many documents are counted (True: all;
+    left out: 10,000 where the search has another of these options, else none); `aggs`, aggregations; `facets`, whether
+    both count what the `lexical` query matches or the `union` with what only other legs found; `highlight`, options,
+    names of fields, or True for all text fields; `source`, the fields that a hit shows; `collapse`, a field of which
+    each value is shown once; `sort`, an order that takes the place of fusion and rerank."""
 
     lexical: Mapping[str, Any] | None
     filter: Any
@@ -49,6 +55,13 @@ class SearchOptions(TypedDict, total=False):
     deadline_s: float | None
     credentials: Credentials | None
     facts: Mapping[str, Any] | None
+    total: bool | int | None
+    aggs: Mapping[str, Any] | None
+    facets: Literal["lexical", "union"] | None
+    highlight: bool | str | Sequence[str] | Mapping[str, Any] | None
+    source: bool | str | Sequence[str] | Mapping[str, Any] | None
+    collapse: str | None
+    sort: str | Mapping[str, Any] | Sequence[Any] | None
 
 
 class Connector:

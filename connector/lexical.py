@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, NamedTuple
 
 from connector.errors import QueryError
 from connector.schema import IndexSchema
 from connector.source_filter import SourceFilter
-from connector.types import Hit, Ranking
+from connector.types import Hit, Ranking, Total
 
-Highlights = Mapping[str, Sequence[str]]  # field -> fragments of its text, the words that were found marked
 Group = tuple[Any, ...]  # the values of a document in the field that a page collapses by
 
 
@@ -55,7 +54,8 @@ class PageRequest:
     """What a results page needs beside the hits; what is None is not asked for.
 
     `total`: up to how many documents are counted; True: all, False: none. `aggregations`, `highlight`, `source` and
-    `sort` are worded as the engine words them. `collapse` names the field of which each value is shown once."""
+    `sort` are worded as the engine words them. `collapse` names the field of which each value is shown once. `facets`:
+    whether total and aggregations count what the lexical query matches, or what only other legs found too."""
 
     total: bool | int = True
     aggregations: Mapping[str, Any] | None = None
@@ -63,14 +63,13 @@ class PageRequest:
     source: SourceFilter | None = None
     collapse: str | None = None
     sort: Any = None
+    facets: Literal["lexical", "union"] = "lexical"
 
-
-@dataclass(frozen=True, slots=True)
-class Total:
-    """How many documents match: exactly `value` of them (`eq`), or at least as many (`gte`)."""
-
-    value: int
-    relation: Literal["eq", "gte"] = "eq"
+    @property
+    def of_leg(self) -> PageRequest | None:
+        """What of it the lexical leg is asked for; None for nothing."""
+        of_leg = self if self.facets == "lexical" else replace(self, total=False, aggregations=None)
+        return of_leg if of_leg.total is not False or of_leg.aggregations or of_leg.sort is not None else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from connector.layout import Address
 
 Vector = NDArray[np.float32]  # [dims]
 Vectors = NDArray[np.float32]  # [n, dims]
+Highlights = Mapping[str, Sequence[str]]  # field -> fragments of its text, the words that were found marked
 Value = str | int | float | bool | None | Sequence[Any] | Mapping[str, Any]
 
 
@@ -99,6 +100,17 @@ class TermFrequency:
 
 
 @dataclass(frozen=True, slots=True)
+class Total:
+    """How many documents match: exactly `value` of them (`eq`), or at least as many (`gte`).
+
+    `counted`: what the `lexical` query matches, or the `union` of that and of what only other legs found."""
+
+    value: int
+    relation: Literal["eq", "gte"] = "eq"
+    counted: Literal["lexical", "union"] = "lexical"
+
+
+@dataclass(frozen=True, slots=True)
 class SearchRequest:
     """One search. Fields left None take the value of the settings.
 
@@ -109,7 +121,9 @@ class SearchRequest:
     `filter` is text, JSON, or a list of either. `k` counts the hits of the answer, `depth` those of each leg, `window`
     those that the reranker sees: 1 <= k <= window <= 2 * depth. `deadline_s` is in seconds, for the whole search. With
     `credentials`, everything that the search asks of the cluster is asked as this caller, nothing as the service.
-    `facts` are whatever the caller knows of the request; rules of rerank stages may go by them."""
+    `facts` are whatever the caller knows of the request; rules of rerank stages may go by them.
+
+    The rest is for a results page, each as `connector.SearchOptions` says."""
 
     query: str | None = None
     filter: Any = None
@@ -123,6 +137,13 @@ class SearchRequest:
     deadline_s: float | None = None
     credentials: Credentials | None = None
     facts: Mapping[str, Any] | None = None
+    total: bool | int | None = None
+    aggs: Mapping[str, Any] | None = None
+    facets: Literal["lexical", "union"] | None = None
+    highlight: bool | str | Sequence[str] | Mapping[str, Any] | None = None
+    source: bool | str | Sequence[str] | Mapping[str, Any] | None = None
+    collapse: str | None = None
+    sort: str | Mapping[str, Any] | Sequence[Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +216,8 @@ class SearchHit:
     `rank` counts from 1; `score` compares only within this answer; `stage` names what placed it last: a rerank stage,
     `fused`, or the only leg that found anything; `fields` are the document's, as the source had them; `passage` is its
     best piece of text, None where there is none. `address` says where the document is: its index, its `_id` there, and
-    its routing."""
+    its routing. `highlight` has fragments by field, where they were asked for: those of the lexical query where it
+    found the document, else its passage with the query's words marked, under `passage`."""
 
     doc_id: str
     score: float
@@ -205,6 +227,7 @@ class SearchHit:
     passage: Passage | None
     explain: Explanation
     address: Address | None = None
+    highlight: Highlights = field(default_factory=dict)
 
     @property
     def index(self) -> str:
@@ -216,7 +239,8 @@ class SearchHit:
 class Degradation:
     """A part of a search that failed, ran late or came back short, and why.
 
-    `stage` is the name of a leg or of a rerank stage, or `encode`, `term_weights` or `fields`. `lasting`: it would do
+    `stage` is the name of a leg or of a rerank stage, or `encode`, `term_weights`, `fields`, `facets`,
+    `collapse` or `highlight`. `lasting`: it would do
     so again, however much time it had."""
 
     stage: str
@@ -243,7 +267,8 @@ class SearchResponse:
     answer is whole; `took_ms`, milliseconds of each part, and of the `total`; `stages`, what each rerank stage did, by
     name; `rankings`, whole rankings by name: each leg's, the `fused` one, the order after each rerank stage, and the
     last of these again as `reranked`; `notes`, what was not done as asked though nothing failed; `cursor`, of the next
-    page where pages were asked for, None after the last."""
+    page where pages were asked for, None after the last; `total`, how many documents match, None where nobody asked or
+    the leg that counts failed; `aggregations`, as the engine words them."""
 
     query: str
     hits: tuple[SearchHit, ...]
@@ -253,3 +278,5 @@ class SearchResponse:
     rankings: Mapping[str, Ranking] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     cursor: str | None = None
+    total: Total | None = None
+    aggregations: Mapping[str, Any] = field(default_factory=dict)

@@ -19,8 +19,9 @@ from connector.clusters.dialect import (
 from connector.clusters.hits import read_hit
 from connector.clusters.protocol import ordered
 from connector.filters import Filter
-from connector.lexical import LexicalAnswer, LexicalPage, LexicalQuery, PageRequest, Total
+from connector.lexical import LexicalAnswer, LexicalPage, LexicalQuery, PageRequest
 from connector.schema import IndexSchema
+from connector.types import Total
 
 SCORES = ("_score", "max_score")
 

@@ -10,10 +10,10 @@ from typing import Any, Protocol
 
 from connector.credentials import Credentials
 from connector.filters import Filter
-from connector.lexical import Group, Highlights, LexicalAnswer, LexicalPage, LexicalQuery, Mark, MarkedHit, PageRequest
+from connector.lexical import Group, LexicalAnswer, LexicalPage, LexicalQuery, Mark, MarkedHit, PageRequest
 from connector.schema import IndexSchema
 from connector.source_filter import SourceFilter
-from connector.types import HitContent, IndexedDocument, Ranking, TermStatistics, Vector, WriteOutcome
+from connector.types import Highlights, HitContent, IndexedDocument, Ranking, TermStatistics, Vector, WriteOutcome
 
 NEAR = 0.75  # how alike two names are, of 1, for one to be taken for a slip of the other
 DOC_ID, SCORE = attrgetter("doc_id"), attrgetter("score")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Protocol
 
 from connector.clusters.clients import Client
@@ -12,8 +13,9 @@ from connector.clusters.lexical import build_lexical, read_page
 from connector.clusters.marks import CharacterSpan, build_analysis, find_same_words, mark, read_analysis, read_tags
 from connector.errors import ClusterError, ClusterUnavailable
 from connector.filters import Filter
-from connector.lexical import Group, Highlights, LexicalPage, LexicalQuery, PageRequest
+from connector.lexical import Group, LexicalPage, LexicalQuery, PageRequest
 from connector.schema import IndexSchema
+from connector.types import Highlights
 
 
 class Ask(Protocol):
@@ -38,7 +40,7 @@ class RestResultsPage:
         page: PageRequest,
     ) -> LexicalPage:
         reply = await self._ask(build_union(self._schema, query, doc_ids, filter, page), timeout_s)
-        return read_page(reply)
+        return in_union(read_page(reply))
 
     async def highlight(
         self,
@@ -87,12 +89,19 @@ class RestResultsPage:
         return read_groups(reply, self._schema, field)
 
 
+def in_union(page: LexicalPage) -> LexicalPage:
+    """The page of a union, which says so."""
+    return replace(page, total=page.total and replace(page.total, counted="union"))
+
+
 def build_union(
     schema: IndexSchema, query: LexicalQuery, doc_ids: Sequence[str], found: Filter | None, page: PageRequest
 ) -> JSON:
     """The body that counts what the lexical query matches, and these documents too, each once; it brings no hit."""
     matching = PageRequest(total=page.total, aggregations=page.aggregations)
     body = build_lexical(schema, query, 0, found, 0, matching)
+    if not doc_ids:
+        return body
     either = [body["query"], any_of(schema, doc_ids)]
     return body | {"query": {"bool": {"should": either, "minimum_should_match": 1}}}
 

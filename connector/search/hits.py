@@ -8,6 +8,9 @@ from typing import Any
 
 from connector.search.combination import Combination
 from connector.search.legs.ask import FirstStage
+from connector.search.legs.leg import Leg
+from connector.search.legs.lexical import LexicalLeg
+from connector.search.results_page import highlight
 from connector.search.run import SearchRun
 from connector.search.stages.order import explain_blend
 from connector.search.stages.stage import StageResult
@@ -19,21 +22,28 @@ class Ranked:
     """What every part of a search made of a query: the legs, their fusion, and the stages that ran, in their order."""
 
     found: FirstStage
-    fusion: Combination
+    fusion: Combination | None  # None where the caller demands an order, which is `fused` then
     fused: Ranking
     stages: tuple[StageResult, ...]
+    collapsed: Ranking | None = None  # the first hits of all groups, where groups are shown
 
     @property
     def order(self) -> Ranking:
         """The whole answer's."""
+        return self.last if self.collapsed is None else self.collapsed
+
+    @property
+    def last(self) -> Ranking:
+        """The order of the last part, of every document."""
         return self.stages[-1].order if self.stages else self.fused
 
     @property
     def rankings(self) -> dict[str, Ranking]:
         """Each part's own, by name; legs that found nothing left out."""
-        found = {name: ranking for name, ranking in self.found.legs.items() if ranking} | {"fused": self.fused}
+        found = {name: ranking for name, ranking in self.found.legs.items() if ranking}
+        found |= {"fused": self.fused} if self.fusion else {}
         found |= {stage.name: stage.order for stage in self.stages}
-        return found | ({"reranked": self.order} if self.stages else {})
+        return found | ({"reranked": self.last} if self.stages else {})
 
     @property
     def placed_by(self) -> dict[str, str]:
@@ -53,14 +63,20 @@ class Content:
     passages: Mapping[str, Passage]
 
 
-async def read_hits(run: SearchRun, ranked: Ranked, *, dense: Sequence[str]) -> tuple[SearchHit, ...]:
-    """The k of the order that were asked for, with their content and explanations. `dense` names the dense legs. Raises
-    AccessDenied."""
+async def read_hits(
+    run: SearchRun, ranked: Ranked, legs: Sequence[Leg], page_leg: LexicalLeg | None
+) -> tuple[SearchHit, ...]:
+    """The page's hits of the order, with their content and explanations. Raises AccessDenied and QueryError."""
+    dense = [leg.name for leg in legs if leg.kind == "dense"]
     offset = run.request.offset
     top = ranked.order[offset : offset + run.request.k]
+    if offset and not top:
+        run.notes.append(f"the order ends after {len(ranked.order)} hits, before the offset {offset}")
     doc_ids = [hit.doc_id for hit in top]
     content = await _fetch_content(run, ranked, top, dense)
     run.check_allowed("fields")
+    by_words = {hit.doc_id for hit in ranked.found.legs.get(page_leg.name, ())} if page_leg else frozenset[str]()
+    highlights = await highlight(run, page_leg, doc_ids, by_words, content.passages)
     explained, placed = _explain(ranked, doc_ids), ranked.placed_by
     return tuple(
         SearchHit(
@@ -72,6 +88,7 @@ async def read_hits(run: SearchRun, ranked: Ranked, *, dense: Sequence[str]) -> 
             content.passages.get(hit.doc_id),
             explained[hit.doc_id],
             run.index.schema.layout.address(hit.doc_id, run.index.name),
+            highlight=highlights.get(hit.doc_id, {}),
         )
         for rank, hit in enumerate(top, start=offset + 1)
     )
@@ -84,7 +101,12 @@ async def _fetch_content(run: SearchRun, ranked: Ranked, top: Ranking, dense: Se
     if not run.request.passages:
         near = {hit.doc_id for name in dense for hit in ranked.found.legs.get(name, ())}
         return await fetch_fields_and_passages(run, doc_ids, near)
-    fields = await run.attempt("fields", lambda: run.index.get(doc_ids, fields=None, timeout_s=run.left_s()), share=1.0)
+    source = run.request.source
+    fields = await run.attempt(
+        "fields",
+        lambda: run.index.get(doc_ids, fields=None, timeout_s=run.left_s(), source=source),
+        share=1.0,
+    )
     # the one that the last stage found best, or else the nearest before one that matches
     return Content(fields or {}, {hit.doc_id: hit.passages[0] for hit in top if hit.passages})
 
@@ -97,7 +119,7 @@ async def fetch_fields_and_passages(run: SearchRun, top: list[str], near: Collec
     vector = None if near.isdisjoint(top) else run.vector
     contents = await run.attempt(
         "fields",
-        lambda: run.index.content(top, query=words, vector=vector, timeout_s=run.left_s()),
+        lambda: run.index.content(top, query=words, vector=vector, timeout_s=run.left_s(), source=run.request.source),
         share=1.0,
     )
     passages = {}
@@ -112,6 +134,11 @@ def _explain(ranked: Ranked, top: list[str]) -> dict[str, Explanation]:
     """What every part said of the documents."""
     found = ranked.found.legs
     legs = {name: _places(ranking, top) for name, ranking in found.items()}
+    if ranked.fusion is None:
+        return {
+            doc_id: Explanation({name: places[doc_id] for name, places in legs.items() if doc_id in places})
+            for doc_id in top
+        }
     fused, fusions = _places(ranked.fused, top), ranked.fusion.explain(found, top)
     stages = {stage.name: _explain_stage(stage, found, top) for stage in ranked.stages}
     return {

@@ -12,16 +12,20 @@ from typing import Any
 from connector.credentials import Credentials
 from connector.errors import QueryError, SettingsError
 from connector.filters import Filter, check_filter, fields_of, parse_filter
+from connector.lexical import PageRequest
 from connector.schema import IndexSchema
 from connector.search.own import OwnQueries, find_text, read_own_queries
+from connector.search.page_request import read_page
 from connector.settings.search import StageSettings, reach
 from connector.settings.sections import Settings
 from connector.settings.sizes import Sizes, fit_sizes
+from connector.source_filter import SourceFilter
 from connector.text import normalise_text
 from connector.types import SearchRequest
 
 MAX_QUERY_CHARS = 20_000
 MAX_DEPTH = 10_000
+SORTED = "sorted as asked for: nothing was fused or reranked, and only what the lexical leg finds is there"
 NO_STAGE = "nothing is reranked, as asked for: search.rerank has no stage, or is off"
 
 
@@ -43,11 +47,22 @@ class CheckedRequest:
     deadline_s: float
     credentials: Credentials | None
     facts: Mapping[str, Any]
+    page: PageRequest | None
     notes: tuple[str, ...]
 
     def filter_for(self, leg: str) -> Filter | None:
         """What the hits of a leg have to fulfil."""
         return self.own.filter_for(leg, self.filter)
+
+    @property
+    def source(self) -> SourceFilter | None:
+        """What the hits show of their documents."""
+        return self.page.source if self.page else None
+
+    @property
+    def sorts(self) -> bool:
+        """Whether the caller demands an order, so that nothing is fused or reranked."""
+        return self.page is not None and self.page.sort is not None
 
 
 def build_request(query: str | None, options: Mapping[str, Any]) -> SearchRequest:
@@ -70,7 +85,9 @@ def check_request(
     query = find_text(request.query, request.lexical, schema)
     text = _read_query(query)
     wants_rerank = _read_flag("rerank", request.rerank)
-    reranks = bool(stages) and wants_rerank is not False
+    page = read_page(request, schema)
+    sorts = page is not None and page.sort is not None
+    reranks = bool(stages) and wants_rerank is not False and not sorts
     k, window, depth = (_read_size(name, getattr(request, name)) for name in ("k", "window", "depth"))
     windows = [stage.window for stage in stages] if reranks else []
     named: set[str | int] = {"k"} if k else set()
@@ -86,11 +103,7 @@ def check_request(
         sizes = Sizes(_read_page_size(k or search.k), tuple(windows))
     else:
         sizes = fit_sizes(k=k or search.k, windows=windows, reach=reached, named=named)
-    if offset + sizes.k > max(reached, sizes.k):
-        raise QueryError(
-            f"offset={offset} and k={sizes.k} go beyond the {reached} documents that the legs find; raise depth, or "
-            "read page after page with a cursor"
-        )
+    _check_offset(offset, sizes.k, MAX_DEPTH if sorts else reached)
     deadline_s = _read_seconds("deadline_s", request.deadline_s)
     credentials = request.credentials
     if credentials is not None and not isinstance(credentials, Credentials):
@@ -98,6 +111,8 @@ def check_request(
         raise QueryError(f"credentials are made with Credentials.basic, api_key or bearer, and are no {kind}")
     found = check_filter(parse_filter(request.filter), schema.fields.metadata)
     members = schema.layout.members
+    seen = members.notes_of([schema.vector_field or "", *search.vector_fields])
+    said = [SORTED] if sorts else [NO_STAGE] if wants_rerank and not stages else []
     return CheckedRequest(
         query=query,
         text=text,
@@ -113,13 +128,8 @@ def check_request(
         deadline_s=search.deadline_s if deadline_s is None else deadline_s,
         credentials=credentials,
         facts=_read_facts(request.facts),
-        notes=(
-            *settings.size_notes,
-            *sizes.notes,
-            *([NO_STAGE] if wants_rerank and not stages else []),
-            *members.notes_of([schema.vector_field or "", *search.vector_fields]),
-            *members.notes_on(fields_of(found)),
-        ),
+        page=page,
+        notes=(*settings.size_notes, *sizes.notes, *said, *seen, *members.notes_on(fields_of(found))),
     )
 
 
@@ -158,6 +168,14 @@ def _read_offset(request: SearchRequest) -> int:
     if offset and request.cursor:
         raise QueryError("offset and cursor are two ways to a page; leave one of them out")
     return int(offset)
+
+
+def _check_offset(offset: int, k: int, reached: int) -> None:
+    if offset + k > max(reached, k):
+        raise QueryError(
+            f"offset={offset} and k={k} go beyond the {reached:,} documents of the order; raise depth, or read page "
+            "after page with a cursor"
+        )
 
 
 def _read_cursor(cursor: Any) -> str | bool:

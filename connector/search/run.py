@@ -15,10 +15,12 @@ from connector.errors import (
     ClusterUnavailable,
     ConnectorError,
     ModelError,
+    QueryError,
     ViewLost,
     WorkerError,
     WorkerUnavailable,
 )
+from connector.lexical import LexicalPage
 from connector.retries import CircuitBreaker, Retry
 from connector.search.request import CheckedRequest
 from connector.types import Degradation, Ranking, SearchHit, SearchResponse, StageOutcome, Vector
@@ -46,12 +48,13 @@ class SearchRun:
     took_ms: dict[str, float] = field(default_factory=dict)
     degraded: list[Degradation] = field(default_factory=list)
     failures: dict[str, str] = field(default_factory=dict)
-    denied: dict[str, AccessDenied | ViewLost] = field(default_factory=dict)
+    denied: dict[str, AccessDenied | QueryError | ViewLost] = field(default_factory=dict)
     encoding: asyncio.Lock = field(default_factory=asyncio.Lock)  # held while the query is encoded
     encoded: bool = False
     vector: Vector | None = None  # of the query, once encoded; None where that failed
     stages: dict[str, StageOutcome] = field(default_factory=dict)
     frozen: FrozenIndex | None = None  # the index in that state
+    page: LexicalPage | None = None  # total and aggregations, where they were asked for and had
 
     @property
     def scope(self) -> str:
@@ -106,7 +109,7 @@ class SearchRun:
                         return await retry.run(work)
             except TimeoutError:
                 self.note(name, f"no answer within {self.request.deadline_s * share:.2f} s")
-            except (AccessDenied, ViewLost) as error:
+            except (AccessDenied, QueryError, ViewLost) as error:
                 self.denied[name] = error
                 self.note(name, str(error))
             except ConnectorError as error:
@@ -119,8 +122,8 @@ class SearchRun:
         self.degraded.append(Degradation(name, reason, lasting))
 
     def check_allowed(self, *stages: str) -> None:
-        """Raise AccessDenied where one of the stages was refused, or ViewLost where the state of the index is gone: no
-        answer could make up for that."""
+        """Raise AccessDenied or QueryError where one of the stages was refused, or ViewLost where the state of the
+        index is gone: no answer could make up for that."""
         for name in stages:
             if name in self.denied:
                 raise self.denied[name]
@@ -139,6 +142,8 @@ class SearchRun:
             rankings,
             tuple(self.notes),
             cursor,
+            self.page.total if self.page else None,
+            self.page.aggregations if self.page else {},
         )
 
 

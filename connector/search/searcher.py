@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -20,6 +21,7 @@ from connector.search.named_reranker import NamedReranker
 from connector.search.pages.digest import digest_of
 from connector.search.pages.pages import Pages
 from connector.search.request import check_request
+from connector.search.results_page import check_page, collapse, count_facets
 from connector.search.run import SearchRun
 from connector.search.stages.run_stages import run_stages
 from connector.search.stages.stage import RerankStage
@@ -42,6 +44,8 @@ class Searcher:
         limits = search.breaker.model_dump()
         self._encoder = QueryEncoder(encoder, CircuitBreaker("the encoder", **limits)) if encoder else None
         self._legs = build_legs(search.legs, self._encoder)
+        lexical = [leg for leg in self._legs if isinstance(leg, LexicalLeg)]
+        self._page_leg = next((leg for leg in lexical if leg.brings_page), None)
         self._fusion = fusion_of_legs(search.legs, search.fusion)
         named = {
             name: NamedReranker(name, reranker, CircuitBreaker(f"the reranker {name}", **limits))
@@ -54,8 +58,8 @@ class Searcher:
         ]
         weighing = {stage.reranker.name: stage.reranker for stage in self._stages if stage.settings.term_weights}
         self._term_weights = TermWeights(weighing.values())
-        lexical = [leg for leg in self._legs if isinstance(leg, LexicalLeg) and search.legs[leg.name].weight]
-        self._pages = Pages(search, lexical[0] if lexical else None)
+        counting = [leg for leg in lexical if search.legs[leg.name].weight]
+        self._pages = Pages(search, counting[0] if counting else None, self._page_leg)
 
     async def search(self, request: SearchRequest) -> SearchResponse:
         """The `k` best documents. Raises QueryError, FilterError, SettingsError, CredentialsError, AccessDenied,
@@ -67,14 +71,25 @@ class Searcher:
             return run.finish(hits, {}, cursor)
         if run.request.cursor:
             await self._pages.freeze(run)
-        found = await ask_legs(run, self._legs, self._term_weights)
-        async with run.stage("fuse"):
-            fused = self._fusion.combine(found.legs)
-        stages = await run_stages(run, self._stages, found, fused)
-        ranked = Ranked(found, self._fusion, fused, stages)
-        hits = await read_hits(run, ranked, dense=[leg.name for leg in self._legs if leg.kind == "dense"])
+        asked = [self._page_leg] if self._page_leg and run.request.sorts else self._legs
+        found = await ask_legs(run, asked, self._term_weights)
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(count_facets(run, found, self._page_leg))
+            ranked = await self._rank(run, found)
+        run.check_allowed("facets")
+        ranked = replace(ranked, collapsed=await collapse(run, ranked.last))
+        hits = await read_hits(run, ranked, self._legs, self._page_leg)
         more, cursor = await self._pages.begin(run, ranked, len(hits), digest)
         return run.finish((*hits, *more), ranked.rankings, cursor)
+
+    async def _rank(self, run: SearchRun, found: FirstStage) -> Ranked:
+        """The order of all that was found; as it came where the caller demands one."""
+        if run.request.sorts:
+            (order,) = found.legs.values()
+            return Ranked(found, None, order, ())
+        async with run.stage("fuse"):
+            fused = self._fusion.combine(found.legs)
+        return Ranked(found, self._fusion, fused, await run_stages(run, self._stages, found, fused))
 
     async def first_stage(self, request: SearchRequest) -> FirstStage:
         """What the same search would fuse and rerank: what the legs found, with the passages that the rerankers would
@@ -100,4 +115,5 @@ class Searcher:
         run = SearchRun(checked, index, self._settings.search.tries, list(checked.notes))
         for leg in self._legs:
             leg.check(run)
+        check_page(run, self._page_leg)
         return run

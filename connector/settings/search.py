@@ -22,7 +22,7 @@ OFF = (False, "off", "false", "no")
 # what times, degradations, rankings and pipelines are called beside legs and stages
 TAKEN = frozenset(
     ("before", "rerank", "fused", "reranked", "search", "encode", "fuse", "term_weights", "fields", "total", "view")
-)
+) | {"facets", "collapse", "highlight"}
 
 
 def _check_name(name: str) -> str:

@@ -27,11 +27,11 @@ from connector.clusters.connect import connect
 from connector.clusters.protocol import Cluster, Index
 from connector.errors import ClusterError, FilterError, IndexMissing, QueryError, SettingsError
 from connector.filters import check_filter, parse_filter
-from connector.lexical import LexicalAnswer, LexicalPage, LexicalQuery, PageRequest, Total
+from connector.lexical import LexicalAnswer, LexicalPage, LexicalQuery, PageRequest
 from connector.schema import EncoderFingerprint, Fields, IndexSchema, PassageSettings, VectorSettings
 from connector.settings.sections import ClusterSettings
 from connector.text import normalise_text
-from connector.types import IndexedDocument, Ranking, Vector
+from connector.types import IndexedDocument, Ranking, Total, Vector
 
 TIMEOUT_S = 30.0
 ALL = 1_000  # a depth beyond the corpus

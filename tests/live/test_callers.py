@@ -279,6 +279,37 @@ async def test_a_search_that_reranks_nothing_keeps_to_the_caller_too(
         assert watched.to_worker.seen == []
 
 
+@pytest.mark.parametrize("facets", ["lexical", "union"])
+async def test_a_results_page_counts_and_marks_only_what_the_caller_may_see(
+    place: Place, encoder: Encoder, worker: WorkerProcess, facets: Any
+) -> None:
+    asked: dict[str, Any] = {
+        "aggs": {"departments": {"terms": {"field": "department"}}, "best": {"top_hits": {"size": 3}}},
+        "facets": facets,
+        "highlight": True,
+        "collapse": "week",
+    }
+    async with watching(place, encoder, worker) as watched:
+        everything = await watched.search(None, **asked)
+        watched.to_engine.seen.clear()
+        response = await watched.search(place.caller(OWN), f"{QUERY} {MARKS[FOREIGN]}", **asked)
+        principals = watched.principals
+        in_order = await watched.search(place.caller(OWN), sort="week:desc", total=True, highlight=True)
+
+    assert response.degraded == in_order.degraded == ()
+    assert response.total
+    assert in_order.total
+    assert response.total.value == in_order.total.value == COUNTS[OWN]
+    assert response.aggregations["departments"]["buckets"] == [{"key": OWN, "doc_count": COUNTS[OWN]}]
+    assert MARKS[FOREIGN] not in json.dumps(response.aggregations)
+    assert principals == set(place.caller(OWN).header.values())
+    assert len({hit.fields["week"] for hit in response.hits}) == len(response.hits) == COUNTS[OWN]
+    assert all(hit.highlight for hit in (*response.hits, *in_order.hits))
+    assert [hit.fields["week"] for hit in in_order.hits] == [*reversed(range(COUNTS[OWN]))]
+    assert everything.total
+    assert everything.total.value == sum(COUNTS.values())
+
+
 async def test_words_are_weighed_by_what_the_caller_may_see(place: Place, encoder: Encoder) -> None:
     cluster = await connect(place.service)
     try:

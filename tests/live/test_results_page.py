@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import pytest
 from support.scratch import unique_name
+from support.searches import search
 
 from connector.clusters.connect import connect
 from connector.clusters.protocol import Cluster, ForeignFields, Index
@@ -204,3 +205,26 @@ async def test_a_union_is_counted_in_one_request(engine: ClusterSettings, index:
     assert union.total
     assert union.total.value == len(ids) + 5
     assert sum(bucket["doc_count"] for bucket in union.aggregations["towns"]["buckets"]) == len(ids) + 5
+
+
+async def test_a_search_hands_on_what_the_engine_answers(engine: ClusterSettings, index: Index) -> None:
+    query = {"multi_match": {"query": "red sofa", "fields": ["title^2", "body^1"], "type": "most_fields"}}
+    body = {"query": query, "size": 40, "aggs": AGGREGATIONS, "highlight": HIGHLIGHT}
+    reply = ask_engine(engine, index.name, body)
+    response = await search(index, None, "red sofa", encoder=None, k=20, aggs=AGGREGATIONS, highlight=HIGHLIGHT)
+    theirs = {hit["_id"]: hit.get("highlight", {}) for hit in reply["hits"]["hits"]}
+
+    assert response.degraded == ()
+    assert response.total
+    assert {"value": response.total.value, "relation": response.total.relation} == reply["hits"]["total"]
+    assert {**response.aggregations, "best": None} == {**reply["aggregations"], "best": None}
+    assert top_ids(response.aggregations) == top_ids(reply["aggregations"])
+    assert {hit.doc_id: hit.highlight for hit in response.hits} == {
+        hit.doc_id: theirs[hit.doc_id] for hit in response.hits
+    }
+    assert len(response.hits) == 20
+
+
+def top_ids(aggregations: Any) -> list[tuple[str, float]]:
+    """The best hits in an aggregation; equal scores of two shards may change places."""
+    return sorted((hit["_id"], hit["_score"]) for hit in aggregations["best"]["hits"]["hits"])

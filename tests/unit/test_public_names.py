@@ -51,6 +51,7 @@ NAMES = [
     "SourceError",
     "SyncConnector",
     "TlsError",
+    "Total",
     "UsageError",
     "ViewLost",
     "WorkerError",

@@ -16,6 +16,7 @@ from rich.text import Text
 from connector import event_loop
 from connector.cli.console import results, stderr
 from connector.cli.flags.groups import with_flag_groups
+from connector.cli.flags.page import PageFlags
 from connector.cli.flags.reranker import RerankerName, with_reranker
 from connector.cli.flags.settings import AsJson, SearchSettingsFlags
 from connector.errors import FilterError, QueryError, SettingsError
@@ -60,6 +61,7 @@ def search(
         ),
     ] = None,
     reranker: RerankerName = None,
+    page: PageFlags,
     as_json: AsJson = False,
 ) -> None:
     """Search an index with both legs, fusion and the reranker.
@@ -72,6 +74,8 @@ def search(
 
         connector search "refund for opened hardware" --reranker cross-encoder/ettin-reranker-32m-v1
 
+        connector search "refund for opened hardware" --aggs facets.json --highlight --collapse product
+
         connector search "quarterly numbers" --index wiki --set 'index.text_fields={title: 2, body: 1}'
 
         connector search --lexical-query query.json --index shop --set 'index.text_fields={name: 2, text: 1}'
@@ -82,11 +86,10 @@ def search(
     if rerank is not None:  # as the settings have them, or the one by default where they have none
         stages = "off" if not rerank else None if settings.read().search.rerank else "on"
     settings_with = settings.reader(search__k=k, search__rerank=stages)
-    filters = [_read_filter(text) for text in filter or []]
     lexical = _read_lexical(lexical_query) if lexical_query else None
+    options: Any = {"filter": [_read_filter(text) for text in filter or []], "lexical": lexical, **page.options()}
     queries = [None] if lexical is not None and not query else _queries(query)
-    configured = with_reranker(context, reranker, settings_with)({})
-    event_loop.run(_search_all(queries, configured, {"filter": filters, "lexical": lexical}, as_json))
+    event_loop.run(_search_all(queries, with_reranker(context, reranker, settings_with)({}), options, as_json))
 
 
 async def _search_all(queries: Sequence[str | None], settings: Settings, options: SearchOptions, as_json: bool) -> None:
@@ -116,10 +119,14 @@ def to_json(response: SearchResponse) -> dict[str, Any]:
             "explain": asdict(hit.explain),
             "address": asdict(hit.address) if hit.address else None,
         }
+        | ({"highlight": dict(hit.highlight)} if hit.highlight else {})
         for hit in response.hits
     ]
+    counted: dict[str, Any] = {"total": asdict(response.total)} if response.total else {}
+    counted |= {"aggregations": response.aggregations} if response.aggregations else {}
     return {
         "query": response.query,
+        **counted,
         "hits": hits,
         "degraded": [asdict(missing) for missing in response.degraded],
         "took_ms": dict(response.took_ms),
@@ -138,8 +145,11 @@ def _show(response: SearchResponse) -> None:
     for hit in response.hits:
         table.add_row(str(hit.rank), _document(hit), *(_rank_in(column, hit) for column in columns))
     console.print(table)
+    if response.aggregations:
+        console.print_json(data=response.aggregations)
     took = "  ".join(f"{stage} {took:.0f}" for stage, took in response.took_ms.items())
-    stderr.print(f"{len(response.hits)} hits; milliseconds: {took}", style="dim", highlight=False)
+    found = f"{len(response.hits)} hits{_of_total(response)}"
+    stderr.print(f"{found}; milliseconds: {took}", style="dim", highlight=False)
     degraded = {missing.stage for missing in response.degraded}
     for name, outcome in response.stages.items():
         if not outcome.ran and name not in degraded:
@@ -150,11 +160,29 @@ def _show(response: SearchResponse) -> None:
         stderr.print(f"degraded: {missing.stage}: {missing.reason}", style="yellow", highlight=False)
 
 
+def _of_total(response: SearchResponse) -> str:
+    if response.total is None:
+        return ""
+    return f" of {'at least ' if response.total.relation == 'gte' else ''}{response.total.value:,}"
+
+
 def _document(hit: SearchHit) -> Text:
     title = str(hit.fields.get("title") or hit.doc_id)
     snippet = " ".join(hit.passage.text.split()) if hit.passage else ""
     snippet = snippet.removeprefix(title).strip()
-    return Text.assemble((title, "bold"), f"  {hit.doc_id}\n" if title != hit.doc_id else "\n", snippet[:SNIPPET_CHARS])
+    head = Text.assemble((title, "bold"), f"  {hit.doc_id}\n" if title != hit.doc_id else "\n")
+    return head + _marked(hit) if hit.highlight else head + Text(snippet[:SNIPPET_CHARS])
+
+
+def _marked(hit: SearchHit) -> Text:
+    """The fragments of a hit, the marked words in bold."""
+    fragments = " … ".join(" ".join(fragment.split()) for found in hit.highlight.values() for fragment in found)
+    plain, *marked = fragments.split("<em>")
+    text = Text(plain)
+    for piece in marked:
+        word, _, rest = piece.partition("</em>")
+        text.append(word, "bold").append(rest)
+    return text
 
 
 def _columns(response: SearchResponse) -> list[str]:

@@ -11,8 +11,8 @@ from typing import Any
 from connector.clusters.embedded.words import matching_spans
 from connector.clusters.marks import CharacterSpan, Tags, mark, read_tags
 from connector.errors import QueryError
-from connector.lexical import Highlights
 from connector.schema import IndexSchema
+from connector.types import Highlights
 
 FRAGMENTS, FRAGMENT_SIZE = 5, 100  # as the engines have it
 SENTENCE = re.compile(r"\S.*?(?:[.!?…。！？]+(?=\s|$)|\n|$)", re.DOTALL)

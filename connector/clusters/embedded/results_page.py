@@ -11,9 +11,11 @@ from connector.clusters.embedded.highlights import highlight_texts, read_highlig
 from connector.clusters.embedded.sorting import SCORE, read_sort
 from connector.clusters.embedded.words import matching_spans
 from connector.clusters.marks import mark, read_tags
+from connector.clusters.results_page import in_union
 from connector.filters import Filter
-from connector.lexical import Group, Highlights, LexicalPage, LexicalQuery, PageRequest, Total
+from connector.lexical import Group, LexicalPage, LexicalQuery, PageRequest
 from connector.schema import IndexSchema
+from connector.types import Highlights, Total
 
 if TYPE_CHECKING:
     from connector.clusters.embedded.index import EmbeddedIndex
@@ -48,7 +50,7 @@ class EmbeddedResultsPage:
         ids = {row["doc_id"] for row in found}
         others = [doc_id for doc_id in doc_ids if doc_id not in ids]
         rows = [*found, *await self._index.rows_of(others, columns, timeout_s)]
-        return build_page(rows, page, self._index.schema)
+        return in_union(build_page(rows, page, self._index.schema))
 
     async def highlight(
         self,

@@ -16,9 +16,11 @@ def build_legs(legs: Mapping[str, LegSettings], encoder: QueryEncoder | None) ->
 
     Raises SettingsError where none is left."""
     built: list[Leg] = []
+    lexical = [name for name, leg in legs.items() if leg.kind == "lexical"]
+    main = "lexical" if "lexical" in lexical else next(iter(lexical), "")  # the one that takes a request's own query
     for name, leg in legs.items():
         if leg.kind == "lexical":
-            built.append(LexicalLeg(name, leg))
+            built.append(LexicalLeg(name, leg, brings_page=name == main))
         elif encoder:
             built.append(DenseLeg(name, leg, encoder))
     if not built:

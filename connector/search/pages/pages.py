@@ -13,22 +13,26 @@ from connector.search.legs.lexical import LexicalLeg
 from connector.search.pages.frozen import FrozenHit, FrozenOrder, LexicalRest, read_cursor
 from connector.search.pages.signature import Signer
 from connector.search.request import MAX_DEPTH
+from connector.search.results_page import highlight
 from connector.search.run import SearchRun
 from connector.settings.search import SearchSettings
 from connector.types import Explanation, SearchHit
 
+FIRST_PAGE = "total and aggregations come with the first page of a cursor"
 CLOSING_S = 1.0  # what the last page waits for the store to forget what it kept
 
 
 class Pages:
     """Gives out cursors, and reads the pages behind them."""
 
-    def __init__(self, settings: SearchSettings, lexical: LexicalLeg | None) -> None:
-        """Behind the frozen order the one of the leg `lexical` goes on; None: nothing does."""
+    def __init__(self, settings: SearchSettings, lexical: LexicalLeg | None, page_leg: LexicalLeg | None) -> None:
+        """Behind the frozen order the one of the leg `lexical` goes on; None: nothing does. Highlights are those of the
+        query of `page_leg`."""
         key = settings.cursor_key
         self._signer = Signer(key.get_secret_value() if key else None)
         self._keep_s = settings.cursor_s
         self._lexical = lexical
+        self._page_leg = page_leg
 
     async def freeze(self, run: SearchRun) -> None:
         """Let the run read the index as it is now, whatever is written meanwhile; the answer is degraded where the
@@ -58,6 +62,8 @@ class Pages:
     async def read(self, run: SearchRun, cursor: str, digest: str) -> tuple[tuple[SearchHit, ...], str | None]:
         """The hits of the page behind a cursor, and the cursor of the next one. Raises CursorError, ViewLost or
         AccessDenied."""
+        if run.request.page and run.request.page.of_leg:
+            run.notes.append(FIRST_PAGE)
         order = read_cursor(cursor, self._signer, index=run.index.name, digest=digest, keep_s=self._keep_s)
         run.index = run.frozen = await run.index.as_of(order.view, self._keep_s)
         return await self._take(run, run.frozen, order, run.request.k)
@@ -79,8 +85,10 @@ class Pages:
         return hits, None
 
     async def _read_hits(self, run: SearchRun, page: Sequence[FrozenHit], before: int) -> tuple[SearchHit, ...]:
-        content = await fetch_fields_and_passages(run, [hit.doc_id for hit in page], near=())
+        doc_ids = [hit.doc_id for hit in page]
+        content = await fetch_fields_and_passages(run, doc_ids, near=())
         run.check_allowed("fields")
+        highlights = await highlight(run, self._page_leg, doc_ids, None, content.passages)
         return tuple(
             SearchHit(
                 hit.doc_id,
@@ -91,13 +99,14 @@ class Pages:
                 content.passages.get(hit.doc_id),
                 Explanation(),
                 run.index.schema.layout.address(hit.doc_id, run.index.name),
+                highlight=highlights.get(hit.doc_id, {}),
             )
             for rank, hit in enumerate(page, start=before + 1)
         )
 
     def _first_rest(self, run: SearchRun, ranked: Ranked) -> LexicalRest | None:
         """Where the lexical order goes on behind what its leg found; None where that is all there is."""
-        leg = self._lexical
+        leg = self._lexical if ranked.collapsed is None else None  # what follows is not known by its groups
         ranking = ranked.found.legs.get(leg.name, ()) if leg else ()
         if leg is None or len(ranking) < leg.depth(run):
             return None

@@ -29,6 +29,7 @@ ONE_CALL = {
     "min_recall timed test_share",
     "any setting": "override",
     "which model, and from where": "name place",
+    "what a results page needs": "lexical_query aggs total facets highlight collapse sort offset",
     "of the command line itself": "show_version install_completion show_completion",
 }
 WITHOUT_VARIABLE = {name for names in ONE_CALL.values() for name in names.split()}

@@ -12,20 +12,9 @@ import connector.search
 FOLDER = Path(connector.search.__file__).parent
 # a part uses only those before it, and of its own folder only those before it there
 PARTS = [
-    "long_texts",
-    "own",
-    "request",
-    "run",
-    "named_reranker",
-    "weights",
-    "legs",
-    "combination",
-    "fusion",
-    "stages",
-    "hits",
-    "pages",
-    "searcher",
-]
+    "long_texts", "own", "page_request", "request", "run", "named_reranker", "weights", "refusals", "legs",
+    "combination", "fusion", "stages", "results_page", "hits", "pages", "searcher",
+]  # fmt: skip
 FOLDERS = {
     "pages": ["digest", "signature", "frozen", "pages"],
     "legs": ["leg", "lexical", "dense", "build", "ask"],
