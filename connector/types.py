@@ -251,12 +251,14 @@ class Degradation:
 @dataclass(frozen=True, slots=True)
 class StageOutcome:
     """What a rerank stage did for an answer: whether it `ran`, how many documents of the window it was `asked` to score
-    and how many it has `done`. `why`: the reason where it did not run, or scored fewer."""
+    and how many it has `done`. `why`: the reason where it did not run, or scored fewer. `shrunk`: not all of the window
+    was sent, since the reranker is busy."""
 
     ran: bool
     asked: int
     done: int = 0
     why: str = ""
+    shrunk: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -100,7 +100,9 @@ async def _answer(search: Search, query: JudgedQuery) -> Answer:
         return Answer(query.query_id, error=str(error))
     rankings = {stage: _without_passages(ranking) for stage, ranking in response.rankings.items()}
     ran = tuple(name for name, outcome in response.stages.items() if outcome.ran)
-    return Answer(query.query_id, rankings, response.took_ms, response.degraded, ran=ran)
+    # an answer all the same, but not what the settings would give: an evaluation measures whole windows
+    shrunk = (Degradation(name, outcome.why) for name, outcome in response.stages.items() if outcome.shrunk)
+    return Answer(query.query_id, rankings, response.took_ms, (*response.degraded, *shrunk), ran=ran)
 
 
 def _without_passages(ranking: Ranking) -> Ranking:

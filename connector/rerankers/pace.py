@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Self
 
 from connector.headers import CHARS_PER_S, MAX_CHARS, QUEUE_MS, WAITING
 
@@ -48,12 +49,26 @@ def read_news(headers: Mapping[str, str]) -> News | None:
 
 
 class PacedSearch:
-    """A search that is under way, and what it has asked for; due when nobody waits for its scores any more."""
+    """A search that is under way until it is closed, and what it has asked for; due when nobody waits for its scores
+    any more."""
 
-    def __init__(self, due: float) -> None:
+    def __init__(self, others: list[PacedSearch], due: float) -> None:
         self.due = due
         self.asked: float | None = None  # characters; None: nothing yet
         self.asked_at = 0.0
+        self._others = others
+        others.append(self)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """It has its scores, or will ask for none."""
+        if self in self._others:
+            self._others.remove(self)
 
 
 class Pace:
@@ -75,15 +90,9 @@ class Pace:
         """The server answered; without news its speed is what is measured here."""
         self._news, self._heard_at = news, self._clock()
 
-    @contextmanager
-    def turn(self, timeout_s: float) -> Iterator[PacedSearch]:
-        """Around a search that will ask for scores within the time, until it has them."""
-        turn = PacedSearch(self._clock() + timeout_s)
-        self._turns.append(turn)
-        try:
-            yield turn
-        finally:
-            self._turns.remove(turn)
+    def turn(self, timeout_s: float) -> PacedSearch:
+        """For a search that will ask for scores within the time; to be closed when it has them."""
+        return PacedSearch(self._turns, self._clock() + timeout_s)
 
     @contextmanager
     def metered(self, chars: Sequence[int]) -> Iterator[None]:

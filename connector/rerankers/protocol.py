@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -44,20 +43,24 @@ class RerankScores:
 
 
 class Turn(Protocol):
-    """A search that is under way and will ask for scores."""
+    """A search that is under way, and will ask for scores."""
 
     async def room(self, passages: Sequence[str], *, least: int, timeout_s: float) -> int:
         """How many of the passages, the first ones, it may ask for now, so that every search under way has scores in
         time: at least the `least` (or all of fewer), or 0 where not even those would come in time. Never raises."""
         ...
 
+    def close(self) -> None:
+        """It has its scores, or will ask for none; what was closed may be closed again."""
+        ...
+
 
 class Reranker(Protocol):
     """Rates (query, passage) pairs. Safe to share between tasks."""
 
-    def expect(self, *, timeout_s: float) -> AbstractContextManager[Turn]:
-        """Around a search that will ask for scores within the time, from its start until it has them. While it is in
-        its legs, others leave room for it."""
+    def expect(self, *, timeout_s: float) -> Turn:
+        """For a search that will ask for scores within the time, from its start until it has them, when it is to be
+        closed. While it is in its legs, others leave room for it."""
         ...
 
     async def info(self, *, timeout_s: float) -> RerankerInfo:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlencode
 
@@ -65,11 +64,9 @@ class WorkerClient:
         self._info_until = 0.0
         self._no_news_until = 0.0
 
-    @contextmanager
-    def expect(self, *, timeout_s: float) -> Iterator[WorkerTurn]:
-        """Around a search that will ask for scores within the time, until it has them."""
-        with self._pace.turn(timeout_s) as turn:
-            yield WorkerTurn(self, turn)
+    def expect(self, *, timeout_s: float) -> WorkerTurn:
+        """For a search that will ask for scores within the time; to be closed when it has them."""
+        return WorkerTurn(self, self._pace.turn(timeout_s))
 
     async def room(self, turn: PacedSearch, passages: Sequence[str], *, least: int, timeout_s: float) -> int:
         """How many of the passages a turn may ask for, by what the worker said last, or just now."""
@@ -172,6 +169,7 @@ class WorkerTurn:
 
     def __init__(self, client: WorkerClient, turn: PacedSearch) -> None:
         self._client, self._turn = client, turn
+        self.close = turn.close
 
     async def room(self, passages: Sequence[str], *, least: int, timeout_s: float) -> int:
         return await self._client.room(self._turn, passages, least=least, timeout_s=timeout_s)

@@ -21,6 +21,7 @@ from connector.errors import (
     WorkerUnavailable,
 )
 from connector.lexical import LexicalPage
+from connector.rerankers.protocol import Turn
 from connector.retries import CircuitBreaker, Retry
 from connector.search.request import CheckedRequest
 from connector.types import Degradation, Ranking, SearchHit, SearchResponse, StageOutcome, Vector
@@ -55,6 +56,7 @@ class SearchRun:
     stages: dict[str, StageOutcome] = field(default_factory=dict)
     frozen: FrozenIndex | None = None  # the index in that state
     page: LexicalPage | None = None  # total and aggregations, where they were asked for and had
+    turns: dict[str, Turn] = field(default_factory=dict)  # at the reranker of each stage
 
     @property
     def scope(self) -> str:

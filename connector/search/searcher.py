@@ -23,7 +23,7 @@ from connector.search.pages.pages import Pages
 from connector.search.request import check_request
 from connector.search.results_page import check_page, collapse, count_facets
 from connector.search.run import SearchRun
-from connector.search.stages.run_stages import run_stages
+from connector.search.stages.run_stages import expected, run_stages
 from connector.search.stages.stage import RerankStage
 from connector.search.weights import TermWeights
 from connector.settings.sections import Settings
@@ -72,10 +72,11 @@ class Searcher:
         if run.request.cursor:
             await self._pages.freeze(run)
         asked = [self._page_leg] if self._page_leg and run.request.sorts else self._legs
-        found = await ask_legs(run, asked, self._term_weights)
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(count_facets(run, found, self._page_leg))
-            ranked = await self._rank(run, found)
+        with expected(run, self._stages):
+            found = await ask_legs(run, asked, self._term_weights)
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(count_facets(run, found, self._page_leg))
+                ranked = await self._rank(run, found)
         run.check_allowed("facets")
         ranked = replace(ranked, collapsed=await collapse(run, ranked.last))
         hits = await read_hits(run, ranked, self._legs, self._page_leg)

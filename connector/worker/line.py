@@ -140,6 +140,11 @@ class Line:
         with self.changed:
             place.tokens -= place.scale * _guess(place.model, texts)
 
+    def note_first(self, model: Model, texts: Sequence[str], pieces: Sequence[Piece], took_s: float) -> None:
+        """What is known of a model before its first request: how long it took for what became of these texts."""
+        self.note_speed(model, took_s, sum(piece.length for piece in pieces))
+        self.note_scale(model, texts, pieces)
+
     def note_speed(self, model: Model, took_s: float, tokens: int) -> None:
         """How fast the model is; a small batch, which is slower by the token, counts as little as it is."""
         full = min(tokens / model.batch_tokens, 1.0)

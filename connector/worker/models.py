@@ -15,12 +15,13 @@ from typing import Literal
 from connector.errors import ConnectorError
 from connector.event_loop import in_own_thread
 from connector.models.encoder import LocalEncoder
-from connector.models.model import Model
+from connector.models.model import Model, Piece
 from connector.models.scorer import Scorer
 
 Task = Literal["rerank", "embed"]
 WARM_UP_QUERY = "is it ready?"
 WARM_UP_PASSAGES = 6  # enough tokens for a first estimate of the speed
+NoteFirst = Callable[[Model, Sequence[str], Sequence[Piece], float], None]
 log = logging.getLogger(__name__)
 
 
@@ -68,12 +69,12 @@ class Models:
         offered: Sequence[OfferedModel],
         *,
         max_bytes: int,
-        note_speed: Callable[[Model, float, int], None] = lambda model, took_s, tokens: None,
+        note_first: NoteFirst = lambda model, texts, pieces, took_s: None,
     ) -> None:
         """The first is the one that `start` loads, and that stays. The first of each task serves requests that
-        name none. How long a model takes for how many tokens, once it is loaded, is told to `note_speed`."""
+        name none. What a model took for a first batch of texts is told to `note_first`."""
         self._slots = [_Slot(model, stays=at == 0) for at, model in enumerate(offered)]
-        self._max_bytes, self._note_speed = max_bytes, note_speed
+        self._max_bytes, self._note_first = max_bytes, note_first
         self._uses = 0
         self._one_at_a_time = asyncio.Lock()
 
@@ -161,7 +162,7 @@ class Models:
                 slot.bytes = await asyncio.to_thread(slot.offered.count_bytes)
                 self._make_room(slot)
                 # a worker that stops does not wait for it
-                model = await in_own_thread(_load_warm, slot.offered, self._note_speed)
+                model = await in_own_thread(_load_warm, slot.offered, self._note_first)
         except Exception as error:  # of any library that loading calls; it is raised again, and callers are told why
             slot.failure = _words(error)
             raise
@@ -184,7 +185,7 @@ class Models:
                 gc.collect()
 
 
-def _load_warm(offered: OfferedModel, note_speed: Callable[[Model, float, int], None]) -> Model:
+def _load_warm(offered: OfferedModel, note_first: NoteFirst) -> Model:
     """The model, after a first batch, which takes longer than those that follow, and a second, which says how fast
     it is."""
     model = offered.load()
@@ -202,7 +203,7 @@ def _load_warm(offered: OfferedModel, note_speed: Callable[[Model, float, int], 
         began = time.monotonic()
         model.run(pieces)
         took_s = time.monotonic() - began
-    note_speed(model, took_s, sum(piece.length for piece in pieces))
+    note_first(model, passages, pieces, took_s)
     return model
 
 

@@ -69,15 +69,16 @@ class LogRequests:
         try:
             await self._app(scope, receive, note)
         finally:
-            if self._is_logged(scope["path"], status):
+            if self._is_logged(scope, status):
                 self._log(scope, status, facts, (time.perf_counter() - began) * 1000)
 
-    def _is_logged(self, path: str, status: int) -> bool:
+    def _is_logged(self, scope: Scope, status: int) -> bool:
         match self._level:
             case "all":
                 return True
             case "requests":
-                return path not in PROBES or status >= 400
+                is_probe = scope["path"] in PROBES or scope["method"] == "HEAD"  # which brings headers alone
+                return not is_probe or status >= 400
             case "errors":
                 return status >= 400
             case "off":

@@ -53,7 +53,7 @@ class WorkerService:
             max_wait_s=settings.max_wait_s,
         )
         self.batcher = Batcher(self.line, metrics=self.metrics, tracer=self.traces.tracer)
-        self.models = Models(offered, max_bytes=settings.max_models_bytes, note_speed=self.line.note_speed)
+        self.models = Models(offered, max_bytes=settings.max_models_bytes, note_first=self.line.note_first)
         self.scoring = Scoring(self.batcher, cache_bytes=settings.score_cache_bytes, metrics=self.metrics)
         self.metrics.read(self._readings())
 

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 
+from connector.errors import WorkerUnavailable
 from connector.models.scorer import QueryWeights
-from connector.rerankers.protocol import Reranker
+from connector.rerankers.protocol import Reranker, RerankScores, Turn
 from connector.types import Hit, Passage, Ranking
+
+TOO_MANY = 429  # the status of a refusal for too much load
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +25,9 @@ class Reranked:
     late: int = 0  # passages that were not scored in time
     without_text: int = 0  # documents that have no passage
     beyond_cap: int = 0  # documents of which no passage was sent, since the pairs were too many
+    pairs: int = 0  # that were sent
+    documents: int = 0  # that they are of
+    beyond_room: int = 0  # pairs that were not, since the reranker has too much to do for them
 
 
 async def rerank(
@@ -32,26 +39,37 @@ async def rerank(
     max_pairs: int,
     weights: QueryWeights | None,
     scope: str = "",
+    turn: Turn,
+    least: int,
     timeout_s: float,
 ) -> Reranked:
-    """Score every document of the window by its best passage. Documents without text, beyond the cap, or not scored in
-    time are left out, and counted.
+    """Score every document of the window by its best passage; where the reranker is busy, the first ones, as many as it
+    has room for in this `turn`, and at least `least`. Documents without text, beyond the cap or the room, or not scored
+    in time are left out, and counted.
 
     The reranker's memory of the passages serves this `scope` only. Raises WorkerError."""
     without_text = sum(not hit.passages for hit in window)
     pairs = select_pairs(window, passages=passages, max_pairs=max_pairs)
     if not pairs:
         return Reranked((), frozenset(), without_text=without_text)
+    beyond_cap = len(window) - without_text - len({passage.doc_id for passage in pairs})
     texts = [passage.text for passage in pairs]
-    scores = await reranker.score(query, texts, weights=weights, scope=scope, timeout_s=timeout_s)
+    scores = await _score_what_fits(
+        query, texts, reranker, weights=weights, scope=scope, turn=turn, least=least, timeout_s=timeout_s
+    )
+    if scores is None:
+        return Reranked((), frozenset(), without_text=without_text, beyond_cap=beyond_cap, beyond_room=len(pairs))
     values = scores.values.tolist()
-    truncated = {pairs[at].doc_id for at in scores.truncated if at < len(pairs) and not math.isnan(values[at])}
+    truncated = {pairs[at].doc_id for at in scores.truncated if at < len(values) and not math.isnan(values[at])}
     return Reranked(
-        best_passages(pairs, values),
+        best_passages(pairs[: len(values)], values),
         frozenset(truncated),
         late=scores.unscored,
         without_text=without_text,
-        beyond_cap=len(window) - without_text - len({passage.doc_id for passage in pairs}),
+        beyond_cap=beyond_cap,
+        pairs=len(values),
+        documents=len({passage.doc_id for passage in pairs[: len(values)]}),
+        beyond_room=len(pairs) - len(values),
     )
 
 
@@ -71,3 +89,32 @@ def best_passages(passages: Sequence[Passage], scores: Sequence[float]) -> Ranki
         if passage.doc_id not in best or score > best[passage.doc_id].score:
             best[passage.doc_id] = Hit(passage.doc_id, score, (passage,))
     return tuple(sorted(best.values(), key=lambda hit: (-hit.score, hit.doc_id)))
+
+
+async def _score_what_fits(
+    query: str,
+    passages: Sequence[str],
+    reranker: Reranker,
+    *,
+    weights: QueryWeights | None,
+    scope: str,
+    turn: Turn,
+    least: int,
+    timeout_s: float,
+) -> RerankScores | None:
+    """Scores of the first passages, as many as the reranker has room for; of the least where it refuses more. None
+    where it has room for none. Raises WorkerError."""
+    ends = time.monotonic() + timeout_s
+    while True:
+        room = await turn.room(passages, least=least, timeout_s=ends - time.monotonic())
+        if not room:
+            return None
+        passages = passages[:room]
+        try:
+            return await reranker.score(
+                query, passages, weights=weights, scope=scope, timeout_s=ends - time.monotonic()
+            )
+        except WorkerUnavailable as error:
+            if error.status != TOO_MANY or room <= least:
+                raise
+        passages = passages[:least]

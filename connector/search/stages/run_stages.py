@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from connector.search.legs.ask import FirstStage
 from connector.search.run import SearchRun
 from connector.search.stages.stage import RerankStage, StageResult
 from connector.types import Ranking, StageOutcome
+
+
+@contextmanager
+def expected(run: SearchRun, stages: Sequence[RerankStage]) -> Iterator[None]:
+    """Around a search: its rerankers know from the start that it is going to ask them."""
+    if run.request.reranks:
+        for stage in stages:
+            run.turns[stage.name] = stage.reranker.client.expect(timeout_s=run.left_s(run.ranking_share))
+    try:
+        yield
+    finally:
+        for turn in run.turns.values():
+            turn.close()
 
 
 async def run_stages(
@@ -27,6 +41,7 @@ async def run_stages(
         window = run.request.windows[position]
         if why := stage.why_left_out(run, found, order, window=window):
             run.stages[stage.name] = StageOutcome(False, 0, why=why)
+            run.turns[stage.name].close()
             continue
         part = shares[position] / sum(shares[position:])
         result = await stage.run(run, found, order, before, window=window, share=run.part_of_rest(part))

@@ -75,11 +75,14 @@ class RerankStage:
                 max_pairs=limits.max_pairs,
                 weights=found.weights.get(self.reranker.name) if limits.term_weights else None,
                 scope=run.scope,
+                turn=run.turns[self.name],
+                least=run.request.k,
                 timeout_s=run.left_s(share),
             ),
             share=share,
             breaker=self.reranker.breaker,
         )
+        run.turns[self.name].close()
         if reranked is None:
             run.stages[self.name] = StageOutcome(False, len(documents), why=run.failures[self.name])
             return None
@@ -103,18 +106,33 @@ class RerankStage:
             capped = f"{reranked.beyond_cap} documents of the window were not reranked: max_pairs holds no more pairs"
             run.notes.append(f"{self.name}: {capped}")
             whys.append(capped)
-        run.stages[self.name] = StageOutcome(True, asked, len(reranked.ranking), "; ".join(whys))
+        if busy := _what_fitted(reranked, asked):
+            run.notes.append(f"{self.name}: {busy}")
+            whys.append(busy)
+        ran = bool(reranked.pairs) or not reranked.beyond_room
+        run.stages[self.name] = StageOutcome(ran, asked, len(reranked.ranking), "; ".join(whys), bool(busy))
 
 
 def shortcomings(reranked: Reranked, why_no_text: str = "") -> Iterator[tuple[str, bool]]:
     """What of the window was not reranked, and whether that lasts; `why_no_text` is what the index's mapping tells of
     it."""
+    if reranked.beyond_room and not reranked.pairs:
+        yield f"the worker is busy: none of {reranked.beyond_room} passages would be scored in time", False
     if reranked.late:
         yield f"{reranked.late} passages were not scored in time; documents without a score keep their places", False
     if reranked.without_text:
         have = "document of the window has" if reranked.without_text == 1 else "documents of the window have"
         why = why_no_text or "does the index hold their text in the fields that are searched?"
         yield f"{reranked.without_text} {have} no text to rerank; the order before stands there; {why}", True
+
+
+def _what_fitted(reranked: Reranked, window: int) -> str:
+    """What of the window a busy reranker had time for; "" where that is all, or nothing."""
+    if not reranked.beyond_room or not reranked.pairs:
+        return ""
+    if reranked.documents < window - reranked.without_text - reranked.beyond_cap:
+        return f"window {reranked.documents} of {window}: worker busy"
+    return f"{reranked.pairs} of {reranked.pairs + reranked.beyond_room} passages: worker busy"
 
 
 def with_passages(final: Ranking, documents: Ranking) -> Ranking:

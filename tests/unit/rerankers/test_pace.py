@@ -118,6 +118,22 @@ def test_a_queue_runs_down_while_nothing_is_heard() -> None:
     assert (at_once, later) == (10, 70)
 
 
+def test_of_a_long_passage_what_the_model_reads_counts() -> None:
+    pace = told(1_000)
+    with pace.turn(10) as turn:
+        assert pace.fit(turn, [100_000] * 100, least=1, timeout_s=10) == 3  # of 2,048 characters
+
+
+def test_what_is_still_on_its_way_to_the_worker_is_not_forgotten() -> None:
+    clock = Clock()
+    pace = told(1_000, clock=clock)
+    with pace.turn(10) as first, pace.turn(10) as second:
+        pace.fit(first, [100] * 100, least=60, timeout_s=10)
+        clock.now = 0.1
+        pace.hear(News(1_000, 2_048, 0.0, 0))  # the answer to another, from before the first arrived
+        assert pace.fit(second, [100] * 100, least=1, timeout_s=10) == 5  # half of what 6,000 leave of 7,000
+
+
 def test_a_turn_that_ended_takes_no_room() -> None:
     pace = told(1_000)
     with pace.turn(10) as first:

@@ -1,6 +1,10 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from collections.abc import Sequence
+from contextlib import closing
+from typing import Any
 
 import httpx
 import pytest
@@ -8,6 +12,8 @@ from support.answering import Answering
 from support.parts import OverlapScorer, serving, wait_until
 
 from connector.errors import WorkerUnavailable
+from connector.models.cross_encoder import CrossEncoderPlan
+from connector.models.model import Piece
 from connector.rerankers.worker import WorkerClient
 from connector.settings.sections import WorkerSettings
 from connector.worker.app import create_app
@@ -21,7 +27,7 @@ async def test_a_worker_is_asked_how_busy_it_is_before_it_is_asked_for_scores(
     client: WorkerClient, server: Answering
 ) -> None:
     server.set(SCORES, headers=NEWS)
-    with client.expect(timeout_s=10) as turn:
+    with closing(client.expect(timeout_s=10)) as turn:
         room = await turn.room(PASSAGES, least=10, timeout_s=10)
 
     assert room == 70  # of 1,000 characters x 10 s, with three tenths to spare
@@ -31,7 +37,7 @@ async def test_a_worker_is_asked_how_busy_it_is_before_it_is_asked_for_scores(
 async def test_every_reply_is_news(client: WorkerClient, server: Answering) -> None:
     server.set(SCORES, headers=NEWS | {"x-queue-ms": "6000"})
     await client.score("q", ["a"], timeout_s=5)
-    with client.expect(timeout_s=10) as turn:
+    with closing(client.expect(timeout_s=10)) as turn:
         room = await turn.room(PASSAGES, least=5, timeout_s=10)
 
     assert room == 10
@@ -42,13 +48,13 @@ async def test_a_refusal_is_news_too(client: WorkerClient, server: Answering) ->
     server.set({"error": "busy"}, status=429, headers=NEWS | {"x-queue-ms": "5000"})
     with pytest.raises(WorkerUnavailable):
         await client.score("q", ["a"], timeout_s=5)
-    with client.expect(timeout_s=10) as turn:
+    with closing(client.expect(timeout_s=10)) as turn:
         assert await turn.room(PASSAGES, least=5, timeout_s=10) == 20
 
 
 async def test_a_server_that_says_nothing_is_not_asked_again(client: WorkerClient, server: Answering) -> None:
     server.set(SCORES)
-    with client.expect(timeout_s=10) as turn:
+    with closing(client.expect(timeout_s=10)) as turn:
         first = await turn.room(PASSAGES, least=10, timeout_s=10)
         again = await turn.room(PASSAGES, least=10, timeout_s=10)
 
@@ -58,7 +64,7 @@ async def test_a_server_that_says_nothing_is_not_asked_again(client: WorkerClien
 
 async def test_no_worker_has_room_for_all_until_it_is_asked() -> None:
     client = WorkerClient("http://127.0.0.1:1")
-    with client.expect(timeout_s=10) as turn:
+    with closing(client.expect(timeout_s=10)) as turn:
         room = await turn.room(PASSAGES, least=10, timeout_s=10)
     await client.close()
 
@@ -67,7 +73,7 @@ async def test_no_worker_has_room_for_all_until_it_is_asked() -> None:
 
 async def test_a_worker_that_hangs_costs_a_tenth_of_the_time(client: WorkerClient, server: Answering) -> None:
     server.set(SCORES, pause_s=30)
-    with client.expect(timeout_s=1) as turn:
+    with closing(client.expect(timeout_s=1)) as turn:
         async with asyncio.timeout(0.9):
             assert await turn.room(PASSAGES, least=10, timeout_s=1) == 100
 
@@ -76,7 +82,7 @@ async def test_a_worker_tells_its_speed_before_its_first_request() -> None:
     with serving(create_app(OverlapScorer, WorkerSettings())) as url:
         wait_until(lambda: httpx.get(f"{url}/ready").status_code == 200)
         client = WorkerClient(url)
-        with client.expect(timeout_s=10) as turn:
+        with closing(client.expect(timeout_s=10)) as turn:
             await turn.room(PASSAGES, least=10, timeout_s=10)
         news = client._pace._news
         await client.close()
@@ -84,3 +90,39 @@ async def test_a_worker_tells_its_speed_before_its_first_request() -> None:
     assert news is not None
     assert news.chars_per_s > 0
     assert (news.queue_s, news.waiting, news.max_chars) == (0.0, 0, 2_048)
+
+
+class Slow(OverlapScorer):
+    """Reads a token for every four characters, and two thousand tokens a second."""
+
+    max_batch_tokens = 64
+
+    def plan(self, query: str, passages: Sequence[str], **options: Any) -> CrossEncoderPlan:
+        pieces = [Piece(len(text) // 4, (query, text)) for text in passages]
+        return CrossEncoderPlan(pieces, tuple(piece.length for piece in pieces), (), False)
+
+    def run(self, pieces: Sequence[Piece]) -> None:
+        time.sleep(sum(piece.length for piece in pieces) / 2_000)
+        super().run(pieces)
+
+
+async def test_a_burst_is_scored_in_part_rather_than_refused() -> None:
+    """Forty at once for fifty passages each, of which a worker gets four hundred done a second."""
+    with serving(create_app(Slow, WorkerSettings())) as url:
+        wait_until(lambda: httpx.get(f"{url}/ready").status_code == 200)
+        client = WorkerClient(url)
+
+        async def ask(number: int) -> tuple[int, int]:
+            passages = [f"passage {at} of {number}".ljust(20) for at in range(50)]
+            with closing(client.expect(timeout_s=3)) as turn:
+                room = await turn.room(passages, least=5, timeout_s=3)
+                scores = await client.score("passage", passages[:room], timeout_s=3)
+            return room, scores.unscored
+
+        found = await asyncio.gather(*(ask(number) for number in range(40)))
+        await client.close()
+
+    rooms = [room for room, _ in found]
+    assert 5 <= min(rooms) <= max(rooms) < 50
+    assert max(rooms) <= 3 * min(rooms)
+    assert sum(unscored for _, unscored in found) == 0

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 
 import httpx
 import pytest
@@ -73,7 +74,18 @@ async def rerank_over_http(
 ) -> Reranked:
     client = WorkerClient(url)
     try:
-        return await rerank(query, window, client, passages=passages, max_pairs=max_pairs, weights=None, timeout_s=5)
+        with closing(client.expect(timeout_s=5)) as turn:
+            return await rerank(
+                query,
+                window,
+                client,
+                passages=passages,
+                max_pairs=max_pairs,
+                weights=None,
+                turn=turn,
+                least=1,
+                timeout_s=5,
+            )
     finally:
         await client.close()
 
@@ -122,6 +134,9 @@ async def test_a_document_with_a_cut_passage_is_named(worker_url: str) -> None:
 async def test_a_window_without_text_asks_the_worker_nothing() -> None:
     client = WorkerClient("http://127.0.0.1:9")
 
-    reranked = await rerank("q", (hit("a"),), client, passages=2, max_pairs=9, weights=None, timeout_s=1)
+    with closing(client.expect(timeout_s=1)) as turn:
+        reranked = await rerank(
+            "q", (hit("a"),), client, passages=2, max_pairs=9, weights=None, turn=turn, least=1, timeout_s=1
+        )
 
     assert reranked.ranking == ()

@@ -82,13 +82,14 @@ def test_texts_and_queries_are_in_no_line(worker: str, lines: pytest.LogCaptureF
 
 @pytest.mark.parametrize(
     ("level", "statuses"),
-    [("all", [200, 200, 404]), ("requests", [200, 404]), ("errors", [404]), ("off", [])],
+    [("all", [200, 200, 200, 404]), ("requests", [200, 404]), ("errors", [404]), ("off", [])],
 )
 def test_the_settings_say_which_requests_are_logged(
     lines: pytest.LogCaptureFixture, level: AccessLog, statuses: list[int]
 ) -> None:
     with serving(create_app(OverlapScorer, WorkerSettings(access_log=level))) as url:
         start(url)
+        httpx.head(f"{url}/info")
         for path in ("/health", "/v1/models", "/nowhere"):
             httpx.get(url + path)
 
