@@ -35,4 +35,4 @@ def test_the_library_example_prints_reranked_hits(demo: Any, worker: WorkerProce
     }
     printed = demo.run("library.py", **variables)
 
-    assert printed.count("[reranked;") == 3
+    assert printed.count("[local;") == 3  # the stage is called after its reranker
