@@ -16,10 +16,13 @@ from connector.settings.search import LegSettings
 
 @dataclass(frozen=True, slots=True)
 class OwnQueries:
-    """The queries by the name of the leg that is sent them, as they came, and the filter part of each."""
+    """The queries by the name of the leg that is sent them, as they came, and the filter part of each.
+
+    `asked` is the leg whose query came with the request, and not out of the settings."""
 
     queries: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     filters: Mapping[str, Filter] = field(default_factory=dict)
+    asked: str = ""
 
     def filter_for(self, leg: str, given: Filter | None) -> Filter | None:
         """What a leg's hits have to fulfil: the filter of the request, and what the queries of other legs demand."""
@@ -48,13 +51,15 @@ def read_own_queries(
     queries: dict[str, Mapping[str, Any]] = {
         name: fill_template(template, text) for name in names if (template := legs[name].query)
     }
+    asked = ""
     if lexical is not None:
         if not names:
             raise QueryError("search.legs has no lexical leg, so there is none to send the lexical query with; add one")
-        queries["lexical" if "lexical" in names else names[0]] = lexical
+        asked = "lexical" if "lexical" in names else names[0]
+        queries[asked] = lexical
     exact = exact_fields(schema)
     filters = {name: read_own_query(query, exact_fields=exact).filter for name, query in queries.items()}
-    return OwnQueries(queries, {name: found for name, found in filters.items() if found})
+    return OwnQueries(queries, {name: found for name, found in filters.items() if found}, asked)
 
 
 def exact_fields(schema: IndexSchema) -> Collection[str]:

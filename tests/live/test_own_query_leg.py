@@ -194,6 +194,19 @@ async def test_a_match_of_a_keyword_is_no_text_and_an_unclear_one_has_to_be_give
         await search(engine, shop, lexical=unclear)
 
 
+async def test_what_the_engine_refuses_of_a_requests_query_is_the_callers_to_know(
+    engine: ClusterSettings, shop: str
+) -> None:
+    """A text that makes no sense in a template of the settings costs that leg alone."""
+    broken = {"query_string": {"query": "red (sofa", "fields": ["name"]}}
+    with pytest.raises(QueryError, match=r"the engine does not take this query.*red \(sofa"):
+        await search(engine, shop, lexical=broken)
+    response = await search(engine, shop, {"query": {"query_string": {"query": "{{query}}"}}}, query="red (sofa")
+
+    assert [missing.stage for missing in response.degraded] == ["lexical"]
+    assert {hit.stage for hit in response.hits} == {"dense"}
+
+
 def test_the_example_reads_two_pages_with_the_shops_own_query(
     engine: ClusterSettings, shop: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

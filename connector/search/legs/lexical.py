@@ -48,7 +48,7 @@ class LexicalLeg:
             passages=min(request.passages, 1),
             page=page,
         )
-        words = page is not None and (page.sort is not None or page.aggregations is not None)
+        words = request.own.asked == self.name or (page and (page.sort is not None or page.aggregations is not None))
         answer = await (as_asked("query, sort or aggregations", lambda: asked) if words else asked)
         run.page = answer.page or run.page
         return answer.ranking

@@ -10,7 +10,9 @@ from connector.settings.search import SearchSettings
 from connector.types import SearchRequest
 
 # what may differ from page to page
-FREE = frozenset({"k", "deadline_s", "cursor", "offset", "credentials", "aggs", "highlight", "source", "facets"})
+FREE = frozenset(
+    {"k", "deadline_s", "cursor", "offset", "credentials", "aggs", "highlight", "source", "facets", "total"}
+)
 
 
 def digest_of(request: SearchRequest, search: SearchSettings) -> str:

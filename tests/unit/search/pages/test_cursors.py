@@ -57,9 +57,12 @@ def test_a_cursor_of_two_hundred_documents_fits_a_header() -> None:
     assert len(write(order(left))) < 4_000
 
 
+CURSOR = write(order([FrozenHit("d1", 1.0, "fused")]))
+
+
 @given(st.data())
 def test_a_cursor_that_was_changed_anywhere_is_refused(data: st.DataObject) -> None:
-    cursor = write(order([FrozenHit("d1", 1.0, "fused")]))
+    cursor = CURSOR
     at = data.draw(st.integers(0, len(cursor) - 2))  # the last character has bits that mean nothing
     other = data.draw(
         st.sampled_from(string.ascii_letters + string.digits + "-_ é=").filter(lambda it: it != cursor[at])
