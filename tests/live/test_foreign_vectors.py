@@ -129,5 +129,7 @@ async def test_a_document_of_a_required_routing_is_told_from_another_by_it(someb
     assert {doc_id: fields["text"] for doc_id, fields in shown.items()} == {
         f"{hit['_routing'].replace('/', '%2F')}/7": hit["_source"]["text"] for hit in kept
     }
+    for doc_id, fields in shown.items():
+        assert await index.get([doc_id], fields=None, timeout_s=TIMEOUT_S) == {doc_id: fields}
     assert set(ids(await index.dense(NEAR, depth=10, filter=None, timeout_s=TIMEOUT_S))) == set(shown)
     assert index.schema.layout.address("tenant%2F3/7", name) == Address(name, "7", "tenant/3")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import numpy as np
@@ -9,11 +10,13 @@ import pytest
 from support.parts import OverlapScorer, ids, serving
 from support.scratch import unique_name
 from support.somebody import TEXT, Somebody
+from support.synthetic import make_documents, schema
 
 from connector.clusters.protocol import Index, SearchableIndex
 from connector.doctor.checkup import open_cluster_checks
 from connector.errors import IndexMissing, SettingsError
 from connector.filters import check_filter, parse_filter
+from connector.ingest.job import find_index
 from connector.layout import Address
 from connector.lexical import LexicalQuery
 from connector.rerankers.worker import WorkerClient
@@ -206,3 +209,35 @@ async def test_a_name_of_nothing_is_missing_and_nothing_is_written_to_several(so
         await several.write([])
     with pytest.raises(SettingsError, match="cannot be the name of one index"):
         await somebody.cluster.drop_index(f"{name}*")
+
+
+async def test_two_indices_of_ours_are_searched_as_one_with_their_passages(somebody: Somebody) -> None:
+    prefix, documents = unique_name(), make_documents(12)
+    names = [f"{prefix}-{at}" for at in range(2)]
+    try:
+        for name in names:
+            made = await somebody.cluster.create_index(name, schema())
+            await made.write(documents)
+            await made.finish()
+        index = await somebody.cluster.open_index(f"{prefix}-*")
+        wanted = next(each for each in documents if each.passages)
+        twice = [f"{name}/{wanted.document.doc_id}" for name in names]
+        near = await index.dense(wanted.vectors[0], depth=2, filter=None, timeout_s=TIMEOUT_S, passages=2)
+        content = await index.content(twice, query=None, vector=wanted.vectors[0], timeout_s=TIMEOUT_S)
+        texts = LexicalQuery(wanted.passages[0].text)
+        lexical = (await index.lexical(texts, depth=2, filter=None, timeout_s=TIMEOUT_S)).ranking
+
+        assert ids(near) == twice
+        assert [hit.passages[0].text for hit in near] == [wanted.passages[0].text] * 2
+        assert [each.nearest and each.nearest.text for each in content.values()] == [wanted.passages[0].text] * 2
+        assert {doc_id.partition("/")[0] for doc_id in ids(lexical)} == set(names)
+        assert (await index.get(twice, fields=["content_hash"], timeout_s=TIMEOUT_S)).keys() == set(twice)
+        with pytest.raises(SettingsError, match="searched and not written to"):
+            await index.remove([wanted.document.doc_id])
+        listed = load_settings(environ={}, overrides={"index.name": somebody.alias(",".join(names))})
+        with pytest.raises(SettingsError, match="name the one to ingest into"):
+            await find_index(somebody.cluster, listed)
+    finally:
+        for name in names:
+            with contextlib.suppress(IndexMissing):
+                await somebody.cluster.drop_index(name)

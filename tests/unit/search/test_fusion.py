@@ -108,6 +108,13 @@ def test_fused_hits_keep_the_passages_of_all_rankings_in_turns() -> None:
     assert [one.ordinal for one in fused[0].passages] == [4, 7, 2]
 
 
+def test_a_text_beside_a_vector_and_the_whole_text_are_two_passages_though_both_are_the_first() -> None:
+    near, whole = passage("a", 0, "beside the vector"), passage("a", 0, "the whole text")
+    fused = rrf([(Hit("a", 1.0, (near,)),), (Hit("a", 1.0, (whole,)),), (Hit("a", 1.0, (whole,)),)], rank_constant=60)
+
+    assert fused[0].passages == (near, whole)
+
+
 def test_fused_hits_keep_the_passages_of_a_ranking_without_a_say() -> None:
     dense, lexical = (Hit("a", 1.0),), (Hit("a", 9.0, (passage("a", 7),)),)
 
