@@ -103,7 +103,7 @@ def check_request(
         sizes = Sizes(_read_page_size(k or search.k), tuple(windows))
     else:
         sizes = fit_sizes(k=k or search.k, windows=windows, reach=reached, named=named)
-    _check_offset(offset, sizes.k, MAX_DEPTH if sorts else reached)
+    _check_offset(offset, sizes.k, MAX_DEPTH if sorts else reached, sorts=sorts)
     deadline_s = _read_seconds("deadline_s", request.deadline_s)
     credentials = request.credentials
     if credentials is not None and not isinstance(credentials, Credentials):
@@ -170,12 +170,17 @@ def _read_offset(request: SearchRequest) -> int:
     return int(offset)
 
 
-def _check_offset(offset: int, k: int, reached: int) -> None:
-    if offset + k > max(reached, k):
+def _check_offset(offset: int, k: int, reached: int, *, sorts: bool) -> None:
+    if offset + k <= max(reached, k):
+        return
+    if sorts:
         raise QueryError(
-            f"offset={offset} and k={k} go beyond the {reached:,} documents of the order; raise depth, or read page "
-            "after page with a cursor"
+            f"offset={offset} and k={k} go beyond the {reached:,} documents that a sorted order is read to"
         )
+    raise QueryError(
+        f"offset={offset} and k={k} go beyond the {reached} documents that the legs find; raise depth, or read page "
+        "after page with a cursor"
+    )
 
 
 def _read_cursor(cursor: Any) -> str | bool:
