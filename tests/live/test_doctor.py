@@ -11,7 +11,6 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import asdict, replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ import httpx
 import pytest
 import uvicorn
 from support.command import Launcher
+from support.http_server import QuietHandler, listening
 from support.proxy import Proxy
 from support.scratch import drop, unique_name
 from support.secured import Secured
@@ -174,7 +174,7 @@ def serving(app: Any) -> Iterator[str]:
         thread.join(timeout=10)
 
 
-class WebPage(BaseHTTPRequestHandler):
+class WebPage(QuietHandler):
     """Answers everything with a page."""
 
     def do_GET(self) -> None:
@@ -185,17 +185,11 @@ class WebPage(BaseHTTPRequestHandler):
 
     do_POST = do_GET
 
-    def log_message(self, *_: Any) -> None:
-        pass
-
 
 @pytest.fixture(scope="module")
 def web_page() -> Iterator[str]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), WebPage)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
+    with listening(WebPage) as url:
+        yield url
 
 
 @pytest.fixture(scope="module")

@@ -5,11 +5,11 @@ from __future__ import annotations
 import base64
 import contextlib
 import re
-import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from support.http_server import QuietHandler, listening
 
 
 @dataclass
@@ -31,7 +31,7 @@ class FileServer:
 def serving_files(files: Mapping[str, bytes]) -> Iterator[FileServer]:
     server = FileServer(files)
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(QuietHandler):
         protocol_version = "HTTP/1.1"
 
         def do_GET(self) -> None:
@@ -69,17 +69,5 @@ def serving_files(files: Mapping[str, bytes]) -> Iterator[FileServer]:
                 self.wfile.write(content[:ends])
             self.close_connection = ends < len(content)
 
-        def log_message(self, *_: object) -> None:
-            pass
-
-    listener = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    listener.daemon_threads = True
-    thread = threading.Thread(target=listener.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
-    thread.start()
-    server.url = f"http://127.0.0.1:{listener.server_port}"
-    try:
+    with listening(Handler) as server.url:
         yield server
-    finally:
-        listener.shutdown()
-        listener.server_close()
-        thread.join()

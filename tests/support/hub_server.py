@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+from support.http_server import QuietHandler, listening
 
 REVISION = "0123456789abcdef0123456789abcdef01234567"
 
@@ -53,7 +53,7 @@ class HubServer:
 def serving_hub(repository: str, files: Mapping[str, bytes]) -> Iterator[HubServer]:
     hub = HubServer(repository, files)
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(QuietHandler):
         protocol_version = "HTTP/1.1"
 
         def do_GET(self) -> None:
@@ -83,17 +83,5 @@ def serving_hub(repository: str, files: Mapping[str, bytes]) -> Iterator[HubServ
             if self.command == "GET":
                 self.wfile.write(content)
 
-        def log_message(self, *_: object) -> None:
-            pass
-
-    listener = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    listener.daemon_threads = True
-    thread = threading.Thread(target=listener.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
-    thread.start()
-    hub.url = f"http://127.0.0.1:{listener.server_port}"
-    try:
+    with listening(Handler) as hub.url:
         yield hub
-    finally:
-        listener.shutdown()
-        listener.server_close()
-        thread.join()

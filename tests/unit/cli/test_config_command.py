@@ -5,14 +5,12 @@ from __future__ import annotations
 import base64
 import json
 import re
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
 
 import pytest
 from support.command import Finished, Launcher
+from support.http_server import QuietHandler, listening
 
 from connector.settings.file import build_file
 from connector.settings.load import load_settings, setting_paths
@@ -168,7 +166,7 @@ def test_a_secret_behind_a_flag_that_is_written_wrongly_is_not_repeated(launcher
     assert said(done) == []
 
 
-class Refusing(BaseHTTPRequestHandler):
+class Refusing(QuietHandler):
     """Refuses every request as a cluster refuses wrong credentials."""
 
     def do_GET(self) -> None:
@@ -181,18 +179,12 @@ class Refusing(BaseHTTPRequestHandler):
 
     do_POST = do_PUT = do_HEAD = do_GET
 
-    def log_message(self, *_: Any) -> None:
-        pass
-
 
 @pytest.fixture(scope="module")
 def refusing() -> Iterator[str]:
     """The URL of a server that refuses every request with 401."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Refusing)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
+    with listening(Refusing) as url:
+        yield url
 
 
 def said(done: Finished) -> list[str]:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from dataclasses import dataclass, field
 
 import httpx
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
+from support.http_server import QuietHandler, listening
 from support.parts import OverlapScorer, serving, wait_until
 
 from connector.settings.sections import WorkerSettings
@@ -18,43 +18,33 @@ from connector.worker.app import create_app
 TRACE, CALLER = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 
 
-class Collector(ThreadingHTTPServer):
-    """Keeps the spans that it is sent."""
+@dataclass
+class Collector:
+    """What it was sent."""
 
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Receiver)
-        self.spans: list[Span] = []
-        self.services: set[str] = set()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}"
-
-
-class Receiver(BaseHTTPRequestHandler):
-    server: Collector
-
-    def do_POST(self) -> None:
-        assert self.path == "/v1/traces"
-        sent = ExportTraceServiceRequest.FromString(self.rfile.read(int(self.headers["content-length"])))
-        for one in sent.resource_spans:
-            self.server.services |= {
-                item.value.string_value for item in one.resource.attributes if item.key == "service.name"
-            }
-            self.server.spans += [span for scope in one.scope_spans for span in scope.spans]
-        self.send_response(200)
-        self.end_headers()
-
-    def log_message(self, *arguments: object) -> None:
-        pass
+    url: str = ""
+    spans: list[Span] = field(default_factory=list)
+    services: set[str] = field(default_factory=set)
 
 
 @pytest.fixture
 def collector() -> Iterator[Collector]:
-    with Collector() as one:
-        threading.Thread(target=one.serve_forever, daemon=True).start()
-        yield one
-        one.shutdown()
+    collector = Collector()
+
+    class Receiver(QuietHandler):
+        def do_POST(self) -> None:
+            assert self.path == "/v1/traces"
+            sent = ExportTraceServiceRequest.FromString(self.rfile.read(int(self.headers["content-length"])))
+            for one in sent.resource_spans:
+                collector.services |= {
+                    item.value.string_value for item in one.resource.attributes if item.key == "service.name"
+                }
+                collector.spans += [span for scope in one.scope_spans for span in scope.spans]
+            self.send_response(200)
+            self.end_headers()
+
+    with listening(Receiver) as collector.url:
+        yield collector
 
 
 def test_a_request_is_a_span_of_its_callers_trace_with_its_stages_below(collector: Collector) -> None:
