@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.command import Launcher, launching
+from support.command import TORCH, Launcher, launching
 from support.running_engines import (
     ENGINES,
     FOLDER,
@@ -33,14 +33,22 @@ from connector.settings.sections import ClusterSettings, Settings
 from connector.wiring import load_encoder
 
 EMBEDDED = "embedded"
-TOGETHER = {
-    "test_corpus.py": "demo",
-    "test_examples.py": "demo",
-    "test_callers.py": "secured",
-    "test_doctor.py": "secured",
-    "test_secured_pages.py": "secured",
-    "test_security.py": "secured",
+# files whose tests run in one process: they share what is dear to make, or change the same thing
+GROUPS = {
+    "demo": ("e2e/test_corpus", "e2e/test_examples"),
+    "commands with torch": ("bench/test_smoke", "e2e/test_reranker", "e2e/test_train", "e2e/test_tune"),
+    "secured": ("live/test_callers", "live/test_doctor", "live/test_secured_pages", "live/test_security"),
+    # whose imports take 10 s
+    "torch": (
+        "unit/ingest/test_passages",
+        *(f"unit/models/test_{name}" for name in ("backends", "build", "cross_encoder", "description", "encoder")),
+        *(f"unit/models/test_{name}" for name in ("found", "hub_models", "late_interaction", "runtimes", "tokenizer")),
+        "unit/remote/test_encoder",
+        "unit/training/test_fine_tune",
+        *(f"unit/worker/test_{name}" for name in ("app", "cache_scope", "embed", "metrics", "models")),
+    ),
 }
+GROUP_OF = {f"tests/{file}.py": group for group, files in GROUPS.items() for file in files}
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -69,10 +77,22 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
     class ByFile(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            file = nodeid.split("::", 1)[0]
-            return TOGETHER.get(file.rsplit("/", 1)[-1], file)
+            return _group_of(nodeid)
 
     return ByFile(config, log)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Where several processes share the tests, the groups come first: they take the longest, and what is begun last
+    should not keep one process at work while the others have ended."""
+    if hasattr(config, "workerinput"):
+        items.sort(key=lambda item: _group_of(item.nodeid) not in GROUPS)
+
+
+def _group_of(nodeid: str) -> str:
+    file = nodeid.split("::", 1)[0]
+    return GROUP_OF.get(file, file)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -193,4 +213,11 @@ def worker() -> Iterator[WorkerProcess]:
 def launcher() -> Iterator[Launcher]:
     """Starts commands of the connector, without the wait for their imports."""
     with launching() as launcher:
+        yield launcher
+
+
+@pytest.fixture(scope="session")
+def torch_launcher() -> Iterator[Launcher]:
+    """Starts commands and programs that need torch."""
+    with launching(*TORCH) as launcher:
         yield launcher

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
-import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
-from support.command import Launcher, environment
+from support.command import Launcher
 from support.scratch import drop, unique_name
 from support.slices import queries_of, write_slice
 
@@ -33,16 +32,28 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def run(program: str, *arguments: str, cwd: Path, codes: tuple[int, ...] = (0,)) -> dict[str, Any]:
-    """The JSON on the last line of what the program prints."""
-    command = [sys.executable, str(ROOT / "bench" / f"{program}.py"), *arguments]
-    done = subprocess.run(command, cwd=cwd, env=environment(), capture_output=True, text=True, timeout=800)
-    assert done.returncode in codes, done.stderr[-3000:]
-    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    assert result["bench"] == program.replace("_", "-")
-    assert result["machine"]["cores"] >= 1
-    assert result["machine"]["commit"]
-    return result
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """Runs programs of bench/ in a folder."""
+
+    folder: Path
+    launcher: Launcher
+
+    def __call__(self, program: str, *arguments: str, codes: tuple[int, ...] = (0,)) -> dict[str, Any]:
+        """The JSON on the last line of what the program prints."""
+        file = ROOT / "bench" / f"{program}.py"
+        done = self.launcher.start(*arguments, cwd=self.folder, program=file).wait(800)
+        assert done.code in codes, done.stderr[-3000:]
+        result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+        assert result["bench"] == program.replace("_", "-")
+        assert result["machine"]["cores"] >= 1
+        assert result["machine"]["commit"]
+        return result
+
+
+@pytest.fixture(scope="module")
+def run(folder: Path, torch_launcher: Launcher) -> Bench:
+    return Bench(folder, torch_launcher)
 
 
 def test_every_target_and_every_program_has_a_smoke_run() -> None:
@@ -61,8 +72,8 @@ def test_every_target_and_every_program_has_a_smoke_run() -> None:
     assert programs <= {*targets.values(), *imported, *started}
 
 
-def test_quality(folder: Path) -> None:
-    said = run("quality", "slice", "--cluster", "embedded:store", cwd=folder)
+def test_quality(run: Bench) -> None:
+    said = run("quality", "slice", "--cluster", "embedded:store")
 
     assert said["queries"] == 3
     assert set(said["measures"]) == {"lexical", "dense", "fused", "reranked"}
@@ -71,9 +82,9 @@ def test_quality(folder: Path) -> None:
     assert "late-interaction" in said["reranker"]
 
 
-def test_cascade(folder: Path) -> None:
+def test_cascade(run: Bench) -> None:
     small = ("--window", "10", "--last", "10", "--when", "{query_words_at_least: 99}")
-    said = run("cascade", "slice", "--cluster", "embedded:store", *small, cwd=folder)
+    said = run("cascade", "slice", "--cluster", "embedded:store", *small)
 
     assert said["cross_encoder"].startswith("random weights")
     assert said["degraded"] == 0
@@ -82,8 +93,8 @@ def test_cascade(folder: Path) -> None:
     assert said["p50_ms"]["cascade with rules"] < said["p50_ms"]["cross-encoder over all"]
 
 
-def test_order(folder: Path) -> None:
-    said = run("order", "slice:0:5", "slice-again:0:5", "--cluster", "embedded:store", cwd=folder)
+def test_order(run: Bench) -> None:
+    said = run("order", "slice:0:5", "slice-again:0:5", "--cluster", "embedded:store")
 
     assert set(said["fused"]) == {"slice-0-5", "slice-again-0-5"}
     assert {"0.7 0 0 0.3", "0.4 0.1 0.1 0.4", "0 0 0 1"} <= said["gains"].keys()
@@ -91,96 +102,94 @@ def test_order(folder: Path) -> None:
         assert chosen["gain"] == said["gains"][chosen["weights"]][name]
 
 
-def test_models(folder: Path) -> None:
+def test_models(run: Bench) -> None:
     small = ("--encoders", "all-MiniLM-L6-v2", "--rerankers", "all-MiniLM-L6-v2", "--keep", "kept")
-    said = run("models", "slice", *small, "--cluster", "embedded:store", cwd=folder)
+    said = run("models", "slice", *small, "--cluster", "embedded:store")
     (pair,) = said["collections"]["slice"]["pairs"].values()
 
     assert said["collections"]["slice"]["queries"] == 3
     assert said["mean"]["stages"]["fused, all-MiniLM-L6-v2"]["R@50"] > 0.5
     assert pair["nDCG@10"] > 0
     assert pair["over the first pair"]["difference"] == 0
-    assert [file.name for file in (folder / "kept").iterdir()] == ["slice.all-MiniLM-L6-v2.pickle"]
+    assert [file.name for file in (run.folder / "kept").iterdir()] == ["slice.all-MiniLM-L6-v2.pickle"]
 
 
-def test_ingest(folder: Path) -> None:
-    said = run("ingest", "slice", "--models", "all-MiniLM-L6-v2", "--rounds", "1", "--queries", "2", cwd=folder)
+def test_ingest(run: Bench) -> None:
+    said = run("ingest", "slice", "--models", "all-MiniLM-L6-v2", "--rounds", "1", "--queries", "2")
     (found,) = said["models"].values()
 
-    assert said["documents"] == len((folder / "slice" / "corpus.jsonl").read_text().splitlines())
+    assert said["documents"] == len((run.folder / "slice" / "corpus.jsonl").read_text().splitlines())
     assert min(found[name]["median"] for name in ("documents/s", "passages/s", "MB", "encode ms", "search ms")) > 0
 
 
-def test_trials(folder: Path) -> None:
-    said = run("trials", "--held", "slice", "--learn", "slice", "--cluster", "embedded:store", cwd=folder)
+def test_trials(run: Bench) -> None:
+    said = run("trials", "--held", "slice", "--learn", "slice", "--cluster", "embedded:store")
 
     assert said["learned_from"] == ["slice"]
     assert {"fused", "untrained", "layer 5", "linear map"} <= said["held"]["slice"].keys()
     assert 0 < said["held"]["slice"]["untrained"]["nDCG@10"] <= 1
 
 
-def test_training_data(folder: Path, launcher: Launcher) -> None:
-    joined = run("training_data", "join", "joined", "slice=3", cwd=folder)
-    ingested = launcher.run("ingest", "joined", "--cluster", "embedded:store", "--index", "joined", cwd=folder)
+def test_training_data(run: Bench) -> None:
+    joined = run("training_data", "join", "joined", "slice=3")
+    ingested = run.launcher.run("ingest", "joined", "--cluster", "embedded:store", "--index", "joined", cwd=run.folder)
     places = ("joined", "scores.jsonl", "--index", "joined", "--cluster", "embedded:store", "--backend", "exact")
-    taught = run("training_data", "teach", *places, cwd=folder)
+    taught = run("training_data", "teach", *places)
 
     assert ingested.code == 0, ingested.stderr
     assert joined["queries"] == taught["queries"] == 3
-    assert joined["documents"] == len((folder / "slice" / "corpus.jsonl").read_text().splitlines())
-    assert taught["scores"] == len((folder / "scores.jsonl").read_text().splitlines()) > 0
+    assert joined["documents"] == len((run.folder / "slice" / "corpus.jsonl").read_text().splitlines())
+    assert taught["scores"] == len((run.folder / "scores.jsonl").read_text().splitlines()) > 0
 
 
-def test_rerankers(folder: Path) -> None:
-    said = run("rerankers", "--shapes", "MiniLM-L6", "--backends", "torch", "--pairs", "2", "--rounds", "1", cwd=folder)
+def test_rerankers(run: Bench) -> None:
+    said = run("rerankers", "--shapes", "MiniLM-L6", "--backends", "torch", "--pairs", "2", "--rounds", "1")
 
     assert said["pairs_per_s"]["MiniLM-L6"]["torch"] > 0
     assert said["failed"] == {}
 
 
-def test_gemm(folder: Path) -> None:
-    said = run("gemm", "--tokens", "64", "--rounds", "1", cwd=folder)
+def test_gemm(run: Bench) -> None:
+    said = run("gemm", "--tokens", "64", "--rounds", "1")
 
     assert said["gemm_gflop_per_s"].keys() >= {"fp32", "int8"}
     assert all(value > 0 for value in said["gemm_gflop_per_s"].values())
 
 
-def test_start(folder: Path) -> None:
-    said = run("start", "--rounds", "1", "--documents", "2", "--commands", "help", "reranked", cwd=folder)
+def test_start(run: Bench) -> None:
+    said = run("start", "--rounds", "1", "--documents", "2", "--commands", "help", "reranked")
 
     assert said["commands"].keys() == {"help", "reranked"}
     assert all(took["here"]["least_cpu_s"] > 0 for took in said["commands"].values())
 
 
-def test_worker_profile(folder: Path) -> None:
+def test_worker_profile(run: Bench) -> None:
     small = ("--backends", "onnx", "openvino", "--pairs", "2", "--rounds", "1")
-    said = run("worker_profile", *small, cwd=folder)
+    said = run("worker_profile", *small)
 
     for found in said["backends"].values():
         assert sum(found["shares"].values()) == pytest.approx(1, abs=0.01)
         assert min(found["shares"][part] for part in ("tokenizing", "products", "attention", "norms")) > 0
 
 
-def test_worker(folder: Path) -> None:
-    small = ("--backends", "torch", "--seconds", "0.5", "--rounds", "1", "--pairs", "2", "--clients", "1", "2")
-    said = run("worker", *small, "--overload", "1", "--sustain", "1", cwd=folder)
-    ours, theirs = (said["servers"][name] for name in ("ours, torch", "sentence-transformers in a web app"))
+def test_worker(run: Bench) -> None:
+    small = ("--backends", "onnx", "--seconds", "0.5", "--rounds", "1", "--pairs", "2", "--clients", "1", "2")
+    said = run("worker", *small, "--overload", "1", "--sustain", "1")
+    ours, theirs = (said["servers"][name] for name in ("ours, onnx", "sentence-transformers in a web app"))
 
     assert ours["top_10_in_common"] == theirs["top_10_in_common"] == 1.0
     assert min(one[f"{count}_clients"]["pairs_per_s"] for one in (ours, theirs) for count in (1, 2)) > 0
     assert said["overload"]["other"] == 0
     assert said["sustained"]["requests"] > 0
-    assert said["peak"]["share"]["ours, torch"]["1_clients"] > 0
+    assert said["peak"]["share"]["ours, onnx"]["1_clients"] > 0
     assert "infinity: no --infinity COMMAND was given" in said["left_out"]
 
 
 @pytest.mark.live
-async def test_path(folder: Path, elasticsearch: ClusterSettings) -> None:
+async def test_path(run: Bench, elasticsearch: ClusterSettings) -> None:
     index = unique_name()
     try:
-        said = run(
-            "path", "--cluster", elasticsearch.url, "--index", index, "--data", "slice", "--rounds", "1", cwd=folder
-        )
+        said = run("path", "--cluster", elasticsearch.url, "--index", index, "--data", "slice", "--rounds", "1")
     finally:
         await drop(elasticsearch, index)
 
@@ -189,12 +198,12 @@ async def test_path(folder: Path, elasticsearch: ClusterSettings) -> None:
 
 
 @pytest.mark.live
-async def test_reliability(folder: Path, elasticsearch: ClusterSettings) -> None:
+async def test_reliability(run: Bench, elasticsearch: ClusterSettings) -> None:
     index = unique_name()
     small = ("--kills", "1", "--rows", "30", "--minutes", "0.05", "--data", "slice")
     try:
         # 1: a search that was late, which a busy machine makes of so short a time
-        said = run("reliability", "--cluster", elasticsearch.url, "--index", index, *small, cwd=folder, codes=(0, 1))
+        said = run("reliability", "--cluster", elasticsearch.url, "--index", index, *small, codes=(0, 1))
     finally:
         for part in ("ingest", "searches"):
             await drop(elasticsearch, f"{index}-{part}")

@@ -21,7 +21,7 @@ from connector.models.encoder import Encoder
 from connector.types import Vector, Vectors
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-EVERY, CHARS = 4, 1_500  # of the corpus's queries, and of a document: two passages at most
+EVERY, CHARS = 6, 1_500  # of the corpus's queries, and of a document: two passages at most
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ class RememberingEncoder:
 
 @pytest.fixture(scope="session")
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Every fourth query of the example corpus with the documents that answer it."""
+    """Every sixth query of the example corpus with the documents that answer it."""
     if IS_SOAK:
         return CORPUS
     folder = tmp_path_factory.mktemp("corpus")

@@ -6,11 +6,10 @@ import json
 import os
 import signal
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.command import TORCH, Finished, Launcher, Running, launching
+from support.command import Finished, Launcher, Running
 from support.slices import rows, write_slice
 from support.tiny_models import save_classifier
 
@@ -22,10 +21,9 @@ WAIT_S = 200
 
 
 @pytest.fixture(scope="module")
-def launcher() -> Iterator[Launcher]:
+def launcher(torch_launcher: Launcher) -> Launcher:
     """Each training needs torch."""
-    with launching(*TORCH) as launcher:
-        yield launcher
+    return torch_launcher
 
 
 @pytest.fixture(scope="module")

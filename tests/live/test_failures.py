@@ -13,7 +13,7 @@ import engines
 import httpx
 import pytest
 from support.proxy import Fault, Proxy, Seen
-from support.running_engines import COMPILED_QUICKLY
+from support.running_engines import SHORT_LIVED
 from support.scratch import drop, unique_name
 
 from connector.client import Connector
@@ -228,7 +228,7 @@ def own_engine() -> Iterator[Any]:
     started: list[dict[str, Any]] = []
 
     def start(kind: str, version: str) -> dict[str, Any]:
-        started.append(engines.start(kind, version, java_options=COMPILED_QUICKLY, wait_s=240))
+        started.append(engines.start(kind, version, java_options=SHORT_LIVED, wait_s=240))
         return started[-1]
 
     yield start

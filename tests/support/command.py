@@ -1,7 +1,7 @@
 """`python -m connector` as a user runs it, in a process of its own and without settings from around it.
 
 Most of what a command costs is its imports. So `Launcher` does them once, in a process that forks each command from
-itself; `run` starts one from nothing, as a shell does."""
+itself, or each program of this repository; `run` starts a command from nothing, as a shell does."""
 
 from __future__ import annotations
 
@@ -23,13 +23,16 @@ from typing import IO
 TIMEOUT_S = 240
 # what commands import once they are asked for; of lancedb only what it needs: its own threads would survive no fork
 IMPORTS = (
-    "elasticsearch", "opensearchpy", "pyarrow", "filelock", "Stemmer", "onnxruntime",
-    "tokenizers", "connector.cli.commands.ingest", "connector.cli.commands.search", "connector.cli.commands.worker",
-    "connector.cli.commands.index", "connector.worker.serve",
+    "elasticsearch", "opensearchpy", "pyarrow.dataset", "lance_namespace", "tqdm", "filelock", "Stemmer",
+    "onnxruntime", "tokenizers", "uvloop", "anyio", "httpcore", "h11", "pythonjsonlogger.json", "ruamel.yaml",
+    "connector.cli.commands.ingest", "connector.cli.commands.search", "connector.cli.commands.worker",
+    "connector.cli.commands.index", "connector.worker.serve", "connector.client", "connector.ingest.job",
+    "connector.models.encoder", "connector.models.late_interaction", "connector.models.onnx.runtime",
+    "connector.evaluation.evaluate", "connector.evaluation.gate",
 )  # fmt: skip
 TORCH = ("torch", "transformers", "sentence_transformers")
 LAUNCHER = """
-import gc, importlib, json, os, signal, sys
+import gc, importlib, json, os, runpy, signal, sys
 for name in sys.argv[1:]:
     importlib.import_module(name)
 from connector.__main__ import main
@@ -59,12 +62,19 @@ for line in sys.stdin:
     os.environ.update(order["variables"])
     for number, name in ((0, os.devnull), (1, order["stdout"]), (2, order["stderr"])):
         os.dup2(os.open(name, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600), number)
-    sys.argv = ["connector", *order["arguments"]]
+    sys.argv = [order["program"] or "connector", *order["arguments"]]
     code = 0
     try:
-        main()
+        if order["program"]:
+            sys.path[0] = os.path.dirname(order["program"])
+            runpy.run_path(order["program"], run_name="__main__")
+        else:
+            main()
     except SystemExit as ended:
         code = ended.code or 0
+        if isinstance(code, str):
+            print(code, file=sys.stderr)
+            code = 1
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)  # tearing down what torch has made takes longer than most commands
@@ -106,8 +116,8 @@ class Running:
     def kill(self) -> None:
         os.kill(self.pid, signal.SIGKILL)
 
-    def wait(self) -> Finished:
-        code = self.ended.result(TIMEOUT_S)
+    def wait(self, timeout_s: float = TIMEOUT_S) -> Finished:
+        code = self.ended.result(timeout_s)
         return Finished(code, self._stdout.read_text(), self._stderr.read_text())
 
 
@@ -125,12 +135,22 @@ class Launcher:
         assert process.stdout
         threading.Thread(target=self._listen, args=(process.stdout,), daemon=True).start()
 
-    def start(self, *arguments: str, cwd: Path, variables: Mapping[str, str] | None = None) -> Running:
+    def start(
+        self, *arguments: str, cwd: Path, variables: Mapping[str, str] | None = None, program: Path | None = None
+    ) -> Running:
+        """A command of the connector, or the program in that file."""
         self._count += 1
         stdout, stderr = self._folder / f"{self._count}.out", self._folder / f"{self._count}.err"
-        order = {"arguments": arguments, "cwd": str(cwd), "variables": dict(variables or {})}
+        order = {
+            "program": str(program or ""),
+            "arguments": arguments,
+            "cwd": str(cwd),
+            "variables": dict(variables or {}),
+            "stdout": str(stdout),
+            "stderr": str(stderr),
+        }
         assert self._process.stdin
-        self._process.stdin.write(json.dumps(order | {"stdout": str(stdout), "stderr": str(stderr)}) + "\n")
+        self._process.stdin.write(json.dumps(order) + "\n")
         self._process.stdin.flush()
         running = Running(self._started.get(timeout=TIMEOUT_S), stdout, stderr)
         with self._lock:

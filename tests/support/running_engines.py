@@ -57,9 +57,9 @@ class EngineVersion:
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
-# the second compiler makes a server fast that runs for hours; in one that tests use for minutes it takes more than it
-# gives
-COMPILED_QUICKLY = "-XX:TieredStopAtLevel=1"
+# the second compiler and the parallel collector make a server fast that runs for hours; in one that tests use for
+# minutes they take more than they give
+SHORT_LIVED = "-XX:TieredStopAtLevel=1 -XX:-UseG1GC -XX:+UseSerialGC -XX:-AlwaysPreTouch"
 ENGINES = {
     "es8": EngineVersion("elasticsearch", "8.19.8", "TEST_ELASTICSEARCH_8_URL"),
     "es9": EngineVersion("elasticsearch", "9.3.2", "TEST_ELASTICSEARCH_9_URL"),
@@ -199,7 +199,7 @@ class RunningEngines:
         one, file = ALL[name], self._folder / f"{name}.json"
         with FileLock(self._folder / f"{name}.lock"):
             if not file.exists():
-                server = engines.start(one.kind, one.version, java_options=COMPILED_QUICKLY, wait_s=240, **one.options)
+                server = engines.start(one.kind, one.version, java_options=SHORT_LIVED, wait_s=240, **one.options)
                 file.write_text(json.dumps(server))
                 return server
             known: dict[str, Any] = json.loads(file.read_text())

@@ -9,8 +9,6 @@ from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
 from connector.settings.load import setting_names
 from connector.settings.sections import Settings
 
@@ -244,20 +242,23 @@ def written_paths(text: str) -> set[str]:
     return {found[1] for found in PATHS.finditer(text) if not NO_PATHS.fullmatch(found[1])}
 
 
-@pytest.mark.parametrize("file", TEXTS, ids=name_of)
-def test_every_setting_that_is_named_somewhere_is_there(file: Path) -> None:
+def test_every_setting_that_is_named_somewhere_is_there() -> None:
     names = setting_names()
-    text = file.read_text(encoding="utf-8")
     below = tuple(f"{path}." for path in names.paths)  # fields.text.title
-    written = {path for path in written_paths(text) if not names.is_setting(path) and not names.is_section(path)}
-    variables = {
-        name
-        for name in VARIABLES.findall(text)
-        if not names.of_variable(name) and not names.of_file_variable(name) and not NO_VARIABLES.fullmatch(name)
-    }
+    wrong = []
+    for file in TEXTS:
+        text = file.read_text(encoding="utf-8")
+        paths = {path for path in written_paths(text) if not names.is_setting(path) and not names.is_section(path)}
+        variables = {
+            name
+            for name in VARIABLES.findall(text)
+            if not names.of_variable(name) and not names.of_file_variable(name) and not NO_VARIABLES.fullmatch(name)
+        }
+        wrong += [(name_of(file), name) for name in variables]
+        wrong += [(name_of(file), path) for path in paths if not path.startswith(below)]
 
-    assert {path for path in written if not path.startswith(below)} == set()
-    assert variables == set()
+    assert TEXTS
+    assert wrong == []
 
 
 def test_a_setting_that_is_not_there_would_be_found() -> None:
