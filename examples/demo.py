@@ -35,6 +35,7 @@ from connector.settings.sections import Settings
 
 FOLDER = Path(__file__).parent / "corpus"
 SHOWN = ("q078", "q046", "q088", "q134")  # a code, a paraphrase, a negation, a qualifier
+RANKINGS = ("lexical", "dense", "fused", "reranked")  # the only stage has its own name beside the last of these
 console = Console(highlight=False, width=None if sys.stdout.isatty() else 150)
 
 
@@ -128,7 +129,8 @@ async def search(
             answers = await answer_all(connector.searcher, collection.queries, on_answer=lambda: progress.advance(task))
     means = {
         stage: {name: mean(values) for name, values in measure(answers.runs[stage], collection.qrels).items()}
-        for stage in answers.runs
+        for stage in RANKINGS
+        if stage in answers.runs
     }
     console.print(measures_table(f"{len(collection.queries)} judged queries", means))
     console.print()

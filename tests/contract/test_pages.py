@@ -83,7 +83,7 @@ async def _change(index: Index, written: list[int], removed: list[int]) -> None:
 steps = st.lists(
     st.tuples(
         st.integers(5, 24),  # hits of the page; the legs find 24
-        st.lists(st.integers(0, len(DOCUMENTS) - 1), max_size=4),  # written after it
+        st.lists(st.integers(0, len(DOCUMENTS) - 1), max_size=4, unique=True),  # written after it
         st.lists(st.integers(0, len(DOCUMENTS) - 1), max_size=4),  # removed after it
     ),
     min_size=1,
