@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import math
 import re
+import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ MAX_TOKENS = 240  # of a passage: with a query it fits the models of 256 tokens,
 OVERLAP_TOKENS = 32
 TITLE_SHARE = 0.25  # a first line of at most this share of a passage is repeated before each
 SHORT_CHARS = 2 * MAX_TOKENS  # a text of so many characters is taken for one passage without a look at its words
-MAX_CHARS = 200_000  # of a text that are cut; the rest of a longer one is not looked at
+MAX_CHARS = 100_000  # of a text that are cut; the rest of a longer one is not looked at
 SCRIPTS = "\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af"  # that are written without spaces: a character counts as a word
 # about what the models' tokenizers make of a text: such a character, up to six letters of a word, a mark
 PIECE = re.compile(rf"[{SCRIPTS}]|[^\W{SCRIPTS}]{{1,6}}|[^\w\s]")
@@ -33,27 +34,50 @@ K1, B = 1.2, 0.75
 
 @dataclass(frozen=True, slots=True)
 class ChosenPassages:
-    """The ranking with its long texts cut; `shortened` counts those of which the end was not looked at."""
+    """The ranking with its long texts cut. `shortened` counts those of which the end was not looked at, `late` those
+    that there was no time to cut, of which a reranker reads the beginning."""
 
     ranking: Ranking
     shortened: int = 0
+    late: int = 0
+
+    @property
+    def notes(self) -> Iterator[str]:
+        """What of the texts had no chance to be sent."""
+        if self.shortened:
+            yield f"of {self.shortened} texts only the first {MAX_CHARS:,} characters were looked at"
+        if self.late:
+            yield f"of {self.late} long texts only the beginning was reranked, since there was no time to cut them"
 
 
-async def cut_long_texts(query: str, ranking: Ranking, schema: IndexSchema, *, passages: int) -> ChosenPassages:
+async def cut_long_texts(
+    query: str, ranking: Ranking, schema: IndexSchema, *, passages: int, timeout_s: float
+) -> ChosenPassages:
     """The same where the index has no passages of its own; in a thread, since long texts take tenths of a second."""
     if schema.managed or not any(_is_long(passage) for hit in ranking for passage in hit.passages):
         return ChosenPassages(ranking)
     titled = len(schema.fields.text) > 1
-    return await asyncio.to_thread(choose_passages, query, ranking, passages=passages, titled=titled)
+    until = time.monotonic() + timeout_s
+    return await asyncio.to_thread(choose_passages, query, ranking, passages=passages, titled=titled, until=until)
 
 
-def choose_passages(query: str, ranking: Ranking, *, passages: int, titled: bool = False) -> ChosenPassages:
+def choose_passages(
+    query: str, ranking: Ranking, *, passages: int, titled: bool = False, until: float = math.inf
+) -> ChosenPassages:
     """The same documents, each long passage replaced by up to `passages` of its own: its beginning, then those that
     hold most of the query's words.
 
-    A passage with none of them is left out. `titled`: the first line of a text is its title, and heads each passage."""
+    A passage with none of them is left out. `titled`: the first line of a text is its title, and heads each passage.
+    What is not cut `until` a time of the monotonic clock stays whole."""
     shortened = sum(len(passage.text) > MAX_CHARS for hit in ranking for passage in hit.passages)
-    return ChosenPassages(tuple([_cut_hit(hit, query, passages, titled) for hit in ranking]), shortened)
+    cut: list[Hit] = []
+    for hit in ranking:
+        if time.monotonic() >= until:
+            break
+        cut.append(_cut_hit(hit, query, passages, titled))
+    rest = ranking[len(cut) :]
+    late = sum(any(map(_is_long, hit.passages)) for hit in rest)
+    return ChosenPassages((*cut, *rest), shortened, late)
 
 
 def _cut_hit(hit: Hit, query: str, count: int, titled: bool) -> Hit:

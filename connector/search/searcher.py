@@ -97,8 +97,11 @@ class Searcher:
         get, and the weights of the query's words. Raises what `search` raises."""
         run = self._start(request)
         found = await ask_legs(run, self._legs, self._term_weights)
+        schema, passages = self.index.schema, run.request.passages
         legs = {
-            name: (await cut_long_texts(found.query, leg, self.index.schema, passages=run.request.passages)).ranking
+            name: (
+                await cut_long_texts(found.query, leg, schema, passages=passages, timeout_s=run.request.deadline_s)
+            ).ranking
             for name, leg in found.legs.items()
         }
         return replace(found, legs=legs)

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 from connector.search.legs.ask import FirstStage
-from connector.search.long_texts import MAX_CHARS, cut_long_texts
+from connector.search.long_texts import cut_long_texts
 from connector.search.named_reranker import NamedReranker
 from connector.search.run import SearchRun
 from connector.search.stages.order import blend, whole_order
@@ -14,6 +14,8 @@ from connector.search.stages.pairs import Reranked, rerank
 from connector.search.stages.when import why_left_out
 from connector.settings.search import StageSettings
 from connector.types import Hit, Ranking, StageOutcome
+
+CUTTING_SHARE = 0.25  # of a stage's time, for long texts to be cut in
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +65,10 @@ class RerankStage:
         """The order after this stage; None where it failed, which the run has noted. `before` has the scores of those
         that the last stage placed; `share` is the part of the deadline in which this one has to end."""
         limits = self.settings
-        cut = await cut_long_texts(found.query, order[:window], run.index.schema, passages=limits.passages)
+        schema, time_to_cut_s = run.index.schema, run.left_s(share) * CUTTING_SHARE
+        cut = await cut_long_texts(
+            found.query, order[:window], schema, passages=limits.passages, timeout_s=time_to_cut_s
+        )
         documents = cut.ranking
         reranked = await run.attempt(
             self.name,
@@ -87,9 +92,7 @@ class RerankStage:
             run.stages[self.name] = StageOutcome(False, len(documents), why=run.failures[self.name])
             return None
         self._say(run, reranked, asked=len(documents))
-        if cut.shortened:
-            beginning = f"of {cut.shortened} texts only the first {MAX_CHARS:,} characters were looked at"
-            run.notes.append(f"{self.name}: {beginning}")
+        run.notes += [f"{self.name}: {note}" for note in cut.notes]
         if not reranked.ranking:
             return None
         final = with_passages(blend(before, found.legs, reranked.ranking, self._weights), documents)

@@ -99,9 +99,9 @@ async def test_only_the_texts_of_an_index_without_passages_are_cut() -> None:
     window = (hit("Pottery\n" + FILLER * 60 + KILN),)
     ours = schema_of(HashEncoder())
     theirs = replace(ours, managed=False)
-    cut = await cut_long_texts("kiln", window, theirs, passages=2)
+    cut = await cut_long_texts("kiln", window, theirs, passages=2, timeout_s=60)
 
-    assert (await cut_long_texts("kiln", window, ours, passages=2)).ranking is window
+    assert (await cut_long_texts("kiln", window, ours, passages=2, timeout_s=60)).ranking is window
     assert [text.startswith("Pottery\n") for text in texts(cut)] == [True, True]
     assert KILN.strip() in texts(cut)[1]
 
@@ -111,3 +111,11 @@ def test_what_is_sent_of_a_text_depends_on_no_other() -> None:
     alone = choose_passages("kiln cracks", window[:1], passages=3).ranking
 
     assert choose_passages("kiln cracks", window, passages=3).ranking[:1] == alone
+
+
+def test_what_there_is_no_time_to_cut_stays_whole_and_is_counted() -> None:
+    window = (hit(FILLER * 60), hit(KILN, "e"))
+    chosen = choose_passages("kiln", window, passages=2, until=0)
+
+    assert (chosen.ranking, chosen.late) == (window, 1)
+    assert [note for note in chosen.notes if note.startswith("of 1 long texts only the beginning")] != []
