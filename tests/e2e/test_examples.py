@@ -22,7 +22,7 @@ def test_the_demo_prints_four_rankings_and_their_measures(demo: Any) -> None:
     assert figures["degraded"] == 0
     assert list(figures["after_s"]) == ["loaded", "ingested", "worker", "first answer", "all"]
     assert sorted(figures["after_s"].values()) == list(figures["after_s"].values())
-    assert all(f"{stage} (" in demo.printed for stage in ("lexical", "dense", "fused", "reranked"))
+    assert all(f"{stage} (" in demo.printed for stage in ("lexical", "dense", "fused", "local"))
     assert sorted(path.name for path in demo.folder.iterdir()) == ["demo-store"]  # nothing else is left behind
 
 
