@@ -93,7 +93,7 @@ class SearchSettingsFlags(SettingsFlags):
         if self.worker_url is None or loaded.settings is None:
             return loaded
         name = loaded.settings.first_stage.reranker
-        return SettingsFlags.load(self, **flags | {f"rerankers__{name}__url": self.worker_url})
+        return SettingsFlags.load(self, **{f"rerankers__{name}__url": self.worker_url} | flags)
 
 
 def read_settings(config: Path | None, overrides: list[str] | None, **flags: Any) -> Settings:
