@@ -65,7 +65,9 @@ async def page(index: Index, cursor: Any = True, **options: Any) -> SearchRespon
     """One page, as a process of its own reads it."""
     reader = searcher(index)
     try:
-        return await reader.search(SearchRequest(QUERY, cursor=cursor, **options))
+        response = await reader.search(SearchRequest(QUERY, cursor=cursor, **options))
+        assert response.degraded == ()
+        return response
     finally:
         reader.close()
 
@@ -151,7 +153,7 @@ async def test_an_offset_leaves_hits_of_the_same_order_out(cluster: Cluster, fil
 
     assert [(hit.doc_id, hit.rank) for hit in part.hits] == [(hit.doc_id, hit.rank) for hit in whole.hits[8:]]
     assert ids(await page(index, None, k=1, offset=23)) == []  # both legs found some of the same
-    with pytest.raises(QueryError, match="offset=20 and k=5 go beyond the 24 documents of the order; raise depth"):
+    with pytest.raises(QueryError, match="offset=20 and k=5 go beyond the 24 documents that the legs find; raise"):
         await page(index, None, k=5, offset=20)
     with pytest.raises(QueryError, match="offset and cursor are two ways to a page"):
         await page(index, k=5, offset=2)
