@@ -295,7 +295,8 @@ def test_every_setting_has_a_twin_in_the_environment() -> None:
 
 
 def test_every_setting_means_the_same_in_the_file_and_in_the_environment() -> None:
-    lines = [f"{path}: {text}" for path, text in TYPED.items() if path not in SECRETS and text != "null"]
+    apart = {*SECRETS, "search.legs.lexical.query"}  # a leg has either a query or fields
+    lines = [f"{path}: {text}" for path, text in TYPED.items() if path not in apart and text != "null"]
     tree: dict[str, Any] = {}
     for line in lines:
         path, _, text = line.partition(": ")
@@ -307,7 +308,7 @@ def test_every_setting_means_the_same_in_the_file_and_in_the_environment() -> No
 
     from_file = Settings.model_validate(tree)
     from_environment = load_settings(
-        environ={env_name(path): text for path, text in TYPED.items() if path not in SECRETS}
+        environ={env_name(path): text for path, text in TYPED.items() if path not in apart}
     )
 
     assert from_file == from_environment
