@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import pickle
+import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -64,10 +65,9 @@ def encoder_settings(folder: Path, encoder: str, store: str, given: Sequence[str
     """Those of the index of a folder by an encoder; by the default one it is bench-NAME, as bench-quality leaves it."""
     if encoder == ENCODER:
         return settings_for(folder, store, given)
-    own = [f"index.name=bench-{folder.name}-{short_name(encoder)}".lower().replace("_", "-").replace(".", "-")]
-    return settings_for(
-        folder, store, [*own, f"encoder.model={encoder}", f"passages.max_tokens={PASSAGE_TOKENS}", *given]
-    )
+    index = f"{settings_for(folder, store).index.name}-{re.sub(r'[^a-z0-9]+', '-', short_name(encoder).lower())}"
+    own = [f"index.name={index}", f"encoder.model={encoder}", f"passages.max_tokens={PASSAGE_TOKENS}"]
+    return settings_for(folder, store, [*own, *given])
 
 
 class Rerankers:

@@ -13,6 +13,7 @@ from support.command import Launcher
 from support.scratch import drop, unique_name
 from support.slices import queries_of, write_slice
 
+from connector.models.files import find_model
 from connector.settings.sections import ClusterSettings
 
 ROOT = Path(__file__).parents[2]
@@ -103,15 +104,17 @@ def test_order(run: Bench) -> None:
 
 
 def test_models(run: Bench) -> None:
-    small = ("--encoders", "all-MiniLM-L6-v2", "--rerankers", "all-MiniLM-L6-v2", "--keep", "kept")
+    model = "all-MiniLM-L6-v2"
+    (run.folder / "Other_1").symlink_to(find_model(model))
+    small = ("--encoders", model, "Other_1", "--rerankers", model, "--keep", "kept")
     said = run("models", "slice", *small, "--cluster", "embedded:store")
-    (pair,) = said["collections"]["slice"]["pairs"].values()
+    first, other = said["collections"]["slice"]["pairs"].values()
 
     assert said["collections"]["slice"]["queries"] == 3
     assert said["mean"]["stages"]["fused, all-MiniLM-L6-v2"]["R@50"] > 0.5
-    assert pair["nDCG@10"] > 0
-    assert pair["over the first pair"]["difference"] == 0
-    assert [file.name for file in (run.folder / "kept").iterdir()] == ["slice.all-MiniLM-L6-v2.pickle"]
+    assert first["nDCG@10"] == other["nDCG@10"] > 0
+    assert other["over the first pair"]["difference"] == 0
+    assert {file.name for file in (run.folder / "kept").iterdir()} == {f"slice.{model}.pickle", "slice.Other_1.pickle"}
 
 
 def test_ingest(run: Bench) -> None:
