@@ -40,7 +40,13 @@ NAMED: Mapping[Weights, str] = {
     (0.0, 0.3, 0.3, 0.4): "without fused",
     (0.0, 0.0, 0.0, 1.0): "the reranker alone",
 }
-OTHERS: tuple[Weights, ...] = ((0.3, 0.2, 0.2, 0.3), (0.2, 0.2, 0.2, 0.4), (0.5, 0.1, 0.1, 0.3), (0.5, 0.05, 0.05, 0.4))
+OTHERS: tuple[Weights, ...] = (
+    (0.3, 0.2, 0.2, 0.3),
+    (0.2, 0.2, 0.2, 0.4),
+    (0.4, 0.2, 0.2, 0.2),
+    (0.3, 0.25, 0.25, 0.2),
+    (0.2, 0.3, 0.3, 0.2),
+)
 Values = Mapping[str, float]  # query_id -> value
 Gains = Mapping[Weights, Mapping[str, Comparison]]  # over fused, by collection
 
