@@ -207,12 +207,16 @@ async def test_a_union_is_counted_in_one_request(engine: ClusterSettings, index:
     assert sum(bucket["doc_count"] for bucket in union.aggregations["towns"]["buckets"]) == len(ids) + 5
 
 
-async def test_a_search_hands_on_what_the_engine_answers(engine: ClusterSettings, index: Index) -> None:
-    query = {"multi_match": {"query": "red sofa", "fields": ["title^2", "body^1"], "type": "most_fields"}}
+@pytest.mark.parametrize("own", [OWN, None], ids=["own query", "our query"])
+async def test_a_search_hands_on_what_the_engine_answers(
+    engine: ClusterSettings, index: Index, own: dict[str, Any] | None
+) -> None:
+    query = own or {"multi_match": {"query": "red sofa", "fields": ["title^2", "body^1"], "type": "most_fields"}}
     body = {"query": query, "size": 40, "aggs": AGGREGATIONS, "highlight": HIGHLIGHT}
     reply = ask_engine(engine, index.name, body)
-    response = await search(index, None, "red sofa", encoder=None, k=20, aggs=AGGREGATIONS, highlight=HIGHLIGHT)
-    theirs = {hit["_id"]: hit.get("highlight", {}) for hit in reply["hits"]["hits"]}
+    options: dict[str, Any] = {"lexical": own, "k": 10, "depth": 40, "aggs": AGGREGATIONS, "highlight": HIGHLIGHT}
+    response = await search(index, None, "red sofa", encoder=None, **options)
+    theirs = {hit["_id"]: hit for hit in reply["hits"]["hits"]}
 
     assert response.degraded == ()
     assert response.total
@@ -220,9 +224,12 @@ async def test_a_search_hands_on_what_the_engine_answers(engine: ClusterSettings
     assert {**response.aggregations, "best": None} == {**reply["aggregations"], "best": None}
     assert top_ids(response.aggregations) == top_ids(reply["aggregations"])
     assert {hit.doc_id: hit.highlight for hit in response.hits} == {
-        hit.doc_id: theirs[hit.doc_id] for hit in response.hits
+        hit.doc_id: theirs[hit.doc_id].get("highlight", {}) for hit in response.hits
     }
-    assert len(response.hits) == 20
+    assert {hit.doc_id: hit.score for hit in response.rankings["lexical"]} == pytest.approx(
+        {doc_id: hit["_score"] for doc_id, hit in theirs.items()}, rel=1e-6
+    )
+    assert len(response.hits) == 10
 
 
 def top_ids(aggregations: Any) -> list[tuple[str, float]]:
