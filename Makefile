@@ -70,6 +70,13 @@ $(VENV)/infinity/installed: | $(BIN)/python
 	@$(UV) pip install --quiet --python $(VENV)/infinity 'infinity-emb[server,torch]'
 	@touch $@
 
+# what people would use instead, each with what it asks for
+PEERS := langchain-classic langchain-community langchain-elasticsearch langchain-huggingface haystack-ai elasticsearch-haystack sentence-transformers-haystack opensearch-py
+$(VENV)/peers/installed: | $(BIN)/python
+	@$(UV) venv --quiet --clear --python $(VENV)/bin/python $(VENV)/peers
+	@$(UV) pip install --quiet --python $(VENV)/peers $(PEERS)
+	@touch $@
+
 $(VENV)/lowest/installed: pyproject.toml | $(BIN)/python
 	@$(UV) venv --quiet --clear --python $(BIN)/python $(VENV)/lowest
 	@$(UV) pip install --quiet --python $(VENV)/lowest --resolution lowest-direct -e '.[local,embedded,files,worker,evaluate,traces]'
@@ -150,6 +157,9 @@ bench-ingest: $(VENV)/demo-installed ## what an encoder costs: documents per sec
 bench-trials: $(VENV)/all-installed ## what was tried for a bundled reranker: HELD="FOLDER ..." LEARN="FOLDER ..."
 	@$(BIN)/python bench/trials.py --held $(HELD) $(if $(LEARN),--learn $(LEARN)) $(ARGS)
 
+bench-peers: $(VENV)/demo-installed $(VENV)/peers/installed engines ## beside LangChain, Haystack and the engines' own hybrid search: DATA=FOLDER
+	@$(BIN)/python bench/peers.py $(DATA) --python $(VENV)/peers/bin/python $(ARGS)
+
 bench-path: $(VENV)/test-installed engines ## what the query path costs beside its slower leg, on a real engine
 	@$(BIN)/python bench/path.py $(if $(CLUSTER),--cluster $(CLUSTER)) $(ARGS)
 
@@ -178,4 +188,4 @@ bench-rerankers: $(VENV)/all-installed ## pairs per second of rerankers of the h
 clean: ## remove the environment, caches and the demo's store
 	rm -rf $(VENV) $(TOOLS) demo-store dist build site .mypy_cache .ruff_cache .pytest_cache
 
-.PHONY: help install install-all demo lint style types docs engines test test-quick soak test-lowest test-wheel test-image release-check bench-quality bench-order bench-cascade bench-models bench-ingest bench-trials bench-path bench-start bench-reliability bench-worker bench-worker-profile bench-rerankers bench-gemm bench-training-data clean
+.PHONY: help install install-all demo lint style types docs engines test test-quick soak test-lowest test-wheel test-image release-check bench-quality bench-peers bench-order bench-cascade bench-models bench-ingest bench-trials bench-path bench-start bench-reliability bench-worker bench-worker-profile bench-rerankers bench-gemm bench-training-data clean

@@ -189,6 +189,23 @@ def test_worker(run: Bench) -> None:
 
 
 @pytest.mark.live
+async def test_peers(run: Bench, elasticsearch: ClusterSettings) -> None:
+    """Of the peers only this product is here: the others' packages are in an environment of their own."""
+    given = ["--peers", "hybrid_search_connector", "--engines", "elasticsearch", "--elasticsearch", elasticsearch.url]
+    try:
+        said = run("peers", "slice", *given, "--queries", "2", "--documents", "5")
+    finally:
+        for kind in ("fused", "reranked"):
+            await drop(elasticsearch, f"peers-hybrid-search-connector-{kind}")
+
+    fused, reranked = said["peers"].values()
+    assert fused["nDCG@10"] > 0.3
+    assert reranked["nDCG@10"] > 0.3
+    assert 5 < fused["lines"] < 50
+    assert reranked["searches_per_s"] > 0
+
+
+@pytest.mark.live
 async def test_path(run: Bench, elasticsearch: ClusterSettings) -> None:
     index = unique_name()
     try:

@@ -1,0 +1,52 @@
+"""One peer, in its own environment: the job comes as JSON on stdin, what was found and how long it took goes to a file.
+
+A peer is a module with `prepare(peer, documents)`, which writes the documents and gives a function from a query to the
+ids that it found."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+sys.path[0] = str(
+    Path(__file__).parents[1]
+)  # in place of this folder: peers are called like the libraries that they try
+
+
+def main() -> None:
+    job: dict[str, Any] = json.load(sys.stdin)
+    peer = SimpleNamespace(**job["peer"])
+    began = time.perf_counter()
+    search = importlib.import_module(f"peer.{job['name']}").prepare(peer, job["documents"])
+    prepared_s = time.perf_counter() - began
+
+    def timed(query: str) -> tuple[list[str], float]:
+        began = time.perf_counter()
+        return search(query), (time.perf_counter() - began) * 1000
+
+    queries: dict[str, str] = job["queries"]
+    for query in list(queries.values())[:5]:
+        search(query)  # loads what is loaded with the first searches
+    found = {query_id: timed(query) for query_id, query in queries.items()}
+    side_by_side = list(queries.values()) * job["rounds"]
+    began = time.perf_counter()
+    with ThreadPoolExecutor(job["clients"]) as pool:
+        list(pool.map(search, side_by_side))
+    together_s = time.perf_counter() - began
+    result = {
+        "prepared_s": prepared_s,
+        "found": {query_id: ids for query_id, (ids, _) in found.items()},
+        "took_ms": [ms for _, ms in found.values()],
+        "searches_per_s": len(side_by_side) / together_s,
+    }
+    Path(job["result"]).write_text(json.dumps(result))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,221 @@
+"""This product beside what people would use instead: the same engine, encoder, documents, queries and judgments, in one
+run.
+
+    make bench-peers DATA=FOLDER
+    make bench-peers DATA=FOLDER ARGS="--queries 50 --documents 2000 --cross-encoder FOLDER"
+
+Each peer is a file in bench/peer/, written as its users write it: its lines are counted without blank ones, comments
+and imports. It runs in an environment of its own, writes the documents its own way, and is asked all queries one after
+the other, then by several clients at once. Peers rerank in their process, by sentence-transformers, with the
+cross-encoder that is given; without one they are compared without a rerank. The worker reranks with that model too, or
+with its default. Elasticsearch's own retrievers need modules that are not in its minimal server: with --retrievers they
+are tried on the cluster that --elasticsearch names, whose trial is started."""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import contextlib
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from machine import print_result
+from parts import cut
+from quality import console
+from rich.console import Console
+from rich.table import Table
+
+from connector.evaluation.datasets import Collection, read_collection
+from connector.evaluation.latency import percentile
+from connector.evaluation.measures import measure
+from connector.models.files import find_model
+from connector.remote.process import running_worker
+from connector.settings.sections import Settings
+from connector.types import Hit
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE.parent / "tests" / "servers"))
+OURS = "hybrid_search_connector"
+SERVERS = {"elasticsearch": "9.3.2", "opensearch": "3.6.0"}
+
+
+@dataclass(frozen=True)
+class Contest:
+    """A peer on an engine, and whether it reranks. `asks_worker`: the rerank is the worker's."""
+
+    name: str
+    engine: str
+    reranks: bool
+    asks_worker: bool = False
+
+    @property
+    def title(self) -> str:
+        return f"{self.name} on {self.engine}{', reranked' if self.reranks else ''}"
+
+
+CONTESTS = tuple(
+    Contest(name, engine, reranks, asks_worker)
+    for engine, names in {
+        "elasticsearch": {OURS: True, "langchain_elasticsearch": False, "haystack_elasticsearch": False},
+        "opensearch": {OURS: True, "opensearch_itself": True},
+    }.items()
+    for name, asks_worker in names.items()
+    for reranks in (False, True)
+)
+ITSELF = tuple(Contest("elasticsearch_itself", "elasticsearch", reranks, True) for reranks in (False, True))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path, help="BEIR-layout folder")
+    parser.add_argument("--python", default=sys.executable, help="the Python of the environment that has the peers")
+    parser.add_argument("--peers", nargs="+", metavar="NAME", help="some of the files in bench/peer/; all by default")
+    parser.add_argument("--queries", type=int, default=100, help="a seeded sample of so many; 0: all")
+    parser.add_argument("--documents", type=int, default=3_000, help="those judged, and others up to so many")
+    parser.add_argument("--cross-encoder", metavar="FOLDER", help="what every rerank takes")
+    parser.add_argument("--elasticsearch", metavar="URL", help="this one instead of starting one")
+    parser.add_argument("--opensearch", metavar="URL", help="this one, with ML Commons, instead of starting one")
+    parser.add_argument("--engines", nargs="+", choices=SERVERS, default=[*SERVERS], help="all by default")
+    parser.add_argument("--retrievers", action="store_true", help="Elasticsearch's own too, under its trial")
+    parser.add_argument("--clients", type=int, default=8)
+    parser.add_argument("--rounds", type=int, default=2, help="of all queries, with clients side by side")
+    options = parser.parse_args()
+    folder = cut(options.data, options.queries, options.documents)
+    collection = read_collection(folder)
+    results: dict[str, dict[str, Any]] = {}
+    arguments = ["--reranker", options.cross_encoder] if options.cross_encoder else []
+    with running_worker(arguments, own_settings=True) as worker, running_engines(options) as urls:
+        for contest in contests_of(options):
+            console.print(contest.title)
+            job = job_of(contest, folder, collection, options) | {"rounds": options.rounds, "clients": options.clients}
+            job["peer"] |= {"url": urls[contest.engine], "worker_url": worker.url}
+            results[contest.title] = play(job, options.python, collection)
+    show(results)
+    print_result(
+        {
+            "bench": "peers",
+            "collection": options.data.name,
+            "queries": len(collection.queries),
+            "documents": options.documents,
+            "clients": options.clients,
+            "cross_encoder": bool(options.cross_encoder),
+            "peers": results,
+        }
+    )
+
+
+def contests_of(options: argparse.Namespace) -> list[Contest]:
+    """Those that can be held with what is given."""
+    every = (*CONTESTS, *(ITSELF if options.retrievers else ()))
+    return [
+        contest
+        for contest in every
+        if (not options.peers or contest.name in options.peers)
+        and contest.engine in options.engines
+        and (contest.asks_worker or not contest.reranks or options.cross_encoder)
+    ]
+
+
+@contextlib.contextmanager
+def running_engines(options: argparse.Namespace) -> Iterator[dict[str, str]]:
+    """The URL of each engine that the contests need."""
+    import engines
+
+    with contextlib.ExitStack() as stack:
+        urls = {}
+        for kind in {contest.engine for contest in contests_of(options)}:
+            if given := getattr(options, kind):
+                urls[kind] = given
+                continue
+            console.print(f"starting {kind} {SERVERS[kind]}")
+            server = engines.start(kind, SERVERS[kind], ml=kind == "opensearch")
+            stack.callback(engines.stop, server)
+            urls[kind] = server["url"]
+        yield urls
+
+
+def job_of(contest: Contest, folder: Path, collection: Collection, options: argparse.Namespace) -> dict[str, Any]:
+    """What a peer is told on its stdin."""
+    rows = (folder / "corpus.jsonl").read_text(encoding="utf-8").splitlines()
+    settings = Settings()
+    return {
+        "name": contest.name,
+        "peer": {
+            "index": f"peers-{contest.name}-{'reranked' if contest.reranks else 'fused'}".replace("_", "-"),
+            "encoder": str(find_model(settings.encoder.model, settings.models)),
+            "dims": 384,
+            "cross_encoder": options.cross_encoder,
+            "reranks": contest.reranks,
+            "k": settings.search.k,
+            "window": 50,
+            "depth": settings.search.depth,
+        },
+        "documents": [{"title": "", "text": "", **json.loads(row)} for row in rows],
+        "queries": {query.query_id: query.text for query in collection.queries},
+    }
+
+
+def play(job: dict[str, Any], python: str, collection: Collection) -> dict[str, Any]:
+    """One peer's figures, or why it has none."""
+    with tempfile.NamedTemporaryFile(suffix=".json") as result:
+        done = subprocess.run(
+            [python if job["name"] != OURS else sys.executable, str(HERE / "peer" / "run.py")],
+            input=json.dumps(job | {"result": result.name}),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        lines = count_lines(HERE / "peer" / f"{job['name']}.py")
+        if done.returncode:
+            return {"lines": lines, "failed": done.stderr.strip().splitlines()[-1][:300]}
+        said: dict[str, Any] = json.loads(Path(result.name).read_text())
+    run = {
+        query_id: tuple(Hit(doc_id, -float(rank)) for rank, doc_id in enumerate(dict.fromkeys(found)))
+        for query_id, found in said["found"].items()
+    }
+    values = measure(run, collection.qrels, ["nDCG@10"])["nDCG@10"]
+    return {
+        "nDCG@10": round(fmean(values.values()), 4),
+        "p50_ms": round(percentile(said["took_ms"], 0.5), 1),
+        "p95_ms": round(percentile(said["took_ms"], 0.95), 1),
+        "searches_per_s": round(said["searches_per_s"], 1),
+        "ingest_s": round(said["prepared_s"], 1),
+        "lines": lines,
+    }
+
+
+def count_lines(file: Path) -> int:
+    """Lines of code without imports, docstrings, comments and blank lines: those that hold a statement's part."""
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    left_out = {
+        number
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        or (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant))
+        for number in range(node.lineno, (node.end_lineno or node.lineno) + 1)
+    }
+    lines = enumerate(file.read_text(encoding="utf-8").splitlines(), start=1)
+    return sum(bool(line.split("#")[0].strip()) and number not in left_out for number, line in lines)
+
+
+def show(results: dict[str, dict[str, Any]]) -> None:
+    table = Table(title="beside its peers", title_justify="left", show_edge=False)
+    columns = ("nDCG@10", "p50_ms", "p95_ms", "searches_per_s", "ingest_s", "lines")
+    for column in ("", *columns):
+        table.add_column(column, justify="right" if column else "left")
+    for title, result in results.items():
+        table.add_row(title, *(str(result.get(column, "–")) for column in columns))
+        if "failed" in result:
+            table.add_row(f"  failed: {result['failed']}")
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    main()
