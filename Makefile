@@ -169,6 +169,9 @@ bench-start: $(VENV)/demo-installed ## seconds that commands take from nothing t
 bench-reliability: $(VENV)/test-installed engines ## 200 kills of an ingest on each engine, 30 minutes of searches among failures
 	@$(BIN)/python bench/reliability.py $(ARGS)
 
+bench-load: $(VENV)/demo-installed ## 1 to 64 searches at once on one worker: share reranked, window, nDCG@10, times; DATA=FOLDER CLUSTER=URL
+	@$(BIN)/python bench/load.py $(if $(filter-out examples/corpus,$(DATA)),$(DATA)) $(if $(CLUSTER),--cluster $(CLUSTER)) $(ARGS)
+
 INFINITY ?= yes
 bench-worker: $(VENV)/bench-installed $(if $(filter no,$(INFINITY)),,$(VENV)/infinity/installed) ## pairs per second beside sentence-transformers, FlashRank and Infinity (INFINITY=no: without), and under overload
 	@$(BIN)/python bench/worker.py $(if $(filter no,$(INFINITY)),,--infinity $(VENV)/infinity/bin/infinity_emb) $(ARGS)
@@ -188,4 +191,4 @@ bench-rerankers: $(VENV)/all-installed ## pairs per second of rerankers of the h
 clean: ## remove the environment, caches and the demo's store
 	rm -rf $(VENV) $(TOOLS) demo-store dist build site .mypy_cache .ruff_cache .pytest_cache
 
-.PHONY: help install install-all demo lint style types docs engines test test-quick soak test-lowest test-wheel test-image release-check bench-quality bench-peers bench-order bench-cascade bench-models bench-ingest bench-trials bench-path bench-start bench-reliability bench-worker bench-worker-profile bench-rerankers bench-gemm bench-training-data clean
+.PHONY: help install install-all demo lint style types docs engines test test-quick soak test-lowest test-wheel test-image release-check bench-quality bench-peers bench-order bench-cascade bench-models bench-ingest bench-trials bench-path bench-start bench-reliability bench-load bench-worker bench-worker-profile bench-rerankers bench-gemm bench-training-data clean

@@ -145,6 +145,23 @@ def test_training_data(run: Bench) -> None:
     assert taught["scores"] == len((run.folder / "scores.jsonl").read_text().splitlines()) > 0
 
 
+def test_load(run: Bench) -> None:
+    small = ("--at-once", "1", "3", "--seconds", "1", "--alone", "0.5", "--applications", "2")
+    said = run("load", "slice", "--cluster", "embedded:store", *small)
+
+    assert [level["at_once"] for level in said["levels"]] == [1, 3]
+    for level in said["levels"]:
+        assert level["unreranked"] == 0
+        assert 10 <= level["window"] <= 50
+        assert level["nDCG@10"] > 0.3
+        assert level["searches"] == level["in_time"] >= level["at_once"]
+    assert min(said["alone_tokens_per_s"]) > 0
+
+    (level,) = run("load", "--simulate", "100", "--at-once", "8")["levels"]
+    assert level["reranked_share"] == 1
+    assert level["of_best"] >= 0.95
+
+
 def test_rerankers(run: Bench) -> None:
     said = run("rerankers", "--shapes", "MiniLM-L6", "--backends", "torch", "--pairs", "2", "--rounds", "1")
 
