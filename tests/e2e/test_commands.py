@@ -96,7 +96,7 @@ def test_search_prints_one_json_object_per_query(launcher: Launcher, folder: Pat
     assert done.code == 0
     assert set(found) == {"query", "hits", "degraded", "took_ms", "stages"}
     assert [set(hit) for hit in found["hits"]] == [
-        {"doc_id", "score", "rank", "stage", "fields", "passage", "explain"}
+        {"doc_id", "score", "rank", "stage", "fields", "passage", "explain", "address"}
     ] * 2
     assert found["hits"][0]["doc_id"] == "deal"
     assert found["hits"][0]["stage"] == "local"

@@ -75,7 +75,7 @@ def settings_of(cluster: ClusterSettings, index: str) -> Settings:
 async def search(cluster: ClusterSettings, index: str, encoder: Encoder) -> list[str]:
     opened = await connect(cluster)
     searcher = build_searcher(await opened.open_index(index), encoder, {}, settings_of(cluster, index))
-    async with Connector(searcher, opened, None) as connector:
+    async with Connector(searcher, opened) as connector:
         response = await connector.search("rule on refunds")
     assert response.degraded == ()
     assert set(response.rankings) == {"lexical", "dense", "fused"}
