@@ -90,7 +90,8 @@ def main() -> None:
     folder = cut(options.data, options.queries, options.documents)
     collection = read_collection(folder)
     results: dict[str, dict[str, Any]] = {}
-    arguments = ["--reranker", options.cross_encoder] if options.cross_encoder else []
+    arguments = ["--set", "worker.score_cache_bytes=0"]  # no contest finds the scores of the one before
+    arguments += ["--reranker", options.cross_encoder] if options.cross_encoder else []
     with running_worker(arguments, own_settings=True) as worker, running_engines(options) as urls:
         for contest in contests_of(options):
             console.print(contest.title)
@@ -208,13 +209,14 @@ def count_lines(file: Path) -> int:
 def show(results: dict[str, dict[str, Any]]) -> None:
     table = Table(title="beside its peers", title_justify="left", show_edge=False)
     columns = ("nDCG@10", "p50_ms", "p95_ms", "searches_per_s", "ingest_s", "lines")
-    for column in ("", *columns):
-        table.add_column(column, justify="right" if column else "left")
+    table.add_column("", no_wrap=True)
+    for column in columns:
+        table.add_column(column, justify="right")
     for title, result in results.items():
         table.add_row(title, *(str(result.get(column, "–")) for column in columns))
         if "failed" in result:
             table.add_row(f"  failed: {result['failed']}")
-    Console().print(table)
+    Console(width=None if sys.stdout.isatty() else 150).print(table)
 
 
 if __name__ == "__main__":
