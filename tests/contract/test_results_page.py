@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from support.parts import schema_of
-from support.scratch import drop, unique_name
+from support.scratch import drop, filled_index, unique_name
 from support.searches import ENCODER, TEXTS, search
 from support.synthetic import COUNT, PRICES, make_documents, schema
 
@@ -38,18 +38,8 @@ SOME_IDS = {
 @pytest.fixture(scope="module")
 def filled(store: ClusterSettings) -> Iterator[str]:
     """An index of the synthetic documents; tests only read it."""
-
-    async def fill(name: str) -> None:
-        cluster = await connect(store)
-        index = await cluster.create_index(name, schema())
-        await index.write(DOCUMENTS)
-        await index.finish()
-        await cluster.close()
-
-    name = unique_name()
-    asyncio.run(fill(name))
-    yield name
-    asyncio.run(drop(store, name))
+    with filled_index(store, schema(), DOCUMENTS) as name:
+        yield name
 
 
 @pytest.fixture

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import httpx
 import pytest
-from support.scratch import drop, unique_name
+from support.scratch import filled_index
 from support.synthetic import make_documents, schema
 
 from connector.clusters.connect import connect
@@ -49,18 +48,8 @@ OWN: dict[str, dict[str, Any]] = {
 @pytest.fixture(scope="module")
 def filled(engine: ClusterSettings) -> Iterator[str]:
     """An index of ours with sixty documents."""
-
-    async def fill(name: str) -> None:
-        cluster = await connect(engine)
-        index = await cluster.create_index(name, schema())
-        await index.write(DOCUMENTS)
-        await index.finish()
-        await cluster.close()
-
-    name = unique_name()
-    asyncio.run(fill(name))
-    yield name
-    asyncio.run(drop(engine, name))
+    with filled_index(engine, schema(), DOCUMENTS) as name:
+        yield name
 
 
 @pytest.fixture

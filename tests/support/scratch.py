@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import uuid
+from collections.abc import Iterator, Sequence
 
 from connector.clusters.connect import connect
 from connector.errors import IndexMissing
+from connector.schema import IndexSchema
 from connector.settings.sections import ClusterSettings
+from connector.types import IndexedDocument
 
 
 def unique_name() -> str:
@@ -24,3 +28,22 @@ async def drop(settings: ClusterSettings, *names: str) -> None:
                 await cluster.drop_index(name)
     finally:
         await cluster.close()
+
+
+@contextlib.contextmanager
+def filled_index(settings: ClusterSettings, schema: IndexSchema, documents: Sequence[IndexedDocument]) -> Iterator[str]:
+    """The name of a new index that holds the documents, for as long as the block lasts."""
+    name = unique_name()
+    asyncio.run(_fill(settings, name, schema, documents))
+    yield name
+    asyncio.run(drop(settings, name))
+
+
+async def _fill(
+    settings: ClusterSettings, name: str, schema: IndexSchema, documents: Sequence[IndexedDocument]
+) -> None:
+    cluster = await connect(settings)
+    index = await cluster.create_index(name, schema)
+    await index.write(documents)
+    await index.finish()
+    await cluster.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from connector.clusters.embedded.columns import TableRow
@@ -34,8 +35,7 @@ def sort_rows(rows: Sequence[TableRow], keys: Sequence[SortKey]) -> list[TableRo
     for key in reversed(keys):
         have = [row for row in ordered if _values(row, key)]
         lack = [row for row in ordered if not _values(row, key)]
-        best = max if key.descending else min
-        have.sort(key=lambda row, key=key, best=best: best(_values(row, key)), reverse=key.descending)  # type: ignore[misc]
+        have.sort(key=partial(_best_value, key=key), reverse=key.descending)
         ordered = [*lack, *have] if key.missing_first else [*have, *lack]
     return ordered
 
@@ -61,6 +61,11 @@ def _key(field: str, options: Mapping[str, Any], schema: IndexSchema) -> SortKey
         has = "order (asc, desc) and missing (_first, _last)"
         raise QueryError(f"the embedded store cannot sort by {field!r} like this; it has {has}")
     return SortKey(field, order == "desc", missing == "_first")
+
+
+def _best_value(row: TableRow, key: SortKey) -> Any:
+    """By which of its values a row is sorted: the greatest where the greatest come first, else the least."""
+    return (max if key.descending else min)(_values(row, key))
 
 
 def _values(row: TableRow, key: SortKey) -> list[Any]:
