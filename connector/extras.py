@@ -10,7 +10,7 @@ from typing import Literal, get_args
 
 from connector.errors import MissingExtra
 
-Extra = Literal["local", "embedded", "files", "worker", "torch", "train", "evaluate", "openvino", "traces"]
+Extra = Literal["local", "embedded", "files", "worker", "torch", "train", "evaluate", "judge", "openvino", "traces"]
 EXTRAS: tuple[Extra, ...] = get_args(Extra)
 
 # what the code imports of each extra's packages, or they of each other
@@ -22,6 +22,7 @@ MODULES: dict[Extra, frozenset[str]] = {
     "torch": frozenset({"torch", "sentence_transformers", "transformers"}),
     "train": frozenset({"torch", "sentence_transformers", "transformers", "accelerate", "datasets", "ir_measures"}),
     "evaluate": frozenset({"ir_measures", "jinja2"}),
+    "judge": frozenset({"fastapi", "starlette", "uvicorn", "ir_measures", "jinja2", "filelock"}),
     "openvino": frozenset({"openvino"}),
     "traces": frozenset({"opentelemetry"}),
 }

@@ -41,6 +41,12 @@ COMMANDS = {
             "tune",
             "Choose the settings of a search on judged queries, test them on others, and write them.",
         ),
+        (
+            "judge",
+            "judge",
+            "judge_app",
+            "Get judged queries where there are none: from a query log to grades that can be trusted.",
+        ),
         ("index", "index", "index_app", "Create, show or drop an index."),
         ("config", "config", "config_app", "Write, show or check the settings."),
         ("model", "model", "model_app", "Fetch models, list them, and make them faster for this machine."),

@@ -6,7 +6,7 @@ import html
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from connector.errors import DiskError, SourceError
 from connector.evaluation.datasets import Collection, join
@@ -14,6 +14,7 @@ from connector.evaluation.judgments import read_judgments
 from connector.evaluation.measures import Run, falling_scores
 from connector.evaluation.queries import JudgedQuery, Queries, unique
 from connector.evaluation.text_file import line_number, numbered_lines, read_text
+from connector.types import Hit, Ranking
 
 TOPIC = re.compile(r"<(?:top|topic)\b([^>]*)>", re.IGNORECASE)
 TOPIC_END = re.compile(r"</(?:top|topic)>", re.IGNORECASE)
@@ -23,6 +24,9 @@ CDATA = re.compile(r"<!\[CDATA\[(.*?)\]\]>", re.DOTALL)
 TAG = re.compile(r"</?[A-Za-z][^<>]*>")
 CAPTION = re.compile(r"^\s*(?:Number|Topic|Title|Description|Narrative)\s*:\s*", re.IGNORECASE)
 TEXT_FIELDS = ("title", "query")
+# white space as it stands in a run's ids; a percent sign is written so where an id holds such a code itself
+QUOTED = "|".join(sorted({quote(chr(code)) for code in range(0x3001) if chr(code).isspace()} | {"%25"}))
+UNWRITABLE = re.compile(rf"\s|%(?=(?:{QUOTED.replace('%', '', 1).replace('|%', '|')}))")
 
 
 def read_trec(topics: Path, qrels: Path, *, field: str | None = None) -> Collection:
@@ -57,6 +61,29 @@ def write_run(file: Path, run: Run, name: str) -> None:
                     stream.write(f"{_word(query_id)} Q0 {_word(doc_id)} {rank} {score:.0f} {_word(name)}\n")
     except OSError as error:
         raise DiskError(f"cannot write the run {file} ({error.strerror}); choose another place") from None
+
+
+def read_run(file: Path) -> dict[str, Ranking]:
+    """Query -> ranking of a run file, by falling scores; ids are those that `write_run` was given. Raises SourceError,
+    with the line."""
+    rankings: dict[str, dict[str, Hit]] = {}
+    for number, line in numbered_lines(file):
+        match line.split():
+            case [query_id, _, doc_id, _, score, _]:
+                hits = rankings.setdefault(_unquote(query_id), {})
+                hit = Hit(_unquote(doc_id), _number(score, f"{file}:{number}"))
+                if hits.setdefault(hit.doc_id, hit) is not hit:
+                    raise SourceError(f"{file}:{number} has a document that this query has already")
+            case _:
+                raise SourceError(f"{file}:{number} is no line of a run: query, Q0, document, rank, score, name")
+    return {query_id: tuple(sorted(hits.values(), key=lambda hit: -hit.score)) for query_id, hits in rankings.items()}
+
+
+def _number(text: str, where: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise SourceError(f"{where} is no line of a run: its score {text!r} is no number") from None
 
 
 def _tagged(text: str, fields: tuple[str, ...], path: Path) -> Iterator[tuple[int, JudgedQuery]]:
@@ -98,4 +125,8 @@ def _lines(path: Path) -> Iterator[tuple[int, JudgedQuery]]:
 
 
 def _word(text: str) -> str:
-    return re.sub(r"\s", lambda blank: quote(blank[0]), text)
+    return UNWRITABLE.sub(lambda found: quote(found[0]), text)
+
+
+def _unquote(word: str) -> str:
+    return re.sub(QUOTED, lambda found: unquote(found[0]), word)

@@ -1,0 +1,21 @@
+"""`connector judge`: each of its commands is a file, and is imported when it is called."""
+
+from __future__ import annotations
+
+import typer
+
+from connector.cli.lazy import CommandPlace, lazy_group
+
+# by name, in the order of the work: CommandPlace(f"{__name__}.FILE", "FUNCTION", "First line of its help.")
+JUDGE_COMMANDS: dict[str, CommandPlace] = {}
+
+judge_app = typer.Typer(
+    cls=lazy_group(JUDGE_COMMANDS),
+    no_args_is_help=True,
+    help="""Get judged queries where there are none: from a query log to grades that can be trusted.""",
+)
+
+
+@judge_app.callback()
+def group() -> None:
+    pass

@@ -1,0 +1,80 @@
+"""A judging folder: queries, pairs to judge, runs and grades. It is a collection in BEIR's layout as well, which
+`connector eval`, `gate`, `tune` and `train` take as it is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from connector.errors import SettingsError
+from connector.evaluation.defaults import SPLIT
+from connector.evaluation.measures import Run
+from connector.evaluation.queries import JudgedQuery, read_queries
+from connector.evaluation.trec import read_run
+from connector.judging.pairs import Pair, read_pairs
+
+
+@dataclass(frozen=True, slots=True)
+class JudgingFolder:
+    """Where each file of the folder is, and what it holds."""
+
+    path: Path
+
+    @classmethod
+    def open(cls, path: Path) -> JudgingFolder:
+        """One that has queries. Raises SettingsError where it has none."""
+        folder = cls(path)
+        if not folder.queries_file.is_file():
+            raise SettingsError(
+                f"{path} has no queries.jsonl; take queries out of a log with: connector judge queries LOG --out {path}"
+            )
+        return folder
+
+    @classmethod
+    def make(cls, path: Path) -> JudgingFolder:
+        """One that is there at the end, whatever it holds. Raises SettingsError where it cannot be made."""
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise SettingsError(f"cannot make the folder {path} ({error.strerror}); choose another place") from None
+        return cls(path)
+
+    @property
+    def queries_file(self) -> Path:
+        """Each query with its text, frequency and band."""
+        return self.path / "queries.jsonl"
+
+    @property
+    def pool_file(self) -> Path:
+        """The pairs to judge."""
+        return self.path / "pool.jsonl"
+
+    @property
+    def grades_file(self) -> Path:
+        """Who gave which grade: lines are only ever added to it."""
+        return self.path / "grades.jsonl"
+
+    @property
+    def qrels_file(self) -> Path:
+        """The judgments, made from the grades."""
+        return self.path / "qrels" / f"{SPLIT}.tsv"
+
+    def run_file(self, pipeline: str) -> Path:
+        """The run of a pipeline."""
+        return self.path / "runs" / f"{pipeline}.run"
+
+    def queries(self) -> tuple[JudgedQuery, ...]:
+        """With frequency, band and words among their labels. Raises SourceError."""
+        return read_queries(self.queries_file).each
+
+    def pairs(self) -> tuple[Pair, ...]:
+        """Those of the pool in their order. Raises SettingsError where there is no pool, SourceError."""
+        if not self.pool_file.is_file():
+            raise SettingsError(
+                f"{self.path} has no pool.jsonl; make it with: connector judge pool {self.path} --pipeline lexical"
+            )
+        return read_pairs(self.pool_file)
+
+    def runs(self) -> dict[str, Run]:
+        """The pooled pipelines by name; none where nothing was pooled. Raises SourceError."""
+        return {file.stem: read_run(file) for file in sorted((self.path / "runs").glob("*.run"))}

@@ -1,0 +1,36 @@
+"""What a judging folder holds, and what is said where a part of it is missing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from connector.errors import SettingsError
+from connector.evaluation.trec import write_run
+from connector.judging.folder import JudgingFolder
+from connector.judging.pairs import Pair, write_pairs
+from connector.types import Hit
+
+
+def test_a_folder_gives_its_parts(tmp_path: Path) -> None:
+    folder = JudgingFolder.make(tmp_path / "judged")
+    folder.queries_file.write_text('{"_id": "q1", "text": "deal", "frequency": 7, "band": "head"}\n')
+    write_pairs(folder.pool_file, [Pair("q1", "d1", 0)])
+    folder.run_file("lexical").parent.mkdir()
+    write_run(folder.run_file("lexical"), {"q1": (Hit("d1", 9.5), Hit("d2", 9.5))}, "lexical")
+    opened = JudgingFolder.open(folder.path)
+    (query,) = opened.queries()
+
+    assert (query.query_id, query.labels["frequency"], query.labels["band"]) == ("q1", ("7",), ("head",))
+    assert [pair.doc_id for pair in opened.pairs()] == ["d1"]
+    assert {name: [hit.doc_id for hit in run["q1"]] for name, run in opened.runs().items()} == {"lexical": ["d1", "d2"]}
+
+
+def test_what_is_missing_is_made_by_the_command_that_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="connector judge queries LOG --out"):
+        JudgingFolder.open(tmp_path)
+    with pytest.raises(SettingsError, match="connector judge pool"):
+        JudgingFolder(tmp_path).pairs()
+
+    assert JudgingFolder(tmp_path).runs() == {}
