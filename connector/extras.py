@@ -10,7 +10,9 @@ from typing import Literal, get_args
 
 from connector.errors import MissingExtra
 
-Extra = Literal["local", "embedded", "files", "worker", "torch", "train", "evaluate", "judge", "openvino", "traces"]
+Extra = Literal[
+    "local", "embedded", "files", "worker", "gateway", "torch", "train", "evaluate", "judge", "openvino", "traces"
+]
 EXTRAS: tuple[Extra, ...] = get_args(Extra)
 
 # what the code imports of each extra's packages, or they of each other
@@ -19,6 +21,7 @@ MODULES: dict[Extra, frozenset[str]] = {
     "embedded": frozenset({"lancedb", "pyarrow", "filelock", "Stemmer"}),
     "files": frozenset({"pypdf", "selectolax", "pyarrow"}),
     "worker": frozenset({"fastapi", "starlette", "uvicorn", "prometheus_client", "opentelemetry"}),
+    "gateway": frozenset({"uvicorn", "httptools"}),
     "torch": frozenset({"torch", "sentence_transformers", "transformers"}),
     "train": frozenset({"torch", "sentence_transformers", "transformers", "accelerate", "datasets", "ir_measures"}),
     "evaluate": frozenset({"ir_measures", "jinja2"}),

@@ -21,6 +21,12 @@ COMMANDS = {
         ),
         ("search", "search", "search", "Search an index with both legs, fusion and the reranker."),
         ("worker", "worker", "worker", "Serve rerankers over HTTP, in the shapes that their clients already speak."),
+        (
+            "gateway",
+            "gateway",
+            "gateway_app",
+            "Serve the cluster's own HTTP API, with the searches of named indexes reranked.",
+        ),
         ("doctor", "doctor", "doctor", "Look at everything that a search needs, and say what to do."),
         (
             "eval",

@@ -15,6 +15,7 @@ from pydantic import (
 )
 
 from connector.schema import FieldType
+from connector.settings.gateway import GatewaySettings
 from connector.settings.search import TAKEN, Name, SearchSettings, StageSettings
 from connector.settings.secrets import Key, Keys, Password
 from connector.settings.section import Section
@@ -307,6 +308,7 @@ class Settings(Section):
     search: SearchSettings = SearchSettings()
     worker: WorkerSettings = WorkerSettings()
     native: NativeSettings = NativeSettings()
+    gateway: GatewaySettings = GatewaySettings()
     models: ModelPlaceSettings = ModelPlaceSettings()
     log: LogSettings = LogSettings()
 

@@ -26,6 +26,7 @@ GUARDED = {
     "connector/ingest/sources/parquet": "connector/ingest/sources/opening.py",
     "connector/models/": "connector/models/load.py",
     "connector/training/": "connector/training/fine_tune.py",
+    "connector/gateway/": "connector/cli/commands/gateway.py",
     "connector/worker/": "connector/cli/commands/worker.py",
 }
 BRINGS = {"sentence-transformers": ("transformers",), "fastapi": ("starlette",)}

@@ -1,0 +1,56 @@
+"""`connector gateway`: the drop-in gateway."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Annotated
+
+import typer
+
+from connector.cli.flags.groups import with_flag_groups
+from connector.cli.flags.settings import LogFormat, SettingsFlags
+from connector.extras import needs
+
+gateway_app = typer.Typer(
+    help="Serve the cluster's own HTTP API, with the searches of named indexes reranked.", rich_markup_mode="markdown"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayFlags:
+    """Settings of the section `gateway`, by their names."""
+
+    host: Annotated[str | None, typer.Option(help="Address to listen on. [CONNECTOR_GATEWAY_HOST]")] = None
+    port: Annotated[
+        int | None, typer.Option(help="Port to listen on; 0 for any free one. [CONNECTOR_GATEWAY_PORT]")
+    ] = None
+    processes: Annotated[
+        int | None, typer.Option(help="Processes that share the port. [CONNECTOR_GATEWAY_PROCESSES]")
+    ] = None
+
+
+@gateway_app.callback(invoke_without_command=True)
+@with_flag_groups
+def gateway(context: typer.Context, flags: GatewayFlags, shared: SettingsFlags, log_format: LogFormat = None) -> None:
+    """Serve the cluster's own HTTP API, with the searches of named indexes reranked.
+
+    Applications call the gateway instead of the cluster, with their own clients and credentials. Every request passes
+    through byte for byte, but `_search` and `_msearch` on the indexes of the setting `gateway.indexes`.
+
+    Examples:
+
+        connector gateway --cluster http://localhost:9200                          # all passes through
+
+        connector gateway --set 'gateway.indexes={products: {mode: auto}}'         # searches of products are reranked
+    """
+    if context.invoked_subcommand:
+        return
+    settings = shared.read(
+        **{f"gateway__{name}": value for name, value in asdict(flags).items()}, log__format=log_format
+    )
+    from connector.logs import configure_logging
+
+    with needs("gateway", "connector gateway"):
+        from connector.gateway.serve import serve
+    configure_logging(settings.log)
+    serve(settings)
