@@ -11,6 +11,7 @@ from connector.evaluation.defaults import SPLIT
 from connector.evaluation.measures import Run
 from connector.evaluation.queries import JudgedQuery, read_queries
 from connector.evaluation.trec import read_run
+from connector.judging.grades import GradeLog
 from connector.judging.pairs import Pair, read_pairs
 
 
@@ -74,6 +75,10 @@ class JudgingFolder:
                 f"{self.path} has no pool.jsonl; make it with: connector judge pool {self.path} --pipeline lexical"
             )
         return read_pairs(self.pool_file)
+
+    def grades(self) -> GradeLog:
+        """Who gave which grade; one that a kill has torn is repaired."""
+        return GradeLog(self.grades_file)
 
     def runs(self) -> dict[str, Run]:
         """The pooled pipelines by name; none where nothing was pooled. Raises SourceError."""

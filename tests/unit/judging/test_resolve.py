@@ -1,0 +1,85 @@
+"""Many grades of a pair become the one that counts; who gave it stays known."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from connector.errors import DiskError
+from connector.evaluation.judgments import read_judgments
+from connector.judging.grades import SETTLED, Grade
+from connector.judging.resolve import resolve, write_qrels
+
+
+def grades(*given: tuple[str, int | None] | tuple[str, int | None, str], doc_id: str = "d") -> list[Grade]:
+    """(by, grade, kind) of one pair."""
+    return [Grade("q", doc_id, grade, by, *kind) for by, grade, *kind in given]
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ([("anna", 3)], 3),
+        ([("anna", 3), ("ben", 1), ("carl", 2)], 2),
+        ([("anna", 3), ("ben", 0)], 0),  # of two middle ones the lower
+        ([("anna", 3), ("ben", 3), ("carl", 1), ("dora", 0)], 1),
+        ([("anna", 3), ("ben", 0), (SETTLED, 2)], 2),
+        ([("anna", 3), ("ben", None)], 3),  # skipped
+        ([("gpt", 3, "model"), ("anna", 0)], 0),
+        ([("gpt", 3, "model"), ("old", 9, "imported")], 9),
+        ([("ubi", 1, "clicks"), ("gpt", 3, "model")], 3),
+        ([("anna", 2), ("ubi", 0, "clicks"), ("old", 0, "imported")], 2),
+    ],
+)
+def test_the_grade_that_counts(given: list[tuple[str, int | None]], expected: int) -> None:
+    assert resolve(grades(*given)).qrels == {"q": {"d": expected}}
+    assert resolve(reversed(grades(*given))).qrels == {"q": {"d": expected}}
+
+
+def test_who_judged_is_kept() -> None:
+    model = Grade("q", "e", 1, "smollm", "model", about={"prompt": "5fa1"})
+    resolved = resolve([*grades(("ben", 1), ("anna", 1), ("gpt", 2, "model")), model])
+
+    assert [(each.doc_id, each.kind, each.by) for each in resolved.grades] == [
+        ("d", "person", ("anna", "ben")), ("e", "model", ("smollm",)),
+    ]  # fmt: skip
+    assert resolved.grades[1].grades[0].about == {"prompt": "5fa1"}
+
+
+def test_only_the_kinds_that_are_asked_for_count() -> None:
+    given = [*grades(("anna", 0), ("gpt", 3, "model")), *grades(("anna", 1), doc_id="e")]
+
+    assert resolve(given, kinds=("model",)).qrels == {"q": {"d": 3}}
+
+
+def test_disagreements_are_of_people_the_widest_first() -> None:
+    resolved = resolve(
+        [
+            *grades(("anna", 1), ("ben", 2)),
+            *grades(("anna", 3), ("ben", 0), doc_id="e"),
+            *grades(("anna", 2), ("ben", 2), ("gpt", 0, "model"), doc_id="f"),
+            *grades(("anna", 0), ("ben", 1), (SETTLED, 0), doc_id="g"),
+            *grades(("anna", 0), ("ben", None), doc_id="h"),
+        ]
+    )
+
+    assert [(each.doc_id, each.spread, each.settled) for each in resolved.disagreements] == [
+        ("e", 3, None), ("d", 1, None), ("g", 1, 0),
+    ]  # fmt: skip
+    assert [each.doc_id for each in resolved.open] == ["e", "d"]
+
+
+def test_qrels_are_written_as_eval_reads_them(tmp_path: Path) -> None:
+    qrels = {"q 2": {"d": 0}, "q1": {"d/3": 3, "d 1": 1}}
+    write_qrels(tmp_path / "qrels" / "test.tsv", qrels)
+
+    assert read_judgments(tmp_path / "qrels" / "test.tsv").qrels == qrels
+    assert [file.name for file in (tmp_path / "qrels").iterdir()] == ["test.tsv"]
+
+
+def test_qrels_that_cannot_be_written_leave_the_old_ones(tmp_path: Path) -> None:
+    (tmp_path / "qrels").write_text("a file where a folder should be")
+
+    with pytest.raises(DiskError, match="the grades are kept"):
+        write_qrels(tmp_path / "qrels" / "test.tsv", {"q": {"d": 1}})
