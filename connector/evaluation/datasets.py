@@ -20,17 +20,24 @@ SHOWN = 5  # ids in a note
 
 @dataclass(frozen=True, slots=True)
 class Collection:
-    """Judged queries and their grades by document. `notes` say what else was in the files, and is left out."""
+    """Judged queries and their grades by document. `notes` say what else was in the files, and is left out. `scale` is
+    the highest grade that could be given, where that is known."""
 
     name: str
     queries: tuple[JudgedQuery, ...]
     qrels: Qrels
     notes: tuple[str, ...] = ()
+    scale: int = 1
+
+    @property
+    def highest_grade(self) -> int:
+        """The best that a document can have: of the scale, or the best one given."""
+        return max(self.scale, *(grade for grades in self.qrels.values() for grade in grades.values()))
 
     def only(self, queries: Sequence[JudgedQuery]) -> Collection:
         """The collection with some of its queries and their judgments."""
         qrels = {query.query_id: self.qrels[query.query_id] for query in queries}
-        return Collection(self.name, tuple(queries), qrels, self.notes)
+        return Collection(self.name, tuple(queries), qrels, self.notes, self.highest_grade)
 
     def sample(self, count: int) -> Collection:
         """`count` of the queries, the same every time; all where there are no more, or for 0."""

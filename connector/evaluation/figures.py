@@ -17,6 +17,7 @@ from connector.evaluation.machine import describe_machine
 from connector.evaluation.measures import mean
 from connector.evaluation.rules import effect_of_rules
 from connector.evaluation.significance import Comparison, differences
+from connector.evaluation.unjudged import find_unjudged
 from connector.evaluation.verdict import build_verdict
 from connector.settings.file import plain_value
 from connector.settings.load import setting_names, setting_paths, value_at
@@ -52,6 +53,7 @@ def build_figures(evaluation: Evaluation) -> Figures:
             for by, segments in evaluation.segments.items()
         },
         "rules": _rules(evaluation),
+        "unjudged": _unjudged(evaluation),
         "examples": {name: _examples(evaluation, name) for name in evaluation.names if name != evaluation.baseline},
     }
     return figures | {"verdict": build_verdict(figures)}
@@ -171,12 +173,39 @@ def _rules(evaluation: Evaluation) -> Figures | None:
     return asdict(effect) | {"gain": _rounded(effect.gain)} if effect else None
 
 
+def _unjudged(evaluation: Evaluation) -> Figures:
+    """What the unjudged documents could change."""
+    found = find_unjudged(evaluation)
+    return {
+        "k": found.k,
+        "highest_grade": found.highest,
+        "count": found.count,
+        "warnings": list(found.warnings),
+        "pipelines": {name: _rounded_all(asdict(pipeline)) for name, pipeline in found.pipelines.items()},
+        "comparisons": {
+            name: _rounded_all(asdict(dependence)) | {"depends": dependence.depends}
+            for name, dependence in found.comparisons.items()
+        },
+    }
+
+
 def _graded(ranking: Ranking, grades: Mapping[str, int]) -> list[Figures]:
     return [{"doc_id": hit.doc_id, "grade": grades.get(hit.doc_id)} for hit in ranking]
 
 
 def _rounded(comparison: Comparison) -> Figures:
-    return {name: _round(value) if isinstance(value, float) else value for name, value in asdict(comparison).items()}
+    return _rounded_all(asdict(comparison))
+
+
+def _rounded_all(values: Figures) -> Figures:
+    """Every number among these, however deep."""
+
+    def rounded(value: Any) -> Any:
+        if isinstance(value, float):
+            return _round(value)
+        return _rounded_all(value) if isinstance(value, dict) else value
+
+    return {name: rounded(value) for name, value in values.items()}
 
 
 def _round(value: float) -> float:

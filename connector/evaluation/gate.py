@@ -19,6 +19,7 @@ from connector.evaluation.measures import check_measures
 from connector.evaluation.pipelines import Pipeline
 from connector.evaluation.significance import differences, randomisation_test
 from connector.evaluation.text_file import read_text
+from connector.evaluation.unjudged import find_unjudged
 
 TIMED = frozenset({"encode", "fuse", "term_weights", "fields", "total"})  # and what the pipelines have
 FACTS = ("engine", "encoder", "rerankers")  # that make a difference to a ranking
@@ -38,7 +39,8 @@ class Bounds:
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """One figure then and now. `bound` is what it must not pass, None where nothing is asked of it; `p` says how
-    probable such a difference is by chance, where that is known."""
+    probable such a difference is by chance, where that is known; `possible` is what a measure could be now, with the
+    best grades for what nobody judged."""
 
     pipeline: str
     figure: str
@@ -47,6 +49,14 @@ class Verdict:
     bound: float | None
     broken: bool
     p: float | None = None
+    possible: float | None = None
+
+    @property
+    def depends_on_unjudged(self) -> bool:
+        """Whether a broken bound would hold with other grades for what nobody judged."""
+        if not self.broken or self.possible is None or self.bound is None:
+            return False
+        return self.possible > self.now and self.possible >= self.bound - ROUNDING
 
 
 class StoredLatency(BaseModel):
@@ -205,8 +215,16 @@ def parse_bounds(max_drop: Sequence[str], max_p95_ms: Sequence[str], *, max_degr
 def judge(evaluation: Evaluation, baseline: Baseline, bounds: Bounds) -> list[Verdict]:
     """Every figure of every pipeline beside the baseline's, then the budgets of stages."""
     stages = {name: bound for name, bound in bounds.max_p95_ms.items() if name not in evaluation.names}
+    possible = {
+        name: {measured: interval.high for measured, interval in pipeline.bounds.items()}
+        for name, pipeline in find_unjudged(evaluation).pipelines.items()
+    }
     return [
-        *(verdict for pipeline in evaluation.pipelines for verdict in _judge_pipeline(pipeline, baseline, bounds)),
+        *(
+            verdict
+            for pipeline in evaluation.pipelines
+            for verdict in _judge_pipeline(pipeline, baseline, bounds, possible[pipeline.name])
+        ),
         *(verdict for name, bound in stages.items() for verdict in _judge_stage(name, bound, evaluation, baseline)),
     ]
 
@@ -225,7 +243,9 @@ def changed_settings(evaluation: Evaluation, baseline: Baseline) -> dict[str, di
     return {name: paths for name, paths in changed.items() if paths}
 
 
-def _judge_pipeline(current: Measured, baseline: Baseline, bounds: Bounds) -> Iterator[Verdict]:
+def _judge_pipeline(
+    current: Measured, baseline: Baseline, bounds: Bounds, possible: Mapping[str, float]
+) -> Iterator[Verdict]:
     name, before = current.pipeline.name, baseline.figures["pipelines"][current.pipeline.name]
     for measured in baseline.measures:
         then, now, drop = before["measures"][measured], current.mean(measured), bounds.max_drop.get(measured)
@@ -237,6 +257,7 @@ def _judge_pipeline(current: Measured, baseline: Baseline, bounds: Bounds) -> It
             None if drop is None else then - drop,
             drop is not None and then - now > drop + ROUNDING,
             randomisation_test(differences(current.values[measured], before["per_query"][measured])),
+            possible.get(measured),
         )
     then, now, budget = before["latency_ms"]["p95"], current.latency.p95, bounds.max_p95_ms.get(name)
     yield Verdict(name, "p95 ms", then, now, budget, budget is not None and now > budget)

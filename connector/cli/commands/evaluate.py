@@ -181,6 +181,7 @@ def _plan(
 
 def _print(evaluation: Evaluation, report: ReportFlags, folder: EvaluationFolder | None) -> None:
     from connector.cli.tables.evaluation import print_evaluation, print_examples, print_troubles
+    from connector.cli.tables.unjudged import print_warnings
     from connector.evaluation.figures import build_figures
     from connector.evaluation.html import write_html
 
@@ -195,4 +196,5 @@ def _print(evaluation: Evaluation, report: ReportFlags, folder: EvaluationFolder
     else:
         print_evaluation(evaluation, figures)
         print_examples(evaluation, figures, report.show)
+    print_warnings(figures)
     print_troubles(evaluation)

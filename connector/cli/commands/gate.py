@@ -183,6 +183,7 @@ def _print(
     evaluation: Evaluation, baseline: Baseline, verdicts: Sequence[Verdict], html: Path | None, *, as_json: bool
 ) -> None:
     from connector.cli.tables.evaluation import print_changes, print_troubles, verdicts_table
+    from connector.cli.tables.unjudged import print_doubts
     from connector.evaluation.figures import build_figures
     from connector.evaluation.gate import changed_settings
     from connector.evaluation.html import write_html
@@ -192,9 +193,16 @@ def _print(
         write_html(html, build_figures(evaluation))
     if as_json:
         is_ok = not any(verdict.broken for verdict in verdicts)
-        described = {"ok": is_ok, "verdicts": [asdict(verdict) for verdict in verdicts], "changed_settings": changes}
+        described = {
+            "ok": is_ok,
+            "verdicts": [
+                asdict(verdict) | {"depends_on_unjudged": verdict.depends_on_unjudged} for verdict in verdicts
+            ],
+            "changed_settings": changes,
+        }
         print(json.dumps(described, ensure_ascii=False, default=str))
     else:
         verdicts_table(verdicts, str(baseline.file))
         print_changes(changes)
+    print_doubts(verdicts)
     print_troubles(evaluation)

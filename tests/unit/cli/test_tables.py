@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-import pytest
+from dataclasses import replace
 
+import pytest
+from support.evaluations import collection, evaluation, ranked
+
+from connector.cli.console import results
 from connector.cli.tables.evaluation import verdicts_table
 from connector.cli.tables.ingest import print_troubles
+from connector.cli.tables.unjudged import print_doubts, unjudged_table
+from connector.evaluation.figures import build_figures
 from connector.evaluation.gate import Verdict
 from connector.ingest.report import Counts, JobReport
 
@@ -38,6 +44,37 @@ def test_a_log_has_a_row_a_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.
     verdicts_table(VERDICTS, "the base")
 
     assert len(capsys.readouterr().out.splitlines()) == 3 + len(VERDICTS)
+
+
+def test_a_fall_that_depends_on_unjudged_documents_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    fall = Verdict("search", "nDCG@10", 0.7, 0.6, 0.69, broken=True, p=0.01)
+
+    print_doubts([replace(fall, possible=0.68), replace(fall, possible=0.8), *VERDICTS])
+
+    assert " ".join(capsys.readouterr().err.split()) == (
+        "search: that nDCG@10 fell depends on documents that nobody judged: with the best grades for them it is "
+        "0.8000; connector judge pool chooses which to judge"
+    )
+
+
+@pytest.mark.parametrize("columns", [None, "80"])
+def test_no_figure_about_unjudged_documents_is_cut(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], columns: str | None
+) -> None:
+    if columns:
+        monkeypatch.setenv("COLUMNS", columns)
+    else:
+        monkeypatch.delenv("COLUMNS", raising=False)
+    judged = collection({"a": {"x": 2}, "b": {"x": 1}})
+    runs = {"lexical": dict.fromkeys("ab", ranked("x")), "reranked": dict.fromkeys("ab", ranked("new", "x"))}
+
+    results().print(unjudged_table(build_figures(evaluation(judged, runs))))
+
+    printed = capsys.readouterr().out
+    row = next(line for line in printed.splitlines() if "reranked" in line)
+    assert "nDCG@10 and what nobody judged" in printed
+    for figure in ("0.500", "1.000", "0.750", "0.631…1.000", "+0.000", "-0.369…+0.503"):
+        assert figure in row
 
 
 @pytest.mark.parametrize(

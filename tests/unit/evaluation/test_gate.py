@@ -61,6 +61,20 @@ def test_a_verdict_has_both_figures_and_how_probable_the_difference_is(baseline:
     assert verdict.broken
 
 
+def test_a_fall_that_other_grades_of_unjudged_documents_would_undo_is_known(baseline: Baseline) -> None:
+    judged = collection({str(at): {"x": 1, "-": 0} for at in range(10)})
+    runs = {"search": dict.fromkeys(judged.qrels, SECOND)}
+    fallen, known = (
+        judge(now, baseline, Bounds({"RR@10": 0.01}, {})) for now in (measured(9), evaluation(judged, runs))
+    )
+    rank, time = ({one.figure: one for one in fallen}[name] for name in ("RR@10", "p95 ms"))
+
+    assert (rank.possible, rank.depends_on_unjudged) == (1.0, True)
+    assert (time.possible, time.depends_on_unjudged) == (None, False)
+    assert [one.depends_on_unjudged for one in known if one.figure == "RR@10"] == [False]
+    assert [one.broken for one in known if one.figure == "RR@10"] == [True]
+
+
 def test_what_has_no_bound_is_told_and_never_broken(baseline: Baseline) -> None:
     verdicts = {one.figure: one for one in judge(measured(10), baseline, Bounds({"RR@10": 1.0}, {}))}
 
