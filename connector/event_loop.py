@@ -8,11 +8,14 @@ import sys
 import threading
 from collections.abc import Callable, Coroutine
 from concurrent.futures import CancelledError, Future
+from contextlib import suppress
 from typing import Any, TypeVar
 
 from connector.errors import ConnectorClosed, UsageError
 
 T = TypeVar("T")
+
+LOOK_S = 0.2  # between looks for an interrupt, of a thread that waits
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:
@@ -47,6 +50,17 @@ async def in_own_thread(function: Callable[..., T], *arguments: object) -> T:
     return await asyncio.wrap_future(outcome)
 
 
+def wait_for(future: Future[T]) -> T:
+    """What `future.result()` gives, for a thread that an interrupt has to reach.
+
+    Python raises an interrupt between two steps of the main thread. One that comes just as the thread falls asleep, or
+    reaches another thread, wakes nobody: the main thread hears of it when it next wakes up."""
+    while not future.done():
+        with suppress(TimeoutError):
+            future.exception(timeout=LOOK_S)
+    return future.result()
+
+
 class LoopThread:
     """An event loop in a thread of its own, which any thread can give work to."""
 
@@ -57,7 +71,7 @@ class LoopThread:
         started: Future[asyncio.AbstractEventLoop] = Future()
         self._thread = threading.Thread(target=_serve, args=(started,), name="connector-loop", daemon=True)
         self._thread.start()
-        self._loop = started.result()
+        self._loop = wait_for(started)
 
     @property
     def is_current(self) -> bool:
@@ -82,7 +96,7 @@ class LoopThread:
                 raise ConnectorClosed("this connector is closed; open another one")
             future = asyncio.run_coroutine_threadsafe(work(), self._loop)
         try:
-            return future.result()
+            return wait_for(future)
         except CancelledError:
             raise ConnectorClosed("this connector was closed while it was at work") from None
         except BaseException:  # an interrupt too; it is raised again
@@ -95,7 +109,8 @@ class LoopThread:
             if not self._is_closed:
                 self._is_closed = True
                 self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
+        while self._thread.is_alive():
+            self._thread.join(LOOK_S)  # as `wait_for`
 
 
 def _serve(started: Future[asyncio.AbstractEventLoop]) -> None:

@@ -37,7 +37,10 @@ TEXTS = {"a": "red fish", "b": "blue bird"}
 
 
 class Interrupted:
-    """The index whose lexical leg interrupts the process, and never answers."""
+    """The index whose lexical leg interrupts the process, and never answers.
+
+    The signal goes to the leg's own thread. So it does not wake the main one, as a Ctrl-C does not that comes just
+    when that falls asleep."""
 
     def __init__(self, index: EmbeddedIndex) -> None:
         self._index = index
@@ -46,7 +49,7 @@ class Interrupted:
         return getattr(self._index, name)
 
     async def lexical(self, *args: Any, **options: Any) -> Any:
-        os.kill(os.getpid(), signal.SIGINT)
+        signal.pthread_kill(threading.get_ident(), signal.SIGINT)
         await asyncio.Event().wait()
 
 

@@ -71,6 +71,22 @@ def test_windows_shrink_alike() -> None:
     assert found[-len(found) // 40] <= fair * 1.5
 
 
+@pytest.mark.parametrize("legs_s", [(0.0, 0.0), (0.05, 0.3), (0.5, 1.0)])
+def test_a_burst_is_shared_alike_and_all_that_is_asked_for_is_scored(legs_s: tuple[float, float]) -> None:
+    """Forty at once for fifty passages of 200 to 1,400 characters, of which the worker has time for some twenty."""
+    clock = Clock()
+    worker = SimulatedWorker(clock, chars_per_s=3 * CHARS_PER_S)
+    process = Process(clock, worker, deadline_s=3.0, legs_s=legs_s, pairs=50, least=5)
+    for _ in range(40):
+        clock.start(process.search())
+    clock.run_until(END_S)
+    asked = [outcome.asked for outcome in process.outcomes]
+
+    assert (len(asked), worker.refused) == (40, 0)
+    assert 10 <= min(asked) <= max(asked) <= 2.5 * min(asked)
+    assert [outcome.scored for outcome in process.outcomes] == asked
+
+
 def test_windows_are_as_large_as_the_deadline_allows() -> None:
     """Eight searches at once could have 150 pairs/s x 9 s / 8 = 170 each, with nothing to spare."""
     found = run(8)
