@@ -104,3 +104,31 @@ def reporter_on_terminal() -> Iterator[Reporter]:
         yield Reporter(
             note=lambda text: stderr.print(text, style="yellow", highlight=False, markup=False), begin=begin, done=done
         )
+
+
+@contextmanager
+def share_on_terminal(description: str, what: str) -> Iterator[Callable[[float, int], None]]:
+    """A bar for a job that knows which share of it is done, and how many things that were; where stderr is no terminal,
+    a line now and then."""
+    with Progress(
+        TextColumn("[bold]{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TextColumn("{task.fields[counts]}"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        console=stderr,
+        transient=True,
+        disable=not stderr.is_terminal,
+    ) as progress:
+        task = progress.add_task(description, total=1.0, counts="")
+        due = time.monotonic() + SAY_EVERY_S
+
+        def show(share: float, count: int) -> None:
+            nonlocal due
+            progress.update(task, completed=share, counts=f"{count:,} {what}")
+            if not stderr.is_terminal and time.monotonic() >= due:
+                due = time.monotonic() + SAY_EVERY_S
+                stderr.print(f"{description}: {count:,} {what}, {share:.0%}", highlight=False)
+
+        yield show

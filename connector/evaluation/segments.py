@@ -26,7 +26,7 @@ def segment(queries: Sequence[JudgedQuery], by: str) -> Segments:
 
     Raises SettingsError where no query has such a label."""
     if by == LENGTH:
-        found = _gather([(query, (_length(query),)) for query in queries])
+        found = _gather([(query, (length_of(query.text),)) for query in queries])
         return {name: found[name] for name in LENGTHS if name in found}
     if not any(by in query.labels for query in queries):
         known = sorted({label for query in queries for label in query.labels})
@@ -39,14 +39,15 @@ def segment(queries: Sequence[JudgedQuery], by: str) -> Segments:
     return {name: found[name] for name in ordered[:MAX_SEGMENTS]} | {REST: tuple(rest)}
 
 
+def length_of(text: str) -> str:
+    """The segment of a query's length."""
+    words = len(text.split())
+    return next(name for name, longest in LENGTHS.items() if words <= longest)
+
+
 def _gather(labelled: Sequence[tuple[JudgedQuery, tuple[str, ...]]]) -> dict[str, tuple[str, ...]]:
     found: dict[str, list[str]] = {}
     for query, names in labelled:
         for name in dict.fromkeys(names):
             found.setdefault(name, []).append(query.query_id)
     return {name: tuple(query_ids) for name, query_ids in found.items()}
-
-
-def _length(query: JudgedQuery) -> str:
-    words = len(query.text.split())
-    return next(name for name, longest in LENGTHS.items() if words <= longest)

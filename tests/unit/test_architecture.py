@@ -44,6 +44,7 @@ HOMES_OF_DEFAULTS = (
     "connector/training/options.py",
     "connector/tuning/goal.py",
     "connector/evaluation/defaults.py",
+    "connector/judging/defaults.py",
 )
 # words that say nothing of what a variable holds, and nouns that this field does not use
 NO_NOUNS = frozenset(

@@ -7,7 +7,13 @@ import typer
 from connector.cli.lazy import CommandPlace, lazy_group
 
 # by name, in the order of the work: CommandPlace(f"{__name__}.FILE", "FUNCTION", "First line of its help.")
-JUDGE_COMMANDS: dict[str, CommandPlace] = {}
+JUDGE_COMMANDS: dict[str, CommandPlace] = {
+    "queries": CommandPlace(
+        f"{__name__}.queries",
+        "queries",
+        "Take queries out of a log, and draw a sample that is fair to frequent and rare ones.",
+    ),
+}
 
 judge_app = typer.Typer(
     cls=lazy_group(JUDGE_COMMANDS),

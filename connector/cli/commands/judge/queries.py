@@ -1,0 +1,207 @@
+"""`connector judge queries`: queries out of logs, for a judging folder."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, ClassVar
+
+import typer
+
+from connector.cli.console import results, stderr
+from connector.cli.flags.groups import with_flag_groups
+from connector.cli.flags.settings import AsJson
+from connector.cli.progress import share_on_terminal
+from connector.cli.stopping import say_when_stopped
+from connector.errors import SettingsError
+from connector.judging.defaults import PARAMETER, SAMPLE, SEED
+
+if TYPE_CHECKING:
+    from connector.judging.logs.read import Entry, QueryLog
+    from connector.judging.queries import Choice, TakenQueries
+
+Logs = Annotated[list[str], typer.Argument(metavar="LOG...", help="Files, each also .gz, .bz2 or .xz; - is a pipe.")]
+Out = Annotated[Path, typer.Option("--out", "-o", metavar="FOLDER", help="The judging folder that they go to.")]
+Add = Annotated[bool, typer.Option("--add", help="Add to the queries that the folder has.")]
+
+
+@dataclass(frozen=True, slots=True)
+class LogFlags:
+    """How the logs are read."""
+
+    PANEL: ClassVar[str] = "The logs"
+
+    kind: Annotated[
+        str | None,
+        typer.Option(
+            "--format",
+            help="lines, counted (as uniq -c writes them), csv, json, access (nginx, Apache) or slowlog. [by its "
+            "first lines]",
+        ),
+    ] = None
+    parameter: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help=f"Where an access log's addresses have the query; repeatable. [{PARAMETER}]"),
+    ] = None
+    column: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="The column or field with the query; a dot leads into an object. [by name]"),
+    ] = None
+    count_column: Annotated[
+        str | None, typer.Option(metavar="NAME", help="The one that says how often it was asked. [by name]")
+    ] = None
+
+    def open(self, locations: list[str]) -> list[QueryLog]:
+        """The logs, with their formats known. Raises SettingsError, SourceError."""
+        from connector.judging.logs.formats import KINDS
+        from connector.judging.logs.read import LogOptions, QueryLog
+        from connector.judging.logs.rows import Columns
+
+        kinds = {str(kind): kind for kind in KINDS}
+        if self.kind is not None and self.kind not in kinds:
+            raise SettingsError(f"--format takes {', '.join(kinds)}, not {self.kind!r}")
+        options = LogOptions(
+            kind=kinds[self.kind] if self.kind else None,
+            parameters=tuple(self.parameter or (PARAMETER,)),
+            columns=Columns(self.column, self.count_column),
+        )
+        return [QueryLog(location, options) for location in locations]
+
+
+@dataclass(frozen=True, slots=True)
+class ChoiceFlags:
+    """Which of them are taken."""
+
+    PANEL: ClassVar[str] = "The sample"
+
+    sample: Annotated[int, typer.Option("--sample", "-n", min=0, help="How many queries to take; 0: all.")] = SAMPLE
+    seed: Annotated[int, typer.Option(help="Another seed draws another sample.")] = SEED
+    min_frequency: Annotated[
+        int, typer.Option(min=1, help="Leave out what was asked fewer times: rare queries may tell of a person.")
+    ] = 1
+    personal: Annotated[
+        str,
+        typer.Option(help="What looks like a person's data (mail addresses, long numbers): leave-out, mask or keep."),
+    ] = "leave-out"
+
+    def choice(self) -> Choice:
+        """Raises SettingsError."""
+        from connector.judging.queries import PERSONAL, Choice
+
+        treatments = {str(treatment): treatment for treatment in PERSONAL}
+        if self.personal not in treatments:
+            raise SettingsError(f"--personal takes {', '.join(treatments)}, not {self.personal!r}")
+        return Choice(self.sample, self.seed, self.min_frequency, treatments[self.personal])
+
+
+@with_flag_groups
+def queries(logs: Logs, out: Out, log: LogFlags, which: ChoiceFlags, add: Add = False, as_json: AsJson = False) -> None:
+    """Take queries out of a log, and draw a sample that is fair to frequent and rare ones.
+
+    The format is recognised: lines, CSV, JSON Lines, access logs, slow logs of Elasticsearch and OpenSearch,
+    `ubi_queries`, the events of Search UI, and Quepid's exports. What is the same but for capitals, blanks, spellings
+    of letters and punctuation at its end is one query.
+
+    A third of the sample each is of the head, the torso and the tail: the searches in the order of their queries'
+    frequency, cut into three. In queries.jsonl, `stands_for` says how many searches of the log a query stands for:
+    `connector eval FOLDER --weigh-by stands_for --segment-by band`.
+
+    Examples:
+
+        connector judge queries access.log.*.gz --out judged
+
+        connector judge queries local_index_search_slowlog.json --out judged --min-frequency 3
+
+        connector judge queries searches.csv --column "search term" --count-column searches --out judged -n 500
+    """
+    say_when_stopped("no queries were written; run it again")
+    choice = which.choice()
+    opened = log.open(logs)
+    from connector.judging.folder import JudgingFolder
+    from connector.judging.queries import take_queries, write_queries
+
+    folder = JudgingFolder.make(out)
+    if folder.queries_file.is_file() and not add:
+        write_queries(folder, ())  # refuses before the work
+    with share_on_terminal("reading", "entries") as show:
+        taken = take_queries(
+            _all_entries(opened),
+            choice,
+            on_entries=lambda count: show(sum(log.progress for log in opened) / len(opened), count),
+        )
+    new = write_queries(folder, taken.sample, add=add)
+    if as_json:
+        print(json.dumps(_facts(taken, opened, new), ensure_ascii=False))
+        return
+    _print(taken, opened)
+    stderr.print(f"wrote {new:,} queries to {folder.queries_file}", highlight=False, markup=False)
+    stderr.print(f"next: connector judge pool {out} --pipeline lexical --pipeline reranked", highlight=False)
+
+
+def _all_entries(logs: list[QueryLog]) -> Iterator[Entry]:
+    for log in logs:
+        yield from log
+
+
+def _facts(taken: TakenQueries, logs: list[QueryLog], new: int) -> dict[str, object]:
+    return {
+        "logs": {log.name: log.kind for log in logs},
+        "entries": taken.tally.entries,
+        "with_query": taken.tally.searches,
+        "without_query": dict(taken.tally.no_search.most_common()),
+        "unreadable": taken.tally.unreadable,
+        "examples": [
+            {"origin": entry.origin, "reason": getattr(entry.outcome, "reason", ""), "raw": entry.raw}
+            for entry in taken.tally.examples
+        ],
+        "left_out": dict(taken.left_out.most_common()),
+        "rare": taken.rare,
+        "personal": dict(taken.personal.most_common()),
+        "bands": {
+            band: {
+                "queries": taken.queries[band],
+                "searches": taken.searches[band],
+                "sampled": sum(sampled.band == band for sampled in taken.sample),
+            }
+            for band in ("head", "torso", "tail")
+        },
+        "written": new,
+    }
+
+
+def _print(taken: TakenQueries, logs: list[QueryLog]) -> None:
+    from rich.table import Table
+
+    for log in logs:
+        stderr.print(f"{log.name}: read as {log.kind}", highlight=False, markup=False)
+    table = Table("band", "searches", "different queries", "sampled", "most frequent of them", show_edge=False)
+    for band in ("head", "torso", "tail"):
+        sampled = [each for each in taken.sample if each.band == band]
+        shown = ", ".join(each.query.text for each in sampled[:3])
+        table.add_row(
+            band, f"{taken.searches[band]:,}", f"{taken.queries[band]:,}", f"{len(sampled):,}", shown[:60] or "-"
+        )
+    results().print(table)
+    for line in _remarks(taken):
+        stderr.print(line, style="yellow", highlight=False, markup=False)
+
+
+def _remarks(taken: TakenQueries) -> Iterator[str]:
+    """What is not among the queries, and why."""
+    tally = taken.tally
+    yield f"{tally.searches:,} of {tally.entries:,} entries hold a query"
+    for reason, count in tally.no_search.most_common():
+        yield f"{count:,} without one: {reason}"
+    for reason, count in taken.left_out.most_common():
+        yield f"{count:,} left out: {reason}"
+    if taken.personal:
+        kinds = ", ".join(f"{kind}: {count:,}" for kind, count in taken.personal.most_common())
+        yield f"queries with what looks like a person's data ({kinds})"
+    if taken.rare:
+        yield f"{taken.rare:,} queries left out: asked too rarely"
+    if tally.unreadable:
+        yield f"{tally.unreadable:,} entries cannot be read, such as:"
+    for entry in tally.examples:
+        yield f"  {entry.origin}: {getattr(entry.outcome, 'reason', '')}: {entry.raw}"

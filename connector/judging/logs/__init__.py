@@ -1,0 +1,1 @@
+"""Query logs of every kind -> the texts that were searched for."""
