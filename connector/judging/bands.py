@@ -13,7 +13,7 @@ from connector.judging.fold import LoggedQuery
 
 Band = Literal["head", "torso", "tail"]
 BANDS: tuple[Band, ...] = get_args(Band)
-Key = TypeVar("Key", bound=Hashable)
+_Key = TypeVar("_Key", bound=Hashable)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ def draw_sample(queries: Sequence[LoggedQuery], size: int, *, seed: int) -> list
     return sorted(drawn, key=lambda sampled: (-sampled.query.frequency, sampled.query.key))
 
 
-def allot(count: int, shares: Mapping[Key, float], most: Mapping[Key, int]) -> dict[Key, int]:
+def allot(count: int, shares: Mapping[_Key, float], most: Mapping[_Key, int]) -> dict[_Key, int]:
     """How many of `count` each key has, by its share and no more than its most: the largest remainders are rounded up,
     and what a key has no room for goes to the others."""
     given = dict.fromkeys(shares, 0)

@@ -10,7 +10,7 @@ import unicodedata
 from collections import Counter
 from dataclasses import dataclass
 
-from connector.judging.logs.asked import Asked
+from connector.judging.logs.outcome import SearchedFor
 from connector.text import normalise_text
 
 MAX_CHARS = 1_000  # what is longer was pasted, and no engine takes that many words
@@ -54,7 +54,7 @@ class QueryCounter:
     def __len__(self) -> int:
         return len(self._times)
 
-    def add(self, asked: Asked) -> None:
+    def add(self, asked: SearchedFor) -> None:
         """Count it, or why it is no query."""
         if len(asked.text) > MAX_CHARS:
             self.left_out[f"longer than {MAX_CHARS:,} characters"] += 1

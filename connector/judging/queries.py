@@ -14,7 +14,7 @@ from connector.judging.bands import Band, SampledQuery, assign_bands, draw_sampl
 from connector.judging.defaults import SAMPLE, SEED
 from connector.judging.fold import LoggedQuery, QueryCounter, fold_key
 from connector.judging.folder import JudgingFolder
-from connector.judging.logs.asked import Asked, NoSearch, Unreadable
+from connector.judging.logs.outcome import NoSearch, SearchedFor, Unreadable
 from connector.judging.logs.read import Entry
 from connector.judging.personal import find_personal, mask_personal
 
@@ -26,7 +26,7 @@ REPORT_EVERY = 1_000  # entries
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class QueryChoice:
     """Which queries are taken. `size` 0: all; `min_frequency`: those that were asked at least so often."""
 
     size: int = SAMPLE
@@ -64,7 +64,7 @@ class TakenQueries:
 
 
 def take_queries(
-    entries: Iterable[Entry], choice: Choice, *, on_entries: Callable[[int], None] = lambda count: None
+    entries: Iterable[Entry], choice: QueryChoice, *, on_entries: Callable[[int], None] = lambda count: None
 ) -> TakenQueries:
     """Read the entries to their end, and draw the sample. `on_entries` hears now and then how many were read.
 
@@ -122,7 +122,7 @@ def _count(entries: Iterable[Entry], counter: QueryCounter, on_entries: Callable
     examples: list[Entry] = []
     for read, entry in enumerate(entries, start=1):
         match entry.outcome:
-            case Asked():
+            case SearchedFor():
                 searches += 1
                 counter.add(entry.outcome)
             case NoSearch(reason):

@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection
 from urllib.parse import unquote_to_bytes
 
-from connector.judging.logs.asked import Asked, NoSearch, Outcome, Unreadable
+from connector.judging.logs.outcome import NoSearch, Outcome, SearchedFor, Unreadable
 
 # [time] "GET /search?q=deal HTTP/1.1" 200 ..., and at the end "referrer" "user agent" in the combined format
 LINE = re.compile(
@@ -34,7 +34,7 @@ def parse_access_line(line: str, parameters: Collection[str]) -> Outcome:
     text = find_parameter(found["address"], parameters)
     if text is None:
         return NoSearch(f"a request without {' or '.join(f'{name}=' for name in parameters)}")
-    return Asked(text)
+    return SearchedFor(text)
 
 
 def find_parameter(address: str, parameters: Collection[str]) -> str | None:

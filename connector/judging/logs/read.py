@@ -29,8 +29,8 @@ from connector.ingest.sources.streams import (
 )
 from connector.judging.defaults import PARAMETER
 from connector.judging.logs.access import parse_access_line
-from connector.judging.logs.asked import Asked, Outcome, Unreadable
 from connector.judging.logs.formats import COUNTED, LogKind, recognise
+from connector.judging.logs.outcome import Outcome, SearchedFor, Unreadable
 from connector.judging.logs.rows import Columns, find_text_name, parse_row
 from connector.judging.logs.slow import parse_slow_line
 from connector.signatures import HEAD_BYTES, why_no_text
@@ -108,7 +108,7 @@ class QueryLog:
                 return iter((parse_slow_line(row.values[LINE]),))
             case "counted":
                 return iter((_parse_counted(row.values[LINE]),))
-        return iter((Asked(row.values[LINE]),))
+        return iter((SearchedFor(row.values[LINE]),))
 
     def _check_columns(self, values: Mapping[str, object]) -> None:
         """Raises SourceError where no column can be the query."""
@@ -192,4 +192,4 @@ def _read_column(stream: IO[bytes], name: str, notes: Counter[str]) -> Iterator[
 
 def _parse_counted(line: str) -> Outcome:
     found = COUNTED.match(line)
-    return Asked(found["text"], int(found["times"])) if found else Unreadable("it has no count before the query")
+    return SearchedFor(found["text"], int(found["times"])) if found else Unreadable("it has no count before the query")

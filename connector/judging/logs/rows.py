@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from connector.judging.logs.asked import Asked, NoSearch, Outcome, Unreadable
+from connector.judging.logs.outcome import NoSearch, Outcome, SearchedFor, Unreadable
 from connector.judging.logs.slow import find, is_slow_row, parse_slow_row, read_body
 
 # names without their blanks, hyphens and underscores, the likeliest first
@@ -93,12 +93,12 @@ def _asked(value: Any, row: Mapping[str, Any], columns: Columns) -> Outcome:
         return Unreadable("what should be the query is no text")
     names = {_plain(name): name for name in row}
     if not columns.count and ("ratings" in row or any(name in names for name in DOCUMENT_NAMES)):
-        return Asked(str(value), times=0)
+        return SearchedFor(str(value), times=0)
     counted = columns.count or next((names[name] for name in COUNT_NAMES if name in names), None)
     times = _count(find(row, counted)) if counted else 1
     if times is None:
         return Unreadable(f"its {counted} is no count")
-    return Asked(str(value), times)
+    return SearchedFor(str(value), times)
 
 
 def _count(value: Any) -> int | None:

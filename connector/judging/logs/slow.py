@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from connector.errors import QueryError
-from connector.judging.logs.asked import Asked, NoSearch, Outcome, Unreadable
+from connector.judging.logs.outcome import NoSearch, Outcome, SearchedFor, Unreadable
 from connector.own_query.read import read_own_query
 
 # [time][LEVEL][logger] [node] [index][shard] took[..], ..., source[{..}], id[..]; of whole requests without the shard
@@ -64,7 +64,11 @@ def read_body(body: Any, part: str = "") -> Outcome:
         read = read_own_query(query)
     except QueryError as error:
         return Unreadable(str(error))
-    return Asked(read.text, part=part) if read.text else NoSearch(f"a query without a clear text: {_short(read.why)}")
+    return (
+        SearchedFor(read.text, part=part)
+        if read.text
+        else NoSearch(f"a query without a clear text: {_short(read.why)}")
+    )
 
 
 def find(row: Mapping[str, Any], path: str) -> Any:

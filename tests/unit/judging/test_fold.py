@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from connector.judging.fold import QueryCounter, fold_key
-from connector.judging.logs.asked import Asked
+from connector.judging.logs.outcome import SearchedFor
 
 
 @pytest.mark.parametrize(
@@ -50,7 +50,7 @@ def test_folding_twice_changes_nothing_more(text: str) -> None:
 def test_the_most_frequent_spelling_is_kept_and_all_of_them_count() -> None:
     counter = QueryCounter()
     for text, times in (("USB-C Hub", 5), ("usb-c hub", 2), ("USB-C hub?", 4), ("hats", 7), ("Hats", 3)):
-        counter.add(Asked(text, times))
+        counter.add(SearchedFor(text, times))
 
     assert [(query.text, query.frequency) for query in counter.queries()] == [("USB-C Hub", 11), ("hats", 10)]
 
@@ -58,17 +58,17 @@ def test_the_most_frequent_spelling_is_kept_and_all_of_them_count() -> None:
 def test_parts_of_one_search_count_once() -> None:
     counter = QueryCounter()
     for part in ["[shop][0]", "[shop][1]", "[shop][0]", "[shop][1]", "[shop][1]"]:
-        counter.add(Asked("hats", part=part))
-    counter.add(Asked("shoes", times=0))
+        counter.add(SearchedFor("hats", part=part))
+    counter.add(SearchedFor("shoes", times=0))
 
     assert [(query.text, query.frequency) for query in counter.queries()] == [("hats", 3), ("shoes", 1)]
 
 
 def test_an_id_depends_on_the_query_alone() -> None:
     first, second = QueryCounter(), QueryCounter()
-    first.add(Asked("Hats"))
-    second.add(Asked("shoes", 9))
-    second.add(Asked("hats?", 2))
+    first.add(SearchedFor("Hats"))
+    second.add(SearchedFor("shoes", 9))
+    second.add(SearchedFor("hats?", 2))
 
     assert first.queries()[0].query_id == second.queries()[1].query_id
     assert second.queries()[0].query_id != second.queries()[1].query_id
@@ -77,7 +77,7 @@ def test_an_id_depends_on_the_query_alone() -> None:
 def test_what_is_no_query_is_counted() -> None:
     counter = QueryCounter()
     for text in ("???", "*", "  ", "x" * 1001, "😀", "7"):
-        counter.add(Asked(text))
+        counter.add(SearchedFor(text))
 
     assert [query.text for query in counter.queries()] == ["7", "😀"]
     assert counter.left_out == {"no letter and no digit in it": 3, "longer than 1,000 characters": 1}

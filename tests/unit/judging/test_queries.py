@@ -16,15 +16,15 @@ from connector.errors import SettingsError, SourceError
 from connector.evaluation.queries import read_queries
 from connector.judging.fold import LoggedQuery
 from connector.judging.folder import JudgingFolder
-from connector.judging.logs.asked import Asked, NoSearch, Unreadable
+from connector.judging.logs.outcome import NoSearch, SearchedFor, Unreadable
 from connector.judging.logs.read import Entry
-from connector.judging.queries import Choice, take_queries, write_queries
+from connector.judging.queries import QueryChoice, take_queries, write_queries
 
 LOG = ["Red shoes", "red shoes", "hats", "hats", "hats", "mail anna@example.org", "mail bob@example.org", "???"]
 
 
 def entries(texts: list[str]) -> Iterator[Entry]:
-    return (Entry(Asked(text), f"a.txt:{at}") for at, text in enumerate(texts, start=1))
+    return (Entry(SearchedFor(text), f"a.txt:{at}") for at, text in enumerate(texts, start=1))
 
 
 def texts_of(taken: Any) -> dict[str, int]:
@@ -32,7 +32,7 @@ def texts_of(taken: Any) -> dict[str, int]:
 
 
 def test_what_is_the_same_is_one_query_and_personal_ones_are_left_out() -> None:
-    taken = take_queries(entries(LOG), Choice())
+    taken = take_queries(entries(LOG), QueryChoice())
 
     assert texts_of(taken) == {"hats": 3, "red shoes": 2}
     assert taken.personal == {"mail address": 2}
@@ -40,8 +40,8 @@ def test_what_is_the_same_is_one_query_and_personal_ones_are_left_out() -> None:
 
 
 def test_a_mask_or_nothing_in_its_place() -> None:
-    masked = take_queries(entries(LOG), Choice(personal="mask"))
-    kept = take_queries(entries(LOG), Choice(personal="keep"))
+    masked = take_queries(entries(LOG), QueryChoice(personal="mask"))
+    kept = take_queries(entries(LOG), QueryChoice(personal="keep"))
 
     assert texts_of(masked) == {"hats": 3, "red shoes": 2, "mail ***": 2}
     assert texts_of(kept)["mail anna@example.org"] == 1
@@ -50,12 +50,12 @@ def test_a_mask_or_nothing_in_its_place() -> None:
 
 def test_every_entry_is_counted_once() -> None:
     log = [
-        Entry(Asked("hats"), "a:1"),
+        Entry(SearchedFor("hats"), "a:1"),
         Entry(NoSearch("a request without q="), "a:2"),
         *(Entry(Unreadable("no JSON"), f"a:{at}", "x" * 500) for at in range(3, 13)),
     ]
     heard: list[int] = []
-    tally = take_queries(log, Choice(), on_entries=heard.append).tally
+    tally = take_queries(log, QueryChoice(), on_entries=heard.append).tally
 
     assert tally.entries == tally.searches + tally.no_search.total() + tally.unreadable == 12
     assert [entry.origin for entry in tally.examples] == ["a:3", "a:4", "a:5", "a:6", "a:7"]
@@ -64,7 +64,7 @@ def test_every_entry_is_counted_once() -> None:
 
 
 def test_rare_queries_can_be_left_out() -> None:
-    taken = take_queries(entries([*LOG, "a name"]), Choice(min_frequency=2))
+    taken = take_queries(entries([*LOG, "a name"]), QueryChoice(min_frequency=2))
 
     assert texts_of(taken) == {"hats": 3, "red shoes": 2}
     assert taken.rare == 1
@@ -73,14 +73,14 @@ def test_rare_queries_can_be_left_out() -> None:
 @pytest.mark.parametrize(
     ("log", "choice", "reason"),
     [
-        ([], Choice(), "it is empty"),
-        ([Entry(NoSearch("a request without q="), "a:1")] * 3, Choice(), "3 times: a request without q="),
-        ([Entry(Unreadable("no JSON"), "a:1")], Choice(), "the first at a:1: no JSON"),
-        ([Entry(Asked("hats"), "a:1")], Choice(min_frequency=2), "1 were asked fewer than 2 times"),
-        ([Entry(Asked("anna@example.org"), "a:1")], Choice(), "1 look as if"),
+        ([], QueryChoice(), "it is empty"),
+        ([Entry(NoSearch("a request without q="), "a:1")] * 3, QueryChoice(), "3 times: a request without q="),
+        ([Entry(Unreadable("no JSON"), "a:1")], QueryChoice(), "the first at a:1: no JSON"),
+        ([Entry(SearchedFor("hats"), "a:1")], QueryChoice(min_frequency=2), "1 were asked fewer than 2 times"),
+        ([Entry(SearchedFor("anna@example.org"), "a:1")], QueryChoice(), "1 look as if"),
     ],
 )
-def test_where_nothing_is_left_it_says_why(log: list[Entry], choice: Choice, reason: str) -> None:
+def test_where_nothing_is_left_it_says_why(log: list[Entry], choice: QueryChoice, reason: str) -> None:
     with pytest.raises(SourceError, match=reason):
         take_queries(log, choice)
 
@@ -88,7 +88,7 @@ def test_where_nothing_is_left_it_says_why(log: list[Entry], choice: Choice, rea
 def test_memory_grows_with_the_different_queries_and_not_with_the_log() -> None:
     def peak(count: int) -> int:
         tracemalloc.start()
-        take_queries((Entry(Asked(f"Query {at % 50}"), "a") for at in range(count)), Choice())
+        take_queries((Entry(SearchedFor(f"Query {at % 50}"), "a") for at in range(count)), QueryChoice())
         _, most = tracemalloc.get_traced_memory()
         tracemalloc.stop()
         return most
@@ -98,8 +98,8 @@ def test_memory_grows_with_the_different_queries_and_not_with_the_log() -> None:
 
 def test_the_folder_s_queries_are_added_to_and_never_lost(tmp_path: Path) -> None:
     folder = JudgingFolder(tmp_path)
-    first = take_queries(entries(["hats", "red shoes"]), Choice()).sample
-    second = take_queries(entries(["Hats?", "gloves"]), Choice()).sample
+    first = take_queries(entries(["hats", "red shoes"]), QueryChoice()).sample
+    second = take_queries(entries(["Hats?", "gloves"]), QueryChoice()).sample
     written = write_queries(folder, first)
     with pytest.raises(SettingsError, match="--add"):
         write_queries(folder, second)

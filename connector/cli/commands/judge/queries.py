@@ -20,7 +20,7 @@ from connector.judging.defaults import PARAMETER, SAMPLE, SEED
 
 if TYPE_CHECKING:
     from connector.judging.logs.read import Entry, QueryLog
-    from connector.judging.queries import Choice, TakenQueries
+    from connector.judging.queries import QueryChoice, TakenQueries
 
 Logs = Annotated[list[str], typer.Argument(metavar="LOG...", help="Files, each also .gz, .bz2 or .xz; - is a pipe.")]
 Out = Annotated[Path, typer.Option("--out", "-o", metavar="FOLDER", help="The judging folder that they go to.")]
@@ -86,14 +86,14 @@ class ChoiceFlags:
         typer.Option(help="What looks like a person's data (mail addresses, long numbers): leave-out, mask or keep."),
     ] = "leave-out"
 
-    def choice(self) -> Choice:
+    def choice(self) -> QueryChoice:
         """Raises SettingsError."""
-        from connector.judging.queries import PERSONAL, Choice
+        from connector.judging.queries import PERSONAL, QueryChoice
 
         treatments = {str(treatment): treatment for treatment in PERSONAL}
         if self.personal not in treatments:
             raise SettingsError(f"--personal takes {', '.join(treatments)}, not {self.personal!r}")
-        return Choice(self.sample, self.seed, self.min_frequency, treatments[self.personal])
+        return QueryChoice(self.sample, self.seed, self.min_frequency, treatments[self.personal])
 
 
 @with_flag_groups
@@ -179,9 +179,9 @@ def _print(taken: TakenQueries, logs: list[QueryLog]) -> None:
     table = Table("band", "searches", "different queries", "sampled", "most frequent of them", show_edge=False)
     for band in ("head", "torso", "tail"):
         sampled = [each for each in taken.sample if each.band == band]
-        shown = ", ".join(each.query.text for each in sampled[:3])
+        frequent = ", ".join(each.query.text for each in sampled[:3])
         table.add_row(
-            band, f"{taken.searches[band]:,}", f"{taken.queries[band]:,}", f"{len(sampled):,}", shown[:60] or "-"
+            band, f"{taken.searches[band]:,}", f"{taken.queries[band]:,}", f"{len(sampled):,}", frequent[:60] or "-"
         )
     results().print(table)
     for line in _remarks(taken):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from connector.judging.logs.access import is_access_line, parse_access_line
-from connector.judging.logs.asked import Asked, NoSearch, Unreadable
+from connector.judging.logs.outcome import NoSearch, SearchedFor, Unreadable
 
 BROWSER = '"https://shop.example/" "Mozilla/5.0 (X11; Linux x86_64) Firefox/140.0"'
 
@@ -29,12 +29,12 @@ def line(address: str, status: int = 200, rest: str = f"512 {BROWSER}") -> str:
 )
 def test_the_parameter_is_decoded(address: str, text: str) -> None:
     assert is_access_line(line(address))
-    assert parse_access_line(line(address), ["q"]) == Asked(text)
+    assert parse_access_line(line(address), ["q"]) == SearchedFor(text)
 
 
 def test_the_common_format_and_other_parameters() -> None:
-    assert parse_access_line(line("/?s=deal", rest="-"), ["q", "s"]) == Asked("deal")
-    assert parse_access_line(line("/?filter%5Bterm%5D=deal"), ["filter[term]"]) == Asked("deal")
+    assert parse_access_line(line("/?s=deal", rest="-"), ["q", "s"]) == SearchedFor("deal")
+    assert parse_access_line(line("/?filter%5Bterm%5D=deal"), ["filter[term]"]) == SearchedFor("deal")
 
 
 @pytest.mark.parametrize(

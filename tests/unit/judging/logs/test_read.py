@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from connector.errors import SourceError
-from connector.judging.logs.asked import Asked, Unreadable
+from connector.judging.logs.outcome import SearchedFor, Unreadable
 from connector.judging.logs.read import LogOptions, QueryLog
 from connector.judging.logs.rows import Columns
 
@@ -22,7 +22,7 @@ SLOW = (
 
 
 def texts(log: QueryLog) -> list[str]:
-    return [entry.outcome.text for entry in log if isinstance(entry.outcome, Asked)]
+    return [entry.outcome.text for entry in log if isinstance(entry.outcome, SearchedFor)]
 
 
 @pytest.mark.parametrize(

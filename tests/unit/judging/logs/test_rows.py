@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from connector.judging.logs.asked import Asked, NoSearch, Unreadable
+from connector.judging.logs.outcome import NoSearch, SearchedFor, Unreadable
 from connector.judging.logs.rows import Columns, parse_row
 
 UBI_QUERY = {
@@ -27,23 +27,26 @@ def outcomes(row: dict[str, Any], **columns: str) -> list[Any]:
 @pytest.mark.parametrize(
     ("row", "found"),
     [
-        (UBI_QUERY, Asked("red shoes")),
-        ({"_index": "ubi_queries", "_id": "x", "_source": UBI_QUERY}, Asked("red shoes")),
-        (UBI_QUERY | {"user_query": None}, Asked("red shoes size")),
-        ({"action_name": "on_search", "query_id": "0c5f", "message": "red shoes"}, Asked("red shoes")),
-        ({"event": {"action": "search"}, "search": {"query": "red shoes"}}, Asked("red shoes")),
-        ({"event.action": "search", "search.query": "red shoes"}, Asked("red shoes")),
-        ({"query": {"match": {"title": "red shoes"}}, "size": 3}, Asked("red shoes")),
-        ({"Search term": "red shoes", "Event count": "1,204"}, Asked("red shoes", 1204)),
-        ({"term": "red shoes", "clicks": 3, "queries": 10}, Asked("red shoes", 10)),
-        ({"query": "red shoes", "docid": "17", "rating": "3"}, Asked("red shoes", 0)),
-        ({"Snapshot Name": "a", "Query Text": "red shoes", "Doc ID": "17", "Doc Position": "1"}, Asked("red shoes", 0)),
-        ({"query_id": 7, "query": "red shoes", "information_need": "count"}, Asked("red shoes")),
-        ({"_id": "q1", "text": "red shoes"}, Asked("red shoes")),
-        ({"q": 2024}, Asked("2024")),
+        (UBI_QUERY, SearchedFor("red shoes")),
+        ({"_index": "ubi_queries", "_id": "x", "_source": UBI_QUERY}, SearchedFor("red shoes")),
+        (UBI_QUERY | {"user_query": None}, SearchedFor("red shoes size")),
+        ({"action_name": "on_search", "query_id": "0c5f", "message": "red shoes"}, SearchedFor("red shoes")),
+        ({"event": {"action": "search"}, "search": {"query": "red shoes"}}, SearchedFor("red shoes")),
+        ({"event.action": "search", "search.query": "red shoes"}, SearchedFor("red shoes")),
+        ({"query": {"match": {"title": "red shoes"}}, "size": 3}, SearchedFor("red shoes")),
+        ({"Search term": "red shoes", "Event count": "1,204"}, SearchedFor("red shoes", 1204)),
+        ({"term": "red shoes", "clicks": 3, "queries": 10}, SearchedFor("red shoes", 10)),
+        ({"query": "red shoes", "docid": "17", "rating": "3"}, SearchedFor("red shoes", 0)),
+        (
+            {"Snapshot Name": "a", "Query Text": "red shoes", "Doc ID": "17", "Doc Position": "1"},
+            SearchedFor("red shoes", 0),
+        ),
+        ({"query_id": 7, "query": "red shoes", "information_need": "count"}, SearchedFor("red shoes")),
+        ({"_id": "q1", "text": "red shoes"}, SearchedFor("red shoes")),
+        ({"q": 2024}, SearchedFor("2024")),
     ],
 )
-def test_the_text_is_found(row: dict[str, Any], found: Asked) -> None:
+def test_the_text_is_found(row: dict[str, Any], found: SearchedFor) -> None:
     assert outcomes(row) == [found]
 
 
@@ -53,15 +56,15 @@ def test_one_object_may_hold_many_rows() -> None:
     rated = {"id_field": "id", "queries": [{"placeholders": {"$query": "hats"}, "relevant_documents": {"3": ["17"]}}]}
     app_search = {"meta": {}, "results": [{"term": "hats", "queries": 4, "clicks": 1}]}
 
-    assert outcomes(reply) == [Asked("red shoes"), Asked("hats")]
-    assert outcomes(quepid) == outcomes(rated) == [Asked("hats", 0)]
-    assert outcomes(app_search) == [Asked("hats", 4)]
+    assert outcomes(reply) == [SearchedFor("red shoes"), SearchedFor("hats")]
+    assert outcomes(quepid) == outcomes(rated) == [SearchedFor("hats", 0)]
+    assert outcomes(app_search) == [SearchedFor("hats", 4)]
 
 
 def test_a_named_field_is_read_and_no_other() -> None:
     row = {"query": "no", "request": {"params": {"term": "yes"}, "hits": 5}}
 
-    assert outcomes(row, text="request.params.term", count="request.hits") == [Asked("yes", 5)]
+    assert outcomes(row, text="request.params.term", count="request.hits") == [SearchedFor("yes", 5)]
     assert outcomes({"user_query": "no"}, text="query") == [NoSearch("no text was searched for")]
 
 

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from connector.judging.logs.asked import Asked, NoSearch, Unreadable
+from connector.judging.logs.outcome import NoSearch, SearchedFor, Unreadable
 from connector.judging.logs.slow import is_slow_line, is_slow_row, parse_slow_line, parse_slow_row
 
 TEXT = 'how long is a "deal" [registered], für wen?'
@@ -25,7 +25,7 @@ def test_the_plain_form_has_the_text_whatever_brackets_are_in_it() -> None:
     line = PLAIN.replace("{SOURCE}", '{"size":3,' + QUERY + "}")
 
     assert is_slow_line(line)
-    assert parse_slow_line(line) == Asked(TEXT, part="i.s.s.query [shop][0]")
+    assert parse_slow_line(line) == SearchedFor(TEXT, part="i.s.s.query [shop][0]")
 
 
 def test_the_plain_form_of_whole_requests_and_of_older_engines_too() -> None:
@@ -36,8 +36,8 @@ def test_the_plain_form_of_whole_requests_and_of_older_engines_too() -> None:
     ).replace("{SOURCE}", BODY)
     older = PLAIN.replace("{SOURCE}", BODY).replace("i.s.s.query              ", "index.search.slowlog.query")
 
-    assert parse_slow_line(request) == Asked(TEXT, part="c.s.r.slowlog ")
-    assert parse_slow_line(older) == Asked(TEXT, part="index.search.slowlog.query [shop][0]")
+    assert parse_slow_line(request) == SearchedFor(TEXT, part="c.s.r.slowlog ")
+    assert parse_slow_line(older) == SearchedFor(TEXT, part="index.search.slowlog.query [shop][0]")
 
 
 @pytest.mark.parametrize("escaped_twice", [False, True])
@@ -51,7 +51,7 @@ def test_the_json_form_of_opensearch(escaped_twice: bool) -> None:
     }
 
     assert is_slow_row(row)
-    assert parse_slow_row(row) == Asked(TEXT, part="i.s.s.query [shop][1]")
+    assert parse_slow_row(row) == SearchedFor(TEXT, part="i.s.s.query [shop][1]")
 
 
 @pytest.mark.parametrize("nested", [False, True])
@@ -67,7 +67,7 @@ def test_the_json_form_of_elasticsearch_also_as_filebeat_sends_it_on(nested: boo
     row = {"elasticsearch": {"slowlog": slowlog}, "log": {"logger": "index.search.slowlog.query"}} if nested else flat
 
     assert is_slow_row(row)
-    assert parse_slow_row(row) == Asked(TEXT, part="index.search.slowlog.query [shop][1]")
+    assert parse_slow_row(row) == SearchedFor(TEXT, part="index.search.slowlog.query [shop][1]")
 
 
 def test_what_holds_no_text_is_told_from_what_cannot_be_read() -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class SearchedFor:
     """A text that was searched for `times` times; 0: it is only named, and nobody knows how often.
 
     Where several entries tell of one search, `part` says which of them this is: the shards of a slow log. As many
@@ -31,4 +31,4 @@ class Unreadable:
     reason: str
 
 
-Outcome = Asked | NoSearch | Unreadable
+Outcome = SearchedFor | NoSearch | Unreadable
