@@ -274,6 +274,13 @@ class RestIndex:
         other._for_caller = True
         return other
 
+    def asked_by(self, client: Client) -> RestIndex:
+        """The same index, asked through another client, on behalf of whoever that stands for."""
+        other = copy.copy(self)
+        other._client = client
+        other._for_caller = True
+        return other
+
     async def open_view(self, keep_s: int, *, timeout_s: float) -> str:
         calls = self._dialect.views
         path = search_path(self.name, calls.open)

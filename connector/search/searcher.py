@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import NamedTuple
 
 from connector.clusters.protocol import SearchableIndex
 from connector.models.encoder import Encoder
@@ -28,6 +29,13 @@ from connector.search.stages.stage import RerankStage
 from connector.search.weights import TermWeights
 from connector.settings.sections import Settings
 from connector.types import SearchRequest, SearchResponse
+
+
+class LegCount(NamedTuple):
+    """How many legs of each kind ask."""
+
+    lexical: int
+    dense: int
 
 
 class Searcher:
@@ -64,7 +72,7 @@ class Searcher:
     async def search(self, request: SearchRequest) -> SearchResponse:
         """The `k` best documents. Raises QueryError, FilterError, SettingsError, CredentialsError, AccessDenied,
         SearchFailed where no leg answered, and for the page behind a cursor CursorError or ViewLost."""
-        run = self._start(request)
+        run = self.start(request)
         digest = digest_of(request, self._settings.search) if run.request.cursor else ""
         if isinstance(run.request.cursor, str):
             hits, cursor = await self._pages.read(run, run.request.cursor, digest)
@@ -92,10 +100,25 @@ class Searcher:
             fused = self._fusion.combine(found.legs)
         return Ranked(found, self._fusion, fused, await run_stages(run, self._stages, found, fused))
 
+    async def rank(self, run: SearchRun) -> Ranked:
+        """The order alone of a search that `start` began, of which no hit is read: for whoever shows them in another
+        way. What failed stands in the run. Raises what `search` raises."""
+        with expected(run, self._stages):
+            found = await ask_legs(run, self._legs, self._term_weights)
+            return await self._rank(run, found)
+
+    async def encode(self, run: SearchRun) -> LegCount:
+        """Have the query's vector before any leg is asked; how many legs are going to ask then."""
+        lexical = sum(leg.kind == "lexical" for leg in self._legs)
+        dense = len(self._legs) - lexical
+        if not dense or not self._encoder or await self._encoder.vector(run) is None:
+            return LegCount(lexical, 0)
+        return LegCount(lexical, dense)
+
     async def first_stage(self, request: SearchRequest) -> FirstStage:
         """What the same search would fuse and rerank: what the legs found, with the passages that the rerankers would
         get, and the weights of the query's words. Raises what `search` raises."""
-        run = self._start(request)
+        run = self.start(request)
         found = await ask_legs(run, self._legs, self._term_weights)
         schema, passages = self.index.schema, run.request.passages
         legs = {
@@ -111,11 +134,13 @@ class Searcher:
         if self._encoder:
             self._encoder.close()
 
-    def _start(self, request: SearchRequest) -> SearchRun:
+    def start(self, request: SearchRequest, index: SearchableIndex | None = None) -> SearchRun:
+        """A search that begins now; `index` is another view of the searcher's own one. Raises what `search` raises."""
+        index = index or self.index
         stages = [stage.settings for stage in self._stages]
-        checked = check_request(request, self._settings, self.index.schema, stages)
+        checked = check_request(request, self._settings, index.schema, stages)
         caller = checked.credentials
-        index = self.index.as_caller(caller) if caller else self.index
+        index = index.as_caller(caller) if caller else index
         run = SearchRun(checked, index, self._settings.search.tries, list(checked.notes))
         for leg in self._legs:
             leg.check(run)

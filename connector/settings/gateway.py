@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ipaddress import ip_network
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -28,6 +28,10 @@ class GatewayIndexSettings(Section):
     )
     window: int = Field(100, ge=1, le=10_000, description="the best hits, which are fused and reranked")
     fields: dict[str, float] | None = Field(None, description="its text fields with boosts; index.text_fields if none")
+    vector_field: str | None = Field(None, description="its vector field; index.vector_field if none")
+    deadline_s: float | None = Field(
+        None, gt=0, description="after so long the engine's own answer is given; search.deadline_s if none"
+    )
     scores: Literal["lexical", "model"] = Field(
         "lexical", description="what _score says: the lexical leg's own in falling order, or the reranker's in (1, 2]"
     )
@@ -52,6 +56,11 @@ class GatewaySettings(Section):
     indexes: dict[str, GatewayIndexSettings] = Field(
         default_factory=dict, description="the indexes, aliases or patterns whose searches are reranked"
     )
+    pipelines: dict[str, dict[str, Any]] = Field(
+        default_factory=dict,
+        description="searches that a request may name in X-Rerank, each as settings of search that it changes",
+    )
+    shadows_at_once: int = Field(4, ge=1, description="shadow: searches of ours under way at once; more are left out")
     trusted_proxies: tuple[Network, ...] = Field(
         (), description="addresses or ranges of proxies in front, whose x-forwarded-for and x-proxy-* go on"
     )

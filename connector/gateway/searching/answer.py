@@ -1,0 +1,63 @@
+"""One recognised `_search`, answered: its order, its page, its reply."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from connector.gateway.exchange import Headers, Replied
+from connector.gateway.searching.filter_path import read_filter
+from connector.gateway.searching.not_recognised import NotRecognised
+from connector.gateway.searching.order import Degraded, Order, Ordering, Wanted
+from connector.gateway.searching.page import build_reply, fetch_page
+from connector.gateway.searching.parameters import Parameters
+from connector.gateway.searching.pretty import indent
+from connector.gateway.searching.raw_json import write
+from connector.gateway.searching.remembered import RememberedOrders
+from connector.gateway.searching.sender import Sender
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A reply, still in parts, and the order that it is a page of."""
+
+    reply: dict[str, Any]
+    order: Order
+
+    @property
+    def headers(self) -> Headers:
+        return self.order.lexical.headers
+
+
+async def answer_search(wanted: Wanted, sender: Sender, remembered: RememberedOrders) -> Answer:
+    """The page. Raises NotRecognised, Degraded, Refused, UpstreamAway."""
+    began = time.monotonic()
+    order = remembered.get(wanted)
+    try:
+        async with asyncio.timeout(wanted.site.deadline_s):
+            if order is None:
+                order = await Ordering(wanted, sender).find()
+            hits, order = await fetch_page(wanted, order, sender)
+    except TimeoutError:
+        raise Degraded("deadline") from None
+    remembered.put(wanted, order)
+    return Answer(build_reply(order, hits, took_ms=milliseconds_since(began)), order)
+
+
+def milliseconds_since(began: float) -> int:
+    return round((time.monotonic() - began) * 1000)
+
+
+def check_filter_path(parameters: Parameters, *path: str) -> None:
+    """Nothing, where `filter_path` leaves something of the hits. Raises NotRecognised: else nothing is to be done."""
+    if not read_filter(parameters.filter_path).shows(*path, "hits", "hits"):
+        raise NotRecognised("filter_path without hits")
+
+
+def write_reply(reply: dict[str, Any], headers: Headers, parameters: Parameters) -> Replied:
+    """The reply as it is sent: filtered and indented where the caller asks for it."""
+    chosen = read_filter(parameters.filter_path)
+    body = write(reply if chosen.shows_all else chosen.apply(reply))
+    return Replied(200, headers, indent(body) if parameters.pretty else body)

@@ -1,0 +1,73 @@
+"""The client through which an index of the cluster is asked for a caller's search: the caller's own path, parameters
+and headers, and nobody's credentials but the caller's."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import urlencode
+
+import orjson
+
+from connector.clusters.failures import garbled, refusal
+from connector.credentials import Credentials
+from connector.errors import ClusterError, ClusterUnavailable, UsageError
+from connector.gateway.exchange import Headers, Replied
+from connector.gateway.searching.parameters import Leg
+from connector.gateway.searching.raw_json import write
+from connector.gateway.searching.sender import Sender
+from connector.settings.sections import ClusterSettings
+
+STATUS_ERROR = 400
+
+
+class CallerClient:
+    """A `Client` of the clusters' room. Only searches are asked."""
+
+    def __init__(self, sender: Sender, headers: Headers, settings: ClusterSettings) -> None:
+        self._sender = sender
+        self._settings = settings
+        self._authorized = any(key.lower() == b"authorization" for key, _ in headers)
+
+    @property
+    def has_credentials(self) -> bool:
+        return self._authorized
+
+    async def send(self, leg: Leg, body: bytes, *, more: bytes = b"", timeout_s: float) -> Replied:
+        """The reply to a leg, whatever its status. Raises ClusterUnavailable."""
+        try:
+            async with asyncio.timeout(max(timeout_s, 0)):
+                return await self._sender.ask(leg, body, more)
+        except TimeoutError:
+            raise ClusterUnavailable("the engine did not answer in time") from None
+
+    async def request(
+        self, method: str, path: str, *, body: Any = None, params: Mapping[str, str] | None = None, timeout_s: float
+    ) -> dict[str, Any]:
+        """The reply to a search; it goes to the caller's own path. Raises ClusterError."""
+        if not path.endswith("/_search"):
+            raise UsageError(f"a caller's search asks for searches alone, not for {path}")
+        more = urlencode(params or {}).encode()
+        return self.read(await self.send("dense", write(body), more=more, timeout_s=timeout_s))
+
+    def read(self, replied: Replied) -> dict[str, Any]:
+        """The reply as JSON. Raises ClusterError for a refusal."""
+        try:
+            found = orjson.loads(replied.body)
+        except orjson.JSONDecodeError:
+            found = None
+        if replied.status >= STATUS_ERROR:
+            raise refusal(self._settings, replied.status, found, asker="the caller's credentials")
+        if not isinstance(found, dict):
+            raise garbled(self._settings)
+        return found
+
+    async def bulk(self, index: str, lines: Sequence[bytes], *, timeout_s: float) -> dict[str, Any]:
+        raise ClusterError("a caller's search writes nothing")
+
+    def as_caller(self, credentials: Credentials) -> CallerClient:
+        return self
+
+    async def close(self) -> None:
+        """Its connections are the gateway's."""
