@@ -20,7 +20,7 @@ from connector.gateway.searching.sender import Sender
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class AnsweredPage:
     """A reply, still in parts, and the order that it is a page of."""
 
     reply: dict[str, Any]
@@ -31,7 +31,7 @@ class Answer:
         return self.order.lexical.headers
 
 
-async def answer_search(wanted: Wanted, sender: Sender, remembered: RememberedOrders) -> Answer:
+async def answer_search(wanted: Wanted, sender: Sender, remembered: RememberedOrders) -> AnsweredPage:
     """The page. Raises NotRecognised, Degraded, Refused, UpstreamAway."""
     began = time.monotonic()
     order = remembered.get(wanted)
@@ -43,7 +43,7 @@ async def answer_search(wanted: Wanted, sender: Sender, remembered: RememberedOr
     except TimeoutError:
         raise Degraded("deadline") from None
     remembered.put(wanted, order)
-    return Answer(build_reply(order, hits, took_ms=milliseconds_since(began)), order)
+    return AnsweredPage(build_reply(order, hits, took_ms=milliseconds_since(began)), order)
 
 
 def milliseconds_since(began: float) -> int:

@@ -17,8 +17,8 @@ WHOLE_HITS = b'"top_hits"'  # an aggregation that shows hits
 def brings_passages_along(search: SearchBody, schema: IndexSchema) -> bool:
     """Whether the lexical leg may bring passages of ours along: not where the caller would see that it does."""
     aggregations = (search.parts.get(name) for name in ("aggs", "aggregations"))
-    shown = "profile" in search.parts or any(part and WHOLE_HITS in bytes(part) for part in aggregations)
-    return schema.managed and not shown
+    seen = "profile" in search.parts or any(part and WHOLE_HITS in bytes(part) for part in aggregations)
+    return schema.managed and not seen
 
 
 def lexical_body(

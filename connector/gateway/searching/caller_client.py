@@ -14,7 +14,7 @@ from connector.clusters.failures import garbled, refusal
 from connector.credentials import Credentials
 from connector.errors import ClusterError, ClusterUnavailable, UsageError
 from connector.gateway.exchange import Headers, Replied
-from connector.gateway.searching.parameters import Leg
+from connector.gateway.searching.parameters import RequestKind
 from connector.gateway.searching.raw_json import write
 from connector.gateway.searching.sender import Sender
 from connector.settings.sections import ClusterSettings
@@ -34,7 +34,7 @@ class CallerClient:
     def has_credentials(self) -> bool:
         return self._authorized
 
-    async def send(self, leg: Leg, body: bytes, *, more: bytes = b"", timeout_s: float) -> Replied:
+    async def send(self, leg: RequestKind, body: bytes, *, more: bytes = b"", timeout_s: float) -> Replied:
         """The reply to a leg, whatever its status. Raises ClusterUnavailable."""
         try:
             async with asyncio.timeout(max(timeout_s, 0)):

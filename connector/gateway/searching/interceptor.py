@@ -11,7 +11,7 @@ from connector.gateway.searching.media import check_media, headers_of_ours, read
 from connector.gateway.searching.msearch import MultiSearch
 from connector.gateway.searching.not_recognised import NotRecognised
 from connector.gateway.searching.order import Degraded, Refused, Wanted
-from connector.gateway.searching.outcome import degraded, passed, reranked, with_outcome
+from connector.gateway.searching.outcome import degraded, passed, reranked, with_outcome, word
 from connector.gateway.searching.parameters import read_search_parameters
 from connector.gateway.searching.remembered import RememberedOrders
 from connector.gateway.searching.sender import Alone
@@ -23,6 +23,7 @@ from connector.gateway.searching.wishes import read_wishes
 from connector.settings.sections import Settings
 
 log = logging.getLogger(__name__)
+REFUSED = "refused-by-the-engine"
 METHODS = frozenset({"GET", "POST"})
 
 
@@ -62,12 +63,12 @@ class SearchInterceptor:
                 return await self._search(asked, target, upstream)
             return await MultiSearch(self._sites, self._remembered, self._shadows).answer(asked, target, upstream)
         except NotRecognised as reason:
-            return Passed(reason.reason)
+            return Passed(word(reason.reason))
 
     async def _search(self, asked: Asked, target: Target, upstream: Upstream) -> Replied | Passed:
         site = self._sites.get(target.index)
         if site is None:
-            return Passed("index not open")
+            return Passed("index-not-open")
         wanted = self._read(asked, site)
         sender = Alone(upstream, asked.raw_path, wanted.parameters, wanted.headers)
         if not in_share(site, wanted.body.text):
@@ -80,8 +81,8 @@ class SearchInterceptor:
             answer = await answer_search(wanted, sender, self._remembered)
         except Refused as refused:
             if refused.replied is None:
-                return Passed("refused by the engine")
-            return with_outcome(refused.replied, passed("refused by the engine"))
+                return Passed(REFUSED)
+            return with_outcome(refused.replied, passed(REFUSED))
         except Degraded as part:
             log.warning("gateway: a search of %s got the engine's own answer: %s: %s", site.name, part.reason, part)
             return with_outcome(await upstream.send(asked), degraded(part.reason))

@@ -76,7 +76,7 @@ class MultiSearch:
         way = Batch(upstream, asked.raw_path, parameters.all_written, headers, as_int, 0)
         found = await self._find(items, way)
         if found is None:
-            return Passed("refused by the engine")
+            return Passed("refused-by-the-engine")
         replies = await self._fetch(items, found, way.another())
         self._compare(items, replies, way)
         return self._reply(items, found, replies, parameters, began)

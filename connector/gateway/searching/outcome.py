@@ -20,12 +20,12 @@ def reranked(order: Order) -> str:
 
 def degraded(reason: str) -> str:
     """Of the engine's own answer, given since a part of ours failed."""
-    return f"degraded;reason={_word(reason)}"
+    return f"degraded;reason={word(reason)}"
 
 
 def passed(reason: str) -> str:
     """Of the engine's own answer."""
-    return f"passed;reason={_word(reason)}"
+    return f"passed;reason={word(reason)}"
 
 
 def with_outcome(replied: Replied, outcome: str) -> Replied:
@@ -38,5 +38,6 @@ def with_outcome(replied: Replied, outcome: str) -> Replied:
     return Replied(replied.status, (*headers, (NAME, outcome.encode("ascii", "replace"))), replied.body)
 
 
-def _word(reason: str) -> str:
+def word(reason: str) -> str:
+    """A reason as it stands in the header."""
     return re.sub(r"[^A-Za-z0-9_.,:-]+", "-", reason).strip("-")[:80]

@@ -19,7 +19,7 @@ from connector.gateway.exchange import Replied
 from connector.gateway.searching.bodies import count_body, page_body, tail_body
 from connector.gateway.searching.caller_client import STATUS_ERROR
 from connector.gateway.searching.order import Degraded, Order, Wanted
-from connector.gateway.searching.parameters import Leg
+from connector.gateway.searching.parameters import RequestKind
 from connector.gateway.searching.raw_json import RAW_OBJECTS, Raw, members
 from connector.gateway.searching.scores import tail_score
 from connector.gateway.searching.sender import Sender
@@ -57,7 +57,7 @@ async def fetch_page(wanted: Wanted, order: Order, sender: Sender) -> tuple[list
 
     Raises Degraded where the engine did not give them."""
     plan, body, schema = plan_page(wanted, order), wanted.body, wanted.site.index.schema
-    asked: dict[Leg, bytes] = {}
+    asked: dict[RequestKind, bytes] = {}
     if plan.doc_ids:
         asked["page"] = page_body(body, schema, plan.doc_ids)
     if plan.tail_size:
@@ -84,7 +84,7 @@ def requests_of(plan: PagePlan) -> int:
     return bool(plan.doc_ids) + bool(plan.tail_size) + plan.counts
 
 
-async def _ask_all(asked: Mapping[Leg, bytes], sender: Sender) -> dict[Leg, Replied]:
+async def _ask_all(asked: Mapping[RequestKind, bytes], sender: Sender) -> dict[RequestKind, Replied]:
     found = await asyncio.gather(*(sender.ask(leg, body) for leg, body in asked.items()))
     for replied in found:
         if replied.status >= STATUS_ERROR:
@@ -94,10 +94,10 @@ async def _ask_all(asked: Mapping[Leg, bytes], sender: Sender) -> dict[Leg, Repl
 
 def _placed(replied: Replied, plan: PagePlan, order: Order, schema: IndexSchema) -> list[RawHit]:
     """The hits of the window that the page shows. One that was deleted since is left out."""
-    shown = {_doc_id(hit, schema): hit for hit in _hits(replied)}
+    by_id = {_doc_id(hit, schema): hit for hit in _hits(replied)}
     scores = order.scores[plan.first : plan.first + len(plan.doc_ids)]
     return [
-        _scored(shown[doc_id], score) for doc_id, score in zip(plan.doc_ids, scores, strict=True) if doc_id in shown
+        _scored(by_id[doc_id], score) for doc_id, score in zip(plan.doc_ids, scores, strict=True) if doc_id in by_id
     ]
 
 

@@ -12,7 +12,7 @@ from urllib.parse import unquote_plus
 
 from connector.gateway.searching.not_recognised import NotRecognised
 
-Leg = Literal["lexical", "dense", "page", "tail"]
+RequestKind = Literal["lexical", "dense", "page", "tail"]
 
 # to every request: the same shards give the same rows
 EVERYWHERE = frozenset(
@@ -46,7 +46,7 @@ READ = SEARCHED | {"from", "size", "sort", "source", "source_content_type", "fil
 MSEARCH = EVERYWHERE | {
     *("typed_keys", "rest_total_hits_as_int", "max_concurrent_searches", "include_named_queries_score", "human"),
 }
-GOES: dict[Leg, frozenset[str]] = {
+GOES: dict[RequestKind, frozenset[str]] = {
     "lexical": EVERYWHERE | LEXICAL | MATCHING,
     "dense": EVERYWHERE,
     "page": EVERYWHERE | PAGE,
@@ -63,7 +63,7 @@ class Parameters:
     written: tuple[tuple[str, bytes], ...] = ()
     read: dict[str, str] = field(default_factory=dict)
 
-    def of(self, leg: Leg) -> bytes:
+    def of(self, leg: RequestKind) -> bytes:
         """The query string of a leg."""
         return b"&".join(piece for name, piece in self.written if name in GOES[leg])
 

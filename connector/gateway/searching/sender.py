@@ -11,7 +11,7 @@ import orjson
 
 from connector.errors import ClusterError
 from connector.gateway.exchange import Asked, Headers, Replied, Upstream
-from connector.gateway.searching.parameters import Leg, Parameters
+from connector.gateway.searching.parameters import RequestKind, Parameters
 from connector.gateway.searching.raw_json import RAW_LIST, Raw, members
 
 STATUS_OK = 200
@@ -20,7 +20,7 @@ STATUS_OK = 200
 class Sender(Protocol):
     """Sends a body of a `_search` where the caller's own went."""
 
-    async def ask(self, leg: Leg, body: bytes, more: bytes = b"") -> Replied:
+    async def ask(self, leg: RequestKind, body: bytes, more: bytes = b"") -> Replied:
         """The reply; `more` are further parameters of the URL. Raises UpstreamAway."""
         ...
 
@@ -34,7 +34,7 @@ class Alone:
     parameters: Parameters
     headers: Headers
 
-    async def ask(self, leg: Leg, body: bytes, more: bytes = b"") -> Replied:
+    async def ask(self, leg: RequestKind, body: bytes, more: bytes = b"") -> Replied:
         query_string = b"&".join(filter(None, (self.parameters.of(leg), more)))
         return await self.upstream.send(Asked("POST", self.raw_path, query_string, self.headers, body))
 
@@ -137,7 +137,7 @@ class InBatch:
     batch: Batch
     head: bytes
 
-    async def ask(self, leg: Leg, body: bytes, more: bytes = b"") -> Replied:
+    async def ask(self, leg: RequestKind, body: bytes, more: bytes = b"") -> Replied:
         if self.batch.is_open:
             return await self.batch.ask(self.head, body)
         return await self.batch.another(1).ask(self.head, body)

@@ -27,7 +27,7 @@ STATUS_OK = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class PageDifference:
     """How two pages differ: how many hits they share, of `k`, and Kendall's tau over those, 1 where they are in the
     same order, None for fewer than two."""
 
@@ -36,14 +36,14 @@ class Difference:
     tau: float | None
 
 
-def compare(theirs: Sequence[str], ours: Sequence[str]) -> Difference:
+def compare(theirs: Sequence[str], ours: Sequence[str]) -> PageDifference:
     """Pure: two pages of ids, best first."""
     shared = [doc_id for doc_id in theirs if doc_id in set(ours)]
     place = {doc_id: at for at, doc_id in enumerate(ours)}
     pairs = len(shared) * (len(shared) - 1) // 2
     alike = sum(place[first] < place[second] for at, first in enumerate(shared) for second in shared[at + 1 :])
     tau = (2 * alike - pairs) / pairs if pairs else None
-    return Difference(max(len(theirs), len(ours)), len(shared), tau)
+    return PageDifference(max(len(theirs), len(ours)), len(shared), tau)
 
 
 class Shadows:

@@ -42,7 +42,7 @@ OPERATOR_WORDS = {"query_string": frozenset({"AND", "OR", "NOT"}), "simple_query
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class SearchedText:
     """What a query looks for. `strict`: it demands all of the words, so that nothing else may join its matches."""
 
     text: str
@@ -68,7 +68,7 @@ class TextReader:
     function_score: bool = False
     _clauses: int = field(default=0, init=False)
 
-    def read(self, query: Any) -> Reading:
+    def read(self, query: Any) -> SearchedText:
         """The one text. Raises NotRecognised."""
         self._clauses = 0
         part = self._clause(query)
@@ -82,7 +82,7 @@ class TextReader:
         ((alike, text),) = texts.items()
         if any(value is None or _alike(value) != alike for value in part.boosted):
             raise NotRecognised("a clause that places other things higher")
-        return Reading(text, part.strict)
+        return SearchedText(text, part.strict)
 
     def _clause(self, query: Any) -> _Part:
         self._clauses += 1

@@ -130,6 +130,8 @@ TYPED: dict[str, str] = {
     "gateway.upstream": "[http://db1:9200, http://db2:9200]",
     "gateway.preserve_host": "false",
     "gateway.indexes": "{products: {mode: bounded, window: 50}}",
+    "gateway.pipelines": "{cheap: {rerank: off}}",
+    "gateway.shadows_at_once": "2",
     "gateway.trusted_proxies": "[10.0.0.0/8]",
     "gateway.max_header_bytes": "32768",
     "gateway.max_search_bytes": "1000",

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from connector.gateway.searching.not_recognised import NotRecognised
-from connector.gateway.searching.parameters import Leg, read_msearch_parameters, read_search_parameters
+from connector.gateway.searching.parameters import RequestKind, read_msearch_parameters, read_search_parameters
 
-EVERY: tuple[Leg, ...] = ("lexical", "dense", "page", "tail")
-SHOWN: tuple[Leg, ...] = ("page", "tail")
+EVERY: tuple[RequestKind, ...] = ("lexical", "dense", "page", "tail")
+SHOWN: tuple[RequestKind, ...] = ("page", "tail")
 
 
 @pytest.mark.parametrize(
@@ -28,7 +28,7 @@ SHOWN: tuple[Leg, ...] = ("page", "tail")
         ("routing=a%2Cb", EVERY),
     ],
 )
-def test_a_parameter_goes_to_its_requests_as_it_is_written(piece: str, legs: tuple[Leg, ...]) -> None:
+def test_a_parameter_goes_to_its_requests_as_it_is_written(piece: str, legs: tuple[RequestKind, ...]) -> None:
     found = read_search_parameters(f"size=3&{piece}".encode())
 
     assert {leg for leg in EVERY if found.of(leg) == piece.encode()} == set(legs)

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from connector.gateway.searching.not_recognised import NotRecognised
-from connector.gateway.searching.text import Reading, TextReader
+from connector.gateway.searching.text import SearchedText, TextReader
 
 JSON = dict[str, Any]
-LOOSE, STRICT = Reading("red sofa", False), Reading("red sofa", True)
+LOOSE, STRICT = SearchedText("red sofa", False), SearchedText("red sofa", True)
 MATCH: JSON = {"match": {"title": "red sofa"}}
 PHRASE: JSON = {"match_phrase": {"title": "red sofa"}}
 TERM: JSON = {"term": {"brand": "acme"}}
@@ -70,7 +70,7 @@ def searchkit() -> JSON:
         (searchkit(), LOOSE),
     ],
 )
-def test_these_are_recognised(query: JSON, reading: Reading) -> None:
+def test_these_are_recognised(query: JSON, reading: SearchedText) -> None:
     assert TextReader(exact_fields={"brand", "sku"}).read(query) == reading
 
 
