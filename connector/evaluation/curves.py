@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from connector.evaluation.judgments import Qrels
 from connector.evaluation.measures import Run, mean, measure
+from connector.evaluation.weights import QueryWeights
 
 STEPS = 100  # cutoffs of a curve, about
 
@@ -18,10 +19,12 @@ def recall_cutoffs(depth: int) -> tuple[int, ...]:
     return tuple(dict.fromkeys((*range(1, min(depth, STEPS) + 1), *range(STEPS + step, depth + 1, step), depth)))
 
 
-def recall_curve(run: Run, qrels: Qrels, cutoffs: Sequence[int]) -> tuple[float, ...]:
-    """The mean recall at each cutoff [n]."""
+def recall_curve(
+    run: Run, qrels: Qrels, cutoffs: Sequence[int], weights: QueryWeights | None = None
+) -> tuple[float, ...]:
+    """The mean recall at each cutoff [n], each query by its weight."""
     values = measure(run, qrels, [f"R@{cutoff}" for cutoff in cutoffs])
-    return tuple(mean(values[f"R@{cutoff}"]) for cutoff in cutoffs)
+    return tuple(mean(values[f"R@{cutoff}"], weights) for cutoff in cutoffs)
 
 
 def knee(curve: Sequence[Point]) -> Point | None:

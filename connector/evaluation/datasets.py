@@ -6,13 +6,14 @@ import hashlib
 import json
 import random
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from connector.errors import SourceError
 from connector.evaluation.defaults import SPLIT
 from connector.evaluation.judgments import Judgments, Qrels, read_judgments
 from connector.evaluation.queries import JudgedQuery, Queries, read_queries
+from connector.evaluation.weights import QueryWeights, weigh
 
 SAMPLE_SEED = 13
 SHOWN = 5  # ids in a note
@@ -21,13 +22,16 @@ SHOWN = 5  # ids in a note
 @dataclass(frozen=True, slots=True)
 class Collection:
     """Judged queries and their grades by document. `notes` say what else was in the files, and is left out. `scale` is
-    the highest grade that could be given, where that is known."""
+    the highest grade that could be given, where that is known. `weights` are those of the queries in means, by their
+    field `weighed_by`."""
 
     name: str
     queries: tuple[JudgedQuery, ...]
     qrels: Qrels
     notes: tuple[str, ...] = ()
     scale: int = 1
+    weights: QueryWeights = field(default_factory=dict)
+    weighed_by: str = ""
 
     @property
     def highest_grade(self) -> int:
@@ -37,7 +41,12 @@ class Collection:
     def only(self, queries: Sequence[JudgedQuery]) -> Collection:
         """The collection with some of its queries and their judgments."""
         qrels = {query.query_id: self.qrels[query.query_id] for query in queries}
-        return Collection(self.name, tuple(queries), qrels, self.notes, self.highest_grade)
+        some = Collection(self.name, tuple(queries), qrels, self.notes, self.highest_grade)
+        return some.weighed(self.weighed_by) if self.weighed_by else some
+
+    def weighed(self, by: str) -> Collection:
+        """The collection whose queries count by a number of theirs. Raises SettingsError."""
+        return replace(self, weights=weigh(self.queries, by), weighed_by=by)
 
     def sample(self, count: int) -> Collection:
         """`count` of the queries, the same every time; all where there are no more, or for 0."""

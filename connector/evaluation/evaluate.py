@@ -16,6 +16,7 @@ from connector.evaluation.runs import Answers, Search, answer_with_each
 from connector.evaluation.searchers import Opened, open_searchers
 from connector.evaluation.segments import Segments, default_segments, segment
 from connector.evaluation.significance import Comparison, compare
+from connector.evaluation.weights import QueryWeights
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,7 @@ class Measured:
     failed: Mapping[str, str]
     degraded: Mapping[str, tuple[str, ...]]
     ran: Mapping[str, int] = field(default_factory=dict)
+    weights: QueryWeights = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -45,8 +47,8 @@ class Measured:
         return self.search.stage(self.pipeline)
 
     def mean(self, name: str) -> float:
-        """Of a measure over all judged queries."""
-        return mean(self.values[name])
+        """Of a measure over all judged queries, each by its weight."""
+        return mean(self.values[name], self.weights)
 
     @property
     def troubled(self) -> int:
@@ -74,7 +76,8 @@ class Evaluation:
 
     def compare(self, name: str) -> dict[str, Comparison]:
         """Every other pipeline against the baseline by a measure."""
-        return compare({pipeline.name: pipeline.values[name] for pipeline in self.pipelines}, self.baseline)
+        values = {pipeline.name: pipeline.values[name] for pipeline in self.pipelines}
+        return compare(values, self.baseline, self.collection.weights)
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +171,7 @@ def measure_pipeline(
         failed=failed,
         degraded=degraded,
         ran={str(each.name): sum(str(each.name) in answer.ran for answer in answers.each) for each in stages},
+        weights=collection.weights,
     )
 
 

@@ -19,6 +19,7 @@ from connector.evaluation.rules import effect_of_rules
 from connector.evaluation.significance import Comparison, differences
 from connector.evaluation.unjudged import find_unjudged
 from connector.evaluation.verdict import build_verdict
+from connector.evaluation.weights import equal_queries
 from connector.settings.file import plain_value
 from connector.settings.load import setting_names, setting_paths, value_at
 from connector.settings.sections import Settings
@@ -71,6 +72,9 @@ def build_baseline(evaluation: Evaluation) -> Figures:
             "queries": len(collection.queries),
             "judgments": sum(map(len, collection.qrels.values())),
             "notes": list(collection.notes),
+            "weighed_by": collection.weighed_by or None,
+            "equal_queries": round(equal_queries(collection.weights, len(collection.queries)), 1),
+            "weights": {query_id: _round(weight) for query_id, weight in collection.weights.items()},
         },
         "machine": describe_machine(),
         "k": evaluation.k,
@@ -116,7 +120,7 @@ def _recall(evaluation: Evaluation) -> Figures:
     depth = max(pipeline.search.settings.search.depth for pipeline in evaluation.pipelines)
     cutoffs = recall_cutoffs(depth)
     curves = {
-        pipeline.name: recall_curve(pipeline.run, evaluation.collection.qrels, cutoffs)
+        pipeline.name: recall_curve(pipeline.run, evaluation.collection.qrels, cutoffs, pipeline.weights)
         for pipeline in evaluation.pipelines
     }
     found = {name: knee([*zip(map(float, cutoffs), curve, strict=True)]) for name, curve in curves.items()}
@@ -134,7 +138,7 @@ def _segment(evaluation: Evaluation, query_ids: Sequence[str]) -> Figures:
         "queries": len(query_ids),
         "measures": {
             pipeline.name: {
-                name: _round(mean({query_id: values[query_id] for query_id in query_ids}))
+                name: _round(mean({query_id: values[query_id] for query_id in query_ids}, pipeline.weights))
                 for name, values in pipeline.values.items()
             }
             for pipeline in evaluation.pipelines

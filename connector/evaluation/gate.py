@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, Field, FiniteFloat, ValidationError, model_validator
+from pydantic import BaseModel, Field, FiniteFloat, ValidationError, field_validator, model_validator
 
 from connector.errors import SettingsError, SourceError
 from connector.evaluation.datasets import Collection
@@ -82,6 +82,14 @@ class StoredCollection(BaseModel):
     name: str
     fingerprint: str
     queries: int
+    weighed_by: str | None = None
+
+    @field_validator("weighed_by")
+    @classmethod
+    def _counts_alike(cls, by: str | None) -> str | None:
+        if by:
+            raise ValueError(f"its queries are weighed by {by}, and a gate's count alike")
+        return by
 
 
 class StoredEvaluation(BaseModel):

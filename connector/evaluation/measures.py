@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from connector.errors import SettingsError
 from connector.evaluation.judgments import Qrels
+from connector.evaluation.weights import QueryWeights
 from connector.extras import needs
 from connector.types import Ranking
 
@@ -58,9 +59,12 @@ def measure(run: Run, qrels: Qrels, names: Sequence[str] = MEASURES) -> dict[str
     return values
 
 
-def mean(values: Mapping[str, float]) -> float:
-    """The mean over all judged queries."""
-    return sum(values.values()) / len(values) if values else 0.0
+def mean(values: Mapping[str, float], weights: QueryWeights | None = None) -> float:
+    """The mean over all judged queries, each by its weight where there are weights."""
+    if not weights:
+        return sum(values.values()) / len(values) if values else 0.0
+    total = sum(weights[query_id] for query_id in values)
+    return sum(weights[query_id] * value for query_id, value in values.items()) / total if total else 0.0
 
 
 def falling_scores(ranking: Ranking) -> dict[str, float]:

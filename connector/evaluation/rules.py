@@ -52,7 +52,7 @@ def effect_of_rules(evaluation: Evaluation) -> RulesEffect | None:
     return RulesEffect(
         len(evaluation.collection.queries),
         with_rules.ran,
-        compare(values, ALWAYS)[RERANKED],
+        compare(values, ALWAYS, evaluation.collection.weights)[RERANKED],
         with_rules.latency.p50,
         without.latency.p50,
     )

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from connector.evaluation.weights import QueryWeights
+
 RESAMPLES = 10_000
 SEED = 13
 BLOCK = 1_000  # resamples drawn at a time
@@ -30,15 +32,19 @@ class Comparison:
     p_holm: float
 
 
-def compare(values: Mapping[str, Mapping[str, float]], baseline: str) -> dict[str, Comparison]:
-    """Every other pipeline against the baseline, of pipeline -> query_id -> value; all have the same queries."""
+def compare(
+    values: Mapping[str, Mapping[str, float]], baseline: str, weights: QueryWeights | None = None
+) -> dict[str, Comparison]:
+    """Every other pipeline against the baseline, of pipeline -> query_id -> value; all have the same queries, each of
+    which counts by its weight."""
     names = [name for name in values if name != baseline]
     gains = {name: differences(values[name], values[baseline]) for name in names}
-    ps = [randomisation_test(gains[name]) for name in names]
+    shares = np.array([weights[query_id] if weights else 1.0 for query_id in values[baseline]], dtype=np.float64)
+    ps = [randomisation_test(gains[name] * shares) for name in names]
     return {
         name: Comparison(
-            difference=float(gains[name].mean()),
-            standard_error=standard_error(gains[name]),
+            difference=float((gains[name] * shares).mean()),
+            standard_error=standard_error(gains[name], shares),
             better=int((gains[name] > 0).sum()),
             worse=int((gains[name] < 0).sum()),
             same=int((gains[name] == 0).sum()),
@@ -54,9 +60,11 @@ def differences(values: Mapping[str, float], baseline: Mapping[str, float]) -> N
     return np.array([values[query_id] - baseline[query_id] for query_id in baseline], dtype=np.float64)
 
 
-def standard_error(gains: NDArray[np.float64]) -> float:
-    """Of their mean; 0 for fewer than two."""
-    return float(gains.std(ddof=1) / len(gains) ** 0.5) if len(gains) > 1 else 0.0
+def standard_error(gains: NDArray[np.float64], weights: NDArray[np.float64] | float = 1.0) -> float:
+    """Of their mean, each by its weight [n], which is 1 on average; 0 for fewer than two. The linearised variance of a
+    ratio: Cochran, Sampling Techniques, 1977."""
+    deviations = weights * (gains - (weights * gains).mean())
+    return float((np.square(deviations).sum() / (len(gains) - 1) / len(gains)) ** 0.5) if len(gains) > 1 else 0.0
 
 
 def randomisation_test(gains: NDArray[np.float64], *, resamples: int = RESAMPLES, seed: int = SEED) -> float:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from connector.evaluation.bounds import EVERY, Case, Interval, bounds_of
 from connector.evaluation.judgments import Qrels
-from connector.evaluation.measures import Run, cutoff_of, mean, measure
+from connector.evaluation.measures import cutoff_of, mean, measure
 from connector.evaluation.significance import Comparison, compare, holm, randomisation_test
 from connector.evaluation.verdict import CHANCE
 
@@ -146,21 +146,21 @@ def _of_pipeline(
     bounds = {name: found for name in evaluation.measures if (found := _mean_bounds(measured, name, evaluation))}
     return PipelineUnjudged(
         unjudged=first.count(False),
-        judged_share=mean(measure(measured.run, qrels, [judged])[judged]),
-        condensed={name: mean(values) for name, values in condensed.items()},
-        inferred_ap=_inferred_ap(measured.run, qrels, _missing(evaluation, k)),
+        judged_share=mean(measure(measured.run, qrels, [judged])[judged], measured.weights),
+        condensed={name: mean(values, measured.weights) for name, values in condensed.items()},
+        inferred_ap=_inferred_ap(measured, qrels, _missing(evaluation, k)),
         bounds=bounds,
     )
 
 
-def _inferred_ap(run: Run, qrels: Qrels, missing: Missing) -> float:
+def _inferred_ap(measured: Measured, qrels: Qrels, missing: Missing) -> float:
     """The mean of infAP, whose pool is what is judged and what is `missing`: trec_eval's grade of the latter is -1.
     Yilmaz, Aslam, CIKM 2006."""
     pool = {
         query_id: dict.fromkeys(missing[query_id], -1) | {doc_id: max(grade, 0) for doc_id, grade in grades.items()}
         for query_id, grades in qrels.items()
     }
-    return mean(measure(run, pool, [INFERRED])[INFERRED])
+    return mean(measure(measured.run, pool, [INFERRED])[INFERRED], measured.weights)
 
 
 def _missing(evaluation: Evaluation, cutoff: int) -> Missing:
@@ -184,7 +184,7 @@ def _mean_bounds(measured: Measured, name: str, evaluation: Evaluation) -> Inter
 
 
 def _bounds(now: Measured, before: Measured | None, name: str, evaluation: Evaluation) -> tuple[Gains, Gains] | None:
-    """The lowest and the highest value or difference of each query [n]."""
+    """The lowest and the highest value or difference of each query [n], times its weight."""
     bounds = bounds_of(name)
     if bounds is None:
         return None
@@ -201,7 +201,8 @@ def _bounds(now: Measured, before: Measured | None, name: str, evaluation: Evalu
         )
         for query_id, grades in evaluation.collection.qrels.items()
     ]
-    return np.array([each.low for each in intervals]), np.array([each.high for each in intervals])
+    weights = np.array([now.weights.get(query_id, 1.0) for query_id in evaluation.collection.qrels])
+    return weights * [each.low for each in intervals], weights * [each.high for each in intervals]
 
 
 def _compare(
@@ -212,7 +213,8 @@ def _compare(
     if name.startswith("Judged"):
         return {}
     as_they_are = evaluation.compare(name)
-    without = compare({pipeline: values[name] for pipeline, values in condensed.items()}, evaluation.baseline)
+    values = {pipeline: measures[name] for pipeline, measures in condensed.items()}
+    without = compare(values, evaluation.baseline, evaluation.collection.weights)
     found = {}
     for other, compared in as_they_are.items():
         bounds = _bounds(evaluation.named(other), baseline, name, evaluation)

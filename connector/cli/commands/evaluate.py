@@ -21,6 +21,7 @@ from connector.cli.stopping import say_when_stopped
 from connector.evaluation.defaults import CUTOFF
 
 if TYPE_CHECKING:
+    from connector.evaluation.datasets import Collection
     from connector.evaluation.evaluate import Evaluation
     from connector.evaluation.folder import EvaluationFolder
     from connector.evaluation.pipelines import Pipeline, PlannedSearch
@@ -56,6 +57,18 @@ class MeasuringFlags:
             help="A field of the queries, or length. Repeat for several. [kind, length]",
         ),
     ] = None
+
+    weigh_by: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FIELD",
+            help="A number of the queries by which they count in means and tests, such as frequency. [all alike]",
+        ),
+    ] = None
+
+    def weighed(self, collection: Collection) -> Collection:
+        """The collection with the weights that are asked for. Raises SettingsError."""
+        return collection.weighed(self.weigh_by) if self.weigh_by else collection
 
     def measure_names(self) -> tuple[str, ...]:
         """As ir_measures writes them. Raises SettingsError."""
@@ -124,7 +137,7 @@ def evaluate(
     _plan(context, pipelines, settings_with, rerankers or (), is_trial=True)  # refuses before the work
     measures = measuring.measure_names()
     check_places(report.html)
-    judged = collection.read()
+    judged = measuring.weighed(collection.read())
     folder = report.make_folder()
     searches = _plan(context, pipelines, settings_with, rerankers or ())
     from connector.evaluation.evaluate import evaluate as run

@@ -14,6 +14,7 @@ from connector.cli.tables.unjudged import unjudged_table
 from connector.evaluation.evaluate import Evaluation
 from connector.evaluation.gate import Verdict
 from connector.evaluation.rules import effect_of_rules
+from connector.evaluation.weights import equal_queries
 from connector.settings.file import to_text
 
 
@@ -100,7 +101,8 @@ def print_changes(changes: Mapping[str, Mapping[str, tuple[Any, Any]]]) -> None:
 def _measures(evaluation: Evaluation) -> Table:
     collection = evaluation.collection
     title = (
-        f"{collection.name}: {len(collection.queries)} judged queries, index {evaluation.pipelines[0].facts['index']}"
+        f"{collection.name}: {len(collection.queries)} judged queries{_weighed(evaluation)}, "
+        f"index {evaluation.pipelines[0].facts['index']}"
     )
     return measures_table(
         title,
@@ -109,6 +111,15 @@ def _measures(evaluation: Evaluation) -> Table:
             for measured in evaluation.pipelines
         },
     )
+
+
+def _weighed(evaluation: Evaluation) -> str:
+    """What the queries count by, and what that leaves of them."""
+    collection = evaluation.collection
+    if not collection.weighed_by:
+        return ""
+    worth = equal_queries(collection.weights, len(collection.queries))
+    return f" weighed by {collection.weighed_by} (they say as much as {worth:.0f} of equal weight)"
 
 
 def _comparisons(evaluation: Evaluation) -> Table:
