@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from connector.evaluation.judgments import Qrels
 from connector.evaluation.measures import Run, mean, measure
-from connector.evaluation.weights import QueryWeights
+from connector.evaluation.weights import MeanWeights
 
 STEPS = 100  # cutoffs of a curve, about
 
@@ -20,7 +20,7 @@ def recall_cutoffs(depth: int) -> tuple[int, ...]:
 
 
 def recall_curve(
-    run: Run, qrels: Qrels, cutoffs: Sequence[int], weights: QueryWeights | None = None
+    run: Run, qrels: Qrels, cutoffs: Sequence[int], weights: MeanWeights | None = None
 ) -> tuple[float, ...]:
     """The mean recall at each cutoff [n], each query by its weight."""
     values = measure(run, qrels, [f"R@{cutoff}" for cutoff in cutoffs])

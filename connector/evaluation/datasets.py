@@ -13,7 +13,7 @@ from connector.errors import SourceError
 from connector.evaluation.defaults import SPLIT
 from connector.evaluation.judgments import Judgments, Qrels, read_judgments
 from connector.evaluation.queries import JudgedQuery, Queries, read_queries
-from connector.evaluation.weights import QueryWeights, weigh
+from connector.evaluation.weights import MeanWeights, weigh
 
 SAMPLE_SEED = 13
 SHOWN = 5  # ids in a note
@@ -30,7 +30,7 @@ class Collection:
     qrels: Qrels
     notes: tuple[str, ...] = ()
     scale: int = 1
-    weights: QueryWeights = field(default_factory=dict)
+    weights: MeanWeights = field(default_factory=dict)
     weighed_by: str = ""
 
     @property

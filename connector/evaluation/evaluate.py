@@ -16,7 +16,7 @@ from connector.evaluation.runs import Answers, Search, answer_with_each
 from connector.evaluation.searchers import Opened, open_searchers
 from connector.evaluation.segments import Segments, default_segments, segment
 from connector.evaluation.significance import Comparison, compare
-from connector.evaluation.weights import QueryWeights
+from connector.evaluation.weights import MeanWeights
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class Measured:
     failed: Mapping[str, str]
     degraded: Mapping[str, tuple[str, ...]]
     ran: Mapping[str, int] = field(default_factory=dict)
-    weights: QueryWeights = field(default_factory=dict)
+    weights: MeanWeights = field(default_factory=dict)
 
     @property
     def name(self) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from connector.errors import SettingsError
 from connector.evaluation.judgments import Qrels
-from connector.evaluation.weights import QueryWeights
+from connector.evaluation.weights import MeanWeights
 from connector.extras import needs
 from connector.types import Ranking
 
@@ -59,7 +59,7 @@ def measure(run: Run, qrels: Qrels, names: Sequence[str] = MEASURES) -> dict[str
     return values
 
 
-def mean(values: Mapping[str, float], weights: QueryWeights | None = None) -> float:
+def mean(values: Mapping[str, float], weights: MeanWeights | None = None) -> float:
     """The mean over all judged queries, each by its weight where there are weights."""
     if not weights:
         return sum(values.values()) / len(values) if values else 0.0

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from connector.evaluation.weights import QueryWeights
+from connector.evaluation.weights import MeanWeights
 
 RESAMPLES = 10_000
 SEED = 13
@@ -33,7 +33,7 @@ class Comparison:
 
 
 def compare(
-    values: Mapping[str, Mapping[str, float]], baseline: str, weights: QueryWeights | None = None
+    values: Mapping[str, Mapping[str, float]], baseline: str, weights: MeanWeights | None = None
 ) -> dict[str, Comparison]:
     """Every other pipeline against the baseline, of pipeline -> query_id -> value; all have the same queries, each of
     which counts by its weight."""

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from connector.errors import SettingsError
 from connector.evaluation.queries import JudgedQuery
 
-QueryWeights = Mapping[str, float]  # query_id -> weight, 1 on average; empty: all queries count alike
+MeanWeights = Mapping[str, float]  # query_id -> weight, 1 on average; empty: all queries count alike
 
 
 def weigh(queries: Sequence[JudgedQuery], by: str) -> dict[str, float]:
@@ -25,7 +25,7 @@ def weigh(queries: Sequence[JudgedQuery], by: str) -> dict[str, float]:
     return {query_id: weight * len(given) / total for query_id, weight in given.items()}
 
 
-def equal_queries(weights: QueryWeights, count: int) -> float:
+def equal_queries(weights: MeanWeights, count: int) -> float:
     """How many queries of the same weight would say as much as these `count`. Kish, Survey Sampling, 1965."""
     return sum(weights.values()) ** 2 / sum(weight**2 for weight in weights.values()) if weights else float(count)
 
