@@ -21,7 +21,7 @@ Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
-class Interval:
+class Extremes:
     """From `low` to `high`, both among the values that are possible."""
 
     low: float
@@ -41,7 +41,7 @@ class Case:
     top: int
 
 
-FindBounds = Callable[[Case], Interval]
+FindBounds = Callable[[Case], Extremes]
 
 
 def bounds_of(name: str) -> FindBounds | None:
@@ -63,7 +63,7 @@ def bounds_of(name: str) -> FindBounds | None:
     return known.get(measure.NAME)
 
 
-def _ndcg(case: Case, cutoff: int) -> Interval:
+def _ndcg(case: Case, cutoff: int) -> Extremes:
     """A grade is a sum of levels, each worth 1, and so are the gain of a ranking and of the ideal one."""
     gains = _weights(case, cutoff, lambda rank: 1 / log2(rank + 1))
     ranks = min(cutoff, len(case.missing) + len(case.grades))
@@ -72,12 +72,12 @@ def _ndcg(case: Case, cutoff: int) -> Interval:
     return _ratio(case, gains, ideal, levels)
 
 
-def _precision(case: Case, cutoff: int, level: int) -> Interval:
+def _precision(case: Case, cutoff: int, level: int) -> Extremes:
     gains = _weights(case, cutoff, lambda rank: 1 / cutoff)
     return _ratio(case, gains, np.ones(1), [level])
 
 
-def _recall(case: Case, cutoff: int, level: int) -> Interval:
+def _recall(case: Case, cutoff: int, level: int) -> Extremes:
     relevant = np.arange(len(case.missing) + len(case.grades) + 1, dtype=np.float64)
     return _ratio(case, _weights(case, cutoff, lambda rank: 1.0), relevant, [level])
 
@@ -90,7 +90,7 @@ def _weights(case: Case, cutoff: int, weight: Callable[[int], float]) -> dict[st
     return weights
 
 
-def _ratio(case: Case, weights: Mapping[str, float], ideal: Floats, levels: Sequence[int]) -> Interval:
+def _ratio(case: Case, weights: Mapping[str, float], ideal: Floats, levels: Sequence[int]) -> Extremes:
     """The bounds of (sum of weights of the documents of each level) / (`ideal` of their number at each level). `ideal`
     has a value for each number of documents, the last one for all numbers above."""
     known = [[doc_id for doc_id, grade in case.grades.items() if grade >= level] for level in levels]
@@ -104,7 +104,7 @@ def _ratio(case: Case, weights: Mapping[str, float], ideal: Floats, levels: Sequ
         divisors = [ideal[np.minimum(np.arange(len(sums)) + count, len(ideal) - 1)] for count in counts]
         return _highest_ratio([sign * each + sums for each in gained], divisors, free)
 
-    return Interval(-highest(-1.0), highest(1.0))
+    return Extremes(-highest(-1.0), highest(1.0))
 
 
 def _highest_ratio(gains: Sequence[Floats], divisors: Sequence[Floats], free: int) -> float:
@@ -144,7 +144,7 @@ def _best_choice(values: Sequence[Floats], free: int, start: int) -> tuple[list[
     return chosen, sum(float(value[at]) for value, at in zip(values, chosen, strict=True))
 
 
-def _first(case: Case, cutoff: int, level: int, worth: Callable[[float], float]) -> Interval:
+def _first(case: Case, cutoff: int, level: int, worth: Callable[[float], float]) -> Extremes:
     """The bounds where the first relevant document counts alone: that is the first one known, or one missing before
     it. A second one could only help the other ranking."""
     relevant = {doc_id for doc_id, grade in case.grades.items() if grade >= level}
@@ -160,17 +160,17 @@ def _first(case: Case, cutoff: int, level: int, worth: Callable[[float], float])
         )
         return max([worth(known) - worth(rival), *chosen])
 
-    return Interval(-highest(case.before, case.now), highest(case.now, case.before))
+    return Extremes(-highest(case.before, case.now), highest(case.now, case.before))
 
 
-def _average_precision(case: Case, cutoff: int, level: int) -> Interval:
+def _average_precision(case: Case, cutoff: int, level: int) -> Extremes:
     relevant = {doc_id for doc_id, grade in case.grades.items() if grade >= level}
     missing = set(case.missing) if level <= case.top else set()
     now, before = (_average_precision_of(ranking[:cutoff], relevant, missing) for ranking in (case.now, case.before))
-    return Interval(now.low - before.high, now.high - before.low)
+    return Extremes(now.low - before.high, now.high - before.low)
 
 
-def _average_precision_of(ranking: Sequence[str], relevant: Collection[str], missing: Collection[str]) -> Interval:
+def _average_precision_of(ranking: Sequence[str], relevant: Collection[str], missing: Collection[str]) -> Extremes:
     """Of one ranking. For a number of missing documents that are relevant, the best is the first ones of the ranking,
     and the worst all that it lacks and the last ones."""
     known = np.array([doc_id in relevant for doc_id in ranking], dtype=np.float64)
@@ -178,7 +178,7 @@ def _average_precision_of(ranking: Sequence[str], relevant: Collection[str], mis
     absent = len(missing) - len(free)
     best = _sums_of_precisions(known, free) / np.maximum(len(relevant) + np.arange(len(free) + 1), 1)
     worst = _sums_of_precisions(known, free[::-1]) / np.maximum(len(relevant) + absent + np.arange(len(free) + 1), 1)
-    return Interval(float(worst.min()), float(best.max()))
+    return Extremes(float(worst.min()), float(best.max()))
 
 
 def _sums_of_precisions(known: Floats, added: Sequence[int]) -> Floats:

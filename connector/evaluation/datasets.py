@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -23,7 +23,7 @@ SHOWN = 5  # ids in a note
 class Collection:
     """Judged queries and their grades by document. `notes` say what else was in the files, and is left out. `scale` is
     the highest grade that could be given, where that is known. `weights` are those of the queries in means, by their
-    field `weighed_by`."""
+    field `weighed_by`. `apart` has the grades of each kind of judge, where they are to be told apart."""
 
     name: str
     queries: tuple[JudgedQuery, ...]
@@ -32,6 +32,7 @@ class Collection:
     scale: int = 1
     weights: MeanWeights = field(default_factory=dict)
     weighed_by: str = ""
+    apart: Mapping[str, Qrels] = field(default_factory=dict)
 
     @property
     def highest_grade(self) -> int:
@@ -41,7 +42,11 @@ class Collection:
     def only(self, queries: Sequence[JudgedQuery]) -> Collection:
         """The collection with some of its queries and their judgments."""
         qrels = {query.query_id: self.qrels[query.query_id] for query in queries}
-        some = Collection(self.name, tuple(queries), qrels, self.notes, self.highest_grade)
+        apart = {
+            kind: {query_id: grades for query_id, grades in judged.items() if query_id in qrels}
+            for kind, judged in self.apart.items()
+        }
+        some = Collection(self.name, tuple(queries), qrels, self.notes, self.highest_grade, apart=apart)
         return some.weighed(self.weighed_by) if self.weighed_by else some
 
     def weighed(self, by: str) -> Collection:

@@ -13,6 +13,7 @@ from typing import Any
 
 from connector.evaluation.curves import frontier, knee, recall_curve, recall_cutoffs
 from connector.evaluation.evaluate import Evaluation, Measured
+from connector.evaluation.judges import find_judges
 from connector.evaluation.machine import describe_machine
 from connector.evaluation.measures import mean
 from connector.evaluation.rules import effect_of_rules
@@ -55,6 +56,7 @@ def build_figures(evaluation: Evaluation) -> Figures:
         },
         "rules": _rules(evaluation),
         "unjudged": _unjudged(evaluation),
+        "judges": _judges(evaluation),
         "examples": {name: _examples(evaluation, name) for name in evaluation.names if name != evaluation.baseline},
     }
     return figures | {"verdict": build_verdict(figures)}
@@ -191,6 +193,12 @@ def _unjudged(evaluation: Evaluation) -> Figures:
             for name, dependence in found.comparisons.items()
         },
     }
+
+
+def _judges(evaluation: Evaluation) -> Figures | None:
+    """What each kind of judge makes of the pipelines; None where they are not told apart."""
+    found = find_judges(evaluation)
+    return _rounded_all(asdict(found)) | {"verdict": found.verdict} if found else None
 
 
 def _graded(ranking: Ranking, grades: Mapping[str, int]) -> list[Figures]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from connector.evaluation.bounds import EVERY, Case, Interval, bounds_of
+from connector.evaluation.bounds import EVERY, Case, Extremes, bounds_of
 from connector.evaluation.judgments import Qrels
 from connector.evaluation.measures import cutoff_of, mean, measure
 from connector.evaluation.significance import Comparison, compare, holm, randomisation_test
@@ -53,7 +53,7 @@ class PipelineUnjudged:
     judged_share: float
     condensed: Mapping[str, float]
     inferred_ap: float
-    bounds: Mapping[str, Interval]
+    bounds: Mapping[str, Extremes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ class Dependence:
     conclusion: Conclusion
     condensed: Comparison
     condensed_conclusion: Conclusion
-    bounds: Interval | None
+    bounds: Extremes | None
     possible: tuple[Conclusion, ...]
 
     @property
@@ -178,9 +178,9 @@ def _missing(evaluation: Evaluation, cutoff: int) -> Missing:
     }
 
 
-def _mean_bounds(measured: Measured, name: str, evaluation: Evaluation) -> Interval | None:
+def _mean_bounds(measured: Measured, name: str, evaluation: Evaluation) -> Extremes | None:
     found = _bounds(measured, None, name, evaluation)
-    return Interval(float(found[0].mean()), float(found[1].mean())) if found else None
+    return Extremes(float(found[0].mean()), float(found[1].mean())) if found else None
 
 
 def _bounds(now: Measured, before: Measured | None, name: str, evaluation: Evaluation) -> tuple[Gains, Gains] | None:
@@ -224,7 +224,7 @@ def _compare(
             conclusion=conclude(compared),
             condensed=without[other],
             condensed_conclusion=conclude(without[other]),
-            bounds=Interval(float(bounds[0].mean()), float(bounds[1].mean())) if bounds else None,
+            bounds=Extremes(float(bounds[0].mean()), float(bounds[1].mean())) if bounds else None,
             possible=tuple(dict.fromkeys(extremes)),
         )
     return found

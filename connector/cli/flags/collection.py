@@ -39,6 +39,15 @@ class CollectionFlags:
         str | None, typer.Option("--topic-field", help="The field of a topic that is searched for. [title, or query]")
     ] = None
     split: Annotated[str, typer.Option("--split", help="Which qrels of a folder that has several.")] = SPLIT
+    judged_by: Annotated[
+        str | None,
+        typer.Option(
+            "--judged-by",
+            metavar="KIND",
+            help="Of a folder of connector judge, the grades of person, model, clicks or imported alone; all: every "
+            "grade, and in eval also each kind apart.",
+        ),
+    ] = None
     queries: Annotated[
         int, typer.Option("--queries", min=0, help="A sample of that many queries, the same every time; 0: all.")
     ] = 0
@@ -54,9 +63,15 @@ class CollectionFlags:
     def _read(self) -> Collection:
         from connector.evaluation.datasets import read_collection
         from connector.evaluation.trec import read_trec
+        from connector.judging.collections import is_judging_folder, on_scale, read_judged
 
         if self.data and not (self.topics or self.qrels):
-            return read_collection(self.data, split=self.split)
+            if self.judged_by:
+                return read_judged(self.data, self.judged_by)
+            collection = read_collection(self.data, split=self.split)
+            return on_scale(collection) if is_judging_folder(self.data) else collection
+        if self.judged_by:
+            raise SettingsError("--judged-by goes with a folder of connector judge, which says who judged")
         if self.topics and self.qrels and not self.data:
             return read_trec(self.topics, self.qrels, field=self.topic_field)
         raise SettingsError("name the judged queries: a folder, or --topics FILE with --qrels FILE")

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from connector.cli.console import results, stderr
 from connector.cli.tables.comparison import measures_table, rankings_table, times_table
+from connector.cli.tables.judges import judges_table
 from connector.cli.tables.unjudged import unjudged_table
 from connector.evaluation.evaluate import Evaluation
 from connector.evaluation.gate import Verdict
@@ -33,6 +34,7 @@ def print_evaluation(evaluation: Evaluation, figures: Mapping[str, Any]) -> None
         _measures(evaluation),
         *([_comparisons(evaluation)] if len(evaluation.pipelines) > 1 else []),
         *([unjudged_table(figures)] if figures["unjudged"]["count"] else []),
+        *([judges_table(figures)] if figures["judges"] else []),
         *(_segments(by, segments, evaluation) for by, segments in figures["segments"].items()),
         _times(evaluation),
         *_stage_times(evaluation),

@@ -16,7 +16,8 @@ from connector.settings.load import setting_names
 
 # flags without a variable: what they say is about one call, and would be wrong for the next one
 ONE_CALL = {
-    "what is read": "config data topics qrels topic_field split queries query source test teacher_scores baseline_file",
+    "what is read": "config data topics qrels topic_field split judged_by queries query source test teacher_scores "
+    "baseline_file",
     "what is written": "out html report_file rejects as_json show dry_run force file write restart export changed",
     "asks before it loses something": "yes delete_missing",
     "what is searched for": "filter reranker rerankers",

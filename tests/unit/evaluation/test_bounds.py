@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.evaluations import ranked
 
-from connector.evaluation.bounds import Case, Interval, bounds_of
+from connector.evaluation.bounds import Case, Extremes, bounds_of
 from connector.evaluation.measures import measure
 
 NAMES = ("nDCG@3", "nDCG", "P@3", "R@3", "RR@3", "Success@2", "AP", "AP@3", "R(rel=2)@3", "AP(rel=2)")
@@ -61,14 +61,14 @@ def test_a_relevant_document_found_late_lowers_ndcg() -> None:
     bounds = bounds_of("nDCG@10")
     assert bounds is not None
 
-    assert bounds(Case("ab", (), {"a": 1}, "b", 3)) == Interval(pytest.approx((1 + 3 / 1.58496) / (3 + 1 / 1.58496)), 1)
+    assert bounds(Case("ab", (), {"a": 1}, "b", 3)) == Extremes(pytest.approx((1 + 3 / 1.58496) / (3 + 1 / 1.58496)), 1)
 
 
 def test_a_document_that_both_have_at_the_same_rank_makes_no_difference() -> None:
     bounds = bounds_of("RR@10")
     assert bounds is not None
 
-    assert bounds(Case("xa", "xb", {"a": 1, "b": 0}, "x", 3)) == Interval(0, 0.5)
+    assert bounds(Case("xa", "xb", {"a": 1, "b": 0}, "x", 3)) == Extremes(0, 0.5)
 
 
 @pytest.mark.parametrize("name", ["Judged@10", "Bpref", "nDCG(dcg='exp-log2')@10", "P(judged_only=True)@10", "RBP"])

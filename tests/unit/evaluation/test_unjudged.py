@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 from support.evaluations import collection, evaluation, ranked
 
-from connector.evaluation.bounds import Interval
+from connector.evaluation.bounds import Extremes
 from connector.evaluation.figures import build_figures
 from connector.evaluation.html import build_html
 from connector.evaluation.unjudged import Conclusion, find_unjudged
@@ -22,7 +22,7 @@ def test_where_all_is_judged_nothing_depends_on_anything() -> None:
     found = find_unjudged(evaluation(JUDGED, {"before": BEFORE, "now": WHOLE}))
 
     assert (found.count, found.warnings) == (0, ())
-    assert found.pipelines["now"].bounds["RR@10"] == Interval(1.0, 1.0)
+    assert found.pipelines["now"].bounds["RR@10"] == Extremes(1.0, 1.0)
     assert found.pipelines["before"].condensed["RR@10"] == 0.5
     assert found.comparisons["now"].possible == (Conclusion.BETTER,)
     assert found.pipelines["now"].judged_share == 1.0
@@ -34,10 +34,10 @@ def test_unjudged_documents_are_counted_left_out_and_given_any_grade() -> None:
 
     assert (part.judged_share, part.unjudged, found.count) == (pytest.approx(2 / 3), 10, 10)
     assert part.condensed == {"RR@10": 1.0}
-    assert part.bounds == {"RR@10": Interval(0.5, 1.0)}
+    assert part.bounds == {"RR@10": Extremes(0.5, 1.0)}
     assert compared.conclusion == Conclusion.CHANCE  # 0.5 and 0.5
     assert compared.condensed_conclusion == Conclusion.BETTER
-    assert compared.bounds == Interval(0.0, 0.5)
+    assert compared.bounds == Extremes(0.0, 0.5)
     assert compared.possible == (Conclusion.CHANCE, Conclusion.BETTER)
     assert found.warnings == (
         "the conclusion about part depends on documents that nobody judged, 17% of the first 10; connector judge pool "
