@@ -13,6 +13,9 @@ JUDGE_COMMANDS: dict[str, CommandPlace] = {
         "queries",
         "Take queries out of a log, and draw a sample that is fair to frequent and rare ones.",
     ),
+    "status": CommandPlace(
+        f"{__name__}.status", "status", "Say what is judged, how far the judges agree, and what so many queries show."
+    ),
 }
 
 judge_app = typer.Typer(

@@ -1,0 +1,61 @@
+"""`connector judge status`: how far the judging is, how far it can be trusted, and what so many queries can show."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from connector.cli.flags.settings import AsJson
+from connector.evaluation.defaults import CUTOFF
+
+Folder = Annotated[Path, typer.Argument(help="A judging folder, as connector judge queries makes it.")]
+Measure = Annotated[str | None, typer.Option(help="The measure that pipelines are compared by. [nDCG@k]")]
+K = Annotated[int, typer.Option("-k", "--k", min=1, help="How many documents of a ranking have to be judged.")]
+Baseline = Annotated[
+    str | None, typer.Option("--baseline", "-b", help="The pipeline that others are compared with. [the first by name]")
+]
+Difference = Annotated[
+    float, typer.Option(min=0.0001, max=1, help="The difference of the measure that is to be shown.")
+]
+
+
+def status(
+    folder: Folder,
+    k: K = CUTOFF,
+    measure: Measure = None,
+    baseline: Baseline = None,
+    difference: Difference = 0.02,
+    as_json: AsJson = False,
+) -> None:
+    """Say what is judged, by whom, how far the judges agree, what so many queries can show, and what to do next.
+
+    The smallest difference to show is one that 80 of 100 samples of so many queries show at p 0.05 (Sakai 2016). It
+    follows from how much the pooled pipelines differ from query to query. Where several are compared with the baseline,
+    p is corrected for their number, as in connector eval.
+
+    Examples:
+
+        connector judge status judged
+
+        connector judge status judged --difference 0.05 --baseline lexical
+
+        connector judge status judged --json
+    """
+    from connector.cli.tables.status import print_status
+    from connector.evaluation.measures import check_measures
+    from connector.judging.folder import JudgingFolder
+    from connector.judging.next_step import advise
+    from connector.judging.status import read_status
+
+    (measured,) = check_measures([measure or f"nDCG@{k}"])
+    found = read_status(JudgingFolder.open(folder), measured=measured, k=k, baseline=baseline, wished=difference)
+    if not as_json:
+        print_status(found)
+        return
+    more = {"missing_pairs": found.missing_pairs, "more_queries": found.more_queries, "more_grades": found.more_grades}
+    more |= {"seconds_per_grade": found.seconds_per_grade, "next": advise(found)}
+    print(json.dumps(asdict(found) | more, ensure_ascii=False))
