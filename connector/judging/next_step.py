@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from connector.judging.status import Status
+from connector.judging.status import FolderStatus
 
 ENOUGH_OF_BOTH = 50  # pairs that a person and a model judged, before kappa says much
 
 
-def advise(status: Status) -> str:
+def advise(status: FolderStatus) -> str:
     """The first thing that is missing."""
     folder = status.folder
     if not status.runs or not status.pairs:
@@ -32,7 +32,7 @@ def advise(status: Status) -> str:
     return _about_queries(status)
 
 
-def _about_queries(status: Status) -> str:
+def _about_queries(status: FolderStatus) -> str:
     """Whether the queries are enough for the difference that is wished."""
     folder = status.folder
     if not status.powers:

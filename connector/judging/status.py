@@ -16,6 +16,7 @@ from connector.evaluation.judgments import Qrels
 from connector.evaluation.measures import Run, measure
 from connector.evaluation.power import ALPHA, queries_needed, smallest_difference
 from connector.evaluation.significance import differences
+from connector.judging.defaults import DIFFERENCE
 from connector.judging.folder import JudgingFolder
 from connector.judging.grades import SETTLED, Grade
 from connector.judging.pairs import Pair
@@ -60,7 +61,7 @@ class RunPower:
 
 
 @dataclass(frozen=True, slots=True)
-class Status:
+class FolderStatus:
     """`wished` is the difference that is to be shown by the measure, against the baseline."""
 
     folder: str
@@ -104,8 +105,8 @@ class Status:
 
 
 def read_status(
-    folder: JudgingFolder, *, measured: str, k: int, baseline: str | None = None, wished: float = 0.02
-) -> Status:
+    folder: JudgingFolder, *, measured: str, k: int, baseline: str | None = None, wished: float = DIFFERENCE
+) -> FolderStatus:
     """The state of the folder. Raises SettingsError for a baseline that was not pooled, SourceError."""
     pairs = folder.pairs() if folder.pool_file.is_file() else ()
     runs, grades = folder.runs(), folder.grades().read()
@@ -115,7 +116,7 @@ def read_status(
     qrels = resolved.qrels
     against = baseline or next(iter(runs), None)
     known = {query.query_id for query in folder.queries()}
-    return Status(
+    return FolderStatus(
         folder=str(folder.path),
         measure=measured,
         k=k,

@@ -7,10 +7,10 @@ from rich.text import Text
 
 from connector.cli.console import results
 from connector.judging.next_step import advise
-from connector.judging.status import JudgeWork, RunPower, Status
+from connector.judging.status import FolderStatus, JudgeWork, RunPower
 
 
-def print_status(status: Status) -> None:
+def print_status(status: FolderStatus) -> None:
     """Tables of what there is, and at the end what to do next."""
     console = results()
     console.print(_so_far(status), highlight=False, markup=False)
@@ -26,7 +26,7 @@ def print_status(status: Status) -> None:
     console.print(Text(f"next: {advise(status)}"), highlight=False, soft_wrap=True)
 
 
-def _so_far(status: Status) -> str:
+def _so_far(status: FolderStatus) -> str:
     text = (
         f"{status.folder}: {status.judged_queries:,} of {status.queries:,} queries and {status.judged_pairs:,} of "
         f"{status.pairs:,} pairs are judged"
@@ -39,7 +39,7 @@ def _so_far(status: Status) -> str:
     return text
 
 
-def _runs(status: Status) -> Table:
+def _runs(status: FolderStatus) -> Table:
     table = _table(
         "what is judged of the pooled pipelines", "pipeline", (f"judged@{status.k}", "by people", "unjudged")
     )
@@ -48,7 +48,7 @@ def _runs(status: Status) -> Table:
     return table
 
 
-def _work(status: Status) -> Table:
+def _work(status: FolderStatus) -> Table:
     grades = sorted({grade for work in status.work for grade in work.grades})
     table = _table("who judged", "judge", ("kind", "graded", "skipped", *map(str, grades), "s a grade"))
     for work in status.work:
@@ -61,7 +61,7 @@ def _cells(work: JudgeWork, grades: list[int]) -> list[str]:
     return [work.kind, f"{work.graded:,}", f"{work.skipped:,}", *(f"{work.grades.get(at, 0):,}" for at in grades), pace]
 
 
-def _powers(status: Status) -> Table:
+def _powers(status: FolderStatus) -> Table:
     table = _table(
         f"{status.measure} against {status.baseline}: what {status.powers[0].queries:,} queries show"
         if status.powers

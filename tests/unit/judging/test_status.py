@@ -16,7 +16,7 @@ from connector.judging.folder import JudgingFolder
 from connector.judging.grades import SETTLED, Grade
 from connector.judging.next_step import advise
 from connector.judging.pairs import Pair, write_pairs
-from connector.judging.status import Status, read_status
+from connector.judging.status import FolderStatus, read_status
 
 COUNT = 30
 
@@ -44,7 +44,7 @@ def judge(folder: JudgingFolder, queries: range, *, by: str = "anna", kind: str 
     )
 
 
-def status(folder: JudgingFolder, **options: object) -> Status:
+def status(folder: JudgingFolder, **options: object) -> FolderStatus:
     return read_status(folder, measured="RR@10", k=10, **options)
 
 

@@ -11,24 +11,27 @@ import typer
 
 from connector.cli.flags.settings import AsJson
 from connector.evaluation.defaults import CUTOFF
+from connector.judging.defaults import DIFFERENCE
 
-Folder = Annotated[Path, typer.Argument(help="A judging folder, as connector judge queries makes it.")]
-Measure = Annotated[str | None, typer.Option(help="The measure that pipelines are compared by. [nDCG@k]")]
-K = Annotated[int, typer.Option("-k", "--k", min=1, help="How many documents of a ranking have to be judged.")]
-Baseline = Annotated[
+JudgedFolder = Annotated[Path, typer.Argument(help="A judging folder, as connector judge queries makes it.")]
+MeasureName = Annotated[str | None, typer.Option(help="The measure that pipelines are compared by. [nDCG@k]")]
+JudgedDepth = Annotated[
+    int, typer.Option("-k", "--k", min=1, help="How many documents of a ranking have to be judged.")
+]
+BaselineName = Annotated[
     str | None, typer.Option("--baseline", "-b", help="The pipeline that others are compared with. [the first by name]")
 ]
-Difference = Annotated[
+WishedDifference = Annotated[
     float, typer.Option(min=0.0001, max=1, help="The difference of the measure that is to be shown.")
 ]
 
 
 def status(
-    folder: Folder,
-    k: K = CUTOFF,
-    measure: Measure = None,
-    baseline: Baseline = None,
-    difference: Difference = 0.02,
+    folder: JudgedFolder,
+    k: JudgedDepth = CUTOFF,
+    measure: MeasureName = None,
+    baseline: BaselineName = None,
+    difference: WishedDifference = DIFFERENCE,
     as_json: AsJson = False,
 ) -> None:
     """Say what is judged, by whom, how far the judges agree, what so many queries can show, and what to do next.
@@ -56,6 +59,11 @@ def status(
     if not as_json:
         print_status(found)
         return
-    more = {"missing_pairs": found.missing_pairs, "more_queries": found.more_queries, "more_grades": found.more_grades}
-    more |= {"seconds_per_grade": found.seconds_per_grade, "next": advise(found)}
-    print(json.dumps(asdict(found) | more, ensure_ascii=False))
+    derived = {
+        "missing_pairs": found.missing_pairs,
+        "more_queries": found.more_queries,
+        "more_grades": found.more_grades,
+        "seconds_per_grade": found.seconds_per_grade,
+        "next": advise(found),
+    }
+    print(json.dumps(asdict(found) | derived, ensure_ascii=False))
