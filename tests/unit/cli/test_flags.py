@@ -27,7 +27,8 @@ ONE_CALL = {
     "batch_size learning_rate layer_decay max_length evaluations patience seed test_share",
     "how it is tuned; what comes of it is written to the settings": "measure budget_ms models depths windows "
     "min_recall timed test_share",
-    "what judgments have to show": "difference",
+    "what is judged, and what judgments have to show": "folder logs parameter column count_column sample min_frequency "
+    "personal add difference",
     "any setting": "override",
     "which model, and from where": "name place",
     "what a results page needs": "lexical_query aggs total facets highlight collapse sort offset",
