@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from connector.evaluation.measures import mean, measure
 from connector.evaluation.significance import Comparison, compare
 from connector.evaluation.unjudged import SAID, Conclusion, conclude
+from connector.evaluation.weights import weights_among
 
 if TYPE_CHECKING:
     from connector.evaluation.evaluate import Evaluation
@@ -72,11 +73,12 @@ def find_judges(evaluation: Evaluation) -> Judges | None:
 def _measure(evaluation: Evaluation, qrels: Mapping[str, Mapping[str, int]]) -> Judge:
     name = evaluation.measures[0]
     values = {each.name: measure(each.run, qrels, [name])[name] for each in evaluation.pipelines}
-    compared = compare(values, evaluation.baseline)
+    weights = weights_among(evaluation.collection.weights, qrels)
+    compared = compare(values, evaluation.baseline, weights)
     return Judge(
         queries=len(qrels),
         grades=sum(map(len, qrels.values())),
-        means={pipeline: mean(by_query) for pipeline, by_query in values.items()},
+        means={pipeline: mean(by_query, weights) for pipeline, by_query in values.items()},
         comparisons=compared,
         conclusions={pipeline: conclude(comparison) for pipeline, comparison in compared.items()},
     )

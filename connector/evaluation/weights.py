@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from connector.errors import SettingsError
 from connector.evaluation.queries import JudgedQuery
@@ -23,6 +23,12 @@ def weigh(queries: Sequence[JudgedQuery], by: str) -> dict[str, float]:
     if not total:
         raise SettingsError(f"the field {by!r} is 0 for every query, so nothing would count")
     return {query_id: weight * len(given) / total for query_id, weight in given.items()}
+
+
+def weights_among(weights: MeanWeights, query_ids: Collection[str]) -> dict[str, float]:
+    """Those of some of the queries, 1 on average; empty where all queries count alike."""
+    total = sum(weights[query_id] for query_id in query_ids) if weights else 0.0
+    return {query_id: weights[query_id] * len(query_ids) / total for query_id in query_ids} if total else {}
 
 
 def equal_queries(weights: MeanWeights, count: int) -> float:

@@ -22,9 +22,9 @@ FIRST: Qrels = {query_id: {"x": 1, "y": 0} for query_id in QUERIES}
 SECOND: Qrels = {query_id: {"x": 0, "y": 1} for query_id in QUERIES}
 
 
-def judged_apart(**apart: Qrels) -> Evaluation:
+def judged_apart(weights: Mapping[str, float] | None = None, **apart: Qrels) -> Evaluation:
     """`now` puts x before y, which `before` does the other way."""
-    judged = replace(collection(FIRST), apart=apart)
+    judged = replace(collection(FIRST), apart=apart, weights=weights or {})
     runs = {"before": dict.fromkeys(QUERIES, ranked("y", "x")), "now": dict.fromkeys(QUERIES, ranked("x", "y"))}
     return evaluation(judged, runs, measures=("RR@10",))
 
@@ -64,6 +64,16 @@ def test_judges_of_different_queries_are_measured_on_their_own() -> None:
 
     assert (found.shared, found.each["person"].queries, found.each["clicks"].queries) == (False, 8, 9)
     assert found.verdict.startswith("on queries that differ from judge to judge")
+
+
+def test_queries_count_by_their_weight_among_those_that_all_judged() -> None:
+    mixed = {**some(FIRST, 1), **some(SECOND, 3, start=1)}
+    weights = dict.fromkeys(QUERIES, 0.5) | {"q0": 1.5}  # as much as the three others that were judged
+    found = find_judges(judged_apart(weights, person=mixed))
+    assert found is not None
+
+    assert found.each["person"].means == pytest.approx({"before": 0.75, "now": 0.75})
+    assert found.each["person"].comparisons["now"].difference == pytest.approx(0)
 
 
 def test_a_collection_that_does_not_tell_its_judges_apart_has_none() -> None:
