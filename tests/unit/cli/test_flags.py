@@ -21,8 +21,8 @@ ONE_CALL = {
     "what is written": "out html report_file rejects as_json show dry_run force file write restart export changed",
     "asks before it loses something": "yes delete_missing",
     "what is searched for": "filter reranker rerankers",
-    "what is measured, and how": "pipelines baseline k measures segment_by weigh_by reuse_scores warm_up max_drop max_p95_ms "
-    "max_degraded strict",
+    "what is measured, and how": "pipelines baseline k measures segment_by weigh_by reuse_scores warm_up max_drop "
+    "max_p95_ms max_degraded strict",
     "how it is trained; the folder of the model keeps it": "base kind loss teacher negatives depth max_share epochs "
     "batch_size learning_rate layer_decay max_length evaluations patience seed test_share",
     "how it is tuned; what comes of it is written to the settings": "measure budget_ms models depths windows "
