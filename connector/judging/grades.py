@@ -79,6 +79,7 @@ class GradeLog:
         self._read_lock = threading.Lock()
         self._lines: list[Grade] = []
         self._read_bytes = 0
+        self._standing: tuple[int, tuple[Grade, ...]] = (0, ())  # of so many lines
         if path.exists():
             with suppress(DiskError), self._alone(), self._opened() as file:  # to read, a torn line does not matter
                 self._repair(file)
@@ -108,7 +109,12 @@ class GradeLog:
     def read(self) -> tuple[Grade, ...]:
         """The grades that stand, in the order in which they were said: none that was undone, and the last one of each
         (query, document, judge). Raises SourceError for a line that is no grade."""
-        return standing(self.history())
+        lines = self.history()
+        count, grades = self._standing
+        if len(lines) != count:
+            grades = standing(lines)
+            self._standing = len(lines), grades
+        return grades
 
     def history(self) -> tuple[Grade, ...]:
         """Every line, also what was undone since. Only what is new since the last call is read from the disk."""

@@ -57,9 +57,48 @@ class Page:
         )
         self._loaded = False
         await self.send("Page.navigate", url=url)
+        await self._load()
+
+    async def _load(self) -> None:
         async with asyncio.timeout(REPLY_S):
             while not self._loaded:
                 self._note(await self._receive())
+
+    async def press(self, key: str) -> None:
+        """A key, as a person strikes it."""
+        text = {"Enter": "\r", "Tab": "", "Escape": ""}.get(key, key)
+        code = {"Enter": 13, "Tab": 9, "Escape": 27}.get(key, ord(key[0].upper()))
+        named = {"key": key, "windowsVirtualKeyCode": code, "text": text}
+        await self.send("Input.dispatchKeyEvent", type="keyDown", **named)
+        await self.send("Input.dispatchKeyEvent", type="keyUp", **named)
+
+    async def press_and_load(self, key: str) -> None:
+        """A key that leads to another page, and wait until that is there."""
+        self._loaded = False
+        await self.press(key)
+        await self._load()
+
+    async def click_and_load(self, selector: str) -> None:
+        """A click of the mouse on the element, and wait until the page is there that it leads to."""
+        root = (await self.send("DOM.getDocument"))["root"]["nodeId"]
+        node = (await self.send("DOM.querySelector", nodeId=root, selector=selector))["nodeId"]
+        await self.send("DOM.scrollIntoViewIfNeeded", nodeId=node)
+        box = (await self.send("DOM.getBoxModel", nodeId=node))["model"]["content"]
+        at = {"x": (box[0] + box[4]) / 2, "y": (box[1] + box[5]) / 2, "button": "left", "clickCount": 1}
+        self._loaded = False
+        await self.send("Input.dispatchMouseEvent", type="mousePressed", **at)
+        await self.send("Input.dispatchMouseEvent", type="mouseReleased", **at)
+        await self._load()
+
+    async def type(self, text: str) -> None:
+        """A text into what has the focus."""
+        await self.send("Input.insertText", text=text)
+
+    async def until(self, expression: str) -> None:
+        """Wait until a JavaScript expression is true; looked at with each frame that is drawn."""
+        seen = f"const look = () => ({expression}) ? done() : requestAnimationFrame(look)"
+        async with asyncio.timeout(REPLY_S):
+            await self.evaluate(f"new Promise(done => {{ {seen}; look(); }})")
 
     async def evaluate(self, expression: str) -> Any:
         """The value of a JavaScript expression."""

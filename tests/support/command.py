@@ -28,7 +28,7 @@ IMPORTS = (
     "connector.cli.commands.ingest", "connector.cli.commands.search", "connector.cli.commands.worker",
     "connector.cli.commands.index", "connector.worker.serve", "connector.client", "connector.ingest.job",
     "connector.models.encoder", "connector.models.late_interaction", "connector.models.onnx.runtime",
-    "connector.evaluation.evaluate", "connector.evaluation.gate",
+    "connector.evaluation.evaluate", "connector.evaluation.gate", "connector.judging.page.app",
 )  # fmt: skip
 TORCH = ("torch", "transformers", "sentence_transformers")
 LAUNCHER = """
@@ -115,6 +115,10 @@ class Running:
 
     def kill(self) -> None:
         os.kill(self.pid, signal.SIGKILL)
+
+    def said(self) -> str:
+        """What it has said on stderr so far."""
+        return self._stderr.read_text() if self._stderr.exists() else ""
 
     def wait(self, timeout_s: float = TIMEOUT_S) -> Finished:
         code = self.ended.result(timeout_s)

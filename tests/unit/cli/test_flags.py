@@ -29,6 +29,7 @@ ONE_CALL = {
     "min_recall timed test_share",
     "what is judged, and what judgments have to show": "folder logs parameter column count_column sample min_frequency "
     "personal add difference",
+    "where people judge, who does, and what they see": "host port names rater overlap fields",
     "any setting": "override",
     "which model, and from where": "name place",
     "what a results page needs": "lexical_query aggs total facets highlight collapse sort offset",

@@ -13,6 +13,7 @@ JUDGE_COMMANDS: dict[str, CommandPlace] = {
         "queries",
         "Take queries out of a log, and draw a sample that is fair to frequent and rare ones.",
     ),
+    "page": CommandPlace(f"{__name__}.page", "page", "Let people judge the pairs of a pool, on a web page."),
     "status": CommandPlace(
         f"{__name__}.status", "status", "Say what is judged, how far the judges agree, and what so many queries show."
     ),
