@@ -89,8 +89,9 @@ class VectorSettings:
 
 @dataclass(frozen=True, slots=True)
 class EncoderFingerprint:
-    """What identifies an encoder's output: name, hash of its weights, dimensions, longest input, normalisation, and
-    what goes before a text: passages that were encoded with other prompts do not fit the queries."""
+    """What identifies an encoder's output: name, hash of its weights, dimensions, longest input, normalisation, what
+    goes before a text, and how the vectors of its tokens become one. Passages that were encoded with other prompts, or
+    pooled in another way, do not fit the queries."""
 
     name: str
     sha256: str
@@ -99,11 +100,13 @@ class EncoderFingerprint:
     normalised: bool = True
     query_prompt: str = ""
     passage_prompt: str = ""
+    pooling: str = "mean"
 
     def __str__(self) -> str:
         prompts = {"queries": self.query_prompt, "passages": self.passage_prompt}
         said = "".join(f", {prompt!r} before {texts}" for texts, prompt in prompts.items() if prompt)
-        return f"{self.name}@{self.sha256[:12] or 'unknown'} ({self.dims} dims{said})"
+        pooled = "" if self.pooling == "mean" else f", pooling by {self.pooling or 'a module of its own'}"
+        return f"{self.name}@{self.sha256[:12] or 'unknown'} ({self.dims} dims{pooled}{said})"
 
     def same_vectors(self, other: EncoderFingerprint) -> bool:
         """Whether both make the same vectors. The name is for people: a copy under another name is the same encoder."""

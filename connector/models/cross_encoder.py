@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from connector.errors import ModelError
 from connector.models.backends import Backend, exactness, open_pair_runtime
 from connector.models.files import find_model, short_name, weights_sha256
+from connector.models.labels import count_labels, require_one_label
 from connector.models.model import Piece
 from connector.models.scorer import QueryWeights, Scorer, ScorerKind, ScoringPlan
 from connector.models.tokenizer import token_offsets
@@ -57,12 +57,9 @@ class CrossEncoderScorer(Scorer):
         max_batch_tokens: int = DEFAULTS.max_batch_tokens,
     ) -> None:
         folder = find_model(model)
+        require_one_label(model, count_labels(folder) or 1)  # at once, where it can be told; loading takes seconds
         self._runtime = open_pair_runtime(folder, backend, device=device)
-        if self._runtime.labels != 1:
-            raise ModelError(
-                f"{model!r} is a classifier of {self._runtime.labels} labels; a reranker has one. "
-                "Choose a cross-encoder for ranking"
-            )
+        require_one_label(model, self._runtime.labels)
         self.max_length = max_length or self._runtime.max_tokens
         self.max_batch_tokens = max_batch_tokens
         self.name = short_name(model)

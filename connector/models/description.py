@@ -118,6 +118,20 @@ def read_text_head(folder: Path) -> TextHead:
     return TextHead(pooling, tuple(projections))
 
 
+def read_pooling(folder: Path) -> str:
+    """How the token vectors of a text become one, whatever runs the model: modes of sentence-transformers, several with
+    a plus between them; empty where a module of its own does it."""
+    modules = read_modules(folder)
+    if not modules:
+        family = find_family(folder)
+        return family.pooling if family else "mean"
+    for module in modules:
+        if str(module["type"]).endswith("Pooling"):
+            said = read_json(folder / str(module["path"]) / "config.json")
+            return "+".join(_pooling_modes(said)) + ("" if said.get("include_prompt", True) else " without the prompt")
+    return ""
+
+
 def require_plain_pairs(folder: Path) -> None:
     """Raise ModelError where the folder of a cross-encoder says more of its inputs and scores than its tokenizer and
     its classification head do."""
@@ -140,13 +154,17 @@ def read_modules(folder: Path) -> list[dict[str, Any]]:
 
 
 def _pooling(folder: Path, said: dict[str, Any]) -> str:
-    own = said.get("pooling_mode") or [mode for name, mode in POOLING_MODES.items() if said.get(name)] or ["mean"]
-    modes = [own] if isinstance(own, str) else list(own)
+    modes = _pooling_modes(said)
     if len(modes) != 1 or modes[0] not in POOLINGS:
         raise ModelError(f"a pooling by {' and '.join(modes)} is not run without torch")
     if not said.get("include_prompt", True) and any(read_prompts(folder)):
         raise ModelError("a pooling that leaves the prompt out is not run without torch")
     return str(modes[0])
+
+
+def _pooling_modes(said: dict[str, Any]) -> list[str]:
+    own = said.get("pooling_mode") or [mode for name, mode in POOLING_MODES.items() if said.get(name)] or ["mean"]
+    return [own] if isinstance(own, str) else list(own)
 
 
 def _projection(folder: Path, said: dict[str, Any]) -> Projection:

@@ -13,6 +13,7 @@ import numpy as np
 from connector.errors import ModelError
 from connector.models.backends import open_runtime
 from connector.models.batching import batches
+from connector.models.description import read_pooling
 from connector.models.files import find_model, short_name, weights_sha256
 from connector.models.model import Model, ModelKind, Piece
 from connector.models.runtime import MIN_COSINE
@@ -92,6 +93,7 @@ class LocalEncoder(Model):
             max_tokens=recipe.max_tokens,
             query_prompt=recipe.query_prompt,
             passage_prompt=recipe.passage_prompt,
+            pooling=read_pooling(folder),
         )
         self.name = self.fingerprint.name
         self.max_length = recipe.max_tokens

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from connector.errors import ModelError
 from connector.extras import needs
-from connector.models.description import read_prompts
+from connector.models.description import read_modules, read_pooling, read_prompts
 from connector.models.files import quiet_loading
 from connector.models.onnx.assembly import move_graph
 from connector.models.onnx.export import export_graph
@@ -56,6 +56,8 @@ class TorchRuntime:
         if not any(self._model.prompts.values()):
             queries, passages = read_prompts(folder)
             self._model.prompts = {"query": queries, "document": passages}
+        if not read_modules(folder):  # the library takes the mean then, whatever the family does
+            self._pool(read_pooling(folder))
         tokenizer = self._model.tokenizer
         if not getattr(tokenizer, "is_fast", False):
             raise ModelError(f"the encoder in {folder} has no fast tokenizer, which passage borders are found with")
@@ -115,6 +117,11 @@ class TorchRuntime:
                 write_recipe(graph, recipe)
             move_recipe(graph, file)  # first, so that there is no graph without
             move_graph(graph, file)
+
+    def _pool(self, mode: str) -> None:
+        from sentence_transformers.sentence_transformer.modules import Pooling
+
+        self._model[1] = Pooling(self._model.get_embedding_dimension() or 0, pooling_mode=mode)
 
     def _compute(self, inputs: Mapping[str, Any]) -> tuple[Any, ...]:
         first, *others = self._model

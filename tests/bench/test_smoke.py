@@ -168,6 +168,11 @@ def test_rerankers(run: Bench) -> None:
     assert said["pairs_per_s"]["MiniLM-L6"]["torch"] > 0
     assert said["failed"] == {}
 
+    model = "all-MiniLM-L6-v2"
+    said = run("rerankers", "--late-interaction", model, "--backends", "onnx", "--pairs", "2", "--rounds", "1")
+    assert said["pairs_per_s"][model]["onnx"] > 0
+    assert said["failed"] == {}
+
 
 def test_gemm(run: Bench) -> None:
     said = run("gemm", "--tokens", "64", "--rounds", "1")
@@ -224,14 +229,18 @@ async def test_peers(run: Bench, elasticsearch: ClusterSettings) -> None:
 
 @pytest.mark.live
 async def test_path(run: Bench, elasticsearch: ClusterSettings) -> None:
+    """In turns with a commit, here the one that is checked out: each as a program of its own."""
     index = unique_name()
+    given = ("--index", index, "--data", "slice", "--rounds", "1", "--before", "HEAD")
     try:
-        said = run("path", "--cluster", elasticsearch.url, "--index", index, "--data", "slice", "--rounds", "1")
+        said = run("path", "--cluster", elasticsearch.url, *given)
     finally:
         await drop(elasticsearch, index)
 
-    assert said["p50"]["cluster"]["search_ms"] > 0
-    assert said["p50"]["cluster"].keys() >= {"lexical_ms", "dense_ms", "both_requests_ms", "over_slower_leg_ms"}
+    assert said["p50"].keys() == {"cluster", "cluster, HEAD"}
+    for found in said["p50"].values():
+        assert found["search_ms"] > 0
+        assert found.keys() >= {"lexical_ms", "dense_ms", "both_requests_ms", "over_slower_leg_ms"}
 
 
 @pytest.mark.live

@@ -258,9 +258,11 @@ def test_an_encoder_is_known_by_its_output_and_not_by_its_name() -> None:
         replace(ENCODER, max_tokens=128),
         replace(ENCODER, normalised=False),
         replace(ENCODER, query_prompt="query: "),
+        replace(ENCODER, pooling="cls"),
         replace(ENCODER, passage_prompt="passage: "),
     ]  # fmt: skip
 
     assert ENCODER.same_vectors(copy)
     assert not any(ENCODER.same_vectors(other) for other in others)
     assert str(others[-1]) == "all-MiniLM-L6-v2@abababababab (384 dims, 'passage: ' before passages)"
+    assert str(replace(ENCODER, pooling="cls")) == "all-MiniLM-L6-v2@abababababab (384 dims, pooling by cls)"

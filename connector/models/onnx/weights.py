@@ -51,6 +51,10 @@ class ModelWeights(Mapping[str, NDArray[np.float32]]):
             return (stored.astype(np.uint32) << 16).view(np.float32)
         return np.asarray(stored).astype(np.float32, copy=False)
 
+    def shape(self, name: str) -> tuple[int, ...]:
+        """Without reading the tensor."""
+        return tuple(self._places[name][2]["shape"])
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._places)
 

@@ -18,6 +18,8 @@ from pydantic import SecretStr
 
 from connector.errors import ModelError
 
+# Maven's own address of its public repository, whose mirrors people name by `central`. It stays in the code: without it
+# who has no settings.xml could fetch no model from there. It is asked where the hub gave nothing, or by `--from maven`
 CENTRAL = "https://repo.maven.apache.org/maven2"
 VARIABLE = re.compile(r"\$\{([^}]+)\}")
 ENCRYPTED = re.compile(r".*\{.+\}.*")

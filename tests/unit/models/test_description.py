@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from connector.errors import ModelError
-from connector.models.description import Projection, TextHead, read_prompts, read_recipe, read_text_head
+from connector.models.description import Projection, TextHead, read_pooling, read_prompts, read_recipe, read_text_head
 from connector.models.places.source import ModelSource, write_source
 
 FOR_PASSAGES = "Represent this sentence for searching relevant passages: "
@@ -54,6 +54,7 @@ def test_what_publishers_say_of_their_families(
 
     assert read_prompts(folder) == (queries, passages)
     assert read_text_head(folder) == TextHead(pooling)
+    assert read_pooling(folder) == pooling
 
 
 def test_a_model_is_known_by_where_it_came_from(tmp_path: Path) -> None:
@@ -77,6 +78,22 @@ def test_what_the_folder_says_comes_first(tmp_path: Path) -> None:
     assert read_text_head(folder) == TextHead("lasttoken")
     say(folder, config_sentence_transformers={"prompts": {"query": "", "document": ""}})  # which is how it says nothing
     assert read_prompts(folder) == ("query: ", "passage: ")
+
+
+@pytest.mark.parametrize(
+    ("said", "pooling"),
+    [
+        ({}, "mean"),
+        ({"pooling_mode": "cls"}, "cls"),
+        ({"pooling_mode_cls_token": True, "pooling_mode_max_tokens": True}, "cls+max"),
+        ({"pooling_mode": ["mean"], "include_prompt": False}, "mean without the prompt"),
+    ],
+)
+def test_a_pooling_is_told_in_a_word_also_where_it_needs_torch(tmp_path: Path, said: Any, pooling: str) -> None:
+    folder = say(tmp_path, modules=MODULES, **{"1_Pooling__config": said})
+
+    assert read_pooling(folder) == pooling
+    assert read_pooling(say(folder, modules=[MODULES[0], {"path": "1_Own", "type": "own.Head"}])) == ""
 
 
 def test_layers_after_the_pooling_are_read(tmp_path: Path) -> None:

@@ -108,3 +108,21 @@ def test_a_folder_that_is_no_encoder_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(ModelError, match="cannot load the encoder"):
         LocalEncoder(str(tmp_path), device="cpu")
+
+
+def test_the_same_weights_with_another_pooling_are_another_encoder(
+    encoder: LocalEncoder, tiny_encoder_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """BGE reads the first token, also where its folder does not say so, and whatever runs it."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    shutil.copytree(tiny_encoder_folder, tmp_path / "bge-m3")
+    (tmp_path / "bge-m3" / "modules.json").unlink()
+    in_torch, graph = (
+        LocalEncoder(str(tmp_path / "bge-m3"), device="cpu", backend=backend) for backend in ("torch", "onnx")
+    )
+
+    assert graph.encode(TEXTS) == pytest.approx(in_torch.encode(TEXTS), abs=1e-5)
+    assert np.abs(graph.encode(TEXTS) - encoder.encode(TEXTS)).max() > 1e-2
+    assert graph.fingerprint == in_torch.fingerprint
+    assert (graph.fingerprint.sha256, graph.fingerprint.pooling) == (encoder.fingerprint.sha256, "cls")
+    assert not graph.fingerprint.same_vectors(encoder.fingerprint)
