@@ -109,7 +109,7 @@ def _runs(run: str, pairs: Collection[str], start: int) -> Iterator[tuple[int, i
     """Where the run has what the query has, joined where it touches."""
     begun = end = -1
     for at in range(len(run)):
-        length = next((size for size in (2, 1) if run[at : at + size] in pairs), 0)
+        length = max((len(each) for each in (run[at], run[at : at + 2]) if each in pairs), default=0)
         while length and unicodedata.category(run[at + length : at + length + 1] or " ").startswith("M"):
             length += 1
         if length and at > end:
