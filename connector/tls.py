@@ -39,24 +39,24 @@ def trust(ca_cert: str | None, *, setting: str) -> ssl.SSLContext:
         ) from error
 
 
-def check_certificate(cert: str | None, key: str | None) -> None:
-    """Raise SettingsError where the worker's certificate and its private key cannot be served with; neither is plain
-    http."""
+def check_certificate(cert: str | None, key: str | None, *, section: str) -> None:
+    """Raise SettingsError, naming the settings of that section, where a certificate and its private key cannot be
+    served with; neither is plain http."""
     if cert is None and key is None:
         return
     if cert is None or key is None:
         raise SettingsError(
-            "worker.tls_cert and worker.tls_key belong together; give both, or neither to serve plain http"
+            f"{section}.tls_cert and {section}.tls_key belong together; give both, or neither to serve plain http"
         )
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(cert, key, password=b"")
     except ssl.SSLError as error:
         raise SettingsError(
-            f"worker.tls_cert {cert!r} and worker.tls_key {key!r} are no certificate and its key "
+            f"{section}.tls_cert {cert!r} and {section}.tls_key {key!r} are no certificate and its key "
             f"({error.reason or error}); "
             "both are PEM files"
         ) from error
     except OSError as error:
         raise SettingsError(
-            f"worker.tls_cert {cert!r} or worker.tls_key {key!r} cannot be read ({error.strerror})"
+            f"{section}.tls_cert {cert!r} or {section}.tls_key {key!r} cannot be read ({error.strerror})"
         ) from error

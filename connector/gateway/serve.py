@@ -1,11 +1,113 @@
-"""The gateway's process: bind, tell where, pass through until told to stop."""
+"""The gateway's processes: bind, tell where, pass through until told to stop, answer what was accepted."""
 
 from __future__ import annotations
 
+import functools
+import logging
+import socket
+from typing import Any
+
+import uvicorn
+
+from connector.clusters.tls import tls_context
 from connector.errors import SettingsError
+from connector.gateway.app import Gateway
+from connector.gateway.exchange import Interceptor
+from connector.gateway.passing.caller_connection import CallerConnection
+from connector.gateway.passing.engine import Engine
+from connector.gateway.passing.nodes import Nodes
+from connector.gateway.processes import share
+from connector.listening import bind
+from connector.logs import configure_logging
 from connector.settings.sections import Settings
+from connector.tls import check_certificate
+
+BACKLOG = 2_048
+log = logging.getLogger(__name__)
 
 
 def serve(settings: Settings) -> None:
-    """Serve until SIGINT or SIGTERM."""
-    raise SettingsError("the gateway is being built")
+    """Serve until SIGINT or SIGTERM. Raises SettingsError. The port may have been chosen by the system; the log says
+    it."""
+    gateway = settings.gateway
+    check_certificate(gateway.tls_cert, gateway.tls_key, section="gateway")
+    urls = node_urls(settings)
+    listener = bind(gateway.host, gateway.port, section="gateway", is_shared=gateway.processes > 1)
+    port = listener.getsockname()[1]
+    scheme = "https" if gateway.tls_cert else "http"
+    log.info("gateway listening on %s://%s:%d, in front of %s", scheme, gateway.host, port, ", ".join(urls))
+    if gateway.processes == 1:
+        listener.listen(BACKLOG)
+        serve_here(settings, listener)
+    else:
+        with listener:  # it only keeps the port; who listens are the processes
+            share(serve_shared, settings, port, count=gateway.processes)
+
+
+def node_urls(settings: Settings) -> tuple[str, ...]:
+    """The addresses of the cluster's nodes. Raises SettingsError where there are none."""
+    urls = settings.gateway.upstream or (settings.cluster.url,)
+    if not all(url.startswith(("http://", "https://")) for url in urls):
+        raise SettingsError(
+            f"the gateway stands in front of a cluster, and cluster.url is {urls[0]!r}; "
+            "give --cluster http(s)://HOST:PORT of Elasticsearch or OpenSearch"
+        )
+    return urls
+
+
+def serve_shared(settings: Settings, port: int) -> None:
+    """Serve in one of several processes."""
+    configure_logging(settings.log)
+    listener = bind(settings.gateway.host, port, section="gateway", is_shared=True)
+    listener.listen(BACKLOG)
+    serve_here(settings, listener)
+
+
+def serve_here(settings: Settings, listener: socket.socket) -> None:
+    """Serve in this process, on a socket that listens."""
+    gateway = settings.gateway
+    config = uvicorn.Config(
+        _Opening(settings),
+        http=functools.partial(CallerConnection, max_header_bytes=gateway.max_header_bytes),  # type: ignore[arg-type]
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        log_level="warning",
+        access_log=False,
+        proxy_headers=False,
+        timeout_graceful_shutdown=max(1, round(gateway.drain_s)),
+        ssl_certfile=gateway.tls_cert,
+        ssl_keyfile=gateway.tls_key,
+    )
+    uvicorn.Server(config).run(sockets=[listener])
+
+
+class _Opening:
+    """Opens the gateway when the server starts, in its event loop, and closes it at the end."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._gateway: Gateway | None = None
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "lifespan":
+            await self._live(receive, send)
+        elif self._gateway is not None:
+            await self._gateway(scope, receive, send)
+
+    async def _live(self, receive: Any, send: Any) -> None:
+        await receive()
+        settings = self._settings
+        tls = tls_context(settings.cluster)
+        nodes = Nodes(node_urls(settings), tls, connect_timeout_s=settings.gateway.connect_timeout_s)
+        engine = Engine(nodes, preserve_host=settings.gateway.preserve_host)
+        self._gateway = Gateway(settings.gateway, engine, await open_interceptor(settings))
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        engine.close()
+        await send({"type": "lifespan.shutdown.complete"})
+
+
+async def open_interceptor(settings: Settings) -> Interceptor | None:
+    """What answers searches; None where all pass through."""
+    return None

@@ -9,7 +9,7 @@ from types import FrameType
 
 import uvicorn
 
-from connector.errors import SettingsError
+from connector.listening import bind
 from connector.models.files import find_model
 from connector.models.load import load_scorer
 from connector.models.scorer import Scorer
@@ -20,6 +20,7 @@ from connector.worker.app import create_app
 from connector.worker.drain import Drain
 from connector.worker.offered import offer_models
 
+BACKLOG = 128
 CLOSING_S = 5  # for callers to take the last bytes of their replies
 log = logging.getLogger(__name__)
 
@@ -27,8 +28,9 @@ log = logging.getLogger(__name__)
 def serve(settings: WorkerSettings, places: ModelPlaceSettings) -> None:
     """Serve until SIGINT or SIGTERM; models that are not here come from `places`. Logs where it listens; the port may
     have been chosen by the system."""
-    check_certificate(settings.tls_cert, settings.tls_key)
-    listener = bind(settings.host, settings.port)
+    check_certificate(settings.tls_cert, settings.tls_key, section="worker")
+    listener = bind(settings.host, settings.port, section="worker")
+    listener.listen(BACKLOG)
     scheme = "https" if settings.tls_cert else "http"
     ready_file = ReadyFile(settings.ready_file, scheme=scheme, host=settings.host, port=listener.getsockname()[1])
     ready_file.write("loading")
@@ -72,18 +74,3 @@ class DrainingServer(uvicorn.Server):
         self._ready_file.note("stopping")
         await self._drain.finish(self._drain_s)
         await super().shutdown(sockets)
-
-
-def bind(host: str, port: int) -> socket.socket:
-    """A listening socket; raises SettingsError where the address cannot be had."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # asyncio sends without delay only where the protocol is named; else each reply on an open connection takes 40 ms
-    # more
-    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-    except OSError as error:
-        raise SettingsError(f"cannot listen on {host}:{port} ({error.strerror}); choose another worker.port") from error
-    listener.listen(128)
-    return listener

@@ -28,6 +28,7 @@ from connector.clusters.mapping import build_index
 from connector.doctor import checkup
 from connector.doctor.findings import Finding
 from connector.ingest.passages import cut
+from connector.listening import bind
 from connector.models.encoder import Encoder
 from connector.models.load import load_scorer
 from connector.models.scorer import Scorer
@@ -38,7 +39,6 @@ from connector.settings.sections import ClusterSettings, Settings, WorkerSetting
 from connector.types import Document, IndexedDocument
 from connector.wiring import build_schema
 from connector.worker.app import create_app
-from connector.worker.serve import bind
 
 FIELDS = Fields(text={"title": 2.0, "text": 1.0}, metadata={"topic": "keyword"})
 TOPICS = ("refunds", "freezers", "partners", "firmware", "invoices", "carriers")
@@ -163,7 +163,7 @@ async def test_reranking_that_is_off_needs_no_worker(embedded: ClusterSettings, 
 @contextmanager
 def serving(app: Any) -> Iterator[str]:
     """An ASGI application on a free port of the loopback; its URL."""
-    listener = bind("127.0.0.1", 0)
+    listener = bind("127.0.0.1", 0, section="worker")
     server = uvicorn.Server(uvicorn.Config(app, log_level="critical", timeout_graceful_shutdown=1))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()

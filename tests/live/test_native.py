@@ -25,6 +25,7 @@ from connector.clusters.connect import connect
 from connector.errors import ClusterError, SettingsError
 from connector.ingest.passages import cut
 from connector.lexical import LexicalQuery
+from connector.listening import bind
 from connector.models.encoder import Encoder
 from connector.models.load import load_scorer
 from connector.native.opensearch import HOLDINGS
@@ -36,7 +37,6 @@ from connector.settings.sections import ClusterSettings, Settings, WorkerSetting
 from connector.types import Document, IndexedDocument
 from connector.wiring import build_plan, build_schema, open_cluster, open_index, open_native
 from connector.worker.app import create_app
-from connector.worker.serve import bind
 
 ARTICLES = {
     "refund": ("Returning hardware", "Opened sensors can be returned for a refund within two weeks."),
@@ -419,7 +419,7 @@ async def test_a_search_goes_on_in_the_fused_order_when_the_worker_has_gone(
 @contextmanager
 def working(settings: WorkerSettings) -> Iterator[str]:
     """The URL of a worker in this process, which ends with the block."""
-    listener = bind("127.0.0.1", 0)
+    listener = bind("127.0.0.1", 0, section="worker")
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     app = create_app(lambda: load_scorer(settings, settings), settings)
     server = uvicorn.Server(uvicorn.Config(app, log_level="critical"))

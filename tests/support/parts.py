@@ -14,12 +14,12 @@ import numpy as np
 import uvicorn
 from support.schemas import MADE
 
+from connector.listening import bind
 from connector.models.cross_encoder import CrossEncoderPlan
 from connector.models.model import Piece
 from connector.models.scorer import QueryWeights, Scorer
 from connector.schema import EncoderFingerprint, Fields, IndexSchema, PassageSettings
 from connector.types import Document, Hit, Passage, Ranking, Vector, Vectors
-from connector.worker.serve import bind
 
 WORD = re.compile(r"\S+")
 
@@ -101,7 +101,7 @@ class OverlapScorer(Scorer):
 @contextlib.contextmanager
 def serving(app: Any) -> Iterator[str]:
     """An ASGI application on a free port of the loopback; its URL."""
-    listener = bind("127.0.0.1", 0)
+    listener = bind("127.0.0.1", 0, section="worker")
     server = uvicorn.Server(uvicorn.Config(app, log_level="critical", timeout_graceful_shutdown=2))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()

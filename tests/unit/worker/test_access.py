@@ -93,19 +93,19 @@ async def test_the_query_layer_brings_its_key(url: str) -> None:
 @pytest.mark.parametrize("given", [("a.pem", None), (None, "a.pem")])
 def test_a_certificate_without_its_key_is_refused(given: tuple[str | None, str | None]) -> None:
     with pytest.raises(SettingsError, match=r"worker\.tls_cert and worker\.tls_key belong together"):
-        check_certificate(*given)
+        check_certificate(*given, section="worker")
 
 
 def test_a_certificate_that_is_none_is_told_of(tmp_path: Path) -> None:
     (tmp_path / "cert.pem").write_text("nothing")
     with pytest.raises(SettingsError, match=r"worker.tls_cert .* are no certificate and its key"):
-        check_certificate(str(tmp_path / "cert.pem"), str(tmp_path / "cert.pem"))
+        check_certificate(str(tmp_path / "cert.pem"), str(tmp_path / "cert.pem"), section="worker")
     with pytest.raises(SettingsError, match=r"worker.tls_cert .* cannot be read \(No such file"):
-        check_certificate(str(tmp_path / "absent.pem"), str(tmp_path / "absent.pem"))
+        check_certificate(str(tmp_path / "absent.pem"), str(tmp_path / "absent.pem"), section="worker")
 
 
 async def test_a_ca_that_is_none_is_told_of(tmp_path: Path) -> None:
     with pytest.raises(
         SettingsError, match=r"rerankers.local.ca_cert .* cannot be read .*; name the PEM file of the local's"
     ):
-        WorkerClient("https://localhost:1", ca_cert=str(tmp_path / "absent.pem"))
+        WorkerClient("https://localhost:1", ca_cert=str(tmp_path / "absent.pem"), section="worker")

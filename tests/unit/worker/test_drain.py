@@ -15,11 +15,12 @@ import uvicorn
 from support.parts import OverlapScorer, wait_until
 from support.worker_app import COHERE, TEI, Gate, message, post, rerank, wait_ready
 
+from connector.listening import bind
 from connector.readiness import ReadyFile, read_state
 from connector.settings.sections import WorkerSettings
 from connector.worker.app import create_app
 from connector.worker.drain import Drain
-from connector.worker.serve import DrainingServer, bind
+from connector.worker.serve import DrainingServer
 
 
 class Stopping:
@@ -43,7 +44,7 @@ class Stopping:
 
 @contextlib.contextmanager
 def running(gate: Gate, folder: Path, *, drain_s: float) -> Iterator[Stopping]:
-    listener, drain = bind("127.0.0.1", 0), Drain()
+    listener, drain = bind("127.0.0.1", 0, section="worker"), Drain()
     port = listener.getsockname()[1]
     ready_file = ReadyFile(str(folder / "ready.json"), scheme="http", host="127.0.0.1", port=port)
     settings = WorkerSettings(drain_s=drain_s)

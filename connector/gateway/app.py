@@ -1,0 +1,144 @@
+"""The gateway as an ASGI application: a request is answered in the engine's place, or passes through."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any
+
+import orjson
+
+from connector.gateway.exchange import Asked, Interceptor, Passed, Replied, UpstreamAway
+from connector.gateway.passing.caller_request import CallerRequest, Message
+from connector.gateway.passing.engine import Engine
+from connector.gateway.passing.headers import Forwarding, reply_headers, without_framing
+from connector.gateway.passing.nodes import ConnectTimeout
+from connector.gateway.passing.passage import Passage, Receive, Send
+from connector.gateway.passing.refusals import JSON_TYPE, Refusal
+from connector.settings.gateway import GatewaySettings
+
+OWN = b"/_gateway/"  # no engine has an index or an endpoint that begins so
+READY_S = 2.0
+DONE = b"X-Rerank"  # reply header: what was done to a search
+log = logging.getLogger(__name__)
+
+
+class Gateway:
+    """For the connections of `CallerConnection`, whose requests keep their bytes."""
+
+    def __init__(self, settings: GatewaySettings, engine: Engine, interceptor: Interceptor | None) -> None:
+        self._settings, self._engine, self._interceptor = settings, engine, interceptor
+        self._forwarding = Forwarding(settings.trusted_proxies)
+        self._passage = Passage(engine, self._forwarding)
+        self._has_warned_of_sniffing = False
+
+    async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
+        request: CallerRequest = scope["extensions"]["gateway"]
+        raw_path: bytes = scope["raw_path"]
+        try:
+            if raw_path.startswith(OWN):
+                await _send_whole(send, await self._own_page(raw_path))
+            elif self._interceptor is not None and self._interceptor.wants(request.method, raw_path):
+                await self._intercept(self._interceptor, scope, request, receive, send)
+            else:
+                if raw_path.startswith(b"/_nodes"):
+                    self._warn_of_sniffing(raw_path)
+                await self._passage.take(request, receive, send)
+        except UpstreamAway as away:
+            if request.has_started:
+                log.warning("%s; the caller's connection was cut off", away)
+                request.cut_off()
+            else:
+                await _send_whole(send, _away(away))
+
+    async def _intercept(
+        self, interceptor: Interceptor, scope: dict[str, Any], request: CallerRequest, receive: Receive, send: Send
+    ) -> None:
+        raw_path: bytes = scope["raw_path"]
+        read = await _read_up_to(self._limit(raw_path), request, receive)
+        if read["more_body"]:
+            passed = Passed("too large")
+        else:
+            headers = without_framing(self._forwarding.headers(request.headers, request.peer))
+            asked = Asked(request.method, raw_path, scope["query_string"], headers, read["body"])
+            outcome = await self._answer(interceptor, asked)
+            if isinstance(outcome, Replied):
+                await _send_whole(send, outcome)
+                return
+            passed = outcome
+        note = ((DONE, b"passed;reason=" + passed.reason.encode("ascii", "replace")),)
+        await self._passage.take(request, receive, send, read=read, note=note)
+
+    async def _answer(self, interceptor: Interceptor, asked: Asked) -> Replied | Passed:
+        """The gateway fails open: a fault of ours is no reason for an error while the engine answers."""
+        try:
+            return await interceptor.answer(asked, self._engine)
+        except UpstreamAway:
+            return Passed("engine away")
+        except Exception:
+            log.exception("a fault of the gateway; the search passed through")
+            return Passed("fault")
+
+    def _limit(self, raw_path: bytes) -> int:
+        is_multi = raw_path.endswith(b"_msearch")
+        return self._settings.max_msearch_bytes if is_multi else self._settings.max_search_bytes
+
+    async def _own_page(self, raw_path: bytes) -> Replied:
+        match raw_path.removeprefix(OWN):
+            case b"health":
+                return _page(200, status="serving")
+            case b"ready":
+                return await self._ready()
+        return Refusal(404, "gateway_no_such_page", "the gateway has /_gateway/health and /_gateway/ready").reply()
+
+    async def _ready(self) -> Replied:
+        try:
+            async with asyncio.timeout(READY_S):
+                await self._engine.send(Asked("HEAD", b"/", b"", (), b""))
+        except (UpstreamAway, TimeoutError) as error:
+            return _page(503, status="waiting", reason=str(error) or f"the engine did not answer within {READY_S:g} s")
+        return _page(200, status="ready")
+
+    def _warn_of_sniffing(self, raw_path: bytes) -> None:
+        if not self._has_warned_of_sniffing and b"http" in raw_path.split(b"/"):
+            self._has_warned_of_sniffing = True
+            log.warning(
+                "a client asks for the addresses of the nodes (_nodes/http) and will go past the gateway; "
+                "switch sniffing off in it (sniff_on_start, sniff_on_node_failure)"
+            )
+
+
+async def _read_up_to(limit: int, request: CallerRequest, receive: Receive) -> Message:
+    """The body, or where it is longer than `limit`, what has come of it."""
+    if not request.has_body:
+        return {"body": b"", "more_body": False}
+    if request.length is not None and request.length > limit:
+        return await receive()
+    read = bytearray()
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise asyncio.CancelledError
+        read += message["body"]
+        if not message["more_body"] or len(read) > limit:
+            return {"type": "http.request", "body": bytes(read), "more_body": message["more_body"]}
+
+
+async def _send_whole(send: Send, replied: Replied) -> None:
+    headers = [pair for pair in reply_headers(replied.headers) if pair[0].lower() not in _FRAMING]
+    headers.append((b"content-length", b"%d" % len(replied.body)))
+    await send({"type": "http.response.start", "status": replied.status, "headers": headers})
+    await send({"type": "http.response.body", "body": replied.body, "more_body": False})
+
+
+_FRAMING = (b"content-length", b"transfer-encoding")
+
+
+def _away(away: UpstreamAway) -> Replied:
+    """In the shape of the engine's errors; its clients try again on both."""
+    status = 504 if isinstance(away, ConnectTimeout) else 502
+    return Refusal(status, "gateway_engine_unavailable", f"the gateway has no answer of the engine: {away}").reply()
+
+
+def _page(code: int, **facts: str) -> Replied:
+    return Replied(code, (JSON_TYPE,), orjson.dumps(facts))
