@@ -55,8 +55,9 @@ class Gateway:
         self, interceptor: Interceptor, scope: dict[str, Any], request: CallerRequest, receive: Receive, send: Send
     ) -> None:
         raw_path: bytes = scope["raw_path"]
-        read = await _read_up_to(self._limit(raw_path), request, receive)
-        if read["more_body"]:
+        limit = self._limit(raw_path)
+        read = await _read_up_to(limit, request, receive)
+        if read["more_body"] or len(read["body"]) > limit:
             passed = Passed("too large")
         else:
             headers = without_framing(self._forwarding.headers(request.headers, request.peer))

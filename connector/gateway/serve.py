@@ -37,7 +37,6 @@ def serve(settings: Settings) -> None:
     scheme = "https" if gateway.tls_cert else "http"
     log.info("gateway listening on %s://%s:%d, in front of %s", scheme, gateway.host, port, ", ".join(urls))
     if gateway.processes == 1:
-        listener.listen(BACKLOG)
         serve_here(settings, listener)
     else:
         with listener:  # it only keeps the port; who listens are the processes
@@ -59,12 +58,16 @@ def serve_shared(settings: Settings, port: int) -> None:
     """Serve in one of several processes."""
     configure_logging(settings.log)
     listener = bind(settings.gateway.host, port, section="gateway", is_shared=True)
-    listener.listen(BACKLOG)
     serve_here(settings, listener)
 
 
 def serve_here(settings: Settings, listener: socket.socket) -> None:
-    """Serve in this process, on a socket that listens."""
+    """Serve in this process, on a socket that is bound."""
+    build_server(settings).run(sockets=[listener])
+
+
+def build_server(settings: Settings) -> uvicorn.Server:
+    """Uvicorn's server part, with connections of ours."""
     gateway = settings.gateway
     config = uvicorn.Config(
         _Opening(settings),
@@ -76,10 +79,11 @@ def serve_here(settings: Settings, listener: socket.socket) -> None:
         access_log=False,
         proxy_headers=False,
         timeout_graceful_shutdown=max(1, round(gateway.drain_s)),
+        backlog=BACKLOG,
         ssl_certfile=gateway.tls_cert,
         ssl_keyfile=gateway.tls_key,
     )
-    uvicorn.Server(config).run(sockets=[listener])
+    return uvicorn.Server(config)
 
 
 class _Opening:

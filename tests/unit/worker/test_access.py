@@ -108,4 +108,4 @@ async def test_a_ca_that_is_none_is_told_of(tmp_path: Path) -> None:
     with pytest.raises(
         SettingsError, match=r"rerankers.local.ca_cert .* cannot be read .*; name the PEM file of the local's"
     ):
-        WorkerClient("https://localhost:1", ca_cert=str(tmp_path / "absent.pem"), section="worker")
+        WorkerClient("https://localhost:1", ca_cert=str(tmp_path / "absent.pem"))
