@@ -10,11 +10,11 @@ import orjson
 
 from connector.gateway.exchange import Asked, Interceptor, Passed, Replied, UpstreamAway
 from connector.gateway.passing.caller_request import CallerRequest, Message
-from connector.gateway.passing.engine import Engine
 from connector.gateway.passing.headers import Forwarding, reply_headers, without_framing
 from connector.gateway.passing.nodes import ConnectTimeout
-from connector.gateway.passing.passage import Passage, Receive, Send
-from connector.gateway.passing.refusals import JSON_TYPE, Refusal
+from connector.gateway.passing.pass_through import PassThrough, Receive, Send
+from connector.gateway.passing.refusals import JSON_TYPE, GatewayRefusal
+from connector.gateway.passing.upstream import UpstreamEngine
 from connector.settings.gateway import GatewaySettings
 
 OWN = b"/_gateway/"  # no engine has an index or an endpoint that begins so
@@ -26,10 +26,10 @@ log = logging.getLogger(__name__)
 class Gateway:
     """For the connections of `CallerConnection`, whose requests keep their bytes."""
 
-    def __init__(self, settings: GatewaySettings, engine: Engine, interceptor: Interceptor | None) -> None:
+    def __init__(self, settings: GatewaySettings, engine: UpstreamEngine, interceptor: Interceptor | None) -> None:
         self._settings, self._engine, self._interceptor = settings, engine, interceptor
         self._forwarding = Forwarding(settings.trusted_proxies)
-        self._passage = Passage(engine, self._forwarding)
+        self._pass_through = PassThrough(engine, self._forwarding)
         self._has_warned_of_sniffing = False
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
@@ -43,7 +43,7 @@ class Gateway:
             else:
                 if raw_path.startswith(b"/_nodes"):
                     self._warn_of_sniffing(raw_path)
-                await self._passage.take(request, receive, send)
+                await self._pass_through.take(request, receive, send)
         except UpstreamAway as away:
             if request.has_started:
                 log.warning("%s; the caller's connection was cut off", away)
@@ -68,7 +68,7 @@ class Gateway:
                 return
             passed = outcome
         note = ((DONE, b"passed;reason=" + passed.reason.encode("ascii", "replace")),)
-        await self._passage.take(request, receive, send, read=read, note=note)
+        await self._pass_through.take(request, receive, send, read=read, note=note)
 
     async def _answer(self, interceptor: Interceptor, asked: Asked) -> Replied | Passed:
         """The gateway fails open: a fault of ours is no reason for an error while the engine answers."""
@@ -76,7 +76,7 @@ class Gateway:
             return await interceptor.answer(asked, self._engine)
         except UpstreamAway:
             return Passed("engine away")
-        except Exception:
+        except Exception:  # whatever it is, the engine can answer
             log.exception("a fault of the gateway; the search passed through")
             return Passed("fault")
 
@@ -90,7 +90,9 @@ class Gateway:
                 return _page(200, status="serving")
             case b"ready":
                 return await self._ready()
-        return Refusal(404, "gateway_no_such_page", "the gateway has /_gateway/health and /_gateway/ready").reply()
+        return GatewayRefusal(
+            404, "gateway_no_such_page", "the gateway has /_gateway/health and /_gateway/ready"
+        ).reply()
 
     async def _ready(self) -> Replied:
         try:
@@ -138,7 +140,9 @@ _FRAMING = (b"content-length", b"transfer-encoding")
 def _away(away: UpstreamAway) -> Replied:
     """In the shape of the engine's errors; its clients try again on both."""
     status = 504 if isinstance(away, ConnectTimeout) else 502
-    return Refusal(status, "gateway_engine_unavailable", f"the gateway has no answer of the engine: {away}").reply()
+    return GatewayRefusal(
+        status, "gateway_engine_unavailable", f"the gateway has no answer of the engine: {away}"
+    ).reply()
 
 
 def _page(code: int, **facts: str) -> Replied:

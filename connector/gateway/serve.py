@@ -14,8 +14,8 @@ from connector.errors import SettingsError
 from connector.gateway.app import Gateway
 from connector.gateway.exchange import Interceptor
 from connector.gateway.passing.caller_connection import CallerConnection
-from connector.gateway.passing.engine import Engine
 from connector.gateway.passing.nodes import Nodes
+from connector.gateway.passing.upstream import UpstreamEngine
 from connector.gateway.processes import share
 from connector.listening import bind
 from connector.logs import configure_logging
@@ -104,7 +104,7 @@ class _Opening:
         settings = self._settings
         tls = tls_context(settings.cluster)
         nodes = Nodes(node_urls(settings), tls, connect_timeout_s=settings.gateway.connect_timeout_s)
-        engine = Engine(nodes, preserve_host=settings.gateway.preserve_host)
+        engine = UpstreamEngine(nodes, preserve_host=settings.gateway.preserve_host)
         self._gateway = Gateway(settings.gateway, engine, await open_interceptor(settings))
         await send({"type": "lifespan.startup.complete"})
         await receive()

@@ -13,7 +13,7 @@ import httptools
 
 from connector.gateway.passing.caller_request import CallerRequest
 from connector.gateway.passing.checks import check_head
-from connector.gateway.passing.refusals import Refusal, malformed
+from connector.gateway.passing.refusals import GatewayRefusal, malformed
 
 HIGH_WATER_BYTES = 65_536  # of a body that nobody has taken yet
 HEAD_S = 60.0  # for the rest of a head whose beginning is here
@@ -40,7 +40,7 @@ class CallerConnection(asyncio.Protocol):
         self._current: CallerRequest | None = None  # what is being answered
         self._incoming: CallerRequest | None = None  # what is being read
         self._waiting: deque[CallerRequest] = deque()
-        self._refusal: Refusal | None = None
+        self._refusal: GatewayRefusal | None = None
         self._is_over = False  # nothing more is read
         self._idle: asyncio.TimerHandle | None = None
         self._in_head, self._head_bytes = True, 0
@@ -134,9 +134,9 @@ class CallerConnection(asyncio.Protocol):
             self._refusal = self._too_long()
             raise _Refused
 
-    def _too_long(self) -> Refusal:
+    def _too_long(self) -> GatewayRefusal:
         reason = f"the head of the request is longer than {self._max_header_bytes} bytes (gateway.max_header_bytes)"
-        return Refusal(431, "gateway_head_too_long", reason)
+        return GatewayRefusal(431, "gateway_head_too_long", reason)
 
     def on_headers_complete(self) -> None:
         if self._incoming is not None:
@@ -194,7 +194,7 @@ class CallerConnection(asyncio.Protocol):
         else:
             self._rest_for(KEEP_ALIVE_S)
 
-    def _refuse(self, refusal: Refusal) -> None:
+    def _refuse(self, refusal: GatewayRefusal) -> None:
         """Nothing that follows can be trusted. What was asked before is answered first."""
         self._is_over = True
         incoming, self._incoming = self._incoming, None

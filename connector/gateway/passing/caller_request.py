@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import TYPE_CHECKING, Any
 
 from connector.gateway.passing.headers import LAST_CHUNK, chunk, status_line
-from connector.gateway.passing.refusals import Refusal
+from connector.gateway.passing.refusals import GatewayRefusal
 
 if TYPE_CHECKING:
     from connector.gateway.passing.caller_connection import CallerConnection
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 Message = MutableMapping[str, Any]
 App = Callable[[Any, Callable[[], Awaitable[Message]], Callable[[Message], Awaitable[None]]], Awaitable[None]]
 NO_BODY = frozenset({204, 304})
-STOPPING = Refusal(503, "gateway_stopping", "the gateway is stopping; try again")
-BROKEN = Refusal(500, "gateway_fault", "the gateway failed at this request; its log says why")
+STOPPING = GatewayRefusal(503, "gateway_stopping", "the gateway is stopping; try again")
+BROKEN = GatewayRefusal(500, "gateway_fault", "the gateway failed at this request; its log says why")
 log = logging.getLogger(__name__)
 
 
@@ -52,7 +52,7 @@ class CallerRequest:
         self._connection = connection
         self._body, self._is_whole, self._has_left = bytearray(), False, False
         self._waiter: asyncio.Future[None] | None = None
-        self._refusal: Refusal | None = None
+        self._refusal: GatewayRefusal | None = None
         self._has_started, self._is_replied = False, False
         self._left_bytes: int | None = None  # of a reply whose length is known
 
@@ -84,7 +84,7 @@ class CallerRequest:
         if self.task is not None and not self._is_replied:
             self.task.cancel()
 
-    def break_off(self, refusal: Refusal) -> None:
+    def break_off(self, refusal: GatewayRefusal) -> None:
         """The rest of the body is none: the reply is this refusal, unless another has begun."""
         self.keep_alive = False
         if self._is_replied:
@@ -219,7 +219,7 @@ class CallerRequest:
         """The reply cannot be had to its end, and the caller must see that."""
         self._give_up(BROKEN)
 
-    def _give_up(self, refusal: Refusal) -> None:
+    def _give_up(self, refusal: GatewayRefusal) -> None:
         """The refusal where no reply has begun; else the connection is cut off, so that the caller sees it."""
         if self._is_replied or self._has_left:
             return

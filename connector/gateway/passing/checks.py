@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from connector.gateway.passing.refusals import Refusal, malformed
+from connector.gateway.passing.refusals import GatewayRefusal, malformed
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE"})
 _NO_VALUE = re.compile(rb"[\x00\r\n]")
@@ -17,20 +17,22 @@ _NO_TARGET = re.compile(rb"[\x00-\x20\x7f]")
 _MAX_LENGTH_DIGITS = 18  # below 2**63
 
 
-def check_head(method: str, target: bytes, version: str, headers: Sequence[tuple[bytes, bytes]]) -> Refusal | None:
+def check_head(
+    method: str, target: bytes, version: str, headers: Sequence[tuple[bytes, bytes]]
+) -> GatewayRefusal | None:
     """Why a request is refused; None where it may go on."""
     if method not in METHODS:
-        return Refusal(405, "gateway_method_not_allowed", f"the method {method} is none that an engine answers")
+        return GatewayRefusal(405, "gateway_method_not_allowed", f"the method {method} is none that an engine answers")
     if not target.startswith(b"/") and (target != b"*" or method != "OPTIONS"):
         return malformed("the request target must start with a slash")
     if _NO_TARGET.search(target):
         return malformed("the request target holds a space or a control character")
     if version not in ("1.1", "1.0"):
-        return Refusal(505, "gateway_version_not_supported", "HTTP/1.1 is spoken here, and HTTP/1.0")
+        return GatewayRefusal(505, "gateway_version_not_supported", "HTTP/1.1 is spoken here, and HTTP/1.0")
     return _check_fields(version, headers)
 
 
-def _check_fields(version: str, headers: Sequence[tuple[bytes, bytes]]) -> Refusal | None:
+def _check_fields(version: str, headers: Sequence[tuple[bytes, bytes]]) -> GatewayRefusal | None:
     hosts, lengths, codings = 0, [], []
     for name, value in headers:
         if not name or _NO_NAME.search(name) or _NO_VALUE.search(value):
@@ -47,7 +49,7 @@ def _check_fields(version: str, headers: Sequence[tuple[bytes, bytes]]) -> Refus
     return _check_framing(version, lengths, codings)
 
 
-def _check_framing(version: str, lengths: Sequence[bytes], codings: Sequence[bytes]) -> Refusal | None:
+def _check_framing(version: str, lengths: Sequence[bytes], codings: Sequence[bytes]) -> GatewayRefusal | None:
     if lengths and codings:
         return malformed("Content-Length and Transfer-Encoding must not come together")
     if len(lengths) > 1:

@@ -13,7 +13,7 @@ JSON_TYPE = (b"content-type", b"application/json")
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class GatewayRefusal:
     """Why a request goes no further. Its connection is closed where `status` is a client's error."""
 
     status: int
@@ -39,5 +39,5 @@ class Refusal:
         return b"\r\n".join(lines)
 
 
-def malformed(reason: str) -> Refusal:
-    return Refusal(400, "gateway_malformed_request", reason)
+def malformed(reason: str) -> GatewayRefusal:
+    return GatewayRefusal(400, "gateway_malformed_request", reason)

@@ -23,7 +23,7 @@ SAFE_ENDPOINTS = frozenset((b"_search", b"_msearch", b"_count", b"_mget", b"_exp
 LENGTH_EXPECTED = frozenset({"POST", "PUT", "PATCH"})
 
 
-class Engine:
+class UpstreamEngine:
     """Fulfils `Upstream`; what passes through goes its ways too."""
 
     def __init__(self, nodes: Nodes, *, preserve_host: bool) -> None:
@@ -61,7 +61,7 @@ class Engine:
                 if not was_used or broken.has_begun or not is_safe(method, target):
                     raise
                 is_new = True
-            except BaseException:
+            except BaseException:  # cancelled too: what comes belongs to nobody
                 connection.close()
                 raise
 

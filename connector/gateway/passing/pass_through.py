@@ -5,21 +5,21 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from connector.gateway.exchange import Headers
+from connector.gateway.exchange import Headers, UpstreamAway
 from connector.gateway.passing.caller_request import CallerRequest, Message
-from connector.gateway.passing.engine import Engine, lent
 from connector.gateway.passing.headers import LAST_CHUNK, Forwarding, Pairs, chunk, reply_headers
 from connector.gateway.passing.node_connection import NodeConnection
 from connector.gateway.passing.nodes import Node
+from connector.gateway.passing.upstream import UpstreamEngine, lent
 
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 
-class Passage:
+class PassThrough:
     """The way of what passes through."""
 
-    def __init__(self, engine: Engine, forwarding: Forwarding) -> None:
+    def __init__(self, engine: UpstreamEngine, forwarding: Forwarding) -> None:
         self._engine, self._forwarding = engine, forwarding
 
     async def take(
@@ -69,7 +69,7 @@ class Passage:
         begun: bytes,
     ) -> None:
         """Closes the connection where the body cannot go to its end, so that the engine does not wait for it."""
-        is_chunked, more = request.is_chunked, True
+        is_chunked, more, is_sent = request.is_chunked, True, False
         frame = chunk if is_chunked else bytes
         head = self._engine.head(node, request.method, request.target, headers, is_chunked=is_chunked)
         try:
@@ -77,15 +77,17 @@ class Passage:
             while more:
                 message = await receive()
                 if message["type"] == "http.disconnect":
-                    connection.close()
                     return
                 body, more = message["body"], message["more_body"]
                 if body:
                     await connection.write(frame(body))
             if is_chunked:
                 await connection.write(LAST_CHUNK)
-        except Exception:
-            if not connection.has_begun:  # else the reply says why
+            is_sent = True
+        except UpstreamAway:
+            pass  # who waits for the reply is told
+        finally:
+            if not is_sent:
                 connection.close()
 
 
