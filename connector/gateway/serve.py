@@ -105,13 +105,20 @@ class _Opening:
         tls = tls_context(settings.cluster)
         nodes = Nodes(node_urls(settings), tls, connect_timeout_s=settings.gateway.connect_timeout_s)
         engine = UpstreamEngine(nodes, preserve_host=settings.gateway.preserve_host)
-        self._gateway = Gateway(settings.gateway, engine, await open_interceptor(settings))
+        interceptor = await open_interceptor(settings)
+        self._gateway = Gateway(settings.gateway, engine, interceptor)
         await send({"type": "lifespan.startup.complete"})
         await receive()
+        if interceptor is not None:
+            await interceptor.close()
         engine.close()
         await send({"type": "lifespan.shutdown.complete"})
 
 
 async def open_interceptor(settings: Settings) -> Interceptor | None:
     """What answers searches; None where all pass through."""
-    return None
+    if not settings.gateway.indexes:
+        return None
+    from connector.gateway.searching.interceptor import SearchInterceptor
+
+    return await SearchInterceptor.open(settings)

@@ -11,7 +11,7 @@ import orjson
 
 from connector.errors import ClusterError
 from connector.gateway.exchange import Asked, Headers, Replied, Upstream
-from connector.gateway.searching.parameters import RequestKind, Parameters
+from connector.gateway.searching.parameters import Parameters, RequestKind
 from connector.gateway.searching.raw_json import RAW_LIST, Raw, members
 
 STATUS_OK = 200

@@ -42,6 +42,9 @@ class WordOfCommand:
                     raise
         return Passed("not understood")
 
+    async def close(self) -> None:
+        pass
+
 
 @pytest.fixture
 def engine() -> Iterator[ByteEngine]:
