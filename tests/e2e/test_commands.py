@@ -104,6 +104,23 @@ def test_search_prints_one_json_object_per_query(launcher: Launcher, folder: Pat
     assert {"lexical", "dense", "fuse", "local", "total"} <= set(found["took_ms"])
 
 
+def test_pages_hold_still_from_command_to_command(launcher: Launcher, folder: Path) -> None:
+    asked, key = ("search", "a cold room, a deal", "--no-rerank", "-k", "1"), "a secret of the tests"
+    found, cursor = [], "first"
+    while cursor:
+        done = launcher.run(*asked, "--json", "--cursor", cursor, cwd=folder, CONNECTOR_SEARCH_CURSOR_KEY=key)
+        assert done.code == 0, done.stderr
+        page = json.loads(done.stdout)
+        found += [hit["doc_id"] for hit in page["hits"]]
+        cursor = page.get("cursor")
+    shown = launcher.run(*asked, "--cursor", "first", cwd=folder, CONNECTOR_SEARCH_CURSOR_KEY=key)
+    other = launcher.run(*asked, "--cursor", "x", cwd=folder, CONNECTOR_SEARCH_CURSOR_KEY=key)
+
+    assert sorted(found) == ["codes", "cold", "deal"]
+    assert "the next page: --cursor " in shown.stderr
+    assert "none that was given out here" in one_line(other)
+
+
 def test_a_search_without_its_worker_is_answered_and_says_so(launcher: Launcher, folder: Path) -> None:
     done = launcher.run("search", "cold room", "--worker", "http://127.0.0.1:1", cwd=folder)
 
@@ -149,6 +166,7 @@ def test_an_index_is_created_shown_and_dropped(launcher: Launcher, tmp_path: Pat
         (("search", "--lexical-query", "documents.jsonl"), "the lexical query documents.jsonl is not JSON"),
         (("search", "deal", "--set", "serach.k=3"), "did you mean"),
         (("search", "deal", "-k", "80"), "do not fit together"),
+        (("search", "deal", "--cursor", "first"), "--cursor needs a secret that signs cursors"),
         (("ingest", "documents.jsonl", "--text", "body"), "made with other fields"),
         (("search", "deal", "--set", "encoder.model=./no-model"), "there is no model folder"),
     ],

@@ -76,25 +76,44 @@ def search(
 
         connector search "refund for opened hardware" --aggs facets.json --highlight --collapse product
 
+        connector search "refund for opened hardware" -k 10 --cursor first
+
         connector search "quarterly numbers" --index wiki --set 'index.text_fields={title: 2, body: 1}'
 
         connector search --lexical-query query.json --index shop --set 'index.text_fields={name: 2, text: 1}'
     """
     if reranker and rerank is False:
         raise SettingsError("--reranker and --no-rerank ask for opposite things; leave one of them out")
-    stages = None
-    if rerank is not None:  # as the settings have them, or the one by default where they have none
-        stages = "off" if not rerank else None if settings.read().search.rerank else "on"
-    settings_with = settings.reader(search__k=k, search__rerank=stages)
+    settings_with = settings.reader(search__k=k, search__rerank=_stages(rerank, settings))
     lexical = _read_lexical(lexical_query) if lexical_query else None
     options: Any = {"filter": [_read_filter(text) for text in filter or []], "lexical": lexical, **page.options()}
     queries = [None] if lexical is not None and not query else _queries(query)
     event_loop.run(_search_all(queries, with_reranker(context, reranker, settings_with)({}), options, as_json))
 
 
+def _stages(rerank: bool | None, settings: SearchSettingsFlags) -> str | None:
+    """As the settings have them, or the one by default where they have none and one is asked for."""
+    if rerank is None:
+        return None
+    return "off" if not rerank else None if settings.read().search.rerank else "on"
+
+
+def _check_cursor(settings: Settings, cursor: str | bool | None, *, count: int) -> None:
+    if cursor is None:
+        return
+    if settings.search.cursor_key is None:
+        raise SettingsError(
+            "--cursor needs a secret that signs cursors, the same for the next command: set search.cursor_key "
+            "(CONNECTOR_SEARCH_CURSOR_KEY, or CONNECTOR_SEARCH_CURSOR_KEY_FILE for a file that holds it)"
+        )
+    if cursor is not True and count > 1:
+        raise QueryError(f"a cursor is of one search, and here are {count} queries; give the one that it came from")
+
+
 async def _search_all(queries: Sequence[str | None], settings: Settings, options: SearchOptions, as_json: bool) -> None:
     from connector.client import Connector
 
+    _check_cursor(settings, options.get("cursor"), count=len(queries))
     with stderr.status("loading"):
         connector = await Connector.open(settings)
     async with connector:
@@ -131,7 +150,9 @@ def to_json(response: SearchResponse) -> dict[str, Any]:
         "degraded": [asdict(missing) for missing in response.degraded],
         "took_ms": dict(response.took_ms),
         "stages": {name: asdict(outcome) for name, outcome in response.stages.items()},
-    } | ({"notes": list(response.notes)} if response.notes else {})
+        **({"cursor": response.cursor} if response.cursor else {}),
+        **({"notes": list(response.notes)} if response.notes else {}),
+    }
 
 
 def _show(response: SearchResponse) -> None:
@@ -154,6 +175,8 @@ def _show(response: SearchResponse) -> None:
     for name, outcome in response.stages.items():
         if not outcome.ran and name not in degraded:
             stderr.print(f"{name} was left out: {outcome.why}", style="dim", highlight=False)
+    if response.cursor:
+        stderr.print(f"the next page: --cursor {response.cursor}", style="dim", highlight=False, soft_wrap=True)
     for note in response.notes:
         stderr.print(f"note: {note}", style="dim", highlight=False)
     for missing in response.degraded:

@@ -12,6 +12,8 @@ import typer
 
 from connector.errors import QueryError
 
+FIRST = "first"  # as a cursor: that of pages to begin
+
 
 @dataclass(frozen=True, slots=True)
 class PageFlags:
@@ -37,6 +39,13 @@ class PageFlags:
         typer.Option(help="FIELD, FIELD:desc: this order in place of fusion and rerank. Can be repeated."),
     ] = None
     offset: Annotated[int | None, typer.Option(help="How many hits of the order come before the page.")] = None
+    cursor: Annotated[
+        str | None,
+        typer.Option(
+            help="first: begin pages that hold still, and print the cursor of the next one; then that cursor, with the "
+            "same query and options. Needs CONNECTOR_SEARCH_CURSOR_KEY, since each command is a process of its own."
+        ),
+    ] = None
 
     def options(self) -> dict[str, Any]:
         """The options of a search that were given. Raises QueryError for aggregations that cannot be read."""
@@ -49,6 +58,7 @@ class PageFlags:
             "collapse": self.collapse,
             "sort": self.sort,
             "offset": self.offset,
+            "cursor": True if self.cursor == FIRST else self.cursor,
         }
         return {name: value for name, value in given.items() if value is not None}
 

@@ -26,6 +26,8 @@ def test_only_what_was_given_becomes_an_option(tmp_path: Path) -> None:
         "sort": ["date:desc"],
         "offset": 0,
     }
+    assert PageFlags(cursor="first").options() == {"cursor": True}
+    assert PageFlags(cursor="c29tZQ").options() == {"cursor": "c29tZQ"}
     assert PageFlags(aggs=' {"a": {}}').options() == {"aggs": {"a": {}}}
 
 
@@ -53,4 +55,5 @@ def test_the_json_has_what_was_counted() -> None:
 
     assert shown["total"] == {"value": 3, "relation": "gte", "counted": "lexical"}
     assert shown["aggregations"] == {"kinds": {"buckets": []}}
-    assert {"total", "aggregations"}.isdisjoint(to_json(SearchResponse("q", (), (), {})))
+    assert to_json(SearchResponse("q", (), (), {}, cursor="c"))["cursor"] == "c"
+    assert {"total", "aggregations", "cursor"}.isdisjoint(to_json(SearchResponse("q", (), (), {})))
