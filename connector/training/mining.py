@@ -24,7 +24,9 @@ class Miner:
 
     def __init__(self, searcher: Searcher, index: Index, options: Options, settings: Settings) -> None:
         self._searcher = searcher
-        self._most = reach(settings.search.legs, options.depth)
+        legs = settings.search.legs
+        self._most = reach(legs, options.depth)
+        self._dense = [name for name, leg in legs.items() if leg.kind == "dense"]
         self._index = index
         self._options = options
 
@@ -38,9 +40,9 @@ class Miner:
         found = {hit.doc_id: self._text(hit) for hit in hits}
         positives = await self._positives(relevant, found)
         others = [hit for hit in hits if hit.doc_id not in relevant and found[hit.doc_id]]
-        sure = others if for_measure else sure_negatives(hits, others, relevant, max_share=self._options.max_share)
-        chosen = sure
+        chosen = sure = others
         if not for_measure:
+            sure = sure_negatives(hits, others, relevant, dense=self._dense, max_share=self._options.max_share)
             drawing = random.Random(f"{self._options.seed}:{query.query_id}")
             chosen = draw(sure, grades, self._options.negatives, drawing)
         if not positives or not chosen:
@@ -89,23 +91,28 @@ async def mine_all(
 
 
 def sure_negatives(
-    hits: Sequence[SearchHit], others: Sequence[SearchHit], relevant: Mapping[str, int], *, max_share: float
+    hits: Sequence[SearchHit],
+    others: Sequence[SearchHit],
+    relevant: Mapping[str, int],
+    *,
+    dense: Sequence[str],
+    max_share: float,
 ) -> list[SearchHit]:
     """Those of `others` that are not nearer to the query than `max_share` of its nearest answer: what is nearer and was
-    not judged is often an answer too. Where the dense leg found no answer, nothing can be told and all stay.
+    not judged is often an answer too. Where no leg of those called `dense` found an answer, nothing can be told and all
+    stay.
 
     TopK-PercPos of Moreira and others, NV-Retriever, 2024."""
-    cosines = [cosine for hit in hits if hit.doc_id in relevant and (cosine := _cosine(hit)) is not None]
+    cosines = [cosine for hit in hits if hit.doc_id in relevant and (cosine := _cosine(hit, dense)) is not None]
     if not cosines:
         return list(others)
     bound = max_share * max(cosines)
-    return [hit for hit in others if (cosine := _cosine(hit)) is None or cosine <= bound]
+    return [hit for hit in others if (cosine := _cosine(hit, dense)) is None or cosine <= bound]
 
 
-def _cosine(hit: SearchHit) -> float | None:
-    """As the leg called dense has it; None where that did not find the document."""
-    place = hit.explain.legs.get("dense")
-    return place.score if place else None
+def _cosine(hit: SearchHit, dense: Sequence[str]) -> float | None:
+    """The greatest that one of the legs has; None where none of them found the document."""
+    return max((place.score for name, place in hit.explain.legs.items() if name in dense), default=None)
 
 
 def draw(hits: Sequence[SearchHit], grades: Mapping[str, int], count: int, drawing: random.Random) -> list[SearchHit]:

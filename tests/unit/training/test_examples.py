@@ -47,8 +47,9 @@ def example(query_id: str = "q", *, positives: int = 1, negatives: int = 3, scor
     )
 
 
-def hit(doc_id: str, cosine: float | None) -> SearchHit:
-    legs = {} if cosine is None else {"dense": LegExplanation(1, cosine)}
+def hit(doc_id: str, cosine: float | None, **others: float) -> SearchHit:
+    cosines = others if cosine is None else {"dense": cosine, **others}
+    legs = {name: LegExplanation(1, score) for name, score in cosines.items()}
     return SearchHit(doc_id, 1.0, 1, "fused", {}, None, Explanation(legs))
 
 
@@ -70,15 +71,25 @@ def test_too_few_queries_are_refused() -> None:
 def test_what_is_as_near_as_an_answer_is_no_sure_negative() -> None:
     hits = [hit("answer", 0.8), hit("twin", 0.79), hit("other", 0.7), hit("of words", None)]
 
-    kept = sure_negatives(hits, hits[1:], {"answer": 1}, max_share=0.95)
+    kept = sure_negatives(hits, hits[1:], {"answer": 1}, dense=["dense"], max_share=0.95)
 
     assert [one.doc_id for one in kept] == ["other", "of words"]
+
+
+def test_every_dense_leg_tells_what_is_as_near_as_an_answer() -> None:
+    hits = [hit("answer", None, titles=0.8), hit("twin", 0.5, titles=0.79), hit("words", 0.5, lexical=9.0)]
+
+    kept = sure_negatives(hits, hits[1:], {"answer": 1}, dense=["dense", "titles"], max_share=0.95)
+
+    assert [one.doc_id for one in kept] == ["words"]
 
 
 def test_where_the_dense_leg_found_no_answer_all_candidates_stay() -> None:
     hits = [hit("answer", None), hit("near", 0.79)]
 
-    assert [one.doc_id for one in sure_negatives(hits, hits[1:], {"answer": 1}, max_share=0.95)] == ["near"]
+    kept = sure_negatives(hits, hits[1:], {"answer": 1}, dense=["dense"], max_share=0.95)
+
+    assert [one.doc_id for one in kept] == ["near"]
 
 
 def test_documents_that_were_judged_to_be_no_answer_come_first() -> None:
