@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from connector.errors import DiskError as DiskError
     from connector.errors import DocumentError as DocumentError
     from connector.errors import EncoderMismatch as EncoderMismatch
+    from connector.errors import EndpointError as EndpointError
+    from connector.errors import EndpointUnavailable as EndpointUnavailable
     from connector.errors import FilterError as FilterError
     from connector.errors import IndexExists as IndexExists
     from connector.errors import IndexMissing as IndexMissing
@@ -82,6 +84,8 @@ _PUBLIC = {
         "DiskError",
         "DocumentError",
         "EncoderMismatch",
+        "EndpointError",
+        "EndpointUnavailable",
         "FilterError",
         "IndexExists",
         "IndexMissing",

@@ -24,6 +24,8 @@ ConnectorError
 ├── EncoderMismatch        the index was written with another encoder than the configured one
 ├── WorkerError            the rerank worker refused, or answered what cannot be right
 │   └── WorkerUnavailable      no connection, time-out, 429 or 5xx: the same request may work later
+├── EndpointError          the endpoint of a language model refused, or answered what cannot be right
+│   └── EndpointUnavailable    no connection, time-out, 429 or 5xx: the same request may work later
 ├── CircuitOpen            a part that kept failing is left alone for a while
 ├── SearchFailed           no leg answered in time
 └── UsageError             the library is used in a way that cannot work: in another event loop, or process
@@ -198,6 +200,24 @@ class WorkerError(ConnectorError):
 
 
 class WorkerUnavailable(WorkerError):
+    """No connection, a time-out, 429 or 5xx: the same request may work later.
+
+    `retry_after_s` is what the reply asked for."""
+
+    def __init__(self, message: str, *, status: int | None = None, retry_after_s: float | None = None) -> None:
+        super().__init__(message, status=status)
+        self.retry_after_s = retry_after_s
+
+
+class EndpointError(ConnectorError):
+    """The endpoint of a language model refused (`status` is its HTTP status), or answered what cannot be right."""
+
+    def __init__(self, message: str, *, status: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class EndpointUnavailable(EndpointError):
     """No connection, a time-out, 429 or 5xx: the same request may work later.
 
     `retry_after_s` is what the reply asked for."""

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from connector.cli.lazy import CommandPlace, lazy_group
-from connector.errors import ClusterUnavailable, ConnectorError, SearchFailed
+from connector.errors import ClusterUnavailable, ConnectorError, EndpointUnavailable, SearchFailed
 
 COMMANDS = {
     called: CommandPlace(f"connector.cli.commands.{module}", name, summary)
@@ -113,4 +113,4 @@ def run() -> None:
 
         if not log_as_json(error, error=type(error).__name__):
             print(f"error: {error}", file=sys.stderr)
-        sys.exit(3 if isinstance(error, (ClusterUnavailable, SearchFailed)) else 2)
+        sys.exit(3 if isinstance(error, (ClusterUnavailable, EndpointUnavailable, SearchFailed)) else 2)

@@ -71,6 +71,38 @@ def showing(bar: bool) -> Iterator[tuple[Callable[[Counts], None], Callable[[str
 
 
 @contextmanager
+def counting(what: str, total: int) -> Iterator[Callable[[int], None]]:
+    """A function that shows how many are done: a bar with the rate and the time that is left, or where stderr is no
+    terminal a line now and then."""
+    began = time.monotonic()
+    due = began + SAY_EVERY_S
+    with Progress(
+        TextColumn("[bold]{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        console=stderr,
+        transient=True,
+        disable=not stderr.is_terminal,
+    ) as progress:
+        task = progress.add_task(what, total=total, rate="")
+
+        def show(done: int) -> None:
+            nonlocal due
+            now = time.monotonic()
+            rate = f"{done / (now - began):,.1f}/s" if now > began else ""
+            progress.update(task, completed=done, rate=rate)
+            if not stderr.is_terminal and now >= due:
+                due = now + SAY_EVERY_S
+                left_s = (total - done) * (now - began) / max(done, 1)
+                stderr.print(f"{what}: {done} of {total} done, {rate}, {left_s:,.0f} s left", highlight=False)
+
+        yield show
+
+
+@contextmanager
 def reporter_on_terminal() -> Iterator[Reporter]:
     """Notes on stderr, and a bar with the time that is left; where stderr is no terminal, a line now and then."""
     from connector.evaluation.evaluate import Reporter

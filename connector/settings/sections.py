@@ -6,7 +6,6 @@ from __future__ import annotations
 
 from functools import cached_property
 from typing import Any, Literal, Self
-from urllib.parse import urlsplit
 
 from pydantic import (
     Field,
@@ -16,28 +15,14 @@ from pydantic import (
 
 from connector.schema import FieldType
 from connector.settings.gateway import GatewaySettings
+from connector.settings.judge import JudgeSettings
 from connector.settings.search import TAKEN, Name, SearchSettings, StageSettings
 from connector.settings.secrets import Key, Keys, Password
 from connector.settings.section import Section
 from connector.settings.sizes import fit_sizes
+from connector.settings.urls import check_url
 
 MIN_PASSAGE_TOKENS = 16
-
-
-def _check_url(url: str, no_credentials: str) -> None:
-    """Refuse what would end up in messages, and an address that nothing can connect to. Raises ValueError."""
-    if url.startswith("embedded:"):
-        return
-    if "@" in url:  # anywhere: a password may hold a slash
-        raise ValueError(f"url holds credentials, which would end up in messages; {no_credentials}")
-    if url.startswith(("http://", "https://")):
-        try:
-            parts = urlsplit(url)
-            why = "" if parts.hostname and parts.port != 0 else "it needs a host, and a port from 1"
-        except ValueError as error:
-            why = str(error)
-        if why:
-            raise ValueError(f"url {url!r} is no address ({why}); give http(s)://HOST:PORT")
 
 
 class ClusterSettings(Section):
@@ -57,7 +42,7 @@ class ClusterSettings(Section):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        _check_url(self.url, "use username and password")
+        check_url(self.url, "use username and password")
         return self
 
 
@@ -110,7 +95,7 @@ class EncoderSettings(Section):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        _check_url(self.url or "", "leave them out")
+        check_url(self.url or "", "leave them out")
         return self
 
 
@@ -148,7 +133,7 @@ class RerankerSettings(Section):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        _check_url(self.url, "leave them out")
+        check_url(self.url, "leave them out")
         return self
 
 
@@ -254,7 +239,7 @@ class NativeSettings(Section):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        _check_url(self.worker_url or "", "leave them out")
+        check_url(self.worker_url or "", "leave them out")
         return self
 
 
@@ -280,7 +265,7 @@ class ModelPlaceSettings(Section):
         if self.maven_repository is not None:
             if not self.maven_repository.startswith(("https://", "http://")):
                 raise ValueError(f"maven_repository {self.maven_repository!r} is no address; give https://HOST/PATH")
-            _check_url(self.maven_repository, "use maven_username and maven_password")
+            check_url(self.maven_repository, "use maven_username and maven_password")
         return self
 
 
@@ -310,6 +295,7 @@ class Settings(Section):
     native: NativeSettings = NativeSettings()
     gateway: GatewaySettings = GatewaySettings()
     models: ModelPlaceSettings = ModelPlaceSettings()
+    judge: JudgeSettings = JudgeSettings()
     log: LogSettings = LogSettings()
 
     @model_validator(mode="after")

@@ -30,6 +30,8 @@ NAMES = [
     "DiskError",
     "DocumentError",
     "EncoderMismatch",
+    "EndpointError",
+    "EndpointUnavailable",
     "Explanation",
     "FilterError",
     "IndexExists",

@@ -28,8 +28,12 @@ ONE_CALL = {
     "how it is tuned; what comes of it is written to the settings": "measure budget_ms models depths windows "
     "min_recall timed test_share",
     "what is judged, and what judgments have to show": "folder logs parameter column count_column sample min_frequency "
-    "personal add difference",
+    "personal add difference measured",
     "where people judge, who does, and what they see": "host port names rater overlap fields",
+    "what a language model is asked, and what it may cost": "at_once body max_chars ask_again pairs price_in "
+    "price_out max_cost max_requests",
+    "what other programs wrote, and what they read": "files into format_name by kind cuts add_queries click_model "
+    "min_looks click_action to kinds query_file",
     "any setting": "override",
     "which model, and from where": "name place",
     "what a results page needs": "lexical_query aggs total facets highlight collapse sort offset",

@@ -28,6 +28,7 @@ SECRETS = (
     "rerankers.local.api_key",
     "worker.api_keys",
     "models.maven_password",
+    "judge.api_key",
 )
 # a value for every setting that is not its default, as it would be typed
 TYPED: dict[str, str] = {
@@ -120,6 +121,11 @@ TYPED: dict[str, str] = {
     "worker.tls_cert": "/cert.pem",
     "worker.tls_key": "/key.pem",
     "worker.otlp_url": "http://collector:4318",
+    "judge.url": "https://llm.example/v1",
+    "judge.model": "gpt-4o",
+    "judge.api_key": "k",
+    "judge.ca_cert": "/ca.pem",
+    "judge.timeout_s": "60",
     "native.worker_url": "http://10.0.0.5:8787",
     "native.embeddings": "false",
     "native.field": "body",

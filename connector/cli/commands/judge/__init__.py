@@ -14,6 +14,16 @@ JUDGE_COMMANDS: dict[str, CommandPlace] = {
         "Take queries out of a log, and draw a sample that is fair to frequent and rare ones.",
     ),
     "page": CommandPlace(f"{__name__}.page", "page", "Let people judge the pairs of a pool, on a web page."),
+    "llm": CommandPlace(
+        f"{__name__}.llm", "llm", "Let a language model grade the pool, and hold it against the people who did."
+    ),
+    "agreement": CommandPlace(
+        f"{__name__}.agreement", "agreement", "Say how far judges agree, and whether they order pipelines alike."
+    ),
+    "import": CommandPlace(
+        f"{__name__}.import_grades", "import_grades", "Read judgments of other programs, and clicks, into a folder."
+    ),
+    "export": CommandPlace(f"{__name__}.export", "export", "Write the judgments as other programs read them."),
     "status": CommandPlace(
         f"{__name__}.status", "status", "Say what is judged, how far the judges agree, and what so many queries show."
     ),

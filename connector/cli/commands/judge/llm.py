@@ -1,0 +1,263 @@
+"""`connector judge llm`: a language model grades the pool, and is held against the people who did."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+
+import typer
+
+from connector import event_loop
+from connector.cli.console import stderr
+from connector.cli.flags.groups import with_flag_groups
+from connector.cli.flags.judging import FolderArgument, OrderMeasure
+from connector.cli.flags.settings import AsJson, ConfigFile, Overrides, read_settings
+from connector.cli.progress import counting
+from connector.cli.stopping import say_when_stopped
+from connector.errors import SettingsError
+from connector.judging.defaults import AT_ONCE, MAX_PASSAGE_CHARS, MEASURE
+
+if TYPE_CHECKING:
+    from connector.judging.answers import AnswerStore
+    from connector.judging.cost import TokenBudget
+    from connector.judging.folder import JudgingFolder
+    from connector.judging.llm import GradingOutcome, Question
+    from connector.settings.judge import JudgeSettings
+
+
+@dataclass(frozen=True, slots=True)
+class LlmFlags:
+    """Which model is asked, and how."""
+
+    PANEL: ClassVar[str] = "The model"
+
+    url: Annotated[
+        str | None, typer.Option("--url", help="An OpenAI-compatible endpoint, up to /v1. [CONNECTOR_JUDGE_URL]")
+    ] = None
+    model: Annotated[
+        str | None, typer.Option("--model", help="The endpoint's name for the model. [CONNECTOR_JUDGE_MODEL]")
+    ] = None
+    at_once: Annotated[int, typer.Option("--at-once", min=1, max=256, help="How many requests go side by side.")] = (
+        AT_ONCE
+    )
+    body: Annotated[
+        str | None,
+        typer.Option("--body", metavar="JSON", help="More parameters of a request; null leaves one out."),
+    ] = None
+    max_chars: Annotated[
+        int, typer.Option("--max-passage-chars", min=100, help="Longer passages are cut, and counted.")
+    ] = MAX_PASSAGE_CHARS
+    ask_again: Annotated[bool, typer.Option("--ask-again", help="Ask anew where an answer of before was no grade.")] = (
+        False
+    )
+
+    def parameters(self) -> dict[str, Any]:
+        """UMBRELA's, and those of --body. Raises SettingsError."""
+        from connector.judging.umbrela import SAMPLING
+
+        try:
+            more = json.loads(self.body or "{}")
+        except ValueError as error:
+            raise SettingsError(f"--body is no JSON ({error}); give an object, such as '{{\"top_p\": null}}'") from None
+        if not isinstance(more, dict) or {"messages", "model", "stream"} & set(more):
+            raise SettingsError("--body is an object of parameters, without model, messages and stream")
+        return {name: value for name, value in {**SAMPLING, **more}.items() if value is not None}
+
+
+@dataclass(frozen=True, slots=True)
+class CostFlags:
+    """What it may cost."""
+
+    PANEL: ClassVar[str] = "Cost"
+
+    pairs: Annotated[int, typer.Option("--pairs", min=0, help="Only the first pairs of the pool; 0: all.")] = 0
+    price_in: Annotated[
+        float | None, typer.Option("--price-in", min=0, help="What a million tokens to the model cost.")
+    ] = None
+    price_out: Annotated[
+        float | None, typer.Option("--price-out", min=0, help="What a million tokens of answers cost.")
+    ] = None
+    max_cost: Annotated[
+        float | None, typer.Option("--max-cost", min=0, help="Stop before it costs more; needs a price.")
+    ] = None
+    max_requests: Annotated[int | None, typer.Option("--max-requests", min=1, help="Stop after so many requests.")] = (
+        None
+    )
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask whether to go on.")] = False
+
+    def budget(self) -> TokenBudget:
+        """Raises SettingsError for a cap that nothing can be held against."""
+        from connector.judging.cost import Prices, TokenBudget
+
+        prices = Prices(self.price_in, self.price_out)
+        if self.max_cost is not None and not prices.known:
+            raise SettingsError("--max-cost needs prices to count with; give --price-in and --price-out")
+        return TokenBudget(self.max_requests, self.max_cost, prices)
+
+
+@with_flag_groups
+def llm(
+    folder: FolderArgument,
+    asking: LlmFlags,
+    costs: CostFlags,
+    config: ConfigFile = None,
+    override: Overrides = None,
+    measured: OrderMeasure = MEASURE,
+    as_json: AsJson = False,
+) -> None:
+    """Let a language model grade the pool, from 0 to 3, and say how far its grades agree with those of people.
+
+    The question is UMBRELA's (arXiv 2406.06519). What the model is asked costs tokens: they are counted first, and
+    nothing is asked without a yes. Each grade is on disk at once, and a rerun asks nothing twice. The endpoint's key is
+    a secret: CONNECTOR_JUDGE_API_KEY, or a file that CONNECTOR_JUDGE_API_KEY_FILE names.
+
+    Exit code: 0 each pair has a grade; 1 some have none, as the report says; 2 it could not start, or the endpoint
+    refused; 3 the endpoint is away: run it again to go on.
+
+    Examples:
+
+        connector judge llm judging --url http://localhost:11434/v1 --model qwen3:8b
+
+        connector judge llm judging --url https://api.openai.com/v1 --model gpt-4o --price-in 2.5 --price-out 10
+
+        connector judge llm judging --model gpt-4o --max-cost 5 --price-in 2.5 --price-out 10 --yes
+    """
+    say_when_stopped("every grade so far is kept; the same command goes on, and asks nothing twice")
+    from connector.evaluation.measures import check_measures
+    from connector.judging.answers import AnswerStore
+    from connector.judging.folder import JudgingFolder
+    from connector.judging.llm import build_questions
+
+    settings = read_settings(config, override, judge__url=asking.url, judge__model=asking.model).judge
+    url, model = _named(settings)
+    parameters, budget = asking.parameters(), costs.budget()
+    (measured,) = check_measures([measured])
+    opened = JudgingFolder.open(folder)
+    pairs = opened.pairs()[: costs.pairs or None]
+    queries = {query.query_id: query.text for query in opened.queries()}
+    questions = build_questions(pairs, queries, model=model, parameters=parameters, max_passage_chars=asking.max_chars)
+    with AnswerStore.alone(opened.path) as store:
+        _agree_on_cost(questions, store, budget, asking, costs, f"{model} at {url}", parameters)
+        outcome = _ask(opened, questions, store, budget, settings, asking, parameters)
+    _report(opened, outcome, questions, budget, len(pairs) - len(questions), measured, as_json=as_json)
+    raise typer.Exit(0 if outcome.graded == len(pairs) else 1)
+
+
+def _named(settings: JudgeSettings) -> tuple[str, str]:
+    if not settings.url or not settings.model:
+        missing = "url" if not settings.url else "model"
+        raise SettingsError(f"no judge.{missing}; name the endpoint and its model with --url and --model")
+    return settings.url, settings.model
+
+
+def _agree_on_cost(
+    questions: Sequence[Question],
+    store: AnswerStore,
+    budget: TokenBudget,
+    asking: LlmFlags,
+    costs: CostFlags,
+    who: str,
+    parameters: Mapping[str, Any],
+) -> None:
+    """Say what will be asked, and ask whether to. Raises SettingsError where nobody can answer; ends the command at a
+    no."""
+    from connector.judging.cost import Tokens
+    from connector.judging.llm import is_open, most_tokens
+
+    asked = [question for question in questions if is_open(question, store, ask_again=asking.ask_again)]
+    if not asked:
+        return
+    most = sum((most_tokens(question, parameters) for question in asked), Tokens())
+    text = (
+        f"{len(questions)} pairs: {len(asked)} to ask {who}, {len(questions) - len(asked)} answered before; about "
+        f"{most.sent:,} tokens to the model, at most {most.received:,} back"
+    )
+    if budget.prices.known:
+        text += f": at most {budget.prices.cost(most.sent, most.received):,.2f} at these prices"
+    for cap, said in ((costs.max_cost, "cost"), (costs.max_requests, "requests")):
+        text += "" if cap is None else f"; it stops before {said} go beyond {cap:g}"
+    stderr.print(f"{text}. An answer that is no grade is asked for once more.", highlight=False, markup=False)
+    if costs.yes:
+        return
+    if not sys.stdin.isatty():
+        raise SettingsError("there is nobody to ask whether to go on; add --yes where that cost is fine")
+    if not typer.confirm("Ask the model?", err=True):
+        raise typer.Exit(0)
+
+
+def _ask(
+    folder: JudgingFolder,
+    questions: Sequence[Question],
+    store: AnswerStore,
+    budget: TokenBudget,
+    settings: JudgeSettings,
+    asking: LlmFlags,
+    parameters: Mapping[str, Any],
+) -> GradingOutcome:
+    """The judgments are written whatever comes of it."""
+    from connector.judging.chat import ChatEndpoint
+    from connector.judging.llm import GradingJob
+    from connector.judging.model_grades import ModelGrades
+
+    url, model = _named(settings)
+    secret = settings.api_key.get_secret_value() if settings.api_key else None
+    keep_grade = ModelGrades(folder, model, parameters)
+
+    async def run() -> GradingOutcome:
+        endpoint = ChatEndpoint(
+            url,
+            model,
+            parameters=parameters,
+            api_key=secret,
+            ca_cert=settings.ca_cert,
+            timeout_s=settings.timeout_s,
+            on_retry=lambda error, wait_s: stderr.print(
+                f"{error}; asked again in {wait_s:.0f} s", style="yellow", highlight=False, markup=False
+            ),
+        )
+        try:
+            job = GradingJob(
+                endpoint,
+                store,
+                budget,
+                parameters=parameters,
+                keep_grade=keep_grade,
+                ask_again=asking.ask_again,
+                on_done=lambda outcome: show(outcome.done),
+            )
+            return await job.run(questions, at_once=asking.at_once)
+        finally:
+            await endpoint.close()
+
+    try:
+        with counting("judging", len(questions)) as show:
+            return event_loop.run(run())
+    finally:
+        keep_grade.write_qrels()
+
+
+def _report(
+    folder: JudgingFolder,
+    outcome: GradingOutcome,
+    questions: Sequence[Question],
+    budget: TokenBudget,
+    textless: int,
+    measured: str,
+    *,
+    as_json: bool,
+) -> None:
+    from connector.cli.tables.agreement import print_trust
+    from connector.cli.tables.judging import describe_job, print_job
+    from connector.judging.trust import compare_all, describe
+
+    cut = sum(question.is_cut for question in questions)
+    trust = compare_all(folder.grades().read(), folder.runs(), measured=measured)
+    if as_json:
+        job = describe_job(outcome, budget, textless=textless, cut=cut)
+        print(json.dumps({"job": job, **describe(trust)}, ensure_ascii=False))
+        return
+    print_job(outcome, budget, textless=textless, cut=cut)
+    print_trust(trust)
