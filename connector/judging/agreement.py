@@ -15,8 +15,8 @@ SAMPLES = 2_000
 SEED = 13
 LOW, HIGH = 2.5, 97.5  # the percentiles of an interval that holds 95 of 100 samples
 
-PairKey = tuple[str, str]  # query_id, doc_id
-GradesByPair = Mapping[PairKey, int]
+_Pair = tuple[str, str]  # query_id, doc_id
+GradesByPair = Mapping[_Pair, int]
 Table = NDArray[np.float64]
 ConfidenceInterval = tuple[float, float]
 
@@ -104,7 +104,7 @@ def _tables_by_query(first: GradesByPair, second: GradesByPair) -> dict[str, Tab
     return tables
 
 
-def _in_both(first: GradesByPair, second: GradesByPair) -> Iterable[PairKey]:
+def _in_both(first: GradesByPair, second: GradesByPair) -> Iterable[_Pair]:
     return (pair for pair in first if pair in second)
 
 
