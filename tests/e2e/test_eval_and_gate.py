@@ -66,6 +66,7 @@ def test_the_tables_have_every_pipeline_measure_segment_and_stage(evaluated: tup
         assert word in done.stdout
     for stage in ("lexical", "encode", "dense", "fuse", "local", "fields", "total"):
         assert f" {stage} " in done.stdout
+    assert "nDCG@10 and what nobody judged" in done.stdout
     assert "→" in done.stdout  # a winner or a loser, with both its values
     assert "Traceback" not in done.stderr
 
@@ -84,6 +85,10 @@ def test_the_figures_are_those_of_a_search(evaluated: tuple[Finished, Path]) -> 
     assert pipelines["reranked"]["latency_ms"]["p50"] > pipelines["lexical"]["latency_ms"]["p50"] > 0
     assert figures["segments"]["kind"]["code"]["queries"] == 3
     assert "late-interaction" in pipelines["reranked"]["facts"]["rerankers"]["local"]
+    for name, found in figures["unjudged"]["pipelines"].items():
+        bounds = found["bounds"]["nDCG@10"]
+        assert bounds["low"] <= pipelines[name]["measures"]["nDCG@10"] <= bounds["high"]
+        assert 0 < found["judged_share"] < 1
 
 
 def test_run_files_are_trecs(evaluated: tuple[Finished, Path]) -> None:
@@ -206,6 +211,9 @@ def test_a_gate_breaks_where_a_measure_fell_or_a_budget_is_overrun(
     assert [one["figure"] for one in told["verdicts"] if one["broken"]] == ["nDCG@10", "lexical p95 ms"]
     assert told["changed_settings"] == {"search": {"search.fusion.rank_constant": [60, 59]}}
     assert told["ok"] is False
+    fallen = next(one for one in told["verdicts"] if one["figure"] == "nDCG@10")
+    assert fallen["now"] <= fallen["possible"] < 1
+    assert fallen["depends_on_unjudged"] is False  # the baseline's 1.0 is more than any grades would give
 
 
 def test_a_gate_refuses_the_baseline_of_other_queries(
