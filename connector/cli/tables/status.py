@@ -8,10 +8,11 @@ from rich.text import Text
 from connector.cli.console import results
 from connector.judging.next_step import advise
 from connector.judging.status import FolderStatus, JudgeWork, RunPower
+from connector.judging.trust import Trust, unknown, verdict
 
 
-def print_status(status: FolderStatus) -> None:
-    """Tables of what there is, and at the end what to do next."""
+def print_status(status: FolderStatus, trust: Trust) -> None:
+    """Tables of what there is, how far the judges agree, and at the end what to do next."""
     console = results()
     console.print(_so_far(status), highlight=False, markup=False)
     for table, is_empty in (
@@ -22,6 +23,9 @@ def print_status(status: FolderStatus) -> None:
         if not is_empty:
             console.print()
             console.print(table)
+    for sentence in (*map(verdict, trust.comparisons), *unknown(trust.unmeasured)):
+        console.print()
+        console.print(sentence, highlight=False, markup=False, soft_wrap=True)
     console.print()
     console.print(Text(f"next: {advise(status)}"), highlight=False, soft_wrap=True)
 

@@ -17,6 +17,7 @@ from connector.judging.grades import SETTLED, Grade
 from connector.judging.next_step import advise
 from connector.judging.pairs import Pair, write_pairs
 from connector.judging.status import FolderStatus, read_status
+from connector.judging.trust import compare_all
 
 COUNT = 30
 
@@ -123,11 +124,16 @@ def test_the_next_step_is_the_first_thing_that_is_missing(folder: JudgingFolder)
 
 
 def test_a_new_folder_has_a_status_too(folder: JudgingFolder, capsys: pytest.CaptureFixture[str]) -> None:
-    print_status(status(folder))
-    judge(folder, range(12))
-    print_status(status(folder))
+    def show() -> str:
+        print_status(status(folder), compare_all(folder.grades().read(), folder.runs(), measured="RR@10"))
+        return capsys.readouterr().out
 
-    first, then = capsys.readouterr().out.split("next: ")[:2]
+    first = show()
+    judge(folder, range(12))
+    then = show()
+    judge(folder, range(8), by="gpt", kind="model")
+
+    assert "gpt against people on 16 pairs of 8 queries: kappa 1.00" in show()
     assert "0 of 30 queries and 0 of 60 pairs are judged" in first
     assert "the rest takes people 0.1 hours at 10 s a grade" in then
     assert "RR@10 against fused: what 12 queries show" in then

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from connector.cli.flags.judging import FolderArgument
 from connector.cli.flags.settings import AsJson
 from connector.evaluation.defaults import CUTOFF
 from connector.judging.defaults import DIFFERENCE
 
-JudgedFolder = Annotated[Path, typer.Argument(help="A judging folder, as connector judge queries makes it.")]
 MeasureName = Annotated[str | None, typer.Option(help="The measure that pipelines are compared by. [nDCG@k]")]
 JudgedDepth = Annotated[
     int, typer.Option("-k", "--k", min=1, help="How many documents of a ranking have to be judged.")
@@ -27,7 +26,7 @@ WishedDifference = Annotated[
 
 
 def status(
-    folder: JudgedFolder,
+    folder: FolderArgument,
     k: JudgedDepth = CUTOFF,
     measure: MeasureName = None,
     baseline: BaselineName = None,
@@ -53,17 +52,21 @@ def status(
     from connector.judging.folder import JudgingFolder
     from connector.judging.next_step import advise
     from connector.judging.status import read_status
+    from connector.judging.trust import compare_all, describe
 
     (measured,) = check_measures([measure or f"nDCG@{k}"])
-    found = read_status(JudgingFolder.open(folder), measured=measured, k=k, baseline=baseline, wished=difference)
+    opened = JudgingFolder.open(folder)
+    found = read_status(opened, measured=measured, k=k, baseline=baseline, wished=difference)
+    trust = compare_all(opened.grades().read(), opened.runs(), measured=measured)
     if not as_json:
-        print_status(found)
+        print_status(found, trust)
         return
     derived = {
         "missing_pairs": found.missing_pairs,
         "more_queries": found.more_queries,
         "more_grades": found.more_grades,
         "seconds_per_grade": found.seconds_per_grade,
+        "agreement": describe(trust),
         "next": advise(found),
     }
     print(json.dumps(asdict(found) | derived, ensure_ascii=False))
