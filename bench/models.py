@@ -21,7 +21,7 @@ from parts import part_of
 from quality import STORE
 from rich.console import Console
 from rich.table import Table
-from signals import Gathered, Rerankers, final_order, gather
+from signals import Gathered, Rerankers, Signals, final_order, gather
 
 from connector.evaluation.measures import Run, mean, measure
 from connector.evaluation.significance import Comparison, compare
@@ -92,10 +92,15 @@ def stage_runs(known: Gathered) -> dict[str, Run]:
 
 
 def final_run(known: Gathered, reranker: str, weights: Mapping[str, float] | None = None) -> Run:
-    weights = weights or known.settings.first_stage.weights_with(known.settings.search.legs)
     return {
-        query_id: final_order(signals, reranker, weights, known.settings) for query_id, signals in known.signals.items()
+        query_id: final_order(signals, reranker, weights or default_weights(signals, reranker, known), known.settings)
+        for query_id, signals in known.signals.items()
     }
+
+
+def default_weights(signals: Signals, reranker: str, known: Gathered) -> Mapping[str, float]:
+    search, kind = known.settings.search, signals.material.scores[reranker].kind
+    return known.settings.first_stage.weights_with(search.legs, kind)
 
 
 def measures(run: Run, known: Gathered) -> dict[str, float]:

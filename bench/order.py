@@ -6,14 +6,19 @@ Each of DATA is FOLDER[:QUERIES[:DOCUMENTS]], a folder in BEIR's layout or a see
 through the real path once: embedded store, both legs, worker (bench-NAME indexes, as bench-quality leaves them). With
 --keep, what it gave is kept in a folder, as bench-models keeps it. What each weighting would answer is then worked out
 by the search's own functions. A weighting is taken where it gains the most on the mean of the other collections, of
-those that are below fused on none of them."""
+those that are below fused on none of them.
+
+The second table asks what each weighting would keep of a stronger reranker: the scores of relevant passages are raised
+by so many standard deviations of the query's scores. That is made up, and only compares weightings."""
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
+from statistics import pstdev
 from typing import Any
 
 from machine import print_result
@@ -21,32 +26,40 @@ from parts import part_of
 from quality import STORE
 from rich.console import Console
 from rich.table import Table
-from signals import ENCODER, Gathered, Rerankers, final_order, gather
+from signals import ENCODER, Gathered, Rerankers, Signals, final_order, gather
 
 from connector.evaluation.measures import mean, measure
 from connector.evaluation.significance import Comparison, compare
 from connector.search.fusion import fuse
-from connector.settings.sections import Settings
-from connector.tuning.choice import Weights, read_choice
+from connector.settings.search import KINDS, StageSettings
+from connector.tuning.choice import Weights
+from connector.tuning.offline import WindowScores
 from connector.tuning.space import blends
 
 MEASURE = "nDCG@10"
 
 SIGNALS = ("before", "lexical", "dense", "rerank")
-DEFAULT: Weights = read_choice(Settings()).blend
+DEFAULT, OF_CROSS_ENCODERS = (
+    tuple(StageSettings().weights_with(KINDS, kind).values()) for kind in ("late-interaction", "cross-encoder")
+)
 NAMED: Mapping[Weights, str] = {
-    DEFAULT: "default",
+    DEFAULT: "default of late interaction",
+    OF_CROSS_ENCODERS: "default of cross-encoders",
+    (0.4, 0.1, 0.1, 0.4): "the default before",
     (0.7, 0.0, 0.0, 0.3): "two signals",
     (0.0, 0.3, 0.3, 0.4): "without fused",
     (0.0, 0.0, 0.0, 1.0): "the reranker alone",
 }
 OTHERS: tuple[Weights, ...] = (
     (0.3, 0.2, 0.2, 0.3),
-    (0.2, 0.2, 0.2, 0.4),
+    (0.2, 0.3, 0.3, 0.2),
+    (0.2, 0.3, 0.2, 0.3),
+    (0.25, 0.25, 0.25, 0.25),
     (0.4, 0.2, 0.2, 0.2),
     (0.3, 0.25, 0.25, 0.2),
-    (0.2, 0.3, 0.3, 0.2),
+    (0.1, 0.35, 0.35, 0.2),
 )
+RAISED = (0.0, 0.5, 1.0, 1.5, 2.0)  # standard deviations by which the scores of relevant passages are raised
 Values = Mapping[str, float]  # query_id -> value
 Gains = Mapping[Weights, Mapping[str, Comparison]]  # over fused, by collection
 
@@ -63,6 +76,7 @@ def main() -> None:
     gains: dict[Weights, dict[str, Comparison]] = {weights: {} for weights in tried}
     fused: dict[str, float] = {}
     asked: dict[str, Comparison] = {}
+    kept: dict[Weights, list[list[float]]] = {weights: [] for weights in (*NAMED, *OTHERS)}  # by collection, by RAISED
     with ExitStack() as stack:
         rerankers = Rerankers(stack)
         for given in options.data:
@@ -75,8 +89,12 @@ def main() -> None:
             for weights in tried:
                 gains[weights][folder.name] = gain(values(known, options.reranker, weights), plain)
             asked[folder.name] = gain(values(known, options.reranker, DEFAULT, asked=True), plain)
+            stronger = [raise_relevant(known, options.reranker, by) for by in RAISED]
+            for weights, own in kept.items():
+                own.append([gain(values(each, options.reranker, weights), plain).difference for each in stronger])
     left_out = {name: leave_out(gains, name) for name in fused} if len(fused) > 1 else {}
     show(gains, fused, asked, left_out)
+    show_stronger(kept)
     print_result(
         {
             "bench": "order",
@@ -89,6 +107,10 @@ def main() -> None:
             "gains": {
                 in_words(weights): {name: round(found.difference, 4) for name, found in own.items()}
                 for weights, own in gains.items()
+            },
+            "raised": {
+                in_words(weights): [round(sum(gained) / len(gained), 4) for gained in zip(*own, strict=True)]
+                for weights, own in kept.items()
             },
             "left_out": {
                 name: {"weights": in_words(weights), "gain": round(gains[weights][name].difference, 4)}
@@ -113,6 +135,32 @@ def values(known: Gathered, reranker: str, weights: Weights, *, asked: bool = Fa
         for query_id, signals in known.signals.items()
     }
     return measure(run, known.collection.qrels, [MEASURE])[MEASURE]
+
+
+def raise_relevant(known: Gathered, reranker: str, by: float) -> Gathered:
+    """The same with a reranker that knows more: scores of relevant passages are raised by so many deviations."""
+    return replace(
+        known,
+        signals={
+            query_id: _raise_scores(signals, reranker, by, known.collection.qrels.get(query_id, {}))
+            for query_id, signals in known.signals.items()
+        },
+    )
+
+
+def _raise_scores(signals: Signals, reranker: str, by: float, grades: Mapping[str, int]) -> Signals:
+    material = signals.material
+    scores = material.scores[reranker]
+    relevant = {
+        passage.text
+        for ranking in material.first_stage.legs.values()
+        for hit in ranking
+        for passage in hit.passages
+        if grades.get(hit.doc_id, 0) > 0
+    }
+    more = by * pstdev(scores.by_text.values()) if scores.by_text else 0.0
+    raised = {text: score + more * (text in relevant) for text, score in scores.by_text.items()}
+    return replace(signals, material=replace(material, scores={reranker: WindowScores(raised, scores.kind)}))
 
 
 def gain(own: Values, baseline: Values) -> Comparison:
@@ -147,7 +195,22 @@ def show(
         table.add_row("", "chosen on", *(in_words(weights) for weights in left_out.values()), "", "")
         chosen = [gains[weights][name].difference for name, weights in left_out.items()]
         table.add_row("", "the others", *_cells(chosen))
-    Console().print(table)
+    Console(width=max(160, 60 + 12 * len(fused))).print(table)
+
+
+def show_stronger(kept: Mapping[Weights, Sequence[Sequence[float]]]) -> None:
+    table = Table(
+        title=f"{MEASURE}: mean gain over fused, and the least, of a reranker whose relevant scores are raised"
+    )
+    table.add_column("weights")
+    table.add_column("")
+    for by in RAISED:
+        table.add_column(f"by {by:g}", justify="right")
+    for weights, own in kept.items():
+        gained = list(zip(*own, strict=True))  # by RAISED, by collection
+        cells = [f"{sum(each) / len(each):+.3f} ({min(each):+.3f})" for each in gained]
+        table.add_row(in_words(weights), NAMED.get(weights, ""), *cells)
+    Console(width=160).print(table)
 
 
 def _cells(own: Sequence[float]) -> list[str]:

@@ -48,6 +48,14 @@ class Signals:
 
 
 @dataclass(frozen=True, slots=True)
+class Kept:
+    """What a file holds: the signals of each query, and how many documents the index had."""
+
+    signals: Mapping[str, Signals]
+    documents: int
+
+
+@dataclass(frozen=True, slots=True)
 class Gathered:
     """A collection with the signals of its queries, by an encoder; `documents`: how many its index holds."""
 
@@ -103,17 +111,18 @@ def gather(
     collection = read_collection(folder)
     settings = encoder_settings(folder, encoder, store)
     file = keep / f"{folder.name}.{short_name(encoder)}.pickle" if keep else None
-    signals: dict[str, Signals] = pickle.loads(file.read_bytes()) if file and file.exists() else {}
-    if not signals:
+    kept = pickle.loads(file.read_bytes()) if file and file.exists() else None
+    if kept is None:
         settings = encoder_settings(folder, encoder, store, [f"rerankers.local.url={rerankers.url(names[0])}"])
         ingest(folder, settings)
-        signals = asyncio.run(_search(collection, settings))
-        _write(file, signals)
+        kept = Kept(asyncio.run(_search(collection, settings)), asyncio.run(_count(settings)))
+        _write(file, kept)
     for name in names:
-        if any(name not in known.material.scores for known in signals.values()):
-            signals = asyncio.run(_score(collection, settings, signals, name, rerankers.url(name)))
-            _write(file, signals)
-    return Gathered(collection, settings, signals, asyncio.run(_count(settings)))
+        if any(name not in known.material.scores for known in kept.signals.values()):
+            signals = asyncio.run(_score(collection, settings, kept.signals, name, rerankers.url(name)))
+            kept = Kept(signals, kept.documents)
+            _write(file, kept)
+    return Gathered(collection, settings, kept.signals, kept.documents)
 
 
 def final_order(
@@ -133,10 +142,10 @@ def _ranked(scores: Mapping[str, float]) -> Ranking:
     return tuple(sorted((Hit(*item) for item in scores.items()), key=lambda hit: (-hit.score, hit.doc_id)))
 
 
-def _write(file: Path | None, signals: Mapping[str, Signals]) -> None:
+def _write(file: Path | None, kept: Kept) -> None:
     if file:
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(pickle.dumps(signals))
+        file.write_bytes(pickle.dumps(kept))
 
 
 async def _search(collection: Collection, settings: Settings) -> dict[str, Signals]:
@@ -173,7 +182,7 @@ async def _score(
             weights = found.weights.get(str(stage.reranker))
             given = await client.score(found.query, texts, weights=weights, timeout_s=SCORES_S)
             assert not given.unscored, given.unscored
-            scores = WindowScores(dict(zip(texts, given.values.tolist(), strict=True)))
+            scores = WindowScores(dict(zip(texts, given.values.tolist(), strict=True)), given.kind)
             made[query.query_id] = Signals(Material(found, {**known.material.scores, reranker: scores}), known.asked)
     return made
 

@@ -210,7 +210,7 @@ def rank(
         scores = [float(sharpen((query @ passage.T).amax(1)) @ case.weights) for passage in passages]
         stage = settings.first_stage
         window, reranked = case.fused[: stage.window], best_passages(case.pairs, scores)
-        final = blend(window, case.legs, reranked, stage.weights_with(case.legs))
+        final = blend(window, case.legs, reranked, stage.weights_with(case.legs, "late-interaction"))
         rankings[case.query_id] = whole_order(final, case.fused)
     return rankings
 

@@ -19,6 +19,9 @@ Normalisation = Literal["minmax", "zscore"]
 LegKind = Literal["lexical", "dense"]
 KINDS: tuple[LegKind, ...] = ("lexical", "dense")
 OFF = (False, "off", "false", "no")
+# of the final order; the legs share the rest alike
+BEFORE_WEIGHT = 0.2
+RERANK_WEIGHT = {"late-interaction": 0.3, "cross-encoder": 0.4}
 # what times, degradations, rankings and pipelines are called beside legs and stages
 TAKEN = frozenset(
     ("before", "rerank", "fused", "reranked", "search", "encode", "fuse", "term_weights", "fields", "total", "view")
@@ -114,7 +117,8 @@ class StageSettings(Section):
     weights: dict[str, Annotated[float, Field(ge=0)]] | None = Field(
         None,
         description="final order: what before (the order that came in), each leg and rerank count; what is not named "
-        "counts 0",
+        f"counts 0; not given: before {BEFORE_WEIGHT:g}, rerank {RERANK_WEIGHT['late-interaction']:g} "
+        f"({RERANK_WEIGHT['cross-encoder']:g}: a cross-encoder), and the legs share the rest",
     )
     term_weights: bool = Field(True, description="late interaction: weigh query words by their rarity in the index")
     share: float | None = Field(
@@ -133,10 +137,12 @@ class StageSettings(Section):
             raise ValueError("weights of before and rerank must not both be 0")  # a leg does not know all of the window
         return self
 
-    def weights_with(self, legs: Collection[str]) -> dict[str, float]:
-        """What each signal counts in the final order; all of them are z-scores there."""
+    def weights_with(self, legs: Collection[str], kind: str) -> dict[str, float]:
+        """What each signal counts in the final order by a reranker of this kind; all of them are z-scores there."""
         if self.weights is None:
-            return {"before": 0.4, **dict.fromkeys(legs, 0.2 / max(len(legs), 1)), "rerank": 0.4}
+            rerank = RERANK_WEIGHT.get(kind, RERANK_WEIGHT["cross-encoder"])
+            leg = round((1 - BEFORE_WEIGHT - rerank) / max(len(legs), 1), 4)
+            return {"before": BEFORE_WEIGHT, **dict.fromkeys(legs, leg), "rerank": rerank}
         return {name: self.weights.get(name, 0.0) for name in ("before", *legs, "rerank")}
 
 

@@ -95,7 +95,8 @@ def _of_weights(trial: Trial, current: Choice) -> Iterator[Advice]:
     if trial.weights.convinces:
         said = f"other weights of the final order were taken, which gain {gain}"
     else:
-        said = f"the weights of the final order stay {blend_in_words(current)}: others gain {gain}, no more than chance"
+        own = blend_in_words(current)
+        said = f"the weights of the final order stay as they are ({own}): others gain {gain}, no more than chance"
     yield Advice("weights", f"{said}, on queries that they were not chosen on")
 
 

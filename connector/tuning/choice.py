@@ -3,7 +3,7 @@ written."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +20,8 @@ class Choice:
     """Settings that tune chooses. What the others make meaningless (`normalisation` under rrf) stays as it was.
 
     `weights` are those of the `legs`. `model` is of `reranker`, which the first stage reranks with; its are `window`
-    and `blend`, too. `bounds` are those of the rules of every stage."""
+    and `blend`, too; a blend of None is what the kind of its model has by default. `bounds` are those of the rules of
+    every stage."""
 
     depth: int
     kind: FusionKind
@@ -32,7 +33,7 @@ class Choice:
     reranker: str
     model: str | None
     window: int
-    blend: Weights
+    blend: Weights | None
     bounds: tuple[RuleBounds, ...] = ()
 
     def changes(self, other: Choice) -> int:
@@ -74,7 +75,7 @@ def read_choice(settings: Settings) -> Choice:
         reranker=str(stage.reranker),
         model=settings.first_reranker.model,
         window=stage.window,
-        blend=tuple(stage.weights_with(legs).values()),
+        blend=_given_weights(stage, legs),
         bounds=tuple(_bounds(each) for each in search.rerank),
     )
 
@@ -104,7 +105,7 @@ def values_of(settings: Settings, choice: Choice) -> dict[str, Any]:
 
 
 def describe(choice: Choice) -> str:
-    """A choice in one line: `rrf 60, lexical:dense 1:1, depth 100; window 50, blend 0.4:0.1:0.1:0.4`."""
+    """A choice in one line: `rrf 60, lexical:dense 1:1, depth 100; window 50, blend default`."""
     weights = f"{':'.join(choice.legs)} {':'.join(f'{weight:g}' for weight in choice.weights)}"
     of_kind = choice.rank_constant if choice.kind == "rrf" else choice.normalisation
     fusion = f"{choice.kind} {of_kind}, {weights}"
@@ -120,8 +121,8 @@ def describe(choice: Choice) -> str:
 
 
 def blend_in_words(choice: Choice) -> str:
-    """The weights of the final order: `0.4:0.1:0.1:0.4`, of the order before, each leg, and the reranker."""
-    return ":".join(f"{weight:g}" for weight in choice.blend)
+    """The weights of the final order: `0.2:0.2:0.2:0.4`, of the order before, each leg, and the reranker."""
+    return "default" if choice.blend is None else ":".join(f"{weight:g}" for weight in choice.blend)
 
 
 def _stages(settings: Settings, choice: Choice) -> Iterator[StageSettings]:
@@ -148,9 +149,17 @@ def _with_bounds(when: WhenSettings | None, bounds: RuleBounds) -> WhenSettings 
 
 
 def _stage_weights(settings: Settings, choice: Choice) -> Mapping[str, float] | None:
-    """None where they are the stage's own already."""
+    """As the stage has them where they are its own already."""
     stage = settings.first_stage
-    own = stage.weights_with(choice.legs)
-    if tuple(own.values()) == choice.blend:
+    if choice.blend is None:
+        return None
+    if choice.blend == _given_weights(stage, choice.legs):
         return stage.weights
-    return dict(zip(own, choice.blend, strict=True))
+    return dict(zip(("before", *choice.legs, "rerank"), choice.blend, strict=True))
+
+
+def _given_weights(stage: StageSettings, legs: Sequence[str]) -> Weights | None:
+    """Those of the settings; None where they leave it to the reranker's kind."""
+    if stage.weights is None:
+        return None
+    return tuple(stage.weights.get(name, 0.0) for name in ("before", *legs, "rerank"))

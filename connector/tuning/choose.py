@@ -233,7 +233,9 @@ def _try(
         each.reranking(model, without, figures.query_ids)
     best, gain = way.cheapest(way.seen(rerank=True, model=model)), _mean_of(gains[weights.convinces])
     own = [
-        choice for choice in figures.known() if choice.rerank and choice.model == model and not any(choice.blend[:-1])
+        choice
+        for choice in figures.known()
+        if choice.rerank and choice.model == model and choice.blend and not any(choice.blend[:-1])
     ]
     return Trial(
         model=model,

@@ -124,11 +124,13 @@ async def _score_by(stage: StageSettings, opened: Opened, found: FirstStage, tex
     reranker, at_once = opened.rerankers[str(stage.reranker)], stage.max_pairs
     weights = found.weights.get(str(stage.reranker)) if stage.term_weights else None
     values: dict[str, float] = {}
+    kind = ""
     for start in range(0, len(texts), at_once):
         part = texts[start : start + at_once]
         scores = await until_ready(partial(_ask, reranker, found.query, weights, part))
         values.update(zip(part, scores.values.tolist(), strict=True))
-    return WindowScores({text: score for text, score in values.items() if not math.isnan(score)})
+        kind = scores.kind
+    return WindowScores({text: score for text, score in values.items() if not math.isnan(score)}, kind)
 
 
 async def _ask(reranker: Reranker, query: str, weights: QueryWeights | None, texts: Sequence[str]) -> RerankScores:

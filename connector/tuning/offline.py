@@ -23,9 +23,11 @@ KEPT = 8  # fused rankings of all queries
 
 @dataclass(frozen=True, slots=True)
 class WindowScores:
-    """What one reranker said of the passages of a query, by their text; one without a score was not scored."""
+    """What one reranker, of a kind, said of the passages of a query, by their text; one without a score was not
+    scored."""
 
     by_text: Mapping[str, float]
+    kind: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +79,8 @@ def _reranked(fused: Ranking, material: Material, choice: Choice, settings: Sett
         ranking = best_passages(pairs, [scores.by_text.get(passage.text, math.nan) for passage in pairs])
         documents += len(window)
         if ranking:
-            before = with_passages(blend(before, legs, ranking, stage.weights_with(settings.search.legs)), window)
+            weights = stage.weights_with(settings.search.legs, scores.kind)
+            before = with_passages(blend(before, legs, ranking, weights), window)
             order = whole_order(before, order)
     return Reranking(order, documents)
 

@@ -18,7 +18,7 @@ NORMALISATIONS: tuple[Normalisation, ...] = ("minmax", "zscore")
 RERANK_SHARES = (0.2, 0.4, 0.6, 0.8)  # of the final order; 1, the reranker alone, is tried once
 GAPS = (0.02, 0.05, 0.1, 0.2, 0.5)  # of gap_below
 AGREED_SHARES = (0.3, 0.5, 0.7, 0.9)  # of k, of agree_below
-BEFORE_SHARES = (1.0, 2 / 3, 0.0)  # of what the reranker leaves; all legs get as much of the rest
+BEFORE_SHARES = (2 / 3, 1 / 3, 0.0)  # of what the reranker leaves; all legs get as much of the rest
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,13 +26,14 @@ class Space:
     """The depths and windows to try, those of the current settings among them, the weights of the legs, and the weights
     of the final order beside the current ones; `k` is what callers get, which a window must hold.
 
+    Weights of None are those that the kind of the reranker has by default.
     Of the legs, `free` have no depth of their own; the others find `fixed` documents at most, all together."""
 
     depths: tuple[int, ...]
     windows: tuple[int, ...]
     k: int
     leg_weights: tuple[Weights, ...]
-    blends: tuple[Weights, ...]
+    blends: tuple[Weights | None, ...]
     bounds: tuple[tuple[RuleBounds, ...], ...]  # of each stage
     free: int
     fixed: int
@@ -99,7 +100,7 @@ def build_space(settings: Settings, *, depths: Sequence[int] = DEPTHS, windows: 
         (),
         k,
         tuple(leg_weights(settings)),
-        tuple(blends(len(legs))),
+        (None, *blends(len(legs))),
         tuple(tuple(rule_bounds(stage.when, k)) for stage in settings.search.rerank),
         len(legs) - len(own),
         sum(own),

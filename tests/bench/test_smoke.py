@@ -98,7 +98,8 @@ def test_order(run: Bench) -> None:
     said = run("order", "slice:0:5", "slice-again:0:5", "--cluster", "embedded:store")
 
     assert set(said["fused"]) == {"slice-0-5", "slice-again-0-5"}
-    assert {"0.7 0 0 0.3", "0.4 0.1 0.1 0.4", "0 0 0 1"} <= said["gains"].keys()
+    assert {"0.7 0 0 0.3", "0.2 0.25 0.25 0.3", "0.2 0.2 0.2 0.4", "0 0 0 1"} <= said["gains"].keys()
+    assert said["raised"]["0 0 0 1"][-1] > said["raised"]["0 0 0 1"][0]
     for name, chosen in said["left_out"].items():
         assert chosen["gain"] == said["gains"][chosen["weights"]][name]
 

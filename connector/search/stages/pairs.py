@@ -28,6 +28,7 @@ class Reranked:
     pairs: int = 0  # that were sent
     documents: int = 0  # that they are of
     beyond_room: int = 0  # pairs that were not, since the reranker has too much to do for them
+    kind: str = ""  # of the reranker that scored them
 
 
 async def rerank(
@@ -70,6 +71,7 @@ async def rerank(
         pairs=len(values),
         documents=len({passage.doc_id for passage in pairs[: len(values)]}),
         beyond_room=len(pairs) - len(values),
+        kind=scores.kind,
     )
 
 

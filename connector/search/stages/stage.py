@@ -44,7 +44,7 @@ class RerankStage:
         self.share = share
         self.reranker = reranker
         self.settings = settings
-        self._weights = settings.weights_with(legs)
+        self._legs = tuple(legs)
 
     def why_left_out(self, run: SearchRun, found: FirstStage, order: Ranking, *, window: int) -> str:
         """Why it does not run on an order, by its rules; empty where it does."""
@@ -95,9 +95,10 @@ class RerankStage:
         run.notes += [f"{self.name}: {note}" for note in cut.notes]
         if not reranked.ranking:
             return None
-        final = with_passages(blend(before, found.legs, reranked.ranking, self._weights), documents)
+        weights = limits.weights_with(self._legs, reranked.kind)
+        final = with_passages(blend(before, found.legs, reranked.ranking, weights), documents)
         whole = whole_order(final, order, late=reranked.late)
-        return StageResult(self.name, before, reranked, self._weights, final, whole)
+        return StageResult(self.name, before, reranked, weights, final, whole)
 
     def _say(self, run: SearchRun, reranked: Reranked, *, asked: int) -> None:
         """What of the window was not scored, and why."""

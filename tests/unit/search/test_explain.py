@@ -78,7 +78,7 @@ def test_a_fused_score_is_what_its_legs_add(
 def weights(draw: st.DrawFn) -> dict[str, float]:
     before, rerank = draw(st.tuples(SHARES, SHARES).filter(any))
     stage = StageSettings(weights={"before": before, "rerank": rerank, "lexical": draw(SHARES), "dense": draw(SHARES)})
-    return stage.weights_with(["lexical", "dense"])
+    return stage.weights_with(["lexical", "dense"], "cross-encoder")
 
 
 @given(window=rankings(), lexical=rankings(), dense=rankings(), reranked=rankings(), shares=weights())

@@ -19,11 +19,11 @@ LEXICAL = ranking(("c", 7.0), ("a", 5.0), ("below", 1.0))
 DENSE = ranking(("b", 0.9), ("unscored", 0.8), ("a", 0.7), ("c", 0.5))
 RERANKED = ranking(("c", 5.0), ("b", 4.0), ("a", -3.0))
 LEGS = {"lexical": LEXICAL, "dense": DENSE}
-DEFAULTS = StageSettings().weights_with(LEGS)
+DEFAULTS = StageSettings().weights_with(LEGS, "late-interaction")
 
 
 def weights(**given: float) -> dict[str, float]:
-    return StageSettings(weights=given).weights_with(LEGS)
+    return StageSettings(weights=given).weights_with(LEGS, "cross-encoder")
 
 
 def zscores(*values: float) -> list[float]:
@@ -39,10 +39,27 @@ def test_the_final_score_is_the_weighted_sum_of_z_scores_among_what_was_scored()
 
     assert {hit.doc_id: hit.score for hit in final} == pytest.approx(
         {
-            doc_id: 0.4 * fused[at] + 0.1 * lexical[at] + 0.1 * dense[at] + 0.4 * scores[at]
+            doc_id: 0.2 * fused[at] + 0.25 * lexical[at] + 0.25 * dense[at] + 0.3 * scores[at]
             for at, doc_id in enumerate("abc")
         }
     )
+
+
+@pytest.mark.parametrize(
+    ("kind", "legs", "expected"),
+    [
+        ("late-interaction", ["lexical", "dense"], [0.2, 0.25, 0.25, 0.3]),
+        ("cross-encoder", ["lexical", "dense"], [0.2, 0.2, 0.2, 0.4]),
+        ("what no worker of today says", ["lexical", "dense"], [0.2, 0.2, 0.2, 0.4]),
+        ("late-interaction", ["lexical", "dense", "titles", "other", "more"], [0.2, *[0.1] * 5, 0.3]),
+        ("cross-encoder", ["dense"], [0.2, 0.4, 0.4]),
+    ],
+)
+def test_by_default_the_kind_of_the_reranker_decides_what_it_counts(
+    kind: str, legs: list[str], expected: list[float]
+) -> None:
+    assert list(StageSettings().weights_with(legs, kind).values()) == pytest.approx(expected)
+    assert StageSettings(weights={"rerank": 3}).weights_with(legs, kind)["rerank"] == 3
 
 
 @pytest.mark.parametrize(("given_weights", "expected"), [({"rerank": 1}, "cba"), ({"before": 1}, "abc")])

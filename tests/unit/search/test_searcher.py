@@ -149,6 +149,24 @@ async def test_what_was_not_reranked_in_time_keeps_the_fused_order(index: Embedd
     assert response.took_ms["total"] < 2_300
 
 
+@pytest.mark.parametrize(("kind", "leg", "rerank"), [("late-interaction", 0.25, 0.3), ("cross-encoder", 0.2, 0.4)])
+async def test_a_reranker_counts_by_the_kind_that_it_says_it_is(
+    index: EmbeddedIndex, kind: str, leg: float, rerank: float
+) -> None:
+    scorer = OverlapScorer()
+    scorer.kind = kind
+    with serving(create_app(lambda: scorer, WorkerSettings())) as url:
+        wait_until(lambda: httpx.get(f"{url}/ready").status_code == 200)
+        client = WorkerClient(url)
+        response = await search(index, client)
+        await client.close()
+
+    final = response.hits[0].explain.stages["local"].final
+    assert final is not None
+    expected = {"before": 0.2, "lexical": leg, "dense": leg, "rerank": rerank}
+    assert {name: part.weight for name, part in final.parts.items()} == expected
+
+
 def test_the_reranked_take_turns_in_the_places_that_they_had() -> None:
     fused = tuple(Hit(doc_id, 1.0) for doc_id in "abcdef")
 
