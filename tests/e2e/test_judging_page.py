@@ -14,6 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 import pytest_asyncio
+from fastapi.responses import HTMLResponse
 from support.axe import AxeMissing, axe_source, find_violations
 from support.browser import Page, browsing, find_browser
 from support.command import Launcher, Running
@@ -267,6 +268,21 @@ async def test_without_a_script_buttons_do_all(tab: Page, folder: Path) -> None:
     assert [each.grade for each in kept(folder)] == [None, 1]
 
 
+async def test_a_page_of_another_site_cannot_send_a_grade(tab: Page, folder: Path) -> None:
+    with serving(page_of(folder)) as url:
+        await sign_in(tab, url, "anna")
+        shown = hidden(await tab.evaluate("document.documentElement.outerHTML"))
+        fields = "".join(f"<input name={name} value={value}>" for name, value in {**shown, "grade": "3"}.items())
+        other = f"<form method=post action={url}/grade>{fields}<button>Win</button></form>"
+        with serving(HTMLResponse(other)) as elsewhere:  # same machine, same cookies, another origin
+            for site in (elsewhere, elsewhere.replace("127.0.0.1", "localhost")):
+                await tab.open(site)
+                await tab.click_and_load("button")
+                assert "only from this page itself" in await tab.evaluate("document.body.innerText")
+
+    assert kept(folder) == ()
+
+
 async def test_a_server_that_is_away_is_said_and_the_pair_stays(tab: Page, folder: Path) -> None:
     with serving(page_of(folder)) as url:
         await sign_in(tab, url, "anna")
@@ -290,7 +306,7 @@ def start(launcher: Launcher, folder: Path, port: str = "0") -> tuple[Running, s
 
 
 async def test_two_browsers_at_once_lose_nothing_when_the_server_is_killed(
-    program: str, launcher: Launcher, tmp_path: Path
+    tab: Page, program: str, launcher: Launcher, tmp_path: Path
 ) -> None:
     folder = make_plain_folder(tmp_path / "judged", queries=3, documents=3)
     running, url = start(launcher, folder)
@@ -301,8 +317,8 @@ async def test_two_browsers_at_once_lose_nothing_when_the_server_is_killed(
             await tab.press_and_load(str(len(seen[name]) % 4))
             seen[name].append(shown)
 
-    async with browsing(program) as anna, browsing(program) as ben:
-        tabs = {"anna": anna, "ben": ben}
+    async with browsing(program) as another:
+        tabs = {"anna": tab, "ben": another}
         await asyncio.gather(*(sign_in(tab, url, name) for name, tab in tabs.items()))
         await asyncio.gather(*(judge(tab, name, 2) for name, tab in tabs.items()))
         await asyncio.gather(*(tab.press("1") for tab in tabs.values()), asyncio.to_thread(running.kill))
@@ -313,7 +329,8 @@ async def test_two_browsers_at_once_lose_nothing_when_the_server_is_killed(
         running, _ = start(launcher, folder, url.rpartition(":")[2])
         await asyncio.gather(*(tab.open(url) for tab in tabs.values()))
         await asyncio.gather(*(judge(tab, name, 99) for name, tab in tabs.items()))
-        assert "All 9 pairs are judged" in await anna.evaluate("document.body.innerText")
+        await tab.open(url)
+        assert "All is judged: 9 pairs" in await tab.evaluate("document.body.innerText")
     os.kill(running.pid, 2)
     said = running.wait().stderr
     lines = Counter((each.by, each.query_id, each.doc_id) for each in GradeLog(folder / "grades.jsonl").history())

@@ -47,7 +47,7 @@ class Page:
         self.asked: list[str] = []
         self._socket = socket
         self._last = 0
-        self._loaded = False
+        self._loaded = ""  # the loader of the page that is there
 
     async def open(self, url: str, *, theme: str = "light", width: int = 1100) -> None:
         """Load an address and wait until it is there, as someone with that theme and that wide a window sees it."""
@@ -55,13 +55,13 @@ class Page:
         await self.send(
             "Emulation.setDeviceMetricsOverride", width=width, height=800, deviceScaleFactor=1, mobile=False
         )
-        self._loaded = False
-        await self.send("Page.navigate", url=url)
-        await self._load()
+        loader = (await self.send("Page.navigate", url=url))["loaderId"]
+        await self._load(loader)
 
-    async def _load(self) -> None:
+    async def _load(self, loader: str | None = None) -> None:
+        """Until what has been asked for is there: that one, and not a page which was on its way before."""
         async with asyncio.timeout(REPLY_S):
-            while not self._loaded:
+            while not self._loaded or (loader and loader != self._loaded):
                 self._note(await self._receive())
 
     async def press(self, key: str) -> None:
@@ -74,7 +74,7 @@ class Page:
 
     async def press_and_load(self, key: str) -> None:
         """A key that leads to another page, and wait until that is there."""
-        self._loaded = False
+        self._loaded = ""
         await self.press(key)
         await self._load()
 
@@ -85,7 +85,7 @@ class Page:
         await self.send("DOM.scrollIntoViewIfNeeded", nodeId=node)
         box = (await self.send("DOM.getBoxModel", nodeId=node))["model"]["content"]
         at = {"x": (box[0] + box[4]) / 2, "y": (box[1] + box[5]) / 2, "button": "left", "clickCount": 1}
-        self._loaded = False
+        self._loaded = ""
         await self.send("Input.dispatchMouseEvent", type="mousePressed", **at)
         await self.send("Input.dispatchMouseEvent", type="mouseReleased", **at)
         await self._load()
@@ -135,8 +135,8 @@ class Page:
                 self.said.append(json.dumps(told))
             case "Log.entryAdded":
                 self.said.append(told["entry"]["text"])
-            case "Page.loadEventFired":
-                self._loaded = True
+            case "Page.lifecycleEvent" if told["name"] == "load":
+                self._loaded = told["loaderId"]
             case "Network.requestWillBeSent":
                 self.asked.append(told["request"]["url"])
 
@@ -159,6 +159,7 @@ async def browsing(program: str) -> AsyncIterator[Page]:
                     page = Page(socket)
                     for domain in ("Page", "Runtime", "Log", "Network"):
                         await page.send(f"{domain}.enable")
+                    await page.send("Page.setLifecycleEventsEnabled", enabled=True)
                     yield page
         finally:
             process.terminate()

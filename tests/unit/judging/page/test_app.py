@@ -67,13 +67,13 @@ async def test_a_rater_judges_to_the_end_without_a_script(tmp_path: Path) -> Non
         await judge.grade(await judge.look(), skip="yes")
         page = await judge.look()
         assert "Nothing is left for you" in page
-        assert "You skipped 1 pairs" in page
+        assert "You skipped 1 pair." in page
 
         await judge.post("/again")
         await judge.grade(await judge.look(), grade="3")
         page = await judge.look()
 
-    assert "All 4 pairs are judged" in page
+    assert "All is judged: 4 pairs" in page
     assert f"connector eval {tmp_path}" in page
     assert sorted(grade or 0 for _, _, grade, _ in kept(tmp_path)) == [0, 1, 2, 3]
 
@@ -278,16 +278,16 @@ async def test_disagreements_show_who_said_what_and_are_settled(tmp_path: Path) 
     async with judging(tmp_path, "anna", "ben", overlap=1.0) as (anna, ben):
         await anna.grade(await anna.look(), grade="3")
         await ben.grade(await ben.look(), grade="0", note="another model")
-        assert "1 of them people disagree" in await anna.look()
+        assert "People disagree about 1 pair." in await anna.look()
         page = await anna.look("/disagreements")
         assert re.search(
             r"3</b> <span dir=\"auto\">anna.*0</b> <span dir=\"auto\">ben</span>: .*another model", page, re.S
         )
         await anna.post("/settle", **hidden(page), grade="2")
         assert "Settled" in await ben.look("/disagreements")
-        assert "people disagree" not in await ben.look()
+        assert "People disagree" not in await ben.look()
 
         await ben.post("/settle", **hidden(page), reopen="yes")
-        assert "people disagree" in await ben.look()
+        assert "People disagree" in await ben.look()
 
     assert sorted(by for by, *_ in kept(tmp_path)) == ["anna", "ben"]
