@@ -14,6 +14,9 @@ from connector.gateway.exchange import UpstreamAway
 
 HIGH_WATER_BYTES = 262_144  # of a reply that nobody has taken yet
 NO_BODY = frozenset({204, 304})
+# An engine that could not read a request, as one with a head that is too long for it, says so and reads nothing more
+# from that connection, which it leaves open (seen on Elasticsearch 9.3 and OpenSearch 3.6).
+LAST_OF_CONNECTION = frozenset({400, 413, 414, 417, 431})
 
 
 @dataclass(slots=True)
@@ -118,11 +121,11 @@ class NodeConnection(asyncio.Protocol):
             self._is_interim = True
             return
         self._head = ReplyHead(status, self._status_words, self._headers)
-        self.can_be_kept = self._parser.should_keep_alive()
+        self.can_be_kept = self._parser.should_keep_alive() and status not in LAST_OF_CONNECTION
         self._needs_parser = self._is_head or status in NO_BODY
         if self._needs_parser:
             self._is_whole = True
-        elif not self.can_be_kept:
+        elif not self._parser.should_keep_alive():
             names = {name.lower() for name, _ in self._headers}
             self._ends_with_connection = not names & {b"content-length", b"transfer-encoding"}
         self._wake()

@@ -382,6 +382,17 @@ def test_what_changes_nothing_is_asked_again_where_a_kept_connection_was_closed(
     assert len(engine.seen) == 6
 
 
+def test_a_connection_on_which_the_engine_could_not_read_a_request_is_not_used_again(
+    gateway: RunningGateway, engine: ByteEngine
+) -> None:
+    """Netty reads nothing more from it and leaves it open: whoever came next would wait for ever."""
+    engine.reply = OK.replace(b"200 OK", b"400 Bad Request")
+    replies = [gateway.ask(SMALL) for _ in range(3)]
+
+    assert replies == [engine.reply] * 3
+    assert engine.connections == 3
+
+
 def test_several_nodes_are_asked_in_turn_and_one_that_is_away_is_passed_over() -> None:
     first, second = ByteEngine(), ByteEngine()
     with first.running(), second.running():
