@@ -19,6 +19,7 @@ from connector.gateway.passing.upstream import UpstreamEngine
 from connector.gateway.processes import share
 from connector.listening import bind
 from connector.logs import configure_logging
+from connector.models.encoder import Encoder
 from connector.settings.sections import Settings
 from connector.tls import check_certificate
 
@@ -66,11 +67,11 @@ def serve_here(settings: Settings, listener: socket.socket) -> None:
     build_server(settings).run(sockets=[listener])
 
 
-def build_server(settings: Settings) -> uvicorn.Server:
-    """Uvicorn's server part, with connections of ours."""
+def build_server(settings: Settings, encoder: Encoder | None = None) -> uvicorn.Server:
+    """Uvicorn's server part, with connections of ours; `encoder` is one that is loaded already."""
     gateway = settings.gateway
     config = uvicorn.Config(
-        _Opening(settings),
+        _Opening(settings, encoder),
         http=functools.partial(CallerConnection, max_header_bytes=gateway.max_header_bytes),  # type: ignore[arg-type]
         ws="none",
         lifespan="on",
@@ -89,8 +90,8 @@ def build_server(settings: Settings) -> uvicorn.Server:
 class _Opening:
     """Opens the gateway when the server starts, in its event loop, and closes it at the end."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
+    def __init__(self, settings: Settings, encoder: Encoder | None) -> None:
+        self._settings, self._encoder = settings, encoder
         self._gateway: Gateway | None = None
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -105,7 +106,7 @@ class _Opening:
         tls = tls_context(settings.cluster)
         nodes = Nodes(node_urls(settings), tls, connect_timeout_s=settings.gateway.connect_timeout_s)
         engine = UpstreamEngine(nodes, preserve_host=settings.gateway.preserve_host)
-        interceptor = await open_interceptor(settings)
+        interceptor = await open_interceptor(settings, self._encoder)
         self._gateway = Gateway(settings.gateway, engine, interceptor)
         await send({"type": "lifespan.startup.complete"})
         await receive()
@@ -115,10 +116,10 @@ class _Opening:
         await send({"type": "lifespan.shutdown.complete"})
 
 
-async def open_interceptor(settings: Settings) -> Interceptor | None:
+async def open_interceptor(settings: Settings, encoder: Encoder | None) -> Interceptor | None:
     """What answers searches; None where all pass through."""
     if not settings.gateway.indexes:
         return None
     from connector.gateway.searching.interceptor import SearchInterceptor
 
-    return await SearchInterceptor.open(settings)
+    return await SearchInterceptor.open(settings, encoder)

@@ -56,8 +56,8 @@ def check_filter_path(parameters: Parameters, *path: str) -> None:
         raise NotRecognised("filter_path without hits")
 
 
-def write_reply(reply: dict[str, Any], headers: Headers, parameters: Parameters) -> Replied:
+def write_reply(reply: dict[str, Any], headers: Headers, parameters: Parameters, *, is_elasticsearch: bool) -> Replied:
     """The reply as it is sent: filtered and indented where the caller asks for it."""
-    chosen = read_filter(parameters.filter_path)
+    chosen = read_filter(parameters.filter_path, keeps_empty=is_elasticsearch)
     body = write(reply if chosen.shows_all else chosen.apply(reply))
     return Replied(200, headers, indent(body) if parameters.pretty else body)

@@ -37,11 +37,16 @@ def lexical_body(
     return write({"query": query} | search.those(EVERYWHERE, LEXICAL, MATCHING) | asked)
 
 
-def page_body(search: SearchBody, schema: IndexSchema, doc_ids: Sequence[str]) -> bytes:
-    """What the caller sees of some documents, with the scores that its query gives them."""
-    query = {"bool": {"filter": [any_of(schema, doc_ids)], "should": [search.query]}}
+def page_body(search: SearchBody, schema: IndexSchema, doc_ids: Sequence[str], *, explained: bool = False) -> bytes:
+    """What the caller sees of some documents, with the scores that its query gives them.
+
+    `explained`: all of them match, and their scores are explained, so that nothing of ours may stand in the query."""
+    only = any_of(schema, doc_ids)
+    searched: dict[str, Any] = {"query": {"bool": {"filter": [only], "should": [search.query]}}}
+    if explained:
+        searched = {"query": search.query, "post_filter": only}
     asked = {"size": len(doc_ids), "track_total_hits": False}
-    return write({"query": query} | search.those(EVERYWHERE, PAGE) | _highlight(search) | asked)
+    return write(searched | search.those(EVERYWHERE, PAGE) | _highlight(search) | asked)
 
 
 def tail_body(

@@ -2,7 +2,7 @@
 
 A path is names with dots; `*` stands for letters of a name, `**` for any number of names, and a `-` before it takes
 away. What is taken in brings all that is in it; what is taken away is taken from what is left; a path runs through
-lists. An object or a list of which nothing was taken in is left out whole."""
+lists. An object or a list of which nothing is left is left out whole."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ class PathFilter:
 
     includes: tuple[Path, ...]
     excludes: tuple[Path, ...]
+    keeps_empty: bool = True  # a list that was empty before stays, though something in it would be taken away
 
     @property
     def shows_all(self) -> bool:
@@ -40,18 +41,20 @@ class PathFilter:
         found = value
         if self.includes:
             found = _taken(found, self.includes)
-            found = {} if found is NOTHING else found
-        return _without(found, self.excludes) if self.excludes else found
+        if self.excludes:
+            found = _without(found, self.excludes, keeps_empty=self.keeps_empty)
+        return {} if found is NOTHING else found
 
 
-def read_filter(text: str) -> PathFilter:
-    """The filter of the parameter's value; names with an escaped dot keep it."""
+def read_filter(text: str, *, keeps_empty: bool = True) -> PathFilter:
+    """The filter of the parameter's value; names with an escaped dot keep it. OpenSearch does not keep empty lists of
+    which something in them would be taken away."""
     includes: list[Path] = []
     excludes: list[Path] = []
     for each in filter(None, (part.strip() for part in text.split(","))):
         path = tuple(each.removeprefix("-").replace("\\.", "\0").split("."))
         (excludes if each.startswith("-") else includes).append(tuple(name.replace("\0", ".") for name in path))
-    return PathFilter(tuple(includes), tuple(excludes))
+    return PathFilter(tuple(includes), tuple(excludes), keeps_empty)
 
 
 def _steps(paths: Sequence[Path], name: str) -> list[Path]:
@@ -88,20 +91,25 @@ def _taken(value: Any, paths: Sequence[Path]) -> Any:
     return NOTHING
 
 
-def _without(value: Any, paths: Sequence[Path]) -> Any:
+def _without(value: Any, paths: Sequence[Path], *, keeps_empty: bool) -> Any:
+    """What is left of a value; nothing of one that is emptied."""
     if not paths:
         return value
     opened = _open(value)
+    if not isinstance(opened, Mapping | list):
+        return value
+    if not opened:
+        return value if keeps_empty else NOTHING
     if isinstance(opened, Mapping):
         kept = {}
         for name, each in opened.items():
             below = _steps(paths, name)
-            if () not in below:
-                kept[name] = _without(each, below)
-        return kept
-    if isinstance(opened, list):
-        return [_without(each, paths) for each in opened]
-    return value
+            found = NOTHING if () in below else _without(each, below, keeps_empty=keeps_empty)
+            if found is not NOTHING:
+                kept[name] = found
+        return kept or NOTHING
+    listed = [_without(each, paths, keeps_empty=keeps_empty) for each in opened]
+    return [each for each in listed if each is not NOTHING] or NOTHING
 
 
 def _open(value: Any) -> Any:

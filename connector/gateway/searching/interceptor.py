@@ -20,6 +20,7 @@ from connector.gateway.searching.share import in_share
 from connector.gateway.searching.site import Site, Sites
 from connector.gateway.searching.target import Target, read_target
 from connector.gateway.searching.wishes import read_wishes
+from connector.models.encoder import Encoder
 from connector.settings.sections import Settings
 
 log = logging.getLogger(__name__)
@@ -36,9 +37,10 @@ class SearchInterceptor:
         self._shadows = Shadows(sites.settings.gateway.shadows_at_once)
 
     @classmethod
-    async def open(cls, settings: Settings) -> SearchInterceptor:
-        """With the indexes that the settings name; searches of one that cannot be opened pass through until it can."""
-        sites = Sites(settings)
+    async def open(cls, settings: Settings, encoder: Encoder | None = None) -> SearchInterceptor:
+        """With the indexes that the settings name; searches of one that cannot be opened pass through until it can.
+        `encoder` is one that is loaded already."""
+        sites = Sites(settings, encoder)
         await sites.open()
         return cls(sites)
 
@@ -86,7 +88,7 @@ class SearchInterceptor:
         except Degraded as part:
             log.warning("gateway: a search of %s got the engine's own answer: %s: %s", site.name, part.reason, part)
             return with_outcome(await upstream.send(asked), degraded(part.reason))
-        replied = write_reply(answer.reply, answer.headers, wanted.parameters)
+        replied = write_reply(answer.reply, answer.headers, wanted.parameters, is_elasticsearch=site.is_elasticsearch)
         return with_outcome(replied, reranked(answer.order))
 
     def _read(self, asked: Asked, site: Site) -> Wanted:
@@ -95,5 +97,5 @@ class SearchInterceptor:
         check_filter_path(parameters)
         check_media(asked.headers, has_body=bool(asked.body), lines=False)
         data = read_body(asked.headers, asked.body, limit=self._sites.settings.gateway.max_search_bytes)
-        body = read_search(data, parameters, site.reader(), retrievers=site.takes_retrievers)
+        body = read_search(data, parameters, site.reader(), retrievers=site.is_elasticsearch)
         return Wanted(site, body, parameters, headers_of_ours(asked.headers), wishes)

@@ -98,7 +98,7 @@ class MultiSearch:
             site = self._sites.get(index)
             if site is None:
                 return Item(head, body)
-            read = read_search(body, Parameters(), site.reader(), retrievers=site.takes_retrievers)
+            read = read_search(body, Parameters(), site.reader(), retrievers=site.is_elasticsearch)
         except NotRecognised:
             return Item(head, body)
         if not in_share(site, read.text):
@@ -183,9 +183,10 @@ class MultiSearch:
         reranked = sum(isinstance(each, Order) for each in found)
         failed = sum(isinstance(each, Exception) for each in found)
         headers = next((each.lexical.headers for each in found if isinstance(each, Order)), None)
+        is_elasticsearch = any(item.wanted.site.is_elasticsearch for item in items if item.wanted)
         body = {"took": milliseconds_since(began), "responses": list(replies)}
         outcome = f"reranked;searches={reranked};of={len(items)}" + (f";degraded={failed}" if failed else "")
-        return with_outcome(write_reply(body, headers or (), parameters), outcome)
+        return with_outcome(write_reply(body, headers or (), parameters, is_elasticsearch=is_elasticsearch), outcome)
 
 
 async def _known(order: Order) -> Order | Raw | Exception:

@@ -70,6 +70,12 @@ class Wanted:
         return mode != "union" and self.body.strict
 
     @property
+    def explains(self) -> bool:
+        """Whether the caller asks how its scores came about."""
+        names = {*self.body.parts, *self.parameters.names()}
+        return "explain" in names
+
+    @property
     def searcher(self) -> Searcher:
         return self.site.searcher(self.wishes.pipeline)
 

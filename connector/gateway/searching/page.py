@@ -59,7 +59,8 @@ async def fetch_page(wanted: Wanted, order: Order, sender: Sender) -> tuple[list
     plan, body, schema = plan_page(wanted, order), wanted.body, wanted.site.index.schema
     asked: dict[RequestKind, bytes] = {}
     if plan.doc_ids:
-        asked["page"] = page_body(body, schema, plan.doc_ids)
+        matching = order.bounded or not set(plan.doc_ids) & set(order.beside)
+        asked["page"] = page_body(body, schema, plan.doc_ids, explained=wanted.explains and matching)
     if plan.tail_size:
         start, size = plan.tail_start, plan.tail_size
         asked["tail"] = tail_body(body, schema, order.window, start=start, size=size, also=order.also)

@@ -17,7 +17,7 @@ RequestKind = Literal["lexical", "dense", "page", "tail"]
 # to every request: the same shards give the same rows
 EVERYWHERE = frozenset(
     {
-        *("preference", "routing", "search_type", "request_cache", "ignore_unavailable", "allow_no_indices"),
+        *("preference", "routing", "request_cache", "ignore_unavailable", "allow_no_indices"),
         *("expand_wildcards", "allow_partial_search_results", "batched_reduce_size", "max_concurrent_shard_requests"),
         *("pre_filter_shard_size", "ccs_minimize_roundtrips", "ignore_throttled", "timeout", "error_trace"),
         "cancel_after_time_interval",
@@ -37,20 +37,22 @@ PAGE = frozenset(
         *("docvalue_fields", "explain", "version", "seq_no_primary_term", "include_named_queries_score"),
     }
 )
+# how words are scored: Elasticsearch takes no such parameter beside a kNN search
+SCORING = frozenset({"search_type"})
 # what matches at all, wherever the caller's query is asked for its own order
 MATCHING = frozenset({"terminate_after"})
 # ours to read
 SEARCHED = frozenset({"q", "df", "default_operator", "analyzer", "analyze_wildcard", "lenient"})
 READ = SEARCHED | {"from", "size", "sort", "source", "source_content_type", "filter_path", "pretty"}
 # an `_msearch` as a whole: all of it goes to both requests that are made of it
-MSEARCH = EVERYWHERE | {
+MSEARCH = (EVERYWHERE - {"request_cache"}) | {
     *("typed_keys", "rest_total_hits_as_int", "max_concurrent_searches", "include_named_queries_score", "human"),
 }
 GOES: dict[RequestKind, frozenset[str]] = {
-    "lexical": EVERYWHERE | LEXICAL | MATCHING,
+    "lexical": EVERYWHERE | SCORING | LEXICAL | MATCHING,
     "dense": EVERYWHERE,
-    "page": EVERYWHERE | PAGE,
-    "tail": EVERYWHERE | PAGE | MATCHING,
+    "page": EVERYWHERE | SCORING | PAGE,
+    "tail": EVERYWHERE | SCORING | PAGE | MATCHING,
 }
 TRUE, FALSE = ("", "true"), ("false",)
 

@@ -8,7 +8,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import msgspec
 import orjson
@@ -16,6 +16,7 @@ import orjson
 from connector.errors import ConnectorError
 from connector.gateway.exchange import Replied
 from connector.gateway.searching.answer import answer_search
+from connector.gateway.searching.media import read_body
 from connector.gateway.searching.not_recognised import NotRecognised
 from connector.gateway.searching.order import Degraded, Refused, Wanted
 from connector.gateway.searching.raw_json import RAW_OBJECTS, Raw, members
@@ -24,6 +25,7 @@ from connector.gateway.searching.sender import Sender
 
 log = logging.getLogger(__name__)
 STATUS_OK = 200
+MAX_BYTES = 64_000_000  # of an engine's reply that is looked at
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +63,7 @@ class Shadows:
         if len(self._tasks) >= self._at_once:
             self.skipped += 1
             return
-        task = asyncio.create_task(self._compare(wanted, sender, remembered, replied.body))
+        task = asyncio.create_task(self._compare(wanted, sender, remembered, replied))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -71,9 +73,10 @@ class Shadows:
         if self._tasks:
             await asyncio.wait(self._tasks)
 
-    async def _compare(self, wanted: Wanted, sender: Sender, remembered: RememberedOrders, theirs: bytes) -> None:
+    async def _compare(self, wanted: Wanted, sender: Sender, remembered: RememberedOrders, replied: Replied) -> None:
         began, name = time.monotonic(), wanted.site.name
         try:
+            theirs = page_ids(read_body(replied.headers, replied.body, limit=MAX_BYTES))
             answer = await answer_search(wanted, sender, remembered)
         except (Degraded, Refused, NotRecognised, ConnectorError) as error:
             log.info("shadow of %s: no answer of ours: %s", name, getattr(error, "reason", error))
@@ -81,22 +84,21 @@ class Shadows:
         except Exception:
             log.exception("shadow of %s: a fault", name)
             return
-        found = compare(page_ids(members(theirs)), [_address(hit) for hit in answer.reply["hits"]["hits"]])
-        tau = "-" if found.tau is None else f"{found.tau:.2f}"
+        found = compare(theirs, [_address(hit) for hit in answer.reply["hits"]["hits"]])
         took_ms = (time.monotonic() - began) * 1000
         skipped, self.skipped = self.skipped, 0
         log.info(
             "shadow of %s: %d of %d hits are the same, Kendall's tau %s, ours took %.0f ms, %d searches not compared",
-            name, found.overlap, found.k, tau, took_ms, skipped,
-            extra={"index": name, "overlap": found.overlap, "k": found.k, "kendall_tau": found.tau,
-                   "took_ms": round(took_ms, 1), "not_compared": skipped, "start": wanted.body.start},
-        )  # fmt: skip
+            *(name, found.overlap, found.k, "-" if found.tau is None else f"{found.tau:.2f}", took_ms, skipped),
+            extra=asdict(found)
+            | {"index": name, "took_ms": round(took_ms, 1), "start": wanted.body.start, "not_compared": skipped},
+        )
 
 
-def page_ids(reply: dict[str, Raw]) -> list[str]:
+def page_ids(reply: bytes) -> list[str]:
     """The documents of a reply of the engine's, in its order; none where `filter_path` took their ids away."""
     try:
-        return [_address(hit) for hit in RAW_OBJECTS.decode(members(reply["hits"])["hits"])]
+        return [_address(hit) for hit in RAW_OBJECTS.decode(members(members(reply)["hits"])["hits"])]
     except (KeyError, msgspec.DecodeError):
         return []
 

@@ -41,7 +41,7 @@ class Site:
     deadline_s: float
     index: RestIndex
     searchers: Mapping[str, Searcher]
-    takes_retrievers: bool
+    is_elasticsearch: bool
 
     def searcher(self, pipeline: str) -> Searcher:
         return self.searchers[pipeline]
@@ -57,14 +57,14 @@ class Site:
 class Sites:
     """All of them. Each can be asked for at once; one that is not open yet is None."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, encoder: Encoder | None = None) -> None:
         self.settings = settings
         self.names = frozenset(name for name, index in settings.gateway.indexes.items() if index.mode != "off")
         self.pipelines = frozenset(settings.gateway.pipelines)
         self._sites: dict[str, Site] = {}
         self._parts = AsyncExitStack()
         self._cluster: Cluster | None = None
-        self._encoder: Encoder | None = None
+        self._encoder = encoder
         self._rerankers: dict[str, Reranker] = {}
         self._keeping: asyncio.Task[None] | None = None
 

@@ -14,7 +14,7 @@ SHOWN: tuple[RequestKind, ...] = ("page", "tail")
 @pytest.mark.parametrize(
     ("piece", "legs"),
     [
-        *((f"{name}=x", EVERY) for name in ("preference", "routing", "search_type", "expand_wildcards", "timeout")),
+        *((f"{name}=x", EVERY) for name in ("preference", "routing", "expand_wildcards", "timeout")),
         *((f"{name}=true", EVERY) for name in ("request_cache", "ignore_unavailable", "allow_no_indices")),
         *((f"{name}=true", EVERY) for name in ("allow_partial_search_results", "ccs_minimize_roundtrips")),
         *((f"{name}=5", EVERY) for name in ("batched_reduce_size", "max_concurrent_shard_requests")),
@@ -24,6 +24,7 @@ SHOWN: tuple[RequestKind, ...] = ("page", "tail")
         *((f"{name}=title", SHOWN) for name in ("_source", "_source_includes", "_source_excludes", "stored_fields")),
         *((piece, SHOWN) for piece in ("docvalue_fields=a,b", "explain=true", "version", "seq_no_primary_term=true")),
         ("include_named_queries_score=true", SHOWN),
+        ("search_type=dfs_query_then_fetch", ("lexical", "page", "tail")),
         ("terminate_after=10", ("lexical", "tail")),
         ("routing=a%2Cb", EVERY),
     ],

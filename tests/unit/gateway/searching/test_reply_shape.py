@@ -38,6 +38,11 @@ REPLY: dict[str, Any] = {
         ("nothing", {}),
         ("hits,-hits.hits", {"hits": {"total": {"value": 2, "relation": "eq"}}}),
         ("-_shards,-hits,-aggregations", {"took": 3}),
+        (
+            "hits.hits,-**._id,-hits.hits._source.name",
+            {"hits": {"hits": [{"_source": {"a.b": 1}}, {"_source": {"other": 1}}]}},
+        ),
+        ("hits.total,-hits.total.*", {}),
         ("aggregations.**.key", {"aggregations": {"sterms#brand": {"buckets": [{"key": "x"}]}}}),
     ],
 )

@@ -1,0 +1,190 @@
+"""The gateway fails open: where a part of it fails, callers get the engine's own answer, and a header says so."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+from support.parts import HashEncoder, OverlapScorer, serving, wait_until
+from support.running_gateway import DIMS, ENCODER, JSON, NDJSON, filled_shop, gateway_settings, running_gateway
+from support.worker_app import wait_ready
+
+from connector.errors import ModelError
+from connector.models.encoder import Encoder
+from connector.settings.sections import ClusterSettings, WorkerSettings
+from connector.types import Vector
+from connector.worker.app import create_app
+
+pytestmark = pytest.mark.live
+
+LOOSE: JSON = {
+    "query": {"match": {"title": "red sofa"}},
+    "size": 7,
+    "from": 3,
+    "aggs": {"b": {"terms": {"field": "brand"}}},
+}
+NOWHERE = "http://127.0.0.1:9"
+
+
+class BrokenEncoder(HashEncoder):
+    """Encodes nothing."""
+
+    def encode_query(self, text: str) -> Vector:
+        raise ModelError("the encoder broke")
+
+
+class OtherEncoder(HashEncoder):
+    """Its vectors are none that the engine takes."""
+
+    def encode_query(self, text: str) -> Vector:
+        return np.zeros(DIMS + 1, dtype=np.float32)
+
+
+@pytest.fixture(scope="module")
+def shop(elasticsearch: ClusterSettings) -> Iterator[str]:
+    with filled_shop(elasticsearch) as name:
+        yield name
+
+
+@contextlib.contextmanager
+def gateway(
+    engine: ClusterSettings, shop: str, *, worker: str = "", encoder: Encoder = ENCODER, **index: Any
+) -> Iterator[httpx.Client]:
+    settings = gateway_settings(engine, shop, worker=worker, **index)
+    with running_gateway(settings, encoder) as url, httpx.Client(base_url=url, timeout=60) as client:
+        yield client
+
+
+def own(engine: ClusterSettings, shop: str, body: JSON = LOOSE) -> JSON:
+    """The engine's own answer."""
+    return without_time(httpx.post(f"{engine.url}/{shop}/_search", json=body, timeout=60).json())
+
+
+def without_time(reply: JSON) -> JSON:
+    return {**reply, "took": 0}
+
+
+@pytest.mark.parametrize(
+    ("encoder", "worker", "reason"),
+    [(BrokenEncoder(DIMS), "", "encode"), (OtherEncoder(DIMS), "", "dense"), (ENCODER, NOWHERE, "local")],
+)
+def test_a_broken_part_costs_the_better_order_and_nothing_else(
+    elasticsearch: ClusterSettings, shop: str, encoder: Encoder, worker: str, reason: str
+) -> None:
+    with gateway(elasticsearch, shop, encoder=encoder, worker=worker) as client:
+        reply = client.post(f"/{shop}/_search", json=LOOSE)
+        lines = f'{{"index":"{shop}"}}\n{{"query":{{"match":{{"title":"red sofa"}}}},"size":3}}\n'
+        several = client.post("/_msearch", content=lines, headers=NDJSON)
+
+    assert reply.status_code == 200
+    assert reply.headers["x-rerank"] == f"degraded;reason={reason}"
+    assert without_time(reply.json()) == own(elasticsearch, shop)
+    assert several.headers["x-rerank"] == "reranked;searches=0;of=1;degraded=1"
+    assert without_time(several.json()["responses"][0]) == own(
+        elasticsearch, shop, {"query": {"match": {"title": "red sofa"}}, "size": 3}
+    ) | {"status": 200}
+
+
+def test_a_worker_that_dies_between_two_searches_is_not_noticed(elasticsearch: ClusterSettings, shop: str) -> None:
+    with contextlib.ExitStack() as alive:
+        url = wait_ready(alive.enter_context(serving(create_app(OverlapScorer, WorkerSettings()))))
+        with gateway(elasticsearch, shop, worker=url) as client:
+            replies = [client.post(f"/{shop}/_search", json=LOOSE)]
+            alive.close()
+            replies.append(client.post(f"/{shop}/_search", json=LOOSE))  # the next page, of the order that is known
+            replies.append(client.post(f"/{shop}/_search", json=LOOSE, headers={"X-Rerank": "fresh"}))
+
+    said = [reply.headers["x-rerank"].partition(";")[0] for reply in replies]
+    assert said == ["reranked", "reranked", "degraded"]
+    assert without_time(replies[2].json()) == own(elasticsearch, shop)
+
+
+def test_a_reranker_that_is_too_late_is_not_waited_for(elasticsearch: ClusterSettings, shop: str) -> None:
+    with gateway(elasticsearch, shop, encoder=SlowEncoder(DIMS), deadline_s=0.2) as client:
+        reply = client.post(f"/{shop}/_search", json=LOOSE)
+
+    assert reply.headers["x-rerank"].startswith("degraded;reason=")
+    assert without_time(reply.json()) == own(elasticsearch, shop)
+
+
+class SlowEncoder(HashEncoder):
+    """Takes longer than anybody waits."""
+
+    def encode_query(self, text: str) -> Vector:
+        threading.Event().wait(1)
+        return super().encode_query(text)
+
+
+def test_an_index_that_cannot_be_opened_passes_through(
+    elasticsearch: ClusterSettings, shop: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with gateway(elasticsearch, shop, fields={"nothing": 1}) as client:
+        reply = client.post(f"/{shop}/_search", json=LOOSE)
+
+    assert reply.headers["x-rerank"] == "passed;reason=index-not-open"
+    assert without_time(reply.json()) == own(elasticsearch, shop)
+    assert any("has no field 'nothing'" in record.getMessage() for record in caplog.records)
+
+
+def test_in_shadow_mode_callers_get_the_engines_answer_and_the_difference_is_logged(
+    elasticsearch: ClusterSettings, shop: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    with gateway(elasticsearch, shop, shadow=True) as client:
+        reply = client.post(f"/{shop}/_search", json=LOOSE)
+        several = client.post(
+            "/_msearch", content=f'{{"index":"{shop}"}}\n{{"query":{{"match":{{"title":"sofa"}}}}}}\n', headers=NDJSON
+        )
+        wait_until(lambda: len(compared(caplog.records)) == 2)
+
+    assert reply.headers["x-rerank"] == "passed;reason=shadow"
+    assert without_time(reply.json()) == own(elasticsearch, shop)
+    assert len(several.json()["responses"][0]["hits"]["hits"]) == 10
+    first = next(record for record in compared(caplog.records) if record.__dict__["k"] == 7)
+    assert first.__dict__["index"] == shop
+    assert 0 <= first.__dict__["overlap"] <= 7
+    assert "sofa" not in first.getMessage()
+
+
+def compared(records: Sequence[logging.LogRecord]) -> list[logging.LogRecord]:
+    return [record for record in records if "overlap" in record.__dict__]
+
+
+def test_a_share_of_the_searches_is_reranked_always_the_same(elasticsearch: ClusterSettings, shop: str) -> None:
+    def said(client: httpx.Client, text: str, start: int) -> str:
+        body = {"query": {"match": {"title": text}}, "from": start, "size": 2}
+        return client.post(f"/{shop}/_search", json=body).headers["x-rerank"].partition(";w")[0]
+
+    texts = [f"{colour} {noun}" for colour in ("red", "blue", "green", "white") for noun in ("sofa", "lamp", "rug")]
+    with gateway(elasticsearch, shop, share=0.5) as client:
+        pages = [[said(client, text, start) for start in (0, 2)] for text in texts]
+
+    assert all(first == second for first, second in pages)
+    assert {page[0] for page in pages} == {"reranked", "passed;reason=share"}
+
+
+def test_exact_numbers_count_what_the_dense_leg_found(elasticsearch: ClusterSettings, shop: str) -> None:
+    body = {"query": {"match": {"text": "red sofa"}}, "size": 5, "aggs": {"b": {"terms": {"field": "brand"}}}}
+    with gateway(elasticsearch, shop, exact=True) as client:
+        pages = [
+            client.post(f"/{shop}/_search", json=body | {"from": start}, headers={"X-Rerank": "union"}).json()
+            for start in range(0, 200, 5)
+        ]
+        lines = f'{{"index":"{shop}"}}\n{{"query":{{"match":{{"text":"red sofa"}}}},"size":5}}\n'
+        several = client.post("/_msearch", content=lines, headers=NDJSON)
+    first = pages[0]
+    ids = [hit["_id"] for page in pages for hit in page["hits"]["hits"]]
+    scores = [hit["_score"] for page in pages for hit in page["hits"]["hits"]]
+
+    assert first["hits"]["total"]["value"] == len(ids) == len(set(ids))
+    assert first["hits"]["total"]["value"] > own(elasticsearch, shop, body)["hits"]["total"]["value"]
+    assert sum(bucket["doc_count"] for bucket in first["aggregations"]["b"]["buckets"]) == len(ids)
+    assert scores == sorted(scores, reverse=True)
+    assert scores[-1] > 0
+    assert several.json()["responses"][0]["hits"] == first["hits"]
