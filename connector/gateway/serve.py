@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import logging
 import socket
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import uvicorn
@@ -19,10 +20,10 @@ from connector.gateway.passing.upstream import UpstreamEngine
 from connector.gateway.processes import share
 from connector.listening import bind
 from connector.logs import configure_logging
-from connector.models.encoder import Encoder
 from connector.settings.sections import Settings
 from connector.tls import check_certificate
 
+OpenInterceptor = Callable[[Settings], Awaitable[Interceptor | None]]
 BACKLOG = 2_048
 log = logging.getLogger(__name__)
 
@@ -67,11 +68,20 @@ def serve_here(settings: Settings, listener: socket.socket) -> None:
     build_server(settings).run(sockets=[listener])
 
 
-def build_server(settings: Settings, encoder: Encoder | None = None) -> uvicorn.Server:
-    """Uvicorn's server part, with connections of ours; `encoder` is one that is loaded already."""
+async def open_interceptor(settings: Settings) -> Interceptor | None:
+    """What answers searches; None where all pass through."""
+    if not settings.gateway.indexes:
+        return None
+    from connector.gateway.searching.interceptor import SearchInterceptor
+
+    return await SearchInterceptor.open(settings)
+
+
+def build_server(settings: Settings, open_interceptor: OpenInterceptor = open_interceptor) -> uvicorn.Server:
+    """Uvicorn's server part, with connections of ours."""
     gateway = settings.gateway
     config = uvicorn.Config(
-        _Opening(settings, encoder),
+        _Opening(settings, open_interceptor),
         http=functools.partial(CallerConnection, max_header_bytes=gateway.max_header_bytes),  # type: ignore[arg-type]
         ws="none",
         lifespan="on",
@@ -90,8 +100,8 @@ def build_server(settings: Settings, encoder: Encoder | None = None) -> uvicorn.
 class _Opening:
     """Opens the gateway when the server starts, in its event loop, and closes it at the end."""
 
-    def __init__(self, settings: Settings, encoder: Encoder | None) -> None:
-        self._settings, self._encoder = settings, encoder
+    def __init__(self, settings: Settings, open_interceptor: OpenInterceptor) -> None:
+        self._settings, self._open_interceptor = settings, open_interceptor
         self._gateway: Gateway | None = None
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -106,7 +116,7 @@ class _Opening:
         tls = tls_context(settings.cluster)
         nodes = Nodes(node_urls(settings), tls, connect_timeout_s=settings.gateway.connect_timeout_s)
         engine = UpstreamEngine(nodes, preserve_host=settings.gateway.preserve_host)
-        interceptor = await open_interceptor(settings, self._encoder)
+        interceptor = await self._open_interceptor(settings)
         self._gateway = Gateway(settings.gateway, engine, interceptor)
         await send({"type": "lifespan.startup.complete"})
         await receive()
@@ -114,12 +124,3 @@ class _Opening:
             await interceptor.close()
         engine.close()
         await send({"type": "lifespan.shutdown.complete"})
-
-
-async def open_interceptor(settings: Settings, encoder: Encoder | None) -> Interceptor | None:
-    """What answers searches; None where all pass through."""
-    if not settings.gateway.indexes:
-        return None
-    from connector.gateway.searching.interceptor import SearchInterceptor
-
-    return await SearchInterceptor.open(settings, encoder)

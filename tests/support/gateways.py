@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from connector.gateway import serve
 from connector.gateway.exchange import Interceptor
 from connector.gateway.serve import build_server
 from connector.listening import bind
@@ -50,14 +49,11 @@ def running_gateway(*urls: str, interceptor: Interceptor | None = None, **settin
     listener = bind("127.0.0.1", 0, section="gateway")
     listener.listen(16)
     given = Settings.model_validate({"gateway": {"upstream": urls, "drain_s": 1, **settings}})
-    server = build_server(given)
-    found = serve.open_interceptor
-    if interceptor is not None:
 
-        async def opened(_: Settings) -> Interceptor | None:
-            return interceptor
+    async def opened(_: Settings) -> Interceptor | None:
+        return interceptor
 
-        serve.open_interceptor = opened
+    server = build_server(given, opened)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
     try:
@@ -67,7 +63,6 @@ def running_gateway(*urls: str, interceptor: Interceptor | None = None, **settin
     finally:
         server.should_exit = True
         thread.join(WAIT_S)
-        serve.open_interceptor = found
         listener.close()
 
 

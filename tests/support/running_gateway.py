@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import threading
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ import httpx
 from support.parts import HashEncoder, wait_until
 from support.scratch import unique_name
 
+from connector.gateway.searching.interceptor import SearchInterceptor
 from connector.gateway.serve import build_server
 from connector.listening import bind
 from connector.models.encoder import Encoder
@@ -40,7 +42,7 @@ def running_gateway(settings: Settings, encoder: Encoder | None = None) -> Itera
     """Its URL. Searches of the indexes that the settings name are answered by it from the start."""
     listener = bind(settings.gateway.host, 0, section="gateway")
     listener.listen(100)
-    server = build_server(settings, encoder)
+    server = build_server(settings, functools.partial(SearchInterceptor.open, encoder=encoder))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
     try:

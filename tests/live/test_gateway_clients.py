@@ -1,0 +1,154 @@
+"""Other people's clients, through the gateway and past it: they work unchanged, and get hits in a better order."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import elasticsearch
+import httpx
+import pytest
+from filelock import FileLock
+from opensearchpy import AsyncOpenSearch, OpenSearch
+from support.environments import TRUSTED, run_python, run_uv
+from support.pages import ROOT
+from support.running_gateway import ENCODER, filled_shop, gateway_settings, running_gateway
+
+from connector.settings.sections import ClusterSettings
+
+pytestmark = pytest.mark.live
+
+JSON = dict[str, Any]
+CLIENTS = ROOT / "tests" / "clients"
+TRIAL = ROOT / "tests" / "support" / "gateway_client_trial.py"
+OTHER = {8: "elasticsearch[async]>=9,<10", 9: "elasticsearch[async]>=8.19,<9"}
+QUERY: JSON = {"bool": {"must": [{"match": {"title": "red sofa"}}], "filter": [{"term": {"brand": "acme"}}]}}
+
+
+@dataclass(frozen=True)
+class Shop:
+    """An index, the engine that has it, and a gateway before that."""
+
+    kind: str
+    index: str
+    direct: str
+    through: str
+
+
+@pytest.fixture(scope="module")
+def shop(engine: ClusterSettings) -> Iterator[Shop]:
+    version = httpx.get(engine.url, timeout=60).json()["version"]
+    name = f"{'os' if version.get('distribution') == 'opensearch' else 'es'}{version['number'].partition('.')[0]}"
+    with filled_shop(engine) as index, running_gateway(gateway_settings(engine, index), ENCODER) as url:
+        yield Shop(name, index, engine.url, url)
+
+
+def kept(name: str, *made_of: Path) -> Path:
+    """A folder under .tools for what other package managers bring, the same as long as their lists are."""
+    digest = hashlib.sha256(b"".join(path.read_bytes() for path in made_of)).hexdigest()[:12]
+    folder = ROOT / ".tools" / f"{name}-{digest}"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def run(*command: str | Path, folder: Path | None = None) -> str:
+    variables = {name: value for name, value in os.environ.items() if name not in ("SSL_CERT_FILE", "SSL_CERT_DIR")}
+    done = subprocess.run(
+        list(map(str, command)), cwd=folder, env=variables | TRUSTED, capture_output=True, text=True, check=False
+    )
+    assert not done.returncode, done.stderr + done.stdout
+    return done.stdout
+
+
+def assert_reordered(direct: JSON, through: JSON) -> None:
+    """The same numbers, in another order, of as many hits."""
+    assert through["said"].startswith("reranked;window=40;mode=union")
+    assert len(set(through["ids"])) == len(direct["ids"]) == 40
+    assert through["ids"] != direct["ids"]
+    apart = ("ids", "said", "total")
+    assert {key: value for key, value in through.items() if key not in apart} == {
+        key: value for key, value in direct.items() if key not in apart
+    }
+
+
+def test_the_clients_of_elasticsearch_for_python(shop: Shop, tmp_path: Path) -> None:
+    if shop.kind.startswith("os"):
+        return
+    environments = [(ROOT, ROOT / "tests")]
+    if shop.kind == "es9" or elasticsearch.__version__[0] == 9:  # client 9 is refused by server 8
+        run_uv("pip", "install", "--python", sys.executable, "--target", tmp_path, OTHER[elasticsearch.__version__[0]])
+        environments.append((tmp_path, ROOT, ROOT / "tests"))
+    if shop.kind == "es8" and elasticsearch.__version__[0] == 9:
+        environments = environments[1:]
+    for path in environments:
+        said = run_python(sys.executable, TRIAL, shop.index, shop.direct, shop.through, path=path)
+        direct, through = map(json.loads, said.splitlines())
+
+        assert_reordered(direct, through)
+        assert through["missing"] == 404
+
+
+async def test_the_client_of_opensearch_for_python(shop: Shop) -> None:
+    if shop.kind.startswith("es"):
+        return
+    body = {"query": QUERY, "size": 40, "aggs": {"brands": {"terms": {"field": "brand"}}}}
+    found = [OpenSearch(url).search(index=shop.index, body=body) for url in (shop.direct, shop.through)]
+    async with AsyncOpenSearch(shop.through) as client:
+        several = await client.msearch(body=[{"index": shop.index}, body, {"index": shop.index}, {"size": 0}])
+    direct, through = ([hit["_id"] for hit in each["hits"]["hits"]] for each in found)
+
+    assert found[0]["aggregations"] == found[1]["aggregations"]
+    assert len(set(through)) == len(direct) == 40
+    assert through != direct
+    assert [hit["_id"] for hit in several["responses"][0]["hits"]["hits"]] == through
+
+
+def test_the_clients_and_front_ends_for_javascript(shop: Shop) -> None:
+    """Both engines' clients, and the connectors of Search UI and searchkit."""
+    lists = [CLIENTS / "node" / name for name in ("package.json", "package-lock.json")]
+    folder = kept("node-clients", *lists)
+    with FileLock(folder / "lock"):
+        if not (folder / "node_modules").exists():
+            for path in lists:
+                (folder / path.name).write_bytes(path.read_bytes())
+            run("npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts", folder=folder)
+    (folder / "trial.mjs").write_bytes((CLIENTS / "node" / "trial.mjs").read_bytes())
+    kind = {"es8": "elasticsearch-8", "es9": "elasticsearch-9"}.get(shop.kind, "opensearch")
+    said = run("node", "trial.mjs", kind, shop.index, shop.direct, shop.through, folder=folder)
+    direct, through = map(json.loads, said.splitlines())
+
+    assert direct.keys() == through.keys()
+    for client in direct.keys() - {"search-ui", "searchkit"}:
+        assert_reordered(direct[client], through[client])
+    for page in direct.keys() & {"search-ui", "searchkit"}:
+        assert len(through[page]["ids"]) == len(direct[page]["ids"])
+        assert through[page]["total"] > direct[page]["total"]
+        assert through[page]["ids"] != direct[page]["ids"]
+
+
+def test_the_clients_for_java(shop: Shop) -> None:
+    if shop.kind not in ("es9", "os3"):  # one server of each
+        return
+    project, program = (CLIENTS / "java" / name for name in ("pom.xml", "Trial.java"))
+    folder = kept("java-clients", project, program)
+    listed = folder / "classpath"
+    with FileLock(folder / "lock"):
+        if not (folder / "Trial.class").exists():
+            run("mvn", "-B", "-q", "-f", project, "dependency:build-classpath", f"-Dmdep.outputFile={listed}")
+            run("javac", "-cp", listed.read_text(), "-d", folder, program)
+    kind = "opensearch" if shop.kind == "os3" else "elasticsearch"
+    classes = f"{folder}{os.pathsep}{listed.read_text()}"
+    said = run("java", "-cp", classes, "Trial", kind, shop.index, shop.direct, shop.through)
+    direct, through = (line.split() for line in said.splitlines())
+
+    assert direct[1:3] == through[1:3]
+    assert int(through[0]) > int(direct[0])
+    assert len(set(through[3].split(","))) == 40
+    assert through[3] != direct[3]
