@@ -6,6 +6,7 @@ grade ends a disagreement. Else several of one kind give their median; of two mi
 from __future__ import annotations
 
 import os
+import re
 import threading
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from connector.errors import DiskError
+from connector.errors import DiskError, SourceError
 from connector.judging.grades import SETTLED, Grade, GradeKind
 
 BY_TRUST: tuple[GradeKind, ...] = ("person", "imported", "model", "clicks")
@@ -85,7 +86,15 @@ def resolve(grades: Iterable[Grade], kinds: Sequence[GradeKind] = BY_TRUST) -> R
 
 
 def write_qrels(path: Path, qrels: Mapping[str, Mapping[str, int]]) -> None:
-    """A file of judgments as BEIR has it, whole or not at all: a reader never sees half of one. Raises DiskError."""
+    """A file of judgments as BEIR has it, whole or not at all: a reader never sees half of one.
+
+    Raises SourceError for an id that such a file cannot hold, DiskError."""
+    for name in (*qrels, *(doc_id for documents in qrels.values() for doc_id in documents)):
+        if name != name.strip() or re.search(r"[\t\r\n]|^\"", name):
+            raise SourceError(
+                f"the id {name!r} cannot stand in {path.name}: it has a tab, a line end, a quote at its beginning or "
+                "blanks around it; give it another id, and make the pool anew"
+            )
     rows = (
         f"{query_id}\t{doc_id}\t{grade}\n"
         for query_id, documents in sorted(qrels.items())

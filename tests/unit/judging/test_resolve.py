@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from connector.errors import DiskError
+from connector.errors import DiskError, SourceError
 from connector.evaluation.judgments import read_judgments
 from connector.judging.grades import SETTLED, Grade
 from connector.judging.resolve import resolve, write_qrels
@@ -76,6 +76,14 @@ def test_qrels_are_written_as_eval_reads_them(tmp_path: Path) -> None:
 
     assert read_judgments(tmp_path / "qrels" / "test.tsv").qrels == qrels
     assert [file.name for file in (tmp_path / "qrels").iterdir()] == ["test.tsv"]
+
+
+@pytest.mark.parametrize("name", ["a\tb", "a\nb", " a", "a ", '"a"'])
+def test_an_id_that_a_file_of_judgments_would_change_is_an_error(tmp_path: Path, name: str) -> None:
+    for qrels in ({name: {"d": 1}}, {"q": {name: 1}}):
+        with pytest.raises(SourceError, match=r"cannot stand in test.tsv"):
+            write_qrels(tmp_path / "test.tsv", qrels)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_qrels_that_cannot_be_written_leave_the_old_ones(tmp_path: Path) -> None:
