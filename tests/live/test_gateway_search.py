@@ -311,3 +311,27 @@ def test_a_pipeline_of_the_settings_is_had_by_its_name(shop: Shop) -> None:
     assert replies[1].headers["x-rerank"] == "reranked;window=40;mode=union"
     assert replies[2].headers["x-rerank"] == "passed;reason=unknown-pipeline"
     assert orders[0] != orders[1]
+
+
+def test_a_page_of_a_remembered_order_answers_the_request_that_asks_for_it(shop: Shop) -> None:
+    body = {"query": {"match": {"title": "green chair"}}, "size": 3}
+    replies = [
+        shop.through.post(shop.path, json=body | {"from": start}, headers={"X-Opaque-Id": f"page {start}"})
+        for start in (0, 3)
+    ]
+
+    assert [reply.headers["x-opaque-id"] for reply in replies] == ["page 0", "page 3"]
+
+
+def test_fields_that_only_the_request_knows_are_filtered_by_on_every_leg(shop: Shop) -> None:
+    """Runtime fields of Elasticsearch: here the whole title, of the document that is nearest to the text."""
+    if "x-elastic-product" not in shop.direct.get("/_cluster/health").headers:
+        return
+    query = {"bool": {"must": [APART], "must_not": [{"term": {"title": "red sofa number 0"}}]}}
+    without, found = (
+        {hit["_id"] for hit in shop.ask({"query": query, "size": 90, **more}, X_Rerank="union")["hits"]["hits"]}
+        for more in ({}, {"runtime_mappings": {"title": {"type": "keyword"}}})
+    )
+
+    assert "p0" in without
+    assert "p0" not in found

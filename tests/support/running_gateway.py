@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import json
 import threading
 from collections.abc import Iterator
@@ -42,7 +41,13 @@ def running_gateway(settings: Settings, encoder: Encoder | None = None) -> Itera
     """Its URL. Searches of the indexes that the settings name are answered by it from the start."""
     listener = bind(settings.gateway.host, 0, section="gateway")
     listener.listen(100)
-    server = build_server(settings, functools.partial(SearchInterceptor.open, encoder=encoder))
+
+    async def opened(settings: Settings) -> SearchInterceptor:
+        interceptor = await SearchInterceptor.open(settings, encoder)
+        await interceptor.tried()
+        return interceptor
+
+    server = build_server(settings, opened)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
     try:

@@ -25,25 +25,23 @@ class AnsweredPage:
 
     reply: dict[str, Any]
     order: Order
-
-    @property
-    def headers(self) -> Headers:
-        return self.order.lexical.headers
+    headers: Headers
 
 
 async def answer_search(wanted: Wanted, sender: Sender, remembered: RememberedOrders) -> AnsweredPage:
     """The page. Raises NotRecognised, Degraded, Refused, UpstreamAway."""
     began = time.monotonic()
-    order = remembered.get(wanted)
+    known = remembered.get(wanted)
     try:
         async with asyncio.timeout(wanted.site.deadline_s):
-            if order is None:
-                order = await Ordering(wanted, sender).find()
-            hits, order = await fetch_page(wanted, order, sender)
+            page = await fetch_page(wanted, known or await Ordering(wanted, sender).find(), sender)
     except TimeoutError:
         raise Degraded("deadline") from None
-    remembered.put(wanted, order)
-    return AnsweredPage(build_reply(order, hits, took_ms=milliseconds_since(began)), order)
+    remembered.put(wanted, page.order)
+    # of an order that is remembered the headers would be those of another request
+    headers = page.headers if known and page.headers is not None else page.order.lexical.headers
+    reply = build_reply(page.order, page.hits, took_ms=milliseconds_since(began))
+    return AnsweredPage(reply, page.order, headers)
 
 
 def milliseconds_since(began: float) -> int:

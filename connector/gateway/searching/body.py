@@ -17,7 +17,8 @@ from connector.gateway.searching.raw_json import Raw, members, read_copy, write
 from connector.gateway.searching.text import TextReader, plain_text
 
 # to every request of ours
-EVERYWHERE = frozenset({"runtime_mappings", "derived", "timeout", "indices_boost"})
+SHARED = frozenset({"runtime_mappings", "derived"})
+EVERYWHERE = SHARED | {"timeout", "indices_boost"}
 # to the one whose reply the caller gets, but for its hits
 LEXICAL = frozenset({"aggs", "aggregations", "suggest", "profile", "track_total_hits", "track_scores", "stats", "ext"})
 # what matches at all, wherever the caller's query is asked for its own order

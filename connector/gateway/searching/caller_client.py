@@ -4,6 +4,7 @@ and headers, and nobody's credentials but the caller's."""
 from __future__ import annotations
 
 import asyncio
+import copy
 from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlencode
@@ -15,8 +16,9 @@ from connector.credentials import Credentials
 from connector.errors import ClusterError, ClusterUnavailable, UsageError
 from connector.gateway.exchange import Headers, Replied
 from connector.gateway.searching.parameters import RequestKind
-from connector.gateway.searching.raw_json import write
+from connector.gateway.searching.raw_json import Raw, write
 from connector.gateway.searching.sender import Sender
+from connector.gateway.searching.who_asks import has_credentials
 from connector.settings.sections import ClusterSettings
 
 STATUS_ERROR = 400
@@ -25,14 +27,23 @@ STATUS_ERROR = 400
 class CallerClient:
     """A `Client` of the clusters' room. Only searches are asked."""
 
-    def __init__(self, sender: Sender, headers: Headers, settings: ClusterSettings) -> None:
+    def __init__(self, sender: Sender, headers: Headers, settings: ClusterSettings, shared: Mapping[str, Raw]) -> None:
+        """`shared` are parts of the caller's body that hold for every search: fields that only it knows of."""
         self._sender = sender
         self._settings = settings
-        self._authorized = any(key.lower() == b"authorization" for key, _ in headers)
+        self._shared = shared
+        self._authorized = has_credentials(headers)
+        self._kind: RequestKind = "dense"
 
     @property
     def has_credentials(self) -> bool:
         return self._authorized
+
+    def for_words(self) -> CallerClient:
+        """The same, for what is asked of the query's words beside the legs."""
+        other = copy.copy(self)
+        other._kind = "words"
+        return other
 
     async def send(self, leg: RequestKind, body: bytes, *, more: bytes = b"", timeout_s: float) -> Replied:
         """The reply to a leg, whatever its status. Raises ClusterUnavailable."""
@@ -49,7 +60,8 @@ class CallerClient:
         if not path.endswith("/_search"):
             raise UsageError(f"a caller's search asks for searches alone, not for {path}")
         more = urlencode(params or {}).encode()
-        return self.read(await self.send("dense", write(body), more=more, timeout_s=timeout_s))
+        content = write({**body, **self._shared})
+        return self.read(await self.send(self._kind, content, more=more, timeout_s=timeout_s))
 
     def read(self, replied: Replied) -> dict[str, Any]:
         """The reply as JSON. Raises ClusterError for a refusal."""

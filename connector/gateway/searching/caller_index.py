@@ -25,7 +25,7 @@ from connector.gateway.searching.caller_client import STATUS_ERROR, CallerClient
 from connector.gateway.searching.raw_json import Raw, members, read_copy, write
 from connector.lexical import LexicalAnswer, LexicalQuery, PageRequest
 from connector.own_query.shape import without_inner_hits
-from connector.types import Hit, Ranking, Vector
+from connector.types import Hit, Ranking, TermStatistics, Vector
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +129,9 @@ class CallerIndex(RestIndex):
             self._dense_under_way -= 1
             if self._dense_under_way <= 0:
                 self._dense_done.set()
+
+    async def term_statistics(self, text: str, *, timeout_s: float) -> TermStatistics:
+        return await RestIndex.term_statistics(self.asked_by(self.caller.for_words()), text, timeout_s=timeout_s)
 
     def _demanded(self, restrictions: Filter | None) -> Filter | None:
         """What hits of other legs have to fulfil: the whole query where nothing may join its matches, else its filter

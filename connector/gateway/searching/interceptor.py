@@ -38,11 +38,15 @@ class SearchInterceptor:
 
     @classmethod
     async def open(cls, settings: Settings, encoder: Encoder | None = None) -> SearchInterceptor:
-        """With the indexes that the settings name; searches of one that cannot be opened pass through until it can.
-        `encoder` is one that is loaded already."""
+        """With the indexes that the settings name, which are opened by and by: searches of one pass through until it
+        is. `encoder` is one that is loaded already."""
         sites = Sites(settings, encoder)
-        await sites.open()
+        sites.start()
         return cls(sites)
+
+    async def tried(self) -> None:
+        """Return once each index was tried to be opened."""
+        await self._sites.tried.wait()
 
     async def close(self) -> None:
         await self._shadows.close()

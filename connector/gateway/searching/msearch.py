@@ -35,6 +35,8 @@ HEAD_KEYS = frozenset(
     {"index", "preference", "routing", "search_type", "request_cache", "allow_partial_search_results"}
     | {"ignore_unavailable", "allow_no_indices", "expand_wildcards", "ccs_minimize_roundtrips"}
 )
+# of a search its order, the engine's reply to it as it came, or why there is no order
+Found = Order | Raw | Exception
 LEGS_SHARE = 0.5  # of the deadline: what of the first batch is there by then is sent
 
 
@@ -77,9 +79,13 @@ class MultiSearch:
         found = await self._find(items, way)
         if found is None:
             return Passed("refused-by-the-engine")
-        replies = await self._fetch(items, found, way.another())
+        second = way.another()
+        replies = await self._fetch(items, found, second, began)
         self._compare(items, replies, way)
-        return self._reply(items, found, replies, parameters, began)
+        headers = way.reply_headers or second.reply_headers or ()
+        is_elasticsearch = any(item.wanted.site.is_elasticsearch for item in items if item.wanted)
+        body = {"took": milliseconds_since(began), "responses": replies}
+        return with_outcome(write_reply(body, headers, parameters, is_elasticsearch=is_elasticsearch), outcome(found))
 
     def _read(self, data: bytes, asked: Headers, headers: Headers, target: Target) -> list[Item]:
         wishes = read_wishes(asked, self._sites.pipelines)
@@ -105,7 +111,7 @@ class MultiSearch:
             return Item(head, body)
         return Item(head, body, Wanted(site, read, Parameters(), headers, wishes, head), site.settings.shadow)
 
-    async def _find(self, items: Sequence[Item], batch: Batch) -> list[Order | Raw | Exception] | None:
+    async def _find(self, items: Sequence[Item], batch: Batch) -> list[Found] | None:
         """For each search its order, the engine's reply to it as it came, or why there is no order. None where the
         engine refuses all of it."""
         known = [self._remembered.get(item.wanted) if item.wanted and item.is_ours else None for item in items]
@@ -136,7 +142,7 @@ class MultiSearch:
         return None if batch.failed else list(found)
 
     async def _fetch(
-        self, items: Sequence[Item], found: Sequence[Order | Raw | Exception], batch: Batch
+        self, items: Sequence[Item], found: Sequence[Found], batch: Batch, began: float
     ) -> list[dict[str, Any] | Raw]:
         """The replies of all searches. Those of which no order was found are asked for as they came."""
         plans = [
@@ -147,20 +153,21 @@ class MultiSearch:
         batch.expected += sum(isinstance(each, Exception) for each in found)
         try:
             return list(
-                await asyncio.gather(*(self._page(item, each, batch) for item, each in zip(items, found, strict=True)))
+                await asyncio.gather(
+                    *(self._page(item, each, batch, began) for item, each in zip(items, found, strict=True))
+                )
             )
         finally:
             await batch.close()
 
-    async def _page(self, item: Item, found: Order | Raw | Exception, batch: Batch) -> dict[str, Any] | Raw:
+    async def _page(self, item: Item, found: Found, batch: Batch, began: float) -> dict[str, Any] | Raw:
         if isinstance(found, Raw):
             return found
         if isinstance(found, Order) and item.wanted:
-            began = time.monotonic()
             try:
-                hits, order = await fetch_page(item.wanted, found, InBatch(batch, item.head))
-                self._remembered.put(item.wanted, order)
-                return build_reply(order, hits, took_ms=milliseconds_since(began))
+                page = await fetch_page(item.wanted, found, InBatch(batch, item.head))
+                self._remembered.put(item.wanted, page.order)
+                return build_reply(page.order, page.hits, took_ms=milliseconds_since(began))
             except Degraded as part:
                 log.warning("gateway: a search in an _msearch got the engine's own answer: %s", part)
         batch = batch if batch.is_open else batch.another(1)
@@ -172,28 +179,19 @@ class MultiSearch:
                 sender = InBatch(way, item.head)
                 self._shadows.begin(item.wanted, sender, self._remembered, Replied(200, (), bytes(reply)))
 
-    def _reply(
-        self,
-        items: Sequence[Item],
-        found: Sequence[Order | Raw | Exception],
-        replies: Sequence[dict[str, Any] | Raw],
-        parameters: Parameters,
-        began: float,
-    ) -> Replied:
-        reranked = sum(isinstance(each, Order) for each in found)
-        failed = sum(isinstance(each, Exception) for each in found)
-        headers = next((each.lexical.headers for each in found if isinstance(each, Order)), None)
-        is_elasticsearch = any(item.wanted.site.is_elasticsearch for item in items if item.wanted)
-        body = {"took": milliseconds_since(began), "responses": list(replies)}
-        outcome = f"reranked;searches={reranked};of={len(items)}" + (f";degraded={failed}" if failed else "")
-        return with_outcome(write_reply(body, headers or (), parameters, is_elasticsearch=is_elasticsearch), outcome)
+
+def outcome(found: Sequence[Found]) -> str:
+    """What was done, for the reply's header."""
+    reranked = sum(isinstance(each, Order) for each in found)
+    failed = sum(isinstance(each, Exception) for each in found)
+    return f"reranked;searches={reranked};of={len(found)}" + (f";degraded={failed}" if failed else "")
 
 
-async def _known(order: Order) -> Order | Raw | Exception:
+async def _known(order: Order) -> Found:
     return order
 
 
-async def _order(ordering: Ordering) -> Order | Raw | Exception:
+async def _order(ordering: Ordering) -> Found:
     """The order; or why there is none, after which the search is asked for as it came."""
     try:
         return await ordering.find()
@@ -202,7 +200,7 @@ async def _order(ordering: Ordering) -> Order | Raw | Exception:
         return error
 
 
-async def _as_came(batch: Batch, item: Item) -> Order | Raw | Exception:
+async def _as_came(batch: Batch, item: Item) -> Found:
     try:
         return Raw((await batch.ask(item.head, item.body, ours=False)).body)
     except ConnectorError as error:

@@ -10,7 +10,7 @@ from pydantic import SecretStr
 from connector.credentials import Credentials
 from connector.errors import ConnectorError, QueryError
 from connector.gateway.exchange import Headers, Replied
-from connector.gateway.searching.body import SearchBody
+from connector.gateway.searching.body import SHARED, SearchBody
 from connector.gateway.searching.caller_client import CallerClient
 from connector.gateway.searching.caller_index import CallerIndex, Joining, LexicalReply
 from connector.gateway.searching.not_recognised import NotRecognised
@@ -109,7 +109,7 @@ class Ordering:
         """Raises NotRecognised for a text that no search of ours takes."""
         self.wanted = wanted
         site, body = wanted.site, wanted.body
-        client = CallerClient(sender, wanted.headers, site.cluster)
+        client = CallerClient(sender, wanted.headers, site.cluster, body.those(SHARED))
         joining = Joining(wanted.bounded, site.settings.exact)
         self.index = CallerIndex(site.index, client, body, joining, window=site.settings.window)
         request = SearchRequest(

@@ -15,7 +15,7 @@ import msgspec
 import orjson
 
 from connector.clusters.hits import read_doc_id
-from connector.gateway.exchange import Replied
+from connector.gateway.exchange import Headers, Replied
 from connector.gateway.searching.bodies import count_body, page_body, tail_body
 from connector.gateway.searching.caller_client import STATUS_ERROR
 from connector.gateway.searching.order import Degraded, Order, Wanted
@@ -52,8 +52,18 @@ def plan_page(wanted: Wanted, order: Order) -> PagePlan:
     )
 
 
-async def fetch_page(wanted: Wanted, order: Order, sender: Sender) -> tuple[list[RawHit], Order]:
-    """The hits of the page, in its order and with its scores; and the order, with what is known of it now.
+@dataclass(frozen=True, slots=True)
+class FetchedPage:
+    """The hits of a page, in its order and with its scores; the order, with what is known of it now; and the headers of
+    what the engine said last, None where nothing had to be asked."""
+
+    hits: list[RawHit]
+    order: Order
+    headers: Headers | None
+
+
+async def fetch_page(wanted: Wanted, order: Order, sender: Sender) -> FetchedPage:
+    """The page of an order.
 
     Raises Degraded where the engine did not give them."""
     plan, body, schema = plan_page(wanted, order), wanted.body, wanted.site.index.schema
@@ -77,7 +87,7 @@ async def fetch_page(wanted: Wanted, order: Order, sender: Sender) -> tuple[list
         for hit in _hits(replies["tail"]):
             score = orjson.loads(bytes(hit["_score"]))
             hits.append(_scored(hit, tail_score(kind, float(score or 0.0), order.scores)))
-    return hits, order
+    return FetchedPage(hits, order, next((reply.headers for reply in replies.values()), None))
 
 
 def requests_of(plan: PagePlan) -> int:

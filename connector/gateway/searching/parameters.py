@@ -12,7 +12,7 @@ from urllib.parse import unquote_plus
 
 from connector.gateway.searching.not_recognised import NotRecognised
 
-RequestKind = Literal["lexical", "dense", "page", "tail"]
+RequestKind = Literal["lexical", "dense", "page", "tail", "words"]
 
 # to every request: the same shards give the same rows
 EVERYWHERE = frozenset(
@@ -51,6 +51,7 @@ MSEARCH = (EVERYWHERE - {"request_cache"}) | {
 GOES: dict[RequestKind, frozenset[str]] = {
     "lexical": EVERYWHERE | SCORING | LEXICAL | MATCHING,
     "dense": EVERYWHERE,
+    "words": EVERYWHERE,
     "page": EVERYWHERE | SCORING | PAGE,
     "tail": EVERYWHERE | SCORING | PAGE | MATCHING,
 }

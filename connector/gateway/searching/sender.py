@@ -20,7 +20,7 @@ STATUS_OK = 200
 class Sender(Protocol):
     """Sends a body of a `_search` where the caller's own went."""
 
-    async def ask(self, leg: RequestKind, body: bytes, more: bytes = b"") -> Replied:
+    async def ask(self, kind: RequestKind, body: bytes, more: bytes = b"") -> Replied:
         """The reply; `more` are further parameters of the URL. Raises UpstreamAway."""
         ...
 
@@ -34,8 +34,8 @@ class Alone:
     parameters: Parameters
     headers: Headers
 
-    async def ask(self, leg: RequestKind, body: bytes, more: bytes = b"") -> Replied:
-        query_string = b"&".join(filter(None, (self.parameters.of(leg), more)))
+    async def ask(self, kind: RequestKind, body: bytes, more: bytes = b"") -> Replied:
+        query_string = b"&".join(filter(None, (self.parameters.of(kind), more)))
         return await self.upstream.send(Asked("POST", self.raw_path, query_string, self.headers, body))
 
 
@@ -58,6 +58,7 @@ class Batch:
     _waiting: list[asyncio.Future[Replied]] = field(default_factory=list)
     _sending: asyncio.Task[None] | None = None
     failed: bool = False  # none of its searches has a reply
+    reply_headers: Headers | None = None
 
     @property
     def is_open(self) -> bool:
@@ -97,6 +98,7 @@ class Batch:
         try:
             replied = await self.upstream.send(Asked("POST", self.raw_path, self.query_string, self.headers, body))
             replies = read_responses(replied, len(self._waiting))
+            self.reply_headers = replied.headers
         except Exception as error:  # each that waits raises it
             self.failed = True
             for waiting in self._waiting:
@@ -137,7 +139,7 @@ class InBatch:
     batch: Batch
     head: bytes
 
-    async def ask(self, leg: RequestKind, body: bytes, more: bytes = b"") -> Replied:
-        if self.batch.is_open:
+    async def ask(self, kind: RequestKind, body: bytes, more: bytes = b"") -> Replied:
+        if self.batch.is_open and kind != "words":  # for which the others do not wait
             return await self.batch.ask(self.head, body)
         return await self.batch.another(1).ask(self.head, body)

@@ -61,6 +61,7 @@ class Sites:
         self.settings = settings
         self.names = frozenset(name for name, index in settings.gateway.indexes.items() if index.mode != "off")
         self.pipelines = frozenset(settings.gateway.pipelines)
+        self.tried = asyncio.Event()  # each was tried to be opened
         self._sites: dict[str, Site] = {}
         self._parts = AsyncExitStack()
         self._cluster: Cluster | None = None
@@ -71,9 +72,8 @@ class Sites:
     def get(self, name: str) -> Site | None:
         return self._sites.get(name)
 
-    async def open(self) -> None:
-        """Open what can be opened, and go on to do so."""
-        await self._open_all()
+    def start(self) -> None:
+        """Begin to open them, and go on to do so; searches pass through until then."""
         self._keeping = asyncio.create_task(self._keep())
 
     async def close(self) -> None:
@@ -86,8 +86,12 @@ class Sites:
 
     async def _keep(self) -> None:
         while True:
+            try:
+                await self._open_all()
+            except Exception:  # searches go on to pass through
+                log.exception("gateway: a fault while indexes were opened")
+            self.tried.set()
             await asyncio.sleep(REOPEN_S)
-            await self._open_all()
 
     async def _open_all(self) -> None:
         for name in sorted(self.names):

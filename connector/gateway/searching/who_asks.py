@@ -8,11 +8,17 @@ import secrets
 
 from connector.gateway.exchange import Headers
 
-NAMING = frozenset(
+CREDENTIALS = frozenset(
     {b"authorization", b"es-security-runas-user", b"es-secondary-authorization", b"x-es-app-auth", b"cookie"}
-    | {b"x-proxy-user", b"x-proxy-roles", b"x-proxy-ext", b"x-forwarded-for"}
+    | {b"x-proxy-user", b"x-proxy-roles", b"x-proxy-ext"}
 )
+NAMING = CREDENTIALS | {b"x-forwarded-for"}
 _KEY = secrets.token_bytes(32)
+
+
+def has_credentials(headers: Headers) -> bool:
+    """Whether the engine may hide something from some callers."""
+    return any(key.lower() in CREDENTIALS for key, _ in headers)
 
 
 def who_asks(headers: Headers) -> str:
