@@ -142,6 +142,9 @@ release-check: $(VENV)/test-installed ## wheel, sdist, version and changelog are
 bench-quality: $(VENV)/demo-installed ## nDCG@10, RR@10, R@50 of the four rankings: DATA=FOLDER CLUSTER=URL
 	@$(BIN)/python bench/quality.py $(DATA) $(if $(CLUSTER),--cluster $(CLUSTER)) $(ARGS)
 
+bench-judging: $(VENV)/demo-installed ## grades that each way of choosing pairs needs to put pipelines in order: DATA="FOLDER ..."
+	@$(BIN)/python bench/judging.py $(DATA) $(if $(CLUSTER),--cluster $(CLUSTER)) $(ARGS)
+
 bench-order: $(VENV)/demo-installed ## weights of the final order, chosen on all collections but one: DATA="FOLDER ..."
 	@$(BIN)/python bench/order.py $(DATA) $(if $(CLUSTER),--cluster $(CLUSTER)) $(ARGS)
 
@@ -191,4 +194,4 @@ bench-rerankers: $(VENV)/all-installed ## pairs per second of rerankers of the h
 clean: ## remove the environment, caches and the demo's store
 	rm -rf $(VENV) $(TOOLS) demo-store dist build site .mypy_cache .ruff_cache .pytest_cache
 
-.PHONY: help install install-all demo lint style types docs engines test test-quick soak test-lowest test-wheel test-image release-check bench-quality bench-peers bench-order bench-cascade bench-models bench-ingest bench-trials bench-path bench-start bench-reliability bench-load bench-worker bench-worker-profile bench-rerankers bench-gemm bench-training-data clean
+.PHONY: help install install-all demo lint style types docs engines test test-quick soak test-lowest test-wheel test-image release-check bench-quality bench-peers bench-order bench-judging bench-cascade bench-models bench-ingest bench-trials bench-path bench-start bench-reliability bench-load bench-worker bench-worker-profile bench-rerankers bench-gemm bench-training-data clean

@@ -112,13 +112,7 @@ async def evaluate(
     by = segment_by or default_segments(collection.queries)
     segments = {field: segment(collection.queries, field) for field in by}
     async with open_searchers([search.settings for search in searches], reuse_scores=reuse_scores) as opened:
-        for place, planned in zip(opened, searches, strict=True):
-            lacking = [] if place.index.schema.vector_field else map(planned.stage, planned.pipelines)
-            for stage in filter(planned.route.needs_vectors, lacking):
-                raise SettingsError(
-                    f"index {place.index.name!r} has no vectors, so there is no {stage} ranking; leave that pipeline "
-                    "out"
-                )
+        check_vectors(opened, searches)
         facts = [await _look_at(searcher, collection, reporter) for searcher in opened]
         ready = [
             Search(place.searcher, {"rerank": planned.last != FUSED})
@@ -137,6 +131,16 @@ async def evaluate(
         for pipeline in planned.pipelines
     ]
     return Evaluation(collection, measures, k, tuple(measured), baseline or names[0], segments)
+
+
+def check_vectors(opened: Sequence[Opened], searches: Sequence[PlannedSearch]) -> None:
+    """Raises SettingsError where a pipeline is a ranking by vectors that the index does not have."""
+    for place, planned in zip(opened, searches, strict=True):
+        lacking = [] if place.index.schema.vector_field else map(planned.stage, planned.pipelines)
+        for stage in filter(planned.route.needs_vectors, lacking):
+            raise SettingsError(
+                f"index {place.index.name!r} has no vectors, so there is no {stage} ranking; leave that pipeline out"
+            )
 
 
 def measure_pipeline(

@@ -6,13 +6,24 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from connector.errors import SettingsError
+from connector.errors import SettingsError, SourceError
 from connector.evaluation.defaults import SPLIT
 from connector.evaluation.measures import Run
-from connector.evaluation.queries import JudgedQuery, read_queries
+from connector.evaluation.queries import JudgedQuery, parse_object, read_queries
+from connector.evaluation.text_file import read_text
 from connector.evaluation.trec import read_run
+from connector.judging.defaults import DEPTH, SEED
 from connector.judging.grades import GradeLog
 from connector.judging.pairs import Pair, read_pairs
+
+
+@dataclass(frozen=True, slots=True)
+class PoolFacts:
+    """The order in which pairs are asked for, how many documents of each run were pooled, and what breaks ties."""
+
+    order: str = "depth"
+    depth: int = DEPTH
+    seed: int = SEED
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +62,11 @@ class JudgingFolder:
         return self.path / "pool.jsonl"
 
     @property
+    def facts_file(self) -> Path:
+        """How the pool was made."""
+        return self.path / "pool.json"
+
+    @property
     def grades_file(self) -> Path:
         """Who gave which grade: lines are only ever added to it."""
         return self.path / "grades.jsonl"
@@ -75,6 +91,16 @@ class JudgingFolder:
                 f"{self.path} has no pool.jsonl; make it with: connector judge pool {self.path} --pipeline lexical"
             )
         return read_pairs(self.pool_file)
+
+    def pool_facts(self) -> PoolFacts:
+        """How the pool was made; by depth, where only its pairs are there. Raises SourceError."""
+        if not self.facts_file.is_file():
+            return PoolFacts()
+        row = parse_object(read_text(self.facts_file), str(self.facts_file), "order, depth and seed")
+        try:
+            return PoolFacts(str(row["order"]), int(row["depth"]), int(row["seed"]))
+        except (KeyError, TypeError, ValueError):
+            raise SourceError(f"{self.facts_file} does not say order, depth and seed; make the pool anew") from None
 
     def grades(self) -> GradeLog:
         """Who gave which grade; one that a kill has torn is repaired."""

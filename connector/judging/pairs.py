@@ -13,6 +13,7 @@ from connector.evaluation.queries import parse_object
 from connector.evaluation.text_file import numbered_lines
 
 NEEDS = "query_id, doc_id, order and fields"
+PairKey = tuple[str, str]  # query_id, doc_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +27,7 @@ class Pair:
     fields: Mapping[str, Any] = field(default_factory=dict)
 
     @property
-    def key(self) -> tuple[str, str]:
+    def key(self) -> PairKey:
         """What identifies the pair."""
         return (self.query_id, self.doc_id)
 

@@ -94,6 +94,16 @@ def test_cascade(run: Bench) -> None:
     assert said["p50_ms"]["cascade with rules"] < said["p50_ms"]["cross-encoder over all"]
 
 
+def test_judging(run: Bench) -> None:
+    said = run("judging", "slice", "--cluster", "embedded:store", "--seeds", "1")
+    (tried,) = said["collections"]
+
+    assert tried["queries"] == 3
+    assert set(tried["full"]) == {"lexical", "dense", "fused", "fused-linear", "fused-lexical"}
+    assert len(tried["grades"]) == 6
+    assert all(1 <= count <= tried["pool"] for counts in tried["grades"].values() for count in counts)
+
+
 def test_order(run: Bench) -> None:
     said = run("order", "slice:0:5", "slice-again:0:5", "--cluster", "embedded:store")
 

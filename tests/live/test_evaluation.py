@@ -50,6 +50,14 @@ def test_an_evaluation_and_a_gate(
     assert pipelines["fused"]["facts"]["engine"].split()[0] in ("elasticsearch", "opensearch")
     assert pipelines["reranked"]["stages_ms"]["local"]["p50"] > 0
 
+    pooled = launcher.run("judge", "pool", ".", "-p", "lexical,reranked", "-k", "3", "--json", *place, cwd=folder)
+    facts = json.loads(pooled.stdout)
+
+    assert pooled.code == 0, pooled.stderr
+    assert facts["runs"] == ["lexical", "reranked"]
+    assert 15 <= facts["left"] <= 30
+    assert facts["not_found"] == 0
+
     flags = (".", "--baseline", f"{index}.json", *place)
     assert launcher.run("gate", *flags, "--write-baseline", cwd=folder).code == 0
     assert launcher.run("gate", *flags, cwd=folder).code == 0

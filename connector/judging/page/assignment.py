@@ -10,9 +10,7 @@ from itertools import islice
 
 from connector.judging.grades import SETTLED, Grade
 from connector.judging.page.defaults import WINDOW
-from connector.judging.pairs import Pair
-
-PairKey = tuple[str, str]  # query_id, doc_id
+from connector.judging.pairs import Pair, PairKey
 
 
 @dataclass(frozen=True, slots=True)

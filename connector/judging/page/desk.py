@@ -13,9 +13,9 @@ from typing import Protocol
 from connector.errors import SettingsError
 from connector.judging.folder import JudgingFolder
 from connector.judging.grades import GRADES, SETTLED, Grade
-from connector.judging.page.assignment import PairKey, Said, Sharing, choose_next, read_said
+from connector.judging.page.assignment import Said, Sharing, choose_next, read_said
 from connector.judging.page.defaults import HOLD_S
-from connector.judging.pairs import Pair
+from connector.judging.pairs import Pair, PairKey
 from connector.judging.resolve import Disagreement, Resolved, resolve, write_qrels
 
 

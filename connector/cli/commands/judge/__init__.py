@@ -13,6 +13,11 @@ JUDGE_COMMANDS: dict[str, CommandPlace] = {
         "queries",
         "Take queries out of a log, and draw a sample that is fair to frequent and rare ones.",
     ),
+    "pool": CommandPlace(
+        f"{__name__}.pool",
+        "pool",
+        "Run pipelines on the queries of a folder, and pool their first documents: the pairs to judge.",
+    ),
     "page": CommandPlace(f"{__name__}.page", "page", "Let people judge the pairs of a pool, on a web page."),
     "llm": CommandPlace(
         f"{__name__}.llm", "llm", "Let a language model grade the pool, and hold it against the people who did."

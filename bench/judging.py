@@ -1,0 +1,199 @@
+"""How many grades each way of choosing pairs needs until the pipelines are in the order of the full judgments.
+
+    make bench-judging DATA="FOLDER FOLDER:150:2400"      # BEIR-layout folders or seeded parts of them
+    make bench-judging DATA=FOLDER ARGS="--seeds 3 -k 10"
+
+The pipelines run through the real path on an embedded store. A judge who knows the collection's judgments then grades
+one pair after the other, as each way asks for them. Two orders are the same where all pairs of pipelines are that
+differ by more than --tie in the full judgments. What counts is the number of grades after which the order stays: as
+`connector eval` would measure it, and as it is expected from the grades so far."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from statistics import median
+from typing import Any
+
+import numpy as np
+from machine import print_result
+from numpy.typing import NDArray
+from parts import part_of
+from quality import STORE, ingest, settings_for
+from rich.console import Console
+from rich.table import Table
+
+from connector.errors import ConnectorError
+from connector.evaluation.datasets import Collection, read_collection
+from connector.evaluation.judgments import Qrels
+from connector.evaluation.measures import Run, mean, measure
+from connector.evaluation.pipelines import Pipeline, plan
+from connector.judging.decide import Decide
+from connector.judging.depth import pool_keys
+from connector.judging.next_pairs import ORDERS, JudgingOrder, NextPairs
+from connector.judging.pairs import PairKey
+from connector.judging.runs import run_pipelines
+from connector.settings.sections import Settings
+
+# from near to each other to far apart
+PIPELINES = (
+    Pipeline("lexical", "lexical", {"search.rerank": "off"}),
+    Pipeline("dense", "dense", {"search.rerank": "off"}),
+    Pipeline("fused", "fused", {"search.rerank": "off"}),
+    Pipeline("fused-linear", "fused", {"search.rerank": "off", "search.fusion.kind": "linear"}),
+    Pipeline("fused-lexical", "fused", {"search.rerank": "off", "search.legs.lexical.weight": 4.0}),
+)
+console = Console(stderr=True, highlight=False)
+HOW = ("measured", "expected")
+LOOK_EVERY = 5  # grades, at what is expected
+_Values = NDArray[np.float64]  # [pipelines, queries]
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """The runs of a collection, and the nDCG of each pipeline by all judgments."""
+
+    name: str
+    collection: Collection
+    runs: Mapping[str, Run]
+    k: int
+    tie: float
+
+    @property
+    def measure(self) -> str:
+        return f"nDCG@{self.k}"
+
+    @property
+    def highest(self) -> int:
+        return self.collection.highest_grade
+
+    def named(self, pairs: Sequence[tuple[int, int]]) -> list[tuple[str, str]]:
+        names = [*self.runs]
+        return [(names[better], names[worse]) for better, worse in pairs]
+
+    def values(self, qrels: Qrels, query_ids: Sequence[str]) -> _Values:
+        """nDCG of each pipeline and query by these judgments."""
+        judged = {query_id: qrels.get(query_id) or {"": 0} for query_id in query_ids}
+        found = [measure(run, judged, [self.measure])[self.measure] for run in self.runs.values()]
+        return np.array([[values[query_id] for query_id in query_ids] for values in found])
+
+    def full(self) -> dict[str, float]:
+        return {
+            name: mean(measure(run, self.collection.qrels, [self.measure])[self.measure])
+            for name, run in self.runs.items()
+        }
+
+    def told_apart(self) -> list[tuple[int, int]]:
+        """The pairs of pipelines, the better one first, that differ by more than a tie."""
+        means = [*self.full().values()]
+        return [
+            (left, right) if means[left] > means[right] else (right, left)
+            for left, right in combinations(range(len(means)), 2)
+            if abs(means[left] - means[right]) > self.tie
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class Needed:
+    """After how many grades the order stays right: as `connector eval` measures it, where ungraded documents count as
+    not relevant, and as `NextPairs.expect` expects it."""
+
+    measured: int
+    expected: int
+
+
+def grades_needed(trial: Trial, order: JudgingOrder, keys: Sequence[PairKey], seed: int) -> Needed:
+    asked = NextPairs(keys, trial.runs, order, depth=trial.k, seed=seed, highest=trial.highest)
+    decide = Decide(keys, trial.runs, depth=trial.k, seed=seed, highest=trial.highest)
+    query_ids = sorted({query_id for query_id, _ in keys})
+    at = {query_id: place for place, query_id in enumerate(query_ids)}
+    qrels: dict[str, dict[str, int]] = {query_id: {} for query_id in query_ids}
+    values, pairs = trial.values(qrels, query_ids), trial.told_apart()
+    names = {(names[0], names[1]) for names in trial.named(pairs)}
+    measured = expected = 0  # the last time that it was wrong
+    for count in range(1, len(keys) + 1):
+        ((query_id, doc_id),) = asked.next()
+        grade = max(trial.collection.qrels[query_id].get(doc_id, 0), 0)
+        qrels[query_id][doc_id] = grade
+        asked.tell(query_id, doc_id, grade)
+        decide.tell((query_id, doc_id), grade)
+        if grade > 0:
+            values[:, at[query_id]] = trial.values(qrels, [query_id])[:, 0]
+        means = values.mean(axis=1)
+        if not all(means[better] > means[worse] for better, worse in pairs):
+            measured = count
+        if not count % LOOK_EVERY and not names <= {(each.ahead, each.behind) for each in decide.differences()}:
+            expected = count
+    return Needed(min(measured + 1, len(keys)), min(expected + LOOK_EVERY, len(keys)))
+
+
+def try_collection(given: str, options: argparse.Namespace) -> dict[str, Any]:
+    """The figures of one collection, printed as a table too."""
+    folder = part_of(given)
+    collection = read_collection(folder)
+    ingest(folder, settings_for(folder, options.cluster, options.set))
+
+    def settings_with(own: Mapping[str, Any]) -> Settings:
+        return settings_for(
+            folder, options.cluster, [*options.set, *(f"{path}={value}" for path, value in own.items())]
+        )
+
+    runs = asyncio.run(run_pipelines(collection.queries, plan(PIPELINES, settings_with))).runs
+    trial = Trial(given.rstrip("/").rpartition("/")[2], collection, runs, options.k, options.tie)
+    keys = pool_keys(runs.values(), options.k)
+    needed = {order: [grades_needed(trial, order, keys, seed) for seed in range(options.seeds)] for order in ORDERS}
+    counts = {
+        f"{order}, {how}": [getattr(each, how) for each in tries] for order, tries in needed.items() for how in HOW
+    }
+    result = {
+        "collection": trial.name,
+        "queries": len(collection.queries),
+        "pool": len(keys),
+        "full": {name: round(value, 4) for name, value in trial.full().items()},
+        "pairs_told_apart": len(trial.told_apart()),
+        "grades": counts,
+    }
+    Console().print(_table(result))
+    return result
+
+
+def _table(result: Mapping[str, Any]) -> Table:
+    title = f"{result['collection']}: {result['queries']} queries, a pool of {result['pool']:,} pairs"
+    table = Table(
+        "order, and how it is read",
+        "grades until the order stays",
+        "from",
+        "to",
+        "of the pool",
+        title=title,
+        show_edge=False,
+    )
+    for order, counts in result["grades"].items():
+        middle = median(counts)
+        share = f"{middle / result['pool']:.0%}"
+        table.add_row(order, f"{middle:,.0f}", f"{min(counts):,}", f"{max(counts):,}", share)
+    return table
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", nargs="+", help="BEIR-layout folders, or parts: FOLDER:QUERIES:DOCUMENTS")
+    parser.add_argument("--cluster", default=STORE)
+    parser.add_argument("-k", type=int, default=10, help="documents of each pipeline that are pooled")
+    parser.add_argument("--seeds", type=int, default=5, help="how often each way is tried")
+    parser.add_argument("--tie", type=float, default=0.005, help="pipelines nearer to each other are not told apart")
+    parser.add_argument("--set", action="append", default=[], metavar="PATH=VALUE", help="any setting")
+    options = parser.parse_args()
+    results = [try_collection(given, options) for given in options.data]
+    print_result({"bench": "judging", "k": options.k, "tie": options.tie, "collections": results})
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except ConnectorError as error:
+        sys.exit(f"error: {error}")

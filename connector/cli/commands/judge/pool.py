@@ -1,0 +1,173 @@
+"""`connector judge pool`: pipelines run on the queries of a judging folder, and what they find is pooled."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, ClassVar
+
+import typer
+
+from connector import event_loop
+from connector.cli.console import results, stderr
+from connector.cli.flags.groups import with_flag_groups
+from connector.cli.flags.settings import AsJson, SearchSettingsFlags
+from connector.cli.progress import reporter_on_terminal
+from connector.cli.stopping import say_when_stopped
+from connector.errors import SettingsError
+from connector.judging.defaults import DEPTH, SEED
+
+if TYPE_CHECKING:
+    from connector.evaluation.pipelines import Pipeline
+    from connector.judging.decide import ExpectedDifference
+    from connector.judging.folder import JudgingFolder
+    from connector.judging.pool import Pool, Pooling
+    from connector.judging.runs import PipelineRuns
+
+Folder = Annotated[Path, typer.Argument(metavar="FOLDER", help="A judging folder, with queries.")]
+
+
+@dataclass(frozen=True, slots=True)
+class PoolingFlags:
+    """What is pooled, and in which order it is to be judged."""
+
+    PANEL: ClassVar[str] = "The pool"
+
+    pipelines: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--pipeline",
+            "-p",
+            metavar="NAME",
+            help="One of lexical, dense, fused, reranked, search, or a YAML file of pipelines; repeatable. [the runs "
+            "that the folder has]",
+        ),
+    ] = None
+    k: Annotated[int, typer.Option("-k", "--k", min=1, help="How many documents of each pipeline.")] = DEPTH
+    order: Annotated[
+        str,
+        typer.Option(
+            help="depth: the first of all, then the second; move-to-front: where relevant ones were found; decide: "
+            "what tells pipelines apart soonest."
+        ),
+    ] = "depth"
+    seed: Annotated[int, typer.Option(help="What breaks ties.")] = SEED
+    fields: Annotated[
+        list[str] | None,
+        typer.Option("--field", metavar="NAME", help="A field to show; repeatable. [the index's text fields]"),
+    ] = None
+
+    def pooling(self) -> Pooling:
+        """Raises SettingsError."""
+        from connector.judging.next_pairs import ORDERS
+        from connector.judging.pool import Pooling
+
+        orders = {str(order): order for order in ORDERS}
+        if self.order not in orders:
+            raise SettingsError(f"--order takes {', '.join(orders)}, not {self.order!r}")
+        return Pooling(self.k, orders[self.order], self.seed, tuple(self.fields or ()))
+
+    def named(self) -> tuple[Pipeline, ...]:
+        """The pipelines, each once. Raises SettingsError, also for two of one name."""
+        from connector.evaluation.pipelines import read_pipelines
+
+        found = [pipeline for given in self.pipelines or () for pipeline in read_pipelines(given)]
+        names = [pipeline.name for pipeline in found]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise SettingsError(f"two pipelines are called {twice[0]!r}; name one of them otherwise")
+        return tuple(found)
+
+
+@with_flag_groups
+def pool(folder: Folder, pooling: PoolingFlags, settings: SearchSettingsFlags, as_json: AsJson = False) -> None:
+    """Run pipelines on the queries of a folder, and pool their first documents: the pairs to judge.
+
+    The runs go to runs/NAME.run, and all runs that lie there are pooled: those of earlier calls, and others in TREC's
+    format. A pair that has a grade is not asked for again.
+
+    Exit code: 0 all queries were answered in full; 1 some failed or were degraded, as it says; 2 it could not start; 3
+    the cluster is away.
+
+    Examples:
+
+        connector judge pool judged --pipeline lexical --pipeline reranked --index kb
+
+        connector judge pool judged --pipeline pipelines.yaml -k 20 --order decide
+    """
+    say_when_stopped("the pool is as it was; run it again")
+    wanted, pipelines, read = pooling.pooling(), pooling.named(), settings.reader()
+    from connector.evaluation.pipelines import plan
+    from connector.judging.folder import JudgingFolder
+    from connector.judging.pool import make_pool, write_runs
+    from connector.judging.runs import PipelineRuns, run_pipelines
+
+    searches = plan(pipelines, read)
+    opened = JudgingFolder.open(folder)
+    found = PipelineRuns({}, {}, {}, {})
+    if searches:
+        with reporter_on_terminal() as reporter:
+            found = event_loop.run(run_pipelines(opened.queries(), searches, wanted, reporter=reporter))
+        write_runs(opened, found.runs)
+    made = make_pool(opened, wanted, found.contents)
+    if as_json:
+        print(json.dumps(_facts(opened, found, made)))
+    else:
+        _print(opened, found, made)
+    raise typer.Exit(1 if any(found.failed.values()) or any(found.degraded.values()) else 0)
+
+
+def _facts(folder: JudgingFolder, found: PipelineRuns, made: Pool) -> dict[str, object]:
+    return {
+        "runs": list(folder.runs()),
+        "failed": {name: dict(reasons) for name, reasons in found.failed.items()},
+        "degraded": {name: dict(reasons) for name, reasons in found.degraded.items()},
+        "pairs": len(made.pairs),
+        "new": made.new,
+        "graded": made.graded,
+        "left": made.left,
+        "not_found": made.not_found,
+        "expected": [asdict(difference) for difference in made.expected],
+    }
+
+
+def _print(folder: JudgingFolder, found: PipelineRuns, made: Pool) -> None:
+    from rich.table import Table
+
+    queries = len(folder.queries())
+    table = Table("pipeline", "queries", "pairs of the pool", "only it found", show_edge=False)
+    for name, answered, pairs, alone in made.shares(folder.runs()):
+        table.add_row(name, f"{answered:,}", f"{pairs:,}", f"{alone:,}")
+    results().print(table)
+    for name, answered, _, _ in made.shares(folder.runs()):
+        if answered < queries:
+            _say(f"{name} has no ranking for {queries - answered:,} of {queries:,} queries")
+    for troubles, what in ((found.failed, "failed"), (found.degraded, "were degraded")):
+        for name, reasons in troubles.items():
+            if reasons:
+                _say(f"{name}: {len(reasons):,} queries {what}; first: {next(iter(reasons.values()))}")
+    if made.expected:
+        print_expected(made.expected, made.depth)
+    if made.not_found:
+        _say(f"nothing can be shown of {made.not_found:,} pairs: their documents were not found, or lack the fields")
+    stderr.print(
+        f"{len(made.pairs):,} pairs in {folder.pool_file}: {made.new:,} new, {made.graded:,} with a grade, "
+        f"{made.left:,} to judge",
+        highlight=False,
+        markup=False,
+    )
+
+
+def print_expected(expected: Sequence[ExpectedDifference], depth: int) -> None:
+    """Who is ahead, the surest last."""
+    from rich.table import Table
+
+    table = Table("ahead", "behind", f"nDCG@{depth} expected", "how sure", show_edge=False)
+    for each in sorted(expected, key=lambda each: each.certainty):
+        table.add_row(each.ahead, each.behind, f"+{each.difference:.4f}", f"{each.certainty:.0%}")
+    results().print(table)
+
+
+def _say(remark: str) -> None:
+    stderr.print(remark, style="yellow", highlight=False, markup=False)

@@ -1,0 +1,105 @@
+"""Queries without judgments through pipelines, on the real path: a run of each, and what is shown of documents."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from connector.clusters.protocol import Index
+from connector.evaluation.evaluate import Reporter, check_vectors
+from connector.evaluation.measures import Run
+from connector.evaluation.pipelines import PlannedSearch
+from connector.evaluation.queries import JudgedQuery
+from connector.evaluation.route import FUSED
+from connector.evaluation.runs import Answers, Search, answer_with_each
+from connector.evaluation.searchers import PAGE, TIMEOUT_S, Opened, open_searchers
+from connector.judging.depth import pool_keys
+from connector.judging.pairs import PairKey
+from connector.judging.pool import Pooling
+
+_Fields = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class PipelineRuns:
+    """The run of each pipeline by its name, and by the same names the queries that failed or were degraded, and why.
+    `contents` has the fields of each pooled pair whose document the index has."""
+
+    runs: Mapping[str, Run]
+    failed: Mapping[str, Mapping[str, str]]
+    degraded: Mapping[str, Mapping[str, str]]
+    contents: Mapping[PairKey, _Fields]
+
+
+async def run_pipelines(
+    queries: Sequence[JudgedQuery],
+    searches: Sequence[PlannedSearch],
+    pooling: Pooling | None = None,
+    *,
+    reporter: Reporter = Reporter(),
+) -> PipelineRuns:
+    """Every query through every search; where there is a `pooling`, also the fields of what it pools.
+
+    Raises SettingsError for a ranking that the index has not, and what opening the cluster and the first search
+    raise."""
+    async with open_searchers([search.settings for search in searches], reuse_scores=True) as opened:
+        check_vectors(opened, searches)
+        ready = [
+            Search(place.searcher, {"rerank": planned.last != FUSED})
+            for place, planned in zip(opened, searches, strict=True)
+        ]
+        for place, search in zip(opened, ready, strict=True):
+            for missing in await place.warm_up(**search.options):
+                reporter.note(f"the first search was degraded: {missing}")
+        reporter.begin("searching", len(ready) * len(queries))
+        answers = await answer_with_each(ready, queries, on_answer=reporter.done)
+        found = _by_pipeline(searches, answers)
+        contents = await _fetch(opened, searches, found, pooling, reporter) if pooling else {}
+    return PipelineRuns(found.runs, found.failed, found.degraded, contents)
+
+
+def _by_pipeline(searches: Sequence[PlannedSearch], answers: Sequence[Answers]) -> PipelineRuns:
+    runs, failed, degraded = {}, {}, {}
+    for search, given in zip(searches, answers, strict=True):
+        for pipeline in search.pipelines:
+            stage, name = search.stage(pipeline), pipeline.name
+            runs[name] = {each.query_id: search.route.ranking(stage, each) for each in given.each}
+            failed[name] = {each.query_id: why for each in given.each if (why := search.route.failure(stage, each))}
+            degraded[name] = {
+                each.query_id: "; ".join(missing)
+                for each in given.each
+                if each.query_id not in failed[name] and (missing := search.route.degradations(stage, each))
+            }
+    return PipelineRuns(runs, failed, degraded, {})
+
+
+async def _fetch(
+    opened: Sequence[Opened],
+    searches: Sequence[PlannedSearch],
+    found: PipelineRuns,
+    pooling: Pooling,
+    reporter: Reporter,
+) -> dict[PairKey, _Fields]:
+    """The fields of what is pooled: of each index what its own pipelines found, then all the rest from the first."""
+    wanted = pool_keys(found.runs.values(), pooling.depth)
+    contents: dict[str, _Fields] = {}
+    reporter.begin("fetching fields", len({doc_id for _, doc_id in wanted}))
+    for place in {id(each.index): each for each in opened}.values():
+        names = pooling.fields or tuple(place.index.schema.fields.text)
+        lacking = sorted({doc_id for _, doc_id in wanted if doc_id not in contents})
+        contents |= await _fetch_from(place.index, lacking, names, reporter)
+    return {key: contents[key[1]] for key in wanted if key[1] in contents}
+
+
+async def _fetch_from(
+    index: Index, doc_ids: Sequence[str], names: Collection[str], reporter: Reporter
+) -> dict[str, _Fields]:
+    contents: dict[str, _Fields] = {}
+    for start in range(0, len(doc_ids), PAGE):
+        page = doc_ids[start : start + PAGE]
+        got = await index.get(page, fields=None, timeout_s=TIMEOUT_S)
+        contents |= {doc_id: {name: fields[name] for name in names if name in fields} for doc_id, fields in got.items()}
+        for _ in page:
+            reporter.done()
+    return contents
