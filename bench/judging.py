@@ -26,6 +26,7 @@ from parts import part_of
 from quality import STORE, ingest, settings_for
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from connector.errors import ConnectorError
 from connector.evaluation.datasets import Collection, read_collection
@@ -169,7 +170,7 @@ def _table(result: Mapping[str, Any]) -> Table:
         "from",
         "to",
         "of the pool",
-        title=title,
+        title=Text(title),  # a name with :100: in it is no emoji
         show_edge=False,
     )
     for order, counts in result["grades"].items():

@@ -5,15 +5,20 @@ from __future__ import annotations
 import random
 import time
 from itertools import islice
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from connector.errors import SettingsError, SourceError
 from connector.evaluation.measures import Run
 from connector.judging.depth import pool_keys
-from connector.judging.next_pairs import ORDERS, JudgingOrder, NextPairs
+from connector.judging.folder import JudgingFolder
+from connector.judging.grades import Grade
+from connector.judging.next_pairs import ORDERS, JudgingOrder, NextPairs, PairsByGrades
 from connector.judging.pairs import PairKey
+from connector.judging.pool import Pooling, make_pool, write_runs
 from connector.types import Hit
 
 RUNS: dict[str, dict[str, list[str]]] = {
@@ -173,3 +178,51 @@ def test_the_next_pair_costs_a_part_of_making_the_order_anew(order: JudgingOrder
 
     assert pairs.left > 3000
     assert sorted(took)[15] < made / 3
+
+
+def test_a_page_gives_first_what_a_second_person_may_judge_and_then_what_tells_most(tmp_path: Path) -> None:
+    folder = JudgingFolder(tmp_path)
+    write_runs(folder, ranked(RUNS))
+    make_pool(folder, Pooling(depth=3, order="move-to-front"), {})
+    pairs = PairsByGrades(folder)
+    before = [pair.key for pair in pairs.next_pairs(())]
+    grades = [Grade(*before[0], 0, "anna"), Grade(*before[1], 3, "gpt", "model", {"model": "m", "prompt": "p"})]
+    after = [pair.key for pair in pairs.next_pairs(grades)]
+    expected = NextPairs.of_pool(folder, before)
+    expected.tell(*before[0], 0)
+
+    assert sorted(after) == sorted(before)
+    assert after == [before[0], *expected.next(7)]
+    assert [pair.key for pair in pairs.next_pairs(())] == before
+
+
+def test_a_folder_that_was_not_pooled_here_is_asked_by_depth_and_an_unknown_order_is_said(tmp_path: Path) -> None:
+    folder = JudgingFolder(tmp_path)
+    write_runs(folder, ranked(RUNS))
+    made = make_pool(folder, Pooling(depth=3), {})
+    folder.facts_file.unlink()
+    by_depth = NextPairs.open(folder).next(8)
+    folder.facts_file.write_text('{"order": "chance", "depth": 3, "seed": 1}')
+
+    assert len(by_depth) == len(made.pairs) == made.new == made.not_found == 8
+    with pytest.raises(SettingsError, match="'chance'; known are depth, move-to-front, decide"):
+        NextPairs.open(folder)
+    folder.facts_file.write_text("[]")
+    with pytest.raises(SourceError, match="no JSON object"):
+        NextPairs.open(folder)
+
+
+def test_what_is_pooled_again_keeps_its_fields_and_its_grades(tmp_path: Path) -> None:
+    folder = JudgingFolder(tmp_path)
+    write_runs(folder, ranked(RUNS))
+    first = make_pool(folder, Pooling(depth=3), {("q1", "b"): {"title": "kept"}})
+    folder.grades().append(Grade("q1", "b", 2, "anna"))
+    folder.grades().append(Grade("q1", "c", None, "anna"))
+    second = make_pool(folder, Pooling(depth=1), {})
+    kept = {pair.key: pair.fields for pair in second.pairs}
+
+    assert (first.new, first.left) == (8, 8)
+    assert (second.new, second.graded, second.left) == (0, 1, 2)
+    assert sorted(kept) == [("q1", "a"), ("q1", "b"), ("q2", "a")]
+    assert kept["q1", "b"] == {"title": "kept"}
+    assert {name: alone for name, _, _, alone in first.shares(folder.runs())} == {"left": 2, "right": 2}
