@@ -71,7 +71,7 @@ $(VENV)/infinity/installed: | $(BIN)/python
 	@touch $@
 
 # what people would use instead, each with what it asks for
-PEERS := langchain-classic langchain-community langchain-elasticsearch langchain-huggingface haystack-ai elasticsearch-haystack sentence-transformers-haystack opensearch-py
+PEERS := langchain-classic langchain-community langchain-elasticsearch langchain-huggingface haystack-ai elasticsearch-haystack sentence-transformers-haystack langchain-cohere cohere-haystack opensearch-py
 $(VENV)/peers/installed: | $(BIN)/python
 	@$(UV) venv --quiet --clear --python $(VENV)/bin/python $(VENV)/peers
 	@$(UV) pip install --quiet --python $(VENV)/peers $(PEERS)

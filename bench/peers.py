@@ -5,11 +5,13 @@ run.
     make bench-peers DATA=FOLDER ARGS="--queries 50 --documents 2000 --cross-encoder FOLDER"
 
 Each peer is a file in bench/peer/, written as its users write it: its lines are counted without blank ones, comments
-and imports. It runs in an environment of its own, writes the documents its own way, and is asked all queries one after
-the other, then by several clients at once. Peers rerank in their process, by sentence-transformers, with the
-cross-encoder that is given; without one they are compared without a rerank. The worker reranks with that model too, or
-with its default. Elasticsearch's own retrievers need modules that are not in its minimal server: with --retrievers they
-are tried on the cluster that --elasticsearch names, whose trial is started."""
+and imports. It runs in an environment of its own, writes the documents its own way, and is asked all queries: once to
+find, which counts for nothing but nDCG, then again one after the other, then by several clients at once. All rerank a
+window of the same size by the same worker with its default model, LangChain and Haystack through their own integrations
+of Cohere's API. The worker remembers passages, as in service, and no scores. With --cross-encoder the worker reranks
+with that, and LangChain and Haystack do in their own process, by sentence-transformers. Elasticsearch's own retrievers
+need modules that are not in its minimal server: with --retrievers they are tried on the cluster that --elasticsearch
+names, whose trial is started."""
 
 from __future__ import annotations
 
@@ -48,12 +50,11 @@ SERVERS = {"elasticsearch": "9.3.2", "opensearch": "3.6.0"}
 
 @dataclass(frozen=True)
 class Contest:
-    """A peer on an engine, and whether it reranks. `asks_worker`: the rerank is the worker's."""
+    """A peer on an engine, and whether it reranks."""
 
     name: str
     engine: str
     reranks: bool
-    asks_worker: bool = False
 
     @property
     def title(self) -> str:
@@ -61,15 +62,15 @@ class Contest:
 
 
 CONTESTS = tuple(
-    Contest(name, engine, reranks, asks_worker)
+    Contest(name, engine, reranks)
     for engine, names in {
-        "elasticsearch": {OURS: True, "langchain_elasticsearch": False, "haystack_elasticsearch": False},
-        "opensearch": {OURS: True, "opensearch_itself": True},
+        "elasticsearch": (OURS, "langchain_elasticsearch", "haystack_elasticsearch"),
+        "opensearch": (OURS, "opensearch_itself"),
     }.items()
-    for name, asks_worker in names.items()
+    for name in names
     for reranks in (False, True)
 )
-ITSELF = tuple(Contest("elasticsearch_itself", "elasticsearch", reranks, True) for reranks in (False, True))
+ITSELF = tuple(Contest("elasticsearch_itself", "elasticsearch", reranks) for reranks in (False, True))
 
 
 def main() -> None:
@@ -79,7 +80,7 @@ def main() -> None:
     parser.add_argument("--peers", nargs="+", metavar="NAME", help="some of the files in bench/peer/; all by default")
     parser.add_argument("--queries", type=int, default=100, help="a seeded sample of so many; 0: all")
     parser.add_argument("--documents", type=int, default=3_000, help="those judged, and others up to so many")
-    parser.add_argument("--cross-encoder", metavar="FOLDER", help="what every rerank takes")
+    parser.add_argument("--cross-encoder", metavar="FOLDER", help="what every rerank takes, not the worker's default")
     parser.add_argument("--elasticsearch", metavar="URL", help="this one instead of starting one")
     parser.add_argument("--opensearch", metavar="URL", help="this one, with ML Commons, instead of starting one")
     parser.add_argument("--engines", nargs="+", choices=SERVERS, default=[*SERVERS], help="all by default")
@@ -98,6 +99,7 @@ def main() -> None:
             job = job_of(contest, folder, collection, options) | {"rounds": options.rounds, "clients": options.clients}
             job["peer"] |= {"url": urls[contest.engine], "worker_url": worker.url}
             results[contest.title] = play(job, options.python, collection)
+            console.print(json.dumps(results[contest.title]))
     show(results)
     print_result(
         {
@@ -118,9 +120,7 @@ def contests_of(options: argparse.Namespace) -> list[Contest]:
     return [
         contest
         for contest in every
-        if (not options.peers or contest.name in options.peers)
-        and contest.engine in options.engines
-        and (contest.asks_worker or not contest.reranks or options.cross_encoder)
+        if (not options.peers or contest.name in options.peers) and contest.engine in options.engines
     ]
 
 

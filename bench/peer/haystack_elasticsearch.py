@@ -6,10 +6,12 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from haystack import Document, Pipeline
+from haystack.utils import Secret
 from haystack_integrations.components.embedders.sentence_transformers import (
     SentenceTransformersDocumentEmbedder,
     SentenceTransformersTextEmbedder,
 )
+from haystack_integrations.components.rankers.cohere import CohereRanker
 from haystack_integrations.components.rankers.sentence_transformers import SentenceTransformersSimilarityRanker
 from haystack_integrations.components.retrievers.elasticsearch import ElasticsearchHybridRetriever
 from haystack_integrations.document_stores.elasticsearch import ElasticsearchDocumentStore
@@ -32,7 +34,12 @@ def prepare(peer: Any, documents: Sequence[dict[str, str]]) -> Callable[[str], l
     )
     pipeline.add_component("retriever", retriever)
     if peer.reranks:
-        pipeline.add_component("ranker", SentenceTransformersSimilarityRanker(model=peer.cross_encoder, top_k=peer.k))
+        if peer.cross_encoder:
+            ranker: Any = SentenceTransformersSimilarityRanker(model=peer.cross_encoder, top_k=peer.k)
+        else:
+            key = Secret.from_token("none")
+            ranker = CohereRanker(model="worker", top_k=peer.k, api_key=key, api_base_url=peer.worker_url)
+        pipeline.add_component("ranker", ranker)
         pipeline.connect("retriever.documents", "ranker.documents")
 
     def search(query: str) -> list[str]:

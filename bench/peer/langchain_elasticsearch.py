@@ -9,6 +9,7 @@ from typing import Any
 from elasticsearch import Elasticsearch
 from langchain_classic.retrievers import ContextualCompressionRetriever, EnsembleRetriever
 from langchain_classic.retrievers.document_compressors import CrossEncoderReranker
+from langchain_cohere import CohereRerank
 from langchain_community.cross_encoders import HuggingFaceCrossEncoder
 from langchain_elasticsearch import ElasticsearchRetriever, ElasticsearchStore
 from langchain_huggingface import HuggingFaceEmbeddings
@@ -29,8 +30,11 @@ def prepare(peer: Any, documents: Sequence[dict[str, str]]) -> Callable[[str], l
     )
     retriever: Any = EnsembleRetriever(retrievers=[lexical, dense])
     if peer.reranks:
-        model = HuggingFaceCrossEncoder(model_name=peer.cross_encoder)
-        compressor = CrossEncoderReranker(model=model, top_n=peer.k)
+        if peer.cross_encoder:
+            model = HuggingFaceCrossEncoder(model_name=peer.cross_encoder)
+            compressor: Any = CrossEncoderReranker(model=model, top_n=peer.k)
+        else:
+            compressor = CohereRerank(base_url=peer.worker_url, cohere_api_key="none", model="worker", top_n=peer.k)
         retriever = ContextualCompressionRetriever(
             base_compressor=compressor, base_retriever=retriever | (lambda found: found[: peer.window])
         )
