@@ -166,6 +166,9 @@ bench-peers: $(VENV)/demo-installed $(VENV)/peers/installed engines ## beside La
 bench-path: $(VENV)/test-installed engines ## what the query path costs beside its slower leg, on a real engine
 	@$(BIN)/python bench/path.py $(if $(CLUSTER),--cluster $(CLUSTER)) $(ARGS)
 
+bench-gateway: $(VENV)/test-installed engines ## gets and searches direct and through the gateway, its memory, a large bulk: ARGS="--minutes 10" (Debian: apt-get install wrk)
+	@$(BIN)/python bench/gateway.py $(if $(CLUSTER),--cluster $(CLUSTER)) $(ARGS)
+
 bench-start: $(VENV)/demo-installed ## seconds that commands take from nothing to their end: ARGS="--against COMMIT"
 	@$(BIN)/python bench/start.py $(ARGS)
 
@@ -194,4 +197,4 @@ bench-rerankers: $(VENV)/all-installed ## pairs per second of rerankers of the h
 clean: ## remove the environment, caches and the demo's store
 	rm -rf $(VENV) $(TOOLS) demo-store dist build site .mypy_cache .ruff_cache .pytest_cache
 
-.PHONY: help install install-all demo lint style types docs engines test test-quick soak test-lowest test-wheel test-image release-check bench-quality bench-peers bench-order bench-judging bench-cascade bench-models bench-ingest bench-trials bench-path bench-start bench-reliability bench-load bench-worker bench-worker-profile bench-rerankers bench-gemm bench-training-data clean
+.PHONY: help install install-all demo lint style types docs engines test test-quick soak test-lowest test-wheel test-image release-check bench-quality bench-peers bench-order bench-judging bench-cascade bench-models bench-ingest bench-trials bench-path bench-gateway bench-start bench-reliability bench-load bench-worker bench-worker-profile bench-rerankers bench-gemm bench-training-data clean

@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 
 from connector.gateway.exchange import Asked, Interceptor, Passed, Replied, UpstreamAway
-from connector.gateway.passing.caller_request import CallerRequest, Message
+from connector.gateway.passing.caller_request import CallerMessage, CallerRequest
 from connector.gateway.passing.headers import Forwarding, reply_headers, without_framing
 from connector.gateway.passing.nodes import ConnectTimeout
 from connector.gateway.passing.pass_through import PassThrough, Receive, Send
@@ -111,7 +111,7 @@ class Gateway:
             )
 
 
-async def _read_up_to(limit: int, request: CallerRequest, receive: Receive) -> Message:
+async def _read_up_to(limit: int, request: CallerRequest, receive: Receive) -> CallerMessage:
     """The body, or where it is longer than `limit`, what has come of it."""
     if not request.has_body:
         return {"body": b"", "more_body": False}

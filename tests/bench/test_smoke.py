@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -252,6 +254,19 @@ async def test_path(run: Bench, elasticsearch: ClusterSettings) -> None:
     for found in said["p50"].values():
         assert found["search_ms"] > 0
         assert found.keys() >= {"lexical_ms", "dense_ms", "both_requests_ms", "over_slower_leg_ms"}
+
+
+@pytest.mark.live
+def test_gateway(run: Bench, elasticsearch: ClusterSettings) -> None:
+    if shutil.which("wrk") is None and not os.environ.get("CI"):
+        pytest.skip("there is no wrk (Debian: apt-get install wrk)")
+    small = ("--seconds", "1", "--rounds", "1", "--connections", "2", "--bulk-mb", "1", "--minutes", "0.01")
+    said = run("gateway", "--cluster", elasticsearch.url, "--index", unique_name(), *small)
+
+    assert said["requests"].keys() == {"get, 2", "search, 2"}
+    assert all(value > 0 for found in said["requests"].values() for name, value in found.items() if name != "added_ms")
+    assert said["bulk"]["mb"] == 1
+    assert len(said["memory"]["mb"]) == 2
 
 
 @pytest.mark.live

@@ -28,6 +28,14 @@ class RunningGateway:
 
     port: int
     server: Any
+    thread: threading.Thread
+    listener: socket.socket
+
+    def stop(self) -> None:
+        """As SIGTERM does it; returns when nothing listens any more."""
+        self.server.should_exit = True
+        self.thread.join(WAIT_S)
+        self.listener.close()
 
     @property
     def url(self) -> str:
@@ -56,14 +64,12 @@ def running_gateway(*urls: str, interceptor: Interceptor | None = None, **settin
     server = build_server(given, opened)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
+    running = RunningGateway(listener.getsockname()[1], server, thread, listener)
     try:
-        running = RunningGateway(listener.getsockname()[1], server)
         assert b" 200 OK" in running.ask(b"GET /_gateway/health HTTP/1.1\r\nHost: h\r\n\r\n")
         yield running
     finally:
-        server.should_exit = True
-        thread.join(WAIT_S)
-        listener.close()
+        running.stop()
 
 
 @dataclass

@@ -55,6 +55,7 @@ NEUTRAL = (0, 1)  # none of it, and no change to it
 NO_SETTINGS = {  # numbers that are about one call
     ("connector/cli/tables/comparison.py", "side_by_side"),  # how many hits an example prints
     ("connector/doctor/local_checks.py", "choose_words"),  # of a probe query
+    ("connector/cli/commands/gateway.py", "proxy_config"),  # the port in the text that is printed
 }
 
 

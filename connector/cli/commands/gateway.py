@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from enum import StrEnum
 from typing import Annotated
 
 import typer
@@ -54,3 +55,41 @@ def gateway(context: typer.Context, flags: GatewayFlags, shared: SettingsFlags, 
         from connector.gateway.serve import serve
     configure_logging(settings.log)
     serve(settings)
+
+
+class ProxyKind(StrEnum):
+    """The proxies that a configuration is made for."""
+
+    NGINX = "nginx"
+    ENVOY = "envoy"
+
+
+@gateway_app.command()
+@with_flag_groups
+def proxy_config(
+    proxy: Annotated[ProxyKind, typer.Argument(help="Which proxy stands in front.")],
+    flags: SettingsFlags,
+    listen: Annotated[int, typer.Option(min=1, max=65_535, help="The port that the proxy listens on.")] = 9200,
+    gateway: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL", help="The gateway as the proxy reaches it; at gateway.host and port when not given."
+        ),
+    ] = None,
+) -> None:
+    """Print a proxy's configuration: searches of gateway.indexes go to the gateway, all else straight to the cluster.
+
+    Where the gateway is away, the cluster answers the searches too.
+
+    Examples:
+
+        connector gateway proxy-config nginx --cluster http://10.0.0.1:9200 > /etc/nginx/conf.d/search.conf
+
+        connector gateway proxy-config envoy --gateway http://10.0.0.5:9280 --listen 80
+    """
+    from connector.gateway.proxy_config.envoy import envoy_config
+    from connector.gateway.proxy_config.nginx import nginx_config
+    from connector.gateway.proxy_config.routes import read_routes
+
+    routes = read_routes(flags.read(), listen=listen, gateway=gateway)
+    print((nginx_config if proxy is ProxyKind.NGINX else envoy_config)(routes), end="")

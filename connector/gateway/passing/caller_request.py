@@ -13,8 +13,10 @@ from connector.gateway.passing.refusals import GatewayRefusal
 if TYPE_CHECKING:
     from connector.gateway.passing.caller_connection import CallerConnection
 
-Message = MutableMapping[str, Any]
-App = Callable[[Any, Callable[[], Awaitable[Message]], Callable[[Message], Awaitable[None]]], Awaitable[None]]
+CallerMessage = MutableMapping[str, Any]
+App = Callable[
+    [Any, Callable[[], Awaitable[CallerMessage]], Callable[[CallerMessage], Awaitable[None]]], Awaitable[None]
+]
 NO_BODY = frozenset({204, 304})
 STOPPING = GatewayRefusal(503, "gateway_stopping", "the gateway is stopping; try again")
 BROKEN = GatewayRefusal(500, "gateway_fault", "the gateway failed at this request; its log says why")
@@ -130,7 +132,7 @@ class CallerRequest:
             "extensions": {"gateway": self},
         }
 
-    async def receive(self) -> Message:
+    async def receive(self) -> CallerMessage:
         connection = self._connection
         if self._expects_continue and not self._has_started and not connection.transport.is_closing():
             connection.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
@@ -150,7 +152,7 @@ class CallerRequest:
         finally:
             self._waiter = None
 
-    async def send(self, message: Message) -> None:
+    async def send(self, message: CallerMessage) -> None:
         """Beside what ASGI says, the first message may have `reason`, the words behind the status."""
         connection = self._connection
         if not connection.can_write.is_set():
@@ -167,7 +169,7 @@ class CallerRequest:
         if not more:
             self._finish()
 
-    def _head(self, message: Message) -> bytes:
+    def _head(self, message: CallerMessage) -> bytes:
         status, headers, is_chunked, length = message["status"], message["headers"], False, None
         lines = [status_line(status, message.get("reason", b""))]
         for pair in headers:

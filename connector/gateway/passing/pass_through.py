@@ -6,14 +6,14 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from connector.gateway.exchange import Headers, UpstreamAway
-from connector.gateway.passing.caller_request import CallerRequest, Message
+from connector.gateway.passing.caller_request import CallerMessage, CallerRequest
 from connector.gateway.passing.headers import LAST_CHUNK, Forwarding, Pairs, chunk, reply_headers
 from connector.gateway.passing.node_connection import NodeConnection
 from connector.gateway.passing.nodes import Node
 from connector.gateway.passing.upstream import UpstreamEngine, lent
 
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
+Receive = Callable[[], Awaitable[CallerMessage]]
+Send = Callable[[CallerMessage], Awaitable[None]]
 
 
 class PassThrough:
@@ -23,7 +23,13 @@ class PassThrough:
         self._engine, self._forwarding = engine, forwarding
 
     async def take(
-        self, request: CallerRequest, receive: Receive, send: Send, *, read: Message | None = None, note: Headers = ()
+        self,
+        request: CallerRequest,
+        receive: Receive,
+        send: Send,
+        *,
+        read: CallerMessage | None = None,
+        note: Headers = (),
     ) -> None:
         """`read`: what was read of the body already; `note`: headers that the reply gets from us."""
         headers = self._forwarding.headers(request.headers, request.peer)

@@ -34,6 +34,7 @@ ONE_CALL = {
     "price_out max_cost max_requests",
     "what other programs wrote, and what they read": "files into format_name by kind cuts add_queries click_model "
     "min_looks click_action to kinds query_file",
+    "what stands in front of the gateway": "proxy listen gateway",
     "any setting": "override",
     "which model, and from where": "name place",
     "what a results page needs": "lexical_query aggs total facets highlight collapse sort offset",

@@ -1,0 +1,232 @@
+"""What the gateway costs: small gets and searches direct and through it, in one run.
+
+Asked by wrk (Debian: apt-get install wrk).
+
+    make bench-gateway
+    make bench-gateway ARGS="--minutes 10 --bulk-mb 100"     # and whether its memory stays flat
+    python bench/gateway.py --cluster http://localhost:9200 --seconds 1 --bulk-mb 1
+
+Direct and through are measured in turns, so that a busy machine slows both. `cpu_us` is the processor time of the
+gateway for one request, which other programs change little."""
+
+from __future__ import annotations
+
+import argparse
+import http.client
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from machine import print_result
+from rich.console import Console
+from rich.table import Table
+
+WRK = "wrk"
+UNITS = {"us": 0.001, "ms": 1.0, "s": 1_000.0}
+SEARCH = json.dumps({"query": {"match": {"text": "red fish"}}, "size": 10})
+DOCUMENTS = 2_000
+WORDS = ("red", "fish", "blue", "river", "stone", "cold", "room", "deal", "firm", "note")
+TICK = os.sysconf("SC_CLK_TCK")
+console = Console(stderr=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--cluster", help="measure this one instead of starting an engine")
+    parser.add_argument("--index", default="bench-gateway", help="made for the bench, and dropped at its end")
+    parser.add_argument("--seconds", type=int, default=5, help="of each measurement")
+    parser.add_argument("--rounds", type=int, default=3, help="of direct and through in turns; the median counts")
+    parser.add_argument("--connections", type=int, nargs="+", default=[1, 16])
+    parser.add_argument("--processes", type=int, default=1, help="of the gateway")
+    parser.add_argument("--minutes", type=float, default=0.0, help="of load, while the gateway's memory is looked at")
+    parser.add_argument("--bulk-mb", type=float, default=100.0, help="size of a bulk that streams through; 0: none")
+    options = parser.parse_args()
+    if shutil.which(WRK) is None:
+        sys.exit("error: there is no wrk; install it (Debian: apt-get install wrk)")
+    if options.cluster:
+        measure(options.cluster, options)
+        return
+    sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "servers"))
+    import engines
+
+    server = engines.start("elasticsearch", "9.3.2")
+    try:
+        measure(server["url"], options)
+    finally:
+        engines.stop(server)
+
+
+def measure(url: str, options: argparse.Namespace) -> None:
+    fill(url, options.index)
+    gateway = Gateway(url, options.processes)
+    try:
+        found = compare(url, gateway, options)
+        bulk = stream_bulk(gateway, options) if options.bulk_mb else None
+        memory = watch_memory(gateway, options) if options.minutes else None
+    finally:
+        gateway.stop()
+        send(url, "DELETE", f"/{options.index}")
+    show(found)
+    print_result({"bench": "gateway", "requests": found, "bulk": bulk, "memory": memory})
+
+
+class Gateway:
+    """A process of `connector gateway`, and what it takes of the machine."""
+
+    def __init__(self, cluster: str, processes: int) -> None:
+        self._log = tempfile.TemporaryFile("w+")  # noqa: SIM115  # as long as the process
+        command = [sys.executable, "-m", "connector", "gateway", "--cluster", cluster, "--port", "0"]
+        self._process = subprocess.Popen([*command, "--processes", str(processes)], stderr=self._log)
+        self.url = self._wait()
+
+    def _wait(self) -> str:
+        for _ in range(600):
+            self._log.seek(0)
+            if said := re.search(r"listening on (http://\S+),", self._log.read()):
+                try:
+                    send(said[1], "GET", "/_gateway/health")
+                    return said[1]
+                except OSError:
+                    pass
+            if self._process.poll() is not None:
+                break
+            time.sleep(0.1)
+        self._log.seek(0)
+        sys.exit(f"error: the gateway did not start: {self._log.read()}")
+
+    def _pids(self) -> list[int]:
+        children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text().split()
+        return [self._process.pid, *map(int, children)]
+
+    def cpu_s(self) -> float:
+        fields = (Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split() for pid in self._pids())
+        return sum(int(field[11]) + int(field[12]) for field in fields) / TICK
+
+    def memory_mb(self, *, peak: bool = False) -> float:
+        """What its processes have in memory; `peak`: had at most."""
+        name = "VmHWM" if peak else "VmRSS"
+        found = (re.search(rf"{name}:\s+(\d+)", Path(f"/proc/{pid}/status").read_text()) for pid in self._pids())
+        return round(sum(int(match[1]) for match in found if match) / 1_024, 1)
+
+    def stop(self) -> None:
+        self._process.send_signal(signal.SIGTERM)
+        self._process.wait(60)
+
+
+def compare(url: str, gateway: Gateway, options: argparse.Namespace) -> dict[str, dict[str, float]]:
+    """By request and number of connections: p50 and requests per second of both, and what lies between."""
+    found = {}
+    for kind, path in (("get", f"/{options.index}/_doc/1"), ("search", f"/{options.index}/_search")):
+        for connections in options.connections:
+            rounds: list[dict[str, float]] = []
+            for _ in range(options.rounds):
+                direct = wrk(url + path, kind, connections, options.seconds)
+                before = gateway.cpu_s()
+                through = wrk(gateway.url + path, kind, connections, options.seconds)
+                cpu_s = gateway.cpu_s() - before
+                rounds.append(
+                    {
+                        "direct_p50_ms": direct["p50_ms"],
+                        "through_p50_ms": through["p50_ms"],
+                        "added_ms": through["p50_ms"] - direct["p50_ms"],
+                        "direct_per_s": direct["per_s"],
+                        "through_per_s": through["per_s"],
+                        "cpu_us": cpu_s * 1e6 / max(through["requests"], 1),
+                    }
+                )
+            found[f"{kind}, {connections}"] = {name: _median(rounds, name) for name in rounds[0]}
+            console.print(f"{kind}, {connections} connections: {found[f'{kind}, {connections}']}", highlight=False)
+    return found
+
+
+def _median(rounds: list[dict[str, float]], name: str) -> float:
+    return round(sorted(each[name] for each in rounds)[len(rounds) // 2], 3)
+
+
+def wrk(url: str, kind: str, connections: int, seconds: float) -> dict[str, float]:
+    """One run; raises SystemExit where a reply was no success."""
+    with tempfile.NamedTemporaryFile("w", suffix=".lua") as script:
+        command = [WRK, "-t1", f"-c{connections}", f"-d{max(round(seconds), 1)}s", "--latency", url]
+        if kind == "search":
+            script.write(f'wrk.method="POST"\nwrk.body=[[{SEARCH}]]\nwrk.headers["Content-Type"]="application/json"\n')
+            script.flush()
+            command += ["-s", script.name]
+        said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    if "Non-2xx" in said or "Socket errors" in said:
+        sys.exit(f"error: replies that are no success:\n{said}")
+    p50 = re.search(r"50%\s+([\d.]+)(us|ms|s)", said)
+    per_s, count = re.search(r"Requests/sec:\s+([\d.]+)", said), re.search(r"(\d+) requests in", said)
+    if not (p50 and per_s and count):
+        sys.exit(f"error: wrk said something else:\n{said}")
+    return {"p50_ms": float(p50[1]) * UNITS[p50[2]], "per_s": float(per_s[1]), "requests": int(count[1])}
+
+
+def stream_bulk(gateway: Gateway, options: argparse.Namespace) -> dict[str, float]:
+    """A bulk whose actions delete what is not there, so that the engine keeps nothing of it."""
+    line = b'{"delete":{"_id":"%s"}}\n' % (b"x" * 400)
+    size, lines = int(options.bulk_mb * 1e6), 1_000
+    before, began = gateway.memory_mb(peak=True), time.monotonic()
+
+    def body() -> Iterator[bytes]:
+        for _ in range(max(size // (len(line) * lines), 1)):
+            yield line * lines
+
+    reply = send(gateway.url, "POST", f"/{options.index}/_bulk?filter_path=errors", body)
+    if "errors" not in reply:
+        sys.exit(f"error: the bulk was refused: {reply}")
+    grown = gateway.memory_mb(peak=True) - before
+    return {"mb": options.bulk_mb, "seconds": round(time.monotonic() - began, 1), "grown_mb": round(grown, 1)}
+
+
+def watch_memory(gateway: Gateway, options: argparse.Namespace) -> dict[str, Any]:
+    """Memory after each part of the time, under gets and searches in turns; the first part warms up."""
+    seen, looks = [], 10 if options.minutes >= 1 else 2
+    for number in range(looks):
+        kind, path = ("get", "_doc/1") if number % 2 else ("search", "_search")
+        wrk(f"{gateway.url}/{options.index}/{path}", kind, 16, max(options.minutes * 60 / looks, 1.0))
+        seen.append(gateway.memory_mb())
+    return {"minutes": options.minutes, "mb": seen, "grown_mb": round(seen[-1] - seen[0], 1)}
+
+
+def fill(url: str, index: str) -> None:
+    send(url, "DELETE", f"/{index}")
+    lines = []
+    for number in range(DOCUMENTS):
+        words = [WORDS[(number * step + step) % len(WORDS)] for step in range(1, 60)]
+        lines += [json.dumps({"index": {"_id": str(number)}}), json.dumps({"text": " ".join(words)})]
+    data = "\n".join([*lines, ""]).encode()
+    send(url, "POST", f"/{index}/_bulk?refresh=true", lambda: iter([data]))
+
+
+def send(url: str, method: str, path: str, body: Callable[[], Iterator[bytes]] | None = None) -> Mapping[str, Any]:
+    """The reply's JSON."""
+    parts = urlsplit(url)
+    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=600)
+    try:
+        headers = {"Content-Type": "application/x-ndjson"} if body else {}
+        connection.request(method, path, body() if body else None, headers, encode_chunked=body is not None)
+        found: Mapping[str, Any] = json.loads(connection.getresponse().read())
+        return found
+    finally:
+        connection.close()
+
+
+def show(found: Mapping[str, Mapping[str, float]]) -> None:
+    table = Table("requests", "direct p50 ms", "through", "added", "direct/s", "through/s", "gateway's CPU µs")
+    for name, values in found.items():
+        table.add_row(name, *(f"{value:.3g}" if value < 100 else f"{value:,.0f}" for value in values.values()))
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    main()

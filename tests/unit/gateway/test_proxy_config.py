@@ -1,0 +1,162 @@
+"""The configurations of proxies: nginx's is run; Envoy's is read."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import yaml
+from support.gateways import OK, WAIT_S, ByteEngine, read_reply, running_gateway
+
+from connector.errors import SettingsError
+from connector.gateway.exchange import Asked, Passed, Replied, Upstream
+from connector.gateway.proxy_config.envoy import envoy_config
+from connector.gateway.proxy_config.nginx import nginx_config
+from connector.gateway.proxy_config.routes import Routes, pattern_of, read_routes
+from connector.settings.sections import Settings
+
+INDEXES = {"products": {}, "docs.v1": {}, "logs-*": {}}
+WHOLE = """
+pid {folder}/pid; error_log {folder}/error.log; daemon off; worker_processes 1; user root;
+events {{ worker_connections 64; }}
+http {{
+    access_log off;
+    client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/fastcgi;
+    uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
+    include {folder}/search.conf;
+}}
+"""
+
+
+class Ours:
+    """Answers every search."""
+
+    def wants(self, method: str, raw_path: bytes) -> bool:
+        return raw_path.endswith((b"/_search", b"/_msearch"))
+
+    async def answer(self, asked: Asked, upstream: Upstream) -> Replied | Passed:
+        return Replied(200, (), b"ours:" + asked.raw_path + b":" + asked.body)
+
+    async def close(self) -> None:
+        pass
+
+
+def routes(cluster: str = "http://10.0.0.1:9200", gateway: str = "http://10.0.0.5:9280", listen: int = 9200) -> Routes:
+    settings = Settings.model_validate({"cluster": {"url": cluster}, "gateway": {"indexes": INDEXES}})
+    return read_routes(settings, listen=listen, gateway=gateway)
+
+
+def test_the_paths_of_searches_are_matched_and_no_others() -> None:
+    pattern = re.compile(pattern_of(INDEXES))
+    taken = ("/products/_search", "/products/_msearch", "/docs.v1/_search", "/logs-2026/_search", "/_msearch")
+    left = (
+        "/products/_search/template", "/products/_search/", "/docsxv1/_search", "/other/_search", "/_search",
+        "/products/_doc/_search", "/products", "/products/_count", "/logs-a/b/_search", "/x/products/_search",
+    )  # fmt: skip
+
+    assert [path for path in taken if not pattern.match(path)] == []
+    assert [path for path in left if pattern.match(path)] == []
+
+
+def test_what_nothing_can_be_made_of_is_told() -> None:
+    with pytest.raises(SettingsError, match=r"gateway\.indexes names no index"):
+        read_routes(Settings(), listen=1, gateway=None)
+    with pytest.raises(SettingsError, match=r"cluster\.url is no cluster's address"):
+        read_routes(Settings.model_validate({"gateway": {"indexes": INDEXES}}), listen=1, gateway=None)
+    with pytest.raises(SettingsError, match="is no address"):
+        routes(gateway="10.0.0.5:9280")
+
+
+def test_envoys_configuration_is_yaml_whose_routes_have_their_clusters() -> None:
+    text = envoy_config(routes("https://search.example.com"))
+    resources = yaml.safe_load(text)["static_resources"]
+    [listener] = resources["listeners"]
+    manager = listener["filter_chains"][0]["filters"][0]["typed_config"]
+    [host] = manager["route_config"]["virtual_hosts"]
+    names = {cluster["name"] for cluster in resources["clusters"]}
+    aggregate = next(each for each in resources["clusters"] if "cluster_type" in each)["cluster_type"]["typed_config"]
+
+    assert {route["route"]["cluster"] for route in host["routes"]} | set(aggregate["clusters"]) <= names
+    assert re.match(host["routes"][0]["match"]["safe_regex"]["regex"], "/products/_search")
+    assert "has not been\n# run" in text
+    assert "trusted_ca" in text
+
+
+def test_nginx_speaks_tls_to_a_cluster_that_does() -> None:
+    text = nginx_config(routes("https://search.example.com"))
+
+    assert "proxy_pass https://connector_cluster;" in text
+    assert "proxy_ssl_name search.example.com;" in text
+    assert "proxy_ssl_verify on;" in text
+    assert "@" not in text.replace("@connector_cluster", "")
+
+
+def find_nginx() -> str:
+    found = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin")
+    if found is None and not os.environ.get("CI"):
+        pytest.skip("there is no nginx (Debian: apt-get install nginx-light)")
+    assert found is not None, "there is no nginx (Debian: apt-get install nginx-light)"
+    return found
+
+
+@contextmanager
+def nginx(folder: Path, text: str, port: int) -> Iterator[None]:
+    (folder / "search.conf").write_text(text)
+    (folder / "nginx.conf").write_text(WHOLE.format(folder=folder))
+    process = subprocess.Popen([find_nginx(), "-p", folder, "-c", folder / "nginx.conf"], stderr=subprocess.PIPE)
+    try:
+        end = time.monotonic() + WAIT_S
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", port), 1).close()
+                break
+            except OSError:
+                assert process.poll() is None, process.stderr and process.stderr.read().decode()
+                assert time.monotonic() < end
+        yield
+    finally:
+        process.terminate()
+        process.wait(WAIT_S)
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+def ask(port: int, request: bytes) -> bytes:
+    with socket.create_connection(("127.0.0.1", port), WAIT_S) as caller:
+        caller.sendall(request)
+        return read_reply(caller)
+
+
+def test_nginx_sends_searches_to_the_gateway_and_to_the_cluster_where_it_is_away(tmp_path: Path) -> None:
+    search = b"POST /products/_search?q=a%2Fb HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\n{}"
+    other = b"GET /other%2Fx/_search?q=a+b HTTP/1.1\r\nHost: h\r\nX-Proxy-User: admin\r\n\r\n"
+    bulk = b"POST /_bulk HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"
+    port = free_port()
+    with ByteEngine().running() as engine:
+        with running_gateway(engine.url, interceptor=Ours()) as gateway:
+            with nginx(tmp_path, nginx_config(routes(engine.url, gateway.url, port)), port):
+                ours = ask(port, search)
+                passed = [ask(port, request) for request in (other, bulk)]
+                seen = list(engine.seen)
+                gateway.stop()
+                away = ask(port, search)
+
+    assert ours.endswith(b"ours:/products/_search:{}")
+    assert [reply.partition(b"\r\n\r\n")[2] for reply in passed] == [b"ok", b"ok"]
+    assert seen[0].startswith(b"GET /other%2Fx/_search?q=a+b HTTP/1.1\r\n")
+    assert b"admin" not in seen[0]
+    assert b"abc" in seen[1]
+    assert away.startswith(OK[:15])
+    assert engine.seen[-1].startswith(b"POST /products/_search?q=a%2Fb HTTP/1.1\r\n")
+    assert engine.seen[-1].endswith(b"{}")
