@@ -9,10 +9,10 @@ from typing import Any
 import orjson
 
 from connector.gateway.exchange import Asked, Interceptor, Passed, Replied, UpstreamAway
-from connector.gateway.passing.caller_request import CallerMessage, CallerRequest
+from connector.gateway.passing.caller_request import CallerMessage, CallerRequest, Receive, Send
 from connector.gateway.passing.headers import Forwarding, reply_headers, without_framing
 from connector.gateway.passing.nodes import ConnectTimeout
-from connector.gateway.passing.pass_through import PassThrough, Receive, Send
+from connector.gateway.passing.pass_through import PassThrough
 from connector.gateway.passing.refusals import JSON_TYPE, GatewayRefusal
 from connector.gateway.passing.upstream import UpstreamEngine
 from connector.settings.gateway import GatewaySettings

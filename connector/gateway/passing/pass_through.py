@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
 
 from connector.gateway.exchange import Headers, UpstreamAway
-from connector.gateway.passing.caller_request import CallerMessage, CallerRequest
+from connector.gateway.passing.caller_request import CallerMessage, CallerRequest, Receive, Send
 from connector.gateway.passing.headers import LAST_CHUNK, Forwarding, Pairs, chunk, reply_headers
 from connector.gateway.passing.node_connection import NodeConnection
 from connector.gateway.passing.nodes import Node
 from connector.gateway.passing.upstream import UpstreamEngine, lent
-
-Receive = Callable[[], Awaitable[CallerMessage]]
-Send = Callable[[CallerMessage], Awaitable[None]]
 
 
 class PassThrough:
