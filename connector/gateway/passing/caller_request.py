@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from connector.gateway.passing.caller_connection import CallerConnection
 
 CallerMessage = MutableMapping[str, Any]
-App = Callable[
-    [Any, Callable[[], Awaitable[CallerMessage]], Callable[[CallerMessage], Awaitable[None]]], Awaitable[None]
-]
+Receive = Callable[[], Awaitable[CallerMessage]]
+Send = Callable[[CallerMessage], Awaitable[None]]
+App = Callable[[Any, Receive, Send], Awaitable[None]]
 NO_BODY = frozenset({204, 304})
 STOPPING = GatewayRefusal(503, "gateway_stopping", "the gateway is stopping; try again")
 BROKEN = GatewayRefusal(500, "gateway_fault", "the gateway failed at this request; its log says why")
