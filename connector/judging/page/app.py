@@ -36,7 +36,7 @@ FormFields = Mapping[str, str]
 
 @dataclass(frozen=True, slots=True)
 class JudgingPage:
-    """What the addresses share. `rater` is who judges where nobody has said a name."""
+    """What the addresses share. `rater` is who judges whatever a browser remembers, None where it is asked."""
 
     desk: Desk
     shower: Shower
@@ -44,13 +44,15 @@ class JudgingPage:
     templates: Environment
 
     def name_of(self, request: Request) -> str | None:
-        """Who sent the request, as their browser remembers."""
+        """Who sent the request, as their browser remembers; None where it does not."""
         said = unquote(request.cookies.get(COOKIE, ""))
-        return check_name(said) if is_name(said) else self.rater
+        return self.rater or (check_name(said) if is_name(said) else None)
 
     def render(self, template: str, status: int = HTTPStatus.OK, **values: Any) -> HTMLResponse:
         """A page."""
-        page = self.templates.get_template(template).render(scale=SCALE, folder=str(self.desk.folder.path), **values)
+        page = self.templates.get_template(template).render(
+            scale=SCALE, folder=str(self.desk.folder.path), is_asked=self.rater is None, **values
+        )
         return HTMLResponse(page, status_code=status)
 
     def judge(self, rater: str) -> HTMLResponse:

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from itertools import islice
 
 from connector.judging.grades import SETTLED, Grade
-from connector.judging.page.defaults import WINDOW
-from connector.judging.pairs import Pair, PairKey
+from connector.judging.pairs import PairKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,48 +32,41 @@ class Said:
 
 
 def read_said(grades: Iterable[Grade]) -> Said:
-    """Of the standing grades those of people; what ended a disagreement is nobody's."""
+    """Of the standing grades those of people, here or where they were imported from. What ended a disagreement is
+    nobody's, and a model's grade spares nobody one."""
     graded: dict[PairKey, set[str]] = defaultdict(set)
     answered: dict[PairKey, set[str]] = defaultdict(set)
     for grade in grades:
-        if grade.kind == "person" and grade.by != SETTLED:
+        if grade.kind in ("person", "imported") and grade.by != SETTLED:
             answered[grade.query_id, grade.doc_id].add(grade.by)
             if grade.grade is not None:
                 graded[grade.query_id, grade.doc_id].add(grade.by)
     return Said(graded, answered)
 
 
-def choose_next(
-    rater: str,
-    ordered: Iterable[Pair],
-    said: Said,
-    wanted: Mapping[PairKey, int],
-    *,
-    seed: int,
-    in_hand: Sequence[PairKey],
-    query_id: str = "",
-) -> Pair | None:
-    """The pair that a rater is given, None where there is none left for them.
-
-    It is one of the first in the order that fewer people have graded or have `in_hand` than are `wanted` for it. Among
-    these the query that the rater is at comes first, then the rater's own shuffle decides: nobody can tell a rank by
-    it."""
+def find_needed(
+    rater: str, said: Said, wanted: Mapping[PairKey, int], in_hand: Iterable[PairKey]
+) -> frozenset[PairKey]:
+    """The pairs that a rater can be given: they have not answered them, and fewer people have graded or have `in_hand`
+    than are `wanted` for them."""
     held = Counter(in_hand)
-    needed = (
-        pair
-        for pair in ordered
-        if rater not in said.answered.get(pair.key, ())
-        and len(said.graded.get(pair.key, ())) + held[pair.key] < wanted[pair.key]
+    return frozenset(
+        key
+        for key, count in wanted.items()
+        if rater not in said.answered.get(key, ()) and len(said.graded.get(key, ())) + held[key] < count
     )
-    return min(
-        islice(needed, WINDOW),
-        key=lambda pair: (
-            pair.query_id != query_id,
-            draw(seed, rater, pair.query_id),
-            draw(seed, rater, *pair.key),
-        ),
-        default=None,
-    )
+
+
+def choose_next(rater: str, pairs: Iterable[PairKey], *, seed: int, query_id: str) -> PairKey | None:
+    """Of pairs that may come next the one for this rater: the query that they are at comes first, then each rater's own
+    shuffle decides, so that nobody can tell a rank by it. None of none."""
+    by_query: dict[str, list[PairKey]] = defaultdict(list)
+    for key in pairs:
+        by_query[key[0]].append(key)
+    if not by_query:
+        return None
+    at = query_id if query_id in by_query else min(by_query, key=lambda each: draw(seed, rater, each))
+    return min(by_query[at], key=lambda key: draw(seed, rater, *key))
 
 
 def draw(*parts: object) -> float:

@@ -6,35 +6,17 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
 
 from connector.errors import SettingsError
 from connector.judging.folder import JudgingFolder
 from connector.judging.grades import GRADES, SETTLED, Grade
-from connector.judging.page.assignment import Said, Sharing, choose_next, read_said
+from connector.judging.page.assignment import Said, Sharing, choose_next, find_needed, read_said
 from connector.judging.page.defaults import HOLD_S
+from connector.judging.page.pair_order import PairOrder, open_order
 from connector.judging.pairs import Pair, PairKey
 from connector.judging.resolve import Disagreement, Resolved, resolve, write_qrels
-
-
-class PairOrder(Protocol):
-    """Which pairs decide soonest."""
-
-    def next_pairs(self, grades: Sequence[Grade]) -> Iterable[Pair]:
-        """All pairs of the pool, what is to be judged first at the beginning; given the standing grades."""
-
-
-@dataclass(frozen=True, slots=True)
-class PoolOrder:
-    """As the pool was made."""
-
-    pairs: tuple[Pair, ...]
-
-    def next_pairs(self, grades: Sequence[Grade]) -> Iterable[Pair]:
-        """The same, whatever was said."""
-        return self.pairs
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +60,7 @@ class Desk:
         self.pairs = {pair.key: pair for pair in folder.pairs()}
         self.log = folder.grades()
         self._queries = {query.query_id: query.text for query in folder.queries()}
-        self._order = order or PoolOrder(tuple(self.pairs.values()))
+        self._order = order or open_order(folder, self.pairs)
         self._wanted = {key: sharing.raters_of(key) for key in self.pairs}
         self._seed, self._hold_s, self._clock = sharing.seed, hold_s, clock
         self._said: tuple[tuple[Grade, ...], Said] = ((), read_said(()))  # what was read of which grades
@@ -97,19 +79,12 @@ class Desk:
             said = self._read_said(grades)
             key = self._held_by(rater)
             if key is None or rater in said.answered.get(key, ()):
-                chosen = choose_next(
-                    rater,
-                    self._order.next_pairs(grades),
-                    said,
-                    self._wanted,
-                    seed=self._seed,
-                    in_hand=self._held_by_others(rater, said),
-                    query_id=self._last_query(rater),
-                )
-                if chosen is None:
+                needed = find_needed(rater, said, self._wanted, self._held_by_others(rater, said))
+                first = self._order.first(needed, grades)
+                key = choose_next(rater, first, seed=self._seed, query_id=self._last_query(rater))
+                if key is None:
                     self._hands.pop(rater, None)
                     return None
-                key = chosen.key
             self._hold(rater, key)
             pair = self.pairs[key]
             return PairInHand(pair, self._queries[pair.query_id], self._note_taken_back(rater, key))

@@ -46,7 +46,7 @@ class SharingFlags:
     PANEL: ClassVar[str] = "Judging"
 
     rater: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Who judges, where one person does; else the page asks.")
+        str | None, typer.Option(metavar="NAME", help="Who judges, where one person does. [the page asks]")
     ] = None
     overlap: Annotated[
         float, typer.Option(min=0, max=1, help="Part of the pairs that two people judge, to see how far they agree.")
@@ -94,6 +94,7 @@ def page(
     opened = JudgingFolder.open(folder)
     desk = Desk(opened, Sharing(sharing.overlap, sharing.seed), PairsByGrades(opened))
     shower = make_shower(desk.pairs.values(), sharing.field_names())
+    desk.write_qrels()  # of what a kill kept from being written
     rater = check_name(sharing.rater) if sharing.rater else None
     listener = bind(place.host, place.port)
     app = create_app(desk, shower, allowed_hosts(place.host, place.names or ()), rater=rater)

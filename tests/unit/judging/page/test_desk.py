@@ -11,14 +11,18 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.judging import make_plain_folder
+from support.judging import make_folder, make_plain_folder
 
 from connector.errors import SettingsError
 from connector.evaluation.judgments import read_judgments
 from connector.judging.folder import JudgingFolder
 from connector.judging.grades import Grade, GradeLog
+from connector.judging.next_pairs import NextPairs
 from connector.judging.page.assignment import Sharing
+from connector.judging.page.defaults import WINDOW
 from connector.judging.page.desk import Desk, PairInHand
+from connector.judging.pool import Pooling, make_pool, write_runs
+from connector.types import Hit
 
 
 @dataclass
@@ -141,12 +145,49 @@ def test_pairs_of_one_query_come_together_and_their_order_tells_no_rank(tmp_path
     assert not any(each == sorted(each) for each in ranks)
 
 
-def test_what_is_far_down_the_pool_does_not_come_before_what_decides_sooner(tmp_path: Path) -> None:
-    shared = desk(tmp_path, queries=100, documents=1)
-    places = {key: at for at, key in enumerate(shared.pairs)}
-    got = [places[key] for key in judge_all(shared, "anna")]
+def test_where_the_order_decides_only_the_first_may_come_and_each_grade_changes_what_they_are(tmp_path: Path) -> None:
+    shared = desk_of_runs(tmp_path, "move-to-front")
+    following = NextPairs.open(shared.folder)
+    for at in range(40):
+        allowed = following.next(WINDOW)
+        key = take(shared, "anna").pair.key
+        assert key in allowed
+        grade = 3 if key[1].endswith(("1", "2")) else 0
+        shared.grade("anna", key, grade)
+        following.tell(*key, grade)
+        if at % 7 == 3:
+            shared.undo("anna")
+            following.tell(*key, None)
+    judge_all(shared, "anna")
 
-    assert all(place < at + 20 for at, place in enumerate(got))
+    assert shared.progress("anna").finished == len(shared.pairs)
+
+
+def test_where_the_order_decides_second_raters_get_their_share_and_models_spare_nobody_a_grade(tmp_path: Path) -> None:
+    shared = desk_of_runs(tmp_path, "decide", overlap=0.3)
+    log = GradeLog(tmp_path / "grades.jsonl")
+    keys = list(shared.pairs)
+    log.extend(Grade(*key, 2, "gpt", "model") for key in keys[:50])
+    log.extend(Grade(*key, 1, "old", "imported") for key in keys[50:])
+    got = {name: judge_all(shared, name) for name in ("anna", "ben")}
+    twice = {key for key in keys if Sharing(0.3, 0).raters_of(key) == 2}
+
+    assert set(got["anna"]) == set(keys[:50]) | (set(keys[50:]) & twice)
+    assert set(got["ben"]) == set(keys[:50]) & twice
+    assert shared.progress("ben").finished == len(keys)
+
+
+def desk_of_runs(path: Path, order: str, *, overlap: float = 0.0) -> Desk:
+    """Two pipelines over ten queries, which agree on half of what they find."""
+    make_folder(path, {f"q{at}": f"query {at}" for at in range(10)}, [])
+    folder = JudgingFolder(path)
+    for name, shift in (("lexical", 0), ("reranked", 5)):
+        rankings = {
+            f"q{at}": tuple(Hit(f"q{at}d{rank + shift}", float(-rank)) for rank in range(10)) for at in range(10)
+        }
+        write_runs(folder, {name: rankings})
+    make_pool(folder, Pooling(order=order), {})
+    return Desk(folder, Sharing(overlap, 0), hold_s=60, clock=Clock())
 
 
 def test_a_skip_leaves_the_pair_to_others_and_can_be_looked_at_again(tmp_path: Path) -> None:
@@ -216,6 +257,15 @@ def test_a_pool_of_other_queries_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(SettingsError, match=r"1 queries that queries.jsonl lacks, such as 'q1'.*connector judge pool"):
         desk(tmp_path)
+
+
+def test_what_was_imported_is_not_asked_for_again(tmp_path: Path) -> None:
+    shared = desk(tmp_path, queries=1, documents=2)
+    GradeLog(tmp_path / "grades.jsonl").append(Grade("q0", "q0d0", 4, "trec", "imported"))
+
+    assert judge_all(shared, "anna") == [("q0", "q0d1")]
+    assert shared.progress("anna").finished == 2
+    assert shared.raters() == {"anna": 1}
 
 
 def test_grades_of_models_and_of_earlier_pools_change_nothing_for_people(tmp_path: Path) -> None:
