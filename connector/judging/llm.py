@@ -14,7 +14,7 @@ from connector.judging.chat import ChatEndpoint, ChatReply
 from connector.judging.cost import TokenBudget, Tokens, estimate_tokens
 from connector.judging.defaults import MAX_PASSAGE_CHARS
 from connector.judging.pairs import Pair
-from connector.judging.umbrela import Message, ReadGrade, build_messages, build_reminder, read_answer
+from connector.judging.umbrela import ChatMessage, ReadGrade, build_messages, build_reminder, read_answer
 
 MANY_TOKENS = 4_096  # what an answer may take where no parameter limits it
 CUT_MARK = " […]"
@@ -28,7 +28,7 @@ class Question:
 
     pair: Pair
     key: str
-    messages: Sequence[Message]
+    messages: Sequence[ChatMessage]
     is_cut: bool
 
 
@@ -167,7 +167,7 @@ class GradingJob:
             answer, taken = read_answer(reply.text, finish=reply.finish), taken + more
         return KeptAnswer(question.key, answer, reply.text, taken.sent, taken.received)
 
-    async def _send(self, question: Question, messages: Sequence[Message]) -> tuple[ChatReply, Tokens] | None:
+    async def _send(self, question: Question, messages: Sequence[ChatMessage]) -> tuple[ChatReply, Tokens] | None:
         most = most_tokens(Question(question.pair, question.key, messages, question.is_cut), self._parameters)
         if not self._budget.reserve(most):
             self.outcome.is_capped = True

@@ -18,7 +18,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-Message = Mapping[str, str]
+ChatMessage = Mapping[str, str]
 AnswerFault = Literal["empty", "cut off", "refused", "several grades", "out of range", "no grade"]
 
 SYSTEM = """\
@@ -80,7 +80,7 @@ class ReadGrade:
     fault: AnswerFault | None = None
 
 
-def build_messages(query: str, passage: str) -> list[Message]:
+def build_messages(query: str, passage: str) -> list[ChatMessage]:
     """The question for a pair. The marks have the hash of what they hold in them: no text can hold its own."""
     mark = hashlib.sha256(json.dumps([query, passage]).encode()).hexdigest()[:16]
     quoted = "\n".join(
@@ -89,7 +89,7 @@ def build_messages(query: str, passage: str) -> list[Message]:
     return [{"role": "system", "content": SYSTEM}, {"role": "user", "content": f"{BEFORE}\n{quoted}\n{AFTER}"}]
 
 
-def build_reminder(messages: Sequence[Message], answer: str) -> list[Message]:
+def build_reminder(messages: Sequence[ChatMessage], answer: str) -> list[ChatMessage]:
     """The question again, after an answer that was no grade."""
     said = [{"role": "assistant", "content": answer}] if answer.strip() else []
     if said:
