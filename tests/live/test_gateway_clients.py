@@ -27,7 +27,7 @@ pytestmark = pytest.mark.live
 
 JSON = dict[str, Any]
 CLIENTS = ROOT / "tests" / "clients"
-TRIAL = ROOT / "tests" / "support" / "gateway_client_trial.py"
+TRIAL = CLIENTS / "python" / "client_trial.py"
 OTHER = {8: "elasticsearch[async]>=9,<10", 9: "elasticsearch[async]>=8.19,<9"}
 QUERY: JSON = {"bool": {"must": [{"match": {"title": "red sofa"}}], "filter": [{"term": {"brand": "acme"}}]}}
 
@@ -93,6 +93,23 @@ def test_the_clients_of_elasticsearch_for_python(shop: Shop, tmp_path: Path) -> 
 
         assert_reordered(direct, through)
         assert through["missing"] == 404
+
+
+def test_the_stores_of_langchain_llamaindex_and_haystack(shop: Shop) -> None:
+    if shop.kind != "es9":
+        return
+    listed = CLIENTS / "python" / "stores.txt"
+    folder = kept("python-stores", listed)
+    with FileLock(folder / "lock"):
+        if not (folder / "haystack").exists():
+            run_uv("pip", "install", "--python", sys.executable, "--target", folder, "--requirements", listed)
+    trial = CLIENTS / "python" / "store_trial.py"
+    said = run_python(sys.executable, trial, shop.index, shop.direct, shop.through, path=(folder,))
+    direct, through = map(json.loads, said.splitlines())
+
+    assert all(len(found) == 20 for each in (direct, through) for found in each.values())
+    assert len(direct) == 4
+    assert all(through[store] != direct[store] for store in direct)
 
 
 async def test_the_client_of_opensearch_for_python(shop: Shop) -> None:

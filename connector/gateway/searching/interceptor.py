@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import logging
-
 from connector.gateway.exchange import Asked, Passed, Replied, Upstream
 from connector.gateway.searching.answer import answer_search, check_filter_path, write_reply
 from connector.gateway.searching.body import read_search
+from connector.gateway.searching.complaints import Complaints
 from connector.gateway.searching.media import check_media, headers_of_ours, read_body
 from connector.gateway.searching.msearch import MultiSearch
 from connector.gateway.searching.not_recognised import NotRecognised
@@ -23,7 +22,6 @@ from connector.gateway.searching.wishes import read_wishes
 from connector.models.encoder import Encoder
 from connector.settings.sections import Settings
 
-log = logging.getLogger(__name__)
 REFUSED = "refused-by-the-engine"
 METHODS = frozenset({"GET", "POST"})
 
@@ -35,6 +33,8 @@ class SearchInterceptor:
         self._sites = sites
         self._remembered = RememberedOrders()
         self._shadows = Shadows(sites.settings.gateway.shadows_at_once)
+        self._complaints = Complaints()
+        self._several = MultiSearch(sites, self._remembered, self._shadows, self._complaints)
 
     @classmethod
     async def open(cls, settings: Settings, encoder: Encoder | None = None) -> SearchInterceptor:
@@ -67,7 +67,7 @@ class SearchInterceptor:
         try:
             if target.action == "search":
                 return await self._search(asked, target, upstream)
-            return await MultiSearch(self._sites, self._remembered, self._shadows).answer(asked, target, upstream)
+            return await self._several.answer(asked, target, upstream)
         except NotRecognised as reason:
             return Passed(word(reason.reason))
 
@@ -90,7 +90,7 @@ class SearchInterceptor:
                 return Passed(REFUSED)
             return with_outcome(refused.replied, passed(REFUSED))
         except Degraded as part:
-            log.warning("gateway: a search of %s got the engine's own answer: %s: %s", site.name, part.reason, part)
+            self._complaints.add(site.name, site.may_repeat, part)
             return with_outcome(await upstream.send(asked), degraded(part.reason))
         replied = write_reply(answer.reply, answer.headers, wanted.parameters, is_elasticsearch=site.is_elasticsearch)
         return with_outcome(replied, reranked(answer.order))

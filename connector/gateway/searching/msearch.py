@@ -4,7 +4,6 @@ second. Searches that are not recognised ride along as they came; replies stand 
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from connector.errors import ConnectorError
 from connector.gateway.exchange import Asked, Headers, Passed, Replied, Upstream
 from connector.gateway.searching.answer import check_filter_path, milliseconds_since, write_reply
 from connector.gateway.searching.body import read_search
+from connector.gateway.searching.complaints import Complaints
 from connector.gateway.searching.media import check_media, headers_of_ours, read_body
 from connector.gateway.searching.not_recognised import NotRecognised
 from connector.gateway.searching.order import Degraded, Order, Ordering, Refused, Wanted
@@ -29,7 +29,6 @@ from connector.gateway.searching.site import Sites
 from connector.gateway.searching.target import Target
 from connector.gateway.searching.wishes import Wishes, read_wishes
 
-log = logging.getLogger(__name__)
 MAX_SEARCHES = 500
 HEAD_KEYS = frozenset(
     {"index", "preference", "routing", "search_type", "request_cache", "allow_partial_search_results"}
@@ -58,10 +57,11 @@ class Item:
 class MultiSearch:
     """Answers an `_msearch`."""
 
-    def __init__(self, sites: Sites, remembered: RememberedOrders, shadows: Shadows) -> None:
+    def __init__(self, sites: Sites, remembered: RememberedOrders, shadows: Shadows, complaints: Complaints) -> None:
         self._sites = sites
         self._remembered = remembered
         self._shadows = shadows
+        self._complaints = complaints
 
     async def answer(self, asked: Asked, target: Target, upstream: Upstream) -> Replied | Passed:
         """The reply. Raises NotRecognised, and UpstreamAway."""
@@ -132,7 +132,7 @@ class MultiSearch:
         try:
             found = await asyncio.gather(
                 *(
-                    _known(order) if order else _order(made) if made else _as_came(batch, item)
+                    _known(order) if order else self._order(made) if made else _as_came(batch, item)
                     for item, order, made in zip(items, known, orderings, strict=True)
                 )
             )
@@ -140,6 +140,17 @@ class MultiSearch:
             timer.cancel()
             await batch.close()
         return None if batch.failed else list(found)
+
+    async def _order(self, ordering: Ordering) -> Found:
+        """The order; or why there is none, after which the search is asked for as it came."""
+        site = ordering.wanted.site
+        try:
+            return await ordering.find()
+        except Degraded as part:
+            self._complaints.add(site.name, site.may_repeat, part)
+            return part
+        except (Refused, ConnectorError) as error:
+            return error
 
     async def _fetch(
         self, items: Sequence[Item], found: Sequence[Found], batch: Batch, began: float
@@ -169,7 +180,7 @@ class MultiSearch:
                 self._remembered.put(item.wanted, page.order)
                 return build_reply(page.order, page.hits, took_ms=milliseconds_since(began))
             except Degraded as part:
-                log.warning("gateway: a search in an _msearch got the engine's own answer: %s", part)
+                self._complaints.add(item.wanted.site.name, item.wanted.site.may_repeat, part)
         batch = batch if batch.is_open else batch.another(1)
         return Raw((await batch.ask(item.head, item.body, ours=False)).body)
 
@@ -189,15 +200,6 @@ def outcome(found: Sequence[Found]) -> str:
 
 async def _known(order: Order) -> Found:
     return order
-
-
-async def _order(ordering: Ordering) -> Found:
-    """The order; or why there is none, after which the search is asked for as it came."""
-    try:
-        return await ordering.find()
-    except (Degraded, Refused, ConnectorError) as error:
-        log.warning("gateway: a search in an _msearch gets the engine's own answer: %s", error)
-        return error
 
 
 async def _as_came(batch: Batch, item: Item) -> Found:

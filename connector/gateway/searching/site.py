@@ -49,6 +49,11 @@ class Site:
     def is_dense(self, leg: str) -> bool:
         return self.legs.get(leg) == "dense"
 
+    @property
+    def may_repeat(self) -> frozenset[str]:
+        """Parts whose failures the engine words, perhaps with words of the query."""
+        return frozenset((*self.legs, "page"))
+
     def reader(self) -> TextReader:
         """What reads the caller's queries."""
         return TextReader(exact_fields(self.index.schema), self.settings.function_score)

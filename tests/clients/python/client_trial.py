@@ -1,4 +1,4 @@
-"""Searches by the client of Elasticsearch that is installed, at each of the URLs: python gateway_client_trial.py INDEX
+"""Searches by the client of Elasticsearch that is installed, at each of the URLs: python client_trial.py INDEX
 URL... Prints one JSON object for each."""
 
 from __future__ import annotations
