@@ -142,7 +142,12 @@ def test_the_command_says_what_it_read_and_writes_what_eval_can_weigh_by(tmp_pat
 
 @pytest.mark.parametrize(
     ("flags", "reason"),
-    [(["--format", "xml"], "lines, counted"), (["--personal", "drop"], "leave-out, mask, keep"), ([], "No such file")],
+    [
+        (["--format", "xml"], "lines, counted"),
+        (["--personal", "drop"], "leave-out, mask, keep"),
+        ([], "No such file"),
+        (["--from-index", "x"], "name the logs, or"),
+    ],
 )
 def test_a_wrong_flag_is_said_before_the_work(flags: list[str], reason: str, tmp_path: Path) -> None:
     refused = CliRunner().invoke(app, ["judge", "queries", "none.log", "--out", str(tmp_path / "out"), *flags])

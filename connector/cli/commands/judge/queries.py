@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import typer
 
+from connector import event_loop
 from connector.cli.console import results, stderr
 from connector.cli.flags.groups import with_flag_groups
-from connector.cli.flags.settings import AsJson
+from connector.cli.flags.settings import AsJson, SettingsFlags
 from connector.cli.progress import share_on_terminal
 from connector.cli.stopping import say_when_stopped
 from connector.errors import SettingsError
@@ -22,7 +23,17 @@ if TYPE_CHECKING:
     from connector.judging.logs.read import Entry, QueryLog
     from connector.judging.queries import QueryChoice, TakenQueries
 
-Logs = Annotated[list[str], typer.Argument(metavar="LOG...", help="Files, each also .gz, .bz2 or .xz; - is a pipe.")]
+Logs = Annotated[
+    list[str] | None, typer.Argument(metavar="[LOG]...", help="Files, each also .gz, .bz2 or .xz; - is a pipe.")
+]
+LoggedIndex = Annotated[
+    str | None,
+    typer.Option(
+        "--from-index",
+        metavar="NAME",
+        help="An index that keeps queries, such as ubi_queries, in place of logs; they are in --column. [user_query]",
+    ),
+]
 Out = Annotated[Path, typer.Option("--out", "-o", metavar="FOLDER", help="The judging folder that they go to.")]
 Add = Annotated[bool, typer.Option("--add", help="Add to the queries that the folder has.")]
 
@@ -97,7 +108,16 @@ class ChoiceFlags:
 
 
 @with_flag_groups
-def queries(logs: Logs, out: Out, log: LogFlags, which: ChoiceFlags, add: Add = False, as_json: AsJson = False) -> None:
+def queries(
+    out: Out,
+    log: LogFlags,
+    which: ChoiceFlags,
+    settings: SettingsFlags,
+    logs: Logs = None,
+    from_index: LoggedIndex = None,
+    add: Add = False,
+    as_json: AsJson = False,
+) -> None:
     """Take queries out of a log, and draw a sample that is fair to frequent and rare ones.
 
     The format is recognised: lines, CSV, JSON Lines, access logs, slow logs of Elasticsearch and OpenSearch,
@@ -114,11 +134,15 @@ def queries(logs: Logs, out: Out, log: LogFlags, which: ChoiceFlags, add: Add = 
 
         connector judge queries local_index_search_slowlog.json --out judged --min-frequency 3
 
+        connector judge queries --from-index ubi_queries --cluster http://localhost:9200 --out judged
+
         connector judge queries searches.csv --column "search term" --count-column searches --out judged -n 500
     """
     say_when_stopped("no queries were written; run it again")
     choice = which.choice()
-    opened = log.open(logs)
+    if bool(logs) == bool(from_index):
+        raise SettingsError("name the logs, or the index that keeps queries: --from-index ubi_queries")
+    opened = log.open(logs or [])
     from connector.judging.folder import JudgingFolder
     from connector.judging.queries import take_queries, write_queries
 
@@ -127,9 +151,9 @@ def queries(logs: Logs, out: Out, log: LogFlags, which: ChoiceFlags, add: Add = 
         write_queries(folder, ())  # refuses before the work
     with share_on_terminal("reading", "entries") as show:
         taken = take_queries(
-            _all_entries(opened),
+            _fetch(settings, from_index, log.column) if from_index else _all_entries(opened),
             choice,
-            on_entries=lambda count: show(sum(log.progress for log in opened) / len(opened), count),
+            on_entries=lambda count: show(sum(log.progress for log in opened) / max(len(opened), 1), count),
         )
     new = write_queries(folder, taken.sample, add=add)
     if as_json:
@@ -143,6 +167,21 @@ def queries(logs: Logs, out: Out, log: LogFlags, which: ChoiceFlags, add: Add = 
 def _all_entries(logs: list[QueryLog]) -> Iterator[Entry]:
     for log in logs:
         yield from log
+
+
+def _fetch(settings: SettingsFlags, index: str, column: str | None) -> list[Entry]:
+    """The different queries that an index keeps."""
+    from connector.judging.logs.live import UBI_FIELD, read_logged
+    from connector.wiring import open_cluster
+
+    async def fetch() -> list[Entry]:
+        cluster = await open_cluster(settings.read())
+        try:
+            return [entry async for entry in read_logged(cluster, index, column or UBI_FIELD)]
+        finally:
+            await cluster.close()
+
+    return event_loop.run(fetch())
 
 
 def _facts(taken: TakenQueries, logs: list[QueryLog], new: int) -> dict[str, object]:
