@@ -17,16 +17,20 @@ log = logging.getLogger(__name__)
 
 def share(work: Callable[..., None], *arguments: object, count: int) -> None:
     """Run the work in `count` processes until SIGINT or SIGTERM. One that dies is replaced; told to stop, all end in
-    their own time."""
+    their own time, and this process by that signal."""
     context, is_stopping = multiprocessing.get_context("spawn"), threading.Event()
+    received: list[int] = []
+
+    def stop(number: int, frame: object) -> None:
+        received.append(number)
+        is_stopping.set()
 
     def start() -> SpawnProcess:
         process = context.Process(target=_run, args=(work, *arguments))
         process.start()
         return process
 
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: is_stopping.set())
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     running = [start() for _ in range(count)]
     while not is_stopping.is_set():
         wait([process.sentinel for process in running], timeout=RESTART_PAUSE_S)
@@ -38,6 +42,9 @@ def share(work: Callable[..., None], *arguments: object, count: int) -> None:
         process.terminate()
     for process in running:
         process.join()
+    for handled, handler in before.items():
+        signal.signal(handled, handler)
+    signal.raise_signal(received[0])
 
 
 def _run(work: Callable[..., None], *arguments: object) -> None:

@@ -113,8 +113,10 @@ class _Opening:
     async def _live(self, receive: Any, send: Any) -> None:
         await receive()
         settings = self._settings
-        tls = tls_context(settings.cluster)
-        nodes = Nodes(node_urls(settings), tls, connect_timeout_s=settings.gateway.connect_timeout_s)
+        urls = node_urls(settings)
+        spoken_to = next((url for url in urls if url.startswith("https:")), urls[0])
+        tls = tls_context(settings.cluster.model_copy(update={"url": spoken_to}))
+        nodes = Nodes(urls, tls, connect_timeout_s=settings.gateway.connect_timeout_s)
         engine = UpstreamEngine(nodes, preserve_host=settings.gateway.preserve_host)
         interceptor = await self._open_interceptor(settings)
         self._gateway = Gateway(settings.gateway, engine, interceptor)

@@ -51,7 +51,7 @@ async def test_a_profile_ends_with_a_search_that_was_reranked(
         await drop(engine, index)
     found, report = json.loads(search.stdout), json.loads((tmp_path / "volume-data" / "report.json").read_text())
 
-    assert sorted(services) == sorted([profile, "worker", "ingest", "search"])
+    assert sorted(services) == sorted([profile, "worker", "gateway", "ingest", "search"])
     assert set(stack.events[:2]) == {f"{profile} starts", "worker starts"}
     assert stack.events.index(f"{profile} is healthy") < stack.events.index("ingest starts")
     assert {"ingest completed", "worker is healthy"} < {*stack.events[:-1]}

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 import socket
+import ssl
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -30,6 +31,7 @@ class RunningGateway:
     server: Any
     thread: threading.Thread
     listener: socket.socket
+    tls: ssl.SSLContext | None = None
 
     def stop(self) -> None:
         """As SIGTERM does it; returns when nothing listens any more."""
@@ -48,15 +50,23 @@ class RunningGateway:
             return read_reply(caller, is_head=is_head)
 
     def connect(self) -> socket.socket:
-        return socket.create_connection(("127.0.0.1", self.port), timeout=WAIT_S)
+        connection = socket.create_connection(("127.0.0.1", self.port), timeout=WAIT_S)
+        return self.tls.wrap_socket(connection, server_hostname="localhost") if self.tls else connection
 
 
 @contextmanager
-def running_gateway(*urls: str, interceptor: Interceptor | None = None, **settings: Any) -> Iterator[RunningGateway]:
-    """A gateway in front of these nodes; `settings` are those of its section."""
+def running_gateway(
+    *urls: str,
+    interceptor: Interceptor | None = None,
+    tls: ssl.SSLContext | None = None,
+    others: Mapping[str, Any] | None = None,
+    **settings: Any,
+) -> Iterator[RunningGateway]:
+    """A gateway in front of these nodes; `settings` are those of its section, `others` other sections. `tls`: what a
+    caller trusts, where it serves https."""
     listener = bind("127.0.0.1", 0, section="gateway")
     listener.listen(16)
-    given = Settings.model_validate({"gateway": {"upstream": urls, "drain_s": 1, **settings}})
+    given = Settings.model_validate({"gateway": {"upstream": urls, "drain_s": 1, **settings}, **(others or {})})
 
     async def opened(_: Settings) -> Interceptor | None:
         return interceptor
@@ -64,7 +74,7 @@ def running_gateway(*urls: str, interceptor: Interceptor | None = None, **settin
     server = build_server(given, opened)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
-    running = RunningGateway(listener.getsockname()[1], server, thread, listener)
+    running = RunningGateway(listener.getsockname()[1], server, thread, listener, tls)
     try:
         assert b" 200 OK" in running.ask(b"GET /_gateway/health HTTP/1.1\r\nHost: h\r\n\r\n")
         yield running

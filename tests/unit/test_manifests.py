@@ -25,6 +25,7 @@ from support.stack import DOCKER, read_image, read_services
 
 from connector.cli.app import app
 from connector.cli.commands.ingest import ingest
+from connector.gateway.app import OWN
 from connector.settings.load import load_settings, setting_names
 from connector.settings.names import FILE_SUFFIX, env_name
 from connector.settings.sections import IngestSettings, WorkerSettings
@@ -72,9 +73,11 @@ OBJECTS = [(file.name, one) for file in sorted(KUBERNETES.glob("*.yaml")) for on
 ids = [f"{name}-{one['kind']}" for name, one in OBJECTS]
 
 
-def find(kind: str) -> dict[str, Any]:
-    (found,) = [one for _, one in OBJECTS if one["kind"] == kind]
-    return found
+def find(kind: str, file: str = "") -> dict[str, Any]:
+    """The one object of that kind; of several, that of the worker unless another file is named."""
+    found = [(name, one) for name, one in OBJECTS if one["kind"] == kind]
+    (chosen,) = [one for name, one in found if len(found) == 1 or name == (file or "worker.yaml")]
+    return chosen
 
 
 def job(kind: str) -> dict[str, Any]:
@@ -89,6 +92,7 @@ def pods() -> dict[str, dict[str, Any]]:
         "Job": job("Job")["template"]["spec"],
         "CronJob": job("CronJob")["template"]["spec"],
         "Deployment": find("Deployment")["spec"]["template"]["spec"],
+        "gateway": find("Deployment", "gateway.yaml")["spec"]["template"]["spec"],
     }
 
 
@@ -241,18 +245,18 @@ def test_a_manifest_fits_kubernetes(file: str, found: dict[str, Any], version: s
         kubernetes_validate.validate(found | {"specs": {}}, version, strict=True)
 
 
-@pytest.mark.parametrize("kind", ["Job", "CronJob", "Deployment"])
+@pytest.mark.parametrize("kind", ["Job", "CronJob", "Deployment", "gateway"])
 def test_what_a_pod_runs_exists(kind: str) -> None:
     (container,) = pods()[kind]["containers"]
     ours = {one["name"] for one in container["env"] if one["name"].startswith("CONNECTOR_")}
 
     refuse_unknown_flags(container["args"])
-    assert ours <= variables()
-    assert {one["name"] for one in container["env"]} - ours == {"OMP_NUM_THREADS"}
+    assert ours <= variables() | {env_name("rerankers.local.url")}
+    assert {one["name"] for one in container["env"]} - ours == ({"OMP_NUM_THREADS"} if kind != "gateway" else set())
     assert container["image"] == f"{PROJECT['name']}:{PROJECT['version']}"
 
 
-@pytest.mark.parametrize("kind", ["Job", "CronJob", "Deployment"])
+@pytest.mark.parametrize("kind", ["Job", "CronJob", "Deployment", "gateway"])
 def test_a_pod_has_no_rights_and_no_variables_of_services(kind: str) -> None:
     pod = pods()[kind]
     (container,) = pod["containers"]
@@ -271,14 +275,13 @@ def test_a_pod_has_no_rights_and_no_variables_of_services(kind: str) -> None:
     assert {"cpu", "memory"} == set(container["resources"]["limits"]) == set(container["resources"]["requests"])
 
 
-@pytest.mark.parametrize("kind", ["Job", "CronJob", "Deployment"])
+@pytest.mark.parametrize("kind", ["Job", "CronJob", "Deployment", "gateway"])
 def test_every_path_that_a_pod_names_is_mounted(kind: str, tmp_path: Path) -> None:
     pod = pods()[kind]
     (container,) = pod["containers"]
     mounts = {one["mountPath"]: one for one in container["volumeMounts"]}
-    named = re.findall(
-        r"(?<![\w.])/[\w./-]+", " ".join([*container["args"], *(one.get("value", "") for one in container["env"])])
-    )
+    words = " ".join([*container["args"], *(one.get("value", "") for one in container["env"])])
+    named = re.findall(r"(?<![\w.])/[\w./-]+", re.sub(r"https?://\S+", "", words))
     if kind != "Deployment":
         named.append(settings_in_the_map(tmp_path).cluster.ca_cert)
 
@@ -330,17 +333,34 @@ def test_the_worker_is_asked_where_it_answers(tmp_path: Path) -> None:
     assert port["containerPort"] == settings.worker.port == WorkerSettings().port
 
 
-def test_the_worker_is_found_by_its_labels() -> None:
-    labels = find("Deployment")["spec"]["template"]["metadata"]["labels"]
+def test_the_gateway_is_asked_where_it_answers(tmp_path: Path) -> None:
+    gateway = settings_in_the_map(tmp_path).gateway
+    (container,) = pods()["gateway"]["containers"]
+    (port,) = container["ports"]
+    (service_port,) = find("Service", "gateway.yaml")["spec"]["ports"]
+    probes = {name: container[name]["httpGet"] for name in ("startupProbe", "readinessProbe", "livenessProbe")}
 
-    assert find("Deployment")["spec"]["selector"]["matchLabels"] == labels
-    assert find("Service")["spec"]["selector"] == labels
-    assert find("PodDisruptionBudget")["spec"]["selector"]["matchLabels"] == labels
-    assert find("PodDisruptionBudget")["spec"]["minAvailable"] < find("Deployment")["spec"]["replicas"]
+    assert {OWN.decode() + page for page in ("health", "ready")} == {one["path"] for one in probes.values()}
+    assert probes["readinessProbe"]["path"].endswith("ready")
+    assert {one["port"] for one in probes.values()} == {port["name"]} == {service_port["targetPort"]}
+    assert (gateway.host, gateway.port, list(gateway.indexes)) == ("0.0.0.0", port["containerPort"], ["kb"])
+    assert pods()["gateway"]["terminationGracePeriodSeconds"] > gateway.drain_s + 5
 
 
-def test_no_service_gives_other_pods_variables_that_look_like_settings() -> None:
-    name = find("Service")["metadata"]["name"].upper().replace("-", "_")
+@pytest.mark.parametrize("file", ["worker.yaml", "gateway.yaml"])
+def test_a_service_is_found_by_its_labels(file: str) -> None:
+    deployment = find("Deployment", file)
+    labels = deployment["spec"]["template"]["metadata"]["labels"]
+
+    assert deployment["spec"]["selector"]["matchLabels"] == labels
+    assert find("Service", file)["spec"]["selector"] == labels
+    assert find("PodDisruptionBudget", file)["spec"]["selector"]["matchLabels"] == labels
+    assert find("PodDisruptionBudget", file)["spec"]["minAvailable"] < deployment["spec"]["replicas"]
+
+
+@pytest.mark.parametrize("file", ["worker.yaml", "gateway.yaml"])
+def test_no_service_gives_other_pods_variables_that_look_like_settings(file: str) -> None:
+    name = find("Service", file)["metadata"]["name"].upper().replace("-", "_")
 
     assert not f"{name}_PORT".startswith("CONNECTOR_")
 

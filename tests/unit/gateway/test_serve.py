@@ -1,0 +1,165 @@
+"""The gateway's processes: one or several on a port, in TLS, and how they end."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from support.command import environment
+from support.gateways import OK, SMALL, WAIT_S, ByteEngine, read_reply, running_gateway
+
+from connector.errors import SettingsError
+from connector.gateway.serve import node_urls, serve
+from connector.settings.sections import Settings
+
+ENDED = (-signal.SIGTERM, 128 + signal.SIGTERM)  # by the signal, as Python or a shell has it
+
+
+@contextmanager
+def started(*arguments: str, log: Path) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+    """A command `connector gateway` that answers, and its port."""
+    command = [sys.executable, "-m", "connector", "gateway", "--port", "0", *arguments]
+    with log.open("wb") as written:
+        process = subprocess.Popen(command, stderr=written, env=environment())
+    try:
+        end = time.monotonic() + 60
+        while not (port := port_in(log.read_text())) or not answers(port):
+            assert process.poll() is None, log.read_text()
+            assert time.monotonic() < end, log.read_text()
+            time.sleep(0.05)
+        yield process, port
+    finally:
+        process.kill()
+        process.wait(WAIT_S)
+
+
+def port_in(log: str) -> int:
+    """Where it says that it listens; 0 before."""
+    said = re.search(r"listening on http://[\d.]+:(\d+)", log)
+    return int(said[1]) if said else 0
+
+
+def answers(port: int) -> bool:
+    try:
+        return ask(port, b"GET /_gateway/health HTTP/1.1\r\nHost: h\r\n\r\n").startswith(b"HTTP/1.1 200")
+    except OSError:
+        return False
+
+
+def ask(port: int, request: bytes = SMALL) -> bytes:
+    with socket.create_connection(("127.0.0.1", port), WAIT_S) as caller:
+        caller.sendall(request)
+        return read_reply(caller)
+
+
+def children(pid: int) -> list[int]:
+    """Processes of the gateway; not the tracker of resources that Python starts beside them."""
+    found = map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
+    return [child for child in found if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_several_processes_share_a_port_one_that_dies_is_replaced_and_all_end_together(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    with ByteEngine().running() as engine:
+        with started("--cluster", engine.url, "--processes", "2", log=log) as (process, port):
+            first = children(process.pid)
+            os.kill(first[0], signal.SIGKILL)
+            while len(children(process.pid)) < 2 or children(process.pid) == first:
+                assert ask_again(port) == OK
+            replies = [ask_again(port) for _ in range(20)]
+            process.send_signal(signal.SIGTERM)
+            code = process.wait(WAIT_S)
+
+    assert len(first) == 2
+    assert replies == [OK] * 20
+    assert code in ENDED
+    assert "another takes its place" in log.read_text()
+    assert not any(Path(f"/proc/{pid}").exists() for pid in first)
+
+
+def ask_again(port: int) -> bytes:
+    """What was waiting for a process that was killed is reset; who asks again is served by another."""
+    for _ in range(50):
+        try:
+            if reply := ask(port):
+                return reply
+        except OSError:
+            time.sleep(0.02)
+    return b""
+
+
+def test_told_to_stop_it_answers_what_it_has_accepted(tmp_path: Path) -> None:
+    asked, may_reply = threading.Event(), threading.Event()
+
+    def late(request: bytes) -> bytes:
+        asked.set()
+        may_reply.wait(WAIT_S)
+        return OK
+
+    with ByteEngine(late).running() as engine:
+        with started("--cluster", engine.url, log=tmp_path / "log") as (process, port):
+            with socket.create_connection(("127.0.0.1", port), WAIT_S) as caller:
+                caller.sendall(SMALL)
+                assert asked.wait(WAIT_S)
+                process.send_signal(signal.SIGTERM)
+                while is_listening(port):
+                    time.sleep(0.02)
+                may_reply.set()
+                reply = read_reply(caller)
+            code = process.wait(WAIT_S)
+
+    assert reply == OK.replace(b"\r\n\r\n", b"\r\nconnection: close\r\n\r\n")
+    assert code in ENDED
+
+
+def is_listening(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), WAIT_S).close()
+        return True
+    except ConnectionRefusedError:
+        return False
+
+
+def test_it_serves_tls_and_speaks_it_to_an_engine_whose_authority_it_is_told(tmp_path: Path) -> None:
+    cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    request = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]
+    names = ["-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-keyout", str(key), "-out", str(cert)]
+    subprocess.run([*request, *names], check=True, capture_output=True)
+    trust = ssl.create_default_context(cafile=cert)
+    files = {"tls_cert": str(cert), "tls_key": str(key)}
+    with ByteEngine().running() as engine, running_gateway(engine.url, tls=trust, **files) as inner:
+        through = {"cluster": {"ca_cert": str(cert)}}
+        with running_gateway(f"https://127.0.0.1:{inner.port}", others=through) as outer:
+            trusted = outer.ask(SMALL)
+        with running_gateway(f"https://127.0.0.1:{inner.port}") as outer:
+            untrusted = outer.ask(SMALL)
+
+    assert trusted == OK, trusted
+    assert untrusted.startswith(b"HTTP/1.1 502 ")
+    assert "certificate verify failed" in json.loads(untrusted.partition(b"\r\n\r\n")[2])["error"]["reason"]
+
+
+def test_what_cannot_be_served_is_told() -> None:
+    with pytest.raises(SettingsError, match=r"stands in front of a cluster, and cluster\.url is 'embedded:"):
+        node_urls(Settings())
+    with pytest.raises(SettingsError, match=r"gateway\.tls_cert and gateway\.tls_key belong together"):
+        serve(Settings.model_validate({"gateway": {"tls_cert": "a.pem"}, "cluster": {"url": "http://h:1"}}))
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(
+            SettingsError, match=rf"cannot listen on 127\.0\.0\.1:{port} .*choose another gateway\.port"
+        ):
+            serve(Settings.model_validate({"gateway": {"port": port}, "cluster": {"url": "http://h:1"}}))
