@@ -37,7 +37,8 @@ class JudgedRun:
 
 @dataclass(frozen=True, slots=True)
 class JudgeWork:
-    """What somebody graded and skipped, how often each grade; `seconds` from one grade to the next, at the median."""
+    """What somebody graded and skipped, how often each grade; of a person the `seconds` from one grade to the next, at
+    the median."""
 
     by: str
     kind: str
@@ -163,7 +164,11 @@ def _work(grades: Sequence[Grade]) -> list[JudgeWork]:
     for (kind, by), given in sorted(by_judge.items()):
         values = [grade.grade for grade in given if grade.grade is not None]
         counts = {value: values.count(value) for value in sorted(set(values))}
-        found.append(JudgeWork(by, kind, len(values), len(given) - len(values), counts, _pace(given)))
+        found.append(
+            JudgeWork(
+                by, kind, len(values), len(given) - len(values), counts, _pace(given) if kind == "person" else None
+            )
+        )
     return found
 
 

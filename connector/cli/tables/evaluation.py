@@ -34,7 +34,7 @@ def print_evaluation(evaluation: Evaluation, figures: Mapping[str, Any]) -> None
         _measures(evaluation),
         *([_comparisons(evaluation)] if len(evaluation.pipelines) > 1 else []),
         *([unjudged_table(figures)] if figures["unjudged"]["count"] else []),
-        *([judges_table(figures)] if figures["judges"] else []),
+        *([judges_table(figures), figures["judges"]["verdict"]] if figures["judges"] else []),
         *(_segments(by, segments, evaluation) for by, segments in figures["segments"].items()),
         _times(evaluation),
         *_stage_times(evaluation),

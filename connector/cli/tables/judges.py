@@ -17,8 +17,6 @@ def judges_table(figures: Mapping[str, Any]) -> Table:
         title=f"{figures['measures'][0]} by who judged",
         title_justify="left",
         show_edge=False,
-        caption=Text(judges["verdict"], "dim italic"),
-        caption_justify="left",
     )
     table.add_column("judged by", no_wrap=True)
     for column in ("queries", "grades"):
