@@ -37,7 +37,7 @@ ONE_CALL = {
     "what stands in front of the gateway": "proxy listen gateway",
     "any setting": "override",
     "which model, and from where": "name place",
-    "what a results page needs": "lexical_query aggs total facets highlight collapse sort offset",
+    "what a results page needs": "lexical_query aggs total facets highlight collapse sort offset cursor",
     "of the command line itself": "show_version install_completion show_completion",
 }
 WITHOUT_VARIABLE = {name for names in ONE_CALL.values() for name in names.split()}
