@@ -81,7 +81,7 @@ class Shadows:
         except (Degraded, Refused, NotRecognised, ConnectorError) as error:
             log.info("shadow of %s: no answer of ours: %s", name, getattr(error, "reason", error))
             return
-        except Exception:
+        except Exception:  # any: the caller has the engine's answer already, and nobody waits for this one
             log.exception("shadow of %s: a fault", name)
             return
         found = compare(theirs, [_address(hit) for hit in answer.reply["hits"]["hits"]])
