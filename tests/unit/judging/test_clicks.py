@@ -17,7 +17,9 @@ from connector.judging.clicks.ubi import ClickCount, read_ubi
 LOOKS = np.array([1.0, 0.7, 0.5, 0.35, 0.25, 0.18, 0.12, 0.08])  # the share of users who look at each rank
 
 
-def simulate(*, users: int, mixed: bool, queries: int = 12, seed: int = 3) -> tuple[dict[Any, float], list[ClickCount]]:
+def simulate(
+    *, users: int, mixed: bool, queries: int = 12, seed: int = 3, looks: Any = LOOKS
+) -> tuple[dict[Any, float], list[ClickCount]]:
     """Users who click what they look at and find attractive. `mixed`: answers are in any order; else each document has
     moved by two places at most, as it does over the weeks of a real log."""
     random = np.random.default_rng(seed)
@@ -29,7 +31,7 @@ def simulate(*, users: int, mixed: bool, queries: int = 12, seed: int = 3) -> tu
             places = (
                 random.permutation(len(LOOKS)) if mixed else np.argsort(np.arange(len(LOOKS)) + 2 * random.random(8))
             )
-            clicked = (random.random(8) < LOOKS) & (random.random(8) < attraction[places])
+            clicked = (random.random(8) < looks) & (random.random(8) < attraction[places])
             for rank, document in enumerate(places):
                 cell = counts.setdefault((int(document), rank + 1), [0, 0])
                 cell[0] += 1
@@ -49,6 +51,13 @@ def test_the_position_based_model_recovers_what_users_find_attractive(mixed: boo
     assert np.abs(errors).mean() < 0.04
     assert np.abs(errors).mean() < np.abs(rates).mean() / 3  # of the plain share of clicks
     assert np.corrcoef([*truth.values()], [found[pair].value for pair in truth])[0, 1] > 0.97
+
+
+def test_the_rank_that_is_looked_at_most_counts_as_looked_at_always() -> None:
+    truth, counts = simulate(users=1500, mixed=True, looks=LOOKS / 2)
+    found = {(each.text, each.doc_id): each.value for each in position_based(counts)}
+
+    assert np.mean([*found.values()]) == pytest.approx(np.mean([*truth.values()]) / 2, rel=0.05)
 
 
 def test_looks_are_what_users_looked_at() -> None:

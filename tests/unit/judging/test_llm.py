@@ -215,6 +215,16 @@ def test_a_cap_stops_before_it_is_broken_and_a_rerun_goes_on(tmp_path: Path) -> 
     assert len(grades) == 6
 
 
+def test_a_cap_between_both_askings_leaves_the_pair_for_another_time(tmp_path: Path) -> None:
+    with chat_server(lambda query, passage: "Sorry?") as server:
+        capped, _ = judge(server, tmp_path, PAIRS[:1], budget=TokenBudget(max_requests=1))
+        server.answer = two
+        _, grades = judge(server, tmp_path, PAIRS[:1])
+
+    assert (capped.is_capped, capped.done) == (True, 0)
+    assert grades == {"d0": 2}
+
+
 def test_a_long_passage_is_cut_and_half_a_character_is_sent_as_none(tmp_path: Path) -> None:
     pairs = [Pair("q1", "d0", 0, {"text": "word " * 100}), Pair("q1", "d1", 1, {"text": "half \ud83d", "n": 3})]
     questions = build_questions(pairs, QUERIES, model="stub", parameters={}, max_passage_chars=200)
