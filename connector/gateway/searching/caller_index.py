@@ -19,7 +19,7 @@ from connector.credentials import Credentials
 from connector.errors import ClusterError
 from connector.filters import And, EngineQuery, Filter
 from connector.gateway.exchange import Headers, Replied
-from connector.gateway.searching.bodies import brings_passages_along, lexical_body
+from connector.gateway.searching.bodies import BARELY, brings_passages_along, lexical_body
 from connector.gateway.searching.body import SearchBody
 from connector.gateway.searching.caller_client import STATUS_ERROR, CallerClient
 from connector.gateway.searching.raw_json import Raw, members, read_copy, write
@@ -63,7 +63,6 @@ class CallerIndex(RestIndex):
         self.joining = joining
         self.reply: LexicalReply | None = None
         self.refused: Replied | None = None  # the engine's own refusal of the lexical leg
-        self._matching: frozenset[str] = frozenset()
         self.also: tuple[str, ...] = ()  # what only dense legs found, where it is counted
         self._window = window
         self._dense_under_way = 0
@@ -93,10 +92,7 @@ class CallerIndex(RestIndex):
             return await super().lexical(query, depth=depth, filter=filter, timeout_s=timeout_s, passages=passages)
         await self._dense_done.wait()
         body = lexical_body(self.search, self.schema, window=self._window, passages=passages, also=self.also)
-        found = await self._ask_lexical(body, timeout_s)
-        ranking = tuple(
-            hit for hit in read_lexical(found, self.schema, self._window, None).ranking if hit.doc_id in self._matching
-        )
+        ranking = await self._ask_lexical(body, timeout_s)
         if passages and self.schema.managed and not brings_passages_along(self.search, self.schema):
             ranking = await self._with_passages(ranking, query.text, timeout_s)
         return LexicalAnswer(ranking)
@@ -142,8 +138,8 @@ class CallerIndex(RestIndex):
         after = EngineQuery(without_inner_hits(read_copy(bytes(self.search.parts["post_filter"]))))
         return And((demanded, after)) if demanded else after
 
-    async def _ask_lexical(self, body: bytes, timeout_s: float) -> dict[str, object]:
-        """The reply, in which each hit has its id; what of it the caller gets is kept."""
+    async def _ask_lexical(self, body: bytes, timeout_s: float) -> Ranking:
+        """What the caller's query matches, each hit by its id; what of the reply the caller gets is kept."""
         until = asyncio.get_running_loop().time() + timeout_s
         replied = await self.caller.send("lexical", body, timeout_s=timeout_s)
         if replied.status >= STATUS_ERROR:
@@ -154,25 +150,21 @@ class CallerIndex(RestIndex):
             left_s = until - asyncio.get_running_loop().time()
             replied = await self.caller.send("lexical", write(asked), timeout_s=left_s)
             found = self.caller.read(replied)
-        self._keep(replied, read_lexical(found, self.schema, self._window, None).ranking)
-        return found
+        ranking = read_lexical(found, self.schema, self._window, None).ranking
+        barely = min(BARELY * 10, max((hit.score for hit in ranking), default=0.0))
+        matching = tuple(hit for hit in ranking if hit.score > barely) if self.also else ranking
+        self._keep(replied, matching, whole=len(ranking) < self._window)
+        return matching
 
-    def _keep(self, replied: Replied, ranking: Ranking) -> None:
+    def _keep(self, replied: Replied, matching: Ranking, *, whole: bool) -> None:
         try:
-            top = {name: part.copy() for name, part in members(replied.body).items() if name != "hits"}
-            order = list(members(replied.body))
-            hits = {
-                name: part.copy() for name, part in members(members(replied.body)["hits"]).items() if name != "hits"
-            }
+            parts = members(replied.body)
+            hits = {name: part.copy() for name, part in members(parts["hits"]).items() if name != "hits"}
         except (msgspec.DecodeError, KeyError):
             raise ClusterError("the engine's reply is no search's") from None
-        top = {name: top.get(name, Raw(b"{}")) for name in order}
-        barely = min(1e-8, max((hit.score for hit in ranking), default=0.0))
-        matching = [hit for hit in ranking if not self.also or hit.score > barely]
-        self._matching = frozenset(hit.doc_id for hit in matching)
-        scores = tuple(hit.score for hit in matching)
-        whole = len(ranking) < self._window
-        self.reply = LexicalReply(top, hits, replied.headers, scores, self._matching, whole)
+        top = {name: Raw(b"{}") if name == "hits" else part.copy() for name, part in parts.items()}
+        scores, doc_ids = tuple(hit.score for hit in matching), frozenset(hit.doc_id for hit in matching)
+        self.reply = LexicalReply(top, hits, replied.headers, scores, doc_ids, whole)
 
     async def _with_passages(self, ranking: Ranking, text: str, timeout_s: float) -> Ranking:
         """The same hits with their passages, by a request that the caller's numbers do not show."""
