@@ -274,6 +274,10 @@ class RestIndex:
         other._for_caller = True
         return other
 
+    def looks_like(self, other: RestIndex) -> bool:
+        """Whether both show the same of what is behind their name."""
+        return self.schema == other.schema and self._view == other._view
+
     def asked_by(self, client: Client) -> RestIndex:
         """The same index, asked through another client, on behalf of whoever that stands for."""
         other = copy.copy(self)

@@ -6,6 +6,7 @@ import contextlib
 import logging
 import threading
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
@@ -103,6 +104,23 @@ def test_a_worker_that_dies_between_two_searches_is_not_noticed(elasticsearch: C
     said = [reply.headers["x-rerank"].partition(";")[0] for reply in replies]
     assert said == ["reranked", "reranked", "degraded"]
     assert without_time(replies[2].json()) == own(elasticsearch, shop)
+
+
+def test_a_worker_that_dies_amid_many_searches_costs_none_of_them(elasticsearch: ClusterSettings, shop: str) -> None:
+    with contextlib.ExitStack() as alive:
+        worker = wait_ready(alive.enter_context(serving(create_app(OverlapScorer, WorkerSettings()))))
+        with gateway(elasticsearch, shop, worker=worker) as client, ThreadPoolExecutor(8) as pool:
+
+            def search(at: int) -> httpx.Response:
+                if at == 8:
+                    alive.close()
+                return client.post(f"/{shop}/_search", json=LOOSE, headers={"X-Rerank": "fresh"})
+
+            replies = list(pool.map(search, range(32)))
+
+    assert {reply.status_code for reply in replies} == {200}
+    assert {reply.headers["x-rerank"].partition(";")[0] for reply in replies} == {"reranked", "degraded"}
+    assert all(len(reply.json()["hits"]["hits"]) == 7 for reply in replies)
 
 
 def test_a_reranker_that_is_too_late_is_not_waited_for(elasticsearch: ClusterSettings, shop: str) -> None:

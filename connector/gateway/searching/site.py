@@ -106,7 +106,7 @@ class Sites:
                 log.warning("gateway: searches of %s pass through, since it could not be opened: %s", name, error)
                 continue
             old = self._sites.get(name)
-            if old is not None and old.index.schema == site.index.schema:
+            if old is not None and old.index.looks_like(site.index):
                 _close(site)
                 continue
             self._sites[name] = site  # what is under way with the old one goes on with it
