@@ -150,6 +150,9 @@ bench-quality: $(VENV)/demo-installed ## nDCG@10, RR@10, R@50 of the four rankin
 bench-judging: $(VENV)/demo-installed ## grades that each way of choosing pairs needs to put pipelines in order: DATA="FOLDER ..."
 	@$(BIN)/python bench/judging.py $(DATA) $(if $(CLUSTER),--cluster $(CLUSTER)) $(ARGS)
 
+bench-judging-hidden: $(VENV)/demo-installed ## a model judge of a known error: agreement, order of pipelines, grades: DATA="FOLDER ..."
+	@$(BIN)/python bench/judging_hidden.py $(DATA) $(if $(CLUSTER),--cluster $(CLUSTER)) $(ARGS)
+
 bench-order: $(VENV)/demo-installed ## weights of the final order, chosen on all collections but one: DATA="FOLDER ..."
 	@$(BIN)/python bench/order.py $(DATA) $(if $(CLUSTER),--cluster $(CLUSTER)) $(ARGS)
 
@@ -202,4 +205,4 @@ bench-rerankers: $(VENV)/all-installed ## pairs per second of rerankers of the h
 clean: ## remove the environment, caches and the demo's store
 	rm -rf $(VENV) $(TOOLS) demo-store dist build site .mypy_cache .ruff_cache .pytest_cache
 
-.PHONY: help install install-all demo lint style types docs engines test test-quick soak test-lowest test-wheel test-image release-check bench-quality bench-peers bench-order bench-judging bench-cascade bench-models bench-ingest bench-trials bench-path bench-gateway bench-start bench-reliability bench-load bench-worker bench-worker-profile bench-rerankers bench-gemm bench-training-data clean
+.PHONY: help install install-all demo lint style types docs engines test test-quick soak test-lowest test-wheel test-image release-check bench-quality bench-peers bench-order bench-judging bench-judging-hidden bench-cascade bench-models bench-ingest bench-trials bench-path bench-gateway bench-start bench-reliability bench-load bench-worker bench-worker-profile bench-rerankers bench-gemm bench-training-data clean

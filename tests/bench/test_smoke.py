@@ -106,6 +106,19 @@ def test_judging(run: Bench) -> None:
     assert all(1 <= count <= tried["pool"] for counts in tried["grades"].values() for count in counts)
 
 
+def test_judging_hidden(run: Bench) -> None:
+    said = run("judging_hidden", "slice", "--cluster", "embedded:store", "--kept", "0.5", "--errors", "0", "0.9")
+    (tried,) = said["collections"]
+    never, mostly = tried["errors"]
+
+    assert tried["queries"] == 3
+    assert never["requests"] == mostly["requests"] == tried["depth_pool"]
+    assert never["pairs_of_both"] == tried["kept"] > 0
+    assert never["kappa"] == never["kappa_known"] == never["same"] == 1
+    assert mostly["kappa"] < 0.5
+    assert never["order_is_right"]
+
+
 def test_order(run: Bench) -> None:
     said = run("order", "slice:0:5", "slice-again:0:5", "--cluster", "embedded:store")
 
