@@ -140,7 +140,8 @@ def ask_model(folder: JudgingFolder, hidden: Hidden, error: float) -> dict[str, 
         )
         if asked.returncode:
             sys.exit(asked.stderr)
-        return json.loads(asked.stdout) | {"requests": len(server.requests)}
+        said: dict[str, Any] = json.loads(asked.stdout)
+        return said | {"requests": len(server.requests)}
 
 
 def try_error(hidden: Hidden, documents: Mapping[str, Mapping[str, str]], error: float) -> dict[str, Any]:
