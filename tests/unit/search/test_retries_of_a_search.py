@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -98,11 +99,11 @@ def flaky_worker() -> Iterator[tuple[FlakyWorker, str]]:
 
 
 SCORES = b"[" + b", ".join(b'{"index": %d, "score": 1}' % at for at in range(len(TEXTS))) + b"]"
-RESTING = {"breaker": {"failures": 3, "rest_s": 0.4}, "tries": 1, "k": 5, "depth": 20, "rerank": {"window": 10}}
+RESTING = {"breaker": {"failures": 3, "rest_s": 60}, "tries": 1, "k": 5, "depth": 20, "rerank": {"window": 10}}
 
 
 @pytest.mark.parametrize(("status", "body"), [(500, b"{}"), (503, b"{}"), (200, b"[]"), (200, b"garbage")])
-async def test_a_worker_that_keeps_failing_is_left_alone_and_comes_back(
+async def test_a_worker_that_keeps_failing_is_left_alone(
     index: EmbeddedIndex, flaky_worker: tuple[FlakyWorker, str], status: int, body: bytes
 ) -> None:
     app, url = flaky_worker
@@ -115,11 +116,23 @@ async def test_a_worker_that_keeps_failing_is_left_alone_and_comes_back(
     assert app.asked == 3
     assert "the reranker local failed 3 times in a row; it is left alone" in responses[-1].degraded[0].reason
 
-    app.status, app.body = 200, SCORES
-    await asyncio.sleep(0.45)
-    healed = await searcher.search(SearchRequest("red fish"))
 
-    assert healed.degraded == ()
+async def test_a_worker_that_was_left_alone_comes_back(
+    index: EmbeddedIndex, flaky_worker: tuple[FlakyWorker, str]
+) -> None:
+    app, url = flaky_worker
+    app.status = 500
+    breaker = {"breaker": {"failures": 1, "rest_s": 0.1}}
+    settings = Settings.model_validate({"search": RESTING | breaker})
+    searcher = Searcher(index, ENCODER, {"local": WorkerClient(url)}, settings)
+    failed = await searcher.search(SearchRequest("red fish"))
+    app.status, app.body = 200, SCORES
+    end = time.monotonic() + 20
+    while (healed := await searcher.search(SearchRequest("red fish"))).degraded:
+        assert time.monotonic() < end
+        await asyncio.sleep(0.02)
+
+    assert [missing.stage for missing in failed.degraded] == ["local"]
     assert {hit.stage for hit in healed.hits} == {"local"}
 
 

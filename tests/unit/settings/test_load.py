@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -615,8 +616,13 @@ def values(schema: dict[str, Any]) -> st.SearchStrategy[Any]:
     return st.text(alphabet=st.characters(codec="utf-8", exclude_categories=("Cc",), exclude_characters="@"))
 
 
+@cache
+def settings_schema() -> dict[str, Any]:
+    return Settings.model_json_schema()
+
+
 def schema_of(path: str) -> dict[str, Any]:
-    schema = Settings.model_json_schema()
+    schema = settings_schema()
     found = schema
     for name in path.split("."):
         found = found["properties"][name] if "properties" in found else found["additionalProperties"]
