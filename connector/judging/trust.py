@@ -17,7 +17,7 @@ PEOPLE = "people"
 # J. R. Landis, G. G. Koch, Biometrics 33, 1977: the least kappa that each word stands for
 WORDS = ((0.8, "almost perfect"), (0.6, "substantial"), (0.4, "moderate"), (0.2, "fair"), (0.0, "slight"))
 NO_WORD = "none: worse than chance"
-ENOUGH = 0.4  # what two people reach often on relevance; below it a judge cannot stand in for one
+ENOUGH = 0.4  # moderate; below it a judge cannot stand in for a person
 UNKNOWN = (
     "nobody knows how good the grades of {} are: no pair that it judged has a person's grade; give some with "
     "connector judge page"

@@ -36,6 +36,7 @@ def find_warnings(loaded: LoadedSettings) -> list[SettingsWarning]:
         *_secrets(loaded),
         *_cluster(settings.cluster),
         *_worker("encoder", settings.encoder.url, settings.encoder.api_key),
+        *_worker("judge", settings.judge.url, settings.judge.api_key),
         *(
             warning
             for name, reranker in settings.rerankers.items()

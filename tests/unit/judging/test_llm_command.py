@@ -176,6 +176,15 @@ def test_a_job_that_breaks_off_keeps_what_it_has_and_writes_the_judgments(made: 
     assert (kept, done.exit_code, requests) == (11, 0, 30)
 
 
+def test_a_busy_endpoint_is_said_once_for_all_that_wait(made: Any) -> None:
+    busy = (429, {"error": {"message": "slow down"}}, {"retry-after": "0.01"})
+    with chat_server(answers(made[1]), refusals=[busy] * 6) as server:
+        done = judge(server, "--yes")
+
+    assert done.exit_code == 0
+    assert done.stderr.count("slow down; asked again in") == 1
+
+
 def test_flags_that_cannot_be_meant_are_refused(made: Any) -> None:
     with chat_server(answers(made[1])) as server:
         for flags, why in (

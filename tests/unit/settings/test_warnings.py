@@ -82,7 +82,7 @@ def test_credentials_over_http_are_pointed_at(url: str, pointed_at: list[str]) -
     assert paths(cautions("", environ | {"CONNECTOR_CLUSTER_API_KEY": "abc"})) == pointed_at
 
 
-@pytest.mark.parametrize("section", ["encoder", "rerankers.local"])
+@pytest.mark.parametrize("section", ["encoder", "rerankers.local", "judge"])
 @pytest.mark.parametrize(
     ("url", "is_pointed_at"), [("http://gpu:8787", True), ("https://gpu", False), ("http://[::1]", False)]
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from connector.judging.folder import JudgingFolder
     from connector.judging.llm import GradingOutcome, Question
     from connector.settings.judge import JudgeSettings
+
+NOTE_EVERY_S = 5.0  # of what is asked again
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +99,18 @@ class CostFlags:
         if self.max_cost is not None and not prices.known:
             raise SettingsError("--max-cost needs prices to count with; give --price-in and --price-out")
         return TokenBudget(self.max_requests, self.max_cost, prices)
+
+
+class RetryNotes:
+    """Says that the endpoint is asked again, and why; not for each of the requests that fail together."""
+
+    def __init__(self) -> None:
+        self._due = 0.0
+
+    def __call__(self, error: Exception, wait_s: float) -> None:
+        if time.monotonic() >= self._due:
+            self._due = time.monotonic() + NOTE_EVERY_S
+            stderr.print(f"{error}; asked again in {wait_s:.0f} s", style="yellow", highlight=False, markup=False)
 
 
 @with_flag_groups
@@ -214,9 +229,7 @@ def _ask(
             api_key=secret,
             ca_cert=settings.ca_cert,
             timeout_s=settings.timeout_s,
-            on_retry=lambda error, wait_s: stderr.print(
-                f"{error}; asked again in {wait_s:.0f} s", style="yellow", highlight=False, markup=False
-            ),
+            on_retry=RetryNotes(),
         )
         try:
             job = GradingJob(
