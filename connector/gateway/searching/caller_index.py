@@ -142,8 +142,7 @@ class CallerIndex(RestIndex):
         """What the caller's query matches, each hit by its id; what of the reply the caller gets is kept."""
         until = asyncio.get_running_loop().time() + timeout_s
         replied = await self.caller.send("lexical", body, timeout_s=timeout_s)
-        if replied.status >= STATUS_ERROR:
-            self.refused = replied
+        self.refused = replied if replied.status >= STATUS_ERROR else None  # a second try may be answered
         found = self.caller.read(replied)
         if not has_ids(found):
             asked = with_stored_ids(dict[str, Any](members(body)))

@@ -73,12 +73,6 @@ class Batch:
             self.send()
         return await waiting
 
-    def leave(self) -> None:
-        """One that was expected does not come."""
-        self.expected -= 1
-        if len(self._waiting) >= self.expected:
-            self.send()
-
     def send(self) -> None:
         if self._sending is None and self._waiting:
             self._sending = asyncio.get_running_loop().create_task(self._send())
