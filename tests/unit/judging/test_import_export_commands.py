@@ -56,6 +56,15 @@ def test_qrels_bring_the_texts_of_their_queries_along() -> None:
     ]
 
 
+def test_qrels_whose_queries_nobody_knows_leave_no_empty_judgments_behind() -> None:
+    Path("qrels.txt").write_text("1 0 d1 2\n")
+    done = run("import", "qrels.txt", "--into", "judging")
+
+    assert done.exit_code == 1
+    assert "--queries FILE gives their texts" in done.stderr
+    assert not JudgingFolder(Path("judging")).qrels_file.exists()
+
+
 def test_clicks_become_grades_with_what_they_were_made_of() -> None:
     random, rows = np.random.default_rng(4), []
     for at in range(300):

@@ -124,7 +124,8 @@ def import_grades(
             add_queries=whose.add_queries,
         )
         reports[name] = asdict(report) | {"format": format_name}
-    write_qrels(folder.qrels_file, resolve(folder.grades().read()).qrels)
+    if qrels := resolve(folder.grades().read()).qrels:
+        write_qrels(folder.qrels_file, qrels)
     if as_json:
         print(json.dumps(reports, ensure_ascii=False))
     else:
