@@ -1,20 +1,22 @@
 """How many grades each way of choosing pairs needs until the pipelines are in the order of the full judgments.
 
     make bench-judging DATA="FOLDER FOLDER:150:2400"      # BEIR-layout folders or seeded parts of them
-    make bench-judging DATA=FOLDER ARGS="--seeds 3 -k 10"
+    make bench-judging DATA=FOLDER ARGS="--tries 3 -k 10"
 
-The pipelines run through the real path on an embedded store. A judge who knows the collection's judgments then grades
-one pair after the other, as each way asks for them. Two orders are the same where all pairs of pipelines are that
-differ by more than --tie in the full judgments. What counts is the number of grades after which the order stays: as
-`connector eval` would measure it, and as it is expected from the grades so far."""
+The pipelines run through the real path on an embedded store. Each try takes half of the queries by lot. A judge who
+knows the collection's judgments then grades one pair after the other, as each way asks for them. Two orders are the
+same where all pairs of pipelines are that differ by more than --tie in the full judgments. What counts is the number of
+grades after which the order stays: as `connector eval` would measure it, and as it is expected from the grades so
+far."""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import random
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from statistics import median
 from typing import Any
@@ -82,6 +84,17 @@ class Trial:
         found = [measure(run, judged, [self.measure])[self.measure] for run in self.runs.values()]
         return np.array([[values[query_id] for query_id in query_ids] for values in found])
 
+    @property
+    def keys(self) -> list[PairKey]:
+        return pool_keys(self.runs.values(), self.k)
+
+    def part(self, seed: int) -> Trial:
+        """Half of the queries, by lot: what holds for one set of queries only is chance."""
+        queries = self.collection.queries
+        some = random.Random(seed).sample(queries, max(len(queries) // 2, 1))
+        runs = {name: {query.query_id: run[query.query_id] for query in some} for name, run in self.runs.items()}
+        return replace(self, collection=self.collection.only(some), runs=runs)
+
     def full(self) -> dict[str, float]:
         return {
             name: mean(measure(run, self.collection.qrels, [self.measure])[self.measure])
@@ -107,7 +120,8 @@ class Needed:
     expected: int
 
 
-def grades_needed(trial: Trial, order: JudgingOrder, keys: Sequence[PairKey], seed: int) -> Needed:
+def grades_needed(trial: Trial, order: JudgingOrder, seed: int) -> Needed:
+    keys = trial.keys
     asked = NextPairs(keys, trial.runs, order, depth=trial.k, seed=seed, highest=trial.highest)
     decide = Decide(keys, trial.runs, depth=trial.k, seed=seed, highest=trial.highest)
     query_ids = sorted({query_id for query_id, _ in keys})
@@ -145,17 +159,17 @@ def try_collection(given: str, options: argparse.Namespace) -> dict[str, Any]:
 
     runs = asyncio.run(run_pipelines(collection.queries, plan(PIPELINES, settings_with))).runs
     trial = Trial(given.rstrip("/").rpartition("/")[2], collection, runs, options.k, options.tie)
-    keys = pool_keys(runs.values(), options.k)
-    needed = {order: [grades_needed(trial, order, keys, seed) for seed in range(options.seeds)] for order in ORDERS}
+    parts = [trial.part(seed) for seed in range(options.tries)]
+    needed = {order: [grades_needed(part, order, seed) for seed, part in enumerate(parts)] for order in ORDERS}
     counts = {
         f"{order}, {how}": [getattr(each, how) for each in tries] for order, tries in needed.items() for how in HOW
     }
     result = {
         "collection": trial.name,
         "queries": len(collection.queries),
-        "pool": len(keys),
+        "pool": median(len(part.keys) for part in parts),
         "full": {name: round(value, 4) for name, value in trial.full().items()},
-        "pairs_told_apart": len(trial.told_apart()),
+        "pairs_told_apart": [len(part.told_apart()) for part in parts],
         "grades": counts,
     }
     Console().print(_table(result))
@@ -163,7 +177,9 @@ def try_collection(given: str, options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _table(result: Mapping[str, Any]) -> Table:
-    title = f"{result['collection']}: {result['queries']} queries, a pool of {result['pool']:,} pairs"
+    title = (
+        f"{result['collection']}: {result['queries']} queries, of half of them a pool of {result['pool']:,.0f} pairs"
+    )
     table = Table(
         "order, and how it is read",
         "grades until the order stays",
@@ -185,7 +201,7 @@ def main() -> None:
     parser.add_argument("data", nargs="+", help="BEIR-layout folders, or parts: FOLDER:QUERIES:DOCUMENTS")
     parser.add_argument("--cluster", default=STORE)
     parser.add_argument("-k", type=int, default=10, help="documents of each pipeline that are pooled")
-    parser.add_argument("--seeds", type=int, default=5, help="how often each way is tried")
+    parser.add_argument("--tries", type=int, default=10, help="how many halves of the queries each way is tried on")
     parser.add_argument("--tie", type=float, default=0.005, help="pipelines nearer to each other are not told apart")
     parser.add_argument("--set", action="append", default=[], metavar="PATH=VALUE", help="any setting")
     options = parser.parse_args()

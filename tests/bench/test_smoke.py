@@ -97,7 +97,7 @@ def test_cascade(run: Bench) -> None:
 
 
 def test_judging(run: Bench) -> None:
-    said = run("judging", "slice", "--cluster", "embedded:store", "--seeds", "1")
+    said = run("judging", "slice", "--cluster", "embedded:store", "--tries", "1")
     (tried,) = said["collections"]
 
     assert tried["queries"] == 3
