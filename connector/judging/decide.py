@@ -2,11 +2,13 @@
 Sitaraman, "Minimal test collections for retrieval evaluation", SIGIR 2006.
 
 Their measure is average precision. Here it is nDCG, by which pipelines are compared here. A document adds to the
-difference of two pipelines its gain times the difference of its two discounts, over the query's ideal DCG. One that
-both have at the same rank adds nothing, whatever its grade. How much of the difference is still open is a matter of
-chance: each ungraded document is relevant with a probability, which is learnt from the grades of its query and of its
-rank. So the difference has a mean and a variance, and from these comes how sure its sign is. The next pair is the one
-with the largest part of the open variance, over all pairs of pipelines, each by how open its sign is."""
+difference of two pipelines its gain times the difference of its two discounts, over the query's ideal DCG, which grows
+with its gain as well. One that both have at the same rank makes a difference only by the latter.
+
+How much of the difference is still open is a matter of chance: each ungraded document is relevant with a probability,
+which is learnt from the grades of its query and of documents as prominent in the runs. So the difference has a mean and
+a variance, and from these comes how sure its sign is. The next pair is the one with the largest part of the open
+variance, over all pairs of pipelines, each by how open its sign is."""
 
 from __future__ import annotations
 
@@ -103,9 +105,22 @@ class Decide:
         gain = (gains.sum() + PRIOR_GAIN * PRIOR_WEIGHT) / (relevant.sum() + PRIOR_WEIGHT)
         probable = np.where(graded, 0.0, self._probabilities(graded, relevant))
         expected = np.where(graded, gains, probable * gain)
-        effects = self._apart / np.maximum(self._ideals(expected), gain)[self._query]
-        parts = np.square(effects * gain) * probable * (1 - probable)
-        return parts, effects @ expected, parts.sum(axis=1)
+        ideals = np.maximum(self._ideals(expected), gain)
+        sums = np.array([np.bincount(self._query, apart * expected, self._queries) for apart in self._apart])
+        sums = sums.reshape(-1, self._queries)
+        effects = self._effects(sums, ideals, gain, probable, relevant)
+        parts = np.square(effects) * probable * (1 - probable)
+        return parts, (sums / ideals).sum(axis=1), parts.sum(axis=1)
+
+    def _effects(self, sums: _Floats, ideals: _Floats, gain: float, probable: _Floats, relevant: _Flags) -> _Floats:
+        """How much larger each difference is where a pair is found relevant than where it is not [m, n]: by its own
+        part of the sum, and since a query's ideal grows with every relevant document."""
+        count = np.bincount(self._query, relevant + probable, self._queries)
+        growth = (gain / np.log2(2 + np.minimum(count, self._depth - 1)))[self._query]
+        ideal, part = ideals[self._query], self._apart * gain
+        found = (sums[:, self._query] + part * (1 - probable)) / (ideal + growth * (1 - probable))
+        missed = (sums[:, self._query] - part * probable) / np.maximum(ideal - growth * probable, gain / 2)
+        return np.asarray(found - missed)
 
     def _probabilities(self, graded: _Flags, relevant: _Flags) -> _Floats:
         """That each pair is relevant: by what its place in the runs has told so far, drawn to what its query has shown
