@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import logging
 import socket
+import ssl
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -34,6 +35,7 @@ def serve(settings: Settings) -> None:
     gateway = settings.gateway
     check_certificate(gateway.tls_cert, gateway.tls_key, section="gateway")
     urls = node_urls(settings)
+    upstream_tls(settings)
     listener = bind(gateway.host, gateway.port, section="gateway", is_shared=gateway.processes > 1)
     port = listener.getsockname()[1]
     scheme = "https" if gateway.tls_cert else "http"
@@ -54,6 +56,13 @@ def node_urls(settings: Settings) -> tuple[str, ...]:
             "give --cluster http(s)://HOST:PORT of Elasticsearch or OpenSearch"
         )
     return urls
+
+
+def upstream_tls(settings: Settings) -> ssl.SSLContext:
+    """What the connections to the nodes trust. Raises SettingsError for a file that is no PEM."""
+    urls = node_urls(settings)
+    spoken_to = next((url for url in urls if url.startswith("https:")), urls[0])
+    return tls_context(settings.cluster.model_copy(update={"url": spoken_to}))
 
 
 def serve_shared(settings: Settings, port: int) -> None:
@@ -113,10 +122,7 @@ class _Opening:
     async def _live(self, receive: Any, send: Any) -> None:
         await receive()
         settings = self._settings
-        urls = node_urls(settings)
-        spoken_to = next((url for url in urls if url.startswith("https:")), urls[0])
-        tls = tls_context(settings.cluster.model_copy(update={"url": spoken_to}))
-        nodes = Nodes(urls, tls, connect_timeout_s=settings.gateway.connect_timeout_s)
+        nodes = Nodes(node_urls(settings), upstream_tls(settings), connect_timeout_s=settings.gateway.connect_timeout_s)
         engine = UpstreamEngine(nodes, preserve_host=settings.gateway.preserve_host)
         interceptor = await self._open_interceptor(settings)
         self._gateway = Gateway(settings.gateway, engine, interceptor)

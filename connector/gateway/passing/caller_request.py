@@ -113,6 +113,7 @@ class CallerRequest:
             self._give_up(BROKEN)
         elif not self._is_replied:
             self._give_up(BROKEN)
+        self.task = None  # which holds this request: without that, memory is free at once
 
     def _scope(self) -> dict[str, Any]:
         path, _, query = self.target.partition(b"?")

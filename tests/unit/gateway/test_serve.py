@@ -157,6 +157,8 @@ def test_what_cannot_be_served_is_told() -> None:
         node_urls(Settings())
     with pytest.raises(SettingsError, match=r"gateway\.tls_cert and gateway\.tls_key belong together"):
         serve(Settings.model_validate({"gateway": {"tls_cert": "a.pem"}, "cluster": {"url": "http://h:1"}}))
+    with pytest.raises(SettingsError, match=r"cluster\.ca_cert 'none\.pem' cannot be read"):
+        serve(Settings.model_validate({"cluster": {"url": "https://h:1", "ca_cert": "none.pem"}}))
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(
