@@ -84,7 +84,7 @@ $(VENV)/peers/installed: | $(BIN)/python
 
 $(VENV)/lowest/installed: pyproject.toml | $(BIN)/python
 	@$(UV) venv --quiet --clear --python $(BIN)/python $(VENV)/lowest
-	@$(UV) pip install --quiet --python $(VENV)/lowest --resolution lowest-direct -e '.[local,embedded,files,worker,evaluate,traces]'
+	@$(UV) pip install --quiet --python $(VENV)/lowest --resolution lowest-direct -e '.[local,embedded,files,worker,gateway,evaluate,traces]'
 	@$(UV) pip install --quiet --python $(VENV)/lowest pytest pytest-asyncio pytest-timeout pytest-xdist hypothesis
 	@touch $@
 
@@ -130,7 +130,8 @@ soak: $(VENV)/test-installed engines ## properties with twenty times the example
 	TEST_SOAK=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -p randomly --timeout 3600 tests/unit tests/live/test_killed_ingest.py tests/e2e/test_corpus.py
 
 # without the extras that bring torch; what is tested has no model in it
-LOWEST := contract $(addprefix unit/,clusters search settings rerankers remote ingest/sources test_client.py test_filters.py)
+LOWEST := contract $(addprefix unit/,clusters search settings rerankers remote ingest/sources test_client.py test_filters.py \
+	$(addprefix gateway/test_,refused.py pass_through.py fuzz.py))
 test-lowest: $(VENV)/lowest/installed engines ## stores, clients, sources, settings and the worker's API with the oldest versions that pyproject.toml allows
 	OMP_NUM_THREADS=1 $(VENV)/lowest/bin/python -m pytest $(addprefix tests/,$(LOWEST))
 
