@@ -21,7 +21,8 @@ class Sender(Protocol):
     """Sends a body of a `_search` where the caller's own went."""
 
     async def ask(self, kind: RequestKind, body: bytes, more: bytes = b"") -> Replied:
-        """The reply; `more` are further parameters of the URL. Raises UpstreamAway."""
+        """The reply; `more` are further parameters of the URL, which the caller's own come before. Raises
+        UpstreamAway."""
         ...
 
 
@@ -35,7 +36,9 @@ class Alone:
     headers: Headers
 
     async def ask(self, kind: RequestKind, body: bytes, more: bytes = b"") -> Replied:
-        query_string = b"&".join(filter(None, (self.parameters.of(kind), more)))
+        given = set(self.parameters.names())
+        added = [piece for piece in more.split(b"&") if piece.partition(b"=")[0].decode() not in given]
+        query_string = b"&".join(filter(None, (self.parameters.of(kind), *added)))
         return await self.upstream.send(Asked("POST", self.raw_path, query_string, self.headers, body))
 
 

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 import pytest
 
 from connector.gateway.exchange import Asked, Replied
-from connector.gateway.searching.sender import Batch, BatchFailed, InBatch
+from connector.gateway.searching.parameters import read_search_parameters
+from connector.gateway.searching.sender import Alone, Batch, BatchFailed, InBatch
 
 HEAD = b'{"index":"shop"}'
 
@@ -89,3 +90,12 @@ async def test_an_answer_that_is_none_fails_all_of_its_searches(reply: Replied) 
 
     assert all(isinstance(error, BatchFailed) for error in found)
     assert together.failed
+
+
+async def test_a_parameter_of_the_callers_comes_before_ours() -> None:
+    engine = CountingEngine()
+    written = read_search_parameters(b"request_cache=true&routing=a&size=3")
+    alone = Alone(engine, b"/shop/_search", written, ())
+    await alone.ask("dense", b"{}", b"request_cache=false&ignore_unavailable=true")
+
+    assert engine.asked[0].query_string == b"request_cache=true&routing=a&ignore_unavailable=true"
