@@ -124,10 +124,10 @@ def make_folder(path: Path, hidden: Hidden, documents: Mapping[str, Mapping[str,
 def ask_model(folder: JudgingFolder, hidden: Hidden, error: float) -> dict[str, Any]:
     """What `connector judge llm` says of a model that errs so often."""
     texts = {query.query_id: query.text for query in hidden.trial.collection.queries}
-    shown = {(texts[pair.query_id], "\n".join(pair.fields.values())): pair.key for pair in folder.pairs()}
+    pairs = {(texts[pair.query_id], "\n".join(pair.fields.values())): pair.key for pair in folder.pairs()}
 
     def reply(query: str, passage: str) -> str:
-        key = shown[query, passage]
+        key = pairs[query, passage]
         return f"##final score: {answer(key, hidden.truth[key], error)}"
 
     with chat_server(reply) as server:
@@ -168,8 +168,8 @@ def try_error(hidden: Hidden, documents: Mapping[str, Mapping[str, str]], error:
         "means": {name: round(value, 4) for name, value in answered.full().items()},
         "order_is_right": all(means[better] > means[worse] for better, worse in hidden.told_apart),
         "grades_until_settled": {
-            "decide": grades_needed(answered, "decide", hidden.keys, SEED).expected,
-            "depth": grades_needed(answered, "depth", hidden.keys, SEED).measured,
+            "decide": grades_needed(answered, "decide", SEED).expected,
+            "depth": grades_needed(answered, "depth", SEED).measured,
         },
     }
 
