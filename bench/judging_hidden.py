@@ -132,8 +132,9 @@ def ask_model(folder: JudgingFolder, hidden: Hidden, error: float) -> dict[str, 
 
     with chat_server(reply) as server:
         command = [sys.executable, "-m", "connector", "judge", "llm", str(folder.path), "--url", server.url]
+        measured = ("--measure", hidden.trial.measure)
         asked = subprocess.run(
-            [*command, "--model", MODEL, "--yes", "--json", "--measure", hidden.trial.measure],
+            [*command, "--model", MODEL, "--max-passage-chars", "1000000", "--yes", "--json", *measured],
             capture_output=True,
             text=True,
             check=False,

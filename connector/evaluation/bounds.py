@@ -174,18 +174,23 @@ def _average_precision_of(ranking: Sequence[str], relevant: Collection[str], mis
     """Of one ranking. For a number of missing documents that are relevant, the best is the first ones of the ranking,
     and the worst all that it lacks and the last ones."""
     known = np.array([doc_id in relevant for doc_id in ranking], dtype=np.float64)
-    free = [at for at, doc_id in enumerate(ranking) if doc_id in missing]
-    absent = len(missing) - len(free)
-    best = _sums_of_precisions(known, free) / np.maximum(len(relevant) + np.arange(len(free) + 1), 1)
-    worst = _sums_of_precisions(known, free[::-1]) / np.maximum(len(relevant) + absent + np.arange(len(free) + 1), 1)
+    free = np.array([at for at, doc_id in enumerate(ranking) if doc_id in missing], dtype=np.intp)
+    counts = len(relevant) + np.arange(len(free) + 1)
+    best = _sums_of_precisions(known, free) / np.maximum(counts, 1)
+    worst = _sums_of_precisions(known, free[::-1]) / np.maximum(counts + len(missing) - len(free), 1)
     return Extremes(float(worst.min()), float(best.max()))
 
 
-def _sums_of_precisions(known: Floats, added: Sequence[int]) -> Floats:
-    """The sum over the relevant ranks of their precisions, with the first n of `added` made relevant too: [n]."""
-    relevant, places = known.copy(), np.arange(1, len(known) + 1)
-    sums = [float((np.cumsum(relevant) * relevant / places).sum())]
-    for at in added:
-        relevant[at] = 1.0
-        sums.append(sums[-1] + float(relevant[: at + 1].sum() / (at + 1) + (relevant / places)[at + 1 :].sum()))
-    return np.array(sums)
+def _sums_of_precisions(known: Floats, added: NDArray[np.intp]) -> Floats:
+    """The sum over the relevant ranks of their precisions, with the first n of `added` made relevant too [n]. These
+    are places from 0, rising or falling.
+
+    One more adds its own precision, and to that of each relevant one after it the inverse of this one's rank."""
+    inverse = 1 / np.arange(1, len(known) + 1)
+    before, after = np.cumsum(known), np.cumsum((known * inverse)[::-1])[::-1]
+    so_far = np.arange(len(added))
+    is_rising = len(added) < 2 or added[0] < added[1]
+    others = np.concatenate([[0.0], np.cumsum(inverse[added])[:-1]])[: len(added)]
+    above, below = (so_far, 0.0) if is_rising else (0.0, others)
+    gains = (before[added] + above + 1) * inverse[added] + after[added] + below
+    return np.concatenate([[(before * known * inverse).sum()], gains]).cumsum()

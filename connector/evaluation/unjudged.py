@@ -188,7 +188,7 @@ def _bounds(now: Measured, before: Measured | None, name: str, evaluation: Evalu
     bounds = bounds_of(name)
     if bounds is None:
         return None
-    missing = _missing(evaluation, cutoff_of(name) or EVERY)
+    missing, highest = _missing(evaluation, cutoff_of(name) or EVERY), evaluation.collection.highest_grade
     intervals = [
         bounds(
             Case(
@@ -196,7 +196,7 @@ def _bounds(now: Measured, before: Measured | None, name: str, evaluation: Evalu
                 [hit.doc_id for hit in before.run.get(query_id, ())] if before else (),
                 grades,
                 missing[query_id],
-                evaluation.collection.highest_grade,
+                highest,
             )
         )
         for query_id, grades in evaluation.collection.qrels.items()
