@@ -10,7 +10,7 @@ import orjson
 
 from connector.gateway.exchange import Asked, Interceptor, Passed, Replied, UpstreamAway
 from connector.gateway.passing.caller_request import CallerMessage, CallerRequest, Receive, Send
-from connector.gateway.passing.headers import Forwarding, reply_headers, without_framing
+from connector.gateway.passing.headers import Forwarding, exposed, reply_headers, without_framing
 from connector.gateway.passing.nodes import ConnectTimeout
 from connector.gateway.passing.pass_through import PassThrough
 from connector.gateway.passing.refusals import JSON_TYPE, GatewayRefusal
@@ -130,7 +130,8 @@ async def _read_up_to(limit: int, request: CallerRequest, receive: Receive) -> C
 async def _send_whole(send: Send, replied: Replied) -> None:
     headers = [pair for pair in reply_headers(replied.headers) if pair[0].lower() not in _FRAMING]
     headers.append((b"content-length", b"%d" % len(replied.body)))
-    await send({"type": "http.response.start", "status": replied.status, "headers": headers})
+    start = {"type": "http.response.start", "status": replied.status, "headers": exposed(headers, DONE)}
+    await send(start)
     await send({"type": "http.response.body", "body": replied.body, "more_body": False})
 
 

@@ -36,7 +36,11 @@ def gateway(context: typer.Context, flags: GatewayFlags, shared: SettingsFlags, 
     """Serve the cluster's own HTTP API, with the searches of named indexes reranked.
 
     Applications call the gateway instead of the cluster, with their own clients and credentials. Every request passes
-    through byte for byte, but `_search` and `_msearch` on the indexes of the setting `gateway.indexes`.
+    through byte for byte, but `_search` and `_msearch` on the indexes of the setting `gateway.indexes`. It asks nobody
+    who they are: the cluster does, by the credentials that come with each request.
+
+    SIGTERM lets what is under way end, for at most `gateway.drain_s`. Exit code: 2 settings or address that cannot be
+    used, 143 ended by SIGTERM, 130 by Ctrl-C.
 
     Examples:
 

@@ -87,6 +87,14 @@ def has_host(given: Pairs) -> bool:
     return any(len(name) == 4 and name.lower() == b"host" for name, _ in given)
 
 
+def exposed(headers: list[tuple[bytes, bytes]], name: bytes) -> list[tuple[bytes, bytes]]:
+    """A reply's headers, and where the engine lets a page of another origin read it, leave for this one of ours too."""
+    lower = {header.lower() for header, _ in headers}
+    if b"access-control-allow-origin" not in lower or name.lower() not in lower:
+        return headers
+    return [*headers, (b"Access-Control-Expose-Headers", name)]
+
+
 def without_framing(given: Pairs) -> tuple[tuple[bytes, bytes], ...]:
     return tuple(pair for pair in given if pair[0].lower() not in (b"content-length", b"transfer-encoding"))
 

@@ -6,7 +6,7 @@ import asyncio
 
 from connector.gateway.exchange import Headers, UpstreamAway
 from connector.gateway.passing.caller_request import CallerMessage, CallerRequest, Receive, Send
-from connector.gateway.passing.headers import LAST_CHUNK, Forwarding, Pairs, chunk, reply_headers
+from connector.gateway.passing.headers import LAST_CHUNK, Forwarding, Pairs, chunk, exposed, reply_headers
 from connector.gateway.passing.node_connection import NodeConnection
 from connector.gateway.passing.nodes import Node
 from connector.gateway.passing.upstream import UpstreamEngine, lent
@@ -95,7 +95,9 @@ class PassThrough:
 
 async def _relay(connection: NodeConnection, send: Send, note: Headers) -> None:
     head = await connection.reply()
-    headers = [*reply_headers(head.headers), *note]
+    headers = reply_headers(head.headers)
+    for name, value in note:
+        headers = exposed([*headers, (name, value)], name)
     start = {"type": "http.response.start", "status": head.status, "reason": head.reason, "headers": headers}
     await send(start)
     more = True

@@ -104,6 +104,17 @@ def test_what_is_not_answered_passes_through_and_says_so(
     assert ("a fault in the search" in caplog.text) == (body == b"fault")
 
 
+def test_a_page_of_another_origin_may_read_what_was_done_where_the_engine_lets_it_read_the_reply(
+    gateway: RunningGateway, engine: ByteEngine
+) -> None:
+    engine.reply = OK.replace(b"\r\n\r\n", b"\r\nAccess-Control-Allow-Origin: *\r\n\r\n")
+    searched = gateway.ask(SEARCH % (4, b"what"))
+    other = gateway.ask(SEARCH.replace(b"_search", b"_count") % (4, b"what"))
+
+    assert b"\r\nAccess-Control-Expose-Headers: X-Rerank\r\n" in searched
+    assert other == engine.reply
+
+
 @pytest.mark.parametrize(("endpoint", "limit"), [(b"_search", 1_000), (b"_msearch", 2_000)])
 @pytest.mark.parametrize("is_chunked", [False, True])
 def test_a_body_beyond_the_limit_is_not_looked_at(

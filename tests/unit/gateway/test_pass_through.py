@@ -366,6 +366,46 @@ def test_an_engine_that_comes_back_is_asked_again() -> None:
     assert (away[:12], back) == (b"HTTP/1.1 502", OK)
 
 
+def test_an_engine_that_restarts_under_traffic_is_missed_only_while_it_is_away() -> None:
+    engine, replies, is_over = ByteEngine(), list[bytes](), threading.Event()
+
+    def ask_all_the_time() -> None:
+        with gateway.connect() as caller:
+            while not is_over.is_set():
+                caller.sendall(SMALL)
+                replies.append(read_reply(caller))
+
+    def wait_for(beginning: bytes) -> None:
+        count = len(replies)
+        while not any(reply.startswith(beginning) for reply in replies[count:]):
+            assert all(asking.is_alive() for asking in askers)
+
+    with running_gateway(start(engine)) as gateway:
+        askers = [threading.Thread(target=ask_all_the_time, daemon=True) for _ in range(4)]
+        with engine.running():
+            for asking in askers:
+                asking.start()
+            wait_for(OK)
+        wait_for(b"HTTP/1.1 502")
+        with engine.running():
+            wait_for(OK)
+            count = len(replies)
+            while len(replies) < count + 100:
+                assert all(asking.is_alive() for asking in askers)
+            is_over.set()
+            for asking in askers:
+                asking.join(WAIT_S)
+
+    assert {reply[:12] for reply in replies} == {b"HTTP/1.1 200", b"HTTP/1.1 502"}
+    assert replies[-50:] == [OK] * 50
+
+
+def start(engine: ByteEngine) -> str:
+    """The address that it will have."""
+    with engine.running():
+        return engine.url
+
+
 def test_what_changes_nothing_is_asked_again_where_a_kept_connection_was_closed(
     gateway: RunningGateway, engine: ByteEngine
 ) -> None:
