@@ -85,14 +85,13 @@ def page(
         from connector.judging.page.app import check_name, create_app
         from connector.judging.page.serve import bind, serve, url_of
     from connector.judging.folder import JudgingFolder
-    from connector.judging.next_pairs import PairsByGrades
     from connector.judging.page.assignment import Sharing
     from connector.judging.page.desk import Desk
     from connector.judging.page.guard import LOOPBACK, allowed_hosts
     from connector.judging.page.showing import make_shower
 
     opened = JudgingFolder.open(folder)
-    desk = Desk(opened, Sharing(sharing.overlap, sharing.seed), PairsByGrades(opened))
+    desk = Desk(opened, Sharing(sharing.overlap, sharing.seed))
     shower = make_shower(desk.pairs.values(), sharing.field_names())
     desk.write_qrels()  # of what a kill kept from being written
     rater = check_name(sharing.rater) if sharing.rater else None
