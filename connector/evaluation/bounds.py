@@ -10,9 +10,13 @@ from dataclasses import dataclass
 from itertools import accumulate
 from math import inf, log2
 
-import ir_measures
 import numpy as np
 from numpy.typing import NDArray
+
+from connector.extras import needs
+
+with needs("evaluate", "measuring rankings"):
+    import ir_measures
 
 ROUNDING = 1e-12
 EVERY = 10**9  # the cutoff of a measure that reads the whole ranking

@@ -28,7 +28,7 @@ ONE_CALL = {
     "how it is tuned; what comes of it is written to the settings": "measure budget_ms models depths windows "
     "min_recall timed test_share",
     "what is judged, and what judgments have to show": "folder logs parameter column count_column sample min_frequency "
-    "personal add difference measured",
+    "personal add difference measured from_index order",
     "where people judge, who does, and what they see": "host port names rater overlap fields",
     "what a language model is asked, and what it may cost": "at_once body max_chars ask_again pairs price_in "
     "price_out max_cost max_requests",
