@@ -260,7 +260,7 @@ def test_an_engine_that_takes_no_more_holds_the_caller_back(gateway: RunningGate
     """Nothing is kept that the other side does not take."""
     listener = socket.create_server(("127.0.0.1", 0))
     with running_gateway(f"http://127.0.0.1:{listener.getsockname()[1]}") as slow, slow.connect() as caller:
-        caller.settimeout(1.0)
+        caller.settimeout(0.3)
         sent = 0
         with pytest.raises(TimeoutError):  # noqa: PT012
             caller.sendall(b"POST /b HTTP/1.1\r\n" + HOST + b"Content-Length: 200000000\r\n\r\n")
@@ -282,7 +282,7 @@ def test_a_caller_that_takes_no_more_holds_the_engine_back(gateway: RunningGatew
 
     def pour() -> None:
         connection, _ = listener.accept()
-        connection.settimeout(1.0)
+        connection.settimeout(0.3)
         connection.recv(1_000)
         connection.sendall(endless(b""))
         try:
