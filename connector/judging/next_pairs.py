@@ -5,7 +5,7 @@ pairs, in whatever order they were told."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Literal, Protocol, get_args
 
 from connector.errors import SettingsError
@@ -13,12 +13,11 @@ from connector.evaluation.measures import Run
 from connector.judging.decide import Decide, ExpectedDifference
 from connector.judging.depth import ByDepth
 from connector.judging.folder import JudgingFolder
-from connector.judging.grades import GRADES, Grade, GradeKind
+from connector.judging.grades import GRADES
 from connector.judging.move_to_front import MoveToFront
-from connector.judging.pairs import Pair, PairKey
+from connector.judging.pairs import PairKey
 from connector.judging.resolve import resolve
 
-BY_PEOPLE: tuple[GradeKind, ...] = ("person", "imported")
 JudgingOrder = Literal["depth", "move-to-front", "decide"]
 ORDERS: tuple[JudgingOrder, ...] = get_args(JudgingOrder)
 
@@ -105,29 +104,6 @@ class NextPairs:
 
         The second and later ones are those that would come if the ones before them were found not relevant."""
         return tuple(self._chooser.next(count, without))
-
-
-class PairsByGrades:
-    """The pairs of a folder's pool in the order in which people's grades are wanted now. Those of models and clicks do
-    not count: what they said is what people are to check."""
-
-    def __init__(self, folder: JudgingFolder) -> None:
-        """Raises SettingsError where there is no pool, SourceError."""
-        self._pairs = {pair.key: pair for pair in folder.pairs()}
-        self._next = NextPairs.of_pool(folder, self._pairs)
-        self._grades: dict[PairKey, int] = {}
-
-    def next_pairs(self, grades: Sequence[Grade]) -> Iterator[Pair]:
-        """All of them, by the standing grades: those that have one first, since somebody else may have to judge them
-        too, and then the one that tells most."""
-        resolved = resolve(grade for grade in grades if grade.kind in BY_PEOPLE)
-        now = {(each.query_id, each.doc_id): each.grade for each in resolved.grades}
-        for key in now.keys() | self._grades.keys():
-            if now.get(key) != self._grades.get(key):
-                self._next.tell(*key, now.get(key))
-        self._grades = now
-        yield from (pair for key, pair in self._pairs.items() if key in now)
-        yield from map(self._pairs.__getitem__, self._next.next(len(self._pairs)))
 
 
 def _choose(

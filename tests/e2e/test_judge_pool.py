@@ -42,6 +42,7 @@ def test_a_log_becomes_a_pool_that_grades_change_and_eval_takes(launcher: Launch
     for at, key in enumerate(graded):
         folder.grades().append(Grade(*key, at % 2 * 3, "anna"))
     second = pool(launcher, place, "-p", "pipelines.yaml", "-k", "4", "--order", "decide", "--json")
+    third = pool(launcher, place, "--json")
     facts, after = json.loads(second.stdout), folder.pairs()
 
     assert (taken.code, first.code, second.code) == (0, 0, 0), first.stderr + second.stderr
@@ -58,7 +59,8 @@ def test_a_log_becomes_a_pool_that_grades_change_and_eval_takes(launcher: Launch
         ("dense", "lexical"),
     }
     assert NextPairs.open(folder).next(3) == tuple(pair.key for pair in after[:3])
-    assert folder.pool_facts().order == "decide"
+    assert (folder.pool_facts().order, folder.pool_facts().depth) == ("decide", 4)
+    assert json.loads(third.stdout) == facts | {"new": 0, "failed": {}, "degraded": {}}, "what is not said stays as it was"
 
 
 def test_what_cannot_be_pooled_is_refused_before_the_work(launcher: Launcher, place: Path) -> None:

@@ -16,7 +16,7 @@ from connector.evaluation.measures import Run
 from connector.judging.depth import pool_keys
 from connector.judging.folder import JudgingFolder
 from connector.judging.grades import Grade
-from connector.judging.next_pairs import ORDERS, JudgingOrder, NextPairs, PairsByGrades
+from connector.judging.next_pairs import ORDERS, JudgingOrder, NextPairs
 from connector.judging.pairs import PairKey
 from connector.judging.pool import Pooling, make_pool, write_runs
 from connector.types import Hit
@@ -178,22 +178,6 @@ def test_the_next_pair_costs_a_part_of_making_the_order_anew(order: JudgingOrder
 
     assert pairs.left > 3000
     assert sorted(took)[15] < made / 3
-
-
-def test_a_page_gives_first_what_a_second_person_may_judge_and_then_what_tells_most(tmp_path: Path) -> None:
-    folder = JudgingFolder(tmp_path)
-    write_runs(folder, ranked(RUNS))
-    make_pool(folder, Pooling(depth=3, order="move-to-front"), {})
-    pairs = PairsByGrades(folder)
-    before = [pair.key for pair in pairs.next_pairs(())]
-    grades = [Grade(*before[0], 0, "anna"), Grade(*before[1], 3, "gpt", "model", {"model": "m", "prompt": "p"})]
-    after = [pair.key for pair in pairs.next_pairs(grades)]
-    expected = NextPairs.of_pool(folder, before)
-    expected.tell(*before[0], 0)
-
-    assert sorted(after) == sorted(before)
-    assert after == [before[0], *expected.next(7)]
-    assert [pair.key for pair in pairs.next_pairs(())] == before
 
 
 def test_a_folder_that_was_not_pooled_here_is_asked_by_depth_and_an_unknown_order_is_said(tmp_path: Path) -> None:

@@ -45,29 +45,36 @@ class PoolingFlags:
             "that the folder has]",
         ),
     ] = None
-    k: Annotated[int, typer.Option("-k", "--k", min=1, help="How many documents of each pipeline.")] = DEPTH
+    k: Annotated[
+        int | None,
+        typer.Option(
+            "-k", "--k", min=1, help=f"How many documents of each pipeline. [as the pool was made, or {DEPTH}]"
+        ),
+    ] = None
     order: Annotated[
-        str,
+        str | None,
         typer.Option(
             help="depth: the first of all, then the second; move-to-front: where relevant ones were found; decide: "
-            "what tells pipelines apart soonest."
+            "what tells pipelines apart soonest. [as the pool was made, or depth]"
         ),
-    ] = "depth"
-    seed: Annotated[int, typer.Option(help="What breaks ties.")] = SEED
+    ] = None
+    seed: Annotated[int | None, typer.Option(help=f"What breaks ties. [as the pool was made, or {SEED}]")] = None
     fields: Annotated[
         list[str] | None,
         typer.Option("--field", metavar="NAME", help="A field to show; repeatable. [the index's text fields]"),
     ] = None
 
-    def pooling(self) -> Pooling:
-        """Raises SettingsError."""
+    def pooling(self, folder: JudgingFolder) -> Pooling:
+        """What is not given is as the folder's pool was made. Raises SettingsError, SourceError."""
         from connector.judging.next_pairs import ORDERS
         from connector.judging.pool import Pooling
 
-        orders = {str(order): order for order in ORDERS}
-        if self.order not in orders:
-            raise SettingsError(f"--order takes {', '.join(orders)}, not {self.order!r}")
-        return Pooling(self.k, orders[self.order], self.seed, tuple(self.fields or ()))
+        facts, orders = folder.pool_facts(), {str(order): order for order in ORDERS}
+        order = self.order or facts.order
+        if order not in orders:
+            raise SettingsError(f"--order takes {', '.join(orders)}, not {order!r}")
+        seed = facts.seed if self.seed is None else self.seed
+        return Pooling(self.k or facts.depth, orders[order], seed, tuple(self.fields or ()))
 
     def named(self) -> tuple[Pipeline, ...]:
         """The pipelines, each once. Raises SettingsError, also for two of one name."""
@@ -97,7 +104,7 @@ def pool(folder: Folder, pooling: PoolingFlags, settings: SearchSettingsFlags, a
         connector judge pool judged --pipeline pipelines.yaml -k 20 --order decide
     """
     say_when_stopped("the pool is as it was; run it again")
-    wanted, pipelines, read = pooling.pooling(), pooling.named(), settings.reader()
+    pipelines, read = pooling.named(), settings.reader()
     from connector.evaluation.pipelines import plan
     from connector.judging.folder import JudgingFolder
     from connector.judging.pool import make_pool, write_runs
@@ -105,6 +112,7 @@ def pool(folder: Folder, pooling: PoolingFlags, settings: SearchSettingsFlags, a
 
     searches = plan(pipelines, read)
     opened = JudgingFolder.open(folder)
+    wanted = pooling.pooling(opened)
     found = PipelineRuns({}, {}, {}, {})
     if searches:
         with reporter_on_terminal() as reporter:
