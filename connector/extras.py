@@ -21,7 +21,9 @@ MODULES: dict[Extra, frozenset[str]] = {
     "embedded": frozenset({"lancedb", "pyarrow", "filelock", "Stemmer"}),
     "files": frozenset({"pypdf", "selectolax", "pyarrow"}),
     "worker": frozenset({"fastapi", "starlette", "uvicorn", "prometheus_client", "opentelemetry"}),
-    "gateway": frozenset({"uvicorn", "httptools", "msgspec", "cachetools"}),
+    "gateway": frozenset(
+        {"uvicorn", "httptools", "msgspec", "cachetools", "fastapi", "starlette", "prometheus_client"}
+    ),
     "torch": frozenset({"torch", "sentence_transformers", "transformers"}),
     "train": frozenset({"torch", "sentence_transformers", "transformers", "accelerate", "datasets", "ir_measures"}),
     "evaluate": frozenset({"ir_measures", "jinja2"}),

@@ -7,12 +7,14 @@ import logging
 import socket
 import ssl
 from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
 from typing import Any
 
 import uvicorn
 
 from connector.clusters.tls import tls_context
 from connector.errors import SettingsError
+from connector.gateway.api.serve import ServerWithApi, build_api_server
 from connector.gateway.app import Gateway
 from connector.gateway.exchange import Interceptor
 from connector.gateway.passing.caller_connection import CallerConnection
@@ -34,17 +36,48 @@ def serve(settings: Settings) -> None:
     it."""
     gateway = settings.gateway
     check_certificate(gateway.tls_cert, gateway.tls_key, section="gateway")
+    if is_api_alone(settings):
+        serve_api_alone(settings)
+        return
     urls = node_urls(settings)
     upstream_tls(settings)
-    listener = bind(gateway.host, gateway.port, section="gateway", is_shared=gateway.processes > 1)
-    port = listener.getsockname()[1]
-    scheme = "https" if gateway.tls_cert else "http"
-    log.info("gateway listening on %s://%s:%d, in front of %s", scheme, gateway.host, port, ", ".join(urls))
-    if gateway.processes == 1:
-        serve_here(settings, listener)
-    else:
-        with listener:  # it only keeps the port; who listens are the processes
-            share(serve_shared, settings, port, count=gateway.processes)
+    is_shared = gateway.processes > 1
+    listener = bind(gateway.host, gateway.port, section="gateway", is_shared=is_shared)
+    log.info("gateway listening on %s, in front of %s", address(settings, listener), ", ".join(urls))
+    api = None
+    if gateway.api_port is not None:
+        api = bind(gateway.host, gateway.api_port, section="gateway", setting="api_port", is_shared=is_shared)
+        log.info("API listening on %s, over the index %s", address(settings, api), settings.index.name)
+    if not is_shared:
+        serve_here(settings, listener, api)
+        return
+    with listener, api or nullcontext():  # they only keep the ports; who listens are the processes
+        ports = [each.getsockname()[1] if each else None for each in (listener, api)]
+        share(serve_shared, settings, *ports, count=gateway.processes)
+
+
+def is_api_alone(settings: Settings) -> bool:
+    """Whether there is no cluster to stand in front of: the embedded store has no HTTP API that could be passed on."""
+    return not settings.gateway.upstream and settings.cluster.url.startswith("embedded:")
+
+
+def serve_api_alone(settings: Settings) -> None:
+    """Serve the API on `gateway.api_port`, or where that is not given on `gateway.port`."""
+    gateway = settings.gateway
+    port = gateway.port if gateway.api_port is None else gateway.api_port
+    listener = bind(gateway.host, port, section="gateway")
+    log.info(
+        "API listening on %s, over the index %s of the embedded store; _search is served in front of a cluster only",
+        address(settings, listener),
+        settings.index.name,
+    )
+    build_api_server(settings).run(sockets=[listener])
+
+
+def address(settings: Settings, listener: socket.socket) -> str:
+    """The URL of a socket that is bound."""
+    gateway = settings.gateway
+    return f"{'https' if gateway.tls_cert else 'http'}://{gateway.host}:{listener.getsockname()[1]}"
 
 
 def node_urls(settings: Settings) -> tuple[str, ...]:
@@ -65,16 +98,17 @@ def upstream_tls(settings: Settings) -> ssl.SSLContext:
     return tls_context(settings.cluster.model_copy(update={"url": spoken_to}))
 
 
-def serve_shared(settings: Settings, port: int) -> None:
+def serve_shared(settings: Settings, port: int, api_port: int | None) -> None:
     """Serve in one of several processes."""
     configure_logging(settings.log)
     listener = bind(settings.gateway.host, port, section="gateway", is_shared=True)
-    serve_here(settings, listener)
+    api = None if api_port is None else bind(settings.gateway.host, api_port, section="gateway", is_shared=True)
+    serve_here(settings, listener, api)
 
 
-def serve_here(settings: Settings, listener: socket.socket) -> None:
-    """Serve in this process, on a socket that is bound."""
-    build_server(settings).run(sockets=[listener])
+def serve_here(settings: Settings, listener: socket.socket, api: socket.socket | None = None) -> None:
+    """Serve in this process, on sockets that are bound."""
+    build_server(settings, api=api).run(sockets=[listener])
 
 
 async def open_interceptor(settings: Settings) -> Interceptor | None:
@@ -86,8 +120,10 @@ async def open_interceptor(settings: Settings) -> Interceptor | None:
     return await SearchInterceptor.open(settings)
 
 
-def build_server(settings: Settings, open_interceptor: OpenInterceptor = open_interceptor) -> uvicorn.Server:
-    """Uvicorn's server part, with connections of ours."""
+def build_server(
+    settings: Settings, open_interceptor: OpenInterceptor = open_interceptor, api: socket.socket | None = None
+) -> uvicorn.Server:
+    """Uvicorn's server part, with connections of ours, and with the API beside it where there is a socket for it."""
     gateway = settings.gateway
     config = uvicorn.Config(
         _Opening(settings, open_interceptor),
@@ -103,7 +139,7 @@ def build_server(settings: Settings, open_interceptor: OpenInterceptor = open_in
         ssl_certfile=gateway.tls_cert,
         ssl_keyfile=gateway.tls_key,
     )
-    return uvicorn.Server(config)
+    return ServerWithApi(config, settings, api) if api else uvicorn.Server(config)
 
 
 class _Opening:

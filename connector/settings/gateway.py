@@ -47,6 +47,12 @@ class GatewaySettings(Section):
     host: str = Field("127.0.0.1", description="the address to listen on; 0.0.0.0: every one that this machine has")
     port: int = Field(9280, ge=0, le=65_535, description="0: any free port")
     processes: int = Field(1, ge=1, le=256, description="processes that share the port")
+    api_port: int | None = Field(
+        None,
+        ge=0,
+        le=65_535,
+        description="a second port, for the HTTP API of the connector's own (/v1); off when not given. 0: any free one",
+    )
     upstream: tuple[str, ...] = Field(
         (), description="the cluster's nodes, http(s)://HOST:PORT each, asked in turn; cluster.url when none is given"
     )

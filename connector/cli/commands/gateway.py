@@ -28,6 +28,12 @@ class GatewayFlags:
     processes: Annotated[
         int | None, typer.Option(help="Processes that share the port. [CONNECTOR_GATEWAY_PROCESSES]")
     ] = None
+    api_port: Annotated[
+        int | None,
+        typer.Option(
+            help="Port of the connector's own HTTP API (/v1); 0 for any free one. [CONNECTOR_GATEWAY_API_PORT]"
+        ),
+    ] = None
 
 
 @gateway_app.callback(invoke_without_command=True)
@@ -42,11 +48,18 @@ def gateway(context: typer.Context, flags: GatewayFlags, shared: SettingsFlags, 
     SIGTERM lets what is under way end, for at most `gateway.drain_s`. Exit code: 2 settings or address that cannot be
     used, 143 ended by SIGTERM, 130 by Ctrl-C.
 
+    On a second port, given with `--api-port`, it serves an HTTP API of its own over the index of `--index`: searches
+    as JSON, its health, OpenAPI. In front of the embedded store, which has no API to pass on, that is all it serves.
+
     Examples:
 
         connector gateway --cluster http://localhost:9200                          # all passes through
 
         connector gateway --set 'gateway.indexes={products: {mode: auto}}'         # searches of products are reranked
+
+        connector gateway --cluster http://localhost:9200 --index products --api-port 9300   # and POST /v1/search
+
+        connector gateway --cluster embedded:./connector-store                     # POST /v1/search alone
     """
     if context.invoked_subcommand:
         return

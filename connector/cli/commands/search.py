@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -20,6 +19,7 @@ from connector.cli.flags.page import PageFlags
 from connector.cli.flags.reranker import RerankerName, with_reranker
 from connector.cli.flags.settings import AsJson, SearchSettingsFlags
 from connector.errors import FilterError, QueryError, SettingsError
+from connector.search.as_json import response_as_json
 from connector.settings.sections import Settings
 from connector.types import SearchHit, SearchResponse
 
@@ -120,39 +120,9 @@ async def _search_all(queries: Sequence[str | None], settings: Settings, options
         for query in queries:
             response = await connector.search(query, **options)
             if as_json:
-                print(json.dumps(to_json(response), ensure_ascii=False), flush=True)
+                print(json.dumps(response_as_json(response), ensure_ascii=False), flush=True)
             else:
                 _show(response)
-
-
-def to_json(response: SearchResponse) -> dict[str, Any]:
-    """The response as one JSON object."""
-    hits = [
-        {
-            "doc_id": hit.doc_id,
-            "score": hit.score,
-            "rank": hit.rank,
-            "stage": hit.stage,
-            "fields": dict(hit.fields),
-            "passage": {"passage_id": hit.passage.passage_id, "text": hit.passage.text} if hit.passage else None,
-            "explain": asdict(hit.explain),
-            "address": asdict(hit.address) if hit.address else None,
-        }
-        | ({"highlight": dict(hit.highlight)} if hit.highlight else {})
-        for hit in response.hits
-    ]
-    counted: dict[str, Any] = {"total": asdict(response.total)} if response.total else {}
-    counted |= {"aggregations": response.aggregations} if response.aggregations else {}
-    return {
-        "query": response.query,
-        **counted,
-        "hits": hits,
-        "degraded": [asdict(missing) for missing in response.degraded],
-        "took_ms": dict(response.took_ms),
-        "stages": {name: asdict(outcome) for name, outcome in response.stages.items()},
-        **({"cursor": response.cursor} if response.cursor else {}),
-        **({"notes": list(response.notes)} if response.notes else {}),
-    }
 
 
 def _show(response: SearchResponse) -> None:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from connector.cli.commands.search import to_json
 from connector.cli.flags.page import PageFlags
 from connector.errors import QueryError
+from connector.search.as_json import response_as_json
 from connector.types import SearchResponse, Total
 
 
@@ -51,9 +51,9 @@ def test_aggregations_that_cannot_be_read_are_said(
 
 def test_the_json_has_what_was_counted() -> None:
     response = SearchResponse("q", (), (), {}, total=Total(3, "gte"), aggregations={"kinds": {"buckets": []}})
-    shown = to_json(response)
+    shown = response_as_json(response)
 
     assert shown["total"] == {"value": 3, "relation": "gte", "counted": "lexical"}
     assert shown["aggregations"] == {"kinds": {"buckets": []}}
-    assert to_json(SearchResponse("q", (), (), {}, cursor="c"))["cursor"] == "c"
-    assert {"total", "aggregations", "cursor"}.isdisjoint(to_json(SearchResponse("q", (), (), {})))
+    assert response_as_json(SearchResponse("q", (), (), {}, cursor="c"))["cursor"] == "c"
+    assert {"total", "aggregations", "cursor"}.isdisjoint(response_as_json(SearchResponse("q", (), (), {})))

@@ -1,0 +1,65 @@
+"""The API as an application."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from importlib.metadata import version
+from typing import Any
+
+from fastapi import FastAPI
+from pydantic import TypeAdapter
+
+from connector.gateway.api.bodies import LimitBody
+from connector.gateway.api.health import health_routes
+from connector.gateway.api.opening import NotOpen, Opening
+from connector.gateway.api.problems import ProblemJson, add_problems
+from connector.gateway.api.searching import search_routes
+from connector.settings.sections import Settings
+
+
+def create_api(settings: Settings, opening: Opening | None = None) -> FastAPI:
+    """The application, which begins to open the index when the server starts."""
+    opening = opening or Opening(settings)
+
+    async def open_early() -> None:
+        with contextlib.suppress(NotOpen):  # it is logged, and tried again with the next request
+            await opening.get()
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        early = asyncio.create_task(open_early())
+        yield
+        early.cancel()
+        await asyncio.wait([early])
+        await opening.close()
+
+    app = _Api(
+        title="connector",
+        version=version("hybrid-search-connector"),
+        summary="Hybrid search with reranking: the requests and responses of the Python library as JSON",
+        openapi_url="/v1/openapi.json",
+        docs_url=None,  # its page loads scripts from elsewhere
+        redoc_url=None,
+        lifespan=lifespan,
+    )
+    app.include_router(search_routes(opening))
+    app.include_router(health_routes(opening))
+    add_problems(app)
+    app.add_middleware(LimitBody, max_bytes=settings.gateway.max_search_bytes)
+    app.state.opening = opening
+    return app
+
+
+class _Api(FastAPI):
+    """Its document has the problems, which no route names as its model."""
+
+    def openapi(self) -> dict[str, Any]:
+        document = super().openapi()
+        schemas = document.setdefault("components", {}).setdefault("schemas", {})
+        if "ProblemJson" not in schemas:
+            found = TypeAdapter(ProblemJson).json_schema(ref_template="#/components/schemas/{model}")
+            schemas |= found.pop("$defs", {})
+            schemas["ProblemJson"] = found
+        return document

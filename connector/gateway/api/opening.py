@@ -1,0 +1,67 @@
+"""The index that is searched, opened when it is first needed, and tried again while it cannot be."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+
+from connector.client import Connector
+from connector.errors import ConnectorError
+from connector.settings.sections import Settings
+
+OpenConnector = Callable[[Settings], Awaitable[Connector]]
+AGAIN_S = 2.0  # after a failure, until the next try
+log = logging.getLogger(__name__)
+
+
+class NotOpen(ConnectorError):
+    """The index cannot be searched yet, for the `reason`; it is tried again."""
+
+    def __init__(self, reason: ConnectorError) -> None:
+        super().__init__(f"the index cannot be searched yet: {reason}")
+        self.reason = reason
+
+
+class Opening:
+    """A connector, of the event loop that it is asked for in."""
+
+    def __init__(self, settings: Settings, open_connector: OpenConnector = Connector.open) -> None:
+        self.settings = settings
+        self._open_connector = open_connector
+        self._connector: Connector | None = None
+        self._failure: ConnectorError | None = None
+        self._again_at = 0.0
+        self._lock = asyncio.Lock()
+
+    async def get(self) -> Connector:
+        """The connector. Raises NotOpen where it cannot be opened."""
+        async with self._lock:
+            if self._connector is None:
+                self._connector = await self._open()
+            return self._connector
+
+    @property
+    def encoder_state(self) -> str:
+        """What is known of the encoder without a question to anybody."""
+        if self._connector is None:
+            return "not loaded"
+        return "loaded" if self._connector.searcher.index.schema.vector_field else "not needed"
+
+    async def close(self) -> None:
+        if self._connector:
+            await self._connector.close()
+
+    async def _open(self) -> Connector:
+        if self._failure and time.monotonic() < self._again_at:
+            raise NotOpen(self._failure)
+        try:
+            connector = await self._open_connector(self.settings)
+        except ConnectorError as error:
+            if str(error) != str(self._failure):  # each is logged once
+                log.warning("the API cannot search %s yet: %s", self.settings.index.name, error)
+            self._failure, self._again_at = error, time.monotonic() + AGAIN_S
+            raise NotOpen(error) from error
+        log.info("the API searches %s", self.settings.index.name)
+        return connector

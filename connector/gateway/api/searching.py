@@ -1,0 +1,105 @@
+"""POST /v1/search: the library's request and response as JSON."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from typing import Any, Literal
+
+import orjson
+from fastapi import APIRouter, Request, Response
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+
+from connector.clusters.clients import service_credentials
+from connector.credentials import Credentials
+from connector.gateway.api.bodies import JsonRoute
+from connector.gateway.api.opening import Opening
+from connector.gateway.api.problems import ApiRefusal, documented
+from connector.search.as_json import ResponseJson, response_as_json
+from connector.settings.sections import Settings
+
+CHALLENGE = {"www-authenticate": 'Basic realm="search", ApiKey, Bearer'}
+Named = bool | str | list[str] | dict[str, Any]
+
+
+class SearchJson(BaseModel):
+    """A search: the options of `connector.SearchOptions`, each None where the settings decide."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    query: str | None = Field(None, description="the text; may be left out where lexical holds it")
+    lexical: dict[str, Any] | None = Field(None, description="the application's own query, as the engine words it")
+    filter: str | dict[str, Any] | list[str | dict[str, Any]] | None = Field(
+        None, description="text (date>=2024-01-15), JSON, or a list of either, joined by and"
+    )
+    k: int | None = Field(None, ge=1, description="hits of the answer")
+    offset: int | None = Field(None, ge=0, description="hits that are left out before the first")
+    cursor: str | bool | None = Field(
+        None, description="true: pages that hold still begin; then what the page before gave"
+    )
+    depth: int | None = Field(None, ge=1, description="hits of each leg")
+    window: int | None = Field(None, ge=1, description="hits that the first rerank stage sees; no fewer than k")
+    rerank: bool | None = Field(None, description="whether anything is reranked")
+    deadline_s: float | None = Field(None, gt=0, description="seconds that the search may take")
+    facts: dict[str, Any] | None = Field(None, description="what the caller knows of the request, for rules of stages")
+    total: bool | int | None = Field(None, description="up to how many documents are counted; true: all")
+    aggs: dict[str, Any] | None = Field(None, description="aggregations, as the engine words them")
+    facets: Literal["lexical", "union"] | None = Field(None, description="what total and aggs count")
+    highlight: Named | None = Field(None, description="options, names of fields, or true for all text fields")
+    source: Named | None = Field(None, description="the fields that a hit shows")
+    collapse: str | None = Field(None, description="a field of which each value is shown once")
+    sort: str | dict[str, Any] | list[Any] | None = Field(
+        None, description="an order that takes the place of fusion and rerank"
+    )
+
+
+class SearchAnswer(ResponseJson):
+    """The answer, and the id by which events refer to it."""
+
+    query_id: str
+
+
+def search_routes(opening: Opening) -> APIRouter:
+    """The route, for an application."""
+    router = APIRouter(route_class=JsonRoute)
+
+    @router.post(
+        "/v1/search",
+        response_model=None,
+        responses={
+            200: {"model": SearchAnswer, "description": "the best documents, by the deadline"},
+            **documented(400, 401, 403, 404, 410, 413, 422, 500, 502, 503),
+        },
+    )
+    async def search(body: SearchJson, request: Request) -> Response:
+        """The best documents for a query. The caller's Authorization is what the cluster is asked with."""
+        credentials = read_credentials(request, opening.settings)
+        connector = await opening.get()
+        given = {name: getattr(body, name) for name in body.model_fields_set if name != "query"}
+        response = await connector.search(body.query, **given, credentials=credentials)
+        return Response(dumps({"query_id": uuid.uuid4().hex, **response_as_json(response)}), media_type=JSON_TYPE)
+
+    return router
+
+
+JSON_TYPE = "application/json"
+
+
+def read_credentials(request: Request, settings: Settings) -> Credentials | None:
+    """Who asks. Raises ApiRefusal where nobody does and the service has credentials of its own, which are not lent."""
+    given = request.headers.getlist("authorization")
+    if len(given) > 1:
+        raise ApiRefusal(400, "several-authorizations", "send one header Authorization, not several")
+    if given:
+        return Credentials(SecretStr(given[0].strip()))
+    if service_credentials(settings.cluster):
+        raise ApiRefusal(401, "no-credentials", "send the header Authorization that the cluster asks for", CHALLENGE)
+    return None
+
+
+def dumps(value: Any) -> bytes:
+    """As JSON, also what orjson does not take: numbers beyond 64 bits, half characters."""
+    try:
+        return orjson.dumps(value)
+    except TypeError:
+        return json.dumps(value).encode()

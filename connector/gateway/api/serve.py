@@ -1,0 +1,69 @@
+"""The API's server part: on its own, or beside the gateway in the same process."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import socket
+from collections.abc import Iterator
+
+import uvicorn
+
+from connector.gateway.api.app import create_api
+from connector.settings.sections import Settings
+
+BACKLOG = 2_048
+log = logging.getLogger(__name__)
+
+
+def build_api_server(settings: Settings) -> uvicorn.Server:
+    """A server of the API."""
+    return uvicorn.Server(api_config(settings))
+
+
+def api_config(settings: Settings) -> uvicorn.Config:
+    """What the server is told."""
+    gateway = settings.gateway
+    return uvicorn.Config(
+        create_api(settings),
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        log_level="warning",
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        timeout_graceful_shutdown=max(1, round(gateway.drain_s)),
+        backlog=BACKLOG,
+        ssl_certfile=gateway.tls_cert,
+        ssl_keyfile=gateway.tls_key,
+    )
+
+
+class ServerWithApi(uvicorn.Server):
+    """A server in whose event loop the API is served too, from its start to its end."""
+
+    def __init__(self, config: uvicorn.Config, settings: Settings, api_listener: socket.socket) -> None:
+        super().__init__(config)
+        self._api = _Beside(api_config(settings))
+        self._api_listener = api_listener
+        self._serving: asyncio.Task[None] | None = None
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._serving = asyncio.create_task(self._api.serve([self._api_listener]))
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._api.should_exit = True
+        await super().shutdown(sockets)
+        if self._serving:
+            await self._serving
+
+
+class _Beside(uvicorn.Server):
+    """A server that another one tells when to stop."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield

@@ -1,0 +1,76 @@
+"""The gateway's API on real engines: the library's answers over HTTP, to whoever may see them."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from support.gateway_api import open_with_hashes, running_api
+from support.running_gateway import JSON, filled_shop
+from support.scratch import unique_name
+from support.secured import Secured
+
+from connector.search.as_json import response_as_json
+from connector.settings.sections import ClusterSettings, Settings
+
+pytestmark = pytest.mark.live
+
+
+def settings_of(engine: ClusterSettings, name: str, fields: dict[str, float]) -> Settings:
+    return Settings.model_validate(
+        {
+            "cluster": engine.model_dump(),
+            "index": {"name": name, "text_fields": fields, "vector_field": "vector"},
+            "search": {"deadline_s": 30, "rerank": "off"},
+        }
+    )
+
+
+async def test_an_answer_over_http_is_that_of_the_library(engine: ClusterSettings) -> None:
+    with filled_shop(engine) as name:
+        settings = settings_of(engine, name, {"title": 2, "text": 1})
+        asked: JSON = {
+            "query": "red sofa", "k": 20, "total": True, "highlight": ["title"], "source": ["title", "brand"],
+            "filter": {"range": {"price": {"gte": 10}}}, "aggs": {"brands": {"terms": {"field": "brand"}}},
+        }  # fmt: skip
+        async with await open_with_hashes(settings) as connector:
+            expected = json.loads(json.dumps(response_as_json(await connector.search(**asked))))
+        with running_api(settings) as api:
+            reply = api.post("/v1/search", json=asked)
+            broken = api.post("/v1/search", json=asked | {"aggs": {"a": {"nothing": {}}}})
+            health = api.get("/v1/health").json()
+
+    answer = reply.json()
+    del answer["query_id"], answer["took_ms"], expected["took_ms"]
+    assert answer == expected
+    assert len(answer["hits"]) == 20
+    assert answer["aggregations"]["brands"]["buckets"]
+    assert broken.status_code in (200, 400), broken.text
+    assert broken.status_code == 400 or broken.json()["degraded"]
+    assert health["status"] == "ready"
+
+
+def test_a_caller_sees_what_the_engine_shows_them(secured: Secured) -> None:
+    index = unique_name()
+    vector: JSON = {"type": "dense_vector", "dims": 16, "similarity": "cosine"}
+    if secured.kind == "opensearch":
+        method = {"name": "hnsw", "engine": "lucene"}
+        vector = {"type": "knn_vector", "dimension": 16, "space_type": "cosinesimil", "method": method}
+    knn = {"knn": True} if secured.kind == "opensearch" else {}
+    fields = {"title": {"type": "text"}, "department": {"type": "keyword"}, "vector": vector}
+    secured.call("PUT", f"/{index}", {"settings": {"index": knn}, "mappings": {"properties": fields}})
+    for department in ("legal", "board"):
+        document = {"title": "refunds", "department": department, "vector": [1.0] + [0.0] * 15}
+        secured.call("PUT", f"/{index}/_doc/{department}?refresh=true", document)
+    user = secured.add_user(f"{index}-legal", secured.role("caller", index))
+    assert user.username
+    assert user.password
+    with running_api(settings_of(secured.superuser, index, {"title": 1})) as api:
+        seen = api.post("/v1/search", json={"query": "refunds"}, auth=(user.username, user.password.get_secret_value()))
+        unknown = api.post("/v1/search", json={"query": "refunds"}, auth=("nobody", "x"))
+        nobody = api.post("/v1/search", json={"query": "refunds"})
+    secured.call("DELETE", f"/{index}")
+
+    assert [hit["doc_id"] for hit in seen.json()["hits"]] == ["legal"], seen.text
+    assert (unknown.status_code, nobody.status_code) == (401, 401)
+    assert "www-authenticate" in unknown.headers

@@ -1,0 +1,78 @@
+"""The API of the gateway in this process, over an embedded store that has a few documents."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+from support.parts import HashEncoder, schema_of, serving, wait_until
+
+from connector.client import Connector
+from connector.clusters.embedded.cluster import EmbeddedCluster
+from connector.gateway.api.app import create_api
+from connector.gateway.api.opening import Opening
+from connector.settings.sections import Settings
+from connector.types import Document, IndexedDocument, Passage
+from connector.wiring import build_searcher, open_cluster, open_index, open_rerankers
+
+ENCODER = HashEncoder(dims=16)
+TEXTS = {"a": "red fish", "b": "blue bird", "c": "red bird", "d": "a green fish"}
+
+
+def fill(folder: Path, name: str = "docs") -> None:
+    """An index of TEXTS in an embedded store."""
+
+    async def write() -> None:
+        cluster = await EmbeddedCluster.open(folder)
+        index = await cluster.create_index(name, schema_of(ENCODER, text={"text": 1.0}, metadata={"number": "integer"}))
+        documents = [
+            IndexedDocument(
+                Document(doc_id, {"text": text, "number": at}), "h", (Passage(doc_id, 0, text),), ENCODER.encode([text])
+            )
+            for at, (doc_id, text) in enumerate(TEXTS.items())
+        ]
+        await index.write(documents)
+        await index.finish()
+        await cluster.close()
+
+    asyncio.run(write())
+
+
+async def open_with_hashes(settings: Settings) -> Connector:
+    """What `Connector.open` opens, with an encoder that needs no model."""
+    cluster = await open_cluster(settings)
+    try:
+        index = await open_index(cluster, settings)
+        rerankers = open_rerankers(settings)
+        encoder = ENCODER if index.schema.vector_field else None
+        return Connector(build_searcher(index, encoder, rerankers, settings), cluster, rerankers.values())
+    except BaseException:
+        await cluster.close()
+        raise
+
+
+def api_settings(cluster_url: str, *, worker: str = "", **sections: Any) -> Settings:
+    """Of an API over the index `docs`; nothing is reranked without a worker."""
+    search = {"deadline_s": 20} | ({} if worker else {"rerank": "off"}) | sections.pop("search", {})
+    return Settings.model_validate(
+        {
+            "cluster": {"url": cluster_url},
+            "index": {"name": "docs"},
+            "search": search,
+            "rerankers": {"local": {"url": worker or "http://127.0.0.1:9"}},
+        }
+        | sections
+    )
+
+
+@contextlib.contextmanager
+def running_api(settings: Settings) -> Iterator[httpx.Client]:
+    """A caller of the API."""
+    with serving(create_api(settings, Opening(settings, open_with_hashes))) as url:
+        with httpx.Client(base_url=url, timeout=30) as client:
+            wait_until(lambda: client.get("/v1/health/live").status_code == 200)
+            yield client

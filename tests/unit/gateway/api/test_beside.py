@@ -1,0 +1,62 @@
+"""The API beside the gateway, on its own port of the same process, and alone in front of the embedded store."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import httpx
+import pytest
+from support.gateways import ByteEngine
+from support.parts import wait_until
+
+from connector.gateway import serve
+from connector.gateway.api.serve import build_api_server
+from connector.gateway.serve import build_server, is_api_alone
+from connector.listening import bind
+from connector.settings.sections import Settings
+
+
+def test_both_ports_answer_and_end_together() -> None:
+    listener, api = bind("127.0.0.1", 0, section="gateway"), bind("127.0.0.1", 0, section="gateway")
+    for each in (listener, api):
+        each.listen(16)
+    urls = [f"http://127.0.0.1:{each.getsockname()[1]}" for each in (listener, api)]
+    with ByteEngine().running() as engine:
+        settings = Settings.model_validate({"cluster": {"url": engine.url}, "gateway": {"drain_s": 1}})
+        server = build_server(settings, api=api)
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+        thread.start()
+        passed, own = httpx.get(f"{urls[0]}/v1/health/live"), httpx.get(f"{urls[1]}/v1/health/live")
+        server.should_exit = True
+        thread.join(10)
+
+    assert (passed.text, own.json()) == ("ok", {"status": "live"})
+    assert not thread.is_alive()
+    for url in urls:
+        with pytest.raises(httpx.ConnectError):
+            httpx.get(url)
+
+
+def test_the_embedded_store_has_the_api_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = Settings.model_validate({"cluster": {"url": f"embedded:{tmp_path}"}, "gateway": {"port": 0}})
+    servers, bound = [], []
+
+    def build(settings: Settings) -> object:
+        servers.append(serve_api(settings))
+        return servers[0]
+
+    serve_api = build_api_server
+    monkeypatch.setattr(serve, "build_api_server", build)
+    monkeypatch.setattr(serve, "bind", lambda *given, **named: bound.append(bind(*given, **named)) or bound[0])
+    thread = threading.Thread(target=serve.serve, args=(settings,), daemon=True)
+    thread.start()
+    wait_until(lambda: bool(servers) and servers[0].started)
+    reply = httpx.post(f"http://127.0.0.1:{bound[0].getsockname()[1]}/docs/_search", json={})
+    servers[0].should_exit = True
+    thread.join(10)
+
+    assert reply.status_code == 404
+    assert "_search is served by connector gateway in front of a cluster" in reply.json()["detail"]
+    assert not thread.is_alive()
+    assert not is_api_alone(Settings.model_validate({"gateway": {"upstream": ["http://127.0.0.1:9200"]}}))

@@ -1,0 +1,187 @@
+"""POST /v1/search over HTTP, with the real embedded store and a real worker."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, get_type_hints
+
+import httpx
+import pytest
+from support.gateway_api import api_settings, fill, open_with_hashes, running_api
+from support.parts import OverlapScorer, serving
+from support.worker_app import SETTINGS, wait_ready
+
+from connector import errors
+from connector.client import SearchOptions
+from connector.errors import AccessDenied, ClusterError, ConnectorError, CursorExpired, QueryError, SearchFailed
+from connector.gateway.api import opening
+from connector.gateway.api.problems import STATUSES, status_of
+from connector.gateway.api.searching import SearchJson
+from connector.search.as_json import response_as_json
+from connector.settings.sections import Settings
+from connector.worker.app import create_app
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> str:
+    folder = tmp_path_factory.mktemp("store")
+    fill(folder)
+    return f"embedded:{folder}"
+
+
+@pytest.fixture(scope="module")
+def worker() -> Iterator[str]:
+    with serving(create_app(OverlapScorer, SETTINGS)) as url:
+        yield wait_ready(url)
+
+
+@pytest.fixture(scope="module")
+def settings(store: str, worker: str) -> Settings:
+    return api_settings(store, worker=worker, search={"deadline_s": 20, "cursor_key": "k" * 40})
+
+
+@pytest.fixture(scope="module")
+def api(settings: Settings) -> Iterator[httpx.Client]:
+    with running_api(settings) as client:
+        yield client
+
+
+def test_an_answer_is_that_of_the_library(api: httpx.Client, settings: Settings) -> None:
+    asked: dict[str, Any] = {"query": "red fish", "k": 3, "filter": "number>=0", "total": True, "highlight": True}
+    reply = api.post("/v1/search", json=asked)
+
+    async def search() -> dict[str, Any]:
+        async with await open_with_hashes(settings) as connector:
+            return dict(response_as_json(await connector.search(**asked)))
+
+    assert reply.status_code == 200, reply.text
+    answer, expected = reply.json(), asyncio.run(search())
+    assert len(answer.pop("query_id")) == 32
+    assert answer.pop("took_ms").keys() == expected.pop("took_ms").keys()
+    assert answer == expected
+    assert answer["hits"][0]["doc_id"] == "a"
+    assert [stage["ran"] for stage in answer["stages"].values()] == [True]
+    assert answer["degraded"] == []
+
+
+def test_pages_go_on_by_the_cursor(api: httpx.Client) -> None:
+    found, cursor = [], True
+    while cursor:
+        answer = api.post("/v1/search", json={"query": "red fish", "k": 2, "cursor": cursor}).json()
+        found += [hit["doc_id"] for hit in answer["hits"]]
+        cursor = answer.get("cursor")
+
+    assert sorted(found) == ["a", "b", "c", "d"]
+
+
+def test_a_body_has_the_options_of_the_library() -> None:
+    assert set(SearchJson.model_fields) == {"query", *get_type_hints(SearchOptions)} - {"credentials"}
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "kind", "words"),
+    [
+        ({"query": "red", "windw": 3}, 422, "wrong-body", "/windw"),
+        ({"query": "red", "k": "3"}, 422, "wrong-body", "/k"),
+        ({"query": " "}, 400, "query-error", "type at least one word"),
+        ({"query": "red", "filter": "colour=red"}, 400, "filter-error", "colour"),
+        ({"query": "red", "cursor": "c29tZQ"}, 400, "cursor-forged", "give it back as it came"),
+        ({"query": "red", "k": 9, "window": 3}, 400, "settings-error", "window"),
+    ],
+)
+def test_a_wrong_request_is_a_problem_that_says_what_to_do(
+    api: httpx.Client, body: dict[str, Any], status: int, kind: str, words: str
+) -> None:
+    reply = api.post("/v1/search", json=body)
+    said = reply.json()
+
+    assert (reply.status_code, reply.headers["content-type"]) == (status, "application/problem+json")
+    assert (said["status"], said["type"]) == (status, f"urn:hybrid-search-connector:{kind}")
+    assert said["title"]
+    assert words in said["detail"]
+
+
+@pytest.mark.parametrize("body", [b"{", b'{"query": "\\ud800"}', b'{"deadline_s": NaN}', b"[" * 5_000, b"\xff"])
+def test_what_is_no_json_is_refused(api: httpx.Client, body: bytes) -> None:
+    reply = api.post("/v1/search", content=body, headers={"content-type": "application/json"})
+
+    assert (reply.status_code, reply.json()["type"]) == (400, "urn:hybrid-search-connector:no-json")
+
+
+def test_a_body_of_another_kind_is_refused_so_that_no_page_of_a_browser_can_send_it(api: httpx.Client) -> None:
+    reply = api.post("/v1/search", content=b'{"query": "red"}', headers={"content-type": "text/plain"})
+
+    assert reply.status_code == 422
+
+
+def test_a_body_that_is_too_long_is_refused(store: str) -> None:
+    with running_api(api_settings(store, gateway={"max_search_bytes": 100})) as api:
+        assert api.post("/v1/search", json={"query": "red " * 100}).status_code == 413
+        chunks = (b"x" * 60 for _ in range(2))
+        assert api.post("/v1/search", content=chunks).json()["detail"] == "send at most 100 bytes"
+        assert api.post("/v1/search", json={"query": "red"}).status_code == 200
+
+
+def test_credentials_of_the_service_are_not_lent_and_the_embedded_store_knows_no_users(api: httpx.Client) -> None:
+    known = api.post("/v1/search", json={"query": "red"}, headers={"authorization": "Bearer abc"})
+    malformed = api.post("/v1/search", json={"query": "red"}, headers={"authorization": "Bearer"})
+    settings = api_settings("http://127.0.0.1:9", cluster={"url": "http://127.0.0.1:9", "api_key": "secret"})
+    with running_api(settings) as other:
+        nobody = other.post("/v1/search", json={"query": "red"})
+        somebody = other.post("/v1/search", json={"query": "red"}, headers={"authorization": "ApiKey abc"})
+
+    assert (known.status_code, malformed.status_code) == (400, 400)
+    assert nobody.status_code == 401
+    assert nobody.headers["www-authenticate"].startswith("Basic")
+    assert (somebody.status_code, somebody.json()["type"]) == (503, "urn:hybrid-search-connector:not-open")
+    assert "secret" not in nobody.text + somebody.text
+
+
+def test_a_search_through_the_wrong_door_says_where_the_right_one_is(api: httpx.Client) -> None:
+    reply = api.post("/docs/_search", json={"query": {"match_all": {}}})
+
+    assert (reply.status_code, reply.headers["content-type"]) == (404, "application/problem+json")
+    assert "connector gateway in front of a cluster" in reply.json()["detail"]
+    assert api.get("/v1/search").status_code == 405
+
+
+def test_health_names_the_part_that_is_away(api: httpx.Client, store: str) -> None:
+    whole = api.get("/v1/health")
+    with running_api(api_settings(store, worker="http://127.0.0.1:9")) as without_worker:
+        partial = without_worker.get("/v1/health")
+    with running_api(api_settings("http://127.0.0.1:9")) as without_cluster:
+        nothing = without_cluster.get("/v1/health")
+
+    assert (whole.status_code, whole.json()["status"]) == (200, "ready")
+    assert (partial.status_code, partial.json()["status"]) == (200, "degraded")
+    assert not partial.json()["parts"]["reranker local"]["ready"]
+    assert (nothing.status_code, nothing.json()["status"]) == (503, "not ready")
+    assert "127.0.0.1:9" in nothing.json()["parts"]["cluster"]["detail"]
+
+
+def test_an_index_that_is_made_later_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(opening, "AGAIN_S", 0.0)
+    settings = api_settings(f"embedded:{tmp_path}")
+    with running_api(settings) as api:
+        missing = api.post("/v1/search", json={"query": "red"})
+        assert (missing.status_code, missing.headers["retry-after"]) == (503, "2")
+        assert "connector index create --index docs" in missing.json()["detail"]
+        fill(tmp_path)
+        assert api.post("/v1/search", json={"query": "red"}).status_code == 200
+
+
+def test_each_error_of_ours_has_a_status_and_the_nearest_one() -> None:
+    kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, ConnectorError)]
+    place = {kind: at for at, (kind, _) in enumerate(STATUSES)}
+
+    assert all(any(issubclass(kind, known) for known in place) for kind in kinds)
+    assert not [
+        (first, second) for first in place for second in place
+        if first is not second and issubclass(second, first) and place[first] < place[second]
+    ]  # fmt: skip
+    assert status_of(CursorExpired(60)) == 410
+    assert (status_of(AccessDenied("no", status=401)), status_of(AccessDenied("no", status=403))) == (401, 403)
+    assert (status_of(ClusterError("no", status=400)), status_of(ClusterError("no", status=500))) == (400, 502)
+    assert (status_of(QueryError("no")), status_of(SearchFailed({}))) == (400, 503)
