@@ -37,7 +37,9 @@ EMBEDDED = "embedded"
 GROUPS = {
     "demo": ("e2e/test_corpus", "e2e/test_examples"),
     "commands with torch": ("bench/test_smoke", "e2e/test_reranker", "e2e/test_train", "e2e/test_tune"),
-    "secured": ("live/test_callers", "live/test_doctor", "live/test_secured_pages", "live/test_security"),
+    "secured": tuple(
+        f"live/test_{name}" for name in ("callers", "doctor", "gateway_callers", "secured_pages", "security")
+    ),
     # whose imports take 10 s
     "torch": (
         "unit/ingest/test_passages",
