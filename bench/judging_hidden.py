@@ -8,7 +8,7 @@ The pipelines of bench-judging run through the real path, and their first k docu
 a share of the pairs are kept. `connector judge llm` asks the endpoint for all of them. Three things are looked at:
 whether the agreement with the person is the one that such an error makes, whether the pipelines come in the order of
 the full judgments, and after how many grades they do, beside plain pooling. A document that the collection does not
-judge has the grade 0."""
+judge has the grade 0; the highest grade of a collection is 3."""
 
 from __future__ import annotations
 
@@ -199,12 +199,16 @@ def try_collection(given: str, options: argparse.Namespace) -> dict[str, Any]:
 
 
 def on_scale(collection: Collection) -> Collection:
-    """With grades from 0 to 3: what is above is 3."""
+    """With grades from 0 to 3: the highest of the collection is 3, and what is relevant is 1 at least."""
+    top = max(GRADES)
     qrels = {
-        query_id: {doc_id: min(max(grade, 0), max(GRADES)) for doc_id, grade in grades.items()}
+        query_id: {
+            doc_id: max(round(grade * top / collection.highest_grade), 1) if grade > 0 else 0
+            for doc_id, grade in grades.items()
+        }
         for query_id, grades in collection.qrels.items()
     }
-    return Collection(collection.name, collection.queries, qrels)
+    return Collection(collection.name, collection.queries, qrels, scale=top)
 
 
 async def run_all(collection: Collection, folder: Path, options: argparse.Namespace) -> Mapping[str, Run]:
