@@ -37,7 +37,7 @@ class Collection:
     @property
     def highest_grade(self) -> int:
         """The best that a document can have: of the scale, or the best one given."""
-        return max(self.scale, *(grade for grades in self.qrels.values() for grade in grades.values()))
+        return max((self.scale, *(grade for grades in self.qrels.values() for grade in grades.values())))
 
     def only(self, queries: Sequence[JudgedQuery]) -> Collection:
         """The collection with some of its queries and their judgments."""

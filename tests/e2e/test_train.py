@@ -6,10 +6,11 @@ import json
 import os
 import signal
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from support.command import Finished, Launcher, Running
+from support.command import Launcher, Running
 from support.slices import rows, write_slice
 from support.tiny_models import save_classifier
 
@@ -56,17 +57,28 @@ def wait_for_checkpoint(running: Running, out: Path) -> None:
         time.sleep(0.02)
 
 
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """A training that was killed and run again, and the card that it wrote: a later measure writes another."""
+
+    code: int
+    stdout: str
+    stderr: str
+    card: str
+
+
 @pytest.fixture(scope="module")
-def killed_and_finished(launcher: Launcher, folder: Path) -> Finished:
+def killed_and_finished(launcher: Launcher, folder: Path) -> Trained:
     running = train(launcher, folder, "--epochs", "6", "--json")
     wait_for_checkpoint(running, folder / "mine")
     running.kill()
     running.wait()
     assert not (folder / "mine" / "training" / "trained.json").exists()
-    return train(launcher, folder, "--epochs", "6", "--json").wait()
+    done = train(launcher, folder, "--epochs", "6", "--json").wait()
+    return Trained(done.code, done.stdout, done.stderr, (folder / "mine" / "README.md").read_text())
 
 
-def test_it_goes_on_after_a_kill(killed_and_finished: Finished, folder: Path) -> None:
+def test_it_goes_on_after_a_kill(killed_and_finished: Trained, folder: Path) -> None:
     assert "going on from checkpoint-" in killed_and_finished.stderr, killed_and_finished.stderr
     assert "looking for negatives" not in killed_and_finished.stderr  # they were kept
     assert not (folder / "mine" / "training" / "checkpoints").exists()
@@ -90,7 +102,7 @@ def test_a_training_that_is_stopped_says_what_is_kept(
     assert "Traceback" not in done.stderr
 
 
-def test_a_reranker_that_knows_nothing_is_refused(killed_and_finished: Finished, folder: Path) -> None:
+def test_a_reranker_that_knows_nothing_is_refused(killed_and_finished: Trained, folder: Path) -> None:
     said = json.loads(killed_and_finished.stdout)
 
     assert killed_and_finished.code == 1
@@ -100,15 +112,13 @@ def test_a_reranker_that_knows_nothing_is_refused(killed_and_finished: Finished,
     assert "Traceback" not in killed_and_finished.stderr
 
 
-def test_the_card_says_what_was_done_and_measured(killed_and_finished: Finished, folder: Path) -> None:
-    card = (folder / "mine" / "README.md").read_text()
-
+def test_the_card_says_what_was_done_and_measured(killed_and_finished: Trained) -> None:
     for word in ("connector train slice", "| before |", "| after |", "refused", "| seed | 13 |", "nDCG@10"):
-        assert word in card
+        assert word in killed_and_finished.card
 
 
 def test_what_is_trained_is_measured_again_and_not_trained_again(
-    launcher: Launcher, folder: Path, killed_and_finished: Finished
+    launcher: Launcher, folder: Path, killed_and_finished: Trained
 ) -> None:
     done = train(launcher, folder, "--epochs", "6", "--no-export", "--max-drop", "1").wait()
 
@@ -119,7 +129,7 @@ def test_what_is_trained_is_measured_again_and_not_trained_again(
 
 
 def test_another_training_does_not_write_over_it(
-    launcher: Launcher, folder: Path, killed_and_finished: Finished
+    launcher: Launcher, folder: Path, killed_and_finished: Trained
 ) -> None:
     done = train(launcher, folder, "--epochs", "2").wait()
 
@@ -130,7 +140,7 @@ def test_another_training_does_not_write_over_it(
 def test_queries_of_the_measure_are_not_learned_from(launcher: Launcher, folder: Path) -> None:
     done = launcher.run("train", "slice", *FLAGS, "--out", "none", "--test", "slice", cwd=folder)
 
-    assert done.code == 2
+    assert done.code == 2, done.stderr
     assert f"{QUERIES} queries are also in slice; they are not learned from" in done.stderr
     assert "leaves 0 queries to learn from" in done.stderr
     assert not (folder / "none").exists()
@@ -145,7 +155,7 @@ def test_flags_that_cannot_be_meant(launcher: Launcher, folder: Path) -> None:
     assert "learns by listwise, binary, margin-mse, distill, not by 'guess'" in unknown.stderr
 
 
-def test_the_gate_refuses_it_too(launcher: Launcher, folder: Path, killed_and_finished: Finished) -> None:
+def test_the_gate_refuses_it_too(launcher: Launcher, folder: Path, killed_and_finished: Trained) -> None:
     gate = ("gate", "slice", "--baseline", "quality.json", "--set", "search.deadline_s=60")
     assert launcher.run(*gate, "--write-baseline", "--set", "search.rerank=off", cwd=folder).code == 0
 

@@ -10,8 +10,9 @@ import pytest
 from support.evaluations import collection, ranked
 
 from connector.errors import SourceError
-from connector.evaluation.datasets import read_collection
+from connector.evaluation.datasets import Collection, read_collection
 from connector.evaluation.judgments import read_judgments
+from connector.evaluation.queries import JudgedQuery
 from connector.evaluation.trec import read_topics, read_trec, write_run
 
 QUERIES = [
@@ -77,6 +78,13 @@ def test_a_sample_is_the_same_every_time() -> None:
     assert set(sample.qrels) == {query.query_id for query in sample.queries}
     assert sample == whole.sample(7)
     assert whole.sample(0) is whole.sample(50) is whole
+
+
+def test_a_part_without_queries_has_the_grades_of_its_collection() -> None:
+    whole = Collection("c", (JudgedQuery("q", "red fish"),), {"q": {"d": 3}})
+
+    assert whole.only(()).highest_grade == 3
+    assert Collection("empty", (), {}).highest_grade == 1
 
 
 @pytest.mark.parametrize("separator", [" ", "\t"])
