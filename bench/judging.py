@@ -35,11 +35,11 @@ from connector.evaluation.datasets import Collection, read_collection
 from connector.evaluation.judgments import Qrels
 from connector.evaluation.measures import Run, mean, measure
 from connector.evaluation.pipelines import Pipeline, plan
-from connector.judging.decide import Decide
-from connector.judging.depth import pool_keys
-from connector.judging.next_pairs import ORDERS, JudgingOrder, NextPairs
 from connector.judging.pairs import PairKey
-from connector.judging.runs import run_pipelines
+from connector.judging.pooling.decide import Decide
+from connector.judging.pooling.depth import pool_keys
+from connector.judging.pooling.next_pairs import ORDERS, JudgingOrder, NextPairs
+from connector.judging.pooling.runs import run_pipelines
 from connector.settings.sections import Settings
 
 # from near to each other to far apart

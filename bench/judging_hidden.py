@@ -35,14 +35,14 @@ from connector.errors import ConnectorError
 from connector.evaluation.datasets import Collection, read_collection
 from connector.evaluation.measures import Run
 from connector.evaluation.pipelines import plan
-from connector.judging.agreement import weighted_kappa
-from connector.judging.depth import lot, pool_keys
 from connector.judging.folder import JudgingFolder
 from connector.judging.grades import GRADES, Grade
 from connector.judging.pairs import PairKey
-from connector.judging.pool import Pooling, make_pool, write_runs
+from connector.judging.pooling.depth import lot, pool_keys
+from connector.judging.pooling.pool import Pooling, make_pool, write_runs
+from connector.judging.pooling.runs import run_pipelines
 from connector.judging.resolve import resolve
-from connector.judging.runs import run_pipelines
+from connector.judging.trust.agreement import weighted_kappa
 from connector.settings.sections import Settings
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))

@@ -43,7 +43,7 @@ GROUPS = {
     # whose imports take 10 s
     "torch": (
         "unit/ingest/test_passages",
-        "unit/judging/test_real_model",
+        "unit/judging/model/test_real_model",
         *(f"unit/models/test_{name}" for name in ("backends", "build", "cross_encoder", "description", "encoder")),
         *(f"unit/models/test_{name}" for name in ("found", "hub_models", "late_interaction", "runtimes", "tokenizer")),
         "unit/remote/test_encoder",

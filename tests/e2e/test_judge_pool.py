@@ -11,7 +11,7 @@ from support.slices import queries_of, write_slice
 
 from connector.judging.folder import JudgingFolder
 from connector.judging.grades import Grade
-from connector.judging.next_pairs import NextPairs
+from connector.judging.pooling.next_pairs import NextPairs
 
 SMALL = ("--set", "search.depth=20", "--set", "search.deadline_s=60", "--set", "search.rerank=off")
 LINEAR = "linear: {stage: fused, search.fusion.kind: linear}\n"

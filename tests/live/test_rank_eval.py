@@ -18,8 +18,8 @@ from support.running_engines import RunningEngines
 from support.scratch import unique_name
 
 from connector.evaluation.measures import measure
-from connector.judging.exporting import read_judgments, write_judgments
 from connector.judging.folder import JudgingFolder
+from connector.judging.formats.exporting import read_judgments, write_judgments
 from connector.judging.grades import Grade
 from connector.settings.sections import ClusterSettings
 from connector.types import Hit

@@ -6,9 +6,9 @@ from rich.console import Console
 from rich.table import Table
 
 from connector.cli.console import results, stderr
-from connector.judging.agreement import GRADES, JudgeAgreement
-from connector.judging.order import OrderAgreement
-from connector.judging.trust import Trust, unknown, verdict
+from connector.judging.trust.agreement import GRADES, JudgeAgreement
+from connector.judging.trust.judges import Trust, unknown, verdict
+from connector.judging.trust.order import OrderAgreement
 
 
 def print_trust(trust: Trust) -> None:

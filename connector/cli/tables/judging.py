@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from connector.cli.console import results, stderr
-from connector.judging.cost import TokenBudget
-from connector.judging.llm import GradingOutcome
+from connector.judging.model.cost import TokenBudget
+from connector.judging.model.grading import GradingOutcome
 
 
 def describe_job(outcome: GradingOutcome, budget: TokenBudget, *, textless: int, cut: int) -> dict[str, Any]:

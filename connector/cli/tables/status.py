@@ -8,7 +8,7 @@ from rich.text import Text
 from connector.cli.console import results
 from connector.judging.next_step import advise
 from connector.judging.status import FolderStatus, JudgeWork, RunPower
-from connector.judging.trust import Trust, unknown, verdict
+from connector.judging.trust.judges import Trust, unknown, verdict
 
 
 def print_status(status: FolderStatus, trust: Trust) -> None:

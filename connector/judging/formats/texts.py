@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from connector.judging.fold import fold_key
 from connector.judging.formats.judged import JudgmentsToWrite
+from connector.judging.queries.fold import fold_key
 
 
 def fold(text: str) -> str:

@@ -11,9 +11,9 @@ from typing import Protocol
 
 from connector.judging.folder import JudgingFolder
 from connector.judging.grades import Grade
-from connector.judging.next_pairs import NextPairs
 from connector.judging.page.defaults import WINDOW
 from connector.judging.pairs import PairKey
+from connector.judging.pooling.next_pairs import NextPairs
 from connector.judging.resolve import resolve
 
 

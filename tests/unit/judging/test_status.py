@@ -17,7 +17,7 @@ from connector.judging.grades import SETTLED, Grade
 from connector.judging.next_step import advise
 from connector.judging.pairs import Pair, write_pairs
 from connector.judging.status import FolderStatus, read_status
-from connector.judging.trust import compare_all
+from connector.judging.trust.judges import compare_all
 
 COUNT = 30
 

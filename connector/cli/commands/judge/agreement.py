@@ -24,7 +24,7 @@ def agreement(folder: FolderArgument, measured: OrderMeasure = MEASURE, as_json:
     from connector.cli.tables.agreement import print_trust
     from connector.evaluation.measures import check_measures
     from connector.judging.folder import JudgingFolder
-    from connector.judging.trust import compare_all, describe
+    from connector.judging.trust.judges import compare_all, describe
 
     (measure,) = check_measures([measured])
     opened = JudgingFolder.open(folder)

@@ -51,8 +51,8 @@ def export(
 
         connector judge export judging --to trec --kind person > qrels.txt
     """
-    from connector.judging.exporting import read_judgments, shown_fields, write_judgments
     from connector.judging.folder import JudgingFolder
+    from connector.judging.formats.exporting import read_judgments, shown_fields, write_judgments
 
     settings = read_settings(config, override, index__name=index)
     template = _read_template(query_file) if query_file else None

@@ -109,7 +109,7 @@ def import_grades(
     say_when_stopped("files that were read to their end are kept; run it again")
     cuts = whose.parse_cuts()
     from connector.judging.folder import JudgingFolder
-    from connector.judging.importing import import_judged
+    from connector.judging.formats.importing import import_judged
     from connector.judging.resolve import resolve, write_qrels
 
     folder = JudgingFolder.make(into)

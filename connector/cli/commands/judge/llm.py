@@ -22,10 +22,10 @@ from connector.errors import SettingsError
 from connector.judging.defaults import AT_ONCE, MAX_PASSAGE_CHARS, MEASURE
 
 if TYPE_CHECKING:
-    from connector.judging.answers import AnswerStore
-    from connector.judging.cost import TokenBudget
     from connector.judging.folder import JudgingFolder
-    from connector.judging.llm import GradingOutcome, Question
+    from connector.judging.model.answers import AnswerStore
+    from connector.judging.model.cost import TokenBudget
+    from connector.judging.model.grading import GradingOutcome, Question
     from connector.settings.judge import JudgeSettings
 
 NOTE_EVERY_S = 5.0  # of what is asked again
@@ -59,7 +59,7 @@ class LlmFlags:
 
     def parameters(self) -> dict[str, Any]:
         """UMBRELA's, and those of --body. Raises SettingsError."""
-        from connector.judging.umbrela import SAMPLING
+        from connector.judging.model.umbrela import SAMPLING
 
         try:
             more = json.loads(self.body or "{}")
@@ -93,7 +93,7 @@ class CostFlags:
 
     def budget(self) -> TokenBudget:
         """Raises SettingsError for a cap that nothing can be held against."""
-        from connector.judging.cost import Prices, TokenBudget
+        from connector.judging.model.cost import Prices, TokenBudget
 
         prices = Prices(self.price_in, self.price_out)
         if self.max_cost is not None and not prices.known:
@@ -142,9 +142,9 @@ def llm(
     """
     say_when_stopped("every grade so far is kept; the same command goes on, and asks nothing twice")
     from connector.evaluation.measures import check_measures
-    from connector.judging.answers import AnswerStore
     from connector.judging.folder import JudgingFolder
-    from connector.judging.llm import build_questions
+    from connector.judging.model.answers import AnswerStore
+    from connector.judging.model.grading import build_questions
 
     settings = read_settings(config, override, judge__url=asking.url, judge__model=asking.model).judge
     url, model = _named(settings)
@@ -179,8 +179,8 @@ def _agree_on_cost(
 ) -> None:
     """Say what will be asked, and ask whether to. Raises SettingsError where nobody can answer; ends the command at a
     no."""
-    from connector.judging.cost import Tokens
-    from connector.judging.llm import is_open, most_tokens
+    from connector.judging.model.cost import Tokens
+    from connector.judging.model.grading import is_open, most_tokens
 
     asked = [question for question in questions if is_open(question, store, ask_again=asking.ask_again)]
     if not asked:
@@ -213,9 +213,9 @@ def _ask(
     parameters: Mapping[str, Any],
 ) -> GradingOutcome:
     """The judgments are written whatever comes of it."""
-    from connector.judging.chat import ChatEndpoint
-    from connector.judging.llm import GradingJob
-    from connector.judging.model_grades import ModelGrades
+    from connector.judging.model.chat import ChatEndpoint
+    from connector.judging.model.grades import ModelGrades
+    from connector.judging.model.grading import GradingJob
 
     url, model = _named(settings)
     secret = settings.api_key.get_secret_value() if settings.api_key else None
@@ -264,7 +264,7 @@ def _report(
 ) -> None:
     from connector.cli.tables.agreement import print_trust
     from connector.cli.tables.judging import describe_job, print_job
-    from connector.judging.trust import compare_all, describe
+    from connector.judging.trust.judges import compare_all, describe
 
     cut = sum(question.is_cut for question in questions)
     trust = compare_all(folder.grades().read(), folder.runs(), measured=measured)

@@ -21,10 +21,10 @@ from connector.judging.defaults import DEPTH, SEED
 
 if TYPE_CHECKING:
     from connector.evaluation.pipelines import Pipeline
-    from connector.judging.decide import ExpectedDifference
     from connector.judging.folder import JudgingFolder
-    from connector.judging.pool import Pool, Pooling
-    from connector.judging.runs import PipelineRuns
+    from connector.judging.pooling.decide import ExpectedDifference
+    from connector.judging.pooling.pool import Pool, Pooling
+    from connector.judging.pooling.runs import PipelineRuns
 
 Folder = Annotated[Path, typer.Argument(metavar="FOLDER", help="A judging folder, with queries.")]
 
@@ -66,8 +66,8 @@ class PoolingFlags:
 
     def pooling(self, folder: JudgingFolder) -> Pooling:
         """What is not given is as the folder's pool was made. Raises SettingsError, SourceError."""
-        from connector.judging.next_pairs import ORDERS
-        from connector.judging.pool import Pooling
+        from connector.judging.pooling.next_pairs import ORDERS
+        from connector.judging.pooling.pool import Pooling
 
         facts, orders = folder.pool_facts(), {str(order): order for order in ORDERS}
         order = self.order or facts.order
@@ -107,8 +107,8 @@ def pool(folder: Folder, pooling: PoolingFlags, settings: SearchSettingsFlags, a
     pipelines, read = pooling.named(), settings.reader()
     from connector.evaluation.pipelines import plan
     from connector.judging.folder import JudgingFolder
-    from connector.judging.pool import make_pool, write_runs
-    from connector.judging.runs import PipelineRuns, run_pipelines
+    from connector.judging.pooling.pool import make_pool, write_runs
+    from connector.judging.pooling.runs import PipelineRuns, run_pipelines
 
     searches = plan(pipelines, read)
     opened = JudgingFolder.open(folder)

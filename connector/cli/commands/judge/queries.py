@@ -21,7 +21,7 @@ from connector.judging.defaults import PARAMETER, SAMPLE, SEED
 
 if TYPE_CHECKING:
     from connector.judging.logs.read import Entry, QueryLog
-    from connector.judging.queries import QueryChoice, TakenQueries
+    from connector.judging.queries.sample import QueryChoice, TakenQueries
 
 Logs = Annotated[
     list[str] | None, typer.Argument(metavar="[LOG]...", help="Files, each also .gz, .bz2 or .xz; - is a pipe.")
@@ -99,7 +99,7 @@ class ChoiceFlags:
 
     def choice(self) -> QueryChoice:
         """Raises SettingsError."""
-        from connector.judging.queries import PERSONAL, QueryChoice
+        from connector.judging.queries.sample import PERSONAL, QueryChoice
 
         treatments = {str(treatment): treatment for treatment in PERSONAL}
         if self.personal not in treatments:
@@ -144,7 +144,7 @@ def queries(
         raise SettingsError("name the logs, or the index that keeps queries: --from-index ubi_queries")
     opened = log.open(logs or [])
     from connector.judging.folder import JudgingFolder
-    from connector.judging.queries import take_queries, write_queries
+    from connector.judging.queries.sample import take_queries, write_queries
 
     folder = JudgingFolder.make(out)
     if folder.queries_file.is_file() and not add:

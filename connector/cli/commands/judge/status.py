@@ -52,7 +52,7 @@ def status(
     from connector.judging.folder import JudgingFolder
     from connector.judging.next_step import advise
     from connector.judging.status import read_status
-    from connector.judging.trust import compare_all, describe
+    from connector.judging.trust.judges import compare_all, describe
 
     (measured,) = check_measures([measure or f"nDCG@{k}"])
     opened = JudgingFolder.open(folder)

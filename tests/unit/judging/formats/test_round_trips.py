@@ -10,11 +10,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from connector.judging.exporting import read_judgments, write_judgments
 from connector.judging.folder import JudgingFolder
+from connector.judging.formats.exporting import read_judgments, write_judgments
+from connector.judging.formats.importing import import_judged
 from connector.judging.formats.judged import WRITABLE, JudgmentsToWrite, WritableFormat
 from connector.judging.formats.recognise import READERS, recognise
-from connector.judging.importing import import_judged
 
 WORD = st.text(st.characters(exclude_categories=["Z", "C"], exclude_characters='"'), min_size=1, max_size=8)
 TEXT = st.lists(WORD, min_size=1, max_size=4).map(" ".join)

@@ -17,11 +17,11 @@ from connector.errors import SettingsError
 from connector.evaluation.judgments import read_judgments
 from connector.judging.folder import JudgingFolder
 from connector.judging.grades import Grade, GradeLog
-from connector.judging.next_pairs import NextPairs
 from connector.judging.page.assignment import Sharing
 from connector.judging.page.defaults import WINDOW
 from connector.judging.page.desk import Desk, PairInHand
-from connector.judging.pool import Pooling, make_pool, write_runs
+from connector.judging.pooling.next_pairs import NextPairs
+from connector.judging.pooling.pool import Pooling, make_pool, write_runs
 from connector.types import Hit
 
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connector.judging.bands import allot, assign_bands, draw_sample
-from connector.judging.fold import LoggedQuery
+from connector.judging.queries.bands import allot, assign_bands, draw_sample
+from connector.judging.queries.fold import LoggedQuery
 
 
 def queries(*frequencies: int) -> list[LoggedQuery]:

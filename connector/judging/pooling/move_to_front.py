@@ -11,8 +11,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from connector.evaluation.measures import Run
-from connector.judging.depth import lot
 from connector.judging.pairs import PairKey
+from connector.judging.pooling.depth import lot
 
 Waiting = tuple[int, int, int]  # misses of a list, its place by lot, the position up to which it was read
 

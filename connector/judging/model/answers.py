@@ -13,7 +13,7 @@ from typing import IO, Any, Self
 
 from connector.errors import DiskError, SettingsError
 from connector.extras import needs
-from connector.judging.umbrela import PROMPT_HASH, ReadGrade
+from connector.judging.model.umbrela import PROMPT_HASH, ReadGrade
 
 NAME = "answers.jsonl"
 LOCK = ".answers.lock"

@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 
 from connector.errors import SettingsError, SourceError
 from connector.evaluation.measures import Run
-from connector.judging.depth import pool_keys
 from connector.judging.folder import JudgingFolder
 from connector.judging.grades import Grade
-from connector.judging.next_pairs import ORDERS, JudgingOrder, NextPairs
 from connector.judging.pairs import PairKey
-from connector.judging.pool import Pooling, make_pool, write_runs
+from connector.judging.pooling.depth import pool_keys
+from connector.judging.pooling.next_pairs import ORDERS, JudgingOrder, NextPairs
+from connector.judging.pooling.pool import Pooling, make_pool, write_runs
 from connector.types import Hit
 
 RUNS: dict[str, dict[str, list[str]]] = {

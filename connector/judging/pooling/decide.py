@@ -21,8 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from connector.evaluation.measures import Run
-from connector.judging.depth import best_ranks, lot
 from connector.judging.pairs import PairKey
+from connector.judging.pooling.depth import best_ranks, lot
 
 _Floats = NDArray[np.float64]
 _Flags = NDArray[np.bool_]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from connector.judging.bodies import read_bodies
 from connector.judging.folder import JudgingFolder
+from connector.judging.formats.bodies import read_bodies
 from connector.judging.formats.judged import Body, JudgmentsToWrite, WritableFormat, Written
 from connector.judging.formats.qrels import write_beir, write_trec
 from connector.judging.formats.quepid import write_quepid

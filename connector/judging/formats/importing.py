@@ -10,12 +10,12 @@ from dataclasses import dataclass
 
 from connector.errors import DiskError, SourceError
 from connector.evaluation.queries import JudgedQuery
-from connector.judging.bodies import keep_bodies
-from connector.judging.fold import LoggedQuery
 from connector.judging.folder import JudgingFolder
+from connector.judging.formats.bodies import keep_bodies
 from connector.judging.formats.judged import Judged, JudgedFile
 from connector.judging.formats.texts import fold
 from connector.judging.grades import Grade, GradeKind
+from connector.judging.queries.fold import LoggedQuery
 
 SHOWN = 5  # queries in a note
 

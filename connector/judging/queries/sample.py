@@ -10,13 +10,13 @@ from typing import Literal, get_args
 
 from connector.errors import DiskError, SettingsError, SourceError
 from connector.evaluation.queries import JudgedQuery
-from connector.judging.bands import Band, SampledQuery, assign_bands, draw_sample
 from connector.judging.defaults import SAMPLE, SEED
-from connector.judging.fold import LoggedQuery, QueryCounter, fold_key
 from connector.judging.folder import JudgingFolder
 from connector.judging.logs.outcome import NoSearch, SearchedFor, Unreadable
 from connector.judging.logs.read import Entry
-from connector.judging.personal import find_personal, mask_personal
+from connector.judging.queries.bands import Band, SampledQuery, assign_bands, draw_sample
+from connector.judging.queries.fold import LoggedQuery, QueryCounter, fold_key
+from connector.judging.queries.personal import find_personal, mask_personal
 
 Personal = Literal["leave-out", "mask", "keep"]
 PERSONAL: tuple[Personal, ...] = get_args(Personal)

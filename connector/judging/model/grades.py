@@ -9,9 +9,9 @@ from typing import Any
 
 from connector.judging.folder import JudgingFolder
 from connector.judging.grades import Grade
+from connector.judging.model.umbrela import PROMPT_HASH
 from connector.judging.pairs import Pair
 from connector.judging.resolve import resolve, write_qrels
-from connector.judging.umbrela import PROMPT_HASH
 
 
 class ModelGrades:

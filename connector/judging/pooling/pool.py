@@ -11,12 +11,12 @@ from typing import Any
 from connector.errors import DiskError, SettingsError
 from connector.evaluation.measures import Run
 from connector.evaluation.trec import write_run
-from connector.judging.decide import ExpectedDifference
 from connector.judging.defaults import DEPTH, SEED
-from connector.judging.depth import pool_keys
 from connector.judging.folder import JudgingFolder, PoolFacts
-from connector.judging.next_pairs import JudgingOrder, NextPairs
 from connector.judging.pairs import Pair, PairKey, read_pairs, write_pairs
+from connector.judging.pooling.decide import ExpectedDifference
+from connector.judging.pooling.depth import pool_keys
+from connector.judging.pooling.next_pairs import JudgingOrder, NextPairs
 from connector.judging.resolve import resolve
 
 _Contents = Mapping[PairKey, Mapping[str, Any]]

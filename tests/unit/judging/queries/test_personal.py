@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from connector.judging.personal import find_personal, mask_personal
+from connector.judging.queries.personal import find_personal, mask_personal
 
 
 @pytest.mark.parametrize(

@@ -10,12 +10,12 @@ from typing import Literal, Protocol, get_args
 
 from connector.errors import SettingsError
 from connector.evaluation.measures import Run
-from connector.judging.decide import Decide, ExpectedDifference
-from connector.judging.depth import ByDepth
 from connector.judging.folder import JudgingFolder
 from connector.judging.grades import GRADES
-from connector.judging.move_to_front import MoveToFront
 from connector.judging.pairs import PairKey
+from connector.judging.pooling.decide import Decide, ExpectedDifference
+from connector.judging.pooling.depth import ByDepth
+from connector.judging.pooling.move_to_front import MoveToFront
 from connector.judging.resolve import resolve
 
 JudgingOrder = Literal["depth", "move-to-front", "decide"]

@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from connector.errors import EndpointError, EndpointUnavailable
-from connector.judging.answers import AnswerStore, KeptAnswer, answer_key
-from connector.judging.chat import ChatEndpoint, ChatReply
-from connector.judging.cost import TokenBudget, Tokens, estimate_tokens
 from connector.judging.defaults import MAX_PASSAGE_CHARS
+from connector.judging.model.answers import AnswerStore, KeptAnswer, answer_key
+from connector.judging.model.chat import ChatEndpoint, ChatReply
+from connector.judging.model.cost import TokenBudget, Tokens, estimate_tokens
+from connector.judging.model.umbrela import ChatMessage, ReadGrade, build_messages, build_reminder, read_answer
 from connector.judging.pairs import Pair
-from connector.judging.umbrela import ChatMessage, ReadGrade, build_messages, build_reminder, read_answer
 
 MANY_TOKENS = 4_096  # what an answer may take where no parameter limits it
 CUT_MARK = " […]"

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from connector.errors import SourceError
-from connector.judging.bodies import read_bodies
-from connector.judging.exporting import read_judgments, write_judgments
 from connector.judging.folder import JudgingFolder
+from connector.judging.formats.bodies import read_bodies
+from connector.judging.formats.exporting import read_judgments, write_judgments
+from connector.judging.formats.importing import import_judged
 from connector.judging.formats.judged import Judged, JudgedFile
-from connector.judging.importing import import_judged
 from connector.judging.pairs import Pair, write_pairs
 
 FILE = JudgedFile(

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connector.judging.agreement import compare_judges, weighted_kappa
-from connector.judging.order import compare_orders, kendall_taus
+from connector.judging.trust.agreement import compare_judges, weighted_kappa
+from connector.judging.trust.order import compare_orders, kendall_taus
 from connector.types import Hit
 
 GRADE = st.integers(0, 3)

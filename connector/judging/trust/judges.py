@@ -8,10 +8,10 @@ from itertools import combinations
 from typing import Any
 
 from connector.evaluation.measures import Run
-from connector.judging.agreement import GRADES, GradesByPair, JudgeAgreement, compare_judges
 from connector.judging.grades import SETTLED, Grade
-from connector.judging.order import OrderAgreement, compare_orders
 from connector.judging.resolve import ResolvedGrade, resolve
+from connector.judging.trust.agreement import GRADES, GradesByPair, JudgeAgreement, compare_judges
+from connector.judging.trust.order import OrderAgreement, compare_orders
 
 PEOPLE = "people"
 # J. R. Landis, G. G. Koch, Biometrics 33, 1977: the least kappa that each word stands for

@@ -17,7 +17,7 @@ from typer.testing import CliRunner, Result
 from connector.cli.commands.judge import judge_app
 from connector.errors import EndpointError, SettingsError
 from connector.judging.folder import JudgingFolder
-from connector.judging.umbrela import PROMPT_HASH
+from connector.judging.model.umbrela import PROMPT_HASH
 
 Truth = dict[tuple[str, str], int]
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from connector.evaluation.measures import Run, measure
-from connector.judging.agreement import (
+from connector.judging.trust.agreement import (
     SAMPLES,
     SEED,
     ConfidenceInterval,

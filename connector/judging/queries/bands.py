@@ -9,7 +9,7 @@ from itertools import groupby
 from typing import Literal, TypeVar, get_args
 
 from connector.evaluation.segments import length_of
-from connector.judging.fold import LoggedQuery
+from connector.judging.queries.fold import LoggedQuery
 
 Band = Literal["head", "torso", "tail"]
 BANDS: tuple[Band, ...] = get_args(Band)

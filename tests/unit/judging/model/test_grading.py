@@ -13,12 +13,12 @@ import pytest
 from support.chat_server import ChatServer, chat_server
 
 from connector.errors import EndpointError, EndpointUnavailable
-from connector.judging.answers import AnswerStore
-from connector.judging.chat import ChatEndpoint
-from connector.judging.cost import Prices, TokenBudget, Tokens, estimate_tokens
-from connector.judging.llm import REFUSED, GradingJob, GradingOutcome, build_questions
+from connector.judging.model.answers import AnswerStore
+from connector.judging.model.chat import ChatEndpoint
+from connector.judging.model.cost import Prices, TokenBudget, Tokens, estimate_tokens
+from connector.judging.model.grading import REFUSED, GradingJob, GradingOutcome, build_questions
+from connector.judging.model.umbrela import SAMPLING, build_messages
 from connector.judging.pairs import Pair
-from connector.judging.umbrela import SAMPLING, build_messages
 
 QUERIES = {"q1": "how to bake bread", "q2": "red fish"}
 PAIRS = [

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connector.judging.fold import QueryCounter, fold_key
 from connector.judging.logs.outcome import SearchedFor
+from connector.judging.queries.fold import QueryCounter, fold_key
 
 
 @pytest.mark.parametrize(

@@ -14,11 +14,11 @@ from typer.testing import CliRunner
 from connector.cli.app import app
 from connector.errors import SettingsError, SourceError
 from connector.evaluation.queries import read_queries
-from connector.judging.fold import LoggedQuery
 from connector.judging.folder import JudgingFolder
 from connector.judging.logs.outcome import NoSearch, SearchedFor, Unreadable
 from connector.judging.logs.read import Entry
-from connector.judging.queries import QueryChoice, take_queries, write_queries
+from connector.judging.queries.fold import LoggedQuery
+from connector.judging.queries.sample import QueryChoice, take_queries, write_queries
 
 LOG = ["Red shoes", "red shoes", "hats", "hats", "hats", "mail anna@example.org", "mail bob@example.org", "???"]
 

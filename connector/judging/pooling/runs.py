@@ -14,9 +14,9 @@ from connector.evaluation.queries import JudgedQuery
 from connector.evaluation.route import FUSED
 from connector.evaluation.runs import Answers, Search, answer_with_each
 from connector.evaluation.searchers import PAGE, TIMEOUT_S, Opened, open_searchers
-from connector.judging.depth import pool_keys
 from connector.judging.pairs import PairKey
-from connector.judging.pool import Pooling
+from connector.judging.pooling.depth import pool_keys
+from connector.judging.pooling.pool import Pooling
 
 _Fields = Mapping[str, Any]
 

@@ -1,0 +1,1 @@
+"""Runs of pipelines -> the pairs to judge, and which of them comes next."""
