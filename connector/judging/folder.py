@@ -34,12 +34,14 @@ class JudgingFolder:
 
     @classmethod
     def open(cls, path: Path) -> JudgingFolder:
-        """One that has queries. Raises SettingsError where it has none."""
+        """One that has queries. Raises SettingsError where it has none, and where it has judgments that would be
+        lost."""
         folder = cls(path)
         if not folder.queries_file.is_file():
             raise SettingsError(
                 f"{path} has no queries.jsonl; take queries out of a log with: connector judge queries LOG --out {path}"
             )
+        folder.check_judgments()
         return folder
 
     @classmethod
@@ -50,6 +52,15 @@ class JudgingFolder:
         except OSError as error:
             raise SettingsError(f"cannot make the folder {path} ({error.strerror}); choose another place") from None
         return cls(path)
+
+    def check_judgments(self) -> None:
+        """Raises SettingsError where judgments are there that no grade stands behind: the first grade would write over
+        them."""
+        if self.qrels_file.is_file() and not self.grades_file.is_file():
+            raise SettingsError(
+                f"{self.qrels_file} has judgments that are no grades of this folder, and would be lost; take them in "
+                f"first: connector judge import {self.qrels_file} --into {self.path}"
+            )
 
     @property
     def queries_file(self) -> Path:

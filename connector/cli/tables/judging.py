@@ -8,6 +8,8 @@ from connector.cli.console import results, stderr
 from connector.judging.model.cost import TokenBudget
 from connector.judging.model.grading import GradingOutcome
 
+WHAT_WAS_SAID = "; answers.jsonl has what the model said, and --ask-again asks anew"
+
 
 def describe_job(outcome: GradingOutcome, budget: TokenBudget, *, textless: int, cut: int) -> dict[str, Any]:
     """As JSON."""
@@ -38,7 +40,7 @@ def print_job(outcome: GradingOutcome, budget: TokenBudget, *, textless: int, cu
     results().print(text, highlight=False, soft_wrap=True)
     left = [f"{count} {fault}" for fault, count in outcome.faults.most_common()]
     notes = (
-        (f"left without a grade: {', '.join(left)}" if left else ""),
+        (f"left without a grade: {', '.join(left)}{WHAT_WAS_SAID}" if left else ""),
         (f"the endpoint's last reason: {outcome.refusal}" if outcome.refusal else ""),
         (f"{outcome.asked_again} answers were no grade and were asked for again" if outcome.asked_again else ""),
         (f"{cut} passages were too long and were cut (--max-passage-chars)" if cut else ""),

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from connector.errors import DiskError, SourceError
+from connector.evaluation.judgments import MAX_GRADE
 from connector.evaluation.queries import JudgedQuery
 from connector.judging.folder import JudgingFolder
 from connector.judging.formats.bodies import keep_bodies
@@ -92,10 +93,16 @@ def import_judged(
 
 
 def read_grade(judged: Judged, cuts: Sequence[float]) -> int:
-    """Raises SourceError for a value that is no whole number, where there are no cuts."""
+    """Raises SourceError for a value that is no number that can be measured with, and where there are no cuts for one
+    that is not whole."""
+    if not abs(judged.value) <= MAX_GRADE:
+        raise SourceError(
+            f"{judged.where}: {judged.value!r} of {judged.doc_id!r} is no grade; a value is a number, and at most "
+            f"{MAX_GRADE:,}"
+        )
     if cuts:
         return bisect_right(cuts, judged.value)
-    if judged.value != judged.value or not float(judged.value).is_integer():
+    if not float(judged.value).is_integer():
         raise SourceError(
             f"{judged.where}: {judged.value!r} of {judged.doc_id!r} is no whole grade; say what makes a 1, a 2 and a 3 "
             "with --cuts 0.1,0.3,0.6"

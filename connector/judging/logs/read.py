@@ -40,6 +40,7 @@ HEAD = 64 * 1024  # bytes by which a format is recognised
 HEAD_LINES = 20
 MAX_LINE_BYTES = 1024 * 1024
 LINE = "line"
+HOW_FROM_UTF_16 = "iconv -f UTF-16LE -t UTF-8 OLD > NEW"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +87,7 @@ class QueryLog:
             if self.kind == "csv":
                 self._check_columns(row.values)
             for outcome in self._outcomes(row):
-                yield Entry(outcome, row.origin, str(row.values.get(LINE, "")))
+                yield Entry(outcome, row.origin, _raw(row.values))
 
     def _reader(self) -> ReadRows:
         if self.kind == "json":
@@ -164,7 +165,9 @@ def _read_lines(stream: IO[bytes], name: str, notes: Counter[str]) -> Iterator[R
         if len(line) == MAX_LINE_BYTES and not line.endswith(b"\n"):
             while (rest := text.readline(MAX_LINE_BYTES)) and not rest.endswith(b"\n"):
                 pass
-            yield Row({}, origin, f"the line is longer than {MAX_LINE_BYTES >> 20} MiB", str(line[:80]))
+            yield Row(
+                {}, origin, f"the line is longer than {MAX_LINE_BYTES >> 20} MiB", line[:80].decode("utf-8", "replace")
+            )
             continue
         try:
             content = line.removeprefix(codecs.BOM_UTF8).decode().rstrip("\r\n")
@@ -172,7 +175,9 @@ def _read_lines(stream: IO[bytes], name: str, notes: Counter[str]) -> Iterator[R
             raw = line.decode("utf-8", "backslashreplace").strip()
             yield Row({}, origin, f"the line is not UTF-8 (byte {error.start}); {HOW_TO_CONVERT}", raw)
             continue
-        if content.strip():
+        if "\0" in content:
+            yield Row({}, origin, f"the line has a NUL character; where all of them have: {HOW_FROM_UTF_16}", content)
+        elif content.strip():
             yield Row({LINE: content}, origin)
 
 
@@ -188,6 +193,11 @@ def _read_column(stream: IO[bytes], name: str, notes: Counter[str]) -> Iterator[
         if column:
             yield Row({column: cell}, row.origin)
         column = column or cell.strip()
+
+
+def _raw(values: Mapping[str, object]) -> str:
+    """A row as it stood, or nearly so."""
+    return str(values[LINE]) if LINE in values else ", ".join(f"{name}: {value}" for name, value in values.items())
 
 
 def _parse_counted(line: str) -> Outcome:

@@ -115,6 +115,7 @@ def _advice(status: int) -> str:
 
 def _read(reply: httpx.Response, url: str) -> ChatReply:
     """The first choice of a reply. Raises EndpointError where it has none."""
+    body = None
     try:
         body = reply.json()
         choice = body["choices"][0]
@@ -123,7 +124,8 @@ def _read(reply: httpx.Response, url: str) -> ChatReply:
     except (ValueError, RecursionError, LookupError, TypeError, AttributeError) as error:
         raise EndpointError(
             f"{url} answered with something that is no chat completion ({reply.text[:SHOWN_CHARS]!r}); is the address "
-            "the one up to /v1 of an OpenAI-compatible endpoint?"
+            "the one up to /v1 of an OpenAI-compatible endpoint?",
+            status=reply.status_code if isinstance(body, dict) else None,
         ) from error
     finish = "content_filter" if refusal else str(choice.get("finish_reason") or "stop")
     usage = body.get("usage") if isinstance(body.get("usage"), dict) else {}

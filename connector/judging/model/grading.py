@@ -18,7 +18,9 @@ from connector.judging.pairs import Pair
 
 MANY_TOKENS = 4_096  # what an answer may take where no parameter limits it
 CUT_MARK = " […]"
-OF_THE_PAIR = frozenset({400, 413, 422})  # a refusal that another pair may not meet: too long, or not let through
+# what another pair may not meet: a refusal of one that is too long, or a reply without an answer
+OF_THE_PAIR = frozenset({200, 400, 413, 422})
+FAILED = 500  # some servers fail so at one pair, and answer the next
 REFUSED = "refused by the endpoint"
 
 
@@ -108,7 +110,7 @@ class GradingJob:
         self._endpoint, self._store, self._budget = endpoint, store, budget
         self._parameters, self._keep_grade, self._ask_anew = parameters, keep_grade, ask_again
         self._on_done = on_done
-        self._has_worked = False
+        self._has_worked = self._has_failed = False  # at all; since the last answer
         self.outcome = GradingOutcome()
 
     async def run(self, questions: Sequence[Question], *, at_once: int) -> GradingOutcome:
@@ -138,10 +140,8 @@ class GradingJob:
                 return
             try:
                 kept = await self._ask(question)
-            except EndpointUnavailable:
-                raise
             except EndpointError as error:
-                if error.status not in OF_THE_PAIR or not self._has_worked:
+                if not self._is_of_the_pair(error):
                     raise
                 self.outcome.faults[REFUSED] += 1
                 self.outcome.refusal = str(error)
@@ -150,6 +150,13 @@ class GradingJob:
             if kept is not None:
                 self._store.keep(kept)
                 self._settle(question, kept.answer)
+
+    def _is_of_the_pair(self, error: EndpointError) -> bool:
+        """Whether the next pair may fare better. Two that fail in a row are the endpoint's failure."""
+        if not isinstance(error, EndpointUnavailable):
+            return self._has_worked and error.status in OF_THE_PAIR
+        had_failed, self._has_failed = self._has_failed, True
+        return self._has_worked and error.status == FAILED and not had_failed
 
     async def _ask(self, question: Question) -> KeptAnswer | None:
         """What the model says; None where a cap forbids asking."""
@@ -175,7 +182,7 @@ class GradingJob:
         taken = Tokens()
         try:
             reply = await self._endpoint.ask(messages)
-            self._has_worked = True
+            self._has_worked, self._has_failed = True, False
             taken = Tokens(
                 most.sent if reply.tokens_in is None else reply.tokens_in,
                 most.received if reply.tokens_out is None else reply.tokens_out,

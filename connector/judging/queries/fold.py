@@ -6,6 +6,7 @@ never changed: what only means the same stays apart."""
 from __future__ import annotations
 
 import hashlib
+import re
 import unicodedata
 from collections import Counter
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from connector.judging.logs.outcome import SearchedFor
 from connector.text import normalise_text
 
 MAX_CHARS = 1_000  # what is longer was pasted, and no engine takes that many words
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")  # they mean nothing in a query, and much to a terminal
 END = " .,;:!?…。、！？"
 LETTERS = ("L", "N", "So", "M")  # categories of letters, digits, emoji and marks
 
@@ -63,7 +65,7 @@ class QueryCounter:
         if not key:
             self.left_out["no letter and no digit in it"] += 1
             return
-        spelling = " ".join(asked.text.split())
+        spelling = " ".join(CONTROL.sub(" ", asked.text).split())
         if spelling != key:
             self._spellings.setdefault(key, Counter())[spelling] += max(asked.times, 1)
         if asked.part:

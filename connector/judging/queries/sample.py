@@ -77,8 +77,9 @@ def take_queries(
     frequent = [query for query in queries if query.frequency >= choice.min_frequency]
     if not frequent:
         raise SourceError(
-            f"every query of the log was left out: {len(queries)} were asked fewer than {choice.min_frequency} times, "
-            f"{personal.total()} look as if they held a person's data"
+            f"every query of the log was left out: {len(queries)} were asked fewer than {choice.min_frequency} times "
+            f"(--min-frequency), {personal.total()} look as if they held a person's data (--personal mask keeps the "
+            "rest of them)"
         )
     bands = assign_bands(frequent)
     return TakenQueries(

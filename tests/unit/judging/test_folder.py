@@ -5,8 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner, Result
 
+from connector.cli.commands.judge import judge_app
 from connector.errors import SettingsError
+from connector.evaluation.judgments import read_judgments
 from connector.evaluation.trec import write_run
 from connector.judging.folder import JudgingFolder
 from connector.judging.pairs import Pair, write_pairs
@@ -34,3 +37,21 @@ def test_what_is_missing_is_made_by_the_command_that_is_named(tmp_path: Path) ->
         JudgingFolder(tmp_path).pairs()
 
     assert JudgingFolder(tmp_path).runs() == {}
+
+
+def test_judgments_without_a_grade_behind_them_are_never_written_over(tmp_path: Path) -> None:
+    (tmp_path / "queries.jsonl").write_text('{"_id": "q1", "text": "deal"}\n')
+    qrels, other = tmp_path / "qrels" / "test.tsv", tmp_path / "other.tsv"
+    qrels.parent.mkdir()
+    qrels.write_text("query-id\tcorpus-id\tscore\nq1\td1\t2\n")
+    other.write_text("query-id\tcorpus-id\tscore\nq1\td2\t1\n")
+
+    def take_in(file: Path) -> Result:
+        return CliRunner().invoke(judge_app, ["import", str(file), "--into", str(tmp_path)])
+
+    with pytest.raises(SettingsError, match=r"would be lost.*connector judge import .*test.tsv --into"):
+        JudgingFolder.open(tmp_path)
+    assert isinstance(take_in(other).exception, SettingsError)
+    assert take_in(qrels).exit_code == take_in(other).exit_code == 0
+    assert JudgingFolder.open(tmp_path).grades().read()
+    assert read_judgments(qrels).qrels == {"q1": {"d1": 2, "d2": 1}}

@@ -113,6 +113,8 @@ def import_grades(
     from connector.judging.resolve import resolve, write_qrels
 
     folder = JudgingFolder.make(into)
+    if folder.qrels_file.resolve() not in [file.resolve() for file in files]:
+        folder.check_judgments()
     reports = {}
     for name, format_name, judged, own_cuts in _read(files, whose, clicks):
         report = import_judged(

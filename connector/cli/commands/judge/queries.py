@@ -37,6 +37,8 @@ LoggedIndex = Annotated[
 Out = Annotated[Path, typer.Option("--out", "-o", metavar="FOLDER", help="The judging folder that they go to.")]
 Add = Annotated[bool, typer.Option("--add", help="Add to the queries that the folder has.")]
 
+TREATED = {"leave-out": "left out:", "mask": "masked:", "keep": "kept:"}
+
 
 @dataclass(frozen=True, slots=True)
 class LogFlags:
@@ -159,7 +161,7 @@ def queries(
     if as_json:
         print(json.dumps(_facts(taken, opened, new), ensure_ascii=False))
         return
-    _print(taken, opened)
+    _print(taken, opened, choice.personal)
     stderr.print(f"wrote {new:,} queries to {folder.queries_file}", highlight=False, markup=False)
     stderr.print(f"next: connector judge pool {out} --pipeline lexical --pipeline reranked", highlight=False)
 
@@ -210,7 +212,7 @@ def _facts(taken: TakenQueries, logs: list[QueryLog], new: int) -> dict[str, obj
     }
 
 
-def _print(taken: TakenQueries, logs: list[QueryLog]) -> None:
+def _print(taken: TakenQueries, logs: list[QueryLog], personal: str) -> None:
     from rich.table import Table
 
     for log in logs:
@@ -223,11 +225,11 @@ def _print(taken: TakenQueries, logs: list[QueryLog]) -> None:
             band, f"{taken.searches[band]:,}", f"{taken.queries[band]:,}", f"{len(sampled):,}", frequent[:60] or "-"
         )
     results().print(table)
-    for line in _remarks(taken):
+    for line in _remarks(taken, personal):
         stderr.print(line, style="yellow", highlight=False, markup=False)
 
 
-def _remarks(taken: TakenQueries) -> Iterator[str]:
+def _remarks(taken: TakenQueries, personal: str) -> Iterator[str]:
     """What is not among the queries, and why."""
     tally = taken.tally
     yield f"{tally.searches:,} of {tally.entries:,} entries hold a query"
@@ -237,10 +239,15 @@ def _remarks(taken: TakenQueries) -> Iterator[str]:
         yield f"{count:,} left out: {reason}"
     if taken.personal:
         kinds = ", ".join(f"{kind}: {count:,}" for kind, count in taken.personal.most_common())
-        yield f"queries with what looks like a person's data ({kinds})"
+        yield f"{TREATED[personal]} queries with what looks like a person's data ({kinds})"
     if taken.rare:
         yield f"{taken.rare:,} queries left out: asked too rarely"
     if tally.unreadable:
         yield f"{tally.unreadable:,} entries cannot be read, such as:"
     for entry in tally.examples:
-        yield f"  {entry.origin}: {getattr(entry.outcome, 'reason', '')}: {entry.raw}"
+        yield f"  {entry.origin}: {getattr(entry.outcome, 'reason', '')}: {_readable(entry.raw)}"
+
+
+def _readable(raw: str) -> str:
+    """One line, without what would steer the terminal."""
+    return "".join(letter if letter.isprintable() else " " for letter in raw).strip()

@@ -81,6 +81,13 @@ def test_a_value_is_a_grade_as_it_is_or_by_cuts(tmp_path: Path) -> None:
     assert folder.grades().read()[0].about == {"cuts": [0.1, 0.3, 0.6]}
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 1e30, 10_001.0])
+@pytest.mark.parametrize("cuts", [(), (0.1, 0.3, 0.6)])
+def test_what_is_no_number_to_measure_with_is_no_grade(value: float, cuts: tuple[float, ...], tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match="'d1' is no grade; a value is a number, and at most 10,000"):
+        import_judged(make_folder(tmp_path), JudgedFile((Judged("d1", value, query_id="q1"),)), by="file", cuts=cuts)
+
+
 def test_two_grades_of_one_pair_by_one_judge_are_refused(tmp_path: Path) -> None:
     twice = JudgedFile((Judged("d1", 3, text="red fish"), Judged("d1", 2, text="Red Fish")))
 

@@ -118,3 +118,20 @@ def test_a_folder_and_nothing_are_told_apart(tmp_path: Path) -> None:
         QueryLog(str(tmp_path), LogOptions())
     with pytest.raises(SourceError, match="No such file"):
         QueryLog(str(tmp_path / "none.log"), LogOptions())
+
+
+def test_utf_16_that_does_not_say_so_gives_no_queries_with_holes(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_bytes("red shoes\nhats\n".encode("utf-16-le"))
+    entries = [*QueryLog(str(tmp_path / "a.txt"), LogOptions())]
+
+    assert not [entry for entry in entries if isinstance(entry.outcome, SearchedFor)]
+    assert isinstance(entries[0].outcome, Unreadable)
+    assert "iconv -f UTF-16LE" in entries[0].outcome.reason
+
+
+def test_what_cannot_be_used_is_shown_as_it_stood(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("query,count\nred shoes,-4\nhats,2\n")
+    (tmp_path / "b.txt").write_text("x" * 2**20 + "\nhats\n")
+
+    assert next(iter(QueryLog(str(tmp_path / "a.csv"), LogOptions()))).raw == "query: red shoes, count: -4"
+    assert next(iter(QueryLog(str(tmp_path / "b.txt"), LogOptions()))).raw == "x" * 80

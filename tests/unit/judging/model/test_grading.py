@@ -191,6 +191,32 @@ def test_a_pair_that_the_endpoint_refuses_is_counted_and_the_rest_goes_on(tmp_pa
     assert "context is too long" in outcome.refusal
 
 
+@pytest.mark.parametrize(
+    ("status", "reply", "why"),
+    [(500, {"error": "context is full"}, "context is full"), (200, {"choices": []}, "no chat")],
+)
+def test_a_pair_at_which_the_endpoint_fails_is_counted_and_two_in_a_row_end_the_job(
+    status: int, reply: Any, why: str, tmp_path: Path
+) -> None:
+    with chat_server(two) as server:
+
+        def fail_next(query: str, passage: str) -> str:
+            if passage.endswith("0"):
+                server.refusals += [(status, reply, {})] * (2 if status == 500 else 1)  # as often as it is asked
+            return "##final score: 2"
+
+        server.answer = fail_next
+        outcome, grades = judge(server, tmp_path, at_once=1, attempts=2)
+        assert (outcome.faults, sorted(grades)) == ({REFUSED: 1}, ["d0", "d2", "d3", "d4", "d5"])
+        assert why in outcome.refusal
+
+        more = [Pair("q2", f"e{at}", at, {"text": f"another {at}"}) for at in range(4)]
+        if status == 500:
+            server.answer = lambda query, passage: server.refusals.extend([(500, reply, {})] * 4) or "##final score: 1"
+            with pytest.raises(EndpointUnavailable, match="context is full"):
+                judge(server, tmp_path, more, at_once=1, attempts=2)
+
+
 @pytest.mark.parametrize("reply", ["<html>", [], {"choices": []}, {"choices": [{"message": None}]}])
 def test_what_is_no_chat_completion_is_an_error_that_names_the_address(tmp_path: Path, reply: Any) -> None:
     with chat_server(two, refusals=[(200, reply, {})]) as server:

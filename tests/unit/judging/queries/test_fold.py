@@ -47,6 +47,13 @@ def test_folding_twice_changes_nothing_more(text: str) -> None:
     assert fold_key(fold_key(text)) == fold_key(text)
 
 
+def test_control_characters_are_no_part_of_a_query() -> None:
+    counter = QueryCounter()
+    counter.add(SearchedFor("\x1b[31mRed\x07 fish\x9b"))
+
+    assert [query.text for query in counter.queries()] == ["[31mRed fish"]
+
+
 def test_the_most_frequent_spelling_is_kept_and_all_of_them_count() -> None:
     counter = QueryCounter()
     for text, times in (("USB-C Hub", 5), ("usb-c hub", 2), ("USB-C hub?", 4), ("hats", 7), ("Hats", 3)):

@@ -131,7 +131,7 @@ def test_the_command_says_what_it_read_and_writes_what_eval_can_weigh_by(tmp_pat
     assert done.exit_code == 0, done.output
     assert "access.log: read as access" in done.stderr
     assert "1 without one: a request without q=" in done.stderr
-    assert "mail address: 1" in done.stderr
+    assert "left out: queries with what looks like a person's data (mail address: 1)" in done.stderr
     assert f"access.log:{len(asked) + 3}: it is no line of the common" in done.stderr
     assert [set(row) for row in rows] == [{"_id", "text", "frequency", "band", "words", "stands_for"}] * 12
     assert rows[0] | {"_id": ""} == {
