@@ -14,6 +14,7 @@ from connector.clusters.tls import tls_context
 from connector.credentials import Credentials
 from connector.errors import ClusterError
 from connector.settings.sections import ClusterSettings
+from connector.trace_context import trace_headers
 
 if TYPE_CHECKING:
     import aiohttp
@@ -66,7 +67,7 @@ class Asking:
         return caller
 
     def header(self) -> dict[str, str]:
-        return self._credentials.header if self._credentials else {}
+        return trace_headers() | (self._credentials.header if self._credentials else {})
 
     def refusal(self, status: int, body: Any, path: str, retry_after_s: float | None = None) -> ClusterError:
         index = unquote(path.split("/")[1])

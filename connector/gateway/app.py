@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 
 from connector.gateway.exchange import Asked, Interceptor, Passed, Replied, UpstreamAway
+from connector.gateway.outcomes import Outcomes
 from connector.gateway.passing.caller_request import CallerMessage, CallerRequest, Receive, Send
 from connector.gateway.passing.headers import Forwarding, exposed, reply_headers, without_framing
 from connector.gateway.passing.nodes import ConnectTimeout
@@ -16,6 +17,7 @@ from connector.gateway.passing.pass_through import PassThrough
 from connector.gateway.passing.refusals import JSON_TYPE, GatewayRefusal
 from connector.gateway.passing.upstream import UpstreamEngine
 from connector.settings.gateway import GatewaySettings
+from connector.trace_context import carrying
 
 OWN = b"/_gateway/"  # no engine has an index or an endpoint that begins so
 READY_S = 2.0
@@ -26,8 +28,15 @@ log = logging.getLogger(__name__)
 class Gateway:
     """For the connections of `CallerConnection`, whose requests keep their bytes."""
 
-    def __init__(self, settings: GatewaySettings, engine: UpstreamEngine, interceptor: Interceptor | None) -> None:
+    def __init__(
+        self,
+        settings: GatewaySettings,
+        engine: UpstreamEngine,
+        interceptor: Interceptor | None,
+        outcomes: Outcomes | None = None,
+    ) -> None:
         self._settings, self._engine, self._interceptor = settings, engine, interceptor
+        self._outcomes = outcomes or Outcomes()
         self._forwarding = Forwarding(settings.trusted_proxies)
         self._pass_through = PassThrough(engine, self._forwarding)
         self._has_warned_of_sniffing = False
@@ -59,10 +68,13 @@ class Gateway:
         read = await _read_up_to(limit, request, receive)
         if read["more_body"] or len(read["body"]) > limit:
             passed = Passed("too large")
+            self._outcomes.count(passed)
         else:
             headers = without_framing(self._forwarding.headers(request.headers, request.peer))
             asked = Asked(request.method, raw_path, scope["query_string"], headers, read["body"])
-            outcome = await self._answer(interceptor, asked)
+            with carrying(headers):
+                outcome = await self._answer(interceptor, asked)
+            self._outcomes.count(outcome)
             if isinstance(outcome, Replied):
                 await _send_whole(send, outcome)
                 return

@@ -14,9 +14,10 @@ import uvicorn
 
 from connector.clusters.tls import tls_context
 from connector.errors import SettingsError
-from connector.gateway.api.serve import ServerWithApi, build_api_server
+from connector.gateway.api.serve import ServerWithApi, api_config, build_api_server
 from connector.gateway.app import Gateway
 from connector.gateway.exchange import Interceptor
+from connector.gateway.outcomes import Outcomes
 from connector.gateway.passing.caller_connection import CallerConnection
 from connector.gateway.passing.nodes import Nodes
 from connector.gateway.passing.upstream import UpstreamEngine
@@ -124,9 +125,9 @@ def build_server(
     settings: Settings, open_interceptor: OpenInterceptor = open_interceptor, api: socket.socket | None = None
 ) -> uvicorn.Server:
     """Uvicorn's server part, with connections of ours, and with the API beside it where there is a socket for it."""
-    gateway = settings.gateway
+    gateway, outcomes = settings.gateway, Outcomes()
     config = uvicorn.Config(
-        _Opening(settings, open_interceptor),
+        _Opening(settings, open_interceptor, outcomes),
         http=functools.partial(CallerConnection, max_header_bytes=gateway.max_header_bytes),  # type: ignore[arg-type]
         ws="none",
         lifespan="on",
@@ -139,14 +140,14 @@ def build_server(
         ssl_certfile=gateway.tls_cert,
         ssl_keyfile=gateway.tls_key,
     )
-    return ServerWithApi(config, settings, api) if api else uvicorn.Server(config)
+    return ServerWithApi(config, api_config(settings, outcomes), api) if api else uvicorn.Server(config)
 
 
 class _Opening:
     """Opens the gateway when the server starts, in its event loop, and closes it at the end."""
 
-    def __init__(self, settings: Settings, open_interceptor: OpenInterceptor) -> None:
-        self._settings, self._open_interceptor = settings, open_interceptor
+    def __init__(self, settings: Settings, open_interceptor: OpenInterceptor, outcomes: Outcomes) -> None:
+        self._settings, self._open_interceptor, self._outcomes = settings, open_interceptor, outcomes
         self._gateway: Gateway | None = None
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -161,7 +162,7 @@ class _Opening:
         nodes = Nodes(node_urls(settings), upstream_tls(settings), connect_timeout_s=settings.gateway.connect_timeout_s)
         engine = UpstreamEngine(nodes, preserve_host=settings.gateway.preserve_host)
         interceptor = await self._open_interceptor(settings)
-        self._gateway = Gateway(settings.gateway, engine, interceptor)
+        self._gateway = Gateway(settings.gateway, engine, interceptor, self._outcomes)
         await send({"type": "lifespan.startup.complete"})
         await receive()
         if interceptor is not None:

@@ -17,6 +17,7 @@ from connector.retries import Retry
 from connector.schema import EncoderFingerprint
 from connector.settings.sections import IngestSettings
 from connector.tls import trust_for
+from connector.trace_context import trace_headers
 from connector.types import Vector, Vectors
 
 DEFAULTS = IngestSettings()
@@ -126,6 +127,6 @@ class RemoteEncoder:
 
     def _send(self, method: str, path: str, *, timeout_s: float, **options: Any) -> Any:
         with sending(self.url, section="encoder", timeout_s=timeout_s):
-            reply = self._client.request(method, self.url + path, timeout=timeout_s, **options)
+            reply = self._client.request(method, self.url + path, timeout=timeout_s, headers=trace_headers(), **options)
         require_ok(reply, self.url)
         return read_json(reply, self.url)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -20,6 +19,7 @@ from connector.remote.replies import read_json, require_ok, sending
 from connector.rerankers.pace import Pace, PacedSearch, read_news
 from connector.rerankers.protocol import RerankerInfo, RerankScores
 from connector.tls import trust_for
+from connector.trace_context import trace_headers
 
 INFO_TTL_S = 30.0
 BUDGET_SHARE = 0.9  # of the time until the caller gives up: the rest is for the way back
@@ -133,7 +133,7 @@ class WorkerClient:
     async def _send(
         self, method: str, path: str, *, body: Any = None, headers: dict[str, str] | None = None, timeout_s: float
     ) -> httpx.Response:
-        limit_s, headers = max(timeout_s, 0.001), {**(headers or {}), **_trace_headers()}
+        limit_s, headers = max(timeout_s, 0.001), {**(headers or {}), **trace_headers()}
         with sending(self.url, section=self._section, timeout_s=timeout_s):
             reply = await self._client.request(method, self.url + path, json=body, headers=headers, timeout=limit_s)
         self._hear(reply)
@@ -173,16 +173,6 @@ class WorkerTurn:
 
     async def room(self, passages: Sequence[str], *, least: int, timeout_s: float) -> int:
         return await self._client.room(self._turn, passages, least=least, timeout_s=timeout_s)
-
-
-def _trace_headers() -> dict[str, str]:
-    """The span that this is part of, where the caller is traced."""
-    headers: dict[str, str] = {}
-    if "opentelemetry" in sys.modules:  # who traces has imported it
-        from opentelemetry.propagate import inject
-
-        inject(headers)
-    return headers
 
 
 def _read_scores(body: Any, count: int, url: str, *, partial: bool) -> NDArray[np.float32]:

@@ -15,6 +15,7 @@ def _check_network(text: str) -> str:
     return text
 
 
+MAX_EVENTS = 1_000  # in one request to the API
 Network = Annotated[str, AfterValidator(_check_network)]  # an address, or a range of them: 10.0.0.0/8
 
 
@@ -55,6 +56,20 @@ class GatewaySettings(Section):
     )
     upstream: tuple[str, ...] = Field(
         (), description="the cluster's nodes, http(s)://HOST:PORT each, asked in turn; cluster.url when none is given"
+    )
+    slow_query_ms: float | None = Field(
+        None, ge=0, description="the API logs each search that takes as long, with the time of each stage"
+    )
+    log_query_text: bool = Field(False, description="that line has the text of the query too")
+    events_file: str | None = Field(
+        None, description="the API keeps queries and events of users there, as JSON Lines of User Behavior Insights"
+    )
+    events_index: str | None = Field(
+        None,
+        description="the same in the indexes NAME_queries and NAME_events of the cluster, made where there are none",
+    )
+    max_waiting_events: int = Field(
+        10_000, ge=1, description="events that may wait to be written; beyond it 503 at once"
     )
     preserve_host: bool = Field(
         True, description="the engine gets the caller's Host; false: its own name, by which hosted clusters route"

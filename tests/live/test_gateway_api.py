@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 
+import httpx
 import pytest
 from support.gateway_api import open_with_hashes, running_api
+from support.parts import wait_until
 from support.running_gateway import JSON, filled_shop
 from support.scratch import unique_name
 from support.secured import Secured
@@ -74,3 +76,27 @@ def test_a_caller_sees_what_the_engine_shows_them(secured: Secured) -> None:
     assert [hit["doc_id"] for hit in seen.json()["hits"]] == ["legal"], seen.text
     assert (unknown.status_code, nobody.status_code) == (401, 401)
     assert "www-authenticate" in unknown.headers
+
+
+def test_events_are_kept_in_indexes_of_the_cluster(engine: ClusterSettings) -> None:
+    name = unique_name()
+    with filled_shop(engine) as shop, httpx.Client(base_url=engine.url, timeout=60) as cluster:
+        settings = settings_of(engine, shop, {"title": 2, "text": 1})
+        gateway = settings.gateway.model_copy(update={"events_index": name})
+        with running_api(settings.model_copy(update={"gateway": gateway})) as api:
+            answer = api.post("/v1/search", json={"query": "red sofa", "k": 3}).json()
+            shown = [hit["doc_id"] for hit in answer["hits"]]
+            attributes = {"object": {"object_id": shown[1]}, "position": {"ordinal": 2}}
+            event = {"action_name": "click", "query_id": answer["query_id"], "event_attributes": attributes}
+            broken = event | {"timestamp": "20260131T120000"}  # ISO 8601 too, which the engines' mapping does not read
+            assert api.post("/v1/events", json=[event, broken]).status_code == 202
+            wait_until(lambda: 'outcome="refused by the engine"' in api.get("/metrics").text)
+        cluster.post(f"/{name}_*/_refresh")
+        queries = cluster.post(f"/{name}_queries/_search", json={"query": {"match": {"user_query": "sofa"}}}).json()
+        object_id = {"term": {"event_attributes.object.object_id": shown[1]}}
+        events = cluster.post(f"/{name}_events/_search", json={"query": object_id}).json()
+        for kind in ("queries", "events"):
+            cluster.delete(f"/{name}_{kind}").raise_for_status()
+
+    assert [hit["_source"]["query_response_hit_ids"] for hit in queries["hits"]["hits"]] == [shown]
+    assert [hit["_source"]["query_id"] for hit in events["hits"]["hits"]] == [answer["query_id"]]

@@ -15,6 +15,7 @@ from connector.client import Connector
 from connector.clusters.embedded.cluster import EmbeddedCluster
 from connector.gateway.api.app import create_api
 from connector.gateway.api.opening import Opening
+from connector.gateway.outcomes import Outcomes
 from connector.settings.sections import Settings
 from connector.types import Document, IndexedDocument, Passage
 from connector.wiring import build_searcher, open_cluster, open_index, open_rerankers
@@ -70,9 +71,9 @@ def api_settings(cluster_url: str, *, worker: str = "", **sections: Any) -> Sett
 
 
 @contextlib.contextmanager
-def running_api(settings: Settings) -> Iterator[httpx.Client]:
+def running_api(settings: Settings, outcomes: Outcomes | None = None) -> Iterator[httpx.Client]:
     """A caller of the API."""
-    with serving(create_api(settings, Opening(settings, open_with_hashes))) as url:
+    with serving(create_api(settings, Opening(settings, open_with_hashes), outcomes=outcomes)) as url:
         with httpx.Client(base_url=url, timeout=30) as client:
             wait_until(lambda: client.get("/v1/health/live").status_code == 200)
             yield client

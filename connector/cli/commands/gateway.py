@@ -49,7 +49,8 @@ def gateway(context: typer.Context, flags: GatewayFlags, shared: SettingsFlags, 
     used, 143 ended by SIGTERM, 130 by Ctrl-C.
 
     On a second port, given with `--api-port`, it serves an HTTP API of its own over the index of `--index`: searches
-    as JSON, its health, OpenAPI. In front of the embedded store, which has no API to pass on, that is all it serves.
+    as JSON, events of users, its health, metrics, OpenAPI. In front of the embedded store, which has no API to pass
+    on, that is all it serves.
 
     Examples:
 

@@ -12,16 +12,22 @@ from fastapi import FastAPI
 from pydantic import TypeAdapter
 
 from connector.gateway.api.bodies import LimitBody
+from connector.gateway.api.events import event_routes, query_keeper
 from connector.gateway.api.health import health_routes
+from connector.gateway.api.keeping import open_keeper
+from connector.gateway.api.metrics import ApiMetrics, WatchRequests, metrics_routes
 from connector.gateway.api.opening import NotOpen, Opening
 from connector.gateway.api.problems import ProblemJson, add_problems
 from connector.gateway.api.searching import search_routes
+from connector.gateway.outcomes import Outcomes
 from connector.settings.sections import Settings
 
 
-def create_api(settings: Settings, opening: Opening | None = None) -> FastAPI:
-    """The application, which begins to open the index when the server starts."""
-    opening = opening or Opening(settings)
+def create_api(settings: Settings, opening: Opening | None = None, *, outcomes: Outcomes | None = None) -> FastAPI:
+    """The application, which begins to open the index when the server starts; `outcomes` are those of a gateway in the
+    same process."""
+    opening, metrics = opening or Opening(settings), ApiMetrics(outcomes)
+    keeper = open_keeper(settings, metrics)
 
     async def open_early() -> None:
         with contextlib.suppress(NotOpen):  # it is logged, and tried again with the next request
@@ -30,10 +36,14 @@ def create_api(settings: Settings, opening: Opening | None = None) -> FastAPI:
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         early = asyncio.create_task(open_early())
+        if keeper:
+            keeper.start()
         yield
         early.cancel()
         await asyncio.wait([early])
         await opening.close()
+        if keeper:
+            await keeper.close()
 
     app = _Api(
         title="connector",
@@ -44,10 +54,14 @@ def create_api(settings: Settings, opening: Opening | None = None) -> FastAPI:
         redoc_url=None,
         lifespan=lifespan,
     )
-    app.include_router(search_routes(opening))
+    application = settings.index.name
+    app.include_router(search_routes(opening, metrics, query_keeper(keeper, application)))
+    app.include_router(event_routes(keeper, application))
+    app.include_router(metrics_routes(metrics))
     app.include_router(health_routes(opening))
     add_problems(app)
     app.add_middleware(LimitBody, max_bytes=settings.gateway.max_search_bytes)
+    app.add_middleware(WatchRequests, metrics=metrics, paths=frozenset(app.openapi()["paths"]))
     app.state.opening = opening
     return app
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import uuid
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Literal
 
 import orjson
@@ -13,12 +15,17 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from connector.clusters.clients import service_credentials
 from connector.credentials import Credentials
 from connector.gateway.api.bodies import JsonRoute
+from connector.gateway.api.metrics import ApiMetrics
 from connector.gateway.api.opening import Opening
 from connector.gateway.api.problems import ApiRefusal, documented
+from connector.gateway.api.slow import log_slow
 from connector.search.as_json import ResponseJson, response_as_json
 from connector.settings.sections import Settings
+from connector.types import SearchResponse
 
 CHALLENGE = {"www-authenticate": 'Basic realm="search", ApiKey, Bearer'}
+NOT_KEPT = "this query was not kept for feedback: too much waits to be written"
+KeepQuery = Callable[[SearchResponse, str], bool]
 Named = bool | str | list[str] | dict[str, Any]
 
 
@@ -59,8 +66,8 @@ class SearchAnswer(ResponseJson):
     query_id: str
 
 
-def search_routes(opening: Opening) -> APIRouter:
-    """The route, for an application."""
+def search_routes(opening: Opening, metrics: ApiMetrics, keep: KeepQuery) -> APIRouter:
+    """The route, for an application; `keep` keeps what was searched and shown."""
     router = APIRouter(route_class=JsonRoute)
 
     @router.post(
@@ -77,7 +84,12 @@ def search_routes(opening: Opening) -> APIRouter:
         connector = await opening.get()
         given = {name: getattr(body, name) for name in body.model_fields_set if name != "query"}
         response = await connector.search(body.query, **given, credentials=credentials)
-        return Response(dumps({"query_id": uuid.uuid4().hex, **response_as_json(response)}), media_type=JSON_TYPE)
+        query_id = uuid.uuid4().hex
+        metrics.count_search(response)
+        log_slow(response, query_id, opening.settings.gateway)
+        if not keep(response, query_id):
+            response = replace(response, notes=(*response.notes, NOT_KEPT))
+        return Response(dumps({"query_id": query_id, **response_as_json(response)}), media_type=JSON_TYPE)
 
     return router
 

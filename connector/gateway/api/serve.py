@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import uvicorn
 
 from connector.gateway.api.app import create_api
+from connector.gateway.outcomes import Outcomes
 from connector.settings.sections import Settings
 
 BACKLOG = 2_048
@@ -22,11 +23,11 @@ def build_api_server(settings: Settings) -> uvicorn.Server:
     return uvicorn.Server(api_config(settings))
 
 
-def api_config(settings: Settings) -> uvicorn.Config:
-    """What the server is told."""
+def api_config(settings: Settings, outcomes: Outcomes | None = None) -> uvicorn.Config:
+    """What the server is told; `outcomes` are those of the gateway beside it."""
     gateway = settings.gateway
     return uvicorn.Config(
-        create_api(settings),
+        create_api(settings, outcomes=outcomes),
         ws="none",
         lifespan="on",
         log_config=None,
@@ -44,9 +45,9 @@ def api_config(settings: Settings) -> uvicorn.Config:
 class ServerWithApi(uvicorn.Server):
     """A server in whose event loop the API is served too, from its start to its end."""
 
-    def __init__(self, config: uvicorn.Config, settings: Settings, api_listener: socket.socket) -> None:
+    def __init__(self, config: uvicorn.Config, api: uvicorn.Config, api_listener: socket.socket) -> None:
         super().__init__(config)
-        self._api = _Beside(api_config(settings))
+        self._api = _Beside(api)
         self._api_listener = api_listener
         self._serving: asyncio.Task[None] | None = None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from functools import partial
 
 from connector.models.encoder import Encoder
@@ -36,7 +37,9 @@ class QueryEncoder:
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def _encode(self, query: str) -> Vector:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, self._encoder.encode_query, query)
+        context = copy_context()  # with the trace that the search is part of
+        encode = partial(context.run, self._encoder.encode_query, query)
+        return await asyncio.get_running_loop().run_in_executor(self._threads, encode)
 
 
 class DenseLeg:

@@ -43,7 +43,7 @@ OPTIONS = {name: ANY for name in SearchJson.model_fields if name != "query"}
 def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     folder = tmp_path_factory.mktemp("store")
     fill(folder)
-    with running_api(api_settings(f"embedded:{folder}")) as client:
+    with running_api(api_settings(f"embedded:{folder}", gateway={"events_file": str(folder / "ubi")})) as client:
         yield client
 
 

@@ -1,0 +1,128 @@
+"""What is counted, what is logged of slow searches, and the trace that goes on to the worker and the engine."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from support.gateway_api import api_settings, fill, running_api
+from support.gateways import ByteEngine, running_gateway
+from support.parts import OverlapScorer, serving
+from support.worker_app import SETTINGS, wait_ready
+
+from connector.clusters.elasticsearch_client import ElasticsearchClient
+from connector.gateway.exchange import Asked, Passed, Replied, Upstream
+from connector.gateway.outcomes import Outcomes
+from connector.settings.sections import ClusterSettings
+from connector.trace_context import carrying, trace_headers
+from connector.worker.app import create_app
+
+TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> str:
+    folder = tmp_path_factory.mktemp("store")
+    fill(folder)
+    return f"embedded:{folder}"
+
+
+@pytest.fixture(scope="module")
+def heard() -> list[str | None]:
+    return []
+
+
+@pytest.fixture(scope="module")
+def worker(heard: list[str | None]) -> Iterator[str]:
+    """One whose traces of requests for scores are `heard`."""
+    app = create_app(OverlapScorer, SETTINGS)
+
+    async def hearing(scope: Any, receive: Any, send: Any) -> None:
+        if scope.get("path") == "/rerank":
+            given = {name.decode(): value.decode() for name, value in scope["headers"]}
+            heard.append(given.get("traceparent"))
+        await app(scope, receive, send)
+
+    with serving(hearing) as url:
+        yield wait_ready(url)
+
+
+def test_stages_and_what_failed_are_counted(store: str) -> None:
+    outcomes = Outcomes()
+    for said in (b"reranked;window=9;mode=bounded", b"degraded;reason=deadline", b"passed;reason=sort"):
+        outcomes.count(Replied(200, ((b"X-Rerank", said),), b""))
+    outcomes.count(Passed("size"))
+    with running_api(api_settings(store, worker="http://127.0.0.1:9"), outcomes) as api:
+        api.post("/v1/search", json={"query": "red"})
+        api.post("/v1/search", json={"query": "red", "rerank": False})
+        api.post("/v1/search", json={"query": ""})
+        api.get("/no/such/page")
+        said = api.get("/metrics").text
+
+    lines = set(said.splitlines())
+    assert {
+        'connector_gateway_searches_total{outcome="whole"} 1.0',
+        'connector_gateway_searches_total{outcome="degraded"} 1.0',
+        'connector_gateway_stage_seconds_count{stage="total"} 2.0',
+        'connector_gateway_stage_seconds_count{stage="encode"} 2.0',
+        'connector_gateway_degraded_total{stage="local"} 1.0',
+        'connector_gateway_requests_total{path="/v1/search",status="400"} 1.0',
+        'connector_gateway_requests_total{path="other",status="404"} 1.0',
+        'connector_gateway_intercepted_total{cause="",outcome="bounded"} 1.0',
+        'connector_gateway_intercepted_total{cause="deadline",outcome="degraded"} 1.0',
+        'connector_gateway_intercepted_total{cause="",outcome="passed"} 2.0',
+    } - lines == set()
+
+
+def test_a_slow_search_is_logged_with_its_stages_and_its_text_only_where_allowed(
+    store: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    logger = "connector.gateway.api.slow"
+    for gateway in ({"slow_query_ms": 0}, {"slow_query_ms": 0, "log_query_text": True}, {"slow_query_ms": 60_000}):
+        with running_api(api_settings(store, gateway=gateway)) as api:
+            answer = api.post("/v1/search", json={"query": "red fish"}).json()
+        if gateway["slow_query_ms"]:
+            break
+        (record,) = (one for one in caplog.records if one.name == logger)
+        assert record.levelno == logging.WARNING
+        assert answer["query_id"] in record.getMessage()
+        assert " encode_ms=" in record.getMessage()
+        assert ("red fish" in record.getMessage()) == ("log_query_text" in gateway)
+        caplog.clear()
+
+    assert [one for one in caplog.records if one.name == logger] == []
+
+
+def test_the_callers_trace_goes_on_to_the_worker(store: str, worker: str, heard: list[str | None]) -> None:
+    with running_api(api_settings(store, worker=worker)) as api:
+        for headers in ({"traceparent": TRACE}, {"traceparent": "not one"}, {}):
+            api.post("/v1/search", json={"query": "red"}, headers=headers)
+
+    assert heard == [TRACE, None, None]
+
+
+def test_the_trace_goes_on_to_the_engine_with_the_credentials() -> None:
+    client = ElasticsearchClient(ClusterSettings(url="http://127.0.0.1:9"))
+    with carrying([(b"Traceparent", TRACE.encode()), (b"tracestate", b"vendor=1")]):
+        inside = client.header()
+
+    assert inside == {"traceparent": TRACE, "tracestate": "vendor=1"}
+    assert client.header() == {}
+
+
+def test_an_intercepted_search_is_within_the_callers_trace() -> None:
+    class Tracing:
+        def wants(self, method: str, raw_path: bytes) -> bool:
+            return True
+
+        async def answer(self, asked: Asked, upstream: Upstream) -> Replied | Passed:
+            return Replied(200, (), trace_headers().get("traceparent", "none").encode())
+
+        async def close(self) -> None: ...
+
+    with ByteEngine().running() as engine, running_gateway(engine.url, interceptor=Tracing()) as gateway:
+        reply = gateway.ask(f"GET /a/_search HTTP/1.1\r\nHost: h\r\ntraceparent: {TRACE}\r\n\r\n".encode())
+
+    assert reply.endswith(TRACE.encode())
