@@ -13,7 +13,7 @@ HEADER = b"x-rerank"
 
 class Outcomes:
     """Counts of this process, by what was done and, of `degraded`, by its cause. `done` is `bounded`, `union`,
-    `degraded` or `passed`; of an `_msearch`, that of its first search."""
+    `degraded` or `passed`; of an `_msearch` that was not passed on whole, `reranked`."""
 
     def __init__(self) -> None:
         self.counts: Counter[tuple[str, str]] = Counter()

@@ -67,6 +67,8 @@ def serve_api_alone(settings: Settings) -> None:
     gateway = settings.gateway
     port = gateway.port if gateway.api_port is None else gateway.api_port
     listener = bind(gateway.host, port, section="gateway")
+    if gateway.processes > 1:
+        log.warning("one process serves the embedded store, not the %d of gateway.processes", gateway.processes)
     log.info(
         "API listening on %s, over the index %s of the embedded store; _search is served in front of a cluster only",
         address(settings, listener),

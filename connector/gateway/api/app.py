@@ -17,6 +17,7 @@ from connector.gateway.api.health import health_routes
 from connector.gateway.api.keeping import open_keeper
 from connector.gateway.api.metrics import ApiMetrics, WatchRequests, metrics_routes
 from connector.gateway.api.opening import NotOpen, Opening
+from connector.gateway.api.page import docs_routes
 from connector.gateway.api.problems import ProblemJson, add_problems
 from connector.gateway.api.searching import search_routes
 from connector.gateway.outcomes import Outcomes
@@ -58,6 +59,7 @@ def create_api(settings: Settings, opening: Opening | None = None, *, outcomes: 
     app.include_router(search_routes(opening, metrics, query_keeper(keeper, application)))
     app.include_router(event_routes(keeper, application))
     app.include_router(metrics_routes(metrics))
+    app.include_router(docs_routes(app))
     app.include_router(health_routes(opening))
     add_problems(app)
     app.add_middleware(LimitBody, max_bytes=settings.gateway.max_search_bytes)

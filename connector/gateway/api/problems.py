@@ -129,7 +129,7 @@ def problem_of(error: ConnectorError) -> Response:
     """The reply for an error of ours."""
     status = status_of(error)
     cause = error.reason if isinstance(error, NotOpen) else error
-    title = (type(error).__doc__ or "").partition(".")[0].partition(":")[0].partition(";")[0].strip()
+    title = (type(error).__doc__ or "").partition(".")[0].partition(":")[0].partition(";")[0].strip().replace("`", "")
     headers: dict[str, str] = {}
     if status == 401:
         headers["www-authenticate"] = 'Basic realm="search", ApiKey, Bearer'
@@ -182,7 +182,7 @@ def add_problems(app: FastAPI) -> None:
 
 def no_page(path: str) -> Response:
     """For a path that the API does not have, as a caller may think that it is the engine."""
-    detail = "there are POST /v1/search, POST /v1/events, GET /v1/health, GET /metrics and GET /v1/openapi.json"
+    detail = "there are POST /v1/search, POST /v1/events, GET /v1/health, GET /metrics and GET /v1/docs"
     if re.search(r"/_\w+", path):
         detail = (
             f"this port serves the connector's own API, not the engine's; {detail}. _search is served by connector "

@@ -38,8 +38,12 @@ def test_both_ports_answer_and_end_together() -> None:
             httpx.get(url)
 
 
-def test_the_embedded_store_has_the_api_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    settings = Settings.model_validate({"cluster": {"url": f"embedded:{tmp_path}"}, "gateway": {"port": 0}})
+def test_the_embedded_store_has_the_api_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = Settings.model_validate(
+        {"cluster": {"url": f"embedded:{tmp_path}"}, "gateway": {"port": 0, "processes": 2}}
+    )
     servers, bound = [], []
 
     def build(settings: Settings) -> object:
@@ -57,6 +61,7 @@ def test_the_embedded_store_has_the_api_alone(tmp_path: Path, monkeypatch: pytes
     thread.join(10)
 
     assert reply.status_code == 404
+    assert "one process serves the embedded store, not the 2" in caplog.text
     assert "_search is served by connector gateway in front of a cluster" in reply.json()["detail"]
     assert not thread.is_alive()
     assert not is_api_alone(Settings.model_validate({"gateway": {"upstream": ["http://127.0.0.1:9200"]}}))

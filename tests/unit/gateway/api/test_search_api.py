@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -145,6 +146,17 @@ def test_a_search_through_the_wrong_door_says_where_the_right_one_is(api: httpx.
     assert (reply.status_code, reply.headers["content-type"]) == (404, "application/problem+json")
     assert "connector gateway in front of a cluster" in reply.json()["detail"]
     assert api.get("/v1/search").status_code == 405
+
+
+def test_the_page_of_the_api_names_every_key_and_loads_nothing(api: httpx.Client) -> None:
+    reply = api.get("/v1/docs")
+
+    assert reply.headers["content-type"].startswith("text/html")
+    assert "default-src 'none'" in reply.headers["content-security-policy"]
+    assert not re.search(r"src=|@import|https?:", reply.text)
+    assert [name for name in SearchJson.model_fields if f"<code>{name}</code>" not in reply.text] == []
+    assert "<code>query_id</code>" in reply.text
+    assert "<code>POST /v1/events</code>" in reply.text
 
 
 def test_health_names_the_part_that_is_away(api: httpx.Client, store: str) -> None:

@@ -51,7 +51,12 @@ def worker(heard: list[str | None]) -> Iterator[str]:
 
 def test_stages_and_what_failed_are_counted(store: str) -> None:
     outcomes = Outcomes()
-    for said in (b"reranked;window=9;mode=bounded", b"degraded;reason=deadline", b"passed;reason=sort"):
+    for said in (
+        b"reranked;window=9;mode=bounded",
+        b"degraded;reason=deadline",
+        b"passed;reason=sort",
+        b"reranked;searches=2;of=3;degraded=1",
+    ):
         outcomes.count(Replied(200, ((b"X-Rerank", said),), b""))
     outcomes.count(Passed("size"))
     with running_api(api_settings(store, worker="http://127.0.0.1:9"), outcomes) as api:
@@ -71,6 +76,7 @@ def test_stages_and_what_failed_are_counted(store: str) -> None:
         'connector_gateway_requests_total{path="/v1/search",status="400"} 1.0',
         'connector_gateway_requests_total{path="other",status="404"} 1.0',
         'connector_gateway_intercepted_total{cause="",outcome="bounded"} 1.0',
+        'connector_gateway_intercepted_total{cause="",outcome="reranked"} 1.0',
         'connector_gateway_intercepted_total{cause="deadline",outcome="degraded"} 1.0',
         'connector_gateway_intercepted_total{cause="",outcome="passed"} 2.0',
     } - lines == set()
