@@ -11,6 +11,7 @@ from types import FrameType
 from typing import Any
 
 GRACE_S = 20  # for what has to be put away; a worker of the command's own gets 15 of them
+SERVED = "what it had accepted was answered, or told to come again"  # of a command that serves
 SHOW_CURSOR = "\x1b[?25h"
 NAMES = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM"}
 

@@ -151,6 +151,7 @@ def test_whatever_a_worker_under_load_accepted_is_answered_or_told_to_come_again
     assert all(reply.headers["retry-after"] for reply in load.replies if reply.status_code == 503)
     assert load.broken == []
     assert code == 128 + signal.SIGTERM
+    assert "stopped by SIGTERM: what it had accepted was answered, or told to come again" in log
     assert re.search("stopping on SIGTERM: [78] requests under way", log)
     assert re.search(outcome, log)
     assert "Traceback" not in log

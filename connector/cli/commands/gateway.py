@@ -10,6 +10,7 @@ import typer
 
 from connector.cli.flags.groups import with_flag_groups
 from connector.cli.flags.settings import LogFormat, SettingsFlags
+from connector.cli.stopping import SERVED, say_when_stopped
 from connector.extras import needs
 
 gateway_app = typer.Typer(
@@ -72,6 +73,7 @@ def gateway(context: typer.Context, flags: GatewayFlags, shared: SettingsFlags, 
     with needs("gateway", "connector gateway"):
         from connector.gateway.serve import serve
     configure_logging(settings.log)
+    say_when_stopped(SERVED)
     serve(settings)
 
 

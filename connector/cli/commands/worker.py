@@ -9,6 +9,7 @@ import typer
 
 from connector.cli.flags.groups import with_flag_groups
 from connector.cli.flags.settings import ConfigFile, LogFormat, Overrides, read_settings
+from connector.cli.stopping import SERVED, say_when_stopped
 from connector.extras import needs
 
 
@@ -70,4 +71,5 @@ def worker(
     with needs("worker", "connector worker"):
         from connector.worker.serve import serve
     configure_logging(settings.log)
+    say_when_stopped(SERVED)
     serve(settings.worker, settings.models)

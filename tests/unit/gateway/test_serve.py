@@ -120,7 +120,9 @@ def test_told_to_stop_it_answers_what_it_has_accepted(tmp_path: Path) -> None:
                 may_reply.set()
                 reply = read_reply(caller)
             code = process.wait(WAIT_S)
+    said = (tmp_path / "log").read_text().splitlines()[-1]
 
+    assert said == "stopped by SIGTERM: what it had accepted was answered, or told to come again"
     assert reply == OK.replace(b"\r\n\r\n", b"\r\nconnection: close\r\n\r\n")
     assert code in ENDED
 
