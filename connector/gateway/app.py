@@ -67,7 +67,7 @@ class Gateway:
         limit = self._limit(raw_path)
         read = await _read_up_to(limit, request, receive)
         if read["more_body"] or len(read["body"]) > limit:
-            passed = Passed("too large")
+            passed = Passed("too-large")
             self._outcomes.count(passed)
         else:
             headers = without_framing(self._forwarding.headers(request.headers, request.peer))
@@ -87,13 +87,13 @@ class Gateway:
         try:
             return await interceptor.answer(asked, self._engine)
         except UpstreamAway:
-            return Passed("engine away")
+            return Passed("engine-away")
         except Exception:  # whatever it is, the engine can answer
             log.exception("a fault of the gateway; the search passed through")
             return Passed("fault")
 
     def _limit(self, raw_path: bytes) -> int:
-        is_multi = raw_path.endswith(b"_msearch")
+        is_multi = raw_path.removesuffix(b"/").endswith(b"_msearch")
         return self._settings.max_msearch_bytes if is_multi else self._settings.max_search_bytes
 
     async def _own_page(self, raw_path: bytes) -> Replied:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 import threading
@@ -13,6 +14,7 @@ import httpx
 import numpy as np
 import pytest
 from support.parts import HashEncoder, OverlapScorer, serving, wait_until
+from support.proxy import Proxy
 from support.running_gateway import DIMS, ENCODER, JSON, NDJSON, filled_shop, gateway_settings, running_gateway
 from support.worker_app import wait_ready
 
@@ -137,6 +139,20 @@ class SlowEncoder(HashEncoder):
     def encode_query(self, text: str) -> Vector:
         threading.Event().wait(1)
         return super().encode_query(text)
+
+
+async def test_an_engine_that_breaks_off_is_not_said_to_have_answered(
+    elasticsearch: ClusterSettings, shop: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    def ask(engine: ClusterSettings) -> httpx.Response:
+        with gateway(engine, shop) as client:
+            return client.post(f"/{shop}/_search", json=LOOSE)
+
+    async with Proxy(elasticsearch.url, lambda seen: "reset" if seen.is_search else None) as proxy:
+        reply = await asyncio.to_thread(ask, elasticsearch.model_copy(update={"url": proxy.url}))
+
+    assert reply.status_code == 502
+    assert not any("own answer" in record.getMessage() for record in caplog.records)
 
 
 def test_an_index_that_cannot_be_opened_passes_through(

@@ -64,7 +64,7 @@ class CallerClient:
         return self.read(await self.send(self._kind, content, more=more, timeout_s=timeout_s))
 
     def read(self, replied: Replied) -> dict[str, Any]:
-        """The reply as JSON. Raises ClusterError for a refusal."""
+        """The reply as JSON. Raises ClusterError for a refusal, and for what is no reply to a search."""
         try:
             found = orjson.loads(replied.body)
         except orjson.JSONDecodeError:
@@ -73,6 +73,8 @@ class CallerClient:
             raise refusal(self._settings, replied.status, found, asker="the caller's credentials")
         if not isinstance(found, dict):
             raise garbled(self._settings)
+        if not _has_hits(found):
+            raise ClusterError(f"{self._settings.url} answered a search with something that is no reply to one")
         return found
 
     async def bulk(self, index: str, lines: Sequence[bytes], *, timeout_s: float) -> dict[str, Any]:
@@ -83,3 +85,12 @@ class CallerClient:
 
     async def close(self) -> None:
         """Its connections are the gateway's."""
+
+
+def _has_hits(reply: Mapping[str, Any]) -> bool:
+    """Whether the reply is as each engine's to a search: with a list of hits, each with its score."""
+    found = reply.get("hits")
+    hits = found.get("hits") if isinstance(found, dict) else None
+    return isinstance(hits, list) and all(
+        isinstance(hit, dict) and isinstance(hit.get("_score", ""), int | float | None) for hit in hits
+    )

@@ -90,8 +90,9 @@ class SearchInterceptor:
                 return Passed(REFUSED)
             return with_outcome(refused.replied, passed(REFUSED))
         except Degraded as part:
+            replied = await upstream.send(asked)
             self._complaints.add(site.name, site.may_repeat, part)
-            return with_outcome(await upstream.send(asked), degraded(part.reason))
+            return with_outcome(replied, degraded(part.reason))
         replied = write_reply(answer.reply, answer.headers, wanted.parameters, is_elasticsearch=site.is_elasticsearch)
         return with_outcome(replied, reranked(answer.order))
 
