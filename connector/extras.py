@@ -22,7 +22,16 @@ MODULES: dict[Extra, frozenset[str]] = {
     "files": frozenset({"pypdf", "selectolax", "pyarrow"}),
     "worker": frozenset({"fastapi", "starlette", "uvicorn", "prometheus_client", "opentelemetry"}),
     "gateway": frozenset(
-        {"uvicorn", "httptools", "msgspec", "cachetools", "fastapi", "starlette", "prometheus_client"}
+        {
+            "uvicorn",
+            "httptools",
+            "msgspec",
+            "cachetools",
+            "fastapi",
+            "starlette",
+            "prometheus_client",
+            "jinja2",
+        }
     ),
     "torch": frozenset({"torch", "sentence_transformers", "transformers"}),
     "train": frozenset({"torch", "sentence_transformers", "transformers", "accelerate", "datasets", "ir_measures"}),

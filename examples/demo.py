@@ -33,6 +33,7 @@ from connector.remote.process import WorkerProcess, running_worker
 from connector.settings.load import load_settings
 from connector.settings.sections import Settings
 
+INDEX = "connector-demo"
 FOLDER = Path(__file__).parent / "corpus"
 SHOWN = ("q078", "q046", "q088", "q134")  # a code, a paraphrase, a negation, a qualifier
 RANKINGS = ("lexical", "dense", "fused", "reranked")  # the only stage has its own name beside the last of these
@@ -47,9 +48,7 @@ def main() -> None:
     parser.add_argument("--reranker", metavar="NAME", help="folder or hub name of what the worker reranks with")
     options = parser.parse_args()
     started = time.monotonic()
-    settings = load_settings(
-        overrides={"cluster.url": options.cluster, "index.name": "connector-demo", "search.deadline_s": 60.0}
-    )
+    settings = load_settings(overrides={"cluster.url": options.cluster, "index.name": INDEX, "search.deadline_s": 60.0})
     collection = read_collection(options.data)
     if options.queries:
         collection = collection.only(collection.queries[: options.queries])
@@ -73,7 +72,22 @@ def main() -> None:
         times["worker"] = time.monotonic() - started
         settings = settings.at_worker(url)
         figures = asyncio.run(search(settings, collection, started, times))
+    show_page(options.cluster, options.reranker)
     print(json.dumps(figures))
+
+
+def show_page(cluster: str, reranker: str | None) -> None:
+    """How to look at the same searches in a browser."""
+    is_embedded = cluster.startswith("embedded:")
+    port = "--port" if is_embedded else "--api-port"
+    worker = f"connector worker --reranker {reranker}" if reranker else "connector worker"
+    console.print(
+        f"to see each search in a browser, run this, and then open http://127.0.0.1:9300/ui/\n"
+        f"  connector gateway --cluster {cluster} --index {INDEX} {port} 9300\n"
+        f"and beside it, for reranked answers:\n"
+        f"  {worker}\n",
+        soft_wrap=True,
+    )
 
 
 def ingest(folder: Path, settings: Settings, when_loaded: Callable[[], None]) -> None:

@@ -48,7 +48,7 @@ def serve(settings: Settings) -> None:
     api = None
     if gateway.api_port is not None:
         api = bind(gateway.host, gateway.api_port, section="gateway", setting="api_port", is_shared=is_shared)
-        log.info("API listening on %s, over the index %s", address(settings, api), settings.index.name)
+        log.info("API listening on %s, page at /ui/, over the index %s", address(settings, api), settings.index.name)
     if not is_shared:
         serve_here(settings, listener, api)
         return
@@ -70,7 +70,8 @@ def serve_api_alone(settings: Settings) -> None:
     if gateway.processes > 1:
         log.warning("one process serves the embedded store, not the %d of gateway.processes", gateway.processes)
     log.info(
-        "API listening on %s, over the index %s of the embedded store; _search is served in front of a cluster only",
+        "API listening on %s, page at /ui/, over the index %s of the embedded store; _search is served in front of "
+        "a cluster only",
         address(settings, listener),
         settings.index.name,
     )

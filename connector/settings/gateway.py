@@ -54,6 +54,12 @@ class GatewaySettings(Section):
         le=65_535,
         description="a second port, for the HTTP API of the connector's own (/v1); off when not given. 0: any free one",
     )
+    grades: str | None = Field(
+        None, description="a judging folder, which takes the grades that people give on the page /ui; none: no grades"
+    )
+    page_hosts: tuple[str, ...] = Field(
+        (), description="names of hosts, beside this machine's, under which browsers may open the page /ui"
+    )
     upstream: tuple[str, ...] = Field(
         (), description="the cluster's nodes, http(s)://HOST:PORT each, asked in turn; cluster.url when none is given"
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,15 +26,21 @@ TEXTS = {"a": "red fish", "b": "blue bird", "c": "red bird", "d": "a green fish"
 
 def fill(folder: Path, name: str = "docs") -> None:
     """An index of TEXTS in an embedded store."""
+    rows = [(doc_id, {"text": text, "number": at}) for at, (doc_id, text) in enumerate(TEXTS.items())]
+    fill_with(folder, rows, name, text={"text": 1.0}, metadata={"number": "integer"})
+
+
+def fill_with(folder: Path, rows: Sequence[tuple[str, dict[str, Any]]], name: str = "docs", **fields: Any) -> None:
+    """An index of documents, each of one passage: its field `text`."""
 
     async def write() -> None:
         cluster = await EmbeddedCluster.open(folder)
-        index = await cluster.create_index(name, schema_of(ENCODER, text={"text": 1.0}, metadata={"number": "integer"}))
+        index = await cluster.create_index(name, schema_of(ENCODER, **fields))
         documents = [
             IndexedDocument(
-                Document(doc_id, {"text": text, "number": at}), "h", (Passage(doc_id, 0, text),), ENCODER.encode([text])
+                Document(doc_id, values), "h", (Passage(doc_id, 0, values["text"]),), ENCODER.encode([values["text"]])
             )
-            for at, (doc_id, text) in enumerate(TEXTS.items())
+            for doc_id, values in rows
         ]
         await index.write(documents)
         await index.finish()

@@ -32,7 +32,15 @@ class GatewayFlags:
     api_port: Annotated[
         int | None,
         typer.Option(
-            help="Port of the connector's own HTTP API (/v1); 0 for any free one. [CONNECTOR_GATEWAY_API_PORT]"
+            help="Port of the connector's own HTTP API (/v1) and page (/ui); 0 for any free one. "
+            "[CONNECTOR_GATEWAY_API_PORT]"
+        ),
+    ] = None
+    grades: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Judging folder that takes the grades which people give on the page. [CONNECTOR_GATEWAY_GRADES]",
         ),
     ] = None
 
@@ -50,8 +58,8 @@ def gateway(context: typer.Context, flags: GatewayFlags, shared: SettingsFlags, 
     used, 143 ended by SIGTERM, 130 by Ctrl-C.
 
     On a second port, given with `--api-port`, it serves an HTTP API of its own over the index of `--index`: searches
-    as JSON, events of users, its health, metrics, OpenAPI. In front of the embedded store, which has no API to pass
-    on, that is all it serves.
+    as JSON, events of users, its health, metrics, OpenAPI, and a page for people at /ui. In front of the embedded
+    store, which has no API to pass on, that is all it serves.
 
     Examples:
 
@@ -59,9 +67,9 @@ def gateway(context: typer.Context, flags: GatewayFlags, shared: SettingsFlags, 
 
         connector gateway --set 'gateway.indexes={products: {mode: auto}}'         # searches of products are reranked
 
-        connector gateway --cluster http://localhost:9200 --index products --api-port 9300   # and POST /v1/search
+        connector gateway --cluster http://localhost:9200 --index products --api-port 9300   # and POST /v1/search, /ui
 
-        connector gateway --cluster embedded:./connector-store                     # POST /v1/search alone
+        connector gateway --cluster embedded:./connector-store                     # POST /v1/search and /ui alone
     """
     if context.invoked_subcommand:
         return

@@ -21,6 +21,7 @@ from connector.gateway.api.page import docs_routes
 from connector.gateway.api.problems import ProblemJson, add_problems
 from connector.gateway.api.searching import search_routes
 from connector.gateway.outcomes import Outcomes
+from connector.gateway.ui.app import create_ui
 from connector.settings.sections import Settings
 
 
@@ -61,6 +62,7 @@ def create_api(settings: Settings, opening: Opening | None = None, *, outcomes: 
     app.include_router(metrics_routes(metrics))
     app.include_router(docs_routes(app))
     app.include_router(health_routes(opening))
+    app.mount("/ui", create_ui(opening))
     add_problems(app)
     app.add_middleware(LimitBody, max_bytes=settings.gateway.max_search_bytes)
     app.add_middleware(WatchRequests, metrics=metrics, paths=frozenset(app.openapi()["paths"]))

@@ -34,6 +34,13 @@ class Opening:
         self._failure: ConnectorError | None = None
         self._again_at = 0.0
         self._lock = asyncio.Lock()
+        self._others: list[Opening] = []
+
+    def of(self, settings: Settings) -> Opening:
+        """With other settings, opened in the same way; closed with this one."""
+        other = Opening(settings, self._open_connector)
+        self._others.append(other)
+        return other
 
     async def get(self) -> Connector:
         """The connector. Raises NotOpen where it cannot be opened."""
@@ -50,6 +57,8 @@ class Opening:
         return "loaded" if self._connector.searcher.index.schema.vector_field else "not needed"
 
     async def close(self) -> None:
+        for other in self._others:
+            await other.close()
         if self._connector:
             await self._connector.close()
 

@@ -122,7 +122,7 @@ class Sites:
             raise SettingsError("search.legs has no lexical leg to send the callers' queries with; add one")
         encoder = await self._loaded() if index.schema.vector_field else None
         made = {"": settings} | {
-            pipeline: _with_search(settings, changes) for pipeline, changes in settings.gateway.pipelines.items()
+            pipeline: with_search(settings, changes) for pipeline, changes in settings.gateway.pipelines.items()
         }
         searchers = {
             pipeline: build_searcher(index, encoder, await self._reached(each), each) for pipeline, each in made.items()
@@ -172,7 +172,7 @@ def settings_for(settings: Settings, name: str) -> Settings:
     return settings.model_copy(update={"index": settings.index.model_copy(update=index)})
 
 
-def _with_search(settings: Settings, changes: Mapping[str, Any]) -> Settings:
+def with_search(settings: Settings, changes: Mapping[str, Any]) -> Settings:
     """The settings with another search, as a pipeline changes it."""
     given = settings.model_dump(mode="python", exclude_unset=True)
     search = settings.search.model_dump(mode="python", exclude_unset=True) | dict(changes)

@@ -4,13 +4,13 @@ page, after what it says is on disk."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, quote, unquote
+from urllib.parse import quote, unquote
 
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
@@ -20,6 +20,7 @@ from starlette.types import ASGIApp
 from connector.errors import ConnectorError, SettingsError
 from connector.judging.grades import SETTLED
 from connector.judging.page.desk import Desk
+from connector.judging.page.forms import FormFields, read_form
 from connector.judging.page.guard import AllowedHosts, Guard
 from connector.judging.page.showing import Shower
 from connector.judging.scale import SCALE
@@ -30,8 +31,6 @@ ASSETS = {"page.css": "text/css", "page.js": "text/javascript", "icon.svg": "ima
 COOKIE = "connector-rater"
 COOKIE_S = 180 * 24 * 3600
 MAX_NAME_CHARS = 40
-MAX_FORM_BYTES = 100_000  # a note is a sentence
-FormFields = Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,20 +122,6 @@ def check_name(said: str) -> str:
     if name.casefold() == SETTLED:
         raise SettingsError(f"{SETTLED!r} is what the log calls a grade that ends a disagreement; take another name")
     return name
-
-
-async def read_form(request: Request) -> FormFields:
-    """The fields of a form, the last of each name. Raises SettingsError for one that is too large or none."""
-    content = bytearray()
-    async for piece in request.stream():
-        content += piece
-        if len(content) > MAX_FORM_BYTES:
-            raise SettingsError("the note is too long; a sentence or two is what it is for")
-    try:
-        fields = parse_qs(content.decode("utf-8"), keep_blank_values=True, errors="strict")
-    except ValueError:
-        raise SettingsError("this is no form of the page") from None
-    return {name: values[-1] for name, values in fields.items()}
 
 
 def _asset(content: bytes, media_type: str) -> Response:

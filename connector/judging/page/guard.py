@@ -17,6 +17,7 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+ADVICE = "Open it by the address that connector judge page printed, or name this host: --also-known-as NAME"
 HEADERS = {
     "content-security-policy": "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; "
     "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
@@ -54,8 +55,9 @@ def allowed_hosts(listen_host: str, others: Iterable[str] = ()) -> AllowedHosts:
 class Guard:
     """An ASGI application that only requests reach which are meant for it; every reply has the headers above."""
 
-    def __init__(self, app: ASGIApp, hosts: AllowedHosts) -> None:
-        self._app, self._hosts = app, hosts
+    def __init__(self, app: ASGIApp, hosts: AllowedHosts, *, advice: str = ADVICE) -> None:
+        """`advice`: what to do for somebody who came under a name that is not allowed."""
+        self._app, self._hosts, self._advice = app, hosts, advice
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -75,10 +77,7 @@ class Guard:
     def _refusal(self, method: str, headers: Headers) -> str | None:
         host = headers.get("host", "")
         if not self._hosts.allows(host):
-            return (
-                f"This page is not known as {host!r}. Open it by the address that connector judge page printed, or "
-                "name this host: --also-known-as NAME"
-            )
+            return f"This page is not known as {host!r}. {self._advice}"
         if method not in ("GET", "HEAD") and urlsplit(headers.get("origin", "")).netloc.lower() != host.lower():
             return "Grades are taken only from this page itself. Open it in a browser, and judge there."
         return None

@@ -1,0 +1,62 @@
+"""Grades by click or key, into a judging folder: what `connector judge` keeps and eval, tune and train take."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+
+from connector.errors import SettingsError
+from connector.judging.folder import JudgingFolder
+from connector.judging.grades import GRADES, Grade
+from connector.judging.queries.bands import SampledQuery
+from connector.judging.queries.fold import LoggedQuery, fold_key
+from connector.judging.queries.sample import write_queries
+from connector.judging.resolve import resolve, write_qrels
+
+GRADED_ON_PAGE = "search page"
+
+
+class Grading:
+    """For several people at once; a grade is on disk, and in the judgments, when the call returns."""
+
+    def __init__(self, path: Path) -> None:
+        """Raises SettingsError where the folder cannot be made, and where it has judgments that would be lost."""
+        self.folder = JudgingFolder.make(path)
+        self.folder.check_judgments()
+        self._log = self.folder.grades()
+        self._lock = threading.Lock()
+
+    def grade(self, text: str, doc_id: str, grade: int, by: str) -> None:
+        """Keep a grade; a query that the folder does not know yet becomes one of its queries.
+
+        Raises SettingsError for what is no query or no grade, DiskError, SourceError."""
+        if grade not in GRADES:
+            raise SettingsError("no grade was given; give 0, 1, 2 or 3")
+        if not doc_id:
+            raise SettingsError("no document was named; grade it on the page that shows it")
+        key = fold_key(text)
+        if not key:
+            raise SettingsError("a query needs a letter or a digit to be judged")
+        with self._lock:
+            query_id = self._query_id(key)
+            if query_id is None:
+                query = LoggedQuery(key, text, 1)
+                query_id = query.query_id
+                write_queries(self.folder, [SampledQuery(query, "tail", 1.0)], add=True)
+            self._log.append(Grade(query_id, doc_id, grade, by, about={"where": GRADED_ON_PAGE}))
+            write_qrels(self.folder.qrels_file, resolve(self._log.read()).qrels)
+
+    def grades_of(self, text: str, by: str) -> Mapping[str, int]:
+        """doc_id -> the grade that this person gave for the query."""
+        query_id = self._query_id(fold_key(text))
+        return {
+            each.doc_id: each.grade
+            for each in self._log.read()
+            if (each.query_id, each.by) == (query_id, by) and each.grade is not None
+        }
+
+    def _query_id(self, key: str) -> str | None:
+        if not self.folder.queries_file.is_file():
+            return None
+        return next((query.query_id for query in self.folder.queries() if fold_key(query.text) == key), None)

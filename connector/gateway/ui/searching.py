@@ -1,0 +1,87 @@
+"""The searches behind the page: of each pipeline, opened when somebody first asks for it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from connector.client import SearchOptions
+from connector.credentials import Credentials
+from connector.errors import SettingsError
+from connector.gateway.api.opening import Opening
+from connector.gateway.searching.site import with_search
+from connector.gateway.ui.asked import AS_SET, NO_RERANK
+from connector.settings.sections import Settings
+from connector.types import SearchResponse
+
+KNOWN = 40  # hits that are read, so that the columns can say their titles
+FACETS, FACET_VALUES = 4, 6
+Facets = Mapping[str, Mapping[str, int]]  # field -> value -> documents
+
+
+class Pipelines:
+    """The settings as they are, the same without a reranker, and what `gateway.pipelines` names."""
+
+    def __init__(self, opening: Opening) -> None:
+        self._opening = opening
+        self._others: dict[str, Opening] = {}
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """In the order in which they are offered."""
+        return AS_SET, NO_RERANK, *self._opening.settings.gateway.pipelines
+
+    async def metadata(self) -> Mapping[str, str]:
+        """The fields that can be filtered by, with their types."""
+        return (await self._opening.get()).searcher.index.schema.fields.metadata
+
+    async def search(
+        self, name: str, query: str, filters: tuple[str, ...], credentials: Credentials | None, *, counts: bool
+    ) -> SearchResponse:
+        """The answer of a pipeline; `counts`: with facets. Raises what `Connector.search` raises, and SettingsError for
+        a pipeline that there is not."""
+        opening = self._opening_of(name)
+        connector = await opening.get()
+        options: SearchOptions = {
+            "filter": list(filters),
+            "credentials": credentials,
+            "k": _known_hits(opening.settings),
+        }
+        if name == NO_RERANK:
+            options["rerank"] = False
+        if counts and (facets := _aggregations(await self.metadata())):
+            options |= {"aggs": facets, "total": True}
+        return await connector.search(query, **options)
+
+    def _opening_of(self, name: str) -> Opening:
+        if name in (AS_SET, NO_RERANK):
+            return self._opening
+        settings = self._opening.settings
+        if name not in settings.gateway.pipelines:
+            raise SettingsError(
+                f"there is no pipeline {name!r}; gateway.pipelines has: {', '.join(self.names[2:]) or 'none'}"
+            )
+        if name not in self._others:
+            changed = with_search(settings, settings.gateway.pipelines[name])
+            self._others[name] = self._opening.of(changed)
+        return self._others[name]
+
+
+def read_facets(response: SearchResponse) -> Facets:
+    """How many documents have which value."""
+    found = {
+        field: {str(bucket["key"]): int(bucket["doc_count"]) for bucket in each.get("buckets", ())}
+        for field, each in response.aggregations.items()
+    }
+    return {field: values for field, values in found.items() if values}
+
+
+def _known_hits(settings: Settings) -> int:
+    """More than are shown, and no more than the reranker sees."""
+    windows = [stage.window for stage in settings.search.rerank]
+    return max(1, min(KNOWN, settings.search.depth, *windows))
+
+
+def _aggregations(metadata: Mapping[str, str]) -> dict[str, Any]:
+    keywords = [name for name, kind in metadata.items() if kind == "keyword"][:FACETS]
+    return {name: {"terms": {"field": name, "size": FACET_VALUES}} for name in keywords}

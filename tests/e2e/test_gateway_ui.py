@@ -1,0 +1,243 @@
+"""The page at /ui in a real browser, over the embedded store with documents of the example corpus and a real worker."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+import httpx
+import pytest
+import pytest_asyncio
+from support.axe import AxeMissing, axe_source, find_violations
+from support.browser import Page, browsing, find_browser
+from support.gateway_api import api_settings, fill_with, running_api
+from support.pages import ROOT
+from support.parts import OverlapScorer, serving
+from support.worker_app import wait_ready
+
+from connector.judging.folder import JudgingFolder
+from connector.settings.sections import WorkerSettings
+from connector.worker.app import create_app
+
+QUERY = "who may open access to production data"
+ATTACK = "<script>document.title='broken into'</script>"
+TOO_WIDE = """[...document.querySelectorAll('body *')].filter(each => each.checkVisibility())
+    .filter(each => !each.closest('.skip, .unseen, .name'))
+    .filter(each => each.getBoundingClientRect().right > innerWidth + 1).map(each => each.outerHTML.slice(0, 80))"""
+TOO_SMALL = """[...document.querySelectorAll('button, summary, select, input:not([type=hidden]), a.chip')]
+    .filter(each => each.checkVisibility() && each.getBoundingClientRect().height < 43.5)
+    .map(each => each.outerHTML.slice(0, 80))"""
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+def _skip_or_fail(reason: str) -> None:
+    if os.environ.get("CI"):
+        pytest.fail(reason, pytrace=False)
+    pytest.skip(reason)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def browser() -> AsyncIterator[Page]:
+    program = find_browser()
+    if program is None:
+        _skip_or_fail("there is no browser: install Chromium (Debian: apt-get install chromium)")
+    assert program
+    async with browsing(program) as page:
+        yield page
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def tab(browser: Page) -> Page:
+    await browser.send("Emulation.setScriptExecutionDisabled", value=False)
+    await browser.open("about:blank")
+    browser.said.clear()
+    browser.asked.clear()
+    return browser
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> str:
+    folder = tmp_path_factory.mktemp("store")
+    lines = (ROOT / "examples" / "corpus" / "corpus.jsonl").read_text(encoding="utf-8").splitlines()[:60]
+    rows: list[tuple[str, dict[str, Any]]] = []
+    for row in map(json.loads, lines):
+        values = {name: row[name] for name in ("title", "text", "department", "region", "kind") if name in row}
+        rows.append((row["_id"], values | {"text": row["text"][:1_000]}))
+    rows.append(("attack", {"title": f"Access {ATTACK}", "text": f"Open access to production data {ATTACK}"}))
+    metadata = dict.fromkeys(("department", "region", "kind"), "keyword")
+    fill_with(folder, rows, text={"title": 2.0, "text": 1.0}, metadata=metadata)
+    return f"embedded:{folder}"
+
+
+@pytest.fixture(scope="module")
+def grades(tmp_path_factory: pytest.TempPathFactory) -> JudgingFolder:
+    return JudgingFolder(tmp_path_factory.mktemp("judged") / "grades")
+
+
+@pytest.fixture(scope="module")
+def page(store: str, grades: JudgingFolder) -> Iterator[str]:
+    pipelines = {"words only": {"legs": {"lexical": {}}, "rerank": "off"}}
+    gateway = {"grades": str(grades.path), "pipelines": pipelines}
+    with serving(create_app(OverlapScorer, WorkerSettings())) as worker:
+        wait_ready(worker)
+        with running_api(api_settings(store, worker=worker, gateway=gateway)) as api:
+            yield f"{api.base_url}/ui/".replace("//ui", "/ui")
+
+
+def address(page: str, **given: str) -> str:
+    return f"{page}?{urlencode({'q': QUERY, **given})}"
+
+
+async def texts(tab: Page, selector: str) -> list[str]:
+    found: list[str] = await tab.evaluate(
+        f"[...document.querySelectorAll({json.dumps(selector)})].map(each => each.innerText.trim())"
+    )
+    return found
+
+
+async def test_every_look_is_whole_and_axe_finds_nothing(tab: Page, page: str) -> None:
+    try:
+        axe_source()
+    except AxeMissing as error:
+        _skip_or_fail(str(error))
+    backgrounds = set()
+    shown = {
+        "empty": page,
+        "found": address(page, f="region=emea"),
+        "compared": address(page, b="words only"),
+        "problem": address(page, f="colour=red"),
+    }
+    for name, url in shown.items():
+        for theme, width in (("light", 1100), ("dark", 360)):
+            await tab.open(url, theme=theme, width=width)
+            if name == "found":
+                await tab.press("e")
+            if keep := os.environ.get("TEST_SCREENSHOTS"):
+                await tab.photograph(Path(keep) / f"{name}-{theme}-{width}.png")
+            assert await tab.evaluate(TOO_WIDE) == [], (name, width)
+            assert await tab.evaluate("document.documentElement.scrollWidth <= innerWidth"), (name, width)
+            assert await tab.evaluate(TOO_SMALL) == [], (name, width)
+            assert await find_violations(tab) == [], (name, theme)
+            backgrounds.add(await tab.evaluate("getComputedStyle(document.body).backgroundColor"))
+
+    assert len(backgrounds) == 2
+    assert all(asked.startswith((page, "about:")) for asked in tab.asked), tab.asked
+    assert [said for said in tab.said if "400" not in said] == []  # the browser tells of the problem's status
+
+
+async def test_rankings_stand_side_by_side_with_the_way_of_each_document(tab: Page, page: str) -> None:
+    await tab.open(page)
+    await tab.evaluate("document.querySelector('#q').focus()")
+    await tab.type(QUERY)
+    await tab.press_and_load("Enter")
+    heads = await texts(tab, ".column h3")
+    places = await tab.evaluate(
+        "[...document.querySelectorAll('.column')]"
+        ".map(each => [...each.querySelectorAll('li')].map(item => item.dataset.doc))"
+    )
+    lines = await tab.evaluate(
+        "[...document.querySelectorAll('svg.gap')].map(gap => [...gap.querySelectorAll('path')].map(path => "
+        "[path.dataset.doc, path.getAttribute('class')]))"
+    )
+
+    assert await texts(tab, ".notes li") == []
+    assert [head.split()[0] for head in heads] == ["lexical", "dense", "fused", "local"]
+    assert len(lines) == 3
+    fused, reranked = places[2], places[3]
+    ways = {
+        doc_id: ["up", "level", "down"][(place > fused.index(doc_id)) - (place < fused.index(doc_id)) + 1]
+        for place, doc_id in enumerate(reranked)
+        if doc_id in fused
+    }
+    assert ways
+    assert ways.items() <= dict(lines[2]).items()
+    assert await tab.evaluate("document.querySelector('.hit').dataset.doc") == reranked[0]
+    assert {"access", "production", "data"} & {word.lower() for word in await texts(tab, ".hit mark")}
+    assert await texts(tab, ".times th")
+    assert await tab.evaluate("document.querySelectorAll('main script, main img').length") == 0
+    assert await tab.evaluate("document.title.includes('broken into')") is False
+    assert tab.said == []
+
+
+async def test_the_explanation_adds_up(tab: Page, page: str) -> None:
+    await tab.open(address(page))
+    rows = await tab.evaluate(
+        "[...document.querySelectorAll('.hit')].map(hit => [hit.querySelector('.why tbody').textContent, "
+        "[...hit.querySelectorAll('.sum')].map(sum => sum.textContent)])"
+    )
+
+    assert len(rows) == 10
+    assert all("local" in table and "fused" in table for table, _ in rows)
+    assert all(any(text.startswith("fused by rrf") for text in sums) for _, sums in rows)
+
+
+async def test_a_filter_is_typed_clicked_and_taken_away(tab: Page, page: str) -> None:
+    await tab.open(address(page))
+    await tab.click_and_load(".facets a.chip")
+    narrowed = await texts(tab, ".chip.on")
+    field, _, value = narrowed[0].partition("\n")[0].replace("×", "").strip().partition("=")
+    await tab.evaluate("document.querySelector('[name=add]').focus()")
+    await tab.type("kind:faq")
+    await tab.press_and_load("Enter")
+    both = await tab.evaluate("[...document.querySelectorAll('[name=f]')].map(each => each.value)")
+    await tab.click_and_load(".chip.on")
+
+    assert both == [f"{field}={value.split()[0]}", "kind=faq"]
+    assert await tab.evaluate("[...document.querySelectorAll('[name=f]')].map(each => each.value)") == ["kind=faq"]
+    assert tab.said == []
+
+
+async def test_a_grade_by_key_and_by_click_is_in_the_judging_folder(
+    tab: Page, page: str, grades: JudgingFolder
+) -> None:
+    await tab.open(address(page))
+    first, second = (await tab.evaluate("[...document.querySelectorAll('.hit')].map(each => each.dataset.doc)"))[:2]
+    await tab.press("j")
+    await tab.press("3")
+    await tab.until("document.querySelector('#hit-1 [value=\"3\"]').getAttribute('aria-pressed') === 'true'")
+    await tab.until("document.activeElement.id === 'hit-2'")
+    await tab.press("1")
+    await tab.until("document.querySelector('#hit-2 [value=\"1\"]').getAttribute('aria-pressed') === 'true'")
+    await tab.send("Emulation.setScriptExecutionDisabled", value=True)
+    await tab.open(address(page))
+    await tab.click_and_load("#hit-1 button[value='2']")
+
+    query = grades.queries()[0]
+    assert (query.text, len(grades.queries())) == (QUERY, 1)
+    given = {each.doc_id: each.grade for each in grades.grades().read()}
+    assert given == {first: 2, second: 1}
+    assert grades.qrels_file.read_text(encoding="utf-8").splitlines()[1:] == sorted(
+        f"{query.query_id}\t{doc_id}\t{grade}" for doc_id, grade in given.items()
+    )
+    assert tab.said == []
+
+
+async def test_two_pipelines_on_one_query(tab: Page, page: str) -> None:
+    await tab.open(address(page, b="words only"))
+    chart = "section[aria-labelledby=compared]"
+
+    assert [head.split("\n")[0].rsplit(" ", 2)[0] for head in await texts(tab, f"{chart} h3")] == [
+        "words only",
+        "as set",
+    ]
+    assert await tab.evaluate(f"document.querySelectorAll('{chart} path').length") > 0
+    assert tab.said == []
+
+
+async def test_only_the_page_itself_is_answered_and_what_cannot_be_asked_is_said(page: str) -> None:
+    async with httpx.AsyncClient(base_url=page) as caller:
+        foreign = await caller.get("", headers={"host": "evil.example"})
+        grade, origin = {"doc_id": "a", "grade": "3"}, {"origin": "http://evil.example"}
+        elsewhere = await caller.post("grade?q=x", data=grade, headers=origin)
+        unknown = await caller.get("", params={"q": "x", "a": "nothing"})
+
+    assert (foreign.status_code, elsewhere.status_code) == (403, 403)
+    assert "gateway.page_hosts" in foreign.text
+    assert "default-src 'none'" in unknown.headers["content-security-policy"]
+    assert unknown.status_code == 400
+    assert "there is no pipeline" in unknown.text
