@@ -7,11 +7,10 @@ from typing import Any
 from fastapi import FastAPI
 from opentelemetry.trace import NoOpTracer, Tracer
 
-from connector.extras import needs
+from connector.traces import open_spans, watch_requests
 
 SERVICE = "connector-worker"
 UNTRACED = "health,ready,metrics"
-TIMEOUT_S = 3.0  # for the collector to answer, also when the worker ends
 
 
 class Traces:
@@ -19,36 +18,15 @@ class Traces:
 
     def __init__(self, otlp_url: str | None) -> None:
         """`otlp_url` takes OTLP over HTTP: http://collector:4318. Raises MissingExtra where there is no `traces`."""
-        self._provider: Any = _provider(otlp_url) if otlp_url else None
+        self._provider: Any = open_spans(otlp_url, service=SERVICE, setting="worker.otlp_url") if otlp_url else None
         self.tracer: Tracer = self._provider.get_tracer(SERVICE) if self._provider else NoOpTracer()
 
     def watch(self, app: FastAPI) -> None:
         """Make a span of every request, within its caller's where the request names one (traceparent)."""
         if self._provider:
-            from opentelemetry.instrumentation.asgi import OpenTelemetryMiddleware
-
-            app.add_middleware(
-                OpenTelemetryMiddleware,
-                tracer_provider=self._provider,
-                excluded_urls=UNTRACED,
-                exclude_spans=["receive", "send"],
-            )
+            watch_requests(app, self._provider, untraced=UNTRACED)
 
     def close(self) -> None:
         """Send what has not been sent."""
         if self._provider:
             self._provider.shutdown()
-
-
-def _provider(otlp_url: str) -> Any:
-    with needs("traces", "worker.otlp_url"):
-        import opentelemetry.instrumentation.asgi  # noqa: F401 - only whether it is there
-        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-        from opentelemetry.sdk.resources import Resource
-        from opentelemetry.sdk.trace import TracerProvider
-        from opentelemetry.sdk.trace.export import BatchSpanProcessor
-    provider = TracerProvider(resource=Resource.create({"service.name": SERVICE}))
-    provider.add_span_processor(
-        BatchSpanProcessor(OTLPSpanExporter(f"{otlp_url.rstrip('/')}/v1/traces", timeout=TIMEOUT_S))
-    )
-    return provider

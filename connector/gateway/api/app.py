@@ -23,6 +23,9 @@ from connector.gateway.api.searching import search_routes
 from connector.gateway.outcomes import Outcomes
 from connector.gateway.ui.app import create_ui
 from connector.settings.sections import Settings
+from connector.traces import open_spans, watch_requests
+
+SERVICE, UNTRACED = "connector-gateway", "v1/health,metrics"
 
 
 def create_api(settings: Settings, opening: Opening | None = None, *, outcomes: Outcomes | None = None) -> FastAPI:
@@ -30,6 +33,8 @@ def create_api(settings: Settings, opening: Opening | None = None, *, outcomes: 
     same process."""
     opening, metrics = opening or Opening(settings), ApiMetrics(outcomes)
     keeper = open_keeper(settings, metrics)
+    otlp_url = settings.gateway.otlp_url
+    spans = open_spans(otlp_url, service=SERVICE, setting="gateway.otlp_url") if otlp_url else None
 
     async def open_early() -> None:
         with contextlib.suppress(NotOpen):  # it is logged, and tried again with the next request
@@ -46,6 +51,8 @@ def create_api(settings: Settings, opening: Opening | None = None, *, outcomes: 
         await opening.close()
         if keeper:
             await keeper.close()
+        if spans:
+            await asyncio.to_thread(spans.shutdown)
 
     app = _Api(
         title="connector",
@@ -66,6 +73,8 @@ def create_api(settings: Settings, opening: Opening | None = None, *, outcomes: 
     add_problems(app)
     app.add_middleware(LimitBody, max_bytes=settings.gateway.max_search_bytes)
     app.add_middleware(WatchRequests, metrics=metrics, paths=frozenset(app.openapi()["paths"]))
+    if spans:
+        watch_requests(app, spans, untraced=UNTRACED)
     app.state.opening = opening
     return app
 

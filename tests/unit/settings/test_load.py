@@ -137,6 +137,7 @@ TYPED: dict[str, str] = {
     "gateway.api_port": "9300",
     "gateway.slow_query_ms": "250",
     "gateway.log_query_text": "true",
+    "gateway.otlp_url": "http://collector:4318",
     "gateway.events_file": "/ubi.jsonl",
     "gateway.events_index": "ubi",
     "gateway.max_waiting_events": "50",

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 
 import httpx
 import pytest
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-from opentelemetry.proto.trace.v1.trace_pb2 import Span
-from support.http_server import QuietHandler, listening
+from support.collector import Collector, collecting
 from support.parts import OverlapScorer, serving, wait_until
 
 from connector.settings.sections import WorkerSettings
@@ -18,33 +15,10 @@ from connector.worker.app import create_app
 TRACE, CALLER = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 
 
-@dataclass
-class Collector:
-    """What it was sent."""
-
-    url: str = ""
-    spans: list[Span] = field(default_factory=list)
-    services: set[str] = field(default_factory=set)
-
-
 @pytest.fixture
 def collector() -> Iterator[Collector]:
-    collector = Collector()
-
-    class Receiver(QuietHandler):
-        def do_POST(self) -> None:
-            assert self.path == "/v1/traces"
-            sent = ExportTraceServiceRequest.FromString(self.rfile.read(int(self.headers["content-length"])))
-            for one in sent.resource_spans:
-                collector.services |= {
-                    item.value.string_value for item in one.resource.attributes if item.key == "service.name"
-                }
-                collector.spans += [span for scope in one.scope_spans for span in scope.spans]
-            self.send_response(200)
-            self.end_headers()
-
-    with listening(Receiver) as collector.url:
-        yield collector
+    with collecting() as found:
+        yield found
 
 
 def test_a_request_is_a_span_of_its_callers_trace_with_its_stages_below(collector: Collector) -> None:

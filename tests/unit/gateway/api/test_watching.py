@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from support.collector import collecting
 from support.gateway_api import api_settings, fill, running_api
 from support.gateways import ByteEngine, running_gateway
-from support.parts import OverlapScorer, serving
+from support.parts import OverlapScorer, serving, wait_until
 from support.worker_app import SETTINGS, wait_ready
 
 from connector.clusters.elasticsearch_client import ElasticsearchClient
@@ -107,6 +108,20 @@ def test_the_callers_trace_goes_on_to_the_worker(store: str, worker: str, heard:
             api.post("/v1/search", json={"query": "red"}, headers=headers)
 
     assert heard == [TRACE, None, None]
+
+
+def test_a_request_is_a_span_that_the_worker_s_is_within(store: str, worker: str, heard: list[str | None]) -> None:
+    heard.clear()
+    with collecting() as collector:
+        with running_api(api_settings(store, worker=worker, gateway={"otlp_url": collector.url})) as api:
+            api.post("/v1/search", json={"query": "red"}, headers={"traceparent": TRACE})
+        wait_until(lambda: bool(collector.spans))
+
+    (span,) = collector.spans
+    _, trace, caller, _ = TRACE.split("-")
+    assert (span.trace_id.hex(), span.parent_span_id.hex()) == (trace, caller)
+    assert heard == [f"00-{trace}-{span.span_id.hex()}-01"]
+    assert collector.services == {"connector-gateway"}
 
 
 def test_the_trace_goes_on_to_the_engine_with_the_credentials() -> None:
