@@ -14,6 +14,7 @@ from connector.evaluation.judgments import read_judgments
 from connector.evaluation.measures import Run, falling_scores
 from connector.evaluation.queries import JudgedQuery, Queries, unique
 from connector.evaluation.text_file import line_number, numbered_lines, read_text
+from connector.evaluation.whole_file import write_whole
 from connector.types import Hit, Ranking
 
 TOPIC = re.compile(r"<(?:top|topic)\b([^>]*)>", re.IGNORECASE)
@@ -54,11 +55,13 @@ def read_topics(path: Path, *, field: str | None = None) -> Queries:
 def write_run(file: Path, run: Run, name: str) -> None:
     """A run file whose scores fall strictly: trec_eval ignores the rank column. White space in ids becomes %20 and the
     like. Raises DiskError."""
+    lines = (
+        f"{_word(query_id)} Q0 {_word(doc_id)} {rank} {score:.0f} {_word(name)}\n"
+        for query_id, ranking in run.items()
+        for rank, (doc_id, score) in enumerate(falling_scores(ranking).items(), start=1)
+    )
     try:
-        with open(file, "w", encoding="utf-8") as stream:
-            for query_id, ranking in run.items():
-                for rank, (doc_id, score) in enumerate(falling_scores(ranking).items(), start=1):
-                    stream.write(f"{_word(query_id)} Q0 {_word(doc_id)} {rank} {score:.0f} {_word(name)}\n")
+        write_whole(file, lines)
     except OSError as error:
         raise DiskError(f"cannot write the run {file} ({error.strerror}); choose another place") from None
 

@@ -3,18 +3,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from connector.errors import SettingsError, SourceError
+from connector.errors import DiskError, SettingsError, SourceError
 from connector.evaluation.defaults import SPLIT
 from connector.evaluation.measures import Run
 from connector.evaluation.queries import JudgedQuery, parse_object, read_queries
 from connector.evaluation.text_file import read_text
 from connector.evaluation.trec import read_run
+from connector.extras import needs
 from connector.judging.defaults import DEPTH, SEED
 from connector.judging.grades import GradeLog
 from connector.judging.pairs import Pair, read_pairs
+
+LOCK = ".folder.lock"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +66,23 @@ class JudgingFolder:
                 f"{self.qrels_file} has judgments that are no grades of this folder, and would be lost; take them in "
                 f"first: connector judge import {self.qrels_file} --into {self.path}"
             )
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """While no other command writes a file of the folder anew from what it has read of it. Raises DiskError."""
+        with needs("judge", "judging"):
+            from filelock import FileLock
+        lock = FileLock(self.path / LOCK, thread_local=False)
+        try:
+            lock.acquire()
+        except OSError as error:
+            raise DiskError(
+                f"cannot write to {self.path} ({error.strerror}); check its permissions, or choose another place"
+            ) from None
+        try:
+            yield
+        finally:
+            lock.release()
 
     @property
     def queries_file(self) -> Path:

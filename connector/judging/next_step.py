@@ -36,7 +36,8 @@ def _about_queries(status: FolderStatus) -> str:
     """Whether the queries are enough for the difference that is wished."""
     folder = status.folder
     if not status.powers:
-        return f"pool a second pipeline to compare with: connector judge pool {folder} --pipeline lexical"
+        other = "lexical" if status.baseline != "lexical" else "reranked"
+        return f"pool a second pipeline to compare with: connector judge pool {folder} --pipeline {other}"
     if status.more_queries:
         return (
             f"take {status.more_queries:,} more queries, about {status.more_grades:,} grades, to show a difference of "

@@ -11,6 +11,7 @@ from typing import Any
 from connector.errors import DiskError, SourceError
 from connector.evaluation.queries import parse_object
 from connector.evaluation.text_file import numbered_lines
+from connector.evaluation.whole_file import write_whole
 
 NEEDS = "query_id, doc_id, order and fields"
 PairKey = tuple[str, str]  # query_id, doc_id
@@ -45,11 +46,8 @@ def read_pairs(path: Path) -> tuple[Pair, ...]:
 
 def write_pairs(path: Path, pairs: Iterable[Pair]) -> None:
     """A line for each pair; what the file held before is gone, and it is never half written. Raises DiskError."""
-    beside = path.with_name(f"{path.name}.new")
     try:
-        with open(beside, "w", encoding="utf-8") as stream:
-            stream.writelines(json.dumps(asdict(pair), ensure_ascii=False, default=str) + "\n" for pair in pairs)
-        beside.replace(path)
+        write_whole(path, (json.dumps(asdict(pair), ensure_ascii=False, default=str) + "\n" for pair in pairs))
     except OSError as error:
         raise DiskError(f"cannot write {path} ({error.strerror}); choose another place") from None
 

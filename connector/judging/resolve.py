@@ -5,16 +5,14 @@ grade ends a disagreement. Else several of one kind give their median; of two mi
 
 from __future__ import annotations
 
-import os
 import re
-import threading
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from connector.errors import DiskError, SourceError
+from connector.evaluation.whole_file import write_whole
 from connector.judging.grades import SETTLED, Grade, GradeKind
 
 BY_TRUST: tuple[GradeKind, ...] = ("person", "imported", "model", "clicks")
@@ -100,18 +98,10 @@ def write_qrels(path: Path, qrels: Mapping[str, Mapping[str, int]]) -> None:
         for query_id, documents in sorted(qrels.items())
         for doc_id, grade in sorted(documents.items())
     )
-    partial = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with partial.open("w", encoding="utf-8") as file:
-            file.write("query-id\tcorpus-id\tscore\n")
-            file.writelines(rows)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
+        write_whole(path, ("query-id\tcorpus-id\tscore\n", *rows))
     except OSError as error:
-        with suppress(OSError):
-            partial.unlink()
         raise DiskError(
             f"cannot write {path} ({error.strerror or error}); the grades are kept: make room or check the "
             "permissions, and run it again"

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from connector.errors import DiskError, SourceError
 from connector.evaluation.text_file import read_text
+from connector.evaluation.whole_file import write_whole
 from connector.judging.formats.judged import Body
 
 NAME = "rank_eval.json"
@@ -31,6 +32,6 @@ def keep_bodies(folder: Path, bodies: Mapping[str, Body]) -> None:
         return
     both = read_bodies(folder) | dict(bodies)
     try:
-        (folder / NAME).write_text(json.dumps(both, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+        write_whole(folder / NAME, [json.dumps(both, ensure_ascii=False, indent=2) + "\n"])
     except OSError as error:
         raise DiskError(f"cannot write {folder / NAME} ({error.strerror}); choose another place") from None

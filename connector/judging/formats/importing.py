@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,6 +10,8 @@ from dataclasses import dataclass
 from connector.errors import DiskError, SourceError
 from connector.evaluation.judgments import MAX_GRADE
 from connector.evaluation.queries import JudgedQuery
+from connector.evaluation.text_file import numbered_lines
+from connector.evaluation.whole_file import write_whole
 from connector.judging.folder import JudgingFolder
 from connector.judging.formats.bodies import keep_bodies
 from connector.judging.formats.judged import Judged, JudgedFile
@@ -140,12 +141,10 @@ class _Queries:
         if not self.added:
             return
         file = folder.queries_file
-        beside = file.with_name(f"{file.name}.new")
-        lines = [json.dumps({"_id": key, "text": text}, ensure_ascii=False) + "\n" for key, text in self.added.items()]
+        kept = [line for _, line in numbered_lines(file)] if file.is_file() else []
+        added = [json.dumps({"_id": key, "text": text}, ensure_ascii=False) for key, text in self.added.items()]
         try:
-            before = file.read_text(encoding="utf-8") if file.is_file() else ""
-            beside.write_text(before + ("" if before.endswith("\n") or not before else "\n") + "".join(lines), "utf-8")
-            os.replace(beside, file)
+            write_whole(file, (line + "\n" for line in [*kept, *added]))
         except OSError as error:
             raise DiskError(f"cannot write {file} ({error.strerror}); nothing was imported") from None
 

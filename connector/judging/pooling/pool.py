@@ -11,6 +11,7 @@ from typing import Any
 from connector.errors import DiskError, SettingsError
 from connector.evaluation.measures import Run
 from connector.evaluation.trec import write_run
+from connector.evaluation.whole_file import write_whole
 from connector.judging.defaults import DEPTH, SEED
 from connector.judging.folder import JudgingFolder, PoolFacts
 from connector.judging.pairs import Pair, PairKey, read_pairs, write_pairs
@@ -101,6 +102,6 @@ def write_runs(folder: JudgingFolder, runs: Mapping[str, Run]) -> None:
 
 def _write_facts(folder: JudgingFolder, facts: PoolFacts) -> None:
     try:
-        folder.facts_file.write_text(json.dumps(asdict(facts)) + "\n", encoding="utf-8")
+        write_whole(folder.facts_file, [json.dumps(asdict(facts)) + "\n"])
     except OSError as error:
         raise DiskError(f"cannot write {folder.facts_file} ({error.strerror}); choose another place") from None

@@ -10,6 +10,8 @@ from typing import Literal, get_args
 
 from connector.errors import DiskError, SettingsError, SourceError
 from connector.evaluation.queries import JudgedQuery
+from connector.evaluation.text_file import numbered_lines
+from connector.evaluation.whole_file import write_whole
 from connector.judging.defaults import SAMPLE, SEED
 from connector.judging.folder import JudgingFolder
 from connector.judging.logs.outcome import NoSearch, SearchedFor, Unreadable
@@ -97,6 +99,11 @@ def write_queries(folder: JudgingFolder, sample: Sequence[SampledQuery], *, add:
     """The sample as the folder's queries, or beside those that are there; how many are new.
 
     Raises SettingsError where there are queries already and `add` is not said, DiskError."""
+    with folder.alone():
+        return _write(folder, sample, add)
+
+
+def _write(folder: JudgingFolder, sample: Sequence[SampledQuery], add: bool) -> int:
     kept: list[str] = []
     known: set[str] = set()
     if folder.queries_file.is_file():
@@ -105,13 +112,11 @@ def write_queries(folder: JudgingFolder, sample: Sequence[SampledQuery], *, add:
                 f"{folder.path} has queries already, and grades may hang on them; add to them with --add, or choose "
                 "another folder"
             )
-        kept = [line for line in folder.queries_file.read_text(encoding="utf-8").splitlines() if line.strip()]
+        kept = [line for _, line in numbered_lines(folder.queries_file)]
         known = {name for query in folder.queries() for name in _names(query)}
     new = [sampled for sampled in sample if not {sampled.query.query_id, sampled.query.key} & known]
-    beside = folder.queries_file.with_name("queries.jsonl.new")
     try:
-        beside.write_text("".join(line + "\n" for line in [*kept, *map(_line, new)]), encoding="utf-8")
-        beside.replace(folder.queries_file)
+        write_whole(folder.queries_file, (line + "\n" for line in [*kept, *map(_line, new)]))
     except OSError as error:
         raise DiskError(f"cannot write {folder.queries_file} ({error.strerror}); choose another place") from None
     return len(new)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import errno
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connector.errors import SourceError
+from connector.errors import DiskError, SourceError
 from connector.evaluation.trec import read_run, write_run
 from connector.types import Hit
 
@@ -48,3 +50,18 @@ def test_scores_decide_and_not_the_lines(tmp_path: Path) -> None:
     file.write_text("q Q0 low 1 0.5 run\nq Q0 high 2 1e1 run\n")
 
     assert read_run(file)["q"] == (Hit("high", 10.0), Hit("low", 0.5))
+
+
+class RankingOnAFullDisk(tuple[Hit, ...]):
+    def __iter__(self) -> Iterator[Hit]:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_a_disk_that_is_full_leaves_the_run_as_it_was(tmp_path: Path) -> None:
+    file, ranking = tmp_path / "any.run", (Hit("d", 1.0),)
+    write_run(file, {"q": ranking}, "any")
+    with pytest.raises(DiskError, match="No space left"):
+        write_run(file, {"other": ranking, "p": RankingOnAFullDisk(ranking)}, "any")
+
+    assert [*read_run(file)] == ["q"]
+    assert [*tmp_path.iterdir()] == [file]

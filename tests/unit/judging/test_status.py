@@ -119,7 +119,10 @@ def test_the_next_step_is_the_first_thing_that_is_missing(folder: JudgingFolder)
     write_run(folder.run_file("reranked"), dict.fromkeys(["q0"], ranked("new")), "reranked")
     assert step().startswith("pool again, since 1 documents among the first 10 are not judged")
     folder.run_file("reranked").unlink()
-    folder.run_file("fused").unlink()
+    assert step().endswith("connector judge pool FOLDER --pipeline lexical")
+    folder.run_file("fused").rename(folder.run_file("lexical"))
+    assert step().endswith("connector judge pool FOLDER --pipeline reranked")
+    folder.run_file("lexical").unlink()
     assert step().startswith("pool what the pipelines find")
 
 

@@ -117,14 +117,15 @@ def import_grades(
         folder.check_judgments()
     reports = {}
     for name, format_name, judged, own_cuts in _read(files, whose, clicks):
-        report = import_judged(
-            folder,
-            judged,
-            by=whose.by or name,
-            kind="clicks" if format_name == "ubi" else whose.kind,
-            cuts=cuts or own_cuts,
-            add_queries=whose.add_queries,
-        )
+        with folder.alone():
+            report = import_judged(
+                folder,
+                judged,
+                by=whose.by or name,
+                kind="clicks" if format_name == "ubi" else whose.kind,
+                cuts=cuts or own_cuts,
+                add_queries=whose.add_queries,
+            )
         reports[name] = asdict(report) | {"format": format_name}
     if qrels := resolve(folder.grades().read()).qrels:
         write_qrels(folder.qrels_file, qrels)

@@ -117,8 +117,10 @@ def pool(folder: Folder, pooling: PoolingFlags, settings: SearchSettingsFlags, a
     if searches:
         with reporter_on_terminal() as reporter:
             found = event_loop.run(run_pipelines(opened.queries(), searches, wanted, reporter=reporter))
-        write_runs(opened, found.runs)
-    made = make_pool(opened, wanted, found.contents)
+    with opened.alone():  # so that of two commands at once the later one pools the runs of both
+        if searches:
+            write_runs(opened, found.runs)
+        made = make_pool(opened, wanted, found.contents)
     if as_json:
         print(json.dumps(_facts(opened, found, made)))
     else:

@@ -69,6 +69,14 @@ def test_queries_are_added_where_that_is_asked_for_or_none_are_there(tmp_path: P
     assert import_judged(empty, FILE, by="file").new == 0
 
 
+def test_queries_of_another_encoding_are_added_to(tmp_path: Path) -> None:
+    folder = make_folder(tmp_path)
+    folder.queries_file.write_bytes('{"_id": "q1", "text": "red fish"}\n'.encode("utf-16"))
+    import_judged(folder, FILE, by="file", add_queries=True)
+
+    assert [query.text for query in folder.queries()] == ["red fish", "green bird"]
+
+
 def test_a_value_is_a_grade_as_it_is_or_by_cuts(tmp_path: Path) -> None:
     folder = make_folder(tmp_path)
     values = JudgedFile(tuple(Judged(f"d{at}", value, query_id="q1") for at, value in enumerate((0, 0.1, 0.59, 0.6))))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import tracemalloc
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +110,28 @@ def test_the_folder_s_queries_are_added_to_and_never_lost(tmp_path: Path) -> Non
     assert (written, added) == (2, 1)
     assert [query.text for query in found] == ["hats", "red shoes", "gloves"]
     assert found[0].query_id == LoggedQuery("hats", "", 1).query_id
+
+
+def test_a_text_with_a_line_separator_stays_one_query_when_others_are_added(tmp_path: Path) -> None:
+    folder = JudgingFolder(tmp_path)
+    folder.queries_file.write_text('\ufeff{"_id": "q1", "text": "red\u2028shoes"}\r\n{"_id": "q2", "text": "hats"}')
+    write_queries(folder, take_queries(entries(["gloves"]), QueryChoice()).sample, add=True)
+
+    assert [query.text for query in folder.queries()][1:] == ["hats", "gloves"]
+    assert len(folder.queries_file.read_bytes().splitlines()) == 3
+
+
+def test_of_two_commands_at_once_the_later_one_sees_what_the_first_wrote(tmp_path: Path) -> None:
+    folder = JudgingFolder(tmp_path)
+    with ThreadPoolExecutor() as threads:
+        with folder.alone():
+            later = threads.submit(write_queries, folder, take_queries(entries(["hats"]), QueryChoice()).sample)
+            wait([later], timeout=0.2)
+            folder.queries_file.write_text('{"_id": "q1", "text": "gloves"}\n')
+        with pytest.raises(SettingsError, match="has queries already"):
+            later.result()
+
+    assert [query.text for query in folder.queries()] == ["gloves"]
 
 
 def test_the_command_says_what_it_read_and_writes_what_eval_can_weigh_by(tmp_path: Path) -> None:
