@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 
 import httpx
 import pytest
+from support.parts import wait_until
+from support.proxy import Proxy
 from support.running_gateway import ENCODER, JSON, PRODUCTS, filled_shop, gateway_settings, running_gateway
 
+from connector.gateway.searching import site
 from connector.settings.sections import ClusterSettings
 
 pytestmark = pytest.mark.live
@@ -46,3 +50,51 @@ def test_pages_of_an_alias_have_no_repeat_and_no_gap(engine: ClusterSettings, al
     assert len({index for index, _ in found}) == 2
     assert total == len(theirs["hits"]) if mode == "bounded" else total > len(theirs["hits"])
     assert not any(hit["_source"]["brand"] != "acme" for hit in hits if not alias.startswith(hit["_index"]))
+
+
+def test_an_alias_that_comes_to_stand_for_what_cannot_be_reranked_passes_through(
+    elasticsearch: ClusterSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its searches cost no legs in vain until somebody looks into the log."""
+    monkeypatch.setattr(site, "REOPEN_S", 0.05)
+    with filled_shop(elasticsearch, HALF) as first, httpx.Client(base_url=elasticsearch.url, timeout=60) as client:
+        name, plain = f"{first}-now", f"{first}-plain"
+        client.put(
+            f"/{plain}", json={"mappings": {"properties": {"title": {"type": "text"}, "text": {"type": "text"}}}}
+        )
+        client.post("/_aliases", json={"actions": [{"add": {"index": first, "alias": name}}]})
+        with running_gateway(gateway_settings(elasticsearch, name), ENCODER) as url:
+
+            def said() -> str:
+                return httpx.post(f"{url}/{name}/_search", json=BODY, timeout=60).headers["x-rerank"].partition(";w")[0]
+
+            before = said()
+            swap = [{"remove": {"index": first, "alias": name}}, {"add": {"index": plain, "alias": name}}]
+            client.post("/_aliases", json={"actions": swap})
+            wait_until(lambda: said() == "passed;reason=index-not-open")
+            client.post("/_aliases", json={"actions": [{"add": {"index": first, "alias": name}}]})
+            client.delete(f"/{plain}")
+            wait_until(lambda: said() == "reranked")
+
+    assert before == "reranked"
+
+
+async def test_where_the_engine_does_not_say_what_an_index_is_searches_go_on_as_before(
+    elasticsearch: ClusterSettings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(site, "REOPEN_S", 0.05)
+
+    def search(engine: ClusterSettings, shop: str, proxy: Proxy) -> str:
+        with running_gateway(gateway_settings(engine, shop), ENCODER) as url:
+            proxy.fault = lambda seen: None if seen.is_search else "unavailable"
+            wait_until(lambda: "goes on as it was" in caplog.text)
+            said: str = httpx.post(f"{url}/{shop}/_search", json=BODY, timeout=60).headers["x-rerank"]
+            return said
+
+    with filled_shop(elasticsearch, HALF) as shop:
+        async with Proxy(elasticsearch.url) as proxy:
+            behind = elasticsearch.model_copy(update={"url": proxy.url})
+            said = await asyncio.to_thread(search, behind, shop, proxy)
+
+    assert said.startswith("reranked;")
+    assert "pass through" not in caplog.text

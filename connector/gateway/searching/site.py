@@ -13,7 +13,7 @@ from typing import Any
 
 from connector.clusters.protocol import Cluster
 from connector.clusters.rest_index import RestIndex
-from connector.errors import ConnectorError, SettingsError
+from connector.errors import ConnectorError, EncoderMismatch, IndexMissing, SettingsError
 from connector.event_loop import in_own_thread
 from connector.gateway.searching.text import TextReader
 from connector.models.encoder import Encoder
@@ -26,6 +26,7 @@ from connector.settings.sections import ClusterSettings, Settings
 from connector.wiring import build_searcher, load_encoder, open_cluster, open_index, open_rerankers
 
 log = logging.getLogger(__name__)
+UNFIT = (SettingsError, IndexMissing, EncoderMismatch)  # the index was seen, and is none to rerank
 REOPEN_S = 60.0  # mappings are read anew so often; and what could not be opened is tried again
 
 
@@ -103,7 +104,7 @@ class Sites:
             try:
                 site = await self._open(name)
             except ConnectorError as error:
-                log.warning("gateway: searches of %s pass through, since it could not be opened: %s", name, error)
+                self._could_not(name, error)
                 continue
             old = self._sites.get(name)
             if old is not None and old.index.looks_like(site.index):
@@ -111,6 +112,15 @@ class Sites:
                 continue
             self._sites[name] = site  # what is under way with the old one goes on with it
             log.info("gateway: searches of %s are reranked", name)
+
+    def _could_not(self, name: str, error: ConnectorError) -> None:
+        """An index that is known goes on as it was, unless it is now one that cannot be reranked."""
+        if isinstance(error, UNFIT):
+            self._sites.pop(name, None)
+        if name in self._sites:
+            log.warning("gateway: %s goes on as it was, since it could not be looked at anew: %s", name, error)
+        else:
+            log.warning("gateway: searches of %s pass through, since it could not be opened: %s", name, error)
 
     async def _open(self, name: str) -> Site:
         settings = settings_for(self.settings, name)
