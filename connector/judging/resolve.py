@@ -88,13 +88,13 @@ def write_qrels(path: Path, qrels: Mapping[str, Mapping[str, int]]) -> None:
 
     Raises SourceError for an id that such a file cannot hold, DiskError."""
     for name in (*qrels, *(doc_id for documents in qrels.values() for doc_id in documents)):
-        if name != name.strip() or re.search(r"[\t\r\n]|^\"", name):
+        if re.search(r"[\t\r\n\0]", name):
             raise SourceError(
-                f"the id {name!r} cannot stand in {path.name}: it has a tab, a line end, a quote at its beginning or "
-                "blanks around it; give it another id, and make the pool anew"
+                f"the id {name!r} cannot stand in {path.name}: it has a tab or a line end; give it another id, and "
+                "make the pool anew"
             )
     rows = (
-        f"{query_id}\t{doc_id}\t{grade}\n"
+        f"{_cell(query_id)}\t{_cell(doc_id)}\t{grade}\n"
         for query_id, documents in sorted(qrels.items())
         for doc_id, grade in sorted(documents.items())
     )
@@ -106,6 +106,11 @@ def write_qrels(path: Path, qrels: Mapping[str, Mapping[str, int]]) -> None:
             f"cannot write {path} ({error.strerror or error}); the grades are kept: make room or check the "
             "permissions, and run it again"
         ) from error
+
+
+def _cell(name: str) -> str:
+    """In quotes where blanks around it, or a quote, would be lost."""
+    return '"' + name.replace('"', '""') + '"' if name != name.strip() or name[0] in '"\ufeff' else name
 
 
 def _resolve_pair(query_id: str, doc_id: str, grades: Sequence[Grade]) -> ResolvedGrade:

@@ -5,11 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from connector.errors import DiskError, SourceError
 from connector.evaluation.judgments import read_judgments
 from connector.judging.grades import SETTLED, Grade
 from connector.judging.resolve import resolve, write_qrels
+
+IDS = st.text(
+    st.characters(exclude_categories=["Cs"], exclude_characters="\0\t\r\n") | st.sampled_from('" '), min_size=1
+)
 
 
 def grades(*given: tuple[str, int | None] | tuple[str, int | None, str], doc_id: str = "d") -> list[Grade]:
@@ -78,8 +84,20 @@ def test_qrels_are_written_as_eval_reads_them(tmp_path: Path) -> None:
     assert [file.name for file in (tmp_path / "qrels").iterdir()] == ["test.tsv"]
 
 
-@pytest.mark.parametrize("name", ["a\tb", "a\nb", " a", "a ", '"a"'])
-def test_an_id_that_a_file_of_judgments_would_change_is_an_error(tmp_path: Path, name: str) -> None:
+@given(query_id=IDS, doc_id=IDS)
+@example(query_id='"', doc_id=' "a" ')
+@example(query_id="\ufeffa", doc_id="a\u2028")
+def test_whatever_is_in_an_id_eval_reads_it_back(
+    tmp_path_factory: pytest.TempPathFactory, query_id: str, doc_id: str
+) -> None:
+    file = tmp_path_factory.getbasetemp() / "any.tsv"
+    write_qrels(file, {query_id: {doc_id: 1}})
+
+    assert read_judgments(file).qrels == {query_id: {doc_id: 1}}
+
+
+@pytest.mark.parametrize("name", ["a\tb", "a\nb", "a\0"])
+def test_an_id_that_a_file_of_judgments_cannot_hold_is_an_error(tmp_path: Path, name: str) -> None:
     for qrels in ({name: {"d": 1}}, {"q": {name: 1}}):
         with pytest.raises(SourceError, match=r"cannot stand in test.tsv"):
             write_qrels(tmp_path / "test.tsv", qrels)

@@ -146,7 +146,9 @@ def _print(folder: JudgingFolder, found: PipelineRuns, made: Pool) -> None:
     from rich.table import Table
 
     queries = len(folder.queries())
-    table = Table("pipeline", "queries", "pairs of the pool", "only it found", show_edge=False)
+    table = Table("pipeline", show_edge=False)
+    for column in ("queries", "pairs of the pool", "only it found"):
+        table.add_column(column, justify="right")
     for name, answered, pairs, alone in made.shares(folder.runs()):
         table.add_row(name, f"{answered:,}", f"{pairs:,}", f"{alone:,}")
     results().print(table)

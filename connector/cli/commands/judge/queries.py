@@ -217,7 +217,10 @@ def _print(taken: TakenQueries, logs: list[QueryLog], personal: str) -> None:
 
     for log in logs:
         stderr.print(f"{log.name}: read as {log.kind}", highlight=False, markup=False)
-    table = Table("band", "searches", "different queries", "sampled", "most frequent of them", show_edge=False)
+    table = Table("band", show_edge=False)
+    for column in ("searches", "different queries", "sampled"):
+        table.add_column(column, justify="right")
+    table.add_column("most frequent of them")
     for band in ("head", "torso", "tail"):
         sampled = [each for each in taken.sample if each.band == band]
         frequent = ", ".join(each.query.text for each in sampled[:3])
