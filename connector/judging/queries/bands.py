@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Literal, TypeVar, get_args
@@ -44,8 +44,11 @@ def assign_bands(queries: Sequence[LoggedQuery]) -> dict[str, Band]:
     return bands
 
 
-def draw_sample(queries: Sequence[LoggedQuery], size: int, *, seed: int) -> list[SampledQuery]:
-    """`size` queries, the same for the same seed whatever their order; all of them for 0. The most frequent first.
+def draw_sample(
+    queries: Sequence[LoggedQuery], size: int, *, seed: int, held: Collection[str] = ()
+) -> list[SampledQuery]:
+    """`size` queries beside those with the `held` keys, which were drawn before, and these; the same for the same seed
+    whatever their order; all of them for 0. The most frequent first.
 
     The bands have equal parts, which are their parts of the searches; what a band lacks goes to the others. Within a
     band the lengths have the parts that they have of its queries. All queries of a band and length are as likely."""
@@ -53,16 +56,22 @@ def draw_sample(queries: Sequence[LoggedQuery], size: int, *, seed: int) -> list
     strata: dict[Band, dict[str, list[LoggedQuery]]] = {band: {} for band in BANDS}
     for query in sorted(queries, key=lambda query: query.key):
         strata[bands[query.key]].setdefault(length_of(query.text), []).append(query)
-    sizes = {band: sum(map(len, lengths.values())) for band, lengths in strata.items()}
-    wanted = allot(min(size or len(queries), len(queries)), dict.fromkeys(BANDS, 1.0), sizes)
+    fresh = {
+        band: {length: [query for query in strata[band][length] if query.key not in held] for length in strata[band]}
+        for band in BANDS
+    }
+    sizes = {band: sum(map(len, lengths.values())) for band, lengths in fresh.items()}
+    wanted = allot(min(size or len(queries), sum(sizes.values())), dict.fromkeys(BANDS, 1.0), sizes)
     chance = random.Random(seed)
     drawn: list[SampledQuery] = []
     for band in BANDS:
         lengths = {length: strata[band][length] for length in sorted(strata[band])}
-        counts = {length: len(members) for length, members in lengths.items()}
+        counts = {length: len(fresh[band][length]) for length in lengths}
         for length, count in allot(wanted[band], counts, counts).items():
-            for query in chance.sample(lengths[length], count):
-                drawn.append(SampledQuery(query, band, query.frequency * counts[length] / count))
+            before = [query for query in lengths[length] if query.key in held]
+            taken = [*before, *chance.sample(fresh[band][length], count)]
+            for query in taken:
+                drawn.append(SampledQuery(query, band, query.frequency * len(lengths[length]) / len(taken)))
     return sorted(drawn, key=lambda sampled: (-sampled.query.frequency, sampled.query.key))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
@@ -66,9 +66,14 @@ class TakenQueries:
 
 
 def take_queries(
-    entries: Iterable[Entry], choice: QueryChoice, *, on_entries: Callable[[int], None] = lambda count: None
+    entries: Iterable[Entry],
+    choice: QueryChoice,
+    *,
+    held: Collection[str] = (),
+    on_entries: Callable[[int], None] = lambda count: None,
 ) -> TakenQueries:
-    """Read the entries to their end, and draw the sample. `on_entries` hears now and then how many were read.
+    """Read the entries to their end, and draw the sample beside the queries with the `held` keys, which are in it too.
+    `on_entries` hears now and then how many were read.
 
     Raises SourceError where no entry holds a query, or every one of them is left out."""
     counter = QueryCounter()
@@ -85,7 +90,7 @@ def take_queries(
         )
     bands = assign_bands(frequent)
     return TakenQueries(
-        sample=tuple(draw_sample(frequent, choice.size, seed=choice.seed)),
+        sample=tuple(draw_sample(frequent, choice.size, seed=choice.seed, held=held)),
         tally=tally,
         queries=Counter(bands[query.key] for query in frequent),
         searches=sum((Counter({bands[query.key]: query.frequency}) for query in frequent), Counter()),
@@ -115,8 +120,10 @@ def _write(folder: JudgingFolder, sample: Sequence[SampledQuery], add: bool) -> 
         kept = [line for _, line in numbered_lines(folder.queries_file)]
         known = {name for query in folder.queries() for name in _names(query)}
     new = [sampled for sampled in sample if not {sampled.query.query_id, sampled.query.key} & known]
+    stand_for = {name: sampled.stands_for for sampled in sample for name in (sampled.query.query_id, sampled.query.key)}
     try:
-        write_whole(folder.queries_file, (line + "\n" for line in [*kept, *map(_line, new)]))
+        lines = [*(_standing_for(line, stand_for) for line in kept), *map(_line, new)]
+        write_whole(folder.queries_file, (line + "\n" for line in lines))
     except OSError as error:
         raise DiskError(f"cannot write {folder.queries_file} ({error.strerror}); choose another place") from None
     return len(new)
@@ -171,6 +178,22 @@ def _without_personal(queries: Sequence[LoggedQuery], treat: Personal) -> tuple[
             frequency = query.frequency + (before.frequency if before else 0)
             masked[key] = LoggedQuery(key, before.text if before else text, frequency)
     return kept + list(masked.values()), found
+
+
+def held_keys(folder: JudgingFolder) -> frozenset[str]:
+    """What the texts of the folder's queries have in common with those of a log; none where it has no queries."""
+    return (
+        frozenset(fold_key(query.text) for query in folder.queries()) if folder.queries_file.is_file() else frozenset()
+    )
+
+
+def _standing_for(line: str, stand_for: Mapping[str, float]) -> str:
+    """A query's line; where more queries were drawn of its kind, each of them stands for fewer searches."""
+    row = json.loads(line)
+    found = stand_for.get(str(row.get("_id")), stand_for.get(fold_key(str(row.get("text")))))
+    if found is None or "stands_for" not in row:
+        return line
+    return json.dumps(row | {"stands_for": round(found, 3)}, ensure_ascii=False)
 
 
 def _names(query: JudgedQuery) -> tuple[str, str]:

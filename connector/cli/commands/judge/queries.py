@@ -146,7 +146,7 @@ def queries(
         raise SettingsError("name the logs, or the index that keeps queries: --from-index ubi_queries")
     opened = log.open(logs or [])
     from connector.judging.folder import JudgingFolder
-    from connector.judging.queries.sample import take_queries, write_queries
+    from connector.judging.queries.sample import held_keys, take_queries, write_queries
 
     folder = JudgingFolder.make(out)
     if folder.queries_file.is_file() and not add:
@@ -155,6 +155,7 @@ def queries(
         taken = take_queries(
             _fetch(settings, from_index, log.column) if from_index else _all_entries(opened),
             choice,
+            held=held_keys(folder),
             on_entries=lambda count: show(sum(log.progress for log in opened) / max(len(opened), 1), count),
         )
     new = write_queries(folder, taken.sample, add=add)

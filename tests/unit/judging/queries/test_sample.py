@@ -112,6 +112,24 @@ def test_the_folder_s_queries_are_added_to_and_never_lost(tmp_path: Path) -> Non
     assert found[0].query_id == LoggedQuery("hats", "", 1).query_id
 
 
+def test_more_queries_are_others_and_together_they_stand_for_the_log(tmp_path: Path) -> None:
+    log = tmp_path / "log.csv"
+    log.write_text("query,count\n" + "".join(f"query {at},{1 + 300 // at}\n" for at in range(1, 201)))
+
+    def draw(*flags: str) -> list[dict[str, Any]]:
+        done = CliRunner().invoke(app, ["judge", "queries", str(log), "--out", str(tmp_path / "judged"), *flags])
+        assert done.exit_code == 0, done.output
+        return [json.loads(line) for line in (tmp_path / "judged" / "queries.jsonl").read_text().splitlines()]
+
+    first, both = draw("-n", "60"), draw("-n", "60", "--add")
+
+    assert (len(first), len({row["_id"] for row in both})) == (60, 120)
+    assert [row["_id"] for row in both[:60]] == [row["_id"] for row in first]
+    for band in ("head", "torso", "tail"):
+        once, twice = (sum(row["stands_for"] for row in rows if row["band"] == band) for rows in (first, both))
+        assert twice == pytest.approx(once, rel=0.1)
+
+
 def test_a_text_with_a_line_separator_stays_one_query_when_others_are_added(tmp_path: Path) -> None:
     folder = JudgingFolder(tmp_path)
     folder.queries_file.write_text('\ufeff{"_id": "q1", "text": "red\u2028shoes"}\r\n{"_id": "q2", "text": "hats"}')
