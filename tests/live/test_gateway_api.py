@@ -71,11 +71,16 @@ def test_a_caller_sees_what_the_engine_shows_them(secured: Secured) -> None:
         seen = api.post("/v1/search", json={"query": "refunds"}, auth=(user.username, user.password.get_secret_value()))
         unknown = api.post("/v1/search", json={"query": "refunds"}, auth=("nobody", "x"))
         nobody = api.post("/v1/search", json={"query": "refunds"})
+        page = api.get("/ui/?q=refunds", auth=(user.username, user.password.get_secret_value()))
+        locked = api.get("/ui/?q=refunds")
     secured.call("DELETE", f"/{index}")
 
     assert [hit["doc_id"] for hit in seen.json()["hits"]] == ["legal"], seen.text
     assert (unknown.status_code, nobody.status_code) == (401, 401)
     assert "www-authenticate" in unknown.headers
+    assert (page.status_code, locked.status_code) == (200, 401), page.text
+    assert ('data-doc="legal"' in page.text, "board" in page.text) == (True, False)
+    assert locked.headers["www-authenticate"].startswith("Basic")  # so that a browser asks for name and password
 
 
 def test_events_are_kept_in_indexes_of_the_cluster(engine: ClusterSettings) -> None:

@@ -182,7 +182,7 @@ def add_problems(app: FastAPI) -> None:
 
 def no_page(path: str) -> Response:
     """For a path that the API does not have, as a caller may think that it is the engine."""
-    detail = "there are POST /v1/search, POST /v1/events, GET /v1/health, GET /metrics and GET /v1/docs"
+    detail = "there are POST /v1/search, POST /v1/events, GET /v1/health, GET /metrics, GET /v1/docs and the page /ui/"
     if re.search(r"/_\w+", path):
         detail = (
             f"this port serves the connector's own API, not the engine's; {detail}. _search is served by connector "
