@@ -16,7 +16,7 @@ from connector.judging.folder import JudgingFolder
 from connector.judging.formats.bodies import keep_bodies
 from connector.judging.formats.judged import Judged, JudgedFile
 from connector.judging.formats.texts import fold
-from connector.judging.grades import Grade, GradeKind
+from connector.judging.grades import GRADES, Grade, GradeKind
 from connector.judging.queries.fold import LoggedQuery
 
 SHOWN = 5  # queries in a note
@@ -89,7 +89,7 @@ def import_judged(
         sum(unplaced.values()),
         outside,
         len(queries.added),
-        (*file.notes, *_unplaced_note(unplaced, has_queries)),
+        (*file.notes, *_unplaced_note(unplaced, has_queries), *_scale_note(grades)),
     )
 
 
@@ -166,6 +166,16 @@ def _said(grade: Grade) -> tuple[str, str, str, int | None]:
 
 def _cut_note(cuts: Sequence[float]) -> Mapping[str, list[float]]:
     return {"cuts": [*cuts]} if cuts else {}
+
+
+def _scale_note(grades: Sequence[Grade]) -> tuple[str, ...]:
+    other = sum(grade.grade not in GRADES for grade in grades)
+    if not other:
+        return ()
+    return (
+        f"{other} grades are not from 0 to 3, which those of the page and of models are, and weigh more or less beside "
+        "them; --cuts says what makes a 1, a 2 and a 3",
+    )
 
 
 def _unplaced_note(unplaced: Mapping[str, int], has_queries: bool) -> tuple[str, ...]:

@@ -89,6 +89,14 @@ def test_a_value_is_a_grade_as_it_is_or_by_cuts(tmp_path: Path) -> None:
     assert folder.grades().read()[0].about == {"cuts": [0.1, 0.3, 0.6]}
 
 
+def test_grades_of_another_scale_are_counted(tmp_path: Path) -> None:
+    file = JudgedFile(tuple(Judged(f"d{value}", value, query_id="q1") for value in (-2, 0, 3, 10)))
+    notes = import_judged(make_folder(tmp_path), file, by="file").notes
+
+    assert [note.split(",")[0] for note in notes] == ["2 grades are not from 0 to 3"]
+    assert import_judged(make_folder(tmp_path / "cut"), file, by="file", cuts=[1, 2, 3]).notes == ()
+
+
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), 1e30, 10_001.0])
 @pytest.mark.parametrize("cuts", [(), (0.1, 0.3, 0.6)])
 def test_what_is_no_number_to_measure_with_is_no_grade(value: float, cuts: tuple[float, ...], tmp_path: Path) -> None:
