@@ -82,8 +82,8 @@ def show_page(cluster: str, reranker: str | None) -> None:
     port = "--port" if is_embedded else "--api-port"
     worker = f"connector worker --reranker {reranker}" if reranker else "connector worker"
     console.print(
-        f"to see each search in a browser, run this, and then open http://127.0.0.1:9300/ui/\n"
-        f"  connector gateway --cluster {cluster} --index {INDEX} {port} 9300\n"
+        f"to see each search in a browser, run this, and then open http://127.0.0.1:9281/ui/\n"
+        f"  connector gateway --cluster {cluster} --index {INDEX} {port} 9281\n"
         f"and beside it, for reranked answers:\n"
         f"  {worker}\n",
         soft_wrap=True,

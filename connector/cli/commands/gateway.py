@@ -67,7 +67,7 @@ def gateway(context: typer.Context, flags: GatewayFlags, shared: SettingsFlags, 
 
         connector gateway --set 'gateway.indexes={products: {mode: auto}}'         # searches of products are reranked
 
-        connector gateway --cluster http://localhost:9200 --index products --api-port 9300   # and POST /v1/search, /ui
+        connector gateway --cluster http://localhost:9200 --index products --api-port 9281   # and POST /v1/search, /ui
 
         connector gateway --cluster embedded:./connector-store                     # POST /v1/search and /ui alone
     """

@@ -134,7 +134,7 @@ TYPED: dict[str, str] = {
     "gateway.host": "0.0.0.0",
     "gateway.port": "9281",
     "gateway.processes": "2",
-    "gateway.api_port": "9300",
+    "gateway.api_port": "9281",
     "gateway.grades": "/judging",
     "gateway.page_hosts": "[search.example]",
     "gateway.slow_query_ms": "250",
