@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -113,8 +113,9 @@ class GradingJob:
         self._has_worked = self._has_failed = False  # at all; since the last answer
         self.outcome = GradingOutcome()
 
-    async def run(self, questions: Sequence[Question], *, at_once: int) -> GradingOutcome:
-        """Ask the model, so many requests at once. Raises EndpointError where going on makes no sense."""
+    async def run(self, questions: Iterable[Question], *, at_once: int) -> GradingOutcome:
+        """Ask the model, so many requests at once; which question is next is asked for when one is free. Raises
+        EndpointError where going on makes no sense."""
         waiting = self._not_remembered(questions)
         try:
             async with asyncio.TaskGroup() as tasks:
@@ -124,7 +125,7 @@ class GradingJob:
             raise failed.exceptions[0] from None
         return self.outcome
 
-    def _not_remembered(self, questions: Sequence[Question]) -> Iterator[Question]:
+    def _not_remembered(self, questions: Iterable[Question]) -> Iterator[Question]:
         """What the store has no answer to; the rest is graded by it."""
         for question in questions:
             kept = self._store.find(question.key)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     from connector.judging.folder import JudgingFolder
     from connector.judging.model.answers import AnswerStore
     from connector.judging.model.cost import TokenBudget
-    from connector.judging.model.grading import GradingOutcome, Question
+    from connector.judging.model.grading import GradingOutcome
+    from connector.judging.model.next_questions import NextQuestions
+    from connector.judging.pairs import Pair
     from connector.settings.judge import JudgeSettings
 
 NOTE_EVERY_S = 5.0  # of what is asked again
@@ -76,7 +78,9 @@ class CostFlags:
 
     PANEL: ClassVar[str] = "Cost"
 
-    pairs: Annotated[int, typer.Option("--pairs", min=0, help="Only the first pairs of the pool; 0: all.")] = 0
+    pairs: Annotated[
+        int, typer.Option("--pairs", min=0, help="Only so many pairs, what the pool wants first; 0: all.")
+    ] = 0
     price_in: Annotated[
         float | None, typer.Option("--price-in", min=0, help="What a million tokens to the model cost.")
     ] = None
@@ -145,20 +149,22 @@ def llm(
     from connector.judging.folder import JudgingFolder
     from connector.judging.model.answers import AnswerStore
     from connector.judging.model.grading import build_questions
+    from connector.judging.model.next_questions import NextQuestions
 
     settings = read_settings(config, override, judge__url=asking.url, judge__model=asking.model).judge
     url, model = _named(settings)
     parameters, budget = asking.parameters(), costs.budget()
     (measured,) = check_measures([measured])
     opened = JudgingFolder.open(folder)
-    pairs = opened.pairs()[: costs.pairs or None]
+    pairs = opened.pairs()
     queries = {query.query_id: query.text for query in opened.queries()}
     questions = build_questions(pairs, queries, model=model, parameters=parameters, max_passage_chars=asking.max_chars)
     with AnswerStore.alone(opened.path) as store:
-        _agree_on_cost(questions, store, budget, asking, costs, f"{model} at {url}", parameters)
-        outcome = _ask(opened, questions, store, budget, settings, asking, parameters)
-    _report(opened, outcome, questions, budget, len(pairs) - len(questions), measured, as_json=as_json)
-    raise typer.Exit(0 if outcome.graded == len(pairs) else 1)
+        waiting = NextQuestions(opened, questions, at_most=costs.pairs)
+        _agree_on_cost(waiting, store, budget, asking, costs, f"{model} at {url}", parameters)
+        outcome = _ask(opened, waiting, store, budget, settings, asking, parameters)
+    _report(opened, outcome, waiting, budget, len(pairs) - len(questions), measured, as_json=as_json)
+    raise typer.Exit(0 if outcome.graded == min(costs.pairs or len(pairs), len(pairs)) else 1)
 
 
 def _named(settings: JudgeSettings) -> tuple[str, str]:
@@ -169,7 +175,7 @@ def _named(settings: JudgeSettings) -> tuple[str, str]:
 
 
 def _agree_on_cost(
-    questions: Sequence[Question],
+    questions: NextQuestions,
     store: AnswerStore,
     budget: TokenBudget,
     asking: LlmFlags,
@@ -182,12 +188,18 @@ def _agree_on_cost(
     from connector.judging.model.cost import Tokens
     from connector.judging.model.grading import is_open, most_tokens
 
-    asked = [question for question in questions if is_open(question, store, ask_again=asking.ask_again)]
+    asked = [
+        most_tokens(question, parameters)
+        for question in questions.each
+        if is_open(question, store, ask_again=asking.ask_again)
+    ]
     if not asked:
         return
-    most = sum((most_tokens(question, parameters) for question in asked), Tokens())
+    # where the grades decide which ones are asked for, it may be the longest
+    asked = sorted(asked, key=lambda tokens: tokens.sent, reverse=True)[: questions.count]
+    most = sum(asked, Tokens())
     text = (
-        f"{len(questions)} pairs: {len(asked)} to ask {who}, {len(questions) - len(asked)} answered before; about "
+        f"{questions.count} pairs: {len(asked)} to ask {who}, {questions.count - len(asked)} answered before; about "
         f"{most.sent:,} tokens to the model, at most {most.received:,} back"
     )
     if budget.prices.known:
@@ -205,7 +217,7 @@ def _agree_on_cost(
 
 def _ask(
     folder: JudgingFolder,
-    questions: Sequence[Question],
+    questions: NextQuestions,
     store: AnswerStore,
     budget: TokenBudget,
     settings: JudgeSettings,
@@ -219,7 +231,11 @@ def _ask(
 
     url, model = _named(settings)
     secret = settings.api_key.get_secret_value() if settings.api_key else None
-    keep_grade = ModelGrades(folder, model, parameters)
+    grades = ModelGrades(folder, model, parameters)
+
+    def keep_grade(pair: Pair, grade: int) -> None:
+        grades(pair, grade)
+        questions.tell(pair, grade)
 
     async def run() -> GradingOutcome:
         endpoint = ChatEndpoint(
@@ -246,16 +262,16 @@ def _ask(
             await endpoint.close()
 
     try:
-        with counting("judging", len(questions)) as show:
+        with counting("judging", questions.count) as show:
             return event_loop.run(run())
     finally:
-        keep_grade.write_qrels()
+        grades.write_qrels()
 
 
 def _report(
     folder: JudgingFolder,
     outcome: GradingOutcome,
-    questions: Sequence[Question],
+    questions: NextQuestions,
     budget: TokenBudget,
     textless: int,
     measured: str,
@@ -266,7 +282,7 @@ def _report(
     from connector.cli.tables.judging import describe_job, print_job
     from connector.judging.trust.judges import compare_all, describe
 
-    cut = sum(question.is_cut for question in questions)
+    cut = sum(question.is_cut for question in questions.given)
     trust = compare_all(folder.grades().read(), folder.runs(), measured=measured)
     if as_json:
         job = describe_job(outcome, budget, textless=textless, cut=cut)

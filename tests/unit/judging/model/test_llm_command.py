@@ -18,6 +18,8 @@ from connector.cli.commands.judge import judge_app
 from connector.errors import EndpointError, SettingsError
 from connector.judging.folder import JudgingFolder
 from connector.judging.model.umbrela import PROMPT_HASH
+from connector.judging.pairs import PairKey
+from connector.judging.pooling.next_pairs import NextPairs
 
 Truth = dict[tuple[str, str], int]
 
@@ -68,6 +70,29 @@ def test_each_pair_gets_a_grade_that_says_who_gave_it_and_the_judgments_are_writ
         ("stub", "model", "stub", PROMPT_HASH)
     }
     assert len(folder.qrels_file.read_text().splitlines()) == 31
+
+
+@pytest.mark.parametrize("order", ["decide", "move-to-front"])
+def test_the_grades_of_the_model_decide_what_it_is_asked_next(made: Any, order: str) -> None:
+    folder, truth = made
+    folder.facts_file.write_text(json.dumps({"order": order, "depth": 6, "seed": 3}))
+    grade_all(folder, dict.fromkeys(truth, 0))  # what a person said decides nothing here
+    pairs = NextPairs.of_pool(folder, truth)
+    wanted: list[PairKey] = []
+    for _ in range(12):
+        wanted += pairs.next()
+        pairs.tell(*wanted[-1], truth[wanted[-1]])
+    with chat_server(answers(truth)) as server:
+        some = judge(server, "--yes", "--pairs", "8", "--at-once", "1")
+        more = judge(server, "--yes", "--pairs", "12", "--at-once", "1")
+    asked = [(grade.query_id, grade.doc_id) for grade in folder.grades().history() if grade.kind == "model"]
+
+    assert "8 pairs: 8 to ask stub at http" in some.stderr
+    assert "8 pairs graded" in some.stdout
+    assert "12 pairs graded, 8 of all by answers of before" in more.stdout
+    assert (some.exit_code, more.exit_code) == (0, 0)
+    assert asked == wanted
+    assert asked != list(truth)[:12]
 
 
 def test_without_a_persons_grade_it_says_that_nobody_knows(made: Any) -> None:
