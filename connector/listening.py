@@ -7,9 +7,9 @@ import socket
 from connector.errors import SettingsError
 
 
-def bind(host: str, port: int, *, section: str, setting: str = "port", is_shared: bool = False) -> socket.socket:
-    """A bound socket; `is_shared`: other processes may bind the same port. Raises SettingsError, naming the `setting`
-    of that section, where the address cannot be had."""
+def bind(host: str, port: int, *, choose: str, is_shared: bool = False) -> socket.socket:
+    """A bound socket, which does not listen yet; `is_shared`: other processes may bind the same port. Raises
+    SettingsError where the address cannot be had; `choose` names what to choose otherwise."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # asyncio sends without delay only where the protocol is named; else each reply on an open connection takes 40 ms
     # more
@@ -21,7 +21,5 @@ def bind(host: str, port: int, *, section: str, setting: str = "port", is_shared
         listener.bind((host, port))
     except OSError as error:
         listener.close()
-        raise SettingsError(
-            f"cannot listen on {host}:{port} ({error.strerror}); choose another {section}.{setting}"
-        ) from error
+        raise SettingsError(f"cannot listen on {host}:{port} ({error.strerror}); choose another {choose}") from error
     return listener

@@ -21,7 +21,7 @@ def write_whole(path: Path, lines: Iterable[str]) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.replace(partial, path)
-    except BaseException:
+    except BaseException:  # an interrupt too; it is raised again
         with suppress(OSError):
             partial.unlink()
         raise

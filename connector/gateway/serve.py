@@ -43,11 +43,11 @@ def serve(settings: Settings) -> None:
     urls = node_urls(settings)
     upstream_tls(settings)
     is_shared = gateway.processes > 1
-    listener = bind(gateway.host, gateway.port, section="gateway", is_shared=is_shared)
+    listener = bind(gateway.host, gateway.port, choose="gateway.port", is_shared=is_shared)
     log.info("gateway listening on %s, in front of %s", address(settings, listener), ", ".join(urls))
     api = None
     if gateway.api_port is not None:
-        api = bind(gateway.host, gateway.api_port, section="gateway", setting="api_port", is_shared=is_shared)
+        api = bind(gateway.host, gateway.api_port, choose="gateway.api_port", is_shared=is_shared)
         log.info("API listening on %s, page at /ui/, over the index %s", address(settings, api), settings.index.name)
     if not is_shared:
         serve_here(settings, listener, api)
@@ -66,7 +66,7 @@ def serve_api_alone(settings: Settings) -> None:
     """Serve the API on `gateway.api_port`, or where that is not given on `gateway.port`."""
     gateway = settings.gateway
     port = gateway.port if gateway.api_port is None else gateway.api_port
-    listener = bind(gateway.host, port, section="gateway")
+    listener = bind(gateway.host, port, choose="gateway.port")
     if gateway.processes > 1:
         log.warning("one process serves the embedded store, not the %d of gateway.processes", gateway.processes)
     log.info(
@@ -105,8 +105,8 @@ def upstream_tls(settings: Settings) -> ssl.SSLContext:
 def serve_shared(settings: Settings, port: int, api_port: int | None) -> None:
     """Serve in one of several processes."""
     configure_logging(settings.log)
-    listener = bind(settings.gateway.host, port, section="gateway", is_shared=True)
-    api = None if api_port is None else bind(settings.gateway.host, api_port, section="gateway", is_shared=True)
+    listener = bind(settings.gateway.host, port, choose="gateway.port", is_shared=True)
+    api = None if api_port is None else bind(settings.gateway.host, api_port, choose="gateway.api_port", is_shared=True)
     serve_here(settings, listener, api)
 
 

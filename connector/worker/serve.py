@@ -29,7 +29,7 @@ def serve(settings: WorkerSettings, places: ModelPlaceSettings) -> None:
     """Serve until SIGINT or SIGTERM; models that are not here come from `places`. Logs where it listens; the port may
     have been chosen by the system."""
     check_certificate(settings.tls_cert, settings.tls_key, section="worker")
-    listener = bind(settings.host, settings.port, section="worker")
+    listener = bind(settings.host, settings.port, choose="worker.port")
     listener.listen(BACKLOG)
     scheme = "https" if settings.tls_cert else "http"
     ready_file = ReadyFile(settings.ready_file, scheme=scheme, host=settings.host, port=listener.getsockname()[1])

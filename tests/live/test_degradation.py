@@ -36,6 +36,7 @@ from connector.types import Document, IndexedDocument, SearchRequest, SearchResp
 from connector.wiring import build_schema, build_searcher
 
 TOLERANCE_S = 1.0
+AT_ONE_INSTANT_S = 4.0  # for many searches whose deadline comes at the same moment, on cores that others use too
 DEADLINE_S = 2.0
 FIELDS = Fields(text={"title": 1.0, "text": 1.0}, metadata={"topic": "keyword"})
 TOPICS = ("refunds", "cold rooms", "partners", "firmware", "invoices", "carriers", "audits", "holidays")
@@ -145,14 +146,14 @@ def call_of(seen: Seen) -> str:
     return "lexical" if b"multi_match" in seen.body else "dense"
 
 
-async def timed(searcher: Searcher, **options: Any) -> SearchResponse:
+async def timed(searcher: Searcher, *, tolerance_s: float = TOLERANCE_S, **options: Any) -> SearchResponse:
     """One search, which must end by its deadline."""
     started = time.monotonic()
     try:
         return await searcher.search(SearchRequest(QUERY, **options))
     finally:
         took = time.monotonic() - started
-        assert took < options.get("deadline_s", DEADLINE_S) + TOLERANCE_S
+        assert took < options.get("deadline_s", DEADLINE_S) + tolerance_s
 
 
 def stages(response: SearchResponse) -> list[str]:
@@ -227,7 +228,8 @@ async def test_many_searches_at_once_keep_the_leg_that_works(place: Place, encod
     leg."""
     async with searching(place, encoder, faults={"lexical": "stall"}) as searcher:
         await searcher.search(SearchRequest(QUERY, deadline_s=0.5))  # the first query warms the encoder up
-        responses = await asyncio.gather(*(timed(searcher, deadline_s=10.0) for _ in range(40)))
+        together = (timed(searcher, deadline_s=10.0, tolerance_s=AT_ONE_INSTANT_S) for _ in range(40))
+        responses = await asyncio.gather(*together)
 
     assert [stages(response)[0] for response in responses] == ["lexical"] * 40
     assert not any("dense" in stages(response) for response in responses)

@@ -163,7 +163,8 @@ async def test_reranking_that_is_off_needs_no_worker(embedded: ClusterSettings, 
 @contextmanager
 def serving(app: Any) -> Iterator[str]:
     """An ASGI application on a free port of the loopback; its URL."""
-    listener = bind("127.0.0.1", 0, section="worker")
+    listener = bind("127.0.0.1", 0, choose="worker.port")
+    listener.listen()
     server = uvicorn.Server(uvicorn.Config(app, log_level="critical", timeout_graceful_shutdown=1))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()

@@ -267,6 +267,9 @@ def test_pass_through_is_exact(
     each_its_own = ((f"{name}-a", f"{name}-b"),) * len(exchanges := [*made()])
     the_same = ((f"{name}-a", f"{name}-a"),) * len(read)
     end = ((f"{name}-a", f"{name}-b"),) * len(ENDED)
+    for exchange in read:
+        if exchange.body.startswith(b"\n"):
+            direct.send(exchange, f"{name}-a")  # OpenSearch warns once of what is deprecated
     for exchange, (first, second) in zip([*exchanges, *read, *ENDED], each_its_own + the_same + end, strict=True):
         replies = direct.send(exchange, first), through.send(exchange, second)
         if replies[0] != replies[1]:

@@ -419,7 +419,8 @@ async def test_a_search_goes_on_in_the_fused_order_when_the_worker_has_gone(
 @contextmanager
 def working(settings: WorkerSettings) -> Iterator[str]:
     """The URL of a worker in this process, which ends with the block."""
-    listener = bind("127.0.0.1", 0, section="worker")
+    listener = bind("127.0.0.1", 0, choose="worker.port")
+    listener.listen()
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     app = create_app(lambda: load_scorer(settings, settings), settings)
     server = uvicorn.Server(uvicorn.Config(app, log_level="critical"))

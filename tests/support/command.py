@@ -81,6 +81,11 @@ for line in sys.stdin:
 """
 
 
+def flat(text: str) -> str:
+    """What a command prints, whatever the width that it was wrapped to."""
+    return " ".join(text.split())
+
+
 @dataclass(frozen=True, slots=True)
 class Finished:
     """A command that ended: its exit code (negative for a signal) and what it said."""

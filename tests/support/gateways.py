@@ -64,7 +64,7 @@ def running_gateway(
 ) -> Iterator[RunningGateway]:
     """A gateway in front of these nodes; `settings` are those of its section, `others` other sections. `tls`: what a
     caller trusts, where it serves https."""
-    listener = bind("127.0.0.1", 0, section="gateway")
+    listener = bind("127.0.0.1", 0, choose="gateway.port")
     listener.listen(16)
     given = Settings.model_validate({"gateway": {"upstream": urls, "drain_s": 1, **settings}, **(others or {})})
 

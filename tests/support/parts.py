@@ -101,7 +101,7 @@ class OverlapScorer(Scorer):
 @contextlib.contextmanager
 def serving(app: Any) -> Iterator[str]:
     """An ASGI application on a free port of the loopback; its URL."""
-    listener = bind("127.0.0.1", 0, section="worker")
+    listener = bind("127.0.0.1", 0, choose="worker.port")
     server = uvicorn.Server(uvicorn.Config(app, log_level="critical", timeout_graceful_shutdown=2))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()

@@ -39,7 +39,7 @@ NDJSON = {"content-type": "application/x-ndjson"}
 @contextlib.contextmanager
 def running_gateway(settings: Settings, encoder: Encoder | None = None) -> Iterator[str]:
     """Its URL. Searches of the indexes that the settings name are answered by it from the start."""
-    listener = bind(settings.gateway.host, 0, section="gateway")
+    listener = bind(settings.gateway.host, 0, choose="gateway.port")
     listener.listen(100)
 
     async def opened(settings: Settings) -> SearchInterceptor:

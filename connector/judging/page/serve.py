@@ -7,8 +7,6 @@ import socket
 import uvicorn
 from starlette.types import ASGIApp
 
-from connector.errors import SettingsError
-
 CLOSING_S = 3  # for browsers to take the last bytes
 
 
@@ -24,22 +22,6 @@ def serve(app: ASGIApp, listener: socket.socket) -> None:
         lifespan="off",
     )
     uvicorn.Server(config).run(sockets=[listener])
-
-
-def bind(host: str, port: int) -> socket.socket:
-    """A listening socket. Raises SettingsError where the address cannot be had."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-    except OSError as error:
-        listener.close()
-        raise SettingsError(
-            f"cannot listen on {host}:{port} ({error.strerror}); choose another --port, or 0 for any free one"
-        ) from error
-    listener.listen(128)
-    return listener
 
 
 def url_of(host: str, port: int) -> str:

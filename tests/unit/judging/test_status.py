@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+from support.command import flat
 from support.evaluations import ranked
 
 from connector.cli.tables.status import print_status
@@ -129,7 +130,7 @@ def test_the_next_step_is_the_first_thing_that_is_missing(folder: JudgingFolder)
 def test_a_new_folder_has_a_status_too(folder: JudgingFolder, capsys: pytest.CaptureFixture[str]) -> None:
     def show() -> str:
         print_status(status(folder), compare_all(folder.grades().read(), folder.runs(), measured="RR@10"))
-        return capsys.readouterr().out
+        return flat(capsys.readouterr().out)
 
     first = show()
     judge(folder, range(12))

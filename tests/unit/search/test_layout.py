@@ -13,7 +13,7 @@ FOLDER = Path(connector.search.__file__).parent
 # a part uses only those before it, and of its own folder only those before it there
 PARTS = [
     "long_texts", "own", "page_request", "request", "run", "named_reranker", "weights", "refusals", "legs",
-    "combination", "fusion", "stages", "results_page", "hits", "pages", "searcher",
+    "combination", "fusion", "stages", "results_page", "hits", "as_json", "pages", "searcher",
 ]  # fmt: skip
 FOLDERS = {
     "pages": ["digest", "signature", "frozen", "pages"],

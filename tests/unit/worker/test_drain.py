@@ -44,7 +44,7 @@ class Stopping:
 
 @contextlib.contextmanager
 def running(gate: Gate, folder: Path, *, drain_s: float) -> Iterator[Stopping]:
-    listener, drain = bind("127.0.0.1", 0, section="worker"), Drain()
+    listener, drain = bind("127.0.0.1", 0, choose="worker.port"), Drain()
     port = listener.getsockname()[1]
     ready_file = ReadyFile(str(folder / "ready.json"), scheme="http", host="127.0.0.1", port=port)
     settings = WorkerSettings(drain_s=drain_s)

@@ -18,7 +18,7 @@ from connector.settings.sections import Settings
 
 
 def test_both_ports_answer_and_end_together() -> None:
-    listener, api = bind("127.0.0.1", 0, section="gateway"), bind("127.0.0.1", 0, section="gateway")
+    listener, api = bind("127.0.0.1", 0, choose="gateway.port"), bind("127.0.0.1", 0, choose="gateway.port")
     for each in (listener, api):
         each.listen(16)
     urls = [f"http://127.0.0.1:{each.getsockname()[1]}" for each in (listener, api)]

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from support.command import flat
 from typer.testing import CliRunner, Result
 
 from connector.cli.commands.judge import judge_app
@@ -31,7 +32,7 @@ def test_a_case_of_quepid_becomes_a_collection_and_goes_out_as_every_format() ->
     collection = read_collection(Path("judging"))
 
     assert (done.exit_code, done.stdout) == (0, "ratings.csv (quepid): 3 grades are new, 0 were there already\n")
-    assert "2 queries were added" in done.stderr
+    assert "2 queries were added" in flat(done.stderr)
     assert {query.text for query in collection.queries} == {"red fish", "blue bird"}
     assert sorted(grade for grades in collection.qrels.values() for grade in grades.values()) == [0, 1, 3]
     assert run("export", "judging", "--to", "quepid", "--out", "out.csv").exit_code == 0
@@ -50,7 +51,7 @@ def test_qrels_bring_the_texts_of_their_queries_along() -> None:
     done = run("import", "qrels.txt", "--queries", "topics.tsv", "--into", "judging", "--kind", "person")
 
     assert done.exit_code == 1
-    assert "1 judgments are of 1 queries that are not in the folder, and are left out: '2'" in done.stderr
+    assert "1 judgments are of 1 queries that are not in the folder, and are left out: '2'" in flat(done.stderr)
     assert [(grade.query_id, grade.kind, grade.by) for grade in JudgingFolder(Path("judging")).grades().read()] == [
         ("1", "person", "qrels.txt")
     ]
@@ -61,7 +62,7 @@ def test_qrels_whose_queries_nobody_knows_leave_no_empty_judgments_behind() -> N
     done = run("import", "qrels.txt", "--into", "judging")
 
     assert done.exit_code == 1
-    assert "--queries FILE gives their texts" in done.stderr
+    assert "--queries FILE gives their texts" in flat(done.stderr)
     assert not JudgingFolder(Path("judging")).qrels_file.exists()
 
 

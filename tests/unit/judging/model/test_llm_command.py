@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import cohen_kappa_score
 from support.chat_server import ChatServer, chat_server
+from support.command import flat
 from support.judging_folders import grade_all, make_judging_folder
 from typer.testing import CliRunner, Result
 
@@ -60,8 +61,8 @@ def test_each_pair_gets_a_grade_that_says_who_gave_it_and_the_judgments_are_writ
     grades = folder.grades().read()
 
     assert (done.exit_code, again.exit_code, requests) == (0, 0, 30)
-    assert "30 pairs: 30 to ask stub at http" in done.stderr
-    assert "at these prices" in done.stderr
+    assert "30 pairs: 30 to ask stub at http" in flat(done.stderr)
+    assert "at these prices" in flat(done.stderr)
     assert "30 pairs graded, 0 of all by answers of before; 30 requests" in done.stdout
     assert "30 pairs graded, 30 of all by answers of before; 0 requests" in again.stdout
     assert {(grade.query_id, grade.doc_id): grade.grade for grade in grades} == truth
@@ -87,7 +88,7 @@ def test_the_grades_of_the_model_decide_what_it_is_asked_next(made: Any, order: 
         more = judge(server, "--yes", "--pairs", "12", "--at-once", "1")
     asked = [(grade.query_id, grade.doc_id) for grade in folder.grades().history() if grade.kind == "model"]
 
-    assert "8 pairs: 8 to ask stub at http" in some.stderr
+    assert "8 pairs: 8 to ask stub at http" in flat(some.stderr)
     assert "8 pairs graded" in some.stdout
     assert "12 pairs graded, 8 of all by answers of before" in more.stdout
     assert (some.exit_code, more.exit_code) == (0, 0)
@@ -100,7 +101,7 @@ def test_without_a_persons_grade_it_says_that_nobody_knows(made: Any) -> None:
         done = judge(server, "--yes")
         told = json.loads(judge(server, "--json").stdout)
 
-    assert "nobody knows how good the grades of stub are" in done.stderr
+    assert "nobody knows how good the grades of stub are" in flat(done.stderr)
     assert "kappa" not in done.stdout
     assert (told["comparisons"], told["unmeasured"], told["job"]["graded"]) == ([], ["stub"], 30)
 
@@ -164,8 +165,8 @@ def test_a_cap_leaves_the_rest_for_another_time(made: Any) -> None:
         requests = len(server.requests)
 
     assert (some.exit_code, rest.exit_code, requests) == (1, 0, 30)
-    assert "a cap was reached before the end" in some.stderr
-    assert "it stops before requests go beyond 20" in some.stderr
+    assert "a cap was reached before the end" in flat(some.stderr)
+    assert "it stops before requests go beyond 20" in flat(some.stderr)
     assert len(made[0].grades_file.read_text().splitlines()) == 30
 
 
@@ -175,8 +176,8 @@ def test_answers_that_are_no_grade_are_counted_by_kind(made: Any) -> None:
         done = judge(server, "--yes")
 
     assert done.exit_code == 1
-    assert "left without a grade: 5 no grade" in done.stderr
-    assert "5 answers were no grade and were asked for again" in done.stderr
+    assert "left without a grade: 5 no grade" in flat(done.stderr)
+    assert "5 answers were no grade and were asked for again" in flat(done.stderr)
 
 
 def test_a_job_that_breaks_off_keeps_what_it_has_and_writes_the_judgments(made: Any) -> None:
@@ -207,7 +208,7 @@ def test_a_busy_endpoint_is_said_once_for_all_that_wait(made: Any) -> None:
         done = judge(server, "--yes")
 
     assert done.exit_code == 0
-    assert done.stderr.count("slow down; asked again in") == 1
+    assert flat(done.stderr).count("slow down; asked again in") == 1
 
 
 def test_flags_that_cannot_be_meant_are_refused(made: Any) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.command import flat
 from typer.testing import CliRunner
 
 from connector.cli.app import app
@@ -170,10 +171,10 @@ def test_the_command_says_what_it_read_and_writes_what_eval_can_weigh_by(tmp_pat
     rows = [json.loads(line) for line in (out / "queries.jsonl").read_text().splitlines()]
 
     assert done.exit_code == 0, done.output
-    assert "access.log: read as access" in done.stderr
-    assert "1 without one: a request without q=" in done.stderr
-    assert "left out: queries with what looks like a person's data (mail address: 1)" in done.stderr
-    assert f"access.log:{len(asked) + 3}: it is no line of the common" in done.stderr
+    assert "access.log: read as access" in flat(done.stderr)
+    assert "1 without one: a request without q=" in flat(done.stderr)
+    assert "left out: queries with what looks like a person's data (mail address: 1)" in flat(done.stderr)
+    assert f"access.log:{len(asked) + 3}: it is no line of the common" in flat(done.stderr)
     assert [set(row) for row in rows] == [{"_id", "text", "frequency", "band", "words", "stands_for"}] * 12
     assert rows[0] | {"_id": ""} == {
         "_id": "", "text": "query 0", "frequency": 30, "band": "head", "words": 2, "stands_for": 30.0,
