@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -115,7 +116,16 @@ def test_what_cannot_be_encoded_is_refused(url: str, path: str, texts: Any, more
     assert embed(url, path, texts, **more).status_code == status
 
 
-def test_what_cannot_be_had_in_time_is_refused_with_when_to_come_again(url: str) -> None:
+def test_what_cannot_be_had_in_time_is_refused_with_when_to_come_again(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at_once = LocalEncoder.plan
+
+    def plan_late(*given: Any, **options: Any) -> Any:
+        time.sleep(0.2)
+        return at_once(*given, **options)
+
+    monkeypatch.setattr(LocalEncoder, "plan", plan_late)
     reply = httpx.post(f"{url}/embed", json={"inputs": ["x"]}, headers={"x-budget-ms": "0"})
 
     assert (reply.status_code, reply.headers["retry-after"]) == (429, "1")
