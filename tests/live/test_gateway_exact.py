@@ -272,6 +272,8 @@ def test_pass_through_is_exact(
             direct.send(exchange, f"{name}-a")  # OpenSearch warns once of what is deprecated
     for exchange, (first, second) in zip([*exchanges, *read, *ENDED], each_its_own + the_same + end, strict=True):
         replies = direct.send(exchange, first), through.send(exchange, second)
+        if replies[0] != replies[1] and first == second:  # a refresh or a merge may have come in between
+            replies = direct.send(exchange, first), through.send(exchange, second)
         if replies[0] != replies[1]:
             wrong.append(f"{exchange}\n  direct: {replies[0]}\n  through: {replies[1]}")
 
