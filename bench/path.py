@@ -26,6 +26,7 @@ import tempfile
 import time
 from collections.abc import Awaitable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -156,15 +157,18 @@ def keep_apart(server: dict[str, Any]) -> None:
 def pin(pid: int, cores: list[int]) -> None:
     """All threads of a process, and those that they will start, to these cores."""
     for task in Path(f"/proc/{pid}/task").iterdir():
-        os.sched_setaffinity(int(task.name), cores)
+        with suppress(ProcessLookupError):  # a thread that ended meanwhile
+            os.sched_setaffinity(int(task.name), cores)
 
 
 def _family(pid: int) -> list[int]:
     """A process and those that it started."""
-    children = [
-        child for file in Path(f"/proc/{pid}/task").glob("*/children") for child in map(int, file.read_text().split())
-    ]
-    return [pid, *(found for child in children for found in _family(child))]
+    family = [pid]
+    for file in Path(f"/proc/{pid}/task").glob("*/children"):
+        with suppress(FileNotFoundError, ProcessLookupError):  # a thread that ended meanwhile
+            for child in map(int, file.read_text().split()):
+                family += _family(child)
+    return family
 
 
 async def measure(url: str, options: argparse.Namespace) -> dict[str, float]:
