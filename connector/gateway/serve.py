@@ -119,7 +119,7 @@ async def open_interceptor(settings: Settings) -> Interceptor | None:
     """What answers searches; None where all pass through."""
     if not settings.gateway.indexes:
         return None
-    from connector.gateway.searching.interceptor import SearchInterceptor
+    from connector.gateway.answering.interceptor import SearchInterceptor
 
     return await SearchInterceptor.open(settings)
 

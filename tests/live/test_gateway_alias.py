@@ -11,7 +11,7 @@ from support.parts import wait_until
 from support.proxy import Proxy
 from support.running_gateway import ENCODER, JSON, PRODUCTS, filled_shop, gateway_settings, running_gateway
 
-from connector.gateway.searching import site
+from connector.gateway.ordering import site
 from connector.settings.sections import ClusterSettings
 
 pytestmark = pytest.mark.live

@@ -10,7 +10,7 @@ import pytest
 from support.running_gateway import ENCODER, filled_shop, gateway_settings, running_gateway
 
 from connector.clusters.connect import connect
-from connector.gateway.searching.site import settings_for
+from connector.gateway.ordering.site import settings_for
 from connector.search.searcher import Searcher
 from connector.settings.sections import ClusterSettings
 from connector.types import SearchRequest

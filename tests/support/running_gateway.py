@@ -12,7 +12,7 @@ import httpx
 from support.parts import HashEncoder, wait_until
 from support.scratch import unique_name
 
-from connector.gateway.searching.interceptor import SearchInterceptor
+from connector.gateway.answering.interceptor import SearchInterceptor
 from connector.gateway.serve import build_server
 from connector.listening import bind
 from connector.models.encoder import Encoder

@@ -9,7 +9,7 @@ from connector.client import SearchOptions
 from connector.credentials import Credentials
 from connector.errors import SettingsError
 from connector.gateway.api.opening import Opening
-from connector.gateway.searching.site import with_search
+from connector.gateway.ordering.site import with_search
 from connector.gateway.ui.asked import AS_SET, NO_RERANK
 from connector.settings.sections import Settings
 from connector.types import SearchResponse

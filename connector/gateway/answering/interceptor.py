@@ -1,0 +1,106 @@
+"""Answers searches of named indexes in the engine's place. It fails open: whatever it cannot do, the engine does."""
+
+from __future__ import annotations
+
+from connector.gateway.answering.answer import answer_search, check_filter_path, write_reply
+from connector.gateway.answering.complaints import Complaints
+from connector.gateway.answering.msearch import MultiSearch
+from connector.gateway.answering.outcome import degraded, passed, reranked, with_outcome, word
+from connector.gateway.answering.shadow import Shadows
+from connector.gateway.answering.share import in_share
+from connector.gateway.exchange import Asked, Passed, Replied, Upstream
+from connector.gateway.ordering.order import Degraded, Refused, Wanted
+from connector.gateway.ordering.remembered import RememberedOrders
+from connector.gateway.ordering.sender import Alone
+from connector.gateway.ordering.site import Site, Sites
+from connector.gateway.reading.body import read_search
+from connector.gateway.reading.media import check_media, headers_of_ours, read_body
+from connector.gateway.reading.not_recognised import NotRecognised
+from connector.gateway.reading.parameters import read_search_parameters
+from connector.gateway.reading.target import Target, read_target
+from connector.gateway.reading.wishes import read_wishes
+from connector.models.encoder import Encoder
+from connector.settings.sections import Settings
+
+REFUSED = "refused-by-the-engine"
+METHODS = frozenset({"GET", "POST"})
+
+
+class SearchInterceptor:
+    """An `Interceptor` of the gateway."""
+
+    def __init__(self, sites: Sites) -> None:
+        self._sites = sites
+        self._remembered = RememberedOrders()
+        self._shadows = Shadows(sites.settings.gateway.shadows_at_once)
+        self._complaints = Complaints()
+        self._several = MultiSearch(sites, self._remembered, self._shadows, self._complaints)
+
+    @classmethod
+    async def open(cls, settings: Settings, encoder: Encoder | None = None) -> SearchInterceptor:
+        """With the indexes that the settings name, which are opened by and by: searches of one pass through until it
+        is. `encoder` is one that is loaded already."""
+        sites = Sites(settings, encoder)
+        sites.start()
+        return cls(sites)
+
+    async def tried(self) -> None:
+        """Return once each index was tried to be opened."""
+        await self._sites.tried.wait()
+
+    async def close(self) -> None:
+        await self._shadows.close()
+        await self._sites.close()
+
+    def wants(self, method: str, raw_path: bytes) -> bool:
+        if method not in METHODS or b"search" not in raw_path[-10:] or not self._sites.names:
+            return False
+        target = read_target(raw_path)
+        if target is None:
+            return False
+        return target.action == "msearch" or target.index in self._sites.names
+
+    async def answer(self, asked: Asked, upstream: Upstream) -> Replied | Passed:
+        target = read_target(asked.raw_path)
+        if target is None:
+            return Passed("path")
+        try:
+            if target.action == "search":
+                return await self._search(asked, target, upstream)
+            return await self._several.answer(asked, target, upstream)
+        except NotRecognised as reason:
+            return Passed(word(reason.reason))
+
+    async def _search(self, asked: Asked, target: Target, upstream: Upstream) -> Replied | Passed:
+        site = self._sites.get(target.index)
+        if site is None:
+            return Passed("index-not-open")
+        wanted = self._read(asked, site)
+        sender = Alone(upstream, asked.raw_path, wanted.parameters, wanted.headers)
+        if not in_share(site, wanted.body.text):
+            return Passed("share")
+        if site.settings.shadow:
+            replied = await upstream.send(asked)
+            self._shadows.begin(wanted, sender, self._remembered, replied)
+            return with_outcome(replied, passed("shadow"))
+        try:
+            answer = await answer_search(wanted, sender, self._remembered)
+        except Refused as refused:
+            if refused.replied is None:
+                return Passed(REFUSED)
+            return with_outcome(refused.replied, passed(REFUSED))
+        except Degraded as part:
+            replied = await upstream.send(asked)
+            self._complaints.add(site.name, site.may_repeat, part)
+            return with_outcome(replied, degraded(part.reason))
+        replied = write_reply(answer.reply, answer.headers, wanted.parameters, is_elasticsearch=site.is_elasticsearch)
+        return with_outcome(replied, reranked(answer.order))
+
+    def _read(self, asked: Asked, site: Site) -> Wanted:
+        wishes = read_wishes(asked.headers, self._sites.pipelines)
+        parameters = read_search_parameters(asked.query_string)
+        check_filter_path(parameters)
+        check_media(asked.headers, has_body=bool(asked.body), lines=False)
+        data = read_body(asked.headers, asked.body, limit=self._sites.settings.gateway.max_search_bytes)
+        body = read_search(data, parameters, site.reader(), retrievers=site.is_elasticsearch)
+        return Wanted(site, body, parameters, headers_of_ours(asked.headers), wishes)

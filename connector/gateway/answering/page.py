@@ -1,0 +1,171 @@
+"""The order of a window -> the page that was asked for: what is fetched for it, and the reply made of that.
+
+Ranks within the window come from the order. From its end on the engine's own order goes on, without what the window
+has: no page repeats a hit or leaves a gap, and none is empty before all that matches was shown."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import msgspec
+import orjson
+
+from connector.clusters.hits import read_doc_id
+from connector.gateway.exchange import Headers, Replied
+from connector.gateway.ordering.bodies import count_body, page_body, tail_body
+from connector.gateway.ordering.caller_client import STATUS_ERROR
+from connector.gateway.ordering.order import Degraded, Order, Wanted
+from connector.gateway.ordering.scores import tail_score
+from connector.gateway.ordering.sender import Sender
+from connector.gateway.reading.parameters import RequestKind
+from connector.gateway.reading.raw_json import RAW_OBJECTS, Raw, members
+from connector.schema import IndexSchema
+
+RawHit = dict[str, Raw]
+
+
+@dataclass(frozen=True, slots=True)
+class PagePlan:
+    """What has to be asked for a page: the documents of the window that it shows, and how much of the tail."""
+
+    doc_ids: tuple[str, ...]
+    first: int  # the rank of the first of them, from 0
+    tail_start: int
+    tail_size: int
+    counts: bool  # how many of the window the query does not match is not known yet
+
+
+def plan_page(wanted: Wanted, order: Order) -> PagePlan:
+    """Pure: what of a page comes from where."""
+    start, end, length = wanted.body.start, wanted.body.start + wanted.body.size, len(order.window)
+    tail_start = max(start, length)
+    return PagePlan(
+        order.window[start:end],
+        start,
+        tail_start - length,
+        max(end - tail_start, 0),
+        order.only_dense is None and not order.counted and _counts_exactly(order),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class FetchedPage:
+    """The hits of a page, in its order and with its scores; the order, with what is known of it now; and the headers of
+    what the engine said last, None where nothing had to be asked."""
+
+    hits: list[RawHit]
+    order: Order
+    headers: Headers | None
+
+
+async def fetch_page(wanted: Wanted, order: Order, sender: Sender) -> FetchedPage:
+    """The page of an order.
+
+    Raises Degraded where the engine did not give them."""
+    plan, body, schema = plan_page(wanted, order), wanted.body, wanted.site.index.schema
+    asked: dict[RequestKind, bytes] = {}
+    if plan.doc_ids:
+        matching = order.bounded or not set(plan.doc_ids) & set(order.beside)
+        asked["page"] = page_body(body, schema, plan.doc_ids, explained=wanted.explains and matching)
+    if plan.tail_size:
+        start, size = plan.tail_start, plan.tail_size
+        asked["tail"] = tail_body(body, schema, order.window, start=start, size=size, also=order.also)
+    if plan.counts:
+        asked["dense"] = count_body(body, schema, order.beside)
+    replies = await _ask_all(asked, sender)
+    if plan.counts:
+        order = replace(order, only_dense=len(order.beside) - _count(replies["dense"]))
+    hits: list[RawHit] = []
+    if plan.doc_ids:
+        hits += _placed(replies["page"], plan, order, schema)
+    if plan.tail_size:
+        kind = wanted.site.settings.scores
+        for hit in _hits(replies["tail"]):
+            score = orjson.loads(bytes(hit["_score"]))
+            hits.append(_scored(hit, tail_score(kind, float(score or 0.0), order.scores)))
+    return FetchedPage(hits, order, next((reply.headers for reply in replies.values()), None))
+
+
+def requests_of(plan: PagePlan) -> int:
+    """How many requests a page takes."""
+    return bool(plan.doc_ids) + bool(plan.tail_size) + plan.counts
+
+
+async def _ask_all(asked: Mapping[RequestKind, bytes], sender: Sender) -> dict[RequestKind, Replied]:
+    found = await asyncio.gather(*(sender.ask(leg, body) for leg, body in asked.items()))
+    for replied in found:
+        if replied.status >= STATUS_ERROR:
+            raise Degraded("page", f"the engine answered {replied.status} to what fetches the page")
+    return dict(zip(asked, found, strict=True))
+
+
+def _placed(replied: Replied, plan: PagePlan, order: Order, schema: IndexSchema) -> list[RawHit]:
+    """The hits of the window that the page shows. One that was deleted since is left out."""
+    by_id = {_doc_id(hit, schema): hit for hit in _hits(replied)}
+    scores = order.scores[plan.first : plan.first + len(plan.doc_ids)]
+    return [
+        _scored(by_id[doc_id], score) for doc_id, score in zip(plan.doc_ids, scores, strict=True) if doc_id in by_id
+    ]
+
+
+def _hits(replied: Replied) -> list[RawHit]:
+    try:
+        return RAW_OBJECTS.decode(members(members(replied.body)["hits"])["hits"])
+    except (msgspec.DecodeError, KeyError):
+        raise Degraded("page", "the engine's reply is no search's") from None
+
+
+def _doc_id(hit: RawHit, schema: IndexSchema) -> str:
+    named: dict[str, Any] = {
+        name: orjson.loads(bytes(hit[name])) for name in ("_id", "_index", "_routing") if name in hit
+    }
+    return read_doc_id(named, schema)
+
+
+def _scored(hit: RawHit, score: float) -> RawHit:
+    """The hit with another score, at the same place among its members."""
+    return hit | {"_score": Raw(orjson.dumps(score))}
+
+
+def _count(replied: Replied) -> int:
+    total = orjson.loads(bytes(members(members(replied.body)["hits"])["total"]))
+    return int(total["value"] if isinstance(total, dict) else total)
+
+
+def _counts_exactly(order: Order) -> bool:
+    """Whether the total says how many there are, and not how many at least."""
+    given = order.lexical.hits.get("total")
+    if given is None:
+        return False
+    total = orjson.loads(bytes(given))
+    return not isinstance(total, dict) or total.get("relation") == "eq"
+
+
+def build_reply(order: Order, hits: Sequence[RawHit], *, took_ms: int) -> dict[str, Any]:
+    """The reply: all members as the engine wrote them, in its order, with the hits of the page."""
+    found: dict[str, Any] = dict(order.lexical.hits)
+    if "total" in found and order.only_dense and not order.counted and _counts_exactly(order):
+        found["total"] = _with_more(found["total"], order.only_dense)
+    best = order.scores[0] if order.scores else None
+    if "max_score" in found and best is not None:
+        engine = orjson.loads(bytes(found["max_score"]))
+        if engine is None or not math.isclose(engine, best, rel_tol=1e-6):
+            found["max_score"] = best
+    found["hits"] = list(hits)
+    top: dict[str, Any] = dict(order.lexical.top)
+    if "took" in top:
+        top["took"] = took_ms
+    top["hits"] = found
+    return top
+
+
+def _with_more(total: Raw, count: int) -> Any:
+    """A total with so many more documents."""
+    value = orjson.loads(bytes(total))
+    if isinstance(value, dict):
+        return value | {"value": value["value"] + count}
+    return value + count

@@ -1,0 +1,195 @@
+"""The indexes that the settings name, opened: what of each a search needs to know, re-read once in a while.
+
+They are opened with the credentials of the settings, which may read their mappings. No search is asked with them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import Any
+
+from connector.clusters.protocol import Cluster
+from connector.clusters.rest_index import RestIndex
+from connector.errors import ConnectorError, EncoderMismatch, IndexMissing, SettingsError
+from connector.event_loop import in_own_thread
+from connector.gateway.reading.text import TextReader
+from connector.models.encoder import Encoder
+from connector.rerankers.protocol import Reranker
+from connector.search.own import exact_fields
+from connector.search.searcher import Searcher
+from connector.settings.gateway import GatewayIndexSettings
+from connector.settings.search import SearchSettings
+from connector.settings.sections import ClusterSettings, Settings
+from connector.wiring import build_searcher, load_encoder, open_cluster, open_index, open_rerankers
+
+log = logging.getLogger(__name__)
+UNFIT = (SettingsError, IndexMissing, EncoderMismatch)  # the index was seen, and is none to rerank
+REOPEN_S = 60.0  # mappings are read anew so often; and what could not be opened is tried again
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """One index, opened, with a searcher for each pipeline; "" is that of the settings."""
+
+    name: str
+    settings: GatewayIndexSettings
+    cluster: ClusterSettings
+    legs: Mapping[str, str]  # their kinds by their names
+    reranked: int  # so many hits of the order a reranker may move
+    deadline_s: float
+    index: RestIndex
+    searchers: Mapping[str, Searcher]
+    is_elasticsearch: bool
+
+    def searcher(self, pipeline: str) -> Searcher:
+        return self.searchers[pipeline]
+
+    def is_dense(self, leg: str) -> bool:
+        return self.legs.get(leg) == "dense"
+
+    @property
+    def may_repeat(self) -> frozenset[str]:
+        """Parts whose failures the engine words, perhaps with words of the query."""
+        return frozenset((*self.legs, "page"))
+
+    def reader(self) -> TextReader:
+        """What reads the caller's queries."""
+        return TextReader(exact_fields(self.index.schema), self.settings.function_score)
+
+
+class Sites:
+    """All of them. Each can be asked for at once; one that is not open yet is None."""
+
+    def __init__(self, settings: Settings, encoder: Encoder | None = None) -> None:
+        self.settings = settings
+        self.names = frozenset(name for name, index in settings.gateway.indexes.items() if index.mode != "off")
+        self.pipelines = frozenset(settings.gateway.pipelines)
+        self.tried = asyncio.Event()  # each was tried to be opened
+        self._sites: dict[str, Site] = {}
+        self._parts = AsyncExitStack()
+        self._cluster: Cluster | None = None
+        self._encoder = encoder
+        self._rerankers: dict[str, Reranker] = {}
+        self._keeping: asyncio.Task[None] | None = None
+
+    def get(self, name: str) -> Site | None:
+        return self._sites.get(name)
+
+    def start(self) -> None:
+        """Begin to open them, and go on to do so; searches pass through until then."""
+        self._keeping = asyncio.create_task(self._keep())
+
+    async def close(self) -> None:
+        if self._keeping:
+            self._keeping.cancel()
+            await asyncio.wait([self._keeping])
+        for site in self._sites.values():
+            _close(site)
+        await self._parts.aclose()
+
+    async def _keep(self) -> None:
+        while True:
+            try:
+                await self._open_all()
+            except Exception:  # searches go on to pass through
+                log.exception("gateway: a fault while indexes were opened")
+            self.tried.set()
+            await asyncio.sleep(REOPEN_S)
+
+    async def _open_all(self) -> None:
+        for name in sorted(self.names):
+            try:
+                site = await self._open(name)
+            except ConnectorError as error:
+                self._could_not(name, error)
+                continue
+            old = self._sites.get(name)
+            if old is not None and old.index.looks_like(site.index):
+                _close(site)
+                continue
+            self._sites[name] = site  # what is under way with the old one goes on with it
+            log.info("gateway: searches of %s are reranked", name)
+
+    def _could_not(self, name: str, error: ConnectorError) -> None:
+        """An index that is known goes on as it was, unless it is now one that cannot be reranked."""
+        if isinstance(error, UNFIT):
+            self._sites.pop(name, None)
+        if name in self._sites:
+            log.warning("gateway: %s goes on as it was, since it could not be looked at anew: %s", name, error)
+        else:
+            log.warning("gateway: searches of %s pass through, since it could not be opened: %s", name, error)
+
+    async def _open(self, name: str) -> Site:
+        settings = settings_for(self.settings, name)
+        cluster = await self._connected()
+        index = await open_index(cluster, settings)
+        if not isinstance(index, RestIndex):
+            raise SettingsError("the embedded store has no _search of its own; set cluster.url to a cluster")
+        if "lexical" not in [leg.kind for leg in settings.search.legs.values()]:
+            raise SettingsError("search.legs has no lexical leg to send the callers' queries with; add one")
+        encoder = await self._loaded() if index.schema.vector_field else None
+        made = {"": settings} | {
+            pipeline: with_search(settings, changes) for pipeline, changes in settings.gateway.pipelines.items()
+        }
+        searchers = {
+            pipeline: build_searcher(index, encoder, await self._reached(each), each) for pipeline, each in made.items()
+        }
+        given = settings.gateway.indexes[name]
+        return Site(
+            name,
+            given,
+            settings.cluster,
+            {leg: str(found.kind) for each in made.values() for leg, found in each.search.legs.items()},
+            max((stage.window for each in made.values() for stage in each.search.rerank), default=0),
+            given.deadline_s or settings.search.deadline_s,
+            index,
+            searchers,
+            cluster.engine.kind == "elasticsearch",
+        )
+
+    async def _connected(self) -> Cluster:
+        if self._cluster is None:
+            self._cluster = await open_cluster(self.settings)
+            self._parts.push_async_callback(self._cluster.close)
+        return self._cluster
+
+    async def _loaded(self) -> Encoder:
+        if self._encoder is None:
+            self._encoder = await in_own_thread(load_encoder, self.settings)
+            if close := getattr(self._encoder, "close", None):
+                self._parts.callback(close)
+        return self._encoder
+
+    async def _reached(self, settings: Settings) -> Mapping[str, Reranker]:
+        for name, reranker in open_rerankers(settings).items():
+            if name in self._rerankers:
+                await reranker.close()
+                continue
+            self._rerankers[name] = reranker
+            self._parts.push_async_callback(reranker.close)
+        return self._rerankers
+
+
+def settings_for(settings: Settings, name: str) -> Settings:
+    """The settings of a search of one of the gateway's indexes."""
+    given = settings.gateway.indexes[name]
+    index: dict[str, Any] = {"name": name}
+    index |= {"text_fields": given.fields} if given.fields is not None else {}
+    index |= {"vector_field": given.vector_field} if given.vector_field is not None else {}
+    return settings.model_copy(update={"index": settings.index.model_copy(update=index)})
+
+
+def with_search(settings: Settings, changes: Mapping[str, Any]) -> Settings:
+    """The settings with another search, as a pipeline changes it."""
+    given = settings.model_dump(mode="python", exclude_unset=True)
+    search = settings.search.model_dump(mode="python", exclude_unset=True) | dict(changes)
+    SearchSettings.model_validate(search)
+    return Settings.model_validate(given | {"search": search})
+
+
+def _close(site: Site) -> None:
+    for searcher in site.searchers.values():
+        searcher.close()
