@@ -1,0 +1,1 @@
+"""Passages and vectors for an index that somebody else made, and that lives on."""
