@@ -86,6 +86,20 @@ def read_text(hit: JSON, schema: IndexSchema) -> str:
     return _read_places(hit, [schema.layout.place(name) for name in schema.fields.text])
 
 
+def read_texts(hit: JSON, schema: IndexSchema) -> dict[str, str]:
+    """The texts of a document that is not ours, by text field, without those that are empty; a text that two fields
+    share is the first one's."""
+    texts: dict[str, str] = {}
+    seen: set[TextPlace] = set()
+    for name in schema.fields.text:
+        place = schema.layout.place(name)
+        text = "" if place in seen else _read_places(hit, [place])
+        seen.add(place)
+        if text.strip():
+            texts[name] = text
+    return texts
+
+
 def _read_places(hit: JSON, places: Sequence[TextPlace], *, below: str = "") -> str:
     """The texts at those places; the source of a nested object begins `below` its path."""
     source, fields = hit.get("_source", {}), hit.get("fields", {})

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from connector.errors import SettingsError
-from connector.schema import AnyFieldType, IndexSchema
+from connector.schema import AnyFieldType, IndexSchema, VectorSettings
 
 # how values of the engines' types are checked; for any other type the engine itself does that
 ENGINE_TYPES: dict[str, AnyFieldType] = {
@@ -44,13 +44,7 @@ def build_index(engine: str, schema: IndexSchema) -> dict[str, Any]:
     """The body of `PUT /index`: settings and mappings with `_meta`. Raises SettingsError for an unknown vector
     index."""
     template = read_template(engine)
-    values = {
-        "$analyzer$": schema.analyzer,
-        "$dims$": schema.dims,
-        "$m$": schema.vectors.m,
-        "$ef_construction$": schema.vectors.ef_construction,
-    }
-    values["$vector_index$"] = fill(_vector_index(template, engine, schema.vectors.index), values)
+    values = _values(template, engine, schema.analyzer, schema.dims, schema.vectors)
     body = {"settings": copy.deepcopy(template["settings"]), "mappings": fill(template["mappings"], values)}
     properties = body["mappings"]["properties"]
     if not schema.keeps_ids:
@@ -63,6 +57,26 @@ def build_index(engine: str, schema: IndexSchema) -> dict[str, Any]:
         properties[name] = template["metadata"][kind]
     body["mappings"]["_meta"] = schema.to_meta()
     return body
+
+
+def build_passages_field(engine: str, analyzer: str, dims: int, vectors: VectorSettings) -> dict[str, Any]:
+    """The mapping of the nested passages alone. Raises SettingsError for an unknown vector index."""
+    template = read_template(engine)
+    found: dict[str, Any] = fill(
+        template["mappings"]["properties"]["passages"], _values(template, engine, analyzer, dims, vectors)
+    )
+    return found
+
+
+def _values(template: dict[str, Any], engine: str, analyzer: str, dims: int, vectors: VectorSettings) -> dict[str, Any]:
+    """What is filled into a template."""
+    values: dict[str, Any] = {
+        "$analyzer$": analyzer,
+        "$dims$": dims,
+        "$m$": vectors.m,
+        "$ef_construction$": vectors.ef_construction,
+    }
+    return values | {"$vector_index$": fill(_vector_index(template, engine, vectors.index), values)}
 
 
 def fill(part: Any, values: dict[str, Any]) -> Any:

@@ -39,8 +39,21 @@ class RestCluster:
         return self._client
 
     @property
+    def dialect(self) -> Dialect:
+        return self._dialect
+
+    @property
     def url(self) -> str:
         return self._url
+
+    @property
+    def max_chunk_bytes(self) -> int:
+        """The most that a bulk request holds."""
+        return self._max_chunk_bytes
+
+    @property
+    def timeout_s(self) -> float:
+        return self._timeout_s
 
     async def create_index(self, name: str, schema: IndexSchema) -> RestIndex:
         schema.fields.check_names()

@@ -1,0 +1,73 @@
+"""What is put into the mapping of an index that is back-filled: our fields, and in `_meta` what they hold."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from connector.backfilled import Backfilled, without_ours
+from connector.clusters.mapping import build_passages_field
+from connector.clusters.paths import index_path
+from connector.clusters.rest import RestCluster
+from connector.clusters.rest_index import ADMIN_TIMEOUT_S
+from connector.errors import ClusterError
+from connector.schema import IndexSchema, VectorSettings
+
+JSON = dict[str, Any]
+META_TRIES = 5
+
+
+@dataclass(frozen=True, slots=True)
+class BackfillPlan:
+    """What is added to one index: `index` is its own name, never an alias; `schema` says where its texts are."""
+
+    index: str
+    shards: int
+    added: Backfilled
+    schema: IndexSchema
+    vectors: VectorSettings
+    analyzer: str  # of the passages' texts
+
+
+def build_properties(kind: str, plan: BackfillPlan) -> JSON:
+    """Our fields as an engine's mapping has them. Raises SettingsError for an unknown vector index."""
+    names = plan.added.names
+    passages = build_passages_field(kind, plan.analyzer, plan.added.encoder.dims, plan.vectors)
+    inner = passages["properties"]
+    inner[names.vector_name] = inner.pop("vector")
+    return {names.passages: passages, names.marker: {"type": "keyword"}}
+
+
+async def read_index_mapping(cluster: RestCluster, index: str) -> JSON:
+    """The mapping of exactly one index."""
+    reply = await cluster.client.request("GET", index_path(index, "_mapping"), timeout_s=ADMIN_TIMEOUT_S)
+    found: JSON = reply[index]["mappings"]
+    return found
+
+
+async def put_fields(cluster: RestCluster, plan: BackfillPlan) -> None:
+    """Put our fields and our part of `_meta` into the index's mapping; what is there already stays.
+
+    Raises ClusterError with the engine's own reason where it takes no such field."""
+    await _put(cluster, plan.index, build_properties(cluster.engine.kind, plan), plan.added)
+
+
+async def take_meta_out(cluster: RestCluster, index: str) -> None:
+    """Take our part out of the mapping's `_meta`. The fields themselves stay: no engine takes a field back."""
+    await _put(cluster, index, {}, None)
+
+
+async def _put(cluster: RestCluster, index: str, properties: JSON, added: Backfilled | None) -> None:
+    """The engine replaces `_meta` as a whole, and there is no condition on that: so it is read again, and where
+    somebody else wrote theirs at the same moment, put again."""
+    for _ in range(META_TRIES):
+        theirs = without_ours((await read_index_mapping(cluster, index)).get("_meta", {}))
+        meta = added.to_meta(theirs) if added else theirs
+        body = {"_meta": meta} | ({"properties": properties} if properties else {})
+        await cluster.client.request("PUT", index_path(index, "_mapping"), body=body, timeout_s=ADMIN_TIMEOUT_S)
+        if (await read_index_mapping(cluster, index)).get("_meta", {}) == meta:
+            return
+    raise ClusterError(
+        f"somebody else writes the _meta of index {index!r} all the time, and so ours is lost again and again; run "
+        "this when that has ended"
+    )

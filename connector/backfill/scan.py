@@ -1,0 +1,221 @@
+"""The documents of an index, read shard by shard in the order of their sequence numbers while others write to it.
+
+One slice of a point in time for each shard is exactly that shard, and a sequence number is unique in it. What a point
+in time shows is old by the time that it is read, and so are its sequence numbers: a conditional write from it cannot
+overwrite what was written since."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from connector.backfill.fields import BackfillPlan
+from connector.backfilled import AddedNames
+from connector.clusters.dialect import ask_texts
+from connector.clusters.hits import read_texts
+from connector.clusters.paths import index_path
+from connector.clusters.rest import RestCluster
+from connector.clusters.rest_index import ADMIN_TIMEOUT_S
+from connector.clusters.views import PointInTime, lost
+from connector.errors import ClusterError
+
+JSON = dict[str, Any]
+KEEP_S = 300  # how long the engine keeps a point in time that nobody reads from
+PAGE = 500
+PAGES_OF_ONE_VIEW = 100  # then it is opened anew: segments that it needs stay on disk while it is open
+NONE_YET = -1  # below all sequence numbers
+ANY: JSON = {"match_all": {}}
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """One shard of an index: its number, of so many."""
+
+    index: str
+    number: int
+    of: int
+
+
+@dataclass(frozen=True, slots=True)
+class FoundDocument:
+    """A document as it was when it was read: where it is, which write of it that was, its texts by field (without
+    empty ones), and the marker that it carries ("" for none)."""
+
+    index: str
+    doc_id: str
+    routing: str | None
+    seq_no: int
+    primary_term: int
+    version: int
+    texts: Mapping[str, str]
+    marker: str = ""
+
+
+async def count_shards(cluster: RestCluster, index: str) -> int:
+    """How many primary shards an index has."""
+    params = {"flat_settings": "true"}
+    path = index_path(index, "_settings/index.number_of_shards")
+    reply = await cluster.client.request("GET", path, params=params, timeout_s=ADMIN_TIMEOUT_S)
+    return int(reply[index]["settings"]["index.number_of_shards"])
+
+
+def needs_work(plan: BackfillPlan) -> JSON:
+    """The query for documents that lack passages of this plan: never done, replaced by the application, done by
+    another encoder or of other fields, or stripped of their vectors while texts and marker stayed."""
+    names, added = plan.added.names, plan.added
+    vector = {"exists": {"field": names.vector}}
+    done = {"prefix": {names.marker: f"{added.generation}:"}}
+    empty = {"term": {names.marker: added.without_text}}
+    either = [
+        {"bool": {"must_not": [done]}},
+        {"bool": {"must_not": [empty, _nested(names, vector)]}},
+        _nested(names, {"bool": {"must_not": [vector]}}),
+    ]
+    return {"bool": {"should": either, "minimum_should_match": 1}}
+
+
+def has_work_done(plan: BackfillPlan) -> JSON:
+    """The query for all others: they have passages of this plan, which may be of a text that has changed since."""
+    return {"bool": {"must_not": [needs_work(plan)]}}
+
+
+def _nested(names: AddedNames, query: JSON) -> JSON:
+    return {"nested": {"path": names.passages, "query": query, "ignore_unmapped": True}}
+
+
+async def find_work(
+    cluster: RestCluster, plan: BackfillPlan, shard: int, *, after: int = NONE_YET, upto: int | None = None
+) -> AsyncIterator[FoundDocument]:
+    """The documents of a shard that lack passages of this plan, by rising sequence number: above `after`, and up to
+    `upto` where given. Only what was refreshed is seen."""
+    found = read_documents(cluster, plan, shard, needs_work(plan), after=after, upto=upto)
+    async for document in found:
+        yield document
+
+
+async def read_documents(
+    cluster: RestCluster,
+    plan: BackfillPlan,
+    shard: int,
+    query: JSON = ANY,
+    *,
+    after: int = NONE_YET,
+    upto: int | None = None,
+) -> AsyncIterator[FoundDocument]:
+    """The documents of a shard that a query matches, with their texts and markers."""
+    place = Shard(plan.index, shard, plan.shards)
+    async for page in read_shard(cluster, place, query, build_asked(plan), after=after, upto=upto):
+        for hit in page:
+            yield read_found(hit, plan)
+
+
+def build_asked(plan: BackfillPlan) -> JSON:
+    """What a search brings along of each document: its texts and its marker, and no vectors."""
+    asked = ask_texts(plan.schema)
+    return asked | {"_source": [*(asked["_source"] or ()), plan.added.names.marker]}
+
+
+def read_found(hit: JSON, plan: BackfillPlan) -> FoundDocument:
+    """The document of a hit, or of a reply to GET or _mget."""
+    return FoundDocument(
+        index=hit["_index"],
+        doc_id=hit["_id"],
+        routing=hit.get("_routing"),
+        seq_no=hit["_seq_no"],
+        primary_term=hit["_primary_term"],
+        version=hit["_version"],
+        texts=read_texts(hit, plan.schema),
+        marker=str(hit.get("_source", {}).get(plan.added.names.marker) or ""),
+    )
+
+
+async def last_seq_no(cluster: RestCluster, shard: Shard) -> int:
+    """The highest sequence number of the shard's documents that searches see; -1 where there is none."""
+    async for page in read_shard(cluster, shard, ANY, {"_source": False}, newest_first=True):
+        return int(page[0]["_seq_no"])
+    return NONE_YET
+
+
+async def read_shard(
+    cluster: RestCluster,
+    shard: Shard,
+    query: JSON,
+    asked: JSON,
+    *,
+    after: int = NONE_YET,
+    upto: int | None = None,
+    newest_first: bool = False,
+) -> AsyncIterator[list[JSON]]:
+    """Pages of hits of one shard by their sequence numbers, above `after`, and up to `upto` where given.
+
+    A point in time that the engine lost, or that has been open for long, is opened again: it goes on behind the last
+    hit."""
+    last, whole = after, False
+    while not whole:
+        view = await _open(cluster, shard.index)
+        try:
+            for _ in range(PAGES_OF_ONE_VIEW):
+                size = 1 if newest_first else PAGE
+                body = asked | _build_page(shard, query, last, upto, size, newest_first)
+                hits = await _ask(cluster, shard.index, view, body)
+                if hits:
+                    last = int(hits[-1]["_seq_no"])
+                    yield hits
+                if len(hits) < size or newest_first:
+                    whole = True
+                    break
+        except _ViewGone:
+            pass
+        finally:
+            await _close(cluster, view)
+
+
+class _ViewGone(Exception):
+    """The engine has no such point in time any more."""
+
+
+def _build_page(shard: Shard, query: JSON, last: int, upto: int | None, size: int, newest_first: bool) -> JSON:
+    bounds = {"gt": last} | ({} if upto is None else {"lte": upto})
+    body: JSON = {
+        "query": {"bool": {"filter": [{"range": {"_seq_no": bounds}}, query]}},
+        "size": size,
+        "sort": [{"_seq_no": "desc" if newest_first else "asc"}],
+        "track_total_hits": False,
+        "seq_no_primary_term": True,
+        "version": True,
+    }
+    return body | ({"slice": {"id": shard.number, "max": shard.of}} if shard.of > 1 else {})
+
+
+async def _open(cluster: RestCluster, index: str) -> PointInTime:
+    calls = cluster.dialect.views
+    params = {"keep_alive": f"{KEEP_S}s"}
+    path = index_path(index, calls.open)
+    reply = await cluster.client.request("POST", path, params=params, timeout_s=cluster.timeout_s)
+    return PointInTime(str(reply[calls.name]), KEEP_S)
+
+
+async def _ask(cluster: RestCluster, index: str, view: PointInTime, body: JSON) -> list[JSON]:
+    try:
+        reply = await cluster.client.request("POST", "/_search", body=view.within(body), timeout_s=cluster.timeout_s)
+    except ClusterError as error:
+        if lost(index, error):
+            raise _ViewGone from error
+        raise
+    view.follow(reply)
+    failures = reply.get("_shards", {}).get("failures")
+    if failures:
+        raise ClusterError(f"a shard of {index!r} failed: {failures[0].get('reason')}")
+    hits: list[JSON] = reply["hits"]["hits"]
+    return hits
+
+
+async def _close(cluster: RestCluster, view: PointInTime) -> None:
+    """A point in time that cannot be closed goes away by itself."""
+    calls = cluster.dialect.views
+    try:
+        body = calls.closing(view.view)
+        await cluster.client.request("DELETE", calls.close, body=body, timeout_s=cluster.timeout_s)
+    except ClusterError:
+        return

@@ -1,0 +1,146 @@
+"""Passages, vectors and marker put into documents that others write: each on the condition that nobody wrote since."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import orjson
+
+from connector.backfill.fields import BackfillPlan
+from connector.backfill.scan import FoundDocument
+from connector.clusters.bulk import split_chunks
+from connector.clusters.failures import explain_block, explain_denial, is_block, is_denial
+from connector.clusters.reasons import explain_reason
+from connector.clusters.rest import RestCluster
+from connector.errors import AccessDenied, ClusterError, ClusterUnavailable
+from connector.types import Passage, Vectors
+
+JSON = dict[str, Any]
+OutcomeKind = Literal["written", "unchanged", "conflict", "gone", "refused", "pressure", "blocked"]
+OnBulk = Callable[[int, int, Sequence["UpdateOutcome"]], None]
+
+
+@dataclass(frozen=True, slots=True)
+class PassageUpdate:
+    """What one document is to hold of ours: its passages with their vectors [n, dims], and its marker."""
+
+    document: FoundDocument
+    passages: Sequence[Passage]
+    vectors: Vectors
+    marker: str
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateOutcome:
+    """What became of one update, and the engine's own reason where it was not taken.
+
+    `conflict`: somebody wrote the document since it was read; `gone`: somebody deleted it; `pressure`: the cluster has
+    too much to do, and may take it later; `blocked`: the index takes no writes; `refused`: not this one, ever.
+    `seq_no` is that of our write."""
+
+    kind: OutcomeKind
+    reason: str = ""
+    seq_no: int | None = None
+
+
+def ignore_bulk(took_ms: int, documents: int, outcomes: Sequence[UpdateOutcome]) -> None:
+    """Nobody paces the writes."""
+
+
+async def write_updates(
+    cluster: RestCluster, plan: BackfillPlan, updates: Sequence[PassageUpdate], *, on_bulk: OnBulk = ignore_bulk
+) -> list[UpdateOutcome]:
+    """Put passages into documents that are still as they were read; an outcome for each, in order.
+
+    `on_bulk` is told of each request: how long it took in milliseconds, how many documents were in it, and what became
+    of them. Raises ClusterUnavailable where nothing is known of any, and AccessDenied."""
+    actions = [build_action(plan, update) for update in updates]
+    return await write_actions(cluster, plan.index, actions, on_bulk=on_bulk)
+
+
+def build_action(plan: BackfillPlan, update: PassageUpdate) -> bytes:
+    """The two lines of a partial update.
+
+    Not `detect_noop`: where the application's mapping ignored our fields before they were mapped, the same content
+    would be taken for no change and never be indexed."""
+    names = plan.added.names
+    passages = [
+        {"ordinal": passage.ordinal, "text": passage.text, names.vector_name: vector}
+        for passage, vector in zip(update.passages, update.vectors, strict=True)
+    ]
+    body = {"doc": {names.passages: passages, names.marker: update.marker}, "detect_noop": False}
+    action = {"update": build_condition(update.document)}
+    return b"%b\n%b\n" % (orjson.dumps(action), orjson.dumps(body, option=orjson.OPT_SERIALIZE_NUMPY))
+
+
+def build_condition(document: FoundDocument) -> JSON:
+    """Which document is meant, and that it must be as it was read."""
+    condition: JSON = {
+        "_index": document.index,
+        "_id": document.doc_id,
+        "if_seq_no": document.seq_no,
+        "if_primary_term": document.primary_term,
+    }
+    return condition | ({"routing": document.routing} if document.routing is not None else {})
+
+
+async def write_actions(
+    cluster: RestCluster, index: str, actions: Sequence[bytes], *, on_bulk: OnBulk = ignore_bulk
+) -> list[UpdateOutcome]:
+    """The same for actions that are built already."""
+    outcomes: list[UpdateOutcome] = []
+    for start, end in split_chunks(actions, cluster.max_chunk_bytes):
+        outcomes += await _send(cluster, index, actions[start:end], on_bulk)
+    return outcomes
+
+
+async def _send(cluster: RestCluster, index: str, actions: Sequence[bytes], on_bulk: OnBulk) -> list[UpdateOutcome]:
+    try:
+        reply = await cluster.client.bulk(index, actions, timeout_s=cluster.timeout_s)
+    except ClusterError as error:
+        if error.status == 429 and "block" not in str(error):
+            outcomes = [UpdateOutcome("pressure", str(error))] * len(actions)
+            on_bulk(0, len(actions), outcomes)
+            return outcomes
+        if error.status != 413:
+            raise
+        if len(actions) == 1:
+            size = len(actions[0])
+            return [UpdateOutcome("refused", f"the cluster takes no request of {size} bytes (http.max_content_length)")]
+    else:
+        outcomes = _read_outcomes(reply, len(actions))
+        on_bulk(int(reply.get("took", 0)), len(actions), outcomes)
+        return outcomes
+    middle = len(actions) // 2
+    first = await _send(cluster, index, actions[:middle], on_bulk)
+    return first + await _send(cluster, index, actions[middle:], on_bulk)
+
+
+def _read_outcomes(reply: JSON, count: int) -> list[UpdateOutcome]:
+    items = reply.get("items")
+    if not isinstance(items, list) or len(items) != count:
+        raise ClusterUnavailable("the reply to a bulk request does not fit what was sent; is a proxy in between?")
+    return [read_outcome(next(iter(item.values()))) for item in items]
+
+
+def read_outcome(item: JSON) -> UpdateOutcome:
+    """What became of one action of a bulk request. Raises AccessDenied, which OpenSearch says of each document."""
+    status, error = item["status"], item.get("error")
+    if status < 300:
+        kind: OutcomeKind = "unchanged" if item.get("result") == "noop" else "written"
+        return UpdateOutcome(kind, seq_no=item.get("_seq_no"))
+    if is_denial(error):
+        reason = explain_reason(error, status)
+        raise AccessDenied(explain_denial(reason, index=item.get("_index", "")) or reason, status=status)
+    if is_block(error):
+        return UpdateOutcome("blocked", explain_block(error, status))
+    reason = explain_reason(error, status)
+    if status == 409:
+        return UpdateOutcome("conflict", reason)
+    if status == 404 and "document_missing" in str(error):
+        return UpdateOutcome("gone", reason)
+    if status in (429, 502, 503, 504):
+        return UpdateOutcome("pressure", reason)
+    return UpdateOutcome("refused", reason)

@@ -1,0 +1,107 @@
+"""What a back-fill added to an index that somebody else made: the fields, what filled them, and how `_meta` says so."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+from connector.errors import SettingsError
+from connector.schema import EncoderFingerprint, PassageSettings
+
+JSON = dict[str, Any]
+META_KEY = "connector_backfill"
+META_VERSION_BACKFILL = 1
+WITHOUT_TEXT = "none"  # in the marker of a document that has nothing to encode
+
+
+@dataclass(frozen=True, slots=True)
+class AddedNames:
+    """What our fields are called: the nested object of passages, and the marker beside it."""
+
+    passages: str = "passages"
+    vector_name: str = "vector"
+
+    @property
+    def marker(self) -> str:
+        """The keyword of a document that says of what its passages were made."""
+        return f"{self.passages}_of"
+
+    @property
+    def vector(self) -> str:
+        return f"{self.passages}.{self.vector_name}"
+
+    @property
+    def text(self) -> str:
+        return f"{self.passages}.text"
+
+
+@dataclass(frozen=True, slots=True)
+class Backfilled:
+    """What was added to an index: which encoder made the vectors, of which text fields (with the boosts that they are
+    searched with), cut how, and what our fields are called."""
+
+    encoder: EncoderFingerprint
+    text: Mapping[str, float]
+    passages: PassageSettings
+    names: AddedNames = field(default_factory=AddedNames)
+
+    @property
+    def generation(self) -> str:
+        """Changes where the same text would become other passages or vectors. Every marker begins with it."""
+        encoder = asdict(replace(self.encoder, name=""))  # a copy under another name is the same encoder
+        made_by = [META_VERSION_BACKFILL, encoder, list(self.text), asdict(self.passages)]
+        return _short_hash(made_by)
+
+    def marker(self, texts: Mapping[str, str], *, has_passages: bool) -> str:
+        """The marker of a document with these texts, by the name of their field."""
+        of = _short_hash([[name, texts[name]] for name in self.text if name in texts])
+        return f"{self.generation}:{of if has_passages else WITHOUT_TEXT}"
+
+    @property
+    def without_text(self) -> str:
+        """The marker of a document that has nothing to encode."""
+        return self.marker({}, has_passages=False)
+
+    def to_meta(self, meta: Mapping[str, Any]) -> JSON:
+        """The `_meta` of a mapping with this in it, beside all that was there: the engines replace it as a whole."""
+        ours = {
+            "version": META_VERSION_BACKFILL,
+            "encoder": asdict(self.encoder),
+            "text": [list(pair) for pair in self.text.items()],  # the engines keep no order of keys
+            "passages": asdict(self.passages),
+            "names": asdict(self.names),
+            "generation": self.generation,
+        }
+        return {**meta, META_KEY: ours}
+
+    @classmethod
+    def from_meta(cls, meta: Mapping[str, Any]) -> Backfilled | None:
+        """What the `_meta` of a mapping says was added; None where nothing was. Raises SettingsError."""
+        ours = meta.get(META_KEY)
+        if not isinstance(ours, Mapping):
+            return None
+        if ours.get("version") != META_VERSION_BACKFILL:
+            raise SettingsError(
+                f"the index was back-filled by another version of the connector ({META_KEY} version "
+                f"{ours.get('version')}, this one reads {META_VERSION_BACKFILL}); take that out with: "
+                "connector backfill INDEX --undo, and back-fill it again"
+            )
+        return cls(
+            encoder=EncoderFingerprint(**ours["encoder"]),
+            text=dict(ours["text"]),
+            passages=PassageSettings(**ours["passages"]),
+            names=AddedNames(**ours["names"]),
+        )
+
+
+def without_ours(meta: Mapping[str, Any]) -> JSON:
+    """The `_meta` of a mapping with nothing of ours in it."""
+    return {key: value for key, value in meta.items() if key != META_KEY}
+
+
+def _short_hash(value: Any) -> str:
+    canonical = json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return hashlib.blake2b(canonical.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()

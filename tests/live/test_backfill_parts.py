@@ -1,0 +1,141 @@
+"""The parts of a back-fill on each engine: fields put into a mapping, work found by query, conditional writes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from support.backfills import WordEncoder, plan_for
+from support.somebody import TEXT, Somebody
+
+from connector.backfill.fields import BackfillPlan, put_fields, read_index_mapping, take_meta_out
+from connector.backfill.passages import build_passages
+from connector.backfill.scan import FoundDocument, find_work, read_documents
+from connector.backfill.write import PassageUpdate, UpdateOutcome, write_updates
+from connector.backfilled import Backfilled
+from connector.clusters.rest import RestCluster
+
+ENCODER = WordEncoder()
+TITLE_AND_BODY = {"title": 2.0, "body": 1.0}
+
+
+def cluster_of(somebody: Somebody) -> RestCluster:
+    assert isinstance(somebody.cluster, RestCluster)
+    return somebody.cluster
+
+
+def make_index(somebody: Somebody, *, shards: int = 1, documents: int = 6) -> str:
+    mappings = {"properties": {"title": TEXT, "body": TEXT}, "_meta": {"owner": "shop"}}
+    rows: list[dict[str, Any]] = [
+        {"title": f"Part {at}", "body": f"It fits shelf {at}."} for at in range(documents - 1)
+    ]
+    return somebody.make(mappings, *rows, {"price": 3}, settings=somebody.knn | {"index.number_of_shards": shards})
+
+
+async def fill(cluster: RestCluster, plan: BackfillPlan, documents: list[FoundDocument]) -> list[UpdateOutcome]:
+    return await write_updates(cluster, plan, build_updates(plan, documents))
+
+
+def build_updates(plan: BackfillPlan, documents: list[FoundDocument]) -> list[PassageUpdate]:
+    built = build_passages(plan, [(found.doc_id, found.texts) for found in documents], ENCODER.token_offsets)
+    return [
+        PassageUpdate(found, passages, ENCODER.encode([passage.text for passage in passages]), marker)
+        for found, (passages, marker) in zip(documents, built, strict=True)
+    ]
+
+
+async def work(cluster: RestCluster, plan: BackfillPlan, shard: int = 0) -> list[FoundDocument]:
+    return [found async for found in find_work(cluster, plan, shard)]
+
+
+@pytest.mark.live
+async def test_work_is_what_lacks_passages_of_the_plan(somebody: Somebody) -> None:
+    cluster, index = cluster_of(somebody), make_index(somebody)
+    plan = await plan_for(cluster, index, TITLE_AND_BODY)
+    await put_fields(cluster, plan)
+    first = await work(cluster, plan)
+    outcomes = await fill(cluster, plan, first)
+    somebody.send("POST", f"/{index}/_refresh")
+
+    assert [found.doc_id for found in first] == [f"d{at}" for at in range(6)]
+    assert first[0].texts == {"title": "Part 0", "body": "It fits shelf 0."}
+    assert first[-1].texts == {}
+    assert {outcome.kind for outcome in outcomes} == {"written"}
+    assert await work(cluster, plan) == []
+
+    somebody.send("PUT", f"/{index}/_doc/d1", {"title": "Part 1", "body": "Replaced."})
+    somebody.send("POST", f"/{index}/_update/d2", {"doc": {"passages": [{"ordinal": 0, "text": "no vector"}]}})
+    somebody.send("POST", f"/{index}/_update/d3", {"doc": {"passages": []}})
+    somebody.send("POST", f"/{index}/_update/d4", {"doc": {"passages_of": "another:0123"}})
+    somebody.send("POST", f"/{index}/_update/d0", {"doc": {"body": "A new text, and the old passages."}})
+    somebody.send("POST", f"/{index}/_refresh")
+    all_of = {found.doc_id: found.marker async for found in read_documents(cluster, plan, 0)}
+
+    assert [found.doc_id for found in await work(cluster, plan)] == ["d1", "d2", "d3", "d4"]
+    assert all_of["d0"] == plan.added.marker(first[0].texts, has_passages=True)  # which is of the text before
+    assert all_of["d5"] == plan.added.without_text
+
+
+@pytest.mark.live
+async def test_a_document_that_was_written_since_is_left_as_it_is(somebody: Somebody) -> None:
+    cluster, index = cluster_of(somebody), make_index(somebody)
+    plan = await plan_for(cluster, index, TITLE_AND_BODY)
+    await put_fields(cluster, plan)
+    found = await work(cluster, plan)
+    somebody.send("POST", f"/{index}/_update/d1", {"doc": {"price": 7}})
+    somebody.send("DELETE", f"/{index}/_doc/d2")
+    outcomes = await fill(cluster, plan, found[:4])
+
+    assert [outcome.kind for outcome in outcomes] == ["written", "conflict", "gone", "written"]
+    assert somebody.send("GET", f"/{index}/_doc/d1")["_source"] == {
+        "title": "Part 1", "body": "It fits shelf 1.", "price": 7,
+    }  # fmt: skip
+    source = somebody.send("GET", f"/{index}/_doc/d0")["_source"]
+    assert source["title"] == "Part 0"
+    assert [(each["ordinal"], each["text"]) for each in source["passages"]] == [(0, "Part 0\nIt fits shelf 0.")]
+
+    somebody.send("PUT", f"/{index}/_settings", {"index.blocks.write": True})
+    try:
+        (blocked,) = await fill(cluster, plan, found[4:5])
+    finally:
+        somebody.send("PUT", f"/{index}/_settings", {"index.blocks.write": False})
+
+    assert blocked.kind == "blocked"
+    assert "index.blocks.write" in blocked.reason
+
+
+@pytest.mark.live
+async def test_each_slice_is_one_shard_and_all_of_them_are_the_index(somebody: Somebody) -> None:
+    cluster, index = cluster_of(somebody), make_index(somebody, shards=3, documents=60)
+    plan = await plan_for(cluster, index, TITLE_AND_BODY)
+    found = [[each async for each in read_documents(cluster, plan, shard)] for shard in range(3)]
+    of_shard = [
+        {
+            hit["_id"]
+            for hit in somebody.send("POST", f"/{index}/_search?preference=_shards:{shard}", {"size": 100})["hits"][
+                "hits"
+            ]
+        }
+        for shard in range(3)
+    ]
+
+    assert [{each.doc_id for each in documents} for documents in found] == of_shard
+    assert sum(map(len, of_shard)) == 60
+    assert all(
+        [each.seq_no for each in documents] == sorted({each.seq_no for each in documents}) for documents in found
+    )
+
+
+@pytest.mark.live
+async def test_our_part_of_meta_stands_beside_theirs(somebody: Somebody) -> None:
+    cluster, index = cluster_of(somebody), make_index(somebody, documents=1)
+    plan = await plan_for(cluster, index, TITLE_AND_BODY)
+    await put_fields(cluster, plan)
+    meta = (await read_index_mapping(cluster, index))["_meta"]
+
+    assert meta["owner"] == "shop"
+    assert Backfilled.from_meta(meta) == plan.added
+
+    await take_meta_out(cluster, index)
+
+    assert (await read_index_mapping(cluster, index))["_meta"] == {"owner": "shop"}
