@@ -1,0 +1,187 @@
+"""How a back-fill goes with what the engine can take, on a clock that is only counted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import pytest
+
+from connector.backfill.throttle import (
+    FIRST_DOCUMENTS,
+    LEAST_DOCUMENTS,
+    LONG_MS,
+    MOST_DOCUMENTS,
+    MOST_PAUSE_S,
+    WritePace,
+    kind_of_rejection,
+)
+
+
+@dataclass
+class CountedClock:
+    """A clock that only waiting moves."""
+
+    now_s: float = 0.0
+    waits: list[float] = field(default_factory=list)
+
+    def read(self) -> float:
+        return self.now_s
+
+    async def wait(self, seconds: float) -> None:
+        self.waits.append(seconds)
+        self.now_s += seconds
+
+
+@dataclass
+class CountedEngine:
+    """An engine that writes so many documents in a second and has room for some at once; `others` take a share."""
+
+    clock: CountedClock
+    per_s: float
+    room: int = 10_000
+    others: float = 0.0
+    written: int = 0
+    rejections: int = 0
+
+    def bulk(self, documents: int) -> tuple[float, int]:
+        """(took_ms, rejected), and the time it took has passed."""
+        room = int(self.room * (1 - self.others))
+        taken = min(documents, room)
+        took_s = 0.005 + taken / (self.per_s * (1 - self.others))
+        self.clock.now_s += took_s
+        self.written += taken
+        self.rejections += documents > taken
+        return took_s * 1000, documents - taken
+
+
+@pytest.fixture
+def clock() -> CountedClock:
+    return CountedClock()
+
+
+@pytest.fixture
+def pace(clock: CountedClock) -> WritePace:
+    return WritePace(clock=clock.read, sleep=clock.wait)
+
+
+async def write(pace: WritePace, engine: CountedEngine, seconds: float) -> float:
+    """Documents in a second, written for so long."""
+    start_s, before = engine.clock.now_s, engine.written
+    while engine.clock.now_s < start_s + seconds:
+        await pace.wait()
+        documents = pace.documents
+        took_ms, rejected = engine.bulk(documents)
+        pace.saw(took_ms, documents, rejected)
+    return (engine.written - before) / (engine.clock.now_s - start_s)
+
+
+async def test_an_idle_engine_is_used_nearly_in_full(pace: WritePace, clock: CountedClock) -> None:
+    engine = CountedEngine(clock, per_s=2_000)
+
+    assert await write(pace, engine, 60) > 0.95 * engine.per_s
+    assert clock.waits == []
+
+
+async def test_a_request_does_not_keep_a_write_thread_for_long(pace: WritePace, clock: CountedClock) -> None:
+    await write(pace, CountedEngine(clock, per_s=200), 120)
+
+    assert 0.4 * LONG_MS < pace.documents / 200 * 1000 < 1.2 * LONG_MS
+
+
+async def test_rejections_halve_chunks_and_double_pauses(pace: WritePace) -> None:
+    seen = [(pace.documents, pace.pause_s)]
+    for _ in range(4):
+        pace.saw(20, pace.documents, rejected=3)
+        seen.append((pace.documents, pace.pause_s))
+
+    assert seen == [(100, 0.0), (50, 0.5), (25, 1.0), (12, 2.0), (10, 4.0)]
+    assert pace.report.rejected == 12
+
+
+async def test_neither_falls_below_what_gets_on(pace: WritePace) -> None:
+    for _ in range(50):
+        pace.saw(None, pace.documents, rejected=pace.documents)
+
+    assert (pace.documents, pace.pause_s) == (LEAST_DOCUMENTS, MOST_PAUSE_S)
+
+
+async def test_it_settles_where_the_room_is_small(pace: WritePace, clock: CountedClock) -> None:
+    engine = CountedEngine(clock, per_s=2_000, room=220)
+    await write(pace, engine, 60)
+    before = engine.rejections
+    rate = await write(pace, engine, 60)
+
+    assert engine.rejections - before < 60  # fewer than one each second
+    assert rate > 0.25 * engine.per_s
+
+
+async def test_when_others_need_the_engine_it_gives_way_and_comes_back(pace: WritePace, clock: CountedClock) -> None:
+    engine = CountedEngine(clock, per_s=2_000)
+    alone = await write(pace, engine, 60)
+    engine.others = 0.8
+    beside = await write(pace, engine, 10)
+    engine.others = 0.0
+    await write(pace, engine, 60)
+    again = await write(pace, engine, 30)
+
+    assert beside < 0.5 * 0.2 * alone  # less than half of what the engine had left
+    assert again > 0.9 * alone
+    assert pace.report.slow and pace.report.waited_s > 0
+
+
+async def test_chunks_grow_by_steps_to_a_bound(pace: WritePace) -> None:
+    seen = []
+    for _ in range(60):
+        pace.saw(1, pace.documents)
+        seen.append(pace.documents)
+
+    assert seen[:3] == [FIRST_DOCUMENTS + 25, FIRST_DOCUMENTS + 50, FIRST_DOCUMENTS + 75]
+    assert seen[-1] == MOST_DOCUMENTS
+
+
+async def test_requests_that_were_not_full_prove_nothing_of_larger_ones(pace: WritePace) -> None:
+    for _ in range(20):
+        pace.saw(1, 5)
+
+    assert pace.documents == FIRST_DOCUMENTS
+
+
+async def test_a_users_bound_is_kept() -> None:
+    pace = WritePace(4)
+    for _ in range(9):
+        pace.saw(1, pace.documents)
+    pace.saw(1, 4, rejected=1)
+
+    assert pace.documents == 4
+
+
+async def test_what_is_heard_slows_at_once_and_holds_until_relief(pace: WritePace, clock: CountedClock) -> None:
+    pace.heard("write queue", worse=True)
+    assert (pace.documents, pace.pause_s) == (50, 0.5)
+    await pace.wait()
+    assert clock.waits == [0.5]
+    pace.heard("write queue", worse=False)
+    for _ in range(9):
+        pace.saw(1, pace.documents)
+    assert (pace.documents, pace.pause_s) == (50, 0.5)
+
+    pace.relieved()
+    pace.saw(1, pace.documents)
+
+    assert (pace.documents, pace.pause_s) == (75, 0.275)
+    assert pace.report.heard == {"write queue": 2}
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        ({"type": "es_rejected_execution_exception"}, "pressure"),
+        ({"type": "rejected_execution_exception"}, "pressure"),
+        ({"type": "circuit_breaking_exception"}, "pressure"),
+        ({"type": "cluster_block_exception", "reason": "disk usage exceeded flood-stage watermark"}, "blocked"),
+        ({"type": "version_conflict_engine_exception"}, ""),
+        (None, ""),
+    ],
+)
+def test_only_load_is_load(error: dict[str, str] | None, kind: str) -> None:
+    assert kind_of_rejection(error) == kind
