@@ -18,6 +18,7 @@ from connector.settings.sections import ClusterSettings, Settings
 pytestmark = pytest.mark.live
 
 DIMS = 16
+WINDOW = 30
 SEARCH: JSON = {"query": {"match": {"title": "refunds of sensors"}}, "size": 100, "track_total_hits": True}
 
 
@@ -31,8 +32,13 @@ class Place:
     through: httpx.Client
 
     def ask(self, user: ClusterSettings | None, body: JSON = SEARCH) -> httpx.Response:
-        auth = (user.username, user.password.get_secret_value()) if user and user.username and user.password else None
-        return self.through.post(f"/{self.index}/_search", json=body, auth=auth)
+        return self.through.post(f"/{self.index}/_search", json=body, auth=basic(user) if user else None)
+
+
+def basic(user: ClusterSettings) -> tuple[str, str]:
+    assert user.username
+    assert user.password
+    return user.username, user.password.get_secret_value()
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +61,7 @@ def place(secured: Secured) -> Iterator[Place]:
     settings = Settings.model_validate(
         {
             "cluster": secured.superuser.model_dump(),
-            "gateway": {"indexes": {index: {"fields": {"title": 1}, "vector_field": "vector", "window": 30}}},
+            "gateway": {"indexes": {index: {"fields": {"title": 1}, "vector_field": "vector", "window": WINDOW}}},
             "search": {"deadline_s": 30, "rerank": "off"},
         }
     )
@@ -72,6 +78,41 @@ def test_a_caller_sees_own_documents_only_on_every_leg_and_page(place: Place) ->
         assert reply.headers["x-rerank"].startswith("reranked;window="), reply.text
         assert {hit["_source"]["department"] for hit in hits["hits"]} == {department}
         assert hits["total"]["value"] == len(hits["hits"]) == count
+
+
+def test_what_the_engine_does_not_compress_is_sent_plain(place: Place) -> None:
+    """Elasticsearch compresses nothing where it speaks TLS."""
+    board = place.users["board"]
+    direct = httpx.post(
+        f"{place.secured.superuser.url}/{place.index}/_search",
+        json=SEARCH,
+        auth=basic(board),
+        verify=ssl.create_default_context(cafile=place.secured.superuser.ca_cert),
+    )
+    through = place.ask(board)
+
+    assert "gzip" in through.request.headers["accept-encoding"]
+    assert through.headers.get("content-encoding") == direct.headers.get("content-encoding")
+
+
+def test_so_does_one_of_several_searches_and_what_only_the_dense_leg_finds(place: Place) -> None:
+    """Rule 20 is the board's: nobody of the legal department finds it by its number, nor what is near to it."""
+    beside = {"query": {"match": {"title": "20"}}, "size": 100}
+    several = "".join(f'{{"index":"{place.index}"}}\n{json.dumps(body)}\n' for body in (SEARCH, beside))
+    for department, count in {"legal": 20, "board": 40}.items():
+        user = place.users[department]
+        together = place.through.post(
+            "/_msearch",
+            content=several,
+            headers={"content-type": "application/x-ndjson", "X-Rerank": "union"},
+            auth=basic(user),
+        )
+        alone = place.ask(user, beside).json()
+        found = [reply["hits"] for reply in (*together.json()["responses"], alone)]
+
+        assert together.headers["x-rerank"] == "reranked;searches=2;of=2"
+        assert {hit["_source"]["department"] for hits in found for hit in hits["hits"]} == {department}
+        assert [hits["total"]["value"] for hits in found] == [count, min(count, WINDOW), min(count, WINDOW)]
 
 
 def test_a_remembered_order_serves_nobody_else(place: Place) -> None:

@@ -107,7 +107,7 @@ def assert_alike(direct: httpx.Response, through: httpx.Response, case: str) -> 
     """All but the order of hits and the time it took is the engine's: members and their order, numbers, hits, and the
     scores as a whole."""
     assert through.status_code == direct.status_code, (case, through.text)
-    for name in ("content-type", "x-elastic-product", "x-opensearch-version", "x-opaque-id"):
+    for name in ("content-type", "content-encoding", "x-elastic-product", "x-opensearch-version", "x-opaque-id"):
         assert through.headers.get(name) == direct.headers.get(name), (case, name)
     ours, theirs = through.json(), direct.json()
     assert list(ours) == list(theirs), case
@@ -141,6 +141,24 @@ def test_a_reply_is_the_engines_in_every_field_but_the_order_of_its_hits(shop: S
 
 def test_the_opaque_id_comes_back_and_nothing_foreign_is_in_the_body(shop: Shop) -> None:
     assert_alike(*shop.both({"query": FEW, "size": 20}, **{"X-Opaque-Id": "seven"}), "opaque id")
+
+
+def test_a_reply_is_compressed_where_the_engines_is(shop: Shop) -> None:
+    """Also a page whose order is remembered, and several at once."""
+    several = f'{{"index":"{shop.index}"}}\n' + json.dumps({"query": LOOSE, "size": 7, "from": 4}) + "\n"
+    for accepted in ("gzip", "deflate", "gzip;q=0.5, deflate", "identity", "br"):
+        coding = {"Accept-Encoding": accepted}
+        for start in (0, 20):
+            direct, through = shop.both({"query": LOOSE, "size": 20, "from": start}, **coding)
+            assert through.headers.get("content-encoding") == direct.headers.get("content-encoding"), accepted
+            assert len(through.json()["hits"]["hits"]) == 20
+        for _ in range(2):  # the second time both pages are asked for by one request
+            direct, through = (
+                each.post("/_msearch", content=several, headers=NDJSON | coding) for each in (shop.direct, shop.through)
+            )
+            assert through.headers["x-rerank"] == "reranked;searches=1;of=1"
+            assert through.headers.get("content-encoding") == direct.headers.get("content-encoding"), accepted
+            assert len(through.json()["responses"][0]["hits"]["hits"]) == 7
 
 
 def test_a_profile_is_that_of_the_callers_own_query(shop: Shop) -> None:

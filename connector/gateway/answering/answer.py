@@ -14,6 +14,7 @@ from connector.gateway.exchange import Headers, Replied
 from connector.gateway.ordering.order import Degraded, Order, Ordering, Wanted
 from connector.gateway.ordering.remembered import RememberedOrders
 from connector.gateway.ordering.sender import Sender
+from connector.gateway.reading.coding import coding_of, encoded
 from connector.gateway.reading.not_recognised import NotRecognised
 from connector.gateway.reading.parameters import Parameters
 from connector.gateway.reading.raw_json import write
@@ -39,7 +40,9 @@ async def answer_search(wanted: Wanted, sender: Sender, remembered: RememberedOr
         raise Degraded("deadline") from None
     remembered.put(wanted, page.order)
     # of an order that is remembered the headers would be those of another request
-    headers = page.headers if known and page.headers is not None else page.order.lexical.headers
+    headers = page.order.lexical.headers
+    if known and page.headers is not None:
+        headers = (*page.headers, *coding_of(headers))
     reply = build_reply(page.order, page.hits, took_ms=milliseconds_since(began))
     return AnsweredPage(reply, page.order, headers)
 
@@ -54,8 +57,10 @@ def check_filter_path(parameters: Parameters, *path: str) -> None:
         raise NotRecognised("filter_path without hits")
 
 
-def write_reply(reply: dict[str, Any], headers: Headers, parameters: Parameters, *, is_elasticsearch: bool) -> Replied:
-    """The reply as it is sent: filtered and indented where the caller asks for it."""
+async def write_reply(
+    reply: dict[str, Any], headers: Headers, parameters: Parameters, *, is_elasticsearch: bool
+) -> Replied:
+    """The reply as it is sent: filtered and indented where the caller asks for it, and coded as its headers say."""
     chosen = read_filter(parameters.filter_path, keeps_empty=is_elasticsearch)
     body = write(reply if chosen.shows_all else chosen.apply(reply))
-    return Replied(200, headers, indent(body) if parameters.pretty else body)
+    return await encoded(Replied(200, headers, indent(body) if parameters.pretty else body))

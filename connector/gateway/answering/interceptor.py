@@ -14,6 +14,7 @@ from connector.gateway.ordering.remembered import RememberedOrders
 from connector.gateway.ordering.sender import Alone
 from connector.gateway.ordering.site import Site, Sites
 from connector.gateway.reading.body import read_search
+from connector.gateway.reading.coding import chosen_coding
 from connector.gateway.reading.media import check_media, headers_of_ours, read_body
 from connector.gateway.reading.not_recognised import NotRecognised
 from connector.gateway.reading.parameters import read_search_parameters
@@ -76,7 +77,7 @@ class SearchInterceptor:
         if site is None:
             return Passed("index-not-open")
         wanted = self._read(asked, site)
-        sender = Alone(upstream, asked.raw_path, wanted.parameters, wanted.headers)
+        sender = Alone(upstream, asked.raw_path, wanted.parameters, wanted.headers, wanted.coding)
         if not in_share(site, wanted.body.text):
             return Passed("share")
         if site.settings.shadow:
@@ -93,7 +94,9 @@ class SearchInterceptor:
             replied = await upstream.send(asked)
             self._complaints.add(site.name, site.may_repeat, part)
             return with_outcome(replied, degraded(part.reason))
-        replied = write_reply(answer.reply, answer.headers, wanted.parameters, is_elasticsearch=site.is_elasticsearch)
+        replied = await write_reply(
+            answer.reply, answer.headers, wanted.parameters, is_elasticsearch=site.is_elasticsearch
+        )
         return with_outcome(replied, reranked(answer.order))
 
     def _read(self, asked: Asked, site: Site) -> Wanted:
@@ -103,4 +106,4 @@ class SearchInterceptor:
         check_media(asked.headers, has_body=bool(asked.body), lines=False)
         data = read_body(asked.headers, asked.body, limit=self._sites.settings.gateway.max_search_bytes)
         body = read_search(data, parameters, site.reader(), retrievers=site.is_elasticsearch)
-        return Wanted(site, body, parameters, headers_of_ours(asked.headers), wishes)
+        return Wanted(site, body, parameters, headers_of_ours(asked.headers), wishes, chosen_coding(asked.headers))

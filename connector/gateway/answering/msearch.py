@@ -22,6 +22,7 @@ from connector.gateway.ordering.remembered import RememberedOrders
 from connector.gateway.ordering.sender import Batch, InBatch
 from connector.gateway.ordering.site import Sites
 from connector.gateway.reading.body import read_search
+from connector.gateway.reading.coding import chosen_coding
 from connector.gateway.reading.media import check_media, headers_of_ours, read_body
 from connector.gateway.reading.not_recognised import NotRecognised
 from connector.gateway.reading.parameters import Parameters, read_msearch_parameters
@@ -75,17 +76,19 @@ class MultiSearch:
         if not any(item.wanted for item in items):
             raise NotRecognised("no search of ours")
         as_int = "rest_total_hits_as_int" in parameters.names()
-        way = Batch(upstream, asked.raw_path, parameters.all_written, headers, as_int, 0)
+        coding = chosen_coding(asked.headers)
+        way = Batch(upstream, asked.raw_path, parameters.all_written, headers, as_int, 0, coding)
         found = await self._find(items, way)
         if found is None:
             return Passed("refused-by-the-engine")
-        second = way.another()
+        second = way.another(coding=b"" if way.reply_headers else coding)
         replies = await self._fetch(items, found, second, began)
         self._compare(items, replies, way)
         headers = way.reply_headers or second.reply_headers or ()
         is_elasticsearch = any(item.wanted.site.is_elasticsearch for item in items if item.wanted)
         body = {"took": milliseconds_since(began), "responses": replies}
-        return with_outcome(write_reply(body, headers, parameters, is_elasticsearch=is_elasticsearch), outcome(found))
+        replied = await write_reply(body, headers, parameters, is_elasticsearch=is_elasticsearch)
+        return with_outcome(replied, outcome(found))
 
     def _read(self, data: bytes, asked: Headers, headers: Headers, target: Target) -> list[Item]:
         wishes = read_wishes(asked, self._sites.pipelines)
@@ -109,7 +112,7 @@ class MultiSearch:
             return Item(head, body)
         if not in_share(site, read.text):
             return Item(head, body)
-        return Item(head, body, Wanted(site, read, Parameters(), headers, wishes, head), site.settings.shadow)
+        return Item(head, body, Wanted(site, read, Parameters(), headers, wishes, within=head), site.settings.shadow)
 
     async def _find(self, items: Sequence[Item], batch: Batch) -> list[Found] | None:
         """For each search its order, the engine's reply to it as it came, or why there is no order. None where the

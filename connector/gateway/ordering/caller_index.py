@@ -22,6 +22,7 @@ from connector.gateway.exchange import Headers, Replied
 from connector.gateway.ordering.bodies import BARELY, brings_passages_along, lexical_body
 from connector.gateway.ordering.caller_client import STATUS_ERROR, CallerClient
 from connector.gateway.reading.body import SearchBody
+from connector.gateway.reading.coding import decoded
 from connector.gateway.reading.raw_json import Raw, members, read_copy, write
 from connector.lexical import LexicalAnswer, LexicalQuery, PageRequest
 from connector.own_query.shape import without_inner_hits
@@ -143,19 +144,21 @@ class CallerIndex(RestIndex):
         until = asyncio.get_running_loop().time() + timeout_s
         replied = await self.caller.send("lexical", body, timeout_s=timeout_s)
         self.refused = replied if replied.status >= STATUS_ERROR else None  # a second try may be answered
-        found = self.caller.read(replied)
+        plain = decoded(replied)
+        found = self.caller.read(plain)
         if not has_ids(found):
             asked = with_stored_ids(dict[str, Any](members(body)))
             left_s = until - asyncio.get_running_loop().time()
             replied = await self.caller.send("lexical", write(asked), timeout_s=left_s)
-            found = self.caller.read(replied)
+            plain = decoded(replied)
+            found = self.caller.read(plain)
         ranking = read_lexical(found, self.schema, self._window, None).ranking
         barely = min(BARELY * 10, max((hit.score for hit in ranking), default=0.0))
         matching = tuple(hit for hit in ranking if hit.score > barely) if self.also else ranking
-        self._keep(replied, matching, whole=len(ranking) < self._window)
+        self._keep(plain, replied.headers, matching, whole=len(ranking) < self._window)
         return matching
 
-    def _keep(self, replied: Replied, matching: Ranking, *, whole: bool) -> None:
+    def _keep(self, replied: Replied, headers: Headers, matching: Ranking, *, whole: bool) -> None:
         try:
             parts = members(replied.body)
             hits = {name: part.copy() for name, part in members(parts["hits"]).items() if name != "hits"}
@@ -163,7 +166,7 @@ class CallerIndex(RestIndex):
             raise ClusterError("the engine's reply is no search's") from None
         top = {name: Raw(b"{}") if name == "hits" else part.copy() for name, part in parts.items()}
         scores, doc_ids = tuple(hit.score for hit in matching), frozenset(hit.doc_id for hit in matching)
-        self.reply = LexicalReply(top, hits, replied.headers, scores, doc_ids, whole)
+        self.reply = LexicalReply(top, hits, headers, scores, doc_ids, whole)
 
     async def _with_passages(self, ranking: Ranking, text: str, timeout_s: float) -> Ranking:
         """The same hits with their passages, by a request that the caller's numbers do not show."""

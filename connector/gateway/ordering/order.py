@@ -54,6 +54,7 @@ class Wanted:
     parameters: Parameters
     headers: Headers
     wishes: Wishes
+    coding: bytes = b""  # of the reply, where the engine codes any
     within: bytes = b""  # the line before it in an `_msearch`
 
     @property

@@ -11,6 +11,7 @@ import orjson
 
 from connector.errors import ClusterError
 from connector.gateway.exchange import Asked, Headers, Replied, Upstream
+from connector.gateway.reading.coding import decoded, with_accepted
 from connector.gateway.reading.parameters import Parameters, RequestKind
 from connector.gateway.reading.raw_json import RAW_LIST, Raw, members
 
@@ -34,12 +35,14 @@ class Alone:
     raw_path: bytes
     parameters: Parameters
     headers: Headers
+    coding: bytes = b""  # that the caller takes: the lexical leg tells whether the engine uses it
 
     async def ask(self, kind: RequestKind, body: bytes, more: bytes = b"") -> Replied:
         given = set(self.parameters.names())
         added = [piece for piece in more.split(b"&") if piece.partition(b"=")[0].decode() not in given]
         query_string = b"&".join(filter(None, (self.parameters.of(kind), *added)))
-        return await self.upstream.send(Asked("POST", self.raw_path, query_string, self.headers, body))
+        headers = with_accepted(self.headers, self.coding if kind == "lexical" else b"")
+        return await self.upstream.send(Asked("POST", self.raw_path, query_string, headers, body))
 
 
 class BatchFailed(ClusterError):
@@ -57,6 +60,7 @@ class Batch:
     headers: Headers
     as_int: bool  # totals are written as plain numbers, which the engines do for exact ones alone
     expected: int
+    coding: bytes = b""  # that the caller takes; whether the engine uses it stands in `reply_headers`
     _lines: list[bytes] = field(default_factory=list)
     _waiting: list[asyncio.Future[Replied]] = field(default_factory=list)
     _sending: asyncio.Task[None] | None = None
@@ -80,9 +84,9 @@ class Batch:
         if self._sending is None and self._waiting:
             self._sending = asyncio.get_running_loop().create_task(self._send())
 
-    def another(self, expected: int = 0) -> Batch:
+    def another(self, expected: int = 0, *, coding: bytes = b"") -> Batch:
         """An empty one that goes the same way."""
-        return Batch(self.upstream, self.raw_path, self.query_string, self.headers, self.as_int, expected)
+        return Batch(self.upstream, self.raw_path, self.query_string, self.headers, self.as_int, expected, coding)
 
     async def close(self) -> None:
         """End what is under way."""
@@ -93,8 +97,9 @@ class Batch:
     async def _send(self) -> None:
         body = b"".join(line + b"\n" for line in self._lines)
         try:
-            replied = await self.upstream.send(Asked("POST", self.raw_path, self.query_string, self.headers, body))
-            replies = read_responses(replied, len(self._waiting))
+            headers = with_accepted(self.headers, self.coding)
+            replied = await self.upstream.send(Asked("POST", self.raw_path, self.query_string, headers, body))
+            replies = read_responses(decoded(replied), len(self._waiting))
             self.reply_headers = replied.headers
         except Exception as error:  # each that waits raises it
             self.failed = True
