@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import weakref
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 from types import TracebackType
@@ -88,8 +88,11 @@ class Connector:
         self._parts.callback(searcher.close)
 
     @classmethod
-    async def open(cls, settings: Settings | None = None) -> Connector:
-        """Connect to the cluster and load the encoder.
+    async def open(
+        cls, settings: Settings | None = None, *, encoder: Callable[[], Awaitable[Encoder]] | None = None
+    ) -> Connector:
+        """Connect to the cluster and load the encoder. `encoder` gives one that several connectors share: it is asked
+        for where the index has vectors, and closing this connector leaves it open.
 
         Raises ClusterError, ModelError, EncoderMismatch or SettingsError."""
         settings = _check_settings(settings)
@@ -97,10 +100,13 @@ class Connector:
         rerankers: Mapping[str, Reranker] = {}
         try:
             index = await open_index(cluster, settings)
-            # a thread that nothing waits for: whoever interrupts the loading is not kept by it
-            encoder = await in_own_thread(load_encoder, settings) if index.schema.vector_field else None
+            found: Encoder | None = None
+            if index.schema.vector_field:
+                # a thread that nothing waits for: whoever interrupts the loading is not kept by it
+                found = await (encoder() if encoder else in_own_thread(load_encoder, settings))
             rerankers = open_rerankers(settings)
-            return cls(build_searcher(index, encoder, rerankers, settings), cluster, rerankers.values(), encoder)
+            searcher = build_searcher(index, found, rerankers, settings)
+            return cls(searcher, cluster, rerankers.values(), None if encoder else found)
         except BaseException:  # an interrupt too: nothing is left open; it is raised again
             for reranker in rerankers.values():
                 await reranker.close()

@@ -14,8 +14,9 @@ import uvicorn
 
 from connector.clusters.tls import tls_context
 from connector.errors import SettingsError
-from connector.gateway.api.serve import ServerWithApi, api_config, build_api_server
+from connector.gateway.api.serve import GatewayServer, api_config, build_api_server
 from connector.gateway.app import Gateway
+from connector.gateway.encoder import SharedEncoder
 from connector.gateway.exchange import Interceptor
 from connector.gateway.outcomes import Outcomes
 from connector.gateway.passing.caller_connection import CallerConnection
@@ -27,7 +28,7 @@ from connector.logs import configure_logging
 from connector.settings.sections import Settings
 from connector.tls import check_certificate
 
-OpenInterceptor = Callable[[Settings], Awaitable[Interceptor | None]]
+OpenInterceptor = Callable[[Settings, SharedEncoder], Awaitable[Interceptor | None]]
 BACKLOG = 2_048
 log = logging.getLogger(__name__)
 
@@ -115,22 +116,22 @@ def serve_here(settings: Settings, listener: socket.socket, api: socket.socket |
     build_server(settings, api=api).run(sockets=[listener])
 
 
-async def open_interceptor(settings: Settings) -> Interceptor | None:
-    """What answers searches; None where all pass through."""
+async def open_interceptor(settings: Settings, encoder: SharedEncoder) -> Interceptor | None:
+    """What answers searches; None where all pass through. The encoder is whose it was."""
     if not settings.gateway.indexes:
         return None
     from connector.gateway.answering.interceptor import SearchInterceptor
 
-    return await SearchInterceptor.open(settings)
+    return await SearchInterceptor.open(settings, encoder)
 
 
 def build_server(
     settings: Settings, open_interceptor: OpenInterceptor = open_interceptor, api: socket.socket | None = None
 ) -> uvicorn.Server:
     """Uvicorn's server part, with connections of ours, and with the API beside it where there is a socket for it."""
-    gateway, outcomes = settings.gateway, Outcomes()
+    gateway, outcomes, encoder = settings.gateway, Outcomes(), SharedEncoder(settings)
     config = uvicorn.Config(
-        _Opening(settings, open_interceptor, outcomes),
+        _Opening(settings, lambda: open_interceptor(settings, encoder), outcomes),
         http=functools.partial(CallerConnection, max_header_bytes=gateway.max_header_bytes),  # type: ignore[arg-type]
         ws="none",
         lifespan="on",
@@ -143,13 +144,16 @@ def build_server(
         ssl_certfile=gateway.tls_cert,
         ssl_keyfile=gateway.tls_key,
     )
-    return ServerWithApi(config, api_config(settings, outcomes), api) if api else uvicorn.Server(config)
+    beside = (api_config(settings, encoder, outcomes), api) if api else None
+    return GatewayServer(config, beside, at_end=encoder.close)
 
 
 class _Opening:
     """Opens the gateway when the server starts, in its event loop, and closes it at the end."""
 
-    def __init__(self, settings: Settings, open_interceptor: OpenInterceptor, outcomes: Outcomes) -> None:
+    def __init__(
+        self, settings: Settings, open_interceptor: Callable[[], Awaitable[Interceptor | None]], outcomes: Outcomes
+    ) -> None:
         self._settings, self._open_interceptor, self._outcomes = settings, open_interceptor, outcomes
         self._gateway: Gateway | None = None
 
@@ -164,7 +168,7 @@ class _Opening:
         settings = self._settings
         nodes = Nodes(node_urls(settings), upstream_tls(settings), connect_timeout_s=settings.gateway.connect_timeout_s)
         engine = UpstreamEngine(nodes, preserve_host=settings.gateway.preserve_host)
-        interceptor = await self._open_interceptor(settings)
+        interceptor = await self._open_interceptor()
         self._gateway = Gateway(settings.gateway, engine, interceptor, self._outcomes)
         await send({"type": "lifespan.startup.complete"})
         await receive()

@@ -57,8 +57,8 @@ class GatewaySettings(Section):
     grades: str | None = Field(
         None, description="a judging folder, which takes the grades that people give on the page /ui; none: no grades"
     )
-    page_hosts: tuple[str, ...] = Field(
-        (), description="names of hosts, beside this machine's, under which browsers may open the page /ui"
+    api_hosts: tuple[str, ...] = Field(
+        (), description="names of hosts, beside this machine's, under which the API and the page /ui may be called"
     )
     upstream: tuple[str, ...] = Field(
         (), description="the cluster's nodes, http(s)://HOST:PORT each, asked in turn; cluster.url when none is given"

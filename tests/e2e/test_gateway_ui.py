@@ -237,7 +237,7 @@ async def test_only_the_page_itself_is_answered_and_what_cannot_be_asked_is_said
         unknown = await caller.get("", params={"q": "x", "a": "nothing"})
 
     assert (foreign.status_code, elsewhere.status_code) == (403, 403)
-    assert "gateway.page_hosts" in foreign.text
+    assert "gateway.api_hosts" in foreign.text
     assert "default-src 'none'" in unknown.headers["content-security-policy"]
     assert unknown.status_code == 400
     assert "there is no pipeline" in unknown.text

@@ -14,11 +14,10 @@ from support.parts import HashEncoder, schema_of, serving, wait_until
 from connector.client import Connector
 from connector.clusters.embedded.cluster import EmbeddedCluster
 from connector.gateway.api.app import create_api
-from connector.gateway.api.opening import Opening
+from connector.gateway.encoder import SharedEncoder
 from connector.gateway.outcomes import Outcomes
 from connector.settings.sections import Settings
 from connector.types import Document, IndexedDocument, Passage
-from connector.wiring import build_searcher, open_cluster, open_index, open_rerankers
 
 ENCODER = HashEncoder(dims=16)
 TEXTS = {"a": "red fish", "b": "blue bird", "c": "red bird", "d": "a green fish"}
@@ -49,17 +48,14 @@ def fill_with(folder: Path, rows: Sequence[tuple[str, dict[str, Any]]], name: st
     asyncio.run(write())
 
 
+def hashing(settings: Settings) -> SharedEncoder:
+    """An encoder that needs no model."""
+    return SharedEncoder(settings, lambda _: ENCODER)
+
+
 async def open_with_hashes(settings: Settings) -> Connector:
-    """What `Connector.open` opens, with an encoder that needs no model."""
-    cluster = await open_cluster(settings)
-    try:
-        index = await open_index(cluster, settings)
-        rerankers = open_rerankers(settings)
-        encoder = ENCODER if index.schema.vector_field else None
-        return Connector(build_searcher(index, encoder, rerankers, settings), cluster, rerankers.values())
-    except BaseException:
-        await cluster.close()
-        raise
+    """What `Connector.open` opens, with that encoder."""
+    return await Connector.open(settings, encoder=hashing(settings).get)
 
 
 def api_settings(cluster_url: str, *, worker: str = "", **sections: Any) -> Settings:
@@ -79,7 +75,7 @@ def api_settings(cluster_url: str, *, worker: str = "", **sections: Any) -> Sett
 @contextlib.contextmanager
 def running_api(settings: Settings, outcomes: Outcomes | None = None) -> Iterator[httpx.Client]:
     """A caller of the API."""
-    with serving(create_api(settings, Opening(settings, open_with_hashes), outcomes=outcomes)) as url:
+    with serving(create_api(settings, hashing(settings), outcomes=outcomes)) as url:
         with httpx.Client(base_url=url, timeout=30) as client:
             wait_until(lambda: client.get("/v1/health/live").status_code == 200)
             yield client

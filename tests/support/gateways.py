@@ -7,9 +7,11 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
+
+from support.parts import running_in_thread
 
 from connector.gateway.exchange import Interceptor
 from connector.gateway.serve import build_server
@@ -28,16 +30,12 @@ class RunningGateway:
     """Where it listens."""
 
     port: int
-    server: Any
-    thread: threading.Thread
-    listener: socket.socket
+    end: ExitStack
     tls: ssl.SSLContext | None = None
 
     def stop(self) -> None:
-        """As SIGTERM does it; returns when nothing listens any more."""
-        self.server.should_exit = True
-        self.thread.join(WAIT_S)
-        self.listener.close()
+        """As SIGTERM does it; returns when nothing listens any more. Twice is no error."""
+        self.end.close()
 
     @property
     def url(self) -> str:
@@ -65,21 +63,16 @@ def running_gateway(
     """A gateway in front of these nodes; `settings` are those of its section, `others` other sections. `tls`: what a
     caller trusts, where it serves https."""
     listener = bind("127.0.0.1", 0, choose="gateway.port")
-    listener.listen(16)
     given = Settings.model_validate({"gateway": {"upstream": urls, "drain_s": 1, **settings}, **(others or {})})
 
-    async def opened(_: Settings) -> Interceptor | None:
+    async def opened(*_: object) -> Interceptor | None:
         return interceptor
 
-    server = build_server(given, opened)
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
-    thread.start()
-    running = RunningGateway(listener.getsockname()[1], server, thread, listener, tls)
-    try:
+    with ExitStack() as end:
+        port = end.enter_context(running_in_thread(build_server(given, opened), listener))
+        running = RunningGateway(port, end, tls)
         assert b" 200 OK" in running.ask(b"GET /_gateway/health HTTP/1.1\r\nHost: h\r\n\r\n")
         yield running
-    finally:
-        running.stop()
 
 
 @dataclass

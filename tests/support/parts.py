@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import re
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -103,15 +104,24 @@ def serving(app: Any) -> Iterator[str]:
     """An ASGI application on a free port of the loopback; its URL."""
     listener = bind("127.0.0.1", 0, choose="worker.port")
     server = uvicorn.Server(uvicorn.Config(app, log_level="critical", timeout_graceful_shutdown=2))
+    with running_in_thread(server, listener) as port:
+        yield f"http://127.0.0.1:{port}"
+
+
+@contextlib.contextmanager
+def running_in_thread(server: uvicorn.Server, listener: socket.socket) -> Iterator[int]:
+    """A server that serves in a thread until the block ends, or before it where it is told to exit; its port."""
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
     try:
-        wait_until(lambda: server.started)
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        wait_until(lambda: server.started or not thread.is_alive())
+        assert server.started, "the server ended while it started"
+        yield listener.getsockname()[1]
     finally:
         server.should_exit = True
-        thread.join(timeout=10)
+        thread.join(timeout=20)
         listener.close()
+        assert not thread.is_alive(), "the server did not end"
 
 
 def wait_until(condition: Callable[[], bool], *, timeout_s: float = 20.0) -> None:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import json
-import threading
 from collections.abc import Iterator
 from typing import Any
 
 import httpx
-from support.parts import HashEncoder, wait_until
+from support.parts import HashEncoder, running_in_thread
 from support.scratch import unique_name
 
 from connector.gateway.answering.interceptor import SearchInterceptor
+from connector.gateway.encoder import SharedEncoder
 from connector.gateway.serve import build_server
 from connector.listening import bind
 from connector.models.encoder import Encoder
@@ -40,23 +40,15 @@ NDJSON = {"content-type": "application/x-ndjson"}
 def running_gateway(settings: Settings, encoder: Encoder | None = None) -> Iterator[str]:
     """Its URL. Searches of the indexes that the settings name are answered by it from the start."""
     listener = bind(settings.gateway.host, 0, choose="gateway.port")
-    listener.listen(100)
 
-    async def opened(settings: Settings) -> SearchInterceptor:
-        interceptor = await SearchInterceptor.open(settings, encoder)
+    async def opened(settings: Settings, shared: SharedEncoder) -> SearchInterceptor:
+        loaded = SharedEncoder(settings, lambda _: encoder) if encoder else shared
+        interceptor = await SearchInterceptor.open(settings, loaded)
         await interceptor.tried()
         return interceptor
 
-    server = build_server(settings, opened)
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
-    thread.start()
-    try:
-        wait_until(lambda: server.started)
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-    finally:
-        server.should_exit = True
-        thread.join(timeout=20)
-        listener.close()
+    with running_in_thread(build_server(settings, opened), listener) as port:
+        yield f"http://127.0.0.1:{port}"
 
 
 @contextlib.contextmanager

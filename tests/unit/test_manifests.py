@@ -26,6 +26,7 @@ from support.stack import DOCKER, read_image, read_services
 from connector.cli.app import app
 from connector.cli.commands.ingest import ingest
 from connector.gateway.app import OWN
+from connector.judging.page.guard import allowed_hosts
 from connector.settings.load import load_settings, setting_names
 from connector.settings.names import FILE_SUFFIX, env_name
 from connector.settings.sections import IngestSettings, WorkerSettings
@@ -336,14 +337,17 @@ def test_the_worker_is_asked_where_it_answers(tmp_path: Path) -> None:
 def test_the_gateway_is_asked_where_it_answers(tmp_path: Path) -> None:
     gateway = settings_in_the_map(tmp_path).gateway
     (container,) = pods()["gateway"]["containers"]
-    (port,) = container["ports"]
-    (service_port,) = find("Service", "gateway.yaml")["spec"]["ports"]
+    port, api = container["ports"]
+    service_port, service_api = find("Service", "gateway.yaml")["spec"]["ports"]
+    service = find("Service", "gateway.yaml")["metadata"]["name"]
     probes = {name: container[name]["httpGet"] for name in ("startupProbe", "readinessProbe", "livenessProbe")}
 
     assert {OWN.decode() + page for page in ("health", "ready")} == {one["path"] for one in probes.values()}
     assert probes["readinessProbe"]["path"].endswith("ready")
     assert {one["port"] for one in probes.values()} == {port["name"]} == {service_port["targetPort"]}
     assert (gateway.host, gateway.port, list(gateway.indexes)) == ("0.0.0.0", port["containerPort"], ["kb"])
+    assert (gateway.api_port, service_api["targetPort"]) == (api["containerPort"], api["name"])
+    assert allowed_hosts(gateway.host, gateway.api_hosts).allows(f"{service}:{service_api['port']}")
     assert pods()["gateway"]["terminationGracePeriodSeconds"] > gateway.drain_s + 5
 
 

@@ -8,6 +8,7 @@ from connector.gateway.answering.msearch import MultiSearch
 from connector.gateway.answering.outcome import degraded, passed, reranked, with_outcome, word
 from connector.gateway.answering.shadow import Shadows
 from connector.gateway.answering.share import in_share
+from connector.gateway.encoder import SharedEncoder
 from connector.gateway.exchange import Asked, Passed, Replied, Upstream
 from connector.gateway.ordering.order import Degraded, Refused, Wanted
 from connector.gateway.ordering.remembered import RememberedOrders
@@ -20,7 +21,6 @@ from connector.gateway.reading.not_recognised import NotRecognised
 from connector.gateway.reading.parameters import read_search_parameters
 from connector.gateway.reading.target import Target, read_target
 from connector.gateway.reading.wishes import read_wishes
-from connector.models.encoder import Encoder
 from connector.settings.sections import Settings
 
 REFUSED = "refused-by-the-engine"
@@ -38,9 +38,9 @@ class SearchInterceptor:
         self._several = MultiSearch(sites, self._remembered, self._shadows, self._complaints)
 
     @classmethod
-    async def open(cls, settings: Settings, encoder: Encoder | None = None) -> SearchInterceptor:
+    async def open(cls, settings: Settings, encoder: SharedEncoder) -> SearchInterceptor:
         """With the indexes that the settings name, which are opened by and by: searches of one pass through until it
-        is. `encoder` is one that is loaded already."""
+        is. The encoder is whose it was."""
         sites = Sites(settings, encoder)
         sites.start()
         return cls(sites)

@@ -14,24 +14,31 @@ from pydantic import TypeAdapter
 from connector.gateway.api.bodies import LimitBody
 from connector.gateway.api.events import event_routes, query_keeper
 from connector.gateway.api.health import health_routes
+from connector.gateway.api.hosts import CheckHost
+from connector.gateway.api.indexes import ServedIndexes
 from connector.gateway.api.keeping import open_keeper
 from connector.gateway.api.metrics import ApiMetrics, WatchRequests, metrics_routes
 from connector.gateway.api.opening import NotOpen, Opening
 from connector.gateway.api.page import docs_routes
 from connector.gateway.api.problems import ProblemJson, add_problems
 from connector.gateway.api.searching import search_routes
+from connector.gateway.encoder import SharedEncoder
 from connector.gateway.outcomes import Outcomes
 from connector.gateway.ui.app import create_ui
+from connector.judging.page.guard import allowed_hosts
 from connector.settings.sections import Settings
 from connector.traces import open_spans, watch_requests
 
 SERVICE, UNTRACED = "connector-gateway", "v1/health,metrics"
 
 
-def create_api(settings: Settings, opening: Opening | None = None, *, outcomes: Outcomes | None = None) -> FastAPI:
-    """The application, which begins to open the index when the server starts; `outcomes` are those of a gateway in the
-    same process."""
-    opening, metrics = opening or Opening(settings), ApiMetrics(outcomes)
+def create_api(
+    settings: Settings, encoder: SharedEncoder | None = None, *, outcomes: Outcomes | None = None
+) -> FastAPI:
+    """The application, which begins to open the index when the server starts; `encoder` and `outcomes` are those of a
+    gateway in the same process."""
+    shared, metrics = encoder or SharedEncoder(settings), ApiMetrics(outcomes)
+    opening = Opening(settings, shared)
     keeper = open_keeper(settings, metrics)
     otlp_url = settings.gateway.otlp_url
     spans = open_spans(otlp_url, service=SERVICE, setting="gateway.otlp_url") if otlp_url else None
@@ -49,6 +56,8 @@ def create_api(settings: Settings, opening: Opening | None = None, *, outcomes: 
         early.cancel()
         await asyncio.wait([early])
         await opening.close()
+        if encoder is None:
+            shared.close()
         if keeper:
             await keeper.close()
         if spans:
@@ -64,7 +73,7 @@ def create_api(settings: Settings, opening: Opening | None = None, *, outcomes: 
         lifespan=lifespan,
     )
     application = settings.index.name
-    app.include_router(search_routes(opening, metrics, query_keeper(keeper, application)))
+    app.include_router(search_routes(ServedIndexes(opening), metrics, query_keeper(keeper)))
     app.include_router(event_routes(keeper, application))
     app.include_router(metrics_routes(metrics))
     app.include_router(docs_routes(app))
@@ -72,6 +81,7 @@ def create_api(settings: Settings, opening: Opening | None = None, *, outcomes: 
     app.mount("/ui", create_ui(opening))
     add_problems(app)
     app.add_middleware(LimitBody, max_bytes=settings.gateway.max_search_bytes)
+    app.add_middleware(CheckHost, hosts=allowed_hosts(settings.gateway.host, settings.gateway.api_hosts))
     app.add_middleware(WatchRequests, metrics=metrics, paths=frozenset(app.openapi()["paths"]))
     if spans:
         watch_requests(app, spans, untraced=UNTRACED)

@@ -79,7 +79,7 @@ def event_routes(keeper: Keeper | None, application: str) -> APIRouter:
         status_code=202,
         responses={
             202: {"model": EventsAccepted, "description": "they are written by and by"},
-            **documented(400, 404, 413, 422, 500, 503),
+            **documented(400, 404, 413, 421, 422, 500, 503),
         },
     )
     async def take(events: EventJson | list[EventJson]) -> Response:
@@ -109,10 +109,10 @@ def query_line(response: SearchResponse, query_id: str, application: str) -> dic
     }
 
 
-def query_keeper(keeper: Keeper | None, application: str) -> Callable[[SearchResponse, str], bool]:
+def query_keeper(keeper: Keeper | None) -> Callable[[SearchResponse, str, str], bool]:
     """What keeps a search; False where there was no room for it."""
 
-    def keep(response: SearchResponse, query_id: str) -> bool:
+    def keep(response: SearchResponse, query_id: str, application: str) -> bool:
         return keeper is None or keeper.put("queries", [query_line(response, query_id, application)])
 
     return keep

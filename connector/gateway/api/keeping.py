@@ -8,12 +8,14 @@ import asyncio
 import logging
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import orjson
 
+from connector.clusters.bulk import RETRYABLE_STATUS
 from connector.clusters.protocol import Cluster
 from connector.clusters.rest import RestCluster
 from connector.errors import ClusterError, ConnectorError, DiskError, SettingsError
@@ -51,11 +53,21 @@ MAPPINGS: dict[UbiKind, dict[str, Any]] = {
 log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class WrittenLines:
+    """What became of lines that are not kept: how many were refused for good, and which are to be written again, since
+    they were refused for the `reason` of a moment."""
+
+    refused: int = 0
+    again: tuple[UbiLine, ...] = ()
+    reason: str = ""
+
+
 class Sink(Protocol):
     """Something that keeps lines."""
 
-    async def write(self, lines: Sequence[UbiLine]) -> int:
-        """Keep them all; how many were refused for good. Raises ConnectorError where none could be kept now."""
+    async def write(self, lines: Sequence[UbiLine]) -> WrittenLines:
+        """Keep them; which are not kept. Raises ConnectorError where none could be kept now."""
         ...
 
     async def close(self) -> None: ...
@@ -67,9 +79,9 @@ class FileSink:
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    async def write(self, lines: Sequence[UbiLine]) -> int:
+    async def write(self, lines: Sequence[UbiLine]) -> WrittenLines:
         await asyncio.to_thread(self._append, b"".join(line for _, line in lines))
-        return 0
+        return WrittenLines()
 
     def _append(self, data: bytes) -> None:
         """In one step, so that lines of two processes do not mix."""
@@ -95,19 +107,30 @@ class IndexSink:
         self._cluster: Cluster | None = None
         self._made: set[UbiKind] = set()
 
-    async def write(self, lines: Sequence[UbiLine]) -> int:
+    async def write(self, lines: Sequence[UbiLine]) -> WrittenLines:
         cluster = self._cluster = self._cluster or await open_cluster(self._settings)
         if not isinstance(cluster, RestCluster):
             raise SettingsError("events_index is an index of a cluster; set gateway.events_file for the embedded store")
-        refused = 0
+        written: list[WrittenLines] = []
         kinds: tuple[UbiKind, ...] = ("queries", "events")
         for kind in kinds:
-            if found := [line for name, line in lines if name == kind]:
-                await self._make(cluster, kind)
-                body = [part for line in found for part in (b'{"create":{}}\n', line)]
-                reply = await cluster.client.bulk(f"{self._name}_{kind}", body, timeout_s=TIMEOUT_S)
-                refused += _refused(reply, kind)
-        return refused
+            if found := [line for line in lines if line[0] == kind]:
+                written.append(await self._write(cluster, kind, found))
+        return WrittenLines(
+            sum(each.refused for each in written),
+            tuple(line for each in written for line in each.again),
+            next((each.reason for each in written if each.reason), ""),
+        )
+
+    async def _write(self, cluster: RestCluster, kind: UbiKind, lines: Sequence[UbiLine]) -> WrittenLines:
+        """Where a second request fails as a whole, those that the first one kept are not written again."""
+        try:
+            await self._make(cluster, kind)
+            body = [part for _, line in lines for part in (b'{"create":{}}\n', line)]
+            reply = await cluster.client.bulk(f"{self._name}_{kind}", body, timeout_s=TIMEOUT_S)
+        except ConnectorError as error:
+            return WrittenLines(again=tuple(lines), reason=str(error))
+        return read_written(reply, lines)
 
     async def _make(self, cluster: RestCluster, kind: UbiKind) -> None:
         if kind in self._made:
@@ -125,12 +148,22 @@ class IndexSink:
             await self._cluster.close()
 
 
-def _refused(reply: dict[str, Any], kind: UbiKind) -> int:
-    """How many lines the engine refused, of which the first is logged."""
-    errors = [item["create"]["error"] for item in reply.get("items", []) if item.get("create", {}).get("error")]
-    if errors:
-        log.error("the engine refused %d of the %s: %s", len(errors), kind, errors[0].get("reason", errors[0]))
-    return len(errors)
+def read_written(reply: Mapping[str, Any], lines: Sequence[UbiLine]) -> WrittenLines:
+    """What a bulk reply says of the lines. The first one that is refused for good is logged."""
+    items = [item.get("create", {}) for item in reply.get("items", [])]
+    if len(items) != len(lines):
+        return WrittenLines(again=tuple(lines), reason="the reply to a bulk request does not fit what was sent")
+    errors = [(line, item.get("status"), item["error"]) for line, item in zip(lines, items, strict=True)
+              if item.get("error")]  # fmt: skip
+    again = [(line, error) for line, status, error in errors if status in RETRYABLE_STATUS]
+    refused = [error for _, status, error in errors if status not in RETRYABLE_STATUS]
+    if refused:
+        log.error("the engine refused %d of the %s: %s", len(refused), lines[0][0], _words(refused[0]))
+    return WrittenLines(len(refused), tuple(line for line, _ in again), _words(again[0][1]) if again else "")
+
+
+def _words(error: Any) -> str:
+    return str(error.get("reason", error)) if isinstance(error, Mapping) else str(error)
 
 
 class Keeper:
@@ -190,18 +223,26 @@ class Keeper:
                     return
                 continue
             try:
-                refused = await self._sink.write(batch)
+                written = await self._sink.write(batch)
             except ConnectorError as error:
-                log.warning("events wait, since they cannot be kept now: %s", error)
-                await asyncio.sleep(pause_s)
-                pause_s = min(pause_s * 2, MAX_PAUSE_S)
+                written = WrittenLines(again=tuple(batch), reason=str(error))
+            self._settle(batch, written)
+            if not written.again:
+                pause_s = PAUSE_S
                 continue
-            pause_s = PAUSE_S
-            del self._waiting[: len(batch)]
-            self._waiting_bytes -= sum(len(line) for _, line in batch)
-            self._metrics.count_events("kept", len(batch) - refused)
-            if refused:
-                self._metrics.count_events("refused by the engine", refused)
+            log.warning("%d events wait, since they cannot be kept now: %s", len(written.again), written.reason)
+            await asyncio.sleep(pause_s)
+            pause_s = min(pause_s * 2, MAX_PAUSE_S)
+
+    def _settle(self, batch: Sequence[UbiLine], written: WrittenLines) -> None:
+        """What is to be written again stands before all that waits."""
+        again = list(written.again)
+        self._waiting[: len(batch)] = again
+        self._waiting_bytes -= sum(len(line) for _, line in batch) - sum(len(line) for _, line in again)
+        self._metrics.count_events("kept", len(batch) - len(again) - written.refused)
+        for outcome, count in (("tried again", len(again)), ("refused by the engine", written.refused)):
+            if count:
+                self._metrics.count_events(outcome, count)
 
 
 def open_keeper(settings: Settings, metrics: ApiMetrics) -> Keeper | None:

@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
 
 from connector.client import Connector
 from connector.errors import ConnectorError
+from connector.gateway.encoder import SharedEncoder
 from connector.settings.sections import Settings
 
-OpenConnector = Callable[[Settings], Awaitable[Connector]]
 AGAIN_S = 2.0  # after a failure, until the next try
 log = logging.getLogger(__name__)
 
@@ -25,11 +24,11 @@ class NotOpen(ConnectorError):
 
 
 class Opening:
-    """A connector, of the event loop that it is asked for in."""
+    """A connector, of the event loop that it is asked for in. The encoder is whose it was."""
 
-    def __init__(self, settings: Settings, open_connector: OpenConnector = Connector.open) -> None:
+    def __init__(self, settings: Settings, encoder: SharedEncoder) -> None:
         self.settings = settings
-        self._open_connector = open_connector
+        self._encoder = encoder
         self._connector: Connector | None = None
         self._failure: ConnectorError | None = None
         self._again_at = 0.0
@@ -37,8 +36,8 @@ class Opening:
         self._others: list[Opening] = []
 
     def of(self, settings: Settings) -> Opening:
-        """With other settings, opened in the same way; closed with this one."""
-        other = Opening(settings, self._open_connector)
+        """With other settings and the same encoder; closed with this one."""
+        other = Opening(settings, self._encoder)
         self._others.append(other)
         return other
 
@@ -66,7 +65,7 @@ class Opening:
         if self._failure and time.monotonic() < self._again_at:
             raise NotOpen(self._failure)
         try:
-            connector = await self._open_connector(self.settings)
+            connector = await Connector.open(self.settings, encoder=self._encoder.get)
         except ConnectorError as error:
             if str(error) != str(self._failure):  # each is logged once
                 log.warning("the API cannot search %s yet: %s", self.settings.index.name, error)

@@ -15,8 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from connector.clusters.clients import service_credentials
 from connector.credentials import Credentials
 from connector.gateway.api.bodies import JsonRoute
+from connector.gateway.api.indexes import ServedIndexes
 from connector.gateway.api.metrics import ApiMetrics
-from connector.gateway.api.opening import Opening
 from connector.gateway.api.problems import ApiRefusal, documented
 from connector.gateway.api.slow import log_slow
 from connector.search.as_json import ResponseJson, response_as_json
@@ -25,15 +25,17 @@ from connector.types import SearchResponse
 
 CHALLENGE = {"www-authenticate": 'Basic realm="search", ApiKey, Bearer'}
 NOT_KEPT = "this query was not kept for feedback: too much waits to be written"
-KeepQuery = Callable[[SearchResponse, str], bool]
+KeepQuery = Callable[[SearchResponse, str, str], bool]  # an answer, its id, and the index that was searched
+NO_OPTIONS = frozenset({"index", "query"})
 Named = bool | str | list[str] | dict[str, Any]
 
 
 class SearchJson(BaseModel):
-    """A search: the options of `connector.SearchOptions`, each None where the settings decide."""
+    """A search: the index, and the options of `connector.SearchOptions`, each None where the settings decide."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
+    index: str | None = Field(None, description="index.name, or one of gateway.indexes; index.name when left out")
     query: str | None = Field(None, description="the text; may be left out where lexical holds it")
     lexical: dict[str, Any] | None = Field(None, description="the application's own query, as the engine words it")
     filter: str | dict[str, Any] | list[str | dict[str, Any]] | None = Field(
@@ -66,7 +68,7 @@ class SearchAnswer(ResponseJson):
     query_id: str
 
 
-def search_routes(opening: Opening, metrics: ApiMetrics, keep: KeepQuery) -> APIRouter:
+def search_routes(indexes: ServedIndexes, metrics: ApiMetrics, keep: KeepQuery) -> APIRouter:
     """The route, for an application; `keep` keeps what was searched and shown."""
     router = APIRouter(route_class=JsonRoute)
 
@@ -75,19 +77,20 @@ def search_routes(opening: Opening, metrics: ApiMetrics, keep: KeepQuery) -> API
         response_model=None,
         responses={
             200: {"model": SearchAnswer, "description": "the best documents, by the deadline"},
-            **documented(400, 401, 403, 404, 410, 413, 422, 500, 502, 503),
+            **documented(400, 401, 403, 404, 410, 413, 421, 422, 500, 502, 503),
         },
     )
     async def search(body: SearchJson, request: Request) -> Response:
         """The best documents for a query. The caller's Authorization is what the cluster is asked with."""
+        opening = indexes.get(body.index)
         credentials = read_credentials(request, opening.settings)
         connector = await opening.get()
-        given = {name: getattr(body, name) for name in body.model_fields_set if name != "query"}
+        given = {name: getattr(body, name) for name in body.model_fields_set - NO_OPTIONS}
         response = await connector.search(body.query, **given, credentials=credentials)
         query_id = uuid.uuid4().hex
         metrics.count_search(response)
         log_slow(response, query_id, opening.settings.gateway)
-        if not keep(response, query_id):
+        if not keep(response, query_id, opening.settings.index.name):
             response = replace(response, notes=(*response.notes, NOT_KEPT))
         return Response(dumps({"query_id": query_id, **response_as_json(response)}), media_type=JSON_TYPE)
 

@@ -6,11 +6,12 @@ import asyncio
 import contextlib
 import logging
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import uvicorn
 
 from connector.gateway.api.app import create_api
+from connector.gateway.encoder import SharedEncoder
 from connector.gateway.outcomes import Outcomes
 from connector.settings.sections import Settings
 
@@ -23,11 +24,13 @@ def build_api_server(settings: Settings) -> uvicorn.Server:
     return uvicorn.Server(api_config(settings))
 
 
-def api_config(settings: Settings, outcomes: Outcomes | None = None) -> uvicorn.Config:
-    """What the server is told; `outcomes` are those of the gateway beside it."""
+def api_config(
+    settings: Settings, encoder: SharedEncoder | None = None, outcomes: Outcomes | None = None
+) -> uvicorn.Config:
+    """What the server is told; `encoder` and `outcomes` are those of the gateway beside it."""
     gateway = settings.gateway
     return uvicorn.Config(
-        create_api(settings, outcomes=outcomes),
+        create_api(settings, encoder, outcomes=outcomes),
         ws="none",
         lifespan="on",
         log_config=None,
@@ -42,24 +45,31 @@ def api_config(settings: Settings, outcomes: Outcomes | None = None) -> uvicorn.
     )
 
 
-class ServerWithApi(uvicorn.Server):
-    """A server in whose event loop the API is served too, from its start to its end."""
+class GatewayServer(uvicorn.Server):
+    """A server in whose event loop the API is served too where it is given, from its start to its end."""
 
-    def __init__(self, config: uvicorn.Config, api: uvicorn.Config, api_listener: socket.socket) -> None:
+    def __init__(
+        self, config: uvicorn.Config, api: tuple[uvicorn.Config, socket.socket] | None, *, at_end: Callable[[], None]
+    ) -> None:
+        """`api` is the API's with its socket. `at_end` closes what both use."""
         super().__init__(config)
-        self._api = _Beside(api)
-        self._api_listener = api_listener
+        self._api = _Beside(api[0]) if api else None
+        self._api_sockets = [api[1]] if api else []
+        self._at_end = at_end
         self._serving: asyncio.Task[None] | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
-        self._serving = asyncio.create_task(self._api.serve([self._api_listener]))
+        if self._api:
+            self._serving = asyncio.create_task(self._api.serve(self._api_sockets))
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        self._api.should_exit = True
+        if self._api:
+            self._api.should_exit = True
         await super().shutdown(sockets)
         if self._serving:
             await self._serving
+        self._at_end()
 
 
 class _Beside(uvicorn.Server):

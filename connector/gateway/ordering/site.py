@@ -14,16 +14,15 @@ from typing import Any
 from connector.clusters.protocol import Cluster
 from connector.clusters.rest_index import RestIndex
 from connector.errors import ConnectorError, EncoderMismatch, IndexMissing, SettingsError
-from connector.event_loop import in_own_thread
+from connector.gateway.encoder import SharedEncoder
 from connector.gateway.reading.text import TextReader
-from connector.models.encoder import Encoder
 from connector.rerankers.protocol import Reranker
 from connector.search.own import exact_fields
 from connector.search.searcher import Searcher
 from connector.settings.gateway import GatewayIndexSettings
 from connector.settings.search import SearchSettings
 from connector.settings.sections import ClusterSettings, Settings
-from connector.wiring import build_searcher, load_encoder, open_cluster, open_index, open_rerankers
+from connector.wiring import build_searcher, open_cluster, open_index, open_rerankers
 
 log = logging.getLogger(__name__)
 UNFIT = (SettingsError, IndexMissing, EncoderMismatch)  # the index was seen, and is none to rerank
@@ -63,7 +62,8 @@ class Site:
 class Sites:
     """All of them. Each can be asked for at once; one that is not open yet is None."""
 
-    def __init__(self, settings: Settings, encoder: Encoder | None = None) -> None:
+    def __init__(self, settings: Settings, encoder: SharedEncoder) -> None:
+        """The encoder is whose it was."""
         self.settings = settings
         self.names = frozenset(name for name, index in settings.gateway.indexes.items() if index.mode != "off")
         self.pipelines = frozenset(settings.gateway.pipelines)
@@ -130,7 +130,7 @@ class Sites:
             raise SettingsError("the embedded store has no _search of its own; set cluster.url to a cluster")
         if "lexical" not in [leg.kind for leg in settings.search.legs.values()]:
             raise SettingsError("search.legs has no lexical leg to send the callers' queries with; add one")
-        encoder = await self._loaded() if index.schema.vector_field else None
+        encoder = await self._encoder.get() if index.schema.vector_field else None
         made = {"": settings} | {
             pipeline: with_search(settings, changes) for pipeline, changes in settings.gateway.pipelines.items()
         }
@@ -155,13 +155,6 @@ class Sites:
             self._cluster = await open_cluster(self.settings)
             self._parts.push_async_callback(self._cluster.close)
         return self._cluster
-
-    async def _loaded(self) -> Encoder:
-        if self._encoder is None:
-            self._encoder = await in_own_thread(load_encoder, self.settings)
-            if close := getattr(self._encoder, "close", None):
-                self._parts.callback(close)
-        return self._encoder
 
     async def _reached(self, settings: Settings) -> Mapping[str, Reranker]:
         for name, reranker in open_rerankers(settings).items():

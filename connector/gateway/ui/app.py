@@ -44,7 +44,7 @@ ASSETS = {
 }
 ROWS = 10
 SOMEBODY = "page"  # who grades where the cluster asks nobody for a name
-ADVICE = "Open it by the address of this machine, or name this host in gateway.page_hosts"
+ADVICE = "Open it by the address of this machine, or name this host in gateway.api_hosts"
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +152,7 @@ def create_ui(opening: Opening) -> ASGIApp:
         app.add_api_route(f"/{file}", partial(_asset, content, media_type), methods=["GET"])
     app.add_api_route("/", _route(page.show), methods=["GET"], response_class=HTMLResponse)
     app.add_api_route("/grade", _route(page.grade), methods=["POST"])
-    return Guard(app, allowed_hosts(gateway.host, gateway.page_hosts), advice=ADVICE)
+    return Guard(app, allowed_hosts(gateway.host, gateway.api_hosts), advice=ADVICE)
 
 
 def _open_grading(folder: str | None) -> Grading | None:

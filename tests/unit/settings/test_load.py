@@ -136,7 +136,7 @@ TYPED: dict[str, str] = {
     "gateway.processes": "2",
     "gateway.api_port": "9281",
     "gateway.grades": "/judging",
-    "gateway.page_hosts": "[search.example]",
+    "gateway.api_hosts": "[search.example]",
     "gateway.slow_query_ms": "250",
     "gateway.log_query_text": "true",
     "gateway.otlp_url": "http://collector:4318",

@@ -7,32 +7,50 @@ from pathlib import Path
 
 import httpx
 import pytest
+from support.gateway_api import api_settings, fill
 from support.gateways import ByteEngine
-from support.parts import wait_until
+from support.parts import HashEncoder, running_in_thread, wait_until
 
 from connector.gateway import serve
 from connector.gateway.api.serve import build_api_server
+from connector.gateway.encoder import SharedEncoder
 from connector.gateway.serve import build_server, is_api_alone
 from connector.listening import bind
 from connector.settings.sections import Settings
 
 
-def test_both_ports_answer_and_end_together() -> None:
-    listener, api = bind("127.0.0.1", 0, choose="gateway.port"), bind("127.0.0.1", 0, choose="gateway.port")
-    for each in (listener, api):
-        each.listen(16)
-    urls = [f"http://127.0.0.1:{each.getsockname()[1]}" for each in (listener, api)]
-    with ByteEngine().running() as engine:
-        settings = Settings.model_validate({"cluster": {"url": engine.url}, "gateway": {"drain_s": 1}})
-        server = build_server(settings, api=api)
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
-        thread.start()
-        passed, own = httpx.get(f"{urls[0]}/v1/health/live"), httpx.get(f"{urls[1]}/v1/health/live")
-        server.should_exit = True
-        thread.join(10)
+class CountedEncoder(HashEncoder):
+    """Says how often it was loaded and closed."""
 
-    assert (passed.text, own.json()) == ("ok", {"status": "live"})
-    assert not thread.is_alive()
+    loaded, closed = 0, 0
+
+    @classmethod
+    def load(cls, settings: Settings) -> CountedEncoder:
+        cls.loaded += 1
+        return cls()
+
+    def close(self) -> None:
+        type(self).closed += 1
+
+
+def test_both_ports_answer_with_one_encoder_and_end_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fill(tmp_path)
+    monkeypatch.setattr("connector.gateway.encoder.load_encoder", CountedEncoder.load)
+    listener, api = bind("127.0.0.1", 0, choose="gateway.port"), bind("127.0.0.1", 0, choose="gateway.port")
+    urls = [f"http://127.0.0.1:{each.getsockname()[1]}" for each in (listener, api)]
+    seen = []
+
+    async def opened(settings: Settings, encoder: SharedEncoder) -> None:
+        seen.append(await encoder.get())
+
+    with ByteEngine().running() as engine:
+        settings = api_settings(f"embedded:{tmp_path}", gateway={"drain_s": 1, "upstream": [engine.url]})
+        with running_in_thread(build_server(settings, opened, api=api), listener):
+            passed = httpx.get(f"{urls[0]}/v1/health/live")
+            found = httpx.post(f"{urls[1]}/v1/search", json={"query": "red fish"}, timeout=20)
+
+    assert (passed.text, found.json()["hits"][0]["doc_id"], found.json()["degraded"]) == ("ok", "a", [])
+    assert (CountedEncoder.loaded, CountedEncoder.closed, len(seen)) == (1, 1, 1)
     for url in urls:
         with pytest.raises(httpx.ConnectError):
             httpx.get(url)

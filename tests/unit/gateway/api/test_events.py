@@ -14,7 +14,7 @@ from support.parts import wait_until
 
 from connector.errors import SettingsError
 from connector.gateway.api.app import create_api
-from connector.gateway.api.keeping import FileSink, IndexSink, Keeper, UbiLine
+from connector.gateway.api.keeping import FileSink, IndexSink, Keeper, UbiLine, WrittenLines, read_written
 from connector.gateway.api.metrics import ApiMetrics
 from connector.judging.clicks.ubi import read_ubi
 from connector.settings.sections import Settings
@@ -118,11 +118,11 @@ async def test_what_comes_while_a_batch_is_written_is_written_after_it() -> None
             self.batches: list[Sequence[UbiLine]] = []
             self.has_begun, self.goes_on = asyncio.Event(), asyncio.Event()
 
-        async def write(self, lines: Sequence[UbiLine]) -> int:
+        async def write(self, lines: Sequence[UbiLine]) -> WrittenLines:
             self.batches.append(lines)
             self.has_begun.set()
             await self.goes_on.wait()
-            return 0
+            return WrittenLines()
 
         async def close(self) -> None: ...
 
@@ -136,6 +136,48 @@ async def test_what_comes_while_a_batch_is_written_is_written_after_it() -> None
     await keeper.close()
 
     assert sink.batches == [[("events", b'{"at":1}\n')], [("events", b'{"at":2}\n')]]
+
+
+async def test_what_is_refused_for_a_moment_is_written_before_what_came_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("connector.gateway.api.keeping.PAUSE_S", 0.0)
+
+    class Busy:
+        """Keeps the first of each batch, refuses the second for good and the others for a moment."""
+
+        def __init__(self) -> None:
+            self.batches: list[list[bytes]] = []
+
+        async def write(self, lines: Sequence[UbiLine]) -> WrittenLines:
+            self.batches.append([line for _, line in lines])
+            return WrittenLines(len(lines[1:2]), tuple(lines[2:]), "queue is full" if lines[2:] else "")
+
+        async def close(self) -> None: ...
+
+    sink, metrics = Busy(), ApiMetrics()
+    keeper = Keeper(sink, metrics, room=9)
+    keeper.start()
+    keeper.put("events", [{"at": at} for at in range(5)])
+    await keeper.close()
+
+    lines = [b'{"at":%d}\n' % at for at in range(5)]
+    assert sink.batches == [lines, lines[2:], lines[4:]]
+    counted = {
+        outcome: metrics.registry.get_sample_value("connector_gateway_events_total", {"outcome": outcome})
+        for outcome in ("accepted", "kept", "tried again", "refused by the engine", "lost")
+    }
+    assert list(counted.values()) == [5, 3, 4, 2, None]
+
+
+def test_each_line_of_a_bulk_reply_is_kept_refused_or_tried_again(caplog: pytest.LogCaptureFixture) -> None:
+    lines: list[UbiLine] = [("events", b'{"at":%d}\n' % at) for at in range(4)]
+    busy = {"type": "es_rejected_execution_exception", "reason": "rejected execution of coordinating operation"}
+    broken = {"type": "document_parsing_exception", "reason": "failed to parse field [timestamp]"}
+    items = [{"status": 201}, {"status": 429, "error": busy}, {"status": 400, "error": broken}, {"status": 201}]
+    written = read_written({"errors": True, "items": [{"create": item} for item in items]}, lines)
+
+    assert written == WrittenLines(1, (lines[1],), busy["reason"])
+    assert "refused 1 of the events: failed to parse field [timestamp]" in caplog.text
+    assert read_written({"items": []}, lines).again == tuple(lines)
 
 
 async def test_what_waits_is_bounded_in_bytes_and_written_in_batches_of_so_many(

@@ -10,7 +10,7 @@ from typing import Any, get_type_hints
 
 import httpx
 import pytest
-from support.gateway_api import api_settings, fill, open_with_hashes, running_api
+from support.gateway_api import api_settings, fill, fill_with, open_with_hashes, running_api
 from support.parts import OverlapScorer, serving
 from support.worker_app import SETTINGS, wait_ready
 
@@ -77,8 +77,44 @@ def test_pages_go_on_by_the_cursor(api: httpx.Client) -> None:
     assert sorted(found) == ["a", "b", "c", "d"]
 
 
+def test_other_indexes_are_searched_where_the_settings_name_them(tmp_path: Path) -> None:
+    fill(tmp_path)
+    fill_with(tmp_path, [("e", {"text": "a red door", "number": 9})], "doors", text={"text": 1.0})
+    gateway = {"indexes": {"doors": {}, "cellar": {"mode": "off"}}}
+    with running_api(api_settings(f"embedded:{tmp_path}", gateway=gateway)) as api:
+        found = {
+            index: [
+                hit["doc_id"] for hit in api.post("/v1/search", json={"query": "red", "index": index}).json()["hits"]
+            ]
+            for index in (None, "docs", "doors")
+        }
+        refused = [api.post("/v1/search", json={"query": "red", "index": index}) for index in ("cellar", "", "d*")]
+
+    assert found["doors"] == ["e"]
+    assert found[None] == found["docs"] != found["doors"]
+    assert [(reply.status_code, reply.json()["type"].rpartition(":")[2]) for reply in refused] == [
+        (404, "index-not-served")
+    ] * 3
+    assert refused[0].json()["detail"].endswith("but docs, doors; name others in gateway.indexes")
+
+
+def test_the_api_answers_under_names_of_this_machine_alone(api: httpx.Client, store: str) -> None:
+    said = {
+        host: api.post("/v1/search", json={"query": "red"}, headers={"host": host})
+        for host in ("localhost:1", "evil.example", "search.example:9281", "127.0.0.1.evil.example", "10.0.0.9")
+    }
+    with running_api(api_settings(store, gateway={"api_hosts": ["search.example"]})) as named:
+        known = named.get("/v1/health/live", headers={"host": "search.example:9281"})
+        page = named.get("/ui/", headers={"host": "search.example:9281"})
+
+    assert [reply.status_code for reply in said.values()] == [200, 421, 421, 421, 421]
+    assert "gateway.api_hosts" in said["evil.example"].json()["detail"]
+    assert (known.status_code, page.status_code) == (200, 200)
+    assert api.get("/metrics", headers={"host": "evil.example"}).status_code == 421
+
+
 def test_a_body_has_the_options_of_the_library() -> None:
-    assert set(SearchJson.model_fields) == {"query", *get_type_hints(SearchOptions)} - {"credentials"}
+    assert set(SearchJson.model_fields) == {"index", "query", *get_type_hints(SearchOptions)} - {"credentials"}
 
 
 @pytest.mark.parametrize(

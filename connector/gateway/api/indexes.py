@@ -1,0 +1,30 @@
+"""The indexes that the API searches: that of the settings, and those of `gateway.indexes`."""
+
+from __future__ import annotations
+
+from connector.gateway.api.opening import Opening
+from connector.gateway.api.problems import ApiRefusal
+from connector.gateway.ordering.site import settings_for
+
+
+class ServedIndexes:
+    """Each is opened when it is first asked for."""
+
+    def __init__(self, opening: Opening) -> None:
+        """`opening` is that of `index.name`."""
+        settings = self.settings = opening.settings
+        self._first = opening
+        self._openings = {settings.index.name: opening}
+        self._others = [name for name, index in settings.gateway.indexes.items() if index.mode != "off"]
+
+    def get(self, name: str | None) -> Opening:
+        """That of an index, by the name that the settings give it; None: `index.name`. Raises ApiRefusal."""
+        if name is None:
+            return self._first
+        if name not in self._openings:
+            if name not in self._others:
+                served = ", ".join(dict.fromkeys((self.settings.index.name, *self._others)))
+                message = f"this API does not search {name!r}, but {served}; name others in gateway.indexes"
+                raise ApiRefusal(404, "index-not-served", message)
+            self._openings[name] = self._first.of(settings_for(self.settings, name))
+        return self._openings[name]
