@@ -15,6 +15,7 @@ JSON = dict[str, Any]
 META_KEY = "connector_backfill"
 META_VERSION_BACKFILL = 1
 WITHOUT_TEXT = "none"  # in the marker of a document that has nothing to encode
+MARKED = "passages"  # a term that every document of ours has, and no nested object
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,12 @@ class Backfilled:
         of = _short_hash([[name, texts[name]] for name in self.text if name in texts])
         return f"{self.generation}:{of if has_passages else WITHOUT_TEXT}"
 
+    def marker_values(self, marker: str) -> list[str]:
+        """What the marker's field holds: terms to ask for, and the marker itself.
+
+        The markers of an index are as many as its texts, and a query for a prefix would go through them all."""
+        return [MARKED, self.generation, marker]
+
     @property
     def without_text(self) -> str:
         """The marker of a document that has nothing to encode."""
@@ -95,6 +102,12 @@ class Backfilled:
             passages=PassageSettings(**ours["passages"]),
             names=AddedNames(**ours["names"]),
         )
+
+
+def read_marker(value: Any) -> str:
+    """The marker in what the field of a document holds; "" where there is none."""
+    values = value if isinstance(value, list) else [value]
+    return next((each for each in values if isinstance(each, str) and ":" in each), "")
 
 
 def without_ours(meta: Mapping[str, Any]) -> JSON:

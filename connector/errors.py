@@ -182,10 +182,14 @@ class IndexExists(ClusterError):
 class EncoderMismatch(ConnectorError):
     """The index was written with another encoder than the configured one."""
 
-    def __init__(self, index: str, *, index_encoder: str, configured: str) -> None:
+    def __init__(self, index: str, *, index_encoder: str, configured: str, backfilled: bool = False) -> None:
+        other = (
+            f"connector migrate {index} --encoder NAME" if backfilled else "connector ingest SOURCE --index NEW_NAME"
+        )
+        instead = "change the index's encoder" if backfilled else "write a new index"
         super().__init__(
             f"index {index!r} holds vectors of {index_encoder}, but the configured encoder is {configured}; "
-            f"set encoder.model to the index's encoder, or write a new index: connector ingest SOURCE --index NEW_NAME"
+            f"set encoder.model to the index's encoder, or {instead}: {other}"
         )
         self.index_encoder = index_encoder
         self.configured = configured

@@ -86,9 +86,11 @@ class Layout:
     """What is particular about an index that somebody else made.
 
     `places` says where the text of each text field is, `analyzed` under which names the engine looks terms up;
-    `nested` names the nested object that a field is in; `vectors` are the fields that no hit shows, `vector_fields`
-    those that can be searched, and `vector` the one that is. `nested_places` says, for each nested object, where the
-    texts in it are. `routed`: a document is told from others by its routing too."""
+    `nested` names the nested object that a field is in; `vectors` are the fields that no hit shows, all that a
+    back-fill added among them; `vector_fields` those that can be searched, and `vector` the one that is.
+    `nested_places` says, for each nested object, where the texts in it are. `routed`: a document is told from others by
+    its routing too. `marked` is the field and the term that every document with passages of ours has, where a back-fill
+    put them there."""
 
     places: Mapping[str, TextPlace] = field(default_factory=dict)
     analyzed: Mapping[str, tuple[str, str]] = field(default_factory=dict)  # text field -> (field, path of its text)
@@ -99,6 +101,7 @@ class Layout:
     nested_places: Mapping[str, tuple[TextPlace, ...]] = field(default_factory=dict)
     has_source: bool = True
     routed: bool = False
+    marked: tuple[str, str] | None = None
     members: Members = ONE
 
     def place(self, name: str) -> TextPlace:

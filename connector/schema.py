@@ -117,8 +117,7 @@ class EncoderFingerprint:
 class IndexSchema:
     """Everything the code must know of an index.
 
-    `managed` is False for an index that somebody else made: it has no nested passages, `vector_field` is a flat
-    field (or None), and nothing is ever written to it.
+    `managed` is False for an index that somebody else made. Nothing is written to it but what a back-fill adds.
     """
 
     fields: Fields
@@ -132,6 +131,7 @@ class IndexSchema:
     similarity: str = "cosine"
     keeps_ids: bool = True  # each document of ours has its id in `doc_id` too: see hits_only in clusters/dialect.py
     keeps_original_text: bool = True  # texts are indexed in one spelling: see clusters/original_text.py
+    encoders: Mapping[str, EncoderFingerprint] = field(default_factory=dict)  # of vector fields that we added
     layout: Layout = OURS  # what is particular about an index that is not ours
 
     @property
@@ -151,7 +151,8 @@ class IndexSchema:
             has = ", ".join(sorted(self.layout.vector_fields)) or self.vector_field or "none"
             raise SettingsError(f"the index has no vector field {field!r}; it has: {has}")
         layout = replace(self.layout, vector=vector)
-        return replace(self, vector_field=field, dims=vector.dims, similarity=vector.similarity, layout=layout)
+        found = replace(self, vector_field=field, encoder=self.encoders.get(field), layout=layout)
+        return replace(found, dims=vector.dims, similarity=vector.similarity)
 
     @property
     def why_no_text(self) -> str:

@@ -169,7 +169,9 @@ def check_encoder(index: Index, encoder: EncoderFingerprint, field: str | None =
     Raises EncoderMismatch, or SettingsError also where there is no such field."""
     schema = index.schema.searched_by(field)
     if schema.encoder is not None and not schema.encoder.same_vectors(encoder):
-        raise EncoderMismatch(index.name, index_encoder=str(schema.encoder), configured=str(encoder))
+        raise EncoderMismatch(
+            index.name, index_encoder=str(schema.encoder), configured=str(encoder), backfilled=not schema.managed
+        )
     if schema.vector_field and schema.dims and schema.dims != encoder.dims:
         raise SettingsError(
             f"field {schema.vector_field!r} of index {index.name!r} holds vectors of {schema.dims} "

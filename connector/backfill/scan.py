@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from connector.backfill.fields import BackfillPlan
-from connector.backfilled import AddedNames
+from connector.backfilled import AddedNames, read_marker
 from connector.clusters.dialect import ask_texts
 from connector.clusters.hits import read_texts
 from connector.clusters.paths import index_path
@@ -65,7 +65,7 @@ def needs_work(plan: BackfillPlan) -> JSON:
     another encoder or of other fields, or stripped of their vectors while texts and marker stayed."""
     names, added = plan.added.names, plan.added
     vector = {"exists": {"field": names.vector}}
-    done = {"prefix": {names.marker: f"{added.generation}:"}}
+    done = {"term": {names.marker: added.generation}}
     empty = {"term": {names.marker: added.without_text}}
     either = [
         {"bool": {"must_not": [done]}},
@@ -126,7 +126,7 @@ def read_found(hit: JSON, plan: BackfillPlan) -> FoundDocument:
         primary_term=hit["_primary_term"],
         version=hit["_version"],
         texts=read_texts(hit, plan.schema),
-        marker=str(hit.get("_source", {}).get(plan.added.names.marker) or ""),
+        marker=read_marker(hit.get("_source", {}).get(plan.added.names.marker)),
     )
 
 

@@ -70,7 +70,10 @@ def build_action(plan: BackfillPlan, update: PassageUpdate) -> bytes:
         {"ordinal": passage.ordinal, "text": passage.text, names.vector_name: vector}
         for passage, vector in zip(update.passages, update.vectors, strict=True)
     ]
-    body = {"doc": {names.passages: passages, names.marker: update.marker}, "detect_noop": False}
+    body = {
+        "doc": {names.passages: passages, names.marker: plan.added.marker_values(update.marker)},
+        "detect_noop": False,
+    }
     action = {"update": build_condition(update.document)}
     return b"%b\n%b\n" % (orjson.dumps(action), orjson.dumps(body, option=orjson.OPT_SERIALIZE_NUMPY))
 

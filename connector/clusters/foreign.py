@@ -8,11 +8,12 @@ from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from typing import Any
 
+from connector.backfilled import MARKED, Backfilled
 from connector.clusters.mapping import ENGINE_TYPES
 from connector.clusters.protocol import ForeignFields
 from connector.errors import SettingsError
 from connector.layout import FilterableFields, Layout, TextPlace, VectorField
-from connector.schema import AnyFieldType, Fields, IndexSchema, PassageSettings, VectorSettings
+from connector.schema import AnyFieldType, EncoderFingerprint, Fields, IndexSchema, PassageSettings, VectorSettings
 
 JSON = dict[str, Any]
 UNKNOWN = "unknown"  # of an index that somebody else made
@@ -129,10 +130,15 @@ def build_foreign_schema(
     mappings: Sequence[JSON],
     foreign: ForeignFields | None,
     read_vector: Callable[[JSON], VectorField | None],
+    added: Backfilled | None = None,
 ) -> IndexSchema:
-    """The schema of an index that is not ours, from the field names given and the mappings behind its name.
+    """The schema of an index that is not ours, from the mappings behind its name, and from the field names given or
+    what a back-fill added.
 
     Raises SettingsError for a field that is not there, or that cannot be searched."""
+    if added:
+        texts_given = foreign.text if foreign and foreign.text else added.text
+        foreign = ForeignFields(texts_given, (foreign and foreign.vector) or added.names.vector)
     mapped = read_mapping(mappings)
     vectors = {each: vector for each, found in mapped.fields.items() if (vector := read_vector(found.mapping))}
     if foreign is None or not foreign.text:
@@ -166,17 +172,35 @@ def build_foreign_schema(
         routed=any(mapping.get("_routing", {}).get("required") for mapping in mappings),
         has_source=mapped.source.get("enabled", True) is not False,
     )
+    encoders: dict[str, EncoderFingerprint] = {}
+    ours: list[str] = []
+    if added:
+        layout, encoders = _with_added(layout, added), {added.names.vector: added.encoder}
+        ours = [name for name in mapped.fields if name.split(".")[0] in (added.names.passages, added.names.marker)]
     return IndexSchema(
-        fields=Fields(text=foreign.text, metadata=read_filterable(mapped, without=list(foreign.text))),
-        encoder=None,
+        fields=Fields(text=foreign.text, metadata=read_filterable(mapped, without=[*foreign.text, *ours])),
+        encoder=encoders.get(foreign.vector or ""),
         analyzer=UNKNOWN,
-        passages=PassageSettings(0, 0),
+        passages=added.passages if added else PassageSettings(0, 0),
         vectors=VectorSettings(UNKNOWN, 0, 0),
         managed=False,
         vector_field=foreign.vector,
         dims=vector.dims if vector else 0,
         similarity=vector.similarity if vector else "cosine",
+        encoders=encoders,
         layout=layout,
+    )
+
+
+def _with_added(layout: Layout, added: Backfilled) -> Layout:
+    """The layout with the passages that a back-fill put there: their texts are stored beside `_source`, and no hit
+    shows them as a field of the document."""
+    names = added.names
+    return replace(
+        layout,
+        vectors=(*layout.vectors, names.passages, names.marker),
+        nested_places={**layout.nested_places, names.passages: (TextPlace(stored=(names.text,)),)},
+        marked=(names.marker, MARKED),
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from connector.backfilled import Backfilled
 from connector.clusters.foreign import kind_of, read_mapping
 from connector.clusters.paths import SEVERAL
 from connector.errors import SettingsError
@@ -58,6 +59,24 @@ def join_ours(name: str, schemas: Mapping[str, IndexSchema | None]) -> IndexSche
         keeps_ids=all(each.keeps_ids for each in found),
         keeps_original_text=any(each.keeps_original_text for each in found),
     )
+
+
+def join_added(name: str, found: Mapping[str, Backfilled | None]) -> Backfilled | None:
+    """What was added by a back-fill to the indices behind a name; None where to none of them.
+
+    Raises SettingsError where their vectors cannot be asked with one query."""
+    filled = {index: added for index, added in found.items() if added is not None}
+    if not filled:
+        return None
+    (first, added), *others = filled.items()
+    for index, other in others:
+        same = other.encoder.same_vectors(added.encoder) and other.names == added.names
+        if not same or dict(other.text) != dict(added.text):
+            raise SettingsError(
+                f"{name!r} stands for indices that were back-filled differently: {first} and {index} differ in their "
+                "encoder, their text fields or the names of what was added; name one of them"
+            )
+    return added
 
 
 def compare_members(members: Members, mappings: Mapping[str, JSON], schema: IndexSchema) -> Members:

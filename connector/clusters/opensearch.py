@@ -44,10 +44,11 @@ class OpenSearchDialect:
         knn: JSON = {"vector": vector_values(schema, vector), "k": max(depth, k, MIN_K)}
         if schema.vector_path and passages > 1:
             knn["expand_nested_docs"] = True  # else a hit brings only its nearest passage
-        if schema.managed and filter_query:
+        marked = (UNIT, DOCUMENT) if schema.managed else schema.layout.marked if _searches_ours(schema) else None
+        if marked and filter_query:
             # 2.19 puts a filter to the passages, not to their documents, unless it demands a plain term of a document
             # (NestedHelper.mightMatchNestedDocs); a bare "must_not" would let every passage through
-            filter_query = {"bool": {"filter": [{"term": {UNIT: DOCUMENT}}, filter_query]}}
+            filter_query = {"bool": {"filter": [{"term": dict([marked])}, filter_query]}}
         if filter_query:
             knn["filter"] = filter_query
         if schema.layout.members.names:
@@ -55,7 +56,7 @@ class OpenSearchDialect:
         query: JSON = {"knn": {schema.vector_field: knn}}
         if schema.vector_path:
             query = _of_documents(schema, query, passages)
-        if schema.vector_path and filter_query and not schema.managed:
+        if schema.vector_path and filter_query and not marked:
             # what the filter of the knn query lets through is not always the document's: see above
             query = {"bool": {"must": [query], "filter": [filter_query]}}
         return {"query": only_fitting(schema, query)} | hits_only(schema, depth, passages)
@@ -95,6 +96,11 @@ class OpenSearchDialect:
             similarity=field.get("space_type") or field.get("method", {}).get("space_type", "l2"),
             element=ELEMENTS.get(str(field.get("data_type")).lower(), "float"),
         )
+
+
+def _searches_ours(schema: IndexSchema) -> bool:
+    """Whether the vectors are those that a back-fill put there."""
+    return (schema.vector_field or "") in schema.encoders
 
 
 def _of_documents(schema: IndexSchema, query: JSON, passages: int) -> JSON:

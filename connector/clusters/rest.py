@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from urllib.parse import quote
 
+from connector.backfilled import Backfilled
 from connector.clusters.clients import Client
 from connector.clusters.dialect import JSON, Dialect
 from connector.clusters.foreign import build_foreign_schema
 from connector.clusters.mapping import build_index
-from connector.clusters.members import BACKING, compare_members, find_members, join_ours, stands_for_several
+from connector.clusters.members import BACKING, compare_members, find_members, join_added, join_ours, stands_for_several
 from connector.clusters.paths import index_path, search_path
 from connector.clusters.protocol import Engine, ForeignFields, nearest_name
 from connector.clusters.rest_index import ADMIN_TIMEOUT_S, RestIndex, View
@@ -74,11 +75,12 @@ class RestCluster:
         if stands_for_several(name, list(mappings)):
             members = find_members(name, mappings, await self._named(name, "_settings", ALL_SETTINGS))
             mappings = {each: mappings[each] for each in members.names}
-        schema = join_ours(
-            name, {each: IndexSchema.from_meta(found.get("_meta", {})) for each, found in mappings.items()}
-        )
+        metas = {each: found.get("_meta", {}) for each, found in mappings.items()}
+        schema = join_ours(name, {each: IndexSchema.from_meta(meta) for each, meta in metas.items()})
         if schema is None:
-            schema = build_foreign_schema(name, list(mappings.values()), foreign, self._dialect.read_vector_field)
+            added = join_added(name, {each: Backfilled.from_meta(meta) for each, meta in metas.items()})
+            read = self._dialect.read_vector_field
+            schema = build_foreign_schema(name, list(mappings.values()), foreign, read, added)
         if members.names:
             members = compare_members(members, mappings, schema)
             schema = replace(schema, layout=replace(schema.layout, members=members))

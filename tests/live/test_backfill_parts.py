@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from support.backfills import WordEncoder, plan_for
+from support.backfills import WordEncoder, build_updates, plan_for
 from support.somebody import TEXT, Somebody
 
 from connector.backfill.fields import BackfillPlan, put_fields, read_index_mapping, take_meta_out
-from connector.backfill.passages import build_passages
 from connector.backfill.scan import FoundDocument, find_work, read_documents
-from connector.backfill.write import PassageUpdate, UpdateOutcome, write_updates
+from connector.backfill.write import UpdateOutcome, write_updates
 from connector.backfilled import Backfilled
 from connector.clusters.rest import RestCluster
 
@@ -33,15 +32,7 @@ def make_index(somebody: Somebody, *, shards: int = 1, documents: int = 6) -> st
 
 
 async def fill(cluster: RestCluster, plan: BackfillPlan, documents: list[FoundDocument]) -> list[UpdateOutcome]:
-    return await write_updates(cluster, plan, build_updates(plan, documents))
-
-
-def build_updates(plan: BackfillPlan, documents: list[FoundDocument]) -> list[PassageUpdate]:
-    built = build_passages(plan, [(found.doc_id, found.texts) for found in documents], ENCODER.token_offsets)
-    return [
-        PassageUpdate(found, passages, ENCODER.encode([passage.text for passage in passages]), marker)
-        for found, (passages, marker) in zip(documents, built, strict=True)
-    ]
+    return await write_updates(cluster, plan, build_updates(plan, documents, ENCODER))
 
 
 async def work(cluster: RestCluster, plan: BackfillPlan, shard: int = 0) -> list[FoundDocument]:
@@ -66,7 +57,7 @@ async def test_work_is_what_lacks_passages_of_the_plan(somebody: Somebody) -> No
     somebody.send("PUT", f"/{index}/_doc/d1", {"title": "Part 1", "body": "Replaced."})
     somebody.send("POST", f"/{index}/_update/d2", {"doc": {"passages": [{"ordinal": 0, "text": "no vector"}]}})
     somebody.send("POST", f"/{index}/_update/d3", {"doc": {"passages": []}})
-    somebody.send("POST", f"/{index}/_update/d4", {"doc": {"passages_of": "another:0123"}})
+    somebody.send("POST", f"/{index}/_update/d4", {"doc": {"passages_of": ["passages", "another", "another:0123"]}})
     somebody.send("POST", f"/{index}/_update/d0", {"doc": {"body": "A new text, and the old passages."}})
     somebody.send("POST", f"/{index}/_refresh")
     all_of = {found.doc_id: found.marker async for found in read_documents(cluster, plan, 0)}

@@ -9,8 +9,10 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from connector.backfill.fields import BackfillPlan
-from connector.backfill.scan import count_shards
+from connector.backfill.fields import BackfillPlan, put_fields
+from connector.backfill.passages import build_passages
+from connector.backfill.scan import FoundDocument, count_shards, find_work
+from connector.backfill.write import PassageUpdate, write_updates
 from connector.backfilled import AddedNames, Backfilled
 from connector.clusters.protocol import ForeignFields
 from connector.clusters.rest import RestCluster
@@ -65,3 +67,21 @@ async def plan_for(
         vectors=HNSW,
         analyzer="standard",
     )
+
+
+async def fill_index(cluster: RestCluster, plan: BackfillPlan, encoder: WordEncoder) -> None:
+    """Everything that a back-fill does, where nobody else writes."""
+    await put_fields(cluster, plan)
+    for shard in range(plan.shards):
+        found = [each async for each in find_work(cluster, plan, shard)]
+        outcomes = await write_updates(cluster, plan, build_updates(plan, found, encoder))
+        assert {outcome.kind for outcome in outcomes} <= {"written"}, outcomes
+    await cluster.client.request("POST", f"/{plan.index}/_refresh", timeout_s=60)
+
+
+def build_updates(plan: BackfillPlan, documents: Sequence[FoundDocument], encoder: WordEncoder) -> list[PassageUpdate]:
+    built = build_passages(plan, [(found.doc_id, found.texts) for found in documents], encoder.token_offsets)
+    return [
+        PassageUpdate(found, passages, encoder.encode([passage.text for passage in passages]), marker)
+        for found, (passages, marker) in zip(documents, built, strict=True)
+    ]
