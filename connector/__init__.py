@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from connector.errors import IndexMissing as IndexMissing
     from connector.errors import MissingExtra as MissingExtra
     from connector.errors import ModelError as ModelError
+    from connector.errors import PluginError as PluginError
     from connector.errors import QueryError as QueryError
     from connector.errors import SearchFailed as SearchFailed
     from connector.errors import SettingsError as SettingsError
@@ -91,6 +92,7 @@ _PUBLIC = {
         "IndexMissing",
         "MissingExtra",
         "ModelError",
+        "PluginError",
         "QueryError",
         "SearchFailed",
         "SettingsError",

@@ -2,6 +2,7 @@
 
 ConnectorError
 ├── SettingsError          a setting, flag or mapping that cannot be used
+├── PluginError            another package's plug-in that cannot be loaded, or does not do what its kind does
 ├── CredentialsError       credentials that cannot be used: malformed, or given to a store that knows no users
 ├── QueryError             a query that nothing can be searched with
 ├── CursorError            a cursor that no page can be read with
@@ -41,6 +42,10 @@ class ConnectorError(Exception):
 
 class SettingsError(ConnectorError):
     """A setting, flag or mapping that cannot be used."""
+
+
+class PluginError(ConnectorError):
+    """A plug-in of another package that cannot be loaded, or that does not do what its kind does."""
 
 
 class CredentialsError(ConnectorError):

@@ -12,6 +12,7 @@ from connector.errors import EncoderMismatch, SettingsError
 from connector.models.encoder import Encoder
 from connector.models.files import find_model
 from connector.models.load import load_local_encoder
+from connector.plugins import find_plugin
 from connector.rerankers.protocol import Reranker
 from connector.schema import EncoderFingerprint, Fields, IndexSchema, PassageSettings, VectorSettings
 from connector.search.searcher import Searcher
@@ -20,14 +21,12 @@ from connector.settings.sections import Settings
 
 if TYPE_CHECKING:
     from connector.native.plan import Native, NativePlan
-    from connector.rerankers.worker import WorkerClient
-
 log = logging.getLogger(__name__)
 
 
 async def open_cluster(settings: Settings) -> Cluster:
     """A connection to the configured cluster."""
-    return await connect(settings.cluster)
+    return await connect(settings.cluster, settings.plugins)
 
 
 async def open_index(cluster: Cluster, settings: Settings) -> Index:
@@ -103,8 +102,14 @@ def _only_leg(settings: Settings, kind: LegKind) -> LegSettings:
 
 
 def load_encoder(settings: Settings) -> Encoder:
-    """The configured encoder: in this process, which takes seconds, or a worker's. Raises ModelError."""
+    """The configured encoder: in this process, which takes seconds, a worker's, or a plug-in's. Raises ModelError,
+    PluginError, and SettingsError for a kind that there is not."""
     given = settings.encoder
+    if given.kind != "auto":
+        from connector.models.plugged import PluggedEncoder
+
+        plugin = find_plugin("encoder", given.kind, wanted_by=f"encoder.kind is {given.kind!r}, which is not auto")
+        return PluggedEncoder(plugin, given, settings.options_of(given.kind))
     if given.url:
         from connector.remote.encoder import RemoteEncoder  # its HTTP library takes a tenth of a second
 
@@ -117,19 +122,26 @@ def load_encoder(settings: Settings) -> Encoder:
     return load_local_encoder(given.model, given.device, given.backend, given.max_batch_tokens)
 
 
-def open_rerankers(settings: Settings, *, fresh: bool = False) -> dict[str, WorkerClient]:
+def open_rerankers(settings: Settings, *, fresh: bool = False) -> dict[str, Reranker]:
     """The rerankers that the stages of a search use, by name; none where nothing is reranked. Nothing is sent yet.
 
-    `fresh`: they compute every score anew. Raises SettingsError for a `ca_cert` that is no PEM file."""
+    `fresh`: they compute every score anew. Raises SettingsError for a `ca_cert` that is no PEM file, and for a kind
+    that there is not; PluginError for a plug-in that does not work."""
     used = dict.fromkeys(str(stage.reranker) for stage in settings.search.rerank)
     return {name: open_reranker(settings, name, fresh=fresh) for name in used}
 
 
-def open_reranker(settings: Settings, name: str, *, fresh: bool = False) -> WorkerClient:
+def open_reranker(settings: Settings, name: str, *, fresh: bool = False) -> Reranker:
     """One of the rerankers, by its name. Raises what `open_rerankers` raises."""
+    given = settings.rerankers[name]
+    if given.kind != "worker":
+        from connector.rerankers.plugged import PluggedReranker
+
+        wanted_by = f"rerankers.{name}.kind is {given.kind!r}, which is not worker"
+        plugin = find_plugin("reranker", given.kind, wanted_by=wanted_by)
+        return PluggedReranker(plugin, given, settings.options_of(given.kind))
     from connector.rerankers.worker import WorkerClient
 
-    given = settings.rerankers[name]
     return WorkerClient(
         given.url,
         name=name,

@@ -21,6 +21,9 @@ NEEDED = (
     "connector/mappings/elasticsearch.json",
     "connector/mappings/opensearch.json",
     "connector/evaluation/report.html.jinja",
+    "connector/contract/sources.py",
+    "connector/contract/encoders.py",
+    "connector/contract/rerankers.py",
 )
 READ_TEMPLATES = """
 from connector.clusters.mapping import read_template

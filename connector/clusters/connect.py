@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,8 @@ from connector.clusters.protocol import Cluster, Engine
 from connector.clusters.tls import speaks_tls, tls_context
 from connector.errors import ClusterError, ClusterUnavailable, SettingsError, TlsError
 from connector.extras import needs
+from connector.plugins import find_plugin, scheme_of
+from connector.settings.plugins import PluginSettings
 from connector.settings.sections import ClusterSettings
 
 if TYPE_CHECKING:
@@ -29,18 +32,33 @@ if TYPE_CHECKING:
 
 EMBEDDED_PREFIX = "embedded:"
 DETECT_TIMEOUT_S = 10.0
+MEMBERS = ("engine", "create_index", "open_index", "drop_index", "count", "close")  # of a plug-in's cluster
 
 
-async def connect(settings: ClusterSettings) -> Cluster:
-    """The cluster at `settings.url`. Raises ClusterUnavailable, AccessDenied, TlsError, CredentialsError or
-    SettingsError."""
+async def connect(settings: ClusterSettings, plugins: Mapping[str, PluginSettings] | None = None) -> Cluster:
+    """The cluster at `settings.url`; that of a plug-in gets what `plugins` has of its name.
+
+    Raises ClusterUnavailable, AccessDenied, TlsError, CredentialsError, SettingsError or PluginError."""
     if settings.url.startswith(EMBEDDED_PREFIX):
         with needs("embedded", "the embedded store (cluster.url is embedded:FOLDER)"):
             from connector.clusters.embedded.cluster import EmbeddedCluster
         return await EmbeddedCluster.open(embedded_folder(settings.url))
     if not settings.url.startswith(("http://", "https://")):
-        raise SettingsError(f"cluster.url is {settings.url!r}; give http(s)://HOST:PORT or embedded:FOLDER")
+        return await _open_plugged(settings, plugins or {})
     return _open_rest(settings, await detect_engine(settings))
+
+
+async def _open_plugged(settings: ClusterSettings, plugins: Mapping[str, PluginSettings]) -> Cluster:
+    wanted_by = f"cluster.url is {settings.url!r}"
+    scheme = scheme_of(settings.url)
+    if scheme is None:
+        raise SettingsError(f"{wanted_by}; give http(s)://HOST:PORT or embedded:FOLDER")
+    plugin = find_plugin("cluster", scheme, wanted_by=f"{wanted_by}, neither http(s)://HOST:PORT nor embedded:FOLDER")
+    opener, given = plugin.load(), plugins.get(scheme)
+    with plugin.blamed():
+        cluster: Cluster = await opener(settings, given.plain if given else {})
+    plugin.check(cluster, *MEMBERS)
+    return cluster
 
 
 def _open_rest(settings: ClusterSettings, engine: Engine) -> RestCluster:

@@ -21,12 +21,14 @@ from connector.doctor.local_checks import (
     time_pairs,
     time_queries,
 )
+from connector.doctor.plugged_checks import PluggedChecks
+from connector.doctor.plugin_checks import judge_plugins
 from connector.doctor.rest_checks import RestChecks
 from connector.doctor.samples import SAMPLES, Sample, compare_vectors, judge_texts, judge_vectors
 from connector.errors import AccessDenied, ConnectorError, IndexMissing
 from connector.event_loop import in_own_thread
 from connector.models.encoder import Encoder
-from connector.rerankers.worker import WorkerClient
+from connector.rerankers.protocol import Reranker
 from connector.settings.load import LoadedSettings
 from connector.settings.sections import Settings
 from connector.types import SearchRequest
@@ -42,6 +44,7 @@ async def examine(loaded: LoadedSettings, *, say: Callable[[str], None] = lambda
     """Look at everything that these settings name; a finding for each check. `say` hears what is being looked at."""
     checkup = _Checkup(loaded.require(), say)
     checkup.findings += judge_settings(loaded)
+    checkup.findings += await in_own_thread(judge_plugins)
     try:
         await checkup.run()
     finally:
@@ -57,7 +60,7 @@ class _Checkup:
         self._settings = settings
         self._say = say
         self._cluster: Cluster | None = None
-        self._rerankers: dict[str, WorkerClient] = {}
+        self._rerankers: dict[str, Reranker] = {}
         self._samples: list[Sample] | None = None
 
     async def run(self) -> None:
@@ -150,7 +153,10 @@ class _Checkup:
 
     async def _look_at_rerankers(self) -> None:
         """Each that a stage reranks with, and whether it scores that stage's window in time."""
-        self._rerankers = open_rerankers(self._settings)
+        opened = await self._try("reranker", self._open_rerankers, "see rerankers")
+        if opened is None:
+            return
+        self._rerankers = opened
         if not self._rerankers:
             advice = "set search.rerank to on for better results"
             self.findings.append(Finding("reranker", "skip", "search.rerank is off", advice))
@@ -160,9 +166,12 @@ class _Checkup:
             if info is None:
                 self._skip(check, speed)
                 continue
-            self.findings.append(describe_reranker(name, info, reranker.url))
+            self.findings.append(describe_reranker(name, info, self._settings.rerankers[name]))
             measure = partial(time_pairs, reranker, name, self._settings, timeout_s=WORKER_S)
             await self._look(speed, measure, "use the worker", timeout_s=WORKER_S)
+
+    async def _open_rerankers(self) -> dict[str, Reranker]:
+        return open_rerankers(self._settings)
 
     async def _query(self, index: Index, encoder: Encoder | None) -> None:
         if self._samples is None:
@@ -244,11 +253,13 @@ def open_cluster_checks(cluster: Cluster, *, timeout_s: float) -> ClusterChecks:
     """What the doctor asks of a cluster; no request takes longer than `timeout_s`."""
     if isinstance(cluster, RestCluster):
         return RestChecks(cluster.client, cluster.engine, url=cluster.url, timeout_s=timeout_s)
-    from connector.clusters.embedded.cluster import EmbeddedCluster
-    from connector.doctor.embedded_checks import EmbeddedChecks
+    if cluster.engine.kind == "embedded":
+        from connector.clusters.embedded.cluster import EmbeddedCluster
+        from connector.doctor.embedded_checks import EmbeddedChecks
 
-    assert isinstance(cluster, EmbeddedCluster)
-    return EmbeddedChecks(cluster)
+        if isinstance(cluster, EmbeddedCluster):
+            return EmbeddedChecks(cluster)
+    return PluggedChecks(cluster)
 
 
 def describe_index(index: Index) -> Finding:

@@ -14,7 +14,7 @@ from connector.models.encoder import Encoder
 from connector.rerankers.protocol import Reranker, RerankerInfo
 from connector.search.run import share_before_fields
 from connector.settings.load import LoadedSettings
-from connector.settings.sections import Settings
+from connector.settings.sections import RerankerSettings, Settings
 from connector.settings.warnings import find_warnings
 from connector.types import SearchResponse
 
@@ -78,9 +78,10 @@ def time_queries(encoder: Encoder, load_s: float) -> Finding:
     return Finding("encoder", "ok", seen, facts=facts)
 
 
-def describe_reranker(name: str, info: RerankerInfo, url: str) -> Finding:
+def describe_reranker(name: str, info: RerankerInfo, given: RerankerSettings) -> Finding:
     facts = {"kind": info.kind, "model": info.model, "fingerprint": info.fingerprint}
-    seen = f"ready at {url}: {info.model or 'a model without a name'} ({info.kind})"
+    where = f"at {given.url}" if given.kind == "worker" else f"by the plug-in {given.kind}"
+    seen = f"ready {where}: {info.model or 'a model without a name'} ({info.kind})"
     return Finding(f"reranker {name}", "ok", seen, facts=facts)
 
 

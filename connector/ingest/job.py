@@ -41,7 +41,7 @@ async def run_job(
     `on_plan` is told what becomes of each column before a new index is made. Resolve `stop` with a reason to end the
     job early; see IngestJob. While the source is still being surveyed, or the encoder being loaded, it ends at once."""
     started = time.monotonic()
-    source = open_source(location)
+    source = open_source(location, settings.plugins)
     stop = stop or asyncio.get_running_loop().create_future()
     rejects = rejects or Path(f"{settings.index.name}-{Path(location).name}.rejects.jsonl")
     RejectsFile(rejects).check()  # before anything is made

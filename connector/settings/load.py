@@ -19,6 +19,7 @@ from pydantic import BaseModel, SecretStr, ValidationError
 
 from connector.errors import SettingsError
 from connector.settings.names import ENV_PREFIX, SettingNames
+from connector.settings.plugins import PluginSettings
 from connector.settings.search import Name
 from connector.settings.sections import Settings
 from connector.settings.sources import GivenValue, Problem, SourceValues, read_environment, read_file, read_overrides
@@ -104,18 +105,25 @@ def _default_settings() -> Settings:
 def setting_paths(settings: Settings | None = None) -> Iterator[str]:
     """Every setting's path, sections left out, with the names that these settings (None: the defaults) have."""
     for path in setting_names().paths:
-        before, star, after = path.partition("*")
-        if not star:
-            yield path
-            continue
-        for name in value_at(settings or _default_settings(), before.rstrip(".")):
-            yield before + name + after
+        yield from _named(path, settings or _default_settings())
+
+
+def _named(path: str, settings: Settings) -> Iterator[str]:
+    """A path with each of the names that these settings have in place of its stars."""
+    before, star, after = path.partition("*")
+    if not star:
+        yield path
+        return
+    section = value_at(settings, before.rstrip("."))
+    for name in section.told if isinstance(section, PluginSettings) else section:
+        yield from _named(before + name + after, settings)
 
 
 def value_at(settings: Settings, path: str) -> Any:
     """The value of a setting; a secret comes wrapped, and prints as asterisks."""
     value: Any = settings
     for name in path.split("."):
+        value = value.told if isinstance(value, PluginSettings) else value
         value = value[name] if isinstance(value, Mapping) else getattr(value, name)
     return value
 
@@ -139,6 +147,8 @@ def item_sections(annotation: Any) -> Iterator[type[BaseModel]]:
 
 def _types_by_path(model: type[BaseModel], prefix: str) -> Iterator[tuple[str, set[Any]]]:
     """The types that the value of each setting may have."""
+    if model is PluginSettings:
+        yield f"{prefix}*", set()
     for name, field in model.model_fields.items():
         if section := section_of(field.annotation):
             kind, named = section

@@ -1,6 +1,8 @@
 """What settings are called: their paths in a file, their variables in the environment, and what a wrong name may mean.
 
-A `*` in a path stands for a name that the user gives: `rerankers.*.url` is the url of every reranker."""
+A `*` in a path stands for a name that the user gives: `rerankers.*.url` is the url of every reranker. A second one
+stands for any setting: what a plug-in is told is known to it alone, and is a secret where the last word of its name is
+one of SECRET_WORDS."""
 
 from __future__ import annotations
 
@@ -12,6 +14,8 @@ from functools import cached_property
 
 ENV_PREFIX = "CONNECTOR_"
 FILE_SUFFIX = "_FILE"
+ANY_KEY = ".*.*"  # of a section whose settings are not known here: plugins.NAME.KEY
+SECRET_WORDS = frozenset({"key", "token", "password", "secret", "credentials", "dsn"})
 
 
 @dataclass(frozen=True)
@@ -31,7 +35,8 @@ class SettingNames:
         return self._meaning(path) in self._settings
 
     def is_secret(self, path: str) -> bool:
-        return self._meaning(path) in self.secrets
+        meaning = self._meaning(path)
+        return meaning in self.secrets or (meaning.endswith(ANY_KEY) and is_secret_key(path.rpartition(".")[2]))
 
     def is_optional(self, path: str) -> bool:
         """Whether the setting may have no value."""
@@ -46,7 +51,8 @@ class SettingNames:
 
     def unknown(self, path: str) -> str:
         """What to say of a path that no setting has."""
-        known = [_filled(pattern, path) for pattern in (*self.paths, *self.sections)]
+        patterns = [pattern for pattern in (*self.paths, *self.sections) if not pattern.endswith(ANY_KEY)]
+        known = [_filled(pattern, path) for pattern in patterns]
         same = [other for other in known if other.rsplit(".", 1)[-1] == path.rsplit(".", 1)[-1]]
         near = difflib.get_close_matches(path, known, n=1) or same[:1]
         return f"unknown setting {repeatable(path)!r}" + (f"; did you mean {near[0]!r}?" if near else "")
@@ -89,13 +95,21 @@ class SettingNames:
             before = named.removesuffix("*")
             if path.startswith(before):
                 name, dot, after = path.removeprefix(before).partition(".")
+                if after and "." not in after and named + ANY_KEY.removeprefix(".*") in self._settings:
+                    after = "*"
                 return named + dot + after if name else path
         return path
 
 
 def env_name(path: str) -> str:
-    """`search.fusion.kind` -> `CONNECTOR_SEARCH_FUSION_KIND`; a name that the user gives is `NAME`."""
-    return ENV_PREFIX + path.replace("*", "NAME").upper().replace(".", "_")
+    """`search.fusion.kind` -> `CONNECTOR_SEARCH_FUSION_KIND`; a name that the user gives is `NAME`, and any setting
+    `KEY`."""
+    return ENV_PREFIX + path.replace("*", "NAME", 1).replace("*", "KEY").upper().replace(".", "_")
+
+
+def is_secret_key(key: str) -> bool:
+    """Whether what a plug-in is told under that name is a secret."""
+    return key.lower().rpartition("_")[2] in SECRET_WORDS
 
 
 def repeatable(name: str) -> str:
@@ -107,6 +121,9 @@ def repeatable(name: str) -> str:
 
 def _pattern(path: str) -> re.Pattern[str]:
     """Of the variables of a path with a star in it, without their prefix."""
+    if path.endswith(ANY_KEY):  # the name ends at the first _, since any setting may follow
+        section = env_name(path.removesuffix(ANY_KEY)).removeprefix(ENV_PREFIX)
+        return re.compile(section + "_([A-Z][A-Z0-9]*)_([A-Z][A-Z0-9_]*)")
     return re.compile(env_name(path).removeprefix(ENV_PREFIX).replace("NAME", "([A-Z][A-Z0-9_]*)", 1))
 
 
@@ -121,5 +138,7 @@ def _filled(pattern: str, path: str) -> str:
 def _first_match(name: str, patterns: Iterable[tuple[re.Pattern[str], str]]) -> str | None:
     for pattern, path in patterns:
         if found := pattern.fullmatch(name.removeprefix(ENV_PREFIX)):
-            return path.replace("*", found[1].lower())
+            for name in found.groups():
+                path = path.replace("*", name.lower(), 1)
+            return path
     return None

@@ -16,6 +16,7 @@ from pydantic import (
 from connector.schema import FieldType
 from connector.settings.gateway import GatewaySettings
 from connector.settings.judge import JudgeSettings
+from connector.settings.plugins import PluginSettings
 from connector.settings.search import TAKEN, Name, SearchSettings, StageSettings
 from connector.settings.secrets import Key, Keys, Password
 from connector.settings.section import Section
@@ -28,7 +29,10 @@ MIN_PASSAGE_TOKENS = 16
 class ClusterSettings(Section):
     """Where the documents live."""
 
-    url: str = Field("embedded:./connector-store", description="http(s)://HOST:PORT of a cluster, or embedded:FOLDER")
+    url: str = Field(
+        "embedded:./connector-store",
+        description="http(s)://HOST:PORT of a cluster, embedded:FOLDER, or PLUGIN:... for the cluster of a plug-in",
+    )
     engine: Literal["auto", "elasticsearch", "opensearch"] = Field("auto", description="auto: found out from the URL")
     username: str | None = Field(None, description="with a password: basic authentication")
     password: Password | None = Field(None, description="the password of username")
@@ -77,8 +81,11 @@ class FieldSettings(Section):
 
 
 class EncoderSettings(Section):
-    """Text to vectors, in this process or by a worker."""
+    """Text to vectors: in this process, by a worker, or by a plug-in."""
 
+    kind: str = Field(
+        "auto", description="auto: a worker where url is given, else a model in this process; or a plug-in's name"
+    )
     url: str | None = Field(
         None, description="a worker that encodes, so that this process loads no model: http://127.0.0.1:8787"
     )
@@ -124,8 +131,10 @@ class IngestSettings(Section):
 
 
 class RerankerSettings(Section):
-    """What rates (query, passage) pairs: a worker, or another server of its kind. Stages refer to it by its name."""
+    """What rates (query, passage) pairs: a worker, another server of its kind, or a plug-in. Stages refer to it by its
+    name."""
 
+    kind: str = Field("worker", description="worker: a rerank server at url; or a plug-in's name")
     url: str = Field("http://127.0.0.1:8787", description="the worker")
     model: str | None = Field(None, description="which of the worker's rerankers; its first one when not given")
     api_key: Key | None = Field(None, description="one of the worker's API keys")
@@ -296,6 +305,9 @@ class Settings(Section):
     gateway: GatewaySettings = GatewaySettings()
     models: ModelPlaceSettings = ModelPlaceSettings()
     judge: JudgeSettings = JudgeSettings()
+    plugins: dict[Name, PluginSettings] = Field(
+        default_factory=dict, description="what plug-ins are told, each by its name"
+    )
     log: LogSettings = LogSettings()
 
     @model_validator(mode="after")
@@ -339,6 +351,11 @@ class Settings(Section):
     def first_reranker(self) -> RerankerSettings:
         """What the first stage reranks with."""
         return self.rerankers[str(self.first_stage.reranker)]
+
+    def options_of(self, plugin: str) -> dict[str, Any]:
+        """What is set for a plug-in, its secrets in plain text."""
+        section = self.plugins.get(plugin)
+        return section.plain if section else {}
 
     def at_worker(self, url: str) -> Settings:
         """The same, with what the first stage reranks with at another address."""

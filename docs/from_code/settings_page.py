@@ -10,7 +10,10 @@ from pydantic import BaseModel
 from connector.settings.file import allowed_values, plain_value, to_text
 from connector.settings.load import item_sections, section_of, setting_names
 from connector.settings.names import env_name
+from connector.settings.plugins import PluginSettings
 from connector.settings.sections import Settings
+
+PLUGINS = "plugins"
 
 HEADER = """\
 # Settings
@@ -28,6 +31,10 @@ def build_settings_page() -> str:
 
 
 def _section(model: type[BaseModel], prefix: str, level: int) -> Iterator[str]:
+    if model is PluginSettings:
+        variable = env_name(f"{PLUGINS}.*.*")
+        yield f"\n| setting | meaning |\n|---|---|\n| `KEY`<br>`{variable}` | what the plug-in takes |"
+        return
     properties = model.model_json_schema()["properties"]
     nested = {name: found for name, field in model.model_fields.items() if (found := section_of(field.annotation))}
     rows = [name for name in model.model_fields if name not in nested]

@@ -40,6 +40,7 @@ NAMES = [
     "MissingExtra",
     "ModelError",
     "Passage",
+    "PluginError",
     "QueryError",
     "ScoreExplanation",
     "ScorePart",

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Mapping
 from pathlib import Path
 
-from connector.errors import SourceError
+from connector.errors import SettingsError, SourceError
 from connector.extras import needs
 from connector.ingest.sources.delimited import read_csv, read_tsv
 from connector.ingest.sources.folder import KINDS, FolderSource
 from connector.ingest.sources.jsonl import read_json
 from connector.ingest.sources.lines import LineSource, ReadRows
+from connector.ingest.sources.plugged import PluggedSource
 from connector.ingest.sources.row import Source
 from connector.ingest.sources.streams import DECOMPRESSORS, FileInput, StreamInput, is_special
+from connector.plugins import Plugin, find_plugin, scheme_of
+from connector.settings.plugins import PluginSettings
 
 BEIR_CORPUS = ("corpus.jsonl", "corpus.jsonl.gz")
 STANDARD_INPUT = ("-", "/dev/stdin")
@@ -31,13 +35,18 @@ KNOWN = (
 )
 
 
-def open_source(location: str) -> Source:
+def open_source(location: str, plugins: Mapping[str, PluginSettings] | None = None) -> Source:
     """The source at a path: JSON, CSV, TSV (each also compressed), Parquet, a BEIR folder, a folder of documents;
-    or a stream: `-` and named pipes are JSON Lines unless their name says otherwise.
+    a stream: `-` and named pipes are JSON Lines unless their name says otherwise; or NAME:... for the source of a
+    plug-in, which gets what `plugins` has of that name. A file of such a name comes first.
 
-    Raises SourceError for what is not there or not known."""
+    Raises SourceError for what is not there or not known, PluginError for a plug-in that does not work."""
     if location in STANDARD_INPUT:
         return LineSource(StreamInput(None), read_json)
+    if (scheme := scheme_of(location)) and not os.path.lexists(location):
+        plugin = _find_plugin(location, scheme)
+        given = (plugins or {}).get(scheme)
+        return PluggedSource(plugin, location, given.plain if given else {})
     path, mode = _look_up(location)
     if stat.S_ISDIR(mode):
         return _open_folder(path)
@@ -58,6 +67,13 @@ def open_source(location: str) -> Source:
         if kind in KINDS:
             return FolderSource(path.parent, [path])
     raise SourceError(f"{location!r} is of no known kind; known are {KNOWN}")
+
+
+def _find_plugin(location: str, scheme: str) -> Plugin:
+    try:
+        return find_plugin("source", scheme, wanted_by=f"there is no file {location!r}")
+    except SettingsError as error:
+        raise SourceError(str(error)) from None
 
 
 def _look_up(location: str) -> tuple[Path, int]:
