@@ -148,35 +148,17 @@ def build_foreign_schema(
             f"(it has: {', '.join(sorted(names)) or 'no text field'}) and index.vector_field "
             f"(it has: {', '.join(sorted(vectors)) or 'none'})"
         )
-    texts = {text: _text_field(name, mapped, text) for text in foreign.text}
     if foreign.vector is not None and foreign.vector not in vectors:
         raise SettingsError(
             f"index {name!r} has no vector field {foreign.vector!r}; it has: {', '.join(sorted(vectors)) or 'none'}"
         )
-    vector = vectors[foreign.vector] if foreign.vector else None
-    layout = Layout(
-        places={text: _place(mapped, found) for text, found in texts.items()},
-        analyzed={
-            text: (found.target or found.name, found.source)
-            for text, found in texts.items()
-            if not (found.nested or found.computed or mapped.flat_root(text))
-        },
-        nested={each: found.nested for each, found in mapped.fields.items() if found.nested},
-        vectors=tuple(mapped.names(lambda found: found.type in VECTOR_TYPES)),
-        vector=vector,
-        vector_fields=vectors,
-        nested_places={
-            path: tuple(_place(mapped, found) for found in _texts_in(mapped, path, foreign.text))
-            for path in {mapped.fields[each].nested for each in vectors} - {""}
-        },
-        routed=any(mapping.get("_routing", {}).get("required") for mapping in mappings),
-        has_source=mapped.source.get("enabled", True) is not False,
-    )
+    layout = _build_layout(name, mappings, mapped, foreign, vectors)
     encoders: dict[str, EncoderFingerprint] = {}
     ours: list[str] = []
     if added:
         layout, encoders = _with_added(layout, added), {added.names.vector: added.encoder}
         ours = [name for name in mapped.fields if name.split(".")[0] in (added.names.passages, added.names.marker)]
+    vector = layout.vector
     return IndexSchema(
         fields=Fields(text=foreign.text, metadata=read_filterable(mapped, without=[*foreign.text, *ours])),
         encoder=encoders.get(foreign.vector or ""),
@@ -189,6 +171,31 @@ def build_foreign_schema(
         similarity=vector.similarity if vector else "cosine",
         encoders=encoders,
         layout=layout,
+    )
+
+
+def _build_layout(
+    name: str, mappings: Sequence[JSON], mapped: Mapped, foreign: ForeignFields, vectors: Mapping[str, VectorField]
+) -> Layout:
+    """Where texts and vectors lie. Raises SettingsError for a text field that is not there, or cannot be searched."""
+    texts = {text: _text_field(name, mapped, text) for text in foreign.text}
+    return Layout(
+        places={text: _place(mapped, found) for text, found in texts.items()},
+        analyzed={
+            text: (found.target or found.name, found.source)
+            for text, found in texts.items()
+            if not (found.nested or found.computed or mapped.flat_root(text))
+        },
+        nested={each: found.nested for each, found in mapped.fields.items() if found.nested},
+        vectors=tuple(mapped.names(lambda found: found.type in VECTOR_TYPES)),
+        vector=vectors[foreign.vector] if foreign.vector else None,
+        vector_fields=vectors,
+        nested_places={
+            path: tuple(_place(mapped, found) for found in _texts_in(mapped, path, foreign.text))
+            for path in {mapped.fields[each].nested for each in vectors} - {""}
+        },
+        routed=any(mapping.get("_routing", {}).get("required") for mapping in mappings),
+        has_source=mapped.source.get("enabled", True) is not False,
     )
 
 
