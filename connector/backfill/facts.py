@@ -15,7 +15,7 @@ JSON = dict[str, Any]
 @dataclass(frozen=True, slots=True)
 class Facts:
     """What is known of one concrete index. `settings` are flat, with the defaults of its engine below those that are
-    set; `unread` says of each thing that could not be read why not."""
+    set; `unread` says of each thing that could not be read why not (`mapping`, `settings`, `documents`)."""
 
     index: str
     engine: Engine
@@ -26,6 +26,8 @@ class Facts:
     is_open: bool = True
     documents: int | None = None
     versions: CountedVersions = NOTHING_SEEN
+    unmapped: frozenset[str] = frozenset()  # of the names that were asked for, those that documents have
+    metadata_blocked: bool = False
     denied: Mapping[str, str] = field(default_factory=dict)  # what may not be done -> the privilege that is missing
     unread: Mapping[str, str] = field(default_factory=dict)
 

@@ -2,8 +2,8 @@
 
 What every job hears needs no privilege: how long its own bulk requests took, and which updates were rejected for want
 of room (429). Chunks grow by a step while all is well and are halved by a rejection; the pause before a request doubles
-with a rejection and shrinks while all is well. Where requests take much longer than such requests mostly took, others need
-the engine, and the pause makes up for it. Where the privileges allow it, `watch.py` says more."""
+with a rejection and shrinks while all is well. Where requests take much longer than such requests mostly took, others
+need the engine, and the pause makes up for it. Where the privileges allow it, `watch.py` says more."""
 
 from __future__ import annotations
 

@@ -262,7 +262,7 @@ def _place(mapped: Mapped, found: MappedField) -> TextPlace:
         return TextPlace(computed=(found.name,))
     copies = mapped.copies.get(found.target or found.name, ()) or mapped.copies.get(found.source, ())
     paths = tuple(dict.fromkeys([found.source, *copies]))
-    kept = tuple(path for path in paths if _is_kept(path, mapped.source))
+    kept = tuple(path for path in paths if is_kept(path, mapped.source))
     if kept:
         return TextPlace(source=kept)
     siblings = [each for each in mapped.fields.values() if each.source in paths and not each.target]
@@ -277,7 +277,7 @@ def _place(mapped: Mapped, found: MappedField) -> TextPlace:
     return TextPlace(why_not=f"the text of {found.name!r} is searchable but not kept: {because}, and it is not stored")
 
 
-def _is_kept(path: str, source: JSON) -> bool:
+def is_kept(path: str, source: JSON) -> bool:
     """Whether `_source` keeps the values at a path."""
     if source.get("enabled", True) is False:
         return False

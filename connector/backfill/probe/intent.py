@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
+
+from connector.backfilled import AddedNames
 
 Versions = Literal["auto", "internal", "external"]
 
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """The names of our fields, the paths in `_source` that texts are read from, who counts the versions of documents
-    (`auto`: found out), and how many passages a document has at most, where that is known."""
+    """The names of our fields, the text fields that are read, who counts the versions of documents (`auto`: found out),
+    and how many passages a document has at most, where that is known."""
 
-    field: str = "passages"
-    marker: str = "passages_of"
+    names: AddedNames = field(default_factory=AddedNames)
     texts: tuple[str, ...] = ()
     versions: Versions = "auto"
     most_passages: int = 0

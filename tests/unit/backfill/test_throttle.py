@@ -126,7 +126,7 @@ async def test_when_others_need_the_engine_it_gives_way_and_comes_back(pace: Wri
 
     assert beside < 0.5 * 0.2 * alone  # less than half of what the engine had left
     assert again > 0.9 * alone
-    assert pace.report.slow and pace.report.waited_s > 0
+    assert min(pace.report.slow, pace.report.waited_s) > 0
 
 
 async def test_chunks_grow_by_steps_to_a_bound(pace: WritePace) -> None:
