@@ -111,6 +111,7 @@ async def test_every_look_is_whole_and_axe_finds_nothing(tab: Page, page: str) -
         "found": address(page, f="region=emea"),
         "compared": address(page, b="words only"),
         "problem": address(page, f="colour=red"),
+        "who": page + "name",
     }
     for name, url in shown.items():
         for theme, width in (("light", 1100), ("dark", 360)):
@@ -196,6 +197,11 @@ async def test_a_grade_by_key_and_by_click_is_in_the_judging_folder(
     tab: Page, page: str, grades: JudgingFolder
 ) -> None:
     await tab.open(address(page))
+    await tab.press_and_load("3")  # nobody knows who grades, so that is asked
+    await tab.evaluate("document.querySelector('#name').focus()")
+    await tab.type("  Jörg ")
+    await tab.press_and_load("Enter")
+    assert await texts(tab, "a.who") == ["You are\nJörg"]
     first, second = (await tab.evaluate("[...document.querySelectorAll('.hit')].map(each => each.dataset.doc)"))[:2]
     await tab.press("j")
     await tab.press("3")
@@ -210,6 +216,7 @@ async def test_a_grade_by_key_and_by_click_is_in_the_judging_folder(
     query = grades.queries()[0]
     assert (query.text, len(grades.queries())) == (QUERY, 1)
     given = {each.doc_id: each.grade for each in grades.grades().read()}
+    assert {each.by for each in grades.grades().read()} == {"Jörg"}
     assert given == {first: 2, second: 1}
     assert grades.qrels_file.read_text(encoding="utf-8").splitlines()[1:] == sorted(
         f"{query.query_id}\t{doc_id}\t{grade}" for doc_id, grade in given.items()

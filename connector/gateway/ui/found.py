@@ -62,10 +62,13 @@ class FoundAnswer:
     left_out: tuple[str, ...]
 
 
-def describe(response: SearchResponse, metadata: Mapping[str, str], *, rows: int) -> FoundAnswer:
-    """The answer for the page: the first `rows` of each ranking and of the hits. `metadata`: the types of fields."""
+def describe(
+    response: SearchResponse, metadata: Mapping[str, str], titles: Mapping[str, str], *, rows: int
+) -> FoundAnswer:
+    """The answer for the page: the first `rows` of each ranking and of the hits. `metadata`: the types of fields;
+    `titles`: those of documents that are not among the hits."""
     shower = Shower((), find_common_words(hit.passage.text for hit in response.hits if hit.passage))
-    titles = {hit.doc_id: title_of(hit) for hit in response.hits}
+    titles = {**titles, **titles_of(response)}
     return FoundAnswer(
         response,
         tuple(_describe_hit(response.query, hit, metadata, shower) for hit in response.hits[:rows]),
@@ -75,13 +78,18 @@ def describe(response: SearchResponse, metadata: Mapping[str, str], *, rows: int
     )
 
 
-def title_of(hit: SearchHit) -> str:
+def title_in(fields: Mapping[str, Any], doc_id: str) -> str:
     """What a person calls the document: its title, or else its id."""
-    return next((text for name in HEADINGS if (text := text_of_value(hit.fields.get(name)).strip())), hit.doc_id)
+    return next((text for name in HEADINGS if (text := text_of_value(fields.get(name)).strip())), doc_id)
+
+
+def titles_of(response: SearchResponse) -> dict[str, str]:
+    """Those of its hits."""
+    return {hit.doc_id: title_in(hit.fields, hit.doc_id) for hit in response.hits}
 
 
 def _describe_hit(query: str, hit: SearchHit, metadata: Mapping[str, str], shower: Shower) -> FoundHit:
-    title, explain = title_of(hit), hit.explain
+    title, explain = title_in(hit.fields, hit.doc_id), hit.explain
     text = hit.passage.text if hit.passage else ""
     text = text.removeprefix(title).strip() or text
     places = [PlaceOfHit(name, leg.rank, leg.score) for name, leg in explain.legs.items()]

@@ -9,6 +9,7 @@ from pathlib import Path
 from connector.errors import SettingsError
 from connector.judging.folder import JudgingFolder
 from connector.judging.grades import GRADES, Grade
+from connector.judging.page.rater import count_raters
 from connector.judging.queries.bands import SampledQuery
 from connector.judging.queries.fold import LoggedQuery, fold_key
 from connector.judging.queries.sample import write_queries
@@ -40,6 +41,8 @@ class Grading:
             raise SettingsError("a query needs a letter or a digit to be judged")
         with self._lock:
             query_id = self._query_id(key)
+            if query_id and self._stands(query_id, doc_id, grade, by):
+                return
             if query_id is None:
                 query = LoggedQuery(key, text, 1)
                 query_id = query.query_id
@@ -55,6 +58,15 @@ class Grading:
             for each in self._log.read()
             if (each.query_id, each.by) == (query_id, by) and each.grade is not None
         }
+
+    def raters(self) -> dict[str, int]:
+        """Everybody who graded so far, with how many grades of theirs stand."""
+        return count_raters(self._log.read())
+
+    def _stands(self, query_id: str, doc_id: str, grade: int, by: str) -> bool:
+        """Whether that is what the person said last, as after a page was sent twice."""
+        said = (query_id, doc_id, grade, by)
+        return any((each.query_id, each.doc_id, each.grade, each.by) == said for each in self._log.read())
 
     def _query_id(self, key: str) -> str | None:
         if not self.folder.queries_file.is_file():

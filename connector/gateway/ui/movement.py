@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal
@@ -61,6 +61,18 @@ class SideBySide:
 def rankings_of(response: SearchResponse) -> dict[str, Ranking]:
     """The legs, what their fusion made of them, and the order after each rerank stage."""
     return {name: ranking for name, ranking in response.rankings.items() if name != "reranked"}
+
+
+def whole_order(response: SearchResponse) -> Ranking:
+    """The ranking that the hits came from, down to the last document that was found."""
+    rankings = rankings_of(response)
+    return rankings[next(reversed(rankings))] if rankings else ()
+
+
+def without_titles(rankings: Iterable[Ranking], known: Container[str], *, rows: int) -> list[str]:
+    """The documents among the first `rows` of a ranking that nothing is known of."""
+    shown = dict.fromkeys(hit.doc_id for ranking in rankings for hit in ranking[:rows])
+    return [doc_id for doc_id in shown if doc_id not in known]
 
 
 def put_side_by_side(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from connector.client import SearchOptions
@@ -11,10 +11,14 @@ from connector.errors import SettingsError
 from connector.gateway.api.opening import Opening
 from connector.gateway.ordering.site import with_search
 from connector.gateway.ui.asked import AS_SET, NO_RERANK
+from connector.gateway.ui.found import title_in
+from connector.judging.page.showing import HEADINGS
 from connector.settings.sections import Settings
+from connector.source_filter import SourceFilter
 from connector.types import SearchResponse
 
-KNOWN = 40  # hits that are read, so that the columns can say their titles
+KNOWN = 40  # hits that are read; of other documents in the columns only the titles are
+TITLES_S = 5.0
 FACETS, FACET_VALUES = 4, 6
 Facets = Mapping[str, Mapping[str, int]]  # field -> value -> documents
 
@@ -25,6 +29,10 @@ class Pipelines:
     def __init__(self, opening: Opening) -> None:
         self._opening = opening
         self._others: dict[str, Opening] = {}
+
+    @property
+    def settings(self) -> Settings:
+        return self._opening.settings
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -38,7 +46,7 @@ class Pipelines:
     async def search(
         self, name: str, query: str, filters: tuple[str, ...], credentials: Credentials | None, *, counts: bool
     ) -> SearchResponse:
-        """The answer of a pipeline; `counts`: with facets. Raises what `Connector.search` raises, and SettingsError for
+        """The answer of a pipeline; `counts`: with facets, where a lexical leg can count. Raises what `Connector.search` raises, and SettingsError for
         a pipeline that there is not."""
         opening = self._opening_of(name)
         connector = await opening.get()
@@ -49,9 +57,19 @@ class Pipelines:
         }
         if name == NO_RERANK:
             options["rerank"] = False
-        if counts and (facets := _aggregations(await self.metadata())):
+        can_count = any(leg.kind == "lexical" for leg in opening.settings.search.legs.values())
+        if counts and can_count and (facets := _aggregations(await self.metadata())):
             options |= {"aggs": facets, "total": True}
         return await connector.search(query, **options)
+
+    async def titles(self, doc_ids: Sequence[str], credentials: Credentials | None) -> dict[str, str]:
+        """What documents are called, as far as the caller may see them. Raises ConnectorError."""
+        if not doc_ids:
+            return {}
+        index = (await self._opening.get()).searcher.index
+        index = index.as_caller(credentials) if credentials else index
+        found = await index.get(doc_ids, fields=None, timeout_s=TITLES_S, source=SourceFilter(HEADINGS))
+        return {doc_id: title_in(fields, doc_id) for doc_id, fields in found.items()}
 
     def _opening_of(self, name: str) -> Opening:
         if name in (AS_SET, NO_RERANK):

@@ -10,7 +10,6 @@ from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, unquote
 
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
@@ -18,19 +17,20 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.types import ASGIApp
 
 from connector.errors import ConnectorError, SettingsError
-from connector.judging.grades import SETTLED
 from connector.judging.page.desk import Desk
 from connector.judging.page.forms import FormFields, read_form
 from connector.judging.page.guard import AllowedHosts, Guard
+from connector.judging.page.rater import check_name, read_rater, remember
 from connector.judging.page.showing import Shower
 from connector.judging.scale import SCALE
-from connector.text import normalise_text
 
 HERE = Path(__file__).parent
-ASSETS = {"page.css": "text/css", "page.js": "text/javascript", "icon.svg": "image/svg+xml"}
-COOKIE = "connector-rater"
-COOKIE_S = 180 * 24 * 3600
-MAX_NAME_CHARS = 40
+ASSETS = {
+    "page.css": "text/css",
+    "page.js": "text/javascript",
+    "acts.js": "text/javascript",
+    "icon.svg": "image/svg+xml",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +44,7 @@ class JudgingPage:
 
     def name_of(self, request: Request) -> str | None:
         """Who sent the request, as their browser remembers; None where it does not."""
-        said = unquote(request.cookies.get(COOKIE, ""))
-        return self.rater or (check_name(said) if is_name(said) else None)
+        return self.rater or read_rater(request)
 
     def render(self, template: str, status: int = HTTPStatus.OK, **values: Any) -> HTMLResponse:
         """A page."""
@@ -105,25 +104,6 @@ def create_app(desk: Desk, shower: Shower, hosts: AllowedHosts, *, rater: str | 
     return Guard(app, hosts)
 
 
-def is_name(said: str) -> bool:
-    """Whether a rater may be called so."""
-    try:
-        check_name(said)
-    except SettingsError:
-        return False
-    return True
-
-
-def check_name(said: str) -> str:
-    """A rater's name in the one spelling. Raises SettingsError where it is none."""
-    name = " ".join(normalise_text(said).split())
-    if not name or len(name) > MAX_NAME_CHARS or not name.isprintable():
-        raise SettingsError(f"a name of up to {MAX_NAME_CHARS} characters is needed")
-    if name.casefold() == SETTLED:
-        raise SettingsError(f"{SETTLED!r} is what the log calls a grade that ends a disagreement; take another name")
-    return name
-
-
 def _asset(content: bytes, media_type: str) -> Response:
     return Response(content, media_type=media_type)
 
@@ -150,7 +130,7 @@ def _take_name(page: JudgingPage) -> Callable[[Request], Awaitable[Response]]:
         except SettingsError as error:
             return await asyncio.to_thread(page.ask_name, str(error), 400)
         reply = RedirectResponse("/", 303)
-        reply.set_cookie(COOKIE, quote(name), max_age=COOKIE_S, httponly=True, samesite="lax")
+        remember(reply, name)
         return reply
 
     return answer

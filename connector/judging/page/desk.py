@@ -15,6 +15,7 @@ from connector.judging.grades import GRADES, SETTLED, Grade
 from connector.judging.page.assignment import Said, Sharing, choose_next, find_needed, read_said
 from connector.judging.page.defaults import HOLD_S
 from connector.judging.page.pair_order import PairOrder, open_order
+from connector.judging.page.rater import count_raters
 from connector.judging.pairs import Pair, PairKey
 from connector.judging.resolve import Disagreement, Resolved, resolve, write_qrels
 
@@ -141,11 +142,7 @@ class Desk:
 
     def raters(self) -> dict[str, int]:
         """Everybody who judged so far, with how many grades of theirs stand."""
-        counts: dict[str, int] = {}
-        for grade in self.log.read():
-            if grade.kind == "person" and grade.by != SETTLED:
-                counts[grade.by] = counts.get(grade.by, 0) + (grade.grade is not None)
-        return counts
+        return count_raters(self.log.read())
 
     def query(self, query_id: str) -> str:
         """The text of a query; its id where the folder has lost it."""

@@ -82,7 +82,8 @@ def page(
         connector judge page judged --overlap 0.3 --host 0.0.0.0
     """
     with needs("judge", "connector judge page"):
-        from connector.judging.page.app import check_name, create_app
+        from connector.judging.page.app import create_app
+        from connector.judging.page.rater import check_name
         from connector.judging.page.serve import serve, url_of
     from connector.judging.folder import JudgingFolder
     from connector.judging.page.assignment import Sharing
