@@ -71,8 +71,8 @@ def whole_order(response: SearchResponse) -> Ranking:
 
 def without_titles(rankings: Iterable[Ranking], known: Container[str], *, rows: int) -> list[str]:
     """The documents among the first `rows` of a ranking that nothing is known of."""
-    shown = dict.fromkeys(hit.doc_id for ranking in rankings for hit in ranking[:rows])
-    return [doc_id for doc_id in shown if doc_id not in known]
+    visible = dict.fromkeys(hit.doc_id for ranking in rankings for hit in ranking[:rows])
+    return [doc_id for doc_id in visible if doc_id not in known]
 
 
 def put_side_by_side(

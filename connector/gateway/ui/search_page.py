@@ -34,7 +34,7 @@ NO_NAME = "a grade needs the name of who gave it: say above who you are"
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class SearchContents:
     """What there is to show of a search; `grades` are the rater's own, None where nobody can grade."""
 
     found: FoundAnswer
@@ -58,12 +58,12 @@ class SearchPage:
             return self._render(asked, rater)
         try:
             credentials = read_credentials(request, self.pipelines.settings)
-            shown = await self._search(asked, rater, credentials)
+            contents = await self._search(asked, rater, credentials)
         except ApiRefusal as refusal:  # a browser asks for name and password when it is told so
             return self._render(asked, rater, refusal.status, problem=str(refusal), headers=refusal.headers)
         except ConnectorError as error:
             return self._render(asked, rater, status_of(error), problem=str(error))
-        return self._render(asked, rater, shown=shown)
+        return self._render(asked, rater, contents=contents)
 
     async def grade(self, request: Request) -> Response:
         """Keep a grade, and go back to where it was given."""
@@ -83,7 +83,7 @@ class SearchPage:
         said = form.get("grade", "")
         self.grading.grade(query, form.get("doc_id", ""), int(said) if said in {"0", "1", "2", "3"} else -1, rater)
 
-    async def _search(self, asked: PageQuery, rater: str | None, credentials: Credentials | None) -> Shown:
+    async def _search(self, asked: PageQuery, rater: str | None, credentials: Credentials | None) -> SearchContents:
         response = await self.pipelines.search(asked.searched, asked.query, asked.filters, credentials, counts=True)
         other = await self._other(asked, credentials) if asked.against else None
         rankings = [*rankings_of(response).values(), *([whole_order(other)] if other else [])]
@@ -94,7 +94,7 @@ class SearchPage:
         found = replace(found, left_out=(*found.left_out, *note))
         compared = _compare(asked, other, response, titles) if other else None
         grades = await asyncio.to_thread(self.grading.grades_of, asked.query, rater) if self.grading and rater else None
-        return Shown(found, read_facets(response), compared, grades)
+        return SearchContents(found, read_facets(response), compared, grades)
 
     async def _titles(
         self, doc_ids: Sequence[str], credentials: Credentials | None
@@ -115,7 +115,7 @@ class SearchPage:
         rater: str | None,
         status: int = HTTPStatus.OK,
         *,
-        shown: Shown | None = None,
+        contents: SearchContents | None = None,
         problem: str = "",
         headers: Mapping[str, str] | None = None,
     ) -> HTMLResponse:
@@ -124,10 +124,10 @@ class SearchPage:
             status,
             headers,
             asked=asked,
-            found=shown.found if shown else None,
-            facets=shown.facets if shown else {},
-            compared=shown.compared if shown else None,
-            grades=shown.grades if shown else None,
+            found=contents.found if contents else None,
+            facets=contents.facets if contents else {},
+            compared=contents.compared if contents else None,
+            grades=contents.grades if contents else None,
             problem=problem,
             pipelines=self.pipelines.names,
             is_grading=self.grading is not None,
