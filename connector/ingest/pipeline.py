@@ -11,59 +11,37 @@ import logging
 import threading
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
-
-import numpy as np
-import numpy.typing as npt
+from typing import Any
 
 from connector.clusters.protocol import Index
 from connector.errors import (
     AccessDenied,
     ClusterError,
-    ClusterUnavailable,
     ConnectorError,
     DocumentError,
     SourceError,
 )
 from connector.ingest.documents import content_hash, repeated_id, spell_id, to_document
-from connector.ingest.passages import cut
+from connector.ingest.encoding import NO_NUMBER, EncodedGroup, GroupEncoder
+from connector.ingest.groups import DocumentGroup
 from connector.ingest.plan import used_columns
 from connector.ingest.rejects import RejectsFile
 from connector.ingest.report import Counts, JobReport, notes_of
 from connector.ingest.seen import SeenIds
 from connector.ingest.sources import Row, Source
 from connector.ingest.survey import has_value
+from connector.ingest.writing import PatientIndex
 from connector.models.encoder import Encoder
-from connector.retries import Retry, pauses
 from connector.settings.sections import IngestSettings
-from connector.types import Document, IndexedDocument, Vectors, WriteOutcome
+from connector.types import Document
 
-T = TypeVar("T")
 log = logging.getLogger(__name__)
 QUEUED_GROUPS = 2
-STEP_PASSAGES = 64  # encoded between two looks at whether the job is to stop
-GET_TIMEOUT_S = 60.0
 REMOVE_BATCH = 500
-
-
-@dataclass(slots=True)
-class _Group:
-    """Documents that travel together, with their rows, so that what fails can be kept as it was."""
-
-    rows: list[Row] = field(default_factory=list)
-    documents: list[Document] = field(default_factory=list)
-    hashes: list[str] = field(default_factory=list)
-
-    def select(self, positions: Sequence[int]) -> _Group:
-        return _Group(
-            [self.rows[at] for at in positions],
-            [self.documents[at] for at in positions],
-            [self.hashes[at] for at in positions],
-        )
 
 
 class IngestJob:
@@ -86,7 +64,6 @@ class IngestJob:
     ) -> None:
         self._source = source
         self._index = index
-        self._encoder = encoder
         self._settings = settings
         self._rejects = RejectsFile(rejects)
         self._unused: Counter[str] = Counter()
@@ -98,8 +75,8 @@ class IngestJob:
         self._stop: asyncio.Future[str] = stop or asyncio.get_running_loop().create_future()
         self._unreadable = 0
         self._broken: SourceError | None = None
-        limit = encoder.fingerprint.max_tokens
-        self._max_tokens = min(index.schema.passages.max_tokens or limit, limit)
+        self._group_encoder = GroupEncoder(encoder, index.schema, lambda: self._stopping)
+        self._patient = PatientIndex(index, settings, lambda again: self._count(retried=again))
 
     async def run(self) -> JobReport:
         """Run to the end, or until it is stopped, the cluster stays unavailable or the source breaks off.
@@ -164,8 +141,8 @@ class IngestJob:
             await stages
 
     async def _run_stages(self) -> None:
-        checked: asyncio.Queue[_Group | None] = asyncio.Queue(QUEUED_GROUPS)
-        encoded: asyncio.Queue[tuple[_Group, list[IndexedDocument]] | None] = asyncio.Queue(QUEUED_GROUPS)
+        checked: asyncio.Queue[DocumentGroup | None] = asyncio.Queue(QUEUED_GROUPS)
+        encoded: asyncio.Queue[EncodedGroup | None] = asyncio.Queue(QUEUED_GROUPS)
         async with asyncio.TaskGroup() as stages:
             stages.create_task(self._read_and_check(checked))
             stages.create_task(self._encode(checked, encoded))
@@ -174,39 +151,30 @@ class IngestJob:
         if self._broken:
             raise self._broken
 
-    async def _read_and_check(self, checked: asyncio.Queue[_Group | None]) -> None:
+    async def _read_and_check(self, checked: asyncio.Queue[DocumentGroup | None]) -> None:
         groups = self._groups()
         while not self._stopping and (group := await asyncio.to_thread(next, groups, None)):
-            doc_ids = [document.doc_id for document in group.documents]
-            known = await self._retrying(
-                partial(self._index.get, doc_ids, fields=["content_hash"], timeout_s=GET_TIMEOUT_S)
-            )
-            changed = [
-                at
-                for at, (document, hashed) in enumerate(zip(group.documents, group.hashes, strict=True))
-                if known.get(document.doc_id, {}).get("content_hash") != hashed
-            ]
-            self._count(unchanged=len(group.documents) - len(changed))
-            if changed:
-                await checked.put(group.select(changed))
+            changed = await self._patient.changed(group)
+            self._count(unchanged=len(group.documents) - len(changed.documents))
+            if changed.documents:
+                await checked.put(changed)
         await checked.put(None)
 
     async def _encode(
-        self, checked: asyncio.Queue[_Group | None], encoded: asyncio.Queue[tuple[_Group, list[IndexedDocument]] | None]
+        self, checked: asyncio.Queue[DocumentGroup | None], encoded: asyncio.Queue[EncodedGroup | None]
     ) -> None:
         while group := await checked.get():
             done = await asyncio.to_thread(self._encode_group, group)
-            if done[1]:
+            if done.documents:
                 await encoded.put(done)
         for _ in range(self._settings.writers):
             await encoded.put(None)
 
-    async def _write(self, encoded: asyncio.Queue[tuple[_Group, list[IndexedDocument]] | None]) -> None:
-        while pair := await encoded.get():
-            group, documents = pair
-            outcomes = await self._write_group(documents)
+    async def _write(self, encoded: asyncio.Queue[EncodedGroup | None]) -> None:
+        while group := await encoded.get():
+            outcomes = await self._patient.write(group.documents)
             passages = 0
-            for row, written, outcome in zip(group.rows, documents, outcomes, strict=True):
+            for row, written, outcome in zip(group.rows, group.documents, outcomes, strict=True):
                 if outcome.error is None:
                     passages += len(written.passages)
                 else:
@@ -214,21 +182,19 @@ class IngestJob:
             failed = sum(outcome.error is not None for outcome in outcomes)
             self._count(written=len(outcomes) - failed, failed=failed, passages=passages)
 
-    def _groups(self) -> Iterator[_Group]:
+    def _groups(self) -> Iterator[DocumentGroup]:
         """Groups of documents, cut by count and bytes; rows that are no documents are rejected on the way."""
-        group, size = _Group(), 0
+        group, size = DocumentGroup(), 0
         for row in self._rows():
             self._count(read=1)
             document = self._to_document(row)
             if document is None:
                 continue
-            group.rows.append(row)
-            group.documents.append(document)
-            group.hashes.append(content_hash(document, self._index.schema))
+            group.add(row, document, content_hash(document, self._index.schema))
             size += sum(len(value) for value in document.fields.values() if isinstance(value, str))
             if len(group.documents) >= self._settings.group_documents or size >= self._settings.group_bytes:
                 yield group
-                group, size = _Group(), 0
+                group, size = DocumentGroup(), 0
         if group.documents:
             yield group
 
@@ -263,64 +229,13 @@ class IngestJob:
         self._count(failed=1)
         return None
 
-    def _encode_group(self, group: _Group) -> tuple[_Group, list[IndexedDocument]]:
-        """The documents that were encoded, with passages and vectors; only some where the job is to stop."""
-        cuts = cut(
-            group.documents, self._index.schema, max_tokens=self._max_tokens, token_offsets=self._encoder.token_offsets
-        )
-        vectors, encoded = self._encode_passages([passage.text for passages in cuts for passage in passages])
-        indexed, kept, start = [], [], 0
-        for at, passages in enumerate(cuts):
-            own = slice(start, start + len(passages))
-            start = own.stop
-            if not encoded[own].all():
-                continue
-            if np.isfinite(vectors[own]).all():
-                kept.append(at)
-                indexed.append(IndexedDocument(group.documents[at], group.hashes[at], passages, vectors[own]))
-            else:
-                self._rejects.keep(group.rows[at], "the encoder gave a vector with NaN or infinity for it")
-                self._count(failed=1)
-        return group.select(kept), indexed
-
-    def _encode_passages(self, texts: Sequence[str]) -> tuple[Vectors, npt.NDArray[np.bool_]]:
-        """The vectors [n, dims], in steps of like length; and which of them were made before the job was to stop."""
-        vectors = np.empty((len(texts), self._encoder.fingerprint.dims), dtype=np.float32)
-        encoded = np.zeros(len(texts), dtype=np.bool_)
-        by_length = sorted(range(len(texts)), key=lambda at: len(texts[at]))
-        for start in range(0, len(texts), STEP_PASSAGES):
-            if self._stopping:
-                break
-            step = by_length[start : start + STEP_PASSAGES]
-            vectors[step] = self._encoder.encode([texts[at] for at in step])
-            encoded[step] = True
-        return vectors, encoded
-
-    async def _write_group(self, documents: Sequence[IndexedDocument]) -> list[WriteOutcome]:
-        """Outcomes of all documents, after as many tries as may help those that can be tried again."""
-        outcomes: dict[str, WriteOutcome] = {}
-        pending = list(documents)
-        for pause_s in pauses(self._settings.backoff_s, self._settings.max_attempts):
-            for outcome in await self._retrying(partial(self._index.write, pending)):
-                outcomes[outcome.doc_id] = outcome
-            pending = [document for document in pending if outcomes[document.document.doc_id].retryable]
-            if not pending or pause_s is None:
-                break
-            reason = outcomes[pending[0].document.doc_id].error
-            log.warning("%d documents were not taken (%s); trying again in %.1f s", len(pending), reason, pause_s)
-            self._count(retried=len(pending))
-            await asyncio.sleep(pause_s)
-        return [outcomes[document.document.doc_id] for document in documents]
-
-    async def _retrying(self, call: Callable[[], Awaitable[T]]) -> T:
-        """The call's result, tried again while the cluster is unavailable; raises its last ClusterUnavailable."""
-
-        def tell(error: Exception, wait_s: float) -> None:
-            log.warning("%s; trying again in %.1f s", error, wait_s)
-            self._count(retried=1)
-
-        settings = self._settings
-        return await Retry((ClusterUnavailable,), settings.max_attempts, settings.backoff_s, on_retry=tell).run(call)
+    def _encode_group(self, group: DocumentGroup) -> EncodedGroup:
+        """What was encoded of the group; only some where the job is to stop."""
+        encoded = self._group_encoder.encode(group)
+        for row in encoded.refused:
+            self._rejects.keep(row, NO_NUMBER)
+        self._count(failed=len(encoded.refused))
+        return encoded
 
     def _reason_to_keep(self) -> str | None:
         if self._unreadable:
@@ -332,7 +247,7 @@ class IngestJob:
     async def _remove_missing(self) -> None:
         async for doc_ids in _batched((doc_id async for doc_id, _ in self._index.scan()), REMOVE_BATCH):
             if missing := self._seen.missing_from(doc_ids):
-                outcomes = await self._retrying(partial(self._index.remove, missing))
+                outcomes = await self._patient.retrying(partial(self._index.remove, missing))
                 self._count(removed=sum(outcome.error is None for outcome in outcomes))
         await self._index.finish()
 

@@ -21,7 +21,8 @@ from support.parts import HashEncoder, schema_of
 from connector.clusters.embedded.cluster import EmbeddedCluster
 from connector.clusters.embedded.index import EmbeddedIndex
 from connector.errors import ClusterError, ClusterUnavailable, DiskError, ModelError, SourceError
-from connector.ingest.pipeline import STEP_PASSAGES, IngestJob
+from connector.ingest.encoding import STEP_PASSAGES
+from connector.ingest.pipeline import IngestJob
 from connector.ingest.report import Counts, JobReport
 from connector.ingest.sources import Row, open_source
 from connector.lexical import LexicalQuery
