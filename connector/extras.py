@@ -11,7 +11,18 @@ from typing import Literal, get_args
 from connector.errors import MissingExtra
 
 Extra = Literal[
-    "local", "embedded", "files", "worker", "gateway", "torch", "train", "evaluate", "judge", "openvino", "traces"
+    "local",
+    "embedded",
+    "files",
+    "follow",
+    "worker",
+    "gateway",
+    "torch",
+    "train",
+    "evaluate",
+    "judge",
+    "openvino",
+    "traces",
 ]
 EXTRAS: tuple[Extra, ...] = get_args(Extra)
 
@@ -20,6 +31,7 @@ MODULES: dict[Extra, frozenset[str]] = {
     "local": frozenset({"onnxruntime", "tokenizers", "onnx", "huggingface_hub", "filelock"}),
     "embedded": frozenset({"lancedb", "pyarrow", "filelock", "Stemmer"}),
     "files": frozenset({"pypdf", "selectolax", "pyarrow"}),
+    "follow": frozenset({"watchfiles"}),
     "worker": frozenset({"fastapi", "starlette", "uvicorn", "prometheus_client", "opentelemetry"}),
     "gateway": frozenset(
         {

@@ -15,6 +15,7 @@ from typing import TypeVar
 from connector.errors import CircuitOpen
 
 T = TypeVar("T")
+MAX_DOUBLINGS = 30  # a job that tries for ever comes beyond what a float holds
 MAX_PAUSE_S = 30.0
 MAX_RETRY_AFTER_S = 300.0
 
@@ -70,7 +71,7 @@ class Retry:
 def pauses(first_s: float, attempts: int) -> Iterator[float | None]:
     """Seconds to wait after each of so many tries: doubling up to MAX_PAUSE_S, with jitter; None after the last."""
     for attempt in range(attempts - 1):
-        yield random.uniform(0.5, 1.0) * min(first_s * 2**attempt, MAX_PAUSE_S)
+        yield random.uniform(0.5, 1.0) * min(first_s * 2 ** min(attempt, MAX_DOUBLINGS), MAX_PAUSE_S)
     yield None
 
 

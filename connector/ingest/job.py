@@ -43,10 +43,10 @@ async def run_job(
     started = time.monotonic()
     source = open_source(location, settings.plugins)
     stop = stop or asyncio.get_running_loop().create_future()
-    rejects = rejects or Path(f"{settings.index.name}-{Path(location).name}.rejects.jsonl")
+    rejects = rejects or rejects_file(settings, location)
     RejectsFile(rejects).check()  # before anything is made
     cluster = await open_cluster(settings)
-    opening = asyncio.create_task(_open(cluster, settings, source, on_plan, say, stop.done))
+    opening = asyncio.create_task(open_target(cluster, settings, source, on_plan, say, stop.done))
     try:
         either: list[asyncio.Future[Any]] = [opening, stop]
         await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
@@ -74,7 +74,12 @@ async def run_job(
         await cluster.close()
 
 
-async def _open(
+def rejects_file(settings: Settings, location: str) -> Path:
+    """Where what fails is kept when no place was named."""
+    return Path(f"{settings.index.name}-{Path(location).name}.rejects.jsonl")
+
+
+async def open_target(
     cluster: Cluster,
     settings: Settings,
     source: Source,

@@ -60,8 +60,12 @@ class IngestJob:
         rejects: Path,
         stop: asyncio.Future[str] | None = None,
         delete_missing: bool = False,
+        keep_rejects: bool = False,
+        seen: SeenIds | None = None,
         on_progress: Callable[[Counts], None] = lambda counts: None,
     ) -> None:
+        """`keep_rejects`: those of an earlier job stay in the file. `seen` gets the ids, for the caller, who closes
+        it."""
         self._source = source
         self._index = index
         self._settings = settings
@@ -69,6 +73,8 @@ class IngestJob:
         self._unused: Counter[str] = Counter()
         self._used = used_columns(index.schema.fields)
         self._delete_missing = delete_missing
+        self._keep_rejects = keep_rejects
+        self._given_seen = seen
         self._on_progress = on_progress
         self._counts = Counts()
         self._counting = threading.Lock()
@@ -83,8 +89,9 @@ class IngestJob:
 
         What was written by then stays and is not redone. Raises AccessDenied where the credentials may not begin."""
         started = time.monotonic()
-        self._rejects.clear()
-        self._seen = SeenIds()
+        if not self._keep_rejects:
+            self._rejects.clear()
+        self._seen = self._given_seen or SeenIds()
         stopped = kept = None
         denied: AccessDenied | None = None
         try:
@@ -110,7 +117,8 @@ class IngestJob:
             except ClusterError as error:
                 stopped = stopped or str(error)
         finally:
-            self._seen.close()
+            if self._given_seen is None:
+                self._seen.close()
         return JobReport(
             self._counts,
             time.monotonic() - started,
@@ -121,6 +129,7 @@ class IngestJob:
             renamed={column: name for name, column in self._index.schema.fields.columns.items()},
             notes=notes_of(self._source, self._counts.read),
             source_broke_off=self._broken is not None,
+            unreadable=self._unreadable,
         )
 
     @property

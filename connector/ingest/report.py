@@ -43,6 +43,7 @@ class JobReport:
     notes: Mapping[str, int] = field(default_factory=dict)
     plan: Plan | None = None
     source_broke_off: bool = False
+    unreadable: int = 0
 
     @property
     def unfinished(self) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from connector.errors import DiskError
 
@@ -38,6 +38,18 @@ class SeenIds:
         ask = "SELECT 1 FROM seen WHERE id = ?"
         with self._using:
             return [doc_id for doc_id in doc_ids if self._database.execute(ask, (_key(doc_id),)).fetchone() is None]
+
+    def batches(self, size: int) -> Iterator[list[str]]:
+        """All ids that were seen, in order, so many at a time."""
+        last = b""
+        while True:
+            with self._using:
+                ask = "SELECT id FROM seen WHERE id > ? ORDER BY id LIMIT ?"
+                found = [key for (key,) in self._database.execute(ask, (last, size))]
+            if not found:
+                return
+            yield [key.decode("utf-8", "surrogatepass") for key in found]
+            last = found[-1]
 
     def _write(self, statement: str, doc_id: str) -> int:
         """How many rows the statement changed. Raises DiskError."""

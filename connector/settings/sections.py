@@ -14,6 +14,7 @@ from pydantic import (
 )
 
 from connector.schema import FieldType
+from connector.settings.follow import FollowSettings
 from connector.settings.gateway import GatewaySettings
 from connector.settings.judge import JudgeSettings
 from connector.settings.plugins import PluginSettings
@@ -296,6 +297,7 @@ class Settings(Section):
     encoder: EncoderSettings = EncoderSettings()
     passages: PassageSection = PassageSection()
     ingest: IngestSettings = IngestSettings()
+    follow: FollowSettings = FollowSettings()
     rerankers: dict[Name, RerankerSettings] = Field(
         {"local": RerankerSettings()}, min_length=1, description="what stages can rerank with, by name"
     )

@@ -11,8 +11,9 @@ import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
 
@@ -21,6 +22,7 @@ from connector.cli.console import stderr
 from connector.cli.flags.ingest import (
     DeleteMissing,
     DryRunFlag,
+    Follow,
     IdColumn,
     MetadataColumns,
     Rejects,
@@ -30,6 +32,7 @@ from connector.cli.flags.ingest import (
     field_settings,
 )
 from connector.cli.flags.settings import AsJson, ClusterUrl, ConfigFile, IndexName, LogFormat, Overrides, read_settings
+from connector.cli.following import also_reporting, following
 from connector.cli.progress import showing
 from connector.cli.tables.ingest import (
     check_report,
@@ -44,7 +47,7 @@ from connector.settings.sections import Settings
 
 if TYPE_CHECKING:  # torch and the clients are imported once the flags are known to be right
     from connector.ingest.plan import Plan
-    from connector.ingest.report import Counts, JobReport
+    from connector.ingest.report import JobReport
 
 log = logging.getLogger(__name__)
 
@@ -57,6 +60,7 @@ class IngestOptions:
     rejects: Path | None
     report_file: Path | None
     delete_missing: bool
+    follow: bool
     as_json: bool
 
 
@@ -69,6 +73,7 @@ def ingest(
     text: TextColumns = None,
     metadata: MetadataColumns = None,
     delete_missing: DeleteMissing = False,
+    follow: Follow = False,
     dry_run: DryRunFlag = False,
     rejects: Rejects = None,
     report_file: ReportFile = None,
@@ -93,6 +98,8 @@ def ingest(
         connector ingest export.csv --id sku --text name=2,description --metadata brand=keyword,price=number
 
         connector ingest ./handbook --delete-missing
+
+        connector ingest ./handbook --follow --delete-missing
     """
     settings = read_settings(
         config,
@@ -102,7 +109,7 @@ def ingest(
         log__format=log_format,
         **field_settings(id_field, text, metadata),
     )
-    options = IngestOptions(source, rejects, report_file, delete_missing, as_json)
+    options = IngestOptions(source, rejects, report_file, delete_missing, follow, as_json)
     if dry_run:
         _rehearse(settings, options)
     _ingest(settings, options)
@@ -128,17 +135,14 @@ def _ingest(settings: Settings, options: IngestOptions) -> NoReturn:
     bar = stderr.is_terminal and settings.log.format == "text"
     configure_logging(settings.log.model_copy(update={"level": "warning"}) if bar else settings.log)
     started = datetime.now(UTC)
-    with showing(bar) as (show, say):
+    describe = partial(_describe, settings=settings, options=options, started=started)
+    display: Any = following(bar) if options.follow else showing(bar)
+    with display as (show, say):
+        if options.follow and options.report_file:
+            show = also_reporting(show, options.report_file, settings.follow.report_s, describe)
         report, signalled = event_loop.run(_run(settings, options, show, say))
     code = _exit_code(report, signalled)
-    described = {
-        "source": options.source,
-        "cluster": settings.cluster.url,
-        "index": settings.index.name,
-        "started": started.isoformat(timespec="seconds"),
-        "exit_code": code,
-        "unfinished": report.unfinished,
-    } | asdict(report)
+    described = describe(report, code=code)
     log.info("job ended with exit code %d", code, extra=described)
     if options.report_file:
         write_report(options.report_file, described)
@@ -147,21 +151,35 @@ def _ingest(settings: Settings, options: IngestOptions) -> NoReturn:
     elif settings.log.format == "text":
         print_table(report, settings)
     if settings.log.format == "text":
-        print_troubles(report)
+        print_troubles(report, is_followed=options.follow)
     if signalled:
         sys.stdout.flush()
         os._exit(code)  # a thread may still be at work on the encoder, and is not waited for
     raise typer.Exit(code)
 
 
+def _describe(
+    report: JobReport, *, settings: Settings, options: IngestOptions, started: datetime, code: int | None = None
+) -> dict[str, Any]:
+    """The report as JSON has it; without an exit code while a source is followed."""
+    return {
+        "source": options.source,
+        "cluster": settings.cluster.url,
+        "index": settings.index.name,
+        "started": started.isoformat(timespec="seconds"),
+        "exit_code": code,
+        "unfinished": report.unfinished,
+    } | asdict(report)
+
+
 async def _run(
-    settings: Settings, options: IngestOptions, show: Callable[[Counts], None], say: Callable[[str], None]
+    settings: Settings, options: IngestOptions, show: Callable[[Any], None], say: Callable[[str], None]
 ) -> tuple[JobReport, int]:
     """The job's report, and the number of the signal that ended it (0: none). A second signal ends it at once."""
+    from connector.ingest.following.job import follow_source
     from connector.ingest.job import run_job
 
-    event_loop = asyncio.get_running_loop()
-    stop: asyncio.Future[str] = event_loop.create_future()
+    stop: asyncio.Future[str] = asyncio.get_running_loop().create_future()
     received: list[signal.Signals] = []
 
     def end(number: signal.Signals) -> None:
@@ -177,17 +195,18 @@ async def _run(
             say(line)
 
     for number in (signal.SIGTERM, signal.SIGINT):
-        event_loop.add_signal_handler(number, end, number)
-    report = await run_job(
+        asyncio.get_running_loop().add_signal_handler(number, end, number)
+    run = partial(
+        partial(follow_source, on_state=show) if options.follow else partial(run_job, on_progress=show),
         options.source,
         settings,
         rejects=options.rejects,
         delete_missing=options.delete_missing,
         stop=stop,
-        on_progress=show,
         on_plan=show_plan,
         say=say,
     )
+    report: JobReport = await run()
     return report, received[0] if received and report.stopped else 0
 
 

@@ -40,11 +40,23 @@ MetadataColumns = Annotated[
 DeleteMissing = Annotated[
     bool, typer.Option("--delete-missing", help="Remove documents that the source no longer has.")
 ]
+Follow = Annotated[
+    bool,
+    typer.Option(
+        "--follow",
+        help="Then go on: write each change of the source within seconds, deletions included, until it is ended.",
+    ),
+]
 Rejects = Annotated[
     Path | None,
     typer.Option(help="Where documents that fail are kept with their reason. [INDEX-SOURCE.rejects.jsonl]"),
 ]
-ReportFile = Annotated[Path | None, typer.Option("--report", help="Write a JSON report of the job to this file.")]
+ReportFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--report", help="Write a JSON report of the job to this file; while a source is followed, anew now and then."
+    ),
+]
 DryRunFlag = Annotated[
     bool,
     typer.Option(

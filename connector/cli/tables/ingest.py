@@ -63,7 +63,7 @@ def print_table(report: JobReport, settings: Settings) -> None:
     results().print(table)
 
 
-def print_troubles(report: JobReport) -> None:
+def print_troubles(report: JobReport, *, is_followed: bool = False) -> None:
     for column, name in report.renamed.items():
         stderr.print(
             f"column {column!r} is called {name!r}, since no field can be called so", style="yellow", highlight=False
@@ -79,7 +79,9 @@ def print_troubles(report: JobReport) -> None:
         stderr.print(note + (f" ({times:,} times)" if times > 1 else ""), style="yellow", highlight=False)
     if report.rejects:
         stderr.print(f"{report.counts.failed:,} documents failed; they are kept with their reasons in {report.rejects}")
-    if report.stopped:
+    if is_followed:
+        print_end_of_following(report)
+    elif report.stopped:
         stderr.print(f"error: the job stopped early: {report.stopped}{_rest(report)}", style="red", highlight=False)
     if report.kept_missing:
         stderr.print(f"nothing was removed: {report.kept_missing}", style="yellow", highlight=False)
@@ -90,6 +92,14 @@ def _rest(report: JobReport) -> str:
     off."""
     begun = f"; {report.unfinished:,} documents were under way" if report.unfinished else ""
     return begun if report.source_broke_off else f"{begun}; run it again to go on"
+
+
+def print_end_of_following(report: JobReport) -> None:
+    """Why it ended, and that what was not written comes again."""
+    begun = f"; {report.unfinished:,} documents were under way" if report.unfinished else ""
+    stderr.print(
+        f"no longer followed: {report.stopped or 'the source has ended'}{begun}; run it again to go on", highlight=False
+    )
 
 
 def plan_lines(plan: Plan) -> list[str]:

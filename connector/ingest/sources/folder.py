@@ -85,7 +85,7 @@ class FolderSource:
 
     def _find(self, folder: Path, unlisted: list[Row]) -> Iterator[Path]:
         def keep(error: OSError) -> None:
-            name = _name(Path(error.filename or folder), self._folder)
+            name = file_id(Path(error.filename or folder), self._folder)
             unlisted.append(Row({}, name, f"cannot list the folder: {error.strerror}"))
 
         for parent, folders, names in os.walk(folder, onerror=keep):
@@ -101,7 +101,7 @@ class FolderSource:
                     self.notes[f"files of no known kind ({suffix}) are not read"] += 1
 
     def _row(self, file: Path, read: Reader) -> Row:
-        name = _name(file, self._folder)
+        name = file_id(file, self._folder)
         if name != file.relative_to(self._folder).as_posix():
             return Row({"path": name}, name, "the file's name is not UTF-8; rename it")
         try:
@@ -135,7 +135,8 @@ def _check_regular(mode: int) -> None:
         raise ValueError(f"it is no regular file but {is_special(mode) or 'a folder'}")
 
 
-def _name(file: Path, folder: Path) -> str:
+def file_id(file: Path, folder: Path) -> str:
+    """The id of the document in a file: its path within the folder."""
     return _printable(file.relative_to(folder).as_posix())
 
 

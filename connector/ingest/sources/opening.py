@@ -89,11 +89,14 @@ def _look_up(location: str) -> tuple[Path, int]:
         raise SourceError(f"cannot open {location!r}: {reason}") from error
 
 
+def beir_corpus(path: Path) -> Path | None:
+    """The file of the documents of a folder in BEIR's layout; None where the path is none."""
+    return next((path / name for name in BEIR_CORPUS if (path / name).is_file()), None)
+
+
 def _open_folder(path: Path) -> Source:
-    for name in BEIR_CORPUS:
-        if (path / name).is_file():
-            return LineSource(FileInput(path / name), read_json)
-    return FolderSource(path)
+    corpus = beir_corpus(path)
+    return LineSource(FileInput(corpus), read_json) if corpus else FolderSource(path)
 
 
 def _kind(path: Path) -> str:

@@ -1,0 +1,75 @@
+"""A source that is followed, on a terminal, in a log, and in a report that is written anew now and then."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from connector.cli.console import stderr
+from connector.cli.progress import LOG_EVERY_S
+from connector.cli.tables.ingest import write_report
+from connector.errors import SettingsError
+
+if TYPE_CHECKING:
+    from connector.ingest.following.account import FollowReport
+
+log = logging.getLogger(__name__)
+
+
+@contextmanager
+def following(bar: bool) -> Iterator[tuple[Callable[[FollowReport], None], Callable[[str], None]]]:
+    """How a followed source shows what was done and how far behind the index is: a line on a terminal, else a log line
+    now and then, where there is anything new."""
+    if not bar:
+        due, said = time.monotonic() + LOG_EVERY_S, ""
+
+        def tell(report: FollowReport) -> None:
+            nonlocal due, said
+            text = _describe(report)
+            if time.monotonic() >= due and text != said:
+                due, said = time.monotonic() + LOG_EVERY_S, text
+                lag = {"lag_s": report.lag.seconds, "waiting": report.lag.waiting}
+                log.info("%s", text, extra=asdict(report.counts) | lag)
+
+        yield tell, log.info
+        return
+    columns = (SpinnerColumn(), TextColumn("[bold]{task.description}"), TextColumn("{task.fields[state]}"))
+    with Progress(*columns, TimeElapsedColumn(), console=stderr, transient=True) as progress:
+        task = progress.add_task("following", total=None, state="loading the encoder")
+        yield (
+            lambda report: progress.update(task, state=_describe(report)),
+            lambda message: progress.console.print(message, highlight=False),
+        )
+
+
+def also_reporting(
+    show: Callable[[FollowReport], None], file: Path, every_s: float, describe: Callable[[FollowReport], dict[str, Any]]
+) -> Callable[[FollowReport], None]:
+    """`show`, and the report so far in a file, so often."""
+    due = time.monotonic()
+
+    def show_and_write(report: FollowReport) -> None:
+        nonlocal due
+        show(report)
+        if time.monotonic() >= due:
+            due = time.monotonic() + every_s
+            try:
+                write_report(file, describe(report))
+            except SettingsError as error:
+                log.warning("%s", error)
+
+    return show_and_write
+
+
+def _describe(report: FollowReport) -> str:
+    counts = report.counts
+    done = f"{counts.written:,} written, {counts.unchanged:,} unchanged, {counts.removed:,} removed"
+    failed = f", {counts.failed:,} failed" if counts.failed else ""
+    return f"{done}{failed}; {report.lag}"

@@ -1,0 +1,76 @@
+"""One followed source from its settings: open it, the cluster and the index, follow it, close everything."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from connector.ingest.following.account import Account, FollowReport
+from connector.ingest.following.follower import Follower
+from connector.ingest.following.opening import open_followed
+from connector.ingest.following.source import FollowedSource
+from connector.ingest.job import open_target, rejects_file
+from connector.ingest.plan import Plan, empty_columns
+from connector.ingest.rejects import RejectsFile
+from connector.settings.sections import Settings
+from connector.wiring import open_cluster
+
+
+async def follow_source(
+    location: str,
+    settings: Settings,
+    *,
+    stop: asyncio.Future[str],
+    rejects: Path | None = None,
+    delete_missing: bool = False,
+    on_state: Callable[[FollowReport], None] = lambda report: None,
+    on_plan: Callable[[Plan], None] = lambda plan: None,
+    say: Callable[[str], None] = lambda message: None,
+) -> FollowReport:
+    """Ingest the source at `location`, then write its changes until `stop` resolves with a reason.
+
+    Raises ConnectorError where that cannot start. `on_state` is told each second what was done so far."""
+    followed = open_followed(location, settings)
+    rejects = rejects or rejects_file(settings, location)
+    RejectsFile(rejects).check()  # before anything is made
+    cluster = await open_cluster(settings)
+    opening: asyncio.Task[Any] | None = None
+    try:
+        await followed.begin()
+        opening = asyncio.create_task(open_target(cluster, settings, followed.source, on_plan, say, stop.done))
+        either: list[asyncio.Future[Any]] = [opening, stop]
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        if not opening.done():
+            return _stopped_early(stop.result())
+        index, encoder, plan = opening.result()
+        follower = Follower(
+            followed,
+            index,
+            encoder,
+            settings.ingest,
+            rejects=rejects,
+            stop=stop,
+            delete_missing=delete_missing,
+            on_state=on_state,
+        )
+        report = await follower.run()
+        return replace(report, plan=plan, notes={**report.notes, **(empty_columns(plan) if plan else {})})
+    finally:
+        await _close(followed, opening)
+        await cluster.close()
+
+
+async def _close(followed: FollowedSource, opening: asyncio.Task[Any] | None) -> None:
+    if opening:
+        opening.cancel()
+        await asyncio.wait([opening])
+    await followed.close()
+
+
+def _stopped_early(reason: str) -> FollowReport:
+    account = Account()
+    account.remember(stopped=reason)
+    return account.report()

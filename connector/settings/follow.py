@@ -1,0 +1,16 @@
+"""The settings of sources that go on: how long changes are gathered, and how often all is looked through."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from connector.settings.section import Section
+
+
+class FollowSettings(Section):
+    """`connector ingest --follow`: a source that goes on."""
+
+    batch_documents: int = Field(500, ge=1, description="most changes that are written together")
+    quiet_s: float = Field(0.5, ge=0, description="a file is read once it has stood still for so long")
+    rescan_s: float = Field(300.0, gt=0, description="so often a folder is looked through as a whole")
+    report_s: float = Field(10.0, gt=0, description="so often --report FILE is written anew while a source is followed")
