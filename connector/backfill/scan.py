@@ -26,6 +26,7 @@ PAGE = 500
 PAGES_OF_ONE_VIEW = 100  # then it is opened anew: segments that it needs stay on disk while it is open
 NONE_YET = -1  # below all sequence numbers
 ANY: JSON = {"match_all": {}}
+STATS_GROUP = "connector-backfill"  # of our searches, so that the engine counts those of others apart
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +183,7 @@ def _build_page(shard: Shard, query: JSON, last: int, upto: int | None, size: in
         "size": size,
         "sort": [{"_seq_no": "desc" if newest_first else "asc"}],
         "track_total_hits": False,
+        "stats": [STATS_GROUP],
         "seq_no_primary_term": True,
         "version": True,
     }
