@@ -33,7 +33,8 @@ async def open_index(cluster: Cluster, settings: Settings) -> Index:
     """The configured index, ours or another's."""
     given, fields = settings.index, settings.search.vector_fields
     vector = given.vector_field or next(iter(fields), None)
-    foreign = ForeignFields(given.text_fields, vector) if given.text_fields else None
+    named = given.text_fields or given.beside
+    foreign = ForeignFields(given.text_fields or {}, vector, given.beside) if named else None
     return await cluster.open_index(settings.index.name, foreign)
 
 
@@ -59,6 +60,11 @@ def build_plan(settings: Settings, schema: IndexSchema) -> NativePlan:
 
     if schema.layout.members.names:
         raise SettingsError(f"{settings.index.name!r} stands for several indices; name the one to install it for")
+    if not schema.managed and schema.vector_field and schema.vector_field not in schema.layout.vector_fields:
+        raise SettingsError(
+            f"the vectors of {settings.index.name!r} are in an index of their own, which no search of the engine "
+            "joins; search through the connector or its gateway, or back-fill the index in place"
+        )
     named, names = settings.native.field, list(schema.fields.text)
     if named is not None and named not in names:
         raise SettingsError(f"native.field is {named!r}, which is none of the index's text fields: {', '.join(names)}")

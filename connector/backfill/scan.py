@@ -6,7 +6,7 @@ overwrite what was written since."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -147,7 +147,7 @@ async def read_shard(
     after: int = NONE_YET,
     upto: int | None = None,
     newest_first: bool = False,
-) -> AsyncIterator[list[JSON]]:
+) -> AsyncGenerator[list[JSON], None]:
     """Pages of hits of one shard by their sequence numbers, above `after`, and up to `upto` where given.
 
     A point in time that the engine lost, or that has been open for long, is opened again: it goes on behind the last

@@ -32,11 +32,12 @@ class Engine:
 
 @dataclass(frozen=True, slots=True)
 class ForeignFields:
-    """The names that make an index searchable which somebody else made: text fields with boosts, and the vector
-    field."""
+    """The names that make an index searchable which somebody else made: text fields with boosts, the vector field, and
+    the index of ours that has its vectors (None: looked for by its usual name)."""
 
     text: Mapping[str, float]
     vector: str | None = None
+    beside: str | None = None
 
 
 def ignore(note: str) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from urllib.parse import quote
 
-from connector.backfilled import Backfilled
+from connector.backfilled import META_KEY, Backfilled
+from connector.clusters.beside import BesideIndex
 from connector.clusters.clients import Client
 from connector.clusters.dialect import JSON, Dialect
 from connector.clusters.foreign import build_foreign_schema
@@ -14,7 +15,8 @@ from connector.clusters.members import BACKING, compare_members, find_members, j
 from connector.clusters.paths import index_path, search_path
 from connector.clusters.protocol import Engine, ForeignFields, nearest_name
 from connector.clusters.rest_index import ADMIN_TIMEOUT_S, RestIndex, View
-from connector.errors import ClusterError, IndexExists, IndexMissing
+from connector.clusters.vectors_index import Origin, read_origin, vectors_name
+from connector.errors import AccessDenied, ClusterError, IndexExists, IndexMissing, SettingsError
 from connector.layout import ONE
 from connector.schema import IndexSchema
 
@@ -75,6 +77,8 @@ class RestCluster:
         if stands_for_several(name, list(mappings)):
             members = find_members(name, mappings, await self._named(name, "_settings", ALL_SETTINGS))
             mappings = {each: mappings[each] for each in members.names}
+        elif beside := await self._beside(name, mappings, foreign):
+            return beside
         metas = {each: found.get("_meta", {}) for each, found in mappings.items()}
         schema = join_ours(name, {each: IndexSchema.from_meta(meta) for each, meta in metas.items()})
         if schema is None:
@@ -85,6 +89,19 @@ class RestCluster:
             members = compare_members(members, mappings, schema)
             schema = replace(schema, layout=replace(schema.layout, members=members))
         return self._index(name, schema, await self._view(name, list(mappings)))
+
+    async def open_vectors(self, name: str) -> tuple[RestIndex, Origin] | None:
+        """An index of vectors beside another, and what it says of that one; None where there is none of that name.
+
+        Raises SettingsError for an index of that name that is none."""
+        path, params = index_path(name, "_mapping"), {"ignore_unavailable": "true"}
+        reply = await self._client.request("GET", path, params=params, timeout_s=ADMIN_TIMEOUT_S)
+        if not reply:
+            return None
+        said = read_origin(next(iter(reply.values()))["mappings"].get("_meta", {}))
+        if said is None:
+            raise SettingsError(f"the index {name!r} holds no vectors of another one; choose another name")
+        return self._index(name, said[1]), said[0]
 
     async def drop_index(self, name: str) -> None:
         try:
@@ -109,6 +126,48 @@ class RestCluster:
             max_chunk_bytes=self._max_chunk_bytes,
             timeout_s=self._timeout_s,
         )
+
+    async def _beside(self, name: str, mappings: JSON, foreign: ForeignFields | None) -> BesideIndex | None:
+        """An index that is not ours, with the one of ours that has its vectors; None where there is none.
+
+        One that goes by the usual name counts only if it says that it belongs to the other. Raises SettingsError, and
+        IndexMissing for one that is named and not there."""
+        ((concrete, mapping),) = mappings.items()
+        meta = mapping.get("_meta", {})
+        if said := read_origin(meta):
+            raise SettingsError(f"{name!r} holds the vectors of the index {said[0].index!r}; search that: index.name")
+        named = foreign.beside if foreign else None
+        if "connector" in meta or (named is None and (META_KEY in meta or (foreign and foreign.vector))):
+            return None
+        try:
+            opened = await self.open_vectors(named or vectors_name(concrete))
+        except (AccessDenied, SettingsError):
+            if named:
+                raise
+            return None
+        if opened is None and named:
+            raise IndexMissing(named, self._url, None)
+        if opened is None or not (named or opened[1].index == concrete):
+            return None
+        vectors, origin = opened
+        text = foreign.text if foreign and foreign.text else vectors.schema.fields.text
+        given = ForeignFields(text, foreign.vector if foreign else None)
+        schema = build_foreign_schema(name, [mapping], given, self._dialect.read_vector_field)
+        theirs = self._index(name, schema, await self._view(name, [concrete]))
+        return BesideIndex(theirs, vectors, origin, uuid=await self.read_uuid(concrete))
+
+    async def read_uuid(self, index: str) -> str:
+        """What tells an index from another of its name; empty where these credentials may not see it."""
+        try:
+            reply = await self._client.request(
+                "GET",
+                index_path(index, "_settings/index.uuid"),
+                params={"flat_settings": "true"},
+                timeout_s=ADMIN_TIMEOUT_S,
+            )
+        except AccessDenied:
+            return ""
+        return str(next(iter(reply.values()))["settings"].get("index.uuid", ""))
 
     async def _view(self, name: str, names: list[str]) -> View:
         """What of the indices behind a name can be seen under it."""

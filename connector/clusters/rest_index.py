@@ -128,7 +128,7 @@ class RestIndex:
 
     @property
     def results_page(self) -> RestResultsPage:
-        return RestResultsPage(self.name, self.schema, self._client, self._ask)
+        return RestResultsPage(self.name, self.schema, self._client, self.ask)
 
     async def dense(
         self,
@@ -190,7 +190,7 @@ class RestIndex:
         if not doc_ids:
             return {}
         if fields is None:
-            reply = await self._ask(build_fields(self.schema, doc_ids, source), timeout_s)
+            reply = await self.ask(build_fields(self.schema, doc_ids, source), timeout_s)
             return {
                 read_doc_id(hit, self.schema): read_fields(hit, self.schema, source) for hit in reply["hits"]["hits"]
             }
@@ -216,7 +216,7 @@ class RestIndex:
         if not doc_ids:
             return {}
         body = build_contents(self._dialect, self.schema, doc_ids, query, vector, source)
-        return read_contents(await self._ask(body, timeout_s), self.schema, source)
+        return read_contents(await self.ask(body, timeout_s), self.schema, source)
 
     async def scan(self) -> AsyncIterator[tuple[str, str]]:
         body = {"size": SCAN_PAGE, "_source": ["content_hash"], "sort": ["_doc"]}
@@ -263,7 +263,7 @@ class RestIndex:
         words = list(dict.fromkeys(word for _, _, word in found))
         if not words:
             return TermStatistics(0, ())
-        reply = await self._ask(build_word_counts(self.schema, words), timeout_s, **UNCACHED)
+        reply = await self.ask(build_word_counts(self.schema, words), timeout_s, **UNCACHED)
         documents, counts = read_word_counts(reply, words)
         terms = (TermFrequency(start, end, counts[word]) for start, end, word in found if word in counts)
         return TermStatistics(documents, tuple(terms))
@@ -323,15 +323,15 @@ class RestIndex:
     async def _hits(self, body: JSON, timeout_s: float) -> JSON:
         """The reply to a leg, in which each hit has its id."""
         end = time.monotonic() + timeout_s
-        reply = await self._ask(body, timeout_s)
-        return reply if has_ids(reply) else await self._ask(with_stored_ids(body), end - time.monotonic())
+        reply = await self.ask(body, timeout_s)
+        return reply if has_ids(reply) else await self.ask(with_stored_ids(body), end - time.monotonic())
 
     async def _count(self, schema: IndexSchema, filter_query: JSON | None, end: float, limit: int) -> int:
         left_s = (end - time.monotonic()) * SHORTFALL_SHARE
-        reply = await self._ask(build_count(schema, filter_query, limit), left_s, **UNCACHED)
+        reply = await self.ask(build_count(schema, filter_query, limit), left_s, **UNCACHED)
         return int(reply["hits"]["total"]["value"])
 
-    async def _ask(self, body: JSON, timeout_s: float, **params: str) -> JSON:
+    async def ask(self, body: JSON, timeout_s: float, **params: str) -> JSON:
         """The reply to a `_search`, in which no shard failed."""
         if self._at:
             return await self._ask_view(self._at, body, timeout_s, params)

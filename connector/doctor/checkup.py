@@ -6,8 +6,9 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
+from connector.clusters.beside import BesideIndex
 from connector.clusters.protocol import Cluster, Index
 from connector.clusters.rest import RestCluster
 from connector.doctor.cluster_checks import ClusterChecks, judge_members
@@ -265,8 +266,18 @@ def open_cluster_checks(cluster: Cluster, *, timeout_s: float) -> ClusterChecks:
 def describe_index(index: Index) -> Finding:
     """Whose index it is, and what it is searched by."""
     schema = index.schema
-    facts = {"managed": schema.managed, "text": list(schema.fields.text), "vector_field": schema.vector_field}
+    facts: dict[str, Any] = {
+        "managed": schema.managed,
+        "text": list(schema.fields.text),
+        "vector_field": schema.vector_field,
+    }
     texts = ", ".join(schema.fields.text)
+    if isinstance(index, BesideIndex):
+        facts["beside"] = index.vectors.name
+        seen = (
+            f"{index.name}, made by somebody else and never written to; text: {texts}; its vectors are beside it, in "
+        )
+        return Finding("index", "ok", f"{seen}{index.vectors.name}", facts=facts)
     if schema.managed:
         return Finding("index", "ok", f"{index.name}, made by the connector; text: {texts}", facts=facts)
     seen = f"{index.name}, made by somebody else: searched as it is, never written to; text: {texts}"

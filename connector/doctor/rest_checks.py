@@ -13,13 +13,16 @@ from functools import partial
 from typing import Any
 from urllib.parse import quote
 
+from connector.clusters.beside import BesideIndex
+from connector.clusters.beside_lag import measure_behind
 from connector.clusters.clients import Client
-from connector.clusters.dialect import JSON, PASSAGES, ask_texts, has_vector, nested_query
+from connector.clusters.dialect import JSON, PASSAGES, any_of, ask_texts, has_vector, nested_query
 from connector.clusters.failures import is_denial
 from connector.clusters.mapping import build_index
 from connector.clusters.paths import SEVERAL
 from connector.clusters.protocol import Engine, Index
 from connector.clusters.rest_index import OPEN_ONLY
+from connector.doctor.beside_checks import judge_behind
 from connector.doctor.cluster_checks import judge_contents
 from connector.doctor.findings import Finding
 from connector.doctor.read_samples import read_sample
@@ -80,6 +83,9 @@ class RestChecks:
         return [judge_mapping(list(differences(expected["properties"], actual.get("properties", {})))), *findings]
 
     async def contents(self, index: Index) -> Finding:
+        if isinstance(index, BesideIndex):
+            behind = await measure_behind(index, timeout_s=self._timeout_s)
+            return judge_behind(behind, index.name, same_index=index.is_of_same_index)
         documents = await self._count(index, {"match_all": {}})
         field = index.schema.vector_field
         if field is None:
@@ -98,7 +104,20 @@ class RestChecks:
             if schema.vector_field and schema.layout.has_source:
                 body["_source"] = [*(body["_source"] or ()), schema.vector_field]
         reply = await self._search_with_vectors(index, body)
-        return [read_sample(hit, schema) for hit in reply["hits"]["hits"]]
+        samples = [read_sample(hit, schema) for hit in reply["hits"]["hits"]]
+        return await self._with_vectors_beside(index, samples) if isinstance(index, BesideIndex) else samples
+
+    async def _with_vectors_beside(self, index: BesideIndex, samples: list[Sample]) -> list[Sample]:
+        """The same documents of theirs with the pieces and vectors that ours holds of them."""
+        only = any_of(index.vectors.schema, [sample.doc_id for sample in samples])
+        body: JSON = {
+            "size": max(len(samples), 1),
+            "query": only,
+            "_source": [f"{PASSAGES}.text", f"{PASSAGES}.vector"],
+        }
+        reply = await self._search_with_vectors(index.vectors, body)
+        found = {hit["_id"]: read_sample(hit, index.vectors.schema).vectors for hit in reply["hits"]["hits"]}
+        return [replace(sample, vectors=found.get(sample.doc_id, ())) for sample in samples]
 
     async def _search_with_vectors(self, index: Index, body: JSON) -> JSON:
         """The reply to a search that asks for vectors: Elasticsearch 9 leaves them out of `_source` unless it is asked

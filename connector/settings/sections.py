@@ -69,6 +69,9 @@ class IndexSettings(Section):
     vectors: VectorIndexSettings = VectorIndexSettings()
     text_fields: dict[str, float] | None = Field(None, description="existing index: its text fields with boosts")
     vector_field: str | None = Field(None, description="existing index: its vector field")
+    beside: str | None = Field(
+        None, description="existing index: the index of its vectors, where that is not called vectors-of-NAME"
+    )
 
 
 class FieldSettings(Section):

@@ -22,6 +22,10 @@ class Somebody:
         self._client = httpx.Client(base_url=url, timeout=60)
         self._made: list[str] = []
 
+    @property
+    def client(self) -> httpx.Client:
+        return self._client
+
     def send(self, method: str, path: str, body: Any = None) -> Any:
         return self._client.request(method, path, json=body).raise_for_status().json()
 
@@ -44,6 +48,10 @@ class Somebody:
             )
         self.send("POST", f"/{name}/_refresh")
         return name
+
+    def drop_later(self, name: str) -> None:
+        """An index that others make for this one goes with it."""
+        self._made.append(f"/{name}")
 
     def stream(self, mappings: dict[str, Any], *documents: dict[str, Any]) -> str:
         """A data stream, of which each document is in another backing index."""

@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 import orjson
+from pydantic import SecretStr
 
 from connector.clusters.failures import garbled, refusal
 from connector.credentials import Credentials
@@ -33,11 +34,19 @@ class CallerClient:
         self._settings = settings
         self._shared = shared
         self._authorized = has_credentials(headers)
+        self._headers = headers
         self._kind: RequestKind = "dense"
 
     @property
     def has_credentials(self) -> bool:
         return self._authorized
+
+    @property
+    def credentials(self) -> Credentials | None:
+        """The caller's own, for an index that is not at the caller's path; None where no Authorization header says
+        them."""
+        said = next((value for key, value in self._headers if key.lower() == b"authorization"), None)
+        return Credentials(SecretStr(said.decode("latin-1"))) if said else None
 
     def for_words(self) -> CallerClient:
         """The same, for what is asked of the query's words beside the legs."""

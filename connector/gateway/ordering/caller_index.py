@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from connector.clusters.beside import BesideIndex
 from connector.clusters.dialect import any_of, with_stored_ids
 from connector.clusters.hits import has_ids
 from connector.clusters.lexical import read_lexical
@@ -58,7 +59,12 @@ class CallerIndex(RestIndex):
     def __init__(
         self, index: RestIndex, client: CallerClient, search: SearchBody, joining: Joining, *, window: int
     ) -> None:
-        vars(self).update(vars(index.asked_by(client)))
+        if isinstance(index, BesideIndex):
+            asked: RestIndex = index.asked_by(client, client.credentials)
+        else:
+            asked = index.asked_by(client)
+        vars(self).update(vars(asked))
+        self._asked = asked  # whose dense legs may be of two indices
         self.caller = client
         self.search = search
         self.joining = joining
@@ -110,7 +116,7 @@ class CallerIndex(RestIndex):
         note: Callable[[str], None] = ignore,
     ) -> Ranking:
         try:
-            found = await super().dense(
+            found = await self._asked.dense(
                 vector,
                 depth=depth,
                 filter=self._demanded(filter),

@@ -1,0 +1,337 @@
+"""Fills an index of vectors beside somebody else's, and brings it up to date. Theirs is only read.
+
+A pass compares every document of theirs with what ours says that it was made of, by the numbers of its last write. What
+differs is read again; what has another text is cut and encoded; what theirs has no longer goes. So there is no
+checkpoint that could be wrong: a job that was killed goes on where it stopped, and one that runs again brings the rest.
+Passes are repeated until hardly anything changed during one."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+import orjson
+
+from connector.backfill.scan import ANY, Shard, count_shards, read_shard
+from connector.backfill.write import UpdateOutcome, write_actions
+from connector.clusters.beside import BY_VALUES, BesideIndex
+from connector.clusters.bulk import build_bulk
+from connector.clusters.dialect import DOC_ID, ask_texts
+from connector.clusters.hits import read_doc_id, read_texts
+from connector.clusters.paths import index_path
+from connector.clusters.rest import RestCluster
+from connector.clusters.rest_index import ADMIN_TIMEOUT_S
+from connector.clusters.results_page import of_documents
+from connector.clusters.vectors_index import (
+    COPIES,
+    READ,
+    copied_values,
+    hash_texts,
+)
+from connector.errors import ClusterUnavailable, ConnectorError
+from connector.ingest.passages import cut
+from connector.models.encoder import Encoder
+from connector.retries import Retry, pauses
+from connector.settings.sections import IngestSettings
+from connector.types import Document, IndexedDocument, Passage, Vectors
+
+JSON = dict[str, Any]
+GROUP = 200  # documents that are read, encoded and written together
+COMPARED = 1_000  # documents of ours that are compared with theirs at once
+PASSES = 5
+QUEUED_GROUPS = 2
+STEP_PASSAGES = 64
+CAUGHT_UP = 100  # documents that a pass found to have changed, up to which no other pass follows it
+
+
+@dataclass(frozen=True, slots=True)
+class BesideCounts:
+    """What became of the documents of theirs. Each that was read counts once in a pass: `written`, of which passages
+    were made; `touched`, of which only copied fields or the number of the last write were new; `unchanged`; `failed`;
+    or `vanished`, deleted between two looks. `removed` counts documents of ours that theirs has no longer."""
+
+    read: int = 0
+    written: int = 0
+    touched: int = 0
+    unchanged: int = 0
+    failed: int = 0
+    vanished: int = 0
+    removed: int = 0
+    passages: int = 0
+    without_text: int = 0
+    passes: int = 0
+    total: int = 0  # of theirs, when the job began
+
+
+@dataclass(frozen=True, slots=True)
+class BesideReport:
+    """What the job did: the sum of its passes, the reasons why documents failed, and why it ended early."""
+
+    counts: BesideCounts
+    took_s: float
+    reasons: Mapping[str, int] = field(default_factory=dict)
+    stopped: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ReadDocument:
+    """A document of theirs: its texts, what is copied of it, and which write of it that is."""
+
+    doc_id: str
+    texts: Mapping[str, str]
+    content_hash: str
+    copies: JSON
+    state: JSON
+
+
+@dataclass(slots=True)
+class DifferingGroup:
+    """Documents that travel together: those to encode, and those of which only copies are new."""
+
+    changed: list[ReadDocument]
+    touched: list[ReadDocument]
+
+
+class BesideJob:
+    """One run. Once `stop` resolves, to the reason, nothing more is read or encoded, and what is encoded is written."""
+
+    def __init__(
+        self,
+        cluster: RestCluster,
+        index: BesideIndex,
+        encoder: Encoder,
+        settings: IngestSettings,
+        *,
+        stop: asyncio.Future[str] | None = None,
+        passes: int = PASSES,
+        on_progress: Callable[[BesideCounts], None] = lambda counts: None,
+    ) -> None:
+        """`index` by its own name."""
+        self._cluster, self._index, self._vectors = cluster, index, index.vectors
+        self._encoder, self._settings = encoder, settings
+        self._stop: asyncio.Future[str] = stop or asyncio.get_running_loop().create_future()
+        self._passes = passes
+        self._on_progress = on_progress
+        self._counts = BesideCounts()
+        self._reasons: Counter[str] = Counter()
+        limit = encoder.fingerprint.max_tokens
+        self._max_tokens = min(self._vectors.schema.passages.max_tokens or limit, limit)
+        self._trusted = index.is_of_same_index
+
+    async def run(self) -> BesideReport:
+        """Passes until hardly anything changes during one. Raises ConnectorError where the first cannot begin."""
+        started, stopped = time.monotonic(), None
+        self._count(total=await self._cluster.count(self._index.name))
+        try:
+            for number in range(self._passes):
+                before = self._counts
+                await self._pass()
+                self._count(passes=1)
+                changed = sum(
+                    getattr(self._counts, each) - getattr(before, each) for each in ("written", "touched", "removed")
+                )
+                if self._stop.done() or (number and changed <= CAUGHT_UP) or not changed:
+                    break
+        except* ConnectorError as errors:
+            first = _first(errors)
+            if not self._counts.read:
+                raise first from None
+            stopped = str(first)
+        if self._stop.done():
+            stopped = stopped or self._stop.result()
+        return BesideReport(self._counts, time.monotonic() - started, dict(self._reasons), stopped)
+
+    async def _pass(self) -> None:
+        """Every document of theirs compared once, then every one of ours."""
+        await self._retrying(self._vectors.finish)
+        found: asyncio.Queue[DifferingGroup | None] = asyncio.Queue(QUEUED_GROUPS)
+        encoded: asyncio.Queue[tuple[DifferingGroup, list[IndexedDocument]] | None] = asyncio.Queue(QUEUED_GROUPS)
+        async with asyncio.TaskGroup() as stages:
+            stages.create_task(self._find(found))
+            stages.create_task(self._encode(found, encoded))
+            stages.create_task(self._write(encoded))
+        await self._retrying(self._vectors.finish)
+        if self._stop.done():
+            return
+        await self._remove_gone()
+        if not self._trusted:  # all that ours says of writes is of this index now
+            await put_uuid(self._cluster, self._index)
+            self._trusted = True
+
+    async def _find(self, found: asyncio.Queue[DifferingGroup | None]) -> None:
+        """Groups of what differs, of all shards one after the other."""
+        index, shards = self._index.name, await count_shards(self._cluster, self._index.name)
+        for number in range(shards):
+            pages = read_shard(self._cluster, Shard(index, number, shards), ANY, {"_source": False})
+            async for hits in pages:
+                if self._stop.done():
+                    break
+                differing = await self._retrying(partial(self._differing, hits))
+                self._count(read=len(hits), unchanged=len(hits) - len(differing))
+                for start in range(0, len(differing), GROUP):
+                    ids = differing[start : start + GROUP]
+                    group = await self._retrying(partial(self._read, ids))
+                    await found.put(group)
+            await pages.aclose()
+        await found.put(None)
+
+    async def _differing(self, hits: Sequence[JSON]) -> list[str]:
+        """Those of the documents that ours lacks, or has of another write."""
+        written = {read_doc_id(hit, self._index.schema): (hit["_seq_no"], hit["_primary_term"]) for hit in hits}
+        known = await self._index.read_versions(list(written), timeout_s=ADMIN_TIMEOUT_S) if self._trusted else {}
+        return [doc_id for doc_id, at in written.items() if (has := known.get(doc_id)) is None or has[:2] != at]
+
+    async def _read(self, doc_ids: Sequence[str]) -> DifferingGroup:
+        """These documents of theirs as they are now, those first whose text ours has not."""
+        texts, copies = self._index.made_of, self._index.origin.copies
+        asked = ask_texts(texts)
+        asked["_source"] = [*(asked["_source"] or ()), *(copy.source for copy in copies.values())] or False
+        body = of_documents(texts, doc_ids) | asked | {"seq_no_primary_term": True}
+        reply = await self._index.ask(body, ADMIN_TIMEOUT_S)
+        known = await self._index.read_versions(doc_ids, timeout_s=ADMIN_TIMEOUT_S)
+        group = DifferingGroup([], [])
+        for hit in reply["hits"]["hits"]:
+            document = self._to_document(hit)
+            has = known.get(document.doc_id)
+            same = has is not None and has.content_hash == document.content_hash
+            (group.touched if same else group.changed).append(document)
+        self._count(vanished=len(doc_ids) - len(reply["hits"]["hits"]))
+        return group
+
+    def _to_document(self, hit: JSON) -> ReadDocument:
+        texts = read_texts(hit, self._index.made_of)
+        state = {"seq_no": hit["_seq_no"], "primary_term": hit["_primary_term"]}
+        if "_routing" in hit:
+            state["routing"] = hit["_routing"]
+        copies = copied_values(hit.get("_source", {}), self._index.origin.copies)
+        return ReadDocument(read_doc_id(hit, self._index.schema), texts, hash_texts(texts), copies, state)
+
+    async def _encode(
+        self,
+        found: asyncio.Queue[DifferingGroup | None],
+        encoded: asyncio.Queue[tuple[DifferingGroup, list[IndexedDocument]] | None],
+    ) -> None:
+        while group := await found.get():
+            if not self._stop.done():
+                await encoded.put((group, await asyncio.to_thread(self._encode_group, group.changed)))
+        await encoded.put(None)
+
+    def _encode_group(self, documents: Sequence[ReadDocument]) -> list[IndexedDocument]:
+        schema, encoder = self._vectors.schema, self._encoder
+        cuts = cut(
+            [Document(document.doc_id, document.texts) for document in documents],
+            schema,
+            max_tokens=self._max_tokens,
+            token_offsets=encoder.token_offsets,
+        )
+        texts = [passage.text for passages in cuts for passage in passages]
+        vectors = np.empty((len(texts), encoder.fingerprint.dims), dtype=np.float32)
+        by_length = sorted(range(len(texts)), key=lambda at: len(texts[at]))
+        for start in range(0, len(texts), STEP_PASSAGES):
+            step = by_length[start : start + STEP_PASSAGES]
+            vectors[step] = encoder.encode([texts[at] for at in step])
+        ends = np.cumsum([len(passages) for passages in cuts])
+        return [
+            build_document(document, passages, vectors[end - len(passages) : end])
+            for document, passages, end in zip(documents, cuts, ends, strict=True)
+        ]
+
+    async def _write(self, encoded: asyncio.Queue[tuple[DifferingGroup, list[IndexedDocument]] | None]) -> None:
+        while pair := await encoded.get():
+            group, documents = pair
+            name, schema = self._vectors.name, self._vectors.schema
+            written = await self._send(build_bulk(name, documents, schema))
+            touched = await self._send([build_touch(name, each, self._index) for each in group.touched])
+            self._count(
+                written=sum(outcome.kind == "written" for outcome in written),
+                touched=sum(outcome.kind in ("written", "unchanged") for outcome in touched),
+                vanished=sum(outcome.kind == "gone" for outcome in touched),
+                passages=sum(len(document.passages) for document in documents),
+                without_text=sum(not document.passages for document in documents),
+            )
+
+    async def _send(self, actions: Sequence[bytes]) -> list[UpdateOutcome]:
+        """Outcomes after as many tries as may help; what is refused for good is counted with its reason. Raises
+        ClusterUnavailable where ours takes no writes."""
+        outcomes: dict[int, UpdateOutcome] = {}
+        pending = list(range(len(actions)))
+        for pause_s in pauses(self._settings.backoff_s, self._settings.max_attempts):
+            if not pending:
+                break
+            sending = [actions[at] for at in pending]
+            sent = await self._retrying(partial(write_actions, self._cluster, self._vectors.name, sending))
+            outcomes |= dict(zip(pending, sent, strict=True))
+            pending = [at for at in pending if outcomes[at].kind == "pressure"]
+            if pending and pause_s is not None:
+                await asyncio.sleep(pause_s)
+        if blocked := next((each for each in outcomes.values() if each.kind == "blocked"), None):
+            raise ClusterUnavailable(blocked.reason)
+        failed = [outcome for outcome in outcomes.values() if outcome.kind in ("refused", "pressure", "conflict")]
+        self._reasons.update(outcome.reason for outcome in failed)
+        self._count(failed=len(failed))
+        return [outcomes[at] for at in range(len(actions))]
+
+    async def _remove_gone(self) -> None:
+        """Take out of ours what theirs has no longer."""
+        async for doc_ids in self._ours():
+            find = partial(self._index.find_gone, doc_ids, timeout_s=ADMIN_TIMEOUT_S)
+            if gone := await self._retrying(find):
+                await self._retrying(partial(self._vectors.remove, gone))
+                self._count(removed=len(gone))
+        await self._retrying(self._vectors.finish)
+
+    async def _ours(self) -> AsyncIterator[list[str]]:
+        """The ids of all documents of ours, in pages."""
+        asked: JSON = {"size": COMPARED, "sort": [{DOC_ID: "asc"}], "track_total_hits": False} | BY_VALUES
+        after: list[Any] = []
+        while True:
+            body = asked | ({"search_after": after} if after else {})
+            reply = await self._retrying(partial(self._vectors.ask, body, ADMIN_TIMEOUT_S))
+            hits = reply["hits"]["hits"]
+            if hits:
+                yield [read_doc_id(hit, self._vectors.schema) for hit in hits]
+            if len(hits) < COMPARED or self._stop.done():
+                return
+            after = hits[-1]["sort"]
+
+    async def _retrying(self, call: Callable[[], Any]) -> Any:
+        """The call's result, tried again while the cluster is unavailable; raises its last ClusterUnavailable."""
+        return await Retry((ClusterUnavailable,), self._settings.max_attempts, self._settings.backoff_s).run(call)
+
+    def _count(self, **more: int) -> None:
+        totals = {name: getattr(self._counts, name) + number for name, number in more.items()}
+        self._counts = replace(self._counts, **totals)
+        self._on_progress(self._counts)
+
+
+def build_document(document: ReadDocument, passages: tuple[Passage, ...], vectors: Vectors) -> IndexedDocument:
+    """What ours is to hold of a document."""
+    kept = {COPIES: document.copies, READ: document.state}
+    return IndexedDocument(Document(document.doc_id, kept), document.content_hash, passages, vectors)
+
+
+def build_touch(name: str, document: ReadDocument, index: BesideIndex) -> bytes:
+    """The bulk lines that bring all but passages up to date; a copied field without a value any more becomes null."""
+    names = [copy.name.removeprefix(f"{COPIES}.") for copy in index.origin.copies.values()]
+    doc = {COPIES: {each: document.copies.get(each) for each in names}, READ: document.state}
+    action = {"update": {"_index": name, "_id": document.doc_id}}
+    return b"%b\n%b\n" % (orjson.dumps(action), orjson.dumps({"doc": doc}))
+
+
+async def put_uuid(cluster: RestCluster, index: BesideIndex) -> None:
+    """Say in ours that all that it holds was read from theirs as it is now."""
+    origin = replace(index.origin, uuid=await cluster.read_uuid(index.name))
+    body = {"_meta": origin.to_meta(index.vectors.schema)}
+    path = index_path(index.vectors.name, "_mapping")
+    await cluster.client.request("PUT", path, body=body, timeout_s=ADMIN_TIMEOUT_S)
+
+
+def _first(errors: BaseExceptionGroup) -> BaseException:
+    inner = errors.exceptions[0]
+    return _first(inner) if isinstance(inner, BaseExceptionGroup) else inner

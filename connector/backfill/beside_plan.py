@@ -1,0 +1,110 @@
+"""What an index of vectors beside somebody else's is to hold, and how it is made: theirs is only read for it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from connector.clusters.beside import BesideIndex
+from connector.clusters.foreign import Mapped, build_foreign_schema, read_mapping
+from connector.clusters.paths import index_path
+from connector.clusters.protocol import ForeignFields
+from connector.clusters.rest import RestCluster
+from connector.clusters.rest_index import ADMIN_TIMEOUT_S
+from connector.clusters.vectors_index import Origin, build_vectors_index, choose_copies, vectors_name
+from connector.errors import ClusterError, SettingsError
+from connector.schema import EncoderFingerprint, Fields, IndexSchema, PassageSettings, VectorSettings
+from connector.settings.sections import Settings
+
+JSON = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class BesidePlan:
+    """The index of vectors `name` that is to be beside one index: of which texts, with which fields copied."""
+
+    index: str  # by its own name, never an alias
+    name: str
+    origin: Origin
+    schema: IndexSchema
+    mapped: Mapped
+    exists: bool
+
+
+async def plan_beside(
+    cluster: RestCluster,
+    index: str,
+    settings: Settings,
+    encoder: EncoderFingerprint,
+    *,
+    text: Mapping[str, float],
+    copied: Sequence[str] | None = None,
+) -> BesidePlan:
+    """What is to be made, or gone on with, for the index behind a name; None copies every field that can be. Nothing
+    is written. Raises SettingsError, which says what else works."""
+    concrete, mapping = await _read_mapping(cluster, index)
+    name = settings.index.beside or vectors_name(concrete)
+    mapped = read_mapping([mapping])
+    theirs = build_foreign_schema(concrete, [mapping], ForeignFields(text), cluster.dialect.read_vector_field)
+    if theirs.why_no_text:
+        raise SettingsError(f"no text of index {concrete!r} can be read: {theirs.why_no_text}")
+    schema = IndexSchema(
+        fields=Fields(text),
+        encoder=encoder,
+        analyzer=settings.index.analyzer,
+        passages=PassageSettings(**settings.passages.model_dump()),
+        vectors=VectorSettings(**settings.index.vectors.model_dump()),
+        dims=encoder.dims,
+        keeps_original_text=False,
+    )
+    opened = await cluster.open_vectors(name)
+    if opened is None:
+        origin = Origin(concrete, await cluster.read_uuid(concrete), choose_copies(mapped, copied))
+        return BesidePlan(concrete, name, origin, schema, mapped, exists=False)
+    vectors, origin = opened
+    _check_same(name, vectors.schema, schema, origin, concrete)
+    return BesidePlan(concrete, name, origin, vectors.schema, mapped, exists=True)
+
+
+async def open_beside(cluster: RestCluster, plan: BesidePlan) -> BesideIndex:
+    """Both indices as one; the index of vectors is made where it is missing."""
+    if not plan.exists:
+        body = build_vectors_index(cluster.engine.kind, plan.origin, plan.schema, plan.mapped)
+        try:
+            await cluster.client.request("PUT", index_path(plan.name), body=body, timeout_s=ADMIN_TIMEOUT_S)
+        except ClusterError as error:
+            if not (error.status == 400 and "already exists" in str(error)):
+                raise
+    opened = await cluster.open_index(plan.index, ForeignFields(plan.schema.fields.text, beside=plan.name))
+    assert isinstance(opened, BesideIndex)
+    return opened
+
+
+async def _read_mapping(cluster: RestCluster, index: str) -> tuple[str, JSON]:
+    """The own name of the one index behind a name, and its mapping. Raises SettingsError where there are several."""
+    reply = await cluster.client.request("GET", index_path(index, "_mapping"), timeout_s=ADMIN_TIMEOUT_S)
+    if len(reply) != 1:
+        raise SettingsError(
+            f"{index!r} stands for {len(reply)} indices ({', '.join(sorted(reply)[:5])}); name one of them"
+        )
+    ((concrete, found),) = reply.items()
+    return concrete, found["mappings"]
+
+
+def _check_same(name: str, has: IndexSchema, wanted: IndexSchema, origin: Origin, index: str) -> None:
+    """Refuse to go on with vectors of another kind. Raises SettingsError."""
+    other = None
+    if origin.index != index:
+        other = f"those of index {origin.index!r}"
+    elif not (has.encoder and wanted.encoder and has.encoder.same_vectors(wanted.encoder)):
+        other = f"of another encoder ({has.encoder})"
+    elif list(has.fields.text) != list(wanted.fields.text):
+        other = f"of other text fields ({', '.join(has.fields.text)})"
+    elif has.passages != wanted.passages:
+        other = f"cut in another way (passages.max_tokens {has.passages.max_tokens})"
+    if other:
+        raise SettingsError(
+            f"the vectors in index {name!r} are {other}; drop it with connector index drop --index {name}, or name "
+            "another one"
+        )

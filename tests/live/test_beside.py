@@ -1,0 +1,310 @@
+"""Vectors in an index of ours beside one that somebody else made and writes to, and searches over the two as one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+from support.backfills import WordEncoder
+from support.besides import MAPPING, bulk, fill_beside, make_beside, put_all
+from support.running_gateway import running_gateway
+from support.somebody import Somebody
+from support.synthetic import ENCODER as SYNTHETIC
+from support.synthetic import FILTERS, cosines, make_documents, matches, unit_vectors
+
+from connector.backfill.beside import ReadDocument, build_document
+from connector.clusters.beside import BesideIndex
+from connector.clusters.connect import connect
+from connector.clusters.vectors_index import copied_values, hash_texts
+from connector.doctor.checkup import describe_index, open_cluster_checks
+from connector.doctor.samples import compare_vectors
+from connector.errors import SettingsError
+from connector.filters import EngineQuery, check_filter, parse_filter
+from connector.lexical import LexicalQuery
+from connector.settings.sections import ClusterSettings, Settings
+from connector.types import IndexedDocument, Passage, Ranking, SearchRequest
+from connector.wiring import build_searcher, open_index
+
+TIMEOUT_S = 30.0
+ALL = 1_000
+DOCUMENTS = make_documents()
+FIELDS = {each.document.doc_id: dict(each.document.fields) for each in DOCUMENTS}
+QUERY = unit_vectors(np.random.default_rng(5), 1)[0]
+
+
+@pytest.fixture(scope="module")
+def made(engine: ClusterSettings) -> Iterator[str]:
+    """The synthetic documents in an index of somebody's, their vectors beside it; tests only read it."""
+    found: list[Somebody] = []
+    yield asyncio.run(_make(engine, found))
+    found[0].leave()
+
+
+async def _make(engine: ClusterSettings, found: list[Somebody]) -> str:
+    cluster = await connect(engine)
+    somebody = Somebody(engine.url, cluster)
+    found.append(somebody)
+    name = somebody.make(MAPPING)
+    put_all(somebody, name, FIELDS)
+    index = await make_beside(somebody, name, SYNTHETIC, copied=["tier", "number", "price", "flag", "date"])
+    reply = await index.ask({"size": ALL, "_source": False, "seq_no_primary_term": True}, TIMEOUT_S)
+    written = {hit["_id"]: {"seq_no": hit["_seq_no"], "primary_term": hit["_primary_term"]} for hit in
+               reply["hits"]["hits"]}  # fmt: skip
+    await index.vectors.write([_of(each, index, written[each.document.doc_id]) for each in DOCUMENTS])
+    await index.vectors.finish()
+    await cluster.close()
+    return name
+
+
+def _of(indexed: IndexedDocument, index: BesideIndex, state: dict[str, Any]) -> IndexedDocument:
+    """What ours holds of a document of theirs."""
+    fields = FIELDS[indexed.document.doc_id]
+    content_hash = hash_texts({name: fields[name] for name in ("title", "text")})
+    copies = copied_values(fields, index.origin.copies)
+    read = ReadDocument(indexed.document.doc_id, {}, content_hash, copies, state)
+    return build_document(read, indexed.passages, indexed.vectors)
+
+
+@pytest.fixture
+async def index(somebody: Somebody, made: str) -> BesideIndex:
+    opened = await somebody.cluster.open_index(made)
+
+    assert isinstance(opened, BesideIndex)
+    return opened
+
+
+async def dense(index: Any, vector: Any = QUERY, *, depth: int = ALL, found: Any = None, **options: Any) -> Ranking:
+    checked = found if isinstance(found, EngineQuery) else check_filter(parse_filter(found),
+                                                                        index.schema.fields.metadata)  # fmt: skip
+    ranking: Ranking = await index.dense(vector, depth=depth, filter=checked, timeout_s=TIMEOUT_S, **options)
+    return ranking
+
+
+class TestSearch:
+    async def test_the_nearest_are_those_of_the_vectors_beside(self, index: BesideIndex) -> None:
+        notes: list[str] = []
+        expected = cosines(DOCUMENTS, QUERY)
+        hits = await dense(index, depth=50, passages=2, note=notes.append)
+        best = sorted(expected, key=lambda doc_id: -expected[doc_id][0][0])[:50]
+
+        assert [hit.doc_id for hit in hits] == best
+        assert [hit.score for hit in hits] == pytest.approx([expected[each][0][0] for each in best], abs=1e-3)
+        assert [[passage.ordinal for passage in hit.passages] for hit in hits] == [
+            [at for _, at in expected[each][:2]] for each in best
+        ]
+        assert notes == []
+
+    async def test_every_filter_gives_exactly_what_matches_whether_its_fields_are_copied_or_not(
+        self, index: BesideIndex
+    ) -> None:
+        with_passages = {each.document.doc_id for each in DOCUMENTS if each.passages}
+        wrong = []
+        for found in FILTERS:
+            matching = {doc_id for doc_id, fields in FIELDS.items() if matches(found, fields)} & with_passages
+            if {hit.doc_id for hit in await dense(index, found=found)} != matching:
+                wrong.append(found)
+
+        assert wrong == []
+
+    async def test_a_filter_in_the_engines_own_words_is_answered_by_theirs(self, index: BesideIndex) -> None:
+        hits = await dense(index, found=EngineQuery({"match": {"title": "title7"}}))
+
+        assert [hit.doc_id for hit in hits] == [
+            each.document.doc_id for each in DOCUMENTS if each.passages and FIELDS[each.document.doc_id]["title"]
+            .endswith("title7")
+        ]  # fmt: skip
+
+    async def test_what_is_shown_comes_from_theirs_and_the_nearest_passage_from_ours(self, index: BesideIndex) -> None:
+        near = {hit.doc_id: hit.passages[0] for hit in await dense(index)}
+        asked = [*FIELDS][:40]
+        shown = await index.content(asked, query="report", vector=QUERY, timeout_s=TIMEOUT_S)
+        got = await index.get(asked, fields=None, timeout_s=TIMEOUT_S)
+
+        assert {doc_id: found.fields for doc_id, found in shown.items()} == {each: FIELDS[each] for each in asked}
+        assert got == {each: FIELDS[each] for each in asked}
+        assert {each: shown[each].nearest for each in asked if each in near} == {
+            each: near[each] for each in asked if each in near
+        }
+
+    async def test_it_is_found_by_its_usual_name_and_ours_is_not_searched_by_itself(
+        self, somebody: Somebody, index: BesideIndex
+    ) -> None:
+        opened = await somebody.cluster.open_index(index.name)
+
+        assert isinstance(opened, BesideIndex)
+        assert opened.schema.encoder == SYNTHETIC
+        assert (await opened.lexical(LexicalQuery("report"), depth=5, filter=None, timeout_s=TIMEOUT_S)).ranking
+        with pytest.raises(SettingsError, match="holds the vectors of the index"):
+            await somebody.cluster.open_index(index.vectors.name)
+
+    async def test_pages_that_hold_still_read_theirs(self, index: BesideIndex) -> None:
+        frozen = await index.as_of(await index.open_view(60, timeout_s=TIMEOUT_S), 60)
+        hits = await dense(frozen, depth=5)
+        await frozen.close_view(timeout_s=TIMEOUT_S)
+
+        assert [hit.doc_id for hit in hits] == [hit.doc_id for hit in await dense(index, depth=5)]
+
+
+ENCODER = WordEncoder()
+ARTICLES: dict[str, dict[str, Any]] = {
+    f"a{at}": {"title": f"Article {at}", "text": f"word{at} and some more of it", "tier": "gold" if at % 2 else "tin"}
+    for at in range(12)
+}
+
+
+def near(hits: Ranking) -> list[str]:
+    return [hit.doc_id for hit in hits]
+
+
+class TestJob:
+    async def test_what_changed_is_left_out_and_said_until_the_next_run_brings_it(self, somebody: Somebody) -> None:
+        name = somebody.make(MAPPING)
+        put_all(somebody, name, ARTICLES | {"empty": {"tier": "tin"}})
+        somebody.send("PUT", f"/{name}/_settings", {"index.blocks.read_only": True})
+        index = await make_beside(somebody, name)
+        first = await fill_beside(somebody, index, ENCODER)
+        somebody.send("PUT", f"/{name}/_settings", {"index.blocks.read_only": None})
+
+        assert (first.counts.written, first.counts.passages, first.counts.without_text) == (13, 12, 1)
+        assert near(await dense(index, ENCODER.encode_query("Article 3\nword3 and some more of it"), depth=1)) == ["a3"]
+
+        bulk(somebody, [
+            {"update": {"_index": name, "_id": "a1"}}, {"doc": {"tier": "tin"}},
+            {"index": {"_index": name, "_id": "a2"}}, ARTICLES["a2"] | {"text": "wholly other words"},
+            {"delete": {"_index": name, "_id": "a3"}},
+            {"index": {"_index": name, "_id": "new"}}, {"title": "New", "text": "brand new"},
+            {"index": {"_index": name, "_id": "newer"}}, {"title": "Newer", "text": "brand newer"},
+        ])  # fmt: skip
+        somebody.send("POST", f"/{name}/_refresh")
+        notes: list[str] = []
+        behind = await dense(await somebody.cluster.open_index(name), ENCODER.encode_query("word"), note=notes.append)
+        shown = await index.content(["a2"], query=None, vector=ENCODER.encode_query("word2"), timeout_s=TIMEOUT_S)
+
+        assert set(near(behind)) == ARTICLES.keys() - {"a2", "a3"}
+        assert len(behind) == 10
+        assert len(notes) == 1
+        assert "1 of the nearest documents have another text than their vectors (1 more are gone)" in notes[0]
+        assert "1 documents have no vectors yet" in notes[0]  # 14 to 13
+        assert shown["a2"].nearest is not None
+        assert "wholly other words" in shown["a2"].nearest.text
+
+        second = await fill_beside(somebody, index, ENCODER)
+        notes.clear()
+        caught_up = await dense(
+            await somebody.cluster.open_index(name), ENCODER.encode_query("word"), note=notes.append
+        )
+
+        assert (second.counts.written, second.counts.touched, second.counts.removed) == (3, 1, 1)
+        assert set(near(caught_up)) == {*ARTICLES, "new", "newer"} - {"a3"}
+        assert notes == []
+        assert "a1" in near(await dense(index, ENCODER.encode_query("word"), found="tier=tin"))
+        assert (await fill_beside(somebody, index, ENCODER)).counts.unchanged == 14
+
+    async def test_an_index_made_anew_under_the_name_is_told_from_the_one_before(self, somebody: Somebody) -> None:
+        name = somebody.make(MAPPING)
+        put_all(somebody, name, ARTICLES)
+        await fill_beside(somebody, await make_beside(somebody, name), ENCODER)
+        somebody.send("DELETE", f"/{name}")
+        somebody.send("PUT", f"/{name}", {"mappings": MAPPING})
+        # the same numbers of writes; one text is another
+        put_all(somebody, name, ARTICLES | {"a5": ARTICLES["a5"] | {"text": "changed"}})
+        index = await make_beside(somebody, name)
+        before = near(await dense(index, ENCODER.encode_query("word")))
+        report = await fill_beside(somebody, index, ENCODER)
+        again = await make_beside(somebody, name)
+
+        assert set(before) == ARTICLES.keys() - {"a5"}
+        assert (report.counts.written, report.counts.touched) == (1, 11)
+        assert (index.is_of_same_index, again.is_of_same_index) == (False, True)
+        assert set(near(await dense(again, ENCODER.encode_query("word")))) == ARTICLES.keys()
+
+    async def test_documents_of_a_required_routing_are_told_apart(self, somebody: Somebody) -> None:
+        name = somebody.make(
+            MAPPING | {"_routing": {"required": True}},
+            {"_id": "same", "_routing": "x", "title": "one", "text": "apples"},
+            {"_id": "same", "_routing": "b/ü", "title": "two", "text": "pears"},
+            settings={"index.number_of_shards": 4},
+        )
+        index = await make_beside(somebody, name)
+        report = await fill_beside(somebody, index, ENCODER)
+        hits = await dense(index, ENCODER.encode_query("two pears"))
+
+        assert report.counts.written == 2
+        assert near(hits) == ["b%2F%C3%BC/same", "x/same"]
+
+    async def test_vectors_of_another_kind_are_not_gone_on_with(self, somebody: Somebody) -> None:
+        name = somebody.make(MAPPING, ARTICLES["a1"])
+        await make_beside(somebody, name)
+
+        with pytest.raises(SettingsError, match="are of other text fields"):
+            await make_beside(somebody, name, text={"text": 1.0})
+        with pytest.raises(SettingsError, match="are of another encoder"):
+            await make_beside(somebody, name, SYNTHETIC)
+
+
+class TestWholeSearches:
+    async def test_a_search_with_nothing_set_but_the_name_says_what_is_behind(self, somebody: Somebody) -> None:
+        name = somebody.make(MAPPING)
+        put_all(somebody, name, ARTICLES)
+        await fill_beside(somebody, await make_beside(somebody, name), ENCODER)
+        put_all(somebody, name, {"new": {"title": "New", "text": "unheard of"}})
+        settings = Settings.model_validate({"index": {"name": name}, "search": {"rerank": [], "deadline_s": 30}})
+        searcher = build_searcher(await open_index(somebody.cluster, settings), ENCODER, {}, settings)
+        response = await searcher.search(SearchRequest("word7 unheard", k=5))
+        searcher.close()
+
+        by_id = {hit.doc_id: hit for hit in response.hits}
+        assert by_id["a7"].explain.legs.keys() == {"lexical", "dense"}
+        assert by_id["new"].explain.legs.keys() == {"lexical"}
+        assert by_id["a7"].fields == ARTICLES["a7"]
+        assert by_id["a7"].passage == Passage("a7", 0, "Article 7\nword7 and some more of it")
+        assert [(each.stage, each.lasting) for each in response.degraded] == [("dense", True)]
+        assert "1 documents have no vectors yet" in response.degraded[0].reason
+
+    async def test_the_doctor_says_whose_vectors_they_are_and_how_far_they_are_behind(self, somebody: Somebody) -> None:
+        name = somebody.make(MAPPING)
+        put_all(somebody, name, ARTICLES)
+        index = await make_beside(somebody, name)
+        checks = open_cluster_checks(somebody.cluster, timeout_s=TIMEOUT_S)
+        empty = await checks.contents(index)
+        await fill_beside(somebody, index, ENCODER)
+        filled = await checks.contents(index)
+        samples = await checks.samples(index, 3)
+        bulk(somebody, [{"delete": {"_index": name, "_id": "a1"}}, {"delete": {"_index": name, "_id": "a2"}}])
+        put_all(somebody, name, {"new": ARTICLES["a1"], "a4": ARTICLES["a4"]})
+        behind = await checks.contents(index)
+
+        assert f"its vectors are beside it, in vectors-of-{name}" in describe_index(index).seen
+        assert (empty.status, filled.status, behind.status) == ("fail", "ok", "warn")
+        assert filled.facts["held"] == 12
+        assert {key: behind.facts[key] for key in ("documents", "missing", "written_since", "gone")} == {
+            "documents": 11, "missing": 1, "written_since": 1, "gone": 2,
+        }  # fmt: skip
+        assert min(compare_vectors(samples, ENCODER)) > 0.99
+        assert len(samples) == 3
+
+    async def test_the_gateway_joins_the_two(self, engine: ClusterSettings, somebody: Somebody) -> None:
+        name = somebody.make(MAPPING)
+        put_all(somebody, name, ARTICLES)
+        await fill_beside(somebody, await make_beside(somebody, name), ENCODER)
+        settings = Settings.model_validate(
+            {
+                "cluster": engine.model_dump(),
+                "gateway": {"indexes": {name: {}}},
+                "search": {"rerank": [], "deadline_s": 30, "legs": {"dense": {"weight": 10}}},
+            }
+        )
+        only = {"term": {"tier": "gold"}}
+        body = {"query": {"bool": {"must": {"match": {"text": "word3"}}, "filter": only}}, "size": 9}
+        with running_gateway(settings, ENCODER) as url:
+            async with httpx.AsyncClient(base_url=url, timeout=60) as client:
+                reply = await client.post(f"/{name}/_search", json=body)
+
+        found = [hit["_id"] for hit in reply.json()["hits"]["hits"]]
+        assert reply.headers["x-rerank"] == "reranked;window=6;mode=union"
+        assert found[0] == "a3"
+        assert set(found) == {doc_id for doc_id, fields in ARTICLES.items() if fields["tier"] == "gold"}
