@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import logging
 import threading
 from collections.abc import Iterator, Sequence
@@ -14,11 +15,12 @@ import httpx
 import numpy as np
 import pytest
 from support.parts import HashEncoder, OverlapScorer, serving, wait_until
-from support.proxy import Proxy
+from support.proxy import Fault, Proxy, Seen
 from support.running_gateway import DIMS, ENCODER, JSON, NDJSON, filled_shop, gateway_settings, running_gateway
 from support.worker_app import wait_ready
 
 from connector.errors import ModelError
+from connector.gateway.answering.fitting import FIRST
 from connector.models.encoder import Encoder
 from connector.settings.sections import ClusterSettings, WorkerSettings
 from connector.types import Vector
@@ -153,6 +155,46 @@ async def test_an_engine_that_breaks_off_is_not_said_to_have_answered(
 
     assert reply.status_code == 502
     assert not any("own answer" in record.getMessage() for record in caplog.records)
+
+
+async def test_of_an_msearch_that_the_engine_breaks_off_nothing_is_said_that_is_not_so(
+    elasticsearch: ClusterSettings, shop: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its legs are answered, and not what is asked for in place of the order that was not found."""
+    lines = f'{{"index":"{shop}"}}\n{{"query":{{"match":{{"title":"red sofa"}}}},"size":3}}\n'
+    asked: list[str] = []
+
+    def ask(engine: ClusterSettings) -> httpx.Response:
+        with gateway(engine, shop, worker=NOWHERE) as client:
+            return client.post("/_msearch", content=lines, headers=NDJSON)
+
+    def fault(seen: Seen) -> Fault | None:
+        asked.extend([seen.path] if seen.path == "/_msearch" else [])
+        return "reset" if len(asked) > 1 and seen.path == "/_msearch" else None
+
+    async with Proxy(elasticsearch.url, fault) as proxy:
+        reply = await asyncio.to_thread(ask, elasticsearch.model_copy(update={"url": proxy.url}))
+
+    assert len(asked) > 1
+    assert reply.status_code == 502
+    assert not any("own answer" in record.getMessage() for record in caplog.records)
+
+
+def test_of_many_searches_at_once_as_many_are_reranked_as_fit(
+    elasticsearch: ClusterSettings, shop: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    bodies: list[JSON] = [{"query": {"match": {"title": f"sofa {number}"}}, "size": 3} for number in range(FIRST + 20)]
+    lines = "".join(f'{{"index":"{shop}"}}\n{json.dumps(body)}\n' for body in bodies)
+    with gateway(elasticsearch, shop) as client:
+        reply = client.post("/_msearch", content=lines, headers=NDJSON)
+    theirs = httpx.post(f"{elasticsearch.url}/_msearch", content=lines, headers=NDJSON, timeout=60).json()["responses"]
+    ours = reply.json()["responses"]
+
+    assert reply.headers["x-rerank"] == f"reranked;searches={FIRST};of={FIRST + 20};left=20"
+    assert len(ours) == len(theirs)
+    assert [each["hits"] for each in ours[FIRST:]] == [each["hits"] for each in theirs[FIRST:]]
+    assert [each["hits"] for each in ours[:FIRST]] != [each["hits"] for each in theirs[:FIRST]]
+    assert f"20 of the {FIRST + 20} searches of an _msearch got the engine's own answer" in caplog.text
 
 
 def test_an_index_that_cannot_be_opened_passes_through(

@@ -6,17 +6,19 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from connector.errors import ConnectorError
 from connector.gateway.answering.answer import check_filter_path, milliseconds_since, write_reply
 from connector.gateway.answering.complaints import Complaints
+from connector.gateway.answering.fitting import FittingSearches
 from connector.gateway.answering.outcome import with_outcome
 from connector.gateway.answering.page import build_reply, fetch_page, plan_page, requests_of
 from connector.gateway.answering.shadow import Shadows
 from connector.gateway.answering.share import in_share
-from connector.gateway.exchange import Asked, Headers, Passed, Replied, Upstream
+from connector.gateway.exchange import Asked, Headers, Passed, Replied, Upstream, UpstreamAway
 from connector.gateway.ordering.order import Degraded, Order, Ordering, Refused, Wanted
 from connector.gateway.ordering.remembered import RememberedOrders
 from connector.gateway.ordering.sender import Batch, InBatch
@@ -35,6 +37,9 @@ HEAD_KEYS = frozenset(
     {"index", "preference", "routing", "search_type", "request_cache", "allow_partial_search_results"}
     | {"ignore_unavailable", "allow_no_indices", "expand_wildcards", "ccs_minimize_roundtrips"}
 )
+FEW = 16  # searches that go as they came, with the legs of others
+# what a search begins with: its order where that is known, what finds it, or nothing where it goes as it came
+Begun = Order | Ordering | None
 # of a search its order, the engine's reply to it as it came, or why there is no order
 Found = Order | Raw | Exception
 LEGS_SHARE = 0.5  # of the deadline: what of the first batch is there by then is sent
@@ -55,6 +60,15 @@ class Item:
         return self.wanted is not None and not self.shadowed
 
 
+@dataclass(frozen=True, slots=True)
+class ItemAnswer:
+    """The reply to one search; `failed`: why it is the engine's own."""
+
+    reply: dict[str, Any] | Raw
+    reranked: bool = False
+    failed: Exception | None = None
+
+
 class MultiSearch:
     """Answers an `_msearch`."""
 
@@ -63,6 +77,7 @@ class MultiSearch:
         self._remembered = remembered
         self._shadows = shadows
         self._complaints = complaints
+        self._fitting = FittingSearches()
 
     async def answer(self, asked: Asked, target: Target, upstream: Upstream) -> Replied | Passed:
         """The reply. Raises NotRecognised, and UpstreamAway."""
@@ -78,17 +93,19 @@ class MultiSearch:
         as_int = "rest_total_hits_as_int" in parameters.names()
         coding = chosen_coding(asked.headers)
         way = Batch(upstream, asked.raw_path, parameters.all_written, headers, as_int, 0, coding)
-        found = await self._find(items, way)
+        begun, left = self._begin(items, way)
+        found = await self._find(items, begun, way)
         if found is None:
             return Passed("refused-by-the-engine")
         second = way.another(coding=b"" if way.reply_headers else coding)
-        replies = await self._fetch(items, found, second, began)
-        self._compare(items, replies, way)
+        answers = await self._fetch(items, found, second, began)
+        self._tell(items, answers, left)
+        self._compare(items, answers, way)
         headers = way.reply_headers or second.reply_headers or ()
         is_elasticsearch = any(item.wanted.site.is_elasticsearch for item in items if item.wanted)
-        body = {"took": milliseconds_since(began), "responses": replies}
+        body = {"took": milliseconds_since(began), "responses": [answer.reply for answer in answers]}
         replied = await write_reply(body, headers, parameters, is_elasticsearch=is_elasticsearch)
-        return with_outcome(replied, outcome(found))
+        return with_outcome(replied, outcome(answers, left))
 
     def _read(self, data: bytes, asked: Headers, headers: Headers, target: Target) -> list[Item]:
         wishes = read_wishes(asked, self._sites.pipelines)
@@ -114,50 +131,63 @@ class MultiSearch:
             return Item(head, body)
         return Item(head, body, Wanted(site, read, Parameters(), headers, wishes, within=head), site.settings.shadow)
 
-    async def _find(self, items: Sequence[Item], batch: Batch) -> list[Found] | None:
+    def _begin(self, items: Sequence[Item], batch: Batch) -> tuple[list[Begun], int]:
+        """What each search begins with; and how many of ours go as they came, since no more fit."""
+        begun: list[Begun] = []
+        room, left = self._fitting.count, 0
+        for item in items:
+            start: Begun = self._remembered.get(item.wanted) if item.wanted and item.is_ours else None
+            if item.wanted and item.is_ours and start is None:
+                if room:
+                    with suppress(NotRecognised):
+                        start = Ordering(item.wanted, InBatch(batch, item.head))
+                        room -= 1
+                else:
+                    left += 1
+            begun.append(start)
+        return begun, left
+
+    async def _find(self, items: Sequence[Item], begun: Sequence[Begun], batch: Batch) -> list[Found] | None:
         """For each search its order, the engine's reply to it as it came, or why there is no order. None where the
-        engine refuses all of it."""
-        known = [self._remembered.get(item.wanted) if item.wanted and item.is_ours else None for item in items]
-        orderings: list[Ordering | None] = []
-        for item, order in zip(items, known, strict=True):
-            made = None
-            if item.wanted and item.is_ours and order is None:
-                try:
-                    made = Ordering(item.wanted, InBatch(batch, item.head))
-                except NotRecognised:
-                    made = None
-            orderings.append(made)
-        counts = await asyncio.gather(*(ordering.encode() for ordering in orderings if ordering))
-        riding = [order is None and made is None for order, made in zip(known, orderings, strict=True)]
-        batch.expected = sum(counts) + sum(riding)
-        until = min((item.wanted.site.deadline_s for item in items if item.wanted), default=1) * LEGS_SHARE
-        timer = asyncio.get_running_loop().call_later(until, batch.send)
+        engine refuses all of it. Raises UpstreamAway.
+
+        Where many go as they came, they do so by themselves, once the engine has answered the legs."""
+        began = time.monotonic()
+        orderings = [each for each in begun if isinstance(each, Ordering)]
+        riding = [item for item, each in zip(items, begun, strict=True) if each is None]
+        plain = batch if len(riding) <= FEW else batch.another(len(riding))
+        deadline_s = min((item.wanted.site.deadline_s for item in items if item.wanted), default=1)
+        timer = asyncio.get_running_loop().call_later(deadline_s * LEGS_SHARE, batch.send)
         try:
-            found = await asyncio.gather(
-                *(
-                    _known(order) if order else self._order(made) if made else _as_came(batch, item)
-                    for item, order, made in zip(items, known, orderings, strict=True)
-                )
-            )
+            counts = await asyncio.gather(*(ordering.encode() for ordering in orderings))
+            batch.expected = sum(counts) + (len(riding) if plain is batch else 0)
+            async with asyncio.TaskGroup() as group:
+                ordering_all = group.create_task(self._orders(orderings, began, deadline_s))
+                if plain is not batch:
+                    answered = group.create_task(batch.answered.wait())
+                    await asyncio.wait([ordering_all, answered], return_when=asyncio.FIRST_COMPLETED)
+                    answered.cancel()
+                replies = await asyncio.gather(*(_as_came(plain, item) for item in riding))
         finally:
             timer.cancel()
             await batch.close()
-        return None if batch.failed else list(found)
+            await plain.close()
+        if failed := batch.failed or plain.failed:
+            if isinstance(failed, UpstreamAway):
+                raise failed
+            return None
+        ordered, came = iter(ordering_all.result()), iter(replies)
+        return [each if isinstance(each, Order) else next(ordered if each else came) for each in begun]
 
-    async def _order(self, ordering: Ordering) -> Found:
-        """The order; or why there is none, after which the search is asked for as it came."""
-        site = ordering.wanted.site
-        try:
-            return await ordering.find()
-        except Degraded as part:
-            self._complaints.add(site.name, site.may_repeat, part)
-            return part
-        except (Refused, ConnectorError) as error:
-            return error
+    async def _orders(self, orderings: Sequence[Ordering], began: float, deadline_s: float) -> list[Found]:
+        found = await asyncio.gather(*(_order(ordering) for ordering in orderings))
+        count, took_s = sum(isinstance(each, Order) for each in found), time.monotonic() - began
+        self._fitting.learn(tried=len(found), found=count, took_s=took_s, deadline_s=deadline_s)
+        return found
 
     async def _fetch(
         self, items: Sequence[Item], found: Sequence[Found], batch: Batch, began: float
-    ) -> list[dict[str, Any] | Raw]:
+    ) -> list[ItemAnswer]:
         """The replies of all searches. Those of which no order was found are asked for as they came."""
         plans = [
             plan_page(item.wanted, each) if item.wanted and isinstance(each, Order) else None
@@ -174,35 +204,49 @@ class MultiSearch:
         finally:
             await batch.close()
 
-    async def _page(self, item: Item, found: Found, batch: Batch, began: float) -> dict[str, Any] | Raw:
+    async def _page(self, item: Item, found: Found, batch: Batch, began: float) -> ItemAnswer:
         if isinstance(found, Raw):
-            return found
+            return ItemAnswer(found)
         if isinstance(found, Order) and item.wanted:
             try:
                 page = await fetch_page(item.wanted, found, InBatch(batch, item.head))
                 self._remembered.put(item.wanted, page.order)
-                return build_reply(page.order, page.hits, took_ms=milliseconds_since(began))
+                return ItemAnswer(build_reply(page.order, page.hits, took_ms=milliseconds_since(began)), reranked=True)
             except Degraded as part:
-                self._complaints.add(item.wanted.site.name, item.wanted.site.may_repeat, part)
+                found = part
         batch = batch if batch.is_open else batch.another(1)
-        return Raw((await batch.ask(item.head, item.body, ours=False)).body)
+        reply = Raw((await batch.ask(item.head, item.body, ours=False)).body)
+        return ItemAnswer(reply, failed=found if isinstance(found, Exception) else None)
 
-    def _compare(self, items: Sequence[Item], replies: Sequence[dict[str, Any] | Raw], way: Batch) -> None:
-        for item, reply in zip(items, replies, strict=True):
-            if item.wanted and item.shadowed and isinstance(reply, Raw):
+    def _tell(self, items: Sequence[Item], answers: Sequence[ItemAnswer], left: int) -> None:
+        """What was not reranked, in the log: now that the engine's own answers are there."""
+        for item, answer in zip(items, answers, strict=True):
+            if item.wanted and isinstance(answer.failed, Degraded):
+                site = item.wanted.site
+                self._complaints.add(site.name, site.may_repeat, answer.failed)
+        self._complaints.add_left(left, len(items))
+
+    def _compare(self, items: Sequence[Item], answers: Sequence[ItemAnswer], way: Batch) -> None:
+        for item, answer in zip(items, answers, strict=True):
+            if item.wanted and item.shadowed and isinstance(answer.reply, Raw):
                 sender = InBatch(way, item.head)
-                self._shadows.begin(item.wanted, sender, self._remembered, Replied(200, (), bytes(reply)))
+                self._shadows.begin(item.wanted, sender, self._remembered, Replied(200, (), bytes(answer.reply)))
 
 
-def outcome(found: Sequence[Found]) -> str:
+def outcome(answers: Sequence[ItemAnswer], left: int) -> str:
     """What was done, for the reply's header."""
-    reranked = sum(isinstance(each, Order) for each in found)
-    failed = sum(isinstance(each, Exception) for each in found)
-    return f"reranked;searches={reranked};of={len(found)}" + (f";degraded={failed}" if failed else "")
+    reranked = sum(answer.reranked for answer in answers)
+    failed = sum(answer.failed is not None for answer in answers)
+    said = f"reranked;searches={reranked};of={len(answers)}"
+    return said + (f";degraded={failed}" if failed else "") + (f";left={left}" if left else "")
 
 
-async def _known(order: Order) -> Found:
-    return order
+async def _order(ordering: Ordering) -> Found:
+    """The order; or why there is none, after which the search is asked for as it came."""
+    try:
+        return await ordering.find()
+    except (Degraded, Refused, ConnectorError) as error:
+        return error
 
 
 async def _as_came(batch: Batch, item: Item) -> Found:

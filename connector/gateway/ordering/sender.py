@@ -64,7 +64,8 @@ class Batch:
     _lines: list[bytes] = field(default_factory=list)
     _waiting: list[asyncio.Future[Replied]] = field(default_factory=list)
     _sending: asyncio.Task[None] | None = None
-    failed: bool = False  # none of its searches has a reply
+    answered: asyncio.Event = field(default_factory=asyncio.Event)  # or refused, or broken off
+    failed: Exception | None = None  # why none of its searches has a reply
     reply_headers: Headers | None = None
 
     @property
@@ -102,11 +103,13 @@ class Batch:
             replies = read_responses(decoded(replied), len(self._waiting))
             self.reply_headers = replied.headers
         except Exception as error:  # each that waits raises it
-            self.failed = True
+            self.failed = error
             for waiting in self._waiting:
                 if not waiting.done():
                     waiting.set_exception(error)
             return
+        finally:
+            self.answered.set()
         for waiting, reply in zip(self._waiting, replies, strict=True):
             if not waiting.done():
                 waiting.set_result(reply)
