@@ -9,15 +9,15 @@ from typing import Any
 import orjson
 
 from connector.gateway.exchange import Asked, Interceptor, Passed, Replied, UpstreamAway
-from connector.gateway.outcomes import Outcomes
+from connector.gateway.outcomes import HEADER, Outcomes
 from connector.gateway.passing.caller_request import CallerMessage, CallerRequest, Receive, Send
 from connector.gateway.passing.headers import Forwarding, exposed, reply_headers, without_framing
 from connector.gateway.passing.nodes import ConnectTimeout
 from connector.gateway.passing.pass_through import PassThrough
 from connector.gateway.passing.refusals import JSON_TYPE, GatewayRefusal
 from connector.gateway.passing.upstream import UpstreamEngine
+from connector.gateway.spans import SearchSpans
 from connector.settings.gateway import GatewaySettings
-from connector.trace_context import carrying
 
 OWN = b"/_gateway/"  # no engine has an index or an endpoint that begins so
 READY_S = 2.0
@@ -34,9 +34,11 @@ class Gateway:
         engine: UpstreamEngine,
         interceptor: Interceptor | None,
         outcomes: Outcomes | None = None,
+        spans: SearchSpans | None = None,
     ) -> None:
         self._settings, self._engine, self._interceptor = settings, engine, interceptor
         self._outcomes = outcomes or Outcomes()
+        self._spans = spans or SearchSpans(None)
         self._forwarding = Forwarding(settings.trusted_proxies)
         self._pass_through = PassThrough(engine, self._forwarding)
         self._has_warned_of_sniffing = False
@@ -66,21 +68,22 @@ class Gateway:
         raw_path: bytes = scope["raw_path"]
         limit = self._limit(raw_path)
         read = await _read_up_to(limit, request, receive)
-        if read["more_body"] or len(read["body"]) > limit:
-            passed = Passed("too-large")
-            self._outcomes.count(passed)
-        else:
-            headers = without_framing(self._forwarding.headers(request.headers, request.peer))
-            asked = Asked(request.method, raw_path, scope["query_string"], headers, read["body"])
-            with carrying(headers):
+        headers = without_framing(self._forwarding.headers(request.headers, request.peer))
+        with self._spans.search(request.method, raw_path, headers) as span:
+            if read["more_body"] or len(read["body"]) > limit:
+                outcome: Replied | Passed = Passed("too-large")
+            else:
+                asked = Asked(request.method, raw_path, scope["query_string"], span.within(headers), read["body"])
                 outcome = await self._answer(interceptor, asked)
             self._outcomes.count(outcome)
             if isinstance(outcome, Replied):
+                done = next((value for name, value in outcome.headers if name.lower() == HEADER), b"")
+                span.say(done, outcome.status)
                 await _send_whole(send, outcome)
                 return
-            passed = outcome
-        note = ((DONE, b"passed;reason=" + passed.reason.encode("ascii", "replace")),)
-        await self._pass_through.take(request, receive, send, read=read, note=note)
+            done = b"passed;reason=" + outcome.reason.encode("ascii", "replace")
+            span.say(done)
+            await self._pass_through.take(request, receive, send, read=read, note=((DONE, done),))
 
     async def _answer(self, interceptor: Interceptor, asked: Asked) -> Replied | Passed:
         """The gateway fails open: a fault of ours is no reason for an error while the engine answers."""

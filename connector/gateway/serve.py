@@ -23,6 +23,7 @@ from connector.gateway.passing.caller_connection import CallerConnection
 from connector.gateway.passing.nodes import Nodes
 from connector.gateway.passing.upstream import UpstreamEngine
 from connector.gateway.processes import share
+from connector.gateway.spans import SearchSpans
 from connector.listening import bind
 from connector.logs import configure_logging
 from connector.settings.sections import Settings
@@ -131,7 +132,7 @@ def build_server(
     """Uvicorn's server part, with connections of ours, and with the API beside it where there is a socket for it."""
     gateway, outcomes, encoder = settings.gateway, Outcomes(), SharedEncoder(settings)
     config = uvicorn.Config(
-        _Opening(settings, lambda: open_interceptor(settings, encoder), outcomes),
+        _Opening(settings, lambda: open_interceptor(settings, encoder), outcomes, SearchSpans(gateway.otlp_url)),
         http=functools.partial(CallerConnection, max_header_bytes=gateway.max_header_bytes),  # type: ignore[arg-type]
         ws="none",
         lifespan="on",
@@ -152,9 +153,14 @@ class _Opening:
     """Opens the gateway when the server starts, in its event loop, and closes it at the end."""
 
     def __init__(
-        self, settings: Settings, open_interceptor: Callable[[], Awaitable[Interceptor | None]], outcomes: Outcomes
+        self,
+        settings: Settings,
+        open_interceptor: Callable[[], Awaitable[Interceptor | None]],
+        outcomes: Outcomes,
+        spans: SearchSpans,
     ) -> None:
         self._settings, self._open_interceptor, self._outcomes = settings, open_interceptor, outcomes
+        self._spans = spans
         self._gateway: Gateway | None = None
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -169,10 +175,11 @@ class _Opening:
         nodes = Nodes(node_urls(settings), upstream_tls(settings), connect_timeout_s=settings.gateway.connect_timeout_s)
         engine = UpstreamEngine(nodes, preserve_host=settings.gateway.preserve_host)
         interceptor = await self._open_interceptor()
-        self._gateway = Gateway(settings.gateway, engine, interceptor, self._outcomes)
+        self._gateway = Gateway(settings.gateway, engine, interceptor, self._outcomes, self._spans)
         await send({"type": "lifespan.startup.complete"})
         await receive()
         if interceptor is not None:
             await interceptor.close()
         engine.close()
+        await self._spans.close()
         await send({"type": "lifespan.shutdown.complete"})

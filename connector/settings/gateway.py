@@ -68,7 +68,9 @@ class GatewaySettings(Section):
     )
     log_query_text: bool = Field(False, description="that line has the text of the query too")
     otlp_url: str | None = Field(
-        None, description="spans of the API's requests go there, by OTLP over HTTP: http://collector:4318; needs traces"
+        None,
+        description="spans of searches and of the API's requests go there, by OTLP over HTTP: http://collector:4318; "
+        "needs traces",
     )
     events_file: str | None = Field(
         None, description="the API keeps queries and events of users there, as JSON Lines of User Behavior Insights"

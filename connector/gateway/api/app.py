@@ -24,12 +24,13 @@ from connector.gateway.api.problems import ProblemJson, add_problems
 from connector.gateway.api.searching import search_routes
 from connector.gateway.encoder import SharedEncoder
 from connector.gateway.outcomes import Outcomes
+from connector.gateway.spans import SERVICE
 from connector.gateway.ui.app import create_ui
 from connector.judging.page.guard import allowed_hosts
 from connector.settings.sections import Settings
 from connector.traces import open_spans, watch_requests
 
-SERVICE, UNTRACED = "connector-gateway", "v1/health,metrics"
+UNTRACED = "v1/health,metrics"
 
 
 def create_api(

@@ -133,17 +133,49 @@ def test_the_trace_goes_on_to_the_engine_with_the_credentials() -> None:
     assert client.header() == {}
 
 
+class Tracing:
+    """Replies with the trace that it works in, and with the one that a request to the engine would name."""
+
+    def wants(self, method: str, raw_path: bytes) -> bool:
+        return True
+
+    async def answer(self, asked: Asked, upstream: Upstream) -> Replied | Passed:
+        if b"passes" in asked.raw_path:
+            return Passed("sort")
+        named = dict(asked.headers).get(b"traceparent", b"none")
+        worked_in = trace_headers().get("traceparent", "none").encode()
+        return Replied(200, ((b"X-Rerank", b"reranked;window=9;mode=union"),), named + b" " + worked_in)
+
+    async def close(self) -> None: ...
+
+
+def search(path: str) -> bytes:
+    return f"GET {path} HTTP/1.1\r\nHost: h\r\ntraceparent: {TRACE}\r\n\r\n".encode()
+
+
 def test_an_intercepted_search_is_within_the_callers_trace() -> None:
-    class Tracing:
-        def wants(self, method: str, raw_path: bytes) -> bool:
-            return True
-
-        async def answer(self, asked: Asked, upstream: Upstream) -> Replied | Passed:
-            return Replied(200, (), trace_headers().get("traceparent", "none").encode())
-
-        async def close(self) -> None: ...
-
     with ByteEngine().running() as engine, running_gateway(engine.url, interceptor=Tracing()) as gateway:
-        reply = gateway.ask(f"GET /a/_search HTTP/1.1\r\nHost: h\r\ntraceparent: {TRACE}\r\n\r\n".encode())
+        reply = gateway.ask(search("/a/_search"))
 
-    assert reply.endswith(TRACE.encode())
+    assert reply.endswith(f"{TRACE} {TRACE}".encode())
+
+
+def test_an_intercepted_search_is_a_span_that_those_of_engine_and_worker_are_within() -> None:
+    with collecting() as collector, ByteEngine().running() as engine:
+        with running_gateway(engine.url, interceptor=Tracing(), otlp_url=collector.url) as gateway:
+            replies = [gateway.ask(search(path)) for path in ("/a/_search", "/passes/_search")]
+        wait_until(lambda: len(collector.spans) == 2)
+
+    _, trace, caller, _ = TRACE.split("-")
+    spans = {span.name: span for span in collector.spans}
+    reranked, passed = (spans[f"GET /{index}/_search"] for index in ("a", "passes"))
+    said = [{each.key: each.value for each in span.attributes} for span in (reranked, passed)]
+    inner = f"00-{trace}-{reranked.span_id.hex()}-01".encode()
+    assert {(span.trace_id.hex(), span.parent_span_id.hex()) for span in spans.values()} == {(trace, caller)}
+    assert replies[0].endswith(inner + b" " + inner)
+    assert [each["connector.rerank"].string_value for each in said] == [
+        "reranked;window=9;mode=union",
+        "passed;reason=sort",
+    ]
+    assert f"traceparent: {TRACE}".encode() in engine.seen[-1]
+    assert collector.services == {"connector-gateway"}
