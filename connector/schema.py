@@ -80,11 +80,13 @@ class PassageSettings:
 
 @dataclass(frozen=True, slots=True)
 class VectorSettings:
-    """How vectors are indexed; `index` is a name from the engine's mapping template, or `auto`."""
+    """How vectors are indexed: `index` is a name from the engine's mapping template, or `auto`; `element` is what a
+    component is written as, which the choice says: float, bfloat16 or byte."""
 
     index: str
     m: int
     ef_construction: int
+    element: str = "float"
 
 
 @dataclass(frozen=True, slots=True)

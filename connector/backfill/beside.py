@@ -246,7 +246,7 @@ class BesideJob:
         while pair := await encoded.get():
             group, documents = pair
             name, schema = self._vectors.name, self._vectors.schema
-            written = await self._send(build_bulk(name, documents, schema))
+            written = await self._send(build_bulk(name, documents, schema, self._vectors.form))
             touched = await self._send([build_touch(name, each, self._index) for each in group.touched])
             self._count(
                 written=sum(outcome.kind == "written" for outcome in written),

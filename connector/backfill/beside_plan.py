@@ -70,7 +70,8 @@ async def plan_beside(
 async def open_beside(cluster: RestCluster, plan: BesidePlan) -> BesideIndex:
     """Both indices as one; the index of vectors is made where it is missing."""
     if not plan.exists:
-        body = build_vectors_index(cluster.engine.kind, plan.origin, plan.schema, plan.mapped)
+        schema = await cluster.choose_vectors(plan.schema)
+        body = build_vectors_index(cluster.engine, plan.origin, schema, plan.mapped)
         try:
             await cluster.client.request("PUT", index_path(plan.name), body=body, timeout_s=ADMIN_TIMEOUT_S)
         except ClusterError as error:

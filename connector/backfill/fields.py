@@ -8,6 +8,7 @@ from typing import Any
 from connector.backfilled import Backfilled, without_ours
 from connector.clusters.mapping import build_passages_field
 from connector.clusters.paths import index_path
+from connector.clusters.protocol import Engine
 from connector.clusters.rest import RestCluster
 from connector.clusters.rest_index import ADMIN_TIMEOUT_S
 from connector.errors import ClusterError
@@ -29,10 +30,10 @@ class BackfillPlan:
     analyzer: str  # of the passages' texts
 
 
-def build_properties(kind: str, plan: BackfillPlan) -> JSON:
+def build_properties(engine: Engine, plan: BackfillPlan) -> JSON:
     """Our fields as an engine's mapping has them. Raises SettingsError for an unknown vector index."""
     names = plan.added.names
-    passages = build_passages_field(kind, plan.analyzer, plan.added.encoder.dims, plan.vectors)
+    passages = build_passages_field(engine, plan.analyzer, plan.added.encoder.dims, plan.vectors)
     inner = passages["properties"]
     inner[names.vector_name] = inner.pop("vector")
     return {names.passages: passages, names.marker: {"type": "keyword"}}
@@ -48,8 +49,10 @@ async def read_index_mapping(cluster: RestCluster, index: str) -> JSON:
 async def put_fields(cluster: RestCluster, plan: BackfillPlan) -> None:
     """Put our fields and our part of `_meta` into the index's mapping; what is there already stays.
 
-    Raises ClusterError with the engine's own reason where it takes no such field."""
-    await _put(cluster, plan.index, build_properties(cluster.engine.kind, plan), plan.added)
+    Raises ClusterError with the engine's own reason where it takes no such field, and SettingsError for a vector index
+    that this cluster cannot have."""
+    await cluster.check_vectors(plan.vectors, plan.added.encoder.dims)
+    await _put(cluster, plan.index, build_properties(cluster.engine, plan), plan.added)
 
 
 async def take_meta_out(cluster: RestCluster, index: str) -> None:

@@ -14,6 +14,8 @@ from connector.clusters.bulk import split_chunks
 from connector.clusters.failures import explain_block, explain_denial, is_block, is_denial
 from connector.clusters.reasons import explain_reason
 from connector.clusters.rest import RestCluster
+from connector.clusters.vector_choices import choose
+from connector.clusters.vector_form import VectorForm, as_floats, vector_form
 from connector.errors import AccessDenied, ClusterError, ClusterUnavailable
 from connector.types import Passage, Vectors
 
@@ -56,18 +58,19 @@ async def write_updates(
 
     `on_bulk` is told of each request: how long it took in milliseconds, how many documents were in it, and what became
     of them. Raises ClusterUnavailable where nothing is known of any, and AccessDenied."""
-    actions = [build_action(plan, update) for update in updates]
+    form = vector_form(cluster.engine, choose(cluster.engine, plan.vectors, plan.added.encoder.dims).element)
+    actions = [build_action(plan, update, form) for update in updates]
     return await write_actions(cluster, plan.index, actions, on_bulk=on_bulk)
 
 
-def build_action(plan: BackfillPlan, update: PassageUpdate) -> bytes:
+def build_action(plan: BackfillPlan, update: PassageUpdate, form: VectorForm = as_floats) -> bytes:
     """The two lines of a partial update.
 
     Not `detect_noop`: where the application's mapping ignored our fields before they were mapped, the same content
     would be taken for no change and never be indexed."""
     names = plan.added.names
     passages = [
-        {"ordinal": passage.ordinal, "text": passage.text, names.vector_name: vector}
+        {"ordinal": passage.ordinal, "text": passage.text, names.vector_name: form(vector)}
         for passage, vector in zip(update.passages, update.vectors, strict=True)
     ]
     body = {

@@ -10,6 +10,7 @@ from connector.clusters.dialect import DOC_ID, DOCUMENT, JSON, PASSAGES, UNIT
 from connector.clusters.failures import explain_block, explain_denial, is_block, is_denial
 from connector.clusters.original_text import to_indexed
 from connector.clusters.reasons import explain_reason
+from connector.clusters.vector_form import VectorForm, as_floats
 from connector.errors import AccessDenied, ClusterUnavailable
 from connector.schema import IndexSchema
 from connector.types import IndexedDocument, WriteOutcome
@@ -18,13 +19,15 @@ MAX_CHUNK_ACTIONS = 500
 RETRYABLE_STATUS = frozenset({429, 502, 503, 504})
 
 
-def build_bulk(index: str, documents: Sequence[IndexedDocument], schema: IndexSchema) -> list[bytes]:
+def build_bulk(
+    index: str, documents: Sequence[IndexedDocument], schema: IndexSchema, form: VectorForm = as_floats
+) -> list[bytes]:
     """The two NDJSON lines of each document, as one piece: it replaces whatever had its id."""
     return [
         b"%b\n%b\n"
         % (
             orjson.dumps({"index": {"_index": index, "_id": indexed.document.doc_id}}),
-            build_source(indexed, schema),
+            build_source(indexed, schema, form),
         )
         for indexed in documents
     ]
@@ -35,11 +38,11 @@ def build_removal(index: str, doc_ids: Sequence[str]) -> list[bytes]:
     return [orjson.dumps({"delete": {"_index": index, "_id": doc_id}}) + b"\n" for doc_id in doc_ids]
 
 
-def build_source(indexed: IndexedDocument, schema: IndexSchema) -> bytes:
+def build_source(indexed: IndexedDocument, schema: IndexSchema, form: VectorForm = as_floats) -> bytes:
     """A document as the engines store it: its fields, its content hash, its id, its passages nested with their
     vectors."""
     passages = [
-        {"ordinal": passage.ordinal, "text": passage.text, "vector": vector}
+        {"ordinal": passage.ordinal, "text": passage.text, "vector": form(vector)}
         for passage, vector in zip(indexed.passages, indexed.vectors, strict=True)
     ]
     source = to_indexed(indexed.document.fields, schema)

@@ -83,6 +83,7 @@ def _open_rest(settings: ClusterSettings, engine: Engine) -> RestCluster:
         url=settings.url,
         max_chunk_bytes=settings.max_chunk_bytes,
         timeout_s=settings.timeout_s,
+        knn_library=settings.knn_library,
     )
 
 

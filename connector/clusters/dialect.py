@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from connector.clusters.original_text import names_to_read
+from connector.clusters.vector_form import as_bytes, element_of
 from connector.filters import And, EngineQuery, Exists, Filter, Not, Or, Range, Scalar, Terms
 from connector.layout import TextPlace, VectorField
 from connector.schema import DATES, AnyFieldType, IndexSchema
@@ -24,7 +25,6 @@ DOC_ID = "doc_id"  # its `_id` as a value
 NEAREST, MATCHING = "nearest", "matching"  # what inner hits are called
 MAX_CLAUSES = 1_000  # OpenSearch takes 1,024 in a query; a word is a clause in each field it is looked for in
 WORD = re.compile(r"[\u3040-\u309f\u3400-\u9fff]|[^\W\u3040-\u309f\u3400-\u9fff]+")  # an ideograph is a word
-MAX_BYTE = 127
 NONE: Mapping[str, str] = {}
 
 
@@ -296,16 +296,15 @@ def only_fitting(schema: IndexSchema, query: JSON) -> JSON:
 def vector_values(schema: IndexSchema, vector: Vector) -> list[float] | list[int]:
     """The vector of a query as the index's field takes it: bytes keep its direction, which cosine and dot product go
     by, and bits keep the sign of each component, eight of them in a byte."""
-    field = schema.layout.vector
-    if field is not None and field.element == "bit":
+    element = element_of(schema)
+    if element == "bit":
         packed: list[int] = np.packbits(vector > 0).view(np.int8).tolist()
         return packed
-    if field is None or field.element != "byte":
-        values: list[float] = vector.tolist()
-        return values
-    longest = float(np.abs(vector).max()) or 1.0
-    whole: list[int] = np.rint(vector * (MAX_BYTE / longest)).astype(int).tolist()
-    return whole
+    if element == "byte":
+        whole: list[int] = as_bytes(vector).tolist()
+        return whole
+    values: list[float] = vector.tolist()
+    return values
 
 
 def _within(name: str, query: JSON, nested: Mapping[str, str]) -> JSON:

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import copy
-import json
-from functools import cache
-from importlib import resources
-from pathlib import Path
 from typing import Any
 
-from connector.errors import SettingsError
+from connector.clusters.protocol import Engine
+from connector.clusters.vector_choices import choose, read_template
 from connector.schema import AnyFieldType, IndexSchema, VectorSettings
 
 # how values of the engines' types are checked; for any other type the engine itself does that
@@ -31,20 +28,11 @@ ENGINE_TYPES: dict[str, AnyFieldType] = {
 }
 
 
-@cache
-def read_template(engine: str) -> dict[str, Any]:
-    """The template of an engine: from the wheel, or from the repository's mappings/ in a source checkout."""
-    packaged = resources.files("connector") / "mappings" / f"{engine}.json"
-    path = packaged if packaged.is_file() else Path(__file__).parents[2] / "mappings" / f"{engine}.json"
-    template: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return template
-
-
-def build_index(engine: str, schema: IndexSchema) -> dict[str, Any]:
+def build_index(engine: Engine, schema: IndexSchema) -> dict[str, Any]:
     """The body of `PUT /index`: settings and mappings with `_meta`. Raises SettingsError for an unknown vector
     index."""
-    template = read_template(engine)
-    values = _values(template, engine, schema.analyzer, schema.dims, schema.vectors)
+    template = read_template(engine.kind)
+    values = _values(engine, schema.analyzer, schema.dims, schema.vectors)
     body = {"settings": copy.deepcopy(template["settings"]), "mappings": fill(template["mappings"], values)}
     properties = body["mappings"]["properties"]
     if not schema.keeps_ids:
@@ -59,24 +47,24 @@ def build_index(engine: str, schema: IndexSchema) -> dict[str, Any]:
     return body
 
 
-def build_passages_field(engine: str, analyzer: str, dims: int, vectors: VectorSettings) -> dict[str, Any]:
+def build_passages_field(engine: Engine, analyzer: str, dims: int, vectors: VectorSettings) -> dict[str, Any]:
     """The mapping of the nested passages alone. Raises SettingsError for an unknown vector index."""
-    template = read_template(engine)
-    found: dict[str, Any] = fill(
-        template["mappings"]["properties"]["passages"], _values(template, engine, analyzer, dims, vectors)
-    )
+    passages = read_template(engine.kind)["mappings"]["properties"]["passages"]
+    found: dict[str, Any] = fill(passages, _values(engine, analyzer, dims, vectors))
     return found
 
 
-def _values(template: dict[str, Any], engine: str, analyzer: str, dims: int, vectors: VectorSettings) -> dict[str, Any]:
+def _values(engine: Engine, analyzer: str, dims: int, vectors: VectorSettings) -> dict[str, Any]:
     """What is filled into a template."""
-    values: dict[str, Any] = {
-        "$analyzer$": analyzer,
-        "$dims$": dims,
-        "$m$": vectors.m,
-        "$ef_construction$": vectors.ef_construction,
-    }
-    return values | {"$vector_index$": fill(_vector_index(template, engine, vectors.index), values)}
+    return {"$analyzer$": analyzer, "$vector$": build_vector_field(engine, vectors, dims)}
+
+
+def build_vector_field(engine: Engine, vectors: VectorSettings, dims: int) -> dict[str, Any]:
+    """The mapping of a vector field. Raises SettingsError for a vector index that the engine has not."""
+    values = {"$dims$": dims, "$m$": vectors.m, "$ef_construction$": vectors.ef_construction}
+    mapped = choose(engine, vectors, dims).mapped_by(engine)
+    field: dict[str, Any] = fill(read_template(engine.kind)["vector"] | dict(mapped), values)
+    return field
 
 
 def fill(part: Any, values: dict[str, Any]) -> Any:
@@ -86,12 +74,3 @@ def fill(part: Any, values: dict[str, Any]) -> Any:
     if isinstance(part, list):
         return [fill(value, values) for value in part]
     return values.get(part, part) if isinstance(part, str) else part
-
-
-def _vector_index(template: dict[str, Any], engine: str, name: str) -> Any:
-    choices = template["vector_indexes"]
-    if name == "auto":
-        name = choices["auto"]
-    if name not in choices or name == "auto":
-        raise SettingsError(f"{engine} has no vector index {name!r}; choose one of {', '.join(sorted(choices))}")
-    return choices[name]

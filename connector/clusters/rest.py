@@ -14,11 +14,14 @@ from connector.clusters.mapping import build_index
 from connector.clusters.members import BACKING, compare_members, find_members, join_added, join_ours, stands_for_several
 from connector.clusters.paths import index_path, search_path
 from connector.clusters.protocol import Engine, ForeignFields, nearest_name
-from connector.clusters.rest_index import ADMIN_TIMEOUT_S, RestIndex, View
+from connector.clusters.rest_index import ADMIN_TIMEOUT_S, RestIndex
+from connector.clusters.vector_choices import check_needs, choose, resolve
+from connector.clusters.vector_form import element_of, vector_form
 from connector.clusters.vectors_index import Origin, read_origin, vectors_name
+from connector.clusters.views import View
 from connector.errors import AccessDenied, ClusterError, IndexExists, IndexMissing, SettingsError
 from connector.layout import ONE
-from connector.schema import IndexSchema
+from connector.schema import IndexSchema, VectorSettings
 
 ALL_SETTINGS = {"flat_settings": "true", "expand_wildcards": "all"}
 
@@ -27,7 +30,15 @@ class RestCluster:
     """A connection to Elasticsearch or OpenSearch."""
 
     def __init__(
-        self, client: Client, dialect: Dialect, engine: Engine, *, url: str, max_chunk_bytes: int, timeout_s: float
+        self,
+        client: Client,
+        dialect: Dialect,
+        engine: Engine,
+        *,
+        url: str,
+        max_chunk_bytes: int,
+        timeout_s: float,
+        knn_library: bool = False,
     ) -> None:
         self.engine = engine
         self._client = client
@@ -35,6 +46,7 @@ class RestCluster:
         self._url = url
         self._max_chunk_bytes = max_chunk_bytes
         self._timeout_s = timeout_s
+        self._knn_library = knn_library
 
     @property
     def client(self) -> Client:
@@ -60,7 +72,8 @@ class RestCluster:
 
     async def create_index(self, name: str, schema: IndexSchema) -> RestIndex:
         schema.fields.check_names()
-        body = build_index(self._dialect.kind, schema)
+        schema = await self.choose_vectors(schema)
+        body = build_index(self.engine, schema)
         try:
             await self._client.request("PUT", index_path(name), body=body, timeout_s=ADMIN_TIMEOUT_S)
         except ClusterError as error:
@@ -68,6 +81,17 @@ class RestCluster:
                 raise IndexExists(name) from error
             raise
         return self._index(name, schema)
+
+    async def choose_vectors(self, schema: IndexSchema) -> IndexSchema:
+        """The schema with what its vectors are indexed as on this cluster. Raises SettingsError as `check_vectors`
+        does."""
+        await self.check_vectors(schema.vectors, schema.dims)
+        return resolve(self.engine, schema)
+
+    async def check_vectors(self, vectors: VectorSettings, dims: int) -> None:
+        """Refuse what the engine has not, or would take and then fail with. Raises SettingsError."""
+        choice = choose(self.engine, vectors, dims)
+        await check_needs(self._client, self.engine, choice, knn_library=self._knn_library)
 
     async def open_index(self, name: str, foreign: ForeignFields | None = None) -> RestIndex:
         mappings = {each: found["mappings"] for each, found in (await self._named(name, "_mapping")).items()}
@@ -123,6 +147,7 @@ class RestCluster:
             self._client,
             self._dialect,
             view=view,
+            form=vector_form(self.engine, element_of(schema)),
             max_chunk_bytes=self._max_chunk_bytes,
             timeout_s=self._timeout_s,
         )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -38,7 +37,8 @@ from connector.clusters.term_counts import (
     read_term_statistics,
     read_word_counts,
 )
-from connector.clusters.views import PointInTime, build_rest, lost, read_rest
+from connector.clusters.vector_form import VectorForm, as_base64, as_floats
+from connector.clusters.views import PointInTime, View, build_rest, lost, read_rest
 from connector.credentials import Credentials
 from connector.errors import AccessDenied, ClusterError, ClusterUnavailable, SettingsError
 from connector.filters import Filter
@@ -64,14 +64,6 @@ NO_GRAPH = "not built for ANN"
 OPEN_ONLY = {"ignore_unavailable": "true"}  # else an alias or a list with a closed index in it is refused
 
 
-@dataclass(frozen=True, slots=True)
-class View:
-    """What a name shows of the index behind it: an alias may have a filter. `whole`: all of exactly one index."""
-
-    filter: JSON | None = None
-    whole: bool = True
-
-
 class RestIndex:
     """One index of Elasticsearch or OpenSearch."""
 
@@ -83,6 +75,7 @@ class RestIndex:
         dialect: Dialect,
         *,
         view: View,
+        form: VectorForm,
         max_chunk_bytes: int,
         timeout_s: float,
     ) -> None:
@@ -93,15 +86,29 @@ class RestIndex:
         self._max_chunk_bytes = max_chunk_bytes
         self._timeout_s = timeout_s
         self._view = view
+        self.form = form
         self._for_caller = False
         self._at: PointInTime | None = None  # the present
         self._knn = True  # the engine has a graph of the vectors, as far as is known
 
     async def write(self, documents: Sequence[IndexedDocument]) -> list[WriteOutcome]:
         self._check_one()
+        form = self.form
+        outcomes = await self._write(documents, form)
+        if form is not as_base64:
+            return outcomes
+        refused = [at for at, outcome in enumerate(outcomes) if outcome.error and not outcome.retryable]
+        if refused:  # by a node of an earlier version, while the cluster is upgraded, or for what is in the document
+            again = await self._write([documents[at] for at in refused], as_floats)
+            for at, outcome in zip(refused, again, strict=True):
+                outcomes[at] = outcome
+            if any(outcome.error is None for outcome in again):
+                self.form = as_floats
+        return outcomes
+
+    async def _write(self, documents: Sequence[IndexedDocument], form: VectorForm) -> list[WriteOutcome]:
         return await self._bulk(
-            build_bulk(self.name, documents, self.schema),
-            [indexed.document.doc_id for indexed in documents],
+            build_bulk(self.name, documents, self.schema, form), [indexed.document.doc_id for indexed in documents]
         )
 
     async def remove(self, doc_ids: Sequence[str]) -> list[WriteOutcome]:

@@ -12,6 +12,7 @@ import orjson
 
 from connector.clusters.foreign import Mapped
 from connector.clusters.mapping import build_index
+from connector.clusters.protocol import Engine
 from connector.errors import SettingsError
 from connector.filters import And, Exists, Filter, Not, Or, Range, Terms
 from connector.schema import Fields, IndexSchema
@@ -96,7 +97,7 @@ def choose_copies(mapped: Mapped, names: Sequence[str] | None) -> dict[str, Copy
     return {name: Copy(f"{COPIES}.{_flat(name)}", fit[name]) for name in chosen}
 
 
-def build_vectors_index(engine: str, origin: Origin, schema: IndexSchema, mapped: Mapped) -> JSON:
+def build_vectors_index(engine: Engine, origin: Origin, schema: IndexSchema, mapped: Mapped) -> JSON:
     """The body of `PUT /index` for an index of vectors: that of an index of ours, without texts, and hidden, so that
     no pattern of an application finds it."""
     body = build_index(engine, replace(schema, fields=Fields({TEXT: 1.0}), keeps_original_text=False))

@@ -1,5 +1,5 @@
-"""A state of an index that stands still while it is written to, which the engines call a point in time; and the lexical
-order from a mark in it on."""
+"""What is seen of an index: under an alias; as a state that stands still while it is written to, which the engines call
+a point in time; and the lexical order from a mark in that on."""
 
 from __future__ import annotations
 
@@ -14,6 +14,14 @@ from connector.lexical import Mark, MarkedHit
 from connector.schema import IndexSchema
 
 GONE = ("No search context found", "no such index")
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What a name shows of the index behind it: an alias may have a filter. `whole`: all of exactly one index."""
+
+    filter: JSON | None = None
+    whole: bool = True
 
 
 @dataclass(slots=True)

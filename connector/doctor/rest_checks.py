@@ -79,7 +79,7 @@ class RestChecks:
             return findings
         reply = await self._ask("GET", f"/{quote(index.name, safe='')}/_mapping")
         actual = next(iter(reply.values()))["mappings"]
-        expected = build_index(self._engine.kind, index.schema)["mappings"]
+        expected = build_index(self._engine, index.schema)["mappings"]
         return [judge_mapping(list(differences(expected["properties"], actual.get("properties", {})))), *findings]
 
     async def contents(self, index: Index) -> Finding:

@@ -43,6 +43,11 @@ class ClusterSettings(Section):
     verify_tls: bool = Field(True, description="check the cluster's certificate; false lets anyone pose as the cluster")
     compress: bool = Field(False, description="gzip what is sent; worth it over a slow network")
     timeout_s: float = Field(60.0, gt=0, description="longest wait for one bulk or scan request")
+    knn_library: bool = Field(
+        False,
+        description="OpenSearch: every data node has the native libraries of the k-NN plugin, as its own distributions "
+        "do; a node tells only once it has used them, and without them exits at the first use",
+    )
     max_chunk_bytes: int = Field(8_000_000, ge=1_000, description="largest _bulk request")
 
     @model_validator(mode="after")
@@ -54,7 +59,9 @@ class ClusterSettings(Section):
 class VectorIndexSettings(Section):
     """How vectors are indexed."""
 
-    index: str = Field("auto", description="a name from mappings/ENGINE.json; auto is the engine's 7- or 8-bit HNSW")
+    index: str = Field(
+        "auto", description="a choice of the engine, as connector ingest --help lists them; auto: by engine and version"
+    )
     m: int = Field(16, ge=2, le=100, description="HNSW: neighbours of a vector; more finds more and takes more space")
     ef_construction: int = Field(
         128, ge=2, le=3_200, description="HNSW: candidates when building; more finds more and is slower to write"

@@ -25,6 +25,7 @@ from support.secured import Secured
 
 from connector.clusters.connect import connect
 from connector.clusters.mapping import build_index
+from connector.clusters.protocol import Engine
 from connector.doctor import checkup
 from connector.doctor.findings import Finding
 from connector.ingest.passages import cut
@@ -330,7 +331,7 @@ async def test_a_red_index_is_named_with_the_reason(engine: ClusterSettings, enc
     cluster = await connect(engine)
     kind = cluster.engine.kind
     await cluster.close()
-    body = copy.deepcopy(build_index(kind, build_schema(Settings(), FIELDS, encoder.fingerprint)))
+    body = copy.deepcopy(build_index(Engine(kind, ""), build_schema(Settings(), FIELDS, encoder.fingerprint)))
     body["settings"]["index"] |= {"routing.allocation.require._name": "nobody", "auto_expand_replicas": False}
     with talking(engine) as client:
         write(client, "PUT", f"/{name}?wait_for_active_shards=0&timeout=1s", body)
@@ -357,7 +358,7 @@ async def test_an_index_whose_fields_are_not_ours_is_named(engine: ClusterSettin
     cluster = await connect(engine)
     kind = cluster.engine.kind
     await cluster.close()
-    body = copy.deepcopy(build_index(kind, build_schema(Settings(), FIELDS, encoder.fingerprint)))
+    body = copy.deepcopy(build_index(Engine(kind, ""), build_schema(Settings(), FIELDS, encoder.fingerprint)))
     del body["mappings"]["properties"]["unit"]
     body["mappings"]["properties"]["topic"] = {"type": "text"}
     with talking(engine) as client:

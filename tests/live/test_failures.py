@@ -180,7 +180,7 @@ async def test_a_red_index_is_told_as_such(either: ClusterSettings, name: str, s
     settings = settings_of(either.url, name, **{"search.deadline_s": 5.0})
     schema = build_schema(settings, Fields(text={"title": 1.0, "text": 1.0}, id="_id"), encoder.fingerprint)
     cluster = await connect(either)
-    body = build_index(cluster.engine.kind, schema)
+    body = build_index(cluster.engine, schema)
     await cluster.close()
     body["settings"]["index"]["routing.allocation.require._name"] = "no node of this name"
     async with httpx.AsyncClient(base_url=either.url) as client:

@@ -14,6 +14,7 @@ from connector import event_loop
 from connector.cli.console import results, stderr
 from connector.cli.flags.groups import with_flag_groups
 from connector.cli.flags.settings import AsJson, SettingsFlags
+from connector.cli.flags.vectors import VectorIndexName
 from connector.cli.stopping import say_when_stopped
 from connector.errors import SettingsError
 from connector.settings.sections import Settings
@@ -25,14 +26,15 @@ index_app = typer.Typer(no_args_is_help=True, help="Create, show or drop an inde
 @with_flag_groups
 def create(
     flags: SettingsFlags,
+    vector_index: VectorIndexName = None,
 ) -> None:
     """Create an empty index from fields.text and fields.metadata of the settings.
 
     `connector ingest` does this by itself; create the index first to choose its analyzer or vector index:
 
-        connector index create -i docs --set 'fields.text={title: 2, body: 1}' --set index.vectors.index=hnsw
+        connector index create -i docs --set 'fields.text={title: 2, body: 1}' --vector-index hnsw
     """
-    settings = flags.read()
+    settings = flags.read(index__vectors__index=vector_index)
     say_when_stopped("the index may be there already; connector index show tells")
     event_loop.run(_create(settings))
 

@@ -32,6 +32,7 @@ from connector.cli.flags.ingest import (
     field_settings,
 )
 from connector.cli.flags.settings import AsJson, ClusterUrl, ConfigFile, IndexName, LogFormat, Overrides, read_settings
+from connector.cli.flags.vectors import VectorIndexName
 from connector.cli.following import also_reporting, following
 from connector.cli.progress import showing
 from connector.cli.tables.ingest import (
@@ -72,6 +73,7 @@ def ingest(
     id_field: IdColumn = None,
     text: TextColumns = None,
     metadata: MetadataColumns = None,
+    vector_index: VectorIndexName = None,
     delete_missing: DeleteMissing = False,
     follow: Follow = False,
     dry_run: DryRunFlag = False,
@@ -106,6 +108,7 @@ def ingest(
         override,
         cluster__url=cluster,
         index__name=index,
+        index__vectors__index=vector_index,
         log__format=log_format,
         **field_settings(id_field, text, metadata),
     )

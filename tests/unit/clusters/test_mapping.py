@@ -8,8 +8,9 @@ import pytest
 from support.parts import HashEncoder, schema_of
 from support.schemas import VECTORS
 
-from connector.clusters.mapping import build_index, fill, read_template
-from connector.errors import SettingsError
+from connector.clusters.mapping import build_index, fill
+from connector.clusters.protocol import Engine
+from connector.clusters.vector_choices import read_choices, read_template
 from connector.schema import FIELD_TYPES, IndexSchema, VectorSettings
 
 ENGINES = ("elasticsearch", "opensearch")
@@ -21,12 +22,12 @@ SCHEMA = replace(
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_no_placeholder_is_left(engine: str) -> None:
-    assert "$" not in json.dumps(build_index(engine, SCHEMA))
+    assert "$" not in json.dumps(build_index(Engine(engine, ""), SCHEMA))
 
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_every_field_is_mapped_in_its_type(engine: str) -> None:
-    properties = build_index(engine, SCHEMA)["mappings"]["properties"]
+    properties = build_index(Engine(engine, ""), SCHEMA)["mappings"]["properties"]
 
     assert [properties[name]["analyzer"] for name in ("title", "text")] == ["german", "german"]
     assert [properties[name]["type"] for name in ALL_TYPES] == [
@@ -36,7 +37,7 @@ def test_every_field_is_mapped_in_its_type(engine: str) -> None:
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_numbers_stay_numbers(engine: str) -> None:
-    vector = build_index(engine, SCHEMA)["mappings"]["properties"]["passages"]["properties"]["vector"]
+    vector = build_index(Engine(engine, ""), SCHEMA)["mappings"]["properties"]["passages"]["properties"]["vector"]
 
     assert (vector.get("dims") or vector.get("dimension")) == 5
     options = vector.get("index_options") or vector["method"]["parameters"]
@@ -45,7 +46,7 @@ def test_numbers_stay_numbers(engine: str) -> None:
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_the_schema_is_read_back_from_the_mapping(engine: str) -> None:
-    body = json.loads(json.dumps(build_index(engine, SCHEMA)))
+    body = json.loads(json.dumps(build_index(Engine(engine, ""), SCHEMA)))
 
     assert IndexSchema.from_meta(body["mappings"]["_meta"]) == SCHEMA
 
@@ -53,49 +54,43 @@ def test_the_schema_is_read_back_from_the_mapping(engine: str) -> None:
 @pytest.mark.parametrize("engine", ENGINES)
 def test_an_index_of_an_earlier_version_has_no_column_of_ids(engine: str) -> None:
     older = replace(SCHEMA, keeps_ids=False, keeps_original_text=False)
-    body = build_index(engine, older)
+    body = build_index(Engine(engine, ""), older)
     meta = body["mappings"]["_meta"]
     del meta["connector"]["keeps_ids"], meta["connector"]["keeps_original_text"]  # as it was written then
 
-    assert "doc_id" in build_index(engine, SCHEMA)["mappings"]["properties"]
+    assert "doc_id" in build_index(Engine(engine, ""), SCHEMA)["mappings"]["properties"]
     assert not {"doc_id", "original_text"} & set(body["mappings"]["properties"])
     assert IndexSchema.from_meta(meta) == older
 
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_unknown_fields_are_refused_by_the_index(engine: str) -> None:
-    assert build_index(engine, SCHEMA)["mappings"]["dynamic"] == "strict"
+    assert build_index(Engine(engine, ""), SCHEMA)["mappings"]["dynamic"] == "strict"
 
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_the_template_stays_as_it_was(engine: str) -> None:
     before = json.dumps(read_template(engine))
 
-    build_index(engine, SCHEMA)["mappings"]["properties"]["passages"]["extra"] = 1
-    build_index(engine, schema_of(HashEncoder(dims=9)))
+    build_index(Engine(engine, ""), SCHEMA)["mappings"]["properties"]["passages"]["extra"] = 1
+    build_index(Engine(engine, ""), schema_of(HashEncoder(dims=9)))
 
     assert json.dumps(read_template(engine)) == before
 
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_every_vector_index_of_a_template_can_be_chosen(engine: str) -> None:
-    names = [name for name in read_template(engine)["vector_indexes"] if name != "auto"]
+    names = list(read_choices(engine))
 
-    bodies = [build_index(engine, replace(SCHEMA, vectors=replace(VECTORS, index=name))) for name in names]
+    bodies = [build_index(Engine(engine, ""), replace(SCHEMA, vectors=replace(VECTORS, index=name))) for name in names]
 
     assert len({json.dumps(body["mappings"]["properties"]["passages"]) for body in bodies}) == len(names)
 
 
-@pytest.mark.parametrize("engine", ENGINES)
-def test_an_unknown_vector_index_names_the_known(engine: str) -> None:
-    with pytest.raises(SettingsError, match=f"{engine} has no vector index 'ivf'; choose one of auto, "):
-        build_index(engine, replace(SCHEMA, vectors=replace(VECTORS, index="ivf")))
-
-
 def test_opensearch_names_the_engine_of_every_vector_index() -> None:
-    indexes = [one for one in read_template("opensearch")["vector_indexes"].values() if isinstance(one, dict)]
+    methods = {choice.name: choice.mapped["method"]["engine"] for choice in read_choices("opensearch").values()}
 
-    assert {one["engine"] for one in indexes} == {"lucene"}
+    assert methods == {name: "faiss" if name.startswith("faiss") else "lucene" for name in methods}
 
 
 def test_fill_replaces_whole_strings_only_and_copies() -> None:

@@ -199,8 +199,8 @@ def test_a_mapping_is_compared_where_it_matters(engine: str) -> None:
         **MADE,
         dims=8,
     )
-    expected = build_index(engine, schema)["mappings"]["properties"]
-    other = build_index(engine, replace(schema, dims=16, analyzer="german"))["mappings"]["properties"]
+    expected = build_index(Engine(engine, ""), schema)["mappings"]["properties"]
+    other = build_index(Engine(engine, ""), replace(schema, dims=16, analyzer="german"))["mappings"]["properties"]
     as_engines_say_it = expected | {
         "raw": {"type": "object", "enabled": False, "dynamic": "strict"},
         "more": {"type": "long"},
@@ -208,7 +208,7 @@ def test_a_mapping_is_compared_where_it_matters(engine: str) -> None:
     without = {name: field for name, field in expected.items() if name != "unit"} | {"year": {"type": "keyword"}}
     dims = "dims" if engine == "elasticsearch" else "dimension"
 
-    plain = build_index(engine, replace(schema, analyzer="standard"))["mappings"]["properties"]
+    plain = build_index(Engine(engine, ""), replace(schema, analyzer="standard"))["mappings"]["properties"]
     without_defaults = plain | {"title": {"type": "text"}, "raw": {"enabled": False}}  # an engine may leave them out
 
     assert list(differences(expected, as_engines_say_it)) == []
