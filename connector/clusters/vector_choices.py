@@ -163,11 +163,20 @@ async def _check_licence(client: Client, choice: VectorChoice) -> None:
 
 
 async def _has_knn_library(client: Client) -> bool:
-    """Whether every data node of OpenSearch has loaded the native libraries of the k-NN plugin; a node loads them when
-    it first needs them, and says false before."""
+    """Whether every data node of OpenSearch has used the native libraries of the k-NN plugin since it started.
+
+    Its statistic `faiss_initialized` does not tell: a node says true once a document was parsed for a faiss field, and
+    exits when it then builds the graph. A graph that was built, or loaded into native memory, tells."""
+    path = "/_plugins/_knn/data:true/stats/graph_stats,load_success_count"
     try:
-        reply = await client.request("GET", "/_plugins/_knn/data:true/stats/faiss_initialized", timeout_s=ASK_TIMEOUT_S)
+        reply = await client.request("GET", path, timeout_s=ASK_TIMEOUT_S)
     except ClusterError:  # such as credentials that may not ask
         return False
     nodes = reply.get("nodes", {}).values()
-    return bool(nodes) and all(node.get("faiss_initialized") is True for node in nodes)
+    return bool(nodes) and all(_used_natively(node) for node in nodes)
+
+
+def _used_natively(node: dict[str, Any]) -> bool:
+    graphs = node.get("graph_stats", {})
+    built = sum(int(graphs.get(kind, {}).get("total", 0)) for kind in ("refresh", "merge"))
+    return built + int(node.get("load_success_count", 0)) > 0

@@ -46,7 +46,7 @@ class ClusterSettings(Section):
     knn_library: bool = Field(
         False,
         description="OpenSearch: every data node has the native libraries of the k-NN plugin, as its own distributions "
-        "do; a node tells only once it has used them, and without them exits at the first use",
+        "do; a node tells only once it has built a graph with them, and without them exits at the first one",
     )
     max_chunk_bytes: int = Field(8_000_000, ge=1_000, description="largest _bulk request")
 

@@ -115,17 +115,26 @@ async def test_the_licence_is_asked_before_an_index_is_made_that_takes_no_docume
 
 
 @pytest.mark.parametrize(
-    ("loaded", "why"),
+    ("used", "why"),
     [
-        ((True, True), ""),
-        ((True, False), "a node without them exits"),
+        (((1, 0, 0), (0, 2, 0), (0, 0, 3)), ""),
+        (((1, 0, 0), (0, 0, 0)), "a node without them exits"),
         ((), "a node without them exits"),
     ],
 )
-async def test_native_libraries_are_used_where_every_data_node_has_loaded_them(
-    loaded: tuple[bool, ...], why: str
+async def test_native_libraries_are_used_where_every_data_node_has_used_them(
+    used: tuple[tuple[int, int, int], ...], why: str
 ) -> None:
-    reply = {"nodes": {str(at): {"faiss_initialized": has} for at, has in enumerate(loaded)}}
+    reply = {
+        "nodes": {
+            str(at): {
+                "faiss_initialized": True,  # which a node says before it has loaded them
+                "graph_stats": {"refresh": {"total": built}, "merge": {"total": merged}},
+                "load_success_count": loaded,
+            }
+            for at, (built, merged, loaded) in enumerate(used)
+        }
+    }
     said = await _needs("opensearch", "faiss_fp16", reply)
 
     assert why in said if why else not said

@@ -44,6 +44,7 @@ TYPED: dict[str, str] = {
     "cluster.compress": "true",
     "cluster.timeout_s": "12.5",
     "cluster.max_chunk_bytes": "5000",
+    "cluster.knn_library": "true",
     "index.name": "docs",
     "index.analyzer": "german",
     "index.vectors.index": "hnsw",
