@@ -17,9 +17,10 @@ from connector.clusters.protocol import Index
 from connector.errors import ClusterUnavailable, ConnectorError
 from connector.ingest.following.account import Account, FollowReport
 from connector.ingest.following.source import FollowedSource, SourceStep
-from connector.ingest.pipeline import GET_TIMEOUT_S, REMOVE_BATCH, IngestJob
+from connector.ingest.pipeline import REMOVE_BATCH, IngestJob
 from connector.ingest.report import Counts, JobReport
 from connector.ingest.sources import Source
+from connector.ingest.writing import GET_TIMEOUT_S
 from connector.models.encoder import Encoder
 from connector.retries import Retry, pauses
 from connector.settings.sections import IngestSettings
