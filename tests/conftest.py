@@ -38,7 +38,8 @@ GROUPS = {
     "demo": ("e2e/test_corpus", "e2e/test_examples"),
     "commands with torch": ("bench/test_smoke", "e2e/test_reranker", "e2e/test_train", "e2e/test_tune"),
     "secured": tuple(
-        f"live/test_{name}" for name in ("callers", "doctor", "gateway_callers", "secured_pages", "security")
+        f"live/test_{name}"
+        for name in ("backfill_access", "callers", "doctor", "gateway_callers", "secured_pages", "security")
     ),
     # whose imports take 10 s
     "torch": (

@@ -11,22 +11,27 @@ from urllib.parse import quote
 import orjson
 
 from connector.clusters.clients import Client
-from connector.clusters.paths import index_path
+from connector.clusters.failures import is_denial
 from connector.clusters.protocol import Engine
 from connector.errors import AccessDenied, ClusterError
 
 TIMEOUT_S = 60.0
 NO_SUCH_ROUTE = frozenset({400, 404, 405, 500, 501})  # how the engines without security refuse a request for it
-ON_INDEX = {"read": "read", "write": "write", "mapping": "manage", "refresh": "maintenance", "stats": "monitor"}
+HIDES_SOME = "FLS or DLS"  # in what OpenSearch says of updates, with HTTP 500, to whom it hides something
+ON_INDEX = {"read": "read", "write": "index", "mapping": "manage", "refresh": "maintenance", "stats": "monitor"}
 
 
 async def read_denied(client: Client, engine: Engine, index: str) -> dict[str, str]:
     """What may not be done, each with the privilege that is missing: read, write, mapping, refresh, stats, nodes."""
     ask = _ask_elasticsearch if engine.kind == "elasticsearch" else _ask_opensearch
-    return await ask(client, index)
+    denied = await ask(client, index)
+    if denied is None:
+        return {}
+    return denied | (await _ask_for_update(client, index) if "write" not in denied else {})
 
 
-async def _ask_elasticsearch(client: Client, index: str) -> dict[str, str]:
+async def _ask_elasticsearch(client: Client, index: str) -> dict[str, str] | None:
+    """None where there are no users."""
     asked = [{"names": [index], "privileges": sorted(ON_INDEX.values())}]
     body = {"cluster": ["monitor"], "index": asked}
     try:
@@ -35,21 +40,22 @@ async def _ask_elasticsearch(client: Client, index: str) -> dict[str, str]:
         raise
     except ClusterError as error:
         if error.status in NO_SUCH_ROUTE:
-            return {}
+            return None
         raise
     granted: Mapping[str, bool] = reply["index"][index]
     denied = {what: privilege for what, privilege in ON_INDEX.items() if not granted[privilege]}
     return denied if reply["cluster"]["monitor"] else denied | {"nodes": "monitor (of the cluster)"}
 
 
-async def _ask_opensearch(client: Client, index: str) -> dict[str, str]:
+async def _ask_opensearch(client: Client, index: str) -> dict[str, str] | None:
+    """None where there are no users."""
     try:
         await client.request("GET", "/_plugins/_security/authinfo", timeout_s=TIMEOUT_S)
     except AccessDenied:
         raise
     except ClusterError as error:
         if error.status in NO_SUCH_ROUTE:
-            return {}
+            return None
         raise
     path = f"/{quote(index, safe='')}"
     harmless = {
@@ -63,7 +69,7 @@ async def _ask_opensearch(client: Client, index: str) -> dict[str, str]:
     for what, (action, method, address, body) in harmless.items():
         if await _is_denied(client, method, address, body):
             denied[what] = action
-    return denied | ({"write": "indices:data/write/update"} if await _may_not_write(client, index) else {})
+    return denied
 
 
 async def _is_denied(client: Client, method: str, path: str, body: Any) -> bool:
@@ -78,18 +84,19 @@ async def _is_denied(client: Client, method: str, path: str, body: Any) -> bool:
     return False
 
 
-async def _may_not_write(client: Client, index: str) -> bool:
-    """Whether an update is denied, which OpenSearch says of its item alone; the document is not there."""
+async def _ask_for_update(client: Client, index: str) -> dict[str, str]:
+    """`write`, where updates are denied: for want of a privilege, which OpenSearch says of each item alone, or because
+    some documents or fields are hidden from these credentials. The document that is asked about is not there."""
     action = {"update": {"_id": uuid.uuid4().hex, "routing": "none"}}
     line = orjson.dumps(action) + b"\n" + orjson.dumps({"doc": {}}) + b"\n"
-    index_path(index)  # exactly one
     try:
         reply = await client.bulk(index, [line], timeout_s=TIMEOUT_S)
-    except AccessDenied:
-        return True
+    except AccessDenied as error:
+        return {"write": str(error)}
     except ClusterError as error:
         if error.status is None:
             raise
-        return False
-    errors = [item.get("error", {}) for each in reply.get("items", ()) for item in each.values()]
-    return any(error.get("type") == "security_exception" for error in errors)
+        return {"write": str(error)} if HIDES_SOME in str(error) else {}
+    items = [item for each in reply.get("items", ()) for item in each.values()]
+    denial = next((item["error"] for item in items if is_denial(item.get("error"))), None)
+    return {"write": str(denial.get("reason", ""))} if denial else {}
