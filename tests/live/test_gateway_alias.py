@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Iterator
 
 import httpx
 import pytest
 from support.parts import wait_until
 from support.proxy import Proxy
-from support.running_gateway import ENCODER, JSON, PRODUCTS, filled_shop, gateway_settings, running_gateway
+from support.running_gateway import ENCODER, JSON, NDJSON, PRODUCTS, filled_shop, gateway_settings, running_gateway
 
 from connector.gateway.ordering import site
 from connector.settings.sections import ClusterSettings
@@ -50,6 +51,57 @@ def test_pages_of_an_alias_have_no_repeat_and_no_gap(engine: ClusterSettings, al
     assert len({index for index, _ in found}) == 2
     assert total == len(theirs["hits"]) if mode == "bounded" else total > len(theirs["hits"])
     assert not any(hit["_source"]["brand"] != "acme" for hit in hits if not alias.startswith(hit["_index"]))
+
+
+def test_an_index_is_known_by_its_other_names(engine: ClusterSettings) -> None:
+    """An alias, a list, a pattern; not together with another index, nor where one joins that was not there before."""
+    query: JSON = {"query": {"match": {"text": "red sofa"}}, "size": 5}
+    with filled_shop(engine, HALF) as shop, filled_shop(engine, {"p1": HALF["p1"]}) as other:
+        same, acme, both = (f"{shop}-{name}" for name in ("same", "acme", "both"))
+        with httpx.Client(base_url=engine.url, timeout=60) as client:
+            aliases: list[JSON] = [
+                {"index": shop, "alias": same},
+                {"index": shop, "alias": acme, "filter": {"term": {"brand": "acme"}}},
+                *({"index": index, "alias": both} for index in (shop, other)),
+            ]
+            client.post("/_aliases", json={"actions": [{"add": alias} for alias in aliases]}).raise_for_status()
+            with running_gateway(gateway_settings(engine, shop), ENCODER) as url:
+
+                def ask(names: str, more: str = "", **body: int) -> httpx.Response:
+                    return httpx.post(f"{url}/{names}/_search{more}", json=query | body, timeout=60)
+
+                spellings = (
+                    shop,
+                    same,
+                    f"{shop},{same}",
+                    f"{shop},nothing-of-this-*",
+                    f"{same[:-1]}*",
+                    f"{shop}%2C{same}",
+                )
+                alike = [ask(names) for names in spellings]
+                pages: list[JSON] = []
+                for at in (0, 5, 10):  # the index itself is asked in between: its order is not that of the alias
+                    pages += ask(acme, **{"from": at}).json()["hits"]["hits"]
+                    ask(shop)
+                apart = [ask(names) for names in (both, f"{shop},{other}", f"{shop}*", f"{shop},nothing", "_all")]
+                wide = ask(f"{same[:-1]}*", "?expand_wildcards=all")
+                heads: list[JSON] = [{"index": [shop, same]}, {"index": f"{same[:-1]}*"}, {"index": both}]
+                lines = "".join(f"{json.dumps(head)}\n{json.dumps(query)}\n" for head in heads)
+                several = httpx.post(f"{url}/_msearch", content=lines, headers=NDJSON, timeout=60)
+                joining = f"{same[:-1]}-new"  # which that pattern finds
+                client.put(f"/{joining}/_doc/p1?refresh=true", json={"text": "red sofa " * 9})
+                joined = ask(f"{same[:-1]}*", size=70)
+                client.delete(f"/{joining}")
+
+    assert all(reply.headers["x-rerank"].startswith("reranked;") for reply in alike), [r.headers for r in alike]
+    assert all(reply.json()["hits"] == alike[0].json()["hits"] for reply in alike)
+    assert len({hit["_id"] for hit in pages}) == 15
+    assert {hit["_source"]["brand"] for hit in pages} == {"acme"}
+    assert not any("x-rerank" in reply.headers for reply in apart)
+    assert wide.headers["x-rerank"] == "passed;reason=expand_wildcards-of-a-pattern"
+    assert several.headers["x-rerank"] == "reranked;searches=2;of=3"
+    assert joined.headers["x-rerank"] == "passed;reason=hits-of-another-index"
+    assert joining in {hit["_index"] for hit in joined.json()["hits"]["hits"]}
 
 
 def test_an_alias_that_comes_to_stand_for_what_cannot_be_reranked_passes_through(

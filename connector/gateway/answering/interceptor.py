@@ -13,7 +13,7 @@ from connector.gateway.exchange import Asked, Passed, Replied, Upstream
 from connector.gateway.ordering.order import Degraded, Refused, Wanted
 from connector.gateway.ordering.remembered import RememberedOrders
 from connector.gateway.ordering.sender import Alone
-from connector.gateway.ordering.site import Site, Sites
+from connector.gateway.ordering.site import Searched, Sites, check_patterns
 from connector.gateway.reading.body import read_search
 from connector.gateway.reading.coding import chosen_coding
 from connector.gateway.reading.media import check_media, headers_of_ours, read_body
@@ -59,7 +59,7 @@ class SearchInterceptor:
         target = read_target(raw_path)
         if target is None:
             return False
-        return target.action == "msearch" or target.index in self._sites.names
+        return target.action == "msearch" or self._sites.names_one(target.index)
 
     async def answer(self, asked: Asked, upstream: Upstream) -> Replied | Passed:
         target = read_target(asked.raw_path)
@@ -73,10 +73,10 @@ class SearchInterceptor:
             return Passed(word(reason.reason))
 
     async def _search(self, asked: Asked, target: Target, upstream: Upstream) -> Replied | Passed:
-        site = self._sites.get(target.index)
-        if site is None:
+        searched = self._sites.find(target.index)
+        if searched is None:
             return Passed("index-not-open")
-        wanted = self._read(asked, site)
+        wanted, site = self._read(asked, target, searched), searched.site
         sender = Alone(upstream, asked.raw_path, wanted.parameters, wanted.headers, wanted.coding)
         if not in_share(site, wanted.body.text):
             return Passed("share")
@@ -99,11 +99,22 @@ class SearchInterceptor:
         )
         return with_outcome(replied, reranked(answer.order))
 
-    def _read(self, asked: Asked, site: Site) -> Wanted:
+    def _read(self, asked: Asked, target: Target, searched: Searched) -> Wanted:
+        site = searched.site
         wishes = read_wishes(asked.headers, self._sites.pipelines)
         parameters = read_search_parameters(asked.query_string)
         check_filter_path(parameters)
+        check_patterns(searched, target.index, parameters.names())
         check_media(asked.headers, has_body=bool(asked.body), lines=False)
         data = read_body(asked.headers, asked.body, limit=self._sites.settings.gateway.max_search_bytes)
         body = read_search(data, parameters, site.reader(), retrievers=site.is_elasticsearch)
-        return Wanted(site, body, parameters, headers_of_ours(asked.headers), wishes, chosen_coding(asked.headers))
+        return Wanted(
+            site,
+            body,
+            parameters,
+            headers_of_ours(asked.headers),
+            wishes,
+            target.index,
+            searched.indices,
+            chosen_coding(asked.headers),
+        )

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -22,7 +22,7 @@ from connector.gateway.exchange import Asked, Headers, Passed, Replied, Upstream
 from connector.gateway.ordering.order import Degraded, Order, Ordering, Refused, Wanted
 from connector.gateway.ordering.remembered import RememberedOrders
 from connector.gateway.ordering.sender import Batch, InBatch
-from connector.gateway.ordering.site import Sites
+from connector.gateway.ordering.site import Sites, check_patterns
 from connector.gateway.reading.body import read_search
 from connector.gateway.reading.coding import chosen_coding
 from connector.gateway.reading.media import check_media, headers_of_ours, read_body
@@ -87,7 +87,9 @@ class MultiSearch:
         check_media(asked.headers, has_body=True, lines=True)
         headers = headers_of_ours(asked.headers)
         limit = self._sites.settings.gateway.max_msearch_bytes
-        items = self._read(read_body(asked.headers, asked.body, limit=limit), asked.headers, headers, target)
+        items = self._read(
+            read_body(asked.headers, asked.body, limit=limit), asked.headers, headers, target, set(parameters.names())
+        )
         if not any(item.wanted for item in items):
             raise NotRecognised("no search of ours")
         as_int = "rest_total_hits_as_int" in parameters.names()
@@ -107,29 +109,36 @@ class MultiSearch:
         replied = await write_reply(body, headers, parameters, is_elasticsearch=is_elasticsearch)
         return with_outcome(replied, outcome(answers, left))
 
-    def _read(self, data: bytes, asked: Headers, headers: Headers, target: Target) -> list[Item]:
+    def _read(
+        self, data: bytes, asked: Headers, headers: Headers, target: Target, names: Collection[str]
+    ) -> list[Item]:
         wishes = read_wishes(asked, self._sites.pipelines)
         lines = data.split(b"\n")
         if lines.pop().strip() or len(lines) % 2 or len(lines) > 2 * MAX_SEARCHES:
             raise NotRecognised("lines")
         pairs = zip(lines[::2], lines[1::2], strict=True)
-        return [self._item(head.rstrip(b"\r"), body.rstrip(b"\r"), headers, target, wishes) for head, body in pairs]
+        return [
+            self._item(head.rstrip(b"\r"), body.rstrip(b"\r"), headers, target, wishes, names) for head, body in pairs
+        ]
 
-    def _item(self, head: bytes, body: bytes, headers: Headers, target: Target, wishes: Wishes) -> Item:
+    def _item(
+        self, head: bytes, body: bytes, headers: Headers, target: Target, wishes: Wishes, names: Collection[str]
+    ) -> Item:
         try:
             said = read_copy(head)
-            index = said.get("index", target.index) if isinstance(said, dict) else None
-            if not isinstance(said, dict) or said.keys() - HEAD_KEYS or not isinstance(index, str):
+            index = _index_of(said, target)
+            searched = self._sites.find(index) if index else None
+            if index is None or searched is None:
                 return Item(head, body)
-            site = self._sites.get(index)
-            if site is None:
-                return Item(head, body)
+            check_patterns(searched, index, (*said, *names))
+            site = searched.site
             read = read_search(body, Parameters(), site.reader(), retrievers=site.is_elasticsearch)
         except NotRecognised:
             return Item(head, body)
         if not in_share(site, read.text):
             return Item(head, body)
-        return Item(head, body, Wanted(site, read, Parameters(), headers, wishes, within=head), site.settings.shadow)
+        wanted = Wanted(site, read, Parameters(), headers, wishes, index, searched.indices, within=head)
+        return Item(head, body, wanted, site.settings.shadow)
 
     def _begin(self, items: Sequence[Item], batch: Batch) -> tuple[list[Begun], int]:
         """What each search begins with; and how many of ours go as they came, since no more fit."""
@@ -245,8 +254,18 @@ async def _order(ordering: Ordering) -> Found:
     """The order; or why there is none, after which the search is asked for as it came."""
     try:
         return await ordering.find()
-    except (Degraded, Refused, ConnectorError) as error:
+    except (Degraded, Refused, NotRecognised, ConnectorError) as error:
         return error
+
+
+def _index_of(head: Any, target: Target) -> str | None:
+    """The index that the line before a search names, or the URL; None where it says something that is not known."""
+    if not isinstance(head, dict) or head.keys() - HEAD_KEYS:
+        return None
+    index = head.get("index", target.index)
+    if isinstance(index, list) and all(isinstance(name, str) for name in index):
+        return ",".join(index)
+    return index if isinstance(index, str) else None
 
 
 async def _as_came(batch: Batch, item: Item) -> Found:

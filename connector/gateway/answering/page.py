@@ -81,7 +81,7 @@ async def fetch_page(wanted: Wanted, order: Order, sender: Sender) -> FetchedPag
         order = replace(order, only_dense=len(order.beside) - _count(replies["dense"]))
     hits: list[RawHit] = []
     if plan.doc_ids:
-        hits += _placed(replies["page"], plan, order, schema)
+        hits += _placed(replies["page"], plan, order, wanted)
     if plan.tail_size:
         kind = wanted.site.settings.scores
         for hit in _hits(replies["tail"]):
@@ -103,9 +103,11 @@ async def _ask_all(asked: Mapping[RequestKind, bytes], sender: Sender) -> dict[R
     return dict(zip(asked, found, strict=True))
 
 
-def _placed(replied: Replied, plan: PagePlan, order: Order, schema: IndexSchema) -> list[RawHit]:
+def _placed(replied: Replied, plan: PagePlan, order: Order, wanted: Wanted) -> list[RawHit]:
     """The hits of the window that the page shows. One that was deleted since is left out."""
-    by_id = {_doc_id(hit, schema): hit for hit in _hits(replied)}
+    schema, indices = wanted.site.index.schema, wanted.indices
+    hits = (hit for hit in _hits(replied) if indices is None or orjson.loads(bytes(hit["_index"])) in indices)
+    by_id = {_doc_id(hit, schema): hit for hit in hits}
     scores = order.scores[plan.first : plan.first + len(plan.doc_ids)]
     return [
         _scored(by_id[doc_id], score) for doc_id, score in zip(plan.doc_ids, scores, strict=True) if doc_id in by_id

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlencode
 
@@ -28,14 +28,24 @@ STATUS_ERROR = 400
 class CallerClient:
     """A `Client` of the clusters' room. Only searches are asked."""
 
-    def __init__(self, sender: Sender, headers: Headers, settings: ClusterSettings, shared: Mapping[str, Raw]) -> None:
-        """`shared` are parts of the caller's body that hold for every search: fields that only it knows of."""
+    def __init__(
+        self,
+        sender: Sender,
+        headers: Headers,
+        settings: ClusterSettings,
+        shared: Mapping[str, Raw],
+        indices: Collection[str] | None = None,
+    ) -> None:
+        """`shared` are parts of the caller's body that hold for every search: fields that only it knows of. Hits of
+        other `indices` are an error."""
         self._sender = sender
         self._settings = settings
         self._shared = shared
         self._authorized = has_credentials(headers)
         self._headers = headers
         self._kind: RequestKind = "dense"
+        self._indices = indices
+        self.has_strayed = False  # a hit was of another index
 
     @property
     def has_credentials(self) -> bool:
@@ -84,6 +94,9 @@ class CallerClient:
             raise garbled(self._settings)
         if not _has_hits(found):
             raise ClusterError(f"{self._settings.url} answered a search with something that is no reply to one")
+        if self._indices is not None and any(hit.get("_index") not in self._indices for hit in found["hits"]["hits"]):
+            self.has_strayed = True
+            raise ClusterError("a hit of an index that does not stand behind that name")
         return found
 
     async def bulk(self, index: str, lines: Sequence[bytes], *, timeout_s: float) -> dict[str, Any]:

@@ -54,6 +54,8 @@ class Wanted:
     parameters: Parameters
     headers: Headers
     wishes: Wishes
+    named: str  # the indices, as the path or the line before it names them
+    indices: frozenset[str] | None = None  # that hits have to be of; None where the settings have that name
     coding: bytes = b""  # of the reply, where the engine codes any
     within: bytes = b""  # the line before it in an `_msearch`
 
@@ -110,9 +112,9 @@ class Ordering:
         """Raises NotRecognised for a text that no search of ours takes."""
         self.wanted = wanted
         site, body = wanted.site, wanted.body
-        client = CallerClient(sender, wanted.headers, site.cluster, body.those(SHARED))
+        self.client = CallerClient(sender, wanted.headers, site.cluster, body.those(SHARED), wanted.indices)
         joining = Joining(wanted.bounded, site.settings.exact)
-        self.index = CallerIndex(site.index, client, body, joining, window=site.settings.window)
+        self.index = CallerIndex(site.index, self.client, body, joining, window=site.settings.window)
         request = SearchRequest(
             body.text,
             lexical=body.parsed,
@@ -140,7 +142,7 @@ class Ordering:
         return legs.lexical - bool(legs.dense) + legs.dense
 
     async def find(self) -> Order:
-        """The order. Raises Degraded, Refused."""
+        """The order. Raises Degraded, Refused, NotRecognised."""
         if self.waits and not self.run.encoded:
             await self.encode()
         try:
@@ -154,6 +156,8 @@ class Ordering:
         return self._order(ranked)
 
     def _check_refusal(self) -> None:
+        if self.client.has_strayed:
+            raise NotRecognised("hits of another index")
         refused = self.index.refused
         if refused is not None:
             again = refused.status < SERVER_ERROR and refused.status != TOO_MANY

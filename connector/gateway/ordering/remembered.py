@@ -37,10 +37,10 @@ class RememberedOrders:
 
 
 def _key(wanted: Wanted) -> str:
-    body, site = wanted.body, wanted.site
+    body = wanted.body
     parts = sorted((name, bytes(part)) for name, part in body.parts.items() if name not in PAGE)
     written = [pair for pair in wanted.parameters.written if pair[0] not in PAGE_PARAMETERS]
-    known = (who_asks(wanted.headers), site.name, wanted.bounded, wanted.wishes.pipeline)
+    known = (who_asks(wanted.headers), wanted.named, wanted.bounded, wanted.wishes.pipeline)
     content = repr((known, bytes(body.query), parts, written, wanted.within, wanted.coding))
     return hashlib.sha256(content.encode()).hexdigest()
 

@@ -6,15 +6,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Any
 
+from cachetools import LRUCache
+
 from connector.clusters.protocol import Cluster
+from connector.clusters.rest import RestCluster
 from connector.clusters.rest_index import RestIndex
 from connector.errors import ConnectorError, EncoderMismatch, IndexMissing, SettingsError
 from connector.gateway.encoder import SharedEncoder
+from connector.gateway.ordering.index_names import ALL, NO_NAMES, PATH, read_index_names
+from connector.gateway.reading.not_recognised import NotRecognised
 from connector.gateway.reading.text import TextReader
 from connector.rerankers.protocol import Reranker
 from connector.search.own import exact_fields
@@ -26,6 +31,8 @@ from connector.wiring import build_searcher, open_cluster, open_index, open_rera
 
 log = logging.getLogger(__name__)
 UNFIT = (SettingsError, IndexMissing, EncoderMismatch)  # the index was seen, and is none to rerank
+NAMES_TIMEOUT_S = 30.0
+SPELLINGS = 1_024  # of names that are remembered
 REOPEN_S = 60.0  # mappings are read anew so often; and what could not be opened is tried again
 
 
@@ -59,6 +66,15 @@ class Site:
         return TextReader(exact_fields(self.index.schema), self.settings.function_score)
 
 
+@dataclass(frozen=True, slots=True)
+class Searched:
+    """A site that a request asks for. Where its path names it by another name, `indices` are those that its hits have
+    to be of: what stands behind a name may have changed since."""
+
+    site: Site
+    indices: frozenset[str] | None = None
+
+
 class Sites:
     """All of them. Each can be asked for at once; one that is not open yet is None."""
 
@@ -74,9 +90,32 @@ class Sites:
         self._encoder = encoder
         self._rerankers: dict[str, Reranker] = {}
         self._keeping: asyncio.Task[None] | None = None
+        self._names = NO_NAMES
+        self._spelled: LRUCache[str, Searched | None] = LRUCache(SPELLINGS)  # other names than those of the settings
 
-    def get(self, name: str) -> Site | None:
-        return self._sites.get(name)
+    def names_one(self, expression: str) -> bool:
+        """Whether that is the name of one of them, open or not, or another name of one that is open."""
+        return expression in self.names or self.find(expression) is not None
+
+    def find(self, expression: str) -> Searched | None:
+        """The one that a path asks for: by its name, or by names and patterns that stand for the same indices."""
+        if expression in self.names:
+            site = self._sites.get(expression)
+            return Searched(site) if site else None
+        try:
+            return self._spelled[expression]
+        except KeyError:
+            found = self._spelled[expression] = self._spelled_so(expression)
+            return found
+
+    def _spelled_so(self, expression: str) -> Searched | None:
+        indices = self._names.behind(expression)
+        if indices is None:
+            return None
+        sites = [site for name, site in self._sites.items() if self._names.behind(name) == indices]
+        if not sites or any(site.settings != sites[0].settings for site in sites):
+            return None
+        return Searched(sites[0], indices)
 
     def start(self) -> None:
         """Begin to open them, and go on to do so; searches pass through until then."""
@@ -112,6 +151,20 @@ class Sites:
                 continue
             self._sites[name] = site  # what is under way with the old one goes on with it
             log.info("gateway: searches of %s are reranked", name)
+        await self._look_at_names()
+
+    async def _look_at_names(self) -> None:
+        """What stands behind all names. Where it is not told, the last that was known counts."""
+        self._spelled.clear()
+        if not isinstance(self._cluster, RestCluster) or not self._sites:
+            return
+        try:
+            reply = await self._cluster.client.request("GET", PATH, params=ALL, timeout_s=NAMES_TIMEOUT_S)
+        except ConnectorError as error:
+            log.warning("gateway: only the names of the settings are known, and no aliases and patterns: %s", error)
+            return
+        self._names = read_index_names(reply)
+        self._spelled.clear()
 
     def _could_not(self, name: str, error: ConnectorError) -> None:
         """An index that is known goes on as it was, unless it is now one that cannot be reranked."""
@@ -186,3 +239,9 @@ def with_search(settings: Settings, changes: Mapping[str, Any]) -> Settings:
 def _close(site: Site) -> None:
     for searcher in site.searchers.values():
         searcher.close()
+
+
+def check_patterns(searched: Searched, expression: str, parameters: Iterable[str]) -> None:
+    """Nothing, where the patterns of the expression find what they find by default. Raises NotRecognised."""
+    if searched.indices is not None and "*" in expression and "expand_wildcards" in parameters:
+        raise NotRecognised("expand_wildcards of a pattern")
