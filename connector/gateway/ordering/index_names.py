@@ -16,10 +16,10 @@ OTHERWISE = tuple("-+<_.")
 
 @dataclass(frozen=True, slots=True)
 class IndexNames:
-    """All names, each with its indices; `shown` are those that a pattern finds, unless its request says otherwise."""
+    """All names, each with its indices; `visible` are those that a pattern finds, unless its request says otherwise."""
 
     indices: Mapping[str, frozenset[str]]
-    shown: frozenset[str]
+    visible: frozenset[str]
 
     def behind(self, expression: str) -> frozenset[str] | None:
         """The indices of a list of names and patterns; None where not all of it is known."""
@@ -37,7 +37,7 @@ class IndexNames:
 
     def _matching(self, pattern: str) -> Iterator[str]:
         matches = re.compile(re.escape(pattern).replace(r"\*", ".*"), re.DOTALL).fullmatch
-        return (name for name in self.shown if matches(name))
+        return (name for name in self.visible if matches(name))
 
 
 NO_NAMES = IndexNames({}, frozenset())
