@@ -43,6 +43,7 @@ MODULES: dict[Extra, frozenset[str]] = {
             "starlette",
             "prometheus_client",
             "jinja2",
+            "python_multipart",
         }
     ),
     "torch": frozenset({"torch", "sentence_transformers", "transformers"}),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from support.pages import ROOT
 from support.parts import OverlapScorer, serving
 from support.worker_app import wait_ready
 
+from connector.gateway.ui.grading import Grading
 from connector.judging.folder import JudgingFolder
 from connector.settings.sections import WorkerSettings
 from connector.worker.app import create_app
@@ -26,7 +28,7 @@ from connector.worker.app import create_app
 QUERY = "who may open access to production data"
 ATTACK = "<script>document.title='broken into'</script>"
 TOO_WIDE = """[...document.querySelectorAll('body *')].filter(each => each.checkVisibility())
-    .filter(each => !each.closest('.skip, .unseen, .name'))
+    .filter(each => !each.closest('.skip, .unseen, .name, .scroll > *'))
     .filter(each => each.getBoundingClientRect().right > innerWidth + 1).map(each => each.outerHTML.slice(0, 80))"""
 TOO_SMALL = """[...document.querySelectorAll('button, summary, select, input:not([type=hidden]), a.chip')]
     .filter(each => each.checkVisibility() && each.getBoundingClientRect().height < 43.5)
@@ -80,10 +82,18 @@ def grades(tmp_path_factory: pytest.TempPathFactory) -> JudgingFolder:
 
 
 @pytest.fixture(scope="module")
-def page(store: str, grades: JudgingFolder) -> Iterator[str]:
+def gate() -> threading.Event:
+    """While it is cleared, the worker rates nothing."""
+    gate = threading.Event()
+    gate.set()
+    return gate
+
+
+@pytest.fixture(scope="module")
+def page(store: str, grades: JudgingFolder, gate: threading.Event) -> Iterator[str]:
     pipelines = {"words only": {"legs": {"lexical": {}}, "rerank": "off"}}
     gateway = {"grades": str(grades.path), "pipelines": pipelines}
-    with serving(create_app(OverlapScorer, WorkerSettings())) as worker:
+    with serving(create_app(lambda: OverlapScorer(gate.wait), WorkerSettings())) as worker:
         wait_ready(worker)
         with running_api(api_settings(store, worker=worker, gateway=gateway)) as api:
             yield f"{api.base_url}/ui/".replace("//ui", "/ui")
@@ -100,31 +110,39 @@ async def texts(tab: Page, selector: str) -> list[str]:
     return found
 
 
-async def test_every_look_is_whole_and_axe_finds_nothing(tab: Page, page: str) -> None:
+async def check_looks(tab: Page, name: str, url: str, *, press: str = "") -> set[str]:
+    """The page as it is in light and dark, wide and narrow: whole, large enough to press, nothing for axe to find; its
+    backgrounds."""
     try:
         axe_source()
     except AxeMissing as error:
         _skip_or_fail(str(error))
     backgrounds = set()
-    shown = {
+    for theme, width in (("light", 1100), ("dark", 360)):
+        await tab.open(url, theme=theme, width=width)
+        if press:
+            await tab.press(press)
+        if keep := os.environ.get("TEST_SCREENSHOTS"):
+            await tab.photograph(Path(keep) / f"{name}-{theme}-{width}.png")
+        assert await tab.evaluate(TOO_WIDE) == [], (name, width)
+        assert await tab.evaluate("document.documentElement.scrollWidth <= innerWidth"), (name, width)
+        assert await tab.evaluate(TOO_SMALL) == [], (name, width)
+        assert await find_violations(tab) == [], (name, theme)
+        backgrounds.add(await tab.evaluate("getComputedStyle(document.body).backgroundColor"))
+    return backgrounds
+
+
+async def test_every_look_is_whole_and_axe_finds_nothing(tab: Page, page: str) -> None:
+    backgrounds = set()
+    for name, url in {
         "empty": page,
         "found": address(page, f="region=emea"),
         "compared": address(page, b="words only"),
         "problem": address(page, f="colour=red"),
         "who": page + "name",
-    }
-    for name, url in shown.items():
-        for theme, width in (("light", 1100), ("dark", 360)):
-            await tab.open(url, theme=theme, width=width)
-            if name == "found":
-                await tab.press("e")
-            if keep := os.environ.get("TEST_SCREENSHOTS"):
-                await tab.photograph(Path(keep) / f"{name}-{theme}-{width}.png")
-            assert await tab.evaluate(TOO_WIDE) == [], (name, width)
-            assert await tab.evaluate("document.documentElement.scrollWidth <= innerWidth"), (name, width)
-            assert await tab.evaluate(TOO_SMALL) == [], (name, width)
-            assert await find_violations(tab) == [], (name, theme)
-            backgrounds.add(await tab.evaluate("getComputedStyle(document.body).backgroundColor"))
+        "lists": page + "lists",
+    }.items():
+        backgrounds |= await check_looks(tab, name, url, press="e" if name == "found" else "")
 
     assert len(backgrounds) == 2
     assert all(asked.startswith((page, "about:")) for asked in tab.asked), tab.asked
@@ -233,6 +251,61 @@ async def test_two_pipelines_on_one_query(tab: Page, page: str) -> None:
         "as set",
     ]
     assert await tab.evaluate(f"document.querySelectorAll('{chart} path').length") > 0
+    assert tab.said == []
+
+
+async def test_a_list_is_compared_by_keys_alone_shows_how_far_it_is_and_is_stopped(
+    tab: Page, page: str, gate: threading.Event
+) -> None:
+    queries = [QUERY, "parental leave", f"travel {ATTACK}", *(f"holiday {at}" for at in range(600))]
+    await tab.open(page + "lists")
+    assert await tab.evaluate("document.activeElement.id") == "queries"
+    await tab.type("\n".join(queries))
+    gate.clear()
+    try:
+        await tab.press("Tab")
+        await tab.press("Tab")
+        assert await tab.evaluate("document.activeElement.innerText") == "Compare"
+        await tab.press_and_load("Enter")
+        running = await tab.evaluate("location.href")
+        await tab.until("document.querySelector('#progress progress')")
+        await check_looks(tab, "running", running)
+        while await tab.evaluate("document.activeElement.innerText") != "Stop":
+            await tab.press("Tab")
+        gate.set()
+        await tab.until("document.querySelector('#progress progress').value > 2")  # looked at without a key
+        assert await tab.evaluate("document.activeElement.innerText") == "Stop"
+        await tab.press_and_load("Enter")
+    finally:
+        gate.set()
+
+    assert (await texts(tab, "#progress p"))[0].endswith("stopped: you stopped it")
+    done = await tab.evaluate("document.querySelectorAll('.queries tbody tr').length")
+    assert 2 < done < len(queries)
+    await tab.click_and_load("a[href*='sort=query']")
+    assert await tab.evaluate("document.querySelector('[aria-sort]').innerText") == "Query\n↑"
+    shown = await texts(tab, ".queries tbody th a")
+    assert shown == sorted(shown, key=str.casefold)
+    await check_looks(tab, "list", await tab.evaluate("location.href"))
+    assert await tab.evaluate("document.title.includes('broken into')") is False
+    assert tab.said == []
+
+
+async def test_a_list_out_of_the_folder_without_a_script(tab: Page, page: str, grades: JudgingFolder) -> None:
+    Grading(grades.path).grade("parental leave", "attack", 2, "ben")
+    await tab.send("Emulation.setScriptExecutionDisabled", value=True)
+    await tab.open(page + "lists")
+    await tab.click_and_load("button[name=from]")
+    while await tab.evaluate("document.querySelector('#progress').dataset.state") == "running":
+        await tab.click_and_load("noscript a")
+
+    assert await texts(tab, "#sums ~ .scroll caption") == [
+        f"{len(grades.queries())} of the queries have judgments; what is not judged counts as irrelevant"
+    ]
+    await tab.click_and_load("a[href*='sort=gain']")
+    assert "nDCG@10" in await tab.evaluate("document.querySelector('[aria-sort=ascending]').innerText")
+    await tab.click_and_load(".queries tbody a")
+    assert (await texts(tab, "#compared")) == ["no rerank against as set"]
     assert tab.said == []
 
 

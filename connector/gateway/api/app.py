@@ -40,6 +40,7 @@ def create_api(
     gateway in the same process."""
     shared, metrics = encoder or SharedEncoder(settings), ApiMetrics(outcomes)
     opening = Opening(settings, shared)
+    page = create_ui(opening)
     keeper = open_keeper(settings, metrics)
     otlp_url = settings.gateway.otlp_url
     spans = open_spans(otlp_url, service=SERVICE, setting="gateway.otlp_url") if otlp_url else None
@@ -56,6 +57,7 @@ def create_api(
         yield
         early.cancel()
         await asyncio.wait([early])
+        await page.runs.close()
         await opening.close()
         if encoder is None:
             shared.close()
@@ -79,7 +81,7 @@ def create_api(
     app.include_router(metrics_routes(metrics))
     app.include_router(docs_routes(app))
     app.include_router(health_routes(opening))
-    app.mount("/ui", create_ui(opening))
+    app.mount("/ui", page.app)
     add_problems(app)
     app.add_middleware(LimitBody, max_bytes=settings.gateway.max_search_bytes)
     app.add_middleware(CheckHost, hosts=allowed_hosts(settings.gateway.host, settings.gateway.api_hosts))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +14,8 @@ from starlette.types import ASGIApp
 
 from connector.extras import needs
 from connector.gateway.api.opening import Opening
+from connector.gateway.ui.lists.page import ListPage
+from connector.gateway.ui.lists.run import ListRuns
 from connector.gateway.ui.name_page import NamePage
 from connector.gateway.ui.rendering import HERE, THERE, make_rendering
 from connector.gateway.ui.search_page import SearchPage
@@ -28,27 +31,42 @@ ASSETS = {
     "icon.svg": (THERE, "image/svg+xml"),
     "search.css": (HERE, "text/css"),
     "search.js": (HERE, "text/javascript"),
+    "list.js": (HERE, "text/javascript"),
 }
 ADVICE = "Open it by the address of this machine, or name this host in gateway.api_hosts"
 
 
-def create_ui(opening: Opening) -> ASGIApp:
-    """The application, behind its guard. Raises SettingsError where the folder of grades cannot be made."""
+@dataclass(frozen=True, slots=True)
+class PageApplication:
+    """The application behind its guard, and what ends with it."""
+
+    app: ASGIApp
+    runs: ListRuns
+
+
+def create_ui(opening: Opening) -> PageApplication:
+    """The page. Raises SettingsError where the folder of grades cannot be made."""
     gateway = opening.settings.gateway
     rendering = make_rendering(opening.settings.index.name)
     grading = _open_grading(gateway.grades)
-    search = SearchPage(Pipelines(opening), grading, rendering)
+    pipelines = Pipelines(opening)
+    search = SearchPage(pipelines, grading, rendering)
+    lists = ListPage(pipelines, grading, rendering, ListRuns())
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
     for file, (folder, media_type) in ASSETS.items():
         content = (folder / "assets" / file).read_bytes()
         app.add_api_route(f"/{file}", partial(_asset, content, media_type), methods=["GET"])
     _add(app, "/", search.show)
     app.add_api_route("/grade", _route(search.grade), methods=["POST"])
+    _add(app, "/lists", lists.show)
+    _add(app, "/list", lists.look)
+    app.add_api_route("/lists", _route(lists.begin), methods=["POST"])
+    app.add_api_route("/stop", _route(lists.stop), methods=["POST"])
     if grading:
         name = NamePage(grading, rendering)
         _add(app, "/name", name.show)
         app.add_api_route("/name", _route(name.take), methods=["POST"])
-    return Guard(app, allowed_hosts(gateway.host, gateway.api_hosts), advice=ADVICE)
+    return PageApplication(Guard(app, allowed_hosts(gateway.host, gateway.api_hosts), advice=ADVICE), lists.runs)
 
 
 def _open_grading(folder: str | None) -> Grading | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from urllib.parse import urlencode
 
-from starlette.datastructures import QueryParams
+from starlette.datastructures import ImmutableMultiDict
 
 AS_SET = "as set"  # the settings as they are
 NO_RERANK = "no rerank"
@@ -43,7 +43,7 @@ def exactly(field: str, value: str) -> str:
     return f"{field}={value}"
 
 
-def read_asked(given: QueryParams) -> PageQuery:
+def read_asked(given: ImmutableMultiDict[str, str]) -> PageQuery:
     """Of an address. A filter may be written field:value too; what was typed last joins those that are there."""
     typed = [*given.getlist("f"), given.get("add", "")]
     filters = dict.fromkeys(_spelled(text.strip()) for text in typed if text.strip())

@@ -74,7 +74,7 @@ def describe(
         tuple(_describe_hit(response.query, hit, metadata, shower) for hit in response.hits[:rows]),
         put_side_by_side(rankings_of(response), titles, response.took_ms, rows=rows),
         tuple(_bars(response.took_ms)),
-        tuple(_left_out(response)),
+        tuple(left_out(response)),
     )
 
 
@@ -124,7 +124,7 @@ def _bars(took_ms: Mapping[str, float]) -> Iterator[TimeBar]:
         yield TimeBar(name, took, round(100 * took / longest, 1))
 
 
-def _left_out(response: SearchResponse) -> Iterator[str]:
+def left_out(response: SearchResponse) -> Iterator[str]:
     """What failed or was not done as asked."""
     degraded = {missing.stage for missing in response.degraded}
     yield from (f"{missing.stage}: {missing.reason}" for missing in response.degraded)

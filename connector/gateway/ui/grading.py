@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from connector.errors import SettingsError
@@ -58,6 +58,19 @@ class Grading:
             for each in self._log.read()
             if (each.query_id, each.by) == (query_id, by) and each.grade is not None
         }
+
+    def texts(self) -> tuple[str, ...]:
+        """The queries of the folder; none where it has no queries yet."""
+        return tuple(query.text for query in self.folder.queries()) if self.folder.queries_file.is_file() else ()
+
+    def judgments_of(self, texts: Iterable[str]) -> Mapping[str, Mapping[str, int]]:
+        """text -> doc_id -> the grade that counts, for those of the texts that have one."""
+        if not self.folder.queries_file.is_file():
+            return {}
+        ids = {fold_key(query.text): query.query_id for query in self.folder.queries()}
+        qrels = resolve(self._log.read()).qrels
+        found = {text: qrels.get(ids.get(fold_key(text), ""), {}) for text in texts}
+        return {text: grades for text, grades in found.items() if grades}
 
     def raters(self) -> dict[str, int]:
         """Everybody who graded so far, with how many grades of theirs stand."""

@@ -46,21 +46,26 @@ class Pipelines:
     async def search(
         self, name: str, query: str, filters: tuple[str, ...], credentials: Credentials | None, *, counts: bool
     ) -> SearchResponse:
-        """The answer of a pipeline; `counts`: with facets, where a lexical leg can count. Raises what `Connector.search` raises, and SettingsError for
-        a pipeline that there is not."""
+        """The answer of a pipeline; `counts`: with facets, where a lexical leg can count. Raises what
+        `Connector.search` raises, and SettingsError for a pipeline that there is not."""
         opening = self._opening_of(name)
-        connector = await opening.get()
-        options: SearchOptions = {
-            "filter": list(filters),
-            "credentials": credentials,
-            "k": _known_hits(opening.settings),
-        }
-        if name == NO_RERANK:
-            options["rerank"] = False
+        options = _options(name, filters, credentials) | {"k": _known_hits(opening.settings)}
         can_count = any(leg.kind == "lexical" for leg in opening.settings.search.legs.values())
         if counts and can_count and (facets := _aggregations(await self.metadata())):
             options |= {"aggs": facets, "total": True}
+        return await (await opening.get()).search(query, **options)
+
+    async def rank(
+        self, name: str, query: str, filters: tuple[str, ...], credentials: Credentials | None
+    ) -> SearchResponse:
+        """The same order, of which no field is read. Raises what `search` raises."""
+        connector = await self._opening_of(name).get()
+        options = _options(name, filters, credentials) | {"source": False}
         return await connector.search(query, **options)
+
+    def check(self, name: str) -> None:
+        """Raises SettingsError for a pipeline that there is not."""
+        self._opening_of(name)
 
     async def titles(self, doc_ids: Sequence[str], credentials: Credentials | None) -> dict[str, str]:
         """What documents are called, as far as the caller may see them. Raises ConnectorError."""
@@ -92,6 +97,13 @@ def read_facets(response: SearchResponse) -> Facets:
         for field, each in response.aggregations.items()
     }
     return {field: values for field, values in found.items() if values}
+
+
+def _options(name: str, filters: tuple[str, ...], credentials: Credentials | None) -> SearchOptions:
+    options: SearchOptions = {"filter": list(filters), "credentials": credentials}
+    if name == NO_RERANK:
+        options["rerank"] = False
+    return options
 
 
 def _known_hits(settings: Settings) -> int:
