@@ -15,7 +15,6 @@ from support.command import TORCH, Launcher, launching
 from support.running_engines import (
     ENGINES,
     FOLDER,
-    ML,
     SECURED,
     EngineMissing,
     RunningEngines,
@@ -122,7 +121,7 @@ def _settings(request: pytest.FixtureRequest, name: str) -> ClusterSettings:
     try:
         if name in SECURED:
             return running.secured(name)
-        return ClusterSettings(url=running.ml(name) if name in ML else running.url(name))
+        return ClusterSettings(url=running.url(name))
     except EngineMissing as error:
         if os.environ.get("TESTS_WITHOUT_ENGINES") == "1" and not os.environ.get("CI"):
             pytest.skip(str(error))
@@ -165,9 +164,9 @@ def secured_opensearch(request: pytest.FixtureRequest) -> ClusterSettings:
     return _settings(request, "secured_os")
 
 
-@pytest.fixture(scope="session", params=[pytest.param(name, marks=pytest.mark.live) for name in ML])
+@pytest.fixture(scope="session", params=[pytest.param(name, marks=pytest.mark.live) for name in ("os2", "os3")])
 def ml_opensearch(request: pytest.FixtureRequest) -> ClusterSettings:
-    """Each OpenSearch with ML Commons, which may call a model server on this machine."""
+    """Each OpenSearch; both have ML Commons, which may call a model server on this machine."""
     return _settings(request, request.param)
 
 

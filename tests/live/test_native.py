@@ -59,7 +59,7 @@ FOREIGN = {
 MODEL_SETTINGS = "/.plugins-ml-model/_settings"
 
 # what need not be seen on each server, and on each kind of index
-ON_3 = pytest.mark.parametrize("ml_opensearch", [pytest.param("ml_os3", marks=pytest.mark.live)], indirect=True)
+ON_3 = pytest.mark.parametrize("ml_opensearch", [pytest.param("os3", marks=pytest.mark.live)], indirect=True)
 ON_OURS = pytest.mark.parametrize("settings", ["managed"], indirect=True)
 
 
@@ -540,14 +540,17 @@ async def test_a_pipeline_of_our_name_that_somebody_else_made_is_left_alone(sett
     assert list(left.values()) == [{"description": "mine"}]
 
 
-async def test_an_opensearch_without_ml_commons_is_told_as_such(opensearch: ClusterSettings, encoder: Encoder) -> None:
+async def test_an_opensearch_without_ml_commons_is_told_as_such(
+    secured_opensearch: ClusterSettings, encoder: Encoder
+) -> None:
     name = unique_name()
-    await _fill(opensearch, name, encoder)
-    settings = settings_for(opensearch, name, "http://127.0.0.1:1")
+    await _fill(secured_opensearch, name, encoder)
+    settings = settings_for(secured_opensearch, name, "http://127.0.0.1:1")
+    settings = settings.model_copy(update={"cluster": secured_opensearch})
     for act in (install, show):
         with pytest.raises(ClusterError, match=r"has no ML Commons .* install the plugin opensearch-ml"):
             await act(settings)
-    await drop(opensearch, name)
+    await drop(secured_opensearch, name)
 
 
 async def test_an_elasticsearch_without_the_inference_api_is_told_as_such(

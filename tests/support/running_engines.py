@@ -1,5 +1,5 @@
-"""The engines that tests run against: the plain ones started together at first use, each secured one and each with ML
-Commons at its own; shared by the run's processes (pytest-xdist), and all stopped when the run ends, however it ends."""
+"""The engines that tests run against: the plain ones started together at first use, each secured one at its own;
+shared by the run's processes (pytest-xdist), and all stopped when the run ends, however it ends."""
 
 from __future__ import annotations
 
@@ -63,8 +63,9 @@ SHORT_LIVED = "-XX:TieredStopAtLevel=1 -XX:-UseG1GC -XX:+UseSerialGC -XX:-Always
 ENGINES = {
     "es8": EngineVersion("elasticsearch", "8.19.8", "TEST_ELASTICSEARCH_8_URL"),
     "es9": EngineVersion("elasticsearch", "9.3.2", "TEST_ELASTICSEARCH_9_URL"),
-    "os2": EngineVersion("opensearch", "2.19.1", "TEST_OPENSEARCH_2_URL"),
-    "os3": EngineVersion("opensearch", "3.6.0", "TEST_OPENSEARCH_3_URL"),
+    # with ML Commons, allowed to call a model server on this machine
+    "os2": EngineVersion("opensearch", "2.19.1", "TEST_OPENSEARCH_2_URL", {"ml": True}),
+    "os3": EngineVersion("opensearch", "3.6.0", "TEST_OPENSEARCH_3_URL", {"ml": True}),
 }
 
 
@@ -81,13 +82,7 @@ SECURED = {
 }
 
 
-ML = {
-    "ml_os2": EngineVersion("opensearch", "2.19.1", "TEST_ML_OPENSEARCH_2_URL", {"ml": True}),
-    "ml_os3": EngineVersion("opensearch", "3.6.0", "TEST_ML_OPENSEARCH_3_URL", {"ml": True}),
-}
-
-
-ALL = ENGINES | SECURED | ML
+ALL = ENGINES | SECURED
 
 
 # what tells an index whose searches stay behind its documents from others: see the states of models in ML Commons
@@ -147,7 +142,7 @@ def _ask_all(server: Mapping[str, Any]) -> Iterator[str]:
 
 class RunningEngines:
     """The four plain engines by name, of which asking for one starts all that the environment does not name; and the
-    others."""
+    secured ones."""
 
     def __init__(self) -> None:
         self._folder = Path(os.environ[FOLDER])
@@ -159,11 +154,6 @@ class RunningEngines:
         if given:
             return given.rstrip("/")
         return str(self._result(name, self._plain[name])["url"])
-
-    def ml(self, name: str) -> str:
-        """Where an OpenSearch with ML Commons listens. Raises EngineMissing."""
-        given = os.environ.get(ML[name].variable)
-        return given.rstrip("/") if given else str(self._start_alone(name)["url"])
 
     def secured(self, name: str) -> ClusterSettings:
         """Where a secured engine listens, with the credentials of a superuser. Raises EngineMissing."""
@@ -210,5 +200,5 @@ class RunningEngines:
             return starting.result()
         except (SystemExit, OSError, subprocess.SubprocessError) as error:
             one = ALL[name]
-            how = " secured" if name in SECURED else " with ML Commons" if name in ML else ""
+            how = " secured" if name in SECURED else ""
             raise EngineMissing(f"{one.kind} {one.version} cannot be started{how}: {error}") from error

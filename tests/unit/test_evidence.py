@@ -16,7 +16,7 @@ def test_an_engines_log_and_answers_outlive_it(tmp_path: Path) -> None:
     log = tmp_path / "stdout.log"
     log.write_text("[ERROR] a shard failed")
     with serving(create_app(OverlapScorer, WorkerSettings())) as url:  # any server that answers
-        (tmp_path / "ml_os3.json").write_text(json.dumps({"url": url, "log": str(log)}))
+        (tmp_path / "os3.json").write_text(json.dumps({"url": url, "log": str(log)}))
         (kept,) = keep_evidence(tmp_path)
     log.unlink()
 
