@@ -15,6 +15,7 @@ Extra = Literal[
     "embedded",
     "files",
     "follow",
+    "postgres",
     "worker",
     "gateway",
     "torch",
@@ -32,6 +33,7 @@ MODULES: dict[Extra, frozenset[str]] = {
     "embedded": frozenset({"lancedb", "pyarrow", "filelock", "Stemmer"}),
     "files": frozenset({"pypdf", "selectolax", "pyarrow"}),
     "follow": frozenset({"watchfiles"}),
+    "postgres": frozenset({"psycopg"}),
     "worker": frozenset({"fastapi", "starlette", "uvicorn", "prometheus_client", "opentelemetry"}),
     "gateway": frozenset(
         {

@@ -24,7 +24,7 @@ class SourceContract:
     @pytest.fixture
     def source(self, location: str, settings: Settings) -> Source:
         """The source at the location, as a job opens it."""
-        return open_source(location, settings.plugins)
+        return open_source(location, settings)
 
     def test_it_gives_the_same_rows_in_the_same_order_each_time(self, source: Source) -> None:
         first, second = list(source), list(source)
@@ -84,7 +84,7 @@ class SourceContract:
 
     def test_what_is_not_there_is_an_error_that_says_so(self, missing: str, settings: Settings) -> None:
         with pytest.raises(ConnectorError) as refused:
-            list(open_source(missing, settings.plugins))
+            list(open_source(missing, settings))
 
         assert str(refused.value)
 

@@ -51,7 +51,7 @@ async def rehearse(location: str, settings: Settings) -> DryRun:
     """Read the source, and ask the cluster only whether the index is there.
 
     Raises ConnectorError where a job could not start."""
-    source = open_source(location, settings.plugins)
+    source = open_source(location, settings)
     fields = await _existing_fields(settings)
     return await in_own_thread(_rehearse, source, settings, fields)
 

@@ -41,7 +41,7 @@ async def run_job(
     `on_plan` is told what becomes of each column before a new index is made. Resolve `stop` with a reason to end the
     job early; see IngestJob. While the source is still being surveyed, or the encoder being loaded, it ends at once."""
     started = time.monotonic()
-    source = open_source(location, settings.plugins)
+    source = open_source(location, settings)
     stop = stop or asyncio.get_running_loop().create_future()
     rejects = rejects or rejects_file(settings, location)
     RejectsFile(rejects).check()  # before anything is made
@@ -76,7 +76,8 @@ async def run_job(
 
 def rejects_file(settings: Settings, location: str) -> Path:
     """Where what fails is kept when no place was named."""
-    return Path(f"{settings.index.name}-{Path(location).name}.rejects.jsonl")
+    name = Path(location.partition("?")[0] if "://" in location else location).name
+    return Path(f"{settings.index.name}-{name}.rejects.jsonl")
 
 
 async def open_target(

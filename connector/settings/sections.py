@@ -17,7 +17,9 @@ from connector.schema import FieldType
 from connector.settings.follow import FollowSettings
 from connector.settings.gateway import GatewaySettings
 from connector.settings.judge import JudgeSettings
+from connector.settings.native import NativeSettings
 from connector.settings.plugins import PluginSettings
+from connector.settings.postgres import PostgresSettings
 from connector.settings.search import TAKEN, Name, SearchSettings, StageSettings
 from connector.settings.secrets import Key, Keys, Password
 from connector.settings.section import Section
@@ -241,28 +243,6 @@ class WorkerSettings(ModelSettings):
         return self
 
 
-class NativeSettings(Section):
-    """The worker inside the engine: what `connector native install` puts there."""
-
-    worker_url: str | None = Field(
-        None,
-        description="the worker as the cluster's nodes reach it; the url of the first stage's reranker when not given",
-    )
-    embeddings: bool = Field(True, description="the engine also gets its vectors from the worker")
-    field: str | None = Field(
-        None,
-        description="the one text field that is embedded at ingest (OpenSearch) or reranked (Elasticsearch)",
-    )
-    model_group: str | None = Field(
-        None, description="OpenSearch: id of the model group of the models; each its own when not given"
-    )
-
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        check_url(self.worker_url or "", "leave them out")
-        return self
-
-
 class ModelPlaceSettings(Section):
     """Where models are had from that are named and not in a folder here."""
 
@@ -308,6 +288,7 @@ class Settings(Section):
     passages: PassageSection = PassageSection()
     ingest: IngestSettings = IngestSettings()
     follow: FollowSettings = FollowSettings()
+    postgres: PostgresSettings = PostgresSettings()
     rerankers: dict[Name, RerankerSettings] = Field(
         {"local": RerankerSettings()}, min_length=1, description="what stages can rerank with, by name"
     )

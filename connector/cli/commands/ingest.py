@@ -19,12 +19,14 @@ import typer
 
 from connector import event_loop
 from connector.cli.console import stderr
+from connector.cli.flags.groups import with_flag_groups
 from connector.cli.flags.ingest import (
     DeleteMissing,
     DryRunFlag,
     Follow,
     IdColumn,
     MetadataColumns,
+    PostgresFlags,
     Rejects,
     ReportFile,
     SourceArgument,
@@ -65,8 +67,10 @@ class IngestOptions:
     as_json: bool
 
 
+@with_flag_groups
 def ingest(
     source: SourceArgument,
+    postgres: PostgresFlags,
     cluster: ClusterUrl = None,
     index: IndexName = None,
     config: ConfigFile = None,
@@ -102,6 +106,8 @@ def ingest(
         connector ingest ./handbook --delete-missing
 
         connector ingest ./handbook --follow --delete-missing
+
+        connector ingest postgresql://reader@localhost/shop --table products --follow --updated-at changed_at
     """
     settings = read_settings(
         config,
@@ -111,6 +117,7 @@ def ingest(
         index__vectors__index=vector_index,
         log__format=log_format,
         **field_settings(id_field, text, metadata),
+        **postgres.settings(),
     )
     options = IngestOptions(source, rejects, report_file, delete_missing, follow, as_json)
     if dry_run:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import typer
 
@@ -13,7 +14,7 @@ SourceArgument = Annotated[
     str,
     typer.Argument(
         help="JSON, CSV, TSV (each also .gz, .bz2, .xz), Parquet, a BEIR folder, a folder of text, Markdown, HTML, PDF "
-        "files, or - for JSON Lines from a pipe."
+        "files, - for JSON Lines from a pipe, or postgresql://USER@HOST/DATABASE with --table."
     ),
 ]
 IdColumn = Annotated[
@@ -64,6 +65,33 @@ DryRunFlag = Annotated[
         help="Read the source, say what would become of each column and which rows would fail; write nothing.",
     ),
 ]
+
+
+@dataclass(frozen=True, slots=True)
+class PostgresFlags:
+    """What is read of a database."""
+
+    PANEL: ClassVar[str] = "PostgreSQL"
+
+    table: Annotated[
+        str | None,
+        typer.Option("--table", metavar="[SCHEMA.]NAME", help="The table or view. [CONNECTOR_POSTGRES_TABLE]"),
+    ] = None
+    query: Annotated[
+        str | None, typer.Option("--query", metavar="SQL", help="Or a query. [CONNECTOR_POSTGRES_QUERY]")
+    ] = None
+    updated_at: Annotated[
+        str | None,
+        typer.Option(
+            "--updated-at",
+            metavar="COLUMN",
+            help="To follow it: the time of a row's last change. [CONNECTOR_POSTGRES_UPDATED_AT]",
+        ),
+    ] = None
+
+    def settings(self) -> dict[str, Any]:
+        """The flags as paths of settings; None where a flag is not given."""
+        return {f"postgres__{flag.name}": getattr(self, flag.name) for flag in fields(self)}
 
 
 def field_settings(id_column: str | None, text: str | None, metadata: str | None) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from dataclasses import dataclass, field, fields, replace
 
-from connector.ingest.following.source import Lag
+from connector.ingest.following.source import SourceLag
 from connector.ingest.report import Counts, JobReport
 
 
@@ -16,7 +16,7 @@ class FollowReport(JobReport):
     `longest_lag_s` the farthest that it was, but for the first reading of all."""
 
     steps: int = 0
-    lag: Lag = field(default_factory=Lag)
+    lag: SourceLag = field(default_factory=SourceLag)
     longest_lag_s: float = 0.0
 
 
@@ -56,7 +56,7 @@ class Account:
         """Set other parts of the report."""
         self._report = replace(self._report, **values)  # type: ignore[arg-type]
 
-    def report(self, running: Counts | None = None, lag: Lag | None = None) -> FollowReport:
+    def report(self, running: Counts | None = None, lag: SourceLag | None = None) -> FollowReport:
         """The report up to now, with the counts of the step that is under way."""
         if lag is not None and self._report.steps:
             self.remember(lag=lag, longest_lag_s=max(lag.seconds, self._report.longest_lag_s))

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from connector.ingest.following.files import read_state
 from connector.ingest.following.quiet import ChangedFiles
-from connector.ingest.following.source import Lag, SourceStep
+from connector.ingest.following.source import SourceLag, SourceStep
 from connector.ingest.following.watch import Watch
 from connector.ingest.seen import SeenIds
 from connector.ingest.sources import Source
@@ -35,7 +35,7 @@ class FollowedFile:
         await self._watch.begin()
         self._read = read_state(self._path)
 
-    async def steps(self) -> AsyncGenerator[SourceStep, None]:
+    async def steps(self, id_column: str) -> AsyncGenerator[SourceStep, None]:
         async for step in self._reading():
             yield step
         while True:
@@ -49,8 +49,8 @@ class FollowedFile:
                 waiting = len(self._changed)
                 await self._watch.wait(self._settings.quiet_s if waiting else self._settings.rescan_s)
 
-    def lag(self) -> Lag:
-        return Lag(self._changed.oldest_s(), len(self._changed), "file")
+    def lag(self) -> SourceLag:
+        return SourceLag(self._changed.oldest_s(), len(self._changed), "file")
 
     async def close(self) -> None:
         await self._watch.close()

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from connector.ingest.following.files import FileState, Listing, ReadFiles, list_files
 from connector.ingest.following.quiet import ChangedFiles
-from connector.ingest.following.source import Lag, SourceStep
+from connector.ingest.following.source import SourceLag, SourceStep
 from connector.ingest.following.watch import Watch
 from connector.ingest.sources import Source
 from connector.ingest.sources.folder import FolderSource, file_id
@@ -45,7 +45,7 @@ class FollowedFolder:
             self._read.set(path, state)
         self._looked_at = time.monotonic()
 
-    async def steps(self) -> AsyncGenerator[SourceStep, None]:
+    async def steps(self, id_column: str) -> AsyncGenerator[SourceStep, None]:
         yield SourceStep(self.source, is_whole=True)
         await self._look([self._folder])  # what changed while it was read
         while True:
@@ -56,9 +56,9 @@ class FollowedFolder:
             is_due = time.monotonic() - self._looked_at >= self._rescan_s
             await self._look([self._folder] if is_due else {*paths, *self._changed.paths(), *self._gone})
 
-    def lag(self) -> Lag:
+    def lag(self) -> SourceLag:
         gone_s = max((time.monotonic() - since for since in self._gone.values()), default=0.0)
-        return Lag(max(self._changed.oldest_s(), gone_s), len(self._changed) + len(self._gone), "files")
+        return SourceLag(max(self._changed.oldest_s(), gone_s), len(self._changed) + len(self._gone), "files")
 
     async def close(self) -> None:
         await self._watch.close()

@@ -19,6 +19,7 @@ from connector.ingest.following.account import Account, FollowReport
 from connector.ingest.following.source import FollowedSource, SourceStep
 from connector.ingest.pipeline import REMOVE_BATCH, IngestJob
 from connector.ingest.report import Counts, JobReport
+from connector.ingest.seen import SeenIds
 from connector.ingest.sources import Source
 from connector.ingest.writing import GET_TIMEOUT_S
 from connector.models.encoder import Encoder
@@ -67,7 +68,7 @@ class Follower:
     async def run(self) -> FollowReport:
         """Until `stop`, or an error that no patience helps with; then `stopped` says which. Raises ConnectorError where
         it cannot begin."""
-        steps = self._followed.steps()
+        steps = self._followed.steps(self._index.schema.fields.id)
         ticking = asyncio.create_task(self._tick())
         stopped: str | None = None
         try:
@@ -117,6 +118,8 @@ class Follower:
         if step.removed and not report.stopped:
             await self._remove(step.removed)
             await self._unless_stopped(self._index.finish)
+        if step.present and self._delete_missing:
+            await self._remove_all_but(step.present)
         return replace(report, seconds=time.monotonic() - started)
 
     async def _write(self, rows: Source, step: SourceStep) -> JobReport:
@@ -155,6 +158,24 @@ class Follower:
                     break
                 log.warning("%d documents were not removed (%s); trying again", len(left), failed[0].error)
                 await self._unless_stopped(partial(asyncio.sleep, pause_s or 0.0))
+
+    async def _remove_all_but(self, present: SeenIds) -> None:
+        """What the index has and the source has not."""
+        missing: list[str] = []
+        known: list[str] = []
+
+        def sort_out() -> None:
+            missing.extend(present.missing_from(known))
+            known.clear()
+
+        async for doc_id, _ in self._index.scan():
+            known.append(doc_id)
+            if len(known) == REMOVE_BATCH:
+                sort_out()
+        sort_out()
+        if missing:
+            await self._remove(missing)
+            await self._unless_stopped(self._index.finish)
 
     async def _unless_stopped(self, call: Callable[[], Awaitable[T]]) -> T:
         """The call's result, tried again for as long as the cluster is away; once it is to stop, for `ingest.grace_s`.

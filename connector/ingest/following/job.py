@@ -33,7 +33,7 @@ async def follow_source(
     """Ingest the source at `location`, then write its changes until `stop` resolves with a reason.
 
     Raises ConnectorError where that cannot start. `on_state` is told each second what was done so far."""
-    followed = open_followed(location, settings)
+    followed = open_followed(location, settings, delete_missing=delete_missing)
     rejects = rejects or rejects_file(settings, location)
     RejectsFile(rejects).check()  # before anything is made
     cluster = await open_cluster(settings)

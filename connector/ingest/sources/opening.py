@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Mapping
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 from connector.errors import SettingsError, SourceError
 from connector.extras import needs
@@ -17,10 +17,11 @@ from connector.ingest.sources.plugged import PluggedSource
 from connector.ingest.sources.row import Source
 from connector.ingest.sources.streams import DECOMPRESSORS, FileInput, StreamInput, is_special
 from connector.plugins import Plugin, find_plugin, scheme_of
-from connector.settings.plugins import PluginSettings
+from connector.settings.sections import Settings
 
 BEIR_CORPUS = ("corpus.jsonl", "corpus.jsonl.gz")
 STANDARD_INPUT = ("-", "/dev/stdin")
+POSTGRES_SCHEMES = ("postgresql://", "postgres://")
 LINE_READERS: dict[str, ReadRows] = {
     ".jsonl": read_json,
     ".ndjson": read_json,
@@ -31,21 +32,27 @@ LINE_READERS: dict[str, ReadRows] = {
 UNTYPED = (".csv", ".tsv")
 KNOWN = (
     ".jsonl, .ndjson, .json, .csv, .tsv (also .gz, .bz2, .xz), .parquet, .txt, .md, .html, .pdf, folders of these, "
-    "and - for JSON Lines from a pipe"
+    "postgresql://..., and - for JSON Lines from a pipe"
 )
 
 
-def open_source(location: str, plugins: Mapping[str, PluginSettings] | None = None) -> Source:
+def open_source(location: str, settings: Settings | None = None) -> Source:
     """The source at a path: JSON, CSV, TSV (each also compressed), Parquet, a BEIR folder, a folder of documents;
-    a stream: `-` and named pipes are JSON Lines unless their name says otherwise; or NAME:... for the source of a
-    plug-in, which gets what `plugins` has of that name. A file of such a name comes first.
+    a stream: `-` and named pipes are JSON Lines unless their name says otherwise; postgresql://... for rows of a
+    database; or NAME:... for the source of a plug-in, which gets what `plugins` has of that name. A file of such a name
+    comes first.
 
     Raises SourceError for what is not there or not known, PluginError for a plug-in that does not work."""
     if location in STANDARD_INPUT:
         return LineSource(StreamInput(None), read_json)
+    settings = settings or Settings()
+    if is_postgres(location):
+        with needs("postgres", "reading PostgreSQL"):
+            from connector.ingest.sources.postgres import PostgresSource
+        return PostgresSource(location, settings.postgres)
     if (scheme := scheme_of(location)) and not os.path.lexists(location):
         plugin = _find_plugin(location, scheme)
-        given = (plugins or {}).get(scheme)
+        given = settings.plugins.get(scheme)
         return PluggedSource(plugin, location, given.plain if given else {})
     path, mode = _look_up(location)
     if stat.S_ISDIR(mode):
@@ -67,6 +74,22 @@ def open_source(location: str, plugins: Mapping[str, PluginSettings] | None = No
         if kind in KINDS:
             return FolderSource(path.parent, [path])
     raise SourceError(f"{location!r} is of no known kind; known are {KNOWN}")
+
+
+def is_postgres(location: str) -> bool:
+    """Whether it is the URL of a database. Raises SourceError where that holds a password."""
+    if not location.startswith(POSTGRES_SCHEMES):
+        return False
+    try:
+        password = urlsplit(location).password or "password" in parse_qs(urlsplit(location).query)
+    except ValueError as error:
+        raise SourceError(f"{location.partition('@')[2] or location} is no address ({error})") from None
+    if password:
+        raise SourceError(
+            "the URL holds a password, which would end up in messages; leave it out, and set PGPASSWORD, "
+            "postgres.password or ~/.pgpass"
+        )
+    return True
 
 
 def _find_plugin(location: str, scheme: str) -> Plugin:

@@ -30,6 +30,7 @@ SECRETS = (
     "worker.api_keys",
     "models.maven_password",
     "judge.api_key",
+    "postgres.password",
 )
 # a value for every setting that is not its default, as it would be typed
 TYPED: dict[str, str] = {
@@ -136,6 +137,16 @@ TYPED: dict[str, str] = {
     "native.model_group": "g1",
     "gateway.host": "0.0.0.0",
     "gateway.port": "9281",
+    "follow.batch_documents": "100",
+    "follow.quiet_s": "2",
+    "follow.rescan_s": "60",
+    "follow.report_s": "5",
+    "postgres.table": "public.docs",
+    "postgres.query": "SELECT 1 AS id",
+    "postgres.updated_at": "changed_at",
+    "postgres.password": "secret:1",
+    "postgres.poll_s": "5",
+    "postgres.overlap_s": "600",
     "gateway.processes": "2",
     "gateway.api_port": "9281",
     "gateway.grades": "/judging",
