@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from connector.backfill.fields import BackfillPlan
+from connector.backfill.scan import FoundDocument
 from connector.ingest.passages import cut
+from connector.text import normalise_text
 from connector.types import Document, Passage
 
 TokenOffsets = Callable[[Sequence[str]], list[list[tuple[int, int]]]]
@@ -26,3 +28,10 @@ def build_passages(
         (passages, plan.added.marker(texts, has_passages=bool(passages)))
         for passages, (_, texts) in zip(cuts, documents, strict=True)
     ]
+
+
+def is_of_its_text(plan: BackfillPlan, found: FoundDocument) -> bool:
+    """Whether the marker of a document is of the texts that it has now."""
+    if any(normalise_text(text).strip() for text in found.texts.values()):
+        return found.marker == plan.added.marker(found.texts, has_passages=True)
+    return found.marker == plan.added.without_text

@@ -6,7 +6,7 @@ overwrite what was written since."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ from connector.backfilled import AddedNames, read_marker
 from connector.clusters.dialect import ask_texts
 from connector.clusters.hits import read_texts
 from connector.clusters.paths import index_path
+from connector.clusters.reasons import explain_reason
 from connector.clusters.rest import RestCluster
 from connector.clusters.rest_index import ADMIN_TIMEOUT_S
 from connector.clusters.views import PointInTime, lost
@@ -41,7 +42,7 @@ class Shard:
 @dataclass(frozen=True, slots=True)
 class FoundDocument:
     """A document as it was when it was read: where it is, which write of it that was, its texts by field (without
-    empty ones), and the marker that it carries ("" for none)."""
+    empty ones), the marker that it carries ("" for none), and the shard that it was found in."""
 
     index: str
     doc_id: str
@@ -51,6 +52,7 @@ class FoundDocument:
     version: int
     texts: Mapping[str, str]
     marker: str = ""
+    shard: int = 0
 
 
 async def count_shards(cluster: RestCluster, index: str) -> int:
@@ -76,9 +78,11 @@ def needs_work(plan: BackfillPlan) -> JSON:
     return {"bool": {"should": either, "minimum_should_match": 1}}
 
 
-def has_work_done(plan: BackfillPlan) -> JSON:
-    """The query for all others: they have passages of this plan, which may be of a text that has changed since."""
-    return {"bool": {"must_not": [needs_work(plan)]}}
+def has_work_done(plan: BackfillPlan, without: Sequence[tuple[int, int]] = ()) -> JSON:
+    """The query for all others: they have passages of this plan, which may be of a text that has changed since.
+    `without` are intervals of sequence numbers that need no look."""
+    intervals: list[JSON] = [{"range": {"_seq_no": {"gte": first, "lte": last}}} for first, last in without]
+    return {"bool": {"must_not": [needs_work(plan), *intervals]}}
 
 
 def _nested(names: AddedNames, query: JSON) -> JSON:
@@ -108,7 +112,7 @@ async def read_documents(
     place = Shard(plan.index, shard, plan.shards)
     async for page in read_shard(cluster, place, query, build_asked(plan), after=after, upto=upto):
         for hit in page:
-            yield read_found(hit, plan)
+            yield read_found(hit, plan, shard)
 
 
 def build_asked(plan: BackfillPlan) -> JSON:
@@ -117,8 +121,8 @@ def build_asked(plan: BackfillPlan) -> JSON:
     return asked | {"_source": [*(asked["_source"] or ()), plan.added.names.marker]}
 
 
-def read_found(hit: JSON, plan: BackfillPlan) -> FoundDocument:
-    """The document of a hit, or of a reply to GET or _mget."""
+def read_found(hit: JSON, plan: BackfillPlan, shard: int = 0) -> FoundDocument:
+    """The document of a hit, or of a reply to GET or _mget, in a shard."""
     return FoundDocument(
         index=hit["_index"],
         doc_id=hit["_id"],
@@ -128,7 +132,28 @@ def read_found(hit: JSON, plan: BackfillPlan) -> FoundDocument:
         version=hit["_version"],
         texts=read_texts(hit, plan.schema),
         marker=read_marker(hit.get("_source", {}).get(plan.added.names.marker)),
+        shard=shard,
     )
+
+
+async def read_again(
+    cluster: RestCluster, plan: BackfillPlan, documents: Sequence[FoundDocument]
+) -> list[FoundDocument | None]:
+    """The documents as they are now, refreshed or not; None for each that is gone."""
+    asked = build_asked(plan)["_source"]
+    docs = [
+        {"_id": found.doc_id, "_source": asked} | ({"routing": found.routing} if found.routing is not None else {})
+        for found in documents
+    ]
+    reply = await cluster.client.request(
+        "POST", index_path(plan.index, "_mget"), body={"docs": docs}, timeout_s=cluster.timeout_s
+    )
+    if broken := next((doc["error"] for doc in reply["docs"] if "error" in doc), None):
+        raise ClusterError(f"documents of {plan.index!r} cannot be read again: {explain_reason(broken, 400)}")
+    return [
+        read_found(doc, plan, found.shard) if doc.get("found") else None
+        for doc, found in zip(reply["docs"], documents, strict=True)
+    ]
 
 
 async def last_seq_no(cluster: RestCluster, shard: Shard) -> int:
@@ -208,7 +233,8 @@ async def _ask(cluster: RestCluster, index: str, view: PointInTime, body: JSON) 
     view.follow(reply)
     failures = reply.get("_shards", {}).get("failures")
     if failures:
-        raise ClusterError(f"a shard of {index!r} failed: {failures[0].get('reason')}")
+        reason = explain_reason(failures[0].get("reason"), int(failures[0].get("status", 500)))
+        raise ClusterError(f"a shard of {index!r} failed: {reason}")
     hits: list[JSON] = reply["hits"]["hits"]
     return hits
 

@@ -1,0 +1,149 @@
+"""The writing end of a back-fill: updates at the cluster's pace, tried again where that may help.
+
+A document that the application wrote in between is read again. Where its texts are the same, as after a change of a
+price, the same passages are written on the new condition; where they are not, it is left to the next look at the
+index. So an application never waits for us, and nothing that it wrote is undone."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+
+from connector.backfill.fields import BackfillPlan
+from connector.backfill.own_writes import OwnWrites
+from connector.backfill.report import Ledger
+from connector.backfill.scan import FoundDocument, read_again
+from connector.backfill.throttle import WritePace
+from connector.backfill.write import PassageUpdate, UpdateOutcome, write_updates
+from connector.clusters.rest import RestCluster
+from connector.errors import ClusterUnavailable
+from connector.ingest.rejects import RejectsFile
+from connector.ingest.sources import Row
+from connector.retries import Retry, pauses
+from connector.settings.sections import IngestSettings
+
+log = logging.getLogger(__name__)
+CONFLICT_TRIES = 5  # of one document in one round, as long as its texts stay the same
+HOPELESS = 1_000  # documents that were refused while none was taken: then there is no point in going on
+
+
+class UpdateWriter:
+    """Writes updates into one index, and settles in the ledger what became of each document."""
+
+    def __init__(
+        self,
+        cluster: RestCluster,
+        plan: BackfillPlan,
+        settings: IngestSettings,
+        *,
+        ledger: Ledger,
+        own: Sequence[OwnWrites],
+        pace: WritePace,
+        rejects: RejectsFile,
+    ) -> None:
+        self._cluster = cluster
+        self._plan = plan
+        self._settings = settings
+        self._ledger = ledger
+        self._own = own
+        self._pace = pace
+        self._rejects = rejects
+        self.reasons: dict[str, int] = {}
+
+    async def write(self, updates: Sequence[PassageUpdate]) -> None:
+        """Until each document is settled. Raises ClusterUnavailable where the index takes no writes, or the cluster
+        has had too much to do for too long."""
+        tries = 0
+        while updates and tries < CONFLICT_TRIES:
+            conflicts: list[PassageUpdate] = []
+            left = list(updates)
+            waits = pauses(self._settings.backoff_s, self._settings.max_attempts)
+            while left:
+                count = self._pace.documents
+                chunk, left = left[:count], left[count:]
+                outcomes = await self._send(chunk)
+                pressed = [
+                    update for update, outcome in zip(chunk, outcomes, strict=True) if outcome.kind == "pressure"
+                ]
+                conflicts += self._settle(chunk, outcomes)
+                if not pressed:
+                    continue
+                self._ledger.add(retried=len(pressed))
+                left = pressed + left
+                if len(pressed) < len(chunk):
+                    waits = pauses(self._settings.backoff_s, self._settings.max_attempts)
+                elif (wait_s := next(waits)) is not None:
+                    await asyncio.sleep(wait_s)
+                else:
+                    reason = next(outcome.reason for outcome in outcomes if outcome.kind == "pressure")
+                    raise ClusterUnavailable(f"the cluster takes no more updates: {reason}")
+            tries += 1
+            updates = await self._look_again(conflicts, is_last=tries == CONFLICT_TRIES)
+
+    async def _send(self, updates: Sequence[PassageUpdate]) -> list[UpdateOutcome]:
+        await self._pace.wait()
+
+        def tell_pace(took_ms: int, documents: int, outcomes: Sequence[UpdateOutcome]) -> None:
+            pressed = sum(outcome.kind == "pressure" for outcome in outcomes)
+            self._pace.saw(None if pressed == documents else took_ms, documents, pressed)
+
+        def tell(error: Exception, wait_s: float) -> None:
+            log.warning("%s; trying again in %.1f s", error, wait_s)
+            self._ledger.add(retried=1)
+
+        retry = Retry((ClusterUnavailable,), self._settings.max_attempts, self._settings.backoff_s, on_retry=tell)
+        return await retry.run(partial(write_updates, self._cluster, self._plan, updates, on_bulk=tell_pace))
+
+    def _settle(self, updates: Sequence[PassageUpdate], outcomes: Sequence[UpdateOutcome]) -> list[PassageUpdate]:
+        """Count what became of each; those that somebody wrote meanwhile. Raises ClusterUnavailable for a block."""
+        conflicts = []
+        blocked: UpdateOutcome | None = None
+        for update, outcome in zip(updates, outcomes, strict=True):
+            match outcome.kind:
+                case "written" | "unchanged":
+                    self._settle_written(update, outcome)
+                case "conflict":
+                    conflicts.append(update)
+                case "gone":
+                    self._ledger.settle(update.document, "gone")
+                case "refused":
+                    self.refuse(update.document, outcome.reason)
+                case "blocked":
+                    blocked = outcome
+        if blocked:
+            raise ClusterUnavailable(blocked.reason)
+        return conflicts
+
+    def _settle_written(self, update: PassageUpdate, outcome: UpdateOutcome) -> None:
+        if outcome.seq_no is not None:
+            self._own[update.document.shard].add(outcome.seq_no)
+        self._ledger.add(passages=len(update.passages))
+        self._ledger.settle(update.document, "written" if update.passages else "without_text")
+
+    def refuse(self, document: FoundDocument, reason: str) -> None:
+        """Count a document that cannot be written, and keep its reason. Raises ClusterUnavailable where none can."""
+        self.reasons[reason] = self.reasons.get(reason, 0) + 1
+        values = {"_id": document.doc_id} | ({} if document.routing is None else {"_routing": document.routing})
+        self._rejects.keep(Row(values, document.index), reason)
+        self._ledger.settle(document, "refused")
+        counts = self._ledger.counts
+        if counts.refused >= HOPELESS and not counts.written:
+            raise ClusterUnavailable(f"the engine refuses every document: {reason}")
+
+    async def _look_again(self, conflicts: Sequence[PassageUpdate], *, is_last: bool) -> list[PassageUpdate]:
+        """Those of the updates that fit their documents as they are now, on the new condition."""
+        if not conflicts:
+            return []
+        now = await read_again(self._cluster, self._plan, [update.document for update in conflicts])
+        again = []
+        for update, found in zip(conflicts, now, strict=True):
+            if found is None:
+                self._ledger.settle(update.document, "gone")
+            elif found.texts == update.document.texts and not is_last:
+                again.append(replace(update, document=found))
+            else:
+                self._ledger.settle(found, "contested")
+        return again
