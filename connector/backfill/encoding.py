@@ -11,10 +11,9 @@ from connector.backfill.fields import BackfillPlan
 from connector.backfill.passages import build_passages
 from connector.backfill.scan import FoundDocument
 from connector.backfill.write import PassageUpdate
-from connector.ingest.encode_steps import encode_in_steps
+from connector.ingest.encoding import NO_NUMBER as NO_NUMBER
+from connector.ingest.encoding import encode_in_steps
 from connector.models.encoder import Encoder
-
-NOT_FINITE = "the encoder gave a vector with NaN or infinity for it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +25,7 @@ class WorkItem:
 
 
 @dataclass(frozen=True, slots=True)
-class EncodedGroup:
+class EncodedWork:
     """What is to be written; the documents that are right as they are; and those that cannot be encoded. Documents that
     are in none of the three were not reached before the job was to stop."""
 
@@ -37,7 +36,7 @@ class EncodedGroup:
 
 def encode_group(
     plan: BackfillPlan, items: Sequence[WorkItem], encoder: Encoder, stopping: Callable[[], bool]
-) -> EncodedGroup:
+) -> EncodedWork:
     """Cut and encode a group of documents."""
     built = build_passages(plan, [(each.document.doc_id, each.document.texts) for each in items], encoder.token_offsets)
     texts = [passage.text for passages, _ in built for passage in passages]
@@ -53,4 +52,4 @@ def encode_group(
                 updates.append(PassageUpdate(item.document, passages, vectors[own], marker))
             else:
                 failed.append(item.document)
-    return EncodedGroup(updates, unchanged, failed)
+    return EncodedWork(updates, unchanged, failed)

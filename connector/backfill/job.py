@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from connector.backfill.encoding import NOT_FINITE, EncodedGroup, WorkItem, encode_group
+from connector.backfill.encoding import NO_NUMBER, EncodedWork, WorkItem, encode_group
 from connector.backfill.fields import BackfillPlan
 from connector.backfill.own_writes import OwnWrites
 from connector.backfill.passages import is_of_its_text
@@ -159,7 +159,7 @@ class BackfillJob:
     async def _run_stages(self, upto: list[int]) -> None:
         """One round over all that was written up to these sequence numbers."""
         found: asyncio.Queue[list[WorkItem] | None] = asyncio.Queue(QUEUED_GROUPS)
-        encoded: asyncio.Queue[EncodedGroup | None] = asyncio.Queue(QUEUED_GROUPS)
+        encoded: asyncio.Queue[EncodedWork | None] = asyncio.Queue(QUEUED_GROUPS)
         async with asyncio.TaskGroup() as stages:
             stages.create_task(self._read(upto, found))
             stages.create_task(self._encode(found, encoded))
@@ -185,7 +185,7 @@ class BackfillJob:
         await found.put(None)
 
     async def _encode(
-        self, found: asyncio.Queue[list[WorkItem] | None], encoded: asyncio.Queue[EncodedGroup | None]
+        self, found: asyncio.Queue[list[WorkItem] | None], encoded: asyncio.Queue[EncodedWork | None]
     ) -> None:
         while group := await found.get():
             if self._stopping:
@@ -194,13 +194,13 @@ class BackfillJob:
             for document in made.unchanged:
                 self._settle_done(document)
             for document in made.failed:
-                self._writer.refuse(document, NOT_FINITE)
+                self._writer.refuse(document, NO_NUMBER)
             if made.updates:
                 await encoded.put(made)
         for _ in range(self._settings.writers):
             await encoded.put(None)
 
-    async def _write(self, encoded: asyncio.Queue[EncodedGroup | None]) -> None:
+    async def _write(self, encoded: asyncio.Queue[EncodedWork | None]) -> None:
         while group := await encoded.get():
             await self._writer.write(group.updates)
             self._on_progress(self._ledger.counts)

@@ -55,7 +55,12 @@ def _candidates(mapping: JSON) -> Iterator[MappedField]:
     mapped = read_mapping([mapping])
     for found in mapped.fields.values():
         own_text = found.type in TEXT_TYPES and found.name == found.source and not found.target
-        if own_text and not found.nested and found.name not in mapped.copies and found.mapping.get("index") is not False:
+        if (
+            own_text
+            and not found.nested
+            and found.name not in mapped.copies
+            and found.mapping.get("index") is not False
+        ):
             yield found
 
 

@@ -44,7 +44,8 @@ class GroupEncoder:
         cuts = cut(
             group.documents, self._schema, max_tokens=self._max_tokens, token_offsets=self._encoder.token_offsets
         )
-        vectors, encoded = self._encode_passages([passage.text for passages in cuts for passage in passages])
+        texts = [passage.text for passages in cuts for passage in passages]
+        vectors, encoded = encode_in_steps(self._encoder, texts, self._stopped)
         done, start = EncodedGroup([], [], []), 0
         for at, passages in enumerate(cuts):
             own = slice(start, start + len(passages))
@@ -58,15 +59,18 @@ class GroupEncoder:
                 done.refused.append(group.rows[at])
         return done
 
-    def _encode_passages(self, texts: Sequence[str]) -> tuple[Vectors, npt.NDArray[np.bool_]]:
-        """The vectors [n, dims], in steps of like length; and which of them were made before the job was to stop."""
-        vectors = np.empty((len(texts), self._encoder.fingerprint.dims), dtype=np.float32)
-        encoded = np.zeros(len(texts), dtype=np.bool_)
-        by_length = sorted(range(len(texts)), key=lambda at: len(texts[at]))
-        for start in range(0, len(texts), STEP_PASSAGES):
-            if self._stopped():
-                break
-            step = by_length[start : start + STEP_PASSAGES]
-            vectors[step] = self._encoder.encode([texts[at] for at in step])
-            encoded[step] = True
-        return vectors, encoded
+
+def encode_in_steps(
+    encoder: Encoder, texts: Sequence[str], stopped: Callable[[], bool]
+) -> tuple[Vectors, npt.NDArray[np.bool_]]:
+    """The vectors [n, dims], in steps of like length; and which of them were made before the job was to stop."""
+    vectors = np.empty((len(texts), encoder.fingerprint.dims), dtype=np.float32)
+    encoded = np.zeros(len(texts), dtype=np.bool_)
+    by_length = sorted(range(len(texts)), key=lambda at: len(texts[at]))
+    for start in range(0, len(texts), STEP_PASSAGES):
+        if stopped():
+            break
+        step = by_length[start : start + STEP_PASSAGES]
+        vectors[step] = encoder.encode([texts[at] for at in step])
+        encoded[step] = True
+    return vectors, encoded
