@@ -19,6 +19,12 @@ COMMANDS = {
             "ingest",
             "Write documents, as text and vectors, into an index; create it if there is none.",
         ),
+        (
+            "backfill",
+            "backfill",
+            "backfill",
+            "Add passages and vectors to an index that an application made and goes on writing to.",
+        ),
         ("search", "search", "search", "Search an index with both legs, fusion and the reranker."),
         ("worker", "worker", "worker", "Serve rerankers over HTTP, in the shapes that their clients already speak."),
         (

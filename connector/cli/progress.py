@@ -23,8 +23,11 @@ from rich.progress import (
 from connector.cli.console import stderr
 
 if TYPE_CHECKING:
+    from connector.backfill.report import BackfillCounts
     from connector.evaluation.evaluate import Reporter
     from connector.ingest.report import Counts
+
+    JobCounts = Counts | BackfillCounts
 
 log = logging.getLogger(__name__)
 LOG_EVERY_S = 10.0
@@ -32,17 +35,18 @@ SAY_EVERY_S = 30.0
 
 
 @contextmanager
-def showing(bar: bool) -> Iterator[tuple[Callable[[Counts], None], Callable[[str], None]]]:
+def showing(
+    bar: bool, description: str = "ingesting"
+) -> Iterator[tuple[Callable[[JobCounts], None], Callable[[str], None]]]:
     """How a running job shows its counts and says things: a bar on a terminal, else a log line now and then."""
     if not bar:
         due = time.monotonic() + LOG_EVERY_S
 
-        def tell(counts: Counts) -> None:
+        def tell(counts: JobCounts) -> None:
             nonlocal due
             if time.monotonic() >= due:
                 due = time.monotonic() + LOG_EVERY_S
-                done = counts.written + counts.unchanged + counts.failed
-                log.info("%d documents done, %.0f %% read", done, counts.progress * 100, extra=asdict(counts))
+                log.info("%d documents done, %.0f %% read", counts.done, counts.progress * 100, extra=asdict(counts))
 
         yield tell, log.info
         return
@@ -59,13 +63,11 @@ def showing(bar: bool) -> Iterator[tuple[Callable[[Counts], None], Callable[[str
     ) as progress:
         task = progress.add_task("loading the encoder", total=None, counts="")
 
-        def show(counts: Counts) -> None:
+        def show(counts: JobCounts) -> None:
             elapsed = progress.tasks[0].elapsed or 0.0
-            done = counts.written + counts.unchanged + counts.failed
-            rate = f"{done / elapsed:,.0f}/s" if elapsed else ""
-            progress.update(
-                task, description="ingesting", total=1.0, completed=counts.progress, counts=f"{done:,} documents {rate}"
-            )
+            rate = f"{counts.done / elapsed:,.0f}/s" if elapsed else ""
+            done = f"{counts.done:,} documents {rate}"
+            progress.update(task, description=description, total=1.0, completed=counts.progress, counts=done)
 
         yield show, lambda message: progress.console.print(message, highlight=False)
 

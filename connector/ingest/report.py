@@ -23,6 +23,10 @@ class Counts:
     retried: int = 0
     progress: float = 0.0
 
+    @property
+    def done(self) -> int:
+        return self.written + self.unchanged + self.failed
+
 
 @dataclass(frozen=True, slots=True)
 class JobReport:

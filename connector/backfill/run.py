@@ -1,0 +1,115 @@
+"""A back-fill from its settings: probe and plan, and then put the fields and run a job for each index."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from connector.backfill.fields import BackfillPlan, put_fields
+from connector.backfill.job import BackfillJob
+from connector.backfill.planning import BackfillWish, ProbedIndex, describe_change, plan_backfill, probe_indices
+from connector.backfill.report import BackfillCounts, BackfillReport
+from connector.backfill.throttle import WritePace
+from connector.backfill.watch import LoadBounds, LoadWatch, watch_load
+from connector.clusters.rest import RestCluster
+from connector.errors import SettingsError
+from connector.event_loop import in_own_thread
+from connector.models.encoder import Encoder
+from connector.settings.sections import Settings
+from connector.wiring import load_encoder, open_cluster
+
+NO_BOUNDS = LoadBounds()
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedBackfill:
+    """What is to be done, before anything is written: a plan for each index, and what that changes, in sentences."""
+
+    cluster: RestCluster
+    encoder: Encoder
+    settings: Settings
+    probed: Sequence[ProbedIndex]
+    plans: Sequence[BackfillPlan]
+
+    @property
+    def changes(self) -> list[str]:
+        """What is about to be changed, for whoever decides."""
+        pairs = zip(self.plans, self.probed, strict=True)
+        return [line for plan, each in pairs for line in describe_change(plan, each)]
+
+
+@asynccontextmanager
+async def preparing(settings: Settings, wish: BackfillWish) -> AsyncIterator[PreparedBackfill]:
+    """The back-fill of each index behind settings.index.name. Raises ConnectorError where one cannot be filled."""
+    async with engine_of(settings) as cluster:
+        probed = await probe_indices(cluster, settings.index.name, wish)
+        encoder = await in_own_thread(load_encoder, settings)
+        encoder.token_offsets(())  # passages are cut by its tokens: what that needs is missed before anything is made
+        plans = [await plan_backfill(cluster, each, encoder.fingerprint, settings) for each in probed]
+        yield PreparedBackfill(cluster, encoder, settings, probed, plans)
+
+
+async def fill(
+    prepared: PreparedBackfill,
+    *,
+    rejects: Path | None = None,
+    bounds: LoadBounds = NO_BOUNDS,
+    stop: asyncio.Future[str] | None = None,
+    on_progress: Callable[[BackfillCounts], None] = lambda counts: None,
+) -> list[BackfillReport]:
+    """Do it: fields into every mapping first, then a job for each index. Resolve `stop` with a reason to end early: see
+    BackfillJob."""
+    stop = stop or asyncio.get_running_loop().create_future()
+    for plan in prepared.plans:
+        await put_fields(prepared.cluster, plan)
+    reports = []
+    for plan, each in zip(prepared.plans, prepared.probed, strict=True):
+        if stop.done():
+            reports.append(BackfillReport(plan.index, BackfillCounts(each.documents), 0.0, stopped=stop.result()))
+            continue
+        pace = WritePace()
+        job = BackfillJob(
+            prepared.cluster,
+            plan,
+            prepared.encoder,
+            prepared.settings.ingest,
+            expected=each.documents,
+            rejects=rejects or Path(f"{plan.index}.backfill.rejects.jsonl"),
+            pace=pace,
+            stop=stop,
+            on_progress=on_progress,
+        )
+        async with watching(watch_load(prepared.cluster.client, plan.index, pace, bounds)) as watch:
+            report = await job.run()
+        reports.append(replace(report, notes=(*report.notes, *watch.notes)))
+    return reports
+
+
+@asynccontextmanager
+async def engine_of(settings: Settings) -> AsyncIterator[RestCluster]:
+    """A connection to the configured engine. Raises SettingsError for the embedded store."""
+    cluster = await open_cluster(settings)
+    try:
+        if not isinstance(cluster, RestCluster):
+            raise SettingsError(
+                "only indices of Elasticsearch and OpenSearch are back-filled; ingest into the embedded store"
+            )
+        yield cluster
+    finally:
+        await cluster.close()
+
+
+@asynccontextmanager
+async def watching(watch: LoadWatch) -> AsyncIterator[LoadWatch]:
+    """The watch at work for as long as the block lasts."""
+    task = asyncio.create_task(watch.run())
+    try:
+        yield watch
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task

@@ -1,0 +1,150 @@
+"""`connector backfill`: passages and vectors for an index that an application writes to."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from contextlib import AsyncExitStack, nullcontext
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import typer
+
+from connector import event_loop
+from connector.cli.console import stderr
+from connector.cli.ending import stop_on_signal
+from connector.cli.flags.backfill import BackfilledIndex, BackfillFlags, read_text_fields
+from connector.cli.flags.groups import with_flag_groups
+from connector.cli.flags.settings import AsJson, ClusterUrl, ConfigFile, LogFormat, Overrides, read_settings
+from connector.cli.progress import showing
+from connector.cli.stopping import say_when_stopped
+from connector.cli.tables.backfill import print_backfills, print_leftovers
+from connector.cli.tables.ingest import check_report, write_report
+from connector.errors import SettingsError
+from connector.settings.sections import Settings
+
+if TYPE_CHECKING:
+    from connector.backfill.report import BackfillReport
+
+log = logging.getLogger(__name__)
+RESUMES = "what was written stays; run it again to go on"
+
+
+@with_flag_groups
+def backfill(
+    flags: BackfillFlags,
+    index: BackfilledIndex = None,
+    cluster: ClusterUrl = None,
+    config: ConfigFile = None,
+    override: Overrides = None,
+    as_json: AsJson = False,
+    log_format: LogFormat = None,
+) -> None:
+    """Add passages and vectors to an index that an application made and goes on writing to.
+
+    The index is looked at first, and what would be changed is said: nothing is written before somebody agrees. Each
+    document gets our two fields by an update that fails where an application wrote meanwhile, so that no write of
+    theirs is lost. A job that was killed is simply run again. Searches need no setting for such an index.
+
+    Exit code: 0 all well; 1 some documents were refused, or are being written all the time; 2 it could not start, or
+    nobody agreed; 3 it stopped early, or the cluster is away: run it again to go on; 143 (SIGTERM) or 130 (Ctrl-C) it
+    was ended, after writing what was encoded: run it again to go on.
+
+    Examples:
+
+        connector backfill shop --cluster http://localhost:9200
+
+        connector backfill shop --text title^2 --text description --yes
+
+        connector backfill shop --undo
+    """
+    settings = read_settings(
+        config,
+        override,
+        cluster__url=cluster,
+        index__name=index,
+        index__text_fields=read_text_fields(flags.text),
+        log__format=log_format,
+    )
+    if flags.report_file:
+        check_report(flags.report_file)
+    bar = stderr.is_terminal and settings.log.format == "text"
+    from connector.logs import configure_logging
+
+    configure_logging(settings.log.model_copy(update={"level": "warning"}) if bar else settings.log)
+    say_when_stopped("nothing was changed")
+    started = datetime.now(UTC)
+    reports, signalled = event_loop.run(_fill(settings, flags, bar))
+    _end(reports, signalled, settings=settings, flags=flags, as_json=as_json, started=started)
+
+
+async def _fill(settings: Settings, flags: BackfillFlags, bar: bool) -> tuple[list[BackfillReport], int]:
+    from connector.backfill.run import fill, preparing
+
+    async with AsyncExitStack() as kept:
+        with stderr.status("looking at the index, loading the encoder") if bar else nullcontext():
+            prepared = await kept.enter_async_context(preparing(settings, flags.wish(settings.index.text_fields)))
+        ask(prepared.changes, yes=flags.yes)
+        say_when_stopped(RESUMES)
+        with showing(bar, "back-filling") as (show, say):
+            stop, received = stop_on_signal(say)
+            reports = await fill(prepared, rejects=flags.rejects, stop=stop, on_progress=show)
+    return reports, received[0] if received and any(report.stopped for report in reports) else 0
+
+
+def ask(changes: Sequence[str], *, yes: bool) -> None:
+    """Say what is about to be changed, and go on only where somebody agrees. Raises SettingsError where nobody can be
+    asked, and typer.Abort."""
+    for line in changes:
+        stderr.print(line, highlight=False, markup=False)
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise SettingsError("an index that is not ours is changed only with --yes where nobody can be asked")
+    typer.confirm("go on?", abort=True, err=True)
+
+
+def _end(
+    reports: Sequence[BackfillReport],
+    signalled: int,
+    *,
+    settings: Settings,
+    flags: BackfillFlags,
+    as_json: bool,
+    started: datetime,
+) -> NoReturn:
+    """Show what was done, and end with the code that says how it went."""
+    code = _exit_code(reports, signalled)
+    described: dict[str, Any] = {
+        "cluster": settings.cluster.url,
+        "index": settings.index.name,
+        "started": started.isoformat(timespec="seconds"),
+        "exit_code": code,
+        "indices": [asdict(report) | {"ok": report.ok} for report in reports],
+    }
+    log.info("job ended with exit code %d", code, extra=described)
+    if flags.report_file:
+        write_report(flags.report_file, described)
+    if as_json:
+        print(json.dumps(described, default=str))
+    elif settings.log.format == "text":
+        print_backfills(reports, settings)
+    if settings.log.format == "text":
+        print_leftovers(reports)
+    if signalled:
+        sys.stdout.flush()
+        os._exit(code)  # a thread may still be at work on the encoder, and is not waited for
+    raise typer.Exit(code)
+
+
+def _exit_code(reports: Sequence[BackfillReport], signalled: int) -> int:
+    """0 all well, 1 some documents were left, 3 stopped early, 128 + N ended by signal N."""
+    if signalled:
+        return 128 + signalled
+    if any(report.stopped for report in reports):
+        return 3
+    return 0 if all(report.ok for report in reports) else 1

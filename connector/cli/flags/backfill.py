@@ -1,0 +1,87 @@
+"""The flags of `connector backfill`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, ClassVar
+
+import typer
+
+from connector.errors import SettingsError
+
+if TYPE_CHECKING:
+    from connector.backfill.planning import BackfillWish
+
+BackfilledIndex = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="INDEX",
+        help="The index, or an alias or data stream for those behind it. [CONNECTOR_INDEX_NAME]",
+        show_default=False,
+    ),
+]
+TextFields = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--text",
+        metavar="FIELD[^BOOST]",
+        help="A text field to encode, the title first. Can be repeated; found out from the mapping and a sample when "
+        "not given. [CONNECTOR_INDEX_TEXT_FIELDS]",
+    ),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class BackfillFlags:
+    """What is added, and how."""
+
+    PANEL: ClassVar[str] = "Back-fill"
+
+    text: TextFields = None
+    field: Annotated[
+        str | None,
+        typer.Option("--field", metavar="NAME", help="What our nested field is called, where passages is taken."),
+    ] = None
+    versions: Annotated[
+        str,
+        typer.Option(
+            metavar="auto|internal|external",
+            help="Who counts the versions of documents; external: the application, which bars a back-fill in place.",
+        ),
+    ] = "auto"
+    undo: Annotated[
+        bool, typer.Option("--undo", help="Take passages, vectors and markers of ours out again, from every document.")
+    ] = False
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False
+    rejects: Annotated[
+        Path | None,
+        typer.Option(
+            help="Where the ids of refused documents are kept with the reason. [INDEX.backfill.rejects.jsonl]"
+        ),
+    ] = None
+    report_file: Annotated[
+        Path | None, typer.Option("--report", help="Write a JSON report of the job to this file.")
+    ] = None
+
+    def wish(self, text: dict[str, float] | None) -> BackfillWish:
+        """What is wished for, with the text fields of the settings. Raises SettingsError."""
+        from connector.backfill.planning import BackfillWish
+
+        if self.versions not in ("auto", "internal", "external"):
+            raise SettingsError(f"--versions is auto, internal or external, not {self.versions!r}")
+        return BackfillWish(text, self.field, self.versions)  # type: ignore[arg-type]  # checked just above
+
+
+def read_text_fields(given: list[str] | None) -> dict[str, float] | None:
+    """`title^2` as {"title": 2.0}. Raises SettingsError."""
+    fields: dict[str, float] = {}
+    for part in (part.strip() for each in given or () for part in each.split(",")):
+        name, separator, boost = part.partition("^")
+        try:
+            fields[name] = float(boost) if separator else 1.0
+        except ValueError:
+            raise SettingsError(f"--text takes FIELD or FIELD^BOOST, not {part!r}") from None
+        if not name:
+            raise SettingsError(f"--text takes FIELD or FIELD^BOOST, not {part!r}")
+    return fields or None
