@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx
 
-WORDS = ["cold", "room", "sensor", "gateway", "firmware", "refund", "shelf", "partner", "holiday", "notice", "door", "porter"]
+WORDS = ["cold", "room", "sensor", "gateway", "firmware", "refund", "shelf", "partner", "holiday", "notice", "door"]
 OPERATIONS = ("insert", "update", "update_price", "replace", "read_modify_write", "delete")
 
 
