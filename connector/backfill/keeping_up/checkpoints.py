@@ -1,0 +1,62 @@
+"""How far each shard of an index has been written, as the engine says it.
+
+Sequence numbers are given out before their documents can be seen, so the highest that a search shows is no safe mark:
+a lower one may appear later. The global checkpoint is. All operations up to it are on every copy of the shard, and a
+refresh makes them visible. So the order is: read the checkpoint, refresh, read the documents up to it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from connector.clusters.paths import index_path
+from connector.clusters.rest import RestCluster
+from connector.clusters.rest_index import ADMIN_TIMEOUT_S
+from connector.errors import ClusterUnavailable
+
+JSON = dict[str, Any]
+STATS = {"level": "shards"}
+
+
+@dataclass(frozen=True, slots=True)
+class ShardCheckpoint:
+    """One shard: its history, the sequence number up to which all of it is safe, and the highest that was given out."""
+
+    history: str  # another one after a restore or a failed-over primary that lost operations
+    safe: int
+    newest: int
+
+
+@dataclass(frozen=True, slots=True)
+class IndexCheckpoints:
+    """All shards of an index, and which index of that name it is."""
+
+    uuid: str
+    shards: tuple[ShardCheckpoint, ...]
+
+
+async def read_checkpoints(cluster: RestCluster, index: str) -> IndexCheckpoints:
+    """The checkpoints of an index. Raises AccessDenied without the privilege to read statistics, and
+    ClusterUnavailable while a shard has no primary."""
+    path = index_path(index, "_stats/docs")
+    reply = await cluster.client.request("GET", path, params=STATS, timeout_s=ADMIN_TIMEOUT_S)
+    found: JSON = reply.get("indices", {}).get(index, {})
+    return IndexCheckpoints(str(found.get("uuid", "")), _read_shards(index, found.get("shards", {})))
+
+
+def _read_shards(index: str, shards: Mapping[str, list[JSON]]) -> tuple[ShardCheckpoint, ...]:
+    primaries = {int(number): _primary(copies) for number, copies in shards.items()}
+    if not primaries or any(primary is None for primary in primaries.values()) or max(primaries) >= len(primaries):
+        raise ClusterUnavailable(f"not every shard of index {index!r} has a primary that answers")
+    return tuple(_read_shard(primaries[number] or {}) for number in range(len(primaries)))
+
+
+def _primary(copies: list[JSON]) -> JSON | None:
+    return next((copy for copy in copies if copy.get("routing", {}).get("primary") and "seq_no" in copy), None)
+
+
+def _read_shard(primary: JSON) -> ShardCheckpoint:
+    numbers = primary["seq_no"]
+    history = str(primary.get("commit", {}).get("user_data", {}).get("history_uuid", ""))
+    return ShardCheckpoint(history, int(numbers["global_checkpoint"]), int(numbers["max_seq_no"]))
