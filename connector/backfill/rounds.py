@@ -1,0 +1,253 @@
+"""One round of a back-fill: documents of every shard are read, encoded and written side by side. Memory is bounded by
+the queues, never by the index."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from connector.backfill.encoding import NO_NUMBER, EncodedWork, WorkItem, encode_group
+from connector.backfill.fields import BackfillPlan
+from connector.backfill.own_writes import OwnWrites
+from connector.backfill.passages import is_of_its_text
+from connector.backfill.report import BackfillCounts, BackfillReport, Ledger
+from connector.backfill.scan import FoundDocument, find_work, has_work_done, read_documents
+from connector.backfill.throttle import WritePace
+from connector.backfill.writing import UpdateWriter
+from connector.clusters.paths import index_path
+from connector.clusters.rest import RestCluster
+from connector.clusters.rest_index import ADMIN_TIMEOUT_S
+from connector.errors import AccessDenied, ClusterError, ClusterUnavailable, ConnectorError
+from connector.ingest.rejects import RejectsFile
+from connector.models.encoder import Encoder
+from connector.retries import pauses
+from connector.settings.sections import IngestSettings
+
+log = logging.getLogger(__name__)
+QUEUED_GROUPS = 2
+SKIPPED_INTERVALS = 200  # of our own writes, that a query leaves out
+
+
+@dataclass(frozen=True, slots=True)
+class ShardRange:
+    """What a round looks at in one shard, by sequence number: documents that lack passages, above `lacking_after`, and
+    those that have some and were written above `written_after`; both up to `upto`."""
+
+    lacking_after: int
+    written_after: int
+    upto: int
+
+
+class BackfillRounds:
+    """The rounds of one job over one index, whose mapping has our fields already.
+
+    Once `stop` resolves, a round reads and encodes no more, and writes what is encoded."""
+
+    def __init__(
+        self,
+        cluster: RestCluster,
+        plan: BackfillPlan,
+        encoder: Encoder,
+        settings: IngestSettings,
+        *,
+        expected: int,
+        rejects: Path,
+        pace: WritePace,
+        stop: asyncio.Future[str],
+        on_progress: Callable[[BackfillCounts], None],
+    ) -> None:
+        self.cluster = cluster
+        self._plan = plan
+        self._encoder = encoder
+        self._settings = settings
+        self._on_progress = on_progress
+        self._items = 0  # of the round that is under way
+        self.index = plan.index
+        self.stop = stop
+        self.rejects = RejectsFile(rejects)
+        self.ledger = Ledger(expected)
+        self.notes: dict[str, None] = {}  # what was seen on the way, each once
+        self.own = [OwnWrites() for _ in range(plan.shards)]
+        self._writer = UpdateWriter(
+            cluster, plan, settings, ledger=self.ledger, own=self.own, pace=pace, rejects=self.rejects
+        )
+
+    @property
+    def reasons(self) -> dict[str, int]:
+        """Why documents were refused, in the engine's words, and how often."""
+        return self._writer.reasons
+
+    async def run(self, ranges: Sequence[ShardRange]) -> int:
+        """One round; how many documents needed a second look. Raises ClusterUnavailable."""
+        self._items = 0
+        found: asyncio.Queue[list[WorkItem] | None] = asyncio.Queue(QUEUED_GROUPS)
+        encoded: asyncio.Queue[EncodedWork | None] = asyncio.Queue(QUEUED_GROUPS)
+        async with asyncio.TaskGroup() as stages:
+            stages.create_task(self._read(ranges, found))
+            stages.create_task(self._encode(found, encoded))
+            for _ in range(self._settings.writers):
+                stages.create_task(self._write(encoded))
+        return self._items
+
+    @property
+    def _stopping(self) -> bool:
+        return self.stop.done()
+
+    async def _read(self, ranges: Sequence[ShardRange], found: asyncio.Queue[list[WorkItem] | None]) -> None:
+        group: list[WorkItem] = []
+        size = 0
+        async for item in self._find(ranges):
+            if self._stopping:
+                break
+            if self.ledger.was_refused(item.document):
+                continue
+            self._items += 1
+            group.append(item)
+            size += sum(map(len, item.document.texts.values()))
+            if len(group) >= self._settings.group_documents or size >= self._settings.group_bytes:
+                await found.put(group)
+                group, size = [], 0
+        if group and not self._stopping:
+            await found.put(group)
+        await found.put(None)
+
+    async def _encode(
+        self, found: asyncio.Queue[list[WorkItem] | None], encoded: asyncio.Queue[EncodedWork | None]
+    ) -> None:
+        while group := await found.get():
+            if self._stopping:
+                continue
+            made = await asyncio.to_thread(encode_group, self._plan, group, self._encoder, lambda: self._stopping)
+            for document in made.unchanged:
+                self._settle_done(document)
+            for document in made.failed:
+                self._writer.refuse(document, NO_NUMBER)
+            if made.updates:
+                await encoded.put(made)
+        for _ in range(self._settings.writers):
+            await encoded.put(None)
+
+    async def _write(self, encoded: asyncio.Queue[EncodedWork | None]) -> None:
+        while group := await encoded.get():
+            await self._writer.write(group.updates)
+            self._on_progress(self.ledger.counts)
+
+    async def _find(self, ranges: Sequence[ShardRange]) -> AsyncIterator[WorkItem]:
+        """What needs work: documents without passages; and of those that have passages and were written since the last
+        look, the ones whose text is another now."""
+        for number, bounds in enumerate(ranges):
+            work = partial(find_work, self.cluster, self._plan, number, upto=bounds.upto)
+            async for document in self._steadily(work, bounds.lacking_after):
+                yield WorkItem(document, has_passages=False)
+            own = self.own[number]
+            query = has_work_done(self._plan, own.longest(SKIPPED_INTERVALS))
+            done = partial(read_documents, self.cluster, self._plan, number, query, upto=bounds.upto)
+            async for document in self._steadily(done, bounds.written_after):
+                if document.seq_no in own:
+                    continue
+                if is_of_its_text(self._plan, document):
+                    self._settle_done(document)
+                else:
+                    yield WorkItem(document, has_passages=True)
+
+    def _settle_done(self, document: FoundDocument) -> None:
+        """Count a document that is right as it is."""
+        empty = document.marker == self._plan.added.without_text
+        self.ledger.settle(document, "without_text" if empty else "unchanged")
+        counts = self.ledger.counts
+        if counts.found % self._settings.group_documents == 0:
+            self._on_progress(counts)
+
+    async def _steadily(
+        self, read: Callable[..., AsyncIterator[FoundDocument]], after: int
+    ) -> AsyncIterator[FoundDocument]:
+        """The documents, from behind the last one again where the cluster was away for a while. Raises its last
+        ClusterUnavailable."""
+        waits = pauses(self._settings.backoff_s, self._settings.max_attempts)
+        while True:
+            try:
+                async for document in read(after=after):
+                    after = document.seq_no
+                    yield document
+                return
+            except ClusterUnavailable as error:
+                wait_s = next(waits)
+                if wait_s is None:
+                    raise
+                log.warning("%s; trying again in %.1f s", error, wait_s)
+                self.ledger.add(retried=1)
+            await asyncio.sleep(wait_s)
+
+
+async def refresh(cluster: RestCluster, index: str) -> bool:
+    """Let searches see what was written. False without the privilege: then they see it somewhat later."""
+    path = index_path(index, "_refresh")
+    try:
+        await cluster.client.request("POST", path, timeout_s=ADMIN_TIMEOUT_S)
+    except AccessDenied:
+        return False
+    return True
+
+
+async def run_to_end(
+    rounds: BackfillRounds, take_rounds: Callable[[], Awaitable[None]], *, grace_s: float
+) -> BackfillReport:
+    """Take the rounds until they end, or until the job is stopped or the cluster stays unavailable, and report.
+
+    Once `rounds.stop` resolves, what is under way has `grace_s` left. Raises AccessDenied where the credentials may not
+    begin."""
+    started = time.monotonic()
+    rounds.rejects.clear()
+    stopped: str | None = None
+    denied: AccessDenied | None = None
+    try:
+        try:
+            await _until_stopped(take_rounds, rounds.stop, grace_s)
+        except* ConnectorError as errors:
+            first = _innermost(errors)
+            stopped = str(first)
+            denied = first if isinstance(first, AccessDenied) and not rounds.ledger.counts.written else None
+        if denied:
+            raise denied
+        if rounds.stop.done() and stopped is None:
+            stopped = rounds.stop.result()
+        with contextlib.suppress(ClusterError, TimeoutError):
+            async with asyncio.timeout(grace_s):
+                await refresh(rounds.cluster, rounds.index)
+        counts = rounds.ledger.counts
+    finally:
+        rounds.ledger.close()
+    return BackfillReport(
+        rounds.index,
+        counts,
+        time.monotonic() - started,
+        rounds.rejects.written(),
+        stopped,
+        reasons=dict(rounds.reasons),
+        notes=tuple(rounds.notes),
+    )
+
+
+async def _until_stopped(take_rounds: Callable[[], Awaitable[None]], stop: asyncio.Future[str], grace_s: float) -> None:
+    taking = asyncio.ensure_future(take_rounds())
+    try:
+        either: list[asyncio.Future[Any]] = [taking, stop]
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        if not taking.done():
+            await asyncio.wait([taking], timeout=grace_s)
+    finally:
+        taking.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await taking
+
+
+def _innermost(errors: BaseExceptionGroup) -> BaseException:
+    inner = errors.exceptions[0]
+    return _innermost(inner) if isinstance(inner, BaseExceptionGroup) else inner
