@@ -15,9 +15,10 @@ import argparse
 import asyncio
 import random
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
+from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -152,12 +153,7 @@ def try_collection(given: str, options: argparse.Namespace) -> dict[str, Any]:
     collection = read_collection(folder)
     ingest(folder, settings_for(folder, options.cluster, options.set))
 
-    def settings_with(own: Mapping[str, Any]) -> Settings:
-        return settings_for(
-            folder, options.cluster, [*options.set, *(f"{path}={value}" for path, value in own.items())]
-        )
-
-    runs = asyncio.run(run_pipelines(collection.queries, plan(PIPELINES, settings_with))).runs
+    runs = run_here(collection, folder, options)
     trial = Trial(given.rstrip("/").rpartition("/")[2], collection, runs, options.k, options.tie)
     parts = [trial.part(seed) for seed in range(options.tries)]
     needed = {order: [grades_needed(part, order, seed) for seed, part in enumerate(parts)] for order in ORDERS}
@@ -196,21 +192,47 @@ def _table(result: Mapping[str, Any]) -> Table:
     return table
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def run_here(collection: Collection, folder: Path, options: argparse.Namespace) -> Mapping[str, Run]:
+    """The run of each pipeline over the folder's index."""
+
+    def settings_with(own: Mapping[str, Any]) -> Settings:
+        given = [f"{path}={value}" for path, value in own.items()]
+        return settings_for(folder, options.cluster, [*options.set, *given])
+
+    return asyncio.run(run_pipelines(collection.queries, plan(PIPELINES, settings_with))).runs
+
+
+def make_parser(description: str | None) -> argparse.ArgumentParser:
+    """With what every bench of judging takes."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", nargs="+", help="BEIR-layout folders, or parts: FOLDER:QUERIES:DOCUMENTS")
     parser.add_argument("--cluster", default=STORE)
     parser.add_argument("-k", type=int, default=10, help="documents of each pipeline that are pooled")
-    parser.add_argument("--tries", type=int, default=10, help="how many halves of the queries each way is tried on")
     parser.add_argument("--tie", type=float, default=0.005, help="pipelines nearer to each other are not told apart")
     parser.add_argument("--set", action="append", default=[], metavar="PATH=VALUE", help="any setting")
+    return parser
+
+
+def try_collections(
+    bench: str,
+    parser: argparse.ArgumentParser,
+    try_collection: Callable[[str, argparse.Namespace], dict[str, Any]],
+    facts: Sequence[str],
+) -> None:
+    """Run a bench on each collection and print its result, with these of its arguments."""
     options = parser.parse_args()
-    results = [try_collection(given, options) for given in options.data]
-    print_result({"bench": "judging", "k": options.k, "tie": options.tie, "collections": results})
+    try:
+        results = [try_collection(given, options) for given in options.data]
+    except ConnectorError as error:
+        sys.exit(f"error: {error}")
+    print_result({"bench": bench} | {name: getattr(options, name) for name in facts} | {"collections": results})
+
+
+def main() -> None:
+    parser = make_parser(__doc__)
+    parser.add_argument("--tries", type=int, default=10, help="how many halves of the queries each way is tried on")
+    try_collections("judging", parser, try_collection, ("k", "tie"))
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except ConnectorError as error:
-        sys.exit(f"error: {error}")
+    main()

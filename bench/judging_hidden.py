@@ -13,7 +13,6 @@ judge has the grade 0; the highest grade of a collection is 3."""
 from __future__ import annotations
 
 import argparse
-import asyncio
 import json
 import subprocess
 import sys
@@ -24,26 +23,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from judging import PIPELINES, Trial, grades_needed
-from machine import print_result
+from judging import Trial, grades_needed, make_parser, run_here, try_collections
 from parts import part_of
-from quality import STORE, console, ingest, settings_for
+from quality import console, ingest, settings_for
 from rich.console import Console
 from rich.table import Table
 
-from connector.errors import ConnectorError
 from connector.evaluation.datasets import Collection, read_collection
-from connector.evaluation.measures import Run
-from connector.evaluation.pipelines import plan
 from connector.judging.folder import JudgingFolder
 from connector.judging.grades import GRADES, Grade
 from connector.judging.pairs import PairKey
 from connector.judging.pooling.depth import lot, pool_keys
 from connector.judging.pooling.pool import Pooling, make_pool, write_runs
-from connector.judging.pooling.runs import run_pipelines
 from connector.judging.resolve import resolve
 from connector.judging.trust.agreement import weighted_kappa
-from connector.settings.sections import Settings
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
@@ -181,7 +174,7 @@ def try_collection(given: str, options: argparse.Namespace) -> dict[str, Any]:
     collection = on_scale(read_collection(folder))
     settings = settings_for(folder, options.cluster, options.set)
     ingest(folder, settings)
-    runs = asyncio.run(run_all(collection, folder, options))
+    runs = run_here(collection, folder, options)
     hidden = hide(Trial(given.rstrip("/").rpartition("/")[2], collection, runs, options.k, options.tie), options.kept)
     documents = read_documents(folder)
     console.print(f"{hidden.trial.name}: {len(hidden.truth):,} pairs pooled")
@@ -209,16 +202,6 @@ def on_scale(collection: Collection) -> Collection:
         for query_id, grades in collection.qrels.items()
     }
     return Collection(collection.name, collection.queries, qrels, scale=top)
-
-
-async def run_all(collection: Collection, folder: Path, options: argparse.Namespace) -> Mapping[str, Run]:
-    """The run of each pipeline."""
-
-    def settings_with(own: Mapping[str, Any]) -> Settings:
-        given = [f"{path}={value}" for path, value in own.items()]
-        return settings_for(folder, options.cluster, [*options.set, *given])
-
-    return (await run_pipelines(collection.queries, plan(PIPELINES, settings_with))).runs
 
 
 def read_documents(folder: Path) -> dict[str, dict[str, str]]:
@@ -252,21 +235,11 @@ def _table(result: Mapping[str, Any]) -> Table:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("data", nargs="+", help="BEIR-layout folders, or parts: FOLDER:QUERIES:DOCUMENTS")
-    parser.add_argument("--cluster", default=STORE)
-    parser.add_argument("-k", type=int, default=10, help="documents of each pipeline that are pooled")
+    parser = make_parser(__doc__)
     parser.add_argument("--kept", type=float, default=0.2, help="share of the pool that a person judged")
     parser.add_argument("--errors", type=float, nargs="+", default=[0.0, 0.1, 0.3], help="how often the model is wrong")
-    parser.add_argument("--tie", type=float, default=0.005, help="pipelines nearer to each other are not told apart")
-    parser.add_argument("--set", action="append", default=[], metavar="PATH=VALUE", help="any setting")
-    options = parser.parse_args()
-    results = [try_collection(given, options) for given in options.data]
-    print_result({"bench": "judging-hidden", "k": options.k, "kept": options.kept, "collections": results})
+    try_collections("judging-hidden", parser, try_collection, ("k", "kept"))
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except ConnectorError as error:
-        sys.exit(f"error: {error}")
+    main()

@@ -7,13 +7,14 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
-    SpinnerColumn,
+    ProgressColumn,
+    TaskID,
     TaskProgressColumn,
     TextColumn,
     TimeElapsedColumn,
@@ -34,34 +35,55 @@ LOG_EVERY_S = 10.0
 SAY_EVERY_S = 30.0
 
 
+class _NowAndThen:
+    """Is due once in so many seconds, the first time after as many."""
+
+    def __init__(self, every_s: float) -> None:
+        self._every_s = every_s
+        self._due = time.monotonic() + every_s
+
+    def is_due(self) -> bool:
+        now = time.monotonic()
+        if now < self._due:
+            return False
+        self._due = now + self._every_s
+        return True
+
+
+@contextmanager
+def _bar(
+    description: str, total: float | None, *columns: ProgressColumn, is_shown: bool, **fields: Any
+) -> Iterator[tuple[Progress, TaskID]]:
+    """A bar with these columns behind it, the time that passed and the time that is left; it goes at the end."""
+    with Progress(
+        TextColumn("[bold]{task.description}"),
+        BarColumn(),
+        *columns,
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        console=stderr,
+        transient=True,
+        disable=not is_shown,
+    ) as progress:
+        yield progress, progress.add_task(description, total=total, **fields)
+
+
 @contextmanager
 def showing(
     bar: bool, description: str = "ingesting"
 ) -> Iterator[tuple[Callable[[JobCounts], None], Callable[[str], None]]]:
     """How a running job shows its counts and says things: a bar on a terminal, else a log line now and then."""
     if not bar:
-        due = time.monotonic() + LOG_EVERY_S
+        log_line = _NowAndThen(LOG_EVERY_S)
 
         def tell(counts: JobCounts) -> None:
-            nonlocal due
-            if time.monotonic() >= due:
-                due = time.monotonic() + LOG_EVERY_S
+            if log_line.is_due():
                 log.info("%d documents done, %.0f %% read", counts.done, counts.progress * 100, extra=asdict(counts))
 
         yield tell, log.info
         return
-    with Progress(
-        SpinnerColumn(),
-        TextColumn("[bold]{task.description}"),
-        BarColumn(),
-        TaskProgressColumn(),
-        TextColumn("{task.fields[counts]}"),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-        console=stderr,
-        transient=True,
-    ) as progress:
-        task = progress.add_task("loading the encoder", total=None, counts="")
+    columns = (TaskProgressColumn(), TextColumn("{task.fields[counts]}"))
+    with _bar("loading the encoder", None, *columns, is_shown=True, counts="") as (progress, task):
 
         def show(counts: JobCounts) -> None:
             elapsed = progress.tasks[0].elapsed or 0.0
@@ -76,28 +98,15 @@ def showing(
 def counting(what: str, total: int) -> Iterator[Callable[[int], None]]:
     """A function that shows how many are done: a bar with the rate and the time that is left, or where stderr is no
     terminal a line now and then."""
-    began = time.monotonic()
-    due = began + SAY_EVERY_S
-    with Progress(
-        TextColumn("[bold]{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]}"),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-        console=stderr,
-        transient=True,
-        disable=not stderr.is_terminal,
-    ) as progress:
-        task = progress.add_task(what, total=total, rate="")
+    began, line = time.monotonic(), _NowAndThen(SAY_EVERY_S)
+    columns = (MofNCompleteColumn(), TextColumn("{task.fields[rate]}"))
+    with _bar(what, total, *columns, is_shown=stderr.is_terminal, rate="") as (progress, task):
 
         def show(done: int) -> None:
-            nonlocal due
             now = time.monotonic()
             rate = f"{done / (now - began):,.1f}/s" if now > began else ""
             progress.update(task, completed=done, rate=rate)
-            if not stderr.is_terminal and now >= due:
-                due = now + SAY_EVERY_S
+            if not stderr.is_terminal and line.is_due():
                 left_s = (total - done) * (now - began) / max(done, 1)
                 stderr.print(f"{what}: {done} of {total} done, {rate}, {left_s:,.0f} s left", highlight=False)
 
@@ -109,27 +118,15 @@ def reporter_on_terminal() -> Iterator[Reporter]:
     """Notes on stderr, and a bar with the time that is left; where stderr is no terminal, a line now and then."""
     from connector.evaluation.evaluate import Reporter
 
-    with Progress(
-        TextColumn("[bold]{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-        console=stderr,
-        transient=True,
-        disable=not stderr.is_terminal,
-    ) as progress:
-        task = progress.add_task("loading", total=None)
-        due = time.monotonic() + SAY_EVERY_S
+    line = _NowAndThen(SAY_EVERY_S)
+    with _bar("loading", None, MofNCompleteColumn(), is_shown=stderr.is_terminal) as (progress, task):
 
         def begin(what: str, count: int) -> None:
             progress.reset(task, description=what, total=count)
 
         def done() -> None:
-            nonlocal due
             progress.advance(task)
-            if not stderr.is_terminal and time.monotonic() >= due:
-                due = time.monotonic() + SAY_EVERY_S
+            if not stderr.is_terminal and line.is_due():
                 counted = progress.tasks[0]
                 stderr.print(
                     f"{counted.description}: {counted.completed:.0f} of {counted.total:.0f} done", highlight=False
@@ -144,25 +141,12 @@ def reporter_on_terminal() -> Iterator[Reporter]:
 def share_on_terminal(description: str, what: str) -> Iterator[Callable[[float, int], None]]:
     """A bar for a job that knows which share of it is done, and how many things that were; where stderr is no terminal,
     a line now and then."""
-    with Progress(
-        TextColumn("[bold]{task.description}"),
-        BarColumn(),
-        TaskProgressColumn(),
-        TextColumn("{task.fields[counts]}"),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-        console=stderr,
-        transient=True,
-        disable=not stderr.is_terminal,
-    ) as progress:
-        task = progress.add_task(description, total=1.0, counts="")
-        due = time.monotonic() + SAY_EVERY_S
+    line, columns = _NowAndThen(SAY_EVERY_S), (TaskProgressColumn(), TextColumn("{task.fields[counts]}"))
+    with _bar(description, 1.0, *columns, is_shown=stderr.is_terminal, counts="") as (progress, task):
 
         def show(share: float, count: int) -> None:
-            nonlocal due
             progress.update(task, completed=share, counts=f"{count:,} {what}")
-            if not stderr.is_terminal and time.monotonic() >= due:
-                due = time.monotonic() + SAY_EVERY_S
+            if not stderr.is_terminal and line.is_due():
                 stderr.print(f"{description}: {count:,} {what}, {share:.0%}", highlight=False)
 
         yield show
