@@ -18,7 +18,13 @@ from connector.errors import AccessDenied, ClusterError
 TIMEOUT_S = 60.0
 NO_SUCH_ROUTE = frozenset({400, 404, 405, 500, 501})  # how the engines without security refuse a request for it
 HIDES_SOME = "FLS or DLS"  # in what OpenSearch says of updates, with HTTP 500, to whom it hides something
-ON_INDEX = {"read": "read", "write": "index", "mapping": "manage", "refresh": "maintenance", "stats": "monitor"}
+ON_INDEX = {
+    "read": "read",
+    "write": "index",
+    "mapping": "indices:admin/mapping/put",
+    "refresh": "maintenance",
+    "stats": "monitor",
+}
 
 
 async def read_denied(client: Client, engine: Engine, index: str) -> dict[str, str]:

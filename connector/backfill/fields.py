@@ -55,6 +55,11 @@ async def put_fields(cluster: RestCluster, plan: BackfillPlan) -> None:
     await _put(cluster, plan.index, build_properties(cluster.engine, plan), plan.added)
 
 
+async def meta_is_lost(cluster: RestCluster, plan: BackfillPlan) -> bool:
+    """Whether the mapping's `_meta` says nothing of what was added: somebody replaced it."""
+    return Backfilled.from_meta((await read_index_mapping(cluster, plan.index)).get("_meta", {})) is None
+
+
 async def take_meta_out(cluster: RestCluster, index: str) -> None:
     """Take our part out of the mapping's `_meta`. The fields themselves stay: no engine takes a field back."""
     await _put(cluster, index, {}, None)

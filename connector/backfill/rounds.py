@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from connector.backfill.encoding import NO_NUMBER, EncodedWork, WorkItem, encode_group
-from connector.backfill.fields import BackfillPlan
+from connector.backfill.fields import BackfillPlan, meta_is_lost, put_fields
 from connector.backfill.own_writes import OwnWrites
 from connector.backfill.passages import is_of_its_text
 from connector.backfill.report import BackfillCounts, BackfillReport, Ledger
+from connector.backfill.same_index import SameIndex
 from connector.backfill.scan import FoundDocument, find_work, has_work_done, read_documents
 from connector.backfill.throttle import WritePace
 from connector.backfill.writing import UpdateWriter
@@ -33,6 +34,10 @@ from connector.settings.sections import IngestSettings
 log = logging.getLogger(__name__)
 QUEUED_GROUPS = 2
 SKIPPED_INTERVALS = 200  # of our own writes, that a query leaves out
+META_REPLACED = (
+    "somebody replaced the mapping's _meta while the job ran, and with it the note of what was added; it was put back. "
+    "Have them keep connector_backfill in it: without it the index is searched by its lexical leg alone"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +80,16 @@ class BackfillRounds:
         self.ledger = Ledger(expected)
         self.notes: dict[str, None] = {}  # what was seen on the way, each once
         self.own = [OwnWrites() for _ in range(plan.shards)]
+        self.same = SameIndex(cluster, plan.index)
         self._writer = UpdateWriter(
-            cluster, plan, settings, ledger=self.ledger, own=self.own, pace=pace, rejects=self.rejects
+            cluster,
+            plan,
+            settings,
+            ledger=self.ledger,
+            own=self.own,
+            pace=pace,
+            rejects=self.rejects,
+            same=self.same,
         )
 
     @property
@@ -95,6 +108,12 @@ class BackfillRounds:
             for _ in range(self._settings.writers):
                 stages.create_task(self._write(encoded))
         return self._items
+
+    async def keep_meta(self) -> None:
+        """Put our part into the mapping's `_meta` again where somebody replaced the whole of it meanwhile."""
+        if await meta_is_lost(self.cluster, self._plan):
+            await put_fields(self.cluster, self._plan)
+            self.notes[META_REPLACED] = None
 
     @property
     def _stopping(self) -> bool:
@@ -209,9 +228,11 @@ async def run_to_end(
     denied: AccessDenied | None = None
     try:
         try:
+            await rounds.same.remember()
             await _until_stopped(take_rounds, rounds.stop, grace_s)
+            await rounds.keep_meta()
         except* ConnectorError as errors:
-            first = _innermost(errors)
+            first = await rounds.same.explain(_innermost(errors))
             stopped = str(first)
             denied = first if isinstance(first, AccessDenied) and not rounds.ledger.counts.written else None
         if denied:

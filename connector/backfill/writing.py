@@ -15,6 +15,7 @@ from functools import partial
 from connector.backfill.fields import BackfillPlan
 from connector.backfill.own_writes import OwnWrites
 from connector.backfill.report import Ledger
+from connector.backfill.same_index import SameIndex
 from connector.backfill.scan import FoundDocument, read_again
 from connector.backfill.throttle import WritePace
 from connector.backfill.write import PassageUpdate, UpdateOutcome, write_updates
@@ -43,6 +44,7 @@ class UpdateWriter:
         own: Sequence[OwnWrites],
         pace: WritePace,
         rejects: RejectsFile,
+        same: SameIndex,
     ) -> None:
         self._cluster = cluster
         self._plan = plan
@@ -51,6 +53,7 @@ class UpdateWriter:
         self._own = own
         self._pace = pace
         self._rejects = rejects
+        self._same = same
         self.reasons: dict[str, int] = {}
 
     async def write(self, updates: Sequence[PassageUpdate]) -> None:
@@ -85,6 +88,7 @@ class UpdateWriter:
 
     async def _send(self, updates: Sequence[PassageUpdate]) -> list[UpdateOutcome]:
         await self._pace.wait()
+        await self._same.check()
 
         def tell_pace(took_ms: int, documents: int, outcomes: Sequence[UpdateOutcome]) -> None:
             pressed = sum(outcome.kind == "pressure" for outcome in outcomes)

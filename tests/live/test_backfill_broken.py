@@ -1,0 +1,158 @@
+"""A back-fill into whose midst something happens to the index: it ends soon, says why, counts what it did, and goes on
+when run again."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from support.backfills import WordEncoder, plan_for
+from support.somebody import TEXT, Somebody
+
+from connector.backfill.fields import BackfillPlan, put_fields
+from connector.backfill.job import BackfillJob
+from connector.backfill.report import BackfillCounts, BackfillReport
+from connector.clusters.connect import connect
+from connector.clusters.rest import RestCluster
+from connector.settings.sections import ClusterSettings, IngestSettings
+
+pytestmark = pytest.mark.live
+DOCUMENTS = 24
+SMALL = IngestSettings(group_documents=4, backoff_s=0.02, max_attempts=3, writers=1)
+
+
+@pytest.fixture(params=["elasticsearch", "opensearch"])
+async def shop(request: pytest.FixtureRequest) -> AsyncIterator[Shop]:
+    """An index of somebody's with our fields in its mapping, on an engine of each kind."""
+    settings: ClusterSettings = request.getfixturevalue(request.param)
+    cluster = await connect(settings)
+    assert isinstance(cluster, RestCluster)
+    somebody = Somebody(settings.url, cluster)
+    documents = [{"title": f"thing {at}"} for at in range(DOCUMENTS)]
+    made = somebody.make({"properties": {"title": TEXT}}, *documents, settings=somebody.knn)
+    plan = await plan_for(cluster, made, {"title": 1.0})
+    await put_fields(cluster, plan)
+    yield Shop(somebody, cluster, plan)
+    somebody.leave()
+    await cluster.close()
+
+
+class Shop:
+    """The index, who made it, and what is to be added to it."""
+
+    def __init__(self, somebody: Somebody, cluster: RestCluster, plan: BackfillPlan) -> None:
+        self.somebody = somebody
+        self.cluster = cluster
+        self.plan = plan
+
+    def set(self, **settings: Any) -> None:
+        flat = {f"index.{name.replace('__', '.')}": value for name, value in settings.items()}
+        self.somebody.send("PUT", f"/{self.plan.index}/_settings", flat)
+
+    async def fill(self, folder: Path, happens: Callable[[], Any] = lambda: None) -> BackfillReport:
+        """What `happens` does so when the first documents are written."""
+        left = [happens]
+
+        def interrupt(counts: BackfillCounts) -> None:
+            if counts.written and left:
+                left.pop()()
+
+        job = BackfillJob(
+            self.cluster,
+            self.plan,
+            WordEncoder(),
+            SMALL,
+            expected=DOCUMENTS,
+            rejects=folder / "rejects",
+            on_progress=interrupt,
+        )
+        return await job.run()
+
+
+@pytest.mark.parametrize("block", ["read_only_allow_delete", "write", "read_only"])
+async def test_a_block_ends_it_at_once_and_is_named(shop: Shop, tmp_path: Path, block: str) -> None:
+    report = await shop.fill(tmp_path, lambda: shop.set(**{f"blocks__{block}": True}))
+    shop.set(**{f"blocks__{block}": False})
+    assert report.stopped is not None
+    assert "the index takes no writes" in report.stopped
+    assert report.counts.retried == 0
+    assert 0 < report.counts.written < DOCUMENTS
+    assert report.counts.refused == 0
+
+    again = await shop.fill(tmp_path)
+
+    assert again.ok
+    assert again.counts.written == DOCUMENTS - report.counts.written
+    assert again.counts.unchanged == report.counts.written
+
+
+async def test_an_index_that_is_closed_ends_it(shop: Shop, tmp_path: Path) -> None:
+    report = await shop.fill(tmp_path, lambda: shop.somebody.send("POST", f"/{shop.plan.index}/_close"))
+
+    assert report.stopped is not None
+    assert "closed" in report.stopped
+    assert not report.ok
+
+
+async def test_an_index_that_is_deleted_stays_so(shop: Shop, tmp_path: Path) -> None:
+    """The engines would make an empty index of an update into none."""
+    report = await shop.fill(tmp_path, lambda: shop.somebody.send("DELETE", f"/{shop.plan.index}"))
+
+    assert report.stopped is not None
+    assert "was deleted" in report.stopped
+    with pytest.raises(httpx.HTTPStatusError, match="404"):
+        shop.somebody.send("GET", f"/{shop.plan.index}")
+
+
+async def test_another_index_of_that_name_is_left_alone(shop: Shop, tmp_path: Path) -> None:
+    """Rebuilt by its application: documents of the same ids, sequence numbers and terms, and other texts."""
+
+    def rebuild() -> None:
+        index = shop.plan.index
+        shop.somebody.send("DELETE", f"/{index}")
+        body = {"mappings": {"dynamic": "strict", "properties": {"title": TEXT}}}
+        shop.somebody.send("PUT", f"/{index}", body)
+        for at in range(DOCUMENTS):
+            shop.somebody.send("PUT", f"/{index}/_doc/d{at}", {"title": f"other {at}"})
+
+    report = await shop.fill(tmp_path, rebuild)
+    found = shop.somebody.send("GET", f"/{shop.plan.index}/_doc/d{DOCUMENTS - 1}")
+
+    assert report.stopped is not None
+    assert "another index" in report.stopped
+    assert (found["_version"], found["_source"]) == (1, {"title": f"other {DOCUMENTS - 1}"})
+
+
+async def test_an_alias_that_moves_changes_nothing(shop: Shop, tmp_path: Path) -> None:
+    """What is filled is the index, by its own name."""
+    alias = shop.somebody.alias(shop.plan.index)
+    other = shop.somebody.make({"properties": {"title": TEXT}}, {"title": "a"})
+
+    def move() -> None:
+        actions = [{"remove": {"index": shop.plan.index, "alias": alias}}, {"add": {"index": other, "alias": alias}}]
+        shop.somebody.send("POST", "/_aliases", {"actions": actions})
+
+    report = await shop.fill(tmp_path, move)
+
+    assert report.ok
+    assert report.counts.written == DOCUMENTS
+    assert shop.somebody.send("GET", f"/{other}/_doc/d0")["_source"] == {"title": "a"}
+
+
+async def test_a_mapping_that_the_application_changes_keeps_what_is_ours(shop: Shop, tmp_path: Path) -> None:
+    """Its migrations put a `_meta` of their own, which replaces ours."""
+
+    def migrate() -> None:
+        mapping = {"_meta": {"migration": 7}, "properties": {"colour": {"type": "keyword"}}}
+        shop.somebody.send("PUT", f"/{shop.plan.index}/_mapping", mapping)
+
+    report = await shop.fill(tmp_path, migrate)
+    found = shop.somebody.send("GET", f"/{shop.plan.index}/_mapping")[shop.plan.index]["mappings"]
+
+    assert report.ok
+    assert found["_meta"].keys() == {"migration", "connector_backfill"}
+    assert "colour" in found["properties"]
+    assert any("_meta" in note for note in report.notes)
