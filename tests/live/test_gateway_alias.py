@@ -53,8 +53,10 @@ def test_pages_of_an_alias_have_no_repeat_and_no_gap(engine: ClusterSettings, al
     assert not any(hit["_source"]["brand"] != "acme" for hit in hits if not alias.startswith(hit["_index"]))
 
 
-def test_an_index_is_known_by_its_other_names(engine: ClusterSettings) -> None:
+@pytest.mark.parametrize("kind", ["elasticsearch", "opensearch"])
+def test_an_index_is_known_by_its_other_names(kind: str, request: pytest.FixtureRequest) -> None:
     """An alias, a list, a pattern; not together with another index, nor where one joins that was not there before."""
+    engine: ClusterSettings = request.getfixturevalue(kind)
     query: JSON = {"query": {"match": {"text": "red sofa"}}, "size": 5}
     with filled_shop(engine, HALF) as shop, filled_shop(engine, {"p1": HALF["p1"]}) as other:
         same, acme, both = (f"{shop}-{name}" for name in ("same", "acme", "both"))

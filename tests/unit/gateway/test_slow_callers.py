@@ -1,0 +1,71 @@
+"""Callers that take their time: they cost the others nothing, and the engine no connection."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import pytest
+from support.gateways import SMALL, ByteEngine, RunningGateway, running_gateway
+
+from connector.gateway.exchange import Asked, Passed, Replied, Upstream
+from connector.gateway.passing import caller_connection
+
+SLOW = 60
+HEAD = b"POST /a/_search HTTP/1.1\r\nHost: h\r\ncontent-length: 12\r\n\r\n"
+
+
+class Searches:
+    """Wants each search, whose body is read whole first, and lets it pass."""
+
+    def wants(self, method: str, raw_path: bytes) -> bool:
+        return raw_path.endswith(b"_search")
+
+    async def answer(self, asked: Asked, upstream: Upstream) -> Replied | Passed:
+        return Passed("sort")
+
+    async def close(self) -> None: ...
+
+
+@pytest.fixture
+def engine() -> Iterator[ByteEngine]:
+    with ByteEngine().running() as engine:
+        yield engine
+
+
+def slow_callers(gateway: RunningGateway, held: ExitStack, first: bytes) -> list[socket.socket]:
+    """Each has sent so much, and then no more."""
+    callers = [held.enter_context(gateway.connect()) for _ in range(SLOW)]
+    for caller in callers:
+        caller.sendall(first)
+    return callers
+
+
+def test_who_is_slow_holds_up_nobody_and_no_connection_of_the_engine(engine: ByteEngine) -> None:
+    with running_gateway(engine.url, interceptor=Searches()) as gateway, ExitStack() as held:
+        slow_callers(gateway, held, SMALL[:-4])
+        bodies = slow_callers(gateway, held, HEAD + b"{")
+        quick = [gateway.ask(SMALL) for _ in range(20)]
+        at_once = engine.connections
+        for caller in bodies:  # each is answered when it is done
+            caller.sendall(b'"size":  1}')
+        replies = [caller.recv(65_536) for caller in bodies]
+
+    assert all(reply.endswith(b"ok") for reply in quick)
+    assert at_once <= 2
+    assert all(b"passed;reason=sort" in reply for reply in replies)
+
+
+def test_a_head_that_does_not_come_to_its_end_is_waited_for_so_long_and_no_longer(
+    engine: ByteEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where a byte comes now and then."""
+    monkeypatch.setattr(caller_connection, "HEAD_S", 0.1)
+    with running_gateway(engine.url) as gateway, ExitStack() as held:
+        callers = slow_callers(gateway, held, SMALL[:-4])
+        callers[0].sendall(b"o")
+        ends = [caller.recv(1) for caller in callers]
+
+    assert ends == [b""] * SLOW
+    assert engine.seen == []
