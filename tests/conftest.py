@@ -34,7 +34,7 @@ from connector.wiring import load_encoder
 EMBEDDED = "embedded"
 # files whose tests run in one process: they share what is dear to make, or change the same thing
 GROUPS = {
-    "postgres": tuple(f"unit/ingest/postgres/test_{name}" for name in ("reading", "updates")),
+    "postgres": tuple(f"unit/ingest/postgres/test_{name}" for name in ("reading", "replication", "updates")),
     "demo": ("e2e/test_corpus", "e2e/test_examples"),
     "commands with torch": ("bench/test_smoke", "e2e/test_reranker", "e2e/test_train", "e2e/test_tune"),
     "secured": tuple(

@@ -16,6 +16,14 @@ class PostgresSettings(Section):
     updated_at: str | None = Field(
         None, description="to follow it: the column with the time of a row's last change, set by each write"
     )
+    slot: str | None = Field(
+        None,
+        pattern="^[a-z0-9_]{1,63}$",
+        description="to follow it by logical replication: the name of the slot, which is made where there is none",
+    )
+    publication: str | None = Field(
+        None, description="the publication that the slot is read for; one of the slot's name when not given"
+    )
     password: Password | None = Field(
         None, description="the password of the user in the URL; PGPASSWORD and ~/.pgpass work too"
     )

@@ -22,7 +22,7 @@ from connector.settings.sections import IngestSettings
 
 LIMIT_S = 15
 QUICK = FollowSettings(quiet_s=0.05)
-SETTINGS = IngestSettings(backoff_s=0.001, grace_s=5.0)
+SETTINGS = IngestSettings(backoff_s=0.001, grace_s=0.5)
 
 
 @asynccontextmanager

@@ -46,6 +46,7 @@ from connector.cli.tables.ingest import (
     print_troubles,
     write_report,
 )
+from connector.errors import SettingsError
 from connector.settings.sections import Settings
 
 if TYPE_CHECKING:  # torch and the clients are imported once the flags are known to be right
@@ -64,6 +65,7 @@ class IngestOptions:
     report_file: Path | None
     delete_missing: bool
     follow: bool
+    yes: bool
     as_json: bool
 
 
@@ -119,10 +121,35 @@ def ingest(
         **field_settings(id_field, text, metadata),
         **postgres.settings(),
     )
-    options = IngestOptions(source, rejects, report_file, delete_missing, follow, as_json)
+    options = IngestOptions(source, rejects, report_file, delete_missing, follow, postgres.yes, as_json)
+    if postgres.drop_slot:
+        _drop_slot(settings, options)
     if dry_run:
         _rehearse(settings, options)
     _ingest(settings, options)
+
+
+def _drop_slot(settings: Settings, options: IngestOptions) -> NoReturn:
+    """Drop what a database was followed by, and end."""
+    from connector.ingest.following.opening import drop_followed
+
+    what = f"slot {settings.postgres.slot} of {options.source}, and what was not followed yet with it"
+    if not _agrees([what], "will be dropped", options):
+        raise SettingsError(f"nothing was dropped: {what}; agree with --yes")
+    dropped = drop_followed(options.source, settings)
+    print(
+        json.dumps({"dropped": dropped}) if options.as_json else f"dropped: {', '.join(dropped) or 'nothing is there'}"
+    )
+    raise typer.Exit
+
+
+def _agrees(what: list[str], verb: str, options: IngestOptions) -> bool:
+    """Whether the user agrees; nobody is asked who said so before, or where there is no terminal to ask at."""
+    if options.yes or not (sys.stdin.isatty() and stderr.is_terminal):
+        return options.yes
+    for part in what:
+        stderr.print(f"{part} {verb}", highlight=False, markup=False)
+    return typer.confirm("Go on?", err=True)
 
 
 def _rehearse(settings: Settings, options: IngestOptions) -> NoReturn:
@@ -204,10 +231,13 @@ async def _run(
         for line in plan_lines(plan):
             say(line)
 
+    def agree(made: list[str]) -> bool:
+        return _agrees(made, "will be made", options)
+
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, end, number)
     run = partial(
-        partial(follow_source, on_state=show) if options.follow else partial(run_job, on_progress=show),
+        partial(follow_source, on_state=show, agree=agree) if options.follow else partial(run_job, on_progress=show),
         options.source,
         settings,
         rejects=options.rejects,

@@ -89,9 +89,27 @@ class PostgresFlags:
         ),
     ] = None
 
+    slot: Annotated[
+        str | None,
+        typer.Option(
+            "--slot",
+            metavar="NAME",
+            help="To follow it by logical replication: the slot, which is made where there is none. "
+            "[CONNECTOR_POSTGRES_SLOT]",
+        ),
+    ] = None
+    drop_slot: Annotated[
+        bool, typer.Option("--drop-slot", help="Drop that slot and its publication, and end: nobody follows any more.")
+    ] = False
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before a slot is made or dropped.")] = False
+
     def settings(self) -> dict[str, Any]:
         """The flags as paths of settings; None where a flag is not given."""
-        return {f"postgres__{flag.name}": getattr(self, flag.name) for flag in fields(self)}
+        return {
+            f"postgres__{flag.name}": getattr(self, flag.name)
+            for flag in fields(self)
+            if flag.name not in ("drop_slot", "yes")
+        }
 
 
 def field_settings(id_column: str | None, text: str | None, metadata: str | None) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from connector.ingest.following.files import read_state
 from connector.ingest.following.quiet import ChangedFiles
-from connector.ingest.following.source import SourceLag, SourceStep
+from connector.ingest.following.source import FollowTarget, SourceLag, SourceStep
 from connector.ingest.following.watch import Watch
 from connector.ingest.seen import SeenIds
 from connector.ingest.sources import Source
@@ -31,11 +31,14 @@ class FollowedFile:
         self._read = read_state(path)
         self._seen: SeenIds | None = None
 
+    async def will_make(self) -> list[str]:
+        return []
+
     async def begin(self) -> None:
         await self._watch.begin()
         self._read = read_state(self._path)
 
-    async def steps(self, id_column: str) -> AsyncGenerator[SourceStep, None]:
+    async def steps(self, target: FollowTarget) -> AsyncGenerator[SourceStep, None]:
         async for step in self._reading():
             yield step
         while True:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from connector.ingest.following.files import FileState, Listing, ReadFiles, list_files
 from connector.ingest.following.quiet import ChangedFiles
-from connector.ingest.following.source import SourceLag, SourceStep
+from connector.ingest.following.source import FollowTarget, SourceLag, SourceStep
 from connector.ingest.following.watch import Watch
 from connector.ingest.sources import Source
 from connector.ingest.sources.folder import FolderSource, file_id
@@ -38,6 +38,9 @@ class FollowedFolder:
         self._gone: dict[Path, float] = {}  # since when
         self._looked_at = 0.0
 
+    async def will_make(self) -> list[str]:
+        return []
+
     async def begin(self) -> None:
         await self._watch.begin()
         listing = await asyncio.to_thread(list_files, self._folder)
@@ -45,7 +48,7 @@ class FollowedFolder:
             self._read.set(path, state)
         self._looked_at = time.monotonic()
 
-    async def steps(self, id_column: str) -> AsyncGenerator[SourceStep, None]:
+    async def steps(self, target: FollowTarget) -> AsyncGenerator[SourceStep, None]:
         yield SourceStep(self.source, is_whole=True)
         await self._look([self._folder])  # what changed while it was read
         while True:

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from connector.clusters.protocol import Index
 from connector.errors import ClusterUnavailable, ConnectorError
 from connector.ingest.following.account import Account, FollowReport
-from connector.ingest.following.source import FollowedSource, SourceStep
+from connector.ingest.following.source import FollowedSource, FollowTarget, SourceStep
 from connector.ingest.pipeline import REMOVE_BATCH, IngestJob
 from connector.ingest.report import Counts, JobReport
 from connector.ingest.seen import SeenIds
@@ -50,6 +50,7 @@ class Follower:
         *,
         rejects: Path,
         stop: asyncio.Future[str],
+        target: FollowTarget | None = None,
         delete_missing: bool = False,
         on_state: Callable[[FollowReport], None] = lambda report: None,
     ) -> None:
@@ -59,6 +60,7 @@ class Follower:
         self._settings = settings.model_copy(update={"max_attempts": sys.maxsize})
         self._rejects = rejects
         self._stop = stop
+        self._target = target or FollowTarget(index.name, index.schema.fields.id)
         self._delete_missing = delete_missing
         self._on_state = on_state
         self._running: Counts | None = None
@@ -68,7 +70,7 @@ class Follower:
     async def run(self) -> FollowReport:
         """Until `stop`, or an error that no patience helps with; then `stopped` says which. Raises ConnectorError where
         it cannot begin."""
-        steps = self._followed.steps(self._index.schema.fields.id)
+        steps = self._followed.steps(self._target)
         ticking = asyncio.create_task(self._tick())
         stopped: str | None = None
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import stat
+from contextlib import closing
 from pathlib import Path
 
 from connector.errors import SourceError
@@ -33,12 +34,28 @@ def open_followed(location: str, settings: Settings, *, delete_missing: bool = F
 
 def _open_postgres(location: str, settings: Settings, source: Source, delete_missing: bool) -> FollowedSource:
     with needs("postgres", "following PostgreSQL"):
+        from connector.ingest.following.postgres_replication import FollowedReplica
         from connector.ingest.following.postgres_updates import FollowedTable
         from connector.ingest.sources.postgres import PostgresSource
     assert isinstance(source, PostgresSource)
+    if settings.postgres.slot:
+        return FollowedReplica(location, settings, source, delete_missing=delete_missing)
     if not settings.postgres.updated_at:
         raise SourceError(
-            "to follow a table, name its column with the time of a row's last change: --updated-at COLUMN "
-            "(postgres.updated_at)"
+            "to follow a table, name its column with the time of a row's last change (--updated-at COLUMN), or a slot "
+            "for logical replication (--slot NAME)"
         )
     return FollowedTable(location, settings, source, delete_missing=delete_missing)
+
+
+def drop_followed(location: str, settings: Settings) -> list[str]:
+    """Drop the slot and the publication that a database was followed by; what was dropped. Raises SourceError."""
+    if not (is_postgres(location) and settings.postgres.slot):
+        raise SourceError("a slot is dropped of a database: connector ingest postgresql://... --slot NAME --drop-slot")
+    with needs("postgres", "following PostgreSQL"):
+        from connector.ingest.following.postgres_slot import SlotNames, drop_slot
+        from connector.ingest.sources.postgres_relation import connect_to
+    slot = settings.postgres.slot
+    connection = connect_to(location, settings.postgres)
+    with closing(connection):
+        return drop_slot(connection, SlotNames(slot, settings.postgres.publication or slot))

@@ -10,6 +10,8 @@ from typing import Any
 
 import psycopg
 from psycopg import sql
+from psycopg.adapt import Transformer
+from psycopg.pq import Format
 
 from connector.errors import SourceError
 from connector.ingest.documents import spell_id
@@ -43,12 +45,23 @@ class FollowedDatabase:
             self.close()
             raise SourceError(f"cannot {what}: {first_line(error)}") from error
 
-    def rows_with(self, column: str, values: Sequence[Any], cast: str) -> list[Row]:
-        """The rows that have one of the values, which are of the type `cast`, in a column."""
+    def rows_by_key(self, column: str, keys: Sequence[str]) -> tuple[list[Row], list[str]]:
+        """The rows that have one of the keys, as the server spells them, and the ids of documents for which there is
+        none."""
         with self.asked("read changed rows") as (connection, relation):
-            where = sql.SQL("{} = ANY(%s::{}[])").format(sql.Identifier(column), sql.SQL(cast))
-            cells = connection.execute(relation.select(where=where), [list(values)])
-            return list(rows_of(relation, iter(cells)))
+            kind = connection.execute(
+                "SELECT format_type(atttypid, NULL), atttypid FROM pg_attribute WHERE attrelid = %s AND attname = %s",
+                [relation.oid, column],
+            ).fetchone()
+            if kind is None:
+                raise SourceError(f"{relation.name} has no column {column!r} any more")
+            where = sql.SQL("{} = ANY(%s::text[]::{}[])").format(sql.Identifier(column), sql.SQL(kind[0]))
+            cells = connection.execute(relation.select(where=where), [list(keys)])
+            rows = list(rows_of(relation, iter(cells)))
+            loader = Transformer(connection).get_loader(kind[1], Format.TEXT)
+            asked = {_doc_id(column, loader.load(key.encode())) for key in keys}
+        found = {_doc_id(column, row.values.get(column)) for row in rows}
+        return rows, sorted(doc_id for doc_id in asked - found if doc_id is not None)
 
     def changed_since(self, column: str, since: Any) -> Iterator[Row]:
         """The rows whose time of change is not before `since` (None: all that have one), by that time."""
@@ -65,9 +78,8 @@ class FollowedDatabase:
             with self.asked("compare ids") as (connection, relation):
                 query = sql.SQL("SELECT {} FROM {}").format(sql.Identifier(column), relation.source)
                 for cells in read_by_cursor(connection, query):
-                    values, _ = split_faults([column], cells)
-                    if values.get(column) is not None:
-                        present.keep(spell_id(values[column]))
+                    if (doc_id := _doc_id(column, cells[0])) is not None:
+                        present.keep(doc_id)
         except BaseException:  # any; it is raised again
             present.close()
             raise
@@ -119,3 +131,9 @@ def low_mark(database: FollowedDatabase, column: str, overlap_s: float) -> Any:
             return None
         age_s = max(float(oldest[0]), 0.0) if oldest else 0.0
         return newest[0] - dt.timedelta(seconds=overlap_s + age_s)
+
+
+def _doc_id(column: str, value: Any) -> str | None:
+    """What the document of a row is called; None where it can have no name."""
+    values, _ = split_faults([column], (value,))
+    return None if values.get(column) is None else spell_id(values[column])

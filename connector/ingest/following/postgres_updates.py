@@ -18,7 +18,7 @@ from typing import Any
 from connector.errors import SourceError
 from connector.event_loop import in_own_thread
 from connector.ingest.following.postgres_database import FollowedDatabase, GivenRows, low_mark
-from connector.ingest.following.source import FIRST_PAUSE_S, TRIES, SourceLag, SourceStep, whole_steps
+from connector.ingest.following.source import FIRST_PAUSE_S, TRIES, FollowTarget, SourceLag, SourceStep, whole_steps
 from connector.ingest.sources import Row, Source
 from connector.ingest.sources.postgres import PostgresSource
 from connector.ingest.survey import value_at_path
@@ -47,10 +47,13 @@ class FollowedTable:
                 f"{', '.join(source.relation.columns)}"
             )
 
+    async def will_make(self) -> list[str]:
+        return []
+
     async def begin(self) -> None:
         self._since = await in_own_thread(self._low_mark)
 
-    async def steps(self, id_column: str) -> AsyncGenerator[SourceStep, None]:
+    async def steps(self, target: FollowTarget) -> AsyncGenerator[SourceStep, None]:
         async for whole in whole_steps(self.source):
             yield whole
         compared_at = time.monotonic()
@@ -58,10 +61,10 @@ class FollowedTable:
         while True:
             started = time.monotonic()
             try:
-                async for step in self._look(id_column):
+                async for step in self._look(target.id_column):
                     yield step
                 if self._delete_missing and started - compared_at >= self._rescan_s:
-                    with closing(await in_own_thread(self._database.all_ids, id_column)) as present:
+                    with closing(await in_own_thread(self._database.all_ids, target.id_column)) as present:
                         yield SourceStep(present=present)
                     compared_at = started
                 self._behind_since = None

@@ -29,6 +29,16 @@ class SourceLag:
         return f"{self.seconds:,.1f} s behind{waiting}"
 
 
+@dataclass(frozen=True, slots=True)
+class FollowTarget:
+    """Where a source is written: the index by its name and its cluster, the column that it takes ids from, and whether
+    it holds nothing yet."""
+
+    name: str
+    id_column: str
+    is_new: bool = True
+
+
 @dataclass(slots=True)
 class SourceStep:
     """Rows to write, and ids to remove.
@@ -52,13 +62,17 @@ class FollowedSource(Protocol):
 
     source: Source
 
+    async def will_make(self) -> list[str]:
+        """What `begin` makes at the source that is not there yet, in words, for whoever has to agree."""
+        ...
+
     async def begin(self) -> None:
         """From here on no change is missed. Called once, before anything is read."""
         ...
 
-    def steps(self, id_column: str) -> AsyncGenerator[SourceStep, None]:
-        """What is to be written into an index that takes ids from that column, for as long as the source goes on; first
-        all of it, or what changed since the last run where that is known. Raises SourceError where it cannot go on."""
+    def steps(self, target: FollowTarget) -> AsyncGenerator[SourceStep, None]:
+        """What is to be written into that index, for as long as the source goes on; first all of it, or what changed
+        since the last run where that is known. Raises SourceError where it cannot go on."""
         ...
 
     def lag(self) -> SourceLag:

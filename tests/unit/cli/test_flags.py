@@ -19,7 +19,7 @@ ONE_CALL = {
     "what is read": "config data topics qrels topic_field split judged_by queries query source test teacher_scores "
     "baseline_file",
     "what is written": "out html report_file rejects as_json show dry_run force file write restart export changed",
-    "asks before it loses something": "yes delete_missing",
+    "asks before it loses something": "yes delete_missing drop_slot",
     "what is added to somebody else's index": "field versions undo",
     "whether it goes on": "follow",
     "what is searched for": "filter reranker rerankers",

@@ -143,6 +143,8 @@ TYPED: dict[str, str] = {
     "follow.report_s": "5",
     "postgres.table": "public.docs",
     "postgres.query": "SELECT 1 AS id",
+    "postgres.slot": "docs_slot",
+    "postgres.publication": "docs_changes",
     "postgres.updated_at": "changed_at",
     "postgres.password": "secret:1",
     "postgres.poll_s": "5",
