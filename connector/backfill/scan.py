@@ -23,7 +23,8 @@ from connector.errors import ClusterError
 
 JSON = dict[str, Any]
 KEEP_S = 300  # how long the engine keeps a point in time that nobody reads from
-PAGE = 500
+FIRST_PAGE, PAGE = 50, 1_000  # hits: of the first page, and of any
+PAGE_CHARS = 8_000_000  # of a page, whatever the documents' length
 PAGES_OF_ONE_VIEW = 100  # then it is opened anew: segments that it needs stay on disk while it is open
 NONE_YET = -1  # below all sequence numbers
 ANY: JSON = {"match_all": {}}
@@ -177,12 +178,11 @@ async def read_shard(
 
     A point in time that the engine lost, or that has been open for long, is opened again: it goes on behind the last
     hit."""
-    last, whole = after, False
+    last, whole, size = after, False, 1 if newest_first else FIRST_PAGE
     while not whole:
         view = await _open(cluster, shard.index)
         try:
             for _ in range(PAGES_OF_ONE_VIEW):
-                size = 1 if newest_first else PAGE
                 body = asked | _build_page(shard, query, last, upto, size, newest_first)
                 hits = await _ask(cluster, shard.index, view, body)
                 if hits:
@@ -191,10 +191,28 @@ async def read_shard(
                 if len(hits) < size or newest_first:
                     whole = True
                     break
+                size = fit_page(size, hits)
         except _ViewGone:
             pass
         finally:
             await _close(cluster, view)
+
+
+def fit_page(size: int, hits: Sequence[JSON]) -> int:
+    """How many hits the next page should have, for about PAGE_CHARS of them; never many times more than this one."""
+    chars = max(1, sum(_chars(hit.get("_source")) for hit in hits))
+    return min(PAGE, max(1, min(2 * size, size * PAGE_CHARS // chars)))
+
+
+def _chars(value: Any) -> int:
+    """About how long a value is as JSON."""
+    if isinstance(value, str):
+        return len(value)
+    if isinstance(value, list):
+        return sum(map(_chars, value))
+    if isinstance(value, dict):
+        return sum(map(_chars, value.values()))
+    return 8  # a number
 
 
 class _ViewGone(Exception):

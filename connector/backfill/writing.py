@@ -6,27 +6,23 @@ index. So an application never waits for us, and nothing that it wrote is undone
 
 from __future__ import annotations
 
-import asyncio
-import logging
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 
 from connector.backfill.fields import BackfillPlan
 from connector.backfill.own_writes import OwnWrites
+from connector.backfill.patience import PatientUpdates
 from connector.backfill.report import Ledger
 from connector.backfill.same_index import SameIndex
 from connector.backfill.scan import FoundDocument, read_again
 from connector.backfill.throttle import WritePace
-from connector.backfill.write import PassageUpdate, UpdateOutcome, write_updates
+from connector.backfill.write import PassageUpdate, UpdateOutcome, build_action
 from connector.clusters.rest import RestCluster
 from connector.errors import ClusterUnavailable
 from connector.ingest.rejects import RejectsFile
 from connector.ingest.sources import Row
-from connector.retries import Retry, pauses
 from connector.settings.sections import IngestSettings
 
-log = logging.getLogger(__name__)
 CONFLICT_TRIES = 5  # of one document in one round, as long as its texts stay the same
 HOPELESS = 1_000  # documents that were refused while none was taken: then there is no point in going on
 
@@ -48,58 +44,28 @@ class UpdateWriter:
     ) -> None:
         self._cluster = cluster
         self._plan = plan
-        self._settings = settings
         self._ledger = ledger
         self._own = own
-        self._pace = pace
         self._rejects = rejects
-        self._same = same
+        self._patient = PatientUpdates(
+            cluster,
+            plan.index,
+            settings,
+            same=same,
+            pace=pace,
+            on_retry=lambda count: ledger.add(retried=count),
+        )
         self.reasons: dict[str, int] = {}
 
     async def write(self, updates: Sequence[PassageUpdate]) -> None:
         """Until each document is settled. Raises ClusterUnavailable where the index takes no writes, or the cluster
         has had too much to do for too long."""
-        tries = 0
-        while updates and tries < CONFLICT_TRIES:
-            conflicts: list[PassageUpdate] = []
-            left = list(updates)
-            waits = pauses(self._settings.backoff_s, self._settings.max_attempts)
-            while left:
-                count = self._pace.documents
-                chunk, left = left[:count], left[count:]
-                outcomes = await self._send(chunk)
-                pressed = [
-                    update for update, outcome in zip(chunk, outcomes, strict=True) if outcome.kind == "pressure"
-                ]
-                conflicts += self._settle(chunk, outcomes)
-                if not pressed:
-                    continue
-                self._ledger.add(retried=len(pressed))
-                left = pressed + left
-                if len(pressed) < len(chunk):
-                    waits = pauses(self._settings.backoff_s, self._settings.max_attempts)
-                elif (wait_s := next(waits)) is not None:
-                    await asyncio.sleep(wait_s)
-                else:
-                    reason = next(outcome.reason for outcome in outcomes if outcome.kind == "pressure")
-                    raise ClusterUnavailable(f"the cluster takes no more updates: {reason}")
-            tries += 1
-            updates = await self._look_again(conflicts, is_last=tries == CONFLICT_TRIES)
-
-    async def _send(self, updates: Sequence[PassageUpdate]) -> list[UpdateOutcome]:
-        await self._pace.wait()
-        await self._same.check()
-
-        def tell_pace(took_ms: int, documents: int, outcomes: Sequence[UpdateOutcome]) -> None:
-            pressed = sum(outcome.kind == "pressure" for outcome in outcomes)
-            self._pace.saw(None if pressed == documents else took_ms, documents, pressed)
-
-        def tell(error: Exception, wait_s: float) -> None:
-            log.warning("%s; trying again in %.1f s", error, wait_s)
-            self._ledger.add(retried=1)
-
-        retry = Retry((ClusterUnavailable,), self._settings.max_attempts, self._settings.backoff_s, on_retry=tell)
-        return await retry.run(partial(write_updates, self._cluster, self._plan, updates, on_bulk=tell_pace))
+        for tries_left in range(CONFLICT_TRIES - 1, -1, -1):
+            if not updates:
+                return
+            outcomes = await self._patient.send([build_action(self._plan, update) for update in updates])
+            conflicts = self._settle(updates, outcomes)
+            updates = await self._look_again(conflicts, is_last=not tries_left)
 
     def _settle(self, updates: Sequence[PassageUpdate], outcomes: Sequence[UpdateOutcome]) -> list[PassageUpdate]:
         """Count what became of each; those that somebody wrote meanwhile. Raises ClusterUnavailable for a block."""

@@ -29,6 +29,14 @@ class Somebody:
     def send(self, method: str, path: str, body: Any = None) -> Any:
         return self._client.request(method, path, json=body).raise_for_status().json()
 
+    def send_text(self, method: str, path: str, body: str) -> None:
+        """A body just as it is written."""
+        headers = {"content-type": "application/json"}
+        self._client.request(method, path, content=body, headers=headers).raise_for_status()
+
+    def read_text(self, path: str) -> str:
+        return self._client.get(path).raise_for_status().text
+
     def make(
         self,
         mappings: dict[str, Any],
