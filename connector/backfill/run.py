@@ -1,4 +1,4 @@
-"""A back-fill from its settings: probe and plan, and then put the fields and run a job for each index."""
+"""A back-fill from its settings, or its undoing: look and plan, and then a job for each index."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ from pathlib import Path
 from connector.backfill.fields import BackfillPlan, put_fields
 from connector.backfill.job import BackfillJob
 from connector.backfill.planning import BackfillWish, ProbedIndex, describe_change, plan_backfill, probe_indices
+from connector.backfill.reading import find_indices
 from connector.backfill.report import BackfillCounts, BackfillReport
 from connector.backfill.throttle import WritePace
+from connector.backfill.undo import UndoJob, UndoPlan, UndoReport, plan_undo
 from connector.backfill.watch import LoadBounds, LoadWatch, watch_load
 from connector.clusters.rest import RestCluster
 from connector.errors import SettingsError
@@ -86,6 +88,35 @@ async def fill(
         async with watching(watch_load(prepared.cluster.client, plan.index, pace, bounds)) as watch:
             report = await job.run()
         reports.append(replace(report, notes=(*report.notes, *watch.notes)))
+    return reports
+
+
+@asynccontextmanager
+async def preparing_undo(settings: Settings, field: str | None) -> AsyncIterator[tuple[RestCluster, list[UndoPlan]]]:
+    """What is to be taken out of each index behind settings.index.name. Raises ConnectorError where nothing is."""
+    async with engine_of(settings) as cluster:
+        indices = await find_indices(cluster, settings.index.name)
+        yield cluster, [await plan_undo(cluster, index, field) for index in indices]
+
+
+async def undo(
+    cluster: RestCluster,
+    plans: Sequence[UndoPlan],
+    settings: Settings,
+    *,
+    stop: asyncio.Future[str],
+    on_progress: Callable[[BackfillCounts], None] = lambda counts: None,
+) -> list[UndoReport]:
+    """Take it out of one index after the other, until `stop` resolves to a reason."""
+    expected, before = sum(plan.documents for plan in plans), 0
+    reports = []
+    for plan in plans:
+
+        def tell(done: int, before: int = before) -> None:
+            on_progress(BackfillCounts(expected=expected, found=before + done, written=before + done))
+
+        reports.append(await UndoJob(cluster, plan, settings.ingest, stop=stop, on_progress=tell).run())
+        before += plan.documents
     return reports
 
 

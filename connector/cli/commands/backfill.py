@@ -6,11 +6,11 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack, nullcontext
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import typer
 
@@ -22,13 +22,16 @@ from connector.cli.flags.groups import with_flag_groups
 from connector.cli.flags.settings import AsJson, ClusterUrl, ConfigFile, LogFormat, Overrides, read_settings
 from connector.cli.progress import showing
 from connector.cli.stopping import say_when_stopped
-from connector.cli.tables.backfill import print_backfills, print_leftovers
+from connector.cli.tables.backfill import print_backfills, print_leftovers, print_not_undone, print_undone
 from connector.cli.tables.ingest import check_report, write_report
 from connector.errors import SettingsError
 from connector.settings.sections import Settings
 
 if TYPE_CHECKING:
     from connector.backfill.report import BackfillReport
+    from connector.backfill.undo import UndoReport
+
+Report = TypeVar("Report", "BackfillReport", "UndoReport")
 
 log = logging.getLogger(__name__)
 RESUMES = "what was written stays; run it again to go on"
@@ -77,9 +80,12 @@ def backfill(
 
     configure_logging(settings.log.model_copy(update={"level": "warning"}) if bar else settings.log)
     say_when_stopped("nothing was changed")
-    started = datetime.now(UTC)
+    ending = _Ending(settings, flags, as_json, datetime.now(UTC))
+    if flags.undo:
+        undone, signalled = event_loop.run(_undo(settings, flags, bar))
+        ending.end(undone, signalled, print_undone, print_not_undone)
     reports, signalled = event_loop.run(_fill(settings, flags, bar))
-    _end(reports, signalled, settings=settings, flags=flags, as_json=as_json, started=started)
+    ending.end(reports, signalled, print_backfills, print_leftovers)
 
 
 async def _fill(settings: Settings, flags: BackfillFlags, bar: bool) -> tuple[list[BackfillReport], int]:
@@ -105,43 +111,64 @@ def ask(changes: Sequence[str], *, yes: bool) -> None:
         return
     if not sys.stdin.isatty():
         raise SettingsError("an index that is not ours is changed only with --yes where nobody can be asked")
-    typer.confirm("go on?", abort=True, err=True)
+    if not typer.confirm("go on?", err=True):
+        raise SettingsError("nothing was changed")
 
 
-def _end(
-    reports: Sequence[BackfillReport],
-    signalled: int,
-    *,
-    settings: Settings,
-    flags: BackfillFlags,
-    as_json: bool,
-    started: datetime,
-) -> NoReturn:
-    """Show what was done, and end with the code that says how it went."""
-    code = _exit_code(reports, signalled)
-    described: dict[str, Any] = {
-        "cluster": settings.cluster.url,
-        "index": settings.index.name,
-        "started": started.isoformat(timespec="seconds"),
-        "exit_code": code,
-        "indices": [asdict(report) | {"ok": report.ok} for report in reports],
-    }
-    log.info("job ended with exit code %d", code, extra=described)
-    if flags.report_file:
-        write_report(flags.report_file, described)
-    if as_json:
-        print(json.dumps(described, default=str))
-    elif settings.log.format == "text":
-        print_backfills(reports, settings)
-    if settings.log.format == "text":
-        print_leftovers(reports)
-    if signalled:
-        sys.stdout.flush()
-        os._exit(code)  # a thread may still be at work on the encoder, and is not waited for
-    raise typer.Exit(code)
+async def _undo(settings: Settings, flags: BackfillFlags, bar: bool) -> tuple[list[UndoReport], int]:
+    from connector.backfill.run import preparing_undo, undo
+    from connector.backfill.undo import describe_undo
+
+    async with preparing_undo(settings, flags.field) as (cluster, plans):
+        ask([line for plan in plans for line in describe_undo(plan)], yes=flags.yes)
+        say_when_stopped(RESUMES)
+        with showing(bar, "taking out") as (show, say):
+            stop, received = stop_on_signal(say)
+            reports = await undo(cluster, plans, settings, stop=stop, on_progress=show)
+    return reports, received[0] if received and any(report.stopped for report in reports) else 0
 
 
-def _exit_code(reports: Sequence[BackfillReport], signalled: int) -> int:
+@dataclass(frozen=True, slots=True)
+class _Ending:
+    """How the command ends: what it shows of its reports, and where it writes them."""
+
+    settings: Settings
+    flags: BackfillFlags
+    as_json: bool
+    started: datetime
+
+    def end(
+        self,
+        reports: Sequence[Report],
+        signalled: int,
+        show: Callable[[Sequence[Report], Settings], None],
+        show_leftovers: Callable[[Sequence[Report]], None],
+    ) -> NoReturn:
+        """Show what was done, and end with the code that says how it went."""
+        code = _exit_code(reports, signalled)
+        described: dict[str, Any] = {
+            "cluster": self.settings.cluster.url,
+            "index": self.settings.index.name,
+            "started": self.started.isoformat(timespec="seconds"),
+            "exit_code": code,
+            "indices": [asdict(report) | {"ok": report.ok} for report in reports],
+        }
+        log.info("job ended with exit code %d", code, extra=described)
+        if self.flags.report_file:
+            write_report(self.flags.report_file, described)
+        if self.as_json:
+            print(json.dumps(described, default=str))
+        elif self.settings.log.format == "text":
+            show(reports, self.settings)
+        if self.settings.log.format == "text":
+            show_leftovers(reports)
+        if signalled:
+            sys.stdout.flush()
+            os._exit(code)  # a thread may still be at work on the encoder, and is not waited for
+        raise typer.Exit(code)
+
+
+def _exit_code(reports: Sequence[BackfillReport | UndoReport], signalled: int) -> int:
     """0 all well, 1 some documents were left, 3 stopped early, 128 + N ended by signal N."""
     if signalled:
         return 128 + signalled

@@ -12,6 +12,7 @@ from connector.settings.sections import Settings
 
 if TYPE_CHECKING:
     from connector.backfill.report import BackfillReport
+    from connector.backfill.undo import UndoReport
 
 COLUMNS = (
     "found",
@@ -58,3 +59,28 @@ def print_leftovers(reports: Sequence[BackfillReport]) -> None:
             say(f"{report.index}: {being_written:,} documents are being written by an application; run again")
         if report.stopped:
             say(f"error: {report.index}: the job stopped early: {report.stopped}; run it again to go on", "red")
+
+
+def print_undone(reports: Sequence[UndoReport], settings: Settings) -> None:
+    """A row for each index that our fields were taken out of."""
+    table = Table(title=f"taken out at {settings.cluster.url}", title_justify="left", show_edge=False)
+    table.add_column("index")
+    for column in ("written anew", "nulled", "refused", "contested", "seconds"):
+        table.add_column(column, justify="right")
+    for report in reports:
+        figures = (report.anew, report.nulled, report.refused, report.contested)
+        table.add_row(report.index, *(f"{figure:,}" for figure in figures), f"{report.seconds:.1f}")
+    results().print(table)
+
+
+def print_not_undone(reports: Sequence[UndoReport]) -> None:
+    """What was left in, and why; and what stays in any case."""
+    for report in reports:
+        for reason, times in report.reasons.items():
+            stderr.print(f"{report.index}: {times:,} times: {reason}", style="yellow", highlight=False, markup=False)
+        if report.stopped:
+            text = f"error: {report.index}: stopped early: {report.stopped}; run it again to go on"
+            stderr.print(text, style="red", highlight=False, markup=False)
+        elif not report.ok:
+            text = f"{report.index}: some documents keep our fields, and _meta its note; run it again"
+            stderr.print(text, style="yellow", highlight=False, markup=False)
