@@ -132,6 +132,37 @@ class UndoJob:
             cluster, plan.index, settings, same=self._same, pace=WritePace(), on_retry=lambda count: None
         )
 
+    async def run(self) -> UndoReport:
+        """Until nothing of ours is left, or something cannot be taken out; `_meta` last, so that a run that ended early
+        is simply run again."""
+        started = time.monotonic()
+        stopped, is_out = None, False
+        try:
+            await self._same.remember()
+            for _ in range(MOST_ROUNDS):
+                await self._refresh()
+                if not await self._run_round() or self._stop.done():
+                    break
+            if not self._stop.done() and not self._counts["refused"] + self._counts["contested"]:
+                await take_meta_out(self._cluster, self._plan.index)
+                is_out = True
+        except ConnectorError as error:
+            if isinstance(error, AccessDenied) and not self._done:
+                raise
+            stopped = str(error)
+        counts = self._counts
+        return UndoReport(
+            self._plan.index,
+            counts["anew"],
+            counts["nulled"],
+            counts["refused"],
+            counts["contested"],
+            time.monotonic() - started,
+            stopped or (self._stop.result() if self._stop.done() and not is_out else None),
+            reasons=dict(self._reasons),
+            meta_is_out=is_out,
+        )
+
     @property
     def _done(self) -> int:
         return self._counts["anew"] + self._counts["nulled"]
