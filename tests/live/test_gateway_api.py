@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import httpx
 import pytest
@@ -73,6 +74,7 @@ def test_a_caller_sees_what_the_engine_shows_them(secured: Secured) -> None:
         nobody = api.post("/v1/search", json={"query": "refunds"})
         page = api.get("/ui/?q=refunds", auth=(user.username, user.password.get_secret_value()))
         locked = api.get("/ui/?q=refunds")
+        listed = compare_on_a_list(api, (user.username, user.password.get_secret_value()))
     secured.call("DELETE", f"/{index}")
 
     assert [hit["doc_id"] for hit in seen.json()["hits"]] == ["legal"], seen.text
@@ -80,7 +82,23 @@ def test_a_caller_sees_what_the_engine_shows_them(secured: Secured) -> None:
     assert "www-authenticate" in unknown.headers
     assert (page.status_code, locked.status_code) == (200, 401), page.text
     assert ('data-doc="legal"' in page.text, "board" in page.text) == (True, False)
+    assert listed == {"caller": 200, "another": 404, "nobody": 401, "stop": 404, "kept": ["1 of 1"], "shown": [1, 0]}
     assert locked.headers["www-authenticate"].startswith("Basic")  # so that a browser asks for name and password
+
+
+def compare_on_a_list(api: httpx.Client, caller: tuple[str, str]) -> dict[str, object]:
+    """Who sees what of a run that the caller began: their own documents, and nobody else anything."""
+    origin = {"origin": str(api.base_url).rstrip("/")}
+    form = {"a": "as set", "b": "no rerank", "queries": "refunds"}
+    begun = api.post("/ui/lists", data=form, files={"file": ("", b"")}, headers=origin, auth=caller)
+    address, another = f"/ui/{begun.headers['location']}", ("somebody", "x")
+    wait_until(lambda: 'data-state="done"' in api.get(address, auth=caller).text)
+    looks = {"caller": api.get(address, auth=caller), "another": api.get(address, auth=another)}
+    looks |= {"nobody": api.get(address)}
+    looks["stop"] = api.post(address.replace("/list?", "/stop?"), headers=origin, auth=another)
+    forms = [api.get("/ui/lists", auth=each).text.count("no rerank to as set") for each in (caller, another)]
+    statuses = {name: look.status_code for name, look in looks.items()}
+    return statuses | {"kept": re.findall(r"<td>(\d of \d)</td>", looks["caller"].text), "shown": forms}
 
 
 def test_events_are_kept_in_indexes_of_the_cluster(engine: ClusterSettings) -> None:

@@ -9,9 +9,10 @@ import httpx
 import pytest
 from support.gateway_api import api_settings, fill
 from support.gateways import ByteEngine
-from support.parts import HashEncoder, running_in_thread, wait_until
+from support.parts import HashEncoder, running_in_thread, serving, wait_until
 
 from connector.gateway import serve
+from connector.gateway.api.app import create_api
 from connector.gateway.api.serve import build_api_server
 from connector.gateway.encoder import SharedEncoder
 from connector.gateway.serve import build_server, is_api_alone
@@ -54,6 +55,19 @@ def test_both_ports_answer_with_one_encoder_and_end_together(tmp_path: Path, mon
     for url in urls:
         with pytest.raises(httpx.ConnectError):
             httpx.get(url)
+
+
+def test_the_api_alone_opens_its_index_at_the_start_and_closes_the_encoder_that_it_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    fill(tmp_path)
+    caplog.set_level("INFO", logger="connector")
+    monkeypatch.setattr("connector.gateway.encoder.load_encoder", CountedEncoder.load)
+    monkeypatch.setattr(CountedEncoder, "closed", 0)
+    with serving(create_api(api_settings(f"embedded:{tmp_path}"))):
+        wait_until(lambda: "the API searches docs" in caplog.text)  # nobody has asked anything
+
+    assert CountedEncoder.closed == 1
 
 
 def test_the_embedded_store_has_the_api_alone(

@@ -10,12 +10,14 @@ from typing import Any
 
 import pytest
 from support.gateway_api import api_settings, fill, running_api
+from support.gateways import ByteEngine
 from support.parts import wait_until
 
-from connector.errors import SettingsError
+from connector.errors import ClusterUnavailable, SettingsError
 from connector.gateway.api.app import create_api
 from connector.gateway.api.keeping import FileSink, IndexSink, Keeper, UbiLine, WrittenLines, read_written
 from connector.gateway.api.metrics import ApiMetrics
+from connector.gateway.api.searching import NOT_KEPT
 from connector.judging.clicks.ubi import read_ubi
 from connector.settings.sections import Settings
 
@@ -39,8 +41,9 @@ def test_clicks_on_an_answer_come_back_as_clicks_on_its_query(tmp_path: Path) ->
         answer = api.post("/v1/search", json={"query": "red fish", "k": 2}).json()
         first, second = (hit["doc_id"] for hit in answer["hits"])
         reply = api.post("/v1/events", json=[click(answer["query_id"], second, 2)])
-        dwelt = api.post("/v1/events", json={"action_name": "dwell", "query_id": answer["query_id"]})
-        query, event, _ = kept(file, 3)
+        own = {"application": "shop", "timestamp": "2026-01-31T12:00:00Z"}
+        dwelt = api.post("/v1/events", json={"action_name": "dwell", "query_id": answer["query_id"], **own})
+        query, event, dwell = kept(file, 3)
         wait_until(lambda: 'connector_gateway_events_total{outcome="kept"} 3.0' in api.get("/metrics").text)
     counts, notes = read_ubi([file])
 
@@ -48,6 +51,8 @@ def test_clicks_on_an_answer_come_back_as_clicks_on_its_query(tmp_path: Path) ->
     assert (query["user_query"], query["query_response_hit_ids"]) == ("red fish", [first, second])
     assert event["event_attributes"]["dwell_time"] == 12.5
     assert event["timestamp"]
+    assert (query["application"], event["application"]) == ("docs", "docs")
+    assert {name: dwell[name] for name in own} == own
     assert {(count.text, count.doc_id, count.rank, count.clicks) for count in counts} == {
         ("red fish", first, 1, 0),
         ("red fish", second, 2, 1),
@@ -79,6 +84,82 @@ def test_without_a_place_events_are_refused_and_two_places_are_one_too_many() ->
     assert (reply.status_code, "gateway.events_file" in reply.json()["detail"]) == (404, True)
     with pytest.raises(SettingsError, match="leave one out"):
         create_api(Settings.model_validate({"gateway": {"events_file": "a", "events_index": "b"}}))
+
+
+def test_as_many_events_as_are_allowed_are_taken_and_written_at_the_end_at_the_latest(tmp_path: Path) -> None:
+    """The folder is there only when the server has been told to end."""
+    fill(tmp_path / "store")
+    file = tmp_path / "later" / "ubi.jsonl"
+    gateway = {"events_file": str(file), "max_waiting_events": 1_000}
+    with running_api(api_settings(f"embedded:{tmp_path / 'store'}", gateway=gateway)) as api:
+        reply = api.post("/v1/events", json=[click("q", "a", 1)] * 1_000)
+        wait_until(lambda: 'outcome="tried again"' in api.get("/metrics").text)
+        answer = api.post("/v1/search", json={"query": "red"})
+        file.parent.mkdir()
+
+    assert (reply.status_code, answer.status_code) == (202, 200)
+    assert NOT_KEPT in answer.json()["notes"]
+    assert len(file.read_bytes().splitlines()) == 1_000
+
+
+async def test_lines_that_one_index_has_kept_are_not_sent_again_when_the_other_is_busy() -> None:
+    root = b'{"version": {"number": "9.3.0", "build_flavor": "default"}, "tagline": "You Know, for Search"}'
+    busy = [b"429 Too Many Requests", b"200 OK"]
+
+    def reply(request: bytes) -> bytes:
+        line = request.partition(b"\r\n")[0]
+        status, body = b"200 OK", b"{}"
+        if line.startswith(b"GET / "):
+            body = root
+        elif line.startswith(b"PUT "):
+            status, body = (
+                b"400 Bad Request",
+                b'{"error": {"type": "resource_already_exists_exception"}, "status": 400}',
+            )
+        elif b"_bulk" in line:
+            body = b'{"errors": false, "items": [{"create": {"status": 201}}]}'
+            status = busy.pop(0) if b"_events" in line else status
+        head = b"content-type: application/json\r\nx-elastic-product: Elasticsearch\r\ncontent-length: %d" % len(body)
+        return b"HTTP/1.1 " + status + b"\r\n" + head + b"\r\n\r\n" + body
+
+    with ByteEngine(reply).running() as engine:
+        sink = IndexSink(api_settings(engine.url), "ubi")
+        lines: list[UbiLine] = [("queries", b'{"at":1}\n'), ("events", b'{"at":2}\n')]
+        first = await sink.write(lines)
+        second = await sink.write(first.again)
+        await sink.close()
+
+    assert (first.again, second) == ((lines[1],), WrittenLines())
+    assert first.reason
+    heads = [request.partition(b" HTTP")[0] for request in engine.seen]
+    assert [head for head in heads if b"_bulk" in head] == [
+        b"POST /ubi_queries/_bulk", b"POST /ubi_events/_bulk", b"POST /ubi_events/_bulk"
+    ]  # fmt: skip
+    made = [request for request in engine.seen if request.startswith(b"PUT ")]
+    assert [request.count(b'"dynamic":false') for request in made] == [1, 4]
+
+
+async def test_what_fails_again_and_again_is_tried_in_growing_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    pauses: list[float] = []
+
+    class Away:
+        async def write(self, lines: Sequence[UbiLine]) -> WrittenLines:
+            if len(pauses) < 8:
+                raise ClusterUnavailable("away")
+            return WrittenLines()
+
+        async def close(self) -> None: ...
+
+    async def sleep(pause_s: float) -> None:
+        pauses.append(pause_s)
+
+    monkeypatch.setattr("connector.gateway.api.keeping.asyncio.sleep", sleep)
+    keeper = Keeper(Away(), ApiMetrics(), room=9)
+    keeper.start()
+    keeper.put("events", [{"at": 1}])
+    await keeper.close()
+
+    assert pauses == [0.5, 1, 2, 4, 8, 16, 30, 30]
 
 
 def test_where_nothing_can_be_written_callers_are_told_once_the_room_is_full(tmp_path: Path) -> None:

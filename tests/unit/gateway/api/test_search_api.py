@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -11,18 +13,29 @@ from typing import Any, get_type_hints
 import httpx
 import pytest
 from support.gateway_api import api_settings, fill, fill_with, open_with_hashes, running_api
+from support.gateways import ByteEngine, read_reply
 from support.parts import OverlapScorer, serving
 from support.worker_app import SETTINGS, wait_ready
 
 from connector import errors
 from connector.client import SearchOptions
-from connector.errors import AccessDenied, ClusterError, ConnectorError, CursorExpired, QueryError, SearchFailed
+from connector.errors import (
+    AccessDenied,
+    ClusterError,
+    ClusterUnavailable,
+    ConnectorError,
+    CursorExpired,
+    QueryError,
+    SearchFailed,
+)
 from connector.gateway.api import opening
-from connector.gateway.api.problems import STATUSES, status_of
-from connector.gateway.api.searching import SearchJson
+from connector.gateway.api.problems import STATUSES, problem_of, status_of
+from connector.gateway.api.searching import SearchJson, dumps
 from connector.search.as_json import response_as_json
 from connector.settings.sections import Settings
 from connector.worker.app import create_app
+
+JSON_BODY = {"content-type": "application/json"}
 
 
 @pytest.fixture(scope="module")
@@ -77,20 +90,25 @@ def test_pages_go_on_by_the_cursor(api: httpx.Client) -> None:
     assert sorted(found) == ["a", "b", "c", "d"]
 
 
-def test_other_indexes_are_searched_where_the_settings_name_them(tmp_path: Path) -> None:
+def test_other_indexes_are_searched_where_the_settings_name_them(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", logger="connector")
     fill(tmp_path)
     fill_with(tmp_path, [("e", {"text": "a red door", "number": 9})], "doors", text={"text": 1.0})
     gateway = {"indexes": {"doors": {}, "cellar": {"mode": "off"}}}
     with running_api(api_settings(f"embedded:{tmp_path}", gateway=gateway)) as api:
-        found = {
-            index: [
-                hit["doc_id"] for hit in api.post("/v1/search", json={"query": "red", "index": index}).json()["hits"]
-            ]
+        answers = {
+            index: api.post("/v1/search", json={"query": "red", "index": index}).json()
             for index in (None, "docs", "doors")
         }
+        found = {index: [hit["doc_id"] for hit in answer["hits"]] for index, answer in answers.items()}
         refused = [api.post("/v1/search", json={"query": "red", "index": index}) for index in ("cellar", "", "d*")]
+        again = api.post("/v1/search", json={"query": "red", "index": "doors"}).json()
 
     assert found["doors"] == ["e"]
+    assert caplog.text.count("the API searches doors") == 1  # opened once, whoever asks again
+    assert len({answer["query_id"] for answer in (*answers.values(), again)}) == 4
     assert found[None] == found["docs"] != found["doors"]
     assert [(reply.status_code, reply.json()["type"].rpartition(":")[2]) for reply in refused] == [
         (404, "index-not-served")
@@ -122,6 +140,7 @@ def test_a_body_has_the_options_of_the_library() -> None:
     [
         ({"query": "red", "windw": 3}, 422, "wrong-body", "/windw"),
         ({"query": "red", "k": "3"}, 422, "wrong-body", "/k"),
+        ({"query": "red", "a/b~c": "3"}, 422, "wrong-body", "/a~1b~0c"),
         ({"query": " "}, 400, "query-error", "type at least one word"),
         ({"query": "red", "filter": "colour=red"}, 400, "filter-error", "colour"),
         ({"query": "red", "cursor": "c29tZQ"}, 400, "cursor-forged", "give it back as it came"),
@@ -158,12 +177,22 @@ def test_a_body_that_is_too_long_is_refused(store: str) -> None:
         assert api.post("/v1/search", json={"query": "red " * 100}).status_code == 413
         chunks = (b"x" * 60 for _ in range(2))
         assert api.post("/v1/search", content=chunks).json()["detail"] == "send at most 100 bytes"
-        assert api.post("/v1/search", json={"query": "red"}).status_code == 200
+        whole = json.dumps({"query": "red"}).ljust(100)  # of as many bytes as are allowed
+        assert api.post("/v1/search", content=whole, headers=JSON_BODY).status_code == 200
+        with socket.create_connection((api.base_url.host, api.base_url.port), timeout=10) as caller:
+            caller.sendall(b"POST /v1/search HTTP/1.1\r\nHost: localhost\r\nContent-Length: 101\r\n\r\n")
+            said = read_reply(caller)  # before any of the body has come
+    assert b" 413 " in said
+    assert b"\r\nconnection: close\r\n" in said.lower()
 
 
 def test_credentials_of_the_service_are_not_lent_and_the_embedded_store_knows_no_users(api: httpx.Client) -> None:
     known = api.post("/v1/search", json={"query": "red"}, headers={"authorization": "Bearer abc"})
     malformed = api.post("/v1/search", json={"query": "red"}, headers={"authorization": "Bearer"})
+    twice = api.post(
+        "/v1/search", json={"query": "red"}, headers=[("authorization", "Basic eA=="), ("authorization", "x")]
+    )
+    assert (twice.status_code, twice.json()["type"]) == (400, "urn:hybrid-search-connector:several-authorizations")
     settings = api_settings("http://127.0.0.1:9", cluster={"url": "http://127.0.0.1:9", "api_key": "secret"})
     with running_api(settings) as other:
         nobody = other.post("/v1/search", json={"query": "red"})
@@ -216,8 +245,43 @@ def test_an_index_that_is_made_later_is_found(tmp_path: Path, monkeypatch: pytes
         missing = api.post("/v1/search", json={"query": "red"})
         assert (missing.status_code, missing.headers["retry-after"]) == (503, "2")
         assert "connector index create --index docs" in missing.json()["detail"]
+        assert api.get("/v1/health").status_code == 503
         fill(tmp_path)
         assert api.post("/v1/search", json={"query": "red"}).status_code == 200
+
+
+def test_what_cannot_be_opened_is_not_tried_with_each_request_and_is_said_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with ByteEngine(b"HTTP/1.1 500 no\r\ncontent-length: 0\r\n\r\n").running() as engine:
+        with running_api(api_settings(engine.url)) as api:
+            replies = [api.post("/v1/search", json={"query": "red"}) for _ in range(5)]
+            asked = len(engine.seen)
+
+    assert {reply.status_code for reply in replies} == {503}
+    assert asked == 1
+    assert caplog.text.count("the API cannot search docs yet") == 1
+
+
+def test_a_fault_of_ours_says_nothing_of_itself(
+    api: httpx.Client, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(*given: object) -> None:
+        raise RuntimeError("inner words")
+
+    monkeypatch.setattr("connector.gateway.api.searching.response_as_json", broken)
+    reply = api.post("/v1/search", json={"query": "red"})
+
+    assert (reply.status_code, reply.json()["type"]) == (500, "urn:hybrid-search-connector:fault")
+    assert "inner words" not in reply.text
+
+
+def test_a_reply_holds_what_the_engines_write_and_says_when_to_come_again() -> None:
+    busy = ClusterUnavailable("busy", status=429, retry_after_s=7.4)
+
+    assert json.loads(dumps({"number": 10**30, "half": "\ud800"})) == {"number": 10**30, "half": "\ud800"}
+    assert problem_of(busy).headers["retry-after"] == "7"
+    assert problem_of(ClusterUnavailable("away")).headers["retry-after"] == "2"
 
 
 def test_each_error_of_ours_has_a_status_and_the_nearest_one() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -61,13 +62,15 @@ def test_stages_and_what_failed_are_counted(store: str) -> None:
         outcomes.count(Replied(200, ((b"X-Rerank", said),), b""))
     outcomes.count(Passed("size"))
     with running_api(api_settings(store, worker="http://127.0.0.1:9"), outcomes) as api:
-        api.post("/v1/search", json={"query": "red"})
-        api.post("/v1/search", json={"query": "red", "rerank": False})
+        answers = [api.post("/v1/search", json={"query": "red", "rerank": rerank}).json() for rerank in (None, False)]
         api.post("/v1/search", json={"query": ""})
         api.get("/no/such/page")
         said = api.get("/metrics").text
 
     lines = set(said.splitlines())
+    took_s = re.search(r'stage_seconds_sum\{stage="total"\} ([\d.e-]+)', said)
+    assert took_s
+    assert float(took_s[1]) == pytest.approx(sum(answer["took_ms"]["total"] for answer in answers) / 1000)
     assert {
         'connector_gateway_searches_total{outcome="whole"} 1.0',
         'connector_gateway_searches_total{outcome="degraded"} 1.0',

@@ -11,6 +11,7 @@ import httpx
 import pytest
 from support.gateway_api import api_settings, fill, fill_with, running_api
 
+from connector.errors import ClusterError
 from connector.judging.folder import JudgingFolder
 from connector.judging.grades import Grade
 
@@ -57,7 +58,8 @@ def test_grades_are_those_of_who_gave_them_and_resolved_as_judging_resolves_them
     assert pressed == {"anna": ["3"], "ben": ["1"]}
     assert folder.qrels_file.read_text().splitlines()[1:] == [f"{query.query_id}\ta\t1"]  # the lower of two
     folder.grades().append(Grade(query.query_id, "a", 2, "settled"))
-    page.post("/ui/grade?q=red+fish", data={"doc_id": "b", "grade": "0"}, headers=ben)
+    assert page.post("/ui/grade?q=red+fish", data={"doc_id": "b", "grade": "0"}, headers=ben).status_code == 303
+    assert page.post("/ui/grade?q=red+fish", data={"doc_id": "b", "grade": "4"}, headers=ben).status_code == 400
     assert f"{query.query_id}\ta\t2" in folder.qrels_file.read_text()  # what ended the disagreement counts
 
 
@@ -75,6 +77,36 @@ def test_without_a_name_nothing_is_graded_and_the_way_to_say_it_leads_back(page:
     assert page.get("/ui/name").text.count('<button class="plain"') == before
     assert page.get("/ui/?q=red", headers={"cookie": f"connector-rater={quote('a' * 41)}"}).text.count("You are") == 0
     assert page.post("/ui/name", data={"name": "x"}, headers={"origin": "http://evil.example"}).status_code == 403
+
+
+def test_what_the_address_says_is_searched_and_shown_as_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a worker that is away, so that reranking is noted where it is asked for; and a window below KNOWN."""
+    fill(tmp_path)
+    monkeypatch.setattr("connector.gateway.ui.search_page.ROWS", 1)
+    search = {"k": 2, "rerank": [{"window": 3}]}
+    with running_api(api_settings(f"embedded:{tmp_path}", worker="http://127.0.0.1:9", search=search)) as api:
+        as_set = api.get("/ui/", params={"q": "red <i>fish</i>"})
+        without = api.get("/ui/", params={"q": "red", "a": "no rerank", "f": "number>=3"})
+        same = api.get("/ui/", params={"q": "red", "b": "as set"})
+
+        async def broken(*given: object) -> dict[str, str]:
+            raise ClusterError("no titles", status=500)
+
+        monkeypatch.setattr("connector.gateway.ui.searching.Pipelines.titles", broken)
+        untitled = api.get("/ui/", params={"q": "red fish"})
+
+    assert (as_set.status_code, without.status_code, same.status_code) == (200, 200, 400)
+    assert "local: " in notes_of(as_set.text)
+    assert "<i>" not in as_set.text
+    assert notes_of(without.text) == ""
+    assert set(re.findall(r'<li data-doc="(\w)"', without.text)) == {"d"}
+    assert "is compared with itself" in same.text
+    assert "titles: no titles" in notes_of(untitled.text)
+
+
+def notes_of(text: str) -> str:
+    """What the page says was not done as asked."""
+    return text.partition('aria-label="Not done as asked">')[2].partition("</ul>")[0]
 
 
 def test_documents_far_below_the_hits_have_their_titles_and_lines_too(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from starlette.datastructures import QueryParams
@@ -10,8 +11,20 @@ from support.parts import ranking
 
 from connector.errors import SettingsError
 from connector.gateway.ui.asked import PageQuery, read_asked
+from connector.gateway.ui.found import describe
 from connector.gateway.ui.grading import Grading
 from connector.gateway.ui.movement import put_side_by_side
+from connector.types import (
+    Degradation,
+    Explanation,
+    Passage,
+    ScoreExplanation,
+    ScorePart,
+    SearchHit,
+    SearchResponse,
+    StageExplanation,
+    StageOutcome,
+)
 
 
 @pytest.mark.parametrize(
@@ -35,6 +48,49 @@ def test_an_address_is_read_as_it_was_written() -> None:
     assert read_asked(QueryParams(asked.address[1:])) == asked
     assert read_asked(QueryParams(asked.without("kind=a b")[1:])).filters == ("region=emea",)
     assert read_asked(QueryParams(asked.narrowed("x", "y")[1:])).filters == ("region=emea", "kind=a b", "x=y")
+
+
+def test_an_address_holds_so_many_filters() -> None:
+    asked = read_asked(QueryParams([("q", "x"), *(("f", f"a={at}") for at in range(30))]))
+
+    assert asked.filters == tuple(f"a={at}" for at in range(20))
+
+
+def hit(rank: int, explain: Explanation, **fields: Any) -> SearchHit:
+    return SearchHit(f"d{rank}", 1.0, rank, "local", fields, Passage(f"d{rank}", 0, "a red fish"), explain)
+
+
+def test_an_answer_is_described_with_who_moved_what_is_a_value_and_what_was_left_out() -> None:
+    part = ScorePart(1.0, 1, None, 0.5)
+    final = ScoreExplanation("linear", {"before": part, "rerank": part})
+    stages = {"local": StageExplanation(1, 0.9, False, final)}
+    up = Explanation({}, 4, 0.1, ScoreExplanation("rrf", {"lexical": part}), stages)
+    orders = {"lexical": "d1 d2 d3", "fused": "d2 d1 d3", "local": "d1 d2 d3", "reranked": "d1 d2 d3"}
+    response = SearchResponse(
+        "red",
+        (hit(1, up, title="A title", colour="red", long="x" * 61), hit(2, Explanation(fused_rank=2))),
+        (Degradation("dense", "late"),),
+        {"lexical": 5.0, "total": 20.0},
+        {
+            "local": StageOutcome(True, 2, 2),
+            "second": StageOutcome(False, 0, why="gap"),
+            "dense": StageOutcome(False, 0),
+        },
+        {name: ranking(*order.split()) for name, order in orders.items()},
+        ("a note",),
+    )
+    found = describe(response, {"colour": "keyword", "long": "keyword"}, {"d3": "Third"}, rows=9)
+
+    first, second = found.hits
+    assert (first.moved, second.moved) == (3, 0)
+    assert (first.title, second.title) == ("A title", "d2")
+    assert first.values == {"colour": "red"}
+    assert list(first.sums) == ["fused", "local"]
+    assert [(place.name, place.rank) for place in first.places] == [("fused", 4), ("local alone", 1)]
+    assert found.left_out == ("dense: late", "second was left out: gap", "a note")
+    assert {bar.name: bar.percent for bar in found.times} == {"lexical": 25.0, "total": 100.0}
+    assert [column.name for column in found.side_by_side.columns] == ["lexical", "fused", "local"]
+    assert [cell.title for cell in found.side_by_side.columns[0].cells] == ["A title", "d2", "Third"]
 
 
 def test_lines_lead_from_column_to_column_and_to_the_edge_for_what_is_below_the_rows() -> None:
