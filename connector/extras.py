@@ -16,6 +16,7 @@ Extra = Literal[
     "files",
     "follow",
     "postgres",
+    "kafka",
     "worker",
     "gateway",
     "torch",
@@ -34,6 +35,7 @@ MODULES: dict[Extra, frozenset[str]] = {
     "files": frozenset({"pypdf", "selectolax", "pyarrow"}),
     "follow": frozenset({"watchfiles"}),
     "postgres": frozenset({"psycopg"}),
+    "kafka": frozenset({"confluent_kafka"}),
     "worker": frozenset({"fastapi", "starlette", "uvicorn", "prometheus_client", "opentelemetry"}),
     "gateway": frozenset(
         {

@@ -17,6 +17,7 @@ from connector.schema import FieldType
 from connector.settings.follow import FollowSettings
 from connector.settings.gateway import GatewaySettings
 from connector.settings.judge import JudgeSettings
+from connector.settings.kafka import KafkaSettings
 from connector.settings.native import NativeSettings
 from connector.settings.plugins import PluginSettings
 from connector.settings.postgres import PostgresSettings
@@ -289,6 +290,7 @@ class Settings(Section):
     ingest: IngestSettings = IngestSettings()
     follow: FollowSettings = FollowSettings()
     postgres: PostgresSettings = PostgresSettings()
+    kafka: KafkaSettings = KafkaSettings()
     rerankers: dict[Name, RerankerSettings] = Field(
         {"local": RerankerSettings()}, min_length=1, description="what stages can rerank with, by name"
     )

@@ -13,7 +13,7 @@ from connector.ingest.following.folder import FollowedFolder
 from connector.ingest.following.source import FollowedSource
 from connector.ingest.sources import Source, open_source
 from connector.ingest.sources.folder import FolderSource
-from connector.ingest.sources.opening import STANDARD_INPUT, beir_corpus, is_postgres
+from connector.ingest.sources.opening import KAFKA_SCHEME, STANDARD_INPUT, beir_corpus, is_postgres
 from connector.settings.sections import Settings
 
 
@@ -21,6 +21,8 @@ def open_followed(location: str, settings: Settings, *, delete_missing: bool = F
     """The source at a location, as `open_source` knows it, and what becomes of it.
 
     Raises SourceError for what is not there, not known, or does not go on."""
+    if location.startswith(KAFKA_SCHEME):
+        return _open_topic(location, settings, delete_missing)
     source = open_source(location, settings)
     if is_postgres(location):
         return _open_postgres(location, settings, source, delete_missing)
@@ -46,6 +48,24 @@ def _open_postgres(location: str, settings: Settings, source: Source, delete_mis
             "for logical replication (--slot NAME)"
         )
     return FollowedTable(location, settings, source, delete_missing=delete_missing)
+
+
+def _open_topic(location: str, settings: Settings, delete_missing: bool) -> FollowedSource:
+    brokers, _, topic = location.removeprefix(KAFKA_SCHEME).partition("/")
+    if not brokers or not topic or "/" in topic:
+        raise SourceError(f"{location} is no address of a topic; give kafka://HOST:PORT/TOPIC")
+    if "@" in brokers:
+        raise SourceError(
+            "the address holds credentials, which would end up in messages; use kafka.username and .password"
+        )
+    if delete_missing:
+        raise SourceError(
+            "a topic does not say what it no longer has: leave out --delete-missing; a message without a value removes "
+            "its document"
+        )
+    with needs("kafka", "following Kafka"):
+        from connector.ingest.following.kafka_topic import FollowedTopic
+    return FollowedTopic(brokers, topic, settings)
 
 
 def drop_followed(location: str, settings: Settings) -> list[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -89,23 +88,6 @@ class FollowedDatabase:
         if self._connection:
             self._connection.close()
         self._connection = None
-
-
-class GivenRows:
-    """Rows that are at hand, as a source."""
-
-    id_field: str | None = None
-    typed = True
-    alike = True
-
-    def __init__(self, rows: Iterator[Row] | Sequence[Row]) -> None:
-        self._rows = rows
-        self.progress = 0.0
-        self.notes: Counter[str] = Counter()
-
-    def __iter__(self) -> Iterator[Row]:
-        yield from self._rows
-        self.progress = 1.0
 
 
 def low_mark(database: FollowedDatabase, column: str, overlap_s: float) -> Any:

@@ -17,8 +17,9 @@ import psycopg
 
 from connector.errors import SourceError
 from connector.event_loop import in_own_thread
+from connector.ingest.following.given_rows import GivenRows
 from connector.ingest.following.pgoutput import PgOutput, is_visible
-from connector.ingest.following.postgres_database import FollowedDatabase, GivenRows
+from connector.ingest.following.postgres_database import FollowedDatabase
 from connector.ingest.following.postgres_slot import (
     SlotNames,
     SlotState,

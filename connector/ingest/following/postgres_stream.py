@@ -16,12 +16,12 @@ from psycopg import pq
 
 from connector.errors import SourceError
 from connector.ingest.following.pgoutput import (
-    TransactionBegun,
-    TransactionEnded,
     Emptied,
     KeyMissing,
     PgOutput,
     Touched,
+    TransactionBegun,
+    TransactionEnded,
     build_status,
     read_received,
 )

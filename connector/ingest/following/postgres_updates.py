@@ -17,7 +17,8 @@ from typing import Any
 
 from connector.errors import SourceError
 from connector.event_loop import in_own_thread
-from connector.ingest.following.postgres_database import FollowedDatabase, GivenRows, low_mark
+from connector.ingest.following.given_rows import GivenRows
+from connector.ingest.following.postgres_database import FollowedDatabase, low_mark
 from connector.ingest.following.source import FIRST_PAUSE_S, TRIES, FollowTarget, SourceLag, SourceStep, whole_steps
 from connector.ingest.sources import Row, Source
 from connector.ingest.sources.postgres import PostgresSource

@@ -21,6 +21,7 @@ from connector.settings.sections import Settings
 
 BEIR_CORPUS = ("corpus.jsonl", "corpus.jsonl.gz")
 STANDARD_INPUT = ("-", "/dev/stdin")
+KAFKA_SCHEME = "kafka://"
 POSTGRES_SCHEMES = ("postgresql://", "postgres://")
 LINE_READERS: dict[str, ReadRows] = {
     ".jsonl": read_json,
@@ -32,7 +33,7 @@ LINE_READERS: dict[str, ReadRows] = {
 UNTYPED = (".csv", ".tsv")
 KNOWN = (
     ".jsonl, .ndjson, .json, .csv, .tsv (also .gz, .bz2, .xz), .parquet, .txt, .md, .html, .pdf, folders of these, "
-    "postgresql://..., and - for JSON Lines from a pipe"
+    "postgresql://..., kafka://..., and - for JSON Lines from a pipe"
 )
 
 
@@ -50,6 +51,8 @@ def open_source(location: str, settings: Settings | None = None) -> Source:
         with needs("postgres", "reading PostgreSQL"):
             from connector.ingest.sources.postgres import PostgresSource
         return PostgresSource(location, settings.postgres)
+    if location.startswith(KAFKA_SCHEME):
+        raise SourceError(f"{location} is a topic, which has no end; follow it: --follow")
     if (scheme := scheme_of(location)) and not os.path.lexists(location):
         plugin = _find_plugin(location, scheme)
         given = settings.plugins.get(scheme)

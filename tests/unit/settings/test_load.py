@@ -30,6 +30,7 @@ SECRETS = (
     "worker.api_keys",
     "models.maven_password",
     "judge.api_key",
+    "kafka.password",
     "postgres.password",
 )
 # a value for every setting that is not its default, as it would be typed
@@ -143,6 +144,10 @@ TYPED: dict[str, str] = {
     "follow.report_s": "5",
     "postgres.table": "public.docs",
     "postgres.query": "SELECT 1 AS id",
+    "kafka.group": "search",
+    "kafka.username": "follower",
+    "kafka.password": "secret: 2",
+    "kafka.options": "{security.protocol: SSL}",
     "postgres.slot": "docs_slot",
     "postgres.publication": "docs_changes",
     "postgres.updated_at": "changed_at",
