@@ -9,9 +9,11 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from connector.backfill.dry_run import BackfillRehearsal, rehearse_backfill
 from connector.backfill.fields import BackfillPlan, put_fields
 from connector.backfill.job import BackfillJob
 from connector.backfill.planning import BackfillWish, ProbedIndex, describe_change, plan_backfill, probe_indices
+from connector.backfill.probe.intent import Intent
 from connector.backfill.reading import find_indices
 from connector.backfill.report import BackfillCounts, BackfillReport
 from connector.backfill.throttle import WritePace
@@ -36,6 +38,7 @@ class PreparedBackfill:
     settings: Settings
     probed: Sequence[ProbedIndex]
     plans: Sequence[BackfillPlan]
+    wish: BackfillWish
 
     @property
     def changes(self) -> list[str]:
@@ -52,7 +55,7 @@ async def preparing(settings: Settings, wish: BackfillWish) -> AsyncIterator[Pre
         encoder = await in_own_thread(load_encoder, settings)
         encoder.token_offsets(())  # passages are cut by its tokens: what that needs is missed before anything is made
         plans = [await plan_backfill(cluster, each, encoder.fingerprint, settings) for each in probed]
-        yield PreparedBackfill(cluster, encoder, settings, probed, plans)
+        yield PreparedBackfill(cluster, encoder, settings, probed, plans, wish)
 
 
 async def fill(
@@ -87,8 +90,21 @@ async def fill(
         )
         async with watching(watch_load(prepared.cluster.client, plan.index, pace, bounds)) as watch:
             report = await job.run()
-        reports.append(replace(report, notes=(*report.notes, *watch.notes)))
+        reports.append(replace(report, notes=(*report.notes, *watch.notes, *pace.report.notes)))
     return reports
+
+
+async def rehearse(prepared: PreparedBackfill) -> list[BackfillRehearsal]:
+    """What it would change and take, of each index. Nothing is written."""
+    found = []
+    for plan, each in zip(prepared.plans, prepared.probed, strict=True):
+        intent = Intent(each.names, tuple(each.text), prepared.wish.versions)
+        found.append(
+            await rehearse_backfill(
+                prepared.cluster, plan, each.facts, intent, prepared.encoder, prepared.settings.ingest
+            )
+        )
+    return found
 
 
 @asynccontextmanager

@@ -26,6 +26,7 @@ STEP_PAUSE_S = 0.1
 KEPT_PAUSE = 0.75  # of a pause after a request that went well, before the step
 SLOW = 2.0  # times what requests of that size mostly took
 REMEMBERED = 64  # requests of one size
+WORTH_SAYING_S = 1.0
 SETTLED = 8  # requests of one size, before which none is called slow
 USUAL = 0.25  # the share of those requests that were as fast or faster
 
@@ -56,6 +57,16 @@ class PaceReport:
     slow: int
     waited_s: float
     heard: Mapping[str, int]
+
+    @property
+    def notes(self) -> list[str]:
+        """What there is to say of it, where it made a difference."""
+        why = [f"{name} ({times:,} times)" for name, times in self.heard.items()]
+        why += [f"updates that were rejected for want of room ({self.rejected:,})"] if self.rejected else []
+        why += [f"requests that took much longer than such requests mostly do ({self.slow:,})"] if self.slow else []
+        if not why or self.waited_s < WORTH_SAYING_S:
+            return []
+        return [f"{self.waited_s:.0f} s were waited to leave the engine to others: {', '.join(why)}"]
 
 
 class WritePace:

@@ -28,6 +28,7 @@ from connector.errors import SettingsError
 from connector.settings.sections import Settings
 
 if TYPE_CHECKING:
+    from connector.backfill.dry_run import BackfillRehearsal
     from connector.backfill.report import BackfillReport
     from connector.backfill.undo import UndoReport
 
@@ -61,6 +62,8 @@ def backfill(
 
         connector backfill shop --cluster http://localhost:9200
 
+        connector backfill shop --dry-run
+
         connector backfill shop --text title^2 --text description --yes
 
         connector backfill shop --undo
@@ -73,6 +76,8 @@ def backfill(
         index__text_fields=read_text_fields(flags.text),
         log__format=log_format,
     )
+    if flags.undo and flags.dry_run:
+        raise SettingsError("--dry-run is about a back-fill; --undo says what it would change, and asks")
     if flags.report_file:
         check_report(flags.report_file)
     bar = stderr.is_terminal and settings.log.format == "text"
@@ -80,12 +85,33 @@ def backfill(
 
     configure_logging(settings.log.model_copy(update={"level": "warning"}) if bar else settings.log)
     say_when_stopped("nothing was changed")
+    if flags.dry_run:
+        _show(event_loop.run(_rehearse(settings, flags, bar)), as_json=as_json)
+        return
     ending = _Ending(settings, flags, as_json, datetime.now(UTC))
     if flags.undo:
         undone, signalled = event_loop.run(_undo(settings, flags, bar))
         ending.end(undone, signalled, print_undone, print_not_undone)
     reports, signalled = event_loop.run(_fill(settings, flags, bar))
     ending.end(reports, signalled, print_backfills, print_leftovers)
+
+
+async def _rehearse(settings: Settings, flags: BackfillFlags, bar: bool) -> list[BackfillRehearsal]:
+    from connector.backfill.run import preparing, rehearse
+
+    with stderr.status("looking at the index, encoding a sample") if bar else nullcontext():
+        async with preparing(settings, flags.wish(settings.index.text_fields)) as prepared:
+            return await rehearse(prepared)
+
+
+def _show(rehearsals: Sequence[BackfillRehearsal], *, as_json: bool) -> None:
+    from connector.cli.tables.backfill_estimate import print_rehearsal
+
+    if as_json:
+        print(json.dumps([found.describe() for found in rehearsals]))
+        return
+    for found in rehearsals:
+        print_rehearsal(found)
 
 
 async def _fill(settings: Settings, flags: BackfillFlags, bar: bool) -> tuple[list[BackfillReport], int]:
@@ -98,7 +124,7 @@ async def _fill(settings: Settings, flags: BackfillFlags, bar: bool) -> tuple[li
         say_when_stopped(RESUMES)
         with showing(bar, "back-filling") as (show, say):
             stop, received = stop_on_signal(say)
-            reports = await fill(prepared, rejects=flags.rejects, stop=stop, on_progress=show)
+            reports = await fill(prepared, rejects=flags.rejects, bounds=flags.bounds, stop=stop, on_progress=show)
     return reports, received[0] if received and any(report.stopped for report in reports) else 0
 
 

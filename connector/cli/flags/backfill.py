@@ -12,6 +12,7 @@ from connector.errors import SettingsError
 
 if TYPE_CHECKING:
     from connector.backfill.planning import BackfillWish
+    from connector.backfill.watch import LoadBounds
 
 BackfilledIndex = Annotated[
     str | None,
@@ -50,6 +51,35 @@ class BackfillFlags:
             help="Who counts the versions of documents; external: the application, which bars a back-fill in place.",
         ),
     ] = "auto"
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run",
+            help="Write nothing: say whether the index can be filled in place, what it would get, and what that takes "
+            "in time, disk and memory, from a sample that the encoder encodes.",
+        ),
+    ] = False
+    max_search_ms: Annotated[
+        float | None,
+        typer.Option(
+            min=1,
+            metavar="MS",
+            help="Slow down while searches of others take longer than this (mean of a shard's query phase).",
+        ),
+    ] = None
+    max_search_ratio: Annotated[
+        float | None,
+        typer.Option(min=1, metavar="N", help="Slow down while searches of others take N times as long as before."),
+    ] = None
+    max_cpu: Annotated[
+        float | None,
+        typer.Option(
+            min=1,
+            max=100,
+            metavar="PERCENT",
+            help="Slow down while the processors of a node are busier; not where the encoder runs on the same machine.",
+        ),
+    ] = None
     undo: Annotated[
         bool, typer.Option("--undo", help="Take passages, vectors and markers of ours out again, from every document.")
     ] = False
@@ -63,6 +93,13 @@ class BackfillFlags:
     report_file: Annotated[
         Path | None, typer.Option("--report", help="Write a JSON report of the job to this file.")
     ] = None
+
+    @property
+    def bounds(self) -> LoadBounds:
+        """What the load of the engine is to stay below."""
+        from connector.backfill.watch import LoadBounds
+
+        return LoadBounds(self.max_search_ms, self.max_search_ratio, self.max_cpu)
 
     def wish(self, text: dict[str, float] | None) -> BackfillWish:
         """What is wished for, with the text fields of the settings. Raises SettingsError."""

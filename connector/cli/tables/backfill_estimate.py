@@ -23,6 +23,7 @@ def print_rehearsal(found: BackfillRehearsal) -> None:
     fields = ", ".join(found.mapping["properties"])
     out.print(Text(f"its mapping would get {fields}, and a note in _meta (--json prints it)"))
     out.print(_figures(found.estimate))
+    out.print(Text("\nmemory that searches should find the vectors in, outside the heap:"))
     out.print(_memory(found.estimate))
 
 
@@ -61,8 +62,7 @@ def _why_source(found: Estimate) -> str:
 
 
 def _memory(found: Estimate) -> Table:
-    table = Table(title="memory that searches should find the vectors in, outside the heap", title_justify="left")
-    table.show_edge = False
+    table = Table(show_edge=False)
     table.add_column("vector index")
     table.add_column("about", justify="right")
     for name, count in found.memory.items():

@@ -172,6 +172,20 @@ async def test_what_is_heard_slows_at_once_and_holds_until_relief(pace: WritePac
     assert pace.report.heard == {"write queue": 2}
 
 
+async def test_what_was_waited_is_said_with_the_reasons(pace: WritePace) -> None:
+    pace.saw(20, 100)
+    assert pace.report.notes == []
+    for _ in range(3):
+        pace.saw(20, pace.documents, rejected=2)
+        await pace.wait()
+    pace.heard("write queue", worse=False)
+
+    assert pace.report.notes == [
+        "4 s were waited to leave the engine to others: write queue (1 times), updates that were rejected for want of "
+        "room (6)"
+    ]
+
+
 @pytest.mark.parametrize(
     ("error", "kind"),
     [
