@@ -22,7 +22,7 @@ from connector.clusters.views import PointInTime, lost
 from connector.errors import ClusterError
 
 JSON = dict[str, Any]
-KEEP_S = 300  # how long the engine keeps a point in time that nobody reads from
+KEEP_S = 120  # how long the engine keeps a point in time that nobody reads from; one that it lost is opened again
 FIRST_PAGE, PAGE = 50, 1_000  # hits: of the first page, and of any
 PAGE_CHARS = 8_000_000  # of a page, whatever the documents' length
 PAGES_OF_ONE_VIEW = 100  # then it is opened anew: segments that it needs stay on disk while it is open

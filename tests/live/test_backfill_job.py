@@ -4,13 +4,17 @@ in the end the index holds what one built anew from the final documents would.""
 from __future__ import annotations
 
 import asyncio
+import random
+import signal
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from support.backfills import WordEncoder, plan_for
-from support.effort import tries
+from support.command import Launcher
+from support.effort import IS_SOAK
+from support.proxy import Proxy, Seen
 from support.shop_writers import ShopWriter
 from support.somebody import TEXT, Somebody
 
@@ -25,6 +29,8 @@ ENCODER = WordEncoder()
 SMALL = IngestSettings(group_documents=16, backoff_s=0.05)
 DOCUMENTS = 120
 WRITERS = 2
+KILLS = 300 if IS_SOAK else 3
+PROGRAM = Path(__file__).parents[1] / "support" / "backfill_program.py"
 MAPPINGS = {
     "properties": {"title": TEXT, "body": TEXT, "price": {"type": "integer"}, "n": {"type": "long"}},
     "_meta": {"owner": "shop"},
@@ -91,7 +97,7 @@ async def test_applications_lose_nothing_while_they_write(somebody: Somebody, tm
     cluster, plan, writers = await start(somebody)
     stop = asyncio.Event()
     writing = [asyncio.create_task(writer.write_until(stop)) for writer in writers]
-    for _ in range(tries(1)):
+    for _ in range(10 if IS_SOAK else 1):
         report = await backfill(cluster, plan, tmp_path)
         counts = report.counts
 
@@ -113,5 +119,49 @@ async def test_applications_lose_nothing_while_they_write(somebody: Somebody, tm
     assert writes > 2 * DOCUMENTS + 20  # they did write meanwhile
     assert last.ok
     assert again.ok
+    assert again.counts.found == again.counts.unchanged + again.counts.without_text == len(found)
+    check_index(found, plan, writers)
+
+
+@pytest.mark.live
+@pytest.mark.timeout(3_600 if IS_SOAK else 300)
+async def test_a_job_that_is_killed_at_any_moment_is_run_again(
+    somebody: Somebody, launcher: Launcher, tmp_path: Path
+) -> None:
+    cluster, plan, writers = await start(somebody)
+    chance = random.Random(7)
+    killed = 0
+    for _ in range(KILLS):
+        reached, after = asyncio.Event(), chance.randint(0, 6)
+        async with Proxy(cluster.url) as proxy:
+
+            def watch(seen: Seen, proxy: Proxy = proxy, reached: asyncio.Event = reached, after: int = after) -> None:
+                if sum(request.is_bulk for request in proxy.seen) >= after:
+                    reached.set()
+
+            proxy.fault = watch
+            running = launcher.start(proxy.url, plan.index, str(tmp_path), cwd=tmp_path, program=PROGRAM)
+            ended, moment = asyncio.wrap_future(running.ended), asyncio.create_task(reached.wait())
+            writing = asyncio.create_task(writers[0].write_until(reached))
+            await asyncio.wait([ended, moment], return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.sleep(chance.random() * 0.1)
+            reached.set()
+            await writing
+            if not ended.done():
+                running.kill()
+                killed += 1
+            code = await ended
+
+            assert code in (0, -signal.SIGKILL), running.wait()
+        await writers[1].replace_all()
+    last = await backfill(cluster, plan, tmp_path)
+    again = await backfill(cluster, plan, tmp_path)
+    found = await read_all(somebody, plan.index)
+    for writer in writers:
+        await writer.close()
+
+    assert killed > KILLS / 2
+    assert [dict(writer.refused) for writer in writers] == [{}, {}]
+    assert last.ok
     assert again.counts.found == again.counts.unchanged + again.counts.without_text == len(found)
     check_index(found, plan, writers)

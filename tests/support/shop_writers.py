@@ -40,6 +40,11 @@ class ShopWriter:
         reply = (await self._client.post("/_bulk?refresh=true", content=body, headers=headers)).json()
         assert not reply["errors"]
 
+    async def replace_all(self) -> None:
+        """Every document once more, without anything that others put into it."""
+        for doc_id in list(self.documents):
+            await self._replace(doc_id)
+
     async def write_until(self, stop: asyncio.Event, pause_s: float = 0.0) -> None:
         while not stop.is_set():
             await self.write_once()
