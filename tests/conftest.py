@@ -34,7 +34,10 @@ from connector.wiring import load_encoder
 EMBEDDED = "embedded"
 # files whose tests run in one process: they share what is dear to make, or change the same thing
 GROUPS = {
-    "postgres": tuple(f"unit/ingest/postgres/test_{name}" for name in ("reading", "replication", "updates")),
+    "postgres": (
+        "live/test_killed_following",
+        *(f"unit/ingest/postgres/test_{name}" for name in ("reading", "replication", "updates")),
+    ),
     "demo": ("e2e/test_corpus", "e2e/test_examples"),
     "commands with torch": ("bench/test_smoke", "e2e/test_reranker", "e2e/test_train", "e2e/test_tune"),
     "secured": tuple(
@@ -198,6 +201,24 @@ async def index_name(store: ClusterSettings) -> AsyncIterator[str]:
     name = unique_name()
     yield name
     await drop(store, name)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    """The URL of a PostgreSQL server."""
+    from support.postgres import running_postgres
+
+    with running_postgres() as url:
+        yield url
+
+
+@pytest.fixture
+def database(postgres: str) -> Iterator[str]:
+    """The URL of an empty database there."""
+    from support.postgres import new_database
+
+    with new_database(postgres) as url:
+        yield url
 
 
 @pytest.fixture(scope="session")
