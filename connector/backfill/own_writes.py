@@ -37,3 +37,8 @@ class OwnWrites:
         """So many of the intervals, the longest first."""
         intervals = zip(self._starts, self._ends, strict=True)
         return sorted(intervals, key=lambda interval: interval[0] - interval[1])[:count]
+
+    def forget(self, upto: int) -> None:
+        """Drop the intervals that end at that number or before."""
+        at = bisect_right(self._ends, upto)
+        del self._starts[:at], self._ends[:at]

@@ -98,15 +98,20 @@ class BackfillRounds:
         return self._writer.reasons
 
     async def run(self, ranges: Sequence[ShardRange]) -> int:
-        """One round; how many documents needed a second look. Raises ClusterUnavailable."""
-        self._items = 0
+        """One round; how many documents needed a second look. Raises ConnectorError."""
+        self._items, failed = 0, None
         found: asyncio.Queue[list[WorkItem] | None] = asyncio.Queue(QUEUED_GROUPS)
         encoded: asyncio.Queue[EncodedWork | None] = asyncio.Queue(QUEUED_GROUPS)
-        async with asyncio.TaskGroup() as stages:
-            stages.create_task(self._read(ranges, found))
-            stages.create_task(self._encode(found, encoded))
-            for _ in range(self._settings.writers):
-                stages.create_task(self._write(encoded))
+        try:
+            async with asyncio.TaskGroup() as stages:
+                stages.create_task(self._read(ranges, found))
+                stages.create_task(self._encode(found, encoded))
+                for _ in range(self._settings.writers):
+                    stages.create_task(self._write(encoded))
+        except* ConnectorError as errors:
+            failed = _innermost(errors)
+        if failed:
+            raise failed
         return self._items
 
     async def keep_meta(self) -> None:
@@ -225,18 +230,16 @@ async def run_to_end(
     started = time.monotonic()
     rounds.rejects.clear()
     stopped: str | None = None
-    denied: AccessDenied | None = None
     try:
         try:
             await rounds.same.remember()
             await _until_stopped(take_rounds, rounds.stop, grace_s)
             await rounds.keep_meta()
-        except* ConnectorError as errors:
-            first = await rounds.same.explain(_innermost(errors))
+        except ConnectorError as error:
+            first = await rounds.same.explain(error)
+            if isinstance(first, AccessDenied) and not rounds.ledger.counts.written:
+                raise first from error
             stopped = str(first)
-            denied = first if isinstance(first, AccessDenied) and not rounds.ledger.counts.written else None
-        if denied:
-            raise denied
         if rounds.stop.done() and stopped is None:
             stopped = rounds.stop.result()
         with contextlib.suppress(ClusterError, TimeoutError):

@@ -1,0 +1,189 @@
+"""An index that was back-filled, followed: what applications write is looked at within seconds.
+
+An update of theirs that changes a text leaves our passages of the old one, and a document that they replace has none.
+So each round reads what was written since the last one, and holds texts against markers. What our own update met was
+written once more in between gets a number above the checkpoint: the next round finds it, and nobody is fought over a
+document. Deletions need nothing, since passages lie in their document."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from connector.backfill.fields import BackfillPlan
+from connector.backfill.keeping_up.checkpoints import IndexCheckpoints, read_checkpoints
+from connector.backfill.keeping_up.state import FollowState, StateFile, begin_anew, moved_to
+from connector.backfill.report import BackfillCounts, BackfillReport
+from connector.backfill.rounds import BackfillRounds, ShardRange, refresh, run_to_end
+from connector.backfill.scan import NONE_YET
+from connector.backfill.throttle import WritePace
+from connector.clusters.rest import RestCluster
+from connector.errors import AccessDenied, ClusterUnavailable, SettingsError
+from connector.models.encoder import Encoder
+from connector.retries import pauses
+from connector.settings.sections import IngestSettings
+
+log = logging.getLogger(__name__)
+EVERY_S = 2.0  # between two looks at the checkpoints
+SWEEP_S = 3_600.0  # between two looks at the whole index
+
+
+@dataclass(frozen=True, slots=True)
+class Behind:
+    """How far passages are behind what applications wrote: operations that were not looked at yet, and how many seconds
+    ago everything written by then was right."""
+
+    operations: int = 0
+    seconds: float = 0.0
+    trouble: str = ""  # what keeps a round from being taken
+
+
+class Follower:
+    """Follows one index, whose mapping has our fields. Once `stop` resolves, to the reason, it ends as BackfillJob
+    does."""
+
+    def __init__(
+        self,
+        cluster: RestCluster,
+        plan: BackfillPlan,
+        encoder: Encoder,
+        settings: IngestSettings,
+        *,
+        expected: int,
+        rejects: Path,
+        state: StateFile,
+        stop: asyncio.Future[str],
+        pace: WritePace | None = None,
+        every_s: float = EVERY_S,
+        sweep_s: float = SWEEP_S,
+        on_progress: Callable[[BackfillCounts], None] = lambda counts: None,
+        on_behind: Callable[[Behind], None] = lambda behind: None,
+    ) -> None:
+        self._cluster = cluster
+        self._plan = plan
+        self._settings = settings
+        self._file = state
+        self._stop = stop
+        self._every_s = every_s
+        self._sweep_s = sweep_s
+        self._on_behind = on_behind
+        self._rounds = BackfillRounds(
+            cluster,
+            plan,
+            encoder,
+            settings,
+            expected=expected,
+            rejects=rejects,
+            pace=pace or WritePace(),
+            stop=stop,
+            on_progress=on_progress,
+        )
+        self._right_at = time.monotonic()  # a moment up to which everything written is right
+        self._swept_at: float | None = None
+        self._operations = 0  # that nobody has looked at, when last asked
+
+    async def run(self) -> BackfillReport:
+        """Until `stop`, or an error that no patience helps with. Raises AccessDenied where the credentials may not
+        begin, and SettingsError for a state file that is something else."""
+        return await run_to_end(self._rounds, self._keep_up, grace_s=self._settings.grace_s)
+
+    async def _keep_up(self) -> None:
+        state: FollowState | None = None
+        waits = self._waits()
+        while not self._stop.done():
+            wait_s: float | None = self._every_s
+            try:
+                state = await self._look(state)
+                waits = self._waits()
+            except ClusterUnavailable as error:
+                wait_s = next(waits)
+                log.warning("%s; trying again in %.1f s", error, wait_s)
+                self._tell(trouble=str(error))
+            await asyncio.wait([self._stop], timeout=wait_s)
+
+    def _waits(self) -> Iterator[float | None]:
+        return pauses(self._settings.backoff_s, sys.maxsize)
+
+    async def _read(self) -> IndexCheckpoints:
+        try:
+            return await read_checkpoints(self._cluster, self._plan.index)
+        except AccessDenied as error:
+            raise AccessDenied(
+                f"following index {self._plan.index!r} needs the privilege to read its statistics (monitor on "
+                f"Elasticsearch, indices_monitor on OpenSearch): {error}; without it, run connector backfill now and "
+                "then",
+                status=error.status,
+            ) from error
+
+    def _begin(self, now: IndexCheckpoints) -> FollowState:
+        """The state that was kept, where it holds."""
+        generation = self._plan.added.generation
+        kept = self._file.read()
+        why = kept.why_void(generation, now) if kept else None
+        if why:
+            log.warning("%s: every document is looked at anew", why)
+            self._rounds.notes[f"{why}: every document was looked at anew"] = None
+        if kept and not why:
+            self._swept_at = time.monotonic()
+            return kept
+        return begin_anew(self._plan.index, generation, now)
+
+    async def _look(self, state: FollowState | None) -> FollowState:
+        """What was written since, if anything was; the state after it. None: at the beginning."""
+        asked_at, now = time.monotonic(), await self._read()
+        state = self._still_valid(state, now) if state else self._begin(now)
+        is_sweep = self._swept_at is None or asked_at - self._swept_at >= self._sweep_s
+        safe = [shard.safe for shard in now.shards]
+        self._operations = _count_operations(now, state)
+        self._tell()
+        if is_sweep or list(state.upto) != safe:
+            state = await self._take_round(state, safe, is_sweep=is_sweep)
+            if self._stop.done():
+                return state
+            self._swept_at = asked_at if is_sweep else self._swept_at
+        self._right_at = asked_at
+        self._operations = _count_operations(now, state)
+        self._tell()
+        return state
+
+    async def _take_round(self, state: FollowState, safe: Sequence[int], *, is_sweep: bool) -> FollowState:
+        if not await refresh(self._cluster, self._plan.index):
+            raise AccessDenied(
+                f"following index {self._plan.index!r} needs the privilege to refresh it (maintenance on "
+                "Elasticsearch, indices:admin/refresh* on OpenSearch); without it, run connector backfill now and then"
+            )
+        pairs = zip(state.upto, safe, strict=True)
+        await self._rounds.run([ShardRange(NONE_YET if is_sweep else at, at, upto) for at, upto in pairs])
+        if self._stop.done():
+            return state
+        for own, upto in zip(self._rounds.own, safe, strict=True):
+            own.forget(upto)
+        state = moved_to(state, safe)
+        self._file.keep(state)
+        return state
+
+    def _still_valid(self, state: FollowState, now: IndexCheckpoints) -> FollowState:
+        """The state, or one from the beginning. Raises SettingsError for another index under the name."""
+        why = state.why_void(self._plan.added.generation, now)
+        if not why:
+            return state
+        if state.uuid != now.uuid or len(now.shards) != self._plan.shards:
+            raise SettingsError(f"{why} while it was followed; fill it: connector backfill {self._plan.index}")
+        log.warning("%s: every document is looked at anew", why)
+        self._rounds.notes[f"{why}: every document was looked at anew"] = None
+        self._swept_at = None
+        return begin_anew(self._plan.index, self._plan.added.generation, now)
+
+    def _tell(self, trouble: str = "") -> None:
+        seconds = time.monotonic() - self._right_at if self._operations or trouble else 0.0
+        self._on_behind(Behind(self._operations, seconds, trouble))
+
+
+def _count_operations(now: IndexCheckpoints, state: FollowState) -> int:
+    """How many operations nobody has looked at."""
+    return sum(max(shard.newest - upto, 0) for shard, upto in zip(now.shards, state.upto, strict=True))

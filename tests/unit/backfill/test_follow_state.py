@@ -1,0 +1,57 @@
+"""What a follower keeps between two runs, and when nothing may be concluded from it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from connector.backfill.keeping_up.checkpoints import IndexCheckpoints, ShardCheckpoint
+from connector.backfill.keeping_up.state import StateFile, begin_anew, moved_to
+from connector.errors import SettingsError
+
+SHARD = ShardCheckpoint("h1", 10, 12)
+NOW = IndexCheckpoints("u1", (SHARD, replace(SHARD, history="h2")))
+STATE = moved_to(begin_anew("shop", "g1", NOW), [10, 10])
+
+
+@pytest.mark.parametrize(
+    ("generation", "now", "why"),
+    [
+        ("g1", replace(NOW, uuid="u2"), "made anew"),
+        ("g1", replace(NOW, shards=(SHARD,)), "has 1 shards now, and had 2"),
+        ("g2", NOW, "the encoder"),
+        ("g1", replace(NOW, shards=(SHARD, replace(SHARD, history="h3"))), "another history"),
+        ("g1", replace(NOW, shards=(replace(SHARD, newest=9), NOW.shards[1])), "lost operations"),
+    ],
+)
+def test_a_state_is_void_where_it_may_say_too_much(generation: str, now: IndexCheckpoints, why: str) -> None:
+    assert why in str(STATE.why_void(generation, now))
+
+
+def test_a_state_holds_while_the_index_only_grows() -> None:
+    grown = replace(NOW, shards=tuple(replace(shard, safe=30, newest=40) for shard in NOW.shards))
+
+    assert STATE.why_void("g1", grown) is None
+
+
+def test_a_state_is_read_as_it_was_kept(tmp_path: Path) -> None:
+    file = StateFile(tmp_path / "state.json")
+
+    assert file.read() is None
+
+    file.keep(STATE)
+
+    assert file.read() == STATE
+    assert [each.name for each in tmp_path.iterdir()] == ["state.json"]
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"version": 2}', '{"version": 1, "index": "shop"}'])
+def test_another_file_is_not_taken_for_a_state_nor_replaced(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "state.json"
+    path.write_text(text)
+    with pytest.raises(SettingsError, match="is not the state of connector follow"):
+        StateFile(path).read()
+
+    assert path.read_text() == text
