@@ -25,6 +25,12 @@ COMMANDS = {
             "backfill",
             "Add passages and vectors to an index that an application made and goes on writing to.",
         ),
+        (
+            "follow",
+            "follow",
+            "follow",
+            "Keep the passages of a back-filled index right while applications go on writing to it.",
+        ),
         ("search", "search", "search", "Search an index with both legs, fusion and the reranker."),
         ("worker", "worker", "worker", "Serve rerankers over HTTP, in the shapes that their clients already speak."),
         (

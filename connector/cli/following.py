@@ -1,4 +1,4 @@
-"""A source that is followed, on a terminal, in a log, and in a report that is written anew now and then."""
+"""A source or an index that is followed: on a terminal, in a log, and in a report that is written anew now and then."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
 from connector.cli.console import stderr
 from connector.cli.progress import LOG_EVERY_S
@@ -18,6 +18,8 @@ from connector.cli.tables.ingest import write_report
 from connector.errors import SettingsError
 
 if TYPE_CHECKING:
+    from connector.backfill.keeping_up.follower import Behind
+    from connector.backfill.report import BackfillCounts
     from connector.ingest.following.account import FollowReport
 
 log = logging.getLogger(__name__)
@@ -47,6 +49,57 @@ def following(bar: bool) -> Iterator[tuple[Callable[[FollowReport], None], Calla
             lambda report: progress.update(task, state=_describe(report)),
             lambda message: progress.console.print(message, highlight=False),
         )
+
+
+class IndexLines:
+    """How followed indices show what was done and how far behind they are: a line for each on a terminal, else a log
+    line now and then, where there is anything new."""
+
+    def __init__(self, progress: Progress | None) -> None:
+        self._progress = progress
+        self._tasks: dict[str, TaskID] = {}
+        self._due: dict[str, float] = {}
+        self._said: dict[str, str] = {}
+        self._counts: dict[str, BackfillCounts] = {}
+        self._behind: dict[str, Behind] = {}
+
+    def say(self, message: str) -> None:
+        if self._progress:
+            self._progress.console.print(message, highlight=False)
+        else:
+            log.info(message)
+
+    def tell_counts(self, index: str, counts: BackfillCounts) -> None:
+        self._counts[index] = counts
+        self._tell(index)
+
+    def tell_behind(self, index: str, behind: Behind) -> None:
+        self._behind[index] = behind
+        self._tell(index)
+
+    def _tell(self, index: str) -> None:
+        counts, behind = self._counts.get(index), self._behind.get(index)
+        done = f"{counts.written + counts.again:,} written, {counts.unchanged:,} unchanged; " if counts else ""
+        text = done + (f"{behind.operations:,} operations behind" if behind and behind.operations else "caught up")
+        if self._progress:
+            if index not in self._tasks:
+                self._tasks[index] = self._progress.add_task(f"following {index}", total=None, state="")
+            self._progress.update(self._tasks[index], state=text)
+        elif text != self._said.get(index) and time.monotonic() >= self._due.get(index, 0.0):
+            self._said[index], self._due[index] = text, time.monotonic() + LOG_EVERY_S
+            seconds = round(behind.seconds, 1) if behind else 0.0
+            log.info("%s: %s", index, text, extra={"index": index, "behind_s": seconds})
+
+
+@contextmanager
+def index_lines(bar: bool) -> Iterator[IndexLines]:
+    """The lines of followed indices for as long as the block lasts."""
+    if not bar:
+        yield IndexLines(None)
+        return
+    columns = (SpinnerColumn(), TextColumn("[bold]{task.description}"), TextColumn("{task.fields[state]}"))
+    with Progress(*columns, TimeElapsedColumn(), console=stderr, transient=True) as progress:
+        yield IndexLines(progress)
 
 
 def also_reporting(

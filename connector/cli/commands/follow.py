@@ -1,0 +1,142 @@
+"""`connector follow`: the passages of an index that was back-filled, kept right while applications write."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack, nullcontext
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, NoReturn, TypeVar
+
+from connector import event_loop
+from connector.cli.console import stderr
+from connector.cli.ending import stop_on_signal
+from connector.cli.flags.follow import FollowedIndex, FollowFlags
+from connector.cli.flags.groups import with_flag_groups
+from connector.cli.flags.settings import AsJson, ClusterUrl, ConfigFile, LogFormat, Overrides, read_settings
+from connector.cli.following import index_lines
+from connector.cli.stopping import say_when_stopped
+from connector.cli.tables.backfill import print_backfills, print_leftovers
+from connector.cli.tables.ingest import check_report, write_report
+from connector.settings.sections import Settings
+
+if TYPE_CHECKING:
+    from connector.backfill.keeping_up.metrics import FollowMetrics
+    from connector.backfill.report import BackfillReport
+
+T = TypeVar("T")
+log = logging.getLogger(__name__)
+
+
+@with_flag_groups
+def follow(
+    flags: FollowFlags,
+    index: FollowedIndex = None,
+    cluster: ClusterUrl = None,
+    config: ConfigFile = None,
+    override: Overrides = None,
+    as_json: AsJson = False,
+    log_format: LogFormat = None,
+) -> None:
+    """Keep the passages and vectors of a back-filled index right while applications go on writing to it.
+
+    What was written since the last look is read shard by shard, and documents whose text is another now, or that were
+    replaced, get new passages within seconds. No application ever has to wait, and nothing that it wrote is undone. It
+    goes on until it is told to end; the next run goes on from there. A source (a folder, a table, a topic) is followed
+    by: connector ingest SOURCE --follow.
+
+    Exit code: 143 (SIGTERM) or 130 (Ctrl-C) it was ended, which is the usual way; 2 it could not start, as where the
+    index was never back-filled; 3 an index was deleted or rebuilt meanwhile.
+
+    Examples:
+
+        connector follow shop --cluster http://localhost:9200
+
+        connector follow shop --every 10 --metrics-port 9109
+    """
+    settings = read_settings(config, override, cluster__url=cluster, index__name=index, log__format=log_format)
+    if flags.report_file:
+        check_report(flags.report_file)
+    bar = stderr.is_terminal and settings.log.format == "text"
+    from connector.logs import configure_logging
+
+    configure_logging(settings.log.model_copy(update={"level": "warning"}) if bar else settings.log)
+    say_when_stopped("nothing was changed")
+    started = datetime.now(UTC)
+    reports, signalled = event_loop.run(_follow(settings, flags, bar))
+    _end(reports, signalled, settings=settings, flags=flags, as_json=as_json, started=started)
+
+
+async def _follow(settings: Settings, flags: FollowFlags, bar: bool) -> tuple[list[BackfillReport], int]:
+    from connector.backfill.keeping_up import run
+
+    async with AsyncExitStack() as kept:
+        metrics = _serve_metrics(kept, flags.metrics_port)
+        with stderr.status("looking at the index, loading the encoder") if bar else nullcontext():
+            followed = await kept.enter_async_context(run.opening_followed(settings))
+        lines = kept.enter_context(index_lines(bar))
+        stop, received = stop_on_signal(lines.say)
+        reports = await run.follow(
+            followed,
+            states=flags.state,
+            rejects=flags.rejects,
+            every_s=flags.every_s,
+            stop=stop,
+            on_progress=_both(lines.tell_counts, metrics.tell_counts if metrics else None),
+            on_behind=_both(lines.tell_behind, metrics.tell_behind if metrics else None),
+        )
+    return reports, received[0] if received else 0
+
+
+def _serve_metrics(kept: AsyncExitStack, port: int | None) -> FollowMetrics | None:
+    if port is None:
+        return None
+    from connector.backfill.keeping_up.metrics import FollowMetrics
+
+    metrics = FollowMetrics()
+    log.info("metrics on http://127.0.0.1:%d/metrics", kept.enter_context(metrics.serving(port)))
+    return metrics
+
+
+def _both(first: Callable[[str, T], None], second: Callable[[str, T], None] | None) -> Callable[[str, T], None]:
+    def tell(index: str, what: T) -> None:
+        first(index, what)
+        if second:
+            second(index, what)
+
+    return tell
+
+
+def _end(
+    reports: Sequence[BackfillReport],
+    signalled: int,
+    *,
+    settings: Settings,
+    flags: FollowFlags,
+    as_json: bool,
+    started: datetime,
+) -> NoReturn:
+    """Show what was done, and end with the code that says how it went."""
+    code = 128 + signalled if signalled else 3
+    described = {
+        "cluster": settings.cluster.url,
+        "index": settings.index.name,
+        "started": started.isoformat(timespec="seconds"),
+        "exit_code": code,
+        "indices": [asdict(report) for report in reports],
+    }
+    log.info("following ended with exit code %d", code, extra=described)
+    if flags.report_file:
+        write_report(flags.report_file, described)
+    if as_json:
+        print(json.dumps(described, default=str))
+    elif settings.log.format == "text":
+        print_backfills(reports, settings)
+    if settings.log.format == "text":
+        print_leftovers(reports)
+    sys.stdout.flush()
+    os._exit(code)  # a thread may still be at work on the encoder, and is not waited for
