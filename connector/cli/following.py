@@ -18,7 +18,7 @@ from connector.cli.tables.ingest import write_report
 from connector.errors import SettingsError
 
 if TYPE_CHECKING:
-    from connector.backfill.keeping_up.follower import Behind
+    from connector.backfill.keeping_up.follower import PassageLag
     from connector.backfill.report import BackfillCounts
     from connector.ingest.following.account import FollowReport
 
@@ -61,7 +61,7 @@ class IndexLines:
         self._due: dict[str, float] = {}
         self._said: dict[str, str] = {}
         self._counts: dict[str, BackfillCounts] = {}
-        self._behind: dict[str, Behind] = {}
+        self._behind: dict[str, PassageLag] = {}
 
     def say(self, message: str) -> None:
         if self._progress:
@@ -73,7 +73,7 @@ class IndexLines:
         self._counts[index] = counts
         self._tell(index)
 
-    def tell_behind(self, index: str, behind: Behind) -> None:
+    def tell_behind(self, index: str, behind: PassageLag) -> None:
         self._behind[index] = behind
         self._tell(index)
 

@@ -15,7 +15,7 @@ from support.shops import DOCUMENTS, ENCODER, SMALL, check_index, open_shop, rea
 from support.somebody import Somebody
 
 from connector.backfill.fields import BackfillPlan
-from connector.backfill.keeping_up.follower import Behind, Follower
+from connector.backfill.keeping_up.follower import IndexFollower, PassageLag
 from connector.backfill.keeping_up.state import StateFile
 from connector.backfill.report import BackfillReport
 from connector.clusters.rest import RestCluster
@@ -27,10 +27,10 @@ class Following:
     """A follower at work in a task of its own."""
 
     def __init__(self, cluster: RestCluster, plan: BackfillPlan, folder: Path, **options: Any) -> None:
-        self.behind = Behind(1)
+        self.behind = PassageLag(1)
         self.looks = 0
         self.stop: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        self.follower = Follower(
+        self.follower = IndexFollower(
             cluster,
             plan,
             ENCODER,
@@ -40,12 +40,13 @@ class Following:
             state=StateFile(folder / "state.json"),
             stop=self.stop,
             every_s=0.05,
+            sweep_s=3600,
             on_behind=self._hear,
             **options,
         )
         self.task = asyncio.create_task(self.follower.run())
 
-    def _hear(self, behind: Behind) -> None:
+    def _hear(self, behind: PassageLag) -> None:
         self.behind, self.looks = behind, self.looks + 1
 
     async def until(self, reached: Callable[[], bool]) -> None:

@@ -29,12 +29,10 @@ from connector.retries import pauses
 from connector.settings.sections import IngestSettings
 
 log = logging.getLogger(__name__)
-EVERY_S = 2.0  # between two looks at the checkpoints
-SWEEP_S = 3_600.0  # between two looks at the whole index
 
 
 @dataclass(frozen=True, slots=True)
-class Behind:
+class PassageLag:
     """How far passages are behind what applications wrote: operations that were not looked at yet, and how many seconds
     ago everything written by then was right."""
 
@@ -43,7 +41,7 @@ class Behind:
     trouble: str = ""  # what keeps a round from being taken
 
 
-class Follower:
+class IndexFollower:
     """Follows one index, whose mapping has our fields. Once `stop` resolves, to the reason, it ends as BackfillJob
     does."""
 
@@ -59,10 +57,10 @@ class Follower:
         state: StateFile,
         stop: asyncio.Future[str],
         pace: WritePace | None = None,
-        every_s: float = EVERY_S,
-        sweep_s: float = SWEEP_S,
+        every_s: float,
+        sweep_s: float,
         on_progress: Callable[[BackfillCounts], None] = lambda counts: None,
-        on_behind: Callable[[Behind], None] = lambda behind: None,
+        on_behind: Callable[[PassageLag], None] = lambda behind: None,
     ) -> None:
         self._cluster = cluster
         self._plan = plan
@@ -181,7 +179,7 @@ class Follower:
 
     def _tell(self, trouble: str = "") -> None:
         seconds = time.monotonic() - self._right_at if self._operations or trouble else 0.0
-        self._on_behind(Behind(self._operations, seconds, trouble))
+        self._on_behind(PassageLag(self._operations, seconds, trouble))
 
 
 def _count_operations(now: IndexCheckpoints, state: FollowState) -> int:

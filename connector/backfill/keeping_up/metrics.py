@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from connector.backfill.keeping_up.follower import Behind
+from prometheus_client import CollectorRegistry, Gauge, start_http_server
+
+from connector.backfill.keeping_up.follower import PassageLag
 from connector.backfill.report import BackfillCounts
 from connector.errors import SettingsError
-from connector.extras import needs
 
 PREFIX = "connector_follow_"
 HOST = "127.0.0.1"
@@ -18,8 +19,6 @@ class FollowMetrics:
     """What a Prometheus server reads of one process that follows."""
 
     def __init__(self) -> None:
-        with needs("worker", "metrics for Prometheus"):
-            from prometheus_client import CollectorRegistry, Gauge
         self.registry = CollectorRegistry()
 
         def gauge(name: str, what: str, *labels: str) -> Gauge:
@@ -30,7 +29,7 @@ class FollowMetrics:
         self._trouble = gauge("in_trouble", "1 while no look can be taken", "index")
         self._documents = gauge("documents", "what became of documents since the start", "index", "outcome")
 
-    def tell_behind(self, index: str, behind: Behind) -> None:
+    def tell_behind(self, index: str, behind: PassageLag) -> None:
         self._operations.labels(index).set(behind.operations)
         self._seconds.labels(index).set(behind.seconds)
         self._trouble.labels(index).set(bool(behind.trouble))
@@ -42,8 +41,6 @@ class FollowMetrics:
     @contextmanager
     def serving(self, port: int, host: str = HOST) -> Iterator[int]:
         """Serve them from a thread for as long as the block lasts; the port. Raises SettingsError where it is taken."""
-        from prometheus_client import start_http_server
-
         try:
             server, thread = start_http_server(port, host, self.registry)
         except OSError as error:

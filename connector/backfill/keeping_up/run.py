@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from connector.backfill.fields import BackfillPlan
-from connector.backfill.keeping_up.follower import EVERY_S, Behind, Follower
+from connector.backfill.keeping_up.follower import IndexFollower, PassageLag
 from connector.backfill.keeping_up.state import StateFile
 from connector.backfill.planning import BackfillWish, ProbedIndex, plan_backfill, probe_indices
 from connector.backfill.report import BackfillCounts, BackfillReport
@@ -69,10 +69,9 @@ async def follow(
     states: Path = Path(),
     rejects: Path | None = None,
     bounds: LoadBounds = NO_BOUNDS,
-    every_s: float = EVERY_S,
     stop: asyncio.Future[str],
     on_progress: Callable[[str, BackfillCounts], None] = lambda index, counts: None,
-    on_behind: Callable[[str, Behind], None] = lambda index, behind: None,
+    on_behind: Callable[[str, PassageLag], None] = lambda index, behind: None,
 ) -> list[BackfillReport]:
     """Follow all of them side by side until `stop` resolves, to a reason. Where one ends by an error, the others go on.
 
@@ -80,7 +79,7 @@ async def follow(
 
     async def follow_index(plan: BackfillPlan, probed: ProbedIndex) -> BackfillReport:
         pace = WritePace()
-        follower = Follower(
+        follower = IndexFollower(
             followed.cluster,
             plan,
             followed.encoder,
@@ -90,7 +89,8 @@ async def follow(
             state=StateFile(states / f"{plan.index}.follow.json"),
             stop=stop,
             pace=pace,
-            every_s=every_s,
+            every_s=followed.settings.follow.every_s,
+            sweep_s=followed.settings.follow.sweep_s,
             on_progress=lambda counts: on_progress(plan.index, counts),
             on_behind=lambda behind: on_behind(plan.index, behind),
         )

@@ -22,6 +22,7 @@ from connector.cli.following import index_lines
 from connector.cli.stopping import say_when_stopped
 from connector.cli.tables.backfill import print_backfills, print_leftovers
 from connector.cli.tables.ingest import check_report, write_report
+from connector.extras import needs
 from connector.settings.sections import Settings
 
 if TYPE_CHECKING:
@@ -58,7 +59,14 @@ def follow(
 
         connector follow shop --every 10 --metrics-port 9109
     """
-    settings = read_settings(config, override, cluster__url=cluster, index__name=index, log__format=log_format)
+    settings = read_settings(
+        config,
+        override,
+        cluster__url=cluster,
+        index__name=index,
+        log__format=log_format,
+        follow__every_s=flags.every_s,
+    )
     if flags.report_file:
         check_report(flags.report_file)
     bar = stderr.is_terminal and settings.log.format == "text"
@@ -84,7 +92,6 @@ async def _follow(settings: Settings, flags: FollowFlags, bar: bool) -> tuple[li
             followed,
             states=flags.state,
             rejects=flags.rejects,
-            every_s=flags.every_s,
             stop=stop,
             on_progress=_both(lines.tell_counts, metrics.tell_counts if metrics else None),
             on_behind=_both(lines.tell_behind, metrics.tell_behind if metrics else None),
@@ -95,7 +102,8 @@ async def _follow(settings: Settings, flags: FollowFlags, bar: bool) -> tuple[li
 def _serve_metrics(kept: AsyncExitStack, port: int | None) -> FollowMetrics | None:
     if port is None:
         return None
-    from connector.backfill.keeping_up.metrics import FollowMetrics
+    with needs("worker", "metrics for Prometheus"):
+        from connector.backfill.keeping_up.metrics import FollowMetrics
 
     metrics = FollowMetrics()
     log.info("metrics on http://127.0.0.1:%d/metrics", kept.enter_context(metrics.serving(port)))

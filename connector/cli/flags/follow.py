@@ -25,8 +25,14 @@ class FollowFlags:
     PANEL: ClassVar[str] = "Follow"
 
     every_s: Annotated[
-        float, typer.Option("--every", min=0.1, metavar="SECONDS", help="How often to look for what was written.")
-    ] = 2.0
+        float | None,
+        typer.Option(
+            "--every",
+            metavar="SECONDS",
+            help="How often to look for what was written. [CONNECTOR_FOLLOW_EVERY_S]",
+            show_default=False,
+        ),
+    ] = None
     state: Annotated[
         Path,
         typer.Option("--state", help="The folder of INDEX.follow.json, which says up to where the passages are right."),
