@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import logging
 import os
-import signal
 import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -19,6 +17,7 @@ import typer
 
 from connector import event_loop
 from connector.cli.console import stderr
+from connector.cli.ending import stop_on_signal
 from connector.cli.flags.groups import with_flag_groups
 from connector.cli.flags.ingest import (
     DeleteMissing,
@@ -216,16 +215,7 @@ async def _run(
     from connector.ingest.following.job import follow_source
     from connector.ingest.job import run_job
 
-    stop: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-    received: list[signal.Signals] = []
-
-    def end(number: signal.Signals) -> None:
-        if received:
-            stderr.show_cursor()  # which the bar hides
-            os._exit(128 + number)
-        received.append(number)
-        say(f"{number.name}: writing what is encoded, then ending; once more to end at once")
-        stop.set_result(f"{number.name} was received")
+    stop, received = stop_on_signal(say)
 
     def show_plan(plan: Plan) -> None:
         for line in plan_lines(plan):
@@ -234,8 +224,6 @@ async def _run(
     def agree(made: list[str]) -> bool:
         return _agrees(made, "will be made", options)
 
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, end, number)
     run = partial(
         partial(follow_source, on_state=show, agree=agree) if options.follow else partial(run_job, on_progress=show),
         options.source,
