@@ -301,7 +301,7 @@ async def test_a_list_out_of_the_folder_without_a_script(tab: Page, page: str, g
 
     assert await texts(tab, "#sums ~ .scroll caption") == [
         f"{len(grades.queries())} of the queries have judgments; what is not judged counts as irrelevant"
-    ]
+    ], await texts(tab, "main")
     await tab.click_and_load("a[href*='sort=gain']")
     assert "nDCG@10" in await tab.evaluate("document.querySelector('[aria-sort=ascending]').innerText")
     await tab.click_and_load(".queries tbody a")

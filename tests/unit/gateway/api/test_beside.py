@@ -11,6 +11,7 @@ from support.gateway_api import api_settings, fill
 from support.gateways import ByteEngine
 from support.parts import HashEncoder, running_in_thread, serving, wait_until
 
+from connector.client import Connector
 from connector.gateway import serve
 from connector.gateway.api.app import create_api
 from connector.gateway.api.serve import build_api_server
@@ -64,10 +65,19 @@ def test_the_api_alone_opens_its_index_at_the_start_and_closes_the_encoder_that_
     caplog.set_level("INFO", logger="connector")
     monkeypatch.setattr("connector.gateway.encoder.load_encoder", CountedEncoder.load)
     monkeypatch.setattr(CountedEncoder, "closed", 0)
-    with serving(create_api(api_settings(f"embedded:{tmp_path}"))):
-        wait_until(lambda: "the API searches docs" in caplog.text)  # nobody has asked anything
+    closed, close = [], Connector.close
 
-    assert CountedEncoder.closed == 1
+    async def counted(connector: Connector) -> None:
+        closed.append(connector)
+        await close(connector)
+
+    monkeypatch.setattr(Connector, "close", counted)
+    settings = api_settings(f"embedded:{tmp_path}", gateway={"pipelines": {"deeper": {"depth": 200}}})
+    with serving(create_api(settings)) as url:
+        wait_until(lambda: "the API searches docs" in caplog.text)  # nobody has asked anything
+        assert httpx.get(f"{url}/ui/?q=red&a=deeper", timeout=20).status_code == 200
+
+    assert (CountedEncoder.closed, len(set(closed))) == (1, 2)
 
 
 def test_the_embedded_store_has_the_api_alone(

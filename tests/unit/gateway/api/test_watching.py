@@ -90,16 +90,18 @@ def test_a_slow_search_is_logged_with_its_stages_and_its_text_only_where_allowed
     store: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     logger = "connector.gateway.api.slow"
-    for gateway in ({"slow_query_ms": 0}, {"slow_query_ms": 0, "log_query_text": True}, {"slow_query_ms": 60_000}):
-        with running_api(api_settings(store, gateway=gateway)) as api:
+    for gateway in ({"slow_query_ms": 0}, {"slow_query_ms": 0.01, "log_query_text": True}, {"slow_query_ms": 60_000}):
+        away = "http://127.0.0.1:9" if "log_query_text" in gateway else ""
+        with running_api(api_settings(store, worker=away, gateway=gateway)) as api:
             answer = api.post("/v1/search", json={"query": "red fish"}).json()
-        if gateway["slow_query_ms"]:
+        if gateway["slow_query_ms"] > 1:
             break
         (record,) = (one for one in caplog.records if one.name == logger)
         assert record.levelno == logging.WARNING
         assert answer["query_id"] in record.getMessage()
         assert " encode_ms=" in record.getMessage()
         assert ("red fish" in record.getMessage()) == ("log_query_text" in gateway)
+        assert (" degraded=local" in record.getMessage()) == bool(away)
         caplog.clear()
 
     assert [one for one in caplog.records if one.name == logger] == []
