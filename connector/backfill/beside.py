@@ -19,7 +19,8 @@ import numpy as np
 import orjson
 
 from connector.backfill.scan import ANY, Shard, count_shards, read_shard
-from connector.backfill.write import UpdateOutcome, write_actions
+from connector.backfill.sending import send_actions
+from connector.backfill.write import UpdateOutcome
 from connector.clusters.beside import BY_VALUES, BesideIndex
 from connector.clusters.bulk import build_bulk
 from connector.clusters.dialect import DOC_ID, ask_texts
@@ -28,6 +29,8 @@ from connector.clusters.paths import index_path
 from connector.clusters.rest import RestCluster
 from connector.clusters.rest_index import ADMIN_TIMEOUT_S
 from connector.clusters.results_page import of_documents
+from connector.clusters.vector_choices import choose
+from connector.clusters.vector_form import vector_form
 from connector.clusters.vectors_index import (
     COPIES,
     READ,
@@ -35,9 +38,10 @@ from connector.clusters.vectors_index import (
     hash_texts,
 )
 from connector.errors import ClusterUnavailable, ConnectorError
+from connector.ingest.encoding import NO_NUMBER, encode_in_steps
 from connector.ingest.passages import cut
 from connector.models.encoder import Encoder
-from connector.retries import Retry, pauses
+from connector.retries import Retry
 from connector.settings.sections import IngestSettings
 from connector.types import Document, IndexedDocument, Passage, Vectors
 
@@ -46,15 +50,15 @@ GROUP = 200  # documents that are read, encoded and written together
 COMPARED = 1_000  # documents of ours that are compared with theirs at once
 PASSES = 5
 QUEUED_GROUPS = 2
-STEP_PASSAGES = 64
 CAUGHT_UP = 100  # documents that a pass found to have changed, up to which no other pass follows it
 
 
 @dataclass(frozen=True, slots=True)
 class BesideCounts:
-    """What became of the documents of theirs. Each that was read counts once in a pass: `written`, of which passages
+    """What became of the documents of theirs. Each that the first pass `read` counts once: `written`, of which passages
     were made; `touched`, of which only copied fields or the number of the last write were new; `unchanged`; `failed`;
-    or `vanished`, deleted between two looks. `removed` counts documents of ours that theirs has no longer."""
+    or `vanished`, deleted between two looks. What changed meanwhile is counted again by the passes that bring it.
+    `removed` counts documents of ours that theirs has no longer."""
 
     read: int = 0
     written: int = 0
@@ -67,6 +71,15 @@ class BesideCounts:
     without_text: int = 0
     passes: int = 0
     total: int = 0  # of theirs, when the job began
+
+    @property
+    def done(self) -> int:
+        return self.written + self.touched + self.unchanged + self.failed + self.vanished
+
+    @property
+    def progress(self) -> float:
+        """The share of theirs that was looked at; 1 while what changed meanwhile is brought."""
+        return min(self.done / self.total, 1.0) if self.total else 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +111,15 @@ class DifferingGroup:
     touched: list[ReadDocument]
 
 
+@dataclass(slots=True)
+class EncodedDocuments:
+    """What was made of documents, and how many have vectors that cannot be right. The rest was not reached before the
+    job was to stop."""
+
+    documents: list[IndexedDocument]
+    failed: int
+
+
 class BesideJob:
     """One run. Once `stop` resolves, to the reason, nothing more is read or encoded, and what is encoded is written."""
 
@@ -122,6 +144,8 @@ class BesideJob:
         self._reasons: Counter[str] = Counter()
         limit = encoder.fingerprint.max_tokens
         self._max_tokens = min(self._vectors.schema.passages.max_tokens or limit, limit)
+        schema = self._vectors.schema
+        self._form = vector_form(cluster.engine, choose(cluster.engine, schema.vectors, schema.dims).element)
         self._trusted = index.is_of_same_index
 
     async def run(self) -> BesideReport:
@@ -173,7 +197,8 @@ class BesideJob:
                 if self._stop.done():
                     break
                 differing = await self._retrying(partial(self._differing, hits))
-                self._count(read=len(hits), unchanged=len(hits) - len(differing))
+                if not self._counts.passes:
+                    self._count(read=len(hits), unchanged=len(hits) - len(differing))
                 for start in range(0, len(differing), GROUP):
                     ids = differing[start : start + GROUP]
                     group = await self._retrying(partial(self._read, ids))
@@ -219,10 +244,13 @@ class BesideJob:
     ) -> None:
         while group := await found.get():
             if not self._stop.done():
-                await encoded.put((group, await asyncio.to_thread(self._encode_group, group.changed)))
+                made = await asyncio.to_thread(self._encode_group, group.changed)
+                self._reasons.update([NO_NUMBER] * made.failed)
+                self._count(failed=made.failed)
+                await encoded.put((group, made.documents))
         await encoded.put(None)
 
-    def _encode_group(self, documents: Sequence[ReadDocument]) -> list[IndexedDocument]:
+    def _encode_group(self, documents: Sequence[ReadDocument]) -> EncodedDocuments:
         schema, encoder = self._vectors.schema, self._encoder
         cuts = cut(
             [Document(document.doc_id, document.texts) for document in documents],
@@ -231,16 +259,18 @@ class BesideJob:
             token_offsets=encoder.token_offsets,
         )
         texts = [passage.text for passages in cuts for passage in passages]
-        vectors = np.empty((len(texts), encoder.fingerprint.dims), dtype=np.float32)
-        by_length = sorted(range(len(texts)), key=lambda at: len(texts[at]))
-        for start in range(0, len(texts), STEP_PASSAGES):
-            step = by_length[start : start + STEP_PASSAGES]
-            vectors[step] = encoder.encode([texts[at] for at in step])
-        ends = np.cumsum([len(passages) for passages in cuts])
-        return [
-            build_document(document, passages, vectors[end - len(passages) : end])
-            for document, passages, end in zip(documents, cuts, ends, strict=True)
-        ]
+        vectors, encoded = encode_in_steps(encoder, texts, self._stop.done)
+        made, start = EncodedDocuments([], 0), 0
+        for document, passages in zip(documents, cuts, strict=True):
+            own = slice(start, start + len(passages))
+            start = own.stop
+            if not encoded[own].all():
+                continue
+            if np.isfinite(vectors[own]).all():
+                made.documents.append(build_document(document, passages, vectors[own]))
+            else:
+                made.failed += 1
+        return made
 
     async def _write(self, encoded: asyncio.Queue[tuple[DifferingGroup, list[IndexedDocument]] | None]) -> None:
         while pair := await encoded.get():
@@ -257,25 +287,12 @@ class BesideJob:
             )
 
     async def _send(self, actions: Sequence[bytes]) -> list[UpdateOutcome]:
-        """Outcomes after as many tries as may help; what is refused for good is counted with its reason. Raises
-        ClusterUnavailable where ours takes no writes."""
-        outcomes: dict[int, UpdateOutcome] = {}
-        pending = list(range(len(actions)))
-        for pause_s in pauses(self._settings.backoff_s, self._settings.max_attempts):
-            if not pending:
-                break
-            sending = [actions[at] for at in pending]
-            sent = await self._retrying(partial(write_actions, self._cluster, self._vectors.name, sending))
-            outcomes |= dict(zip(pending, sent, strict=True))
-            pending = [at for at in pending if outcomes[at].kind == "pressure"]
-            if pending and pause_s is not None:
-                await asyncio.sleep(pause_s)
-        if blocked := next((each for each in outcomes.values() if each.kind == "blocked"), None):
-            raise ClusterUnavailable(blocked.reason)
-        failed = [outcome for outcome in outcomes.values() if outcome.kind in ("refused", "pressure", "conflict")]
+        """The outcome of each; what is refused for good is counted with its reason."""
+        outcomes = await send_actions(self._cluster, self._vectors.name, actions, self._settings)
+        failed = [outcome for outcome in outcomes if outcome.kind in ("refused", "pressure", "conflict")]
         self._reasons.update(outcome.reason for outcome in failed)
         self._count(failed=len(failed))
-        return [outcomes[at] for at in range(len(actions))]
+        return outcomes
 
     async def _remove_gone(self) -> None:
         """Take out of ours what theirs has no longer."""

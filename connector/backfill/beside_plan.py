@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
+from connector.backfill.fields import read_index_mapping
+from connector.backfill.planning import analyzer_of
+from connector.backfill.probe.intent import Intent
+from connector.backfill.probe.judge import judge
+from connector.backfill.reading import find_indices, read_facts
+from connector.backfill.texts import find_text_fields
 from connector.clusters.beside import BesideIndex
 from connector.clusters.foreign import Mapped, build_foreign_schema, read_mapping
 from connector.clusters.paths import index_path
@@ -16,8 +21,6 @@ from connector.clusters.vectors_index import Origin, build_vectors_index, choose
 from connector.errors import ClusterError, SettingsError
 from connector.schema import EncoderFingerprint, Fields, IndexSchema, PassageSettings, VectorSettings
 from connector.settings.sections import Settings
-
-JSON = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +46,11 @@ async def plan_beside(
 ) -> BesidePlan:
     """What is to be made, or gone on with, for the index behind a name; None copies every field that can be. Nothing
     is written. Raises SettingsError, which says what else works."""
-    concrete, mapping = await _read_mapping(cluster, index)
+    facts = await read_facts(cluster, index)
+    concrete, mapping = facts.index, facts.mapping
+    verdict = judge(facts, Intent(texts=tuple(text)))
+    if barred := [each for each in verdict.obstacles if "beside" not in each.ways]:
+        raise SettingsError(f"no vectors can stand beside index {concrete!r}: {'; '.join(map(str, barred))}")
     name = settings.index.beside or vectors_name(concrete)
     mapped = read_mapping([mapping])
     theirs = build_foreign_schema(concrete, [mapping], ForeignFields(text), cluster.dialect.read_vector_field)
@@ -52,7 +59,7 @@ async def plan_beside(
     schema = IndexSchema(
         fields=Fields(text),
         encoder=encoder,
-        analyzer=settings.index.analyzer,
+        analyzer=analyzer_of(mapping, list(text)[-1]),
         passages=PassageSettings(**settings.passages.model_dump()),
         vectors=VectorSettings(**settings.index.vectors.model_dump()),
         dims=encoder.dims,
@@ -82,15 +89,18 @@ async def open_beside(cluster: RestCluster, plan: BesidePlan) -> BesideIndex:
     return opened
 
 
-async def _read_mapping(cluster: RestCluster, index: str) -> tuple[str, JSON]:
-    """The own name of the one index behind a name, and its mapping. Raises SettingsError where there are several."""
-    reply = await cluster.client.request("GET", index_path(index, "_mapping"), timeout_s=ADMIN_TIMEOUT_S)
-    if len(reply) != 1:
+async def text_fields_of(cluster: RestCluster, settings: Settings) -> dict[str, float]:
+    """The text fields of the one index behind settings.index.name: those of which it has vectors beside it, else found
+    out."""
+    names = await find_indices(cluster, settings.index.name)
+    if len(names) != 1:
         raise SettingsError(
-            f"{index!r} stands for {len(reply)} indices ({', '.join(sorted(reply)[:5])}); name one of them"
+            f"{settings.index.name!r} stands for {len(names)} indices ({', '.join(names[:5])}); name one of them"
         )
-    ((concrete, found),) = reply.items()
-    return concrete, found["mappings"]
+    opened = await cluster.open_vectors(settings.index.beside or vectors_name(names[0]))
+    if opened and opened[1].index == names[0]:
+        return dict(opened[0].schema.fields.text)
+    return await find_text_fields(cluster, names[0], await read_index_mapping(cluster, names[0]), ())
 
 
 def _check_same(name: str, has: IndexSchema, wanted: IndexSchema, origin: Origin, index: str) -> None:

@@ -101,11 +101,11 @@ async def plan_backfill(
         added=Backfilled(encoder, probed.text, passages, probed.names),
         schema=replace(schema, passages=passages),
         vectors=VectorSettings(**settings.index.vectors.model_dump()),
-        analyzer=_analyzer_of(mapping, list(probed.text)[-1]),
+        analyzer=analyzer_of(mapping, list(probed.text)[-1]),
     )
 
 
-def _analyzer_of(mapping: JSON, name: str) -> str:
+def analyzer_of(mapping: JSON, name: str) -> str:
     """The analyzer of a text field, for the passages' texts."""
     found = read_mapping([mapping]).find(name)
     return str(found.mapping.get("analyzer", PLAIN_ANALYZER)) if found else PLAIN_ANALYZER

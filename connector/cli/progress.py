@@ -24,11 +24,13 @@ from rich.progress import (
 from connector.cli.console import stderr
 
 if TYPE_CHECKING:
+    from connector.backfill.beside import BesideCounts
+    from connector.backfill.into import IntoCounts
     from connector.backfill.report import BackfillCounts
     from connector.evaluation.evaluate import Reporter
     from connector.ingest.report import Counts
 
-    JobCounts = Counts | BackfillCounts
+    JobCounts = Counts | BackfillCounts | BesideCounts | IntoCounts
 
 log = logging.getLogger(__name__)
 LOG_EVERY_S = 10.0

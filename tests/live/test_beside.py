@@ -236,6 +236,7 @@ class TestJob:
         assert report.counts.written == 2
         assert near(hits) == ["b%2F%C3%BC/same", "x/same"]
 
+    @pytest.mark.parametrize("engine", ["es9"], indirect=True)
     async def test_vectors_of_another_kind_are_not_gone_on_with(self, somebody: Somebody) -> None:
         name = somebody.make(MAPPING, ARTICLES["a1"])
         await make_beside(somebody, name)
@@ -246,6 +247,7 @@ class TestJob:
             await make_beside(somebody, name, SYNTHETIC)
 
 
+@pytest.mark.parametrize("engine", ["es9", "os2"], indirect=True)
 class TestWholeSearches:
     async def test_a_search_with_nothing_set_but_the_name_says_what_is_behind(self, somebody: Somebody) -> None:
         name = somebody.make(MAPPING)

@@ -16,6 +16,7 @@ import typer
 
 from connector import event_loop
 from connector.cli.console import stderr
+from connector.cli.elsewhere import fill_elsewhere
 from connector.cli.ending import stop_on_signal
 from connector.cli.flags.backfill import BackfilledIndex, BackfillFlags, read_text_fields
 from connector.cli.flags.groups import with_flag_groups
@@ -67,6 +68,10 @@ def backfill(
         connector backfill shop --text title^2 --text description --yes
 
         connector backfill shop --undo
+
+        connector backfill shop --beside
+
+        connector backfill shop --into shop-2 --swap --block-writes
     """
     settings = read_settings(
         config,
@@ -76,8 +81,6 @@ def backfill(
         index__text_fields=read_text_fields(flags.text),
         log__format=log_format,
     )
-    if flags.undo and flags.dry_run:
-        raise SettingsError("--dry-run is about a back-fill; --undo says what it would change, and asks")
     if flags.report_file:
         check_report(flags.report_file)
     bar = stderr.is_terminal and settings.log.format == "text"
@@ -85,6 +88,8 @@ def backfill(
 
     configure_logging(settings.log.model_copy(update={"level": "warning"}) if bar else settings.log)
     say_when_stopped("nothing was changed")
+    if flags.is_elsewhere:
+        fill_elsewhere(settings, flags, ask, bar=bar, as_json=as_json)
     if flags.dry_run:
         _show(event_loop.run(_rehearse(settings, flags, bar)), as_json=as_json)
         return

@@ -11,6 +11,7 @@ import typer
 from connector.errors import SettingsError
 
 if TYPE_CHECKING:
+    from connector.backfill.elsewhere import ElsewhereWish
     from connector.backfill.planning import BackfillWish
     from connector.backfill.watch import LoadBounds
 
@@ -80,6 +81,36 @@ class BackfillFlags:
             help="Slow down while the processors of a node are busier; not where the encoder runs on the same machine.",
         ),
     ] = None
+    beside: Annotated[
+        bool,
+        typer.Option("--beside", help="Keep passages and vectors in an index of their own; this one is only read."),
+    ] = False
+    into: Annotated[
+        str | None,
+        typer.Option("--into", metavar="NEW", help="Copy the index with passages and vectors into a new one."),
+    ] = None
+    swap: Annotated[
+        bool | None,
+        typer.Option(
+            "--swap/--no-swap",
+            help="With --into: let the new index take the place in the end. Not said: where INDEX is an alias.",
+            show_default=False,
+        ),
+    ] = None
+    block_writes: Annotated[
+        bool,
+        typer.Option(
+            "--block-writes", help="With --swap: writes are answered with 403 for that moment, and none is missed."
+        ),
+    ] = False
+    copied: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--copy",
+            metavar="FIELD",
+            help="With --beside: a field to filter by that is copied; can be repeated. Not given: all that can be.",
+        ),
+    ] = None
     undo: Annotated[
         bool, typer.Option("--undo", help="Take passages, vectors and markers of ours out again, from every document.")
     ] = False
@@ -100,6 +131,29 @@ class BackfillFlags:
         from connector.backfill.watch import LoadBounds
 
         return LoadBounds(self.max_search_ms, self.max_search_ratio, self.max_cpu)
+
+    @property
+    def is_elsewhere(self) -> bool:
+        """Whether the index itself is not written to. Raises SettingsError for flags that do not go together."""
+        if self.undo and self.dry_run:
+            raise SettingsError("--dry-run is about a back-fill; --undo says what it would change, and asks")
+        if self.into is not None and self.beside:
+            raise SettingsError("--into and --beside are two ways; take one")
+        if (self.swap is not None or self.block_writes) and self.into is None:
+            raise SettingsError("--swap and --block-writes belong to --into NEW")
+        if self.copied and not self.beside:
+            raise SettingsError("--copy belongs to --beside")
+        if self.undo and (self.into is not None or self.beside):
+            raise SettingsError("there is nothing to take out of the index; drop the other one: connector index drop")
+        return self.into is not None or self.beside
+
+    def elsewhere(self) -> ElsewhereWish:
+        """Where to."""
+        from connector.backfill.elsewhere import ElsewhereWish
+
+        names = [name.strip() for each in self.copied or () for name in each.split(",")]
+        copied = None if self.copied is None else [name for name in names if name != "none"]
+        return ElsewhereWish(self.into, self.swap, self.block_writes, copied)
 
     def wish(self, text: dict[str, float] | None) -> BackfillWish:
         """What is wished for, with the text fields of the settings. Raises SettingsError."""

@@ -20,7 +20,8 @@ ONE_CALL = {
     "baseline_file",
     "what is written": "out html report_file rejects as_json show dry_run force file write restart export changed",
     "asks before it loses something": "yes delete_missing drop_slot",
-    "what is added to somebody else's index": "field versions undo max_search_ms max_search_ratio max_cpu",
+    "what is added to somebody else's index, and where": "field versions undo max_search_ms max_search_ratio max_cpu "
+    "beside into swap block_writes copied",
     "whether it goes on, and where that is kept and told": "follow state metrics_port",
     "what is searched for": "filter reranker rerankers",
     "what is measured, and how": "pipelines baseline k measures segment_by weigh_by reuse_scores warm_up max_drop "

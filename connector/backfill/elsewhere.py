@@ -1,0 +1,177 @@
+"""A back-fill from its settings where the index itself is not written to: beside it, or into a new index."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from typing import Literal, Protocol
+
+from connector.backfill.beside import BesideCounts, BesideJob, BesideReport
+from connector.backfill.beside_plan import BesidePlan, open_beside, plan_beside, text_fields_of
+from connector.backfill.into import IntoCounts, IntoJob, IntoReport
+from connector.backfill.into_plan import IntoPlan, create_new, plan_into
+from connector.backfill.planning import BackfillWish
+from connector.backfill.run import engine_of
+from connector.backfill.switch import SwitchReport, check_switch, switch
+from connector.backfilled import AddedNames
+from connector.clusters.rest import RestCluster
+from connector.errors import SettingsError
+from connector.event_loop import in_own_thread
+from connector.models.encoder import Encoder
+from connector.settings.sections import Settings
+from connector.wiring import load_encoder
+
+Show = Callable[[BesideCounts | IntoCounts], None]
+
+
+@dataclass(frozen=True, slots=True)
+class ElsewhereWish:
+    """Where to: beside the index (`into` None), or into a new one of that name, which takes its place at the end
+    (`swap`; None: where the index is known by an alias). `copied` are the fields that are copied beside (None: all that
+    can be)."""
+
+    into: str | None = None
+    swap: bool | None = None
+    block_writes: bool = False
+    copied: Sequence[str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ElsewhereReport:
+    """What was done for `index`, whose passages are in `other` now. `switched` says how that took its place, where it
+    did."""
+
+    way: Literal["beside", "into"]
+    index: str
+    other: str
+    filled: BesideReport | IntoReport
+    switched: SwitchReport | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def ok(self) -> bool:
+        """Whether every document has come over."""
+        failed = self.filled.counts.failed + (self.switched.failed if self.switched else 0)
+        return not (self.filled.stopped or failed)
+
+
+class PreparedElsewhere(Protocol):
+    """What is to be done, before anything is written."""
+
+    @property
+    def changes(self) -> list[str]:
+        """What is about to be made and changed, for whoever decides."""
+        ...
+
+    async def run(self, stop: asyncio.Future[str], on_progress: Show) -> ElsewhereReport:
+        """Do it. Resolve `stop` with a reason to end early."""
+        ...
+
+
+@asynccontextmanager
+async def preparing_elsewhere(
+    settings: Settings, wish: BackfillWish, where: ElsewhereWish
+) -> AsyncIterator[PreparedElsewhere]:
+    """The back-fill of the one index behind settings.index.name. Raises ConnectorError where that cannot be."""
+    async with engine_of(settings) as cluster:
+        text = dict(wish.text or {}) or await text_fields_of(cluster, settings)
+        encoder = await in_own_thread(load_encoder, settings)
+        encoder.token_offsets(())  # passages are cut by its tokens: what that needs is missed before anything is made
+        if where.into is None:
+            plan = await plan_beside(
+                cluster, settings.index.name, settings, encoder.fingerprint, text=text, copied=where.copied
+            )
+            yield _PreparedBeside(cluster, encoder, settings, plan, await cluster.count(plan.index))
+            return
+        names = AddedNames(wish.field) if wish.field else AddedNames()
+        into = await plan_into(
+            cluster, settings.index.name, where.into, settings, encoder.fingerprint, text=text, names=names
+        )
+        swaps = not into.takes_name if where.swap is None else where.swap
+        if swaps:
+            check_switch(into, block_writes=where.block_writes)
+        elif where.block_writes:
+            raise SettingsError("--block-writes is for the moment in which the new index takes the place; add --swap")
+        where = replace(where, swap=swaps)
+        yield _PreparedInto(cluster, encoder, settings, into, where, await cluster.count(into.old))
+
+
+@dataclass(frozen=True, slots=True)
+class _PreparedBeside:
+    cluster: RestCluster
+    encoder: Encoder
+    settings: Settings
+    plan: BesidePlan
+    documents: int
+
+    @property
+    def changes(self) -> list[str]:
+        plan = self.plan
+        texts = ", ".join(f"{name}^{boost:g}" for name, boost in plan.schema.fields.text.items())
+        done = "is brought up to date" if plan.exists else "is made, hidden from patterns"
+        copied = ", ".join(plan.origin.copies) or "none"
+        return [
+            f"index {plan.index} ({self.documents:,} documents) is only read",
+            f"- the index {plan.name} {done}: passages of its texts ({texts}), their vectors of {plan.schema.dims} "
+            f"dimensions by {self.encoder.fingerprint.name}, and the values of the fields that are copied",
+            f"- copied, so that a search with a filter by them finds all it should: {copied}",
+        ]
+
+    async def run(self, stop: asyncio.Future[str], on_progress: Show) -> ElsewhereReport:
+        index = await open_beside(self.cluster, self.plan)
+        job = BesideJob(self.cluster, index, self.encoder, self.settings.ingest, stop=stop, on_progress=on_progress)
+        return ElsewhereReport("beside", self.plan.index, self.plan.name, await job.run())
+
+
+@dataclass(frozen=True, slots=True)
+class _PreparedInto:
+    cluster: RestCluster
+    encoder: Encoder
+    settings: Settings
+    plan: IntoPlan
+    where: ElsewhereWish
+    documents: int
+
+    @property
+    def changes(self) -> list[str]:
+        plan, added = self.plan, self.plan.fill.added
+        texts = ", ".join(f"{name}^{boost:g}" for name, boost in added.text.items())
+        done = "is gone on with" if plan.exists else "is made with the mapping and the settings of that"
+        lines = [
+            f"index {plan.old} ({self.documents:,} documents) is read, and not written to",
+            f"- the index {plan.new} {done}, and the nested field {added.names.passages!r} with passages of its texts "
+            f"({texts}) and vectors of {added.encoder.dims} dimensions by {added.encoder.name}",
+        ]
+        return lines + self._describe_switch()
+
+    def _describe_switch(self) -> list[str]:
+        plan, blocks = self.plan, self.where.block_writes
+        if not self.where.swap:
+            return [f"- nothing is switched; {plan.old} goes on to answer searches and to take writes"]
+        blocked = "- for a moment writes are blocked, and answered with 403: applications have to repeat them"
+        if plan.takes_name:
+            return [f"- at the end {plan.new} takes the name {plan.old}, and THE OLD INDEX IS DELETED by that", blocked]
+        aliases = ", ".join(plan.aliases)
+        moved = f"- at the end what is called {aliases} is {plan.new}, in one call; {plan.old} stays as it is"
+        if blocks:
+            return [moved, blocked]
+        return [
+            moved,
+            "- whole documents written, and deletes, in that moment come over right after it. A partial update or a "
+            "conditional write of a document that was written in that very moment may meet the state before; "
+            "--block-writes rules that out",
+        ]
+
+    async def run(self, stop: asyncio.Future[str], on_progress: Show) -> ElsewhereReport:
+        plan = self.plan
+        await create_new(self.cluster, plan)
+        job = IntoJob(self.cluster, plan, self.encoder, self.settings.ingest, stop=stop, on_progress=on_progress)
+        filled = await job.run()
+        report = ElsewhereReport("into", plan.old, plan.new, filled)
+        if not report.ok or not self.where.swap:
+            note = "" if report.ok else f"{plan.new} did not take the place of {plan.old}: some documents are missing"
+            return replace(report, notes=(note,) if note and self.where.swap else ())
+        switched = await switch(self.cluster, plan, job, block_writes=self.where.block_writes)
+        return replace(report, filled=job.report_again(filled), switched=switched)

@@ -1,0 +1,66 @@
+"""`connector backfill` with `--beside` or `--into`: asks, does it, and says what was done."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from contextlib import AsyncExitStack, nullcontext
+from dataclasses import asdict
+from typing import TYPE_CHECKING, NoReturn
+
+import typer
+
+from connector import event_loop
+from connector.cli.console import stderr
+from connector.cli.ending import stop_on_signal
+from connector.cli.flags.backfill import BackfillFlags
+from connector.cli.progress import showing
+from connector.cli.stopping import say_when_stopped
+from connector.cli.tables.elsewhere import print_elsewhere, print_left
+from connector.cli.tables.ingest import write_report
+from connector.settings.sections import Settings
+
+if TYPE_CHECKING:
+    from connector.backfill.elsewhere import ElsewhereReport
+
+
+def fill_elsewhere(
+    settings: Settings, flags: BackfillFlags, ask: Callable[..., None], *, bar: bool, as_json: bool
+) -> NoReturn:
+    """Run it, show what was done, and end with the code that says how it went."""
+    report, signalled = event_loop.run(_fill(settings, flags, ask, bar))
+    code = 128 + signalled if signalled else 3 if report.filled.stopped else 0 if report.ok else 1
+    described = {"cluster": settings.cluster.url, "exit_code": code, "ok": report.ok} | asdict(report)
+    if flags.report_file:
+        write_report(flags.report_file, described)
+    if as_json:
+        print(json.dumps(described, default=str))
+    elif settings.log.format == "text":
+        print_elsewhere(report, settings)
+    if settings.log.format == "text":
+        print_left(report)
+    if signalled:
+        sys.stdout.flush()
+        os._exit(code)  # a thread may still be at work on the encoder, and is not waited for
+    raise typer.Exit(code)
+
+
+async def _fill(
+    settings: Settings, flags: BackfillFlags, ask: Callable[..., None], bar: bool
+) -> tuple[ElsewhereReport, int]:
+    from connector.backfill.elsewhere import preparing_elsewhere
+
+    async with AsyncExitStack() as kept:
+        with stderr.status("looking at the index, loading the encoder") if bar else nullcontext():
+            wish = flags.wish(settings.index.text_fields)
+            prepared = await kept.enter_async_context(preparing_elsewhere(settings, wish, flags.elsewhere()))
+        ask(prepared.changes, yes=flags.yes or flags.dry_run)
+        if flags.dry_run:
+            raise typer.Exit
+        say_when_stopped("what was written stays; run it again to go on")
+        with showing(bar, "back-filling") as (show, say):
+            stop, received = stop_on_signal(say)
+            report = await prepared.run(stop, show)
+    return report, received[0] if received and report.filled.stopped else 0

@@ -1,0 +1,81 @@
+"""`connector backfill` where the index itself is only read: beside it, and into a new one that takes its name."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from support.command import Finished, Launcher
+from support.scratch import unique_name
+
+from connector.settings.sections import ClusterSettings
+
+pytestmark = pytest.mark.live
+TEXT = {"type": "text"}
+NOTES = {
+    "rooms": {"title": "Cold rooms", "body": "The temperature of a cold room is checked twice a day.", "tier": "gold"},
+    "deals": {"title": "Partner programme", "body": "A registered deal is protected for ninety days.", "tier": "tin"},
+    "closed": {
+        "title": "Holiday calendar",
+        "body": "Offices are closed between Christmas and New Year.",
+        "tier": "tin",
+    },
+}
+
+
+@pytest.fixture
+def notes(opensearch: ClusterSettings) -> Iterator[str]:
+    """Somebody's index of notes."""
+    name = unique_name()
+    properties = {"title": TEXT, "body": TEXT, "tier": {"type": "keyword"}}
+    with httpx.Client(base_url=opensearch.url, timeout=60) as client:
+        client.put(f"/{name}", json={"mappings": {"properties": properties}}).raise_for_status()
+        for doc_id, note in NOTES.items():
+            client.put(f"/{name}/_doc/{doc_id}?refresh=true", json=note).raise_for_status()
+        yield name
+        for each in (f"vectors-of-{name}", f"{name}-2", name):
+            client.delete(f"/{each}")
+
+
+def test_both_ways_from_the_command_to_the_search(
+    launcher: Launcher, opensearch: ClusterSettings, notes: str, tmp_path: Path
+) -> None:
+    def connector(*words: str, code: int = 0) -> Finished:
+        done = launcher.run(*words, "--cluster", opensearch.url, cwd=tmp_path)
+        assert done.code == code, done.stderr
+        return done
+
+    def search(*words: str) -> list[dict[str, Any]]:
+        done = connector(
+            "search", "offices shut at Christmas holidays", "--index", notes, "--no-rerank", "--json", *words
+        )
+        hits: list[dict[str, Any]] = json.loads(done.stdout)["hits"]
+        return hits
+
+    unasked = connector("backfill", notes, "--beside", code=2)
+    beside = json.loads(connector("backfill", notes, "--beside", "--yes", "--json").stdout)
+    found, filtered = search(), search("--filter", "tier=gold")
+    looked = connector("doctor", "--index", notes, "--set", "search.rerank=off", "--json")
+    checks = {each["check"]: each for each in json.loads(looked.stdout)["findings"]}
+
+    assert "is only read" in unasked.stderr
+    assert (beside["ok"], beside["other"], beside["filled"]["counts"]["written"]) == (True, f"vectors-of-{notes}", 3)
+    assert found[0]["doc_id"] == "closed"
+    assert "dense" in found[0]["explain"]["legs"]
+    assert [hit["doc_id"] for hit in filtered] == ["rooms"]
+    assert checks["documents"]["facts"]["held"] == 3
+    assert checks["encoder of the index"]["status"] == "ok"
+
+    refused = connector("backfill", notes, "--into", f"{notes}-2", "--swap", "--yes", code=2)
+    into = connector("backfill", notes, "--into", f"{notes}-2", "--swap", "--block-writes", "--yes", "--json")
+
+    assert "--block-writes" in refused.stderr
+    assert f"{notes}-2 takes the name {notes}, and THE OLD INDEX IS DELETED" in into.stderr
+    assert json.loads(into.stdout)["switched"]["blocked_s"] > 0
+    assert list(httpx.get(f"{opensearch.url}/{notes}/_mapping", timeout=60).json()) == [f"{notes}-2"]
+    again = search()
+    assert (again[0]["doc_id"], again[0]["passage"]["text"]) == ("closed", found[0]["passage"]["text"])
