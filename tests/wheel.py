@@ -24,6 +24,7 @@ NEEDED = (
     "connector/contract/sources.py",
     "connector/contract/encoders.py",
     "connector/contract/rerankers.py",
+    "connector/contract/clusters/__init__.py",
 )
 READ_TEMPLATES = """
 from connector.clusters.mapping import read_template

@@ -2,5 +2,5 @@
 
 import pytest
 
-for _part in ("sources", "encoders", "rerankers"):  # so that a test that fails shows what it compared
+for _part in ("sources", "encoders", "rerankers", "clusters"):  # so that a test that fails shows what it compared
     pytest.register_assert_rewrite(f"{__name__}.{_part}")

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from support.proxy import Proxy, Seen
 from support.scratch import drop, unique_name
-from support.synthetic import make_document, make_documents, schema, unit_vectors
 
 from connector.clusters.connect import connect
 from connector.clusters.protocol import Cluster
+from connector.contract.synthetic import make_document, make_documents, schema, unit_vectors
 from connector.settings.sections import ClusterSettings
 from connector.types import IndexedDocument
 

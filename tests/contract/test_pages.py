@@ -11,10 +11,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support.parts import HashEncoder
 from support.scratch import drop, unique_name
-from support.synthetic import DIMS, make_documents, schema
 
 from connector.clusters.connect import connect
 from connector.clusters.protocol import Cluster, Index
+from connector.contract.synthetic import DIMS, make_documents, schema
 from connector.errors import CursorExpired, CursorForged, CursorMismatch, QueryError, ViewLost
 from connector.search.pages.digest import digest_of
 from connector.search.pages.frozen import read_cursor

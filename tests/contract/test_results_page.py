@@ -11,10 +11,10 @@ import pytest
 from support.parts import schema_of
 from support.scratch import drop, filled_index, unique_name
 from support.searches import ENCODER, TEXTS, search
-from support.synthetic import COUNT, PRICES, make_documents, schema
 
 from connector.clusters.connect import connect
 from connector.clusters.protocol import Cluster, Index
+from connector.contract.synthetic import COUNT, PRICES, make_documents, schema
 from connector.errors import ClusterError, QueryError
 from connector.filters import Terms
 from connector.lexical import LexicalPage, LexicalQuery, PageRequest

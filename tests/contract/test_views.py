@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from support.synthetic import make_documents, schema, unit_vectors
 
 from connector.clusters.protocol import Cluster, FrozenIndex, Index
+from connector.contract.synthetic import make_documents, schema, unit_vectors
 from connector.errors import ViewLost
 from connector.lexical import LexicalQuery, Mark
 from connector.types import Hit

@@ -13,13 +13,13 @@ from support.backfills import WordEncoder
 from support.besides import MAPPING, bulk, fill_beside, make_beside, put_all
 from support.running_gateway import running_gateway
 from support.somebody import Somebody
-from support.synthetic import ENCODER as SYNTHETIC
-from support.synthetic import FILTERS, cosines, make_documents, matches, unit_vectors
 
 from connector.backfill.beside import ReadDocument, build_document
 from connector.clusters.beside import BesideIndex
 from connector.clusters.connect import connect
 from connector.clusters.vectors_index import copied_values, hash_texts
+from connector.contract.synthetic import ENCODER as SYNTHETIC
+from connector.contract.synthetic import FILTERS, cosines, make_documents, matches, unit_vectors
 from connector.doctor.checkup import describe_index, open_cluster_checks
 from connector.doctor.samples import compare_vectors
 from connector.errors import SettingsError

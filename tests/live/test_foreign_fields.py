@@ -295,7 +295,7 @@ async def test_a_data_stream_is_searched_over_all_its_backing_indices(somebody: 
 
 
 async def test_our_own_index_behind_a_filtered_alias_is_searched_by_both_legs(somebody: Somebody) -> None:
-    from support.synthetic import make_documents, schema
+    from connector.contract.synthetic import make_documents, schema
 
     name = unique_name()
     documents = make_documents()[:60]

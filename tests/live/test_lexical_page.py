@@ -8,10 +8,10 @@ from typing import Any
 import httpx
 import pytest
 from support.scratch import filled_index
-from support.synthetic import make_documents, schema
 
 from connector.clusters.connect import connect
 from connector.clusters.protocol import Cluster, Index
+from connector.contract.synthetic import make_documents, schema
 from connector.errors import ClusterError
 from connector.filters import Terms
 from connector.lexical import LexicalQuery, PageRequest

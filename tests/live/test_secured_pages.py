@@ -12,9 +12,9 @@ from support.parts import HashEncoder
 from support.schemas import MADE
 from support.scratch import drop, unique_name
 from support.secured import Secured
-from support.synthetic import DIMS, ENCODER, make_document
 
 from connector.clusters.connect import connect
+from connector.contract.synthetic import DIMS, ENCODER, make_document
 from connector.credentials import Credentials
 from connector.errors import CursorMismatch
 from connector.schema import Fields, IndexSchema

@@ -10,9 +10,9 @@ import pytest
 from support.parts import OverlapScorer, ids, serving
 from support.scratch import unique_name
 from support.somebody import TEXT, Somebody
-from support.synthetic import make_documents, schema
 
 from connector.clusters.protocol import Index, SearchableIndex
+from connector.contract.synthetic import make_documents, schema
 from connector.doctor.checkup import open_cluster_checks
 from connector.errors import IndexMissing, SettingsError
 from connector.filters import check_filter, parse_filter

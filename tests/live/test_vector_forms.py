@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 from support.scratch import drop, unique_name
-from support.synthetic import ENCODER, make_document, schema
 
 from connector.clusters.connect import connect
 from connector.clusters.rest import RestCluster
 from connector.clusters.vector_choices import read_choices
 from connector.clusters.vector_form import as_base64, as_floats
+from connector.contract.synthetic import ENCODER, make_document, schema
 from connector.doctor.rest_checks import RestChecks
 from connector.errors import SettingsError
 from connector.schema import IndexSchema

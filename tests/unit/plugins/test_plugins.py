@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.effort import IS_SOAK
 from support.pages import ROOT
 from support.plugins import installed, write_package, write_page
 
@@ -134,6 +135,8 @@ def test_the_page_s_own_tests_pass_with_pytest_alone(page: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(page), str(ROOT)]), "COLUMNS": "200",
                    "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}  # fmt: skip
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-c", os.devnull, "tests/test_acme.py"]
+    if not IS_SOAK:  # of a cluster's tests a few, which the connector's own clusters pass too
+        command += ["-k", "not Audit or made_found_counted or replaced or exact_cosines or holds_the_words"]
     done = subprocess.run(command, cwd=page, env=environment, capture_output=True, text=True, check=False)
 
     assert done.returncode == 0, done.stdout[-3_000:]

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 from support.searches import search
-from support.synthetic import FIELDS, schema
 
 from connector.clusters.embedded.index import EmbeddedIndex
+from connector.contract.synthetic import FIELDS, schema
 from connector.errors import QueryError
 from connector.filters import And, EngineQuery, Terms
 from connector.search.own import OwnQueries, find_text, read_own_queries

@@ -10,13 +10,22 @@ from itertools import product
 from typing import Any
 
 import numpy as np
-from support.schemas import MADE, VECTORS
 
-from connector.schema import EncoderFingerprint, Fields, IndexSchema, check_value, to_instant
+from connector.schema import (
+    EncoderFingerprint,
+    Fields,
+    IndexSchema,
+    PassageSettings,
+    VectorSettings,
+    check_value,
+    to_instant,
+)
+from connector.settings.sections import Settings
 from connector.types import Document, IndexedDocument, Passage, Vector, Vectors
 
 DIMS = 16
 COUNT = 300
+SEED = 7
 METADATA: dict[str, Any] = {
     "tier": "keyword",
     "tags": "keyword[]",
@@ -93,10 +102,19 @@ FILTERS: tuple[Any, ...] = (
 
 
 def schema(*, vectors: str = "auto") -> IndexSchema:
-    return IndexSchema(FIELDS, ENCODER, **MADE | {"vectors": replace(VECTORS, index=vectors)}, dims=DIMS)
+    """That of an index of these documents, all else as the settings have it."""
+    defaults = Settings()
+    return IndexSchema(
+        FIELDS,
+        ENCODER,
+        analyzer=defaults.index.analyzer,
+        passages=PassageSettings(**defaults.passages.model_dump()),
+        vectors=replace(VectorSettings(**defaults.index.vectors.model_dump()), index=vectors),
+        dims=DIMS,
+    )
 
 
-def make_documents(count: int = COUNT, *, seed: int = 7) -> list[IndexedDocument]:
+def make_documents(count: int = COUNT, *, seed: int = SEED) -> list[IndexedDocument]:
     """Documents with 0 to 4 passages; each value is absent from about every third."""
     chance, numbers = random.Random(seed), np.random.default_rng(seed)
     return [_make(ordinal, chance, numbers) for ordinal in range(count)]
@@ -110,16 +128,19 @@ def make_document(doc_id: str, texts: Sequence[str], vectors: Vectors, **fields:
 
 
 def unit_vectors(numbers: np.random.Generator, count: int) -> Vectors:
-    vectors = numbers.standard_normal((count, DIMS)).astype(np.float32)
-    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    vectors: Vectors = numbers.standard_normal((count, DIMS)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    return vectors
 
 
 def cosines(documents: Sequence[IndexedDocument], vector: Vector) -> dict[str, list[tuple[float, int]]]:
     """(cosine, ordinal) of every document's passages, best first; documents without passages are left out."""
     return {
-        one.document.doc_id: sorted(((float(own @ vector), at) for at, own in enumerate(one.vectors)), reverse=True)
-        for one in documents
-        if one.passages
+        indexed.document.doc_id: sorted(
+            ((float(own @ vector), at) for at, own in enumerate(indexed.vectors)), reverse=True
+        )
+        for indexed in documents
+        if indexed.passages
     }
 
 
