@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import shutil
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -114,11 +115,12 @@ async def test_a_folder_that_goes_away_as_a_whole_loses_no_documents(
     folder: Path, index: EmbeddedIndex, tmp_path: Path
 ) -> None:
     """A drive that is taken off and put back."""
-    async with following(
-        FollowedFolder(folder, QUICK.model_copy(update={"rescan_s": 0.05})), index, tmp_path / "rejects"
-    ) as running:
+    followed = FollowedFolder(folder, QUICK.model_copy(update={"rescan_s": 0.05}))
+    async with following(followed, index, tmp_path / "rejects") as running:
         await running.until(lambda texts: len(texts) == 2)
         folder.rename(tmp_path / "away")
+        went_at = time.monotonic()
+        await running.until(lambda texts: followed._looked_at > went_at + 0.3)  # several looks
         shutil.copytree(tmp_path / "away", tmp_path / "back")
         (tmp_path / "back/c.txt").write_text("written meanwhile")
         (tmp_path / "back").rename(folder)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -19,6 +20,7 @@ from connector.clusters.embedded.index import EmbeddedIndex
 from connector.errors import ClusterUnavailable, SourceError
 from connector.ingest.following.opening import open_followed
 from connector.ingest.following.pgoutput import is_visible
+from connector.ingest.following.postgres_replication import LOOK_S
 from connector.ingest.following.postgres_slot import SlotNames, drop_slot
 from connector.ingest.following.source import FollowedSource, FollowTarget
 from connector.settings.load import load_settings
@@ -182,28 +184,48 @@ async def test_a_commit_that_is_streamed_before_it_is_seen_is_waited_for(
         await running.until(lambda texts: set(texts) == {"1", "2"})
         replica: Any = running.follower._followed
         await running.until(lambda texts: replica._stream is not None)
-        stream = replica._stream
         table.execute("ALTER SYSTEM SET synchronous_standby_names = 'nobody'")
         table.execute("SELECT pg_reload_conf()")
+        updating = Updating(database)
+        updating.start()
         try:
-            slow = threading.Thread(target=_update, args=(database,))
-            slow.start()
-            await running.until(lambda texts: stream.oldest_s() is not None)
+            await running.until(lambda texts: is_held(table))
+            held_at = time.monotonic()
+            await running.until(lambda texts: time.monotonic() > held_at + 10 * LOOK_S)  # it is looked at meanwhile
+            updating.is_stopped.set()
             unseen = await running.texts()
         finally:
+            updating.is_stopped.set()
             with psycopg.connect(database, autocommit=True) as other:
                 other.execute("SET synchronous_commit = local")
                 other.execute("ALTER SYSTEM RESET synchronous_standby_names")
                 other.execute("SELECT pg_reload_conf()")
-        slow.join()
-        await running.until(lambda texts: texts["1"] == "first")
+        updating.join()
+        await running.until(lambda texts: texts["1"] == f"update {updating.number}")
 
-    assert unseen == {"1": "one", "2": "two"}
+    assert unseen["1"] != f"update {updating.number}"
 
 
-def _update(database: str) -> None:
-    with psycopg.connect(database, autocommit=True) as connection:
-        connection.execute("UPDATE docs SET text = 'first' WHERE id = 1")
+class Updating(threading.Thread):
+    """Updates a row until a commit is held back, which takes a moment after the setting."""
+
+    def __init__(self, database: str) -> None:
+        super().__init__()
+        self._database = database
+        self.number = 0
+        self.is_stopped = threading.Event()
+
+    def run(self) -> None:
+        with psycopg.connect(self._database, autocommit=True) as connection:
+            while not self.is_stopped.wait(0.02):
+                self.number += 1
+                connection.execute("UPDATE docs SET text = %s WHERE id = 1", [f"update {self.number}"])
+
+
+def is_held(connection: psycopg.Connection) -> bool:
+    """Whether a commit waits for a standby."""
+    found = connection.execute("SELECT 1 FROM pg_stat_activity WHERE wait_event = 'SyncRep'").fetchone()
+    return found is not None
 
 
 async def test_what_is_made_is_named_before_and_can_be_dropped(database: str, table: psycopg.Connection) -> None:
