@@ -280,6 +280,10 @@ def describe_index(index: Index) -> Finding:
         return Finding("index", "ok", f"{seen}{index.vectors.name}", facts=facts)
     if schema.managed:
         return Finding("index", "ok", f"{index.name}, made by the connector; text: {texts}", facts=facts)
+    if schema.encoders:
+        facts["backfilled"] = True
+        seen = f"{index.name}, made by somebody else and back-filled in place; text: {texts}; "
+        return Finding("index", "ok", f"{seen}vectors: {schema.vector_field}", facts=facts)
     seen = f"{index.name}, made by somebody else: searched as it is, never written to; text: {texts}"
     seen += f"; vectors: {schema.vector_field}" if schema.vector_field else ""
     if schema.why_no_dense:

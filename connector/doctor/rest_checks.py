@@ -13,6 +13,7 @@ from functools import partial
 from typing import Any
 from urllib.parse import quote
 
+from connector.backfilled import Backfilled
 from connector.clusters.beside import BesideIndex
 from connector.clusters.beside_lag import measure_behind
 from connector.clusters.clients import Client
@@ -21,10 +22,11 @@ from connector.clusters.failures import is_denial
 from connector.clusters.mapping import build_index
 from connector.clusters.paths import SEVERAL
 from connector.clusters.protocol import Engine, Index
-from connector.clusters.rest_index import OPEN_ONLY
+from connector.clusters.rest_index import OPEN_ONLY, RestIndex
 from connector.doctor.beside_checks import judge_behind
 from connector.doctor.cluster_checks import judge_contents
 from connector.doctor.findings import Finding
+from connector.doctor.in_place_checks import judge_in_place, measure_in_place
 from connector.doctor.read_samples import read_sample
 from connector.doctor.samples import Sample
 from connector.errors import AccessDenied, ClusterError
@@ -86,6 +88,12 @@ class RestChecks:
         if isinstance(index, BesideIndex):
             behind = await measure_behind(index, timeout_s=self._timeout_s)
             return judge_behind(behind, index.name, same_index=index.is_of_same_index)
+        if isinstance(index, RestIndex) and index.schema.encoders:
+            reply = await self._ask("GET", f"/{quote(index.name, safe='')}/_mapping")
+            metas = [found["mappings"].get("_meta", {}) for found in reply.values()]
+            if added := next(filter(None, map(Backfilled.from_meta, metas)), None):
+                found = await measure_in_place(index, added, timeout_s=self._timeout_s)
+                return judge_in_place(found, index.name)
         documents = await self._count(index, {"match_all": {}})
         field = index.schema.vector_field
         if field is None:

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
 import numpy as np
 import pytest
-from support.backfills import WordEncoder
-from support.besides import MAPPING, bulk, fill_beside, make_beside, put_all
+from support.backfills import WordEncoder, plan_for
+from support.besides import MAPPING, bulk, cluster_of, fill_beside, make_beside, put_all
 from support.running_gateway import running_gateway
 from support.somebody import Somebody
 
 from connector.backfill.beside import ReadDocument, build_document
+from connector.backfill.fields import put_fields
+from connector.backfill.job import BackfillJob
 from connector.clusters.beside import BesideIndex
 from connector.clusters.connect import connect
 from connector.clusters.vectors_index import copied_values, hash_texts
@@ -25,7 +28,7 @@ from connector.doctor.samples import compare_vectors
 from connector.errors import SettingsError
 from connector.filters import EngineQuery, check_filter, parse_filter
 from connector.lexical import LexicalQuery
-from connector.settings.sections import ClusterSettings, Settings
+from connector.settings.sections import ClusterSettings, IngestSettings, Settings
 from connector.types import IndexedDocument, Passage, Ranking, SearchRequest
 from connector.wiring import build_searcher, open_index
 
@@ -310,3 +313,31 @@ class TestWholeSearches:
         assert reply.headers["x-rerank"] == "reranked;window=6;mode=union"
         assert found[0] == "a3"
         assert set(found) == {doc_id for doc_id, fields in ARTICLES.items() if fields["tier"] == "gold"}
+
+
+@pytest.mark.parametrize("engine", ["es9", "os2"], indirect=True)
+async def test_the_doctor_counts_what_an_index_filled_in_place_lacks(somebody: Somebody, tmp_path: Path) -> None:
+    name = somebody.make(MAPPING, settings=somebody.knn)
+    put_all(somebody, name, ARTICLES | {"empty": {"tier": "tin"}})
+    cluster = cluster_of(somebody)
+    plan = await plan_for(cluster, name, {"title": 2.0, "text": 1.0})
+    await put_fields(cluster, plan)
+    await BackfillJob(cluster, plan, ENCODER, IngestSettings(), expected=13, rejects=tmp_path / "rejects").run()
+    checks = open_cluster_checks(cluster, timeout_s=TIMEOUT_S)
+    filled = await checks.contents(await cluster.open_index(name))
+    bulk(somebody, [
+        {"index": {"_index": name, "_id": "a1"}}, ARTICLES["a1"],
+        {"update": {"_index": name, "_id": "a2"}}, {"doc": {"text": "another text"}},
+        {"update": {"_index": name, "_id": "a3"}}, {"doc": {"passages": []}},
+        {"update": {"_index": name, "_id": "a4"}}, {"doc": {"tier": "gold"}},
+    ])  # fmt: skip
+    somebody.send("POST", f"/{name}/_refresh")
+    index = await cluster.open_index(name)
+    behind = await checks.contents(index)
+
+    assert "back-filled in place" in describe_index(index).seen
+    assert (filled.status, behind.status) == ("ok", "warn")
+    assert filled.seen == "13 documents, passages and vectors in 12, and 1 without text"
+    assert {key: behind.facts[key] for key in ("missing", "stripped", "without_text", "changed")} == {
+        "missing": 1, "stripped": 1, "without_text": 1, "changed": 1,
+    }  # fmt: skip
