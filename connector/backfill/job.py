@@ -46,7 +46,6 @@ class BackfillJob:
         stop: asyncio.Future[str] | None = None,
         on_progress: Callable[[BackfillCounts], None] = lambda counts: None,
     ) -> None:
-        self._cluster = cluster
         self._plan = plan
         self._stop: asyncio.Future[str] = stop or asyncio.get_running_loop().create_future()
         self._grace_s = settings.grace_s
@@ -72,9 +71,9 @@ class BackfillJob:
         numbers = range(self._plan.shards)
         looked_upto = [NONE_YET for _ in numbers]
         for _ in range(MOST_ROUNDS):
-            if not await refresh(self._cluster, self._plan.index):
+            if not await refresh(self._rounds.cluster, self._plan.index):
                 self._rounds.notes[UNREFRESHED] = None
-            upto = [await last_seq_no(self._cluster, self._shard(number)) for number in numbers]
+            upto = [await last_seq_no(self._rounds.cluster, self._shard(number)) for number in numbers]
             items = await self._rounds.run([ShardRange(NONE_YET, looked_upto[at], upto[at]) for at in numbers])
             looked_upto = [max(NONE_YET, number - IN_FLIGHT) for number in upto]
             if self._stop.done() or not items:

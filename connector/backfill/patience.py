@@ -1,21 +1,67 @@
-"""Updates sent at the cluster's pace, and sent again while it has too much to do."""
+"""A cluster that is asked again while it is away; and updates sent at its pace, and again while it has too much to
+do."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
+from typing import Any
 
 from connector.backfill.same_index import SameIndex
 from connector.backfill.throttle import WritePace
 from connector.backfill.write import UpdateOutcome, write_actions
+from connector.clusters.clients import Client
 from connector.clusters.rest import RestCluster
+from connector.credentials import Credentials
 from connector.errors import ClusterUnavailable
 from connector.retries import Retry, pauses
 from connector.settings.sections import IngestSettings
 
 log = logging.getLogger(__name__)
+
+
+def patient(cluster: RestCluster, settings: IngestSettings, on_retry: Callable[[int], None]) -> RestCluster:
+    """The same cluster, of which each request but a bulk one is sent again where it may work later: all of a job's may
+    be sent twice. `on_retry` hears of each."""
+    return cluster.asked_by(_PatientClient(cluster.client, settings, on_retry))
+
+
+class _PatientClient:
+    """A client whose requests have as many tries as `ingest.max_attempts` allows."""
+
+    def __init__(self, client: Client, settings: IngestSettings, on_retry: Callable[[int], None]) -> None:
+        self._client = client
+        self._settings = settings
+        self._on_retry = on_retry
+        self._retry = Retry(
+            (ClusterUnavailable,), settings.max_attempts, settings.backoff_s, on_retry=partial(_tell, on_retry)
+        )
+
+    @property
+    def has_credentials(self) -> bool:
+        return self._client.has_credentials
+
+    async def request(
+        self, method: str, path: str, *, body: Any = None, params: Mapping[str, str] | None = None, timeout_s: float
+    ) -> dict[str, Any]:
+        send = partial(self._client.request, method, path, body=body, params=params, timeout_s=timeout_s)
+        return await self._retry.run(send)
+
+    async def bulk(self, index: str, lines: Sequence[bytes], *, timeout_s: float) -> dict[str, Any]:
+        return await self._client.bulk(index, lines, timeout_s=timeout_s)
+
+    def as_caller(self, credentials: Credentials) -> Client:
+        return _PatientClient(self._client.as_caller(credentials), self._settings, self._on_retry)
+
+    async def close(self) -> None:
+        await self._client.close()
+
+
+def _tell(on_retry: Callable[[int], None], error: Exception, wait_s: float) -> None:
+    log.warning("%s; trying again in %.1f s", error, wait_s)
+    on_retry(1)
 
 
 class PatientUpdates:
@@ -68,12 +114,13 @@ class PatientUpdates:
     async def _send(self, actions: Sequence[bytes]) -> list[UpdateOutcome]:
         await self._pace.wait()
         await self._same.check()
-        retry = Retry((ClusterUnavailable,), self._settings.max_attempts, self._settings.backoff_s, on_retry=self._tell)
+        retry = Retry(
+            (ClusterUnavailable,),
+            self._settings.max_attempts,
+            self._settings.backoff_s,
+            on_retry=partial(_tell, self._on_retry),
+        )
         return await retry.run(partial(write_actions, self._cluster, self._index, actions, on_bulk=self._tell_pace))
-
-    def _tell(self, error: Exception, wait_s: float) -> None:
-        log.warning("%s; trying again in %.1f s", error, wait_s)
-        self._on_retry(1)
 
     def _tell_pace(self, took_ms: int, documents: int, outcomes: Sequence[UpdateOutcome]) -> None:
         pressed = sum(outcome.kind == "pressure" for outcome in outcomes)

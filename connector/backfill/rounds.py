@@ -17,6 +17,7 @@ from connector.backfill.encoding import NO_NUMBER, EncodedWork, WorkItem, encode
 from connector.backfill.fields import BackfillPlan, meta_is_lost, put_fields
 from connector.backfill.own_writes import OwnWrites
 from connector.backfill.passages import is_of_its_text
+from connector.backfill.patience import patient
 from connector.backfill.report import BackfillCounts, BackfillReport, Ledger
 from connector.backfill.same_index import SameIndex
 from connector.backfill.scan import FoundDocument, find_work, has_work_done, read_documents
@@ -25,10 +26,9 @@ from connector.backfill.writing import UpdateWriter
 from connector.clusters.paths import index_path
 from connector.clusters.rest import RestCluster
 from connector.clusters.rest_index import ADMIN_TIMEOUT_S
-from connector.errors import AccessDenied, ClusterError, ClusterUnavailable, ConnectorError
+from connector.errors import AccessDenied, ClusterError, ConnectorError
 from connector.ingest.rejects import RejectsFile
 from connector.models.encoder import Encoder
-from connector.retries import pauses
 from connector.settings.sections import IngestSettings
 
 log = logging.getLogger(__name__)
@@ -68,6 +68,8 @@ class BackfillRounds:
         stop: asyncio.Future[str],
         on_progress: Callable[[BackfillCounts], None],
     ) -> None:
+        self.ledger = Ledger(expected)
+        cluster = patient(cluster, settings, lambda count: self.ledger.add(retried=count))
         self.cluster = cluster
         self._plan = plan
         self._encoder = encoder
@@ -77,7 +79,6 @@ class BackfillRounds:
         self.index = plan.index
         self.stop = stop
         self.rejects = RejectsFile(rejects)
-        self.ledger = Ledger(expected)
         self.notes: dict[str, None] = {}  # what was seen on the way, each once
         self.own = [OwnWrites() for _ in range(plan.shards)]
         self.same = SameIndex(cluster, plan.index)
@@ -168,12 +169,12 @@ class BackfillRounds:
         look, the ones whose text is another now."""
         for number, bounds in enumerate(ranges):
             work = partial(find_work, self.cluster, self._plan, number, upto=bounds.upto)
-            async for document in self._steadily(work, bounds.lacking_after):
+            async for document in work(after=bounds.lacking_after):
                 yield WorkItem(document, has_passages=False)
             own = self.own[number]
             query = has_work_done(self._plan, own.longest(SKIPPED_INTERVALS))
             done = partial(read_documents, self.cluster, self._plan, number, query, upto=bounds.upto)
-            async for document in self._steadily(done, bounds.written_after):
+            async for document in done(after=bounds.written_after):
                 if document.seq_no in own:
                     continue
                 if is_of_its_text(self._plan, document):
@@ -188,26 +189,6 @@ class BackfillRounds:
         counts = self.ledger.counts
         if counts.found % self._settings.group_documents == 0:
             self._on_progress(counts)
-
-    async def _steadily(
-        self, read: Callable[..., AsyncIterator[FoundDocument]], after: int
-    ) -> AsyncIterator[FoundDocument]:
-        """The documents, from behind the last one again where the cluster was away for a while. Raises its last
-        ClusterUnavailable."""
-        waits = pauses(self._settings.backoff_s, self._settings.max_attempts)
-        while True:
-            try:
-                async for document in read(after=after):
-                    after = document.seq_no
-                    yield document
-                return
-            except ClusterUnavailable as error:
-                wait_s = next(waits)
-                if wait_s is None:
-                    raise
-                log.warning("%s; trying again in %.1f s", error, wait_s)
-                self.ledger.add(retried=1)
-            await asyncio.sleep(wait_s)
 
 
 async def refresh(cluster: RestCluster, index: str) -> bool:

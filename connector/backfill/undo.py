@@ -17,7 +17,7 @@ from typing import Any
 import orjson
 
 from connector.backfill.fields import read_index_mapping, take_meta_out
-from connector.backfill.patience import PatientUpdates
+from connector.backfill.patience import PatientUpdates, patient
 from connector.backfill.same_index import SameIndex
 from connector.backfill.scan import Shard, count_shards, read_shard
 from connector.backfill.throttle import WritePace
@@ -119,6 +119,7 @@ class UndoJob:
         stop: asyncio.Future[str] | None = None,
         on_progress: Callable[[int], None] = lambda done: None,
     ) -> None:
+        cluster = patient(cluster, settings, lambda count: None)
         self._cluster = cluster
         self._plan = plan
         self._group = settings.group_documents

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import replace
 from urllib.parse import quote
 
@@ -69,6 +70,12 @@ class RestCluster:
     @property
     def timeout_s(self) -> float:
         return self._timeout_s
+
+    def asked_by(self, client: Client) -> RestCluster:
+        """The same cluster, asked through another client."""
+        other = copy.copy(self)
+        other._client = client
+        return other
 
     async def create_index(self, name: str, schema: IndexSchema) -> RestIndex:
         schema.fields.check_names()

@@ -12,14 +12,20 @@ from typing import Any
 import pytest
 from support.command import Launcher
 from support.effort import IS_SOAK
-from support.proxy import Proxy, Seen
+from support.proxy import Fault, Proxy, Seen
+from support.shop_writers import ShopWriter
 from support.shops import DOCUMENTS, ENCODER, SMALL, check_index, open_shop, read_all
 from support.somebody import Somebody
 
 from connector.backfill.fields import BackfillPlan
 from connector.backfill.job import BackfillJob
+from connector.backfill.passages import build_passages
 from connector.backfill.report import BackfillReport
+from connector.clusters.connect import connect
 from connector.clusters.rest import RestCluster
+from connector.lexical import LexicalQuery
+from connector.settings.sections import ClusterSettings
+from connector.types import Passage
 
 KILLS = 300 if IS_SOAK else 3
 PROGRAM = Path(__file__).parents[1] / "support" / "backfill_program.py"
@@ -32,11 +38,39 @@ async def backfill(cluster: RestCluster, plan: BackfillPlan, folder: Path, **opt
     return await job.run()
 
 
+async def search_until(stop: asyncio.Event, cluster: RestCluster, plan: BackfillPlan) -> list[Passage]:
+    """Searches all the time by vectors and by words; the passages that they showed."""
+    index = await cluster.open_index(plan.index)
+    shown: list[Passage] = []
+    while not stop.is_set():
+        vector = ENCODER.encode_query("cold room sensor")
+        nearest = await index.dense(vector, depth=20, filter=None, timeout_s=30, passages=2)
+        worded = await index.lexical(LexicalQuery("cold room"), depth=20, filter=None, timeout_s=30)
+        shown += [passage for hit in nearest for passage in hit.passages]
+
+        assert all(hit.passages for hit in worded.ranking)
+    return shown
+
+
+def check_passages(shown: list[Passage], plan: BackfillPlan, writers: list[ShopWriter]) -> None:
+    """Each passage is one of a text that its document has or had."""
+    states = [(doc_id, source) for writer in writers for doc_id, source in writer.history]
+    texts = [
+        (doc_id, {name: source[name] for name in ("title", "body") if name in source}) for doc_id, source in states
+    ]
+    built = build_passages(plan, texts, ENCODER.token_offsets)
+    ever = {(passage.doc_id, passage.text) for passages, _ in built for passage in passages}
+
+    assert shown
+    assert {(passage.doc_id, passage.text) for passage in shown} <= ever
+
+
 @pytest.mark.live
 async def test_applications_lose_nothing_while_they_write(somebody: Somebody, tmp_path: Path) -> None:
     cluster, plan, writers = await open_shop(somebody)
     stop = asyncio.Event()
     writing = [asyncio.create_task(writer.write_until(stop)) for writer in writers]
+    searching = asyncio.create_task(search_until(stop, cluster, plan))
     for _ in range(10 if IS_SOAK else 1):
         report = await backfill(cluster, plan, tmp_path)
         counts = report.counts
@@ -48,6 +82,7 @@ async def test_applications_lose_nothing_while_they_write(somebody: Somebody, tm
         )
     stop.set()
     await asyncio.gather(*writing)
+    check_passages(await searching, plan, writers)
     last = await backfill(cluster, plan, tmp_path)
     again = await backfill(cluster, plan, tmp_path)
     found = await read_all(somebody, plan.index)
@@ -61,6 +96,48 @@ async def test_applications_lose_nothing_while_they_write(somebody: Somebody, tm
     assert again.ok
     assert again.counts.found == again.counts.unchanged + again.counts.without_text == len(found)
     check_index(found, plan, writers)
+
+
+@pytest.mark.live
+async def test_what_passes_is_waited_for_and_a_block_ends_the_job(somebody: Somebody, tmp_path: Path) -> None:
+    direct, plan, writers = await open_shop(somebody)
+    faults: dict[str, list[Fault]] = {
+        "/_bulk": ["half", "too large", "reset", "refuse"],
+        "/_search": ["half", "unavailable", "refuse"],
+        "/_refresh": ["unavailable"],
+    }
+    async with Proxy(direct.url) as proxy:
+        cluster = await connect(ClusterSettings(url=proxy.url))
+        assert isinstance(cluster, RestCluster)
+
+        def spoil(seen: Seen) -> Fault | None:
+            left = faults.get(seen.path[seen.path.rindex("/") :])
+            return left.pop() if left else None
+
+        proxy.fault = spoil
+        report = await backfill(cluster, plan, tmp_path)
+        await cluster.close()
+    found = await read_all(somebody, plan.index)
+
+    assert report.ok, report
+    assert not any(faults.values())
+    assert report.counts.retried > 5
+    assert report.counts.found == DOCUMENTS
+    check_index(found, plan, writers)
+
+    await writers[0].replace_all()
+    somebody.send("PUT", f"/{plan.index}/_settings", {"index.blocks.read_only_allow_delete": True})
+    try:
+        blocked = await backfill(direct, plan, tmp_path)
+    finally:
+        somebody.send("PUT", f"/{plan.index}/_settings", {"index.blocks.read_only_allow_delete": None})
+    for writer in writers:
+        await writer.close()
+
+    assert blocked.stopped is not None
+    assert "free space" in blocked.stopped
+    assert blocked.counts.retried == 0
+    assert blocked.counts.written == 0
 
 
 @pytest.mark.live

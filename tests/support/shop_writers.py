@@ -24,6 +24,7 @@ class ShopWriter:
         self._chance = random.Random(seed)
         self._number = 0
         self.documents: dict[str, dict[str, Any]] = {}
+        self.history: list[tuple[str, dict[str, Any]]] = []  # whatever it has tried to write, in full
         self.refused: Counter[str] = Counter()
         self.writes = 0
         self.waited_for_others = 0  # optimistic writes that had to be tried again, as between any two writers
@@ -35,6 +36,7 @@ class ShopWriter:
             doc_id, source = self._new_id(), self._source()
             lines += [{"index": {"_id": doc_id}}, source]
             self.documents[doc_id] = source
+            self.history.append((doc_id, source))
         body = "".join(f"{json.dumps(line)}\n" for line in lines)
         headers = {"content-type": "application/x-ndjson"}
         reply = (await self._client.post("/_bulk?refresh=true", content=body, headers=headers)).json()
@@ -78,6 +80,7 @@ class ShopWriter:
     _replace = _insert
 
     async def _put(self, doc_id: str, source: dict[str, Any]) -> None:
+        self.history.append((doc_id, source))
         if self._took(await self._client.put(f"/_doc/{doc_id}", json=source), "index"):
             self.documents[doc_id] = source
 
@@ -90,6 +93,7 @@ class ShopWriter:
     async def _change(self, doc_id: str, changed: dict[str, Any]) -> None:
         self._number += 1
         changed |= {"n": self._number}
+        self.history.append((doc_id, self.documents[doc_id] | changed))
         path = f"/_update/{doc_id}?retry_on_conflict=5"
         if self._took(await self._client.post(path, json={"doc": changed}), "update"):
             self.documents[doc_id] = self.documents[doc_id] | changed
@@ -99,6 +103,7 @@ class ShopWriter:
         since."""
         self._number += 1
         changed = {"title": self._words(3), "n": self._number}
+        self.history.append((doc_id, self.documents[doc_id] | changed))
         while True:
             found = (await self._client.get(f"/_doc/{doc_id}")).json()
             condition = f"if_seq_no={found['_seq_no']}&if_primary_term={found['_primary_term']}"

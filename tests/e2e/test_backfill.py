@@ -1,0 +1,95 @@
+"""`connector backfill` as a user calls it: it asks, fills, is found by a search, and goes out again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from support.command import Launcher, flat
+from support.scratch import unique_name
+
+from connector.settings.sections import ClusterSettings
+
+ROWS = {
+    "p1": {"name": "Cold room sensor", "text": "It measures the temperature of a cold room twice an hour."},
+    "p2": {"name": "Gateway", "text": "It must run the current firmware to be supported."},
+    "p3": {"price": 3},
+}
+
+
+@pytest.fixture
+def shop(opensearch: ClusterSettings) -> Iterator[str]:
+    """An alias of an index that an application made."""
+    index, alias = unique_name(), unique_name()
+    text = {"type": "text"}
+    body = {
+        "settings": {"index.knn": True},
+        "mappings": {"properties": {"name": text, "text": text, "price": {"type": "integer"}}},
+        "aliases": {alias: {}},
+    }
+    with httpx.Client(base_url=opensearch.url, timeout=60) as client:
+        client.put(f"/{index}", json=body).raise_for_status()
+        for doc_id, row in ROWS.items():
+            client.put(f"/{index}/_doc/{doc_id}?refresh=true", json=row).raise_for_status()
+        yield alias
+        client.delete(f"/{index}")
+
+
+def sources(url: str, name: str) -> dict[str, Any]:
+    hits = httpx.post(f"{url}/{name}/_search", json={}, timeout=60).raise_for_status().json()["hits"]["hits"]
+    return {hit["_id"]: hit["_source"] for hit in hits}
+
+
+@pytest.mark.live
+def test_an_index_is_filled_searched_and_emptied_again(
+    opensearch: ClusterSettings, shop: str, launcher: Launcher, tmp_path: Path
+) -> None:
+    at = ("--cluster", opensearch.url)
+    asked = launcher.run("backfill", shop, *at, cwd=tmp_path)
+    untouched = sources(opensearch.url, shop)
+
+    assert asked.code == 2
+    assert "only with --yes" in flat(asked.stderr)
+    assert "the nested field 'passages'" in flat(asked.stderr)
+    assert untouched == ROWS
+
+    filled = launcher.run("backfill", shop, *at, "--yes", "--json", "--report", "report.json", cwd=tmp_path)
+    report = json.loads(filled.stdout)
+    counts = report["indices"][0]["counts"]
+    found = launcher.run(
+        "search", "which firmware has a gateway", *at, "--index", shop, "--no-rerank", "--json", cwd=tmp_path
+    )
+    hits = json.loads(found.stdout)["hits"]
+
+    assert (filled.code, report["exit_code"]) == (0, 0)
+    assert {name: counts[name] for name in ("found", "written", "without_text", "passages")} == {
+        "found": 3, "written": 2, "without_text": 1, "passages": 2,
+    }  # fmt: skip
+    assert json.loads((tmp_path / "report.json").read_text()) == report
+    assert hits[0]["doc_id"] == "p2"
+    assert set(hits[0]["explain"]["legs"]) == {"lexical", "dense"}
+    assert hits[0]["passage"]["text"] == "Gateway\nIt must run the current firmware to be supported."
+    assert hits[0]["fields"] == ROWS["p2"]
+
+    emptied = launcher.run("backfill", shop, *at, "--undo", "--yes", cwd=tmp_path)
+    nothing = launcher.run("backfill", shop, *at, "--undo", "--yes", cwd=tmp_path)
+
+    assert emptied.code == 0, emptied.stderr
+    assert "no engine takes a field back" in flat(emptied.stderr)
+    assert sources(opensearch.url, shop) == ROWS
+    assert nothing.code == 2
+    assert "nothing to take out" in flat(nothing.stderr)
+
+
+def test_the_embedded_store_is_not_back_filled(launcher: Launcher, tmp_path: Path) -> None:
+    done = launcher.run("backfill", "docs", "--yes", cwd=tmp_path)
+    wrong = launcher.run("backfill", "docs", "--text", "title^two", cwd=tmp_path)
+
+    assert done.code == 2
+    assert "ingest into the embedded store" in done.stderr
+    assert wrong.code == 2
+    assert "FIELD^BOOST" in wrong.stderr
