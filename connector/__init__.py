@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from connector.errors import ModelError as ModelError
     from connector.errors import PluginError as PluginError
     from connector.errors import QueryError as QueryError
+    from connector.errors import RayUnavailable as RayUnavailable
     from connector.errors import SearchFailed as SearchFailed
     from connector.errors import SettingsError as SettingsError
     from connector.errors import SourceError as SourceError
@@ -94,6 +95,7 @@ _PUBLIC = {
         "ModelError",
         "PluginError",
         "QueryError",
+        "RayUnavailable",
         "SearchFailed",
         "SettingsError",
         "SourceError",

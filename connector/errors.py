@@ -22,6 +22,7 @@ ConnectorError
 │   ├── IndexMissing           no such index
 │   ├── ViewLost               the store no longer has the state of the index that a cursor reads
 │   └── IndexExists            an index of that name is there already
+├── RayUnavailable         no Ray cluster could be reached or started
 ├── EncoderMismatch        the index was written with another encoder than the configured one
 ├── WorkerError            the rerank worker refused, or answered what cannot be right
 │   └── WorkerUnavailable      no connection, time-out, 429 or 5xx: the same request may work later
@@ -182,6 +183,10 @@ class IndexExists(ClusterError):
             status=400,
         )
         self.index = index
+
+
+class RayUnavailable(ConnectorError):
+    """No Ray cluster could be reached or started."""
 
 
 class EncoderMismatch(ConnectorError):

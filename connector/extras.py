@@ -25,6 +25,7 @@ Extra = Literal[
     "judge",
     "openvino",
     "traces",
+    "ray",
 ]
 EXTRAS: tuple[Extra, ...] = get_args(Extra)
 
@@ -56,6 +57,7 @@ MODULES: dict[Extra, frozenset[str]] = {
     "judge": frozenset({"fastapi", "starlette", "uvicorn", "ir_measures", "jinja2", "filelock"}),
     "openvino": frozenset({"openvino"}),
     "traces": frozenset({"opentelemetry"}),
+    "ray": frozenset({"ray", "pyarrow"}),
 }
 
 

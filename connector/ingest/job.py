@@ -7,12 +7,14 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from connector.clusters.connect import EMBEDDED_PREFIX
 from connector.clusters.paths import check_name
 from connector.clusters.protocol import Cluster, Index
 from connector.errors import IndexExists, IndexMissing, SettingsError
 from connector.event_loop import in_own_thread
+from connector.extras import needs
 from connector.ingest.pipeline import IngestJob
 from connector.ingest.plan import Plan, dotted_columns, empty_columns, plan_fields
 from connector.ingest.rejects import RejectsFile
@@ -23,6 +25,9 @@ from connector.models.encoder import Encoder
 from connector.schema import Fields
 from connector.settings.sections import Settings
 from connector.wiring import build_schema, check_encoder, load_encoder, open_cluster
+
+if TYPE_CHECKING:
+    from connector.ingest.ray.job import RayJob
 
 
 async def run_job(
@@ -42,6 +47,7 @@ async def run_job(
     job early; see IngestJob. While the source is still being surveyed, or the encoder being loaded, it ends at once."""
     started = time.monotonic()
     source = open_source(location, settings)
+    ray_job = _ray_job(location, settings) if settings.ray.address else None
     stop = stop or asyncio.get_running_loop().create_future()
     rejects = rejects or rejects_file(settings, location)
     RejectsFile(rejects).check()  # before anything is made
@@ -56,16 +62,12 @@ async def run_job(
                 Counts(), time.monotonic() - started, stopped=reason, kept_missing=reason if delete_missing else None
             )
         index, encoder, plan = opening.result()
-        job = IngestJob(
-            source,
-            index,
-            encoder,
-            settings.ingest,
-            rejects=rejects,
-            stop=stop,
-            delete_missing=delete_missing,
-            on_progress=on_progress,
-        )
+        options: dict[str, Any] = {"rejects": rejects, "stop": stop, "delete_missing": delete_missing}
+        job: IngestJob | RayJob
+        if ray_job:
+            job = ray_job(location, index, settings, **options, on_progress=on_progress)
+        else:
+            job = IngestJob(source, index, encoder, settings.ingest, **options, on_progress=on_progress)
         report = await job.run()
         return replace(report, plan=plan, notes={**report.notes, **(empty_columns(plan) if plan else {})})
     finally:
@@ -78,6 +80,21 @@ def rejects_file(settings: Settings, location: str) -> Path:
     """Where what fails is kept when no place was named."""
     name = Path(location.partition("?")[0] if "://" in location else location).name
     return Path(f"{settings.index.name}-{name}.rejects.jsonl")
+
+
+def _ray_job(location: str, settings: Settings) -> type[RayJob]:
+    """The job on a Ray cluster. Raises MissingExtra, and what makes such a job impossible before anything is made."""
+    with needs("ray", "a job on a Ray cluster (--ray)"):
+        from connector.ingest.ray.job import RayJob
+    from connector.ingest.ray.shards import check_location
+
+    check_location(location)
+    if settings.cluster.url.startswith(EMBEDDED_PREFIX):
+        raise SettingsError(
+            "the embedded store has one writer at a time, and a Ray cluster has several; set cluster.url to a cluster, "
+            "or leave out --ray"
+        )
+    return RayJob
 
 
 async def open_target(

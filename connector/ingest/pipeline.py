@@ -11,9 +11,8 @@ import logging
 import threading
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +27,7 @@ from connector.errors import (
 from connector.ingest.documents import content_hash, repeated_id, spell_id, to_document
 from connector.ingest.encoding import NO_NUMBER, EncodedGroup, GroupEncoder
 from connector.ingest.groups import DocumentGroup
+from connector.ingest.missing import reason_to_keep, remove_missing
 from connector.ingest.plan import used_columns
 from connector.ingest.rejects import RejectsFile
 from connector.ingest.report import Counts, JobReport, notes_of
@@ -41,7 +41,6 @@ from connector.types import Document
 
 log = logging.getLogger(__name__)
 QUEUED_GROUPS = 2
-REMOVE_BATCH = 500
 
 
 class IngestJob:
@@ -105,13 +104,16 @@ class IngestJob:
                 raise denied
             if self._stopping and stopped is None:
                 stopped = self._stop.result()
-            kept = (stopped or self._reason_to_keep()) if self._delete_missing else None
+            keep = stopped or reason_to_keep(read=self._counts.read, unreadable=self._unreadable)
+            kept = keep if self._delete_missing else None
             try:
                 if self._counts.written or not stopped:
                     async with asyncio.timeout(self._settings.grace_s if stopped else None):
                         await self._index.finish()
                 if self._delete_missing and kept is None:
-                    await self._remove_missing()
+                    await remove_missing(
+                        self._index, self._patient, self._seen.missing_from, lambda count: self._count(removed=count)
+                    )
             except TimeoutError:
                 log.warning("the index did not answer; what was written is found once it has refreshed itself")
             except ClusterError as error:
@@ -246,37 +248,12 @@ class IngestJob:
         self._count(failed=len(encoded.refused))
         return encoded
 
-    def _reason_to_keep(self) -> str | None:
-        if self._unreadable:
-            return f"{self._unreadable} rows had no readable id, so what is missing is not known; nothing was removed"
-        if self._counts.read == 0:
-            return "the source is empty; nothing was removed (drop the index if that is meant)"
-        return None
-
-    async def _remove_missing(self) -> None:
-        async for doc_ids in _batched((doc_id async for doc_id, _ in self._index.scan()), REMOVE_BATCH):
-            if missing := self._seen.missing_from(doc_ids):
-                outcomes = await self._patient.retrying(partial(self._index.remove, missing))
-                self._count(removed=sum(outcome.error is None for outcome in outcomes))
-        await self._index.finish()
-
     def _count(self, **more: int) -> None:
         """Add to the counts, from any thread."""
         with self._counting:
             totals = {name: getattr(self._counts, name) + number for name, number in more.items()}
             self._counts = replace(self._counts, progress=self._source.progress, **totals)
         self._on_progress(self._counts)
-
-
-async def _batched(items: AsyncIterator[str], size: int) -> AsyncIterator[list[str]]:
-    batch = []
-    async for item in items:
-        batch.append(item)
-        if len(batch) == size:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
 
 
 def _first(errors: BaseExceptionGroup) -> BaseException:

@@ -38,9 +38,13 @@ class RejectsFile:
 
     def keep(self, row: Row, reason: str) -> None:
         """Keep a row that failed. Raises DiskError where that cannot be done."""
+        self.keep_line(reject_line(row, reason))
+
+    def keep_line(self, line: str) -> None:
+        """Keep a row that failed elsewhere, as `reject_line` words it. Raises DiskError where that cannot be done."""
         try:
             with open(self._path, "a", encoding="ascii") as file:
-                file.write(reject_line(row, reason))
+                file.write(line)
         except OSError as error:
             raise DiskError(
                 f"cannot keep a failed document in {self._path} ({error.strerror}); free space, or name another file: "

@@ -21,6 +21,7 @@ from connector.settings.kafka import KafkaSettings
 from connector.settings.native import NativeSettings
 from connector.settings.plugins import PluginSettings
 from connector.settings.postgres import PostgresSettings
+from connector.settings.ray import RaySettings
 from connector.settings.search import TAKEN, Name, SearchSettings, StageSettings
 from connector.settings.secrets import Key, Keys, Password
 from connector.settings.section import Section
@@ -291,6 +292,7 @@ class Settings(Section):
     follow: FollowSettings = FollowSettings()
     postgres: PostgresSettings = PostgresSettings()
     kafka: KafkaSettings = KafkaSettings()
+    ray: RaySettings = RaySettings()
     rerankers: dict[Name, RerankerSettings] = Field(
         {"local": RerankerSettings()}, min_length=1, description="what stages can rerank with, by name"
     )

@@ -44,6 +44,7 @@ NAMES = [
     "QueryError",
     "ScoreExplanation",
     "ScorePart",
+    "RayUnavailable",
     "SearchFailed",
     "SearchHit",
     "SearchOptions",

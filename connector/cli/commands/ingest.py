@@ -26,6 +26,7 @@ from connector.cli.flags.ingest import (
     IdColumn,
     MetadataColumns,
     PostgresFlags,
+    RayAddress,
     Rejects,
     ReportFile,
     SourceArgument,
@@ -82,6 +83,7 @@ def ingest(
     delete_missing: DeleteMissing = False,
     follow: Follow = False,
     dry_run: DryRunFlag = False,
+    ray: RayAddress = None,
     rejects: Rejects = None,
     report_file: ReportFile = None,
     as_json: AsJson = False,
@@ -104,11 +106,11 @@ def ingest(
 
         connector ingest export.csv --id sku --text name=2,description --metadata brand=keyword,price=number
 
-        connector ingest ./handbook --delete-missing
-
         connector ingest ./handbook --follow --delete-missing
 
         connector ingest postgresql://reader@localhost/shop --table products --follow --updated-at changed_at
+
+        connector ingest corpus.jsonl --ray local --cluster http://localhost:9200
     """
     settings = read_settings(
         config,
@@ -117,6 +119,7 @@ def ingest(
         index__name=index,
         index__vectors__index=vector_index,
         log__format=log_format,
+        ray__address=ray,
         **field_settings(id_field, text, metadata),
         **postgres.settings(),
     )

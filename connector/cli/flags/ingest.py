@@ -52,6 +52,15 @@ Rejects = Annotated[
     Path | None,
     typer.Option(help="Where documents that fail are kept with their reason. [INDEX-SOURCE.rejects.jsonl]"),
 ]
+RayAddress = Annotated[
+    str | None,
+    typer.Option(
+        "--ray",
+        metavar="ADDRESS|local",
+        help="Read, encode and write on the processes of a Ray cluster; local: on several of this machine. "
+        "[CONNECTOR_RAY_ADDRESS]",
+    ),
+]
 ReportFile = Annotated[
     Path | None,
     typer.Option(

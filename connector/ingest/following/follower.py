@@ -17,7 +17,8 @@ from connector.clusters.protocol import Index
 from connector.errors import ClusterUnavailable, ConnectorError
 from connector.ingest.following.account import Account, FollowReport
 from connector.ingest.following.source import FollowedSource, FollowTarget, SourceStep
-from connector.ingest.pipeline import REMOVE_BATCH, IngestJob
+from connector.ingest.missing import REMOVE_BATCH
+from connector.ingest.pipeline import IngestJob
 from connector.ingest.report import Counts, JobReport
 from connector.ingest.seen import SeenIds
 from connector.ingest.sources import Source

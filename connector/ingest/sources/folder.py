@@ -54,14 +54,18 @@ def read_document_file(file: Path, read: Reader) -> FileText:
 class FolderSource:
     """A folder of text, Markdown, HTML and PDF files: the id is the path, title and text come from the content.
 
-    Links to files are followed, links to folders are not. Files of no known kind are counted in the notes."""
+    Links to files are followed, links to folders are not. Files of no known kind are counted in the notes. `part`
+    (2, 5) reads the third fifth of the files; the first one has also what is to be said of the folder."""
 
     id_field: str | None = "path"
     typed = True
     alike = True
 
-    def __init__(self, folder: Path, files: Sequence[Path] | None = None) -> None:
+    def __init__(
+        self, folder: Path, files: Sequence[Path] | None = None, *, part: tuple[int, int] | None = None
+    ) -> None:
         self._folder = folder
+        self._part = part
         self._files = files
         self.progress = 0.0
         self.notes: Counter[str] = Counter()
@@ -74,6 +78,12 @@ class FolderSource:
         if not files and not unlisted:
             found = f"; {'; '.join(self.notes)}" if self.notes else ", or none at all"
             raise SourceError(f"{self._folder} holds no file of a known kind ({', '.join(sorted(KINDS))}){found}")
+        if self._part is not None:
+            place, parts = self._part
+            files = files[len(files) * place // parts : len(files) * (place + 1) // parts]
+            if place > 0:
+                self.notes.clear()
+                unlisted.clear()
         readers = {kind: load_reader(kind) for kind in {_kind(file) for file in files}}
         self.alike = "Markdown" not in readers  # front matter
         yield from unlisted

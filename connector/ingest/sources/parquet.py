@@ -17,15 +17,17 @@ from connector.ingest.sources.row import Row
 
 
 class ParquetSource:
-    """The rows of a Parquet file. A value that cannot be kept is a fault of its row, and no other's."""
+    """The rows of a Parquet file, or of some of its row groups. A value that cannot be kept is a fault of its row, and
+    no other's."""
 
     id_field: str | None = None
     alike = False
     typed = True
     BATCH_ROWS = 512
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, groups: range | None = None) -> None:
         self._path = path
+        self._groups = groups
         self.progress = 0.0
         self.notes: Counter[str] = Counter()
 
@@ -35,12 +37,14 @@ class ParquetSource:
         number = 0
         try:
             with pq.ParquetFile(self._path) as file:
-                total = max(file.metadata.num_rows, 1)
-                names = tell_apart(file.schema_arrow.names, self.notes)
-                for batch in self._batches(file):
+                groups = self._groups if self._groups is not None else range(file.num_row_groups)
+                number = before = sum(file.metadata.row_group(group).num_rows for group in range(groups.start))
+                total = max(sum(file.metadata.row_group(group).num_rows for group in groups), 1)
+                names = tell_apart(file.schema_arrow.names, self.notes if groups.start == 0 else Counter())
+                for batch in self._batches(file, groups):
                     for values, faults in self._cells(names, batch.columns, batch.num_rows):
                         number += 1
-                        self.progress = number / total
+                        self.progress = (number - before) / total
                         yield Row(values, f"{self._path.name}:row {number}", faults=faults)
         except (OSError, pa.ArrowException) as error:
             where = f" after row {number}" if number else ""
@@ -49,9 +53,9 @@ class ParquetSource:
             ) from error
         self.progress = 1.0
 
-    def _batches(self, file: Any) -> Iterator[Any]:
+    def _batches(self, file: Any, groups: range) -> Iterator[Any]:
         """One row group after the other, so that a damaged one costs no row before it."""
-        for group in range(file.num_row_groups):
+        for group in groups:
             yield from file.iter_batches(batch_size=self.BATCH_ROWS, row_groups=[group])
 
     def _cells(

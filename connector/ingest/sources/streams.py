@@ -105,6 +105,33 @@ class FileInput:
         self._checked = state
 
 
+class FileRange:
+    """The bytes of a plain file from one place to another."""
+
+    def __init__(self, path: Path, start: int, end: int) -> None:
+        self.name = path.name
+        self._path = path
+        self._start = start
+        self._end = end
+        self._read_to = start
+
+    @contextlib.contextmanager
+    def open(self) -> Iterator[IO[bytes]]:
+        self._read_to = self._start
+        with open(self._path, "rb") as file:
+
+            def read(at: int, size: int) -> bytes:
+                place = self._start + at
+                data = os.pread(file.fileno(), min(size, self._end - place), place)
+                self._read_to = place + len(data)
+                return data
+
+            yield cast(IO[bytes], io.BufferedReader(_Replay(read), CHUNK_BYTES))
+
+    def share_read(self) -> float:
+        return (self._read_to - self._start) / max(self._end - self._start, 1)
+
+
 class StreamInput:
     """A pipe, or what stands at standard input. It is kept in a temporary file as it is read, so that it can be
     opened again."""

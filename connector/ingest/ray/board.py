@@ -1,0 +1,59 @@
+"""Where the processes of a job tell how far they are, and hear that it is to stop. A board that is lost loses nothing
+of the account: it is for the bar, and for the reason of a stop."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any
+
+import ray
+from ray.exceptions import RayError
+
+ASK_TIMEOUT_S = 5.0
+
+
+class _Board:
+    """Counts so far, and the first reason to stop."""
+
+    def __init__(self) -> None:
+        self._counts: dict[str, int] = {}
+        self._reason: str | None = None
+        self._denied = False
+
+    def add(self, counts: dict[str, int]) -> None:
+        for name, number in counts.items():
+            self._counts[name] = self._counts.get(name, 0) + number
+
+    def stop(self, reason: str, denied: bool) -> None:
+        if self._reason is None:
+            self._reason, self._denied = reason, denied
+
+    def state(self) -> tuple[dict[str, int], str | None, bool]:
+        return self._counts, self._reason, self._denied
+
+
+class Board:
+    """The board as every process sees it. No call raises: a job does not end because its bar is gone."""
+
+    def __init__(self) -> None:
+        self._actor: Any = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(_Board).remote()
+
+    def add(self, **counts: int) -> None:
+        with contextlib.suppress(RayError):
+            self._actor.add.remote({name: number for name, number in counts.items() if number})
+
+    def stop(self, reason: str, *, denied: bool = False) -> None:
+        """`denied`: the credentials were not accepted."""
+        with contextlib.suppress(RayError):
+            ray.get(self._actor.stop.remote(reason, denied), timeout=ASK_TIMEOUT_S)
+
+    def state(self) -> tuple[dict[str, int], str | None, bool]:
+        """The counts so far, why the job is to stop (None: it is not), and whether credentials were not accepted."""
+        with contextlib.suppress(RayError):
+            counts, reason, denied = ray.get(self._actor.state.remote(), timeout=ASK_TIMEOUT_S)
+            return counts, reason, denied
+        return {}, None, False
+
+    @property
+    def stopping(self) -> bool:
+        return self.state()[1] is not None

@@ -1,0 +1,76 @@
+"""A Ray cluster for a job: one that runs, or processes of this machine that end with the job."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import ray
+import ray.data
+
+from connector.errors import RayUnavailable
+from connector.settings.ray import RaySettings
+
+LOCAL = "local"
+BLOCK_BYTES = 16_000_000  # what is done again, at most, where a process is lost
+
+
+@dataclass(frozen=True, slots=True)
+class RayRoom:
+    """What a job may take of a cluster."""
+
+    encoders: int
+    shards: int
+
+
+@asynccontextmanager
+async def connected(settings: RaySettings) -> AsyncIterator[RayRoom]:
+    """The cluster for as long as the block lasts; a connection that was there before stays. Raises RayUnavailable."""
+    _be_quiet()
+    begun = not ray.is_initialized()
+    # one thread for both: the kernel ends the processes of a local cluster with the thread that started them
+    with ThreadPoolExecutor(1, thread_name_prefix="ray") as thread:
+        loop = asyncio.get_running_loop()
+        if begun:
+            await loop.run_in_executor(thread, _connect, settings)
+        try:
+            processors = float(ray.cluster_resources().get("CPU", 1.0))
+            encoders = settings.encoders or max(int(processors / settings.encoder_cpus) - 1, 1)
+            yield RayRoom(encoders, settings.shards or 4 * encoders)
+        finally:
+            if begun:
+                await loop.run_in_executor(thread, ray.shutdown)
+
+
+def _connect(settings: RaySettings) -> None:
+    try:
+        if settings.address == LOCAL:
+            encoders = settings.encoders or max(os.cpu_count() or 1, 1)
+            ray.init(
+                num_cpus=int(encoders * settings.encoder_cpus) + 1,  # one for those that read and write
+                object_store_memory=settings.object_store_bytes,
+                include_dashboard=False,
+                configure_logging=False,
+                log_to_driver=False,
+            )
+        else:
+            ray.init(address=settings.address, configure_logging=False, log_to_driver=False)
+    except (ConnectionError, RuntimeError, ValueError, OSError) as error:
+        raise RayUnavailable(
+            f"no Ray cluster at {settings.address} ({error}); start one with: ray start --head"
+        ) from error
+
+
+def _be_quiet() -> None:
+    """The job has a bar and a report of its own."""
+    context = ray.data.DataContext.get_current()
+    context.enable_progress_bars = False
+    context.print_on_execution_start = False
+    context.target_max_block_size = BLOCK_BYTES
+    for name in ("ray", "ray.data"):
+        logging.getLogger(name).setLevel(logging.ERROR)

@@ -1,0 +1,58 @@
+"""Actors that encode: each drops what the index has unchanged, and gives the rest passages and vectors."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import pyarrow as pa
+
+from connector.errors import ConnectorError
+from connector.ingest.encoding import NO_NUMBER, GroupEncoder
+from connector.ingest.groups import DocumentGroup
+from connector.ingest.ray.account import PartAccount
+from connector.ingest.ray.parcels import ParcelKind, pack, unpack
+from connector.ingest.ray.part import JobPart
+from connector.ingest.rejects import reject_line
+from connector.wiring import load_encoder
+
+
+class EncodeDocuments:
+    """Documents in, encoded documents and an account out. Once the job is to stop, documents are left as they are."""
+
+    def __init__(self, part: JobPart) -> None:
+        self._part = part
+        self._account = PartAccount()
+
+    def __call__(self, table: pa.Table) -> pa.Table:
+        group, self._account = DocumentGroup(), PartAccount()
+        parcels: list[tuple[ParcelKind, object]] = []
+        for kind, content in unpack(table):
+            if kind == "document":
+                group.add(*content)
+            else:
+                parcels.append((kind, content))
+        try:
+            if group.documents and not self._part.board.stopping:
+                parcels += self._encode(group)
+        except ConnectorError as error:
+            self._part.stop(error)
+        return pack([*parcels, ("account", self._account)])
+
+    def _encode(self, group: DocumentGroup) -> list[tuple[ParcelKind, object]]:
+        encoder = self._encoder
+        changed = self._part.run(lambda index: index.changed(group), self._retried)
+        self._account.unchanged = len(group.documents) - len(changed.documents)
+        encoded = encoder.encode(changed)
+        for row in encoded.refused:
+            self._account.reject(reject_line(row, NO_NUMBER))
+        return [("encoded", pair) for pair in zip(encoded.rows, encoded.documents, strict=True)]
+
+    @cached_property
+    def _encoder(self) -> GroupEncoder:
+        """Loaded with the first documents, so that what is wrong with it stops the job and does not start it anew."""
+        encoder = load_encoder(self._part.settings)
+        self._part.check_encoder(encoder.fingerprint)
+        return GroupEncoder(encoder, self._part.schema)
+
+    def _retried(self, count: int) -> None:
+        self._account.retried += count

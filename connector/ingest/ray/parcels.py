@@ -1,0 +1,27 @@
+"""What travels between the processes of a job: parcels, each a kind and some bytes, in tables of Arrow."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Iterable, Iterator
+from typing import Any, Literal
+
+import pyarrow as pa
+
+ParcelKind = Literal["checked", "document", "encoded", "account"]
+SCHEMA = pa.schema({"kind": pa.string(), "content": pa.binary()})
+
+
+def pack(parcels: Iterable[tuple[ParcelKind, Any]]) -> pa.Table:
+    """A table of parcels."""
+    kinds, contents = [], []
+    for kind, content in parcels:
+        kinds.append(kind)
+        contents.append(pickle.dumps(content, protocol=pickle.HIGHEST_PROTOCOL))
+    return pa.table([kinds, contents], schema=SCHEMA)
+
+
+def unpack(table: Any) -> Iterator[tuple[ParcelKind, Any]]:
+    """The parcels of a table, which processes of this very job have packed."""
+    for kind, content in zip(table["kind"].to_pylist(), table["content"].to_pylist(), strict=True):
+        yield kind, pickle.loads(content)
