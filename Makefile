@@ -166,6 +166,9 @@ bench-models: $(VENV)/all-installed ## every pair of encoder and reranker, each 
 bench-ingest: $(VENV)/demo-installed ## what an encoder costs: documents per second, memory, time of a query; DATA=FOLDER
 	@$(BIN)/python bench/ingest.py $(if $(filter-out examples/corpus,$(DATA)),$(DATA)) $(ARGS)
 
+bench-ray: $(VENV)/test-installed engines ## an ingest job in one process and on Ray with 1 and 2 that encode, documents per second: CLUSTER=URL
+	@$(BIN)/python bench/on_ray.py $(if $(CLUSTER),--cluster $(CLUSTER)) $(ARGS)
+
 bench-trials: $(VENV)/all-installed ## what was tried for a bundled reranker: HELD="FOLDER ..." LEARN="FOLDER ..."
 	@$(BIN)/python bench/trials.py --held $(HELD) $(if $(LEARN),--learn $(LEARN)) $(ARGS)
 
@@ -206,4 +209,4 @@ bench-rerankers: $(VENV)/all-installed ## pairs per second of rerankers of the h
 clean: ## remove the environment, caches and the demo's store
 	rm -rf $(VENV) $(TOOLS) demo-store dist build site .mypy_cache .ruff_cache .pytest_cache
 
-.PHONY: help install install-all demo lint style types docs engines test test-quick soak test-lowest test-wheel test-image release-check bench-quality bench-peers bench-order bench-judging bench-judging-hidden bench-cascade bench-models bench-ingest bench-trials bench-path bench-gateway bench-start bench-reliability bench-load bench-worker bench-worker-profile bench-rerankers bench-gemm bench-training-data clean
+.PHONY: help install install-all demo lint style types docs engines test test-quick soak test-lowest test-wheel test-image release-check bench-quality bench-peers bench-order bench-judging bench-judging-hidden bench-cascade bench-models bench-ingest bench-ray bench-trials bench-path bench-gateway bench-start bench-reliability bench-load bench-worker bench-worker-profile bench-rerankers bench-gemm bench-training-data clean

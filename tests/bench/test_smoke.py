@@ -283,6 +283,14 @@ def test_gateway(run: Bench, elasticsearch: ClusterSettings) -> None:
 
 
 @pytest.mark.live
+async def test_ray(run: Bench, elasticsearch: ClusterSettings) -> None:
+    """Without a cluster of Ray, whose processes take long to start: tests/live/test_ray.py has one."""
+    small = ("--documents", "4", "--encoders")
+    said = run("on_ray", "--cluster", elasticsearch.url, "--index", unique_name(), *small)
+
+    assert said["jobs"]["one process"]["documents_per_s"] > 0
+
+
 async def test_reliability(run: Bench, elasticsearch: ClusterSettings) -> None:
     index = unique_name()
     small = ("--kills", "1", "--rows", "30", "--minutes", "0.05", "--data", "slice")

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import pyarrow as pa
 
 ParcelKind = Literal["checked", "document", "encoded", "account"]
-SCHEMA = pa.schema({"kind": pa.string(), "content": pa.binary()})
+COLUMNS: Any = {"kind": pa.string(), "content": pa.binary()}
 
 
 def pack(parcels: Iterable[tuple[ParcelKind, Any]]) -> pa.Table:
@@ -18,7 +18,7 @@ def pack(parcels: Iterable[tuple[ParcelKind, Any]]) -> pa.Table:
     for kind, content in parcels:
         kinds.append(kind)
         contents.append(pickle.dumps(content, protocol=pickle.HIGHEST_PROTOCOL))
-    return pa.table([kinds, contents], schema=SCHEMA)
+    return pa.table([kinds, contents], schema=pa.schema(COLUMNS))
 
 
 def unpack(table: Any) -> Iterator[tuple[ParcelKind, Any]]:
