@@ -24,7 +24,7 @@ class FollowedFile:
 
     def __init__(self, path: Path, source: Source, settings: FollowSettings) -> None:
         self.source = source
-        self._path = path = path.resolve()
+        self._path = path = path.absolute()  # not resolved: a link may come to lead elsewhere
         self._settings = settings
         self._watch = Watch(path.parent, recursive=False)
         self._changed = ChangedFiles(settings.quiet_s)

@@ -14,6 +14,7 @@ from connector.ingest.following.source import FollowedSource
 from connector.ingest.sources import Source, open_source
 from connector.ingest.sources.folder import FolderSource
 from connector.ingest.sources.opening import KAFKA_SCHEME, STANDARD_INPUT, beir_corpus, is_postgres
+from connector.ingest.sources.plugged import PluggedSource
 from connector.settings.sections import Settings
 
 
@@ -26,6 +27,8 @@ def open_followed(location: str, settings: Settings, *, delete_missing: bool = F
     source = open_source(location, settings)
     if is_postgres(location):
         return _open_postgres(location, settings, source, delete_missing)
+    if isinstance(source, PluggedSource):
+        raise SourceError(f"{location} is the source of a plug-in, which does not say what changes; ingest it again")
     path = Path(location).expanduser()
     if location in STANDARD_INPUT or stat.S_ISFIFO(path.stat().st_mode):
         raise SourceError(f"{location!r} is a stream, which has an end; ingest it without --follow")

@@ -27,6 +27,7 @@ from connector.retries import pauses
 from connector.settings.sections import Settings
 
 log = logging.getLogger(__name__)
+MOST_REMEMBERED = 200_000  # rows of the window; the others are compared with the index once more
 
 
 class FollowedTable:
@@ -105,7 +106,8 @@ class FollowedTable:
         """The rows in the window that were not written as they are; `seen` gets all of them."""
         for row in self._database.changed_since(self._column, self._since):
             key, digest = str(row.values.get(id_column, value_at_path(row, id_column))), _digest(row)
-            seen[key] = (row.values.get(self._column), digest)
+            if len(seen) < MOST_REMEMBERED:
+                seen[key] = (row.values.get(self._column), digest)
             if self._written.get(key) != digest:
                 yield row
 

@@ -274,6 +274,18 @@ def state(size: int) -> FileState:
     return FileState(size, 0, 0, 0)
 
 
+async def test_a_link_that_comes_to_lead_elsewhere_is_followed(rows_index: EmbeddedIndex, tmp_path: Path) -> None:
+    write_rows(tmp_path / "first.jsonl", {"a": "one"})
+    write_rows(tmp_path / "second.jsonl", {"b": "two"})
+    link = tmp_path / "rows.jsonl"
+    link.symlink_to("first.jsonl")
+    async with following(await follow_rows(link), rows_index, tmp_path / "rejects") as running:
+        await running.until(lambda texts: texts == {"a": "one"})
+        (tmp_path / "new").symlink_to("second.jsonl")
+        (tmp_path / "new").replace(link)
+        await running.until(lambda texts: texts == {"b": "two"})
+
+
 def test_a_stream_is_not_followed(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.jsonl")
     with pytest.raises(Exception, match="is a stream, which has an end"):
