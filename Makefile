@@ -178,7 +178,7 @@ bench-peers: $(VENV)/demo-installed $(VENV)/peers/installed engines ## beside La
 bench-path: $(VENV)/test-installed engines ## what the query path costs beside its slower leg, on a real engine
 	@$(BIN)/python bench/path.py $(if $(CLUSTER),--cluster $(CLUSTER)) $(ARGS)
 
-bench-gateway: $(VENV)/test-installed engines ## gets and searches direct and through the gateway, its memory, a large bulk: ARGS="--minutes 10" (Debian: apt-get install wrk)
+bench-gateway: $(VENV)/test-installed engines ## gets and searches direct and through the gateway, reranked ones against the library, its memory, a large bulk: ARGS="--minutes 10" (Debian: apt-get install wrk)
 	@$(BIN)/python bench/gateway.py $(if $(CLUSTER),--cluster $(CLUSTER)) $(ARGS)
 
 bench-start: $(VENV)/demo-installed ## seconds that commands take from nothing to their end: ARGS="--against COMMIT"

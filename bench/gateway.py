@@ -1,4 +1,5 @@
-"""What the gateway costs: small gets and searches direct and through it, in one run.
+"""What the gateway costs: small gets and searches direct and through it, and a reranked search through it against the
+same one by the library, in one run.
 
 Asked by wrk (Debian: apt-get install wrk).
 
@@ -23,14 +24,17 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from gateway_reranked import compare_reranked, gateway_arguments, reranked_index
 from machine import print_result
 from rich.console import Console
 from rich.table import Table
 
+ROOT = Path(__file__).parents[1]
 WRK = "wrk"
 UNITS = {"us": 0.001, "ms": 1.0, "s": 1_000.0}
 SEARCH = json.dumps({"query": {"match": {"text": "red fish"}}, "size": 10})
@@ -48,6 +52,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3, help="of direct and through in turns; the median counts")
     parser.add_argument("--connections", type=int, nargs="+", default=[1, 16])
     parser.add_argument("--processes", type=int, default=1, help="of the gateway")
+    parser.add_argument("--data", type=Path, default=ROOT / "examples" / "corpus", help="of the reranked searches")
+    parser.add_argument("--reranked", type=int, default=3, help="rounds of the reranked searches; 0: none")
     parser.add_argument("--minutes", type=float, default=0.0, help="of load, while the gateway's memory is looked at")
     parser.add_argument("--bulk-mb", type=float, default=100.0, help="size of a bulk that streams through; 0: none")
     options = parser.parse_args()
@@ -56,7 +62,7 @@ def main() -> None:
     if options.cluster:
         measure(options.cluster, options)
         return
-    sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "servers"))
+    sys.path.insert(0, str(ROOT / "tests" / "servers"))
     import engines
 
     server = engines.start("elasticsearch", "9.3.2")
@@ -68,25 +74,43 @@ def main() -> None:
 
 def measure(url: str, options: argparse.Namespace) -> None:
     fill(url, options.index)
-    gateway = Gateway(url, options.processes)
+    reranked = memory = None
     try:
-        found = compare(url, gateway, options)
-        bulk = stream_bulk(gateway, options) if options.bulk_mb else None
-        memory = watch_memory(gateway, options) if options.minutes else None
+        with running_gateway(url, options.processes) as gateway:
+            found = compare(url, gateway, options)
+            bulk = stream_bulk(gateway, options) if options.bulk_mb else None
+            if options.minutes and not options.reranked:
+                memory = watch_memory(gateway, [f"/{options.index}"], options)
+        if options.reranked:
+            with reranked_index(url, options) as settings:
+                with running_gateway(url, options.processes, *gateway_arguments(settings)) as gateway:
+                    reranked = compare_reranked(settings, gateway.url, options)
+                    if options.minutes:
+                        memory = watch_memory(gateway, [f"/{options.index}", f"/{settings.index.name}"], options)
     finally:
-        gateway.stop()
         send(url, "DELETE", f"/{options.index}")
     show(found)
-    print_result({"bench": "gateway", "requests": found, "bulk": bulk, "memory": memory})
+    if reranked:
+        console.print(f"reranked search: {reranked}", highlight=False)
+    print_result({"bench": "gateway", "requests": found, "reranked": reranked, "bulk": bulk, "memory": memory})
+
+
+@contextmanager
+def running_gateway(cluster: str, processes: int, *arguments: str) -> Iterator[Gateway]:
+    gateway = Gateway(cluster, processes, *arguments)
+    try:
+        yield gateway
+    finally:
+        gateway.stop()
 
 
 class Gateway:
     """A process of `connector gateway`, and what it takes of the machine."""
 
-    def __init__(self, cluster: str, processes: int) -> None:
+    def __init__(self, cluster: str, processes: int, *arguments: str) -> None:
         self._log = tempfile.TemporaryFile("w+")  # noqa: SIM115  # as long as the process
         command = [sys.executable, "-m", "connector", "gateway", "--cluster", cluster, "--port", "0"]
-        self._process = subprocess.Popen([*command, "--processes", str(processes)], stderr=self._log)
+        self._process = subprocess.Popen([*command, "--processes", str(processes), *arguments], stderr=self._log)
         self.url = self._wait()
 
     def _wait(self) -> str:
@@ -188,14 +212,17 @@ def stream_bulk(gateway: Gateway, options: argparse.Namespace) -> dict[str, floa
     return {"mb": options.bulk_mb, "seconds": round(time.monotonic() - began, 1), "grown_mb": round(grown, 1)}
 
 
-def watch_memory(gateway: Gateway, options: argparse.Namespace) -> dict[str, Any]:
-    """Memory after each part of the time, under gets and searches in turns; the first part warms up."""
-    seen, looks = [], 10 if options.minutes >= 1 else 2
+def watch_memory(gateway: Gateway, indexes: list[str], options: argparse.Namespace) -> dict[str, Any]:
+    """Memory after each part of the time, under gets and searches in turns, of a reranked index too where there is one;
+    the first part of each kind warms up."""
+    kinds = [("get", f"{indexes[0]}/_doc/1"), *(("search", f"{index}/_search") for index in indexes)]
+    seen, looks = [], 4 * len(kinds) if options.minutes >= 1 else 2 * len(kinds)
     for number in range(looks):
-        kind, path = ("get", "_doc/1") if number % 2 else ("search", "_search")
-        wrk(f"{gateway.url}/{options.index}/{path}", kind, 16, max(options.minutes * 60 / looks, 1.0))
+        kind, path = kinds[number % len(kinds)]
+        wrk(gateway.url + path, kind, 16, max(options.minutes * 60 / looks, 1.0))
         seen.append(gateway.memory_mb())
-    return {"minutes": options.minutes, "mb": seen, "grown_mb": round(seen[-1] - seen[0], 1)}
+    warm = seen[len(kinds) - 1]
+    return {"minutes": options.minutes, "mb": seen, "grown_mb": round(seen[-1] - warm, 1)}
 
 
 def fill(url: str, index: str) -> None:
