@@ -19,7 +19,7 @@ from filelock import FileLock
 from opensearchpy import AsyncOpenSearch, OpenSearch
 from support.environments import TRUSTED, run_python, run_uv
 from support.pages import ROOT
-from support.running_gateway import ENCODER, filled_shop, gateway_settings, running_gateway
+from support.running_gateway import ENCODER, PRODUCTS, filled_shop, gateway_settings, running_gateway
 
 from connector.settings.sections import ClusterSettings
 
@@ -28,6 +28,7 @@ pytestmark = pytest.mark.live
 JSON = dict[str, Any]
 CLIENTS = ROOT / "tests" / "clients"
 TRIAL = CLIENTS / "python" / "client_trial.py"
+SHORT = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")  # for programs that end at once
 OTHER = {8: "elasticsearch[async]>=9,<10", 9: "elasticsearch[async]>=8.19,<9"}
 QUERY: JSON = {"bool": {"must": [{"match": {"title": "red sofa"}}], "filter": [{"term": {"brand": "acme"}}]}}
 
@@ -95,21 +96,41 @@ def test_the_clients_of_elasticsearch_for_python(shop: Shop, tmp_path: Path) -> 
         assert through["missing"] == 404
 
 
-def test_the_stores_of_langchain_llamaindex_and_haystack(shop: Shop) -> None:
-    if shop.kind != "es9":
-        return
+def python_stores() -> Path:
+    """The stores of LangChain, LlamaIndex and Haystack, for both engines."""
     listed = CLIENTS / "python" / "stores.txt"
     folder = kept("python-stores", listed)
     with FileLock(folder / "lock"):
         if not (folder / "haystack").exists():
             run_uv("pip", "install", "--python", sys.executable, "--target", folder, "--requirements", listed)
+    return folder
+
+
+def test_the_stores_of_langchain_llamaindex_and_haystack(shop: Shop) -> None:
+    if shop.kind != "es9":
+        return
     trial = CLIENTS / "python" / "store_trial.py"
-    said = run_python(sys.executable, trial, shop.index, shop.direct, shop.through, path=(folder,))
+    said = run_python(sys.executable, trial, shop.index, shop.direct, shop.through, path=(python_stores(),))
     direct, through = map(json.loads, said.splitlines())
 
     assert all(len(found) == 20 for each in (direct, through) for found in each.values())
     assert len(direct) == 4
     assert all(through[store] != direct[store] for store in direct)
+
+
+def test_their_stores_for_opensearch(shop: Shop, engine: ClusterSettings) -> None:
+    """LangChain's asks for vectors alone, which passes through. That of LlamaIndex wants metadata of each document."""
+    if shop.kind != "os3":
+        return
+    products = {doc_id: {**product, "metadata": {"brand": product["brand"]}} for doc_id, product in PRODUCTS.items()}
+    trial = CLIENTS / "python" / "opensearch_store_trial.py"
+    with filled_shop(engine, products) as index, running_gateway(gateway_settings(engine, index), ENCODER) as url:
+        said = run_python(sys.executable, trial, index, engine.url, url, path=(python_stores(),))
+    direct, through = map(json.loads, said.splitlines())
+
+    assert all(len(found) == 20 for each in (direct, through) for found in each.values())
+    assert {store for store in direct if through[store] != direct[store]} == {"llama_index", "haystack"}
+    assert through["langchain"] == direct["langchain"]
 
 
 async def test_the_client_of_opensearch_for_python(shop: Shop) -> None:
@@ -150,22 +171,40 @@ def test_the_clients_and_front_ends_for_javascript(shop: Shop) -> None:
         assert through[page]["ids"] != direct[page]["ids"]
 
 
+def java_clients() -> str:
+    """The class path of the programs that try them."""
+    project, *programs = (CLIENTS / "java" / name for name in ("pom.xml", "Trial.java", "SpringTrial.java"))
+    folder = kept("java-clients", project, *programs)
+    listed = folder / "classpath"
+    with FileLock(folder / "lock"):
+        if not (folder / "SpringTrial.class").exists():
+            run("mvn", "-B", "-q", "-f", project, "dependency:build-classpath", f"-Dmdep.outputFile={listed}")
+            run("javac", "-parameters", "-cp", listed.read_text(), "-d", folder, *programs)
+    return f"{folder}{os.pathsep}{listed.read_text()}"
+
+
 def test_the_clients_for_java(shop: Shop) -> None:
     if shop.kind not in ("es9", "os3"):  # one server of each
         return
-    project, program = (CLIENTS / "java" / name for name in ("pom.xml", "Trial.java"))
-    folder = kept("java-clients", project, program)
-    listed = folder / "classpath"
-    with FileLock(folder / "lock"):
-        if not (folder / "Trial.class").exists():
-            run("mvn", "-B", "-q", "-f", project, "dependency:build-classpath", f"-Dmdep.outputFile={listed}")
-            run("javac", "-cp", listed.read_text(), "-d", folder, program)
     kind = "opensearch" if shop.kind == "os3" else "elasticsearch"
-    classes = f"{folder}{os.pathsep}{listed.read_text()}"
-    said = run("java", "-cp", classes, "Trial", kind, shop.index, shop.direct, shop.through)
+    said = run("java", *SHORT, "-cp", java_clients(), "Trial", kind, shop.index, shop.direct, shop.through)
     direct, through = (line.split() for line in said.splitlines())
 
     assert direct[1:3] == through[1:3]
     assert int(through[0]) > int(direct[0])
     assert len(set(through[3].split(","))) == 40
     assert through[3] != direct[3]
+
+
+def test_a_repository_of_spring_data(shop: Shop) -> None:
+    """A query that it derives from a method's name, which demands all words; and one that is written as text."""
+    if shop.kind != "es9":
+        return
+    said = run("java", *SHORT, "-cp", java_clients(), "SpringTrial", shop.index, shop.direct, shop.through)
+    derived, written, derived_through, written_through = (line.split() for line in said.splitlines())
+
+    assert derived_through[:2] == derived[:2] == ["derived", "8"]
+    assert sorted(derived_through[2].split(",")) == sorted(derived[2].split(","))
+    assert derived_through[2] != derived[2]
+    assert int(written_through[1]) > int(written[1])
+    assert len(set(written_through[2].split(","))) == len(written[2].split(",")) == 40

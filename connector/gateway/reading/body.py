@@ -4,6 +4,8 @@ Where the URL and the body say the same thing, the URL wins, as in the engines."
 
 from __future__ import annotations
 
+import base64
+import binascii
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -39,8 +41,8 @@ BY_SCORE_ALSO: tuple[Any, ...] = ({"_score": {"order": "desc"}}, "_score:desc", 
 
 @dataclass(frozen=True, slots=True)
 class SearchBody:
-    """A search that is recognised. `query` is the caller's in its own bytes and `parsed` a copy to look at; `parts` are
-    the other members of the body, in their own bytes."""
+    """A search that is recognised. `query` is the caller's in its own bytes and `parsed` a copy to look at, out of its
+    `wrapper`; `parts` are the other members of the body, in their own bytes."""
 
     text: str
     strict: bool
@@ -75,10 +77,22 @@ def read_search(data: bytes, parameters: Parameters, reader: TextReader, *, retr
     if start + size > MAX_RESULTS:
         raise NotRecognised("beyond 10,000")
     query = _query(copy, parts, parameters, retrievers=retrievers)
-    parsed = read_copy(bytes(query))
+    parsed = _unwrapped(read_copy(bytes(query)))
     reading = reader.read(parsed)
     rest = {name: part for name, part in parts.items() if name not in READ}
     return SearchBody(reading.text, reading.strict, query, parsed, rest, start, size)
+
+
+def _unwrapped(copy: Any) -> Any:
+    """The query in a `wrapper`, which Spring Data puts around those that its users write as text."""
+    wrapped = copy.get("wrapper") if isinstance(copy, Mapping) and len(copy) == 1 else None
+    text = wrapped.get("query") if isinstance(wrapped, Mapping) and len(wrapped) == 1 else None
+    if not isinstance(text, str):
+        return copy
+    try:
+        return read_copy(base64.b64decode(text, validate=True))
+    except binascii.Error:
+        raise NotRecognised("query wrapper") from None
 
 
 def _given(data: bytes, parameters: Parameters) -> bytes:

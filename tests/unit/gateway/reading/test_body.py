@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from typing import Any
 
@@ -85,6 +86,30 @@ def test_a_standard_retriever_is_its_query() -> None:
 def test_other_retrievers_pass_through(kind: str) -> None:
     with pytest.raises(NotRecognised, match=r"^retriever"):
         read({"retriever": {kind: {"retriever": {"standard": {"query": QUERY}}}}})
+
+
+def test_a_wrapped_query_is_read_and_goes_on_as_it_came() -> None:
+    given: JSON = {"bool": {"must": [QUERY], "filter": [{"term": {"brand": "a"}}]}}
+    wrapped = {"wrapper": {"query": base64.b64encode(json.dumps(given).encode()).decode()}}
+    found = read({"query": wrapped})
+
+    assert (found.text, found.parsed) == ("red sofa", given)
+    assert json.loads(bytes(found.query)) == wrapped
+
+
+@pytest.mark.parametrize(
+    ("wrapper", "reason"),
+    [
+        ({"query": "no base64!"}, "query wrapper"),
+        ({"query": base64.b64encode(b"{").decode()}, "no plain JSON"),
+        ({"query": base64.b64encode(b'{"match":{"a":"b"},"match":{"a":"c"}}').decode()}, "a key that occurs twice"),
+        ({"query": base64.b64encode(b'{"wrapper":{"query":""}}').decode()}, "query wrapper"),
+        ({"query": 1}, "query wrapper"),
+    ],
+)
+def test_a_wrapper_of_something_else_passes_through(wrapper: JSON, reason: str) -> None:
+    with pytest.raises(NotRecognised, match=f"^{reason}"):
+        read({"query": {"wrapper": wrapper}})
 
 
 def test_an_engine_without_retrievers_refuses_one_itself() -> None:
