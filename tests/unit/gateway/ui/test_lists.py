@@ -251,7 +251,7 @@ def new_run(gate: Gate, *queries: str) -> ListRun:
 
 async def test_a_run_is_bounded_counts_what_fails_and_stops_when_told_to(caplog: pytest.LogCaptureFixture) -> None:
     gate, runs = Gate(), ListRuns()
-    run = new_run(gate, "one", "broken", "three", "four", "five")
+    run = new_run(gate, "one", "broken", *(f"query {at}" for at in range(8)))
     runs.begin(run)
     for _ in range(3):
         gate.goes_on.release()
