@@ -163,8 +163,11 @@ bench-cascade: $(VENV)/all-installed ## late interaction over 100 and a cross-en
 bench-models: $(VENV)/all-installed ## every pair of encoder and reranker, each of two models: DATA="FOLDER ..."
 	@$(BIN)/python bench/models.py $(DATA) $(if $(CLUSTER),--cluster $(CLUSTER)) $(ARGS)
 
-bench-ingest: $(VENV)/demo-installed ## what an encoder costs: documents per second, memory, time of a query; DATA=FOLDER
-	@$(BIN)/python bench/ingest.py $(if $(filter-out examples/corpus,$(DATA)),$(DATA)) $(ARGS)
+bench-ingest: $(VENV)/demo-installed ## an ingest beside its encoder alone and beside parallel_bulk, and its memory: DATA=FOLDER CLUSTER="URL ..."
+	@$(BIN)/python bench/ingest.py $(if $(filter-out examples/corpus,$(DATA)),$(DATA)) $(if $(CLUSTER),--cluster $(CLUSTER)) $(ARGS)
+
+bench-encoders: $(VENV)/demo-installed ## what an encoder costs: documents per second, memory, time of a query; DATA=FOLDER
+	@$(BIN)/python bench/encoders.py $(if $(filter-out examples/corpus,$(DATA)),$(DATA)) $(ARGS)
 
 bench-ray: $(VENV)/test-installed engines ## an ingest job in one process and on Ray with 1 and 2 that encode, documents per second: CLUSTER=URL
 	@$(BIN)/python bench/on_ray.py $(if $(CLUSTER),--cluster $(CLUSTER)) $(ARGS)
@@ -180,6 +183,9 @@ bench-path: $(VENV)/test-installed engines ## what the query path costs beside i
 
 bench-gateway: $(VENV)/test-installed engines ## gets and searches direct and through the gateway, reranked ones against the library, its memory, a large bulk: ARGS="--minutes 10" (Debian: apt-get install wrk)
 	@$(BIN)/python bench/gateway.py $(if $(CLUSTER),--cluster $(CLUSTER)) $(ARGS)
+
+bench-vectors: $(VENV)/test-installed engines ## disk, recall, time to write and to search of each way to keep vectors: DATA=FOLDER:QUERIES:DOCUMENTS CLUSTER=URL
+	@$(BIN)/python bench/vectors.py $(if $(filter-out examples/corpus,$(DATA)),$(DATA)) $(if $(CLUSTER),--cluster $(CLUSTER)) $(ARGS)
 
 bench-start: $(VENV)/demo-installed ## seconds that commands take from nothing to their end: ARGS="--against COMMIT"
 	@$(BIN)/python bench/start.py $(ARGS)
@@ -209,4 +215,4 @@ bench-rerankers: $(VENV)/all-installed ## pairs per second of rerankers of the h
 clean: ## remove the environment, caches and the demo's store
 	rm -rf $(VENV) $(TOOLS) demo-store dist build site .mypy_cache .ruff_cache .pytest_cache
 
-.PHONY: help install install-all demo lint style types docs engines test test-quick soak test-lowest test-wheel test-image release-check bench-quality bench-peers bench-order bench-judging bench-judging-hidden bench-cascade bench-models bench-ingest bench-ray bench-trials bench-path bench-gateway bench-start bench-reliability bench-load bench-worker bench-worker-profile bench-rerankers bench-gemm bench-training-data clean
+.PHONY: help install install-all demo lint style types docs engines test test-quick soak test-lowest test-wheel test-image release-check bench-quality bench-peers bench-order bench-judging bench-judging-hidden bench-cascade bench-models bench-ingest bench-encoders bench-ray bench-trials bench-path bench-gateway bench-vectors bench-start bench-reliability bench-load bench-worker bench-worker-profile bench-rerankers bench-gemm bench-training-data clean

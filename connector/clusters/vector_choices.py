@@ -39,6 +39,7 @@ class VectorChoice:
     element: str = "float"
     since: tuple[int, ...] = ()
     needs: Literal["", "licence", "knn_library"] = ""
+    loses: bool = False  # neighbours, to save memory: nothing is compared again by the floats
     later: Mapping[str, Any] = field(default_factory=dict)
 
     def known_to(self, engine: Engine) -> bool:

@@ -47,11 +47,7 @@ class ClusterSettings(Section):
     verify_tls: bool = Field(True, description="check the cluster's certificate; false lets anyone pose as the cluster")
     compress: bool = Field(False, description="gzip what is sent; worth it over a slow network")
     timeout_s: float = Field(60.0, gt=0, description="longest wait for one bulk or scan request")
-    knn_library: bool = Field(
-        False,
-        description="OpenSearch: every data node has the native libraries of the k-NN plugin, as its own distributions "
-        "do; a node tells only once it has built a graph with them, and without them exits at the first one",
-    )
+    knn_library: bool = Field(False, description="OpenSearch: all data nodes have the native libraries of k-NN")
     max_chunk_bytes: int = Field(8_000_000, ge=1_000, description="largest _bulk request")
 
     @model_validator(mode="after")

@@ -144,7 +144,31 @@ def test_models(run: Bench) -> None:
 
 
 def test_ingest(run: Bench) -> None:
-    said = run("ingest", "slice", "--models", "all-MiniLM-L6-v2", "--rounds", "1", "--queries", "2")
+    said = run("ingest", "slice:1:4", "--rounds", "1", "--documents", "300", "--sizes", "300")
+    encoder, ways, memory = said["encoder"], said["pipeline"]["sink"], said["memory"]["300"]
+
+    assert encoder["passages"] >= encoder["documents"] > 0
+    assert encoder["share"]["per_cpu_second"] > 0.5
+    assert ways.keys() == {"connector", "elasticsearch-py parallel_bulk"}
+    assert all(way["per_second"] > 0 for way in ways.values())
+    assert memory["written"] == 300
+    assert memory["most_mb"] >= memory["tenth_mb"] > 0
+
+
+@pytest.mark.live
+def test_vectors(run: Bench, elasticsearch: ClusterSettings) -> None:
+    small = ("--choices", "byte_hnsw", "--index", unique_name(), "--form-documents", "10")
+    said = run("vectors", "slice", "--cluster", elasticsearch.url, *small)
+    (rows,), (forms,) = said["engines"].values(), said["forms"].values()
+
+    assert {"byte_hnsw"} < rows.keys()
+    assert all(row["recall@100"] > 0.9 and row["disk_mb"] > 0 and row["search_ms"] > 0 for row in rows.values())
+    assert forms["base64"]["mb"] < forms["floats"]["mb"] < forms["list"]["mb"]
+    assert said["signs_alone"]["recall@10"] <= rows["byte_hnsw"]["recall@10"]
+
+
+def test_encoders(run: Bench) -> None:
+    said = run("encoders", "slice", "--models", "all-MiniLM-L6-v2", "--rounds", "1", "--queries", "2")
     (found,) = said["models"].values()
 
     assert said["documents"] == len((run.folder / "slice" / "corpus.jsonl").read_text().splitlines())

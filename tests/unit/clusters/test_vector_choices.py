@@ -48,6 +48,20 @@ def test_auto_is_a_choice_that_needs_nothing_of_a_cluster(kind: str) -> None:
             assert choice.known_to(Engine(kind, version))
 
 
+@pytest.mark.parametrize(
+    ("engine", "dims", "name"),
+    [
+        (NEW, 384, "bbq_hnsw"),
+        (NEW, 256, "int8_hnsw"),
+        (OLD, 384, "int8_hnsw"),
+        (Engine("elasticsearch", ""), 384, "int8_hnsw"),
+        (Engine("opensearch", "3.6.0"), 384, "hnsw"),
+    ],
+)
+def test_auto_is_by_engine_version_and_dimensions(engine: Engine, dims: int, name: str) -> None:
+    assert choose(engine, replace(VECTORS, index="auto"), dims).name == name
+
+
 def test_a_schema_says_what_was_chosen_and_what_its_components_are() -> None:
     schema = schema_of(HashEncoder(dims=5))
     automatic = resolve(NEW, replace(schema, vectors=replace(VECTORS, index="auto"))).vectors
@@ -145,4 +159,4 @@ async def test_native_libraries_are_used_where_every_data_node_has_used_them(
 async def test_who_may_not_ask_about_native_libraries_is_told_what_needs_none() -> None:
     said = await _needs("opensearch", "sq1_hnsw", AccessDenied("no", status=403))
 
-    assert said.endswith("choose of hnsw, sq7_hnsw, byte_hnsw")
+    assert said.endswith("choose of hnsw, byte_hnsw, sq7_hnsw")
