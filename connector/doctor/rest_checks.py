@@ -29,6 +29,7 @@ from connector.doctor.findings import Finding
 from connector.doctor.in_place_checks import judge_in_place, measure_in_place
 from connector.doctor.read_samples import read_sample
 from connector.doctor.samples import Sample
+from connector.doctor.vector_checks import look_at_vector_index
 from connector.errors import AccessDenied, ClusterError
 from connector.schema import IndexSchema
 from connector.settings.warnings import is_loopback
@@ -82,7 +83,8 @@ class RestChecks:
         reply = await self._ask("GET", f"/{quote(index.name, safe='')}/_mapping")
         actual = next(iter(reply.values()))["mappings"]
         expected = build_index(self._engine, index.schema)["mappings"]
-        return [judge_mapping(list(differences(expected["properties"], actual.get("properties", {})))), *findings]
+        mapping = judge_mapping(list(differences(expected["properties"], actual.get("properties", {}))))
+        return [mapping, *findings, await look_at_vector_index(self._ask, self._engine, index)]
 
     async def contents(self, index: Index) -> Finding:
         if isinstance(index, BesideIndex):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 from connector.errors import DocumentError
@@ -89,7 +90,7 @@ def repeated_id(doc_id: str) -> str:
 
 def content_hash(document: Document, schema: IndexSchema) -> str:
     """What changes when the document would be written differently: its fields, how it is cut, how it is spelt."""
-    content = [document.fields, schema.to_meta()["connector"]["passages"]]
+    content = [document.fields, asdict(schema.passages)]
     spelt = {name: normalise_text(document.fields[name]) for name in schema.fields.text if name in document.fields}
     if any(text != document.fields[name] for name, text in spelt.items()):
         content.append(spelt)

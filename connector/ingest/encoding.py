@@ -46,13 +46,14 @@ class GroupEncoder:
         )
         texts = [passage.text for passages in cuts for passage in passages]
         vectors, encoded = encode_in_steps(self._encoder, texts, self._stopped)
+        finite: npt.NDArray[np.bool_] = np.all(np.isfinite(vectors), axis=1)
         done, start = EncodedGroup([], [], []), 0
         for at, passages in enumerate(cuts):
             own = slice(start, start + len(passages))
             start = own.stop
             if not encoded[own].all():
                 continue
-            if np.isfinite(vectors[own]).all():
+            if finite[own].all():
                 done.rows.append(group.rows[at])
                 done.documents.append(IndexedDocument(group.documents[at], group.hashes[at], passages, vectors[own]))
             else:

@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from support.parts import HashEncoder, schema_of
+from support.schemas import VECTORS
+
+from connector.clusters.protocol import Engine
+from connector.clusters.vector_choices import read_choices
+from connector.doctor.vector_checks import judge_vector_index, memory_bytes
+
+ELASTIC, OPEN = Engine("elasticsearch", "9.3.2"), Engine("opensearch", "3.6.0")
+SCHEMA = replace(schema_of(HashEncoder(dims=400)), vectors=replace(VECTORS, m=16))
+MILLION = 1_000_000
+
+
+@pytest.mark.parametrize(
+    ("engine", "name", "vectors", "free_gb", "status", "advice"),
+    [
+        (ELASTIC, "int8_hnsw", 1_000, 8, "ok", ""),
+        (ELASTIC, "hnsw", MILLION, None, "ok", ""),
+        (ELASTIC, "hnsw", MILLION, 8, "ok", ""),
+        (ELASTIC, "hnsw", MILLION, 2, "warn", "--vector-index int8_hnsw; or more memory"),
+        (OPEN, "hnsw", MILLION, 2, "warn", "--vector-index byte_hnsw; or more memory"),
+        (ELASTIC, "int8_hnsw", 10 * MILLION, 4, "warn", "--vector-index bbq_hnsw; or more memory"),
+        (OPEN, "byte_hnsw", 10 * MILLION, 4, "warn", "more memory for the nodes, or other nodes"),
+        (ELASTIC, "flat", 50_000, 8, "ok", ""),
+        (ELASTIC, "flat", MILLION, 8, "warn", "--vector-index hnsw"),
+        (ELASTIC, "flat", 3 * MILLION, 4, "warn", "--vector-index int8_hnsw"),
+        (ELASTIC, "flat", MILLION, None, "warn", "--vector-index hnsw"),
+        (ELASTIC, "int4_hnsw", 1_000, 8, "warn", "--vector-index hnsw"),
+        (ELASTIC, "int4_hnsw", 10 * MILLION, 16, "ok", ""),
+        (ELASTIC, "bbq_hnsw", 1_000, 8, "ok", ""),
+    ],
+)
+def test_a_choice_is_held_against_how_many_vectors_there_are(
+    engine: Engine, name: str, vectors: int, free_gb: int | None, status: str, advice: str
+) -> None:
+    choice = read_choices(engine.kind)[name]
+    free = None if free_gb is None else free_gb * 1_000_000_000
+    found = judge_vector_index(choice, engine, SCHEMA, vectors, free)
+
+    assert (found.check, found.status) == ("vector index", status)
+    assert advice in found.advice
+    assert bool(found.advice) == (status != "ok")
+    assert f"{name}: {vectors:,} vectors of 400 dimensions" in found.seen
+    assert found.facts["memory_bytes"] == memory_bytes(choice, SCHEMA, vectors)
+
+
+def test_memory_is_that_of_the_vectors_as_they_are_compared_and_of_the_graph() -> None:
+    choices = read_choices("elasticsearch")
+    bytes_of = {name: memory_bytes(choices[name], SCHEMA, 1) for name in ("hnsw", "int8_hnsw", "bbq_hnsw", "flat")}
+
+    assert bytes_of == {"hnsw": 1_600 + 128, "int8_hnsw": 400 + 128, "bbq_hnsw": 50 + 128, "flat": 1_600}
