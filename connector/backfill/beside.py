@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import orjson
 
-from connector.backfill.scan import ANY, Shard, count_shards, read_shard
+from connector.backfill.scan import ANY, NONE_YET, Shard, count_shards, read_shard
 from connector.backfill.sending import send_actions
 from connector.backfill.write import UpdateOutcome
 from connector.clusters.beside import BY_VALUES, BesideIndex
@@ -37,7 +37,7 @@ from connector.clusters.vectors_index import (
     copied_values,
     hash_texts,
 )
-from connector.errors import ClusterUnavailable, ConnectorError
+from connector.errors import ClusterError, ClusterUnavailable, ConnectorError
 from connector.ingest.encoding import NO_NUMBER, encode_in_steps
 from connector.ingest.passages import cut
 from connector.models.encoder import Encoder
@@ -50,6 +50,7 @@ GROUP = 200  # documents that are read, encoded and written together
 COMPARED = 1_000  # documents of ours that are compared with theirs at once
 PASSES = 5
 QUEUED_GROUPS = 2
+IN_FLIGHT = 1_000
 CAUGHT_UP = 100  # documents that a pass found to have changed, up to which no other pass follows it
 
 
@@ -146,7 +147,9 @@ class BesideJob:
         self._max_tokens = min(self._vectors.schema.passages.max_tokens or limit, limit)
         schema = self._vectors.schema
         self._form = vector_form(cluster.engine, choose(cluster.engine, schema.vectors, schema.dims).element)
-        self._trusted = index.is_of_same_index
+        self._uuid = index.origin.uuid  # of the index that all of ours is known to be made of
+        self._trusted = False
+        self._seen: dict[int, int] = {}  # the highest number of a write that was read, by shard
 
     async def run(self) -> BesideReport:
         """Passes until hardly anything changes during one. Raises ConnectorError where the first cannot begin."""
@@ -154,48 +157,66 @@ class BesideJob:
         self._count(total=await self._cluster.count(self._index.name))
         try:
             for number in range(self._passes):
-                before = self._counts
-                await self._pass()
-                self._count(passes=1)
-                changed = sum(
-                    getattr(self._counts, each) - getattr(before, each) for each in ("written", "touched", "removed")
-                )
+                changed = await self.take_pass()
                 if self._stop.done() or (number and changed <= CAUGHT_UP) or not changed:
                     break
-        except* ConnectorError as errors:
-            first = _first(errors)
+        except ConnectorError as error:
             if not self._counts.read:
-                raise first from None
-            stopped = str(first)
+                raise
+            stopped = str(error)
         if self._stop.done():
             stopped = stopped or self._stop.result()
+        return self.report(started, stopped)
+
+    def report(self, started: float, stopped: str | None) -> BesideReport:
         return BesideReport(self._counts, time.monotonic() - started, dict(self._reasons), stopped)
 
-    async def _pass(self) -> None:
-        """Every document of theirs compared once, then every one of ours."""
+    async def take_pass(self, *, is_sweep: bool = True) -> int:
+        """Compare what was written lately, or (`is_sweep`) every document of theirs and then every one of ours; how
+        many differed. Raises ConnectorError."""
+        before, uuid = self._counts, await self._retrying(partial(self._cluster.read_uuid, self._index.name))
+        self._trusted = bool(uuid) and uuid == self._uuid
+        is_sweep = is_sweep or not self._trusted
         await self._retrying(self._vectors.finish)
+        try:
+            await self._run_stages(is_sweep)
+        except* ConnectorError as errors:
+            raise _first(errors) from None
+        await self._retrying(self._vectors.finish)
+        if is_sweep and not self._stop.done():
+            await self._remove_gone()
+            await self._hold_uuid(uuid)
+        self._count(passes=1)
+        return sum(getattr(self._counts, each) - getattr(before, each) for each in ("written", "touched", "removed"))
+
+    async def _run_stages(self, is_sweep: bool) -> None:
         found: asyncio.Queue[DifferingGroup | None] = asyncio.Queue(QUEUED_GROUPS)
         encoded: asyncio.Queue[tuple[DifferingGroup, list[IndexedDocument]] | None] = asyncio.Queue(QUEUED_GROUPS)
         async with asyncio.TaskGroup() as stages:
-            stages.create_task(self._find(found))
+            stages.create_task(self._find(found, is_sweep))
             stages.create_task(self._encode(found, encoded))
             stages.create_task(self._write(encoded))
-        await self._retrying(self._vectors.finish)
-        if self._stop.done():
-            return
-        await self._remove_gone()
-        if not self._trusted:  # all that ours says of writes is of this index now
-            await put_uuid(self._cluster, self._index)
-            self._trusted = True
 
-    async def _find(self, found: asyncio.Queue[DifferingGroup | None]) -> None:
+    async def _hold_uuid(self, uuid: str) -> None:
+        """All that ours says of writes is of this index now. Raises ClusterError where it is another one by now."""
+        if await self._retrying(partial(self._cluster.read_uuid, self._index.name)) != uuid:
+            raise ClusterError(f"index {self._index.name!r} was made anew meanwhile; run this again")
+        if uuid != self._uuid:
+            await put_uuid(self._cluster, self._index, uuid)
+            self._uuid = uuid
+
+    async def _find(self, found: asyncio.Queue[DifferingGroup | None], is_sweep: bool) -> None:
         """Groups of what differs, of all shards one after the other."""
         index, shards = self._index.name, await count_shards(self._cluster, self._index.name)
         for number in range(shards):
-            pages = read_shard(self._cluster, Shard(index, number, shards), ANY, {"_source": False})
+            # writes may become visible after later ones: so many numbers are looked at twice
+            after = NONE_YET if is_sweep else max(NONE_YET, self._seen.get(number, NONE_YET) - IN_FLIGHT)
+            place = Shard(index, number, shards)
+            pages = read_shard(self._cluster, place, ANY, {"_source": False}, after=after)
             async for hits in pages:
                 if self._stop.done():
                     break
+                self._seen[number] = max(int(hits[-1]["_seq_no"]), self._seen.get(number, NONE_YET))
                 differing = await self._retrying(partial(self._differing, hits))
                 if not self._counts.passes:
                     self._count(read=len(hits), unchanged=len(hits) - len(differing))
@@ -341,9 +362,9 @@ def build_touch(name: str, document: ReadDocument, index: BesideIndex) -> bytes:
     return b"%b\n%b\n" % (orjson.dumps(action), orjson.dumps({"doc": doc}))
 
 
-async def put_uuid(cluster: RestCluster, index: BesideIndex) -> None:
-    """Say in ours that all that it holds was read from theirs as it is now."""
-    origin = replace(index.origin, uuid=await cluster.read_uuid(index.name))
+async def put_uuid(cluster: RestCluster, index: BesideIndex, uuid: str) -> None:
+    """Say in ours that all that it holds was read from the index of that uuid."""
+    origin = replace(index.origin, uuid=uuid)
     body = {"_meta": origin.to_meta(index.vectors.schema)}
     path = index_path(index.vectors.name, "_mapping")
     await cluster.client.request("PUT", path, body=body, timeout_s=ADMIN_TIMEOUT_S)

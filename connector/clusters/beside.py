@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from connector.clusters.clients import Client
@@ -30,15 +30,19 @@ MAX_K = 10_000  # the most that an engine brings of the nearest
 WITH_PASSAGES = 500  # more of the nearest are looked through without their passages, which then come for those taken
 MAX_NAMED = 2_000  # documents that a filter lets through, up to which the index of vectors is told their names
 BY_VALUES: JSON = {"stored_fields": "_none_", "docvalue_fields": [DOC_ID, *VERSION_FIELDS]}
+UUID_S = 1.0  # for so long theirs is taken for the index that it was when asked
 COUNT_S = 60.0  # documents without vectors are counted so often
 
 
 @dataclass(slots=True)
 class Lag:
-    """How many documents had no vectors when they were last counted; shared by all views of an index."""
+    """How many documents had no vectors when they were last counted, and which index theirs was when last asked; shared
+    by all views of an index."""
 
     counted: float = -math.inf
     missing: int = 0
+    uuid: str = ""
+    asked: float = -math.inf
 
 
 @dataclass(slots=True)
@@ -54,8 +58,10 @@ class Checked:
 class BesideIndex(RestIndex):
     """An index of somebody else's, with its vectors in one of ours."""
 
-    def __init__(self, theirs: RestIndex, vectors: RestIndex, origin: Origin, *, uuid: str) -> None:
-        """`uuid` is that of theirs as it is now; empty where it could not be read."""
+    def __init__(
+        self, theirs: RestIndex, vectors: RestIndex, origin: Origin, *, read_uuid: Callable[[float], Awaitable[str]]
+    ) -> None:
+        """`read_uuid` gives that of theirs as it is now, within so many seconds; empty where it could not be read."""
         vars(self).update(vars(theirs))
         made = vectors.schema
         self.schema: IndexSchema = replace(
@@ -70,10 +76,24 @@ class BesideIndex(RestIndex):
         )
         self.vectors = vectors
         self.origin = origin
-        # numbers of writes tell which state a document is in as long as theirs is the index that they were read from
-        self.is_of_same_index = bool(uuid) and uuid == origin.uuid
+        self._read_uuid = read_uuid
         self.made_of = replace(theirs.schema, fields=replace(theirs.schema.fields, text=made.fields.text, metadata={}))
         self._lag = Lag()
+
+    @property
+    def is_of_same_index(self) -> bool:
+        """Whether theirs, when last asked, was the index that ours was made of. As long as it is, the number of a
+        document's last write tells which state it is in: one that is made anew counts from the beginning."""
+        return bool(self._lag.uuid) and self._lag.uuid == self.origin.uuid
+
+    async def identify(self, *, timeout_s: float) -> None:
+        """Ask which index theirs is, if that was not done just now."""
+        if (now := time.monotonic()) - self._lag.asked > UUID_S:
+            try:
+                self._lag.uuid = await self._read_uuid(timeout_s)
+            except ClusterError:  # texts are compared then
+                self._lag.uuid = ""
+            self._lag.asked = now
 
     async def dense(
         self,
@@ -152,7 +172,6 @@ class BesideIndex(RestIndex):
             isinstance(other, BesideIndex)
             and super().looks_like(other)
             and self.origin == other.origin
-            and self.is_of_same_index == other.is_of_same_index
             and self.vectors.looks_like(other.vectors)
         )
 
@@ -252,6 +271,7 @@ class BesideIndex(RestIndex):
         """Ask theirs which of the documents are there, fulfil the filter, and are in that state."""
         if not versions:
             return
+        await self.identify(timeout_s=end - time.monotonic())
         body = of_documents(self.schema, list(versions)) | {"_source": False, "seq_no_primary_term": True}
         if found:
             body["query"]["bool"]["filter"].append(build_index_filter(found, self.schema))

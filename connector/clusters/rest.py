@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import replace
+from functools import partial
 from urllib.parse import quote
 
 from connector.backfilled import META_KEY, Backfilled
@@ -186,20 +187,24 @@ class RestCluster:
         given = ForeignFields(text, foreign.vector if foreign else None)
         schema = build_foreign_schema(name, [mapping], given, self._dialect.read_vector_field)
         theirs = self._index(name, schema, await self._view(name, [concrete]))
-        return BesideIndex(theirs, vectors, origin, uuid=await self.read_uuid(concrete))
+        index = BesideIndex(theirs, vectors, origin, read_uuid=partial(self.read_uuid, name))
+        await index.identify(timeout_s=ADMIN_TIMEOUT_S)
+        return index
 
-    async def read_uuid(self, index: str) -> str:
-        """What tells an index from another of its name; empty where these credentials may not see it."""
+    async def read_uuid(self, index: str, timeout_s: float = ADMIN_TIMEOUT_S) -> str:
+        """What tells an index from another of its name; empty where these credentials may not see it, and where the
+        name stands for several."""
         try:
             reply = await self._client.request(
                 "GET",
                 index_path(index, "_settings/index.uuid"),
                 params={"flat_settings": "true"},
-                timeout_s=ADMIN_TIMEOUT_S,
+                timeout_s=timeout_s,
             )
         except AccessDenied:
             return ""
-        return str(next(iter(reply.values()))["settings"].get("index.uuid", ""))
+        found = [str(each["settings"].get("index.uuid", "")) for each in reply.values()]
+        return found[0] if len(found) == 1 else ""
 
     async def _view(self, name: str, names: list[str]) -> View:
         """What of the indices behind a name can be seen under it."""
