@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
 from connector.backfill.beside import BesideCounts, BesideJob, BesideReport
+from connector.backfill.beside_follow import follow_beside
 from connector.backfill.beside_plan import BesidePlan, open_beside, plan_beside, text_fields_of
 from connector.backfill.into import IntoCounts, IntoJob, IntoReport
 from connector.backfill.into_plan import IntoPlan, create_new, plan_into
@@ -36,6 +37,7 @@ class ElsewhereWish:
     swap: bool | None = None
     block_writes: bool = False
     copied: Sequence[str] | None = None
+    goes_on: bool = False  # beside: until it is stopped
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +85,8 @@ async def preparing_elsewhere(
             plan = await plan_beside(
                 cluster, settings.index.name, settings, encoder.fingerprint, text=text, copied=where.copied
             )
-            yield _PreparedBeside(cluster, encoder, settings, plan, await cluster.count(plan.index))
+            documents = await cluster.count(plan.index)
+            yield _PreparedBeside(cluster, encoder, settings, plan, documents, where.goes_on)
             return
         names = AddedNames(wish.field) if wish.field else AddedNames()
         into = await plan_into(
@@ -105,6 +108,7 @@ class _PreparedBeside:
     settings: Settings
     plan: BesidePlan
     documents: int
+    goes_on: bool
 
     @property
     def changes(self) -> list[str]:
@@ -122,7 +126,11 @@ class _PreparedBeside:
     async def run(self, stop: asyncio.Future[str], on_progress: Show) -> ElsewhereReport:
         index = await open_beside(self.cluster, self.plan)
         job = BesideJob(self.cluster, index, self.encoder, self.settings.ingest, stop=stop, on_progress=on_progress)
-        return ElsewhereReport("beside", self.plan.index, self.plan.name, await job.run())
+        if self.goes_on:
+            filled = await follow_beside(job, stop, self.settings.follow, self.settings.ingest)
+        else:
+            filled = await job.run()
+        return ElsewhereReport("beside", self.plan.index, self.plan.name, filled)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,8 @@ from support.besides import MAPPING, bulk, cluster_of, fill_beside, make_beside,
 from support.running_gateway import running_gateway
 from support.somebody import Somebody
 
-from connector.backfill.beside import ReadDocument, build_document
+from connector.backfill.beside import BesideCounts, BesideJob, ReadDocument, build_document
+from connector.backfill.beside_follow import follow_beside
 from connector.backfill.fields import put_fields
 from connector.backfill.job import BackfillJob
 from connector.clusters.beside import BesideIndex
@@ -28,6 +29,7 @@ from connector.doctor.samples import compare_vectors
 from connector.errors import SettingsError
 from connector.filters import EngineQuery, check_filter, parse_filter
 from connector.lexical import LexicalQuery
+from connector.settings.follow import FollowSettings
 from connector.settings.sections import ClusterSettings, IngestSettings, Settings
 from connector.types import IndexedDocument, Passage, Ranking, SearchRequest
 from connector.wiring import build_searcher, open_index
@@ -224,6 +226,47 @@ class TestJob:
         assert (report.counts.written, report.counts.touched) == (1, 11)
         assert (index.is_of_same_index, again.is_of_same_index) == (False, True)
         assert set(near(await dense(again, ENCODER.encode_query("word")))) == ARTICLES.keys()
+
+    @pytest.mark.parametrize("engine", ["es9", "os2"], indirect=True)
+    async def test_an_open_index_sees_that_theirs_was_made_anew(
+        self, somebody: Somebody, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("connector.clusters.beside.UUID_S", 0.0)
+        name = somebody.make(MAPPING)
+        put_all(somebody, name, ARTICLES)
+        index = await make_beside(somebody, name)
+        await fill_beside(somebody, index, ENCODER)
+        before = near(await dense(index, ENCODER.encode_query("word")))
+        somebody.send("DELETE", f"/{name}")
+        somebody.send("PUT", f"/{name}", {"mappings": MAPPING})
+        put_all(somebody, name, ARTICLES | {"a5": ARTICLES["a5"] | {"text": "changed"}})
+        after = near(await dense(index, ENCODER.encode_query("word")))
+
+        assert set(before) == ARTICLES.keys()
+        assert set(after) == ARTICLES.keys() - {"a5"}
+
+    @pytest.mark.parametrize("engine", ["es9", "os2"], indirect=True)
+    async def test_what_is_written_and_deleted_is_followed_until_it_is_told_to_end(self, somebody: Somebody) -> None:
+        name = somebody.make(MAPPING, settings={"index.number_of_shards": 2})
+        put_all(somebody, name, ARTICLES)
+        index = await make_beside(somebody, name)
+        stop: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        written = False
+
+        def act(counts: BesideCounts) -> None:
+            nonlocal written
+            if counts.passes == 1 and not written:
+                written = True
+                put_all(somebody, name, {"new": {"title": "New", "text": "brand new"}, "a1": {"text": "changed"}})
+                somebody.send("DELETE", f"/{name}/_doc/a2?refresh=true")
+            if counts.written == 14 and counts.removed == 1 and not stop.done():
+                stop.set_result("seen")
+
+        job = BesideJob(cluster_of(somebody), index, ENCODER, IngestSettings(), stop=stop, on_progress=act)
+        report = await follow_beside(job, stop, FollowSettings(every_s=0.1, sweep_s=1.0), IngestSettings())
+
+        assert report.stopped == "seen"
+        assert set(near(await dense(index, ENCODER.encode_query("word")))) == {*ARTICLES, "new"} - {"a2"}
 
     async def test_documents_of_a_required_routing_are_told_apart(self, somebody: Somebody) -> None:
         name = somebody.make(

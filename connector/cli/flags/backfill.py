@@ -85,6 +85,13 @@ class BackfillFlags:
         bool,
         typer.Option("--beside", help="Keep passages and vectors in an index of their own; this one is only read."),
     ] = False
+    follow: Annotated[
+        bool,
+        typer.Option(
+            "--follow",
+            help="With --beside: go on, and bring what applications write within seconds, until it is ended.",
+        ),
+    ] = False
     into: Annotated[
         str | None,
         typer.Option("--into", metavar="NEW", help="Copy the index with passages and vectors into a new one."),
@@ -141,8 +148,8 @@ class BackfillFlags:
             raise SettingsError("--into and --beside are two ways; take one")
         if (self.swap is not None or self.block_writes) and self.into is None:
             raise SettingsError("--swap and --block-writes belong to --into NEW")
-        if self.copied and not self.beside:
-            raise SettingsError("--copy belongs to --beside")
+        if (self.copied or self.follow) and not self.beside:
+            raise SettingsError("--copy and --follow belong to --beside; in place, the command is: connector follow")
         if self.undo and (self.into is not None or self.beside):
             raise SettingsError("there is nothing to take out of the index; drop the other one: connector index drop")
         return self.into is not None or self.beside
@@ -153,7 +160,7 @@ class BackfillFlags:
 
         names = [name.strip() for each in self.copied or () for name in each.split(",")]
         copied = None if self.copied is None else [name for name in names if name != "none"]
-        return ElsewhereWish(self.into, self.swap, self.block_writes, copied)
+        return ElsewhereWish(self.into, self.swap, self.block_writes, copied, self.follow)
 
     def wish(self, text: dict[str, float] | None) -> BackfillWish:
         """What is wished for, with the text fields of the settings. Raises SettingsError."""
