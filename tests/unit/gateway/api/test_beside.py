@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
 import pytest
 from support.gateway_api import api_settings, fill
 from support.gateways import ByteEngine
-from support.parts import HashEncoder, running_in_thread, serving, wait_until
+from support.parts import HashEncoder, OverlapScorer, running_in_thread, serving, wait_until
+from support.worker_app import SETTINGS, wait_ready
 
 from connector.client import Connector
 from connector.gateway import serve
@@ -19,6 +21,7 @@ from connector.gateway.encoder import SharedEncoder
 from connector.gateway.serve import build_server, is_api_alone
 from connector.listening import bind
 from connector.settings.sections import Settings
+from connector.worker.app import create_app
 
 
 class CountedEncoder(HashEncoder):
@@ -38,6 +41,8 @@ class CountedEncoder(HashEncoder):
 def test_both_ports_answer_with_one_encoder_and_end_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fill(tmp_path)
     monkeypatch.setattr("connector.gateway.encoder.load_encoder", CountedEncoder.load)
+    monkeypatch.setattr(CountedEncoder, "loaded", 0)
+    monkeypatch.setattr(CountedEncoder, "closed", 0)
     listener, api = bind("127.0.0.1", 0, choose="gateway.port"), bind("127.0.0.1", 0, choose="gateway.port")
     urls = [f"http://127.0.0.1:{each.getsockname()[1]}" for each in (listener, api)]
     seen = []
@@ -56,6 +61,46 @@ def test_both_ports_answer_with_one_encoder_and_end_together(tmp_path: Path, mon
     for url in urls:
         with pytest.raises(httpx.ConnectError):
             httpx.get(url)
+
+
+def test_what_the_api_is_asked_before_the_end_is_answered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fill(tmp_path)
+    monkeypatch.setattr("connector.gateway.encoder.load_encoder", CountedEncoder.load)
+    is_asked, may_score = threading.Event(), threading.Event()
+    may_score.set()  # for the worker's own warm-up
+
+    def hold() -> None:
+        is_asked.set()
+        may_score.wait(20)
+
+    async def opened(*_: object) -> None: ...
+
+    listener, api = bind("127.0.0.1", 0, choose="gateway.port"), bind("127.0.0.1", 0, choose="gateway.port")
+    url = f"http://127.0.0.1:{api.getsockname()[1]}/v1/search"
+    with ByteEngine().running() as engine, serving(create_app(lambda: OverlapScorer(hold), SETTINGS)) as worker:
+        gateway = {"drain_s": 20, "upstream": [engine.url]}
+        settings = api_settings(f"embedded:{tmp_path}", worker=wait_ready(worker), gateway=gateway)
+        is_asked.clear()
+        may_score.clear()
+        server = build_server(settings, opened, api=api)
+        with ThreadPoolExecutor(1) as callers, running_in_thread(server, listener):
+            asked = callers.submit(httpx.post, url, json={"query": "red fish"}, timeout=30)
+            assert is_asked.wait(20)
+            server.should_exit = True
+            wait_until(lambda: refuses(url))
+            may_score.set()
+            answer = asked.result()
+
+    assert (answer.status_code, answer.json()["degraded"]) == (200, [])
+
+
+def refuses(url: str) -> bool:
+    """Nothing listens there any more."""
+    try:
+        httpx.get(url)
+    except httpx.ConnectError:
+        return True
+    return False
 
 
 def test_the_api_alone_opens_its_index_at_the_start_and_closes_the_encoder_that_it_loaded(
