@@ -259,7 +259,7 @@ async def test_a_list_is_compared_by_keys_alone_shows_how_far_it_is_and_is_stopp
 ) -> None:
     queries = [QUERY, "parental leave", f"travel {ATTACK}", *(f"holiday {at}" for at in range(600))]
     await tab.open(page + "lists")
-    assert await tab.evaluate("document.activeElement.id") == "queries"
+    await tab.until("document.activeElement.id === 'queries'")
     await tab.type("\n".join(queries))
     gate.clear()
     try:
