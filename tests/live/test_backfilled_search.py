@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from typing import Any
 
+import httpx
 import pytest
 from support.backfills import WORDS, WordEncoder, fill_index, plan_for
+from support.parts import OverlapScorer, serving
+from support.running_gateway import running_gateway
 from support.somebody import TEXT, Somebody
+from support.worker_app import wait_ready
 
 from connector.clusters.rest import RestCluster
 from connector.errors import EncoderMismatch, SettingsError
 from connector.filters import check_filter, parse_filter
 from connector.lexical import LexicalQuery
 from connector.settings.load import load_settings
-from connector.settings.sections import Settings
+from connector.settings.sections import Settings, WorkerSettings
 from connector.types import SearchRequest, SearchResponse
 from connector.wiring import build_searcher, open_cluster, open_index
+from connector.worker.app import create_app
 
 ENCODER = WordEncoder()
 ROWS: list[dict[str, Any]] = [
@@ -129,3 +135,26 @@ async def test_indices_behind_a_name_are_searched_as_one_where_one_query_fits_th
     assert len((await opened.lexical(LexicalQuery("cold"), depth=9, filter=None, timeout_s=30)).ranking) == 2
     with pytest.raises(SettingsError, match="back-filled differently"):
         await somebody.cluster.open_index(f"{first},{other}")
+
+
+@pytest.mark.live
+async def test_the_gateway_reranks_its_passages_with_nothing_set(somebody: Somebody) -> None:
+    index = await make(somebody)
+    assert isinstance(somebody.cluster, RestCluster)
+    with serving(create_app(OverlapScorer, WorkerSettings())) as worker:
+        settings = Settings.model_validate(
+            {
+                "cluster": {"url": somebody.cluster.url},
+                "gateway": {"indexes": {index: {"mode": "union"}}},
+                "search": {"deadline_s": 30},
+                "rerankers": {"local": {"url": wait_ready(worker)}},
+            }
+        )
+        body = {"query": {"match": {"body": "opened sensors"}}}
+        with running_gateway(settings, ENCODER) as url:  # type: ignore[arg-type]
+            reply = await asyncio.to_thread(httpx.post, f"{url}/{index}/_search", json=body, timeout=60)
+    hits = reply.json()["hits"]["hits"]
+
+    assert "reranked" in reply.headers["x-rerank"], reply.headers
+    assert hits[0]["_id"] == "d1"
+    assert {hit["_id"] for hit in hits} > {"d1"}  # what only the dense leg finds is there too
