@@ -89,8 +89,8 @@ class Layout:
     `nested` names the nested object that a field is in; `vectors` are the fields that no hit shows, all that a
     back-fill added among them; `vector_fields` those that can be searched, and `vector` the one that is.
     `nested_places` says, for each nested object, where the texts in it are. `routed`: a document is told from others by
-    its routing too. `marked` is the field and the term that every document with passages of ours has, where a back-fill
-    put them there."""
+    its routing too. Where a back-fill put passages there, `marked` is the field and the term that every document with
+    them has, and `passages` are the nested object and the field in it that hold their texts."""
 
     places: Mapping[str, TextPlace] = field(default_factory=dict)
     analyzed: Mapping[str, tuple[str, str]] = field(default_factory=dict)  # text field -> (field, path of its text)
@@ -102,6 +102,7 @@ class Layout:
     has_source: bool = True
     routed: bool = False
     marked: tuple[str, str] | None = None
+    passages: tuple[str, str] | None = None
     members: Members = ONE
 
     def place(self, name: str) -> TextPlace:

@@ -20,6 +20,7 @@ from connector.types import Vector
 
 JSON = dict[str, Any]
 PASSAGES = "passages"
+OUR_PASSAGES = (PASSAGES, f"{PASSAGES}.text")  # the nested object of an index of ours, and the texts in it
 UNIT, DOCUMENT = "unit", "document"  # a term that every document of ours has, and no passage
 DOC_ID = "doc_id"  # its `_id` as a value
 NEAREST, MATCHING = "nearest", "matching"  # what inner hits are called
@@ -203,8 +204,9 @@ def build_contents(
     body = build_fields(schema, doc_ids, source, texts=True)
     (only,) = body["query"]["bool"]["filter"]
     wanted = []
-    if query is not None and schema.managed:
-        wanted.append(matching_passages(first_words(query, MAX_CLAUSES), 1))
+    place = own_passages(schema)
+    if query is not None and place:
+        wanted.append(matching_passages(first_words(query, MAX_CLAUSES), 1, place))
     if vector is not None and brings_passages(schema) and not schema.layout.members.fitting:
         wanted.append(dialect.nearest_clause(schema, vector, len(doc_ids), only))
     if wanted:
@@ -217,9 +219,14 @@ def magnify(body: JSON, scale: float) -> JSON:
     return body if scale == 1 else body | {"query": {"bool": {"must": [body["query"]], "boost": scale}}}
 
 
-def inner_hits(passages: int, name: str = NEAREST) -> JSON:
+def inner_hits(passages: int, name: str = NEAREST, text: str = OUR_PASSAGES[1]) -> JSON:
     """The best passages that come along with a hit, without reading the document's source."""
-    return {"name": name, "size": passages, "_source": False, "stored_fields": ["passages.text"]}
+    return {"name": name, "size": passages, "_source": False, "stored_fields": [text]}
+
+
+def own_passages(schema: IndexSchema) -> tuple[str, str] | None:
+    """The nested object, and the field in it, that hold the texts of passages of ours; None where there are none."""
+    return OUR_PASSAGES if schema.managed else schema.layout.passages
 
 
 def brings_passages(schema: IndexSchema) -> bool:
@@ -312,14 +319,15 @@ def _within(name: str, query: JSON, nested: Mapping[str, str]) -> JSON:
     return nested_query(nested[name], query) if name in nested else query
 
 
-def matching_passages(query: str, passages: int) -> JSON:
+def matching_passages(query: str, passages: int, place: tuple[str, str] = OUR_PASSAGES) -> JSON:
     """A clause that adds nothing to a score, for the passages that match the query best, or else the first ones.
 
     A document may have been found by its title, while none of its passages has a word of the query."""
+    path, text = place
     any_passage = {"constant_score": {"filter": {"match_all": {}}, "boost": 0}}
-    best = {"bool": {"should": [{"match": {"passages.text": query}}, any_passage]}}
-    nested = {"path": PASSAGES, "query": best, "score_mode": "max", "boost": 0}
-    return {"nested": nested | {"inner_hits": inner_hits(passages, MATCHING)}}
+    best = {"bool": {"should": [{"match": {text: query}}, any_passage]}}
+    brought = inner_hits(passages, MATCHING, text) | {"ignore_unmapped": True}
+    return nested_query(path, best, score_mode="max", boost=0, inner_hits=brought)
 
 
 def first_words(text: str, count: int) -> str:

@@ -208,6 +208,7 @@ def _with_added(layout: Layout, added: Backfilled) -> Layout:
         vectors=(*layout.vectors, names.passages, names.marker),
         nested_places={**layout.nested_places, names.passages: (TextPlace(stored=(names.text,)),)},
         marked=(names.marker, MARKED),
+        passages=(names.passages, names.text),
     )
 
 

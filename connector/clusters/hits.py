@@ -23,7 +23,8 @@ def read_contents(reply: JSON, schema: IndexSchema, source: SourceFilter | None 
         if schema.managed:
             nearest, matching = _inner_passages(hit, NEAREST, schema), _inner_passages(hit, MATCHING, schema)
         else:
-            nearest, matching = _read_passages(hit, schema), _whole_text(hit, schema)
+            nearest = _inner_texts(hit, schema, NEAREST) or _whole_text(hit, schema)
+            matching = _inner_texts(hit, schema, MATCHING) or _whole_text(hit, schema)
         contents[read_doc_id(hit, schema)] = HitContent(
             read_fields(hit, schema, source), next(iter(nearest), None), next(iter(matching), None)
         )
@@ -58,7 +59,7 @@ def read_doc_id(hit: JSON, schema: IndexSchema) -> str:
 def _read_passages(hit: JSON, schema: IndexSchema) -> tuple[Passage, ...]:
     if schema.managed:
         return _inner_passages(hit, NEAREST, schema) or _inner_passages(hit, MATCHING, schema)
-    return _inner_texts(hit, schema) or _whole_text(hit, schema)
+    return _inner_texts(hit, schema, NEAREST) or _inner_texts(hit, schema, MATCHING) or _whole_text(hit, schema)
 
 
 def _whole_text(hit: JSON, schema: IndexSchema) -> tuple[Passage, ...]:
@@ -66,10 +67,10 @@ def _whole_text(hit: JSON, schema: IndexSchema) -> tuple[Passage, ...]:
     return (Passage(read_doc_id(hit, schema), 0, text),) if text else ()
 
 
-def _inner_texts(hit: JSON, schema: IndexSchema) -> tuple[Passage, ...]:
-    """The texts of the nested objects with the nearest vectors, in an index that is not ours."""
+def _inner_texts(hit: JSON, schema: IndexSchema, name: str) -> tuple[Passage, ...]:
+    """The texts of the nested objects that came along under that name, in an index that is not ours."""
     passages = []
-    for inner in hit.get("inner_hits", {}).get(NEAREST, {}).get("hits", {}).get("hits", ()):
+    for inner in hit.get("inner_hits", {}).get(name, {}).get("hits", {}).get("hits", ()):
         path, ordinal, at = "", 0, inner.get("_nested")
         while at:  # nested objects may lie in nested objects
             path, ordinal, at = f"{path}.{at['field']}".lstrip("."), at["offset"], at.get("_nested")

@@ -15,6 +15,7 @@ from connector.clusters.dialect import (
     hits_only,
     match_clause,
     matching_passages,
+    own_passages,
 )
 from connector.clusters.hits import read_hit
 from connector.clusters.protocol import ordered
@@ -38,9 +39,10 @@ def build_lexical(
 
     The passages that match best, or else the first, come along without a say in the score, and so does the filter."""
     bool_query: JSON = {"must": [dict(query.own) if query.own is not None else _words(schema, query)]}
-    if schema.managed and passages:
+    place = own_passages(schema)
+    if place and passages and (schema.managed or query.own is None):  # a query of theirs is sent to theirs as it is
         words = first_words(query.text, MAX_CLAUSES // (len(schema.fields.text) + 1))
-        bool_query["should"] = [matching_passages(words, passages)]
+        bool_query["should"] = [matching_passages(words, passages, place)]
     if found:
         bool_query["filter"] = [build_index_filter(found, schema)]
     only = bool_query["must"][0] if query.own is not None and len(bool_query) == 1 else {"bool": bool_query}
@@ -73,7 +75,7 @@ def _words(schema: IndexSchema, query: LexicalQuery) -> JSON:
 
     A query is cut after as many words as every engine takes (333 over two text fields)."""
     texts = query.boosts(schema)
-    words = first_words(query.text, MAX_CLAUSES // (len(texts) + schema.managed))
+    words = first_words(query.text, MAX_CLAUSES // (len(texts) + (own_passages(schema) is not None)))
     return match_clause(schema, words, texts, type="most_fields")
 
 

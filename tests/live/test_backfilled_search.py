@@ -26,7 +26,7 @@ from connector.worker.app import create_app
 
 ENCODER = WordEncoder()
 ROWS: list[dict[str, Any]] = [
-    {"title": "Cold rooms", "body": "The temperature is checked twice a day. " * 3 + "Doors stay shut.", "shelf": 1},
+    {"title": "Cold rooms", "body": "The temperature is checked twice a day. " * 8 + "Doors stay shut.", "shelf": 1},
     {"title": "Returns", "body": "Opened sensors go back within two weeks.", "shelf": 2},
     {"title": "Holidays", "body": "Offices are closed in the last week of the year.", "shelf": 1},
     {"shelf": 2},
@@ -66,6 +66,8 @@ async def test_it_is_opened_and_searched_with_nothing_set(somebody: Somebody) ->
     opened = await somebody.cluster.open_index(index)
     answer = await search(somebody, index, "opened sensors go back")
     filtered = await search(somebody, index, "opened sensors go back", filter={"term": {"shelf": 1}})
+    worded = await opened.lexical(LexicalQuery("doors shut"), depth=10, filter=None, timeout_s=30)
+    shown = await opened.content(["d0", "d3"], query="doors shut", vector=None, timeout_s=30)
     nearest = await opened.dense(
         ENCODER.encode_query("doors stay shut"), depth=10, filter=None, timeout_s=30, passages=3
     )
@@ -80,6 +82,13 @@ async def test_it_is_opened_and_searched_with_nothing_set(somebody: Somebody) ->
     assert answer.hits[0].passage.text == "Returns\nOpened sensors go back within two weeks."
     assert {leg for hit in answer.hits for leg in hit.explain.legs} == {"lexical", "dense"}
     assert sorted(hit.doc_id for hit in filtered.hits) == ["d0", "d2"]
+    (passage,) = (passage for hit in worded.ranking for passage in hit.passages)
+
+    assert passage.text.startswith("Cold rooms\n")
+    assert passage.text.endswith("Doors stay shut.")
+    assert len(passage.text) < len(ROWS[0]["body"])
+    assert shown["d0"].matching == passage
+    assert shown["d3"].matching is None
     assert sorted(hit.doc_id for hit in nearest) == ["d0", "d1", "d2"]
     assert all(text.text.startswith("Cold rooms\n") for hit in nearest if hit.doc_id == "d0" for text in hit.passages)
 
