@@ -13,6 +13,7 @@ from connector.schema import EncoderFingerprint, PassageSettings
 
 JSON = dict[str, Any]
 META_KEY = "connector_backfill"
+OTHERS_KEY = "connector_backfill_others"  # what stands beside it while an index changes its encoder, by its field
 META_VERSION_BACKFILL = 1
 WITHOUT_TEXT = "none"  # in the marker of a document that has nothing to encode
 MARKED = "passages"  # a term that every document of ours has, and no nested object
@@ -74,7 +75,14 @@ class Backfilled:
 
     def to_meta(self, meta: Mapping[str, Any]) -> JSON:
         """The `_meta` of a mapping with this in it, beside all that was there: the engines replace it as a whole."""
-        ours = {
+        return {**meta, META_KEY: self._to_entry()}
+
+    def to_meta_as_other(self, meta: Mapping[str, Any]) -> JSON:
+        """The `_meta` of a mapping with this beside the back-fill that searches use."""
+        return {**meta, OTHERS_KEY: {**meta.get(OTHERS_KEY, {}), self.names.passages: self._to_entry()}}
+
+    def _to_entry(self) -> JSON:
+        return {
             "version": META_VERSION_BACKFILL,
             "encoder": asdict(self.encoder),
             "text": [list(pair) for pair in self.text.items()],  # the engines keep no order of keys
@@ -82,12 +90,20 @@ class Backfilled:
             "names": asdict(self.names),
             "generation": self.generation,
         }
-        return {**meta, META_KEY: ours}
 
     @classmethod
     def from_meta(cls, meta: Mapping[str, Any]) -> Backfilled | None:
         """What the `_meta` of a mapping says was added; None where nothing was. Raises SettingsError."""
-        ours = meta.get(META_KEY)
+        return cls._from_entry(meta.get(META_KEY))
+
+    @classmethod
+    def others_from_meta(cls, meta: Mapping[str, Any]) -> tuple[Backfilled, ...]:
+        """What was added beside that, by other encoders."""
+        entries = map(cls._from_entry, meta.get(OTHERS_KEY, {}).values())
+        return tuple(each for each in entries if each is not None)
+
+    @classmethod
+    def _from_entry(cls, ours: Any) -> Backfilled | None:
         if not isinstance(ours, Mapping):
             return None
         if ours.get("version") != META_VERSION_BACKFILL:
@@ -104,6 +120,21 @@ class Backfilled:
         )
 
 
+def switch_to_other(meta: Mapping[str, Any], name: str) -> JSON:
+    """The `_meta` in which searches use the other back-fill whose field has that name, and theirs is the other."""
+    before = Backfilled.from_meta(meta)
+    others = {each.names.passages: each for each in Backfilled.others_from_meta(meta)}
+    switched = others[name].to_meta(without_other(meta, name))
+    return before.to_meta_as_other(switched) if before else switched
+
+
+def without_other(meta: Mapping[str, Any], name: str) -> JSON:
+    """The `_meta` without the other back-fill whose field has that name."""
+    others = {key: value for key, value in meta.get(OTHERS_KEY, {}).items() if key != name}
+    rest = {key: value for key, value in meta.items() if key != OTHERS_KEY}
+    return rest | ({OTHERS_KEY: others} if others else {})
+
+
 def read_marker(value: Any) -> str:
     """The marker in what the field of a document holds; "" where there is none."""
     values = value if isinstance(value, list) else [value]
@@ -112,7 +143,7 @@ def read_marker(value: Any) -> str:
 
 def without_ours(meta: Mapping[str, Any]) -> JSON:
     """The `_meta` of a mapping with nothing of ours in it."""
-    return {key: value for key, value in meta.items() if key != META_KEY}
+    return {key: value for key, value in meta.items() if key not in (META_KEY, OTHERS_KEY)}
 
 
 def _short_hash(value: Any) -> str:

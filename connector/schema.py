@@ -15,7 +15,7 @@ from connector.errors import DocumentError, SettingsError
 from connector.layout import FIELD_TYPES as FIELD_TYPES
 from connector.layout import AnyFieldType as AnyFieldType
 from connector.layout import FieldType as FieldType
-from connector.layout import Layout
+from connector.layout import Layout, Members
 
 RESERVED_FIELDS = frozenset({"passages", "content_hash", "unit", "doc_id", "vectors", "original_text"})
 WORDS_SUFFIX = "--words"  # of the column that the embedded store keeps beside a text field
@@ -135,6 +135,7 @@ class IndexSchema:
     keeps_original_text: bool = True  # texts are indexed in one spelling: see clusters/original_text.py
     encoders: Mapping[str, EncoderFingerprint] = field(default_factory=dict)  # of vector fields that we added
     layout: Layout = OURS  # what is particular about an index that is not ours
+    alternatives: tuple[IndexSchema, ...] = ()  # of the same index by other encoders, while it changes the encoder
 
     @property
     def vector_path(self) -> str:
@@ -142,6 +143,11 @@ class IndexSchema:
         if self.managed:
             return "passages"
         return self.layout.nested.get(self.vector_field or "", "")
+
+    def of_members(self, members: Members) -> IndexSchema:
+        """The schema, and those beside it, for a name that stands for several indices."""
+        beside = tuple(each.of_members(members) for each in self.alternatives)
+        return replace(self, layout=replace(self.layout, members=members), alternatives=beside)
 
     def searched_by(self, field: str | None) -> IndexSchema:
         """The schema for a dense leg over that vector field; None: the index's own. Raises SettingsError where there is

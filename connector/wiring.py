@@ -164,6 +164,7 @@ def build_searcher(
     """A searcher over an index. Raises EncoderMismatch where the encoder is not the index's, and SettingsError where no
     leg can search it."""
     if encoder is not None:
+        index = by_encoder(index, encoder.fingerprint)
         for field in (None, *settings.search.vector_fields):
             check_encoder(index, encoder.fingerprint, field)
     return Searcher(index, encoder, rerankers, settings)
@@ -181,11 +182,21 @@ def build_schema(settings: Settings, fields: Fields, encoder: EncoderFingerprint
     )
 
 
+def by_encoder(index: Index, encoder: EncoderFingerprint) -> Index:
+    """The index by the vectors that this encoder made, where it has those of several, as while it changes from one to
+    the other."""
+    from connector.clusters.rest_index import RestIndex
+
+    found = (each for each in index.schema.alternatives if each.encoder and each.encoder.same_vectors(encoder))
+    schema = next(found, None)
+    return index.by(schema) if schema and isinstance(index, RestIndex) else index
+
+
 def check_encoder(index: Index, encoder: EncoderFingerprint, field: str | None = None) -> None:
     """Refuse an encoder whose vectors cannot be compared with those of a vector field of the index (None: its own).
 
     Raises EncoderMismatch, or SettingsError also where there is no such field."""
-    schema = index.schema.searched_by(field)
+    schema = by_encoder(index, encoder).schema.searched_by(field)
     if schema.encoder is not None and not schema.encoder.same_vectors(encoder):
         raise EncoderMismatch(
             index.name, index_encoder=str(schema.encoder), configured=str(encoder), backfilled=not schema.managed

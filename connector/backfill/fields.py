@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-from connector.backfilled import Backfilled, without_ours
+from connector.backfilled import Backfilled, without_other, without_ours
 from connector.clusters.mapping import build_passages_field
 from connector.clusters.paths import index_path
 from connector.clusters.protocol import Engine
@@ -28,6 +30,7 @@ class BackfillPlan:
     schema: IndexSchema
     vectors: VectorSettings
     analyzer: str  # of the passages' texts
+    is_other: bool = False  # it stands beside the back-fill that searches use, as during a change of the encoder
 
 
 def build_properties(engine: Engine, plan: BackfillPlan) -> JSON:
@@ -52,25 +55,30 @@ async def put_fields(cluster: RestCluster, plan: BackfillPlan) -> None:
     Raises ClusterError with the engine's own reason where it takes no such field, and SettingsError for a vector index
     that this cluster cannot have."""
     await cluster.check_vectors(plan.vectors, plan.added.encoder.dims)
-    await _put(cluster, plan.index, build_properties(cluster.engine, plan), plan.added)
+    to_meta = plan.added.to_meta_as_other if plan.is_other else plan.added.to_meta
+    await put_meta(cluster, plan.index, to_meta, build_properties(cluster.engine, plan))
 
 
 async def meta_is_lost(cluster: RestCluster, plan: BackfillPlan) -> bool:
     """Whether the mapping's `_meta` says nothing of what was added: somebody replaced it."""
-    return Backfilled.from_meta((await read_index_mapping(cluster, plan.index)).get("_meta", {})) is None
+    meta = (await read_index_mapping(cluster, plan.index)).get("_meta", {})
+    others = Backfilled.others_from_meta(meta)
+    return not any(each and each.names == plan.added.names for each in (Backfilled.from_meta(meta), *others))
 
 
-async def take_meta_out(cluster: RestCluster, index: str) -> None:
-    """Take our part out of the mapping's `_meta`. The fields themselves stay: no engine takes a field back."""
-    await _put(cluster, index, {}, None)
+async def take_meta_out(cluster: RestCluster, index: str, other: str = "") -> None:
+    """Take our part out of the mapping's `_meta`, or only that of the `other` back-fill whose field has that name. The
+    fields themselves stay: no engine takes a field back."""
+    await put_meta(cluster, index, partial(without_other, name=other) if other else without_ours)
 
 
-async def _put(cluster: RestCluster, index: str, properties: JSON, added: Backfilled | None) -> None:
-    """The engine replaces `_meta` as a whole, and there is no condition on that: so it is read again, and where
-    somebody else wrote theirs at the same moment, put again."""
+async def put_meta(
+    cluster: RestCluster, index: str, change: Callable[[JSON], JSON], properties: JSON | None = None
+) -> None:
+    """Change the mapping's `_meta`, and add fields. The engine replaces `_meta` as a whole, and there is no condition
+    on that: so it is read again, and where somebody else wrote theirs at the same moment, put again."""
     for _ in range(META_TRIES):
-        theirs = without_ours((await read_index_mapping(cluster, index)).get("_meta", {}))
-        meta = added.to_meta(theirs) if added else theirs
+        meta = change((await read_index_mapping(cluster, index)).get("_meta", {}))
         body = {"_meta": meta} | ({"properties": properties} if properties else {})
         await cluster.client.request("PUT", index_path(index, "_mapping"), body=body, timeout_s=ADMIN_TIMEOUT_S)
         if (await read_index_mapping(cluster, index)).get("_meta", {}) == meta:

@@ -72,10 +72,22 @@ async def _probe(cluster: RestCluster, index: str, wish: BackfillWish) -> Probed
             f"index {index!r} was back-filled under {before.names.passages!r}; leave --field out to go on with that, "
             f"or take it out first: connector backfill {index} --undo"
         )
-    facts = await read_facts(cluster, index, names)
     text = dict(wish.text or (before.text if before else {}))
     text = text or await find_text_fields(cluster, index, mapping, (names.passages, names.marker))
-    verdict = judge(facts, Intent(names, tuple(text), wish.versions))
+    return await probe_index(cluster, index, names, text, before, wish.versions)
+
+
+async def probe_index(
+    cluster: RestCluster,
+    index: str,
+    names: AddedNames,
+    text: Mapping[str, float],
+    before: Backfilled | None,
+    versions: Versions = "auto",
+) -> ProbedIndex:
+    """One index, found fit to get fields of those names. Raises SettingsError where it is not."""
+    facts = await read_facts(cluster, index, names)
+    verdict = judge(facts, Intent(names, tuple(text), versions))
     if not verdict.in_place:
         raise SettingsError(verdict.words)
     return ProbedIndex(facts, verdict, names, text, before)

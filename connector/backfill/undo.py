@@ -46,6 +46,7 @@ class UndoPlan:
     names: AddedNames
     documents: int
     why_null: str = ""
+    is_other: bool = False  # what stands beside the back-fill that searches use is taken out, and no more
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +69,18 @@ class UndoReport:
         return self.meta_is_out
 
 
-async def plan_undo(cluster: RestCluster, index: str, field_name: str | None) -> UndoPlan:
-    """What a back-fill put into an index. Raises SettingsError where there is nothing of one."""
+async def plan_undo(
+    cluster: RestCluster, index: str, field_name: str | None, other: Backfilled | None = None
+) -> UndoPlan:
+    """What a back-fill put into an index, or only what stands beside it. Raises SettingsError where there is nothing
+    of one."""
     mapping = await read_index_mapping(cluster, index)
-    added = Backfilled.from_meta(mapping.get("_meta", {}))
+    added = other or Backfilled.from_meta(mapping.get("_meta", {}))
+    if not other and Backfilled.others_from_meta(mapping.get("_meta", {})):
+        raise SettingsError(
+            f"index {index!r} has vectors of two encoders; take out those that searches do not use first: connector "
+            f"migrate {index} --clean"
+        )
     names = added.names if added else AddedNames(field_name or AddedNames().passages)
     if not added and not (field_name and _looks_like_ours(mapping, names)):
         raise SettingsError(
@@ -86,6 +95,7 @@ async def plan_undo(cluster: RestCluster, index: str, field_name: str | None) ->
         names=names,
         documents=int(found["count"]),
         why_null=await _why_null(cluster, index, mapping),
+        is_other=other is not None,
     )
 
 
@@ -145,7 +155,8 @@ class UndoJob:
                 if not await self._run_round() or self._stop.done():
                     break
             if not self._stop.done() and not self._counts["refused"] + self._counts["contested"]:
-                await take_meta_out(self._cluster, self._plan.index)
+                other = self._plan.names.passages if self._plan.is_other else ""
+                await take_meta_out(self._cluster, self._plan.index, other)
                 is_out = True
         except ConnectorError as error:
             if isinstance(error, AccessDenied) and not self._done:

@@ -131,9 +131,10 @@ def build_foreign_schema(
     foreign: ForeignFields | None,
     read_vector: Callable[[JSON], VectorField | None],
     added: Backfilled | None = None,
+    others: Sequence[Backfilled] = (),
 ) -> IndexSchema:
     """The schema of an index that is not ours, from the mappings behind its name, and from the field names given or
-    what a back-fill added.
+    what a back-fill added. What `others` added stands beside it and is not shown.
 
     Raises SettingsError for a field that is not there, or that cannot be searched."""
     if added:
@@ -156,8 +157,10 @@ def build_foreign_schema(
     encoders: dict[str, EncoderFingerprint] = {}
     ours: list[str] = []
     if added:
-        layout, encoders = _with_added(layout, added), {added.names.vector: added.encoder}
-        ours = [name for name in mapped.fields if name.split(".")[0] in (added.names.passages, added.names.marker)]
+        layout = _with_added(layout, added, others)
+        encoders = {each.names.vector: each.encoder for each in (added, *others)}
+        roots = {root for each in (added, *others) for root in (each.names.passages, each.names.marker)}
+        ours = [name for name in mapped.fields if name.split(".")[0] in roots]
     vector = layout.vector
     return IndexSchema(
         fields=Fields(text=foreign.text, metadata=read_filterable(mapped, without=[*foreign.text, *ours])),
@@ -199,13 +202,14 @@ def _build_layout(
     )
 
 
-def _with_added(layout: Layout, added: Backfilled) -> Layout:
+def _with_added(layout: Layout, added: Backfilled, others: Sequence[Backfilled]) -> Layout:
     """The layout with the passages that a back-fill put there: their texts are stored beside `_source`, and no hit
     shows them as a field of the document."""
     names = added.names
+    hidden = [name for each in (added, *others) for name in (each.names.passages, each.names.marker)]
     return replace(
         layout,
-        vectors=(*layout.vectors, names.passages, names.marker),
+        vectors=(*layout.vectors, *hidden),
         nested_places={**layout.nested_places, names.passages: (TextPlace(stored=(names.text,)),)},
         marked=(names.marker, MARKED),
         passages=(names.passages, names.text),

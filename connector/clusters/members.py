@@ -79,6 +79,11 @@ def join_added(name: str, found: Mapping[str, Backfilled | None]) -> Backfilled 
     return added
 
 
+def join_others(found: Sequence[Sequence[Backfilled]]) -> list[Backfilled]:
+    """What other encoders added to all of the indices alike."""
+    return [each for each in found[0] if all(each in others for others in found)] if found else []
+
+
 def compare_members(members: Members, mappings: Mapping[str, JSON], schema: IndexSchema) -> Members:
     """The same with what differs between their mappings, and what that means for searches by this schema."""
     found = _Comparison.of(members.names, mappings)

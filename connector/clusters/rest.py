@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from urllib.parse import quote
@@ -13,7 +14,15 @@ from connector.clusters.clients import Client
 from connector.clusters.dialect import JSON, Dialect
 from connector.clusters.foreign import build_foreign_schema
 from connector.clusters.mapping import build_index
-from connector.clusters.members import BACKING, compare_members, find_members, join_added, join_ours, stands_for_several
+from connector.clusters.members import (
+    BACKING,
+    compare_members,
+    find_members,
+    join_added,
+    join_others,
+    join_ours,
+    stands_for_several,
+)
 from connector.clusters.paths import index_path, search_path
 from connector.clusters.protocol import Engine, ForeignFields, nearest_name
 from connector.clusters.rest_index import ADMIN_TIMEOUT_S, RestIndex
@@ -114,13 +123,27 @@ class RestCluster:
         metas = {each: found.get("_meta", {}) for each, found in mappings.items()}
         schema = join_ours(name, {each: IndexSchema.from_meta(meta) for each, meta in metas.items()})
         if schema is None:
-            added = join_added(name, {each: Backfilled.from_meta(meta) for each, meta in metas.items()})
-            read = self._dialect.read_vector_field
-            schema = build_foreign_schema(name, list(mappings.values()), foreign, read, added)
+            schema = self._foreign_schema(name, mappings, foreign)
         if members.names:
             members = compare_members(members, mappings, schema)
-            schema = replace(schema, layout=replace(schema.layout, members=members))
+            schema = schema.of_members(members)
         return self._index(name, schema, await self._view(name, list(mappings)))
+
+    def _foreign_schema(self, name: str, mappings: Mapping[str, JSON], foreign: ForeignFields | None) -> IndexSchema:
+        """The schema of an index that is not ours, and of one that changes its encoder also those of the others."""
+        metas = {each: found.get("_meta", {}) for each, found in mappings.items()}
+        added = join_added(name, {each: Backfilled.from_meta(meta) for each, meta in metas.items()})
+        others = join_others([Backfilled.others_from_meta(meta) for meta in metas.values()])
+
+        def build(used: Backfilled | None, beside: Sequence[Backfilled]) -> IndexSchema:
+            read = self._dialect.read_vector_field
+            return build_foreign_schema(name, list(mappings.values()), foreign, read, used, beside)
+
+        schema = build(added, others)
+        if added is None or (foreign and foreign.vector):
+            return schema
+        rest = {each.names: [added, *(other for other in others if other != each)] for each in others}
+        return replace(schema, alternatives=tuple(build(each, rest[each.names]) for each in others))
 
     async def open_vectors(self, name: str) -> tuple[RestIndex, Origin] | None:
         """An index of vectors beside another, and what it says of that one; None where there is none of that name.

@@ -71,8 +71,9 @@ def no_objects(facts: Facts, intent: Intent) -> Iterator[Obstacle]:
 
 def is_ours(facts: Facts, intent: Intent) -> bool:
     """Whether a back-fill put fields of these names there before."""
-    found = Backfilled.from_meta(facts.mapping.get("_meta", {}))
-    return found is not None and found.names == intent.names
+    meta = facts.mapping.get("_meta", {})
+    found = (Backfilled.from_meta(meta), *Backfilled.others_from_meta(meta))
+    return any(each is not None and each.names == intent.names for each in found)
 
 
 def count_fields(properties: Mapping[str, JSON]) -> int:

@@ -1,0 +1,106 @@
+"""Another encoder for an index that was back-filled: its vectors are filled beside those of the first, searches change
+over by one write of the mapping's `_meta`, and go back by one.
+
+Until the first are taken out, a search with either encoder finds the vectors that its encoder made."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+from connector.backfill.fields import BackfillPlan, put_meta, read_index_mapping
+from connector.backfill.planning import ProbedIndex, plan_backfill, probe_index
+from connector.backfill.reading import find_indices
+from connector.backfill.scan import needs_work
+from connector.backfilled import AddedNames, Backfilled, switch_to_other
+from connector.clusters.paths import index_path
+from connector.clusters.rest import RestCluster
+from connector.errors import SettingsError
+from connector.schema import EncoderFingerprint
+from connector.settings.sections import Settings
+
+JSON = dict[str, Any]
+FIRST, SECOND = AddedNames().passages, f"{AddedNames().passages}_2"
+
+
+@dataclass(frozen=True, slots=True)
+class Encoders:
+    """The back-fills of one index: what searches use, and what stands beside it."""
+
+    index: str
+    used: Backfilled
+    other: Backfilled | None
+
+
+async def read_encoders(cluster: RestCluster, name: str) -> list[Encoders]:
+    """Of every index behind a name. Raises SettingsError where one was never back-filled."""
+    return [await _read(cluster, index) for index in await find_indices(cluster, name)]
+
+
+async def _read(cluster: RestCluster, index: str) -> Encoders:
+    meta = (await read_index_mapping(cluster, index)).get("_meta", {})
+    used = Backfilled.from_meta(meta)
+    if used is None:
+        raise SettingsError(f"index {index!r} was not back-filled; fill it first: connector backfill {index}")
+    return Encoders(index, used, next(iter(Backfilled.others_from_meta(meta)), None))
+
+
+async def plan_migration(
+    cluster: RestCluster, now: Encoders, encoder: EncoderFingerprint, settings: Settings, field: str | None = None
+) -> tuple[BackfillPlan, ProbedIndex]:
+    """What is to be added beside: the same texts by another encoder, under a name of its own.
+
+    Raises SettingsError where the index is of this encoder already, or changes to a third one."""
+    if now.used.encoder.same_vectors(encoder):
+        raise SettingsError(f"index {now.index!r} has vectors of {encoder} already, and searches use them")
+    if now.other and not now.other.encoder.same_vectors(encoder):
+        raise SettingsError(
+            f"index {now.index!r} also has vectors of {now.other.encoder}; take them out first: connector migrate "
+            f"{now.index} --clean"
+        )
+    taken = now.used.names.passages
+    name = now.other.names.passages if now.other else field or (SECOND if taken == FIRST else FIRST)
+    if name == taken:
+        raise SettingsError(f"--field {name!r} holds the vectors that searches use; give the others another name")
+    probed = await probe_index(cluster, now.index, AddedNames(name), now.used.text, now.other)
+    plan = await plan_backfill(cluster, probed, encoder, settings)
+    return replace(plan, is_other=True), probed
+
+
+def describe_migration(plan: BackfillPlan, now: Encoders, documents: int) -> list[str]:
+    """What is about to be changed, in sentences for whoever decides."""
+    names, encoder = plan.added.names, plan.added.encoder
+    return [
+        f"index {plan.index} ({documents:,} documents) gets vectors of a second encoder beside those it has:",
+        f"- its mapping gets the nested field {names.passages!r} (vectors of {encoder.dims} dimensions by "
+        f"{encoder.name}) and the keyword {names.marker!r}",
+        f"- searches go on with {now.used.encoder.name} in {now.used.names.passages!r}, which stays as it is",
+        "- each document gets its passages by an update of these two fields alone, which fails where an application "
+        "wrote meanwhile",
+    ]
+
+
+async def count_lacking(cluster: RestCluster, plan: BackfillPlan) -> int:
+    """How many documents have no vectors of the plan's encoder."""
+    path, query = index_path(plan.index, "_count"), {"query": needs_work(plan)}
+    reply = await cluster.client.request("POST", path, body=query, timeout_s=cluster.timeout_s)
+    return int(reply["count"])
+
+
+async def switch_encoder(cluster: RestCluster, now: Encoders) -> Encoders:
+    """Let searches use the other vectors, by one write; the same again takes that back. Raises SettingsError where
+    there are no others."""
+    other = require_other(now)
+    await put_meta(cluster, now.index, partial(switch_to_other, name=other.names.passages))
+    return await _read(cluster, now.index)
+
+
+def require_other(now: Encoders) -> Backfilled:
+    """The other vectors of an index. Raises SettingsError."""
+    if now.other is None:
+        raise SettingsError(
+            f"index {now.index!r} has vectors of one encoder only, {now.used.encoder}; fill others beside them: "
+            f"connector migrate {now.index} --encoder NAME"
+        )
+    return now.other
