@@ -5,20 +5,25 @@ Until the first are taken out, a search with either encoder finds the vectors th
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 from connector.backfill.fields import BackfillPlan, put_meta, read_index_mapping
-from connector.backfill.planning import ProbedIndex, plan_backfill, probe_index
+from connector.backfill.planning import BackfillWish, ProbedIndex, plan_backfill, probe_index
 from connector.backfill.reading import find_indices
+from connector.backfill.run import PreparedBackfill, engine_of
 from connector.backfill.scan import needs_work
 from connector.backfilled import AddedNames, Backfilled, switch_to_other
 from connector.clusters.paths import index_path
 from connector.clusters.rest import RestCluster
 from connector.errors import SettingsError
+from connector.event_loop import in_own_thread
 from connector.schema import EncoderFingerprint
 from connector.settings.sections import Settings
+from connector.wiring import load_encoder
 
 JSON = dict[str, Any]
 FIRST, SECOND = AddedNames().passages, f"{AddedNames().passages}_2"
@@ -68,6 +73,25 @@ async def plan_migration(
     return replace(plan, is_other=True), probed
 
 
+@asynccontextmanager
+async def preparing_migration(
+    settings: Settings, field: str | None
+) -> AsyncIterator[tuple[list[str], PreparedBackfill]]:
+    """What the first step changes, in sentences, and what `fill` needs to take it. Raises ConnectorError."""
+    async with engine_of(settings) as cluster:
+        found = await read_encoders(cluster, settings.index.name)
+        encoder = await in_own_thread(load_encoder, settings)
+        encoder.token_offsets(())
+        pairs = [await plan_migration(cluster, each, encoder.fingerprint, settings, field) for each in found]
+        plans, probed = [plan for plan, _ in pairs], [each for _, each in pairs]
+        changes = [
+            line
+            for plan, each, now in zip(plans, probed, found, strict=True)
+            for line in describe_migration(plan, now, each.documents)
+        ]
+        yield changes, PreparedBackfill(cluster, encoder, settings, probed, plans, BackfillWish())
+
+
 def describe_migration(plan: BackfillPlan, now: Encoders, documents: int) -> list[str]:
     """What is about to be changed, in sentences for whoever decides."""
     names, encoder = plan.added.names, plan.added.encoder
@@ -81,11 +105,27 @@ def describe_migration(plan: BackfillPlan, now: Encoders, documents: int) -> lis
     ]
 
 
-async def count_lacking(cluster: RestCluster, plan: BackfillPlan) -> int:
-    """How many documents have no vectors of the plan's encoder."""
-    path, query = index_path(plan.index, "_count"), {"query": needs_work(plan)}
+async def count_lacking(cluster: RestCluster, index: str, added: Backfilled) -> int:
+    """How many documents have no vectors of that encoder."""
+    path, query = index_path(index, "_count"), {"query": needs_work(added)}
     reply = await cluster.client.request("POST", path, body=query, timeout_s=cluster.timeout_s)
     return int(reply["count"])
+
+
+async def describe_switch(cluster: RestCluster, now: Encoders) -> list[str]:
+    """What is about to be changed, in sentences. Raises SettingsError where there are no other vectors."""
+    other = require_other(now)
+    lacking = await count_lacking(cluster, now.index, other)
+    lines = [
+        f"index {now.index}: searches use the vectors of {other.encoder} instead of those of {now.used.encoder}, which "
+        "stay; --switch once more takes that back"
+    ]
+    if lacking:
+        lines.append(
+            f"- {lacking:,} documents have no vectors of {other.encoder.name} and are found by their words alone until "
+            f"then: connector migrate {now.index} --encoder {other.encoder.name}"
+        )
+    return lines
 
 
 async def switch_encoder(cluster: RestCluster, now: Encoders) -> Encoders:

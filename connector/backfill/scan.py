@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from connector.backfill.fields import BackfillPlan
-from connector.backfilled import AddedNames, read_marker
+from connector.backfilled import AddedNames, Backfilled, read_marker
 from connector.clusters.dialect import ask_texts
 from connector.clusters.hits import read_texts
 from connector.clusters.paths import index_path
@@ -64,10 +64,10 @@ async def count_shards(cluster: RestCluster, index: str) -> int:
     return int(reply[index]["settings"]["index.number_of_shards"])
 
 
-def needs_work(plan: BackfillPlan) -> JSON:
-    """The query for documents that lack passages of this plan: never done, replaced by the application, done by
-    another encoder or of other fields, or stripped of their vectors while texts and marker stayed."""
-    names, added = plan.added.names, plan.added
+def needs_work(added: Backfilled) -> JSON:
+    """The query for documents that lack these passages: never done, replaced by the application, done by another
+    encoder or of other fields, or stripped of their vectors while texts and marker stayed."""
+    names = added.names
     vector = {"exists": {"field": names.vector}}
     done = {"term": {names.marker: added.generation}}
     empty = {"term": {names.marker: added.without_text}}
@@ -83,7 +83,7 @@ def has_work_done(plan: BackfillPlan, without: Sequence[tuple[int, int]] = ()) -
     """The query for all others: they have passages of this plan, which may be of a text that has changed since.
     `without` are intervals of sequence numbers that need no look."""
     intervals: list[JSON] = [{"range": {"_seq_no": {"gte": first, "lte": last}}} for first, last in without]
-    return {"bool": {"must_not": [needs_work(plan), *intervals]}}
+    return {"bool": {"must_not": [needs_work(plan.added), *intervals]}}
 
 
 def _nested(names: AddedNames, query: JSON) -> JSON:
@@ -95,7 +95,7 @@ async def find_work(
 ) -> AsyncIterator[FoundDocument]:
     """The documents of a shard that lack passages of this plan, by rising sequence number: above `after`, and up to
     `upto` where given. Only what was refreshed is seen."""
-    found = read_documents(cluster, plan, shard, needs_work(plan), after=after, upto=upto)
+    found = read_documents(cluster, plan, shard, needs_work(plan.added), after=after, upto=upto)
     async for document in found:
         yield document
 

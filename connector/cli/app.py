@@ -31,6 +31,12 @@ COMMANDS = {
             "follow",
             "Keep the passages of a back-filled index right while applications go on writing to it.",
         ),
+        (
+            "migrate",
+            "migrate",
+            "migrate",
+            "Change the encoder of an index that was back-filled, while searches go on.",
+        ),
         ("search", "search", "search", "Search an index with both legs, fusion and the reranker."),
         ("worker", "worker", "worker", "Serve rerankers over HTTP, in the shapes that their clients already speak."),
         (

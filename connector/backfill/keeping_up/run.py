@@ -11,15 +11,18 @@ from pathlib import Path
 from connector.backfill.fields import BackfillPlan
 from connector.backfill.keeping_up.follower import IndexFollower, PassageLag
 from connector.backfill.keeping_up.state import StateFile
-from connector.backfill.planning import BackfillWish, ProbedIndex, plan_backfill, probe_indices
+from connector.backfill.migrating import read_encoders
+from connector.backfill.planning import ProbedIndex, plan_backfill, probe_index
 from connector.backfill.report import BackfillCounts, BackfillReport
 from connector.backfill.run import engine_of, watching
 from connector.backfill.throttle import WritePace
 from connector.backfill.watch import LoadBounds, watch_load
+from connector.backfilled import Backfilled
 from connector.clusters.rest import RestCluster
-from connector.errors import SettingsError
+from connector.errors import EncoderMismatch
 from connector.event_loop import in_own_thread
 from connector.models.encoder import Encoder
+from connector.schema import EncoderFingerprint
 from connector.settings.sections import Settings
 from connector.wiring import load_encoder
 
@@ -27,40 +30,76 @@ NO_BOUNDS = LoadBounds()
 
 
 @dataclass(frozen=True, slots=True)
+class FollowedVectors:
+    """The vectors of one encoder in one index: an index that changes its encoder has those of two."""
+
+    plan: BackfillPlan
+    probed: ProbedIndex
+    encoder: Encoder
+
+    @property
+    def name(self) -> str:
+        """What they are called in messages and files."""
+        field = f".{self.plan.added.names.passages}" if self.plan.is_other else ""
+        return f"{self.plan.index}{field}"
+
+
+@dataclass(frozen=True, slots=True)
 class FollowedIndices:
     """What is followed, found fit for it."""
 
     cluster: RestCluster
-    encoder: Encoder
     settings: Settings
-    probed: Sequence[ProbedIndex]
-    plans: Sequence[BackfillPlan]
-
-
-def as_before(plan: BackfillPlan, probed: ProbedIndex) -> BackfillPlan:
-    """The plan with texts cut as they were, whatever the settings say now."""
-    added = probed.before or plan.added
-    return replace(plan, added=added, schema=replace(plan.schema, passages=added.passages))
+    vectors: Sequence[FollowedVectors]
 
 
 @asynccontextmanager
 async def opening_followed(settings: Settings) -> AsyncIterator[FollowedIndices]:
-    """The indices behind settings.index.name. Raises ConnectorError where one was not back-filled, or by another
-    encoder."""
+    """The indices behind settings.index.name. Raises ConnectorError where one was not back-filled, or where an encoder
+    that filled it cannot be had."""
     async with engine_of(settings) as cluster:
-        probed = await probe_indices(cluster, settings.index.name, BackfillWish())
-        for each in probed:
-            if each.before is None:
-                raise SettingsError(
-                    f"index {each.facts.index!r} was not back-filled, so there is nothing to keep right; run: "
-                    f"connector backfill {each.facts.index}"
-                )
-        encoder = await in_own_thread(load_encoder, settings)
-        encoder.token_offsets(())
-        plans = []
-        for each in probed:
-            plans.append(as_before(await plan_backfill(cluster, each, encoder.fingerprint, settings), each))
-        yield FollowedIndices(cluster, encoder, settings, probed, plans)
+        found = await read_encoders(cluster, settings.index.name)
+        encoders = EncoderShelf(settings)
+        vectors = []
+        for now in found:
+            for added in (now.used, *([now.other] if now.other else [])):
+                probed = await probe_index(cluster, now.index, added.names, added.text, added)
+                encoder = await encoders.find(now.index, added.encoder)
+                plan = as_before(await plan_backfill(cluster, probed, encoder.fingerprint, settings), added)
+                vectors.append(FollowedVectors(replace(plan, is_other=added is now.other), probed, encoder))
+        yield FollowedIndices(cluster, settings, vectors)
+
+
+def as_before(plan: BackfillPlan, added: Backfilled) -> BackfillPlan:
+    """The plan with texts cut as they were, whatever the settings say now."""
+    return replace(plan, added=added, schema=replace(plan.schema, passages=added.passages))
+
+
+class EncoderShelf:
+    """Encoders by what filled an index: that of the settings, or else one of the name that the index remembers."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._loaded: dict[str, Encoder] = {}
+
+    async def find(self, index: str, wanted: EncoderFingerprint) -> Encoder:
+        """Raises EncoderMismatch where no such encoder is here, and ModelError."""
+        for model in (self._settings.encoder.model, wanted.name):
+            encoder = await self._load(model)
+            if encoder.fingerprint.same_vectors(wanted):
+                return encoder
+        configured = str(self._loaded[self._settings.encoder.model].fingerprint)
+        raise EncoderMismatch(index, index_encoder=str(wanted), configured=configured, backfilled=True)
+
+    async def _load(self, model: str) -> Encoder:
+        if model not in self._loaded:
+            named = self._settings.encoder.model_copy(update={"model": model})
+            encoder = await in_own_thread(load_encoder, self._settings.model_copy(update={"encoder": named}))
+            encoder.token_offsets(
+                ()
+            )  # passages are cut by its tokens: what that needs is missed before anything is done
+            self._loaded[model] = encoder
+        return self._loaded[model]
 
 
 async def follow(
@@ -70,33 +109,32 @@ async def follow(
     rejects: Path | None = None,
     bounds: LoadBounds = NO_BOUNDS,
     stop: asyncio.Future[str],
-    on_progress: Callable[[str, BackfillCounts], None] = lambda index, counts: None,
-    on_behind: Callable[[str, PassageLag], None] = lambda index, behind: None,
+    on_progress: Callable[[str, BackfillCounts], None] = lambda name, counts: None,
+    on_behind: Callable[[str, PassageLag], None] = lambda name, behind: None,
 ) -> list[BackfillReport]:
     """Follow all of them side by side until `stop` resolves, to a reason. Where one ends by an error, the others go on.
 
-    `states` is the folder in which INDEX.follow.json is kept for each."""
+    `states` is the folder in which NAME.follow.json is kept for each."""
 
-    async def follow_index(plan: BackfillPlan, probed: ProbedIndex) -> BackfillReport:
-        pace = WritePace()
+    async def follow_vectors(vectors: FollowedVectors) -> BackfillReport:
+        pace, settings, name = WritePace(), followed.settings, vectors.name
         follower = IndexFollower(
             followed.cluster,
-            plan,
-            followed.encoder,
-            followed.settings.ingest,
-            expected=probed.documents,
-            rejects=rejects or Path(f"{plan.index}.backfill.rejects.jsonl"),
-            state=StateFile(states / f"{plan.index}.follow.json"),
+            vectors.plan,
+            vectors.encoder,
+            settings.ingest,
+            expected=vectors.probed.documents,
+            rejects=rejects or Path(f"{name}.backfill.rejects.jsonl"),
+            state=StateFile(states / f"{name}.follow.json"),
             stop=stop,
             pace=pace,
-            every_s=followed.settings.follow.every_s,
-            sweep_s=followed.settings.follow.sweep_s,
-            on_progress=lambda counts: on_progress(plan.index, counts),
-            on_behind=lambda behind: on_behind(plan.index, behind),
+            every_s=settings.follow.every_s,
+            sweep_s=settings.follow.sweep_s,
+            on_progress=lambda counts: on_progress(name, counts),
+            on_behind=lambda behind: on_behind(name, behind),
         )
-        async with watching(watch_load(followed.cluster.client, plan.index, pace, bounds)) as watch:
+        async with watching(watch_load(followed.cluster.client, vectors.plan.index, pace, bounds)) as watch:
             report = await follower.run()
         return replace(report, notes=(*report.notes, *watch.notes))
 
-    pairs = zip(followed.plans, followed.probed, strict=True)
-    return list(await asyncio.gather(*(follow_index(plan, probed) for plan, probed in pairs)))
+    return list(await asyncio.gather(*map(follow_vectors, followed.vectors)))

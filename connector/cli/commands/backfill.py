@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import json
-import logging
-import os
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import AsyncExitStack, nullcontext
-from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
-
-import typer
+from typing import TYPE_CHECKING
 
 from connector import event_loop
+from connector.cli.backfilling import JobEnding, ask
 from connector.cli.console import stderr
 from connector.cli.elsewhere import fill_elsewhere
 from connector.cli.ending import stop_on_signal
@@ -24,8 +19,7 @@ from connector.cli.flags.settings import AsJson, ClusterUrl, ConfigFile, LogForm
 from connector.cli.progress import showing
 from connector.cli.stopping import say_when_stopped
 from connector.cli.tables.backfill import print_backfills, print_leftovers, print_not_undone, print_undone
-from connector.cli.tables.ingest import check_report, write_report
-from connector.errors import SettingsError
+from connector.cli.tables.ingest import check_report
 from connector.settings.sections import Settings
 
 if TYPE_CHECKING:
@@ -33,9 +27,6 @@ if TYPE_CHECKING:
     from connector.backfill.report import BackfillReport
     from connector.backfill.undo import UndoReport
 
-Report = TypeVar("Report", "BackfillReport", "UndoReport")
-
-log = logging.getLogger(__name__)
 RESUMES = "what was written stays; run it again to go on"
 
 
@@ -93,7 +84,7 @@ def backfill(
     if flags.dry_run:
         _show(event_loop.run(_rehearse(settings, flags, bar)), as_json=as_json)
         return
-    ending = _Ending(settings, flags, as_json, datetime.now(UTC))
+    ending = JobEnding(settings, flags.report_file, as_json, datetime.now(UTC))
     if flags.undo:
         undone, signalled = event_loop.run(_undo(settings, flags, bar))
         ending.end(undone, signalled, print_undone, print_not_undone)
@@ -133,19 +124,6 @@ async def _fill(settings: Settings, flags: BackfillFlags, bar: bool) -> tuple[li
     return reports, received[0] if received and any(report.stopped for report in reports) else 0
 
 
-def ask(changes: Sequence[str], *, yes: bool) -> None:
-    """Say what is about to be changed, and go on only where somebody agrees. Raises SettingsError where nobody can be
-    asked, and typer.Abort."""
-    for line in changes:
-        stderr.print(line, highlight=False, markup=False)
-    if yes:
-        return
-    if not sys.stdin.isatty():
-        raise SettingsError("an index that is not ours is changed only with --yes where nobody can be asked")
-    if not typer.confirm("go on?", err=True):
-        raise SettingsError("nothing was changed")
-
-
 async def _undo(settings: Settings, flags: BackfillFlags, bar: bool) -> tuple[list[UndoReport], int]:
     from connector.backfill.run import preparing_undo, undo
     from connector.backfill.undo import describe_undo
@@ -157,52 +135,3 @@ async def _undo(settings: Settings, flags: BackfillFlags, bar: bool) -> tuple[li
             stop, received = stop_on_signal(say)
             reports = await undo(cluster, plans, settings, stop=stop, on_progress=show)
     return reports, received[0] if received and any(report.stopped for report in reports) else 0
-
-
-@dataclass(frozen=True, slots=True)
-class _Ending:
-    """How the command ends: what it shows of its reports, and where it writes them."""
-
-    settings: Settings
-    flags: BackfillFlags
-    as_json: bool
-    started: datetime
-
-    def end(
-        self,
-        reports: Sequence[Report],
-        signalled: int,
-        show: Callable[[Sequence[Report], Settings], None],
-        show_leftovers: Callable[[Sequence[Report]], None],
-    ) -> NoReturn:
-        """Show what was done, and end with the code that says how it went."""
-        code = _exit_code(reports, signalled)
-        described: dict[str, Any] = {
-            "cluster": self.settings.cluster.url,
-            "index": self.settings.index.name,
-            "started": self.started.isoformat(timespec="seconds"),
-            "exit_code": code,
-            "indices": [asdict(report) | {"ok": report.ok} for report in reports],
-        }
-        log.info("job ended with exit code %d", code, extra=described)
-        if self.flags.report_file:
-            write_report(self.flags.report_file, described)
-        if self.as_json:
-            print(json.dumps(described, default=str))
-        elif self.settings.log.format == "text":
-            show(reports, self.settings)
-        if self.settings.log.format == "text":
-            show_leftovers(reports)
-        if signalled:
-            sys.stdout.flush()
-            os._exit(code)  # a thread may still be at work on the encoder, and is not waited for
-        raise typer.Exit(code)
-
-
-def _exit_code(reports: Sequence[BackfillReport | UndoReport], signalled: int) -> int:
-    """0 all well, 1 some documents were left, 3 stopped early, 128 + N ended by signal N."""
-    if signalled:
-        return 128 + signalled
-    if any(report.stopped for report in reports):
-        return 3
-    return 0 if all(report.ok for report in reports) else 1

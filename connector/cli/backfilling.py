@@ -1,0 +1,90 @@
+"""What the commands that change somebody's index share: they ask first, and say in the end what became of each."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+
+import typer
+
+from connector.cli.console import stderr
+from connector.cli.tables.ingest import write_report
+from connector.errors import SettingsError
+from connector.settings.sections import Settings
+
+if TYPE_CHECKING:
+    from connector.backfill.report import BackfillReport
+    from connector.backfill.undo import UndoReport
+
+Report = TypeVar("Report", "BackfillReport", "UndoReport")
+
+log = logging.getLogger(__name__)
+
+
+def ask(changes: Sequence[str], *, yes: bool) -> None:
+    """Say what is about to be changed, and go on only where somebody agrees. Raises SettingsError where nobody can be
+    asked, and typer.Abort."""
+    for line in changes:
+        stderr.print(line, highlight=False, markup=False)
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise SettingsError("an index that is not ours is changed only with --yes where nobody can be asked")
+    if not typer.confirm("go on?", err=True):
+        raise SettingsError("nothing was changed")
+
+
+@dataclass(frozen=True, slots=True)
+class JobEnding:
+    """How a command ends: what it shows of its reports, and where it writes them."""
+
+    settings: Settings
+    report_file: Path | None
+    as_json: bool
+    started: datetime
+
+    def end(
+        self,
+        reports: Sequence[Report],
+        signalled: int,
+        show: Callable[[Sequence[Report], Settings], None],
+        show_leftovers: Callable[[Sequence[Report]], None],
+    ) -> NoReturn:
+        """Show what was done, and end with the code that says how it went."""
+        code = _exit_code(reports, signalled)
+        described: dict[str, Any] = {
+            "cluster": self.settings.cluster.url,
+            "index": self.settings.index.name,
+            "started": self.started.isoformat(timespec="seconds"),
+            "exit_code": code,
+            "indices": [asdict(report) | {"ok": report.ok} for report in reports],
+        }
+        log.info("job ended with exit code %d", code, extra=described)
+        if self.report_file:
+            write_report(self.report_file, described)
+        if self.as_json:
+            print(json.dumps(described, default=str))
+        elif self.settings.log.format == "text":
+            show(reports, self.settings)
+        if self.settings.log.format == "text":
+            show_leftovers(reports)
+        if signalled:
+            sys.stdout.flush()
+            os._exit(code)  # a thread may still be at work on the encoder, and is not waited for
+        raise typer.Exit(code)
+
+
+def _exit_code(reports: Sequence[BackfillReport | UndoReport], signalled: int) -> int:
+    """0 all well, 1 some documents were left, 3 stopped early, 128 + N ended by signal N."""
+    if signalled:
+        return 128 + signalled
+    if any(report.stopped for report in reports):
+        return 3
+    return 0 if all(report.ok for report in reports) else 1
