@@ -15,7 +15,7 @@ from connector.errors import DocumentError, SettingsError
 from connector.layout import FIELD_TYPES as FIELD_TYPES
 from connector.layout import AnyFieldType as AnyFieldType
 from connector.layout import FieldType as FieldType
-from connector.layout import Layout, Members
+from connector.layout import Layout
 
 RESERVED_FIELDS = frozenset({"passages", "content_hash", "unit", "doc_id", "vectors", "original_text"})
 WORDS_SUFFIX = "--words"  # of the column that the embedded store keeps beside a text field
@@ -144,11 +144,6 @@ class IndexSchema:
             return "passages"
         return self.layout.nested.get(self.vector_field or "", "")
 
-    def of_members(self, members: Members) -> IndexSchema:
-        """The schema, and those beside it, for a name that stands for several indices."""
-        beside = tuple(each.of_members(members) for each in self.alternatives)
-        return replace(self, layout=replace(self.layout, members=members), alternatives=beside)
-
     def searched_by(self, field: str | None) -> IndexSchema:
         """The schema for a dense leg over that vector field; None: the index's own. Raises SettingsError where there is
         no such field."""
@@ -219,8 +214,7 @@ class IndexSchema:
         if ours.get("version") != META_VERSION:
             raise SettingsError(
                 f"the index was made by another version of the connector (_meta version {ours.get('version')}, this "
-                "one "
-                f"reads {META_VERSION}); ingest into a new index"
+                f"one reads {META_VERSION}); ingest into a new index"
             )
         encoder = EncoderFingerprint(**ours["encoder"])
         return cls(

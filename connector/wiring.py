@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -185,11 +186,13 @@ def build_schema(settings: Settings, fields: Fields, encoder: EncoderFingerprint
 def by_encoder(index: Index, encoder: EncoderFingerprint) -> Index:
     """The index by the vectors that this encoder made, where it has those of several, as while it changes from one to
     the other."""
-    from connector.clusters.rest_index import RestIndex
-
     found = (each for each in index.schema.alternatives if each.encoder and each.encoder.same_vectors(encoder))
     schema = next(found, None)
-    return index.by(schema) if schema and isinstance(index, RestIndex) else index
+    if schema is None:
+        return index
+    other = copy.copy(index)
+    other.schema = schema
+    return other
 
 
 def check_encoder(index: Index, encoder: EncoderFingerprint, field: str | None = None) -> None:

@@ -31,7 +31,7 @@ from connector.clusters.vector_form import element_of, vector_form
 from connector.clusters.vectors_index import Origin, read_origin, vectors_name
 from connector.clusters.views import View
 from connector.errors import AccessDenied, ClusterError, IndexExists, IndexMissing, SettingsError
-from connector.layout import ONE
+from connector.layout import ONE, Members
 from connector.schema import IndexSchema, VectorSettings
 
 ALL_SETTINGS = {"flat_settings": "true", "expand_wildcards": "all"}
@@ -126,7 +126,7 @@ class RestCluster:
             schema = self._foreign_schema(name, mappings, foreign)
         if members.names:
             members = compare_members(members, mappings, schema)
-            schema = schema.of_members(members)
+            schema = _of_members(schema, members)
         return self._index(name, schema, await self._view(name, list(mappings)))
 
     def _foreign_schema(self, name: str, mappings: Mapping[str, JSON], foreign: ForeignFields | None) -> IndexSchema:
@@ -267,6 +267,12 @@ class RestCluster:
             return []  # it would have been a hint, no more
         found = (each["name"] for kind in ("indices", "aliases", "data_streams") for each in reply.get(kind, ()))
         return [name for name in found if not name.startswith(".")]
+
+
+def _of_members(schema: IndexSchema, members: Members) -> IndexSchema:
+    """The schema, and those beside it, for a name that stands for several indices."""
+    beside = tuple(_of_members(each, members) for each in schema.alternatives)
+    return replace(schema, layout=replace(schema.layout, members=members), alternatives=beside)
 
 
 def _shown_by(aliases: dict[str, JSON]) -> JSON | None:

@@ -275,12 +275,6 @@ class RestIndex:
         terms = (TermFrequency(start, end, counts[word]) for start, end, word in found if word in counts)
         return TermStatistics(documents, tuple(terms))
 
-    def by(self, schema: IndexSchema) -> RestIndex:
-        """The same index, searched by another one of its schemas."""
-        other = copy.copy(self)
-        other.schema = schema
-        return other
-
     def as_caller(self, credentials: Credentials) -> RestIndex:
         other = copy.copy(self)
         other._client = self._client.as_caller(credentials)

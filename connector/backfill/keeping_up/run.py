@@ -95,9 +95,7 @@ class EncoderShelf:
         if model not in self._loaded:
             named = self._settings.encoder.model_copy(update={"model": model})
             encoder = await in_own_thread(load_encoder, self._settings.model_copy(update={"encoder": named}))
-            encoder.token_offsets(
-                ()
-            )  # passages are cut by its tokens: what that needs is missed before anything is done
+            encoder.token_offsets(())  # what cutting by its tokens needs is missed now
             self._loaded[model] = encoder
         return self._loaded[model]
 

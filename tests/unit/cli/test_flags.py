@@ -22,6 +22,7 @@ ONE_CALL = {
     "asks before it loses something": "yes delete_missing drop_slot",
     "what is added to somebody else's index, and where": "field versions undo max_search_ms max_search_ratio max_cpu "
     "beside into swap block_writes copied",
+    "which of an index's vectors are used, and which are taken out": "switch clean",
     "whether it goes on, and where that is kept and told": "follow state metrics_port",
     "what is searched for": "filter reranker rerankers",
     "what is measured, and how": "pipelines baseline k measures segment_by weigh_by reuse_scores warm_up max_drop "

@@ -1,0 +1,114 @@
+"""An index that was back-filled changes its encoder: searches by either are right at every moment in between."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.backfills import WORDS, WordEncoder, fill_index, plan_for
+from support.shops import SMALL, read_all
+from support.somebody import TEXT, Somebody
+
+from connector.backfill.fields import put_fields, read_index_mapping
+from connector.backfill.job import BackfillJob
+from connector.backfill.migrating import (
+    count_lacking,
+    describe_switch,
+    plan_migration,
+    read_encoders,
+    switch_encoder,
+)
+from connector.backfill.undo import UndoJob, plan_undo
+from connector.clusters.rest import RestCluster
+from connector.errors import EncoderMismatch, SettingsError
+from connector.settings.load import load_settings
+from connector.types import SearchRequest
+from connector.wiring import build_searcher, open_cluster, open_index
+
+OLD = WordEncoder()
+NEW = WordEncoder(replace(WORDS, name="longer", sha256="fedcba9876543210", dims=12))
+THIRD = WordEncoder(replace(WORDS, name="third", sha256="0000000000000000"))
+ROWS: list[dict[str, Any]] = [
+    {"title": "Cold rooms", "body": "The temperature is checked twice a day."},
+    {"title": "Returns", "body": "Opened sensors go back within two weeks."},
+    {"title": "Holidays", "body": "Offices are closed in the last week of the year."},
+    {"title": "", "body": ""},
+]
+MAPPINGS = {"properties": {"title": TEXT, "body": TEXT}, "_meta": {"owner": "shop"}}
+LEGS = {"lexical", "dense"}
+
+
+def settings_for(somebody: Somebody, index: str) -> Any:
+    assert isinstance(somebody.cluster, RestCluster)
+    overrides: dict[str, Any] = {"cluster.url": somebody.cluster.url, "index.name": index, "search.rerank": []}
+    return load_settings(environ={}, overrides=overrides)
+
+
+async def legs_of(somebody: Somebody, index: str, encoder: WordEncoder) -> set[str]:
+    """The legs that found the document on returns, which comes first. Raises EncoderMismatch."""
+    settings = settings_for(somebody, index)
+    cluster = await open_cluster(settings)
+    try:
+        searcher = build_searcher(await open_index(cluster, settings), encoder, {}, settings)
+        answer = await searcher.search(SearchRequest("opened sensors go back"))
+    finally:
+        await cluster.close()
+
+    assert answer.degraded == ()
+    assert (answer.hits[0].doc_id, answer.hits[0].fields) == ("d1", ROWS[1])
+    return set(answer.hits[0].explain.legs)
+
+
+@pytest.mark.live
+async def test_searches_by_either_encoder_are_right_at_every_moment(somebody: Somebody, tmp_path: Path) -> None:
+    cluster = somebody.cluster
+    assert isinstance(cluster, RestCluster)
+    index = somebody.make(MAPPINGS, *ROWS, settings=somebody.knn)
+    await fill_index(cluster, await plan_for(cluster, index, {"title": 2.0, "body": 1.0}), OLD)
+    before = await read_all(somebody, index)
+    (now,) = await read_encoders(cluster, index)
+    with pytest.raises(SettingsError, match="vectors of one encoder only"):
+        await switch_encoder(cluster, now)
+    with pytest.raises(EncoderMismatch, match=f"connector migrate {index} --encoder"):
+        await legs_of(somebody, index, NEW)
+
+    plan, probed = await plan_migration(cluster, now, NEW.fingerprint, settings_for(somebody, index))
+    await put_fields(cluster, plan)
+
+    assert plan.added.names.passages == "passages_2"
+    assert await legs_of(somebody, index, OLD) == LEGS
+    assert await legs_of(somebody, index, NEW) == {"lexical"}  # nothing is filled yet
+    (now,) = await read_encoders(cluster, index)
+    assert "4 documents have no vectors" in (await describe_switch(cluster, now))[1]
+    with pytest.raises(SettingsError, match="--clean"):
+        await plan_migration(cluster, now, THIRD.fingerprint, settings_for(somebody, index))
+    with pytest.raises(SettingsError, match="--clean"):
+        await plan_undo(cluster, index, None)
+
+    job = BackfillJob(cluster, plan, NEW, SMALL, expected=probed.documents, rejects=tmp_path / "rejects")
+    report = await job.run()
+
+    assert (report.counts.written, report.counts.without_text) == (3, 1)
+    assert now.other
+    assert await count_lacking(cluster, index, now.other) == 0
+    assert await legs_of(somebody, index, OLD) == await legs_of(somebody, index, NEW) == LEGS
+
+    for used in (NEW, OLD, NEW):
+        now = await switch_encoder(cluster, now)
+
+        assert now.used.encoder == (await cluster.open_index(index)).schema.encoder == used.fingerprint
+        assert await legs_of(somebody, index, OLD) == await legs_of(somebody, index, NEW) == LEGS
+
+    undone = await UndoJob(cluster, await plan_undo(cluster, index, None, now.other), SMALL).run()
+    after = await read_all(somebody, index)
+
+    assert undone.ok
+    assert await legs_of(somebody, index, NEW) == LEGS
+    with pytest.raises(EncoderMismatch):
+        await legs_of(somebody, index, OLD)
+    assert {name for source in after.values() for name in source} == {"title", "body", "passages_2", "passages_2_of"}
+    assert [source["title"] for source in after.values()] == [source["title"] for source in before.values()]
+    meta = (await read_index_mapping(cluster, index))["_meta"]
+    assert set(meta) == {"owner", "connector_backfill"}
