@@ -7,7 +7,7 @@ against the marker. A later round looks at what was written since, and passes ov
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 from connector.backfill.fields import BackfillPlan
@@ -28,7 +28,7 @@ UNREFRESHED = (
 
 
 class BackfillJob:
-    """One run over one index, whose mapping has our fields already.
+    """One run over one index, whose mapping has our fields already; or over some of its `shards`.
 
     Once `stop` resolves, to the reason, the job reads and encodes no more, writes what is encoded, and ends within
     `ingest.grace_s`; the next run takes up the rest."""
@@ -42,11 +42,13 @@ class BackfillJob:
         *,
         expected: int,
         rejects: Path,
+        shards: Collection[int] | None = None,
         pace: WritePace | None = None,
         stop: asyncio.Future[str] | None = None,
         on_progress: Callable[[BackfillCounts], None] = lambda counts: None,
     ) -> None:
         self._plan = plan
+        self._shards = range(plan.shards) if shards is None else shards
         self._stop: asyncio.Future[str] = stop or asyncio.get_running_loop().create_future()
         self._grace_s = settings.grace_s
         self._rounds = BackfillRounds(
@@ -73,12 +75,15 @@ class BackfillJob:
         for _ in range(MOST_ROUNDS):
             if not await refresh(self._rounds.cluster, self._plan.index):
                 self._rounds.notes[UNREFRESHED] = None
-            upto = [await last_seq_no(self._rounds.cluster, self._shard(number)) for number in numbers]
+            upto = [await self._last(number) for number in numbers]
             items = await self._rounds.run([ShardRange(NONE_YET, looked_upto[at], upto[at]) for at in numbers])
             looked_upto = [max(NONE_YET, number - IN_FLIGHT) for number in upto]
             if self._stop.done() or not items:
                 return
         self._rounds.notes["documents are written all the time; connector follow keeps the passages right"] = None
 
-    def _shard(self, number: int) -> Shard:
-        return Shard(self._plan.index, number, self._plan.shards)
+    async def _last(self, number: int) -> int:
+        """The last write of a shard that can be seen; none of a shard that another job looks at."""
+        if number not in self._shards:
+            return NONE_YET
+        return await last_seq_no(self._rounds.cluster, Shard(self._plan.index, number, self._plan.shards))

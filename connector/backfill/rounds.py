@@ -20,7 +20,7 @@ from connector.backfill.passages import is_of_its_text
 from connector.backfill.patience import patient
 from connector.backfill.report import BackfillCounts, BackfillReport, Ledger
 from connector.backfill.same_index import SameIndex
-from connector.backfill.scan import FoundDocument, find_work, has_work_done, read_documents
+from connector.backfill.scan import NONE_YET, FoundDocument, find_work, has_work_done, read_documents
 from connector.backfill.throttle import WritePace
 from connector.backfill.writing import UpdateWriter
 from connector.clusters.paths import index_path
@@ -168,6 +168,8 @@ class BackfillRounds:
         """What needs work: documents without passages; and of those that have passages and were written since the last
         look, the ones whose text is another now."""
         for number, bounds in enumerate(ranges):
+            if bounds.upto == NONE_YET:
+                continue  # an empty shard, or another job's
             work = partial(find_work, self.cluster, self._plan, number, upto=bounds.upto)
             async for document in work(after=bounds.lacking_after):
                 yield WorkItem(document, has_passages=False)

@@ -22,6 +22,7 @@ from connector.backfill.watch import LoadBounds, LoadWatch, watch_load
 from connector.clusters.rest import RestCluster
 from connector.errors import SettingsError
 from connector.event_loop import in_own_thread
+from connector.extras import needs
 from connector.models.encoder import Encoder
 from connector.settings.sections import Settings
 from connector.wiring import load_encoder, open_cluster
@@ -76,6 +77,13 @@ async def fill(
         if stop.done():
             reports.append(BackfillReport(plan.index, BackfillCounts(each.documents), 0.0, stopped=stop.result()))
             continue
+        kept_in = rejects or Path(f"{plan.index}.backfill.rejects.jsonl")
+        if prepared.settings.ray.address:
+            with needs("ray", "a back-fill on a Ray cluster (--ray)"):
+                from connector.backfill.on_ray import RayBackfill
+            filling = RayBackfill(plan, prepared.settings, each.documents, bounds, kept_in, stop, on_progress)
+            reports.append(await filling.run())
+            continue
         pace = WritePace()
         job = BackfillJob(
             prepared.cluster,
@@ -83,15 +91,22 @@ async def fill(
             prepared.encoder,
             prepared.settings.ingest,
             expected=each.documents,
-            rejects=rejects or Path(f"{plan.index}.backfill.rejects.jsonl"),
+            rejects=kept_in,
             pace=pace,
             stop=stop,
             on_progress=on_progress,
         )
-        async with watching(watch_load(prepared.cluster.client, plan.index, pace, bounds)) as watch:
-            report = await job.run()
-        reports.append(replace(report, notes=(*report.notes, *watch.notes, *pace.report.notes)))
+        reports.append(await run_watched(job, prepared.cluster, plan, pace, bounds))
     return reports
+
+
+async def run_watched(
+    job: BackfillJob, cluster: RestCluster, plan: BackfillPlan, pace: WritePace, bounds: LoadBounds
+) -> BackfillReport:
+    """Run a job while the engine's load is watched."""
+    async with watching(watch_load(cluster.client, plan.index, pace, bounds)) as watch:
+        report = await job.run()
+    return replace(report, notes=(*report.notes, *watch.notes, *pace.report.notes))
 
 
 async def rehearse(prepared: PreparedBackfill) -> list[BackfillRehearsal]:

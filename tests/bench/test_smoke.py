@@ -310,6 +310,16 @@ def test_gateway(run: Bench, elasticsearch: ClusterSettings) -> None:
 
 
 @pytest.mark.live
+def test_size(run: Bench) -> None:
+    said = run("size", "--documents", "1000000")
+
+    assert said["work"]["encoder_cpu_days"] > 0
+    assert (
+        said["choices"]["elasticsearch"]["bbq_hnsw"]["memory_gb"]
+        <= said["choices"]["elasticsearch"]["hnsw"]["memory_gb"]
+    )
+
+
 async def test_ray(run: Bench, elasticsearch: ClusterSettings) -> None:
     """Without a cluster of Ray, whose processes take long to start: tests/live/test_ray.py has one."""
     small = ("--documents", "4", "--encoders")

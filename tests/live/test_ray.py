@@ -19,10 +19,17 @@ from support.effort import tries
 from support.plugins import installed, write_package
 from support.scratch import drop, unique_name
 
+from connector.backfill.fields import BackfillPlan
+from connector.backfill.planning import BackfillWish
+from connector.backfill.report import BackfillReport
+from connector.backfill.run import fill, preparing
+from connector.backfill.scan import find_work
 from connector.clusters.connect import connect
+from connector.clusters.rest import RestCluster
 from connector.errors import SettingsError, SourceError
 from connector.ingest.job import run_job
 from connector.ingest.report import Counts, JobReport
+from connector.settings.ray import RaySettings
 from connector.settings.sections import ClusterSettings, Settings
 
 pytestmark = pytest.mark.live
@@ -151,6 +158,57 @@ async def test_the_index_and_the_account_are_those_of_one_process_though_process
     )
     assert again.counts.unchanged == alone.counts.written
     assert [counts.progress for counts in progress] == sorted(counts.progress for counts in progress)
+
+
+async def test_a_back_fill_shares_out_the_shards_and_finds_what_is_left_where_a_process_was_killed(
+    cluster_of_ray: None, elasticsearch: ClusterSettings, tmp_path: Path
+) -> None:
+    name, done = unique_name(), threading.Event()
+    given = settings(elasticsearch, name, plugins={"slow": {"pause_s": 0.02}})
+    on_ray = given.model_copy(update={"ray": RaySettings(address="local", encoders=2)})
+    killer = asyncio.create_task(asyncio.to_thread(kill_processes, "ray::fill_shards", done, tries(1)))
+    connected = await connect(elasticsearch)
+    assert isinstance(connected, RestCluster)
+    try:
+        await make_index(connected, name)
+        report, _ = await fill_index(on_ray, tmp_path / "rejects")
+        done.set()
+        killed = await killer
+        again, plan = await fill_index(given, tmp_path / "again")
+        left = [document for shard in range(3) async for document in find_work(connected, plan, shard)]
+    finally:
+        done.set()
+        await connected.close()
+        await drop(elasticsearch, name)
+    counts = report.counts
+
+    assert killed >= 1
+    assert report.ok
+    assert counts.found == COUNT == counts.written + counts.unchanged + counts.without_text
+    assert counts.without_text == again.counts.without_text == COUNT // 10
+    assert again.counts.unchanged == COUNT - COUNT // 10
+    assert left == []
+
+
+async def fill_index(given: Settings, rejects: Path) -> tuple[BackfillReport, BackfillPlan]:
+    async with preparing(given, BackfillWish({"title": 2.0, "text": 1.0})) as prepared:
+        (report,) = await fill(prepared, rejects=rejects)
+        return report, prepared.plans[0]
+
+
+async def make_index(connected: RestCluster, name: str) -> None:
+    """An index of somebody else with three shards, in which each tenth document has no text."""
+    texts = {"title": {"type": "text"}, "text": {"type": "text"}}
+    body = {"settings": {"number_of_shards": 3, "number_of_replicas": 0}, "mappings": {"properties": texts}}
+    await connected.client.request("PUT", f"/{name}", body=body, timeout_s=60)
+    actions = []
+    for number in range(COUNT):
+        source = {"title": f"T {number}", "text": "a 7 b " * (1 + number % 9)} if number % 10 else {"other": number}
+        actions.append(
+            b"%b\n%b\n" % (json.dumps({"index": {"_id": str(number)}}).encode(), json.dumps(source).encode())
+        )
+    await connected.client.bulk(name, actions, timeout_s=60)
+    await connected.client.request("POST", f"/{name}/_refresh", timeout_s=60)
 
 
 async def test_what_cannot_run_there_is_refused_before_anything_is_made(tmp_path: Path) -> None:

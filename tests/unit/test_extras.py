@@ -29,6 +29,7 @@ GUARDED = {
     "connector/ingest/following/postgres": "connector/ingest/following/opening.py",
     "connector/ingest/following/kafka_topic.py": "connector/ingest/following/opening.py",
     "connector/ingest/ray/": "connector/ingest/job.py",
+    "connector/backfill/on_ray.py": "connector/backfill/run.py",
     "connector/judging/page/": "connector/cli/commands/judge/page.py",
     "connector/models/": "connector/models/load.py",
     "connector/training/": "connector/training/fine_tune.py",

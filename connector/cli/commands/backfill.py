@@ -71,6 +71,7 @@ def backfill(
         index__name=index,
         index__text_fields=read_text_fields(flags.text),
         log__format=log_format,
+        ray__address=flags.ray_address,
     )
     if flags.report_file:
         check_report(flags.report_file)

@@ -128,6 +128,14 @@ class BackfillFlags:
             help="Where the ids of refused documents are kept with the reason. [INDEX.backfill.rejects.jsonl]"
         ),
     ] = None
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS|local",
+            help="Share the shards out to the processes of a Ray cluster; local: to several of this machine. "
+            "[CONNECTOR_RAY_ADDRESS]",
+        ),
+    ] = None
     report_file: Annotated[
         Path | None, typer.Option("--report", help="Write a JSON report of the job to this file.")
     ] = None
@@ -138,6 +146,13 @@ class BackfillFlags:
         from connector.backfill.watch import LoadBounds
 
         return LoadBounds(self.max_search_ms, self.max_search_ratio, self.max_cpu)
+
+    @property
+    def ray_address(self) -> str | None:
+        """Where the shards are shared out to. Raises SettingsError where nothing is shared out."""
+        if self.ray and (self.is_elsewhere or self.undo):
+            raise SettingsError("--ray is for a back-fill in place, without --beside, --into and --undo; leave it out")
+        return self.ray
 
     @property
     def is_elsewhere(self) -> bool:

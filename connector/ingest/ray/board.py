@@ -4,6 +4,7 @@ of the account: it is for the bar, and for the reason of a stop."""
 from __future__ import annotations
 
 import contextlib
+from collections import Counter
 from typing import Any
 
 import ray
@@ -17,6 +18,7 @@ class _Board:
 
     def __init__(self) -> None:
         self._counts: dict[str, int] = {}
+        self._parts: dict[int, dict[str, int]] = {}
         self._reason: str | None = None
         self._denied = False
 
@@ -24,12 +26,18 @@ class _Board:
         for name, number in counts.items():
             self._counts[name] = self._counts.get(name, 0) + number
 
+    def put(self, part: int, counts: dict[str, int]) -> None:
+        self._parts[part] = counts
+
     def stop(self, reason: str, denied: bool) -> None:
         if self._reason is None:
             self._reason, self._denied = reason, denied
 
     def state(self) -> tuple[dict[str, int], str | None, bool]:
-        return self._counts, self._reason, self._denied
+        total = Counter(self._counts)
+        for counts in self._parts.values():
+            total.update(counts)
+        return dict(total), self._reason, self._denied
 
 
 class Board:
@@ -41,6 +49,11 @@ class Board:
     def add(self, **counts: int) -> None:
         with contextlib.suppress(RayError):
             self._actor.add.remote({name: number for name, number in counts.items() if number})
+
+    def put(self, part: int, counts: dict[str, int]) -> None:
+        """The counts of a part of the job, in place of those that it told before."""
+        with contextlib.suppress(RayError):
+            self._actor.put.remote(part, counts)
 
     def stop(self, reason: str, *, denied: bool = False) -> None:
         """`denied`: the credentials were not accepted."""
