@@ -127,7 +127,7 @@ test-quick: $(VENV)/test-installed ## unit tests only
 	$(BIN)/python -m pytest tests/unit
 
 soak: $(VENV)/test-installed engines ## properties with twenty times the examples, jobs with twenty times the kills, in a shuffled order
-	TEST_SOAK=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -p randomly --timeout 3600 tests/unit tests/live/test_killed_ingest.py tests/live/test_backfill_job.py tests/live/test_gateway_restart.py tests/e2e/test_corpus.py
+	TEST_SOAK=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -p randomly --timeout 3600 tests/unit tests/live/test_killed_ingest.py tests/live/test_backfill_job.py tests/live/test_follow_index.py tests/live/test_gateway_restart.py tests/e2e/test_corpus.py
 
 # without the extras that bring torch; what is tested has no model in it
 LOWEST := contract $(addprefix unit/,clusters search settings rerankers remote ingest/sources test_client.py test_filters.py \

@@ -61,7 +61,8 @@ def gateway_arguments(settings: Settings) -> list[str]:
 def compare_reranked(settings: Settings, gateway_url: str, options: argparse.Namespace) -> dict[str, float]:
     """p50 of both in milliseconds, and the median of what the gateway took in parts of the library's time."""
     queries = [query.text for query in read_collection(options.data).queries]
-    return event_loop.run(_compare(settings, queries, ReplyOfGateway(gateway_url, settings.index.name), options.reranked))
+    gateway = ReplyOfGateway(gateway_url, settings.index.name)
+    return event_loop.run(_compare(settings, queries, gateway, options.reranked))
 
 
 async def _compare(
