@@ -20,6 +20,7 @@ import orjson
 
 from connector.backfill.scan import ANY, NONE_YET, Shard, count_shards, read_shard
 from connector.backfill.sending import send_actions
+from connector.backfill.throttle import WritePace
 from connector.backfill.write import UpdateOutcome
 from connector.clusters.beside import BY_VALUES, BesideIndex
 from connector.clusters.bulk import build_bulk
@@ -131,6 +132,7 @@ class BesideJob:
         encoder: Encoder,
         settings: IngestSettings,
         *,
+        pace: WritePace | None = None,
         stop: asyncio.Future[str] | None = None,
         passes: int = PASSES,
         on_progress: Callable[[BesideCounts], None] = lambda counts: None,
@@ -140,6 +142,7 @@ class BesideJob:
         self._encoder, self._settings = encoder, settings
         self._stop: asyncio.Future[str] = stop or asyncio.get_running_loop().create_future()
         self._passes = passes
+        self._pace = pace or WritePace()
         self._on_progress = on_progress
         self._counts = BesideCounts()
         self._reasons: Counter[str] = Counter()
@@ -309,7 +312,7 @@ class BesideJob:
 
     async def _send(self, actions: Sequence[bytes]) -> list[UpdateOutcome]:
         """The outcome of each; what is refused for good is counted with its reason."""
-        outcomes = await send_actions(self._cluster, self._vectors.name, actions, self._settings)
+        outcomes = await send_actions(self._cluster, self._vectors.name, actions, self._settings, self._pace)
         failed = [outcome for outcome in outcomes if outcome.kind in ("refused", "pressure", "conflict")]
         self._reasons.update(outcome.reason for outcome in failed)
         self._count(failed=len(failed))

@@ -14,8 +14,10 @@ from connector.backfill.beside_plan import BesidePlan, open_beside, plan_beside,
 from connector.backfill.into import IntoCounts, IntoJob, IntoReport
 from connector.backfill.into_plan import IntoPlan, create_new, plan_into
 from connector.backfill.planning import BackfillWish
-from connector.backfill.run import engine_of
+from connector.backfill.run import NO_BOUNDS, engine_of, watching
 from connector.backfill.switch import SwitchReport, check_switch, switch
+from connector.backfill.throttle import WritePace
+from connector.backfill.watch import LoadBounds, watch_load
 from connector.backfilled import AddedNames
 from connector.clusters.rest import RestCluster
 from connector.errors import SettingsError
@@ -38,6 +40,7 @@ class ElsewhereWish:
     block_writes: bool = False
     copied: Sequence[str] | None = None
     goes_on: bool = False  # beside: until it is stopped
+    bounds: LoadBounds = NO_BOUNDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +89,7 @@ async def preparing_elsewhere(
                 cluster, settings.index.name, settings, encoder.fingerprint, text=text, copied=where.copied
             )
             documents = await cluster.count(plan.index)
-            yield _PreparedBeside(cluster, encoder, settings, plan, documents, where.goes_on)
+            yield _PreparedBeside(cluster, encoder, settings, plan, documents, where)
             return
         names = AddedNames(wish.field) if wish.field else AddedNames()
         into = await plan_into(
@@ -108,7 +111,7 @@ class _PreparedBeside:
     settings: Settings
     plan: BesidePlan
     documents: int
-    goes_on: bool
+    where: ElsewhereWish
 
     @property
     def changes(self) -> list[str]:
@@ -124,13 +127,17 @@ class _PreparedBeside:
         ]
 
     async def run(self, stop: asyncio.Future[str], on_progress: Show) -> ElsewhereReport:
-        index = await open_beside(self.cluster, self.plan)
-        job = BesideJob(self.cluster, index, self.encoder, self.settings.ingest, stop=stop, on_progress=on_progress)
-        if self.goes_on:
-            filled = await follow_beside(job, stop, self.settings.follow, self.settings.ingest)
-        else:
-            filled = await job.run()
-        return ElsewhereReport("beside", self.plan.index, self.plan.name, filled)
+        index, pace, settings = await open_beside(self.cluster, self.plan), WritePace(), self.settings
+        job = BesideJob(
+            self.cluster, index, self.encoder, settings.ingest, pace=pace, stop=stop, on_progress=on_progress
+        )
+        load = watch_load(self.cluster.client, self.plan.index, pace, self.where.bounds)
+        async with watching(load) as watch:
+            if self.where.goes_on:
+                filled = await follow_beside(job, stop, settings.follow, settings.ingest)
+            else:
+                filled = await job.run()
+        return ElsewhereReport("beside", self.plan.index, self.plan.name, filled, notes=tuple(watch.notes))
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,11 +182,17 @@ class _PreparedInto:
     async def run(self, stop: asyncio.Future[str], on_progress: Show) -> ElsewhereReport:
         plan = self.plan
         await create_new(self.cluster, plan)
-        job = IntoJob(self.cluster, plan, self.encoder, self.settings.ingest, stop=stop, on_progress=on_progress)
-        filled = await job.run()
-        report = ElsewhereReport("into", plan.old, plan.new, filled)
-        if not report.ok or not self.where.swap:
-            note = "" if report.ok else f"{plan.new} did not take the place of {plan.old}: some documents are missing"
-            return replace(report, notes=(note,) if note and self.where.swap else ())
+        pace = WritePace()
+        job = IntoJob(
+            self.cluster, plan, self.encoder, self.settings.ingest, pace=pace, stop=stop, on_progress=on_progress
+        )
+        async with watching(watch_load(self.cluster.client, plan.old, pace, self.where.bounds)) as watch:
+            filled = await job.run()
+        report = ElsewhereReport("into", plan.old, plan.new, filled, notes=tuple(watch.notes))
+        if not self.where.swap:
+            return report
+        if not report.ok:
+            missing = f"{plan.new} did not take the place of {plan.old}: it was not filled whole"
+            return replace(report, notes=(*report.notes, missing))
         switched = await switch(self.cluster, plan, job, block_writes=self.where.block_writes)
         return replace(report, filled=job.report_again(filled), switched=switched)

@@ -34,6 +34,7 @@ from connector.backfill.into_plan import IntoPlan
 from connector.backfill.keeping_up.checkpoints import IndexCheckpoints, read_checkpoints
 from connector.backfill.scan import ANY, NONE_YET, Shard, read_shard
 from connector.backfill.sending import send_actions
+from connector.backfill.throttle import WritePace
 from connector.backfill.write import PassageUpdate, UpdateOutcome
 from connector.clusters.paths import index_path
 from connector.clusters.rest import RestCluster
@@ -99,12 +100,14 @@ class IntoJob:
         encoder: Encoder,
         settings: IngestSettings,
         *,
+        pace: WritePace | None = None,
         stop: asyncio.Future[str] | None = None,
         on_progress: Callable[[IntoCounts], None] = lambda counts: None,
     ) -> None:
         self.plan = plan
         self._cluster, self._encoder, self._settings = cluster, encoder, settings
         self._stop: asyncio.Future[str] = stop or asyncio.get_running_loop().create_future()
+        self._pace = pace or WritePace()
         self._on_progress = on_progress
         self._counts = IntoCounts()
         self._reasons: Counter[str] = Counter()
@@ -177,7 +180,7 @@ class IntoJob:
         return await asyncio.to_thread(encode_group, self.plan.fill, items, self._encoder, self._stop.done)
 
     async def send(self, actions: Sequence[bytes]) -> list[UpdateOutcome]:
-        return await send_actions(self._cluster, self.plan.new, actions, self._settings)
+        return await send_actions(self._cluster, self.plan.new, actions, self._settings, self._pace)
 
     async def _read(self, upto: Sequence[int], found: asyncio.Queue[list[Original] | None]) -> None:
         if self._compares:

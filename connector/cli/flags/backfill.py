@@ -175,7 +175,7 @@ class BackfillFlags:
 
         names = [name.strip() for each in self.copied or () for name in each.split(",")]
         copied = None if self.copied is None else [name for name in names if name != "none"]
-        return ElsewhereWish(self.into, self.swap, self.block_writes, copied, self.follow)
+        return ElsewhereWish(self.into, self.swap, self.block_writes, copied, self.follow, self.bounds)
 
     def wish(self, text: dict[str, float] | None) -> BackfillWish:
         """What is wished for, with the text fields of the settings. Raises SettingsError."""
