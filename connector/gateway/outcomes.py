@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
+from collections.abc import Mapping
 
 from connector.gateway.exchange import Passed, Replied
 
-_SAID = re.compile(rb"(?P<done>\w+)(?:.*?;reason=(?P<reason>[^;,]+))?(?:.*?;mode=(?P<mode>\w+))?")
 HEADER = b"x-rerank"
+SEVERAL = {"reranked": "searches", "degraded": "degraded", "left": "left"}  # parts of the header of an `_msearch`
 
 
 class Outcomes:
     """Counts of this process, by what was done and, of `degraded`, by its cause. `done` is `bounded`, `union`,
-    `degraded` or `passed`; of an `_msearch` that was not passed on whole, `reranked`."""
+    `degraded` or `passed`. Each search of an `_msearch` counts, as `reranked`, `degraded`, `passed`, or as `left` where
+    no more of them fit into the deadline."""
 
     def __init__(self) -> None:
         self.counts: Counter[tuple[str, str]] = Counter()
@@ -23,8 +24,17 @@ class Outcomes:
         if isinstance(answered, Passed):
             self.counts["passed", ""] += 1
             return
-        said = next((value for name, value in answered.headers if name.lower() == HEADER), b"")
-        found = _SAID.match(said)
-        done = (found["mode"] or found["done"]).decode("ascii", "replace") if found else "passed"
-        cause = found["reason"].decode("ascii", "replace") if found and done == "degraded" and found["reason"] else ""
-        self.counts[done, cause] += 1
+        header = next((value for name, value in answered.headers if name.lower() == HEADER), b"passed")
+        done, *parts = header.decode("ascii", "replace").split(";")
+        said = dict(part.partition("=")[::2] for part in parts)
+        if "of" in said:
+            self._count_several(said)
+        else:
+            self.counts[said.get("mode", done), said.get("reason", "") if done == "degraded" else ""] += 1
+
+    def _count_several(self, said: Mapping[str, str]) -> None:
+        found = {name: int(said.get(part, 0)) for name, part in SEVERAL.items()}
+        found["passed"] = int(said["of"]) - sum(found.values())
+        for name, number in found.items():
+            if number:
+                self.counts[name, ""] += number

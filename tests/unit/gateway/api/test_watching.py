@@ -57,7 +57,7 @@ def test_stages_and_what_failed_are_counted(store: str) -> None:
         b"reranked;window=9;mode=bounded",
         b"degraded;reason=deadline",
         b"passed;reason=sort",
-        b"reranked;searches=2;of=3;degraded=1",
+        b"reranked;searches=2;of=9;degraded=1;left=2",
     ):
         outcomes.count(Replied(200, ((b"X-Rerank", said),), b""))
     outcomes.count(Passed("size"))
@@ -80,9 +80,11 @@ def test_stages_and_what_failed_are_counted(store: str) -> None:
         'connector_gateway_requests_total{path="/v1/search",status="400"} 1.0',
         'connector_gateway_requests_total{path="other",status="404"} 1.0',
         'connector_gateway_intercepted_total{cause="",outcome="bounded"} 1.0',
-        'connector_gateway_intercepted_total{cause="",outcome="reranked"} 1.0',
+        'connector_gateway_intercepted_total{cause="",outcome="reranked"} 2.0',
+        'connector_gateway_intercepted_total{cause="",outcome="left"} 2.0',
+        'connector_gateway_intercepted_total{cause="",outcome="degraded"} 1.0',
         'connector_gateway_intercepted_total{cause="deadline",outcome="degraded"} 1.0',
-        'connector_gateway_intercepted_total{cause="",outcome="passed"} 2.0',
+        'connector_gateway_intercepted_total{cause="",outcome="passed"} 6.0',
     } - lines == set()
 
 
