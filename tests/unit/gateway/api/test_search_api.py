@@ -238,7 +238,9 @@ def test_health_names_the_part_that_is_away(api: httpx.Client, store: str) -> No
     assert "127.0.0.1:9" in nothing.json()["parts"]["cluster"]["detail"]
 
 
-def test_an_index_that_is_made_later_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_index_that_is_made_later_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     monkeypatch.setattr(opening, "AGAIN_S", 0.0)
     settings = api_settings(f"embedded:{tmp_path}")
     with running_api(settings) as api:
@@ -246,6 +248,7 @@ def test_an_index_that_is_made_later_is_found(tmp_path: Path, monkeypatch: pytes
         assert (missing.status_code, missing.headers["retry-after"]) == (503, "2")
         assert "connector index create --index docs" in missing.json()["detail"]
         assert api.get("/v1/health").status_code == 503
+        assert caplog.text.count("the API cannot search docs yet") == 1  # which was tried more than once
         fill(tmp_path)
         assert api.post("/v1/search", json={"query": "red"}).status_code == 200
 
