@@ -38,6 +38,17 @@ def as_base64(vector: Vector) -> str:
     return base64.b64encode(vector.astype(BIG_ENDIAN_FLOATS).tobytes()).decode("ascii")
 
 
+def read_base64(text: str) -> Vector | None:
+    """The vector that was written so; None where the text is none."""
+    try:
+        packed = base64.b64decode(text, validate=True)
+    except ValueError:
+        return None
+    if not packed or len(packed) % BIG_ENDIAN_FLOATS.itemsize:
+        return None
+    return np.frombuffer(packed, dtype=BIG_ENDIAN_FLOATS).astype(np.float32)
+
+
 def as_floats(vector: Vector) -> Vector:
     """The array itself: orjson writes a 32-bit float with the digits that tell it from the next, half as many as of a
     Python float."""

@@ -9,6 +9,7 @@ import numpy as np
 
 from connector.clusters.dialect import JSON, PASSAGES
 from connector.clusters.hits import read_text
+from connector.clusters.vector_form import read_base64
 from connector.doctor.samples import Sample
 from connector.schema import IndexSchema
 from connector.types import Vector
@@ -24,12 +25,16 @@ def read_sample(hit: JSON, schema: IndexSchema) -> Sample:
     else:
         text = read_text(hit, schema)
         pairs = [(text, vector) for vector in _vectors_at(source, (schema.vector_field or "").split("."))]
-    vectors = tuple((piece, _to_vector(vector, schema)) for piece, vector in pairs if _is_numbers(vector))
+    vectors = tuple((piece, vector) for piece, value in pairs if (vector := _to_vector(value, schema)) is not None)
     return Sample(hit["_id"], text, vectors)
 
 
-def _to_vector(values: Any, schema: IndexSchema) -> Vector:
-    """A vector as it stands in a document; of bits, 1 and -1 for each."""
+def _to_vector(values: Any, schema: IndexSchema) -> Vector | None:
+    """A vector as it stands in a document; of bits, 1 and -1 for each. None where it is none."""
+    if isinstance(values, str):  # as it was written, where the engine keeps vectors in the stored document
+        return read_base64(values)
+    if not _is_numbers(values):
+        return None
     if schema.layout.vector and schema.layout.vector.element == "bit":
         packed = np.asarray(values, dtype=np.int8).view(np.uint8)
         return np.unpackbits(packed).astype(np.float32) * 2 - 1

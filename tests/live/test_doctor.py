@@ -133,6 +133,9 @@ async def test_all_is_well_where_all_is_well(store: ClusterSettings, filled: str
     assert {"settings", "cluster", "health", "index", "mapping", "copies", "documents", "encoder",
             "encoder of the index", "reranker local", "speed of local", "query"} <= set(found)  # fmt: skip
     assert found["documents"].facts == {"documents": COUNT, "with_vectors": COUNT}
+    if "vector index" in found:  # which the embedded store has none of
+        assert found["vector index"].facts["vectors"] >= COUNT
+    assert ("vector index" in found) == store.url.startswith("http")
     assert found["encoder"].facts["dims"] == 384
     assert found["encoder"].facts["query_ms"] > 0
     assert (found["reranker local"].facts["kind"], found["reranker local"].facts["model"]) == (

@@ -11,8 +11,9 @@ import pytest
 from support.scratch import drop, unique_name
 
 from connector.clusters.connect import connect
+from connector.clusters.mapping import build_index
 from connector.clusters.rest import RestCluster
-from connector.clusters.vector_choices import read_choices
+from connector.clusters.vector_choices import read_choices, resolve
 from connector.clusters.vector_form import as_base64, as_floats
 from connector.contract.synthetic import ENCODER, make_document, schema
 from connector.doctor.rest_checks import RestChecks
@@ -55,9 +56,11 @@ async def read_back(cluster: RestCluster, name: str) -> Vectors:
 async def test_a_vector_comes_back_as_it_was_written(scratch: tuple[RestCluster, str]) -> None:
     cluster, name = scratch
     index = await cluster.create_index(name, schema_for("hnsw"))
+    form = index.form
     outcomes = await index.write([DOCUMENT])
 
     assert [outcome.error for outcome in outcomes] == [None]
+    assert index.form is form  # it was taken, and not refused and sent again
     np.testing.assert_allclose(await read_back(cluster, name), VECTORS, atol=1e-6)
 
 
@@ -90,6 +93,23 @@ async def test_an_engine_takes_what_it_says_it_has(scratch: tuple[RestCluster, s
             assert hit.doc_id == "a"
             assert (await cluster.open_index(name)).schema.vectors.index == choice.name
             await cluster.drop_index(name)
+
+
+async def test_vectors_that_an_engine_keeps_as_text_are_read_too(elasticsearch: ClusterSettings) -> None:
+    """As in an index that was made before Elasticsearch left vectors out of the stored document."""
+    cluster, name = await connect(elasticsearch), unique_name()
+    assert isinstance(cluster, RestCluster)
+    body = build_index(cluster.engine, resolve(cluster.engine, schema_for("hnsw")))
+    body["settings"]["index"]["mapping.exclude_source_vectors"] = False
+    await cluster.client.request("PUT", f"/{name}", body=body, timeout_s=60)
+    index = await cluster.open_index(name)
+    (outcome,) = await index.write([DOCUMENT])
+    stored = await read_back(cluster, name)
+    await cluster.drop_index(name)
+    await cluster.close()
+
+    assert outcome.error is None
+    np.testing.assert_allclose(stored, VECTORS, atol=1e-6)
 
 
 async def test_little_endian_would_be_taken_for_other_numbers(elasticsearch: ClusterSettings) -> None:

@@ -8,7 +8,7 @@ import orjson
 import pytest
 
 from connector.clusters.protocol import Engine
-from connector.clusters.vector_form import as_base64, as_bytes, as_floats, vector_form
+from connector.clusters.vector_form import as_base64, as_bytes, as_floats, read_base64, vector_form
 
 VECTOR = np.array([0.1, -2.5, 3.0, 1e-7], dtype=np.float32)
 
@@ -33,6 +33,14 @@ def test_each_engine_gets_the_shortest_form_that_it_takes(kind: str, version: st
 
 def test_base64_is_of_big_endian_floats() -> None:
     assert struct.unpack(">4f", base64.b64decode(as_base64(VECTOR))) == tuple(VECTOR.tolist())
+
+
+def test_base64_is_read_back() -> None:
+    read = [read_base64(text) for text in (as_base64(VECTOR), "no base64", "AAAA", "")]
+
+    assert read[0] is not None
+    assert read[0].tolist() == VECTOR.tolist()
+    assert read[1:] == [None, None, None]
 
 
 def test_floats_are_written_with_the_digits_that_they_need() -> None:
