@@ -190,6 +190,9 @@ bench-gateway: $(VENV)/test-installed engines ## gets and searches direct and th
 bench-vectors: $(VENV)/test-installed engines ## disk, recall, time to write and to search of each way to keep vectors: DATA=FOLDER:QUERIES:DOCUMENTS CLUSTER=URL
 	@$(BIN)/python bench/vectors.py $(if $(filter-out examples/corpus,$(DATA)),$(DATA)) $(if $(CLUSTER),--cluster $(CLUSTER)) $(ARGS)
 
+bench-follow: $(VENV)/test-installed ## seconds from a change of a followed source until a search finds it (Debian: apt-get install postgresql)
+	@$(BIN)/python bench/follow.py $(if $(CLUSTER),--cluster $(CLUSTER)) $(ARGS)
+
 bench-start: $(VENV)/demo-installed ## seconds that commands take from nothing to their end: ARGS="--against COMMIT"
 	@$(BIN)/python bench/start.py $(ARGS)
 
@@ -218,4 +221,4 @@ bench-rerankers: $(VENV)/all-installed ## pairs per second of rerankers of the h
 clean: ## remove the environment, caches and the demo's store
 	rm -rf $(VENV) $(TOOLS) demo-store dist build site .mypy_cache .ruff_cache .pytest_cache
 
-.PHONY: help install install-all demo lint style types docs engines test test-quick soak test-lowest test-wheel test-image release-check bench-quality bench-peers bench-order bench-judging bench-judging-hidden bench-cascade bench-models bench-ingest bench-encoders bench-ray bench-trials bench-path bench-gateway bench-vectors bench-start bench-reliability bench-load bench-worker bench-worker-profile bench-rerankers bench-gemm bench-training-data clean bench-size
+.PHONY: help install install-all demo lint style types docs engines test test-quick soak test-lowest test-wheel test-image release-check bench-quality bench-peers bench-order bench-judging bench-judging-hidden bench-cascade bench-models bench-ingest bench-encoders bench-ray bench-trials bench-path bench-gateway bench-vectors bench-start bench-follow bench-reliability bench-load bench-worker bench-worker-profile bench-rerankers bench-gemm bench-training-data clean bench-size

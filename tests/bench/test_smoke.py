@@ -238,6 +238,13 @@ def test_start(run: Bench) -> None:
     assert all(took["here"]["least_cpu_s"] > 0 for took in said["commands"].values())
 
 
+def test_follow(run: Bench) -> None:
+    said = run("follow", "--sources", "folder", "--changes", "2", "--burst", "4")
+
+    assert 0 < said["sources"]["folder"]["median_s"] <= said["sources"]["folder"]["most_s"]
+    assert said["sources"]["folder"]["burst_s"] > 0
+
+
 def test_worker_profile(run: Bench) -> None:
     small = ("--backends", "onnx", "openvino", "--pairs", "2", "--rounds", "1")
     said = run("worker_profile", *small)
