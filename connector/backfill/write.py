@@ -15,7 +15,7 @@ from connector.clusters.failures import explain_block, explain_denial, is_block,
 from connector.clusters.reasons import explain_reason
 from connector.clusters.rest import RestCluster
 from connector.clusters.vector_choices import choose
-from connector.clusters.vector_form import VectorForm, as_floats, vector_form
+from connector.clusters.vector_form import VectorForm, as_base64, as_floats, vector_form
 from connector.errors import AccessDenied, ClusterError, ClusterUnavailable
 from connector.types import Passage, Vectors
 
@@ -60,7 +60,14 @@ async def write_updates(
     of them. Raises ClusterUnavailable where nothing is known of any, and AccessDenied."""
     form = vector_form(cluster.engine, choose(cluster.engine, plan.vectors, plan.added.encoder.dims).element)
     actions = [build_action(plan, update, form) for update in updates]
-    return await write_actions(cluster, plan.index, actions, on_bulk=on_bulk)
+    outcomes = await write_actions(cluster, plan.index, actions, on_bulk=on_bulk)
+    refused = [at for at, outcome in enumerate(outcomes) if outcome.kind == "refused"]
+    if form is as_base64 and refused:  # perhaps by a node of an earlier version, while the cluster is upgraded
+        actions = [build_action(plan, updates[at], as_floats) for at in refused]
+        again = await write_actions(cluster, plan.index, actions, on_bulk=on_bulk)
+        for at, outcome in zip(refused, again, strict=True):
+            outcomes[at] = outcome
+    return outcomes
 
 
 def build_action(plan: BackfillPlan, update: PassageUpdate, form: VectorForm = as_floats) -> bytes:

@@ -12,6 +12,7 @@ from connector.backfill.fields import BackfillPlan, put_fields, read_index_mappi
 from connector.backfill.scan import FoundDocument, find_work, read_documents
 from connector.backfill.write import UpdateOutcome, write_updates
 from connector.backfilled import Backfilled
+from connector.clusters.protocol import Engine
 from connector.clusters.rest import RestCluster
 
 ENCODER = WordEncoder()
@@ -93,6 +94,20 @@ async def test_a_document_that_was_written_since_is_left_as_it_is(somebody: Some
 
     assert blocked.kind == "blocked"
     assert "index.blocks.write" in blocked.reason
+
+
+@pytest.mark.live
+async def test_a_node_that_knows_no_base64_gets_floats(somebody: Somebody) -> None:
+    """As in a cluster that is being upgraded: the node that was asked for its version is newer than the one that
+    writes."""
+    cluster, index = cluster_of(somebody), make_index(somebody)
+    plan = await plan_for(cluster, index, TITLE_AND_BODY)
+    await put_fields(cluster, plan)
+    documents = await work(cluster, plan)
+    cluster.engine = Engine("elasticsearch", "9.3.0")
+    outcomes = await fill(cluster, plan, documents)
+
+    assert [outcome.kind for outcome in outcomes] == ["written"] * len(documents)
 
 
 @pytest.mark.live
