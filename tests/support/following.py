@@ -20,7 +20,7 @@ from connector.ingest.following.source import FollowedSource
 from connector.settings.follow import FollowSettings
 from connector.settings.sections import IngestSettings
 
-LIMIT_S = 15
+LIMIT_S = 60
 QUICK = FollowSettings(quiet_s=0.05)
 SETTINGS = IngestSettings(backoff_s=0.001, grace_s=0.5)
 
