@@ -25,7 +25,7 @@ from connector.backfill.watch import LoadBounds
 from connector.errors import AccessDenied, ConnectorError, EncoderMismatch
 from connector.event_loop import in_own_thread, open_runner
 from connector.ingest.ray.board import Board
-from connector.ingest.ray.cluster import connected
+from connector.ingest.ray.cluster import connected, explain_end
 from connector.ingest.rejects import RejectsFile
 from connector.settings.sections import Settings
 from connector.wiring import load_encoder
@@ -87,7 +87,7 @@ class RayBackfill:
         try:
             done = running.result()
         except (RayError, ConnectorError) as error:
-            return self._report(started, self._counts(counts), stopped=str(error))
+            return self._report(started, self._counts(counts), stopped=explain_end(error))
         for _, lines in done:
             for line in lines:
                 self._rejects.keep_line(line)

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 import ray
+from ray._common.usage import usage_lib
 from support.effort import tries
 from support.plugins import installed, write_package
 from support.scratch import drop, unique_name
@@ -209,6 +210,10 @@ async def make_index(connected: RestCluster, name: str) -> None:
         )
     await connected.client.bulk(name, actions, timeout_s=60)
     await connected.client.request("POST", f"/{name}/_refresh", timeout_s=60)
+
+
+def test_its_reports_of_use_are_off(cluster_of_ray: None) -> None:
+    assert not usage_lib.usage_stats_enabled()
 
 
 async def test_what_cannot_run_there_is_refused_before_anything_is_made(tmp_path: Path) -> None:

@@ -169,6 +169,8 @@ def _rehearse(settings: Settings, options: IngestOptions) -> NoReturn:
 def _ingest(settings: Settings, options: IngestOptions) -> NoReturn:
     from connector.logs import configure_logging
 
+    if options.follow and settings.ray.address:
+        raise SettingsError("a source is followed by this process alone; leave out --ray (ray.address), or --follow")
     if options.report_file:
         check_report(options.report_file)
     bar = stderr.is_terminal and settings.log.format == "text"

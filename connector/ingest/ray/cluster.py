@@ -13,9 +13,10 @@ from dataclasses import dataclass
 import ray
 import ray.data
 
-from connector.errors import RayUnavailable
+from connector.errors import ConnectorError, RayUnavailable
 from connector.settings.ray import RaySettings
 
+log = logging.getLogger(__name__)
 LOCAL = "local"
 BLOCK_BYTES = 16_000_000  # what is done again, at most, where a process is lost
 
@@ -45,6 +46,16 @@ async def connected(settings: RaySettings) -> AsyncIterator[RayRoom]:
         finally:
             if begun:
                 await loop.run_in_executor(thread, ray.shutdown)
+
+
+def explain_end(error: Exception) -> str:
+    """Why the work on a cluster ended, in a line; of an error that is none of ours the log has all."""
+    if isinstance(error, ConnectorError):
+        return str(error)
+    log.error("the work on the Ray cluster ended", exc_info=error)
+    reason = getattr(error, "cause", None) or error
+    said = next((line for line in str(reason).splitlines() if line.strip()), "")
+    return f"the work on the Ray cluster ended ({type(reason).__name__}: {said}); run it again to go on"
 
 
 def _connect(settings: RaySettings) -> None:

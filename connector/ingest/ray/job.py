@@ -20,7 +20,7 @@ from connector.event_loop import in_own_thread
 from connector.ingest.missing import reason_to_keep, remove_missing
 from connector.ingest.ray.account import CheckedRows, PartAccount
 from connector.ingest.ray.board import Board
-from connector.ingest.ray.cluster import RayRoom, connected
+from connector.ingest.ray.cluster import RayRoom, connected, explain_end
 from connector.ingest.ray.encoding import EncodeDocuments
 from connector.ingest.ray.first_rows import FirstRows
 from connector.ingest.ray.parcels import unpack
@@ -115,7 +115,7 @@ class RayJob:
         try:
             await work
         except (ConnectorError, RayError) as error:
-            self._stopped = self._stopped or str(error)
+            self._stopped = self._stopped or explain_end(error)
 
     def _show(self, counts: dict[str, int]) -> None:
         now = self._with(counts)
