@@ -13,6 +13,7 @@ import pytest
 from support.command import Launcher
 from support.effort import IS_SOAK
 from support.proxy import Fault, Proxy, Seen
+from support.running_engines import ENGINES
 from support.shop_writers import ShopWriter
 from support.shops import DOCUMENTS, ENCODER, SMALL, check_index, open_shop, read_all
 from support.somebody import Somebody
@@ -28,6 +29,7 @@ from connector.settings.sections import ClusterSettings
 from connector.types import Passage
 
 KILLS = 300 if IS_SOAK else 3
+WRITES, PASSAGES = (10_000, 100_000) if IS_SOAK else (150, 500)  # of each writer; that searches show
 PROGRAM = Path(__file__).parents[1] / "support" / "backfill_program.py"
 
 
@@ -42,7 +44,7 @@ async def search_until(stop: asyncio.Event, cluster: RestCluster, plan: Backfill
     """Searches all the time by vectors and by words; the passages that they showed."""
     index = await cluster.open_index(plan.index)
     shown: list[Passage] = []
-    while not stop.is_set():
+    while not stop.is_set() and len(shown) < PASSAGES:
         vector = ENCODER.encode_query("cold room sensor")
         nearest = await index.dense(vector, depth=20, filter=None, timeout_s=30, passages=2)
         worded = await index.lexical(LexicalQuery("cold room"), depth=20, filter=None, timeout_s=30)
@@ -69,7 +71,7 @@ def check_passages(shown: list[Passage], plan: BackfillPlan, writers: list[ShopW
 async def test_applications_lose_nothing_while_they_write(somebody: Somebody, tmp_path: Path) -> None:
     cluster, plan, writers = await open_shop(somebody)
     stop = asyncio.Event()
-    writing = [asyncio.create_task(writer.write_until(stop)) for writer in writers]
+    writing = [asyncio.create_task(writer.write_until(stop, most=WRITES)) for writer in writers]
     searching = asyncio.create_task(search_until(stop, cluster, plan))
     for _ in range(10 if IS_SOAK else 1):
         report = await backfill(cluster, plan, tmp_path)
@@ -99,6 +101,7 @@ async def test_applications_lose_nothing_while_they_write(somebody: Somebody, tm
 
 
 @pytest.mark.live
+@pytest.mark.parametrize("engine", ["es9", "os2"], indirect=True)
 async def test_what_passes_is_waited_for_and_a_block_ends_the_job(somebody: Somebody, tmp_path: Path) -> None:
     direct, plan, writers = await open_shop(somebody)
     faults: dict[str, list[Fault]] = {
@@ -142,6 +145,7 @@ async def test_what_passes_is_waited_for_and_a_block_ends_the_job(somebody: Some
 
 @pytest.mark.live
 @pytest.mark.timeout(3_600 if IS_SOAK else 300)
+@pytest.mark.parametrize("engine", ENGINES if IS_SOAK else ["es9", "os2"], indirect=True)
 async def test_a_job_that_is_killed_at_any_moment_is_run_again(
     somebody: Somebody, launcher: Launcher, tmp_path: Path
 ) -> None:

@@ -87,6 +87,7 @@ async def test_documents_are_what_they_were(somebody: Somebody) -> None:
 
 
 @pytest.mark.live
+@pytest.mark.parametrize("engine", ["es9", "os2"], indirect=True)
 async def test_what_cannot_be_written_anew_is_nulled(somebody: Somebody) -> None:
     huge = '{"title": "Huge", "number": 123456789012345678901234567890}'
     index = somebody.make(make_mapping(somebody) | {"dynamic": False}, DOCUMENT, settings=somebody.knn)
@@ -108,7 +109,7 @@ async def test_applications_lose_nothing_while_it_is_taken_out(somebody: Somebod
     await writer.fill(100)
     cluster = await fill(somebody, index)
     stop = asyncio.Event()
-    writing = asyncio.create_task(writer.write_until(stop))
+    writing = asyncio.create_task(writer.write_until(stop, most=200))
     await undo(cluster, index)
     stop.set()
     await writing

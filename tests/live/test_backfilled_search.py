@@ -108,6 +108,7 @@ async def test_a_filter_is_put_to_the_documents_before_the_nearest_are_taken(som
 
 
 @pytest.mark.live
+@pytest.mark.parametrize("engine", ["es9"], indirect=True)
 async def test_another_encoder_is_refused_with_the_way_out(somebody: Somebody) -> None:
     index = await make(somebody, ROWS[0])
     other = WordEncoder(replace(WORDS, sha256="another"))
@@ -130,6 +131,7 @@ async def test_a_document_that_was_replaced_since_is_found_by_its_words(somebody
 
 
 @pytest.mark.live
+@pytest.mark.parametrize("engine", ["os3"], indirect=True)
 async def test_indices_behind_a_name_are_searched_as_one_where_one_query_fits_them(somebody: Somebody) -> None:
     first, second, plain = await make(somebody), await make(somebody), somebody.make(MAPPINGS, ROWS[0])
     other = await make(somebody, ROWS[0], encoder=WordEncoder(replace(WORDS, sha256="another")))
@@ -147,6 +149,7 @@ async def test_indices_behind_a_name_are_searched_as_one_where_one_query_fits_th
 
 
 @pytest.mark.live
+@pytest.mark.parametrize("engine", ["os2"], indirect=True)
 async def test_the_gateway_reranks_its_passages_with_nothing_set(somebody: Somebody) -> None:
     index = await make(somebody)
     assert isinstance(somebody.cluster, RestCluster)

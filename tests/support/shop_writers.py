@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import sys
 from collections import Counter
 from typing import Any
 
@@ -47,8 +48,10 @@ class ShopWriter:
         for doc_id in list(self.documents):
             await self._replace(doc_id)
 
-    async def write_until(self, stop: asyncio.Event, pause_s: float = 0.0) -> None:
-        while not stop.is_set():
+    async def write_until(self, stop: asyncio.Event, pause_s: float = 0.0, most: int = sys.maxsize) -> None:
+        """Writes without a break, `most` times at most."""
+        end = self.writes + most
+        while not stop.is_set() and self.writes < end:
             await self.write_once()
             await asyncio.sleep(pause_s)
 
