@@ -145,3 +145,24 @@ async def test_our_part_of_meta_stands_beside_theirs(somebody: Somebody) -> None
     await take_meta_out(cluster, index)
 
     assert (await read_index_mapping(cluster, index))["_meta"] == {"owner": "shop"}
+
+
+@pytest.mark.live
+@pytest.mark.parametrize("engine", ["es9", "os2"], indirect=True)
+async def test_what_was_written_before_it_was_mapped_is_written_again(somebody: Somebody) -> None:
+    """To the engine the same content is no change, and so it would never be indexed."""
+    cluster = cluster_of(somebody)
+    mappings = {"dynamic": False, "properties": {"title": TEXT, "body": TEXT}}
+    index = somebody.make(mappings, {"title": "Part 0", "body": "It fits."}, settings=somebody.knn)
+    plan = await plan_for(cluster, index, TITLE_AND_BODY)
+    unmapped = await fill(cluster, plan, await work(cluster, plan))
+    await put_fields(cluster, plan)
+    somebody.send("POST", f"/{index}/_refresh")
+    found = await work(cluster, plan)
+    mapped = await fill(cluster, plan, found)
+    somebody.send("POST", f"/{index}/_refresh")
+
+    assert [outcome.kind for outcome in unmapped] == ["written"]
+    assert [each.doc_id for each in found] == ["d0"]
+    assert [outcome.kind for outcome in mapped] == ["written"]
+    assert await work(cluster, plan) == []

@@ -28,7 +28,8 @@ IMPORTS = (
     "connector.cli.commands.ingest", "connector.cli.commands.search", "connector.cli.commands.worker",
     "connector.cli.commands.index", "connector.worker.serve", "connector.client", "connector.ingest.job",
     "connector.models.encoder", "connector.models.late_interaction", "connector.models.onnx.runtime",
-    "connector.evaluation.evaluate", "connector.evaluation.gate", "connector.judging.page.app", "connector.backfill.run",
+    "connector.evaluation.evaluate", "connector.evaluation.gate", "connector.judging.page.app",
+    "connector.backfill.run",
 )  # fmt: skip
 TORCH = ("torch", "transformers", "sentence_transformers")
 LAUNCHER = """
