@@ -28,7 +28,6 @@ ENCODER = WordEncoder()
 FIELDS = {"title": 2.0, "body": 1.0}
 MAPPING = {"properties": {"title": TEXT, "body": TEXT, "price": {"type": "integer"}, "n": {"type": "long"}}}
 COUNT = 60
-pytestmark = pytest.mark.parametrize("engine", ["es9", "os2"], indirect=True)
 TIMEOUT_S = 30.0
 
 
@@ -89,6 +88,7 @@ def final_of(writers: list[WholeWriter]) -> dict[str, dict[str, Any]]:
     return {doc_id: source for writer in writers for doc_id, source in writer.documents.items()}
 
 
+@pytest.mark.parametrize("engine", ["es9"], indirect=True)
 async def test_vectors_beside_an_index_that_is_written_to(somebody: Somebody) -> None:
     name = somebody.make(MAPPING, settings={"index.number_of_shards": 2})
     writers = await writers_of(somebody, name)
@@ -123,7 +123,7 @@ async def test_vectors_beside_an_index_that_is_written_to(somebody: Somebody) ->
     assert [hit for hit in hits if not is_right(hit, writers)] == []
 
 
-@pytest.mark.parametrize("block_writes", [False, True])
+@pytest.mark.parametrize(("engine", "block_writes"), [("os2", False), ("es9", True)], indirect=["engine"])
 async def test_a_new_index_in_the_place_of_one_that_is_written_to(somebody: Somebody, block_writes: bool) -> None:
     old = somebody.make(MAPPING, settings={"index.number_of_shards": 2})
     alias, new = somebody.alias(old), unique_name()
