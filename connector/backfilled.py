@@ -49,6 +49,7 @@ class Backfilled:
     text: Mapping[str, float]
     passages: PassageSettings
     names: AddedNames = field(default_factory=AddedNames)
+    versions_checked: bool = True  # False: somebody said that the engine counts them, whatever they look like
 
     @property
     def generation(self) -> str:
@@ -88,6 +89,7 @@ class Backfilled:
             "text": [list(pair) for pair in self.text.items()],  # the engines keep no order of keys
             "passages": asdict(self.passages),
             "names": asdict(self.names),
+            "versions_checked": self.versions_checked,
             "generation": self.generation,
         }
 
@@ -117,6 +119,7 @@ class Backfilled:
             text=dict(ours["text"]),
             passages=PassageSettings(**ours["passages"]),
             names=AddedNames(**ours["names"]),
+            versions_checked=bool(ours.get("versions_checked", True)),
         )
 
 

@@ -91,7 +91,7 @@ async def plan_into(
     fill = BackfillPlan(
         index=new,
         shards=await count_shards(cluster, facts.index),
-        added=Backfilled(encoder, dict(text), passages, names),
+        added=Backfilled(encoder, dict(text), passages, names, versions_checked=False),  # copied with theirs
         schema=replace(schema, passages=passages),
         vectors=VectorSettings(**settings.index.vectors.model_dump()),
         analyzer=analyzer_of(facts.mapping, list(text)[-1]),

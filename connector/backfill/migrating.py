@@ -68,7 +68,8 @@ async def plan_migration(
     name = now.other.names.passages if now.other else field or (SECOND if taken == FIRST else FIRST)
     if name == taken:
         raise SettingsError(f"--field {name!r} holds the vectors that searches use; give the others another name")
-    probed = await probe_index(cluster, now.index, AddedNames(name), now.used.text, now.other)
+    versions: Versions = "auto" if now.used.versions_checked else "internal"
+    probed = await probe_index(cluster, now.index, AddedNames(name), now.used.text, now.other, versions)
     plan = await plan_backfill(cluster, probed, encoder, settings)
     return replace(plan, is_other=True), probed
 

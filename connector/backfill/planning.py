@@ -45,6 +45,7 @@ class ProbedIndex:
     names: AddedNames
     text: Mapping[str, float]
     before: Backfilled | None  # what an earlier back-fill added
+    versions: Versions = "auto"
 
     @property
     def documents(self) -> int:
@@ -87,10 +88,12 @@ async def probe_index(
 ) -> ProbedIndex:
     """One index, found fit to get fields of those names. Raises SettingsError where it is not."""
     facts = await read_facts(cluster, index, names)
+    if before and versions == "auto" and not before.versions_checked:
+        versions = "internal"  # as was said before
     verdict = judge(facts, Intent(names, tuple(text), versions))
     if not verdict.in_place:
         raise SettingsError(verdict.words)
-    return ProbedIndex(facts, verdict, names, text, before)
+    return ProbedIndex(facts, verdict, names, text, before, versions)
 
 
 async def plan_backfill(
@@ -110,7 +113,7 @@ async def plan_backfill(
     return BackfillPlan(
         index=index,
         shards=await count_shards(cluster, index),
-        added=Backfilled(encoder, probed.text, passages, probed.names),
+        added=Backfilled(encoder, probed.text, passages, probed.names, versions_checked=probed.versions == "auto"),
         schema=replace(schema, passages=passages),
         vectors=VectorSettings(**settings.index.vectors.model_dump()),
         analyzer=analyzer_of(mapping, list(probed.text)[-1]),

@@ -22,6 +22,7 @@ from connector.backfill.report import BackfillCounts, BackfillReport, Ledger
 from connector.backfill.same_index import SameIndex
 from connector.backfill.scan import NONE_YET, FoundDocument, find_work, has_work_done, read_documents
 from connector.backfill.throttle import WritePace
+from connector.backfill.versions import CountedDocument
 from connector.backfill.writing import UpdateWriter
 from connector.clusters.paths import index_path
 from connector.clusters.rest import RestCluster
@@ -34,6 +35,10 @@ from connector.settings.sections import IngestSettings
 log = logging.getLogger(__name__)
 QUEUED_GROUPS = 2
 SKIPPED_INTERVALS = 200  # of our own writes, that a query leaves out
+EXTERNAL = (
+    "an application gives the version of this document (version_type=external), and an update of ours would have its "
+    "next write refused; where the engine counts all versions, say --versions internal"
+)
 META_REPLACED = (
     "somebody replaced the mapping's _meta while the job ran, and with it the note of what was added; it was put back. "
     "Have them keep connector_backfill in it: without it the index is searched by its lexical leg alone"
@@ -133,6 +138,9 @@ class BackfillRounds:
                 break
             if self.ledger.was_refused(item.document):
                 continue
+            if self._plan.added.versions_checked and is_external(item.document):
+                self._writer.refuse(item.document, EXTERNAL)
+                continue
             self._items += 1
             group.append(item)
             size += sum(map(len, item.document.texts.values()))
@@ -191,6 +199,11 @@ class BackfillRounds:
         counts = self.ledger.counts
         if counts.found % self._settings.group_documents == 0:
             self._on_progress(counts)
+
+
+def is_external(document: FoundDocument) -> bool:
+    """Whether no engine counts the version of the document so; the probe saw a sample alone."""
+    return CountedDocument(document.version, document.seq_no).is_external
 
 
 async def refresh(cluster: RestCluster, index: str) -> bool:

@@ -39,7 +39,6 @@ class PreparedBackfill:
     settings: Settings
     probed: Sequence[ProbedIndex]
     plans: Sequence[BackfillPlan]
-    wish: BackfillWish
 
     @property
     def changes(self) -> list[str]:
@@ -56,7 +55,7 @@ async def preparing(settings: Settings, wish: BackfillWish) -> AsyncIterator[Pre
         encoder = await in_own_thread(load_encoder, settings)
         encoder.token_offsets(())  # passages are cut by its tokens: what that needs is missed before anything is made
         plans = [await plan_backfill(cluster, each, encoder.fingerprint, settings) for each in probed]
-        yield PreparedBackfill(cluster, encoder, settings, probed, plans, wish)
+        yield PreparedBackfill(cluster, encoder, settings, probed, plans)
 
 
 async def fill(
@@ -113,7 +112,7 @@ async def rehearse(prepared: PreparedBackfill) -> list[BackfillRehearsal]:
     """What it would change and take, of each index. Nothing is written."""
     found = []
     for plan, each in zip(prepared.plans, prepared.probed, strict=True):
-        intent = Intent(each.names, tuple(each.text), prepared.wish.versions)
+        intent = Intent(each.names, tuple(each.text), each.versions)
         found.append(
             await rehearse_backfill(
                 prepared.cluster, plan, each.facts, intent, prepared.encoder, prepared.settings.ingest

@@ -175,6 +175,16 @@ def test_encoders(run: Bench) -> None:
     assert min(found[name]["median"] for name in ("documents/s", "passages/s", "MB", "encode ms", "search ms")) > 0
 
 
+def test_backfill_estimate(run: Bench, elasticsearch: ClusterSettings) -> None:
+    said = run("backfill_estimate", "slice", "--cluster", elasticsearch.url)
+    figures = said["figures"]
+
+    assert said["ok"]
+    assert figures["passages"]["was"] == said["documents"]
+    assert 0.5 < figures["passages"]["reckoned"] / figures["passages"]["was"] < 2
+    assert min(figures[name][which] for name in figures for which in ("reckoned", "was")) > 0
+
+
 def test_trials(run: Bench) -> None:
     said = run("trials", "--held", "slice", "--learn", "slice", "--cluster", "embedded:store")
 

@@ -4,6 +4,7 @@ when run again."""
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -156,3 +157,16 @@ async def test_a_mapping_that_the_application_changes_keeps_what_is_ours(shop: S
     assert found["_meta"].keys() == {"migration", "connector_backfill"}
     assert "colour" in found["properties"]
     assert any("_meta" in note for note in report.notes)
+
+
+async def test_a_document_whose_version_an_application_gives_is_left_alone(shop: Shop, tmp_path: Path) -> None:
+    """The probe sees a sample; the job sees each document, also what comes while it runs."""
+    address = f"/{shop.plan.index}/_doc/late?version_type=external&version="
+    report = await shop.fill(tmp_path, lambda: shop.somebody.send("PUT", f"{address}1700", {"title": "late"}))
+    shop.somebody.send("PUT", f"{address}1701", {"title": "later"})  # is taken
+
+    assert (report.counts.written, report.counts.refused) == (DOCUMENTS, 1)
+    assert [reason.startswith("an application gives the version") for reason in report.reasons] == [True]
+    told = replace(shop.plan, added=replace(shop.plan.added, versions_checked=False))
+    job = BackfillJob(shop.cluster, told, WordEncoder(), SMALL, expected=DOCUMENTS + 1, rejects=tmp_path / "rejects")
+    assert (await job.run()).counts.written == 1

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import httpx
 import pytest
+from support.backfills import plan_for
 from support.scratch import unique_name
 from support.somebody import TEXT, Somebody
 
+from connector.backfill.fields import put_fields
+from connector.backfill.planning import BackfillWish, probe_indices
 from connector.backfill.probe.intent import Intent
 from connector.backfill.probe.judge import NOTHING_PARTICULAR, judge
 from connector.backfill.probe.verdict import ProbeVerdict
 from connector.backfill.reading import find_indices, read_facts
+from connector.clusters.rest import RestCluster
 from connector.errors import IndexMissing, SettingsError
 
 pytestmark = pytest.mark.live
@@ -64,6 +69,12 @@ async def test_versions_of_an_application_are_found(somebody: Somebody) -> None:
     assert "sum up to 27 or more, but it has seen only 9 writes" in verdict.words
     assert await obstacles(somebody, name, Intent(versions="internal")) == set()
     assert verdict.ways == ("into", "beside")
+    assert isinstance(somebody.cluster, RestCluster)
+    plan = await plan_for(somebody.cluster, name, {"title": 1.0})
+    told = replace(plan, added=replace(plan.added, versions_checked=False))
+    await put_fields(somebody.cluster, told)
+    (probed,) = await probe_indices(somebody.cluster, name, BackfillWish({"title": 1.0}))
+    assert probed.versions == "internal"  # as was said once
 
 
 async def test_our_update_would_refuse_such_an_applications_next_write(somebody: Somebody) -> None:

@@ -60,7 +60,7 @@ def test_a_vector_in_source_takes_more_than_in_the_index() -> None:
     opensearch = replace(FACTS, engine=Engine("opensearch", "2.19.1"), settings={})
 
     assert of(left_out).source_bytes == 0
-    assert of(opensearch).source_bytes == 2 * of(replace(FACTS, settings={})).source_bytes > 0
+    assert of(opensearch).source_bytes > of(replace(FACTS, settings={})).source_bytes > 0
     assert of(replace(opensearch, settings={"index.knn.derived_source.enabled": "true"})).source_bytes == 0
 
 
