@@ -12,7 +12,8 @@ from functools import partial
 from typing import Any
 
 from connector.backfill.fields import BackfillPlan, put_meta, read_index_mapping
-from connector.backfill.planning import BackfillWish, ProbedIndex, plan_backfill, probe_index
+from connector.backfill.planning import ProbedIndex, plan_backfill, probe_index
+from connector.backfill.probe.intent import Versions
 from connector.backfill.reading import find_indices
 from connector.backfill.run import PreparedBackfill, engine_of
 from connector.backfill.scan import needs_work
@@ -90,7 +91,7 @@ async def preparing_migration(
             for plan, each, now in zip(plans, probed, found, strict=True)
             for line in describe_migration(plan, now, each.documents)
         ]
-        yield changes, PreparedBackfill(cluster, encoder, settings, probed, plans, BackfillWish())
+        yield changes, PreparedBackfill(cluster, encoder, settings, probed, plans)
 
 
 def describe_migration(plan: BackfillPlan, now: Encoders, documents: int) -> list[str]:
