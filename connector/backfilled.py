@@ -123,6 +123,13 @@ class Backfilled:
         )
 
 
+def read_added_names(meta: Mapping[str, Any]) -> AddedNames | None:
+    """What our fields are called, whichever version of the connector added them; None where nothing was added."""
+    ours = meta.get(META_KEY)
+    names = ours.get("names") if isinstance(ours, Mapping) else None
+    return AddedNames(str(names["passages"])) if isinstance(names, Mapping) and names.get("passages") else None
+
+
 def switch_to_other(meta: Mapping[str, Any], name: str) -> JSON:
     """The `_meta` in which searches use the other back-fill whose field has that name, and theirs is the other."""
     before = Backfilled.from_meta(meta)

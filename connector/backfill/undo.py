@@ -22,7 +22,7 @@ from connector.backfill.same_index import SameIndex
 from connector.backfill.scan import Shard, count_shards, read_shard
 from connector.backfill.throttle import WritePace
 from connector.backfill.write import UpdateOutcome
-from connector.backfilled import AddedNames, Backfilled
+from connector.backfilled import OTHERS_KEY, AddedNames, Backfilled, read_added_names
 from connector.clusters.foreign import read_mapping
 from connector.clusters.paths import index_path
 from connector.clusters.rest import RestCluster
@@ -75,13 +75,14 @@ async def plan_undo(
     """What a back-fill put into an index, or only what stands beside it. Raises SettingsError where there is nothing
     of one."""
     mapping = await read_index_mapping(cluster, index)
-    added = other or Backfilled.from_meta(mapping.get("_meta", {}))
-    if not other and Backfilled.others_from_meta(mapping.get("_meta", {})):
+    meta = mapping.get("_meta", {})
+    added = other.names if other else read_added_names(meta)
+    if not other and meta.get(OTHERS_KEY):
         raise SettingsError(
             f"index {index!r} has vectors of two encoders; take out those that searches do not use first: connector "
             f"migrate {index} --clean"
         )
-    names = added.names if added else AddedNames(field_name or AddedNames().passages)
+    names = added or AddedNames(field_name or AddedNames().passages)
     if not added and not (field_name and _looks_like_ours(mapping, names)):
         raise SettingsError(
             f"index {index!r} says of no back-fill in its _meta, so there is nothing to take out; where somebody wrote "

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from support.backfills import WORDS
 
-from connector.backfilled import META_KEY, AddedNames, Backfilled, without_ours
+from connector.backfilled import META_KEY, AddedNames, Backfilled, read_added_names, without_ours
 from connector.errors import SettingsError
 from connector.schema import PassageSettings
 
@@ -21,6 +21,14 @@ def test_meta_says_all_of_it_beside_what_is_there() -> None:
     assert list(Backfilled.from_meta(meta).text) == ["title", "body"]  # type: ignore[union-attr]
     assert without_ours(meta) == {"owner": "shop"}
     assert Backfilled.from_meta({"owner": "shop"}) is None
+
+
+def test_what_another_version_added_can_be_taken_out() -> None:
+    ours = {META_KEY: {"version": 99, "names": {"passages": "pieces", "unheard_of": "x"}}}
+
+    assert read_added_names(ours) == AddedNames("pieces")
+    assert read_added_names({"owner": "shop"}) is None
+    assert read_added_names(ADDED.to_meta({})) == ADDED.names
 
 
 def test_meta_of_another_version_is_refused_with_the_way_out() -> None:
