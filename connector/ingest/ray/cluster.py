@@ -18,7 +18,7 @@ from connector.settings.ray import RaySettings
 
 log = logging.getLogger(__name__)
 LOCAL = "local"
-BLOCK_BYTES = 16_000_000  # what is done again, at most, where a process is lost
+BLOCK_BYTES = 1  # a parcel is a block of its own: see parcels.py
 
 
 @dataclass(frozen=True, slots=True)

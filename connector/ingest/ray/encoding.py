@@ -10,42 +10,44 @@ from connector.errors import ConnectorError
 from connector.ingest.encoding import NO_NUMBER, GroupEncoder
 from connector.ingest.groups import DocumentGroup
 from connector.ingest.ray.account import PartAccount
-from connector.ingest.ray.parcels import ParcelKind, pack, unpack
+from connector.ingest.ray.parcels import pack, unpack
 from connector.ingest.ray.part import JobPart
 from connector.ingest.rejects import reject_line
+from connector.ingest.sources import Row
+from connector.types import IndexedDocument
 from connector.wiring import load_encoder
+
+EncodedPairs = list[tuple[Row, IndexedDocument]]
 
 
 class EncodeDocuments:
-    """Documents in, encoded documents and an account out. Once the job is to stop, documents are left as they are."""
+    """A group of documents in; out what is to be written of it, and its account. Once the job is to stop, documents are
+    left as they are."""
 
     def __init__(self, part: JobPart) -> None:
         self._part = part
         self._account = PartAccount()
 
     def __call__(self, table: pa.Table) -> pa.Table:
-        group, self._account = DocumentGroup(), PartAccount()
-        parcels: list[tuple[ParcelKind, object]] = []
-        for kind, content in unpack(table):
-            if kind == "document":
-                group.add(*content)
-            else:
-                parcels.append((kind, content))
+        ((_, (documents, self._account)),) = unpack(table)
+        group, pairs = DocumentGroup(), EncodedPairs()
+        for each in documents:
+            group.add(*each)
         try:
-            if group.documents and not self._part.board.stopping:
-                parcels += self._encode(group)
+            if documents and not self._part.board.stopping:
+                pairs = self._encode(group)
         except ConnectorError as error:
             self._part.stop(error)
-        return pack([*parcels, ("account", self._account)])
+        return pack([("encoded", (pairs, self._account))])
 
-    def _encode(self, group: DocumentGroup) -> list[tuple[ParcelKind, object]]:
+    def _encode(self, group: DocumentGroup) -> EncodedPairs:
         encoder = self._encoder
         changed = self._part.run(lambda index: index.changed(group), self._retried)
-        self._account.unchanged = len(group.documents) - len(changed.documents)
+        self._account.unchanged += len(group.documents) - len(changed.documents)
         encoded = encoder.encode(changed)
         for row in encoded.refused:
             self._account.reject(reject_line(row, NO_NUMBER))
-        return [("encoded", pair) for pair in zip(encoded.rows, encoded.documents, strict=True)]
+        return list(zip(encoded.rows, encoded.documents, strict=True))
 
     @cached_property
     def _encoder(self) -> GroupEncoder:

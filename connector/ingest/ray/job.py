@@ -135,7 +135,13 @@ class RayJob:
         if not board.stopping:
             self._write(part, shards, room)
         _, reason, self._denied = board.state()
-        self._stopped = reason or self._broken
+        self._stopped = reason or self._broken or self._without_outcome()
+
+    def _without_outcome(self) -> str | None:
+        """What is to be said where documents were lost on the way; nothing where each has an outcome."""
+        counts = self._counts
+        lost = counts.read - counts.written - counts.unchanged - counts.failed
+        return f"{lost:,} documents were lost on their way between processes; run it again to go on" if lost else None
 
     def _check(self, part: JobPart, shards: Sequence[SourceShard]) -> None:
         """The first reading: what cannot be a document is kept, and each id gets its row."""
@@ -164,7 +170,7 @@ class RayJob:
         _read(shards, partial(read_shard, part, dict(self._first_rows.repeated))).map_batches(
             EncodeDocuments,
             fn_constructor_args=(part,),
-            batch_size=given.ingest.group_documents,
+            batch_size=1,
             batch_format="pyarrow",
             concurrency=room.encoders,
             num_cpus=given.ray.encoder_cpus,

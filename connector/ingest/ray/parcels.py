@@ -1,4 +1,7 @@
-"""What travels between the processes of a job: parcels, each a kind and some bytes, in tables of Arrow."""
+"""What travels between the processes of a job: parcels, each a kind and some bytes, in tables of Arrow.
+
+A table has one parcel, and a task that gets one gives one. So a task that is run again gives its parcels at the same
+places, though the index has changed meanwhile: Ray passes over as many as it was given before."""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from typing import Any, Literal
 
 import pyarrow as pa
 
-ParcelKind = Literal["checked", "document", "encoded", "account"]
+ParcelKind = Literal["checked", "group", "encoded"]
 COLUMNS: Any = {"kind": pa.string(), "content": pa.binary()}
 
 

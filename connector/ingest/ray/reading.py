@@ -88,14 +88,14 @@ def read_shard(part: JobPart, repeated: Mapping[int, set[int]], shard: SourceSha
             account.unused.update(_unused(row, used))
             documents.append((row, document, content_hash(document, part.schema)))
             if len(documents) >= part.settings.ingest.group_documents:
-                yield pack(("document", each) for each in documents)
+                yield pack([("group", (documents, PartAccount()))])
                 documents = []
                 if part.board.stopping:
                     return
     except SourceError:
         pass  # the first reading has told of it
     account.notes = Counter(source.notes)
-    yield pack([*(("document", each) for each in documents), ("account", account)])
+    yield pack([("group", (documents, account))])
 
 
 def _document_of(row: Row, part: JobPart) -> Document | str:

@@ -10,13 +10,10 @@ from ray.data.block import BlockAccessor
 
 from connector.errors import ConnectorError
 from connector.ingest.ray.account import PartAccount
+from connector.ingest.ray.encoding import EncodedPairs
 from connector.ingest.ray.parcels import unpack
 from connector.ingest.ray.part import JobPart
 from connector.ingest.rejects import reject_line
-from connector.ingest.sources import Row
-from connector.types import IndexedDocument
-
-EncodedPairs = list[tuple[Row, IndexedDocument]]
 
 
 class WriteTasks(Datasink[PartAccount]):  # type: ignore[misc]  # Ray's types are not read
@@ -27,26 +24,15 @@ class WriteTasks(Datasink[PartAccount]):  # type: ignore[misc]  # Ray's types ar
         self._part = part
         self.total: PartAccount | None = None
 
-    @property
-    def min_rows_per_write(self) -> int:
-        return self._part.settings.ingest.group_documents
-
     def get_name(self) -> str:
         return "Index"
 
     def write(self, blocks: Iterable[Any], ctx: Any) -> PartAccount:
-        account, group = PartAccount(), self._part.settings.ingest.group_documents
-        waiting: EncodedPairs = []
+        account = PartAccount()
         for block in blocks:
-            for kind, content in unpack(BlockAccessor.for_block(block).to_arrow()):
-                if kind == "account":
-                    account.add(content)
-                    continue
-                waiting.append(content)
-                if len(waiting) >= group:
-                    self._write(waiting, account)
-                    waiting = []
-        self._write(waiting, account)
+            for _, (pairs, of_group) in unpack(BlockAccessor.for_block(block).to_arrow()):
+                account.add(of_group)
+                self._write(pairs, account)
         self._part.board.add(
             written=account.written, unchanged=account.unchanged, failed=account.failed, passages=account.passages
         )
