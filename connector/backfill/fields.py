@@ -60,10 +60,11 @@ async def put_fields(cluster: RestCluster, plan: BackfillPlan) -> None:
 
 
 async def meta_is_lost(cluster: RestCluster, plan: BackfillPlan) -> bool:
-    """Whether the mapping's `_meta` says nothing of what was added: somebody replaced it."""
+    """Whether the mapping's `_meta` says nothing of what was added: somebody replaced it. Where it says what else was
+    added, and not this, this was taken out on purpose."""
     meta = (await read_index_mapping(cluster, plan.index)).get("_meta", {})
     others = Backfilled.others_from_meta(meta)
-    return not any(each and each.names == plan.added.names for each in (Backfilled.from_meta(meta), *others))
+    return Backfilled.from_meta(meta) is None and plan.added.names not in [each.names for each in others]
 
 
 async def take_meta_out(cluster: RestCluster, index: str, other: str = "") -> None:

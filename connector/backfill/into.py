@@ -254,7 +254,8 @@ class IntoJob:
     async def _checkpoints(self) -> list[int]:
         """Up to which number each shard of the old index has all its writes, which searches then see. Raises
         ClusterError where the index is not the one any more that was begun with."""
-        now: IndexCheckpoints = await self._retrying(partial(read_checkpoints, self._cluster, self.plan.old))
+        read = partial(read_checkpoints, self._cluster, self.plan.old, self.plan.fill.shards)
+        now: IndexCheckpoints = await self._retrying(read)
         history = [now.uuid, *(shard.history for shard in now.shards)]
         if self._history not in (None, history):
             raise ClusterError(f"index {self.plan.old!r} was made anew or restored meanwhile; run this again")

@@ -38,6 +38,11 @@ class OwnWrites:
         intervals = zip(self._starts, self._ends, strict=True)
         return sorted(intervals, key=lambda interval: interval[0] - interval[1])[:count]
 
+    def clear(self) -> None:
+        """Drop them all."""
+        self._starts.clear()
+        self._ends.clear()
+
     def forget(self, upto: int) -> None:
         """Drop the intervals that end at that number or before."""
         at = bisect_right(self._ends, upto)

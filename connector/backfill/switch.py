@@ -26,7 +26,7 @@ from connector.backfill.fields import read_index_mapping
 from connector.backfill.into import IntoJob
 from connector.backfill.into_plan import INTO_META, IntoPlan
 from connector.backfill.keeping_up.checkpoints import read_checkpoints
-from connector.backfill.scan import FoundDocument
+from connector.backfill.scan import FoundDocument, count_shards
 from connector.backfill.write import UpdateOutcome
 from connector.clusters.paths import index_path
 from connector.clusters.rest import RestCluster
@@ -109,9 +109,8 @@ async def _switch_blocked(cluster: RestCluster, plan: IntoPlan, job: IntoJob) ->
 async def _switch_open(cluster: RestCluster, plan: IntoPlan, job: IntoJob) -> SwitchReport:
     for _ in range(QUIET_ROUNDS):  # so that hardly anything is left for afterwards
         await job.copy_round()
-    last = [
-        shard.newest for shard in (await read_checkpoints(cluster, plan.new)).shards
-    ]  # all of them are numbers of our own writes
+    now = await read_checkpoints(cluster, plan.new, await count_shards(cluster, plan.new))
+    last = [shard.newest for shard in now.shards]  # all of them are numbers of our own writes
     await _request(cluster, "POST", "/_aliases", build_alias_actions(plan))
     late = _LateWrites(cluster, plan, job, last)
     await late.bring()

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from connector.backfill.scan import count_shards
 from connector.clusters.paths import index_path
 from connector.clusters.rest import RestCluster
 from connector.clusters.rest_index import ADMIN_TIMEOUT_S
@@ -36,18 +37,21 @@ class IndexCheckpoints:
     shards: tuple[ShardCheckpoint, ...]
 
 
-async def read_checkpoints(cluster: RestCluster, index: str) -> IndexCheckpoints:
-    """The checkpoints of an index. Raises AccessDenied without the privilege to read statistics, and
-    ClusterUnavailable while a shard has no primary."""
+async def read_checkpoints(cluster: RestCluster, index: str, shards: int) -> IndexCheckpoints:
+    """The checkpoints of an index that had so many shards. Raises AccessDenied without the privilege to read
+    statistics, and ClusterUnavailable while a shard has no primary."""
     path = index_path(index, "_stats/docs")
     reply = await cluster.client.request("GET", path, params=STATS, timeout_s=ADMIN_TIMEOUT_S)
     found: JSON = reply.get("indices", {}).get(index, {})
-    return IndexCheckpoints(str(found.get("uuid", "")), _read_shards(index, found.get("shards", {})))
+    answered = found.get("shards", {})
+    if 0 < len(answered) < shards:  # some have no copy that answers, or the index was made anew with fewer
+        shards = await count_shards(cluster, index)
+    return IndexCheckpoints(str(found.get("uuid", "")), _read_shards(index, answered, shards))
 
 
-def _read_shards(index: str, shards: Mapping[str, list[JSON]]) -> tuple[ShardCheckpoint, ...]:
-    primaries = {int(number): _primary(copies) for number, copies in shards.items()}
-    if not primaries or any(primary is None for primary in primaries.values()) or max(primaries) >= len(primaries):
+def _read_shards(index: str, answered: Mapping[str, list[JSON]], shards: int) -> tuple[ShardCheckpoint, ...]:
+    primaries = {int(number): _primary(copies) for number, copies in answered.items()}
+    if not primaries or any(primaries.get(number) is None for number in range(max(shards, len(primaries)))):
         raise ClusterUnavailable(f"not every shard of index {index!r} has a primary that answers")
     return tuple(_read_shard(primaries[number] or {}) for number in range(len(primaries)))
 

@@ -23,7 +23,7 @@ from connector.backfill.rounds import BackfillRounds, ShardRange, refresh, run_t
 from connector.backfill.scan import NONE_YET
 from connector.backfill.throttle import WritePace
 from connector.clusters.rest import RestCluster
-from connector.errors import AccessDenied, ClusterUnavailable, SettingsError
+from connector.errors import AccessDenied, ClusterUnavailable, SettingsError, WorkerUnavailable
 from connector.models.encoder import Encoder
 from connector.retries import pauses
 from connector.settings.sections import IngestSettings
@@ -69,6 +69,7 @@ class IndexFollower:
         self._stop = stop
         self._every_s = every_s
         self._sweep_s = sweep_s
+        self._on_progress = on_progress
         self._on_behind = on_behind
         self._rounds = BackfillRounds(
             cluster,
@@ -79,10 +80,11 @@ class IndexFollower:
             rejects=rejects,
             pace=pace or WritePace(),
             stop=stop,
-            on_progress=on_progress,
+            on_progress=self._tell_progress,
         )
         self._right_at = time.monotonic()  # a moment up to which everything written is right
         self._swept_at: float | None = None
+        self.behind = PassageLag()
         self._operations = 0  # that nobody has looked at, when last asked
 
     async def run(self) -> BackfillReport:
@@ -98,7 +100,7 @@ class IndexFollower:
             try:
                 state = await self._look(state)
                 waits = self._waits()
-            except ClusterUnavailable as error:
+            except (ClusterUnavailable, WorkerUnavailable) as error:
                 wait_s = next(waits)
                 log.warning("%s; trying again in %.1f s", error, wait_s)
                 self._tell(trouble=str(error))
@@ -109,7 +111,7 @@ class IndexFollower:
 
     async def _read(self) -> IndexCheckpoints:
         try:
-            return await read_checkpoints(self._cluster, self._plan.index)
+            return await read_checkpoints(self._cluster, self._plan.index, self._plan.shards)
         except AccessDenied as error:
             raise AccessDenied(
                 f"following index {self._plan.index!r} needs the privilege to read its statistics (monitor on "
@@ -175,11 +177,19 @@ class IndexFollower:
         log.warning("%s: every document is looked at anew", why)
         self._rounds.notes[f"{why}: every document was looked at anew"] = None
         self._swept_at = None
+        for own in self._rounds.own:
+            own.clear()  # in another history, the same numbers are writes of others
         return begin_anew(self._plan.index, self._plan.added.generation, now)
+
+    def _tell_progress(self, counts: BackfillCounts) -> None:
+        """A round may take hours: how long it is behind is told on the way."""
+        self._on_progress(counts)
+        self._tell()
 
     def _tell(self, trouble: str = "") -> None:
         seconds = time.monotonic() - self._right_at if self._operations or trouble else 0.0
-        self._on_behind(PassageLag(self._operations, seconds, trouble))
+        self.behind = PassageLag(self._operations, seconds, trouble)
+        self._on_behind(self.behind)
 
 
 def _count_operations(now: IndexCheckpoints, state: FollowState) -> int:

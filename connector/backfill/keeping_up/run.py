@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -26,6 +27,7 @@ from connector.schema import EncoderFingerprint
 from connector.settings.sections import Settings
 from connector.wiring import load_encoder
 
+log = logging.getLogger(__name__)
 NO_BOUNDS = LoadBounds()
 
 
@@ -133,6 +135,9 @@ async def follow(
         )
         async with watching(watch_load(followed.cluster.client, vectors.plan.index, pace, bounds)) as watch:
             report = await follower.run()
+        if report.stopped and not stop.done():  # the others go on, and the report comes when they end
+            log.error("%s is not followed any more: %s", name, report.stopped)
+            on_behind(name, replace(follower.behind, trouble=report.stopped))
         return replace(report, notes=(*report.notes, *watch.notes))
 
     return list(await asyncio.gather(*map(follow_vectors, followed.vectors)))
