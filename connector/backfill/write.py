@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 import orjson
@@ -22,6 +23,7 @@ from connector.types import Passage, Vectors
 JSON = dict[str, Any]
 OutcomeKind = Literal["written", "unchanged", "conflict", "gone", "refused", "pressure", "blocked"]
 OnBulk = Callable[[int, int, Sequence["UpdateOutcome"]], None]
+SendActions = Callable[[Sequence[bytes]], Awaitable[list["UpdateOutcome"]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,25 +54,24 @@ def ignore_bulk(took_ms: int, documents: int, outcomes: Sequence[UpdateOutcome])
 
 
 async def write_updates(
-    cluster: RestCluster, plan: BackfillPlan, updates: Sequence[PassageUpdate], *, on_bulk: OnBulk = ignore_bulk
+    cluster: RestCluster, plan: BackfillPlan, updates: Sequence[PassageUpdate], *, send: SendActions | None = None
 ) -> list[UpdateOutcome]:
     """Put passages into documents that are still as they were read; an outcome for each, in order.
 
-    `on_bulk` is told of each request: how long it took in milliseconds, how many documents were in it, and what became
-    of them. Raises ClusterUnavailable where nothing is known of any, and AccessDenied."""
+    `send` sends actions, and gives their outcomes; once as they are where it is not given. Raises ClusterUnavailable
+    where nothing is known of any, and AccessDenied."""
+    send = send or partial(write_actions, cluster, plan.index)
     form = vector_form(cluster.engine, choose(cluster.engine, plan.vectors, plan.added.encoder.dims).element)
-    actions = [build_action(plan, update, form) for update in updates]
-    outcomes = await write_actions(cluster, plan.index, actions, on_bulk=on_bulk)
+    outcomes = await send([build_action(plan, update, form) for update in updates])
     refused = [at for at, outcome in enumerate(outcomes) if outcome.kind == "refused"]
     if form is as_base64 and refused:  # perhaps by a node of an earlier version, while the cluster is upgraded
-        actions = [build_action(plan, updates[at], as_floats) for at in refused]
-        again = await write_actions(cluster, plan.index, actions, on_bulk=on_bulk)
+        again = await send([build_action(plan, updates[at], as_floats) for at in refused])
         for at, outcome in zip(refused, again, strict=True):
             outcomes[at] = outcome
     return outcomes
 
 
-def build_action(plan: BackfillPlan, update: PassageUpdate, form: VectorForm = as_floats) -> bytes:
+def build_action(plan: BackfillPlan, update: PassageUpdate, form: VectorForm) -> bytes:
     """The two lines of a partial update.
 
     Not `detect_noop`: where the application's mapping ignored our fields before they were mapped, the same content

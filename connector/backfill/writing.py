@@ -16,7 +16,7 @@ from connector.backfill.report import Ledger
 from connector.backfill.same_index import SameIndex
 from connector.backfill.scan import FoundDocument, read_again
 from connector.backfill.throttle import WritePace
-from connector.backfill.write import PassageUpdate, UpdateOutcome, build_action
+from connector.backfill.write import PassageUpdate, UpdateOutcome, write_updates
 from connector.clusters.rest import RestCluster
 from connector.errors import ClusterUnavailable
 from connector.ingest.rejects import RejectsFile
@@ -63,7 +63,7 @@ class UpdateWriter:
         for tries_left in range(CONFLICT_TRIES - 1, -1, -1):
             if not updates:
                 return
-            outcomes = await self._patient.send([build_action(self._plan, update) for update in updates])
+            outcomes = await write_updates(self._cluster, self._plan, updates, send=self._patient.send)
             conflicts = self._settle(updates, outcomes)
             updates = await self._look_again(conflicts, is_last=not tries_left)
 

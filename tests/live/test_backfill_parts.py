@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,11 +11,14 @@ from support.backfills import WordEncoder, build_updates, plan_for
 from support.somebody import TEXT, Somebody
 
 from connector.backfill.fields import BackfillPlan, put_fields, read_index_mapping, take_meta_out
+from connector.backfill.job import BackfillJob
 from connector.backfill.scan import FoundDocument, find_work, read_documents
 from connector.backfill.write import UpdateOutcome, write_updates
 from connector.backfilled import Backfilled
 from connector.clusters.protocol import Engine
 from connector.clusters.rest import RestCluster
+from connector.schema import VectorSettings
+from connector.settings.sections import IngestSettings
 
 ENCODER = WordEncoder()
 TITLE_AND_BODY = {"title": 2.0, "body": 1.0}
@@ -166,3 +171,18 @@ async def test_what_was_written_before_it_was_mapped_is_written_again(somebody: 
     assert [each.doc_id for each in found] == ["d0"]
     assert [outcome.kind for outcome in mapped] == ["written"]
     assert await work(cluster, plan) == []
+
+
+@pytest.mark.live
+@pytest.mark.parametrize("engine", ["es9", "os3"], indirect=True)
+async def test_a_job_writes_vectors_in_the_form_that_their_field_has(somebody: Somebody, tmp_path: Path) -> None:
+    cluster, index = cluster_of(somebody), make_index(somebody)
+    plan = replace(await plan_for(cluster, index, TITLE_AND_BODY), vectors=VectorSettings("byte_hnsw", 16, 100))
+    await put_fields(cluster, plan)
+    settings, rejects = IngestSettings(backoff_s=0.05), tmp_path / "rejects"
+    report = await BackfillJob(cluster, plan, ENCODER, settings, expected=6, rejects=rejects).run()
+    opened = await cluster.open_index(index)
+    nearest = await opened.dense(ENCODER.encode_query("it fits shelf 3"), depth=1, filter=None, timeout_s=30)
+
+    assert (report.counts.written, report.counts.without_text, report.reasons) == (5, 1, {})
+    assert [hit.doc_id for hit in nearest] == ["d3"]
