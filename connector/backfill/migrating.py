@@ -5,7 +5,7 @@ Until the first are taken out, a search with either encoder finds the vectors th
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -128,6 +128,13 @@ async def describe_switch(cluster: RestCluster, now: Encoders) -> list[str]:
             f"then: connector migrate {now.index} --encoder {other.encoder.name}"
         )
     return lines
+
+
+def choose_to_switch(found: Sequence[Encoders]) -> list[Encoders]:
+    """Which of the indices behind a name change over: all, or those that a switch did not come to that was cut off."""
+    first = found[0].used.encoder
+    left = [each for each in found if not each.used.encoder.same_vectors(first)]
+    return left or [*found]
 
 
 async def switch_encoder(cluster: RestCluster, now: Encoders) -> Encoders:

@@ -106,6 +106,7 @@ def describe_undo(plan: UndoPlan) -> list[str]:
     return [
         f"index {plan.index}: {plan.names.passages!r} and {plan.names.marker!r} are taken out of "
         f"{plan.documents:,} documents, and our note out of _meta:",
+        "- a connector follow that runs would fill again what is taken out: end it first",
         f"- each document is written once more, on the condition that nobody wrote it meanwhile: {how}",
         "- the fields stay in the mapping, without values, since no engine takes a field back; reindexing into an "
         "index with a mapping of its own leaves them behind",

@@ -33,7 +33,15 @@ from connector.rerankers.protocol import Reranker
 from connector.settings.load import LoadedSettings
 from connector.settings.sections import Settings
 from connector.types import SearchRequest
-from connector.wiring import build_searcher, check_encoder, load_encoder, open_cluster, open_index, open_rerankers
+from connector.wiring import (
+    build_searcher,
+    by_encoder,
+    check_encoder,
+    load_encoder,
+    open_cluster,
+    open_index,
+    open_rerankers,
+)
 
 T = TypeVar("T")
 CHECK_S = 15.0  # for each look at the cluster and the index
@@ -136,6 +144,13 @@ class _Checkup:
         except ConnectorError as error:
             self.findings.append(failed("encoder of the index", error, advice="set encoder.model"))
             return None
+        if by_encoder(index, encoder.fingerprint) is not index:
+            both = (
+                f"it has vectors of {encoder.fingerprint} beside those of {index.schema.encoder}, which it is known by"
+            )
+            self.findings.append(Finding("encoder of the index", "ok", f"the index changes its encoder: {both}"))
+            self._skip("encoder of the index", "vectors")
+            return encoder if measured else None
         who = (
             "is this one" if index.schema.encoder else "is not known; its vectors have as many dimensions as this one's"
         )

@@ -17,7 +17,7 @@ from connector.rerankers.protocol import Reranker
 from connector.search.searcher import Searcher
 from connector.settings.sections import Settings
 from connector.types import SearchRequest
-from connector.wiring import build_searcher, load_encoder, open_cluster, open_index, open_rerankers
+from connector.wiring import build_searcher, by_encoder, load_encoder, open_cluster, open_index, open_rerankers
 
 T = TypeVar("T")
 LOOKED_UP = 300  # judged documents that are looked for in an index
@@ -110,6 +110,7 @@ class _Opener:
         names = (settings.index.name, settings.index.text_fields, settings.index.vector_field)
         index = await self._once(("index", settings.cluster, names), lambda: open_index(cluster, settings))
         encoder = await self._load_encoder(settings) if index.schema.vector_field else None
+        index = by_encoder(index, encoder.fingerprint) if encoder else index
         rerankers = open_rerankers(settings, fresh=not self._reuse_scores)
         for reranker in rerankers.values():
             self._stack.push_async_callback(reranker.close)

@@ -17,7 +17,7 @@ from support.shop_writers import ShopWriter
 from support.shops import DOCUMENTS, ENCODER, MAPPINGS, SMALL, check_index, open_shop, read_all
 from support.somebody import Somebody
 
-from connector.backfill.fields import BackfillPlan, meta_is_lost, put_fields, put_meta
+from connector.backfill.fields import BackfillPlan, meta_is_lost, put_fields, put_meta, take_meta_out
 from connector.backfill.keeping_up import follower
 from connector.backfill.keeping_up.checkpoints import IndexCheckpoints, read_checkpoints
 from connector.backfill.keeping_up.follower import IndexFollower, PassageLag
@@ -250,3 +250,23 @@ async def test_what_was_taken_out_on_purpose_is_not_put_back(elasticsearch_someb
     await put_meta(cluster, plan.index, without_ours)
 
     assert await meta_is_lost(cluster, plan)
+
+
+async def test_a_follower_ends_where_its_vectors_were_taken_out(elasticsearch: ClusterSettings, tmp_path: Path) -> None:
+    somebody = Somebody(elasticsearch.url, await connect(elasticsearch))
+    cluster, plan, writers = await open_shop(somebody)
+    other = replace(plan, added=replace(plan.added, names=AddedNames("passages_2")), is_other=True)
+    await put_fields(cluster, other)
+    following = Following(cluster, other, tmp_path)
+    await following.until_caught_up()
+    await take_meta_out(cluster, plan.index, "passages_2")
+    await writers[0].write_once()
+    report = await asyncio.wait_for(following.task, PATIENCE_S)
+    lost = await meta_is_lost(cluster, other)
+    await finish_writing(writers)
+    somebody.leave()
+    await cluster.close()
+
+    assert "'passages_2'" in str(report.stopped)
+    assert "were taken out" in str(report.stopped)
+    assert not lost

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from connector.backfill.fields import BackfillPlan
+from connector.backfill.fields import BackfillPlan, is_taken_out
 from connector.backfill.keeping_up.checkpoints import IndexCheckpoints, read_checkpoints
 from connector.backfill.keeping_up.state import FollowState, StateFile, begin_anew, moved_to
 from connector.backfill.report import BackfillCounts, BackfillReport
@@ -152,6 +152,12 @@ class IndexFollower:
         return state
 
     async def _take_round(self, state: FollowState, safe: Sequence[int], *, is_sweep: bool) -> FollowState:
+        if await is_taken_out(self._cluster, self._plan):
+            field = self._plan.added.names.passages
+            raise SettingsError(
+                f"the vectors in {field!r} of index {self._plan.index!r} were taken out; start connector follow anew "
+                "for those that searches use"
+            )
         if not await refresh(self._cluster, self._plan.index):
             raise AccessDenied(
                 f"following index {self._plan.index!r} needs the privilege to refresh it (maintenance on "

@@ -20,7 +20,7 @@ from connector.backfill.throttle import WritePace
 from connector.backfill.watch import LoadBounds, watch_load
 from connector.backfilled import Backfilled
 from connector.clusters.rest import RestCluster
-from connector.errors import EncoderMismatch
+from connector.errors import AccessDenied, EncoderMismatch
 from connector.event_loop import in_own_thread
 from connector.models.encoder import Encoder
 from connector.schema import EncoderFingerprint
@@ -124,7 +124,7 @@ async def follow(
             vectors.encoder,
             settings.ingest,
             expected=vectors.probed.documents,
-            rejects=rejects or Path(f"{name}.backfill.rejects.jsonl"),
+            rejects=rejects or Path(f"{name}.follow.rejects.jsonl"),
             state=StateFile(states / f"{name}.follow.json"),
             stop=stop,
             pace=pace,
@@ -134,7 +134,13 @@ async def follow(
             on_behind=lambda behind: on_behind(name, behind),
         )
         async with watching(watch_load(followed.cluster.client, vectors.plan.index, pace, bounds)) as watch:
-            report = await follower.run()
+            try:
+                report = await follower.run()
+            except AccessDenied as error:
+                if len(followed.vectors) == 1:
+                    raise
+                counts = BackfillCounts(vectors.probed.documents)
+                report = BackfillReport(vectors.plan.index, counts, 0.0, stopped=str(error))
         if report.stopped and not stop.done():  # the others go on, and the report comes when they end
             log.error("%s is not followed any more: %s", name, report.stopped)
             on_behind(name, replace(follower.behind, trouble=report.stopped))

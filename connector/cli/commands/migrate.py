@@ -101,11 +101,11 @@ async def _fill(settings: Settings, flags: MigrateFlags, bar: bool) -> tuple[lis
 
 
 async def _switch(settings: Settings, flags: MigrateFlags) -> list[Encoders]:
-    from connector.backfill.migrating import describe_switch, read_encoders, switch_encoder
+    from connector.backfill.migrating import choose_to_switch, describe_switch, read_encoders, switch_encoder
     from connector.backfill.run import engine_of
 
     async with engine_of(settings) as cluster:
-        found = await read_encoders(cluster, settings.index.name)
+        found = choose_to_switch(await read_encoders(cluster, settings.index.name))
         ask([line for each in found for line in await describe_switch(cluster, each)], yes=flags.yes)
         return [await switch_encoder(cluster, each) for each in found]
 

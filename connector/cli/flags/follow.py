@@ -39,9 +39,7 @@ class FollowFlags:
     ] = Path()
     rejects: Annotated[
         Path | None,
-        typer.Option(
-            help="Where the ids of refused documents are kept with the reason. [INDEX.backfill.rejects.jsonl]"
-        ),
+        typer.Option(help="Where the ids of refused documents are kept with the reason. [INDEX.follow.rejects.jsonl]"),
     ] = None
     report_file: Annotated[
         Path | None, typer.Option("--report", help="Write a JSON report to this file, at the end.")
