@@ -87,8 +87,9 @@ async def measure(settings: Settings, documents: Sequence[tuple[str, dict[str, A
 async def make(cluster: RestCluster, index: str, documents: Sequence[tuple[str, dict[str, Any]]]) -> None:
     """The index as an application would have made it, without replicas."""
     knn = {} if cluster.engine.kind == "elasticsearch" else {"index.knn": True}
+    anew = {"index.store.stats_refresh_interval": "0s"}  # else the size that is told is up to ten seconds old
     properties = {name: {"type": "text"} for name in TEXT}
-    body = {"settings": {"index.number_of_replicas": 0} | knn, "mappings": {"properties": properties}}
+    body = {"settings": {"index.number_of_replicas": 0} | knn | anew, "mappings": {"properties": properties}}
     await cluster.client.request("PUT", f"/{index}", body=body, timeout_s=TIMEOUT_S)
     for start in range(0, len(documents), CHUNK):
         lines = [
