@@ -29,7 +29,7 @@ COMMANDS = {
             "follow",
             "follow",
             "follow",
-            "Keep the passages of a back-filled index right while applications go on writing to it.",
+            "Keep the passages and vectors of a back-filled index right while applications go on writing to it.",
         ),
         (
             "migrate",

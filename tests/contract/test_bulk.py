@@ -47,7 +47,7 @@ def tiny(count: int) -> list[IndexedDocument]:
 
 
 async def test_a_chunk_stays_below_its_bytes(engine: ClusterSettings, name: str) -> None:
-    limit = 20_000
+    limit = 10_000
     large = make_document("large", ["word " * 8_000], VECTOR)
     documents = [*make_documents(60), large, *make_documents(90)[60:]]
     async with Proxy(engine.url) as proxy, through(proxy, engine, max_chunk_bytes=limit) as cluster:

@@ -93,7 +93,7 @@ async def test_applications_lose_nothing_while_they_write(somebody: Somebody, tm
         await writer.close()
 
     assert [dict(writer.refused) for writer in writers] == [{}, {}]
-    assert writes > 2 * DOCUMENTS + 20  # they did write meanwhile
+    assert writes > 20  # they did write meanwhile
     assert last.ok
     assert again.ok
     assert again.counts.found == again.counts.unchanged + again.counts.without_text == len(found)

@@ -8,6 +8,7 @@ links, what comes while a watch is set."""
 from __future__ import annotations
 
 import asyncio
+import stat
 import time
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -77,10 +78,13 @@ class FollowedFolder:
 
     async def _look(self, paths: Iterable[Path]) -> None:
         """Note what is there now at these paths and is not as it was read."""
-        if not self._folder.is_dir():  # a drive that is not mounted has lost no documents
-            self._looked_at = time.monotonic()
+        before = _which(self._folder)
+        listed = await asyncio.to_thread(_list_each, list(paths)) if before else []
+        if before is None or _which(self._folder) != before:  # a drive that is not mounted has lost no documents
+            self._gone.clear()
+            self._looked_at = time.monotonic() if before is None else 0.0
             return
-        for path, listing in await asyncio.to_thread(_list_each, list(paths)):
+        for path, listing in listed:
             self._note(path, listing)
             if path == self._folder:
                 self._looked_at = time.monotonic()
@@ -133,6 +137,15 @@ class _Taken:
 
     def removed(self, folder: Path) -> list[str]:
         return [file_id(path, folder) for path in self.gone]
+
+
+def _which(folder: Path) -> tuple[int, int] | None:
+    """Which folder that is, on which device; None where there is none."""
+    try:
+        found = folder.stat()
+    except OSError:
+        return None
+    return (found.st_dev, found.st_ino) if stat.S_ISDIR(found.st_mode) else None
 
 
 def _list_each(paths: Sequence[Path]) -> list[tuple[Path, Listing]]:

@@ -28,7 +28,8 @@ def test_times_are_spelled_with_a_unit(seconds: float, words: str) -> None:
     assert spell_time(seconds) == words
 
 
-def test_each_figure_says_how_it_was_found(capsys: pytest.CaptureFixture[str]) -> None:
+def test_each_figure_says_how_it_was_found(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
     facts = Facts("kb", Engine("elasticsearch", "9.3.2"), {}, {"index.lifecycle.name": "weekly"}, documents=1_000)
     sample = SampledWork(10, 1, (0, *[2] * 9), tokens=900, text_bytes=3_600, encoded_tokens=450, encode_s=0.5)
     floats = VectorCost("hnsw", 32)

@@ -9,6 +9,7 @@ import pytest
 from support.schemas import MADE
 
 from connector.errors import SettingsError
+from connector.layout import Layout, VectorField
 from connector.native.opensearch_bodies import (
     EMBEDDING,
     RERANK,
@@ -31,7 +32,8 @@ OURS = IndexSchema(Fields({"title": 2.0, "text": 1.0}), ENCODER, **MADE, dims=3)
 
 
 def foreign(text: dict[str, float], vector: str | None = "embedding") -> IndexSchema:
-    return IndexSchema(Fields(text), None, **MADE, managed=False, vector_field=vector, dims=3)
+    layout = Layout(vector_fields={vector: VectorField(3, "cosine")} if vector else {})
+    return IndexSchema(Fields(text), None, **MADE, managed=False, vector_field=vector, dims=3, layout=layout)
 
 
 def plan_of(schema: IndexSchema = OURS, **settings: Any) -> NativePlan:
