@@ -16,7 +16,7 @@ from support.following import QUICK, Following, following, store_of
 
 from connector.clusters.embedded.index import EmbeddedIndex
 from connector.errors import ClusterUnavailable
-from connector.ingest.following.files import FileState
+from connector.ingest.following.files import FileState, Listing, list_files
 from connector.ingest.following.folder import FollowedFolder
 from connector.ingest.following.opening import open_followed
 from connector.ingest.following.quiet import PATIENCE, ChangedFiles
@@ -109,6 +109,24 @@ async def test_a_deletion_that_nobody_saw_is_found_where_it_was_asked_for(
         await running.until(lambda texts: set(texts) == {"c.txt", "old/b.md"})
 
     assert set(kept) == {"a.txt", "c.txt", "old/b.md"}
+
+
+async def test_a_folder_that_goes_away_while_it_is_listed_has_lost_nothing(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    followed = FollowedFolder(folder, QUICK)
+    await followed.begin()
+
+    def go_then_list(path: Path) -> Listing:
+        folder.rename(tmp_path / "away")
+        return list_files(path)
+
+    monkeypatch.setattr("connector.ingest.following.folder.list_files", go_then_list)
+    await followed._look([folder])
+    waiting = followed.lag().waiting
+    await followed.close()
+
+    assert waiting == 0
 
 
 async def test_a_folder_that_goes_away_as_a_whole_loses_no_documents(
