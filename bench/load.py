@@ -12,7 +12,7 @@ the searches, in tokens a second. The worker has half of the cores, the searches
 as where it has a machine of its own. No score and no token vector is remembered, so that each pair costs the same.
 
 Where the machine is too slow for that many searches, each with as many pairs as it has hits, the deadline is as long as
-it takes, and the result says so; --deadline sets it."""
+it takes, and the result says so."""
 
 from __future__ import annotations
 
@@ -49,7 +49,6 @@ from connector.evaluation.measures import measure
 from connector.types import Hit, SearchRequest, SearchResponse
 
 EXAMPLES = Path(__file__).parents[1] / "examples" / "corpus"
-DEADLINE_S = 10.0
 NEEDED = 2.0  # times what the most searches take with the least, the deadline is at least
 ALONE_CLIENTS = 4
 RAMP = 0.2  # of a level's time, before what the worker gets done is counted
@@ -94,7 +93,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--applications", type=int, default=1, help="connectors that they come from, in turn")
     parser.add_argument("--seconds", type=float, default=30.0, help="of searches, for each of these")
     parser.add_argument("--alone", type=float, default=10.0, help="seconds of scores alone, before each of these")
-    parser.add_argument("--deadline", type=float, default=0.0, help=f"0: {DEADLINE_S:g} s, more on a slow machine")
+    parser.add_argument("--deadline", type=float, default=10.0, help="seconds; more where the machine is slow")
     parser.add_argument("--simulate", type=float, metavar="PAIRS_PER_S", help="a worker of that speed, of no machine")
     parser.add_argument("--set", action="append", default=[], metavar="PATH=VALUE", help="any setting")
     return parser.parse_args()
@@ -143,7 +142,7 @@ class Bench:
 
     def __init__(self, worker: Server, collection: Collection, options: argparse.Namespace) -> None:
         self._worker, self._collection, self._options = worker, collection, options
-        self._deadline_s = options.deadline or DEADLINE_S
+        self._deadline_s: float = options.deadline
         self._bodies: list[dict[str, Any]] = []
 
     async def run(self) -> dict[str, Any]:
@@ -154,8 +153,7 @@ class Bench:
             ]
             k, window = await self._prepare(connectors[0])
             alone = [await self._ask_alone()]
-            if not self._options.deadline:
-                self._deadline_s = self._fit_deadline(alone[0], k)
+            self._deadline_s = self._fit_deadline(alone[0], k)
             levels = []
             for at_once in self._options.at_once:
                 console.print(f"{at_once} searches at once, deadline {self._deadline_s:g} s")
@@ -191,10 +189,10 @@ class Bench:
         return settings.search.k, stage.window
 
     def _fit_deadline(self, tokens_per_s: float, k: int) -> float:
-        """The usual one, or as long as the machine needs for the most searches with k passages each."""
+        """The one asked for, or as long as the machine needs for the most searches with k passages each."""
         texts = [text for body in self._bodies for text in body["texts"]]
         tokens = mean(len(text) for text in texts) / 4 * k * max(self._options.at_once)
-        return max(DEADLINE_S, float(round(NEEDED * tokens / tokens_per_s)))
+        return max(self._deadline_s, float(round(NEEDED * tokens / tokens_per_s)))
 
     async def _ask_alone(self) -> float:
         """Tokens a second where clients ask for whole windows without pause."""

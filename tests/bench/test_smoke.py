@@ -206,12 +206,13 @@ def test_training_data(run: Bench) -> None:
 
 
 def test_load(run: Bench) -> None:
-    small = ("--at-once", "1", "3", "--seconds", "1", "--alone", "0.5", "--applications", "2")
+    # a deadline that a machine with other work keeps: what is looked at is the bench, not the machine
+    small = ("--at-once", "1", "3", "--seconds", "1", "--alone", "0.5", "--applications", "2", "--deadline", "120")
     said = run("load", "slice", "--cluster", "embedded:store", *small)
 
     assert [level["at_once"] for level in said["levels"]] == [1, 3]
     for level in said["levels"]:
-        assert level["unreranked"] == 0
+        assert level["unreranked"] == 0, level["degraded"]
         assert 10 <= level["window"] <= 50
         assert level["nDCG@10"] > 0.3
         assert level["searches"] == level["in_time"] >= level["at_once"]
