@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Generator, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -95,12 +95,28 @@ def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
     return argname if isinstance(val, bytes) and not (val.isascii() and val.decode().isprintable()) else None
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """Each of the processes that share the tests begins to read them elsewhere: what one has compiled, the others find
+    compiled, instead of doing the same at the same time."""
+    report = yield
+    worker = getattr(collector.config, "workerinput", None)
+    if worker is not None and isinstance(collector, pytest.Directory):
+        found = report.result
+        first = len(found) * int(worker["workerid"].removeprefix("gw")) // int(worker["workercount"])
+        report.result = found[first:] + found[:first]
+    return report
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Where several processes share the tests, the groups come first: they take the longest, and what is begun last
-    should not keep one process at work while the others have ended."""
+    should not keep one process at work while the others have ended. Then the files by name, in whatever order they were
+    read."""
     if hasattr(config, "workerinput"):
-        items.sort(key=lambda item: _group_of(item.nodeid) not in GROUPS)
+        items.sort(key=lambda item: (_group_of(item.nodeid) not in GROUPS, item.path))
 
 
 def _group_of(nodeid: str) -> str:

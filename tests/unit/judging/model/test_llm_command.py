@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sklearn.metrics import cohen_kappa_score
 from support.chat_server import ChatServer, chat_server
 from support.command import flat
 from support.judging_folders import grade_all, make_judging_folder
@@ -108,6 +107,8 @@ def test_without_a_persons_grade_it_says_that_nobody_knows(made: Any) -> None:
 
 def test_a_known_rate_of_errors_comes_out_as_the_agreement_that_it_gives(tmp_path: Path) -> None:
     """Of half the pairs, which people have judged, the report has the kappa that scikit-learn has."""
+    from sklearn.metrics import cohen_kappa_score  # whose import takes seconds of each process that collects
+
     folder, truth = make_judging_folder(tmp_path / "judging", queries=12, depth=10)
     judged = dict([*truth.items()][::2])
     grade_all(folder, judged)
