@@ -19,7 +19,8 @@ def configure_logging(settings: LogSettings) -> None:
     handler = logging.StreamHandler(sys.stderr)
     if settings.format == "json":
         names = {"levelname": "level", "name": "logger"}
-        handler.setFormatter(JsonFormatter(["levelname", "name", "message"], rename_fields=names, timestamp=True))
+        kept = "%(levelname)s %(name)s %(message)s"
+        handler.setFormatter(JsonFormatter(kept, rename_fields=names, timestamp=True))
     else:
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)

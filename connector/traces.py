@@ -30,6 +30,10 @@ def watch_requests(app: Any, provider: Any, *, untraced: str) -> None:
     of paths that are `untraced`, by comma, none."""
     with needs("traces", "a span for each request"):
         from opentelemetry.instrumentation.asgi import OpenTelemetryMiddleware
+        from opentelemetry.util.http import parse_excluded_urls
     app.add_middleware(
-        OpenTelemetryMiddleware, tracer_provider=provider, excluded_urls=untraced, exclude_spans=["receive", "send"]
+        OpenTelemetryMiddleware,
+        tracer_provider=provider,
+        excluded_urls=parse_excluded_urls(untraced),
+        exclude_spans=["receive", "send"],
     )

