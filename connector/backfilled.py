@@ -14,6 +14,7 @@ from connector.schema import EncoderFingerprint, PassageSettings
 JSON = dict[str, Any]
 META_KEY = "connector_backfill"
 OTHERS_KEY = "connector_backfill_others"  # what stands beside it while an index changes its encoder, by its field
+LEAVING_KEY = "connector_backfill_leaving"  # the fields that are being taken out, which nobody fills any more
 META_VERSION_BACKFILL = 1
 WITHOUT_TEXT = "none"  # in the marker of a document that has nothing to encode
 MARKED = "passages"  # a term that every document of ours has, and no nested object
@@ -76,11 +77,12 @@ class Backfilled:
 
     def to_meta(self, meta: Mapping[str, Any]) -> JSON:
         """The `_meta` of a mapping with this in it, beside all that was there: the engines replace it as a whole."""
-        return {**meta, META_KEY: self._to_entry()}
+        return {**_staying(meta, self.names.passages), META_KEY: self._to_entry()}
 
     def to_meta_as_other(self, meta: Mapping[str, Any]) -> JSON:
         """The `_meta` of a mapping with this beside the back-fill that searches use."""
-        return {**meta, OTHERS_KEY: {**meta.get(OTHERS_KEY, {}), self.names.passages: self._to_entry()}}
+        others = {**meta.get(OTHERS_KEY, {}), self.names.passages: self._to_entry()}
+        return {**_staying(meta, self.names.passages), OTHERS_KEY: others}
 
     def _to_entry(self) -> JSON:
         return {
@@ -103,6 +105,12 @@ class Backfilled:
         """What was added beside that, by other encoders."""
         entries = map(cls._from_entry, meta.get(OTHERS_KEY, {}).values())
         return tuple(each for each in entries if each is not None)
+
+    @classmethod
+    def all_from_meta(cls, meta: Mapping[str, Any]) -> tuple[Backfilled, ...]:
+        """What searches use, and then what was added beside it; nothing where nothing is used."""
+        used = cls.from_meta(meta)
+        return (used, *cls.others_from_meta(meta)) if used else ()
 
     @classmethod
     def _from_entry(cls, ours: Any) -> Backfilled | None:
@@ -141,8 +149,25 @@ def switch_to_other(meta: Mapping[str, Any], name: str) -> JSON:
 def without_other(meta: Mapping[str, Any], name: str) -> JSON:
     """The `_meta` without the other back-fill whose field has that name."""
     others = {key: value for key, value in meta.get(OTHERS_KEY, {}).items() if key != name}
-    rest = {key: value for key, value in meta.items() if key != OTHERS_KEY}
+    rest = {key: value for key, value in _staying(meta, name).items() if key != OTHERS_KEY}
     return rest | ({OTHERS_KEY: others} if others else {})
+
+
+def leaving_from_meta(meta: Mapping[str, Any]) -> frozenset[str]:
+    """The names of our nested fields that are being taken out."""
+    return frozenset(map(str, meta.get(LEAVING_KEY, ())))
+
+
+def with_leaving(meta: Mapping[str, Any], name: str) -> JSON:
+    """The `_meta` that says that our field of that name is being taken out."""
+    return {**meta, LEAVING_KEY: sorted(leaving_from_meta(meta) | {name})}
+
+
+def _staying(meta: Mapping[str, Any], name: str) -> JSON:
+    """The `_meta` that says of no such thing."""
+    left = sorted(leaving_from_meta(meta) - {name})
+    rest = {key: value for key, value in meta.items() if key != LEAVING_KEY}
+    return rest | ({LEAVING_KEY: left} if left else {})
 
 
 def read_marker(value: Any) -> str:
@@ -153,7 +178,7 @@ def read_marker(value: Any) -> str:
 
 def without_ours(meta: Mapping[str, Any]) -> JSON:
     """The `_meta` of a mapping with nothing of ours in it."""
-    return {key: value for key, value in meta.items() if key not in (META_KEY, OTHERS_KEY)}
+    return {key: value for key, value in meta.items() if key not in (META_KEY, OTHERS_KEY, LEAVING_KEY)}
 
 
 def _short_hash(value: Any) -> str:

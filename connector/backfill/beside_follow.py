@@ -10,9 +10,14 @@ import asyncio
 import logging
 import sys
 import time
+from collections.abc import Callable
 
-from connector.backfill.beside import BesideJob, BesideReport
-from connector.errors import ClusterUnavailable, ConnectorError
+from connector.backfill.beside import BesideCounts, BesideJob, BesideReport
+from connector.backfill.keeping_up.lag import PassageLag
+from connector.backfill.keeping_up.passing import may_pass
+from connector.clusters.beside import BesideIndex
+from connector.clusters.rest import RestCluster
+from connector.errors import ClusterError, ConnectorError
 from connector.retries import pauses
 from connector.settings.follow import FollowSettings
 from connector.settings.sections import IngestSettings
@@ -20,25 +25,70 @@ from connector.settings.sections import IngestSettings
 log = logging.getLogger(__name__)
 
 
-async def follow_beside(
-    job: BesideJob, stop: asyncio.Future[str], settings: FollowSettings, patience: IngestSettings
-) -> BesideReport:
-    """Until `stop` resolves, or an error that no patience helps with."""
-    started, swept, stopped = time.monotonic(), None, None
-    waits = pauses(patience.backoff_s, sys.maxsize)
-    while not stop.done() and stopped is None:
-        wait_s: float | None = settings.every_s
-        began = time.monotonic()
-        try:
-            is_sweep = swept is None or began - swept >= settings.sweep_s
-            await job.take_pass(is_sweep=is_sweep)
-            swept = began if is_sweep else swept
-            waits = pauses(patience.backoff_s, sys.maxsize)
-        except ClusterUnavailable as error:
-            wait_s = next(waits)
-            log.warning("%s; trying again in %.1f s", error, wait_s)
-        except ConnectorError as error:
-            stopped = str(error)
-            break
-        await asyncio.wait([stop], timeout=wait_s)
-    return job.report(started, stopped or (stop.result() if stop.done() else None))
+class BesideFollower:
+    """Follows the index that the job is of, which is to tell `see` of its progress."""
+
+    def __init__(
+        self,
+        cluster: RestCluster,
+        index: BesideIndex,
+        settings: FollowSettings,
+        patience: IngestSettings,
+        *,
+        stop: asyncio.Future[str],
+        on_behind: Callable[[PassageLag], None] = lambda behind: None,
+    ) -> None:
+        self._cluster = cluster
+        self._index = index
+        self._settings = settings
+        self._patience = patience
+        self._stop = stop
+        self._on_behind = on_behind
+        self._right_at = time.monotonic()  # a moment up to which everything written is right
+        self._left = 0  # documents that the first pass has not read
+
+    async def run(self, job: BesideJob) -> BesideReport:
+        """Until `stop` resolves, or an error that does not pass."""
+        started, swept = time.monotonic(), None
+        waits = pauses(self._patience.backoff_s, sys.maxsize)
+        while not self._stop.done():
+            wait_s: float | None = self._settings.every_s
+            began = time.monotonic()
+            try:
+                is_sweep = swept is None or began - swept >= self._settings.sweep_s
+                await job.take_pass(is_sweep=is_sweep)
+                swept = began if is_sweep else swept
+                waits = pauses(self._patience.backoff_s, sys.maxsize)
+                self._right_at, self._left = began, 0
+                self._on_behind(PassageLag())
+            except ConnectorError as error:
+                wait_s = next(waits)
+                if gone := await self._find_gone(error):
+                    return job.report(started, f"index {gone!r} is gone, and with it what was followed")
+                if not may_pass(error):
+                    return job.report(started, str(error))
+                log.warning("%s: %s; trying again in %.1f s", self._index.name, error, wait_s)
+                self._tell(str(error))
+            await asyncio.wait([self._stop], timeout=wait_s)
+        return job.report(started, self._stop.result())
+
+    def see(self, counts: BesideCounts) -> None:
+        """A pass may take hours: how long it is behind is told on the way."""
+        self._left = 0 if counts.passes else max(counts.total - counts.read, 0)
+        self._tell()
+
+    def _tell(self, trouble: str = "") -> None:
+        behind = bool(self._left or trouble)
+        self._on_behind(PassageLag(self._left, time.monotonic() - self._right_at if behind else 0.0, trouble))
+
+    async def _find_gone(self, error: ConnectorError) -> str:
+        """Which of the two indices is not there any more, where that may be behind an error."""
+        if not isinstance(error, ClusterError) or error.status != 404:
+            return ""
+        for name in (self._index.name, self._index.vectors.name):
+            try:
+                await self._cluster.read_uuid(name)
+            except ClusterError as missing:
+                if missing.status == 404:
+                    return name
+        return ""

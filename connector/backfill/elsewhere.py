@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
 from connector.backfill.beside import BesideCounts, BesideJob, BesideReport
-from connector.backfill.beside_follow import follow_beside
+from connector.backfill.beside_follow import BesideFollower
 from connector.backfill.beside_plan import BesidePlan, open_beside, plan_beside, text_fields_of
 from connector.backfill.into import IntoCounts, IntoJob, IntoReport
 from connector.backfill.into_plan import IntoPlan, create_new, plan_into
@@ -134,7 +134,7 @@ class _PreparedBeside:
         load = watch_load(self.cluster.client, self.plan.index, pace, self.where.bounds)
         async with watching(load) as watch:
             if self.where.goes_on:
-                filled = await follow_beside(job, stop, settings.follow, settings.ingest)
+                filled = await BesideFollower(self.cluster, index, settings.follow, settings.ingest, stop=stop).run(job)
             else:
                 filled = await job.run()
         return ElsewhereReport("beside", self.plan.index, self.plan.name, filled, notes=tuple(watch.notes))

@@ -59,24 +59,6 @@ async def put_fields(cluster: RestCluster, plan: BackfillPlan) -> None:
     await put_meta(cluster, plan.index, to_meta, build_properties(cluster.engine, plan))
 
 
-async def meta_is_lost(cluster: RestCluster, plan: BackfillPlan) -> bool:
-    """Whether the mapping's `_meta` says nothing of what was added: somebody replaced it. Where it says what else was
-    added, and not this, this was taken out on purpose."""
-    used, others = await _read_added(cluster, plan)
-    return used is None and plan.added.names not in [each.names for each in others]
-
-
-async def is_taken_out(cluster: RestCluster, plan: BackfillPlan) -> bool:
-    """Whether `_meta` says what searches use, and that is not this, nor is this beside it."""
-    used, others = await _read_added(cluster, plan)
-    return used is not None and plan.added.names not in [each.names for each in (used, *others)]
-
-
-async def _read_added(cluster: RestCluster, plan: BackfillPlan) -> tuple[Backfilled | None, tuple[Backfilled, ...]]:
-    meta = (await read_index_mapping(cluster, plan.index)).get("_meta", {})
-    return Backfilled.from_meta(meta), Backfilled.others_from_meta(meta)
-
-
 async def take_meta_out(cluster: RestCluster, index: str, other: str = "") -> None:
     """Take our part out of the mapping's `_meta`, or only that of the `other` back-fill whose field has that name. The
     fields themselves stay: no engine takes a field back."""

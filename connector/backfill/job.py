@@ -67,7 +67,11 @@ class BackfillJob:
         """Run until nothing is left, or until it is stopped or the cluster stays unavailable.
 
         What was written by then stays and is not redone. Raises AccessDenied where the credentials may not begin."""
-        return await run_to_end(self._rounds, self._until_nothing_is_left, grace_s=self._grace_s)
+        return await run_to_end(self._rounds, self._take_rounds, grace_s=self._grace_s)
+
+    async def _take_rounds(self) -> None:
+        await self._until_nothing_is_left()
+        await self._rounds.keep_meta()
 
     async def _until_nothing_is_left(self) -> None:
         numbers = range(self._plan.shards)

@@ -70,7 +70,6 @@ class RayBackfill:
     async def run(self) -> BackfillReport:
         """Run until nothing is left in any shard, or until it is stopped. Raises RayUnavailable, AccessDenied."""
         started = time.monotonic()
-        self._rejects.clear()
         async with connected(self._settings.ray) as room:
             board = await in_own_thread(Board)
             given = self._settings.ray

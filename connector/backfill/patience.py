@@ -5,11 +5,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from connector.backfill.same_index import SameIndex
 from connector.backfill.throttle import WritePace
 from connector.backfill.write import UpdateOutcome, write_actions
 from connector.clusters.clients import Client
@@ -65,7 +64,8 @@ def _tell(on_retry: Callable[[int], None], error: Exception, wait_s: float) -> N
 
 
 class PatientUpdates:
-    """Sends the actions of bulk requests to one index. `on_retry` hears how many are sent again."""
+    """Sends the actions of bulk requests to one index. `check` is awaited before each; `on_retry` hears how many are
+    sent again."""
 
     def __init__(
         self,
@@ -73,14 +73,14 @@ class PatientUpdates:
         index: str,
         settings: IngestSettings,
         *,
-        same: SameIndex,
+        check: Callable[[], Awaitable[None]],
         pace: WritePace,
         on_retry: Callable[[int], None],
     ) -> None:
         self._cluster = cluster
         self._index = index
         self._settings = settings
-        self._same = same
+        self._check = check
         self._pace = pace
         self._on_retry = on_retry
 
@@ -88,7 +88,8 @@ class PatientUpdates:
         """What became of each action, none of them turned away by `pressure`. Once one is `blocked`, no more are sent,
         and the rest counts as blocked too.
 
-        Raises ClusterUnavailable where the cluster has had too much to do, or was away, for too long, and IndexGone."""
+        Raises ClusterUnavailable where the cluster has had too much to do, or was away, for too long, and what `check`
+        raises."""
         outcomes: dict[int, UpdateOutcome] = {}
         left = list(range(len(actions)))
         waits = self._waits()
@@ -113,7 +114,7 @@ class PatientUpdates:
 
     async def _send(self, actions: Sequence[bytes]) -> list[UpdateOutcome]:
         await self._pace.wait()
-        await self._same.check()
+        await self._check()
         retry = Retry(
             (ClusterUnavailable,),
             self._settings.max_attempts,

@@ -13,6 +13,9 @@ from connector.ingest.seen import SeenIds
 
 Settled = Literal["written", "unchanged", "without_text", "gone", "refused", "contested"]
 UNSETTLED: frozenset[Settled] = frozenset({"gone", "refused", "contested"})
+MOST_UNSETTLED = 100_000  # of the last documents that may yet become something else: a follower's memory is bounded
+MOST_REASONS = 1_000  # different ones: some name a document
+OTHER_REASONS = "for other reasons, which are in the file of rejects"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +72,10 @@ class BackfillReport:
 
 @dataclass(frozen=True, slots=True)
 class _Unsettled:
-    """A document that may yet become something else: what it counts as, and which write of it that was."""
+    """A document that may yet become something else: what it counts as, and which write of it that was, where."""
 
     kind: Settled
+    shard: int
     seq_no: int
     was_done: bool
 
@@ -110,15 +114,31 @@ class Ledger:
         else:
             self._counts[kind] += 1
         if kind in UNSETTLED:
-            self._unsettled[key] = _Unsettled(kind, document.seq_no, was_done)
+            self._unsettled[key] = _Unsettled(kind, document.shard, document.seq_no, was_done)
+            if len(self._unsettled) > MOST_UNSETTLED:
+                del self._unsettled[next(iter(self._unsettled))]
 
     def was_refused(self, document: FoundDocument) -> bool:
         """Whether the engine has refused this very state of the document."""
         before = self._unsettled.get(_key(document))
         return before is not None and before.kind == "refused" and before.seq_no == document.seq_no
 
+    def refused(self, shards: int) -> list[list[int]]:
+        """The writes that the engine has refused passages for, by shard."""
+        numbers: list[list[int]] = [[] for _ in range(shards)]
+        for each in self._unsettled.values():
+            if each.kind == "refused":
+                numbers[each.shard].append(each.seq_no)
+        return numbers
+
     def close(self) -> None:
         self._seen.close()
+
+
+def count_reason(reasons: dict[str, int], reason: str) -> None:
+    """Count a reason once more; together with others where there are many different ones."""
+    name = reason if reason in reasons or len(reasons) < MOST_REASONS else OTHER_REASONS
+    reasons[name] = reasons.get(name, 0) + 1
 
 
 def _key(document: FoundDocument) -> str:

@@ -14,13 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from connector.backfill.encoding import NO_NUMBER, EncodedWork, WorkItem, encode_group
-from connector.backfill.fields import BackfillPlan, meta_is_lost, put_fields
+from connector.backfill.fields import BackfillPlan
 from connector.backfill.own_writes import OwnWrites
 from connector.backfill.passages import is_of_its_text
 from connector.backfill.patience import patient
 from connector.backfill.report import BackfillCounts, BackfillReport, Ledger
 from connector.backfill.same_index import SameIndex
-from connector.backfill.scan import NONE_YET, FoundDocument, find_work, has_work_done, read_documents
+from connector.backfill.scan import NONE_YET, FoundDocument, find_work, has_work_done, only_numbers, read_documents
+from connector.backfill.standing import Standing
 from connector.backfill.throttle import WritePace
 from connector.backfill.versions import CountedDocument
 from connector.backfill.writing import UpdateWriter
@@ -48,11 +49,13 @@ META_REPLACED = (
 @dataclass(frozen=True, slots=True)
 class ShardRange:
     """What a round looks at in one shard, by sequence number: documents that lack passages, above `lacking_after`, and
-    those that have some and were written above `written_after`; both up to `upto`."""
+    those that have some and were written above `written_after`; both up to `upto`. Of those below, the ones with these
+    numbers `too`."""
 
     lacking_after: int
     written_after: int
     upto: int
+    too: tuple[int, ...] = ()
 
 
 class BackfillRounds:
@@ -87,6 +90,7 @@ class BackfillRounds:
         self.notes: dict[str, None] = {}  # what was seen on the way, each once
         self.own = [OwnWrites() for _ in range(plan.shards)]
         self.same = SameIndex(cluster, plan.index)
+        self._standing = Standing(cluster, plan, self.same)
         self._writer = UpdateWriter(
             cluster,
             plan,
@@ -95,7 +99,7 @@ class BackfillRounds:
             own=self.own,
             pace=pace,
             rejects=self.rejects,
-            same=self.same,
+            check=self._standing.check,
         )
 
     @property
@@ -121,9 +125,10 @@ class BackfillRounds:
         return self._items
 
     async def keep_meta(self) -> None:
-        """Put our part into the mapping's `_meta` again where somebody replaced the whole of it meanwhile."""
-        if await meta_is_lost(self.cluster, self._plan):
-            await put_fields(self.cluster, self._plan)
+        """Put our part into the mapping's `_meta` again where somebody replaced the whole of it meanwhile. Raises
+        VectorsTakenOut."""
+        if await self._standing.restore():
+            log.warning("%s", META_REPLACED)
             self.notes[META_REPLACED] = None
 
     @property
@@ -181,16 +186,28 @@ class BackfillRounds:
             work = partial(find_work, self.cluster, self._plan, number, upto=bounds.upto)
             async for document in work(after=bounds.lacking_after):
                 yield WorkItem(document, has_passages=False)
+            if bounds.too:
+                async for document in work(upto=bounds.lacking_after, only=bounds.too):
+                    yield WorkItem(document, has_passages=False)
             own = self.own[number]
             query = has_work_done(self._plan, own.longest(SKIPPED_INTERVALS))
-            done = partial(read_documents, self.cluster, self._plan, number, query, upto=bounds.upto)
-            async for document in done(after=bounds.written_after):
-                if document.seq_no in own:
-                    continue
-                if is_of_its_text(self._plan, document):
-                    self._settle_done(document)
-                else:
-                    yield WorkItem(document, has_passages=True)
+            done = partial(read_documents, self.cluster, self._plan, number, upto=bounds.upto)
+            async for item in self._changed(done(query, after=bounds.written_after), own):
+                yield item
+            if bounds.too:
+                query = only_numbers(has_work_done(self._plan), bounds.too)
+                async for item in self._changed(done(query, upto=bounds.written_after), own):
+                    yield item
+
+    async def _changed(self, found: AsyncIterator[FoundDocument], own: OwnWrites) -> AsyncIterator[WorkItem]:
+        """Those of the documents whose passages are of another text."""
+        async for document in found:
+            if document.seq_no in own:
+                continue
+            if is_of_its_text(self._plan, document):
+                self._settle_done(document)
+            else:
+                yield WorkItem(document, has_passages=True)
 
     def _settle_done(self, document: FoundDocument) -> None:
         """Count a document that is right as it is."""
@@ -224,13 +241,11 @@ async def run_to_end(
     Once `rounds.stop` resolves, what is under way has `grace_s` left. Raises AccessDenied where the credentials may not
     begin."""
     started = time.monotonic()
-    rounds.rejects.clear()
     stopped: str | None = None
     try:
         try:
             await rounds.same.remember()
             await _until_stopped(take_rounds, rounds.stop, grace_s)
-            await rounds.keep_meta()
         except ConnectorError as error:
             first = await rounds.same.explain(error)
             if isinstance(first, AccessDenied) and not rounds.ledger.counts.written:

@@ -23,6 +23,7 @@ from connector.clusters.rest import RestCluster
 from connector.errors import SettingsError
 from connector.event_loop import in_own_thread
 from connector.extras import needs
+from connector.ingest.rejects import RejectsFile
 from connector.models.encoder import Encoder
 from connector.settings.sections import Settings
 from connector.wiring import load_encoder, open_cluster
@@ -69,14 +70,16 @@ async def fill(
     """Do it: fields into every mapping first, then a job for each index. Resolve `stop` with a reason to end early: see
     BackfillJob."""
     stop = stop or asyncio.get_running_loop().create_future()
+    files = [rejects or Path(f"{plan.index}.backfill.rejects.jsonl") for plan in prepared.plans]
+    for file in files:
+        RejectsFile(file).clear()
     for plan in prepared.plans:
         await put_fields(prepared.cluster, plan)
     reports = []
-    for plan, each in zip(prepared.plans, prepared.probed, strict=True):
+    for plan, each, kept_in in zip(prepared.plans, prepared.probed, files, strict=True):
         if stop.done():
             reports.append(BackfillReport(plan.index, BackfillCounts(each.documents), 0.0, stopped=stop.result()))
             continue
-        kept_in = rejects or Path(f"{plan.index}.backfill.rejects.jsonl")
         if prepared.settings.ray.address:
             with needs("ray", "a back-fill on a Ray cluster (--ray)"):
                 from connector.backfill.on_ray import RayBackfill

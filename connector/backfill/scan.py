@@ -90,12 +90,25 @@ def _nested(names: AddedNames, query: JSON) -> JSON:
     return {"nested": {"path": names.passages, "query": query, "ignore_unmapped": True}}
 
 
+def only_numbers(query: JSON, numbers: Sequence[int]) -> JSON:
+    """The query, for those documents alone whose last write has one of the sequence numbers."""
+    return {"bool": {"filter": [{"terms": {"_seq_no": list(numbers)}}, query]}}
+
+
 async def find_work(
-    cluster: RestCluster, plan: BackfillPlan, shard: int, *, after: int = NONE_YET, upto: int | None = None
+    cluster: RestCluster,
+    plan: BackfillPlan,
+    shard: int,
+    *,
+    after: int = NONE_YET,
+    upto: int | None = None,
+    only: Sequence[int] = (),
 ) -> AsyncIterator[FoundDocument]:
     """The documents of a shard that lack passages of this plan, by rising sequence number: above `after`, and up to
-    `upto` where given. Only what was refreshed is seen."""
-    found = read_documents(cluster, plan, shard, needs_work(plan.added), after=after, upto=upto)
+    `upto` where given; of those numbers `only`, where given. Only what was refreshed is seen."""
+    query = needs_work(plan.added)
+    query = only_numbers(query, only) if only else query
+    found = read_documents(cluster, plan, shard, query, after=after, upto=upto)
     async for document in found:
         yield document
 

@@ -12,17 +12,18 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import orjson
 
-from connector.backfill.fields import read_index_mapping, take_meta_out
+from connector.backfill.fields import put_meta, read_index_mapping, take_meta_out
 from connector.backfill.patience import PatientUpdates, patient
 from connector.backfill.same_index import SameIndex
 from connector.backfill.scan import Shard, count_shards, read_shard
 from connector.backfill.throttle import WritePace
 from connector.backfill.write import UpdateOutcome
-from connector.backfilled import OTHERS_KEY, AddedNames, Backfilled, read_added_names
+from connector.backfilled import OTHERS_KEY, AddedNames, Backfilled, read_added_names, with_leaving
 from connector.clusters.foreign import read_mapping
 from connector.clusters.paths import index_path
 from connector.clusters.rest import RestCluster
@@ -106,7 +107,7 @@ def describe_undo(plan: UndoPlan) -> list[str]:
     return [
         f"index {plan.index}: {plan.names.passages!r} and {plan.names.marker!r} are taken out of "
         f"{plan.documents:,} documents, and our note out of _meta:",
-        "- a connector follow that runs would fill again what is taken out: end it first",
+        "- a connector follow that runs fills them no more, and ends where it follows nothing else",
         f"- each document is written once more, on the condition that nobody wrote it meanwhile: {how}",
         "- the fields stay in the mapping, without values, since no engine takes a field back; reindexing into an "
         "index with a mapping of its own leaves them behind",
@@ -142,7 +143,7 @@ class UndoJob:
         self._refused: set[tuple[str, int]] = set()
         self._same = SameIndex(cluster, plan.index)
         self._patient = PatientUpdates(
-            cluster, plan.index, settings, same=self._same, pace=WritePace(), on_retry=lambda count: None
+            cluster, plan.index, settings, check=self._same.check, pace=WritePace(), on_retry=lambda count: None
         )
 
     async def run(self) -> UndoReport:
@@ -152,6 +153,8 @@ class UndoJob:
         stopped, is_out = None, False
         try:
             await self._same.remember()
+            leaving = partial(with_leaving, name=self._plan.names.passages)
+            await put_meta(self._cluster, self._plan.index, leaving)  # whoever fills them ends by that
             for _ in range(MOST_ROUNDS):
                 await self._refresh()
                 if not await self._run_round() or self._stop.done():
@@ -160,6 +163,8 @@ class UndoJob:
                 other = self._plan.names.passages if self._plan.is_other else ""
                 await take_meta_out(self._cluster, self._plan.index, other)
                 is_out = True
+                await self._refresh()
+                await self._run_round()  # what a follower was writing just then
         except ConnectorError as error:
             if isinstance(error, AccessDenied) and not self._done:
                 raise

@@ -6,14 +6,13 @@ index. So an application never waits for us, and nothing that it wrote is undone
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 
 from connector.backfill.fields import BackfillPlan
 from connector.backfill.own_writes import OwnWrites
 from connector.backfill.patience import PatientUpdates
-from connector.backfill.report import Ledger
-from connector.backfill.same_index import SameIndex
+from connector.backfill.report import Ledger, count_reason
 from connector.backfill.scan import FoundDocument, read_again
 from connector.backfill.throttle import WritePace
 from connector.backfill.write import PassageUpdate, UpdateOutcome, write_updates
@@ -40,7 +39,7 @@ class UpdateWriter:
         own: Sequence[OwnWrites],
         pace: WritePace,
         rejects: RejectsFile,
-        same: SameIndex,
+        check: Callable[[], Awaitable[None]],
     ) -> None:
         self._cluster = cluster
         self._plan = plan
@@ -51,7 +50,7 @@ class UpdateWriter:
             cluster,
             plan.index,
             settings,
-            same=same,
+            check=check,
             pace=pace,
             on_retry=lambda count: ledger.add(retried=count),
         )
@@ -95,7 +94,7 @@ class UpdateWriter:
 
     def refuse(self, document: FoundDocument, reason: str) -> None:
         """Count a document that cannot be written, and keep its reason. Raises ClusterUnavailable where none can."""
-        self.reasons[reason] = self.reasons.get(reason, 0) + 1
+        count_reason(self.reasons, reason)
         values = {"_id": document.doc_id} | ({} if document.routing is None else {"_routing": document.routing})
         self._rejects.keep(Row(values, document.index), reason)
         self._ledger.settle(document, "refused")

@@ -18,7 +18,7 @@ from connector.cli.tables.ingest import write_report
 from connector.errors import SettingsError
 
 if TYPE_CHECKING:
-    from connector.backfill.keeping_up.follower import PassageLag
+    from connector.backfill.keeping_up.lag import PassageLag
     from connector.backfill.report import BackfillCounts
     from connector.ingest.following.account import FollowReport
 

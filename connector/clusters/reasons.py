@@ -16,10 +16,11 @@ PREFIX = re.compile(r"^(?:failed to create query|Failed to parse mapping(?: \[_d
 SAMPLE = re.compile(
     r";? Preview of (?:invalid vector|field's value): .*$", re.DOTALL
 )  # of a document's or query's values
+CLOSED = "the index is closed; open it: POST INDEX/_open"
 # type and reason of an error, as the engines spell them -> what to do
 ADVICE = {
     r"Result window is too large": "lower search.depth, or raise index.max_result_window of the index",
-    r"index_closed_exception|^\S* ?closed$": "the index is closed; open it: POST INDEX/_open",
+    r"index_closed_exception|^\S* ?closed$": CLOSED,
     r"too_many_(nested_)?clauses|maxClauseCount": (
         "use fewer words or fewer values in a filter, or raise indices.query.bool.max_clause_count"
     ),
@@ -80,6 +81,11 @@ def advise(error: Mapping[str, Any]) -> str:
             if re.search(known, said):
                 return what_to_do
     return ""
+
+
+def says_closed(error: Exception) -> bool:
+    """Whether it is for an index being closed that the engine refused."""
+    return CLOSED in str(error)
 
 
 def _chain(error: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:

@@ -16,7 +16,7 @@ from support.running_gateway import running_gateway
 from support.somebody import Somebody
 
 from connector.backfill.beside import BesideCounts, BesideJob, ReadDocument, build_document
-from connector.backfill.beside_follow import follow_beside
+from connector.backfill.beside_follow import BesideFollower
 from connector.backfill.fields import put_fields
 from connector.backfill.job import BackfillJob
 from connector.clusters.beside import BesideIndex
@@ -263,7 +263,8 @@ class TestJob:
                 stop.set_result("seen")
 
         job = BesideJob(cluster_of(somebody), index, ENCODER, IngestSettings(), stop=stop, on_progress=act)
-        report = await follow_beside(job, stop, FollowSettings(every_s=0.1, sweep_s=1.0), IngestSettings())
+        often = FollowSettings(every_s=0.1, sweep_s=1.0)
+        report = await BesideFollower(cluster_of(somebody), index, often, IngestSettings(), stop=stop).run(job)
 
         assert report.stopped == "seen"
         assert set(near(await dense(index, ENCODER.encode_query("word")))) == {*ARTICLES, "new"} - {"a2"}

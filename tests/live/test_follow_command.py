@@ -57,8 +57,7 @@ async def test_an_index_is_followed_from_the_command_line(
     running = launcher.start(
         "follow", index, "--every", "0.1", "--metrics-port", "0", "--report", "report.json", *common, cwd=tmp_path
     )
-    state = tmp_path / f"{index}.follow.json"
-    wait_for(running, state.exists)
+    wait_for(running, lambda: [*tmp_path.glob(f"{index}.*.follow.json")])
     before = read_marker_of(somebody, index, "door")
     somebody.send("POST", f"/{index}/_update/door", {"doc": {"body": "A fire door must never be wedged open."}})
     after = wait_for(running, lambda: (now := read_marker_of(somebody, index, "door")) != before and now)

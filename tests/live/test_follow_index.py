@@ -10,25 +10,28 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.backfills import WordEncoder, plan_for
+from support.backfills import WordEncoder
 from support.effort import tries
+from support.followed_shops import followed_of, small_shop
 from support.scratch import unique_name
 from support.shop_writers import ShopWriter
-from support.shops import DOCUMENTS, ENCODER, MAPPINGS, SMALL, check_index, open_shop, read_all
+from support.shops import DOCUMENTS, ENCODER, SMALL, check_index, open_shop, read_all
 from support.somebody import Somebody
 
-from connector.backfill.fields import BackfillPlan, meta_is_lost, put_fields, put_meta, take_meta_out
+from connector.backfill.fields import BackfillPlan, put_fields, put_meta, read_index_mapping
 from connector.backfill.keeping_up import follower
 from connector.backfill.keeping_up.checkpoints import IndexCheckpoints, read_checkpoints
-from connector.backfill.keeping_up.follower import IndexFollower, PassageLag
-from connector.backfill.keeping_up.run import FollowedIndices, FollowedVectors, follow
+from connector.backfill.keeping_up.follower import IndexFollower
+from connector.backfill.keeping_up.lag import PassageLag
+from connector.backfill.keeping_up.run import FollowListeners, follow
 from connector.backfill.keeping_up.state import StateFile
 from connector.backfill.report import BackfillCounts, BackfillReport
-from connector.backfilled import AddedNames, without_ours
+from connector.backfill.rounds import META_REPLACED
+from connector.backfill.undo import UndoJob, plan_undo
+from connector.backfilled import AddedNames, Backfilled
 from connector.clusters.connect import connect
 from connector.clusters.rest import RestCluster
 from connector.errors import ClusterUnavailable, WorkerUnavailable
-from connector.settings.load import load_settings
 from connector.settings.sections import ClusterSettings
 from connector.types import Vectors
 
@@ -39,6 +42,7 @@ class Following:
     """A follower at work in a task of its own."""
 
     def __init__(self, cluster: RestCluster, plan: BackfillPlan, folder: Path, encoder: WordEncoder = ENCODER) -> None:
+        folder.mkdir(exist_ok=True)
         self.behind = PassageLag(1)
         self.looks = 0
         self.told = 0
@@ -145,15 +149,6 @@ async def elasticsearch_somebody(elasticsearch: ClusterSettings) -> AsyncIterato
     await found.cluster.close()
 
 
-async def small_shop(somebody: Somebody, documents: int) -> tuple[RestCluster, BackfillPlan]:
-    """An index of one shard that nobody writes to any more, with our fields in its mapping."""
-    assert isinstance(somebody.cluster, RestCluster)
-    index = somebody.make(MAPPINGS, *({"title": f"Shelf {at}"} for at in range(documents)), settings=somebody.knn)
-    plan = await plan_for(somebody.cluster, index, {"title": 2.0, "body": 1.0})
-    await put_fields(somebody.cluster, plan)
-    return somebody.cluster, plan
-
-
 class AwayAtFirst(WordEncoder):
     """The encoder of a worker that is started anew just then."""
 
@@ -224,15 +219,13 @@ async def test_an_index_that_is_followed_no_more_is_in_trouble(
 ) -> None:
     cluster, plan = await small_shop(elasticsearch_somebody, 0)
     elasticsearch_somebody.send("DELETE", f"/{plan.index}")
-    settings = load_settings(environ={}, overrides={"cluster.url": cluster.url, "index.name": plan.index})
-    probed: Any = type("Probed", (), {"documents": 0})
     told: list[PassageLag] = []
     (report,) = await follow(
-        FollowedIndices(cluster, settings, [FollowedVectors(plan, probed, ENCODER)]),
+        followed_of(cluster, plan),
         states=tmp_path,
         rejects=tmp_path / "rejects",
         stop=asyncio.get_running_loop().create_future(),
-        on_behind=lambda name, behind: told.append(behind),
+        listeners=FollowListeners(on_behind=lambda name, behind: told.append(behind)),
     )
 
     assert report.stopped
@@ -240,33 +233,102 @@ async def test_an_index_that_is_followed_no_more_is_in_trouble(
     assert f"{plan.index} is not followed any more" in caplog.text
 
 
-async def test_what_was_taken_out_on_purpose_is_not_put_back(elasticsearch_somebody: Somebody) -> None:
-    cluster, plan = await small_shop(elasticsearch_somebody, 0)
-    switched = replace(plan.added, names=AddedNames("passages_2"))
-    await put_meta(cluster, plan.index, lambda meta: switched.to_meta(without_ours(meta)))
-
-    assert not await meta_is_lost(cluster, plan)
-
-    await put_meta(cluster, plan.index, without_ours)
-
-    assert await meta_is_lost(cluster, plan)
-
-
-async def test_a_follower_ends_where_its_vectors_were_taken_out(elasticsearch: ClusterSettings, tmp_path: Path) -> None:
-    somebody = Somebody(elasticsearch.url, await connect(elasticsearch))
-    cluster, plan, writers = await open_shop(somebody)
+async def test_what_somebody_wrote_over_in_meta_is_put_back_at_once(
+    elasticsearch_somebody: Somebody, tmp_path: Path
+) -> None:
+    cluster, plan = await small_shop(elasticsearch_somebody, 3)
     other = replace(plan, added=replace(plan.added, names=AddedNames("passages_2")), is_other=True)
     await put_fields(cluster, other)
-    following = Following(cluster, other, tmp_path)
-    await following.until_caught_up()
-    await take_meta_out(cluster, plan.index, "passages_2")
-    await writers[0].write_once()
-    report = await asyncio.wait_for(following.task, PATIENCE_S)
-    lost = await meta_is_lost(cluster, other)
-    await finish_writing(writers)
-    somebody.leave()
-    await cluster.close()
+    both = [Following(cluster, plan, tmp_path / "used"), Following(cluster, other, tmp_path / "other")]
+    for following in both:
+        await following.until_caught_up()
+    await put_meta(cluster, plan.index, lambda meta: {"owner": "somebody"})
+    for following in both:
+        await following.until_caught_up()
+    reports = [await following.end() for following in both]
+    meta = (await read_index_mapping(cluster, plan.index))["_meta"]
 
-    assert "'passages_2'" in str(report.stopped)
-    assert "were taken out" in str(report.stopped)
-    assert not lost
+    assert meta["owner"] == "somebody"
+    assert (Backfilled.from_meta(meta), Backfilled.others_from_meta(meta)) == (plan.added, (other.added,))
+    assert all(META_REPLACED in report.notes for report in reports)
+
+
+async def test_who_takes_vectors_out_need_not_end_the_follower_first(
+    elasticsearch_somebody: Somebody, tmp_path: Path
+) -> None:
+    cluster, plan = await small_shop(elasticsearch_somebody, 20)
+    other = replace(plan, added=replace(plan.added, names=AddedNames("passages_2")), is_other=True)
+    await put_fields(cluster, other)
+    both = [Following(cluster, plan, tmp_path / "used"), Following(cluster, other, tmp_path / "other")]
+    for following in both:
+        await following.until_caught_up()
+    cleaned = await UndoJob(cluster, await plan_undo(cluster, plan.index, None, other.added), SMALL).run()
+    second = await asyncio.wait_for(both[1].task, PATIENCE_S)
+    await both[0].until_caught_up()
+    between = await read_all(elasticsearch_somebody, plan.index)
+    undone = await UndoJob(cluster, await plan_undo(cluster, plan.index, None), SMALL).run()
+    first = await asyncio.wait_for(both[0].task, PATIENCE_S)
+    after = await read_all(elasticsearch_somebody, plan.index)
+    meta = (await read_index_mapping(cluster, plan.index))["_meta"]
+
+    assert cleaned.ok
+    assert undone.ok
+    for report, field in ((first, "'passages'"), (second, "'passages_2'")):
+        assert report.stopped is None
+        assert field in report.notes[-1]
+        assert "taken out" in report.notes[-1]
+        assert META_REPLACED not in report.notes
+    assert {name for source in between.values() for name in source} == {"title", "passages", "passages_of"}
+    assert {name for source in after.values() for name in source} == {"title"}
+    assert meta == {"owner": "shop"}
+
+
+async def test_an_index_that_is_closed_for_a_moment_is_waited_for(
+    elasticsearch_somebody: Somebody, tmp_path: Path
+) -> None:
+    cluster, plan = await small_shop(elasticsearch_somebody, 1)
+    following = Following(cluster, plan, tmp_path)
+    await following.until_caught_up()
+    elasticsearch_somebody.send("POST", f"/{plan.index}/_close")
+    await following.until(lambda: "open it" in following.behind.trouble)
+    seconds = following.behind.seconds
+    await following.until(lambda: following.behind.seconds > seconds)
+    elasticsearch_somebody.send("POST", f"/{plan.index}/_open")
+    elasticsearch_somebody.send("PUT", f"/{plan.index}/_doc/new", {"title": "Doors"})
+    await following.until_caught_up()
+    report = await following.end()
+
+    assert report.counts.written == 2
+    assert not following.behind.trouble
+
+
+async def test_what_was_refused_is_tried_again_by_the_next_run_and_the_last_sweep_is_remembered(
+    elasticsearch_somebody: Somebody, tmp_path: Path
+) -> None:
+    somebody = elasticsearch_somebody
+    cluster, plan = await small_shop(somebody, 2)
+    limit = "index.mapping.nested_objects.limit"
+    somebody.send("PUT", f"/{plan.index}/_settings", {limit: 1})
+    first = Following(cluster, plan, tmp_path)
+    await first.until_caught_up()
+    long = {"body": "Cold rooms are checked twice a day. " * 20}
+    somebody.send("POST", f"/{plan.index}/_update/d0", {"doc": long})
+    await first.until_caught_up()
+    refused = await first.end()
+    kept = StateFile(tmp_path / "state.json").read()
+    second = Following(cluster, plan, tmp_path)
+    await second.until_caught_up()
+    refused_again = await second.end()
+    somebody.send("PUT", f"/{plan.index}/_settings", {limit: 100})
+    third = Following(cluster, plan, tmp_path)
+    await third.until_caught_up()
+    report = await third.end()
+    last = StateFile(tmp_path / "state.json").read()
+
+    assert kept
+    assert last
+    assert (refused.counts.behind, [len(numbers) for numbers in kept.refused]) == (1, [1])
+    assert (refused_again.counts.found, refused_again.counts.refused) == (1, 1)
+    assert (report.counts.found, report.counts.written) == (1, 1)
+    assert last.refused == ((),)
+    assert last.swept_at == kept.swept_at

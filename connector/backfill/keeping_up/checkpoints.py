@@ -14,7 +14,7 @@ from connector.backfill.scan import count_shards
 from connector.clusters.paths import index_path
 from connector.clusters.rest import RestCluster
 from connector.clusters.rest_index import ADMIN_TIMEOUT_S
-from connector.errors import ClusterUnavailable
+from connector.errors import ClusterError, ClusterUnavailable
 
 JSON = dict[str, Any]
 STATS = {"level": "shards"}
@@ -39,10 +39,12 @@ class IndexCheckpoints:
 
 async def read_checkpoints(cluster: RestCluster, index: str, shards: int) -> IndexCheckpoints:
     """The checkpoints of an index that had so many shards. Raises AccessDenied without the privilege to read
-    statistics, and ClusterUnavailable while a shard has no primary."""
+    statistics, ClusterUnavailable while a shard has no primary, and ClusterError where none answers."""
     path = index_path(index, "_stats/docs")
     reply = await cluster.client.request("GET", path, params=STATS, timeout_s=ADMIN_TIMEOUT_S)
     found: JSON = reply.get("indices", {}).get(index, {})
+    if not found:  # no shard answers, or the name stands for another index by now
+        raise ClusterError(f"no shard of index {index!r} answers", status=404)
     answered = found.get("shards", {})
     if 0 < len(answered) < shards:  # some have no copy that answers, or the index was made anew with fewer
         shards = await count_shards(cluster, index)

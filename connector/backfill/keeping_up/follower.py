@@ -12,38 +12,35 @@ import logging
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 
-from connector.backfill.fields import BackfillPlan, is_taken_out
+from connector.backfill.fields import BackfillPlan
 from connector.backfill.keeping_up.checkpoints import IndexCheckpoints, read_checkpoints
+from connector.backfill.keeping_up.lag import PassageLag
+from connector.backfill.keeping_up.passing import may_pass
 from connector.backfill.keeping_up.state import FollowState, StateFile, begin_anew, moved_to
 from connector.backfill.report import BackfillCounts, BackfillReport
 from connector.backfill.rounds import BackfillRounds, ShardRange, refresh, run_to_end
 from connector.backfill.scan import NONE_YET
+from connector.backfill.standing import VectorsTakenOut
 from connector.backfill.throttle import WritePace
 from connector.clusters.rest import RestCluster
-from connector.errors import AccessDenied, ClusterUnavailable, SettingsError, WorkerUnavailable
+from connector.errors import AccessDenied, ConnectorError, SettingsError
 from connector.models.encoder import Encoder
 from connector.retries import pauses
 from connector.settings.sections import IngestSettings
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class PassageLag:
-    """How far passages are behind what applications wrote: operations that were not looked at yet, and how many seconds
-    ago everything written by then was right."""
-
-    operations: int = 0
-    seconds: float = 0.0
-    trouble: str = ""  # what keeps a round from being taken
+MOST_REFUSED = 10_000  # writes of one shard, the last ones, that are remembered for the next run
 
 
 class IndexFollower:
     """Follows one index, whose mapping has our fields. Once `stop` resolves, to the reason, it ends as BackfillJob
-    does."""
+    does.
+
+    Without `fills_old`, the documents that lack passages when it begins with nothing known are left to a back-fill that
+    is at work, and to a later sweep."""
 
     def __init__(
         self,
@@ -59,6 +56,7 @@ class IndexFollower:
         pace: WritePace | None = None,
         every_s: float,
         sweep_s: float,
+        fills_old: bool = True,
         on_progress: Callable[[BackfillCounts], None] = lambda counts: None,
         on_behind: Callable[[PassageLag], None] = lambda behind: None,
     ) -> None:
@@ -69,6 +67,7 @@ class IndexFollower:
         self._stop = stop
         self._every_s = every_s
         self._sweep_s = sweep_s
+        self._fills_old = fills_old
         self._on_progress = on_progress
         self._on_behind = on_behind
         self._rounds = BackfillRounds(
@@ -83,14 +82,17 @@ class IndexFollower:
             on_progress=self._tell_progress,
         )
         self._right_at = time.monotonic()  # a moment up to which everything written is right
-        self._swept_at: float | None = None
+        self._lacking_after = [NONE_YET] * plan.shards  # where another job fills what is older
+        self._refused: list[tuple[int, ...]] = [()] * plan.shards  # in the last run: they are looked at once more
         self.behind = PassageLag()
         self._operations = 0  # that nobody has looked at, when last asked
 
     async def run(self) -> BackfillReport:
-        """Until `stop`, or an error that no patience helps with. Raises AccessDenied where the credentials may not
-        begin, and SettingsError for a state file that is something else."""
-        return await run_to_end(self._rounds, self._keep_up, grace_s=self._settings.grace_s)
+        """Until `stop`, an error that does not pass, or until the vectors are taken out (then the report says of
+        nothing that stopped it). Raises AccessDenied where the credentials may not begin, and SettingsError where the
+        state file is another follower's."""
+        with self._file.held():
+            return await run_to_end(self._rounds, self._keep_up, grace_s=self._settings.grace_s)
 
     async def _keep_up(self) -> None:
         state: FollowState | None = None
@@ -100,11 +102,22 @@ class IndexFollower:
             try:
                 state = await self._look(state)
                 waits = self._waits()
-            except (ClusterUnavailable, WorkerUnavailable) as error:
+            except VectorsTakenOut as over:
+                self._file.forget()
+                self._rounds.notes[f"{over}; they are followed no more"] = None
+                return
+            except ConnectorError as error:
                 wait_s = next(waits)
-                log.warning("%s; trying again in %.1f s", error, wait_s)
-                self._tell(trouble=str(error))
+                await self._outlast(error, wait_s)
             await asyncio.wait([self._stop], timeout=wait_s)
+
+    async def _outlast(self, error: ConnectorError, wait_s: float | None) -> None:
+        """Say what keeps it from looking. Raises what does not pass."""
+        first = await self._rounds.same.explain(error)
+        if not may_pass(first):
+            raise first
+        log.warning("%s: %s; trying again in %.1f s", self._plan.index, first, wait_s)
+        self._tell(trouble=str(first))
 
     def _waits(self) -> Iterator[float | None]:
         return pauses(self._settings.backoff_s, sys.maxsize)
@@ -123,53 +136,58 @@ class IndexFollower:
     def _begin(self, now: IndexCheckpoints) -> FollowState:
         """The state that was kept, where it holds."""
         generation = self._plan.added.generation
+        if len(now.shards) != self._plan.shards:
+            raise SettingsError(f"index {self._plan.index!r} was made anew just now; start connector follow again")
         kept = self._file.read()
         why = kept.why_void(generation, now) if kept else None
         if why:
             log.warning("%s: every document is looked at anew", why)
             self._rounds.notes[f"{why}: every document was looked at anew"] = None
         if kept and not why:
-            self._swept_at = time.monotonic()
+            self._refused = [*kept.refused]
             return kept
-        return begin_anew(self._plan.index, generation, now)
+        state = begin_anew(self._plan.index, generation, now)
+        if kept or self._fills_old:
+            return state
+        self._lacking_after = [shard.safe for shard in now.shards]
+        return replace(state, swept_at=time.time())
 
     async def _look(self, state: FollowState | None) -> FollowState:
         """What was written since, if anything was; the state after it. None: at the beginning."""
         asked_at, now = time.monotonic(), await self._read()
         state = self._still_valid(state, now) if state else self._begin(now)
-        is_sweep = self._swept_at is None or asked_at - self._swept_at >= self._sweep_s
+        await self._rounds.keep_meta()
         safe = [shard.safe for shard in now.shards]
         self._operations = _count_operations(now, state)
         self._tell()
-        if is_sweep or list(state.upto) != safe:
+        is_sweep = state.is_sweep_due(time.time(), self._sweep_s)
+        if is_sweep or any(self._refused) or list(state.upto) != safe:
             state = await self._take_round(state, safe, is_sweep=is_sweep)
             if self._stop.done():
                 return state
-            self._swept_at = asked_at if is_sweep else self._swept_at
         self._right_at = asked_at
         self._operations = _count_operations(now, state)
         self._tell()
         return state
 
     async def _take_round(self, state: FollowState, safe: Sequence[int], *, is_sweep: bool) -> FollowState:
-        if await is_taken_out(self._cluster, self._plan):
-            field = self._plan.added.names.passages
-            raise SettingsError(
-                f"the vectors in {field!r} of index {self._plan.index!r} were taken out; start connector follow anew "
-                "for those that searches use"
-            )
+        swept_at = time.time() if is_sweep else state.swept_at
         if not await refresh(self._cluster, self._plan.index):
             raise AccessDenied(
                 f"following index {self._plan.index!r} needs the privilege to refresh it (maintenance on "
                 "Elasticsearch, indices:admin/refresh* on OpenSearch); without it, run connector backfill now and then"
             )
-        pairs = zip(state.upto, safe, strict=True)
-        await self._rounds.run([ShardRange(NONE_YET if is_sweep else at, at, upto) for at, upto in pairs])
+        bounds = zip(state.upto, safe, self._lacking_after, self._refused, strict=True)
+        await self._rounds.run(
+            [ShardRange(NONE_YET if is_sweep else max(at, lacking), at, upto, too) for at, upto, lacking, too in bounds]
+        )
         if self._stop.done():
             return state
+        self._refused = [()] * self._plan.shards
         for own, upto in zip(self._rounds.own, safe, strict=True):
             own.forget(upto)
-        state = moved_to(state, safe)
+        refused = [sorted(numbers)[-MOST_REFUSED:] for numbers in self._rounds.ledger.refused(self._plan.shards)]
+        state = moved_to(state, safe, refused, swept_at)
         self._file.keep(state)
         return state
 
@@ -182,7 +200,6 @@ class IndexFollower:
             raise SettingsError(f"{why} while it was followed; fill it: connector backfill {self._plan.index}")
         log.warning("%s: every document is looked at anew", why)
         self._rounds.notes[f"{why}: every document was looked at anew"] = None
-        self._swept_at = None
         for own in self._rounds.own:
             own.clear()  # in another history, the same numbers are writes of others
         return begin_anew(self._plan.index, self._plan.added.generation, now)

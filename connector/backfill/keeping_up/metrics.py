@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from prometheus_client import CollectorRegistry, Gauge, start_http_server
 
-from connector.backfill.keeping_up.follower import PassageLag
+from connector.backfill.keeping_up.lag import PassageLag
 from connector.backfill.report import BackfillCounts
 from connector.errors import SettingsError
 

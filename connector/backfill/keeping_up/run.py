@@ -1,49 +1,34 @@
-"""Following from the settings: every index behind a name that was back-filled, each by a follower of its own."""
+"""Following from the settings: all vectors behind a name, each encoder's by a follower of its own.
+
+What there is to follow changes meanwhile. An index begins to change its encoder, or a rollover adds an index to an
+alias. So it is looked for again and again."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
-from connector.backfill.fields import BackfillPlan
-from connector.backfill.keeping_up.follower import IndexFollower, PassageLag
+from connector.backfill.keeping_up.finding import VectorsToFollow, find_to_follow
+from connector.backfill.keeping_up.lag import PassageLag
+from connector.backfill.keeping_up.preparing import EncoderShelf, Follower, FollowerFiles, Ready, prepare
 from connector.backfill.keeping_up.state import StateFile
-from connector.backfill.migrating import read_encoders
-from connector.backfill.planning import ProbedIndex, plan_backfill, probe_index
 from connector.backfill.report import BackfillCounts, BackfillReport
 from connector.backfill.run import engine_of, watching
 from connector.backfill.throttle import WritePace
 from connector.backfill.watch import LoadBounds, watch_load
-from connector.backfilled import Backfilled
 from connector.clusters.rest import RestCluster
-from connector.errors import AccessDenied, EncoderMismatch
-from connector.event_loop import in_own_thread
-from connector.models.encoder import Encoder
-from connector.schema import EncoderFingerprint
+from connector.errors import AccessDenied, ConnectorError, SettingsError
 from connector.settings.sections import Settings
-from connector.wiring import load_encoder
 
 log = logging.getLogger(__name__)
 NO_BOUNDS = LoadBounds()
-
-
-@dataclass(frozen=True, slots=True)
-class FollowedVectors:
-    """The vectors of one encoder in one index: an index that changes its encoder has those of two."""
-
-    plan: BackfillPlan
-    probed: ProbedIndex
-    encoder: Encoder
-
-    @property
-    def name(self) -> str:
-        """What they are called in messages and files."""
-        field = f".{self.plan.added.names.passages}" if self.plan.is_other else ""
-        return f"{self.plan.index}{field}"
+TRY_AGAIN_S = 60.0  # what could not be followed, as for want of its encoder
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,54 +37,29 @@ class FollowedIndices:
 
     cluster: RestCluster
     settings: Settings
-    vectors: Sequence[FollowedVectors]
+    ready: Sequence[Ready]
+    encoders: EncoderShelf
+    without: Sequence[str] = ()  # indices that have nothing to follow
 
 
 @asynccontextmanager
 async def opening_followed(settings: Settings) -> AsyncIterator[FollowedIndices]:
-    """The indices behind settings.index.name. Raises ConnectorError where one was not back-filled, or where an encoder
-    that filled it cannot be had."""
+    """All vectors behind settings.index.name. Raises ConnectorError where there are none, or where an encoder that
+    filled them cannot be had."""
     async with engine_of(settings) as cluster:
-        found = await read_encoders(cluster, settings.index.name)
+        found = await find_to_follow(cluster, settings)
+        found.check(settings.index.name)
         encoders = EncoderShelf(settings)
-        vectors = []
-        for now in found:
-            for added in (now.used, *([now.other] if now.other else [])):
-                probed = await probe_index(cluster, now.index, added.names, added.text, added)
-                encoder = await encoders.find(now.index, added.encoder)
-                plan = as_before(await plan_backfill(cluster, probed, encoder.fingerprint, settings), added)
-                vectors.append(FollowedVectors(replace(plan, is_other=added is now.other), probed, encoder))
-        yield FollowedIndices(cluster, settings, vectors)
+        ready = [await prepare(cluster, settings, each, encoders) for each in found.vectors]
+        yield FollowedIndices(cluster, settings, ready, encoders, found.without)
 
 
-def as_before(plan: BackfillPlan, added: Backfilled) -> BackfillPlan:
-    """The plan with texts cut as they were, whatever the settings say now."""
-    return replace(plan, added=added, schema=replace(plan.schema, passages=added.passages))
+@dataclass(frozen=True, slots=True)
+class FollowListeners:
+    """Who hears of it, by the name of the vectors."""
 
-
-class EncoderShelf:
-    """Encoders by what filled an index: that of the settings, or else one of the name that the index remembers."""
-
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        self._loaded: dict[str, Encoder] = {}
-
-    async def find(self, index: str, wanted: EncoderFingerprint) -> Encoder:
-        """Raises EncoderMismatch where no such encoder is here, and ModelError."""
-        for model in (self._settings.encoder.model, wanted.name):
-            encoder = await self._load(model)
-            if encoder.fingerprint.same_vectors(wanted):
-                return encoder
-        configured = str(self._loaded[self._settings.encoder.model].fingerprint)
-        raise EncoderMismatch(index, index_encoder=str(wanted), configured=configured, backfilled=True)
-
-    async def _load(self, model: str) -> Encoder:
-        if model not in self._loaded:
-            named = self._settings.encoder.model_copy(update={"model": model})
-            encoder = await in_own_thread(load_encoder, self._settings.model_copy(update={"encoder": named}))
-            encoder.token_offsets(())  # what cutting by its tokens needs is missed now
-            self._loaded[model] = encoder
-        return self._loaded[model]
+    on_progress: Callable[[str, BackfillCounts], None] = lambda name, counts: None
+    on_behind: Callable[[str, PassageLag], None] = lambda name, behind: None
 
 
 async def follow(
@@ -109,41 +69,124 @@ async def follow(
     rejects: Path | None = None,
     bounds: LoadBounds = NO_BOUNDS,
     stop: asyncio.Future[str],
-    on_progress: Callable[[str, BackfillCounts], None] = lambda name, counts: None,
-    on_behind: Callable[[str, PassageLag], None] = lambda name, behind: None,
+    listeners: FollowListeners = FollowListeners(),
 ) -> list[BackfillReport]:
-    """Follow all of them side by side until `stop` resolves, to a reason. Where one ends by an error, the others go on.
+    """Follow all of them side by side until `stop` resolves, to a reason, and what comes to them meanwhile. Where one
+    ends by an error, the others go on.
 
-    `states` is the folder in which NAME.follow.json is kept for each."""
+    `states` is the folder in which the state of each is kept."""
+    crew = _Crew(followed, FollowerFiles(states, rejects), bounds, stop, listeners)
+    return await crew.run()
 
-    async def follow_vectors(vectors: FollowedVectors) -> BackfillReport:
-        pace, settings, name = WritePace(), followed.settings, vectors.name
-        follower = IndexFollower(
-            followed.cluster,
-            vectors.plan,
-            vectors.encoder,
-            settings.ingest,
-            expected=vectors.probed.documents,
-            rejects=rejects or Path(f"{name}.follow.rejects.jsonl"),
-            state=StateFile(states / f"{name}.follow.json"),
-            stop=stop,
-            pace=pace,
-            every_s=settings.follow.every_s,
-            sweep_s=settings.follow.sweep_s,
-            on_progress=lambda counts: on_progress(name, counts),
-            on_behind=lambda behind: on_behind(name, behind),
-        )
-        async with watching(watch_load(followed.cluster.client, vectors.plan.index, pace, bounds)) as watch:
+
+@dataclass(slots=True)
+class _Crew:
+    """The followers of one command."""
+
+    followed: FollowedIndices
+    files: FollowerFiles
+    bounds: LoadBounds
+    stop: asyncio.Future[str]
+    listeners: FollowListeners
+    tasks: dict[str, asyncio.Task[BackfillReport]] = field(default_factory=dict)  # by the key of the vectors
+    reports: list[BackfillReport] = field(default_factory=list)  # of vectors that were taken out
+    said: set[str] = field(default_factory=set)  # of indices that have nothing to follow
+    tried: dict[str, float] = field(default_factory=dict)  # when what cannot be followed was tried last
+
+    async def run(self) -> list[BackfillReport]:
+        for ready in self.followed.ready:
+            await self._start(ready, fills_old=True)
+        self._say_without(self.followed.without)
+        try:
+            while not self.stop.done():
+                await self._until_due()
+                looking = asyncio.create_task(self._look_for_more())
+                await asyncio.wait([looking, self.stop], return_when=asyncio.FIRST_COMPLETED)
+                if looking.done():
+                    looking.result()
+                looking.cancel()
+                if not self._running:
+                    break
+            if running := self._running:
+                await asyncio.wait(running)
+        finally:
+            for task in self._running:
+                task.cancel()
+        return [*self.reports, *(task.result() for task in self.tasks.values())]
+
+    @property
+    def _running(self) -> list[asyncio.Task[BackfillReport]]:
+        return [task for task in self.tasks.values() if not task.done()]
+
+    async def _until_due(self) -> None:
+        """Until it is time to look, or until something ends. Raises what ended a follower."""
+        waited_for: list[asyncio.Future[Any]] = [*self._running, self.stop]
+        every_s = self.followed.settings.follow.every_s
+        await asyncio.wait(waited_for, timeout=every_s, return_when=asyncio.FIRST_COMPLETED)
+        for task in self.tasks.values():
+            if task.done():
+                task.result()
+
+    async def _start(self, ready: Ready, *, fills_old: bool) -> None:
+        rejects, state = await self.files.of(self.followed.cluster, ready.found)
+        self.tasks[ready.found.key] = asyncio.create_task(self._follow(ready, rejects, state, fills_old))
+
+    async def _follow(self, ready: Ready, rejects: Path, state: StateFile, fills_old: bool) -> BackfillReport:
+        name, cluster, pace = ready.found.name, self.followed.cluster, WritePace()
+        follower = Follower(
+            cluster, self.followed.settings, ready, stop=self.stop, pace=pace, rejects=rejects, state=state,
+            fills_old=fills_old,
+            on_progress=lambda counts: self.listeners.on_progress(name, counts),
+            on_behind=lambda behind: self.listeners.on_behind(name, behind),
+        )  # fmt: skip
+        async with watching(watch_load(cluster.client, ready.found.index, pace, self.bounds)) as watch:
             try:
                 report = await follower.run()
-            except AccessDenied as error:
-                if len(followed.vectors) == 1:
+            except (AccessDenied, SettingsError) as error:
+                if len(self.tasks) == 1:
                     raise
-                counts = BackfillCounts(vectors.probed.documents)
-                report = BackfillReport(vectors.plan.index, counts, 0.0, stopped=str(error))
-        if report.stopped and not stop.done():  # the others go on, and the report comes when they end
+                report = BackfillReport(ready.found.index, BackfillCounts(ready.documents), 0.0, stopped=str(error))
+        if report.stopped and not self.stop.done():  # the others go on, and the report comes when they end
             log.error("%s is not followed any more: %s", name, report.stopped)
-            on_behind(name, replace(follower.behind, trouble=report.stopped))
+            self.listeners.on_behind(name, PassageLag(trouble=report.stopped))
+        for note in report.notes if not report.stopped else ():
+            log.warning("%s: %s", name, note)
         return replace(report, notes=(*report.notes, *watch.notes))
 
-    return list(await asyncio.gather(*map(follow_vectors, followed.vectors)))
+    async def _look_for_more(self) -> None:
+        """Vectors that were not there before: of a migration that began, of an index that a rollover added, or of other
+        text fields in the place of those that were taken out."""
+        for key, task in list(self.tasks.items()):
+            if task.done() and not task.result().stopped:
+                self.reports.append(self.tasks.pop(key).result())
+        try:
+            found = await find_to_follow(self.followed.cluster, self.followed.settings)
+        except ConnectorError as error:  # each follower says what keeps it from looking
+            log.debug("what there is to follow was not looked for: %s", error)
+            return
+        for each in found.vectors:
+            if each.key not in self.tasks and time.monotonic() >= self.tried.get(each.key, -TRY_AGAIN_S) + TRY_AGAIN_S:
+                await self._begin(each)
+        if self._running:
+            self._say_without(found.without)
+
+    async def _begin(self, found: VectorsToFollow) -> None:
+        self.tried[found.key] = time.monotonic()
+        try:
+            ready = await prepare(self.followed.cluster, self.followed.settings, found, self.followed.encoders)
+            await self._start(ready, fills_old=False)
+        except ConnectorError as error:
+            log.error("%s has vectors of %s by now, and they are not followed: %s", found.name, found.encoder, error)
+            self.listeners.on_behind(found.name, PassageLag(trouble=str(error)))
+            return
+        log.info("%s has vectors of %s by now; they are followed too", found.name, found.encoder)
+        self.tried.pop(found.key)
+
+    def _say_without(self, indices: Sequence[str]) -> None:
+        for index in indices:
+            if index not in self.said:
+                self.said.add(index)
+                log.warning(
+                    "index %s behind %s was not back-filled, and is not followed; fill it, and it is from then on: "
+                    "connector backfill %s", index, self.followed.settings.index.name, index,
+                )  # fmt: skip

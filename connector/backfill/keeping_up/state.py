@@ -5,15 +5,17 @@ history or another back-fill, it is void, and every document is looked at anew."
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from connector.backfill.keeping_up.checkpoints import IndexCheckpoints
 from connector.backfill.scan import NONE_YET
-from connector.errors import SettingsError
+from connector.errors import DiskError, SettingsError
 
 STATE_VERSION = 1
 
@@ -27,6 +29,8 @@ class FollowState:
     generation: str  # of the back-fill: encoder, text fields, passage settings
     histories: tuple[str, ...]
     upto: tuple[int, ...]
+    refused: tuple[tuple[int, ...], ...]  # below that: the writes of documents whose passages the engine did not take
+    swept_at: float | None = None  # seconds since 1970, when a search for all that lack passages began
 
     def why_void(self, generation: str, now: IndexCheckpoints) -> str | None:
         """Why nothing may be concluded from it about the index as it is now; None where it holds."""
@@ -42,11 +46,16 @@ class FollowState:
             return f"a shard of index {self.index!r} has lost operations, as after a failover"
         return None
 
+    def is_sweep_due(self, now: float, every_s: float) -> bool:
+        """Whether the last sweep was so long ago; also where the clock was set back behind it."""
+        return self.swept_at is None or not 0 <= now - self.swept_at < every_s
+
 
 def begin_anew(index: str, generation: str, now: IndexCheckpoints) -> FollowState:
     """The state in which every document is still to be looked at."""
     histories = tuple(shard.history for shard in now.shards)
-    return FollowState(index, now.uuid, generation, histories, (NONE_YET,) * len(now.shards))
+    shards = len(now.shards)
+    return FollowState(index, now.uuid, generation, histories, (NONE_YET,) * shards, ((),) * shards)
 
 
 class StateFile:
@@ -54,6 +63,29 @@ class StateFile:
 
     def __init__(self, path: Path | None) -> None:
         self._path = path
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """The file is this follower's alone for as long as the block lasts, and no longer than its process.
+
+        Raises SettingsError where it is another's, or where no file can be written."""
+        if self._path is None:
+            yield
+            return
+        beside = self._path.with_name(f"{self._path.name}.lock")
+        try:
+            lock = beside.open("w", encoding="ascii")
+        except OSError as error:
+            raise SettingsError(f"no state can be kept in {self._path} ({error}); name another --state") from error
+        with lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                raise SettingsError(
+                    f"another connector follow keeps its state in {self._path}, and so follows this index already; end "
+                    "that one first (a second one would encode everything twice)"
+                ) from error
+            yield
 
     def read(self) -> FollowState | None:
         """What was kept; None where there is no such file. Raises SettingsError for a file that is something else."""
@@ -63,14 +95,20 @@ class StateFile:
             kept = json.loads(self._path.read_text(encoding="utf-8"))
             if kept.pop("version") != STATE_VERSION:
                 raise ValueError("it is of another version")
-            return FollowState(**kept | {name: tuple(kept[name]) for name in ("histories", "upto")})
+            lists = {name: tuple(kept[name]) for name in ("histories", "upto")}
+            return FollowState(**kept | lists | {"refused": tuple(map(tuple, kept["refused"]))})
         except (ValueError, TypeError, KeyError, AttributeError, OSError) as error:
             raise SettingsError(
                 f"{self._path} is not the state of connector follow ({error}); delete it, or name another --state"
             ) from error
 
+    def forget(self) -> None:
+        """What was kept holds no more."""
+        if self._path is not None:
+            self._path.unlink(missing_ok=True)
+
     def keep(self, state: FollowState) -> None:
-        """Replace the file at one stroke, so that a kill leaves the one before or this one. Raises SettingsError."""
+        """Replace the file at one stroke, so that a kill leaves the one before or this one. Raises DiskError."""
         if self._path is None:
             return
         beside = self._path.with_name(f"{self._path.name}.new")
@@ -81,9 +119,11 @@ class StateFile:
                 os.fsync(file.fileno())
             beside.replace(self._path)
         except OSError as error:
-            raise SettingsError(f"cannot keep the state in {self._path}: {error}; name another --state") from error
+            raise DiskError(f"cannot keep the state in {self._path}: {error}; free space there") from error
 
 
-def moved_to(state: FollowState, upto: Sequence[int]) -> FollowState:
-    """The state after a round up to these numbers."""
-    return FollowState(state.index, state.uuid, state.generation, state.histories, tuple(upto))
+def moved_to(
+    state: FollowState, upto: Sequence[int], refused: Sequence[Sequence[int]], swept_at: float | None
+) -> FollowState:
+    """The state after a round up to these numbers, in which the engine refused some documents."""
+    return replace(state, upto=tuple(upto), refused=tuple(map(tuple, refused)), swept_at=swept_at)

@@ -50,8 +50,13 @@ def follow(
     goes on until it is told to end; the next run goes on from there. A source (a folder, a table, a topic) is followed
     by: connector ingest SOURCE --follow.
 
-    Exit code: 143 (SIGTERM) or 130 (Ctrl-C) it was ended, which is the usual way; 2 it could not start, as where the
-    index was never back-filled; 3 an index was deleted or rebuilt meanwhile.
+    It follows what comes to it meanwhile too: the vectors of a second encoder (connector migrate), and back-filled
+    indices that a rollover adds behind an alias. An index with its vectors beside it (connector backfill --beside) is
+    followed in the same way, and only read.
+
+    Exit code: 143 (SIGTERM) or 130 (Ctrl-C) it was ended, which is the usual way; 0 the vectors were taken out, so that
+    there is nothing to follow any more; 2 it could not start, as where the index was never back-filled, or is followed
+    already; 3 an index was deleted or rebuilt meanwhile, or forbids what it needs by now.
 
     Examples:
 
@@ -93,8 +98,10 @@ async def _follow(settings: Settings, flags: FollowFlags, bar: bool) -> tuple[li
             states=flags.state,
             rejects=flags.rejects,
             stop=stop,
-            on_progress=_both(lines.tell_counts, metrics.tell_counts if metrics else None),
-            on_behind=_both(lines.tell_behind, metrics.tell_behind if metrics else None),
+            listeners=run.FollowListeners(
+                on_progress=_both(lines.tell_counts, metrics.tell_counts if metrics else None),
+                on_behind=_both(lines.tell_behind, metrics.tell_behind if metrics else None),
+            ),
         )
     return reports, received[0] if received else 0
 
@@ -129,7 +136,7 @@ def _end(
     started: datetime,
 ) -> NoReturn:
     """Show what was done, and end with the code that says how it went."""
-    code = 128 + signalled if signalled else 3
+    code = 128 + signalled if signalled else 3 if any(report.stopped for report in reports) else 0
     described = {
         "cluster": settings.cluster.url,
         "index": settings.index.name,

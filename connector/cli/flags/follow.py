@@ -35,11 +35,15 @@ class FollowFlags:
     ] = None
     state: Annotated[
         Path,
-        typer.Option("--state", help="The folder of INDEX.follow.json, which says up to where the passages are right."),
+        typer.Option(
+            "--state", help="The folder of INDEX.UUID.follow.json, which says up to where the passages are right."
+        ),
     ] = Path()
     rejects: Annotated[
         Path | None,
-        typer.Option(help="Where the ids of refused documents are kept with the reason. [INDEX.follow.rejects.jsonl]"),
+        typer.Option(
+            help="Where the ids of refused documents are kept with the reason. [INDEX.UUID.follow.rejects.jsonl]"
+        ),
     ] = None
     report_file: Annotated[
         Path | None, typer.Option("--report", help="Write a JSON report to this file, at the end.")

@@ -13,7 +13,7 @@ from connector.errors import SettingsError
 
 SHARD = ShardCheckpoint("h1", 10, 12)
 NOW = IndexCheckpoints("u1", (SHARD, replace(SHARD, history="h2")))
-STATE = moved_to(begin_anew("shop", "g1", NOW), [10, 10])
+STATE = moved_to(begin_anew("shop", "g1", NOW), [10, 10], [[3, 7], []], 1000.0)
 
 
 @pytest.mark.parametrize(
@@ -45,6 +45,25 @@ def test_a_state_is_read_as_it_was_kept(tmp_path: Path) -> None:
 
     assert file.read() == STATE
     assert [each.name for each in tmp_path.iterdir()] == ["state.json"]
+
+
+@pytest.mark.parametrize(("seconds", "is_due"), [(1000.0, False), (1059.0, False), (1060.0, True), (999.0, True)])
+def test_a_sweep_is_due_so_long_after_the_last_one_whatever_was_restarted(seconds: float, is_due: bool) -> None:
+    assert STATE.is_sweep_due(seconds, 60.0) is is_due
+    assert begin_anew("shop", "g1", NOW).is_sweep_due(seconds, 60.0)
+
+
+def test_a_state_is_kept_by_one_follower_at_a_time(tmp_path: Path) -> None:
+    path = tmp_path / "state.json"
+    with StateFile(path).held():
+        with pytest.raises(SettingsError, match="another connector follow"), StateFile(path).held():
+            pass
+        with StateFile(tmp_path / "other.json").held():
+            pass
+    with StateFile(path).held():
+        pass
+    with pytest.raises(SettingsError, match="name another --state"), StateFile(tmp_path / "no" / "state.json").held():
+        pass
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"version": 2}', '{"version": 1, "index": "shop"}'])

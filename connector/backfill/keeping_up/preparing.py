@@ -1,0 +1,202 @@
+"""From vectors that were found to a follower of them: their encoder, their plan, their files."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from connector.backfill.beside import BesideCounts, BesideJob
+from connector.backfill.beside_follow import BesideFollower
+from connector.backfill.fields import BackfillPlan
+from connector.backfill.keeping_up.finding import BesideVectors, InPlaceVectors, VectorsToFollow
+from connector.backfill.keeping_up.follower import IndexFollower
+from connector.backfill.keeping_up.lag import PassageLag
+from connector.backfill.keeping_up.state import StateFile
+from connector.backfill.planning import plan_backfill, probe_index
+from connector.backfill.report import BackfillCounts, BackfillReport
+from connector.backfill.throttle import WritePace
+from connector.backfilled import Backfilled
+from connector.clusters.beside import BesideIndex
+from connector.clusters.protocol import ForeignFields
+from connector.clusters.rest import RestCluster
+from connector.errors import EncoderMismatch, SettingsError
+from connector.event_loop import in_own_thread
+from connector.ingest.rejects import RejectsFile
+from connector.models.encoder import Encoder
+from connector.schema import EncoderFingerprint
+from connector.settings.sections import Settings
+from connector.wiring import load_encoder
+
+UUID_CHARS = 8  # that tell indices of one name apart in the names of files
+
+
+class EncoderShelf:
+    """Encoders by what filled an index: that of the settings, or else one of the name that the index remembers."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._loaded: dict[str, Encoder] = {}
+
+    async def find(self, index: str, wanted: EncoderFingerprint) -> Encoder:
+        """Raises EncoderMismatch where no such encoder is here, and ModelError."""
+        for model in (self._settings.encoder.model, wanted.name):
+            encoder = await self._load(model)
+            if encoder.fingerprint.same_vectors(wanted):
+                return encoder
+        configured = str(self._loaded[self._settings.encoder.model].fingerprint)
+        raise EncoderMismatch(index, index_encoder=str(wanted), configured=configured, backfilled=True)
+
+    async def _load(self, model: str) -> Encoder:
+        if model not in self._loaded:
+            named = self._settings.encoder.model_copy(update={"model": model})
+            encoder = await in_own_thread(load_encoder, self._settings.model_copy(update={"encoder": named}))
+            encoder.token_offsets(())  # what cutting by its tokens needs is missed now
+            self._loaded[model] = encoder
+        return self._loaded[model]
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """Vectors with all that following them needs: the plan of those in place, or the index with those beside it."""
+
+    found: VectorsToFollow
+    encoder: Encoder
+    documents: int
+    target: BackfillPlan | BesideIndex
+
+
+async def prepare(cluster: RestCluster, settings: Settings, found: VectorsToFollow, encoders: EncoderShelf) -> Ready:
+    """Raises ConnectorError where they cannot be followed."""
+    match found:
+        case InPlaceVectors(index, added, is_other):
+            probed = await probe_index(cluster, index, added.names, added.text, added)
+            encoder = await encoders.find(index, added.encoder)
+            plan = as_before(await plan_backfill(cluster, probed, encoder.fingerprint, settings), added)
+            return Ready(found, encoder, probed.documents, replace(plan, is_other=is_other))
+        case BesideVectors(index, beside, schema):
+            if schema.encoder is None:
+                raise SettingsError(f"index {beside!r} says of no encoder; fill it again: connector backfill --beside")
+            encoder = await encoders.find(index, schema.encoder)
+            opened = await cluster.open_index(index, ForeignFields(schema.fields.text, beside=beside))
+            assert isinstance(opened, BesideIndex)
+            return Ready(found, encoder, await cluster.count(index), opened)
+
+
+def as_before(plan: BackfillPlan, added: Backfilled) -> BackfillPlan:
+    """The plan with texts cut as they were, whatever the settings say now."""
+    return replace(plan, added=added, schema=replace(plan.schema, passages=added.passages))
+
+
+@dataclass(frozen=True, slots=True)
+class FollowerFiles:
+    """The files of each follower, in the folder of `states`. Two indices of one name, on two clusters, have different
+    ones. The file of `rejects`, if one is named, is that of all."""
+
+    states: Path
+    rejects: Path | None
+    _cleared: set[Path] = field(default_factory=set)
+
+    async def of(self, cluster: RestCluster, found: VectorsToFollow) -> tuple[Path, StateFile]:
+        """Where refused documents and the state are kept; of the former nothing is left. Raises DiskError."""
+        uuid = (await cluster.read_uuid(found.index))[:UUID_CHARS]
+        stem = f"{found.name}.{uuid}" if uuid else found.name
+        rejects = self.rejects or Path(f"{stem}.follow.rejects.jsonl")
+        if rejects not in self._cleared:
+            self._cleared.add(rejects)
+            RejectsFile(rejects).clear()
+        return rejects, StateFile(self.states / f"{stem}.follow.json")
+
+
+class Follower:
+    """Follows vectors, wherever they are."""
+
+    def __init__(
+        self,
+        cluster: RestCluster,
+        settings: Settings,
+        ready: Ready,
+        *,
+        stop: asyncio.Future[str],
+        pace: WritePace,
+        rejects: Path,
+        state: StateFile,
+        fills_old: bool,
+        on_progress: Callable[[BackfillCounts], None],
+        on_behind: Callable[[PassageLag], None],
+    ) -> None:
+        self._cluster = cluster
+        self._settings = settings
+        self._ready = ready
+        self._stop = stop
+        self._pace = pace
+        self._rejects = rejects
+        self._state = state
+        self._fills_old = fills_old
+        self._on_progress = on_progress
+        self._on_behind = on_behind
+
+    async def run(self) -> BackfillReport:
+        """Until `stop`, or an error that does not pass. Raises AccessDenied, and SettingsError where another follower
+        has the state."""
+        target = self._ready.target
+        if isinstance(target, BesideIndex):
+            with self._state.held():
+                return await self._follow_beside(target)
+        follower = IndexFollower(
+            self._cluster,
+            target,
+            self._ready.encoder,
+            self._settings.ingest,
+            expected=self._ready.documents,
+            rejects=self._rejects,
+            state=self._state,
+            stop=self._stop,
+            pace=self._pace,
+            every_s=self._settings.follow.every_s,
+            sweep_s=self._settings.follow.sweep_s,
+            fills_old=self._fills_old,
+            on_progress=self._on_progress,
+            on_behind=self._on_behind,
+        )
+        return await follower.run()
+
+    async def _follow_beside(self, index: BesideIndex) -> BackfillReport:
+        settings = self._settings
+        follower = BesideFollower(
+            self._cluster, index, settings.follow, settings.ingest, stop=self._stop, on_behind=self._on_behind
+        )
+
+        def see(counts: BesideCounts) -> None:
+            self._on_progress(count_as_backfill(counts, self._ready.documents))
+            follower.see(counts)
+
+        job = BesideJob(
+            self._cluster,
+            index,
+            self._ready.encoder,
+            settings.ingest,
+            pace=self._pace,
+            stop=self._stop,
+            on_progress=see,
+        )
+        report = await follower.run(job)
+        counts = count_as_backfill(report.counts, self._ready.documents)
+        return BackfillReport(
+            self._ready.found.index, counts, report.took_s, stopped=report.stopped, reasons=report.reasons
+        )
+
+
+def count_as_backfill(counts: BesideCounts, expected: int) -> BackfillCounts:
+    """The same in the words of a back-fill in place: what is beside has no further names."""
+    return BackfillCounts(
+        expected=expected,
+        found=counts.done,
+        written=counts.written - counts.without_text,
+        unchanged=counts.unchanged + counts.touched,
+        without_text=counts.without_text,
+        gone=counts.vanished + counts.removed,
+        refused=counts.failed,
+        passages=counts.passages,
+    )

@@ -1,0 +1,145 @@
+"""What comes to a followed index while it is followed, and what goes: no restart is needed."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.backfills import WORDS, WordEncoder
+from support.besides import cluster_of, make_beside
+from support.followed_shops import followed_of, settings_of, shelf_of, small_shop
+from support.shops import SMALL
+from support.somebody import TEXT, Somebody
+
+from connector.backfill.fields import put_fields, put_meta
+from connector.backfill.job import BackfillJob
+from connector.backfill.keeping_up.finding import find_to_follow
+from connector.backfill.keeping_up.lag import PassageLag
+from connector.backfill.keeping_up.preparing import prepare
+from connector.backfill.keeping_up.run import FollowedIndices, FollowListeners, follow
+from connector.backfill.migrating import read_encoders, switch_encoder
+from connector.backfill.undo import UndoJob, plan_undo
+from connector.backfilled import AddedNames, with_leaving
+from connector.clusters.connect import connect
+from connector.errors import SettingsError
+from connector.settings.sections import ClusterSettings
+
+PATIENCE_S = 120
+NEW = WordEncoder(replace(WORDS, name="longer", sha256="fedcba9876543210", dims=12))
+
+
+async def until(reached: Callable[[], bool]) -> None:
+    end = time.monotonic() + PATIENCE_S
+    while not reached():
+        assert time.monotonic() < end
+        await asyncio.sleep(0.05)
+
+
+async def test_a_change_of_the_encoder_needs_no_restart_of_the_follower(
+    elasticsearch: ClusterSettings, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    somebody = Somebody(elasticsearch.url, await connect(elasticsearch))
+    cluster, plan = await small_shop(somebody, 3)
+    index, stop = plan.index, asyncio.get_running_loop().create_future()
+
+    def fields_of(doc_id: str) -> set[str]:
+        """Those of ours with passages of the text that the document has now."""
+        source: dict[str, Any] = somebody.send("GET", f"/{index}/_doc/{doc_id}")["_source"]
+        return {name for name in ("passages", "passages_2") if [{"text": source["title"]}] == texts_of(source, name)}
+
+    def write(doc_id: str, title: str) -> None:
+        somebody.send("POST", f"/{index}/_update/{doc_id}", {"doc": {"title": title}, "doc_as_upsert": True})
+
+    following = asyncio.create_task(
+        follow(followed_of(cluster, plan, NEW), states=tmp_path, rejects=tmp_path / "rejects", stop=stop)
+    )
+    await until(lambda: fields_of("d0") == {"passages"})
+    beside = replace(plan.added, encoder=NEW.fingerprint, names=AddedNames("passages_2"))
+    other = replace(plan, added=beside, is_other=True)
+    await put_fields(cluster, other)
+    await until(lambda: "they are followed too" in caplog.text)
+    write("new", "Doors")
+    await until(lambda: fields_of("new") == {"passages", "passages_2"})
+    old = fields_of("d1")
+    filled = await BackfillJob(cluster, other, NEW, SMALL, expected=4, rejects=tmp_path / "others").run()
+    (now,) = await read_encoders(cluster, index)
+    now = await switch_encoder(cluster, now)
+    write("d1", "Fire doors")
+    await until(lambda: fields_of("d1") == {"passages", "passages_2"})
+    cleaned = await UndoJob(cluster, await plan_undo(cluster, index, None, now.other), SMALL).run()
+    await until(lambda: "followed no more" in caplog.text)
+    write("d2", "Cold rooms")
+    await until(lambda: fields_of("d2") == {"passages_2"})
+    stop.set_result("the test ends it")
+    reports = await following
+    sources = [somebody.send("GET", f"/{index}/_doc/{doc_id}")["_source"] for doc_id in ("d0", "d1", "d2", "new")]
+    somebody.leave()
+    await cluster.close()
+
+    assert old == {"passages"}  # what was there is left to the migration
+    assert filled.counts.written == 3
+    assert cleaned.ok
+    assert [report.stopped for report in reports] == [None, "the test ends it"]
+    assert reports[1].counts.written == 1
+    assert {name for source in sources for name in source} == {"title", "passages_2", "passages_2_of"}
+
+
+async def test_an_index_with_its_vectors_beside_it_is_followed_too(
+    elasticsearch: ClusterSettings, tmp_path: Path
+) -> None:
+    somebody = Somebody(elasticsearch.url, await connect(elasticsearch))
+    name = somebody.make({"properties": {"title": TEXT}}, {"title": "Shelves"})
+    beside = (await make_beside(somebody, name, text={"title": 1.0})).vectors.name
+    settings, stop = settings_of(elasticsearch.url, name), asyncio.get_running_loop().create_future()
+    told: list[PassageLag] = []
+    found = await find_to_follow(cluster_of(somebody), settings)
+    encoders = shelf_of(settings)
+    ready = [await prepare(cluster_of(somebody), settings, each, encoders) for each in found.vectors]
+    followed = FollowedIndices(cluster_of(somebody), settings, ready, encoders)
+    listeners = FollowListeners(on_behind=lambda name, behind: told.append(behind))
+    following = asyncio.create_task(follow(followed, states=tmp_path, stop=stop, listeners=listeners))
+
+    def has_vectors(doc_id: str) -> bool:
+        return bool(somebody.client.get(f"/{beside}/_doc/{doc_id}").json().get("found"))
+
+    await until(lambda: has_vectors("d0"))
+    somebody.send("PUT", f"/{name}/_doc/new", {"title": "Doors"})
+    await until(lambda: has_vectors("new") and told[-1] == PassageLag())
+    somebody.send("DELETE", f"/{name}")
+    (report,) = await asyncio.wait_for(following, PATIENCE_S)
+    somebody.leave()
+    await somebody.cluster.close()
+
+    assert report.stopped == f"index {name!r} is gone, and with it what was followed"
+    assert (report.counts.written, report.counts.passages) == (2, 2)
+    assert told[-1].trouble == report.stopped
+
+
+async def test_what_cannot_be_followed_is_said_before_anything_is_written(elasticsearch: ClusterSettings) -> None:
+    somebody = Somebody(elasticsearch.url, await connect(elasticsearch))
+    cluster, plan = await small_shop(somebody, 1)
+    bare = somebody.make({"properties": {"title": TEXT}})
+    alias = somebody.alias(f"{plan.index},{bare}")
+    both = await find_to_follow(cluster, settings_of(cluster.url, alias))
+    none = await find_to_follow(cluster, settings_of(cluster.url, bare))
+    await put_meta(cluster, plan.index, lambda meta: with_leaving(meta, "passages"))
+    leaving = await find_to_follow(cluster, settings_of(cluster.url, plan.index))
+    somebody.leave()
+    await cluster.close()
+
+    assert ([each.index for each in both.vectors], both.without) == ([plan.index], [bare])
+    both.check(alias)
+    with pytest.raises(SettingsError, match=f"fill it first: connector backfill {bare}"):
+        none.check(bare)
+    with pytest.raises(SettingsError, match="are being taken out"):
+        leaving.check(plan.index)
+
+
+def texts_of(source: dict[str, Any], name: str) -> list[dict[str, str]]:
+    return [{"text": passage["text"]} for passage in source.get(name) or ()]
