@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -18,6 +17,7 @@ from typing import Any
 import numpy as np
 import orjson
 
+from connector.backfill.report import count_reason
 from connector.backfill.scan import ANY, NONE_YET, Shard, count_shards, read_shard
 from connector.backfill.sending import send_actions
 from connector.backfill.throttle import WritePace
@@ -145,7 +145,7 @@ class BesideJob:
         self._pace = pace or WritePace()
         self._on_progress = on_progress
         self._counts = BesideCounts()
-        self._reasons: Counter[str] = Counter()
+        self._reasons: dict[str, int] = {}
         limit = encoder.fingerprint.max_tokens
         self._max_tokens = min(self._vectors.schema.passages.max_tokens or limit, limit)
         schema = self._vectors.schema
@@ -269,7 +269,7 @@ class BesideJob:
         while group := await found.get():
             if not self._stop.done():
                 made = await asyncio.to_thread(self._encode_group, group.changed)
-                self._reasons.update([NO_NUMBER] * made.failed)
+                self._count_reasons([NO_NUMBER] * made.failed)
                 self._count(failed=made.failed)
                 await encoded.put((group, made.documents))
         await encoded.put(None)
@@ -314,7 +314,7 @@ class BesideJob:
         """The outcome of each; what is refused for good is counted with its reason."""
         outcomes = await send_actions(self._cluster, self._vectors.name, actions, self._settings, self._pace)
         failed = [outcome for outcome in outcomes if outcome.kind in ("refused", "pressure", "conflict")]
-        self._reasons.update(outcome.reason for outcome in failed)
+        self._count_reasons([outcome.reason for outcome in failed])
         self._count(failed=len(failed))
         return outcomes
 
@@ -344,6 +344,10 @@ class BesideJob:
     async def _retrying(self, call: Callable[[], Any]) -> Any:
         """The call's result, tried again while the cluster is unavailable; raises its last ClusterUnavailable."""
         return await Retry((ClusterUnavailable,), self._settings.max_attempts, self._settings.backoff_s).run(call)
+
+    def _count_reasons(self, reasons: Sequence[str]) -> None:
+        for reason in reasons:
+            count_reason(self._reasons, reason)
 
     def _count(self, **more: int) -> None:
         totals = {name: getattr(self._counts, name) + number for name, number in more.items()}

@@ -87,6 +87,7 @@ class Ledger:
     def __init__(self, expected: int) -> None:
         self._expected = expected
         self._seen = SeenIds()
+        self._forgotten = 0  # documents that were met before
         self._unsettled: dict[str, _Unsettled] = {}
         self._counts: Counter[str] = Counter()
 
@@ -130,6 +131,12 @@ class Ledger:
             if each.kind == "refused":
                 numbers[each.shard].append(each.seq_no)
         return numbers
+
+    def keep_within(self, most: int) -> None:
+        """Forget which documents were met, where they are more: from then on each counts as if it were met first."""
+        if self._counts["found"] - self._forgotten > most:
+            self._seen.close()
+            self._seen, self._forgotten = SeenIds(), self._counts["found"]
 
     def close(self) -> None:
         self._seen.close()

@@ -16,9 +16,11 @@ from connector.cli.console import stderr
 from connector.cli.progress import LOG_EVERY_S
 from connector.cli.tables.ingest import write_report
 from connector.errors import SettingsError
+from connector.extras import needs
 
 if TYPE_CHECKING:
     from connector.backfill.keeping_up.lag import PassageLag
+    from connector.backfill.keeping_up.metrics import FollowMetrics
     from connector.backfill.report import BackfillCounts
     from connector.ingest.following.account import FollowReport
 
@@ -100,6 +102,30 @@ def index_lines(bar: bool) -> Iterator[IndexLines]:
     columns = (SpinnerColumn(), TextColumn("[bold]{task.description}"), TextColumn("{task.fields[state]}"))
     with Progress(*columns, TimeElapsedColumn(), console=stderr, transient=True) as progress:
         yield IndexLines(progress)
+
+
+@contextmanager
+def serving_metrics(port: int) -> Iterator[FollowMetrics]:
+    """What a Prometheus server reads of this process, served for as long as the block lasts. Raises SettingsError."""
+    with needs("worker", "metrics for Prometheus"):
+        from connector.backfill.keeping_up.metrics import FollowMetrics
+
+    metrics = FollowMetrics()
+    with metrics.serving(port) as served:
+        log.info("metrics on http://127.0.0.1:%d/metrics", served)
+        yield metrics
+
+
+def also_measured(
+    show: Callable[[FollowReport], None], metrics: FollowMetrics, index: str
+) -> Callable[[FollowReport], None]:
+    """`show`, and the metrics of the source that is written to that index."""
+
+    def show_and_measure(report: FollowReport) -> None:
+        show(report)
+        metrics.tell_source(index, report)
+
+    return show_and_measure
 
 
 def also_reporting(

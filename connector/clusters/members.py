@@ -61,27 +61,32 @@ def join_ours(name: str, schemas: Mapping[str, IndexSchema | None]) -> IndexSche
     )
 
 
-def join_added(name: str, found: Mapping[str, Backfilled | None]) -> Backfilled | None:
-    """What was added by a back-fill to the indices behind a name; None where to none of them.
+def join_added(name: str, found: Mapping[str, Sequence[Backfilled]]) -> list[Backfilled]:
+    """What back-fills added to all indices behind a name alike; empty where nothing was added to any.
 
-    Raises SettingsError where their vectors cannot be asked with one query."""
-    filled = {index: added for index, added in found.items() if added is not None}
+    `found` has of each what searches use, and then what stands beside it. One whose encoder was switched, and one whose
+    is not yet, have the vectors of both. Raises SettingsError where there are none that one query can ask."""
+    filled = {index: added for index, added in found.items() if added}
     if not filled:
-        return None
+        return []
     (first, added), *others = filled.items()
-    for index, other in others:
-        same = other.encoder.same_vectors(added.encoder) and other.names == added.names
-        if not same or dict(other.text) != dict(added.text):
-            raise SettingsError(
-                f"{name!r} stands for indices that were back-filled differently: {first} and {index} differ in their "
-                "encoder, their text fields or the names of what was added; name one of them"
-            )
-    return added
+    common = [each for each in added if all(any(_alike(each, other) for other in there) for _, there in others)]
+    if not common:
+        index = next(index for index, there in others if not _alike(there[0], added[0]))
+        raise SettingsError(
+            f"{name!r} stands for indices that were back-filled differently: {first} and {index} differ in their "
+            "encoder, their text fields or the names of what was added; name one of them"
+        )
+    return common
 
 
-def join_others(found: Sequence[Sequence[Backfilled]]) -> list[Backfilled]:
-    """What other encoders added to all of the indices alike."""
-    return [each for each in found[0] if all(each in others for others in found)] if found else []
+def _alike(added: Backfilled, other: Backfilled) -> bool:
+    """Whether one query can ask both."""
+    return (
+        added.encoder.same_vectors(other.encoder)
+        and added.names == other.names
+        and dict(added.text) == dict(other.text)
+    )
 
 
 def compare_members(members: Members, mappings: Mapping[str, JSON], schema: IndexSchema) -> Members:

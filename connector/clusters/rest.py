@@ -19,7 +19,6 @@ from connector.clusters.members import (
     compare_members,
     find_members,
     join_added,
-    join_others,
     join_ours,
     stands_for_several,
 )
@@ -132,8 +131,8 @@ class RestCluster:
     def _foreign_schema(self, name: str, mappings: Mapping[str, JSON], foreign: ForeignFields | None) -> IndexSchema:
         """The schema of an index that is not ours, and of one that changes its encoder also those of the others."""
         metas = {each: found.get("_meta", {}) for each, found in mappings.items()}
-        added = join_added(name, {each: Backfilled.from_meta(meta) for each, meta in metas.items()})
-        others = join_others([Backfilled.others_from_meta(meta) for meta in metas.values()])
+        joined = join_added(name, {each: Backfilled.all_from_meta(meta) for each, meta in metas.items()})
+        added, others = (joined[0] if joined else None), joined[1:]
 
         def build(used: Backfilled | None, beside: Sequence[Backfilled]) -> IndexSchema:
             read = self._dialect.read_vector_field

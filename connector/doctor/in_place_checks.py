@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -84,6 +84,15 @@ def judge_in_place(found: InPlace, index: str) -> Finding:
     status: Any = "warn" if filled else "fail"
     advice = f"words find them meanwhile; bring them up to date: connector backfill {index}"
     return Finding("documents", status, f"{seen}; behind: {said}", advice, facts)
+
+
+def also_of_others(finding: Finding, others: Mapping[str, InPlace]) -> Finding:
+    """The same with what is filled beside, by the encoder's name, while the index changes its encoder."""
+    said = [
+        f"{found.documents - found.missing - found.stripped - found.without_text:,} also have vectors of {encoder}"
+        for encoder, found in others.items()
+    ]
+    return replace(finding, seen="; ".join([finding.seen, *said]))
 
 
 def _count_changed(hits: Sequence[JSON], index: RestIndex, added: Backfilled) -> int:

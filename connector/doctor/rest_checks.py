@@ -26,7 +26,7 @@ from connector.clusters.rest_index import OPEN_ONLY, RestIndex
 from connector.doctor.beside_checks import judge_behind
 from connector.doctor.cluster_checks import judge_contents
 from connector.doctor.findings import Finding
-from connector.doctor.in_place_checks import judge_in_place, measure_in_place
+from connector.doctor.in_place_checks import also_of_others, judge_in_place, measure_in_place
 from connector.doctor.read_samples import read_sample
 from connector.doctor.samples import Sample
 from connector.doctor.vector_checks import look_at_vector_index
@@ -93,9 +93,10 @@ class RestChecks:
         if isinstance(index, RestIndex) and index.schema.encoders:
             reply = await self._ask("GET", f"/{quote(index.name, safe='')}/_mapping")
             metas = [found["mappings"].get("_meta", {}) for found in reply.values()]
-            if added := next(filter(None, map(Backfilled.from_meta, metas)), None):
-                found = await measure_in_place(index, added, timeout_s=self._timeout_s)
-                return judge_in_place(found, index.name)
+            if here := next(filter(None, map(Backfilled.all_from_meta, metas)), ()):
+                measured = [await measure_in_place(index, added, timeout_s=self._timeout_s) for added in here]
+                others = {added.encoder.name: found for added, found in zip(here[1:], measured[1:], strict=True)}
+                return also_of_others(judge_in_place(measured[0], index.name), others)
         documents = await self._count(index, {"match_all": {}})
         field = index.schema.vector_field
         if field is None:

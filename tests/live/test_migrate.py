@@ -14,6 +14,7 @@ from support.somebody import TEXT, Somebody
 from connector.backfill.fields import put_fields, read_index_mapping
 from connector.backfill.job import BackfillJob
 from connector.backfill.migrating import (
+    choose_to_switch,
     count_lacking,
     describe_switch,
     plan_migration,
@@ -21,9 +22,12 @@ from connector.backfill.migrating import (
     switch_encoder,
 )
 from connector.backfill.undo import UndoJob, plan_undo
+from connector.backfilled import AddedNames
+from connector.clusters.connect import connect
 from connector.clusters.rest import RestCluster
 from connector.errors import EncoderMismatch, SettingsError
 from connector.settings.load import load_settings
+from connector.settings.sections import ClusterSettings
 from connector.types import SearchRequest
 from connector.wiring import build_searcher, open_cluster, open_index
 
@@ -112,3 +116,36 @@ async def test_searches_by_either_encoder_are_right_at_every_moment(somebody: So
     assert [source["title"] for source in after.values()] == [source["title"] for source in before.values()]
     meta = (await read_index_mapping(cluster, index))["_meta"]
     assert set(meta) == {"owner", "connector_backfill"}
+
+
+async def test_a_switch_of_several_indices_is_right_between_two_of_them(elasticsearch: ClusterSettings) -> None:
+    somebody = Somebody(elasticsearch.url, await connect(elasticsearch))
+    cluster = somebody.cluster
+    assert isinstance(cluster, RestCluster)
+    indices = [somebody.make(MAPPINGS, row) for row in ROWS[:2]]
+    for index in indices:
+        plan = await plan_for(cluster, index, {"title": 2.0, "body": 1.0})
+        beside = replace(plan.added, encoder=NEW.fingerprint, names=AddedNames("passages_2"))
+        await fill_index(cluster, plan, OLD)
+        await fill_index(cluster, replace(plan, added=beside, is_other=True), NEW)
+    alias = somebody.alias(",".join(indices))
+    settings = settings_for(somebody, alias)
+    early = {each: build_searcher(await open_index(cluster, settings), each, {}, settings) for each in (OLD, NEW)}
+    used = []
+    for number in range(3):
+        found = await read_encoders(cluster, alias)
+        used.append([each.used.encoder.name for each in found])
+        for encoder, before in early.items():
+            late = build_searcher(await open_index(cluster, settings), encoder, {}, settings)
+            for searcher in (before, late):
+                answer = await searcher.search(SearchRequest("opened sensors go back"))
+
+                assert answer.degraded == ()
+                assert [hit.fields["title"] for hit in answer.hits] == ["Returns", "Cold rooms"]
+                assert all("dense" in hit.explain.legs for hit in answer.hits)
+        if number < 2:
+            await switch_encoder(cluster, choose_to_switch(found)[0])
+    somebody.leave()
+    await cluster.close()
+
+    assert used == [["words", "words"], ["longer", "words"], ["longer", "longer"]]

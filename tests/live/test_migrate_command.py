@@ -24,6 +24,13 @@ def shorter_encoder(folder: Path) -> Path:
     return folder
 
 
+def judged(folder: Path) -> str:
+    """A collection of one query."""
+    (folder / "queries.jsonl").write_text(json.dumps({"_id": "q1", "text": "may I keep the fire door open"}) + "\n")
+    (folder / "qrels.tsv").write_text("query-id\tcorpus-id\tscore\nq1\tdoor\t1\n")
+    return str(folder)
+
+
 async def test_an_index_changes_its_encoder_from_the_command_line(
     elasticsearch: ClusterSettings, launcher: Launcher, tmp_path: Path
 ) -> None:
@@ -46,6 +53,9 @@ async def test_an_index_changes_its_encoder_from_the_command_line(
     unasked = launcher.run(*migrate, "--encoder", shorter, cwd=tmp_path)
     second = launcher.run(*migrate, "--encoder", shorter, "--yes", "--json", cwd=tmp_path)
     between = search(), search("--set", f"encoder.model={shorter}")
+    by_second = ("--index", index, "--json", "--set", f"encoder.model={shorter}", *common)
+    looked_at = launcher.run("doctor", *by_second, "--set", "search.rerank=[]", cwd=tmp_path)
+    evaluated = launcher.run("eval", judged(tmp_path), "-p", "dense", *by_second, cwd=tmp_path)
     switched = launcher.run(*migrate, "--switch", "--yes", cwd=tmp_path)
     cleaned = launcher.run(*migrate, "--clean", "--yes", cwd=tmp_path)
     after = search(), search("--set", f"encoder.model={shorter}")
@@ -59,6 +69,12 @@ async def test_an_index_changes_its_encoder_from_the_command_line(
     assert second.code == 0, second.stderr
     assert json.loads(second.stdout)["indices"][0]["counts"]["written"] == 2
     assert [found["first"] for found in between] == ["door", "door"]
+    findings = {each["check"]: each for each in json.loads(looked_at.stdout)["findings"]}
+    assert looked_at.code == 0, looked_at.stdout
+    assert "the index changes its encoder" in findings["encoder of the index"]["seen"]
+    assert findings["documents"]["seen"].endswith("; 2 also have vectors of shorter")
+    assert evaluated.code == 0, evaluated.stderr
+    assert json.loads(evaluated.stdout)["pipelines"]["dense"]["measures"]["nDCG@10"] == 1.0
     assert switched.code == 0, switched.stderr
     assert "searches use the vectors of" in switched.stdout
     assert cleaned.code == 0, cleaned.stderr

@@ -33,6 +33,8 @@ from connector.settings.sections import IngestSettings
 
 log = logging.getLogger(__name__)
 MOST_REFUSED = 10_000  # writes of one shard, the last ones, that are remembered for the next run
+MANY_REFUSED = "more documents were refused than are remembered for the next run; connector backfill tries them all"
+MOST_IDS = 5_000_000  # on disk, of the documents that were met
 
 
 class IndexFollower:
@@ -82,7 +84,7 @@ class IndexFollower:
             on_progress=self._tell_progress,
         )
         self._right_at = time.monotonic()  # a moment up to which everything written is right
-        self._lacking_after = [NONE_YET] * plan.shards  # where another job fills what is older
+        self._lacking_after: list[int] | None = None  # by shard, where another job fills what is older
         self._refused: list[tuple[int, ...]] = [()] * plan.shards  # in the last run: they are looked at once more
         self.behind = PassageLag()
         self._operations = 0  # that nobody has looked at, when last asked
@@ -149,7 +151,7 @@ class IndexFollower:
         state = begin_anew(self._plan.index, generation, now)
         if kept or self._fills_old:
             return state
-        self._lacking_after = [shard.safe for shard in now.shards]
+        self._lacking_after = self._lacking_after or [shard.safe for shard in now.shards]  # a first look may fail
         return replace(state, swept_at=time.time())
 
     async def _look(self, state: FollowState | None) -> FollowState:
@@ -177,7 +179,8 @@ class IndexFollower:
                 f"following index {self._plan.index!r} needs the privilege to refresh it (maintenance on "
                 "Elasticsearch, indices:admin/refresh* on OpenSearch); without it, run connector backfill now and then"
             )
-        bounds = zip(state.upto, safe, self._lacking_after, self._refused, strict=True)
+        lacking_after = self._lacking_after or [NONE_YET] * len(safe)
+        bounds = zip(state.upto, safe, lacking_after, self._refused, strict=True)
         await self._rounds.run(
             [ShardRange(NONE_YET if is_sweep else max(at, lacking), at, upto, too) for at, upto, lacking, too in bounds]
         )
@@ -186,8 +189,11 @@ class IndexFollower:
         self._refused = [()] * self._plan.shards
         for own, upto in zip(self._rounds.own, safe, strict=True):
             own.forget(upto)
-        refused = [sorted(numbers)[-MOST_REFUSED:] for numbers in self._rounds.ledger.refused(self._plan.shards)]
-        state = moved_to(state, safe, refused, swept_at)
+        refused = [sorted(numbers) for numbers in self._rounds.ledger.refused(self._plan.shards)]
+        if any(len(numbers) > MOST_REFUSED for numbers in refused):
+            self._rounds.notes[MANY_REFUSED] = None
+        state = moved_to(state, safe, [numbers[-MOST_REFUSED:] for numbers in refused], swept_at)
+        self._rounds.ledger.keep_within(MOST_IDS)
         self._file.keep(state)
         return state
 

@@ -1,4 +1,4 @@
-"""How far behind the passages of followed indices are, for Prometheus: GET /metrics on a port of its own."""
+"""How far behind what is followed is, indices and sources, for Prometheus: GET /metrics on a port of its own."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry, Gauge, start_http_server
 from connector.backfill.keeping_up.lag import PassageLag
 from connector.backfill.report import BackfillCounts
 from connector.errors import SettingsError
+from connector.ingest.following.account import FollowReport
 
 PREFIX = "connector_follow_"
 HOST = "127.0.0.1"
@@ -37,6 +38,12 @@ class FollowMetrics:
     def tell_counts(self, index: str, counts: BackfillCounts) -> None:
         for outcome in ("written", "unchanged", "without_text", "gone", "refused", "contested", "again"):
             self._documents.labels(index, outcome).set(getattr(counts, outcome))
+
+    def tell_source(self, index: str, report: FollowReport) -> None:
+        """The same of a source that is written to an index: its changes that wait are the operations."""
+        self.tell_behind(index, PassageLag(report.lag.waiting, report.lag.seconds, report.stopped or ""))
+        for outcome in ("written", "unchanged", "removed", "failed"):
+            self._documents.labels(index, outcome).set(getattr(report.counts, outcome))
 
     @contextmanager
     def serving(self, port: int, host: str = HOST) -> Iterator[int]:

@@ -59,29 +59,32 @@ class EncoderShelf:
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """Vectors with all that following them needs: the plan of those in place, or the index with those beside it."""
+    """Vectors with all that following them needs: the plan of those in place, or the index with those beside it. `uuid`
+    is that of the index, where the credentials may see it."""
 
     found: VectorsToFollow
     encoder: Encoder
     documents: int
     target: BackfillPlan | BesideIndex
+    uuid: str = ""
 
 
 async def prepare(cluster: RestCluster, settings: Settings, found: VectorsToFollow, encoders: EncoderShelf) -> Ready:
     """Raises ConnectorError where they cannot be followed."""
+    uuid = await cluster.read_uuid(found.index)
     match found:
         case InPlaceVectors(index, added, is_other):
             probed = await probe_index(cluster, index, added.names, added.text, added)
             encoder = await encoders.find(index, added.encoder)
             plan = as_before(await plan_backfill(cluster, probed, encoder.fingerprint, settings), added)
-            return Ready(found, encoder, probed.documents, replace(plan, is_other=is_other))
+            return Ready(found, encoder, probed.documents, replace(plan, is_other=is_other), uuid)
         case BesideVectors(index, beside, schema):
             if schema.encoder is None:
                 raise SettingsError(f"index {beside!r} says of no encoder; fill it again: connector backfill --beside")
             encoder = await encoders.find(index, schema.encoder)
             opened = await cluster.open_index(index, ForeignFields(schema.fields.text, beside=beside))
             assert isinstance(opened, BesideIndex)
-            return Ready(found, encoder, await cluster.count(index), opened)
+            return Ready(found, encoder, await cluster.count(index), opened, uuid)
 
 
 def as_before(plan: BackfillPlan, added: Backfilled) -> BackfillPlan:
@@ -98,10 +101,10 @@ class FollowerFiles:
     rejects: Path | None
     _cleared: set[Path] = field(default_factory=set)
 
-    async def of(self, cluster: RestCluster, found: VectorsToFollow) -> tuple[Path, StateFile]:
+    def of(self, ready: Ready) -> tuple[Path, StateFile]:
         """Where refused documents and the state are kept; of the former nothing is left. Raises DiskError."""
-        uuid = (await cluster.read_uuid(found.index))[:UUID_CHARS]
-        stem = f"{found.name}.{uuid}" if uuid else found.name
+        name, uuid = ready.found.name, ready.uuid[:UUID_CHARS]
+        stem = f"{name}.{uuid}" if uuid else name
         rejects = self.rejects or Path(f"{stem}.follow.rejects.jsonl")
         if rejects not in self._cleared:
             self._cleared.add(rejects)

@@ -95,7 +95,7 @@ class _Crew:
 
     async def run(self) -> list[BackfillReport]:
         for ready in self.followed.ready:
-            await self._start(ready, fills_old=True)
+            self._start(ready, fills_old=True)
         self._say_without(self.followed.without)
         try:
             while not self.stop.done():
@@ -127,8 +127,8 @@ class _Crew:
             if task.done():
                 task.result()
 
-    async def _start(self, ready: Ready, *, fills_old: bool) -> None:
-        rejects, state = await self.files.of(self.followed.cluster, ready.found)
+    def _start(self, ready: Ready, *, fills_old: bool) -> None:
+        rejects, state = self.files.of(ready)
         self.tasks[ready.found.key] = asyncio.create_task(self._follow(ready, rejects, state, fills_old))
 
     async def _follow(self, ready: Ready, rejects: Path, state: StateFile, fills_old: bool) -> BackfillReport:
@@ -174,7 +174,7 @@ class _Crew:
         self.tried[found.key] = time.monotonic()
         try:
             ready = await prepare(self.followed.cluster, self.followed.settings, found, self.followed.encoders)
-            await self._start(ready, fills_old=False)
+            self._start(ready, fills_old=False)
         except ConnectorError as error:
             log.error("%s has vectors of %s by now, and they are not followed: %s", found.name, found.encoder, error)
             self.listeners.on_behind(found.name, PassageLag(trouble=str(error)))

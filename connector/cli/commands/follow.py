@@ -18,15 +18,13 @@ from connector.cli.ending import stop_on_signal
 from connector.cli.flags.follow import FollowedIndex, FollowFlags
 from connector.cli.flags.groups import with_flag_groups
 from connector.cli.flags.settings import AsJson, ClusterUrl, ConfigFile, LogFormat, Overrides, read_settings
-from connector.cli.following import index_lines
+from connector.cli.following import index_lines, serving_metrics
 from connector.cli.stopping import say_when_stopped
 from connector.cli.tables.backfill import print_backfills, print_leftovers
 from connector.cli.tables.ingest import check_report, write_report
-from connector.extras import needs
 from connector.settings.sections import Settings
 
 if TYPE_CHECKING:
-    from connector.backfill.keeping_up.metrics import FollowMetrics
     from connector.backfill.report import BackfillReport
 
 T = TypeVar("T")
@@ -88,7 +86,7 @@ async def _follow(settings: Settings, flags: FollowFlags, bar: bool) -> tuple[li
     from connector.backfill.keeping_up import run
 
     async with AsyncExitStack() as kept:
-        metrics = _serve_metrics(kept, flags.metrics_port)
+        metrics = None if flags.metrics_port is None else kept.enter_context(serving_metrics(flags.metrics_port))
         with stderr.status("looking at the index, loading the encoder") if bar else nullcontext():
             followed = await kept.enter_async_context(run.opening_followed(settings))
         lines = kept.enter_context(index_lines(bar))
@@ -104,17 +102,6 @@ async def _follow(settings: Settings, flags: FollowFlags, bar: bool) -> tuple[li
             ),
         )
     return reports, received[0] if received else 0
-
-
-def _serve_metrics(kept: AsyncExitStack, port: int | None) -> FollowMetrics | None:
-    if port is None:
-        return None
-    with needs("worker", "metrics for Prometheus"):
-        from connector.backfill.keeping_up.metrics import FollowMetrics
-
-    metrics = FollowMetrics()
-    log.info("metrics on http://127.0.0.1:%d/metrics", kept.enter_context(metrics.serving(port)))
-    return metrics
 
 
 def _both(first: Callable[[str, T], None], second: Callable[[str, T], None] | None) -> Callable[[str, T], None]:

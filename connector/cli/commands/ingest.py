@@ -7,6 +7,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -22,7 +23,7 @@ from connector.cli.flags.groups import with_flag_groups
 from connector.cli.flags.ingest import (
     DeleteMissing,
     DryRunFlag,
-    Follow,
+    FollowSourceFlags,
     IdColumn,
     MetadataColumns,
     PostgresFlags,
@@ -35,7 +36,7 @@ from connector.cli.flags.ingest import (
 )
 from connector.cli.flags.settings import AsJson, ClusterUrl, ConfigFile, IndexName, LogFormat, Overrides, read_settings
 from connector.cli.flags.vectors import VectorIndexName
-from connector.cli.following import also_reporting, following
+from connector.cli.following import also_measured, also_reporting, following, serving_metrics
 from connector.cli.progress import showing
 from connector.cli.tables.ingest import (
     check_report,
@@ -65,6 +66,7 @@ class IngestOptions:
     report_file: Path | None
     delete_missing: bool
     follow: bool
+    metrics_port: int | None
     yes: bool
     as_json: bool
 
@@ -73,6 +75,7 @@ class IngestOptions:
 def ingest(
     source: SourceArgument,
     postgres: PostgresFlags,
+    going_on: FollowSourceFlags,
     cluster: ClusterUrl = None,
     index: IndexName = None,
     config: ConfigFile = None,
@@ -81,7 +84,6 @@ def ingest(
     metadata: MetadataColumns = None,
     vector_index: VectorIndexName = None,
     delete_missing: DeleteMissing = False,
-    follow: Follow = False,
     dry_run: DryRunFlag = False,
     ray: RayAddress = None,
     rejects: Rejects = None,
@@ -123,7 +125,8 @@ def ingest(
         **field_settings(id_field, text, metadata),
         **postgres.settings(),
     )
-    options = IngestOptions(source, rejects, report_file, delete_missing, follow, postgres.yes, as_json)
+    follow, port = going_on.follow, going_on.metrics_port
+    options = IngestOptions(source, rejects, report_file, delete_missing, follow, port, postgres.yes, as_json)
     if postgres.drop_slot:
         _drop_slot(settings, options)
     if dry_run:
@@ -171,6 +174,8 @@ def _ingest(settings: Settings, options: IngestOptions) -> NoReturn:
 
     if options.follow and settings.ray.address:
         raise SettingsError("a source is followed by this process alone; leave out --ray (ray.address), or --follow")
+    if options.metrics_port is not None and not options.follow:
+        raise SettingsError("--metrics-port says how far a source that is followed is behind; add --follow")
     if options.report_file:
         check_report(options.report_file)
     bar = stderr.is_terminal and settings.log.format == "text"
@@ -178,7 +183,10 @@ def _ingest(settings: Settings, options: IngestOptions) -> NoReturn:
     started = datetime.now(UTC)
     describe = partial(_describe, settings=settings, options=options, started=started)
     display: Any = following(bar) if options.follow else showing(bar)
-    with display as (show, say):
+    with ExitStack() as kept:
+        show, say = kept.enter_context(display)
+        if options.metrics_port is not None:
+            show = also_measured(show, kept.enter_context(serving_metrics(options.metrics_port)), settings.index.name)
         if options.follow and options.report_file:
             show = also_reporting(show, options.report_file, settings.follow.report_s, describe)
         report, signalled = event_loop.run(_run(settings, options, show, say))

@@ -41,13 +41,6 @@ MetadataColumns = Annotated[
 DeleteMissing = Annotated[
     bool, typer.Option("--delete-missing", help="Remove documents that the source no longer has.")
 ]
-Follow = Annotated[
-    bool,
-    typer.Option(
-        "--follow",
-        help="Then go on: write each change of the source within seconds, deletions included, until it is ended.",
-    ),
-]
 Rejects = Annotated[
     Path | None,
     typer.Option(help="Where documents that fail are kept with their reason. [INDEX-SOURCE.rejects.jsonl]"),
@@ -74,6 +67,28 @@ DryRunFlag = Annotated[
         help="Read the source, say what would become of each column and which rows would fail; write nothing.",
     ),
 ]
+
+
+@dataclass(frozen=True, slots=True)
+class FollowSourceFlags:
+    """Whether the source is followed, and who is told how far the index is behind."""
+
+    follow: Annotated[
+        bool,
+        typer.Option(
+            "--follow",
+            help="Then go on: write each change of the source within seconds, deletions included, until it is ended.",
+        ),
+    ] = False
+    metrics_port: Annotated[
+        int | None,
+        typer.Option(
+            "--metrics-port",
+            min=0,
+            max=65535,
+            help="With --follow: serve GET /metrics for Prometheus on this port of 127.0.0.1.",
+        ),
+    ] = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from connector.backfill import report
 from connector.backfill.own_writes import OwnWrites
-from connector.backfill.report import BackfillCounts, Ledger
+from connector.backfill.report import OTHER_REASONS, BackfillCounts, Ledger, count_reason
 from connector.backfill.scan import FoundDocument
 
 
@@ -76,6 +77,33 @@ def test_a_refused_state_of_a_document_is_remembered(ledger: Ledger) -> None:
     assert ledger.was_refused(document("a", 4))
     assert not ledger.was_refused(document("a", 5))
     assert not ledger.was_refused(document("b", 4))
+
+
+def test_a_ledger_of_a_job_without_end_does_not_grow_without_end(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(report, "MOST_UNSETTLED", 2)
+    monkeypatch.setattr(report, "MOST_REASONS", 2)
+    for number in range(4):
+        ledger.settle(document(f"d{number}", number, shard=number % 2), "refused")
+    reasons: dict[str, int] = {}
+    for reason in ("a", "b", "c", "a", "d"):
+        count_reason(reasons, reason)
+
+    assert ledger.refused(2) == [[2], [3]]
+    assert ledger.counts.refused == 4
+    assert reasons == {"a": 2, "b": 1, OTHER_REASONS: 2}
+
+    ledger.keep_within(4)
+    ledger.settle(document("d9"), "written")
+    ledger.settle(document("d9"), "written")
+
+    assert ledger.counts.again == 1
+
+    ledger.keep_within(4)
+    ledger.settle(document("d9"), "written")
+
+    assert (ledger.counts.written, ledger.counts.again) == (2, 1)
 
 
 def test_numbers_that_follow_each_other_are_one_interval() -> None:
