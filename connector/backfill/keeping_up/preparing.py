@@ -112,7 +112,7 @@ class FollowerFiles:
         return rejects, StateFile(self.states / f"{stem}.follow.json")
 
 
-class Follower:
+class VectorsFollower:
     """Follows vectors, wherever they are."""
 
     def __init__(

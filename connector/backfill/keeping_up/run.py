@@ -16,7 +16,7 @@ from typing import Any
 
 from connector.backfill.keeping_up.finding import VectorsToFollow, find_to_follow
 from connector.backfill.keeping_up.lag import PassageLag
-from connector.backfill.keeping_up.preparing import EncoderShelf, Follower, FollowerFiles, Ready, prepare
+from connector.backfill.keeping_up.preparing import EncoderShelf, FollowerFiles, Ready, VectorsFollower, prepare
 from connector.backfill.keeping_up.state import StateFile
 from connector.backfill.report import BackfillCounts, BackfillReport
 from connector.backfill.run import engine_of, watching
@@ -101,7 +101,8 @@ class _Crew:
             while not self.stop.done():
                 await self._until_due()
                 looking = asyncio.create_task(self._look_for_more())
-                await asyncio.wait([looking, self.stop], return_when=asyncio.FIRST_COMPLETED)
+                either: list[asyncio.Future[Any]] = [looking, self.stop]
+                await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
                 if looking.done():
                     looking.result()
                 looking.cancel()
@@ -133,7 +134,7 @@ class _Crew:
 
     async def _follow(self, ready: Ready, rejects: Path, state: StateFile, fills_old: bool) -> BackfillReport:
         name, cluster, pace = ready.found.name, self.followed.cluster, WritePace()
-        follower = Follower(
+        follower = VectorsFollower(
             cluster, self.followed.settings, ready, stop=self.stop, pace=pace, rejects=rejects, state=state,
             fills_old=fills_old,
             on_progress=lambda counts: self.listeners.on_progress(name, counts),
