@@ -115,8 +115,9 @@ def run_job(file: Path, named: list[str], flags: list[str]) -> float:
 
 
 def run(command: list[str]) -> str:
-    """What a command prints. A local cluster's processes have one core each; so has the one process."""
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    """What a command prints. A local cluster's processes have one core each, as the one process has, and its rank
+    among what else runs: Ray lets them stand behind all that."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "RAY_worker_niceness": "0"}
     return subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True, cwd=ROOT).stdout
 
 

@@ -9,6 +9,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,8 @@ from connector.backfill.watch import LoadBounds
 from connector.errors import AccessDenied, ConnectorError, EncoderMismatch
 from connector.event_loop import in_own_thread, open_runner
 from connector.ingest.ray.board import Board
-from connector.ingest.ray.cluster import connected, explain_end
+from connector.ingest.ray.cluster import RayRoom, connected, explain_end
+from connector.ingest.ray.shortage import Shortage
 from connector.ingest.rejects import RejectsFile
 from connector.settings.sections import Settings
 from connector.wiring import load_encoder
@@ -53,6 +55,7 @@ class RayBackfill:
         self,
         plan: BackfillPlan,
         settings: Settings,
+        room: RayRoom,
         expected: int,
         bounds: LoadBounds,
         rejects: Path,
@@ -61,28 +64,33 @@ class RayBackfill:
     ) -> None:
         self._plan = plan
         self._settings = settings
+        self._room = room
         self._expected = expected
         self._bounds = bounds
         self._rejects = RejectsFile(rejects)
         self._stop = stop
         self._on_progress = on_progress
 
+    @staticmethod
+    def connecting(settings: Settings) -> AbstractAsyncContextManager[RayRoom]:
+        """The room that a back-fill has, for as long as the block lasts. Raises RayUnavailable."""
+        return connected(settings.ray)
+
     async def run(self) -> BackfillReport:
-        """Run until nothing is left in any shard, or until it is stopped. Raises RayUnavailable, AccessDenied."""
+        """Run until nothing is left in any shard, or until it is stopped. Raises AccessDenied."""
         started = time.monotonic()
-        async with connected(self._settings.ray) as room:
-            board = await in_own_thread(Board)
-            given = self._settings.ray
-            task = ray.remote(num_cpus=given.encoder_cpus, num_gpus=given.encoder_gpus, max_retries=-1)(fill_shards)
-            parts = [
-                ShardsPart(number, shards, self._plan, self._settings, self._expected, self._bounds, board)
-                for number, shards in enumerate(share_out(self._plan.shards, room.encoders))
-            ]
-            running = asyncio.create_task(in_own_thread(_run_all, task, parts))
-            await self._watch(board, running)
-            counts, reason, denied = await in_own_thread(board.state)
-            if not running.done():
-                return self._report(started, self._counts(counts), stopped=self._stop.result())
+        board = await in_own_thread(Board)
+        given = self._settings.ray
+        task = ray.remote(num_cpus=given.encoder_cpus, num_gpus=given.encoder_gpus, max_retries=-1)(fill_shards)
+        parts = [
+            ShardsPart(number, shards, self._plan, self._settings, self._expected, self._bounds, board)
+            for number, shards in enumerate(share_out(self._plan.shards, self._room.encoders))
+        ]
+        running = asyncio.create_task(in_own_thread(_run_all, task, parts))
+        ended = await self._watch(board, running)
+        counts, reason, denied = await in_own_thread(board.state)
+        if not running.done():
+            return self._report(started, self._counts(counts), stopped=ended)
         try:
             done = running.result()
         except (RayError, ConnectorError) as error:
@@ -99,17 +107,24 @@ class RayBackfill:
         stopped = reason or next((report.stopped for report in reports if report.stopped), None)
         return replace(self._report(started, total, stopped=stopped), reasons=dict(reasons), notes=notes)
 
-    async def _watch(self, board: Board, running: asyncio.Task[list[tuple[BackfillReport, list[str]]]]) -> None:
+    async def _watch(self, board: Board, running: asyncio.Task[list[tuple[BackfillReport, list[str]]]]) -> str | None:
         """Until all parts have ended: say how far they are, and hand on that they are to stop; then they have
-        `ingest.grace_s`, and a little more to report."""
+        `ingest.grace_s`, and a little more to report. Why they are left as they are, if they are."""
         end: float | None = None
-        while not running.done() and (end is None or time.monotonic() < end):
+        given = self._settings.ray
+        shortage = Shortage({"CPU": given.encoder_cpus, "GPU": given.encoder_gpus}, given.wait_s)
+        while not running.done():
+            if end is not None and time.monotonic() > end:
+                return self._stop.result()
             await asyncio.wait([running], timeout=LOOK_S)
             if self._stop.done() and end is None:
                 end = time.monotonic() + self._settings.ingest.grace_s + 2 * LOOK_S
                 await in_own_thread(board.stop, self._stop.result())
             if counts := (await in_own_thread(board.state))[0]:
                 self._on_progress(self._counts(counts))
+            if reason := shortage.reason(counts):
+                return reason
+        return None
 
     def _counts(self, counts: dict[str, int]) -> BackfillCounts:
         return BackfillCounts(**counts | {"expected": self._expected})

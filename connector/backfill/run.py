@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -29,6 +29,7 @@ from connector.settings.sections import Settings
 from connector.wiring import load_encoder, open_cluster
 
 NO_BOUNDS = LoadBounds()
+FillIndex = Callable[[BackfillPlan, int, Path], Awaitable[BackfillReport]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,35 +72,51 @@ async def fill(
     BackfillJob."""
     stop = stop or asyncio.get_running_loop().create_future()
     files = [rejects or Path(f"{plan.index}.backfill.rejects.jsonl") for plan in prepared.plans]
-    for file in files:
-        RejectsFile(file).clear()
-    for plan in prepared.plans:
-        await put_fields(prepared.cluster, plan)
-    reports = []
-    for plan, each, kept_in in zip(prepared.plans, prepared.probed, files, strict=True):
-        if stop.done():
-            reports.append(BackfillReport(plan.index, BackfillCounts(each.documents), 0.0, stopped=stop.result()))
-            continue
-        if prepared.settings.ray.address:
-            with needs("ray", "a back-fill on a Ray cluster (--ray)"):
-                from connector.backfill.on_ray import RayBackfill
-            filling = RayBackfill(plan, prepared.settings, each.documents, bounds, kept_in, stop, on_progress)
-            reports.append(await filling.run())
-            continue
+    async with _filler(prepared, bounds, stop, on_progress) as fill_one_index:
+        for file in files:
+            RejectsFile(file).clear()
+        for plan in prepared.plans:
+            await put_fields(prepared.cluster, plan)
+        reports = []
+        for plan, each, kept_in in zip(prepared.plans, prepared.probed, files, strict=True):
+            if stop.done():
+                reports.append(BackfillReport(plan.index, BackfillCounts(each.documents), 0.0, stopped=stop.result()))
+                continue
+            reports.append(await fill_one_index(plan, each.documents, kept_in))
+    return reports
+
+
+@asynccontextmanager
+async def _filler(
+    prepared: PreparedBackfill,
+    bounds: LoadBounds,
+    stop: asyncio.Future[str],
+    on_progress: Callable[[BackfillCounts], None],
+) -> AsyncIterator[FillIndex]:
+    """What fills an index by its plan, of so many documents: this process, or a Ray cluster that is connected for as
+    long as the block lasts."""
+    settings = prepared.settings
+
+    async def fill_here(plan: BackfillPlan, expected: int, rejects: Path) -> BackfillReport:
         pace = WritePace()
         job = BackfillJob(
-            prepared.cluster,
-            plan,
-            prepared.encoder,
-            prepared.settings.ingest,
-            expected=each.documents,
-            rejects=kept_in,
-            pace=pace,
-            stop=stop,
-            on_progress=on_progress,
-        )
-        reports.append(await run_watched(job, prepared.cluster, plan, pace, bounds))
-    return reports
+            prepared.cluster, plan, prepared.encoder, settings.ingest,
+            expected=expected, rejects=rejects, pace=pace, stop=stop, on_progress=on_progress,
+        )  # fmt: skip
+        return await run_watched(job, prepared.cluster, plan, pace, bounds)
+
+    if not settings.ray.address:
+        yield fill_here
+        return
+    with needs("ray", "a back-fill on a Ray cluster (--ray)"):
+        from connector.backfill.on_ray import RayBackfill
+
+    async with RayBackfill.connecting(settings) as room:
+
+        async def fill_there(plan: BackfillPlan, expected: int, rejects: Path) -> BackfillReport:
+            return await RayBackfill(plan, settings, room, expected, bounds, rejects, stop, on_progress).run()
+
+        yield fill_there
 
 
 async def run_watched(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from contextlib import AsyncExitStack, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -51,9 +52,13 @@ async def run_job(
     stop = stop or asyncio.get_running_loop().create_future()
     rejects = rejects or rejects_file(settings, location)
     RejectsFile(rejects).check()  # before anything is made
-    cluster = await open_cluster(settings)
-    opening = asyncio.create_task(open_target(cluster, settings, source, on_plan, say, stop.done))
-    try:
+    async with AsyncExitStack() as open_until_end:
+        cluster = await open_cluster(settings)
+        open_until_end.push_async_callback(cluster.close)
+        connecting = ray_job.connecting(location, settings) if ray_job else nullcontext()
+        room = await open_until_end.enter_async_context(connecting)
+        opening = asyncio.create_task(open_target(cluster, settings, source, on_plan, say, stop.done))
+        open_until_end.push_async_callback(_cancel, opening)
         either: list[asyncio.Future[Any]] = [opening, stop]
         await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
         if not opening.done():
@@ -64,16 +69,17 @@ async def run_job(
         index, encoder, plan = opening.result()
         options: dict[str, Any] = {"rejects": rejects, "stop": stop, "delete_missing": delete_missing}
         job: IngestJob | RayJob
-        if ray_job:
-            job = ray_job(location, index, settings, **options, on_progress=on_progress)
+        if ray_job and room:
+            job = ray_job(location, index, settings, room, **options, on_progress=on_progress)
         else:
             job = IngestJob(source, index, encoder, settings.ingest, **options, on_progress=on_progress)
         report = await job.run()
         return replace(report, plan=plan, notes={**report.notes, **(empty_columns(plan) if plan else {})})
-    finally:
-        opening.cancel()
-        await asyncio.wait([opening])
-        await cluster.close()
+
+
+async def _cancel(opening: asyncio.Task[Any]) -> None:
+    opening.cancel()
+    await asyncio.wait([opening])
 
 
 def rejects_file(settings: Settings, location: str) -> Path:

@@ -9,6 +9,7 @@ from typing import Any
 
 import ray
 from ray.exceptions import RayError
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 ASK_TIMEOUT_S = 5.0
 
@@ -41,10 +42,14 @@ class _Board:
 
 
 class Board:
-    """The board as every process sees it. No call raises: a job does not end because its bar is gone."""
+    """The board as every process sees it. No call raises: a job does not end because its bar is gone. It is on the node
+    of the process that began the job, so that the loss of another node takes nothing from it."""
 
     def __init__(self) -> None:
-        self._actor: Any = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(_Board).remote()
+        self._home = ray.get_runtime_context().get_node_id()
+        board = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(_Board)
+        at_home = NodeAffinitySchedulingStrategy(self._home, soft=False)
+        self._actor: Any = board.options(scheduling_strategy=at_home).remote()
 
     def add(self, **counts: int) -> None:
         with contextlib.suppress(RayError):
@@ -58,7 +63,13 @@ class Board:
     def stop(self, reason: str, *, denied: bool = False) -> None:
         """`denied`: the credentials were not accepted."""
         with contextlib.suppress(RayError):
-            ray.get(self._actor.stop.remote(reason, denied), timeout=ASK_TIMEOUT_S)
+            ray.get(self._actor.stop.remote(self.located(reason), denied), timeout=ASK_TIMEOUT_S)
+
+    def located(self, reason: str) -> str:
+        """A reason with the node that it is of, where that is another than the job's own."""
+        if ray.get_runtime_context().get_node_id() == self._home:
+            return reason
+        return f"{reason} (on the Ray node {ray.util.get_node_ip_address()})"
 
     def state(self) -> tuple[dict[str, int], str | None, bool]:
         """The counts so far, why the job is to stop (None: it is not), and whether credentials were not accepted."""

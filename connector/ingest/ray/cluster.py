@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import socket
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -14,10 +15,14 @@ import ray
 import ray.data
 
 from connector.errors import ConnectorError, RayUnavailable
+from connector.event_loop import in_own_thread
+from connector.ingest.ray.nodes import check_nodes
 from connector.settings.ray import RaySettings
 
 log = logging.getLogger(__name__)
-LOCAL = "local"
+LOCAL, AUTO, CLIENT = "local", "auto", "ray://"
+REACH_S = 5.0
+TOKEN = "where it asks for a token, set RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN to that of `ray get-auth-token` there"
 BLOCK_BYTES = 1  # a parcel is a block of its own: see parcels.py
 
 
@@ -30,8 +35,10 @@ class RayRoom:
 
 
 @asynccontextmanager
-async def connected(settings: RaySettings) -> AsyncIterator[RayRoom]:
-    """The cluster for as long as the block lasts; a connection that was there before stays. Raises RayUnavailable."""
+async def connected(settings: RaySettings, location: str | None = None) -> AsyncIterator[RayRoom]:
+    """The cluster for as long as the block lasts; a connection that was there before stays. Raises RayUnavailable, also
+    where one of its nodes cannot take part in a job, with the source at `location`."""
+    _check_address(settings.address)
     _be_quiet()
     begun = not ray.is_initialized()
     # one thread for both: the kernel ends the processes of a local cluster with the thread that started them
@@ -40,6 +47,8 @@ async def connected(settings: RaySettings) -> AsyncIterator[RayRoom]:
         if begun:
             await loop.run_in_executor(thread, _connect, settings)
         try:
+            if settings.address != LOCAL:
+                await in_own_thread(check_nodes, location)
             processors = float(ray.cluster_resources().get("CPU", 1.0))
             encoders = settings.encoders or max(int(processors / settings.encoder_cpus) - 1, 1)
             yield RayRoom(encoders, settings.shards or 4 * encoders)
@@ -73,7 +82,27 @@ def _connect(settings: RaySettings) -> None:
             ray.init(address=settings.address, configure_logging=False, log_to_driver=False)
     except (ConnectionError, RuntimeError, ValueError, OSError) as error:
         raise RayUnavailable(
-            f"no Ray cluster at {settings.address} ({error}); start one with: ray start --head"
+            f"no Ray cluster at {settings.address} ({error}); start one with: ray start --head; {TOKEN}"
+        ) from error
+
+
+def _check_address(address: str | None) -> None:
+    """Raise RayUnavailable for an address of no use, at once: Ray itself tries such a one for long."""
+    if address in (None, LOCAL, AUTO):
+        return
+    if address.startswith(CLIENT):
+        raise RayUnavailable(
+            f"{address} is the address of Ray's client, which runs no job of Ray Data; run the command on a node of "
+            "the cluster, with --ray auto (from elsewhere: ray job submit -- connector ...)"
+        )
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=REACH_S).close()
+    except ValueError:
+        raise RayUnavailable(f"{address!r} is no address of a Ray cluster; give HOST:PORT, auto or local") from None
+    except OSError as error:
+        raise RayUnavailable(
+            f"no Ray cluster at {address} ({error.strerror or error}); start one with: ray start --head"
         ) from error
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -27,6 +28,7 @@ from connector.ingest.ray.parcels import unpack
 from connector.ingest.ray.part import JobPart
 from connector.ingest.ray.reading import ReadShard, ShardsDatasource, check_shard, read_shard
 from connector.ingest.ray.shards import SourceShard, cut_source
+from connector.ingest.ray.shortage import Shortage
 from connector.ingest.ray.sink import WriteTasks
 from connector.ingest.rejects import RejectsFile
 from connector.ingest.report import Counts, JobReport
@@ -46,6 +48,7 @@ class RayJob:
         location: str,
         index: Index,
         settings: Settings,
+        room: RayRoom,
         *,
         rejects: Path,
         stop: asyncio.Future[str],
@@ -55,6 +58,7 @@ class RayJob:
         self._location = location
         self._index = index
         self._settings = settings
+        self._room = room
         self._rejects = RejectsFile(rejects)
         self._stop = stop
         self._delete_missing = delete_missing
@@ -67,16 +71,20 @@ class RayJob:
         self._denied = False
         self._is_checked = False
 
+    @staticmethod
+    def connecting(location: str, settings: Settings) -> AbstractAsyncContextManager[RayRoom]:
+        """The room that a job has, for as long as the block lasts. Raises RayUnavailable."""
+        return connected(settings.ray, location)
+
     async def run(self) -> JobReport:
         """Run to the end, or until it is stopped, the cluster stays unavailable or the source breaks off. Raises
-        AccessDenied where the credentials may not begin, RayUnavailable where there is no Ray cluster."""
+        AccessDenied where the credentials may not begin."""
         started = time.monotonic()
         self._rejects.clear()
         self._first_rows = FirstRows()
         try:
-            async with connected(self._settings.ray) as room:
-                board = await in_own_thread(Board)
-                await self._watch(board, asyncio.create_task(in_own_thread(self._work, board, room)))
+            board = await in_own_thread(Board)
+            await self._watch(board, asyncio.create_task(in_own_thread(self._work, board)))
             if self._denied and not self._counts.written:
                 raise AccessDenied(str(self._stopped))
             keep = self._stopped or reason_to_keep(read=self._counts.read, unreadable=self._unreadable)
@@ -101,6 +109,9 @@ class RayJob:
         which it is left as it is."""
         end: float | None = None
         counts: dict[str, int] = {}
+        given = self._settings.ray
+        processors = self._room.encoders * given.encoder_cpus + READ_CPUS
+        shortage = Shortage({"CPU": processors, "GPU": self._room.encoders * given.encoder_gpus}, given.wait_s)
         while not work.done():
             await asyncio.wait([work], timeout=LOOK_S)
             if self._stop.done() and end is None:
@@ -109,8 +120,10 @@ class RayJob:
             counts = (await in_own_thread(board.state))[0] or counts
             if not work.done():
                 self._show(counts)
-                if end is not None and time.monotonic() > end:
-                    self._stopped, self._counts = self._stop.result(), self._with(counts)
+                is_over = end is not None and time.monotonic() > end
+                reason = self._stop.result() if is_over else shortage.reason((counts, self._counts))
+                if reason:
+                    self._stopped, self._counts = reason, self._with(counts)
                     return
         try:
             await work
@@ -126,14 +139,14 @@ class RayJob:
         """The counts of the first reading with those of the board."""
         return replace(self._counts, **counts | {"failed": self._counts.failed + counts.get("failed", 0)})
 
-    def _work(self, board: Board, room: RayRoom) -> None:
+    def _work(self, board: Board) -> None:
         """All that is done by Ray, in a thread of its own."""
         part = JobPart(self._settings, self._index.schema, board)
-        shards = cut_source(self._location, room.shards)
+        shards = cut_source(self._location, self._room.shards)
         self._check(part, shards)
         self._is_checked = True
         if not board.stopping:
-            self._write(part, shards, room)
+            self._write(part, shards)
         _, reason, self._denied = board.state()
         self._stopped = reason or self._broken or self._without_outcome()
 
@@ -163,7 +176,7 @@ class RayJob:
         for table in rows.iter_batches(batch_size=None, batch_format="pyarrow"):
             yield from (content for _, content in unpack(table))
 
-    def _write(self, part: JobPart, shards: Sequence[SourceShard], room: RayRoom) -> None:
+    def _write(self, part: JobPart, shards: Sequence[SourceShard]) -> None:
         """The second reading: documents are encoded by actors, and written by no more tasks than `ingest.writers`."""
         given = self._settings
         sink = WriteTasks(part)
@@ -172,7 +185,7 @@ class RayJob:
             fn_constructor_args=(part,),
             batch_size=1,
             batch_format="pyarrow",
-            concurrency=room.encoders,
+            concurrency=self._room.encoders,
             num_cpus=given.ray.encoder_cpus,
             num_gpus=given.ray.encoder_gpus,
         ).write_datasink(sink, concurrency=given.ingest.writers, ray_remote_args={"num_cpus": WRITE_CPUS})

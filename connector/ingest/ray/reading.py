@@ -68,7 +68,7 @@ def check_shard(part: JobPart, shard: SourceShard) -> Iterator[pa.Table]:
                 if part.board.stopping:
                     return
     except SourceError as error:
-        checked.broke_off = str(error)
+        checked.broke_off = part.board.located(str(error))
     yield pack([("checked", checked)])
 
 

@@ -14,13 +14,13 @@ from typing import IO, Literal
 
 from connector.errors import SourceError
 from connector.extras import needs
+from connector.ingest.ray.nodes import path_of
 from connector.ingest.sources import Row, Source, open_source
 from connector.ingest.sources.folder import FolderSource
 from connector.ingest.sources.jsonl import read_json
 from connector.ingest.sources.lines import LineSource
 from connector.ingest.sources.opening import BEIR_CORPUS, STANDARD_INPUT
 from connector.ingest.sources.streams import FileRange
-from connector.plugins import scheme_of
 from connector.settings.sections import Settings
 from connector.signatures import HEAD_BYTES, packed_suffix
 
@@ -50,8 +50,8 @@ def check_location(location: str) -> None:
 
 def cut_source(location: str, count: int) -> list[SourceShard]:
     """At most so many shards of a source."""
-    path = Path(location).expanduser()
-    if scheme_of(location) and not path.exists():
+    path = Path(path_of(location) or location)
+    if not path.exists():
         return [SourceShard(0, location)]
     corpus = next((path / name for name in BEIR_CORPUS if (path / name).is_file()), None)
     if corpus is not None:
@@ -62,7 +62,7 @@ def cut_source(location: str, count: int) -> list[SourceShard]:
         return _cut_parquet(path, count)
     if path.suffix.lower() in JSON_SUFFIXES and path.is_file():
         return _cut_lines(path, count)
-    return [SourceShard(0, location)]
+    return [SourceShard(0, str(path))]
 
 
 def open_shard(shard: SourceShard, settings: Settings) -> Source:

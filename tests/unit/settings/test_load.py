@@ -103,6 +103,7 @@ TYPED: dict[str, str] = {
     "ray.encoder_cpus": "2",
     "ray.encoder_gpus": "0.5",
     "ray.shards": "64",
+    "ray.wait_s": "300",
     "ray.object_store_bytes": "200000000",
     "rerankers.local.kind": "hosted",
     "rerankers.local.url": "http://gpu:1",

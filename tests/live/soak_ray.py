@@ -1,0 +1,188 @@
+"""What costs too much for CI, and is run by `make soak`: processes of jobs on Ray are killed one after the other, and
+the process that began a job, which is then begun again."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support.command import environment
+from support.effort import tries
+from support.ray_cluster import RayNodes, ray_nodes, ray_settings
+from support.ray_indices import COUNT, contents, engine, fill_index, make_index, sources, write_rows
+from support.scratch import drop, unique_name
+
+from connector.backfilled import AddedNames
+from connector.clusters.rest import RestCluster
+from connector.ingest.job import run_job
+from connector.settings.sections import ClusterSettings
+
+pytestmark = [pytest.mark.live, pytest.mark.timeout(1_800)]
+SLOW = ("--set", "plugins.fragile.pause_s=0.02", "--set", "ray.encoders=2", "--set", "ingest.group_documents=10")
+END_S = 60.0
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of the encoder's package."""
+    return tmp_path_factory.mktemp("encoder")
+
+
+@pytest.fixture(scope="module")
+def nodes(folder: Path) -> Iterator[RayNodes]:
+    with ray_nodes(folder) as found:
+        yield found
+
+
+@pytest.mark.parametrize("where", ["address", "local"])
+async def test_an_ingest_whose_driver_is_killed_is_run_again(
+    nodes: RayNodes, folder: Path, elasticsearch: ClusterSettings, tmp_path: Path, where: str
+) -> None:
+    alone_name, name = unique_name(), unique_name()
+    rows = write_rows(tmp_path).name
+    flags = ["ingest", rows, "--text", "title=2,text=1", "--metadata", "year=integer", *SLOW]
+    flags += ["--cluster", elasticsearch.url, "--index", name, "--set", "encoder.kind=fragile"]
+    flags += ["--ray", nodes.address if where == "address" else "local"]
+    alone_settings, settings = (ray_settings(elasticsearch, each) for each in (alone_name, name))
+    async with engine(elasticsearch) as cluster:
+        try:
+            await run_job(str(tmp_path / rows), alone_settings, rejects=tmp_path / "alone")
+            for _ in range(tries(1) // 4 or 1):
+                await kill_driver(flags, folder, tmp_path, cluster, name)
+            finished = command(flags, folder, tmp_path)
+            assert finished.wait(900) == 1  # some rows cannot be documents
+            again = await run_job(str(tmp_path / rows), settings, rejects=tmp_path / "again")
+            found = await contents(elasticsearch, alone_name), await contents(elasticsearch, name)
+        finally:
+            await drop(elasticsearch, alone_name, name)
+
+    assert found[0] == found[1]
+    assert again.counts.written == 0
+    assert again.counts.unchanged == len(found[0]["hashes"]) > COUNT // 2
+
+
+async def test_a_back_fill_whose_driver_is_killed_is_run_again(
+    nodes: RayNodes, folder: Path, elasticsearch: ClusterSettings, tmp_path: Path
+) -> None:
+    alone_name, name = unique_name(), unique_name()
+    flags = ["backfill", name, "--text", "title=2,text=1", "--yes", "--cluster", elasticsearch.url, *SLOW]
+    flags += ["--set", "encoder.kind=fragile", "--ray", nodes.address]
+    async with engine(elasticsearch) as cluster:
+        try:
+            for each in (alone_name, name):
+                await make_index(cluster, each)
+            alone, _ = await fill_index(ray_settings(elasticsearch, alone_name), tmp_path / "alone")
+            await kill_driver(flags, folder, tmp_path, cluster, name, query={"exists": {"field": AddedNames().marker}})
+            finished = command(flags, folder, tmp_path)
+            assert finished.wait(900) == 0
+            again, _ = await fill_index(ray_settings(elasticsearch, name), tmp_path / "again")
+            found = await sources(cluster, alone_name), await sources(cluster, name)
+        finally:
+            await drop(elasticsearch, alone_name, name)
+
+    assert found[0] == found[1]
+    assert again.counts.unchanged == alone.counts.written
+
+
+async def test_an_ingest_finishes_though_process_after_process_is_killed(
+    nodes: RayNodes, elasticsearch: ClusterSettings, tmp_path: Path
+) -> None:
+    name, done = unique_name(), threading.Event()
+    rows = str(write_rows(tmp_path))
+    given = {"ray": {"address": nodes.address, "encoders": 2, "shards": 5}}
+    killers = [
+        asyncio.create_task(asyncio.to_thread(kill_processes, title, done, tries(1)))
+        for title in ("ray::MapWorker(MapBatches(EncodeDocuments)).submit", "ray::Write")
+    ]
+    try:
+        slowly = ray_settings(elasticsearch, name, plugins={"fragile": {"pause_s": 0.02}}, **given)
+        report = await run_job(rows, slowly, rejects=tmp_path / "rejects")
+        done.set()
+        killed = await asyncio.gather(*killers)
+        again = await run_job(rows, ray_settings(elasticsearch, name), rejects=tmp_path / "again")
+    finally:
+        done.set()
+        await drop(elasticsearch, name)
+
+    assert min(killed) >= 1, killed
+    assert report.stopped is None
+    assert again.counts.unchanged == report.counts.written + report.counts.unchanged
+
+
+def command(flags: list[str], folder: Path, cwd: Path) -> subprocess.Popen[bytes]:
+    """A command under way, whose processes know the encoder."""
+    paths = os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")])
+    said = (cwd / "said").open("ab")
+    return subprocess.Popen(
+        [sys.executable, "-m", "connector", *flags], cwd=cwd, env=environment() | {"PYTHONPATH": paths},
+        stdout=said, stderr=said,
+    )  # fmt: skip
+
+
+async def kill_driver(
+    flags: list[str], folder: Path, cwd: Path, cluster: RestCluster, index: str, query: object = None
+) -> None:
+    """Kill the command once something is written, and wait until none of its processes is left."""
+    running = command(flags, folder, cwd)
+    before = written = await count(cluster, index, query)
+    while written == before and running.poll() is None:
+        await asyncio.sleep(0.1)
+        written = await count(cluster, index, query)
+    children = descendants(running.pid)
+    running.kill()
+    running.wait()
+    end = time.monotonic() + END_S
+    while left := [pid for pid in children if Path(f"/proc/{pid}").exists()]:
+        assert time.monotonic() < end, left
+        await asyncio.sleep(0.1)
+
+    assert running.returncode == -signal.SIGKILL, (cwd / "said").read_text()
+
+
+async def count(cluster: RestCluster, index: str, query: object) -> int:
+    """How many documents a search finds; none where the index is not there yet."""
+    body = {"query": query or {"match_all": {}}}
+    path = f"/{index}/_count?ignore_unavailable=true"
+    await cluster.client.request("POST", f"/{index}/_refresh?ignore_unavailable=true", timeout_s=60)
+    return int((await cluster.client.request("POST", path, body=body, timeout_s=60))["count"])
+
+
+def descendants(pid: int) -> list[int]:
+    """The processes that a process has started, and theirs."""
+    children: dict[int, list[int]] = {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+        except OSError:
+            continue
+        children.setdefault(parent, []).append(int(folder.name))
+    found, todo = list[int](), [pid]
+    while todo:
+        more = children.get(todo.pop(), [])
+        found += more
+        todo += more
+    return found
+
+
+def kill_processes(title: str, done: threading.Event, most: int) -> int:
+    """Kill processes of Ray of that title, one after the other as they begin to work; how many were killed."""
+    killed: set[int] = set()
+    while len(killed) < most and not done.wait(0.05):
+        for folder in Path("/proc").glob("[0-9]*"):
+            pid = int(folder.name)
+            try:
+                found = (folder / "cmdline").read_bytes()
+            except OSError:
+                continue
+            if found.startswith(title.encode()) and pid not in killed and len(killed) < most:
+                os.kill(pid, signal.SIGKILL)
+                killed.add(pid)
+    return len(killed)
