@@ -117,6 +117,21 @@ async def test_an_ingest_finishes_though_process_after_process_is_killed(
     assert again.counts.unchanged == report.counts.written + report.counts.unchanged
 
 
+async def test_a_job_for_which_the_cluster_is_too_small_ends_with_the_reason(
+    nodes: RayNodes, elasticsearch: ClusterSettings, tmp_path: Path
+) -> None:
+    name = unique_name()
+    large = {"ray": {"address": nodes.address, "encoders": 1, "encoder_cpus": 64, "shards": 1, "wait_s": 0.6}}
+    try:
+        report = await run_job(str(write_rows(tmp_path)), ray_settings(elasticsearch, name, **large))
+    finally:
+        await drop(elasticsearch, name)
+
+    assert report.stopped
+    assert "CPU and the job needs 64.5, and no node came for 0.6 s; run it again" in report.stopped
+    assert report.counts.written == 0
+
+
 def command(flags: list[str], folder: Path, cwd: Path) -> subprocess.Popen[bytes]:
     """A command under way, whose processes know the encoder."""
     paths = os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")])

@@ -19,6 +19,7 @@ from connector.backfill.scan import find_work
 from connector.errors import RayUnavailable, SettingsError, SourceError
 from connector.ingest.job import run_job
 from connector.ingest.ray.cluster import connected
+from connector.ingest.ray.shortage import Shortage
 from connector.ingest.report import Counts, JobReport
 from connector.settings.ray import RaySettings
 from connector.settings.sections import ClusterSettings
@@ -97,19 +98,15 @@ async def test_a_back_fill_makes_what_one_process_makes_though_a_process_is_kill
     assert left == []
 
 
-async def test_a_job_for_which_the_cluster_is_too_small_ends_with_the_reason(
-    nodes: RayNodes, elasticsearch: ClusterSettings, tmp_path: Path
-) -> None:
-    name = unique_name()
-    large = {"ray": {"address": nodes.address, "encoders": 1, "encoder_cpus": 64, "shards": 1, "wait_s": 0.6}}
-    try:
-        report = await run_job(str(write_rows(tmp_path)), ray_settings(elasticsearch, name, **large))
-    finally:
-        await drop(elasticsearch, name)
+def test_a_cluster_that_is_too_small_is_found_once_nothing_is_done_any_more(nodes: RayNodes) -> None:
+    fits, too_large = Shortage({"CPU": 1, "GPU": 0}, 0.0), Shortage({"CPU": 64.5}, 0.0)
+    found = [too_large.reason(done) for done in (0, 1, 1)]
 
-    assert report.stopped
-    assert "CPU and the job needs 64.5, and no node came for 0.6 s; run it again" in report.stopped
-    assert report.counts.written == 0
+    assert [fits.reason(0), fits.reason(0)] == [None, None]
+    assert found[:2] == [None, None]
+    assert str(found[2]).endswith(
+        " CPU and the job needs 64.5, and no node came for 0 s; run it again to go on without"
+    )
 
 
 @pytest.mark.parametrize(

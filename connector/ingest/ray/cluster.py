@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import ray
 import ray.data
+from ray._private import auto_init_hook
 
 from connector.errors import ConnectorError, RayUnavailable
 from connector.event_loop import in_own_thread
@@ -40,6 +41,7 @@ async def connected(settings: RaySettings, location: str | None = None) -> Async
     where one of its nodes cannot take part in a job, with the source at `location`."""
     _check_address(settings.address)
     _be_quiet()
+    auto_init_hook.enable_auto_connect = False  # else work that was left as it is would start a cluster anew
     begun = not ray.is_initialized()
     # one thread for both: the kernel ends the processes of a local cluster with the thread that started them
     with ThreadPoolExecutor(1, thread_name_prefix="ray") as thread:
@@ -72,6 +74,7 @@ def _connect(settings: RaySettings) -> None:
         if settings.address == LOCAL:
             encoders = settings.encoders or max(os.cpu_count() or 1, 1)
             ray.init(
+                address=LOCAL,  # else a cluster that this machine is a node of is taken
                 num_cpus=int(encoders * settings.encoder_cpus) + 1,  # one for those that read and write
                 object_store_memory=settings.object_store_bytes,
                 include_dashboard=False,
@@ -112,5 +115,5 @@ def _be_quiet() -> None:
     context.enable_progress_bars = False
     context.print_on_execution_start = False
     context.target_max_block_size = BLOCK_BYTES
-    for name in ("ray", "ray.data"):
-        logging.getLogger(name).setLevel(logging.ERROR)
+    logging.getLogger("ray").setLevel(logging.ERROR)
+    logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # its errors come to us, and we say them

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,10 @@ import ray
 from ray.exceptions import GetTimeoutError, NodeDiedError, RayError, TaskUnschedulableError, WorkerCrashedError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from connector import __version__
 from connector.errors import RayUnavailable
 
 ANSWER_S = 60.0  # in which a node starts a process
+PACKAGE = "hybrid-search-connector"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +27,7 @@ class NodeFacts:
 
 def look_around(path: str | None) -> NodeFacts:
     """What there is where this runs, with whether there is such a path."""
-    return NodeFacts(__version__, path is None or Path(path).exists())
+    return NodeFacts(version(PACKAGE), path is None or Path(path).exists())
 
 
 def check_nodes(location: str | None) -> None:
@@ -43,17 +44,17 @@ def check_nodes(location: str | None) -> None:
         except RayError as error:
             raise RayUnavailable(
                 f"the Ray node {address} cannot run the connector ({_last_line(error)}); install "
-                f"hybrid-search-connector[ray] {__version__} where its `ray start` runs"
+                f"{PACKAGE}[ray] {version(PACKAGE)} where its `ray start` runs"
             ) from error
         check_facts(address, facts, path)
 
 
 def check_facts(address: str, facts: NodeFacts, path: str | None) -> None:
     """Raise RayUnavailable where the node at that address lacks something."""
-    if facts.version != __version__:
+    if facts.version != version(PACKAGE):
         raise RayUnavailable(
-            f"the Ray node {address} has the connector {facts.version}, and this process {__version__}; install the "
-            "same on both"
+            f"the Ray node {address} has the connector {facts.version}, and this process {version(PACKAGE)}; install "
+            "the same on both"
         )
     if not facts.has_source:
         raise RayUnavailable(f"the Ray node {address} has no {path}; put the source under that path on every node")

@@ -98,7 +98,7 @@ TYPED: dict[str, str] = {
     "search.legs.dense.field": "other_vector",
     "search.rerank": "{window: 30, passages: 1, weights: {rerank: 1}}",
     "rerankers.local.model": "bge",
-    "ray.address": "ray://head:10001",
+    "ray.address": "head:6379",
     "ray.encoders": "4",
     "ray.encoder_cpus": "2",
     "ray.encoder_gpus": "0.5",

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from connector import __version__
 from connector.errors import RayUnavailable
 from connector.ingest.ray.nodes import NodeFacts, check_facts, look_around, path_of
 
@@ -28,4 +27,3 @@ def test_a_source_here_has_its_whole_path(tmp_path: Path, monkeypatch: pytest.Mo
     assert path_of("rows.jsonl") == str(tmp_path / "rows.jsonl")
     assert path_of("postgresql://db/shop") is None
     assert path_of(None) is None
-    assert __version__
