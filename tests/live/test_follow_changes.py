@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -13,16 +14,17 @@ import pytest
 from support.backfills import WORDS, WordEncoder
 from support.besides import cluster_of, make_beside
 from support.followed_shops import followed_of, settings_of, shelf_of, small_shop
-from support.shops import SMALL
+from support.shops import ENCODER, SMALL
 from support.somebody import TEXT, Somebody
 
 from connector.backfill.fields import put_fields, put_meta
 from connector.backfill.job import BackfillJob
-from connector.backfill.keeping_up.finding import find_to_follow
+from connector.backfill.keeping_up.finding import InPlaceVectors, find_to_follow
 from connector.backfill.keeping_up.lag import PassageLag
-from connector.backfill.keeping_up.preparing import prepare
+from connector.backfill.keeping_up.preparing import FollowerFiles, Ready, prepare
 from connector.backfill.keeping_up.run import FollowedIndices, FollowListeners, follow
 from connector.backfill.migrating import read_encoders, switch_encoder
+from connector.backfill.run import PreparedBackfill, fill
 from connector.backfill.undo import UndoJob, plan_undo
 from connector.backfilled import AddedNames, with_leaving
 from connector.clusters.connect import connect
@@ -119,6 +121,35 @@ async def test_an_index_with_its_vectors_beside_it_is_followed_too(
     assert report.stopped == f"index {name!r} is gone, and with it what was followed"
     assert (report.counts.written, report.counts.passages) == (2, 2)
     assert told[-1].trouble == report.stopped
+
+
+async def test_one_file_of_rejects_keeps_those_of_all_indices(elasticsearch: ClusterSettings, tmp_path: Path) -> None:
+    somebody = Somebody(elasticsearch.url, await connect(elasticsearch))
+    shops = [await small_shop(somebody, 1) for _ in range(2)]
+    (cluster, _), plans = shops[0], [plan for _, plan in shops]
+    for plan in plans:
+        somebody.send("PUT", f"/{plan.index}/_settings", {"index.mapping.nested_objects.limit": 0})
+    rejects = tmp_path / "rejects.jsonl"
+    rejects.write_text("of an earlier run\n")
+    probed: Any = [type("Probed", (), {"documents": 1})] * 2
+    settings = settings_of(cluster.url, plans[0].index)
+    prepared = PreparedBackfill(cluster, ENCODER, settings, probed, plans)
+    reports = await fill(prepared, rejects=rejects)
+    files = FollowerFiles(tmp_path, rejects)
+    vectors = [InPlaceVectors(plan.index, plan.added, is_other=False) for plan in plans]
+    first, second = (Ready(each, ENCODER, 1, plan, uuid) for each, plan, uuid in zip(vectors, plans, "uv", strict=True))
+    before = rejects.read_text()
+    files.of(first)
+    rejects.write_text(before)
+    files.of(second)
+    states = {files.of(replace(first, uuid=uuid))[1].path for uuid in "uw"}
+    somebody.leave()
+    await cluster.close()
+
+    assert [report.counts.refused for report in reports] == [1, 1]
+    assert [json.loads(line)["origin"] for line in before.splitlines()] == [plan.index for plan in plans]
+    assert rejects.read_text() == before
+    assert states == {tmp_path / f"{plans[0].index}.{uuid}.follow.json" for uuid in "uw"}
 
 
 async def test_what_cannot_be_followed_is_said_before_anything_is_written(elasticsearch: ClusterSettings) -> None:

@@ -20,7 +20,7 @@ OPTIONAL = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["opti
 BROUGHT = frozenset().union(*MODULES.values())
 # imported as a whole within `with needs(...)`, by the module that is named
 GUARDED = {
-    "connector/backfill/keeping_up/metrics.py": "connector/cli/commands/follow.py",
+    "connector/backfill/keeping_up/metrics.py": "connector/cli/following.py",
     "connector/clusters/embedded/": "connector/clusters/connect.py",
     "connector/ingest/sources/html.py": "connector/ingest/sources/folder.py",
     "connector/ingest/sources/pdf.py": "connector/ingest/sources/folder.py",

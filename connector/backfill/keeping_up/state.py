@@ -62,64 +62,64 @@ class StateFile:
     """The file that one follower writes. Without a path, nothing is kept."""
 
     def __init__(self, path: Path | None) -> None:
-        self._path = path
+        self.path = path
 
     @contextmanager
     def held(self) -> Iterator[None]:
         """The file is this follower's alone for as long as the block lasts, and no longer than its process.
 
         Raises SettingsError where it is another's, or where no file can be written."""
-        if self._path is None:
+        if self.path is None:
             yield
             return
-        beside = self._path.with_name(f"{self._path.name}.lock")
+        beside = self.path.with_name(f"{self.path.name}.lock")
         try:
             lock = beside.open("w", encoding="ascii")
         except OSError as error:
-            raise SettingsError(f"no state can be kept in {self._path} ({error}); name another --state") from error
+            raise SettingsError(f"no state can be kept in {self.path} ({error}); name another --state") from error
         with lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError as error:
                 raise SettingsError(
-                    f"another connector follow keeps its state in {self._path}, and so follows this index already; end "
+                    f"another connector follow keeps its state in {self.path}, and so follows this index already; end "
                     "that one first (a second one would encode everything twice)"
                 ) from error
             yield
 
     def read(self) -> FollowState | None:
         """What was kept; None where there is no such file. Raises SettingsError for a file that is something else."""
-        if self._path is None or not self._path.exists():
+        if self.path is None or not self.path.exists():
             return None
         try:
-            kept = json.loads(self._path.read_text(encoding="utf-8"))
+            kept = json.loads(self.path.read_text(encoding="utf-8"))
             if kept.pop("version") != STATE_VERSION:
                 raise ValueError("it is of another version")
             lists = {name: tuple(kept[name]) for name in ("histories", "upto")}
             return FollowState(**kept | lists | {"refused": tuple(map(tuple, kept["refused"]))})
         except (ValueError, TypeError, KeyError, AttributeError, OSError) as error:
             raise SettingsError(
-                f"{self._path} is not the state of connector follow ({error}); delete it, or name another --state"
+                f"{self.path} is not the state of connector follow ({error}); delete it, or name another --state"
             ) from error
 
     def forget(self) -> None:
         """What was kept holds no more."""
-        if self._path is not None:
-            self._path.unlink(missing_ok=True)
+        if self.path is not None:
+            self.path.unlink(missing_ok=True)
 
     def keep(self, state: FollowState) -> None:
         """Replace the file at one stroke, so that a kill leaves the one before or this one. Raises DiskError."""
-        if self._path is None:
+        if self.path is None:
             return
-        beside = self._path.with_name(f"{self._path.name}.new")
+        beside = self.path.with_name(f"{self.path.name}.new")
         try:
             with beside.open("w", encoding="utf-8") as file:
                 json.dump({"version": STATE_VERSION} | asdict(state), file)
                 file.flush()
                 os.fsync(file.fileno())
-            beside.replace(self._path)
+            beside.replace(self.path)
         except OSError as error:
-            raise DiskError(f"cannot keep the state in {self._path}: {error}; free space there") from error
+            raise DiskError(f"cannot keep the state in {self.path}: {error}; free space there") from error
 
 
 def moved_to(
