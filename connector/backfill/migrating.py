@@ -17,7 +17,7 @@ from connector.backfill.probe.intent import Versions
 from connector.backfill.reading import find_indices
 from connector.backfill.run import PreparedBackfill, engine_of
 from connector.backfill.scan import needs_work
-from connector.backfilled import AddedNames, Backfilled, switch_to_other
+from connector.backfilled import AddedNames, Backfilled, leaving_from_meta, switch_to_other
 from connector.clusters.paths import index_path
 from connector.clusters.rest import RestCluster
 from connector.errors import SettingsError
@@ -37,6 +37,7 @@ class Encoders:
     index: str
     used: Backfilled
     other: Backfilled | None
+    leaving: bool = False  # the other is being taken out
 
 
 async def read_encoders(cluster: RestCluster, name: str) -> list[Encoders]:
@@ -49,7 +50,8 @@ async def _read(cluster: RestCluster, index: str) -> Encoders:
     used = Backfilled.from_meta(meta)
     if used is None:
         raise SettingsError(f"index {index!r} was not back-filled; fill it first: connector backfill {index}")
-    return Encoders(index, used, next(iter(Backfilled.others_from_meta(meta)), None))
+    other = next(iter(Backfilled.others_from_meta(meta)), None)
+    return Encoders(index, used, other, other is not None and other.names.passages in leaving_from_meta(meta))
 
 
 async def plan_migration(
@@ -116,7 +118,7 @@ async def count_lacking(cluster: RestCluster, index: str, added: Backfilled) -> 
 
 async def describe_switch(cluster: RestCluster, now: Encoders) -> list[str]:
     """What is about to be changed, in sentences. Raises SettingsError where there are no other vectors."""
-    other = require_other(now)
+    other = _require_whole(now)
     lacking = await count_lacking(cluster, now.index, other)
     lines = [
         f"index {now.index}: searches use the vectors of {other.encoder} instead of those of {now.used.encoder}, which "
@@ -140,9 +142,20 @@ def choose_to_switch(found: Sequence[Encoders]) -> list[Encoders]:
 async def switch_encoder(cluster: RestCluster, now: Encoders) -> Encoders:
     """Let searches use the other vectors, by one write; the same again takes that back. Raises SettingsError where
     there are no others."""
-    other = require_other(now)
+    other = _require_whole(now)
     await put_meta(cluster, now.index, partial(switch_to_other, name=other.names.passages))
     return await _read(cluster, now.index)
+
+
+def _require_whole(now: Encoders) -> Backfilled:
+    """The other vectors, if nobody takes them out. Raises SettingsError."""
+    other = require_other(now)
+    if now.leaving:
+        raise SettingsError(
+            f"the vectors of {other.encoder} in index {now.index!r} are being taken out; go on with that (connector "
+            f"migrate {now.index} --clean), or fill them again: connector migrate {now.index} --encoder NAME"
+        )
+    return other
 
 
 def require_other(now: Encoders) -> Backfilled:

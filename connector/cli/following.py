@@ -105,12 +105,13 @@ def index_lines(bar: bool) -> Iterator[IndexLines]:
 
 
 @contextmanager
-def serving_metrics(port: int) -> Iterator[FollowMetrics]:
-    """What a Prometheus server reads of this process, served for as long as the block lasts. Raises SettingsError."""
+def serving_metrics(port: int, *, silent_s: float = 0.0) -> Iterator[FollowMetrics]:
+    """What a Prometheus server reads of this process, served for as long as the block lasts; an index of which nothing
+    is heard for `silent_s` is behind. Raises SettingsError."""
     with needs("worker", "metrics for Prometheus"):
         from connector.backfill.keeping_up.metrics import FollowMetrics
 
-    metrics = FollowMetrics()
+    metrics = FollowMetrics(silent_s)
     with metrics.serving(port) as served:
         log.info("metrics on http://127.0.0.1:%d/metrics", served)
         yield metrics

@@ -7,6 +7,7 @@ import asyncio
 import json
 import os
 import random
+import re
 import signal
 import threading
 import time
@@ -89,13 +90,15 @@ async def test_a_killed_follower_loses_no_change(
                 running.kill()
                 await asyncio.wrap_future(running.ended)
                 (tmp_path / "r.json").unlink()
-            running = launcher.start(*arguments, *fast, cwd=tmp_path)  # what was made need not be agreed to again
+            measured = (*fast, "--metrics-port", "0")
+            running = launcher.start(*arguments, *measured, cwd=tmp_path)  # what was made need not be agreed to again
             await reach(running, lambda: steps(tmp_path) > 1)
         finally:
             application.is_stopped.set()
             application.join()
         rows = {str(key): text for key, text in connection.execute("SELECT id, text FROM docs")}
         await reach(running, lambda: found_in(elasticsearch, index) == rows)
+        figures = metrics_of(running)
         os.kill(running.pid, signal.SIGTERM)
         await asyncio.wrap_future(running.ended)
         done = running.wait()
@@ -106,6 +109,8 @@ async def test_a_killed_follower_loses_no_change(
     assert unasked.code == 2
     assert "agree with --yes" in unasked.stderr
     assert done.code == 143, done
+    assert f'connector_follow_behind_seconds{{index="{index}"}}' in figures
+    assert f'connector_follow_documents{{index="{index}",outcome="written"}}' in figures
     assert report["counts"]["failed"] == 0
     assert report["unfinished"] == 0
     assert report["counts"]["written"] + report["counts"]["unchanged"] == report["counts"]["read"]
@@ -121,6 +126,12 @@ async def reach(running: Running, is_so: Callable[[], bool]) -> None:
         assert not running.ended.done(), running.wait()
         assert time.monotonic() < end
         await asyncio.sleep(0.1)
+
+
+def metrics_of(running: Running) -> str:
+    """What is served at the address that the command says."""
+    (url,) = re.findall(r"http://127\.0\.0\.1:\d+/metrics", running.said())
+    return httpx.get(url).text
 
 
 def steps(folder: Path) -> int:

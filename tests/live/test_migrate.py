@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from support.backfills import WORDS, WordEncoder, fill_index, plan_for
 from support.shops import SMALL, read_all
 from support.somebody import TEXT, Somebody
 
-from connector.backfill.fields import put_fields, read_index_mapping
+from connector.backfill.fields import put_fields, put_meta, read_index_mapping
 from connector.backfill.job import BackfillJob
 from connector.backfill.migrating import (
     choose_to_switch,
@@ -22,7 +23,7 @@ from connector.backfill.migrating import (
     switch_encoder,
 )
 from connector.backfill.undo import UndoJob, plan_undo
-from connector.backfilled import AddedNames
+from connector.backfilled import AddedNames, with_leaving
 from connector.clusters.connect import connect
 from connector.clusters.rest import RestCluster
 from connector.errors import EncoderMismatch, SettingsError
@@ -105,6 +106,10 @@ async def test_searches_by_either_encoder_are_right_at_every_moment(somebody: So
         assert now.used.encoder == (await cluster.open_index(index)).schema.encoder == used.fingerprint
         assert await legs_of(somebody, index, OLD) == await legs_of(somebody, index, NEW) == LEGS
 
+    await put_meta(cluster, index, partial(with_leaving, name="passages"))
+    (leaving,) = await read_encoders(cluster, index)
+    with pytest.raises(SettingsError, match="are being taken out"):
+        await switch_encoder(cluster, leaving)
     undone = await UndoJob(cluster, await plan_undo(cluster, index, None, now.other), SMALL).run()
     after = await read_all(somebody, index)
 

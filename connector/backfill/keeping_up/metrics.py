@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import partial
 
 from prometheus_client import CollectorRegistry, Gauge, start_http_server
 
@@ -19,8 +21,10 @@ HOST = "127.0.0.1"
 class FollowMetrics:
     """What a Prometheus server reads of one process that follows."""
 
-    def __init__(self) -> None:
+    def __init__(self, silent_s: float) -> None:
+        """A follower of an index that says nothing for so long hangs, and falls behind."""
         self.registry = CollectorRegistry()
+        self._silent_s = silent_s
 
         def gauge(name: str, what: str, *labels: str) -> Gauge:
             return Gauge(PREFIX + name, what, labels, registry=self.registry)
@@ -32,7 +36,8 @@ class FollowMetrics:
 
     def tell_behind(self, index: str, behind: PassageLag) -> None:
         self._operations.labels(index).set(behind.operations)
-        self._seconds.labels(index).set(behind.seconds)
+        grown = partial(_grow, behind.seconds, time.monotonic(), self._silent_s)
+        self._seconds.labels(index).set_function(grown)
         self._trouble.labels(index).set(bool(behind.trouble))
 
     def tell_counts(self, index: str, counts: BackfillCounts) -> None:
@@ -41,9 +46,17 @@ class FollowMetrics:
 
     def tell_source(self, index: str, report: FollowReport) -> None:
         """The same of a source that is written to an index: its changes that wait are the operations."""
-        self.tell_behind(index, PassageLag(report.lag.waiting, report.lag.seconds, report.stopped or ""))
+        self._operations.labels(index).set(report.lag.waiting)
+        self._seconds.labels(index).set(report.lag.seconds)
+        self._trouble.labels(index).set(bool(report.stopped))
         for outcome in ("written", "unchanged", "removed", "failed"):
             self._documents.labels(index, outcome).set(getattr(report.counts, outcome))
+
+    def forget(self, index: str) -> None:
+        """What was followed is there no more, and so is behind no more."""
+        for gauge in (self._operations, self._seconds, self._trouble):
+            with suppress(KeyError):
+                gauge.remove(index)
 
     @contextmanager
     def serving(self, port: int, host: str = HOST) -> Iterator[int]:
@@ -60,3 +73,9 @@ class FollowMetrics:
             server.shutdown()
             server.server_close()
             thread.join()
+
+
+def _grow(seconds: float, heard_at: float, silent_s: float) -> float:
+    """How far behind it is by now: between two looks, and while one does not come back."""
+    since = time.monotonic() - heard_at
+    return seconds + since if seconds or since > silent_s else 0.0

@@ -60,6 +60,7 @@ class FollowListeners:
 
     on_progress: Callable[[str, BackfillCounts], None] = lambda name, counts: None
     on_behind: Callable[[str, PassageLag], None] = lambda name, behind: None
+    on_end: Callable[[str], None] = lambda name: None  # of what was taken out
 
 
 async def follow(
@@ -150,8 +151,10 @@ class _Crew:
         if report.stopped and not self.stop.done():  # the others go on, and the report comes when they end
             log.error("%s is not followed any more: %s", name, report.stopped)
             self.listeners.on_behind(name, PassageLag(trouble=report.stopped))
-        for note in report.notes if not report.stopped else ():
-            log.warning("%s: %s", name, note)
+        if not report.stopped:
+            self.listeners.on_end(name)
+            for note in report.notes:
+                log.warning("%s: %s", name, note)
         return replace(report, notes=(*report.notes, *watch.notes))
 
     async def _look_for_more(self) -> None:

@@ -25,10 +25,12 @@ from connector.cli.tables.ingest import check_report, write_report
 from connector.settings.sections import Settings
 
 if TYPE_CHECKING:
+    from connector.backfill.keeping_up.metrics import FollowMetrics
     from connector.backfill.report import BackfillReport
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
+SILENT_S = 30.0  # and two pauses between looks: then a look hangs
 
 
 @with_flag_groups
@@ -86,7 +88,7 @@ async def _follow(settings: Settings, flags: FollowFlags, bar: bool) -> tuple[li
     from connector.backfill.keeping_up import run
 
     async with AsyncExitStack() as kept:
-        metrics = None if flags.metrics_port is None else kept.enter_context(serving_metrics(flags.metrics_port))
+        metrics = None if flags.metrics_port is None else _serve_metrics(kept, flags.metrics_port, settings)
         with stderr.status("looking at the index, loading the encoder") if bar else nullcontext():
             followed = await kept.enter_async_context(run.opening_followed(settings))
         lines = kept.enter_context(index_lines(bar))
@@ -99,9 +101,14 @@ async def _follow(settings: Settings, flags: FollowFlags, bar: bool) -> tuple[li
             listeners=run.FollowListeners(
                 on_progress=_both(lines.tell_counts, metrics.tell_counts if metrics else None),
                 on_behind=_both(lines.tell_behind, metrics.tell_behind if metrics else None),
+                on_end=metrics.forget if metrics else lambda name: None,
             ),
         )
     return reports, received[0] if received else 0
+
+
+def _serve_metrics(kept: AsyncExitStack, port: int, settings: Settings) -> FollowMetrics:
+    return kept.enter_context(serving_metrics(port, silent_s=SILENT_S + 2 * settings.follow.every_s))
 
 
 def _both(first: Callable[[str, T], None], second: Callable[[str, T], None] | None) -> Callable[[str, T], None]:
