@@ -43,8 +43,10 @@ def build_properties(engine: Engine, plan: BackfillPlan) -> JSON:
 
 
 async def read_index_mapping(cluster: RestCluster, index: str) -> JSON:
-    """The mapping of exactly one index."""
+    """The mapping of exactly one index. Raises ClusterError where the name stands for another by now."""
     reply = await cluster.client.request("GET", index_path(index, "_mapping"), timeout_s=ADMIN_TIMEOUT_S)
+    if index not in reply:
+        raise ClusterError(f"there is no index {index!r} of that very name", status=404)
     found: JSON = reply[index]["mappings"]
     return found
 

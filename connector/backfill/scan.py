@@ -57,10 +57,12 @@ class FoundDocument:
 
 
 async def count_shards(cluster: RestCluster, index: str) -> int:
-    """How many primary shards an index has."""
+    """How many primary shards an index has. Raises ClusterError where the name stands for another by now."""
     params = {"flat_settings": "true"}
     path = index_path(index, "_settings/index.number_of_shards")
     reply = await cluster.client.request("GET", path, params=params, timeout_s=ADMIN_TIMEOUT_S)
+    if index not in reply:
+        raise ClusterError(f"there is no index {index!r} of that very name", status=404)
     return int(reply[index]["settings"]["index.number_of_shards"])
 
 

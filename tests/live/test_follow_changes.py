@@ -17,7 +17,7 @@ from support.followed_shops import followed_of, settings_of, shelf_of, small_sho
 from support.shops import ENCODER, SMALL
 from support.somebody import TEXT, Somebody
 
-from connector.backfill.fields import put_fields, put_meta
+from connector.backfill.fields import put_fields, put_meta, read_index_mapping
 from connector.backfill.job import BackfillJob
 from connector.backfill.keeping_up.finding import InPlaceVectors, find_to_follow
 from connector.backfill.keeping_up.lag import PassageLag
@@ -25,10 +25,11 @@ from connector.backfill.keeping_up.preparing import FollowerFiles, Ready, prepar
 from connector.backfill.keeping_up.run import FollowedIndices, FollowListeners, follow
 from connector.backfill.migrating import read_encoders, switch_encoder
 from connector.backfill.run import PreparedBackfill, fill
+from connector.backfill.scan import count_shards
 from connector.backfill.undo import UndoJob, plan_undo
 from connector.backfilled import AddedNames, with_leaving
 from connector.clusters.connect import connect
-from connector.errors import SettingsError
+from connector.errors import ClusterError, SettingsError
 from connector.settings.sections import ClusterSettings
 
 PATIENCE_S = 120
@@ -160,6 +161,9 @@ async def test_what_cannot_be_followed_is_said_before_anything_is_written(elasti
     both = await find_to_follow(cluster, settings_of(cluster.url, alias))
     none = await find_to_follow(cluster, settings_of(cluster.url, bare))
     await put_meta(cluster, plan.index, lambda meta: with_leaving(meta, "passages"))
+    for read in (read_index_mapping, count_shards):
+        with pytest.raises(ClusterError, match="of that very name"):
+            await read(cluster, alias)
     leaving = await find_to_follow(cluster, settings_of(cluster.url, plan.index))
     somebody.leave()
     await cluster.close()

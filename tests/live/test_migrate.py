@@ -127,7 +127,7 @@ async def test_a_switch_of_several_indices_is_right_between_two_of_them(elastics
     somebody = Somebody(elasticsearch.url, await connect(elasticsearch))
     cluster = somebody.cluster
     assert isinstance(cluster, RestCluster)
-    indices = [somebody.make(MAPPINGS, row) for row in ROWS[:2]]
+    indices = [somebody.make(MAPPINGS, row, settings=somebody.knn) for row in ROWS[:2]]
     for index in indices:
         plan = await plan_for(cluster, index, {"title": 2.0, "body": 1.0})
         beside = replace(plan.added, encoder=NEW.fingerprint, names=AddedNames("passages_2"))
