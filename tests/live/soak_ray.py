@@ -1,5 +1,5 @@
-"""What costs too much for CI, and is run by `make soak`: processes of jobs on Ray are killed one after the other, and
-the process that began a job, which is then begun again."""
+"""What costs too much for CI, and is run by `make soak`: a node is lost, processes of jobs on Ray are killed one after
+the other, and the process that began a job, which is then begun again."""
 
 from __future__ import annotations
 
@@ -11,18 +11,20 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from support.command import environment
 from support.effort import tries
-from support.ray_cluster import RayNodes, ray_nodes, ray_settings
-from support.ray_indices import COUNT, contents, engine, fill_index, make_index, sources, write_rows
+from support.ray_cluster import RayNodes, appeared, ray_nodes, ray_settings
+from support.ray_indices import COUNT, account, contents, engine, fill_index, make_index, sources, write_rows
 from support.scratch import drop, unique_name
 
 from connector.backfilled import AddedNames
 from connector.clusters.rest import RestCluster
 from connector.ingest.job import run_job
+from connector.ingest.report import Counts
 from connector.settings.sections import ClusterSettings
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(1_800)]
@@ -38,8 +40,39 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def nodes(folder: Path) -> Iterator[RayNodes]:
-    with ray_nodes(folder) as found:
+    with ray_nodes(folder, processors=3) as found:
         yield found
+
+
+async def test_an_ingest_finishes_as_one_process_does_though_a_node_is_lost(
+    nodes: RayNodes, elasticsearch: ClusterSettings, tmp_path: Path
+) -> None:
+    alone_name, together_name = unique_name(), unique_name()
+    rows, progress = str(write_rows(tmp_path)), list[Counts]()
+    on_ray = {"ray": {"address": nodes.address, "encoders": 2, "shards": 4}}
+    fragile = ray_settings(elasticsearch, together_name, plugins={"fragile": {"marks": str(tmp_path)}}, **on_ray)
+    try:
+        alone = await run_job(rows, ray_settings(elasticsearch, alone_name), rejects=tmp_path / "alone")
+        nodes.add_doomed_node()
+        job = asyncio.create_task(run_job(rows, fragile, rejects=tmp_path / "together", on_progress=progress.append))
+        await appeared(tmp_path / "on_doomed", job)
+        await asyncio.to_thread(nodes.lose_node)
+        together = await job
+        again = await run_job(rows, ray_settings(elasticsearch, together_name), rejects=tmp_path / "again")
+        found = await contents(elasticsearch, alone_name), await contents(elasticsearch, together_name)
+    finally:
+        await drop(elasticsearch, alone_name, together_name)
+
+    assert (tmp_path / "on_doomed").exists()
+    assert found[0] == found[1]
+    assert together.counts.written + together.counts.unchanged == alone.counts.written > COUNT // 2
+    assert account(replace(together, counts=replace(together.counts, written=alone.counts.written, unchanged=0,
+                                                    passages=alone.counts.passages))) == account(alone)  # fmt: skip
+    assert sorted((tmp_path / "together").read_text().splitlines()) == sorted(
+        (tmp_path / "alone").read_text().splitlines()
+    )
+    assert again.counts.unchanged == alone.counts.written
+    assert [counts.progress for counts in progress] == sorted(counts.progress for counts in progress)
 
 
 @pytest.mark.parametrize("where", ["address", "local"])

@@ -1,5 +1,5 @@
-"""Jobs on a Ray cluster make the index and the account of a single process, though a node and processes of it are
-lost. soak_ray.py loses more, and the process that began the job."""
+"""Jobs on a Ray cluster make the index and the account of a single process, though processes of it are killed.
+soak_ray.py loses more: a node, process after process, and the one that began the job."""
 
 from __future__ import annotations
 
@@ -7,12 +7,21 @@ import asyncio
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 from ray._common.usage import usage_lib
-from support.ray_cluster import RayNodes, appeared, ray_nodes, ray_settings
-from support.ray_indices import COUNT, contents, engine, fill_index, make_index, sources, vectors_of, write_rows
+from support.ray_cluster import RayNodes, ray_nodes, ray_settings
+from support.ray_indices import (
+    COUNT,
+    account,
+    contents,
+    engine,
+    fill_index,
+    make_index,
+    sources,
+    vectors_of,
+    write_rows,
+)
 from support.scratch import drop, unique_name
 
 from connector.backfill.scan import find_work
@@ -20,7 +29,7 @@ from connector.errors import RayUnavailable, SettingsError, SourceError
 from connector.ingest.job import run_job
 from connector.ingest.ray.cluster import connected
 from connector.ingest.ray.shortage import Shortage
-from connector.ingest.report import Counts, JobReport
+from connector.ingest.report import Counts
 from connector.settings.ray import RaySettings
 from connector.settings.sections import ClusterSettings
 
@@ -30,33 +39,31 @@ pytestmark = pytest.mark.live
 @pytest.fixture(scope="module")
 def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RayNodes]:
     """One cluster for all, and one connection: the processes of each further one would be others."""
-    with ray_nodes(tmp_path_factory.mktemp("encoder")) as found, asyncio.Runner() as runner:
+    with ray_nodes(tmp_path_factory.mktemp("encoder"), processors=2) as found, asyncio.Runner() as runner:
         connection = connected(RaySettings(address=found.address))
         runner.run(connection.__aenter__())
         yield found
         runner.run(connection.__aexit__(None, None, None))
 
 
-async def test_the_index_and_the_account_are_those_of_one_process_though_a_node_is_lost(
+async def test_the_index_and_the_account_are_those_of_one_process_though_a_process_is_killed(
     nodes: RayNodes, elasticsearch: ClusterSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     alone_name, together_name = unique_name(), unique_name()
     rows, progress = write_rows(tmp_path).name, list[Counts]()
     monkeypatch.chdir(tmp_path)  # no node is there
-    on_ray = {"ray": {"address": nodes.address, "encoders": 2, "shards": 4}}
-    fragile = ray_settings(elasticsearch, together_name, plugins={"fragile": {"marks": str(tmp_path)}}, **on_ray)
+    on_ray = {"ray": {"address": nodes.address, "encoders": 1, "shards": 4}}
+    killed = {"fragile": {"marks": str(tmp_path), "dies": True}}
+    fragile = ray_settings(elasticsearch, together_name, plugins=killed, **on_ray)
     try:
         alone = await run_job(rows, ray_settings(elasticsearch, alone_name), rejects=tmp_path / "alone")
-        job = asyncio.create_task(run_job(rows, fragile, rejects=tmp_path / "together", on_progress=progress.append))
-        await appeared(tmp_path / "on_doomed", job)
-        await asyncio.to_thread(nodes.lose_node)
-        together = await job
+        together = await run_job(rows, fragile, rejects=tmp_path / "together", on_progress=progress.append)
         again = await run_job(rows, ray_settings(elasticsearch, together_name), rejects=tmp_path / "again")
         found = await contents(elasticsearch, alone_name), await contents(elasticsearch, together_name)
     finally:
         await drop(elasticsearch, alone_name, together_name)
 
-    assert (tmp_path / "on_doomed").exists()
+    assert (tmp_path / "killed").exists()
     assert found[0] == found[1]
     assert together.counts.written + together.counts.unchanged == alone.counts.written > COUNT // 2
     assert account(replace(together, counts=replace(together.counts, written=alone.counts.written, unchanged=0,
@@ -143,8 +150,3 @@ async def test_what_cannot_run_there_is_refused_before_anything_is_made(tmp_path
     with pytest.raises(SourceError, match="a pipe can be read by this process alone"):
         await run_job("-", on_ray)
     assert not (tmp_path / "store").exists()
-
-
-def account(report: JobReport) -> tuple[Any, ...]:
-    counts = replace(report.counts, progress=1.0, retried=0)
-    return counts, report.unused, report.notes, report.stopped, report.kept_missing

@@ -1,5 +1,5 @@
-"""A Ray cluster of two nodes on this machine, of which one can be lost, and an encoder that is lost when it is told to
-be. What a job does not need of a cluster is left out: each of its processes costs a second."""
+"""A Ray cluster on this machine, with nodes that can be lost, and an encoder that is lost when it is told to be. What a
+job does not need of a cluster is left out: each of its processes costs a second."""
 
 from __future__ import annotations
 
@@ -12,11 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ray._private.node import Node
 from ray.cluster_utils import Cluster
 from support.plugins import installed, write_package
 
 from connector.settings.sections import ClusterSettings, Settings
 
+LEAN: dict[str, Any] = {"include_dashboard": False, "include_log_monitor": False, "no_monitor": True}
 # `marks` is a folder: the first process that finds no `killed` in it kills itself; one on the node that is to be lost
 # leaves `on_doomed` there, and then waits for its end
 ENCODER = """
@@ -60,34 +62,37 @@ class Encoder:
 
 @dataclass
 class RayNodes:
-    """The cluster, and the node that can be lost."""
+    """The cluster: its first node, and others that can be lost."""
 
     cluster: Cluster
-    doomed: Any
+    doomed: Any = None
 
     @property
     def address(self) -> str:
         return str(self.cluster.address)
 
+    def add_doomed_node(self) -> None:
+        """A node on which the encoder waits for its end."""
+        self.doomed = self.cluster.add_node(num_cpus=1, env_vars={"DOOMED_NODE": "1"}, **LEAN)
+
     def lose_node(self) -> None:
-        """Kill all processes of the node, and wait for their end."""
+        """Kill all processes of that node, and wait for their end."""
         self.cluster.remove_node(self.doomed, allow_graceful=False)
 
 
 @contextmanager
-def ray_nodes(folder: Path) -> Iterator[RayNodes]:
-    """A node of three processors and one of one, whose processes know the encoder."""
+def ray_nodes(folder: Path, *, processors: int) -> Iterator[RayNodes]:
+    """A node whose processes know the encoder."""
     entry = {"hybrid_search_connector.encoders": {"fragile": "fragile:Encoder"}}
     write_package(folder, "fragile-encoder", "1", entry, {"fragile.py": ENCODER})
     with installed(folder), pytest.MonkeyPatch.context() as environment:
         environment.setenv("PYTHONPATH", os.pathsep.join([str(folder), *os.environ.get("PYTHONPATH", "").split(":")]))
         environment.setenv("RAY_worker_niceness", "0")  # else what is tested waits for all other tests
-        lean: dict[str, Any] = {"include_dashboard": False, "include_log_monitor": False, "no_monitor": True}
+        environment.setattr(Node, "start_api_server", lambda *args, **options: None)  # the dashboard's
         cluster = Cluster()
         try:
-            cluster.add_node(num_cpus=3, object_store_memory=100_000_000, **lean)
-            doomed = cluster.add_node(num_cpus=1, env_vars={"DOOMED_NODE": "1"}, **lean)
-            yield RayNodes(cluster, doomed)
+            cluster.add_node(num_cpus=processors, object_store_memory=100_000_000, **LEAN)
+            yield RayNodes(cluster)
         finally:
             cluster.shutdown()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from connector.backfill.report import BackfillReport
 from connector.backfill.run import fill, preparing
 from connector.clusters.connect import connect
 from connector.clusters.rest import RestCluster
+from connector.ingest.report import JobReport
 from connector.settings.sections import ClusterSettings, Settings
 
 COUNT = 240
@@ -87,3 +89,9 @@ async def make_index(cluster: RestCluster, name: str) -> None:
         )
     await cluster.client.bulk(name, actions, timeout_s=60)
     await cluster.client.request("POST", f"/{name}/_refresh", timeout_s=60)
+
+
+def account(report: JobReport) -> tuple[Any, ...]:
+    """What a report says of the rows, whatever had to be tried again."""
+    counts = replace(report.counts, progress=1.0, retried=0)
+    return counts, report.unused, report.notes, report.stopped, report.kept_missing
