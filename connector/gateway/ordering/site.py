@@ -32,7 +32,7 @@ from connector.wiring import build_searcher, open_cluster, open_index, open_rera
 log = logging.getLogger(__name__)
 UNFIT = (SettingsError, IndexMissing, EncoderMismatch)  # the index was seen, and is none to rerank
 NAMES_TIMEOUT_S = 30.0
-SPELLINGS = 1_024  # of names that are remembered
+SPELLINGS, SPELLING_CHARS = 1_024, 1_000  # of names that are remembered, and how long one is at most
 REOPEN_S = 60.0  # mappings are read anew so often; and what could not be opened is tried again
 
 
@@ -105,7 +105,9 @@ class Sites:
         try:
             return self._spelled[expression]
         except KeyError:
-            found = self._spelled[expression] = self._spelled_so(expression)
+            found = self._spelled_so(expression)
+            if len(expression) <= SPELLING_CHARS:
+                self._spelled[expression] = found
             return found
 
     def _spelled_so(self, expression: str) -> Searched | None:

@@ -99,6 +99,8 @@ class CallerConnection(asyncio.Protocol):
         self.can_write.set()
         if self._current is not None:
             self._current.caller_left()
+        self._current = self._incoming = None
+        del self._parser  # it and these hold this connection: without them, memory is free at once
 
     def pause_writing(self) -> None:
         self.can_write.clear()

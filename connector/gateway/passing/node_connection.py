@@ -91,6 +91,7 @@ class NodeConnection(asyncio.Protocol):
         if exc is None and self._ends_with_connection and self._head is not None:
             self._is_whole = True
         self._lose()
+        del self._parser  # which holds this connection: without that, memory is free at once
 
     def _lose(self) -> None:
         self.is_lost, self.can_be_kept = True, False
