@@ -17,6 +17,7 @@ import Stemmer
 
 from connector.text import normalise_text
 
+STEMS = 20_000  # words whose stem is remembered
 LANGUAGES = frozenset(
     [
         "danish",
@@ -141,8 +142,8 @@ def stemmer(analyzer: str) -> Callable[[str], str]:
     """word -> stem, remembered, in the language of the analyzer; other analyzers keep words as they are."""
     if analyzer not in LANGUAGES:
         return str
-    stem: Callable[[str], str] = Stemmer.Stemmer(analyzer).stemWord
-    return lru_cache(maxsize=200_000)(stem)
+    stem: Callable[[str], str] = Stemmer.Stemmer(analyzer, maxCacheSize=0).stemWord  # it would remember them again
+    return lru_cache(STEMS)(stem)
 
 
 def words_with_stems(text: str, analyzer: str) -> set[tuple[str, str]]:

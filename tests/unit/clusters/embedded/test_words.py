@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import tracemalloc
 import unicodedata
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connector.clusters.embedded.words import WITH_MARKS, split_for_index, split_for_query, word_spans
+from connector.clusters.embedded.words import WITH_MARKS, split_for_index, split_for_query, stemmer, word_spans
 
 
 @pytest.mark.parametrize(
@@ -52,3 +53,16 @@ def test_all_marks_of_the_plane_are_where_they_are_looked_for() -> None:
     marks = [code for code in range(0x300, 0x1_0000) if unicodedata.category(chr(code)).startswith("M")]
 
     assert [code for code in marks if not any(code in codes for codes in WITH_MARKS)] == []
+
+
+def test_so_many_stems_are_remembered_and_no_more() -> None:
+    stem = stemmer("english")
+    tracemalloc.start()
+    try:
+        for number in range(50_000):
+            assert stem(f"b{number}ings") == f"b{number}ing"
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert held < 8_000_000
