@@ -5,6 +5,7 @@ Asked by wrk (Debian: apt-get install wrk).
 
     make bench-gateway
     make bench-gateway ARGS="--minutes 10 --bulk-mb 100"     # and whether its memory stays flat
+    make bench-gateway ARGS="--seconds 0 --minutes 10"       # that alone: --traffic distinct msearch, of these alone
     python bench/gateway.py --cluster http://localhost:9200 --seconds 1 --bulk-mb 1
 
 Direct and through are measured in turns, so that a busy machine slows both. `cpu_us` is the processor time of the
@@ -29,6 +30,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from gateway_memory import KINDS, PASSED, show_memory, traffic, watch_memory
 from gateway_reranked import compare_reranked, gateway_arguments, reranked_index
 from machine import print_result
 from rich.console import Console
@@ -48,13 +50,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cluster", help="measure this one instead of starting an engine")
     parser.add_argument("--index", default="bench-gateway", help="made for the bench, and dropped at its end")
-    parser.add_argument("--seconds", type=int, default=5, help="of each measurement")
+    parser.add_argument("--seconds", type=int, default=5, help="of each measurement; 0: none, nor the bulk")
     parser.add_argument("--rounds", type=int, default=3, help="of direct and through in turns; the median counts")
     parser.add_argument("--connections", type=int, nargs="+", default=[1, 16])
     parser.add_argument("--processes", type=int, default=1, help="of the gateway")
     parser.add_argument("--data", type=Path, default=ROOT / "examples" / "corpus", help="of the reranked searches")
     parser.add_argument("--reranked", type=int, default=3, help="rounds of the reranked searches; 0: none")
     parser.add_argument("--minutes", type=float, default=0.0, help="of load, while the gateway's memory is looked at")
+    parser.add_argument("--traffic", nargs="+", choices=KINDS, default=list(KINDS), help="of that load, in turns")
     parser.add_argument("--bulk-mb", type=float, default=100.0, help="size of a bulk that streams through; 0: none")
     options = parser.parse_args()
     if shutil.which(WRK) is None:
@@ -74,25 +77,41 @@ def main() -> None:
 
 def measure(url: str, options: argparse.Namespace) -> None:
     fill(url, options.index)
-    reranked = memory = None
+    found, bulk, reranked, memory = {}, None, None, None
     try:
-        with running_gateway(url, options.processes) as gateway:
-            found = compare(url, gateway, options)
-            bulk = stream_bulk(gateway, options) if options.bulk_mb else None
-            if options.minutes and not options.reranked:
-                memory = watch_memory(gateway, [f"/{options.index}"], options)
-        if options.reranked:
+        if options.seconds:
+            with running_gateway(url, options.processes) as gateway:
+                found = compare(url, gateway, options)
+                bulk = stream_bulk(gateway, options) if options.bulk_mb else None
+        if options.reranked and (options.seconds or options.minutes):
             with reranked_index(url, options) as settings:
                 with running_gateway(url, options.processes, *gateway_arguments(settings)) as gateway:
                     reranked = compare_reranked(settings, gateway.url, options)
-                    if options.minutes:
-                        memory = watch_memory(gateway, [f"/{options.index}", f"/{settings.index.name}"], options)
+                    memory = look_at_memory(gateway, settings.index.name, options)
+        elif options.minutes:
+            with running_gateway(url, options.processes) as gateway:
+                memory = look_at_memory(gateway, None, options)
     finally:
         send(url, "DELETE", f"/{options.index}")
-    show(found)
+    if found:
+        show(found)
     if reranked:
         console.print(f"reranked search: {reranked}", highlight=False)
+    if memory:
+        show_memory(memory, console)
     print_result({"bench": "gateway", "requests": found, "reranked": reranked, "bulk": bulk, "memory": memory})
+
+
+def look_at_memory(gateway: Gateway, reranked: str | None, options: argparse.Namespace) -> dict[str, Any] | None:
+    """Under the kinds of traffic that are asked for; None where no time is given for it."""
+    if not options.minutes:
+        return None
+    known = traffic(options.index, reranked)
+    kinds = {kind: known[kind] for kind in options.traffic if kind in known}
+    if not kinds:
+        sys.exit(f"error: without --reranked there is only this traffic: {', '.join(PASSED)}")
+    found = watch_memory(gateway.url, lambda: gateway.memory_mb("RssAnon"), kinds, minutes=options.minutes)
+    return found | {"with_files_mb": gateway.memory_mb()}
 
 
 @contextmanager
@@ -136,9 +155,9 @@ class Gateway:
         fields = (Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split() for pid in self._pids())
         return sum(int(field[11]) + int(field[12]) for field in fields) / TICK
 
-    def memory_mb(self, *, peak: bool = False) -> float:
-        """What its processes have in memory; `peak`: had at most."""
-        name = "VmHWM" if peak else "VmRSS"
+    def memory_mb(self, name: str = "VmRSS") -> float:
+        """What its processes have in memory; `VmHWM`: had at most; `RssAnon`: without the pages of files, which the
+        system takes back as it likes."""
         found = (re.search(rf"{name}:\s+(\d+)", Path(f"/proc/{pid}/status").read_text()) for pid in self._pids())
         return round(sum(int(match[1]) for match in found if match) / 1_024, 1)
 
@@ -199,7 +218,7 @@ def stream_bulk(gateway: Gateway, options: argparse.Namespace) -> dict[str, floa
     """A bulk whose actions delete what is not there, so that the engine keeps nothing of it."""
     line = b'{"delete":{"_id":"%s"}}\n' % (b"x" * 400)
     size, lines = int(options.bulk_mb * 1e6), 1_000
-    before, began = gateway.memory_mb(peak=True), time.monotonic()
+    before, began = gateway.memory_mb("VmHWM"), time.monotonic()
 
     def body() -> Iterator[bytes]:
         for _ in range(max(size // (len(line) * lines), 1)):
@@ -208,21 +227,8 @@ def stream_bulk(gateway: Gateway, options: argparse.Namespace) -> dict[str, floa
     reply = send(gateway.url, "POST", f"/{options.index}/_bulk?filter_path=errors", body)
     if "errors" not in reply:
         sys.exit(f"error: the bulk was refused: {reply}")
-    grown = gateway.memory_mb(peak=True) - before
+    grown = gateway.memory_mb("VmHWM") - before
     return {"mb": options.bulk_mb, "seconds": round(time.monotonic() - began, 1), "grown_mb": round(grown, 1)}
-
-
-def watch_memory(gateway: Gateway, indexes: list[str], options: argparse.Namespace) -> dict[str, Any]:
-    """Memory after each part of the time, under gets and searches in turns, of a reranked index too where there is one;
-    the first part of each kind warms up."""
-    kinds = [("get", f"{indexes[0]}/_doc/1"), *(("search", f"{index}/_search") for index in indexes)]
-    seen, looks = [], 4 * len(kinds) if options.minutes >= 1 else 2 * len(kinds)
-    for number in range(looks):
-        kind, path = kinds[number % len(kinds)]
-        wrk(gateway.url + path, kind, 16, max(options.minutes * 60 / looks, 1.0))
-        seen.append(gateway.memory_mb())
-    warm = seen[len(kinds) - 1]
-    return {"minutes": options.minutes, "mb": seen, "grown_mb": round(seen[-1] - warm, 1)}
 
 
 def fill(url: str, index: str) -> None:

@@ -316,13 +316,14 @@ def test_gateway(run: Bench, elasticsearch: ClusterSettings) -> None:
     if shutil.which("wrk") is None and not os.environ.get("CI"):
         pytest.skip("there is no wrk (Debian: apt-get install wrk)")
     small = ("--seconds", "1", "--rounds", "1", "--connections", "2", "--bulk-mb", "1", "--minutes", "0.01")
-    reranked = ("--reranked", "1", "--data", "slice")
+    reranked = ("--reranked", "1", "--data", "slice", "--traffic", "distinct", "msearch")
     said = run("gateway", "--cluster", elasticsearch.url, "--index", unique_name(), *small, *reranked)
 
     assert said["requests"].keys() == {"get, 2", "search, 2"}
     assert all(value > 0 for found in said["requests"].values() for name, value in found.items() if name != "added_ms")
     assert said["bulk"]["mb"] == 1
-    assert len(said["memory"]["mb"]) == 6
+    assert len(said["memory"]["mb"]) == 2
+    assert said["memory"]["second_half"]["grown_kb_by_kind"].keys() == {"distinct", "msearch"}
     assert said["reranked"]["searches"] > 0
     assert said["reranked"]["ratio"] > 0
 
