@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import logging
 import socket
@@ -18,6 +19,7 @@ from connector.gateway.api.serve import GatewayServer, api_config, build_api_ser
 from connector.gateway.app import Gateway
 from connector.gateway.encoder import SharedEncoder
 from connector.gateway.exchange import Interceptor
+from connector.gateway.freed_memory import give_back_regularly
 from connector.gateway.outcomes import Outcomes
 from connector.gateway.passing.caller_connection import CallerConnection
 from connector.gateway.passing.nodes import Nodes
@@ -176,8 +178,10 @@ class _Opening:
         engine = UpstreamEngine(nodes, preserve_host=settings.gateway.preserve_host)
         interceptor = await self._open_interceptor()
         self._gateway = Gateway(settings.gateway, engine, interceptor, self._outcomes, self._spans)
+        giving_back = asyncio.create_task(give_back_regularly())
         await send({"type": "lifespan.startup.complete"})
         await receive()
+        giving_back.cancel()
         if interceptor is not None:
             await interceptor.close()
         engine.close()
