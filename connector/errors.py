@@ -17,6 +17,7 @@ ConnectorError
 ├── MissingExtra           a package that this use needs is not installed; an extra of the connector brings it
 ├── ClusterError           the cluster refused, failed or could not be reached
 │   ├── ClusterUnavailable     no connection, time-out, 429 or 503: the same request may work later
+│   │   └── IndexBlocked           a block bars the index or the cluster, as the engine sets one where the disk is full
 │   ├── AccessDenied           401 or 403: the credentials are not accepted, or lack a privilege
 │   ├── TlsError               no TLS connection that can be trusted
 │   ├── IndexMissing           no such index
@@ -142,6 +143,10 @@ class ClusterUnavailable(ClusterError):
     def __init__(self, message: str, *, status: int | None = None, retry_after_s: float | None = None) -> None:
         super().__init__(message, status=status)
         self.retry_after_s = retry_after_s
+
+
+class IndexBlocked(ClusterUnavailable):
+    """A block bars the index, or the whole cluster: somebody set it, or the engine, since the disk is full."""
 
 
 class AccessDenied(ClusterError):

@@ -52,11 +52,13 @@ class IndexedDocument:
 
 @dataclass(frozen=True, slots=True)
 class WriteOutcome:
-    """What became of one document of a write: `error` is None when it was written."""
+    """What became of one document of a write: `error` is None when it was written. What is `retryable` was put off, and
+    may be taken later; `perhaps_never` where it was alone in a request and larger than those mostly are."""
 
     doc_id: str
     error: str | None = None
     retryable: bool = False
+    perhaps_never: bool = False
 
 
 class Hit(NamedTuple):

@@ -19,11 +19,11 @@ import orjson
 
 from connector.backfill.report import count_reason
 from connector.backfill.scan import ANY, NONE_YET, Shard, count_shards, read_shard
-from connector.backfill.sending import send_actions
+from connector.backfill.sending import PacedSender, blocked_reason
 from connector.backfill.throttle import WritePace
 from connector.backfill.write import UpdateOutcome
 from connector.clusters.beside import BY_VALUES, BesideIndex
-from connector.clusters.bulk import build_bulk
+from connector.clusters.bulk import build_bulk, build_removal
 from connector.clusters.dialect import DOC_ID, ask_texts
 from connector.clusters.hits import read_doc_id, read_texts
 from connector.clusters.paths import index_path
@@ -38,7 +38,7 @@ from connector.clusters.vectors_index import (
     copied_values,
     hash_texts,
 )
-from connector.errors import ClusterError, ClusterUnavailable, ConnectorError
+from connector.errors import ClusterError, ClusterUnavailable, ConnectorError, IndexBlocked
 from connector.ingest.encoding import NO_NUMBER, encode_in_steps
 from connector.ingest.passages import cut
 from connector.models.encoder import Encoder
@@ -142,7 +142,7 @@ class BesideJob:
         self._encoder, self._settings = encoder, settings
         self._stop: asyncio.Future[str] = stop or asyncio.get_running_loop().create_future()
         self._passes = passes
-        self._pace = pace or WritePace()
+        self._sender = PacedSender(cluster, self._vectors.name, settings, pace or WritePace())
         self._on_progress = on_progress
         self._counts = BesideCounts()
         self._reasons: dict[str, int] = {}
@@ -312,8 +312,10 @@ class BesideJob:
 
     async def _send(self, actions: Sequence[bytes]) -> list[UpdateOutcome]:
         """The outcome of each; what is refused for good is counted with its reason."""
-        outcomes = await send_actions(self._cluster, self._vectors.name, actions, self._settings, self._pace)
-        failed = [outcome for outcome in outcomes if outcome.kind in ("refused", "pressure", "conflict")]
+        outcomes = await self._sender.send(actions)
+        if reason := blocked_reason(outcomes):
+            raise IndexBlocked(reason)
+        failed = [outcome for outcome in outcomes if outcome.kind in ("refused", "conflict")]
         self._count_reasons([outcome.reason for outcome in failed])
         self._count(failed=len(failed))
         return outcomes
@@ -323,8 +325,8 @@ class BesideJob:
         async for doc_ids in self._ours():
             find = partial(self._index.find_gone, doc_ids, timeout_s=ADMIN_TIMEOUT_S)
             if gone := await self._retrying(find):
-                await self._retrying(partial(self._vectors.remove, gone))
-                self._count(removed=len(gone))
+                sent = await self._send(build_removal(self._vectors.name, gone))
+                self._count(removed=sum(outcome.kind in ("written", "gone") for outcome in sent))
         await self._retrying(self._vectors.finish)
 
     async def _ours(self) -> AsyncIterator[list[str]]:

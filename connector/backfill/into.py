@@ -33,7 +33,7 @@ from connector.backfill.encoding import NO_NUMBER, EncodedWork, WorkItem, encode
 from connector.backfill.into_plan import IntoPlan
 from connector.backfill.keeping_up.checkpoints import IndexCheckpoints, read_checkpoints
 from connector.backfill.scan import ANY, NONE_YET, Shard, read_shard
-from connector.backfill.sending import send_actions
+from connector.backfill.sending import PacedSender, blocked_reason
 from connector.backfill.throttle import WritePace
 from connector.backfill.write import PassageUpdate, UpdateOutcome
 from connector.clusters.paths import index_path
@@ -41,7 +41,7 @@ from connector.clusters.rest import RestCluster
 from connector.clusters.rest_index import ADMIN_TIMEOUT_S
 from connector.clusters.vector_choices import choose
 from connector.clusters.vector_form import vector_form
-from connector.errors import ClusterError, ClusterUnavailable, ConnectorError
+from connector.errors import ClusterError, ClusterUnavailable, ConnectorError, IndexBlocked
 from connector.models.encoder import Encoder
 from connector.retries import Retry
 from connector.settings.sections import IngestSettings
@@ -107,7 +107,7 @@ class IntoJob:
         self.plan = plan
         self._cluster, self._encoder, self._settings = cluster, encoder, settings
         self._stop: asyncio.Future[str] = stop or asyncio.get_running_loop().create_future()
-        self._pace = pace or WritePace()
+        self._sender = PacedSender(cluster, plan.new, settings, pace or WritePace())
         self._on_progress = on_progress
         self._counts = IntoCounts()
         self._reasons: Counter[str] = Counter()
@@ -180,7 +180,11 @@ class IntoJob:
         return await asyncio.to_thread(encode_group, self.plan.fill, items, self._encoder, self._stop.done)
 
     async def send(self, actions: Sequence[bytes]) -> list[UpdateOutcome]:
-        return await send_actions(self._cluster, self.plan.new, actions, self._settings, self._pace)
+        """What became of each action. Raises ClusterUnavailable, also where the new index takes no writes."""
+        outcomes = await self._sender.send(actions)
+        if reason := blocked_reason(outcomes):
+            raise IndexBlocked(reason)
+        return outcomes
 
     async def _read(self, upto: Sequence[int], found: asyncio.Queue[list[Original] | None]) -> None:
         if self._compares:

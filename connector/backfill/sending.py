@@ -1,54 +1,111 @@
-"""Bulk actions sent to an index of ours until each is taken or refused for good."""
+"""Bulk actions sent to one index at the cluster's pace, each until it is taken or refused for good.
+
+An engine that is full answers, and what it puts off may be taken in a moment. So that is sent again for as long as some
+of it is taken, and given up only once nothing was for `ingest.busy_s`. A cluster that is away has as many tries as
+`ingest.max_attempts` allows. Nothing waits for a block to go: the disk has to be freed first."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Sequence
+import time
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 
+from connector.backfill.patience import tell_retry
 from connector.backfill.throttle import WritePace
 from connector.backfill.write import UpdateOutcome, write_actions
 from connector.clusters.rest import RestCluster
 from connector.errors import ClusterUnavailable
-from connector.retries import Retry, pauses
+from connector.retries import Retry
 from connector.settings.sections import IngestSettings
 
 
-async def send_actions(
-    cluster: RestCluster, index: str, actions: Sequence[bytes], settings: IngestSettings, pace: WritePace
-) -> list[UpdateOutcome]:
-    """The outcome of each action, in order, after as many tries as may help those that the cluster had no room for; as
-    fast as the pace allows.
-
-    Raises ClusterUnavailable where the index takes no writes, or the cluster stays away."""
-    outcomes: dict[int, UpdateOutcome] = {}
-    pending = list(range(len(actions)))
-    for pause_s in pauses(settings.backoff_s, settings.max_attempts):
-        if not pending:
-            break
-        retry = Retry((ClusterUnavailable,), settings.max_attempts, settings.backoff_s)
-        sent = await _send_paced(cluster, index, [actions[at] for at in pending], pace, retry)
-        outcomes |= dict(zip(pending, sent, strict=True))
-        pending = [at for at in pending if outcomes[at].kind == "pressure"]
-        if pending and pause_s is not None:
-            await asyncio.sleep(pause_s)
-    if blocked := next((each for each in outcomes.values() if each.kind == "blocked"), None):
-        raise ClusterUnavailable(blocked.reason)
-    return [outcomes[at] for at in range(len(actions))]
+async def check_nothing() -> None:
+    """The index is ours alone, and stays what it is."""
 
 
-async def _send_paced(
-    cluster: RestCluster, index: str, actions: Sequence[bytes], pace: WritePace, retry: Retry
-) -> list[UpdateOutcome]:
-    outcomes: list[UpdateOutcome] = []
-    hear = partial(_hear, pace)
-    while len(outcomes) < len(actions):
-        await pace.wait()
-        chunk = actions[len(outcomes) : len(outcomes) + pace.documents]
-        outcomes += await retry.run(partial(write_actions, cluster, index, chunk, on_bulk=hear))
-    return outcomes
+def count_nothing(count: int) -> None:
+    """Nobody counts what is sent again."""
 
 
-def _hear(pace: WritePace, took_ms: int, documents: int, outcomes: Sequence[UpdateOutcome]) -> None:
-    rejected = sum(outcome.kind == "pressure" for outcome in outcomes)
-    pace.saw(took_ms if rejected < documents else None, documents, rejected)
+class PacedSender:
+    """Sends the actions of bulk requests to one index, of several writers at once. `check` comes before each request;
+    `on_retry` hears how many actions are sent again."""
+
+    def __init__(
+        self,
+        cluster: RestCluster,
+        index: str,
+        settings: IngestSettings,
+        pace: WritePace,
+        *,
+        check: Callable[[], Awaitable[None]] = check_nothing,
+        on_retry: Callable[[int], None] = count_nothing,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._cluster = cluster
+        self._index = index
+        self._pace = pace
+        self._check = check
+        self._on_retry = on_retry
+        self._clock = clock
+        self._busy_s = settings.busy_s
+        self._busy_since: float | None = None  # nothing was taken since then
+        tell = partial(tell_retry, on_retry)
+        self._retry = Retry((ClusterUnavailable,), settings.max_attempts, settings.backoff_s, on_retry=tell)
+
+    async def send(self, actions: Sequence[bytes]) -> list[UpdateOutcome]:
+        """What became of each action, in order. Once one is `blocked`, no more are sent, and the rest counts as blocked
+        too; so does what was put off for too long.
+
+        Raises ClusterUnavailable where the cluster was away for too long, and what `check` raises."""
+        outcomes: dict[int, UpdateOutcome] = {}
+        left = list(range(len(actions)))
+        blocked: UpdateOutcome | None = None
+        while left and not blocked:
+            await self._pace.wait()
+            await self._check()
+            count = self._pace.documents
+            chunk, left = left[:count], left[count:]
+            found = await self._send([actions[at] for at in chunk])
+            outcomes |= dict(zip(chunk, found, strict=True))
+            blocked = next((outcome for outcome in found if outcome.kind == "blocked"), None)
+            put_off = [at for at in chunk if outcomes[at].kind == "pressure"]
+            if put_off and not blocked:
+                left += put_off  # last: others may find room meanwhile, in another shard or on another node
+                self._on_retry(len(put_off))
+            blocked = blocked or self._given_up(found)
+        if blocked:
+            outcomes |= dict.fromkeys(left, blocked)
+        return [outcomes[at] for at in range(len(actions))]
+
+    async def _send(self, actions: Sequence[bytes]) -> list[UpdateOutcome]:
+        send = partial(write_actions, self._cluster, self._index, actions, on_bulk=self._tell_pace)
+        return await self._retry.run(send)
+
+    def _given_up(self, found: Sequence[UpdateOutcome]) -> UpdateOutcome | None:
+        """What is put off is so for good, once nothing was taken for too long."""
+        put_off = [outcome for outcome in found if outcome.kind == "pressure"]
+        if len(put_off) < len(found):
+            self._busy_since = None
+            return None
+        now_s = self._clock()
+        if self._busy_since is None:
+            self._busy_since = now_s
+        busy_s = now_s - self._busy_since
+        if busy_s < self._busy_s:
+            return None
+        return UpdateOutcome(
+            "blocked",
+            f"the cluster has taken no update for {busy_s:.0f} s (ingest.busy_s): {put_off[0].reason}; run this again "
+            "when it has less to do",
+        )
+
+    def _tell_pace(self, took_ms: int, documents: int, outcomes: Sequence[UpdateOutcome]) -> None:
+        put_off = [outcome for outcome in outcomes if outcome.kind == "pressure"]
+        shortage = "queue" if all(outcome.shortage == "queue" for outcome in put_off) else "memory"
+        self._pace.saw(took_ms if len(put_off) < documents else None, documents, len(put_off), shortage)
+
+
+def blocked_reason(outcomes: Sequence[UpdateOutcome]) -> str | None:
+    """Why the index takes no writes, where it takes none."""
+    return next((outcome.reason for outcome in outcomes if outcome.kind == "blocked"), None)

@@ -2,56 +2,49 @@
 
 What every job hears needs no privilege: how long its own bulk requests took, and which updates were rejected for want
 of room (429). Chunks grow by a step while all is well and are halved by a rejection; the pause before a request doubles
-with a rejection and shrinks while all is well. Where requests take much longer than such requests mostly took, others
-need the engine, and the pause makes up for it. Where the privileges allow it, `watch.py` says more."""
+with a rejection, up to a few seconds, and is halved while all is well. So little is asked of an engine that is full,
+and it is noticed soon when it no longer is: chunks double then, up to half of what they were before.
+
+A full queue counts requests, so that chunks below some size would only ask more often; where memory is short, bytes
+count, and chunks may become as small as they can. Where requests take much longer than such requests mostly took,
+others need the engine, and a pause makes up for it: much of that time the request waits in a queue, so it is not cut
+smaller for that. Where the privileges allow it, `watch.py` says more."""
 
 from __future__ import annotations
 
 import asyncio
 import time
 from collections import defaultdict, deque
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Literal
+
+from connector.clusters.shortage import Shortage
 
 FIRST_DOCUMENTS = 100  # of the first chunk
 LEAST_DOCUMENTS = 10
+FEWEST_OF_A_REQUEST = 100  # documents of a chunk, below which fewer would only make more requests for a queue
+FEWEST_IN_TIME = 50  # of a chunk that takes long: a request may have waited most of it
 MOST_DOCUMENTS = 1_000
 STEP_DOCUMENTS = 25
 LONG_MS = 1_000.0  # a request that takes longer keeps a write thread for too long
 SHRUNK = 0.75  # what is left of a chunk that took so long
 FIRST_PAUSE_S = 0.5
-MOST_PAUSE_S = 30.0
+MOST_PAUSE_S = 5.0  # a request every few seconds harms nobody, and tells when there is room again
+MOST_SLOW_PAUSE_S = 10.0  # after one request, until the next that is as fast as usual
 STEP_PAUSE_S = 0.1
-KEPT_PAUSE = 0.75  # of a pause after a request that went well, before the step
+KEPT_PAUSE = 0.5  # of a pause after a request that went well, before the step
 SLOW = 2.0  # times what requests of that size mostly took
 REMEMBERED = 64  # requests of one size
 WORTH_SAYING_S = 1.0
 SETTLED = 8  # requests of one size, before which none is called slow
 USUAL = 0.25  # the share of those requests that were as fast or faster
 
-REJECTIONS = frozenset({"es_rejected_execution_exception", "rejected_execution_exception"})
-SHORT_OF_MEMORY = "circuit_breaking_exception"
-BLOCK = "cluster_block_exception"
-
-Rejected = Literal["pressure", "blocked", ""]
-
-
-def kind_of_rejection(error: Mapping[str, Any] | None) -> Rejected:
-    """What an error of a bulk reply or of one of its items says of the engine's load.
-
-    `pressure`: the same update may work later. `blocked`: it will not until somebody lifts the block or frees the disk,
-    though the engines answer 429 for a full disk too."""
-    kind = (error or {}).get("type")
-    if kind == BLOCK:
-        return "blocked"
-    return "pressure" if kind in REJECTIONS or kind == SHORT_OF_MEMORY else ""
-
 
 @dataclass(frozen=True, slots=True)
 class PaceReport:
-    """How often and for how long a job held back: updates that were rejected, slow requests, seconds that it waited,
-    and what else it heard, each with how often."""
+    """How often and for how long a job held back: updates that were rejected, slow requests, seconds in which it waited
+    before a request, and what else it heard, each with how often."""
 
     rejected: int
     slow: int
@@ -83,14 +76,17 @@ class WritePace:
         self._most = most_documents or MOST_DOCUMENTS
         self._least = min(LEAST_DOCUMENTS, self._most)
         self._documents = float(min(FIRST_DOCUMENTS, self._most))
-        self._pause_s = 0.0
+        self._soon = 0.0  # documents that a chunk had room for before rejections: up to half of them it doubles
+        self._pause_s = 0.0  # which rejections made
+        self._slow_pause_s = 0.0  # which the last request made, by what it took
+        self._rejecting = False
         self._held = False  # something that was heard of the engine forbids to go faster
         self._free_at = 0.0
         self._clock = clock
         self._sleep = sleep
         self._costs: dict[int, deque[float]] = defaultdict(lambda: deque(maxlen=REMEMBERED))
         self._rejected = self._slow = 0
-        self._waited_s = 0.0
+        self._waiting, self._waits_since, self._waited_s = 0, 0.0, 0.0
         self._heard: dict[str, int] = defaultdict(int)
 
     @property
@@ -100,56 +96,79 @@ class WritePace:
 
     @property
     def pause_s(self) -> float:
-        return self._pause_s
+        """How long to wait before the next request."""
+        return max(self._pause_s, self._slow_pause_s)
 
     @property
     def report(self) -> PaceReport:
         return PaceReport(self._rejected, self._slow, self._waited_s, dict(self._heard))
 
     async def wait(self) -> None:
-        """Return when the next request may go."""
-        left_s = self._free_at - self._clock()
-        if left_s > 0:
-            self._waited_s += left_s
-            await self._sleep(left_s)
+        """Return when the next request may go. While there is a pause, requests that wait go one after the other."""
+        with self._counted():
+            while (left_s := self._free_at - self._clock()) > 0:
+                await self._sleep(left_s)
+        self._free_at = self._clock() + self.pause_s
 
-    def saw(self, took_ms: float | None, documents: int, rejected: int = 0) -> None:
+    def saw(self, took_ms: float | None, documents: int, rejected: int = 0, shortage: Shortage = "queue") -> None:
         """What became of a request: how long the engine says that it took (None: it was refused whole), how many
-        documents it held, and how many of them were rejected by `pressure`."""
+        documents it held, how many of them were rejected, and what there was no room in."""
         if rejected:
             self._rejected += rejected
-            self._ease()
+            self._ease(FEWEST_OF_A_REQUEST if shortage == "queue" else self._least, mostly=2 * rejected >= documents)
         elif took_ms is not None and documents:
             self._learn(took_ms, documents)
-        self._free_at = self._clock() + self._pause_s
+        self._free_at = self._clock() + self.pause_s
 
     def heard(self, why: str, *, worse: bool) -> None:
         """What else was seen of the engine's load. `worse`: slow down; else go no faster until `relieved`."""
         self._heard[why] += 1
         self._held = True
         if worse:
-            self._ease()
-            self._free_at = max(self._free_at, self._clock() + self._pause_s)
+            self._ease(self._least, mostly=True)
+            self._free_at = max(self._free_at, self._clock() + self.pause_s)
 
     def relieved(self) -> None:
         """Nothing that was heard stands against going faster any more."""
         self._held = False
 
-    def _ease(self) -> None:
-        self._documents = max(self._least, self._documents / 2)
-        self._pause_s = min(MOST_PAUSE_S, max(FIRST_PAUSE_S, 2 * self._pause_s))
+    @contextmanager
+    def _counted(self) -> Iterator[None]:
+        """The time in which anything waits, once for all that do."""
+        if not self._waiting:
+            self._waits_since = self._clock()
+        self._waiting += 1
+        try:
+            yield
+        finally:
+            self._waiting -= 1
+            if not self._waiting:
+                self._waited_s += self._clock() - self._waits_since
+
+    def _ease(self, least: int, *, mostly: bool) -> None:
+        """Ask for less; the pause grows where it is `mostly` rejections that come back."""
+        if not self._rejecting:
+            self._rejecting, self._soon = True, self._documents / 2
+        self._documents = min(self._documents, max(least, self._documents / 2))
+        self._pause_s = min(MOST_PAUSE_S, max(FIRST_PAUSE_S, (2 if mostly else 1) * self._pause_s))
 
     def _learn(self, took_ms: float, documents: int) -> None:
         cost, of_this_size = took_ms / documents, self._costs[documents.bit_length()]
         usual = sorted(of_this_size)[int(USUAL * len(of_this_size))] if len(of_this_size) >= SETTLED else cost
         of_this_size.append(cost)
         slowed = cost / usual if usual else 1
-        if slowed > SLOW:
-            self._slow += 1
-            self._pause_s = min(MOST_PAUSE_S, max(self._pause_s, (slowed - 1) * took_ms / 1000))
-        elif not self._held:
+        self._slow += slowed > SLOW
+        self._slow_pause_s = min(MOST_SLOW_PAUSE_S, (slowed - 1) * took_ms / 1000) if slowed > SLOW else 0.0
+        if not self._held:
             self._pause_s = max(0.0, KEPT_PAUSE * self._pause_s - STEP_PAUSE_S)
+        if slowed > SLOW:
+            return
         if took_ms > LONG_MS:
-            self._documents = max(self._least, SHRUNK * self._documents)
-        elif slowed <= SLOW and not self._held and 2 * documents > self._documents:
-            self._documents = min(self._most, self._documents + STEP_DOCUMENTS)
+            self._documents = min(self._documents, max(FEWEST_IN_TIME, SHRUNK * self._documents))
+        elif not self._held and 2 * documents > self._documents:
+            self._grow()
+
+    def _grow(self) -> None:
+        self._rejecting = False
+        step = max(STEP_DOCUMENTS, min(self._documents, self._soon - self._documents))
+        self._documents = min(self._most, self._documents + step)

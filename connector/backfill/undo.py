@@ -18,9 +18,10 @@ from typing import Any
 import orjson
 
 from connector.backfill.fields import put_meta, read_index_mapping, take_meta_out
-from connector.backfill.patience import PatientUpdates, patient
+from connector.backfill.patience import patient
 from connector.backfill.same_index import SameIndex
 from connector.backfill.scan import Shard, count_shards, read_shard
+from connector.backfill.sending import PacedSender, blocked_reason
 from connector.backfill.throttle import WritePace
 from connector.backfill.write import UpdateOutcome
 from connector.backfilled import OTHERS_KEY, AddedNames, Backfilled, read_added_names, with_leaving
@@ -28,7 +29,7 @@ from connector.clusters.foreign import read_mapping
 from connector.clusters.paths import index_path
 from connector.clusters.rest import RestCluster
 from connector.clusters.rest_index import ADMIN_TIMEOUT_S
-from connector.errors import AccessDenied, ClusterUnavailable, ConnectorError, SettingsError
+from connector.errors import AccessDenied, ConnectorError, IndexBlocked, SettingsError
 from connector.settings.sections import IngestSettings
 
 JSON = dict[str, Any]
@@ -142,9 +143,7 @@ class UndoJob:
         self._reasons: Counter[str] = Counter()
         self._refused: set[tuple[str, int]] = set()
         self._same = SameIndex(cluster, plan.index)
-        self._patient = PatientUpdates(
-            cluster, plan.index, settings, check=self._same.check, pace=WritePace(), on_retry=lambda count: None
-        )
+        self._sender = PacedSender(cluster, plan.index, settings, WritePace(), check=self._same.check)
 
     async def run(self) -> UndoReport:
         """Until nothing of ours is left, or something cannot be taken out; `_meta` last, so that a run that ended early
@@ -219,8 +218,7 @@ class UndoJob:
 
     async def _write(self, hits: Sequence[JSON]) -> None:
         actions = [build_removal_of_ours(hit, self._plan) for hit in hits]
-        outcomes = await self._patient.send([action for action, _ in actions])
-        blocked: UpdateOutcome | None = None
+        outcomes = await self._sender.send([action for action, _ in actions])
         for hit, (_, kind), outcome in zip(hits, actions, outcomes, strict=True):
             match outcome.kind:
                 case "written" | "unchanged":
@@ -231,11 +229,9 @@ class UndoJob:
                     self._counts["refused"] += 1
                     self._reasons[outcome.reason] += 1
                     self._refused.add((hit["_id"], hit["_seq_no"]))
-                case "blocked":
-                    blocked = outcome
         self._on_progress(self._done)
-        if blocked:
-            raise ClusterUnavailable(blocked.reason)
+        if reason := blocked_reason(outcomes):
+            raise IndexBlocked(reason)
 
     async def _refresh(self) -> None:
         with contextlib.suppress(AccessDenied):

@@ -11,13 +11,14 @@ import orjson
 
 from connector.backfill.fields import BackfillPlan
 from connector.backfill.scan import FoundDocument
-from connector.clusters.bulk import split_chunks
+from connector.clusters.bulk import RETRYABLE_STATUS, split_chunks
 from connector.clusters.failures import explain_block, explain_denial, is_block, is_denial
 from connector.clusters.reasons import explain_reason
 from connector.clusters.rest import RestCluster
+from connector.clusters.shortage import Shortage, explain_body_limit, explain_too_large, read_shortage
 from connector.clusters.vector_choices import choose
 from connector.clusters.vector_form import VectorForm, as_base64, as_floats, vector_form
-from connector.errors import AccessDenied, ClusterError, ClusterUnavailable
+from connector.errors import AccessDenied, ClusterError, ClusterUnavailable, IndexBlocked
 from connector.types import Passage, Vectors
 
 JSON = dict[str, Any]
@@ -41,12 +42,13 @@ class UpdateOutcome:
     """What became of one update, and the engine's own reason where it was not taken.
 
     `conflict`: somebody wrote the document since it was read; `gone`: somebody deleted it; `pressure`: the cluster has
-    too much to do, and may take it later; `blocked`: the index takes no writes; `refused`: not this one, ever.
-    `seq_no` is that of our write."""
+    too much to do, and may take it later: `shortage` says of what it has too little; `blocked`: the index takes no
+    writes, or has put them off for too long; `refused`: not this one, ever. `seq_no` is that of our write."""
 
     kind: OutcomeKind
     reason: str = ""
     seq_no: int | None = None
+    shortage: Shortage = "queue"
 
 
 def ignore_bulk(took_ms: int, documents: int, outcomes: Sequence[UpdateOutcome]) -> None:
@@ -111,24 +113,51 @@ async def write_actions(
 
 
 async def _send(cluster: RestCluster, index: str, actions: Sequence[bytes], on_bulk: OnBulk) -> list[UpdateOutcome]:
+    count = len(actions)
     try:
         reply = await cluster.client.bulk(index, actions, timeout_s=cluster.timeout_s)
+    except IndexBlocked as error:
+        return [UpdateOutcome("blocked", str(error))] * count
     except ClusterError as error:
-        if error.status == 429 and "block" not in str(error):
-            outcomes = [UpdateOutcome("pressure", str(error))] * len(actions)
-            on_bulk(0, len(actions), outcomes)
-            return outcomes
-        if error.status != 413:
+        if error.status == 413:
+            if count > 1:
+                return await _send_halves(cluster, index, actions, on_bulk)
+            return [UpdateOutcome("refused", explain_body_limit(actions[0]))]
+        if error.status != 429:
             raise
-        if len(actions) == 1:
-            size = len(actions[0])
-            return [UpdateOutcome("refused", f"the cluster takes no request of {size} bytes (http.max_content_length)")]
+        outcomes = [UpdateOutcome("pressure", str(error), shortage=read_shortage(str(error)))] * count
+        on_bulk(0, count, outcomes)
     else:
-        outcomes = _read_outcomes(reply, len(actions))
-        on_bulk(int(reply.get("took", 0)), len(actions), outcomes)
-        return outcomes
+        outcomes = _read_outcomes(reply, count)
+        on_bulk(int(reply.get("took", 0)), count, outcomes)
+    if too_large := [at for at, outcome in enumerate(outcomes) if outcome.shortage == "never"]:
+        return await _send_smaller(cluster, index, actions, outcomes, too_large, on_bulk)
+    return outcomes
+
+
+async def _send_smaller(
+    cluster: RestCluster,
+    index: str,
+    actions: Sequence[bytes],
+    outcomes: Sequence[UpdateOutcome],
+    too_large: Sequence[int],
+    on_bulk: OnBulk,
+) -> list[UpdateOutcome]:
+    """The outcomes, once those actions that are too large together were sent in smaller requests."""
+    found = list(outcomes)
+    if len(actions) == 1:
+        return [UpdateOutcome("refused", explain_too_large(found[0].reason))]
+    again = await _send_halves(cluster, index, [actions[at] for at in too_large], on_bulk)
+    for at, outcome in zip(too_large, again, strict=True):
+        found[at] = outcome
+    return found
+
+
+async def _send_halves(
+    cluster: RestCluster, index: str, actions: Sequence[bytes], on_bulk: OnBulk
+) -> list[UpdateOutcome]:
     middle = len(actions) // 2
-    first = await _send(cluster, index, actions[:middle], on_bulk)
+    first = await _send(cluster, index, actions[:middle], on_bulk) if middle else []
     return first + await _send(cluster, index, actions[middle:], on_bulk)
 
 
@@ -153,8 +182,8 @@ def read_outcome(item: JSON) -> UpdateOutcome:
     reason = explain_reason(error, status)
     if status == 409:
         return UpdateOutcome("conflict", reason)
-    if status == 404 and "document_missing" in str(error):
+    if status == 404 and (error is None or "document_missing" in str(error)):  # None: of a delete
         return UpdateOutcome("gone", reason)
-    if status in (429, 502, 503, 504):
-        return UpdateOutcome("pressure", reason)
+    if status in RETRYABLE_STATUS:
+        return UpdateOutcome("pressure", reason, shortage=read_shortage(reason))
     return UpdateOutcome("refused", reason)

@@ -11,13 +11,13 @@ from dataclasses import replace
 
 from connector.backfill.fields import BackfillPlan
 from connector.backfill.own_writes import OwnWrites
-from connector.backfill.patience import PatientUpdates
 from connector.backfill.report import Ledger, count_reason
 from connector.backfill.scan import FoundDocument, read_again
+from connector.backfill.sending import PacedSender, blocked_reason
 from connector.backfill.throttle import WritePace
 from connector.backfill.write import PassageUpdate, UpdateOutcome, write_updates
 from connector.clusters.rest import RestCluster
-from connector.errors import ClusterUnavailable
+from connector.errors import ClusterUnavailable, IndexBlocked
 from connector.ingest.rejects import RejectsFile
 from connector.ingest.sources import Row
 from connector.settings.sections import IngestSettings
@@ -46,13 +46,8 @@ class UpdateWriter:
         self._ledger = ledger
         self._own = own
         self._rejects = rejects
-        self._patient = PatientUpdates(
-            cluster,
-            plan.index,
-            settings,
-            check=check,
-            pace=pace,
-            on_retry=lambda count: ledger.add(retried=count),
+        self._sender = PacedSender(
+            cluster, plan.index, settings, pace, check=check, on_retry=lambda count: ledger.add(retried=count)
         )
         self.reasons: dict[str, int] = {}
 
@@ -62,14 +57,13 @@ class UpdateWriter:
         for tries_left in range(CONFLICT_TRIES - 1, -1, -1):
             if not updates:
                 return
-            outcomes = await write_updates(self._cluster, self._plan, updates, send=self._patient.send)
+            outcomes = await write_updates(self._cluster, self._plan, updates, send=self._sender.send)
             conflicts = self._settle(updates, outcomes)
             updates = await self._look_again(conflicts, is_last=not tries_left)
 
     def _settle(self, updates: Sequence[PassageUpdate], outcomes: Sequence[UpdateOutcome]) -> list[PassageUpdate]:
-        """Count what became of each; those that somebody wrote meanwhile. Raises ClusterUnavailable for a block."""
+        """Count what became of each; those that somebody wrote meanwhile. Raises IndexBlocked."""
         conflicts = []
-        blocked: UpdateOutcome | None = None
         for update, outcome in zip(updates, outcomes, strict=True):
             match outcome.kind:
                 case "written" | "unchanged":
@@ -80,10 +74,8 @@ class UpdateWriter:
                     self._ledger.settle(update.document, "gone")
                 case "refused":
                     self.refuse(update.document, outcome.reason)
-                case "blocked":
-                    blocked = outcome
-        if blocked:
-            raise ClusterUnavailable(blocked.reason)
+        if reason := blocked_reason(outcomes):
+            raise IndexBlocked(reason)
         return conflicts
 
     def _settle_written(self, update: PassageUpdate, outcome: UpdateOutcome) -> None:

@@ -11,7 +11,7 @@ from connector.clusters.failures import explain_block, explain_denial, is_block,
 from connector.clusters.original_text import to_indexed
 from connector.clusters.reasons import explain_reason
 from connector.clusters.vector_form import VectorForm, as_floats
-from connector.errors import AccessDenied, ClusterUnavailable
+from connector.errors import AccessDenied, ClusterUnavailable, IndexBlocked
 from connector.schema import IndexSchema
 from connector.types import IndexedDocument, WriteOutcome
 
@@ -66,7 +66,7 @@ def read_outcomes(reply: JSON, doc_ids: Sequence[str]) -> list[WriteOutcome]:
         status = result["status"]
         error = result.get("error")
         if is_block(error):
-            raise ClusterUnavailable(explain_block(error, status), status=status)
+            raise IndexBlocked(explain_block(error, status), status=status)
         if is_denial(error):
             reason = explain_reason(error, status)
             raise AccessDenied(explain_denial(reason, index=result.get("_index", "")) or reason, status=status)

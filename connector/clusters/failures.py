@@ -10,9 +10,10 @@ from typing import Any
 
 from connector.clusters.reasons import explain_reason
 from connector.clusters.tls import explain_tls
-from connector.errors import AccessDenied, ClusterError, ClusterUnavailable
+from connector.errors import AccessDenied, ClusterError, ClusterUnavailable, IndexBlocked
 from connector.settings.sections import ClusterSettings
 
+NOT_READY = "SERVICE_UNAVAILABLE"  # in a block: the cluster is starting, or has no master
 UNAVAILABLE = frozenset({429, 502, 503, 504})
 # what the actions of the engines are for; the first that fits
 PURPOSES = {
@@ -52,7 +53,7 @@ def is_block(error: Any) -> bool:
 def explain_block(error: Any, status: int) -> str:
     """What a block keeps from being done, and what lifts it."""
     reason = explain_reason(error, status)
-    if "SERVICE_UNAVAILABLE" in reason:
+    if NOT_READY in reason:
         return f"the cluster is not ready: {reason}; wait, or see GET _cluster/health"
     if "index read (api)" in reason:
         return f'the index takes no reads: {reason}; lift the block: PUT INDEX/_settings {{"index.blocks.read": false}}'
@@ -60,6 +61,11 @@ def explain_block(error: Any, status: int) -> str:
         return (
             f"the index shows and takes no metadata: {reason}; lift the block: "
             'PUT INDEX/_settings {"index.blocks.metadata": false}'
+        )
+    if "cluster read-only" in reason:
+        return (
+            f"the cluster takes no writes: {reason}; lift the block: PUT _cluster/settings "
+            '{"persistent": {"cluster.blocks.read_only_allow_delete": null, "cluster.blocks.read_only": null}}'
         )
     return (
         f"the index takes no writes: {reason}; where the disk is full (flood stage), free space and the engine lifts "
@@ -99,7 +105,8 @@ def refusal(
     if status == 401:
         return AccessDenied(_explain_unauthorized(url, error, asker, reason), status=401)
     if is_block(error):
-        return ClusterUnavailable(explain_block(error, status), status=status)
+        kind = ClusterUnavailable if NOT_READY in reason else IndexBlocked
+        return kind(explain_block(error, status), status=status)
     if status == 403:
         denial = explain_denial(reason, index=index)
         words = (

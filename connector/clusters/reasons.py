@@ -12,6 +12,11 @@ AROUND = re.compile(
     r"|failed to execute term vector request|rejected execution",
     re.IGNORECASE,
 )
+# a queue that is full; around it stand addresses of objects and counters, which differ each time
+FULL_QUEUE = re.compile(
+    r"rejected execution of .* on \w*ThreadPoolExecutor\[name = (?P<pool>[^,]+), queue capacity = (?P<room>\d+)",
+    re.DOTALL,
+)
 PREFIX = re.compile(r"^(?:failed to create query|Failed to parse mapping(?: \[_doc\])?): ")
 SAMPLE = re.compile(
     r";? Preview of (?:invalid vector|field's value): .*$", re.DOTALL
@@ -114,4 +119,6 @@ def _words(error: Mapping[str, Any]) -> str:
     """The reason of one error, without what stands around it, and without a document's values."""
     reason = error.get("reason")
     reason = PREFIX.sub("", reason) if isinstance(reason, str) else ""
+    if full := FULL_QUEUE.search(reason):
+        return f"the queue {full['pool']} is full: {full['room']} requests wait"
     return SAMPLE.sub("", reason).replace("; ", ", ").rstrip(" ;.")

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from connector.clusters.bulk import build_bulk, build_removal, read_outcomes, split_chunks
+from connector.clusters.bulk import build_bulk, build_removal
 from connector.clusters.clients import Client
 from connector.clusters.dialect import (
     JSON,
@@ -28,6 +28,7 @@ from connector.clusters.original_text import names_to_read, to_original
 from connector.clusters.paths import index_path, search_path
 from connector.clusters.protocol import ignore
 from connector.clusters.reasons import explain_reason
+from connector.clusters.rest_write import BulkWriter
 from connector.clusters.results_page import RestResultsPage
 from connector.clusters.term_counts import (
     build_term_statistics,
@@ -372,26 +373,5 @@ class RestIndex:
             )
 
     async def _bulk(self, actions: Sequence[bytes], doc_ids: Sequence[str]) -> list[WriteOutcome]:
-        outcomes: list[WriteOutcome] = []
-        for start, end in split_chunks(actions, self._max_chunk_bytes):
-            outcomes += await self._send(actions[start:end], doc_ids[start:end])
-        return outcomes
-
-    async def _send(self, actions: Sequence[bytes], doc_ids: Sequence[str]) -> list[WriteOutcome]:
-        try:
-            return read_outcomes(await self._client.bulk(self.name, actions, timeout_s=self._timeout_s), doc_ids)
-        except ClusterError as error:
-            if error.status == 429 and len(actions) == 1 and len(actions[0]) > self._max_chunk_bytes:
-                return [WriteOutcome(doc_ids[0], str(error), retryable=True)]  # may be too large for the node for good
-            if error.status != 413:
-                raise
-            if len(actions) == 1:
-                return [
-                    WriteOutcome(
-                        doc_ids[0], f"the cluster takes no request of {len(actions[0])} bytes (http.max_content_length)"
-                    )
-                ]
-        middle = len(actions) // 2
-        return await self._send(actions[:middle], doc_ids[:middle]) + await self._send(
-            actions[middle:], doc_ids[middle:]
-        )
+        writer = BulkWriter(self._client, self.name, self._max_chunk_bytes, self._timeout_s)
+        return await writer.write(actions, doc_ids)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterable
-from functools import partial
 
 from connector.clusters.protocol import Index
 from connector.ingest.writing import PatientIndex
@@ -29,7 +28,7 @@ async def remove_missing(
     """Remove what the source has not; `missing_from` gives those of some ids. Raises ClusterError."""
     async for doc_ids in _batched((doc_id async for doc_id, _ in index.scan()), REMOVE_BATCH):
         if missing := missing_from(doc_ids):
-            outcomes = await patient.retrying(partial(index.remove, missing))
+            outcomes = await patient.remove(missing)
             on_removed(sum(outcome.error is None for outcome in outcomes))
     await index.finish()
 

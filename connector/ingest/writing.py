@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+import sys
+import time
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from functools import partial
 from typing import TypeVar
 
@@ -18,6 +20,7 @@ from connector.types import IndexedDocument, WriteOutcome
 T = TypeVar("T")
 log = logging.getLogger(__name__)
 GET_TIMEOUT_S = 60.0
+BUSY_PAUSE_S = 5.0
 
 
 class PatientIndex:
@@ -41,20 +44,50 @@ class PatientIndex:
         )
 
     async def write(self, documents: Sequence[IndexedDocument]) -> list[WriteOutcome]:
-        """Outcomes of all documents, after as many tries as may help those that can be tried again."""
+        """Outcomes of all documents, after as many tries as may help those that were put off. Raises ClusterUnavailable
+        where the cluster puts off all that it is sent for `ingest.busy_s`."""
+        by_id = {document.document.doc_id: document for document in documents}
+
+        async def send(doc_ids: Sequence[str]) -> list[WriteOutcome]:
+            return await self._index.write([by_id[doc_id] for doc_id in doc_ids])
+
+        return await self._until_taken(list(by_id), send)
+
+    async def remove(self, doc_ids: Sequence[str]) -> list[WriteOutcome]:
+        """The same for documents that are removed."""
+        return await self._until_taken(doc_ids, self._index.remove)
+
+    async def _until_taken(
+        self, doc_ids: Sequence[str], send: Callable[[Sequence[str]], Awaitable[list[WriteOutcome]]]
+    ) -> list[WriteOutcome]:
         outcomes: dict[str, WriteOutcome] = {}
-        pending = list(documents)
-        for pause_s in pauses(self._settings.backoff_s, self._settings.max_attempts):
-            for outcome in await self.retrying(partial(self._index.write, pending)):
+        pending, waits, tries, since = list(doc_ids), self._waits(), 0, time.monotonic()
+        while pending:
+            for outcome in await self.retrying(partial(send, pending)):
                 outcomes[outcome.doc_id] = outcome
-            pending = [document for document in pending if outcomes[document.document.doc_id].retryable]
-            if not pending or pause_s is None:
-                break
-            reason = outcomes[pending[0].document.doc_id].error
-            log.warning("%d documents were not taken (%s); trying again in %.1f s", len(pending), reason, pause_s)
-            self._on_retry(len(pending))
-            await asyncio.sleep(pause_s)
-        return [outcomes[document.document.doc_id] for document in documents]
+            before, tries = len(pending), tries + 1
+            pending = [doc_id for doc_id in pending if outcomes[doc_id].retryable]
+            if len(pending) < before:
+                waits, tries, since = self._waits(), 1, time.monotonic()
+            if tries >= self._settings.max_attempts:
+                pending = [doc_id for doc_id in pending if not outcomes[doc_id].perhaps_never]
+                busy_s = time.monotonic() - since
+                if pending and busy_s >= self._settings.busy_s:
+                    reason = outcomes[pending[0]].error
+                    raise ClusterUnavailable(
+                        f"the cluster has taken no document for {busy_s:.0f} s (ingest.busy_s): {reason}"
+                    )
+            if pending:
+                pause_s, reason = next(waits), outcomes[pending[0]].error
+                log.warning("%d documents were not taken (%s); trying again in %.1f s", len(pending), reason, pause_s)
+                self._on_retry(len(pending))
+                await asyncio.sleep(pause_s)
+        return [outcomes[doc_id] for doc_id in doc_ids]
+
+    def _waits(self) -> Iterator[float]:
+        """Seconds to wait while the cluster has no room: soon no more than a few, so that it is noticed when it has."""
+        for pause_s in pauses(self._settings.backoff_s, sys.maxsize):
+            yield min(pause_s or 0.0, BUSY_PAUSE_S)
 
     async def retrying(self, call: Callable[[], Awaitable[T]]) -> T:
         """The call's result, tried again while the cluster is unavailable; raises its last ClusterUnavailable."""

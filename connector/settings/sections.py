@@ -136,8 +136,13 @@ class IngestSettings(Section):
     group_documents: int = Field(256, ge=1, description="documents that travel through the pipeline together")
     group_bytes: int = Field(4_000_000, ge=1, description="most text in such a group")
     writers: int = Field(2, ge=1, le=16, description="bulk requests under way at once")
-    max_attempts: int = Field(8, ge=1, description="tries for what may work later: 429, 503, time-outs")
+    max_attempts: int = Field(8, ge=1, description="tries for what may work later: 503, time-outs, no connection")
     backoff_s: float = Field(0.5, gt=0, description="first pause between tries; doubles, with jitter, to 30 s")
+    busy_s: float = Field(
+        600.0,
+        ge=0,
+        description="how long a cluster that answers may put off all that it is sent (429), until jobs stop",
+    )
     grace_s: float = Field(20.0, gt=0, description="after SIGTERM: time to write what is encoded")
 
 

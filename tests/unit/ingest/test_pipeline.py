@@ -64,13 +64,15 @@ class Unsteady:
         outages: int = 0,
         refusals: dict[str, int] | None = None,
         down_after: int | None = None,
+        large: str = "",
     ) -> None:
         """`outages` calls of write fail as a whole; `refusals` says how often a document's write is put off (-1: it is
-        refused for good); after `down_after` writes nothing answers any more."""
+        refused for good); after `down_after` writes nothing answers any more. `large` may be so for good."""
         self._index = index
         self.outages = outages
         self.refusals = dict(refusals or {})
         self.down_after = down_after
+        self.large = large
         self.writes = 0
 
     def __getattr__(self, name: str) -> Any:
@@ -82,16 +84,26 @@ class Unsteady:
         if self.outages:
             self.outages -= 1
             raise ClusterUnavailable("no answer in time")
-        fates = {}
-        for one in documents:
-            left = self.refusals.get(one.document.doc_id, 0)
-            if left:
-                self.refusals[one.document.doc_id] = left - 1 if left > 0 else left
-                fates[one.document.doc_id] = WriteOutcome(
-                    one.document.doc_id, "queue is full" if left > 0 else "mapping", left > 0
-                )
+        fates = self._put_off([one.document.doc_id for one in documents])
         written = await self._index.write([one for one in documents if one.document.doc_id not in fates])
         return [(fates | {fate.doc_id: fate for fate in written})[one.document.doc_id] for one in documents]
+
+    async def remove(self, doc_ids: Sequence[str]) -> list[WriteOutcome]:
+        fates = self._put_off(doc_ids)
+        removed = await self._index.remove([doc_id for doc_id in doc_ids if doc_id not in fates])
+        return [(fates | {fate.doc_id: fate for fate in removed})[doc_id] for doc_id in doc_ids]
+
+    def _put_off(self, doc_ids: Sequence[str]) -> dict[str, WriteOutcome]:
+        fates = {}
+        for doc_id in doc_ids:
+            left = self.refusals.get(doc_id, 0)
+            if left:
+                self.refusals[doc_id] = left - 1 if left > 0 else left
+                later = left > 0
+                fates[doc_id] = WriteOutcome(
+                    doc_id, "queue is full" if later else "mapping", later, perhaps_never=doc_id == self.large
+                )
+        return fates
 
     async def get(self, *args: Any, **options: Any) -> Any:
         self._fail_when_down()
@@ -318,14 +330,41 @@ async def test_what_may_work_later_is_tried_again(bench: Bench) -> None:
     assert await bench.ids() == list("abcd")
 
 
-async def test_what_never_works_is_rejected_after_the_last_try(bench: Bench) -> None:
-    unsteady = Unsteady(bench.index, refusals={"b": 99})
+async def test_a_large_document_that_is_never_taken_is_rejected_after_the_last_try(bench: Bench) -> None:
+    unsteady = Unsteady(bench.index, refusals={"b": 99}, large="b")
 
     report = await bench.run(docs(*"abcd"), index=unsteady)
 
     assert (report.counts.written, report.counts.failed, report.stopped) == (3, 1, None)
     assert bench.rejects()[0]["reason"] == "queue is full"
     assert 99 - unsteady.refusals["b"] == SETTINGS.max_attempts
+
+
+async def test_a_flood_outlasts_the_tries_for_a_cluster_that_is_away(bench: Bench) -> None:
+    """Two documents are put off three times as often as a cluster that does not answer would be asked."""
+    often = 3 * SETTINGS.max_attempts
+
+    report = await bench.run(docs(*"abcd"), index=Unsteady(bench.index, refusals={"b": often, "c": often}))
+
+    assert (report.counts.written, report.counts.failed, report.stopped) == (4, 0, None)
+
+
+async def test_a_flood_without_end_stops_the_job_and_fails_no_document(bench: Bench) -> None:
+    short = SETTINGS.model_copy(update={"busy_s": 0.0})
+
+    report = await bench.run(docs(*"ab"), index=Unsteady(bench.index, refusals={"a": 99, "b": 99}), settings=short)
+
+    assert report.stopped == "the cluster has taken no document for 0 s (ingest.busy_s): queue is full"
+    assert (report.counts.written, report.counts.failed, report.unfinished) == (0, 0, 2)
+
+
+async def test_a_removal_that_is_put_off_is_done_later(bench: Bench) -> None:
+    await bench.run(docs(*"abc"))
+
+    report = await bench.run(docs("a"), index=Unsteady(bench.index, refusals={"b": 2}), delete_missing=True)
+
+    assert report.counts.removed == 2
+    assert await bench.ids() == ["a"]
 
 
 async def test_what_is_refused_for_good_is_tried_once(bench: Bench) -> None:
