@@ -71,6 +71,7 @@ TYPED: dict[str, str] = {
     "ingest.group_bytes": "1000",
     "ingest.writers": "3",
     "ingest.max_attempts": "2",
+    "ingest.busy_s": "60",
     "ingest.backoff_s": "0.1",
     "ingest.grace_s": "5",
     "search.k": "5",
