@@ -13,8 +13,8 @@ from functools import partial
 from connector.backfill.patience import tell_retry
 from connector.backfill.throttle import WritePace
 from connector.backfill.write import UpdateOutcome, write_actions
+from connector.clusters.no_room import NoRoom
 from connector.clusters.rest import RestCluster
-from connector.clusters.shortage import Shortage
 from connector.errors import ClusterUnavailable
 from connector.retries import Retry
 from connector.settings.sections import IngestSettings
@@ -103,8 +103,8 @@ class PacedSender:
 
     def _tell_pace(self, took_ms: int, documents: int, outcomes: Sequence[UpdateOutcome]) -> None:
         put_off = [outcome for outcome in outcomes if outcome.kind == "pressure"]
-        shortage: Shortage = "queue" if all(outcome.shortage == "queue" for outcome in put_off) else "memory"
-        self._pace.saw(took_ms if len(put_off) < documents else None, documents, len(put_off), shortage)
+        no_room: NoRoom = "queue" if all(outcome.no_room == "queue" for outcome in put_off) else "memory"
+        self._pace.saw(took_ms if len(put_off) < documents else None, documents, len(put_off), no_room)
 
 
 def blocked_reason(outcomes: Sequence[UpdateOutcome]) -> str | None:

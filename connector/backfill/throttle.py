@@ -19,7 +19,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from connector.clusters.shortage import Shortage
+from connector.clusters.no_room import NoRoom
 
 FIRST_DOCUMENTS = 100  # of the first chunk
 LEAST_DOCUMENTS = 10
@@ -110,12 +110,12 @@ class WritePace:
                 await self._sleep(left_s)
         self._free_at = self._clock() + self.pause_s
 
-    def saw(self, took_ms: float | None, documents: int, rejected: int = 0, shortage: Shortage = "queue") -> None:
+    def saw(self, took_ms: float | None, documents: int, rejected: int = 0, no_room: NoRoom = "queue") -> None:
         """What became of a request: how long the engine says that it took (None: it was refused whole), how many
         documents it held, how many of them were rejected, and what there was no room in."""
         if rejected:
             self._rejected += rejected
-            self._ease(FEWEST_OF_A_REQUEST if shortage == "queue" else self._least, mostly=2 * rejected >= documents)
+            self._ease(FEWEST_OF_A_REQUEST if no_room == "queue" else self._least, mostly=2 * rejected >= documents)
         elif took_ms is not None and documents:
             self._learn(took_ms, documents)
         self._free_at = self._clock() + self.pause_s

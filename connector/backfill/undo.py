@@ -23,7 +23,6 @@ from connector.backfill.same_index import SameIndex
 from connector.backfill.scan import Shard, count_shards, read_shard
 from connector.backfill.sending import PacedSender, blocked_reason
 from connector.backfill.throttle import WritePace
-from connector.backfill.write import UpdateOutcome
 from connector.backfilled import OTHERS_KEY, AddedNames, Backfilled, read_added_names, with_leaving
 from connector.clusters.foreign import read_mapping
 from connector.clusters.paths import index_path

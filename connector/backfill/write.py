@@ -13,9 +13,9 @@ from connector.backfill.fields import BackfillPlan
 from connector.backfill.scan import FoundDocument
 from connector.clusters.bulk import RETRYABLE_STATUS, split_chunks
 from connector.clusters.failures import explain_block, explain_denial, is_block, is_denial
+from connector.clusters.no_room import NoRoom, explain_body_limit, explain_too_large, read_no_room
 from connector.clusters.reasons import explain_reason
 from connector.clusters.rest import RestCluster
-from connector.clusters.shortage import Shortage, explain_body_limit, explain_too_large, read_shortage
 from connector.clusters.vector_choices import choose
 from connector.clusters.vector_form import VectorForm, as_base64, as_floats, vector_form
 from connector.errors import AccessDenied, ClusterError, ClusterUnavailable, IndexBlocked
@@ -42,13 +42,13 @@ class UpdateOutcome:
     """What became of one update, and the engine's own reason where it was not taken.
 
     `conflict`: somebody wrote the document since it was read; `gone`: somebody deleted it; `pressure`: the cluster has
-    too much to do, and may take it later: `shortage` says of what it has too little; `blocked`: the index takes no
+    too much to do, and may take it later: `no_room` says of what it has too little; `blocked`: the index takes no
     writes, or has put them off for too long; `refused`: not this one, ever. `seq_no` is that of our write."""
 
     kind: OutcomeKind
     reason: str = ""
     seq_no: int | None = None
-    shortage: Shortage = "queue"
+    no_room: NoRoom = "queue"
 
 
 def ignore_bulk(took_ms: int, documents: int, outcomes: Sequence[UpdateOutcome]) -> None:
@@ -125,12 +125,12 @@ async def _send(cluster: RestCluster, index: str, actions: Sequence[bytes], on_b
             return [UpdateOutcome("refused", explain_body_limit(actions[0]))]
         if error.status != 429:
             raise
-        outcomes = [UpdateOutcome("pressure", str(error), shortage=read_shortage(str(error)))] * count
+        outcomes = [UpdateOutcome("pressure", str(error), no_room=read_no_room(str(error)))] * count
         on_bulk(0, count, outcomes)
     else:
         outcomes = _read_outcomes(reply, count)
         on_bulk(int(reply.get("took", 0)), count, outcomes)
-    if too_large := [at for at, outcome in enumerate(outcomes) if outcome.shortage == "never"]:
+    if too_large := [at for at, outcome in enumerate(outcomes) if outcome.no_room == "never"]:
         return await _send_smaller(cluster, index, actions, outcomes, too_large, on_bulk)
     return outcomes
 
@@ -185,5 +185,5 @@ def read_outcome(item: JSON) -> UpdateOutcome:
     if status == 404 and (error is None or "document_missing" in str(error)):  # None: of a delete
         return UpdateOutcome("gone", reason)
     if status in RETRYABLE_STATUS:
-        return UpdateOutcome("pressure", reason, shortage=read_shortage(reason))
+        return UpdateOutcome("pressure", reason, no_room=read_no_room(reason))
     return UpdateOutcome("refused", reason)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from connector.clusters.bulk import read_outcomes, split_chunks
 from connector.clusters.clients import Client
-from connector.clusters.shortage import explain_body_limit, explain_too_large, read_shortage
+from connector.clusters.no_room import explain_body_limit, explain_too_large, read_no_room
 from connector.errors import ClusterError, ClusterUnavailable, IndexBlocked
 from connector.types import WriteOutcome
 
@@ -71,4 +71,4 @@ def is_short_of_room(error: ClusterError) -> bool:
 
 def is_too_large(outcome: WriteOutcome) -> bool:
     """Whether the engine will never take it in a request of that size."""
-    return outcome.retryable and read_shortage(outcome.error or "") == "never"
+    return outcome.retryable and read_no_room(outcome.error or "") == "never"

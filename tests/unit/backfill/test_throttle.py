@@ -93,7 +93,7 @@ async def test_a_request_does_not_keep_a_write_thread_for_long(pace: WritePace, 
 async def test_where_memory_is_short_chunks_are_halved_and_pauses_doubled(pace: WritePace) -> None:
     seen = [(pace.documents, pace.pause_s)]
     for _ in range(4):
-        pace.saw(20, pace.documents, rejected=pace.documents, shortage="memory")
+        pace.saw(20, pace.documents, rejected=pace.documents, no_room="memory")
         seen.append((pace.documents, pace.pause_s))
 
     assert seen == [(100, 0.0), (50, 0.5), (25, 1.0), (12, 2.0), (10, 4.0)]
@@ -119,7 +119,7 @@ async def test_a_chunk_that_was_smaller_is_not_enlarged_by_a_rejection() -> None
 
 async def test_neither_falls_below_what_gets_on(pace: WritePace) -> None:
     for _ in range(50):
-        pace.saw(None, pace.documents, rejected=pace.documents, shortage="memory")
+        pace.saw(None, pace.documents, rejected=pace.documents, no_room="memory")
 
     assert (pace.documents, pace.pause_s) == (LEAST_DOCUMENTS, MOST_PAUSE_S)
 

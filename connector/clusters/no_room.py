@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import Literal
 
-Shortage = Literal["queue", "memory", "never"]
+NoRoom = Literal["queue", "memory", "never"]
 MEMORY = re.compile(r"operation_bytes=|Data too large")
 # of the node; a shard of OpenSearch has a bound of its own, which moves
 OPERATION = re.compile(
@@ -17,7 +17,7 @@ OPERATION = re.compile(
 )
 
 
-def read_shortage(reason: str) -> Shortage:
+def read_no_room(reason: str) -> NoRoom:
     """What there was too little of, from the engine's reason for a 429."""
     if (found := OPERATION.search(reason)) and int(found["takes"]) > int(found["most"]):
         return "never"
