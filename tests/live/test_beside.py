@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from support.backfills import WordEncoder, plan_for
 from support.besides import MAPPING, bulk, cluster_of, fill_beside, make_beside, put_all
+from support.followed_shops import AwayAtFirst
 from support.running_gateway import running_gateway
 from support.somebody import Somebody
 
@@ -19,6 +20,7 @@ from connector.backfill.beside import BesideCounts, BesideJob, ReadDocument, bui
 from connector.backfill.beside_follow import BesideFollower
 from connector.backfill.fields import put_fields
 from connector.backfill.job import BackfillJob
+from connector.backfill.keeping_up.lag import PassageLag
 from connector.clusters.beside import BesideIndex
 from connector.clusters.connect import connect
 from connector.clusters.vectors_index import copied_values, hash_texts
@@ -262,11 +264,15 @@ class TestJob:
             if counts.written == 14 and counts.removed == 1 and not stop.done():
                 stop.set_result("seen")
 
-        job = BesideJob(cluster_of(somebody), index, ENCODER, IngestSettings(), stop=stop, on_progress=act)
+        told: list[PassageLag] = []
+        job = BesideJob(cluster_of(somebody), index, AwayAtFirst(), IngestSettings(), stop=stop, on_progress=act)
         often = FollowSettings(every_s=0.1, sweep_s=1.0)
-        report = await BesideFollower(cluster_of(somebody), index, often, IngestSettings(), stop=stop).run(job)
+        report = await BesideFollower(
+            cluster_of(somebody), index, often, IngestSettings(), stop=stop, on_behind=told.append
+        ).run(job)
 
         assert report.stopped == "seen"
+        assert (told[0].trouble, told[1]) == ("no worker there", PassageLag())
         assert set(near(await dense(index, ENCODER.encode_query("word")))) == {*ARTICLES, "new"} - {"a2"}
 
     async def test_documents_of_a_required_routing_are_told_apart(self, somebody: Somebody) -> None:

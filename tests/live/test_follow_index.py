@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from support.backfills import WordEncoder
 from support.effort import tries
-from support.followed_shops import followed_of, small_shop
+from support.followed_shops import AwayAtFirst, followed_of, small_shop
 from support.scratch import unique_name
 from support.shop_writers import ShopWriter
 from support.shops import DOCUMENTS, ENCODER, SMALL, check_index, open_shop, read_all
@@ -31,9 +31,8 @@ from connector.backfill.undo import UndoJob, plan_undo
 from connector.backfilled import AddedNames, Backfilled
 from connector.clusters.connect import connect
 from connector.clusters.rest import RestCluster
-from connector.errors import ClusterUnavailable, WorkerUnavailable
+from connector.errors import ClusterUnavailable
 from connector.settings.sections import ClusterSettings
-from connector.types import Vectors
 
 PATIENCE_S = 120
 
@@ -147,20 +146,6 @@ async def elasticsearch_somebody(elasticsearch: ClusterSettings) -> AsyncIterato
     yield found
     found.leave()
     await found.cluster.close()
-
-
-class AwayAtFirst(WordEncoder):
-    """The encoder of a worker that is started anew just then."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.asked = 0
-
-    def encode(self, texts: Sequence[str]) -> Vectors:
-        self.asked += 1
-        if self.asked == 1:
-            raise WorkerUnavailable("no worker there")
-        return super().encode(texts)
 
 
 async def test_an_encoder_that_is_away_is_waited_for_and_a_long_look_tells_how_far_it_is(

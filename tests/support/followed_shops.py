@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from support.backfills import WordEncoder, plan_for
@@ -13,8 +14,10 @@ from connector.backfill.keeping_up.finding import InPlaceVectors
 from connector.backfill.keeping_up.preparing import EncoderShelf, Ready
 from connector.backfill.keeping_up.run import FollowedIndices
 from connector.clusters.rest import RestCluster
+from connector.errors import WorkerUnavailable
 from connector.settings.load import load_settings
 from connector.settings.sections import Settings
+from connector.types import Vectors
 
 
 async def small_shop(somebody: Somebody, documents: int) -> tuple[RestCluster, BackfillPlan]:
@@ -45,3 +48,17 @@ def shelf_of(settings: Settings, *others: WordEncoder) -> EncoderShelf:
     encoders = EncoderShelf(settings)
     encoders._loaded = {settings.encoder.model: ENCODER} | {each.fingerprint.name: each for each in others}
     return encoders
+
+
+class AwayAtFirst(WordEncoder):
+    """The encoder of a worker that is started anew just then."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked = 0
+
+    def encode(self, texts: Sequence[str]) -> Vectors:
+        self.asked += 1
+        if self.asked == 1:
+            raise WorkerUnavailable("no worker there")
+        return super().encode(texts)
