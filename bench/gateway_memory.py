@@ -127,11 +127,16 @@ def summarise(looks: Sequence[MemoryLook], kinds: int, *, minute: float) -> dict
         "requests": looks[-1].requests,
         "mb": [look.mb for look in ends],
         "second_half": {
-            "kb_per_minute": round(linear_regression(range(len(later)), kb).slope / minute, 1),
-            "kb_per_1000_requests": round(linear_regression([look.requests / 1e3 for look in later], kb).slope, 3),
+            "kb_per_minute": _slope(kb, [number * minute for number in range(len(later))]),
+            "kb_per_1000_requests": _slope(kb, [look.requests / 1e3 for look in later]),
             "grown_kb_by_kind": by_kind,
         },
     }
+
+
+def _slope(kb: Sequence[float], over: Sequence[float]) -> float | None:
+    """None where nothing was answered meanwhile."""
+    return round(linear_regression(over, kb).slope, 3) if len(set(over)) > 1 else None
 
 
 def show_memory(found: dict[str, Any], console: Console) -> None:
