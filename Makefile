@@ -199,6 +199,9 @@ bench-vectors: $(VENV)/test-installed engines ## disk, recall, time to write and
 bench-follow: $(VENV)/test-installed ## seconds from a change of a followed source until a search finds it (Debian: apt-get install postgresql)
 	@$(BIN)/python bench/follow.py $(if $(CLUSTER),--cluster $(CLUSTER)) $(ARGS)
 
+bench-flood: $(VENV)/test-installed engines ## jobs that write while the engine's write queue is full, and what an application notices: ARGS="--jobs backfill --flood 60"
+	@$(BIN)/python bench/flood.py $(if $(CLUSTER),--cluster $(CLUSTER)) $(ARGS)
+
 bench-start: $(VENV)/demo-installed ## seconds that commands take from nothing to their end: ARGS="--against COMMIT"
 	@$(BIN)/python bench/start.py $(ARGS)
 
@@ -227,4 +230,4 @@ bench-rerankers: $(VENV)/all-installed ## pairs per second of rerankers of the h
 clean: ## remove the environment, caches and the demo's store
 	rm -rf $(VENV) $(TOOLS) demo-store dist build site .mypy_cache .ruff_cache .pytest_cache
 
-.PHONY: help install install-all demo lint style types docs engines test test-quick soak test-lowest test-wheel test-image release-check bench-quality bench-peers bench-order bench-judging bench-judging-hidden bench-cascade bench-models bench-ingest bench-encoders bench-ray bench-trials bench-backfill-estimate bench-path bench-gateway bench-vectors bench-start bench-follow bench-reliability bench-load bench-worker bench-worker-profile bench-rerankers bench-gemm bench-training-data clean bench-size
+.PHONY: help install install-all demo lint style types docs engines test test-quick soak test-lowest test-wheel test-image release-check bench-quality bench-peers bench-order bench-judging bench-judging-hidden bench-cascade bench-models bench-ingest bench-encoders bench-ray bench-trials bench-backfill-estimate bench-path bench-gateway bench-vectors bench-start bench-follow bench-flood bench-reliability bench-load bench-worker bench-worker-profile bench-rerankers bench-gemm bench-training-data clean bench-size

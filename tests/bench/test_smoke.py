@@ -256,6 +256,15 @@ def test_follow(run: Bench) -> None:
     assert said["sources"]["folder"]["burst_s"] > 0
 
 
+def test_flood(run: Bench, elasticsearch: ClusterSettings) -> None:
+    """Beside an application, on an engine that has room for both."""
+    small = ("--jobs", "backfill", "--documents", "30", "--calm", "0.2", "--flood", "0.3", "--threads", "1")
+    said = run("flood", "--cluster", elasticsearch.url, *small)
+    done = said["engines"][elasticsearch.url]["jobs"]["backfill"]
+
+    assert (done["there"], done["written"], done["failed"], done["stopped"]) == (30, 30, 0, None)
+
+
 def test_worker_profile(run: Bench) -> None:
     small = ("--backends", "onnx", "openvino", "--pairs", "2", "--rounds", "1")
     said = run("worker_profile", *small)
