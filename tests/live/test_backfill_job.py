@@ -56,7 +56,7 @@ async def search_until(stop: asyncio.Event, cluster: RestCluster, plan: Backfill
 
 def check_passages(shown: list[Passage], plan: BackfillPlan, writers: list[ShopWriter]) -> None:
     """Each passage is one of a text that its document has or had."""
-    states = [(doc_id, source) for writer in writers for doc_id, source in writer.history]
+    states = [(doc_id, source) for writer in writers for doc_id, sources in writer.states.items() for source in sources]
     texts = [
         (doc_id, {name: source[name] for name in ("title", "body") if name in source}) for doc_id, source in states
     ]

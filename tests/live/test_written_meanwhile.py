@@ -55,7 +55,7 @@ class WholeWriter(ShopWriter):
         if not self.whole:
             await super().write_once()
             return
-        self.writes += 1
+        self.counts["whole"] += 1
         await self._insert(self._new_id() if self._chance.random() < 0.5 else self._chance.choice([*self.documents]))
 
 

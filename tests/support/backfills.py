@@ -6,6 +6,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 import numpy as np
 
@@ -48,6 +49,7 @@ def _zero(encoder: WordEncoder) -> Vector:
     return np.full(encoder.fingerprint.dims, 1e-3, dtype=np.float32)
 
 
+@lru_cache(100_000)
 def _direction(word: str, dims: int) -> Vector:
     seed = int.from_bytes(hashlib.blake2b(word.encode(), digest_size=4).digest())
     return np.random.default_rng(seed).normal(size=dims).astype(np.float32)

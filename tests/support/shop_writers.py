@@ -7,41 +7,53 @@ import asyncio
 import json
 import random
 import sys
-from collections import Counter
+from collections import Counter, defaultdict
+from collections.abc import Sequence
 from typing import Any
 
 import httpx
 
 WORDS = ["cold", "room", "sensor", "gateway", "firmware", "refund", "shelf", "partner", "holiday", "notice", "door"]
+FILLED_AT_ONCE = 1_000
 OPERATIONS = ("insert", "update", "update_price", "replace", "read_modify_write", "delete")
 
 
 class ShopWriter:
-    """One application. `documents` is what it wrote last, by id; a write that was refused counts in `refused`."""
+    """One application. `documents` is what it wrote last, by id; a write that was refused counts in `refused`.
 
-    def __init__(self, url: str, index: str, name: str, seed: int) -> None:
+    Its documents have the given `texts`, each a title and a body, in turn; or else words at random."""
+
+    def __init__(self, url: str, index: str, name: str, seed: int, texts: Sequence[tuple[str, str]] = ()) -> None:
         self._client = httpx.AsyncClient(base_url=f"{url}/{index}", timeout=60)
         self._name = name
         self._chance = random.Random(seed)
         self._number = 0
+        self._texts = texts
+        self._inserted = 0
         self.documents: dict[str, dict[str, Any]] = {}
-        self.history: list[tuple[str, dict[str, Any]]] = []  # whatever it has tried to write, in full
+        self.states: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)  # whatever it has tried to write
+        self.deleted: set[str] = set()  # whatever it has tried to delete
         self.refused: Counter[str] = Counter()
-        self.writes = 0
+        self.counts: Counter[str] = Counter()  # of its writes, by operation
         self.waited_for_others = 0  # optimistic writes that had to be tried again, as between any two writers
+
+    @property
+    def writes(self) -> int:
+        return self.counts.total()
 
     async def fill(self, count: int) -> None:
         """Documents that are there before all else."""
-        lines = []
-        for _ in range(count):
-            doc_id, source = self._new_id(), self._source()
-            lines += [{"index": {"_id": doc_id}}, source]
-            self.documents[doc_id] = source
-            self.history.append((doc_id, source))
-        body = "".join(f"{json.dumps(line)}\n" for line in lines)
-        headers = {"content-type": "application/x-ndjson"}
-        reply = (await self._client.post("/_bulk?refresh=true", content=body, headers=headers)).json()
-        assert not reply["errors"]
+        for start in range(0, count, FILLED_AT_ONCE):
+            lines = []
+            for _ in range(min(FILLED_AT_ONCE, count - start)):
+                doc_id, source = self._new_id(), self._source()
+                lines += [{"index": {"_id": doc_id}}, source]
+                self.documents[doc_id] = source
+                self.states[doc_id].append(source)
+            body = "".join(f"{json.dumps(line)}\n" for line in lines)
+            headers = {"content-type": "application/x-ndjson"}
+            reply = (await self._client.post("/_bulk?refresh=true", content=body, headers=headers)).json()
+            assert not reply["errors"]
 
     async def replace_all(self) -> None:
         """Every document once more, without anything that others put into it."""
@@ -56,8 +68,8 @@ class ShopWriter:
             await asyncio.sleep(pause_s)
 
     async def write_once(self) -> None:
-        self.writes += 1
         operation = self._chance.choice(OPERATIONS) if self.documents else "insert"
+        self.counts[operation] += 1
         doc_id = self._new_id() if operation == "insert" else self._chance.choice(list(self.documents))
         await getattr(self, f"_{operation}")(doc_id)
 
@@ -72,7 +84,17 @@ class ShopWriter:
         self._number += 1
         if self._chance.random() < 0.05:
             return {"n": self._number, "price": 1}
-        return {"n": self._number, "title": self._words(2), "body": self._words(30), "price": 1}
+        title, body = self._words(2), self._words(30)
+        if self._texts:
+            title, body = self._texts[self._inserted % len(self._texts)]
+            self._inserted += 1
+        return {"n": self._number, "title": title, "body": body, "price": 1}
+
+    def _title(self) -> str:
+        return self._chance.choice(self._texts)[0] if self._texts else self._words(3)
+
+    def _body(self) -> str:
+        return self._chance.choice(self._texts)[1] if self._texts else self._words(20)
 
     def _words(self, count: int) -> str:
         return " ".join(self._chance.choices(WORDS, k=count))
@@ -83,12 +105,12 @@ class ShopWriter:
     _replace = _insert
 
     async def _put(self, doc_id: str, source: dict[str, Any]) -> None:
-        self.history.append((doc_id, source))
+        self.states[doc_id].append(source)
         if self._took(await self._client.put(f"/_doc/{doc_id}", json=source), "index"):
             self.documents[doc_id] = source
 
     async def _update(self, doc_id: str) -> None:
-        await self._change(doc_id, {"body": self._words(20)})
+        await self._change(doc_id, {"body": self._body()})
 
     async def _update_price(self, doc_id: str) -> None:
         await self._change(doc_id, {"price": self._chance.randrange(100)})
@@ -96,7 +118,7 @@ class ShopWriter:
     async def _change(self, doc_id: str, changed: dict[str, Any]) -> None:
         self._number += 1
         changed |= {"n": self._number}
-        self.history.append((doc_id, self.documents[doc_id] | changed))
+        self.states[doc_id].append(self.documents[doc_id] | changed)
         path = f"/_update/{doc_id}?retry_on_conflict=5"
         if self._took(await self._client.post(path, json={"doc": changed}), "update"):
             self.documents[doc_id] = self.documents[doc_id] | changed
@@ -105,8 +127,8 @@ class ShopWriter:
         """Reads the whole document, whatever others put into it, and writes it back on the condition that nobody wrote
         since."""
         self._number += 1
-        changed = {"title": self._words(3), "n": self._number}
-        self.history.append((doc_id, self.documents[doc_id] | changed))
+        changed = {"title": self._title(), "n": self._number}
+        self.states[doc_id].append(self.documents[doc_id] | changed)
         while True:
             found = (await self._client.get(f"/_doc/{doc_id}")).json()
             condition = f"if_seq_no={found['_seq_no']}&if_primary_term={found['_primary_term']}"
@@ -118,6 +140,7 @@ class ShopWriter:
             self.documents[doc_id] = self.documents[doc_id] | changed
 
     async def _delete(self, doc_id: str) -> None:
+        self.deleted.add(doc_id)
         if self._took(await self._client.delete(f"/_doc/{doc_id}"), "delete"):
             del self.documents[doc_id]
 
