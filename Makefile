@@ -181,6 +181,9 @@ bench-size: $(VENV)/demo-installed ## what so many documents take: days, disk, m
 bench-backfill-estimate: $(VENV)/demo-installed ## how far off the estimate of a back-fill is: CLUSTER=URL DATA=FOLDER
 	@$(BIN)/python bench/backfill_estimate.py $(DATA) --cluster $(CLUSTER) $(ARGS)
 
+bench-backfill-whole: $(VENV)/test-installed engines ## an index under writers, back-filled, followed and migrated by commands that are killed: CLUSTER=URL DATA="FOLDER ..." ARGS="--documents 2000 --kills 50"
+	@$(BIN)/python bench/backfill_whole.py $(DATA) $(if $(CLUSTER),--cluster $(CLUSTER)) $(ARGS)
+
 bench-trials: $(VENV)/all-installed ## what was tried for a bundled reranker: HELD="FOLDER ..." LEARN="FOLDER ..."
 	@$(BIN)/python bench/trials.py --held $(HELD) $(if $(LEARN),--learn $(LEARN)) $(ARGS)
 
@@ -230,4 +233,4 @@ bench-rerankers: $(VENV)/all-installed ## pairs per second of rerankers of the h
 clean: ## remove the environment, caches and the demo's store
 	rm -rf $(VENV) $(TOOLS) demo-store dist build site .mypy_cache .ruff_cache .pytest_cache
 
-.PHONY: help install install-all demo lint style types docs engines test test-quick soak test-lowest test-wheel test-image release-check bench-quality bench-peers bench-order bench-judging bench-judging-hidden bench-cascade bench-models bench-ingest bench-encoders bench-ray bench-trials bench-backfill-estimate bench-path bench-gateway bench-vectors bench-start bench-follow bench-flood bench-reliability bench-load bench-worker bench-worker-profile bench-rerankers bench-gemm bench-training-data clean bench-size
+.PHONY: help install install-all demo lint style types docs engines test test-quick soak test-lowest test-wheel test-image release-check bench-quality bench-peers bench-order bench-judging bench-judging-hidden bench-cascade bench-models bench-ingest bench-encoders bench-ray bench-trials bench-backfill-estimate bench-path bench-gateway bench-vectors bench-start bench-follow bench-flood bench-reliability bench-load bench-worker bench-worker-profile bench-rerankers bench-gemm bench-training-data clean bench-size bench-backfill-whole

@@ -25,6 +25,7 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,7 @@ sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests" / "servers")]
 
 from built_anew import compare, write_documents  # noqa: E402
 from checked_searches import CheckedSearches  # noqa: E402
-from killed_commands import KilledCommands, Stoppable  # noqa: E402
+from killed_commands import LONGEST_S, KilledCommands, Stoppable  # noqa: E402
 from support.command import launching  # noqa: E402
 from support.plugins import installed  # noqa: E402
 from support.shop_writers import ShopWriter  # noqa: E402
@@ -47,9 +48,10 @@ from support.word_plugin import install_word_plugin  # noqa: E402
 from connector.backfilled import Backfilled  # noqa: E402
 
 ENCODERS = ("words-8", "words-12")
-SHARES = {"backfill": 0.35, "follow": 0.2, "migrate": 0.1, "clean": 0.03}  # of the kills; the last two of each change
+# of the kills; the last three in each change of the encoder, "switch" in each step of it
+SHARES = {"backfill": 0.35, "follow": 0.2, "migrate": 0.1, "clean": 0.03, "switch": 0.01}
 SHOWN_FAULTS = 10
-CATCH_UP_S, FOLLOWED_S = 900, 3_600
+CATCH_UP_S = 900
 LOOK_S = 0.2
 FILLED = (0, 1)  # 1: some documents were written at each try
 MAPPINGS = {
@@ -130,7 +132,7 @@ class Trial:
         searching = self._search(ENCODERS[0])
         await self._back_fill()
         following = self._follow(ENCODERS[0])
-        await self._until(lambda: self._commands.kills["follow"] >= self._options.kills * SHARES["follow"], FOLLOWED_S)
+        await self._until(lambda: self._commands.kills["follow"] >= self._options.kills * SHARES["follow"], LONGEST_S)
         self._note("followed")
         used, other = ENCODERS
         while self._commands.kills.total() < self._options.kills or not self._changes:
@@ -167,15 +169,21 @@ class Trial:
     def _search(self, encoder: str) -> Stoppable:
         return Stoppable(lambda stop: self._searches.search_until(stop, encoder))
 
+    async def _search_once_there(self, stop: asyncio.Event, encoder: str) -> None:
+        """Search with an encoder from when the index begins to have its vectors: before, it is refused."""
+        await self._until(lambda: encoder in self._encoders() or stop.is_set(), LONGEST_S)
+        await self._searches.search_until(stop, encoder)
+
+    async def _run_killed(self, name: str, *arguments: str, codes: tuple[int, ...], **more: Any) -> None:
+        kills = self._options.kills * SHARES[name]
+        await self._commands.run_killed(name, *arguments, codes=codes, kills=kills, **more)
+
     def _follow(self, encoder: str, *, is_killed: bool = True) -> Stoppable:
         command = ("follow", self._index, "--every", "0.2", *self._with(encoder))
         return Stoppable(lambda stop: self._commands.run_until(stop, "follow", *command, is_killed=is_killed))
 
     async def _back_fill(self) -> None:
-        fill = self._fill(ENCODERS[0])
-        while self._commands.kills["backfill"] < self._options.kills * SHARES["backfill"]:
-            await self._commands.kill_once("backfill", *fill, codes=FILLED)
-        await self._commands.finish("backfill", *fill, codes=FILLED)
+        await self._run_killed("backfill", *self._fill(ENCODERS[0]), codes=FILLED)
         self._note("back-filled")
 
     async def _change_encoder(
@@ -183,23 +191,17 @@ class Trial:
     ) -> tuple[Stoppable, Stoppable]:
         """Fill vectors of the other encoder, let searches use them, and take the first out. Gives who follows and
         searches from then on."""
+        searching_other = Stoppable(lambda stop: self._search_once_there(stop, other))
         fill = ("migrate", self._index, "--encoder", other, "--yes", *self._common, "--rejects", "migrate.rejects")
-        until = self._commands.kills["migrate"] + self._options.kills * SHARES["migrate"]
-        searching_other: Stoppable | None = None
-        while self._commands.kills["migrate"] < until or searching_other is None:
-            await self._commands.kill_once("migrate", *fill, codes=FILLED)
-            if searching_other is None and self._encoders()[1:] == [other]:
-                searching_other = self._search(other)
-        await self._commands.finish("migrate", *fill, codes=FILLED)
+        await self._run_killed("migrate", *fill, codes=FILLED)
         for goal in (other, used, other):
-            while self._encoders()[0] != goal:
-                await self._commands.kill_once("switch", *self._step("--switch"), codes=(0,))
+            switched = partial(self._uses, goal)
+            await self._run_killed("switch", *self._step("--switch"), codes=(0,), is_done=switched)
         await following.end()  # it would put back what is taken out
         await searching.end()
-        until = self._commands.kills["clean"] + self._options.kills * SHARES["clean"]
-        while self._encoders()[1:]:
-            run = self._commands.kill_once if self._commands.kills["clean"] < until else self._commands.finish
-            await run("clean", *self._step("--clean"), codes=FILLED)
+        await self._run_killed(
+            "clean", *self._step("--clean"), codes=FILLED, is_done=lambda: len(self._encoders()) == 1
+        )
         self._changes += 1
         console.print(f"{self._index} changed to {other}; kills: {dict(self._commands.kills)}")
         return self._follow(other), searching_other
@@ -286,6 +288,9 @@ class Trial:
 
     def _encoders(self) -> list[str]:
         return [each.encoder.name for each in self._backfills()]
+
+    def _uses(self, encoder: str) -> bool:
+        return self._encoders()[0] == encoder
 
     def _note(self, phase: str) -> None:
         now = time.monotonic()

@@ -85,5 +85,6 @@ class CheckedSearches:
 
 def is_part_of(passage: str, state: Mapping[str, Any]) -> bool:
     """Whether a passage is the title, or a piece of the body with or without the title before it."""
+    passage = normalise_text(passage)  # of a document that has no passages yet, words find the text as it is
     title, body = (normalise_text(str(state.get(name, ""))) for name in ("title", "body"))
     return passage in f"{title}\n{body}" or passage.removeprefix(f"{title}\n") in body

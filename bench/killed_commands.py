@@ -10,10 +10,11 @@ import signal
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 from support.command import Finished, Launcher, Running
 
-LONGEST_S = 1_800  # of one run that nobody kills
+LONGEST_S = 3_600.0  # of one run that nobody kills
 
 
 class Stoppable:
@@ -43,10 +44,23 @@ class KilledCommands:
         self.seconds: dict[str, float] = {}  # the longest run of each that nobody killed
         self.faults: list[str] = []  # what a command said that ended as none should
 
-    async def kill_once(self, name: str, *arguments: str, codes: tuple[int, ...]) -> Finished | None:
-        """Start a command and kill it at a random moment. None where it was killed."""
-        with self._started(name, arguments) as running:
-            return await self._end(name, running, codes, self._moment(name))
+    async def run_killed(
+        self,
+        name: str,
+        *arguments: str,
+        codes: tuple[int, ...],
+        kills: float,
+        is_done: Callable[[], bool] | None = None,
+    ) -> None:
+        """Run a command again and again, at first killed at random moments, after so many kills to its end; or until
+        `is_done`."""
+        most = self.kills[name] + kills
+        while is_done is None or not is_done():
+            is_last = self.kills[name] >= most
+            with self._started(name, arguments) as running:
+                await self._end(name, running, codes, LONGEST_S if is_last else self._moment(name))
+            if is_last and is_done is None:
+                return
 
     async def finish(self, name: str, *arguments: str, codes: tuple[int, ...]) -> Finished | None:
         """Run a command to its end."""
@@ -59,7 +73,8 @@ class KilledCommands:
             with self._started(name, arguments) as running:
                 ended, told = asyncio.wrap_future(running.ended), asyncio.create_task(stop.wait())
                 moment_s = self._moment(name) if is_killed else None
-                await asyncio.wait([ended, told], timeout=moment_s, return_when=asyncio.FIRST_COMPLETED)
+                either: list[asyncio.Future[Any]] = [ended, told]
+                await asyncio.wait(either, timeout=moment_s, return_when=asyncio.FIRST_COMPLETED)
                 told.cancel()
                 if not ended.done() and not stop.is_set():
                     await self._kill(name, running)

@@ -185,6 +185,19 @@ def test_backfill_estimate(run: Bench, elasticsearch: ClusterSettings) -> None:
     assert min(figures[name][which] for name in figures for which in ("reckoned", "was")) > 0
 
 
+@pytest.mark.live
+def test_backfill_whole(run: Bench, elasticsearch: ClusterSettings) -> None:
+    small = ("--documents", "24", "--kills", "1", "--writers", "1", "--pause", "0.1", "--soon", "2")
+    said = run("backfill_whole", "slice", "--cluster", elasticsearch.url, *small)
+
+    assert said["ok"], said["faults"]
+    assert said["changes of the encoder"] == 1
+    assert said["kills"]["all"] >= 1
+    assert said["writes"]["all"] > 0
+    assert min(said["searches"][f"with {encoder}"] for encoder in ("words-8", "words-12")) > 0
+    assert said["last look"]["found"] == said["documents"]["at last"]
+
+
 def test_trials(run: Bench) -> None:
     said = run("trials", "--held", "slice", "--learn", "slice", "--cluster", "embedded:store")
 
