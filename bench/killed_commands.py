@@ -18,7 +18,7 @@ LONGEST_S = 3_600.0  # of one run that nobody kills
 
 
 class Stoppable:
-    """What goes on in the background until it is told to end."""
+    """What goes on in the background until it is stopping to end."""
 
     def __init__(self, start: Callable[[asyncio.Event], Awaitable[None]]) -> None:
         self._stop = asyncio.Event()
@@ -71,11 +71,11 @@ class KilledCommands:
         """Start a command that goes on until it is told to end, kill it and start it again, until `stop` is set."""
         while not stop.is_set():
             with self._started(name, arguments) as running:
-                ended, told = asyncio.wrap_future(running.ended), asyncio.create_task(stop.wait())
+                ended, stopping = asyncio.wrap_future(running.ended), asyncio.create_task(stop.wait())
                 moment_s = self._moment(name) if is_killed else None
-                either: list[asyncio.Future[Any]] = [ended, told]
+                either: list[asyncio.Future[Any]] = [ended, stopping]
                 await asyncio.wait(either, timeout=moment_s, return_when=asyncio.FIRST_COMPLETED)
-                told.cancel()
+                stopping.cancel()
                 if not ended.done() and not stop.is_set():
                     await self._kill(name, running)
                 elif not ended.done():
