@@ -54,11 +54,14 @@ gc.collect()
 gc.freeze()  # what is loaded is never garbage; to look through it would copy its pages in each fork
 for line in sys.stdin:
     order = json.loads(line)
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGCHLD])  # so that none ends before it is said to have started
     pid = os.fork()
     if pid:
         os.write(1, (json.dumps({"started": pid}) + "\\n").encode())
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGCHLD])
         continue
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGCHLD])
     os.chdir(order["cwd"])
     os.environ.update(order["variables"])
     for number, name in ((0, os.devnull), (1, order["stdout"]), (2, order["stderr"])):
@@ -177,6 +180,9 @@ class Launcher:
         for line in lines:
             message = json.loads(line)
             if "started" in message:
+                with self._lock:  # after some thousands of processes, their numbers come again
+                    self._codes.pop(message["started"], None)
+                    self._running.pop(message["started"], None)
                 self._started.put(message["started"])
                 continue
             with self._lock:
