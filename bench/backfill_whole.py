@@ -136,7 +136,7 @@ class Trial:
         self._note("followed")
         used, other = ENCODERS
         while self._commands.kills.total() < self._options.kills or not self._changes:
-            following, searching = await self._change_encoder(used, other, following, searching)
+            searching = await self._change_encoder(used, other, searching)
             used, other = other, used
         self._note("changed its encoder")
         await following.end()
@@ -186,25 +186,22 @@ class Trial:
         await self._run_killed("backfill", *self._fill(ENCODERS[0]), codes=FILLED)
         self._note("back-filled")
 
-    async def _change_encoder(
-        self, used: str, other: str, following: Stoppable, searching: Stoppable
-    ) -> tuple[Stoppable, Stoppable]:
-        """Fill vectors of the other encoder, let searches use them, and take the first out. Gives who follows and
-        searches from then on."""
+    async def _change_encoder(self, used: str, other: str, searching: Stoppable) -> Stoppable:
+        """Fill vectors of the other encoder, let searches use them, and take the first out. Gives who searches from
+        then on."""
         searching_other = Stoppable(lambda stop: self._search_once_there(stop, other))
         fill = ("migrate", self._index, "--encoder", other, "--yes", *self._common, "--rejects", "migrate.rejects")
         await self._run_killed("migrate", *fill, codes=FILLED)
         for goal in (other, used, other):
             switched = partial(self._uses, goal)
             await self._run_killed("switch", *self._step("--switch"), codes=(0,), is_done=switched)
-        await following.end()  # it would put back what is taken out
-        await searching.end()
+        await searching.end()  # with an encoder whose vectors are taken out: it is refused from then on
         await self._run_killed(
             "clean", *self._step("--clean"), codes=FILLED, is_done=lambda: len(self._encoders()) == 1
         )
         self._changes += 1
         console.print(f"{self._index} changed to {other}; kills: {dict(self._commands.kills)}")
-        return self._follow(other), searching_other
+        return searching_other
 
     async def _until_caught_up(self) -> None:
         if not await self._until(self._is_caught_up, CATCH_UP_S):
@@ -214,8 +211,9 @@ class Trial:
         """Whether what the follower keeps says that every operation was looked at."""
         stats = self._client.get(f"/{self._index}/_stats/docs?level=shards").json()["indices"][self._index]
         newest = [copies[0]["seq_no"]["max_seq_no"] for _, copies in sorted(stats["shards"].items())]
-        state = self._folder / f"{self._index}.follow.json"
-        return state.exists() and json.loads(state.read_text())["upto"] == newest
+        (added,) = self._backfills()
+        states = [json.loads(file.read_text()) for file in self._folder.glob(f"{self._index}*.follow.json")]
+        return any((state["generation"], state["upto"]) == (added.generation, newest) for state in states)
 
     async def _until(self, is_so: Callable[[], bool], limit_s: float) -> bool:
         end = time.monotonic() + limit_s
