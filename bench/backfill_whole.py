@@ -131,7 +131,7 @@ class Trial:
         writing = Stoppable(self._write_until)
         searching = self._search(ENCODERS[0])
         await self._back_fill()
-        following = self._follow(ENCODERS[0])
+        following = self._follow(ENCODERS[0], self._options.kills)
         await self._until(lambda: self._commands.kills["follow"] >= self._options.kills * SHARES["follow"], LONGEST_S)
         self._note("followed")
         used, other = ENCODERS
@@ -140,7 +140,7 @@ class Trial:
             used, other = other, used
         self._note("changed its encoder")
         await following.end()
-        following = self._follow(used, is_killed=False)
+        following = self._follow(used, 0)
         await writing.end()
         await searching.end()
         await self._until_caught_up()
@@ -178,9 +178,9 @@ class Trial:
         kills = self._options.kills * SHARES[name]
         await self._commands.run_killed(name, *arguments, codes=codes, kills=kills, **more)
 
-    def _follow(self, encoder: str, *, is_killed: bool = True) -> Stoppable:
+    def _follow(self, encoder: str, kills: int) -> Stoppable:
         command = ("follow", self._index, "--every", "0.2", *self._with(encoder))
-        return Stoppable(lambda stop: self._commands.run_until(stop, "follow", *command, is_killed=is_killed))
+        return Stoppable(lambda stop: self._commands.run_until(stop, "follow", *command, kills=kills))
 
     async def _back_fill(self) -> None:
         await self._run_killed("backfill", *self._fill(ENCODERS[0]), codes=FILLED)
