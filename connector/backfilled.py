@@ -139,9 +139,15 @@ def read_added_names(meta: Mapping[str, Any]) -> AddedNames | None:
 
 
 def switch_to_other(meta: Mapping[str, Any], name: str) -> JSON:
-    """The `_meta` in which searches use the other back-fill whose field has that name, and theirs is the other."""
+    """The `_meta` in which searches use the other back-fill whose field has that name, and theirs is the other; as it
+    is where they use it already, as when a switch that was cut off comes through late. Raises SettingsError where it
+    was taken out meanwhile."""
     before = Backfilled.from_meta(meta)
     others = {each.names.passages: each for each in Backfilled.others_from_meta(meta)}
+    if before and before.names.passages == name:
+        return dict(meta)
+    if name not in others:
+        raise SettingsError(f"the vectors in {name!r} were taken out meanwhile; fill them again, and switch then")
     switched = others[name].to_meta(without_other(meta, name))
     return before.to_meta_as_other(switched) if before else switched
 
