@@ -71,7 +71,7 @@ def vectors_of(found: dict[str, Any]) -> list[list[float]]:
 
 
 async def fill_index(given: Settings, rejects: Path) -> tuple[BackfillReport, BackfillPlan]:
-    async with preparing(given, BackfillWish({"title": 2.0, "text": 1.0})) as prepared:
+    async with preparing(given, BackfillWish({"title": 1.0, "text": 1.0})) as prepared:
         (report,) = await fill(prepared, rejects=rejects)
         return report, prepared.plans[0]
 
