@@ -179,8 +179,9 @@ class Trial:
         await self._commands.run_killed(name, *arguments, codes=codes, kills=kills, **more)
 
     def _follow(self, encoder: str, kills: int) -> Stoppable:
+        least = kills * SHARES["follow"]
         command = ("follow", self._index, "--every", "0.2", *self._with(encoder))
-        return Stoppable(lambda stop: self._commands.run_until(stop, "follow", *command, kills=kills))
+        return Stoppable(lambda stop: self._commands.run_until(stop, "follow", *command, least=least, kills=kills))
 
     async def _back_fill(self) -> None:
         await self._run_killed("backfill", *self._fill(ENCODERS[0]), codes=FILLED)

@@ -67,13 +67,14 @@ class KilledCommands:
         with self._started(name, arguments) as running:
             return await self._end(name, running, codes, LONGEST_S)
 
-    async def run_until(self, stop: asyncio.Event, name: str, *arguments: str, kills: int) -> None:
-        """Start a command that goes on until it is told to end, kill it and start it again, until `stop` is set. Once
-        there were so many kills of all commands, it is left alone."""
+    async def run_until(self, stop: asyncio.Event, name: str, *arguments: str, least: float, kills: int) -> None:
+        """Start a command that goes on until it is told to end, kill it and start it again, until `stop` is set. After
+        at least so many kills of it, and so many of all commands, it is left alone."""
         while not stop.is_set():
             with self._started(name, arguments) as running:
                 ended, stopping = asyncio.wrap_future(running.ended), asyncio.create_task(stop.wait())
-                moment_s = self._moment(name) if self.kills.total() < kills else None
+                is_killed = self.kills[name] < least or self.kills.total() < kills
+                moment_s = self._moment(name) if is_killed else None
                 either: list[asyncio.Future[Any]] = [ended, stopping]
                 await asyncio.wait(either, timeout=moment_s, return_when=asyncio.FIRST_COMPLETED)
                 stopping.cancel()
