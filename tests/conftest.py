@@ -110,13 +110,16 @@ def pytest_make_collect_report(
     return report
 
 
-@pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Where several processes share the tests, the groups come first: they take the longest, and what is begun last
-    should not keep one process at work while the others have ended. Then the files by name, in whatever order they were
-    read."""
+@pytest.hookimpl(wrapper=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> Generator[None, None, None]:
+    """Where several processes share the tests, they are put in order by file before anything else orders them. In the
+    end the groups come first: they take the longest, and what is begun last should not keep one process at work while
+    the others have ended."""
     if hasattr(config, "workerinput"):
-        items.sort(key=lambda item: (_group_of(item.nodeid) not in GROUPS, item.path))
+        items.sort(key=lambda item: item.path)
+    yield
+    if hasattr(config, "workerinput"):
+        items.sort(key=lambda item: _group_of(item.nodeid) not in GROUPS)
 
 
 def _group_of(nodeid: str) -> str:
