@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from connector.errors import EndpointError as EndpointError
     from connector.errors import EndpointUnavailable as EndpointUnavailable
     from connector.errors import FilterError as FilterError
+    from connector.errors import IndexBlocked as IndexBlocked
     from connector.errors import IndexExists as IndexExists
     from connector.errors import IndexMissing as IndexMissing
     from connector.errors import MissingExtra as MissingExtra
@@ -89,6 +90,7 @@ _PUBLIC = {
         "EndpointError",
         "EndpointUnavailable",
         "FilterError",
+        "IndexBlocked",
         "IndexExists",
         "IndexMissing",
         "MissingExtra",

@@ -34,6 +34,7 @@ NAMES = [
     "EndpointUnavailable",
     "Explanation",
     "FilterError",
+    "IndexBlocked",
     "IndexExists",
     "IndexMissing",
     "LegExplanation",

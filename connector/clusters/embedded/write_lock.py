@@ -1,7 +1,8 @@
-"""One writer at a time for an index of the embedded store, whichever process it is in."""
+"""One writer at a time for an index of the embedded store, whichever process or task it is in."""
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 from collections.abc import AsyncIterator
@@ -25,6 +26,7 @@ class WriteLock:
         self._folder, self._wait_s = folder, wait_s
         self._holder = folder / f".{index}.writer"
         self._index = index
+        self._turn = asyncio.Lock()  # of this process's tasks, whom the file's lock does not tell apart
 
     @cached_property
     def _lock(self) -> AsyncFileLock:
@@ -35,7 +37,13 @@ class WriteLock:
 
     @asynccontextmanager
     async def held(self) -> AsyncIterator[None]:
-        """Within the block nobody else writes. Raises ClusterUnavailable, which names the process that does."""
+        """Within the block nobody else writes, another task of this process neither. Raises ClusterUnavailable, which
+        names the process that does."""
+        async with self._turn, self._file_held():
+            yield
+
+    @asynccontextmanager
+    async def _file_held(self) -> AsyncIterator[None]:
         from filelock import Timeout
 
         try:

@@ -87,3 +87,19 @@ async def test_who_waits_too_long_is_told_which_process_writes(tmp_path: Path) -
 
     async with WriteLock(tmp_path, "docs", wait_s=0.05).held():
         pass
+
+
+async def test_two_tasks_of_one_process_take_turns(tmp_path: Path) -> None:
+    lock, has_it = WriteLock(tmp_path, "docs", wait_s=60), asyncio.Event()
+
+    async def write() -> None:
+        async with lock.held():
+            has_it.set()
+
+    async with lock.held():
+        other = asyncio.create_task(write())
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(has_it.wait(), 0.3)
+    await other
+
+    assert has_it.is_set()
