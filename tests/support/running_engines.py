@@ -189,7 +189,8 @@ class RunningEngines:
         one, file = ALL[name], self._folder / f"{name}.json"
         with FileLock(self._folder / f"{name}.lock"):
             if not file.exists():
-                server = engines.start(one.kind, one.version, java_options=SHORT_LIVED, wait_s=240, **one.options)
+                how: dict[str, Any] = {"java_options": SHORT_LIVED, "in_memory": True, "wait_s": 240}
+                server = engines.start(one.kind, one.version, **how, **one.options)
                 file.write_text(json.dumps(server))
                 return server
             known: dict[str, Any] = json.loads(file.read_text())
