@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import orjson
 
-from connector.backfill.report import count_reason
+from connector.backfill.report import count_reasons
 from connector.backfill.scan import ANY, NONE_YET, Shard, count_shards, read_shard
 from connector.backfill.sending import PacedSender, blocked_reason
 from connector.backfill.throttle import WritePace
@@ -269,7 +269,7 @@ class BesideJob:
         while group := await found.get():
             if not self._stop.done():
                 made = await asyncio.to_thread(self._encode_group, group.changed)
-                self._count_reasons([NO_NUMBER] * made.failed)
+                count_reasons(self._reasons, [NO_NUMBER] * made.failed)
                 self._count(failed=made.failed)
                 await encoded.put((group, made.documents))
         await encoded.put(None)
@@ -316,7 +316,7 @@ class BesideJob:
         if reason := blocked_reason(outcomes):
             raise IndexBlocked(reason)
         failed = [outcome for outcome in outcomes if outcome.kind in ("refused", "conflict")]
-        self._count_reasons([outcome.reason for outcome in failed])
+        count_reasons(self._reasons, [outcome.reason for outcome in failed])
         self._count(failed=len(failed))
         return outcomes
 
@@ -346,10 +346,6 @@ class BesideJob:
     async def _retrying(self, call: Callable[[], Any]) -> Any:
         """The call's result, tried again while the cluster is unavailable; raises its last ClusterUnavailable."""
         return await Retry((ClusterUnavailable,), self._settings.max_attempts, self._settings.backoff_s).run(call)
-
-    def _count_reasons(self, reasons: Sequence[str]) -> None:
-        for reason in reasons:
-            count_reason(self._reasons, reason)
 
     def _count(self, **more: int) -> None:
         totals = {name: getattr(self._counts, name) + number for name, number in more.items()}

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
@@ -32,6 +31,7 @@ from connector.backfill.copies import (
 from connector.backfill.encoding import NO_NUMBER, EncodedWork, WorkItem, encode_group
 from connector.backfill.into_plan import IntoPlan
 from connector.backfill.keeping_up.checkpoints import IndexCheckpoints, read_checkpoints
+from connector.backfill.report import count_reasons
 from connector.backfill.scan import ANY, NONE_YET, Shard, read_shard
 from connector.backfill.sending import PacedSender, blocked_reason
 from connector.backfill.throttle import WritePace
@@ -110,7 +110,7 @@ class IntoJob:
         self._sender = PacedSender(cluster, plan.new, settings, pace or WritePace())
         self._on_progress = on_progress
         self._counts = IntoCounts()
-        self._reasons: Counter[str] = Counter()
+        self._reasons: dict[str, int] = {}
         self._upto = [NONE_YET] * plan.fill.shards
         self._history: list[str] | None = None
         self._compares = plan.exists  # what an earlier run has copied
@@ -234,7 +234,7 @@ class IntoJob:
             updates = [(by_key[key_of(update.document)], update) for update in work.updates]
             await self._write_copies(updates)
             self._count(failed=len(work.failed))
-            self._reasons.update([NO_NUMBER] * len(work.failed))
+            count_reasons(self._reasons, [NO_NUMBER] * len(work.failed))
 
     async def _write_copies(self, updates: Sequence[tuple[Original, PassageUpdate]]) -> None:
         plan = self.plan
@@ -247,7 +247,7 @@ class IntoJob:
         for at, outcome in zip(again, sent, strict=True):
             outcomes[at] = outcome
         written = [made for (_, made), outcome in zip(updates, outcomes, strict=True) if outcome.kind == "written"]
-        self._reasons.update(outcome.reason for outcome in outcomes if outcome.kind != "written")
+        count_reasons(self._reasons, [outcome.reason for outcome in outcomes if outcome.kind != "written"])
         self._count(
             copied=len(written),
             failed=len(outcomes) - len(written),

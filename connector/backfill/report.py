@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -15,7 +15,7 @@ Settled = Literal["written", "unchanged", "without_text", "gone", "refused", "co
 UNSETTLED: frozenset[Settled] = frozenset({"gone", "refused", "contested"})
 MOST_UNSETTLED = 100_000  # of the last documents that may yet become something else: a follower's memory is bounded
 MOST_REASONS = 1_000  # different ones: some name a document
-OTHER_REASONS = "for other reasons, which are in the file of rejects"
+OTHER_REASONS = "other reasons"
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,10 +142,11 @@ class Ledger:
         self._seen.close()
 
 
-def count_reason(reasons: dict[str, int], reason: str) -> None:
-    """Count a reason once more; together with others where there are many different ones."""
-    name = reason if reason in reasons or len(reasons) < MOST_REASONS else OTHER_REASONS
-    reasons[name] = reasons.get(name, 0) + 1
+def count_reasons(reasons: dict[str, int], more: Iterable[str]) -> None:
+    """Count these reasons too; those of which there are too many different ones are counted together."""
+    for reason in more:
+        name = reason if reason in reasons or len(reasons) < MOST_REASONS else OTHER_REASONS
+        reasons[name] = reasons.get(name, 0) + 1
 
 
 def _key(document: FoundDocument) -> str:

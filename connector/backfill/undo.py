@@ -19,6 +19,7 @@ import orjson
 
 from connector.backfill.fields import put_meta, read_index_mapping, take_meta_out
 from connector.backfill.patience import patient
+from connector.backfill.report import count_reasons
 from connector.backfill.same_index import SameIndex
 from connector.backfill.scan import Shard, count_shards, read_shard
 from connector.backfill.sending import PacedSender, blocked_reason
@@ -139,7 +140,7 @@ class UndoJob:
         self._stop: asyncio.Future[str] = stop or asyncio.get_running_loop().create_future()
         self._on_progress = on_progress
         self._counts: Counter[str] = Counter()
-        self._reasons: Counter[str] = Counter()
+        self._reasons: dict[str, int] = {}
         self._refused: set[tuple[str, int]] = set()
         self._same = SameIndex(cluster, plan.index)
         self._sender = PacedSender(cluster, plan.index, settings, WritePace(), check=self._same.check)
@@ -226,7 +227,7 @@ class UndoJob:
                     self._counts["contested"] += 1
                 case "refused":
                     self._counts["refused"] += 1
-                    self._reasons[outcome.reason] += 1
+                    count_reasons(self._reasons, [outcome.reason])
                     self._refused.add((hit["_id"], hit["_seq_no"]))
         self._on_progress(self._done)
         if reason := blocked_reason(outcomes):

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from connector.backfill.fields import BackfillPlan
 from connector.backfill.own_writes import OwnWrites
-from connector.backfill.report import Ledger, count_reason
+from connector.backfill.report import Ledger, count_reasons
 from connector.backfill.scan import FoundDocument, read_again
 from connector.backfill.sending import PacedSender, blocked_reason
 from connector.backfill.throttle import WritePace
@@ -86,7 +86,7 @@ class UpdateWriter:
 
     def refuse(self, document: FoundDocument, reason: str) -> None:
         """Count a document that cannot be written, and keep its reason. Raises ClusterUnavailable where none can."""
-        count_reason(self.reasons, reason)
+        count_reasons(self.reasons, [reason])
         values = {"_id": document.doc_id} | ({} if document.routing is None else {"_routing": document.routing})
         self._rejects.keep(Row(values, document.index), reason)
         self._ledger.settle(document, "refused")

@@ -8,7 +8,7 @@ import pytest
 
 from connector.backfill import report
 from connector.backfill.own_writes import OwnWrites
-from connector.backfill.report import OTHER_REASONS, BackfillCounts, Ledger, count_reason
+from connector.backfill.report import OTHER_REASONS, BackfillCounts, Ledger, count_reasons
 from connector.backfill.scan import FoundDocument
 
 
@@ -87,8 +87,7 @@ def test_a_ledger_of_a_job_without_end_does_not_grow_without_end(
     for number in range(4):
         ledger.settle(document(f"d{number}", number, shard=number % 2), "refused")
     reasons: dict[str, int] = {}
-    for reason in ("a", "b", "c", "a", "d"):
-        count_reason(reasons, reason)
+    count_reasons(reasons, ("a", "b", "c", "a", "d"))
 
     assert ledger.refused(2) == [[2], [3]]
     assert ledger.counts.refused == 4
