@@ -76,7 +76,7 @@ def test_every_target_and_every_program_has_a_smoke_run() -> None:
 
 
 def test_quality(run: Bench) -> None:
-    said = run("quality", "slice", "--cluster", "embedded:store")
+    said = run("quality", "slice", "--cluster", "embedded:store", "--set", "search.rerank={window: 10}")
 
     assert said["queries"] == 3
     assert set(said["measures"]) == {"lexical", "dense", "fused", "reranked"}
@@ -221,12 +221,12 @@ def test_training_data(run: Bench) -> None:
 def test_load(run: Bench) -> None:
     # a deadline that a machine with other work keeps: what is looked at is the bench, not the machine
     small = ("--at-once", "1", "3", "--seconds", "1", "--alone", "0.5", "--applications", "2", "--deadline", "120")
-    said = run("load", "slice", "--cluster", "embedded:store", *small)
+    said = run("load", "slice", "--cluster", "embedded:store", *small, "--set", "search.rerank={window: 12}")
 
     assert [level["at_once"] for level in said["levels"]] == [1, 3]
     for level in said["levels"]:
         assert level["unreranked"] == 0, level["degraded"]
-        assert 10 <= level["window"] <= 50
+        assert 10 <= level["window"] <= 12
         assert level["nDCG@10"] > 0.3
         assert level["searches"] == level["in_time"] >= level["at_once"]
     assert min(said["alone_tokens_per_s"]) > 0
