@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import random
 import signal
 from collections import Counter
@@ -81,7 +80,7 @@ class KilledCommands:
                 if not ended.done() and not stop.is_set():
                     await self._kill(name, running)
                 elif not ended.done():
-                    os.kill(running.pid, signal.SIGTERM)
+                    running.kill(signal.SIGTERM)
                     await ended
                     self._note(name, running, (128 + signal.SIGTERM,))
                 else:

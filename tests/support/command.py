@@ -5,6 +5,7 @@ itself, or each program of this repository; `run` starts a command from nothing,
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import queue
@@ -122,8 +123,10 @@ class Running:
         self._stdout = stdout
         self._stderr = stderr
 
-    def kill(self) -> None:
-        os.kill(self.pid, signal.SIGKILL)
+    def kill(self, by: signal.Signals = signal.SIGKILL) -> None:
+        """Send it a signal, where it has not ended by itself at this moment."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pid, by)
 
     def said(self) -> str:
         """What it has said on stderr so far."""
