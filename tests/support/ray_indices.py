@@ -95,3 +95,15 @@ def account(report: JobReport) -> tuple[Any, ...]:
     """What a report says of the rows, whatever had to be tried again."""
     counts = replace(report.counts, progress=1.0, retried=0)
     return counts, report.unused, report.notes, report.stopped, report.kept_missing
+
+
+def assert_one_account(alone: JobReport, together: JobReport, rejects: Path) -> None:
+    """A job on Ray says of each document what one process says of it; what it had to write twice counts as unchanged.
+    `rejects` is the folder of both files of rejects."""
+    counts = replace(together.counts, written=alone.counts.written, unchanged=0, passages=alone.counts.passages)
+
+    assert together.counts.written + together.counts.unchanged == alone.counts.written > COUNT // 2
+    assert account(replace(together, counts=counts)) == account(alone)
+    assert sorted((rejects / "together").read_text().splitlines()) == sorted(
+        (rejects / "alone").read_text().splitlines()
+    )

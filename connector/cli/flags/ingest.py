@@ -14,7 +14,8 @@ SourceArgument = Annotated[
     str,
     typer.Argument(
         help="JSON, CSV, TSV (each also .gz, .bz2, .xz), Parquet, a BEIR folder, a folder of text, Markdown, HTML, PDF "
-        "files, - for JSON Lines from a pipe, postgresql://USER@HOST/DATABASE with --table, or with --follow kafka://HOST:PORT/TOPIC."
+        "files, - for JSON Lines from a pipe, postgresql://USER@HOST/DATABASE with --table, or with --follow "
+        "kafka://HOST:PORT/TOPIC."
     ),
 ]
 IdColumn = Annotated[
