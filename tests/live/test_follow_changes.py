@@ -89,7 +89,8 @@ async def test_a_change_of_the_encoder_needs_no_restart_of_the_follower(
     assert filled.counts.written == 3
     assert cleaned.ok
     assert [report.stopped for report in reports] == [None, "the test ends it"]
-    assert reports[1].counts.written == 1
+    counts = reports[1].counts  # a document is written again where a round had met it before, filled by the other job
+    assert counts.written + counts.again == 3
     assert {name for source in sources for name in source} == {"title", "passages_2", "passages_2_of"}
 
 

@@ -121,11 +121,10 @@ class ListPage:
         run = self.runs.get(request.query_params.get("run", ""), credentials)
         judgments: Mapping[str, Mapping[str, int]] = {}
         if self.grading:
-            queries = [each.query for each in run.differences]
-            judgments = await asyncio.to_thread(self.grading.judgments_of, queries)
-        sorting = read_sorting(request.query_params)
-        summary = await asyncio.to_thread(summarise, run.asked, tuple(run.differences), judgments, sorting)
-        return self.rendering.page("list.html.jinja", run=run, summary=summary, sorting=sorting, measure=MEASURES[0])
+            judgments = await asyncio.to_thread(self.grading.judgments_of, run.listed.queries)
+        sorting, shown = read_sorting(request.query_params), run.at_this_moment()
+        summary = await asyncio.to_thread(summarise, shown.asked, shown.differences, judgments, sorting)
+        return self.rendering.page("list.html.jinja", run=shown, summary=summary, sorting=sorting, measure=MEASURES[0])
 
     async def _stop(self, request: Request, credentials: Credentials | None) -> Response:
         run = self.runs.get(request.query_params.get("run", ""), credentials)

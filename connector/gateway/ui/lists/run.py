@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import logging
 import secrets
 import time
@@ -62,6 +63,12 @@ class ListRun:
     def left_s(self) -> float | None:
         """By the pace so far; None while there is none."""
         return (len(self.listed.queries) - self.done) * self.took_s / self.done if self.done else None
+
+    def at_this_moment(self) -> ListRun:
+        """A copy to look at, which no later query changes."""
+        shown = copy.copy(self)
+        shown.differences, shown.failed = [*self.differences], [*self.failed]
+        return shown
 
     def start(self) -> None:
         """Begin, in the event loop that is running."""

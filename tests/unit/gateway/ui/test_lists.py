@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -18,9 +19,10 @@ from connector.gateway.api.problems import ApiRefusal
 from connector.gateway.ui.asked import PageQuery
 from connector.gateway.ui.lists.difference import QueryDifference, compare_orders
 from connector.gateway.ui.lists.measured import measure_differences
+from connector.gateway.ui.lists.page import ListPage
 from connector.gateway.ui.lists.reading import MAX_QUERIES, list_queries, read_list
 from connector.gateway.ui.lists.run import MAX_KEPT, MAX_RUNNING, ListRun, ListRuns
-from connector.gateway.ui.lists.table import DifferenceRow, Sorting, read_sorting, sort_rows
+from connector.gateway.ui.lists.table import DifferenceRow, Sorting, read_sorting, sort_rows, summarise
 from connector.types import Hit
 
 WORDS_ONLY = {"legs": {"lexical": {}, "dense": "off"}, "rerank": "off"}
@@ -108,6 +110,46 @@ def test_queries_come_out_of_a_file_and_of_the_judging_folder(page: httpx.Client
     assert re.search(r"nDCG@10</th><td>\d\.\d{3}</td><td>\d\.\d{3}</td>", of_folder)
     assert "nDCG@10" not in of_file
     assert (broken.status_code, "no text in UTF-8" in broken.text) == (400, True)
+
+
+def test_what_is_compared_while_a_page_is_made_is_on_the_next_one(
+    page: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page.post("/ui/name", data={"name": "anna"})
+    for query in ("early", "late"):
+        page.post(f"/ui/grade?q={query}", data={"doc_id": "a", "grade": "3"})
+    runs: list[ListRun] = []
+    goes_on = threading.Event()
+
+    async def compare(self: ListPage, asked: PageQuery, credentials: Any, query: str) -> QueryDifference:
+        if query == "late":
+            await asyncio.to_thread(goes_on.wait, 20)
+        return compare_orders(query, (["a"], ["b"]), (1, 1))
+
+    def summarise_late(*given: Any) -> Any:
+        goes_on.set()
+        wait_until(lambda: runs[0].state == "done")
+        return summarise(*given)
+
+    def begin(self: ListRuns, run: ListRun) -> None:
+        runs.append(run)
+        run.start()
+        self._runs[run.run_id] = run
+
+    monkeypatch.setattr(ListPage, "_compare", compare)
+    monkeypatch.setattr(ListRuns, "begin", begin)
+    monkeypatch.setattr("connector.gateway.ui.lists.page.summarise", summarise_late)
+    data = {"a": "as set", "b": "words only", "queries": "early\nlate"}
+    reply = page.post("/ui/lists", data=data, files={"file": ("", b"")})
+    wait_until(lambda: runs[0].done == 1)
+    first, second = (page.get("/ui/" + reply.headers["location"]).text for _ in range(2))
+
+    assert 'data-state="running"' in first
+    assert "1 of 2 queries" in first
+    assert texts_of(first) == ["early"]
+    assert sorted(texts_of(second)) == ["early", "late"]
+    assert "2 of the queries have judgments" in second
+    assert '<span class="dim">not judged' not in first + second
 
 
 def test_what_cannot_be_compared_is_said(page: httpx.Client) -> None:
