@@ -14,14 +14,16 @@ import numpy as np
 import pytest
 from support.command import environment
 from support.effort import IS_SOAK
+from support.remembering import RememberingEncoder
 from support.slices import CORPUS, rows, write_slice
 from support.strace import addresses, watching
 
 from connector.models.encoder import Encoder
-from connector.types import Vector, Vectors
+from connector.types import Vector
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-EVERY, CHARS = 6, 1_500  # of the corpus's queries, and of a document: two passages at most
+EVERY = 6  # of the corpus's queries
+CHARS, LONG_CHARS, LONG_EVERY = 250, 1_500, 8  # of a document; of every eighth, so that it is two passages
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,36 +39,14 @@ class Demo:
         return run_example(program, cwd=self.folder, **variables)
 
 
-class RememberingEncoder:
-    """The real encoder; a text is encoded once for all stores."""
-
-    queries_at_once = 1
-
-    def __init__(self, encoder: Encoder, known: dict[str, Vector]) -> None:
-        self.fingerprint = encoder.fingerprint
-        self.token_offsets = encoder.token_offsets
-        self._encoder = encoder
-        self._passages = known
-        self._queries: dict[str, Vector] = {}
-
-    def encode(self, texts: Sequence[str]) -> Vectors:
-        missing = [text for text in dict.fromkeys(texts) if text not in self._passages]
-        self._passages.update(zip(missing, self._encoder.encode(missing), strict=True))
-        return np.stack([self._passages[text] for text in texts])
-
-    def encode_query(self, text: str) -> Vector:
-        if text not in self._queries:
-            self._queries[text] = self._encoder.encode_query(text)
-        return self._queries[text]
-
-
 @pytest.fixture(scope="session")
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Every sixth query of the example corpus with the documents that answer it."""
     if IS_SOAK:
         return CORPUS
     folder = tmp_path_factory.mktemp("corpus")
-    write_slice(folder, rows("queries.jsonl")[::EVERY], chars=CHARS, least_grade=1)
+    queries = rows("queries.jsonl")[::EVERY]
+    write_slice(folder, queries, chars=CHARS, least_grade=1, long_chars=LONG_CHARS, long_every=LONG_EVERY)
     return folder
 
 

@@ -18,7 +18,7 @@ from support.command import Launcher, Running
 ROWS = 600
 
 
-def write_source(folder: Path, rows: int, *, words: int = 60) -> Path:
+def write_source(folder: Path, rows: int, *, words: int = 10) -> Path:
     source = folder / "rows.jsonl"
     text = " ".join(f"word{at}" for at in range(words))
     source.write_text("".join(json.dumps({"_id": f"d{at}", "text": f"{at} {text}"}) + "\n" for at in range(rows)))

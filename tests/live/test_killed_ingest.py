@@ -15,6 +15,7 @@ import pytest
 from support.command import Launcher, Running
 from support.effort import tries
 from support.proxy import Proxy, Seen
+from support.remembering import RememberingEncoder
 from support.scratch import drop, unique_name
 
 from connector.clusters.connect import connect
@@ -69,6 +70,12 @@ def make_rows(seed: int = 5) -> list[dict[str, Any]]:
         }
         for at in range(ROWS)
     ]
+
+
+@pytest.fixture(scope="module")
+def encoder(encoder: Encoder) -> RememberingEncoder:
+    """The rows are written five times over by this process."""
+    return RememberingEncoder(encoder)
 
 
 @pytest.fixture

@@ -22,15 +22,25 @@ def queries_of(kinds: Sequence[str], count: int) -> list[dict[str, Any]]:
 
 
 def write_slice(
-    folder: Path, queries: Sequence[dict[str, Any]], *, chars: int | None, least_grade: int = 0
+    folder: Path,
+    queries: Sequence[dict[str, Any]],
+    *,
+    chars: int,
+    least_grade: int = 0,
+    long_chars: int = 0,
+    long_every: int = 1,
 ) -> list[list[str]]:
-    """Write the collection of these queries; documents are cut after `chars`, 300 of which are one passage. Gives the
+    """Write the collection of these queries; documents are cut after `chars`, 300 of which are one passage, and each
+    `long_every`-th of them after `long_chars`. What a model reads of them is most of what a test costs. Gives the
     judgments."""
     asked = {query["_id"] for query in queries}
     judgments = [line.split("\t") for line in (CORPUS / "qrels.tsv").read_text().splitlines()[1:]]
     kept = [one for one in judgments if one[0] in asked and int(one[2]) >= least_grade]
     judged = {one[1] for one in kept}
-    documents = [one | {"text": one["text"][:chars]} for one in rows("corpus.jsonl") if one["_id"] in judged]
+    documents = [
+        one | {"text": one["text"][: max(chars, long_chars) if at % long_every == 0 else chars]}
+        for at, one in enumerate(one for one in rows("corpus.jsonl") if one["_id"] in judged)
+    ]
     folder.mkdir(exist_ok=True)
     for name, content in (("corpus", documents), ("queries", queries)):
         (folder / f"{name}.jsonl").write_text("".join(json.dumps(one) + "\n" for one in content))
