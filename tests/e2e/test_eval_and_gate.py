@@ -12,7 +12,7 @@ from support.slices import queries_of, write_slice
 
 from connector.remote.process import WorkerProcess
 
-CHARS = 400  # of a document, so that it is one passage
+CHARS = 120  # of a document, so that it is one passage
 KINDS = ("code", "paraphrase", "negation")
 SMALL = ("--set", "search.rerank={window: 10}", "--set", "search.depth=20", "--set", "search.deadline_s=60")
 PIPELINES = """

@@ -23,7 +23,7 @@ from connector.text import normalise_text
 PAGE = "docs/first-judgments.md"
 SEARCHES = ROOT / "examples" / "searches.csv"
 KINDS = ("code", "paraphrase", "negation")
-CHARS = 400  # of a document, so that it is one passage
+CHARS = 120  # of a document, so that it is one passage
 SMALL = ("--set", "search.rerank={window: 10}", "--set", "search.depth=20", "--set", "search.deadline_s=60")
 
 

@@ -16,7 +16,7 @@ from support.tiny_models import save_classifier
 from connector.models.files import find_model
 from connector.remote.process import WorkerProcess, running_worker
 
-CHARS = 300  # of a document, so that it is one passage
+CHARS = 120  # of a document, so that it is one passage
 KINDS = ("code", "keyword")
 SMALL = ("--depths", "20", "--windows", "10", "--time-queries", "2", "--set", "search.deadline_s=60")
 FILE = """# ours
