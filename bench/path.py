@@ -111,7 +111,8 @@ def main() -> None:
 
 
 def measure_both(name: str, url: str, options: argparse.Namespace) -> dict[str, dict[str, float]]:
-    """The medians of this code; with --before also those of that commit's, measured in turns, one round each."""
+    """The medians of this code; with --before also those of that commit's, measured in turns, one round each. What a
+    round gave is said at once."""
     if not options.before:
         return {name: event_loop.run(measure(url, options))}
     found: dict[str, list[dict[str, float]]] = {name: [], f"{name}, {options.before}": []}
@@ -121,9 +122,11 @@ def measure_both(name: str, url: str, options: argparse.Namespace) -> dict[str, 
             ["git", "-C", str(ROOT), "worktree", "add", "-q", "--detach", str(tree), options.before], check=True
         )
         try:
-            for _ in range(options.rounds):
-                for code, results in zip((ROOT, tree), found.values(), strict=True):
-                    results.append(run_code(code, url, options))
+            codes = [*zip((ROOT, tree), found, strict=True)]
+            for number in range(options.rounds):
+                for code, label in codes if number % 2 else reversed(codes):  # what comes later meets a warmer engine
+                    found[label].append(run_code(code, url, options))
+                    console.print(f"{label}, round {number + 1}: {json.dumps(found[label][-1])}", soft_wrap=True)
         finally:
             subprocess.run(["git", "-C", str(ROOT), "worktree", "remove", "--force", str(tree)], check=True)
     return {
