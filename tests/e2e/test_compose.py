@@ -23,7 +23,7 @@ from connector.evaluation.datasets import read_collection
 from connector.models.cache import cache_folder
 from connector.settings.sections import ClusterSettings
 
-DOCUMENTS = 24
+DOCUMENTS, CHARS = 24, 300  # the first of the corpus, and of each that is not the answer
 
 
 @pytest.mark.live
@@ -102,13 +102,17 @@ async def check_engine(service: Service, engine: ClusterSettings) -> None:
 
 
 def cut_corpus(whole: Path, folder: Path, query: str) -> Path:
-    """A copy with the first documents and all that are judged for the query."""
+    """A copy with the first documents and all that are judged for the query: those that answer it whole, of the others
+    the beginnings."""
     shutil.copytree(whole, folder)
     judged = judgments(whole, query)
+    documents = [json.loads(line) for line in read_documents(whole)]
     kept = [
-        line for at, line in enumerate(read_documents(whole)) if at < DOCUMENTS or json.loads(line)["_id"] in judged
+        one if judged.get(one["_id"]) == 3 else one | {"text": one["text"][:CHARS]}
+        for at, one in enumerate(documents)
+        if at < DOCUMENTS or one["_id"] in judged
     ]
-    (folder / "corpus.jsonl").write_text("".join(kept), encoding="utf-8")
+    (folder / "corpus.jsonl").write_text("".join(json.dumps(one) + "\n" for one in kept), encoding="utf-8")
     return folder
 
 

@@ -22,7 +22,7 @@ SMALL = ("--set", "search.rerank={window: 10}", "--set", "search.depth=20", "--s
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Five queries and the beginnings of what they have judgments for."""
     folder = tmp_path_factory.mktemp("judged")
-    write_slice(folder, rows("queries.jsonl")[:5], chars=300)
+    write_slice(folder, rows("queries.jsonl")[:5], chars=120)
     return folder
 
 
