@@ -21,7 +21,7 @@ from connector.settings.sections import ClusterSettings
 ROOT = Path(__file__).parents[2]
 MAKEFILE = (ROOT / "Makefile").read_text()
 KINDS = ("code", "paraphrase", "negation")
-CHARS = 300  # of a document, so that it is one passage
+CHARS = 120  # of a document, so that it is one passage
 
 pytestmark = pytest.mark.timeout(900)
 
@@ -220,7 +220,7 @@ def test_training_data(run: Bench) -> None:
 
 def test_load(run: Bench) -> None:
     # a deadline that a machine with other work keeps: what is looked at is the bench, not the machine
-    small = ("--at-once", "1", "3", "--seconds", "1", "--alone", "0.5", "--applications", "2", "--deadline", "120")
+    small = ("--at-once", "1", "3", "--seconds", "0.3", "--alone", "0.1", "--applications", "2", "--deadline", "120")
     said = run("load", "slice", "--cluster", "embedded:store", *small, "--set", "search.rerank={window: 12}")
 
     assert [level["at_once"] for level in said["levels"]] == [1, 3]
@@ -288,8 +288,9 @@ def test_worker_profile(run: Bench) -> None:
 
 
 def test_worker(run: Bench) -> None:
-    small = ("--backends", "onnx", "--seconds", "0.5", "--rounds", "1", "--pairs", "2", "--clients", "1", "2")
-    said = run("worker", *small, "--overload", "1", "--sustain", "1")
+    small = ("--backends", "onnx", "--pairs", "2", "--clients", "1", "2")
+    short = ("--rounds", "1", "--seconds", "0.1", "--overload", "0.3", "--sustain", "0.3")
+    said = run("worker", *small, *short)
     ours, theirs = (said["servers"][name] for name in ("ours, onnx", "sentence-transformers in a web app"))
 
     assert ours["top_10_in_common"] == theirs["top_10_in_common"] == 1.0
@@ -371,7 +372,7 @@ async def test_ray(run: Bench, elasticsearch: ClusterSettings) -> None:
 
 async def test_reliability(run: Bench, elasticsearch: ClusterSettings) -> None:
     index = unique_name()
-    small = ("--kills", "1", "--rows", "30", "--minutes", "0.05", "--data", "slice")
+    small = ("--kills", "1", "--rows", "30", "--minutes", "0.01", "--data", "slice")
     try:
         # 1: a search that was late, which a busy machine makes of so short a time
         said = run("reliability", "--cluster", elasticsearch.url, "--index", index, *small, codes=(0, 1))

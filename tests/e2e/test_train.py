@@ -11,11 +11,10 @@ from pathlib import Path
 
 import pytest
 from support.command import Launcher, Running
+from support.pages import ROOT
 from support.slices import rows, write_slice
-from support.tiny_models import save_classifier
 
-from connector.models.files import find_model
-
+TINY_MODELS = ROOT / "tests" / "support" / "tiny_models.py"
 CHARS = 200  # of a document, so that it is one passage
 QUERIES = 28
 WAIT_S = 200
@@ -30,14 +29,11 @@ def launcher(torch_launcher: Launcher) -> Launcher:
 @pytest.fixture(scope="module")
 def folder(launcher: Launcher, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Judged queries, the documents that answer them, their index, and a cross-encoder that knows nothing."""
-    from transformers import AutoTokenizer
-
     folder = tmp_path_factory.mktemp("training")
     write_slice(folder / "slice", rows("queries.jsonl")[:QUERIES], chars=CHARS)
-    tokenizer = AutoTokenizer.from_pretrained(find_model("all-MiniLM-L6-v2"))
-    save_classifier(folder / "base", tokenizer, num_labels=1)
+    made = launcher.start("base", cwd=folder, program=TINY_MODELS).wait()
     done = launcher.run("ingest", "slice", cwd=folder)
-    assert done.code == 0, done.stderr
+    assert made.code == done.code == 0, made.stderr + done.stderr
     return folder
 
 

@@ -1,7 +1,8 @@
 """`python -m connector` as a user runs it, in a process of its own and without settings from around it.
 
-Most of what a command costs is its imports. So `Launcher` does them once, in a process that forks each command from
-itself, or each program of this repository; `run` starts a command from nothing, as a shell does."""
+Most of what a command costs is its imports. So they are done once, in a process that forks each command from itself, or
+each program of this repository, for all processes of the run that share the tests; a `Launcher` asks it. `run` starts a
+command from nothing, as a shell does."""
 
 from __future__ import annotations
 
@@ -10,16 +11,20 @@ import json
 import os
 import queue
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
+
+from filelock import FileLock
+from support.running_engines import FOLDER
 
 TIMEOUT_S = 240
 # what commands import once they are asked for; of lancedb only what it needs: its own threads would survive no fork
@@ -33,57 +38,8 @@ IMPORTS = (
     "connector.backfill.run",
 )  # fmt: skip
 TORCH = ("torch", "transformers", "sentence_transformers")
-LAUNCHER = """
-import gc, importlib, json, os, runpy, signal, sys
-for name in sys.argv[1:]:
-    importlib.import_module(name)
-from connector.__main__ import main
-from connector.cli import app
-
-def reap(number, frame):
-    while True:
-        try:
-            pid, status = os.waitpid(-1, os.WNOHANG)
-        except ChildProcessError:
-            return
-        if not pid:
-            return
-        os.write(1, (json.dumps({"ended": pid, "code": os.waitstatus_to_exitcode(status)}) + "\\n").encode())
-
-signal.signal(signal.SIGCHLD, reap)
-gc.collect()
-gc.freeze()  # what is loaded is never garbage; to look through it would copy its pages in each fork
-for line in sys.stdin:
-    order = json.loads(line)
-    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGCHLD])  # so that none ends before it is said to have started
-    pid = os.fork()
-    if pid:
-        os.write(1, (json.dumps({"started": pid}) + "\\n").encode())
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGCHLD])
-        continue
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGCHLD])
-    os.chdir(order["cwd"])
-    os.environ.update(order["variables"])
-    for number, name in ((0, os.devnull), (1, order["stdout"]), (2, order["stderr"])):
-        os.dup2(os.open(name, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600), number)
-    sys.argv = [order["program"] or "connector", *order["arguments"]]
-    code = 0
-    try:
-        if order["program"]:
-            sys.path[0] = os.path.dirname(order["program"])
-            runpy.run_path(order["program"], run_name="__main__")
-        else:
-            main()
-    except SystemExit as ended:
-        code = ended.code or 0
-        if isinstance(code, str):
-            print(code, file=sys.stderr)
-            code = 1
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)  # tearing down what torch has made takes longer than most commands
-"""
+FORKING = Path(__file__).with_name("forking.py")
+STARTED: list[subprocess.Popen[bytes]] = []  # launchers; each ends by itself
 
 
 def flat(text: str) -> str:
@@ -140,16 +96,15 @@ class Running:
 class Launcher:
     """Starts commands in forks of one process. For one thread at a time."""
 
-    def __init__(self, process: subprocess.Popen[str], folder: Path) -> None:
-        self._process = process
+    def __init__(self, connection: socket.socket, folder: Path) -> None:
+        self._connection = connection
         self._folder = folder
         self._started: queue.Queue[int] = queue.Queue()
         self._running: dict[int, Running] = {}
         self._codes: dict[int, int] = {}
         self._lock = threading.Lock()
         self._count = 0
-        assert process.stdout
-        threading.Thread(target=self._listen, args=(process.stdout,), daemon=True).start()
+        threading.Thread(target=self._listen, args=(connection.makefile("r"),), daemon=True).start()
 
     def start(
         self, *arguments: str, cwd: Path, variables: Mapping[str, str] | None = None, program: Path | None = None
@@ -161,13 +116,11 @@ class Launcher:
             "program": str(program or ""),
             "arguments": arguments,
             "cwd": str(cwd),
-            "variables": dict(variables or {}),
+            "variables": {"PYTHONPATH": os.environ.get("PYTHONPATH", "")} | dict(variables or {}),
             "stdout": str(stdout),
             "stderr": str(stderr),
         }
-        assert self._process.stdin
-        self._process.stdin.write(json.dumps(order) + "\n")
-        self._process.stdin.flush()
+        self._connection.sendall(json.dumps(order).encode() + b"\n")
         running = Running(self._started.get(timeout=TIMEOUT_S), stdout, stderr)
         with self._lock:
             self._running[running.pid] = running
@@ -196,17 +149,51 @@ class Launcher:
 
 @contextmanager
 def launching(*imports: str) -> Iterator[Launcher]:
-    """A launcher that ends with the block; of more `imports` than each command needs."""
+    """A launcher for as long as the block lasts; of more `imports` than each command needs. A program that no test runs
+    has one of its own."""
     with tempfile.TemporaryDirectory(prefix="connector-commands-") as folder:
-        process = subprocess.Popen(
-            [sys.executable, "-c", LAUNCHER, *IMPORTS, *imports],
-            env=environment(),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
+        connection = _connect(Path(os.environ.get(FOLDER, folder), "launcher"), imports)
         try:
-            yield Launcher(process, Path(folder))
+            yield Launcher(connection, Path(folder))
         finally:
-            process.kill()
-            process.communicate()
+            connection.shutdown(socket.SHUT_RDWR)
+            connection.close()
+
+
+def _connect(place: Path, imports: Sequence[str]) -> socket.socket:
+    """A connection to the run's launcher, which is started where there is none."""
+    log = place.with_suffix(".log")
+    with FileLock(place.with_suffix(".lock")):
+        if (connection := _greet(place, imports)) is None:
+            place.unlink(missing_ok=True)
+            with socket.socket(socket.AF_UNIX) as listener, open(log, "wb") as written:
+                listener.bind(str(place))
+                listener.listen()
+                STARTED.append(
+                    subprocess.Popen(
+                        [sys.executable, str(FORKING), str(listener.fileno()), *IMPORTS],
+                        env=environment(),
+                        pass_fds=[listener.fileno()],
+                        stdin=subprocess.DEVNULL,
+                        stdout=written,
+                        stderr=written,
+                        start_new_session=True,  # Ctrl-C is for the tests, with which it ends
+                    )
+                )
+            connection = _greet(place, imports)
+        assert connection, f"the launcher of commands ended: {log.read_text()}"
+        return connection
+
+
+def _greet(place: Path, imports: Sequence[str]) -> socket.socket | None:
+    """A connection to the launcher there, which has answered; None where there is none any more."""
+    connection = socket.socket(socket.AF_UNIX)
+    try:
+        connection.connect(str(place))
+        connection.sendall(json.dumps({"imports": imports}).encode() + b"\n")
+        if connection.recv(1):
+            return connection
+    except (FileNotFoundError, ConnectionError):
+        pass
+    connection.close()
+    return None

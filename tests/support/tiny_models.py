@@ -1,9 +1,13 @@
-"""Models of random weights, small enough to be made for a test."""
+"""Models of random weights, small enough to be made for a test. As a program (tiny_models.py FOLDER): a cross-encoder,
+for tests that leave torch to the programs that they start."""
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
+
+from connector.models.files import find_model
 
 
 def save_classifier(folder: Path, tokenizer: Any, *, num_labels: int) -> Path:
@@ -52,3 +56,9 @@ def make_family(family: str, head: str, **more: Any) -> Any:
         for weights in model.parameters():
             weights += torch.randn_like(weights) * 0.1
     return model.eval()
+
+
+if __name__ == "__main__":
+    from transformers import AutoTokenizer
+
+    save_classifier(Path(sys.argv[1]), AutoTokenizer.from_pretrained(find_model("all-MiniLM-L6-v2")), num_labels=1)
