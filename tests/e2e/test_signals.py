@@ -11,8 +11,15 @@ from pathlib import Path
 
 import pytest
 from support.command import environment
+from support.effort import IS_SOAK
 
 SIGNALS = [(signal.SIGINT, 130, "Ctrl-C"), (signal.SIGTERM, 143, "SIGTERM")]
+WORKED_S = (0.0, 0.1, 0.3, 0.6, 1.0, 2.0)
+MOMENTS = [
+    (worked_s, *found)
+    for at, worked_s in enumerate(WORKED_S)
+    for found in (SIGNALS if IS_SOAK else [SIGNALS[at % 2]])  # each of the two at every other of them
+]
 LIMIT_S = 60
 CREATE = ("index", "create", "--set", "fields.text={text: 1}", "--set", "encoder.backend=torch")
 
@@ -43,8 +50,7 @@ def cpu_s(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / 100
 
 
-@pytest.mark.parametrize(("number", "code", "name"), SIGNALS)
-@pytest.mark.parametrize("worked_s", [0.0, 0.1, 0.3, 0.6, 1.0, 2.0])
+@pytest.mark.parametrize(("worked_s", "number", "code", "name"), MOMENTS)
 def test_a_signal_while_a_command_starts_ends_it_with_one_line(
     tmp_path: Path, number: signal.Signals, code: int, name: str, worked_s: float
 ) -> None:
