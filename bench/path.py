@@ -74,6 +74,14 @@ def main() -> None:
     parser.add_argument("--together", action="store_true", help="let the engine and the searches share the cores")
     parser.add_argument("--before", metavar="COMMIT", help="measure this commit's code too, in turns with this one's")
     parser.add_argument("--encoder", choices=["auto", "torch", "onnx"], default="auto", help="encoder.backend")
+    parser.add_argument(
+        "--vectors",
+        nargs="+",
+        default=[],
+        metavar="ENGINE=NAME",
+        help="index.vectors.index of this code, where the other's default is another: "
+        "elasticsearch=int8_hnsw opensearch=sq7_hnsw",
+    )
     options = parser.parse_args()
     results: dict[str, dict[str, float]] = {}
     if options.cluster:
@@ -138,6 +146,7 @@ def measure_both(name: str, url: str, options: argparse.Namespace) -> dict[str, 
 def run_code(code: Path, url: str, options: argparse.Namespace) -> dict[str, float]:
     """One round of the program as it stands in a folder, with the package that lies there."""
     arguments = ["--cluster", url, "--index", options.index, "--data", str(options.data.resolve()), "--rounds", "1"]
+    arguments += ["--vectors", *options.vectors] if options.vectors and code == ROOT else []
     done = subprocess.run(
         [sys.executable, str(code / "bench" / "path.py"), *arguments, "--encoder", options.encoder],
         env=os.environ | {"PYTHONPATH": str(code)},
@@ -178,6 +187,9 @@ async def measure(url: str, options: argparse.Namespace) -> dict[str, float]:
     """Medians over all queries and rounds."""
     overrides: dict[str, Any] = {"cluster.url": url, "index.name": options.index, "fields.id": "_id"}
     overrides |= {"fields.text": {"title": 1.0, "text": 1.0}, "encoder.backend": options.encoder}
+    cluster = await open_cluster(load_settings(overrides=overrides, environ={}))
+    named = dict(each.split("=", 1) for each in options.vectors)
+    overrides["index.vectors.index"] = named.get(cluster.engine.kind, "auto")
     settings = load_settings(overrides=overrides, environ={})
     await run_job(str(options.data), settings, say=console.print)
     queries = [query.text for query in read_collection(options.data).queries]
@@ -191,7 +203,6 @@ async def measure(url: str, options: argparse.Namespace) -> dict[str, float]:
                 if number:  # the first round warms up
                     for name, value in timed.items():
                         took[name].append(value)
-    cluster = await open_cluster(settings)
     await cluster.drop_index(options.index)
     await cluster.close()
     medians = {name: round(percentile(values, 0.5), 2) for name, values in took.items()}

@@ -322,7 +322,8 @@ async def test_peers(run: Bench, elasticsearch: ClusterSettings) -> None:
 async def test_path(run: Bench, elasticsearch: ClusterSettings) -> None:
     """In turns with a commit, here the one that is checked out: each as a program of its own."""
     index = unique_name()
-    given = ("--index", index, "--data", "slice", "--rounds", "1", "--before", "HEAD")
+    small = ("--index", index, "--data", "slice", "--rounds", "1")
+    given = (*small, "--before", "HEAD", "--vectors", "elasticsearch=int8_hnsw")
     try:
         said = run("path", "--cluster", elasticsearch.url, *given)
     finally:
