@@ -28,8 +28,8 @@ def fork_children(run: RunProgram) -> None:
     """From now on children of this process are forked. `run` is called in each, with the file of a program, or nothing
     for the connector, its arguments and its environment, and does not return."""
     execute: Callable[..., int] | None = getattr(subprocess, "_fork_exec", None)
-    if execute is None or ctypes.CDLL(None).prctl(SET_CHILD_SUBREAPER, 1, 0, 0, 0):
-        return  # another Python, or no Linux
+    if execute is None or sys.platform != "linux" or ctypes.CDLL(None).prctl(SET_CHILD_SUBREAPER, 1, 0, 0, 0):
+        return  # another Python, or another system
     nursery = _start_nursery(run)
     lock = threading.Lock()
 
