@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
+from connector.lexical import Group
 from connector.search.combination import Combination
 from connector.search.legs.ask import FirstStage
 from connector.search.legs.leg import Leg
@@ -14,7 +15,7 @@ from connector.search.results_page import highlight
 from connector.search.run import SearchRun
 from connector.search.stages.order import explain_blend
 from connector.search.stages.stage import StageResult
-from connector.types import Explanation, LegExplanation, Passage, Ranking, SearchHit, StageExplanation
+from connector.types import Explanation, Hit, LegExplanation, Passage, Ranking, SearchHit, StageExplanation
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,12 +26,27 @@ class Ranked:
     fusion: Combination | None  # None where the caller demands an order, which is `fused` then
     fused: Ranking
     stages: tuple[StageResult, ...]
-    collapsed: Ranking | None = None  # the first hits of all groups, where groups are shown
+    groups: Mapping[str, Group] | None = None  # of each document, where only the first of a group is shown
+    gone: frozenset[str] = frozenset()  # documents that are no longer there
 
     @property
     def order(self) -> Ranking:
         """The whole answer's."""
-        return self.last if self.collapsed is None else self.collapsed
+        order = tuple(hit for hit in self.last if hit.doc_id not in self.gone) if self.gone else self.last
+        if self.groups is None:
+            return order
+        first: dict[Group, Hit] = {}
+        for hit in order:
+            first.setdefault(self.groups[hit.doc_id], hit)
+        return tuple(first.values())
+
+    def in_groups(self, groups: Mapping[str, Group]) -> Self:
+        """The same with the first of each group alone. What has no group is not there any more."""
+        return replace(self.without(hit.doc_id for hit in self.last if hit.doc_id not in groups), groups=groups)
+
+    def without(self, gone: Iterable[str]) -> Self:
+        """The same without documents that are no longer there."""
+        return replace(self, gone=self.gone.union(gone))
 
     @property
     def last(self) -> Ranking:
@@ -57,34 +73,39 @@ class Ranked:
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """The fields of documents, and the passage that each shows."""
+    """The fields of the documents that are there, and the passage that each shows."""
 
     fields: Mapping[str, Mapping[str, Any]]
     passages: Mapping[str, Passage]
 
+    def with_more(self, other: Content) -> Content:
+        return Content({**self.fields, **other.fields}, {**self.passages, **other.passages})
+
 
 async def read_hits(
     run: SearchRun, ranked: Ranked, legs: Sequence[Leg], page_leg: LexicalLeg | None
-) -> tuple[SearchHit, ...]:
-    """The page's hits of the order, with their content and explanations. Raises AccessDenied and QueryError."""
+) -> tuple[tuple[SearchHit, ...], Ranked]:
+    """The page's hits of the order, with their content and explanations; and what was ranked, without documents that
+    turned out to be gone. Raises AccessDenied and QueryError."""
     dense = [leg.name for leg in legs if leg.kind == "dense"]
     offset = run.request.offset
-    top = ranked.order[offset : offset + run.request.k]
-    if offset and not top:
-        run.notes.append(f"the order ends after {len(ranked.order)} hits, before the offset {offset}")
-    doc_ids = [hit.doc_id for hit in top]
-    content = await _fetch_content(run, ranked, top, dense)
+    ranked, content = await _read_contents(run, ranked, dense)
     run.check_allowed("fields")
+    order = ranked.order
+    top = order[offset : offset + run.request.k]
+    if offset and not top:
+        run.notes.append(f"the order ends after {len(order)} hits, before the offset {offset}")
+    doc_ids = [hit.doc_id for hit in top]
     by_words = {hit.doc_id for hit in ranked.found.legs.get(page_leg.name, ())} if page_leg else frozenset[str]()
     highlights = await highlight(run, page_leg, doc_ids, by_words, content.passages)
     explained, placed = _explain(ranked, doc_ids), ranked.placed_by
-    return tuple(
+    hits = tuple(
         SearchHit(
             hit.doc_id,
             hit.score,
             rank,
             placed[hit.doc_id],
-            content.fields.get(hit.doc_id, {}),
+            content.fields[hit.doc_id],
             content.passages.get(hit.doc_id),
             explained[hit.doc_id],
             run.index.schema.layout.address(hit.doc_id, run.index.name),
@@ -92,6 +113,22 @@ async def read_hits(
         )
         for rank, hit in enumerate(top, start=offset + 1)
     )
+    return hits, ranked
+
+
+async def _read_contents(run: SearchRun, ranked: Ranked, dense: Sequence[str]) -> tuple[Ranked, Content]:
+    """What the page's documents hold. Where some were deleted since they were found, those after them move up."""
+    content = Content({}, {})
+    while True:
+        top = ranked.order[run.request.offset : run.request.offset + run.request.k]
+        unread = tuple(hit for hit in top if hit.doc_id not in content.fields)
+        found = await _fetch_content(run, ranked, unread, dense)
+        content = content.with_more(found)
+        gone = {hit.doc_id for hit in unread if hit.doc_id not in found.fields}
+        if not gone:
+            return ranked, content
+        run.gone |= gone
+        ranked = ranked.without(gone)
 
 
 async def _fetch_content(run: SearchRun, ranked: Ranked, top: Ranking, dense: Sequence[str]) -> Content:
@@ -108,11 +145,12 @@ async def _fetch_content(run: SearchRun, ranked: Ranked, top: Ranking, dense: Se
         share=1.0,
     )
     # the one that the last stage found best, or else the nearest before one that matches
-    return Content(fields or {}, {hit.doc_id: hit.passages[0] for hit in top if hit.passages})
+    return Content(_or_bare(fields, doc_ids), {hit.doc_id: hit.passages[0] for hit in top if hit.passages})
 
 
 async def fetch_fields_and_passages(run: SearchRun, top: list[str], near: Collection[str]) -> Content:
-    """Both in one request, where nothing but the hits needs passages: legs that bring none along are far faster."""
+    """Both of the documents which are there in one request, where nothing but the hits needs passages: legs that bring
+    none along are far faster."""
     near = frozenset(near)
     # what a dense leg found shows its nearest passage, all else the one that matches
     words = None if near.issuperset(top) else run.request.text
@@ -127,7 +165,13 @@ async def fetch_fields_and_passages(run: SearchRun, top: list[str], near: Collec
         best = content.nearest or content.matching if doc_id in near else content.matching
         if best:
             passages[doc_id] = best
-    return Content({doc_id: content.fields for doc_id, content in (contents or {}).items()}, passages)
+    fields = None if contents is None else {doc_id: content.fields for doc_id, content in contents.items()}
+    return Content(_or_bare(fields, top), passages)
+
+
+def _or_bare(fields: Mapping[str, Mapping[str, Any]] | None, doc_ids: Sequence[str]) -> Mapping[str, Mapping[str, Any]]:
+    """The fields; where they could not be read, which the answer says, none of each document."""
+    return {doc_id: {} for doc_id in doc_ids} if fields is None else fields
 
 
 def _explain(ranked: Ranked, top: list[str]) -> dict[str, Explanation]:

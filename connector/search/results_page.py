@@ -42,8 +42,8 @@ async def count_facets(run: SearchRun, found: FirstStage, leg: LexicalLeg | None
         run.note("facets", f"no total and no aggregations: they come with the leg {leg.name}, which failed")
 
 
-async def collapse(run: SearchRun, order: Ranking) -> Ranking | None:
-    """The first hit of each group, where the search shows groups."""
+async def fetch_groups(run: SearchRun, order: Ranking) -> dict[str, Group] | None:
+    """The group of each document that is there, where the search shows groups."""
     field = run.request.page.collapse if run.request.page else None
     if field is None or run.request.sorts:  # a sorted order comes collapsed
         return None
@@ -55,13 +55,9 @@ async def collapse(run: SearchRun, order: Ranking) -> Ranking | None:
         share=1.0,
     )
     run.check_allowed("collapse")
-    if groups is None:
-        return None
-    first: dict[Group, str] = {}
-    for doc_id in doc_ids:
-        first.setdefault(groups.get(doc_id, ()), doc_id)
-    kept = set(first.values())
-    return tuple(hit for hit in order if hit.doc_id in kept)
+    if groups is not None:
+        run.gone.update(doc_id for doc_id in doc_ids if doc_id not in groups)
+    return groups
 
 
 async def highlight(

@@ -56,6 +56,7 @@ class SearchRun:
     stages: dict[str, StageOutcome] = field(default_factory=dict)
     frozen: FrozenIndex | None = None  # the index in that state
     page: LexicalPage | None = None  # total and aggregations, where they were asked for and had
+    gone: set[str] = field(default_factory=set)  # documents that were found, and were no longer there to be read
     turns: dict[str, Turn] = field(default_factory=dict)  # at the reranker of each stage
 
     @property
@@ -84,12 +85,13 @@ class SearchRun:
 
     @asynccontextmanager
     async def stage(self, name: str) -> AsyncIterator[None]:
-        """Around a stage, whose time is taken."""
+        """Around a stage, whose time is taken: in all, where it runs again."""
         began = time.monotonic()
         try:
             yield
         finally:
-            self.took_ms[name] = round((time.monotonic() - began) * 1000, 2)
+            took_ms = (time.monotonic() - began) * 1000
+            self.took_ms[name] = round(self.took_ms.get(name, 0.0) + took_ms, 2)
 
     async def attempt(
         self, name: str, work: Callable[[], Awaitable[T]], *, share: float, breaker: CircuitBreaker | None = None
@@ -142,7 +144,7 @@ class SearchRun:
             self.took_ms,
             self.stages,
             rankings,
-            tuple(self.notes),
+            (*self.notes, *([_describe_gone(len(self.gone))] if self.gone else [])),
             cursor,
             self.page.total if self.page else None,
             self.page.aggregations if self.page else {},
@@ -152,6 +154,13 @@ class SearchRun:
 def share_before_fields(deadline_s: float) -> float:
     """Of a deadline, what the legs and the reranker may use up together."""
     return 1 - max(FIELDS_SHARE, min(FIELDS_S / deadline_s, MAX_FIELDS_SHARE))
+
+
+def _describe_gone(count: int) -> str:
+    documents = (
+        "1 document that was found is no hit" if count == 1 else f"{count} documents that were found are no hits"
+    )
+    return f"{documents}: deleted while the search ran"
 
 
 def _blames(error: Exception, given_s: float) -> bool:

@@ -22,7 +22,7 @@ from connector.search.named_reranker import NamedReranker
 from connector.search.pages.digest import digest_of
 from connector.search.pages.pages import Pages
 from connector.search.request import check_request
-from connector.search.results_page import check_page, collapse, count_facets
+from connector.search.results_page import check_page, count_facets, fetch_groups
 from connector.search.run import SearchRun
 from connector.search.stages.run_stages import expected, run_stages
 from connector.search.stages.stage import RerankStage
@@ -86,8 +86,9 @@ class Searcher:
                 tasks.create_task(count_facets(run, found, self._page_leg))
                 ranked = await self._rank(run, found)
         run.check_allowed("facets")
-        ranked = replace(ranked, collapsed=await collapse(run, ranked.last))
-        hits = await read_hits(run, ranked, self._legs, self._page_leg)
+        groups = await fetch_groups(run, ranked.last)
+        ranked = ranked if groups is None else ranked.in_groups(groups)
+        hits, ranked = await read_hits(run, ranked, self._legs, self._page_leg)
         more, cursor = await self._pages.begin(run, ranked, len(hits), digest)
         return run.finish((*hits, *more), ranked.rankings, cursor)
 

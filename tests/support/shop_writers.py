@@ -32,7 +32,6 @@ class ShopWriter:
         self._inserted = 0
         self.documents: dict[str, dict[str, Any]] = {}
         self.states: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)  # whatever it has tried to write
-        self.deleted: set[str] = set()  # whatever it has tried to delete
         self.refused: Counter[str] = Counter()
         self.counts: Counter[str] = Counter()  # of its writes, by operation
         self.waited_for_others = 0  # optimistic writes that had to be tried again, as between any two writers
@@ -140,7 +139,6 @@ class ShopWriter:
             self.documents[doc_id] = self.documents[doc_id] | changed
 
     async def _delete(self, doc_id: str) -> None:
-        self.deleted.add(doc_id)
         if self._took(await self._client.delete(f"/_doc/{doc_id}"), "delete"):
             del self.documents[doc_id]
 

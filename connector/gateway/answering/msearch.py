@@ -62,11 +62,13 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class ItemAnswer:
-    """The reply to one search; `failed`: why it is the engine's own."""
+    """The reply to one search; `failed`: why it is the engine's own. `gone` documents were found, and were no longer
+    there."""
 
     reply: dict[str, Any] | Raw
     reranked: bool = False
     failed: Exception | None = None
+    gone: int = 0
 
 
 class MultiSearch:
@@ -220,12 +222,13 @@ class MultiSearch:
             try:
                 page = await fetch_page(item.wanted, found, InBatch(batch, item.head))
                 self._remembered.put(item.wanted, page.order)
-                return ItemAnswer(build_reply(page.order, page.hits, took_ms=milliseconds_since(began)), reranked=True)
+                reply = build_reply(page.order, page.hits, took_ms=milliseconds_since(began))
+                return ItemAnswer(reply, reranked=True, gone=len(page.order.gone))
             except Degraded as part:
                 found = part
         batch = batch if batch.is_open else batch.another(1)
-        reply = Raw((await batch.ask(item.head, item.body, ours=False)).body)
-        return ItemAnswer(reply, failed=found if isinstance(found, Exception) else None)
+        came = Raw((await batch.ask(item.head, item.body, ours=False)).body)
+        return ItemAnswer(came, failed=found if isinstance(found, Exception) else None)
 
     def _tell(self, items: Sequence[Item], answers: Sequence[ItemAnswer], left: int) -> None:
         """What was not reranked, in the log: now that the engine's own answers are there."""
@@ -246,8 +249,9 @@ def outcome(answers: Sequence[ItemAnswer], left: int) -> str:
     """What was done, for the reply's header."""
     reranked = sum(answer.reranked for answer in answers)
     failed = sum(answer.failed is not None for answer in answers)
-    said = f"reranked;searches={reranked};of={len(answers)}"
-    return said + (f";degraded={failed}" if failed else "") + (f";left={left}" if left else "")
+    counts = {"degraded": failed, "left": left, "gone": sum(answer.gone for answer in answers)}
+    said = [f"reranked;searches={reranked};of={len(answers)}", *(f"{each}={n}" for each, n in counts.items() if n)]
+    return ";".join(said)
 
 
 async def _order(ordering: Ordering) -> Found:

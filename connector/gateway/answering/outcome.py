@@ -15,7 +15,8 @@ def reranked(order: Order) -> str:
     """Of a page of an order."""
     mode = "bounded" if order.bounded else "union"
     stages = f";stages={','.join(order.stages)}" if order.stages else ""
-    return f"reranked;window={len(order.window)};mode={mode}{stages}"
+    gone = f";gone={len(order.gone)}" if order.gone else ""
+    return f"reranked;window={len(order.window)};mode={mode}{stages}{gone}"
 
 
 def degraded(reason: str) -> str:

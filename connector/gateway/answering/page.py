@@ -63,9 +63,18 @@ class FetchedPage:
 
 
 async def fetch_page(wanted: Wanted, order: Order, sender: Sender) -> FetchedPage:
-    """The page of an order.
+    """The page of an order. Where some of its documents were deleted since, those after them move up.
 
     Raises Degraded where the engine did not give them."""
+    while True:
+        page = await _fetch(wanted, order, sender)
+        if page.order.gone == order.gone:
+            return page
+        order = page.order
+
+
+async def _fetch(wanted: Wanted, order: Order, sender: Sender) -> FetchedPage:
+    """The hits that are there of the page, and the order without those that are not."""
     plan, body, schema = plan_page(wanted, order), wanted.body, wanted.site.index.schema
     asked: dict[RequestKind, bytes] = {}
     if plan.doc_ids:
@@ -73,7 +82,7 @@ async def fetch_page(wanted: Wanted, order: Order, sender: Sender) -> FetchedPag
         asked["page"] = page_body(body, schema, plan.doc_ids, explained=wanted.explains and matching)
     if plan.tail_size:
         start, size = plan.tail_start, plan.tail_size
-        asked["tail"] = tail_body(body, schema, order.window, start=start, size=size, also=order.also)
+        asked["tail"] = tail_body(body, schema, (*order.window, *order.gone), start=start, size=size, also=order.also)
     if plan.counts:
         asked["dense"] = count_body(body, schema, order.beside)
     replies = await _ask_all(asked, sender)
@@ -81,7 +90,11 @@ async def fetch_page(wanted: Wanted, order: Order, sender: Sender) -> FetchedPag
         order = replace(order, only_dense=len(order.beside) - _count(replies["dense"]))
     hits: list[RawHit] = []
     if plan.doc_ids:
-        hits += _placed(replies["page"], plan, order, wanted)
+        placed = _placed(replies["page"], plan, order, wanted)
+        hits += placed.values()
+        if gone := [doc_id for doc_id in plan.doc_ids if doc_id not in placed]:
+            _check_whole(replies["page"])
+            order = order.without(gone)
     if plan.tail_size:
         kind = wanted.site.settings.scores
         for hit in _hits(replies["tail"]):
@@ -103,15 +116,23 @@ async def _ask_all(asked: Mapping[RequestKind, bytes], sender: Sender) -> dict[R
     return dict(zip(asked, found, strict=True))
 
 
-def _placed(replied: Replied, plan: PagePlan, order: Order, wanted: Wanted) -> list[RawHit]:
-    """The hits of the window that the page shows. One that was deleted since is left out."""
+def _check_whole(replied: Replied) -> None:
+    """Nothing, where what a reply lacks is not there. Raises Degraded where only a part of the index answered."""
+    found = members(replied.body)
+    said = (orjson.loads(bytes(found[name])) if name in found else None for name in ("timed_out", "_shards"))
+    timed_out, shards = said
+    if timed_out or (shards and shards.get("failed")):
+        raise Degraded("page", "a part of the index did not answer to what fetches the page")
+
+
+def _placed(replied: Replied, plan: PagePlan, order: Order, wanted: Wanted) -> dict[str, RawHit]:
+    """The hits of the window that the page shows, in its order; one that was deleted since is not among them."""
     schema, indices = wanted.site.index.schema, wanted.indices
     hits = (hit for hit in _hits(replied) if indices is None or orjson.loads(bytes(hit["_index"])) in indices)
     by_id = {_doc_id(hit, schema): hit for hit in hits}
     scores = order.scores[plan.first : plan.first + len(plan.doc_ids)]
-    return [
-        _scored(by_id[doc_id], score) for doc_id, score in zip(plan.doc_ids, scores, strict=True) if doc_id in by_id
-    ]
+    places = zip(plan.doc_ids, scores, strict=True)
+    return {doc_id: _scored(by_id[doc_id], score) for doc_id, score in places if doc_id in by_id}
 
 
 def _hits(replied: Replied) -> list[RawHit]:

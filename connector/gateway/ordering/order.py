@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, replace
+from typing import Self
 
 from pydantic import SecretStr
 
@@ -98,6 +99,21 @@ class Order:
     also: tuple[str, ...]
     bounded: bool
     stages: tuple[str, ...]
+    gone: tuple[str, ...] = ()  # documents that were in the window, and are no longer there
+
+    def without(self, gone: Collection[str]) -> Self:
+        """The same without documents that are no longer there: those after them move up with their scores."""
+        left = [each for each in zip(self.window, self.scores, strict=True) if each[0] not in gone]
+        beside = tuple(doc_id for doc_id in self.beside if doc_id not in gone)
+        fewer = len(self.beside) - len(beside)
+        return replace(
+            self,
+            window=tuple(doc_id for doc_id, _ in left),
+            scores=tuple(score for _, score in left),
+            beside=beside,
+            only_dense=None if self.only_dense is None else max(self.only_dense - fewer, 0),
+            gone=(*self.gone, *gone),
+        )
 
     @property
     def counted(self) -> bool:

@@ -70,9 +70,9 @@ class FrozenOrder:
         """Whether there are no more pages."""
         return not self.left and self.rest is None
 
-    def after(self, count: int, rest: LexicalRest | None) -> Self:
-        """What is left after so many more hits."""
-        return replace(self, before=self.before + count, left=self.left[count:], rest=rest)
+    def after(self, taken: int, hits: int, rest: LexicalRest | None) -> Self:
+        """What is left after so many more documents, of which so many were hits."""
+        return replace(self, before=self.before + hits, left=self.left[taken:], rest=rest)
 
     def write(self, signer: Signer, view: str, keep_s: int) -> str:
         """The cursor, to be read within `keep_s`; `view` is what the state is called now."""

@@ -57,7 +57,7 @@ class Pages:
         left = tuple(FrozenHit(hit.doc_id, hit.score, placed[hit.doc_id]) for hit in ranked.order)
         rest = self._first_rest(run, ranked)
         order = FrozenOrder(run.index.name, digest, run.frozen.view, 0, left, rest)
-        return await self._take(run, run.frozen, order.after(count, rest), run.request.k - count)
+        return await self._take(run, run.frozen, order.after(count, count, rest), run.request.k - count)
 
     async def read(self, run: SearchRun, cursor: str, digest: str) -> tuple[tuple[SearchHit, ...], str | None]:
         """The hits of the page behind a cursor, and the cursor of the next one. Raises CursorError, ViewLost or
@@ -72,14 +72,19 @@ class Pages:
         self, run: SearchRun, index: FrozenIndex, order: FrozenOrder, count: int
     ) -> tuple[tuple[SearchHit, ...], str | None]:
         """The next hits of an order, and the cursor of what follows them."""
-        page, rest = list(order.left[:count]), order.rest
-        if rest and len(page) < count:
-            behind, rest = await self._read_rest(run, index, rest, count - len(page))
-            page += behind
-        hits = await self._read_hits(run, page, order.before) if page else ()
-        following = order.after(len(page), rest)
-        if not following.is_over:
-            return hits, following.write(self._signer, index.view, self._keep_s)
+        hits: tuple[SearchHit, ...] = ()
+        while len(hits) < count and not order.is_over:
+            missing = count - len(hits)
+            page, rest = list(order.left[:missing]), order.rest
+            if rest and len(page) < missing:
+                behind, rest = await self._read_rest(run, index, rest, missing - len(page))
+                page += behind
+            read = await self._read_hits(run, page, order.before) if page else ()
+            hits, order = hits + read, order.after(len(page), len(read), rest)
+            if len(read) == len(page):  # else some may not be seen any more, and those behind them move up
+                break
+        if not order.is_over:
+            return hits, order.write(self._signer, index.view, self._keep_s)
         with contextlib.suppress(ConnectorError):  # the store may forget the state at once, and else does so by itself
             await index.close_view(timeout_s=min(max(run.left_s(), 0), CLOSING_S))
         return hits, None
@@ -88,6 +93,9 @@ class Pages:
         doc_ids = [hit.doc_id for hit in page]
         content = await fetch_fields_and_passages(run, doc_ids, near=())
         run.check_allowed("fields")
+        run.gone.update(set(doc_ids).difference(content.fields))
+        page = [hit for hit in page if hit.doc_id in content.fields]
+        doc_ids = [hit.doc_id for hit in page]
         highlights = await highlight(run, self._page_leg, doc_ids, None, content.passages)
         return tuple(
             SearchHit(
@@ -95,7 +103,7 @@ class Pages:
                 hit.score,
                 rank,
                 hit.stage,
-                content.fields.get(hit.doc_id, {}),
+                content.fields[hit.doc_id],
                 content.passages.get(hit.doc_id),
                 Explanation(),
                 run.index.schema.layout.address(hit.doc_id, run.index.name),
@@ -106,13 +114,13 @@ class Pages:
 
     def _first_rest(self, run: SearchRun, ranked: Ranked) -> LexicalRest | None:
         """Where the lexical order goes on behind what its leg found; None where that is all there is."""
-        leg = self._lexical if ranked.collapsed is None else None  # what follows is not known by its groups
+        leg = self._lexical if ranked.groups is None else None  # what follows is not known by its groups
         ranking = ranked.found.legs.get(leg.name, ()) if leg else ()
         if leg is None or len(ranking) < leg.depth(run):
             return None
         last = ranking[-1].score  # others of that score may not have been among those found
         found_above = {hit.doc_id for hit in ranking if hit.score > last}
-        without = frozenset(hit.doc_id for hit in ranked.order if hit.doc_id not in found_above)
+        without = frozenset(hit.doc_id for hit in ranked.last if hit.doc_id not in found_above)
         return LexicalRest(leg.name, Mark(last), without)
 
     async def _read_rest(

@@ -102,12 +102,12 @@ def test_what_does_not_belong_is_an_error_that_says_why() -> None:
 def test_what_follows_begins_where_the_page_ended() -> None:
     rest = LexicalRest("lexical", Mark(2.0), frozenset({"d9"}))
     left = [FrozenHit(f"d{at}", 1.0, "fused") for at in range(5)]
-    following = order(left, rest).after(3, rest)
+    following = order(left, rest).after(3, 2, rest)
 
-    assert (following.before, following.left, following.is_over) == (13, tuple(left[3:]), False)
+    assert (following.before, following.left, following.is_over) == (12, tuple(left[3:]), False)
     assert read(following.write(Signer(KEY), "renamed", KEEP_S)).view == "renamed"
-    assert order(left).after(5, None).is_over
-    assert not order(left, rest).after(5, rest).is_over
+    assert order(left).after(5, 5, None).is_over
+    assert not order(left, rest).after(5, 5, rest).is_over
 
 
 def marked(*scores: float) -> list[MarkedHit]:
