@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
@@ -18,6 +19,8 @@ LEAVING_KEY = "connector_backfill_leaving"  # the fields that are being taken ou
 META_VERSION_BACKFILL = 1
 WITHOUT_TEXT = "none"  # in the marker of a document that has nothing to encode
 MARKED = "passages"  # a term that every document of ours has, and no nested object
+MARKER_END = "_of"  # of the marker's name, after that of the passages
+GENERATION = re.compile(r"[0-9a-f]{16}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +33,7 @@ class AddedNames:
     @property
     def marker(self) -> str:
         """The keyword of a document that says of what its passages were made."""
-        return f"{self.passages}_of"
+        return f"{self.passages}{MARKER_END}"
 
     @property
     def vector(self) -> str:
@@ -180,6 +183,21 @@ def read_marker(value: Any) -> str:
     """The marker in what the field of a document holds; "" where there is none."""
     values = value if isinstance(value, list) else [value]
     return next((each for each in values if isinstance(each, str) and ":" in each), "")
+
+
+def find_added(fields: Mapping[str, Any]) -> set[str]:
+    """The fields of a document that a back-fill added, whatever they are called: their marker tells them, also those of
+    which the mapping said nothing when it was read."""
+    markers = [name for name, value in fields.items() if name.endswith(MARKER_END) and _is_marker(value)]
+    return {each for marker in markers for each in (marker, marker.removesuffix(MARKER_END))}
+
+
+def _is_marker(value: Any) -> bool:
+    """Whether a field holds what `marker_values` gives, in any order."""
+    if not isinstance(value, list) or MARKED not in value:
+        return False
+    generation = read_marker(value).partition(":")[0]
+    return generation in value and GENERATION.fullmatch(generation) is not None
 
 
 def without_ours(meta: Mapping[str, Any]) -> JSON:

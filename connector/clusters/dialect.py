@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import filterfalse, islice
 from typing import Any, Protocol
 
 import numpy as np
 
+from connector.backfilled import MARKER_END
 from connector.clusters.original_text import names_to_read
 from connector.clusters.vector_form import as_bytes, element_of
 from connector.filters import And, EngineQuery, Exists, Filter, Not, Or, Range, Scalar, Terms
@@ -135,10 +136,16 @@ def match_clause(schema: IndexSchema, query: str, texts: Mapping[str, float] | N
 
 
 def build_fields(
-    schema: IndexSchema, doc_ids: Sequence[str], source: SourceFilter | None = None, *, texts: bool = False
+    schema: IndexSchema,
+    doc_ids: Sequence[str],
+    source: SourceFilter | None = None,
+    *,
+    texts: bool = False,
+    added: Iterable[str] = (),
 ) -> JSON:
     """The body of a `_search` for all fields of some documents that are to be shown, as searches see them; with the
-    texts of somebody else's index in any case, for its passages.
+    texts of somebody else's index in any case, for its passages. There the marker of a back-fill comes along too, by
+    which readers tell what it added and do not show that; `added` is what is known of it.
 
     A search finds documents of any routing and reads no vectors: OpenSearch 3 works the vectors of a document into its
     source for `_mget`, asked for or not."""
@@ -147,15 +154,21 @@ def build_fields(
     if schema.managed:
         names = [name for name in (*schema.fields.text, *schema.fields.metadata) if not source or source.may_show(name)]
         return body | {"_source": {"includes": names_to_read(schema, names)} if names else False}
-    vectors = [*dict.fromkeys([*schema.layout.vectors, schema.vector_field or ""])]
+    vectors = [*dict.fromkeys([*schema.layout.vectors, schema.vector_field or "", *added])]
     asked: JSON = {"excludes": vectors}
     if source:
         paths = [path for name in schema.fields.text for path in schema.layout.place(name).source] if texts else []
         asked = {
-            "includes": [*source.includes, *(paths if source.includes else [])],
-            "excludes": vectors if texts else [*vectors, *source.excludes],
+            "includes": [*source.includes, *paths, f"*{MARKER_END}"] if source.includes else [],
+            "excludes": vectors if texts else [*vectors, *filterfalse(_may_hide_marker, source.excludes)],
         }
     return body | ask_texts(schema) | {"_source": asked if schema.layout.has_source else False}
+
+
+def _may_hide_marker(pattern: str) -> bool:
+    """Whether a pattern may leave out the marker of what a back-fill added, and not the rest of that."""
+    end = pattern.rpartition("*")[2]
+    return pattern != "*" and (end.endswith(MARKER_END) or ("*" in pattern and MARKER_END.endswith(end)))
 
 
 def ask_texts(schema: IndexSchema) -> JSON:
@@ -198,10 +211,11 @@ def build_contents(
     query: str | None,
     vector: Vector | None,
     source: SourceFilter | None = None,
+    added: Iterable[str] = (),
 ) -> JSON:
     """The same with the passages of our own documents that are nearest to the vector and that match the query best,
     where given."""
-    body = build_fields(schema, doc_ids, source, texts=True)
+    body = build_fields(schema, doc_ids, source, texts=True, added=added)
     (only,) = body["query"]["bool"]["filter"]
     wanted = []
     place = own_passages(schema)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from connector.backfilled import find_added
 from connector.clusters.dialect import DOC_ID, JSON, MATCHING, NEAREST
 from connector.clusters.original_text import to_original
 from connector.clusters.protocol import ordered
@@ -29,6 +30,13 @@ def read_contents(reply: JSON, schema: IndexSchema, source: SourceFilter | None 
             read_fields(hit, schema, source), next(iter(nearest), None), next(iter(matching), None)
         )
     return contents
+
+
+def added_to(reply: JSON, schema: IndexSchema) -> set[str]:
+    """The fields that a back-fill added to the documents of somebody else's index, as far as the reply has any."""
+    if schema.managed:
+        return set()
+    return set[str]().union(*(find_added(hit.get("_source", {})) for hit in reply["hits"]["hits"]))
 
 
 def has_ids(reply: JSON) -> bool:
@@ -130,8 +138,8 @@ def values_at(node: Any, path: Sequence[str]) -> Iterator[str]:
 
 
 def read_fields(hit: JSON, schema: IndexSchema, source: SourceFilter | None = None) -> dict[str, Any]:
-    """The fields of a document as a hit shows them: without vectors, and with the texts that are kept beside
-    `_source`."""
+    """The fields of a document as a hit shows them: without vectors and without what a back-fill added, and with the
+    texts that are kept beside `_source`."""
     fields = _all_fields(hit, schema)
     return source.apply(fields) if source else fields
 
@@ -139,7 +147,9 @@ def read_fields(hit: JSON, schema: IndexSchema, source: SourceFilter | None = No
 def _all_fields(hit: JSON, schema: IndexSchema) -> dict[str, Any]:
     if schema.managed:
         return to_original(hit.get("_source", {}), schema)
-    fields: dict[str, Any] = _without_vectors(hit.get("_source", {}))
+    source = hit.get("_source", {})
+    added = find_added(source)
+    fields: dict[str, Any] = _without_vectors({name: value for name, value in source.items() if name not in added})
     for name, values in hit.get("fields", {}).items():
         if name not in fields:
             fields[name] = values[0] if len(values) == 1 else values

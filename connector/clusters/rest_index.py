@@ -22,7 +22,7 @@ from connector.clusters.dialect import (
     with_stored_ids,
 )
 from connector.clusters.hidden_hits import fill_up
-from connector.clusters.hits import has_ids, read_contents, read_doc_id, read_fields, read_hits
+from connector.clusters.hits import added_to, has_ids, read_contents, read_doc_id, read_fields, read_hits
 from connector.clusters.lexical import build_lexical, read_lexical, uses_scores
 from connector.clusters.original_text import names_to_read, to_original
 from connector.clusters.paths import index_path, search_path
@@ -90,6 +90,7 @@ class RestIndex:
         self.form = form
         self._for_caller = False
         self._at: PointInTime | None = None  # the present
+        self._added: set[str] = set()  # by a back-fill since the mapping was read, as far as hits have shown it
         self._knn = True  # the engine has a graph of the vectors, as far as is known
 
     async def write(self, documents: Sequence[IndexedDocument]) -> list[WriteOutcome]:
@@ -198,7 +199,8 @@ class RestIndex:
         if not doc_ids:
             return {}
         if fields is None:
-            reply = await self.ask(build_fields(self.schema, doc_ids, source), timeout_s)
+            reply = await self.ask(build_fields(self.schema, doc_ids, source, added=sorted(self._added)), timeout_s)
+            self._added |= added_to(reply, self.schema)
             return {
                 read_doc_id(hit, self.schema): read_fields(hit, self.schema, source) for hit in reply["hits"]["hits"]
             }
@@ -223,8 +225,10 @@ class RestIndex:
     ) -> dict[str, HitContent]:
         if not doc_ids:
             return {}
-        body = build_contents(self._dialect, self.schema, doc_ids, query, vector, source)
-        return read_contents(await self.ask(body, timeout_s), self.schema, source)
+        body = build_contents(self._dialect, self.schema, doc_ids, query, vector, source, sorted(self._added))
+        reply = await self.ask(body, timeout_s)
+        self._added |= added_to(reply, self.schema)
+        return read_contents(reply, self.schema, source)
 
     async def scan(self) -> AsyncIterator[tuple[str, str]]:
         body = {"size": SCAN_PAGE, "_source": ["content_hash"], "sort": ["_doc"]}

@@ -14,12 +14,15 @@ from support.running_gateway import running_gateway
 from support.somebody import TEXT, Somebody
 from support.worker_app import wait_ready
 
+from connector.backfilled import AddedNames
+from connector.clusters.protocol import ForeignFields
 from connector.clusters.rest import RestCluster
 from connector.errors import EncoderMismatch, SettingsError
 from connector.filters import check_filter, parse_filter
 from connector.lexical import LexicalQuery
 from connector.settings.load import load_settings
 from connector.settings.sections import Settings, WorkerSettings
+from connector.source_filter import read_source_filter
 from connector.types import SearchRequest, SearchResponse
 from connector.wiring import build_searcher, open_cluster, open_index
 from connector.worker.app import create_app
@@ -91,6 +94,31 @@ async def test_it_is_opened_and_searched_with_nothing_set(somebody: Somebody) ->
     assert shown["d3"].matching is None
     assert sorted(hit.doc_id for hit in nearest) == ["d0", "d1", "d2"]
     assert all(text.text.startswith("Cold rooms\n") for hit in nearest if hit.doc_id == "d0" for text in hit.passages)
+
+
+@pytest.mark.live
+async def test_what_a_back_fill_adds_is_not_shown_by_who_opened_the_index_before(somebody: Somebody) -> None:
+    assert isinstance(somebody.cluster, RestCluster)
+    index = somebody.make(MAPPINGS, *(row | {"made_of": ["oak"]} for row in ROWS), settings=somebody.knn)
+    text = {"title": 2.0, "body": 1.0}
+    opened = [await somebody.cluster.open_index(index, ForeignFields(text)) for _ in range(5)]
+    plan = await plan_for(somebody.cluster, index, text)
+    for name, is_other in (("passages", False), ("shop_of", True)):
+        added = replace(plan.added, names=AddedNames(name), encoder=replace(WORDS, name=name))
+        await fill_index(somebody.cluster, replace(plan, added=added, is_other=is_other), ENCODER)
+    raw = somebody.send("GET", f"/{index}/_doc/d0")["_source"]
+
+    assert set(raw) >= {"passages", "passages_of", "shop_of", "shop_of_of"}
+    sources = (None, ["passages*", "s*"], {"excludes": ["*_of"]}, {"excludes": ["passages_of"]}, False)
+    for before, given in zip(opened, sources, strict=True):
+        source = read_source_filter(given)
+        expected = ROWS[1] | {"made_of": ["oak"]}
+        expected = source.apply(expected) if source else expected
+        for _ in range(2):  # the second time it is known what not to ask for
+            content = await before.content(["d1"], query=None, vector=None, timeout_s=30, source=source)
+            fields = await before.get(["d1"], fields=None, timeout_s=30, source=source)
+
+            assert content["d1"].fields == fields["d1"] == expected, given
 
 
 @pytest.mark.live

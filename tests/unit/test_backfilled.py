@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from support.backfills import WORDS
 
-from connector.backfilled import META_KEY, AddedNames, Backfilled, read_added_names, without_ours
+from connector.backfilled import META_KEY, AddedNames, Backfilled, find_added, read_added_names, without_ours
 from connector.errors import SettingsError
 from connector.schema import PassageSettings
 
@@ -29,6 +29,15 @@ def test_what_another_version_added_can_be_taken_out() -> None:
     assert read_added_names(ours) == AddedNames("pieces")
     assert read_added_names({"owner": "shop"}) is None
     assert read_added_names(ADDED.to_meta({})) == ADDED.names
+
+
+def test_what_was_added_to_a_document_is_told_by_its_marker_alone() -> None:
+    marker = ADDED.marker_values(ADDED.marker({"title": "Cold rooms"}, has_passages=True))
+    theirs = {"made_of": ["passages", "oak"], "passages_of": "a monk", "size_of": ["a:b", "a"], "part_of": [1, 2]}
+
+    assert find_added(theirs) == set()
+    for values in (marker, sorted(marker), ADDED.marker_values(ADDED.without_text)):
+        assert find_added(theirs | {"shop": [], "shop_of": values}) == {"shop", "shop_of"}
 
 
 def test_meta_of_another_version_is_refused_with_the_way_out() -> None:
