@@ -26,12 +26,13 @@ class WorkItem:
 
 @dataclass(frozen=True, slots=True)
 class EncodedWork:
-    """What is to be written; the documents that are right as they are; and those that cannot be encoded. Documents that
-    are in none of the three were not reached before the job was to stop."""
+    """What is to be written; the documents that are right as they are; and those that cannot be encoded. Where it
+    `is_whole`, that is all of them; others were not reached before the job was to stop."""
 
     updates: Sequence[PassageUpdate]
     unchanged: Sequence[FoundDocument]
     failed: Sequence[FoundDocument]
+    is_whole: bool = True
 
 
 def encode_group(
@@ -52,4 +53,5 @@ def encode_group(
                 updates.append(PassageUpdate(item.document, passages, vectors[own], marker))
             else:
                 failed.append(item.document)
-    return EncodedWork(updates, unchanged, failed)
+    is_whole = len(updates) + len(unchanged) + len(failed) == len(items)
+    return EncodedWork(updates, unchanged, failed, is_whole)

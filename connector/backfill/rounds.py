@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from connector.backfill.done_upto import DoneUpTo, GroupUnderWay, ReadUpTo
 from connector.backfill.encoding import NO_NUMBER, EncodedWork, WorkItem, encode_group
 from connector.backfill.fields import BackfillPlan
 from connector.backfill.own_writes import OwnWrites
@@ -35,6 +36,10 @@ from connector.settings.sections import IngestSettings
 
 log = logging.getLogger(__name__)
 QUEUED_GROUPS = 2
+FIRST_GROUP = (
+    8  # documents; each group has twice as many, up to ingest.group_documents: a job that is killed soon gets on
+)
+PLACE_S = 1.0  # so often it is told how far a shard was read
 SKIPPED_INTERVALS = 200  # of our own writes, that a query leaves out
 EXTERNAL = (
     "an application gives the version of this document (version_type=external), and an update of ours would have its "
@@ -56,6 +61,10 @@ class ShardRange:
     written_after: int
     upto: int
     too: tuple[int, ...] = ()
+
+
+FoundGroup = tuple[list[WorkItem], GroupUnderWay]
+MadeGroup = tuple[EncodedWork, GroupUnderWay]
 
 
 class BackfillRounds:
@@ -84,6 +93,8 @@ class BackfillRounds:
         self._settings = settings
         self._on_progress = on_progress
         self._items = 0  # of the round that is under way
+        self.done = DoneUpTo(plan.shards)  # of the same
+        self._group_documents = min(FIRST_GROUP, settings.group_documents)
         self.index = plan.index
         self.stop = stop
         self.rejects = RejectsFile(rejects)
@@ -109,9 +120,9 @@ class BackfillRounds:
 
     async def run(self, ranges: Sequence[ShardRange]) -> int:
         """One round; how many documents needed a second look. Raises ConnectorError."""
-        self._items, failed = 0, None
-        found: asyncio.Queue[list[WorkItem] | None] = asyncio.Queue(QUEUED_GROUPS)
-        encoded: asyncio.Queue[EncodedWork | None] = asyncio.Queue(QUEUED_GROUPS)
+        self._items, self.done, failed = 0, DoneUpTo(self._plan.shards), None
+        found: asyncio.Queue[FoundGroup | None] = asyncio.Queue(QUEUED_GROUPS)
+        encoded: asyncio.Queue[MadeGroup | None] = asyncio.Queue(QUEUED_GROUPS)
         try:
             async with asyncio.TaskGroup() as stages:
                 stages.create_task(self._read(ranges, found))
@@ -135,12 +146,30 @@ class BackfillRounds:
     def _stopping(self) -> bool:
         return self.stop.done()
 
-    async def _read(self, ranges: Sequence[ShardRange], found: asyncio.Queue[list[WorkItem] | None]) -> None:
+    async def _read(self, ranges: Sequence[ShardRange], found: asyncio.Queue[FoundGroup | None]) -> None:
         group: list[WorkItem] = []
-        size = 0
+        places: dict[int, int] = {}
+        size, put_at = 0, time.monotonic()
+
+        async def put() -> None:
+            nonlocal group, places, size, put_at
+            under_way = self.done.begin(places)
+            if group:
+                await found.put((group, under_way))
+                self._group_documents = min(2 * self._group_documents, self._settings.group_documents)
+            else:
+                self.done.end(under_way)
+                self._on_progress(self.ledger.counts)
+            group, places, size, put_at = [], {}, 0, time.monotonic()
+
         async for item in self._find(ranges):
             if self._stopping:
                 break
+            if isinstance(item, ReadUpTo):
+                places[item.shard] = item.number
+                if not group or time.monotonic() - put_at >= PLACE_S:
+                    await put()
+                continue
             if self.ledger.was_refused(item.document):
                 continue
             if self._plan.added.versions_checked and is_external(item.document):
@@ -149,17 +178,15 @@ class BackfillRounds:
             self._items += 1
             group.append(item)
             size += sum(map(len, item.document.texts.values()))
-            if len(group) >= self._settings.group_documents or size >= self._settings.group_bytes:
-                await found.put(group)
-                group, size = [], 0
-        if group and not self._stopping:
-            await found.put(group)
+            if len(group) >= self._group_documents or size >= self._settings.group_bytes:
+                await put()
+        if not self._stopping:
+            await put()
         await found.put(None)
 
-    async def _encode(
-        self, found: asyncio.Queue[list[WorkItem] | None], encoded: asyncio.Queue[EncodedWork | None]
-    ) -> None:
-        while group := await found.get():
+    async def _encode(self, found: asyncio.Queue[FoundGroup | None], encoded: asyncio.Queue[MadeGroup | None]) -> None:
+        while read := await found.get():
+            group, under_way = read
             if self._stopping:
                 continue
             made = await asyncio.to_thread(encode_group, self._plan, group, self._encoder, lambda: self._stopping)
@@ -167,19 +194,24 @@ class BackfillRounds:
                 self._settle_done(document)
             for document in made.failed:
                 self._writer.refuse(document, NO_NUMBER)
-            if made.updates:
-                await encoded.put(made)
+            await encoded.put((made, under_way))
         for _ in range(self._settings.writers):
             await encoded.put(None)
 
-    async def _write(self, encoded: asyncio.Queue[EncodedWork | None]) -> None:
-        while group := await encoded.get():
+    async def _write(self, encoded: asyncio.Queue[MadeGroup | None]) -> None:
+        while made := await encoded.get():
+            group, under_way = made
             await self._writer.write(group.updates)
+            if group.is_whole:
+                self.done.end(under_way)
             self._on_progress(self.ledger.counts)
 
-    async def _find(self, ranges: Sequence[ShardRange]) -> AsyncIterator[WorkItem]:
+    async def _find(self, ranges: Sequence[ShardRange]) -> AsyncIterator[WorkItem | ReadUpTo]:
         """What needs work: documents without passages; and of those that have passages and were written since the last
-        look, the ones whose text is another now."""
+        look, the ones whose text is another now. In between, the places up to which a shard was read for both.
+
+        All that is written meanwhile gets a number above the range, so that what is in it becomes fewer and no other:
+        what is read first for one and then for the other misses none."""
         for number, bounds in enumerate(ranges):
             if bounds.upto == NONE_YET:
                 continue  # an empty shard, or another job's
@@ -194,14 +226,21 @@ class BackfillRounds:
             done = partial(read_documents, self.cluster, self._plan, number, upto=bounds.upto)
             async for item in self._changed(done(query, after=bounds.written_after), own):
                 yield item
+            yield ReadUpTo(number, bounds.upto)
             if bounds.too:
                 query = only_numbers(has_work_done(self._plan), bounds.too)
                 async for item in self._changed(done(query, upto=bounds.written_after), own):
-                    yield item
+                    if isinstance(item, WorkItem):
+                        yield item
 
-    async def _changed(self, found: AsyncIterator[FoundDocument], own: OwnWrites) -> AsyncIterator[WorkItem]:
-        """Those of the documents whose passages are of another text."""
+    async def _changed(self, found: AsyncIterator[FoundDocument], own: OwnWrites) -> AsyncIterator[WorkItem | ReadUpTo]:
+        """Those of the documents whose passages are of another text, and now and then how far they were read."""
+        told_at, last = time.monotonic(), None
         async for document in found:
+            if last and time.monotonic() - told_at >= PLACE_S:
+                yield ReadUpTo(last.shard, last.seq_no)
+                told_at = time.monotonic()
+            last = document
             if document.seq_no in own:
                 continue
             if is_of_its_text(self._plan, document):

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from support.backfills import WordEncoder
+from support.besides import bulk, put_all
 from support.effort import tries
 from support.followed_shops import AwayAtFirst, followed_of, small_shop
 from support.scratch import unique_name
@@ -18,6 +19,7 @@ from support.shop_writers import ShopWriter
 from support.shops import DOCUMENTS, ENCODER, SMALL, check_index, open_shop, read_all
 from support.somebody import Somebody
 
+from connector.backfill import rounds, scan
 from connector.backfill.fields import BackfillPlan, put_fields, put_meta, read_index_mapping
 from connector.backfill.keeping_up import follower
 from connector.backfill.keeping_up.checkpoints import IndexCheckpoints, read_checkpoints
@@ -29,6 +31,7 @@ from connector.backfill.report import BackfillCounts, BackfillReport
 from connector.backfill.rounds import META_REPLACED
 from connector.backfill.undo import UndoJob, plan_undo
 from connector.backfilled import AddedNames, Backfilled
+from connector.clusters.clients import Client
 from connector.clusters.connect import connect
 from connector.clusters.rest import RestCluster
 from connector.errors import ClusterUnavailable
@@ -138,6 +141,65 @@ async def test_a_killed_follower_goes_on_where_it_was(somebody: Somebody, tmp_pa
 
     assert report.counts.found < len(found)  # it did not begin anew
     check_index(found, plan, writers)
+
+
+class Dying:
+    """The client of a process that is killed when it asks for one page of documents too many."""
+
+    def __init__(self, client: Client, pages: int) -> None:
+        self._client, self._pages = client, pages
+        self.die: Callable[[], Any] = lambda: None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._client, name)
+
+    async def request(self, method: str, path: str, **given: Any) -> dict[str, Any]:
+        self._pages -= path == "/_search"
+        if self._pages < 0:
+            self.die()
+            await asyncio.Event().wait()
+        return await self._client.request(method, path, **given)
+
+
+@pytest.mark.live
+@pytest.mark.parametrize("engine", ["es9", "os3"], indirect=True)
+async def test_a_follower_that_is_killed_early_in_each_long_round_arrives(
+    somebody: Somebody, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A round is seven pages long, and each process reads three."""
+    monkeypatch.setattr(rounds, "PLACE_S", 0.0)
+    monkeypatch.setattr(follower, "KEEP_S", 0.0)
+    monkeypatch.setattr(scan, "PAGE", 50)
+    cluster, plan = await small_shop(somebody, 0)
+    titles = {f"d{at}": f"Shelf {at}" for at in range(300)}
+    put_all(somebody, plan.index, {doc_id: {"title": title} for doc_id, title in titles.items()})
+    first = Following(cluster, plan, tmp_path)
+    await first.until_caught_up()
+    await first.end()
+    titles |= {f"d{at}": f"Shelf {at} is elsewhere" for at in range(0, 300, 3)}
+    changes = [({"update": {"_index": plan.index, "_id": doc_id}}, {"doc": {"title": title, "price": 1}})
+               for doc_id, title in titles.items()]  # fmt: skip
+    bulk(somebody, [line for change in changes for line in change])
+    deaths = 0
+    while True:
+        client = Dying(cluster.client, 3)
+        following = Following(cluster.asked_by(client), plan, tmp_path)
+        client.die = following.task.cancel
+        caught_up = asyncio.create_task(following.until_caught_up())
+        await asyncio.wait([caught_up, following.task], return_when=asyncio.FIRST_COMPLETED)
+        if not following.task.cancelled():
+            break
+        await asyncio.wait([caught_up])
+        deaths += 1
+        assert deaths < 30, (tmp_path / "state.json").read_text()
+    await caught_up
+    await following.end()
+    found = await read_all(somebody, plan.index)
+
+    assert deaths > 2
+    assert {doc_id: [each["text"] for each in source["passages"]] for doc_id, source in found.items()} == {
+        doc_id: [title] for doc_id, title in titles.items()
+    }
 
 
 @pytest.fixture

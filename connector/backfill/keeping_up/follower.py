@@ -3,12 +3,14 @@
 An update of theirs that changes a text leaves our passages of the old one, and a document that they replace has none.
 So each round reads what was written since the last one, and holds texts against markers. What our own update met was
 written once more in between gets a number above the checkpoint: the next round finds it, and nobody is fought over a
-document. Deletions need nothing, since passages lie in their document."""
+document. What is done of a long round is kept while it goes on, so that one that is killed again and again gets on.
+Deletions need nothing, since passages lie in their document."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -19,7 +21,7 @@ from connector.backfill.fields import BackfillPlan
 from connector.backfill.keeping_up.checkpoints import IndexCheckpoints, read_checkpoints
 from connector.backfill.keeping_up.lag import PassageLag
 from connector.backfill.keeping_up.passing import may_pass
-from connector.backfill.keeping_up.state import FollowState, StateFile, begin_anew, moved_to
+from connector.backfill.keeping_up.state import FollowState, StateFile, begin_anew, moved_to, moved_within
 from connector.backfill.report import BackfillCounts, BackfillReport
 from connector.backfill.rounds import BackfillRounds, ShardRange, refresh, run_to_end
 from connector.backfill.scan import NONE_YET
@@ -35,6 +37,7 @@ log = logging.getLogger(__name__)
 MOST_REFUSED = 10_000  # writes of one shard, the last ones, that are remembered for the next run
 MANY_REFUSED = "more documents were refused than are remembered for the next run; connector backfill tries them all"
 MOST_IDS = 5_000_000  # on disk, of the documents that were met
+KEEP_S = 1.0  # so often what is done of a round is kept
 
 
 class IndexFollower:
@@ -86,6 +89,8 @@ class IndexFollower:
         self._right_at = time.monotonic()  # a moment up to which everything written is right
         self._lacking_after: list[int] | None = None  # by shard, where another job fills what is older
         self._refused: list[tuple[int, ...]] = [()] * plan.shards  # in the last run: they are looked at once more
+        self._state: FollowState | None = None  # as it was kept last; none at the beginning
+        self._kept_at = -math.inf
         self.behind = PassageLag()
         self._operations = 0  # that nobody has looked at, when last asked
 
@@ -97,12 +102,11 @@ class IndexFollower:
             return await run_to_end(self._rounds, self._keep_up, grace_s=self._settings.grace_s)
 
     async def _keep_up(self) -> None:
-        state: FollowState | None = None
         waits = self._waits()
         while not self._stop.done():
             wait_s: float | None = self._every_s
             try:
-                state = await self._look(state)
+                await self._look()
                 waits = self._waits()
             except VectorsTakenOut as over:
                 self._file.forget()
@@ -146,18 +150,18 @@ class IndexFollower:
             log.warning("%s: every document is looked at anew", why)
             self._rounds.notes[f"{why}: every document was looked at anew"] = None
         if kept and not why:
-            self._refused = [*kept.refused]
+            self._refused, self._lacking_after = [*kept.refused], [*kept.lacking_after] or None
             return kept
         state = begin_anew(self._plan.index, generation, now)
         if kept or self._fills_old:
             return state
         self._lacking_after = self._lacking_after or [shard.safe for shard in now.shards]  # a first look may fail
-        return replace(state, swept_at=time.time())
+        return replace(state, swept_at=time.time(), lacking_after=tuple(self._lacking_after))
 
-    async def _look(self, state: FollowState | None) -> FollowState:
-        """What was written since, if anything was; the state after it. None: at the beginning."""
+    async def _look(self) -> None:
+        """What was written since, if anything was."""
         asked_at, now = time.monotonic(), await self._read()
-        state = self._still_valid(state, now) if state else self._begin(now)
+        state = self._state = self._still_valid(self._state, now) if self._state else self._begin(now)
         await self._rounds.keep_meta()
         safe = [shard.safe for shard in now.shards]
         self._operations = _count_operations(now, state)
@@ -166,11 +170,10 @@ class IndexFollower:
         if is_sweep or any(self._refused) or list(state.upto) != safe:
             state = await self._take_round(state, safe, is_sweep=is_sweep)
             if self._stop.done():
-                return state
+                return
         self._right_at = asked_at
         self._operations = _count_operations(now, state)
         self._tell()
-        return state
 
     async def _take_round(self, state: FollowState, safe: Sequence[int], *, is_sweep: bool) -> FollowState:
         swept_at = time.time() if is_sweep else state.swept_at
@@ -185,16 +188,27 @@ class IndexFollower:
             [ShardRange(NONE_YET if is_sweep else max(at, lacking), at, upto, too) for at, upto, lacking, too in bounds]
         )
         if self._stop.done():
+            self._keep_what_is_done()
             return state
         self._refused = [()] * self._plan.shards
         for own, upto in zip(self._rounds.own, safe, strict=True):
             own.forget(upto)
-        refused = [sorted(numbers) for numbers in self._rounds.ledger.refused(self._plan.shards)]
-        if any(len(numbers) > MOST_REFUSED for numbers in refused):
-            self._rounds.notes[MANY_REFUSED] = None
-        state = moved_to(state, safe, [numbers[-MOST_REFUSED:] for numbers in refused], swept_at)
+        refused = self._rounds.ledger.refused(self._plan.shards)
         self._rounds.ledger.keep_within(MOST_IDS)
+        return self._keep(moved_to(state, safe, refused, swept_at))
+
+    def _keep_what_is_done(self) -> None:
+        """Keep up to where the round that is under way is done."""
+        done = self._rounds.done.numbers
+        if self._state and any(number > upto for number, upto in zip(done, self._state.upto, strict=True)):
+            self._keep(moved_within(self._state, done, self._rounds.ledger.refused(self._plan.shards)))
+
+    def _keep(self, state: FollowState) -> FollowState:
+        if any(len(numbers) > MOST_REFUSED for numbers in state.refused):
+            self._rounds.notes[MANY_REFUSED] = None
+            state = replace(state, refused=tuple(numbers[-MOST_REFUSED:] for numbers in state.refused))
         self._file.keep(state)
+        self._state, self._kept_at = state, time.monotonic()
         return state
 
     def _still_valid(self, state: FollowState, now: IndexCheckpoints) -> FollowState:
@@ -211,8 +225,10 @@ class IndexFollower:
         return begin_anew(self._plan.index, self._plan.added.generation, now)
 
     def _tell_progress(self, counts: BackfillCounts) -> None:
-        """A round may take hours: how long it is behind is told on the way."""
+        """A round may take hours: how long it is behind is told on the way, and what is done is kept."""
         self._on_progress(counts)
+        if time.monotonic() - self._kept_at >= KEEP_S:
+            self._keep_what_is_done()
         self._tell()
 
     def _tell(self, trouble: str = "") -> None:

@@ -1,7 +1,7 @@
 """Up to where the passages of an index are known to be right, kept on disk between two runs.
 
-It is only ever too low, never too high: it moves once a round is written. Where it is of another index, another
-history or another back-fill, it is void, and every document is looked at anew."""
+It is only ever too low, never too high: it moves once what was read before it is written. Where it is of another index,
+another history or another back-fill, it is void, and every document is looked at anew."""
 
 from __future__ import annotations
 
@@ -31,6 +31,7 @@ class FollowState:
     upto: tuple[int, ...]
     refused: tuple[tuple[int, ...], ...]  # below that: the writes of documents whose passages the engine did not take
     swept_at: float | None = None  # seconds since 1970, when a search for all that lack passages began
+    lacking_after: tuple[int, ...] = ()  # where another job fills what is older, in the first round alone
 
     def why_void(self, generation: str, now: IndexCheckpoints) -> str | None:
         """Why nothing may be concluded from it about the index as it is now; None where it holds."""
@@ -95,7 +96,7 @@ class StateFile:
             kept = json.loads(self.path.read_text(encoding="utf-8"))
             if kept.pop("version") != STATE_VERSION:
                 raise ValueError("it is of another version")
-            lists = {name: tuple(kept[name]) for name in ("histories", "upto")}
+            lists = {name: tuple(kept[name]) for name in ("histories", "upto", "lacking_after")}
             return FollowState(**kept | lists | {"refused": tuple(map(tuple, kept["refused"]))})
         except (ValueError, TypeError, KeyError, AttributeError, OSError) as error:
             raise SettingsError(
@@ -126,4 +127,13 @@ def moved_to(
     state: FollowState, upto: Sequence[int], refused: Sequence[Sequence[int]], swept_at: float | None
 ) -> FollowState:
     """The state after a round up to these numbers, in which the engine refused some documents."""
-    return replace(state, upto=tuple(upto), refused=tuple(map(tuple, refused)), swept_at=swept_at)
+    refused_numbers = tuple(tuple(sorted(numbers)) for numbers in refused)
+    return replace(state, upto=tuple(upto), refused=refused_numbers, swept_at=swept_at, lacking_after=())
+
+
+def moved_within(state: FollowState, upto: Sequence[int], refused: Sequence[Sequence[int]]) -> FollowState:
+    """The state amid a round, of which all up to these numbers is written. What was refused before may not have been
+    tried again yet."""
+    furthest = tuple(map(max, state.upto, upto))
+    known = tuple(tuple(sorted({*before, *more})) for before, more in zip(state.refused, refused, strict=True))
+    return replace(state, upto=furthest, refused=known)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from connector.backfill.keeping_up.checkpoints import IndexCheckpoints, ShardCheckpoint
-from connector.backfill.keeping_up.state import StateFile, begin_anew, moved_to
+from connector.backfill.keeping_up.state import StateFile, begin_anew, moved_to, moved_within
 from connector.errors import SettingsError
 
 SHARD = ShardCheckpoint("h1", 10, 12)
@@ -45,6 +45,15 @@ def test_a_state_is_read_as_it_was_kept(tmp_path: Path) -> None:
 
     assert file.read() == STATE
     assert [each.name for each in tmp_path.iterdir()] == ["state.json"]
+
+
+def test_amid_a_round_the_state_moves_forth_alone_and_forgets_no_refusal() -> None:
+    state = moved_within(replace(STATE, lacking_after=(4, 4)), [5, 12], [[11], [7]])
+
+    assert (state.upto, state.refused) == ((10, 12), ((3, 7, 11), (7,)))
+    assert (state.swept_at, state.lacking_after) == (1000.0, (4, 4))
+    assert moved_to(state, [20, 20], [[], [9, 8]], None).refused == ((), (8, 9))
+    assert moved_to(state, [20, 20], [[], []], None).lacking_after == ()
 
 
 @pytest.mark.parametrize(("seconds", "is_due"), [(1000.0, False), (1059.0, False), (1060.0, True), (999.0, True)])
