@@ -61,7 +61,7 @@ async def _write(
     sent = took = 0.0
     began, began_cpu = time.perf_counter(), time.process_time()
     for at in range(0, len(documents), CHUNK):
-        lines = build_bulk(index.name, documents[at : at + CHUNK], index.schema, form)
+        lines = build_bulk(documents[at : at + CHUNK], index.schema, form)
         sent += sum(map(len, lines))
         reply = await cluster.client.bulk(index.name, lines, timeout_s=TIMEOUT_S)
         assert not reply["errors"], reply["items"][0]

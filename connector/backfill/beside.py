@@ -17,9 +17,10 @@ from typing import Any
 import numpy as np
 import orjson
 
+from connector.backfill.own_index import OwnIndexSender
 from connector.backfill.report import count_reasons
 from connector.backfill.scan import ANY, NONE_YET, Shard, count_shards, read_shard
-from connector.backfill.sending import PacedSender, blocked_reason
+from connector.backfill.sending import blocked_reason
 from connector.backfill.throttle import WritePace
 from connector.backfill.write import UpdateOutcome
 from connector.clusters.beside import BY_VALUES, BesideIndex
@@ -142,7 +143,7 @@ class BesideJob:
         self._encoder, self._settings = encoder, settings
         self._stop: asyncio.Future[str] = stop or asyncio.get_running_loop().create_future()
         self._passes = passes
-        self._sender = PacedSender(cluster, self._vectors.name, settings, pace or WritePace())
+        self._sender = OwnIndexSender(cluster, self._vectors.name, settings, pace or WritePace())
         self._on_progress = on_progress
         self._counts = BesideCounts()
         self._reasons: dict[str, int] = {}
@@ -176,8 +177,9 @@ class BesideJob:
 
     async def take_pass(self, *, is_sweep: bool = True) -> int:
         """Compare what was written lately, or (`is_sweep`) every document of theirs and then every one of ours; how
-        many differed. Raises ConnectorError."""
+        many differed. Raises ConnectorError: IndexGone where ours was deleted or made anew meanwhile."""
         before, uuid = self._counts, await self._retrying(partial(self._cluster.read_uuid, self._index.name))
+        await self._retrying(self._sender.begin)
         self._trusted = bool(uuid) and uuid == self._uuid
         is_sweep = is_sweep or not self._trusted
         await self._retrying(self._vectors.finish)
@@ -186,6 +188,7 @@ class BesideJob:
         except* ConnectorError as errors:
             raise _first(errors) from None
         await self._retrying(self._vectors.finish)
+        await self._sender.check()
         if is_sweep and not self._stop.done():
             await self._remove_gone()
             await self._hold_uuid(uuid)
@@ -299,9 +302,8 @@ class BesideJob:
     async def _write(self, encoded: asyncio.Queue[tuple[DifferingGroup, list[IndexedDocument]] | None]) -> None:
         while pair := await encoded.get():
             group, documents = pair
-            name, schema = self._vectors.name, self._vectors.schema
-            written = await self._send(build_bulk(name, documents, schema, self._vectors.form))
-            touched = await self._send([build_touch(name, each, self._index) for each in group.touched])
+            written = await self._send(build_bulk(documents, self._vectors.schema, self._vectors.form))
+            touched = await self._send([build_touch(each, self._index) for each in group.touched])
             self._count(
                 written=sum(outcome.kind == "written" for outcome in written),
                 touched=sum(outcome.kind in ("written", "unchanged") for outcome in touched),
@@ -325,7 +327,7 @@ class BesideJob:
         async for doc_ids in self._ours():
             find = partial(self._index.find_gone, doc_ids, timeout_s=ADMIN_TIMEOUT_S)
             if gone := await self._retrying(find):
-                sent = await self._send(build_removal(self._vectors.name, gone))
+                sent = await self._send(build_removal(gone))
                 self._count(removed=sum(outcome.kind in ("written", "gone") for outcome in sent))
         await self._retrying(self._vectors.finish)
 
@@ -359,11 +361,11 @@ def build_document(document: ReadDocument, passages: tuple[Passage, ...], vector
     return IndexedDocument(Document(document.doc_id, kept), document.content_hash, passages, vectors)
 
 
-def build_touch(name: str, document: ReadDocument, index: BesideIndex) -> bytes:
+def build_touch(document: ReadDocument, index: BesideIndex) -> bytes:
     """The bulk lines that bring all but passages up to date; a copied field without a value any more becomes null."""
     names = [copy.name.removeprefix(f"{COPIES}.") for copy in index.origin.copies.values()]
     doc = {COPIES: {each: document.copies.get(each) for each in names}, READ: document.state}
-    action = {"update": {"_index": name, "_id": document.doc_id}}
+    action = {"update": {"_id": document.doc_id}}
     return b"%b\n%b\n" % (orjson.dumps(action), orjson.dumps({"doc": doc}))
 
 

@@ -60,7 +60,7 @@ def build_copy(plan: IntoPlan, original: Original, update: PassageUpdate, condit
         for passage, vector in zip(update.passages, update.vectors, strict=True)
     ]
     source = original.source | {names.passages: passages, names.marker: plan.fill.added.marker_values(update.marker)}
-    action = {"index": _address(plan, document) | condition}
+    action = {"index": _address(document) | condition}
     return b"%b\n%b\n" % (orjson.dumps(action), orjson.dumps(source, option=orjson.OPT_SERIALIZE_NUMPY))
 
 
@@ -74,9 +74,9 @@ def unless_written_since(copied: FoundDocument) -> JSON:
     return {"if_seq_no": copied.seq_no, "if_primary_term": copied.primary_term}
 
 
-def build_delete(plan: IntoPlan, copied: FoundDocument) -> bytes:
+def build_delete(copied: FoundDocument) -> bytes:
     """The bulk line that takes a copy out, unless somebody wrote it since it was read."""
-    return orjson.dumps({"delete": _address(plan, copied) | unless_written_since(copied)}) + b"\n"
+    return orjson.dumps({"delete": _address(copied) | unless_written_since(copied)}) + b"\n"
 
 
 def is_same(plan: IntoPlan, original: Original, copied: Copied | None) -> bool:
@@ -126,8 +126,8 @@ def _key(hit: JSON) -> DocumentKey:
     return hit["_id"], hit.get("_routing")
 
 
-def _address(plan: IntoPlan, document: FoundDocument) -> JSON:
-    address: JSON = {"_index": plan.new, "_id": document.doc_id}
+def _address(document: FoundDocument) -> JSON:
+    address: JSON = {"_id": document.doc_id}
     return address | ({"routing": document.routing} if document.routing is not None else {})
 
 

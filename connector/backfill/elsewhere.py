@@ -186,6 +186,13 @@ class _PreparedInto:
         job = IntoJob(
             self.cluster, plan, self.encoder, self.settings.ingest, pace=pace, stop=stop, on_progress=on_progress
         )
+        try:
+            return await self._run(job, pace)
+        finally:
+            await job.end()
+
+    async def _run(self, job: IntoJob, pace: WritePace) -> ElsewhereReport:
+        plan = self.plan
         async with watching(watch_load(self.cluster.client, plan.old, pace, self.where.bounds)) as watch:
             filled = await job.run()
         report = ElsewhereReport("into", plan.old, plan.new, filled, notes=tuple(watch.notes))

@@ -31,9 +31,10 @@ from connector.backfill.copies import (
 from connector.backfill.encoding import NO_NUMBER, EncodedWork, WorkItem, encode_group
 from connector.backfill.into_plan import IntoPlan
 from connector.backfill.keeping_up.checkpoints import IndexCheckpoints, read_checkpoints
+from connector.backfill.own_index import OwnIndexSender
 from connector.backfill.report import count_reasons
 from connector.backfill.scan import ANY, NONE_YET, Shard, read_shard
-from connector.backfill.sending import PacedSender, blocked_reason
+from connector.backfill.sending import blocked_reason
 from connector.backfill.throttle import WritePace
 from connector.backfill.write import PassageUpdate, UpdateOutcome
 from connector.clusters.paths import index_path
@@ -107,7 +108,7 @@ class IntoJob:
         self.plan = plan
         self._cluster, self._encoder, self._settings = cluster, encoder, settings
         self._stop: asyncio.Future[str] = stop or asyncio.get_running_loop().create_future()
-        self._sender = PacedSender(cluster, plan.new, settings, pace or WritePace())
+        self._sender = OwnIndexSender(cluster, plan.new, settings, pace or WritePace())
         self._on_progress = on_progress
         self._counts = IntoCounts()
         self._reasons: dict[str, int] = {}
@@ -147,6 +148,7 @@ class IntoJob:
 
     async def copy_round(self) -> int:
         """Copy what was written since the last round; how many documents that were."""
+        await self._retrying(self._sender.begin)
         upto, before = await self._checkpoints(), self._counts.read
         found: asyncio.Queue[list[Original] | None] = asyncio.Queue(QUEUED_GROUPS)
         encoded: asyncio.Queue[tuple[list[Original], EncodedWork] | None] = asyncio.Queue(QUEUED_GROUPS)
@@ -163,7 +165,7 @@ class IntoJob:
         """Take out of the new index what the old one has no longer; whether both have as many documents then."""
         if await self._counts_differ():
             async for gone in find_gone(self._cluster, self.plan):
-                outcomes = await self.send([build_delete(self.plan, each) for each in gone])
+                outcomes = await self.send([build_delete(each) for each in gone])
                 self._count(removed=sum(outcome.kind == "written" for outcome in outcomes))
         return not await self._counts_differ()
 
@@ -185,6 +187,10 @@ class IntoJob:
         if reason := blocked_reason(outcomes):
             raise IndexBlocked(reason)
         return outcomes
+
+    async def end(self) -> None:
+        """Take out of the new index what only this job needs there."""
+        await self._sender.take_alias_out()
 
     async def _read(self, upto: Sequence[int], found: asyncio.Queue[list[Original] | None]) -> None:
         if self._compares:

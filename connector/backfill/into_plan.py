@@ -9,6 +9,7 @@ from typing import Any
 
 from connector.backfill.facts import Facts
 from connector.backfill.fields import BackfillPlan, build_properties
+from connector.backfill.own_index import write_alias
 from connector.backfill.planning import analyzer_of
 from connector.backfill.probe.intent import Intent
 from connector.backfill.probe.judge import judge
@@ -181,7 +182,7 @@ async def _read_settings(cluster: RestCluster, index: str) -> Mapping[str, Any]:
 async def _read_aliases(cluster: RestCluster, index: str) -> Mapping[str, JSON]:
     reply = await cluster.client.request("GET", index_path(index, "_alias"), timeout_s=ADMIN_TIMEOUT_S)
     found: Mapping[str, JSON] = reply[index]["aliases"]
-    return found
+    return {name: options for name, options in found.items() if name != write_alias(index)}
 
 
 def _is_among(key: str, names: tuple[str, ...]) -> bool:

@@ -44,8 +44,10 @@ class _PatientClient:
         send = partial(self._client.request, method, path, body=body, params=params, timeout_s=timeout_s)
         return await self._retry.run(send)
 
-    async def bulk(self, index: str, lines: Sequence[bytes], *, timeout_s: float) -> dict[str, Any]:
-        return await self._client.bulk(index, lines, timeout_s=timeout_s)
+    async def bulk(
+        self, index: str, lines: Sequence[bytes], *, params: Mapping[str, str] | None = None, timeout_s: float
+    ) -> dict[str, Any]:
+        return await self._client.bulk(index, lines, params=params, timeout_s=timeout_s)
 
     def as_caller(self, credentials: Credentials) -> Client:
         return _PatientClient(self._client.as_caller(credentials), self._settings, self._on_retry)

@@ -7,7 +7,7 @@ of it is taken, and given up only once nothing was for `ingest.busy_s`. A cluste
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 
 from connector.backfill.patience import tell_retry
@@ -29,8 +29,8 @@ def count_nothing(count: int) -> None:
 
 
 class PacedSender:
-    """Sends the actions of bulk requests to one index, of several writers at once. `check` comes before each request;
-    `on_retry` hears how many actions are sent again."""
+    """Sends the actions of bulk requests to one index, of several writers at once, with these `params`. `check` comes
+    before each request; `on_retry` hears how many actions are sent again."""
 
     def __init__(
         self,
@@ -39,6 +39,7 @@ class PacedSender:
         settings: IngestSettings,
         pace: WritePace,
         *,
+        params: Mapping[str, str] | None = None,
         check: Callable[[], Awaitable[None]] = check_nothing,
         on_retry: Callable[[int], None] = count_nothing,
         clock: Callable[[], float] = time.monotonic,
@@ -46,6 +47,7 @@ class PacedSender:
         self._cluster = cluster
         self._index = index
         self._pace = pace
+        self._params = params
         self._check = check
         self._on_retry = on_retry
         self._clock = clock
@@ -80,7 +82,7 @@ class PacedSender:
         return [outcomes[at] for at in range(len(actions))]
 
     async def _send(self, actions: Sequence[bytes]) -> list[UpdateOutcome]:
-        send = partial(write_actions, self._cluster, self._index, actions, on_bulk=self._tell_pace)
+        send = partial(write_actions, self._cluster, self._index, actions, params=self._params, on_bulk=self._tell_pace)
         return await self._retry.run(send)
 
     def _given_up(self, found: Sequence[UpdateOutcome]) -> UpdateOutcome | None:

@@ -162,7 +162,7 @@ class _LateWrites:
             await self._remove(await find_gone_among(self._cluster, self._plan, late))
 
     async def _remove(self, gone: Sequence[FoundDocument]) -> None:
-        sent = await self._job.send([build_delete(self._plan, each) for each in gone])
+        sent = await self._job.send([build_delete(each) for each in gone])
         self._settle([key_of(each) for each in gone], sent)
 
     def _settle(self, keys: Sequence[DocumentKey], outcomes: Sequence[UpdateOutcome]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
@@ -24,6 +24,7 @@ from connector.types import Passage, Vectors
 JSON = dict[str, Any]
 OutcomeKind = Literal["written", "unchanged", "conflict", "gone", "refused", "pressure", "blocked"]
 OnBulk = Callable[[int, int, Sequence["UpdateOutcome"]], None]
+SendBulk = Callable[[Sequence[bytes]], Awaitable[JSON]]
 SendActions = Callable[[Sequence[bytes]], Awaitable[list["UpdateOutcome"]]]
 
 
@@ -103,25 +104,31 @@ def build_condition(document: FoundDocument) -> JSON:
 
 
 async def write_actions(
-    cluster: RestCluster, index: str, actions: Sequence[bytes], *, on_bulk: OnBulk = ignore_bulk
+    cluster: RestCluster,
+    index: str,
+    actions: Sequence[bytes],
+    *,
+    params: Mapping[str, str] | None = None,
+    on_bulk: OnBulk = ignore_bulk,
 ) -> list[UpdateOutcome]:
-    """The same for actions that are built already."""
+    """The same for actions that are built already. Raises ClusterError where there is no index of that name."""
+    bulk = partial(cluster.client.bulk, index, params=params, timeout_s=cluster.timeout_s)
     outcomes: list[UpdateOutcome] = []
     for start, end in split_chunks(actions, cluster.max_chunk_bytes):
-        outcomes += await _send(cluster, index, actions[start:end], on_bulk)
+        outcomes += await _send(bulk, actions[start:end], on_bulk)
     return outcomes
 
 
-async def _send(cluster: RestCluster, index: str, actions: Sequence[bytes], on_bulk: OnBulk) -> list[UpdateOutcome]:
+async def _send(bulk: SendBulk, actions: Sequence[bytes], on_bulk: OnBulk) -> list[UpdateOutcome]:
     count = len(actions)
     try:
-        reply = await cluster.client.bulk(index, actions, timeout_s=cluster.timeout_s)
+        reply = await bulk(actions)
     except IndexBlocked as error:
         return [UpdateOutcome("blocked", str(error))] * count
     except ClusterError as error:
         if error.status == 413:
             if count > 1:
-                return await _send_halves(cluster, index, actions, on_bulk)
+                return await _send_halves(bulk, actions, on_bulk)
             return [UpdateOutcome("refused", explain_body_limit(actions[0]))]
         if error.status != 429:
             raise
@@ -131,13 +138,12 @@ async def _send(cluster: RestCluster, index: str, actions: Sequence[bytes], on_b
         outcomes = _read_outcomes(reply, count)
         on_bulk(int(reply.get("took", 0)), count, outcomes)
     if too_large := [at for at, outcome in enumerate(outcomes) if outcome.no_room == "never"]:
-        return await _send_smaller(cluster, index, actions, outcomes, too_large, on_bulk)
+        return await _send_smaller(bulk, actions, outcomes, too_large, on_bulk)
     return outcomes
 
 
 async def _send_smaller(
-    cluster: RestCluster,
-    index: str,
+    bulk: SendBulk,
     actions: Sequence[bytes],
     outcomes: Sequence[UpdateOutcome],
     too_large: Sequence[int],
@@ -147,18 +153,16 @@ async def _send_smaller(
     found = list(outcomes)
     if len(actions) == 1:
         return [UpdateOutcome("refused", explain_too_large(found[0].reason))]
-    again = await _send_halves(cluster, index, [actions[at] for at in too_large], on_bulk)
+    again = await _send_halves(bulk, [actions[at] for at in too_large], on_bulk)
     for at, outcome in zip(too_large, again, strict=True):
         found[at] = outcome
     return found
 
 
-async def _send_halves(
-    cluster: RestCluster, index: str, actions: Sequence[bytes], on_bulk: OnBulk
-) -> list[UpdateOutcome]:
+async def _send_halves(bulk: SendBulk, actions: Sequence[bytes], on_bulk: OnBulk) -> list[UpdateOutcome]:
     middle = len(actions) // 2
-    first = await _send(cluster, index, actions[:middle], on_bulk) if middle else []
-    return first + await _send(cluster, index, actions[middle:], on_bulk)
+    first = await _send(bulk, actions[:middle], on_bulk) if middle else []
+    return first + await _send(bulk, actions[middle:], on_bulk)
 
 
 def _read_outcomes(reply: JSON, count: int) -> list[UpdateOutcome]:
@@ -169,7 +173,8 @@ def _read_outcomes(reply: JSON, count: int) -> list[UpdateOutcome]:
 
 
 def read_outcome(item: JSON) -> UpdateOutcome:
-    """What became of one action of a bulk request. Raises AccessDenied, which OpenSearch says of each document."""
+    """What became of one action of a bulk request. Raises what holds for all of them: AccessDenied, which OpenSearch
+    says of each document, and ClusterError where there is no index of that name."""
     status, error = item["status"], item.get("error")
     if status < 300:
         kind: OutcomeKind = "unchanged" if item.get("result") == "noop" else "written"
@@ -180,6 +185,8 @@ def read_outcome(item: JSON) -> UpdateOutcome:
     if is_block(error):
         return UpdateOutcome("blocked", explain_block(error, status))
     reason = explain_reason(error, status)
+    if isinstance(error, dict) and error.get("type") == "index_not_found_exception":
+        raise ClusterError(reason, status=status)
     if status == 409:
         return UpdateOutcome("conflict", reason)
     if status == 404 and (error is None or "document_missing" in str(error)):  # None: of a delete

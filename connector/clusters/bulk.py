@@ -19,23 +19,18 @@ MAX_CHUNK_ACTIONS = 500
 RETRYABLE_STATUS = frozenset({429, 502, 503, 504})
 
 
-def build_bulk(
-    index: str, documents: Sequence[IndexedDocument], schema: IndexSchema, form: VectorForm = as_floats
-) -> list[bytes]:
-    """The two NDJSON lines of each document, as one piece: it replaces whatever had its id."""
+def build_bulk(documents: Sequence[IndexedDocument], schema: IndexSchema, form: VectorForm = as_floats) -> list[bytes]:
+    """The two NDJSON lines of each document, as one piece: it replaces whatever had its id. The request names the
+    index."""
     return [
-        b"%b\n%b\n"
-        % (
-            orjson.dumps({"index": {"_index": index, "_id": indexed.document.doc_id}}),
-            build_source(indexed, schema, form),
-        )
+        b"%b\n%b\n" % (orjson.dumps({"index": {"_id": indexed.document.doc_id}}), build_source(indexed, schema, form))
         for indexed in documents
     ]
 
 
-def build_removal(index: str, doc_ids: Sequence[str]) -> list[bytes]:
+def build_removal(doc_ids: Sequence[str]) -> list[bytes]:
     """The NDJSON line that deletes each document."""
-    return [orjson.dumps({"delete": {"_index": index, "_id": doc_id}}) + b"\n" for doc_id in doc_ids]
+    return [orjson.dumps({"delete": {"_id": doc_id}}) + b"\n" for doc_id in doc_ids]
 
 
 def build_source(indexed: IndexedDocument, schema: IndexSchema, form: VectorForm = as_floats) -> bytes:

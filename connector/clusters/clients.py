@@ -37,7 +37,9 @@ class Client(Protocol):
         """Send one request; its reply as JSON ({} for an empty one)."""
         ...
 
-    async def bulk(self, index: str, lines: Sequence[bytes], *, timeout_s: float) -> dict[str, Any]:
+    async def bulk(
+        self, index: str, lines: Sequence[bytes], *, params: Mapping[str, str] | None = None, timeout_s: float
+    ) -> dict[str, Any]:
         """Send one _bulk request of NDJSON lines for an index; the engine's reply."""
         ...
 

@@ -53,10 +53,12 @@ class ElasticsearchClient(Asking):
     ) -> dict[str, Any]:
         return await self._send(method, path, "application/json", body, params, timeout_s)
 
-    async def bulk(self, index: str, lines: Sequence[bytes], *, timeout_s: float) -> dict[str, Any]:
+    async def bulk(
+        self, index: str, lines: Sequence[bytes], *, params: Mapping[str, str] | None = None, timeout_s: float
+    ) -> dict[str, Any]:
         operations = [line for piece in lines for line in piece.splitlines()]  # bytes are sent as they are
         return await self._send(
-            "POST", f"/{quote(index, safe='')}/_bulk", "application/x-ndjson", operations, None, timeout_s
+            "POST", f"/{quote(index, safe='')}/_bulk", "application/x-ndjson", operations, params, timeout_s
         )
 
     async def close(self) -> None:

@@ -45,8 +45,10 @@ class OpenSearchClient(Asking):
         call = self._client.transport.perform_request(method, path, params=timed, body=body, headers=self.header())
         return await self._reply(call, path)
 
-    async def bulk(self, index: str, lines: Sequence[bytes], *, timeout_s: float) -> dict[str, Any]:
-        timed = {"request_timeout": max(timeout_s, MIN_TIMEOUT_S)}
+    async def bulk(
+        self, index: str, lines: Sequence[bytes], *, params: Mapping[str, str] | None = None, timeout_s: float
+    ) -> dict[str, Any]:
+        timed = {**(params or {}), "request_timeout": max(timeout_s, MIN_TIMEOUT_S)}
         call = self._client.bulk(body=b"".join(lines), index=index, params=timed, headers=self.header())
         return await self._reply(call, f"/{index}/_bulk")
 

@@ -110,12 +110,12 @@ class RestIndex:
 
     async def _write(self, documents: Sequence[IndexedDocument], form: VectorForm) -> list[WriteOutcome]:
         return await self._bulk(
-            build_bulk(self.name, documents, self.schema, form), [indexed.document.doc_id for indexed in documents]
+            build_bulk(documents, self.schema, form), [indexed.document.doc_id for indexed in documents]
         )
 
     async def remove(self, doc_ids: Sequence[str]) -> list[WriteOutcome]:
         self._check_one()
-        return await self._bulk(build_removal(self.name, doc_ids), doc_ids)
+        return await self._bulk(build_removal(doc_ids), doc_ids)
 
     def check_lexical(self, query: LexicalQuery, page: PageRequest | None = None) -> None:
         query.boosts(self.schema)

@@ -99,7 +99,9 @@ class CallerClient:
             raise ClusterError("a hit of an index that does not stand behind that name")
         return found
 
-    async def bulk(self, index: str, lines: Sequence[bytes], *, timeout_s: float) -> dict[str, Any]:
+    async def bulk(
+        self, index: str, lines: Sequence[bytes], *, params: Mapping[str, str] | None = None, timeout_s: float
+    ) -> dict[str, Any]:
         raise ClusterError("a caller's search writes nothing")
 
     def as_caller(self, credentials: Credentials) -> CallerClient:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -97,7 +97,9 @@ class RecordedEngine:
     too_large: Any = None
     sent: list[int] = field(default_factory=list)
 
-    async def bulk(self, index: str, lines: Sequence[bytes], *, timeout_s: float) -> dict[str, Any]:
+    async def bulk(
+        self, index: str, lines: Sequence[bytes], *, params: Mapping[str, str] | None = None, timeout_s: float
+    ) -> dict[str, Any]:
         self.sent.append(len(lines))
         if len(lines) > self.most:
             raise refusal(CLUSTER, 429, {"error": self.too_large, "status": 429}, asker="", index=index)

@@ -172,10 +172,10 @@ def indexed(doc_id: str, fields: dict[str, Any], texts: list[str]) -> IndexedDoc
 
 
 def test_a_document_is_written_with_its_passages_in_one_piece() -> None:
-    (piece,) = build_bulk("docs", [indexed('a"\n', {"title": "T\n", "year": 7}, ["one", "two"])], MANAGED)
+    (piece,) = build_bulk([indexed('a"\n', {"title": "T\n", "year": 7}, ["one", "two"])], MANAGED)
 
     action, source = piece.splitlines()
-    assert orjson.loads(action) == {"index": {"_index": "docs", "_id": 'a"\n'}}
+    assert orjson.loads(action) == {"index": {"_id": 'a"\n'}}
     assert orjson.loads(source) == {
         "title": "T\n",
         "year": 7,
@@ -214,11 +214,11 @@ def test_an_index_of_an_earlier_version_gets_the_text_as_it_came() -> None:
 
 
 def test_a_removal_is_one_line() -> None:
-    lines = build_removal("docs", ["a", "b"])
+    lines = build_removal(["a", "b"])
 
     assert [orjson.loads(line) for line in lines] == [
-        {"delete": {"_index": "docs", "_id": "a"}},
-        {"delete": {"_index": "docs", "_id": "b"}},
+        {"delete": {"_id": "a"}},
+        {"delete": {"_id": "b"}},
     ]
 
 

@@ -1,0 +1,116 @@
+"""An index that a job fills, and that somebody drops meanwhile: no write makes it anew, and the job says so."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+from support.backfills import WORDS, WordEncoder
+from support.besides import MAPPING, SETTINGS, TEXT, cluster_of, make_beside, put_all
+from support.scratch import unique_name
+from support.somebody import Somebody
+
+from connector.backfill.beside import BesideJob
+from connector.backfill.into import IntoJob
+from connector.backfill.into_plan import create_new, plan_into
+from connector.backfill.own_index import write_alias
+from connector.clusters.clients import Client
+from connector.clusters.rest import RestCluster
+from connector.errors import AccessDenied
+from connector.settings.sections import IngestSettings
+from connector.types import Vectors
+
+pytestmark = [pytest.mark.live, pytest.mark.parametrize("engine", ["es9", "os2"], indirect=True)]
+ARTICLES = {f"a{at}": {"title": f"Article {at}", "text": f"word{at} and some more"} for at in range(250)}
+WAYS = ["beside", "into"]
+
+
+class Interrupted(WordEncoder):
+    """Something happens when the second group of documents is encoded: the first was written by then, or is."""
+
+    def __init__(self, interrupt: Callable[[], Any]) -> None:
+        super().__init__()
+        self._interrupt, self._calls = interrupt, 0
+
+    def encode(self, texts: Sequence[str]) -> Vectors:
+        self._calls += 1
+        if self._calls == 2:
+            self._interrupt()
+        return super().encode(texts)
+
+
+class WithoutAliases:
+    """A client whose credentials may not make an alias."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._client, name)
+
+    async def request(self, method: str, path: str, **given: Any) -> dict[str, Any]:
+        if path == "/_aliases":
+            raise AccessDenied("it may not", status=403)
+        return await self._client.request(method, path, **given)
+
+
+async def prepare(
+    somebody: Somebody, way: str, interrupt: Callable[[str], Any], cluster: RestCluster | None = None
+) -> tuple[BesideJob | IntoJob, str]:
+    """A job over an index of articles, and the name of the index that it fills."""
+    old = somebody.make(MAPPING)
+    put_all(somebody, old, ARTICLES)
+    cluster = cluster or cluster_of(somebody)
+    if way == "beside":
+        beside = await make_beside(somebody, old)
+        name = beside.vectors.name
+        return BesideJob(cluster, beside, Interrupted(lambda: interrupt(name)), IngestSettings()), name
+    new = unique_name()
+    somebody.drop_later(new)
+    plan = await plan_into(cluster, old, new, SETTINGS, WORDS, text=TEXT)
+    await create_new(cluster, plan)
+    return IntoJob(cluster, plan, Interrupted(lambda: interrupt(new)), IngestSettings()), new
+
+
+@pytest.mark.parametrize("may_alias", [True, False])
+@pytest.mark.parametrize("way", WAYS)
+async def test_no_write_makes_it_anew(somebody: Somebody, way: str, may_alias: bool) -> None:
+    cluster = cluster_of(somebody)
+    if not may_alias:
+        cluster = cluster.asked_by(WithoutAliases(cluster.client))  # type: ignore[arg-type]
+    job, name = await prepare(somebody, way, lambda name: somebody.send("DELETE", f"/{name}"), cluster)
+    report = await job.run()
+
+    assert somebody.client.get(f"/{name}").status_code == 404
+    assert report.stopped == f"index {name!r} was deleted or made anew while it was being filled; run this again"
+    assert not report.counts.failed
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_an_alias_that_somebody_takes_away_is_put_back(somebody: Somebody, way: str) -> None:
+    def interrupt(name: str) -> None:
+        somebody.send("DELETE", f"/{name}/_alias/{write_alias(name)}")
+
+    job, name = await prepare(somebody, way, interrupt)
+    report = await job.run()
+    somebody.send("POST", f"/{name}/_refresh")
+
+    assert report.stopped is None
+    assert somebody.send("GET", f"/{name}/_count")["count"] == len(ARTICLES)
+    assert list(somebody.send("GET", f"/{name}/_alias")[name]["aliases"]) == [write_alias(name)]
+    if isinstance(job, IntoJob):
+        await job.end()
+
+        assert somebody.send("GET", f"/{name}/_alias")[name]["aliases"] == {}
+
+
+async def test_one_that_is_made_anew_by_others_is_not_gone_on_with(somebody: Somebody) -> None:
+    def interrupt(name: str) -> None:
+        somebody.send("DELETE", f"/{name}")
+        somebody.send("PUT", f"/{name}", {"aliases": {write_alias(name): {}}})
+
+    job, name = await prepare(somebody, "beside", interrupt)
+    report = await job.run()
+
+    assert report.stopped == f"index {name!r} was deleted or made anew while it was being filled; run this again"
