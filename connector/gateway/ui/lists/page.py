@@ -122,9 +122,11 @@ class ListPage:
         judgments: Mapping[str, Mapping[str, int]] = {}
         if self.grading:
             judgments = await asyncio.to_thread(self.grading.judgments_of, run.listed.queries)
-        sorting, shown = read_sorting(request.query_params), run.at_this_moment()
-        summary = await asyncio.to_thread(summarise, shown.asked, shown.differences, judgments, sorting)
-        return self.rendering.page("list.html.jinja", run=shown, summary=summary, sorting=sorting, measure=MEASURES[0])
+        sorting, snapshot = read_sorting(request.query_params), run.at_this_moment()
+        summary = await asyncio.to_thread(summarise, snapshot.asked, snapshot.differences, judgments, sorting)
+        return self.rendering.page(
+            "list.html.jinja", run=snapshot, summary=summary, sorting=sorting, measure=MEASURES[0]
+        )
 
     async def _stop(self, request: Request, credentials: Credentials | None) -> Response:
         run = self.runs.get(request.query_params.get("run", ""), credentials)

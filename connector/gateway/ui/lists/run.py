@@ -66,9 +66,9 @@ class ListRun:
 
     def at_this_moment(self) -> ListRun:
         """A copy to look at, which no later query changes."""
-        shown = copy.copy(self)
-        shown.differences, shown.failed = [*self.differences], [*self.failed]
-        return shown
+        snapshot = copy.copy(self)
+        snapshot.differences, snapshot.failed = [*self.differences], [*self.failed]
+        return snapshot
 
     def start(self) -> None:
         """Begin, in the event loop that is running."""
