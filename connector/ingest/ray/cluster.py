@@ -83,7 +83,12 @@ def _connect(settings: RaySettings) -> None:
             )
         else:
             ray.init(address=settings.address, configure_logging=False, log_to_driver=False)
-    except (ConnectionError, RuntimeError, ValueError, OSError) as error:
+    except Exception as error:  # any: Ray raises a bare one where its processes are not up within 30 s
+        if settings.address == LOCAL:
+            raise RayUnavailable(
+                f"Ray did not start on this machine ({error}); where it has too much to do, run it again later, or "
+                "without --ray"
+            ) from error
         raise RayUnavailable(
             f"no Ray cluster at {settings.address} ({error}); start one with: ray start --head; {TOKEN}"
         ) from error
