@@ -59,6 +59,8 @@ class GatewayServer(uvicorn.Server):
         self._serving: asyncio.Task[None] | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        for listener in self._api_sockets:  # who asks the API before it is there waits, and is not refused
+            listener.listen(BACKLOG)
         await super().startup(sockets)
         if self._api:
             self._serving = asyncio.create_task(self._api.serve(self._api_sockets))
