@@ -23,7 +23,6 @@ import json
 import logging
 import os
 import random
-import socket
 import sys
 import tempfile
 import time
@@ -248,7 +247,7 @@ async def search_among_failures(
     cut = CutLegs(random.Random(options.seed))
     async with Proxy(url, cut) as proxy:
         proxy.seen = collections.deque(maxlen=1)  # type: ignore[assignment]
-        port = _free_port()
+        port = engines.free_port()
         overrides |= {"cluster.url": proxy.url, "rerankers.local.url": f"http://127.0.0.1:{port}"}
         async with await Connector.open(load_settings(overrides=overrides, environ={})) as connector:
             await connector.searcher.search(SearchRequest(queries[0], deadline_s=30.0))  # warms the encoder up
@@ -381,12 +380,6 @@ async def show_until(progress: Progress, task: Any, end: float) -> None:
     while (left := end - time.monotonic()) > 0:
         progress.update(task, completed=progress.tasks[task].total - left)
         await asyncio.sleep(1)
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
 
 
 if __name__ == "__main__":

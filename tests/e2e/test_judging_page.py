@@ -14,6 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 import pytest_asyncio
+from engines import free_port
 from fastapi.responses import HTMLResponse
 from support.axe import AxeMissing, axe_source, find_violations
 from support.browser import Page, browsing, find_browser
@@ -296,9 +297,9 @@ async def test_a_server_that_is_away_is_said_and_the_pair_stays(tab: Page, folde
     assert kept(folder) == ()
 
 
-def start(launcher: Launcher, folder: Path, port: str = "0") -> tuple[Running, str]:
+def start(launcher: Launcher, folder: Path, port: int) -> tuple[Running, str]:
     """The command, and the address that it says."""
-    running = launcher.start("judge", "page", str(folder), "--port", port, "--overlap", "0.5", cwd=folder)
+    running = launcher.start("judge", "page", str(folder), "--port", str(port), "--overlap", "0.5", cwd=folder)
     found = re.compile(r"http://127\.0\.0\.1:(\d+)/")
     wait_until(lambda: bool(found.search(running.said())))
     match = found.search(running.said())
@@ -309,8 +310,8 @@ def start(launcher: Launcher, folder: Path, port: str = "0") -> tuple[Running, s
 async def test_two_browsers_at_once_lose_nothing_when_the_server_is_killed(
     tab: Page, program: str, launcher: Launcher, tmp_path: Path
 ) -> None:
-    folder = make_plain_folder(tmp_path / "judged", queries=3, documents=3)
-    running, url = start(launcher, folder)
+    folder, port = make_plain_folder(tmp_path / "judged", queries=3, documents=3), free_port()
+    running, url = start(launcher, folder, port)
     seen: dict[str, list[str]] = {"anna": [], "ben": []}  # whose next page has shown, so it was acknowledged
 
     async def judge(tab: Page, name: str, count: int) -> None:
@@ -327,7 +328,7 @@ async def test_two_browsers_at_once_lose_nothing_when_the_server_is_killed(
         acknowledged = {(name, doc_id) for name, doc_ids in seen.items() for doc_id in doc_ids}
         assert acknowledged <= {(each.by, each.doc_id) for each in kept(folder)}
 
-        running, _ = start(launcher, folder, url.rpartition(":")[2])
+        running, _ = start(launcher, folder, port)
         await asyncio.gather(*(tab.open(url) for tab in tabs.values()))
         await asyncio.gather(*(judge(tab, name, 99) for name, tab in tabs.items()))
         await tab.open(url)
@@ -347,8 +348,8 @@ async def test_two_browsers_at_once_lose_nothing_when_the_server_is_killed(
 
 
 async def test_no_acknowledged_grade_is_lost_in_a_storm_of_raters_and_kills(launcher: Launcher, tmp_path: Path) -> None:
-    folder = make_plain_folder(tmp_path / "judged", queries=10, documents=40)
-    running, url = start(launcher, folder)
+    folder, port = make_plain_folder(tmp_path / "judged", queries=10, documents=40), free_port()
+    running, url = start(launcher, folder, port)
     acknowledged: dict[tuple[str, str, str], str] = {}
     enough, goal = asyncio.Event(), 0
 
@@ -373,8 +374,9 @@ async def test_no_acknowledged_grade_is_lost_in_a_storm_of_raters_and_kills(laun
         await enough.wait()
         running.kill()
         await asyncio.gather(*raters)
-        running, url = start(launcher, folder, url.rpartition(":")[2])
+        running, url = start(launcher, folder, port)
     running.kill()
+    running.wait()
     history = GradeLog(folder / "grades.jsonl").history()
     lines = Counter((each.by, each.query_id, each.doc_id) for each in history)
     grades = {(each.by, each.query_id, each.doc_id): str(each.grade) for each in history}

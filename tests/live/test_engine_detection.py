@@ -38,12 +38,9 @@ async def test_a_port_where_nothing_listens_is_named() -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{free.getsockname()[1]}"
-
-    with pytest.raises(
-        ClusterUnavailable,
-        match=rf"cannot reach {url} \(Connection refused\); is the cluster running, and is cluster.url right",
-    ):
-        await connect(ClusterSettings(url=url))
+        said = rf"cannot reach {url} \(Connection refused\); is the cluster running, and is cluster.url right"
+        with pytest.raises(ClusterUnavailable, match=said):
+            await connect(ClusterSettings(url=url))
 
 
 @pytest.mark.live

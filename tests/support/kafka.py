@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import subprocess
 import tempfile
 import time
@@ -55,7 +54,7 @@ def running_kafka() -> Iterator[str]:
         return
     jars = _get_jars()
     folder = Path(tempfile.mkdtemp(prefix="kafka-"))
-    broker, controller = _free_ports()
+    broker, controller = engines.free_port(), engines.free_port()
     (folder / "data").mkdir()
     (folder / "data/meta.properties").write_text(META)
     properties = PROPERTIES.format(broker=broker, controller=controller, data=folder / "data")
@@ -69,7 +68,7 @@ def running_kafka() -> Iterator[str]:
         yield f"127.0.0.1:{broker}"
     finally:
         server.kill()  # it has nothing to lose
-        server.wait(20)
+        server.wait(120)
         shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -88,15 +87,8 @@ def _get_jars() -> Path:
     return home / "jars"
 
 
-def _free_ports() -> tuple[int, int]:
-    with socket.socket() as first, socket.socket() as second:
-        first.bind(("127.0.0.1", 0))
-        second.bind(("127.0.0.1", 0))
-        return int(first.getsockname()[1]), int(second.getsockname()[1])
-
-
 def _wait(brokers: str, server: subprocess.Popen[bytes], log: Path) -> None:
-    end = time.monotonic() + 90
+    end = time.monotonic() + 180
     client = AdminClient({"bootstrap.servers": brokers, "log_level": 0})
     while True:
         try:

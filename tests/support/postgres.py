@@ -7,7 +7,6 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
-import socket
 import subprocess
 import tempfile
 import time
@@ -15,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import engines
 import psycopg
 
 VARIABLE = "TEST_POSTGRES_URL"
@@ -44,7 +44,7 @@ def running_postgres() -> Iterator[str]:
     try:
         made = [*as_user, _program("initdb"), "-D", str(folder / "data"), "-U", "tester", "-A", "trust", "-E", "UTF8"]
         subprocess.run([*made, "--no-sync", "--locale=C.UTF-8"], check=True, stdout=subprocess.DEVNULL)
-        port = _free_port()
+        port = engines.free_port()
         options = [part for name, value in OPTIONS.items() for part in ("-c", f"{name}={value}")]
         command = [_program("postgres"), "-D", str(folder / "data"), "-p", str(port), *options]
         dies_with_us = ["setpriv", "--pdeathsig", "INT"] if shutil.which("setpriv") else []
@@ -56,7 +56,7 @@ def running_postgres() -> Iterator[str]:
             yield url
         finally:
             server.terminate()
-            server.wait(20)
+            server.wait(120)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -78,13 +78,14 @@ def new_database(server: str) -> Iterator[str]:
 
 
 def _drop_slot(connection: psycopg.Connection, slot: str) -> None:
-    end = time.monotonic() + 10
+    end = time.monotonic() + 120
     while True:
         try:
             connection.execute("SELECT pg_drop_replication_slot(%s)", [slot])
             return
         except psycopg.errors.ObjectInUse:
             assert time.monotonic() < end
+            time.sleep(0.02)
 
 
 def _program(name: str) -> str:
@@ -95,14 +96,8 @@ def _program(name: str) -> str:
     return path
 
 
-def _free_port() -> int:
-    with socket.socket() as bound:
-        bound.bind(("127.0.0.1", 0))
-        return int(bound.getsockname()[1])
-
-
 def _wait(url: str, server: subprocess.Popen[bytes], log: Path) -> None:
-    end = time.monotonic() + 60
+    end = time.monotonic() + 180
     while True:
         try:
             psycopg.connect(f"{url}/postgres").close()

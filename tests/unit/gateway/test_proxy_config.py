@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from engines import held_port
 from support.gateways import OK, WAIT_S, ByteEngine, read_reply, running_gateway
 
 from connector.errors import SettingsError
@@ -116,7 +117,7 @@ def nginx(folder: Path, text: str, port: int) -> Iterator[None]:
         end = time.monotonic() + WAIT_S
         while True:
             try:
-                socket.create_connection(("127.0.0.1", port), 1).close()
+                socket.create_connection(("127.0.0.1", port), WAIT_S).close()
                 break
             except OSError:
                 assert process.poll() is None, process.stderr and process.stderr.read().decode()
@@ -125,11 +126,6 @@ def nginx(folder: Path, text: str, port: int) -> Iterator[None]:
     finally:
         process.terminate()
         process.wait(WAIT_S)
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
 
 
 def ask(port: int, request: bytes) -> bytes:
@@ -142,8 +138,7 @@ def test_nginx_sends_searches_to_the_gateway_and_to_the_cluster_where_it_is_away
     search = b"POST /products/_search?q=a%2Fb HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\n{}"
     other = b"GET /other%2Fx/_search?q=a+b HTTP/1.1\r\nHost: h\r\nX-Proxy-User: admin\r\n\r\n"
     bulk = b"POST /_bulk HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"
-    port = free_port()
-    with ByteEngine().running() as engine:
+    with held_port() as port, ByteEngine().running() as engine:
         with running_gateway(engine.url, interceptor=Ours()) as gateway:
             with nginx(tmp_path, nginx_config(routes(engine.url, gateway.url, port)), port):
                 ours = ask(port, search)
