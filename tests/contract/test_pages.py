@@ -27,7 +27,8 @@ DOCUMENTS = make_documents(90)
 KEY = "sixteen characters"
 WHOLE = 60  # of them, which are there at first
 QUERY = "report passage2"  # every title has the first word
-SETTINGS = Settings.model_validate({"search": {"k": 5, "depth": 12, "rerank": "off", "cursor_key": KEY}})
+SEARCH = {"k": 5, "depth": 12, "rerank": "off", "cursor_key": KEY, "deadline_s": 120}
+SETTINGS = Settings.model_validate({"search": SEARCH})
 ENCODER = HashEncoder(DIMS)
 
 
@@ -134,7 +135,7 @@ async def test_hits_are_those_of_one_search_and_a_page_may_have_any_length(clust
     index = await cluster.open_index(filled)
     whole = await page(index, None, k=20)
     first = await page(index, k=3)
-    second = await page(index, first.cursor, k=17, deadline_s=20.0)
+    second = await page(index, first.cursor, k=17, deadline_s=119.0)
     last = await page(index, second.cursor, k=1_000)
 
     assert whole.cursor is None

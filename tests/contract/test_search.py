@@ -73,7 +73,7 @@ async def index(cluster: Cluster, index_name: str) -> Index:
 
 
 async def search(index: Any, urls: dict[str, str], stages: Any, **search_settings: Any) -> SearchResponse:
-    given = {"k": 2, "depth": 10, "legs": LEGS, "deadline_s": 30.0, "rerank": stages} | search_settings
+    given = {"k": 2, "depth": 10, "legs": LEGS, "deadline_s": 120.0, "rerank": stages} | search_settings
     settings = Settings.model_validate(
         {"rerankers": {name: {"url": url} for name, url in urls.items()}, "search": given}
     )

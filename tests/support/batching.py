@@ -31,7 +31,7 @@ class Gate:
 
     def __call__(self) -> None:
         self.entered.set()
-        assert self.open.wait(20)
+        assert self.open.wait(120)
 
 
 class Noting(OverlapScorer):
@@ -80,7 +80,7 @@ async def batching(
 
 
 async def entered(gate: Gate) -> None:
-    assert await asyncio.to_thread(gate.entered.wait, 20)
+    assert await asyncio.to_thread(gate.entered.wait, 120)
 
 
 async def score(
@@ -100,7 +100,7 @@ async def enter(line: Bench, *passages: str, **options: Any) -> asyncio.Task[Sco
     """A request that has got as far as waiting for the model."""
     before = len(line.batcher._jobs)
     task = asyncio.create_task(score(line, *passages, **options))
-    end = time.monotonic() + 10
+    end = time.monotonic() + 120
     while len(line.batcher._jobs) == before:
         assert time.monotonic() < end
         await asyncio.sleep(0.001)

@@ -30,8 +30,8 @@ FLAGS = (
     "--hide-scrollbars",
     "--remote-debugging-port=0",
 )
-START_S = 60.0
-REPLY_S = 30.0
+START_S = 120.0
+REPLY_S = 120.0
 
 
 def find_browser() -> str | None:
@@ -163,7 +163,7 @@ async def browsing(program: str) -> AsyncIterator[Page]:
                     yield page
         finally:
             process.terminate()
-            await asyncio.wait_for(process.wait(), timeout=30)
+            await asyncio.wait_for(process.wait(), timeout=120)
 
 
 async def _tab(session: aiohttp.ClientSession, folder: Path) -> str:

@@ -25,7 +25,7 @@ ROWS = [{"_id": "a", "title": "red fish", "text": "it swims"}, {"_id": "b", "tit
 
 async def trial(url: str, folder: Path) -> dict[str, Any]:
     """What was written to a new index at the URL and found there."""
-    settings = Settings.model_validate({"search": {"rerank": "off"}})
+    settings = Settings.model_validate({"search": {"rerank": "off", "deadline_s": 120}})
     encoder, name = HashEncoder(), unique_name()
     cluster = await connect(ClusterSettings(url=url))
     try:

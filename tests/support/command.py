@@ -27,6 +27,7 @@ from filelock import FileLock
 from support.running_engines import FOLDER
 
 TIMEOUT_S = 240
+UNHURRIED = ("--set", "search.deadline_s=120")  # for a search that is to be whole, however busy the machine
 # what commands import once they are asked for; of lancedb only what it needs: its own threads would survive no fork
 IMPORTS = (
     "elasticsearch", "opensearchpy", "pyarrow.dataset", "lance_namespace", "tqdm", "filelock", "Stemmer",

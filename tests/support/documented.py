@@ -26,7 +26,7 @@ def assert_documented(
     config.write_text(f"[checks]\nnot_a_server_error.expected-statuses = {json.dumps(expected)}\n")
     where = ["run", str(file), "--url", url, "--no-color", "--generation-database", "none"]
     what = ["--phases", "examples,coverage,fuzzing", "--max-examples", str(examples), "--checks", CHECKS]
-    how = ["--suppress-health-check", "all", "--warnings", "off"]
+    how = ["--suppress-health-check", "all", "--warnings", "off", "--request-timeout", "120"]
     command = [sys.executable, "-m", "schemathesis.cli", "--config-file", str(config), *where, *what, *how]
     asked = subprocess.run(command, capture_output=True, text=True, timeout=3_600, check=False, cwd=folder)
 

@@ -20,9 +20,10 @@ from connector.ingest.following.source import FollowedSource
 from connector.settings.follow import FollowSettings
 from connector.settings.sections import IngestSettings
 
-LIMIT_S = 60
+LIMIT_S = 120
 QUICK = FollowSettings(quiet_s=0.05)
-SETTINGS = IngestSettings(backoff_s=0.001, grace_s=0.5)
+SETTINGS = IngestSettings(backoff_s=0.001, grace_s=LIMIT_S)  # what is written when the test ends is counted too
+IMPATIENT = SETTINGS.model_copy(update={"grace_s": 0.5})  # where what is under way at the end never comes to its own
 
 
 @asynccontextmanager
@@ -43,7 +44,7 @@ class Following:
     async def texts(self) -> dict[str, str]:
         """The text of each document that is in the index."""
         doc_ids = [doc_id async for doc_id, _ in self.index.scan()]
-        found = await self.index.get(doc_ids, fields=["text"], timeout_s=30)
+        found = await self.index.get(doc_ids, fields=["text"], timeout_s=LIMIT_S)
         return {doc_id: fields["text"] for doc_id, fields in found.items()}
 
     async def until(self, is_so: Callable[[dict[str, str]], bool]) -> dict[str, str]:

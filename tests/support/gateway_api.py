@@ -60,7 +60,7 @@ async def open_with_hashes(settings: Settings) -> Connector:
 
 def api_settings(cluster_url: str, *, worker: str = "", **sections: Any) -> Settings:
     """Of an API over the index `docs`; nothing is reranked without a worker."""
-    search = {"deadline_s": 20} | ({} if worker else {"rerank": "off"}) | sections.pop("search", {})
+    search = {"deadline_s": 120} | ({} if worker else {"rerank": "off"}) | sections.pop("search", {})
     return Settings.model_validate(
         {
             "cluster": {"url": cluster_url},
@@ -76,6 +76,6 @@ def api_settings(cluster_url: str, *, worker: str = "", **sections: Any) -> Sett
 def running_api(settings: Settings, outcomes: Outcomes | None = None) -> Iterator[httpx.Client]:
     """A caller of the API."""
     with serving(create_api(settings, hashing(settings), outcomes=outcomes)) as url:
-        with httpx.Client(base_url=url, timeout=30) as client:
+        with httpx.Client(base_url=url, timeout=180) as client:
             wait_until(lambda: client.get("/v1/health/live").status_code == 200)
             yield client

@@ -7,7 +7,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,7 +18,7 @@ from connector.gateway.serve import build_server
 from connector.listening import bind
 from connector.settings.sections import Settings
 
-WAIT_S = 10.0
+WAIT_S = 120.0
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
 SMALL = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
@@ -63,7 +63,8 @@ def running_gateway(
     """A gateway in front of these nodes; `settings` are those of its section, `others` other sections. `tls`: what a
     caller trusts, where it serves https."""
     listener = bind("127.0.0.1", 0, choose="gateway.port")
-    given = Settings.model_validate({"gateway": {"upstream": urls, "drain_s": 1, **settings}, **(others or {})})
+    own = {"upstream": urls, "drain_s": 1, "connect_timeout_s": WAIT_S, **settings}
+    given = Settings.model_validate({"gateway": own, **(others or {})})
 
     async def opened(*_: object) -> Interceptor | None:
         return interceptor
@@ -103,7 +104,10 @@ class ByteEngine:
         finally:
             listener.shutdown(socket.SHUT_RDWR)
             listener.close()
+            thread.join(WAIT_S)  # after which no connection comes to those that are held
             for connection in held:
+                with suppress(OSError):  # it has ended by itself
+                    connection.shutdown(socket.SHUT_RDWR)
                 connection.close()
 
     def _accept(self, listener: socket.socket, held: list[socket.socket]) -> None:

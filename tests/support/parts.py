@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import hashlib
 import re
@@ -119,17 +120,26 @@ def running_in_thread(server: uvicorn.Server, listener: socket.socket) -> Iterat
         yield listener.getsockname()[1]
     finally:
         server.should_exit = True
-        thread.join(timeout=20)
+        thread.join(timeout=120)
         listener.close()
         assert not thread.is_alive(), "the server did not end"
 
 
-def wait_until(condition: Callable[[], bool], *, timeout_s: float = 20.0) -> None:
-    """Return as soon as the condition holds; fail where it never does."""
+def wait_until(condition: Callable[[], bool], *, timeout_s: float = 120.0) -> None:
+    """Return as soon as the condition holds; fail where it never does. A longer wait costs nothing when all is well,
+    and a machine that others keep busy may stand still for seconds."""
     end = time.monotonic() + timeout_s
     while not condition():
         assert time.monotonic() < end, "it never came true"
         time.sleep(0.005)
+
+
+async def until(condition: Callable[[], bool], *, timeout_s: float = 120.0) -> None:
+    """The same for what comes true in this event loop."""
+    end = asyncio.get_running_loop().time() + timeout_s
+    while not condition():
+        assert asyncio.get_running_loop().time() < end, "it never came true"
+        await asyncio.sleep(0.001)
 
 
 def schema_of(encoder: HashEncoder, *, overlap_tokens: int = 3, max_tokens: int = 0, **fields: Any) -> IndexSchema:

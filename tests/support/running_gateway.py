@@ -95,8 +95,8 @@ def gateway_settings(engine: ClusterSettings, name: str, *, worker: str = "", **
     return Settings.model_validate(
         {
             "cluster": engine.model_dump(),
-            "gateway": {"indexes": {name: named}, "pipelines": {"cheap": {"rerank": "off"}}},
-            "search": {"deadline_s": 30} | ({} if worker else {"rerank": "off"}),
+            "gateway": {"indexes": {name: named}, "pipelines": {"cheap": {"rerank": "off"}}, "connect_timeout_s": 60},
+            "search": {"deadline_s": 120} | ({} if worker else {"rerank": "off"}),
             "rerankers": {"local": {"url": worker or "http://127.0.0.1:9"}},
         }
     )

@@ -13,7 +13,7 @@ HEAVY = {"torch", "transformers", "sentence_transformers", "lancedb", "pyarrow",
 
 
 def main(cluster: str, worker: str, index: str, *encode_here: str) -> None:
-    values = {"cluster.url": cluster, "index.name": index, "rerankers.local.url": worker, "search.deadline_s": 30.0}
+    values = {"cluster.url": cluster, "index.name": index, "rerankers.local.url": worker, "search.deadline_s": 120.0}
     settings = load_settings(overrides=values | ({} if encode_here else {"encoder.url": worker}))
     with SyncConnector.open(settings) as connector:
         response = connector.search("how long is a deal registered")

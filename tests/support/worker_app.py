@@ -22,7 +22,7 @@ def wait_ready(url: str) -> str:
 
 
 def post(url: str, path: str, body: Any = None, **options: Any) -> httpx.Response:
-    return httpx.post(url + path, json=body, timeout=20, **options)
+    return httpx.post(url + path, json=body, **options)
 
 
 def rerank(
@@ -60,4 +60,4 @@ class Gate:
 
     def __call__(self) -> None:
         self.entered.set()
-        assert self.open.wait(20)
+        assert self.open.wait(120)

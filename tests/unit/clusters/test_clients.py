@@ -80,12 +80,12 @@ async def test_each_request_carries_the_credentials_of_its_asker_and_no_others(k
         caller = client.as_caller(ann)
         await asyncio.gather(
             *(
-                one.request("POST", f"/kb/_search?as={name}", body={}, timeout_s=5)
+                one.request("POST", f"/kb/_search?as={name}", body={}, timeout_s=60)
                 for _ in range(20)
                 for name, one in (("service", client), ("ann", caller))
             )
         )
-        await caller.bulk("kb", [b'{"delete":{}}\n'], timeout_s=5)
+        await caller.bulk("kb", [b'{"delete":{}}\n'], timeout_s=60)
     sent = {(path.rpartition("as=")[2], headers["authorization"]) for _, path, headers, _ in server.asked}
 
     assert sent == {
@@ -99,7 +99,7 @@ async def test_each_request_carries_the_credentials_of_its_asker_and_no_others(k
 async def test_without_credentials_none_are_sent(kind: str) -> None:
     server = Server()
     async with server.listening() as url, client_of(kind, url=url) as client:
-        await client.request("GET", "/kb", timeout_s=5)
+        await client.request("GET", "/kb", timeout_s=60)
 
     assert "authorization" not in server.asked[0][2]
     assert not client.has_credentials
@@ -113,8 +113,8 @@ async def test_a_redirect_is_not_followed(kind: str, status: int) -> None:
         redirecting = Server(status, Location=f"{other}/login?token=secret-words")
         async with redirecting.listening() as url, client_of(kind, url=url, api_key="aWQ6a2V5") as client:
             for call in (
-                client.request("POST", "/kb/_search", body={"query": "secret"}, timeout_s=5),
-                client.bulk("kb", [b"{}\n"], timeout_s=5),
+                client.request("POST", "/kb/_search", body={"query": "secret"}, timeout_s=60),
+                client.bulk("kb", [b"{}\n"], timeout_s=60),
                 connect(ClusterSettings(url=url, api_key="aWQ6a2V5")),
             ):
                 with pytest.raises(
@@ -139,7 +139,7 @@ async def test_proxies_that_the_environment_names_are_sent_nothing(kind: str, mo
             await connected.count("kb")  # an answer without a count, but an answer of the cluster
         await connected.close()
         client = WorkerClient(worker_url)
-        await client.score("q", ["text"], timeout_s=5)
+        await client.score("q", ["text"], timeout_s=60)
         await client.close()
 
     assert proxy.asked == []
@@ -190,7 +190,7 @@ async def test_a_client_sends_nothing_where_it_cannot_trust(
         }
         async with client_of(kind, **settings) as client:
             with pytest.raises(TlsError, match=words):
-                await client.request("GET", "/kb", timeout_s=5)
+                await client.request("GET", "/kb", timeout_s=60)
         with pytest.raises(TlsError, match=words):
             await connect(ClusterSettings(**settings))
 
@@ -201,9 +201,9 @@ async def test_a_refusal_names_whose_credentials_it_is_about(kind: str) -> None:
     server = Server(401, {"error": {"type": "security_exception", "reason": "unable to authenticate"}})
     async with server.listening() as url, client_of(kind, url=url, api_key="aWQ6a2V5") as client:
         with pytest.raises(AccessDenied, match=r"the configured API key \(cluster.api_key\): unable to"):
-            await client.request("GET", "/kb", timeout_s=5)
+            await client.request("GET", "/kb", timeout_s=60)
         with pytest.raises(AccessDenied, match=r"the caller's user name and password: unable to .*; check both"):
-            await client.as_caller(Credentials.basic("ann", "pw")).request("GET", "/kb", timeout_s=5)
+            await client.as_caller(Credentials.basic("ann", "pw")).request("GET", "/kb", timeout_s=60)
 
 
 def test_a_user_name_that_cannot_be_sent_is_told_of(kind: str) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import time
 from dataclasses import replace
 from typing import Any
 
@@ -281,10 +280,7 @@ async def test_work_in_a_thread_ends_nobodys_wait() -> None:
     assert await in_own_thread(lambda: threading.current_thread().daemon)
     with pytest.raises(ClusterError, match="broken"):
         await in_own_thread(fail)
-    started = time.monotonic()
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.05):
-            await in_own_thread(hang)
+            await in_own_thread(hang)  # which hangs until after that
     release.set()
-
-    assert time.monotonic() - started < 5

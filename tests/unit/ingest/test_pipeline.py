@@ -535,7 +535,7 @@ class Gated(HashEncoder):
 
     def encode(self, texts: Sequence[str]) -> Vectors:
         self.begun.set()
-        assert self.go.wait(20)
+        assert self.go.wait(120)
         return super().encode(texts)
 
 

@@ -326,12 +326,12 @@ def test_of_those_that_start_at_once_one_measures_and_the_others_read_what_it_fo
     def measure(backend: str) -> Agreement:
         measured.append(backend)
         under_way.set()
-        assert go_on.wait(20)
+        assert go_on.wait(120)
         return Agreement(1.0, 0.0, 2.0 if backend == "onnx" else 0.5)
 
     with ThreadPoolExecutor(2) as pool:
         first = pool.submit(find_fastest, "side by side", measure)
-        assert under_way.wait(20)
+        assert under_way.wait(120)
         second = pool.submit(find_fastest, "side by side", lambda backend: pytest.fail("measured again"))
         go_on.set()
 

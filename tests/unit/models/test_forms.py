@@ -16,13 +16,13 @@ def test_remarks_are_kept_back_only_of_the_thread_that_makes_a_graph(caplog):
     def make_another() -> None:
         with quiet():
             begun.set()
-            ended.wait(10)
+            ended.wait(120)
 
     other = threading.Thread(target=make_another)
     try:
         with quiet():
             other.start()
-            begun.wait(10)
+            begun.wait(120)
             logging.warning("a remark")
             logging.error("a fault")
         logging.warning("while the other thread goes on")

@@ -36,7 +36,7 @@ async def test_a_worker_is_asked_how_busy_it_is_before_it_is_asked_for_scores(
 
 async def test_every_reply_is_news(client: WorkerClient, server: Answering) -> None:
     server.set(SCORES, headers=NEWS | {"x-queue-ms": "6000"})
-    await client.score("q", ["a"], timeout_s=5)
+    await client.score("q", ["a"], timeout_s=60)
     with closing(client.expect(timeout_s=10)) as turn:
         room = await turn.room(PASSAGES, least=5, timeout_s=10)
 
@@ -47,7 +47,7 @@ async def test_every_reply_is_news(client: WorkerClient, server: Answering) -> N
 async def test_a_refusal_is_news_too(client: WorkerClient, server: Answering) -> None:
     server.set({"error": "busy"}, status=429, headers=NEWS | {"x-queue-ms": "5000"})
     with pytest.raises(WorkerUnavailable):
-        await client.score("q", ["a"], timeout_s=5)
+        await client.score("q", ["a"], timeout_s=60)
     with closing(client.expect(timeout_s=10)) as turn:
         assert await turn.room(PASSAGES, least=5, timeout_s=10) == 20
 

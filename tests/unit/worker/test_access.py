@@ -79,10 +79,10 @@ def test_what_was_scored_for_one_key_is_not_remembered_for_another(url: str, sco
 async def test_the_query_layer_brings_its_key(url: str) -> None:
     settings = Settings.model_validate({"rerankers": {"local": {"url": url, "api_key": ANN}}})
     with_key, without = open_reranker(settings, "local"), WorkerClient(url)
-    scores = await with_key.score("red fish", BODY["texts"], timeout_s=10)
-    info = await with_key.info(timeout_s=10)
+    scores = await with_key.score("red fish", BODY["texts"], timeout_s=120)
+    info = await with_key.info(timeout_s=120)
     with pytest.raises(WorkerError, match=r"HTTP 401.*API keys"):
-        await without.score("red fish", ["red"], timeout_s=10)
+        await without.score("red fish", ["red"], timeout_s=120)
     await with_key.close()
     await without.close()
 

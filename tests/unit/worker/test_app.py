@@ -36,7 +36,7 @@ def test_a_model_that_loads_answers_503_and_then_works() -> None:
     may_load = threading.Event()
 
     def load() -> OverlapScorer:
-        may_load.wait(20)
+        may_load.wait(120)
         return OverlapScorer()
 
     with serving(create_app(load, SETTINGS)) as url:
@@ -140,24 +140,15 @@ def hang_up_after(url: str, passages: int, condition: Callable[[], bool]) -> Non
     connection.close()
 
 
-def test_a_caller_who_hangs_up_costs_no_further_batch(gate: Gate) -> None:
-    steps = threading.Semaphore(0)
-    scorer = OverlapScorer()
-    with serving(create_app(lambda: scorer, SETTINGS)) as url:
-        wait_ready(url)
-        scorer.scored = 0
-        began = threading.Event()
+def test_a_caller_who_hangs_up_costs_no_further_batch(gated: tuple[str, OverlapScorer], gate: Gate) -> None:
+    url, scorer = gated
+    scorer.scored = 0
+    hang_up_after(url, 20, gate.entered.is_set)
+    wait_until(lambda: "connector_worker_waiting 0.0" in httpx.get(f"{url}/metrics").text)  # it has been noticed
+    gate.open.set()
 
-        def slow() -> None:
-            began.set()
-            steps.acquire(timeout=0.1)
-
-        scorer.before_batch = slow
-        hang_up_after(url, 20, began.is_set)
-        scorer.before_batch = slow
-        wait_until(lambda: rerank(url, TEI, passages=["red"]).status_code == 200)
-
-    assert scorer.scored < 15
+    assert rerank(url, TEI, passages=["red"]).status_code == 200
+    assert scorer.scored == 2  # the one that was under way, and that of the other caller
 
 
 class BadScorer(OverlapScorer):
@@ -203,12 +194,14 @@ def test_a_real_cross_encoder_behind_the_wire_gives_its_own_scores(tiny_cross_en
 
 
 def test_replies_on_an_open_connection_wait_for_no_acknowledgement(url: str) -> None:
-    """Which takes 40 ms where the server's socket sends with delay."""
+    """Which takes each of them 40 ms where the server's socket sends with delay."""
+    body = {"query": "refunds", "texts": ["on refunds", "on deals"]}
+    took_s = [1.0]
     with httpx.Client(base_url=url) as client:
-        took = []
-        for _ in range(10):
+        client.post("/rerank", json=body).raise_for_status()
+        while min(took_s) >= 0.03 and len(took_s) < 200:  # on a busy machine some take as long for another reason
             began = time.perf_counter()
-            client.post("/rerank", json={"query": "refunds", "texts": ["on refunds", "on deals"]}).raise_for_status()
-            took.append(time.perf_counter() - began)
+            client.post("/rerank", json=body).raise_for_status()
+            took_s.append(time.perf_counter() - began)
 
-    assert min(took[1:]) < 0.03
+    assert min(took_s) < 0.03

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -51,11 +50,12 @@ async def test_short_requests_do_not_hold_a_long_one_up_for_ever(gate: Gate) -> 
     assert order.index("red 9") <= 22  # every other batch
 
 
-async def test_the_earliest_deadline_comes_first(gate: Gate) -> None:
+async def test_the_earliest_deadline_comes_first(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("connector.worker.line.PATIENCE_S", 3_000.0)
     async with batching(Noting(gate)) as line:
         tasks = [await enter(line, "first")]
         await entered(gate)
-        for name, budget_s in (("late", 30.0), ("soon", 10.0), ("sooner", 5.0), ("none", None)):
+        for name, budget_s in (("late", 3_000.0), ("soon", 1_000.0), ("sooner", 500.0), ("none", None)):
             tasks.append(await enter(line, f"{name} 1", f"{name} 2", budget_s=budget_s))
         gate.open.set()
         await asyncio.gather(*tasks)
@@ -92,17 +92,19 @@ async def test_a_batch_keeps_to_its_budget_and_to_like_lengths(gate: Gate) -> No
 
 async def test_what_is_not_scored_within_the_budget_is_named_and_costs_nothing_more(gate: Gate) -> None:
     steps = threading.Semaphore(3)
-    scorer = OverlapScorer(lambda: steps.acquire(timeout=20))
+    scorer = OverlapScorer(lambda: steps.acquire(timeout=120))
     async with batching(scorer) as line:
         scores = await score(line, *MANY, budget_s=0.5)
         steps.release(100)
         other = await score(line, "red", "blue")
 
-    assert scores.values[:3].tolist() == [1.0] * 3
-    assert np.isnan(scores.values[3:]).all()
-    assert scores.unscored == tuple(range(3, 50))
+    in_time = 50 - len(scores.unscored)  # three, unless the machine stood still meanwhile
+    assert in_time <= 3
+    assert scores.values[:in_time].tolist() == [1.0] * in_time
+    assert np.isnan(scores.values[in_time:]).all()
+    assert scores.unscored == tuple(range(in_time, 50))
     assert other.values.tolist() == [1.0, 0.0]
-    assert scorer.scored == 6  # three in time, one under way, and two of the other request
+    assert scorer.scored <= in_time + 3  # one under way, and two of the other request
 
 
 async def test_beyond_the_line_a_request_is_turned_away_at_once(gate: Gate) -> None:
@@ -117,23 +119,24 @@ async def test_beyond_the_line_a_request_is_turned_away_at_once(gate: Gate) -> N
 
 
 async def test_a_request_that_would_wait_too_long_is_turned_away_at_once(gate: Gate) -> None:
-    async with batching(OverlapScorer(gate), max_wait_s=10.0) as line:
+    async with batching(OverlapScorer(gate), max_wait_s=1_000.0) as line:
         waiting = await enter(line, *MANY)
-        line.rate = 10.0  # tokens per second, so that 49 passages take about 5 s
+        await entered(gate)
+        line.rate = 0.1  # tokens per second, so that 49 passages take about 490 s
         alike = [f"{text} again" for text in MANY]
 
         with pytest.raises(Overloaded) as caught:
-            await score(line, *alike, budget_s=1.0)
-        short = await enter(line, "blue", budget_s=1.0)  # which is not held up by the long one
-        patient = await enter(line, *alike, budget_s=20.0)
-        line.rate = 5.0
+            await score(line, *alike, budget_s=100.0)
+        short = await enter(line, "blue", budget_s=100.0)  # which is not held up by the long one
+        patient = await enter(line, *alike, budget_s=2_000.0)
+        line.rate = 0.05
         with pytest.raises(Overloaded) as caught_too:
             await score(line, *alike)
         gate.open.set()
         await asyncio.gather(waiting, patient, short)
 
-    assert caught.value.retry_after_s == 5
-    assert caught_too.value.retry_after_s >= 20
+    assert caught.value.retry_after_s == 490
+    assert caught_too.value.retry_after_s >= 2_000
     assert line.batcher.line.places == []
 
 
@@ -141,6 +144,7 @@ async def test_how_long_a_request_takes_is_guessed_by_those_before_it(gate: Gate
     """Texts of three tokens that look like two: a newcomer is no shorter than those who wait."""
     async with batching(Noting(gate), max_wait_s=20.0) as line:
         waiting = [await enter(line, *(f"a b {at}" for at in range(start, start + 40))) for start in (10, 50)]
+        await entered(gate)
         line.rate = 10.0  # 24 s wait, less a batch
         with pytest.raises(Overloaded) as caught:
             await score(line, *(f"b a {at}" for at in range(10, 50)))
@@ -152,27 +156,28 @@ async def test_how_long_a_request_takes_is_guessed_by_those_before_it(gate: Gate
 
 async def test_nobody_waits_to_be_cut_off(gate: Gate) -> None:
     async with batching(Noting(gate)) as line:
-        waiting = await enter(line, *(f"a b {at}" for at in range(10, 30)), budget_s=9.0)
-        line.rate = 10.0  # 5.7 s wait
-        long = [f"b a {at}" for at in range(10, 60)]  # 15 s
+        waiting = await enter(line, *(f"a b {at}" for at in range(10, 30)), budget_s=900.0)
+        await entered(gate)
+        line.rate = 0.1  # 570 s wait
+        long = [f"b a {at}" for at in range(10, 60)]  # 1,500 s
 
         with pytest.raises(Overloaded):
-            await score(line, *long[:20], budget_s=10.0)  # as long, with 4 s left
+            await score(line, *long[:20], budget_s=1_000.0)  # as long, with 400 s left
         with pytest.raises(Overloaded):
-            await score(line, *long[:18], budget_s=12.2)  # nearly as long: it does not go before
+            await score(line, *long[:18], budget_s=1_220.0)  # nearly as long: it does not go before
         with pytest.raises(Overloaded):
-            await score(line, *long[:20], budget_s=12.5)  # half a second to spare is no tenth
+            await score(line, *long[:20], budget_s=1_250.0)  # 50 s to spare are no tenth
         with pytest.raises(Overloaded):
-            await score(line, *long, budget_s=10.0)  # less than half of its time is left
-        in_part = await enter(line, *long, budget_s=20.0)  # half is scored, at least
+            await score(line, *long, budget_s=1_000.0)  # less than half of its time is left
+        in_part = await enter(line, *long, budget_s=2_000.0)  # half is scored, at least
         gate.open.set()
         await asyncio.gather(waiting, in_part)
 
 
 async def test_a_burst_waits_as_long_as_its_budgets_allow(gate: Gate) -> None:
     async with batching(Noting(gate), max_waiting=512) as line:
-        line.rate = 100.0
-        burst = [await enter(line, *(f"{name} {at}" for at in range(5)), budget_s=20.0) for name in range(100)]
+        line.rate = 10.0
+        burst = [await enter(line, *(f"{name} {at}" for at in range(5)), budget_s=200.0) for name in range(100)]
         waiting = line.batcher.line.under_way
         gate.open.set()
         found = await asyncio.gather(*burst)
@@ -182,13 +187,14 @@ async def test_a_burst_waits_as_long_as_its_budgets_allow(gate: Gate) -> None:
 
 
 async def test_who_is_due_first_is_not_refused_for_those_who_have_time(gate: Gate) -> None:
-    """Five seconds of work wait, all of which may take twenty; a request of a second's work has four."""
+    """500 seconds of work wait, all of which may take 2,000; a request of 100 seconds' work has 400."""
     async with batching(Noting(gate)) as line:
-        waiting = [await enter(line, *(f"later{name} {at}" for at in range(5)), budget_s=20.0) for name in range(5)]
-        line.rate = 10.0
-        hurried = await enter(line, *(f"now {at}" for at in range(5)), budget_s=4.0)
+        waiting = [await enter(line, *(f"later{name} {at}" for at in range(5)), budget_s=2_000.0) for name in range(5)]
+        await entered(gate)
+        line.rate = 0.1
+        hurried = await enter(line, *(f"now {at}" for at in range(5)), budget_s=400.0)
         with pytest.raises(Overloaded):  # where all have as little time, it would be too late
-            await score(line, *(f"again {at}" for at in range(5)), budget_s=1.5)
+            await score(line, *(f"again {at}" for at in range(5)), budget_s=150.0)
         gate.open.set()
         await asyncio.gather(*waiting, hurried)
 
@@ -209,6 +215,7 @@ async def test_the_line_says_how_busy_it_is(gate: Gate) -> None:
     async with batching(Noting(gate)) as line:
         other = OverlapScorer()
         waiting = [await enter(line, *(f"a b {at}" for at in range(start, start + 40))) for start in (10, 50)]
+        await entered(gate)
         unknown = line.batcher.line.load(line.scorer)
         line.rate = 10.0
         said, elsewhere = line.batcher.line.load(line.scorer), line.batcher.line.load(other)
@@ -245,17 +252,14 @@ async def test_a_request_that_is_not_even_tokenized_in_time_is_answered_in_time(
 
     class Slow(OverlapScorer):
         def plan(self, query: str, passages: Sequence[str], **options: Any) -> CrossEncoderPlan:
-            assert gate.wait(20)
+            assert gate.wait(120)
             return super().plan(query, passages, **options)
 
     async with batching(Slow()) as line:
-        began = time.monotonic()
-        scores = await score(line, "red", "blue", budget_s=0.2)
-        took_s = time.monotonic() - began
+        scores = await score(line, "red", "blue", budget_s=0.2)  # while the gate is closed
         gate.set()
         after = await score(line, "red")
 
-    assert took_s < 2
     assert scores.unscored == (0, 1)
     assert after.values.tolist() == [1.0]
 
@@ -347,19 +351,19 @@ async def test_models_never_share_a_batch(gate: Gate) -> None:
 async def test_one_models_speed_says_nothing_of_anothers(gate: Gate) -> None:
     slow = OverlapScorer(gate)
     async with batching(OverlapScorer(gate)) as line:
-        line.batcher.line.rates[slow] = 1.0
+        line.batcher.line.rates[slow] = 0.01
         waiting = await enter(line, *MANY, scorer=slow)
 
         with pytest.raises(Overloaded):
-            await score(line, *MANY, scorer=slow, budget_s=5.0)
-        quick = await enter(line, "red", budget_s=5.0)
+            await score(line, *MANY, scorer=slow, budget_s=500.0)
+        quick = await enter(line, "red", budget_s=500.0)
         gate.open.set()
         assert (await quick).values.tolist() == [1.0]
         await waiting
 
 
 async def test_two_batches_of_a_model_that_allows_it_run_side_by_side() -> None:
-    both = threading.Barrier(2, timeout=20)  # breaks unless two batches are at it at once
+    both = threading.Barrier(2, timeout=120)  # breaks unless two batches are at it at once
     scorer = OverlapScorer(both.wait)
     scorer.batches_at_once = 2
     async with batching(scorer) as line:

@@ -36,7 +36,7 @@ async def test_an_identical_text_is_computed_anew_for_another_caller(url: str, s
     seen = []
     for scope in ("", ANN.scope, BOB.scope, ANN.scope, "", Credentials.basic("ann", "secret").scope):
         hits, misses = scorer.cache.hits, scorer.cache.misses
-        scores = await client.score("red fish", PASSAGES, scope=scope, timeout_s=20)
+        scores = await client.score("red fish", PASSAGES, scope=scope, timeout_s=120)
         seen.append((scorer.cache.hits - hits, scorer.cache.misses - misses, scores.values.tolist()))
     await client.close()
 
@@ -69,7 +69,7 @@ async def test_a_client_that_wants_fresh_scores_gets_them_and_leaves_token_vecto
         for fresh in (False, False, True):
             ran.clear()
             client, misses = WorkerClient(url, fresh=fresh), scorer.cache.misses
-            await client.score("red fish", PASSAGES, timeout_s=20)
+            await client.score("red fish", PASSAGES, timeout_s=120)
             await client.close()
             counts.append((bool(ran), scorer.cache.misses - misses))
 
@@ -95,8 +95,8 @@ async def test_the_header_tells_the_worker_nothing_of_the_credentials(url: str) 
             return await super().handle_async_request(request)
 
     client = WorkerClient(url, transport=Recording())
-    await client.score("red fish", PASSAGES, scope=ANN.scope, timeout_s=20)
-    await client.score("red fish", PASSAGES, timeout_s=20)
+    await client.score("red fish", PASSAGES, scope=ANN.scope, timeout_s=120)
+    await client.score("red fish", PASSAGES, timeout_s=120)
     await client.close()
 
     assert [one.headers.get("x-cache-scope") for one in sent] == [ANN.scope, None]

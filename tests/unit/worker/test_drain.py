@@ -38,7 +38,7 @@ class Stopping:
         self.server.should_exit = True
 
     def wait(self) -> None:
-        self.thread.join(20)
+        self.thread.join(120)
         assert not self.thread.is_alive()
 
 
@@ -61,7 +61,7 @@ def running(gate: Gate, folder: Path, *, drain_s: float) -> Iterator[Stopping]:
     finally:
         gate.open.set()
         server.should_exit = True
-        thread.join(20)
+        thread.join(120)
         listener.close()
 
 
@@ -69,7 +69,7 @@ def test_what_was_accepted_is_answered_and_what_is_new_is_refused(
     gate: Gate, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "connector.worker.drain")
-    with running(gate, tmp_path, drain_s=30) as worker, ThreadPoolExecutor() as pool:
+    with running(gate, tmp_path, drain_s=300) as worker, ThreadPoolExecutor() as pool:
         accepted = [pool.submit(rerank, worker.url, path) for path in (TEI, COHERE)]
         wait_until(lambda: gate.entered.is_set() and len(worker.drain._tasks) == 2)
         worker.stop()
@@ -88,7 +88,7 @@ def test_what_was_accepted_is_answered_and_what_is_new_is_refused(
     assert alive == 200
     assert state
     assert state.state == "stopping"
-    assert "2 requests under way, up to 30 s" in caplog.text
+    assert "2 requests under way, up to 300 s" in caplog.text
     assert "2 answered, 0 told to come again, 3 new ones refused" in caplog.text
 
 
@@ -109,7 +109,8 @@ def test_what_cannot_be_answered_in_time_is_told_to_come_again(
     assert [reply.status_code for reply in replies] == [503] * 3
     assert all(reply.headers["retry-after"] == "1" and "is stopping" in message(reply) for reply in replies)
     assert "0 answered, 3 told to come again" in caplog.text
-    assert all(record.levelno < logging.WARNING and not record.exc_info for record in caplog.records)
+    ours = [record for record in caplog.records if record.name.startswith(("connector", "uvicorn", "asyncio"))]
+    assert all(record.levelno < logging.WARNING and not record.exc_info for record in ours)
 
 
 def test_a_second_signal_waits_no_longer(gate: Gate, tmp_path: Path) -> None:
@@ -130,7 +131,7 @@ def test_a_body_that_never_ends_is_refused_when_the_time_is_up(gate: Gate, tmp_p
 
     def pieces() -> Iterator[bytes]:
         yield b'{"query": '
-        never.wait(20)
+        never.wait(120)
         yield b'"red"}'
 
     with running(gate, tmp_path, drain_s=0.2) as worker, ThreadPoolExecutor() as pool:

@@ -65,6 +65,7 @@ def client(url: str) -> Iterator[httpx.Client]:
         yield one
 
 
+@pytest.mark.timeout(900)
 def test_a_request_gets_only_what_the_document_announces(url: str, tmp_path: Path) -> None:
     assert_documented(url, app.openapi(), tmp_path, examples=tries(40))
 

@@ -43,7 +43,7 @@ async def test_to_open_an_index_is_to_write_nothing(cluster: EmbeddedCluster, tm
     await fill(cluster, "docs")
     before = {path: path.lstat().st_mtime_ns for path in tmp_path.rglob("*")}
     index = await (await EmbeddedCluster.open(tmp_path)).open_index("docs")
-    found = (await index.lexical(SALT, depth=5, filter=None, timeout_s=5.0)).ranking
+    found = (await index.lexical(SALT, depth=5, filter=None, timeout_s=60.0)).ranking
 
     assert ids(found) == ["a"]
     assert {path: path.lstat().st_mtime_ns for path in tmp_path.rglob("*")} == before
@@ -80,7 +80,7 @@ async def test_an_index_that_is_dropped_while_it_is_open_says_so(cluster: Embedd
     index = await fill(cluster, "docs")
     shutil.rmtree(tmp_path / "docs.lance")
     with pytest.raises(ClusterError, match=r"a file of the index is gone; .* open it again") as gone:
-        await index.lexical(SALT, depth=5, filter=None, timeout_s=5.0)
+        await index.lexical(SALT, depth=5, filter=None, timeout_s=60.0)
 
     assert "/src/" not in str(gone.value)
 
@@ -90,7 +90,7 @@ async def test_words_that_were_not_counted_are_told(cluster: EmbeddedCluster, tm
     index = await fill(cluster, "docs")
     shutil.rmtree(tmp_path / f"docs{TERMS_SUFFIX}.lance")
     with pytest.raises(ClusterError, match=r"have not been counted: .* run it again"):
-        await index.term_statistics("salt", timeout_s=5.0)
+        await index.term_statistics("salt", timeout_s=60.0)
 
 
 async def test_a_name_of_the_store_s_own_is_refused(cluster: EmbeddedCluster) -> None:
@@ -118,7 +118,7 @@ async def test_a_folder_that_may_only_be_read_is_searched(open_folder: Path) -> 
     change_modes(open_folder, 0o555, 0o444)
     with as_other_user():
         index = await (await EmbeddedCluster.open(open_folder)).open_index("docs")
-        hits = (await index.lexical(SALT, depth=5, filter=None, timeout_s=5.0)).ranking
+        hits = (await index.lexical(SALT, depth=5, filter=None, timeout_s=60.0)).ranking
         with pytest.raises(ClusterError, match=r"cannot write to the embedded store .Permission denied"):
             await index.remove(["a"])
 

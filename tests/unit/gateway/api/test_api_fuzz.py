@@ -37,6 +37,7 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
         yield client
 
 
+@pytest.mark.timeout(900)
 def test_a_request_gets_only_what_the_document_announces(api: httpx.Client, tmp_path: Path) -> None:
     document = create_api(api_settings("embedded:none")).openapi()
     assert_documented(str(api.base_url), document, tmp_path, examples=tries(12), expected=(*ANSWERED, "503"))

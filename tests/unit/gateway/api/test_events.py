@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from support.gateway_api import api_settings, fill, running_api
 from support.gateways import ByteEngine
-from support.parts import wait_until
+from support.parts import until, wait_until
 
 from connector.errors import ClusterUnavailable, SettingsError
 from connector.gateway.api.app import create_api
@@ -86,8 +86,11 @@ def test_without_a_place_events_are_refused_and_two_places_are_one_too_many() ->
         create_api(Settings.model_validate({"gateway": {"events_file": "a", "events_index": "b"}}))
 
 
-def test_as_many_events_as_are_allowed_are_taken_and_written_at_the_end_at_the_latest(tmp_path: Path) -> None:
+def test_as_many_events_as_are_allowed_are_taken_and_written_at_the_end_at_the_latest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The folder is there only when the server has been told to end."""
+    monkeypatch.setattr("connector.gateway.api.keeping.CLOSING_S", 120.0)
     fill(tmp_path / "store")
     file = tmp_path / "later" / "ubi.jsonl"
     gateway = {"events_file": str(file), "max_waiting_events": 1_000}
@@ -186,6 +189,7 @@ async def test_what_is_left_at_the_end_is_counted_and_logged(
     keeper = Keeper(FileSink(tmp_path / "nowhere" / "ubi"), metrics, room=9)
     keeper.start()
     assert keeper.put("events", [{"query_id": "q"}])
+    await until(lambda: "cannot be kept now" in caplog.text)
     await keeper.close()
 
     assert metrics.registry.get_sample_value("connector_gateway_events_total", {"outcome": "lost"}) == 1
@@ -271,10 +275,7 @@ async def test_what_waits_is_bounded_in_bytes_and_written_in_batches_of_so_many(
     assert [keeper.put("events", [{"at": at}]) for at in range(1, 6)] == [True, True, True, True, False]
     assert len(keeper._batch()) == 2
     keeper.start()
-    for _ in range(1_000):  # steps of the loop, until there is room again
-        await asyncio.sleep(0.001)
-        if keeper.put("events", [{"at": at} for at in range(5, 9)]):
-            break
+    await until(lambda: keeper.put("events", [{"at": at} for at in range(5, 9)]))  # there is room again
     await keeper.close()
     assert (tmp_path / "ubi").read_text().splitlines() == [f'{{"at":{at}}}' for at in range(1, 9)]
 

@@ -31,20 +31,24 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> str:
     return f"embedded:{folder}"
 
 
-@pytest.fixture(scope="module")
+HEARD: list[str | None] = []
+
+
+@pytest.fixture
 def heard() -> list[str | None]:
-    return []
+    """The traces of the requests for scores that come to the worker from now on."""
+    HEARD.clear()
+    return HEARD
 
 
 @pytest.fixture(scope="module")
-def worker(heard: list[str | None]) -> Iterator[str]:
-    """One whose traces of requests for scores are `heard`."""
+def worker() -> Iterator[str]:
     app = create_app(OverlapScorer, SETTINGS)
 
     async def hearing(scope: Any, receive: Any, send: Any) -> None:
         if scope.get("path") == "/rerank":
             given = {name.decode(): value.decode() for name, value in scope["headers"]}
-            heard.append(given.get("traceparent"))
+            HEARD.append(given.get("traceparent"))
         await app(scope, receive, send)
 
     with serving(hearing) as url:
@@ -118,7 +122,6 @@ def test_the_callers_trace_goes_on_to_the_worker(store: str, worker: str, heard:
 
 
 def test_a_request_is_a_span_that_the_worker_s_is_within(store: str, worker: str, heard: list[str | None]) -> None:
-    heard.clear()
     with collecting() as collector:
         with running_api(api_settings(store, worker=worker, gateway={"otlp_url": collector.url})) as api:
             api.post("/v1/search", json={"query": "red"}, headers={"traceparent": TRACE})

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.following import QUICK, Following, following, store_of
+from support.following import IMPATIENT, QUICK, Following, following, store_of
 
 from connector.clusters.embedded.index import EmbeddedIndex
 from connector.errors import ClusterUnavailable
@@ -257,7 +257,7 @@ async def test_a_signal_while_a_step_is_written_ends_it_and_the_next_run_goes_on
             return await index.write(documents)
 
     slow = Slow()
-    async with following(FollowedFolder(folder, QUICK), slow, tmp_path / "rejects") as running:
+    async with following(FollowedFolder(folder, QUICK), slow, tmp_path / "rejects", settings=IMPATIENT) as running:
         await running.until(lambda texts: len(texts) == 2)
         (folder / "c.txt").write_text("third")
         await slow.entered.wait()

@@ -13,7 +13,7 @@ import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
-from support.following import following, store_of
+from support.following import IMPATIENT, following, store_of
 from support.kafka import running_kafka
 
 from connector.clusters.embedded.index import EmbeddedIndex
@@ -54,7 +54,7 @@ class Topic:
     def committed(self, group: str) -> int:
         """How many messages the group has taken down as read."""
         consumer = Consumer({"bootstrap.servers": self.brokers, "group.id": group})
-        places = consumer.committed([TopicPartition(self.name, number) for number in range(2)], timeout=20)
+        places = consumer.committed([TopicPartition(self.name, number) for number in range(2)], timeout=120)
         consumer.close()
         return sum(max(place.offset, 0) for place in places)
 
@@ -138,7 +138,7 @@ async def test_what_is_not_written_comes_again(topic: Topic, index: EmbeddedInde
 
     topic.send(("a", {"text": "one"}))
     away = Away()
-    async with following(follow(topic), away, tmp_path / "rejects") as running:
+    async with following(follow(topic), away, tmp_path / "rejects", settings=IMPATIENT) as running:
         await running.until(lambda texts: set(texts) == {"a"})
         topic.send(("b", {"text": "two"}), ("a", None))
         await away.left.wait()

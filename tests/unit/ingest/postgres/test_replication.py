@@ -14,7 +14,7 @@ import psycopg
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.following import Following, following, store_of
+from support.following import IMPATIENT, SETTINGS, Following, following, store_of
 
 from connector.clusters.embedded.index import EmbeddedIndex
 from connector.errors import ClusterUnavailable, SourceError
@@ -24,6 +24,7 @@ from connector.ingest.following.postgres_replication import LOOK_S
 from connector.ingest.following.postgres_slot import SlotNames, drop_slot
 from connector.ingest.following.source import FollowedSource, FollowTarget
 from connector.settings.load import load_settings
+from connector.settings.sections import IngestSettings
 
 SLOT = {"postgres.table": "docs", "postgres.slot": "s", "follow.batch_documents": 5}
 
@@ -50,13 +51,20 @@ def follow(database: str, *, delete_missing: bool = False, **settings: Any) -> F
 
 @asynccontextmanager
 async def replicating(
-    database: str, index: Any, tmp_path: Path, *, is_new: bool = True, delete_missing: bool = False, **settings: Any
+    database: str,
+    index: Any,
+    tmp_path: Path,
+    *,
+    is_new: bool = True,
+    delete_missing: bool = False,
+    job: IngestSettings = SETTINGS,
+    **settings: Any,
 ) -> AsyncIterator[Following]:
     followed = follow(database, delete_missing=delete_missing, **settings)
     target = FollowTarget("docs at store", "id", is_new=is_new)
     await followed.will_make()
     async with following(
-        followed, index, tmp_path / "rejects", target=target, delete_missing=delete_missing
+        followed, index, tmp_path / "rejects", target=target, delete_missing=delete_missing, settings=job
     ) as running:
         yield running
 
@@ -135,7 +143,7 @@ async def test_what_is_not_written_is_not_acknowledged(
             return await index.write(documents)
 
     away = Away()
-    async with replicating(database, away, tmp_path) as running:
+    async with replicating(database, away, tmp_path, job=IMPATIENT) as running:
         await running.until(lambda texts: set(texts) == {"1", "2"})
         table.execute("INSERT INTO docs VALUES (3, 'three')")
         await away.left.wait()

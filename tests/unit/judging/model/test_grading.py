@@ -99,7 +99,7 @@ def test_requests_go_side_by_side(tmp_path: Path) -> None:
     together = threading.Barrier(3)  # broken where fewer than three requests come at once
 
     def wait(query: str, passage: str) -> str:
-        together.wait(10)
+        together.wait(120)
         return "##final score: 1"
 
     with chat_server(wait) as server:
