@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
-from support.command import Launcher, flat
+from support.command import UNHURRIED, Launcher, flat
 from support.scratch import unique_name
 
 from connector.settings.sections import ClusterSettings
@@ -60,9 +60,8 @@ def test_an_index_is_filled_searched_and_emptied_again(
     filled = launcher.run("backfill", shop, *at, "--yes", "--json", "--report", "report.json", cwd=tmp_path)
     report = json.loads(filled.stdout)
     counts = report["indices"][0]["counts"]
-    found = launcher.run(
-        "search", "which firmware has a gateway", *at, "--index", shop, "--no-rerank", "--json", cwd=tmp_path
-    )
+    asked_for = ("which firmware has a gateway", "--index", shop, "--no-rerank", "--json", *UNHURRIED)
+    found = launcher.run("search", *asked_for, *at, cwd=tmp_path)
     hits = json.loads(found.stdout)["hits"]
 
     assert (filled.code, report["exit_code"]) == (0, 0)

@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
-from support.command import Finished, Launcher
+from support.command import UNHURRIED, Finished, Launcher
 from support.scratch import unique_name
 
 from connector.settings.sections import ClusterSettings
@@ -51,7 +51,8 @@ def test_both_ways_from_the_command_to_the_search(
 
     def search(*words: str) -> list[dict[str, Any]]:
         done = connector(
-            "search", "offices shut at Christmas holidays", "--index", notes, "--no-rerank", "--json", *words
+            *("search", "offices shut at Christmas holidays", "--index", notes, "--no-rerank", "--json", *UNHURRIED),
+            *words,
         )
         hits: list[dict[str, Any]] = json.loads(done.stdout)["hits"]
         return hits

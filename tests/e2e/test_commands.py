@@ -7,7 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pytest
-from support.command import Finished, Launcher, run
+from support.command import UNHURRIED, Finished, Launcher, run
 
 from connector.remote.process import WorkerProcess
 from connector.settings.sections import ClusterSettings
@@ -89,7 +89,7 @@ def test_a_job_with_a_bad_line_keeps_it_and_exits_with_1(launcher: Launcher, tmp
 
 
 def test_search_prints_one_json_object_per_query(launcher: Launcher, folder: Path, worker: WorkerProcess) -> None:
-    arguments = ("how long does a registered deal last", "--json", "-k", "2", "--worker", worker.url)
+    arguments = ("how long does a registered deal last", "--json", "-k", "2", "--worker", worker.url, *UNHURRIED)
     done = launcher.run("search", *arguments, cwd=folder)
     found = json.loads(done.stdout)
 
@@ -105,7 +105,7 @@ def test_search_prints_one_json_object_per_query(launcher: Launcher, folder: Pat
 
 
 def test_pages_hold_still_from_command_to_command(launcher: Launcher, folder: Path) -> None:
-    asked, key = ("search", "a cold room, a deal", "--no-rerank", "-k", "1"), "a secret of the tests"
+    asked, key = ("search", "a cold room, a deal", "--no-rerank", "-k", "1", *UNHURRIED), "a secret of the tests"
     found, cursor = [], "first"
     while cursor:
         done = launcher.run(*asked, "--json", "--cursor", cursor, cwd=folder, CONNECTOR_SEARCH_CURSOR_KEY=key)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import threading
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -26,6 +27,7 @@ from connector.settings.sections import WorkerSettings
 from connector.worker.app import create_app
 
 QUERY = "who may open access to production data"
+FEW_QUERIES = 1_000  # passages of them, which are rated in the time that a list of hundreds takes
 ATTACK = "<script>document.title='broken into'</script>"
 TOO_WIDE = """[...document.querySelectorAll('body *')].filter(each => each.checkVisibility())
     .filter(each => !each.closest('.skip, .unseen, .name, .scroll > *'))
@@ -55,6 +57,8 @@ async def browser() -> AsyncIterator[Page]:
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def tab(browser: Page) -> Page:
+    """Its tab, as somebody finds it who was never here."""
+    await browser.send("Network.clearBrowserCookies")
     await browser.send("Emulation.setScriptExecutionDisabled", value=False)
     await browser.open("about:blank")
     browser.said.clear()
@@ -81,19 +85,37 @@ def grades(tmp_path_factory: pytest.TempPathFactory) -> JudgingFolder:
     return JudgingFolder(tmp_path_factory.mktemp("judged") / "grades")
 
 
-@pytest.fixture(scope="module")
-def gate() -> threading.Event:
-    """While it is cleared, the worker rates nothing."""
-    gate = threading.Event()
-    gate.set()
-    return gate
+class Gate:
+    """Lets the worker rate everything, or nothing any more, or so many passages and no more."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._left = sys.maxsize
+
+    def let(self, passages: int) -> None:
+        with self._changed:
+            self._left = passages
+            self._changed.notify_all()
+
+    def open(self) -> None:
+        self.let(sys.maxsize)
+
+    def __call__(self) -> None:
+        with self._changed:
+            self._changed.wait_for(lambda: self._left > 0)
+            self._left -= 1
 
 
 @pytest.fixture(scope="module")
-def page(store: str, grades: JudgingFolder, gate: threading.Event) -> Iterator[str]:
+def gate() -> Gate:
+    return Gate()
+
+
+@pytest.fixture(scope="module")
+def page(store: str, grades: JudgingFolder, gate: Gate) -> Iterator[str]:
     pipelines = {"words only": {"legs": {"lexical": {}}, "rerank": "off"}}
     gateway = {"grades": str(grades.path), "pipelines": pipelines}
-    with serving(create_app(lambda: OverlapScorer(gate.wait), WorkerSettings())) as worker:
+    with serving(create_app(lambda: OverlapScorer(gate), WorkerSettings())) as worker:
         wait_ready(worker)
         with running_api(api_settings(store, worker=worker, gateway=gateway)) as api:
             yield f"{api.base_url}/ui/".replace("//ui", "/ui")
@@ -254,13 +276,13 @@ async def test_two_pipelines_on_one_query(tab: Page, page: str) -> None:
 
 
 async def test_a_list_is_compared_by_keys_alone_shows_how_far_it_is_and_is_stopped(
-    tab: Page, page: str, gate: threading.Event
+    tab: Page, page: str, gate: Gate
 ) -> None:
     queries = [QUERY, "parental leave", f"travel {ATTACK}", *(f"holiday {at}" for at in range(600))]
     await tab.open(page + "lists")
     await tab.until("document.activeElement.id === 'queries'")
     await tab.type("\n".join(queries))
-    gate.clear()
+    gate.let(0)
     try:
         await tab.press("Tab")
         await tab.press("Tab")
@@ -271,12 +293,12 @@ async def test_a_list_is_compared_by_keys_alone_shows_how_far_it_is_and_is_stopp
         await check_looks(tab, "running", running)
         while await tab.evaluate("document.activeElement.innerText") != "Stop":
             await tab.press("Tab")
-        gate.set()
+        gate.let(FEW_QUERIES)
         await tab.until("document.querySelector('#progress progress').value > 2")  # looked at without a key
         assert await tab.evaluate("document.activeElement.innerText") == "Stop"
         await tab.press_and_load("Enter")
     finally:
-        gate.set()
+        gate.open()
 
     assert (await texts(tab, "#progress p"))[0].endswith("stopped: you stopped it")
     done = await tab.evaluate("document.querySelectorAll('.queries tbody tr').length")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import signal
 import time
@@ -37,7 +36,7 @@ def end_once(running: Running, folder: Path, number: signal.Signals, reached: Ca
         assert not running.ended.done(), running.wait()
         assert time.monotonic() < end
         time.sleep(0.02)
-    os.kill(running.pid, number)
+    running.kill(number)
 
 
 def writing(folder: Path) -> Callable[[], bool]:
@@ -62,7 +61,7 @@ def test_a_job_that_is_told_to_end_writes_what_it_has_and_goes_on_the_next_time(
     second = json.loads(again.stdout)
 
     assert done.code == code, done.stderr
-    assert took_s < 20
+    assert took_s < 120  # and not until all is written that could be
     assert first["exit_code"] == code
     assert first["stopped"] == f"{number.name} was received"
     assert 0 < first["counts"]["written"] < ROWS
@@ -77,8 +76,7 @@ def test_a_second_signal_ends_the_job_at_once(launcher: Launcher, tmp_path: Path
     running = launcher.start("ingest", "rows.jsonl", "--set", "ingest.group_documents=16", cwd=tmp_path)
     end_once(running, tmp_path, signal.SIGTERM, writing(tmp_path))
     time.sleep(0.3)
-    if not running.ended.done():
-        os.kill(running.pid, signal.SIGTERM)
+    running.kill(signal.SIGTERM)
 
     assert running.wait().code == 143
 

@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
-from support.command import Launcher
+from support.command import UNHURRIED, Launcher
 
 from connector.remote.process import WorkerProcess
 
@@ -268,8 +268,8 @@ def test_ingest_and_search_have_a_worker_encode(worker: WorkerProcess, launcher:
     )
     variables = {"CONNECTOR_ENCODER_URL": worker.url, "CONNECTOR_RERANKERS_LOCAL_URL": worker.url}
     ingested = launcher.run("ingest", "docs.jsonl", cwd=tmp_path, **variables)
-    by_worker = launcher.run("search", QUERY, "--json", cwd=tmp_path, **variables)
-    here = launcher.run("search", QUERY, "--json", cwd=tmp_path, CONNECTOR_RERANKERS_LOCAL_URL=worker.url)
+    by_worker = launcher.run("search", QUERY, "--json", *UNHURRIED, cwd=tmp_path, **variables)
+    here = launcher.run("search", QUERY, "--json", *UNHURRIED, cwd=tmp_path, CONNECTOR_RERANKERS_LOCAL_URL=worker.url)
 
     assert ingested.code == 0, ingested.stderr
     hits = json.loads(by_worker.stdout)["hits"]

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from support.command import Launcher
 from support.effort import IS_SOAK, tries
+from support.parts import until
 from support.proxy import Fault, Proxy, Seen
 from support.shop_writers import ShopWriter
 from support.shops import DOCUMENTS, ENCODER, SMALL, check_index, open_shop, read_all
@@ -39,10 +40,9 @@ async def backfill(cluster: RestCluster, plan: BackfillPlan, folder: Path, **opt
     return await job.run()
 
 
-async def search_until(stop: asyncio.Event, cluster: RestCluster, plan: BackfillPlan) -> list[Passage]:
-    """Searches all the time by vectors and by words; the passages that they showed."""
+async def search_until(stop: asyncio.Event, cluster: RestCluster, plan: BackfillPlan, shown: list[Passage]) -> None:
+    """Searches all the time by vectors and by words, and keeps the passages that they showed."""
     index = await cluster.open_index(plan.index)
-    shown: list[Passage] = []
     while not stop.is_set() and len(shown) < PASSAGES:
         vector = ENCODER.encode_query("cold room sensor")
         nearest = await index.dense(vector, depth=20, filter=None, timeout_s=30, passages=2)
@@ -50,7 +50,6 @@ async def search_until(stop: asyncio.Event, cluster: RestCluster, plan: Backfill
         shown += [passage for hit in nearest for passage in hit.passages]
 
         assert all(hit.passages for hit in worded.ranking)
-    return shown
 
 
 def check_passages(shown: list[Passage], plan: BackfillPlan, writers: list[ShopWriter]) -> None:
@@ -62,16 +61,15 @@ def check_passages(shown: list[Passage], plan: BackfillPlan, writers: list[ShopW
     built = build_passages(plan, texts, ENCODER.token_offsets)
     ever = {(passage.doc_id, passage.text) for passages, _ in built for passage in passages}
 
-    assert shown
     assert {(passage.doc_id, passage.text) for passage in shown} <= ever
 
 
 @pytest.mark.live
 async def test_applications_lose_nothing_while_they_write(somebody: Somebody, tmp_path: Path) -> None:
     cluster, plan, writers = await open_shop(somebody)
-    stop = asyncio.Event()
+    stop, shown = asyncio.Event(), list[Passage]()
     writing = [asyncio.create_task(writer.write_until(stop, most=WRITES)) for writer in writers]
-    searching = asyncio.create_task(search_until(stop, cluster, plan))
+    searching = asyncio.create_task(search_until(stop, cluster, plan, shown))
     for _ in range(10 if IS_SOAK else 1):
         report = await backfill(cluster, plan, tmp_path)
         counts = report.counts
@@ -81,18 +79,17 @@ async def test_applications_lose_nothing_while_they_write(somebody: Somebody, tm
         assert counts.found == sum(
             (counts.written, counts.unchanged, counts.without_text, counts.gone, counts.refused, counts.contested)
         )
+    await until(lambda: bool(shown) and sum(writer.writes for writer in writers) > 20)  # they did so meanwhile
     stop.set()
-    await asyncio.gather(*writing)
-    check_passages(await searching, plan, writers)
+    await asyncio.gather(searching, *writing)
+    check_passages(shown, plan, writers)
     last = await backfill(cluster, plan, tmp_path)
     again = await backfill(cluster, plan, tmp_path)
     found = await read_all(somebody, plan.index)
-    writes = sum(writer.writes for writer in writers)
     for writer in writers:
         await writer.close()
 
     assert [dict(writer.refused) for writer in writers] == [{}, {}]
-    assert writes > 20  # they did write meanwhile
     assert last.ok
     assert again.ok
     assert again.counts.found == again.counts.unchanged + again.counts.without_text == len(found)

@@ -47,8 +47,8 @@ async def make(somebody: Somebody, *rows: dict[str, Any], encoder: WordEncoder =
 
 def settings_of(somebody: Somebody, index: str) -> Settings:
     assert isinstance(somebody.cluster, RestCluster)
-    overrides: dict[str, Any] = {"cluster.url": somebody.cluster.url, "index.name": index, "search.rerank": []}
-    return load_settings(environ={}, overrides=overrides)
+    search = {"search.rerank": [], "search.deadline_s": 120.0}
+    return load_settings(environ={}, overrides={"cluster.url": somebody.cluster.url, "index.name": index} | search)
 
 
 async def search(
@@ -186,7 +186,7 @@ async def test_the_gateway_reranks_its_passages_with_nothing_set(somebody: Someb
             {
                 "cluster": {"url": somebody.cluster.url},
                 "gateway": {"indexes": {index: {"mode": "union"}}},
-                "search": {"deadline_s": 30},
+                "search": {"deadline_s": 120},
                 "rerankers": {"local": {"url": wait_ready(worker)}},
             }
         )

@@ -76,7 +76,7 @@ class Spoilt:
 
 def settings_of(store: ClusterSettings, name: str) -> Settings:
     fields: dict[str, Any] = {"fields.id": "_id", "fields.text": {"title": 1.0, "text": 1.0}}
-    fields |= {"fields.metadata": {"year": "integer"}, "search.rerank": "off"}
+    fields |= {"fields.metadata": {"year": "integer"}, "search.rerank": "off", "search.deadline_s": 120.0}
     return load_settings(environ={}, overrides={"cluster.url": store.url, "index.name": name} | fields)
 
 

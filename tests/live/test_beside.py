@@ -307,7 +307,7 @@ class TestWholeSearches:
         put_all(somebody, name, ARTICLES)
         await fill_beside(somebody, await make_beside(somebody, name), ENCODER)
         put_all(somebody, name, {"new": {"title": "New", "text": "unheard of"}})
-        settings = Settings.model_validate({"index": {"name": name}, "search": {"rerank": [], "deadline_s": 30}})
+        settings = Settings.model_validate({"index": {"name": name}, "search": {"rerank": [], "deadline_s": 120}})
         searcher = build_searcher(await open_index(somebody.cluster, settings), ENCODER, {}, settings)
         response = await searcher.search(SearchRequest("word7 unheard", k=5))
         searcher.close()
@@ -350,7 +350,7 @@ class TestWholeSearches:
             {
                 "cluster": engine.model_dump(),
                 "gateway": {"indexes": {name: {}}},
-                "search": {"rerank": [], "deadline_s": 30, "legs": {"dense": {"weight": 10}}},
+                "search": {"rerank": [], "deadline_s": 120, "legs": {"dense": {"weight": 10}}},
             }
         )
         only = {"term": {"tier": "gold"}}

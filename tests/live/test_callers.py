@@ -139,7 +139,7 @@ async def watching(
     def fault(seen: Seen) -> Fault | None:
         return "reset" if call_of(seen) in faults else None
 
-    limits = {"search.deadline_s": 60.0, "search.depth": 100, "search.rerank": {"window": 60}, "search.k": 20}
+    limits = {"search.deadline_s": 600.0, "search.depth": 100, "search.rerank": {"window": 60}, "search.k": 20}
     async with contextlib.AsyncExitStack() as stack:
         ca_cert = place.engine.superuser.ca_cert
         to_engine = await stack.enter_async_context(Proxy(place.service.url, ca_cert=ca_cert))

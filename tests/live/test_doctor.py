@@ -16,9 +16,9 @@ from typing import Any
 
 import httpx
 import pytest
-import uvicorn
 from support.command import Launcher
 from support.http_server import QuietHandler, listening
+from support.parts import serving
 from support.proxy import Proxy
 from support.scratch import drop, unique_name
 from support.secured import Secured
@@ -29,7 +29,6 @@ from connector.clusters.protocol import Engine
 from connector.doctor import checkup
 from connector.doctor.findings import Finding
 from connector.ingest.passages import cut
-from connector.listening import bind
 from connector.models.encoder import Encoder
 from connector.models.load import load_scorer
 from connector.models.scorer import Scorer
@@ -44,7 +43,7 @@ from connector.worker.app import create_app
 FIELDS = Fields(text={"title": 2.0, "text": 1.0}, metadata={"topic": "keyword"})
 TOPICS = ("refunds", "freezers", "partners", "firmware", "invoices", "carriers")
 COUNT = 12
-UNHURRIED = {"search__deadline_s": 300}  # so that the worker's speed does not depend on what else the machine does
+UNHURRIED = {"search.deadline_s": 300}  # so that the worker's speed does not depend on what else the machine does
 OF_THE_CLUSTER = ("health", "search access", "ingest access", "index", "mapping", "copies", "blocks", "documents")
 OF_THE_INDEX = ("mapping", "copies", "blocks", "documents", "encoder of the index", "query")
 
@@ -89,7 +88,8 @@ async def look(cluster: ClusterSettings, index: str, worker_url: str | None, **m
         secret = getattr(cluster, name)
         given |= {f"cluster.{name}": secret.get_secret_value()} if secret else {}
     given |= {"index.name": index, "search.rerank": "on" if worker_url else "off", "rerankers.local.url": worker_url}
-    loaded = load(environ={}, overrides=given | {name.replace("__", "."): value for name, value in more.items()})
+    given |= UNHURRIED | {name.replace("__", "."): value for name, value in more.items()}
+    loaded = load(environ={}, overrides=given)
     findings = await checkup.examine(loaded)
 
     assert all(one.seen and bool(one.advice) == (one.status != "ok") for one in findings)
@@ -127,7 +127,7 @@ def write(client: httpx.Client, method: str, path: str, body: Any = None) -> Any
 
 
 async def test_all_is_well_where_all_is_well(store: ClusterSettings, filled: str, worker: WorkerProcess) -> None:
-    found = await look(store, filled, worker.url, **UNHURRIED)
+    found = await look(store, filled, worker.url)
 
     assert not_ok(found) == {}
     assert {"settings", "cluster", "health", "index", "mapping", "copies", "documents", "encoder",
@@ -164,21 +164,6 @@ async def test_reranking_that_is_off_needs_no_worker(embedded: ClusterSettings, 
     assert found["query"].facts["degraded"] == []
 
 
-@contextmanager
-def serving(app: Any) -> Iterator[str]:
-    """An ASGI application on a free port of the loopback; its URL."""
-    listener = bind("127.0.0.1", 0, choose="worker.port")
-    listener.listen()
-    server = uvicorn.Server(uvicorn.Config(app, log_level="critical", timeout_graceful_shutdown=1))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-    finally:
-        server.should_exit = True
-        thread.join(timeout=10)
-
-
 class WebPage(QuietHandler):
     """Answers everything with a page."""
 
@@ -211,7 +196,7 @@ async def test_a_worker_that_still_loads_is_told_from_one_that_is_not_there(
     loading = threading.Event()
 
     def load_slowly() -> Scorer:
-        loading.wait(60)
+        loading.wait(240)
         return load_scorer(WorkerSettings(), WorkerSettings())
 
     with serving(create_app(load_slowly, WorkerSettings())) as url:
@@ -266,7 +251,7 @@ async def test_a_model_that_cannot_be_had_is_named(
 async def test_an_index_that_is_not_there_is_named_and_the_rest_looked_at(
     store: ClusterSettings, worker: WorkerProcess
 ) -> None:
-    found = await look(store, unique_name(), worker.url, **UNHURRIED)
+    found = await look(store, unique_name(), worker.url)
 
     assert statuses(found, "index") == {"fail"}
     assert statuses(found, *OF_THE_INDEX) == {"skip"}
@@ -463,7 +448,7 @@ async def test_an_empty_index_of_somebody_else_gets_no_advice_to_fill_it(engine:
 
 
 async def test_a_cluster_that_is_not_there_leaves_the_rest_skipped(worker: WorkerProcess) -> None:
-    found = await look(ClusterSettings(url="http://127.0.0.1:9"), "any", worker.url, **UNHURRIED)
+    found = await look(ClusterSettings(url="http://127.0.0.1:9"), "any", worker.url)
 
     assert statuses(found, "cluster") == {"fail"}
     assert statuses(found, *OF_THE_CLUSTER, "query") == {"skip"}
@@ -490,7 +475,7 @@ async def test_a_cluster_that_never_answers_costs_each_check_its_time(
     assert statuses(found, "cluster") == {"ok"}
     assert statuses(found, "health", "access", "index") == {"fail"}
     assert statuses(found, "mapping", "copies", "documents", "query") == {"skip"}
-    assert took_s < 20
+    assert took_s < 60
 
 
 async def test_a_web_page_in_place_of_a_cluster_is_no_reason_to_break(web_page: str) -> None:

@@ -106,7 +106,8 @@ def _mapping(kind: str, dims: int) -> dict[str, Any]:
 def _settings(engine: ClusterSettings, name: str, **index: Any) -> Settings:
     given = {"text_fields": {"headline": 2.0, "content.body": 1.0}, "vector_field": "embedding"} | index
     overrides = {f"index.{key}": value for key, value in given.items()}
-    return load_settings(environ={}, overrides={"cluster.url": engine.url, "index.name": name} | overrides)
+    common = {"cluster.url": engine.url, "index.name": name, "search.deadline_s": 120.0}
+    return load_settings(environ={}, overrides=common | overrides)
 
 
 async def _search(settings: Settings, encoder: Encoder | None, query: str, **options: Any) -> SearchResponse:

@@ -76,13 +76,13 @@ async def run(source: Path, settings: Settings) -> JobReport:
 
 
 async def set_blocks(engine: ClusterSettings, name: str, **blocks: bool) -> None:
-    async with httpx.AsyncClient(base_url=engine.url) as client:
+    async with httpx.AsyncClient(base_url=engine.url, timeout=60) as client:
         body = {f"index.blocks.{block}": value or None for block, value in blocks.items()}
         (await client.put(f"/{name}/_settings", json=body)).raise_for_status()
 
 
 async def stored(engine: ClusterSettings, name: str) -> int:
-    async with httpx.AsyncClient(base_url=engine.url) as client:
+    async with httpx.AsyncClient(base_url=engine.url, timeout=60) as client:
         await client.post(f"/{name}/_refresh")
         return int((await client.get(f"/{name}/_count")).raise_for_status().json()["count"])
 
@@ -119,7 +119,7 @@ async def test_what_passes_by_itself_costs_an_ingest_nothing(
 
 async def test_a_stalled_bulk_request_is_sent_again(either: ClusterSettings, name: str, source: Path) -> None:
     async with Proxy(either.url, every(2, "stall", times=1)) as proxy:
-        report = await run(source, settings_of(proxy.url, name, **{"cluster.timeout_s": 1.0}))
+        report = await run(source, settings_of(proxy.url, name, **{"cluster.timeout_s": 2.0}))
 
     assert report.ok, report
     assert await stored(either, name) == ROWS
@@ -161,15 +161,22 @@ async def test_an_index_that_takes_no_writes_stops_the_job_and_fails_no_document
 
 
 async def test_a_block_that_is_lifted_in_time_costs_only_time(either: ClusterSettings, name: str, source: Path) -> None:
-    settings = settings_of(either.url, name, **{"ingest.max_attempts": 8, "ingest.backoff_s": 0.2})
+    patient = {"ingest.max_attempts": 10, "ingest.backoff_s": 0.2, "ingest.writers": 1}
     first = source.parent / "first.jsonl"
     first.write_text("".join(source.read_text().splitlines(keepends=True)[:20]))
-    await run(first, settings)
+    await run(first, settings_of(either.url, name))
     await set_blocks(either, name, read_only_allow_delete=True)
-    running = asyncio.create_task(run(source, settings))
-    await asyncio.sleep(1.0)
-    await set_blocks(either, name, read_only_allow_delete=False)
-    report = await running
+    is_tried_again = asyncio.Event()
+
+    def watch(seen: Seen) -> None:
+        if sum(request.is_bulk for request in proxy.seen) > 1:
+            is_tried_again.set()
+
+    async with Proxy(either.url, watch) as proxy:
+        running = asyncio.create_task(run(source, settings_of(proxy.url, name, **patient)))
+        await asyncio.wait([running, asyncio.create_task(is_tried_again.wait())], return_when=asyncio.FIRST_COMPLETED)
+        await set_blocks(either, name, read_only_allow_delete=False)
+        report = await running
 
     assert report.ok, report
     assert report.counts.retried > 0
@@ -177,13 +184,13 @@ async def test_a_block_that_is_lifted_in_time_costs_only_time(either: ClusterSet
 
 
 async def test_a_red_index_is_told_as_such(either: ClusterSettings, name: str, source: Path, encoder: Encoder) -> None:
-    settings = settings_of(either.url, name, **{"search.deadline_s": 5.0})
+    settings = settings_of(either.url, name, **{"search.deadline_s": 120.0})
     schema = build_schema(settings, Fields(text={"title": 1.0, "text": 1.0}, id="_id"), encoder.fingerprint)
     cluster = await connect(either)
     body = build_index(cluster.engine, schema)
     await cluster.close()
     body["settings"]["index"]["routing.allocation.require._name"] = "no node of this name"
-    async with httpx.AsyncClient(base_url=either.url) as client:
+    async with httpx.AsyncClient(base_url=either.url, timeout=60) as client:
         made = await client.put(f"/{name}", json=body, params={"wait_for_active_shards": "0"})
         made.raise_for_status()
     async with await Connector.open(settings) as connector:
@@ -214,7 +221,7 @@ async def test_a_node_that_restarts_in_mid_ingest_loses_nothing(
         running = asyncio.create_task(run(source, settings_of(proxy.url, name, **patient)))
         await killed.wait()
         await asyncio.sleep(1.0)
-        server |= await asyncio.to_thread(engines.launch, server)
+        server |= await asyncio.to_thread(engines.launch, server, wait_s=240)
         report = await running
 
     assert report.ok, report

@@ -76,7 +76,7 @@ async def test_two_vector_fields_are_two_legs(somebody: Somebody, engine: Cluste
 
     def settings(legs: dict[str, Any]) -> Settings:
         given = {"cluster.url": engine.url, "index.name": name, "index.text_fields": {"text": 1.0}, "search.legs": legs}
-        return load_settings(environ={}, overrides=given)
+        return load_settings(environ={}, overrides=given | {"search.deadline_s": 120.0})
 
     both = settings({"first": {"kind": "dense", "field": "vec"}, "second": {"kind": "dense", "field": "other"}})
     index = await open_index(somebody.cluster, both)

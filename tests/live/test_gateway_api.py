@@ -24,7 +24,7 @@ def settings_of(engine: ClusterSettings, name: str, fields: dict[str, float]) ->
         {
             "cluster": engine.model_dump(),
             "index": {"name": name, "text_fields": fields, "vector_field": "vector"},
-            "search": {"deadline_s": 30, "rerank": "off"},
+            "search": {"deadline_s": 120, "rerank": "off"},
         }
     )
 

@@ -62,7 +62,7 @@ def place(secured: Secured) -> Iterator[Place]:
         {
             "cluster": secured.superuser.model_dump(),
             "gateway": {"indexes": {index: {"fields": {"title": 1}, "vector_field": "vector", "window": WINDOW}}},
-            "search": {"deadline_s": 30, "rerank": "off"},
+            "search": {"deadline_s": 120, "rerank": "off"},
         }
     )
     with running_gateway(settings, ENCODER) as url, httpx.Client(base_url=url, timeout=60) as client:

@@ -131,8 +131,9 @@ async def test_the_client_of_opensearch_for_python(shop: Shop) -> None:
     if shop.kind.startswith("es"):
         return
     body = {"query": QUERY, "size": 40, "aggs": {"brands": {"terms": {"field": "brand"}}}}
-    found = [OpenSearch(url).search(index=shop.index, body=body) for url in (shop.direct, shop.through)]
-    async with AsyncOpenSearch(shop.through) as client:
+    urls = (shop.direct, shop.through)
+    found = [OpenSearch(url, timeout=120).search(index=shop.index, body=body) for url in urls]
+    async with AsyncOpenSearch(shop.through, timeout=120) as client:
         several = await client.msearch(body=[{"index": shop.index}, body, {"index": shop.index}, {"size": 0}])
     direct, through = ([hit["_id"] for hit in each["hits"]["hits"]] for each in found)
 

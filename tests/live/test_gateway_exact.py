@@ -184,6 +184,7 @@ def asked() -> Iterator[Exchange]:
     yield Exchange("OPTIONS", "/{i}/_search", (("Origin", "http://a"), ("Access-Control-Request-Method", "POST")))
 
 
+TRIES = 4
 ENDED = (Exchange("DELETE", "/{i}"), Exchange("DELETE", "/{i}"), Exchange("GET", "/{i}"))
 
 
@@ -271,10 +272,11 @@ def test_pass_through_is_exact(
         if (exchange.body or b"").startswith(b"\n"):
             direct.send(exchange, f"{name}-a")  # OpenSearch warns once of what is deprecated
     for exchange, (first, second) in zip([*exchanges, *read, *ENDED], each_its_own + the_same + end, strict=True):
-        replies = direct.send(exchange, first), through.send(exchange, second)
-        if replies[0] != replies[1] and first == second:  # a refresh or a merge may have come in between
+        for _ in range(TRIES if first == second else 1):  # a refresh or a merge may have come in between
             replies = direct.send(exchange, first), through.send(exchange, second)
-        if replies[0] != replies[1]:
+            if replies[0] == replies[1]:
+                break
+        else:
             wrong.append(f"{exchange}\n  direct: {replies[0]}\n  through: {replies[1]}")
 
     assert not wrong, f"{len(wrong)} of {len(exchanges) + len(read)} differ:\n" + "\n".join(wrong)

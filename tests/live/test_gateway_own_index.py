@@ -53,7 +53,7 @@ def through(engine: ClusterSettings, index: str) -> Iterator[httpx.Client]:
             {
                 "cluster": engine.model_dump(),
                 "gateway": {"indexes": {index: {"window": 30}}},
-                "search": {"deadline_s": 30},
+                "search": {"deadline_s": 120},
                 "rerankers": {"local": {"url": wait_ready(worker)}},
             }
         )

@@ -47,8 +47,8 @@ LEGS = {"lexical", "dense"}
 
 def settings_for(somebody: Somebody, index: str) -> Any:
     assert isinstance(somebody.cluster, RestCluster)
-    overrides: dict[str, Any] = {"cluster.url": somebody.cluster.url, "index.name": index, "search.rerank": []}
-    return load_settings(environ={}, overrides=overrides)
+    search = {"search.rerank": [], "search.deadline_s": 120.0}
+    return load_settings(environ={}, overrides={"cluster.url": somebody.cluster.url, "index.name": index} | search)
 
 
 async def legs_of(somebody: Somebody, index: str, encoder: WordEncoder) -> set[str]:

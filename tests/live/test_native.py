@@ -7,8 +7,6 @@ import asyncio
 import json
 import operator
 import re
-import threading
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,16 +14,16 @@ from typing import Any
 
 import httpx
 import pytest
-import uvicorn
 from pydantic import SecretStr
 from support.command import Finished, Launcher
+from support.parts import serving
 from support.scratch import drop, unique_name
+from support.worker_app import wait_ready
 
 from connector.clusters.connect import connect
 from connector.errors import ClusterError, SettingsError
 from connector.ingest.passages import cut
 from connector.lexical import LexicalQuery
-from connector.listening import bind
 from connector.models.encoder import Encoder
 from connector.models.load import load_scorer
 from connector.native.opensearch import HOLDINGS
@@ -419,18 +417,8 @@ async def test_a_search_goes_on_in_the_fused_order_when_the_worker_has_gone(
 @contextmanager
 def working(settings: WorkerSettings) -> Iterator[str]:
     """The URL of a worker in this process, which ends with the block."""
-    listener = bind("127.0.0.1", 0, choose="worker.port")
-    listener.listen()
-    url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    app = create_app(lambda: load_scorer(settings, settings), settings)
-    server = uvicorn.Server(uvicorn.Config(app, log_level="critical"))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
-    thread.start()
-    while httpx.get(f"{url}/ready").status_code != 200:
-        time.sleep(0.1)
-    yield url
-    server.should_exit = True
-    thread.join(timeout=10)
+    with serving(create_app(lambda: load_scorer(settings, settings), settings)) as url:
+        yield wait_ready(url)
 
 
 @pytest.fixture(scope="module")

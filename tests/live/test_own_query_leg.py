@@ -132,7 +132,7 @@ async def search(engine: ClusterSettings, name: str, leg: JSON | None = None, **
         {
             "cluster": {"url": engine.url},
             "index": {"name": name, "text_fields": {"name": 2, "text": 1}, "vector_field": "vector"},
-            "search": {"k": 50, "depth": 100, "rerank": "off", "legs": legs},
+            "search": {"k": 50, "depth": 100, "rerank": "off", "legs": legs, "deadline_s": 120},
         }
     )
     cluster = await connect(settings.cluster)

@@ -215,6 +215,7 @@ async def test_a_search_hands_on_what_the_engine_answers(
     body = {"query": query, "size": 40, "aggs": AGGREGATIONS, "highlight": HIGHLIGHT}
     reply = ask_engine(engine, index.name, body)
     options: dict[str, Any] = {"lexical": own, "k": 10, "depth": 40, "aggs": AGGREGATIONS, "highlight": HIGHLIGHT}
+    options["deadline_s"] = 120.0
     response = await search(index, None, "red sofa", encoder=None, **options)
     theirs = {hit["_id"]: hit for hit in reply["hits"]["hits"]}
 

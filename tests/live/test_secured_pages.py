@@ -26,7 +26,7 @@ pytestmark = pytest.mark.live
 
 FIELDS = Fields(text={"title": 1.0, "text": 1.0}, metadata={"department": "keyword"})
 DEPARTMENTS = ("legal", "board")
-SETTINGS = Settings.model_validate({"search": {"k": 9, "depth": 6, "rerank": "off"}})
+SETTINGS = Settings.model_validate({"search": {"k": 9, "depth": 6, "rerank": "off", "deadline_s": 120}})
 QUERY = "refunds of sensors"
 
 

@@ -68,7 +68,8 @@ async def ingest(source: Path, cluster: ClusterSettings, index: str, *, delete_m
 
 
 def settings_of(cluster: ClusterSettings, index: str) -> Settings:
-    settings = load_settings(environ={}, overrides={"index.name": index, "search.rerank": "off"})
+    overrides = {"index.name": index, "search.rerank": "off", "search.deadline_s": 120.0}
+    settings = load_settings(environ={}, overrides=overrides)
     return settings.model_copy(update={"cluster": cluster})
 
 

@@ -176,6 +176,7 @@ async def test_a_search_says_where_its_hits_are_and_shows_what_of_a_long_text_wo
             "cluster.url": engine.url,
             "index.name": f"{prefix}-*",
             "index.text_fields": {"title": 1.0, "body": 1.0},
+            "search.deadline_s": 120.0,
         },
     )
     index = await open_index(somebody.cluster, settings)

@@ -13,12 +13,13 @@ from elasticsearch import AsyncElasticsearch, Elasticsearch, NotFoundError
 from elasticsearch.helpers import scan
 
 QUERY = {"bool": {"must": [{"match": {"title": "red sofa"}}], "filter": [{"term": {"brand": "acme"}}]}}
+PATIENCE_S = 120  # by itself it waits 10 s, and then gives up
 AGGS = {"brands": {"terms": {"field": "brand"}}}
 
 
 def search(index: str, url: str) -> dict[str, Any]:
     """What the plain client and what is built on it find."""
-    with Elasticsearch(url) as client:
+    with Elasticsearch(url, request_timeout=PATIENCE_S) as client:
         found = client.search(index=index, query=QUERY, aggs=AGGS, size=40, typed_keys=True)
         head: dict[str, Any] = {"index": index}
         several = client.msearch(searches=[head, {"query": QUERY, "size": 5}, head, {"query": {"match_all": {}}}])
@@ -47,7 +48,7 @@ def _written_with(client: Elasticsearch, index: str) -> int:
 
 async def search_at_once(index: str, url: str) -> int:
     """Of the client for asyncio."""
-    async with AsyncElasticsearch(url) as client:
+    async with AsyncElasticsearch(url, request_timeout=PATIENCE_S) as client:
         asked = [client.search(index=index, query=QUERY, from_=start, size=5) for start in range(0, 20, 5)]
         pages = await asyncio.gather(*asked)
     return len({hit["_id"] for page in pages for hit in page["hits"]["hits"]})

@@ -16,6 +16,7 @@ from llama_index.vector_stores.elasticsearch import AsyncBM25Strategy
 from llama_index.vector_stores.elasticsearch import ElasticsearchStore as LlamaStore
 
 TEXT = "red sofa"
+PATIENCE_S = 120  # by themselves clients wait 10 s, and then give up
 
 
 def langchain(index: str, url: str) -> list[str]:
@@ -28,14 +29,14 @@ def langchain_retriever(index: str, url: str) -> list[str]:
     def body(text: str) -> dict[str, Any]:
         return {"query": {"match": {"title": text}}, "size": 20}
 
-    with Elasticsearch(url) as client:
+    with Elasticsearch(url, request_timeout=PATIENCE_S) as client:
         retriever = ElasticsearchRetriever(index_name=index, body_func=body, content_field="title", client=client)
         return [document.page_content for document in retriever.invoke(TEXT)]
 
 
 def llama_index(index: str, url: str) -> list[str]:
     async def search() -> list[str]:
-        async with AsyncElasticsearch(url) as client:
+        async with AsyncElasticsearch(url, request_timeout=PATIENCE_S) as client:
             store = LlamaStore(
                 index_name=index, es_client=client, text_field="title", retrieval_strategy=AsyncBM25Strategy()
             )
