@@ -10,7 +10,6 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from support.command import TORCH, Launcher, launching
 from support.running_engines import (
@@ -33,7 +32,6 @@ from connector.settings.sections import ClusterSettings, Settings
 from connector.wiring import load_encoder
 
 EMBEDDED = "embedded"
-PATIENCE_S = 120.0  # of a test for a reply
 # files whose tests run in one process: they share what is dear to make, or change the same thing
 GROUPS = {
     "postgres": (
@@ -65,21 +63,10 @@ def pytest_configure(config: pytest.Config) -> None:
     background, where a shell has it ignored and whatever is started there would ignore it too."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
-    be_patient()
     if not hasattr(config, "workerinput"):
         keeping = ExitStack()
         keeping.enter_context(shared_engines())
         config.add_cleanup(keeping.close)
-
-
-def be_patient() -> None:
-    """httpx waits 5 s where nobody says for how long. A machine that others keep busy may stand still for longer, and
-    such a test would fail by chance."""
-    from httpx._config import DEFAULT_TIMEOUT_CONFIG as DEFAULT
-
-    DEFAULT.connect = DEFAULT.read = DEFAULT.write = DEFAULT.pool = PATIENCE_S
-    with httpx.Client(verify=False) as client:  # reads no authorities
-        assert client.timeout == httpx.Timeout(PATIENCE_S), "httpx keeps its default elsewhere"
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import support.patience  # noqa: F401 - so that httpx waits in every test
 from filelock import FileLock
 
 from connector.settings.sections import ClusterSettings
