@@ -235,7 +235,7 @@ def own_engine() -> Iterator[Any]:
     started: list[dict[str, Any]] = []
 
     def start(kind: str, version: str) -> dict[str, Any]:
-        started.append(engines.start(kind, version, java_options=SHORT_LIVED, wait_s=240))
+        started.append(engines.start(kind, version, java_options=SHORT_LIVED[kind], in_memory=True, wait_s=240))
         return started[-1]
 
     yield start

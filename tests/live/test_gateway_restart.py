@@ -116,7 +116,7 @@ def cut_off(engine: ClusterSettings, proxy: Proxy) -> None:
 
 def kill_and_start_again(kind: str, version: str) -> None:
     """Before that, its circuit breaker opens: callers get its own refusal, and reranked hits when it has closed."""
-    server = engines.start(kind, version, java_options=SHORT_LIVED, wait_s=240)
+    server = engines.start(kind, version, java_options=SHORT_LIVED[kind], wait_s=240)
     engine = ClusterSettings(url=server["url"])
     try:
         with filled_shop(engine, FEW) as shop:

@@ -59,8 +59,14 @@ class EngineVersion:
 
 
 # the second compiler and the parallel collector make a server fast that runs for hours; in one that tests use for
-# minutes they take more than they give
-SHORT_LIVED = "-XX:TieredStopAtLevel=1 -XX:-UseG1GC -XX:+UseSerialGC -XX:-AlwaysPreTouch"
+# minutes they take more than they give. So do collections to make room for classes and code.
+_SHORT_LIVED = (
+    "-XX:TieredStopAtLevel=1 -XX:-UseG1GC -XX:+UseSerialGC -XX:-AlwaysPreTouch "
+    "-XX:MetaspaceSize=256m -XX:ReservedCodeCacheSize=128m"
+)
+# to check the classes of a release once more is a fifth of a start. OpenSearch's are checked in its archive.
+_UNCHECKED = "-XX:+UnlockDiagnosticVMOptions -XX:-BytecodeVerificationRemote"
+SHORT_LIVED = {"elasticsearch": f"{_SHORT_LIVED} {_UNCHECKED}", "opensearch": _SHORT_LIVED}
 ENGINES = {
     "es8": EngineVersion("elasticsearch", "8.19.8", "TEST_ELASTICSEARCH_8_URL"),
     "es9": EngineVersion("elasticsearch", "9.3.2", "TEST_ELASTICSEARCH_9_URL"),
@@ -190,7 +196,7 @@ class RunningEngines:
         one, file = ALL[name], self._folder / f"{name}.json"
         with FileLock(self._folder / f"{name}.lock"):
             if not file.exists():
-                how: dict[str, Any] = {"java_options": SHORT_LIVED, "in_memory": True, "wait_s": 240}
+                how: dict[str, Any] = {"java_options": SHORT_LIVED[one.kind], "in_memory": True, "wait_s": 240}
                 server = engines.start(one.kind, one.version, **how, **one.options)
                 file.write_text(json.dumps(server))
                 return server
