@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import hashlib
 import re
 import socket
@@ -58,12 +59,17 @@ class HashEncoder:
     def encode_query(self, text: str) -> Vector:
         total = np.zeros(self.fingerprint.dims, dtype=np.float32)
         for word in WORD.findall(text.lower()) or [""]:
-            seed = int.from_bytes(hashlib.blake2b(word.encode("utf-8", "replace"), digest_size=8).digest())
-            total += np.random.default_rng(seed).standard_normal(self.fingerprint.dims).astype(np.float32)
+            total += _word_vector(word, self.fingerprint.dims)
         return total / np.linalg.norm(total)
 
     def token_offsets(self, texts: Sequence[str]) -> list[list[tuple[int, int]]]:
         return [[match.span() for match in WORD.finditer(text)] for text in texts]
+
+
+@functools.lru_cache(maxsize=100_000)
+def _word_vector(word: str, dims: int) -> Vector:
+    seed = int.from_bytes(hashlib.blake2b(word.encode("utf-8", "replace"), digest_size=8).digest())
+    return np.random.default_rng(seed).standard_normal(dims).astype(np.float32)
 
 
 class OverlapScorer(Scorer):

@@ -7,7 +7,11 @@ import contextlib
 import uuid
 from collections.abc import Iterator, Sequence
 
+import httpx
+
+from connector.clusters.clients import service_credentials
 from connector.clusters.connect import connect
+from connector.clusters.tls import tls_context
 from connector.errors import IndexMissing
 from connector.schema import IndexSchema
 from connector.settings.sections import ClusterSettings
@@ -20,7 +24,15 @@ def unique_name() -> str:
 
 
 async def drop(settings: ClusterSettings, *names: str) -> None:
-    """Drop those of the indices that exist."""
+    """Drop those of the indices that exist: of an engine by a request of httpx, since a client of the engine's own
+    takes ten times as long to make."""
+    if settings.url.startswith("http"):
+        credentials = service_credentials(settings)
+        headers = credentials.header if credentials else {}
+        async with httpx.AsyncClient(verify=tls_context(settings), headers=headers, timeout=60) as client:
+            reply = await client.delete(f"{settings.url}/{','.join(names)}?ignore_unavailable=true")
+        assert reply.is_success, reply.text
+        return
     cluster = await connect(settings)
     try:
         for name in names:

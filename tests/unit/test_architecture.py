@@ -6,8 +6,10 @@ from __future__ import annotations
 import ast
 import re
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+
+from support.syntax import nodes
 
 from connector.settings.load import setting_names
 from connector.settings.sections import Settings
@@ -70,7 +72,7 @@ def room_of(module: str) -> str:
 
 def imports(file: Path) -> Iterator[tuple[str, int]]:
     """The modules of ours that a file imports, anywhere in it, with the line."""
-    for node in ast.walk(parse(file)):
+    for node in nodes(file):
         if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "connector":
             module = node.module or ""
             yield from (
@@ -80,10 +82,6 @@ def imports(file: Path) -> Iterator[tuple[str, int]]:
             )
         elif isinstance(node, ast.Import):
             yield from ((part.name, node.lineno) for part in node.names if part.name.split(".")[0] == "connector")
-
-
-def parse(file: Path) -> ast.Module:
-    return ast.parse(file.read_text(encoding="utf-8"))
 
 
 def test_a_room_that_calls_a_server_does_not_import_it() -> None:
@@ -104,7 +102,7 @@ def test_a_function_is_seen_at_once() -> None:
         f"{name_of(file)}:{node.lineno} {node.name}: {node.end_lineno - node.lineno + 1} lines"
         for file in CODE + PROGRAMS
         if name_of(file) not in UNDER_WAY
-        for node in ast.walk(parse(file))
+        for node in nodes(file)
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
         and node.end_lineno is not None
         and node.end_lineno - node.lineno >= MAX_FUNCTION_LINES
@@ -116,19 +114,17 @@ def test_a_function_is_seen_at_once() -> None:
 def test_a_type_has_one_name_and_a_name_one_type() -> None:
     homes: dict[str, list[str]] = defaultdict(list)
     for file in CODE:
-        for name in types_of(parse(file)):
+        for name in types_of(nodes(file)):
             homes[name].append(name_of(file))
 
     assert {name: files for name, files in homes.items() if len(files) > 1} == {}
 
 
-def types_of(module: ast.Module) -> Iterator[str]:
+def types_of(module: Sequence[ast.AST]) -> Iterator[str]:
     """The classes of a file, wherever they stand, and its aliases of types: `Blend = Literal[...]`. A private one is
     known in its file only."""
-    yield from (
-        node.name for node in ast.walk(module) if isinstance(node, ast.ClassDef) and not node.name.startswith("_")
-    )
-    for node in ast.walk(module):
+    yield from (node.name for node in module if isinstance(node, ast.ClassDef) and not node.name.startswith("_"))
+    for node in module:
         targets = (
             node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
         )
@@ -145,14 +141,14 @@ def test_aliases_of_types_are_found_in_every_form() -> None:
         "if typing.TYPE_CHECKING:\n    Late = int\nclass Kept:\n    class _Own: ...\nLIMIT = 3\n"
     )
 
-    assert sorted(types_of(module)) == ["First", "HTMLText", "Kept", "Late", "Rows", "Second"]
+    assert sorted(types_of(list(ast.walk(module)))) == ["First", "HTMLText", "Kept", "Late", "Rows", "Second"]
 
 
 def test_a_variable_is_called_by_its_noun() -> None:
     names = (
         (f"{name_of(file)}:{node.lineno}", node.id if isinstance(node, ast.Name) else node.arg)
         for file in CODE + PROGRAMS
-        for node in ast.walk(parse(file))
+        for node in nodes(file)
         if isinstance(node, ast.Name | ast.arg)
     )
 
@@ -164,7 +160,7 @@ def test_the_environment_is_read_in_named_places() -> None:
     readers = {
         name_of(file)
         for file in CODE
-        for node in ast.walk(parse(file))
+        for node in nodes(file)
         if (isinstance(node, ast.Attribute) and node.attr in ("environ", "environb", "getenv"))
         or (isinstance(node, ast.ImportFrom) and node.module == "os" and node.names[0].name in ("environ", "getenv"))
     }
@@ -176,7 +172,7 @@ def test_only_the_settings_know_how_their_variables_are_called() -> None:
     named = {
         name_of(file)
         for file in CODE
-        for node in ast.walk(parse(file))
+        for node in nodes(file)
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.startswith("CONNECTOR_")
     }
 
@@ -190,16 +186,16 @@ def test_defaults_live_in_one_place() -> None:
             continue
         wrong += [
             f"{name_of(file)}:{line}: {owner} has the default {value}"
-            for owner, value, line in number_defaults(parse(file))
+            for owner, value, line in number_defaults(nodes(file))
             if (name_of(file), owner) not in NO_SETTINGS
         ]
 
     assert wrong == []
 
 
-def number_defaults(module: ast.Module) -> Iterator[tuple[str, float, int]]:
+def number_defaults(module: Iterable[ast.AST]) -> Iterator[tuple[str, float, int]]:
     """(owner, number, line) of the parameters and fields whose default is a number that was chosen."""
-    for node in ast.walk(module):
+    for node in module:
         defaults: list[ast.expr | None] = []
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             defaults = [*node.args.defaults, *node.args.kw_defaults]
@@ -212,9 +208,8 @@ def number_defaults(module: ast.Module) -> Iterator[tuple[str, float, int]]:
 
 
 def test_a_default_that_is_a_number_is_found() -> None:
-    found = number_defaults(
-        ast.parse("def f(a, b=2, *, c=0.5, d=1): ...\nclass C:\n    e: int = 3\n    f: bool = True\n")
-    )
+    module = ast.parse("def f(a, b=2, *, c=0.5, d=1): ...\nclass C:\n    e: int = 3\n    f: bool = True\n")
+    found = number_defaults(ast.walk(module))
 
     assert [(owner, number) for owner, number, _ in found] == [("f", 2.0), ("f", 0.5), ("C", 3.0)]
 

@@ -11,6 +11,7 @@ from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
+from support.syntax import nodes
 
 from connector.errors import MissingExtra
 from connector.extras import EXTRAS, MODULES, needs, require
@@ -92,7 +93,7 @@ def test_what_an_extra_brings_is_imported_where_its_lack_becomes_an_error_of_our
         f"{file}: {module}"
         for path in sorted((ROOT / "connector").rglob("*.py"))
         if not (file := path.relative_to(ROOT).as_posix()).startswith(tuple(GUARDED))
-        for module in _unguarded_imports(ast.parse(path.read_text()))
+        for module in _unguarded_imports(nodes(path)[0])
     ]
 
     assert unguarded == []

@@ -67,7 +67,7 @@ def exit_codes() -> set[int]:
 
 
 def documents(file: Path) -> Iterator[dict[str, Any]]:
-    yield from yaml.safe_load_all(file.read_text(encoding="utf-8"))
+    yield from yaml.load_all(file.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
 
 
 OBJECTS = [(file.name, one) for file in sorted(KUBERNETES.glob("*.yaml")) for one in documents(file)]

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from support.pages import ROOT
+from support.syntax import nodes
 
 PACKAGE = ROOT / "connector"
 TOP = {"__init__", "__main__"}  # what a user imports and calls
@@ -53,7 +54,7 @@ def _imports() -> dict[str, set[str]]:
 
 
 def _modules(file: Path) -> Iterator[str]:
-    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+    for node in nodes(file):
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("connector"):
             yield from (
                 [str(node.module)] if "." in str(node.module) else [f"connector.{name.name}" for name in node.names]

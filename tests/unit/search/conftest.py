@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import shutil
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -29,9 +31,16 @@ def worker_url() -> Iterator[str]:
         yield url
 
 
-@pytest.fixture
-async def index(tmp_path: Path) -> AsyncIterator[EmbeddedIndex]:
-    cluster = await EmbeddedCluster.open(tmp_path)
+@pytest.fixture(scope="session")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The store's folder, of which each test gets a copy."""
+    folder = tmp_path_factory.mktemp("searched")
+    asyncio.run(_fill(folder))
+    return folder
+
+
+async def _fill(folder: Path) -> None:
+    cluster = await EmbeddedCluster.open(folder)
     made = await cluster.create_index("docs", schema_of(ENCODER, text={"text": 1.0}, metadata={"kind": "keyword"}))
     await made.write(
         [
@@ -45,7 +54,13 @@ async def index(tmp_path: Path) -> AsyncIterator[EmbeddedIndex]:
         ]
     )
     await made.finish()
-    yield made
+    await cluster.close()
+
+
+@pytest.fixture
+async def index(filled: Path, tmp_path: Path) -> AsyncIterator[EmbeddedIndex]:
+    cluster = await EmbeddedCluster.open(shutil.copytree(filled, tmp_path / "store"))
+    yield await cluster.open_index("docs")
     await cluster.close()
 
 

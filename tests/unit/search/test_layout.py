@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from support.syntax import nodes
+
 import connector.search
 
 FOLDER = Path(connector.search.__file__).parent
@@ -23,8 +25,7 @@ FOLDERS = {
 
 
 def imports(file: Path) -> set[str]:
-    tree = ast.parse(file.read_text())
-    return {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module}
+    return {node.module for node in nodes(file) if isinstance(node, ast.ImportFrom) and node.module}
 
 
 def test_each_part_of_a_search_uses_only_those_before_it() -> None:

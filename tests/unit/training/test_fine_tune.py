@@ -85,6 +85,7 @@ def test_late_interaction_learns(tmp_path: Path, options: Options, tiny_encoder_
 
 
 def test_it_goes_on_from_its_last_checkpoint_to_the_same_end(tmp_path: Path, options: Options) -> None:
+    options = replace(options, epochs=3)  # so that it is stopped in the middle of one
     whole = opened(tmp_path / "whole", options)
     steps = run(whole, options)["steps"]
     notes: list[str] = []

@@ -3,6 +3,7 @@ loopback."""
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
@@ -68,10 +69,16 @@ def worker_url() -> Iterator[str]:
         yield url
 
 
-@pytest.fixture
-async def opened(tmp_path: Path, worker_url: str) -> AsyncIterator[Opened]:
-    """Eighty documents of the example corpus, up to three passages each."""
-    cluster = await EmbeddedCluster.open(tmp_path)
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Eighty documents of the example corpus, up to three passages each; tests only read them."""
+    folder = tmp_path_factory.mktemp("store")
+    asyncio.run(fill(folder))
+    return folder
+
+
+async def fill(folder: Path) -> None:
+    cluster = await EmbeddedCluster.open(folder)
     index = await cluster.create_index("docs", schema_of(ENCODER, text={"text": 1.0}))
     documents = []
     for row in read("corpus.jsonl", 80):
@@ -81,7 +88,13 @@ async def opened(tmp_path: Path, worker_url: str) -> AsyncIterator[Opened]:
         documents.append(IndexedDocument(document, "h", passages, ENCODER.encode([one.text for one in passages])))
     await index.write(documents)
     await index.finish()
-    worker = WorkerClient(worker_url)
+    await cluster.close()
+
+
+@pytest.fixture
+async def opened(store: Path, worker_url: str) -> AsyncIterator[Opened]:
+    cluster, worker = await EmbeddedCluster.open(store), WorkerClient(worker_url)
+    index = await cluster.open_index("docs")
     yield Opened(Searcher(index, ENCODER, {"local": worker}, SETTINGS), SETTINGS, cluster, index, {"local": worker})
     await worker.close()
     await cluster.close()

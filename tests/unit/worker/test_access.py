@@ -7,7 +7,8 @@ from pathlib import Path
 
 import httpx
 import pytest
-from support.parts import OverlapScorer, serving, wait_until
+from support.parts import OverlapScorer, serving
+from support.worker_app import LIST, wait_ready
 
 from connector.errors import SettingsError, WorkerError
 from connector.rerankers.worker import WorkerClient
@@ -17,28 +18,33 @@ from connector.wiring import open_reranker
 from connector.worker.app import create_app
 
 ANN, BOB = "ann-1234567890", "bob-1234567890"
-BODY = {"query": "red fish", "texts": ["red fish", "blue bird"]}
+QUERY, TEXTS = "red fish", ["red fish", "blue bird"]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def scorer() -> OverlapScorer:
     return OverlapScorer()
 
 
-@pytest.fixture
-def url(scorer: OverlapScorer) -> Iterator[str]:
+@pytest.fixture(scope="module")
+def served(scorer: OverlapScorer) -> Iterator[str]:
     settings = WorkerSettings.model_validate({"api_keys": f"{ANN}\n{BOB}\n"})
-    with serving(create_app(lambda: scorer, settings)) as one:
-        wait_until(lambda: httpx.get(f"{one}/ready").status_code == 200)
-        scorer.scored = 0
-        yield one
+    with serving(create_app(lambda: scorer, settings)) as url:
+        yield wait_ready(url)
 
 
-def ask(url: str, authorization: str | None, path: str = "/rerank", **headers: str) -> httpx.Response:
-    body = BODY if path == "/rerank" else {"query": BODY["query"], "documents": BODY["texts"]}
+@pytest.fixture
+def url(served: str, scorer: OverlapScorer) -> str:
+    scorer.scored = 0
+    return served
+
+
+def ask(
+    url: str, authorization: str | None, path: str = "/rerank", query: str = QUERY, **headers: str
+) -> httpx.Response:
     if authorization is not None:
         headers["authorization"] = authorization
-    return httpx.post(url + path, json=body, headers=headers)
+    return httpx.post(url + path, json={"query": query, LIST[path]: TEXTS}, headers=headers)
 
 
 @pytest.mark.parametrize("authorization", [f"Bearer {ANN}", f"bearer {BOB}", f"BEARER  {ANN}"])
@@ -70,7 +76,8 @@ def test_what_was_scored_for_one_key_is_not_remembered_for_another(url: str, sco
     counts = []
     for key, scope in ((ANN, ""), (BOB, ""), (ANN, ""), (ANN, "a"), (BOB, "a"), (ANN, "a")):
         before = scorer.scored
-        assert ask(url, f"Bearer {key}", **({"x-cache-scope": scope} if scope else {})).status_code == 200
+        headers = {"x-cache-scope": scope} if scope else {}
+        assert ask(url, f"Bearer {key}", query="of this test alone", **headers).status_code == 200
         counts.append(scorer.scored - before)
 
     assert counts == [2, 2, 0, 2, 2, 0]
@@ -79,10 +86,10 @@ def test_what_was_scored_for_one_key_is_not_remembered_for_another(url: str, sco
 async def test_the_query_layer_brings_its_key(url: str) -> None:
     settings = Settings.model_validate({"rerankers": {"local": {"url": url, "api_key": ANN}}})
     with_key, without = open_reranker(settings, "local"), WorkerClient(url)
-    scores = await with_key.score("red fish", BODY["texts"], timeout_s=120)
+    scores = await with_key.score(QUERY, TEXTS, timeout_s=120)
     info = await with_key.info(timeout_s=120)
     with pytest.raises(WorkerError, match=r"HTTP 401.*API keys"):
-        await without.score("red fish", ["red"], timeout_s=120)
+        await without.score(QUERY, ["red"], timeout_s=120)
     await with_key.close()
     await without.close()
 

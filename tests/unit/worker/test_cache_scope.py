@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
-from support.parts import serving, wait_until
+from support.parts import serving
+from support.worker_app import wait_ready
 
 from connector.credentials import Credentials
 from connector.models.late_interaction import LateInteractionScorer
@@ -15,28 +17,36 @@ from connector.rerankers.worker import WorkerClient
 from connector.settings.sections import WorkerSettings
 from connector.worker.app import create_app
 
-PASSAGES = ["blue bird", "red fish", "red bird"]
+TESTS = itertools.count(1)
 ANN, BOB = Credentials.basic("ann", "secret"), Credentials.basic("bob", "secret")
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def scorer(tiny_encoder_folder: Path) -> LateInteractionScorer:
     return LateInteractionScorer(str(tiny_encoder_folder), device="cpu", cache_bytes=1_000_000)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def url(scorer: LateInteractionScorer) -> Iterator[str]:
-    with serving(create_app(lambda: scorer, WorkerSettings(score_cache_bytes=0))) as one:
-        wait_until(lambda: httpx.get(f"{one}/ready").status_code == 200)
-        yield one
+    with serving(create_app(lambda: scorer, WorkerSettings(score_cache_bytes=0))) as url:
+        yield wait_ready(url)
 
 
-async def test_an_identical_text_is_computed_anew_for_another_caller(url: str, scorer: LateInteractionScorer) -> None:
+@pytest.fixture
+def passages() -> list[str]:
+    """Three that no other test has, all of one length."""
+    number = next(TESTS)
+    return [f"{thing} {number}" for thing in ("blue bird", "red fish", "red bird")]
+
+
+async def test_an_identical_text_is_computed_anew_for_another_caller(
+    url: str, scorer: LateInteractionScorer, passages: list[str]
+) -> None:
     client = WorkerClient(url)
     seen = []
     for scope in ("", ANN.scope, BOB.scope, ANN.scope, "", Credentials.basic("ann", "secret").scope):
         hits, misses = scorer.cache.hits, scorer.cache.misses
-        scores = await client.score("red fish", PASSAGES, scope=scope, timeout_s=120)
+        scores = await client.score("red fish", passages, scope=scope, timeout_s=120)
         seen.append((scorer.cache.hits - hits, scorer.cache.misses - misses, scores.values.tolist()))
     await client.close()
 
@@ -46,8 +56,10 @@ async def test_an_identical_text_is_computed_anew_for_another_caller(url: str, s
 
 
 @pytest.mark.parametrize("path", ["/rerank", "/v1/rerank", "/v2/rerank"])
-def test_every_route_keeps_to_the_scope(url: str, scorer: LateInteractionScorer, path: str) -> None:
-    body = {"query": "red fish", "texts" if path == "/rerank" else "documents": PASSAGES}
+def test_every_route_keeps_to_the_scope(
+    url: str, scorer: LateInteractionScorer, passages: list[str], path: str
+) -> None:
+    body = {"query": "red fish", "texts" if path == "/rerank" else "documents": passages}
     misses = []
     for scope in ("ann", "ann", "bob"):
         before = scorer.cache.misses
@@ -58,18 +70,18 @@ def test_every_route_keeps_to_the_scope(url: str, scorer: LateInteractionScorer,
 
 
 async def test_a_client_that_wants_fresh_scores_gets_them_and_leaves_token_vectors_where_they_are(
-    scorer: LateInteractionScorer,
+    scorer: LateInteractionScorer, passages: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ran: list[int] = []
     run = scorer.run
-    scorer.run = lambda pieces: (ran.append(len(pieces)), run(pieces))[1]
+    monkeypatch.setattr(scorer, "run", lambda pieces: (ran.append(len(pieces)), run(pieces))[1])
     counts = []
     with serving(create_app(lambda: scorer, WorkerSettings())) as url:
-        wait_until(lambda: httpx.get(f"{url}/ready").status_code == 200)
+        wait_ready(url)
         for fresh in (False, False, True):
             ran.clear()
             client, misses = WorkerClient(url, fresh=fresh), scorer.cache.misses
-            await client.score("red fish", PASSAGES, timeout_s=120)
+            await client.score("red fish", passages, timeout_s=120)
             await client.close()
             counts.append((bool(ran), scorer.cache.misses - misses))
 
@@ -77,16 +89,18 @@ async def test_a_client_that_wants_fresh_scores_gets_them_and_leaves_token_vecto
 
 
 @pytest.mark.parametrize("scope", ["", "two words", "x" * 65, "a,b", "../a"])
-def test_a_scope_that_is_none_is_refused(url: str, scorer: LateInteractionScorer, scope: str) -> None:
+def test_a_scope_that_is_none_is_refused(
+    url: str, scorer: LateInteractionScorer, passages: list[str], scope: str
+) -> None:
     before = scorer.cache.misses
-    reply = httpx.post(f"{url}/rerank", json={"query": "q", "texts": PASSAGES}, headers={"X-Cache-Scope": scope})
+    reply = httpx.post(f"{url}/rerank", json={"query": "q", "texts": passages}, headers={"X-Cache-Scope": scope})
 
     assert reply.status_code == 422
     assert "x-cache-scope takes 1 to 64 letters and digits" in reply.json()["error"]
     assert scorer.cache.misses == before
 
 
-async def test_the_header_tells_the_worker_nothing_of_the_credentials(url: str) -> None:
+async def test_the_header_tells_the_worker_nothing_of_the_credentials(url: str, passages: list[str]) -> None:
     sent: list[httpx.Request] = []
 
     class Recording(httpx.AsyncHTTPTransport):
@@ -95,8 +109,8 @@ async def test_the_header_tells_the_worker_nothing_of_the_credentials(url: str) 
             return await super().handle_async_request(request)
 
     client = WorkerClient(url, transport=Recording())
-    await client.score("red fish", PASSAGES, scope=ANN.scope, timeout_s=120)
-    await client.score("red fish", PASSAGES, timeout_s=120)
+    await client.score("red fish", passages, scope=ANN.scope, timeout_s=120)
+    await client.score("red fish", passages, timeout_s=120)
     await client.close()
 
     assert [one.headers.get("x-cache-scope") for one in sent] == [ANN.scope, None]

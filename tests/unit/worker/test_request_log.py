@@ -45,11 +45,16 @@ def facts(lines: pytest.LogCaptureFixture, count: int = 0) -> list[dict[str, obj
     ]
 
 
-@pytest.fixture
-def worker(lines: pytest.LogCaptureFixture) -> Iterator[str]:
-    """A worker of which nothing has been logged yet."""
+@pytest.fixture(scope="module")
+def served() -> Iterator[str]:
     with serving(create_app(OverlapScorer, WorkerSettings())) as url:
-        yield start(url)
+        yield wait_ready(url)
+
+
+@pytest.fixture
+def worker(served: str, lines: pytest.LogCaptureFixture) -> str:
+    """A worker whose lines from here on are the test's."""
+    return start(served)
 
 
 def start(url: str) -> str:
