@@ -9,11 +9,10 @@ from pathlib import Path
 
 import pytest
 import yaml
+from support import tiny_models
 from support.command import Launcher
 from support.slices import queries_of, write_slice
-from support.tiny_models import save_classifier
 
-from connector.models.files import find_model
 from connector.remote.process import WorkerProcess, running_worker
 
 CHARS = 120  # of a document, so that it is one passage
@@ -39,12 +38,11 @@ def folder(launcher: Launcher, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 
 @pytest.fixture(scope="module")
-def planted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WorkerProcess]:
+def planted(torch_launcher: Launcher, tmp_path_factory: pytest.TempPathFactory) -> Iterator[WorkerProcess]:
     """A worker whose second reranker is a cross-encoder of random weights."""
-    from transformers import AutoTokenizer
-
-    tokenizer = AutoTokenizer.from_pretrained(find_model("all-MiniLM-L6-v2"))
-    model = save_classifier(tmp_path_factory.mktemp("models") / "random", tokenizer, num_labels=1)
+    model = tmp_path_factory.mktemp("models") / "random"
+    made = torch_launcher.start(model.name, cwd=model.parent, program=Path(tiny_models.__file__)).wait()
+    assert made.code == 0, made.stderr
     with running_worker(["--set", f"worker.models={{planted: {{model: {model}}}}}"]) as running:
         yield running
 
