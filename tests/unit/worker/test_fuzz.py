@@ -46,7 +46,7 @@ ANY = st.recursive(
     max_leaves=8,
 )
 
-encoder = OfferedModel("embed", "encoder", lambda: LocalEncoder("all-MiniLM-L6-v2", device="cpu"))
+encoder = OfferedModel("embed", "encoder", lambda: LocalEncoder("all-MiniLM-L6-v2", backend="onnx"))
 app = create_app(OverlapScorer, WorkerSettings(max_pairs=20), [encoder])
 
 
