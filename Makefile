@@ -113,16 +113,19 @@ engines: ## get the real engines that the tests start (Maven, and JDK 17 and 21 
 		$(PYTHON) tests/servers/engines.py get $$engine || exit 1; done
 
 # what is compiled once is kept for the next of the many processes, also where the environment says otherwise
-test test-quick test-wheel soak: export PYTHONDONTWRITEBYTECODE :=
+test test-quick test-each-engine test-wheel soak: export PYTHONDONTWRITEBYTECODE :=
 
 # Four processes on two cores, since tests wait for engines and commands; threads of a model that wait for each other
 # spin. Types and wheel are checked meanwhile, by one process, and told at the end.
 test: $(VENV)/test-installed engines style ## install what the tests need, get the real engines, pass everything
 	@nice $(MAKE) --no-print-directory --keep-going types test-wheel >$(VENV)/beside.log 2>&1 & beside=$$!; \
 	trap "kill $$beside" INT TERM; \
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 4 --no-loadscope-reorder; tests=$$?; \
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 4 --no-loadscope-reorder --engines pairs; tests=$$?; \
 	wait $$beside; checks=$$?; cat $(VENV)/beside.log; \
 	test $$tests = 0 && test $$checks = 0
+
+test-each-engine: $(VENV)/test-installed engines ## tests/live and tests/e2e on each of the four engines, where `make test` takes two
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 4 --no-loadscope-reorder --engines each tests/live tests/e2e
 
 test-quick: $(VENV)/test-installed ## unit tests only
 	$(BIN)/python -m pytest tests/unit
@@ -233,4 +236,4 @@ bench-rerankers: $(VENV)/all-installed ## pairs per second of rerankers of the h
 clean: ## remove the environment, caches and the demo's store
 	rm -rf $(VENV) $(TOOLS) demo-store dist build site .mypy_cache .ruff_cache .pytest_cache
 
-.PHONY: help install install-all demo lint style types docs engines test test-quick soak test-lowest test-wheel test-image release-check bench-quality bench-peers bench-order bench-judging bench-judging-hidden bench-cascade bench-models bench-ingest bench-encoders bench-ray bench-trials bench-backfill-estimate bench-path bench-gateway bench-vectors bench-start bench-follow bench-flood bench-reliability bench-load bench-worker bench-worker-profile bench-rerankers bench-gemm bench-training-data clean bench-size bench-backfill-whole
+.PHONY: help install install-all demo lint style types docs engines test test-quick test-each-engine soak test-lowest test-wheel test-image release-check bench-quality bench-peers bench-order bench-judging bench-judging-hidden bench-cascade bench-models bench-ingest bench-encoders bench-ray bench-trials bench-backfill-estimate bench-path bench-gateway bench-vectors bench-start bench-follow bench-flood bench-reliability bench-load bench-worker bench-worker-profile bench-rerankers bench-gemm bench-training-data clean bench-size bench-backfill-whole

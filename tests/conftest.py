@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from support.command import TORCH, Launcher, launching
+from support.engine_pairs import in_pairs
 from support.running_engines import (
     ENGINES,
     FOLDER,
@@ -56,6 +57,16 @@ GROUPS = {
     ),
 }
 GROUP_OF = {f"tests/{file}.py": group for group, files in GROUPS.items() for file in files}
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--engines",
+        choices=("each", "pairs"),
+        default="each",
+        help="the engines of a test of tests/live and tests/e2e: each of the four (as it is without this), or one of "
+        "each kind, and the next test the other two",
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -112,9 +123,12 @@ def pytest_make_collect_report(
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> Generator[None, None, None]:
-    """Where several processes share the tests, they are put in order by file before anything else orders them. In the
-    end the groups come first: they take the longest, and what is begun last should not keep one process at work while
-    the others have ended."""
+    """Which tests are run is said by `--engines`. Where several processes share them, they are put in order by file
+    before anything else orders them. In the end the groups come first: they take the longest, and what is begun last
+    should not keep one process at work while the others have ended."""
+    if config.getoption("engines") == "pairs":
+        items[:], left = in_pairs(items)
+        config.hook.pytest_deselected(items=left)
     if hasattr(config, "workerinput"):
         items.sort(key=lambda item: item.path)
     yield
