@@ -3,6 +3,7 @@ once."""
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 from collections.abc import AsyncIterator, Generator, Iterator
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 from support.command import TORCH, Launcher, launching
 from support.engine_pairs import in_pairs
+from support.remembering import RememberingEncoder
 from support.running_engines import (
     ENGINES,
     FOLDER,
@@ -44,6 +46,11 @@ GROUPS = {
     "secured": tuple(
         f"live/test_{name}"
         for name in ("backfill_access", "callers", "doctor", "gateway_callers", "secured_pages", "security")
+    ),
+    # which read all of the code
+    "code": (
+        "unit/search/test_layout",
+        *(f"unit/test_{name}" for name in ("architecture", "extras", "rooms", "wide_excepts")),
     ),
     # whose imports take 10 s
     "torch": (
@@ -81,6 +88,18 @@ def pytest_configure(config: pytest.Config) -> None:
         keeping = ExitStack()
         keeping.enter_context(shared_engines())
         config.add_cleanup(keeping.close)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """What is imported and collected stays to the end: nothing looks for garbage in it, neither while it comes, nor
+    later, when each such look would take half a second of whatever test it falls into."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
@@ -265,8 +284,8 @@ def database(postgres: str) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def encoder() -> Encoder:
-    """The default encoder, loaded once."""
-    return load_encoder(Settings())
+    """The default encoder, loaded once, which encodes a text once."""
+    return RememberingEncoder(load_encoder(Settings()))
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,6 @@ import pytest
 from support.command import Launcher, Running
 from support.effort import tries
 from support.proxy import Proxy, Seen
-from support.remembering import RememberingEncoder
 from support.scratch import drop, unique_name
 
 from connector.clusters.connect import connect
@@ -70,12 +69,6 @@ def make_rows(seed: int = 5) -> list[dict[str, Any]]:
         }
         for at in range(ROWS)
     ]
-
-
-@pytest.fixture(scope="module")
-def encoder(encoder: Encoder) -> RememberingEncoder:
-    """The rows are written five times over by this process."""
-    return RememberingEncoder(encoder)
 
 
 @pytest.fixture
@@ -241,7 +234,7 @@ async def _poll(folder: Path, writes: int, reached: asyncio.Event) -> None:
     """Watch the versions of the tables in the folder of an embedded store."""
     before = sum(1 for _ in folder.glob("*.lance/_versions/*"))
     while sum(1 for _ in folder.glob("*.lance/_versions/*")) - before <= writes:  # noqa: ASYNC110 (a folder sets no event)
-        await asyncio.sleep(0.002)
+        await asyncio.sleep(0.01)
     reached.set()
 
 

@@ -24,8 +24,8 @@ def unique_name() -> str:
 
 
 async def drop(settings: ClusterSettings, *names: str) -> None:
-    """Drop those of the indices that exist: of an engine by a request of httpx, since a client of the engine's own
-    takes ten times as long to make."""
+    """Drop those of the indices that exist: of an engine by a request of httpx, which needs no client of the engine's
+    own."""
     if settings.url.startswith("http"):
         credentials = service_credentials(settings)
         headers = credentials.header if credentials else {}
