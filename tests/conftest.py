@@ -42,7 +42,7 @@ GROUPS = {
         *(f"unit/ingest/postgres/test_{name}" for name in ("reading", "replication", "updates")),
     ),
     "demo": ("e2e/test_corpus", "e2e/test_examples", "e2e/test_nothing_calls_home"),
-    "commands with torch": ("bench/test_smoke", "e2e/test_train"),
+    "commands with torch": ("bench/test_smoke", "e2e/test_train", "e2e/test_tune"),
     "secured": tuple(
         f"live/test_{name}"
         for name in ("backfill_access", "callers", "doctor", "gateway_callers", "secured_pages", "security")
@@ -56,7 +56,6 @@ GROUPS = {
     "torch": (
         "bench/test_rerank_servers",
         "e2e/test_reranker",
-        "e2e/test_tune",
         "unit/ingest/test_passages",
         "unit/judging/model/test_real_model",
         *(f"unit/models/test_{name}" for name in ("backends", "build", "cross_encoder", "description", "encoder")),

@@ -22,7 +22,7 @@ from support.running_gateway import ENCODER, PRODUCTS, filled_shop, gateway_sett
 
 from connector.settings.sections import ClusterSettings
 
-pytestmark = pytest.mark.live
+pytestmark = [pytest.mark.live, pytest.mark.each_engine]  # each client is tried on one or two of them
 
 JSON = dict[str, Any]
 CLIENTS = ROOT / "tests" / "clients"
