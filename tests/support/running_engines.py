@@ -64,7 +64,7 @@ _SHORT_LIVED = (
     "-XX:TieredStopAtLevel=1 -XX:-UseG1GC -XX:+UseSerialGC -XX:-AlwaysPreTouch "
     "-XX:MetaspaceSize=256m -XX:ReservedCodeCacheSize=128m"
 )
-# to check the classes of a release once more is a fifth of a start. OpenSearch's are checked in its archive.
+# to check the classes of a release once more is a fifth of a start. It saves OpenSearch nothing.
 _UNCHECKED = "-XX:+UnlockDiagnosticVMOptions -XX:-BytecodeVerificationRemote"
 SHORT_LIVED = {"elasticsearch": f"{_SHORT_LIVED} {_UNCHECKED}", "opensearch": _SHORT_LIVED}
 ENGINES = {
