@@ -162,6 +162,7 @@ async def test_a_name_that_only_documents_have_is_taken(somebody: Somebody) -> N
         somebody.send("POST", f"/{name}/_update/d0", {"doc": {"title": "b"}})
 
 
+@pytest.mark.each_engine
 async def test_what_cannot_be_filled_as_it_was_created(somebody: Somebody) -> None:
     made: dict[str, str] = {}
 

@@ -72,6 +72,7 @@ async def near(somebody: Somebody, name: str, words: str, found: str | None = No
 
 
 class TestSwitch:
+    @pytest.mark.each_engine
     async def test_under_an_alias_every_write_of_the_last_moment_comes_over_and_none_of_the_new_index_is_undone(
         self, somebody: Somebody
     ) -> None:
