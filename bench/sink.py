@@ -92,7 +92,8 @@ class Sink:
         lines = (await request.read()).splitlines()
         items, failed = [], False
         for action, source in zip(lines[::2], lines[1::2], strict=True):
-            name, doc_id = (orjson.loads(action)["index"][key] for key in ("_index", "_id"))
+            address = orjson.loads(action)["index"]
+            name, doc_id = address.get("_index") or request.match_info["index"], address["_id"]
             reason = find_fault(self._mappings[name], orjson.loads(source))
             item: dict[str, Any] = {"_index": name, "_id": doc_id, "status": 400 if reason else 201}
             if reason:

@@ -178,6 +178,12 @@ class BesideJob:
     async def take_pass(self, *, is_sweep: bool = True) -> int:
         """Compare what was written lately, or (`is_sweep`) every document of theirs and then every one of ours; how
         many differed. Raises ConnectorError: IndexGone where ours was deleted or made anew meanwhile."""
+        try:
+            return await self._take_pass(is_sweep)
+        except ConnectorError as error:
+            raise await self._sender.explain(error) from error
+
+    async def _take_pass(self, is_sweep: bool) -> int:
         before, uuid = self._counts, await self._retrying(partial(self._cluster.read_uuid, self._index.name))
         await self._retrying(self._sender.begin)
         self._trusted = bool(uuid) and uuid == self._uuid

@@ -129,7 +129,7 @@ class IntoJob:
                     break
             same = not self._stop.done() and await self.remove_gone()
         except* ConnectorError as errors:
-            first = _first(errors)
+            first = await self._sender.explain(_first(errors))
             if not self._counts.read:
                 raise first from None
             stopped = str(first)

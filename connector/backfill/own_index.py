@@ -62,6 +62,15 @@ class OwnIndexSender:
                 f"index {self._index!r} was deleted or made anew while it was being filled; run this again", status=404
             ) from gone
 
+    async def explain(self, error: BaseException) -> BaseException:
+        """What ended a job: that the index is gone, where that is behind what the engine said; else the error."""
+        if isinstance(error, ClusterError) and error.status in (400, 404):
+            try:
+                await self.check()
+            except ClusterError as found:
+                return found if isinstance(found, IndexGone) else error
+        return error
+
     async def take_alias_out(self) -> None:
         """Once nothing more is sent: of an index that is an application's from then on."""
         path = index_path(self._index, f"_alias/{write_alias(self._index)}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import onnxruntime
@@ -19,11 +20,14 @@ READ_BY_FLASHRANK = {"config.json", "tokenizer.json", "tokenizer_config.json", "
 def test_flashrank_gets_a_graph_with_its_weights_and_a_tokenizer(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.syspath_prepend(BENCH)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    from rerank_servers import FLASHRANK_FILE, lay_out_for_flashrank
     from transformers import AutoTokenizer
 
+    sys.path.insert(0, str(BENCH))  # syspath_prepend would take away again what onnxruntime adds to it meanwhile
+    try:
+        from rerank_servers import FLASHRANK_FILE, lay_out_for_flashrank
+    finally:
+        sys.path.remove(str(BENCH))
     tokenizer = AutoTokenizer.from_pretrained(find_model("all-MiniLM-L6-v2"))
     model = str(save_classifier(tmp_path / "model", tokenizer, num_labels=1))
     CrossEncoderScorer(model, backend="onnx-int8")

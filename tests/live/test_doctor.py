@@ -137,7 +137,7 @@ async def test_all_is_well_where_all_is_well(store: ClusterSettings, filled: str
         assert found["vector index"].facts["vectors"] >= COUNT
     assert ("vector index" in found) == store.url.startswith("http")
     assert found["encoder"].facts["dims"] == 384
-    assert found["encoder"].facts["query_ms"] > 0
+    assert found["encoder"].facts["query_ms"] >= 0  # the tests' encoder remembers a text that it had before
     assert (found["reranker local"].facts["kind"], found["reranker local"].facts["model"]) == (
         "late-interaction",
         "all-MiniLM-L6-v2",
