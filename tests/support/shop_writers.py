@@ -129,7 +129,11 @@ class ShopWriter:
         changed = {"title": self._title(), "n": self._number}
         self.states[doc_id].append(self.documents[doc_id] | changed)
         while True:
-            found = (await self._client.get(f"/_doc/{doc_id}")).json()
+            read = await self._client.get(f"/_doc/{doc_id}")
+            if read.is_error:  # an engine without room refuses that too
+                self._took(read, "read")
+                return
+            found = read.json()
             condition = f"if_seq_no={found['_seq_no']}&if_primary_term={found['_primary_term']}"
             reply = await self._client.put(f"/_doc/{doc_id}?{condition}", json=found["_source"] | changed)
             if reply.status_code != 409:
