@@ -112,10 +112,14 @@ class OpenSearchNative:
             if await self._pipeline(path, name) is not None:
                 await self._ask("DELETE", f"{path}/{quote(name, safe='')}")
                 removed.append(Part(kind, name, REMOVED, name))
-        for name in (self._names.rerank, self._names.embedding):
+        names = (self._names.rerank, self._names.embedding)
+        # All models before any connector. ML Commons finds a connector's models by the words of its id, cut at "-", and
+        # where the ids of a node have a word in common it takes the model of one for that of another.
+        for name in names:
             for model in await self._find(MODELS, name):
                 await self._remove_model(model.id)
                 removed.append(Part("model", name, REMOVED, model.id))
+        for name in names:
             for group in await self._find(GROUPS, name):  # which ML Commons made for the model
                 await self._ask_when_free("DELETE", f"{GROUPS}/{group.id}")
                 removed.append(Part("model group", name, REMOVED, group.id))
