@@ -265,3 +265,9 @@ class UsageError(ConnectorError):
 
 class ConnectorClosed(UsageError):
     """The connector was closed before this call; open another one."""
+
+
+def first_of(errors: BaseExceptionGroup) -> BaseException:
+    """The first error of what tasks side by side ended with."""
+    inner = errors.exceptions[0]
+    return first_of(inner) if isinstance(inner, BaseExceptionGroup) else inner

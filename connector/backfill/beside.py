@@ -39,7 +39,7 @@ from connector.clusters.vectors_index import (
     copied_values,
     hash_texts,
 )
-from connector.errors import ClusterError, ClusterUnavailable, ConnectorError, IndexBlocked
+from connector.errors import ClusterError, ClusterUnavailable, ConnectorError, IndexBlocked, first_of
 from connector.ingest.encoding import NO_NUMBER, encode_in_steps
 from connector.ingest.passages import cut
 from connector.models.encoder import Encoder
@@ -192,7 +192,7 @@ class BesideJob:
         try:
             await self._run_stages(is_sweep)
         except* ConnectorError as errors:
-            raise _first(errors) from None
+            raise first_of(errors) from None
         await self._retrying(self._vectors.finish)
         await self._sender.check()
         if is_sweep and not self._stop.done():
@@ -381,8 +381,3 @@ async def put_uuid(cluster: RestCluster, index: BesideIndex, uuid: str) -> None:
     body = {"_meta": origin.to_meta(index.vectors.schema)}
     path = index_path(index.vectors.name, "_mapping")
     await cluster.client.request("PUT", path, body=body, timeout_s=ADMIN_TIMEOUT_S)
-
-
-def _first(errors: BaseExceptionGroup) -> BaseException:
-    inner = errors.exceptions[0]
-    return _first(inner) if isinstance(inner, BaseExceptionGroup) else inner

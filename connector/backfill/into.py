@@ -42,7 +42,7 @@ from connector.clusters.rest import RestCluster
 from connector.clusters.rest_index import ADMIN_TIMEOUT_S
 from connector.clusters.vector_choices import choose
 from connector.clusters.vector_form import vector_form
-from connector.errors import ClusterError, ClusterUnavailable, ConnectorError, IndexBlocked
+from connector.errors import ClusterError, ClusterUnavailable, ConnectorError, IndexBlocked, first_of
 from connector.models.encoder import Encoder
 from connector.retries import Retry
 from connector.settings.sections import IngestSettings
@@ -129,7 +129,7 @@ class IntoJob:
                     break
             same = not self._stop.done() and await self.remove_gone()
         except* ConnectorError as errors:
-            first = await self._sender.explain(_first(errors))
+            first = await self._sender.explain(first_of(errors))
             if not self._counts.read:
                 raise first from None
             stopped = str(first)
@@ -290,8 +290,3 @@ class IntoJob:
         totals = {name: getattr(self._counts, name) + number for name, number in more.items()}
         self._counts = replace(self._counts, **totals)
         self._on_progress(self._counts)
-
-
-def _first(errors: BaseExceptionGroup) -> BaseException:
-    inner = errors.exceptions[0]
-    return _first(inner) if isinstance(inner, BaseExceptionGroup) else inner

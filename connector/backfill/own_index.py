@@ -58,18 +58,16 @@ class OwnIndexSender:
         try:
             await self._same.check()
         except IndexGone as gone:
-            raise IndexGone(
-                f"index {self._index!r} was deleted or made anew while it was being filled; run this again", status=404
-            ) from gone
+            raise self._gone() from gone
 
     async def explain(self, error: BaseException) -> BaseException:
         """What ended a job: that the index is gone, where that is behind what the engine said; else the error."""
-        if isinstance(error, ClusterError) and error.status in (400, 404):
-            try:
-                await self.check()
-            except ClusterError as found:
-                return found if isinstance(found, IndexGone) else error
-        return error
+        return self._gone() if isinstance(await self._same.explain(error), IndexGone) else error
+
+    def _gone(self) -> IndexGone:
+        return IndexGone(
+            f"index {self._index!r} was deleted or made anew while it was being filled; run this again", status=404
+        )
 
     async def take_alias_out(self) -> None:
         """Once nothing more is sent: of an index that is an application's from then on."""

@@ -29,7 +29,7 @@ from connector.backfill.writing import UpdateWriter
 from connector.clusters.paths import index_path
 from connector.clusters.rest import RestCluster
 from connector.clusters.rest_index import ADMIN_TIMEOUT_S
-from connector.errors import AccessDenied, ClusterError, ConnectorError
+from connector.errors import AccessDenied, ClusterError, ConnectorError, first_of
 from connector.ingest.rejects import RejectsFile
 from connector.models.encoder import Encoder
 from connector.settings.sections import IngestSettings
@@ -130,7 +130,7 @@ class BackfillRounds:
                 for _ in range(self._settings.writers):
                     stages.create_task(self._write(encoded))
         except* ConnectorError as errors:
-            failed = _innermost(errors)
+            failed = first_of(errors)
         if failed:
             raise failed
         return self._items
@@ -320,8 +320,3 @@ async def _until_stopped(take_rounds: Callable[[], Awaitable[None]], stop: async
         taking.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await taking
-
-
-def _innermost(errors: BaseExceptionGroup) -> BaseException:
-    inner = errors.exceptions[0]
-    return _innermost(inner) if isinstance(inner, BaseExceptionGroup) else inner

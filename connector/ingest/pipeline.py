@@ -17,13 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from connector.clusters.protocol import Index
-from connector.errors import (
-    AccessDenied,
-    ClusterError,
-    ConnectorError,
-    DocumentError,
-    SourceError,
-)
+from connector.errors import AccessDenied, ClusterError, ConnectorError, DocumentError, SourceError, first_of
 from connector.ingest.documents import content_hash, repeated_id, spell_id, to_document
 from connector.ingest.encoding import NO_NUMBER, EncodedGroup, GroupEncoder
 from connector.ingest.groups import DocumentGroup
@@ -97,7 +91,7 @@ class IngestJob:
             try:
                 await self._run_until_stopped()
             except* ConnectorError as errors:
-                first = _first(errors)
+                first = first_of(errors)
                 stopped = str(first)
                 denied = first if isinstance(first, AccessDenied) and not self._counts.written else None
             if denied:
@@ -254,8 +248,3 @@ class IngestJob:
             totals = {name: getattr(self._counts, name) + number for name, number in more.items()}
             self._counts = replace(self._counts, progress=self._source.progress, **totals)
         self._on_progress(self._counts)
-
-
-def _first(errors: BaseExceptionGroup) -> BaseException:
-    inner = errors.exceptions[0]
-    return _first(inner) if isinstance(inner, BaseExceptionGroup) else inner

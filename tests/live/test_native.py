@@ -310,6 +310,9 @@ async def test_it_is_shown_with_its_state_and_removed_without_a_trace(settings: 
     assert {shown["model rerank"], shown["model embedding"]} == {"deployed"}
     assert detail["search pipeline search"] == "2 searches, 1 of them not reranked"
     assert set(removed.values()) == {"removed"}
+    # where the ids of a node have a word in common, any model keeps any connector from being removed
+    kinds = [label.rpartition(" ")[0] for label in removed]
+    assert max(at for at, kind in enumerate(kinds) if kind == "model") < kinds.index("connector")
     assert set(removed) == {*shown, "model group rerank", "model group embedding"}
     assert set(shown_after.values()) == {"not there"}
 

@@ -51,7 +51,7 @@ def fork_children(run: RunProgram) -> None:
             socket.send_fds(nursery, [json.dumps(order).encode()], streams)
             return int(nursery.recv(32))
 
-    subprocess._fork_exec = start  # type: ignore[attr-defined]
+    subprocess._fork_exec = start  # type: ignore[attr-defined]  # private, so that no stub has it
 
 
 def _program(words: Sequence[Any], variables: Sequence[bytes] | None) -> str | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -10,12 +12,14 @@ from connector.backfill.scan import NONE_YET
 
 
 @given(st.lists(st.dictionaries(st.integers(0, 1), st.just(0)), max_size=12), st.randoms())
-def test_a_place_counts_once_all_that_was_read_before_it_has_ended(read: list[dict[int, int]], chance: object) -> None:
+def test_a_place_counts_once_all_that_was_read_before_it_has_ended(
+    read: list[dict[int, int]], chance: random.Random
+) -> None:
     done = DoneUpTo(2)
     places = [dict.fromkeys(shards, at) for at, shards in enumerate(read)]  # each further than those before
     groups = [done.begin(each) for each in places]
     order = list(range(len(groups)))
-    chance.shuffle(order)  # type: ignore[attr-defined]
+    chance.shuffle(order)
     ended: set[int] = set()
     for at in order:
         done.end(groups[at])

@@ -82,7 +82,8 @@ async def test_those_that_move_up_without_their_fields_are_said_to_be_so(index: 
             return await self._index.content(*args, **options)
 
     first = ids(await search(index, None))[0]
-    failing: Any = FailingThen(Deleting(index, "content", first))  # type: ignore[arg-type]
+    deleting: Any = Deleting(index, "content", first)
+    failing: Any = FailingThen(deleting)
     response = await search(failing, None, k=2)
 
     assert [bool(hit.fields) for hit in response.hits] == [True, False]
