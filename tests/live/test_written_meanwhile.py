@@ -139,8 +139,8 @@ async def test_a_new_index_in_the_place_of_one_that_is_written_to(somebody: Some
     for writer in writers:
         writer.whole = not block_writes
     report = await switch(cluster, planned, job, block_writes=block_writes)
-    for writer in writers:
-        await writer.write_once()  # to the new index
+    before = [writer.writes for writer in writers]
+    await until(lambda: all(writer.writes > count for writer, count in zip(writers, before, strict=True)))  # to the new
     stop.set()
     await asyncio.gather(*others)
     somebody.send("POST", f"/{new}/_refresh")
