@@ -163,7 +163,7 @@ class Dying:
 
     async def request(self, method: str, path: str, **given: Any) -> dict[str, Any]:
         self._pages -= path == "/_search"
-        if self._pages < 0:
+        if path == "/_search" and self._pages < 0:  # what is written meanwhile is written
             with suppress(TimeoutError):
                 await asyncio.wait_for(until(lambda: self.has_got_on), timeout=5)
             self.die()
