@@ -83,10 +83,12 @@ def flashrank_folder(model: str, folder: Path) -> Path | None:
 
 
 def lay_out_for_flashrank(model: str, folder: Path) -> Path:
-    """The files of a model that FlashRank reads, with the graph that the worker has made of it."""
+    """The files of a model that FlashRank reads, with the graph that the worker makes of it."""
     home = folder / FLASHRANK_NAME
     shutil.copytree(model, home, ignore=shutil.ignore_patterns("*.safetensors"))
     graph = graph_file(identify(Path(model), "cross-encoder"), "onnx-int8")
+    if not graph.exists():  # none of the workers runs with it
+        CrossEncoderScorer(model, backend="onnx-int8")
     shutil.copy(graph, home / FLASHRANK_FILE)
     shutil.copy(weights_file(graph), home)  # under the name that the graph has for it
     if not (home / "special_tokens_map.json").exists():

@@ -10,7 +10,6 @@ import pytest
 from support.tiny_models import save_classifier
 from tokenizers import Tokenizer
 
-from connector.models.cross_encoder import CrossEncoderScorer
 from connector.models.files import find_model
 
 BENCH = Path(__file__).parents[2] / "bench"
@@ -30,7 +29,6 @@ def test_flashrank_gets_a_graph_with_its_weights_and_a_tokenizer(
         sys.path.remove(str(BENCH))
     tokenizer = AutoTokenizer.from_pretrained(find_model("all-MiniLM-L6-v2"))
     model = str(save_classifier(tmp_path / "model", tokenizer, num_labels=1))
-    CrossEncoderScorer(model, backend="onnx-int8")
     home = lay_out_for_flashrank(model, tmp_path)
     (tmp_path / "cache").rename(tmp_path / "elsewhere")  # what the graph needs lies beside it
 
