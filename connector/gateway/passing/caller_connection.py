@@ -17,6 +17,7 @@ from connector.gateway.passing.refusals import GatewayRefusal, malformed
 
 HIGH_WATER_BYTES = 65_536  # of a body that nobody has taken yet
 HEAD_S = 60.0  # for the rest of a head whose beginning is here
+LINGER_S = 2.0  # for a caller who still sends what is not read, until the reply has reached them
 KEEP_ALIVE_S = 650.0  # longer than what stands in front (a load balancer has 600 s at most) keeps one
 
 
@@ -187,8 +188,12 @@ class CallerConnection(asyncio.Protocol):
         self._current = None
         if self.transport.is_closing():
             return
+        is_sending = self._is_over or self._incoming is request
         if not request.keep_alive or (self._is_over and not self._waiting):
-            self.transport.close()
+            if is_sending:
+                self._end_while_sending()
+            else:
+                self.transport.close()
             return
         self.transport.resume_reading()
         if self._waiting:
@@ -206,7 +211,16 @@ class CallerConnection(asyncio.Protocol):
             self._waiting.remove(incoming)
         elif self._current is None:
             self.transport.write(refusal.message())
-            self.transport.close()
+            self._end_while_sending()
+
+    def _end_while_sending(self) -> None:
+        """Close once the caller has, or after LINGER_S, and drop what still comes: to close a connection with bytes
+        that nobody has read resets it, and a reply that is under way is lost with it."""
+        self._is_over = True
+        if self.transport.can_write_eof():  # not with TLS
+            self.transport.write_eof()
+        self.transport.resume_reading()
+        self._rest_for(LINGER_S)
 
     def _rest_for(self, seconds: float | None) -> None:
         if self._idle is not None:

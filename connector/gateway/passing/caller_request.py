@@ -229,7 +229,6 @@ class CallerRequest:
         self.keep_alive, self._is_replied = False, True
         if not self._has_started:
             self._connection.transport.write(refusal.message(is_head=self.method == "HEAD"))
-            self._connection.transport.close()
         else:
             self._connection.transport.abort()
         self._connection.replied(self)
