@@ -218,9 +218,10 @@ class _Checkup:
         work: Callable[[], Awaitable[Finding | list[Finding]]],
         privilege: str,
         *,
-        timeout_s: float = CHECK_S,
+        timeout_s: float | None = None,
     ) -> None:
-        """Keep the findings of the work; `privilege` is what credentials must be allowed to for it."""
+        """Keep the findings of the work, which has CHECK_S where nothing else is said; `privilege` is what credentials
+        must be allowed to for it."""
         advice = f"allow these credentials to {privilege}, or look with others"
         found = await self._try(check, work, advice, timeout_s=timeout_s, denied="skip")
         self.findings += [found] if isinstance(found, Finding) else found or []
@@ -231,12 +232,12 @@ class _Checkup:
         work: Callable[[], Awaitable[T]],
         advice: str,
         *,
-        timeout_s: float = CHECK_S,
+        timeout_s: float | None = None,
         denied: Status = "fail",
     ) -> T | None:
         """The work's result; None, and a finding, where there is none. `denied` is its status where credentials do not
         suffice."""
-        found = await self._attempt(check, work, timeout_s)
+        found = await self._attempt(check, work, timeout_s or CHECK_S)
         if not isinstance(found, ConnectorError):
             return found
         status = denied if isinstance(found, AccessDenied) else "fail"

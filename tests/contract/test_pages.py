@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from support.effort import IS_SOAK
 from support.parts import HashEncoder
 from support.scratch import drop, unique_name
 
@@ -95,7 +96,7 @@ steps = st.lists(
 
 
 @given(steps)
-@settings(max_examples=5, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=5, deadline=None, derandomize=not IS_SOAK, suppress_health_check=list(HealthCheck))
 def test_every_document_comes_once_while_the_index_is_written_to(
     store: ClusterSettings, changing: str, changes: list[tuple[int, list[int], list[int]]]
 ) -> None:

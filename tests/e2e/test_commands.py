@@ -39,7 +39,7 @@ def one_line(done: Finished, *, code: int = 2) -> str:
 
 
 def test_queries_come_from_stdin_and_each_gives_a_line(folder: Path) -> None:
-    done = run("search", "-", "--no-rerank", "--json", cwd=folder, stdin="registered deal\n\ncold room\n")
+    done = run("search", "-", "--no-rerank", "--json", *UNHURRIED, cwd=folder, stdin="registered deal\n\ncold room\n")
     found = [json.loads(line) for line in done.stdout.splitlines()]
 
     assert done.code == 0, done.stderr
@@ -122,7 +122,7 @@ def test_pages_hold_still_from_command_to_command(launcher: Launcher, folder: Pa
 
 
 def test_a_search_without_its_worker_is_answered_and_says_so(launcher: Launcher, folder: Path) -> None:
-    done = launcher.run("search", "cold room", "--worker", "http://127.0.0.1:1", cwd=folder)
+    done = launcher.run("search", "cold room", "--worker", "http://127.0.0.1:1", *UNHURRIED, cwd=folder)
 
     assert done.code == 0
     assert "Cold rooms" in done.stdout
@@ -131,7 +131,7 @@ def test_a_search_without_its_worker_is_answered_and_says_so(launcher: Launcher,
 
 
 def test_a_filter_narrows_the_search(launcher: Launcher, folder: Path) -> None:
-    done = launcher.run("search", "deal", "--no-rerank", "--json", "--filter", "tier=tier-1", cwd=folder)
+    done = launcher.run("search", "deal", "--no-rerank", "--json", "--filter", "tier=tier-1", *UNHURRIED, cwd=folder)
 
     assert [hit["doc_id"] for hit in json.loads(done.stdout)["hits"]] == ["cold"]
 

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.command import Launcher, Running
+from support.command import UNHURRIED, Launcher, Running
 
-ROWS = 600
+ROWS = 3_000  # more than is written before a test that stands still for seconds sends its signal
 
 
 def write_source(folder: Path, rows: int, *, words: int = 10) -> Path:
@@ -208,7 +208,7 @@ def test_numbers_and_booleans_of_csv_are_filtered_as_such(launcher: Launcher, tm
     launcher.run("ingest", "rooms.csv", cwd=tmp_path)
 
     def found(condition: str) -> set[str]:
-        done = launcher.run("search", "room", "--no-rerank", "--json", "--filter", condition, cwd=tmp_path)
+        done = launcher.run("search", "room", "--no-rerank", "--json", "--filter", condition, *UNHURRIED, cwd=tmp_path)
         return {hit["doc_id"] for hit in json.loads(done.stdout)["hits"]}
 
     assert found("price>=50") == {"b", "c"}

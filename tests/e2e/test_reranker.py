@@ -8,13 +8,12 @@ from pathlib import Path
 
 import httpx
 import pytest
-from support.command import Launcher
+from support.command import UNHURRIED, Launcher
 from support.hub_models import predict, save_bert, save_ettin
 
 from connector.remote.process import WorkerProcess
 
 NOWHERE = "http://127.0.0.1:9"  # no worker answers
-SETS = ("--set", "search.deadline_s=60")
 DOCUMENTS = {
     "deal": "A registered deal lasts three months, unless it is extended by the channel manager.",
     "tier": "Tier-2 partners keep a registered deal for ninety days after they have registered it.",
@@ -46,7 +45,7 @@ def folder(launcher: Launcher, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 def test_a_search_brings_its_own_worker_for_a_folder(launcher: Launcher, folder: Path) -> None:
     done = launcher.run(
-        "search", QUERY, "--reranker", "models/ettin", "--worker", NOWHERE, "--json", *SETS, cwd=folder,
+        "search", QUERY, "--reranker", "models/ettin", "--worker", NOWHERE, "--json", *UNHURRIED, cwd=folder,
         CONNECTOR_WORKER_API_KEYS="a-key-of-another-worker", CONNECTOR_RERANKERS_LOCAL_MODEL="another",
     )  # fmt: skip
     assert done.code == 0, done.stderr
@@ -65,7 +64,7 @@ def test_a_search_brings_its_own_worker_for_a_folder(launcher: Launcher, folder:
 
 def test_a_reranker_of_the_worker_is_taken_from_there(launcher: Launcher, folder: Path, worker: WorkerProcess) -> None:
     name = "sentence-transformers/all-MiniLM-L6-v2"
-    done = launcher.run("search", QUERY, "--reranker", name, "--worker", worker.url, *SETS, cwd=folder)
+    done = launcher.run("search", QUERY, "--reranker", name, "--worker", worker.url, *UNHURRIED, cwd=folder)
 
     assert done.code == 0, done.stderr
     assert f"reranking with all-MiniLM-L6-v2 of the worker at {worker.url}" in done.stderr
@@ -73,7 +72,7 @@ def test_a_reranker_of_the_worker_is_taken_from_there(launcher: Launcher, folder
 
 def test_an_evaluation_has_a_pipeline_for_each_reranker(launcher: Launcher, folder: Path) -> None:
     rerankers = ("--reranker", "models/bert", "--reranker", "models/other")
-    done = launcher.run("eval", "data", *rerankers, "--worker", NOWHERE, "--json", *SETS, cwd=folder)
+    done = launcher.run("eval", "data", *rerankers, "--worker", NOWHERE, "--json", *UNHURRIED, cwd=folder)
     assert done.code == 0, done.stderr
     pipelines = json.loads(done.stdout)["pipelines"]
 
@@ -90,7 +89,7 @@ def test_a_baseline_holds_for_its_reranker_and_tells_another(launcher: Launcher,
     def gate(name: str, *flags: str) -> tuple[int, str]:
         model = f"models/{name}"
         common = ("data", "-b", "baseline.json", "--reranker", model, "--worker", NOWHERE, "--max-drop", "RR@10=1")
-        done = launcher.run("gate", *common, *flags, *SETS, cwd=folder)
+        done = launcher.run("gate", *common, *flags, *UNHURRIED, cwd=folder)
         return done.code, done.stdout + done.stderr
 
     written = gate("bert", "--write-baseline")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 from support import tiny_models
-from support.command import Launcher
+from support.command import UNHURRIED, Launcher
 from support.slices import queries_of, write_slice
 
 from connector.remote.process import WorkerProcess, running_worker
@@ -73,7 +73,7 @@ def test_a_planted_harmful_reranker_is_refused_and_the_file_that_is_written_work
     assert written.startswith("# ours\nsearch:\n")
     assert "# enough here" in written
     assert yaml.safe_load(written)["search"]["rerank"] == []
-    searched = launcher.run("search", "error E1034", "--json", cwd=folder)
+    searched = launcher.run("search", "error E1034", "--json", *UNHURRIED, cwd=folder)
     assert searched.code == 0, searched.stderr
     assert {hit["stage"] for hit in json.loads(searched.stdout)["hits"]} <= {"fused", "lexical", "dense"}
 

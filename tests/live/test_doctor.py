@@ -79,6 +79,7 @@ def filled(store: ClusterSettings, encoder: Encoder) -> Iterator[str]:
 @pytest.fixture(autouse=True)
 def _loaded_once(encoder: Encoder, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(checkup, "load_encoder", lambda settings: encoder)
+    monkeypatch.setattr(checkup, "CHECK_S", 120.0)  # of a machine that may stand still for ten seconds
 
 
 async def look(cluster: ClusterSettings, index: str, worker_url: str | None, **more: Any) -> dict[str, Finding]:

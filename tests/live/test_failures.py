@@ -119,7 +119,7 @@ async def test_what_passes_by_itself_costs_an_ingest_nothing(
 
 async def test_a_stalled_bulk_request_is_sent_again(either: ClusterSettings, name: str, source: Path) -> None:
     async with Proxy(either.url, every(2, "stall", times=1)) as proxy:
-        report = await run(source, settings_of(proxy.url, name, **{"cluster.timeout_s": 2.0}))
+        report = await run(source, settings_of(proxy.url, name, **{"cluster.timeout_s": 5.0}))
 
     assert report.ok, report
     assert await stored(either, name) == ROWS
@@ -196,7 +196,7 @@ async def test_a_red_index_is_told_as_such(either: ClusterSettings, name: str, s
     async with await Connector.open(settings) as connector:
         with pytest.raises(SearchFailed, match="all shards failed"):
             await connector.search("refunds")
-    report = await run(source, settings_of(either.url, name, **{"cluster.timeout_s": 2.0, "ingest.max_attempts": 2}))
+    report = await run(source, settings_of(either.url, name, **{"cluster.timeout_s": 5.0, "ingest.max_attempts": 2}))
 
     assert report.stopped
     assert report.counts.failed == 0

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from support.command import Launcher, Running
+from support.command import UNHURRIED, Launcher, Running
 from support.somebody import TEXT, Somebody
 
 from connector.clusters.connect import connect
@@ -51,7 +51,7 @@ async def test_an_index_is_followed_from_the_command_line(
         {"_id": "shelf", "title": "Shelves", "body": "A shelf carries forty kilograms."},
         {"_id": "door", "title": "Doors", "body": "A door closes by itself."},
     )
-    common = ("--cluster", elasticsearch.url, "--set", "log.format=json")
+    common = ("--cluster", elasticsearch.url, "--set", "log.format=json", *UNHURRIED)
     early = launcher.run("follow", index, *common, cwd=tmp_path)
     filled = launcher.run("backfill", index, "--yes", *common, cwd=tmp_path)
     running = launcher.start(

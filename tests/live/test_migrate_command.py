@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from support.command import Launcher, flat
+from support.command import UNHURRIED, Launcher, flat
 from support.somebody import TEXT, Somebody
 
 from connector.clusters.connect import connect
@@ -42,7 +42,7 @@ async def test_an_index_changes_its_encoder_from_the_command_line(
     )
     (tmp_path / "shorter").mkdir()
     shorter = str(shorter_encoder(tmp_path / "shorter"))
-    common = ("--cluster", elasticsearch.url)
+    common = ("--cluster", elasticsearch.url, *UNHURRIED)
 
     def search(*more: str) -> dict[str, str]:
         done = launcher.run("search", "keep it open", "--index", index, "--json", *common, *more, cwd=tmp_path)

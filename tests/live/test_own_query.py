@@ -10,6 +10,7 @@ import httpx
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from support.effort import IS_SOAK
 from support.scratch import unique_name
 
 from connector.clusters.dialect import build_filter
@@ -118,7 +119,7 @@ def send(client: httpx.Client, path: str, lines: list[JSON]) -> JSON:
 
 
 @given(st.lists(queries, min_size=12, max_size=12))
-@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=12, deadline=None, derandomize=not IS_SOAK, suppress_health_check=list(HealthCheck))
 def test_what_a_query_matches_lies_within_its_filter(shelf: httpx.Client, asked: list[JSON]) -> None:
     filters = [build_filter(own.filter) if (own := read_own_query(query)).filter else None for query in asked]
     both = [[query, found or {"match_all": {}}] for query, found in zip(asked, filters, strict=True)]

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.command import Finished, Launcher
+from support.command import UNHURRIED, Finished, Launcher
 from support.proxy import Proxy
 from support.scratch import drop, unique_name
 from support.secured import Secured
@@ -132,7 +132,7 @@ def test_the_commands_work_with_credentials_from_the_environment(
 
     ingested = run("ingest", source.name, "--json")
     shown = run("index", "show", "--json")
-    found = run("search", "rule on refunds", "--no-rerank", "--json")
+    found = run("search", "rule on refunds", "--no-rerank", "--json", *UNHURRIED)
     dropped = run("index", "drop", "--yes")
 
     assert json.loads(ingested.stdout)["counts"]["written"] == 4

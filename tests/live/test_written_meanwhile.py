@@ -29,6 +29,7 @@ ENCODER = WordEncoder()
 FIELDS = {"title": 2.0, "body": 1.0}
 MAPPING = {"properties": {"title": TEXT, "body": TEXT, "price": {"type": "integer"}, "n": {"type": "long"}}}
 COUNT = 60
+MOST = 10_000  # documents that are read at once: writers may insert hundreds in a second
 TIMEOUT_S = 30.0
 
 
@@ -107,7 +108,7 @@ async def test_vectors_beside_an_index_that_is_written_to(somebody: Somebody) ->
     final = final_of(writers)
     held = {
         hit["_id"]: [each["text"] for each in hit["_source"].get("passages", [])]
-        for hit in (await index.vectors.ask({"size": 1_000, "_source": ["passages.text"]}, TIMEOUT_S))["hits"]["hits"]
+        for hit in (await index.vectors.ask({"size": MOST, "_source": ["passages.text"]}, TIMEOUT_S))["hits"]["hits"]
     }
     documents = [
         Document(doc_id, {field: source[field] for field in FIELDS if source.get(field)})
@@ -144,7 +145,7 @@ async def test_a_new_index_in_the_place_of_one_that_is_written_to(somebody: Some
     stop.set()
     await asyncio.gather(*others)
     somebody.send("POST", f"/{new}/_refresh")
-    found = somebody.send("POST", f"/{new}/_search", {"size": 1_000})["hits"]["hits"]
+    found = somebody.send("POST", f"/{new}/_search", {"size": MOST})["hits"]["hits"]
     for writer in writers:
         await writer.close()
 

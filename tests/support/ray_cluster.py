@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from ray._private.node import Node
 from ray.cluster_utils import Cluster
+from support.patience import PATIENCE_S
 from support.plugins import installed, write_package
 
 from connector.settings.sections import ClusterSettings, Settings
@@ -91,7 +92,8 @@ def ray_nodes(folder: Path, *, processors: int) -> Iterator[RayNodes]:
         environment.setattr(Node, "start_api_server", lambda *args, **options: None)  # the dashboard's
         cluster = Cluster()
         try:
-            cluster.add_node(num_cpus=processors, object_store_memory=100_000_000, **LEAN)
+            cluster.add_node(wait=False, num_cpus=processors, object_store_memory=100_000_000, **LEAN)
+            cluster.wait_for_nodes(PATIENCE_S)
             yield RayNodes(cluster)
         finally:
             cluster.shutdown()

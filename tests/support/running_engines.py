@@ -118,7 +118,7 @@ def shared_engines() -> Iterator[None]:
     try:
         yield
     finally:
-        guard.communicate(timeout=60)
+        guard.communicate(timeout=240)
 
 
 def keep_evidence(folder: Path) -> list[Path]:

@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 
 from support.parts import HashEncoder
+from support.patience import PATIENCE_S
 
 from connector.clusters.embedded.index import EmbeddedIndex
 from connector.rerankers.worker import WorkerClient
@@ -24,7 +25,8 @@ TEXTS = {
     "e": "a red red fish",
 }
 ENCODER = HashEncoder(dims=64)
-PLAIN = Settings.model_validate({"search": {"k": 5, "depth": 20, "rerank": {"window": 10}}})
+PATIENT = {"k": 5, "depth": 20, "deadline_s": PATIENCE_S}  # a search that is to be whole, however busy the machine
+PLAIN = Settings.model_validate({"search": PATIENT | {"rerank": {"window": 10}}})
 
 
 class Broken:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
-from support.effort import tries
+from support.effort import IS_SOAK, tries
 from support.tiny_models import save_classifier, tiny_config
 
 from connector.models.files import find_model
@@ -16,6 +16,7 @@ from connector.models.late_interaction import LateInteractionScorer
 settings.register_profile(
     "unit",
     deadline=None,
+    derandomize=not IS_SOAK,  # the same examples each time; a soak looks for others
     database=None,
     max_examples=tries(60),
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],

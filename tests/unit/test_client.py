@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 from support.parts import HashEncoder, schema_of, wait_until
+from support.patience import PATIENCE_S
 
 from connector import (
     Connector,
@@ -64,7 +65,8 @@ async def open_connector(folder: Path, *, is_interrupted: bool = False) -> Conne
     )
     await index.finish()
     searched: Any = Interrupted(index) if is_interrupted else index
-    return Connector(Searcher(searched, ENCODER, {}, Settings()), cluster)
+    settings = Settings.model_validate({"search": {"deadline_s": PATIENCE_S}})
+    return Connector(Searcher(searched, ENCODER, {}, settings), cluster)
 
 
 def open_sync(folder: Path, *, is_interrupted: bool = False) -> SyncConnector:

@@ -29,11 +29,11 @@ def test_pauses_have_jitter() -> None:
 
 
 def test_retry_after_is_read_as_seconds_or_as_a_date() -> None:
-    soon = format_datetime(datetime.now(UTC) + timedelta(seconds=40), usegmt=True)
+    soon = format_datetime(datetime.now(UTC) + timedelta(seconds=240), usegmt=True)
 
     assert read_retry_after("7") == 7.0
     assert read_retry_after("0.5") == 0.5
-    assert read_retry_after(soon) == pytest.approx(40, abs=2)
+    assert 120 < (read_retry_after(soon) or 0) <= 240
     assert read_retry_after("999999") == MAX_RETRY_AFTER_S
     assert read_retry_after("Wed, 21 Oct 2015 07:28:00 GMT") == 0.0
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 
 import pytest
 from support.gateways import SMALL, ByteEngine, RunningGateway, running_gateway
@@ -61,11 +61,20 @@ def test_a_head_that_does_not_come_to_its_end_is_waited_for_so_long_and_no_longe
     engine: ByteEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also where a byte comes now and then."""
-    monkeypatch.setattr(caller_connection, "HEAD_S", 0.1)
     with running_gateway(engine.url) as gateway, ExitStack() as held:
+        monkeypatch.setattr(caller_connection, "HEAD_S", 0.5)
         callers = slow_callers(gateway, held, SMALL[:-4])
-        callers[0].sendall(b"o")
-        ends = [caller.recv(1) for caller in callers]
+        with suppress(ConnectionError):  # on a busy machine it has ended by then
+            callers[0].sendall(b"o")
+        ends = [end_of(caller) for caller in callers]
 
     assert ends == [b""] * SLOW
     assert engine.seen == []
+
+
+def end_of(caller: socket.socket) -> bytes:
+    """What comes, or nothing where the connection has ended: what is sent after its end is answered by a reset."""
+    try:
+        return caller.recv(1)
+    except ConnectionResetError:
+        return b""

@@ -543,7 +543,7 @@ async def test_a_job_that_is_to_stop_writes_what_is_encoded_and_no_more(bench: B
     stop: asyncio.Future[str] = asyncio.get_running_loop().create_future()
     encoder = Gated()
     running = asyncio.create_task(bench.run(docs(*(f"d{at:02}" for at in range(40))), stop=stop, encoder=encoder))
-    await asyncio.to_thread(encoder.begun.wait, 20)
+    assert await asyncio.to_thread(encoder.begun.wait, 120)
     stop.set_result("SIGTERM was received")
     encoder.go.set()
     report = await running
@@ -562,7 +562,7 @@ async def test_of_a_long_group_what_is_encoded_is_written_and_the_rest_left(benc
     rows = docs(*(f"d{at:03}" for at in range(3 * STEP_PASSAGES)))
     wide = SETTINGS.model_copy(update={"group_documents": len(rows)})
     running = asyncio.create_task(bench.run(rows, stop=stop, encoder=encoder, settings=wide))
-    await asyncio.to_thread(encoder.begun.wait, 20)
+    assert await asyncio.to_thread(encoder.begun.wait, 120)
     stop.set_result("stop")
     encoder.go.set()
     report = await running
@@ -579,7 +579,7 @@ async def test_a_document_of_which_some_passages_are_encoded_is_not_written(benc
     long = " ".join(f"word{at}." for at in range(100 * STEP_PASSAGES))
     rows = [*docs("short"), {"_id": "long", "title": "Long", "text": long}]
     running = asyncio.create_task(bench.run(rows, stop=stop, encoder=encoder))
-    await asyncio.to_thread(encoder.begun.wait, 20)
+    assert await asyncio.to_thread(encoder.begun.wait, 120)
     stop.set_result("stop")
     encoder.go.set()
     report = await running
@@ -601,7 +601,7 @@ async def test_the_grace_ends_even_where_the_cluster_hangs(bench: Bench) -> None
     running = asyncio.create_task(bench.run(docs(*"abc"), index=Hanging(bench.index), stop=stop, settings=short))
     await hanging.wait()
     stop.set_result("stop")
-    report = await asyncio.wait_for(running, 10)
+    report = await asyncio.wait_for(running, 120)
 
     assert (report.stopped, report.counts.written, report.unfinished) == ("stop", 0, 3)
 
@@ -619,7 +619,7 @@ async def test_the_end_of_a_stopped_job_waits_for_no_refresh(bench: Bench, writt
 
     index = NeverRefreshed(bench.index)
     short = SETTINGS.model_copy(update={"grace_s": 0.2, "group_documents": 1, "writers": 1})
-    report = await asyncio.wait_for(bench.run(docs(*"abc"), index=index, settings=short), 10)
+    report = await asyncio.wait_for(bench.run(docs(*"abc"), index=index, settings=short), 120)
 
     assert (report.stopped, report.counts.written) == ("no answer in time", written)
 

@@ -70,8 +70,8 @@ def test_it_is_closed_beneath_a_thread_that_adds_without_a_crash() -> None:
 
         thread = threading.Thread(target=add_on)
         thread.start()
-        begun.wait(10)
+        assert begun.wait(120)
         seen.close()
-        thread.join(10)
+        thread.join(120)
 
         assert len(refused) == 1

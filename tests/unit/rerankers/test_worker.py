@@ -221,7 +221,8 @@ def test_scores_in_any_order_find_their_passages(pair: tuple[list[float], list[i
     assert read.tolist() == values
 
 
-async def test_what_was_not_scored_in_time_has_no_score() -> None:
+async def test_what_was_not_scored_in_time_has_no_score(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("connector.rerankers.worker.BUDGET_SHARE", 0.005)  # the way back may take long
     steps = threading.Semaphore(0)
     scorer = OverlapScorer()
     with serving(create_app(lambda: scorer, WorkerSettings())) as url:
@@ -229,8 +230,9 @@ async def test_what_was_not_scored_in_time_has_no_score() -> None:
         wait_until(lambda: httpx.get(f"{url}/ready").status_code == 200)
         scorer.before_batch = lambda: steps.acquire(timeout=120)
         steps.release(2)
-        scores = await client.score("red", ["red 1", "blue 2", "red 3"], timeout_s=0.6)
+        scores = await client.score("red", ["red 1", "blue 2", "red 3"], timeout_s=120)
         steps.release(99)
+        monkeypatch.undo()
         whole = await client.score("red", ["red 1", "blue 2", "red 3"], timeout_s=120)
         await client.close()
 
@@ -242,7 +244,7 @@ async def test_what_was_not_scored_in_time_has_no_score() -> None:
     assert whole.unscored == 0
 
 
-@pytest.mark.parametrize("timeout_s", [5.0, 1e300])
+@pytest.mark.parametrize("timeout_s", [120.0, 1e300])
 async def test_more_words_and_more_time_than_the_worker_takes_are_cut(timeout_s: float) -> None:
     """The weights of a long query are more than a model reads; a deadline without end is no number of milliseconds."""
     weights = [(at, at + 1, 1.0) for at in range(10_000)]

@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
-from support.searches import ENCODER, search
+from support.searches import ENCODER, PATIENT, search
 
 from connector.clusters.embedded.index import EmbeddedIndex
 from connector.evaluation.queries import JudgedQuery
@@ -18,20 +18,23 @@ from connector.search.searcher import Searcher
 from connector.settings.sections import Settings
 from connector.types import SearchRequest, StageOutcome
 
-TWO = Settings.model_validate({"search": {"k": 2, "depth": 20, "deadline_s": 10, "rerank": {"window": 5}}})
-QUEUE_S = 6.4  # of ten seconds, seven of which are counted on
+DEADLINE_S = 120.0
+TWO = Settings.model_validate({"search": PATIENT | {"k": 2, "deadline_s": DEADLINE_S, "rerank": {"window": 5}}})
+QUEUE_S = 76.8  # of 120 seconds, 84 of which are counted on
 
 
 class Worker:
-    """Says how busy it is, takes `most` passages at a time, and notes how many it was asked for. It answers nobody
-    before `together` have asked."""
+    """Says how busy it is, and that it reads so many characters within the deadline; takes `most` passages at a time,
+    and notes how many it was asked for. It answers nobody before `together` have asked."""
 
     def __init__(
-        self, *, chars_per_s: float, queue_s: float = 0.0, most: int = 99, together: int = 1, says: bool = True
+        self, *, chars: float, queue_s: float = 0.0, most: int = 99, together: int = 1, says: bool = True
     ) -> None:
         self.asked: list[int] = []
         self._most, self._together, self._all_are_here = most, together, asyncio.Event()
-        self._headers = {"x-chars-per-s": str(chars_per_s), "x-max-chars": "2048", "x-waiting": "0"} if says else {}
+        self._headers = (
+            {"x-chars-per-s": str(chars / DEADLINE_S), "x-max-chars": "2048", "x-waiting": "0"} if says else {}
+        )
         if says:
             self._headers["x-queue-ms"] = str(queue_s * 1000)
 
@@ -53,14 +56,14 @@ class Worker:
 
 
 async def test_an_idle_reranker_has_the_full_window(index: EmbeddedIndex) -> None:
-    response = await search(index, Worker(chars_per_s=1_000).client(), settings=TWO)
+    response = await search(index, Worker(chars=10_000).client(), settings=TWO)
 
     assert response.stages["local"] == StageOutcome(ran=True, asked=5, done=5)
     assert response.notes == ()
 
 
 async def test_a_busy_reranker_has_a_smaller_window_and_the_answer_says_so(index: EmbeddedIndex) -> None:
-    worker = Worker(chars_per_s=100, queue_s=QUEUE_S)  # some 40 characters, of texts of 14 to 16
+    worker = Worker(chars=1_000, queue_s=QUEUE_S)  # some 40 characters, of texts of 14 to 16
     response = await search(index, worker.client(), settings=TWO)
 
     asked = worker.asked[0]
@@ -75,7 +78,7 @@ async def test_a_busy_reranker_has_a_smaller_window_and_the_answer_says_so(index
 
 
 async def test_k_pairs_are_asked_for_however_busy_it_is(index: EmbeddedIndex) -> None:
-    worker = Worker(chars_per_s=100, queue_s=500)
+    worker = Worker(chars=1_000, queue_s=6_000)
     response = await search(index, worker.client(), settings=TWO)
 
     assert worker.asked == [2]
@@ -83,7 +86,7 @@ async def test_k_pairs_are_asked_for_however_busy_it_is(index: EmbeddedIndex) ->
 
 
 async def test_a_reranker_that_refuses_the_window_is_asked_for_k_pairs_at_once(index: EmbeddedIndex) -> None:
-    worker = Worker(chars_per_s=1_000, most=3)
+    worker = Worker(chars=10_000, most=3)
     response = await search(index, worker.client(), settings=TWO)
 
     assert worker.asked == [5, 2]
@@ -93,7 +96,7 @@ async def test_a_reranker_that_refuses_the_window_is_asked_for_k_pairs_at_once(i
 
 async def test_where_not_even_k_pairs_are_taken_the_answer_is_degraded(index: EmbeddedIndex) -> None:
     settings = TWO.model_copy(update={"search": TWO.search.model_copy(update={"tries": 1})})
-    worker = Worker(chars_per_s=1_000, most=1)
+    worker = Worker(chars=10_000, most=1)
     response = await search(index, worker.client(), settings=settings)
 
     assert worker.asked == [5, 2]
@@ -106,7 +109,7 @@ async def test_a_reranker_that_has_no_room_is_not_asked(index: EmbeddedIndex, mo
     """Another's server, which says nothing and is slow, as it turned out."""
     monkeypatch.setattr("connector.rerankers.pace._Meter.rate", 0.1)
     monkeypatch.setattr("connector.rerankers.pace._Meter.is_settled", True)
-    worker = Worker(chars_per_s=0, says=False)
+    worker = Worker(chars=0, says=False)
     response = await search(index, worker.client(), settings=TWO)
 
     assert worker.asked == []
@@ -118,7 +121,7 @@ async def test_a_reranker_that_has_no_room_is_not_asked(index: EmbeddedIndex, mo
 
 async def test_searches_at_once_share_the_reranker(index: EmbeddedIndex) -> None:
     """All of them are in their legs when the first one asks."""
-    worker = Worker(chars_per_s=50, together=8)  # 330 characters in time, 22 texts
+    worker = Worker(chars=500, together=8)  # 330 characters in time, 22 texts
     searcher = Searcher(index, ENCODER, {"local": worker.client()}, TWO)
     responses = await asyncio.gather(*(searcher.search(SearchRequest("red fish")) for _ in range(8)))
     searcher.close()
@@ -129,7 +132,7 @@ async def test_searches_at_once_share_the_reranker(index: EmbeddedIndex) -> None
 
 
 async def test_an_evaluation_counts_a_smaller_window_as_a_degraded_search(index: EmbeddedIndex) -> None:
-    searcher = Searcher(index, ENCODER, {"local": Worker(chars_per_s=100, queue_s=500).client()}, TWO)
+    searcher = Searcher(index, ENCODER, {"local": Worker(chars=1_000, queue_s=6_000).client()}, TWO)
     answers = await answer_all(searcher, [JudgedQuery("q1", "red fish")])
     searcher.close()
 
@@ -140,7 +143,7 @@ async def test_an_evaluation_counts_a_smaller_window_as_a_degraded_search(index:
 async def test_a_search_that_asks_for_nothing_leaves_its_room_to_others(
     index: EmbeddedIndex, fault: dict[str, Any]
 ) -> None:
-    client = Worker(chars_per_s=1_000).client()
+    client = Worker(chars=10_000).client()
     await search(index, client, settings=TWO, **fault)
 
     assert client._pace._turns == []

@@ -74,7 +74,7 @@ async def rerank_over_http(
 ) -> Reranked:
     client = WorkerClient(url)
     try:
-        with closing(client.expect(timeout_s=5)) as turn:
+        with closing(client.expect(timeout_s=120)) as turn:
             return await rerank(
                 query,
                 window,
@@ -84,7 +84,7 @@ async def rerank_over_http(
                 weights=None,
                 turn=turn,
                 least=1,
-                timeout_s=5,
+                timeout_s=120,
             )
     finally:
         await client.close()

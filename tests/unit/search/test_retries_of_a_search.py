@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from support.parts import serving
-from support.searches import ENCODER, PLAIN, TEXTS, ids, search
+from support.searches import ENCODER, PATIENT, TEXTS, ids, search
 
 from connector.clusters.embedded.index import EmbeddedIndex
 from connector.errors import (
@@ -48,7 +48,7 @@ async def test_a_leg_that_breaks_off_once_is_asked_again(index: EmbeddedIndex) -
 
 
 async def test_a_leg_is_tried_as_often_as_the_settings_say(index: EmbeddedIndex) -> None:
-    patient = Settings.model_validate({**PLAIN.model_dump(), "search": {"k": 5, "depth": 20, "tries": 3}})
+    patient = Settings.model_validate({"search": PATIENT | {"tries": 3}})
     flaky, broken = Flaky(index, ClusterUnavailable("reset"), 2), Flaky(index, ClusterUnavailable("reset"), 9)
     responses = [await search(flaky, None, settings=patient), await search(broken, None, settings=patient)]
 
@@ -65,9 +65,9 @@ async def test_a_refusal_is_not_repeated(index: EmbeddedIndex) -> None:
 
 async def test_nobody_waits_longer_than_the_deadline_for_a_retry_after(index: EmbeddedIndex) -> None:
     flaky = Flaky(index, ClusterUnavailable("busy", status=429, retry_after_s=60), 1)
-    response = await search(flaky, None, deadline_s=5.0)
+    response = await search(flaky, None, deadline_s=50.0)
 
-    assert response.took_ms["total"] < 4_000
+    assert response.took_ms["total"] < 40_000
     assert [one.stage for one in response.degraded] == ["lexical"]
 
 
@@ -81,12 +81,11 @@ class FlakyWorker:
         if scope["type"] != "http":
             return
         await receive()
-        body = b'{"kind": "cross-encoder"}'
-        if scope["path"] == "/rerank":
-            self.asked += 1
-            body = self.body
+        status, body = 200, b'{"kind": "cross-encoder"}'
         headers = [(b"content-type", b"application/json"), *self.headers.items()]
-        status = self.status if scope["path"] == "/rerank" else 200
+        if scope["path"] == "/rerank":
+            status, body = self.status, self.body
+            self.asked += 1  # last: who sees it, in another thread, may say what comes next
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body})
 
@@ -99,7 +98,7 @@ def flaky_worker() -> Iterator[tuple[FlakyWorker, str]]:
 
 
 SCORES = b"[" + b", ".join(b'{"index": %d, "score": 1}' % at for at in range(len(TEXTS))) + b"]"
-RESTING = {"breaker": {"failures": 3, "rest_s": 60}, "tries": 1, "k": 5, "depth": 20, "rerank": {"window": 10}}
+RESTING = PATIENT | {"breaker": {"failures": 3, "rest_s": 60}, "tries": 1, "rerank": {"window": 10}}
 
 
 @pytest.mark.parametrize(("status", "body"), [(500, b"{}"), (503, b"{}"), (200, b"[]"), (200, b"garbage")])
@@ -127,7 +126,7 @@ async def test_a_worker_that_was_left_alone_comes_back(
     searcher = Searcher(index, ENCODER, {"local": WorkerClient(url)}, settings)
     failed = await searcher.search(SearchRequest("red fish"))
     app.status, app.body = 200, SCORES
-    end = time.monotonic() + 20
+    end = time.monotonic() + 120
     while (healed := await searcher.search(SearchRequest("red fish"))).degraded:
         assert time.monotonic() < end
         await asyncio.sleep(0.02)

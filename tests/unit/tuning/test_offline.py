@@ -14,6 +14,7 @@ from typing import Any
 import httpx
 import pytest
 from support.parts import HashEncoder, OverlapScorer, schema_of, serving, wait_until
+from support.searches import PATIENT
 
 from connector.clusters.embedded.cluster import EmbeddedCluster
 from connector.errors import SettingsError, WorkerUnavailable
@@ -36,7 +37,7 @@ from connector.worker.models import OfferedModel
 CORPUS = Path(__file__).parents[3] / "examples" / "corpus"
 ENCODER = HashEncoder(dims=64)
 CHARS = 150  # of a passage
-SETTINGS = Settings.model_validate({"search": {"depth": 20, "k": 5, "rerank": {"window": 10, "max_pairs": 25}}})
+SETTINGS = Settings.model_validate({"search": PATIENT | {"rerank": {"window": 10, "max_pairs": 25}}})
 CURRENT = read_choice(SETTINGS)
 SPACE = build_space(SETTINGS, depths=(10, 20, 40), windows=(5, 10, 30))
 CHOICES: dict[str, Choice] = {
@@ -121,7 +122,7 @@ async def test_rankings_worked_out_are_those_of_a_search(opened: Opened, materia
 async def test_rankings_of_a_cascade_with_rules_are_those_of_a_search(opened: Opened) -> None:
     rules = {"gap_below": 0.2, "agree_below": 4}
     stages = [{"window": 10, "max_pairs": 25}, {"reranker": "other", "window": 7, "when": rules}]
-    given = {"depth": 20, "k": 5, "rerank": stages}
+    given = PATIENT | {"rerank": stages}
     settings = Settings.model_validate({"rerankers": {"local": {}, "other": {}}, "search": given})
     rerankers = {"local": opened.rerankers["local"], "other": opened.rerankers["local"]}
     cascade = replace(

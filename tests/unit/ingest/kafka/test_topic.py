@@ -37,7 +37,7 @@ class Topic:
     def __init__(self, brokers: str, partitions: int = 2) -> None:
         self.brokers, self.name = brokers, f"docs-{secrets.token_hex(4)}"
         admin = AdminClient({"bootstrap.servers": brokers})
-        admin.create_topics([NewTopic(self.name, partitions, 1)])[self.name].result(20)
+        admin.create_topics([NewTopic(self.name, partitions, 1)])[self.name].result(120)
         self._producer = Producer({"bootstrap.servers": brokers, "linger.ms": 0, "log_level": 0})
 
     @property
@@ -49,7 +49,7 @@ class Topic:
         for key, value in messages:
             data = value if value is None or isinstance(value, bytes) else json.dumps(value).encode()
             self._producer.produce(self.name, key=key, value=data)
-        assert self._producer.flush(20) == 0
+        assert self._producer.flush(120) == 0
 
     def committed(self, group: str) -> int:
         """How many messages the group has taken down as read."""

@@ -53,7 +53,7 @@ def judge(
             "stub",
             parameters=parameters,
             api_key=api_key,
-            timeout_s=10,
+            timeout_s=120,
             attempts=attempts,
             first_pause_s=0.01,
         )

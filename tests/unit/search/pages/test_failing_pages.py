@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from support.searches import Broken, ids, search
+from support.searches import PATIENT, Broken, ids, search
 
 from connector.clusters.embedded.index import EmbeddedIndex
 from connector.errors import AccessDenied, ClusterError
 from connector.settings.sections import Settings
 
-SETTINGS = Settings.model_validate({"search": {"k": 2, "depth": 2, "rerank": "off", "legs": {"dense": "off"}}})
+OFF = {"rerank": "off", "legs": {"dense": "off"}}
+SETTINGS = Settings.model_validate({"search": PATIENT | OFF | {"k": 2, "depth": 2}})
 
 
 class Freezing(Broken):
