@@ -10,7 +10,7 @@ from connector.errors import TlsError
 from connector.settings.sections import ClusterSettings
 from connector.tls import trust_for
 
-PROBE_TIMEOUT_S = 2.0
+PROBE_TIMEOUT_S = 5.0  # a busy server takes seconds for a handshake
 # X509_V_ERR_* of OpenSSL
 NOT_YET_VALID, EXPIRED, HOSTNAME_MISMATCH, IP_MISMATCH = 9, 10, 62, 64
 UNKNOWN_CA = frozenset({2, 18, 19, 20, 21})

@@ -29,7 +29,10 @@ def settings_of(engine: ClusterSettings, name: str, fields: dict[str, float]) ->
     )
 
 
-async def test_an_answer_over_http_is_that_of_the_library(engine: ClusterSettings) -> None:
+async def test_an_answer_over_http_is_that_of_the_library(
+    engine: ClusterSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("connector.gateway.api.health.CHECK_S", 60.0)
     with filled_shop(engine) as name:
         settings = settings_of(engine, name, {"title": 2, "text": 1})
         asked: JSON = {

@@ -473,8 +473,9 @@ def test_neither_credentials_nor_bodies_are_logged(gateway: RunningGateway, capl
 
 
 def test_the_gateways_own_pages_are_under_a_path_that_no_engine_has(
-    gateway: RunningGateway, engine: ByteEngine
+    gateway: RunningGateway, engine: ByteEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("connector.gateway.app.READY_S", WAIT_S)
     replies = [
         gateway.ask(b"GET /_gateway/" + page + b" HTTP/1.1\r\n" + HOST + b"\r\n")
         for page in (b"health", b"ready", b"x")

@@ -224,7 +224,8 @@ def test_the_page_of_the_api_names_every_key_and_loads_nothing(api: httpx.Client
     assert "<code>POST /v1/events</code>" in reply.text
 
 
-def test_health_names_the_part_that_is_away(api: httpx.Client, store: str) -> None:
+def test_health_names_the_part_that_is_away(api: httpx.Client, store: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("connector.gateway.api.health.CHECK_S", 120.0)
     whole = api.get("/v1/health")
     with running_api(api_settings(store, worker="http://127.0.0.1:9")) as without_worker:
         partial = without_worker.get("/v1/health")
