@@ -21,6 +21,7 @@ ConnectorError
 │   ├── AccessDenied           401 or 403: the credentials are not accepted, or lack a privilege
 │   ├── TlsError               no TLS connection that can be trusted
 │   ├── IndexMissing           no such index
+│   ├── IndexGone              the index that was written to was deleted or made anew meanwhile
 │   ├── ViewLost               the store no longer has the state of the index that a cursor reads
 │   └── IndexExists            an index of that name is there already
 ├── RayUnavailable         no Ray cluster could be reached or started
@@ -165,6 +166,19 @@ class IndexMissing(ClusterError):
         super().__init__(f"no index {index!r} at {where}; {what_to_do}", status=404)
         self.index = index
         self.near = near
+
+
+class IndexGone(ClusterError):
+    """The index that was written to is not there any more, or another has its name."""
+
+    @classmethod
+    def while_filled(cls, index: str) -> IndexGone:
+        """Of an index that a job fills."""
+        return cls(
+            f"index {index!r} was deleted or made anew while it was in use, and what was written to it went with it; "
+            "run this again",
+            status=404,
+        )
 
 
 class ViewLost(ClusterError):

@@ -181,7 +181,7 @@ class BesideJob:
         try:
             return await self._take_pass(is_sweep)
         except ConnectorError as error:
-            raise await self._sender.explain(error) from error
+            raise await self._sender.place.explain(error) from error
 
     async def _take_pass(self, is_sweep: bool) -> int:
         before, uuid = self._counts, await self._retrying(partial(self._cluster.read_uuid, self._index.name))
@@ -194,7 +194,7 @@ class BesideJob:
         except* ConnectorError as errors:
             raise first_of(errors) from None
         await self._retrying(self._vectors.finish)
-        await self._sender.check()
+        await self._sender.place.confirm()
         if is_sweep and not self._stop.done():
             await self._remove_gone()
             await self._hold_uuid(uuid)

@@ -129,7 +129,7 @@ class IntoJob:
                     break
             same = not self._stop.done() and await self.remove_gone()
         except* ConnectorError as errors:
-            first = await self._sender.explain(first_of(errors))
+            first = await self._sender.place.explain(first_of(errors))
             if not self._counts.read:
                 raise first from None
             stopped = str(first)
@@ -190,7 +190,7 @@ class IntoJob:
 
     async def end(self) -> None:
         """Take out of the new index what only this job needs there."""
-        await self._sender.take_alias_out()
+        await self._sender.place.end()
 
     async def _read(self, upto: Sequence[int], found: asyncio.Queue[list[Original] | None]) -> None:
         if self._compares:

@@ -9,7 +9,6 @@ from typing import Any
 
 from connector.backfill.facts import Facts
 from connector.backfill.fields import BackfillPlan, build_properties
-from connector.backfill.own_index import write_alias
 from connector.backfill.planning import analyzer_of
 from connector.backfill.probe.intent import Intent
 from connector.backfill.probe.judge import judge
@@ -21,6 +20,7 @@ from connector.clusters.paths import check_name, index_path
 from connector.clusters.protocol import ForeignFields
 from connector.clusters.rest import RestCluster
 from connector.clusters.rest_index import ADMIN_TIMEOUT_S
+from connector.clusters.write_place import is_write_alias
 from connector.errors import SettingsError
 from connector.schema import EncoderFingerprint, PassageSettings, VectorSettings
 from connector.settings.sections import Settings
@@ -182,7 +182,7 @@ async def _read_settings(cluster: RestCluster, index: str) -> Mapping[str, Any]:
 async def _read_aliases(cluster: RestCluster, index: str) -> Mapping[str, JSON]:
     reply = await cluster.client.request("GET", index_path(index, "_alias"), timeout_s=ADMIN_TIMEOUT_S)
     found: Mapping[str, JSON] = reply[index]["aliases"]
-    return {name: options for name, options in found.items() if name != write_alias(index)}
+    return {name: options for name, options in found.items() if not is_write_alias(index, name)}
 
 
 def _is_among(key: str, names: tuple[str, ...]) -> bool:

@@ -9,11 +9,7 @@ for the deleted one (the role in examples/security may not)."""
 from __future__ import annotations
 
 from connector.clusters.rest import RestCluster
-from connector.errors import ClusterError
-
-
-class IndexGone(ClusterError):
-    """The index that was written to is not there any more, or another has its name."""
+from connector.errors import ClusterError, IndexGone
 
 
 class SameIndex:

@@ -12,7 +12,7 @@ import orjson
 from connector.backfill.fields import BackfillPlan
 from connector.backfill.scan import FoundDocument
 from connector.clusters.bulk import RETRYABLE_STATUS, split_chunks
-from connector.clusters.failures import explain_block, explain_denial, is_block, is_denial
+from connector.clusters.failures import explain_block, explain_denial, is_block, is_denial, is_nowhere
 from connector.clusters.no_room import NoRoom, explain_body_limit, explain_too_large, read_no_room
 from connector.clusters.reasons import explain_reason
 from connector.clusters.rest import RestCluster
@@ -185,7 +185,7 @@ def read_outcome(item: JSON) -> UpdateOutcome:
     if is_block(error):
         return UpdateOutcome("blocked", explain_block(error, status))
     reason = explain_reason(error, status)
-    if isinstance(error, dict) and error.get("type") == "index_not_found_exception":
+    if is_nowhere(error):
         raise ClusterError(reason, status=status)
     if status == 409:
         return UpdateOutcome("conflict", reason)

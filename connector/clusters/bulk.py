@@ -7,11 +7,11 @@ from collections.abc import Iterator, Sequence
 import orjson
 
 from connector.clusters.dialect import DOC_ID, DOCUMENT, JSON, PASSAGES, UNIT
-from connector.clusters.failures import explain_block, explain_denial, is_block, is_denial
+from connector.clusters.failures import explain_block, explain_denial, is_block, is_denial, is_nowhere
 from connector.clusters.original_text import to_indexed
 from connector.clusters.reasons import explain_reason
 from connector.clusters.vector_form import VectorForm, as_floats
-from connector.errors import AccessDenied, ClusterUnavailable, IndexBlocked
+from connector.errors import AccessDenied, ClusterError, ClusterUnavailable, IndexBlocked
 from connector.schema import IndexSchema
 from connector.types import IndexedDocument, WriteOutcome
 
@@ -50,8 +50,9 @@ def build_source(indexed: IndexedDocument, schema: IndexSchema, form: VectorForm
 def read_outcomes(reply: JSON, doc_ids: Sequence[str]) -> list[WriteOutcome]:
     """The outcome of each action of a bulk reply, in order.
 
-    Raises ClusterUnavailable for half a reply, and where the index takes no writes at all: that is no document's fault;
-    and AccessDenied where the credentials may not write, which OpenSearch says of each document with HTTP 200."""
+    Raises what holds for all of them: ClusterUnavailable for half a reply, and where the index takes no writes at all;
+    AccessDenied where the credentials may not write, which OpenSearch says of each document with HTTP 200; ClusterError
+    where the name stands for no index, or for several."""
     items = reply.get("items")
     if not isinstance(items, list) or len(items) != len(doc_ids):
         raise ClusterUnavailable("the reply to a bulk request does not fit what was sent; is a proxy in between?")
@@ -65,6 +66,8 @@ def read_outcomes(reply: JSON, doc_ids: Sequence[str]) -> list[WriteOutcome]:
         if is_denial(error):
             reason = explain_reason(error, status)
             raise AccessDenied(explain_denial(reason, index=result.get("_index", "")) or reason, status=status)
+        if is_nowhere(error):
+            raise ClusterError(explain_reason(error, status), status=status)
         if status < 300 or (status == 404 and "delete" in item):
             outcomes.append(WriteOutcome(doc_id))
         else:

@@ -14,6 +14,7 @@ from connector.errors import AccessDenied, ClusterError, ClusterUnavailable, Ind
 from connector.settings.sections import ClusterSettings
 
 NOT_READY = "SERVICE_UNAVAILABLE"  # in a block: the cluster is starting, or has no master
+NO_WRITE_INDEX = "no write index is defined for alias"
 UNAVAILABLE = frozenset({429, 502, 503, 504})
 # what the actions of the engines are for; the first that fits
 PURPOSES = {
@@ -43,6 +44,13 @@ def explain_error(body: Any, status: int) -> str:
 def is_denial(error: Any) -> bool:
     """Whether it is for want of a privilege that the engine refused."""
     return isinstance(error, Mapping) and error.get("type") == "security_exception"
+
+
+def is_nowhere(error: Any) -> bool:
+    """Whether what a write was sent to is no index, or an alias of several."""
+    if not isinstance(error, Mapping):
+        return False
+    return error.get("type") == "index_not_found_exception" or NO_WRITE_INDEX in str(error.get("reason"))
 
 
 def is_block(error: Any) -> bool:

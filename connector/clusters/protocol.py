@@ -206,11 +206,12 @@ class Index(SearchableIndex, Protocol):
         """Write each document with its passages in one atomic step, replacing what was there; an outcome for each,
         in order.
 
-        Raises ClusterUnavailable where nothing is known of any of them."""
+        Raises ClusterUnavailable where nothing is known of any of them, and IndexGone where the index was dropped, or
+        dropped and made anew, since it was opened: a write makes none."""
         ...
 
     async def remove(self, doc_ids: Sequence[str]) -> list[WriteOutcome]:
-        """Remove documents with their passages; removing what is not there succeeds."""
+        """Remove documents with their passages; removing what is not there succeeds. Raises as `write` does."""
         ...
 
     def scan(self) -> AsyncIterator[tuple[str, str]]:

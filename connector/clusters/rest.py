@@ -29,6 +29,7 @@ from connector.clusters.vector_choices import check_needs, choose, resolve
 from connector.clusters.vector_form import element_of, vector_form
 from connector.clusters.vectors_index import Origin, read_origin, vectors_name
 from connector.clusters.views import View
+from connector.clusters.write_place import WritePlace, read_uuid
 from connector.errors import AccessDenied, ClusterError, IndexExists, IndexMissing, SettingsError
 from connector.layout import ONE, Members
 from connector.schema import IndexSchema, VectorSettings
@@ -126,7 +127,8 @@ class RestCluster:
         if members.names:
             members = compare_members(members, mappings, schema)
             schema = _of_members(schema, members)
-        return self._index(name, schema, await self._view(name, list(mappings)))
+        view = await self._view(name, list(mappings))
+        return self._index(name, schema, view, is_alias=list(mappings) != [name])
 
     def _foreign_schema(self, name: str, mappings: Mapping[str, JSON], foreign: ForeignFields | None) -> IndexSchema:
         """The schema of an index that is not ours, and of one that changes its encoder also those of the others."""
@@ -170,13 +172,14 @@ class RestCluster:
     async def close(self) -> None:
         await self._client.close()
 
-    def _index(self, name: str, schema: IndexSchema, view: View = View()) -> RestIndex:
+    def _index(self, name: str, schema: IndexSchema, view: View = View(), *, is_alias: bool = False) -> RestIndex:
         return RestIndex(
             name,
             schema,
             self._client,
             self._dialect,
             view=view,
+            place=WritePlace(self._client, name, is_alias=is_alias),
             form=vector_form(self.engine, element_of(schema)),
             max_chunk_bytes=self._max_chunk_bytes,
             timeout_s=self._timeout_s,
@@ -216,17 +219,7 @@ class RestCluster:
     async def read_uuid(self, index: str, timeout_s: float = ADMIN_TIMEOUT_S) -> str:
         """What tells an index from another of its name; empty where these credentials may not see it, and where the
         name stands for several."""
-        try:
-            reply = await self._client.request(
-                "GET",
-                index_path(index, "_settings/index.uuid"),
-                params={"flat_settings": "true"},
-                timeout_s=timeout_s,
-            )
-        except AccessDenied:
-            return ""
-        found = [str(each["settings"].get("index.uuid", "")) for each in reply.values()]
-        return found[0] if len(found) == 1 else ""
+        return await read_uuid(self._client, index, timeout_s)
 
     async def _view(self, name: str, names: list[str]) -> View:
         """What of the indices behind a name can be seen under it."""

@@ -40,6 +40,7 @@ from connector.clusters.term_counts import (
 )
 from connector.clusters.vector_form import VectorForm, as_base64, as_floats
 from connector.clusters.views import PointInTime, View, build_rest, lost, read_rest
+from connector.clusters.write_place import WritePlace
 from connector.credentials import Credentials
 from connector.errors import AccessDenied, ClusterError, ClusterUnavailable, SettingsError
 from connector.filters import Filter
@@ -76,6 +77,7 @@ class RestIndex:
         dialect: Dialect,
         *,
         view: View,
+        place: WritePlace,
         form: VectorForm,
         max_chunk_bytes: int,
         timeout_s: float,
@@ -87,6 +89,7 @@ class RestIndex:
         self._max_chunk_bytes = max_chunk_bytes
         self._timeout_s = timeout_s
         self._view = view
+        self._place = place
         self.form = form
         self._for_caller = False
         self._at: PointInTime | None = None  # the present
@@ -326,7 +329,10 @@ class RestIndex:
         await self._client.request("DELETE", calls.close, body=calls.closing(self.view), timeout_s=timeout_s)
 
     async def finish(self) -> None:
-        await self._client.request("POST", index_path(self.name, "_refresh"), timeout_s=ADMIN_TIMEOUT_S)
+        try:
+            await self._client.request("POST", index_path(self.name, "_refresh"), timeout_s=ADMIN_TIMEOUT_S)
+        except ClusterError as error:
+            raise await self._place.explain(error) from error
 
     async def _search(self, body: JSON, depth: int, timeout_s: float) -> Ranking:
         scale = self._dialect.scale
@@ -377,5 +383,6 @@ class RestIndex:
             )
 
     async def _bulk(self, actions: Sequence[bytes], doc_ids: Sequence[str]) -> list[WriteOutcome]:
-        writer = BulkWriter(self._client, self.name, self._max_chunk_bytes, self._timeout_s)
+        await self._place.begin()
+        writer = BulkWriter(self._client, self._place, self._max_chunk_bytes, self._timeout_s)
         return await writer.write(actions, doc_ids)

@@ -8,21 +8,23 @@ from dataclasses import dataclass
 from connector.clusters.bulk import read_outcomes, split_chunks
 from connector.clusters.clients import Client
 from connector.clusters.no_room import explain_body_limit, explain_too_large, read_no_room
+from connector.clusters.write_place import WritePlace
 from connector.errors import ClusterError, ClusterUnavailable, IndexBlocked
 from connector.types import WriteOutcome
 
 
 @dataclass(frozen=True, slots=True)
 class BulkWriter:
-    """Sends actions of a bulk request to one index."""
+    """Sends actions of a bulk request to one index, whose place was begun."""
 
     client: Client
-    index: str
+    place: WritePlace
     max_chunk_bytes: int
     timeout_s: float
 
     async def write(self, actions: Sequence[bytes], doc_ids: Sequence[str]) -> list[WriteOutcome]:
-        """The outcome of each, in order. Raises ClusterError where nothing is known of any of a request."""
+        """The outcome of each, in order. Raises ClusterError where nothing is known of any of a request, and IndexGone
+        where the index was deleted or made anew."""
         outcomes: list[WriteOutcome] = []
         for start, end in split_chunks(actions, self.max_chunk_bytes):
             outcomes += await self._send(actions[start:end], doc_ids[start:end])
@@ -31,7 +33,7 @@ class BulkWriter:
     async def _send(self, actions: Sequence[bytes], doc_ids: Sequence[str]) -> list[WriteOutcome]:
         """What is too large together is sent in smaller requests."""
         try:
-            outcomes = read_outcomes(await self.client.bulk(self.index, actions, timeout_s=self.timeout_s), doc_ids)
+            outcomes = await self._ask(actions, doc_ids)
         except ClusterError as error:
             if error.status == 413:
                 if len(actions) > 1:
@@ -50,6 +52,19 @@ class BulkWriter:
         for at, outcome in zip(too_large, again, strict=True):
             outcomes[at] = outcome
         return outcomes
+
+    async def _ask(self, actions: Sequence[bytes], doc_ids: Sequence[str]) -> list[WriteOutcome]:
+        await self.place.check()
+        try:
+            return await self._ask_once(actions, doc_ids)
+        except ClusterError as error:
+            await self.place.begin_again(error)
+        return await self._ask_once(actions, doc_ids)
+
+    async def _ask_once(self, actions: Sequence[bytes], doc_ids: Sequence[str]) -> list[WriteOutcome]:
+        place = self.place
+        reply = await self.client.bulk(place.name, actions, params=place.params, timeout_s=self.timeout_s)
+        return read_outcomes(reply, doc_ids)
 
     async def _send_halves(self, actions: Sequence[bytes], doc_ids: Sequence[str]) -> list[WriteOutcome]:
         middle = len(actions) // 2

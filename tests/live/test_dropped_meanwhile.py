@@ -15,9 +15,9 @@ from support.somebody import Somebody
 from connector.backfill.beside import BesideJob
 from connector.backfill.into import IntoJob
 from connector.backfill.into_plan import create_new, plan_into
-from connector.backfill.own_index import write_alias
 from connector.clusters.clients import Client
 from connector.clusters.rest import RestCluster
+from connector.clusters.write_place import write_alias
 from connector.errors import AccessDenied
 from connector.settings.sections import IngestSettings
 from connector.types import Vectors
@@ -25,6 +25,7 @@ from connector.types import Vectors
 pytestmark = [pytest.mark.live, pytest.mark.parametrize("engine", ["es9", "os2"], indirect=True)]
 ARTICLES = {f"a{at}": {"title": f"Article {at}", "text": f"word{at} and some more"} for at in range(250)}
 WAYS = ["beside", "into"]
+GONE = "was deleted or made anew while it was in use, and what was written to it went with it; run this again"
 
 
 class Interrupted(WordEncoder):
@@ -54,6 +55,12 @@ class WithoutAliases:
         if path == "/_aliases":
             raise AccessDenied("it may not", status=403)
         return await self._client.request(method, path, **given)
+
+
+def alias_of(somebody: Somebody, name: str) -> str:
+    """By which an index is written to."""
+    settings = somebody.send("GET", f"/{name}/_settings")[name]["settings"]
+    return write_alias(name, settings["index"]["uuid"])
 
 
 async def prepare(
@@ -95,22 +102,28 @@ async def test_no_write_makes_it_anew(somebody: Somebody, way: str, may_alias: b
     report = await job.run()
 
     assert somebody.client.get(f"/{name}").status_code == 404
-    assert report.stopped == f"index {name!r} was deleted or made anew while it was being filled; run this again"
+    assert report.stopped == f"index {name!r} {GONE}"
     assert not report.counts.failed
 
 
 @pytest.mark.parametrize("way", WAYS)
-async def test_an_alias_that_somebody_takes_away_is_put_back(somebody: Somebody, way: str) -> None:
+async def test_an_alias_that_somebody_takes_away_or_gives_to_another_is_put_back(somebody: Somebody, way: str) -> None:
     def interrupt(name: str) -> None:
-        somebody.send("DELETE", f"/{name}/_alias/{write_alias(name)}")
+        alias = alias_of(somebody, name)
+        if way == "into":
+            somebody.send("DELETE", f"/{name}/_alias/{alias}")
+        else:  # as a snapshot does that is restored under another name
+            somebody.send("PUT", f"/{somebody.make(MAPPING)}/_alias/{alias}")
 
     job, name = await prepare(somebody, way, interrupt)
     report = await job.run()
     somebody.send("POST", f"/{name}/_refresh")
+    alias = alias_of(somebody, name)
 
     assert report.stopped is None
     assert somebody.send("GET", f"/{name}/_count")["count"] == len(ARTICLES)
-    assert list(somebody.send("GET", f"/{name}/_alias")[name]["aliases"]) == [write_alias(name)]
+    assert list(somebody.send("GET", f"/{name}/_alias")[name]["aliases"]) == [alias]
+    assert list(somebody.send("GET", f"/_alias/{alias}")) == [name]
     if isinstance(job, IntoJob):
         await job.end()
 
@@ -119,10 +132,11 @@ async def test_an_alias_that_somebody_takes_away_is_put_back(somebody: Somebody,
 
 async def test_one_that_is_made_anew_by_others_is_not_gone_on_with(somebody: Somebody) -> None:
     def interrupt(name: str) -> None:
+        alias = alias_of(somebody, name)
         somebody.send("DELETE", f"/{name}")
-        somebody.send("PUT", f"/{name}", {"aliases": {write_alias(name): {}}})
+        somebody.send("PUT", f"/{name}", {"aliases": {alias: {}}})
 
     job, name = await prepare(somebody, "beside", interrupt)
     report = await job.run()
 
-    assert report.stopped == f"index {name!r} was deleted or made anew while it was being filled; run this again"
+    assert report.stopped == f"index {name!r} {GONE}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from connector.backfill.same_index import IndexGone
 from connector.clusters.reasons import says_closed
 from connector.errors import (
     AccessDenied,
@@ -10,6 +9,7 @@ from connector.errors import (
     ClusterError,
     ClusterUnavailable,
     DiskError,
+    IndexGone,
     IndexMissing,
     WorkerError,
     WorkerUnavailable,

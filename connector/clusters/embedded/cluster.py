@@ -9,7 +9,7 @@ from pathlib import Path
 
 import lancedb
 
-from connector.clusters.embedded.columns import META_KEY, add_indexes, arrow_schema, missing_indexes
+from connector.clusters.embedded.columns import META_KEY, add_indexes, missing_indexes, named_schema, table_id
 from connector.clusters.embedded.index import TERMS_SUFFIX, EmbeddedIndex
 from connector.clusters.embedded.reasons import LANCE_ERRORS, explain_lance, explaining
 from connector.clusters.embedded.write_lock import WriteLock
@@ -53,12 +53,12 @@ class EmbeddedCluster:
             raise SettingsError(
                 f"index {name!r} cannot be made: names that end in {TERMS_SUFFIX!r} are the store's own"
             )
-        lock = self._lock(name)
+        lock, columns = self._lock(name), named_schema(schema)
         async with lock.held():
             if self._has_data(name):
                 raise IndexExists(name)
             try:
-                table = await self._connection.create_table(name, schema=arrow_schema(schema))
+                table = await self._connection.create_table(name, schema=columns)
             except ValueError as error:
                 if "exists" in str(error):
                     raise IndexExists(name) from error
@@ -67,11 +67,12 @@ class EmbeddedCluster:
                 raise ClusterError(f"cannot create index {name!r}: {explain_lance(error)}") from error
             with explaining(f"cannot create index {name!r}"):
                 await add_indexes(table, await missing_indexes(table, schema), schema)
-        return EmbeddedIndex(name, schema, table, self._connection, lock)
+        return EmbeddedIndex(name, schema, table, self._connection, lock, table_id(columns))
 
     async def open_index(self, name: str, foreign: ForeignFields | None = None) -> EmbeddedIndex:
         table = await self._table(name)
-        metadata = (await table.schema()).metadata or {}
+        columns = await table.schema()
+        metadata = columns.metadata or {}
         schema = IndexSchema.from_meta(json.loads(metadata.get(META_KEY, b"{}")))
         if schema is None:
             raise SettingsError(
@@ -83,7 +84,7 @@ class EmbeddedCluster:
                 async with lock.held():
                     await table.checkout_latest()
                     await add_indexes(table, await missing_indexes(table, schema), schema)
-        return EmbeddedIndex(name, schema, table, self._connection, lock)
+        return EmbeddedIndex(name, schema, table, self._connection, lock, table_id(columns))
 
     async def drop_index(self, name: str) -> None:
         if name not in await self._names():

@@ -4,6 +4,7 @@ engines."""
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -16,6 +17,7 @@ from connector.schema import WORDS_SUFFIX, AnyFieldType, IndexSchema
 
 TableRow = Mapping[str, Any]  # column -> value
 META_KEY = b"connector"
+TABLE_ID_KEY = b"connector_table"
 COLUMN_TYPES: dict[AnyFieldType, pa.DataType] = {
     "keyword": pa.string(),
     "keyword[]": pa.list_(pa.string()),
@@ -25,6 +27,17 @@ COLUMN_TYPES: dict[AnyFieldType, pa.DataType] = {
     "date": pa.string(),  # ISO 8601 in UTC, which sorts as text
     "stored": pa.string(),  # JSON
 }
+
+
+def named_schema(schema: IndexSchema) -> pa.Schema:
+    """The columns of a new table, with what tells it from every other."""
+    columns = arrow_schema(schema)
+    return columns.with_metadata({**(columns.metadata or {}), TABLE_ID_KEY: uuid.uuid4().hex.encode()})
+
+
+def table_id(columns: pa.Schema) -> bytes:
+    """What tells a table from another one of its name."""
+    return (columns.metadata or {}).get(TABLE_ID_KEY, b"")
 
 
 def words_column(name: str) -> str:

@@ -27,6 +27,7 @@ from connector.clusters.embedded.results_page import (
     collapse_rows,
     page_columns,
 )
+from connector.clusters.embedded.same_table import checkout_latest, is_gone
 from connector.clusters.embedded.sorting import read_sort, sort_rows
 from connector.clusters.embedded.sql import any_of, build_sql
 from connector.clusters.embedded.words import (
@@ -40,7 +41,7 @@ from connector.clusters.embedded.words import (
 from connector.clusters.embedded.write_lock import WriteLock
 from connector.clusters.protocol import SearchableIndex, ignore, ordered
 from connector.credentials import Credentials
-from connector.errors import ClusterError, ClusterUnavailable, CredentialsError, QueryError, ViewLost
+from connector.errors import ClusterError, ClusterUnavailable, CredentialsError, IndexGone, QueryError, ViewLost
 from connector.filters import Filter
 from connector.lexical import LexicalAnswer, LexicalQuery, Mark, MarkedHit, PageRequest
 from connector.schema import IndexSchema
@@ -72,12 +73,15 @@ class EmbeddedIndex:
         table: lancedb.AsyncTable,
         connection: lancedb.AsyncConnection,
         lock: WriteLock,
+        table_id: bytes,
     ) -> None:
+        """`table_id` is what the table was found to have."""
         self.name = name
         self.schema = schema
         self._table = table
         self._connection = connection
         self._lock = lock
+        self._table_id = table_id
         self.view = ""  # the present
 
     @property
@@ -310,7 +314,7 @@ class EmbeddedIndex:
         A merge sees the ids of the version that it began with: two at once would both insert a new one."""
         async with self._lock.held():
             with explaining("the embedded store could not write", ClusterUnavailable):
-                await self._table.checkout_latest()
+                await checkout_latest(self._table, self._connection, known_id=self._table_id)
                 yield
 
     async def _write_terms(self) -> None:
@@ -338,6 +342,8 @@ class EmbeddedIndex:
         except TimeoutError as error:
             raise ClusterUnavailable("the embedded store did not answer in time") from error
         except LANCE_ERRORS as error:
+            if await is_gone(self._table, self._connection):
+                raise IndexGone.while_filled(self.name) from error
             raise ClusterError(f"the embedded store cannot answer: {explain_lance(error)}") from error
         return rows
 

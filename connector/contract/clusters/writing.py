@@ -22,6 +22,7 @@ from connector.contract.clusters.store import (
     write,
 )
 from connector.contract.synthetic import make_document, schema, unit_vectors
+from connector.errors import IndexGone, IndexMissing
 from connector.lexical import LexicalQuery
 from connector.settings.sections import ClusterSettings
 from connector.text import normalise_text
@@ -147,6 +148,19 @@ class WritingContract(StoreContract):
         assert not set(gone) & set(ids(await lexical(index, "document")))
         assert await index.write([]) == []
         assert await index.remove([]) == []
+
+    @on_store
+    async def test_an_index_that_was_dropped_is_not_made_by_a_write(self, cluster: Cluster, index_name: str) -> None:
+        never, index = await cluster.create_index(index_name, schema()), await cluster.open_index(index_name)
+        await write(index, DOCUMENTS[0])
+        await cluster.drop_index(index_name)
+        calls = [index.write, never.write, lambda documents: index.remove([documents[0].document.doc_id])]
+        for call in calls:
+            with pytest.raises(IndexGone, match="run this again"):
+                await call(DOCUMENTS[:2])
+
+        with pytest.raises(IndexMissing):
+            await cluster.open_index(index_name)
 
     @on_store
     async def test_scan_gives_each_document_once_over_many_pages(self, cluster: Cluster, index_name: str) -> None:

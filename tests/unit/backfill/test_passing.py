@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from connector.backfill.keeping_up.passing import may_pass
-from connector.backfill.same_index import IndexGone
 from connector.backfill.standing import VectorsTakenOut
 from connector.clusters.failures import refusal
 from connector.errors import (
@@ -14,6 +13,7 @@ from connector.errors import (
     ClusterUnavailable,
     ConnectorError,
     DiskError,
+    IndexGone,
     IndexMissing,
     WorkerError,
 )
