@@ -7,7 +7,7 @@ import logging
 import re
 import time
 import warnings
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
 from urllib.parse import quote
 
@@ -40,7 +40,7 @@ from connector.native.plan import (
     Part,
     PartNames,
 )
-from connector.native.refusals import explain_opensearch, explain_trial
+from connector.native.refusals import explain_opensearch, explain_other_users, explain_trial, read_users
 
 TIMEOUT_S = 60.0
 DEPLOY_TIMEOUT_S = 60.0
@@ -77,13 +77,24 @@ class OpenSearchNative:
         self._index = index
         self._names = PartNames(index)
         self._worker_url = worker_url  # for messages
+        self._undeployed: set[str] = set()  # of a connector that was not the one to be changed
 
     async def install(self, plan: NativePlan) -> Installed:
-        rerank_model, parts = await self._install_service(plan, RERANK, self._names.rerank)
-        embedding_model = None
-        if plan.embeddings:
-            embedding_model, more = await self._install_service(plan, EMBEDDING, self._names.embedding)
-            parts += [*more, await self._install_ingest(plan, embedding_model)]
+        services = [(RERANK, self._names.rerank), *([(EMBEDDING, self._names.embedding)] if plan.embeddings else [])]
+        # all connectors before any model: the change of one may need the model of the other undeployed
+        connectors = [await self._install_connector(plan, service, name) for service, name in services]
+        if not plan.embeddings:
+            for model_id in self._undeployed:  # of an installation that had them
+                await self._deploy(model_id)
+        models, parts = list[str](), list[Part]()
+        for (service, name), connector in zip(services, connectors, strict=True):
+            model = await self._install_model(plan, name, connector)
+            await self._try(plan, service, model.id)
+            models.append(model.id)
+            parts += [connector, model]
+        rerank_model, embedding_model = models[0], models[1] if plan.embeddings else None
+        if embedding_model:
+            parts.append(await self._install_ingest(plan, embedding_model))
         widen, search = await self._install_search(plan, rerank_model, embedding_model)
         return Installed([*parts, search], build_example(plan, widen=widen))
 
@@ -128,13 +139,6 @@ class OpenSearchNative:
                 removed.append(Part("connector", name, REMOVED, connector.id))
         return removed
 
-    async def _install_service(self, plan: NativePlan, service: ModelService, name: str) -> tuple[str, list[Part]]:
-        """The id of a deployed model that calls the worker and was answered, and what was done for it."""
-        connector = await self._install_connector(plan, service, name)
-        model = await self._install_model(plan, name, connector)
-        await self._try(plan, service, model.id)
-        return model.id, [connector, model]
-
     async def _install_connector(self, plan: NativePlan, service: ModelService, name: str) -> Part:
         found = next(iter(await self._find(CONNECTORS, name)), None)
         if found is None:
@@ -147,9 +151,19 @@ class OpenSearchNative:
         part = Part("connector", name, UNCHANGED, found.id, body["actions"][0]["url"])
         if same_key and not connector_differs(found.body, body):
             return part
-        models = [model.id for model in await self._find(MODELS, name)]  # which keep a connector from being changed
-        await self._ask_when_free("PUT", f"{CONNECTORS}/{found.id}", body, models=models)
+        await self._change_connector(found.id, name, body)
         return part.as_(CHANGED)
+
+    async def _change_connector(self, connector_id: str, name: str, body: JSON) -> None:
+        """Its own models keep a connector from being changed; where the ids of a node have a word in common, others do
+        too: see `remove`. Those are undeployed as well, where they are of this index."""
+        names = (self._names.rerank, self._names.embedding)
+        ours = {model.id: each for each in names for model in await self._find(MODELS, each)}
+        models = [model_id for model_id, each in ours.items() if each == name]
+        try:
+            await self._ask_when_free("PUT", f"{CONNECTORS}/{connector_id}", body, models=models, others=ours)
+        except ClusterError as error:
+            raise explain_other_users(error, connector_id, ours) from error
 
     async def _install_model(self, plan: NativePlan, name: str, connector: Part) -> Part:
         found = next(iter(await self._find(MODELS, name)), None)
@@ -339,10 +353,16 @@ class OpenSearchNative:
         ]
 
     async def _ask_when_free(
-        self, method: str, path: str, body: JSON | None = None, *, models: Sequence[str] = ()
+        self,
+        method: str,
+        path: str,
+        body: JSON | None = None,
+        *,
+        models: Sequence[str] = (),
+        others: Collection[str] = (),
     ) -> JSON:
         """The reply to what ML Commons refuses while a model uses the thing, or is deployed; `models` are undeployed
-        first.
+        first, and those of the `others` that it names.
 
         It finds the models by a search, which for a moment still shows those that have just been undeployed or deleted
         (ml-commons issue 1567), and its job that compares states with nodes may write one that it read before."""
@@ -355,6 +375,9 @@ class OpenSearchNative:
             except ClusterError as error:
                 if not IN_USE.search(str(error)) or time.monotonic() > end:
                     raise
+                named = {*others} & read_users(error) - {*models}
+                models = [*models, *named]
+                self._undeployed |= named
             await self._refresh()
             await asyncio.sleep(POLL_S)
 

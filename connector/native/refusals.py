@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Collection
 from urllib.parse import urlsplit
 
 from connector.errors import ClusterError
@@ -11,6 +12,7 @@ from connector.errors import ClusterError
 INSTEAD = "search through the query layer instead, which needs nothing of the kind: connector search"
 NO_HANDLER = re.compile(r"no handler found for uri|incorrect http method for uri|no such (?:api|route)", re.IGNORECASE)
 FROM_WORKER = re.compile(r"Error from remote service: (?P<said>.*?)(?: \(HTTP \d+\)|$)", re.DOTALL)
+CONNECTOR_USERS = re.compile(r"still using this connector.*?: \[(?P<models>[^\]]*)\]", re.DOTALL)
 UNREACHABLE = re.compile(
     r"Error communicating with remote model|Connect(?:ion)? (?:refused|timed out|reset)|Connect to .* failed|"
     r"UnknownHost|"
@@ -80,6 +82,26 @@ def explain_trial(error: ClusterError, worker_url: str) -> ClusterError:
     if advised is error and UNREACHABLE.search(said):
         return unreachable(error, worker_url)
     return advised
+
+
+def read_users(error: ClusterError) -> set[str]:
+    """The models that ML Commons says a connector is used by."""
+    found = CONNECTOR_USERS.search(str(error))
+    return {model.strip() for model in found["models"].split(",")} if found else set()
+
+
+def explain_other_users(error: ClusterError, connector_id: str, ours: Collection[str]) -> ClusterError:
+    """The refusal to change a connector, where it is for models that are not of the index."""
+    others = sorted(read_users(error) - {*ours})
+    if not others:
+        return error
+    first = f"/_plugins/_ml/models/{others[0]}"
+    return _advised(
+        error,
+        f"ML Commons finds the models of connector {connector_id} by the words of its id, and so takes "
+        f"{', '.join(others)} for some of them, which are not of this index; for as long as this takes: POST "
+        f"{first}/_undeploy, then run the same command again, then POST {first}/_deploy",
+    )
 
 
 def explain_elasticsearch(error: ClusterError, worker_url: str) -> ClusterError:

@@ -454,6 +454,49 @@ async def test_the_workers_key_goes_along_and_a_new_one_is_noticed(
     assert "simsim" not in stored
 
 
+@contextmanager
+def sharing_a_word(engine: httpx.Client, installed: Installed) -> Iterator[None]:
+    """The ids of both connectors have a word in common, as all ids of some nodes do; and a model of somebody else's is
+    taken for one that is deployed for them."""
+    word, theirs = unique_name().replace("-", ""), "theirs"
+    named = {part.name: part.id for part in installed.parts if part.kind == "connector"}
+    models = {part.name: part.id for part in installed.parts if part.kind == "model"}
+    refresh(engine)
+    for at, (name, old) in enumerate(named.items()):
+        body = engine.get(f"/.plugins-ml-connector/_doc/{old}").json()["_source"]
+        engine.put(f"/.plugins-ml-connector/_doc/{at}-{word}", json=body).raise_for_status()
+        engine.delete(f"/.plugins-ml-connector/_doc/{old}").raise_for_status()
+        moved = {"doc": {"connector_id": f"{at}-{word}"}}
+        engine.post(f"/.plugins-ml-model/_update/{models[name]}", json=moved).raise_for_status()
+    model = engine.get(f"/.plugins-ml-model/_doc/{next(iter(models.values()))}").json()["_source"]
+    body = model | {"name": "somebody's", "connector_id": f"9-{word}", "model_state": "DEPLOYED"}
+    engine.put(f"/.plugins-ml-model/_doc/{theirs}", json=body).raise_for_status()
+    yield
+    engine.delete(f"/.plugins-ml-model/_doc/{theirs}").raise_for_status()
+
+
+@ON_3
+@ON_OURS
+async def test_a_connector_is_changed_though_ml_commons_takes_another_model_for_one_of_its(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("connector.native.opensearch.SETTLE_S", 2.0)
+    installed = await install(settings)
+    with engine_of(settings.cluster) as engine, no_comparing(engine):
+        with sharing_a_word(engine, installed), pytest.raises(ClusterError) as refused:
+            await install(elsewhere(settings))
+        refresh(engine)
+        moved = await install(elsewhere(settings))
+        shown, _ = await show(settings)
+        hits = search(engine, moved.example, QUERY)
+
+    assert "takes theirs for some of them, which are not of this index" in str(refused.value)
+    assert "POST /_plugins/_ml/models/theirs/_undeploy, then run" in str(refused.value)
+    assert states(moved.parts)["connector embedding"] == "changed"
+    assert {shown["model rerank"], shown["model embedding"]} == {"deployed"}
+    assert hits[0]["_score"] > 0.4, "a score of the worker, not of the fusion"
+
+
 @pytest.mark.parametrize(
     ("worker_url", "words"),
     [
