@@ -15,8 +15,14 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-import orjson
 
+from connector.backfill.beside_documents import (
+    DifferingGroup,
+    EncodedDocuments,
+    ReadDocument,
+    build_document,
+    build_touch,
+)
 from connector.backfill.own_index import OwnIndexSender
 from connector.backfill.report import count_reasons
 from connector.backfill.scan import ANY, NONE_YET, Shard, count_shards, read_shard
@@ -34,8 +40,6 @@ from connector.clusters.results_page import of_documents
 from connector.clusters.vector_choices import choose
 from connector.clusters.vector_form import vector_form
 from connector.clusters.vectors_index import (
-    COPIES,
-    READ,
     copied_values,
     hash_texts,
 )
@@ -45,7 +49,7 @@ from connector.ingest.passages import cut
 from connector.models.encoder import Encoder
 from connector.retries import Retry
 from connector.settings.sections import IngestSettings
-from connector.types import Document, IndexedDocument, Passage, Vectors
+from connector.types import Document, IndexedDocument
 
 JSON = dict[str, Any]
 GROUP = 200  # documents that are read, encoded and written together
@@ -95,34 +99,6 @@ class BesideReport:
     stopped: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ReadDocument:
-    """A document of theirs: its texts, what is copied of it, and which write of it that is."""
-
-    doc_id: str
-    texts: Mapping[str, str]
-    content_hash: str
-    copies: JSON
-    state: JSON
-
-
-@dataclass(slots=True)
-class DifferingGroup:
-    """Documents that travel together: those to encode, and those of which only copies are new."""
-
-    changed: list[ReadDocument]
-    touched: list[ReadDocument]
-
-
-@dataclass(slots=True)
-class EncodedDocuments:
-    """What was made of documents, and how many have vectors that cannot be right. The rest was not reached before the
-    job was to stop."""
-
-    documents: list[IndexedDocument]
-    failed: int
-
-
 class BesideJob:
     """One run. Once `stop` resolves, to the reason, nothing more is read or encoded, and what is encoded is written."""
 
@@ -153,7 +129,22 @@ class BesideJob:
         self._form = vector_form(cluster.engine, choose(cluster.engine, schema.vectors, schema.dims).element)
         self._uuid = index.origin.uuid  # of the index that all of ours is known to be made of
         self._trusted = False
-        self._seen: dict[int, int] = {}  # the highest number of a write that was read, by shard
+        self._seen: dict[int, int] = {}  # by shard, the highest number that a search showed, of writes that are here
+        self._reached: dict[int, int] = {}  # the same of the pass that is under way
+
+    @property
+    def upto(self) -> Mapping[int, int]:
+        """By shard, up to which number of theirs all that a search showed is in ours."""
+        return self._seen
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether ours lacks a document that could not be written."""
+        return bool(self._counts.failed)
+
+    def go_on_from(self, upto: Mapping[int, int]) -> None:
+        """Where an earlier run came to; nowhere, to look at everything."""
+        self._seen = dict(upto)
 
     async def run(self) -> BesideReport:
         """Passes until hardly anything changes during one. Raises ConnectorError where the first cannot begin."""
@@ -188,6 +179,7 @@ class BesideJob:
         await self._retrying(self._sender.begin)
         self._trusted = bool(uuid) and uuid == self._uuid
         is_sweep = is_sweep or not self._trusted
+        self._reached = {}
         await self._retrying(self._vectors.finish)
         try:
             await self._run_stages(is_sweep)
@@ -195,6 +187,8 @@ class BesideJob:
             raise first_of(errors) from None
         await self._retrying(self._vectors.finish)
         await self._sender.place.confirm()
+        if not self._stop.done():
+            self._seen |= self._reached
         if is_sweep and not self._stop.done():
             await self._remove_gone()
             await self._hold_uuid(uuid)
@@ -221,14 +215,15 @@ class BesideJob:
         """Groups of what differs, of all shards one after the other."""
         index, shards = self._index.name, await count_shards(self._cluster, self._index.name)
         for number in range(shards):
+            seen = self._seen.get(number, NONE_YET)
             # writes may become visible after later ones: so many numbers are looked at twice
-            after = NONE_YET if is_sweep else max(NONE_YET, self._seen.get(number, NONE_YET) - IN_FLIGHT)
+            after = NONE_YET if is_sweep else max(NONE_YET, seen - IN_FLIGHT)
             place = Shard(index, number, shards)
             pages = read_shard(self._cluster, place, ANY, {"_source": False}, after=after)
             async for hits in pages:
                 if self._stop.done():
                     break
-                self._seen[number] = max(int(hits[-1]["_seq_no"]), self._seen.get(number, NONE_YET))
+                self._reached[number] = max(int(hits[-1]["_seq_no"]), NONE_YET if is_sweep else seen)
                 differing = await self._retrying(partial(self._differing, hits))
                 if not self._counts.passes:
                     self._count(read=len(hits), unchanged=len(hits) - len(differing))
@@ -359,20 +354,6 @@ class BesideJob:
         totals = {name: getattr(self._counts, name) + number for name, number in more.items()}
         self._counts = replace(self._counts, **totals)
         self._on_progress(self._counts)
-
-
-def build_document(document: ReadDocument, passages: tuple[Passage, ...], vectors: Vectors) -> IndexedDocument:
-    """What ours is to hold of a document."""
-    kept = {COPIES: document.copies, READ: document.state}
-    return IndexedDocument(Document(document.doc_id, kept), document.content_hash, passages, vectors)
-
-
-def build_touch(document: ReadDocument, index: BesideIndex) -> bytes:
-    """The bulk lines that bring all but passages up to date; a copied field without a value any more becomes null."""
-    names = [copy.name.removeprefix(f"{COPIES}.") for copy in index.origin.copies.values()]
-    doc = {COPIES: {each: document.copies.get(each) for each in names}, READ: document.state}
-    action = {"update": {"_id": document.doc_id}}
-    return b"%b\n%b\n" % (orjson.dumps(action), orjson.dumps({"doc": doc}))
 
 
 async def put_uuid(cluster: RestCluster, index: BesideIndex, uuid: str) -> None:

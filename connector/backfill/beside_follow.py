@@ -2,7 +2,7 @@
 
 Reading is all that is needed. So the highest number that a search shows tells where to go on, and some before it are
 looked at again, since writes may become visible after later ones. A sweep now and then compares all, and takes out what
-is gone."""
+is gone. The next run goes on where this one ended."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ import time
 from collections.abc import Callable
 
 from connector.backfill.beside import BesideCounts, BesideJob, BesideReport
+from connector.backfill.beside_state import BesideState
 from connector.backfill.keeping_up.lag import PassageLag
 from connector.backfill.keeping_up.passing import may_pass
+from connector.backfill.keeping_up.state import StateFile
 from connector.clusters.beside import BesideIndex
 from connector.clusters.rest import RestCluster
 from connector.errors import ClusterError, ConnectorError
@@ -35,6 +37,7 @@ class BesideFollower:
         settings: FollowSettings,
         patience: IngestSettings,
         *,
+        state: StateFile = StateFile(None),
         stop: asyncio.Future[str],
         on_behind: Callable[[PassageLag], None] = lambda behind: None,
     ) -> None:
@@ -42,6 +45,7 @@ class BesideFollower:
         self._index = index
         self._settings = settings
         self._patience = patience
+        self._state = BesideState(cluster, index, state)
         self._stop = stop
         self._on_behind = on_behind
         self._right_at = time.monotonic()  # a moment up to which everything written is right
@@ -49,15 +53,13 @@ class BesideFollower:
 
     async def run(self, job: BesideJob) -> BesideReport:
         """Until `stop` resolves, or an error that does not pass."""
-        started, swept = time.monotonic(), None
+        started = time.monotonic()
         waits = pauses(self._patience.backoff_s, sys.maxsize)
         while not self._stop.done():
             wait_s: float | None = self._settings.every_s
             began = time.monotonic()
             try:
-                is_sweep = swept is None or began - swept >= self._settings.sweep_s
-                await job.take_pass(is_sweep=is_sweep)
-                swept = began if is_sweep else swept
+                await self._look(job)
                 waits = pauses(self._patience.backoff_s, sys.maxsize)
                 self._right_at, self._left = began, 0
                 self._on_behind(PassageLag())
@@ -71,6 +73,14 @@ class BesideFollower:
                 self._tell(str(error))
             await asyncio.wait([self._stop], timeout=wait_s)
         return job.report(started, self._stop.result())
+
+    async def _look(self, job: BesideJob) -> None:
+        await self._state.look(job)
+        began = time.time()
+        is_sweep = self._state.is_sweep_due(self._settings.sweep_s)
+        await job.take_pass(is_sweep=is_sweep)
+        if not self._stop.done():
+            self._state.passed(job, swept_at=began if is_sweep else None)
 
     def see(self, counts: BesideCounts) -> None:
         """A pass may take hours: how long it is behind is told on the way."""

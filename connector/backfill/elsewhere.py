@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Literal, Protocol
 
 from connector.backfill.beside import BesideCounts, BesideJob, BesideReport
@@ -13,12 +14,14 @@ from connector.backfill.beside_follow import BesideFollower
 from connector.backfill.beside_plan import BesidePlan, open_beside, plan_beside, text_fields_of
 from connector.backfill.into import IntoCounts, IntoJob, IntoReport
 from connector.backfill.into_plan import IntoPlan, create_new, plan_into
+from connector.backfill.keeping_up.state import StateFile, name_files
 from connector.backfill.planning import BackfillWish
 from connector.backfill.run import NO_BOUNDS, engine_of, watching
 from connector.backfill.switch import SwitchReport, check_switch, switch
 from connector.backfill.throttle import WritePace
 from connector.backfill.watch import LoadBounds, watch_load
 from connector.backfilled import AddedNames
+from connector.clusters.beside import BesideIndex
 from connector.clusters.rest import RestCluster
 from connector.errors import SettingsError
 from connector.event_loop import in_own_thread
@@ -40,6 +43,7 @@ class ElsewhereWish:
     block_writes: bool = False
     copied: Sequence[str] | None = None
     goes_on: bool = False  # beside: until it is stopped
+    states: Path = Path()  # the folder of what the next such run goes on from
     bounds: LoadBounds = NO_BOUNDS
 
 
@@ -134,10 +138,19 @@ class _PreparedBeside:
         load = watch_load(self.cluster.client, self.plan.index, pace, self.where.bounds)
         async with watching(load) as watch:
             if self.where.goes_on:
-                filled = await BesideFollower(self.cluster, index, settings.follow, settings.ingest, stop=stop).run(job)
+                filled = await self._follow(index, job, stop)
             else:
                 filled = await job.run()
         return ElsewhereReport("beside", self.plan.index, self.plan.name, filled, notes=tuple(watch.notes))
+
+    async def _follow(self, index: BesideIndex, job: BesideJob, stop: asyncio.Future[str]) -> BesideReport:
+        """Raises SettingsError where somebody follows it already."""
+        stem = name_files(self.plan.index, await self.cluster.read_uuid(self.plan.index))
+        state = StateFile(self.where.states / f"{stem}.follow.json")
+        with state.held():
+            return await BesideFollower(
+                self.cluster, index, self.settings.follow, self.settings.ingest, state=state, stop=stop
+            ).run(job)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,8 @@ from support.followed_shops import AwayAtFirst
 from support.running_gateway import running_gateway
 from support.somebody import Somebody
 
-from connector.backfill.beside import BesideCounts, BesideJob, ReadDocument, build_document
+from connector.backfill.beside import BesideCounts, BesideJob
+from connector.backfill.beside_documents import ReadDocument, build_document
 from connector.backfill.beside_follow import BesideFollower
 from connector.backfill.fields import put_fields
 from connector.backfill.job import BackfillJob

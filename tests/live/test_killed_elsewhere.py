@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import random
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,9 +17,13 @@ from support.effort import tries
 from support.scratch import unique_name
 from support.somebody import Somebody
 
-from connector.backfill.beside import BesideJob
+from connector.backfill.beside import BesideCounts, BesideJob, BesideReport
+from connector.backfill.beside_follow import BesideFollower
 from connector.backfill.into import IntoJob
 from connector.backfill.into_plan import create_new, plan_into
+from connector.backfill.keeping_up.state import StateFile
+from connector.clusters.vectors_index import hash_texts
+from connector.settings.follow import FollowSettings
 from connector.settings.sections import IngestSettings
 
 pytestmark = pytest.mark.parametrize("engine", ["es9"], indirect=True)
@@ -59,6 +65,50 @@ async def test_vectors_beside_an_index(somebody: Somebody) -> None:
     assert held.keys() == NOTES.keys()
     assert last.counts.failed == 0
     assert again.counts.unchanged == len(NOTES)
+
+
+async def test_vectors_beside_an_index_that_is_followed(
+    somebody: Somebody, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("connector.backfill.beside.IN_FLIGHT", 20)
+    name = somebody.make(MAPPING, settings={"index.number_of_shards": 2})
+    put_all(somebody, name, NOTES)
+    index, chance, file = await make_beside(somebody, name), random.Random(5), tmp_path / "state.json"
+
+    async def follow(count: Callable[[Any], None] = lambda counts: None, *, passes: int = 10_000) -> BesideReport:
+        stop: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+
+        def see(counts: BesideCounts) -> None:
+            count(counts)
+            if counts.passes == passes and not stop.done():
+                stop.set_result("seen")
+
+        job = BesideJob(cluster_of(somebody), index, ENCODER, IngestSettings(), stop=stop, on_progress=see)
+        often = FollowSettings(every_s=0.01)
+        state = StateFile(file)
+        return await BesideFollower(cluster_of(somebody), index, often, IngestSettings(), state=state, stop=stop).run(
+            job
+        )
+
+    now = {doc_id: {each: fields[each] for each in TEXT} for doc_id, fields in NOTES.items()}
+    for life in range(tries(3)):
+        await die_at_some_moment(chance, follow)
+        now[f"n{life}"] = {"title": "Changed", "text": f"another{life}"}
+        put_all(somebody, name, {f"n{life}": now[f"n{life}"]})
+    await follow(passes=2)
+    now["new"] = {"title": "New", "text": "word of it"}
+    put_all(somebody, name, {"new": now["new"]})
+    last = await follow(passes=2)
+    held = await index.read_versions([*now], timeout_s=30)
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"histories": ["another", "one"]}))
+    void = await follow(passes=2)
+
+    assert {doc_id: each.content_hash for doc_id, each in held.items()} == {
+        doc_id: hash_texts(texts) for doc_id, texts in now.items()
+    }
+    assert (last.counts.failed, last.counts.written) == (0, 1)
+    assert last.counts.read < 100
+    assert (void.counts.read, void.counts.written) == (len(NOTES) + 1, 0)
 
 
 async def test_a_new_index(somebody: Somebody) -> None:

@@ -13,7 +13,7 @@ from connector.backfill.fields import BackfillPlan
 from connector.backfill.keeping_up.finding import BesideVectors, InPlaceVectors, VectorsToFollow
 from connector.backfill.keeping_up.follower import IndexFollower
 from connector.backfill.keeping_up.lag import PassageLag
-from connector.backfill.keeping_up.state import StateFile
+from connector.backfill.keeping_up.state import StateFile, name_files
 from connector.backfill.planning import plan_backfill, probe_index
 from connector.backfill.report import BackfillCounts, BackfillReport
 from connector.backfill.throttle import WritePace
@@ -28,8 +28,6 @@ from connector.models.encoder import Encoder
 from connector.schema import EncoderFingerprint
 from connector.settings.sections import Settings
 from connector.wiring import load_encoder
-
-UUID_CHARS = 8  # that tell indices of one name apart in the names of files
 
 
 class EncoderShelf:
@@ -94,8 +92,8 @@ def as_before(plan: BackfillPlan, added: Backfilled) -> BackfillPlan:
 
 @dataclass(frozen=True, slots=True)
 class FollowerFiles:
-    """The files of each follower, in the folder of `states`. Two indices of one name, on two clusters, have different
-    ones. The file of `rejects`, if one is named, is that of all."""
+    """The files of each follower, in the folder of `states`. The file of `rejects`, if one is named, is that of
+    all."""
 
     states: Path
     rejects: Path | None
@@ -103,8 +101,7 @@ class FollowerFiles:
 
     def of(self, ready: Ready) -> tuple[Path, StateFile]:
         """Where refused documents and the state are kept; of the former nothing is left. Raises DiskError."""
-        name, uuid = ready.found.name, ready.uuid[:UUID_CHARS]
-        stem = f"{name}.{uuid}" if uuid else name
+        stem = name_files(ready.found.name, ready.uuid)
         rejects = self.rejects or Path(f"{stem}.follow.rejects.jsonl")
         if rejects not in self._cleared:
             self._cleared.add(rejects)
@@ -168,7 +165,13 @@ class VectorsFollower:
     async def _follow_beside(self, index: BesideIndex) -> BackfillReport:
         settings = self._settings
         follower = BesideFollower(
-            self._cluster, index, settings.follow, settings.ingest, stop=self._stop, on_behind=self._on_behind
+            self._cluster,
+            index,
+            settings.follow,
+            settings.ingest,
+            state=self._state,
+            stop=self._stop,
+            on_behind=self._on_behind,
         )
 
         def see(counts: BesideCounts) -> None:

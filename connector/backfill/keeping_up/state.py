@@ -18,6 +18,7 @@ from connector.backfill.scan import NONE_YET
 from connector.errors import DiskError, SettingsError
 
 STATE_VERSION = 1
+UUID_CHARS = 8  # that tell indices of one name apart in the names of files
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +58,12 @@ def begin_anew(index: str, generation: str, now: IndexCheckpoints) -> FollowStat
     histories = tuple(shard.history for shard in now.shards)
     shards = len(now.shards)
     return FollowState(index, now.uuid, generation, histories, (NONE_YET,) * shards, ((),) * shards)
+
+
+def name_files(name: str, uuid: str) -> str:
+    """How the files of a follower's begin. Two indices of one name, on two clusters, have different ones; the uuid is
+    empty where the credentials may not see it."""
+    return f"{name}.{uuid[:UUID_CHARS]}" if uuid else name
 
 
 class StateFile:

@@ -92,6 +92,14 @@ class BackfillFlags:
             help="With --beside: go on, and bring what applications write within seconds, until it is ended.",
         ),
     ] = False
+    state: Annotated[
+        Path | None,
+        typer.Option(
+            "--state",
+            metavar="FOLDER",
+            help="With --follow: the folder of INDEX.UUID.follow.json, from which the next such run goes on. [.]",
+        ),
+    ] = None
     into: Annotated[
         str | None,
         typer.Option("--into", metavar="NEW", help="Copy the index with passages and vectors into a new one."),
@@ -163,6 +171,8 @@ class BackfillFlags:
             raise SettingsError("--into and --beside are two ways; take one")
         if (self.swap is not None or self.block_writes) and self.into is None:
             raise SettingsError("--swap and --block-writes belong to --into NEW")
+        if self.state is not None and not self.follow:
+            raise SettingsError("--state belongs to --follow; any other run looks at everything")
         if (self.copied or self.follow) and not self.beside:
             raise SettingsError("--copy and --follow belong to --beside; in place, the command is: connector follow")
         if self.undo and (self.into is not None or self.beside):
@@ -175,7 +185,9 @@ class BackfillFlags:
 
         names = [name.strip() for each in self.copied or () for name in each.split(",")]
         copied = None if self.copied is None else [name for name in names if name != "none"]
-        return ElsewhereWish(self.into, self.swap, self.block_writes, copied, self.follow, self.bounds)
+        return ElsewhereWish(
+            self.into, self.swap, self.block_writes, copied, self.follow, self.state or Path(), self.bounds
+        )
 
     def wish(self, text: dict[str, float] | None) -> BackfillWish:
         """What is wished for, with the text fields of the settings. Raises SettingsError."""
