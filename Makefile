@@ -131,7 +131,7 @@ test-quick: $(VENV)/test-installed ## unit tests only
 	$(BIN)/python -m pytest tests/unit
 
 soak: $(VENV)/test-installed engines ## properties with twenty times the examples, jobs with twenty times the kills, in a shuffled order
-	TEST_SOAK=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -p randomly --timeout 3600 tests/unit tests/live/test_killed_ingest.py tests/live/test_backfill_job.py tests/live/test_follow_index.py tests/live/test_gateway_restart.py tests/live/soak_ray.py tests/e2e/test_corpus.py tests/e2e/test_signals.py
+	TEST_SOAK=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -p randomly --timeout 3600 tests/unit tests/live/test_killed_ingest.py tests/live/test_backfill_job.py tests/live/test_follow_index.py tests/live/test_gateway_restart.py tests/live/soak_ray.py tests/live/soak_flood.py tests/live/test_killed_elsewhere.py tests/e2e/test_corpus.py tests/e2e/test_signals.py
 
 # What is left out needs torch, Ray, or a package that only tests have, or counts what the newest versions import
 NOT_LOWEST := training ingest/ray cli/test_imports.py gateway/api/test_api_fuzz.py ingest/test_passages.py models/places/test_hub.py

@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+from support.backfills import WORDS, WordEncoder
 from support.scratch import unique_name
 from support.secured import Secured
 
+from connector.backfill.beside import BesideCounts, BesideJob
+from connector.backfill.beside_follow import BesideFollower
+from connector.backfill.beside_plan import open_beside, plan_beside
 from connector.backfill.facts import Facts
+from connector.backfill.keeping_up.state import StateFile
 from connector.backfill.probe.judge import judge
 from connector.backfill.reading import read_facts
 from connector.clusters.connect import connect
-from connector.settings.sections import ClusterSettings
+from connector.clusters.rest import RestCluster
+from connector.clusters.write_place import is_write_alias
+from connector.settings.follow import FollowSettings
+from connector.settings.sections import ClusterSettings, IngestSettings, Settings
 
 pytestmark = pytest.mark.live
 READ = {
@@ -65,6 +75,36 @@ async def test_whoever_has_the_role_is_denied_nothing(secured: Secured, index: s
 
     assert (facts.denied, facts.unread) == ({}, {})
     assert judge(facts).in_place
+
+
+async def test_whoever_has_the_role_of_beside_fills_an_index_beside_it_and_follows(
+    secured: Secured, index: str, tmp_path: Path
+) -> None:
+    user = secured.add_user(f"{index}-beside", secured.role("beside", index))
+    stop: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    cluster, state = await connect(user), StateFile(tmp_path / "state.json")
+    assert isinstance(cluster, RestCluster)
+
+    def see(counts: BesideCounts) -> None:
+        if counts.passes == 2 and not stop.done():
+            stop.set_result("seen")
+
+    try:
+        plan = await plan_beside(cluster, index, Settings(), WORDS, text={"title": 1.0})
+        beside = await open_beside(cluster, plan)
+        job = BesideJob(cluster, beside, WordEncoder(), IngestSettings(), stop=stop, on_progress=see)
+        often = FollowSettings(every_s=0.01)
+        report = await BesideFollower(cluster, beside, often, IngestSettings(), state=state, stop=stop).run(job)
+        found = await beside.dense(WordEncoder().encode_query("a"), depth=3, filter=None, timeout_s=60)
+        aliases = secured.call("GET", f"/{plan.name}/_alias")[plan.name]["aliases"]
+    finally:
+        await cluster.close()
+        secured.call("DELETE", f"/vectors-of-{index}")
+
+    assert (report.stopped, report.counts.written) == ("seen", 1)
+    assert [hit.doc_id for hit in found] == ["a"]
+    assert [is_write_alias(plan.name, alias) for alias in aliases] == [True]
+    assert state.read() is not None
 
 
 async def test_what_is_missing_is_named(secured: Secured, index: str) -> None:

@@ -107,6 +107,9 @@ async def test_the_documented_roles_suffice_with_every_kind_of_credentials(
         again = await ingest(few, writer, name, delete_missing=True)
         cluster = await connect(writer)
         assert cluster.engine.kind == secured.kind
+        assert [alias[: -len("12345678")] for alias in secured.call("GET", f"/{name}/_alias")[name]["aliases"]] == [
+            f"{name}-writes-"
+        ]
         assert await cluster.count(name) == 3
         with pytest.raises(AccessDenied, match=f"may not drop index '{name}'"):
             await cluster.drop_index(name)

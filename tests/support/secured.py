@@ -6,6 +6,7 @@ from __future__ import annotations
 import base64
 import hmac
 import json
+import re
 import secrets
 import ssl
 from dataclasses import dataclass, field
@@ -50,7 +51,7 @@ class Secured:
 
     def role(self, name: str, index: str) -> dict[str, Any]:
         """A role of examples/security, for another index than kb."""
-        text = (ROLES / self.kind / f"{name}.json").read_text().replace('"kb"', json.dumps(index))
+        text = re.sub(r"\bkb\b", index, (ROLES / self.kind / f"{name}.json").read_text())
         found: dict[str, Any] = json.loads(text)
         return found
 
