@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 from support.command import environment
 from support.effort import tries
@@ -67,6 +68,28 @@ async def test_an_ingest_finishes_as_one_process_does_though_a_node_is_lost(
     assert_one_account(alone, together, tmp_path)
     assert again.counts.unchanged == alone.counts.written
     assert [counts.progress for counts in progress] == sorted(counts.progress for counts in progress)
+
+
+async def test_an_index_that_is_dropped_meanwhile_is_not_made_anew(
+    nodes: RayNodes, elasticsearch: ClusterSettings, tmp_path: Path
+) -> None:
+    name, rows = unique_name(), str(write_rows(tmp_path))
+    given = {"ray": {"address": nodes.address, "encoders": 2, "shards": 5}, "ingest": {"group_documents": 10}}
+    slowly = ray_settings(elasticsearch, name, plugins={"fragile": {"pause_s": 0.1}}, **given)
+    with httpx.Client(base_url=elasticsearch.url, timeout=60) as client:
+
+        def drop_it(counts: Counts) -> None:
+            if counts.written:
+                client.delete(f"/{name}")
+
+        report = await run_job(rows, slowly, rejects=tmp_path / "rejects", on_progress=drop_it)
+        found = await asyncio.to_thread(client.get, f"/{name}")
+    counts = report.counts
+
+    assert found.status_code == 404
+    assert str(report.stopped).startswith(f"index {name!r} was deleted or made anew while it was in use")
+    assert report.unfinished > 0
+    assert counts.read == counts.written + counts.unchanged + counts.failed + report.unfinished
 
 
 @pytest.mark.parametrize("where", ["address", "local"])

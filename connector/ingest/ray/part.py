@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from connector.clusters.protocol import Index
-from connector.errors import AccessDenied, ConnectorError
+from connector.errors import AccessDenied, ConnectorError, IndexGone, IndexMissing
 from connector.event_loop import open_runner
 from connector.ingest.ray.board import Board
 from connector.ingest.writing import PatientIndex
@@ -50,5 +50,12 @@ class JobPart:
         return _OPEN[self.job_id]
 
     async def _open(self) -> Index:
-        cluster = await open_cluster(self.settings)
-        return await cluster.open_index(self.settings.index.name)
+        """The index that the job began with. Raises IndexGone."""
+        cluster, name = await open_cluster(self.settings), self.settings.index.name
+        try:
+            index = await cluster.open_index(name)
+        except IndexMissing as error:
+            raise IndexGone.while_filled(name) from error
+        if index.schema != self.schema:
+            raise IndexGone.while_filled(name)
+        return index
