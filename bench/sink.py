@@ -45,6 +45,7 @@ class Sink:
     def __init__(self) -> None:
         self._mappings: dict[str, Any] = {}
         self._ids: dict[str, set[str]] = {}
+        self._aliases: dict[str, str] = {}
 
     def app(self) -> web.Application:
         app = web.Application(client_max_size=MAX_BYTES)
@@ -55,7 +56,9 @@ class Sink:
                 web.put("/_bulk", self.bulk),
                 web.put("/{index}", self.create),
                 web.delete("/{index}", self.drop),
+                web.post("/_aliases", self.alias),
                 web.get("/{index}/_mapping", self.mapping),
+                web.get("/{index}/_settings/index.uuid", uuid),
                 web.get("/{index}/_count", self.count),
                 web.post("/{index}/_mget", self.get),
                 web.post("/{index}/_refresh", refresh),
@@ -80,6 +83,11 @@ class Sink:
             return await answer({"error": {"type": "index_not_found_exception", "reason": name}, "status": 404}, 404)
         return await answer({name: {"mappings": self._mappings[name]}})
 
+    async def alias(self, request: web.Request) -> web.Response:
+        for action in orjson.loads(await request.read())["actions"]:
+            self._aliases[action["add"]["alias"]] = action["add"]["index"]
+        return await answer({"acknowledged": True})
+
     async def count(self, request: web.Request) -> web.Response:
         return await answer({"count": len(self._ids[request.match_info["index"]])})
 
@@ -94,6 +102,7 @@ class Sink:
         for action, source in zip(lines[::2], lines[1::2], strict=True):
             address = orjson.loads(action)["index"]
             name, doc_id = address.get("_index") or request.match_info["index"], address["_id"]
+            name = self._aliases.get(name, name)
             reason = find_fault(self._mappings[name], orjson.loads(source))
             item: dict[str, Any] = {"_index": name, "_id": doc_id, "status": 400 if reason else 201}
             if reason:
@@ -106,6 +115,10 @@ class Sink:
 
 async def root(request: web.Request) -> web.Response:
     return await answer(ROOT)
+
+
+async def uuid(request: web.Request) -> web.Response:
+    return await answer({request.match_info["index"]: {"settings": {"index.uuid": "sink"}}})
 
 
 async def refresh(request: web.Request) -> web.Response:

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from connector.errors import FilterError as FilterError
     from connector.errors import IndexBlocked as IndexBlocked
     from connector.errors import IndexExists as IndexExists
+    from connector.errors import IndexGone as IndexGone
     from connector.errors import IndexMissing as IndexMissing
     from connector.errors import MissingExtra as MissingExtra
     from connector.errors import ModelError as ModelError
@@ -92,6 +93,7 @@ _PUBLIC = {
         "FilterError",
         "IndexBlocked",
         "IndexExists",
+        "IndexGone",
         "IndexMissing",
         "MissingExtra",
         "ModelError",

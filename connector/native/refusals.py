@@ -12,7 +12,7 @@ from connector.errors import ClusterError
 INSTEAD = "search through the query layer instead, which needs nothing of the kind: connector search"
 NO_HANDLER = re.compile(r"no handler found for uri|incorrect http method for uri|no such (?:api|route)", re.IGNORECASE)
 FROM_WORKER = re.compile(r"Error from remote service: (?P<said>.*?)(?: \(HTTP \d+\)|$)", re.DOTALL)
-CONNECTOR_USERS = re.compile(r"still using this connector.*?: \[(?P<models>[^\]]*)\]", re.DOTALL)
+USERS_NAMED = re.compile(r"still using this connector.*?: \[(?P<models>[^\]]*)\]", re.DOTALL)
 UNREACHABLE = re.compile(
     r"Error communicating with remote model|Connect(?:ion)? (?:refused|timed out|reset)|Connect to .* failed|"
     r"UnknownHost|"
@@ -86,7 +86,7 @@ def explain_trial(error: ClusterError, worker_url: str) -> ClusterError:
 
 def read_users(error: ClusterError) -> set[str]:
     """The models that ML Commons says a connector is used by."""
-    found = CONNECTOR_USERS.search(str(error))
+    found = USERS_NAMED.search(str(error))
     return {model.strip() for model in found["models"].split(",")} if found else set()
 
 

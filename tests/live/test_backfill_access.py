@@ -93,7 +93,7 @@ async def test_whoever_has_the_role_of_beside_fills_an_index_beside_it_and_follo
         plan = await plan_beside(cluster, index, Settings(), WORDS, text={"title": 1.0})
         beside = await open_beside(cluster, plan)
         job = BesideJob(cluster, beside, WordEncoder(), IngestSettings(), stop=stop, on_progress=see)
-        often = FollowSettings(every_s=0.01)
+        often = FollowSettings(every_s=0.1)
         report = await BesideFollower(cluster, beside, often, IngestSettings(), state=state, stop=stop).run(job)
         found = await beside.dense(WordEncoder().encode_query("a"), depth=3, filter=None, timeout_s=60)
         aliases = secured.call("GET", f"/{plan.name}/_alias")[plan.name]["aliases"]

@@ -113,7 +113,8 @@ async def test_an_alias_that_somebody_takes_away_or_gives_to_another_is_put_back
         if way == "into":
             somebody.send("DELETE", f"/{name}/_alias/{alias}")
         else:  # as a snapshot does that is restored under another name
-            somebody.send("PUT", f"/{somebody.make(MAPPING)}/_alias/{alias}")
+            add = {"index": somebody.make(MAPPING), "alias": alias, "is_hidden": True}
+            somebody.send("POST", "/_aliases", {"actions": [{"add": add}]})
 
     job, name = await prepare(somebody, way, interrupt)
     report = await job.run()

@@ -84,7 +84,7 @@ async def test_vectors_beside_an_index_that_is_followed(
                 stop.set_result("seen")
 
         job = BesideJob(cluster_of(somebody), index, ENCODER, IngestSettings(), stop=stop, on_progress=see)
-        often = FollowSettings(every_s=0.01)
+        often = FollowSettings(every_s=0.1)
         state = StateFile(file)
         return await BesideFollower(cluster_of(somebody), index, often, IngestSettings(), state=state, stop=stop).run(
             job
