@@ -36,6 +36,7 @@ NAMES = [
     "FilterError",
     "IndexBlocked",
     "IndexExists",
+    "IndexGone",
     "IndexMissing",
     "LegExplanation",
     "MissingExtra",
