@@ -133,9 +133,11 @@ class WritePlace:
     async def _read_uuid(self) -> str:
         try:
             uuid = await read_uuid(self._client, self._index)
-            if not uuid:  # that it is there can be seen all the same
+            if not uuid:  # that it is there may be seen all the same
                 await self._client.request("GET", index_path(self._index, "_mapping"), timeout_s=TIMEOUT_S)
             return uuid
+        except AccessDenied:
+            return ""
         except ClusterError as error:
             if error.status != 404:
                 raise
