@@ -6,12 +6,14 @@ from __future__ import annotations
 import gc
 import os
 import signal
-from collections.abc import AsyncIterator, Generator, Iterator
+import sys
+from collections.abc import AsyncIterator, Generator, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
+from support import forked_runs
 from support.command import TORCH, Launcher, launching
 from support.engine_pairs import in_pairs
 from support.remembering import RememberingEncoder
@@ -83,7 +85,8 @@ def pytest_configure(config: pytest.Config) -> None:
     background, where a shell has it ignored and whatever is started there would ignore it too."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
-    if not hasattr(config, "workerinput"):
+    sys.path += [path for path in forked_runs.added if path not in sys.path]
+    if not hasattr(config, "workerinput") and not config.option.collectonly:
         keeping = ExitStack()
         keeping.enter_context(shared_engines())
         config.add_cleanup(keeping.close)
@@ -127,19 +130,15 @@ def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
     return argname if isinstance(val, bytes) and not (val.isascii() and val.decode().isprintable()) else None
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_make_collect_report(
-    collector: pytest.Collector,
-) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
-    """Each of the processes that share the tests begins to read them elsewhere: what one has compiled, the others find
-    compiled, instead of doing the same at the same time."""
-    report = yield
-    worker = getattr(collector.config, "workerinput", None)
-    if worker is not None and isinstance(collector, pytest.Directory):
-        found = report.result
-        first = len(found) * int(worker["workerid"].removeprefix("gw")) // int(worker["workercount"])
-        report.result = found[first:] + found[:first]
-    return report
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_setupnodes(config: pytest.Config, specs: Sequence[Any]) -> None:
+    """The processes that share the tests are forked from one that has imported all of them. Not where coverage is
+    measured, since of them each sees what it imports itself."""
+    if sys.platform == "linux" and not config.getoption("cov_source", None):
+        python, imported = forked_runs.fork_from(config.invocation_params.args, Path(os.environ[FOLDER]))
+        config.add_cleanup(imported.communicate)
+        for spec in specs:
+            spec.python = python
 
 
 @pytest.hookimpl(wrapper=True)

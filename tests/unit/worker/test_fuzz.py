@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
+from fastapi import FastAPI
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.documented import assert_documented
@@ -46,12 +47,15 @@ ANY = st.recursive(
     max_leaves=8,
 )
 
-encoder = OfferedModel("embed", "encoder", lambda: LocalEncoder("all-MiniLM-L6-v2", backend="onnx"))
-app = create_app(OverlapScorer, WorkerSettings(max_pairs=20), [encoder])
+
+@pytest.fixture(scope="module")
+def app() -> FastAPI:
+    encoder = OfferedModel("embed", "encoder", lambda: LocalEncoder("all-MiniLM-L6-v2", backend="onnx"))
+    return create_app(OverlapScorer, WorkerSettings(max_pairs=20), [encoder])
 
 
 @pytest.fixture(scope="module")
-def url() -> Iterator[str]:
+def url(app: FastAPI) -> Iterator[str]:
     with serving(app) as one:
         wait_until(lambda: httpx.get(f"{one}/ready").status_code == 200)
         load = {"inputs": "load the encoder"}  # 503 where a busy machine takes long for it
@@ -66,7 +70,7 @@ def client(url: str) -> Iterator[httpx.Client]:
 
 
 @pytest.mark.timeout(900)
-def test_a_request_gets_only_what_the_document_announces(url: str, tmp_path: Path) -> None:
+def test_a_request_gets_only_what_the_document_announces(app: FastAPI, url: str, tmp_path: Path) -> None:
     assert_documented(url, app.openapi(), tmp_path, examples=tries(40))
 
 
