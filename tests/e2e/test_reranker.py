@@ -24,6 +24,12 @@ QUERY = "how long is a deal registered"
 
 
 @pytest.fixture(scope="module")
+def launcher(torch_launcher: Launcher) -> Launcher:
+    """Each reranker of these has its graph exported, by torch."""
+    return torch_launcher
+
+
+@pytest.fixture(scope="module")
 def folder(launcher: Launcher, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Four documents in an embedded store, two judged queries, three tiny rerankers and a classifier."""
     folder = tmp_path_factory.mktemp("reranker")

@@ -28,11 +28,11 @@ from support.running_engines import FOLDER
 
 TIMEOUT_S = 240
 UNHURRIED = ("--set", "search.deadline_s=120")  # for a search that is to be whole, however busy the machine
-# what commands import once they are asked for; of lancedb only what it needs: its own threads would survive no fork
+# what commands import once they are asked for
 IMPORTS = (
-    "elasticsearch", "opensearchpy", "pyarrow.dataset", "lance_namespace", "tqdm", "filelock", "Stemmer",
-    "onnxruntime", "tokenizers", "uvloop", "anyio", "httpcore", "h11", "pythonjsonlogger.json", "ruamel.yaml",
-    "connector.cli.commands.ingest", "connector.cli.commands.search", "connector.cli.commands.worker",
+    "elasticsearch", "opensearchpy", "pyarrow.dataset", "lance_namespace", "connector.clusters.embedded", "tqdm",
+    "filelock", "Stemmer", "onnxruntime", "tokenizers", "uvloop", "anyio", "httpcore", "h11", "pythonjsonlogger.json",
+    "ruamel.yaml", "connector.cli.commands.ingest", "connector.cli.commands.search", "connector.cli.commands.worker",
     "connector.cli.commands.index", "connector.worker.serve", "connector.client", "connector.ingest.job",
     "connector.models.encoder", "connector.models.late_interaction", "connector.models.onnx.runtime",
     "connector.evaluation.evaluate", "connector.evaluation.gate", "connector.judging.page.app",
@@ -161,37 +161,52 @@ def launching(*imports: str) -> Iterator[Launcher]:
             connection.close()
 
 
-def _connect(place: Path, imports: Sequence[str]) -> socket.socket:
-    """A connection to the run's launcher, which is started where there is none."""
-    log = place.with_suffix(".log")
-    with FileLock(place.with_suffix(".lock")):
-        if (connection := _greet(place, imports)) is None:
-            place.unlink(missing_ok=True)
-            with socket.socket(socket.AF_UNIX) as listener, open(log, "wb") as written:
-                listener.bind(str(place))
+def _connect(place: Path, imports: Sequence[str] = ()) -> socket.socket:
+    """A connection to the run's launcher there, or to its branch with more imports; started where there is none."""
+    own = place.with_name("-".join([place.name, *imports[:1]]))
+    with FileLock(own.with_suffix(".lock")):
+        if (connection := _greet(own)) is None:
+            own.unlink(missing_ok=True)
+            with socket.socket(socket.AF_UNIX) as listener:
+                listener.bind(str(own))
                 listener.listen()
-                STARTED.append(
-                    subprocess.Popen(
-                        [sys.executable, str(FORKING), str(listener.fileno()), *IMPORTS],
-                        env=environment(),
-                        pass_fds=[listener.fileno()],
-                        stdin=subprocess.DEVNULL,
-                        stdout=written,
-                        stderr=written,
-                        start_new_session=True,  # Ctrl-C is for the tests, with which it ends
-                    )
-                )
-            connection = _greet(place, imports)
-        assert connection, f"the launcher of commands ended: {log.read_text()}"
+                if imports:
+                    _branch(place, imports, listener)
+                else:
+                    _start(listener, place.with_suffix(".log"))
+            connection = _greet(own)
+        assert connection, f"the launcher of commands ended: {place.with_suffix('.log').read_text()}"
         return connection
 
 
-def _greet(place: Path, imports: Sequence[str]) -> socket.socket | None:
+def _start(listener: socket.socket, log: Path) -> None:
+    with open(log, "wb") as written:
+        STARTED.append(
+            subprocess.Popen(
+                [sys.executable, str(FORKING), str(listener.fileno()), *IMPORTS],
+                env=environment(),
+                pass_fds=[listener.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=written,
+                stderr=written,
+                start_new_session=True,  # Ctrl-C is for the tests, with which it ends
+            )
+        )
+
+
+def _branch(place: Path, imports: Sequence[str], listener: socket.socket) -> None:
+    """Have the launcher there fork one that imports more and serves the listener."""
+    with _connect(place) as connection:
+        socket.send_fds(connection, [json.dumps({"imports": imports}).encode() + b"\n"], [listener.fileno()])
+        connection.recv(1)
+
+
+def _greet(place: Path) -> socket.socket | None:
     """A connection to the launcher there, which has answered; None where there is none any more."""
     connection = socket.socket(socket.AF_UNIX)
     try:
         connection.connect(str(place))
-        connection.sendall(json.dumps({"imports": imports}).encode() + b"\n")
+        connection.sendall(b"{}\n")
         if connection.recv(1):
             return connection
     except (FileNotFoundError, ConnectionError):

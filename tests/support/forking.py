@@ -1,7 +1,8 @@
-"""The process that forks commands: python forking.py LISTENER IMPORTS... Whoever connects sends a line of the imports
-that it wants beside these, and then a line for each command. It is told of each when it starts and when it ends.
+"""The process that forks commands: python forking.py LISTENER IMPORTS... Whoever connects sends an empty order, which
+is answered, and then one for each command. It is told of each when it starts and when it ends.
 
-Who wants more imports gets a process of its own, forked from this one. Each ends with the last who is connected."""
+A line with more imports comes with a socket that listens: a process is forked from this one, which imports them and
+serves it. Each ends with the last who is connected."""
 
 from __future__ import annotations
 
@@ -15,6 +16,7 @@ import selectors
 import signal
 import socket
 import sys
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -26,7 +28,7 @@ from support.forked_children import fork_children  # noqa: E402
 class Forking:
     """Serves connections until the last of them has ended."""
 
-    def __init__(self, listener: socket.socket | None, connections: Iterable[socket.socket]) -> None:
+    def __init__(self, listener: socket.socket) -> None:
         self._listener = listener
         self._received: dict[socket.socket, bytes] = {}
         self._asked_by: dict[int, socket.socket | None] = {}  # the processes that run; None: one that forks itself
@@ -36,10 +38,7 @@ class Forking:
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.set_wakeup_fd(self._telling.fileno(), warn_on_full_buffer=False)
         for each in (self._told, listener):
-            if each:
-                self._selector.register(each, selectors.EVENT_READ)
-        for connection in connections:
-            self._add(connection)
+            self._selector.register(each, selectors.EVENT_READ)
 
     def serve(self) -> None:
         while True:
@@ -72,33 +71,32 @@ class Forking:
 
     def _read(self, connection: socket.socket) -> None:
         try:
-            received = connection.recv(1 << 16)
+            received, passed, _, _ = socket.recv_fds(connection, 1 << 16, 1)
         except ConnectionError:
-            received = b""
+            received, passed = b"", []
         if not received:
             self._remove(connection)
             return
         *lines, self._received[connection] = (self._received[connection] + received).split(b"\n")
         for line in lines:
             order = json.loads(line)
-            if "imports" in order:
-                self._greet(connection, order["imports"])
-            else:
+            if "program" in order:
                 self._start(connection, order)
+                continue
+            _say(connection, b"\n")
+            for number in passed:
+                with socket.socket(fileno=number) as listener:
+                    self._branch(listener, order["imports"])
 
-    def _greet(self, connection: socket.socket, imports: list[str]) -> None:
-        _say(connection, b"\n")
-        if not imports:
-            return
+    def _branch(self, listener: socket.socket, imports: list[str]) -> None:
+        """A fork that imports more, and serves that listener."""
         pid = os.fork()
         if pid:
             self._asked_by[pid] = None
-            self._remove(connection)
             return
-        del self._received[connection]
         self._leave()
         _load(imports)
-        Forking(None, [connection]).serve()
+        Forking(listener).serve()
         os._exit(0)
 
     def _start(self, connection: socket.socket, order: dict[str, Any]) -> None:
@@ -115,8 +113,7 @@ class Forking:
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         for each in (self._listener, self._told, self._telling, *self._received):
-            if each:
-                each.close()
+            each.close()
 
     def _reap(self) -> None:
         while self._asked_by:
@@ -135,6 +132,8 @@ def _say(connection: socket.socket, line: bytes) -> None:
 
 
 def _load(names: Iterable[str]) -> None:
+    # it begins its threads anew in a fork, and says that this may go wrong where one of them was at work
+    warnings.filterwarnings("ignore", "lancedb fork support", RuntimeWarning)
     for name in names:
         importlib.import_module(name)
     gc.collect()
@@ -181,4 +180,4 @@ if __name__ == "__main__":
     sys.path[0] = ""  # as it is for `python -m`
     _load([*sys.argv[2:], "connector.__main__", "connector.cli.app"])
     with socket.socket(fileno=int(sys.argv[1])) as shared:
-        Forking(shared, []).serve()
+        Forking(shared).serve()
