@@ -4,6 +4,7 @@ once."""
 from __future__ import annotations
 
 import gc
+import json
 import os
 import signal
 import sys
@@ -16,6 +17,7 @@ import pytest
 from support import forked_runs
 from support.command import TORCH, Launcher, launching
 from support.engine_pairs import in_pairs
+from support.parts import wait_until
 from support.remembering import RememberingEncoder
 from support.running_engines import (
     ENGINES,
@@ -32,7 +34,8 @@ from support.secured import Secured
 from connector.clusters.connect import connect
 from connector.clusters.protocol import Cluster
 from connector.models.encoder import Encoder
-from connector.remote.process import WorkerProcess, running_worker
+from connector.readiness import read_state
+from connector.remote.process import WorkerProcess
 from connector.settings.sections import ClusterSettings, Settings
 from connector.wiring import load_encoder
 
@@ -287,10 +290,21 @@ def encoder() -> Encoder:
 
 
 @pytest.fixture(scope="session")
-def worker() -> Iterator[WorkerProcess]:
-    """A ready rerank worker. Tests that hurt a worker start their own."""
-    with running_worker() as running:
-        yield running
+def worker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WorkerProcess]:
+    """A ready rerank worker, forked by a launcher. Tests that hurt a worker start their own."""
+    ready_file = tmp_path_factory.mktemp("worker") / "ready.json"
+
+    def is_ready() -> bool:
+        state = read_state(ready_file)
+        return state is not None and state.state != "loading"
+
+    with launching() as launcher:
+        running = launcher.start("worker", "--port", "0", "--ready-file", str(ready_file), cwd=ready_file.parent)
+        wait_until(lambda: running.ended.done() or is_ready())
+        assert not running.ended.done(), running.said()
+        yield WorkerProcess(json.loads(ready_file.read_text())["url"], running)
+        running.kill(signal.SIGTERM)
+        running.wait()
 
 
 @pytest.fixture(scope="session")
