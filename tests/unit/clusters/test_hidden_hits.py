@@ -17,7 +17,7 @@ class Engine:
     """An engine with `total` documents, the nearest first, of which the caller may see every `share`-th."""
 
     def __init__(self, total: int, share: int, error: ClusterError | None = None) -> None:
-        self.visible = [f"d{at:06}" for at in range(total) if at % share == share - 1]
+        self.visible = [f"d{at:06}" for at in range(share - 1, total, share)]
         self.share = share
         self.error = error
         self.asked: list[Any] = []

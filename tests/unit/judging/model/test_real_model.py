@@ -17,11 +17,9 @@ from connector.judging.pairs import Pair, write_pairs
 QUERIES = {"bread": "how to bake bread", "paris": "what is the capital of France"}
 GRADED = {
     ("bread", "recipe"): ("Mix flour, water, salt and yeast. Let the dough rise, then bake it for forty minutes.", 3),
-    ("bread", "history"): ("Bread was baked in Egypt long before it was baked in Rome.", 1),
     ("bread", "stocks"): ("The stock market fell on Tuesday.", 0),
     ("paris", "answer"): ("Paris is the capital of France.", 3),
     ("paris", "berlin"): ("Berlin has many museums.", 0),
-    ("paris", "louvre"): ("The Louvre is the largest museum of France.", 1),
 }
 CHOICES = [f"##final score: {grade}" for grade in range(4)]
 
@@ -52,5 +50,5 @@ def test_a_real_model_grades_every_pair_and_its_report_says_what_that_is_worth(f
 
     assert done.exit_code == 0, done.output
     assert set(given) == set(GRADED)
-    assert f"{NAME} against people on 6 pairs of 2 queries: kappa" in done.stdout
+    assert f"{NAME} against people on 4 pairs of 2 queries: kappa" in done.stdout
     assert f"the grades of {NAME} cannot stand in for those of people" in done.stdout
