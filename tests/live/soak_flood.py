@@ -89,19 +89,20 @@ async def run(somebody: Somebody, way: str, name: str, encoder: WordEncoder, fol
 
 
 async def test_a_job_stops_at_once_and_goes_on_once_there_is_room(watched: Somebody, tmp_path: Path) -> None:
-    for way in ("in place", "beside"):
-        set_watermarks(watched, FREE)
-        name = watched.make(MAPPING, settings=watched.knn)
-        written_to = f"vectors-of-{name}" if way == "beside" else name
+    set_watermarks(watched, FREE)
+    names = {way: watched.make(MAPPING, settings=watched.knn) for way in ("in place", "beside")}
+    written_to = {names["in place"]: names["in place"], names["beside"]: f"vectors-of-{names['beside']}"}
+    await make_beside(watched, names["beside"])  # OpenSearch makes no index in a flood, and for a moment after it
+    for way, name in names.items():
         put_all(watched, name, NOTES)
 
-        def flood(blocked: str = written_to) -> None:
+        def flood(blocked: str = written_to[name]) -> None:
             set_watermarks(watched, FULL)
             wait_until(lambda: is_blocked(watched, blocked))
 
         stopped = await run(watched, way, name, FloodedMeanwhile(flood), tmp_path)
         set_watermarks(watched, FREE)
-        await asyncio.to_thread(wait_until, lambda blocked=written_to: not is_blocked(watched, blocked))
+        await asyncio.to_thread(wait_until, lambda blocked=written_to[name]: not is_blocked(watched, blocked))
         counts = (await run(watched, way, name, WordEncoder(), tmp_path)).counts
 
         assert "flood-stage watermark" in stopped.stopped
