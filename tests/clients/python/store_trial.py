@@ -1,5 +1,6 @@
-"""Searches by the stores of LangChain, LlamaIndex and Haystack, at each of the URLs: python store_trial.py INDEX
-URL... Prints one JSON object for each: the ids or titles that each found."""
+"""Searches by the stores of LangChain, LlamaIndex and Haystack: python store_trial.py INDEX URL URL INDEX URL URL, of
+an index of Elasticsearch and of one of OpenSearch. Prints one JSON object for each URL: the ids or titles that each
+found. For OpenSearch, LangChain's asks for vectors alone."""
 
 from __future__ import annotations
 
@@ -10,12 +11,16 @@ from typing import Any
 
 from elasticsearch import AsyncElasticsearch, Elasticsearch
 from haystack_integrations.document_stores.elasticsearch import ElasticsearchDocumentStore
+from haystack_integrations.document_stores.opensearch import OpenSearchDocumentStore
+from langchain_community.vectorstores import OpenSearchVectorSearch
+from langchain_core.embeddings.fake import DeterministicFakeEmbedding
 from langchain_elasticsearch import BM25Strategy, ElasticsearchRetriever, ElasticsearchStore
 from llama_index.core.vector_stores.types import VectorStoreQuery, VectorStoreQueryMode
 from llama_index.vector_stores.elasticsearch import AsyncBM25Strategy
 from llama_index.vector_stores.elasticsearch import ElasticsearchStore as LlamaStore
+from llama_index.vector_stores.opensearch import OpensearchVectorClient
 
-TEXT = "red sofa"
+TEXT, DIMS = "red sofa", 16
 PATIENCE_S = 120  # by themselves clients wait 10 s, and then give up
 
 
@@ -53,11 +58,35 @@ def haystack(index: str, url: str) -> list[str]:
     return [str(document.id) for document in found]
 
 
+def opensearch_llama_index(index: str, url: str) -> list[str]:
+    async def search() -> list[str]:
+        client = OpensearchVectorClient(url, index, DIMS, embedding_field="vector", text_field="title")
+        found = await client.aquery(VectorStoreQueryMode.TEXT_SEARCH, TEXT, [0.1] * DIMS, 20)
+        return list(found.ids or [])
+
+    return asyncio.run(search())
+
+
+def opensearch_haystack(index: str, url: str) -> list[str]:
+    store = OpenSearchDocumentStore(hosts=url, index=index, embedding_dim=DIMS, create_index=False)
+    found = store._bm25_retrieval(TEXT, top_k=20, scale_score=True)
+    return [str(document.id) for document in found]
+
+
+def opensearch_langchain(index: str, url: str) -> list[str]:
+    store = OpenSearchVectorSearch(url, index, DeterministicFakeEmbedding(size=DIMS))
+    found = store.similarity_search(TEXT, k=20, vector_field="vector", text_field="title", metadata_field="*")
+    return [document.page_content for document in found]
+
+
+ELASTICSEARCH = (langchain, langchain_retriever, llama_index, haystack)
+OPENSEARCH = (opensearch_llama_index, opensearch_haystack, opensearch_langchain)
+
+
 def main() -> None:
-    index, *urls = sys.argv[1:]
-    for url in urls:
-        trials = (langchain, langchain_retriever, llama_index, haystack)
-        print(json.dumps({trial.__name__: trial(index, url) for trial in trials}))
+    for trials, (index, *urls) in ((ELASTICSEARCH, sys.argv[1:4]), (OPENSEARCH, sys.argv[4:7])):
+        for url in urls:
+            print(json.dumps({trial.__name__: trial(index, url) for trial in trials}))
 
 
 if __name__ == "__main__":
