@@ -53,6 +53,9 @@ def main() -> None:
     parser.add_argument("--seconds", type=int, default=5, help="of each measurement; 0: none, nor the bulk")
     parser.add_argument("--rounds", type=int, default=3, help="of direct and through in turns; the median counts")
     parser.add_argument("--connections", type=int, nargs="+", default=[1, 16])
+    parser.add_argument(
+        "--pause-ms", type=int, default=0, help="of each connection, between a reply and its next request"
+    )
     parser.add_argument("--processes", type=int, default=1, help="of the gateway")
     parser.add_argument("--data", type=Path, default=ROOT / "examples" / "corpus", help="of the reranked searches")
     parser.add_argument("--reranked", type=int, default=3, help="rounds of the reranked searches; 0: none")
@@ -173,9 +176,9 @@ def compare(url: str, gateway: Gateway, options: argparse.Namespace) -> dict[str
         for connections in options.connections:
             rounds: list[dict[str, float]] = []
             for _ in range(options.rounds):
-                direct = wrk(url + path, kind, connections, options.seconds)
+                direct = wrk(url + path, kind, connections, options)
                 before = gateway.cpu_s()
-                through = wrk(gateway.url + path, kind, connections, options.seconds)
+                through = wrk(gateway.url + path, kind, connections, options)
                 cpu_s = gateway.cpu_s() - before
                 rounds.append(
                     {
@@ -196,14 +199,16 @@ def _median(rounds: list[dict[str, float]], name: str) -> float:
     return round(sorted(each[name] for each in rounds)[len(rounds) // 2], 3)
 
 
-def wrk(url: str, kind: str, connections: int, seconds: float) -> dict[str, float]:
+def wrk(url: str, kind: str, connections: int, options: argparse.Namespace) -> dict[str, float]:
     """One run; raises SystemExit where a reply was no success."""
     with tempfile.NamedTemporaryFile("w", suffix=".lua") as script:
-        command = [WRK, "-t1", f"-c{connections}", f"-d{max(round(seconds), 1)}s", "--latency", url]
+        seconds = max(round(options.seconds), 1)
+        command = [WRK, "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", url, "-s", script.name]
         if kind == "search":
             script.write(f'wrk.method="POST"\nwrk.body=[[{SEARCH}]]\nwrk.headers["Content-Type"]="application/json"\n')
-            script.flush()
-            command += ["-s", script.name]
+        if options.pause_ms:
+            script.write(f"function delay() return {options.pause_ms} end\n")
+        script.flush()
         said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     if "Non-2xx" in said or "Socket errors" in said:
         sys.exit(f"error: replies that are no success:\n{said}")

@@ -340,8 +340,8 @@ async def test_path(run: Bench, elasticsearch: ClusterSettings) -> None:
 def test_gateway(run: Bench, elasticsearch: ClusterSettings) -> None:
     if shutil.which("wrk") is None and not os.environ.get("CI"):
         pytest.skip("there is no wrk (Debian: apt-get install wrk)")
-    small = ("--seconds", "1", "--rounds", "1", "--connections", "2", "--bulk-mb", "1", "--minutes", "0.01")
-    reranked = ("--reranked", "1", "--data", "slice", "--traffic", "distinct", "msearch")
+    small = ("--seconds", "1", "--rounds", "1", "--connections", "2", "--pause-ms", "20", "--bulk-mb", "1")
+    reranked = ("--reranked", "1", "--data", "slice", "--minutes", "0.01", "--traffic", "distinct", "msearch")
     said = run("gateway", "--cluster", elasticsearch.url, "--index", unique_name(), *small, *reranked)
 
     assert said["requests"].keys() == {"get, 2", "search, 2"}
