@@ -28,7 +28,7 @@ from support.running_engines import (
     keep_evidence,
     shared_engines,
 )
-from support.scratch import drop, unique_name
+from support.scratch import drop, drop_later, drop_left, is_engine, unique_name
 from support.secured import Secured
 
 from connector.clusters.connect import connect
@@ -105,6 +105,10 @@ def pytest_collection() -> Generator[None, object, object]:
     finally:
         gc.freeze()
         gc.enable()
+
+
+def pytest_sessionfinish() -> None:
+    drop_left()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
@@ -259,10 +263,13 @@ async def cluster(store: ClusterSettings) -> AsyncIterator[Cluster]:
 
 @pytest.fixture
 async def index_name(store: ClusterSettings) -> AsyncIterator[str]:
-    """A name that no index of the store has; what is made under it goes with the test."""
+    """A name that no index of the store has; what is made under it goes soon after the test."""
     name = unique_name()
     yield name
-    await drop(store, name)
+    if is_engine(store):
+        drop_later(store, name)
+    else:
+        await drop(store, name)
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 from support.parts import HashEncoder, running_in_thread
-from support.scratch import unique_name
+from support.scratch import drop_later, unique_name
 
 from connector.gateway.answering.interceptor import SearchInterceptor
 from connector.gateway.encoder import SharedEncoder
@@ -81,7 +81,7 @@ def filled_shop(engine: ClusterSettings, products: dict[str, JSON] | None = None
         reply = client.post(f"/{name}/_bulk?refresh=true", content=content, headers=NDJSON)
         assert not reply.json()["errors"], reply.text
         yield name
-        client.delete(f"/{name}")
+    drop_later(engine, name)
 
 
 def is_of_opensearch(engine: ClusterSettings) -> bool:

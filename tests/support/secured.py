@@ -42,10 +42,9 @@ class Secured:
     def call(self, method: str, path: str, body: Any = None, *, expect: int | None = None) -> Any:
         """The reply to the superuser's request. OpenSearch keeps all roles in one document, and all users in another:
         of two tests that write at once, it refuses one, which writes again."""
-        with self._client() as client:
-            reply = client.request(method, path, json=body)
-            while reply.status_code == 409 and path.startswith(OPENSEARCH_API):
-                reply = client.request(method, path, json=body)
+        reply = self._client.request(method, path, json=body)
+        while reply.status_code == 409 and path.startswith(OPENSEARCH_API):
+            reply = self._client.request(method, path, json=body)
         assert reply.status_code == expect if expect else reply.is_success, f"{path}: {reply.status_code} {reply.text}"
         return reply.json() if reply.content else None
 
@@ -124,7 +123,9 @@ class Secured:
         self.secrets.append(made)
         return made
 
+    @cached_property
     def _client(self) -> httpx.Client:
+        """One for all requests: a connection of its own for each costs the engine more than the request."""
         assert self.superuser.username
         assert self.superuser.password
         return httpx.Client(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
-from urllib.parse import quote
 
 import httpx
-from support.scratch import unique_name
+from support.scratch import drop_later, unique_name
 
 from connector.clusters.protocol import Cluster, ForeignFields, Index
+from connector.settings.sections import ClusterSettings
 
 TEXT = {"type": "text"}
 
@@ -20,7 +21,8 @@ class Somebody:
         self.cluster = cluster
         self.is_elasticsearch = cluster.engine.kind == "elasticsearch"
         self._client = httpx.Client(base_url=url, timeout=60)
-        self._made: list[str] = []
+        self._indices: list[str] = []
+        self._others: list[str] = []
 
     @property
     def client(self) -> httpx.Client:
@@ -46,25 +48,32 @@ class Somebody:
     ) -> str:
         """An index with those documents: d0, d1, ... or `_id`, written with their `_routing`."""
         name = name or unique_name()
-        self._made.append(f"/{name}")
+        self._indices.append(name)
         self.send("PUT", f"/{name}", {"mappings": mappings, "settings": settings or {}})
+        if documents:
+            self.write(name, *documents)
+        return name
+
+    def write(self, index: str, *documents: dict[str, Any]) -> None:
+        """All of them in one request, and visible after it."""
+        lines: list[Any] = []
         for at, document in enumerate(documents):
             shown = {key: value for key, value in document.items() if key not in ("_id", "_routing")}
-            doc_id, routing = document.get("_id", f"d{at}"), document.get("_routing", "")
-            self.send(
-                "PUT", f"/{name}/_doc/{doc_id}" + (f"?routing={quote(routing, safe='')}" if routing else ""), shown
-            )
-        self.send("POST", f"/{name}/_refresh")
-        return name
+            routed = {"routing": document["_routing"]} if document.get("_routing") else {}
+            lines += ({"index": {"_id": document.get("_id", f"d{at}")} | routed}, shown)
+        content = "".join(json.dumps(line) + "\n" for line in lines)
+        path, headers = f"/{index}/_bulk?refresh=true", {"content-type": "application/x-ndjson"}
+        reply = self._client.post(path, content=content, headers=headers)
+        assert not reply.raise_for_status().json()["errors"], reply.text
 
     def drop_later(self, name: str) -> None:
         """An index that others make for this one goes with it."""
-        self._made.append(f"/{name}")
+        self._indices.append(name)
 
     def stream(self, mappings: dict[str, Any], *documents: dict[str, Any]) -> str:
         """A data stream, of which each document is in another backing index."""
         name = unique_name()
-        self._made += [f"/_data_stream/{name}", f"/_index_template/{name}"]
+        self._others += [f"/_data_stream/{name}", f"/_index_template/{name}"]
         template = {"index_patterns": [name], "data_stream": {}, "template": {"mappings": mappings}}
         self.send("PUT", f"/_index_template/{name}", template)
         for at, document in enumerate(documents):
@@ -99,6 +108,7 @@ class Somebody:
         return await self.cluster.open_index(name, ForeignFields(dict.fromkeys(text, 1.0), vector))
 
     def leave(self) -> None:
-        for path in self._made:
+        drop_later(ClusterSettings(url=str(self._client.base_url).rstrip("/")), *self._indices)
+        for path in self._others:
             self._client.delete(path)
         self._client.close()
