@@ -85,6 +85,9 @@ async def test_no_write_makes_it_anew(cluster: Cluster, index_name: str, tmp_pat
         await cluster.open_index(index_name)
 
 
+@pytest.mark.parametrize(
+    "store", ["embedded", *(pytest.param(name, marks=pytest.mark.live) for name in ("es9", "os2"))], indirect=True
+)
 async def test_nothing_is_written_to_another_one_of_its_name(cluster: Cluster, index_name: str, tmp_path: Path) -> None:
     async def interrupt() -> None:
         await cluster.drop_index(index_name)

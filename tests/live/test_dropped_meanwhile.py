@@ -18,7 +18,8 @@ from connector.backfill.into_plan import create_new, plan_into
 from connector.clusters.clients import Client
 from connector.clusters.rest import RestCluster
 from connector.clusters.write_place import write_alias
-from connector.errors import AccessDenied
+from connector.contract.synthetic import make_documents, schema
+from connector.errors import AccessDenied, IndexGone
 from connector.settings.sections import IngestSettings
 from connector.types import Vectors
 
@@ -141,3 +142,23 @@ async def test_one_that_is_made_anew_by_others_is_not_gone_on_with(somebody: Som
     report = await job.run()
 
     assert report.stopped == f"index {name!r} {GONE}"
+
+
+async def test_an_alias_of_the_users_is_no_index_and_who_may_make_none_looks_first(somebody: Somebody) -> None:
+    cluster, name = cluster_of(somebody), unique_name()
+    somebody.drop_later(name)
+    await cluster.create_index(name, schema())
+    alias = somebody.alias(name)
+    refusing: Any = WithoutAliases(cluster.client)
+    by_alias, by_name = await cluster.open_index(alias), await cluster.asked_by(refusing).open_index(name)
+    documents = make_documents(2)
+    written = [*await by_alias.write(documents), *await by_name.write(documents)]
+    aliases = list(somebody.send("GET", f"/{name}/_alias")[name]["aliases"])
+    somebody.send("DELETE", f"/{name}")
+    for index in (by_alias, by_name):
+        with pytest.raises(IndexGone):
+            await index.write(documents)
+
+    assert [outcome.error for outcome in written] == [None] * 4
+    assert aliases == [alias]
+    assert {somebody.client.get(f"/{each}").status_code for each in (alias, name)} == {404}

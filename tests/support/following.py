@@ -56,6 +56,11 @@ class Following:
             await asyncio.sleep(0.02)
         return texts
 
+    async def ended(self) -> FollowReport:
+        """Once it has ended by itself."""
+        async with asyncio.timeout(LIMIT_S):
+            return await self._task
+
     async def end(self) -> FollowReport:
         if not self._stop.done():
             self._stop.set_result("the test ended")

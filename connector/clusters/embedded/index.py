@@ -313,9 +313,14 @@ class EmbeddedIndex:
 
         A merge sees the ids of the version that it began with: two at once would both insert a new one."""
         async with self._lock.held():
-            with explaining("the embedded store could not write", ClusterUnavailable):
-                await checkout_latest(self._table, self._connection, known_id=self._table_id)
-                yield
+            try:
+                with explaining("the embedded store could not write", ClusterUnavailable):
+                    await checkout_latest(self._table, self._connection, known_id=self._table_id)
+                    yield
+            except ClusterUnavailable as error:
+                if await is_gone(self._table, self._connection):  # since then: files need no lock to be deleted
+                    raise IndexGone.while_filled(self.name) from error
+                raise
 
     async def _write_terms(self) -> None:
         """Document frequencies of all words, counted anew; the empty term holds the number of documents."""

@@ -14,7 +14,7 @@ from support.parts import HashEncoder, ids, schema_of
 from connector.clusters.embedded.cluster import EmbeddedCluster
 from connector.clusters.embedded.index import TERMS_SUFFIX, EmbeddedIndex
 from connector.clusters.embedded.reasons import explain_lance
-from connector.errors import ClusterError, IndexExists, IndexMissing, SettingsError
+from connector.errors import ClusterError, IndexExists, IndexGone, IndexMissing, SettingsError
 from connector.lexical import LexicalQuery
 from connector.types import Document, IndexedDocument, Passage
 
@@ -83,6 +83,23 @@ async def test_an_index_that_is_dropped_while_it_is_open_says_so(cluster: Embedd
         await index.lexical(SALT, depth=5, filter=None, timeout_s=60.0)
 
     assert "/src/" not in str(gone.value)
+
+
+async def test_a_folder_that_is_deleted_amid_a_write_says_so(
+    cluster: EmbeddedCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An error that passes is tried again, by a follower for ever."""
+    index = await fill(cluster, "docs")
+
+    async def lose_then_write() -> None:
+        shutil.rmtree(tmp_path / "docs.lance")
+        await index.table.optimize()
+
+    monkeypatch.setattr(index, "_write_terms", lose_then_write)
+    with pytest.raises(IndexGone):
+        await index.finish()
+    with pytest.raises(IndexGone):
+        await index.remove(["d0"])
 
 
 async def test_words_that_were_not_counted_are_told(cluster: EmbeddedCluster, tmp_path: Path) -> None:

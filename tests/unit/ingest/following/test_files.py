@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from support.following import IMPATIENT, QUICK, Following, following, store_of
 
+from connector.clusters.embedded.cluster import EmbeddedCluster
 from connector.clusters.embedded.index import EmbeddedIndex
 from connector.errors import ClusterUnavailable
 from connector.ingest.following.files import FileState, Listing, list_files
@@ -109,6 +110,25 @@ async def test_a_deletion_that_nobody_saw_is_found_where_it_was_asked_for(
         await running.until(lambda texts: set(texts) == {"c.txt", "old/b.md"})
 
     assert set(kept) == {"a.txt", "c.txt", "old/b.md"}
+
+
+@pytest.mark.parametrize("change", ["written", "deleted"])
+async def test_an_index_that_is_dropped_meanwhile_ends_it(
+    folder: Path, index: EmbeddedIndex, tmp_path: Path, change: str
+) -> None:
+    async with following(FollowedFolder(folder, QUICK), index, tmp_path / "rejects") as running:
+        await running.until(lambda texts: len(texts) == 2)
+        cluster = await EmbeddedCluster.open(tmp_path / "store")
+        await cluster.drop_index("docs")
+        await cluster.close()
+        if change == "written":
+            (folder / "a.txt").write_text("changed text")
+        else:
+            (folder / "a.txt").unlink()
+        report = await running.ended()
+
+    assert str(report.stopped).startswith("index 'docs' was deleted or made anew while it was in use")
+    assert not (tmp_path / "store/docs.lance").exists()
 
 
 async def test_a_folder_that_goes_away_while_it_is_listed_has_lost_nothing(
