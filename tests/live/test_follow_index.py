@@ -183,14 +183,14 @@ async def test_a_follower_that_is_killed_early_in_each_long_round_arrives(
     """A round is seven pages long, and each process reads three."""
     monkeypatch.setattr(rounds, "PLACE_S", 0.0)
     monkeypatch.setattr(follower, "KEEP_S", 0.0)
-    monkeypatch.setattr(scan, "PAGE", 50)
+    monkeypatch.setattr(scan, "PAGE", 20)
     cluster, plan = await small_shop(somebody, 0)
-    titles = {f"d{at}": f"Shelf {at}" for at in range(300)}
+    titles = {f"d{at}": f"Shelf {at}" for at in range(120)}
     put_all(somebody, plan.index, {doc_id: {"title": title} for doc_id, title in titles.items()})
     first = Following(cluster, plan, tmp_path)
     await first.until_caught_up()
     await first.end()
-    titles |= {f"d{at}": f"Shelf {at} is elsewhere" for at in range(0, 300, 3)}
+    titles |= {f"d{at}": f"Shelf {at} is elsewhere" for at in range(0, 120, 3)}
     changes = [({"update": {"_index": plan.index, "_id": doc_id}}, {"doc": {"title": title, "price": 1}})
                for doc_id, title in titles.items()]  # fmt: skip
     bulk(somebody, [line for change in changes for line in change])
@@ -211,7 +211,7 @@ async def test_a_follower_that_is_killed_early_in_each_long_round_arrives(
     await following.end()
     found = await read_all(somebody, plan.index)
 
-    assert deaths > 2
+    assert deaths > 1
     assert {doc_id: [each["text"] for each in source["passages"]] for doc_id, source in found.items()} == {
         doc_id: [title] for doc_id, title in titles.items()
     }
