@@ -26,6 +26,12 @@ ROWS, BEFORE = 60, 20
 GONE = "was deleted or made anew while it was in use, and what was written to it went with it; run this again"
 
 
+def on_stores(*engines: str) -> pytest.MarkDecorator:
+    """One of each kind: what each write does is in connector/contract."""
+    marked = [pytest.param(name, marks=pytest.mark.live) for name in engines]
+    return pytest.mark.parametrize("store", ["embedded", *marked], indirect=True)
+
+
 class InterruptedRows:
     """A source: something happens after its first rows, once some of them are written."""
 
@@ -74,6 +80,7 @@ def assert_told(report: JobReport, name: str) -> None:
     assert report.rejects is None
 
 
+@on_stores("es8", "os3")
 async def test_no_write_makes_it_anew(cluster: Cluster, index_name: str, tmp_path: Path) -> None:
     async def interrupt() -> None:
         await cluster.drop_index(index_name)
@@ -85,9 +92,7 @@ async def test_no_write_makes_it_anew(cluster: Cluster, index_name: str, tmp_pat
         await cluster.open_index(index_name)
 
 
-@pytest.mark.parametrize(
-    "store", ["embedded", *(pytest.param(name, marks=pytest.mark.live) for name in ("es9", "os2"))], indirect=True
-)
+@on_stores("es9", "os2")
 async def test_nothing_is_written_to_another_one_of_its_name(cluster: Cluster, index_name: str, tmp_path: Path) -> None:
     async def interrupt() -> None:
         await cluster.drop_index(index_name)
