@@ -25,6 +25,7 @@ from connector.backfill.beside_documents import (
 )
 from connector.backfill.own_index import OwnIndexSender
 from connector.backfill.report import count_reasons
+from connector.backfill.restored_vectors import most_nested
 from connector.backfill.scan import ANY, NONE_YET, Shard, count_shards, read_shard
 from connector.backfill.sending import blocked_reason
 from connector.backfill.throttle import WritePace
@@ -49,7 +50,7 @@ from connector.ingest.passages import cut
 from connector.models.encoder import Encoder
 from connector.retries import Retry
 from connector.settings.sections import IngestSettings
-from connector.types import Document, IndexedDocument
+from connector.types import Document, IndexedDocument, Passage
 
 JSON = dict[str, Any]
 GROUP = 200  # documents that are read, encoded and written together
@@ -127,6 +128,7 @@ class BesideJob:
         self._max_tokens = min(self._vectors.schema.passages.max_tokens or limit, limit)
         schema = self._vectors.schema
         self._form = vector_form(cluster.engine, choose(cluster.engine, schema.vectors, schema.dims).element)
+        self._most_nested = most_nested(cluster.engine, {})
         self._uuid = index.origin.uuid  # of the index that all of ours is known to be made of
         self._trusted = False
         self._seen: dict[int, int] = {}  # by shard, the highest number that a search showed, of writes that are here
@@ -272,24 +274,25 @@ class BesideJob:
     ) -> None:
         while group := await found.get():
             if not self._stop.done():
-                made = await asyncio.to_thread(self._encode_group, group.changed)
+                made = await asyncio.to_thread(self._encode_group, group)
                 count_reasons(self._reasons, [NO_NUMBER] * made.failed)
                 self._count(failed=made.failed)
                 await encoded.put((group, made.documents))
         await encoded.put(None)
 
-    def _encode_group(self, documents: Sequence[ReadDocument]) -> EncodedDocuments:
-        schema, encoder = self._vectors.schema, self._encoder
-        cuts = cut(
-            [Document(document.doc_id, document.texts) for document in documents],
-            schema,
-            max_tokens=self._max_tokens,
-            token_offsets=encoder.token_offsets,
-        )
+    def _encode_group(self, group: DifferingGroup) -> EncodedDocuments:
+        if self._most_nested is not None:  # of more, a partial update would put others' vectors in
+            cuts = self._cut(group.touched)
+            long = [
+                each for each, passages in zip(group.touched, cuts, strict=True) if len(passages) > self._most_nested
+            ]
+            group.changed += long
+            group.touched = [each for each in group.touched if each not in long]
+        cuts = self._cut(group.changed)
         texts = [passage.text for passages in cuts for passage in passages]
-        vectors, encoded = encode_in_steps(encoder, texts, self._stop.done)
+        vectors, encoded = encode_in_steps(self._encoder, texts, self._stop.done)
         made, start = EncodedDocuments([], 0), 0
-        for document, passages in zip(documents, cuts, strict=True):
+        for document, passages in zip(group.changed, cuts, strict=True):
             own = slice(start, start + len(passages))
             start = own.stop
             if not encoded[own].all():
@@ -299,6 +302,14 @@ class BesideJob:
             else:
                 made.failed += 1
         return made
+
+    def _cut(self, documents: Sequence[ReadDocument]) -> list[tuple[Passage, ...]]:
+        return cut(
+            [Document(document.doc_id, document.texts) for document in documents],
+            self._vectors.schema,
+            max_tokens=self._max_tokens,
+            token_offsets=self._encoder.token_offsets,
+        )
 
     async def _write(self, encoded: asyncio.Queue[tuple[DifferingGroup, list[IndexedDocument]] | None]) -> None:
         while pair := await encoded.get():

@@ -53,13 +53,15 @@ def read_original(hit: JSON, plan: IntoPlan) -> Original:
 
 
 def build_copy(plan: IntoPlan, original: Original, update: PassageUpdate, condition: JSON, form: VectorForm) -> bytes:
-    """The bulk lines that write an original with its passages and marker."""
+    """The bulk lines that write an original with its passages and marker; without a marker, as it is."""
     names, document = plan.fill.added.names, original.document
     passages = [
         {"ordinal": passage.ordinal, "text": passage.text, names.vector_name: form(vector)}
         for passage, vector in zip(update.passages, update.vectors, strict=True)
     ]
-    source = original.source | {names.passages: passages, names.marker: plan.fill.added.marker_values(update.marker)}
+    source = original.source
+    if update.marker:
+        source = source | {names.passages: passages, names.marker: plan.fill.added.marker_values(update.marker)}
     action = {"index": _address(document) | condition}
     return b"%b\n%b\n" % (orjson.dumps(action), orjson.dumps(source, option=orjson.OPT_SERIALIZE_NUMPY))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -14,6 +14,8 @@ from connector.backfill.write import PassageUpdate
 from connector.ingest.encoding import NO_NUMBER as NO_NUMBER
 from connector.ingest.encoding import encode_in_steps
 from connector.models.encoder import Encoder
+
+NO_VECTORS = np.zeros((0, 0), dtype=np.float32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,12 +28,14 @@ class WorkItem:
 
 @dataclass(frozen=True, slots=True)
 class EncodedWork:
-    """What is to be written; the documents that are right as they are; and those that cannot be encoded. Where it
-    `is_whole`, that is all of them; others were not reached before the job was to stop."""
+    """What is to be written; the documents that are right as they are; those that cannot be encoded, and those that
+    would have too many passages. Where it `is_whole`, that is all of them; others were not reached before the job was
+    to stop."""
 
     updates: Sequence[PassageUpdate]
     unchanged: Sequence[FoundDocument]
     failed: Sequence[FoundDocument]
+    too_long: Sequence[FoundDocument] = ()
     is_whole: bool = True
 
 
@@ -40,18 +44,24 @@ def encode_group(
 ) -> EncodedWork:
     """Cut and encode a group of documents."""
     built = build_passages(plan, [(each.document.doc_id, each.document.texts) for each in items], encoder.token_offsets)
-    texts = [passage.text for passages, _ in built for passage in passages]
-    vectors, encoded = encode_in_steps(encoder, texts, stopping)
-    updates, unchanged, failed, start = [], [], [], 0
+    unchanged, too_long, todo = list[FoundDocument](), list[FoundDocument](), list[PassageUpdate]()
     for item, (passages, marker) in zip(items, built, strict=True):
-        own = slice(start, start + len(passages))
+        document = item.document
+        if item.has_passages and document.marker == marker:
+            unchanged.append(document)
+        elif plan.most_nested is not None and len(passages) + document.other_nested > plan.most_nested:
+            too_long.append(document)
+        else:
+            todo.append(PassageUpdate(document, passages, NO_VECTORS, marker))
+    vectors, encoded = encode_in_steps(encoder, [each.text for update in todo for each in update.passages], stopping)
+    updates, failed, start = [], [], 0
+    for update in todo:
+        own = slice(start, start + len(update.passages))
         start = own.stop
-        if item.has_passages and item.document.marker == marker:
-            unchanged.append(item.document)
-        elif encoded[own].all():
+        if encoded[own].all():
             if np.isfinite(vectors[own]).all():
-                updates.append(PassageUpdate(item.document, passages, vectors[own], marker))
+                updates.append(replace(update, vectors=vectors[own]))
             else:
-                failed.append(item.document)
-    is_whole = len(updates) + len(unchanged) + len(failed) == len(items)
-    return EncodedWork(updates, unchanged, failed, is_whole)
+                failed.append(update.document)
+    is_whole = len(updates) + len(failed) == len(todo)
+    return EncodedWork(updates, unchanged, failed, too_long, is_whole)

@@ -31,6 +31,8 @@ class BackfillPlan:
     vectors: VectorSettings
     analyzer: str  # of the passages' texts
     is_other: bool = False  # it stands beside the back-fill that searches use, as during a change of the encoder
+    most_nested: int | None = None  # nested objects of a document; None: any number
+    counted: tuple[str, ...] = ()  # other nested fields of ours, whose objects count in that
 
 
 def build_properties(engine: Engine, plan: BackfillPlan) -> JSON:

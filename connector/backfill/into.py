@@ -28,11 +28,12 @@ from connector.backfill.copies import (
     read_original,
     same_version,
 )
-from connector.backfill.encoding import NO_NUMBER, EncodedWork, WorkItem, encode_group
+from connector.backfill.encoding import NO_NUMBER, NO_VECTORS, EncodedWork, WorkItem, encode_group
 from connector.backfill.into_plan import IntoPlan
 from connector.backfill.keeping_up.checkpoints import IndexCheckpoints, read_checkpoints
 from connector.backfill.own_index import OwnIndexSender
 from connector.backfill.report import count_reasons
+from connector.backfill.restored_vectors import TOO_LONG
 from connector.backfill.scan import ANY, NONE_YET, Shard, read_shard
 from connector.backfill.sending import blocked_reason
 from connector.backfill.throttle import WritePace
@@ -177,9 +178,11 @@ class IntoJob:
         return originals
 
     async def encode(self, originals: Sequence[Original]) -> EncodedWork:
-        """Their passages and vectors; fewer where the job is to stop."""
+        """Their passages and vectors; fewer where the job is to stop. One that is too long has none, and is copied."""
         items = [WorkItem(each.document, has_passages=False) for each in originals]
-        return await asyncio.to_thread(encode_group, self.plan.fill, items, self._encoder, self._stop.done)
+        work = await asyncio.to_thread(encode_group, self.plan.fill, items, self._encoder, self._stop.done)
+        bare = [PassageUpdate(document, (), NO_VECTORS, marker="") for document in work.too_long]
+        return replace(work, updates=[*work.updates, *bare])
 
     async def send(self, actions: Sequence[bytes]) -> list[UpdateOutcome]:
         """What became of each action. Raises ClusterUnavailable, also where the new index takes no writes."""
@@ -240,7 +243,7 @@ class IntoJob:
             updates = [(by_key[key_of(update.document)], update) for update in work.updates]
             await self._write_copies(updates)
             self._count(failed=len(work.failed))
-            count_reasons(self._reasons, [NO_NUMBER] * len(work.failed))
+            count_reasons(self._reasons, [NO_NUMBER] * len(work.failed) + [TOO_LONG] * len(work.too_long))
 
     async def _write_copies(self, updates: Sequence[tuple[Original, PassageUpdate]]) -> None:
         plan = self.plan

@@ -13,6 +13,7 @@ from connector.backfill.planning import analyzer_of
 from connector.backfill.probe.intent import Intent
 from connector.backfill.probe.judge import judge
 from connector.backfill.reading import read_facts
+from connector.backfill.restored_vectors import most_nested
 from connector.backfill.scan import count_shards
 from connector.backfilled import META_KEY, AddedNames, Backfilled, without_ours
 from connector.clusters.foreign import build_foreign_schema
@@ -111,6 +112,8 @@ async def plan_into(
         exists=False,
     )
     plan = replace(plan, body=build_body(facts, flat, plan))
+    fill = replace(fill, most_nested=most_nested(cluster.engine, plan.body["settings"]))
+    plan = replace(plan, fill=fill)
     return replace(plan, exists=await _is_begun(cluster, plan))
 
 

@@ -12,6 +12,7 @@ from connector.backfill.probe.intent import Intent, Versions
 from connector.backfill.probe.judge import judge
 from connector.backfill.probe.verdict import ProbeVerdict
 from connector.backfill.reading import find_indices, read_facts
+from connector.backfill.restored_vectors import most_nested
 from connector.backfill.scan import count_shards
 from connector.backfill.texts import find_text_fields
 from connector.backfilled import AddedNames, Backfilled
@@ -110,6 +111,8 @@ async def plan_backfill(
         if not schema.layout.place(name).source:
             why = schema.layout.place(name).why_not or "its text is not in the documents themselves"
             raise SettingsError(f"text field {name!r} of index {index!r} cannot be encoded: {why}; name another one")
+    most = most_nested(cluster.engine, probed.facts.settings)
+    ours = [each.names.passages for each in Backfilled.all_from_meta(mapping.get("_meta", {}))]
     return BackfillPlan(
         index=index,
         shards=await count_shards(cluster, index),
@@ -117,6 +120,8 @@ async def plan_backfill(
         schema=replace(schema, passages=passages),
         vectors=VectorSettings(**settings.index.vectors.model_dump()),
         analyzer=analyzer_of(mapping, list(probed.text)[-1]),
+        most_nested=most,
+        counted=tuple(name for name in ours if name != probed.names.passages) if most is not None else (),
     )
 
 

@@ -20,6 +20,7 @@ from connector.backfill.own_writes import OwnWrites
 from connector.backfill.passages import is_of_its_text
 from connector.backfill.patience import patient
 from connector.backfill.report import BackfillCounts, BackfillReport, Ledger
+from connector.backfill.restored_vectors import TOO_LONG
 from connector.backfill.same_index import SameIndex
 from connector.backfill.scan import NONE_YET, FoundDocument, find_work, has_work_done, only_numbers, read_documents
 from connector.backfill.standing import Standing
@@ -194,6 +195,8 @@ class BackfillRounds:
                 self._settle_done(document)
             for document in made.failed:
                 self._writer.refuse(document, NO_NUMBER)
+            for document in made.too_long:
+                self._writer.refuse(document, TOO_LONG)
             await encoded.put((made, under_way))
         for _ in range(self._settings.writers):
             await encoded.put(None)

@@ -43,7 +43,8 @@ class Shard:
 @dataclass(frozen=True, slots=True)
 class FoundDocument:
     """A document as it was when it was read: where it is, which write of it that was, its texts by field (without
-    empty ones), the marker that it carries ("" for none), and the shard that it was found in."""
+    empty ones), the marker that it carries ("" for none), the shard that it was found in, and how many objects it has
+    in the other nested fields that count."""
 
     index: str
     doc_id: str
@@ -54,6 +55,7 @@ class FoundDocument:
     texts: Mapping[str, str]
     marker: str = ""
     shard: int = 0
+    other_nested: int = 0
 
 
 async def count_shards(cluster: RestCluster, index: str) -> int:
@@ -134,11 +136,13 @@ async def read_documents(
 def build_asked(plan: BackfillPlan) -> JSON:
     """What a search brings along of each document: its texts and its marker, and no vectors."""
     asked = ask_texts(plan.schema)
-    return asked | {"_source": [*(asked["_source"] or ()), plan.added.names.marker]}
+    counted = [f"{name}.ordinal" for name in plan.counted]
+    return asked | {"_source": [*(asked["_source"] or ()), plan.added.names.marker, *counted]}
 
 
 def read_found(hit: JSON, plan: BackfillPlan, shard: int = 0) -> FoundDocument:
     """The document of a hit, or of a reply to GET or _mget, in a shard."""
+    source = hit.get("_source", {})
     return FoundDocument(
         index=hit["_index"],
         doc_id=hit["_id"],
@@ -147,8 +151,9 @@ def read_found(hit: JSON, plan: BackfillPlan, shard: int = 0) -> FoundDocument:
         primary_term=hit["_primary_term"],
         version=hit["_version"],
         texts=read_texts(hit, plan.schema),
-        marker=read_marker(hit.get("_source", {}).get(plan.added.names.marker)),
+        marker=read_marker(source.get(plan.added.names.marker)),
         shard=shard,
+        other_nested=sum(len(source.get(name) or ()) for name in plan.counted),
     )
 
 

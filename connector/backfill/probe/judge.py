@@ -42,6 +42,7 @@ RULES: tuple[Rule, ...] = (
     mapping_rules.names_taken,
     mapping_rules.limits,
     mapping_rules.many_passages,
+    mapping_rules.restored_vectors,
     engine_rules.left_out_vectors,
     source_rules.synthetic_source,
     source_rules.inferred,

@@ -9,6 +9,7 @@ from connector.backfill.facts import Facts
 from connector.backfill.probe.engine_rules import ANEW
 from connector.backfill.probe.intent import Intent
 from connector.backfill.probe.verdict import Concern, Obstacle
+from connector.backfill.restored_vectors import most_nested
 from connector.backfilled import Backfilled
 
 JSON = dict[str, Any]
@@ -57,6 +58,18 @@ def many_passages(facts: Facts, intent: Intent) -> Iterator[Concern]:
             f"the longest document that was seen has {intent.most_passages} passages, and the engine refuses one with "
             f"more than {limit} nested objects (index.mapping.nested_objects.limit): raise it, or such documents are "
             "counted as refused",
+        )
+
+
+def restored_vectors(facts: Facts, intent: Intent) -> Iterator[Concern]:
+    """OpenSearch 3 gives documents of many nested objects the vectors of others back."""
+    limit = most_nested(facts.engine, facts.settings)
+    if limit is not None and intent.most_passages > limit:
+        yield Concern(
+            "restored-vectors",
+            f"the longest document that was seen has {intent.most_passages} passages, and OpenSearch restores the "
+            f"vectors of one with more than {limit} nested objects wrongly (index.knn.derived_source.enabled): such "
+            "documents get no passages and are counted as refused; --beside takes them",
         )
 
 

@@ -130,6 +130,16 @@ def test_more_passages_than_nested_objects_are_warned_of() -> None:
     assert rules(limit, Intent(most_passages=101)) == ([], ["many-passages"])
 
 
+def test_documents_whose_vectors_opensearch_restores_wrongly_are_warned_of() -> None:
+    long = Intent(most_passages=150)
+    kept = {"knn__derived_source__enabled": "false"}
+
+    assert rules(facts(OPENSEARCH), Intent(most_passages=149)) == ([], [])
+    assert rules(facts(OPENSEARCH), long) == ([], ["restored-vectors"])
+    assert rules(facts(OPENSEARCH, **kept), long) == ([], [])
+    assert rules(facts(), long) == ([], [])
+
+
 def test_the_words_name_every_reason_and_each_remedy_once() -> None:
     verdict = judge(facts(mode="time_series", disable_sequence_numbers="true"), Intent(versions="external"))
 

@@ -1,0 +1,142 @@
+"""OpenSearch 3 restores the vectors of a document with many nested objects wrongly: such documents get no passages, so
+that no partial update stores those of others."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from support.backfills import WORDS, WordEncoder
+from support.besides import SETTINGS, cluster_of, fill_beside, make_beside
+from support.scratch import unique_name
+from support.shops import SMALL
+from support.somebody import TEXT, Somebody
+
+from connector.backfill.fields import BackfillPlan, put_fields
+from connector.backfill.into import IntoJob
+from connector.backfill.into_plan import create_new, plan_into
+from connector.backfill.job import BackfillJob
+from connector.backfill.migrating import plan_migration, read_encoders
+from connector.backfill.planning import BackfillWish, plan_backfill, probe_indices
+from connector.backfill.report import BackfillReport
+from connector.backfill.restored_vectors import MOST_NESTED, TOO_LONG
+
+pytestmark = [pytest.mark.live, pytest.mark.parametrize("engine", ["os3"], indirect=True)]
+ENCODER = WordEncoder()
+OTHER = WordEncoder(replace(WORDS, name="others", sha256="fedcba9876543210"))
+MAPPING = {"properties": {"title": TEXT, "price": {"type": "integer"}}}
+METHOD = {"name": "hnsw", "engine": "lucene", "space_type": "l2"}
+WORDS_OF_ONE = 30  # of a passage, for an encoder of 32 tokens; without sentences none is repeated
+
+
+def long_text(passages: int) -> str:
+    return " ".join(f"word{at}" for at in range(WORDS_OF_ONE * passages))
+
+
+def make(somebody: Somebody, *passages: int) -> str:
+    """An index with documents of so many passages, behind one of a few."""
+    texts = ["a few words", *map(long_text, passages)]
+    return somebody.make(MAPPING, *({"title": text} for text in texts), settings=somebody.knn)
+
+
+async def fill(somebody: Somebody, plan: BackfillPlan, encoder: WordEncoder, folder: Path) -> BackfillReport:
+    await put_fields(cluster_of(somebody), plan)
+    job = BackfillJob(cluster_of(somebody), plan, encoder, SMALL, expected=9, rejects=folder / "rejects")
+    report = await job.run()
+    somebody.send("POST", f"/{plan.index}/_refresh")
+    return report
+
+
+def check_vectors(somebody: Somebody, index: str) -> dict[str, int]:
+    """How many passages each document has, whose vectors are those of their texts."""
+    counts = {}
+    for hit in somebody.send("POST", f"/{index}/_search", {"size": 100})["hits"]["hits"]:
+        passages = [each for name in ("passages", "passages_2") for each in hit["_source"].get(name) or ()]
+        counts[hit["_id"]] = len(passages)
+        for each in passages:
+            assert np.allclose(each["vector"], ENCODER.encode_query(each["text"]), atol=1e-3), hit["_id"]
+    return counts
+
+
+def touch(somebody: Somebody, index: str) -> None:
+    """What an application does."""
+    for doc_id in ("d0", "d1", "d2"):
+        somebody.send("POST", f"/{index}/_update/{doc_id}", {"doc": {"price": 1}})
+    somebody.send("POST", f"/{index}/_refresh")
+
+
+async def test_the_engine_restores_vectors_up_to_a_number(somebody: Somebody) -> None:
+    """Where this fails, the engine is mended, and from its version on nothing need be left out."""
+    vector = {"type": "knn_vector", "dimension": 2, "method": METHOD}
+    mapping = {"properties": {"parts": {"type": "nested", "properties": {"vector": vector}}}}
+    counts = (3, MOST_NESTED, MOST_NESTED + 1)
+    documents = [{"parts": [{"vector": [at + 1.0, n + 1.0]} for n in range(count)]} for at, count in enumerate(counts)]
+    index = somebody.make(mapping, *documents, settings=somebody.knn)
+    found = {hit["_id"]: hit["_source"] for hit in somebody.send("POST", f"/{index}/_search", {})["hits"]["hits"]}
+
+    assert [found[f"d{at}"] == document for at, document in enumerate(documents)] == [True, True, False]
+
+
+async def test_a_back_fill_leaves_out_what_would_be_restored_wrongly(somebody: Somebody, tmp_path: Path) -> None:
+    index = make(somebody, MOST_NESTED, MOST_NESTED + 1)
+    (probed,) = await probe_indices(cluster_of(somebody), index, BackfillWish({"title": 1.0}))
+    plan = await plan_backfill(cluster_of(somebody), probed, WORDS, SETTINGS)
+    report = await fill(somebody, plan, ENCODER, tmp_path)
+    touch(somebody, index)
+
+    assert (report.counts.written, report.counts.refused, report.reasons) == (2, 1, {TOO_LONG: 1})
+    assert check_vectors(somebody, index) == {"d0": 1, "d1": MOST_NESTED, "d2": 0}
+
+
+async def test_passages_of_two_encoders_count_together(somebody: Somebody, tmp_path: Path) -> None:
+    index = make(somebody, MOST_NESTED // 2, MOST_NESTED // 2 + 1)
+    (probed,) = await probe_indices(cluster_of(somebody), index, BackfillWish({"title": 1.0}))
+    await fill(somebody, await plan_backfill(cluster_of(somebody), probed, WORDS, SETTINGS), ENCODER, tmp_path)
+    (now,) = await read_encoders(cluster_of(somebody), index)
+    plan, _ = await plan_migration(cluster_of(somebody), now, OTHER.fingerprint, SETTINGS)
+    report = await fill(somebody, plan, OTHER, tmp_path)
+    touch(somebody, index)
+
+    assert (report.counts.written, report.reasons) == (2, {TOO_LONG: 1})
+    half = MOST_NESTED // 2
+    assert check_vectors(somebody, index) == {"d0": 2, "d1": 2 * half, "d2": half + 1}
+
+
+async def test_a_new_index_gets_such_a_document_without_passages(somebody: Somebody) -> None:
+    index, new = make(somebody, MOST_NESTED, MOST_NESTED + 1), unique_name()
+    somebody.drop_later(new)
+    cluster = cluster_of(somebody)
+    plan = await plan_into(cluster, index, new, SETTINGS, WORDS, text={"title": 1.0})
+    await create_new(cluster, plan)
+    report = await IntoJob(cluster, plan, ENCODER, SMALL).run()
+    somebody.send("POST", f"/{new}/_refresh")
+    long = somebody.send("GET", f"/{new}/_doc/d2")["_source"]
+    touch(somebody, new)
+
+    assert (report.counts.copied, report.same, report.reasons) == (3, True, {TOO_LONG: 1})
+    assert check_vectors(somebody, new) == {"d0": 1, "d1": MOST_NESTED, "d2": 0}
+    assert long == {"title": long_text(MOST_NESTED + 1)}
+
+
+async def test_vectors_beside_an_index_stay_right_for_a_document_of_any_length(somebody: Somebody) -> None:
+    index = make(somebody, MOST_NESTED + 1)
+    beside = await make_beside(somebody, index, text={"title": 1.0})
+    await fill_beside(somebody, beside, ENCODER)
+    somebody.send("POST", f"/{index}/_update/d1?refresh=true", {"doc": {"price": 2}})
+    report = await fill_beside(somebody, beside, ENCODER)
+    last = long_text(MOST_NESTED + 1).split()[-WORDS_OF_ONE:]
+    (hit,) = await beside.dense(ENCODER.encode_query(" ".join(last)), depth=1, filter=None, timeout_s=60.0)
+
+    assert (report.counts.written, report.counts.touched) == (1, 0)
+    assert hit.passages[0].text.split() == last
+
+
+async def test_a_new_index_that_keeps_vectors_in_its_documents_leaves_nothing_out(somebody: Somebody) -> None:
+    settings: dict[str, Any] = somebody.knn | {"index.knn.derived_source.enabled": False}
+    index = somebody.make(MAPPING, {"title": "a few words"}, {"title": long_text(MOST_NESTED + 1)}, settings=settings)
+    (probed,) = await probe_indices(cluster_of(somebody), index, BackfillWish({"title": 1.0}))
+
+    assert (await plan_backfill(cluster_of(somebody), probed, WORDS, SETTINGS)).most_nested is None
