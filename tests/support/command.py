@@ -28,11 +28,11 @@ from support.running_engines import FOLDER
 
 TIMEOUT_S = 240
 UNHURRIED = ("--set", "search.deadline_s=120")  # for a search that is to be whole, however busy the machine
-# what commands import once they are asked for
+# what commands import once they are asked for; of lancedb only what it needs: its own threads would survive no fork
 IMPORTS = (
-    "elasticsearch", "opensearchpy", "pyarrow.dataset", "lance_namespace", "connector.clusters.embedded", "tqdm",
-    "filelock", "Stemmer", "onnxruntime", "tokenizers", "uvloop", "anyio", "httpcore", "h11", "pythonjsonlogger.json",
-    "ruamel.yaml", "connector.cli.commands.ingest", "connector.cli.commands.search", "connector.cli.commands.worker",
+    "elasticsearch", "opensearchpy", "pyarrow.dataset", "lance_namespace", "tqdm", "filelock", "Stemmer",
+    "onnxruntime", "tokenizers", "uvloop", "anyio", "httpcore", "h11", "pythonjsonlogger.json", "ruamel.yaml",
+    "connector.cli.commands.ingest", "connector.cli.commands.search", "connector.cli.commands.worker",
     "connector.cli.commands.index", "connector.worker.serve", "connector.client", "connector.ingest.job",
     "connector.models.encoder", "connector.models.late_interaction", "connector.models.onnx.runtime",
     "connector.evaluation.evaluate", "connector.evaluation.gate", "connector.judging.page.app",

@@ -16,7 +16,6 @@ import selectors
 import signal
 import socket
 import sys
-import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -132,8 +131,6 @@ def _say(connection: socket.socket, line: bytes) -> None:
 
 
 def _load(names: Iterable[str]) -> None:
-    # it begins its threads anew in a fork, and says that this may go wrong where one of them was at work
-    warnings.filterwarnings("ignore", "lancedb fork support", RuntimeWarning)
     for name in names:
         importlib.import_module(name)
     gc.collect()
