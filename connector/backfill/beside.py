@@ -25,7 +25,6 @@ from connector.backfill.beside_documents import (
 )
 from connector.backfill.own_index import OwnIndexSender
 from connector.backfill.report import count_reasons
-from connector.backfill.restored_vectors import most_nested
 from connector.backfill.scan import ANY, NONE_YET, Shard, count_shards, read_shard
 from connector.backfill.sending import blocked_reason
 from connector.backfill.throttle import WritePace
@@ -37,6 +36,7 @@ from connector.clusters.hits import read_doc_id, read_texts
 from connector.clusters.paths import index_path
 from connector.clusters.rest import RestCluster
 from connector.clusters.rest_index import ADMIN_TIMEOUT_S
+from connector.clusters.restored_vectors import most_nested
 from connector.clusters.results_page import of_documents
 from connector.clusters.vector_choices import choose
 from connector.clusters.vector_form import vector_form

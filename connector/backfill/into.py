@@ -33,7 +33,6 @@ from connector.backfill.into_plan import IntoPlan
 from connector.backfill.keeping_up.checkpoints import IndexCheckpoints, read_checkpoints
 from connector.backfill.own_index import OwnIndexSender
 from connector.backfill.report import count_reasons
-from connector.backfill.restored_vectors import TOO_LONG
 from connector.backfill.scan import ANY, NONE_YET, Shard, read_shard
 from connector.backfill.sending import blocked_reason
 from connector.backfill.throttle import WritePace
@@ -41,6 +40,7 @@ from connector.backfill.write import PassageUpdate, UpdateOutcome
 from connector.clusters.paths import index_path
 from connector.clusters.rest import RestCluster
 from connector.clusters.rest_index import ADMIN_TIMEOUT_S
+from connector.clusters.restored_vectors import TOO_LONG
 from connector.clusters.vector_choices import choose
 from connector.clusters.vector_form import vector_form
 from connector.errors import ClusterError, ClusterUnavailable, ConnectorError, IndexBlocked, first_of

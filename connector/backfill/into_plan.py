@@ -13,7 +13,6 @@ from connector.backfill.planning import analyzer_of
 from connector.backfill.probe.intent import Intent
 from connector.backfill.probe.judge import judge
 from connector.backfill.reading import read_facts
-from connector.backfill.restored_vectors import most_nested
 from connector.backfill.scan import count_shards
 from connector.backfilled import META_KEY, AddedNames, Backfilled, without_ours
 from connector.clusters.foreign import build_foreign_schema
@@ -21,6 +20,7 @@ from connector.clusters.paths import check_name, index_path
 from connector.clusters.protocol import ForeignFields
 from connector.clusters.rest import RestCluster
 from connector.clusters.rest_index import ADMIN_TIMEOUT_S
+from connector.clusters.restored_vectors import most_nested
 from connector.clusters.write_place import is_write_alias
 from connector.errors import SettingsError
 from connector.schema import EncoderFingerprint, PassageSettings, VectorSettings

@@ -12,13 +12,13 @@ from connector.backfill.probe.intent import Intent, Versions
 from connector.backfill.probe.judge import judge
 from connector.backfill.probe.verdict import ProbeVerdict
 from connector.backfill.reading import find_indices, read_facts
-from connector.backfill.restored_vectors import most_nested
 from connector.backfill.scan import count_shards
 from connector.backfill.texts import find_text_fields
 from connector.backfilled import AddedNames, Backfilled
 from connector.clusters.foreign import build_foreign_schema, read_mapping
 from connector.clusters.protocol import ForeignFields
 from connector.clusters.rest import RestCluster
+from connector.clusters.restored_vectors import most_nested
 from connector.errors import EncoderMismatch, SettingsError
 from connector.schema import EncoderFingerprint, IndexSchema, PassageSettings, VectorSettings
 from connector.settings.sections import Settings

@@ -20,7 +20,6 @@ from connector.backfill.own_writes import OwnWrites
 from connector.backfill.passages import is_of_its_text
 from connector.backfill.patience import patient
 from connector.backfill.report import BackfillCounts, BackfillReport, Ledger
-from connector.backfill.restored_vectors import TOO_LONG
 from connector.backfill.same_index import SameIndex
 from connector.backfill.scan import NONE_YET, FoundDocument, find_work, has_work_done, only_numbers, read_documents
 from connector.backfill.standing import Standing
@@ -30,6 +29,7 @@ from connector.backfill.writing import UpdateWriter
 from connector.clusters.paths import index_path
 from connector.clusters.rest import RestCluster
 from connector.clusters.rest_index import ADMIN_TIMEOUT_S
+from connector.clusters.restored_vectors import TOO_LONG
 from connector.errors import AccessDenied, ClusterError, ConnectorError, first_of
 from connector.ingest.rejects import RejectsFile
 from connector.models.encoder import Encoder

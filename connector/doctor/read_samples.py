@@ -15,8 +15,8 @@ from connector.schema import IndexSchema
 from connector.types import Vector
 
 
-def read_sample(hit: JSON, schema: IndexSchema) -> Sample:
-    """One document of a reply, with its vectors."""
+def read_sample(hit: JSON, schema: IndexSchema, most_vectors: int | None = None) -> Sample:
+    """One document of a reply, with its vectors; without, where the engine may show those of others."""
     source = hit.get("_source", {})
     if schema.managed:
         text = "\n".join(str(source[name]) for name in schema.fields.text if source.get(name))
@@ -26,7 +26,8 @@ def read_sample(hit: JSON, schema: IndexSchema) -> Sample:
         text = read_text(hit, schema)
         pairs = [(text, vector) for vector in _vectors_at(source, (schema.vector_field or "").split("."))]
     vectors = tuple((piece, vector) for piece, value in pairs if (vector := _to_vector(value, schema)) is not None)
-    return Sample(hit["_id"], text, vectors)
+    is_right = most_vectors is None or len(vectors) <= most_vectors
+    return Sample(hit["_id"], text, vectors if is_right else ())
 
 
 def _to_vector(values: Any, schema: IndexSchema) -> Vector | None:

@@ -23,6 +23,7 @@ from connector.clusters.mapping import build_index
 from connector.clusters.paths import SEVERAL
 from connector.clusters.protocol import Engine, Index
 from connector.clusters.rest_index import OPEN_ONLY, RestIndex
+from connector.clusters.restored_vectors import most_nested
 from connector.doctor.beside_checks import judge_behind
 from connector.doctor.cluster_checks import judge_contents
 from connector.doctor.findings import Finding
@@ -51,6 +52,7 @@ class RestChecks:
     def __init__(self, client: Client, engine: Engine, *, url: str, timeout_s: float) -> None:
         self._client = client
         self._engine = engine
+        self._most_nested = most_nested(engine, {})
         self._url = url
         self._timeout_s = timeout_s
 
@@ -115,7 +117,7 @@ class RestChecks:
             if schema.vector_field and schema.layout.has_source:
                 body["_source"] = [*(body["_source"] or ()), schema.vector_field]
         reply = await self._search_with_vectors(index, body)
-        samples = [read_sample(hit, schema) for hit in reply["hits"]["hits"]]
+        samples = [read_sample(hit, schema, self._most_nested) for hit in reply["hits"]["hits"]]
         return await self._with_vectors_beside(index, samples) if isinstance(index, BesideIndex) else samples
 
     async def _with_vectors_beside(self, index: BesideIndex, samples: list[Sample]) -> list[Sample]:
@@ -127,7 +129,8 @@ class RestChecks:
             "_source": [f"{PASSAGES}.text", f"{PASSAGES}.vector"],
         }
         reply = await self._search_with_vectors(index.vectors, body)
-        found = {hit["_id"]: read_sample(hit, index.vectors.schema).vectors for hit in reply["hits"]["hits"]}
+        ours = [read_sample(hit, index.vectors.schema, self._most_nested) for hit in reply["hits"]["hits"]]
+        found = {sample.doc_id: sample.vectors for sample in ours}
         return [replace(sample, vectors=found.get(sample.doc_id, ())) for sample in samples]
 
     async def _search_with_vectors(self, index: Index, body: JSON) -> JSON:

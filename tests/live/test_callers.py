@@ -387,8 +387,10 @@ async def test_many_callers_at_once_are_not_mixed_up(place: Place, encoder: Enco
         if name in COUNTS:
             assert_nothing_foreign(response, [], name)
     mixtures = [frozenset(mark for mark in MARKS.values() for text in texts if mark in text) for texts in given]
-    assert mixtures.count(frozenset({MARKS[OWN]})) == 10
-    assert len(given) == 30
+    again = len(given) - len(order)  # a busy worker's client sends one again
+
+    assert again >= 0
+    assert 10 <= mixtures.count(frozenset({MARKS[OWN]})) <= 10 + again
 
 
 async def test_scores_are_those_of_the_documents_and_not_of_the_rule_that_admits_them(

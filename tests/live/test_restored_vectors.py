@@ -22,7 +22,9 @@ from connector.backfill.job import BackfillJob
 from connector.backfill.migrating import plan_migration, read_encoders
 from connector.backfill.planning import BackfillWish, plan_backfill, probe_indices
 from connector.backfill.report import BackfillReport
-from connector.backfill.restored_vectors import MOST_NESTED, TOO_LONG
+from connector.clusters.restored_vectors import MOST_NESTED, TOO_LONG
+from connector.doctor.rest_checks import RestChecks
+from connector.doctor.samples import compare_vectors
 
 pytestmark = [pytest.mark.live, pytest.mark.parametrize("engine", ["os3"], indirect=True)]
 ENCODER = WordEncoder()
@@ -127,11 +129,14 @@ async def test_vectors_beside_an_index_stay_right_for_a_document_of_any_length(s
     await fill_beside(somebody, beside, ENCODER)
     somebody.send("POST", f"/{index}/_update/d1?refresh=true", {"doc": {"price": 2}})
     report = await fill_beside(somebody, beside, ENCODER)
+    checks = RestChecks(cluster_of(somebody).client, cluster_of(somebody).engine, url="", timeout_s=60.0)
+    cosines = compare_vectors(await checks.samples(beside, 10), ENCODER)
     last = long_text(MOST_NESTED + 1).split()[-WORDS_OF_ONE:]
     (hit,) = await beside.dense(ENCODER.encode_query(" ".join(last)), depth=1, filter=None, timeout_s=60.0)
 
     assert (report.counts.written, report.counts.touched) == (1, 0)
     assert hit.passages[0].text.split() == last
+    assert cosines == pytest.approx([1.0])  # of the other: the engine shows wrong ones of this, and the doctor none
 
 
 async def test_a_new_index_that_keeps_vectors_in_its_documents_leaves_nothing_out(somebody: Somebody) -> None:

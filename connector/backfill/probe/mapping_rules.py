@@ -9,8 +9,8 @@ from connector.backfill.facts import Facts
 from connector.backfill.probe.engine_rules import ANEW
 from connector.backfill.probe.intent import Intent
 from connector.backfill.probe.verdict import Concern, Obstacle
-from connector.backfill.restored_vectors import most_nested
 from connector.backfilled import Backfilled
+from connector.clusters.restored_vectors import most_nested
 
 JSON = dict[str, Any]
 OUR_FIELDS = 5  # the nested object, its three fields, the marker
