@@ -9,7 +9,7 @@ from connector.backfill.facts import Facts
 from connector.backfill.probe.engine_rules import ANEW
 from connector.backfill.probe.intent import Intent
 from connector.backfill.probe.verdict import Concern, Obstacle
-from connector.backfilled import Backfilled
+from connector.backfilled import AddedNames, Backfilled
 from connector.clusters.restored_vectors import most_nested
 
 JSON = dict[str, Any]
@@ -64,12 +64,25 @@ def many_passages(facts: Facts, intent: Intent) -> Iterator[Concern]:
 def restored_vectors(facts: Facts, intent: Intent) -> Iterator[Concern]:
     """OpenSearch 3 gives documents of many nested objects the vectors of others back."""
     limit = most_nested(facts.engine, facts.settings)
-    if limit is not None and intent.most_passages > limit:
+    if limit is None:
+        return
+    wrongly = (
+        f"OpenSearch restores the vectors of a document with more than {limit} nested objects wrongly "
+        "(index.knn.derived_source.enabled)"
+    )
+    if intent.most_passages > limit:
         yield Concern(
             "restored-vectors",
-            f"the longest document that was seen has {intent.most_passages} passages, and OpenSearch restores the "
-            f"vectors of one with more than {limit} nested objects wrongly (index.knn.derived_source.enabled): such "
-            "documents get no passages and are counted as refused; --beside takes them",
+            f"the longest document that was seen has {intent.most_passages} passages, and {wrongly}: such documents "
+            "get no passages and are counted as refused; --beside takes them",
+        )
+    added = {intent.names.passages, *(names.passages for names in _added(facts))}
+    properties = {name: each for name, each in facts.mapping.get("properties", {}).items() if name not in added}
+    if count_nested(properties):
+        yield Concern(
+            "restored-vectors",
+            f"{wrongly}; objects of the index's own nested fields count, and are not counted here: where documents "
+            "have many, take --beside",
         )
 
 
@@ -84,9 +97,14 @@ def no_objects(facts: Facts, intent: Intent) -> Iterator[Obstacle]:
 
 def is_ours(facts: Facts, intent: Intent) -> bool:
     """Whether a back-fill put fields of these names there before."""
+    return intent.names in _added(facts)
+
+
+def _added(facts: Facts) -> list[AddedNames]:
+    """What back-fills have put there."""
     meta = facts.mapping.get("_meta", {})
     found = (Backfilled.from_meta(meta), *Backfilled.others_from_meta(meta))
-    return any(each is not None and each.names == intent.names for each in found)
+    return [each.names for each in found if each is not None]
 
 
 def count_fields(properties: Mapping[str, JSON]) -> int:

@@ -138,6 +138,13 @@ def test_documents_whose_vectors_opensearch_restores_wrongly_are_warned_of() -> 
     assert rules(facts(OPENSEARCH), long) == ([], ["restored-vectors"])
     assert rules(facts(OPENSEARCH, **kept), long) == ([], [])
     assert rules(facts(), long) == ([], [])
+    parts = {"properties": {"parts": {"type": "nested"}}}
+    assert rules(facts(OPENSEARCH, parts)) == ([], ["restored-vectors"])
+    ours = AddedNames("passages_2")
+    meta = Backfilled(EncoderFingerprint("a", "1", 2, 8), {"title": 1.0}, PassageSettings(0, 0), ours).to_meta({})
+    nested = {"type": "nested"}
+    assert rules(facts(OPENSEARCH, {"properties": {"parts": nested, "passages_2": nested}, "_meta": meta}))[1]
+    assert rules(facts(OPENSEARCH, {"properties": {"passages_2": nested}, "_meta": meta}), Intent(ours)) == ([], [])
 
 
 def test_the_words_name_every_reason_and_each_remedy_once() -> None:
