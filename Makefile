@@ -115,12 +115,12 @@ engines: ## get the real engines that the tests start (Maven, and JDK 17 and 21 
 # what is compiled once is kept for the next of the many processes, also where the environment says otherwise
 test test-quick test-each-engine test-wheel soak: export PYTHONDONTWRITEBYTECODE :=
 
-# Five processes on two cores, since tests wait for engines and commands; threads of a model that wait for each other
+# Four processes on two cores, since tests wait for engines and commands; threads of a model that wait for each other
 # spin. Types and wheel are checked meanwhile, by one process, and told at the end.
 test: $(VENV)/test-installed engines style ## install what the tests need, get the real engines, pass everything
 	@nice $(MAKE) --no-print-directory --keep-going types test-wheel >$(VENV)/beside.log 2>&1 & beside=$$!; \
 	trap "kill $$beside" INT TERM; \
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 5 --no-loadscope-reorder --engines pairs; tests=$$?; \
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 4 --no-loadscope-reorder --engines pairs; tests=$$?; \
 	wait $$beside; checks=$$?; cat $(VENV)/beside.log; \
 	test $$tests = 0 && test $$checks = 0
 

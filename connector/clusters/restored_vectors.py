@@ -23,7 +23,8 @@ TOO_LONG = (
 def most_nested(engine: Engine, settings: Mapping[str, Any]) -> int | None:
     """How many nested objects a document may have in an index of these settings (flat); None where any number is
     right."""
-    if engine.kind != "opensearch" or int(engine.version.split(".")[0]) < 3:
+    major = engine.version.partition(".")[0]
+    if engine.kind != "opensearch" or (major.isdecimal() and int(major) < 3):  # what has no number may be any
         return None
     derived = str(settings.get("index.knn.derived_source.enabled", "true")).lower() == "true"
     return MOST_NESTED if derived else None

@@ -13,6 +13,7 @@ from connector.backfill.probe.mapping_rules import count_fields, count_nested
 from connector.backfill.probe.verdict import Concern, Obstacle
 from connector.backfilled import AddedNames, Backfilled
 from connector.clusters.protocol import Engine
+from connector.clusters.restored_vectors import most_nested
 from connector.schema import EncoderFingerprint, PassageSettings
 
 ELASTICSEARCH = Engine("elasticsearch", "9.3.2")
@@ -138,6 +139,7 @@ def test_documents_whose_vectors_opensearch_restores_wrongly_are_warned_of() -> 
     assert rules(facts(OPENSEARCH), long) == ([], ["restored-vectors"])
     assert rules(facts(OPENSEARCH, **kept), long) == ([], [])
     assert rules(facts(), long) == ([], [])
+    assert (most_nested(Engine("opensearch", "2.19.1"), {}), most_nested(Engine("opensearch", ""), {})) == (None, 149)
     parts = {"properties": {"parts": {"type": "nested"}}}
     assert rules(facts(OPENSEARCH, parts)) == ([], ["restored-vectors"])
     ours = AddedNames("passages_2")
