@@ -139,7 +139,7 @@ async def test_vectors_beside_an_index_stay_right_for_a_document_of_any_length(s
     assert cosines == pytest.approx([1.0])  # of the other: the engine shows wrong ones of this, and the doctor none
 
 
-async def test_a_new_index_that_keeps_vectors_in_its_documents_leaves_nothing_out(somebody: Somebody) -> None:
+async def test_an_index_that_keeps_vectors_in_its_documents_has_no_such_bound(somebody: Somebody) -> None:
     settings: dict[str, Any] = somebody.knn | {"index.knn.derived_source.enabled": False}
     index = somebody.make(MAPPING, {"title": "a few words"}, {"title": long_text(MOST_NESTED + 1)}, settings=settings)
     (probed,) = await probe_indices(cluster_of(somebody), index, BackfillWish({"title": 1.0}))
