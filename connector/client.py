@@ -30,19 +30,19 @@ CLOSED = "this connector is closed; open another one: {}.open()"
 class SearchOptions(TypedDict, total=False):
     """What a search can be given beside its query; what is left out, or None, takes the value of the settings.
 
-    `lexical`, the application's own query as its engine words it, which the lexical leg is sent as it is;
+    `lexical`, the application's own query in the engine's words, which becomes the lexical leg as it is;
     `filter` as text (`date>=2024-01-15`), JSON, or a list of either, joined by "and"; `k`, hits the caller gets;
-    `offset`, how many it gets none of before; `cursor`, True for pages that hold still, then that of the page before;
-    `depth`, hits that a leg returns which names no depth of its own; `window`, hits that the first rerank stage sees,
-    no fewer than k; `rerank`, whether anything is reranked; `deadline_s`, seconds that the search may take;
-    `credentials`, who asks: only what this caller may see is found; `facts`, what the caller knows of the request, by
-    which a stage can be left out (`when`).
+    `offset`, how many hits to leave out before them; `cursor`, True to begin pages that hold still, then the cursor of
+    the page before; `depth`, hits that a leg returns if it has no depth of its own; `window`, hits that the first
+    rerank stage sees, no fewer than k; `rerank`, whether anything is reranked; `deadline_s`, seconds that the search
+    may take; `credentials`, who asks: only what this caller may see is found; `facts`, what the caller knows about the
+    request, by which a stage can be left out (`when`).
 
     For a results page, each worded as the engines word it: `total`, up to how many documents are counted (True: all;
-    left out: 10,000 where the search has another of these options, else none); `aggs`, aggregations; `facets`, whether
-    both count what the `lexical` query matches or the `union` with what only other legs found; `highlight`, options,
+    left out: 10,000 if the search has another of these options, else none); `aggs`, aggregations; `facets`, whether
+    both count what the `lexical` query matches, or the `union` with what only other legs found; `highlight`, options,
     names of fields, or True for all text fields; `source`, the fields that a hit shows; `collapse`, a field of which
-    each value is shown once; `sort`, an order that takes the place of fusion and rerank."""
+    each value is shown once; `sort`, an order in place of fusion and rerank."""
 
     lexical: Mapping[str, Any] | None
     filter: Any

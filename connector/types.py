@@ -116,14 +116,14 @@ class Total:
 class SearchRequest:
     """One search. Fields left None take the value of the settings.
 
-    `lexical` is the application's own query, as the engine words it: the lexical leg is sent it as it is, and its
-    filters hold for every leg. The `query` may be left out where its text can be found in it.
-    `offset` leaves out so many hits before the first. `cursor` True begins pages that hold still, each of which has
-    the cursor of the next.
+    `lexical` is the application's own query in the engine's words: it becomes the lexical leg as it is, and its filters
+    hold for every leg. The `query` may be left out if its text can be found there.
+    `offset` is how many hits to leave out before the first. `cursor` True begins pages that hold still, each of which
+    has the cursor of the next.
     `filter` is text, JSON, or a list of either. `k` counts the hits of the answer, `depth` those of each leg, `window`
-    those that the reranker sees: 1 <= k <= window <= 2 * depth. `deadline_s` is in seconds, for the whole search. With
-    `credentials`, everything that the search asks of the cluster is asked as this caller, nothing as the service.
-    `facts` are whatever the caller knows of the request; rules of rerank stages may go by them.
+    those that the reranker sees: 1 <= k <= window <= what the legs find. `deadline_s` is in seconds, for the whole
+    search. With `credentials`, everything that the search asks of the cluster is asked as this caller, nothing as the
+    service. `facts` are whatever the caller knows about the request; rules of rerank stages may use them.
 
     The rest is for a results page, each as `connector.SearchOptions` says."""
 
@@ -200,7 +200,7 @@ class StageExplanation:
 @dataclass(frozen=True, slots=True)
 class Explanation:
     """Why a hit is where it is: what each leg, the fusion and each rerank stage said of it. Legs and stages that did
-    not see it are not there.
+    not see it are left out.
 
     `fused_rank` counts from 1. The hit's score is that of the last stage's `final`, else that of `fusion`."""
 
@@ -241,9 +241,8 @@ class SearchHit:
 class Degradation:
     """A part of a search that failed, ran late or came back short, and why.
 
-    `stage` is the name of a leg or of a rerank stage, or `encode`, `term_weights`, `fields`, `facets`,
-    `collapse` or `highlight`. `lasting`: it would do
-    so again, however much time it had."""
+    `stage` is the name of a leg or of a rerank stage, or `encode`, `term_weights`, `fields`, `facets`, `collapse`,
+    `highlight` or `view`. `lasting`: it would fail again, however much time it had."""
 
     stage: str
     reason: str

@@ -56,9 +56,9 @@ COMMANDS = {
             "gate",
             "gate",
             "gate",
-            "Hold the search against a stored baseline, and fail where it became worse. Made for CI.",
+            "Compare the search with a stored baseline, and fail if it became worse. Made for CI.",
         ),
-        ("train", "train", "train", "Fine-tune a reranker on judged queries, and hold it against its base."),
+        ("train", "train", "train", "Fine-tune a reranker on judged queries, and compare it with its base."),
         (
             "tune",
             "tune",
@@ -99,8 +99,8 @@ app = typer.Typer(
 
     They go to a store in this folder; add `--cluster http://localhost:9200` to do the same in a cluster. Every setting
     can be given in connector.yaml, in the environment and by a flag: `search.k`, `CONNECTOR_SEARCH_K`,
-    `--set search.k=20`. A flag that stands for a setting names its variable in brackets; the others are about this one
-    call.""",
+    `--set search.k=20`. A flag that stands for a setting names its variable in brackets; the others hold for this call
+    alone.""",
 )
 
 

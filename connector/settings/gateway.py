@@ -31,14 +31,16 @@ class GatewayIndexSettings(Section):
     fields: dict[str, float] | None = Field(None, description="its text fields with boosts; index.text_fields if none")
     vector_field: str | None = Field(None, description="its vector field; index.vector_field if none")
     deadline_s: float | None = Field(
-        None, gt=0, description="after so long the engine's own answer is given; search.deadline_s if none"
+        None, gt=0, description="the time after which the engine's own answer is given; search.deadline_s if none"
     )
     scores: Literal["lexical", "model"] = Field(
         "lexical", description="what _score says: the lexical leg's own in falling order, or the reranker's in (1, 2]"
     )
     exact: bool = Field(False, description="totals and aggregations count the dense hits too, for one leg's time more")
-    shadow: bool = Field(False, description="the engine's reply is given, ours is computed beside it and compared")
-    share: float = Field(1.0, ge=0, le=1, description="the part of the requests that are reranked, by a stable hash")
+    shadow: bool = Field(False, description="callers get the engine's reply; ours is computed beside it and compared")
+    share: float = Field(
+        1.0, ge=0, le=1, description="the part of the query texts that are reranked, chosen by a stable hash"
+    )
     function_score: bool = Field(False, description="a function_score is reordered too; else it passes through")
 
 
@@ -55,7 +57,7 @@ class GatewaySettings(Section):
         description="a second port, for the HTTP API of the connector's own (/v1); off when not given. 0: any free one",
     )
     grades: str | None = Field(
-        None, description="a judging folder, which takes the grades that people give on the page /ui; none: no grades"
+        None, description="a judging folder for the grades that people give on the page /ui; without it, no grades"
     )
     api_hosts: tuple[str, ...] = Field(
         (), description="names of hosts, beside this machine's, under which the API and the page /ui may be called"
@@ -64,20 +66,20 @@ class GatewaySettings(Section):
         (), description="the cluster's nodes, http(s)://HOST:PORT each, asked in turn; cluster.url when none is given"
     )
     slow_query_ms: float | None = Field(
-        None, ge=0, description="the API logs each search that takes as long, with the time of each stage"
+        None, ge=0, description="the API logs each search that takes at least so long, with the time of each stage"
     )
-    log_query_text: bool = Field(False, description="that line has the text of the query too")
+    log_query_text: bool = Field(False, description="that line also has the text of the query")
     otlp_url: str | None = Field(
         None,
-        description="spans of searches and of the API's requests go there, by OTLP over HTTP: http://collector:4318; "
-        "needs traces",
+        description="where spans of searches and of the API's requests go, OTLP over HTTP: http://collector:4318; "
+        "needs the extra traces",
     )
     events_file: str | None = Field(
-        None, description="the API keeps queries and events of users there, as JSON Lines of User Behavior Insights"
+        None, description="where the API keeps queries and events of users: JSON Lines of User Behavior Insights"
     )
     events_index: str | None = Field(
         None,
-        description="the same in the indexes NAME_queries and NAME_events of the cluster, made where there are none",
+        description="or in the indexes NAME_queries and NAME_events of the cluster, which are made if need be",
     )
     max_waiting_events: int = Field(
         10_000, ge=1, description="events that may wait to be written; beyond it 503 at once"
@@ -90,19 +92,19 @@ class GatewaySettings(Section):
     )
     pipelines: dict[str, dict[str, Any]] = Field(
         default_factory=dict,
-        description="searches that a request may name in X-Rerank, each as settings of search that it changes",
+        description="searches that a request may name in X-Rerank, each as the settings of search that differ",
     )
-    shadows_at_once: int = Field(4, ge=1, description="shadow: searches of ours under way at once; more are left out")
+    shadows_at_once: int = Field(4, ge=1, description="shadow: how many of our searches run at once; more are left out")
     trusted_proxies: tuple[Network, ...] = Field(
         (), description="addresses or ranges of proxies in front, whose x-forwarded-for and x-proxy-* go on"
     )
     max_header_bytes: int = Field(
-        65_536, ge=8_192, description="longest request line with headers; beyond it 431. Keep it above the engine's"
+        65_536, ge=8_192, description="longest request line with headers; beyond it 431; keep it above the engine's"
     )
     max_search_bytes: int = Field(1_048_576, ge=0, description="largest _search that is looked at; larger ones pass")
     max_msearch_bytes: int = Field(8_388_608, ge=0, description="largest _msearch that is looked at")
     connect_timeout_s: float = Field(5.0, gt=0, description="longest wait for a connection to a node; then the next")
-    drain_s: float = Field(30.0, ge=0, description="told to stop: seconds for what is under way")
+    drain_s: float = Field(30.0, ge=0, description="after SIGTERM: seconds for what is under way")
     tls_cert: str | None = Field(
         None, description="PEM file of the certificate to serve https with, its chain included"
     )

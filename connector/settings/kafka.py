@@ -12,7 +12,7 @@ class KafkaSettings(Section):
     """Kafka as a source: how the topic at kafka://HOST:PORT/TOPIC is read."""
 
     group: str | None = Field(
-        None, description="the consumer group, which keeps how far was read; connector-INDEX when not given"
+        None, description="the consumer group, which remembers how far was read; connector-INDEX when not given"
     )
     username: str | None = Field(None, description="with a password: SASL, by PLAIN where options name no mechanism")
     password: Password | None = Field(None, description="the password of username")

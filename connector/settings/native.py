@@ -17,13 +17,13 @@ class NativeSettings(Section):
         None,
         description="the worker as the cluster's nodes reach it; the url of the first stage's reranker when not given",
     )
-    embeddings: bool = Field(True, description="the engine also gets its vectors from the worker")
+    embeddings: bool = Field(True, description="the engine gets vectors from the worker too")
     field: str | None = Field(
         None,
         description="the one text field that is embedded at ingest (OpenSearch) or reranked (Elasticsearch)",
     )
     model_group: str | None = Field(
-        None, description="OpenSearch: id of the model group of the models; each its own when not given"
+        None, description="OpenSearch: id of the group that the models belong to; each has its own when not given"
     )
 
     @model_validator(mode="after")

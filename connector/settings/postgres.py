@@ -19,18 +19,18 @@ class PostgresSettings(Section):
     slot: str | None = Field(
         None,
         pattern="^[a-z0-9_]{1,63}$",
-        description="to follow it by logical replication: the name of the slot, which is made where there is none",
+        description="to follow it by logical replication: the name of the slot, which is made if there is none",
     )
     publication: str | None = Field(
-        None, description="the publication that the slot is read for; one of the slot's name when not given"
+        None, description="the publication that the slot reads; called as the slot when not given"
     )
     password: Password | None = Field(
         None, description="the password of the user in the URL; PGPASSWORD and ~/.pgpass work too"
     )
-    poll_s: float = Field(1.0, gt=0, description="so often a followed table is asked for changed rows")
+    poll_s: float = Field(1.0, gt=0, description="how often a followed table is asked for changed rows")
     overlap_s: float = Field(
         60.0,
         ge=0,
-        description="a row may come to be seen so long after the time in its updated_at: transactions that take long, "
-        "and clocks that differ",
+        description="how long after the time in its updated_at a row may become visible, since transactions take long "
+        "and clocks differ",
     )

@@ -40,8 +40,8 @@ Name = Annotated[str, AfterValidator(_check_name)]  # of a reranker, a leg, a st
 class LegSettings(Section):
     """A leg: something that finds documents for a query."""
 
-    kind: LegKind | None = Field(None, description="what it asks; its name says so where that is a kind")
-    weight: float = Field(1.0, ge=0, description="what it counts in the fusion; linear: its share, of all weights")
+    kind: LegKind | None = Field(None, description="what it asks; not needed if its name is a kind")
+    weight: float = Field(1.0, ge=0, description="how much it counts in the fusion; linear: its share of all weights")
     depth: int | None = Field(None, ge=1, le=10_000, description="hits it returns; search.depth when not given")
     query: dict[str, Any] | None = Field(
         None,
@@ -81,7 +81,7 @@ class LegSettings(Section):
 
 
 class FusionSettings(Section):
-    """How the legs become one ranking. What each counts is its weight."""
+    """How the legs become one ranking. How much each counts is its weight."""
 
     kind: FusionKind = Field("rrf", description="reciprocal ranks, or sums of scores made comparable")
     rank_constant: int = Field(60, ge=1, description="rrf: the 60 in 1 / (60 + rank)")
@@ -94,15 +94,15 @@ class WhenSettings(Section):
     gap_below: float | None = Field(
         None,
         gt=0,
-        description="the scores of the last of the k hits and of the next one lie nearer than this, in standard "
-        "deviations of the scores of the window",
+        description="the score of the last of the k hits and that of the next document differ by less than this, in "
+        "standard deviations of the window's scores",
     )
     agree_below: int | None = Field(
         None, ge=1, description="of the first k documents of each leg, fewer than this are in all of them"
     )
-    query_words_at_least: int | None = Field(None, ge=1, description="the query has so many words")
+    query_words_at_least: int | None = Field(None, ge=1, description="the query has at least so many words")
     facts: dict[str, Any] = Field(
-        default_factory=dict, description="the request's facts are these: each a value, or a list of those that may be"
+        default_factory=dict, description="the request's facts are these: each a value, or a list of allowed ones"
     )
 
 
@@ -111,12 +111,12 @@ class StageSettings(Section):
 
     name: Name | None = Field(None, description="what answers call it; its reranker's name when not given")
     reranker: str | None = Field(None, description="one of rerankers; the first when not given")
-    window: int = Field(50, ge=1, description="documents that it sees, the best that come in")
+    window: int = Field(50, ge=1, description="how many documents it sees, the best that come in")
     passages: int = Field(2, ge=1, le=4, description="passages of a document that are scored; the best one counts")
     max_pairs: int = Field(200, ge=1, description="most (query, passage) pairs sent for one query")
     weights: dict[str, Annotated[float, Field(ge=0)]] | None = Field(
         None,
-        description="final order: what before (the order that came in), each leg and rerank count; what is not named "
+        description="final order: how much before (the order that came in), each leg and rerank count; one not named "
         f"counts 0; not given: before {BEFORE_WEIGHT:g}, rerank {RERANK_WEIGHT['late-interaction']:g} "
         f"({RERANK_WEIGHT['cross-encoder']:g}: a cross-encoder), and the legs share the rest",
     )
@@ -125,7 +125,7 @@ class StageSettings(Section):
         None,
         gt=0,
         le=1,
-        description="its part of the time that the stages have together; those that name none share the rest equally",
+        description="its part of the time for all stages; those that name none share the rest equally",
     )
     when: WhenSettings | None = Field(
         None, description="rules by which it is left out: gap_below, agree_below, query_words_at_least, facts"
@@ -158,27 +158,27 @@ class SearchSettings(Section):
     """How one query is searched: legs, fusion, rerank."""
 
     k: int = Field(10, ge=1, description="hits the caller gets")
-    depth: int = Field(100, ge=1, le=10_000, description="hits that a leg returns which names no depth of its own")
+    depth: int = Field(100, ge=1, le=10_000, description="hits that a leg returns if it has no depth of its own")
     deadline_s: float = Field(10.0, gt=0, description="the time that one search has, with all of its stages")
     tries: int = Field(
-        2, ge=1, le=5, description="how often a leg or a reranker is asked where it broke off, within the deadline"
+        2, ge=1, le=5, description="how often a leg or a reranker that breaks off is asked, within the deadline"
     )
     legs: dict[Name, LegSettings] = Field(
         {name: LegSettings(kind=name) for name in KINDS},
-        description="what finds documents, by name; these two, unless NAME: off leaves one out",
+        description="what finds documents, by name; these two are there unless NAME: off leaves one out",
     )
     fusion: FusionSettings = FusionSettings()
     rerank: tuple[StageSettings, ...] = Field(
         (StageSettings(),),
         description="the stages, one after the other: each {reranker: NAME, window: 50, ...}; one stage alone needs no "
-        "list, and off has none",
+        "list; off: no stage",
     )
     breaker: BreakerSettings = BreakerSettings()
     cursor_key: SigningKey | None = Field(
         None,
-        description="signs the cursors of pages; the same for all processes that serve them, else each makes its own",
+        description="signs the cursors of pages; give all processes that serve them the same, else each makes its own",
     )
-    cursor_s: int = Field(300, ge=1, le=86_400, description="how long a cursor can be used, and a page kept still")
+    cursor_s: int = Field(300, ge=1, le=86_400, description="how long a cursor can be used, and pages hold still")
 
     @field_validator("legs", mode="before")
     @classmethod

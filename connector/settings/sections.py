@@ -77,14 +77,14 @@ class IndexSettings(Section):
     text_fields: dict[str, float] | None = Field(None, description="existing index: its text fields with boosts")
     vector_field: str | None = Field(None, description="existing index: its vector field")
     beside: str | None = Field(
-        None, description="existing index: the index of its vectors, where that is not called vectors-of-NAME"
+        None, description="existing index: the index with its vectors, if that is not called vectors-of-NAME"
     )
 
 
 class FieldSettings(Section):
     """How rows become documents. Without `text`, the fields are worked out from the source."""
 
-    id: str | None = Field(None, description="the id field; tried when not given: _id, id, doc_id")
+    id: str | None = Field(None, description="the id field; tried when not given: _id, id, doc_id, path")
     text: dict[str, float] | None = Field(None, description="text fields with boosts, in reading order")
     metadata: dict[str, FieldType] = Field(
         default_factory=dict, description="fields to filter by or to return, with their types"
@@ -136,19 +136,19 @@ class IngestSettings(Section):
     group_documents: int = Field(256, ge=1, description="documents that travel through the pipeline together")
     group_bytes: int = Field(4_000_000, ge=1, description="most text in such a group")
     writers: int = Field(2, ge=1, le=16, description="bulk requests under way at once")
-    max_attempts: int = Field(8, ge=1, description="tries for what may work later: 503, time-outs, no connection")
+    max_attempts: int = Field(8, ge=1, description="tries of what may work later: 503, time-outs, no connection")
     backoff_s: float = Field(0.5, gt=0, description="first pause between tries; doubles, with jitter, to 30 s")
     busy_s: float = Field(
         600.0,
         ge=0,
-        description="how long a cluster that answers may put off all that it is sent (429), until jobs stop",
+        description="how long a cluster may put off all that it is sent (429) before jobs stop",
     )
     grace_s: float = Field(20.0, gt=0, description="after SIGTERM: time to write what is encoded")
 
 
 class RerankerSettings(Section):
-    """What rates (query, passage) pairs: a worker, another server of its kind, or a plug-in. Stages refer to it by its
-    name."""
+    """What rates (query, passage) pairs: a worker, another server that speaks as it does, or a plug-in. Stages refer to
+    it by its name."""
 
     kind: str = Field("worker", description="worker: a rerank server at url; or a plug-in's name")
     url: str = Field("http://127.0.0.1:8787", description="the worker")
@@ -189,7 +189,7 @@ class ModelSettings(Section):
 
 
 class WorkerSettings(ModelSettings):
-    """The rerank worker: its first reranker, which is loaded at the start, and all else."""
+    """The rerank worker: its first reranker, which is loaded at the start, and everything else."""
 
     host: str = Field("127.0.0.1", description="the address to listen on; 0.0.0.0: every one that this machine has")
     port: int = Field(8787, ge=0, le=65_535, description="0: any free port")
@@ -218,7 +218,7 @@ class WorkerSettings(ModelSettings):
         30.0, gt=0, description="a request without a budget that would wait longer for the model gets 429 at once"
     )
     drain_s: float = Field(
-        8.0, ge=0, description="told to stop: seconds to answer what was accepted, after which the rest gets 503"
+        8.0, ge=0, description="after SIGTERM: seconds to answer what was accepted; then the rest gets 503"
     )
     access_log: Literal["all", "requests", "errors", "off"] = Field(
         "requests",
@@ -229,7 +229,7 @@ class WorkerSettings(ModelSettings):
     )
     score_cache_bytes: int = Field(64_000_000, ge=0, description="scores of pairs that are kept in memory")
     api_keys: Keys | None = Field(
-        None, description="callers bring one of these, a line each, as a bearer token; without any everybody may call"
+        None, description="callers bring one of these, a line each, as a bearer token; without any, everybody may call"
     )
     tls_cert: str | None = Field(
         None, description="PEM file of the certificate to serve https with, its chain included"
@@ -247,10 +247,10 @@ class WorkerSettings(ModelSettings):
 
 
 class ModelPlaceSettings(Section):
-    """Where models are had from that are named and not in a folder here."""
+    """Where models come from that the settings name and that are in no folder here."""
 
     download: bool = Field(
-        True, description="false: models come from folders, packages and caches of this machine alone"
+        True, description="false: models come only from folders, packages and caches of this machine"
     )
     maven_repository: str | None = Field(
         None,

@@ -42,9 +42,9 @@ def backfill(
 ) -> None:
     """Add passages and vectors to an index that an application made and goes on writing to.
 
-    The index is looked at first, and what would be changed is said: nothing is written before somebody agrees. Each
-    document gets our two fields by an update that fails where an application wrote meanwhile, so that no write of
-    theirs is lost. A job that was killed is simply run again. Searches need no setting for such an index.
+    The command looks at the index first and says what it would change; nothing is written before somebody agrees. Each
+    document gets our two fields by an update that fails if an application has written it meanwhile, so that no write
+    of theirs is lost. A job that was killed is simply run again. Searches need no setting for such an index.
 
     Exit code: 0 all well; 1 some documents were refused, or are being written all the time; 2 it could not start, or
     nobody agreed; 3 it stopped early, or the cluster is away: run it again to go on; 143 (SIGTERM) or 130 (Ctrl-C) it

@@ -31,7 +31,7 @@ def doctor(settings: SearchSettingsFlags, as_json: AsJson = False) -> None:
 
     It looks at the settings, the cluster, the index, the encoder and the worker, and sends a query through all of
     them. Nothing is changed anywhere. Exit code: 0 no check failed (there may be warnings), 1 a check failed, 2 the
-    doctor could not start, for want of settings that can be read.
+    settings cannot be read.
 
     Examples:
 

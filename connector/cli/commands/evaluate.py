@@ -62,7 +62,7 @@ class MeasuringFlags:
         str | None,
         typer.Option(
             metavar="FIELD",
-            help="A number of the queries by which they count in means and tests, such as frequency. [all alike]",
+            help="A field with a number: how much a query counts in means and tests, such as frequency. [all alike]",
         ),
     ] = None
 

@@ -45,18 +45,18 @@ def follow(
 ) -> None:
     """Keep the passages and vectors of a back-filled index right while applications go on writing to it.
 
-    What was written since the last look is read shard by shard, and documents whose text is another now, or that were
-    replaced, get new passages within seconds. No application ever has to wait, and nothing that it wrote is undone. It
-    goes on until it is told to end; the next run goes on from there. A source (a folder, a table, a topic) is followed
-    by: connector ingest SOURCE --follow.
+    What was written since the last look is read shard by shard, and documents whose text has changed, or that were
+    replaced, get new passages within seconds. No application ever has to wait, and nothing that it wrote is undone. The
+    command goes on until it is told to end; the next run goes on from there. To follow a source (a folder, a table, a
+    topic), use: connector ingest SOURCE --follow.
 
-    It follows what comes to it meanwhile too: the vectors of a second encoder (connector migrate), and back-filled
+    It also follows what is added meanwhile: the vectors of a second encoder (connector migrate), and back-filled
     indices that a rollover adds behind an alias. An index with its vectors beside it (connector backfill --beside) is
     followed in the same way, and only read.
 
     Exit code: 143 (SIGTERM) or 130 (Ctrl-C) it was ended, which is the usual way; 0 the vectors were taken out, so that
-    there is nothing to follow any more; 2 it could not start, as where the index was never back-filled, or is followed
-    already; 3 an index was deleted or rebuilt meanwhile, or forbids what it needs by now.
+    there is nothing to follow any more; 2 it could not start, because the index was never back-filled, is followed
+    already, or the like; 3 an index was deleted or rebuilt meanwhile, or no longer allows what is needed.
 
     Examples:
 

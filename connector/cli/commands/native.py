@@ -39,7 +39,9 @@ def install(
     ] = None,
     field: Annotated[
         str | None,
-        typer.Option(help="The text field that is embedded or reranked where one must do. [CONNECTOR_NATIVE_FIELD]"),
+        typer.Option(
+            help="The text field to embed or rerank, where the engine takes only one. [CONNECTOR_NATIVE_FIELD]"
+        ),
     ] = None,
     embeddings: Annotated[
         bool | None,

@@ -80,7 +80,7 @@ class LessonFlags:
         Path | None,
         typer.Option("--teacher-scores", metavar="FILE", help="Or its scores: JSON Lines of query_id, doc_id, score."),
     ] = None
-    negatives: Annotated[int, typer.Option(min=1, max=100, help="Other candidates of each query.")] = OPTIONS.negatives
+    negatives: Annotated[int, typer.Option(min=1, max=100, help="Negatives of each query.")] = OPTIONS.negatives
     depth: Annotated[int, typer.Option(min=1, max=1_000, help="Hits of each leg that they are taken from.")] = (
         OPTIONS.depth
     )
@@ -117,7 +117,7 @@ class StepFlags:
         typer.Option("--layer-decay", min=0.01, max=1, help="The rate of each layer as a share of the next one's."),
     ] = OPTIONS.layer_decay
     evaluations: Annotated[int, typer.Option(min=1, help="How often it is measured meanwhile.")] = OPTIONS.evaluations
-    patience: Annotated[int, typer.Option(min=1, help="It stops after that many without a gain.")] = OPTIONS.patience
+    patience: Annotated[int, typer.Option(min=1, help="Stop after so many of these without a gain.")] = OPTIONS.patience
     seed: Annotated[int, typer.Option(help="Of what is left to chance.")] = OPTIONS.seed
 
 
@@ -133,11 +133,13 @@ class AcceptanceFlags:
     ] = ACCEPTANCE.test_share
     test: Annotated[
         Path | None,
-        typer.Option("--test", metavar="FOLDER", help="Or other judged queries of the same index, in BEIR's layout."),
+        typer.Option(
+            "--test", metavar="FOLDER", help="Other judged queries of the same index for it, in BEIR's layout."
+        ),
     ] = None
     max_drop: Annotated[
         float,
-        typer.Option("--max-drop", min=0, help="How far nDCG@10 may fall below the base's, and below no rerank's."),
+        typer.Option("--max-drop", min=0, help="How far nDCG@10 may fall below that of the base, and of no rerank."),
     ] = ACCEPTANCE.max_drop
     export: Annotated[bool, typer.Option("--export/--no-export", help="Also make the graph in eight bits.")] = (
         ACCEPTANCE.export
@@ -158,15 +160,15 @@ def train(
     settings: SettingsFlags,
     as_json: AsJson = False,
 ) -> None:
-    """Fine-tune a reranker on judged queries, and hold it against its base.
+    """Fine-tune a reranker on judged queries, and compare it with its base.
 
-    The documents are in the index. Other candidates come from both legs of the configured cluster; those that may be
-    answers nobody judged are left out. It stops where queries that are held back gain no more, writes the model with
-    a card, and measures base and model on queries that the training did not see, through the real path. Stopped or
-    killed, the same command goes on.
+    The documents have to be in the index. Candidates to learn from come from both legs of the configured cluster,
+    without those that may be answers nobody judged. Training stops when queries that are held back gain no more. Then
+    the command writes the model with a card, and measures base and model through the real path, on queries that the
+    training did not see. If it was stopped or killed, the same command goes on.
 
-    Exit code: 0 the model is no worse than its base and than no rerank; 1 it is, and should not be used; 2 it could not
-    start; 3 the cluster is away.
+    Exit code: 0 the model is no worse than its base and than no rerank; 1 it is worse, and should not be used; 2 it
+    could not start; 3 the cluster is away.
 
     Examples:
 

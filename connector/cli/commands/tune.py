@@ -45,7 +45,7 @@ class GoalFlags:
     ] = GOAL.budget_ms
     min_recall: Annotated[
         float,
-        typer.Option("--min-recall", min=0, max=1, help="Recall of the window below which ranking is not the problem."),
+        typer.Option("--min-recall", min=0, max=1, help="Recall of the window below which recall is the problem."),
     ] = GOAL.min_recall
     timed: Annotated[
         int, typer.Option("--time-queries", min=1, help="How many queries are timed with each window.")
@@ -103,7 +103,7 @@ class WritingFlags:
     ] = None
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Write nothing.")] = False
     force: Annotated[
-        bool, typer.Option("--force", help="Write also what did worse than your settings on the test queries.")
+        bool, typer.Option("--force", help="Write even if it did worse than your settings on the test queries.")
     ] = False
     as_json: AsJson = False
 
@@ -118,10 +118,10 @@ def tune(
 ) -> None:
     """Choose the settings of a search on judged queries, test them on others, and write them.
 
-    They are depth, fusion, window, blend, model, and whether to rerank at all. Half of the queries are kept to test
-    on. On the rest every passage is scored once by each reranker, and hundreds of settings are worked out from that;
-    the times of each window are measured on the real path. A reranker is taken only where it gains more than two
-    standard errors, cross-validated, over the best search without one. Then your settings and the tuned ones meet on
+    They are depth, fusion, window, blend, model, and whether to rerank at all. Half of the queries are kept for the
+    test. For the others, each reranker scores every passage once, and hundreds of settings are worked out from that;
+    the times of each window are measured on the real path. A reranker is taken only if it gains more than two standard
+    errors, cross-validated, over the best search without one. Then your settings and the tuned ones are compared on
     the queries that were kept.
 
     Exit code: 0 written, or nothing to change; 1 the tuned settings did worse on the test queries or break the

@@ -43,13 +43,14 @@ class BackfillFlags:
     text: TextFields = None
     field: Annotated[
         str | None,
-        typer.Option("--field", metavar="NAME", help="What our nested field is called, where passages is taken."),
+        typer.Option("--field", metavar="NAME", help="A name for our nested field, if passages is taken. [passages]"),
     ] = None
     versions: Annotated[
         str,
         typer.Option(
             metavar="auto|internal|external",
-            help="Who counts the versions of documents; external: the application, which bars a back-fill in place.",
+            help="Who counts the versions of documents: the engine (internal), or the application (external), which "
+            "rules out a back-fill in place; auto: looks at a sample.",
         ),
     ] = "auto"
     dry_run: Annotated[
@@ -65,12 +66,14 @@ class BackfillFlags:
         typer.Option(
             min=1,
             metavar="MS",
-            help="Slow down while searches of others take longer than this (mean of a shard's query phase).",
+            help="Slow down while other people's searches take longer than this (mean of a shard's query phase).",
         ),
     ] = None
     max_search_ratio: Annotated[
         float | None,
-        typer.Option(min=1, metavar="N", help="Slow down while searches of others take N times as long as before."),
+        typer.Option(
+            min=1, metavar="N", help="Slow down while other people's searches take N times their mean time so far."
+        ),
     ] = None
     max_cpu: Annotated[
         float | None,
@@ -78,7 +81,8 @@ class BackfillFlags:
             min=1,
             max=100,
             metavar="PERCENT",
-            help="Slow down while the processors of a node are busier; not where the encoder runs on the same machine.",
+            help="Slow down while a node's processors are busier than this; not if the encoder runs on the same "
+            "machine.",
         ),
     ] = None
     beside: Annotated[
@@ -89,7 +93,7 @@ class BackfillFlags:
         bool,
         typer.Option(
             "--follow",
-            help="With --beside: go on, and bring what applications write within seconds, until it is ended.",
+            help="With --beside: go on, and bring over within seconds what applications write, until it is ended.",
         ),
     ] = False
     state: Annotated[
@@ -108,14 +112,14 @@ class BackfillFlags:
         bool | None,
         typer.Option(
             "--swap/--no-swap",
-            help="With --into: let the new index take the place in the end. Not said: where INDEX is an alias.",
+            help="With --into: let the new index take the old one's place in the end. [only if INDEX is an alias]",
             show_default=False,
         ),
     ] = None
     block_writes: Annotated[
         bool,
         typer.Option(
-            "--block-writes", help="With --swap: writes are answered with 403 for that moment, and none is missed."
+            "--block-writes", help="With --swap: answer writes with 403 for that moment, so that none is missed."
         ),
     ] = False
     copied: Annotated[
@@ -123,11 +127,11 @@ class BackfillFlags:
         typer.Option(
             "--copy",
             metavar="FIELD",
-            help="With --beside: a field to filter by that is copied; can be repeated. Not given: all that can be.",
+            help="With --beside: copy this field, to filter by it. Can be repeated; none: no field. [all that can be]",
         ),
     ] = None
     undo: Annotated[
-        bool, typer.Option("--undo", help="Take passages, vectors and markers of ours out again, from every document.")
+        bool, typer.Option("--undo", help="Take our passages, vectors and markers out of every document again.")
     ] = False
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False
     rejects: Annotated[

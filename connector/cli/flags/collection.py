@@ -44,7 +44,7 @@ class CollectionFlags:
         typer.Option(
             "--judged-by",
             metavar="KIND",
-            help="Of a folder of connector judge, the grades of person, model, clicks or imported alone; all: every "
+            help="With a folder of connector judge: only the grades of person, model, clicks or imported; all: every "
             "grade, and in eval also each kind apart.",
         ),
     ] = None

@@ -78,7 +78,7 @@ class FollowSourceFlags:
         bool,
         typer.Option(
             "--follow",
-            help="Then go on: write each change of the source within seconds, deletions included, until it is ended.",
+            help="Then go on: write each change of the source within seconds, deletions included, until ended.",
         ),
     ] = False
     metrics_port: Annotated[
@@ -119,12 +119,12 @@ class PostgresFlags:
         typer.Option(
             "--slot",
             metavar="NAME",
-            help="To follow it by logical replication: the slot, which is made where there is none. "
+            help="To follow it by logical replication: the slot, which is made if there is none. "
             "[CONNECTOR_POSTGRES_SLOT]",
         ),
     ] = None
     drop_slot: Annotated[
-        bool, typer.Option("--drop-slot", help="Drop that slot and its publication, and end: nobody follows any more.")
+        bool, typer.Option("--drop-slot", help="Drop that slot and its publication, and end; when no longer followed.")
     ] = False
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before a slot is made or dropped.")] = False
 

@@ -20,7 +20,7 @@ JUDGE_COMMANDS: dict[str, CommandPlace] = {
     ),
     "page": CommandPlace(f"{__name__}.page", "page", "Let people judge the pairs of a pool, on a web page."),
     "llm": CommandPlace(
-        f"{__name__}.llm", "llm", "Let a language model grade the pool, and hold it against the people who did."
+        f"{__name__}.llm", "llm", "Let a language model grade the pool, and compare its grades with those of people."
     ),
     "agreement": CommandPlace(
         f"{__name__}.agreement", "agreement", "Say how far judges agree, and whether they order pipelines alike."

@@ -10,10 +10,10 @@ from connector.judging.defaults import MEASURE
 
 
 def agreement(folder: FolderArgument, measured: OrderMeasure = MEASURE, as_json: AsJson = False) -> None:
-    """Hold each judge that is no person against the people, and people against each other.
+    """Compare each judge that is no person with the people, and the people with each other.
 
-    For the pairs that both judged: their grades in a table; Cohen's kappa with quadratic weights, with an interval from
-    bootstrap samples of the queries; and whether both put the pooled pipelines in the same order.
+    For the pairs that both judged, it shows their grades in a table; Cohen's kappa with quadratic weights, and its
+    interval from bootstrap samples of the queries; and whether both put the pooled pipelines in the same order.
 
     Examples:
 

@@ -93,7 +93,7 @@ def import_grades(
 
     Quepid's and Chorus' CSV (a case or a book), judgment lists of OpenSearch's Search Relevance Workbench, bodies of
     _rank_eval, TREC's and BEIR's qrels, and events of User Behavior Insights as lines of JSON: ubi_queries and
-    ubi_events together. Each is known by its content. What is there already is not added again.
+    ubi_events together. Each is recognised by its content. What is there already is not added again.
 
     Exit code: 0 all judgments have their place; 1 some are of queries that the folder lacks; 2 a file cannot be read,
     and nothing of it was written.

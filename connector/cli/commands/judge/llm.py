@@ -55,7 +55,7 @@ class LlmFlags:
     max_chars: Annotated[
         int, typer.Option("--max-passage-chars", min=100, help="Longer passages are cut, and counted.")
     ] = MAX_PASSAGE_CHARS
-    ask_again: Annotated[bool, typer.Option("--ask-again", help="Ask anew where an answer of before was no grade.")] = (
+    ask_again: Annotated[bool, typer.Option("--ask-again", help="Ask anew where an earlier answer was no grade.")] = (
         False
     )
 
@@ -79,7 +79,7 @@ class CostFlags:
     PANEL: ClassVar[str] = "Cost"
 
     pairs: Annotated[
-        int, typer.Option("--pairs", min=0, help="Only so many pairs, what the pool wants first; 0: all.")
+        int, typer.Option("--pairs", min=0, help="Only so many pairs, those that the pool wants first; 0: all.")
     ] = 0
     price_in: Annotated[
         float | None, typer.Option("--price-in", min=0, help="What a million tokens to the model cost.")
@@ -129,9 +129,9 @@ def llm(
 ) -> None:
     """Let a language model grade the pool, from 0 to 3, and say how far its grades agree with those of people.
 
-    The question is UMBRELA's (arXiv 2406.06519). What the model is asked costs tokens: they are counted first, and
-    nothing is asked without a yes. Each grade is on disk at once, and a rerun asks nothing twice. The endpoint's key is
-    a secret: CONNECTOR_JUDGE_API_KEY, or a file that CONNECTOR_JUDGE_API_KEY_FILE names.
+    The prompt is UMBRELA's (arXiv 2406.06519). Asking costs tokens: they are estimated first, and nothing is asked
+    without a yes. Each grade is on disk at once, and a rerun asks nothing twice. The endpoint's key is a secret: set
+    CONNECTOR_JUDGE_API_KEY, or name a file that holds it in CONNECTOR_JUDGE_API_KEY_FILE.
 
     Exit code: 0 each pair has a grade; 1 some have none, as the report says; 2 it could not start, or the endpoint
     refused; 3 the endpoint is away: run it again to go on.

@@ -31,7 +31,7 @@ LoggedIndex = Annotated[
     typer.Option(
         "--from-index",
         metavar="NAME",
-        help="An index that keeps queries, such as ubi_queries, in place of logs; they are in --column. [user_query]",
+        help="In place of logs: an index that keeps queries, such as ubi_queries, in the field --column. [user_query]",
     ),
 ]
 Out = Annotated[Path, typer.Option("--out", "-o", metavar="FOLDER", help="The judging folder that they go to.")]
@@ -56,7 +56,9 @@ class LogFlags:
     ] = None
     parameter: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME", help=f"Where an access log's addresses have the query; repeatable. [{PARAMETER}]"),
+        typer.Option(
+            metavar="NAME", help=f"The parameter of an access log's addresses with the query; repeatable. [{PARAMETER}]"
+        ),
     ] = None
     column: Annotated[
         str | None,
@@ -123,12 +125,12 @@ def queries(
     """Take queries out of a log, and draw a sample that is fair to frequent and rare ones.
 
     The format is recognised: lines, CSV, JSON Lines, access logs, slow logs of Elasticsearch and OpenSearch,
-    `ubi_queries`, the events of Search UI, and Quepid's exports. What is the same but for capitals, blanks, spellings
-    of letters and punctuation at its end is one query.
+    `ubi_queries`, the events of Search UI, and Quepid's exports. Texts that differ only in capitals, blanks, codings of
+    letters and punctuation at the end are one query.
 
-    A third of the sample each is of the head, the torso and the tail: the searches in the order of their queries'
-    frequency, cut into three. In queries.jsonl, `stands_for` says how many searches of the log a query stands for:
-    `connector eval FOLDER --weigh-by stands_for --segment-by band`.
+    The sample has a third each from the head, the torso and the tail: the searches, ordered by how frequent their
+    queries are, cut into three equal parts. In queries.jsonl, `stands_for` says how many searches of the log a query
+    stands for: `connector eval FOLDER --weigh-by stands_for --segment-by band`.
 
     Examples:
 

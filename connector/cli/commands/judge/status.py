@@ -35,9 +35,9 @@ def status(
 ) -> None:
     """Say what is judged, by whom, how far the judges agree, what so many queries can show, and what to do next.
 
-    The smallest difference to show is one that 80 of 100 samples of so many queries show at p 0.05 (Sakai 2016). It
-    follows from how much the pooled pipelines differ from query to query. Where several are compared with the baseline,
-    p is corrected for their number, as in connector eval.
+    The smallest difference is the one that 80 of 100 samples of so many queries would show at p 0.05 (Sakai 2016). It
+    follows from how much the pooled pipelines differ from query to query. If several are compared with the baseline, p
+    is corrected for their number, as in connector eval.
 
     Examples:
 
