@@ -116,8 +116,10 @@ engines: ## get the real engines that the tests start (Maven, and JDK 17 and 21 
 test test-quick test-each-engine test-wheel soak: export PYTHONDONTWRITEBYTECODE :=
 
 # Four processes on two cores, since tests wait for engines and commands; threads of a model that wait for each other
-# spin. Types and wheel are checked meanwhile, by one process, and told at the end.
-test: $(VENV)/test-installed engines style ## install what the tests need, get the real engines, pass everything
+# spin. Types and wheel are checked meanwhile, by one process, and told at the end. Before it, Maven gets the engines
+# while uv gets the packages.
+test: ## install what the tests need, get the real engines, pass everything
+	@$(MAKE) --no-print-directory --jobs 2 $(VENV)/test-installed engines style
 	@nice $(MAKE) --no-print-directory --keep-going types test-wheel >$(VENV)/beside.log 2>&1 & beside=$$!; \
 	trap "kill $$beside" INT TERM; \
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 4 --no-loadscope-reorder --engines pairs; tests=$$?; \

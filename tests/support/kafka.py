@@ -81,8 +81,8 @@ def _get_jars() -> Path:
             home.mkdir(exist_ok=True)
             (home / "pom.xml").write_text(POM)
             goal = f"{engines.DEPENDENCY}:copy-dependencies"
-            command = [*engines.MVN, "-f", str(home / "pom.xml"), goal, f"-DoutputDirectory={home}/jars"]
-            subprocess.run([*command, "-DincludeScope=runtime"], check=True, stdout=2)
+            pom = str(home / "pom.xml")
+            engines.run_maven("-f", pom, goal, f"-DoutputDirectory={home}/jars", "-DincludeScope=runtime")
             (home / "done").touch()
     return home / "jars"
 
