@@ -19,7 +19,7 @@ from connector.schema import IndexSchema
 from connector.types import Vector
 
 NUM_CANDIDATES_FACTOR = 2
-MAX_NUM_CANDIDATES = 10_000
+MAX_NUM_CANDIDATES = 10_000  # the engine refuses more
 ELEMENTS = {"byte": "byte", "bit": "bit"}  # element_type of a field; any other is of floats
 
 
@@ -37,7 +37,7 @@ class ElasticsearchDialect:
             "field": schema.vector_field,
             "query_vector": vector_values(schema, vector),
             "k": depth,
-            "num_candidates": min(max(NUM_CANDIDATES_FACTOR * depth, 100), MAX_NUM_CANDIDATES),
+            "num_candidates": num_candidates(depth),
         }
         if filter_query:
             knn["filter"] = filter_query
@@ -85,3 +85,8 @@ class ElasticsearchDialect:
             element=ELEMENTS.get(str(field.get("element_type")), "float"),
             indexed=field.get("index", True) is not False,
         )
+
+
+def num_candidates(depth: int) -> int:
+    """How many vectors each shard looks at for `depth` hits."""
+    return min(max(NUM_CANDIDATES_FACTOR * depth, 100), MAX_NUM_CANDIDATES)

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from connector.clusters.dialect import JSON, PASSAGES
+from connector.clusters.elasticsearch import num_candidates
 from connector.native.plan import EXAMPLE_QUERY, ExampleSearch, NativePlan, PartNames
 
 NO_KEY = "none"  # both services take no endpoint without a key; a worker without keys does not look at it
-NUM_CANDIDATES_FACTOR = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ def build_example(plan: NativePlan) -> ExampleSearch:
     if plan.embeddings and schema.vector_field:
         builder = {"text_embedding": {"model_id": names.embedding, "model_text": EXAMPLE_QUERY}}
         knn: JSON = {"field": schema.vector_field, "query_vector_builder": builder}
-        knn |= {"k": plan.depth, "num_candidates": max(NUM_CANDIDATES_FACTOR * plan.depth, 100)}
+        knn |= {"k": plan.depth, "num_candidates": num_candidates(plan.depth)}
         legs = [retriever, {"knn": knn}]
         retriever = {
             "rrf": {"retrievers": legs, "rank_constant": plan.fusion.rank_constant, "rank_window_size": plan.depth}

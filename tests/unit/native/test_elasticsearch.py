@@ -244,6 +244,14 @@ def test_the_example_fuses_both_legs_and_reranks_the_last_text_field() -> None:
     assert json.dumps(example.body)
 
 
+@pytest.mark.parametrize(("depth", "candidates"), [(20, 100), (80, 160), (5_000, 10_000), (10_000, 10_000)])
+def test_the_examples_dense_leg_looks_at_no_more_candidates_than_the_engine_takes(depth: int, candidates: int) -> None:
+    example = build_example(plan_for("http://w:1", **{"search.depth": depth}))
+    legs = example.body["retriever"]["text_similarity_reranker"]["retriever"]["rrf"]["retrievers"]
+
+    assert (legs[1]["knn"]["k"], legs[1]["knn"]["num_candidates"]) == (depth, candidates)
+
+
 def test_without_embeddings_the_example_reranks_the_lexical_leg() -> None:
     example = build_example(plan_for("http://w:1", **{"native.embeddings": False, "native.field": "title"}))
     reranker = example.body["retriever"]["text_similarity_reranker"]
