@@ -34,7 +34,7 @@ def is_write_alias(index: str, alias: str) -> bool:
     return re.fullmatch(rf"{re.escape(index)}-writes-[0-9a-f]{{8}}", alias) is not None
 
 
-async def read_uuid(client: Client, index: str, timeout_s: float = TIMEOUT_S) -> str:
+async def read_uuid(client: Client, index: str, timeout_s: float) -> str:
     """What tells an index from another of its name; empty where these credentials may not see it, and where the name
     stands for several."""
     path, params = index_path(index, "_settings/index.uuid"), {"flat_settings": "true"}
@@ -132,7 +132,7 @@ class WritePlace:
 
     async def _read_uuid(self) -> str:
         try:
-            uuid = await read_uuid(self._client, self._index)
+            uuid = await read_uuid(self._client, self._index, TIMEOUT_S)
             if not uuid:  # that it is there may be seen all the same
                 await self._client.request("GET", index_path(self._index, "_mapping"), timeout_s=TIMEOUT_S)
             return uuid

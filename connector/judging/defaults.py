@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 SAMPLE = 200  # queries that are taken out of a log
 SEED = 13
+TREATMENT: Final = "leave-out"  # of what looks like a person's data
 PARAMETER = "q"  # of an access log's requests: where the query is
 DEPTH = 10  # documents of each pipeline that are pooled
 DIFFERENCE = 0.02  # of a measure, that is to be shown

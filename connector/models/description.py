@@ -12,10 +12,9 @@ from typing import Any
 from connector.errors import ModelError
 from connector.models.families import Family, find_family
 from connector.models.files import read_json
-from connector.models.runtime import Recipe
+from connector.models.runtime import DEFAULT_MAX_TOKENS, Recipe
 from connector.models.tokenizer import read_tokenizer
 
-DEFAULT_MAX_TOKENS = 512
 CLASSIFIES = "sequence-classification"
 UNLIMITED = 1_000_000  # transformers writes 1e30 where a tokenizer knows no limit
 PAD_TOKENS = ("[PAD]", "<pad>", "<|padding|>", "<|endoftext|>")

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from connector.types import Vectors
 
+DEFAULT_MAX_TOKENS = 512  # of a text, where a model says nothing
 MIN_COSINE = 0.9999  # of a graph's vectors with the model's own
 
 

@@ -15,9 +15,9 @@ from connector.models.devices import runs_on_cpu
 from connector.models.files import quiet_loading
 from connector.models.pairs import PairInputs, encode_pairs
 from connector.models.places.weights import holds_safetensors
+from connector.models.runtime import DEFAULT_MAX_TOKENS
 from connector.models.tokenizer import unlimited
 
-DEFAULT_MAX_TOKENS = 512
 SAMPLE = [
     ("how long", "For 30 days."),
     ("Who may return goods, and until when?", "All buyers; until 2024-01-15."),

@@ -20,11 +20,10 @@ from connector.models.onnx.export import export_graph
 from connector.models.onnx.forms import Form, workshop
 from connector.models.onnx.runtime import TEXT_VECTOR, TOKEN_VECTORS, GraphRuntime, move_recipe, write_recipe
 from connector.models.places.weights import holds_safetensors
-from connector.models.runtime import MIN_COSINE, Recipe
+from connector.models.runtime import DEFAULT_MAX_TOKENS, MIN_COSINE, Recipe
 from connector.models.tokenizer import unlimited
 from connector.types import Vectors
 
-DEFAULT_MAX_TOKENS = 512
 SAMPLE = (
     "refunds",
     "How long is a deal registered for a tier-2 partner in Größe, after January 2024?",

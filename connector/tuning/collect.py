@@ -62,9 +62,9 @@ async def collect(
     return collected
 
 
-async def until_ready(ask: Callable[[], Awaitable[T]], *, timeout_s: float = DEADLINE_S) -> T:
+async def until_ready(ask: Callable[[], Awaitable[T]]) -> T:
     """The answer of a worker that may be busy, or loading a model. Raises WorkerError."""
-    end = time.monotonic() + timeout_s
+    end = time.monotonic() + DEADLINE_S
     while True:
         try:
             return await ask()

@@ -12,9 +12,6 @@ from weakref import WeakKeyDictionary
 
 from connector.models.model import Model, Piece
 
-MAX_WAITING = 512
-MAX_WAITING_CHARS = 64_000_000
-MAX_WAIT_S = 30.0
 PATIENCE_S = 30.0  # what a request without a deadline is taken to wait for, when it comes to whose turn it is
 RATE_SHARE = 0.2  # what the last batch, if it is full, counts in the estimate of tokens per second
 FIRST_FULL = 0.25  # of the token budget has to be in the batch that gives the first estimate
@@ -78,13 +75,7 @@ class Place:
 class Line:
     """The requests under way, of any models, and what is known of how long they take."""
 
-    def __init__(
-        self,
-        *,
-        max_waiting: int = MAX_WAITING,
-        max_waiting_chars: int = MAX_WAITING_CHARS,
-        max_wait_s: float = MAX_WAIT_S,
-    ) -> None:
+    def __init__(self, *, max_waiting: int, max_waiting_chars: int, max_wait_s: float) -> None:
         """At most so many requests are under way, with so many characters, and none that would have to wait for
         `max_wait_s`."""
         self.changed = threading.Condition()  # guards places, and what a batcher makes of them

@@ -15,6 +15,7 @@ from support.parts import OverlapScorer
 from connector.models.cross_encoder import CrossEncoderPlan
 from connector.models.model import Piece
 from connector.models.scorer import Scores
+from connector.settings.sections import WorkerSettings
 from connector.worker.batcher import Batcher
 from connector.worker.line import Line
 from connector.worker.scoring import Scoring
@@ -72,9 +73,13 @@ class Bench:
 
 @asynccontextmanager
 async def batching(
-    scorer: OverlapScorer, *, max_waiting: int = 99, cache_bytes: int = 0, **options: Any
+    scorer: OverlapScorer, *, cache_bytes: int = 0, max_waiting: int = 99, **bounds: Any
 ) -> AsyncIterator[Bench]:
-    batcher = Batcher(Line(max_waiting=max_waiting, **options))
+    settings = WorkerSettings(max_waiting=max_waiting, **bounds)
+    line = Line(
+        max_waiting=settings.max_waiting, max_waiting_chars=settings.max_waiting_chars, max_wait_s=settings.max_wait_s
+    )
+    batcher = Batcher(line)
     yield Bench(scorer, batcher, Scoring(batcher, cache_bytes=cache_bytes))
     batcher.close()
 

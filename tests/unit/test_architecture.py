@@ -47,17 +47,30 @@ HOMES_OF_DEFAULTS = (
     "connector/tuning/goal.py",
     "connector/evaluation/defaults.py",
     "connector/judging/defaults.py",
+    "connector/judging/page/defaults.py",
 )
 # words that say nothing of what a variable holds, and nouns that this field does not use
 NO_NOUNS = frozenset(
     {"one", "told", "shown", "fate", "fates", "seal", "shortfall", "offer", "offers", "caution", "talk"}
 )
 
-NEUTRAL = (0, 1)  # none of it, and no change to it
-NO_SETTINGS = {  # numbers that are about one call
+NEUTRAL = (-1, 0, 1)  # before the first, none of it, and no change to it
+NO_SETTINGS = {  # numbers that are about one call, or that nobody but a test wants otherwise
     ("connector/cli/tables/comparison.py", "side_by_side"),  # how many hits an example prints
     ("connector/doctor/local_checks.py", "choose_words"),  # of a probe query
     ("connector/cli/commands/gateway.py", "proxy_config"),  # the port in the text that is printed
+    ("connector/backfill/beside.py", "__init__"),  # how often it looks at what was written meanwhile
+    ("connector/clusters/term_counts.py", "find_words"),  # how many words the engine is asked to count
+    ("connector/contract/clusters/store.py", "dense"),  # of a contract's documents: all
+    ("connector/contract/clusters/store.py", "lexical"),
+    ("connector/contract/synthetic.py", "make_documents"),
+    ("connector/evaluation/power.py", "queries_needed"),  # the two shares that statistics has agreed on
+    ("connector/evaluation/power.py", "smallest_difference"),
+    ("connector/evaluation/significance.py", "randomisation_test"),  # how fine p is, and the seed
+    ("connector/judging/trust/agreement.py", "compare_judges"),  # how fine an interval is, and the seed
+    ("connector/judging/model/chat.py", "__init__"),  # when a language model is asked again
+    ("connector/remote/encoder.py", "__init__"),  # texts of one request
+    ("connector/remote/process.py", "running_worker"),  # for how long a worker may load its model
 }
 
 
@@ -180,21 +193,25 @@ def test_only_the_settings_know_how_their_variables_are_called() -> None:
 
 
 def test_defaults_live_in_one_place() -> None:
-    wrong = []
-    for file in CODE:
-        if name_of(file).startswith(HOMES_OF_DEFAULTS):
-            continue
-        wrong += [
-            f"{name_of(file)}:{line}: {owner} has the default {value}"
-            for owner, value, line in number_defaults(nodes(file))
-            if (name_of(file), owner) not in NO_SETTINGS
-        ]
+    elsewhere = [
+        (name_of(file), owner, value, line)
+        for file in CODE
+        if not name_of(file).startswith(HOMES_OF_DEFAULTS)
+        for owner, value, line in number_defaults(nodes(file))
+    ]
 
-    assert wrong == []
+    assert {
+        f"{name}:{line}: {owner} has the default {value}"
+        for name, owner, value, line in elsewhere
+        if (name, owner) not in NO_SETTINGS
+    } == set()
+    assert NO_SETTINGS - {(name, owner) for name, owner, _, _ in elsewhere} == set()
 
 
-def number_defaults(module: Iterable[ast.AST]) -> Iterator[tuple[str, float, int]]:
-    """(owner, number, line) of the parameters and fields whose default is a number that was chosen."""
+def number_defaults(module: Sequence[ast.AST]) -> Iterator[tuple[str, float, int]]:
+    """(owner, number, line) of the parameters and fields whose default is a number that was chosen, also where a
+    constant of the same file stands for it."""
+    constants = dict(number_constants(module))
     for node in module:
         defaults: list[ast.expr | None] = []
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
@@ -202,16 +219,52 @@ def number_defaults(module: Iterable[ast.AST]) -> Iterator[tuple[str, float, int
         elif isinstance(node, ast.ClassDef):
             defaults = [field.value for field in node.body if isinstance(field, ast.AnnAssign)]
         for default in defaults:
-            is_number = isinstance(default, ast.Constant) and type(default.value) in (int, float)
-            if isinstance(default, ast.Constant) and is_number and default.value not in NEUTRAL:
-                yield getattr(node, "name", ""), float(str(default.value)), default.lineno
+            number = constants.get(default.id) if isinstance(default, ast.Name) else number_of(default)
+            if default is not None and number is not None and number not in NEUTRAL:
+                yield getattr(node, "name", ""), number, default.lineno
+
+
+def number_constants(module: Iterable[ast.AST]) -> Iterator[tuple[str, float]]:
+    """The names that stand for a number: `LIMIT = 3`, `A, B = 1, 2`, `C: Final = 0.5`."""
+    for node in module:
+        if not isinstance(node, ast.Assign | ast.AnnAssign):
+            continue
+        for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
+            pairs: list[tuple[ast.expr, ast.expr | None]] = [(target, node.value)]
+            if isinstance(target, ast.Tuple) and isinstance(node.value, ast.Tuple):
+                pairs = list(zip(target.elts, node.value.elts, strict=False))
+            for name, value in pairs:
+                number = number_of(value)
+                if isinstance(name, ast.Name) and name.id.isupper() and number is not None:
+                    yield name.id, number
+
+
+def number_of(value: ast.expr | None) -> float | None:
+    """What a number in the source says; None for anything else."""
+    sign = 1
+    if isinstance(value, ast.UnaryOp) and isinstance(value.op, ast.USub):
+        sign, value = -1, value.operand
+    is_number = isinstance(value, ast.Constant) and type(value.value) in (int, float)
+    return sign * float(str(value.value)) if isinstance(value, ast.Constant) and is_number else None
 
 
 def test_a_default_that_is_a_number_is_found() -> None:
-    module = ast.parse("def f(a, b=2, *, c=0.5, d=1): ...\nclass C:\n    e: int = 3\n    f: bool = True\n")
-    found = number_defaults(ast.walk(module))
+    module = ast.parse(
+        "A, B = 7, -8\nLATE: int = 9\nNAME = 'x'\ndef f(a, b=2, *, c=0.5, d=1): ...\n"
+        "class C:\n    e: int = 3\n    f: bool = True\n    g: int = -4\n    h: int = LATE\n"
+        "def i(a=A, b=B, c=NAME, d=imported): ...\n"
+    )
+    found = number_defaults(list(ast.walk(module)))
 
-    assert [(owner, number) for owner, number, _ in found] == [("f", 2.0), ("f", 0.5), ("C", 3.0)]
+    assert sorted((owner, number) for owner, number, _ in found) == [
+        ("C", -4.0),
+        ("C", 3.0),
+        ("C", 9.0),
+        ("f", 0.5),
+        ("f", 2.0),
+        ("i", -8.0),
+        ("i", 7.0),
+    ]
 
 
 # pages are read by test_pages.py

@@ -12,7 +12,7 @@ from connector.errors import DiskError, SettingsError, SourceError
 from connector.evaluation.queries import JudgedQuery
 from connector.evaluation.text_file import numbered_lines
 from connector.evaluation.whole_file import write_whole
-from connector.judging.defaults import SAMPLE, SEED
+from connector.judging.defaults import SAMPLE, SEED, TREATMENT
 from connector.judging.folder import JudgingFolder
 from connector.judging.logs.outcome import NoSearch, SearchedFor, Unreadable
 from connector.judging.logs.read import Entry
@@ -34,7 +34,7 @@ class QueryChoice:
     size: int = SAMPLE
     seed: int = SEED
     min_frequency: int = 1
-    personal: Personal = "leave-out"
+    personal: Personal = TREATMENT
 
 
 @dataclass(frozen=True, slots=True)

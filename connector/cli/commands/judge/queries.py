@@ -17,7 +17,7 @@ from connector.cli.flags.settings import AsJson, SettingsFlags
 from connector.cli.progress import share_on_terminal
 from connector.cli.stopping import say_when_stopped
 from connector.errors import SettingsError
-from connector.judging.defaults import PARAMETER, SAMPLE, SEED
+from connector.judging.defaults import PARAMETER, SAMPLE, SEED, TREATMENT
 
 if TYPE_CHECKING:
     from connector.judging.logs.read import Entry, QueryLog
@@ -99,7 +99,7 @@ class ChoiceFlags:
     personal: Annotated[
         str,
         typer.Option(help="What looks like a person's data (mail addresses, long numbers): leave-out, mask or keep."),
-    ] = "leave-out"
+    ] = TREATMENT
 
     def choice(self) -> QueryChoice:
         """Raises SettingsError."""
