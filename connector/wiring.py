@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import copy
-import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from connector.clusters.by_encoder import by_encoder, check_encoder
 from connector.clusters.connect import connect
 from connector.clusters.protocol import Cluster, ForeignFields, Index
-from connector.errors import EncoderMismatch, SettingsError
+from connector.errors import SettingsError
 from connector.models.encoder import Encoder
 from connector.models.files import find_model
 from connector.models.load import load_local_encoder
@@ -17,12 +16,10 @@ from connector.plugins import find_plugin
 from connector.rerankers.protocol import Reranker
 from connector.schema import EncoderFingerprint, Fields, IndexSchema, PassageSettings, VectorSettings
 from connector.search.searcher import Searcher
-from connector.settings.search import KINDS, LegKind, LegSettings
 from connector.settings.sections import Settings
 
 if TYPE_CHECKING:
-    from connector.native.plan import Native, NativePlan
-log = logging.getLogger(__name__)
+    from connector.native.plan import Native
 
 
 async def open_cluster(settings: Settings) -> Cluster:
@@ -46,66 +43,14 @@ def open_native(cluster: Cluster, settings: Settings) -> Native:
     from connector.clusters.rest import RestCluster
     from connector.native.elasticsearch import ElasticsearchNative
     from connector.native.opensearch import OpenSearchNative
+    from connector.native.planning import find_worker_url
 
     if not isinstance(cluster, RestCluster):
         raise SettingsError(
             "the embedded store runs no pipelines, and connector search reranks by itself; set cluster.url to a cluster"
         )
     kind = OpenSearchNative if cluster.engine.kind == "opensearch" else ElasticsearchNative
-    return kind(cluster.client, settings.index.name, _native_worker_url(settings))
-
-
-def build_plan(settings: Settings, schema: IndexSchema) -> NativePlan:
-    """What is to be installed for an index. Raises SettingsError for a field that it has not."""
-    from connector.native.plan import NativePlan
-
-    if schema.layout.members.names:
-        raise SettingsError(f"{settings.index.name!r} stands for several indices; name the one to install it for")
-    if not schema.managed and schema.vector_field and schema.vector_field not in schema.layout.vector_fields:
-        raise SettingsError(
-            f"the vectors of {settings.index.name!r} are in an index of their own, which no search of the engine "
-            "joins; search through the connector or its gateway, or back-fill the index in place"
-        )
-    named, names = settings.native.field, list(schema.fields.text)
-    if named is not None and named not in names:
-        raise SettingsError(f"native.field is {named!r}, which is none of the index's text fields: {', '.join(names)}")
-    lexical, dense = (_only_leg(settings, kind) for kind in KINDS)
-    if lexical.query:
-        raise SettingsError(
-            "an engine's own search gets its query with each request, so none is installed; send that query yourself, "
-            "and leave the template out with --set search.legs.lexical.query=null"
-        )
-    key = settings.first_reranker.api_key
-    return NativePlan(
-        index=settings.index.name,
-        schema=schema,
-        worker_url=_native_worker_url(settings),
-        api_key=key.get_secret_value() if key else None,
-        fusion=settings.search.fusion,
-        weights=(lexical.weight, dense.weight),
-        k=settings.search.k,
-        window=settings.first_stage.window,
-        depth=settings.search.depth,
-        embeddings=settings.native.embeddings and schema.vector_field is not None,
-        encoder=settings.encoder.model,
-        field=named or (names[0] if len(names) == 1 else None),
-        model_group=settings.native.model_group,
-    )
-
-
-def _native_worker_url(settings: Settings) -> str:
-    return (settings.native.worker_url or settings.first_reranker.url).rstrip("/")
-
-
-def _only_leg(settings: Settings, kind: LegKind) -> LegSettings:
-    """The leg of a kind; an engine's own search takes one of each."""
-    legs = {name: leg for name, leg in settings.search.legs.items() if leg.kind == kind}
-    if len(legs) > 1:
-        raise SettingsError(
-            f"an engine's own search takes one {kind} leg, not {', '.join(legs)}; leave others out with "
-            f"--set search.legs.{list(legs)[-1]}=off"
-        )
-    return next(iter(legs.values()), LegSettings(kind=kind, weight=0))
+    return kind(cluster.client, settings.index.name, find_worker_url(settings))
 
 
 def load_encoder(settings: Settings) -> Encoder:
@@ -181,31 +126,3 @@ def build_schema(settings: Settings, fields: Fields, encoder: EncoderFingerprint
         vectors=VectorSettings(**settings.index.vectors.model_dump()),
         dims=encoder.dims,
     )
-
-
-def by_encoder(index: Index, encoder: EncoderFingerprint) -> Index:
-    """The index by the vectors that this encoder made, where it has those of several, as while it changes from one to
-    the other."""
-    found = (each for each in index.schema.alternatives if each.encoder and each.encoder.same_vectors(encoder))
-    schema = next(found, None)
-    if schema is None:
-        return index
-    other = copy.copy(index)
-    other.schema = schema
-    return other
-
-
-def check_encoder(index: Index, encoder: EncoderFingerprint, field: str | None = None) -> None:
-    """Refuse an encoder whose vectors cannot be compared with those of a vector field of the index (None: its own).
-
-    Raises EncoderMismatch, or SettingsError also where there is no such field."""
-    schema = by_encoder(index, encoder).schema.searched_by(field)
-    if schema.encoder is not None and not schema.encoder.same_vectors(encoder):
-        raise EncoderMismatch(
-            index.name, index_encoder=str(schema.encoder), configured=str(encoder), backfilled=not schema.managed
-        )
-    if schema.vector_field and schema.dims and schema.dims != encoder.dims:
-        raise SettingsError(
-            f"field {schema.vector_field!r} of index {index.name!r} holds vectors of {schema.dims} "
-            f"dimensions, but {encoder} makes others; set encoder.model to the one that filled it"
-        )

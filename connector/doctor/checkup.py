@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from connector.clusters.beside import BesideIndex
+from connector.clusters.by_encoder import by_encoder, check_encoder
 from connector.clusters.protocol import Cluster, Index
 from connector.clusters.rest import RestCluster
 from connector.doctor.cluster_checks import ClusterChecks, judge_members
@@ -33,15 +34,7 @@ from connector.rerankers.protocol import Reranker
 from connector.settings.load import LoadedSettings
 from connector.settings.sections import Settings
 from connector.types import SearchRequest
-from connector.wiring import (
-    build_searcher,
-    by_encoder,
-    check_encoder,
-    load_encoder,
-    open_cluster,
-    open_index,
-    open_rerankers,
-)
+from connector.wiring import build_searcher, load_encoder, open_cluster, open_index, open_rerankers
 
 T = TypeVar("T")
 CHECK_S = 15.0  # for each look at the cluster and the index

@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from connector.clusters.by_encoder import by_encoder
 from connector.clusters.protocol import Cluster, Index
 from connector.errors import ConnectorError, SourceError
 from connector.evaluation.datasets import Collection
@@ -17,7 +18,7 @@ from connector.rerankers.protocol import Reranker
 from connector.search.searcher import Searcher
 from connector.settings.sections import Settings
 from connector.types import SearchRequest
-from connector.wiring import build_searcher, by_encoder, load_encoder, open_cluster, open_index, open_rerankers
+from connector.wiring import build_searcher, load_encoder, open_cluster, open_index, open_rerankers
 
 T = TypeVar("T")
 LOOKED_UP = 300  # judged documents that are looked for in an index

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from connector.clusters.by_encoder import check_encoder
 from connector.clusters.connect import EMBEDDED_PREFIX
 from connector.clusters.paths import check_name
 from connector.clusters.protocol import Cluster, Index
@@ -25,7 +26,7 @@ from connector.ingest.survey import survey_source
 from connector.models.encoder import Encoder
 from connector.schema import Fields
 from connector.settings.sections import Settings
-from connector.wiring import build_schema, check_encoder, load_encoder, open_cluster
+from connector.wiring import build_schema, load_encoder, open_cluster
 
 if TYPE_CHECKING:
     from connector.ingest.ray.job import RayJob

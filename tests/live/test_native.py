@@ -28,12 +28,13 @@ from connector.models.encoder import Encoder
 from connector.models.load import load_scorer
 from connector.native.opensearch import HOLDINGS
 from connector.native.plan import EXAMPLE_QUERY, ExampleSearch, Installed, Part, PartNames
+from connector.native.planning import build_plan
 from connector.remote.process import WorkerProcess
 from connector.schema import Fields
 from connector.settings.load import load_settings
 from connector.settings.sections import ClusterSettings, Settings, WorkerSettings
 from connector.types import Document, IndexedDocument
-from connector.wiring import build_plan, build_schema, open_cluster, open_index, open_native
+from connector.wiring import build_schema, open_cluster, open_index, open_native
 from connector.worker.app import create_app
 
 ARTICLES = {

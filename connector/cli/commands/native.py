@@ -114,7 +114,8 @@ def remove(
 
 
 async def _install(settings: Settings) -> Installed:
-    from connector.wiring import build_plan, open_cluster, open_index, open_native
+    from connector.native.planning import build_plan
+    from connector.wiring import open_cluster, open_index, open_native
 
     cluster = await open_cluster(settings)
     try:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from connector.clusters.by_encoder import check_encoder
 from connector.clusters.protocol import Index
 from connector.errors import AccessDenied, ConnectorError, IndexGone, IndexMissing
 from connector.event_loop import open_runner
@@ -15,7 +16,7 @@ from connector.ingest.ray.board import Board
 from connector.ingest.writing import PatientIndex
 from connector.schema import EncoderFingerprint, IndexSchema
 from connector.settings.sections import Settings
-from connector.wiring import check_encoder, open_cluster
+from connector.wiring import open_cluster
 
 T = TypeVar("T")
 _OPEN: dict[str, tuple[asyncio.Runner, Index]] = {}  # of this process, by job

@@ -23,9 +23,9 @@ from connector.native.opensearch_bodies import (
     is_ours,
 )
 from connector.native.plan import NativePlan, PartNames
+from connector.native.planning import build_plan
 from connector.schema import EncoderFingerprint, Fields, IndexSchema
 from connector.settings.load import load_settings
-from connector.wiring import build_plan
 
 ENCODER = EncoderFingerprint("mini", "abc", 3, 64)
 OURS = IndexSchema(Fields({"title": 2.0, "text": 1.0}), ENCODER, **MADE, dims=3)

@@ -23,10 +23,10 @@ from connector.errors import ClusterError, SettingsError
 from connector.native.elasticsearch import ElasticsearchNative
 from connector.native.elasticsearch_bodies import build_example
 from connector.native.plan import NativePlan, Part
+from connector.native.planning import build_plan
 from connector.schema import EncoderFingerprint, Fields, IndexSchema
 from connector.settings.load import load_settings
 from connector.settings.sections import ClusterSettings, WorkerSettings
-from connector.wiring import build_plan
 from connector.worker.app import create_app
 
 SCHEMA = IndexSchema(Fields({"title": 2.0, "text": 1.0}), EncoderFingerprint("mini", "abc", 3, 64), **MADE, dims=3)
