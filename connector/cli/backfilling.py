@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 import typer
 
 from connector.cli.console import stderr
-from connector.cli.tables.ingest import write_report
+from connector.cli.report_file import write_report
 from connector.errors import SettingsError
 from connector.settings.sections import Settings
 

@@ -17,9 +17,9 @@ from connector.cli.console import stderr
 from connector.cli.ending import stop_on_signal
 from connector.cli.flags.backfill import BackfillFlags
 from connector.cli.progress import showing
+from connector.cli.report_file import write_report
 from connector.cli.stopping import say_when_stopped
 from connector.cli.tables.elsewhere import print_elsewhere, print_left
-from connector.cli.tables.ingest import write_report
 from connector.settings.sections import Settings
 
 if TYPE_CHECKING:

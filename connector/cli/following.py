@@ -14,7 +14,7 @@ from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElaps
 
 from connector.cli.console import stderr
 from connector.cli.progress import LOG_EVERY_S
-from connector.cli.tables.ingest import write_report
+from connector.cli.report_file import write_report
 from connector.errors import SettingsError
 from connector.extras import needs
 

@@ -17,9 +17,9 @@ from connector.cli.flags.backfill import BackfilledIndex, BackfillFlags, read_te
 from connector.cli.flags.groups import with_flag_groups
 from connector.cli.flags.settings import AsJson, ClusterUrl, ConfigFile, LogFormat, Overrides, read_settings
 from connector.cli.progress import showing
+from connector.cli.report_file import check_report
 from connector.cli.stopping import say_when_stopped
 from connector.cli.tables.backfill import print_backfills, print_leftovers, print_not_undone, print_undone
-from connector.cli.tables.ingest import check_report
 from connector.settings.sections import Settings
 
 if TYPE_CHECKING:

@@ -19,9 +19,9 @@ from connector.cli.flags.follow import FollowedIndex, FollowFlags
 from connector.cli.flags.groups import with_flag_groups
 from connector.cli.flags.settings import AsJson, ClusterUrl, ConfigFile, LogFormat, Overrides, read_settings
 from connector.cli.following import index_lines, serving_metrics
+from connector.cli.report_file import check_report, write_report
 from connector.cli.stopping import say_when_stopped
 from connector.cli.tables.backfill import print_backfills, print_leftovers
-from connector.cli.tables.ingest import check_report, write_report
 from connector.settings.sections import Settings
 
 if TYPE_CHECKING:

@@ -38,14 +38,13 @@ from connector.cli.flags.settings import AsJson, ClusterUrl, ConfigFile, IndexNa
 from connector.cli.flags.vectors import VectorIndexName
 from connector.cli.following import also_measured, also_reporting, following, serving_metrics
 from connector.cli.progress import showing
+from connector.cli.report_file import check_report, write_report
 from connector.cli.tables.ingest import (
-    check_report,
     describe_dry_run,
     plan_lines,
     print_dry_run,
     print_table,
     print_troubles,
-    write_report,
 )
 from connector.errors import SettingsError
 from connector.settings.sections import Settings

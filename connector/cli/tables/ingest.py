@@ -1,48 +1,20 @@
-"""A job's report: as a file, as a table, and what to do about what went wrong."""
+"""A job's report: as a table, and what to do about what went wrong."""
 
 from __future__ import annotations
 
-import json
-import os
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 from rich.text import Text
 
 from connector.cli.console import results, stderr
-from connector.errors import SettingsError
 from connector.settings.sections import Settings
 
 if TYPE_CHECKING:
     from connector.ingest.dry_run import DryRun
     from connector.ingest.plan import Plan
     from connector.ingest.report import JobReport
-
-
-def check_report(file: Path) -> None:
-    """Raise SettingsError where no report could be written, before a job runs for it."""
-    try:
-        half = _half_written(file)
-        half.touch()
-        half.unlink()
-    except OSError as error:
-        raise SettingsError(f"cannot write the report to {file} ({error.strerror})") from error
-
-
-def _half_written(file: Path) -> Path:
-    return file.with_name(f".{file.name}.{os.getpid()}")
-
-
-def write_report(file: Path, described: dict[str, Any]) -> None:
-    """The report as a JSON file, whole or not at all."""
-    half = _half_written(file)
-    try:
-        half.write_text(json.dumps(described, indent=2, default=str) + "\n")
-        half.replace(file)
-    except OSError as error:
-        raise SettingsError(f"cannot write the report to {file} ({error.strerror})") from error
 
 
 def print_table(report: JobReport, settings: Settings) -> None:
