@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import typer
 
-from connector.cli.console import stderr
+from connector.cli.console import say
 from connector.cli.report_file import write_report
 from connector.errors import SettingsError
 from connector.settings.sections import Settings
@@ -32,7 +32,7 @@ def ask(changes: Sequence[str], *, yes: bool) -> None:
     """Say what is about to be changed, and go on only where somebody agrees. Raises SettingsError where nobody can be
     asked, and typer.Abort."""
     for line in changes:
-        stderr.print(line, highlight=False, markup=False)
+        say(line, style=None)
     if yes:
         return
     if not sys.stdin.isatty():

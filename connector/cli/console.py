@@ -10,6 +10,11 @@ WIDTH = 160  # of what goes to a file or a log, where rich would take 80 columns
 stderr = Console(stderr=True)
 
 
+def say(text: str, style: str | None = "yellow") -> None:
+    """A line on stderr, as it is: nothing in it is taken for markup, or coloured by what it looks like."""
+    stderr.print(text, style=style, highlight=False, markup=False)
+
+
 def results() -> Console:
     """What prints on stdout as it is now: as wide as the terminal or $COLUMNS, or WIDTH where there is neither."""
     console = Console()

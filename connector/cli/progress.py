@@ -21,7 +21,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from connector.cli.console import stderr
+from connector.cli.console import say, stderr
 
 if TYPE_CHECKING:
     from connector.backfill.beside import BesideCounts
@@ -134,9 +134,7 @@ def reporter_on_terminal() -> Iterator[Reporter]:
                     f"{counted.description}: {counted.completed:.0f} of {counted.total:.0f} done", highlight=False
                 )
 
-        yield Reporter(
-            note=lambda text: stderr.print(text, style="yellow", highlight=False, markup=False), begin=begin, done=done
-        )
+        yield Reporter(note=say, begin=begin, done=done)
 
 
 @contextmanager

@@ -124,6 +124,23 @@ def test_a_function_is_seen_at_once() -> None:
     assert long == []
 
 
+def test_a_command_parses_and_calls_and_leaves_tables_to_the_files_of_tables() -> None:
+    commands = [file for file in CODE if name_of(file).startswith("connector/cli/commands/")]
+    builders = [name_of(file) for file in commands if "rich" in packages(file)]
+
+    assert commands
+    assert builders == []
+
+
+def packages(file: Path) -> Iterator[str]:
+    """The packages that a file imports, anywhere in it."""
+    for node in nodes(file):
+        if isinstance(node, ast.ImportFrom):
+            yield (node.module or "").split(".")[0]
+        elif isinstance(node, ast.Import):
+            yield from (part.name.split(".")[0] for part in node.names)
+
+
 def test_a_type_has_one_name_and_a_name_one_type() -> None:
     homes: dict[str, list[str]] = defaultdict(list)
     for file in CODE:

@@ -8,18 +8,16 @@ from typing import Annotated, Any
 
 import typer
 from pydantic import SecretStr
-from rich.table import Table
-from rich.text import Text
 
-from connector.cli.console import results, stderr
+from connector.cli.console import stderr
 from connector.cli.flags.groups import with_flag_groups
 from connector.cli.flags.settings import AsJson, SettingsFlags
-from connector.settings.file import build_file, plain_value, to_text, write_file
+from connector.cli.tables.settings import HIDDEN, print_settings
+from connector.settings.file import build_file, plain_value, write_file
 from connector.settings.load import CONFIG_FILE, load, setting_paths, value_at
 from connector.settings.warnings import find_warnings
 
 config_app = typer.Typer(no_args_is_help=True, help="Write, show or check the settings.")
-HIDDEN = "***"
 
 
 @config_app.command()
@@ -62,15 +60,7 @@ def show(
     if as_json:
         print(json.dumps(rows, ensure_ascii=False))
         return
-    table = Table(show_edge=False)
-    table.add_column("setting", no_wrap=True)
-    table.add_column("value", overflow="fold")
-    table.add_column("from", overflow="fold")
-    for path, row in rows.items():
-        style = "dim" if row["origin"] == "default" else "bold"
-        value = HIDDEN if row["value"] == HIDDEN else to_text(row["value"])
-        table.add_row(path, Text(value), Text(row["origin"]), style=style)
-    results().print(table)
+    print_settings(rows)
 
 
 @config_app.command()

@@ -3,26 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import typer
-from rich.table import Table
-from rich.text import Text
 
 from connector import event_loop
-from connector.cli.console import results, stderr
+from connector.cli.console import stderr
 from connector.cli.flags.groups import with_flag_groups
 from connector.cli.flags.settings import AsJson, SearchSettingsFlags
+from connector.cli.tables.findings import print_findings
 from connector.settings.load import LoadedSettings
 
 if TYPE_CHECKING:
     from connector.doctor.findings import Finding
-
-
-STYLES = {"ok": "green", "warn": "yellow", "fail": "bold red", "skip": "dim"}
 
 
 @with_flag_groups
@@ -46,7 +41,7 @@ def doctor(settings: SearchSettingsFlags, as_json: AsJson = False) -> None:
     if as_json:
         print(json.dumps({"ok": ok, "findings": [asdict(finding) for finding in findings]}, ensure_ascii=False))
     else:
-        _show(findings)
+        print_findings(findings)
     raise typer.Exit(0 if ok else 1)
 
 
@@ -55,17 +50,3 @@ async def _examine(loaded: LoadedSettings) -> Sequence[Finding]:
         from connector.doctor.checkup import examine
 
         return await examine(loaded, say=lambda check: status.update(f"looking at: {check}"))
-
-
-def _show(findings: Sequence[Finding]) -> None:
-    console = results()
-    table = Table(show_edge=False, show_lines=False)
-    table.add_column("check", no_wrap=True)
-    table.add_column("")
-    table.add_column("what was seen, and what to do", overflow="fold")
-    for finding in findings:
-        text = Text.assemble(finding.seen, ("\n→ " + finding.advice, "bold") if finding.advice else "")
-        table.add_row(finding.check, Text(finding.status, STYLES[finding.status]), text)
-    console.print(table)
-    counted: Counter[str] = Counter(finding.status for finding in findings)
-    stderr.print(", ".join(f"{counted[status]} {status}" for status in STYLES), highlight=False)

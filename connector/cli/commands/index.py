@@ -8,14 +8,14 @@ from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
 
 from connector import event_loop
-from connector.cli.console import results, stderr
+from connector.cli.console import stderr
 from connector.cli.flags.groups import with_flag_groups
 from connector.cli.flags.settings import AsJson, SettingsFlags
 from connector.cli.flags.vectors import VectorIndexName
 from connector.cli.stopping import say_when_stopped
+from connector.cli.tables.index import print_index
 from connector.errors import SettingsError
 from connector.settings.sections import Settings
 
@@ -51,13 +51,7 @@ def show(
     if as_json:
         print(json.dumps(description, default=str))
         return
-    table = Table(show_header=False, show_edge=False)
-    for name, value in description.items():
-        table.add_row(
-            name,
-            ", ".join(f"{key}={setting}" for key, setting in value.items()) if isinstance(value, dict) else str(value),
-        )
-    results().print(table)
+    print_index(description)
 
 
 @index_app.command()

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import asdict
 from typing import Annotated, Literal
 
 import typer
-from rich.table import Table
 
-from connector.cli.console import results, stderr
+from connector.cli.console import stderr
 from connector.cli.flags.settings import AsJson, ConfigFile, LogFormat, Overrides, read_settings
 from connector.cli.stopping import say_when_stopped
+from connector.cli.tables.models import print_export, print_fetched, print_models
 from connector.errors import SettingsError
 
 model_app = typer.Typer(no_args_is_help=True, help="Fetch models, list them, and make them faster for this machine.")
@@ -64,13 +63,7 @@ def export(
     if as_json:
         print(json.dumps({"model": settings.worker.model, "backend": chosen} | asdict(found)))
         return
-    table = Table(show_header=False, show_edge=False)
-    table.add_row("model", settings.worker.model)
-    table.add_row("backend", chosen)
-    table.add_row("same passages among the first 10", f"{found.overlap:.1%}")
-    table.add_row("largest difference of two scores", f"{found.largest_difference:.4f}")
-    table.add_row("speed", f"{found.speedup:.2f} times the original's here")
-    results().print(table)
+    print_export(settings.worker.model, chosen, found)
     stderr.print(f"use it with: connector worker --set worker.backend={chosen}", highlight=False)
 
 
@@ -120,12 +113,7 @@ def fetch(
     if as_json:
         print(json.dumps(facts))
         return
-    table = Table(show_header=False, show_edge=False)
-    table.add_column("fact")
-    table.add_column("value", overflow="fold")
-    for fact, value in facts.items():
-        table.add_row(fact, f"{value:,}" if isinstance(value, int) else str(value))
-    results().print(table)
+    print_fetched(facts)
     stderr.print(
         f"use it with: --set encoder.model={source.name}, or --set worker.model={source.name}", highlight=False
     )
@@ -147,15 +135,7 @@ def list_known(as_json: AsJson = False, config: ConfigFile = None, override: Ove
     if as_json:
         print(json.dumps([asdict(model) | {"folder": str(model.folder) if model.folder else None} for model in models]))
         return
-    table = Table("model", "from", "sha256", "licence", "MB", "used by", show_edge=False)
-    for column in table.columns:
-        column.overflow = "fold"
-    table.columns[0].no_wrap = True  # a name is there to be copied
-    for model in models:
-        size = f"{model.bytes / 1e6:,.0f}" if model.bytes else ""
-        place = re.split("[ ,]", model.place)[0] if model.folder else model.place.partition(";")[0]
-        table.add_row(model.name, place, model.sha256[:12], model.licence, size, ", ".join(model.used_by))
-    results().print(table)
+    print_models(models)
 
 
 def _graph(backend: str, *, is_asked_for: bool) -> Literal["onnx", "onnx-int8", "openvino", "openvino-int8"]:

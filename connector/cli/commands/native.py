@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
 
 from connector import event_loop
-from connector.cli.console import results, stderr
+from connector.cli.console import stderr
 from connector.cli.flags.groups import with_flag_groups
 from connector.cli.flags.settings import AsJson, SettingsFlags
 from connector.cli.stopping import say_when_stopped
+from connector.cli.tables.native import print_parts
 from connector.logs import configure_logging
 from connector.settings.sections import Settings
 
@@ -74,7 +73,7 @@ def install(
     if as_json:
         print(json.dumps(asdict(installed)))
         return
-    _print(installed.parts)
+    print_parts(installed.parts)
     print(f"\n{installed.example.request}\n{json.dumps(installed.example.body, indent=2, ensure_ascii=False)}")
 
 
@@ -91,7 +90,7 @@ def show(
     if as_json:
         print(json.dumps([asdict(part) for part in parts]))
     else:
-        _print(parts)
+        print_parts(parts)
 
 
 @native_app.command()
@@ -108,7 +107,7 @@ def remove(
     if as_json:
         print(json.dumps([asdict(part) for part in parts]))
     elif parts:
-        _print(parts)
+        print_parts(parts)
     else:
         stderr.print(f"nothing is installed for {settings.index.name}", highlight=False)
 
@@ -144,12 +143,3 @@ async def _remove(settings: Settings) -> list[Part]:
         return await open_native(cluster, settings).remove()
     finally:
         await cluster.close()
-
-
-def _print(parts: Sequence[Part]) -> None:
-    table = Table(show_edge=False)
-    for column in ("what", "name", "id", "state", ""):
-        table.add_column(column, overflow="fold")
-    for part in parts:
-        table.add_row(part.kind, part.name, part.id, part.state, part.detail)
-    results().print(table)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, cast
 import typer
 
 from connector import event_loop
-from connector.cli.console import stderr
+from connector.cli.console import say, stderr
 from connector.cli.flags.collection import CollectionFlags
 from connector.cli.flags.groups import with_flag_groups
 from connector.cli.flags.settings import AsJson, SettingsFlags
@@ -277,5 +277,5 @@ def _export(folder: Path) -> Agreement | None:
         with stderr.status("exporting to eight bits, and comparing the two"):
             return export_scorer(ModelSettings(model=model), WorkerSettings(model=model), "onnx-int8")
     except ModelError as error:
-        stderr.print(f"no graph in eight bits: {error}", style="yellow", highlight=False, markup=False)
+        say(f"no graph in eight bits: {error}")
         return None

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 import typer
 
 from connector import event_loop
-from connector.cli.console import stderr
+from connector.cli.console import say
 from connector.cli.flags.collection import CollectionFlags, check_places, parse_names
 from connector.cli.flags.groups import with_flag_groups
 from connector.cli.flags.settings import AsJson, SearchSettingsFlags
@@ -181,11 +181,11 @@ def _report(tuned: Tuned, target: Path, base: Path | None, *, writes: bool, as_j
         print_tuning(tuned, values, before)
     print_troubles(tuned.tested)
     for reason in tuned.refusals:
-        _say(reason, "red")
-    _say(_outcome(tuned, target, values, writes), "bold")
+        say(reason, "red")
+    say(_outcome(tuned, target, values, writes), "bold")
     if writes:
         for name in overruled(target, chosen):
-            _say(f"{name} goes over {target} and says otherwise; take it out of the environment", "yellow")
+            say(f"{name} goes over {target} and says otherwise; take it out of the environment", "yellow")
 
 
 def _outcome(tuned: Tuned, target: Path, values: Mapping[str, Any], written: bool) -> str:
@@ -203,7 +203,3 @@ def _numbers(given: str | None, flag: str) -> list[int]:
         return [int(number) for number in parse_names(given)]
     except ValueError:
         raise SettingsError(f"{flag} takes whole numbers split by commas, such as 20,50") from None
-
-
-def _say(text: str, style: str) -> None:
-    stderr.print(text, style=style, highlight=False, markup=False)

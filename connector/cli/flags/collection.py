@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import typer
 
-from connector.cli.console import stderr
+from connector.cli.console import say
 from connector.errors import SettingsError
 from connector.evaluation.defaults import SPLIT
 
@@ -57,7 +57,7 @@ class CollectionFlags:
         two; SourceError."""
         collection = self._read()
         for note in collection.notes:
-            stderr.print(f"{collection.name}: {note}", style="yellow", highlight=False, markup=False)
+            say(f"{collection.name}: {note}")
         return collection.sample(self.queries)
 
     def _read(self) -> Collection:

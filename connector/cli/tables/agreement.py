@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.console import Console
 from rich.table import Table
 
-from connector.cli.console import results, stderr
+from connector.cli.console import results, say, stderr
 from connector.judging.trust.agreement import GRADES, JudgeAgreement
 from connector.judging.trust.judges import Trust, unknown, verdict
 from connector.judging.trust.order import OrderAgreement
@@ -24,7 +24,7 @@ def print_trust(trust: Trust) -> None:
             console.print(_orders(agreement, order))
         _print_sentence(console, f"{verdict(found)}\n")
     for sentence in unknown(trust.unmeasured):
-        stderr.print(sentence, style="yellow", highlight=False, markup=False)
+        say(sentence)
     if trust.other_scale:
         stderr.print(
             f"{trust.other_scale} grades are not from 0 to 3, and are left out of this", style="yellow", highlight=False

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from rich.table import Table
 
-from connector.cli.console import results, stderr
+from connector.cli.console import results, say
 from connector.settings.sections import Settings
 
 if TYPE_CHECKING:
@@ -43,10 +43,6 @@ def print_backfills(reports: Sequence[BackfillReport], settings: Settings) -> No
 
 def print_leftovers(reports: Sequence[BackfillReport]) -> None:
     """What was not done, and why."""
-
-    def say(text: str, style: str = "yellow") -> None:
-        stderr.print(text, style=style, highlight=False, markup=False)
-
     for report in reports:
         counts = report.counts
         for note in report.notes:
@@ -77,10 +73,8 @@ def print_not_undone(reports: Sequence[UndoReport]) -> None:
     """What was left in, and why; and what stays in any case."""
     for report in reports:
         for reason, times in report.reasons.items():
-            stderr.print(f"{report.index}: {times:,} times: {reason}", style="yellow", highlight=False, markup=False)
+            say(f"{report.index}: {times:,} times: {reason}")
         if report.stopped:
-            text = f"error: {report.index}: stopped early: {report.stopped}; run it again to go on"
-            stderr.print(text, style="red", highlight=False, markup=False)
+            say(f"error: {report.index}: stopped early: {report.stopped}; run it again to go on", "red")
         elif not report.ok:
-            text = f"{report.index}: some documents keep our fields, and _meta its note; run it again"
-            stderr.print(text, style="yellow", highlight=False, markup=False)
+            say(f"{report.index}: some documents keep our fields, and _meta its note; run it again")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from rich.table import Table
 
-from connector.cli.console import results, stderr
+from connector.cli.console import results, say
 from connector.settings.sections import Settings
 
 if TYPE_CHECKING:
@@ -30,10 +30,6 @@ def print_elsewhere(report: ElsewhereReport, settings: Settings) -> None:
 
 def print_left(report: ElsewhereReport) -> None:
     """What was not done, and what is to be known."""
-
-    def say(text: str, style: str = "yellow") -> None:
-        stderr.print(text, style=style, highlight=False, markup=False)
-
     for note in report.notes:
         say(note)
     for reason, times in report.filled.reasons.items():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from connector.cli.console import results, stderr
+from connector.cli.console import results, say
 from connector.judging.model.cost import TokenBudget
 from connector.judging.model.grading import GradingOutcome
 
@@ -48,4 +48,4 @@ def print_job(outcome: GradingOutcome, budget: TokenBudget, *, textless: int, cu
         ("a cap was reached before the end; the same command goes on with a higher one" if outcome.is_capped else ""),
     )
     for note in filter(None, notes):
-        stderr.print(note, style="yellow", highlight=False, markup=False)
+        say(note)

@@ -8,26 +8,23 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from connector.cli.console import stderr
+from connector.cli.console import say
 from connector.evaluation.gate import Verdict
 
 
 def print_warnings(figures: Mapping[str, Any]) -> None:
     """Which conclusions depend on unjudged documents."""
     for warning in figures["unjudged"]["warnings"]:
-        stderr.print(warning, style="yellow", highlight=False, markup=False)
+        say(warning)
 
 
 def print_doubts(verdicts: Sequence[Verdict]) -> None:
     """Which bounds of a gate would hold with other grades for unjudged documents."""
     for verdict in verdicts:
         if verdict.depends_on_unjudged:
-            stderr.print(
+            say(
                 f"{verdict.pipeline}: that {verdict.figure} fell depends on documents that nobody judged: with the "
-                f"best grades for them it is {verdict.possible:.4f}; connector judge pool chooses which to judge",
-                style="yellow",
-                highlight=False,
-                markup=False,
+                f"best grades for them it is {verdict.possible:.4f}; connector judge pool chooses which to judge"
             )
 
 

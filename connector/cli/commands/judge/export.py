@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from connector.cli.console import stderr
+from connector.cli.console import say
 from connector.cli.flags.judging import FolderArgument
 from connector.cli.flags.settings import ConfigFile, IndexName, Overrides, read_settings
 from connector.errors import DiskError, SettingsError
@@ -70,7 +70,7 @@ def export(
     )
     _write(written.text, out)
     for note in written.notes:
-        stderr.print(note, style="yellow", highlight=False, markup=False)
+        say(note)
     raise typer.Exit(1 if written.notes else 0)
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import typer
 
-from connector.cli.console import results, stderr
+from connector.cli.console import results, say
 from connector.cli.flags.groups import with_flag_groups
 from connector.cli.flags.settings import AsJson
 from connector.cli.stopping import say_when_stopped
@@ -184,4 +184,4 @@ def _print(reports: Mapping[str, Mapping[str, Any]]) -> None:
             *report["notes"],
         )
         for note in filter(None, more):
-            stderr.print(f"{name}: {note}", style="yellow", highlight=False, markup=False)
+            say(f"{name}: {note}")

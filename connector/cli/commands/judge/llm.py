@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 import typer
 
 from connector import event_loop
-from connector.cli.console import stderr
+from connector.cli.console import say
 from connector.cli.flags.groups import with_flag_groups
 from connector.cli.flags.judging import FolderArgument, OrderMeasure
 from connector.cli.flags.settings import AsJson, ConfigFile, Overrides, read_settings
@@ -114,7 +114,7 @@ class RetryNotes:
     def __call__(self, error: Exception, wait_s: float) -> None:
         if time.monotonic() >= self._due:
             self._due = time.monotonic() + NOTE_EVERY_S
-            stderr.print(f"{error}; asked again in {wait_s:.0f} s", style="yellow", highlight=False, markup=False)
+            say(f"{error}; asked again in {wait_s:.0f} s")
 
 
 @with_flag_groups
@@ -206,7 +206,7 @@ def _agree_on_cost(
         text += f": at most {budget.prices.cost(most.sent, most.received):,.2f} at these prices"
     for cap, said in ((costs.max_cost, "cost"), (costs.max_requests, "requests")):
         text += "" if cap is None else f"; it stops before {said} go beyond {cap:g}"
-    stderr.print(f"{text}. An answer that is no grade is asked for once more.", highlight=False, markup=False)
+    say(f"{text}. An answer that is no grade is asked for once more.", style=None)
     if costs.yes:
         return
     if not sys.stdin.isatty():

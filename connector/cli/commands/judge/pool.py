@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar
@@ -11,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 import typer
 
 from connector import event_loop
-from connector.cli.console import results, stderr
 from connector.cli.flags.groups import with_flag_groups
 from connector.cli.flags.settings import AsJson, SearchSettingsFlags
 from connector.cli.progress import reporter_on_terminal
@@ -22,7 +20,6 @@ from connector.judging.defaults import DEPTH, SEED
 if TYPE_CHECKING:
     from connector.evaluation.pipelines import Pipeline
     from connector.judging.folder import JudgingFolder
-    from connector.judging.pooling.decide import ExpectedDifference
     from connector.judging.pooling.pool import Pool, Pooling
     from connector.judging.pooling.runs import PipelineRuns
 
@@ -105,6 +102,7 @@ def pool(folder: Folder, pooling: PoolingFlags, settings: SearchSettingsFlags, a
     """
     say_when_stopped("the pool is as it was; run it again")
     pipelines, read = pooling.named(), settings.reader()
+    from connector.cli.tables.pool import print_pool
     from connector.evaluation.pipelines import plan
     from connector.judging.folder import JudgingFolder
     from connector.judging.pooling.pool import make_pool, write_runs
@@ -124,7 +122,7 @@ def pool(folder: Folder, pooling: PoolingFlags, settings: SearchSettingsFlags, a
     if as_json:
         print(json.dumps(_facts(opened, found, made)))
     else:
-        _print(opened, found, made)
+        print_pool(opened, found, made)
     raise typer.Exit(1 if any(found.failed.values()) or any(found.degraded.values()) else 0)
 
 
@@ -140,46 +138,3 @@ def _facts(folder: JudgingFolder, found: PipelineRuns, made: Pool) -> dict[str, 
         "not_found": made.not_found,
         "expected": [asdict(difference) for difference in made.expected],
     }
-
-
-def _print(folder: JudgingFolder, found: PipelineRuns, made: Pool) -> None:
-    from rich.table import Table
-
-    queries = len(folder.queries())
-    table = Table("pipeline", show_edge=False)
-    for column in ("queries", "pairs of the pool", "only it found"):
-        table.add_column(column, justify="right")
-    for name, answered, pairs, alone in made.shares(folder.runs()):
-        table.add_row(name, f"{answered:,}", f"{pairs:,}", f"{alone:,}")
-    results().print(table)
-    for name, answered, _, _ in made.shares(folder.runs()):
-        if answered < queries:
-            _say(f"{name} has no ranking for {queries - answered:,} of {queries:,} queries")
-    for troubles, what in ((found.failed, "failed"), (found.degraded, "were degraded")):
-        for name, reasons in troubles.items():
-            if reasons:
-                _say(f"{name}: {len(reasons):,} queries {what}; first: {next(iter(reasons.values()))}")
-    if made.expected:
-        print_expected(made.expected, made.depth)
-    if made.not_found:
-        _say(f"nothing can be shown of {made.not_found:,} pairs: their documents were not found, or lack the fields")
-    stderr.print(
-        f"{len(made.pairs):,} pairs in {folder.pool_file}: {made.new:,} new, {made.graded:,} with a grade, "
-        f"{made.left:,} to judge",
-        highlight=False,
-        markup=False,
-    )
-
-
-def print_expected(expected: Sequence[ExpectedDifference], depth: int) -> None:
-    """Who is ahead, the surest last."""
-    from rich.table import Table
-
-    table = Table("ahead", "behind", f"nDCG@{depth} expected", "how sure", show_edge=False)
-    for each in sorted(expected, key=lambda each: each.certainty):
-        table.add_row(each.ahead, each.behind, f"+{each.difference:.4f}", f"{each.certainty:.0%}")
-    results().print(table)
-
-
-def _say(remark: str) -> None:
-    stderr.print(remark, style="yellow", highlight=False, markup=False)

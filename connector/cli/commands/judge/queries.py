@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 import typer
 
 from connector import event_loop
-from connector.cli.console import results, stderr
+from connector.cli.console import say, stderr
 from connector.cli.flags.groups import with_flag_groups
 from connector.cli.flags.settings import AsJson, SettingsFlags
 from connector.cli.progress import share_on_terminal
@@ -36,8 +36,6 @@ LoggedIndex = Annotated[
 ]
 Out = Annotated[Path, typer.Option("--out", "-o", metavar="FOLDER", help="The judging folder that they go to.")]
 Add = Annotated[bool, typer.Option("--add", help="Add to the queries that the folder has.")]
-
-TREATED = {"leave-out": "left out:", "mask": "masked:", "keep": "kept:"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +145,7 @@ def queries(
     if bool(logs) == bool(from_index):
         raise SettingsError("name the logs, or the index that keeps queries: --from-index ubi_queries")
     opened = log.open(logs or [])
+    from connector.cli.tables.queries import print_queries
     from connector.judging.folder import JudgingFolder
     from connector.judging.queries.sample import held_keys, take_queries, write_queries
 
@@ -164,8 +163,8 @@ def queries(
     if as_json:
         print(json.dumps(_facts(taken, opened, new), ensure_ascii=False))
         return
-    _print(taken, opened, choice.personal)
-    stderr.print(f"wrote {new:,} queries to {folder.queries_file}", highlight=False, markup=False)
+    print_queries(taken, opened, choice.personal)
+    say(f"wrote {new:,} queries to {folder.queries_file}", style=None)
     stderr.print(f"next: connector judge pool {out} --pipeline lexical --pipeline reranked", highlight=False)
 
 
@@ -213,47 +212,3 @@ def _facts(taken: TakenQueries, logs: list[QueryLog], new: int) -> dict[str, obj
         },
         "written": new,
     }
-
-
-def _print(taken: TakenQueries, logs: list[QueryLog], personal: str) -> None:
-    from rich.table import Table
-
-    for log in logs:
-        stderr.print(f"{log.name}: read as {log.kind}", highlight=False, markup=False)
-    table = Table("band", show_edge=False)
-    for column in ("searches", "different queries", "sampled"):
-        table.add_column(column, justify="right")
-    table.add_column("most frequent of them")
-    for band in ("head", "torso", "tail"):
-        sampled = [each for each in taken.sample if each.band == band]
-        frequent = ", ".join(each.query.text for each in sampled[:3])
-        table.add_row(
-            band, f"{taken.searches[band]:,}", f"{taken.queries[band]:,}", f"{len(sampled):,}", frequent[:60] or "-"
-        )
-    results().print(table)
-    for line in _remarks(taken, personal):
-        stderr.print(line, style="yellow", highlight=False, markup=False)
-
-
-def _remarks(taken: TakenQueries, personal: str) -> Iterator[str]:
-    """What is not among the queries, and why."""
-    tally = taken.tally
-    yield f"{tally.searches:,} of {tally.entries:,} entries hold a query"
-    for reason, count in tally.no_search.most_common():
-        yield f"{count:,} without one: {reason}"
-    for reason, count in taken.left_out.most_common():
-        yield f"{count:,} left out: {reason}"
-    if taken.personal:
-        kinds = ", ".join(f"{kind}: {count:,}" for kind, count in taken.personal.most_common())
-        yield f"{TREATED[personal]} queries with what looks like a person's data ({kinds})"
-    if taken.rare:
-        yield f"{taken.rare:,} queries left out: asked too rarely"
-    if tally.unreadable:
-        yield f"{tally.unreadable:,} entries cannot be read, such as:"
-    for entry in tally.examples:
-        yield f"  {entry.origin}: {getattr(entry.outcome, 'reason', '')}: {_readable(entry.raw)}"
-
-
-def _readable(raw: str) -> str:
-    """One line, without what would steer the terminal."""
-    return "".join(letter if letter.isprintable() else " " for letter in raw).strip()
