@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Self
 
 from connector.judging.folder import JudgingFolder
 from connector.judging.grades import Grade
@@ -15,7 +15,8 @@ from connector.judging.resolve import resolve, write_qrels
 
 
 class ModelGrades:
-    """Called with a pair and a grade, puts it on disk. What stands there already is not said again."""
+    """Called with a pair and a grade, puts it on disk. What stands there already is not said again. As a context
+    manager, writes the judgments at the end, whatever it came to."""
 
     def __init__(self, folder: JudgingFolder, model: str, parameters: Mapping[str, Any]) -> None:
         self._folder, self._model = folder, model
@@ -34,7 +35,10 @@ class ModelGrades:
             self._log.append(Grade(pair.query_id, pair.doc_id, grade, self._model, "model", self._about))
             self._standing[pair.key] = grade
 
-    def write_qrels(self) -> None:
-        """The judgments as they now are. Raises DiskError."""
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *failed: object) -> None:
+        """Raises DiskError."""
         if resolved := resolve(self._log.read()).qrels:
             write_qrels(self._folder.qrels_file, resolved)

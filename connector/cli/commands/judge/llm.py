@@ -24,10 +24,11 @@ from connector.judging.defaults import AT_ONCE, MAX_PASSAGE_CHARS, MEASURE
 if TYPE_CHECKING:
     from connector.judging.folder import JudgingFolder
     from connector.judging.model.answers import AnswerStore
+    from connector.judging.model.bound import AskingBound
     from connector.judging.model.cost import TokenBudget
+    from connector.judging.model.grades import ModelGrades
     from connector.judging.model.grading import GradingOutcome
     from connector.judging.model.next_questions import NextQuestions
-    from connector.judging.pairs import Pair
     from connector.settings.judge import JudgeSettings
 
 NOTE_EVERY_S = 5.0  # of what is asked again
@@ -148,11 +149,14 @@ def llm(
     from connector.evaluation.measures import check_measures
     from connector.judging.folder import JudgingFolder
     from connector.judging.model.answers import AnswerStore
+    from connector.judging.model.bound import find_bound
+    from connector.judging.model.grades import ModelGrades
     from connector.judging.model.grading import build_questions
+    from connector.judging.model.job import read_endpoint
     from connector.judging.model.next_questions import NextQuestions
 
     settings = read_settings(config, override, judge__url=asking.url, judge__model=asking.model).judge
-    url, model = _named(settings)
+    url, model = read_endpoint(settings)
     parameters, budget = asking.parameters(), costs.budget()
     (measured,) = check_measures([measured])
     opened = JudgingFolder.open(folder)
@@ -161,53 +165,29 @@ def llm(
     questions = build_questions(pairs, queries, model=model, parameters=parameters, max_passage_chars=asking.max_chars)
     with AnswerStore.alone(opened.path) as store:
         waiting = NextQuestions(opened, questions, at_most=costs.pairs)
-        _agree_on_cost(waiting, store, budget, asking, costs, f"{model} at {url}", parameters)
-        outcome = _ask(opened, waiting, store, budget, settings, asking, parameters)
+        bound = find_bound(waiting, store, parameters, ask_again=asking.ask_again)
+        _agree_on_cost(bound, budget, f"{model} at {url}", yes=costs.yes)
+        with ModelGrades(opened, model, parameters) as grades:
+            outcome = _ask(waiting, store, budget, grades, settings, asking, parameters)
     _report(opened, outcome, waiting, budget, len(pairs) - len(questions), measured, as_json=as_json)
     raise typer.Exit(0 if outcome.graded == min(costs.pairs or len(pairs), len(pairs)) else 1)
 
 
-def _named(settings: JudgeSettings) -> tuple[str, str]:
-    if not settings.url or not settings.model:
-        missing = "url" if not settings.url else "model"
-        raise SettingsError(f"no judge.{missing}; name the endpoint and its model with --url and --model")
-    return settings.url, settings.model
-
-
-def _agree_on_cost(
-    questions: NextQuestions,
-    store: AnswerStore,
-    budget: TokenBudget,
-    asking: LlmFlags,
-    costs: CostFlags,
-    who: str,
-    parameters: Mapping[str, Any],
-) -> None:
+def _agree_on_cost(bound: AskingBound, budget: TokenBudget, who: str, *, yes: bool) -> None:
     """Say what will be asked, and ask whether to. Raises SettingsError where nobody can answer; ends the command at a
     no."""
-    from connector.judging.model.cost import Tokens
-    from connector.judging.model.grading import is_open, most_tokens
-
-    asked = [
-        most_tokens(question, parameters)
-        for question in questions.each
-        if is_open(question, store, ask_again=asking.ask_again)
-    ]
-    if not asked:
+    if not bound.asked:
         return
-    # where the grades decide which ones are asked for, it may be the longest
-    asked = sorted(asked, key=lambda tokens: tokens.sent, reverse=True)[: questions.count]
-    most = sum(asked, Tokens())
     text = (
-        f"{questions.count} pairs: {len(asked)} to ask {who}, {questions.count - len(asked)} answered before; about "
-        f"{most.sent:,} tokens to the model, at most {most.received:,} back"
+        f"{bound.pairs} pairs: {bound.asked} to ask {who}, {bound.pairs - bound.asked} answered before; about "
+        f"{bound.most.sent:,} tokens to the model, at most {bound.most.received:,} back"
     )
     if budget.prices.known:
-        text += f": at most {budget.prices.cost(most.sent, most.received):,.2f} at these prices"
-    for cap, said in ((costs.max_cost, "cost"), (costs.max_requests, "requests")):
-        text += "" if cap is None else f"; it stops before {said} go beyond {cap:g}"
+        text += f": at most {budget.prices.cost(bound.most.sent, bound.most.received):,.2f} at these prices"
+    for cap, capped in ((budget.max_cost, "cost"), (budget.max_requests, "requests")):
+        text += "" if cap is None else f"; it stops before {capped} go beyond {cap:g}"
     say(f"{text}. An answer that is no grade is asked for once more.", style=None)
-    if costs.yes:
+    if yes:
         return
     if not sys.stdin.isatty():
         raise SettingsError("there is nobody to ask whether to go on; add --yes where that cost is fine")
@@ -216,56 +196,31 @@ def _agree_on_cost(
 
 
 def _ask(
-    folder: JudgingFolder,
     questions: NextQuestions,
     store: AnswerStore,
     budget: TokenBudget,
+    grades: ModelGrades,
     settings: JudgeSettings,
     asking: LlmFlags,
     parameters: Mapping[str, Any],
 ) -> GradingOutcome:
-    """The judgments are written whatever comes of it."""
-    from connector.judging.model.chat import ChatEndpoint
-    from connector.judging.model.grades import ModelGrades
-    from connector.judging.model.grading import GradingJob
+    """With a bar on the terminal."""
+    from connector.judging.model.job import grade_pool
 
-    url, model = _named(settings)
-    secret = settings.api_key.get_secret_value() if settings.api_key else None
-    grades = ModelGrades(folder, model, parameters)
-
-    def keep_grade(pair: Pair, grade: int) -> None:
-        grades(pair, grade)
-        questions.tell(pair, grade)
-
-    async def run() -> GradingOutcome:
-        endpoint = ChatEndpoint(
-            url,
-            model,
+    with counting("judging", questions.count) as show:
+        job = grade_pool(
+            questions,
+            store,
+            budget,
+            grades,
+            settings,
             parameters=parameters,
-            api_key=secret,
-            ca_cert=settings.ca_cert,
-            timeout_s=settings.timeout_s,
+            at_once=asking.at_once,
+            ask_again=asking.ask_again,
+            on_done=lambda outcome: show(outcome.done),
             on_retry=RetryNotes(),
         )
-        try:
-            job = GradingJob(
-                endpoint,
-                store,
-                budget,
-                parameters=parameters,
-                keep_grade=keep_grade,
-                ask_again=asking.ask_again,
-                on_done=lambda outcome: show(outcome.done),
-            )
-            return await job.run(questions, at_once=asking.at_once)
-        finally:
-            await endpoint.close()
-
-    try:
-        with counting("judging", questions.count) as show:
-            return event_loop.run(run())
-    finally:
-        grades.write_qrels()
+        return event_loop.run(job)
 
 
 def _report(
