@@ -7,6 +7,7 @@ import os
 import tempfile
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,29 @@ from connector.errors import SettingsError
 from connector.settings.file import plain_value
 from connector.settings.load import load, load_file_alone, value_at
 from connector.settings.sections import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Rewrite:
+    """What the chosen values came to: those that the settings lacked, whether they were written, and the variables of
+    the environment that go over what was."""
+
+    values: Mapping[str, Any]
+    is_written: bool
+    overruled: tuple[str, ...] = ()
+
+
+def rewrite(file: Path, chosen: Mapping[str, Any], *, in_use: Path | None, writes: bool) -> Rewrite:
+    """Put what is missing of the chosen values into `file`. Where there is none, it becomes the file `in_use` (None:
+    none is) with them. With `writes` false nothing is written.
+
+    Raises SettingsError where a file cannot be used."""
+    base = file if file.exists() else in_use
+    values = missing(base, chosen)
+    if not writes or not values:
+        return Rewrite(values, is_written=False)
+    write_settings(file, values, base=base)
+    return Rewrite(values, is_written=True, overruled=tuple(overruled(file, chosen)))
 
 
 def missing(file: Path | None, values: Mapping[str, Any]) -> dict[str, Any]:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import typer
 
@@ -23,6 +22,7 @@ from connector.tuning.goal import DEPTHS, WINDOWS, TuningGoal
 
 if TYPE_CHECKING:
     from connector.settings.sections import Settings
+    from connector.tuning.rewrite import Rewrite
     from connector.tuning.space import Space
     from connector.tuning.tune import Tuned
 
@@ -145,53 +145,49 @@ def tune(
     target = writing.out or loaded.file or Path(CONFIG_FILE)
     check_places(target)
     train, test = split_queries(collection.read(), test_share=goal.test_share)
+    from connector.tuning.choice import values_of
+    from connector.tuning.rewrite import rewrite
     from connector.tuning.tune import tune as run
 
     with reporter_on_terminal() as reporter:
         models = parse_names(tried.models)
         tuned = event_loop.run(run(train, test, configured, space, goal, models=models, reporter=reporter))
     is_refused = bool(tuned.refusals) and not writing.force
-    base = target if target.exists() else loaded.file
-    _report(tuned, target, base, writes=not writing.dry_run and not is_refused, as_json=writing.as_json)
+    rewritten = rewrite(
+        target,
+        values_of(configured, tuned.chosen.choice),
+        in_use=loaded.file,
+        writes=not writing.dry_run and not is_refused,
+    )
+    _report(tuned, rewritten, target, as_json=writing.as_json)
     raise typer.Exit(1 if is_refused else 0)
 
 
-def _report(tuned: Tuned, target: Path, base: Path | None, *, writes: bool, as_json: bool) -> None:
-    """Write where that is to be, and say what came of it."""
+def _report(tuned: Tuned, rewritten: Rewrite, target: Path, *, as_json: bool) -> None:
+    """Say what came of it."""
     from connector.cli.tables.evaluation import print_troubles
+    from connector.cli.tables.tuning import print_tuning
     from connector.tuning.choice import values_of
     from connector.tuning.figures import build_tuning
-    from connector.tuning.rewrite import missing, overruled, write_settings
 
-    chosen = values_of(tuned.settings, tuned.chosen.choice)
-    before = values_of(tuned.settings, tuned.current)
-    values = missing(base, chosen)
-    writes = writes and bool(values)
-    if writes:
-        write_settings(target, values, base=base)
+    values = rewritten.values
     if as_json:
-        print(
-            json.dumps(
-                build_tuning(tuned, values, written=str(target) if writes else None), ensure_ascii=False, default=str
-            )
-        )
+        figures = build_tuning(tuned, values, written=str(target) if rewritten.is_written else None)
+        print(json.dumps(figures, ensure_ascii=False, default=str))
     else:
-        from connector.cli.tables.tuning import print_tuning
-
-        print_tuning(tuned, values, before)
+        print_tuning(tuned, values, values_of(tuned.settings, tuned.current))
     print_troubles(tuned.tested)
     for reason in tuned.refusals:
         say(reason, "red")
-    say(_outcome(tuned, target, values, writes), "bold")
-    if writes:
-        for name in overruled(target, chosen):
-            say(f"{name} goes over {target} and says otherwise; take it out of the environment", "yellow")
+    say(_outcome(tuned, target, rewritten), "bold")
+    for name in rewritten.overruled:
+        say(f"{name} goes over {target} and says otherwise; take it out of the environment")
 
 
-def _outcome(tuned: Tuned, target: Path, values: Mapping[str, Any], written: bool) -> str:
-    if written:
+def _outcome(tuned: Tuned, target: Path, rewritten: Rewrite) -> str:
+    if rewritten.is_written:
         return f"wrote {target}; look at it with: connector config show --changed"
-    if not values:
+    if not rewritten.values:
         return f"nothing to change: {target} has the tuned settings" if target.exists() else "nothing to change"
     if tuned.refusals:
         return f"{target} was not written; judge more queries, or take it nevertheless with --force"

@@ -15,7 +15,7 @@ from connector.settings.load import load_settings
 from connector.settings.search import StageSettings
 from connector.settings.sections import Settings
 from connector.tuning.choice import read_choice, values_of
-from connector.tuning.rewrite import merge, missing, overruled, write_settings
+from connector.tuning.rewrite import merge, missing, overruled, rewrite, write_settings
 
 OWN = """\
 # ours
@@ -99,6 +99,34 @@ def test_what_the_environment_says_otherwise_is_told(tmp_path: Path, monkeypatch
     monkeypatch.setenv("CONNECTOR_SEARCH_RERANK", "{window: 40}")
 
     assert overruled(file, values_of(Settings(), choice)) == ["CONNECTOR_SEARCH_DEPTH"]
+
+
+def test_a_file_gets_what_it_lacks_and_a_second_time_nothing(tmp_path: Path) -> None:
+    file = tmp_path / "connector.yaml"
+    ours = "# ours\nsearch:\n  depth: 100   # as deep as the legs go\n"
+    file.write_text(ours)
+    chosen = {"search.depth": 50, "search.legs.dense.weight": 0.6}
+    looked = rewrite(file, chosen, in_use=file, writes=False)
+    untouched = file.read_text()
+    written = rewrite(file, chosen, in_use=file, writes=True)
+    again = rewrite(file, chosen, in_use=file, writes=True)
+
+    assert (looked.values, looked.is_written, untouched) == (chosen, False, ours)
+    assert (written.values, written.is_written, file.read_text()) == (chosen, True, merge(ours, chosen))
+    assert (again.values, again.is_written) == ({}, False)
+
+
+def test_a_new_file_begins_as_the_one_in_use_and_says_which_variable_goes_over_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    in_use, file = tmp_path / "connector.yaml", tmp_path / "tuned.yaml"
+    in_use.write_text("# ours\nsearch:\n  k: 5\n")
+    monkeypatch.setenv("CONNECTOR_SEARCH_DEPTH", "70")
+    written = rewrite(file, {"search.depth": 50}, in_use=in_use, writes=True)
+
+    assert yaml.safe_load(file.read_text()) == {"search": {"depth": 50, "k": 5}}
+    assert file.read_text().startswith("# ours\n")
+    assert written.overruled == ("CONNECTOR_SEARCH_DEPTH",)
 
 
 def test_a_place_that_cannot_be_written_says_so(tmp_path: Path) -> None:
