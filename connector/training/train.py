@@ -19,32 +19,8 @@ from connector.training.examples import Example, ExampleWriter, read_examples
 from connector.training.fine_tune import fine_tune
 from connector.training.mining import Miner, mine_all
 from connector.training.options import TAUGHT, Options, Workplace
+from connector.training.split import FEWEST, Split
 from connector.training.teachers import FileTeacher, ModelTeacher, Teacher
-
-FEWEST = 20  # queries that something can be learned from
-MOST_HELD_BACK = 100  # queries that decide when to stop: each evaluation reranks for all of them
-
-
-@dataclass(frozen=True, slots=True)
-class Split:
-    """Queries to learn from, those that decide when to stop, and those that nothing sees before the measure."""
-
-    train: tuple[JudgedQuery, ...]
-    held_back: tuple[JudgedQuery, ...]
-    test: tuple[JudgedQuery, ...]
-
-
-def split_queries(collection: Collection, *, test_share: float, held_back: float, seed: int) -> Split:
-    """By chance, the same every time. Raises SourceError where there are too few."""
-    learning, test = collection.split(round(len(collection.queries) * test_share), seed=seed)
-    kept = min(max(round(len(learning.queries) * held_back), 1), MOST_HELD_BACK)
-    train, stopping = learning.split(kept, seed=seed)
-    if len(train.queries) < FEWEST:
-        raise SourceError(
-            f"{collection.name} leaves {len(train.queries)} queries to learn from; at least {FEWEST} are needed. "
-            "Judge more queries, or lower --test-share"
-        )
-    return Split(train.queries, stopping.queries, test.queries)
 
 
 @dataclass(frozen=True, slots=True)

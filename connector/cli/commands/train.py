@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from dataclasses import dataclass, fields
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar, cast
 
@@ -19,14 +20,13 @@ from connector.cli.progress import reporter_on_terminal
 from connector.cli.stopping import say_when_stopped
 from connector.errors import SettingsError
 from connector.extras import require
-from connector.training.options import DEFAULT_FOLDER, LOSSES, Acceptance, Options
+from connector.training.options import DEFAULT_FOLDER, LOSSES, Acceptance, Options, Workplace
 
 if TYPE_CHECKING:
     from connector.evaluation.datasets import Collection
     from connector.models.onnx.agreement import Agreement
     from connector.models.scorer import ScorerKind
     from connector.training.outcome import TrainingOutcome
-    from connector.training.train import Job
 
 OPTIONS, ACCEPTANCE = Options(), Acceptance()
 
@@ -180,12 +180,22 @@ def train(
     """
     require("train", "connector train")
     from connector.training.outcome import measure_outcome
+    from connector.training.split import part_queries
+    from connector.training.train import Job
     from connector.training.train import train as run
 
     options = _build_options(model, lesson, steps)
     settings_with = settings.reader()
     configured = settings_with({})
-    job, unseen = _build_job(options, collection.read(), acceptance, model.out, configured.index.name)
+    queries = part_queries(
+        collection.read(),
+        acceptance.read_test(),
+        test_share=acceptance.test_share,
+        held_back=options.held_back,
+        seed=options.seed,
+        note=partial(say, style=None),
+    )
+    job = Job(options, queries.collection, queries.split, Workplace(model.out), configured.index.name)
     say_when_stopped("nothing was written; run it again")
     job.place.open(options, job.data, restart=model.restart)
     say_when_stopped(f"{model.out} keeps what was done; the same command goes on from there")
@@ -195,7 +205,7 @@ def train(
     with reporter_on_terminal() as reporter:
         max_drop = acceptance.max_drop
         outcome = event_loop.run(
-            measure_outcome(job, trained, unseen, settings_with, max_drop=max_drop, reporter=reporter)
+            measure_outcome(job, trained, queries.unseen, settings_with, max_drop=max_drop, reporter=reporter)
         )
     outcome.write_card(agreement, ["connector", *sys.argv[1:]])
     _print(outcome, as_json=as_json)
@@ -216,36 +226,6 @@ def _build_options(model: ModelFlags, lesson: LessonFlags, steps: StepFlags) -> 
         teacher_is_file=lesson.teacher_scores is not None,
         **{field.name: getattr(steps, field.name) for field in fields(steps)},
     )
-
-
-def _build_job(
-    options: Options, collection: Collection, acceptance: AcceptanceFlags, out: Path, index: str
-) -> tuple[Job, Collection | None]:
-    """The training, and the queries that it does not see, where there are any."""
-    from connector.training.options import Workplace
-    from connector.training.train import Job, split_queries
-
-    tested = acceptance.read_test()
-    if tested:
-        collection = _without(collection, tested)
-    parts = split_queries(
-        collection,
-        test_share=0 if tested else acceptance.test_share,
-        held_back=options.held_back,
-        seed=options.seed,
-    )
-    unseen = tested or (collection.only(parts.test) if parts.test else None)
-    return Job(options, collection, parts, Workplace(out), index), unseen
-
-
-def _without(collection: Collection, tested: Collection) -> Collection:
-    """The collection without the queries that the model is measured on."""
-    asked = {query.text for query in tested.queries}
-    others = [query for query in collection.queries if query.text not in asked]
-    if len(others) < len(collection.queries):
-        left_out = len(collection.queries) - len(others)
-        stderr.print(f"{left_out} queries are also in {tested.name}; they are not learned from", highlight=False)
-    return collection.only(others)
 
 
 def _print(outcome: TrainingOutcome, *, as_json: bool) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,8 +20,8 @@ from connector.training.fine_tune import AT_ONCE, last_checkpoint, parts_of_step
 from connector.training.losses import build_rows
 from connector.training.mining import draw, sure_negatives
 from connector.training.options import LOSSES, TAUGHT, Options, Workplace
+from connector.training.split import part_queries, split_queries
 from connector.training.teachers import FileTeacher
-from connector.training.train import split_queries
 from connector.types import Explanation, LegExplanation, SearchHit
 
 
@@ -66,6 +67,29 @@ def test_every_query_is_in_one_part_and_in_the_same_every_time() -> None:
 def test_too_few_queries_are_refused() -> None:
     with pytest.raises(SourceError, match="at least 20 are needed"):
         split_queries(collection(25), test_share=0.2, held_back=0.1, seed=3)
+
+
+def test_nothing_is_learned_from_queries_that_are_measured_on_whatever_their_ids() -> None:
+    tested = replace(collection(3), name="others", queries=tuple(JudgedQuery(f"t{at}", f"query {at}") for at in (1, 3)))
+    notes: list[str] = []
+    parted = part_queries(collection(100), tested, test_share=0.2, held_back=0.1, seed=3, note=notes.append)
+    learned = {query.query_id for query in (*parted.split.train, *parted.split.held_back)}
+
+    assert (parted.unseen, parted.split.test) == (tested, ())
+    assert notes == ["2 queries are also in others; they are not learned from"]
+    assert len(learned) == len(parted.collection.queries) == 98
+    assert learned & {"q1", "q3"} == set()
+
+
+def test_without_other_queries_a_share_is_kept_to_measure_on() -> None:
+    notes: list[str] = []
+    parted = part_queries(collection(100), None, test_share=0.2, held_back=0.1, seed=3, note=notes.append)
+    nothing_kept = part_queries(collection(100), None, test_share=0, held_back=0.1, seed=3, note=notes.append)
+
+    assert parted.split == split_queries(collection(100), test_share=0.2, held_back=0.1, seed=3)
+    assert parted.unseen
+    assert (parted.unseen.queries, notes) == (parted.split.test, [])
+    assert nothing_kept.unseen is None
 
 
 def test_what_is_as_near_as_an_answer_is_no_sure_negative() -> None:
