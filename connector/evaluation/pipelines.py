@@ -69,6 +69,14 @@ def default_pipelines(settings: Settings) -> tuple[Pipeline, ...]:
     return (*stages, Pipeline(ALWAYS, RERANKED, without_rules(settings))) if has_rules(settings) else stages
 
 
+def pipelines_of_worker(settings: Settings, does_worker_answer: Callable[[], bool]) -> tuple[Pipeline, ...]:
+    """The same, without those that rerank where no worker answers. It is asked only where something is reranked."""
+    stages = default_pipelines(settings)
+    if not settings.search.rerank or does_worker_answer():
+        return stages
+    return tuple(pipeline for pipeline in stages if pipeline.stage != RERANKED)
+
+
 def read_pipelines(given: str) -> tuple[Pipeline, ...]:
     """The pipelines of a YAML file, or those named after stages, split by commas. Raises SettingsError."""
     if given.endswith((".yaml", ".yml")):

@@ -12,7 +12,7 @@ import typer
 
 from connector import event_loop
 from connector.cli.console import stderr
-from connector.cli.flags.collection import CollectionFlags, Html, SendingFlags, check_places, parse_names
+from connector.cli.flags.collection import CollectionFlags, Html, SendingFlags, check_places, measure_names
 from connector.cli.flags.groups import with_flag_groups
 from connector.cli.flags.reranker import RerankerNames, fetch_offered, use_reranker
 from connector.cli.flags.settings import AsJson, SearchSettingsFlags, SettingsReader
@@ -69,12 +69,6 @@ class MeasuringFlags:
     def weighed(self, collection: Collection) -> Collection:
         """The collection with the weights that are asked for. Raises SettingsError."""
         return collection.weighed(self.weigh_by) if self.weigh_by else collection
-
-    def measure_names(self) -> tuple[str, ...]:
-        """As ir_measures writes them. Raises SettingsError."""
-        from connector.evaluation.measures import check_measures, default_measures
-
-        return check_measures(parse_names(self.measures) or default_measures(self.k))
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +129,7 @@ def evaluate(
     settings_with = settings.reader()
     pipelines = _find_pipelines(measuring.pipelines, settings_with, has_rerankers=bool(rerankers))
     _plan(context, pipelines, settings_with, rerankers or (), is_trial=True)  # refuses before the work
-    measures = measuring.measure_names()
+    measures = measure_names(measuring.measures, measuring.k)
     check_places(report.html)
     judged = measuring.weighed(collection.read())
     folder = report.make_folder()
@@ -163,16 +157,22 @@ def evaluate(
 def _find_pipelines(given: str | None, settings_with: SettingsReader, *, has_rerankers: bool) -> tuple[Pipeline, ...]:
     """Those that are named, or the stages of a search; where rerankers are named, without the one of a worker that is
     not there."""
-    from connector.evaluation.pipelines import default_pipelines, read_pipelines
+    from connector.evaluation.pipelines import default_pipelines, pipelines_of_worker, read_pipelines
 
     if given:
         return read_pipelines(given)
     settings = settings_with({})
-    stages = default_pipelines(settings)
-    if not has_rerankers or not settings.search.rerank or fetch_offered(settings) is not None:
-        return stages
-    stderr.print(f"no worker answers at {settings.first_reranker.url}: without the pipeline reranked", highlight=False)
-    return tuple(pipeline for pipeline in stages if pipeline.stage != "reranked")
+    if not has_rerankers:
+        return default_pipelines(settings)
+
+    def does_worker_answer() -> bool:
+        if fetch_offered(settings) is not None:
+            return True
+        url = settings.first_reranker.url
+        stderr.print(f"no worker answers at {url}: without the pipeline reranked", highlight=False)
+        return False
+
+    return pipelines_of_worker(settings, does_worker_answer)
 
 
 def _plan(

@@ -11,7 +11,7 @@ import typer
 
 from connector import event_loop
 from connector.cli.console import stderr
-from connector.cli.flags.collection import CollectionFlags, Html, SendingFlags, check_places, parse_names
+from connector.cli.flags.collection import CollectionFlags, Html, SendingFlags, check_places, measure_names
 from connector.cli.flags.groups import with_flag_groups
 from connector.cli.flags.reranker import RerankerName, with_reranker
 from connector.cli.flags.settings import AsJson, SearchSettingsFlags
@@ -50,12 +50,6 @@ class NewBaselineFlags:
     k: Annotated[int, typer.Option("-k", "--k", min=1, help="With --write-baseline: the cutoff of the measures.")] = (
         CUTOFF
     )
-
-    def measure_names(self) -> tuple[str, ...]:
-        """As ir_measures writes them. Raises SettingsError."""
-        from connector.evaluation.measures import check_measures, default_measures
-
-        return check_measures(parse_names(self.measures) or default_measures(self.k))
 
     def check(self) -> None:
         """Raises SettingsError for what only a new baseline takes."""
@@ -133,7 +127,7 @@ def gate(
     if new.write:
         settings_with = with_reranker(context, reranker, settings.reader())
         searches = plan(read_pipelines(new.pipelines or SEARCH), settings_with)
-        measures = new.measure_names()
+        measures = measure_names(new.measures, new.k)
         evaluation = _measure(collection.read(), searches, measures, new.k, sending)
         _keep(baseline_file, evaluation)
         is_worse = any(measured.troubled > limits.max_degraded for measured in evaluation.pipelines)

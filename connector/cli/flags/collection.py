@@ -102,6 +102,14 @@ def parse_names(given: str | None) -> list[str]:
     return [name.strip() for name in re.split(r",(?![^(]*\))", given or "") if name.strip()]
 
 
+def measure_names(given: str | None, k: int) -> tuple[str, ...]:
+    """Those that are given, split by commas, as ir_measures writes them; else the default ones at that cutoff. Raises
+    SettingsError."""
+    from connector.evaluation.measures import check_measures, default_measures
+
+    return check_measures(parse_names(given) or default_measures(k))
+
+
 def check_places(*files: Path | None) -> None:
     """Before the work, so that it is not lost for want of a place. Raises SettingsError."""
     for file in files:

@@ -14,6 +14,7 @@ from connector.evaluation.pipelines import (
     Pipeline,
     add_rerankers,
     default_pipelines,
+    pipelines_of_worker,
     plan,
     read_pipelines,
 )
@@ -49,6 +50,33 @@ def test_the_defaults_are_the_stages_that_a_search_has() -> None:
 
     assert [one.name for one in default_pipelines(Settings())] == ["lexical", "dense", "fused", "reranked"]
     assert [one.name for one in default_pipelines(without)] == ["lexical", "dense", "fused"]
+
+
+def test_without_a_worker_the_stages_that_rerank_are_left_out() -> None:
+    asked: list[bool] = []
+    with_rules = settings_with({"search.rerank": [{"window": 20, "when": {"gap_below": 0.1}}]})
+
+    def answers(answer: bool) -> bool:
+        asked.append(answer)
+        return answer
+
+    assert [one.name for one in pipelines_of_worker(Settings(), lambda: answers(False))] == [
+        "lexical",
+        "dense",
+        "fused",
+    ]
+    assert [one.stage for one in pipelines_of_worker(with_rules, lambda: answers(False))].count("reranked") == 0
+    assert pipelines_of_worker(Settings(), lambda: answers(True)) == default_pipelines(Settings())
+    assert asked == [False, False, True]
+
+
+def test_a_worker_is_not_asked_where_nothing_is_reranked() -> None:
+    without = settings_with({"search.rerank": "off"})
+
+    def fail() -> bool:
+        raise AssertionError("asked")
+
+    assert pipelines_of_worker(without, fail) == default_pipelines(without)
 
 
 def test_nothing_is_reranked_that_no_pipeline_asks_for() -> None:
