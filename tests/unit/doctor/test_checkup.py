@@ -15,7 +15,7 @@ from connector.clusters.protocol import Engine
 from connector.doctor.cluster_checks import judge_contents
 from connector.doctor.findings import Finding, failed
 from connector.doctor.local_checks import choose_words, judge_engine, judge_response, judge_speed
-from connector.doctor.rest_checks import (
+from connector.doctor.rest_findings import (
     differences,
     judge_access,
     judge_blocks,
