@@ -25,7 +25,8 @@ from typing import Any
 
 from connector.errors import DocumentError, FilterError
 from connector.periods import to_bounds, within
-from connector.schema import DATES, AnyFieldType, check_value
+from connector.schema import AnyFieldType
+from connector.values import DATES, check_value
 
 Scalar = str | int | float | bool
 MAX_NESTING = 24  # Elasticsearch takes 30 queries within each other, of which some are ours

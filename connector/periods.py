@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from connector.schema import to_instant, to_iso
+from connector.values import to_instant, to_iso
 
 LAST = "9999-12-31T23:59:59.999Z"
 PARTIAL = re.compile(r"\s*\d{4}(-\d{2}(-\d{2})?)?\s*")

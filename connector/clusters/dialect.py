@@ -15,9 +15,10 @@ from connector.clusters.original_text import names_to_read
 from connector.clusters.vector_form import as_bytes, element_of
 from connector.filters import And, EngineQuery, Exists, Filter, Not, Or, Range, Scalar, Terms
 from connector.layout import TextPlace, VectorField
-from connector.schema import DATES, AnyFieldType, IndexSchema
+from connector.schema import AnyFieldType, IndexSchema
 from connector.source_filter import SourceFilter
 from connector.types import Vector
+from connector.values import DATES
 
 JSON = dict[str, Any]
 PASSAGES = "passages"

@@ -11,17 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from connector.schema import (
-    EncoderFingerprint,
-    Fields,
-    IndexSchema,
-    PassageSettings,
-    VectorSettings,
-    check_value,
-    to_instant,
-)
+from connector.schema import EncoderFingerprint, Fields, IndexSchema, PassageSettings, VectorSettings
 from connector.settings.sections import Settings
 from connector.types import Document, IndexedDocument, Passage, Vector, Vectors
+from connector.values import check_value, to_instant
 
 DIMS = 16
 COUNT = 300

@@ -11,9 +11,10 @@ from typing import Any
 from connector.errors import DocumentError
 from connector.ingest.sources import Row
 from connector.ingest.survey import value_at_path
-from connector.schema import Fields, IndexSchema, check_value
+from connector.schema import Fields, IndexSchema
 from connector.text import normalise_text
 from connector.types import Document
+from connector.values import check_value
 
 MAX_ID_BYTES = 512  # the limit of both engines
 _KINDS: Mapping[type, str] = {bool: "true or false", dict: "an object", list: "a list"}

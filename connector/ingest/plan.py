@@ -10,8 +10,9 @@ from typing import Literal
 from connector.errors import SettingsError, SourceError
 from connector.ingest.field_names import name_fields
 from connector.ingest.survey import Column, Kind, Survey, show
-from connector.schema import Fields, FieldType, to_instant, to_iso
+from connector.schema import Fields, FieldType
 from connector.settings.sections import FieldSettings
+from connector.values import to_instant, to_iso
 
 Use = Literal["id", "text", "metadata", "left out"]
 ID_NAMES = ("_id", "id", "doc_id", "path")

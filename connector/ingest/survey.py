@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from connector.errors import SourceError
 from connector.ingest.sources import Row, Source
-from connector.schema import to_instant
+from connector.values import to_instant
 
 Kind = Literal["boolean", "integer", "number", "date", "moment", "text", "list", "object"]
 SAMPLES = 3

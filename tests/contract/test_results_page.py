@@ -18,10 +18,10 @@ from connector.contract.synthetic import COUNT, PRICES, make_documents, schema
 from connector.errors import ClusterError, QueryError
 from connector.filters import Terms
 from connector.lexical import LexicalPage, LexicalQuery, PageRequest
-from connector.schema import to_instant
 from connector.settings.sections import ClusterSettings
 from connector.source_filter import read_source_filter
 from connector.types import Document, IndexedDocument, Passage, Total
+from connector.values import to_instant
 
 TIMEOUT_S = 30.0
 DOCUMENTS = make_documents()

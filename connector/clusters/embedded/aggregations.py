@@ -11,7 +11,8 @@ from typing import Any
 
 from connector.clusters.embedded.columns import TableRow
 from connector.errors import QueryError
-from connector.schema import AnyFieldType, IndexSchema, to_instant
+from connector.schema import AnyFieldType, IndexSchema
+from connector.values import to_instant
 
 JSON = dict[str, Any]
 BUCKETS = {

@@ -24,8 +24,8 @@ from connector.ingest.pipeline import IngestJob
 from connector.ingest.report import JobReport
 from connector.ingest.sources import open_source
 from connector.ingest.survey import has_value
-from connector.schema import to_instant
 from connector.settings.sections import IngestSettings, Settings
+from connector.values import to_instant
 from connector.wiring import build_schema
 
 Table = Sequence[Mapping[str, Any]]

@@ -23,8 +23,9 @@ from connector.clusters.embedded.sql import build_sql
 from connector.errors import ClusterError, IndexExists, IndexMissing, SettingsError
 from connector.filters import And, EngineQuery, Exists, Filter, Not, Or, Range, Terms, check_filter
 from connector.lexical import LexicalQuery
-from connector.schema import FieldType, IndexSchema, check_value
+from connector.schema import FieldType, IndexSchema
 from connector.types import Document, IndexedDocument, Passage
+from connector.values import check_value
 
 ENCODER = HashEncoder(dims=4)
 METADATA: dict[str, FieldType] = {
