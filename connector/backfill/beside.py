@@ -24,6 +24,7 @@ from connector.backfill.beside_documents import (
     build_touch,
 )
 from connector.backfill.own_index import OwnIndexSender
+from connector.backfill.patience import while_unavailable
 from connector.backfill.report import count_reasons
 from connector.backfill.scan import ANY, NONE_YET, Shard, count_shards, read_shard
 from connector.backfill.sending import blocked_reason
@@ -44,11 +45,11 @@ from connector.clusters.vectors_index import (
     copied_values,
     hash_texts,
 )
-from connector.errors import ClusterError, ClusterUnavailable, ConnectorError, IndexBlocked, first_of
+from connector.errors import ClusterError, ConnectorError, IndexBlocked, first_of
+from connector.ingest.counts import added
 from connector.ingest.encoding import NO_NUMBER, encode_in_steps
 from connector.ingest.passages import cut
 from connector.models.encoder import Encoder
-from connector.retries import Retry
 from connector.settings.sections import IngestSettings
 from connector.types import Document, IndexedDocument, Passage
 
@@ -123,6 +124,7 @@ class BesideJob:
         self._sender = OwnIndexSender(cluster, self._vectors.name, settings, pace or WritePace())
         self._on_progress = on_progress
         self._counts = BesideCounts()
+        self._retry = while_unavailable(settings)
         self._reasons: dict[str, int] = {}
         limit = encoder.fingerprint.max_tokens
         self._max_tokens = min(self._vectors.schema.passages.max_tokens or limit, limit)
@@ -177,17 +179,17 @@ class BesideJob:
             raise await self._sender.place.explain(error) from error
 
     async def _take_pass(self, is_sweep: bool) -> int:
-        before, uuid = self._counts, await self._retrying(partial(self._cluster.read_uuid, self._index.name))
-        await self._retrying(self._sender.begin)
+        before, uuid = self._counts, await self._retry.run(partial(self._cluster.read_uuid, self._index.name))
+        await self._retry.run(self._sender.begin)
         self._trusted = bool(uuid) and uuid == self._uuid
         is_sweep = is_sweep or not self._trusted
         self._reached = {}
-        await self._retrying(self._vectors.finish)
+        await self._retry.run(self._vectors.finish)
         try:
             await self._run_stages(is_sweep)
         except* ConnectorError as errors:
             raise first_of(errors) from None
-        await self._retrying(self._vectors.finish)
+        await self._retry.run(self._vectors.finish)
         await self._sender.place.confirm()
         if not self._stop.done():
             self._seen |= self._reached
@@ -207,7 +209,7 @@ class BesideJob:
 
     async def _hold_uuid(self, uuid: str) -> None:
         """All that ours says of writes is of this index now. Raises ClusterError where it is another one by now."""
-        if await self._retrying(partial(self._cluster.read_uuid, self._index.name)) != uuid:
+        if await self._retry.run(partial(self._cluster.read_uuid, self._index.name)) != uuid:
             raise ClusterError(f"index {self._index.name!r} was made anew meanwhile; run this again")
         if uuid != self._uuid:
             await put_uuid(self._cluster, self._index, uuid)
@@ -226,12 +228,12 @@ class BesideJob:
                 if self._stop.done():
                     break
                 self._reached[number] = max(int(hits[-1]["_seq_no"]), NONE_YET if is_sweep else seen)
-                differing = await self._retrying(partial(self._differing, hits))
+                differing = await self._retry.run(partial(self._differing, hits))
                 if not self._counts.passes:
                     self._count(read=len(hits), unchanged=len(hits) - len(differing))
                 for start in range(0, len(differing), GROUP):
                     ids = differing[start : start + GROUP]
-                    group = await self._retrying(partial(self._read, ids))
+                    group = await self._retry.run(partial(self._read, ids))
                     await found.put(group)
             await pages.aclose()
         await found.put(None)
@@ -338,10 +340,10 @@ class BesideJob:
         """Take out of ours what theirs has no longer."""
         async for doc_ids in self._ours():
             find = partial(self._index.find_gone, doc_ids, timeout_s=ADMIN_TIMEOUT_S)
-            if gone := await self._retrying(find):
+            if gone := await self._retry.run(find):
                 sent = await self._send(build_removal(gone))
                 self._count(removed=sum(outcome.kind in ("written", "gone") for outcome in sent))
-        await self._retrying(self._vectors.finish)
+        await self._retry.run(self._vectors.finish)
 
     async def _ours(self) -> AsyncIterator[list[str]]:
         """The ids of all documents of ours, in pages."""
@@ -349,7 +351,7 @@ class BesideJob:
         after: list[Any] = []
         while True:
             body = asked | ({"search_after": after} if after else {})
-            reply = await self._retrying(partial(self._vectors.ask, body, ADMIN_TIMEOUT_S))
+            reply = await self._retry.run(partial(self._vectors.ask, body, ADMIN_TIMEOUT_S))
             hits = reply["hits"]["hits"]
             if hits:
                 yield [read_doc_id(hit, self._vectors.schema) for hit in hits]
@@ -357,13 +359,8 @@ class BesideJob:
                 return
             after = hits[-1]["sort"]
 
-    async def _retrying(self, call: Callable[[], Any]) -> Any:
-        """The call's result, tried again while the cluster is unavailable; raises its last ClusterUnavailable."""
-        return await Retry((ClusterUnavailable,), self._settings.max_attempts, self._settings.backoff_s).run(call)
-
     def _count(self, **more: int) -> None:
-        totals = {name: getattr(self._counts, name) + number for name, number in more.items()}
-        self._counts = replace(self._counts, **totals)
+        self._counts = added(self._counts, **more)
         self._on_progress(self._counts)
 
 

@@ -32,6 +32,7 @@ from connector.backfill.encoding import NO_NUMBER, NO_VECTORS, EncodedWork, Work
 from connector.backfill.into_plan import IntoPlan
 from connector.backfill.keeping_up.checkpoints import IndexCheckpoints, read_checkpoints
 from connector.backfill.own_index import OwnIndexSender
+from connector.backfill.patience import while_unavailable
 from connector.backfill.report import count_reasons
 from connector.backfill.scan import ANY, NONE_YET, Shard, read_shard
 from connector.backfill.sending import blocked_reason
@@ -43,9 +44,9 @@ from connector.clusters.rest_index import ADMIN_TIMEOUT_S
 from connector.clusters.restored_vectors import TOO_LONG
 from connector.clusters.vector_choices import choose
 from connector.clusters.vector_form import vector_form
-from connector.errors import ClusterError, ClusterUnavailable, ConnectorError, IndexBlocked, first_of
+from connector.errors import ClusterError, ConnectorError, IndexBlocked, first_of
+from connector.ingest.counts import added
 from connector.models.encoder import Encoder
-from connector.retries import Retry
 from connector.settings.sections import IngestSettings
 
 JSON = dict[str, Any]
@@ -112,6 +113,7 @@ class IntoJob:
         self._sender = OwnIndexSender(cluster, plan.new, settings, pace or WritePace())
         self._on_progress = on_progress
         self._counts = IntoCounts()
+        self._retry = while_unavailable(settings)
         self._reasons: dict[str, int] = {}
         self._upto = [NONE_YET] * plan.fill.shards
         self._history: list[str] | None = None
@@ -149,7 +151,7 @@ class IntoJob:
 
     async def copy_round(self) -> int:
         """Copy what was written since the last round; how many documents that were."""
-        await self._retrying(self._sender.begin)
+        await self._retry.run(self._sender.begin)
         upto, before = await self._checkpoints(), self._counts.read
         found: asyncio.Queue[list[Original] | None] = asyncio.Queue(QUEUED_GROUPS)
         encoded: asyncio.Queue[tuple[list[Original], EncodedWork] | None] = asyncio.Queue(QUEUED_GROUPS)
@@ -210,7 +212,7 @@ class IntoJob:
 
     async def _different(self, group: Sequence[Original]) -> list[Original]:
         """Those that an earlier run has not copied as they are now."""
-        known: dict[DocumentKey, Copied] = await self._retrying(partial(read_copies, self._cluster, self.plan, group))
+        known: dict[DocumentKey, Copied] = await self._retry.run(partial(read_copies, self._cluster, self.plan, group))
         different = [each for each in group if not is_same(self.plan, each, known.get(key_of(each.document)))]
         self._count(unchanged=len(group) - len(different))
         return different
@@ -268,7 +270,7 @@ class IntoJob:
         """Up to which number each shard of the old index has all its writes, which searches then see. Raises
         ClusterError where the index is not the one any more that was begun with."""
         read = partial(read_checkpoints, self._cluster, self.plan.old, self.plan.fill.shards)
-        now: IndexCheckpoints = await self._retrying(read)
+        now: IndexCheckpoints = await self._retry.run(read)
         history = [now.uuid, *(shard.history for shard in now.shards)]
         if self._history not in (None, history):
             raise ClusterError(f"index {self.plan.old!r} was made anew or restored meanwhile; run this again")
@@ -283,13 +285,8 @@ class IntoJob:
 
     async def _refresh(self, index: str) -> None:
         ask = partial(self._cluster.client.request, "POST", index_path(index, "_refresh"), timeout_s=ADMIN_TIMEOUT_S)
-        await self._retrying(ask)
-
-    async def _retrying(self, call: Callable[[], Any]) -> Any:
-        """The call's result, tried again while the cluster is unavailable; raises its last ClusterUnavailable."""
-        return await Retry((ClusterUnavailable,), self._settings.max_attempts, self._settings.backoff_s).run(call)
+        await self._retry.run(ask)
 
     def _count(self, **more: int) -> None:
-        totals = {name: getattr(self._counts, name) + number for name, number in more.items()}
-        self._counts = replace(self._counts, **totals)
+        self._counts = added(self._counts, **more)
         self._on_progress(self._counts)

@@ -56,6 +56,11 @@ class _PatientClient:
         await self._client.close()
 
 
+def while_unavailable(settings: IngestSettings) -> Retry:
+    """Tries what reads or refreshes as often as `ingest.max_attempts` allows; raises its last ClusterUnavailable."""
+    return Retry((ClusterUnavailable,), settings.max_attempts, settings.backoff_s)
+
+
 def tell_retry(on_retry: Callable[[int], None], error: Exception, wait_s: float) -> None:
     """Say that a request is sent again, and count it."""
     log.warning("%s; trying again in %.1f s", error, wait_s)

@@ -18,6 +18,7 @@ from typing import Any
 
 from connector.clusters.protocol import Index
 from connector.errors import AccessDenied, ClusterError, ConnectorError, DocumentError, SourceError, first_of
+from connector.ingest.counts import added
 from connector.ingest.documents import content_hash, repeated_id, spell_id, to_document
 from connector.ingest.encoding import NO_NUMBER, EncodedGroup, GroupEncoder
 from connector.ingest.groups import DocumentGroup
@@ -245,6 +246,5 @@ class IngestJob:
     def _count(self, **more: int) -> None:
         """Add to the counts, from any thread."""
         with self._counting:
-            totals = {name: getattr(self._counts, name) + number for name, number in more.items()}
-            self._counts = replace(self._counts, progress=self._source.progress, **totals)
+            self._counts = replace(added(self._counts, **more), progress=self._source.progress)
         self._on_progress(self._counts)
