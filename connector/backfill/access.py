@@ -5,18 +5,17 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping
-from typing import Any
 from urllib.parse import quote
 
 import orjson
 
 from connector.clusters.clients import Client
 from connector.clusters.failures import is_denial
+from connector.clusters.privileges import has_users, is_denied, read_privileges
 from connector.clusters.protocol import Engine
 from connector.errors import AccessDenied, ClusterError
 
 TIMEOUT_S = 60.0
-NO_SUCH_ROUTE = frozenset({400, 404, 405, 500, 501})  # how the engines without security refuse a request for it
 HIDES_SOME = "FLS or DLS"  # in what OpenSearch says of updates, with HTTP 500, to whom it hides something
 ON_INDEX = {
     "read": "read",
@@ -40,14 +39,9 @@ async def _ask_elasticsearch(client: Client, index: str) -> dict[str, str] | Non
     """None where there are no users."""
     asked = [{"names": [index], "privileges": sorted(ON_INDEX.values())}]
     body = {"cluster": ["monitor"], "index": asked}
-    try:
-        reply = await client.request("POST", "/_security/user/_has_privileges", body=body, timeout_s=TIMEOUT_S)
-    except AccessDenied:
-        raise
-    except ClusterError as error:
-        if error.status in NO_SUCH_ROUTE:
-            return None
-        raise
+    reply = await read_privileges(client, body, timeout_s=TIMEOUT_S)
+    if reply is None:
+        return None
     granted: Mapping[str, bool] = reply["index"][index]
     denied = {what: privilege for what, privilege in ON_INDEX.items() if not granted[privilege]}
     return denied if reply["cluster"]["monitor"] else denied | {"nodes": "monitor (of the cluster)"}
@@ -55,14 +49,8 @@ async def _ask_elasticsearch(client: Client, index: str) -> dict[str, str] | Non
 
 async def _ask_opensearch(client: Client, index: str) -> dict[str, str] | None:
     """None where there are no users."""
-    try:
-        await client.request("GET", "/_plugins/_security/authinfo", timeout_s=TIMEOUT_S)
-    except AccessDenied:
-        raise
-    except ClusterError as error:
-        if error.status in NO_SUCH_ROUTE:
-            return None
-        raise
+    if not await has_users(client, timeout_s=TIMEOUT_S):
+        return None
     path = f"/{quote(index, safe='')}"
     harmless = {
         "read": ("indices:data/read/search", "POST", f"{path}/_search", {"size": 0}),
@@ -73,21 +61,9 @@ async def _ask_opensearch(client: Client, index: str) -> dict[str, str] | None:
     }
     denied = {}
     for what, (action, method, address, body) in harmless.items():
-        if await _is_denied(client, method, address, body):
+        if await is_denied(client, method, address, body, timeout_s=TIMEOUT_S):
             denied[what] = action
     return denied
-
-
-async def _is_denied(client: Client, method: str, path: str, body: Any) -> bool:
-    """Whether a request is refused for want of a privilege; whatever else is said of it does not matter."""
-    try:
-        await client.request(method, path, body=body, timeout_s=TIMEOUT_S)
-    except AccessDenied:
-        return True
-    except ClusterError as error:
-        if error.status is None:
-            raise
-    return False
 
 
 async def _ask_for_update(client: Client, index: str) -> dict[str, str]:

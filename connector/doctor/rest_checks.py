@@ -21,6 +21,7 @@ from connector.clusters.dialect import JSON, PASSAGES, any_of, ask_texts, has_ve
 from connector.clusters.failures import is_denial
 from connector.clusters.mapping import build_index
 from connector.clusters.paths import SEVERAL
+from connector.clusters.privileges import has_users, is_denied, read_privileges
 from connector.clusters.protocol import Engine, Index
 from connector.clusters.rest_index import OPEN_ONLY, RestIndex
 from connector.clusters.restored_vectors import most_nested
@@ -43,8 +44,6 @@ from connector.doctor.samples import Sample
 from connector.doctor.vector_checks import look_at_vector_index
 from connector.errors import AccessDenied, ClusterError
 from connector.schema import IndexSchema
-
-NO_SUCH_ROUTE = frozenset({400, 404, 405, 500, 501})  # how the engines without security refuse a request for it
 
 
 class RestChecks:
@@ -186,14 +185,9 @@ class RestChecks:
                 }
             ]
         }
-        try:
-            reply = await self._ask("POST", "/_security/user/_has_privileges", body=body)
-        except AccessDenied:
-            raise
-        except ClusterError as error:
-            if error.status in NO_SUCH_ROUTE:
-                return {}
-            raise
+        reply = await read_privileges(self._client, body, timeout_s=self._timeout_s)
+        if reply is None:
+            return {}
         granted = reply["index"].values()
         return {
             task: [privilege for privilege in privileges if not all(has.get(privilege) for has in granted)]
@@ -201,14 +195,8 @@ class RestChecks:
         }
 
     async def _opensearch_access(self, index: str, exists: bool) -> dict[str, list[str]]:
-        try:
-            await self._ask("GET", "/_plugins/_security/authinfo")
-        except AccessDenied:
-            raise
-        except ClusterError as error:
-            if error.status in NO_SUCH_ROUTE:
-                return {}
-            raise
+        if not await has_users(self._client, timeout_s=self._timeout_s):
+            return {}
         path = f"/{quote(index, safe='')}"
         search = [
             *await self._denied("indices:admin/mappings/get", "GET", f"{path}/_mapping"),
@@ -224,16 +212,8 @@ class RestChecks:
         return {"search": search, "ingest": ingest}
 
     async def _denied(self, action: str, method: str, path: str, body: Any = None) -> list[str]:
-        """The action, where the request for it is refused for want of a privilege; whatever else is said of it does not
-        matter."""
-        try:
-            await self._ask(method, path, body=body)
-        except AccessDenied:
-            return [action]
-        except ClusterError as error:
-            if error.status is None:
-                raise
-        return []
+        """The action, where the request for it is refused for want of a privilege."""
+        return [action] if await is_denied(self._client, method, path, body, timeout_s=self._timeout_s) else []
 
     async def _denied_writes(self, index: str) -> list[str]:
         nowhere = {"_index": index, "_id": f"doctor-{uuid.uuid4().hex}", "if_seq_no": 0, "if_primary_term": 1}
