@@ -114,13 +114,7 @@ async def evaluate(
     async with open_searchers([search.settings for search in searches], reuse_scores=reuse_scores) as opened:
         check_vectors(opened, searches)
         facts = [await _look_at(searcher, collection, reporter) for searcher in opened]
-        ready = [
-            Search(place.searcher, {"rerank": planned.last != FUSED})
-            for place, planned in zip(opened, searches, strict=True)
-        ]
-        for searcher, search in zip(opened, ready, strict=True):
-            for missing in await searcher.warm_up(**search.options):
-                reporter.note(f"the first search was degraded: {missing}")
+        ready = await make_ready(opened, searches, reporter)
         rounds = 2 if warm_up else 1
         reporter.begin("searching", rounds * len(ready) * len(collection.queries))
         for _ in range(rounds):
@@ -131,6 +125,20 @@ async def evaluate(
         for pipeline in planned.pipelines
     ]
     return Evaluation(collection, measures, k, tuple(measured), baseline or names[0], segments)
+
+
+async def make_ready(
+    opened: Sequence[Opened], searches: Sequence[PlannedSearch], reporter: Reporter
+) -> tuple[Search, ...]:
+    """What the queries are sent through, each after a first search that is not measured. Raises what that raises."""
+    ready = tuple(
+        Search(place.searcher, {"rerank": planned.last != FUSED})
+        for place, planned in zip(opened, searches, strict=True)
+    )
+    for place, search in zip(opened, ready, strict=True):
+        for missing in await place.warm_up(**search.options):
+            reporter.note(f"the first search was degraded: {missing}")
+    return ready
 
 
 def check_vectors(opened: Sequence[Opened], searches: Sequence[PlannedSearch]) -> None:

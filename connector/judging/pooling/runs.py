@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from connector.clusters.protocol import Index
-from connector.evaluation.evaluate import Reporter, check_vectors
+from connector.evaluation.evaluate import Reporter, check_vectors, make_ready
 from connector.evaluation.measures import Run
 from connector.evaluation.pipelines import PlannedSearch
 from connector.evaluation.queries import JudgedQuery
-from connector.evaluation.route import FUSED
-from connector.evaluation.runs import Answers, Search, answer_with_each
+from connector.evaluation.runs import Answers, answer_with_each
 from connector.evaluation.searchers import PAGE, TIMEOUT_S, Opened, open_searchers
 from connector.judging.pairs import PairKey
 from connector.judging.pooling.depth import pool_keys
@@ -45,13 +44,7 @@ async def run_pipelines(
     raise."""
     async with open_searchers([search.settings for search in searches], reuse_scores=True) as opened:
         check_vectors(opened, searches)
-        ready = [
-            Search(place.searcher, {"rerank": planned.last != FUSED})
-            for place, planned in zip(opened, searches, strict=True)
-        ]
-        for place, search in zip(opened, ready, strict=True):
-            for missing in await place.warm_up(**search.options):
-                reporter.note(f"the first search was degraded: {missing}")
+        ready = await make_ready(opened, searches, reporter)
         reporter.begin("searching", len(ready) * len(queries))
         answers = await answer_with_each(ready, queries, on_answer=reporter.done)
         found = _by_pipeline(searches, answers)
