@@ -10,6 +10,7 @@ from importlib.metadata import version
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
+from connector.metrics import WatchReplies
 from connector.models.files import short_name
 from connector.models.scorer import Scorer
 from connector.readiness import State
@@ -20,7 +21,6 @@ from connector.worker.bodies import ReadBody
 from connector.worker.drain import Drain, RefuseWhileStopping
 from connector.worker.head import AnswerHead
 from connector.worker.load_headers import SayLoad
-from connector.worker.metrics import CountRequests
 from connector.worker.models import OfferedModel
 from connector.worker.refusals import AnswerFaults, add_refusals
 from connector.worker.request_log import LogRequests
@@ -70,7 +70,7 @@ def create_app(
     app.add_middleware(SayLoad, line=service.line)
     app.add_middleware(AnswerFaults)
     app.add_middleware(AnswerHead)
-    app.add_middleware(CountRequests, metrics=service.metrics, paths=paths)
+    app.add_middleware(WatchReplies, on_reply=service.metrics.count_request, paths=paths)
     app.add_middleware(LogRequests, level=settings.access_log, paths=paths)
     service.traces.watch(app)
     return app

@@ -8,13 +8,13 @@ from contextlib import contextmanager
 from typing import Literal
 
 from prometheus_client import CONTENT_TYPE_LATEST as CONTENT_TYPE
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from connector.metrics import PrefixedRegistry
 
 WorkerStage = Literal["tokenize", "queue", "model"]
 PREFIX = "connector_worker_"
-SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 COUNTS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 SHARES = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 1.0)
 # (name, what it counts, whether it only grows, how to read it)
@@ -25,19 +25,19 @@ class Metrics:
     """A registry of its own, so that several workers fit into one process."""
 
     def __init__(self) -> None:
-        self.registry = CollectorRegistry()
-        self._requests = self._counter("requests", "requests answered", "path", "status")
-        self._request_seconds = self._histogram(
-            "request_seconds", "from a request's first byte to its reply", SECONDS, "path"
+        self.registry = registry = PrefixedRegistry(PREFIX)
+        self._requests = registry.counter("requests", "requests answered", "path", "status")
+        self._request_seconds = registry.histogram(
+            "request_seconds", "from a request's first byte to its reply", "path"
         )
-        self._stage_seconds = self._histogram(
-            "stage_seconds", "tokenize and queue: of a request; model: of a batch", SECONDS, "stage"
+        self._stage_seconds = registry.histogram(
+            "stage_seconds", "tokenize and queue: of a request; model: of a batch", "stage"
         )
-        self._inputs = self._histogram("batch_inputs", "inputs in a batch", COUNTS)
-        self._fill = self._histogram("batch_fill_ratio", "tokens of a batch that are no padding", SHARES)
-        self._tokens = self._counter("tokens", "tokens that the model read, without padding")
-        self._pairs = self._counter("pairs", "pairs scored, by the model or from memory", "source")
-        self._unscored = self._counter("unscored", "pairs that were not scored within the caller's budget")
+        self._inputs = registry.histogram("batch_inputs", "inputs in a batch", buckets=COUNTS)
+        self._fill = registry.histogram("batch_fill_ratio", "tokens of a batch that are no padding", buckets=SHARES)
+        self._tokens = registry.counter("tokens", "tokens that the model read, without padding")
+        self._pairs = registry.counter("pairs", "pairs scored, by the model or from memory", "source")
+        self._unscored = registry.counter("unscored", "pairs that were not scored within the caller's budget")
 
     def read(self, readings: Iterable[Reading]) -> None:
         """Export what is counted elsewhere, read whenever somebody asks."""
@@ -73,12 +73,6 @@ class Metrics:
         self._requests.labels(path, str(status)).inc()
         self._request_seconds.labels(path).observe(took_s)
 
-    def _counter(self, name: str, what: str, *labels: str) -> Counter:
-        return Counter(PREFIX + name, what, labels, registry=self.registry)
-
-    def _histogram(self, name: str, what: str, buckets: Sequence[float], *labels: str) -> Histogram:
-        return Histogram(PREFIX + name, what, labels, buckets=buckets, registry=self.registry)
-
 
 class _Readings:
     """A collector, as prometheus_client calls what is asked for its values."""
@@ -91,25 +85,4 @@ class _Readings:
             yield (CounterMetricFamily if grows else GaugeMetricFamily)(PREFIX + name, what, value=value())
 
 
-class CountRequests:
-    """Counts every reply by its path and status; paths that the worker does not have count as one."""
-
-    def __init__(self, app: ASGIApp, metrics: Metrics, paths: frozenset[str]) -> None:
-        self._app, self._metrics, self._paths = app, metrics, paths
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        began = time.monotonic()
-        path = scope["path"] if scope["path"] in self._paths else "other"
-
-        async def note(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                self._metrics.count_request(path, message["status"], time.monotonic() - began)
-            await send(message)
-
-        await self._app(scope, receive, note)
-
-
-__all__ = ["CONTENT_TYPE", "CountRequests", "Metrics", "Reading"]
+__all__ = ["CONTENT_TYPE", "Metrics", "Reading"]

@@ -32,6 +32,7 @@ GUARDED = {
     "connector/ingest/ray/": "connector/ingest/job.py",
     "connector/backfill/on_ray.py": "connector/backfill/run.py",
     "connector/judging/page/": "connector/cli/commands/judge/page.py",
+    "connector/metrics.py": "connector/cli/commands/worker.py",  # as part of the worker, and so of the gateway
     "connector/models/": "connector/models/load.py",
     "connector/training/": "connector/training/fine_tune.py",
     "connector/gateway/": "connector/cli/commands/gateway.py",

@@ -7,12 +7,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 
-from prometheus_client import CollectorRegistry, Gauge, start_http_server
+from prometheus_client import start_http_server
 
 from connector.backfill.keeping_up.lag import PassageLag
 from connector.backfill.report import BackfillCounts
 from connector.errors import SettingsError
 from connector.ingest.following.account import FollowReport
+from connector.metrics import PrefixedRegistry
 
 PREFIX = "connector_follow_"
 HOST = "127.0.0.1"
@@ -23,16 +24,12 @@ class FollowMetrics:
 
     def __init__(self, silent_s: float) -> None:
         """A follower of an index that says nothing for so long hangs, and falls behind."""
-        self.registry = CollectorRegistry()
+        self.registry = registry = PrefixedRegistry(PREFIX)
         self._silent_s = silent_s
-
-        def gauge(name: str, what: str, *labels: str) -> Gauge:
-            return Gauge(PREFIX + name, what, labels, registry=self.registry)
-
-        self._operations = gauge("behind_operations", "operations that nobody has looked at yet", "index")
-        self._seconds = gauge("behind_seconds", "seconds since everything written by then was right", "index")
-        self._trouble = gauge("in_trouble", "1 while no look can be taken", "index")
-        self._documents = gauge("documents", "what became of documents since the start", "index", "outcome")
+        self._operations = registry.gauge("behind_operations", "operations that nobody has looked at yet", "index")
+        self._seconds = registry.gauge("behind_seconds", "seconds since everything written by then was right", "index")
+        self._trouble = registry.gauge("in_trouble", "1 while no look can be taken", "index")
+        self._documents = registry.gauge("documents", "what became of documents since the start", "index", "outcome")
 
     def tell_behind(self, index: str, behind: PassageLag) -> None:
         self._operations.labels(index).set(behind.operations)

@@ -3,30 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 
 from fastapi import APIRouter, Response
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.core import CounterMetricFamily, Metric
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from connector.gateway.outcomes import Outcomes
+from connector.metrics import PrefixedRegistry, WatchReplies
 from connector.trace_context import carrying
 from connector.types import SearchResponse
 
 PREFIX = "connector_gateway_"
-SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
 
 class ApiMetrics:
     """A registry of its own, so that several applications fit into one process."""
 
     def __init__(self, outcomes: Outcomes | None = None) -> None:
-        self.registry = CollectorRegistry()
-        self._requests = self._counter("requests", "requests to the API", "path", "status")
-        self._stage_seconds = self._histogram("stage_seconds", "stages of searches; total: whole searches", "stage")
-        self._searches = self._counter("searches", "searches answered by the API", "outcome")
-        self._degraded = self._counter("degraded", "parts of searches that failed or came late", "stage")
-        self._events = self._counter("events", "events and queries for feedback, by what became of them", "outcome")
+        self.registry = registry = PrefixedRegistry(PREFIX)
+        self._requests = registry.counter("requests", "requests to the API", "path", "status")
+        self._stage_seconds = registry.histogram("stage_seconds", "stages of searches; total: whole searches", "stage")
+        self._searches = registry.counter("searches", "searches answered by the API", "outcome")
+        self._degraded = registry.counter("degraded", "parts of searches that failed or came late", "stage")
+        self._events = registry.counter("events", "events and queries for feedback, by what became of them", "outcome")
         if outcomes:
             self.registry.register(_PassedOn(outcomes))
 
@@ -42,12 +43,6 @@ class ApiMetrics:
 
     def count_events(self, outcome: str, number: int) -> None:
         self._events.labels(outcome).inc(number)
-
-    def _counter(self, name: str, what: str, *labels: str) -> Counter:
-        return Counter(PREFIX + name, what, labels, registry=self.registry)
-
-    def _histogram(self, name: str, what: str, *labels: str) -> Histogram:
-        return Histogram(PREFIX + name, what, labels, buckets=SECONDS, registry=self.registry)
 
 
 class _PassedOn:
@@ -82,18 +77,8 @@ class WatchRequests:
     count as one."""
 
     def __init__(self, app: ASGIApp, metrics: ApiMetrics, paths: frozenset[str]) -> None:
-        self._app, self._metrics, self._paths = app, metrics, paths
+        self._watched = WatchReplies(app, lambda path, status, _: metrics.count_request(path, status), paths)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        path = scope["path"] if scope["path"] in self._paths else "other"
-
-        async def note(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                self._metrics.count_request(path, message["status"])
-            await send(message)
-
-        with carrying(scope["headers"]):
-            await self._app(scope, receive, note)
+        with carrying(scope["headers"]) if scope["type"] == "http" else nullcontext():
+            await self._watched(scope, receive, send)
