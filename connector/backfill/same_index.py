@@ -9,6 +9,7 @@ for the deleted one (the role in examples/security may not)."""
 from __future__ import annotations
 
 from connector.clusters.rest import RestCluster
+from connector.clusters.write_place import explain_gone
 from connector.errors import ClusterError, IndexGone
 
 
@@ -25,14 +26,7 @@ class SameIndex:
 
     async def explain(self, error: BaseException) -> BaseException:
         """What ended a job: that the index is gone, where that is behind an error of the engine; else the error."""
-        if isinstance(error, ClusterError) and error.status in (400, 404):
-            try:
-                await self.check()
-            except IndexGone as gone:
-                return gone
-            except ClusterError:
-                pass
-        return error
+        return await explain_gone(error, self.check)
 
     async def check(self) -> None:
         """Raises IndexGone."""

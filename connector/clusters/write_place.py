@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from hashlib import sha256
 
@@ -44,6 +44,18 @@ async def read_uuid(client: Client, index: str, timeout_s: float) -> str:
         return ""
     found = [str(each["settings"].get("index.uuid", "")) for each in reply.values()]
     return found[0] if len(found) == 1 else ""
+
+
+async def explain_gone(error: BaseException, check: Callable[[], Awaitable[None]]) -> BaseException:
+    """IndexGone, where `check` raises that and it is what the engine meant by the error; else the error."""
+    if isinstance(error, ClusterError) and error.status in NOWHERE:
+        try:
+            await check()
+        except IndexGone as gone:
+            return gone
+        except ClusterError:
+            pass
+    return error
 
 
 class WritePlace:
@@ -99,14 +111,7 @@ class WritePlace:
 
     async def explain(self, error: BaseException) -> BaseException:
         """What ended a job: that the index is gone, where that is behind what the engine said; else the error."""
-        if isinstance(error, ClusterError) and error.status in NOWHERE:
-            try:
-                await self.confirm()
-            except IndexGone as gone:
-                return gone
-            except ClusterError:
-                pass
-        return error
+        return await explain_gone(error, self.confirm)
 
     async def end(self) -> None:
         """Take the alias out, once nothing more is sent: of an index that is an application's from then on."""

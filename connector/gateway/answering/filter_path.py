@@ -124,18 +124,18 @@ def _open(value: Any) -> Any:
 
 
 def _reaches(path: Path, names: Sequence[str]) -> bool:
-    paths = [path]
-    for name in names:
-        paths = _steps(paths, name)
-        if () in paths:
-            return True
-    return bool(paths)
+    return bool(_walk(path, names))
 
 
 def _covers(path: Path, names: Sequence[str]) -> bool:
-    paths = [path]
+    return () in _walk(path, names)
+
+
+def _walk(path: Path, names: Sequence[str]) -> Sequence[Path]:
+    """What is left of the path behind these names; with an empty one once the path has ended at one of them."""
+    paths: Sequence[Path] = [path]
     for name in names:
         paths = _steps(paths, name)
         if () in paths:
-            return True
-    return False
+            break
+    return paths

@@ -5,13 +5,14 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import IO
 
 from connector.errors import SourceError
 from connector.ingest.sources.names import tell_apart
+from connector.ingest.sources.put_back import NumberedLines
 from connector.ingest.sources.row import Row
 from connector.ingest.sources.streams import HOW_TO_CONVERT, READ_ERRORS, as_utf8
 
@@ -42,7 +43,7 @@ def read_tsv(stream: IO[bytes], name: str, notes: Counter[str]) -> Iterator[Row]
 
 def _read(stream: IO[bytes], name: str, notes: Counter[str], *, delimiter: str) -> Iterator[Row]:
     csv.field_size_limit(MAX_CELL_CHARS)
-    lines = _Lines(as_utf8(stream))
+    lines = _TextLines(as_utf8(stream))
     try:
         header, delimiter = _read_header(lines, name, notes, delimiter)
         columns = tell_apart(header, notes)
@@ -57,13 +58,12 @@ def _read(stream: IO[bytes], name: str, notes: Counter[str], *, delimiter: str) 
         lines.close()
 
 
-class _Lines:
+class _TextLines(NumberedLines[str]):
     """The lines of a text, numbered, that can be put back. At a break of the stream they end, and `broken` says why."""
 
     def __init__(self, stream: IO[bytes]) -> None:
+        super().__init__()
         self._text = io.TextIOWrapper(stream, encoding="utf-8", errors="surrogateescape", newline="")
-        self._returned: deque[str] = deque()
-        self.number = 0
         self.broken: Exception | None = None
 
     def __iter__(self) -> Iterator[str]:
@@ -83,15 +83,11 @@ class _Lines:
         self.number += 1
         return line
 
-    def put_back(self, lines: list[str]) -> None:
-        self._returned.extendleft(reversed(lines))
-        self.number -= len(lines)
-
     def close(self) -> None:
         self._text.detach()
 
 
-def _next_record(lines: _Lines, delimiter: str) -> _Record | None:
+def _next_record(lines: _TextLines, delimiter: str) -> _Record | None:
     """The next record that is not blank; None at the end."""
     taken: list[str] = []
 
@@ -113,7 +109,7 @@ def _next_record(lines: _Lines, delimiter: str) -> _Record | None:
             return _Record(cells, list(taken), first)
 
 
-def _read_header(lines: _Lines, name: str, notes: Counter[str], delimiter: str) -> tuple[list[str], str]:
+def _read_header(lines: _TextLines, name: str, notes: Counter[str], delimiter: str) -> tuple[list[str], str]:
     """The names of the columns as they stand there, and what stands between cells."""
     if declared := re.match(r"sep=(.)\s*$", first := next(lines, "")):  # as Excel writes it
         delimiter = declared[1]
@@ -147,7 +143,7 @@ def _read_header(lines: _Lines, name: str, notes: Counter[str], delimiter: str) 
     return [cell.strip() for cell in record.cells], delimiter
 
 
-def _rows(record: _Record, lines: _Lines, columns: list[str], name: str, delimiter: str) -> Iterator[Row]:
+def _rows(record: _Record, lines: _TextLines, columns: list[str], name: str, delimiter: str) -> Iterator[Row]:
     """The row in a record; where there is none, the error, after which the lines that it swallowed are read again."""
     origin = f"{name}:{lines.number}"
     if record.cells is not None and len(record.cells) == len(columns):

@@ -5,12 +5,13 @@ from __future__ import annotations
 import codecs
 import json
 import re
-from collections import Counter, deque
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator
 from typing import IO
 
 from connector.errors import SourceError
 from connector.ingest.sources.json_text import parse_json
+from connector.ingest.sources.put_back import NumberedLines
 from connector.ingest.sources.row import Row
 from connector.ingest.sources.streams import CHUNK_BYTES, HOW_TO_CONVERT, as_utf8, with_prefix
 
@@ -24,7 +25,7 @@ _LENIENT = json.JSONDecoder(parse_int=lambda digits: None, parse_float=lambda di
 
 def read_json(stream: IO[bytes], name: str, notes: Counter[str]) -> Iterator[Row]:
     """The rows of JSON Lines, of objects over several lines, or of an array of objects."""
-    lines = _Lines(as_utf8(stream, is_json=True))
+    lines = _ByteLines(as_utf8(stream, is_json=True))
     is_first = True
     while line := lines.next():
         if not line.strip():
@@ -36,13 +37,12 @@ def read_json(stream: IO[bytes], name: str, notes: Counter[str]) -> Iterator[Row
         yield from _rows_of_line(line, lines, name)
 
 
-class _Lines:
+class _ByteLines(NumberedLines[bytes]):
     """The lines of a stream, numbered, each of at most MAX_VALUE_BYTES, that can be put back."""
 
     def __init__(self, stream: IO[bytes]) -> None:
+        super().__init__()
         self.stream = stream
-        self.number = 0
-        self._returned: deque[bytes] = deque()
 
     def next(self) -> bytes:
         """The next line; b"" at the end."""
@@ -51,10 +51,6 @@ class _Lines:
             line = line.removeprefix(codecs.BOM_UTF8) or self.stream.readline(MAX_VALUE_BYTES)
         self.number += bool(line)
         return line
-
-    def put_back(self, lines: Sequence[bytes]) -> None:
-        self._returned.extendleft(reversed(lines))
-        self.number -= len(lines)
 
     def returned(self) -> bytes:
         """All that was put back, taken again."""
@@ -68,7 +64,7 @@ class _Lines:
             pass
 
 
-def _rows_of_line(line: bytes, lines: _Lines, name: str) -> Iterator[Row]:
+def _rows_of_line(line: bytes, lines: _ByteLines, name: str) -> Iterator[Row]:
     """The row of a line; or of the value that begins on it and runs over the next ones."""
     origin = f"{name}:{lines.number}"
     if len(line) >= MAX_VALUE_BYTES and not line.endswith(b"\n"):
@@ -83,7 +79,7 @@ def _rows_of_line(line: bytes, lines: _Lines, name: str) -> Iterator[Row]:
     yield row
 
 
-def _read_on(first: bytes, lines: _Lines) -> bytes | None:
+def _read_on(first: bytes, lines: _ByteLines) -> bytes | None:
     """The value that begins on a line; what follows it is put back. None where the lines behind make no value of it."""
     read, tried, size = [first], len(first), len(first)
     while size < MAX_VALUE_BYTES:
