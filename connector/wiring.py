@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from connector.clusters.by_encoder import by_encoder, check_encoder
@@ -25,6 +26,16 @@ if TYPE_CHECKING:
 async def open_cluster(settings: Settings) -> Cluster:
     """A connection to the configured cluster."""
     return await connect(settings.cluster, settings.plugins)
+
+
+@asynccontextmanager
+async def opened_cluster(settings: Settings) -> AsyncIterator[Cluster]:
+    """The same for as long as the block lasts."""
+    cluster = await open_cluster(settings)
+    try:
+        yield cluster
+    finally:
+        await cluster.close()
 
 
 async def open_index(cluster: Cluster, settings: Settings) -> Index:

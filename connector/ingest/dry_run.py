@@ -17,7 +17,7 @@ from connector.ingest.sources import Row, Source, open_source
 from connector.ingest.survey import survey_source
 from connector.schema import Fields
 from connector.settings.sections import Settings
-from connector.wiring import open_cluster
+from connector.wiring import opened_cluster
 
 SHOWN_FAILURES = 5
 
@@ -60,11 +60,8 @@ async def _existing_fields(settings: Settings) -> Fields | None:
     url = settings.cluster.url
     if url.startswith(EMBEDDED_PREFIX) and not embedded_folder(url).is_dir():
         return None  # to open it would make it
-    cluster = await open_cluster(settings)
-    try:
+    async with opened_cluster(settings) as cluster:
         index = await find_index(cluster, settings)
-    finally:
-        await cluster.close()
     return index.schema.fields if index else None
 
 

@@ -26,7 +26,7 @@ from connector.ingest.survey import survey_source
 from connector.models.encoder import Encoder
 from connector.schema import Fields
 from connector.settings.sections import Settings
-from connector.wiring import build_schema, load_encoder, open_cluster
+from connector.wiring import build_schema, load_encoder, opened_cluster
 
 if TYPE_CHECKING:
     from connector.ingest.ray.job import RayJob
@@ -54,8 +54,7 @@ async def run_job(
     rejects = rejects or rejects_file(settings, location)
     RejectsFile(rejects).check()  # before anything is made
     async with AsyncExitStack() as open_until_end:
-        cluster = await open_cluster(settings)
-        open_until_end.push_async_callback(cluster.close)
+        cluster = await open_until_end.enter_async_context(opened_cluster(settings))
         connecting = ray_job.connecting(location, settings) if ray_job else nullcontext()
         room = await open_until_end.enter_async_context(connecting)
         opening = asyncio.create_task(open_target(cluster, settings, source, on_plan, say, stop.done))

@@ -73,30 +73,24 @@ def drop(
 
 async def _create(settings: Settings) -> None:
     from connector.schema import Fields
-    from connector.wiring import build_schema, load_encoder, open_cluster
+    from connector.wiring import build_schema, load_encoder, opened_cluster
 
     given = settings.fields
     if not given.text:
         raise SettingsError("name the text fields of the new index: fields.text, for example {title: 2.0, text: 1.0}")
     fields = Fields(text=given.text, metadata=given.metadata, id=given.id or "_id")
-    cluster = await open_cluster(settings)
-    try:
+    async with opened_cluster(settings) as cluster:
         encoder = await event_loop.in_own_thread(load_encoder, settings)
         await cluster.create_index(settings.index.name, build_schema(settings, fields, encoder.fingerprint))
-    finally:
-        await cluster.close()
     stderr.print(f"created {settings.index.name} in {cluster.engine}")
 
 
 async def _describe(settings: Settings) -> dict[str, Any]:
-    from connector.wiring import open_cluster, open_index
+    from connector.wiring import open_index, opened_cluster
 
-    cluster = await open_cluster(settings)
-    try:
+    async with opened_cluster(settings) as cluster:
         index = await open_index(cluster, settings)
         documents = await cluster.count(settings.index.name)
-    finally:
-        await cluster.close()
     schema = index.schema
     return {
         "index": index.name,
@@ -114,10 +108,7 @@ async def _describe(settings: Settings) -> dict[str, Any]:
 
 
 async def _drop(settings: Settings) -> None:
-    from connector.wiring import open_cluster
+    from connector.wiring import opened_cluster
 
-    cluster = await open_cluster(settings)
-    try:
+    async with opened_cluster(settings) as cluster:
         await cluster.drop_index(settings.index.name)
-    finally:
-        await cluster.close()

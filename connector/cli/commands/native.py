@@ -114,32 +114,23 @@ def remove(
 
 async def _install(settings: Settings) -> Installed:
     from connector.native.planning import build_plan
-    from connector.wiring import open_cluster, open_index, open_native
+    from connector.wiring import open_index, open_native, opened_cluster
 
-    cluster = await open_cluster(settings)
-    try:
+    async with opened_cluster(settings) as cluster:
         native = open_native(cluster, settings)
         index = await open_index(cluster, settings)
         return await native.install(build_plan(settings, index.schema))
-    finally:
-        await cluster.close()
 
 
 async def _show(settings: Settings) -> list[Part]:
-    from connector.wiring import open_cluster, open_native
+    from connector.wiring import open_native, opened_cluster
 
-    cluster = await open_cluster(settings)
-    try:
+    async with opened_cluster(settings) as cluster:
         return await open_native(cluster, settings).show()
-    finally:
-        await cluster.close()
 
 
 async def _remove(settings: Settings) -> list[Part]:
-    from connector.wiring import open_cluster, open_native
+    from connector.wiring import open_native, opened_cluster
 
-    cluster = await open_cluster(settings)
-    try:
+    async with opened_cluster(settings) as cluster:
         return await open_native(cluster, settings).remove()
-    finally:
-        await cluster.close()

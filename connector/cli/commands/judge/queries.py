@@ -176,14 +176,11 @@ def _all_entries(logs: list[QueryLog]) -> Iterator[Entry]:
 def _fetch(settings: SettingsFlags, index: str, column: str | None) -> list[Entry]:
     """The different queries that an index keeps."""
     from connector.judging.logs.live import UBI_FIELD, read_logged
-    from connector.wiring import open_cluster
+    from connector.wiring import opened_cluster
 
     async def fetch() -> list[Entry]:
-        cluster = await open_cluster(settings.read())
-        try:
+        async with opened_cluster(settings.read()) as cluster:
             return [entry async for entry in read_logged(cluster, index, column or UBI_FIELD)]
-        finally:
-            await cluster.close()
 
     return event_loop.run(fetch())
 
