@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import logging
-import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -15,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 import typer
 
 from connector.cli.console import say
-from connector.cli.report_file import write_report
+from connector.cli.job import end_job
 from connector.errors import SettingsError
 from connector.settings.sections import Settings
 
@@ -67,18 +65,15 @@ class JobEnding:
             "indices": [asdict(report) | {"ok": report.ok} for report in reports],
         }
         log.info("job ended with exit code %d", code, extra=described)
-        if self.report_file:
-            write_report(self.report_file, described)
-        if self.as_json:
-            print(json.dumps(described, default=str))
-        elif self.settings.log.format == "text":
-            show(reports, self.settings)
-        if self.settings.log.format == "text":
-            show_leftovers(reports)
-        if signalled:
-            sys.stdout.flush()
-            os._exit(code)  # a thread may still be at work on the encoder, and is not waited for
-        raise typer.Exit(code)
+        end_job(
+            described,
+            self.settings,
+            report_file=self.report_file,
+            as_json=self.as_json,
+            show=lambda: show(reports, self.settings),
+            show_left=lambda: show_leftovers(reports),
+            at_once=bool(signalled),
+        )
 
 
 def _exit_code(reports: Sequence[BackfillReport | UndoReport], signalled: int) -> int:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
-import sys
 from collections.abc import Callable
 from contextlib import AsyncExitStack, nullcontext
 from dataclasses import asdict
@@ -16,8 +13,8 @@ from connector import event_loop
 from connector.cli.console import stderr
 from connector.cli.ending import stop_on_signal
 from connector.cli.flags.backfill import BackfillFlags
+from connector.cli.job import end_job
 from connector.cli.progress import showing
-from connector.cli.report_file import write_report
 from connector.cli.stopping import say_when_stopped
 from connector.cli.tables.elsewhere import print_elsewhere, print_left
 from connector.settings.sections import Settings
@@ -33,18 +30,15 @@ def fill_elsewhere(
     report, signalled = event_loop.run(_fill(settings, flags, ask, bar))
     code = 128 + signalled if signalled else 3 if report.filled.stopped else 0 if report.ok else 1
     described = {"cluster": settings.cluster.url, "exit_code": code, "ok": report.ok} | asdict(report)
-    if flags.report_file:
-        write_report(flags.report_file, described)
-    if as_json:
-        print(json.dumps(described, default=str))
-    elif settings.log.format == "text":
-        print_elsewhere(report, settings)
-    if settings.log.format == "text":
-        print_left(report)
-    if signalled:
-        sys.stdout.flush()
-        os._exit(code)  # a thread may still be at work on the encoder, and is not waited for
-    raise typer.Exit(code)
+    end_job(
+        described,
+        settings,
+        report_file=flags.report_file,
+        as_json=as_json,
+        show=lambda: print_elsewhere(report, settings),
+        show_left=lambda: print_left(report),
+        at_once=bool(signalled),
+    )
 
 
 async def _fill(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ def check_report(file: Path) -> None:
         raise SettingsError(f"cannot write the report to {file} ({error.strerror})") from error
 
 
-def write_report(file: Path, described: dict[str, Any]) -> None:
+def write_report(file: Path, described: Mapping[str, Any]) -> None:
     """The report as a JSON file, whole or not at all."""
     half = _half_written(file)
     try:

@@ -16,8 +16,8 @@ from connector.cli.ending import stop_on_signal
 from connector.cli.flags.backfill import BackfilledIndex, BackfillFlags, read_text_fields
 from connector.cli.flags.groups import with_flag_groups
 from connector.cli.flags.settings import AsJson, ClusterUrl, ConfigFile, LogFormat, Overrides, read_settings
+from connector.cli.job import begin_job
 from connector.cli.progress import showing
-from connector.cli.report_file import check_report
 from connector.cli.stopping import say_when_stopped
 from connector.cli.tables.backfill import print_backfills, print_leftovers, print_not_undone, print_undone
 from connector.settings.sections import Settings
@@ -73,12 +73,7 @@ def backfill(
         log__format=log_format,
         ray__address=flags.ray_address,
     )
-    if flags.report_file:
-        check_report(flags.report_file)
-    bar = stderr.is_terminal and settings.log.format == "text"
-    from connector.logs import configure_logging
-
-    configure_logging(settings.log.model_copy(update={"level": "warning"}) if bar else settings.log)
+    bar = begin_job(settings, flags.report_file)
     say_when_stopped("nothing was changed")
     if flags.is_elsewhere:
         fill_elsewhere(settings, flags, ask, bar=bar, as_json=as_json)

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import logging
-import os
-import sys
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack, nullcontext
 from dataclasses import asdict
@@ -19,7 +16,7 @@ from connector.cli.flags.follow import FollowedIndex, FollowFlags
 from connector.cli.flags.groups import with_flag_groups
 from connector.cli.flags.settings import AsJson, ClusterUrl, ConfigFile, LogFormat, Overrides, read_settings
 from connector.cli.following import index_lines, serving_metrics
-from connector.cli.report_file import check_report, write_report
+from connector.cli.job import begin_job, end_job
 from connector.cli.stopping import say_when_stopped
 from connector.cli.tables.backfill import print_backfills, print_leftovers
 from connector.settings.sections import Settings
@@ -72,12 +69,7 @@ def follow(
         log__format=log_format,
         follow__every_s=flags.every_s,
     )
-    if flags.report_file:
-        check_report(flags.report_file)
-    bar = stderr.is_terminal and settings.log.format == "text"
-    from connector.logs import configure_logging
-
-    configure_logging(settings.log.model_copy(update={"level": "warning"}) if bar else settings.log)
+    bar = begin_job(settings, flags.report_file)
     say_when_stopped("nothing was changed")
     started = datetime.now(UTC)
     reports, signalled = event_loop.run(_follow(settings, flags, bar))
@@ -139,13 +131,12 @@ def _end(
         "indices": [asdict(report) for report in reports],
     }
     log.info("following ended with exit code %d", code, extra=described)
-    if flags.report_file:
-        write_report(flags.report_file, described)
-    if as_json:
-        print(json.dumps(described, default=str))
-    elif settings.log.format == "text":
-        print_backfills(reports, settings)
-    if settings.log.format == "text":
-        print_leftovers(reports)
-    sys.stdout.flush()
-    os._exit(code)  # a thread may still be at work on the encoder, and is not waited for
+    end_job(
+        described,
+        settings,
+        report_file=flags.report_file,
+        as_json=as_json,
+        show=lambda: print_backfills(reports, settings),
+        show_left=lambda: print_leftovers(reports),
+        at_once=True,
+    )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import sys
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -37,8 +36,8 @@ from connector.cli.flags.ingest import (
 from connector.cli.flags.settings import AsJson, ClusterUrl, ConfigFile, IndexName, LogFormat, Overrides, read_settings
 from connector.cli.flags.vectors import VectorIndexName
 from connector.cli.following import also_measured, also_reporting, following, serving_metrics
+from connector.cli.job import begin_job, end_job
 from connector.cli.progress import showing
-from connector.cli.report_file import check_report, write_report
 from connector.cli.tables.ingest import (
     describe_dry_run,
     plan_lines,
@@ -169,16 +168,11 @@ def _rehearse(settings: Settings, options: IngestOptions) -> NoReturn:
 
 
 def _ingest(settings: Settings, options: IngestOptions) -> NoReturn:
-    from connector.logs import configure_logging
-
     if options.follow and settings.ray.address:
         raise SettingsError("a source is followed by this process alone; leave out --ray (ray.address), or --follow")
     if options.metrics_port is not None and not options.follow:
         raise SettingsError("--metrics-port says how far a source that is followed is behind; add --follow")
-    if options.report_file:
-        check_report(options.report_file)
-    bar = stderr.is_terminal and settings.log.format == "text"
-    configure_logging(settings.log.model_copy(update={"level": "warning"}) if bar else settings.log)
+    bar = begin_job(settings, options.report_file)
     started = datetime.now(UTC)
     describe = partial(_describe, settings=settings, options=options, started=started)
     display: Any = following(bar) if options.follow else showing(bar)
@@ -192,18 +186,15 @@ def _ingest(settings: Settings, options: IngestOptions) -> NoReturn:
     code = _exit_code(report, signalled)
     described = describe(report, code=code)
     log.info("job ended with exit code %d", code, extra=described)
-    if options.report_file:
-        write_report(options.report_file, described)
-    if options.as_json:
-        print(json.dumps(described, default=str))
-    elif settings.log.format == "text":
-        print_table(report, settings)
-    if settings.log.format == "text":
-        print_troubles(report, is_followed=options.follow)
-    if signalled:
-        sys.stdout.flush()
-        os._exit(code)  # a thread may still be at work on the encoder, and is not waited for
-    raise typer.Exit(code)
+    end_job(
+        described,
+        settings,
+        report_file=options.report_file,
+        as_json=options.as_json,
+        show=lambda: print_table(report, settings),
+        show_left=lambda: print_troubles(report, is_followed=options.follow),
+        at_once=bool(signalled),
+    )
 
 
 def _describe(

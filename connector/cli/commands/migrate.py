@@ -15,8 +15,8 @@ from connector.cli.ending import stop_on_signal
 from connector.cli.flags.groups import with_flag_groups
 from connector.cli.flags.migrate import MigratedIndex, MigrateFlags, NewEncoder
 from connector.cli.flags.settings import AsJson, ClusterUrl, ConfigFile, LogFormat, Overrides, read_settings
+from connector.cli.job import begin_job
 from connector.cli.progress import showing
-from connector.cli.report_file import check_report
 from connector.cli.stopping import say_when_stopped
 from connector.cli.tables.backfill import print_backfills, print_leftovers, print_not_undone, print_undone
 from connector.errors import SettingsError
@@ -68,12 +68,7 @@ def migrate(
     )
     if flags.switch and flags.clean:
         raise SettingsError("--switch and --clean are two steps: switch, look at the searches, and clean later")
-    if flags.report_file:
-        check_report(flags.report_file)
-    bar = stderr.is_terminal and settings.log.format == "text"
-    from connector.logs import configure_logging
-
-    configure_logging(settings.log.model_copy(update={"level": "warning"}) if bar else settings.log)
+    bar = begin_job(settings, flags.report_file)
     say_when_stopped("nothing was changed")
     ending = JobEnding(settings, flags.report_file, as_json, datetime.now(UTC))
     if flags.switch:
