@@ -122,19 +122,26 @@ def _read_places(hit: JSON, places: Sequence[TextPlace], *, below: str = "") -> 
 def values_at(node: Any, path: Sequence[str]) -> Iterator[str]:
     """Every value at a dotted path of a document's source, as text: through lists of objects, and keys with dots in
     them."""
+    for found in nodes_at(node, path):
+        if isinstance(found, Mapping):
+            yield from values_at(found.get("text"), [])  # as some types of fields keep their text beside more
+        else:
+            yield str(found)
+
+
+def nodes_at(node: Any, path: Sequence[str]) -> Iterator[Any]:
+    """The same as they are, whole objects among them; what is null is none."""
     if isinstance(node, list):
         for each in node:
-            yield from values_at(each, path)
+            yield from nodes_at(each, path)
     elif not path:
-        if isinstance(node, Mapping):
-            yield from values_at(node.get("text"), [])  # as some types of fields keep their text beside more
-        elif node is not None:
-            yield str(node)
+        if node is not None:
+            yield node
     elif isinstance(node, Mapping):
         for end in range(1, len(path) + 1):
             key = ".".join(path[:end])
             if key in node:
-                yield from values_at(node[key], path[end:])
+                yield from nodes_at(node[key], path[end:])
 
 
 def read_fields(hit: JSON, schema: IndexSchema, source: SourceFilter | None = None) -> dict[str, Any]:

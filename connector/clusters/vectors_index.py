@@ -4,13 +4,14 @@ says of itself, and what each of its documents says of the one that it was made 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, NamedTuple
 
 import orjson
 
 from connector.clusters.foreign import Mapped
+from connector.clusters.hits import nodes_at
 from connector.clusters.mapping import build_index
 from connector.clusters.protocol import Engine
 from connector.errors import SettingsError
@@ -138,8 +139,12 @@ def hash_texts(texts: Mapping[str, str]) -> str:
 
 def copied_values(source: Any, copies: Mapping[str, Copy]) -> JSON:
     """The values of the copied fields of a document, as an index of vectors holds them."""
-    found = {copy.name.removeprefix(f"{COPIES}."): list(_values(source, copy.source.split("."))) for copy in
-             copies.values()}  # fmt: skip
+    found = {
+        copy.name.removeprefix(f"{COPIES}."): [
+            value for value in nodes_at(source, copy.source.split(".")) if not isinstance(value, Mapping)
+        ]
+        for copy in copies.values()
+    }
     return {name: values[0] if len(values) == 1 else values for name, values in found.items() if values}
 
 
@@ -190,18 +195,3 @@ def _why_not(mapped: Mapped, name: str) -> str:
     if others:
         return f"its mapping has {', '.join(others)}"
     return "" if found.mapping.get("index", True) is not False else "it is not indexed"
-
-
-def _values(node: Any, path: Sequence[str]) -> Iterator[Any]:
-    """Every value at a dotted path of a document's source: through lists of objects, and keys with dots in them."""
-    if isinstance(node, list):
-        for each in node:
-            yield from _values(each, path)
-    elif not path:
-        if node is not None and not isinstance(node, Mapping):
-            yield node
-    elif isinstance(node, Mapping):
-        for end in range(1, len(path) + 1):
-            key = ".".join(path[:end])
-            if key in node:
-                yield from _values(node[key], path[end:])

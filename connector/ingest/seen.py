@@ -6,23 +6,18 @@ import sqlite3
 import threading
 from collections.abc import Iterable, Iterator
 
-from connector.errors import DiskError
+from connector.ingest.scratch_table import id_key, no_room, scratch_table
 
 
 class SeenIds:
-    """A set of ids in a temporary SQLite database, which no file is left of, not even after kill -9. Thread-safe.
+    """A set of ids. Thread-safe.
 
     A job that stops closes it while the thread that reads the source may be about to add one more; SQLite itself
     would crash."""
 
     def __init__(self) -> None:
         self._using = threading.Lock()
-        # the empty name: SQLite's own temporary file, unlinked while it is open
-        self._database = sqlite3.connect("", isolation_level=None, check_same_thread=False)
-        self._database.executescript(
-            "PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; "
-            "CREATE TABLE seen (id BLOB PRIMARY KEY, taken INTEGER) WITHOUT ROWID"
-        )
+        self._database = scratch_table("seen", "id BLOB PRIMARY KEY, taken INTEGER")
 
     def add(self, doc_id: str) -> bool:
         """Take the id; whether no row took it before."""
@@ -37,7 +32,7 @@ class SeenIds:
         """Those of the ids that were not seen, in order."""
         ask = "SELECT 1 FROM seen WHERE id = ?"
         with self._using:
-            return [doc_id for doc_id in doc_ids if self._database.execute(ask, (_key(doc_id),)).fetchone() is None]
+            return [doc_id for doc_id in doc_ids if self._database.execute(ask, (id_key(doc_id),)).fetchone() is None]
 
     def batches(self, size: int) -> Iterator[list[str]]:
         """All ids that were seen, in order, so many at a time."""
@@ -55,17 +50,11 @@ class SeenIds:
         """How many rows the statement changed. Raises DiskError."""
         try:
             with self._using:
-                return self._database.execute(statement, (_key(doc_id),)).rowcount
+                return self._database.execute(statement, (id_key(doc_id),)).rowcount
         except sqlite3.OperationalError as error:
-            raise DiskError(
-                f"cannot remember which ids the source has ({error}); free space in the folder of temporary files"
-            ) from error
+            raise no_room(error) from error
 
     def close(self) -> None:
         """Forget all; a thread that still adds ids then gets sqlite3.ProgrammingError."""
         with self._using:
             self._database.close()
-
-
-def _key(doc_id: str) -> bytes:
-    return doc_id.encode("utf-8", "surrogatepass")  # a source may hold half a surrogate pair; SQLite's text may not

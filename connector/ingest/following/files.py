@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from connector.ingest.scratch_table import scratch_table
 from connector.ingest.sources.folder import KINDS
 
 
@@ -62,14 +62,10 @@ def _keep(listing: Listing, error: OSError) -> None:
 
 
 class ReadFiles:
-    """Which file was last read in which state, in a temporary database, which no file is left of."""
+    """Which file was last read in which state."""
 
     def __init__(self) -> None:
-        self._database = sqlite3.connect("", isolation_level=None, check_same_thread=False)
-        self._database.executescript(
-            "PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; "
-            "CREATE TABLE files (path BLOB PRIMARY KEY, size, modified, changed, inode) WITHOUT ROWID"
-        )
+        self._database = scratch_table("files", "path BLOB PRIMARY KEY, size, modified, changed, inode")
 
     def set(self, path: Path, state: FileState) -> None:
         values = (os.fsencode(path), state.size, state.modified_ns, state.changed_ns, state.inode)

@@ -6,7 +6,7 @@ import sqlite3
 from collections import defaultdict
 from collections.abc import Iterable
 
-from connector.errors import DiskError
+from connector.ingest.scratch_table import id_key, no_room, scratch_table
 
 SHIFT = 40  # bits for the row in a shard
 
@@ -15,11 +15,7 @@ class FirstRows:
     """Ids with the place of the first row that can take each, on disk as `SeenIds` are."""
 
     def __init__(self) -> None:
-        self._database = sqlite3.connect("", isolation_level=None, check_same_thread=False)
-        self._database.executescript(
-            "PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; "
-            "CREATE TABLE seen (id BLOB PRIMARY KEY, place INTEGER) WITHOUT ROWID"
-        )
+        self._database = scratch_table("seen", "id BLOB PRIMARY KEY, place INTEGER")
         self.repeated: defaultdict[int, set[int]] = defaultdict(set)
 
     def add(self, shard: int, rows: Iterable[tuple[int, str]]) -> None:
@@ -28,22 +24,22 @@ class FirstRows:
         try:
             self._database.execute("BEGIN")
             for row, doc_id in rows:
-                self._add(shard << SHIFT | row, _key(doc_id))
+                self._add(shard << SHIFT | row, id_key(doc_id))
             self._database.execute("COMMIT")
         except sqlite3.OperationalError as error:
-            raise _no_room(error) from error
+            raise no_room(error) from error
 
     def keep(self, doc_id: str) -> None:
         """Remember that the source has the id, though its row could not be taken. Raises DiskError."""
         try:
-            self._database.execute("INSERT OR IGNORE INTO seen VALUES (?, NULL)", (_key(doc_id),))
+            self._database.execute("INSERT OR IGNORE INTO seen VALUES (?, NULL)", (id_key(doc_id),))
         except sqlite3.OperationalError as error:
-            raise _no_room(error) from error
+            raise no_room(error) from error
 
     def missing_from(self, doc_ids: Iterable[str]) -> list[str]:
         """Those of the ids that the source has not, in order."""
         ask = "SELECT 1 FROM seen WHERE id = ?"
-        return [doc_id for doc_id in doc_ids if self._database.execute(ask, (_key(doc_id),)).fetchone() is None]
+        return [doc_id for doc_id in doc_ids if self._database.execute(ask, (id_key(doc_id),)).fetchone() is None]
 
     def close(self) -> None:
         self._database.close()
@@ -60,11 +56,3 @@ class FirstRows:
             later = place
         if later is not None:
             self.repeated[later >> SHIFT].add(later & ((1 << SHIFT) - 1))
-
-
-def _key(doc_id: str) -> bytes:
-    return doc_id.encode("utf-8", "surrogatepass")
-
-
-def _no_room(error: Exception) -> DiskError:
-    return DiskError(f"cannot remember which ids the source has ({error}); free space in the folder of temporary files")
