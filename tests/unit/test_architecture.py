@@ -18,7 +18,6 @@ ROOT = Path(__file__).parents[2]
 CODE = sorted((ROOT / "connector").rglob("*.py"))
 PROGRAMS = sorted([*(ROOT / "bench").rglob("*.py"), *(ROOT / "examples").rglob("*.py")])
 MAX_FILE_LINES, MAX_FUNCTION_LINES = 400, 60
-UNDER_WAY = {"bench/worker.py"}  # being cut now
 
 # beside the table of rooms in CONTRIBUTING.md, which test_rooms.py holds: who calls a server does not import it
 APART = {
@@ -107,14 +106,13 @@ def test_a_room_that_calls_a_server_does_not_import_it() -> None:
 def test_a_file_holds_one_idea_and_is_read_without_scrolling() -> None:
     lengths = {name_of(file): len(file.read_text(encoding="utf-8").splitlines()) for file in CODE + PROGRAMS}
 
-    assert {name: count for name, count in lengths.items() if count > MAX_FILE_LINES and name not in UNDER_WAY} == {}
+    assert {name: count for name, count in lengths.items() if count > MAX_FILE_LINES} == {}
 
 
 def test_a_function_is_seen_at_once() -> None:
     long = [
         f"{name_of(file)}:{node.lineno} {node.name}: {node.end_lineno - node.lineno + 1} lines"
         for file in CODE + PROGRAMS
-        if name_of(file) not in UNDER_WAY
         for node in nodes(file)
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
         and node.end_lineno is not None
