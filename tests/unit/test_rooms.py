@@ -29,6 +29,13 @@ def test_the_table_of_rooms_is_what_the_code_imports() -> None:
     assert {room: uses for room, uses in unnamed.items() if uses} == {}
 
 
+def test_a_room_uses_all_that_the_table_allows_it() -> None:
+    found = _imports()
+    unused = {room: sorted(uses - found[room]) for rooms, uses in _table()[1:] for room in rooms if room != "cli"}
+
+    assert {room: uses for room, uses in unused.items() if uses} == {}
+
+
 def test_a_room_uses_only_rooms_above_it_in_the_table() -> None:
     rows = _table()
     place = {room: at for at, (rooms, _) in enumerate(rows) for room in rooms}
