@@ -1,4 +1,4 @@
-"""The filter language: term, terms, range, exists, and, or, not. Checked against an index, then given to both legs.
+"""The filter language: term, terms, range, exists, and, or, not. Checked against an index, then given to all legs.
 
 As JSON::
 

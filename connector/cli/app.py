@@ -37,7 +37,7 @@ COMMANDS = {
             "migrate",
             "Change the encoder of an index that was back-filled, while searches go on.",
         ),
-        ("search", "search", "search", "Search an index with both legs, fusion and the reranker."),
+        ("search", "search", "search", "Search an index with its legs, fusion and the reranker."),
         ("worker", "worker", "worker", "Serve rerankers over HTTP, in the shapes that their clients already speak."),
         (
             "gateway",

@@ -61,7 +61,7 @@ class RestCluster:
 
     @property
     def client(self) -> Client:
-        """For what the protocol does not ask: see `examination`."""
+        """For what the protocol does not ask, as the doctor, a back-fill and the gateway do."""
         return self._client
 
     @property

@@ -1,1 +1,1 @@
-"""Query -> hits: two legs in parallel, fusion, a window to the reranker, hits that explain themselves."""
+"""Query -> hits: its legs in parallel, their fusion, a window to the reranker, hits that explain themselves."""

@@ -1,4 +1,4 @@
-"""Judged queries -> examples: negatives from both legs of the configured cluster, without those that may be answers."""
+"""Judged queries -> examples: negatives from all legs of the configured cluster, without those that may be answers."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class Miner:
         return response.hits
 
     async def _positives(self, relevant: Mapping[str, int], found: Mapping[str, str]) -> tuple[Candidate, ...]:
-        """Those that the index holds, also where neither leg found them."""
+        """Those that the index holds, also where no leg found them."""
         missing = [doc_id for doc_id in relevant if doc_id not in found]
         fetched = await self._index.get(missing, fields=None, timeout_s=DEADLINE_S) if missing else {}
         texts = {**found, **{doc_id: self._join(fields) for doc_id, fields in fetched.items()}}

@@ -60,7 +60,7 @@ def search(
     page: PageFlags,
     as_json: AsJson = False,
 ) -> None:
-    """Search an index with both legs, fusion and the reranker.
+    """Search an index with its legs, fusion and the reranker.
 
     Examples:
 

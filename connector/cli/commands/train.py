@@ -162,7 +162,7 @@ def train(
 ) -> None:
     """Fine-tune a reranker on judged queries, and compare it with its base.
 
-    The documents have to be in the index. Candidates to learn from come from both legs of the configured cluster,
+    The documents have to be in the index. Candidates to learn from come from all legs of the configured cluster,
     without those that may be answers nobody judged. Training stops when queries that are held back gain no more. Then
     the command writes the model with a card, and measures base and model through the real path, on queries that the
     training did not see. If it was stopped or killed, the same command goes on.

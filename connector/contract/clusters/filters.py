@@ -1,4 +1,4 @@
-"""A filter holds for both legs, exactly."""
+"""A filter holds for all legs, exactly."""
 
 from __future__ import annotations
 

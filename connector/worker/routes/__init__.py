@@ -1,0 +1,1 @@
+"""The addresses of the worker: rerank, embed, and what it says of itself."""
