@@ -122,13 +122,12 @@ def top(
 
 
 def run() -> None:
-    """Run a command. An error that the user can act on is one line on stderr, and exit code 2, or 3 where the same may
-    work later."""
+    """Run a command. An error that the user can act on is told in a line (error_line.py), and exit code 2, or 3 where
+    the same may work later."""
     try:
         app(prog_name="connector")
     except ConnectorError as error:
-        from connector.logs import log_as_json
+        from connector.cli.error_line import tell_error
 
-        if not log_as_json(error, error=type(error).__name__):
-            print(f"error: {error}", file=sys.stderr)
+        tell_error(error)
         sys.exit(3 if isinstance(error, (ClusterUnavailable, EndpointUnavailable, SearchFailed)) else 2)

@@ -17,14 +17,14 @@ from connector.settings.sections import Settings
 
 
 def begin_job(settings: Settings, report_file: Path | None) -> bool:
-    """Make the log ready; whether there is a bar, beside which no more than warnings are logged. Raises SettingsError
-    where no report could be written."""
+    """Make the log ready; whether there is a bar, beside which less is logged. Raises SettingsError where no report
+    could be written."""
     from connector.logs import configure_logging
 
     if report_file:
         check_report(report_file)
     bar = stderr.is_terminal and settings.log.format == "text"
-    configure_logging(settings.log.model_copy(update={"level": "warning"}) if bar else settings.log)
+    configure_logging(settings.log, bar=bar)
     return bar
 
 

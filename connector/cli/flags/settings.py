@@ -118,4 +118,8 @@ def read_loaded(config: Path | None, overrides: list[str] | None, **flags: Any) 
                 f"{path} cannot be given as a flag, which every list of processes shows; set {env_name(path)}, or name "
                 f"a file in {env_name(path)}{FILE_SUFFIX}"
             )
+    if loaded.settings and loaded.settings.log.level == "debug":  # some commands write no log else
+        from connector.logs import configure_logging
+
+        configure_logging(loaded.settings.log)
     return loaded
