@@ -189,9 +189,11 @@ def _checked_range(name: str, bounds: Mapping[str, Any], fields: Mapping[str, An
 
 
 def _is_number(value: Any) -> bool:
+    if not isinstance(value, str | int | float):
+        return False
     try:
         float(value)
-    except (TypeError, ValueError):
+    except ValueError:
         return False
     return True
 

@@ -4,6 +4,7 @@ Nothing of a plug-in is imported before it is asked for by its name, and no meta
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ PluginKind = Literal["source", "encoder", "reranker", "cluster"]
 KINDS: tuple[PluginKind, ...] = get_args(PluginKind)
 GROUP = "hybrid_search_connector.{}s"
 PAGE = "docs/how-to/write-a-plug-in.md"
+log = logging.getLogger(__name__)
 SCHEME = re.compile(r"([a-z][a-z0-9_]+):")  # two letters at least: C: is a drive
 
 
@@ -40,6 +42,7 @@ class Plugin:
         except ConnectorError:
             raise
         except Exception as reason:  # another's code may raise anything
+            log.debug("%s failed", self, exc_info=True)
             raise error(f"{self} failed: {describe_reason(reason)}") from reason
 
     def load(self) -> Callable[..., Any]:
@@ -49,6 +52,7 @@ class Plugin:
         try:
             loaded = EntryPoint(self.name, self.target, GROUP.format(self.kind)).load()
         except Exception as reason:  # a module may do anything while it is imported
+            log.debug("%s cannot be loaded", self, exc_info=True)
             raise PluginError(
                 f"{self} cannot be loaded: {describe_reason(reason)}; mend that, or leave it out: "
                 f"pip uninstall {self.package}"

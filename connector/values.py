@@ -96,7 +96,7 @@ def _stored(name: str, value: Any) -> Any:
     try:
         json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
     except (TypeError, ValueError) as error:
-        raise DocumentError(f"field {name!r} is stored as JSON, which its value is not: {error}") from None
+        raise DocumentError(f"field {name!r} is stored as JSON, which its value is not: {error}") from error
     return value
 
 
@@ -119,8 +119,8 @@ def _integer(name: str, value: Any) -> int:
         whole = int(number)
         if isinstance(value, bool) or whole != (number if not isinstance(number, str) else whole):
             raise ValueError
-    except (TypeError, ValueError, OverflowError):
-        raise DocumentError(f"field {name!r} is an integer but holds {value!r}") from None
+    except (TypeError, ValueError, OverflowError) as error:
+        raise DocumentError(f"field {name!r} is an integer but holds {value!r}") from error
     if not -(2**63) <= whole < 2**63:
         raise DocumentError(f"field {name!r} holds {value!r}, which does not fit 64 bits")
     return whole
@@ -138,8 +138,8 @@ def _number(name: str, value: Any) -> float:
         if isinstance(value, bool):
             raise ValueError
         number = _read_number(value)
-    except (TypeError, ValueError, OverflowError):
-        raise DocumentError(f"field {name!r} is a number but holds {value!r}") from None
+    except (TypeError, ValueError, OverflowError) as error:
+        raise DocumentError(f"field {name!r} is a number but holds {value!r}") from error
     if not math.isfinite(number):
         raise DocumentError(f"field {name!r} holds {value!r}, which is not a finite number")
     return number

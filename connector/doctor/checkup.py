@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -30,6 +31,7 @@ from connector.doctor.samples import SAMPLES, Sample, compare_vectors, judge_tex
 from connector.errors import AccessDenied, ConnectorError, IndexMissing
 from connector.event_loop import in_own_thread
 from connector.models.encoder import Encoder
+from connector.plugins import describe_reason
 from connector.rerankers.protocol import Reranker
 from connector.settings.load import LoadedSettings
 from connector.settings.sections import Settings
@@ -37,6 +39,7 @@ from connector.types import SearchRequest
 from connector.wiring import build_searcher, load_encoder, open_cluster, open_index, open_rerankers
 
 T = TypeVar("T")
+log = logging.getLogger(__name__)
 CHECK_S = 15.0  # for each look at the cluster and the index
 ENCODER_S = 180.0  # a model may have to come from the hub first
 WORKER_S = 60.0
@@ -247,10 +250,11 @@ class _Checkup:
             return error
         except TimeoutError:
             return ConnectorError(f"no answer within {timeout_s:g} s; is it overloaded, or something in between?")
-        except (LookupError, TypeError, ValueError, OSError) as error:
+        except Exception as error:  # any: a check that breaks off ends none of the others
+            log.debug("the check of %s broke off", check, exc_info=True)
             return ConnectorError(
-                f"the answer cannot be understood ({type(error).__name__}); "
-                "is this the cluster itself, or something in between?"
+                f"the check broke off ({describe_reason(error)}); what answered is not what it should be, or this is a "
+                "fault of the connector: connector doctor --set log.level=debug shows where"
             )
 
     def _skip(self, because: str, *checks: str) -> None:

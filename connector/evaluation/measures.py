@@ -30,11 +30,11 @@ def check_measures(names: Sequence[str]) -> tuple[str, ...]:
         try:
             measure = ir_measures.parse_measure(name)
             ir_measures.evaluator([measure], {"q": {"d": 1}})
-        except (ValueError, NameError, AttributeError, TypeError, SyntaxError):
+        except (ValueError, NameError, AttributeError, TypeError, SyntaxError) as error:
             raise SettingsError(
                 f"unknown measure {name!r}; measures are those of ir_measures, such as nDCG@10, RR@10, AP, R@100, "
                 "P(rel=2)@5"
-            ) from None
+            ) from error
         known.append(str(measure))
     return tuple(dict.fromkeys(known))
 

@@ -132,8 +132,8 @@ class JudgingFolder:
         row = parse_object(read_text(self.facts_file), str(self.facts_file), "order, depth and seed")
         try:
             return PoolFacts(str(row["order"]), int(row["depth"]), int(row["seed"]))
-        except (KeyError, TypeError, ValueError):
-            raise SourceError(f"{self.facts_file} does not say order, depth and seed; make the pool anew") from None
+        except (KeyError, TypeError, ValueError) as error:
+            raise SourceError(f"{self.facts_file} does not say order, depth and seed; make the pool anew") from error
 
     def grades(self) -> GradeLog:
         """Who gave which grade; one that a kill has torn is repaired."""

@@ -201,7 +201,7 @@ def _parse(line: bytes, where: str) -> Grade:
     try:
         return Grade(**row)
     except (TypeError, SourceError) as error:
-        raise SourceError(f"{where} is no grade ({error}); take that line out") from None
+        raise SourceError(f"{where} is no grade ({error}); take that line out") from error
 
 
 def _write_all(file: int, content: bytes) -> None:

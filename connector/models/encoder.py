@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from connector.settings.sections import EncoderSettings
 from connector.types import Vector, Vectors
 
 DEFAULTS = EncoderSettings()
+log = logging.getLogger(__name__)
 
 
 class Encoder(Protocol):
@@ -133,6 +135,7 @@ class LocalEncoder(Model):
             with self._lock:
                 return self._runtime.text_vectors(texts, are_queries=are_queries, one_core=one_core)
         except (RuntimeError, MemoryError) as error:  # of torch, or of a graph: see Session.run
+            log.debug("the encoder failed", exc_info=True)
             raise ModelError(f"the encoder failed: {error}") from error
 
     def token_offsets(self, texts: Sequence[str]) -> list[list[tuple[int, int]]]:

@@ -68,6 +68,7 @@ def _find(file: Path, measure: Callable[[Backend], Agreement], original: Backend
             speeds[backend] = measure(backend).speedup
         except (ModelError, MissingExtra, OSError) as error:  # or the cache cannot be written to, as in a container
             log.info("not %s: %s", backend, error)
+            log.debug("why not %s", backend, exc_info=True)
     best = choose(speeds)
     try:
         file.parent.mkdir(parents=True, exist_ok=True)

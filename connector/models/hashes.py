@@ -27,10 +27,8 @@ def _sha256_of(file: Path, state: tuple[int, ...]) -> str:
     if state[0] < REMEMBERED_BYTES:
         return _read(file)
     memory = cache_folder() / "hashes" / f"{hashlib.sha256(os.fsencode(file.resolve())).hexdigest()[:16]}.json"
-    with suppress(OSError, ValueError, KeyError, TypeError):
-        known = json.loads(memory.read_text(encoding="ascii"))
-        if tuple(known["state"]) == state:
-            return str(known["sha256"])
+    if known := _remembered(memory, state):
+        return known
     sha256 = _read(file)
     with suppress(OSError):  # then the next process reads the file again
         memory.parent.mkdir(parents=True, exist_ok=True)
@@ -38,6 +36,16 @@ def _sha256_of(file: Path, state: tuple[int, ...]) -> str:
         partial.write_text(json.dumps({"state": state, "sha256": sha256}) + "\n", encoding="ascii")
         os.replace(partial, memory)
     return sha256
+
+
+def _remembered(memory: Path, state: tuple[int, ...]) -> str | None:
+    """The hash of the file that was in this state; None where another state, or nothing that is ours, is kept."""
+    try:
+        known = json.loads(memory.read_text(encoding="ascii"))
+    except (OSError, ValueError):
+        return None
+    is_same = isinstance(known, dict) and known.get("state") == list(state)
+    return known.get("sha256") if is_same else None
 
 
 def _read(file: Path) -> str:

@@ -43,6 +43,7 @@ def load_local_encoder(
             if not _can_run_in_torch(model):
                 raise
             log.info("encoding with torch: %s", error)
+            log.debug("why there is no graph", exc_info=True)
     return LocalEncoder(model, device=device, max_batch_tokens=max_batch_tokens)
 
 
@@ -62,6 +63,7 @@ def load_scorer(model: ModelSettings, worker: WorkerSettings) -> Scorer:
                 if not _can_run_in_torch(model.model):
                     raise
                 log.info("scoring with torch: %s", error)
+                log.debug("why there is no graph", exc_info=True)
         return _load_scorer(model, worker, "torch")
     if backend == "auto":
         measure = partial(export_scorer, model, worker)

@@ -109,7 +109,7 @@ class TorchRuntime:
             if form != "int8":
                 try:
                     recipe = replace(recipe, text_cosine=self._compare(GraphRuntime(graph)))
-                except (RuntimeError, ValueError, TypeError) as error:
+                except RuntimeError as error:  # of torch, or of the graph: see Session.run
                     raise ModelError(
                         f"the model's graph cannot be run ({error}); run it with backend: torch"
                     ) from error

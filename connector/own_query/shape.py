@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -132,9 +131,12 @@ def _parts(value: Any) -> Iterator[Any]:
 
 def _unwrap(body: Any) -> Any:
     """The query that a `wrapper` holds in base64; None where it cannot be read."""
-    try:
-        found = json.loads(base64.b64decode(body["query"], validate=True))
-        check_depth(found)
-    except (KeyError, TypeError, ValueError, RecursionError, binascii.Error):
+    packed = body.get("query") if isinstance(body, Mapping) else None
+    if not isinstance(packed, str | bytes):
         return None
+    try:
+        found = json.loads(base64.b64decode(packed, validate=True))
+    except (ValueError, RecursionError):
+        return None
+    check_depth(found)
     return found

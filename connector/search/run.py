@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, nullcontext
@@ -27,6 +28,7 @@ from connector.search.request import CheckedRequest
 from connector.types import Degradation, Ranking, SearchHit, SearchResponse, StageOutcome, Vector
 
 T = TypeVar("T")
+log = logging.getLogger(__name__)
 LEGS_SHARE = 0.6  # of the deadline, where a rerank follows
 FIELDS_SHARE = 0.05  # of the deadline, kept for fetching the hits' fields
 FIELDS_S = 0.3  # at least: what a busy engine and a busy machine take for it; without fields a hit says nothing
@@ -117,6 +119,7 @@ class SearchRun:
                 self.denied[name] = error
                 self.note(name, str(error))
             except ConnectorError as error:
+                log.debug("the search goes on without %s", name, exc_info=True)
                 self.note(name, str(error))
         return None
 

@@ -208,8 +208,10 @@ def _load_warm(offered: OfferedModel, note_first: NoteFirst) -> Model:
 
 
 def _unless_known(error: BaseException) -> BaseException | None:
-    """The error whose traceback the log needs: none where its words were written to be enough."""
-    return None if isinstance(error, ConnectorError | NotLoaded) else error
+    """The error whose traceback the log needs: none where its words were written to be enough, unless the level is
+    debug."""
+    is_known = isinstance(error, ConnectorError | NotLoaded)
+    return None if is_known and not log.isEnabledFor(logging.DEBUG) else error
 
 
 def _words(error: BaseException) -> str:

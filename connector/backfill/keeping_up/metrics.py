@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import partial
 
 from prometheus_client import start_http_server
@@ -52,8 +52,8 @@ class FollowMetrics:
     def forget(self, index: str) -> None:
         """What was followed is there no more, and so is behind no more."""
         for gauge in (self._operations, self._seconds, self._trouble):
-            with suppress(KeyError):
-                gauge.remove(index)
+            gauge.labels(index)  # which makes one where none was told; to remove none is an error in some versions
+            gauge.remove(index)
 
     @contextmanager
     def serving(self, port: int, host: str = HOST) -> Iterator[int]:

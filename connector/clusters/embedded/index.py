@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import copy
 import json
+import logging
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
@@ -31,11 +32,10 @@ from connector.clusters.embedded.same_table import checkout_latest, is_gone
 from connector.clusters.embedded.sorting import read_sort, sort_rows
 from connector.clusters.embedded.sql import any_of, build_sql
 from connector.clusters.embedded.words import (
-    STOP_WORDS,
     split_for_index,
     split_for_query,
     stemmer,
-    word_spans,
+    word_stems,
     words_with_stems,
 )
 from connector.clusters.embedded.write_lock import WriteLock
@@ -59,6 +59,7 @@ from connector.types import (
     WriteOutcome,
 )
 
+log = logging.getLogger(__name__)
 TERMS_SUFFIX = "--terms"
 TERMS_COLUMNS: dict[str, pa.DataType] = {"term": pa.string(), "documents": pa.int64()}
 
@@ -244,14 +245,12 @@ class EmbeddedIndex:
                 yield doc_id, content_hash
 
     async def term_statistics(self, text: str, *, timeout_s: float) -> TermStatistics:
-        stem, stop_words = stemmer(self.schema.analyzer), STOP_WORDS.get(self.schema.analyzer, frozenset())
-        spans = [
-            (start, end, stem(word.lower())) for start, end, word in word_spans(text) if word.lower() not in stop_words
-        ]
+        spans = list(word_stems(text, self.schema.analyzer))
         words = sorted({word for _, _, word in spans})
         try:
             terms = await self._connection.open_table(self.name + TERMS_SUFFIX)
         except LANCE_ERRORS as error:
+            log.debug("the words of %s cannot be read", self.name, exc_info=True)
             if not await self._table.count_rows():
                 return TermStatistics(0, ())
             raise ClusterError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +21,7 @@ ADVICE = {
 }
 
 
+log = logging.getLogger(__name__)
 LANCE_ERRORS = (ValueError, OSError, RuntimeError)  # all that LanceDB raises, for whatever reason
 
 
@@ -30,10 +32,10 @@ def explaining(what: str, kind: type[ClusterError] = ClusterError) -> Iterator[N
     What it calls invalid stays invalid, and is a ClusterError."""
     try:
         yield
-    except ValueError as error:
-        raise ClusterError(f"{what}: {explain_lance(error)}") from error
     except LANCE_ERRORS as error:
-        raise kind(f"{what}: {explain_lance(error)}") from error
+        log.debug("%s", what, exc_info=True)
+        kept = ClusterError if isinstance(error, ValueError) else kind
+        raise kept(f"{what}: {explain_lance(error)}") from error
 
 
 def explain_lance(error: Exception) -> str:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import logging
+
 import lancedb
 
 from connector.clusters.embedded.columns import table_id
 from connector.clusters.embedded.reasons import LANCE_ERRORS
 from connector.errors import IndexGone
+
+log = logging.getLogger(__name__)
 
 
 async def checkout_latest(table: lancedb.AsyncTable, connection: lancedb.AsyncConnection, *, known_id: bytes) -> None:
@@ -14,10 +18,10 @@ async def checkout_latest(table: lancedb.AsyncTable, connection: lancedb.AsyncCo
     try:
         await table.checkout_latest()
         is_same = table_id(await table.schema()) == known_id
-    except LANCE_ERRORS:
+    except LANCE_ERRORS as error:
         if not await is_gone(table, connection):
             raise
-        is_same = False
+        raise IndexGone.while_filled(table.name) from error
     if not is_same:
         raise IndexGone.while_filled(table.name)
 
@@ -27,4 +31,5 @@ async def is_gone(table: lancedb.AsyncTable, connection: lancedb.AsyncConnection
     try:
         return table.name not in (await connection.list_tables()).tables
     except LANCE_ERRORS:  # nor a folder
+        log.debug("the tables cannot be listed", exc_info=True)
         return True

@@ -154,11 +154,12 @@ def words_with_stems(text: str, analyzer: str) -> set[tuple[str, str]]:
 
 def matching_spans(query: str, text: str, analyzer: str) -> list[Extent]:
     """Where the text has a word of the query, or another form of it, in the language of the analyzer."""
-    wanted = {word for _, _, word in _stems(query, analyzer)}
-    return [(start, end) for start, end, word in _stems(text, analyzer) if word in wanted]
+    wanted = {word for _, _, word in word_stems(query, analyzer)}
+    return [(start, end) for start, end, word in word_stems(text, analyzer) if word in wanted]
 
 
-def _stems(text: str, analyzer: str) -> Iterator[tuple[int, int, str]]:
+def word_stems(text: str, analyzer: str) -> Iterator[tuple[int, int, str]]:
+    """Where the words of a text start and end, with their stems; stop words left out."""
     stem, stop_words = stemmer(analyzer), STOP_WORDS.get(analyzer, frozenset())
     words = ((start, end, word.lower()) for start, end, word in word_spans(text))
     return ((start, end, stem(word)) for start, end, word in words if word not in stop_words)

@@ -138,8 +138,8 @@ def _placed(replied: Replied, plan: PagePlan, order: Order, wanted: Wanted) -> d
 def _hits(replied: Replied) -> list[RawHit]:
     try:
         return RAW_OBJECTS.decode(members(members(replied.body)["hits"])["hits"])
-    except (msgspec.DecodeError, KeyError):
-        raise Degraded("page", "the engine's reply is no search's") from None
+    except (msgspec.DecodeError, KeyError) as error:
+        raise Degraded("page", "the engine's reply is no search's") from error
 
 
 def _doc_id(hit: RawHit, schema: IndexSchema) -> str:

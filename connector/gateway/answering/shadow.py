@@ -98,8 +98,9 @@ class Shadows:
 def page_ids(reply: bytes) -> list[str]:
     """The documents of a reply of the engine's, in its order; none where `filter_path` took their ids away."""
     try:
-        return [_address(hit) for hit in RAW_OBJECTS.decode(members(members(reply)["hits"])["hits"])]
-    except (KeyError, msgspec.DecodeError):
+        hits = members(members(reply).get("hits", Raw(b"{}"))).get("hits", Raw(b"[]"))
+        return [_address(hit) for hit in RAW_OBJECTS.decode(hits)]
+    except msgspec.DecodeError:
         return []
 
 

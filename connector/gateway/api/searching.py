@@ -116,5 +116,5 @@ def dumps(value: Any) -> bytes:
     """As JSON, also what orjson does not take: numbers beyond 64 bits, half characters."""
     try:
         return orjson.dumps(value)
-    except TypeError:
+    except orjson.JSONEncodeError:
         return json.dumps(value).encode()

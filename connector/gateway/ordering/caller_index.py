@@ -168,8 +168,8 @@ class CallerIndex(RestIndex):
         try:
             parts = members(replied.body)
             hits = {name: part.copy() for name, part in members(parts["hits"]).items() if name != "hits"}
-        except (msgspec.DecodeError, KeyError):
-            raise ClusterError("the engine's reply is no search's") from None
+        except (msgspec.DecodeError, KeyError) as error:
+            raise ClusterError("the engine's reply is no search's") from error
         top = {name: Raw(b"{}") if name == "hits" else part.copy() for name, part in parts.items()}
         scores, doc_ids = tuple(hit.score for hit in matching), frozenset(hit.doc_id for hit in matching)
         self.reply = LexicalReply(top, hits, headers, scores, doc_ids, whole)

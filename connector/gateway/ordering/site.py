@@ -102,13 +102,12 @@ class Sites:
         if expression in self.names:
             site = self._sites.get(expression)
             return Searched(site) if site else None
-        try:
+        if expression in self._spelled:
             return self._spelled[expression]
-        except KeyError:
-            found = self._spelled_so(expression)
-            if len(expression) <= SPELLING_CHARS:
-                self._spelled[expression] = found
-            return found
+        found = self._spelled_so(expression)
+        if len(expression) <= SPELLING_CHARS:
+            self._spelled[expression] = found
+        return found
 
     def _spelled_so(self, expression: str) -> Searched | None:
         indices = self._names.behind(expression)

@@ -54,8 +54,8 @@ def decoded(replied: Replied) -> Replied:
         return replied
     try:
         body = zlib.decompress(replied.body, BITS[coding[0][1].lower()])
-    except (zlib.error, KeyError):
-        raise ClusterError("the engine's reply is in a coding that was not asked for") from None
+    except (zlib.error, KeyError) as error:
+        raise ClusterError("the engine's reply is in a coding that was not asked for") from error
     return Replied(replied.status, _without(replied.headers), body)
 
 

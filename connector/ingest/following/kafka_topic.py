@@ -121,7 +121,8 @@ class FollowedTopic:
             for partition in self._consumer.position(self._consumer.assignment()):
                 _, end = self._consumer.get_watermark_offsets(partition, cached=True)
                 waiting += max(end - partition.offset, 0) if end >= 0 and partition.offset >= 0 else 0
-        except (KafkaException, RuntimeError):  # RuntimeError: it was closed
+        except (KafkaException, RuntimeError):  # the client's own for one that was closed is a RuntimeError
+            log.debug("how many messages of %s wait is not known", self._topic, exc_info=True)
             return 0
         return waiting
 

@@ -62,4 +62,5 @@ class Watch:
                 self._changed.set()
         except (OSError, RuntimeError) as error:  # watchfiles' own is a RuntimeError
             self.failure = str(error)
+            log.debug("watchfiles ended", exc_info=True)
             log.warning("the system tells of no changes in %s (%s); it is looked through instead", self._folder, error)

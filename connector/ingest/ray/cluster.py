@@ -84,6 +84,7 @@ def _connect(settings: RaySettings) -> None:
         else:
             ray.init(address=settings.address, configure_logging=False, log_to_driver=False)
     except Exception as error:  # any: Ray raises a bare one where its processes are not up within 30 s
+        log.debug("Ray cannot be used", exc_info=True)
         if settings.address == LOCAL:
             raise RayUnavailable(
                 f"Ray did not start on this machine ({error}); where it has too much to do, run it again later, or "

@@ -149,5 +149,5 @@ def _decode(data: bytes) -> str:
         raise ValueError(
             f"it says that it is {name}, which it is not (byte {error.start}); correct or convert it"
         ) from None
-    except (LookupError, UnicodeError):
-        raise ValueError(f"it says that its encoding is {name!r}, which is not known; convert it to UTF-8") from None
+    except (LookupError, UnicodeError) as error:
+        raise ValueError(f"it says that its encoding is {name!r}, which is not known; convert it to UTF-8") from error

@@ -46,7 +46,7 @@ def _read_cell(cell: Any) -> Any:
         return Fault(str(error))
     except UnicodeDecodeError:
         return Fault("its text is not UTF-8")
-    except (ValueError, OverflowError, TypeError, NotImplementedError, pa.ArrowException) as error:
+    except (ValueError, OverflowError, pa.ArrowException) as error:
         return Fault(f"a value of the type {cell.type} cannot be read: {error}")
 
 

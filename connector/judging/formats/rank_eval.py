@@ -37,7 +37,7 @@ def read_rank_eval(path: Path) -> JudgedFile:
         judged = [found for request in content["requests"] for found in _judged(request, len(indices) > 1, f"{path}: ")]
         bodies = {str(request["id"]): request["request"] for request in content["requests"] if "request" in request}
     except (LookupError, TypeError, ValueError, AttributeError) as error:
-        raise SourceError(f"{path}: {NEEDS}, but something else is there ({error!r})") from None
+        raise SourceError(f"{path}: {NEEDS}, but something else is there ({error!r})") from error
     return JudgedFile(tuple(judged), bodies)
 
 
@@ -76,8 +76,11 @@ def _judged(request: Mapping[str, Any], has_indices: bool, where: str) -> Iterat
 
 def _text(request: Mapping[str, Any]) -> str:
     """What the request searches for: by its query, or by the only text among the parameters of a template."""
-    try:
-        return read_own_query(request["request"]["query"]).text or ""
-    except (ConnectorError, LookupError, TypeError):
-        texts = [value for value in (request.get("params") or {}).values() if isinstance(value, str)]
-        return texts[0] if len(texts) == 1 else ""
+    body = request.get("request")
+    if isinstance(body, Mapping) and "query" in body:
+        try:
+            return read_own_query(body["query"]).text or ""
+        except ConnectorError:
+            pass  # no query that is known here
+    texts = [value for value in (request.get("params") or {}).values() if isinstance(value, str)]
+    return texts[0] if len(texts) == 1 else ""

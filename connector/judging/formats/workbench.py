@@ -68,4 +68,4 @@ def _judged(found: Mapping[str, Any], where: str) -> Iterator[Judged]:
             for rating in entry["ratings"]:
                 yield Judged(str(rating["docId"]), float(rating["rating"]), text=text, by=by, where=where)
     except (LookupError, TypeError, ValueError) as error:
-        raise SourceError(f"{where}: {NEEDS}, but something else is there ({error!r})") from None
+        raise SourceError(f"{where}: {NEEDS}, but something else is there ({error!r})") from error

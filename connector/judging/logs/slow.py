@@ -87,7 +87,7 @@ def _read(source: str, part: str) -> Outcome:
     except (ValueError, RecursionError):
         try:
             body = json.loads(json.loads(f'"{source}"'))
-        except (ValueError, RecursionError, TypeError):
+        except (ValueError, RecursionError):
             return Unreadable("the body of the search is no JSON, or was cut off")
     return read_body(body, part)
 

@@ -17,6 +17,7 @@ from connector.judging.model.umbrela import PROMPT_HASH, ReadGrade
 
 NAME = "answers.jsonl"
 LOCK = ".answers.lock"
+MEMBERS = frozenset({"key", "grade", "fault", "answer", "tokens_in", "tokens_out"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +110,9 @@ def _row(kept: KeptAnswer) -> dict[str, Any]:
 def _parse(line: bytes) -> KeptAnswer | None:
     try:
         row = json.loads(line)
-        answer = ReadGrade(row["grade"], row["fault"])
-        return KeptAnswer(row["key"], answer, row["answer"], row["tokens_in"], row["tokens_out"])
-    except (ValueError, LookupError, TypeError):
+    except ValueError:
         return None
+    if not isinstance(row, dict) or not MEMBERS.issubset(row):
+        return None
+    answer = ReadGrade(row["grade"], row["fault"])
+    return KeptAnswer(row["key"], answer, row["answer"], row["tokens_in"], row["tokens_out"])

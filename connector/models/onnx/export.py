@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, get_args
@@ -15,7 +17,7 @@ from connector.models.onnx.forms import LIKE_BERT, Form, fuse, quantize, quiet, 
 
 INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 OUTPUTS = ("logits", "last_hidden_state")
-
+log = logging.getLogger(__name__)
 
 # what makes a graph's outputs out of its inputs, all tensors
 Compute = Callable[[Mapping[str, Any]], tuple[Any, ...]]
@@ -40,22 +42,18 @@ def export_graph(
 
     with workshop(file.parent) as folder, quiet():
         exported, made = folder / "exported.onnx", folder / file.name
-        try:
+        with _explaining(transformer):
             _export(transformer, exported, outputs, compute or partial(_own_output, transformer))
-            config = transformer.config
-            if form != "plain" and config.model_type in LIKE_BERT:
+        config = transformer.config
+        if form != "plain" and config.model_type in LIKE_BERT:
+            with _explaining(transformer):
                 model = fuse(exported, folder, heads=config.num_attention_heads, dims=config.hidden_size)
-            else:
-                model = onnx.load(exported)
-            if form == "int8":
+        else:
+            model = onnx.load(exported)
+        if form == "int8":
+            with _explaining(transformer):
                 model = quantize(model, folder)
-            save_graph(model, made)
-        except (RuntimeError, ValueError, TypeError, KeyError, NotImplementedError, AttributeError) as error:
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-            raise ModelError(
-                f"a model of type {transformer.config.model_type!r} cannot be exported to ONNX ({reason}); "
-                "run it with worker.backend: torch"
-            ) from error
+        save_graph(model, made)
         move_graph(made, file)
 
 
@@ -64,6 +62,20 @@ def graph_inputs(transformer: Any) -> list[str]:
     takes = inspect.signature(transformer.forward).parameters
     typed = getattr(transformer.config, "type_vocab_size", 0) or 0
     return [name for name in INPUTS if name in takes and (name != "token_type_ids" or typed > 1)]
+
+
+@contextmanager
+def _explaining(transformer: Any) -> Iterator[None]:
+    """Around what another's code makes of a model: whatever it raises becomes a ModelError."""
+    try:
+        yield
+    except Exception as error:  # torch runs the model's own code, and each package raises classes of its own
+        log.debug("a graph cannot be made", exc_info=True)
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise ModelError(
+            f"a model of type {transformer.config.model_type!r} cannot be exported to ONNX ({reason}); "
+            "run it with worker.backend: torch"
+        ) from error
 
 
 def _own_output(transformer: Any, inputs: Mapping[str, Any]) -> tuple[Any, ...]:

@@ -23,10 +23,12 @@ class FoundGraph:
 
     def __init__(self, file: Path) -> None:
         import onnx
+        from google.protobuf.message import DecodeError
+        from onnx.checker import ValidationError
 
         try:
             model = onnx.load(file)
-        except Exception as error:  # of protobuf
+        except (DecodeError, ValidationError, ValueError, OSError) as error:  # of the graph, or of weights beside it
             raise ModelError(f"cannot read the graph in {file}: {error}") from error
         self.file = file
         self.model = model

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 SOURCE_FILE = "source.json"
+MEMBERS = frozenset({"name", "from", "licence", "sha256"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,9 +25,11 @@ def read_source(folder: Path) -> ModelSource | None:
     """What source.json says; None where there is none, or it is not ours."""
     try:
         said = json.loads((folder / SOURCE_FILE).read_text(encoding="utf-8"))
-        return ModelSource(said["name"], said["from"], said["licence"], said["sha256"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError):
         return None
+    if not isinstance(said, dict) or not MEMBERS.issubset(said):
+        return None
+    return ModelSource(said["name"], said["from"], said["licence"], said["sha256"])
 
 
 def write_source(folder: Path, source: ModelSource) -> None:

@@ -13,13 +13,18 @@ INDEX = "model.safetensors.index.json"  # of weights in several files
 
 def find_weights(folder: Path) -> Sequence[Path]:
     """The safetensors of a folder, or else its graph; empty where it has neither, or not all of them."""
-    try:
-        index = json.loads((folder / INDEX).read_text(encoding="utf-8"))["weight_map"]
-        if not all((folder / name).is_file() for name in set(index.values())):
-            return ()
-    except (OSError, ValueError, KeyError):
-        pass  # in one file
+    if not all((folder / name).is_file() for name in _indexed(folder)):
+        return ()
     return sorted(folder.rglob("*.safetensors")) or find_graph_files(folder)
+
+
+def _indexed(folder: Path) -> set[str]:
+    """The files that an index says the weights are in; none where there is none, as for weights in one file."""
+    try:
+        index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return set()
+    return set(index.get("weight_map", {}).values()) if isinstance(index, dict) else set()
 
 
 def holds_safetensors(folder: Path) -> bool:

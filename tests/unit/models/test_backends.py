@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import threading
@@ -18,7 +19,7 @@ from connector.models.cache import cache_folder
 from connector.models.cross_encoder import CrossEncoderScorer
 from connector.models.fastest import choose, find_fastest
 from connector.models.late_interaction import LateInteractionScorer
-from connector.models.load import export_scorer, load_scorer
+from connector.models.load import export_scorer, load_local_encoder, load_scorer
 from connector.models.onnx.agreement import Agreement, compare, require_agreement
 from connector.models.onnx.export import export_graph
 from connector.models.onnx.first_token import last_layer_for_first_token
@@ -183,6 +184,20 @@ def test_a_folder_that_cannot_be_written_to_is_told_of(tmp_path: Path) -> None:
 
     with pytest.raises(ModelError, match="let XDG_CACHE_HOME name a folder that can be written to"):
         export_graph(None, tmp_path / "file" / "graph.onnx", "fp32")
+
+
+def test_torch_takes_the_place_of_a_graph_in_a_line_and_the_log_knows_why(
+    tiny_encoder_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    with caplog.at_level(logging.DEBUG, "connector.models.load"):
+        load_local_encoder(str(tiny_encoder_folder), "cpu", "auto", 1024)
+    told, kept = caplog.records
+
+    assert (told.levelname, told.exc_info) == ("INFO", None)
+    assert told.message.startswith("encoding with torch: a graph cannot be written to ")
+    assert (kept.levelname, "NotADirectoryError" in (kept.exc_text or "")) == ("DEBUG", True)
 
 
 def test_both_kinds_of_scorer_score_the_same_by_their_graph(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -54,6 +55,20 @@ async def test_a_leg_is_tried_as_often_as_the_settings_say(index: EmbeddedIndex)
 
     assert [[one.stage for one in response.degraded] for response in responses] == [[], ["lexical"]]
     assert (flaky.left, broken.left) == (0, 6)
+
+
+async def test_the_log_has_the_traceback_of_what_a_search_goes_on_without(
+    index: EmbeddedIndex, caplog: pytest.LogCaptureFixture
+) -> None:
+    error = ClusterError("no such field")
+    error.__cause__ = KeyError("field")
+    with caplog.at_level(logging.DEBUG, "connector.search.run"):
+        response = await search(Flaky(index, error, 1), None)
+    (record,) = (record for record in caplog.records if record.name == "connector.search.run")
+
+    assert [part.stage for part in response.degraded] == ["lexical"]
+    assert record.levelname == "DEBUG"
+    assert "KeyError: 'field'" in (record.exc_text or "")
 
 
 async def test_a_refusal_is_not_repeated(index: EmbeddedIndex) -> None:
