@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection
+from dataclasses import replace
 from pathlib import Path
 
 from connector.backfill.fields import BackfillPlan
@@ -15,6 +16,7 @@ from connector.backfill.report import BackfillCounts, BackfillReport
 from connector.backfill.rounds import BackfillRounds, ShardRange, refresh, run_to_end
 from connector.backfill.scan import NONE_YET, Shard, last_seq_no
 from connector.backfill.throttle import WritePace
+from connector.backfill.watch import LoadBounds, watch_load, watching
 from connector.clusters.rest import RestCluster
 from connector.models.encoder import Encoder
 from connector.settings.sections import IngestSettings
@@ -91,3 +93,12 @@ class BackfillJob:
         if number not in self._shards:
             return NONE_YET
         return await last_seq_no(self._rounds.cluster, Shard(self._plan.index, number, self._plan.shards))
+
+
+async def run_watched(
+    job: BackfillJob, cluster: RestCluster, plan: BackfillPlan, pace: WritePace, bounds: LoadBounds
+) -> BackfillReport:
+    """Run a job while the engine's load is watched."""
+    async with watching(watch_load(cluster.client, plan.index, pace, bounds)) as watch:
+        report = await job.run()
+    return replace(report, notes=(*report.notes, *watch.notes, *pace.report.notes))

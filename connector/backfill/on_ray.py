@@ -17,10 +17,10 @@ from typing import Any
 import ray
 from ray.exceptions import RayError
 
+from connector.backfill.engine import engine_of
 from connector.backfill.fields import BackfillPlan
-from connector.backfill.job import BackfillJob
+from connector.backfill.job import BackfillJob, run_watched
 from connector.backfill.report import BackfillCounts, BackfillReport
-from connector.backfill.run import engine_of, run_watched
 from connector.backfill.throttle import WritePace
 from connector.backfill.watch import LoadBounds
 from connector.errors import AccessDenied, ConnectorError, EncoderMismatch

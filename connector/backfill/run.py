@@ -3,30 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from connector.backfill.dry_run import BackfillRehearsal, rehearse_backfill
+from connector.backfill.engine import engine_of
 from connector.backfill.fields import BackfillPlan, put_fields
-from connector.backfill.job import BackfillJob
+from connector.backfill.job import BackfillJob, run_watched
 from connector.backfill.planning import BackfillWish, ProbedIndex, describe_change, plan_backfill, probe_indices
 from connector.backfill.probe.intent import Intent
 from connector.backfill.reading import find_indices
 from connector.backfill.report import BackfillCounts, BackfillReport
 from connector.backfill.throttle import WritePace
 from connector.backfill.undo import UndoJob, UndoPlan, UndoReport, plan_undo
-from connector.backfill.watch import LoadBounds, LoadWatch, watch_load
+from connector.backfill.watch import LoadBounds
 from connector.clusters.rest import RestCluster
-from connector.errors import SettingsError
 from connector.event_loop import in_own_thread
 from connector.extras import needs
 from connector.ingest.rejects import RejectsFile
 from connector.models.encoder import Encoder
 from connector.settings.sections import Settings
-from connector.wiring import load_encoder, open_cluster
+from connector.wiring import load_encoder
 
 NO_BOUNDS = LoadBounds()
 FillIndex = Callable[[BackfillPlan, int, Path], Awaitable[BackfillReport]]
@@ -119,15 +118,6 @@ async def _filler(
         yield fill_there
 
 
-async def run_watched(
-    job: BackfillJob, cluster: RestCluster, plan: BackfillPlan, pace: WritePace, bounds: LoadBounds
-) -> BackfillReport:
-    """Run a job while the engine's load is watched."""
-    async with watching(watch_load(cluster.client, plan.index, pace, bounds)) as watch:
-        report = await job.run()
-    return replace(report, notes=(*report.notes, *watch.notes, *pace.report.notes))
-
-
 async def rehearse(prepared: PreparedBackfill) -> list[BackfillRehearsal]:
     """What it would change and take, of each index. Nothing is written."""
     found = []
@@ -168,29 +158,3 @@ async def undo(
         reports.append(await UndoJob(cluster, plan, settings.ingest, stop=stop, on_progress=tell).run())
         before += plan.documents
     return reports
-
-
-@asynccontextmanager
-async def engine_of(settings: Settings) -> AsyncIterator[RestCluster]:
-    """A connection to the configured engine. Raises SettingsError for the embedded store."""
-    cluster = await open_cluster(settings)
-    try:
-        if not isinstance(cluster, RestCluster):
-            raise SettingsError(
-                "only indices of Elasticsearch and OpenSearch are back-filled; ingest into the embedded store"
-            )
-        yield cluster
-    finally:
-        await cluster.close()
-
-
-@asynccontextmanager
-async def watching(watch: LoadWatch) -> AsyncIterator[LoadWatch]:
-    """The watch at work for as long as the block lasts."""
-    task = asyncio.create_task(watch.run())
-    try:
-        yield watch
-    finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task

@@ -8,7 +8,8 @@ over the life of the node."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -207,3 +208,15 @@ def watch_load(client: Client, index: str, pace: WritePace, bounds: LoadBounds) 
         )
 
     return LoadWatch(ask_nodes, ask_searches, pace, bounds)
+
+
+@asynccontextmanager
+async def watching(watch: LoadWatch) -> AsyncIterator[LoadWatch]:
+    """The watch at work for as long as the block lasts."""
+    task = asyncio.create_task(watch.run())
+    try:
+        yield watch
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task

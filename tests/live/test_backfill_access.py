@@ -13,9 +13,9 @@ from support.scratch import unique_name
 from support.secured import Secured
 
 from connector.backfill.beside import BesideCounts, BesideJob
-from connector.backfill.beside_follow import BesideFollower
 from connector.backfill.beside_plan import open_beside, plan_beside
 from connector.backfill.facts import Facts
+from connector.backfill.keeping_up.beside_follow import BesideFollower
 from connector.backfill.keeping_up.state import StateFile
 from connector.backfill.probe.judge import judge
 from connector.backfill.reading import read_facts

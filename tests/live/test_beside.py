@@ -18,9 +18,9 @@ from support.somebody import Somebody
 
 from connector.backfill.beside import BesideCounts, BesideJob
 from connector.backfill.beside_documents import ReadDocument, build_document
-from connector.backfill.beside_follow import BesideFollower
 from connector.backfill.fields import put_fields
 from connector.backfill.job import BackfillJob
+from connector.backfill.keeping_up.beside_follow import BesideFollower
 from connector.backfill.keeping_up.lag import PassageLag
 from connector.clusters.beside import BesideIndex
 from connector.clusters.connect import connect

@@ -18,9 +18,9 @@ from support.scratch import unique_name
 from support.somebody import Somebody
 
 from connector.backfill.beside import BesideCounts, BesideJob, BesideReport
-from connector.backfill.beside_follow import BesideFollower
 from connector.backfill.into import IntoJob
 from connector.backfill.into_plan import create_new, plan_into
+from connector.backfill.keeping_up.beside_follow import BesideFollower
 from connector.backfill.keeping_up.state import StateFile
 from connector.clusters.vectors_index import hash_texts
 from connector.settings.follow import FollowSettings

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from connector.backfill.beside import BesideCounts, BesideJob
-from connector.backfill.beside_follow import BesideFollower
 from connector.backfill.fields import BackfillPlan
+from connector.backfill.keeping_up.beside_follow import BesideFollower
 from connector.backfill.keeping_up.finding import BesideVectors, InPlaceVectors, VectorsToFollow
 from connector.backfill.keeping_up.follower import IndexFollower
 from connector.backfill.keeping_up.lag import PassageLag

@@ -14,14 +14,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from connector.backfill.engine import engine_of
 from connector.backfill.keeping_up.finding import VectorsToFollow, find_to_follow
 from connector.backfill.keeping_up.lag import PassageLag
 from connector.backfill.keeping_up.preparing import EncoderShelf, FollowerFiles, Ready, VectorsFollower, prepare
 from connector.backfill.keeping_up.state import StateFile
 from connector.backfill.report import BackfillCounts, BackfillReport
-from connector.backfill.run import engine_of, watching
 from connector.backfill.throttle import WritePace
-from connector.backfill.watch import LoadBounds, watch_load
+from connector.backfill.watch import LoadBounds, watch_load, watching
 from connector.clusters.rest import RestCluster
 from connector.errors import AccessDenied, ConnectorError, SettingsError
 from connector.settings.sections import Settings

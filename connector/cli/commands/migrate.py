@@ -97,8 +97,8 @@ async def _fill(settings: Settings, flags: MigrateFlags, bar: bool) -> tuple[lis
 
 
 async def _switch(settings: Settings, flags: MigrateFlags) -> list[Encoders]:
+    from connector.backfill.engine import engine_of
     from connector.backfill.migrating import choose_to_switch, describe_switch, read_encoders, switch_encoder
-    from connector.backfill.run import engine_of
 
     async with engine_of(settings) as cluster:
         found = choose_to_switch(await read_encoders(cluster, settings.index.name))
@@ -107,8 +107,9 @@ async def _switch(settings: Settings, flags: MigrateFlags) -> list[Encoders]:
 
 
 async def _clean(settings: Settings, flags: MigrateFlags, bar: bool) -> tuple[list[UndoReport], int]:
+    from connector.backfill.engine import engine_of
     from connector.backfill.migrating import read_encoders, require_other
-    from connector.backfill.run import engine_of, undo
+    from connector.backfill.run import undo
     from connector.backfill.undo import describe_undo, plan_undo
 
     async with engine_of(settings) as cluster:
