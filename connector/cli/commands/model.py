@@ -129,7 +129,7 @@ def list_known(as_json: AsJson = False, config: ConfigFile = None, override: Ove
         connector model list
     """
     settings = read_settings(config, override)
-    from connector.models.places.listing import list_models
+    from connector.models.listing import list_models
 
     models = list(list_models(settings))
     if as_json:

@@ -12,7 +12,7 @@ from connector.cli.console import results
 
 if TYPE_CHECKING:
     from connector.models.onnx.agreement import Agreement
-    from connector.models.places.listing import KnownModel
+    from connector.models.listing import KnownModel
 
 
 def print_export(model: str, backend: str, found: Agreement) -> None:

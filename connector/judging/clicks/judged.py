@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from connector.judging.clicks.models import MODELS, estimate
-from connector.judging.clicks.ubi import ClickCount
 from connector.judging.defaults import MIN_LOOKS
 from connector.judging.formats.judged import Judged, JudgedFile
+from connector.judging.formats.ubi import ClickCount
 
 
 def judge_clicks(

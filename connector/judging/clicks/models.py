@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from connector.judging.clicks.ubi import ClickCount
+from connector.judging.formats.ubi import ClickCount
 
 ROUNDS = 500
 CLOSE = 1e-6  # two rounds that differ by less have come to an end

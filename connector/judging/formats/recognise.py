@@ -9,11 +9,11 @@ from typing import Any
 
 from connector.errors import SourceError
 from connector.evaluation.text_file import numbered_lines, read_text
-from connector.judging.clicks.ubi import is_ubi
 from connector.judging.formats.judged import Format, JudgedFile
 from connector.judging.formats.qrels import read_qrels
 from connector.judging.formats.quepid import is_quepid, read_quepid
 from connector.judging.formats.rank_eval import is_rank_eval, read_rank_eval
+from connector.judging.formats.ubi import is_ubi
 from connector.judging.formats.workbench import find_lists, read_workbench
 
 READERS: Mapping[Format, Callable[[Path], JudgedFile]] = {

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Literal
 
 from connector.errors import ModelError
+from connector.models.bert_family import why_not
 from connector.models.description import read_recipe, read_text_head, require_plain_pairs
 from connector.models.files import has_safetensors, read_config
 from connector.models.model import ModelKind
 from connector.models.onnx.assemble import assemble_graph
 from connector.models.onnx.assembly import move_graph, save_graph
-from connector.models.onnx.bert import why_not
 from connector.models.onnx.forms import Form, quantize, quiet, workshop
 from connector.models.onnx.runtime import move_recipe, write_recipe
 from connector.models.onnx.take import take_graph

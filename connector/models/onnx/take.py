@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from connector.errors import ModelError
+from connector.models.bert_family import why_not
 from connector.models.description import read_recipe, read_text_head, require_plain_pairs
 from connector.models.files import read_json
 from connector.models.model import ModelKind
 from connector.models.onnx.assemble import MadeGraph, assemble_graph, encoder_outputs
 from connector.models.onnx.assembly import Assembly, save_graph
-from connector.models.onnx.bert import why_not
 from connector.models.onnx.forms import is_quantized
 from connector.models.onnx.found import LOGIT_OUTPUTS, TEXT_OUTPUTS, TOKEN_OUTPUTS, FoundGraph
 from connector.models.onnx.graph_weights import WORDS, GraphWeights, read_graph_weights

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from connector.errors import ModelError
 from connector.extras import needs
+from connector.models.bert_family import why_not
 from connector.models.hashes import file_sha256
-from connector.models.onnx.bert import why_not
 from connector.models.places.progress import MEGABYTE
 from connector.models.places.source import ModelSource, write_source
 from connector.models.places.weights import GRAPHS

@@ -11,7 +11,8 @@ from support.tiny_jar import make_jar
 from typer.testing import CliRunner
 
 from connector.cli.commands.model import model_app
-from connector.models.places import jars, listing
+from connector.models import listing
+from connector.models.places import jars
 
 
 @pytest.fixture(autouse=True)

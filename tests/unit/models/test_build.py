@@ -12,9 +12,10 @@ from support.tiny_models import make_family
 
 from connector.errors import ModelError
 from connector.models.backends import open_runtime
+from connector.models.bert_family import why_not
 from connector.models.files import find_model
 from connector.models.onnx.assembly import Assembly, save_graph
-from connector.models.onnx.bert import Bert, why_not
+from connector.models.onnx.bert import Bert
 from connector.models.onnx.build import find_way, make_graph
 from connector.models.onnx.heads import add_classifier
 from connector.models.onnx.runtime import GraphRuntime

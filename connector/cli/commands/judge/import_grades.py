@@ -142,8 +142,8 @@ def _read(
     """Each file with its name, its format and the cuts of that; all of clicks together. Raises SourceError before any
     is given."""
     from connector.judging.clicks.judged import cuts_of, judge_clicks
-    from connector.judging.clicks.ubi import CLICKS, read_ubi
     from connector.judging.formats.recognise import READERS, recognise
+    from connector.judging.formats.ubi import CLICKS, read_ubi
 
     formats = {file: whose.format_name or recognise(file) for file in files}
     texts = _texts(whose.queries)

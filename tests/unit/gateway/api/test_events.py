@@ -18,7 +18,7 @@ from connector.gateway.api.app import create_api
 from connector.gateway.api.keeping import FileSink, IndexSink, Keeper, UbiLine, WrittenLines, read_written
 from connector.gateway.api.metrics import ApiMetrics
 from connector.gateway.api.searching import NOT_KEPT
-from connector.judging.clicks.ubi import read_ubi
+from connector.judging.formats.ubi import read_ubi
 from connector.settings.sections import Settings
 
 Json = dict[str, Any]

@@ -12,7 +12,7 @@ import pytest
 from connector.errors import SourceError
 from connector.judging.clicks.judged import judge_clicks
 from connector.judging.clicks.models import clicks_over_expected, position_based
-from connector.judging.clicks.ubi import ClickCount, read_ubi
+from connector.judging.formats.ubi import ClickCount, read_ubi
 
 LOOKS = np.array([1.0, 0.7, 0.5, 0.35, 0.25, 0.18, 0.12, 0.08])  # the share of users who look at each rank
 

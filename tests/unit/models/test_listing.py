@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from connector.models.listing import KnownModel, list_models
 from connector.models.places.fetched import fetched_folder
 from connector.models.places.jars import find_jar
-from connector.models.places.listing import KnownModel, list_models
 from connector.models.places.packaged import MINILM, MINILM_SHA256
 from connector.models.places.source import ModelSource, write_source
 from connector.settings.sections import EncoderSettings, ModelSettings, Settings, WorkerSettings
