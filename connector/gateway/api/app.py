@@ -19,12 +19,12 @@ from connector.gateway.api.hosts import CheckHost
 from connector.gateway.api.indexes import ServedIndexes
 from connector.gateway.api.keeping import open_keeper
 from connector.gateway.api.metrics import ApiMetrics, WatchRequests, metrics_routes
-from connector.gateway.api.opening import NotOpen, Opening
 from connector.gateway.api.page import docs_routes
-from connector.gateway.api.problems import ProblemJson, add_problems
 from connector.gateway.api.searching import search_routes
 from connector.gateway.encoder import SharedEncoder
+from connector.gateway.opening import NotOpen, Opening
 from connector.gateway.outcomes import Outcomes
+from connector.gateway.problems import ProblemJson, add_problems
 from connector.gateway.spans import SERVICE
 from connector.gateway.ui.app import create_ui
 from connector.judging.page.guard import allowed_hosts

@@ -10,7 +10,7 @@ from fastapi import Request, Response
 from fastapi.routing import APIRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from connector.gateway.api.problems import WORDS, problem
+from connector.gateway.problems import WORDS, problem
 
 
 class JsonRoute(APIRoute):

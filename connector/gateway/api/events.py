@@ -13,7 +13,7 @@ from typing_extensions import TypedDict
 
 from connector.gateway.api.bodies import JsonRoute
 from connector.gateway.api.keeping import Keeper
-from connector.gateway.api.problems import ApiRefusal, documented
+from connector.gateway.problems import ApiRefusal, documented
 from connector.settings.gateway import MAX_EVENTS
 from connector.types import SearchResponse
 

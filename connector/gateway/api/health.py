@@ -11,7 +11,7 @@ from fastapi import APIRouter, Response
 from typing_extensions import TypedDict
 
 from connector.errors import ConnectorError
-from connector.gateway.api.opening import Opening
+from connector.gateway.opening import Opening
 from connector.settings.sections import Settings
 from connector.wiring import open_cluster, open_reranker
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from connector.gateway.api.problems import problem
+from connector.gateway.problems import problem
 from connector.judging.page.guard import AllowedHosts
 
 STATUS = 421  # Misdirected Request: this server does not answer for that name

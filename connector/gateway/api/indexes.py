@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from connector.gateway.api.opening import Opening
-from connector.gateway.api.problems import ApiRefusal
+from connector.gateway.opening import Opening
 from connector.gateway.ordering.site import settings_for
+from connector.gateway.problems import ApiRefusal
 
 
 class ServedIndexes:

@@ -10,20 +10,17 @@ from typing import Any, Literal
 
 import orjson
 from fastapi import APIRouter, Request, Response
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field
 
-from connector.clusters.clients import service_credentials
-from connector.credentials import Credentials
 from connector.gateway.api.bodies import JsonRoute
 from connector.gateway.api.indexes import ServedIndexes
 from connector.gateway.api.metrics import ApiMetrics
-from connector.gateway.api.problems import ApiRefusal, documented
 from connector.gateway.api.slow import log_slow
+from connector.gateway.credentials import read_credentials
+from connector.gateway.problems import documented
 from connector.search.as_json import ResponseJson, response_as_json
-from connector.settings.sections import Settings
 from connector.types import SearchResponse
 
-CHALLENGE = {"www-authenticate": 'Basic realm="search", ApiKey, Bearer'}
 NOT_KEPT = "this query was not kept for feedback: too much waits to be written"
 KeepQuery = Callable[[SearchResponse, str, str], bool]  # an answer, its id, and the index that was searched
 NO_OPTIONS = frozenset({"index", "query"})
@@ -98,18 +95,6 @@ def search_routes(indexes: ServedIndexes, metrics: ApiMetrics, keep: KeepQuery) 
 
 
 JSON_TYPE = "application/json"
-
-
-def read_credentials(request: Request, settings: Settings) -> Credentials | None:
-    """Who asks. Raises ApiRefusal where nobody does and the service has credentials of its own, which are not lent."""
-    given = request.headers.getlist("authorization")
-    if len(given) > 1:
-        raise ApiRefusal(400, "several-authorizations", "send one header Authorization, not several")
-    if given:
-        return Credentials(SecretStr(given[0].strip()))
-    if service_credentials(settings.cluster):
-        raise ApiRefusal(401, "no-credentials", "send the header Authorization that the cluster asks for", CHALLENGE)
-    return None
 
 
 def dumps(value: Any) -> bytes:

@@ -13,7 +13,7 @@ from fastapi.responses import HTMLResponse
 from starlette.types import ASGIApp
 
 from connector.extras import needs
-from connector.gateway.api.opening import Opening
+from connector.gateway.opening import Opening
 from connector.gateway.ui.lists.page import ListPage
 from connector.gateway.ui.lists.run import ListRuns
 from connector.gateway.ui.name_page import NamePage

@@ -13,8 +13,8 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 
 from connector.credentials import Credentials
 from connector.errors import ConnectorError, SettingsError
-from connector.gateway.api.problems import ApiRefusal, status_of
-from connector.gateway.api.searching import read_credentials
+from connector.gateway.credentials import read_credentials
+from connector.gateway.problems import ApiRefusal, status_of
 from connector.gateway.ui.asked import PageQuery, read_asked
 from connector.gateway.ui.found import FoundAnswer, describe, titles_of
 from connector.gateway.ui.movement import SideBySide, put_side_by_side, rankings_of, whole_order, without_titles

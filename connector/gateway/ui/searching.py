@@ -8,7 +8,7 @@ from typing import Any
 from connector.client import SearchOptions
 from connector.credentials import Credentials
 from connector.errors import SettingsError
-from connector.gateway.api.opening import Opening
+from connector.gateway.opening import Opening
 from connector.gateway.ordering.site import with_search
 from connector.gateway.ui.asked import AS_SET, NO_RERANK
 from connector.gateway.ui.found import title_in

@@ -16,8 +16,8 @@ from starlette.exceptions import HTTPException
 
 from connector.credentials import Credentials
 from connector.errors import ConnectorError, SettingsError
-from connector.gateway.api.problems import ApiRefusal, status_of
-from connector.gateway.api.searching import read_credentials
+from connector.gateway.credentials import read_credentials
+from connector.gateway.problems import ApiRefusal, status_of
 from connector.gateway.ui.asked import NO_RERANK, PageQuery, read_asked
 from connector.gateway.ui.found import left_out
 from connector.gateway.ui.lists.difference import MEASURES, QueryDifference, compare_orders

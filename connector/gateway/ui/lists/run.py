@@ -13,7 +13,7 @@ from typing import Literal
 
 from connector.credentials import Credentials
 from connector.errors import ConnectorError
-from connector.gateway.api.problems import ApiRefusal
+from connector.gateway.problems import ApiRefusal
 from connector.gateway.ui.asked import PageQuery
 from connector.gateway.ui.lists.difference import QueryDifference
 from connector.gateway.ui.lists.reading import QueryList

@@ -28,9 +28,9 @@ from connector.errors import (
     QueryError,
     SearchFailed,
 )
-from connector.gateway.api import opening
-from connector.gateway.api.problems import STATUSES, problem_of, status_of
+from connector.gateway import opening
 from connector.gateway.api.searching import SearchJson, dumps
+from connector.gateway.problems import STATUSES, problem_of, status_of
 from connector.search.as_json import response_as_json
 from connector.settings.sections import Settings
 from connector.worker.app import create_app

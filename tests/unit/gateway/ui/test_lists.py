@@ -15,7 +15,7 @@ from support.parts import wait_until
 
 from connector.errors import ClusterError
 from connector.evaluation.measures import measure
-from connector.gateway.api.problems import ApiRefusal
+from connector.gateway.problems import ApiRefusal
 from connector.gateway.ui.asked import PageQuery
 from connector.gateway.ui.lists.difference import QueryDifference, compare_orders
 from connector.gateway.ui.lists.measured import measure_differences
