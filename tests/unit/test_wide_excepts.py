@@ -26,7 +26,7 @@ EXEMPT = {
     (
         "connector/ingest/sources/text.py",
         "_split_front_matter",
-    ): "a reader of YAML stumbles so; it would quote the text",
+    ): "the YAML reader's own slips; they quote the text",
     ("connector/settings/sources.py", "read_secret"): "its words may quote a secret",
     ("connector/settings/sources.py", "_read_yaml"): "its words may quote a secret",
     ("connector/tuning/rewrite.py", "_known"): "around one look-up, where nothing is an answer",

@@ -64,12 +64,14 @@ def _split_front_matter(text: str) -> tuple[dict[str, Any], str, Counter[str]]:
     try:
         if any(isinstance(token, AliasToken) for token in YAML(typ="safe", pure=True).scan(found[1] or "")):
             raise ValueError("a few aliases can stand for more than memory holds")
-        loaded = YAML(typ="safe", pure=True).load(found[1] or "")
-        items = [(str(name), value) for name, value in (loaded or {}).items()]
-    except (YAMLError, AttributeError, ValueError, RecursionError):
+        loaded = YAML(typ="safe", pure=True).load(found[1] or "") or {}
+    except (YAMLError, LookupError, ValueError, RecursionError):  # of `!!bool perhaps` it raises a KeyError
+        loaded = None
+    if not isinstance(loaded, dict):
         return {}, text, Counter({"front matter that is no mapping in YAML is read as text": 1})
     fields, notes = {}, Counter[str]()
-    for name, value in items:
+    for key, value in loaded.items():
+        name = str(key)
         try:
             fields[name] = plain_value(value)
         except UnreadableValue as error:

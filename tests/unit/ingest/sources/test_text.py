@@ -72,7 +72,17 @@ def test_front_matter_that_would_hide_the_text_is_not_read() -> None:
 
 
 @pytest.mark.parametrize(
-    "front", ["a: b: c", "just words", "- a list", "a: 1\na: 2", "a: &x [1]\nb: [*x, *x]", "a: !!python/x y"]
+    "front",
+    [
+        "a: b: c",
+        "just words",
+        "- a list",
+        "a: 1\na: 2",
+        "a: &x [1]\nb: [*x, *x]",
+        "a: !!python/x y",
+        "a: !!bool perhaps",
+        "a: !!int ''",
+    ],
 )
 def test_front_matter_that_cannot_be_kept_is_text(front: str) -> None:
     found = read_markdown(f"---\n{front}\n---\ntext".encode())
