@@ -39,8 +39,11 @@ else:
 class Section(BaseModel, metaclass=_SectionType):
     """Some settings. Raises SettingsError for what they cannot be; its cause is pydantic's own."""
 
-    # deferred: a section that is only a part of others needs no validator of its own
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True)
+    # deferred: a section that is only a part of others needs no validator of its own; hidden, since what was given may
+    # be a secret, and tracebacks have the words of pydantic's error too
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True, hide_input_in_errors=True
+    )
 
     @classmethod
     def model_validate(cls, obj: Any, **options: Any) -> Self:

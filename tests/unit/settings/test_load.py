@@ -16,7 +16,7 @@ from connector.settings.load import load as load_layers
 from connector.settings.load import load_settings, setting_names, setting_paths
 from connector.settings.names import env_name
 from connector.settings.search import SearchSettings
-from connector.settings.sections import Settings
+from connector.settings.sections import ClusterSettings, Settings
 from connector.settings.sizes import check_sizes
 from connector.settings.sources import GivenValue, parse_value
 
@@ -754,3 +754,11 @@ def test_a_wrong_name_below_one_that_the_user_gave_is_told_with_it() -> None:
         load("rerankers: {gpu: {modl: x}}")
     with pytest.raises(SettingsError, match=r"'search\.legs\.dense' is a section"):
         load("search: {legs: {dense: 5}}")
+
+
+def test_the_traceback_of_a_refused_setting_quotes_no_secret() -> None:
+    with pytest.raises(SettingsError) as refused:
+        ClusterSettings(url="http://someone:hunter2@db.example:9200")
+
+    assert "url holds credentials" in str(refused.value.__cause__)
+    assert "hunter2" not in str(refused.value.__cause__)
