@@ -28,9 +28,9 @@ from support.running_engines import FOLDER
 
 TIMEOUT_S = 240
 UNHURRIED = ("--set", "search.deadline_s=120")  # for a search that is to be whole, however busy the machine
-# what commands import once they are asked for; of lancedb only what it needs: its own threads would survive no fork
+# what commands import once they are asked for; lancedb begins its thread anew in a fork
 IMPORTS = (
-    "elasticsearch", "opensearchpy", "pyarrow.dataset", "lance_namespace", "tqdm", "filelock", "Stemmer",
+    "elasticsearch", "opensearchpy", "connector.clusters.embedded.cluster", "tqdm", "filelock", "Stemmer",
     "onnxruntime", "tokenizers", "uvloop", "anyio", "httpcore", "h11", "pythonjsonlogger.json", "ruamel.yaml",
     "connector.cli.commands.ingest", "connector.cli.commands.search", "connector.cli.commands.worker",
     "connector.cli.commands.index", "connector.worker.serve", "connector.client", "connector.ingest.job",
