@@ -16,7 +16,7 @@ from connector.clusters.clients import Client
 from connector.clusters.dialect import DOC_ID, JSON, ask_texts, build_filter, build_index_filter, magnify
 from connector.clusters.hits import read_doc_id, read_hits, read_texts
 from connector.clusters.protocol import ignore
-from connector.clusters.rest_index import SHORTFALL_SHARE, RestIndex
+from connector.clusters.rest_index import SECOND_SEARCH_SHARE, RestIndex
 from connector.clusters.results_page import of_documents
 from connector.clusters.vectors_index import VERSION_FIELDS, Origin, Version, hash_texts, read_version, split_filter
 from connector.credentials import Credentials
@@ -306,7 +306,7 @@ class BesideIndex(RestIndex):
             body: JSON = {"size": 0, "track_total_hits": True}
             try:
                 counts = [
-                    int((await index.ask(body, (end - now) * SHORTFALL_SHARE / 2))["hits"]["total"]["value"])
+                    int((await index.ask(body, (end - now) * SECOND_SEARCH_SHARE / 2))["hits"]["total"]["value"])
                     for index in (self, self.vectors)
                 ]
             except ClusterError:

@@ -59,7 +59,7 @@ from connector.types import (
 )
 
 ADMIN_TIMEOUT_S = 60.0
-SHORTFALL_SHARE = 0.8  # of the time that is left: what was found in the first place must still come back in time
+SECOND_SEARCH_SHARE = 0.8  # of the time that is left: what was found in the first place must still come back in time
 UNCACHED = {"request_cache": "false"}
 SCAN_PAGE = 1_000
 NO_GRAPH = "not built for ANN"
@@ -167,7 +167,7 @@ class RestIndex:
         if exact and len(hits) < depth and self._knn and (self._client.has_credentials or not self._view.whole):
 
             async def search(body: JSON) -> Ranking:
-                return await self._search(body, depth, (end - time.monotonic()) * SHORTFALL_SHARE)
+                return await self._search(body, depth, (end - time.monotonic()) * SECOND_SEARCH_SHARE)
 
             hits = await fill_up(
                 hits,
@@ -345,7 +345,7 @@ class RestIndex:
         return reply if has_ids(reply) else await self.ask(with_stored_ids(body), end - time.monotonic())
 
     async def _count(self, schema: IndexSchema, filter_query: JSON | None, end: float, limit: int) -> int:
-        left_s = (end - time.monotonic()) * SHORTFALL_SHARE
+        left_s = (end - time.monotonic()) * SECOND_SEARCH_SHARE
         reply = await self.ask(build_count(schema, filter_query, limit), left_s, **UNCACHED)
         return int(reply["hits"]["total"]["value"])
 

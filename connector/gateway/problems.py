@@ -32,7 +32,7 @@ from connector.errors import (
     WorkerError,
     WorkerUnavailable,
 )
-from connector.gateway.opening import NotOpen
+from connector.gateway.lazy_connector import NotOpen
 
 PROBLEM_TYPE = "application/problem+json"
 TYPE_PREFIX = "urn:hybrid-search-connector:"

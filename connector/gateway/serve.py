@@ -134,7 +134,7 @@ def build_server(
     """Uvicorn's server part, with connections of ours, and with the API beside it where there is a socket for it."""
     gateway, outcomes, encoder = settings.gateway, Outcomes(), SharedEncoder(settings)
     config = uvicorn.Config(
-        _Opening(settings, lambda: open_interceptor(settings, encoder), outcomes, SearchSpans(gateway.otlp_url)),
+        _Lifespan(settings, lambda: open_interceptor(settings, encoder), outcomes, SearchSpans(gateway.otlp_url)),
         http=functools.partial(CallerConnection, max_header_bytes=gateway.max_header_bytes),  # type: ignore[arg-type]
         ws="none",
         lifespan="on",
@@ -151,7 +151,7 @@ def build_server(
     return GatewayServer(config, beside, at_end=encoder.close)
 
 
-class _Opening:
+class _Lifespan:
     """Opens the gateway when the server starts, in its event loop, and closes it at the end."""
 
     def __init__(

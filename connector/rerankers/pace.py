@@ -28,7 +28,7 @@ MAX_NUMBER = 1e12  # a header with more is not believed
 
 
 @dataclass(frozen=True, slots=True)
-class News:
+class ServerLoad:
     """What a reply says of its server: characters of passages that it gets done in a second, and how many of each count
     at most; for how long what waits will keep it busy, and how many requests that is."""
 
@@ -38,14 +38,14 @@ class News:
     waiting: int
 
 
-def read_news(headers: Mapping[str, str]) -> News | None:
-    """The news in a reply's headers; None where there are none, or none that can be right."""
+def read_load(headers: Mapping[str, str]) -> ServerLoad | None:
+    """What a reply's headers say of it; None where they say nothing, or nothing that can be right."""
     rate, cap, queue, waiting = (
         _read_number(headers.get(name)) for name in (CHARS_PER_S, MAX_CHARS, QUEUE_MS, WAITING)
     )
     if not rate or not cap or queue is None or waiting is None:
         return None
-    return News(rate, int(cap), queue / 1000, int(waiting))
+    return ServerLoad(rate, int(cap), queue / 1000, int(waiting))
 
 
 class PacedSearch:
@@ -77,7 +77,7 @@ class Pace:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._turns: list[PacedSearch] = []
-        self._news: News | None = None
+        self._load: ServerLoad | None = None
         self._heard_at = -math.inf
         self._meter = _Meter()
 
@@ -86,9 +86,9 @@ class Pace:
         """For how long nothing was heard of the server."""
         return self._clock() - self._heard_at
 
-    def hear(self, news: News | None) -> None:
-        """The server answered; without news its speed is what is measured here."""
-        self._news, self._heard_at = news, self._clock()
+    def hear(self, load: ServerLoad | None) -> None:
+        """The server answered; where it says no load, its speed is what is measured here."""
+        self._load, self._heard_at = load, self._clock()
 
     def turn(self, timeout_s: float) -> PacedSearch:
         """For a search that will ask for scores within the time; to be closed when it has them."""
@@ -108,19 +108,19 @@ class Pace:
     def fit(self, turn: PacedSearch, chars: Sequence[int], *, least: int, timeout_s: float) -> int:
         """How many of the passages with so many characters, the first ones, this turn may ask for now.
 
-        At least the `least`, which a server with news refuses itself where they would come too late; of another 0
+        At least the `least`, which a server that says its load refuses itself where they come too late; of another 0
         where not even those would come in time."""
         now = self._clock()
         turn.due, turn.asked = now + timeout_s, None
         least = min(least, len(chars))
-        sizes = [min(size, self._news.max_chars) for size in chars] if self._news else list(chars)
-        rate = self._news.chars_per_s if self._news else self._meter.rate
+        sizes = [min(size, self._load.max_chars) for size in chars] if self._load else list(chars)
+        rate = self._load.chars_per_s if self._load else self._meter.rate
         if rate is None:
             count = least if any(other.asked is not None for other in self._turns) else len(sizes)
         else:
             queue = self._queue(rate, now)
             count = max(_count_within(sizes, self._share(turn, rate, queue, now)), least)
-            is_sure = self._news is None and self._meter.is_settled
+            is_sure = self._load is None and self._meter.is_settled
             if is_sure and sum(sizes[:count]) > rate * MARGIN * timeout_s - queue:
                 return 0
         turn.asked, turn.asked_at = float(sum(sizes[:count])), now
@@ -130,7 +130,7 @@ class Pace:
         """The characters that this turn, those still to ask, and those to come can have each, none after its time."""
         to_ask = sorted((other for other in self._turns if other.asked is None and other.due > now), key=_by_due)
         asked = sum(other.asked is not None for other in self._turns)
-        waiting = max(asked, self._news.waiting if self._news else 0)
+        waiting = max(asked, self._load.waiting if self._load else 0)
         # other processes have as many yet to ask, by those that wait, as this one has
         others = 1 + min((waiting - asked) / max(asked, 1), MOST_OTHERS)
         to_come = min(len(to_ask) + waiting - 1, BEHIND)
@@ -148,10 +148,10 @@ class Pace:
         it since then; at least all that was asked here and has no answer."""
         asked = [other for other in self._turns if other.asked is not None]
         unanswered = sum(other.asked or 0.0 for other in asked)
-        if not self._news:
+        if not self._load:
             return unanswered
         since = sum(other.asked or 0.0 for other in asked if other.asked_at >= self._heard_at)
-        said = max(self._news.queue_s - (now - self._heard_at), 0.0) * rate
+        said = max(self._load.queue_s - (now - self._heard_at), 0.0) * rate
         return max(said + since, unanswered)
 
 

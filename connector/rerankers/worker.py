@@ -16,7 +16,7 @@ from connector.errors import WorkerError
 from connector.headers import BUDGET, FRESH, KIND, SCOPE, TRUNCATED, UNSCORED, read_positions
 from connector.models.scorer import QueryWeights
 from connector.remote.replies import read_json, require_ok, sending
-from connector.rerankers.pace import Pace, PacedSearch, read_news
+from connector.rerankers.pace import Pace, PacedSearch, read_load
 from connector.rerankers.protocol import RerankerInfo, RerankScores
 from connector.tls import trust_for
 from connector.trace_context import trace_headers
@@ -25,7 +25,7 @@ INFO_TTL_S = 30.0
 BUDGET_SHARE = 0.9  # of the time until the caller gives up: the rest is for the way back
 MAX_BUDGET_S = 86_400.0  # a day; the header takes no number without end
 MAX_WEIGHTS = 2_000  # the worker takes no more; no model reads so many words of a query
-NEWS_S = 0.05  # after which the worker is asked how busy it is, before it is asked for scores
+LOAD_S = 0.05  # after which the worker is asked how busy it is, before it is asked for scores
 NEWS_SHARE = 0.1  # of the time for the scores that this may take
 MAX_SCORE = float(np.finfo(np.float32).max)
 
@@ -147,11 +147,11 @@ class WorkerClient:
     async def _ask_news(self, limit_s: float) -> None:
         """Hear of the worker where the last that was heard is old; of one that says nothing, not again so soon."""
         async with self._asking_news:
-            if self._pace.silent_s < NEWS_S or time.monotonic() < self._no_news_until:
+            if self._pace.silent_s < LOAD_S or time.monotonic() < self._no_news_until:
                 return
             try:
                 reply = await self._send("HEAD", self._info_path, timeout_s=limit_s)
-                is_mute = read_news(reply.headers) is None
+                is_mute = read_load(reply.headers) is None
             except WorkerError:
                 is_mute = True  # what is wrong, the request for scores will say
             if is_mute:
@@ -159,9 +159,9 @@ class WorkerClient:
 
     def _hear(self, reply: httpx.Response) -> None:
         """What a reply says of the worker. A refusal by something in front of it says nothing."""
-        news = read_news(reply.headers)
-        if news or reply.status_code == 200:
-            self._pace.hear(news)
+        load = read_load(reply.headers)
+        if load or reply.status_code == 200:
+            self._pace.hear(load)
 
 
 class WorkerTurn:

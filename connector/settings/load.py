@@ -115,7 +115,7 @@ def _named(path: str, settings: Settings) -> Iterator[str]:
         yield path
         return
     section = value_at(settings, before.rstrip("."))
-    for name in section.told if isinstance(section, PluginSettings) else section:
+    for name in section.given if isinstance(section, PluginSettings) else section:
         yield from _named(before + name + after, settings)
 
 
@@ -123,7 +123,7 @@ def value_at(settings: Settings, path: str) -> Any:
     """The value of a setting; a secret comes wrapped, and prints as asterisks."""
     value: Any = settings
     for name in path.split("."):
-        value = value.told if isinstance(value, PluginSettings) else value
+        value = value.given if isinstance(value, PluginSettings) else value
         value = value[name] if isinstance(value, Mapping) else getattr(value, name)
     return value
 

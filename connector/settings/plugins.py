@@ -1,4 +1,4 @@
-"""What plug-ins are told: each has a section of its own, and knows alone what may stand in it."""
+"""What plug-ins are given: each has a section of its own, and knows alone what may stand in it."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from connector.settings.section import Section
 
 
 class PluginSettings(Section):
-    """What a plug-in is told. It says itself what it takes; a name that ends in key, token, password, secret,
+    """What a plug-in is given. It says itself what it takes; a name that ends in key, token, password, secret,
     credentials or dsn is that of a secret."""
 
     model_config = ConfigDict(extra="allow", protected_namespaces=())
 
     @model_validator(mode="after")
     def _hide_secrets(self) -> Self:
-        for key, value in self.told.items():
+        for key, value in self.given.items():
             if is_secret_key(key) and isinstance(value, str):
                 self.__pydantic_extra__[key] = SecretStr(value)  # type: ignore[index]  # extras are allowed, so it is there
         return self
 
     @property
-    def told(self) -> Mapping[str, Any]:
+    def given(self) -> Mapping[str, Any]:
         """The settings; secrets are wrapped, and print as asterisks."""
         return self.__pydantic_extra__ or {}
 
@@ -33,5 +33,6 @@ class PluginSettings(Section):
     def plain(self) -> dict[str, Any]:
         """The settings as the plug-in gets them."""
         return {
-            key: value.get_secret_value() if isinstance(value, SecretStr) else value for key, value in self.told.items()
+            key: value.get_secret_value() if isinstance(value, SecretStr) else value
+            for key, value in self.given.items()
         }

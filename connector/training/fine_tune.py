@@ -203,7 +203,7 @@ def _layer_rates(student: Any, options: Options) -> dict[str, float]:
 def _callback(reporter: Reporter) -> Any:
     from transformers import TrainerCallback
 
-    class Teller(TrainerCallback):  # type: ignore[misc]  # the library has no types
+    class TrainingProgress(TrainerCallback):  # type: ignore[misc]  # the library has no types
         def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
             reporter.begin("training", state.max_steps)
             for _ in range(state.global_step):
@@ -219,7 +219,7 @@ def _callback(reporter: Reporter) -> Any:
                 at = f"step {state.global_step} of {state.max_steps}"
                 reporter.note(f"{at}: nDCG@10 {metrics[DECIDES]:.4f} on the queries held back")
 
-    return Teller()
+    return TrainingProgress()
 
 
 def _save(student: Any, options: Options, folder: Path) -> None:

@@ -67,7 +67,7 @@ def create_app(
     app.add_middleware(ReadBody, max_bytes=settings.max_body_bytes)
     app.add_middleware(RequireKey, keys=split_keys(settings.api_keys))
     app.add_middleware(RefuseWhileStopping, drain=drain or Drain())
-    app.add_middleware(SayLoad, line=service.line)
+    app.add_middleware(SayLoad, queue=service.queue)
     app.add_middleware(AnswerFaults)
     app.add_middleware(AnswerHead)
     app.add_middleware(WatchReplies, on_reply=service.metrics.count_request, paths=paths)

@@ -24,8 +24,8 @@ from opentelemetry.trace import NoOpTracer, Tracer
 
 from connector.errors import ModelError
 from connector.models.model import Model, Piece
-from connector.worker.line import Line, Place
 from connector.worker.metrics import Metrics
+from connector.worker.request_queue import QueuedRequest, RequestQueue
 
 LOOK_AHEAD = 32  # pieces of a request that are considered for one batch
 MIN_FILL = 0.75  # of a batch's padded size that is tokens
@@ -55,7 +55,7 @@ class _Job:
     """The pieces of a request that have yet to run. They are the batcher's to take; `done` is set from the model's
     thread."""
 
-    place: Place
+    place: QueuedRequest
     pieces: list[Piece]
     left: int  # pieces that have not run
     loop: asyncio.AbstractEventLoop
@@ -77,12 +77,12 @@ class _Job:
 class Batcher:
     """Runs the requests of any models, a batch at a time."""
 
-    def __init__(self, line: Line, *, metrics: Metrics | None = None, tracer: Tracer | None = None) -> None:
-        self.line = line
+    def __init__(self, queue: RequestQueue, *, metrics: Metrics | None = None, tracer: Tracer | None = None) -> None:
+        self.queue = queue
         self._metrics = metrics or Metrics()
         self._tracer = tracer or NoOpTracer()
         self._jobs: list[_Job] = []
-        self._changed = line.changed  # guards the line's places and these
+        self._changed = queue.changed  # guards the queue's places and these
         self._closed = False
         self._turn = 0
         self._running: list[Model] = []  # of each batch that runs
@@ -90,7 +90,7 @@ class Batcher:
         for _ in range(BATCHES_AT_ONCE):
             threading.Thread(target=self._work, name="model", daemon=True).start()
 
-    async def run(self, place: Place, texts: Sequence[str], plan: Callable[[], P]) -> P | None:
+    async def run(self, place: QueuedRequest, texts: Sequence[str], plan: Callable[[], P]) -> P | None:
         """What `plan` makes of the texts, in a thread, once its pieces have run, or as many of them as could by the
         deadline; None where there was no time for the plan itself.
 
@@ -105,10 +105,10 @@ class Batcher:
             if not planning.done():
                 return None
             planned = planning.result()
-            self.line.note_scale(place.model, texts, planned.pieces)
+            self.queue.note_scale(place.model, texts, planned.pieces)
         finally:
             planning.cancel()
-            self.line.release(place, texts)
+            self.queue.release(place, texts)
         with self._tracer.start_as_current_span("batches") as span:
             span.set_attribute("connector.model", place.model.name)
             span.set_attribute("connector.inputs", len(planned.pieces))
@@ -128,7 +128,7 @@ class Batcher:
         with self._metrics.stage("tokenize"):
             return plan()
 
-    async def _run(self, place: Place, pieces: Sequence[Piece]) -> None:
+    async def _run(self, place: QueuedRequest, pieces: Sequence[Piece]) -> None:
         """Wait until all pieces have run or the deadline has passed."""
         if not pieces:
             return
@@ -194,7 +194,7 @@ class Batcher:
         took_s = time.monotonic() - since
         shared = (beside + len(self._running)) / 2  # among so many batches, from its start to its end
         with self._changed:
-            self.line.note_speed(model, took_s / shared, sum(piece.length for piece in pieces))
+            self.queue.note_speed(model, took_s / shared, sum(piece.length for piece in pieces))
             for job in owners:
                 job.place.model_s += took_s / shared
             for job, _ in batch:

@@ -10,7 +10,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from connector.models.model import Model
-from connector.worker.line import Line
+from connector.worker.request_queue import RequestQueue
 from connector.worker.wire import build_load_headers
 
 PATHS = frozenset({"/rerank", "/v1/rerank", "/v2/rerank", "/score", "/v1/score", "/info"})
@@ -32,8 +32,8 @@ class SayLoad:
     """Adds the queue, and the speed of the model that was asked for, to every reply of the paths that score,
     refusals too."""
 
-    def __init__(self, app: ASGIApp, line: Line) -> None:
-        self._app, self._line = app, line
+    def __init__(self, app: ASGIApp, queue: RequestQueue) -> None:
+        self._app, self._queue = app, queue
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["path"] not in PATHS:
@@ -45,7 +45,7 @@ class SayLoad:
         async def with_load(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
-                headers.update(build_load_headers(self._line.load(asked.model)))
+                headers.update(build_load_headers(self._queue.load(asked.model)))
             await send(message)
 
         await self._app(scope, receive, with_load)

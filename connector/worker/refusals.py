@@ -15,9 +15,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from connector.errors import ModelError
 from connector.models.scorer import Cancelled
 from connector.worker.batcher import Closed
-from connector.worker.line import Overloaded
 from connector.worker.models import NotLoaded, UnknownModel
 from connector.worker.request_log import facts_of
+from connector.worker.request_queue import Overloaded
 from connector.worker.wire import ErrorType, build_error
 
 CLIENT_CLOSED_REQUEST = 499

@@ -11,8 +11,8 @@ import numpy as np
 from connector.errors import ModelError
 from connector.models.scorer import QueryWeights, Scorer, Scores
 from connector.worker.batcher import Batcher
-from connector.worker.line import Place
 from connector.worker.metrics import Metrics
+from connector.worker.request_queue import QueuedRequest
 from connector.worker.score_cache import ScoreCache, Scored
 
 
@@ -30,7 +30,7 @@ class Scoring:
 
     async def score(
         self,
-        place: Place,
+        place: QueuedRequest,
         scorer: Scorer,
         query: str,
         passages: Sequence[str],
@@ -47,7 +47,7 @@ class Scoring:
         known = {text: cache.get(text) if use_cache else None for text in dict.fromkeys(passages)}
         missing = [text for text, found in known.items() if found is None]
         self._metrics.count_pairs("cache", len(known) - len(missing))
-        self._batcher.line.release(place, (Counter(passages) - Counter(missing)).elements())
+        self._batcher.queue.release(place, (Counter(passages) - Counter(missing)).elements())
         if missing:
             scores = await self._compute(place, scorer, query, missing, weights, scope)
             cut, unscored = set(scores.truncated), set(scores.unscored)
@@ -68,7 +68,7 @@ class Scoring:
 
     async def _compute(
         self,
-        place: Place,
+        place: QueuedRequest,
         scorer: Scorer,
         query: str,
         passages: Sequence[str],

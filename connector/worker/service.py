@@ -1,4 +1,4 @@
-"""What the worker's routes share: the models, the line that requests wait in, the limits, what is counted."""
+"""What the worker's routes share: the models, the queue of requests, the limits, what is counted."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from connector.models.scorer import Cancelled
 from connector.settings.sections import WorkerSettings
 from connector.worker.access import PRINCIPAL
 from connector.worker.batcher import Batcher
-from connector.worker.line import Line, Place
 from connector.worker.metrics import Metrics, Reading
 from connector.worker.models import Models, OfferedModel
 from connector.worker.refusals import Refusal
 from connector.worker.request_log import facts_of
+from connector.worker.request_queue import QueuedRequest, RequestQueue
 from connector.worker.scoring import Scoring
 from connector.worker.traces import Traces
 from connector.worker.wire import may_use_cache, read_budget, read_scope
@@ -47,13 +47,13 @@ class WorkerService:
         self.settings = settings
         self.metrics = Metrics()
         self.traces = Traces(settings.otlp_url)
-        self.line = Line(
+        self.queue = RequestQueue(
             max_waiting=settings.max_waiting,
             max_waiting_chars=settings.max_waiting_chars,
             max_wait_s=settings.max_wait_s,
         )
-        self.batcher = Batcher(self.line, metrics=self.metrics, tracer=self.traces.tracer)
-        self.models = Models(offered, max_bytes=settings.max_models_bytes, note_first=self.line.note_first)
+        self.batcher = Batcher(self.queue, metrics=self.metrics, tracer=self.traces.tracer)
+        self.models = Models(offered, max_bytes=settings.max_models_bytes, note_first=self.queue.note_first)
         self.scoring = Scoring(self.batcher, cache_bytes=settings.score_cache_bytes, metrics=self.metrics)
         self.metrics.read(self._readings())
 
@@ -78,11 +78,11 @@ class WorkerService:
     @contextmanager
     def admitted(
         self, request: Request, model: Model, texts: Sequence[str], options: RequestOptions
-    ) -> Iterator[Place]:
-        """A place in the line for a request, and its part in the log. Raises Overloaded."""
+    ) -> Iterator[QueuedRequest]:
+        """A place in the queue for a request, and its part in the log. Raises Overloaded."""
         facts = facts_of(request.scope)
         facts.model, facts.pairs = model.name, len(texts)
-        with self.line.admitted(model, texts, options.budget_s) as place:
+        with self.queue.admitted(model, texts, options.budget_s) as place:
             try:
                 yield place
             finally:
@@ -100,19 +100,19 @@ class WorkerService:
 
     def _readings(self) -> list[Reading]:
         """What is counted elsewhere and read when somebody asks."""
-        line, models = self.line, self.models
+        queue, models = self.queue, self.models
 
         def of_caches(name: str) -> float:
             caches = [model.cache for model in models.loaded() if isinstance(model, LateInteractionScorer)]
             return float(sum(getattr(cache, name) for cache in caches))
 
         def speed() -> float:
-            return max(line.rates.values(), default=0.0)
+            return max(queue.rates.values(), default=0.0)
 
         waited = "for how long the oldest request has waited for its first batch"
         return [
-            ("waiting", "requests under way", False, lambda: line.under_way),
-            ("queue_age_seconds", waited, False, line.oldest_s),
+            ("waiting", "requests under way", False, lambda: queue.under_way),
+            ("queue_age_seconds", waited, False, queue.oldest_s),
             ("tokens_per_second", "the speed of the last batches, of the fastest model", False, speed),
             ("score_cache_entries", "scores remembered", False, lambda: len(self.scoring.cache)),
             ("models_loaded", "models in memory", False, lambda: len(models.loaded())),

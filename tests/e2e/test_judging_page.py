@@ -28,7 +28,7 @@ from connector.judging.page.app import create_app
 from connector.judging.page.assignment import Sharing
 from connector.judging.page.desk import Desk
 from connector.judging.page.guard import allowed_hosts
-from connector.judging.page.showing import make_shower
+from connector.judging.page.showing import make_view
 
 ATTACK = "<script>document.title='broken into'</script><img src=x onerror=\"document.title='broken into'\">"
 LONG = "Other things are told at some length here. " * 60
@@ -99,7 +99,7 @@ def _skip_or_fail(reason: str) -> None:
 
 def page_of(folder: Path, *, overlap: float = 0.0) -> object:
     desk = Desk(JudgingFolder(folder), Sharing(overlap, seed=0))
-    return create_app(desk, make_shower(desk.pairs.values(), ()), allowed_hosts("127.0.0.1"))
+    return create_app(desk, make_view(desk.pairs.values(), ()), allowed_hosts("127.0.0.1"))
 
 
 def kept(folder: Path) -> tuple[Grade, ...]:

@@ -17,7 +17,7 @@ from connector.models.model import Piece
 from connector.models.scorer import Scores
 from connector.settings.sections import WorkerSettings
 from connector.worker.batcher import Batcher
-from connector.worker.line import Line
+from connector.worker.request_queue import RequestQueue
 from connector.worker.scoring import Scoring
 
 MANY = [f"red {at}" for at in range(50)]
@@ -64,11 +64,11 @@ class Bench:
 
     @property
     def rate(self) -> float:
-        return self.batcher.line.rates.get(self.scorer, 0.0)
+        return self.batcher.queue.rates.get(self.scorer, 0.0)
 
     @rate.setter
     def rate(self, value: float) -> None:
-        self.batcher.line.rates[self.scorer] = value
+        self.batcher.queue.rates[self.scorer] = value
 
 
 @asynccontextmanager
@@ -76,7 +76,7 @@ async def batching(
     scorer: OverlapScorer, *, cache_bytes: int = 0, max_waiting: int = 99, **bounds: Any
 ) -> AsyncIterator[Bench]:
     settings = WorkerSettings(max_waiting=max_waiting, **bounds)
-    line = Line(
+    line = RequestQueue(
         max_waiting=settings.max_waiting, max_waiting_chars=settings.max_waiting_chars, max_wait_s=settings.max_wait_s
     )
     batcher = Batcher(line)
@@ -97,7 +97,7 @@ async def score(
     **options: Any,
 ) -> Scores:
     scorer = scorer or line.scorer
-    with line.batcher.line.admitted(scorer, passages, budget_s) as place:
+    with line.batcher.queue.admitted(scorer, passages, budget_s) as place:
         return await line.scoring.score(place, scorer, query, passages, **options)
 
 

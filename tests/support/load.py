@@ -12,8 +12,8 @@ from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
-from connector.rerankers.pace import News, Pace
-from connector.rerankers.worker import BUDGET_SHARE, NEWS_S
+from connector.rerankers.pace import Pace, ServerLoad
+from connector.rerankers.worker import BUDGET_SHARE, LOAD_S
 
 BATCH_CHARS = 13_000
 
@@ -77,9 +77,9 @@ class SimulatedWorker:
         self.refused = 0
 
     @property
-    def news(self) -> News | None:
+    def load(self) -> ServerLoad | None:
         queue_s = sum(asked.chars for asked in self._asked) / self._rate
-        return News(self._rate, 2_000, queue_s, len(self._asked)) if self._says else None
+        return ServerLoad(self._rate, 2_000, queue_s, len(self._asked)) if self._says else None
 
     def ask(self, sizes: list[int], budget_s: float, answer: Callable[[], None]) -> Asked | None:
         """None for a request that is refused."""
@@ -163,7 +163,7 @@ class Process:
 
     def __post_init__(self) -> None:
         self.pace = Pace(lambda: self.clock.now)
-        self.pace.hear(self.worker.news)
+        self.pace.hear(self.worker.load)
         self._chance = random.Random(self.seed)
 
     def keep_asking(self, clients: int, until: float) -> None:
@@ -183,8 +183,8 @@ class Process:
         outcome = Outcome(len(sizes))
         with self.pace.turn(self.deadline_s * 0.97) as turn:
             yield self._chance.uniform(*self.legs_s)
-            if self.worker.news and self.pace.silent_s > NEWS_S:
-                self.pace.hear(self.worker.news)
+            if self.worker.load and self.pace.silent_s > LOAD_S:
+                self.pace.hear(self.worker.load)
             for offered in (sizes, sizes[: self.least]):
                 left_s = began + self.deadline_s * 0.97 - self.clock.now
                 outcome.asked = self.pace.fit(turn, offered, least=self.least, timeout_s=left_s)
@@ -193,7 +193,7 @@ class Process:
                     with answered.metered:
                         yield answered.wait
                     outcome.scored = answered.request.scored
-                self.pace.hear(self.worker.news)
+                self.pace.hear(self.worker.load)
                 if answered or not outcome.asked:
                     break
         outcome.took_s = self.clock.now - began

@@ -11,8 +11,8 @@ from rich.table import Table
 from connector.cli.console import results
 
 if TYPE_CHECKING:
-    from connector.models.onnx.agreement import Agreement
     from connector.models.listing import KnownModel
+    from connector.models.onnx.agreement import Agreement
 
 
 def print_export(model: str, backend: str, found: Agreement) -> None:

@@ -22,7 +22,7 @@ from connector.gateway.api.metrics import ApiMetrics, WatchRequests, metrics_rou
 from connector.gateway.api.page import docs_routes
 from connector.gateway.api.searching import search_routes
 from connector.gateway.encoder import SharedEncoder
-from connector.gateway.opening import NotOpen, Opening
+from connector.gateway.lazy_connector import LazyConnector, NotOpen
 from connector.gateway.outcomes import Outcomes
 from connector.gateway.problems import ProblemJson, add_problems
 from connector.gateway.spans import SERVICE
@@ -40,15 +40,15 @@ def create_api(
     """The application, which begins to open the index when the server starts; `encoder` and `outcomes` are those of a
     gateway in the same process."""
     shared, metrics = encoder or SharedEncoder(settings), ApiMetrics(outcomes)
-    opening = Opening(settings, shared)
-    page = create_ui(opening)
+    lazy = LazyConnector(settings, shared)
+    page = create_ui(lazy)
     keeper = open_keeper(settings, metrics)
     otlp_url = settings.gateway.otlp_url
     spans = open_spans(otlp_url, service=SERVICE, setting="gateway.otlp_url") if otlp_url else None
 
     async def open_early() -> None:
         with contextlib.suppress(NotOpen):  # it is logged, and tried again with the next request
-            await opening.get()
+            await lazy.get()
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -59,7 +59,7 @@ def create_api(
         early.cancel()
         await asyncio.wait([early])
         await page.runs.close()
-        await opening.close()
+        await lazy.close()
         if encoder is None:
             shared.close()
         if keeper:
@@ -77,8 +77,8 @@ def create_api(
         lifespan=lifespan,
     )
     application = settings.index.name
-    routers = [search_routes(ServedIndexes(opening), metrics, query_keeper(keeper)), event_routes(keeper, application)]
-    routers += [metrics_routes(metrics), docs_routes(app), health_routes(opening)]
+    routers = [search_routes(ServedIndexes(lazy), metrics, query_keeper(keeper)), event_routes(keeper, application)]
+    routers += [metrics_routes(metrics), docs_routes(app), health_routes(lazy)]
     for router in routers:
         app.include_router(router)
     app.mount("/ui", page.app)
@@ -88,7 +88,7 @@ def create_api(
     app.add_middleware(WatchRequests, metrics=metrics, paths=documented_paths(routers))
     if spans:
         watch_requests(app, spans, untraced=UNTRACED)
-    app.state.opening = opening
+    app.state.lazy = lazy
     return app
 
 

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Response
 from typing_extensions import TypedDict
 
 from connector.errors import ConnectorError
-from connector.gateway.opening import Opening
+from connector.gateway.lazy_connector import LazyConnector
 from connector.settings.sections import Settings
 from connector.wiring import open_cluster, open_reranker
 
@@ -33,7 +33,7 @@ class Health(TypedDict):
     parts: dict[str, PartState]
 
 
-def health_routes(opening: Opening) -> APIRouter:
+def health_routes(lazy: LazyConnector) -> APIRouter:
     """The routes, for an application."""
     router = APIRouter()
     answers: dict[int | str, dict[str, Any]] = {
@@ -43,7 +43,7 @@ def health_routes(opening: Opening) -> APIRouter:
     @router.get("/v1/health", response_model=None, responses=answers)
     async def health() -> Response:
         """Each part of a search, asked now. 503 where no search can be answered."""
-        found = await look(opening)
+        found = await look(lazy)
         return Response(orjson.dumps(found), 503 if found["status"] == "not ready" else 200, media_type=JSON_TYPE)
 
     @router.get("/v1/health/live", response_model=None, responses={200: {"model": dict[str, str]}})
@@ -58,14 +58,14 @@ JSON_TYPE = "application/json"
 HEALTH_WORDS = {200: "searches are answered, perhaps in part", 503: "no search can be answered"}
 
 
-async def look(opening: Opening) -> Health:
+async def look(lazy: LazyConnector) -> Health:
     """Ask all parts at once."""
-    settings = opening.settings
+    settings = lazy.settings
     names = dict.fromkeys(str(stage.reranker) for stage in settings.search.rerank)
     cluster, index, *rerankers = await asyncio.gather(
-        _part(_ask_cluster(settings)), _part(_open(opening)), *(_part(_ask_reranker(settings, name)) for name in names)
+        _part(_ask_cluster(settings)), _part(_open(lazy)), *(_part(_ask_reranker(settings, name)) for name in names)
     )
-    encoder = PartState(ready=index["ready"], detail=opening.encoder_state)
+    encoder = PartState(ready=index["ready"], detail=lazy.encoder_state)
     parts = {"cluster": cluster, "index": index, "encoder": encoder}
     parts |= {f"reranker {name}": state for name, state in zip(names, rerankers, strict=True)}
     if not (cluster["ready"] and index["ready"]):
@@ -89,8 +89,8 @@ async def _ask_cluster(settings: Settings) -> None:
     await cluster.close()
 
 
-async def _open(opening: Opening) -> None:
-    await asyncio.shield(opening.get())
+async def _open(lazy: LazyConnector) -> None:
+    await asyncio.shield(lazy.get())
 
 
 async def _ask_reranker(settings: Settings, name: str) -> None:

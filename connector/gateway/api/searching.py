@@ -79,15 +79,15 @@ def search_routes(indexes: ServedIndexes, metrics: ApiMetrics, keep: KeepQuery) 
     )
     async def search(body: SearchJson, request: Request) -> Response:
         """The best documents for a query. The caller's Authorization is what the cluster is asked with."""
-        opening = indexes.get(body.index)
-        credentials = read_credentials(request, opening.settings)
-        connector = await opening.get()
+        lazy = indexes.get(body.index)
+        credentials = read_credentials(request, lazy.settings)
+        connector = await lazy.get()
         given = {name: getattr(body, name) for name in body.model_fields_set - NO_OPTIONS}
         response = await connector.search(body.query, **given, credentials=credentials)
         query_id = uuid.uuid4().hex
         metrics.count_search(response)
-        log_slow(response, query_id, opening.settings.gateway)
-        if not keep(response, query_id, opening.settings.index.name):
+        log_slow(response, query_id, lazy.settings.gateway)
+        if not keep(response, query_id, lazy.settings.index.name):
             response = replace(response, notes=(*response.notes, NOT_KEPT))
         return Response(dumps({"query_id": query_id, **response_as_json(response)}), media_type=JSON_TYPE)
 

@@ -13,7 +13,7 @@ from fastapi.responses import HTMLResponse
 from starlette.types import ASGIApp
 
 from connector.extras import needs
-from connector.gateway.opening import Opening
+from connector.gateway.lazy_connector import LazyConnector
 from connector.gateway.ui.lists.page import ListPage
 from connector.gateway.ui.lists.run import ListRuns
 from connector.gateway.ui.name_page import NamePage
@@ -44,12 +44,12 @@ class PageApplication:
     runs: ListRuns
 
 
-def create_ui(opening: Opening) -> PageApplication:
+def create_ui(lazy: LazyConnector) -> PageApplication:
     """The page. Raises SettingsError where the folder of grades cannot be made."""
-    gateway = opening.settings.gateway
-    rendering = make_rendering(opening.settings.index.name)
+    gateway = lazy.settings.gateway
+    rendering = make_rendering(lazy.settings.index.name)
     grading = _open_grading(gateway.grades)
-    pipelines = Pipelines(opening)
+    pipelines = Pipelines(lazy)
     search = SearchPage(pipelines, grading, rendering)
     lists = ListPage(pipelines, grading, rendering, ListRuns())
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)

@@ -8,7 +8,7 @@ from typing import Any
 
 from connector.gateway.ui.movement import SideBySide, put_side_by_side, rankings_of
 from connector.judging.page.marking import find_common_words
-from connector.judging.page.showing import HEADINGS, Shower, ShownDocument, text_of_value
+from connector.judging.page.showing import HEADINGS, DocumentView, ShownDocument, text_of_value
 from connector.types import ScoreExplanation, SearchHit, SearchResponse
 
 MAX_VALUE_CHARS = 60  # of a value that is shown as a chip
@@ -67,11 +67,11 @@ def describe(
 ) -> FoundAnswer:
     """The answer for the page: the first `rows` of each ranking and of the hits. `metadata`: the types of fields;
     `titles`: those of documents that are not among the hits."""
-    shower = Shower((), find_common_words(hit.passage.text for hit in response.hits if hit.passage))
+    view = DocumentView((), find_common_words(hit.passage.text for hit in response.hits if hit.passage))
     titles = {**titles, **titles_of(response)}
     return FoundAnswer(
         response,
-        tuple(_describe_hit(response.query, hit, metadata, shower) for hit in response.hits[:rows]),
+        tuple(_describe_hit(response.query, hit, metadata, view) for hit in response.hits[:rows]),
         put_side_by_side(rankings_of(response), titles, response.took_ms, rows=rows),
         tuple(_bars(response.took_ms)),
         tuple(left_out(response)),
@@ -88,7 +88,7 @@ def titles_of(response: SearchResponse) -> dict[str, str]:
     return {hit.doc_id: title_in(hit.fields, hit.doc_id) for hit in response.hits}
 
 
-def _describe_hit(query: str, hit: SearchHit, metadata: Mapping[str, str], shower: Shower) -> FoundHit:
+def _describe_hit(query: str, hit: SearchHit, metadata: Mapping[str, str], view: DocumentView) -> FoundHit:
     title, explain = title_in(hit.fields, hit.doc_id), hit.explain
     text = hit.passage.text if hit.passage else ""
     text = text.removeprefix(title).strip() or text
@@ -101,7 +101,7 @@ def _describe_hit(query: str, hit: SearchHit, metadata: Mapping[str, str], showe
     return FoundHit(
         hit,
         title,
-        shower.show(query, {"title": title, "passage": text}),
+        view.show(query, {"title": title, "passage": text}),
         tuple(places),
         sums,
         dict(_values(hit.fields, metadata)),

@@ -8,7 +8,7 @@ from typing import Any
 from connector.client import SearchOptions
 from connector.credentials import Credentials
 from connector.errors import SettingsError
-from connector.gateway.opening import Opening
+from connector.gateway.lazy_connector import LazyConnector
 from connector.gateway.ordering.site import with_search
 from connector.gateway.ui.asked import AS_SET, NO_RERANK
 from connector.gateway.ui.found import title_in
@@ -26,67 +26,67 @@ Facets = Mapping[str, Mapping[str, int]]  # field -> value -> documents
 class Pipelines:
     """The settings as they are, the same without a reranker, and what `gateway.pipelines` names."""
 
-    def __init__(self, opening: Opening) -> None:
-        self._opening = opening
-        self._others: dict[str, Opening] = {}
+    def __init__(self, lazy: LazyConnector) -> None:
+        self._lazy = lazy
+        self._others: dict[str, LazyConnector] = {}
 
     @property
     def settings(self) -> Settings:
-        return self._opening.settings
+        return self._lazy.settings
 
     @property
     def names(self) -> tuple[str, ...]:
         """In the order in which they are offered."""
-        return AS_SET, NO_RERANK, *self._opening.settings.gateway.pipelines
+        return AS_SET, NO_RERANK, *self._lazy.settings.gateway.pipelines
 
     async def metadata(self) -> Mapping[str, str]:
         """The fields that can be filtered by, with their types."""
-        return (await self._opening.get()).searcher.index.schema.fields.metadata
+        return (await self._lazy.get()).searcher.index.schema.fields.metadata
 
     async def search(
         self, name: str, query: str, filters: tuple[str, ...], credentials: Credentials | None, *, counts: bool
     ) -> SearchResponse:
         """The answer of a pipeline; `counts`: with facets, where a lexical leg can count. Raises what
         `Connector.search` raises, and SettingsError for a pipeline that there is not."""
-        opening = self._opening_of(name)
-        options = _options(name, filters, credentials) | {"k": _known_hits(opening.settings)}
-        can_count = any(leg.kind == "lexical" for leg in opening.settings.search.legs.values())
+        lazy = self._lazy_of(name)
+        options = _options(name, filters, credentials) | {"k": _known_hits(lazy.settings)}
+        can_count = any(leg.kind == "lexical" for leg in lazy.settings.search.legs.values())
         if counts and can_count and (facets := _aggregations(await self.metadata())):
             options |= {"aggs": facets, "total": True}
-        return await (await opening.get()).search(query, **options)
+        return await (await lazy.get()).search(query, **options)
 
     async def rank(
         self, name: str, query: str, filters: tuple[str, ...], credentials: Credentials | None
     ) -> SearchResponse:
         """The same order, of which no field is read. Raises what `search` raises."""
-        connector = await self._opening_of(name).get()
+        connector = await self._lazy_of(name).get()
         options = _options(name, filters, credentials) | {"source": False}
         return await connector.search(query, **options)
 
     def check(self, name: str) -> None:
         """Raises SettingsError for a pipeline that there is not."""
-        self._opening_of(name)
+        self._lazy_of(name)
 
     async def titles(self, doc_ids: Sequence[str], credentials: Credentials | None) -> dict[str, str]:
         """What documents are called, as far as the caller may see them. Raises ConnectorError."""
         if not doc_ids:
             return {}
-        index = (await self._opening.get()).searcher.index
+        index = (await self._lazy.get()).searcher.index
         index = index.as_caller(credentials) if credentials else index
         found = await index.get(doc_ids, fields=None, timeout_s=TITLES_S, source=SourceFilter(HEADINGS))
         return {doc_id: title_in(fields, doc_id) for doc_id, fields in found.items()}
 
-    def _opening_of(self, name: str) -> Opening:
+    def _lazy_of(self, name: str) -> LazyConnector:
         if name in (AS_SET, NO_RERANK):
-            return self._opening
-        settings = self._opening.settings
+            return self._lazy
+        settings = self._lazy.settings
         if name not in settings.gateway.pipelines:
             raise SettingsError(
                 f"there is no pipeline {name!r}; gateway.pipelines has: {', '.join(self.names[2:]) or 'none'}"
             )
         if name not in self._others:
             changed = with_search(settings, settings.gateway.pipelines[name])
-            self._others[name] = self._opening.of(changed)
+            self._others[name] = self._lazy.of(changed)
         return self._others[name]
 
 

@@ -21,7 +21,7 @@ from connector.judging.page.desk import Desk
 from connector.judging.page.forms import FormFields, read_form
 from connector.judging.page.guard import AllowedHosts, Guard
 from connector.judging.page.rater import check_name, read_rater, remember
-from connector.judging.page.showing import Shower
+from connector.judging.page.showing import DocumentView
 from connector.judging.scale import SCALE
 
 HERE = Path(__file__).parent
@@ -38,7 +38,7 @@ class JudgingPage:
     """What the addresses share. `rater` is who judges whatever a browser remembers, None where it is asked."""
 
     desk: Desk
-    shower: Shower
+    view: DocumentView
     rater: str | None
     templates: Environment
 
@@ -59,7 +59,7 @@ class JudgingPage:
         progress, last = self.desk.progress(rater), self.desk.last(rater)
         if task is None:
             return self.render("finished.html.jinja", rater=rater, progress=progress, last=last)
-        document = self.shower.show(task.query, task.pair.fields)
+        document = self.view.show(task.query, task.pair.fields)
         return self.render("judge.html.jinja", rater=rater, progress=progress, last=last, task=task, document=document)
 
     def disagreements(self, rater: str) -> HTMLResponse:
@@ -67,7 +67,7 @@ class JudgingPage:
         disputes = []
         for each in self.desk.disagreements():
             query = self.desk.query(each.query_id)
-            disputes.append((each, query, self.shower.show(query, self.desk.pairs[each.query_id, each.doc_id].fields)))
+            disputes.append((each, query, self.view.show(query, self.desk.pairs[each.query_id, each.doc_id].fields)))
         return self.render("disagreements.html.jinja", rater=rater, disputes=disputes)
 
     def ask_name(self, problem: str = "", status: int = HTTPStatus.OK) -> HTMLResponse:
@@ -75,7 +75,7 @@ class JudgingPage:
         return self.render("name.html.jinja", status, raters=self.desk.raters(), problem=problem)
 
 
-def create_app(desk: Desk, shower: Shower, hosts: AllowedHosts, *, rater: str | None = None) -> ASGIApp:
+def create_app(desk: Desk, view: DocumentView, hosts: AllowedHosts, *, rater: str | None = None) -> ASGIApp:
     """The application, behind its guard."""
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
     templates = Environment(
@@ -85,7 +85,7 @@ def create_app(desk: Desk, shower: Shower, hosts: AllowedHosts, *, rater: str | 
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    page = JudgingPage(desk, shower, rater, templates)
+    page = JudgingPage(desk, view, rater, templates)
     for file, media_type in ASSETS.items():
         content = (HERE / "assets" / file).read_bytes()
         app.add_api_route(f"/{file}", partial(_asset, content, media_type), methods=["GET"])

@@ -24,14 +24,14 @@ class Sharing:
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class GradesSoFar:
     """What people said so far: who graded each pair, and who has nothing more to say of it, since they skipped it."""
 
     graded: Mapping[PairKey, Collection[str]]
     answered: Mapping[PairKey, Collection[str]]
 
 
-def read_said(grades: Iterable[Grade]) -> Said:
+def read_grades_so_far(grades: Iterable[Grade]) -> GradesSoFar:
     """Of the standing grades those of people, here or where they were imported from. What ended a disagreement is
     nobody's, and a model's grade spares nobody one."""
     graded: dict[PairKey, set[str]] = defaultdict(set)
@@ -41,11 +41,11 @@ def read_said(grades: Iterable[Grade]) -> Said:
             answered[grade.query_id, grade.doc_id].add(grade.by)
             if grade.grade is not None:
                 graded[grade.query_id, grade.doc_id].add(grade.by)
-    return Said(graded, answered)
+    return GradesSoFar(graded, answered)
 
 
 def find_needed(
-    rater: str, said: Said, wanted: Mapping[PairKey, int], in_hand: Iterable[PairKey]
+    rater: str, so_far: GradesSoFar, wanted: Mapping[PairKey, int], in_hand: Iterable[PairKey]
 ) -> frozenset[PairKey]:
     """The pairs that a rater can be given: they have not answered them, and fewer people have graded or have `in_hand`
     than are `wanted` for them."""
@@ -53,7 +53,7 @@ def find_needed(
     return frozenset(
         key
         for key, count in wanted.items()
-        if rater not in said.answered.get(key, ()) and len(said.graded.get(key, ())) + held[key] < count
+        if rater not in so_far.answered.get(key, ()) and len(so_far.graded.get(key, ())) + held[key] < count
     )
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from connector.errors import SettingsError
 from connector.judging.folder import JudgingFolder
 from connector.judging.grades import GRADES, SETTLED, Grade
-from connector.judging.page.assignment import Said, Sharing, choose_next, find_needed, read_said
+from connector.judging.page.assignment import GradesSoFar, Sharing, choose_next, find_needed, read_grades_so_far
 from connector.judging.page.defaults import HOLD_S
 from connector.judging.page.pair_order import PairOrder, open_order
 from connector.judging.page.rater import count_raters
@@ -64,7 +64,10 @@ class Desk:
         self._order = order or open_order(folder, self.pairs)
         self._wanted = {key: sharing.raters_of(key) for key in self.pairs}
         self._seed, self._hold_s, self._clock = sharing.seed, hold_s, clock
-        self._said: tuple[tuple[Grade, ...], Said] = ((), read_said(()))  # what was read of which grades
+        self._so_far: tuple[tuple[Grade, ...], GradesSoFar] = (
+            (),
+            read_grades_so_far(()),
+        )  # read of which
         self._hands: dict[str, tuple[PairKey, float]] = {}  # rater -> pair, until when
         self._lock = threading.Lock()
         if unknown := sorted({pair.query_id for pair in self.pairs.values()} - set(self._queries)):
@@ -77,10 +80,10 @@ class Desk:
         """The pair that is in the rater's hand already, or else the next one; None where none is left for them."""
         with self._lock:
             grades = self.log.read()
-            said = self._read_said(grades)
+            so_far = self._read_grades_so_far(grades)
             key = self._held_by(rater)
-            if key is None or rater in said.answered.get(key, ()):
-                needed = find_needed(rater, said, self._wanted, self._held_by_others(rater, said))
+            if key is None or rater in so_far.answered.get(key, ()):
+                needed = find_needed(rater, so_far, self._wanted, self._held_by_others(rater, so_far))
                 first = self._order.first(needed, grades)
                 key = choose_next(rater, first, seed=self._seed, query_id=self._last_query(rater))
                 if key is None:
@@ -126,9 +129,9 @@ class Desk:
         """How far all are, and this rater."""
         with self._lock:
             grades = self.log.read()
-            said = self._read_said(grades)
+            so_far = self._read_grades_so_far(grades)
             mine = self._of_pool(rater)
-            given = {key: len(said.graded.get(key, ())) for key in self.pairs}
+            given = {key: len(so_far.graded.get(key, ())) for key in self.pairs}
             unfinished = [key for key, count in given.items() if count < self._wanted[key]]
             return Progress(
                 pairs=len(self.pairs),
@@ -136,7 +139,7 @@ class Desk:
                 graded=sum(grade.grade is not None for grade in mine),
                 skipped=sum(grade.grade is None for grade in mine),
                 second=sum(given[key] > 0 for key in unfinished),
-                elsewhere=len(set(self._held_by_others(rater, said)) & set(unfinished)),
+                elsewhere=len(set(self._held_by_others(rater, so_far)) & set(unfinished)),
                 open_disagreements=len(resolve(grades).open),
             )
 
@@ -181,10 +184,10 @@ class Desk:
         """The grades and skips of the rater that stand, in the order in which they were said."""
         return [grade for grade in self.log.read() if grade.by == rater and grade.kind == "person"]
 
-    def _read_said(self, grades: tuple[Grade, ...]) -> Said:
-        if self._said[0] is not grades:
-            self._said = grades, read_said(grades)
-        return self._said[1]
+    def _read_grades_so_far(self, grades: tuple[Grade, ...]) -> GradesSoFar:
+        if self._so_far[0] is not grades:
+            self._so_far = grades, read_grades_so_far(grades)
+        return self._so_far[1]
 
     def _of_pool(self, rater: str) -> list[Grade]:
         return [grade for grade in self._of(rater) if (grade.query_id, grade.doc_id) in self.pairs]
@@ -215,7 +218,7 @@ class Desk:
         key, until = self._hands.get(rater, (None, 0.0))
         return key if self._clock() < until else None
 
-    def _held_by_others(self, rater: str, said: Said) -> list[PairKey]:
+    def _held_by_others(self, rater: str, so_far: GradesSoFar) -> list[PairKey]:
         """The pairs that others are at."""
         others = {other: self._held_by(other) for other in self._hands if other != rater}
-        return [key for other, key in others.items() if key and other not in said.answered.get(key, ())]
+        return [key for other, key in others.items() if key and other not in so_far.answered.get(key, ())]

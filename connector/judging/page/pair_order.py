@@ -40,7 +40,7 @@ class DecidingFirst:
     def __init__(self, pairs: NextPairs, keys: Collection[PairKey]) -> None:
         """`pairs` may have heard of any grades."""
         self._pairs, self._keys = pairs, frozenset(keys)
-        self._told: dict[PairKey, int] = {}
+        self._known_grades: dict[PairKey, int] = {}
         for key in self._keys:
             pairs.tell(*key, None)
 
@@ -55,9 +55,9 @@ class DecidingFirst:
 
     def _tell(self, grades: Mapping[PairKey, int]) -> None:
         for key in self._keys:
-            if grades.get(key) != self._told.get(key):
+            if grades.get(key) != self._known_grades.get(key):
                 self._pairs.tell(*key, grades.get(key))
-        self._told = {key: grades[key] for key in self._keys if key in grades}
+        self._known_grades = {key: grades[key] for key in self._keys if key in grades}
 
 
 def open_order(folder: JudgingFolder, keys: Collection[PairKey]) -> PairOrder:

@@ -55,7 +55,7 @@ class ShownDocument:
 
 
 @dataclass(frozen=True, slots=True)
-class Shower:
+class DocumentView:
     """What is shown of any document of a pool: the fields that were chosen, all where none were."""
 
     fields: tuple[str, ...]
@@ -88,14 +88,14 @@ class Shower:
         )
 
 
-def make_shower(pairs: Collection[Pair], fields: Sequence[str]) -> Shower:
+def make_view(pairs: Collection[Pair], fields: Sequence[str]) -> DocumentView:
     """For the pairs of a pool. Raises SettingsError for a chosen field that no document has."""
     known = dict.fromkeys(name for pair in pairs for name in pair.fields)
     if unknown := [name for name in fields if name not in known]:
         raise SettingsError(
             f"no document of the pool has a field {unknown[0]!r}; --fields can choose of: {', '.join(known) or 'none'}"
         )
-    return Shower(tuple(fields), find_common_words(_texts(pairs)))
+    return DocumentView(tuple(fields), find_common_words(_texts(pairs)))
 
 
 def text_of_value(value: Any) -> str:

@@ -14,8 +14,8 @@ from fastapi.responses import JSONResponse
 from connector.headers import TOOK_MS
 from connector.models.encoder import EncodingPlan, LocalEncoder
 from connector.types import Vectors
-from connector.worker.line import Overloaded
 from connector.worker.refusals import Refusal, documented
+from connector.worker.request_queue import Overloaded
 from connector.worker.service import RequestOptions, WorkerService, unless_disconnected
 from connector.worker.wire import (
     EmbeddingsReply,

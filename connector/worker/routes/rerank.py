@@ -11,9 +11,9 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 
 from connector.models.scorer import Scorer, Scores, between_0_and_1
-from connector.worker.line import Place
 from connector.worker.load_headers import note_model
 from connector.worker.refusals import Refusal, documented
+from connector.worker.request_queue import QueuedRequest
 from connector.worker.service import RequestOptions, WorkerService, unless_disconnected
 from connector.worker.wire import (
     CohereError,
@@ -67,7 +67,7 @@ def rerank_routes(service: WorkerService) -> APIRouter:
         started = time.perf_counter()
         groups = body.queries()
 
-        async def score(place: Place) -> list[Scores]:
+        async def score(place: QueuedRequest) -> list[Scores]:
             return await _score_groups(service, place, scorer, body.text_2, groups, options)
 
         with service.admitted(request, scorer, body.text_2, options) as place:
@@ -113,7 +113,7 @@ async def _prepare(
 
 async def _score_groups(
     service: WorkerService,
-    place: Place,
+    place: QueuedRequest,
     scorer: Scorer,
     texts: Sequence[str],
     groups: Mapping[str, Sequence[int]],

@@ -19,7 +19,7 @@ from connector.headers import (
     WAITING,
 )
 from connector.models.scorer import Scores
-from connector.worker.line import Load
+from connector.worker.request_queue import Load
 
 MAX_LISTED = 500
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connector.rerankers.pace import BEHIND, MARGIN, News, Pace, read_news
+from connector.rerankers.pace import BEHIND, MARGIN, Pace, ServerLoad, read_load
 
 HEADERS = {"x-chars-per-s": "1000", "x-max-chars": "2048", "x-queue-ms": "1500", "x-waiting": "3"}
 sizes = st.lists(st.integers(0, 3_000), max_size=60)
@@ -24,23 +24,23 @@ class Clock:
 
 def told(rate: float, *, queue_s: float = 0.0, waiting: int = 0, clock: Clock | None = None) -> Pace:
     pace = Pace(clock or Clock())
-    pace.hear(News(rate, 2_048, queue_s, waiting))
+    pace.hear(ServerLoad(rate, 2_048, queue_s, waiting))
     return pace
 
 
 def test_news_are_read_from_headers() -> None:
-    assert read_news(HEADERS) == News(1000.0, 2048, 1.5, 3)
+    assert read_load(HEADERS) == ServerLoad(1000.0, 2048, 1.5, 3)
 
 
 @pytest.mark.parametrize("name", list(HEADERS))
 @pytest.mark.parametrize("value", ["", "nan", "-1", "inf", "1e300", "many", "1 000"])
 def test_news_that_cannot_be_right_are_none(name: str, value: str) -> None:
-    assert read_news(HEADERS | {name: value}) is None
+    assert read_load(HEADERS | {name: value}) is None
 
 
 def test_a_worker_that_does_not_know_its_speed_has_no_news() -> None:
-    assert read_news({"x-queue-ms": "0", "x-waiting": "0"}) is None
-    assert read_news(HEADERS | {"x-chars-per-s": "0"}) is None
+    assert read_load({"x-queue-ms": "0", "x-waiting": "0"}) is None
+    assert read_load(HEADERS | {"x-chars-per-s": "0"}) is None
 
 
 @given(sizes, rates, times)
@@ -130,7 +130,7 @@ def test_what_is_still_on_its_way_to_the_worker_is_not_forgotten() -> None:
     with pace.turn(10) as first, pace.turn(10) as second:
         pace.fit(first, [100] * 100, least=60, timeout_s=10)
         clock.now = 0.1
-        pace.hear(News(1_000, 2_048, 0.0, 0))  # the answer to another, from before the first arrived
+        pace.hear(ServerLoad(1_000, 2_048, 0.0, 0))  # the answer to another, from before the first arrived
         assert pace.fit(second, [100] * 100, least=1, timeout_s=10) == 5  # half of what 6,000 leave of 7,000
 
 

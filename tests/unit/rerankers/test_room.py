@@ -20,7 +20,7 @@ from connector.settings.sections import WorkerSettings
 from connector.worker.app import create_app
 
 PASSAGES = ["x" * 100] * 100
-DEADLINE_S = 1_000.0  # of which a tenth is waited for the news, and a second more or less is nothing
+DEADLINE_S = 1_000.0  # of which a tenth is waited for the server to say its load; a second more or less is nothing
 NEWS = {"x-chars-per-s": "10", "x-max-chars": "2048", "x-queue-ms": "0", "x-waiting": "0"}
 SCORES = [{"index": 0, "score": 1.0}]
 
@@ -86,12 +86,12 @@ async def test_a_worker_tells_its_speed_before_its_first_request() -> None:
         client = WorkerClient(url)
         with closing(client.expect(timeout_s=DEADLINE_S)) as turn:
             await turn.room(PASSAGES, least=10, timeout_s=DEADLINE_S)
-        news = client._pace._news
+        load = client._pace._load
         await client.close()
 
-    assert news is not None
-    assert news.chars_per_s > 0
-    assert (news.queue_s, news.waiting, news.max_chars) == (0.0, 0, 2_048)
+    assert load is not None
+    assert load.chars_per_s > 0
+    assert (load.queue_s, load.waiting, load.max_chars) == (0.0, 0, 2_048)
 
 
 class Slow(OverlapScorer):

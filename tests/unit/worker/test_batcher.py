@@ -13,7 +13,7 @@ from support.parts import OverlapScorer
 from connector.errors import ModelError
 from connector.models.cross_encoder import CrossEncoderPlan
 from connector.worker.batcher import Closed
-from connector.worker.line import Overloaded
+from connector.worker.request_queue import Overloaded
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ async def test_short_requests_do_not_hold_a_long_one_up_for_ever(gate: Gate) -> 
 
 
 async def test_the_earliest_deadline_comes_first(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("connector.worker.line.PATIENCE_S", 3_000.0)
+    monkeypatch.setattr("connector.worker.request_queue.PATIENCE_S", 3_000.0)
     async with batching(Noting(gate)) as line:
         tasks = [await enter(line, "first")]
         await entered(gate)
@@ -137,7 +137,7 @@ async def test_a_request_that_would_wait_too_long_is_turned_away_at_once(gate: G
 
     assert caught.value.retry_after_s == 490
     assert caught_too.value.retry_after_s >= 2_000
-    assert line.batcher.line.places == []
+    assert line.batcher.queue.places == []
 
 
 async def test_how_long_a_request_takes_is_guessed_by_those_before_it(gate: Gate) -> None:
@@ -178,7 +178,7 @@ async def test_a_burst_waits_as_long_as_its_budgets_allow(gate: Gate) -> None:
     async with batching(Noting(gate), max_waiting=512) as line:
         line.rate = 10.0
         burst = [await enter(line, *(f"{name} {at}" for at in range(5)), budget_s=200.0) for name in range(100)]
-        waiting = line.batcher.line.under_way
+        waiting = line.batcher.queue.under_way
         gate.open.set()
         found = await asyncio.gather(*burst)
 
@@ -216,12 +216,12 @@ async def test_the_line_says_how_busy_it_is(gate: Gate) -> None:
         other = OverlapScorer()
         waiting = [await enter(line, *(f"a b {at}" for at in range(start, start + 40))) for start in (10, 50)]
         await entered(gate)
-        unknown = line.batcher.line.load(line.scorer)
+        unknown = line.batcher.queue.load(line.scorer)
         line.rate = 10.0
-        said, elsewhere = line.batcher.line.load(line.scorer), line.batcher.line.load(other)
+        said, elsewhere = line.batcher.queue.load(line.scorer), line.batcher.queue.load(other)
         gate.open.set()
         await asyncio.gather(*waiting)
-        idle = line.batcher.line.load(line.scorer)
+        idle = line.batcher.queue.load(line.scorer)
 
     assert (unknown.queue_s, unknown.waiting, unknown.chars_per_s) == (0.0, 2, None)
     assert said.queue_s == pytest.approx(23.7)  # 80 passages of 3 tokens, one of which runs
@@ -281,7 +281,7 @@ async def test_a_place_in_the_line_is_given_back(gate: Gate) -> None:
     async with batching(OverlapScorer(gate), max_waiting=1) as line:
         for at in range(4):
             scores = await score(line, f"red {at}")
-        waiting = line.batcher.line.under_way
+        waiting = line.batcher.queue.under_way
 
     assert scores.values.tolist() == [1.0]
     assert waiting == 0
@@ -351,7 +351,7 @@ async def test_models_never_share_a_batch(gate: Gate) -> None:
 async def test_one_models_speed_says_nothing_of_anothers(gate: Gate) -> None:
     slow = OverlapScorer(gate)
     async with batching(OverlapScorer(gate)) as line:
-        line.batcher.line.rates[slow] = 0.01
+        line.batcher.queue.rates[slow] = 0.01
         waiting = await enter(line, *MANY, scorer=slow)
 
         with pytest.raises(Overloaded):

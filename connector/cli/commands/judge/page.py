@@ -89,17 +89,17 @@ def page(
     from connector.judging.page.assignment import Sharing
     from connector.judging.page.desk import Desk
     from connector.judging.page.guard import LOOPBACK, allowed_hosts
-    from connector.judging.page.showing import make_shower
+    from connector.judging.page.showing import make_view
     from connector.listening import bind
 
     opened = JudgingFolder.open(folder)
     desk = Desk(opened, Sharing(sharing.overlap, sharing.seed))
-    shower = make_shower(desk.pairs.values(), sharing.field_names())
+    view = make_view(desk.pairs.values(), sharing.field_names())
     desk.write_qrels()  # of what a kill kept from being written
     rater = check_name(sharing.rater) if sharing.rater else None
     listener = bind(place.host, place.port, choose="--port, or 0 for any free one")
     listener.listen()
-    app = create_app(desk, shower, allowed_hosts(place.host, place.names or ()), rater=rater)
+    app = create_app(desk, view, allowed_hosts(place.host, place.names or ()), rater=rater)
     say_when_stopped(f"every grade is in {desk.folder.grades_file}; the same command goes on")
     _say_where(url_of(place.host, listener.getsockname()[1]), desk)
     if place.host not in LOOPBACK:

@@ -28,7 +28,7 @@ from connector.errors import (
     QueryError,
     SearchFailed,
 )
-from connector.gateway import opening
+from connector.gateway import lazy_connector
 from connector.gateway.api.searching import SearchJson, dumps
 from connector.gateway.problems import STATUSES, problem_of, status_of
 from connector.search.as_json import response_as_json
@@ -242,7 +242,7 @@ def test_health_names_the_part_that_is_away(api: httpx.Client, store: str, monke
 def test_an_index_that_is_made_later_is_found(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(opening, "AGAIN_S", 0.0)
+    monkeypatch.setattr(lazy_connector, "AGAIN_S", 0.0)
     settings = api_settings(f"embedded:{tmp_path}")
     with running_api(settings) as api:
         missing = api.post("/v1/search", json={"query": "red"})
@@ -257,7 +257,7 @@ def test_an_index_that_is_made_later_is_found(
 def test_what_cannot_be_opened_is_not_tried_with_each_request_and_is_said_once(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(opening, "AGAIN_S", 600.0)
+    monkeypatch.setattr(lazy_connector, "AGAIN_S", 600.0)
     with ByteEngine(b"HTTP/1.1 500 no\r\ncontent-length: 0\r\n\r\n").running() as engine:
         with running_api(api_settings(engine.url)) as api:
             replies = [api.post("/v1/search", json={"query": "red"}) for _ in range(5)]

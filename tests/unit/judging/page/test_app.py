@@ -20,7 +20,7 @@ from connector.judging.page.app import create_app
 from connector.judging.page.assignment import Sharing
 from connector.judging.page.desk import Desk
 from connector.judging.page.guard import allowed_hosts
-from connector.judging.page.showing import make_shower
+from connector.judging.page.showing import make_view
 from connector.judging.scale import SCALE
 
 URL = "http://127.0.0.1:8650"
@@ -32,7 +32,7 @@ def app(
     folder: Path, *, overlap: float = 0.0, fields: tuple[str, ...] = (), host: str = "127.0.0.1", **named: Any
 ) -> Any:
     desk = Desk(JudgingFolder(folder), Sharing(overlap, seed=0))
-    return create_app(desk, make_shower(desk.pairs.values(), fields), allowed_hosts(host, ["judge.example"]), **named)
+    return create_app(desk, make_view(desk.pairs.values(), fields), allowed_hosts(host, ["judge.example"]), **named)
 
 
 @asynccontextmanager

@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 
 from connector.errors import SettingsError
-from connector.judging.page.showing import ShownDocument, make_shower
+from connector.judging.page.showing import ShownDocument, make_view
 from connector.judging.pairs import Pair
 
 
 def show(values: dict[str, Any], *fields: str, query: str = "deal") -> ShownDocument:
-    return make_shower([Pair("q", "d", 0, values)], fields).show(query, values)
+    return make_view([Pair("q", "d", 0, values)], fields).show(query, values)
 
 
 def texts(shown: ShownDocument) -> dict[str, str]:
@@ -66,4 +66,4 @@ def test_a_long_field_has_its_best_part_as_well() -> None:
 def test_a_document_without_the_fields_is_shown_as_empty() -> None:
     pairs = [Pair("q", "d", 0, {"text": "x"}), Pair("q", "e", 1, {})]
 
-    assert make_shower(pairs, ["text"]).show("q", {}) == ShownDocument(None, ())
+    assert make_view(pairs, ["text"]).show("q", {}) == ShownDocument(None, ())

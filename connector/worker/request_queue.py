@@ -1,4 +1,4 @@
-"""The line that requests wait in: who has a place, how long what goes before each takes, how fast the models are."""
+"""The queue of requests: who has a place, how long what goes before each takes, how fast the models are."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ class Load:
 
 
 @dataclass(eq=False)
-class Place:
-    """A request's place in the line: for which model, when its answer is of no use any more, about how many tokens it
+class QueuedRequest:
+    """A request's place in the queue: for which model, when its answer is of no use any more, about how many tokens it
     has yet to run, and how many characters it came with."""
 
     model: Model
@@ -72,14 +72,14 @@ class Place:
         return None if self.began is None else self.began - self.arrived
 
 
-class Line:
+class RequestQueue:
     """The requests under way, of any models, and what is known of how long they take."""
 
     def __init__(self, *, max_waiting: int, max_waiting_chars: int, max_wait_s: float) -> None:
         """At most so many requests are under way, with so many characters, and none that would have to wait for
         `max_wait_s`."""
         self.changed = threading.Condition()  # guards places, and what a batcher makes of them
-        self.places: list[Place] = []
+        self.places: list[QueuedRequest] = []
         self.rates: WeakKeyDictionary[Model, float] = WeakKeyDictionary()  # tokens per second lately
         self._scales: WeakKeyDictionary[Model, float] = WeakKeyDictionary()
         self._max_waiting, self._max_waiting_chars, self._max_wait_s = max_waiting, max_waiting_chars, max_wait_s
@@ -106,11 +106,11 @@ class Line:
         return Load(queue_s, waiting, chars_per_s, model.max_length * CHARS_PER_TOKEN)
 
     @contextmanager
-    def admitted(self, model: Model, texts: Sequence[str], budget_s: float | None = None) -> Iterator[Place]:
-        """A place in the line for a request with these texts. Raises Overloaded where the line is full, or too long."""
+    def admitted(self, model: Model, texts: Sequence[str], budget_s: float | None = None) -> Iterator[QueuedRequest]:
+        """A place in the queue for a request with these texts. Raises Overloaded where it is full, or too long."""
         scale = self._scales.get(model, 1.0)
         deadline = None if budget_s is None else time.monotonic() + budget_s
-        place = Place(model, deadline, scale * _guess(model, texts), scale, sum(map(len, texts)))
+        place = QueuedRequest(model, deadline, scale * _guess(model, texts), scale, sum(map(len, texts)))
         with self.changed:
             ahead_s, longest_s = self._ahead_s(place), self._max_wait_s
             if budget_s is not None:
@@ -126,7 +126,7 @@ class Line:
             with self.changed:
                 self.places.remove(place)
 
-    def release(self, place: Place, texts: Iterable[str]) -> None:
+    def release(self, place: QueuedRequest, texts: Iterable[str]) -> None:
         """Some of the texts that a place was taken for need not run after all."""
         with self.changed:
             place.tokens -= place.scale * _guess(place.model, texts)
@@ -153,12 +153,12 @@ class Line:
             known = self._scales.get(model, measured)
             self._scales[model] = known + RATE_SHARE * (measured - known)
 
-    def _is_full(self, place: Place) -> bool:
+    def _is_full(self, place: QueuedRequest) -> bool:
         """Whether memory has no room for one more: a request that comes alone is always taken."""
         chars = place.chars + sum(other.chars for other in self.places)
         return len(self.places) >= self._max_waiting or (bool(self.places) and chars > self._max_waiting_chars)
 
-    def _ahead_s(self, place: Place) -> float:
+    def _ahead_s(self, place: QueuedRequest) -> float:
         """About how many seconds of batches run before a request is done, by that kind of turn which is better for it.
 
         In every other batch those go before it that are due earlier, in the batches between those that take about as
@@ -176,7 +176,7 @@ class Line:
         by_length_s = both_s + shorter_s + min(earlier_s, both_s + shorter_s + own_s)
         return min(by_deadline_s, by_length_s)
 
-    def _takes_s(self, place: Place) -> float:
+    def _takes_s(self, place: QueuedRequest) -> float:
         """What a request has yet to run, in seconds; 0 before its model's speed is known."""
         rate = self.rates.get(place.model)
         return place.tokens / rate if rate else 0.0

@@ -23,7 +23,7 @@ class NotOpen(ConnectorError):
         self.reason = reason
 
 
-class Opening:
+class LazyConnector:
     """A connector, of the event loop that it is asked for in. The encoder is whose it was."""
 
     def __init__(self, settings: Settings, encoder: SharedEncoder) -> None:
@@ -33,11 +33,11 @@ class Opening:
         self._failure: ConnectorError | None = None
         self._again_at = 0.0
         self._lock = asyncio.Lock()
-        self._others: list[Opening] = []
+        self._others: list[LazyConnector] = []
 
-    def of(self, settings: Settings) -> Opening:
+    def of(self, settings: Settings) -> LazyConnector:
         """With other settings and the same encoder; closed with this one."""
-        other = Opening(settings, self._encoder)
+        other = LazyConnector(settings, self._encoder)
         self._others.append(other)
         return other
 
