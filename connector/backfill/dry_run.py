@@ -64,7 +64,7 @@ async def rehearse_backfill(
         writers=settings.writers,
         index_bytes=await read_index_bytes(cluster, plan.index),
     )
-    verdict = judge(facts, replace(intent, most_passages=sample.most_passages))
+    verdict = judge(facts, replace(intent, most_passages=sample.most_passages, most_nested=sample.most_nested))
     theirs = facts.mapping.get("_meta", {})
     mapping = {"_meta": plan.added.to_meta(theirs), "properties": build_properties(cluster.engine, plan)}
     return BackfillRehearsal(verdict, mapping, found)

@@ -10,6 +10,7 @@ import numpy as np
 from connector.backfill.fields import BackfillPlan
 from connector.backfill.passages import build_passages
 from connector.backfill.scan import FoundDocument
+from connector.backfill.too_long import is_too_long
 from connector.backfill.write import PassageUpdate
 from connector.ingest.encoding import NO_NUMBER as NO_NUMBER
 from connector.ingest.encoding import encode_in_steps
@@ -29,8 +30,8 @@ class WorkItem:
 @dataclass(frozen=True, slots=True)
 class EncodedWork:
     """What is to be written; the documents that are right as they are; those that cannot be encoded, and those that
-    would have too many passages. Where it `is_whole`, that is all of them; others were not reached before the job was
-    to stop."""
+    would have too many nested objects. Where it `is_whole`, that is all of them; others were not reached before the job
+    was to stop."""
 
     updates: Sequence[PassageUpdate]
     unchanged: Sequence[FoundDocument]
@@ -47,10 +48,10 @@ def encode_group(
     unchanged, too_long, todo = list[FoundDocument](), list[FoundDocument](), list[PassageUpdate]()
     for item, (passages, marker) in zip(items, built, strict=True):
         document = item.document
-        if item.has_passages and document.marker == marker:
-            unchanged.append(document)
-        elif plan.most_nested is not None and len(passages) + document.other_nested > plan.most_nested:
+        if is_too_long(plan, document, len(passages)):
             too_long.append(document)
+        elif item.has_passages and document.marker == marker:
+            unchanged.append(document)
         else:
             todo.append(PassageUpdate(document, passages, NO_VECTORS, marker))
     vectors, encoded = encode_in_steps(encoder, [each.text for update in todo for each in update.passages], stopping)

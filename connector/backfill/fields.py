@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
+from connector.backfill.other_nested import NO_OTHERS, OtherNested, read_others
 from connector.backfilled import Backfilled, without_other, without_ours
 from connector.clusters.mapping import build_passages_field
 from connector.clusters.paths import index_path
@@ -32,7 +33,7 @@ class BackfillPlan:
     analyzer: str  # of the passages' texts
     is_other: bool = False  # it stands beside the back-fill that searches use, as during a change of the encoder
     most_nested: int | None = None  # nested objects of a document; None: any number
-    counted: tuple[str, ...] = ()  # other nested fields of ours, whose objects count in that
+    others: OtherNested = NO_OTHERS  # whose objects count in that
 
 
 def build_properties(engine: Engine, plan: BackfillPlan) -> JSON:
@@ -51,6 +52,13 @@ async def read_index_mapping(cluster: RestCluster, index: str) -> JSON:
         raise ClusterError(f"there is no index {index!r} of that very name", status=404)
     found: JSON = reply[index]["mappings"]
     return found
+
+
+async def with_others_now(cluster: RestCluster, plan: BackfillPlan) -> BackfillPlan:
+    """The plan with the nested fields that the index has by now: an application may add some while a job runs."""
+    if plan.most_nested is None:
+        return plan
+    return replace(plan, others=read_others(await read_index_mapping(cluster, plan.index), plan.added.names))
 
 
 async def put_fields(cluster: RestCluster, plan: BackfillPlan) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from connector.backfill.facts import Facts
 from connector.backfill.fields import BackfillPlan, read_index_mapping
+from connector.backfill.other_nested import NO_OTHERS, read_others
 from connector.backfill.probe.intent import Intent, Versions
 from connector.backfill.probe.judge import judge
 from connector.backfill.probe.verdict import ProbeVerdict
@@ -112,7 +113,6 @@ async def plan_backfill(
             why = schema.layout.place(name).why_not or "its text is not in the documents themselves"
             raise SettingsError(f"text field {name!r} of index {index!r} cannot be encoded: {why}; name another one")
     most = most_nested(cluster.engine, probed.facts.settings)
-    ours = [each.names.passages for each in Backfilled.all_from_meta(mapping.get("_meta", {}))]
     return BackfillPlan(
         index=index,
         shards=await count_shards(cluster, index),
@@ -121,7 +121,7 @@ async def plan_backfill(
         vectors=VectorSettings(**settings.index.vectors.model_dump()),
         analyzer=analyzer_of(mapping, list(probed.text)[-1]),
         most_nested=most,
-        counted=tuple(name for name in ours if name != probed.names.passages) if most is not None else (),
+        others=NO_OTHERS if most is None else read_others(mapping, probed.names),
     )
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from connector.backfill.done_upto import DoneUpTo, GroupUnderWay, ReadUpTo
 from connector.backfill.encoding import NO_NUMBER, EncodedWork, WorkItem, encode_group
-from connector.backfill.fields import BackfillPlan
+from connector.backfill.fields import BackfillPlan, with_others_now
 from connector.backfill.own_writes import OwnWrites
 from connector.backfill.passages import is_of_its_text
 from connector.backfill.patience import patient
@@ -122,6 +122,7 @@ class BackfillRounds:
     async def run(self, ranges: Sequence[ShardRange]) -> int:
         """One round; how many documents needed a second look. Raises ConnectorError."""
         self._items, self.done, failed = 0, DoneUpTo(self._plan.shards), None
+        self._plan = await with_others_now(self.cluster, self._plan)
         found: asyncio.Queue[FoundGroup | None] = asyncio.Queue(QUEUED_GROUPS)
         encoded: asyncio.Queue[MadeGroup | None] = asyncio.Queue(QUEUED_GROUPS)
         try:

@@ -25,7 +25,8 @@ MOST_ENCODED = 256  # passages of the sample, so that a dry run takes seconds
 @dataclass(frozen=True, slots=True)
 class SampledWork:
     """What the sample holds: passages and their characters of each document, tokens and bytes of all passages; and how
-    long it took to encode so many tokens."""
+    long it took to encode so many tokens. `most_nested` is how many nested objects a document would have at most, where
+    its others are counted."""
 
     documents: int
     without_text: int
@@ -34,6 +35,7 @@ class SampledWork:
     text_bytes: int
     encoded_tokens: int
     encode_s: float
+    most_nested: int = 0
 
     @property
     def passages_of_document(self) -> float:
@@ -94,4 +96,7 @@ def measure_sample(plan: BackfillPlan, documents: Sequence[FoundDocument], encod
         text_bytes=sum(len(text.encode()) for text in texts),
         encoded_tokens=sum(tokens[timed]),
         encode_s=encode_s,
+        most_nested=max(
+            (len(cut) + each.other_nested for (cut, _), each in zip(built, documents, strict=True)), default=0
+        ),
     )

@@ -43,8 +43,8 @@ class Shard:
 @dataclass(frozen=True, slots=True)
 class FoundDocument:
     """A document as it was when it was read: where it is, which write of it that was, its texts by field (without
-    empty ones), the marker that it carries ("" for none), the shard that it was found in, and how many objects it has
-    in the other nested fields that count."""
+    empty ones), the marker that it carries ("" for none), and the shard that it was found in. Where nested objects are
+    counted: how many passages of ours it has, and how many others."""
 
     index: str
     doc_id: str
@@ -55,6 +55,7 @@ class FoundDocument:
     texts: Mapping[str, str]
     marker: str = ""
     shard: int = 0
+    own_nested: int = 0
     other_nested: int = 0
 
 
@@ -136,13 +137,13 @@ async def read_documents(
 def build_asked(plan: BackfillPlan) -> JSON:
     """What a search brings along of each document: its texts and its marker, and no vectors."""
     asked = ask_texts(plan.schema)
-    counted = [f"{name}.ordinal" for name in plan.counted]
-    return asked | {"_source": [*(asked["_source"] or ()), plan.added.names.marker, *counted]}
+    names = plan.added.names
+    return asked | {"_source": [*(asked["_source"] or ()), names.marker, *plan.others.asked(names)]}
 
 
 def read_found(hit: JSON, plan: BackfillPlan, shard: int = 0) -> FoundDocument:
     """The document of a hit, or of a reply to GET or _mget, in a shard."""
-    source = hit.get("_source", {})
+    source, names = hit.get("_source", {}), plan.added.names
     return FoundDocument(
         index=hit["_index"],
         doc_id=hit["_id"],
@@ -151,9 +152,10 @@ def read_found(hit: JSON, plan: BackfillPlan, shard: int = 0) -> FoundDocument:
         primary_term=hit["_primary_term"],
         version=hit["_version"],
         texts=read_texts(hit, plan.schema),
-        marker=read_marker(source.get(plan.added.names.marker)),
+        marker=read_marker(source.get(names.marker)),
         shard=shard,
-        other_nested=sum(len(source.get(name) or ()) for name in plan.counted),
+        own_nested=plan.others.count_own(source, names),
+        other_nested=plan.others.count(source),
     )
 
 

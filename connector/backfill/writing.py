@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 
-from connector.backfill.fields import BackfillPlan
+from connector.backfill.fields import BackfillPlan, with_others_now
 from connector.backfill.own_writes import OwnWrites
 from connector.backfill.report import Ledger, count_reasons
 from connector.backfill.scan import FoundDocument, read_again
 from connector.backfill.sending import PacedSender, blocked_reason
 from connector.backfill.throttle import WritePace
+from connector.backfill.too_long import is_too_long
 from connector.backfill.write import PassageUpdate, UpdateOutcome, write_updates
 from connector.clusters.rest import RestCluster
 from connector.errors import ClusterUnavailable, IndexBlocked
@@ -98,13 +99,14 @@ class UpdateWriter:
         """Those of the updates that fit their documents as they are now, on the new condition."""
         if not conflicts:
             return []
-        now = await read_again(self._cluster, self._plan, [update.document for update in conflicts])
+        plan = await with_others_now(self._cluster, self._plan)
+        now = await read_again(self._cluster, plan, [update.document for update in conflicts])
         again = []
         for update, found in zip(conflicts, now, strict=True):
             if found is None:
                 self._ledger.settle(update.document, "gone")
-            elif found.texts == update.document.texts and not is_last:
-                again.append(replace(update, document=found))
-            else:
+            elif is_last or found.texts != update.document.texts or is_too_long(plan, found, len(update.passages)):
                 self._ledger.settle(found, "contested")
+            else:
+                again.append(replace(update, document=found))
         return again

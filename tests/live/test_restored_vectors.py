@@ -22,6 +22,7 @@ from connector.backfill.job import BackfillJob
 from connector.backfill.migrating import plan_migration, read_encoders
 from connector.backfill.planning import BackfillWish, plan_backfill, probe_indices
 from connector.backfill.report import BackfillReport
+from connector.backfill.scan import read_again, read_documents
 from connector.clusters.restored_vectors import MOST_NESTED, TOO_LONG
 from connector.doctor.rest_checks import RestChecks
 from connector.doctor.samples import compare_vectors
@@ -145,3 +146,74 @@ async def test_an_index_that_keeps_vectors_in_its_documents_has_no_such_bound(so
     (probed,) = await probe_indices(cluster_of(somebody), index, BackfillWish({"title": 1.0}))
 
     assert (await plan_backfill(cluster_of(somebody), probed, WORDS, SETTINGS)).most_nested is None
+
+
+PARTS = {"type": "nested", "properties": {"n": {"type": "integer"}}}
+WITH_VECTORS = {"type": "nested", "properties": {"vector": {"type": "knn_vector", "dimension": 2, "method": METHOD}}}
+
+
+async def test_what_is_counted_is_what_the_engine_counts(somebody: Somebody) -> None:
+    deep = {"type": "nested", "properties": {"x": {"type": "integer"}}}
+    parts = {"type": "nested", "properties": WITH_VECTORS["properties"] | {"deep": deep}}
+    mapping = {"properties": MAPPING["properties"] | {"parts": parts, "a": {"properties": {"b": PARTS}}}}
+    documents: list[dict[str, Any]] = [
+        {"parts": None}, {"parts": []}, {"parts": {}}, {"parts": [{}, None, {}]},
+        {"parts": [[{"deep": {}}], [{}, {"deep": [{"x": 1}, {}]}]]}, {"parts": {"vector": [1, 2]}},
+        {"parts": [{"vector": [1, 2]}, {"vector": [3, 4]}]}, {"a": [{"b": [{}, {"n": 1}]}, {"b": {}}, {"b": None}, {}]},
+        {"a.b": [{}, {}]}, {"a.b": {}, "a": {"b": [{}]}, "parts": {}},
+    ]  # fmt: skip
+    index = somebody.make(mapping, *documents, settings=somebody.knn)
+    (probed,) = await probe_indices(cluster_of(somebody), index, BackfillWish({"title": 1.0}))
+    plan = await plan_backfill(cluster_of(somebody), probed, WORDS, SETTINGS)
+    found = [each async for each in read_documents(cluster_of(somebody), plan, 0)]
+    again = [each for each in await read_again(cluster_of(somebody), plan, found) if each]
+    each_path = [
+        {"nested": {"path": path, "query": {"match_all": {}}, "score_mode": "sum"}}
+        for path in ("parts", "parts.deep", "a.b")
+    ]
+    asked = {"query": {"bool": {"should": [*each_path, {"match_all": {"boost": 0.0}}]}}, "size": 100}
+    hits = somebody.send("POST", f"/{index}/_search", asked)["hits"]["hits"]
+    counted = {hit["_id"]: hit["_score"] for hit in hits}
+
+    assert counted["d4"] == 6
+    assert {each.doc_id: each.other_nested for each in found} == counted
+    assert {each.doc_id: each.other_nested for each in again} == counted
+
+
+async def test_nested_objects_of_the_application_count_too(somebody: Somebody, tmp_path: Path) -> None:
+    room = MOST_NESTED - 3  # beside three passages
+    parts = [[{"vector": [at + 1.0, n + 1.0]} for n in range(count)] for at, count in enumerate((2, room, room + 1))]
+    documents = [
+        {"title": text, "parts": own} for text, own in zip(["a few words", *[long_text(3)] * 2], parts, strict=True)
+    ]
+    mapping = {"properties": MAPPING["properties"] | {"parts": WITH_VECTORS}}
+    index = somebody.make(mapping, *documents, settings=somebody.knn)
+    (probed,) = await probe_indices(cluster_of(somebody), index, BackfillWish({"title": 1.0}))
+    plan = await plan_backfill(cluster_of(somebody), probed, WORDS, SETTINGS)
+    report = await fill(somebody, plan, ENCODER, tmp_path)
+    touch(somebody, index)
+    shown = [somebody.send("GET", f"/{index}/_doc/d{at}")["_source"]["parts"] for at in range(3)]
+
+    assert (report.counts.written, report.counts.refused, report.reasons) == (2, 1, {TOO_LONG: 1})
+    assert TOO_LONG in (tmp_path / "rejects").read_text()
+    assert check_vectors(somebody, index) == {"d0": 1, "d1": 3, "d2": 0}
+    assert shown == parts
+
+
+async def test_a_document_of_many_vectors_of_the_application_is_not_written_to(
+    somebody: Somebody, tmp_path: Path
+) -> None:
+    many = [{"vector": [5.0, n + 1.0]} for n in range(MOST_NESTED + 1)]
+    documents = [
+        {"title": "a few words", "parts": [{"vector": [1.0, 1.0]}]},
+        {"parts": many},
+        {"title": "x", "parts": many},
+    ]
+    mapping = {"properties": MAPPING["properties"] | {"parts": WITH_VECTORS}}
+    index = somebody.make(mapping, *documents, settings=somebody.knn)
+    (probed,) = await probe_indices(cluster_of(somebody), index, BackfillWish({"title": 1.0}))
+    report = await fill(somebody, await plan_backfill(cluster_of(somebody), probed, WORDS, SETTINGS), ENCODER, tmp_path)
+    found = {hit["_id"]: hit for hit in somebody.send("POST", f"/{index}/_search", {"version": True})["hits"]["hits"]}
+
+    assert (report.counts.written, report.reasons) == (1, {TOO_LONG: 2})
+    assert [found[f"d{at}"]["_version"] for at in range(3)] == [2, 1, 1]

@@ -13,9 +13,10 @@ Versions = Literal["auto", "internal", "external"]
 @dataclass(frozen=True, slots=True)
 class Intent:
     """The names of our fields, the text fields that are read, who counts the versions of documents (`auto`: found out),
-    and how many passages a document has at most, where that is known."""
+    and how many passages a document has at most, and how many nested objects with those, where that is known."""
 
     names: AddedNames = field(default_factory=AddedNames)
     texts: tuple[str, ...] = ()
     versions: Versions = "auto"
     most_passages: int = 0
+    most_nested: int = 0

@@ -6,10 +6,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from connector.backfill.facts import Facts
+from connector.backfill.other_nested import read_others
 from connector.backfill.probe.engine_rules import ANEW
 from connector.backfill.probe.intent import Intent
 from connector.backfill.probe.verdict import Concern, Obstacle
 from connector.backfilled import AddedNames, Backfilled
+from connector.clusters.nested_objects import may_have_vectors, nested_paths
 from connector.clusters.restored_vectors import most_nested
 
 JSON = dict[str, Any]
@@ -70,19 +72,20 @@ def restored_vectors(facts: Facts, intent: Intent) -> Iterator[Concern]:
         f"OpenSearch restores the vectors of a document with more than {limit} nested objects wrongly "
         "(index.knn.derived_source.enabled)"
     )
-    if intent.most_passages > limit:
+    refused = "documents that would have more get no passages and are counted as refused; --beside takes them"
+    if intent.most_nested > limit:
+        seen = f"the longest document that was seen would have {intent.most_nested} with its passages"
+        yield Concern("restored-vectors", f"{wrongly}, and {seen}: {refused}")
+    theirs = read_others(facts.mapping, intent.names).theirs
+    if not theirs:
+        return
+    named = ", ".join(nested_paths(theirs))
+    yield Concern("restored-vectors", f"{wrongly}, and objects of {named} count in that: {refused}")
+    if may_have_vectors(theirs):
         yield Concern(
             "restored-vectors",
-            f"the longest document that was seen has {intent.most_passages} passages, and {wrongly}: such documents "
-            "get no passages and are counted as refused; --beside takes them",
-        )
-    added = {intent.names.passages, *(names.passages for names in _added(facts))}
-    properties = {name: each for name, each in facts.mapping.get("properties", {}).items() if name not in added}
-    if count_nested(properties):
-        yield Concern(
-            "restored-vectors",
-            f"{wrongly}; objects of the index's own nested fields count, and are not counted here: where documents "
-            "have many, take --beside",
+            f"{wrongly}, those of its own nested fields too: where a document has more, any partial update of it "
+            "stores vectors of others, an application's too. Nothing of ours is written to such documents",
         )
 
 

@@ -6,9 +6,11 @@ from collections.abc import Iterator
 from typing import Any
 
 from connector.backfill.facts import Facts
+from connector.backfill.other_nested import read_others
 from connector.backfill.probe.intent import Intent
 from connector.backfill.probe.verdict import Concern, Obstacle
 from connector.clusters.foreign import is_kept, read_mapping
+from connector.clusters.nested_objects import nested_paths
 
 SHOWN = 3
 
@@ -37,6 +39,7 @@ def their_fields_left_out(facts: Facts, intent: Intent) -> Iterator[Obstacle]:
         return
     fields = read_mapping([facts.mapping]).fields.values()
     theirs = {found.source for found in fields if found.type not in ("object", "nested") and not found.target}
+    theirs |= set(nested_paths(read_others(facts.mapping, intent.names).theirs))  # what has no field in it goes too
     left_out = sorted(path for path in theirs if not is_kept(path, source) and not _is_ours(path, intent))
     if not left_out:
         return

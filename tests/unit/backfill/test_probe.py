@@ -132,21 +132,34 @@ def test_more_passages_than_nested_objects_are_warned_of() -> None:
 
 
 def test_documents_whose_vectors_opensearch_restores_wrongly_are_warned_of() -> None:
-    long = Intent(most_passages=150)
+    long = Intent(most_nested=150)
     kept = {"knn__derived_source__enabled": "false"}
 
-    assert rules(facts(OPENSEARCH), Intent(most_passages=149)) == ([], [])
+    assert rules(facts(OPENSEARCH), Intent(most_nested=149)) == ([], [])
     assert rules(facts(OPENSEARCH), long) == ([], ["restored-vectors"])
     assert rules(facts(OPENSEARCH, **kept), long) == ([], [])
     assert rules(facts(), long) == ([], [])
     assert (most_nested(Engine("opensearch", "2.19.1"), {}), most_nested(Engine("opensearch", ""), {})) == (None, 149)
-    parts = {"properties": {"parts": {"type": "nested"}}}
-    assert rules(facts(OPENSEARCH, parts)) == ([], ["restored-vectors"])
+
+
+def test_nested_objects_of_the_application_are_named_and_so_is_what_their_vectors_suffer() -> None:
+    nested = {"type": "nested"}
+    vectors = {"type": "nested", "properties": {"vector": {"type": "knn_vector", "dimension": 2}}}
+
+    assert rules(facts(OPENSEARCH, {"properties": {"parts": nested}})) == ([], ["restored-vectors"])
+    assert rules(facts(OPENSEARCH, {"properties": {"parts": vectors}})) == ([], ["restored-vectors"] * 2)
     ours = AddedNames("passages_2")
     meta = Backfilled(EncoderFingerprint("a", "1", 2, 8), {"title": 1.0}, PassageSettings(0, 0), ours).to_meta({})
-    nested = {"type": "nested"}
-    assert rules(facts(OPENSEARCH, {"properties": {"parts": nested, "passages_2": nested}, "_meta": meta}))[1]
-    assert rules(facts(OPENSEARCH, {"properties": {"passages_2": nested}, "_meta": meta}), Intent(ours)) == ([], [])
+    both = facts(OPENSEARCH, {"properties": {"parts": nested, "passages_2": vectors}, "_meta": meta})
+    (concern,) = judge(both, Intent(ours)).concerns
+    assert "objects of parts count" in str(concern)
+    assert rules(facts(OPENSEARCH, {"properties": {"passages_2": vectors}, "_meta": meta}), Intent(ours)) == ([], [])
+
+
+def test_nested_objects_that_source_leaves_out_are_fields_that_an_update_loses() -> None:
+    mapping = {"properties": {"parts": {"type": "nested"}}, "_source": {"excludes": ["parts"]}}
+
+    assert rules(facts(mapping=mapping))[0] == ["their-fields-left-out"]
 
 
 def test_the_words_name_every_reason_and_each_remedy_once() -> None:

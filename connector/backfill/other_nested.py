@@ -1,0 +1,56 @@
+"""The nested objects of a document beside the passages that are filled, where their number is bounded: those of the
+application, and passages of other encoders."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from connector.backfilled import AddedNames, Backfilled
+from connector.clusters.nested_objects import Branches, NestedBranch, count_objects, nested_paths, read_branches
+from connector.clusters.nested_objects import may_have_vectors as may_have
+
+JSON = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class OtherNested:
+    """Nested fields that an application mapped, and `ours`: the names of what other encoders filled. Neither where
+    nothing need be counted."""
+
+    theirs: Branches = field(default_factory=dict)
+    ours: tuple[AddedNames, ...] = ()
+
+    @property
+    def any(self) -> bool:
+        return bool(self.theirs or self.ours)
+
+    @property
+    def may_have_vectors(self) -> bool:
+        return bool(self.ours) or may_have(self.theirs)
+
+    def asked(self, names: AddedNames) -> list[str]:
+        """What of `_source` shows how many there are, and how many passages of those names. No vectors: the engine puts
+        none in for the name of an object."""
+        if not self.any:
+            return []
+        return [*(f"{each.passages}.ordinal" for each in (names, *self.ours)), *nested_paths(self.theirs)]
+
+    def count(self, source: JSON) -> int:
+        """How many of them a document has."""
+        return count_objects(source, {**self.theirs, **{each.passages: NestedBranch("nested") for each in self.ours}})
+
+    def count_own(self, source: JSON, names: AddedNames) -> int:
+        """How many passages of those names a document has, where anything is counted."""
+        return count_objects(source, {names.passages: NestedBranch("nested")}) if self.any else 0
+
+
+NO_OTHERS = OtherNested()
+
+
+def read_others(mapping: JSON, names: AddedNames) -> OtherNested:
+    """Those that a mapping knows beside the fields of those names."""
+    added = Backfilled.all_from_meta(mapping.get("_meta", {}))
+    ours = tuple(each.names for each in added if each.names.passages != names.passages)
+    theirs = read_branches(mapping, without=[each.passages for each in (names, *ours)])
+    return OtherNested(theirs, ours)
