@@ -24,12 +24,12 @@ from connector.backfill.same_index import SameIndex
 from connector.backfill.scan import NONE_YET, FoundDocument, find_work, has_work_done, only_numbers, read_documents
 from connector.backfill.standing import Standing
 from connector.backfill.throttle import WritePace
+from connector.backfill.too_long import has_outgrown
 from connector.backfill.versions import CountedDocument
 from connector.backfill.writing import UpdateWriter
 from connector.clusters.paths import index_path
 from connector.clusters.rest import RestCluster
 from connector.clusters.rest_index import ADMIN_TIMEOUT_S
-from connector.clusters.restored_vectors import TOO_LONG
 from connector.errors import AccessDenied, ClusterError, ConnectorError, first_of
 from connector.ingest.rejects import RejectsFile
 from connector.models.encoder import Encoder
@@ -196,8 +196,6 @@ class BackfillRounds:
                 self._settle_done(document)
             for document in made.failed:
                 self._writer.refuse(document, NO_NUMBER)
-            for document in made.too_long:
-                self._writer.refuse(document, TOO_LONG)
             await encoded.put((made, under_way))
         for _ in range(self._settings.writers):
             await encoded.put(None)
@@ -206,6 +204,7 @@ class BackfillRounds:
         while made := await encoded.get():
             group, under_way = made
             await self._writer.write(group.updates)
+            await self._writer.refuse_too_long(self._plan, group.too_long)
             if group.is_whole:
                 self.done.end(under_way)
             self._on_progress(self.ledger.counts)
@@ -238,7 +237,8 @@ class BackfillRounds:
                         yield item
 
     async def _changed(self, found: AsyncIterator[FoundDocument], own: OwnWrites) -> AsyncIterator[WorkItem | ReadUpTo]:
-        """Those of the documents whose passages are of another text, and now and then how far they were read."""
+        """Those of the documents whose passages are of another text, or too many by now; and now and then how far they
+        were read."""
         told_at, last = time.monotonic(), None
         async for document in found:
             if last and time.monotonic() - told_at >= PLACE_S:
@@ -247,7 +247,7 @@ class BackfillRounds:
             last = document
             if document.seq_no in own:
                 continue
-            if is_of_its_text(self._plan, document):
+            if is_of_its_text(self._plan, document) and not has_outgrown(self._plan, document):
                 self._settle_done(document)
             else:
                 yield WorkItem(document, has_passages=True)

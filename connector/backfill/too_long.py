@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from connector.backfill.fields import BackfillPlan
 from connector.backfill.scan import FoundDocument
+from connector.backfilled import AddedNames
+from connector.clusters.nested_objects import may_have_vectors
 
 
 def is_too_long(plan: BackfillPlan, document: FoundDocument, passages: int) -> bool:
@@ -14,8 +16,23 @@ def is_too_long(plan: BackfillPlan, document: FoundDocument, passages: int) -> b
         return False
     if passages and passages + document.other_nested > plan.most_nested:
         return True
-    return _is_restored_wrongly(plan, document) and plan.others.may_have_vectors
+    return is_restored_wrongly(plan, document) and plan.others.may_have_vectors
 
 
-def _is_restored_wrongly(plan: BackfillPlan, document: FoundDocument) -> bool:
+def has_outgrown(plan: BackfillPlan, document: FoundDocument) -> bool:
+    """Whether a document with passages of ours has come to more nested objects than it may have, by writes of its
+    application: from the next of them on its passages have vectors of others."""
+    return bool(document.own_nested) and is_restored_wrongly(plan, document)
+
+
+def taken_out(plan: BackfillPlan, document: FoundDocument) -> tuple[AddedNames, ...]:
+    """Whose passages are to go from a document that is too long for those of the plan: nobody's where an update would
+    store wrong vectors of the application, and all of ours where it would store wrong ones of another encoder."""
+    if not is_restored_wrongly(plan, document):
+        return (plan.added.names,)
+    return () if may_have_vectors(plan.others.theirs) else (plan.added.names, *plan.others.ours)
+
+
+def is_restored_wrongly(plan: BackfillPlan, document: FoundDocument) -> bool:
+    """Whether the engine shows wrong vectors in the document as it is."""
     return plan.most_nested is not None and document.own_nested + document.other_nested > plan.most_nested

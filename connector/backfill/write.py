@@ -11,6 +11,7 @@ import orjson
 
 from connector.backfill.fields import BackfillPlan
 from connector.backfill.scan import FoundDocument
+from connector.backfilled import AddedNames
 from connector.clusters.bulk import RETRYABLE_STATUS, split_chunks
 from connector.clusters.failures import explain_block, explain_denial, is_block, is_denial, is_nowhere
 from connector.clusters.no_room import NoRoom, explain_body_limit, explain_too_large, read_no_room
@@ -90,6 +91,13 @@ def build_action(plan: BackfillPlan, update: PassageUpdate, form: VectorForm) ->
     }
     action = {"update": build_condition(update.document)}
     return b"%b\n%b\n" % (orjson.dumps(action), orjson.dumps(body, option=orjson.OPT_SERIALIZE_NUMPY))
+
+
+def build_removal(document: FoundDocument, taken_out: Sequence[AddedNames]) -> bytes:
+    """The two lines of a partial update that leaves nothing of passages of those names but two nulls."""
+    nulls = {field: None for names in taken_out for field in (names.passages, names.marker)}
+    action = {"update": build_condition(document)}
+    return b"%b\n%b\n" % (orjson.dumps(action), orjson.dumps({"doc": nulls, "detect_noop": False}))
 
 
 def build_condition(document: FoundDocument) -> JSON:

@@ -15,9 +15,11 @@ from connector.backfill.report import Ledger, count_reasons
 from connector.backfill.scan import FoundDocument, read_again
 from connector.backfill.sending import PacedSender, blocked_reason
 from connector.backfill.throttle import WritePace
-from connector.backfill.too_long import is_too_long
-from connector.backfill.write import PassageUpdate, UpdateOutcome, write_updates
+from connector.backfill.too_long import is_too_long, taken_out
+from connector.backfill.write import PassageUpdate, UpdateOutcome, build_removal, write_updates
+from connector.backfilled import AddedNames
 from connector.clusters.rest import RestCluster
+from connector.clusters.restored_vectors import STAYS, TOO_LONG
 from connector.errors import ClusterUnavailable, IndexBlocked
 from connector.ingest.rejects import RejectsFile
 from connector.ingest.sources import Row
@@ -94,6 +96,37 @@ class UpdateWriter:
         counts = self._ledger.counts
         if counts.refused >= HOPELESS and not counts.written:
             raise ClusterUnavailable(f"the engine refuses every document: {reason}")
+
+    async def refuse_too_long(self, plan: BackfillPlan, documents: Sequence[FoundDocument]) -> None:
+        """Count documents that are too long for passages, and take out those that some have, of a text or a length that
+        they had before. Raises as `write` does."""
+        removals: list[tuple[FoundDocument, Sequence[AddedNames]]] = []
+        for document in documents:
+            names = taken_out(plan, document)
+            if not (document.marker or document.own_nested):
+                self.refuse(document, TOO_LONG)
+            elif names:
+                removals.append((document, names))
+            else:
+                self.refuse(document, STAYS)
+        outcomes = await self._sender.send([build_removal(*each) for each in removals]) if removals else []
+        for (document, _), outcome in zip(removals, outcomes, strict=True):
+            self._settle_removed(document, outcome)
+        if reason := blocked_reason(outcomes):
+            raise IndexBlocked(reason)
+
+    def _settle_removed(self, document: FoundDocument, outcome: UpdateOutcome) -> None:
+        match outcome.kind:
+            case "written" | "unchanged":
+                written = document if outcome.seq_no is None else replace(document, seq_no=outcome.seq_no)
+                self._own[document.shard].add(written.seq_no)
+                self.refuse(written, TOO_LONG)
+            case "conflict":
+                self._ledger.settle(document, "contested")
+            case "gone":
+                self._ledger.settle(document, "gone")
+            case "refused":
+                self.refuse(document, outcome.reason)
 
     async def _look_again(self, conflicts: Sequence[PassageUpdate], *, is_last: bool) -> list[PassageUpdate]:
         """Those of the updates that fit their documents as they are now, on the new condition."""

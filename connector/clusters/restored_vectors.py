@@ -19,6 +19,12 @@ TOO_LONG = (
     "the next partial update (index.knn.derived_source.enabled); keep its vectors in an index of ours (--beside)"
 )
 
+STAYS = (
+    f"it has come to more than {MOST_NESTED} nested objects, and OpenSearch gives it vectors of other documents at "
+    "each partial update (index.knn.derived_source.enabled); its passages stay, since taking them out would be one: "
+    "write it anew as a whole, without them"
+)
+
 
 def most_nested(engine: Engine, settings: Mapping[str, Any]) -> int | None:
     """How many nested objects a document may have in an index of these settings (flat); None where any number is

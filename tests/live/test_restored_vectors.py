@@ -3,6 +3,7 @@ that no partial update stores those of others."""
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 from support.backfills import WORDS, WordEncoder
 from support.besides import SETTINGS, cluster_of, fill_beside, make_beside
+from support.parts import until
 from support.scratch import unique_name
 from support.shops import SMALL
 from support.somebody import TEXT, Somebody
@@ -19,11 +21,15 @@ from connector.backfill.fields import BackfillPlan, put_fields
 from connector.backfill.into import IntoJob
 from connector.backfill.into_plan import create_new, plan_into
 from connector.backfill.job import BackfillJob
+from connector.backfill.keeping_up.follower import IndexFollower
+from connector.backfill.keeping_up.state import StateFile
 from connector.backfill.migrating import plan_migration, read_encoders
 from connector.backfill.planning import BackfillWish, plan_backfill, probe_indices
 from connector.backfill.report import BackfillReport
 from connector.backfill.scan import read_again, read_documents
-from connector.clusters.restored_vectors import MOST_NESTED, TOO_LONG
+from connector.backfill.undo import has_ours
+from connector.backfilled import AddedNames
+from connector.clusters.restored_vectors import MOST_NESTED, STAYS, TOO_LONG
 from connector.doctor.rest_checks import RestChecks
 from connector.doctor.samples import compare_vectors
 
@@ -217,3 +223,92 @@ async def test_a_document_of_many_vectors_of_the_application_is_not_written_to(
 
     assert (report.counts.written, report.reasons) == (1, {TOO_LONG: 2})
     assert [found[f"d{at}"]["_version"] for at in range(3)] == [2, 1, 1]
+
+
+async def refill(somebody: Somebody, index: str, folder: Path) -> BackfillReport:
+    """A back-fill that is run again."""
+    (probed,) = await probe_indices(cluster_of(somebody), index, BackfillWish({"title": 1.0}))
+    return await fill(somebody, await plan_backfill(cluster_of(somebody), probed, WORDS, SETTINGS), ENCODER, folder)
+
+
+def update(somebody: Somebody, index: str, doc_id: str, **fields: Any) -> None:
+    somebody.send("POST", f"/{index}/_update/{doc_id}?refresh=true", {"doc": fields})
+
+
+async def test_a_text_that_has_become_too_long_loses_the_passages_of_the_old_one(
+    somebody: Somebody, tmp_path: Path
+) -> None:
+    index = make(somebody, 2, 3)
+    await refill(somebody, index, tmp_path)
+    update(somebody, index, "d2", title=long_text(MOST_NESTED + 1))
+    report = await refill(somebody, index, tmp_path)
+    again = await refill(somebody, index, tmp_path)
+    touch(somebody, index)
+    left = somebody.send("POST", f"/{index}/_count", {"query": has_ours(AddedNames())})["count"]
+
+    assert (report.counts.unchanged, report.counts.refused, report.reasons) == (2, 1, {TOO_LONG: 1})
+    assert (again.counts.unchanged, again.reasons) == (2, {TOO_LONG: 1})
+    assert check_vectors(somebody, index) == {"d0": 1, "d1": 2, "d2": 0}
+    assert left == 2
+
+
+async def test_a_document_that_outgrows_the_bound_loses_its_passages_while_it_is_followed(
+    somebody: Somebody, tmp_path: Path
+) -> None:
+    mapping = {"properties": MAPPING["properties"] | {"parts": PARTS}}
+    documents = [{"title": long_text(count), "parts": {"n": 1}} for count in (1, 2, 3)]
+    index = somebody.make(mapping, *documents, settings=somebody.knn)
+    await refill(somebody, index, tmp_path)
+    (probed,) = await probe_indices(cluster_of(somebody), index, BackfillWish({"title": 1.0}))
+    plan = await plan_backfill(cluster_of(somebody), probed, WORDS, SETTINGS)
+    stop: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    follower = IndexFollower(
+        cluster_of(somebody), plan, ENCODER, SMALL, expected=3, rejects=tmp_path / "rejects",
+        state=StateFile(tmp_path / "state"), stop=stop, every_s=0.05, sweep_s=3600,
+    )  # fmt: skip
+    task = asyncio.create_task(follower.run())
+    update(somebody, index, "d1", parts=[{"n": n} for n in range(MOST_NESTED - 1)])  # with two passages one too many
+    update(somebody, index, "d2", parts=[{"n": n} for n in range(MOST_NESTED - 3)])
+    somebody.send("PUT", f"/{index}/_mapping", {"properties": {"later": PARTS}})
+    update(somebody, index, "d0", later=[{"n": n} for n in range(MOST_NESTED)])
+    lost = {"query": {"bool": {"must_not": [has_ours(AddedNames())]}}}
+    await until(lambda: somebody.send("POST", f"/{index}/_count", lost)["count"] == 2)
+    stop.set_result("enough")
+    report = await task
+    touch(somebody, index)
+
+    assert report.reasons == {TOO_LONG: 2}
+    assert check_vectors(somebody, index) == {"d0": 0, "d1": 0, "d2": 3}
+
+
+async def test_passages_of_two_encoders_go_together_where_either_would_be_wrong(
+    somebody: Somebody, tmp_path: Path
+) -> None:
+    mapping = {"properties": MAPPING["properties"] | {"parts": PARTS}}
+    documents = [{"title": long_text(count), "parts": {"n": 1}} for count in (1, 2, 3)]
+    index = somebody.make(mapping, *documents, settings=somebody.knn)
+    await refill(somebody, index, tmp_path)
+    (now,) = await read_encoders(cluster_of(somebody), index)
+    plan, _ = await plan_migration(cluster_of(somebody), now, OTHER.fingerprint, SETTINGS)
+    await fill(somebody, plan, OTHER, tmp_path)
+    update(somebody, index, "d2", parts=[{"n": n} for n in range(MOST_NESTED - 4)])
+    report = await fill(somebody, plan, OTHER, tmp_path)
+    touch(somebody, index)
+
+    assert report.reasons == {TOO_LONG: 1}
+    assert check_vectors(somebody, index) == {"d0": 2, "d1": 4, "d2": 0}
+
+
+async def test_passages_stay_where_taking_them_out_would_harm_vectors_of_the_application(
+    somebody: Somebody, tmp_path: Path
+) -> None:
+    mapping = {"properties": MAPPING["properties"] | {"parts": WITH_VECTORS}}
+    documents = [{"title": long_text(count), "parts": [{"vector": [1.0, 1.0]}]} for count in (1, 2)]
+    index = somebody.make(mapping, *documents, settings=somebody.knn)
+    await refill(somebody, index, tmp_path)
+    update(somebody, index, "d1", parts=[{"vector": [5.0, n + 1.0]} for n in range(MOST_NESTED)])
+    report = await refill(somebody, index, tmp_path)
+    document = somebody.send("GET", f"/{index}/_doc/d1")
+
+    assert report.reasons == {STAYS: 1}
+    assert (document["_version"], len(document["_source"]["passages"])) == (3, 2)
