@@ -13,6 +13,7 @@ from connector.backfill.passages import is_of_its_text
 from connector.backfill.scan import ANY, FoundDocument, Shard, read_found, read_shard
 from connector.backfill.write import PassageUpdate
 from connector.clusters.dialect import ask_texts
+from connector.clusters.nested_objects import holds_vectors
 from connector.clusters.paths import index_path
 from connector.clusters.rest import RestCluster
 from connector.clusters.rest_index import ADMIN_TIMEOUT_S
@@ -24,10 +25,12 @@ DocumentKey = tuple[str, str | None]  # what tells a document from the others of
 
 @dataclass(frozen=True, slots=True)
 class Original:
-    """A document of the old index, with its whole source."""
+    """A document of the old index, with its whole source. `is_misread`: the engine shows other vectors in it than it
+    has."""
 
     document: FoundDocument
     source: JSON
+    is_misread: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +52,10 @@ def build_asked(plan: IntoPlan) -> JSON:
 
 
 def read_original(hit: JSON, plan: IntoPlan) -> Original:
-    return Original(read_found(hit, plan.fill), _without_ours(hit.get("_source", {}), plan))
+    document, source = read_found(hit, plan.fill), _without_ours(hit.get("_source", {}), plan)
+    too_many = plan.most_nested is not None and document.own_nested + document.other_nested > plan.most_nested
+    is_misread = too_many and holds_vectors(source, plan.fill.others.theirs)
+    return Original(replace(document, own_nested=0), source, is_misread)  # passages of an earlier back-fill stay behind
 
 
 def build_copy(plan: IntoPlan, original: Original, update: PassageUpdate, condition: JSON, form: VectorForm) -> bytes:

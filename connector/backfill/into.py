@@ -29,7 +29,7 @@ from connector.backfill.copies import (
     same_version,
 )
 from connector.backfill.encoding import NO_NUMBER, NO_VECTORS, EncodedWork, WorkItem, encode_group
-from connector.backfill.into_plan import IntoPlan
+from connector.backfill.into_plan import IntoPlan, with_nested_now
 from connector.backfill.keeping_up.checkpoints import IndexCheckpoints, read_checkpoints
 from connector.backfill.own_index import OwnIndexSender
 from connector.backfill.patience import while_unavailable
@@ -41,7 +41,7 @@ from connector.backfill.write import PassageUpdate, UpdateOutcome
 from connector.clusters.paths import index_path
 from connector.clusters.rest import RestCluster
 from connector.clusters.rest_index import ADMIN_TIMEOUT_S
-from connector.clusters.restored_vectors import TOO_LONG
+from connector.clusters.restored_vectors import MISREAD, TOO_LONG
 from connector.clusters.vector_choices import choose
 from connector.clusters.vector_form import vector_form
 from connector.errors import ClusterError, ConnectorError, IndexBlocked, first_of
@@ -180,8 +180,9 @@ class IntoJob:
         return originals
 
     async def encode(self, originals: Sequence[Original]) -> EncodedWork:
-        """Their passages and vectors; fewer where the job is to stop. One that is too long has none, and is copied."""
-        items = [WorkItem(each.document, has_passages=False) for each in originals]
+        """Their passages and vectors; fewer where the job is to stop. One that is too long has none, and is copied; one
+        that was misread is not."""
+        items = [WorkItem(each.document, has_passages=False) for each in originals if not each.is_misread]
         work = await asyncio.to_thread(encode_group, self.plan.fill, items, self._encoder, self._stop.done)
         bare = [PassageUpdate(document, (), NO_VECTORS, marker="") for document in work.too_long]
         return replace(work, updates=[*work.updates, *bare])
@@ -244,8 +245,10 @@ class IntoJob:
             by_key = {key_of(each.document): each for each in originals}
             updates = [(by_key[key_of(update.document)], update) for update in work.updates]
             await self._write_copies(updates)
-            self._count(failed=len(work.failed))
-            count_reasons(self._reasons, [NO_NUMBER] * len(work.failed) + [TOO_LONG] * len(work.too_long))
+            misread = sum(each.is_misread for each in originals)
+            self._count(failed=len(work.failed) + misread)
+            reasons = [NO_NUMBER] * len(work.failed) + [TOO_LONG] * len(work.too_long) + [MISREAD] * misread
+            count_reasons(self._reasons, reasons)
 
     async def _write_copies(self, updates: Sequence[tuple[Original, PassageUpdate]]) -> None:
         plan = self.plan
@@ -275,6 +278,7 @@ class IntoJob:
         if self._history not in (None, history):
             raise ClusterError(f"index {self.plan.old!r} was made anew or restored meanwhile; run this again")
         self._history = history
+        self.plan = await self._retry.run(partial(with_nested_now, self._cluster, self.plan))
         await self._refresh(self.plan.old)
         return [shard.safe for shard in now.shards]
 

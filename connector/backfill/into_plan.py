@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from connector.backfill.facts import Facts
-from connector.backfill.fields import BackfillPlan, build_properties
+from connector.backfill.fields import BackfillPlan, build_properties, read_index_mapping
+from connector.backfill.other_nested import OtherNested
 from connector.backfill.planning import analyzer_of
 from connector.backfill.probe.intent import Intent
 from connector.backfill.probe.judge import judge
@@ -16,6 +17,7 @@ from connector.backfill.reading import read_facts
 from connector.backfill.scan import count_shards
 from connector.backfilled import META_KEY, AddedNames, Backfilled, without_ours
 from connector.clusters.foreign import build_foreign_schema
+from connector.clusters.nested_objects import read_branches
 from connector.clusters.paths import check_name, index_path
 from connector.clusters.protocol import ForeignFields
 from connector.clusters.rest import RestCluster
@@ -60,6 +62,12 @@ class IntoPlan:
     aliases: Mapping[str, JSON]
     exclude_vectors: bool  # whether the engine leaves vectors of the application out of what it is read
     exists: bool
+    most_nested: int | None = None  # nested objects of a document of the old one that the engine shows rightly
+
+    @property
+    def counts_nested(self) -> bool:
+        """Whether it matters how many nested objects a document has."""
+        return self.most_nested is not None or self.fill.most_nested is not None
 
     @property
     def takes_name(self) -> bool:
@@ -113,8 +121,23 @@ async def plan_into(
     )
     plan = replace(plan, body=build_body(facts, flat, plan))
     fill = replace(fill, most_nested=most_nested(cluster.engine, plan.body["settings"]))
-    plan = replace(plan, fill=fill)
+    plan = replace(plan, fill=fill, most_nested=most_nested(cluster.engine, facts.settings))
+    plan = _with_nested(plan, facts.mapping)
     return replace(plan, exists=await _is_begun(cluster, plan))
+
+
+async def with_nested_now(cluster: RestCluster, plan: IntoPlan) -> IntoPlan:
+    """The plan with the nested fields that the old index has by now: an application may add some while a job runs."""
+    if not plan.counts_nested:
+        return plan
+    return _with_nested(plan, await read_index_mapping(cluster, plan.old))
+
+
+def _with_nested(plan: IntoPlan, mapping: JSON) -> IntoPlan:
+    if not plan.counts_nested:
+        return plan
+    theirs = read_branches(mapping, without=[plan.fill.added.names.passages])
+    return replace(plan, fill=replace(plan.fill, others=OtherNested(theirs)))
 
 
 def build_body(facts: Facts, flat: Mapping[str, Any], plan: IntoPlan) -> JSON:

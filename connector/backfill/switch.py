@@ -141,14 +141,15 @@ class _LateWrites:
         of = {key_of(each.document): each for each in originals}
         ours, newer = await self._find([each.document.doc_id for each in originals])
         self.newer += len(newer & of.keys())
-        work = await self._job.encode([each for key, each in of.items() if key not in newer])
+        late = [each for key, each in of.items() if key not in newer]
+        work = await self._job.encode(late)
         keys = [key_of(update.document) for update in work.updates]
         actions = []
         for key, update in zip(keys, work.updates, strict=True):
             copied = ours.get(key)
             condition = unless_written_since(copied) if copied else {"op_type": "create"}
             actions.append(build_copy(self._plan, of[key], update, condition, self._job.form))
-        self.failed += len(work.failed)
+        self.failed += len(work.failed) + sum(each.is_misread for each in late)
         self._settle(keys, await self._job.send(actions))
 
     async def _remove_gone(self) -> None:

@@ -25,6 +25,11 @@ STAYS = (
     "write it anew as a whole, without them"
 )
 
+MISREAD = (
+    f"it has more than {MOST_NESTED} nested objects, and OpenSearch shows vectors of other documents in them "
+    "(index.knn.derived_source.enabled), which a copy would keep; keep its vectors in an index of ours (--beside)"
+)
+
 
 def most_nested(engine: Engine, settings: Mapping[str, Any]) -> int | None:
     """How many nested objects a document may have in an index of these settings (flat); None where any number is

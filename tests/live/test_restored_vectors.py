@@ -29,7 +29,7 @@ from connector.backfill.report import BackfillReport
 from connector.backfill.scan import read_again, read_documents
 from connector.backfill.undo import has_ours
 from connector.backfilled import AddedNames
-from connector.clusters.restored_vectors import MOST_NESTED, STAYS, TOO_LONG
+from connector.clusters.restored_vectors import MISREAD, MOST_NESTED, STAYS, TOO_LONG
 from connector.doctor.rest_checks import RestChecks
 from connector.doctor.samples import compare_vectors
 
@@ -312,3 +312,32 @@ async def test_passages_stay_where_taking_them_out_would_harm_vectors_of_the_app
 
     assert report.reasons == {STAYS: 1}
     assert (document["_version"], len(document["_source"]["passages"])) == (3, 2)
+
+
+async def test_a_copy_has_no_vectors_that_the_engine_shows_wrongly(somebody: Somebody) -> None:
+    vector = {"type": "knn_vector", "dimension": 2, "method": METHOD}
+    mapping = {"properties": MAPPING["properties"] | {"top": vector, "parts": WITH_VECTORS, "plain": PARTS}}
+    many = MOST_NESTED + 1
+    documents: list[dict[str, Any]] = [
+        {"title": "a few words", "top": [1, 2], "parts": [{"vector": [9, 9]}]},
+        {"title": "b", "top": [3, 4], "parts": [{"vector": [5, n]} for n in range(MOST_NESTED - 1)]},
+        {"title": "c", "top": [5, 6], "parts": [{"vector": [6, n]} for n in range(many)]},
+        {"title": "d", "top": [7, 8], "parts": [{"vector": [7, 7]}], "plain": [{"n": n} for n in range(MOST_NESTED)]},
+        {"title": "e", "top": [9, 9], "plain": [{"n": n} for n in range(many)]},
+    ]
+    index, new = somebody.make(mapping, *documents, settings=somebody.knn), unique_name()
+    somebody.drop_later(new)
+    plan = await plan_into(cluster_of(somebody), index, new, SETTINGS, WORDS, text={"title": 1.0})
+    await create_new(cluster_of(somebody), plan)
+    somebody.send("PUT", f"/{index}/_mapping", {"properties": {"later": WITH_VECTORS}})
+    later = {"_id": "d5", "title": "f", "later": [{"vector": [8, n]} for n in range(many)]}
+    somebody.write(index, later)
+    report = await IntoJob(cluster_of(somebody), plan, ENCODER, SMALL).run()
+    somebody.send("POST", f"/{new}/_refresh")
+    found = {hit["_id"]: hit["_source"] for hit in somebody.send("POST", f"/{new}/_search", {})["hits"]["hits"]}
+    passages = {doc_id: len(source.pop("passages", ())) for doc_id, source in found.items()}
+
+    assert (report.counts.copied, report.counts.failed, report.same) == (3, 3, False)
+    assert report.reasons == {MISREAD: 3, TOO_LONG: 1}
+    assert passages == {"d0": 1, "d1": 1, "d4": 0}
+    assert all({name: found[f"d{at}"].get(name) for name in documents[at]} == documents[at] for at in (0, 1, 4))
