@@ -44,6 +44,13 @@ class OtherNested:
         """How many passages of those names a document has, where anything is counted."""
         return count_objects(source, {names.passages: NestedBranch("nested")}) if self.any else 0
 
+    def taken_out(self, names: AddedNames, *, misread: bool) -> tuple[AddedNames, ...]:
+        """Whose passages go from a document that is to lose those of those names. Where the engine has `misread` its
+        vectors, an update stores wrong ones: then all of ours go, and nothing does where the application has some."""
+        if not misread:
+            return (names,)
+        return () if may_have(self.theirs) else (names, *self.ours)
+
 
 NO_OTHERS = OtherNested()
 

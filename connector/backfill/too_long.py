@@ -6,7 +6,6 @@ from __future__ import annotations
 from connector.backfill.fields import BackfillPlan
 from connector.backfill.scan import FoundDocument
 from connector.backfilled import AddedNames
-from connector.clusters.nested_objects import may_have_vectors
 
 
 def is_too_long(plan: BackfillPlan, document: FoundDocument, passages: int) -> bool:
@@ -26,11 +25,8 @@ def has_outgrown(plan: BackfillPlan, document: FoundDocument) -> bool:
 
 
 def taken_out(plan: BackfillPlan, document: FoundDocument) -> tuple[AddedNames, ...]:
-    """Whose passages are to go from a document that is too long for those of the plan: nobody's where an update would
-    store wrong vectors of the application, and all of ours where it would store wrong ones of another encoder."""
-    if not is_restored_wrongly(plan, document):
-        return (plan.added.names,)
-    return () if may_have_vectors(plan.others.theirs) else (plan.added.names, *plan.others.ours)
+    """Whose passages go from a document that is too long for those of the plan; nobody's where that would do harm."""
+    return plan.others.taken_out(plan.added.names, misread=is_restored_wrongly(plan, document))
 
 
 def is_restored_wrongly(plan: BackfillPlan, document: FoundDocument) -> bool:

@@ -18,6 +18,7 @@ from typing import Any
 import orjson
 
 from connector.backfill.fields import put_meta, read_index_mapping, take_meta_out
+from connector.backfill.other_nested import NO_OTHERS, OtherNested, read_others
 from connector.backfill.patience import patient
 from connector.backfill.report import count_reasons
 from connector.backfill.same_index import SameIndex
@@ -29,6 +30,7 @@ from connector.clusters.foreign import read_mapping
 from connector.clusters.paths import index_path
 from connector.clusters.rest import RestCluster
 from connector.clusters.rest_index import ADMIN_TIMEOUT_S
+from connector.clusters.restored_vectors import STAYS, most_nested
 from connector.errors import AccessDenied, ConnectorError, IndexBlocked, SettingsError
 from connector.settings.sections import IngestSettings
 
@@ -49,6 +51,8 @@ class UndoPlan:
     documents: int
     why_null: str = ""
     is_other: bool = False  # what stands beside the back-fill that searches use is taken out, and no more
+    most_nested: int | None = None  # nested objects of a document whose vectors the engine shows rightly
+    others: OtherNested = NO_OTHERS  # that count in that
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +96,7 @@ async def plan_undo(
         )
     query = {"query": has_ours(names)}
     found = await cluster.client.request("POST", index_path(index, "_count"), body=query, timeout_s=cluster.timeout_s)
+    most = await _read_most_nested(cluster, index)
     return UndoPlan(
         index=index,
         shards=await count_shards(cluster, index),
@@ -99,6 +104,8 @@ async def plan_undo(
         documents=int(found["count"]),
         why_null=await _why_null(cluster, index, mapping),
         is_other=other is not None,
+        most_nested=most,
+        others=NO_OTHERS if most is None else read_others(mapping, names),
     )
 
 
@@ -210,28 +217,36 @@ class UndoJob:
 
     def _asked_source(self) -> Any:
         """What a search brings along: all that the application stored, its own vectors too."""
-        names = self._plan.names
-        if self._plan.why_null:
-            return False
-        asked: JSON = {"excludes": [names.passages, names.marker]}
+        plan, names = self._plan, self._plan.names
+        if plan.why_null:
+            return plan.others.asked(names) or False
+        ours = (names.text, names.vector) if plan.others.any else (names.passages,)  # as objects they are counted
+        asked: JSON = {"excludes": [*ours, names.marker]}
         return asked | ({"exclude_vectors": False} if hides_vectors(self._cluster) else {})
 
     async def _write(self, hits: Sequence[JSON]) -> None:
-        actions = [build_removal_of_ours(hit, self._plan) for hit in hits]
-        outcomes = await self._sender.send([action for action, _ in actions])
-        for hit, (_, kind), outcome in zip(hits, actions, outcomes, strict=True):
+        found = [(hit, find_taken_out(hit, self._plan)) for hit in hits]
+        for hit, names in found:
+            if not names:
+                self._refuse(hit, STAYS)
+        removed = [(hit, build_removal_of_ours(hit, self._plan, names)) for hit, names in found if names]
+        outcomes = await self._sender.send([action for _, (action, _) in removed]) if removed else []
+        for (hit, (_, kind)), outcome in zip(removed, outcomes, strict=True):
             match outcome.kind:
                 case "written" | "unchanged":
                     self._counts[kind] += 1
                 case "conflict":
                     self._counts["contested"] += 1
                 case "refused":
-                    self._counts["refused"] += 1
-                    count_reasons(self._reasons, [outcome.reason])
-                    self._refused.add((hit["_id"], hit["_seq_no"]))
+                    self._refuse(hit, outcome.reason)
         self._on_progress(self._done)
         if reason := blocked_reason(outcomes):
             raise IndexBlocked(reason)
+
+    def _refuse(self, hit: JSON, reason: str) -> None:
+        self._counts["refused"] += 1
+        count_reasons(self._reasons, [reason])
+        self._refused.add((hit["_id"], hit["_seq_no"]))
 
     async def _refresh(self) -> None:
         with contextlib.suppress(AccessDenied):
@@ -245,9 +260,17 @@ def hides_vectors(cluster: RestCluster) -> bool:
     return cluster.engine.kind == "elasticsearch" and (major, minor) >= HIDES_VECTORS
 
 
-def build_removal_of_ours(hit: JSON, plan: UndoPlan) -> tuple[bytes, str]:
-    """The two lines that take our fields out of a document that nobody wrote since, and whether they write it `anew` or
-    leave it `nulled`."""
+def find_taken_out(hit: JSON, plan: UndoPlan) -> tuple[AddedNames, ...]:
+    """Whose passages go from a document; nobody's where a write of ours would harm vectors of its own."""
+    source = hit.get("_source", {})
+    nested = plan.others.count(source) + plan.others.count_own(source, plan.names)
+    return plan.others.taken_out(plan.names, misread=plan.most_nested is not None and nested > plan.most_nested)
+
+
+def build_removal_of_ours(hit: JSON, plan: UndoPlan, taken_out: Sequence[AddedNames]) -> tuple[bytes, str]:
+    """The two lines that take fields of ours out of a document that nobody wrote since, and whether they write it
+    `anew` or leave it `nulled`."""
+    ours = [field for names in taken_out for field in (names.passages, names.marker)]
     condition: JSON = {
         "_index": hit["_index"],
         "_id": hit["_id"],
@@ -255,10 +278,11 @@ def build_removal_of_ours(hit: JSON, plan: UndoPlan) -> tuple[bytes, str]:
         "if_primary_term": hit["_primary_term"],
     } | ({"routing": hit["_routing"]} if "_routing" in hit else {})
     if plan.why_null or _was_rounded(hit["_source"]):
-        body: JSON = {"doc": {plan.names.passages: None, plan.names.marker: None}, "detect_noop": False}
+        body: JSON = {"doc": dict.fromkeys(ours), "detect_noop": False}
         return b"%b\n%b\n" % (orjson.dumps({"update": condition}), orjson.dumps(body)), "nulled"
     action = {"index": condition | {"pipeline": "_none"}}  # what it did to the document it has done already
-    return b"%b\n%b\n" % (orjson.dumps(action), orjson.dumps(hit["_source"])), "anew"
+    theirs = {name: value for name, value in hit["_source"].items() if name not in ours}
+    return b"%b\n%b\n" % (orjson.dumps(action), orjson.dumps(theirs)), "anew"
 
 
 def _was_rounded(value: Any) -> bool:
@@ -281,6 +305,16 @@ async def _why_null(cluster: RestCluster, index: str, mapping: JSON) -> str:
     reply = await cluster.client.request("GET", path, params=params, timeout_s=ADMIN_TIMEOUT_S)
     pipeline = reply.get(index, {}).get("settings", {}).get("index.final_pipeline", "_none")
     return "" if pipeline == "_none" else f"its final_pipeline {pipeline!r} would run over each document once more"
+
+
+async def _read_most_nested(cluster: RestCluster, index: str) -> int | None:
+    if most_nested(cluster.engine, {}) is None:
+        return None
+    params = {"flat_settings": "true", "include_defaults": "true"}
+    path = index_path(index, "_settings/index.knn.derived_source.enabled")
+    reply = await cluster.client.request("GET", path, params=params, timeout_s=ADMIN_TIMEOUT_S)
+    found = reply.get(index, {})
+    return most_nested(cluster.engine, found.get("defaults", {}) | found.get("settings", {}))
 
 
 def _looks_like_ours(mapping: JSON, names: AddedNames) -> bool:

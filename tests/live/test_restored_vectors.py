@@ -27,8 +27,8 @@ from connector.backfill.migrating import plan_migration, read_encoders
 from connector.backfill.planning import BackfillWish, plan_backfill, probe_indices
 from connector.backfill.report import BackfillReport
 from connector.backfill.scan import read_again, read_documents
-from connector.backfill.undo import has_ours
-from connector.backfilled import AddedNames
+from connector.backfill.undo import UndoJob, UndoReport, has_ours, plan_undo
+from connector.backfilled import AddedNames, Backfilled
 from connector.clusters.restored_vectors import MISREAD, MOST_NESTED, STAYS, TOO_LONG
 from connector.doctor.rest_checks import RestChecks
 from connector.doctor.samples import compare_vectors
@@ -341,3 +341,48 @@ async def test_a_copy_has_no_vectors_that_the_engine_shows_wrongly(somebody: Som
     assert report.reasons == {MISREAD: 3, TOO_LONG: 1}
     assert passages == {"d0": 1, "d1": 1, "d4": 0}
     assert all({name: found[f"d{at}"].get(name) for name in documents[at]} == documents[at] for at in (0, 1, 4))
+
+
+async def undo(somebody: Somebody, index: str, other: Backfilled | None = None) -> UndoReport:
+    plan = await plan_undo(cluster_of(somebody), index, None, other)
+    return await UndoJob(cluster_of(somebody), plan, SMALL).run()
+
+
+@pytest.mark.parametrize("is_nulled", [False, True])
+async def test_an_undo_leaves_a_document_whose_vectors_it_would_harm(
+    somebody: Somebody, tmp_path: Path, is_nulled: bool
+) -> None:
+    mapping = {"properties": MAPPING["properties"] | {"parts": WITH_VECTORS}}
+    documents = [{"title": long_text(count), "parts": [{"vector": [1.0, count]}]} for count in (1, 2, 3)]
+    kept = {"_source": {"excludes": ["drafts"]}} if is_nulled else {}
+    index = somebody.make(mapping | kept, *documents, settings=somebody.knn)
+    await refill(somebody, index, tmp_path)
+    for doc_id, passages in (("d1", 2), ("d2", 3)):
+        count = MOST_NESTED - passages + (doc_id == "d2")
+        update(somebody, index, doc_id, parts=[{"vector": [5.0, n + 1.0]} for n in range(count)])
+    report = await undo(somebody, index)
+    found = [somebody.send("GET", f"/{index}/_doc/d{at}") for at in range(3)]
+
+    assert (report.anew + report.nulled, report.reasons, report.ok) == (2, {STAYS: 1}, False)
+    assert bool(report.nulled) == is_nulled
+    assert [bool(each["_source"].get("passages")) for each in found] == [False, False, True]
+    assert [each["_version"] for each in found] == [3, 4, 3]
+    assert found[1]["_source"]["parts"] == [{"vector": [5.0, n + 1.0]} for n in range(MOST_NESTED - 2)]
+
+
+async def test_a_clean_takes_all_of_ours_out_of_a_document_that_has_outgrown_the_bound(
+    somebody: Somebody, tmp_path: Path
+) -> None:
+    mapping = {"properties": MAPPING["properties"] | {"parts": PARTS}}
+    documents = [{"title": long_text(count), "parts": {"n": 1}} for count in (1, 2, 3)]
+    index = somebody.make(mapping, *documents, settings=somebody.knn)
+    await refill(somebody, index, tmp_path)
+    (now,) = await read_encoders(cluster_of(somebody), index)
+    plan, _ = await plan_migration(cluster_of(somebody), now, OTHER.fingerprint, SETTINGS)
+    await fill(somebody, plan, OTHER, tmp_path)
+    update(somebody, index, "d2", parts=[{"n": n} for n in range(MOST_NESTED - 4)])
+    report = await undo(somebody, index, plan.added)
+    touch(somebody, index)
+
+    assert (report.anew, report.reasons, report.ok) == (3, {}, True)
+    assert check_vectors(somebody, index) == {"d0": 1, "d1": 2, "d2": 0}
