@@ -26,6 +26,7 @@ from connector.backfill.keeping_up.state import StateFile
 from connector.backfill.migrating import plan_migration, read_encoders
 from connector.backfill.planning import BackfillWish, plan_backfill, probe_indices
 from connector.backfill.report import BackfillReport
+from connector.backfill.sampling import measure_sample, read_sample_of
 from connector.backfill.scan import read_again, read_documents
 from connector.backfill.undo import UndoJob, UndoReport, has_ours, plan_undo
 from connector.backfilled import AddedNames, Backfilled
@@ -196,11 +197,13 @@ async def test_nested_objects_of_the_application_count_too(somebody: Somebody, t
     index = somebody.make(mapping, *documents, settings=somebody.knn)
     (probed,) = await probe_indices(cluster_of(somebody), index, BackfillWish({"title": 1.0}))
     plan = await plan_backfill(cluster_of(somebody), probed, WORDS, SETTINGS)
+    sample = measure_sample(plan, await read_sample_of(cluster_of(somebody), plan), ENCODER)
     report = await fill(somebody, plan, ENCODER, tmp_path)
     touch(somebody, index)
     shown = [somebody.send("GET", f"/{index}/_doc/d{at}")["_source"]["parts"] for at in range(3)]
 
     assert (report.counts.written, report.counts.refused, report.reasons) == (2, 1, {TOO_LONG: 1})
+    assert (sample.most_passages, sample.most_nested) == (3, MOST_NESTED + 1)
     assert TOO_LONG in (tmp_path / "rejects").read_text()
     assert check_vectors(somebody, index) == {"d0": 1, "d1": 3, "d2": 0}
     assert shown == parts
