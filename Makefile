@@ -139,7 +139,7 @@ soak: $(VENV)/test-installed engines ## properties with twenty times the example
 NOT_LOWEST := training ingest/ray cli/test_imports.py gateway/api/test_api_fuzz.py ingest/test_passages.py models/places/test_hub.py
 NOT_LOWEST += $(addprefix judging/,model/test_llm_command.py model/test_real_model.py trust/test_agreement.py)
 NOT_LOWEST += $(addsuffix .py,$(addprefix models/test_,backends build cross_encoder description encoder found hub_models late_interaction runtimes))
-NOT_LOWEST += $(addsuffix .py,$(addprefix worker/test_,app cache_scope embed fuzz metrics models) $(addprefix test_,docs extras manifests))
+NOT_LOWEST += $(addsuffix .py,$(addprefix worker/test_,app cache_scope embed fuzz metrics models) $(addprefix test_,ci docs extras manifests))
 test-lowest: $(VENV)/lowest/installed engines ## contracts and unit tests with the oldest versions that pyproject.toml allows, without torch
 	OMP_NUM_THREADS=1 $(VENV)/lowest/bin/python -m pytest tests/contract tests/unit $(addprefix --ignore tests/unit/,$(NOT_LOWEST))
 

@@ -41,13 +41,11 @@ def test_what_does_not_agree_is_said(version: str, changelog: str, tag: str, sai
     assert any(said in problem for problem in changelog_problems(version, changelog, tag))
 
 
-def test_the_release_workflow_and_the_templates_can_be_read() -> None:
+def test_the_workflow_and_the_templates_can_be_read() -> None:
     files = sorted((ROOT / ".github").rglob("*.yml"))
-    workflow = yaml.safe_load((ROOT / ".github/workflows/release.yml").read_text())
-    steps = [step.get("run", "") for step in workflow["jobs"]["build"]["steps"]]
 
+    assert len(files) > 3
     assert all(isinstance(yaml.safe_load(file.read_text()), dict) for file in files)
-    assert any("make release-check" in step for step in steps)
 
 
 def test_every_hook_of_pre_commit_runs_what_is_here_already() -> None:
