@@ -10,8 +10,8 @@ find, which counts for nothing but nDCG, then again one after the other, then by
 window of the same size by the same worker with its default model, LangChain and Haystack through their own integrations
 of Cohere's API. The worker remembers passages, as in service, and no scores. With --cross-encoder the worker reranks
 with that, and LangChain and Haystack do in their own process, by sentence-transformers. Elasticsearch's own retrievers
-need modules that are not in its minimal server: with --retrievers they are tried on the cluster that --elasticsearch
-names, whose trial is started."""
+need modules that are not in its minimal server, and a licence: with --retrievers they are tried on the cluster that
+--elasticsearch names, whose trial is started."""
 
 from __future__ import annotations
 
@@ -22,6 +22,8 @@ import json
 import subprocess
 import sys
 import tempfile
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,6 +47,7 @@ from connector.types import Hit
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent / "tests" / "servers"))
 OURS = "hybrid_search_connector"
+WAYS = ("fused", "reranked")
 SERVERS = {"elasticsearch": "9.3.2", "opensearch": "3.6.0"}
 
 
@@ -59,6 +62,10 @@ class Contest:
     @property
     def title(self) -> str:
         return f"{self.name} on {self.engine}{', reranked' if self.reranks else ''}"
+
+    @property
+    def way(self) -> str:
+        return "reranked" if self.reranks else "fused"
 
 
 CONTESTS = tuple(
@@ -84,6 +91,7 @@ def main() -> None:
     parser.add_argument("--elasticsearch", metavar="URL", help="this one instead of starting one")
     parser.add_argument("--opensearch", metavar="URL", help="this one, with ML Commons, instead of starting one")
     parser.add_argument("--engines", nargs="+", choices=SERVERS, default=[*SERVERS], help="all by default")
+    parser.add_argument("--ways", nargs="+", choices=WAYS, default=WAYS, help="both by default")
     parser.add_argument("--retrievers", action="store_true", help="Elasticsearch's own too, under its trial")
     parser.add_argument("--clients", type=int, default=8)
     parser.add_argument("--rounds", type=int, default=2, help="of all queries, with clients side by side")
@@ -115,12 +123,12 @@ def main() -> None:
 
 
 def contests_of(options: argparse.Namespace) -> list[Contest]:
-    """Those that can be held with what is given."""
-    every = (*CONTESTS, *(ITSELF if options.retrievers else ()))
+    """Those that can be held with what is given; what needs a licence only where it is asked for."""
+    named = options.peers or [contest.name for contest in (*CONTESTS, *(ITSELF if options.retrievers else ()))]
     return [
         contest
-        for contest in every
-        if (not options.peers or contest.name in options.peers) and contest.engine in options.engines
+        for contest in (*CONTESTS, *ITSELF)
+        if contest.name in named and contest.engine in options.engines and contest.way in options.ways
     ]
 
 
@@ -134,12 +142,21 @@ def running_engines(options: argparse.Namespace) -> Iterator[dict[str, str]]:
         for kind in {contest.engine for contest in contests_of(options)}:
             if given := getattr(options, kind):
                 urls[kind] = given
+                if kind == "elasticsearch" and options.retrievers:
+                    start_trial(given)
                 continue
             console.print(f"starting {kind} {SERVERS[kind]}")
             server = engines.start(kind, SERVERS[kind], ml=kind == "opensearch")
             stack.callback(engines.stop, server)
             urls[kind] = server["url"]
         yield urls
+
+
+def start_trial(url: str) -> None:
+    """Of the licence; a cluster that has had its trial refuses, and goes on with what it has."""
+    start = urllib.request.Request(f"{url}/_license/start_trial?acknowledge=true", method="POST")
+    with contextlib.suppress(urllib.error.HTTPError):
+        urllib.request.urlopen(start).close()
 
 
 def job_of(contest: Contest, folder: Path, collection: Collection, options: argparse.Namespace) -> dict[str, Any]:
@@ -149,7 +166,7 @@ def job_of(contest: Contest, folder: Path, collection: Collection, options: argp
     return {
         "name": contest.name,
         "peer": {
-            "index": f"peers-{contest.name}-{'reranked' if contest.reranks else 'fused'}".replace("_", "-"),
+            "index": f"peers-{contest.name}-{contest.way}".replace("_", "-"),
             "encoder": str(find_model(settings.encoder.model, settings.models)),
             "dims": 384,
             "cross_encoder": options.cross_encoder,

@@ -27,6 +27,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from bars import draw_bars
 from gemm import gemm_gflops, pair_gflop
 from machine import print_result
 from rerank_load import OVERLOAD, Load, compare, measure, overwhelm, sustain
@@ -202,22 +203,15 @@ def report(servers: list[Server], load: Load, agreement: dict[str, float], memor
 
 def draw(figures: dict[str, Any], load: Load, file: Path) -> None:
     """Pairs per second of every server, by the number of clients."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(8, 0.5 + 0.75 * len(figures)), layout="constrained")
-    axes = figure.subplots()
-    thick = 0.8 / len(load.clients)
-    for at, clients in enumerate(load.clients):
-        values = [figures[name][f"{clients}_clients"]["pairs_per_s"] for name in figures]
-        places = [row + at * thick for row in range(len(figures))]
-        bars = axes.barh(places, values, height=thick, label=f"{clients} client{'s' * (clients > 1)}")
-        axes.bar_label(bars, fmt="%.0f", padding=3, fontsize=8)
-    axes.set_yticks([row + thick for row in range(len(figures))], list(figures))
-    axes.invert_yaxis()
-    axes.set_xlabel(f"pairs per second, {load.pairs} pairs of about 128 tokens a request")
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False)
-    figure.savefig(file)
+    paces = {
+        name: {
+            f"{clients} client{'s' * (clients > 1)}": own[f"{clients}_clients"]["pairs_per_s"]
+            for clients in load.clients
+        }
+        for name, own in figures.items()
+    }
+    caption = f"pairs per second, {load.pairs} pairs of about 128 tokens a request"
+    file.write_text(draw_bars(paces, caption), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -52,6 +52,8 @@ GROUPS = {
         f"live/test_{name}"
         for name in ("backfill_access", "callers", "doctor", "gateway_callers", "secured_pages", "security")
     ),
+    # models and connectors of an OpenSearch, which one of them counts
+    "ML Commons": ("bench/test_peers", "live/test_native"),
     # which read all of the code
     "code": (
         "unit/search/test_layout",

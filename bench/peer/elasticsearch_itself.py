@@ -1,5 +1,5 @@
-"""Elasticsearch's own `rrf` and `text_similarity_reranker` retrievers, under its trial licence: the worker is an
-inference endpoint."""
+"""Elasticsearch's own `rrf` and `text_similarity_reranker` retrievers, which need a licence: the worker is an inference
+endpoint."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from sentence_transformers import SentenceTransformer
 
 def prepare(peer: Any, documents: Sequence[dict[str, str]]) -> Callable[[str], list[str]]:
     engine, encoder = Elasticsearch(peer.url, request_timeout=120), SentenceTransformer(peer.encoder)
-    engine.license.post_start_trial(acknowledge=True)
     texts = [f"{document['title']}\n{document['text']}" for document in documents]
     vector = {"type": "dense_vector", "dims": peer.dims, "similarity": "cosine"}
     properties = {"text": {"type": "text", "analyzer": "english"}, "vector": vector}

@@ -1,0 +1,103 @@
+"""Every program in bench/peer/ runs as `make bench-peers` runs it: five documents, two queries."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+from support.benches import BENCH, Bench
+from support.scratch import drop
+
+from connector.settings.sections import ClusterSettings
+
+OURS, ON_ELASTICSEARCH, ON_OPENSEARCH = "hybrid_search_connector", "elasticsearch_itself", "opensearch_itself"
+ELSEWHERE = {
+    "langchain_elasticsearch": "LangChain is in an environment of its own, which `make bench-peers` makes",
+    "haystack_elasticsearch": "Haystack is in an environment of its own, which `make bench-peers` makes",
+}
+SMALL = ("--queries", "2", "--documents", "5")
+
+pytestmark = pytest.mark.timeout(900)
+
+
+def test_every_peer_has_a_run_here_or_a_reason_why_not() -> None:
+    programs = {file.stem for file in (BENCH / "peer").glob("*.py")} - {"__init__"}
+    starts_them = "run"
+
+    assert programs == {starts_them, OURS, ON_ELASTICSEARCH, ON_OPENSEARCH, *ELSEWHERE}
+
+
+@pytest.mark.live
+async def test_peers(run: Bench, elasticsearch: ClusterSettings) -> None:
+    given = ["--peers", OURS, "--engines", "elasticsearch", "--elasticsearch", elasticsearch.url]
+    try:
+        said = run("peers", "slice", *given, *SMALL)
+    finally:
+        for way in ("fused", "reranked"):
+            await drop(elasticsearch, index_of(OURS, way))
+
+    fused, reranked = said["peers"].values()
+    assert fused["nDCG@10"] > 0.3
+    assert reranked["nDCG@10"] > 0.3
+    assert 5 < fused["lines"] < 50
+    assert reranked["searches_per_s"] > 0
+
+
+@pytest.mark.live
+async def test_elasticsearch_as_far_as_its_minimal_server_has_it(run: Bench, elasticsearch: ClusterSettings) -> None:
+    """The server of the tests has no module for the retrievers: the documents are written, and the search refused."""
+    given = ["--peers", ON_ELASTICSEARCH, "--engines", "elasticsearch", "--elasticsearch", elasticsearch.url]
+    try:
+        said = run("peers", "slice", *given, *SMALL, "--ways", "fused")
+        written = count(elasticsearch, index_of(ON_ELASTICSEARCH, "fused"))
+    finally:
+        await drop(elasticsearch, index_of(ON_ELASTICSEARCH, "fused"))
+
+    (fused,) = said["peers"].values()
+    assert written >= said["documents"] == 5
+    assert "nDCG@10" in fused or "rrf" in fused["failed"].lower()
+
+
+@pytest.mark.live
+@pytest.mark.usefixtures("as_it_was")
+async def test_opensearch_itself(run: Bench, opensearch: ClusterSettings) -> None:
+    given = ["--peers", ON_OPENSEARCH, "--engines", "opensearch", "--opensearch", opensearch.url]
+    try:
+        said = run("peers", "slice", *given, *SMALL, "--ways", "reranked")
+    finally:
+        await drop(opensearch, index_of(ON_OPENSEARCH, "reranked"))
+
+    (reranked,) = said["peers"].values()
+    assert reranked.get("failed") is None
+    assert reranked["nDCG@10"] > 0.3
+
+
+@pytest.fixture
+def as_it_was(opensearch: ClusterSettings) -> Iterator[None]:
+    """The pipeline, the model and the connector that the peer leaves are taken out of an engine that others use too."""
+    name = index_of(ON_OPENSEARCH, "reranked")
+    yield
+    with httpx.Client(base_url=opensearch.url) as engine:
+        engine.delete(f"/_search/pipeline/{name}").raise_for_status()
+        engine.post("/.plugins-ml-*/_refresh").raise_for_status()
+        for model in named(engine, "models", name):
+            engine.post(f"/_plugins/_ml/models/{model}/_undeploy").raise_for_status()
+            engine.delete(f"/_plugins/_ml/models/{model}").raise_for_status()
+        for connector in named(engine, "connectors", name):
+            engine.delete(f"/_plugins/_ml/connectors/{connector}").raise_for_status()
+
+
+def named(engine: httpx.Client, kind: str, name: str) -> list[str]:
+    """The ids of what ML Commons has under a name."""
+    found: Any = engine.post(f"/_plugins/_ml/{kind}/_search", json={"query": {"match_phrase": {"name": name}}}).json()
+    return [hit["_id"] for hit in found["hits"]["hits"] if hit["_source"]["name"] == name]
+
+
+def index_of(peer: str, way: str) -> str:
+    return f"peers-{peer}-{way}".replace("_", "-")
+
+
+def count(cluster: ClusterSettings, index: str) -> int:
+    return int(httpx.get(f"{cluster.url}/{index}/_count").json()["count"])
