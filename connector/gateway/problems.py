@@ -70,7 +70,7 @@ WORDS = {
     413: "the body is longer than gateway.max_search_bytes",
     415: "the body is no application/json",
     421: "the API is not known under the name in Host; gateway.api_hosts",
-    422: "the body has a key that there is not, or a value of another type",
+    422: "the body has an unknown key, or a value of another type",
     500: "a fault of the API itself; its log has the traceback",
     502: "the cluster failed, or answered what cannot be right",
     503: "not now: the index cannot be opened, or no leg answered; Retry-After says when to come again",

@@ -5,20 +5,23 @@ from __future__ import annotations
 
 import logging
 import re
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from cli_page import build_cli_page
+from gateway_page import build_gateway_page
 from http_page import build_http_page
 from mkdocs.structure.files import File, Files
 from python_page import build_python_page
 from settings_page import build_settings_page
 
 ROOT = Path(__file__).parents[2]
-MADE = {
+MADE: Mapping[str, Callable[[], str]] = {
     "reference/settings.md": build_settings_page,
     "reference/cli.md": build_cli_page,
     "reference/http.md": build_http_page,
+    "reference/gateway-http.md": build_gateway_page,
     "reference/python.md": build_python_page,
     "contributing.md": lambda: from_the_top("CONTRIBUTING.md"),
     "changelog.md": lambda: from_the_top("CHANGELOG.md"),

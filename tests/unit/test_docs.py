@@ -15,8 +15,10 @@ import pytest
 import yaml
 
 import connector
+from connector.gateway.api.app import create_api
 from connector.settings.load import setting_names
 from connector.settings.names import env_name
+from connector.settings.sections import Settings
 
 ROOT = Path(__file__).parents[2]
 
@@ -54,20 +56,28 @@ def test_a_reader_s_browser_fetches_nothing_from_elsewhere(site: Path) -> None:
 
 def test_the_reference_has_every_setting_command_and_public_name(site: Path) -> None:
     pages = {
-        name: (site / "reference" / name / "index.html").read_text() for name in ("settings", "cli", "python", "http")
+        name: (site / "reference" / name / "index.html").read_text()
+        for name in ("settings", "cli", "python", "http", "gateway-http")
     }
     settings = [env_name(path) for path in setting_names().paths]
     commands = ["connector ingest", "connector index drop", "connector native install"]
     paths = ["POST /rerank", "GET /health", "POST /v1/embeddings"]
+    gateway = create_api(Settings()).openapi()
+    keys = [key for shape in gateway["components"]["schemas"].values() for key in shape.get("properties", ())]
     public = [name for name in connector.__all__ if not name.startswith("_")]
     missing = {
         "settings": [name for name in settings if f"<code>{name}</code>" not in pages["settings"]],
         "cli": [name for name in commands if f'id="{name.replace(" ", "-")}"' not in pages["cli"]],
         "http": [path for path in paths if path not in pages["http"]],
+        "gateway-http": [
+            *(path for path in gateway["paths"] if path not in pages["gateway-http"]),
+            *(key for key in keys if f"<code>{key}</code>" not in pages["gateway-http"]),
+        ],
         "python": [name for name in public if not re.search(rf'id="connector\.[\w.]*\b{name}"', pages["python"])],
     }
 
-    assert missing == {"settings": [], "cli": [], "http": [], "python": []}
+    assert len(keys) > 50
+    assert missing == {name: [] for name in pages}
 
 
 def test_a_link_that_leads_nowhere_fails_the_build(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ class ApiMetrics:
         self.registry = registry = PrefixedRegistry(PREFIX)
         self._requests = registry.counter("requests", "requests to the API", "path", "status")
         self._stage_seconds = registry.histogram("stage_seconds", "stages of searches; total: whole searches", "stage")
-        self._searches = registry.counter("searches", "searches answered by the API", "outcome")
+        self._searches = registry.counter("searches", "searches answered by the API, whole or degraded", "outcome")
         self._degraded = registry.counter("degraded", "parts of searches that failed or came late", "stage")
         self._events = registry.counter("events", "events and queries for feedback, by what became of them", "outcome")
         if outcomes:
@@ -53,7 +53,10 @@ class _PassedOn:
 
     def collect(self) -> Iterator[Metric]:
         family = CounterMetricFamily(
-            PREFIX + "intercepted", "_search and _msearch of the named indexes", labels=("outcome", "cause")
+            PREFIX + "intercepted",
+            "searches through the gateway: bounded, union, degraded or passed, as X-Rerank says of a _search; each of "
+            "an _msearch as reranked, degraded, passed, or left where no more fit into the deadline",
+            labels=("outcome", "cause"),
         )
         for (outcome, cause), number in self._outcomes.counts.items():
             family.add_metric((outcome, cause), number)
@@ -64,9 +67,9 @@ def metrics_routes(metrics: ApiMetrics) -> APIRouter:
     """The route, for an application."""
     router = APIRouter()
 
-    @router.get("/metrics", response_model=None, responses={200: {"content": {"text/plain": {}}}})
+    @router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
     async def read() -> Response:
-        """Counts of this process, as Prometheus reads them."""
+        """Counts of this process alone, as Prometheus reads them; of several, any one answers."""
         return Response(generate_latest(metrics.registry), headers={"content-type": CONTENT_TYPE_LATEST})
 
     return router

@@ -29,7 +29,12 @@ def status_routes(service: WorkerService) -> APIRouter:
         service.models.first()
         return {"status": "ready"}
 
-    @router.get("/metrics", summary="What the worker counts, for Prometheus", response_class=Response)
+    @router.get(
+        "/metrics",
+        summary="What the worker counts, for Prometheus",
+        response_class=Response,
+        responses={200: {"content": {"text/plain": {}}}},
+    )
     async def counted() -> Response:
         return Response(service.metrics.text(), media_type=CONTENT_TYPE)
 
