@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import xml.etree.ElementTree as ET
@@ -10,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from support.benches import Bench
+from support.missing import skip_or_fail
 from support.scratch import drop, unique_name
 
 from connector.models.files import find_model
@@ -288,8 +288,8 @@ async def test_path(run: Bench, elasticsearch: ClusterSettings) -> None:
 
 @pytest.mark.live
 def test_gateway(run: Bench, elasticsearch: ClusterSettings) -> None:
-    if shutil.which("wrk") is None and not os.environ.get("CI"):
-        pytest.skip("there is no wrk (Debian: apt-get install wrk)")
+    if shutil.which("wrk") is None:
+        skip_or_fail("there is no wrk (Debian: apt-get install wrk)")
     small = ("--seconds", "1", "--rounds", "1", "--connections", "2", "--pause-ms", "20", "--bulk-mb", "1")
     reranked = ("--reranked", "1", "--data", "slice", "--minutes", "0.01", "--traffic", "distinct", "msearch")
     said = run("gateway", "--cluster", elasticsearch.url, "--index", unique_name(), *small, *reranked)

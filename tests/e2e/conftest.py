@@ -1,19 +1,22 @@
 """The demo runs once, from an empty folder, over a share of the example corpus (in a soak over all of it); what it
-encoded is not encoded again for the other stores."""
+encoded is not encoded again for the other stores. A real browser starts once for each file."""
 
 from __future__ import annotations
 
 import asyncio
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
+import pytest_asyncio
+from support.browser import Page, browsing, find_browser
 from support.command import environment
 from support.effort import IS_SOAK
+from support.missing import skip_or_fail
 from support.remembering import RememberingEncoder
 from support.slices import CORPUS, rows, write_slice
 from support.strace import addresses, watching
@@ -37,6 +40,32 @@ class Demo:
     def run(self, program: str, **variables: str) -> str:
         """What another example prints in that folder."""
         return run_example(program, cwd=self.folder, **variables)
+
+
+@pytest.fixture(scope="session")
+def browser_program() -> str:
+    """The program of a browser."""
+    return find_browser() or skip_or_fail(
+        "there is no browser: install Chromium (Debian: apt-get install chromium), or name one in TEST_BROWSER"
+    )
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def browser(browser_program: str) -> AsyncIterator[Page]:
+    """One for all tests of a file, since a start takes a second."""
+    async with browsing(browser_program) as page:
+        yield page
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def tab(browser: Page) -> Page:
+    """Its tab, as somebody finds it who was never here. The test that has it runs in the loop of its module."""
+    await browser.send("Network.clearBrowserCookies")
+    await browser.send("Emulation.setScriptExecutionDisabled", value=False)
+    await browser.open("about:blank")
+    browser.said.clear()
+    browser.asked.clear()
+    return browser
 
 
 @pytest.fixture(scope="session")

@@ -12,11 +12,16 @@ from pathlib import Path
 
 import pytest
 from support.command import environment
+from support.missing import skip_or_fail
 
 SCRIPT = Path(__file__).parents[2] / "examples" / "cron" / "ingest.sh"
 STORE = {"CONNECTOR_CLUSTER_URL": "embedded:./store"}
 
-pytestmark = pytest.mark.skipif(shutil.which("flock") is None, reason="cron hosts with flock (util-linux) only")
+
+@pytest.fixture(autouse=True)
+def _host_with_flock() -> None:
+    if shutil.which("flock") is None:
+        skip_or_fail("there is no flock (Debian: apt-get install util-linux)")
 
 
 def run_script(folder: Path, source: str, **variables: str) -> subprocess.CompletedProcess[str]:

@@ -6,17 +6,17 @@ import json
 import os
 import sys
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
 import httpx
 import pytest
-import pytest_asyncio
 from support.axe import AxeMissing, axe_source, find_violations
-from support.browser import Page, browsing, find_browser
+from support.browser import Page
 from support.gateway_api import api_settings, fill_with, running_api
+from support.missing import skip_or_fail
 from support.pages import ROOT
 from support.parts import OverlapScorer, serving
 from support.worker_app import wait_ready
@@ -37,33 +37,6 @@ TOO_SMALL = """[...document.querySelectorAll('button, summary, select, input:not
     .map(each => each.outerHTML.slice(0, 80))"""
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-
-def _skip_or_fail(reason: str) -> None:
-    if os.environ.get("CI"):
-        pytest.fail(reason, pytrace=False)
-    pytest.skip(reason)
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browser() -> AsyncIterator[Page]:
-    program = find_browser()
-    if program is None:
-        _skip_or_fail("there is no browser: install Chromium (Debian: apt-get install chromium)")
-    assert program
-    async with browsing(program) as page:
-        yield page
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def tab(browser: Page) -> Page:
-    """Its tab, as somebody finds it who was never here."""
-    await browser.send("Network.clearBrowserCookies")
-    await browser.send("Emulation.setScriptExecutionDisabled", value=False)
-    await browser.open("about:blank")
-    browser.said.clear()
-    browser.asked.clear()
-    return browser
 
 
 @pytest.fixture(scope="module")
@@ -138,7 +111,7 @@ async def check_looks(tab: Page, name: str, url: str, *, press: str = "") -> set
     try:
         axe_source()
     except AxeMissing as error:
-        _skip_or_fail(str(error))
+        skip_or_fail(str(error))
     backgrounds = set()
     for theme, width in (("light", 1100), ("dark", 360)):
         await tab.open(url, theme=theme, width=width)

@@ -7,19 +7,19 @@ import asyncio
 import os
 import re
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
 
 import httpx
 import pytest
-import pytest_asyncio
 from engines import free_port
 from fastapi.responses import HTMLResponse
 from support.axe import AxeMissing, axe_source, find_violations
-from support.browser import Page, browsing, find_browser
+from support.browser import Page, browsing
 from support.command import Launcher, Running
 from support.judging import Judge, hidden, make_folder, make_plain_folder
+from support.missing import skip_or_fail
 from support.parts import serving, wait_until
 
 from connector.judging.folder import JudgingFolder
@@ -58,43 +58,9 @@ SHOWN_PAIR = "document.querySelector('[name=doc_id]')?.value ?? null"
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
-@pytest.fixture(scope="module")
-def program() -> str:
-    found = find_browser()
-    if found is None:
-        reason = "there is no browser: install Chromium (Debian: apt-get install chromium), or name one in TEST_BROWSER"
-        _skip_or_fail(reason)
-    assert found
-    return found
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browser(program: str) -> AsyncIterator[Page]:
-    """One for all tests of this file, since a start takes a second."""
-    async with browsing(program) as page:
-        yield page
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def tab(browser: Page) -> Page:
-    """Its tab, as somebody finds it who was never here."""
-    await browser.send("Network.clearBrowserCookies")
-    await browser.send("Emulation.setScriptExecutionDisabled", value=False)
-    await browser.open("about:blank")
-    browser.said.clear()
-    browser.asked.clear()
-    return browser
-
-
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     return make_folder(tmp_path / "judged", QUERIES, PAIRS)
-
-
-def _skip_or_fail(reason: str) -> None:
-    if os.environ.get("CI"):
-        pytest.fail(reason, pytrace=False)
-    pytest.skip(reason)
 
 
 def page_of(folder: Path, *, overlap: float = 0.0) -> object:
@@ -128,7 +94,7 @@ async def test_every_page_is_whole_light_and_dark_wide_and_narrow_and_axe_finds_
     try:
         axe_source()
     except AxeMissing as error:
-        _skip_or_fail(str(error))
+        skip_or_fail(str(error))
     seen: dict[str, set[str]] = {}
 
     async def check(look: str, called: str) -> None:
@@ -308,7 +274,7 @@ def start(launcher: Launcher, folder: Path, port: int) -> tuple[Running, str]:
 
 
 async def test_two_browsers_at_once_lose_nothing_when_the_server_is_killed(
-    tab: Page, program: str, launcher: Launcher, tmp_path: Path
+    tab: Page, browser_program: str, launcher: Launcher, tmp_path: Path
 ) -> None:
     folder, port = make_plain_folder(tmp_path / "judged", queries=3, documents=3), free_port()
     running, url = start(launcher, folder, port)
@@ -319,7 +285,7 @@ async def test_two_browsers_at_once_lose_nothing_when_the_server_is_killed(
             await tab.press_and_load(str(len(seen[name]) % 4))
             seen[name].append(shown)
 
-    async with browsing(program) as another:
+    async with browsing(browser_program) as another:
         tabs = {"anna": tab, "ben": another}
         await asyncio.gather(*(sign_in(tab, url, name) for name, tab in tabs.items()))
         await asyncio.gather(*(judge(tab, name, 2) for name, tab in tabs.items()))

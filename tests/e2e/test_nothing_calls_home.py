@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
-import pytest
 from support.command import environment
+from support.missing import skip_or_fail
 from support.strace import addresses, leaves_the_host, watching
 
 from connector.no_telemetry import SWITCHES
@@ -20,7 +19,7 @@ WITHOUT_STRACE = "there is no strace to see it by (Debian: apt-get install strac
 
 def test_ingest_worker_and_search_speak_to_nobody_else(demo: Any) -> None:
     if demo.spoken_to is None:
-        _must_have_strace()
+        skip_or_fail(WITHOUT_STRACE)
 
     assert "127.0.0.1" in demo.spoken_to  # the worker
     assert {address for address in demo.spoken_to if leaves_the_host(address)} == set()
@@ -31,7 +30,7 @@ def test_a_call_to_elsewhere_is_seen_also_where_a_name_is_looked_up(tmp_path: Pa
     command = [*watching(tmp_path / "calls"), sys.executable, "-c", program]
     subprocess.run(command, check=True, timeout=240)
     if len(command) == 3:
-        _must_have_strace()
+        skip_or_fail(WITHOUT_STRACE)
 
     assert {address for address in addresses(tmp_path / "calls") if leaves_the_host(address)} == {"192.0.2.7"}
 
@@ -59,9 +58,3 @@ def test_libraries_that_would_tell_their_makers_do_not(tmp_path: Path) -> None:
     assert list(home.rglob("*")) == []
     if calls.exists():
         assert {address for address in addresses(calls) if leaves_the_host(address)} == set()
-
-
-def _must_have_strace() -> None:
-    if os.environ.get("CI"):
-        pytest.fail(WITHOUT_STRACE, pytrace=False)
-    pytest.skip(WITHOUT_STRACE)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from support.browser import Page, browsing, find_browser
+from support.browser import Page
 from support.evaluations import collection, evaluation, ranked
 
 from connector.evaluation.figures import build_figures
@@ -46,6 +45,8 @@ CONTRAST = """(() => {
     return [words, Math.min(...marks)];
 })()"""
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
 
 @pytest.fixture
 def report(tmp_path: Path) -> str:
@@ -64,18 +65,6 @@ def report(tmp_path: Path) -> str:
     done = evaluation(judged, runs, took_ms=took, degraded={"reranked": {"q1": ATTACK}})
     write_html(tmp_path / "report.html", build_figures(done))
     return (tmp_path / "report.html").as_uri()
-
-
-@pytest.fixture
-async def tab() -> AsyncIterator[Page]:
-    program = find_browser()
-    if program is None:
-        reason = "there is no browser: install Chromium (Debian: apt-get install chromium), or name one in TEST_BROWSER"
-        if os.environ.get("CI"):
-            pytest.fail(reason, pytrace=False)
-        pytest.skip(reason)
-    async with browsing(program) as page:
-        yield page
 
 
 async def test_the_report_is_whole_in_a_real_browser(tab: Page, report: str, tmp_path: Path) -> None:

@@ -8,7 +8,16 @@ import pytest
 from support.somebody import Somebody
 
 from connector.clusters.connect import connect
+from connector.clusters.protocol import Cluster
 from connector.settings.sections import ClusterSettings
+
+
+@pytest.fixture
+async def cluster(engine: ClusterSettings) -> AsyncIterator[Cluster]:
+    """A connection to each of the four engines."""
+    connected = await connect(engine)
+    yield connected
+    await connected.close()
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ counted for a caller. Here on the engines without security, where both can be he
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -85,13 +85,6 @@ def fill_flat(engine: ClusterSettings, name: str) -> None:
             row = {"text": TEXTS[at], "number": at, "vector": own[0].tolist()}
             client.put(f"/{name}/_doc/d{at}", json=row).raise_for_status()
         client.post(f"/{name}/_refresh").raise_for_status()
-
-
-@pytest.fixture
-async def cluster(engine: ClusterSettings) -> AsyncIterator[Cluster]:
-    connected = await connect(engine)
-    yield connected
-    await connected.close()
 
 
 async def exact(index: RestIndex, vector: Vector, depth: int, *, below: int) -> list[tuple[str, float, int]]:

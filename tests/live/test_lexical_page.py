@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import httpx
 import pytest
 from support.scratch import filled_index
 
-from connector.clusters.connect import connect
 from connector.clusters.protocol import Cluster, Index
 from connector.contract.synthetic import make_documents, schema
 from connector.errors import ClusterError
@@ -50,13 +49,6 @@ def filled(engine: ClusterSettings) -> Iterator[str]:
     """An index of ours with sixty documents."""
     with filled_index(engine, schema(), DOCUMENTS) as name:
         yield name
-
-
-@pytest.fixture
-async def cluster(engine: ClusterSettings) -> AsyncIterator[Cluster]:
-    connected = await connect(engine)
-    yield connected
-    await connected.close()
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -10,7 +10,6 @@ import pytest
 from support.scratch import unique_name
 from support.searches import search
 
-from connector.clusters.connect import connect
 from connector.clusters.protocol import Cluster, ForeignFields, Index
 from connector.lexical import LexicalQuery, PageRequest
 from connector.settings.sections import ClusterSettings
@@ -95,13 +94,6 @@ def has_synonyms(engine: ClusterSettings) -> bool:
     """Whether the engine has the module of common analysis, which the tests' Elasticsearch lacks."""
     filters = {"filter": [{"type": "synonym", "synonyms": ["a, b"]}], "tokenizer": "standard", "text": "a"}
     return httpx.post(f"{engine.url}/_analyze", json=filters).is_success
-
-
-@pytest.fixture
-async def cluster(engine: ClusterSettings) -> AsyncIterator[Cluster]:
-    connected = await connect(engine)
-    yield connected
-    await connected.close()
 
 
 @pytest.fixture

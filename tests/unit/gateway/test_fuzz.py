@@ -35,14 +35,8 @@ NOTHING = b"\x00" * 400  # at which every parser stops, whatever it was about to
 
 
 @pytest.fixture(scope="module")
-def engine() -> Iterator[ByteEngine]:
-    with ByteEngine().running() as engine:
-        yield engine
-
-
-@pytest.fixture(scope="module")
-def gateway(engine: ByteEngine) -> Iterator[RunningGateway]:
-    with running_gateway(engine.url) as gateway:
+def gateway(lasting_engine: ByteEngine) -> Iterator[RunningGateway]:
+    with running_gateway(lasting_engine.url) as gateway:
         yield gateway
 
 
@@ -81,7 +75,7 @@ def test_a_request_that_is_right_arrives_as_it_was_sent(
     headers: list[tuple[bytes, bytes]],
     body: bytes,
     is_chunked: bool,
-    engine: ByteEngine,
+    lasting_engine: ByteEngine,
     gateway: RunningGateway,
 ) -> None:
     number = next(NUMBERS)
@@ -96,10 +90,10 @@ def test_a_request_that_is_right_arrives_as_it_was_sent(
         ]
     else:
         lines += [b"Content-Length: %d" % len(body), b"", body]
-    before = len(engine.seen)
+    before = len(lasting_engine.seen)
     reply = gateway.ask(b"\r\n".join(lines), is_head=method == b"HEAD")
     # the engine may see only now that a caller of an earlier example has left
-    arrived = [request for request in engine.seen[before:] if b"%s: %d\r\n" % (OF_THE_TEST, number) in request]
+    arrived = [request for request in lasting_engine.seen[before:] if b"%s: %d\r\n" % (OF_THE_TEST, number) in request]
 
     if reply.startswith(b"HTTP/1.1 400"):  # a target that no parser takes
         assert arrived == []
@@ -113,9 +107,9 @@ def test_a_request_that_is_right_arrives_as_it_was_sent(
 
 @given(data=st.lists(PIECES, min_size=1, max_size=12).map(b"".join))
 def test_whatever_is_sent_nothing_of_ours_fails_and_the_engine_gets_whole_requests(
-    data: bytes, engine: ByteEngine, gateway: RunningGateway
+    data: bytes, lasting_engine: ByteEngine, gateway: RunningGateway
 ) -> None:
-    before = len(engine.seen)
+    before = len(lasting_engine.seen)
     with gateway.connect() as caller:
         caller.sendall(data + NOTHING)
         said = b""
@@ -127,6 +121,6 @@ def test_whatever_is_sent_nothing_of_ours_fails_and_the_engine_gets_whole_reques
 
     assert not re.search(rb"HTTP/1\.1 5(?!05)", said), said
     assert gateway.ask(b"GET /_gateway/health HTTP/1.1\r\nHost: h\r\n\r\n").startswith(b"HTTP/1.1 200")
-    for request in map(Read, engine.seen[before:]):
+    for request in map(Read, lasting_engine.seen[before:]):
         assert request.count <= 1  # none where the caller ended within a body
         assert sum(name.lower() == b"host" for name, _ in request.headers) == 1

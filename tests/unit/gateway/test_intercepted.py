@@ -47,12 +47,6 @@ class WordOfCommand:
 
 
 @pytest.fixture
-def engine() -> Iterator[ByteEngine]:
-    with ByteEngine().running() as engine:
-        yield engine
-
-
-@pytest.fixture
 def interceptor() -> WordOfCommand:
     return WordOfCommand()
 

@@ -59,14 +59,8 @@ def send_nonsense(gateway: RunningGateway, number: int) -> None:
 
 
 @pytest.fixture(scope="module")
-def engine() -> Iterator[ByteEngine]:
-    with ByteEngine().running() as engine:
-        yield engine
-
-
-@pytest.fixture(scope="module")
-def gateway(engine: ByteEngine) -> Iterator[RunningGateway]:
-    with running_gateway(engine.url, interceptor=SomeAreOurs()) as gateway:
+def gateway(lasting_engine: ByteEngine) -> Iterator[RunningGateway]:
+    with running_gateway(lasting_engine.url, interceptor=SomeAreOurs()) as gateway:
         yield gateway
 
 
@@ -76,13 +70,13 @@ def gateway(engine: ByteEngine) -> Iterator[RunningGateway]:
     ids=["asked", "cut off by the engine", "left early", "nonsense"],
 )
 def test_nothing_is_kept_of_requests_that_are_over(
-    engine: ByteEngine,
+    lasting_engine: ByteEngine,
     gateway: RunningGateway,
     act: Callable[[RunningGateway, int], None],
     reply: bytes | None,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(engine, "reply", reply)
+    monkeypatch.setattr(lasting_engine, "reply", reply)
     monkeypatch.setattr(logging.root.manager, "disable", logging.CRITICAL)  # pytest keeps what is logged
     gc.collect()
     before = count_held(CallerConnection)  # gateways of other tests may have left some, as their loops ended

@@ -19,12 +19,6 @@ HOST = b"Host: h\r\n"
 
 
 @pytest.fixture
-def engine() -> Iterator[ByteEngine]:
-    with ByteEngine().running() as engine:
-        yield engine
-
-
-@pytest.fixture
 def gateway(engine: ByteEngine) -> Iterator[RunningGateway]:
     with running_gateway(engine.url) as gateway:
         yield gateway

@@ -16,6 +16,7 @@ import pytest
 import yaml
 from engines import held_port
 from support.gateways import OK, WAIT_S, ByteEngine, read_reply, running_gateway
+from support.missing import skip_or_fail
 
 from connector.errors import SettingsError
 from connector.gateway.exchange import Asked, Passed, Replied, Upstream
@@ -102,10 +103,7 @@ def test_nginx_speaks_tls_to_a_cluster_that_does() -> None:
 
 def find_nginx() -> str:
     found = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin")
-    if found is None and not os.environ.get("CI"):
-        pytest.skip("there is no nginx (Debian: apt-get install nginx-light)")
-    assert found is not None, "there is no nginx (Debian: apt-get install nginx-light)"
-    return found
+    return found or skip_or_fail("there is no nginx (Debian: apt-get install nginx-light)")
 
 
 @contextmanager

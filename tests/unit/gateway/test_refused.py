@@ -13,14 +13,8 @@ POST = b"POST /i/_doc HTTP/1.1\r\n" + HOST
 
 
 @pytest.fixture(scope="module")
-def engine() -> Iterator[ByteEngine]:
-    with ByteEngine().running() as engine:
-        yield engine
-
-
-@pytest.fixture(scope="module")
-def gateway(engine: ByteEngine) -> Iterator[RunningGateway]:
-    with running_gateway(engine.url) as gateway:
+def gateway(lasting_engine: ByteEngine) -> Iterator[RunningGateway]:
+    with running_gateway(lasting_engine.url) as gateway:
         yield gateway
 
 
@@ -67,9 +61,9 @@ REFUSED = {
 
 @pytest.mark.parametrize("case", REFUSED)
 def test_an_ambiguous_request_is_refused_and_the_connection_ends(
-    case: str, gateway: RunningGateway, engine: ByteEngine
+    case: str, gateway: RunningGateway, lasting_engine: ByteEngine
 ) -> None:
-    before = len(engine.seen)
+    before = len(lasting_engine.seen)
     with gateway.connect() as caller:
         caller.sendall(REFUSED[case])
         reply = read_reply(caller)
@@ -78,7 +72,7 @@ def test_an_ambiguous_request_is_refused_and_the_connection_ends(
     assert reply.startswith(b"HTTP/1.1 400 Bad Request\r\n"), reply
     assert rest == b""
     assert orjson.loads(reply.partition(b"\r\n\r\n")[2])["status"] == 400
-    assert engine.seen[before:] == []
+    assert lasting_engine.seen[before:] == []
 
 
 @pytest.mark.parametrize(("method", "status"), [("CONNECT", b"405"), ("PROPFIND", b"405"), ("TRACE", b"200")])
@@ -86,7 +80,7 @@ def test_methods_that_no_engine_answers_go_no_further(method: str, status: bytes
     assert gateway.ask(f"{method} /a HTTP/1.1\r\nHost: h\r\n\r\n".encode()).startswith(b"HTTP/1.1 " + status)
 
 
-def test_a_head_is_limited_above_the_engines_limit(gateway: RunningGateway, engine: ByteEngine) -> None:
+def test_a_head_is_limited_above_the_engines_limit(gateway: RunningGateway, lasting_engine: ByteEngine) -> None:
     """16 kB is the engine's, which says so itself."""
     below = b"GET / HTTP/1.1\r\nHost: h\r\nX: " + b"x" * 40_000 + b"\r\n\r\n"
     above = b"GET / HTTP/1.1\r\nHost: h\r\nX: " + b"x" * 70_000 + b"\r\n\r\n"
@@ -94,7 +88,7 @@ def test_a_head_is_limited_above_the_engines_limit(gateway: RunningGateway, engi
     endless = b"GET /" + b"x" * 8_000_000
 
     assert gateway.ask(below).startswith(b"HTTP/1.1 200 OK")
-    assert engine.seen[-1].count(b"x") >= 40_000
+    assert lasting_engine.seen[-1].count(b"x") >= 40_000
     for head in (above, many, endless):
         with gateway.connect() as caller:
             caller.sendall(head)  # all of it is taken, so that the reply comes through
@@ -122,10 +116,10 @@ def test_what_was_asked_before_is_answered_before_the_connection_ends(gateway: R
     assert reply.count(b"HTTP/1.1") == 1
 
 
-def test_a_request_in_a_body_is_none(gateway: RunningGateway, engine: ByteEngine) -> None:
+def test_a_request_in_a_body_is_none(gateway: RunningGateway, lasting_engine: ByteEngine) -> None:
     inner = b"DELETE /i HTTP/1.1\r\nHost: h\r\n\r\n"
-    before = len(engine.seen)
+    before = len(lasting_engine.seen)
     gateway.ask(POST + b"Content-Length: %d\r\n\r\n%s" % (len(inner), inner))
 
-    assert len(engine.seen) == before + 1
-    assert engine.seen[-1].endswith(b"\r\n\r\n" + inner)
+    assert len(lasting_engine.seen) == before + 1
+    assert lasting_engine.seen[-1].endswith(b"\r\n\r\n" + inner)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 
 import pytest
@@ -26,12 +25,6 @@ class Searches:
         return Passed("sort")
 
     async def close(self) -> None: ...
-
-
-@pytest.fixture
-def engine() -> Iterator[ByteEngine]:
-    with ByteEngine().running() as engine:
-        yield engine
 
 
 def slow_callers(gateway: RunningGateway, held: ExitStack, first: bytes) -> list[socket.socket]:

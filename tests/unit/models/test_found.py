@@ -32,9 +32,7 @@ from connector.settings.sections import WorkerSettings
 TEXTS = ["Tier-2 partners keep a deal.", "", "The cat sat. " * 40, "red fish"]
 
 
-@pytest.fixture(autouse=True)
-def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+pytestmark = pytest.mark.usefixtures("own_cache")
 
 
 def build(folder: Path, *, fused: bool, tokens: str, text: str = "") -> Any:

@@ -11,10 +11,7 @@ import pytest
 from connector.models import hashes
 from connector.models.hashes import REMEMBERED_BYTES, file_sha256
 
-
-@pytest.fixture(autouse=True)
-def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+pytestmark = pytest.mark.usefixtures("own_cache")
 
 
 def as_in_another_process() -> None:

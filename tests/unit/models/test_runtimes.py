@@ -29,9 +29,7 @@ BACKENDS: tuple[Backend, ...] = ("onnx", "torch")
 TEXTS = ["Tier-2 partners keep a deal.", "", "The cat sat. " * 40, "  red   fish\n", "red fish"]
 
 
-@pytest.fixture(autouse=True)
-def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+pytestmark = pytest.mark.usefixtures("own_cache")
 
 
 def plain(model: Any) -> None:

@@ -198,11 +198,6 @@ TYPED: dict[str, str] = {
 }
 
 
-@pytest.fixture(autouse=True)
-def _empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-
-
 def load(text: str = "", environ: dict[str, str] | None = None, **overrides: Any) -> Settings:
     """Settings from a file, an environment, and overrides with __ for the dot."""
     file = Path("settings.yaml")

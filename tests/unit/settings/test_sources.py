@@ -18,11 +18,6 @@ from connector.settings.sources import GivenValue, Unusable, read_secret
 PASSWORD = "CONNECTOR_CLUSTER_PASSWORD"
 
 
-@pytest.fixture(autouse=True)
-def _empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-
-
 def loaded(text: str = "", environ: Mapping[str, str] | None = None, **overrides: Any) -> LoadedSettings:
     Path("settings.yaml").write_text(text, encoding="utf-8")
     layer = {name.replace("__", "."): value for name, value in overrides.items()}

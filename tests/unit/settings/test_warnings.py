@@ -13,11 +13,6 @@ from connector.settings.names import env_name
 from connector.settings.warnings import SettingsWarning, find_warnings, is_loopback
 
 
-@pytest.fixture(autouse=True)
-def _empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-
-
 def cautions(text: str = "", environ: Mapping[str, str] | None = None, *, mode: int = 0o600) -> list[SettingsWarning]:
     file = Path("connector.yaml")
     file.write_text(text)
