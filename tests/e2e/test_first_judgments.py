@@ -1,5 +1,5 @@
-"""docs/first-judgments.md, command by command, on a slice of the example corpus: from a log to figures. Grades of a
-person are the corpus's own, and the model is a strict endpoint that knows them too."""
+"""docs/tutorial/first-judgments.md, command by command, on a slice of the example corpus: from a log to figures. Grades
+of a person are the corpus's own, and the model is a strict endpoint that knows them too."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from connector.judging.resolve import resolve, write_qrels
 from connector.remote.process import WorkerProcess
 from connector.text import normalise_text
 
-PAGE = "docs/first-judgments.md"
+PAGE = "docs/tutorial/first-judgments.md"
 SEARCHES = ROOT / "examples" / "searches.csv"
 KINDS = ("code", "paraphrase", "negation")
 CHARS = 120  # of a document, so that it is one passage

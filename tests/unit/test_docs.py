@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -21,6 +22,7 @@ from connector.settings.names import env_name
 from connector.settings.sections import Settings
 
 ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
 
 
 def build(folder: Path, site: Path) -> subprocess.CompletedProcess[str]:
@@ -78,6 +80,37 @@ def test_the_reference_has_every_setting_command_and_public_name(site: Path) -> 
 
     assert len(keys) > 50
     assert missing == {name: [] for name in pages}
+
+
+def test_every_page_is_one_link_away() -> None:
+    """From the README or the site's first page; a measurement from the list of measurements."""
+    lists = {ROOT / "README.md", DOCS / "index.md", DOCS / "measurements" / "index.md"}
+    linked = {
+        (file.parent / target).resolve().relative_to(ROOT).as_posix()
+        for file in lists
+        for target in re.findall(r"\]\(([\w./-]+\.md)\b", file.read_text(encoding="utf-8"))
+    }
+    site = yaml.safe_load((ROOT / "mkdocs.yml").read_text())
+    pages = set(pages_of(site["nav"]))
+
+    assert len(pages) > 60
+    assert sorted(page for page in pages - {"index.md"} if f"docs/{page}" not in linked) == []
+
+
+def test_every_page_lies_with_its_kind() -> None:
+    kinds = {"tutorial", "how-to", "reference", "explanation", "measurements"}
+    pages = [page.relative_to(DOCS) for page in DOCS.rglob("*.md")]
+
+    assert [str(page) for page in pages if page.parts[0] not in {*kinds, "index.md"}] == []
+
+
+def pages_of(nav: Any) -> Iterator[str]:
+    """The pages that a part of the navigation names."""
+    if isinstance(nav, str):
+        yield nav
+        return
+    for part in nav.values() if isinstance(nav, dict) else nav:
+        yield from pages_of(part)
 
 
 def test_a_link_that_leads_nowhere_fails_the_build(tmp_path: Path) -> None:
