@@ -4,7 +4,8 @@
     make bench-size ARGS="--documents 20e6 --passages 1.5 --dims 768 --passages-per-cpu-s 400"
 
 Nothing is measured here: rates that were measured are multiplied, and bytes are reckoned as `connector backfill
---dry-run` does for an index that is there. The defaults are those of docs/explanation/hundred-million.md."""
+--dry-run` does for an index that is there. docs/measurements/size.md has what the defaults
+print."""
 
 from __future__ import annotations
 
