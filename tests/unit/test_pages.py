@@ -238,6 +238,14 @@ def test_names_are_in_the_files_that_the_text_says() -> None:
     assert not [each for each in said if not re.search(rf"\b{each[1]}\b", (ROOT / each[2]).read_text(encoding="utf-8"))]
 
 
+def test_the_glossary_has_each_word_once() -> None:
+    page = (ROOT / "docs/reference/glossary.md").read_text(encoding="utf-8")
+    words = [word for cell in re.findall(r"^\| ([^|]+) \|", page, re.MULTILINE)[1:] for word in cell.split(", ")]
+
+    assert len(words) > 60
+    assert sorted(word for word in words if words.count(word) > 1) == []
+
+
 def test_the_page_of_the_doctor_has_every_check() -> None:
     page = (ROOT / "docs/reference/doctor.md").read_text(encoding="utf-8")
     first_cells = re.findall(r"^\| ([a-z, ]+) \|", page, re.MULTILINE)
