@@ -191,9 +191,11 @@ def play(job: dict[str, Any], python: str, collection: Collection) -> dict[str, 
             check=False,
         )
         lines = count_lines(HERE / "peer" / f"{job['name']}.py")
-        if done.returncode:
-            return {"lines": lines, "failed": done.stderr.strip().splitlines()[-1][:300]}
+        if done.returncode:  # it could not even say why
+            return {"lines": lines, "failed": done.stderr.strip()[-300:]}
         said: dict[str, Any] = json.loads(Path(result.name).read_text())
+    if "failed" in said:
+        return {"lines": lines, "failed": said["failed"][:300]}
     run = {
         query_id: tuple(Hit(doc_id, -float(rank)) for rank, doc_id in enumerate(dict.fromkeys(found)))
         for query_id, found in said["found"].items()

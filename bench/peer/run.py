@@ -1,4 +1,5 @@
-"""One peer, in its own environment: the job comes as JSON on stdin, what was found and how long it took goes to a file.
+"""One peer, in its own environment: the job comes as JSON on stdin; what was found and how long it took goes to a file,
+or why it failed.
 
 A peer is a module with `prepare(peer, documents)`, which writes the documents and gives a function from a query to the
 ids that it found."""
@@ -9,6 +10,7 @@ import importlib
 import json
 import sys
 import time
+import traceback
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,8 +21,7 @@ sys.path[0] = str(
 )  # in place of this folder: peers are called like the libraries that they try
 
 
-def main() -> None:
-    job: dict[str, Any] = json.load(sys.stdin)
+def play(job: dict[str, Any]) -> dict[str, Any]:
     peer = SimpleNamespace(**job["peer"])
     began = time.perf_counter()
     search = importlib.import_module(f"peer.{job['name']}").prepare(peer, job["documents"])
@@ -39,14 +40,19 @@ def main() -> None:
     with ThreadPoolExecutor(job["clients"]) as pool:
         list(pool.map(search, side_by_side))
     together_s = time.perf_counter() - began
-    result = {
+    return {
         "prepared_s": prepared_s,
         "found": found,
         "took_ms": took_ms,
         "searches_per_s": len(side_by_side) / together_s,
     }
-    Path(job["result"]).write_text(json.dumps(result))
 
 
 if __name__ == "__main__":
-    main()
+    job: dict[str, Any] = json.load(sys.stdin)
+    try:
+        result = play(job)
+    except Exception as error:  # whatever a peer raises is its result
+        traceback.print_exc()
+        result = {"failed": f"{type(error).__name__}: {error}"}
+    Path(job["result"]).write_text(json.dumps(result))

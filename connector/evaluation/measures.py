@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 
 from connector.errors import SettingsError
@@ -16,6 +17,7 @@ with needs("evaluate", "measuring rankings"):
 MEASURES = ("nDCG@10", "RR@10", "R@50")
 Run = Mapping[str, Ranking]
 Values = Mapping[str, Mapping[str, float]]  # measure -> query_id -> value
+log = logging.getLogger(__name__)
 
 
 def default_measures(k: int) -> tuple[str, ...]:
@@ -30,11 +32,12 @@ def check_measures(names: Sequence[str]) -> tuple[str, ...]:
         try:
             measure = ir_measures.parse_measure(name)
             ir_measures.evaluator([measure], {"q": {"d": 1}})
-        except (ValueError, NameError, AttributeError, TypeError, SyntaxError) as error:
+        except (ValueError, NameError, AttributeError, TypeError, SyntaxError):
+            log.debug("ir_measures does not know %r", name, exc_info=True)
             raise SettingsError(
                 f"unknown measure {name!r}; measures are those of ir_measures, such as nDCG@10, RR@10, AP, R@100, "
                 "P(rel=2)@5"
-            ) from error
+            ) from None
         known.append(str(measure))
     return tuple(dict.fromkeys(known))
 

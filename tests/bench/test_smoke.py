@@ -112,7 +112,7 @@ def test_ingest(run: Bench) -> None:
     encoder, ways, memory = said["encoder"], said["pipeline"]["sink"], said["memory"]["300"]
 
     assert encoder["passages"] >= encoder["documents"] > 0
-    assert encoder["share"]["per_cpu_second"] > 0.5
+    assert 0.1 < encoder["share"]["per_cpu_second"] < 1.5  # of a few documents, where a job's own start counts most
     assert ways.keys() == {"connector", "elasticsearch-py parallel_bulk"}
     assert all(way["per_second"] > 0 for way in ways.values())
     assert memory["written"] == 300

@@ -28,9 +28,10 @@ from support.running_engines import FOLDER
 
 TIMEOUT_S = 240
 UNHURRIED = ("--set", "search.deadline_s=120")  # for a search that is to be whole, however busy the machine
-# what commands import once they are asked for; lancedb begins its thread anew in a fork
+# what commands import once they are asked for; of lancedb only what it needs: with all of it here, a fork's first write
+# takes as much of the processor as the import, and a library that calls its forks an experiment is in each
 IMPORTS = (
-    "elasticsearch", "opensearchpy", "connector.clusters.embedded.cluster", "tqdm", "filelock", "Stemmer",
+    "elasticsearch", "opensearchpy", "pyarrow.dataset", "lance_namespace", "tqdm", "filelock", "Stemmer",
     "onnxruntime", "tokenizers", "uvloop", "anyio", "httpcore", "h11", "pythonjsonlogger.json", "ruamel.yaml",
     "connector.cli.commands.ingest", "connector.cli.commands.search", "connector.cli.commands.worker",
     "connector.cli.commands.index", "connector.worker.serve", "connector.client", "connector.ingest.job",
