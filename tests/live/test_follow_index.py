@@ -264,12 +264,14 @@ async def test_a_shard_that_does_not_answer_is_no_index_of_fewer_shards(elastics
     cluster = elasticsearch_somebody.cluster
     assert isinstance(cluster, RestCluster)
     index = unique_name()
-    elasticsearch_somebody.drop_later(index)
     on_one_node = {"number_of_shards": 2, "number_of_replicas": 0, "routing.allocation.total_shards_per_node": 1}
     elasticsearch_somebody.send("PUT", f"/{index}?wait_for_active_shards=0", {"settings": {"index": on_one_node}})
-    elasticsearch_somebody.send("GET", f"/_cluster/health/{index}?wait_for_active_shards=1")
-    with pytest.raises(ClusterUnavailable, match="not every shard"):
-        await read_checkpoints(cluster, index, 2)
+    try:
+        elasticsearch_somebody.send("GET", f"/_cluster/health/{index}?wait_for_active_shards=1")
+        with pytest.raises(ClusterUnavailable, match="not every shard"):
+            await read_checkpoints(cluster, index, 2)
+    finally:
+        elasticsearch_somebody.send("DELETE", f"/{index}")  # at once: while it is there, the whole cluster is red
 
     small = elasticsearch_somebody.make({})  # as if made anew with fewer
 
