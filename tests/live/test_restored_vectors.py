@@ -285,17 +285,24 @@ async def test_a_document_that_outgrows_the_bound_loses_its_passages_while_it_is
     assert check_vectors(somebody, index) == {"d0": 0, "d1": 0, "d2": 3}
 
 
-async def test_passages_of_two_encoders_go_together_where_either_would_be_wrong(
-    somebody: Somebody, tmp_path: Path
-) -> None:
+async def make_outgrown(somebody: Somebody, folder: Path) -> tuple[str, BackfillPlan]:
+    """An index with passages of two encoders, and the plan of the second; the application's own objects in d2 have come
+    to too many since."""
     mapping = {"properties": MAPPING["properties"] | {"parts": PARTS}}
     documents = [{"title": long_text(count), "parts": {"n": 1}} for count in (1, 2, 3)]
     index = somebody.make(mapping, *documents, settings=somebody.knn)
-    await refill(somebody, index, tmp_path)
+    await refill(somebody, index, folder)
     (now,) = await read_encoders(cluster_of(somebody), index)
     plan, _ = await plan_migration(cluster_of(somebody), now, OTHER.fingerprint, SETTINGS)
-    await fill(somebody, plan, OTHER, tmp_path)
+    await fill(somebody, plan, OTHER, folder)
     update(somebody, index, "d2", parts=[{"n": n} for n in range(MOST_NESTED - 4)])
+    return index, plan
+
+
+async def test_passages_of_two_encoders_go_together_where_either_would_be_wrong(
+    somebody: Somebody, tmp_path: Path
+) -> None:
+    index, plan = await make_outgrown(somebody, tmp_path)
     report = await fill(somebody, plan, OTHER, tmp_path)
     touch(somebody, index)
 
@@ -377,14 +384,7 @@ async def test_an_undo_leaves_a_document_whose_vectors_it_would_harm(
 async def test_a_clean_takes_all_of_ours_out_of_a_document_that_has_outgrown_the_bound(
     somebody: Somebody, tmp_path: Path
 ) -> None:
-    mapping = {"properties": MAPPING["properties"] | {"parts": PARTS}}
-    documents = [{"title": long_text(count), "parts": {"n": 1}} for count in (1, 2, 3)]
-    index = somebody.make(mapping, *documents, settings=somebody.knn)
-    await refill(somebody, index, tmp_path)
-    (now,) = await read_encoders(cluster_of(somebody), index)
-    plan, _ = await plan_migration(cluster_of(somebody), now, OTHER.fingerprint, SETTINGS)
-    await fill(somebody, plan, OTHER, tmp_path)
-    update(somebody, index, "d2", parts=[{"n": n} for n in range(MOST_NESTED - 4)])
+    index, plan = await make_outgrown(somebody, tmp_path)
     report = await undo(somebody, index, plan.added)
     touch(somebody, index)
 
