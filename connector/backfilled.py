@@ -107,7 +107,7 @@ class Backfilled:
     def others_from_meta(cls, meta: Mapping[str, Any]) -> tuple[Backfilled, ...]:
         """What was added beside that, by other encoders."""
         entries = map(cls._from_entry, meta.get(OTHERS_KEY, {}).values())
-        return tuple(each for each in entries if each is not None)
+        return tuple(entry for entry in entries if entry is not None)
 
     @classmethod
     def all_from_meta(cls, meta: Mapping[str, Any]) -> tuple[Backfilled, ...]:
@@ -146,7 +146,7 @@ def switch_to_other(meta: Mapping[str, Any], name: str) -> JSON:
     is where they use it already, as when a switch that was cut off comes through late. Raises SettingsError where it
     was taken out meanwhile."""
     before = Backfilled.from_meta(meta)
-    others = {each.names.passages: each for each in Backfilled.others_from_meta(meta)}
+    others = {entry.names.passages: entry for entry in Backfilled.others_from_meta(meta)}
     if before and before.names.passages == name:
         return dict(meta)
     if name not in others:
@@ -182,14 +182,14 @@ def _staying(meta: Mapping[str, Any], name: str) -> JSON:
 def read_marker(value: Any) -> str:
     """The marker in what the field of a document holds; "" where there is none."""
     values = value if isinstance(value, list) else [value]
-    return next((each for each in values if isinstance(each, str) and ":" in each), "")
+    return next((text for text in values if isinstance(text, str) and ":" in text), "")
 
 
 def find_added(fields: Mapping[str, Any]) -> set[str]:
     """The fields of a document that a back-fill added, whatever they are called: their marker tells them, also those of
     which the mapping said nothing when it was read."""
     markers = [name for name, value in fields.items() if name.endswith(MARKER_END) and _is_marker(value)]
-    return {each for marker in markers for each in (marker, marker.removesuffix(MARKER_END))}
+    return {name for marker in markers for name in (marker, marker.removesuffix(MARKER_END))}
 
 
 def _is_marker(value: Any) -> bool:

@@ -200,7 +200,7 @@ def _is_number(value: Any) -> bool:
 
 def _field_type(name: str, fields: Mapping[str, AnyFieldType]) -> AnyFieldType:
     if name not in fields:
-        near = sorted(each for each in fields if each.startswith(f"{name}."))
+        near = sorted(path for path in fields if path.startswith(f"{name}."))
         near = near or difflib.get_close_matches(name, fields, n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"it has: {', '.join(sorted(fields)) or 'none'}"
         raise FilterError(f"the index has no field {name!r} to filter by; {hint}")

@@ -95,9 +95,9 @@ class EncoderFingerprint:
 
     def __str__(self) -> str:
         prompts = {"queries": self.query_prompt, "passages": self.passage_prompt}
-        said = "".join(f", {prompt!r} before {texts}" for texts, prompt in prompts.items() if prompt)
+        prompted = "".join(f", {prompt!r} before {texts}" for texts, prompt in prompts.items() if prompt)
         pooled = "" if self.pooling == "mean" else f", pooling by {self.pooling or 'a module of its own'}"
-        return f"{self.name}@{self.sha256[:12] or 'unknown'} ({self.dims} dims{pooled}{said})"
+        return f"{self.name}@{self.sha256[:12] or 'unknown'} ({self.dims} dims{pooled}{prompted})"
 
     def same_vectors(self, other: EncoderFingerprint) -> bool:
         """Whether both make the same vectors. The name is for people: a copy under another name is the same encoder."""

@@ -38,12 +38,12 @@ class SourceFilter:
             return NOTHING
         included = included or not self.includes or _covers(self.includes, path)
         if isinstance(value, Mapping) and value:
-            inner = {key: self._shown(each, f"{path}.{key}", included=included) for key, each in value.items()}
-            kept = {key: each for key, each in inner.items() if each is not NOTHING}
+            inner = {key: self._shown(member, f"{path}.{key}", included=included) for key, member in value.items()}
+            kept = {key: member for key, member in inner.items() if member is not NOTHING}
             return kept if kept or included else NOTHING
-        if isinstance(value, list) and any(isinstance(each, Mapping) for each in value):
-            objects = [self._shown(each, path, included=included) for each in value]
-            found = [each for each in objects if each is not NOTHING]
+        if isinstance(value, list) and any(isinstance(element, Mapping) for element in value):
+            objects = [self._shown(element, path, included=included) for element in value]
+            found = [element for element in objects if element is not NOTHING]
             return found if found or included else NOTHING
         return value if included else NOTHING
 
@@ -78,7 +78,7 @@ def _covers(patterns: tuple[str, ...], path: str) -> bool:
     """Whether a pattern is the path's own name, or that of an object that it is in."""
     parts = path.split(".")
     paths = [".".join(parts[: at + 1]) for at in range(len(parts))]
-    return any(fnmatchcase(each, pattern) for pattern in patterns for each in paths)
+    return any(fnmatchcase(prefix, pattern) for pattern in patterns for prefix in paths)
 
 
 def _starts(pattern: str, prefix: str) -> bool:

@@ -37,7 +37,7 @@ def check_value(name: str, kind: AnyFieldType, value: Any) -> Any:
         return _stored(name, value)
     if kind == "keyword[]":
         values = value if isinstance(value, list | tuple) else [value]
-        return [_keyword(name, each) for each in values if each is not None] or None
+        return [_keyword(name, keyword) for keyword in values if keyword is not None] or None
     return _CHECKS[kind](name, value)
 
 

@@ -79,6 +79,6 @@ async def _ask_for_update(client: Client, index: str) -> dict[str, str]:
         if error.status is None:
             raise
         return {"write": str(error)} if HIDES_SOME in str(error) else {}
-    items = [item for each in reply.get("items", ()) for item in each.values()]
+    items = [item for entry in reply.get("items", ()) for item in entry.values()]
     denial = next((item["error"] for item in items if is_denial(item.get("error"))), None)
     return {"write": str(denial.get("reason", ""))} if denial else {}

@@ -197,7 +197,7 @@ class BesideJob:
             await self._remove_gone()
             await self._hold_uuid(uuid)
         self._count(passes=1)
-        return sum(getattr(self._counts, each) - getattr(before, each) for each in ("written", "touched", "removed"))
+        return sum(getattr(self._counts, name) - getattr(before, name) for name in ("written", "touched", "removed"))
 
     async def _run_stages(self, is_sweep: bool) -> None:
         found: asyncio.Queue[DifferingGroup | None] = asyncio.Queue(QUEUED_GROUPS)
@@ -286,10 +286,12 @@ class BesideJob:
         if self._most_nested is not None:  # of more, a partial update would put others' vectors in
             cuts = self._cut(group.touched)
             long = [
-                each for each, passages in zip(group.touched, cuts, strict=True) if len(passages) > self._most_nested
+                document
+                for document, passages in zip(group.touched, cuts, strict=True)
+                if len(passages) > self._most_nested
             ]
             group.changed += long
-            group.touched = [each for each in group.touched if each not in long]
+            group.touched = [document for document in group.touched if document not in long]
         cuts = self._cut(group.changed)
         texts = [passage.text for passages in cuts for passage in passages]
         vectors, encoded = encode_in_steps(self._encoder, texts, self._stop.done)
@@ -317,7 +319,7 @@ class BesideJob:
         while pair := await encoded.get():
             group, documents = pair
             written = await self._send(build_bulk(documents, self._vectors.schema, self._vectors.form))
-            touched = await self._send([build_touch(each, self._index) for each in group.touched])
+            touched = await self._send([build_touch(document, self._index) for document in group.touched])
             self._count(
                 written=sum(outcome.kind == "written" for outcome in written),
                 touched=sum(outcome.kind in ("written", "unchanged") for outcome in touched),

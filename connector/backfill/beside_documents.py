@@ -52,6 +52,6 @@ def build_document(document: ReadDocument, passages: tuple[Passage, ...], vector
 def build_touch(document: ReadDocument, index: BesideIndex) -> bytes:
     """The bulk lines that bring all but passages up to date; a copied field without a value any more becomes null."""
     names = [copy.name.removeprefix(f"{COPIES}.") for copy in index.origin.copies.values()]
-    doc = {COPIES: {each: document.copies.get(each) for each in names}, READ: document.state}
+    doc = {COPIES: {name: document.copies.get(name) for name in names}, READ: document.state}
     action = {"update": {"_id": document.doc_id}}
     return b"%b\n%b\n" % (orjson.dumps(action), orjson.dumps({"doc": doc}))

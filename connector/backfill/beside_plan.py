@@ -49,7 +49,7 @@ async def plan_beside(
     facts = await read_facts(cluster, index)
     concrete, mapping = facts.index, facts.mapping
     verdict = judge(facts, Intent(texts=tuple(text)))
-    if barred := [each for each in verdict.obstacles if "beside" not in each.ways]:
+    if barred := [obstacle for obstacle in verdict.obstacles if "beside" not in obstacle.ways]:
         raise SettingsError(f"no vectors can stand beside index {concrete!r}: {'; '.join(map(str, barred))}")
     name = settings.index.beside or vectors_name(concrete)
     mapped = read_mapping([mapping])

@@ -98,7 +98,7 @@ async def read_copies(cluster: RestCluster, plan: IntoPlan, originals: Sequence[
     """Those of the originals that the new index has, as searches see them, without their passages."""
     names = plan.fill.added.names
     source: JSON = {"excludes": [names.passages]} | ({"exclude_vectors": False} if plan.exclude_vectors else {})
-    body = _of_ids([each.document for each in originals]) | {"_source": source}
+    body = _of_ids([original.document for original in originals]) | {"_source": source}
     return {
         key_of(found := read_found(hit, plan.fill)): Copied(found, _without_ours(hit.get("_source", {}), plan))
         for hit in await _search(cluster, plan.new, body)
@@ -118,7 +118,7 @@ async def find_gone_among(cluster: RestCluster, plan: IntoPlan, copied: Sequence
     if not copied:
         return []
     there = {_key(hit) for hit in await _search(cluster, plan.old, _of_ids(copied) | {"_source": False})}
-    return [each for each in copied if key_of(each) not in there]
+    return [document for document in copied if key_of(document) not in there]
 
 
 async def read_shard_ids(
@@ -146,7 +146,7 @@ def _without_ours(source: JSON, plan: IntoPlan) -> JSON:
 
 def _of_ids(documents: Sequence[FoundDocument]) -> JSON:
     """The body of a search for these documents; one id may be there under several routings."""
-    ids = {"ids": {"values": list({each.doc_id for each in documents})}}
+    ids = {"ids": {"values": list({document.doc_id for document in documents})}}
     size = min(10_000, 4 * len(documents))
     query = {"bool": {"filter": [ids]}}
     return {"query": query, "size": size, "version": True, "seq_no_primary_term": True, "track_total_hits": False}

@@ -37,8 +37,8 @@ class BackfillRehearsal:
         return {
             "index": self.verdict.index,
             "in_place": self.verdict.in_place,
-            "obstacles": [{"rule": each.rule, "text": str(each)} for each in self.verdict.obstacles],
-            "concerns": [{"rule": each.rule, "text": str(each)} for each in self.verdict.concerns],
+            "obstacles": [{"rule": obstacle.rule, "text": str(obstacle)} for obstacle in self.verdict.obstacles],
+            "concerns": [{"rule": concern.rule, "text": str(concern)} for concern in self.verdict.concerns],
             "ways": list(self.verdict.ways),
             "mapping": self.mapping,
             "estimate": self.estimate.describe(),
@@ -53,14 +53,14 @@ async def rehearse_backfill(
     sample = await in_own_thread(measure_sample, plan, documents, encoder)
     dims = encoder.fingerprint.dims
     chosen = choose(cluster.engine, plan.vectors, dims)
-    choices = [each for each in read_choices(cluster.engine.kind).values() if each.known_to(cluster.engine)]
+    choices = [choice for choice in read_choices(cluster.engine.kind).values() if choice.known_to(cluster.engine)]
     found = estimate(
         facts,
         sample,
         dims=dims,
         m=plan.vectors.m,
         chosen=VectorCost(chosen.name, chosen.bits, chosen.element),
-        choices=tuple(VectorCost(each.name, each.bits, each.element) for each in choices),
+        choices=tuple(VectorCost(choice.name, choice.bits, choice.element) for choice in choices),
         writers=settings.writers,
         index_bytes=await read_index_bytes(cluster, plan.index),
     )

@@ -44,7 +44,7 @@ def encode_group(
     plan: BackfillPlan, items: Sequence[WorkItem], encoder: Encoder, stopping: Callable[[], bool]
 ) -> EncodedWork:
     """Cut and encode a group of documents."""
-    built = build_passages(plan, [(each.document.doc_id, each.document.texts) for each in items], encoder.token_offsets)
+    built = build_passages(plan, [(item.document.doc_id, item.document.texts) for item in items], encoder.token_offsets)
     unchanged, too_long, todo = list[FoundDocument](), list[FoundDocument](), list[PassageUpdate]()
     for item, (passages, marker) in zip(items, built, strict=True):
         document = item.document
@@ -54,7 +54,9 @@ def encode_group(
             unchanged.append(document)
         else:
             todo.append(PassageUpdate(document, passages, NO_VECTORS, marker))
-    vectors, encoded = encode_in_steps(encoder, [each.text for update in todo for each in update.passages], stopping)
+    vectors, encoded = encode_in_steps(
+        encoder, [passage.text for update in todo for passage in update.passages], stopping
+    )
     updates, failed, start = [], [], 0
     for update in todo:
         own = slice(start, start + len(update.passages))

@@ -103,7 +103,7 @@ def estimate(
         source_bytes=round(copies * passages * in_source),
         text_bytes=round(copies * sample.text_bytes * scale * (2 * STORED_SHARE + INDEXED_SHARE)),
         rewritten_bytes=copies * index_bytes,
-        memory={each.name: round(passages * memory_bytes(each, dims, m)) for each in choices},
+        memory={choice.name: round(passages * memory_bytes(choice, dims, m)) for choice in choices},
         chosen=chosen.name,
         copies=copies,
     )

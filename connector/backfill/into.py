@@ -168,21 +168,21 @@ class IntoJob:
         """Take out of the new index what the old one has no longer; whether both have as many documents then."""
         if await self._counts_differ():
             async for gone in find_gone(self._cluster, self.plan):
-                outcomes = await self.send([build_delete(each) for each in gone])
+                outcomes = await self.send([build_delete(document) for document in gone])
                 self._count(removed=sum(outcome.kind == "written" for outcome in outcomes))
         return not await self._counts_differ()
 
     async def changed_since(self) -> list[Original]:
         """What was written to the old index since the last round; the next time what was written after that."""
         upto = await self._checkpoints()
-        originals = [each async for group in self._groups(upto) for each in group]
+        originals = [original async for group in self._groups(upto) for original in group]
         self._upto = [*upto]
         return originals
 
     async def encode(self, originals: Sequence[Original]) -> EncodedWork:
         """Their passages and vectors; fewer where the job is to stop. One that is too long has none, and is copied; one
         that was misread is not."""
-        items = [WorkItem(each.document, has_passages=False) for each in originals if not each.is_misread]
+        items = [WorkItem(original.document, has_passages=False) for original in originals if not original.is_misread]
         work = await asyncio.to_thread(encode_group, self.plan.fill, items, self._encoder, self._stop.done)
         bare = [PassageUpdate(document, (), NO_VECTORS, marker="") for document in work.too_long]
         return replace(work, updates=[*work.updates, *bare])
@@ -214,7 +214,9 @@ class IntoJob:
     async def _different(self, group: Sequence[Original]) -> list[Original]:
         """Those that an earlier run has not copied as they are now."""
         known: dict[DocumentKey, Copied] = await self._retry.run(partial(read_copies, self._cluster, self.plan, group))
-        different = [each for each in group if not is_same(self.plan, each, known.get(key_of(each.document)))]
+        different = [
+            original for original in group if not is_same(self.plan, original, known.get(key_of(original.document)))
+        ]
         self._count(unchanged=len(group) - len(different))
         return different
 
@@ -242,10 +244,10 @@ class IntoJob:
     async def _write(self, encoded: asyncio.Queue[tuple[list[Original], EncodedWork] | None]) -> None:
         while pair := await encoded.get():
             originals, work = pair
-            by_key = {key_of(each.document): each for each in originals}
+            by_key = {key_of(original.document): original for original in originals}
             updates = [(by_key[key_of(update.document)], update) for update in work.updates]
             await self._write_copies(updates)
-            misread = sum(each.is_misread for each in originals)
+            misread = sum(original.is_misread for original in originals)
             self._count(failed=len(work.failed) + misread)
             reasons = [NO_NUMBER] * len(work.failed) + [TOO_LONG] * len(work.too_long) + [MISREAD] * misread
             count_reasons(self._reasons, reasons)
@@ -253,7 +255,7 @@ class IntoJob:
     async def _write_copies(self, updates: Sequence[tuple[Original, PassageUpdate]]) -> None:
         plan = self.plan
         outcomes = await self.send(
-            [build_copy(plan, each, made, same_version(each.document), self.form) for each, made in updates]
+            [build_copy(plan, original, made, same_version(original.document), self.form) for original, made in updates]
         )
         # deleted and made anew, a document counts its versions from the beginning, and its copy may have a higher one
         again = [at for at, outcome in enumerate(outcomes) if outcome.kind == "conflict"]

@@ -91,7 +91,7 @@ async def plan_into(
     if new in (facts.index, name):
         raise SettingsError(f"--into {new!r} is the index itself; choose another name for the new one")
     verdict = judge(facts, Intent(names, tuple(text)))
-    if barred := [each for each in verdict.obstacles if "into" not in each.ways]:
+    if barred := [obstacle for obstacle in verdict.obstacles if "into" not in obstacle.ways]:
         raise SettingsError(f"index {facts.index!r} cannot be copied into a new one: {'; '.join(map(str, barred))}")
     _check_kind(facts)
     schema = build_foreign_schema(facts.index, [facts.mapping], ForeignFields(text), cluster.dialect.read_vector_field)

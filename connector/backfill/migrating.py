@@ -87,12 +87,12 @@ async def preparing_migration(
         found = await read_encoders(cluster, settings.index.name)
         encoder = await in_own_thread(load_encoder, settings)
         encoder.token_offsets(())
-        pairs = [await plan_migration(cluster, each, encoder.fingerprint, settings, field) for each in found]
-        plans, probed = [plan for plan, _ in pairs], [each for _, each in pairs]
+        pairs = [await plan_migration(cluster, encoders, encoder.fingerprint, settings, field) for encoders in found]
+        plans, probed = [plan for plan, _ in pairs], [probed_index for _, probed_index in pairs]
         changes = [
             line
-            for plan, each, now in zip(plans, probed, found, strict=True)
-            for line in describe_migration(plan, now, each.documents)
+            for plan, probed_index, now in zip(plans, probed, found, strict=True)
+            for line in describe_migration(plan, now, probed_index.documents)
         ]
         yield changes, PreparedBackfill(cluster, encoder, settings, probed, plans)
 
@@ -136,7 +136,7 @@ async def describe_switch(cluster: RestCluster, now: Encoders) -> list[str]:
 def choose_to_switch(found: Sequence[Encoders]) -> list[Encoders]:
     """Which of the indices behind a name change over: all, or those that a switch did not come to that was cut off."""
     first = found[0].used.encoder
-    left = [each for each in found if not each.used.encoder.same_vectors(first)]
+    left = [encoders for encoders in found if not encoders.used.encoder.same_vectors(first)]
     return left or [*found]
 
 

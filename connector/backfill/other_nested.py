@@ -34,11 +34,13 @@ class OtherNested:
         none in for the name of an object."""
         if not self.any:
             return []
-        return [*(f"{each.passages}.ordinal" for each in (names, *self.ours)), *nested_paths(self.theirs)]
+        return [*(f"{fields.passages}.ordinal" for fields in (names, *self.ours)), *nested_paths(self.theirs)]
 
     def count(self, source: JSON) -> int:
         """How many of them a document has."""
-        return count_objects(source, {**self.theirs, **{each.passages: NestedBranch("nested") for each in self.ours}})
+        return count_objects(
+            source, {**self.theirs, **{fields.passages: NestedBranch("nested") for fields in self.ours}}
+        )
 
     def count_own(self, source: JSON, names: AddedNames) -> int:
         """How many passages of those names a document has, where anything is counted."""
@@ -58,6 +60,6 @@ NO_OTHERS = OtherNested()
 def read_others(mapping: JSON, names: AddedNames) -> OtherNested:
     """Those that a mapping knows beside the fields of those names."""
     added = Backfilled.all_from_meta(mapping.get("_meta", {}))
-    ours = tuple(each.names for each in added if each.names.passages != names.passages)
-    theirs = read_branches(mapping, without=[each.passages for each in (names, *ours)])
+    ours = tuple(backfill.names for backfill in added if backfill.names.passages != names.passages)
+    theirs = read_branches(mapping, without=[fields.passages for fields in (names, *ours)])
     return OtherNested(theirs, ours)

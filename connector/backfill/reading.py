@@ -38,9 +38,9 @@ async def find_indices(cluster: Cluster, name: str) -> tuple[str, ...]:
         if error.status == 404:
             raise IndexMissing(name, url) from error
         raise
-    found = [str(each["name"]) for each in reply.get("indices", ())]
-    found += [index for each in reply.get("aliases", ()) for index in _listed(each["indices"])]
-    found += [index for each in reply.get("data_streams", ()) for index in _listed(each["backing_indices"])]
+    found = [str(entry["name"]) for entry in reply.get("indices", ())]
+    found += [index for entry in reply.get("aliases", ()) for index in _listed(entry["indices"])]
+    found += [index for entry in reply.get("data_streams", ()) for index in _listed(entry["backing_indices"])]
     if not found:
         raise IndexMissing(name, url)
     return tuple(dict.fromkeys(found))
@@ -69,7 +69,7 @@ async def read_facts(cluster: Cluster, name: str, names: AddedNames = DEFAULT_NA
     documents = None
     if is_open:
         try:
-            shards = [each async for each in _read_shards(client, index, settings)]
+            shards = [shard async for shard in _read_shards(client, index, settings)]
             unmapped = await _find_unmapped(client, index, (names.passages, names.marker))
             documents = int((await client.request("GET", index_path(index, "_count"), timeout_s=TIMEOUT_S))["count"])
         except ClusterError as error:
@@ -183,4 +183,4 @@ def read_shard(shard: int, reply: JSON) -> CountedShard | None:
 
 
 def _listed(value: Any) -> list[str]:
-    return [value] if isinstance(value, str) else [str(each) for each in value]
+    return [value] if isinstance(value, str) else [str(name) for name in value]

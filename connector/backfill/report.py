@@ -127,9 +127,9 @@ class Ledger:
     def refused(self, shards: int) -> list[list[int]]:
         """The writes that the engine has refused passages for, by shard."""
         numbers: list[list[int]] = [[] for _ in range(shards)]
-        for each in self._unsettled.values():
-            if each.kind == "refused":
-                numbers[each.shard].append(each.seq_no)
+        for refusal in self._unsettled.values():
+            if refusal.kind == "refused":
+                numbers[refusal.shard].append(refusal.seq_no)
         return numbers
 
     def keep_within(self, most: int) -> None:

@@ -45,7 +45,7 @@ class PreparedBackfill:
     def changes(self) -> list[str]:
         """What is about to be changed, for whoever decides."""
         pairs = zip(self.plans, self.probed, strict=True)
-        return [line for plan, each in pairs for line in describe_change(plan, each)]
+        return [line for plan, probed_index in pairs for line in describe_change(plan, probed_index)]
 
 
 @asynccontextmanager
@@ -55,7 +55,7 @@ async def preparing(settings: Settings, wish: BackfillWish) -> AsyncIterator[Pre
         probed = await probe_indices(cluster, settings.index.name, wish)
         encoder = await in_own_thread(load_encoder, settings)
         encoder.token_offsets(())  # passages are cut by its tokens: what that needs is missed before anything is made
-        plans = [await plan_backfill(cluster, each, encoder.fingerprint, settings) for each in probed]
+        plans = [await plan_backfill(cluster, probed_index, encoder.fingerprint, settings) for probed_index in probed]
         yield PreparedBackfill(cluster, encoder, settings, probed, plans)
 
 
@@ -77,11 +77,13 @@ async def fill(
         for plan in prepared.plans:
             await put_fields(prepared.cluster, plan)
         reports = []
-        for plan, each, kept_in in zip(prepared.plans, prepared.probed, files, strict=True):
+        for plan, probed_index, kept_in in zip(prepared.plans, prepared.probed, files, strict=True):
             if stop.done():
-                reports.append(BackfillReport(plan.index, BackfillCounts(each.documents), 0.0, stopped=stop.result()))
+                reports.append(
+                    BackfillReport(plan.index, BackfillCounts(probed_index.documents), 0.0, stopped=stop.result())
+                )
                 continue
-            reports.append(await fill_one_index(plan, each.documents, kept_in))
+            reports.append(await fill_one_index(plan, probed_index.documents, kept_in))
     return reports
 
 
@@ -121,11 +123,11 @@ async def _filler(
 async def rehearse(prepared: PreparedBackfill) -> list[BackfillRehearsal]:
     """What it would change and take, of each index. Nothing is written."""
     found = []
-    for plan, each in zip(prepared.plans, prepared.probed, strict=True):
-        intent = Intent(each.names, tuple(each.text), each.versions)
+    for plan, probed_index in zip(prepared.plans, prepared.probed, strict=True):
+        intent = Intent(probed_index.names, tuple(probed_index.text), probed_index.versions)
         found.append(
             await rehearse_backfill(
-                prepared.cluster, plan, each.facts, intent, prepared.encoder, prepared.settings.ingest
+                prepared.cluster, plan, probed_index.facts, intent, prepared.encoder, prepared.settings.ingest
             )
         )
     return found

@@ -78,7 +78,7 @@ async def read_sample_of(cluster: RestCluster, plan: BackfillPlan) -> list[Found
 
 def measure_sample(plan: BackfillPlan, documents: Sequence[FoundDocument], encoder: Encoder) -> SampledWork:
     """Cut all, and encode some at random (they come in random order), for the time that it takes."""
-    built = build_passages(plan, [(each.doc_id, each.texts) for each in documents], encoder.token_offsets)
+    built = build_passages(plan, [(document.doc_id, document.texts) for document in documents], encoder.token_offsets)
     texts = [passage.text for passages, _ in built for passage in passages]
     tokens = [len(spans) for spans in encoder.token_offsets(texts)] if texts else []
     timed = slice(0, MOST_ENCODED)
@@ -97,6 +97,6 @@ def measure_sample(plan: BackfillPlan, documents: Sequence[FoundDocument], encod
         encoded_tokens=sum(tokens[timed]),
         encode_s=encode_s,
         most_nested=max(
-            (len(cut) + each.other_nested for (cut, _), each in zip(built, documents, strict=True)), default=0
+            (len(cut) + document.other_nested for (cut, _), document in zip(built, documents, strict=True)), default=0
         ),
     )

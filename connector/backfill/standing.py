@@ -58,7 +58,9 @@ class Standing:
                 f"{self._these} are being taken out (connector backfill --undo, or connector migrate --clean)"
             )
         used = Backfilled.from_meta(meta)
-        found = {each.names: each for each in (*Backfilled.others_from_meta(meta), *([used] if used else []))}
+        found = {
+            backfill.names: backfill for backfill in (*Backfilled.others_from_meta(meta), *([used] if used else []))
+        }
         if added.names not in found:
             return False
         if found[added.names].generation != added.generation:

@@ -138,10 +138,10 @@ class _LateWrites:
         await self._remove_gone()
 
     async def _copy(self, originals: Sequence[Original]) -> None:
-        of = {key_of(each.document): each for each in originals}
-        ours, newer = await self._find([each.document.doc_id for each in originals])
+        of = {key_of(original.document): original for original in originals}
+        ours, newer = await self._find([original.document.doc_id for original in originals])
         self.newer += len(newer & of.keys())
-        late = [each for key, each in of.items() if key not in newer]
+        late = [original for key, original in of.items() if key not in newer]
         work = await self._job.encode(late)
         keys = [key_of(update.document) for update in work.updates]
         actions = []
@@ -149,7 +149,7 @@ class _LateWrites:
             copied = ours.get(key)
             condition = unless_written_since(copied) if copied else {"op_type": "create"}
             actions.append(build_copy(self._plan, of[key], update, condition, self._job.form))
-        self.failed += len(work.failed) + sum(each.is_misread for each in late)
+        self.failed += len(work.failed) + sum(original.is_misread for original in late)
         self._settle(keys, await self._job.send(actions))
 
     async def _remove_gone(self) -> None:
@@ -159,12 +159,12 @@ class _LateWrites:
                 await self._remove(await find_gone_among(self._cluster, self._plan, copied))
         if self._own:
             ours, _ = await self._find([doc_id for doc_id, _ in self._own])
-            late = [each for key, each in ours.items() if key in self._own]
+            late = [document for key, document in ours.items() if key in self._own]
             await self._remove(await find_gone_among(self._cluster, self._plan, late))
 
     async def _remove(self, gone: Sequence[FoundDocument]) -> None:
-        sent = await self._job.send([build_delete(each) for each in gone])
-        self._settle([key_of(each) for each in gone], sent)
+        sent = await self._job.send([build_delete(document) for document in gone])
+        self._settle([key_of(document) for document in gone], sent)
 
     def _settle(self, keys: Sequence[DocumentKey], outcomes: Sequence[UpdateOutcome]) -> None:
         for key, outcome in zip(keys, outcomes, strict=True):
@@ -184,11 +184,11 @@ class _LateWrites:
         newer: set[DocumentKey] = set()
         for number, last in enumerate(self._last):
             async for group in read_shard_ids(self._cluster, self._plan, number, query):
-                for each in group:
-                    if each.seq_no <= last or self._own.get(key_of(each)) == each.seq_no:
-                        ours[key_of(each)] = each
+                for document in group:
+                    if document.seq_no <= last or self._own.get(key_of(document)) == document.seq_no:
+                        ours[key_of(document)] = document
                     else:
-                        newer.add(key_of(each))
+                        newer.add(key_of(document))
         return ours, newer
 
 

@@ -47,11 +47,11 @@ class CountedShard:
             return self.total
         count = len(self.sample)
         if count >= self.documents:
-            return sum(each.version for each in self.sample)
+            return sum(document.version for document in self.sample)
         if count < 2:
             return 0
-        mean = sum(each.version for each in self.sample) / count
-        spread = math.sqrt(sum((each.version - mean) ** 2 for each in self.sample) / (count - 1))
+        mean = sum(document.version for document in self.sample) / count
+        spread = math.sqrt(sum((document.version - mean) ** 2 for document in self.sample) / (count - 1))
         return (mean - SURE * spread / math.sqrt(count)) * self.documents
 
 
@@ -72,7 +72,7 @@ class CountedVersions:
     def why_external(self) -> str:
         """What shows that the engine does not count the versions; empty where nothing does."""
         for shard in self.shards:
-            strange = next((each for each in shard.sample if each.is_external), None)
+            strange = next((document for document in shard.sample if document.is_external), None)
             if strange:
                 return (
                     f"a document has version {strange.version} and sequence number {strange.seq_no}, "

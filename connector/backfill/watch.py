@@ -91,7 +91,11 @@ def read_nodes(reply: JSON, capacity: int = 0) -> NodeLoad:
     nodes = reply.get("nodes", {}).values()
     queues = (node.get("thread_pool", {}).get("write", {}).get("queue", 0) for node in nodes)
     memory = [node.get("indexing_pressure", {}).get("memory", {}) for node in nodes]
-    shares = (each["current"]["all_in_bytes"] / each["limit_in_bytes"] for each in memory if each.get("limit_in_bytes"))
+    shares = (
+        pressure["current"]["all_in_bytes"] / pressure["limit_in_bytes"]
+        for pressure in memory
+        if pressure.get("limit_in_bytes")
+    )
     processors = (node.get("os", {}).get("cpu", {}).get("percent", 0) for node in nodes)
     return NodeLoad(
         queue=max(queues, default=0) / (capacity or USUAL_QUEUE),

@@ -109,7 +109,7 @@ class UpdateWriter:
                 removals.append((document, names))
             else:
                 self.refuse(document, STAYS)
-        outcomes = await self._sender.send([build_removal(*each) for each in removals]) if removals else []
+        outcomes = await self._sender.send([build_removal(*removal) for removal in removals]) if removals else []
         for (document, _), outcome in zip(removals, outcomes, strict=True):
             self._settle_removed(document, outcome)
         if reason := blocked_reason(outcomes):

@@ -32,13 +32,13 @@ def following(bar: bool) -> Iterator[tuple[Callable[[FollowReport], None], Calla
     """How a followed source shows what was done and how far behind the index is: a line on a terminal, else a log line
     now and then, where there is anything new."""
     if not bar:
-        due, said = time.monotonic() + LOG_EVERY_S, ""
+        due, logged = time.monotonic() + LOG_EVERY_S, ""
 
         def tell(report: FollowReport) -> None:
-            nonlocal due, said
+            nonlocal due, logged
             text = _describe(report)
-            if time.monotonic() >= due and text != said:
-                due, said = time.monotonic() + LOG_EVERY_S, text
+            if time.monotonic() >= due and text != logged:
+                due, logged = time.monotonic() + LOG_EVERY_S, text
                 lag = {"lag_s": report.lag.seconds, "waiting": report.lag.waiting}
                 log.info("%s", text, extra=asdict(report.counts) | lag)
 
@@ -61,7 +61,7 @@ class IndexLines:
         self._progress = progress
         self._tasks: dict[str, TaskID] = {}
         self._due: dict[str, float] = {}
-        self._said: dict[str, str] = {}
+        self._logged: dict[str, str] = {}
         self._counts: dict[str, BackfillCounts] = {}
         self._behind: dict[str, PassageLag] = {}
 
@@ -87,8 +87,8 @@ class IndexLines:
             if index not in self._tasks:
                 self._tasks[index] = self._progress.add_task(f"following {index}", total=None, state="")
             self._progress.update(self._tasks[index], state=text)
-        elif text != self._said.get(index) and time.monotonic() >= self._due.get(index, 0.0):
-            self._said[index], self._due[index] = text, time.monotonic() + LOG_EVERY_S
+        elif text != self._logged.get(index) and time.monotonic() >= self._due.get(index, 0.0):
+            self._logged[index], self._due[index] = text, time.monotonic() + LOG_EVERY_S
             seconds = round(behind.seconds, 1) if behind else 0.0
             log.info("%s: %s", index, text, extra={"index": index, "behind_s": seconds})
 

@@ -114,8 +114,8 @@ class BesideIndex(RestIndex):
         checked = Checked()
         hits = await self._confirmed(vector, depth, filter, passages, checked, note, end)
         missing = await self._count_missing(end)
-        if said := _describe(checked, missing, counts_gone=self._view.whole and not self._for_caller):
-            note(f"{said}, and found by words alone; connector backfill {self.origin.index} --beside sees to them")
+        if lag := _describe(checked, missing, counts_gone=self._view.whole and not self._for_caller):
+            note(f"{lag}, and found by words alone; connector backfill {self.origin.index} --beside sees to them")
         return hits
 
     async def content(

@@ -12,7 +12,11 @@ from connector.schema import EncoderFingerprint
 def by_encoder(index: Index, encoder: EncoderFingerprint) -> Index:
     """The index by the vectors that this encoder made, where it has those of several, as while it changes from one to
     the other."""
-    found = (each for each in index.schema.alternatives if each.encoder and each.encoder.same_vectors(encoder))
+    found = (
+        alternative
+        for alternative in index.schema.alternatives
+        if alternative.encoder and alternative.encoder.same_vectors(encoder)
+    )
     schema = next(found, None)
     if schema is None:
         return index

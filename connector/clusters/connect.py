@@ -112,11 +112,11 @@ async def detect_engine(settings: ClusterSettings) -> Engine:
     return Engine(kind, version.get("number", ""))
 
 
-def _kind(reply: httpx.Response, version: dict[str, str], said: str) -> str:
-    if version.get("distribution") == "opensearch" or (reply.status_code == 403 and OPENSEARCH_DENIAL.search(said)):
+def _kind(reply: httpx.Response, version: dict[str, str], reason: str) -> str:
+    if version.get("distribution") == "opensearch" or (reply.status_code == 403 and OPENSEARCH_DENIAL.search(reason)):
         return "opensearch"
     marked = reply.headers.get("x-elastic-product") == "Elasticsearch"
-    if marked or (reply.status_code == 403 and ELASTICSEARCH_DENIAL.search(said)):
+    if marked or (reply.status_code == 403 and ELASTICSEARCH_DENIAL.search(reason)):
         return "elasticsearch"
     raise ClusterError(
         f"{reply.request.url} does not say which engine it is (HTTP {reply.status_code}); "

@@ -98,19 +98,20 @@ def read_mapping(mappings: Sequence[JSON]) -> Mapped:
     copies: dict[str, list[str]] = {}
     source: JSON = {}
     for mapping in mappings:
-        found = {each.name: each for each in _walk(mapping.get("properties", {}))}
+        found = {mapped_field.name: mapped_field for mapped_field in _walk(mapping.get("properties", {}))}
         for name, kind, computed in _runtime(mapping):
             found[name] = MappedField(name, {"type": kind}, name, computed=computed)
-        for name, each in list(found.items()):
-            if each.type == "alias":
-                target = found.get(each.mapping.get("path", ""))
+        for name, mapped_field in list(found.items()):
+            if mapped_field.type == "alias":
+                target = found.get(mapped_field.mapping.get("path", ""))
                 if target:
                     found[name] = replace(target, name=name, target=target.name)
-            for goal in _listed(each.mapping.get("copy_to")):
-                copies.setdefault(goal, []).append(each.source)
-        for name, each in found.items():
+            for goal in _listed(mapped_field.mapping.get("copy_to")):
+                copies.setdefault(goal, []).append(mapped_field.source)
+        for name, mapped_field in found.items():
             kinds = seen.setdefault(name, {})
-            kinds[kind_of(each)] = [*kinds.pop(kind_of(each), []), each]  # the last that was seen comes last
+            kind = kind_of(mapped_field)
+            kinds[kind] = [*kinds.pop(kind, []), mapped_field]  # the last that was seen comes last
         source |= mapping.get("_source", {})
     fields = {name: max(reversed(kinds.values()), key=len)[-1] for name, kinds in seen.items()}
     return Mapped(fields, {goal: sorted(set(names)) for goal, names in copies.items()}, source)
@@ -141,7 +142,7 @@ def build_foreign_schema(
         texts_given = foreign.text if foreign and foreign.text else added.text
         foreign = ForeignFields(texts_given, (foreign and foreign.vector) or added.names.vector)
     mapped = read_mapping(mappings)
-    vectors = {each: vector for each, found in mapped.fields.items() if (vector := read_vector(found.mapping))}
+    vectors = {path: vector for path, found in mapped.fields.items() if (vector := read_vector(found.mapping))}
     if foreign is None or not foreign.text:
         names = mapped.names(_is_text)
         raise SettingsError(
@@ -158,8 +159,8 @@ def build_foreign_schema(
     ours: list[str] = []
     if added:
         layout = _with_added(layout, added, others)
-        encoders = {each.names.vector: each.encoder for each in (added, *others)}
-        roots = {root for each in (added, *others) for root in (each.names.passages, each.names.marker)}
+        encoders = {backfill.names.vector: backfill.encoder for backfill in (added, *others)}
+        roots = {root for backfill in (added, *others) for root in (backfill.names.passages, backfill.names.marker)}
         ours = [name for name in mapped.fields if name.split(".")[0] in roots]
     vector = layout.vector
     return IndexSchema(
@@ -189,13 +190,13 @@ def _build_layout(
             for text, found in texts.items()
             if not (found.nested or found.computed or mapped.flat_root(text))
         },
-        nested={each: found.nested for each, found in mapped.fields.items() if found.nested},
+        nested={path: found.nested for path, found in mapped.fields.items() if found.nested},
         vectors=tuple(mapped.names(lambda found: found.type in VECTOR_TYPES)),
         vector=vectors[foreign.vector] if foreign.vector else None,
         vector_fields=vectors,
         nested_places={
             path: tuple(_place(mapped, found) for found in _texts_in(mapped, path, foreign.text))
-            for path in {mapped.fields[each].nested for each in vectors} - {""}
+            for path in {mapped.fields[vector_path].nested for vector_path in vectors} - {""}
         },
         routed=any(mapping.get("_routing", {}).get("required") for mapping in mappings),
         has_source=mapped.source.get("enabled", True) is not False,
@@ -206,7 +207,7 @@ def _with_added(layout: Layout, added: Backfilled, others: Sequence[Backfilled])
     """The layout with the passages that a back-fill put there: their texts are stored beside `_source`, and no hit
     shows them as a field of the document."""
     names = added.names
-    hidden = [name for each in (added, *others) for name in (each.names.passages, each.names.marker)]
+    hidden = [name for backfill in (added, *others) for name in (backfill.names.passages, backfill.names.marker)]
     return replace(
         layout,
         vectors=(*layout.vectors, *hidden),
@@ -270,12 +271,22 @@ def _place(mapped: Mapped, found: MappedField) -> TextPlace:
     kept = tuple(path for path in paths if is_kept(path, mapped.source))
     if kept:
         return TextPlace(source=kept)
-    siblings = [each for each in mapped.fields.values() if each.source in paths and not each.target]
-    stored = tuple(each.name for each in siblings if each.mapping.get("store") in (True, "true"))
+    siblings = [
+        mapped_field
+        for mapped_field in mapped.fields.values()
+        if mapped_field.source in paths and not mapped_field.target
+    ]
+    stored = tuple(
+        mapped_field.name for mapped_field in siblings if mapped_field.mapping.get("store") in (True, "true")
+    )
     if stored:
         own = [name for name in stored if name == (found.target or found.name)]
         return TextPlace(stored=tuple(own) or stored)
-    columns = tuple(each.name for each in siblings if each.type in KEYWORDS and each.mapping.get("doc_values", True))
+    columns = tuple(
+        mapped_field.name
+        for mapped_field in siblings
+        if mapped_field.type in KEYWORDS and mapped_field.mapping.get("doc_values", True)
+    )
     if columns:
         return TextPlace(columns=columns[:1] if len(paths) == 1 else columns)
     because = "_source is disabled" if mapped.source.get("enabled", True) is False else "_source leaves it out"

@@ -132,8 +132,8 @@ def values_at(node: Any, path: Sequence[str]) -> Iterator[str]:
 def nodes_at(node: Any, path: Sequence[str]) -> Iterator[Any]:
     """The same as they are, whole objects among them; what is null is none."""
     if isinstance(node, list):
-        for each in node:
-            yield from nodes_at(each, path)
+        for child in node:
+            yield from nodes_at(child, path)
     elif not path:
         if node is not None:
             yield node

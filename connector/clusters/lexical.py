@@ -93,7 +93,7 @@ def _build_page(page: PageRequest) -> JSON:
 def _as_asked(node: Any, scale: float) -> Any:
     """Aggregations without what the leg's query adds to the hits in them: its passages, and the scale of its scores."""
     if isinstance(node, list):
-        return [_as_asked(each, scale) for each in node]
+        return [_as_asked(child, scale) for child in node]
     if not isinstance(node, dict):
         return node
     kept = {key: _as_asked(value, scale) for key, value in node.items() if not _is_ours(key, value)}

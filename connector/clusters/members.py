@@ -21,7 +21,7 @@ def stands_for_several(name: str, indices: Sequence[str]) -> bool:
     """Whether a name may stand for more than one index: a pattern, a list, a data stream, or an alias of several.
 
     A pattern that only one index fits today counts too, so that documents keep their names when there is another."""
-    return bool(set(name) & SEVERAL) or len(indices) > 1 or any(BACKING in each for each in indices)
+    return bool(set(name) & SEVERAL) or len(indices) > 1 or any(BACKING in index for index in indices)
 
 
 def find_members(name: str, mappings: JSON, settings: JSON) -> Members:
@@ -56,8 +56,8 @@ def join_ours(name: str, schemas: Mapping[str, IndexSchema | None]) -> IndexSche
     return replace(
         schema,
         fields=Fields(schema.fields.text, metadata, schema.fields.id, schema.fields.columns),
-        keeps_ids=all(each.keeps_ids for each in found),
-        keeps_original_text=any(each.keeps_original_text for each in found),
+        keeps_ids=all(member.keeps_ids for member in found),
+        keeps_original_text=any(member.keeps_original_text for member in found),
     )
 
 
@@ -70,7 +70,9 @@ def join_added(name: str, found: Mapping[str, Sequence[Backfilled]]) -> list[Bac
     if not filled:
         return []
     (first, added), *others = filled.items()
-    common = [each for each in added if all(any(_alike(each, other) for other in there) for _, there in others)]
+    common = [
+        candidate for candidate in added if all(any(_alike(candidate, other) for other in there) for _, there in others)
+    ]
     if not common:
         index = next(index for index, there in others if not _alike(there[0], added[0]))
         raise SettingsError(
@@ -122,7 +124,9 @@ class _Comparison:
     @property
     def lacking(self) -> dict[str, tuple[str, ...]]:
         """The members that lack a field, for each that any of them lacks."""
-        having = {name: {index for each in kinds.values() for index in each} for name, kinds in self.kinds.items()}
+        having = {
+            name: {index for indices in kinds.values() for index in indices} for name, kinds in self.kinds.items()
+        }
         return {
             name: tuple(index for index in self.names if index not in has)
             for name, has in having.items()
@@ -162,7 +166,7 @@ def _vector_notes(members: Members, found: _Comparison, name: str) -> Iterator[s
     if missing := found.lacking.get(name):
         yield f"a dense leg finds no document of {listed(missing, count)}, which lack {name!r}"
     if fitting := members.fitting.get(name):
-        others = sorted({index for each in found.kinds[name].values() for index in each} - set(fitting))
+        others = sorted({index for indices in found.kinds[name].values() for index in indices} - set(fitting))
         yield (
             f"a dense leg does not search {listed(others, count)}, whose vectors are of another kind: "
             f"{name!r} is {found.describe(name)}"

@@ -21,18 +21,18 @@ class NestedBranch:
 def read_branches(mapping: JSON, *, without: Collection[str] = ()) -> Branches:
     """The part of a mapping that says which objects of a document are nested, without those fields at its root."""
     properties = mapping.get("properties", {})
-    return _read({name: each for name, each in properties.items() if name not in without}, is_inside=False)
+    return _read({name: definition for name, definition in properties.items() if name not in without}, is_inside=False)
 
 
 def _read(properties: JSON, *, is_inside: bool) -> Branches:
     """`is_inside`: whether these are fields of nested objects."""
     found: dict[str, NestedBranch] = {}
-    for name, each in properties.items():
-        is_nested = each.get("type") == "nested"
-        if str(each.get("enabled", True)).lower() == "false":
+    for name, definition in properties.items():
+        is_nested = definition.get("type") == "nested"
+        if str(definition.get("enabled", True)).lower() == "false":
             continue  # the engine passes over what is in it
-        below = _read(each.get("properties", {}), is_inside=is_inside or is_nested)
-        if each.get("type") == "knn_vector" and is_inside:
+        below = _read(definition.get("properties", {}), is_inside=is_inside or is_nested)
+        if definition.get("type") == "knn_vector" and is_inside:
             found[name] = NestedBranch("vector")
         elif is_nested or below:
             found[name] = NestedBranch("nested" if is_nested else "object", below)
@@ -56,7 +56,7 @@ def count_objects(source: JSON, branches: Branches) -> int:
     """How many nested objects the engine makes of a source: of lists in lists too, and of keys with dots in them; none
     of null."""
     return sum(
-        (branch.kind == "nested") + count_objects(each, branch.below) for branch, each in _objects(source, branches)
+        (branch.kind == "nested") + count_objects(inner, branch.below) for branch, inner in _objects(source, branches)
     )
 
 
@@ -64,14 +64,14 @@ def holds_vectors(source: JSON, branches: Branches) -> bool:
     """Whether a nested object of a source has a vector."""
     if any(branch.kind == "vector" and value is not None for branch, value in _values(source, branches)):
         return True
-    return any(holds_vectors(each, branch.below) for branch, each in _objects(source, branches))
+    return any(holds_vectors(inner, branch.below) for branch, inner in _objects(source, branches))
 
 
 def _objects(source: JSON, branches: Branches) -> Iterator[tuple[NestedBranch, JSON]]:
     """The objects in a source that lie at a branch, with it."""
     for branch, value in _values(source, branches):
         if branch.kind != "vector":
-            yield from ((branch, each) for each in _flat(value))
+            yield from ((branch, inner) for inner in _flat(value))
 
 
 def _values(source: JSON, branches: Branches) -> Iterator[tuple[NestedBranch, Any]]:
@@ -83,7 +83,7 @@ def _values(source: JSON, branches: Branches) -> Iterator[tuple[NestedBranch, An
 
 def _flat(value: Any) -> Iterator[JSON]:
     if isinstance(value, list):
-        for each in value:
-            yield from _flat(each)
+        for element in value:
+            yield from _flat(element)
     elif isinstance(value, dict):
         yield value

@@ -81,9 +81,9 @@ def innermost_reason(error: Mapping[str, Any]) -> str:
 def advise(error: Mapping[str, Any]) -> str:
     """What to do about an error that is known; empty for any other."""
     for cause in _chain(error):
-        said = f"{cause.get('type', '')} {cause.get('reason') or ''}"
+        text = f"{cause.get('type', '')} {cause.get('reason') or ''}"
         for known, what_to_do in ADVICE.items():
-            if re.search(known, said):
+            if re.search(known, text):
                 return what_to_do
     return ""
 

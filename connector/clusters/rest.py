@@ -111,17 +111,17 @@ class RestCluster:
         await check_needs(self._client, self.engine, choice, knn_library=self._knn_library)
 
     async def open_index(self, name: str, foreign: ForeignFields | None = None) -> RestIndex:
-        mappings = {each: found["mappings"] for each, found in (await self._named(name, "_mapping")).items()}
+        mappings = {index: found["mappings"] for index, found in (await self._named(name, "_mapping")).items()}
         if not mappings:
             raise IndexMissing(name, self._url, nearest_name(name.strip("*"), await self._names()))
         members = ONE
         if stands_for_several(name, list(mappings)):
             members = find_members(name, mappings, await self._named(name, "_settings", ALL_SETTINGS))
-            mappings = {each: mappings[each] for each in members.names}
+            mappings = {index: mappings[index] for index in members.names}
         elif beside := await self._beside(name, mappings, foreign):
             return beside
-        metas = {each: found.get("_meta", {}) for each, found in mappings.items()}
-        schema = join_ours(name, {each: IndexSchema.from_meta(meta) for each, meta in metas.items()})
+        metas = {index: found.get("_meta", {}) for index, found in mappings.items()}
+        schema = join_ours(name, {index: IndexSchema.from_meta(meta) for index, meta in metas.items()})
         if schema is None:
             schema = self._foreign_schema(name, mappings, foreign)
         if members.names:
@@ -132,8 +132,8 @@ class RestCluster:
 
     def _foreign_schema(self, name: str, mappings: Mapping[str, JSON], foreign: ForeignFields | None) -> IndexSchema:
         """The schema of an index that is not ours, and of one that changes its encoder also those of the others."""
-        metas = {each: found.get("_meta", {}) for each, found in mappings.items()}
-        joined = join_added(name, {each: Backfilled.all_from_meta(meta) for each, meta in metas.items()})
+        metas = {index: found.get("_meta", {}) for index, found in mappings.items()}
+        joined = join_added(name, {index: Backfilled.all_from_meta(meta) for index, meta in metas.items()})
         added, others = (joined[0] if joined else None), joined[1:]
 
         def build(used: Backfilled | None, beside: Sequence[Backfilled]) -> IndexSchema:
@@ -143,8 +143,8 @@ class RestCluster:
         schema = build(added, others)
         if added is None or (foreign and foreign.vector):
             return schema
-        rest = {each.names: [added, *(other for other in others if other != each)] for each in others}
-        return replace(schema, alternatives=tuple(build(each, rest[each.names]) for each in others))
+        rest = {backfill.names: [added, *(other for other in others if other != backfill)] for backfill in others}
+        return replace(schema, alternatives=tuple(build(backfill, rest[backfill.names]) for backfill in others))
 
     async def open_vectors(self, name: str) -> tuple[RestIndex, Origin] | None:
         """An index of vectors beside another, and what it says of that one; None where there is none of that name.
@@ -154,10 +154,11 @@ class RestCluster:
         reply = await self._client.request("GET", path, params=params, timeout_s=ADMIN_TIMEOUT_S)
         if not reply:
             return None
-        said = read_origin(next(iter(reply.values()))["mappings"].get("_meta", {}))
-        if said is None:
+        found = read_origin(next(iter(reply.values()))["mappings"].get("_meta", {}))
+        if found is None:
             raise SettingsError(f"the index {name!r} holds no vectors of another one; choose another name")
-        return self._index(name, said[1]), said[0]
+        origin, schema = found
+        return self._index(name, schema), origin
 
     async def drop_index(self, name: str) -> None:
         try:
@@ -192,8 +193,8 @@ class RestCluster:
         IndexMissing for one that is named and not there."""
         ((concrete, mapping),) = mappings.items()
         meta = mapping.get("_meta", {})
-        if said := read_origin(meta):
-            raise SettingsError(f"{name!r} holds the vectors of the index {said[0].index!r}; search that: index.name")
+        if found := read_origin(meta):
+            raise SettingsError(f"{name!r} holds the vectors of the index {found[0].index!r}; search that: index.name")
         named = foreign.beside if foreign else None
         if "connector" in meta or (named is None and (META_KEY in meta or (foreign and foreign.vector))):
             return None
@@ -225,14 +226,14 @@ class RestCluster:
         """What of the indices behind a name can be seen under it."""
         if names == [name]:
             return View()
-        if stands_for_several(name, []) or any(BACKING in each for each in names):
+        if stands_for_several(name, []) or any(BACKING in index for index in names):
             return View(whole=False)
         try:
             action = f"_alias/{quote(name, safe='')}"
             reply = await self._client.request("GET", index_path(name, action), timeout_s=ADMIN_TIMEOUT_S)
         except ClusterError:  # such as one that may not see aliases: hidden_hits fills up what is missing
             return View(whole=False)
-        aliases: dict[str, JSON] = {each: reply.get(each, {}).get("aliases", {}).get(name, {}) for each in names}
+        aliases: dict[str, JSON] = {index: reply.get(index, {}).get("aliases", {}).get(name, {}) for index in names}
         narrowed = any({"filter", "search_routing", "index_routing"} & set(alias) for alias in aliases.values())
         return View(_shown_by(aliases), whole=len(names) == 1 and not narrowed)
 
@@ -257,13 +258,13 @@ class RestCluster:
             reply = await self._client.request("GET", "/_resolve/index/*", timeout_s=ADMIN_TIMEOUT_S)
         except ClusterError:
             return []  # it would have been a hint, no more
-        found = (each["name"] for kind in ("indices", "aliases", "data_streams") for each in reply.get(kind, ()))
+        found = (entry["name"] for kind in ("indices", "aliases", "data_streams") for entry in reply.get(kind, ()))
         return [name for name in found if not name.startswith(".")]
 
 
 def _of_members(schema: IndexSchema, members: Members) -> IndexSchema:
     """The schema, and those beside it, for a name that stands for several indices."""
-    beside = tuple(_of_members(each, members) for each in schema.alternatives)
+    beside = tuple(_of_members(alternative, members) for alternative in schema.alternatives)
     return replace(schema, layout=replace(schema.layout, members=members), alternatives=beside)
 
 

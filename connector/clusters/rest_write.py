@@ -42,7 +42,7 @@ class BulkWriter:
             if not is_short_of_room(error):
                 raise
             large = len(actions) == 1 and len(actions[0]) > self.max_chunk_bytes
-            outcomes = [WriteOutcome(each, str(error), retryable=True, perhaps_never=large) for each in doc_ids]
+            outcomes = [WriteOutcome(doc_id, str(error), retryable=True, perhaps_never=large) for doc_id in doc_ids]
         too_large = [at for at, outcome in enumerate(outcomes) if is_too_large(outcome)]
         if not too_large:
             return outcomes

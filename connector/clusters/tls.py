@@ -28,34 +28,34 @@ def explain_tls(settings: ClusterSettings, error: ssl.SSLError) -> TlsError:
     """The error that says what a failed handshake means, and what to do."""
     url = settings.url
     if isinstance(error, ssl.SSLCertVerificationError):
-        said = error.verify_message
+        reason = error.verify_message
         match error.verify_code:
             case code if code in UNKNOWN_CA and settings.ca_cert:
                 return TlsError(
                     f"the certificate of {url} is not signed by the CA in cluster.ca_cert {settings.ca_cert!r} "
-                    f"({said}); "
+                    f"({reason}); "
                     "name the PEM file of the CA that signed it"
                 )
             case code if code in UNKNOWN_CA:
                 return TlsError(
-                    f"the certificate of {url} is signed by a CA that is not trusted here ({said}); "
+                    f"the certificate of {url} is signed by a CA that is not trusted here ({reason}); "
                     "name that CA's PEM file in cluster.ca_cert"
                 )
             case code if code in (HOSTNAME_MISMATCH, IP_MISMATCH):
                 return TlsError(
-                    f"the certificate of {url} is made out to other names ({said}); put a name that it has into "
+                    f"the certificate of {url} is made out to other names ({reason}); put a name that it has into "
                     "cluster.url"
                 )
             case code if code in (EXPIRED, NOT_YET_VALID):
                 return TlsError(
-                    f"the certificate of {url} is not valid today ({said}); renew it, or set this clock right"
+                    f"the certificate of {url} is not valid today ({reason}); renew it, or set this clock right"
                 )
             case _:
-                return TlsError(f"the certificate of {url} is not accepted ({said})")
+                return TlsError(f"the certificate of {url} is not accepted ({reason})")
     if error.reason in NO_TLS or "record layer failure" in str(error):
         return TlsError(f"{url} speaks no TLS; put http:// into cluster.url, or the port of its TLS")
-    said = error.reason or (str(error).splitlines() or ["no reason given"])[0]
-    return TlsError(f"the TLS handshake with {url} failed ({said})")
+    reason = error.reason or (str(error).splitlines() or ["no reason given"])[0]
+    return TlsError(f"the TLS handshake with {url} failed ({reason})")
 
 
 async def speaks_tls(url: str) -> bool:

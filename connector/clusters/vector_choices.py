@@ -99,20 +99,20 @@ def choose_automatically(engine: Engine, dims: int) -> str:
 
 def describe(engine: Engine, dims: int) -> str:
     """All choices of an engine in words."""
-    said = [f"auto ({choose_automatically(engine, dims)})"]
-    said += [
+    choices = [f"auto ({choose_automatically(engine, dims)})"]
+    choices += [
         f"{choice.name} ({choice.about})" for choice in read_choices(engine.kind).values() if choice.known_to(engine)
     ]
-    return "; ".join(said)
+    return "; ".join(choices)
 
 
 def describe_all() -> str:
     """The choices of each engine in words, with what is not found everywhere."""
-    said = []
+    sentences = []
     for kind, title in (("elasticsearch", "Elasticsearch"), ("opensearch", "OpenSearch")):
         choices = (f"{choice.name} ({choice.about}{_only_where(choice)})" for choice in read_choices(kind).values())
-        said.append(f"{title}: {'; '.join(choices)}")
-    return ". ".join(said)
+        sentences.append(f"{title}: {'; '.join(choices)}")
+    return ". ".join(sentences)
 
 
 def _only_where(choice: VectorChoice) -> str:
@@ -137,7 +137,7 @@ async def check_needs(client: Client, engine: Engine, choice: VectorChoice, *, k
             f"vector index {choice.name!r} needs the native libraries of the k-NN plugin on every data node, and a "
             "node without them exits as soon as it is used; no node says that it has them before one used them. If "
             "all have them, as OpenSearch's own distributions do, set cluster.knn_library=true; else choose of "
-            f"{', '.join(name for name, each in read_choices(engine.kind).items() if not each.needs)}"
+            f"{', '.join(name for name, other in read_choices(engine.kind).items() if not other.needs)}"
         )
 
 

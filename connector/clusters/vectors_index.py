@@ -54,8 +54,8 @@ class Origin:
     def to_meta(self, schema: IndexSchema) -> JSON:
         """The `_meta` of the index of vectors."""
         kept = {name: asdict(copy) for name, copy in self.copies.items()}
-        said = {"version": META_VERSION, "index": self.index, "uuid": self.uuid, "copies": kept}
-        return {META: said | schema.to_meta()}
+        content = {"version": META_VERSION, "index": self.index, "uuid": self.uuid, "copies": kept}
+        return {META: content | schema.to_meta()}
 
 
 class Version(NamedTuple):
@@ -74,18 +74,19 @@ def vectors_name(index: str) -> str:
 
 def read_origin(meta: Mapping[str, Any]) -> tuple[Origin, IndexSchema] | None:
     """What the `_meta` of an index of vectors says; None for any other index. Raises SettingsError."""
-    said = meta.get(META)
-    if not isinstance(said, Mapping):
+    content = meta.get(META)
+    if not isinstance(content, Mapping):
         return None
-    if said.get("version") != META_VERSION:
+    if content.get("version") != META_VERSION:
         raise SettingsError(
-            f"these vectors were made by another version of the connector (_meta version {said.get('version')}, this "
-            f"one reads {META_VERSION}); drop the index, and make it anew with connector backfill --beside"
+            "these vectors were made by another version of the connector (_meta version "
+            f"{content.get('version')}, this one reads {META_VERSION}); drop the index, and make it anew with "
+            "connector backfill --beside"
         )
-    schema = IndexSchema.from_meta(said)
+    schema = IndexSchema.from_meta(content)
     assert schema is not None
-    copies = {name: Copy(**copy) for name, copy in said["copies"].items()}
-    return Origin(said["index"], said["uuid"], copies), schema
+    copies = {name: Copy(**copy) for name, copy in content["copies"].items()}
+    return Origin(content["index"], content["uuid"], copies), schema
 
 
 def choose_copies(mapped: Mapped, names: Sequence[str] | None) -> dict[str, Copy]:

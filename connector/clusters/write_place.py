@@ -42,7 +42,7 @@ async def read_uuid(client: Client, index: str, timeout_s: float) -> str:
         reply = await client.request("GET", path, params=params, timeout_s=timeout_s)
     except AccessDenied:
         return ""
-    found = [str(each["settings"].get("index.uuid", "")) for each in reply.values()]
+    found = [str(entry["settings"].get("index.uuid", "")) for entry in reply.values()]
     return found[0] if len(found) == 1 else ""
 
 

@@ -17,16 +17,16 @@ def judge_behind(behind: Behind, index: str, *, same_index: bool) -> Finding:
         "were written since their vectors were made": behind.written_since,
         "are gone, and their vectors still there": behind.gone,
     }
-    said = ", ".join(f"{count:,} {words}" for words, count in late.items() if count)
+    lags = ", ".join(f"{count:,} {words}" for words, count in late.items() if count)
     if not behind.documents:
         return Finding("documents", "warn", "the index is empty", "whoever writes to it has yet to", facts)
     if not behind.held:
         advice = f"fill it: connector backfill {index} --beside"
         return Finding("documents", "fail", "no document has vectors, so words alone find them", advice, facts)
-    if not said and same_index:
+    if not lags and same_index:
         return Finding("documents", "ok", seen, facts=facts)
     looked = "" if behind.whole else f" of the {behind.looked_at:,} last written"
-    seen += f"; behind{looked}: {said}" if said else ""
+    seen += f"; behind{looked}: {lags}" if lags else ""
     if not same_index:
         seen += "; the vectors were made of another index of this name, and each is compared by its text"
     advice = f"words find them meanwhile; bring the vectors up to date: connector backfill {index} --beside"

@@ -33,7 +33,7 @@ class InPlace:
 async def measure_in_place(index: RestIndex, added: Backfilled, *, timeout_s: float) -> InPlace:
     """Count them. Raises ClusterError."""
     reply = await index.ask(build_count_of_added(index, added), timeout_s)
-    found = {name: int(each["doc_count"]) for name, each in reply["aggregations"]["found"]["buckets"].items()}
+    found = {name: int(bucket["doc_count"]) for name, bucket in reply["aggregations"]["found"]["buckets"].items()}
     hits = reply["hits"]["hits"]
     return InPlace(
         documents=int(reply["hits"]["total"]["value"]),
@@ -76,23 +76,23 @@ def judge_in_place(found: InPlace, index: str) -> Finding:
         "lost their vectors to an application that wrote them back": found.stripped,
         f"of the {found.looked_at:,} last written have another text than their passages": found.changed,
     }
-    said = ", ".join(f"{count:,} {words}" for words, count in late.items() if count)
+    lags = ", ".join(f"{count:,} {words}" for words, count in late.items() if count)
     if not found.documents:
         return Finding("documents", "warn", "the index is empty", "whoever writes to it has yet to", facts)
-    if not said:
+    if not lags:
         return Finding("documents", "ok", seen, facts=facts)
     status: Any = "warn" if filled else "fail"
     advice = f"words find them meanwhile; bring them up to date: connector backfill {index}"
-    return Finding("documents", status, f"{seen}; behind: {said}", advice, facts)
+    return Finding("documents", status, f"{seen}; behind: {lags}", advice, facts)
 
 
 def also_of_others(finding: Finding, others: Mapping[str, InPlace]) -> Finding:
     """The same with what is filled beside, by the encoder's name, while the index changes its encoder."""
-    said = [
+    phrases = [
         f"{found.documents - found.missing - found.stripped - found.without_text:,} also have vectors of {encoder}"
         for encoder, found in others.items()
     ]
-    return replace(finding, seen="; ".join([finding.seen, *said]))
+    return replace(finding, seen="; ".join([finding.seen, *phrases]))
 
 
 def _count_changed(hits: Sequence[JSON], index: RestIndex, added: Backfilled) -> int:

@@ -75,9 +75,9 @@ class RestChecks:
     async def state(self, index: Index) -> list[Finding]:
         found = await self._ask("GET", f"/{quote(index.name, safe='')}/_settings", params={"flat_settings": "true"})
         members, nodes = index.schema.layout.members, await self._nodes()
-        settings = {name: each["settings"] for name, each in found.items() if name not in members.closed}
+        settings = {name: entry["settings"] for name, entry in found.items() if name not in members.closed}
         findings = [
-            worst({name: judge(each) for name, each in settings.items()})
+            worst({name: judge(index_settings) for name, index_settings in settings.items()})
             for judge in (partial(judge_copies, nodes=nodes), judge_blocks)
         ]
         if not index.schema.managed:

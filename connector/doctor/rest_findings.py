@@ -21,7 +21,7 @@ BLOCKS = {
 
 def worst(findings: Mapping[str, Finding]) -> Finding:
     """Of the same check of several indices the finding to see to first; it says which index it is of."""
-    name, found = max(findings.items(), key=lambda each: ("ok", "skip", "warn", "fail").index(each[1].status))
+    name, found = max(findings.items(), key=lambda entry: ("ok", "skip", "warn", "fail").index(entry[1].status))
     return found if len(findings) == 1 else replace(found, seen=f"{name}: {found.seen}")
 
 

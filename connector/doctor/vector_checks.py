@@ -68,9 +68,11 @@ def memory_bytes(choice: VectorChoice, schema: IndexSchema, vectors: int) -> int
 def _largest_that_fits(engine: Engine, schema: IndexSchema, vectors: int, free_bytes: int) -> str:
     """The choice that keeps most of the vectors and whose memory is there, of those that need nothing else and lose
     few neighbours; the one that needs least where none fits."""
-    able = [each for each in read_choices(engine.kind).values() if each.known_to(engine) and not each.needs]
-    able = sorted((each for each in able if each.name != "flat" and not each.loses), key=lambda each: -each.bits)
-    fit = (each.name for each in able if memory_bytes(each, schema, vectors) <= MOST_OF_MEMORY * free_bytes)
+    able = [choice for choice in read_choices(engine.kind).values() if choice.known_to(engine) and not choice.needs]
+    able = sorted(
+        (choice for choice in able if choice.name != "flat" and not choice.loses), key=lambda choice: -choice.bits
+    )
+    fit = (choice.name for choice in able if memory_bytes(choice, schema, vectors) <= MOST_OF_MEMORY * free_bytes)
     return next(fit, able[-1].name)
 
 

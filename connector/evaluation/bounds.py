@@ -106,7 +106,7 @@ def _ratio(case: Case, weights: Mapping[str, float], ideal: Floats, levels: Sequ
     def highest(sign: float) -> float:
         sums = np.concatenate([[0.0], np.cumsum(-np.sort(-sign * missing))])
         divisors = [ideal[np.minimum(np.arange(len(sums)) + count, len(ideal) - 1)] for count in counts]
-        return _highest_ratio([sign * each + sums for each in gained], divisors, free)
+        return _highest_ratio([sign * gains + sums for gains in gained], divisors, free)
 
     return Extremes(-highest(-1.0), highest(1.0))
 
@@ -142,8 +142,8 @@ def _best_choice(values: Sequence[Floats], free: int, start: int) -> tuple[list[
         sums.append(value + after)
         after = np.maximum.accumulate(sums[-1])
     chosen = [start + int(np.argmax(sums[-1][start:]))] if free else []
-    for each in reversed(sums[:-1]):
-        chosen.append(int(np.argmax(each[: chosen[-1] + 1])))
+    for level in reversed(sums[:-1]):
+        chosen.append(int(np.argmax(level[: chosen[-1] + 1])))
     chosen += [0] * (len(values) - free)
     return chosen, sum(float(value[at]) for value, at in zip(values, chosen, strict=True))
 
@@ -156,11 +156,13 @@ def _first(case: Case, cutoff: int, level: int, worth: Callable[[float], float])
 
     def highest(of: Sequence[str], against: Sequence[str]) -> float:
         ours, theirs = ({doc_id: rank for rank, doc_id in enumerate(ids[:cutoff], start=1)} for ids in (of, against))
-        known, rival = (min((ranks[each] for each in relevant & ranks.keys()), default=inf) for ranks in (ours, theirs))
+        known, rival = (
+            min((ranks[doc_id] for doc_id in relevant & ranks.keys()), default=inf) for ranks in (ours, theirs)
+        )
         chosen = (
-            worth(ours[each]) - worth(min(rival, theirs.get(each, inf)))
-            for each in missing & ours.keys()
-            if ours[each] < known
+            worth(ours[doc_id]) - worth(min(rival, theirs.get(doc_id, inf)))
+            for doc_id in missing & ours.keys()
+            if ours[doc_id] < known
         )
         return max([worth(known) - worth(rival), *chosen])
 

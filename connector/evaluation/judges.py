@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from connector.evaluation.measures import mean, measure
 from connector.evaluation.significance import Comparison, compare
-from connector.evaluation.unjudged import SAID, Conclusion, conclude
+from connector.evaluation.unjudged import IN_WORDS, Conclusion, conclude
 from connector.evaluation.weights import weights_among
 
 if TYPE_CHECKING:
@@ -33,12 +33,12 @@ class Judges:
     each on its own."""
 
     shared: bool
-    each: Mapping[str, Judge]
+    by_kind: Mapping[str, Judge]
 
     @property
     def verdict(self) -> str:
         """Whether they come to the same conclusions, in a sentence; empty where there is nothing to compare."""
-        conclusions = {kind: judge.conclusions for kind, judge in self.each.items()}
+        conclusions = {kind: judge.conclusions for kind, judge in self.by_kind.items()}
         if len(conclusions) < 2 or not next(iter(conclusions.values())):
             return ""
         differing = [
@@ -48,7 +48,7 @@ class Judges:
         if not differing:
             return f"on {queries} {_listed(conclusions)} come to the same conclusions"
         return f"on {queries} the judges differ: " + "; ".join(
-            f"by {kind} {name} {SAID[by[name]]}" for name in differing for kind, by in conclusions.items()
+            f"by {kind} {name} {IN_WORDS[by[name]]}" for name in differing for kind, by in conclusions.items()
         )
 
 
@@ -72,7 +72,7 @@ def find_judges(evaluation: Evaluation) -> Judges | None:
 
 def _measure(evaluation: Evaluation, qrels: Mapping[str, Mapping[str, int]]) -> Judge:
     name = evaluation.measures[0]
-    values = {each.name: measure(each.run, qrels, [name])[name] for each in evaluation.pipelines}
+    values = {measured.name: measure(measured.run, qrels, [name])[name] for measured in evaluation.pipelines}
     weights = weights_among(evaluation.collection.weights, qrels)
     compared = compare(values, evaluation.baseline, weights)
     return Judge(

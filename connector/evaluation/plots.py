@@ -48,10 +48,10 @@ def recall_plot(figures: Figures, width: float = WIDTH) -> Markup:
             parts.append(
                 mark(at, x(curve["knee"]), y(value), f"{name}: knee at K = {curve['knee']}, recall {value:.3f}")
             )
-    said = "; ".join(
+    description = "; ".join(
         f"{name} reaches {curve['values'][-1]:.3f}, knee at {curve['knee']}" for name, curve in curves.items()
     )
-    return picture("Recall by cutoff", said, (width, HEIGHT), *parts)
+    return picture("Recall by cutoff", description, (width, HEIGHT), *parts)
 
 
 def frontier_plot(figures: Figures, width: float = WIDTH) -> Markup:
@@ -80,8 +80,8 @@ def frontier_plot(figures: Figures, width: float = WIDTH) -> Markup:
                 text_anchor="start" if right else "end",
             )
         )
-    said = "; ".join(f"{name}: {value:.3f} in {took:.1f} ms" for name, (took, value) in points.items())
-    return picture(f"{measured} against time", said, (width, HEIGHT), *parts)
+    description = "; ".join(f"{name}: {value:.3f} in {took:.1f} ms" for name, (took, value) in points.items())
+    return picture(f"{measured} against time", description, (width, HEIGHT), *parts)
 
 
 def gains_plot(figures: Figures, pipeline: str, width: float = WIDTH) -> Markup:
@@ -104,8 +104,8 @@ def gains_plot(figures: Figures, pipeline: str, width: float = WIDTH) -> Markup:
                              class_="gain" if gain > 0 else "loss"))  # fmt: skip
     parts.append(tag("line", x1=x.start, x2=x.end, y1=y(0), y2=y(0), class_="zero"))
     better, worse = sum(gain > 0 for gain, _ in gains), sum(gain < 0 for gain, _ in gains)
-    said = f"{better} queries gain, {worse} lose, {len(gains) - better - worse} stay as they are"
-    return picture(f"{pipeline} against {baseline}, query by query", said, (width, height), *parts)
+    description = f"{better} queries gain, {worse} lose, {len(gains) - better - worse} stay as they are"
+    return picture(f"{pipeline} against {baseline}, query by query", description, (width, height), *parts)
 
 
 def segments_plot(figures: Figures, by: str, width: float = WIDTH) -> Markup:

@@ -33,7 +33,7 @@ class JudgedQuery:
 class Queries:
     """The queries of a file, each id once; how many entries said again what one before them had said."""
 
-    each: tuple[JudgedQuery, ...]
+    queries: tuple[JudgedQuery, ...]
     repeated: int = 0
 
 

@@ -45,7 +45,7 @@ class Route:
             return answer.rankings.get(name, ())
         before = [FUSED, *self._up_to(name)]
         found = answer.rankings.get(name) or ()
-        return found or next((answer.rankings[each] for each in reversed(before) if each in answer.rankings), ())
+        return found or next((answer.rankings[stage] for stage in reversed(before) if stage in answer.rankings), ())
 
     def failure(self, name: str, answer: Answer) -> str:
         """Why there is no ranking for a query; empty where there is one, or where there was nothing to find."""

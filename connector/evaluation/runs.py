@@ -31,28 +31,28 @@ class Answer:
 class Answers:
     """The answers of one search to all queries."""
 
-    each: tuple[Answer, ...]
+    answers: tuple[Answer, ...]
 
     @property
     def runs(self) -> dict[str, dict[str, Ranking]]:
         """Stage -> query_id -> ranking."""
-        stages = dict.fromkeys(stage for answer in self.each for stage in answer.rankings)
+        stages = dict.fromkeys(stage for answer in self.answers for stage in answer.rankings)
         return {
-            stage: {answer.query_id: answer.rankings[stage] for answer in self.each if stage in answer.rankings}
+            stage: {answer.query_id: answer.rankings[stage] for answer in self.answers if stage in answer.rankings}
             for stage in stages
         }
 
     @property
     def took_ms(self) -> dict[str, list[float]]:
         """Stage -> milliseconds of each search."""
-        return stage_times([answer.took_ms for answer in self.each])
+        return stage_times([answer.took_ms for answer in self.answers])
 
     @property
     def degraded(self) -> list[Degradation]:
         """All that was missing; of a search that failed, the whole search."""
         return [
             note
-            for answer in self.each
+            for answer in self.answers
             for note in ((Degradation("search", answer.error),) if answer.error else answer.degraded)
         ]
 

@@ -46,7 +46,7 @@ class Opened:
             "encoder": str(self.index.schema.encoder or self.settings.encoder.model),
         }
         if self.rerankers:
-            described["rerankers"] = {name: await _describe(each) for name, each in self.rerankers.items()}
+            described["rerankers"] = {name: await _describe(reranker) for name, reranker in self.rerankers.items()}
         return described
 
     def reranker(self) -> Reranker:

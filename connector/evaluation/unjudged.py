@@ -36,7 +36,7 @@ class Conclusion(StrEnum):
     CHANCE = "chance"  # the difference may be chance
 
 
-SAID = {
+IN_WORDS = {
     Conclusion.BETTER: "is better than the baseline",
     Conclusion.WORSE: "is worse than the baseline",
     Conclusion.CHANCE: "differs from the baseline by what may be chance",
@@ -93,25 +93,28 @@ class Unjudged:
         other = [name for name, found in self.comparisons.items() if found.condensed_conclusion != found.conclusion]
         if not depending:
             return ()
-        share = 1 - sum(each.judged_share for each in self.pipelines.values()) / len(self.pipelines)
-        said = [
+        share = 1 - sum(pipeline.judged_share for pipeline in self.pipelines.values()) / len(self.pipelines)
+        warnings = [
             f"the conclusion about {_listed(depending)} depends on documents that nobody judged, {share:.0%} of the "
             f"first {self.k}; connector judge pool chooses which to judge"
         ]
         for name in other:
             now, without = self.comparisons[name].conclusion, self.comparisons[name].condensed_conclusion
-            said.append(f"{name} {SAID[now]}; measured without unjudged documents it {SAID[without]}")
-        return tuple(said)
+            warnings.append(f"{name} {IN_WORDS[now]}; measured without unjudged documents it {IN_WORDS[without]}")
+        return tuple(warnings)
 
 
 def find_unjudged(evaluation: Evaluation) -> Unjudged:
     """What the unjudged documents of an evaluation could change."""
     highest = evaluation.collection.highest_grade
-    condensed = {each.name: _condensed(each, evaluation) for each in evaluation.pipelines}
+    condensed = {measured.name: _condensed(measured, evaluation) for measured in evaluation.pipelines}
     return Unjudged(
         evaluation.k,
         highest,
-        {each.name: _of_pipeline(each, evaluation, condensed[each.name]) for each in evaluation.pipelines},
+        {
+            measured.name: _of_pipeline(measured, evaluation, condensed[measured.name])
+            for measured in evaluation.pipelines
+        },
         _compare(evaluation, condensed),
     )
 
@@ -202,7 +205,7 @@ def _bounds(now: Measured, before: Measured | None, name: str, evaluation: Evalu
         for query_id, grades in evaluation.collection.qrels.items()
     ]
     weights = np.array([now.weights.get(query_id, 1.0) for query_id in evaluation.collection.qrels])
-    return weights * [each.low for each in intervals], weights * [each.high for each in intervals]
+    return weights * [interval.low for interval in intervals], weights * [interval.high for interval in intervals]
 
 
 def _compare(
@@ -218,7 +221,7 @@ def _compare(
     found = {}
     for other, compared in as_they_are.items():
         bounds = _bounds(evaluation.named(other), baseline, name, evaluation)
-        rivals = [each.p for pipeline, each in as_they_are.items() if pipeline != other]
+        rivals = [comparison.p for pipeline, comparison in as_they_are.items() if pipeline != other]
         extremes = [_conclude(float(gains.mean()), _corrected(gains, rivals)) for gains in bounds or ()]
         found[other] = Dependence(
             conclusion=conclude(compared),

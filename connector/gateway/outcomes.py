@@ -26,15 +26,15 @@ class Outcomes:
             return
         header = next((value for name, value in answered.headers if name.lower() == HEADER), b"passed")
         done, *parts = header.decode("ascii", "replace").split(";")
-        said = dict(part.partition("=")[::2] for part in parts)
-        if "of" in said:
-            self._count_several(said)
+        parameters = dict(part.partition("=")[::2] for part in parts)
+        if "of" in parameters:
+            self._count_several(parameters)
         else:
-            self.counts[said.get("mode", done), said.get("reason", "") if done == "degraded" else ""] += 1
+            self.counts[parameters.get("mode", done), parameters.get("reason", "") if done == "degraded" else ""] += 1
 
-    def _count_several(self, said: Mapping[str, str]) -> None:
-        found = {name: int(said.get(part, 0)) for name, part in SEVERAL.items()}
-        found["passed"] = int(said["of"]) - sum(found.values())
+    def _count_several(self, parameters: Mapping[str, str]) -> None:
+        found = {name: int(parameters.get(part, 0)) for name, part in SEVERAL.items()}
+        found["passed"] = int(parameters["of"]) - sum(found.values())
         for name, number in found.items():
             if number:
                 self.counts[name, ""] += number

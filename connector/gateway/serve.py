@@ -57,7 +57,7 @@ def serve(settings: Settings) -> None:
         serve_here(settings, listener, api)
         return
     with listener, api or nullcontext():  # they only keep the ports; who listens are the processes
-        ports = [each.getsockname()[1] if each else None for each in (listener, api)]
+        ports = [sock.getsockname()[1] if sock else None for sock in (listener, api)]
         share(serve_shared, settings, *ports, count=gateway.processes)
 
 

@@ -33,9 +33,9 @@ class SearchSpans:
             from opentelemetry.trace import SpanKind
 
             path = raw_path.decode("ascii", "replace")
-            said = {"http.request.method": method, "url.path": path}
+            attributes = {"http.request.method": method, "url.path": path}
             with self._provider.get_tracer(SERVICE).start_as_current_span(
-                f"{method} {path}", extract(trace_headers()), SpanKind.SERVER, said
+                f"{method} {path}", extract(trace_headers()), SpanKind.SERVER, attributes
             ) as span:
                 yield SearchSpan(span)
 

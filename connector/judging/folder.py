@@ -115,7 +115,7 @@ class JudgingFolder:
 
     def queries(self) -> tuple[JudgedQuery, ...]:
         """With frequency, band and words among their labels. Raises SourceError."""
-        return read_queries(self.queries_file).each
+        return read_queries(self.queries_file).queries
 
     def pairs(self) -> tuple[Pair, ...]:
         """Those of the pool in their order. Raises SettingsError where there is no pool, SourceError."""

@@ -181,14 +181,14 @@ class GradeLog:
 
 def standing(lines: Iterable[Grade]) -> tuple[Grade, ...]:
     """The last line of each (query, document, judge) that no later one took back, in the order they were said."""
-    said: dict[tuple[str, str, str], list[tuple[int, Grade]]] = {}
+    by_key: dict[tuple[str, str, str], list[tuple[int, Grade]]] = {}
     for place, grade in enumerate(lines):
-        kept = said.setdefault(grade.key, [])
+        kept = by_key.setdefault(grade.key, [])
         if not grade.undoes:
             kept.append((place, grade))
         elif kept:
             kept.pop()
-    return tuple(grade for _, grade in sorted((kept[-1] for kept in said.values() if kept), key=lambda last: last[0]))
+    return tuple(grade for _, grade in sorted((kept[-1] for kept in by_key.values() if kept), key=lambda last: last[0]))
 
 
 def _parse(line: bytes, where: str) -> Grade:

@@ -68,7 +68,7 @@ class Resolved:
     @property
     def open(self) -> tuple[Disagreement, ...]:
         """The disagreements that nobody settled."""
-        return tuple(each for each in self.disagreements if each.settled is None)
+        return tuple(disagreement for disagreement in self.disagreements if disagreement.settled is None)
 
 
 def resolve(grades: Iterable[Grade], kinds: Sequence[GradeKind] = BY_TRUST) -> Resolved:
@@ -79,8 +79,9 @@ def resolve(grades: Iterable[Grade], kinds: Sequence[GradeKind] = BY_TRUST) -> R
         if grade.grade is not None and grade.kind in kinds:
             by_pair[grade.query_id, grade.doc_id].append(grade)
     resolved = tuple(_resolve_pair(*pair, by_pair[pair]) for pair in sorted(by_pair))
-    disagreements = (_disagreement(*pair, by_pair[pair]) for pair in sorted(by_pair))
-    return Resolved(resolved, tuple(sorted((each for each in disagreements if each), key=lambda each: -each.spread)))
+    found = (_disagreement(*pair, by_pair[pair]) for pair in sorted(by_pair))
+    disagreements = [disagreement for disagreement in found if disagreement]
+    return Resolved(resolved, tuple(sorted(disagreements, key=lambda disagreement: -disagreement.spread)))
 
 
 def write_qrels(path: Path, qrels: Mapping[str, Mapping[str, int]]) -> None:

@@ -88,7 +88,7 @@ class FolderStatus:
     @property
     def more_queries(self) -> int:
         """That the wished difference needs, for the pipeline that varies most."""
-        return max((max(each.needed - each.queries, 0) for each in self.powers), default=0)
+        return max((max(power.needed - power.queries, 0) for power in self.powers), default=0)
 
     @property
     def more_grades(self) -> int:

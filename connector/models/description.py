@@ -81,12 +81,12 @@ def read_recipe(folder: Path, dims: int) -> Recipe:
 
 def read_prompts(folder: Path) -> tuple[str, str]:
     """What goes before a query and before a passage: as the folder says, else as the model's family does."""
-    said = read_json(folder / "config_sentence_transformers.json")
-    prompts = said.get("prompts") or {}
+    config = read_json(folder / "config_sentence_transformers.json")
+    prompts = config.get("prompts") or {}
     if not any(prompts.values()):
         family = find_family(folder)
         return (family.query_prompt, family.passage_prompt) if family else ("", "")
-    default = prompts.get(said.get("default_prompt_name"), "")
+    default = prompts.get(config.get("default_prompt_name"), "")
     queries, passages = (
         next((prompts[name] for name in names if name in prompts), default)
         for names in (("query",), ("document", "passage", "corpus"))
@@ -105,11 +105,11 @@ def read_text_head(folder: Path) -> TextHead:
         raise ModelError(f"a model that begins with {modules[0]['path'] or kinds[0]} is not run without torch")
     pooling, projections = "", []
     for kind, module in zip(kinds[1:], modules[1:], strict=True):
-        said = read_json(folder / str(module["path"]) / "config.json")
+        config = read_json(folder / str(module["path"]) / "config.json")
         if kind == "Pooling" and not pooling:
-            pooling = _pooling(folder, said)
+            pooling = _pooling(folder, config)
         elif kind == "Dense" and pooling:
-            projections.append(_projection(folder / str(module["path"]), said))
+            projections.append(_projection(folder / str(module["path"]), config))
         elif kind not in ("Normalize", "Dropout"):
             raise ModelError(f"a model with a module {kind} is not run without torch")
     if not pooling:
@@ -126,8 +126,9 @@ def read_pooling(folder: Path) -> str:
         return family.pooling if family else "mean"
     for module in modules:
         if str(module["type"]).endswith("Pooling"):
-            said = read_json(folder / str(module["path"]) / "config.json")
-            return "+".join(_pooling_modes(said)) + ("" if said.get("include_prompt", True) else " without the prompt")
+            config = read_json(folder / str(module["path"]) / "config.json")
+            prompt = "" if config.get("include_prompt", True) else " without the prompt"
+            return "+".join(_pooling_modes(config)) + prompt
     return ""
 
 
@@ -152,27 +153,27 @@ def read_modules(folder: Path) -> list[dict[str, Any]]:
     return modules
 
 
-def _pooling(folder: Path, said: dict[str, Any]) -> str:
-    modes = _pooling_modes(said)
+def _pooling(folder: Path, config: dict[str, Any]) -> str:
+    modes = _pooling_modes(config)
     if len(modes) != 1 or modes[0] not in POOLINGS:
         raise ModelError(f"a pooling by {' and '.join(modes)} is not run without torch")
-    if not said.get("include_prompt", True) and any(read_prompts(folder)):
+    if not config.get("include_prompt", True) and any(read_prompts(folder)):
         raise ModelError("a pooling that leaves the prompt out is not run without torch")
     return str(modes[0])
 
 
-def _pooling_modes(said: dict[str, Any]) -> list[str]:
-    own = said.get("pooling_mode") or [mode for name, mode in POOLING_MODES.items() if said.get(name)] or ["mean"]
+def _pooling_modes(config: dict[str, Any]) -> list[str]:
+    own = config.get("pooling_mode") or [mode for name, mode in POOLING_MODES.items() if config.get(name)] or ["mean"]
     return [own] if isinstance(own, str) else list(own)
 
 
-def _projection(folder: Path, said: dict[str, Any]) -> Projection:
-    activation = str(said.get("activation_function", "torch.nn.modules.activation.Tanh")).rsplit(".", 1)[-1]
-    reads = said.get("module_input_name", "sentence_embedding")
-    writes = said.get("module_output_name") or reads
-    if activation not in ACTIVATIONS or said.get("use_residual") or {reads, writes} != {"sentence_embedding"}:
+def _projection(folder: Path, config: dict[str, Any]) -> Projection:
+    activation = str(config.get("activation_function", "torch.nn.modules.activation.Tanh")).rsplit(".", 1)[-1]
+    reads = config.get("module_input_name", "sentence_embedding")
+    writes = config.get("module_output_name") or reads
+    if activation not in ACTIVATIONS or config.get("use_residual") or {reads, writes} != {"sentence_embedding"}:
         raise ModelError(f"the layer in {folder} is not run without torch")
-    return Projection(folder, int(said["out_features"]), ACTIVATIONS[activation])
+    return Projection(folder, int(config["out_features"]), ACTIVATIONS[activation])
 
 
 def _max_tokens(
@@ -196,9 +197,9 @@ def _as_used(stored: dict[str, Any], settings: dict[str, Any], own: dict[str, An
     used = stored | {"truncation": None, "padding": None}
     normalizer = used.get("normalizer")
     if normalizer and normalizer.get("type") == "BertNormalizer":
-        said = {"lowercase": "do_lower_case", "strip_accents": "strip_accents"}
-        said["handle_chinese_chars"] = "tokenize_chinese_chars"
-        normalizer = normalizer | {key: settings[name] for key, name in said.items() if name in settings}
+        names = {"lowercase": "do_lower_case", "strip_accents": "strip_accents"}
+        names["handle_chinese_chars"] = "tokenize_chinese_chars"
+        normalizer = normalizer | {key: settings[name] for key, name in names.items() if name in settings}
         used["normalizer"] = normalizer
     if own.get("do_lower_case"):
         others = normalizer.get("normalizers", [normalizer]) if normalizer else []
@@ -208,8 +209,8 @@ def _as_used(stored: dict[str, Any], settings: dict[str, Any], own: dict[str, An
 
 
 def _pad_token(folder: Path, settings: dict[str, Any], padding: dict[str, Any], tokenizer: Any) -> str:
-    for said in (settings, read_json(folder / "special_tokens_map.json"), padding):
-        token = said.get("pad_token")
+    for config in (settings, read_json(folder / "special_tokens_map.json"), padding):
+        token = config.get("pad_token")
         text = token.get("content") if isinstance(token, dict) else token
         if text:
             return str(text)

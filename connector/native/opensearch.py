@@ -158,8 +158,8 @@ class OpenSearchNative:
         """Its own models keep a connector from being changed; where the ids of a node have a word in common, others do
         too: see `remove`. Those are undeployed as well, where they are of this index."""
         names = (self._names.rerank, self._names.embedding)
-        ours = {model.id: each for each in names for model in await self._find(MODELS, each)}
-        models = [model_id for model_id, each in ours.items() if each == name]
+        ours = {model.id: model_name for model_name in names for model in await self._find(MODELS, model_name)}
+        models = [model_id for model_id, model_name in ours.items() if model_name == name]
         try:
             await self._ask_when_free("PUT", f"{CONNECTORS}/{connector_id}", body, models=models, others=ours)
         except ClusterError as error:

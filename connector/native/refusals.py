@@ -11,7 +11,7 @@ from connector.errors import ClusterError
 
 INSTEAD = "search through the query layer instead, which needs nothing of the kind: connector search"
 NO_HANDLER = re.compile(r"no handler found for uri|incorrect http method for uri|no such (?:api|route)", re.IGNORECASE)
-FROM_WORKER = re.compile(r"Error from remote service: (?P<said>.*?)(?: \(HTTP \d+\)|$)", re.DOTALL)
+FROM_WORKER = re.compile(r"Error from remote service: (?P<reason>.*?)(?: \(HTTP \d+\)|$)", re.DOTALL)
 USERS_NAMED = re.compile(r"still using this connector.*?: \[(?P<models>[^\]]*)\]", re.DOTALL)
 UNREACHABLE = re.compile(
     r"Error communicating with remote model|Connect(?:ion)? (?:refused|timed out|reset)|Connect to .* failed|"
@@ -23,43 +23,43 @@ UNREACHABLE = re.compile(
 
 def explain_opensearch(error: ClusterError, worker_url: str) -> ClusterError:
     """The same error with what to do about it."""
-    said = str(error)
-    if "trusted connector endpoint" in said:
+    message = str(error)
+    if "trusted connector endpoint" in message:
         endpoints = _settings("trusted_connector_endpoints_regex", [_pattern(worker_url)])
         return _advised(
             error,
             f"let the cluster call it: PUT /_cluster/settings {endpoints}; "
             "the list replaces the one that is there, so repeat what else is called",
         )
-    if "private ip" in said:
+    if "private ip" in message:
         return _advised(
             error,
             "the worker is on a private address, which the cluster calls only when told to: "
             f"PUT /_cluster/settings {_settings('connector.private_ip_enabled', True)}",
         )
-    if re.search(r"No eligible node|no ml node|only_run_on_ml_node", said, re.IGNORECASE):
+    if re.search(r"No eligible node|no ml node|only_run_on_ml_node", message, re.IGNORECASE):
         return _advised(
             error,
             "no node may run models: start one with the role ml, or let every node call them: "
             f"PUT /_cluster/settings {_settings('only_run_on_ml_node', False)}",
         )
-    if re.search(r"model.?group|privilege to perform this operation on this model", said, re.IGNORECASE):
+    if re.search(r"model.?group|privilege to perform this operation on this model", message, re.IGNORECASE):
         return _advised(
             error, "use a model group that these credentials may use: --model-group ID, or ask its owner for access"
         )
-    if re.search(r"(combination|normalization) technique is not supported", said):
+    if re.search(r"(combination|normalization) technique is not supported", message):
         return _advised(
             error,
             "OpenSearch 2.19 fuses by ranks without weights, or by min-max: the same search.legs.NAME.weight, "
             "search.fusion.normalisation=minmax",
         )
-    if NO_HANDLER.search(said):
+    if NO_HANDLER.search(message):
         return ClusterError(
-            f"this OpenSearch has no ML Commons ({said}); install the plugin opensearch-ml (it is part of the default "
-            f"distribution) on every node, or {INSTEAD}",
+            f"this OpenSearch has no ML Commons ({message}); install the plugin opensearch-ml (it is part of the "
+            f"default distribution) on every node, or {INSTEAD}",
             status=error.status,
         )
-    if "master key" in said:
+    if "master key" in message:
         return _advised(error, "ML Commons is still making its key; run the same command again in a few seconds")
     if error.status == 403:
         return _advised(
@@ -70,16 +70,16 @@ def explain_opensearch(error: ClusterError, worker_url: str) -> ClusterError:
 
 def explain_trial(error: ClusterError, worker_url: str) -> ClusterError:
     """The error of a cluster that was told to call the worker."""
-    said = str(error)
-    if found := FROM_WORKER.search(said):
+    message = str(error)
+    if found := FROM_WORKER.search(message):
         return ClusterError(
-            f"the cluster reached {worker_url}, which refused: {found['said'][:300]}; "
+            f"the cluster reached {worker_url}, which refused: {found['reason'][:300]}; "
             "401: set rerankers.NAME.api_key to one of its worker.api_keys; 404: it is no worker, or an older one "
             "(--no-embeddings leaves /v1/embeddings out); 503: it is still loading its model",
             status=error.status,
         )
     advised = explain_opensearch(error, worker_url)
-    if advised is error and UNREACHABLE.search(said):
+    if advised is error and UNREACHABLE.search(message):
         return unreachable(error, worker_url)
     return advised
 
@@ -106,20 +106,20 @@ def explain_other_users(error: ClusterError, connector_id: str, ours: Collection
 
 def explain_elasticsearch(error: ClusterError, worker_url: str) -> ClusterError:
     """The same error with what to do about it."""
-    said = str(error)
-    if NO_HANDLER.search(said):
+    message = str(error)
+    if NO_HANDLER.search(message):
         return ClusterError(
-            f"this Elasticsearch has no inference API ({said}); it is part of the default distribution and needs an "
+            f"this Elasticsearch has no inference API ({message}); it is part of the default distribution and needs an "
             f"Enterprise licence, or a trial; {INSTEAD}",
             status=error.status,
         )
-    if "non-compliant" in said:
+    if "non-compliant" in message:
         return ClusterError(
-            f"the licence of this Elasticsearch does not cover the inference API ({said}); it needs an Enterprise "
+            f"the licence of this Elasticsearch does not cover the inference API ({message}); it needs an Enterprise "
             f"licence, or a trial of 30 days (POST /_license/start_trial?acknowledge=true); {INSTEAD}",
             status=error.status,
         )
-    if UNREACHABLE.search(said):
+    if UNREACHABLE.search(message):
         return unreachable(error, worker_url)
     if error.status == 403:
         return _advised(error, "inference endpoints need the cluster privilege manage_inference")

@@ -82,5 +82,5 @@ def _message(reply: httpx.Response) -> str:
         return reply.text[:200]
     if not isinstance(body, dict):
         return str(body)[:200]
-    said = body.get("error") or body.get("message") or body
-    return str(said.get("message", said) if isinstance(said, dict) else said)[:300]
+    reason = body.get("error") or body.get("message") or body
+    return str(reason.get("message", reason) if isinstance(reason, dict) else reason)[:300]

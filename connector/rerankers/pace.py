@@ -151,8 +151,8 @@ class Pace:
         if not self._load:
             return unanswered
         since = sum(other.asked or 0.0 for other in asked if other.asked_at >= self._heard_at)
-        said = max(self._load.queue_s - (now - self._heard_at), 0.0) * rate
-        return max(said + since, unanswered)
+        reported = max(self._load.queue_s - (now - self._heard_at), 0.0) * rate
+        return max(reported + since, unanswered)
 
 
 class _Meter:

@@ -42,8 +42,8 @@ class Combination:
         constant = self.rank_constant if self.kind == "rrf" else None
         normalisation = self.normalisation if self.kind == "linear" else None
         return {
-            doc_id: ScoreExplanation(self.kind, each, rank_constant=constant, normalisation=normalisation)
-            for doc_id, each in parts.items()
+            doc_id: ScoreExplanation(self.kind, score_parts, rank_constant=constant, normalisation=normalisation)
+            for doc_id, score_parts in parts.items()
         }
 
     def _parts(self, ranking: Ranking, weight: float, doc_ids: Collection[str]) -> dict[str, ScorePart]:

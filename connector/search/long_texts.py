@@ -116,7 +116,9 @@ def _best(query: str, cut: Sequence[Passage], count: int) -> list[Passage]:
     if len(cut) == 1:
         return [*cut]
     rated = list(zip(_rate(query, [passage.text for passage in cut]), cut, strict=True))
-    found = sorted((each for each in rated[1:] if each[0] > 0), key=lambda each: (-each[0], each[1].ordinal))
+    found = sorted(
+        (scored for scored in rated[1:] if scored[0] > 0), key=lambda scored: (-scored[0], scored[1].ordinal)
+    )
     return [cut[0], *(passage for _, passage in found)][:count]
 
 

@@ -112,7 +112,7 @@ def check_request(
     found = check_filter(parse_filter(request.filter), schema.fields.metadata)
     members = schema.layout.members
     seen = members.notes_of([schema.vector_field or "", *search.vector_fields])
-    said = [SORTED] if sorts else [NO_STAGE] if wants_rerank and not stages else []
+    rerank_notes = [SORTED] if sorts else [NO_STAGE] if wants_rerank and not stages else []
     return CheckedRequest(
         query=query,
         text=text,
@@ -129,7 +129,7 @@ def check_request(
         credentials=credentials,
         facts=_read_facts(request.facts),
         page=page,
-        notes=(*settings.size_notes, *sizes.notes, *said, *seen, *members.notes_on(fields_of(found))),
+        notes=(*settings.size_notes, *sizes.notes, *rerank_notes, *seen, *members.notes_on(fields_of(found))),
     )
 
 

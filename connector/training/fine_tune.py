@@ -175,8 +175,8 @@ def _evaluator(options: Options, held_back: Sequence[Example]) -> Any:
     samples = [
         {
             "query": example.query,
-            "positive": [each.text for each in example.positives],
-            "negative": [each.text for each in example.negatives[:MEASURED_DOCS]],
+            "positive": [candidate.text for candidate in example.positives],
+            "negative": [candidate.text for candidate in example.negatives[:MEASURED_DOCS]],
         }
         for example in held_back
     ]

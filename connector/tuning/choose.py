@@ -229,8 +229,8 @@ def _try(
             gains[way is search] += _gains(figures, chosen, baseline, fold)
     weights = _mean_of(np.subtract(gains[True], gains[False]).tolist())
     way = search if weights.convinces else keeping
-    for each in (search, keeping):
-        each.reranking(model, without, figures.query_ids)
+    for descent in (search, keeping):
+        descent.reranking(model, without, figures.query_ids)
     best, gain = way.cheapest(way.seen(rerank=True, model=model)), _mean_of(gains[weights.convinces])
     own = [
         choice

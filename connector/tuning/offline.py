@@ -157,8 +157,8 @@ class OfflineFigures:
             query_id: _reranked(fused[query_id], material, choice, settings)
             for query_id, material in self._material.items()
         }
-        self._documents[choice] = sum(each.documents for each in done.values()) / max(len(done), 1)
-        return {query_id: each.order[: self._cutoff] for query_id, each in done.items()}
+        self._documents[choice] = sum(reranking.documents for reranking in done.values()) / max(len(done), 1)
+        return {query_id: reranking.order[: self._cutoff] for query_id, reranking in done.items()}
 
     def _fuse(self, choice: Choice, settings: Settings) -> Run:
         """The fused rankings; the last few are kept, since many choices rerank the same ones."""

@@ -89,7 +89,7 @@ def _options(candidates: Sequence[CandidateReranker], space: Space, current: Cho
     yield from (Option(depth) for depth in space.depths)
     for candidate in candidates:
         for window in space.windows:
-            depth = min(each for each in space.depths if each >= current.depth and window <= space.reach(each))
+            depth = min(depth for depth in space.depths if depth >= current.depth and window <= space.reach(depth))
             yield Option(depth, window, candidate.model)
 
 
@@ -101,9 +101,9 @@ def _search(option: Option, plain: Opened, candidates: Sequence[CandidateReranke
 
 
 def _timing(option: Option, name: str, answers: Answers) -> Timing:
-    took = percentiles([answer.took_ms["total"] for answer in answers.each if "total" in answer.took_ms])
-    failed = (bool(answer.error) or not all(note.lasting for note in answer.degraded) for answer in answers.each)
-    late = sum(failed) / max(len(answers.each), 1)
+    took = percentiles([answer.took_ms["total"] for answer in answers.answers if "total" in answer.took_ms])
+    failed = (bool(answer.error) or not all(note.lasting for note in answer.degraded) for answer in answers.answers)
+    late = sum(failed) / max(len(answers.answers), 1)
     return Timing(option, name, took, late)
 
 

@@ -109,7 +109,7 @@ def test_the_page_leads_from_a_log_to_figures(afternoon: Afternoon) -> None:
     assert "kappa" in status
     assert "nDCG@10 by who judged" in evaluated
     figures = json.loads((afternoon.folder / "results" / "figures.json").read_text())
-    assert set(figures["judges"]["each"]) == {"person", "model"}
+    assert set(figures["judges"]["by_kind"]) == {"person", "model"}
     assert figures["comparisons"]["nDCG@10"].keys() == {"reranked"}
     assert figures["unjudged"]["highest_grade"] == 3
 

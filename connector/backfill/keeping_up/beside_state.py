@@ -81,5 +81,5 @@ class BesideState:
         """Of what is kept: which index of ours it is, and of which encoder, fields and passages."""
         vectors = self._index.vectors
         origin = replace(self._index.origin, uuid="")
-        said = [await self._cluster.read_uuid(vectors.name), origin.to_meta(vectors.schema)]
-        return hashlib.sha256(orjson.dumps(said, option=orjson.OPT_SORT_KEYS)).hexdigest()[:16]
+        identity = [await self._cluster.read_uuid(vectors.name), origin.to_meta(vectors.schema)]
+        return hashlib.sha256(orjson.dumps(identity, option=orjson.OPT_SORT_KEYS)).hexdigest()[:16]

@@ -92,11 +92,12 @@ async def find_to_follow(cluster: RestCluster, settings: Settings) -> FoundToFol
         meta = (await read_index_mapping(cluster, index)).get("_meta", {})
         used, others = Backfilled.from_meta(meta), Backfilled.others_from_meta(meta)
         gone = leaving_from_meta(meta)
-        here = [InPlaceVectors(index, each, each is not used) for each in (*([used] if used else []), *others)]
-        staying = [each for each in here if each.added.names.passages not in gone]
-        if here and not staying:
+        in_place = [InPlaceVectors(index, used, is_other=False)] if used else []
+        in_place += [InPlaceVectors(index, other, is_other=True) for other in others]
+        staying = [found for found in in_place if found.added.names.passages not in gone]
+        if in_place and not staying:
             leaving.append(index)
-        elif here:
+        elif in_place:
             vectors += staying
         elif beside := await _find_beside(cluster, settings, index):
             vectors.append(beside)

@@ -50,7 +50,7 @@ async def opening_followed(settings: Settings) -> AsyncIterator[FollowedIndices]
         found = await find_to_follow(cluster, settings)
         found.check(settings.index.name)
         encoders = EncoderShelf(settings)
-        ready = [await prepare(cluster, settings, each, encoders) for each in found.vectors]
+        ready = [await prepare(cluster, settings, vectors, encoders) for vectors in found.vectors]
         yield FollowedIndices(cluster, settings, ready, encoders, found.without)
 
 
@@ -91,7 +91,7 @@ class _Crew:
     listeners: FollowListeners
     tasks: dict[str, asyncio.Task[BackfillReport]] = field(default_factory=dict)  # by the key of the vectors
     reports: list[BackfillReport] = field(default_factory=list)  # of vectors that were taken out
-    said: set[str] = field(default_factory=set)  # of indices that have nothing to follow
+    warned: set[str] = field(default_factory=set)  # of indices that have nothing to follow
     tried: dict[str, float] = field(default_factory=dict)  # when what cannot be followed was tried last
 
     async def run(self) -> list[BackfillReport]:
@@ -168,9 +168,10 @@ class _Crew:
         except ConnectorError as error:  # each follower says what keeps it from looking
             log.debug("what there is to follow was not looked for: %s", error)
             return
-        for each in found.vectors:
-            if each.key not in self.tasks and time.monotonic() >= self.tried.get(each.key, -TRY_AGAIN_S) + TRY_AGAIN_S:
-                await self._begin(each)
+        for vectors in found.vectors:
+            is_due = time.monotonic() >= self.tried.get(vectors.key, -TRY_AGAIN_S) + TRY_AGAIN_S
+            if vectors.key not in self.tasks and is_due:
+                await self._begin(vectors)
         if self._running:
             self._say_without(found.without)
 
@@ -188,8 +189,8 @@ class _Crew:
 
     def _say_without(self, indices: Sequence[str]) -> None:
         for index in indices:
-            if index not in self.said:
-                self.said.add(index)
+            if index not in self.warned:
+                self.warned.add(index)
                 log.warning(
                     "index %s behind %s was not back-filled, and is not followed; fill it, and it is from then on: "
                     "connector backfill %s", index, self.followed.settings.index.name, index,

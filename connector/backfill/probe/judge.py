@@ -55,4 +55,4 @@ NOTHING_PARTICULAR = Intent()
 
 def judge(facts: Facts, intent: Intent = NOTHING_PARTICULAR) -> ProbeVerdict:
     """Whether the index can be filled in place; else why not, and what works."""
-    return sum_up(facts.index, [said for rule in RULES for said in rule(facts, intent)])
+    return sum_up(facts.index, [reason for rule in RULES for reason in rule(facts, intent)])

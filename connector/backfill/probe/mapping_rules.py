@@ -25,7 +25,7 @@ def names_taken(facts: Facts, intent: Intent) -> Iterator[Obstacle]:
     names = (intent.names.passages, intent.names.marker)
     mapped = {**facts.mapping.get("properties", {}), **facts.mapping.get("runtime", {})}
     mapped |= facts.mapping.get("derived", {})
-    taken = [name for name in names if name in mapped or any(each.startswith(f"{name}.") for each in mapped)]
+    taken = [name for name in names if name in mapped or any(path.startswith(f"{name}.") for path in mapped)]
     in_documents = [name for name in names if name in facts.unmapped and name not in taken]
     if taken or in_documents:
         where = "its mapping" if taken else "its documents"
@@ -107,18 +107,18 @@ def _added(facts: Facts) -> list[AddedNames]:
     """What back-fills have put there."""
     meta = facts.mapping.get("_meta", {})
     found = (Backfilled.from_meta(meta), *Backfilled.others_from_meta(meta))
-    return [each.names for each in found if each is not None]
+    return [backfill.names for backfill in found if backfill is not None]
 
 
 def count_fields(properties: Mapping[str, JSON]) -> int:
     """Fields as the engines count them: objects, what is in them, and multi-fields too."""
     return sum(
-        1 + count_fields(each.get("properties", {})) + count_fields(each.get("fields", {}))
-        for each in properties.values()
+        1 + count_fields(field.get("properties", {})) + count_fields(field.get("fields", {}))
+        for field in properties.values()
     )
 
 
 def count_nested(properties: Mapping[str, JSON]) -> int:
     return sum(
-        (each.get("type") == "nested") + count_nested(each.get("properties", {})) for each in properties.values()
+        (field.get("type") == "nested") + count_nested(field.get("properties", {})) for field in properties.values()
     )

@@ -65,6 +65,6 @@ def sum_up(index: str, found: Sequence[Obstacle | Concern]) -> ProbeVerdict:
     """The verdict on an index from what its rules say."""
     return ProbeVerdict(
         index,
-        tuple(each for each in found if isinstance(each, Obstacle)),
-        tuple(each for each in found if isinstance(each, Concern)),
+        tuple(reason for reason in found if isinstance(reason, Obstacle)),
+        tuple(reason for reason in found if isinstance(reason, Concern)),
     )

@@ -102,8 +102,8 @@ async def _switch(settings: Settings, flags: MigrateFlags) -> list[Encoders]:
 
     async with engine_of(settings) as cluster:
         found = choose_to_switch(await read_encoders(cluster, settings.index.name))
-        ask([line for each in found for line in await describe_switch(cluster, each)], yes=flags.yes)
-        return [await switch_encoder(cluster, each) for each in found]
+        ask([line for encoders in found for line in await describe_switch(cluster, encoders)], yes=flags.yes)
+        return [await switch_encoder(cluster, encoders) for encoders in found]
 
 
 async def _clean(settings: Settings, flags: MigrateFlags, bar: bool) -> tuple[list[UndoReport], int]:
@@ -114,7 +114,7 @@ async def _clean(settings: Settings, flags: MigrateFlags, bar: bool) -> tuple[li
 
     async with engine_of(settings) as cluster:
         found = await read_encoders(cluster, settings.index.name)
-        plans = [await plan_undo(cluster, each.index, None, require_other(each)) for each in found]
+        plans = [await plan_undo(cluster, encoders.index, None, require_other(encoders)) for encoders in found]
         ask([line for plan in plans for line in describe_undo(plan)], yes=flags.yes)
         say_when_stopped(RESUMES)
         with showing(bar, "taking out") as (show, say):
@@ -125,8 +125,10 @@ async def _clean(settings: Settings, flags: MigrateFlags, bar: bool) -> tuple[li
 
 def _show(found: list[Encoders], *, as_json: bool) -> None:
     if as_json:
-        print(json.dumps([asdict(each) for each in found]))
+        print(json.dumps([asdict(encoders) for encoders in found]))
         return
-    for each in found:
-        beside = f"; those of {each.other.encoder.name} stand beside them" if each.other else ""
-        results().print(f"{each.index}: searches use the vectors of {each.used.encoder.name}{beside}", highlight=False)
+    for encoders in found:
+        beside = f"; those of {encoders.other.encoder.name} stand beside them" if encoders.other else ""
+        results().print(
+            f"{encoders.index}: searches use the vectors of {encoders.used.encoder.name}{beside}", highlight=False
+        )

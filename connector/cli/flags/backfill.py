@@ -187,7 +187,7 @@ class BackfillFlags:
         """Where to."""
         from connector.backfill.elsewhere import ElsewhereWish
 
-        names = [name.strip() for each in self.copied or () for name in each.split(",")]
+        names = [name.strip() for value in self.copied or () for name in value.split(",")]
         copied = None if self.copied is None else [name for name in names if name != "none"]
         return ElsewhereWish(
             self.into, self.swap, self.block_writes, copied, self.follow, self.state or Path(), self.bounds
@@ -205,7 +205,7 @@ class BackfillFlags:
 def read_text_fields(given: list[str] | None) -> dict[str, float] | None:
     """`title^2` as {"title": 2.0}. Raises SettingsError."""
     fields: dict[str, float] = {}
-    for part in (part.strip() for each in given or () for part in each.split(",")):
+    for part in (part.strip() for value in given or () for part in value.split(",")):
         name, separator, boost = part.partition("^")
         try:
             fields[name] = float(boost) if separator else 1.0

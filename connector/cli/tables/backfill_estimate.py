@@ -18,8 +18,8 @@ def print_rehearsal(found: BackfillRehearsal) -> None:
     out, verdict = results(), found.verdict
     state = "would be filled where it is" if verdict.in_place else "cannot be filled where it is"
     out.print(Text(f"index {verdict.index} {state}; nothing was written"))
-    for said in (*verdict.obstacles, *verdict.concerns):
-        out.print(Text(f"- {said}"))
+    for reason in (*verdict.obstacles, *verdict.concerns):
+        out.print(Text(f"- {reason}"))
     fields = ", ".join(found.mapping["properties"])
     out.print(Text(f"its mapping would get {fields}, and a note in _meta (--json prints it)"))
     out.print(_figures(found.estimate))

@@ -51,7 +51,9 @@ def print_examples(evaluation: Evaluation, figures: Mapping[str, Any], count: in
     for name, examples in figures["examples"].items():
         for example in (*examples["winners"][:count], *examples["losers"][:count]):
             query_id = example["query_id"]
-            columns = {each.pipeline.name: each.run.get(query_id, ()) for each in (before, evaluation.named(name))}
+            columns = {
+                measured.pipeline.name: measured.run.get(query_id, ()) for measured in (before, evaluation.named(name))
+            }
             change = f"{example['before']:.3f} → {example['now']:.3f}"
             title = f"{evaluation.measures[0]} {change}  {query_id} “{example['text']}”"
             grades = evaluation.collection.qrels[query_id]
@@ -173,7 +175,7 @@ def _stage_times(evaluation: Evaluation) -> list[Table]:
     return [
         times_table(
             measured.stages,
-            title="milliseconds of the stages of " + ", ".join(each.name for each in measured.search.pipelines),
+            title="milliseconds of the stages of " + ", ".join(pipeline.name for pipeline in measured.search.pipelines),
             percentiles=("p50", "p95", "p99"),
         )
         for measured in searches.values()
@@ -190,7 +192,7 @@ def _rules(evaluation: Evaluation) -> list[Table]:
         table.add_column(column, justify="left" if column == "stage" else "right", no_wrap=True)
     gain, ms = (f"{effect.gain.difference:+.4f}", f"{effect.gain.p:.4f}"), (effect.with_ms, effect.without_ms)
     for position, (stage, ran) in enumerate(effect.ran.items()):
-        whole = (*gain, *(f"{each:.1f}" for each in ms)) if position == 0 else ()
+        whole = (*gain, *(f"{value:.1f}" for value in ms)) if position == 0 else ()
         table.add_row(stage, f"{ran} of {effect.queries}", *whole)
     return [table]
 

@@ -23,7 +23,7 @@ def judges_table(figures: Mapping[str, Any]) -> Table:
         table.add_column(column, justify="right", no_wrap=True)
     for name in figures["pipelines"]:
         table.add_column(Text(name), justify="right")
-    for kind, judge in judges["each"].items():
+    for kind, judge in judges["by_kind"].items():
         cells = [_cell(name, judge, is_baseline=name == baseline) for name in figures["pipelines"]]
         table.add_row(kind, str(judge["queries"]), str(judge["grades"]), *cells)
     return table

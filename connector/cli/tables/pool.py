@@ -46,6 +46,8 @@ def print_pool(folder: JudgingFolder, found: PipelineRuns, made: Pool) -> None:
 def _print_expected(expected: Sequence[ExpectedDifference], depth: int) -> None:
     """Who is ahead, the surest last."""
     table = Table("ahead", "behind", f"nDCG@{depth} expected", "how sure", show_edge=False)
-    for each in sorted(expected, key=lambda each: each.certainty):
-        table.add_row(each.ahead, each.behind, f"+{each.difference:.4f}", f"{each.certainty:.0%}")
+    for comparison in sorted(expected, key=lambda comparison: comparison.certainty):
+        table.add_row(
+            comparison.ahead, comparison.behind, f"+{comparison.difference:.4f}", f"{comparison.certainty:.0%}"
+        )
     results().print(table)

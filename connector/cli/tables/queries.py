@@ -25,8 +25,8 @@ def print_queries(taken: TakenQueries, logs: list[QueryLog], personal: str) -> N
         table.add_column(column, justify="right")
     table.add_column("most frequent of them")
     for band in ("head", "torso", "tail"):
-        sampled = [each for each in taken.sample if each.band == band]
-        frequent = ", ".join(each.query.text for each in sampled[:3])
+        sampled = [query for query in taken.sample if query.band == band]
+        frequent = ", ".join(query.query.text for query in sampled[:3])
         table.add_row(
             band, f"{taken.searches[band]:,}", f"{taken.queries[band]:,}", f"{len(sampled):,}", frequent[:60] or "-"
         )

@@ -49,14 +49,14 @@ class Aggregation:
 def read_aggregations(asked: Mapping[str, Any], schema: IndexSchema) -> dict[str, Aggregation]:
     """The aggregations of a request by name. Raises QueryError for what the embedded store does not make."""
     for name, body in asked.items():
-        if not isinstance(body, Mapping) or not all(isinstance(each, Mapping) for each in body.values()):
+        if not isinstance(body, Mapping) or not all(isinstance(options, Mapping) for options in body.values()):
             raise QueryError(f"aggregation {name!r} must be an object of objects, as the engines take it")
     return {name: _read(name, dict(body), schema) for name, body in asked.items()}
 
 
 def aggregate(rows: Sequence[TableRow], wanted: Mapping[str, Aggregation]) -> JSON:
     """The aggregations over those rows."""
-    return {name: _make(rows, each) for name, each in wanted.items()}
+    return {name: _make(rows, aggregation) for name, aggregation in wanted.items()}
 
 
 def _read(name: str, body: JSON, schema: IndexSchema) -> Aggregation:
@@ -129,7 +129,7 @@ def _terms(rows: Sequence[TableRow], wanted: Aggregation) -> JSON:
 def _range(rows: Sequence[TableRow], wanted: Aggregation) -> JSON:
     buckets = []
     ranges = wanted.body.get("ranges", ())
-    for bounds in sorted(ranges, key=lambda each: (each.get("from", -math.inf), each.get("to", math.inf))):
+    for bounds in sorted(ranges, key=lambda bounds: (bounds.get("from", -math.inf), bounds.get("to", math.inf))):
         low, high = (bounds.get(name) for name in ("from", "to"))
         within = [row for row in rows if any(_is_within(value, low, high) for value in _values(row, wanted))]
         ends = {name: float(bounds[name]) for name in ("from", "to") if bounds.get(name) is not None}
@@ -186,8 +186,8 @@ def _spelled(kind: AnyFieldType, value: Any, name: str) -> JSON:
 
 def _values(row: TableRow, wanted: Aggregation) -> Iterator[Any]:
     value = row[wanted.field]
-    for each in value if isinstance(value, list) else () if value is None else (value,):
-        yield (to_instant(each) - EPOCH) // MILLISECOND if wanted.type == "date" else each
+    for item in value if isinstance(value, list) else () if value is None else (value,):
+        yield (to_instant(item) - EPOCH) // MILLISECOND if wanted.type == "date" else item
 
 
 def _is_within(value: float, low: float | None, high: float | None) -> bool:

@@ -34,7 +34,7 @@ def read_highlight_plan(options: Mapping[str, Any], schema: IndexSchema) -> High
     """The plan of a request. Raises QueryError for an option or a field that the embedded store cannot serve."""
     _check(options, OPTIONS)
     asked = options.get("fields", {})
-    named = [pair for each in (asked if isinstance(asked, list) else [asked]) for pair in each.items()]
+    named = [pair for entry in (asked if isinstance(asked, list) else [asked]) for pair in entry.items()]
     fields: dict[str, tuple[int, int]] = {}
     for pattern, own in named:
         _check(own, OF_A_FIELD)

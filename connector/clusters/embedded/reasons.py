@@ -40,7 +40,7 @@ def explaining(what: str, kind: type[ClusterError] = ClusterError) -> Iterator[N
 
 def explain_lance(error: Exception) -> str:
     """The reason in an error of LanceDB's, on one line; and what to do."""
-    said = getattr(error, "strerror", None) or next(reversed(INNERMOST.findall(str(error))), str(error))
-    reason = " ".join(AROUND.sub("", SOURCE_LINE.sub("", said)).split()) or type(error).__name__
+    message = getattr(error, "strerror", None) or next(reversed(INNERMOST.findall(str(error))), str(error))
+    reason = " ".join(AROUND.sub("", SOURCE_LINE.sub("", message)).split()) or type(error).__name__
     advice = next((advice for known, advice in ADVICE.items() if known in reason), "")
     return f"{reason}; {advice}" if advice else reason

@@ -91,7 +91,7 @@ def check_page(page: PageRequest, schema: IndexSchema) -> None:
 def page_columns(page: PageRequest, schema: IndexSchema) -> list[str]:
     """The columns that a page is made of."""
     wanted = read_aggregations(page.aggregations or {}, schema)
-    names = set().union(*(each.columns for each in wanted.values()))
+    names = set().union(*(aggregation.columns for aggregation in wanted.values()))
     if page.sort is not None:
         names |= {key.field for key in read_sort(page.sort, schema)} | ({page.collapse} if page.collapse else set())
     return sorted(names - {SCORE, "doc_id"})

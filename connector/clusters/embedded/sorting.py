@@ -26,7 +26,7 @@ class SortKey:
 def read_sort(sort: Any, schema: IndexSchema) -> list[SortKey]:
     """The keys of a sort: a field, {field: order}, {field: {order, missing}}, or a list of them. Raises QueryError."""
     asked = sort if isinstance(sort, list | tuple) else [sort]
-    return [key for each in asked for key in _read_keys(each, schema)]
+    return [key for entry in asked for key in _read_keys(entry, schema)]
 
 
 def sort_rows(rows: Sequence[TableRow], keys: Sequence[SortKey]) -> list[TableRow]:

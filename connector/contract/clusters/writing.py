@@ -154,11 +154,11 @@ class WritingContract(StoreContract):
         never, index = await cluster.create_index(index_name, schema()), await cluster.open_index(index_name)
         await write(index, DOCUMENTS[0])
         await cluster.drop_index(index_name)
-        for each in (index, never):
+        for handle in (index, never):
             with pytest.raises(IndexGone, match="run this again"):
-                await each.write(DOCUMENTS[:2])
+                await handle.write(DOCUMENTS[:2])
             with pytest.raises(IndexGone, match="run this again"):
-                await each.remove([DOCUMENTS[0].document.doc_id])
+                await handle.remove([DOCUMENTS[0].document.doc_id])
 
         with pytest.raises(IndexMissing):
             await cluster.open_index(index_name)

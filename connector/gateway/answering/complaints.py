@@ -17,8 +17,8 @@ class Complaints:
     caller has the engine's own answer, and not before."""
 
     def __init__(self) -> None:
-        self._said: dict[tuple[str, str], float] = {}
-        self._unsaid: dict[tuple[str, str], int] = {}
+        self._logged_at: dict[tuple[str, str], float] = {}
+        self._unlogged: dict[tuple[str, str], int] = {}
 
     def add(self, site: str, legs: frozenset[str], part: Degraded) -> None:
         """A search got the engine's own answer since a part failed. What the engine says of a leg may repeat words of
@@ -46,9 +46,9 @@ class Complaints:
     def _more(self, where: str, reason: str) -> str | None:
         """How often it was not told of since; None where it is not told of now."""
         key, now = (where, reason), time.monotonic()
-        if now - self._said.get(key, -QUIET_S) < QUIET_S:
-            self._unsaid[key] = self._unsaid.get(key, 0) + 1
+        if now - self._logged_at.get(key, -QUIET_S) < QUIET_S:
+            self._unlogged[key] = self._unlogged.get(key, 0) + 1
             return None
-        self._said[key] = now
-        more = self._unsaid.pop(key, 0)
+        self._logged_at[key] = now
+        more = self._unlogged.pop(key, 0)
         return f" ({more} more since it was last told)" if more else ""

@@ -51,9 +51,9 @@ def read_filter(text: str, *, keeps_empty: bool = True) -> PathFilter:
     which something in them would be taken away."""
     includes: list[Path] = []
     excludes: list[Path] = []
-    for each in filter(None, (part.strip() for part in text.split(","))):
-        path = tuple(each.removeprefix("-").replace("\\.", "\0").split("."))
-        (excludes if each.startswith("-") else includes).append(tuple(name.replace("\0", ".") for name in path))
+    for pattern in filter(None, (part.strip() for part in text.split(","))):
+        path = tuple(pattern.removeprefix("-").replace("\\.", "\0").split("."))
+        (excludes if pattern.startswith("-") else includes).append(tuple(name.replace("\0", ".") for name in path))
     return PathFilter(tuple(includes), tuple(excludes), keeps_empty)
 
 
@@ -79,14 +79,14 @@ def _taken(value: Any, paths: Sequence[Path]) -> Any:
     opened = _open(value)
     if isinstance(opened, Mapping):
         kept = {}
-        for name, each in opened.items():
+        for name, member in opened.items():
             below = _steps(paths, name)
-            found = each if () in below else _taken(each, below) if below else NOTHING
+            found = member if () in below else _taken(member, below) if below else NOTHING
             if found is not NOTHING:
                 kept[name] = found
         return kept or NOTHING
     if isinstance(opened, list):
-        listed = [found for each in opened if (found := _taken(each, paths)) is not NOTHING]
+        listed = [found for element in opened if (found := _taken(element, paths)) is not NOTHING]
         return listed or NOTHING
     return NOTHING
 
@@ -102,14 +102,14 @@ def _without(value: Any, paths: Sequence[Path], *, keeps_empty: bool) -> Any:
         return value if keeps_empty else NOTHING
     if isinstance(opened, Mapping):
         kept = {}
-        for name, each in opened.items():
+        for name, member in opened.items():
             below = _steps(paths, name)
-            found = NOTHING if () in below else _without(each, below, keeps_empty=keeps_empty)
+            found = NOTHING if () in below else _without(member, below, keeps_empty=keeps_empty)
             if found is not NOTHING:
                 kept[name] = found
         return kept or NOTHING
-    listed = [_without(each, paths, keeps_empty=keeps_empty) for each in opened]
-    return [each for each in listed if each is not NOTHING] or NOTHING
+    listed = [_without(element, paths, keeps_empty=keeps_empty) for element in opened]
+    return [element for element in listed if element is not NOTHING] or NOTHING
 
 
 def _open(value: Any) -> Any:

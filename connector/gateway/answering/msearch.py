@@ -127,12 +127,12 @@ class MultiSearch:
         self, head: bytes, body: bytes, headers: Headers, target: Target, wishes: Wishes, names: Collection[str]
     ) -> Item:
         try:
-            said = read_copy(head)
-            index = _index_of(said, target)
+            header = read_copy(head)
+            index = _index_of(header, target)
             searched = self._sites.find(index) if index else None
             if index is None or searched is None:
                 return Item(head, body)
-            check_patterns(searched, index, (*said, *names))
+            check_patterns(searched, index, (*header, *names))
             site = searched.site
             read = read_search(body, Parameters(), site.reader(), retrievers=site.is_elasticsearch)
         except NotRecognised:
@@ -164,8 +164,8 @@ class MultiSearch:
 
         Where many go as they came, they do so by themselves, once the engine has answered the legs."""
         began = time.monotonic()
-        orderings = [each for each in begun if isinstance(each, Ordering)]
-        riding = [item for item, each in zip(items, begun, strict=True) if each is None]
+        orderings = [start for start in begun if isinstance(start, Ordering)]
+        riding = [item for item, start in zip(items, begun, strict=True) if start is None]
         plain = batch if len(riding) <= FEW else batch.another(len(riding))
         deadline_s = min((item.wanted.site.deadline_s for item in items if item.wanted), default=1)
         timer = asyncio.get_running_loop().call_later(deadline_s * LEGS_SHARE, batch.send)
@@ -188,11 +188,11 @@ class MultiSearch:
                 raise failed
             return None
         ordered, came = iter(ordering_all.result()), iter(replies)
-        return [each if isinstance(each, Order) else next(ordered if each else came) for each in begun]
+        return [start if isinstance(start, Order) else next(ordered if start else came) for start in begun]
 
     async def _orders(self, orderings: Sequence[Ordering], began: float, deadline_s: float) -> list[Found]:
         found = await asyncio.gather(*(_order(ordering) for ordering in orderings))
-        count, took_s = sum(isinstance(each, Order) for each in found), time.monotonic() - began
+        count, took_s = sum(isinstance(result, Order) for result in found), time.monotonic() - began
         self._fitting.learn(tried=len(found), found=count, took_s=took_s, deadline_s=deadline_s)
         return found
 
@@ -201,15 +201,15 @@ class MultiSearch:
     ) -> list[ItemAnswer]:
         """The replies of all searches. Those of which no order was found are asked for as they came."""
         plans = [
-            plan_page(item.wanted, each) if item.wanted and isinstance(each, Order) else None
-            for item, each in zip(items, found, strict=True)
+            plan_page(item.wanted, result) if item.wanted and isinstance(result, Order) else None
+            for item, result in zip(items, found, strict=True)
         ]
         batch.expected = sum(requests_of(plan) for plan in plans if plan)
-        batch.expected += sum(isinstance(each, Exception) for each in found)
+        batch.expected += sum(isinstance(result, Exception) for result in found)
         try:
             return list(
                 await asyncio.gather(
-                    *(self._page(item, each, batch, began) for item, each in zip(items, found, strict=True))
+                    *(self._page(item, result, batch, began) for item, result in zip(items, found, strict=True))
                 )
             )
         finally:
@@ -250,8 +250,8 @@ def outcome(answers: Sequence[ItemAnswer], left: int) -> str:
     reranked = sum(answer.reranked for answer in answers)
     failed = sum(answer.failed is not None for answer in answers)
     counts = {"degraded": failed, "left": left, "gone": sum(answer.gone for answer in answers)}
-    said = [f"reranked;searches={reranked};of={len(answers)}", *(f"{each}={n}" for each, n in counts.items() if n)]
-    return ";".join(said)
+    parts = [f"reranked;searches={reranked};of={len(answers)}", *(f"{name}={n}" for name, n in counts.items() if n)]
+    return ";".join(parts)
 
 
 async def _order(ordering: Ordering) -> Found:

@@ -119,8 +119,9 @@ async def _ask_all(asked: Mapping[RequestKind, bytes], sender: Sender) -> dict[R
 def _check_whole(replied: Replied) -> None:
     """Nothing, where what a reply lacks is not there. Raises Degraded where only a part of the index answered."""
     found = members(replied.body)
-    said = (orjson.loads(bytes(found[name])) if name in found else None for name in ("timed_out", "_shards"))
-    timed_out, shards = said
+    timed_out, shards = (
+        orjson.loads(bytes(found[name])) if name in found else None for name in ("timed_out", "_shards")
+    )
     if timed_out or (shards and shards.get("failed")):
         raise Degraded("page", "a part of the index did not answer to what fetches the page")
 

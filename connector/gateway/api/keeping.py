@@ -117,9 +117,9 @@ class IndexSink:
             if found := [line for line in lines if line[0] == kind]:
                 written.append(await self._write(cluster, kind, found))
         return WrittenLines(
-            sum(each.refused for each in written),
-            tuple(line for each in written for line in each.again),
-            next((each.reason for each in written if each.reason), ""),
+            sum(outcome.refused for outcome in written),
+            tuple(line for outcome in written for line in outcome.again),
+            next((outcome.reason for outcome in written if outcome.reason), ""),
         )
 
     async def _write(self, cluster: RestCluster, kind: UbiKind, lines: Sequence[UbiLine]) -> WrittenLines:
@@ -183,7 +183,7 @@ class Keeper:
 
     def put(self, kind: UbiKind, objects: Sequence[Mapping[str, Any]]) -> bool:
         """Take all of them, or none where there is no room."""
-        lines = [(kind, orjson.dumps(each, option=orjson.OPT_APPEND_NEWLINE)) for each in objects]
+        lines = [(kind, orjson.dumps(entry, option=orjson.OPT_APPEND_NEWLINE)) for entry in objects]
         size = sum(len(line) for _, line in lines)
         has_room = len(self._waiting) + len(lines) <= self._room and self._waiting_bytes + size <= MAX_WAITING_BYTES
         self._metrics.count_events("accepted" if has_room else "turned away", len(lines))

@@ -41,7 +41,7 @@ def _page(document: Mapping[str, Any]) -> Iterator[str]:
             yield f"<h2><code>{method.upper()} {escape(path)}</code></h2><p>{escape(operation['description'])}</p>"
             yield from _body(operation, schemas)
             yield from _table(
-                ("status", ""), {code: said["description"] for code, said in operation["responses"].items()}
+                ("status", ""), {code: response["description"] for code, response in operation["responses"].items()}
             )
     yield "</main></html>"
 
@@ -49,7 +49,7 @@ def _page(document: Mapping[str, Any]) -> Iterator[str]:
 def _body(operation: Mapping[str, Any], schemas: Mapping[str, Any]) -> Iterator[str]:
     """The keys of what is sent."""
     content: Mapping[str, Any] = operation.get("requestBody", {}).get("content", {})
-    schema: Mapping[str, Any] = next((each["schema"] for each in content.values()), {})
+    schema: Mapping[str, Any] = next((media_type["schema"] for media_type in content.values()), {})
     found = next((part["$ref"] for part in (schema, *schema.get("anyOf", ())) if "$ref" in part), "")
     keys = schemas.get(found.rpartition("/")[2], {}).get("properties", {})
     if keys:

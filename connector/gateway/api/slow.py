@@ -17,11 +17,11 @@ def log_slow(response: SearchResponse, query_id: str, settings: GatewaySettings)
     if settings.slow_query_ms is None or took_ms < settings.slow_query_ms:
         return
     stages = {name: round(took, 1) for name, took in response.took_ms.items() if name != "total"}
-    said: dict[str, Any] = {"query_id": query_id, "took_ms": round(took_ms, 1), "hits": len(response.hits)}
+    fields: dict[str, Any] = {"query_id": query_id, "took_ms": round(took_ms, 1), "hits": len(response.hits)}
     if response.degraded:
-        said["degraded"] = ",".join(missing.stage for missing in response.degraded)
+        fields["degraded"] = ",".join(missing.stage for missing in response.degraded)
     if settings.log_query_text:
-        said["query"] = response.query
-    words = " ".join(f"{name}={value!r}" if name == "query" else f"{name}={value}" for name, value in said.items())
+        fields["query"] = response.query
+    words = " ".join(f"{name}={value!r}" if name == "query" else f"{name}={value}" for name, value in fields.items())
     times = " ".join(f"{name}_ms={took}" for name, took in stages.items())
-    log.warning("slow search: %s %s", words, times, extra={**said, "stages_ms": stages})
+    log.warning("slow search: %s %s", words, times, extra={**fields, "stages_ms": stages})

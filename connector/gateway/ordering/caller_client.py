@@ -55,8 +55,8 @@ class CallerClient:
     def credentials(self) -> Credentials | None:
         """The caller's own, for an index that is not at the caller's path; None where no Authorization header says
         them."""
-        said = next((value for key, value in self._headers if key.lower() == b"authorization"), None)
-        return Credentials(SecretStr(said.decode("latin-1"))) if said else None
+        authorization = next((value for key, value in self._headers if key.lower() == b"authorization"), None)
+        return Credentials(SecretStr(authorization.decode("latin-1"))) if authorization else None
 
     def for_words(self) -> CallerClient:
         """The same, for what is asked of the query's words beside the legs."""

@@ -103,7 +103,7 @@ class Order:
 
     def without(self, gone: Collection[str]) -> Self:
         """The same without documents that are no longer there: those after them move up with their scores."""
-        left = [each for each in zip(self.window, self.scores, strict=True) if each[0] not in gone]
+        left = [(doc_id, score) for doc_id, score in zip(self.window, self.scores, strict=True) if doc_id not in gone]
         beside = tuple(doc_id for doc_id in self.beside if doc_id not in gone)
         fewer = len(self.beside) - len(beside)
         return replace(
@@ -215,5 +215,5 @@ def _failures(run: SearchRun, site: Site) -> Iterator[str]:
 
 def _credentials(headers: Headers) -> Credentials | None:
     """Who asks, so that what is remembered of passages serves this caller alone. Nothing is sent with it."""
-    said = who_asks(headers)
-    return Credentials(SecretStr(f"caller {said}")) if said else None
+    caller = who_asks(headers)
+    return Credentials(SecretStr(f"caller {caller}")) if caller else None

@@ -129,12 +129,14 @@ def read_responses(replied: Replied, count: int) -> list[Replied]:
         raise BatchFailed(f"status {replied.status}")
     try:
         found = RAW_LIST.decode(members(replied.body)["responses"])
-        statuses = [orjson.loads(bytes(members(each)["status"])) for each in found]
+        statuses = [orjson.loads(bytes(members(response)["status"])) for response in found]
     except (msgspec.DecodeError, KeyError, ValueError) as error:
         raise BatchFailed("an answer that is no _msearch") from error
     if len(found) != count:
         raise BatchFailed(f"{len(found)} replies to {count} searches")
-    return [Replied(int(status), replied.headers, bytes(each)) for status, each in zip(statuses, found, strict=True)]
+    return [
+        Replied(int(status), replied.headers, bytes(response)) for status, response in zip(statuses, found, strict=True)
+    ]
 
 
 @dataclass(slots=True)

@@ -189,15 +189,16 @@ class Sites:
             pipeline: with_search(settings, changes) for pipeline, changes in settings.gateway.pipelines.items()
         }
         searchers = {
-            pipeline: build_searcher(index, encoder, await self._reached(each), each) for pipeline, each in made.items()
+            pipeline: build_searcher(index, encoder, await self._reached(own_settings), own_settings)
+            for pipeline, own_settings in made.items()
         }
         given = settings.gateway.indexes[name]
         return Site(
             name,
             given,
             settings.cluster,
-            {leg: str(found.kind) for each in made.values() for leg, found in each.search.legs.items()},
-            max((stage.window for each in made.values() for stage in each.search.rerank), default=0),
+            {leg: str(found.kind) for own_settings in made.values() for leg, found in own_settings.search.legs.items()},
+            max((stage.window for own_settings in made.values() for stage in own_settings.search.rerank), default=0),
             given.deadline_s or settings.search.deadline_s,
             index,
             searchers,

@@ -229,5 +229,5 @@ class CallerConnection(asyncio.Protocol):
 
 
 def _asks_to_close(headers: list[tuple[bytes, bytes]]) -> bool:
-    said = [value.lower() for name, value in headers if len(name) == 10 and name.lower() == b"connection"]
-    return any(token.strip() == b"close" for value in said for token in value.split(b","))
+    values = [value.lower() for name, value in headers if len(name) == 10 and name.lower() == b"connection"]
+    return any(token.strip() == b"close" for value in values for token in value.split(b","))

@@ -26,7 +26,7 @@ def chosen_coding(headers: Headers) -> bytes:
     weights: dict[bytes, float] = {}
     pieces = (piece for name, value in headers if name.lower() == ACCEPTED for piece in value.split(b","))
     for piece in pieces:
-        name = next((each for each in (b"*", *OTHERS, *BITS) if each in piece), None)
+        name = next((coding for coding in (b"*", *OTHERS, *BITS) if coding in piece), None)
         if name is not None:
             weights[name] = max(weights.get(name, -1.0), _weight(piece))
     gzip, deflate = weights.get(b"gzip", -1.0), weights.get(b"deflate", -1.0)

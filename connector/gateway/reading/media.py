@@ -39,7 +39,7 @@ def check_media(headers: Headers, *, has_body: bool, lines: bool) -> None:
     accept = header(headers, b"accept")
     if accept is None or not accept:
         return
-    kinds = [_kind(each) for each in accept.split(",")]
+    kinds = [_kind(part) for part in accept.split(",")]
     if kinds[0] not in PLAIN_ACCEPT and not JSON.fullmatch(kinds[0]) and not (lines and LINES.fullmatch(kinds[0])):
         raise NotRecognised("accept")
 

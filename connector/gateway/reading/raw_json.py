@@ -33,7 +33,7 @@ def read_copy(data: bytes) -> Any:
         depth += 1
         if depth > MAX_LEVELS:
             raise NotRecognised("nested too deep")
-        level = list(chain.from_iterable(_inner(each) for each in level))
+        level = list(chain.from_iterable(_inner(node) for node in level))
     return value
 
 
@@ -54,8 +54,8 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Raw):
         return json.loads(bytes(value))
     if isinstance(value, Mapping):
-        return {key: _plain(each) for key, each in value.items()}
-    return [_plain(each) for each in value] if isinstance(value, list | tuple) else value
+        return {key: _plain(member) for key, member in value.items()}
+    return [_plain(element) for element in value] if isinstance(value, list | tuple) else value
 
 
 def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -134,7 +134,8 @@ class TextReader:
             raise NotRecognised("query bool")
         found = read_bool(body)
         self._clauses += len(found.filter) + len(found.must_not)
-        must, should = [self._clause(each) for each in found.must], [self._clause(each) for each in found.should]
+        must = [self._clause(clause) for clause in found.must]
+        should = [self._clause(clause) for clause in found.should]
         demanded = any(part.strict for part in must if part.texts)
         wanted = [part for part in should if part.texts]
         if found.at_least > 1 and wanted:
@@ -153,7 +154,7 @@ class TextReader:
         queries = body.get("queries")
         if body.keys() - DIS_MAX_KEYS or not isinstance(queries, list):
             raise NotRecognised("query dis_max")
-        parts = [self._clause(each) for each in queries]
+        parts = [self._clause(clause) for clause in queries]
         texts = tuple(text for part in parts for text in part.texts)
         strict = all(part.strict for part in parts if part.texts)
         return _Part(texts, strict, tuple(value for part in parts for value in part.boosted))

@@ -23,7 +23,7 @@ def has_credentials(headers: Headers) -> bool:
 
 def who_asks(headers: Headers) -> str:
     """The same for two requests with the same credentials, as long as this process lives; "" where there are none."""
-    said = sorted((key.lower(), value) for key, value in headers if key.lower() in NAMING)
-    if not said:
+    credentials = sorted((key.lower(), value) for key, value in headers if key.lower() in NAMING)
+    if not credentials:
         return ""
-    return hmac.new(_KEY, repr(said).encode(), hashlib.sha256).hexdigest()
+    return hmac.new(_KEY, repr(credentials).encode(), hashlib.sha256).hexdigest()

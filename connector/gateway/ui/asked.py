@@ -23,7 +23,7 @@ class PageQuery:
 
     def without(self, filter: str) -> str:
         """The address with one filter less."""
-        return replace(self, filters=tuple(each for each in self.filters if each != filter)).address
+        return replace(self, filters=tuple(other for other in self.filters if other != filter)).address
 
     def narrowed(self, field: str, value: str) -> str:
         """The address with a filter more: the field has that value."""

@@ -54,9 +54,9 @@ class Grading:
         """doc_id -> the grade that this person gave for the query."""
         query_id = self._query_id(fold_key(text))
         return {
-            each.doc_id: each.grade
-            for each in self._log.read()
-            if (each.query_id, each.by) == (query_id, by) and each.grade is not None
+            grade.doc_id: grade.grade
+            for grade in self._log.read()
+            if (grade.query_id, grade.by) == (query_id, by) and grade.grade is not None
         }
 
     def texts(self) -> tuple[str, ...]:
@@ -78,8 +78,8 @@ class Grading:
 
     def _stands(self, query_id: str, doc_id: str, grade: int, by: str) -> bool:
         """Whether that is what the person said last, as after a page was sent twice."""
-        said = (query_id, doc_id, grade, by)
-        return any((each.query_id, each.doc_id, each.grade, each.by) == said for each in self._log.read())
+        judgment = (query_id, doc_id, grade, by)
+        return any((line.query_id, line.doc_id, line.grade, line.by) == judgment for line in self._log.read())
 
     def _query_id(self, key: str) -> str | None:
         if not self.folder.queries_file.is_file():

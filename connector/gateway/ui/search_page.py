@@ -80,8 +80,8 @@ class SearchPage:
             raise SettingsError(NO_FOLDER)
         if rater is None:
             raise SettingsError(NO_NAME)
-        said = form.get("grade", "")
-        self.grading.grade(query, form.get("doc_id", ""), int(said) if said in {"0", "1", "2", "3"} else -1, rater)
+        grade = form.get("grade", "")
+        self.grading.grade(query, form.get("doc_id", ""), int(grade) if grade in {"0", "1", "2", "3"} else -1, rater)
 
     async def _search(self, asked: PageQuery, rater: str | None, credentials: Credentials | None) -> SearchContents:
         response = await self.pipelines.search(asked.searched, asked.query, asked.filters, credentials, counts=True)

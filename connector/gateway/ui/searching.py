@@ -93,8 +93,8 @@ class Pipelines:
 def read_facets(response: SearchResponse) -> Facets:
     """How many documents have which value."""
     found = {
-        field: {str(bucket["key"]): int(bucket["doc_count"]) for bucket in each.get("buckets", ())}
-        for field, each in response.aggregations.items()
+        field: {str(bucket["key"]): int(bucket["doc_count"]) for bucket in aggregation.get("buckets", ())}
+        for field, aggregation in response.aggregations.items()
     }
     return {field: values for field, values in found.items() if values}
 

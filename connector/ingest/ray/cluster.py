@@ -65,8 +65,8 @@ def explain_end(error: Exception) -> str:
         return str(error)
     log.error("the work on the Ray cluster ended", exc_info=error)
     reason = getattr(error, "cause", None) or error
-    said = next((line for line in str(reason).splitlines() if line.strip()), "")
-    return f"the work on the Ray cluster ended ({type(reason).__name__}: {said}); run it again to go on"
+    first_line = next((line for line in str(reason).splitlines() if line.strip()), "")
+    return f"the work on the Ray cluster ended ({type(reason).__name__}: {first_line}); run it again to go on"
 
 
 def _connect(settings: RaySettings) -> None:

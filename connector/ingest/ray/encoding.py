@@ -31,8 +31,8 @@ class EncodeDocuments:
     def __call__(self, table: pa.Table) -> pa.Table:
         ((_, (documents, self._account)),) = unpack(table)
         group, pairs = DocumentGroup(), EncodedPairs()
-        for each in documents:
-            group.add(*each)
+        for document in documents:
+            group.add(*document)
         try:
             if documents and not self._part.board.stopping:
                 pairs = self._encode(group)

@@ -16,21 +16,21 @@ def judge_clicks(
     """The values of a model of clicks, of those documents that at least so many users looked at; `model` is a name in
     MODELS, which has the cuts that make grades of them. The rest is counted in the notes."""
     found = estimate(model, showings)
-    enough = [each for each in found if each.looks >= min_looks]
+    enough = [attraction for attraction in found if attraction.looks >= min_looks]
     judged = tuple(
         Judged(
-            each.doc_id,
-            each.value,
-            text=each.text,
+            attraction.doc_id,
+            attraction.value,
+            text=attraction.text,
             by=model,
             about={
-                "value": round(each.value, 4),
-                "looks": round(each.looks, 1),
-                "impressions": each.impressions,
-                "clicks": each.clicks,
+                "value": round(attraction.value, 4),
+                "looks": round(attraction.looks, 1),
+                "impressions": attraction.impressions,
+                "clicks": attraction.clicks,
             },
         )
-        for each in enough
+        for attraction in enough
     )
     few = len(found) - len(enough)
     more = (

@@ -87,14 +87,14 @@ class _Cells:
     """What was shown, as arrays of a number for each (query, document) and rank."""
 
     def __init__(self, showings: Sequence[ClickCount]) -> None:
-        self.keys = [*dict.fromkeys((each.text, each.doc_id) for each in showings)]
-        ranks = sorted({each.rank for each in showings})
+        self.keys = [*dict.fromkeys((showing.text, showing.doc_id) for showing in showings)]
+        ranks = sorted({showing.rank for showing in showings})
         pair_places = {key: at for at, key in enumerate(self.keys)}
         rank_places = {rank: at for at, rank in enumerate(ranks)}
-        self.pair = np.array([pair_places[each.text, each.doc_id] for each in showings])
-        self.rank = np.array([rank_places[each.rank] for each in showings])
-        self.impressions: _Floats = np.array([each.impressions for each in showings], dtype=np.float64)
-        self.clicks: _Floats = np.array([each.clicks for each in showings], dtype=np.float64)
+        self.pair = np.array([pair_places[showing.text, showing.doc_id] for showing in showings])
+        self.rank = np.array([rank_places[showing.rank] for showing in showings])
+        self.impressions: _Floats = np.array([showing.impressions for showing in showings], dtype=np.float64)
+        self.clicks: _Floats = np.array([showing.clicks for showing in showings], dtype=np.float64)
         self.pairs, self.ranks = len(self.keys), len(ranks)
 
     def by_pair(self, values: _Floats) -> _Floats:

@@ -73,12 +73,12 @@ def import_judged(
         )
         for query_id, judged in placed
     ]
-    _check_said_once(grades)
+    _check_agree(grades)
     queries.write(folder)
     names = {judged.query_id: query_id for query_id, judged in placed}
     keep_bodies(folder.path, {names[name]: body for name, body in file.bodies.items() if name in names})
-    known = {_said(grade) for grade in folder.grades().read()}
-    new = [grade for grade in grades if _said(grade) not in known]
+    known = {_judgment(grade) for grade in folder.grades().read()}
+    new = [grade for grade in grades if _judgment(grade) not in known]
     if new:
         folder.grades().extend(new)
     pool = {pair.key for pair in folder.pairs()} if folder.pool_file.is_file() else None
@@ -149,18 +149,18 @@ class _Queries:
             raise DiskError(f"cannot write {file} ({error.strerror}); nothing was imported") from None
 
 
-def _check_said_once(grades: Sequence[Grade]) -> None:
+def _check_agree(grades: Sequence[Grade]) -> None:
     """Raises SourceError where a judge gives a pair two grades."""
-    said: dict[tuple[str, str, str], int | None] = {}
+    by_key: dict[tuple[str, str, str], int | None] = {}
     for grade in grades:
-        if said.setdefault(grade.key, grade.grade) != grade.grade:
+        if by_key.setdefault(grade.key, grade.grade) != grade.grade:
             raise SourceError(
-                f"{grade.by} gives {grade.doc_id!r} the grades {said[grade.key]} and {grade.grade} for query "
+                f"{grade.by} gives {grade.doc_id!r} the grades {by_key[grade.key]} and {grade.grade} for query "
                 f"{grade.query_id!r}; keep one of the two"
             )
 
 
-def _said(grade: Grade) -> tuple[str, str, str, int | None]:
+def _judgment(grade: Grade) -> tuple[str, str, str, int | None]:
     return (*grade.key, grade.grade)
 
 

@@ -37,8 +37,8 @@ def read_workbench(path: Path) -> JudgedFile:
         raise SourceError(f"{path} is no JSON ({error})") from None
     if not lists:
         raise SourceError(f"{path} has no judgment list; {NEEDS}")
-    judged = [found for each in lists for found in _judged(each, str(path))]
-    failed = sum(len(entry.get("failures") or ()) for each in lists for entry in each[RATINGS])
+    judged = [found for judgment_list in lists for found in _judged(judgment_list, str(path))]
+    failed = sum(len(entry.get("failures") or ()) for judgment_list in lists for entry in judgment_list[RATINGS])
     return JudgedFile(tuple(judged), notes=(f"{failed} documents were left unrated there",) if failed else ())
 
 

@@ -39,8 +39,8 @@ class Columns:
 def parse_row(row: Mapping[str, Any], columns: Columns) -> Iterator[Outcome]:
     """What a row says. A reply or a list in one object is as many rows as it holds."""
     if inner := _listed(row):
-        for each in inner:
-            yield from parse_row(each, columns)
+        for inner_row in inner:
+            yield from parse_row(inner_row, columns)
     elif isinstance(row.get("_source"), Mapping):
         yield from parse_row(row["_source"], columns)
     elif len(row) == 1 and BULK_ACTIONS & set(row) and isinstance(next(iter(row.values())), Mapping):
@@ -114,7 +114,7 @@ def _listed(row: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """The rows in a search's reply, in App Search's list of queries, or in Quepid's export of a case."""
     hits = row.get("hits")
     for value in (hits.get("hits") if isinstance(hits, Mapping) else None, row.get("results"), row.get("queries")):
-        if isinstance(value, list) and value and all(isinstance(each, Mapping) for each in value):
+        if isinstance(value, list) and value and all(isinstance(entry, Mapping) for entry in value):
             return value
     return []
 

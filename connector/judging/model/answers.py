@@ -26,7 +26,7 @@ class KeptAnswer:
 
     key: str
     answer: ReadGrade
-    said: str
+    text: str
     tokens_in: int
     tokens_out: int
 
@@ -101,7 +101,7 @@ def _row(kept: KeptAnswer) -> dict[str, Any]:
         "key": kept.key,
         "grade": kept.answer.grade,
         "fault": kept.answer.fault,
-        "answer": kept.said,
+        "answer": kept.text,
         "tokens_in": kept.tokens_in,
         "tokens_out": kept.tokens_out,
     }

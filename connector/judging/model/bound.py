@@ -27,7 +27,7 @@ def find_bound(
     """Where the grades decide which questions are asked, it may be the longest of them."""
     asked = [
         most_tokens(question, parameters)
-        for question in questions.each
+        for question in questions.candidates
         if is_open(question, store, ask_again=ask_again)
     ]
     longest = sorted(asked, key=lambda tokens: tokens.sent, reverse=True)[: questions.count]

@@ -147,5 +147,5 @@ def _reason(reply: httpx.Response) -> str:
         body = reply.json()
     except (ValueError, RecursionError):
         return reply.text[:SHOWN_CHARS]
-    said = body.get("error") or body.get("message") or body.get("detail") or body if isinstance(body, dict) else body
-    return str(said.get("message", said) if isinstance(said, dict) else said)[:SHOWN_CHARS]
+    reason = body.get("error") or body.get("message") or body.get("detail") or body if isinstance(body, dict) else body
+    return str(reason.get("message", reason) if isinstance(reason, dict) else reason)[:SHOWN_CHARS]

@@ -12,7 +12,8 @@ from connector.judging.pooling.next_pairs import NextPairs
 
 
 class NextQuestions:
-    """Hands each question out once, up to `at_most` (0: all); `given` are those that were.
+    """Hands each question out once, up to `at_most` (0: all). `candidates` are those that may be; `given` those
+    that were.
 
     What people said of a pair makes no difference: the model is asked for it as well, to be held against them."""
 
@@ -22,9 +23,8 @@ class NextQuestions:
         self.count = min(at_most or len(questions), len(questions))
         self.given: list[Question] = []
         self._keys_given: set[PairKey] = set()
-        # those that may be handed out
-        self.each = tuple(questions if self.decides else questions[: self.count])
-        self._waiting = {question.pair.key: question for question in self.each}
+        self.candidates = tuple(questions if self.decides else questions[: self.count])
+        self._waiting = {question.pair.key: question for question in self.candidates}
         self._pairs = NextPairs.of_pool(folder, self._waiting) if self.decides else None
 
     def __iter__(self) -> Iterator[Question]:

@@ -91,9 +91,9 @@ def build_messages(query: str, passage: str) -> list[ChatMessage]:
 
 def build_reminder(messages: Sequence[ChatMessage], answer: str) -> list[ChatMessage]:
     """The question again, after an answer that was no grade."""
-    said = [{"role": "assistant", "content": answer}] if answer.strip() else []
-    if said:
-        return [*messages, *said, {"role": "user", "content": REMINDER}]
+    reply = [{"role": "assistant", "content": answer}] if answer.strip() else []
+    if reply:
+        return [*messages, *reply, {"role": "user", "content": REMINDER}]
     return [*messages[:-1], {"role": "user", "content": f"{messages[-1]['content']}\n\n{REMINDER}"}]
 
 
@@ -104,10 +104,10 @@ def read_answer(text: str, *, finish: str = "stop") -> ReadGrade:
     ones are named, none counts: one of them may come from the passage."""
     if finish == "content_filter":
         return ReadGrade(None, "refused")
-    said = THOUGHT.sub("", text).strip()
-    if not said:
+    answer = THOUGHT.sub("", text).strip()
+    if not answer:
         return ReadGrade(None, "cut off" if finish == "length" else "empty")
-    numbers = FINAL.findall(said) or OVERALL.findall(said) or _alone(said)
+    numbers = FINAL.findall(answer) or OVERALL.findall(answer) or _alone(answer)
     if not numbers:
         return ReadGrade(None, "cut off" if finish == "length" else "no grade")
     found = {float(number) for number in numbers}
@@ -117,6 +117,6 @@ def read_answer(text: str, *, finish: str = "stop") -> ReadGrade:
     return ReadGrade(int(value)) if value in (0, 1, 2, 3) else ReadGrade(None, "out of range")
 
 
-def _alone(said: str) -> list[str]:
-    found = ALONE.fullmatch(said)
+def _alone(answer: str) -> list[str]:
+    found = ALONE.fullmatch(answer)
     return [found[1]] if found else []

@@ -65,9 +65,10 @@ class JudgingPage:
     def disagreements(self, rater: str) -> HTMLResponse:
         """What people disagree about, with forms to settle it."""
         disputes = []
-        for each in self.desk.disagreements():
-            query = self.desk.query(each.query_id)
-            disputes.append((each, query, self.view.show(query, self.desk.pairs[each.query_id, each.doc_id].fields)))
+        for disagreement in self.desk.disagreements():
+            query = self.desk.query(disagreement.query_id)
+            fields = self.desk.pairs[disagreement.query_id, disagreement.doc_id].fields
+            disputes.append((disagreement, query, self.view.show(query, fields)))
         return self.render("disagreements.html.jinja", rater=rater, disputes=disputes)
 
     def ask_name(self, problem: str = "", status: int = HTTPStatus.OK) -> HTMLResponse:
@@ -176,10 +177,10 @@ def _key(form: FormFields) -> tuple[str, str]:
 
 
 def _number(form: FormFields) -> int:
-    said = form.get("grade", "")
-    if said not in {str(step.grade) for step in SCALE}:
+    grade = form.get("grade", "")
+    if grade not in {str(step.grade) for step in SCALE}:
         raise SettingsError("no grade was given; give 0, 1, 2 or 3")
-    return int(said)
+    return int(grade)
 
 
 def _note(form: FormFields) -> str:

@@ -65,7 +65,7 @@ def choose_next(rater: str, pairs: Iterable[PairKey], *, seed: int, query_id: st
         by_query[key[0]].append(key)
     if not by_query:
         return None
-    at = query_id if query_id in by_query else min(by_query, key=lambda each: draw(seed, rater, each))
+    at = query_id if query_id in by_query else min(by_query, key=lambda candidate: draw(seed, rater, candidate))
     return min(by_query[at], key=lambda key: draw(seed, rater, *key))
 
 

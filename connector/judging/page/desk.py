@@ -117,7 +117,7 @@ class Desk:
         """Forget what the rater skipped, so that it is given out again; how many pairs that are."""
         with self._lock:
             skipped = [grade for grade in self._of_pool(rater) if grade.grade is None]
-            self.log.extend(Grade(each.query_id, each.doc_id, None, rater, undoes=True) for each in skipped)
+            self.log.extend(Grade(grade.query_id, grade.doc_id, None, rater, undoes=True) for grade in skipped)
             return len(skipped)
 
     def last(self, rater: str) -> Grade | None:
@@ -154,8 +154,8 @@ class Desk:
     def disagreements(self) -> tuple[Disagreement, ...]:
         """Those of people about pairs of this pool, the open ones first, of these the widest."""
         found = resolve(self.log.read()).disagreements
-        ours = [each for each in found if (each.query_id, each.doc_id) in self.pairs]
-        return tuple(sorted(ours, key=lambda each: each.settled is not None))
+        ours = [disagreement for disagreement in found if (disagreement.query_id, disagreement.doc_id) in self.pairs]
+        return tuple(sorted(ours, key=lambda disagreement: disagreement.settled is not None))
 
     def settle(self, rater: str, key: PairKey, grade: int | None, note: str = "") -> None:
         """End a disagreement by a grade, or open it again by None. Raises SettingsError, DiskError."""

@@ -94,7 +94,8 @@ def _is_form(word: str, wanted: Collection[str], stems: Collection[str]) -> bool
         return True
     shorter = (word[: len(word) - cut] for cut in range(1, MAX_ENDING + 1) if len(word) - cut >= MIN_FORM)
     return any(stem in wanted for stem in shorter) or (
-        len(word) >= MIN_FORM and any(each.startswith(word) and len(each) - len(word) <= MAX_ENDING for each in wanted)
+        len(word) >= MIN_FORM
+        and any(query_word.startswith(word) and len(query_word) - len(word) <= MAX_ENDING for query_word in wanted)
     )
 
 
@@ -109,7 +110,7 @@ def _runs(run: str, pairs: Collection[str], start: int) -> Iterator[tuple[int, i
     """Where the run has what the query has, joined where it touches."""
     begun = end = -1
     for at in range(len(run)):
-        length = max((len(each) for each in (run[at], run[at : at + 2]) if each in pairs), default=0)
+        length = max((len(gram) for gram in (run[at], run[at : at + 2]) if gram in pairs), default=0)
         while length and unicodedata.category(run[at + length : at + length + 1] or " ").startswith("M"):
             length += 1
         if length and at > end:

@@ -47,7 +47,8 @@ class DecidingFirst:
     def first(self, needed: Collection[PairKey], grades: Sequence[Grade]) -> Iterable[PairKey]:
         """The next ones by what people said; a model's grades are there to be checked."""
         now = {
-            (each.query_id, each.doc_id): each.grade for each in resolve(grades, kinds=("person", "imported")).grades
+            (grade.query_id, grade.doc_id): grade.grade
+            for grade in resolve(grades, kinds=("person", "imported")).grades
         }
         self._tell(now)
         second = [key for key in needed if key in now]

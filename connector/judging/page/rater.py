@@ -19,8 +19,8 @@ MAX_NAME_CHARS = 40
 
 def read_rater(request: Request) -> str | None:
     """Who sent the request, as their browser remembers; None where it does not."""
-    said = unquote(request.cookies.get(COOKIE, ""))
-    return check_name(said) if is_name(said) else None
+    name = unquote(request.cookies.get(COOKIE, ""))
+    return check_name(name) if is_name(name) else None
 
 
 def remember(reply: Response, name: str) -> None:
@@ -28,18 +28,18 @@ def remember(reply: Response, name: str) -> None:
     reply.set_cookie(COOKIE, quote(name), max_age=COOKIE_S, httponly=True, samesite="lax")
 
 
-def is_name(said: str) -> bool:
+def is_name(value: str) -> bool:
     """Whether a rater may be called so."""
     try:
-        check_name(said)
+        check_name(value)
     except SettingsError:
         return False
     return True
 
 
-def check_name(said: str) -> str:
+def check_name(value: str) -> str:
     """A rater's name in the one spelling. Raises SettingsError where it is none."""
-    name = " ".join(normalise_text(said).split())
+    name = " ".join(normalise_text(value).split())
     if not name or len(name) > MAX_NAME_CHARS or not name.isprintable():
         raise SettingsError(f"a name of up to {MAX_NAME_CHARS} characters is needed")
     if name.casefold() == SETTLED:

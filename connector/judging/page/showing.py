@@ -104,8 +104,8 @@ def text_of_value(value: Any) -> str:
         return value
     if value is None:
         return ""
-    if isinstance(value, list) and all(isinstance(each, str | int | float) for each in value):
-        return " · ".join(text_of_value(each) for each in value)
+    if isinstance(value, list) and all(isinstance(element, str | int | float) for element in value):
+        return " · ".join(text_of_value(element) for element in value)
     return json.dumps(value, ensure_ascii=False)
 
 

@@ -69,7 +69,9 @@ def make_pool(folder: JudgingFolder, pooling: Pooling, contents: _Contents) -> P
     if not runs:
         raise SettingsError(f"{folder.path} has no runs to pool; name pipelines: --pipeline lexical --pipeline fused")
     before = {pair.key: pair for pair in read_pairs(folder.pool_file)} if folder.pool_file.is_file() else {}
-    grades = {(each.query_id, each.doc_id): each.grade for each in resolve(folder.grades().read()).grades}
+    grades = {
+        (resolved.query_id, resolved.doc_id): resolved.grade for resolved in resolve(folder.grades().read()).grades
+    }
     pooled = pool_keys(runs.values(), pooling.depth)
     keys = list(dict.fromkeys([*pooled, *(key for key in before if key in grades)]))
     chooser = NextPairs(keys, runs, pooling.order, depth=pooling.depth, seed=pooling.seed)

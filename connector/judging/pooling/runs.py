@@ -57,12 +57,14 @@ def _by_pipeline(searches: Sequence[PlannedSearch], answers: Sequence[Answers]) 
     for search, given in zip(searches, answers, strict=True):
         for pipeline in search.pipelines:
             stage, name = search.stage(pipeline), pipeline.name
-            runs[name] = {each.query_id: search.route.ranking(stage, each) for each in given.each}
-            failed[name] = {each.query_id: why for each in given.each if (why := search.route.failure(stage, each))}
+            runs[name] = {answer.query_id: search.route.ranking(stage, answer) for answer in given.answers}
+            failed[name] = {
+                answer.query_id: why for answer in given.answers if (why := search.route.failure(stage, answer))
+            }
             degraded[name] = {
-                each.query_id: "; ".join(missing)
-                for each in given.each
-                if each.query_id not in failed[name] and (missing := search.route.degradations(stage, each))
+                answer.query_id: "; ".join(missing)
+                for answer in given.answers
+                if answer.query_id not in failed[name] and (missing := search.route.degradations(stage, answer))
             }
     return PipelineRuns(runs, failed, degraded, {})
 
@@ -78,7 +80,7 @@ async def _fetch(
     wanted = pool_keys(found.runs.values(), pooling.depth)
     contents: dict[str, _Fields] = {}
     reporter.begin("fetching fields", len({doc_id for _, doc_id in wanted}))
-    for place in {id(each.index): each for each in opened}.values():
+    for place in {id(place.index): place for place in opened}.values():
         names = pooling.fields or tuple(place.index.schema.fields.text)
         lacking = sorted({doc_id for _, doc_id in wanted if doc_id not in contents})
         contents |= await _fetch_from(place.index, lacking, names, reporter)

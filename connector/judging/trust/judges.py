@@ -50,7 +50,9 @@ def compare_all(grades: Sequence[Grade], runs: Mapping[str, Run], *, measured: s
         for name in sorted({grade.by for grade in given if grade.kind == "person" and grade.by != SETTLED})
     }
     judges = {
-        f"{by} ({kind})" if by in raters else by: _by_pair(each for each in given if (each.by, each.kind) == (by, kind))
+        f"{by} ({kind})" if by in raters else by: _by_pair(
+            grade for grade in given if (grade.by, grade.kind) == (by, kind)
+        )
         for by, kind in sorted({(grade.by, grade.kind) for grade in given if grade.kind != "person"})
     }
     people = _by_pair(resolve(given, ("person",)).grades)
@@ -58,7 +60,7 @@ def compare_all(grades: Sequence[Grade], runs: Mapping[str, Run], *, measured: s
     pairs += [(first, second) for first, second in combinations(raters.items(), 2)]
     compared = tuple(_compare(first, second, runs, measured) for first, second in pairs)
     return Trust(
-        tuple(each for each in compared if each),
+        tuple(comparison for comparison in compared if comparison),
         tuple(
             second[0] for (_, second), found in zip(pairs, compared, strict=True) if not found and second[0] in judges
         ),
@@ -94,19 +96,19 @@ def describe(trust: Trust) -> dict[str, Any]:
 def verdict(found: JudgeComparison) -> str:
     """What the figures say of the second judge, in a sentence."""
     agreement = found.agreement
-    said = f"{agreement.second} against {agreement.first} on {agreement.pairs} pairs of {agreement.queries} queries: "
+    text = f"{agreement.second} against {agreement.first} on {agreement.pairs} pairs of {agreement.queries} queries: "
     if agreement.kappa is None:
-        return f"{said}kappa says nothing, since all grades are the same; judge more pairs"
-    said += f"kappa {agreement.kappa:.2f}{_between(agreement.interval)}, {word(agreement.kappa)} agreement"
+        return f"{text}kappa says nothing, since all grades are the same; judge more pairs"
+    text += f"kappa {agreement.kappa:.2f}{_between(agreement.interval)}, {word(agreement.kappa)} agreement"
     if agreement.kappa < ENOUGH:
-        said += f"; the grades of {agreement.second} cannot stand in for those of {agreement.first}"
+        text += f"; the grades of {agreement.second} cannot stand in for those of {agreement.first}"
     elif agreement.interval and agreement.interval[0] < ENOUGH:
-        said += f"; too few pairs to be sure that it is {ENOUGH} at least: judge more of them"
+        text += f"; too few pairs to be sure that it is {ENOUGH} at least: judge more of them"
     order = found.order
     if order is None or order.tau is None:
-        return said
+        return text
     return (
-        f"{said}; they order the pipelines by {order.measure} with tau {order.tau:.2f}{_between(order.interval)}, and "
+        f"{text}; they order the pipelines by {order.measure} with tau {order.tau:.2f}{_between(order.interval)}, and "
         f"agree on the best one in {order.same_best:.0%} of samples"
     )
 
@@ -122,7 +124,7 @@ def unknown(names: Iterable[str]) -> list[str]:
 
 
 def _by_pair(grades: Iterable[Grade | ResolvedGrade]) -> GradesByPair:
-    return {(each.query_id, each.doc_id): each.grade for each in grades if each.grade is not None}
+    return {(grade.query_id, grade.doc_id): grade.grade for grade in grades if grade.grade is not None}
 
 
 def _compare(

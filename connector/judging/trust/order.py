@@ -53,9 +53,9 @@ def compare_orders(
         return None
     values = [_values(runs, {pair: grades[pair] for pair in shared}, queries, measured) for grades in (first, second)]
     counts = draw_queries(len(queries), samples=samples, seed=seed) / len(queries)
-    sampled = [each @ counts.T for each in values]  # [pipelines, samples]
+    sampled = [matrix @ counts.T for matrix in values]  # [pipelines, samples]
     taus = kendall_taus(*sampled)
-    first_means, second_means = (each.mean(axis=1) for each in values)
+    first_means, second_means = (matrix.mean(axis=1) for matrix in values)
     tau = float(kendall_taus(first_means[:, None], second_means[:, None])[0])
     return OrderAgreement(
         measure=measured,
@@ -73,7 +73,7 @@ def kendall_taus(first: NDArray[np.float64], second: NDArray[np.float64]) -> NDA
 
     M. G. Kendall, Biometrika 33, 1945: ties count for neither order."""
     above = np.triu_indices(len(first), 1)
-    signs = [np.sign(np.round(each[:, None] - each[None], 12))[above] for each in (first, second)]
+    signs = [np.sign(np.round(matrix[:, None] - matrix[None], 12))[above] for matrix in (first, second)]
     with np.errstate(invalid="ignore", divide="ignore"):
         scale = np.sqrt((signs[0] ** 2).sum(axis=0) * (signs[1] ** 2).sum(axis=0))
         taus: NDArray[np.float64] = (signs[0] * signs[1]).sum(axis=0) / scale

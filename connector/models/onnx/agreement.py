@@ -40,7 +40,7 @@ def compare(scorer: Scorer, other: Scorer) -> Agreement:
             # what a scorer remembers of passages is not its speed either, and the same for later queries
             values.append(rated.score(query, sample["passages"], scope=f"agreement{min(at, TIMED - 1)}").values)
             seconds[which] += time.perf_counter() - began if at < TIMED else 0.0
-        first, second = (set(np.argsort(-each, kind="stable")[:DEPTH].tolist()) for each in values)
+        first, second = (set(np.argsort(-scores, kind="stable")[:DEPTH].tolist()) for scores in values)
         overlaps.append(len(first & second) / DEPTH)
         differences.append(float(np.abs(values[0] - values[1]).max()))
     return Agreement(float(np.mean(overlaps)), max(differences), seconds[0] / seconds[1])

@@ -32,7 +32,7 @@ class FoundGraph:
             raise ModelError(f"cannot read the graph in {file}: {error}") from error
         self.file = file
         self.model = model
-        weights = {each.name for each in model.graph.initializer}  # old converters list them among the inputs
+        weights = {tensor.name for tensor in model.graph.initializer}  # old converters list them among the inputs
         inputs = [value for value in model.graph.input if value.name not in weights]
         names = [value.name for value in inputs]
         if "attention_mask" not in names or not INPUTS.issuperset(names):
@@ -73,7 +73,7 @@ class FoundGraph:
         inner = f"{name}/narrow" if narrow else name
         for node in self.model.graph.node:
             for names in (node.input, node.output):
-                names[:] = [inner if each == output else each for each in names]
+                names[:] = [inner if value == output else value for value in names]
         if narrow:
             added = Assembly(f"{name}/")
             added.add("Cast", inner, to=FLOAT, output=name)

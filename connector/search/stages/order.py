@@ -47,11 +47,11 @@ def _signals(before: Ranking, legs: Mapping[str, Ranking], reranked: Ranking) ->
     A document that a signal lacks counts there as the last one that it has."""
     scored = {hit.doc_id for hit in reranked}
     signals = {"before": before, **legs}
-    said = {
+    rankings = {
         name: tuple([Hit(hit.doc_id, hit.score) for hit in ranking if hit.doc_id in scored])
         for name, ranking in signals.items()
     }
-    return {name: ranking for name, ranking in said.items() if ranking} | {"rerank": reranked}
+    return {name: ranking for name, ranking in rankings.items() if ranking} | {"rerank": reranked}
 
 
 def _combination(signals: Mapping[str, Ranking], weights: Mapping[str, float]) -> Combination:

@@ -120,7 +120,7 @@ def test_a_judgment_that_is_none_is_named_with_its_line(tmp_path: Path) -> None:
 def test_topics(tmp_path: Path, text: str, field: str | None, found: dict[str, str]) -> None:
     (tmp_path / "topics").write_text(text)
 
-    assert {one.query_id: one.text for one in read_topics(tmp_path / "topics", field=field).each} == found
+    assert {one.query_id: one.text for one in read_topics(tmp_path / "topics", field=field).queries} == found
 
 
 def test_a_topics_attributes_are_labels(tmp_path: Path) -> None:

@@ -153,7 +153,7 @@ async def test_each_query_goes_through_every_search_before_the_next(tmp_path: Pa
     first, second = await answer_with_each(searches, JUDGED.queries)
     await cluster.close()
 
-    assert [one.query_id for one in first.each] == [one.query_id for one in second.each] == ["a", "b", "c"]
+    assert [one.query_id for one in first.answers] == [one.query_id for one in second.answers] == ["a", "b", "c"]
     assert [name for name, _ in asked] == ["one", "two", "two", "one", "one", "two"]
     assert [query for _, query in asked[:4]] == ["text of a", "text of a", "text of b", "text of b"]
     assert first.runs["fused"]["a"][0].doc_id == "x"

@@ -38,11 +38,11 @@ def test_judges_are_measured_on_the_queries_that_all_judged() -> None:
     assert found is not None
 
     assert found.shared
-    assert {kind: (judge.queries, judge.grades) for kind, judge in found.each.items()} == {
+    assert {kind: (judge.queries, judge.grades) for kind, judge in found.by_kind.items()} == {
         "person": (12, 24),
         "model": (12, 24),
     }
-    assert found.each["model"].means == {"before": 0.5, "now": 1.0}
+    assert found.by_kind["model"].means == {"before": 0.5, "now": 1.0}
     assert found.verdict == "on the same queries person and model come to the same conclusions"
 
 
@@ -50,8 +50,8 @@ def test_judges_that_contradict_each_other_are_told() -> None:
     found = find_judges(judged_apart(person=FIRST, model=SECOND))
     assert found is not None
 
-    assert found.each["person"].conclusions == {"now": Conclusion.BETTER}
-    assert found.each["model"].comparisons["now"].difference == pytest.approx(-0.5)
+    assert found.by_kind["person"].conclusions == {"now": Conclusion.BETTER}
+    assert found.by_kind["model"].comparisons["now"].difference == pytest.approx(-0.5)
     assert found.verdict == (
         "on the same queries the judges differ: by person now is better than the baseline; by model now is worse than "
         "the baseline"
@@ -62,7 +62,7 @@ def test_judges_of_different_queries_are_measured_on_their_own() -> None:
     found = find_judges(judged_apart(person=some(FIRST, 8), clicks=some(FIRST, 9, start=8)))
     assert found is not None
 
-    assert (found.shared, found.each["person"].queries, found.each["clicks"].queries) == (False, 8, 9)
+    assert (found.shared, found.by_kind["person"].queries, found.by_kind["clicks"].queries) == (False, 8, 9)
     assert found.verdict.startswith("on queries that differ from judge to judge")
 
 
@@ -72,8 +72,8 @@ def test_queries_count_by_their_weight_among_those_that_all_judged() -> None:
     found = find_judges(judged_apart(weights, person=mixed))
     assert found is not None
 
-    assert found.each["person"].means == pytest.approx({"before": 0.75, "now": 0.75})
-    assert found.each["person"].comparisons["now"].difference == pytest.approx(0)
+    assert found.by_kind["person"].means == pytest.approx({"before": 0.75, "now": 0.75})
+    assert found.by_kind["person"].comparisons["now"].difference == pytest.approx(0)
 
 
 def test_a_collection_that_does_not_tell_its_judges_apart_has_none() -> None:

@@ -22,7 +22,7 @@ from connector.evaluation.queries import read_queries
 )
 def test_numbers_become_their_text(tmp_path: Path, line: str, query_id: str, text: str) -> None:
     (tmp_path / "queries.jsonl").write_text(line)
-    (query,) = read_queries(tmp_path / "queries.jsonl").each
+    (query,) = read_queries(tmp_path / "queries.jsonl").queries
 
     assert (query.query_id, query.text) == (query_id, text)
 

@@ -151,7 +151,9 @@ def _read(
     for file, name in formats.items():
         if name != "ubi":
             judged = READERS[name](file)
-            with_text = tuple(replace(each, text=each.text or texts.get(each.query_id, "")) for each in judged.judged)
+            with_text = tuple(
+                replace(judgment, text=judgment.text or texts.get(judgment.query_id, "")) for judgment in judged.judged
+            )
             found.append((file.name, name, replace(judged, judged=with_text), ()))
     if ubi := [file for file, name in formats.items() if name == "ubi"]:
         showings, notes = read_ubi(ubi, clicks=clicks.click_action or CLICKS)
@@ -168,7 +170,7 @@ def _texts(file: Path | None) -> dict[str, str]:
     if file is None:
         return {}
     is_json = ".jsonl" in file.suffixes or ".ndjson" in file.suffixes
-    return {query.query_id: query.text for query in (read_queries(file) if is_json else read_topics(file)).each}
+    return {query.query_id: query.text for query in (read_queries(file) if is_json else read_topics(file)).queries}
 
 
 def _print(reports: Mapping[str, Mapping[str, Any]]) -> None:

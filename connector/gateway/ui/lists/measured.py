@@ -43,10 +43,10 @@ def measure_differences(
 ) -> JudgedFigures | None:
     """Of the queries that have judgments (query -> doc_id -> grade); None where none has any. What is not judged counts
     as irrelevant."""
-    judged = {str(at): each for at, each in enumerate(differences) if judgments.get(each.query)}
+    judged = {str(at): difference for at, difference in enumerate(differences) if judgments.get(difference.query)}
     if not judged:
         return None
-    qrels = {query_id: dict(judgments[each.query]) for query_id, each in judged.items()}
+    qrels = {query_id: dict(judgments[difference.query]) for query_id, difference in judged.items()}
     values = [measure(_run(judged, side), qrels, MEASURES) for side in range(len(SIDES))]
     measured = {}
     for name in values[0]:
@@ -55,12 +55,14 @@ def measure_differences(
         first, second = (mean(found) for found in sides.values())
         measured[name] = MeasuredDifference(first, second, compared.better, compared.worse, compared.p)
     sides_of_query = [found[MEASURES[0]] for found in values]
-    by_query = {each.query: (sides_of_query[0][name], sides_of_query[1][name]) for name, each in judged.items()}
+    by_query = {
+        difference.query: (sides_of_query[0][name], sides_of_query[1][name]) for name, difference in judged.items()
+    }
     return JudgedFigures(len(judged), measured, by_query)
 
 
 def _run(judged: Mapping[str, QueryDifference], side: int) -> Run:
-    return {query_id: _ranking(each.best[side]) for query_id, each in judged.items()}
+    return {query_id: _ranking(difference.best[side]) for query_id, difference in judged.items()}
 
 
 def _ranking(doc_ids: Sequence[str]) -> Ranking:

@@ -119,10 +119,10 @@ class ListRuns:
 
     def begin(self, run: ListRun) -> None:
         """Start it; the oldest of those that ended makes room. Raises ApiRefusal where too many are under way."""
-        if sum(each.state == "running" for each in self._runs.values()) >= MAX_RUNNING:
+        if sum(other.state == "running" for other in self._runs.values()) >= MAX_RUNNING:
             raise ApiRefusal(503, "lists-busy", BUSY)
         if len(self._runs) >= MAX_KEPT:
-            del self._runs[next(name for name, each in self._runs.items() if each.state != "running")]
+            del self._runs[next(name for name, other in self._runs.items() if other.state != "running")]
         self._runs[run.run_id] = run
         run.start()
 

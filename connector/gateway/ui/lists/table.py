@@ -99,13 +99,13 @@ class ListSummary:
 
 def read_sorting(given: QueryParams) -> Sorting:
     """Of an address; what is no column of the table is not taken."""
-    said = given.get("sort", "")
-    column = said.removeprefix("-")
+    sort = given.get("sort", "")
+    column = sort.removeprefix("-")
     is_known = column in COLUMNS
     return Sorting(
         given.get("run", ""),
         column if is_known else CHANGED_MOST,
-        is_known and said.startswith("-"),
+        is_known and sort.startswith("-"),
         bool(given.get("all")),
     )
 
@@ -121,15 +121,19 @@ def summarise(
         return None
     figures = _measure(differences, judgments)
     values = figures.values if figures else {}
-    rows = [DifferenceRow(each, _single(asked, each.query), values.get(each.query)) for each in differences]
+    rows = [
+        DifferenceRow(difference, _single(asked, difference.query), values.get(difference.query))
+        for difference in differences
+    ]
     rows = sort_rows(rows, sorting)
+    before, after = ([difference.took_ms[side] for difference in differences] for side in (0, 1))
     return ListSummary(
         len(differences),
-        fmean(each.alike for each in differences),
-        sum(each.best[0] == each.best[1] for each in differences),
-        sum(each.first_change == 1 for each in differences),
-        (median(each.took_ms[0] for each in differences), median(each.took_ms[1] for each in differences)),
-        sum(bool(each.left_out) for each in differences),
+        fmean(difference.alike for difference in differences),
+        sum(difference.best[0] == difference.best[1] for difference in differences),
+        sum(difference.first_change == 1 for difference in differences),
+        (median(before), median(after)),
+        sum(bool(difference.left_out) for difference in differences),
         figures,
         tuple(rows if sorting.whole else rows[:ROWS]),
     )

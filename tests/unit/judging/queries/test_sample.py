@@ -106,7 +106,7 @@ def test_the_folder_s_queries_are_added_to_and_never_lost(tmp_path: Path) -> Non
     with pytest.raises(SettingsError, match="--add"):
         write_queries(folder, second)
     added = write_queries(folder, second, add=True)
-    found = read_queries(folder.queries_file).each
+    found = read_queries(folder.queries_file).queries
 
     assert (written, added) == (2, 1)
     assert [query.text for query in found] == ["hats", "red shoes", "gloves"]

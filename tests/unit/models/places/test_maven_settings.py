@@ -33,7 +33,7 @@ def test_a_mirror_stands_for_central(tmp_path: Path, of: str, namespace: str) ->
     repository = read_repository([file])
 
     assert repository.url == "https://company.example/m2"
-    assert repository.said_by == f"the mirror in {file}"
+    assert repository.named_by == f"the mirror in {file}"
 
 
 @pytest.mark.parametrize("of", ["other", "*,!central", "external:http:*", "central-2"])
