@@ -119,9 +119,9 @@ class ModelError(ConnectorError):
 class MissingExtra(ConnectorError):
     """A package that this use needs is not installed; `extra` of the connector brings it."""
 
-    def __init__(self, extra: str, package: str, what: str) -> None:
+    def __init__(self, extra: str, package: str, feature: str) -> None:
         super().__init__(
-            f"{what} needs the package {package}, which is not installed; "
+            f"{feature} needs the package {package}, which is not installed; "
             f"install it with: pip install 'hybrid-search-connector[{extra}]'"
         )
         self.extra = extra

@@ -62,8 +62,8 @@ MODULES: dict[Extra, frozenset[str]] = {
 
 
 @contextmanager
-def needs(extra: Extra, what: str) -> Iterator[None]:
-    """Within the block packages of an extra are imported, for `what`: "reading Parquet".
+def needs(extra: Extra, feature: str) -> Iterator[None]:
+    """Within the block packages of an extra are imported, for that `feature`: "reading Parquet".
 
     Raises MissingExtra where one of them is not installed. An ImportError out of an installed package stays as it
     is."""
@@ -73,14 +73,14 @@ def needs(extra: Extra, what: str) -> Iterator[None]:
         package = (error.name or "").partition(".")[0]
         if package not in MODULES[extra] or _is_installed(package):
             raise
-        raise MissingExtra(extra, package, what) from error
+        raise MissingExtra(extra, package, feature) from error
 
 
-def require(extra: Extra, what: str) -> None:
+def require(extra: Extra, feature: str) -> None:
     """Raise MissingExtra where a package of the extra is not installed; nothing is imported."""
     for package in sorted(MODULES[extra]):
         if not _is_installed(package):
-            raise MissingExtra(extra, package, what)
+            raise MissingExtra(extra, package, feature)
 
 
 def _is_installed(package: str) -> bool:

@@ -18,14 +18,14 @@ class PrefixedRegistry(CollectorRegistry):
         super().__init__()
         self._prefix = prefix
 
-    def counter(self, name: str, what: str, *labels: str) -> Counter:
-        return Counter(self._prefix + name, what, labels, registry=self)
+    def counter(self, name: str, documentation: str, *labels: str) -> Counter:
+        return Counter(self._prefix + name, documentation, labels, registry=self)
 
-    def gauge(self, name: str, what: str, *labels: str) -> Gauge:
-        return Gauge(self._prefix + name, what, labels, registry=self)
+    def gauge(self, name: str, documentation: str, *labels: str) -> Gauge:
+        return Gauge(self._prefix + name, documentation, labels, registry=self)
 
-    def histogram(self, name: str, what: str, *labels: str, buckets: Sequence[float] = SECONDS) -> Histogram:
-        return Histogram(self._prefix + name, what, labels, buckets=buckets, registry=self)
+    def histogram(self, name: str, documentation: str, *labels: str, buckets: Sequence[float] = SECONDS) -> Histogram:
+        return Histogram(self._prefix + name, documentation, labels, buckets=buckets, registry=self)
 
 
 class WatchReplies:

@@ -43,7 +43,7 @@ async def _ask_elasticsearch(client: Client, index: str) -> dict[str, str] | Non
     if reply is None:
         return None
     granted: Mapping[str, bool] = reply["index"][index]
-    denied = {what: privilege for what, privilege in ON_INDEX.items() if not granted[privilege]}
+    denied = {access: privilege for access, privilege in ON_INDEX.items() if not granted[privilege]}
     return denied if reply["cluster"]["monitor"] else denied | {"nodes": "monitor (of the cluster)"}
 
 
@@ -60,9 +60,9 @@ async def _ask_opensearch(client: Client, index: str) -> dict[str, str] | None:
         "nodes": ("cluster:monitor/nodes/stats", "GET", "/_nodes/stats/os", None),
     }
     denied = {}
-    for what, (action, method, address, body) in harmless.items():
+    for access, (action, method, address, body) in harmless.items():
         if await is_denied(client, method, address, body, timeout_s=TIMEOUT_S):
-            denied[what] = action
+            denied[access] = action
     return denied
 
 

@@ -117,8 +117,8 @@ async def find_gone_among(cluster: RestCluster, plan: IntoPlan, copied: Sequence
     """Those of the copies of which the old index has no original, as searches see it."""
     if not copied:
         return []
-    there = {_key(hit) for hit in await _search(cluster, plan.old, _of_ids(copied) | {"_source": False})}
-    return [document for document in copied if key_of(document) not in there]
+    existing = {_key(hit) for hit in await _search(cluster, plan.old, _of_ids(copied) | {"_source": False})}
+    return [document for document in copied if key_of(document) not in existing]
 
 
 async def read_shard_ids(

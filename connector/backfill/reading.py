@@ -86,7 +86,7 @@ async def read_facts(cluster: Cluster, name: str, names: AddedNames = DEFAULT_NA
         documents=documents,
         versions=versions if shards else NOTHING_SEEN,
         unmapped=unmapped,
-        metadata_blocked=any("metadata" in unread.get(what, "") for what in ("mapping", "settings")),
+        metadata_blocked=any("metadata" in unread.get(part, "") for part in ("mapping", "settings")),
         denied=await read_denied(client, cluster.engine, index),
         unread=unread,
     )

@@ -150,17 +150,17 @@ class LoadWatch:
         if not near:
             self.pace.relieved()
 
-    async def _read(self, what: str, look: Callable[[], Awaitable[Iterable[LoadReading]]]) -> list[LoadReading]:
-        if what not in self._can:
+    async def _read(self, subject: str, look: Callable[[], Awaitable[Iterable[LoadReading]]]) -> list[LoadReading]:
+        if subject not in self._can:
             return []
         try:
             return list(await look())
         except AccessDenied as error:
-            self._can.discard(what)
-            self.notes.append(f"{what} are not watched: {error}")
+            self._can.discard(subject)
+            self.notes.append(f"{subject} are not watched: {error}")
             return []
         except ClusterError:
-            return [LoadReading(f"the engine does not say how its {what} are", 1, 0)]
+            return [LoadReading(f"the engine does not say how its {subject} are", 1, 0)]
 
     async def _look_at_nodes(self) -> list[LoadReading]:
         load = await self.ask_nodes()

@@ -97,12 +97,12 @@ def showing(
 
 
 @contextmanager
-def counting(what: str, total: int) -> Iterator[Callable[[int], None]]:
+def counting(description: str, total: int) -> Iterator[Callable[[int], None]]:
     """A function that shows how many are done: a bar with the rate and the time that is left, or where stderr is no
     terminal a line now and then."""
     began, line = time.monotonic(), _NowAndThen(SAY_EVERY_S)
     columns = (MofNCompleteColumn(), TextColumn("{task.fields[rate]}"))
-    with _bar(what, total, *columns, is_shown=stderr.is_terminal, rate="") as (progress, task):
+    with _bar(description, total, *columns, is_shown=stderr.is_terminal, rate="") as (progress, task):
 
         def show(done: int) -> None:
             now = time.monotonic()
@@ -110,7 +110,7 @@ def counting(what: str, total: int) -> Iterator[Callable[[int], None]]:
             progress.update(task, completed=done, rate=rate)
             if not stderr.is_terminal and line.is_due():
                 left_s = (total - done) * (now - began) / max(done, 1)
-                stderr.print(f"{what}: {done} of {total} done, {rate}, {left_s:,.0f} s left", highlight=False)
+                stderr.print(f"{description}: {done} of {total} done, {rate}, {left_s:,.0f} s left", highlight=False)
 
         yield show
 
@@ -123,8 +123,8 @@ def reporter_on_terminal() -> Iterator[Reporter]:
     line = _NowAndThen(SAY_EVERY_S)
     with _bar("loading", None, MofNCompleteColumn(), is_shown=stderr.is_terminal) as (progress, task):
 
-        def begin(what: str, count: int) -> None:
-            progress.reset(task, description=what, total=count)
+        def begin(description: str, count: int) -> None:
+            progress.reset(task, description=description, total=count)
 
         def done() -> None:
             progress.advance(task)
@@ -138,15 +138,15 @@ def reporter_on_terminal() -> Iterator[Reporter]:
 
 
 @contextmanager
-def share_on_terminal(description: str, what: str) -> Iterator[Callable[[float, int], None]]:
+def share_on_terminal(description: str, unit: str) -> Iterator[Callable[[float, int], None]]:
     """A bar for a job that knows which share of it is done, and how many things that were; where stderr is no terminal,
     a line now and then."""
     line, columns = _NowAndThen(SAY_EVERY_S), (TaskProgressColumn(), TextColumn("{task.fields[counts]}"))
     with _bar(description, 1.0, *columns, is_shown=stderr.is_terminal, counts="") as (progress, task):
 
         def show(share: float, count: int) -> None:
-            progress.update(task, completed=share, counts=f"{count:,} {what}")
+            progress.update(task, completed=share, counts=f"{count:,} {unit}")
             if not stderr.is_terminal and line.is_due():
-                stderr.print(f"{description}: {count:,} {what}, {share:.0%}", highlight=False)
+                stderr.print(f"{description}: {count:,} {unit}, {share:.0%}", highlight=False)
 
         yield show

@@ -152,8 +152,8 @@ class BesideIndex(RestIndex):
         if not doc_ids:
             return []
         reply = await self.ask(of_documents(self.schema, doc_ids) | {"_source": False}, timeout_s)
-        there = {read_doc_id(hit, self.schema) for hit in reply["hits"]["hits"]}
-        return [doc_id for doc_id in doc_ids if doc_id not in there]
+        existing = {read_doc_id(hit, self.schema) for hit in reply["hits"]["hits"]}
+        return [doc_id for doc_id in doc_ids if doc_id not in existing]
 
     def as_caller(self, credentials: Credentials) -> BesideIndex:
         other = super().as_caller(credentials)

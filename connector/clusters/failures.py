@@ -93,8 +93,8 @@ def explain_denial(reason: str, *, index: str) -> str | None:
         return None
     action = found["action"]
     verb = next((words for prefix, words in PURPOSES.items() if action.startswith(prefix)), None)
-    what = f"{verb} {index!r} ({action})" if verb and index else f"do {action}"
-    return f"{who} may not {what}; {grant}; {ROLES}"
+    attempt = f"{verb} {index!r} ({action})" if verb and index else f"do {action}"
+    return f"{who} may not {attempt}; {grant}; {ROLES}"
 
 
 def refusal(

@@ -71,10 +71,12 @@ def join_added(name: str, found: Mapping[str, Sequence[Backfilled]]) -> list[Bac
         return []
     (first, added), *others = filled.items()
     common = [
-        candidate for candidate in added if all(any(_alike(candidate, other) for other in there) for _, there in others)
+        candidate
+        for candidate in added
+        if all(any(_alike(candidate, other) for other in backfills) for _, backfills in others)
     ]
     if not common:
-        index = next(index for index, there in others if not _alike(there[0], added[0]))
+        index = next(index for index, backfills in others if not _alike(backfills[0], added[0]))
         raise SettingsError(
             f"{name!r} stands for indices that were back-filled differently: {first} and {index} differ in their "
             "encoder, their text fields or the names of what was added; name one of them"

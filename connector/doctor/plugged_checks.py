@@ -44,6 +44,6 @@ class PluggedChecks:
             for doc_id, fields in found.items()
         ]
 
-    def _not_known(self, check: str, what: str) -> Finding:
-        seen = f"{what} is not known: {self._cluster.engine} is a plug-in's"
+    def _not_known(self, check: str, subject: str) -> Finding:
+        seen = f"{subject} is not known: {self._cluster.engine} is a plug-in's"
         return Finding(check, "skip", seen, "see the page of the package that brings it")

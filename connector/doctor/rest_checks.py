@@ -95,9 +95,9 @@ class RestChecks:
         if isinstance(index, RestIndex) and index.schema.encoders:
             reply = await self._ask("GET", f"/{quote(index.name, safe='')}/_mapping")
             metas = [found["mappings"].get("_meta", {}) for found in reply.values()]
-            if here := next(filter(None, map(Backfilled.all_from_meta, metas)), ()):
-                measured = [await measure_in_place(index, added, timeout_s=self._timeout_s) for added in here]
-                others = {added.encoder.name: found for added, found in zip(here[1:], measured[1:], strict=True)}
+            if backfills := next(filter(None, map(Backfilled.all_from_meta, metas)), ()):
+                measured = [await measure_in_place(index, added, timeout_s=self._timeout_s) for added in backfills]
+                others = {added.encoder.name: found for added, found in zip(backfills[1:], measured[1:], strict=True)}
                 return also_of_others(judge_in_place(measured[0], index.name), others)
         documents = await self._count(index, {"match_all": {}})
         field = index.schema.vector_field

@@ -85,7 +85,7 @@ class Reporter:
     """What hears how an evaluation goes: notes, what begins and how many steps it has, each step that is done."""
 
     note: Callable[[str], None] = lambda text: None
-    begin: Callable[[str, int], None] = lambda what, count: None
+    begin: Callable[[str, int], None] = lambda description, count: None
     done: Callable[[], None] = lambda: None
 
 

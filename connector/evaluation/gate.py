@@ -198,8 +198,8 @@ def read_baseline(file: Path) -> Baseline:
     except ValidationError as error:
         problem = error.errors(include_url=False)[0]
         place, reason = ".".join(map(str, problem["loc"])), problem["msg"].removeprefix("Value error, ")
-        what = ": ".join(filter(None, (place, reason)))
-        raise SettingsError(f"{file} is no whole baseline: {what}; write it anew with --write-baseline") from None
+        fault = ": ".join(filter(None, (place, reason)))
+        raise SettingsError(f"{file} is no whole baseline: {fault}; write it anew with --write-baseline") from None
     except ValueError as error:
         raise SettingsError(f"{file} is no baseline: {error}; write it anew with --write-baseline") from None
     return Baseline(file, figures)

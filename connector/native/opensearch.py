@@ -262,11 +262,11 @@ class OpenSearchNative:
     async def _state(self, model_id: str) -> str:
         return str((await self._ask("GET", f"{MODELS}/{model_id}")).get("model_state", ""))
 
-    async def _wait(self, done: Callable[[], Awaitable[bool]], what: str) -> None:
+    async def _wait(self, done: Callable[[], Awaitable[bool]], event: str) -> None:
         end = time.monotonic() + DEPLOY_TIMEOUT_S
         while not await done():
             if time.monotonic() > end:
-                raise ClusterError(f"waited {DEPLOY_TIMEOUT_S:.0f} s for {what}; run the same command again")
+                raise ClusterError(f"waited {DEPLOY_TIMEOUT_S:.0f} s for {event}; run the same command again")
             await asyncio.sleep(POLL_S)
 
     async def _find(self, path: str, name: str) -> list[FoundPart]:

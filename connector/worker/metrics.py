@@ -81,8 +81,8 @@ class _Readings:
         self._readings = readings
 
     def collect(self) -> Iterator[Metric]:
-        for name, what, grows, value in self._readings:
-            yield (CounterMetricFamily if grows else GaugeMetricFamily)(PREFIX + name, what, value=value())
+        for name, documentation, grows, value in self._readings:
+            yield (CounterMetricFamily if grows else GaugeMetricFamily)(PREFIX + name, documentation, value=value())
 
 
 __all__ = ["CONTENT_TYPE", "Metrics", "Reading"]

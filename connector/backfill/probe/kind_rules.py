@@ -79,11 +79,12 @@ def life_cycle(facts: Facts, intent: Intent) -> Iterator[Concern]:
     policy = next((facts.setting(name) for name in policies if facts.setting(name)), "")
     rolled = next((name for name in facts.settings if name.endswith("rollover_alias") and facts.settings[name]), "")
     if policy or rolled:
-        what = f"the life-cycle policy {policy!r}" if policy else f"a rollover ({rolled})"
+        mechanism = f"the life-cycle policy {policy!r}" if policy else f"a rollover ({rolled})"
         yield Concern(
             "life-cycle",
-            f"{what} is set for it: a rollover begins an index without our fields (put them into the index template), "
-            "and a phase that makes it read-only, shrinks it or mounts a snapshot of it ends a back-fill halfway",
+            f"{mechanism} is set for it: a rollover begins an index without our fields (put them into the index "
+            "template), and a phase that makes it read-only, shrinks it or mounts a snapshot of it ends a back-fill "
+            "halfway",
         )
 
 

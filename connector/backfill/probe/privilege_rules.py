@@ -24,28 +24,28 @@ WITHOUT = {
 
 def unreadable(facts: Facts, intent: Intent) -> Iterator[Obstacle]:
     """Without mapping and settings nothing else can be judged."""
-    for what in ("mapping", "settings"):
-        if (why := facts.unread.get(what)) and not facts.metadata_blocked:
+    for part in ("mapping", "settings"):
+        if (why := facts.unread.get(part)) and not facts.metadata_blocked:
             yield Obstacle(
-                "unreadable", f"its {what} cannot be read ({why})", _grant(READING[facts.engine.kind]), ways=()
+                "unreadable", f"its {part} cannot be read ({why})", _grant(READING[facts.engine.kind]), ways=()
             )
 
 
 def denied(facts: Facts, intent: Intent) -> Iterator[Obstacle | Concern]:
-    for what, privilege in facts.denied.items():
-        if what == "read":
+    for access, privilege in facts.denied.items():
+        if access == "read":
             yield Obstacle(
                 "denied-read", f"these credentials may not search it ({privilege})", _grant(privilege), ways=()
             )
-        elif what == "write":
+        elif access == "write":
             reason = f"these credentials may not write to it ({privilege})"
             yield Obstacle("denied-write", reason, _grant(privilege), BOTH_WAYS)
-        elif what == "mapping" and not is_ours(facts, intent):
+        elif access == "mapping" and not is_ours(facts, intent):
             reason = f"these credentials may not change its mapping ({privilege})"
             remedy = f"{_grant(privilege)}; or have somebody put the mapping that --dry-run prints, which needs it once"
             yield Obstacle("denied-mapping", reason, remedy)
-        elif what in WITHOUT:
-            yield Concern(f"denied-{what}", f"without the privilege {privilege} {WITHOUT[what]}")
+        elif access in WITHOUT:
+            yield Concern(f"denied-{access}", f"without the privilege {privilege} {WITHOUT[access]}")
 
 
 def _grant(privilege: str) -> str:

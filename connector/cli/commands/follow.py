@@ -104,10 +104,10 @@ def _serve_metrics(kept: AsyncExitStack, port: int, settings: Settings) -> Follo
 
 
 def _both(first: Callable[[str, T], None], second: Callable[[str, T], None] | None) -> Callable[[str, T], None]:
-    def tell(index: str, what: T) -> None:
-        first(index, what)
+    def tell(index: str, value: T) -> None:
+        first(index, value)
         if second:
-            second(index, what)
+            second(index, value)
 
     return tell
 

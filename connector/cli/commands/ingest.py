@@ -136,9 +136,9 @@ def _drop_slot(settings: Settings, options: IngestOptions) -> NoReturn:
     """Drop what a database was followed by, and end."""
     from connector.ingest.following.opening import drop_followed
 
-    what = f"slot {settings.postgres.slot} of {options.source}, and what was not followed yet with it"
-    if not _agrees([what], "will be dropped", options):
-        raise SettingsError(f"nothing was dropped: {what}; agree with --yes")
+    description = f"slot {settings.postgres.slot} of {options.source}, and what was not followed yet with it"
+    if not _agrees([description], "will be dropped", options):
+        raise SettingsError(f"nothing was dropped: {description}; agree with --yes")
     dropped = drop_followed(options.source, settings)
     print(
         json.dumps({"dropped": dropped}) if options.as_json else f"dropped: {', '.join(dropped) or 'nothing is there'}"
@@ -146,11 +146,11 @@ def _drop_slot(settings: Settings, options: IngestOptions) -> NoReturn:
     raise typer.Exit
 
 
-def _agrees(what: list[str], verb: str, options: IngestOptions) -> bool:
+def _agrees(lines: list[str], verb: str, options: IngestOptions) -> bool:
     """Whether the user agrees; nobody is asked who said so before, or where there is no terminal to ask at."""
     if options.yes or not (sys.stdin.isatty() and stderr.is_terminal):
         return options.yes
-    for part in what:
+    for part in lines:
         stderr.print(f"{part} {verb}", highlight=False, markup=False)
     return typer.confirm("Go on?", err=True)
 

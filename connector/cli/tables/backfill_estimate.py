@@ -52,8 +52,8 @@ def _figures(found: Estimate) -> Table:
         ("disk: texts", spell_bytes(found.text_bytes), f"reckoned: kept twice and indexed{copies}"),
         ("disk: for a while", spell_bytes(found.rewritten_bytes), "each document is written anew, and merged later"),
     ]
-    for what, figure, how in rows:
-        table.add_row(what, figure, Text(how))
+    for label, figure, how in rows:
+        table.add_row(label, figure, Text(how))
     return table
 
 

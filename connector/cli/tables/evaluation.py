@@ -68,13 +68,13 @@ def print_examples(evaluation: Evaluation, figures: Mapping[str, Any], count: in
 def print_troubles(evaluation: Evaluation) -> None:
     """Queries that failed or were degraded, by pipeline, with the first reason."""
     for measured in evaluation.pipelines:
-        for troubles, what in ((measured.failed, "failed and count 0"), (measured.degraded, "were degraded")):
+        for troubles, outcome in ((measured.failed, "failed and count 0"), (measured.degraded, "were degraded")):
             if troubles:
                 first = next(iter(troubles.values()))
                 reason = first if isinstance(first, str) else "; ".join(first)
                 stderr.print(
                     f"{measured.pipeline.name}: {len(troubles)} of {len(evaluation.collection.queries)} queries "
-                    f"{what}; first: {reason}",
+                    f"{outcome}; first: {reason}",
                     style="yellow",
                     highlight=False,
                     markup=False,

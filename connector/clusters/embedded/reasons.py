@@ -26,16 +26,16 @@ LANCE_ERRORS = (ValueError, OSError, RuntimeError)  # all that LanceDB raises, f
 
 
 @contextmanager
-def explaining(what: str, kind: type[ClusterError] = ClusterError) -> Iterator[None]:
-    """Within the block, errors of LanceDB are raised as that kind of ours: `what` was not possible, and why.
+def explaining(failure: str, kind: type[ClusterError] = ClusterError) -> Iterator[None]:
+    """Within the block, errors of LanceDB are raised as that kind of ours: `failure` says what was not possible.
 
     What it calls invalid stays invalid, and is a ClusterError."""
     try:
         yield
     except LANCE_ERRORS as error:
-        log.debug("%s", what, exc_info=True)
+        log.debug("%s", failure, exc_info=True)
         kept = ClusterError if isinstance(error, ValueError) else kind
-        raise kept(f"{what}: {explain_lance(error)}") from error
+        raise kept(f"{failure}: {explain_lance(error)}") from error
 
 
 def explain_lance(error: Exception) -> str:

@@ -31,9 +31,9 @@ from connector.text import normalise_text
 class WritingContract(StoreContract):
     @on_store
     async def test_a_document_comes_back_with_every_value(self, index: Index) -> None:
-        got = await index.get([indexed.document.doc_id for indexed in DOCUMENTS], fields=None, timeout_s=TIMEOUT_S)
+        fetched = await index.get([indexed.document.doc_id for indexed in DOCUMENTS], fields=None, timeout_s=TIMEOUT_S)
 
-        assert got == {indexed.document.doc_id: dict(indexed.document.fields) for indexed in DOCUMENTS}
+        assert fetched == {indexed.document.doc_id: dict(indexed.document.fields) for indexed in DOCUMENTS}
 
     @pytest.mark.parametrize(
         "spelling", ["hyper\u00adbaric", "mu\u0308hle", "gyro\u200bscope", "theodo\u200clite", "oﬃce"]
@@ -48,24 +48,24 @@ class WritingContract(StoreContract):
         await write(index, make_document("a", [f"the {spelling} of old"], vector, tier=spelling), other)
 
         hits = await lexical(index, asked)
-        got = await index.get(["a"], fields=None, timeout_s=TIMEOUT_S)
+        fetched = await index.get(["a"], fields=None, timeout_s=TIMEOUT_S)
         named = await index.get(["a"], fields=["text"], timeout_s=TIMEOUT_S)
         contents = await index.content(["a"], query=asked, vector=None, timeout_s=TIMEOUT_S)
         statistics = await index.term_statistics(asked, timeout_s=TIMEOUT_S)
 
         assert ids(hits) == ["a"]
-        assert got == {"a": {"title": "a", "text": f"the {spelling} of old", "tier": spelling}}
+        assert fetched == {"a": {"title": "a", "text": f"the {spelling} of old", "tier": spelling}}
         assert named == {"a": {"text": f"the {spelling} of old"}}
-        assert contents["a"].fields == got["a"]
+        assert contents["a"].fields == fetched["a"]
         assert [term.frequency for term in statistics.terms] == [1]
 
     @on_store
     async def test_only_what_is_asked_for_comes_back(self, index: Index) -> None:
         first, second = DOCUMENTS[0].document, DOCUMENTS[1].document
-        got = await index.get([first.doc_id, "nobody", second.doc_id], fields=["content_hash"], timeout_s=TIMEOUT_S)
+        fetched = await index.get([first.doc_id, "nobody", second.doc_id], fields=["content_hash"], timeout_s=TIMEOUT_S)
         nothing = await index.get([], fields=None, timeout_s=TIMEOUT_S)
 
-        assert got == {doc_id: {"content_hash": f"hash of {doc_id}"} for doc_id in (first.doc_id, second.doc_id)}
+        assert fetched == {doc_id: {"content_hash": f"hash of {doc_id}"} for doc_id in (first.doc_id, second.doc_id)}
         assert nothing == {}
 
     @on_store

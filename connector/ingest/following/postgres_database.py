@@ -34,7 +34,7 @@ class FollowedDatabase:
         self._relation: Relation | None = None
 
     @contextmanager
-    def asked(self, what: str) -> Iterator[tuple[psycopg.Connection[Any], Relation]]:
+    def asked(self, action: str) -> Iterator[tuple[psycopg.Connection[Any], Relation]]:
         """The connection within the block; after a failure there the next one is new."""
         if self._connection is None or self._relation is None:
             self._connection, self._relation = open_relation(self._location, self._settings)
@@ -42,7 +42,7 @@ class FollowedDatabase:
             yield self._connection, self._relation
         except psycopg.Error as error:
             self.close()
-            raise SourceError(f"cannot {what}: {first_line(error)}") from error
+            raise SourceError(f"cannot {action}: {first_line(error)}") from error
 
     def rows_by_key(self, column: str, keys: Sequence[str]) -> tuple[list[Row], list[str]]:
         """The rows that have one of the keys, as the server spells them, and the ids of documents for which there is

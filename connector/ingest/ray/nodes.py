@@ -72,8 +72,8 @@ def _ask_all(path: str | None) -> list[tuple[str, Any]]:
     asked = []
     for node in ray.nodes():
         if node["Alive"] and node["Resources"].get("CPU"):
-            there = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
-            asked.append((node["NodeManagerAddress"], look.options(scheduling_strategy=there).remote(path)))
+            affinity = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
+            asked.append((node["NodeManagerAddress"], look.options(scheduling_strategy=affinity).remote(path)))
     return asked
 
 

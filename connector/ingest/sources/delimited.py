@@ -131,8 +131,8 @@ def _read_header(lines: _TextLines, name: str, notes: Counter[str], delimiter: s
                 record, delimiter = _Record(cells, record.lines[:1], record.first), other
                 break
     if record.cells is None or len(record.cells) < 2:
-        what = f"is no CSV ({record.fault})" if record.cells is None else "has 1 column"
-        raise SourceError(f"{name} {what}; its first line must name the columns, split by {delimiter!r}")
+        problem = f"is no CSV ({record.fault})" if record.cells is None else "has 1 column"
+        raise SourceError(f"{name} {problem}; its first line must name the columns, split by {delimiter!r}")
     if "\0" in "".join(record.lines):
         raise SourceError(
             f"{name} holds null bytes in its first line; if it is UTF-16, convert it: "

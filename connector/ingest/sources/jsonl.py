@@ -152,18 +152,18 @@ class _Decoder:
         return ""
 
 
-def _row(data: bytes, origin: str, what: str) -> Row:
+def _row(data: bytes, origin: str, unit: str) -> Row:
     try:
         values = parse_json(data.decode("utf-8"))
     except UnicodeDecodeError as error:
-        return Row({}, origin, f"the {what} is not UTF-8 (byte {error.start}); {HOW_TO_CONVERT}", _shown(data))
+        return Row({}, origin, f"the {unit} is not UTF-8 (byte {error.start}); {HOW_TO_CONVERT}", _shown(data))
     except RecursionError:
-        return Row({}, origin, f"the {what} is not JSON that can be read: it is nested too deep", _shown(data))
+        return Row({}, origin, f"the {unit} is not JSON that can be read: it is nested too deep", _shown(data))
     except ValueError as error:
-        return Row({}, origin, f"the {what} is not JSON: {error}", _shown(data))
+        return Row({}, origin, f"the {unit} is not JSON: {error}", _shown(data))
     if isinstance(values, dict):
         return Row(values, origin)
-    return Row({}, origin, f"the {what} is not a JSON object but {_kind(values)}", _shown(data))
+    return Row({}, origin, f"the {unit} is not a JSON object but {_kind(values)}", _shown(data))
 
 
 def _shown(data: bytes) -> str:

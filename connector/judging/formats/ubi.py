@@ -79,7 +79,7 @@ def read_ubi(
             f"{', '.join(map(str, paths))}: no document was shown for a query whose text is known; give the file of "
             "ubi_queries beside that of ubi_events"
         )
-    return showings, tuple(f"{count} {what}" for what, count in sorted(passed.items()))
+    return showings, tuple(f"{count} {reason}" for reason, count in sorted(passed.items()))
 
 
 def _add_event(

@@ -93,8 +93,10 @@ async def _fetch_from(
     contents: dict[str, _Fields] = {}
     for start in range(0, len(doc_ids), PAGE):
         page = doc_ids[start : start + PAGE]
-        got = await index.get(page, fields=None, timeout_s=TIMEOUT_S)
-        contents |= {doc_id: {name: fields[name] for name in names if name in fields} for doc_id, fields in got.items()}
+        fetched = await index.get(page, fields=None, timeout_s=TIMEOUT_S)
+        contents |= {
+            doc_id: {name: fields[name] for name in names if name in fields} for doc_id, fields in fetched.items()
+        }
         for _ in page:
             reporter.done()
     return contents

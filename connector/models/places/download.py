@@ -28,14 +28,14 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Download:
-    """What is to be had: a file of so many bytes with that hash, kept as `target`. `what` is its name for people, and
+    """What is to be had: a file of so many bytes with that hash, kept as `target`. `name` is for people, and
     `pauses_s` are the waits between tries that bring nothing new."""
 
     url: str
     target: Path
     sha256: str
     bytes: int
-    what: str
+    name: str
     pauses_s: tuple[float, ...] = PAUSES_S
 
     @property
@@ -49,7 +49,7 @@ class _BrokenOff(Exception):
 
 
 @contextmanager
-def alone(file: Path, what: str) -> Iterator[None]:
+def alone(file: Path, name: str) -> Iterator[None]:
     """Hold the lock of a file that is made, among all processes that make it; raises OSError where there can be
     none."""
     with needs("local", "fetching a model"):
@@ -59,7 +59,7 @@ def alone(file: Path, what: str) -> Iterator[None]:
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        log.info("another process is fetching %s; waiting for it", what)
+        log.info("another process is fetching %s; waiting for it", name)
         lock.acquire()
     try:
         yield
@@ -74,21 +74,21 @@ def fetch_file(download: Download, client: httpx.Client) -> None:
         resumed = _length(download.part) > 0
         _read_to_the_end(download, client)
         if resumed and not _is_right(download):
-            log.info("what there was of %s does not fit; fetching it from its start", download.what)
+            log.info("what there was of %s does not fit; fetching it from its start", download.name)
             download.part.unlink()
             _read_to_the_end(download, client)
         if not _is_right(download):
             raise _not_the_file(download)
         os.replace(download.part, download.target)
     except OSError as error:
-        raise cannot_write(error, download.target.parent, download.what) from error
+        raise cannot_write(error, download.target.parent, download.name) from error
 
 
-def cannot_write(error: OSError, folder: Path, what: str) -> ModelError:
+def cannot_write(error: OSError, folder: Path, name: str) -> ModelError:
     """What is said where something cannot be kept."""
     advice = "free some space, or" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "let this user write there, or"
     return ModelError(
-        f"{what} cannot be kept in {folder} ({error.strerror or error}); {advice} name another folder in XDG_CACHE_HOME"
+        f"{name} cannot be kept in {folder} ({error.strerror or error}); {advice} name another folder in XDG_CACHE_HOME"
     )
 
 
@@ -106,7 +106,7 @@ def _read_to_the_end(download: Download, client: httpx.Client) -> None:
             else:
                 reason = str(error).strip() or type(error).__name__
                 kept = "; what there is of it is kept, and the same command goes on" if before else ""
-                raise ModelError(f"{download.what} cannot be had from {download.url} ({reason}){kept}") from error
+                raise ModelError(f"{download.name} cannot be had from {download.url} ({reason}){kept}") from error
 
 
 def _read_on(download: Download, client: httpx.Client, have: int) -> None:
@@ -121,7 +121,7 @@ def _read_on(download: Download, client: httpx.Client, have: int) -> None:
         _check_room(download, download.bytes - have)
         with open(download.part, "r+b" if have else "wb") as part:
             part.seek(have)
-            with showing(download.what, download.bytes, begun=have) as tell:
+            with showing(download.name, download.bytes, begun=have) as tell:
                 for piece in reply.iter_raw():
                     have += part.write(piece)
                     tell(have)
@@ -148,7 +148,7 @@ def _check(reply: httpx.Response, download: Download) -> None:
         advice = f"the file there is shorter than the published one of {download.bytes:,} bytes"
     else:
         advice = "does the repository hold it, or mirror one that does?"
-    raise ModelError(f"{download.what} cannot be had from {download.url} ({status_line}); {advice}")
+    raise ModelError(f"{download.name} cannot be had from {download.url} ({status_line}); {advice}")
 
 
 def _check_room(download: Download, wanted: int) -> None:
@@ -162,7 +162,7 @@ def _not_the_file(download: Download) -> ModelError:
     found = file_sha256(download.part)
     download.part.unlink()
     return ModelError(
-        f"{download.url} is not the published {download.what}: its sha256 is {found}, not {download.sha256}; nothing "
+        f"{download.url} is not the published {download.name}: its sha256 is {found}, not {download.sha256}; nothing "
         "of it is kept. Is the repository, or a proxy before it, giving out another file?"
     )
 

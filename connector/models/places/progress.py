@@ -14,18 +14,18 @@ log = logging.getLogger(__name__)
 
 
 @contextmanager
-def showing(what: str, total: int, *, begun: int = 0) -> Iterator[Callable[[int], None]]:
+def showing(name: str, total: int, *, begun: int = 0) -> Iterator[Callable[[int], None]]:
     """A function that is told how many bytes there are by now, of `total`; `begun` were there before."""
     if not sys.stderr.isatty():
         resumed = f", going on after {begun / MEGABYTE:.0f} MB" if begun else ""
-        log.info("downloading %s, %.0f MB%s", what, total / MEGABYTE, resumed)
+        log.info("downloading %s, %.0f MB%s", name, total / MEGABYTE, resumed)
         due = time.monotonic() + LOG_EVERY_S
 
         def tell(done: int) -> None:
             nonlocal due
             if time.monotonic() >= due:
                 due = time.monotonic() + LOG_EVERY_S
-                log.info("%.0f of %.0f MB of %s", done / MEGABYTE, total / MEGABYTE, what)
+                log.info("%.0f of %.0f MB of %s", done / MEGABYTE, total / MEGABYTE, name)
 
         yield tell
         return
@@ -34,5 +34,5 @@ def showing(what: str, total: int, *, begun: int = 0) -> Iterator[Callable[[int]
 
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
     with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task(what, total=total, completed=begun)
+        task = progress.add_task(name, total=total, completed=begun)
         yield lambda done: progress.update(task, completed=done)

@@ -35,7 +35,7 @@ def client() -> Iterator[httpx.Client]:
 
 def download_of(server: FileServer, folder: Path, **changes: Any) -> Download:
     about = {"sha256": hashlib.sha256(CONTENT).hexdigest(), "bytes": len(CONTENT), "pauses_s": (0.0, 0.0)} | changes
-    return Download(url=f"{server.url}/m.jar", target=folder / "cache" / "m.jar", what="the model", **about)
+    return Download(url=f"{server.url}/m.jar", target=folder / "cache" / "m.jar", name="the model", **about)
 
 
 def files_in(folder: Path) -> set[str]:
