@@ -16,13 +16,13 @@ from typing import Any
 from connector.backfill.done_upto import DoneUpTo, GroupUnderWay, ReadUpTo
 from connector.backfill.encoding import NO_NUMBER, EncodedWork, WorkItem, encode_group
 from connector.backfill.fields import BackfillPlan, with_others_now
+from connector.backfill.meta_guard import MetaGuard
 from connector.backfill.own_writes import OwnWrites
 from connector.backfill.passages import is_of_its_text
 from connector.backfill.patience import patient
 from connector.backfill.report import BackfillCounts, BackfillReport, Ledger
 from connector.backfill.same_index import SameIndex
 from connector.backfill.scan import NONE_YET, FoundDocument, find_work, has_work_done, only_numbers, read_documents
-from connector.backfill.standing import Standing
 from connector.backfill.throttle import WritePace
 from connector.backfill.too_long import has_outgrown
 from connector.backfill.versions import CountedDocument
@@ -102,7 +102,7 @@ class BackfillRounds:
         self.notes: dict[str, None] = {}  # what was seen on the way, each once
         self.own = [OwnWrites() for _ in range(plan.shards)]
         self.same = SameIndex(cluster, plan.index)
-        self._standing = Standing(cluster, plan, self.same)
+        self._meta_guard = MetaGuard(cluster, plan, self.same)
         self._writer = UpdateWriter(
             cluster,
             plan,
@@ -111,7 +111,7 @@ class BackfillRounds:
             own=self.own,
             pace=pace,
             rejects=self.rejects,
-            check=self._standing.check,
+            check=self._meta_guard.check,
         )
 
     @property
@@ -140,7 +140,7 @@ class BackfillRounds:
     async def keep_meta(self) -> None:
         """Put our part into the mapping's `_meta` again where somebody replaced the whole of it meanwhile. Raises
         VectorsTakenOut."""
-        if await self._standing.restore():
+        if await self._meta_guard.restore():
             log.warning("%s", META_REPLACED)
             self.notes[META_REPLACED] = None
 

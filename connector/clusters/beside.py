@@ -18,7 +18,14 @@ from connector.clusters.hits import read_doc_id, read_hits, read_texts
 from connector.clusters.protocol import ignore
 from connector.clusters.rest_index import SECOND_SEARCH_SHARE, RestIndex
 from connector.clusters.results_page import of_documents
-from connector.clusters.vectors_index import VERSION_FIELDS, Origin, Version, hash_texts, read_version, split_filter
+from connector.clusters.vectors_index import (
+    VERSION_FIELDS,
+    DocumentVersion,
+    Origin,
+    hash_texts,
+    read_version,
+    split_filter,
+)
 from connector.credentials import Credentials
 from connector.errors import AccessDenied, ClusterError, SettingsError
 from connector.filters import Filter
@@ -35,7 +42,7 @@ COUNT_S = 60.0  # documents without vectors are counted so often
 
 
 @dataclass(slots=True)
-class Lag:
+class CachedReadings:
     """How many documents had no vectors when they were last counted, and which index theirs was when last asked; shared
     by all views of an index."""
 
@@ -46,7 +53,7 @@ class Lag:
 
 
 @dataclass(slots=True)
-class Checked:
+class CheckedHits:
     """What theirs says of documents that ours found: those that are as they were, how many have another text by now,
     and how many are not there for this search."""
 
@@ -78,22 +85,22 @@ class BesideIndex(RestIndex):
         self.origin = origin
         self._read_uuid = read_uuid
         self.made_of = replace(theirs.schema, fields=replace(theirs.schema.fields, text=made.fields.text, metadata={}))
-        self._lag = Lag()
+        self._cached = CachedReadings()
 
     @property
     def is_of_same_index(self) -> bool:
         """Whether theirs, when last asked, was the index that ours was made of. As long as it is, the number of a
         document's last write tells which state it is in: one that is made anew counts from the beginning."""
-        return bool(self._lag.uuid) and self._lag.uuid == self.origin.uuid
+        return bool(self._cached.uuid) and self._cached.uuid == self.origin.uuid
 
     async def identify(self, *, timeout_s: float) -> None:
         """Ask which index theirs is, if that was not done just now."""
-        if (now := time.monotonic()) - self._lag.asked > UUID_S:
+        if (now := time.monotonic()) - self._cached.asked > UUID_S:
             try:
-                self._lag.uuid = await self._read_uuid(timeout_s)
+                self._cached.uuid = await self._read_uuid(timeout_s)
             except ClusterError:  # texts are compared then
-                self._lag.uuid = ""
-            self._lag.asked = now
+                self._cached.uuid = ""
+            self._cached.asked = now
 
     async def dense(
         self,
@@ -111,7 +118,7 @@ class BesideIndex(RestIndex):
                 vector, depth=depth, filter=filter, timeout_s=timeout_s, field=field, passages=passages, note=note
             )
         end = time.monotonic() + timeout_s
-        checked = Checked()
+        checked = CheckedHits()
         hits = await self._confirmed(vector, depth, filter, passages, checked, note, end)
         missing = await self._count_missing(end)
         if lag := _describe(checked, missing, counts_gone=self._view.whole and not self._for_caller):
@@ -132,13 +139,13 @@ class BesideIndex(RestIndex):
         if vector is None or not contents:
             return contents
         near = await self._ask_vectors(vector, len(contents), _named(list(contents)), 1, end)
-        checked = Checked()
+        checked = CheckedHits()
         await self._check(checked, dict(_versions(near)), None, end)
         nearest = {hit.doc_id: hit.passages[0] for hit, _ in near if hit.passages and hit.doc_id in checked.current}
         return {doc_id: replace(found, nearest=nearest.get(doc_id, found.nearest)) for doc_id, found in
                 contents.items()}  # fmt: skip
 
-    async def read_versions(self, doc_ids: Sequence[str], *, timeout_s: float) -> dict[str, Version]:
+    async def read_versions(self, doc_ids: Sequence[str], *, timeout_s: float) -> dict[str, DocumentVersion]:
         """The state that each of those documents was made of that ours has."""
         if not doc_ids:
             return {}
@@ -187,7 +194,7 @@ class BesideIndex(RestIndex):
         depth: int,
         found: Filter | None,
         passages: int,
-        checked: Checked,
+        checked: CheckedHits,
         note: Callable[[str], None],
         end: float,
     ) -> Ranking:
@@ -253,7 +260,7 @@ class BesideIndex(RestIndex):
 
     async def _ask_vectors(
         self, vector: Vector, k: int, allowed: JSON | None, passages: int, end: float
-    ) -> list[tuple[Hit, Version | None]]:
+    ) -> list[tuple[Hit, DocumentVersion | None]]:
         """The `k` nearest documents of ours by the cosine, each with the state that it was made of."""
         schema = self.vectors.schema
         body = self._dialect.dense_body(schema, vector, k, allowed, passages)
@@ -266,7 +273,7 @@ class BesideIndex(RestIndex):
         return [(hit._replace(score=cosine(hit.score, schema)), versions[hit.doc_id]) for hit in ranking]
 
     async def _check(
-        self, checked: Checked, versions: Mapping[str, Version | None], found: Filter | None, end: float
+        self, checked: CheckedHits, versions: Mapping[str, DocumentVersion | None], found: Filter | None, end: float
     ) -> None:
         """Ask theirs which of the documents are there, fulfil the filter, and are in that state."""
         if not versions:
@@ -293,7 +300,7 @@ class BesideIndex(RestIndex):
                 checked.current.add(read_doc_id(hit, self.schema))
         checked.changed += sum(doc_id not in checked.current for doc_id in doubtful)
 
-    def _is_at(self, at: tuple[int | None, int | None], version: Version | None) -> bool:
+    def _is_at(self, at: tuple[int | None, int | None], version: DocumentVersion | None) -> bool:
         return self.is_of_same_index and version is not None and at == (version.seq_no, version.primary_term)
 
     async def _count_missing(self, end: float) -> int:
@@ -301,8 +308,8 @@ class BesideIndex(RestIndex):
         if self._for_caller or not self._view.whole or self._at:
             return 0
         now = time.monotonic()
-        if now - self._lag.counted > COUNT_S:
-            self._lag.counted = now
+        if now - self._cached.counted > COUNT_S:
+            self._cached.counted = now
             body: JSON = {"size": 0, "track_total_hits": True}
             try:
                 counts = [
@@ -311,19 +318,19 @@ class BesideIndex(RestIndex):
                 ]
             except ClusterError:
                 return 0  # it would have been a note, no more
-            self._lag.missing = max(counts[0] - counts[1], 0)
-        return self._lag.missing
+            self._cached.missing = max(counts[0] - counts[1], 0)
+        return self._cached.missing
 
 
 def _named(doc_ids: Sequence[str]) -> JSON:
     return {"ids": {"values": list(doc_ids)}}
 
 
-def _versions(near: Sequence[tuple[Hit, Version | None]]) -> list[tuple[str, Version | None]]:
+def _versions(near: Sequence[tuple[Hit, DocumentVersion | None]]) -> list[tuple[str, DocumentVersion | None]]:
     return [(hit.doc_id, version) for hit, version in near]
 
 
-def _describe(checked: Checked, missing: int, *, counts_gone: bool) -> str:
+def _describe(checked: CheckedHits, missing: int, *, counts_gone: bool) -> str:
     """How far ours is behind, as far as this search has seen it; empty where that hides nothing from it."""
     parts = []
     if checked.changed:

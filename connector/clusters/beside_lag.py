@@ -13,7 +13,7 @@ LOOKED_AT = 5_000  # documents of each that are compared: of theirs the last wri
 
 
 @dataclass(frozen=True, slots=True)
-class Behind:
+class BesideLag:
     """Of `looked_at` documents of theirs, the last written, how many are `missing` in ours, and how many were
     `written_since` they were read; and how many of as many of ours are `gone` from theirs. `whole`: all were looked
     at."""
@@ -30,7 +30,7 @@ class Behind:
         return max(self.documents, self.held) <= LOOKED_AT
 
 
-async def measure_behind(index: BesideIndex, *, timeout_s: float) -> Behind:
+async def measure_lag(index: BesideIndex, *, timeout_s: float) -> BesideLag:
     """Compare both. Raises ClusterError."""
     end = time.monotonic() + timeout_s
     newest: JSON = {
@@ -47,7 +47,7 @@ async def measure_behind(index: BesideIndex, *, timeout_s: float) -> Behind:
     ours = await index.vectors.ask(first | BY_VALUES, end - time.monotonic())
     held = [read_doc_id(hit, index.vectors.schema) for hit in ours["hits"]["hits"]]
     gone = await index.find_gone(held, timeout_s=end - time.monotonic())
-    return Behind(
+    return BesideLag(
         documents=int(reply["hits"]["total"]["value"]),
         held=int(ours["hits"]["total"]["value"]),
         looked_at=len(written),

@@ -95,7 +95,7 @@ def _alike(added: Backfilled, other: Backfilled) -> bool:
 
 def compare_members(members: Members, mappings: Mapping[str, JSON], schema: IndexSchema) -> Members:
     """The same with what differs between their mappings, and what that means for searches by this schema."""
-    found = _Comparison.of(members.names, mappings)
+    found = _FieldKinds.of(members.names, mappings)
     vectors = {name for name in schema.layout.vector_fields or [schema.vector_field] if name}
     compared = replace(
         members,
@@ -108,14 +108,14 @@ def compare_members(members: Members, mappings: Mapping[str, JSON], schema: Inde
 
 
 @dataclass(frozen=True, slots=True)
-class _Comparison:
+class _FieldKinds:
     """For each field its kinds, each with the members that have it so."""
 
     names: tuple[str, ...]
     kinds: Mapping[str, Mapping[str, tuple[str, ...]]]
 
     @classmethod
-    def of(cls, names: tuple[str, ...], mappings: Mapping[str, JSON]) -> _Comparison:
+    def of(cls, names: tuple[str, ...], mappings: Mapping[str, JSON]) -> _FieldKinds:
         kinds: dict[str, dict[str, tuple[str, ...]]] = {}
         for index in names:
             for name, found in read_mapping([mappings[index]]).fields.items():
@@ -152,7 +152,7 @@ class _Comparison:
                 yield f"{name} is missing in {listed(lacking[name], len(self.names))}"
 
 
-def _notes(members: Members, found: _Comparison, schema: IndexSchema) -> Iterator[str]:
+def _notes(members: Members, found: _FieldKinds, schema: IndexSchema) -> Iterator[str]:
     count = len(members.names)
     if members.closed:
         yield f"not searched, since they are closed: {listed(members.closed, count + len(members.closed))}"
@@ -163,7 +163,7 @@ def _notes(members: Members, found: _Comparison, schema: IndexSchema) -> Iterato
             yield f"text field {name!r} is {found.describe(name)}: where it holds no words, none are found in it"
 
 
-def _vector_notes(members: Members, found: _Comparison, name: str) -> Iterator[str]:
+def _vector_notes(members: Members, found: _FieldKinds, name: str) -> Iterator[str]:
     count = len(members.names)
     if missing := found.lacking.get(name):
         yield f"a dense leg finds no document of {listed(missing, count)}, which lack {name!r}"

@@ -35,7 +35,7 @@ COPIED_TYPES = frozenset({
 
 
 @dataclass(frozen=True, slots=True)
-class Copy:
+class CopiedField:
     """A field that is filtered by, and where its values are copied to; `source` is their path in a document."""
 
     name: str
@@ -49,7 +49,7 @@ class Origin:
 
     index: str
     uuid: str
-    copies: Mapping[str, Copy]
+    copies: Mapping[str, CopiedField]
 
     def to_meta(self, schema: IndexSchema) -> JSON:
         """The `_meta` of the index of vectors."""
@@ -58,7 +58,7 @@ class Origin:
         return {META: content | schema.to_meta()}
 
 
-class Version(NamedTuple):
+class DocumentVersion(NamedTuple):
     """Which state of a document something was made of: the number of its last write, and what its text was."""
 
     seq_no: int
@@ -85,18 +85,18 @@ def read_origin(meta: Mapping[str, Any]) -> tuple[Origin, IndexSchema] | None:
         )
     schema = IndexSchema.from_meta(content)
     assert schema is not None
-    copies = {name: Copy(**copy) for name, copy in content["copies"].items()}
+    copies = {name: CopiedField(**copy) for name, copy in content["copies"].items()}
     return Origin(content["index"], content["uuid"], copies), schema
 
 
-def choose_copies(mapped: Mapped, names: Sequence[str] | None) -> dict[str, Copy]:
+def choose_copies(mapped: Mapped, names: Sequence[str] | None) -> dict[str, CopiedField]:
     """The fields with these names, or else all that can be copied. Raises SettingsError for one that cannot."""
     fit = {name: found.source for name, found in mapped.fields.items() if _why_not(mapped, name) == ""}
     for name in names or ():
         if name not in fit:
             raise SettingsError(f"the field {name!r} cannot be copied: {_why_not(mapped, name)}")
     chosen = list(fit) if names is None else list(names)
-    return {name: Copy(f"{COPIES}.{_flat(name)}", fit[name]) for name in chosen}
+    return {name: CopiedField(f"{COPIES}.{_flat(name)}", fit[name]) for name in chosen}
 
 
 def build_vectors_index(engine: Engine, origin: Origin, schema: IndexSchema, mapped: Mapped) -> JSON:
@@ -124,13 +124,13 @@ def build_vectors_index(engine: Engine, origin: Origin, schema: IndexSchema, map
     return body
 
 
-def read_version(hit: JSON) -> Version | None:
+def read_version(hit: JSON) -> DocumentVersion | None:
     """The state that a document of an index of vectors was made of, from its values; None where they are not shown."""
     values = hit.get("fields", {})
     if not all(name in values for name in VERSION_FIELDS):
         return None
     seq_no, primary_term, content_hash = (values[name][0] for name in VERSION_FIELDS)
-    return Version(int(seq_no), int(primary_term), str(content_hash))
+    return DocumentVersion(int(seq_no), int(primary_term), str(content_hash))
 
 
 def hash_texts(texts: Mapping[str, str]) -> str:
@@ -138,7 +138,7 @@ def hash_texts(texts: Mapping[str, str]) -> str:
     return hashlib.blake2b(orjson.dumps(dict(texts), option=orjson.OPT_SORT_KEYS), digest_size=16).hexdigest()
 
 
-def copied_values(source: Any, copies: Mapping[str, Copy]) -> JSON:
+def copied_values(source: Any, copies: Mapping[str, CopiedField]) -> JSON:
     """The values of the copied fields of a document, as an index of vectors holds them."""
     found = {
         copy.name.removeprefix(f"{COPIES}."): [
@@ -149,7 +149,7 @@ def copied_values(source: Any, copies: Mapping[str, Copy]) -> JSON:
     return {name: values[0] if len(values) == 1 else values for name, values in found.items() if values}
 
 
-def split_filter(found: Filter, copies: Mapping[str, Copy]) -> tuple[Filter | None, bool]:
+def split_filter(found: Filter, copies: Mapping[str, CopiedField]) -> tuple[Filter | None, bool]:
     """What of a filter the copies can answer, in their names, and whether that is all of it."""
     parts = found.parts if isinstance(found, And) else (found,)
     known = [renamed for part in parts if (renamed := _renamed(part, copies)) is not None]
@@ -159,7 +159,7 @@ def split_filter(found: Filter, copies: Mapping[str, Copy]) -> tuple[Filter | No
     return known[0] if len(known) == 1 else And(tuple(known)), whole
 
 
-def _renamed(found: Filter, copies: Mapping[str, Copy]) -> Filter | None:
+def _renamed(found: Filter, copies: Mapping[str, CopiedField]) -> Filter | None:
     """The same filter of the copies; None where one of its fields is not copied."""
     match found:
         case Terms(name, values) if name in copies:

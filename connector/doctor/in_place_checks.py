@@ -76,14 +76,14 @@ def judge_in_place(found: InPlace, index: str) -> Finding:
         "lost their vectors to an application that wrote them back": found.stripped,
         f"of the {found.looked_at:,} last written have another text than their passages": found.changed,
     }
-    lags = ", ".join(f"{count:,} {words}" for words, count in late.items() if count)
+    parts = ", ".join(f"{count:,} {words}" for words, count in late.items() if count)
     if not found.documents:
         return Finding("documents", "warn", "the index is empty", "whoever writes to it has yet to", facts)
-    if not lags:
+    if not parts:
         return Finding("documents", "ok", seen, facts=facts)
     status: Any = "warn" if filled else "fail"
     advice = f"words find them meanwhile; bring them up to date: connector backfill {index}"
-    return Finding("documents", status, f"{seen}; behind: {lags}", advice, facts)
+    return Finding("documents", status, f"{seen}; behind: {parts}", advice, facts)
 
 
 def also_of_others(finding: Finding, others: Mapping[str, InPlace]) -> Finding:

@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 from connector.backfilled import Backfilled
 from connector.clusters.beside import BesideIndex
-from connector.clusters.beside_lag import measure_behind
+from connector.clusters.beside_lag import measure_lag
 from connector.clusters.clients import Client
 from connector.clusters.dialect import JSON, PASSAGES, any_of, ask_texts, has_vector, nested_query
 from connector.clusters.failures import is_denial
@@ -25,7 +25,7 @@ from connector.clusters.privileges import has_users, is_denied, read_privileges
 from connector.clusters.protocol import Engine, Index
 from connector.clusters.rest_index import OPEN_ONLY, RestIndex
 from connector.clusters.restored_vectors import most_nested
-from connector.doctor.beside_checks import judge_behind
+from connector.doctor.beside_checks import judge_lag
 from connector.doctor.cluster_checks import judge_contents
 from connector.doctor.findings import Finding
 from connector.doctor.in_place_checks import also_of_others, judge_in_place, measure_in_place
@@ -90,8 +90,8 @@ class RestChecks:
 
     async def contents(self, index: Index) -> Finding:
         if isinstance(index, BesideIndex):
-            behind = await measure_behind(index, timeout_s=self._timeout_s)
-            return judge_behind(behind, index.name, same_index=index.is_of_same_index)
+            lag = await measure_lag(index, timeout_s=self._timeout_s)
+            return judge_lag(lag, index.name, same_index=index.is_of_same_index)
         if isinstance(index, RestIndex) and index.schema.encoders:
             reply = await self._ask("GET", f"/{quote(index.name, safe='')}/_mapping")
             metas = [found["mappings"].get("_meta", {}) for found in reply.values()]

@@ -32,7 +32,7 @@ class PluggedReranker:
         if expect := getattr(self._reranker, "expect", None):
             turn: Turn = expect(timeout_s=timeout_s)
             return turn
-        return _Turn(self._pace, timeout_s)
+        return _PluggedTurn(self._pace, timeout_s)
 
     async def info(self, *, timeout_s: float) -> RerankerInfo:
         with self._plugin.blamed(WorkerError):
@@ -71,7 +71,7 @@ class PluggedReranker:
                 await close()
 
 
-class _Turn:
+class _PluggedTurn:
     """A search that shares the plug-in's reranker with the others of this process, by its measured speed."""
 
     def __init__(self, pace: Pace, timeout_s: float) -> None:

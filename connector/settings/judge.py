@@ -6,7 +6,7 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
-from connector.settings.secrets import Key
+from connector.settings.secrets import HeaderSecret
 from connector.settings.section import Section
 from connector.settings.urls import check_url
 
@@ -16,7 +16,7 @@ class JudgeSettings(Section):
 
     url: str | None = Field(None, description="an OpenAI-compatible endpoint, up to /v1: https://HOST/v1")
     model: str | None = Field(None, description="the name that the endpoint has for the model")
-    api_key: Key | None = Field(None, description="the endpoint's API key")
+    api_key: HeaderSecret | None = Field(None, description="the endpoint's API key")
     ca_cert: str | None = Field(None, description="PEM file of the CA that signed the endpoint's certificate")
     timeout_s: float = Field(120.0, gt=0, description="longest wait for one answer")
 

@@ -44,5 +44,5 @@ def split_keys(secret: SecretStr | None) -> list[str]:
 
 SigningKey = Annotated[SecretStr, AfterValidator(_one_line), AfterValidator(_to_sign_with)]
 Password = Annotated[SecretStr, AfterValidator(_one_line)]
-Key = Annotated[SecretStr, AfterValidator(_for_header)]
-Keys = Annotated[SecretStr, AfterValidator(_each_for_header)]
+HeaderSecret = Annotated[SecretStr, AfterValidator(_for_header)]
+HeaderSecrets = Annotated[SecretStr, AfterValidator(_each_for_header)]

@@ -23,7 +23,7 @@ from connector.settings.plugins import PluginSettings
 from connector.settings.postgres import PostgresSettings
 from connector.settings.ray import RaySettings
 from connector.settings.search import TAKEN, Name, SearchSettings, StageSettings
-from connector.settings.secrets import Key, Keys, Password
+from connector.settings.secrets import HeaderSecret, HeaderSecrets, Password
 from connector.settings.section import Section
 from connector.settings.sizes import fit_sizes
 from connector.settings.urls import check_url
@@ -41,8 +41,8 @@ class ClusterSettings(Section):
     engine: Literal["auto", "elasticsearch", "opensearch"] = Field("auto", description="auto: found out from the URL")
     username: str | None = Field(None, description="with a password: basic authentication")
     password: Password | None = Field(None, description="the password of username")
-    api_key: Key | None = Field(None, description="Elasticsearch API key, encoded")
-    bearer_token: Key | None = Field(None, description="a token for the header Authorization: Bearer")
+    api_key: HeaderSecret | None = Field(None, description="Elasticsearch API key, encoded")
+    bearer_token: HeaderSecret | None = Field(None, description="a token for the header Authorization: Bearer")
     ca_cert: str | None = Field(None, description="PEM file of the CA that signed the cluster's certificate")
     verify_tls: bool = Field(True, description="check the cluster's certificate; false lets anyone pose as the cluster")
     compress: bool = Field(False, description="gzip what is sent; worth it over a slow network")
@@ -100,7 +100,7 @@ class EncoderSettings(Section):
     url: str | None = Field(
         None, description="a worker that encodes, so that this process loads no model: http://127.0.0.1:8787"
     )
-    api_key: Key | None = Field(None, description="one of that worker's API keys")
+    api_key: HeaderSecret | None = Field(None, description="one of that worker's API keys")
     ca_cert: str | None = Field(None, description="PEM file of the CA that signed that worker's certificate")
     model: str = Field("all-MiniLM-L6-v2", description="a sentence-transformers model: folder or hub name")
     device: str | None = Field(None, description="cpu, cuda, mps; the best there is when not given")
@@ -153,7 +153,7 @@ class RerankerSettings(Section):
     kind: str = Field("worker", description="worker: a rerank server at url; or a plug-in's name")
     url: str = Field("http://127.0.0.1:8787", description="the worker")
     model: str | None = Field(None, description="which of the worker's rerankers; its first one when not given")
-    api_key: Key | None = Field(None, description="one of the worker's API keys")
+    api_key: HeaderSecret | None = Field(None, description="one of the worker's API keys")
     ca_cert: str | None = Field(None, description="PEM file of the CA that signed the worker's certificate")
 
     @model_validator(mode="after")
@@ -228,7 +228,7 @@ class WorkerSettings(ModelSettings):
         None, description="JSON file in which the worker says where it listens, and when its model is loaded"
     )
     score_cache_bytes: int = Field(64_000_000, ge=0, description="scores of pairs that are kept in memory")
-    api_keys: Keys | None = Field(
+    api_keys: HeaderSecrets | None = Field(
         None, description="callers bring one of these, a line each, as a bearer token; without any, everybody may call"
     )
     tls_cert: str | None = Field(

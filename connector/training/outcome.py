@@ -15,14 +15,14 @@ from connector.models.onnx.agreement import Agreement
 from connector.settings.sections import Settings
 from connector.training.card import build_card
 from connector.training.measure import measure_both, verdicts
-from connector.training.train import Job
+from connector.training.train import TrainingJob
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingOutcome:
     """What a training came to. `evaluation` is None where no queries were left to measure on."""
 
-    job: Job
+    job: TrainingJob
     trained: Mapping[str, Any]
     evaluation: Evaluation | None
     verdicts: Sequence[Verdict]
@@ -62,7 +62,7 @@ class TrainingOutcome:
 
 
 async def measure_outcome(
-    job: Job,
+    job: TrainingJob,
     trained: Mapping[str, Any],
     unseen: Collection | None,
     settings_with: Callable[[Mapping[str, Any]], Settings],

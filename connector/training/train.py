@@ -24,7 +24,7 @@ from connector.training.teachers import FileTeacher, ModelTeacher, Teacher
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class TrainingJob:
     """A training: what it is to do, on which queries of which collection, where."""
 
     options: Options
@@ -46,7 +46,7 @@ class Job:
         }
 
 
-async def gather_examples(job: Job, settings: Settings, reporter: Reporter) -> dict[str, Example]:
+async def gather_examples(job: TrainingJob, settings: Settings, reporter: Reporter) -> dict[str, Example]:
     """The examples by query: those that the place has, and all others from the cluster, each kept as soon as it is
     found."""
     known = {example.query_id: example for example in read_examples(job.place.examples)}
@@ -82,7 +82,7 @@ async def gather_examples(job: Job, settings: Settings, reporter: Reporter) -> d
     return known
 
 
-def teach(job: Job, examples: Sequence[Example], teacher: Teacher, reporter: Reporter) -> list[Example]:
+def teach(job: TrainingJob, examples: Sequence[Example], teacher: Teacher, reporter: Reporter) -> list[Example]:
     """The examples with the teacher's scores; what is scored already is not scored again."""
     known = {scored.query_id: scored for scored in read_examples(job.place.scores)}
     missing = [example for example in examples if example.query_id not in known]
@@ -111,7 +111,7 @@ def open_teacher(options: Options) -> Teacher:
     return FileTeacher(Path(options.teacher)) if options.teacher_is_file else ModelTeacher(options.teacher)
 
 
-async def train(job: Job, settings: Settings, reporter: Reporter) -> dict[str, Any]:
+async def train(job: TrainingJob, settings: Settings, reporter: Reporter) -> dict[str, Any]:
     """Train, or go on; gives what `fine_tune` gives. A training that is done is not done again.
 
     Raises SourceError where there is too little to learn from, and what the cluster, the models and the disk raise."""

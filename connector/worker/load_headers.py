@@ -18,7 +18,7 @@ ASKED = "connector.asked"  # in a request's scope, which inner parts may copy: w
 
 
 @dataclass(slots=True)
-class _Asked:
+class _RequestedModel:
     model: Model | None = None
 
 
@@ -40,12 +40,12 @@ class SayLoad:
             await self._app(scope, receive, send)
             return
 
-        asked = scope[ASKED] = _Asked()
+        requested = scope[ASKED] = _RequestedModel()
 
         async def with_load(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
-                headers.update(build_load_headers(self._queue.load(asked.model)))
+                headers.update(build_load_headers(self._queue.load(requested.model)))
             await send(message)
 
         await self._app(scope, receive, with_load)

@@ -11,7 +11,7 @@ from support.somebody import Somebody
 
 from connector.backfill.fields import BackfillPlan, put_fields
 from connector.backfill.keeping_up.finding import InPlaceVectors
-from connector.backfill.keeping_up.preparing import EncoderShelf, Ready
+from connector.backfill.keeping_up.preparing import EncoderCache, Ready
 from connector.backfill.keeping_up.run import FollowedIndices
 from connector.clusters.rest import RestCluster
 from connector.errors import WorkerUnavailable
@@ -32,7 +32,7 @@ async def small_shop(somebody: Somebody, documents: int) -> tuple[RestCluster, B
 def followed_of(cluster: RestCluster, plan: BackfillPlan, *others: WordEncoder) -> FollowedIndices:
     """What `connector follow` opens for one index, with encoders that need not be loaded."""
     settings = settings_of(cluster.url, plan.index)
-    encoders = shelf_of(settings, *others)
+    encoders = encoders_of(settings, *others)
     ready = Ready(InPlaceVectors(plan.index, plan.added, is_other=False), ENCODER, 0, plan)
     return FollowedIndices(cluster, settings, [ready], encoders)
 
@@ -43,9 +43,9 @@ def settings_of(url: str, index: str) -> Settings:
     return load_settings(environ={}, overrides=overrides)
 
 
-def shelf_of(settings: Settings, *others: WordEncoder) -> EncoderShelf:
+def encoders_of(settings: Settings, *others: WordEncoder) -> EncoderCache:
     """Encoders that are loaded already."""
-    encoders = EncoderShelf(settings)
+    encoders = EncoderCache(settings)
     encoders._loaded = {settings.encoder.model: ENCODER} | {each.fingerprint.name: each for each in others}
     return encoders
 

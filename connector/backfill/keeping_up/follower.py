@@ -22,10 +22,10 @@ from connector.backfill.keeping_up.checkpoints import IndexCheckpoints, read_che
 from connector.backfill.keeping_up.lag import PassageLag
 from connector.backfill.keeping_up.passing import may_pass
 from connector.backfill.keeping_up.state import FollowState, StateFile, begin_anew, moved_to, moved_within
+from connector.backfill.meta_guard import VectorsTakenOut
 from connector.backfill.report import BackfillCounts, BackfillReport
 from connector.backfill.rounds import BackfillRounds, ShardRange, refresh, run_to_end
 from connector.backfill.scan import NONE_YET
-from connector.backfill.standing import VectorsTakenOut
 from connector.backfill.throttle import WritePace
 from connector.clusters.rest import RestCluster
 from connector.errors import AccessDenied, ConnectorError, SettingsError

@@ -30,7 +30,7 @@ from connector.settings.sections import Settings
 from connector.wiring import load_encoder
 
 
-class EncoderShelf:
+class EncoderCache:
     """Encoders by what filled an index: that of the settings, or else one of the name that the index remembers."""
 
     def __init__(self, settings: Settings) -> None:
@@ -67,7 +67,7 @@ class Ready:
     uuid: str = ""
 
 
-async def prepare(cluster: RestCluster, settings: Settings, found: VectorsToFollow, encoders: EncoderShelf) -> Ready:
+async def prepare(cluster: RestCluster, settings: Settings, found: VectorsToFollow, encoders: EncoderCache) -> Ready:
     """Raises ConnectorError where they cannot be followed."""
     uuid = await cluster.read_uuid(found.index)
     match found:

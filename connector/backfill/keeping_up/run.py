@@ -17,7 +17,7 @@ from typing import Any
 from connector.backfill.engine import engine_of
 from connector.backfill.keeping_up.finding import VectorsToFollow, find_to_follow
 from connector.backfill.keeping_up.lag import PassageLag
-from connector.backfill.keeping_up.preparing import EncoderShelf, FollowerFiles, Ready, VectorsFollower, prepare
+from connector.backfill.keeping_up.preparing import EncoderCache, FollowerFiles, Ready, VectorsFollower, prepare
 from connector.backfill.keeping_up.state import StateFile
 from connector.backfill.report import BackfillCounts, BackfillReport
 from connector.backfill.throttle import WritePace
@@ -38,7 +38,7 @@ class FollowedIndices:
     cluster: RestCluster
     settings: Settings
     ready: Sequence[Ready]
-    encoders: EncoderShelf
+    encoders: EncoderCache
     without: Sequence[str] = ()  # indices that have nothing to follow
 
 
@@ -49,7 +49,7 @@ async def opening_followed(settings: Settings) -> AsyncIterator[FollowedIndices]
     async with engine_of(settings) as cluster:
         found = await find_to_follow(cluster, settings)
         found.check(settings.index.name)
-        encoders = EncoderShelf(settings)
+        encoders = EncoderCache(settings)
         ready = [await prepare(cluster, settings, vectors, encoders) for vectors in found.vectors]
         yield FollowedIndices(cluster, settings, ready, encoders, found.without)
 
@@ -76,12 +76,12 @@ async def follow(
     ends by an error, the others go on.
 
     `states` is the folder in which the state of each is kept."""
-    crew = _Crew(followed, FollowerFiles(states, rejects), bounds, stop, listeners)
-    return await crew.run()
+    followers = _Followers(followed, FollowerFiles(states, rejects), bounds, stop, listeners)
+    return await followers.run()
 
 
 @dataclass(slots=True)
-class _Crew:
+class _Followers:
     """The followers of one command."""
 
     followed: FollowedIndices

@@ -181,7 +181,7 @@ def train(
     require("train", "connector train")
     from connector.training.outcome import measure_outcome
     from connector.training.split import part_queries
-    from connector.training.train import Job
+    from connector.training.train import TrainingJob
     from connector.training.train import train as run
 
     options = _build_options(model, lesson, steps)
@@ -195,7 +195,7 @@ def train(
         seed=options.seed,
         note=partial(say, style=None),
     )
-    job = Job(options, queries.collection, queries.split, Workplace(model.out), configured.index.name)
+    job = TrainingJob(options, queries.collection, queries.split, Workplace(model.out), configured.index.name)
     say_when_stopped("nothing was written; run it again")
     job.place.open(options, job.data, restart=model.restart)
     say_when_stopped(f"{model.out} keeps what was done; the same command goes on from there")

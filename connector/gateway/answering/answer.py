@@ -11,7 +11,7 @@ from connector.gateway.answering.filter_path import read_filter
 from connector.gateway.answering.page import build_reply, fetch_page
 from connector.gateway.answering.pretty import indent
 from connector.gateway.exchange import Headers, Replied
-from connector.gateway.ordering.order import Degraded, Order, Ordering, Wanted
+from connector.gateway.ordering.order import Degraded, Order, Ordering, RecognisedSearch
 from connector.gateway.ordering.remembered import RememberedOrders
 from connector.gateway.ordering.sender import Sender
 from connector.gateway.reading.coding import coding_of, encoded
@@ -29,7 +29,7 @@ class AnsweredPage:
     headers: Headers
 
 
-async def answer_search(wanted: Wanted, sender: Sender, remembered: RememberedOrders) -> AnsweredPage:
+async def answer_search(wanted: RecognisedSearch, sender: Sender, remembered: RememberedOrders) -> AnsweredPage:
     """The page. Raises NotRecognised, Degraded, Refused, UpstreamAway."""
     began = time.monotonic()
     known = remembered.get(wanted)

@@ -10,7 +10,7 @@ from connector.gateway.answering.shadow import Shadows
 from connector.gateway.answering.share import in_share
 from connector.gateway.encoder import SharedEncoder
 from connector.gateway.exchange import Asked, Passed, Replied, Upstream
-from connector.gateway.ordering.order import Degraded, Refused, Wanted
+from connector.gateway.ordering.order import Degraded, RecognisedSearch, Refused
 from connector.gateway.ordering.remembered import RememberedOrders
 from connector.gateway.ordering.sender import Alone
 from connector.gateway.ordering.site import Searched, Sites, check_patterns
@@ -99,7 +99,7 @@ class SearchInterceptor:
         )
         return with_outcome(replied, reranked(answer.order))
 
-    def _read(self, asked: Asked, target: Target, searched: Searched) -> Wanted:
+    def _read(self, asked: Asked, target: Target, searched: Searched) -> RecognisedSearch:
         site = searched.site
         wishes = read_wishes(asked.headers, self._sites.pipelines)
         parameters = read_search_parameters(asked.query_string)
@@ -108,7 +108,7 @@ class SearchInterceptor:
         check_media(asked.headers, has_body=bool(asked.body), lines=False)
         data = read_body(asked.headers, asked.body, limit=self._sites.settings.gateway.max_search_bytes)
         body = read_search(data, parameters, site.reader(), retrievers=site.is_elasticsearch)
-        return Wanted(
+        return RecognisedSearch(
             site,
             body,
             parameters,

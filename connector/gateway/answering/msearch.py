@@ -19,7 +19,7 @@ from connector.gateway.answering.page import build_reply, fetch_page, plan_page,
 from connector.gateway.answering.shadow import Shadows
 from connector.gateway.answering.share import in_share
 from connector.gateway.exchange import Asked, Headers, Passed, Replied, Upstream, UpstreamAway
-from connector.gateway.ordering.order import Degraded, Order, Ordering, Refused, Wanted
+from connector.gateway.ordering.order import Degraded, Order, Ordering, RecognisedSearch, Refused
 from connector.gateway.ordering.remembered import RememberedOrders
 from connector.gateway.ordering.sender import Batch, InBatch
 from connector.gateway.ordering.site import Sites, check_patterns
@@ -52,7 +52,7 @@ class Item:
 
     head: bytes
     body: bytes
-    wanted: Wanted | None = None
+    wanted: RecognisedSearch | None = None
     shadowed: bool = False
 
     @property
@@ -139,7 +139,7 @@ class MultiSearch:
             return Item(head, body)
         if not in_share(site, read.text):
             return Item(head, body)
-        wanted = Wanted(site, read, Parameters(), headers, wishes, index, searched.indices, within=head)
+        wanted = RecognisedSearch(site, read, Parameters(), headers, wishes, index, searched.indices, within=head)
         return Item(head, body, wanted, site.settings.shadow)
 
     def _begin(self, items: Sequence[Item], batch: Batch) -> tuple[list[Begun], int]:

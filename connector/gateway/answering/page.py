@@ -18,7 +18,7 @@ from connector.clusters.hits import read_doc_id
 from connector.gateway.exchange import Headers, Replied
 from connector.gateway.ordering.bodies import count_body, page_body, tail_body
 from connector.gateway.ordering.caller_client import STATUS_ERROR
-from connector.gateway.ordering.order import Degraded, Order, Wanted
+from connector.gateway.ordering.order import Degraded, Order, RecognisedSearch
 from connector.gateway.ordering.scores import tail_score
 from connector.gateway.ordering.sender import Sender
 from connector.gateway.reading.parameters import RequestKind
@@ -39,7 +39,7 @@ class PagePlan:
     counts: bool  # how many of the window the query does not match is not known yet
 
 
-def plan_page(wanted: Wanted, order: Order) -> PagePlan:
+def plan_page(wanted: RecognisedSearch, order: Order) -> PagePlan:
     """Pure: what of a page comes from where."""
     start, end, length = wanted.body.start, wanted.body.start + wanted.body.size, len(order.window)
     tail_start = max(start, length)
@@ -62,7 +62,7 @@ class FetchedPage:
     headers: Headers | None
 
 
-async def fetch_page(wanted: Wanted, order: Order, sender: Sender) -> FetchedPage:
+async def fetch_page(wanted: RecognisedSearch, order: Order, sender: Sender) -> FetchedPage:
     """The page of an order. Where some of its documents were deleted since, those after them move up.
 
     Raises Degraded where the engine did not give them."""
@@ -73,7 +73,7 @@ async def fetch_page(wanted: Wanted, order: Order, sender: Sender) -> FetchedPag
         order = page.order
 
 
-async def _fetch(wanted: Wanted, order: Order, sender: Sender) -> FetchedPage:
+async def _fetch(wanted: RecognisedSearch, order: Order, sender: Sender) -> FetchedPage:
     """The hits that are there of the page, and the order without those that are not."""
     plan, body, schema = plan_page(wanted, order), wanted.body, wanted.site.index.schema
     asked: dict[RequestKind, bytes] = {}
@@ -126,7 +126,7 @@ def _check_whole(replied: Replied) -> None:
         raise Degraded("page", "a part of the index did not answer to what fetches the page")
 
 
-def _placed(replied: Replied, plan: PagePlan, order: Order, wanted: Wanted) -> dict[str, RawHit]:
+def _placed(replied: Replied, plan: PagePlan, order: Order, wanted: RecognisedSearch) -> dict[str, RawHit]:
     """The hits of the window that the page shows, in its order; one that was deleted since is not among them."""
     schema, indices = wanted.site.index.schema, wanted.indices
     hits = (hit for hit in _hits(replied) if indices is None or orjson.loads(bytes(hit["_index"])) in indices)

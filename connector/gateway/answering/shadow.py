@@ -16,7 +16,7 @@ import orjson
 from connector.errors import ConnectorError
 from connector.gateway.answering.answer import answer_search
 from connector.gateway.exchange import Replied
-from connector.gateway.ordering.order import Degraded, Refused, Wanted
+from connector.gateway.ordering.order import Degraded, RecognisedSearch, Refused
 from connector.gateway.ordering.remembered import RememberedOrders
 from connector.gateway.ordering.sender import Sender
 from connector.gateway.reading.media import read_body
@@ -56,7 +56,7 @@ class Shadows:
         self._tasks: set[asyncio.Task[None]] = set()
         self.skipped = 0  # that were not computed, since so many were under way
 
-    def begin(self, wanted: Wanted, sender: Sender, remembered: RememberedOrders, replied: Replied) -> None:
+    def begin(self, wanted: RecognisedSearch, sender: Sender, remembered: RememberedOrders, replied: Replied) -> None:
         """Compute ours beside the engine's reply."""
         if replied.status != STATUS_OK:
             return
@@ -73,7 +73,9 @@ class Shadows:
         if self._tasks:
             await asyncio.wait(self._tasks)
 
-    async def _compare(self, wanted: Wanted, sender: Sender, remembered: RememberedOrders, replied: Replied) -> None:
+    async def _compare(
+        self, wanted: RecognisedSearch, sender: Sender, remembered: RememberedOrders, replied: Replied
+    ) -> None:
         began, name = time.monotonic(), wanted.site.name
         try:
             theirs = page_ids(read_body(replied.headers, replied.body, limit=MAX_BYTES))

@@ -47,7 +47,7 @@ class Refused(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class RecognisedSearch:
     """A recognised search: where it goes, what it asks, and what its caller wishes."""
 
     site: Site
@@ -124,7 +124,7 @@ class Order:
 class Ordering:
     """One search whose order is being found: `prepare` before anything is sent, then `find`."""
 
-    def __init__(self, wanted: Wanted, sender: Sender) -> None:
+    def __init__(self, wanted: RecognisedSearch, sender: Sender) -> None:
         """Raises NotRecognised for a text that no search of ours takes."""
         self.wanted = wanted
         site, body = wanted.site, wanted.body

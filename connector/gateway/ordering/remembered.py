@@ -9,7 +9,7 @@ import hashlib
 
 from cachetools import TTLCache
 
-from connector.gateway.ordering.order import Order, Wanted
+from connector.gateway.ordering.order import Order, RecognisedSearch
 from connector.gateway.reading.body import PAGE
 from connector.gateway.reading.parameters import PAGE as PAGE_PARAMETERS
 from connector.gateway.reading.who_asks import who_asks
@@ -24,19 +24,19 @@ class RememberedOrders:
     def __init__(self) -> None:
         self._orders: TTLCache[str, Order] = TTLCache(MAX_BYTES, KEPT_S, getsizeof=_size)
 
-    def get(self, wanted: Wanted) -> Order | None:
+    def get(self, wanted: RecognisedSearch) -> Order | None:
         """The order of the same search, for a page after the first."""
         if not wanted.body.start or wanted.wishes.fresh:
             return None
         return self._orders.get(_key(wanted))
 
-    def put(self, wanted: Wanted, order: Order) -> None:
+    def put(self, wanted: RecognisedSearch, order: Order) -> None:
         """Remember it. One that no reranker saw, for a page far behind, is not what the first page shows."""
         if (wanted.body.start < wanted.site.reranked or not wanted.site.reranked) and _size(order) <= MAX_BYTES:
             self._orders[_key(wanted)] = order
 
 
-def _key(wanted: Wanted) -> str:
+def _key(wanted: RecognisedSearch) -> str:
     body = wanted.body
     parts = sorted((name, bytes(part)) for name, part in body.parts.items() if name not in PAGE)
     written = [pair for pair in wanted.parameters.written if pair[0] not in PAGE_PARAMETERS]

@@ -21,7 +21,7 @@ LINGER_S = 2.0  # for a caller who still sends what is not read, until the reply
 KEEP_ALIVE_S = 650.0  # longer than what stands in front (a load balancer has 600 s at most) keeps one
 
 
-class _Refused(Exception):
+class _ParserStopped(Exception):
     """Ends the parser's run."""
 
 
@@ -135,7 +135,7 @@ class CallerConnection(asyncio.Protocol):
         self._counted_bytes += read
         if self._counted_bytes > self._max_header_bytes:
             self._refusal = self._too_long()
-            raise _Refused
+            raise _ParserStopped
 
     def _too_long(self) -> GatewayRefusal:
         reason = f"the head of the request is longer than {self._max_header_bytes} bytes (gateway.max_header_bytes)"
@@ -151,7 +151,7 @@ class CallerConnection(asyncio.Protocol):
         method, version = parser.get_method().decode("ascii"), parser.get_http_version()
         self._refusal = check_head(method, self._target, version, self._headers)
         if self._refusal is not None:
-            raise _Refused
+            raise _ParserStopped
         keep_alive = version == "1.1" and not _asks_to_close(self._headers)
         request = CallerRequest(self, method, self._target, version, self._headers, keep_alive=keep_alive)
         self._incoming = request

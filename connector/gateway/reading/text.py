@@ -50,7 +50,7 @@ class SearchedText:
 
 
 @dataclass(frozen=True, slots=True)
-class _Part:
+class _ClauseText:
     """What a clause holds: its texts, whether it demands all of their words, and the values that it only places
     higher."""
 
@@ -84,7 +84,7 @@ class TextReader:
             raise NotRecognised("a clause that places other things higher")
         return SearchedText(text, part.strict)
 
-    def _clause(self, query: Any) -> _Part:
+    def _clause(self, query: Any) -> _ClauseText:
         self._clauses += 1
         if self._clauses > MAX_CLAUSES:
             raise NotRecognised("too many clauses")
@@ -107,29 +107,29 @@ class TextReader:
         if kind == "function_score" and self.function_score and "min_score" not in body and "query" in body:
             return self._clause(body["query"])
         if kind in EXACT:
-            return _Part(boosted=(_value_of(kind, body),))
+            return _ClauseText(boosted=(_value_of(kind, body),))
         raise NotRecognised(f"query {kind[:40]}")
 
-    def _one_field(self, kind: str, body: Mapping[str, Any]) -> _Part:
+    def _one_field(self, kind: str, body: Mapping[str, Any]) -> _ClauseText:
         if len(body) != 1:
             raise NotRecognised(f"query {kind}")
         ((name, given),) = body.items()
         options = given if isinstance(given, Mapping) else {"query": given}
         text = _text_of(kind, options)
         if name in self.exact_fields:
-            return _Part(boosted=(text,))
-        return _Part((text,), kind in STRICT or _demands_all(options, text))
+            return _ClauseText(boosted=(text,))
+        return _ClauseText((text,), kind in STRICT or _demands_all(options, text))
 
-    def _several_fields(self, body: Mapping[str, Any]) -> _Part:
+    def _several_fields(self, body: Mapping[str, Any]) -> _ClauseText:
         text = _text_of("multi_match", body)
         fields = body.get("fields")
         listed = fields if isinstance(fields, list) else [fields] if fields else []
         names = {str(name).partition("^")[0] for name in listed}
         if names and names <= set(self.exact_fields):
-            return _Part(boosted=(text,))
-        return _Part((text,), body.get("type") in STRICT_TYPES or _demands_all(body, text))
+            return _ClauseText(boosted=(text,))
+        return _ClauseText((text,), body.get("type") in STRICT_TYPES or _demands_all(body, text))
 
-    def _bool(self, body: Mapping[str, Any]) -> _Part:
+    def _bool(self, body: Mapping[str, Any]) -> _ClauseText:
         if body.keys() - BOOL_KEYS:
             raise NotRecognised("query bool")
         found = read_bool(body)
@@ -144,20 +144,20 @@ class TextReader:
             demanded = demanded or all(part.strict for part in wanted)
         texts = tuple(text for part in (*must, *should) for text in part.texts)
         if not texts:
-            return _Part(boosted=(None,) if must or should else ())
+            return _ClauseText(boosted=(None,) if must or should else ())
         # what must match lets through, whatever it adds to a score; what need not match places higher
         boosted = [value for part in must if part.texts for value in part.boosted]
         boosted += [value for part in should for value in part.boosted]
-        return _Part(texts, demanded, tuple(boosted))
+        return _ClauseText(texts, demanded, tuple(boosted))
 
-    def _dis_max(self, body: Mapping[str, Any]) -> _Part:
+    def _dis_max(self, body: Mapping[str, Any]) -> _ClauseText:
         queries = body.get("queries")
         if body.keys() - DIS_MAX_KEYS or not isinstance(queries, list):
             raise NotRecognised("query dis_max")
         parts = [self._clause(clause) for clause in queries]
         texts = tuple(text for part in parts for text in part.texts)
         strict = all(part.strict for part in parts if part.texts)
-        return _Part(texts, strict, tuple(value for part in parts for value in part.boosted))
+        return _ClauseText(texts, strict, tuple(value for part in parts for value in part.boosted))
 
 
 def plain_text(kind: str, text: str) -> str:
@@ -169,10 +169,10 @@ def plain_text(kind: str, text: str) -> str:
     return text
 
 
-def _syntax(kind: str, body: Mapping[str, Any]) -> _Part:
+def _syntax(kind: str, body: Mapping[str, Any]) -> _ClauseText:
     text = plain_text(kind, _text_of(kind, body))
     demands = str(body.get("default_operator", "or")).lower() == "and" or _demands_all(body, text)
-    return _Part((text,), demands or body.get("type") in STRICT_TYPES)
+    return _ClauseText((text,), demands or body.get("type") in STRICT_TYPES)
 
 
 def _text_of(kind: str, body: Mapping[str, Any]) -> str:

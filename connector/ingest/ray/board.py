@@ -14,7 +14,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 ASK_TIMEOUT_S = 5.0
 
 
-class _Board:
+class _BoardActor:
     """Counts so far, and the first reason to stop."""
 
     def __init__(self) -> None:
@@ -47,9 +47,9 @@ class Board:
 
     def __init__(self) -> None:
         self._home = ray.get_runtime_context().get_node_id()
-        board = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(_Board)
+        actor = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(_BoardActor)
         at_home = NodeAffinitySchedulingStrategy(self._home, soft=False)
-        self._actor: Any = board.options(scheduling_strategy=at_home).remote()
+        self._actor: Any = actor.options(scheduling_strategy=at_home).remote()
 
     def add(self, **counts: int) -> None:
         with contextlib.suppress(RayError):

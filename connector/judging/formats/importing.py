@@ -50,7 +50,7 @@ def import_judged(
     A folder without queries takes those of the file; another one does where it is told to. Raises SourceError for a
     value that is no grade, DiskError."""
     has_queries = folder.queries_file.is_file()
-    queries = _Queries(folder.queries() if has_queries else ())
+    queries = _FolderQueries(folder.queries() if has_queries else ())
     placed: list[tuple[str, Judged]] = []
     unplaced: dict[str, int] = {}
     for judged in file.judged:
@@ -111,7 +111,7 @@ def read_grade(judged: Judged, cuts: Sequence[float]) -> int:
     return int(judged.value)
 
 
-class _Queries:
+class _FolderQueries:
     """Those of a folder, found by id or by text, and those that are added to it."""
 
     def __init__(self, queries: Sequence[JudgedQuery]) -> None:

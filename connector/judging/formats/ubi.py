@@ -33,7 +33,7 @@ class ClickCount:
 
 
 @dataclass(slots=True)
-class _Search:
+class _LoggedSearch:
     """One answer to one query of one user."""
 
     text: str = ""
@@ -57,7 +57,7 @@ def read_ubi(
 
     What an answer showed is what its events of impressions say; where it has none, the ids that its query keeps.
     Raises SourceError, with the line."""
-    searches: dict[str, _Search] = defaultdict(_Search)
+    searches: dict[str, _LoggedSearch] = defaultdict(_LoggedSearch)
     passed: Counter[str] = Counter()
     for path in paths:
         for number, line in numbered_lines(path):
@@ -83,7 +83,11 @@ def read_ubi(
 
 
 def _add_event(
-    search: _Search, source: Mapping[str, Any], clicks: Sequence[str], impressions: Sequence[str], passed: Counter[str]
+    search: _LoggedSearch,
+    source: Mapping[str, Any],
+    clicks: Sequence[str],
+    impressions: Sequence[str],
+    passed: Counter[str],
 ) -> None:
     action = source["action_name"]
     if action not in clicks and action not in impressions:
@@ -104,7 +108,7 @@ def _add_event(
         search.seen.setdefault(doc_id, place)
 
 
-def _count(searches: Iterable[_Search], passed: Counter[str]) -> tuple[ClickCount, ...]:
+def _count(searches: Iterable[_LoggedSearch], passed: Counter[str]) -> tuple[ClickCount, ...]:
     counts: dict[tuple[str, str, int], list[int]] = defaultdict(lambda: [0, 0])
     spelled: dict[str, str] = {}
     for search in searches:

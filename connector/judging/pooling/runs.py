@@ -17,7 +17,7 @@ from connector.judging.pairs import PairKey
 from connector.judging.pooling.depth import pool_keys
 from connector.judging.pooling.pool import Pooling
 
-_Fields = Mapping[str, Any]
+_DocumentFields = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class PipelineRuns:
     runs: Mapping[str, Run]
     failed: Mapping[str, Mapping[str, str]]
     degraded: Mapping[str, Mapping[str, str]]
-    contents: Mapping[PairKey, _Fields]
+    contents: Mapping[PairKey, _DocumentFields]
 
 
 async def run_pipelines(
@@ -75,10 +75,10 @@ async def _fetch(
     found: PipelineRuns,
     pooling: Pooling,
     reporter: Reporter,
-) -> dict[PairKey, _Fields]:
+) -> dict[PairKey, _DocumentFields]:
     """The fields of what is pooled: of each index what its own pipelines found, then all the rest from the first."""
     wanted = pool_keys(found.runs.values(), pooling.depth)
-    contents: dict[str, _Fields] = {}
+    contents: dict[str, _DocumentFields] = {}
     reporter.begin("fetching fields", len({doc_id for _, doc_id in wanted}))
     for place in {id(place.index): place for place in opened}.values():
         names = pooling.fields or tuple(place.index.schema.fields.text)
@@ -89,8 +89,8 @@ async def _fetch(
 
 async def _fetch_from(
     index: Index, doc_ids: Sequence[str], names: Collection[str], reporter: Reporter
-) -> dict[str, _Fields]:
-    contents: dict[str, _Fields] = {}
+) -> dict[str, _DocumentFields]:
+    contents: dict[str, _DocumentFields] = {}
     for start in range(0, len(doc_ids), PAGE):
         page = doc_ids[start : start + PAGE]
         fetched = await index.get(page, fields=None, timeout_s=TIMEOUT_S)

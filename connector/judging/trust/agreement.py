@@ -10,13 +10,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from connector.judging.pairs import PairKey
+
 GRADES = (0, 1, 2, 3)
 SAMPLES = 2_000
 SEED = 13
 LOW, HIGH = 2.5, 97.5  # the percentiles of an interval that holds 95 of 100 samples
 
-_Pair = tuple[str, str]  # query_id, doc_id
-GradesByPair = Mapping[_Pair, int]
+GradesByPair = Mapping[PairKey, int]
 Table = NDArray[np.float64]
 ConfidenceInterval = tuple[float, float]
 
@@ -104,7 +105,7 @@ def _tables_by_query(first: GradesByPair, second: GradesByPair) -> dict[str, Tab
     return tables
 
 
-def _in_both(first: GradesByPair, second: GradesByPair) -> Iterable[_Pair]:
+def _in_both(first: GradesByPair, second: GradesByPair) -> Iterable[PairKey]:
     return (pair for pair in first if pair in second)
 
 

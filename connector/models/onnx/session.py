@@ -76,7 +76,7 @@ class Session:
 
 
 @dataclass(frozen=True, slots=True)
-class _Piece:
+class _BatchPiece:
     """Some rows of a batch, without most of the columns in which all of them are padded."""
 
     rows: list[int]
@@ -84,14 +84,16 @@ class _Piece:
     feed: Feed
 
 
-def _cut(feed: Feed, mask: NDArray[np.bool_], rows: list[int], widths: int) -> _Piece:
+def _cut(feed: Feed, mask: NDArray[np.bool_], rows: list[int], widths: int) -> _BatchPiece:
     used = np.flatnonzero(mask[rows].any(axis=0))
     wide = mask.shape[1]
     first, length = (int(used[0]), int(used[-1] - used[0]) + 1) if len(used) else (0, wide)
     length = min(-(-length // widths) * widths, wide)
     start = min(first, wide - length)  # padding is on either side
     tokens = slice(start, start + length)
-    return _Piece(rows, tokens, {name: np.ascontiguousarray(values[rows, tokens]) for name, values in feed.items()})
+    return _BatchPiece(
+        rows, tokens, {name: np.ascontiguousarray(values[rows, tokens]) for name, values in feed.items()}
+    )
 
 
 def _open_in_onnxruntime(file: Path, cores: int) -> tuple[RunOne, list[str], dict[str, int]]:

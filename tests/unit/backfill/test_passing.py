@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from connector.backfill.keeping_up.passing import may_pass
-from connector.backfill.standing import VectorsTakenOut
+from connector.backfill.meta_guard import VectorsTakenOut
 from connector.clusters.failures import refusal
 from connector.errors import (
     AccessDenied,

@@ -23,8 +23,8 @@ class VectorsTakenOut(SettingsError):
     """Somebody takes, or took, the vectors out that a job fills, or has others put into their field."""
 
 
-class Standing:
-    """How the vectors of one plan stand in their index by now."""
+class MetaGuard:
+    """Looks after what `_meta` says of the vectors of one plan, in their index."""
 
     def __init__(self, cluster: RestCluster, plan: BackfillPlan, same: SameIndex) -> None:
         self._cluster = cluster
