@@ -287,7 +287,7 @@ class Trial:
         return [*([used] if used else []), *Backfilled.others_from_meta(meta)]
 
     def _encoders(self) -> list[str]:
-        return [each.encoder.name for each in self._backfills()]
+        return [backfill.encoder.name for backfill in self._backfills()]
 
     def _uses(self, encoder: str) -> bool:
         return self._encoders()[0] == encoder

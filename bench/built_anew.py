@@ -72,9 +72,11 @@ def compare(
 
 def differ(passages: list[JSON], fresh: list[JSON]) -> str:
     """In what two lists of passages differ; "" where they do not."""
-    if [(each["ordinal"], each["text"]) for each in passages] != [(each["ordinal"], each["text"]) for each in fresh]:
+    if [(passage["ordinal"], passage["text"]) for passage in passages] != [
+        (passage["ordinal"], passage["text"]) for passage in fresh
+    ]:
         return "other passages"
-    if any("vector" not in each for each in passages):
+    if any("vector" not in passage for passage in passages):
         return "no vectors"
     pairs = zip(passages, fresh, strict=True)
     if not all(np.allclose(floats_of(ours), floats_of(theirs), atol=TOLERANCE) for ours, theirs in pairs):

@@ -85,13 +85,13 @@ async def measure(folder: Path, base: Settings, url: str, options: argparse.Name
 
 def report(evaluation: Evaluation, options: argparse.Namespace) -> None:
     tables, collection = Console(), evaluation.collection
-    means = {each.name: {name: each.mean(name) for name in MEASURES} for each in evaluation.pipelines}
+    means = {pipeline.name: {name: pipeline.mean(name) for name in MEASURES} for pipeline in evaluation.pipelines}
     tables.print(measures_table(f"{collection.name}: {len(collection.queries)} queries", means))
-    tables.print(times_table({each.name: each.latency for each in evaluation.pipelines}, of="search"))
-    for each in evaluation.pipelines:
-        if each.ran:
-            ran = ", ".join(f"{stage} for {count}" for stage, count in each.ran.items())
-            tables.print(f"{each.name}: ran {ran}", highlight=False)
+    tables.print(times_table({pipeline.name: pipeline.latency for pipeline in evaluation.pipelines}, of="search"))
+    for pipeline in evaluation.pipelines:
+        if pipeline.ran:
+            ran = ", ".join(f"{stage} for {count}" for stage, count in pipeline.ran.items())
+            tables.print(f"{pipeline.name}: ran {ran}", highlight=False)
     gains = evaluation.compare(MEASURES[0])
     print_result(
         {
@@ -104,13 +104,13 @@ def report(evaluation: Evaluation, options: argparse.Namespace) -> None:
                 name: {measured: round(value, 4) for measured, value in values.items()}
                 for name, values in means.items()
             },
-            "p50_ms": {each.name: each.latency.p50 for each in evaluation.pipelines},
-            "p95_ms": {each.name: each.latency.p95 for each in evaluation.pipelines},
-            "ran": {each.name: dict(each.ran) for each in evaluation.pipelines if each.ran},
+            "p50_ms": {pipeline.name: pipeline.latency.p50 for pipeline in evaluation.pipelines},
+            "p95_ms": {pipeline.name: pipeline.latency.p95 for pipeline in evaluation.pipelines},
+            "ran": {pipeline.name: dict(pipeline.ran) for pipeline in evaluation.pipelines if pipeline.ran},
             "against_all": {
                 name: {"nDCG@10": round(gain.difference, 4), "p": round(gain.p, 4)} for name, gain in gains.items()
             },
-            "degraded": sum(each.troubled for each in evaluation.pipelines),
+            "degraded": sum(pipeline.troubled for pipeline in evaluation.pipelines),
         }
     )
 

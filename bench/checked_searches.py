@@ -52,7 +52,7 @@ class CheckedSearches:
         answer = await connector.search(self._query(), rerank=False)
         self.counts["searches"] += 1
         self.counts[f"with {encoder}"] += 1
-        self.degraded.update(f"{each.stage}: {each.reason}" for each in answer.degraded)
+        self.degraded.update(f"{degradation.stage}: {degradation.reason}" for degradation in answer.degraded)
         self.counts["notes"] += len(answer.notes)  # of documents that were deleted while the search ran
         for hit in answer.hits:
             self.counts["hits"] += 1

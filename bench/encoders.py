@@ -110,11 +110,11 @@ def ingest(folder: Path, measured: Measured, work: Path, *, last: bool) -> None:
     command += ["--rejects", str(work / "rejects.jsonl"), "--set", "log.level=error"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert process.stdout
-    said = json.loads(process.stdout.read())
+    figures = json.loads(process.stdout.read())
     _, status, used = os.wait4(process.pid, 0)
-    assert status == 0, said
-    measured.documents, measured.passages = said["counts"]["written"], said["counts"]["passages"]
-    measured.seconds.append(said["seconds"])
+    assert status == 0, figures
+    measured.documents, measured.passages = figures["counts"]["written"], figures["counts"]["passages"]
+    measured.seconds.append(figures["seconds"])
     measured.cpu_s.append(used.ru_utime + used.ru_stime)
     measured.memory_mb.append(used.ru_maxrss / 1e3)
     if not last:

@@ -84,7 +84,7 @@ class Application:
             at = 0
             while not self._stop.is_set():
                 fresh = range(at, at + BULK - len(left))
-                left += [f"o{number}-{each}" for each in fresh]
+                left += [f"o{number}-{place}" for place in fresh]
                 at = fresh.stop
                 left = self._send(client, left)
                 if left:
@@ -176,8 +176,8 @@ async def measure_beside(url: str, orders: str, name: str, options: argparse.Nam
         return counts | pace | {"there": there, "application_beside": application.describe(options.flood)}
     finally:
         await cluster.close()
-        for each in {shop, *([job.written_to] if job else [])}:
-            drop(url, each)
+        for index in {shop, *([job.written_to] if job else [])}:
+            drop(url, index)
 
 
 async def watch(url: str, index: str, seen: list[tuple[float, int]]) -> None:
@@ -245,17 +245,17 @@ def drop(url: str, index: str) -> None:
 def bulk_of(ids: Sequence[str]) -> str:
     title = "a lamp of brass with a shade of green glass"
     return "".join(
-        f"{json.dumps({'index': {'_id': each}})}\n{json.dumps({'title': f'{title} {each}'})}\n" for each in ids
+        f"{json.dumps({'index': {'_id': doc_id}})}\n{json.dumps({'title': f'{title} {doc_id}'})}\n" for doc_id in ids
     )
 
 
 def print_found(found: dict[str, dict[str, Any]]) -> None:
     columns = ("engine", "job", "docs/s before", "during", "back after s", "there", "failed", "application's rejected")
     table = Table(*columns)
-    for engine, each in found.items():
-        alone = each["application_alone"]
+    for engine, figures in found.items():
+        alone = figures["application_alone"]
         table.add_row(engine, "none", "", "", "", "", "", f"{alone['rejected']:.0%} of {alone['docs_per_s']:,.0f}/s")
-        for job, counts in each["jobs"].items():
+        for job, counts in figures["jobs"].items():
             beside, pace = counts["application_beside"], counts["documents_per_s"]
             table.add_row(
                 engine,

@@ -145,7 +145,7 @@ async def ingest(cluster: RestCluster, index: str, documents: int, folder: Path)
 
 
 JOBS: dict[str, Callable[[RestCluster, str, int, Path], Awaitable[FloodedJob]]] = {
-    each.__name__: each for each in (backfill, follow, into, beside, ingest)
+    start.__name__: start for start in (backfill, follow, into, beside, ingest)
 }
 
 

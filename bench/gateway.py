@@ -138,10 +138,10 @@ class Gateway:
     def _wait(self) -> str:
         for _ in range(600):
             self._log.seek(0)
-            if said := re.search(r"listening on (http://\S+),", self._log.read()):
+            if line := re.search(r"listening on (http://\S+),", self._log.read()):
                 try:
-                    send(said[1], "GET", "/_gateway/health")
-                    return said[1]
+                    send(line[1], "GET", "/_gateway/health")
+                    return line[1]
                 except OSError:
                     pass
             if self._process.poll() is not None:
@@ -196,7 +196,7 @@ def compare(url: str, gateway: Gateway, options: argparse.Namespace) -> dict[str
 
 
 def _median(rounds: list[dict[str, float]], name: str) -> float:
-    return round(sorted(each[name] for each in rounds)[len(rounds) // 2], 3)
+    return round(sorted(figures[name] for figures in rounds)[len(rounds) // 2], 3)
 
 
 def wrk(url: str, kind: str, connections: int, options: argparse.Namespace) -> dict[str, float]:
@@ -209,13 +209,13 @@ def wrk(url: str, kind: str, connections: int, options: argparse.Namespace) -> d
         if options.pause_ms:
             script.write(f"function delay() return {options.pause_ms} end\n")
         script.flush()
-        said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    if "Non-2xx" in said or "Socket errors" in said:
-        sys.exit(f"error: replies that are no success:\n{said}")
-    p50 = re.search(r"50%\s+([\d.]+)(us|ms|s)", said)
-    per_s, count = re.search(r"Requests/sec:\s+([\d.]+)", said), re.search(r"(\d+) requests in", said)
+        output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    if "Non-2xx" in output or "Socket errors" in output:
+        sys.exit(f"error: replies that are no success:\n{output}")
+    p50 = re.search(r"50%\s+([\d.]+)(us|ms|s)", output)
+    per_s, count = re.search(r"Requests/sec:\s+([\d.]+)", output), re.search(r"(\d+) requests in", output)
     if not (p50 and per_s and count):
-        sys.exit(f"error: wrk said something else:\n{said}")
+        sys.exit(f"error: wrk said something else:\n{output}")
     return {"p50_ms": float(p50[1]) * UNITS[p50[2]], "per_s": float(per_s[1]), "requests": int(count[1])}
 
 

@@ -106,10 +106,10 @@ def load(url: str, of: Traffic, *, seconds: int, first: int) -> int:
         script.write(SCRIPT % {"first": first, "words": words, **given})
         script.flush()
         command = [WRK, "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "--timeout", "30s", "-s", script.name, url]
-        said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    count = re.search(r"(\d+) requests in", said)
-    if count is None or "Non-2xx" in said or "Socket errors" in said:
-        sys.exit(f"error: {of.method} {of.path}: replies that are no success:\n{said}")
+        output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    count = re.search(r"(\d+) requests in", output)
+    if count is None or "Non-2xx" in output or "Socket errors" in output:
+        sys.exit(f"error: {of.method} {of.path}: replies that are no success:\n{output}")
     return int(count[1])
 
 

@@ -50,7 +50,7 @@ def reranked_index(url: str, options: argparse.Namespace) -> Iterator[Settings]:
 def gateway_arguments(settings: Settings) -> list[str]:
     """What a gateway is started with, so that it reranks."""
     given = {
-        "rerankers": {name: {"url": each.url} for name, each in settings.rerankers.items()},
+        "rerankers": {name: {"url": reranker.url} for name, reranker in settings.rerankers.items()},
         "search.deadline_s": settings.search.deadline_s,
         "gateway.indexes": {settings.index.name: {"window": WINDOW}},
     }

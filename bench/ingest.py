@@ -140,9 +140,9 @@ async def measure_encoder(folder: Path, rounds: int, work: Path) -> dict[str, An
         assert report.counts.passages == len(texts), report
     ways = {"encoder alone": alone, "ingest": jobs}
     print_ways(f"{len(documents):,} documents, {len(texts):,} passages, into the embedded store", ways, "passages")
-    share = {key: median(job[key] for job in jobs) / median(each[key] for each in alone) for key in alone[0]}
+    share = {key: median(job[key] for job in jobs) / median(figures[key] for figures in alone) for key in alone[0]}
     return {"documents": len(documents), "passages": len(texts), "share": share} | {
-        name: {key: median(each[key] for each in found) for key in found[0]} for name, found in ways.items()
+        name: {key: median(figures[key] for figures in found) for key in found[0]} for name, found in ways.items()
     }
 
 
@@ -154,7 +154,9 @@ def measure_pipeline(options: argparse.Namespace, work: Path) -> dict[str, Any]:
         for url in (sink, *options.cluster):
             name, ways = event_loop.run(race(url, "sink" if url == sink else "", file, options))
             print_ways(f"{name}: {options.documents:,} documents of one passage", ways, "documents")
-            found[name] = {way: {key: median(each[key] for each in all) for key in all[0]} for way, all in ways.items()}
+            found[name] = {
+                way: {key: median(figures[key] for figures in all) for key in all[0]} for way, all in ways.items()
+            }
     return found
 
 
@@ -286,12 +288,12 @@ def resident_mb() -> float:
     return pages * resource.getpagesize() / 1e6
 
 
-def print_ways(title: str, ways: dict[str, list[Figures]], what: str) -> None:
+def print_ways(title: str, ways: dict[str, list[Figures]], unit: str) -> None:
     table = Table(title=f"{title}; medians of the rounds", title_justify="left", show_edge=False)
-    for column in ("", f"{what}/s", f"{what} a CPU second", "of the last, by the clock", "by CPU"):
+    for column in ("", f"{unit}/s", f"{unit} a CPU second", "of the last, by the clock", "by CPU"):
         table.add_column(column, justify="right" if column else "left")
-    rows = {name: {key: median(each[key] for each in found) for key in found[0]} for name, found in ways.items()}
-    last = list(rows.values())[-1 if what == "documents" else 0]
+    rows = {name: {key: median(figures[key] for figures in found) for key in found[0]} for name, found in ways.items()}
+    last = list(rows.values())[-1 if unit == "documents" else 0]
     for name, row in rows.items():
         keys = ("per_second", "per_cpu_second")
         table.add_row(name, *(f"{row[key]:,.1f}" for key in keys), *(f"{row[key] / last[key]:.3f}" for key in keys))

@@ -142,7 +142,9 @@ def grades_needed(trial: Trial, order: JudgingOrder, seed: int) -> Needed:
         means = values.mean(axis=1)
         if not all(means[better] > means[worse] for better, worse in pairs):
             measured = count
-        if not count % LOOK_EVERY and not names <= {(each.ahead, each.behind) for each in decide.differences()}:
+        if not count % LOOK_EVERY and not names <= {
+            (difference.ahead, difference.behind) for difference in decide.differences()
+        }:
             expected = count
     return Needed(min(measured + 1, len(keys)), min(expected + LOOK_EVERY, len(keys)))
 
@@ -158,7 +160,7 @@ def try_collection(given: str, options: argparse.Namespace) -> dict[str, Any]:
     parts = [trial.part(seed) for seed in range(options.tries)]
     needed = {order: [grades_needed(part, order, seed) for seed, part in enumerate(parts)] for order in ORDERS}
     counts = {
-        f"{order}, {how}": [getattr(each, how) for each in tries] for order, tries in needed.items() for how in HOW
+        f"{order}, {how}": [getattr(needs, how) for needs in tries] for order, tries in needed.items() for how in HOW
     }
     result = {
         "collection": trial.name,

@@ -81,16 +81,16 @@ def hide(trial: Trial, share: float) -> Hidden:
     return Hidden(trial, truth, kept, tuple(trial.told_apart()))
 
 
-def chance(what: str, key: PairKey) -> float:
+def chance(purpose: str, key: PairKey) -> float:
     """A number from 0 to 1 that belongs to a pair."""
-    return int.from_bytes(lot(SEED, what, *key)) / 2**64
+    return int.from_bytes(lot(SEED, purpose, *key)) / 2**64
 
 
 def answer(key: PairKey, grade: int, error: float) -> int:
     """The grade, or with that probability one of the three others."""
     if chance("wrong", key) >= error:
         return grade
-    others = [each for each in GRADES if each != grade]
+    others = [other for other in GRADES if other != grade]
     return others[int(chance("which", key) * len(others))]
 
 
@@ -134,17 +134,19 @@ def ask_model(folder: JudgingFolder, hidden: Hidden, error: float) -> dict[str, 
         )
         if asked.returncode:
             sys.exit(asked.stderr)
-        said: dict[str, Any] = json.loads(asked.stdout)
-        return said | {"requests": len(server.requests)}
+        figures: dict[str, Any] = json.loads(asked.stdout)
+        return figures | {"requests": len(server.requests)}
 
 
 def try_error(hidden: Hidden, documents: Mapping[str, Mapping[str, str]], error: float) -> dict[str, Any]:
     """The figures of one rate of error."""
     with tempfile.TemporaryDirectory() as path:
         folder = make_folder(Path(path) / "judged", hidden, documents)
-        said = ask_model(folder, hidden, error)
-        counted = {(each.query_id, each.doc_id): each.grade for each in resolve(folder.grades().read()).grades}
-    (compared,) = said["comparisons"]
+        figures = ask_model(folder, hidden, error)
+        counted = {
+            (resolved.query_id, resolved.doc_id): resolved.grade for resolved in resolve(folder.grades().read()).grades
+        }
+    (compared,) = figures["comparisons"]
     qrels: dict[str, dict[str, int]] = {query.query_id: {} for query in hidden.trial.collection.queries}
     for (query_id, doc_id), grade in counted.items():
         qrels[query_id][doc_id] = grade
@@ -153,7 +155,7 @@ def try_error(hidden: Hidden, documents: Mapping[str, Mapping[str, str]], error:
     means = [*answered.full().values()]
     return {
         "error": error,
-        "requests": said["requests"],
+        "requests": figures["requests"],
         "pairs_of_both": compared["pairs"],
         "kappa": compared["kappa"],
         "kappa_interval": compared["kappa_interval"],

@@ -108,9 +108,9 @@ def write_documents(file: Path, count: int) -> Path:
 def run_job(file: Path, named: list[str], flags: list[str]) -> float:
     """The seconds that a job says it took; its index is dropped."""
     command = [sys.executable, "-m", "connector", "ingest", str(file), *named, "--text", "title,text", "--json"]
-    said = run([*command, "--rejects", str(file.with_name("rejects")), *flags])
+    output = run([*command, "--rejects", str(file.with_name("rejects")), *flags])
     run([sys.executable, "-m", "connector", "index", "drop", "--yes", *named])
-    report: dict[str, Any] = json.loads(said)
+    report: dict[str, Any] = json.loads(output)
     assert report["counts"]["written"], report
     return float(report["seconds"])
 

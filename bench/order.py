@@ -91,7 +91,7 @@ def main() -> None:
             asked[folder.name] = gain(values(known, options.reranker, DEFAULT, asked=True), plain)
             stronger = [raise_relevant(known, options.reranker, by) for by in RAISED]
             for weights, own in kept.items():
-                own.append([gain(values(each, options.reranker, weights), plain).difference for each in stronger])
+                own.append([gain(values(signals, options.reranker, weights), plain).difference for signals in stronger])
     left_out = {name: leave_out(gains, name) for name in fused} if len(fused) > 1 else {}
     show(gains, fused, asked, left_out)
     show_stronger(kept)
@@ -208,7 +208,7 @@ def show_stronger(kept: Mapping[Weights, Sequence[Sequence[float]]]) -> None:
         table.add_column(f"by {by:g}", justify="right")
     for weights, own in kept.items():
         gained = list(zip(*own, strict=True))  # by RAISED, by collection
-        cells = [f"{sum(each) / len(each):+.3f} ({min(each):+.3f})" for each in gained]
+        cells = [f"{sum(differences) / len(differences):+.3f} ({min(differences):+.3f})" for differences in gained]
         table.add_row(in_words(weights), NAMED.get(weights, ""), *cells)
     Console(width=160).print(table)
 

@@ -188,7 +188,7 @@ async def measure(url: str, options: argparse.Namespace) -> dict[str, float]:
     overrides: dict[str, Any] = {"cluster.url": url, "index.name": options.index, "fields.id": "_id"}
     overrides |= {"fields.text": {"title": 1.0, "text": 1.0}, "encoder.backend": options.encoder}
     cluster = await open_cluster(load_settings(overrides=overrides, environ={}))
-    named = dict(each.split("=", 1) for each in options.vectors)
+    named = dict(option.split("=", 1) for option in options.vectors)
     overrides["index.vectors.index"] = named.get(cluster.engine.kind, "auto")
     settings = load_settings(overrides=overrides, environ={})
     await run_job(str(options.data), settings, say=console.print)

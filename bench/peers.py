@@ -193,20 +193,20 @@ def play(job: dict[str, Any], python: str, collection: Collection) -> dict[str, 
         lines = count_lines(HERE / "peer" / f"{job['name']}.py")
         if done.returncode:  # it could not even say why
             return {"lines": lines, "failed": done.stderr.strip()[-300:]}
-        said: dict[str, Any] = json.loads(Path(result.name).read_text())
-    if "failed" in said:
-        return {"lines": lines, "failed": said["failed"][:300]}
+        figures: dict[str, Any] = json.loads(Path(result.name).read_text())
+    if "failed" in figures:
+        return {"lines": lines, "failed": figures["failed"][:300]}
     run = {
         query_id: tuple(Hit(doc_id, -float(rank)) for rank, doc_id in enumerate(dict.fromkeys(found)))
-        for query_id, found in said["found"].items()
+        for query_id, found in figures["found"].items()
     }
     values = measure(run, collection.qrels, ["nDCG@10"])["nDCG@10"]
     return {
         "nDCG@10": round(fmean(values.values()), 4),
-        "p50_ms": round(percentile(said["took_ms"], 0.5), 1),
-        "p95_ms": round(percentile(said["took_ms"], 0.95), 1),
-        "searches_per_s": round(said["searches_per_s"], 1),
-        "ingest_s": round(said["prepared_s"], 1),
+        "p50_ms": round(percentile(figures["took_ms"], 0.5), 1),
+        "p95_ms": round(percentile(figures["took_ms"], 0.95), 1),
+        "searches_per_s": round(figures["searches_per_s"], 1),
+        "ingest_s": round(figures["prepared_s"], 1),
         "lines": lines,
     }
 

@@ -99,7 +99,7 @@ async def search(settings: Settings, collection: Collection) -> Evaluation:
     ) as progress:
         task = progress.add_task("")
 
-        def begin(what: str, count: int) -> None:
+        def begin(description: str, count: int) -> None:
             progress.reset(task, total=count)
 
         reporter = Reporter(note=console.print, begin=begin, done=lambda: progress.advance(task))

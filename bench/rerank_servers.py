@@ -127,15 +127,15 @@ def serving(name: str, command: list[str], *, ready_path: str = "/ready", list_k
         listening.bind(("127.0.0.1", 0))
         port = listening.getsockname()[1]
     console.print(f"starting {name}")
-    with tempfile.TemporaryFile("w+") as said:
-        process = subprocess.Popen([*command, "--port", str(port)], stdout=said, stderr=said)
+    with tempfile.TemporaryFile("w+") as output:
+        process = subprocess.Popen([*command, "--port", str(port)], stdout=output, stderr=output)
         server = Server(name, f"http://127.0.0.1:{port}", process, ready_path=ready_path, list_key=list_key)
         try:
             end = time.monotonic() + START_S
             while (why := _is_not_ready(server)) is not None:
                 if process.poll() is not None or time.monotonic() > end or "could not be loaded" in why:
-                    said.seek(0)
-                    raise SystemExit(f"{name} did not come up: {why}\n{said.read()[-2_000:]}")
+                    output.seek(0)
+                    raise SystemExit(f"{name} did not come up: {why}\n{output.read()[-2_000:]}")
                 time.sleep(0.2)
             yield server
         finally:

@@ -69,12 +69,12 @@ class Tree:
         assert process.stderr
         process.stdin.write(stdin.encode())
         process.stdin.close()
-        said = process.stderr.read().decode()
+        output = process.stderr.read().decode()
         _, status, used = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
         took = Took(time.perf_counter() - began, used.ru_utime + used.ru_stime)
         if process.returncode:
-            sys.exit(f"connector {' '.join(arguments)} failed in {self.code}:\n{said}")
+            sys.exit(f"connector {' '.join(arguments)} failed in {self.code}:\n{output}")
         return took
 
 
@@ -116,15 +116,15 @@ def time_all(
     for number in track(range(rounds + 1), description="rounds", console=console, transient=True):
         for name, (arguments, stdin) in to_run.items():
             for tree in trees:
-                each = trees[tree].run(*arguments, stdin=stdin)
+                timing = trees[tree].run(*arguments, stdin=stdin)
                 if number:
-                    took[name][tree].append(each)
+                    took[name][tree].append(timing)
     return {name: {tree: figures(times) for tree, times in by_tree.items()} for name, by_tree in took.items()}
 
 
 def figures(times: list[Took]) -> dict[str, float]:
     """The least and the median, in seconds."""
-    clock, processor = [each.seconds for each in times], [each.cpu_s for each in times]
+    clock, processor = [timing.seconds for timing in times], [timing.cpu_s for timing in times]
     found = {
         "least_s": min(clock),
         "median_s": statistics.median(clock),

@@ -83,7 +83,9 @@ def main() -> None:
         "data", nargs="?", default=f"{ROOT / 'examples' / 'corpus'}", help="FOLDER[:QUERIES[:DOCUMENTS]]"
     )
     parser.add_argument("--cluster", nargs="+", help="measure these instead of starting engines")
-    parser.add_argument("--engines", nargs="+", default=[" ".join(each) for each in ENGINES], help="'KIND VERSION' ...")
+    parser.add_argument(
+        "--engines", nargs="+", default=[" ".join(engine) for engine in ENGINES], help="'KIND VERSION' ..."
+    )
     parser.add_argument("--choices", nargs="+", help="these alone, and auto's")
     parser.add_argument("--chars", type=int, default=300, help="of a document's text")
     parser.add_argument(
@@ -260,7 +262,9 @@ async def search_all(cluster: RestCluster, index: RestIndex, material: Material)
 def recall_of_signs(material: Material) -> dict[str, float]:
     """What vectors of bits would find, compared by how many differ, without an engine's graph and without comparing
     again: why no choice is one."""
-    documents, queries = (np.where(each > 0, 1, -1).astype(np.int32) for each in (material.vectors, material.queries))
+    documents, queries = (
+        np.where(vectors > 0, 1, -1).astype(np.int32) for vectors in (material.vectors, material.queries)
+    )
     order = np.argsort(-(queries @ documents.T), axis=1, kind="stable")
     found = {}
     for count in (DEPTH, 10):

@@ -175,9 +175,11 @@ def show(found: dict[str, Any]) -> None:
     table = Table(title="one request: shares of its processor time", title_justify="left", show_edge=False)
     for column in ("backend", "ms", "ms of the processor", "idle", *PARTS):
         table.add_column(column)
-    for backend, said in found.items():
-        shares = (f"{said['shares'][part]:.2f}" for part in PARTS)
-        table.add_row(backend, f"{said['request_ms']:.0f}", f"{said['cpu_ms']:.0f}", f"{said['idle']:.2f}", *shares)
+    for backend, figures in found.items():
+        shares = (f"{figures['shares'][part]:.2f}" for part in PARTS)
+        table.add_row(
+            backend, f"{figures['request_ms']:.0f}", f"{figures['cpu_ms']:.0f}", f"{figures['idle']:.2f}", *shares
+        )
     Console(highlight=False, width=140).print(table)
 
 

@@ -21,7 +21,7 @@ def prepare(peer: Any, documents: Sequence[dict[str, str]]) -> Callable[[str], l
     store = ElasticsearchDocumentStore(hosts=peer.url, index=peer.index)
     embedder = SentenceTransformersDocumentEmbedder(model=peer.encoder, progress_bar=False)
     embedder.warm_up()
-    rows = [Document(id=each["_id"], content=f"{each['title']}\n{each['text']}") for each in documents]
+    rows = [Document(id=document["_id"], content=f"{document['title']}\n{document['text']}") for document in documents]
     store.write_documents(embedder.run(rows)["documents"])
     pipeline = Pipeline()
     retriever = ElasticsearchHybridRetriever(
