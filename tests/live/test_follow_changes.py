@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from support.backfills import WORDS, WordEncoder
 from support.besides import cluster_of, make_beside
-from support.followed_shops import followed_of, settings_of, shelf_of, small_shop
+from support.followed_shops import encoders_of, followed_of, settings_of, small_shop
 from support.shops import ENCODER, SMALL
 from support.somebody import TEXT, Somebody
 
@@ -103,7 +103,7 @@ async def test_an_index_with_its_vectors_beside_it_is_followed_too(
     settings, stop = settings_of(elasticsearch.url, name), asyncio.get_running_loop().create_future()
     told: list[PassageLag] = []
     found = await find_to_follow(cluster_of(somebody), settings)
-    encoders = shelf_of(settings)
+    encoders = encoders_of(settings)
     ready = [await prepare(cluster_of(somebody), settings, each, encoders) for each in found.vectors]
     followed = FollowedIndices(cluster_of(somebody), settings, ready, encoders)
     listeners = FollowListeners(on_behind=lambda name, behind: told.append(behind))
