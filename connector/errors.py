@@ -269,7 +269,7 @@ class SearchFailed(ConnectorError):
 
     def __init__(self, reasons: dict[str, str]) -> None:
         listed = "; ".join(f"{leg}: {reason}" for leg, reason in reasons.items())
-        super().__init__(f"neither leg answered ({listed})")
+        super().__init__(f"no leg answered ({listed})")
         self.reasons = reasons
 
 

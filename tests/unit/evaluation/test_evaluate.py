@@ -59,7 +59,7 @@ def test_what_failed_and_what_was_degraded_is_counted_by_query() -> None:
     answers = Answers(
         (
             answer("a", fused=ranked("x"), degraded=[Degradation("local", "late")]),
-            Answer("b", error="neither leg answered"),
+            Answer("b", error="no leg answered"),
             answer("c", fused=ranked("x"), reranked=ranked("x")),
         )
     )
@@ -68,7 +68,7 @@ def test_what_failed_and_what_was_degraded_is_counted_by_query() -> None:
     whole, part = (measure_pipeline(one, search, answers, FACTS, JUDGED, MEASURES) for one in (last, fused))
 
     assert (whole.failed, whole.degraded, whole.troubled) == (
-        {"b": "neither leg answered"},
+        {"b": "no leg answered"},
         {"a": ("local: late",)},
         2,
     )

@@ -157,7 +157,7 @@ def test_a_leg_that_is_missing_is_a_failure_and_an_empty_one_is_not() -> None:
 
     assert ROUTE.failure("dense", missing) == "encode: out of memory"
     assert ROUTE.failure("lexical", answer("q", fused=ranked("a"))) == ""
-    assert ROUTE.failure("lexical", Answer("q", error="neither leg answered")) == "neither leg answered"
+    assert ROUTE.failure("lexical", Answer("q", error="no leg answered")) == "no leg answered"
 
 
 def test_each_reranker_is_a_pipeline_of_its_own() -> None:
