@@ -25,6 +25,7 @@ from connector.gateway.passing.caller_connection import CallerConnection
 from connector.gateway.passing.nodes import Nodes
 from connector.gateway.passing.upstream import UpstreamEngine
 from connector.gateway.processes import share
+from connector.gateway.server_config import server_config
 from connector.gateway.spans import SearchSpans
 from connector.listening import bind
 from connector.logs import configure_logging
@@ -32,7 +33,6 @@ from connector.settings.sections import Settings
 from connector.tls import check_certificate
 
 OpenInterceptor = Callable[[Settings, SharedEncoder], Awaitable[Interceptor | None]]
-BACKLOG = 2_048
 log = logging.getLogger(__name__)
 
 
@@ -133,20 +133,9 @@ def build_server(
 ) -> uvicorn.Server:
     """Uvicorn's server part, with connections of ours, and with the API beside it where there is a socket for it."""
     gateway, outcomes, encoder = settings.gateway, Outcomes(), SharedEncoder(settings)
-    config = uvicorn.Config(
-        _Lifespan(settings, lambda: open_interceptor(settings, encoder), outcomes, SearchSpans(gateway.otlp_url)),
-        http=functools.partial(CallerConnection, max_header_bytes=gateway.max_header_bytes),  # type: ignore[arg-type]
-        ws="none",
-        lifespan="on",
-        log_config=None,
-        log_level="warning",
-        access_log=False,
-        proxy_headers=False,
-        timeout_graceful_shutdown=max(1, round(gateway.drain_s)),
-        backlog=BACKLOG,
-        ssl_certfile=gateway.tls_cert,
-        ssl_keyfile=gateway.tls_key,
-    )
+    app = _Lifespan(settings, lambda: open_interceptor(settings, encoder), outcomes, SearchSpans(gateway.otlp_url))
+    connection = functools.partial(CallerConnection, max_header_bytes=gateway.max_header_bytes)
+    config = server_config(app, gateway, http=connection)
     beside = (api_config(settings, encoder, outcomes), api) if api else None
     return GatewayServer(config, beside, at_end=encoder.close)
 

@@ -13,9 +13,9 @@ import uvicorn
 from connector.gateway.api.app import create_api
 from connector.gateway.encoder import SharedEncoder
 from connector.gateway.outcomes import Outcomes
+from connector.gateway.server_config import BACKLOG, server_config
 from connector.settings.sections import Settings
 
-BACKLOG = 2_048
 log = logging.getLogger(__name__)
 
 
@@ -28,21 +28,7 @@ def api_config(
     settings: Settings, encoder: SharedEncoder | None = None, outcomes: Outcomes | None = None
 ) -> uvicorn.Config:
     """What the server is told; `encoder` and `outcomes` are those of the gateway beside it."""
-    gateway = settings.gateway
-    return uvicorn.Config(
-        create_api(settings, encoder, outcomes=outcomes),
-        ws="none",
-        lifespan="on",
-        log_config=None,
-        log_level="warning",
-        access_log=False,
-        proxy_headers=False,
-        server_header=False,
-        timeout_graceful_shutdown=max(1, round(gateway.drain_s)),
-        backlog=BACKLOG,
-        ssl_certfile=gateway.tls_cert,
-        ssl_keyfile=gateway.tls_key,
-    )
+    return server_config(create_api(settings, encoder, outcomes=outcomes), settings.gateway, server_header=False)
 
 
 class GatewayServer(uvicorn.Server):
