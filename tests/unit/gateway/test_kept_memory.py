@@ -58,6 +58,13 @@ def send_nonsense(gateway: RunningGateway, number: int) -> None:
     gateway.ask(b"GET /%d HTTP/1.1\r\nHost: h\r\nHost: h\r\n\r\n" % number)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _what_was_there_stays() -> None:
+    """What other tests have imported and made is looked through once, and not by each look of these tests."""
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture(scope="module")
 def gateway(lasting_engine: ByteEngine) -> Iterator[RunningGateway]:
     with running_gateway(lasting_engine.url, interceptor=SomeAreOurs()) as gateway:
@@ -79,7 +86,7 @@ def test_nothing_is_kept_of_requests_that_are_over(
     monkeypatch.setattr(lasting_engine, "reply", reply)
     monkeypatch.setattr(logging.root.manager, "disable", logging.CRITICAL)  # pytest keeps what is logged
     gc.collect()
-    before = count_held(CallerConnection)  # gateways of other tests may have left some, as their loops ended
+    before = count_held(CallerConnection)
 
     def work() -> None:
         for number in range(REQUESTS):
