@@ -136,10 +136,10 @@ soak: $(VENV)/test-installed engines ## properties with twenty times the example
 	TEST_SOAK=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -p randomly --timeout 3600 tests/unit tests/live/test_killed_ingest.py tests/live/test_backfill_job.py tests/live/test_follow_index.py tests/live/test_gateway_restart.py tests/live/soak_ray.py tests/live/soak_flood.py tests/live/test_killed_elsewhere.py tests/e2e/test_corpus.py tests/e2e/test_signals.py
 
 # What is left out needs torch, Ray, or a package that only tests have, or counts what the newest versions import
-NOT_LOWEST := training ingest/ray cli/test_imports.py gateway/api/test_api_fuzz.py ingest/test_passages.py models/places/test_hub.py
-NOT_LOWEST += $(addprefix judging/,model/test_llm_command.py model/test_real_model.py trust/test_agreement.py)
-NOT_LOWEST += $(addsuffix .py,$(addprefix models/test_,backends build cross_encoder description encoder found hub_models late_interaction runtimes))
-NOT_LOWEST += $(addsuffix .py,$(addprefix worker/test_,app cache_scope embed fuzz metrics models) $(addprefix test_,ci docs extras manifests))
+NOT_LOWEST := training ingest/ray cli/test_imports.py cli/commands/judge/test_llm.py gateway/api/test_api_fuzz.py ingest/test_passages.py models/places/test_hub.py
+NOT_LOWEST += $(addprefix judging/,model/test_real_model.py trust/test_agreement.py)
+NOT_LOWEST += $(addsuffix .py,$(addprefix models/test_,backends cross_encoder description encoder hub_models late_interaction runtimes) models/onnx/test_build models/onnx/test_found)
+NOT_LOWEST += $(addsuffix .py,$(addprefix worker/test_,app cache_scope fuzz metrics models) worker/routes/test_embed $(addprefix test_,ci docs extras manifests))
 test-lowest: $(VENV)/lowest/installed engines ## contracts and unit tests with the oldest versions that pyproject.toml allows, without torch
 	OMP_NUM_THREADS=1 $(VENV)/lowest/bin/python -m pytest tests/contract tests/unit $(addprefix --ignore tests/unit/,$(NOT_LOWEST))
 

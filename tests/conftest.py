@@ -44,7 +44,8 @@ EMBEDDED = "embedded"
 GROUPS = {
     "postgres": (
         "live/test_killed_following",
-        *(f"unit/ingest/postgres/test_{name}" for name in ("reading", "replication", "updates")),
+        *(f"unit/ingest/{name}" for name in ("sources/test_postgres", "following/test_postgres_replication")),
+        "unit/ingest/following/test_postgres_updates",
     ),
     "demo": ("e2e/test_corpus", "e2e/test_examples", "e2e/test_nothing_calls_home"),
     "commands with torch": ("bench/test_smoke", "e2e/test_train", "e2e/test_tune"),
@@ -65,11 +66,14 @@ GROUPS = {
         "e2e/test_reranker",
         "unit/ingest/test_passages",
         "unit/judging/model/test_real_model",
-        *(f"unit/models/test_{name}" for name in ("backends", "build", "cross_encoder", "description", "encoder")),
-        *(f"unit/models/test_{name}" for name in ("found", "hub_models", "late_interaction", "runtimes", "tokenizer")),
+        *(f"unit/models/test_{name}" for name in ("backends", "cross_encoder", "description", "encoder")),
+        *(f"unit/models/test_{name}" for name in ("hub_models", "late_interaction", "runtimes", "tokenizer")),
+        "unit/models/onnx/test_build",
+        "unit/models/onnx/test_found",
         "unit/remote/test_encoder",
         "unit/training/test_fine_tune",
-        *(f"unit/worker/test_{name}" for name in ("app", "cache_scope", "embed", "metrics", "models")),
+        *(f"unit/worker/test_{name}" for name in ("app", "cache_scope", "metrics", "models")),
+        "unit/worker/routes/test_embed",
     ),
 }
 GROUP_OF = {f"tests/{file}.py": group for group, files in GROUPS.items() for file in files}
