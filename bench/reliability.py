@@ -40,6 +40,7 @@ ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests" / "servers")]
 
 import engines  # noqa: E402
+from loopback_ports import free_port  # noqa: E402
 from support.command import Launcher, Running, launching  # noqa: E402
 from support.proxy import Fault, Proxy, Seen  # noqa: E402
 
@@ -247,7 +248,7 @@ async def search_among_failures(
     cut = CutLegs(random.Random(options.seed))
     async with Proxy(url, cut) as proxy:
         proxy.seen = collections.deque(maxlen=1)  # type: ignore[assignment]
-        port = engines.free_port()
+        port = free_port()
         overrides |= {"cluster.url": proxy.url, "rerankers.local.url": f"http://127.0.0.1:{port}"}
         async with await Connector.open(load_settings(overrides=overrides, environ={})) as connector:
             await connector.searcher.search(SearchRequest(queries[0], deadline_s=30.0))  # warms the encoder up

@@ -26,7 +26,7 @@ from support.containers import Containers, find_containers, make_base
 ROOT = Path(__file__).parents[1]
 DOCKER, CORPUS, SERVERS = ROOT / "docker", ROOT / "examples" / "corpus", ROOT / "tests" / "servers"
 sys.path.insert(0, str(SERVERS))
-import engines  # noqa: E402
+import engine_homes  # noqa: E402
 
 LOOK = ROOT / "tests" / "support" / "inside_image.py"
 NAME = "hybrid-search-connector"
@@ -98,9 +98,9 @@ def make_engine(containers: Containers, python: str) -> None:
             "--build-arg",
             f"KIND={ENGINE}",
             "--build-context",
-            f"java={engines.java_home(engines.needed_java(ENGINE, version))}",
+            f"java={engine_homes.java_home(engine_homes.needed_java(ENGINE, version))}",
             "--build-context",
-            f"home={engines.get(ENGINE, version)}",
+            f"home={engine_homes.get(ENGINE, version)}",
             SERVERS / "image",
         )
 

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
-from support.running_engines import engines
+from loopback_ports import free_port
 from support.scratch import drop
 from support.stack import Places, Service, Stack, read_services
 
@@ -72,7 +72,7 @@ async def test_a_profile_ends_with_a_search_that_was_reranked(
 
 def places(engine: ClusterSettings) -> Places:
     """Where on this machine the stack's addresses and programs are."""
-    engine_address, port = urlsplit(engine.url).netloc, str(engines.free_port())
+    engine_address, port = urlsplit(engine.url).netloc, str(free_port())
     return Places(
         {
             "engine:9200": engine_address,

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import httpx
 import pytest
-from engines import free_port
 from fastapi.responses import HTMLResponse
+from loopback_ports import free_port
 from support.axe import AxeMissing, axe_source, find_violations
 from support.browser import Page, browsing
 from support.command import Launcher, Running

@@ -17,7 +17,8 @@ from pathlib import Path
 
 import httpx
 import pytest
-from engines import free_port, make_certificates
+from engine_security import make_certificates
+from loopback_ports import free_port
 from support.command import Launcher
 
 from connector.errors import ModelError, WorkerError

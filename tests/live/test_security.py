@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from engine_security import make_certificates
 from support.command import UNHURRIED, Finished, Launcher
 from support.proxy import Proxy
 from support.scratch import drop, unique_name
@@ -240,9 +241,7 @@ def one_line(done: Finished) -> str:
 @pytest.fixture(scope="module")
 def other_ca(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A CA that signed nothing."""
-    import engines
-
-    return str(engines.make_certificates(tmp_path_factory.mktemp("other") / "certs"))
+    return str(make_certificates(tmp_path_factory.mktemp("other") / "certs"))
 
 
 def untrusted(secured: Secured, case: str, other_ca: str, folder: Path) -> dict[str, Any]:

@@ -12,10 +12,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import engines
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
+from engine_homes import java_home
 from filelock import FileLock
+from from_maven import CACHE, DEPENDENCY, run_maven
+from loopback_ports import free_port
 
 VARIABLE = "TEST_KAFKA_BROKERS"
 VERSION = "4.1.0"
@@ -54,12 +56,12 @@ def running_kafka() -> Iterator[str]:
         return
     jars = _get_jars()
     folder = Path(tempfile.mkdtemp(prefix="kafka-"))
-    broker, controller = engines.free_port(), engines.free_port()
+    broker, controller = free_port(), free_port()
     (folder / "data").mkdir()
     (folder / "data/meta.properties").write_text(META)
     properties = PROPERTIES.format(broker=broker, controller=controller, data=folder / "data")
     (folder / "server.properties").write_text(properties)
-    java = [str(engines.java_home(JAVA) / "bin/java"), *JVM, "-cp", f"{jars}/*", "kafka.Kafka"]
+    java = [str(java_home(JAVA) / "bin/java"), *JVM, "-cp", f"{jars}/*", "kafka.Kafka"]
     dies_with_us = ["setpriv", "--pdeathsig", "KILL"] if shutil.which("setpriv") else []
     with open(folder / "log", "w") as log:
         server = subprocess.Popen([*dies_with_us, *java, str(folder / "server.properties")], stdout=log, stderr=log)
@@ -74,15 +76,15 @@ def running_kafka() -> Iterator[str]:
 
 def _get_jars() -> Path:
     """The folder with the server's jars, got once."""
-    home = engines.CACHE / f"kafka-{VERSION}"
-    engines.CACHE.mkdir(parents=True, exist_ok=True)
+    home = CACHE / f"kafka-{VERSION}"
+    CACHE.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{home}.lock"):
         if not (home / "done").exists():
             home.mkdir(exist_ok=True)
             (home / "pom.xml").write_text(POM)
-            goal = f"{engines.DEPENDENCY}:copy-dependencies"
+            goal = f"{DEPENDENCY}:copy-dependencies"
             pom = str(home / "pom.xml")
-            engines.run_maven("-f", pom, goal, f"-DoutputDirectory={home}/jars", "-DincludeScope=runtime")
+            run_maven("-f", pom, goal, f"-DoutputDirectory={home}/jars", "-DincludeScope=runtime")
             (home / "done").touch()
     return home / "jars"
 

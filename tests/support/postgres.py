@@ -14,8 +14,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import engines
 import psycopg
+from loopback_ports import free_port
 
 VARIABLE = "TEST_POSTGRES_URL"
 NOBODY = 65534  # the server refuses uid 0
@@ -44,7 +44,7 @@ def running_postgres() -> Iterator[str]:
     try:
         made = [*as_user, _program("initdb"), "-D", str(folder / "data"), "-U", "tester", "-A", "trust", "-E", "UTF8"]
         subprocess.run([*made, "--no-sync", "--locale=C.UTF-8"], check=True, stdout=subprocess.DEVNULL)
-        port = engines.free_port()
+        port = free_port()
         options = [part for name, value in OPTIONS.items() for part in ("-c", f"{name}={value}")]
         command = [_program("postgres"), "-D", str(folder / "data"), "-p", str(port), *options]
         dies_with_us = ["setpriv", "--pdeathsig", "INT"] if shutil.which("setpriv") else []

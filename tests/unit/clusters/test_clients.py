@@ -12,9 +12,9 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import engines
 import pytest
 from aiohttp import web
+from engine_security import make_certificates
 
 from connector.clusters.clients import Client, with_port
 from connector.clusters.connect import connect
@@ -150,7 +150,7 @@ async def test_proxies_that_the_environment_names_are_sent_nothing(kind: str, mo
 @pytest.fixture(scope="module")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A CA (ca.crt), a certificate for localhost (node) and one without a host name (admin)."""
-    return engines.make_certificates(tmp_path_factory.mktemp("tls") / "certs").parent
+    return make_certificates(tmp_path_factory.mktemp("tls") / "certs").parent
 
 
 def server_context(folder: Path, name: str) -> ssl.SSLContext:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import orjson
 import pytest
-from engines import held_port
+from loopback_ports import held_port
 from support.gateways import OK, SMALL, WAIT_S, ByteEngine, RunningGateway, read_reply, running_gateway
 from support.parts import wait_until
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from engines import held_port
+from loopback_ports import held_port
 from support.gateways import OK, WAIT_S, ByteEngine, read_reply, running_gateway
 from support.missing import skip_or_fail
 
