@@ -138,8 +138,9 @@ soak: $(VENV)/test-installed engines ## properties with twenty times the example
 # What is left out needs torch, Ray, or a package that only tests have, or counts what the newest versions import
 NOT_LOWEST := training ingest/ray cli/test_imports.py cli/commands/judge/test_llm.py gateway/api/test_api_fuzz.py ingest/test_passages.py models/places/test_hub.py
 NOT_LOWEST += $(addprefix judging/,model/test_real_model.py trust/test_agreement.py)
-NOT_LOWEST += $(addsuffix .py,$(addprefix models/test_,backends cross_encoder description encoder hub_models late_interaction runtimes) models/onnx/test_build models/onnx/test_found)
-NOT_LOWEST += $(addsuffix .py,$(addprefix worker/test_,app cache_scope fuzz metrics models) worker/routes/test_embed $(addprefix test_,ci docs extras manifests))
+NOT_LOWEST += $(addsuffix .py,$(addprefix models/test_,backends cross_encoder description encoder fastest hub_models late_interaction runtimes))
+NOT_LOWEST += $(addsuffix .py,$(addprefix models/onnx/test_,build export found pieces))
+NOT_LOWEST += $(addsuffix .py,$(addprefix worker/test_,app cache_scope fuzz metrics models) worker/routes/test_embed $(addprefix test_,ci docker docs extras manifests))
 test-lowest: $(VENV)/lowest/installed engines ## contracts and unit tests with the oldest versions that pyproject.toml allows, without torch
 	OMP_NUM_THREADS=1 $(VENV)/lowest/bin/python -m pytest tests/contract tests/unit $(addprefix --ignore tests/unit/,$(NOT_LOWEST))
 

@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from support.parts import schema_of
-from support.scratch import drop, filled_index, unique_name
-from support.searches import ENCODER, TEXTS, search
+from support.scratch import filled_index
 
-from connector.clusters.connect import connect
 from connector.clusters.protocol import Cluster, Index
 from connector.contract.synthetic import COUNT, PRICES, make_documents, schema
-from connector.errors import ClusterError, QueryError
 from connector.filters import Terms
 from connector.lexical import LexicalPage, LexicalQuery, PageRequest
 from connector.settings.sections import ClusterSettings
 from connector.source_filter import read_source_filter
-from connector.types import Document, IndexedDocument, Passage, Total
+from connector.types import Total
 from connector.values import to_instant
 
 TIMEOUT_S = 30.0
@@ -287,126 +282,3 @@ class TestGroups:
         assert tiers == {one: (FIELDS[one]["tier"],) if "tier" in FIELDS[one] else () for one in ids}
         assert numbers == {one: (FIELDS[one]["number"],) if "number" in FIELDS[one] else () for one in ids}
         assert await index.results_page.groups([], "tier", timeout_s=TIMEOUT_S) == {}
-
-
-@pytest.mark.parametrize(
-    ("page", "reason"),
-    [
-        (
-            {"aggregations": {"a": {"date_histogram": {"field": "date"}}}},
-            "it has: terms, range, histogram, missing, min",
-        ),
-        ({"aggregations": {"a": {"terms": {"field": "tier", "include": "g.*"}}}}, "no option 'include'.*field, order"),
-        ({"aggregations": {"a": {"avg": {"field": "title"}}}}, "of no field of the index; .*tier, tags, number"),
-        ({"aggregations": {"a": {"avg": {"field": "tier"}}}}, "needs numbers, and 'tier' is of type keyword"),
-        ({"aggregations": {"a": ["terms"]}}, "an object of objects"),
-        (
-            {"aggregations": {"a": {"avg": {"field": "price"}, "aggs": {"b": {"avg": {"field": "price"}}}}}},
-            "no buckets",
-        ),
-        ({"sort": "title"}, "cannot sort by 'title'; it can by: tier, .*_score, doc_id"),
-        ({"sort": [{"price": {"mode": "min"}}]}, r"it has order \(asc, desc\)"),
-        ({"sort": [3]}, "a sort names fields"),
-        ({"highlight": {"fields": {"title": {"type": "plain"}}}}, "no option 'type'; they have: fragment_size"),
-        ({"highlight": {"fields": {"headline": {}}}}, "no text field 'headline' to highlight; it has: title, text"),
-    ],
-)
-async def test_the_embedded_store_names_what_it_has_instead(embedded: ClusterSettings, page: Any, reason: str) -> None:
-    cluster = await connect(embedded)
-    name = unique_name()
-    index = await cluster.create_index(name, schema())
-
-    with pytest.raises(QueryError, match=reason):
-        index.check_lexical(EVERYONE, PageRequest(**page))
-    await cluster.drop_index(name)
-    await cluster.close()
-
-
-async def test_what_an_engine_cannot_aggregate_is_said_by_it(engine: ClusterSettings) -> None:
-    cluster = await connect(engine)
-    name = unique_name()
-    index = await cluster.create_index(name, schema())
-
-    with pytest.raises(ClusterError, match=r"Text fields are not optimised|fielddata"):
-        await ask(index, aggregations={"a": {"terms": {"field": "title"}}})
-    await cluster.drop_index(name)
-    await cluster.close()
-
-
-@pytest.fixture(scope="module")
-def small(store: ClusterSettings) -> Iterator[str]:
-    """The name of an index of five short documents."""
-
-    async def fill(name: str) -> None:
-        cluster = await connect(store)
-        made = schema_of(ENCODER, text={"text": 1.0}, metadata={"kind": "keyword"})
-        index = await cluster.create_index(name, made)
-        await index.write(
-            [
-                IndexedDocument(
-                    Document(doc_id, {"text": text, "kind": text.split()[1]}),
-                    "hash",
-                    (Passage(doc_id, 0, text),),
-                    ENCODER.encode([text]),
-                )
-                for doc_id, text in TEXTS.items()
-            ]
-        )
-        await index.finish()
-        await cluster.close()
-
-    name = unique_name()
-    asyncio.run(fill(name))
-    yield name
-    asyncio.run(drop(store, name))
-
-
-class TestSearch:
-    """A whole search, without a reranker, gives the same page on each store."""
-
-    async def test_a_page_has_counts_groups_and_marks(self, cluster: Cluster, small: str) -> None:
-        index = await cluster.open_index(small)
-        options: dict[str, Any] = {"aggs": {"kinds": {"terms": {"field": "kind"}}}, "highlight": True}
-        response = await search(index, None, "fishes", **options)
-        union = await search(index, None, "fishes", facets="union", collapse="kind", source="kind", **options)
-        highlights = {hit.doc_id: hit.highlight for hit in response.hits}
-
-        assert (response.total, response.degraded) == (Total(3), ())
-        assert response.aggregations["kinds"]["buckets"] == [
-            {"key": "fish", "doc_count": 2},
-            {"key": "red", "doc_count": 1},
-        ]
-        assert highlights.pop("a") == {"text": ["red <em>fish</em> swims"]}
-        assert highlights.pop("d") == {"passage": [TEXTS["d"]]}
-        assert union.total == Total(5, "eq", "union")
-        assert len(union.aggregations["kinds"]["buckets"]) == 4
-        kinds = [hit.fields["kind"] for hit in union.hits]
-        assert kinds == [*dict.fromkeys(hit.fields["kind"] for hit in response.hits)]
-        assert [hit.fields.keys() for hit in union.hits] == [{"kind"}] * 4
-
-    async def test_a_sorted_page_and_its_next_are_of_one_order(self, cluster: Cluster, small: str) -> None:
-        index = await cluster.open_index(small)
-        sort = ["kind:desc", {"doc_id": "asc"}]
-        pages = [await search(index, None, "red fish", sort=sort, offset=at, k=2, total=True) for at in (0, 2, 4)]
-
-        assert [(hit.rank, hit.doc_id) for page in pages for hit in page.hits] == [
-            (1, "e"), (2, "a"), (3, "c"), (4, "b")]  # fmt: skip
-        assert {page.total for page in pages} == {Total(4)}
-
-
-async def test_what_an_engine_refuses_of_a_search_is_said_as_it_says_it(engine: ClusterSettings) -> None:
-    cluster = await connect(engine)
-    name = unique_name()
-    index = await cluster.create_index(name, schema())
-    refused: dict[str, dict[str, Any]] = {
-        "query, sort or aggregations": {"aggs": {"a": {"mach": {}}}},
-        "highlight": {"highlight": {"fields": {"title": {"type": "mach"}}}},
-    }
-    await index.write(DOCUMENTS[:3])
-    await index.finish()
-
-    for part, options in refused.items():
-        with pytest.raises(QueryError, match=rf"the engine does not take this {part}: .*mach"):
-            await search(index, None, "report", encoder=None, **options)
-    await cluster.drop_index(name)
-    await cluster.close()

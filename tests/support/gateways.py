@@ -20,6 +20,7 @@ from connector.settings.sections import Settings
 
 WAIT_S = 120.0
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
+HOST = b"Host: h\r\n"
 SMALL = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 _CHUNKED = re.compile(rb"\r\ntransfer-encoding: *chunked", re.IGNORECASE)

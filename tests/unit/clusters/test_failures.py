@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from connector.clusters.failures import explain_denial, refusal
+from connector.clusters.failures import explain_denial, explain_error, refusal
 from connector.errors import AccessDenied, ClusterError, ClusterUnavailable
 from connector.settings.sections import ClusterSettings
 
@@ -151,3 +151,20 @@ def test_any_other_status_is_a_refusal(status: int) -> None:
 )
 def test_what_is_not_understood_is_left_as_it_is(reason: str) -> None:
     assert explain_denial(reason, index="kb") is None
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (
+            {"error": {"reason": "all shards failed", "caused_by": {"caused_by": {"reason": "deep"}}}},
+            "deep (HTTP 500)",
+        ),
+        ({"error": "no handler"}, "no handler (HTTP 500)"),
+        ("<html>", "<html> (HTTP 500)"),
+        ({}, "refused (HTTP 500)"),
+        (None, "refused (HTTP 500)"),
+    ],
+)
+def test_an_engines_error_is_told_in_its_own_words(body: Any, words: str) -> None:
+    assert explain_error(body, 500) == words

@@ -1,15 +1,31 @@
-"""An application that writes to the database."""
+"""What tests of ingests share: jobs over an index of the embedded store, and an application that writes to a
+database."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import psycopg
 import pytest
+from support.ingest_bench import FIELDS, Bench
+from support.parts import HashEncoder, schema_of
+
+from connector.clusters.embedded.cluster import EmbeddedCluster
+
+
+@pytest.fixture
+async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
+    """Runs jobs with a small encoder whose tokens are words."""
+    encoder = HashEncoder(dims=4, max_tokens=10)
+    cluster = await EmbeddedCluster.open(tmp_path / "store")
+    index = await cluster.create_index("docs", schema_of(encoder, **FIELDS))
+    yield Bench(index, encoder, tmp_path / "rejects.jsonl")
+    await cluster.close()
 
 
 @pytest.fixture
 def writer(database: str) -> Iterator[psycopg.Connection]:
-    """Its connection."""
+    """The application's connection."""
     with psycopg.connect(database, autocommit=True) as connection:
         yield connection

@@ -1,0 +1,15 @@
+"""What tests of passing through share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from support.gateways import ByteEngine, RunningGateway, running_gateway
+
+
+@pytest.fixture
+def gateway(engine: ByteEngine) -> Iterator[RunningGateway]:
+    """In front of that engine."""
+    with running_gateway(engine.url) as gateway:
+        yield gateway
