@@ -49,12 +49,12 @@ GROUPS = {
     ),
     "demo": ("e2e/test_corpus", "e2e/test_examples", "e2e/test_nothing_calls_home"),
     "commands with torch": ("bench/test_smoke", "e2e/test_train", "e2e/test_tune"),
-    "secured": tuple(
-        f"live/test_{name}"
-        for name in ("backfill_access", "callers", "doctor", "gateway_callers", "secured_pages", "security")
+    "secured": (
+        *(f"live/test_{name}" for name in ("backfill_access", "callers", "doctor_access", "gateway_callers")),
+        *(f"live/test_{name}" for name in ("missing_privileges", "refused_connections", "secured_pages", "security")),
     ),
     # models and connectors of an OpenSearch, which one of them counts
-    "ML Commons": ("bench/test_peers", "live/test_native"),
+    "ML Commons": ("bench/test_peers", *(f"live/native/test_{name}" for name in ("refusals", "search", "states"))),
     # which read all of the code
     "code": (
         "unit/search/test_layout",

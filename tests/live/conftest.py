@@ -9,6 +9,9 @@ from support.somebody import Somebody
 
 from connector.clusters.connect import connect
 from connector.clusters.protocol import Cluster
+from connector.doctor import checkup
+from connector.ingest import job
+from connector.models.encoder import Encoder
 from connector.settings.sections import ClusterSettings
 
 
@@ -27,3 +30,16 @@ async def somebody(engine: ClusterSettings) -> AsyncIterator[Somebody]:
     yield found
     found.leave()
     await cluster.close()
+
+
+@pytest.fixture
+def one_encoder(encoder: Encoder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Jobs of this process take the encoder of the tests."""
+    monkeypatch.setattr(job, "load_encoder", lambda settings: encoder)
+
+
+@pytest.fixture
+def patient_doctor(encoder: Encoder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The doctor's encoder is that of the tests, and no check ends where the machine stands still for ten seconds."""
+    monkeypatch.setattr(checkup, "load_encoder", lambda settings: encoder)
+    monkeypatch.setattr(checkup, "CHECK_S", 120.0)

@@ -19,6 +19,8 @@ from connector.settings.sections import ClusterSettings
 
 JSON = ("Content-Type", "application/json")
 LINES = ("Content-Type", "application/x-ndjson")
+RED = b'{"query":{"match":{"t":"red"}}}'
+HITS = "/{i}/_search?filter_path=hits.hits._id,hits.total,error,status"
 SMILE_QUERY = b":)\n\x00\xfa\x84query\xfa\x88match_all\xfa\xfb\xfb\xfb"
 CBOR_QUERY = b"\xa1\x65query\xa1\x69match_all\xa0"
 # what two replies to the same request differ in
@@ -86,14 +88,27 @@ def made() -> Iterator[Exchange]:
 
 def asked() -> Iterator[Exchange]:
     """Requests that change nothing: every verb, encoding, type and spelling, and every error."""
+    yield from asked_by_every_verb()
+    yield from searches()
+    yield from asked_in_every_type()
+    yield from asked_in_codings()
+    yield from several_searches()
+    yield from spelled_paths()
+    yield from asked_with_headers()
+
+
+def asked_by_every_verb() -> Iterator[Exchange]:
     verbs = ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE")
     paths = ("/", "/{i}/_doc/1", "/{i}/_search", "/{i}/_nothing/at/all", "/_cat/nothing", "/{i}/_count", "/a/b/c/d/e/f")
     for verb, path in itertools.product(verbs, paths):
         if path != "/{i}/_doc/1" or verb in ("GET", "HEAD", "OPTIONS"):
             yield Exchange(verb, path)
-    query = b'{"query":{"match":{"t":"red"}}}'
+
+
+def searches() -> Iterator[Exchange]:
+    """Every parameter and body, right and wrong."""
     yield from (
-        Exchange(verb, f"/{{i}}/_search{parameters}", (JSON,), query, is_chunked)
+        Exchange(verb, f"/{{i}}/_search{parameters}", (JSON,), RED, is_chunked)
         for verb in ("GET", "POST")
         for is_chunked in (False, True)
         for parameters in (
@@ -112,34 +127,42 @@ def asked() -> Iterator[Exchange]:
         b'{"suggest":{"s":{"text":"rad","term":{"field":"t"}}}}', b'{"query":{"ids":{"values":["1"]}}} trailing',
     )  # fmt: skip
     yield from (Exchange("POST", "/{i}/_search", (JSON,), body) for body in bodies)
+
+
+def asked_in_every_type() -> Iterator[Exchange]:
     types = (
         "application/json", "application/json; charset=utf-8", "application/yaml", "application/cbor", "text/plain",
         "application/smile", "application/vnd.elasticsearch+json;compatible-with=8", "application/x-ndjson", "",
         "application/vnd.elasticsearch+json; compatible-with=9", "application/xml", "*/*", "nonsense",
     )  # fmt: skip
-    hits = "/{i}/_search?filter_path=hits.hits._id,hits.total,error,status"
     for kind in types:
-        yield Exchange("POST", hits, (("Content-Type", kind),), query)
-        yield Exchange("POST", hits, (JSON, ("Accept", kind)), query)
-        yield Exchange("POST", hits, (("Content-Type", kind), ("Accept", kind)), query)
+        yield Exchange("POST", HITS, (("Content-Type", kind),), RED)
+        yield Exchange("POST", HITS, (JSON, ("Accept", kind)), RED)
+        yield Exchange("POST", HITS, (("Content-Type", kind), ("Accept", kind)), RED)
         yield Exchange("GET", "/{i}/_doc/1", (("Accept", kind),))
     yield from (
         Exchange(verb, f"/{path}{'&' if '?' in path else '?'}format={kind}", (JSON,) if body else (), body)
         for kind in ("json", "yaml", "cbor", "smile", "nonsense")
         for verb, path, body in (
             ("GET", "{i}/_doc/1", None), ("GET", "_cat/indices/{i}?h=index,docs.count", None),
-            ("GET", "none/_doc/1", None), ("POST", "{i}/_search?filter_path=hits.hits._id", query),
+            ("GET", "none/_doc/1", None), ("POST", "{i}/_search?filter_path=hits.hits._id", RED),
             ("GET", "{i}/_mapping", None),
         )
     )  # fmt: skip
-    yield Exchange("POST", hits, (("Content-Type", "application/smile"),), SMILE_QUERY)
-    yield Exchange("POST", hits, (("Content-Type", "application/cbor"),), CBOR_QUERY)
-    yield Exchange("POST", hits, (("Content-Type", "application/yaml"),), b"---\nquery:\n  match_all: {}\n")
+    yield Exchange("POST", HITS, (("Content-Type", "application/smile"),), SMILE_QUERY)
+    yield Exchange("POST", HITS, (("Content-Type", "application/cbor"),), CBOR_QUERY)
+    yield Exchange("POST", HITS, (("Content-Type", "application/yaml"),), b"---\nquery:\n  match_all: {}\n")
     yield Exchange("GET", "/{i}/_search?source_content_type=application/json&source=%7B%22size%22%3A1%7D")
+
+
+def asked_in_codings() -> Iterator[Exchange]:
     for coding in ("gzip", "deflate", "gzip, deflate, br", "identity", "*;q=0"):
-        yield Exchange("POST", "/{i}/_search", (JSON, ("Accept-Encoding", coding)), query)
+        yield Exchange("POST", "/{i}/_search", (JSON, ("Accept-Encoding", coding)), RED)
         yield Exchange("GET", "/{i}", (("Accept-Encoding", coding),))
-    yield Exchange("POST", hits, (JSON, ("Content-Encoding", "gzip")), gzip.compress(query, mtime=0))
+    yield Exchange("POST", HITS, (JSON, ("Content-Encoding", "gzip")), gzip.compress(RED, mtime=0))
+
+
+def several_searches() -> Iterator[Exchange]:
     lines = b'{"index":"{i}"}\n{"size":1}\n{"index":"none"}\n{}\n{"index":"{i}"}\n{"query":{"match":{"t":"blue"}}}\n'
     yield from (
         Exchange("POST", path, (kind,), body, is_chunked)
@@ -155,6 +178,9 @@ def asked() -> Iterator[Exchange]:
             b"",
         )
     )
+
+
+def spelled_paths() -> Iterator[Exchange]:
     for path in (
         "/{i}/_search/", "//{i}/_search", "/{i}//_search", "/{i}/../{i}/_search", "/{i}/%2e%2e/{i}/_search",
         "/{i}/_SEARCH", "/{i}/_search%20", "/%7Bi%7D/_search", "/{i}%2C/_search", "/{i}%2C{i}/_search",
@@ -168,6 +194,9 @@ def asked() -> Iterator[Exchange]:
         "/_xpack/none",
     ):  # fmt: skip
         yield Exchange("GET", path)
+
+
+def asked_with_headers() -> Iterator[Exchange]:
     opaque = ("X-Opaque-Id", "caf\xe9 1")
     yield Exchange("GET", "/{i}/_doc/1", (opaque, ("traceparent", f"00-{'a' * 32}-{'b' * 16}-01")))
     yield Exchange(

@@ -1,4 +1,4 @@
-"""What is sent to OpenSearch, without an engine. tests/live/test_native.py sees what OpenSearch makes of it."""
+"""What is sent to OpenSearch, without an engine. tests/live/native sees what OpenSearch makes of it."""
 
 from __future__ import annotations
 

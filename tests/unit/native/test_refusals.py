@@ -1,4 +1,4 @@
-"""The words of refusals as the engines' sources have them; tests/live/test_native.py hears some of them."""
+"""The words of refusals as the engines' sources have them; tests/live/native hears some of them."""
 
 from __future__ import annotations
 
