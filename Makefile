@@ -129,6 +129,11 @@ test: ## install what the tests need, get the real engines, pass everything
 test-each-engine: $(VENV)/test-installed engines ## tests/live and tests/e2e on each of the four engines, where `make test` takes two
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 4 --no-loadscope-reorder --engines each tests/live tests/e2e
 
+coverage: $(VENV)/test-installed engines ## the tests, and how many lines and branches of the package they pass through: TESTS=tests/unit
+	@rm -rf build/coverage
+	@OMP_NUM_THREADS=1 $(BIN)/python -m coverage run -m pytest -n 4 --no-loadscope-reorder --engines pairs $(TESTS); tests=$$?; \
+	$(BIN)/coverage combine --quiet && $(BIN)/coverage report && test $$tests = 0
+
 test-quick: $(VENV)/test-installed ## unit tests only
 	$(BIN)/python -m pytest tests/unit
 
@@ -140,7 +145,7 @@ NOT_LOWEST := training ingest/ray cli/test_imports.py cli/commands/judge/test_ll
 NOT_LOWEST += $(addprefix judging/,model/test_real_model.py trust/test_agreement.py)
 NOT_LOWEST += $(addsuffix .py,$(addprefix models/test_,backends cross_encoder description encoder fastest hub_models late_interaction runtimes))
 NOT_LOWEST += $(addsuffix .py,$(addprefix models/onnx/test_,build export found pieces))
-NOT_LOWEST += $(addsuffix .py,$(addprefix worker/test_,app cache_scope fuzz metrics models) worker/routes/test_embed $(addprefix test_,ci docker docs extras manifests))
+NOT_LOWEST += $(addsuffix .py,$(addprefix worker/test_,app cache_scope fuzz metrics models) worker/routes/test_embed $(addprefix test_,ci coverage docker docs extras manifests))
 test-lowest: $(VENV)/lowest/installed engines ## contracts and unit tests with the oldest versions that pyproject.toml allows, without torch
 	OMP_NUM_THREADS=1 $(VENV)/lowest/bin/python -m pytest tests/contract tests/unit $(addprefix --ignore tests/unit/,$(NOT_LOWEST))
 
