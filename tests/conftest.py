@@ -75,6 +75,8 @@ GROUPS = {
         "unit/worker/routes/test_embed",
     ),
 }
+# files that wait for most of two minutes: begun first, so that the others work meanwhile
+WAITING = [f"tests/live/test_{name}.py" for name in ("failures", "degradation")]
 GROUP_OF = {f"tests/{file}.py": group for group, files in GROUPS.items() for file in files}
 
 
@@ -156,8 +158,8 @@ def pytest_xdist_setupnodes(config: pytest.Config, specs: Sequence[Any]) -> None
 @pytest.hookimpl(wrapper=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> Generator[None, None, None]:
     """Which tests are run is said by `--engines`. Where several processes share them, they are put in order by file
-    before anything else orders them. In the end the groups come first: they take the longest, and what is begun last
-    should not keep one process at work while the others have ended."""
+    before anything else orders them. In the end what waits comes first, and then the groups: they take the longest,
+    and what is begun last should not keep one process at work while the others have ended."""
     if config.getoption("engines") == "pairs":
         items[:], left = in_pairs(items)
         config.hook.pytest_deselected(items=left)
@@ -165,7 +167,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items.sort(key=lambda item: item.path)
     yield
     if hasattr(config, "workerinput"):
-        items.sort(key=lambda item: _group_of(item.nodeid) not in GROUPS)
+        items.sort(key=lambda item: _rank(_group_of(item.nodeid)))
+
+
+def _rank(group: str) -> int:
+    return 0 if group in WAITING else 1 if group in GROUPS else 2
 
 
 def _group_of(nodeid: str) -> str:
