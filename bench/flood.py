@@ -172,8 +172,8 @@ async def measure_beside(url: str, orders: str, name: str, options: argparse.Nam
             counts = await running
             watching.cancel()
             pace = describe_pace(seen, began, ended)
-            there = await job.count_passages()
-        return counts | pace | {"there": there, "application_beside": application.describe(options.flood)}
+            passages = await job.count_passages()
+        return counts | pace | {"there": passages, "application_beside": application.describe(options.flood)}
     finally:
         await cluster.close()
         for index in {shop, *([job.written_to] if job else [])}:

@@ -44,8 +44,8 @@ from connector.remote.process import running_worker
 from connector.settings.sections import Settings
 from connector.types import Hit
 
-HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE.parent / "tests" / "servers"))
+FOLDER = Path(__file__).parent
+sys.path.insert(0, str(FOLDER.parent / "tests" / "servers"))
 OURS = "hybrid_search_connector"
 WAYS = ("fused", "reranked")
 SERVERS = {"elasticsearch": "9.3.2", "opensearch": "3.6.0"}
@@ -184,13 +184,13 @@ def play(job: dict[str, Any], python: str, collection: Collection) -> dict[str, 
     """One peer's figures, or why it has none."""
     with tempfile.NamedTemporaryFile(suffix=".json") as result:
         done = subprocess.run(
-            [python if job["name"] != OURS else sys.executable, str(HERE / "peer" / "run.py")],
+            [python if job["name"] != OURS else sys.executable, str(FOLDER / "peer" / "run.py")],
             input=json.dumps(job | {"result": result.name}),
             capture_output=True,
             text=True,
             check=False,
         )
-        lines = count_lines(HERE / "peer" / f"{job['name']}.py")
+        lines = count_lines(FOLDER / "peer" / f"{job['name']}.py")
         if done.returncode:  # it could not even say why
             return {"lines": lines, "failed": done.stderr.strip()[-300:]}
         figures: dict[str, Any] = json.loads(Path(result.name).read_text())

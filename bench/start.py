@@ -35,7 +35,7 @@ ROOT = Path(__file__).parents[1]
 CORPUS = ROOT / "examples" / "corpus"
 QUERY = "how long do tier-2 partners keep a registered deal"
 MORE = 20  # queries of a warm process
-HERE = "here"
+THIS_TREE = "here"
 console = Console(stderr=True, highlight=False)
 
 
@@ -89,7 +89,7 @@ def main() -> None:
         folder = Path(scratch)
         to_run = {name: how for name, how in commands(worker.url).items() if name in (options.commands or [name])}
         with checked_out(options.against, folder) as other:
-            trees = {HERE: ROOT} | other
+            trees = {THIS_TREE: ROOT} | other
             ready = {name: make_store(name, code, folder, options.documents) for name, code in trees.items()}
             found = time_all(ready, to_run, options.rounds)
     show(found)

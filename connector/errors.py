@@ -86,14 +86,14 @@ class CursorExpired(CursorError):
 
 
 class CursorMismatch(CursorError):
-    """The cursor belongs to another search: `what` differs."""
+    """The cursor belongs to another search, by this `difference`."""
 
-    def __init__(self, what: str) -> None:
+    def __init__(self, difference: str) -> None:
         super().__init__(
-            f"the cursor belongs to another search: {what}; give it together with what the first page was asked for, "
-            "or leave it out to begin a new search"
+            f"the cursor belongs to another search: {difference}; give it together with what the first page was "
+            "asked for, or leave it out to begin a new search"
         )
-        self.what = what
+        self.difference = difference
 
 
 class FilterError(ConnectorError):

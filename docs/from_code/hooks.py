@@ -43,13 +43,13 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
     site.
 
     A file that is not there is a warning, which fails a strict build."""
-    here = (ROOT / "docs" / page.file.src_uri).parent
+    folder = (ROOT / "docs" / page.file.src_uri).parent
 
     def resolve(match: re.Match[str]) -> str:
         label, target = match[1], match[2]
         if "://" in target or target.startswith("mailto:"):
             return match[0]
-        path = (here / target).resolve()
+        path = (folder / target).resolve()
         if path.is_relative_to(ROOT / "docs"):
             return match[0]
         if not path.exists():

@@ -33,14 +33,14 @@ def _paths(paths: Mapping[str, Any]) -> Iterator[str]:
                 shape = _content(reply)
                 if FASTAPI_SHAPES[0] in shape:
                     continue
-                said = reply["description"].removesuffix(NOTHING_SAID)
-                yield f"- {status}: {', '.join(part for part in (said, shape) if part) or 'an empty body'}"
+                description = reply["description"].removesuffix(NOTHING_SAID)
+                yield f"- {status}: {', '.join(part for part in (description, shape) if part) or 'an empty body'}"
             yield ""
 
 
 def _content(part: Mapping[str, Any]) -> str:
     kinds = part.get("content", {}).items()
-    return " or ".join(_type(each["schema"]) if each.get("schema") else f"`{kind}`" for kind, each in kinds)
+    return " or ".join(_type(content["schema"]) if content.get("schema") else f"`{kind}`" for kind, content in kinds)
 
 
 def _shape(name: str, schema: Schema) -> Iterator[str]:

@@ -48,7 +48,7 @@ def _section(model: type[BaseModel], prefix: str, level: int) -> Iterator[str]:
             yield from _items(item, f"{prefix}{name}", level)
     for name, (section, named) in nested.items():
         path = f"{prefix}{name}.NAME" if named else prefix + name
-        about = f"{said}.\n\n" if (said := model.model_fields[name].description) else ""
+        about = f"{description}.\n\n" if (description := model.model_fields[name].description) else ""
         yield f"\n{'#' * level} {path}\n\n{about[:1].upper()}{about[1:]}{(section.__doc__ or '').strip()}"
         yield from _section(section, f"{path}.", level + 1)
 

@@ -9,6 +9,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+from jinja2 import Environment
+from jinja2 import nodes as template_nodes
 from support.syntax import nodes
 
 from connector.settings.load import setting_names
@@ -16,7 +18,8 @@ from connector.settings.sections import Settings
 
 ROOT = Path(__file__).parents[2]
 CODE = sorted((ROOT / "connector").rglob("*.py"))
-PROGRAMS = sorted([*(ROOT / "bench").rglob("*.py"), *(ROOT / "examples").rglob("*.py")])
+PROGRAMS = sorted(file for folder in ("bench", "docs", "examples") for file in (ROOT / folder).rglob("*.py"))
+TEMPLATES = sorted((ROOT / "connector").rglob("*.jinja"))
 TESTS = sorted((ROOT / "tests").rglob("*.py"))
 MAX_FILE_LINES, MAX_FUNCTION_LINES = 400, 60
 
@@ -52,7 +55,7 @@ HOMES_OF_DEFAULTS = (
 # words that say nothing of what a variable holds, and nouns that this field does not use
 NO_NOUNS = frozenset({
     "fate", "fates", "seal", "shortfall", "shower", "teller", "news", "told", "caution", "talk",
-    "said", "each", "got",
+    "said", "each", "got", "what", "here", "there",
 })  # fmt: skip
 # which may be what something is said to be, or what it does
 NO_NOUNS_ALONE = NO_NOUNS | {"one", "shown", "offer", "offers"}
@@ -181,25 +184,54 @@ def test_aliases_of_types_are_found_in_every_form() -> None:
 
 
 def test_what_has_a_name_is_called_by_its_noun() -> None:
-    found = []
-    for file in CODE + PROGRAMS:
-        for node in nodes(file):
-            match node:
-                case ast.Name(id=name) | ast.arg(arg=name):
-                    is_none = name in NO_NOUNS_ALONE or name.lower() in NO_NOUNS
-                case (
-                    ast.Attribute(attr=name)
-                    | ast.FunctionDef(name=name)
-                    | ast.AsyncFunctionDef(name=name)
-                    | ast.ClassDef(name=name)
-                ):
-                    is_none = name.lower().strip("_") in NO_NOUNS
-                case _:
-                    continue
-            if is_none:
-                found.append(f"{name_of(file)}: {name}")
+    names = [(file, *name) for file in CODE + PROGRAMS for name in python_names(nodes(file))]
+    in_templates = [(file, *name) for file in TEMPLATES for name in template_names(file.read_text(encoding="utf-8"))]
 
-    assert found == []
+    assert in_templates
+    assert [f"{name_of(file)}: {name}" for file, *name in names + in_templates if is_no_noun(*name)] == []
+
+
+def is_no_noun(name: str, is_alone: bool) -> bool:
+    return name.lower().strip("_") in NO_NOUNS or (is_alone and name in NO_NOUNS_ALONE)
+
+
+def python_names(module: Iterable[ast.AST]) -> Iterator[tuple[str, bool]]:
+    """The names of a file, and whether they stand alone, as those of variables and parameters do."""
+    for node in module:
+        match node:
+            case ast.Name(id=name) | ast.arg(arg=name):
+                yield name, True
+            case (
+                ast.Attribute(attr=name)
+                | ast.FunctionDef(name=name)
+                | ast.AsyncFunctionDef(name=name)
+                | ast.ClassDef(name=name)
+            ):
+                yield name, False
+
+
+def template_names(text: str) -> Iterator[tuple[str, bool]]:
+    """The same of a template: what it is given, what `for`, `set` and `import` name, macros and their parameters."""
+    kinds = (template_nodes.Name, template_nodes.Import, template_nodes.Macro, template_nodes.Getattr)
+    for node in Environment(autoescape=True).parse(text).find_all(kinds):
+        match node:
+            case template_nodes.Name(name=name) | template_nodes.Import(target=name):
+                yield name, True
+            case template_nodes.Macro(name=name) | template_nodes.Getattr(attr=name):
+                yield name, False
+
+
+def test_names_of_templates_are_found_in_every_form() -> None:
+    template = (
+        "{% import 'parts' as parts %}{% macro row(value, form) %}{{ value|format }}{% endmacro %}{% set total = 1 %}"
+        "{% for key, number in figures.numbers.items() %}{{ row(key, form='each') }}{{ number }}{% endfor %}"
+    )
+    names = set(template_names(template))
+
+    assert {name for name, is_alone in names if is_alone} == {
+        "parts", "value", "form", "key", "number", "figures", "total", "row",
+    }  # fmt: skip
+    assert {name for name, is_alone in names if not is_alone} == {"row", "numbers", "items"}
 
 
 def test_the_environment_is_read_in_named_places() -> None:

@@ -17,7 +17,7 @@ from connector.gateway.lazy_connector import LazyConnector
 from connector.gateway.ui.lists.page import ListPage
 from connector.gateway.ui.lists.run import ListRuns
 from connector.gateway.ui.name_page import NamePage
-from connector.gateway.ui.rendering import HERE, THERE, make_rendering
+from connector.gateway.ui.rendering import FOLDER, JUDGING_FOLDER, make_rendering
 from connector.gateway.ui.search_page import SearchPage
 from connector.gateway.ui.searching import Pipelines
 from connector.judging.page.guard import Guard, allowed_hosts
@@ -26,12 +26,12 @@ if TYPE_CHECKING:
     from connector.gateway.ui.grading import Grading
 
 ASSETS = {
-    "page.css": (THERE, "text/css"),
-    "acts.js": (THERE, "text/javascript"),
-    "icon.svg": (THERE, "image/svg+xml"),
-    "search.css": (HERE, "text/css"),
-    "search.js": (HERE, "text/javascript"),
-    "list.js": (HERE, "text/javascript"),
+    "page.css": (JUDGING_FOLDER, "text/css"),
+    "acts.js": (JUDGING_FOLDER, "text/javascript"),
+    "icon.svg": (JUDGING_FOLDER, "image/svg+xml"),
+    "search.css": (FOLDER, "text/css"),
+    "search.js": (FOLDER, "text/javascript"),
+    "list.js": (FOLDER, "text/javascript"),
 }
 ADVICE = "Open it by the address of this machine, or name this host in gateway.api_hosts"
 

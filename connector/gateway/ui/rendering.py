@@ -13,8 +13,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from connector.judging import page as judging_page
 
-HERE = Path(__file__).parent
-THERE = Path(judging_page.__file__).parent  # the look of the page on which people judge is that of this one too
+FOLDER = Path(__file__).parent
+# the look of the page on which people judge is that of this one too
+JUDGING_FOLDER = Path(judging_page.__file__).parent
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,7 @@ class Rendering:
 def make_rendering(index: str) -> Rendering:
     """That of our templates, and of the judging page's parts."""
     templates = Environment(
-        loader=FileSystemLoader([HERE / "templates", THERE / "templates"]),
+        loader=FileSystemLoader([FOLDER / "templates", JUDGING_FOLDER / "templates"]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

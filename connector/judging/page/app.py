@@ -24,7 +24,7 @@ from connector.judging.page.rater import check_name, read_rater, remember
 from connector.judging.page.showing import DocumentView
 from connector.judging.scale import SCALE
 
-HERE = Path(__file__).parent
+FOLDER = Path(__file__).parent
 ASSETS = {
     "page.css": "text/css",
     "page.js": "text/javascript",
@@ -80,7 +80,7 @@ def create_app(desk: Desk, view: DocumentView, hosts: AllowedHosts, *, rater: st
     """The application, behind its guard."""
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
     templates = Environment(
-        loader=FileSystemLoader(HERE / "templates"),
+        loader=FileSystemLoader(FOLDER / "templates"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -88,7 +88,7 @@ def create_app(desk: Desk, view: DocumentView, hosts: AllowedHosts, *, rater: st
     )
     page = JudgingPage(desk, view, rater, templates)
     for file, media_type in ASSETS.items():
-        content = (HERE / "assets" / file).read_bytes()
+        content = (FOLDER / "assets" / file).read_bytes()
         app.add_api_route(f"/{file}", partial(_asset, content, media_type), methods=["GET"])
     for path, show in (("/", page.judge), ("/disagreements", page.disagreements)):
         app.add_api_route(path, _shown(page, show), methods=["GET"], response_class=HTMLResponse)

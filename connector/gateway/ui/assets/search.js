@@ -36,8 +36,8 @@ sendForms("form.grades", (form, pressed) => {
 
 const light = (event) => {
   const found = event.target.closest?.(".chart [data-doc], .hit")?.dataset.doc;
-  document.querySelectorAll(".chart [data-doc]").forEach((each) => {
-    each.classList.toggle("lit", each.dataset.doc === found);
+  document.querySelectorAll(".chart [data-doc]").forEach((place) => {
+    place.classList.toggle("lit", place.dataset.doc === found);
   });
 };
 document.addEventListener("mouseover", light);

@@ -57,7 +57,7 @@ class Sorting:
         return self._address(column, reverse=column == self.column and not self.reverse, whole=self.whole)
 
     @property
-    def here(self) -> str:
+    def same_address(self) -> str:
         """Of this same table."""
         return self._address(self.column, reverse=self.reverse, whole=self.whole)
 

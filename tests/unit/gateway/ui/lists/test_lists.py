@@ -239,7 +239,7 @@ def test_rows_are_sorted_by_each_column_from_either_end() -> None:
     assert sorting.address("kept") == "list?run=r&sort=-kept&all=1"
     assert sorting.address("first") == "list?run=r&sort=first&all=1"
     assert (sorting.direction("kept"), sorting.direction("first")) == ("ascending", None)
-    assert Sorting("r", "kept", reverse=True).here == "list?run=r&sort=-kept"
+    assert Sorting("r", "kept", reverse=True).same_address == "list?run=r&sort=-kept"
 
 
 def params(**given: str) -> Any:
