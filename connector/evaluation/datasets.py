@@ -83,10 +83,10 @@ def read_collection(folder: Path, *, split: str = SPLIT) -> Collection:
 def join(name: str, queries: Queries, judgments: Judgments) -> Collection:
     """The queries that have a judgment, and notes of all that is left out. Raises SourceError where none has."""
     qrels = judgments.qrels
-    judged = [query for query in queries.queries if query.query_id in qrels]
+    judged = [query for query in queries if query.query_id in qrels]
     if not judged:
         raise SourceError(
-            f"no query in {name} has a judgment (queries: {_some([query.query_id for query in queries.queries])}; "
+            f"no query in {name} has a judgment (queries: {_some([query.query_id for query in queries])}; "
             f"judgments: {_some([*qrels])}); do the queries and the qrels belong together?"
         )
     kept = {query.query_id: qrels[query.query_id] for query in judged}
@@ -99,8 +99,8 @@ def _notes(queries: Queries, judgments: Judgments, kept: Qrels) -> Iterator[str]
         yield f"{queries.repeated} queries are in their file again, with the same text; each counts once"
     if judgments.repeated:
         yield f"{judgments.repeated} judgments are in their file again, with the same grade; each counts once"
-    if unjudged := len(queries.queries) - len(kept):
-        yield f"{unjudged} of {len(queries.queries)} queries have no judgment and are left out"
+    if unjudged := len(queries) - len(kept):
+        yield f"{unjudged} of {len(queries)} queries have no judgment and are left out"
     if unknown := [query_id for query_id in judgments.qrels if query_id not in kept]:
         count = sum(len(judgments.qrels[query_id]) for query_id in unknown)
         yield f"{count} judgments are of {len(unknown)} queries that are not there, and are left out: {_some(unknown)}"

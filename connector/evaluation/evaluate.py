@@ -162,18 +162,14 @@ def measure_pipeline(
     """The figures of one pipeline from the answers of its search."""
     stage, route, is_last = search.stage(pipeline), search.route, search.is_last(pipeline)
     stages = search.settings.search.rerank
-    run = {answer.query_id: route.ranking(stage, answer) for answer in answers.answers}
-    failed = {answer.query_id: reason for answer in answers.answers if (reason := route.failure(stage, answer))}
+    run = {answer.query_id: route.ranking(stage, answer) for answer in answers}
+    failed = {answer.query_id: reason for answer in answers if (reason := route.failure(stage, answer))}
     degraded = {
         answer.query_id: missing
-        for answer in answers.answers
+        for answer in answers
         if answer.query_id not in failed and (missing := route.degradations(stage, answer))
     }
-    took = [
-        route.answer_ms(stage, answer.took_ms, last=is_last)
-        for answer in answers.answers
-        if answer.query_id not in failed
-    ]
+    took = [route.answer_ms(stage, answer.took_ms, last=is_last) for answer in answers if answer.query_id not in failed]
     return Measured(
         pipeline=pipeline,
         search=search,
@@ -184,7 +180,7 @@ def measure_pipeline(
         stages={name: percentiles(values) for name, values in answers.took_ms.items()},
         failed=failed,
         degraded=degraded,
-        ran={str(rerank.name): sum(str(rerank.name) in answer.ran for answer in answers.answers) for rerank in stages},
+        ran={str(rerank.name): sum(str(rerank.name) in answer.ran for answer in answers) for rerank in stages},
         weights=collection.weights,
     )
 

@@ -36,6 +36,12 @@ class Queries:
     queries: tuple[JudgedQuery, ...]
     repeated: int = 0
 
+    def __iter__(self) -> Iterator[JudgedQuery]:
+        return iter(self.queries)
+
+    def __len__(self) -> int:
+        return len(self.queries)
+
 
 def read_queries(path: Path) -> Queries:
     """The queries of a file of JSON lines with _id and text. Raises SourceError, with the line."""

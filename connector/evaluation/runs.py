@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -33,26 +33,32 @@ class Answers:
 
     answers: tuple[Answer, ...]
 
+    def __iter__(self) -> Iterator[Answer]:
+        return iter(self.answers)
+
+    def __len__(self) -> int:
+        return len(self.answers)
+
     @property
     def runs(self) -> dict[str, dict[str, Ranking]]:
         """Stage -> query_id -> ranking."""
-        stages = dict.fromkeys(stage for answer in self.answers for stage in answer.rankings)
+        stages = dict.fromkeys(stage for answer in self for stage in answer.rankings)
         return {
-            stage: {answer.query_id: answer.rankings[stage] for answer in self.answers if stage in answer.rankings}
+            stage: {answer.query_id: answer.rankings[stage] for answer in self if stage in answer.rankings}
             for stage in stages
         }
 
     @property
     def took_ms(self) -> dict[str, list[float]]:
         """Stage -> milliseconds of each search."""
-        return stage_times([answer.took_ms for answer in self.answers])
+        return stage_times([answer.took_ms for answer in self])
 
     @property
     def degraded(self) -> list[Degradation]:
         """All that was missing; of a search that failed, the whole search."""
         return [
             note
-            for answer in self.answers
+            for answer in self
             for note in ((Degradation("search", answer.error),) if answer.error else answer.degraded)
         ]
 

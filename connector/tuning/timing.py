@@ -101,9 +101,9 @@ def _search(option: Option, plain: Opened, candidates: Sequence[CandidateReranke
 
 
 def _timing(option: Option, name: str, answers: Answers) -> Timing:
-    took = percentiles([answer.took_ms["total"] for answer in answers.answers if "total" in answer.took_ms])
-    failed = (bool(answer.error) or not all(note.lasting for note in answer.degraded) for answer in answers.answers)
-    late = sum(failed) / max(len(answers.answers), 1)
+    took = percentiles([answer.took_ms["total"] for answer in answers if "total" in answer.took_ms])
+    failed = (bool(answer.error) or not all(note.lasting for note in answer.degraded) for answer in answers)
+    late = sum(failed) / max(len(answers), 1)
     return Timing(option, name, took, late)
 
 

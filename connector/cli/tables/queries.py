@@ -25,10 +25,10 @@ def print_queries(taken: TakenQueries, logs: list[QueryLog], personal: str) -> N
         table.add_column(column, justify="right")
     table.add_column("most frequent of them")
     for band in ("head", "torso", "tail"):
-        sampled = [query for query in taken.sample if query.band == band]
-        frequent = ", ".join(query.query.text for query in sampled[:3])
+        drawn = [sampled for sampled in taken.sample if sampled.band == band]
+        frequent = ", ".join(sampled.query.text for sampled in drawn[:3])
         table.add_row(
-            band, f"{taken.searches[band]:,}", f"{taken.queries[band]:,}", f"{len(sampled):,}", frequent[:60] or "-"
+            band, f"{taken.searches[band]:,}", f"{taken.queries[band]:,}", f"{len(drawn):,}", frequent[:60] or "-"
         )
     results().print(table)
     for line in _remarks(taken, personal):

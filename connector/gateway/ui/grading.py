@@ -54,9 +54,9 @@ class Grading:
         """doc_id -> the grade that this person gave for the query."""
         query_id = self._query_id(fold_key(text))
         return {
-            grade.doc_id: grade.grade
-            for grade in self._log.read()
-            if (grade.query_id, grade.by) == (query_id, by) and grade.grade is not None
+            line.doc_id: line.grade
+            for line in self._log.read()
+            if (line.query_id, line.by) == (query_id, by) and line.grade is not None
         }
 
     def texts(self) -> tuple[str, ...]:

@@ -57,13 +57,11 @@ def _by_pipeline(searches: Sequence[PlannedSearch], answers: Sequence[Answers]) 
     for search, given in zip(searches, answers, strict=True):
         for pipeline in search.pipelines:
             stage, name = search.stage(pipeline), pipeline.name
-            runs[name] = {answer.query_id: search.route.ranking(stage, answer) for answer in given.answers}
-            failed[name] = {
-                answer.query_id: why for answer in given.answers if (why := search.route.failure(stage, answer))
-            }
+            runs[name] = {answer.query_id: search.route.ranking(stage, answer) for answer in given}
+            failed[name] = {answer.query_id: why for answer in given if (why := search.route.failure(stage, answer))}
             degraded[name] = {
                 answer.query_id: "; ".join(missing)
-                for answer in given.answers
+                for answer in given
                 if answer.query_id not in failed[name] and (missing := search.route.degradations(stage, answer))
             }
     return PipelineRuns(runs, failed, degraded, {})
