@@ -161,7 +161,7 @@ def measure_pipeline(
 ) -> Measured:
     """The figures of one pipeline from the answers of its search."""
     stage, route, is_last = search.stage(pipeline), search.route, search.is_last(pipeline)
-    stages = search.settings.search.rerank
+    stages = [str(own_stage.name) for own_stage in search.settings.search.rerank]
     run = {answer.query_id: route.ranking(stage, answer) for answer in answers}
     failed = {answer.query_id: reason for answer in answers if (reason := route.failure(stage, answer))}
     degraded = {
@@ -180,7 +180,7 @@ def measure_pipeline(
         stages={name: percentiles(values) for name, values in answers.took_ms.items()},
         failed=failed,
         degraded=degraded,
-        ran={str(rerank.name): sum(str(rerank.name) in answer.ran for answer in answers) for rerank in stages},
+        ran={name: sum(name in answer.ran for answer in answers) for name in stages},
         weights=collection.weights,
     )
 

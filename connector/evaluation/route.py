@@ -43,9 +43,9 @@ class Route:
         """What a caller gets of a search that ends there: where a stage did not run, the order before it."""
         if not self.reranks(name):
             return answer.rankings.get(name, ())
-        before = [FUSED, *self._up_to(name)]
         found = answer.rankings.get(name) or ()
-        return found or next((answer.rankings[stage] for stage in reversed(before) if stage in answer.rankings), ())
+        names = reversed([FUSED, *self._up_to(name)])
+        return found or next((answer.rankings[other] for other in names if other in answer.rankings), ())
 
     def failure(self, name: str, answer: Answer) -> str:
         """Why there is no ranking for a query; empty where there is one, or where there was nothing to find."""

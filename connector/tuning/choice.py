@@ -76,7 +76,7 @@ def read_choice(settings: Settings) -> Choice:
         model=settings.first_reranker.model,
         window=stage.window,
         blend=_given_weights(stage, legs),
-        bounds=tuple(_bounds(rerank) for rerank in search.rerank),
+        bounds=tuple(_bounds(own_stage) for own_stage in search.rerank),
     )
 
 
