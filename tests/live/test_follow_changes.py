@@ -23,7 +23,7 @@ from connector.backfill.keeping_up.finding import InPlaceVectors, find_to_follow
 from connector.backfill.keeping_up.lag import PassageLag
 from connector.backfill.keeping_up.preparing import FollowerFiles, Ready, prepare
 from connector.backfill.keeping_up.run import FollowedIndices, FollowListeners, follow
-from connector.backfill.migrating import read_encoders, switch_encoder
+from connector.backfill.migrating import read_backfills, switch_encoder
 from connector.backfill.run import PreparedBackfill, fill
 from connector.backfill.scan import count_shards
 from connector.backfill.undo import UndoJob, plan_undo
@@ -71,7 +71,7 @@ async def test_a_change_of_the_encoder_needs_no_restart_of_the_follower(
     await until(lambda: fields_of("new") == {"passages", "passages_2"})
     old = fields_of("d1")
     filled = await BackfillJob(cluster, other, NEW, SMALL, expected=4, rejects=tmp_path / "others").run()
-    (now,) = await read_encoders(cluster, index)
+    (now,) = await read_backfills(cluster, index)
     now = await switch_encoder(cluster, now)
     write("d1", "Fire doors")
     await until(lambda: fields_of("d1") == {"passages", "passages_2"})

@@ -19,7 +19,7 @@ from connector.backfill.migrating import (
     count_lacking,
     describe_switch,
     plan_migration,
-    read_encoders,
+    read_backfills,
     switch_encoder,
 )
 from connector.backfill.undo import UndoJob, plan_undo
@@ -73,7 +73,7 @@ async def test_searches_by_either_encoder_are_right_at_every_moment(somebody: So
     index = somebody.make(MAPPINGS, *ROWS, settings=somebody.knn)
     await fill_index(cluster, await plan_for(cluster, index, {"title": 2.0, "body": 1.0}), OLD)
     before = await read_all(somebody, index)
-    (now,) = await read_encoders(cluster, index)
+    (now,) = await read_backfills(cluster, index)
     with pytest.raises(SettingsError, match="vectors of one encoder only"):
         await switch_encoder(cluster, now)
     with pytest.raises(EncoderMismatch, match=f"connector migrate {index} --encoder"):
@@ -85,7 +85,7 @@ async def test_searches_by_either_encoder_are_right_at_every_moment(somebody: So
     assert plan.added.names.passages == "passages_2"
     assert await legs_of(somebody, index, OLD) == LEGS
     assert await legs_of(somebody, index, NEW) == {"lexical"}  # nothing is filled yet
-    (now,) = await read_encoders(cluster, index)
+    (now,) = await read_backfills(cluster, index)
     assert "4 documents have no vectors" in (await describe_switch(cluster, now))[1]
     with pytest.raises(SettingsError, match="--clean"):
         await plan_migration(cluster, now, THIRD.fingerprint, settings_for(somebody, index))
@@ -107,7 +107,7 @@ async def test_searches_by_either_encoder_are_right_at_every_moment(somebody: So
         assert await legs_of(somebody, index, OLD) == await legs_of(somebody, index, NEW) == LEGS
 
     await put_meta(cluster, index, partial(with_leaving, name="passages"))
-    (leaving,) = await read_encoders(cluster, index)
+    (leaving,) = await read_backfills(cluster, index)
     with pytest.raises(SettingsError, match="are being taken out"):
         await switch_encoder(cluster, leaving)
     undone = await UndoJob(cluster, await plan_undo(cluster, index, None, now.other), SMALL).run()
@@ -138,7 +138,7 @@ async def test_a_switch_of_several_indices_is_right_between_two_of_them(elastics
     early = {each: build_searcher(await open_index(cluster, settings), each, {}, settings) for each in (OLD, NEW)}
     used = []
     for number in range(3):
-        found = await read_encoders(cluster, alias)
+        found = await read_backfills(cluster, alias)
         used.append([each.used.encoder.name for each in found])
         for encoder, before in early.items():
             late = build_searcher(await open_index(cluster, settings), encoder, {}, settings)

@@ -23,7 +23,7 @@ from connector.backfill.into_plan import create_new, plan_into
 from connector.backfill.job import BackfillJob
 from connector.backfill.keeping_up.follower import IndexFollower
 from connector.backfill.keeping_up.state import StateFile
-from connector.backfill.migrating import plan_migration, read_encoders
+from connector.backfill.migrating import plan_migration, read_backfills
 from connector.backfill.planning import BackfillWish, plan_backfill, probe_indices
 from connector.backfill.report import BackfillReport
 from connector.backfill.sampling import measure_sample, read_sample_of
@@ -106,7 +106,7 @@ async def test_passages_of_two_encoders_count_together(somebody: Somebody, tmp_p
     index = make(somebody, MOST_NESTED // 2, MOST_NESTED // 2 + 1)
     (probed,) = await probe_indices(cluster_of(somebody), index, BackfillWish({"title": 1.0}))
     await fill(somebody, await plan_backfill(cluster_of(somebody), probed, WORDS, SETTINGS), ENCODER, tmp_path)
-    (now,) = await read_encoders(cluster_of(somebody), index)
+    (now,) = await read_backfills(cluster_of(somebody), index)
     plan, _ = await plan_migration(cluster_of(somebody), now, OTHER.fingerprint, SETTINGS)
     report = await fill(somebody, plan, OTHER, tmp_path)
     touch(somebody, index)
@@ -292,7 +292,7 @@ async def make_outgrown(somebody: Somebody, folder: Path) -> tuple[str, Backfill
     documents = [{"title": long_text(count), "parts": {"n": 1}} for count in (1, 2, 3)]
     index = somebody.make(mapping, *documents, settings=somebody.knn)
     await refill(somebody, index, folder)
-    (now,) = await read_encoders(cluster_of(somebody), index)
+    (now,) = await read_backfills(cluster_of(somebody), index)
     plan, _ = await plan_migration(cluster_of(somebody), now, OTHER.fingerprint, SETTINGS)
     await fill(somebody, plan, OTHER, folder)
     update(somebody, index, "d2", parts=[{"n": n} for n in range(MOST_NESTED - 4)])

@@ -23,7 +23,7 @@ from connector.errors import SettingsError
 from connector.settings.sections import Settings
 
 if TYPE_CHECKING:
-    from connector.backfill.migrating import Encoders
+    from connector.backfill.migrating import IndexBackfills
     from connector.backfill.report import BackfillReport
     from connector.backfill.undo import UndoReport
 
@@ -96,25 +96,25 @@ async def _fill(settings: Settings, flags: MigrateFlags, bar: bool) -> tuple[lis
     return reports, received[0] if received and any(report.stopped for report in reports) else 0
 
 
-async def _switch(settings: Settings, flags: MigrateFlags) -> list[Encoders]:
+async def _switch(settings: Settings, flags: MigrateFlags) -> list[IndexBackfills]:
     from connector.backfill.engine import engine_of
-    from connector.backfill.migrating import choose_to_switch, describe_switch, read_encoders, switch_encoder
+    from connector.backfill.migrating import choose_to_switch, describe_switch, read_backfills, switch_encoder
 
     async with engine_of(settings) as cluster:
-        found = choose_to_switch(await read_encoders(cluster, settings.index.name))
-        ask([line for encoders in found for line in await describe_switch(cluster, encoders)], yes=flags.yes)
-        return [await switch_encoder(cluster, encoders) for encoders in found]
+        found = choose_to_switch(await read_backfills(cluster, settings.index.name))
+        ask([line for backfills in found for line in await describe_switch(cluster, backfills)], yes=flags.yes)
+        return [await switch_encoder(cluster, backfills) for backfills in found]
 
 
 async def _clean(settings: Settings, flags: MigrateFlags, bar: bool) -> tuple[list[UndoReport], int]:
     from connector.backfill.engine import engine_of
-    from connector.backfill.migrating import read_encoders, require_other
+    from connector.backfill.migrating import read_backfills, require_other
     from connector.backfill.run import undo
     from connector.backfill.undo import describe_undo, plan_undo
 
     async with engine_of(settings) as cluster:
-        found = await read_encoders(cluster, settings.index.name)
-        plans = [await plan_undo(cluster, encoders.index, None, require_other(encoders)) for encoders in found]
+        found = await read_backfills(cluster, settings.index.name)
+        plans = [await plan_undo(cluster, backfills.index, None, require_other(backfills)) for backfills in found]
         ask([line for plan in plans for line in describe_undo(plan)], yes=flags.yes)
         say_when_stopped(RESUMES)
         with showing(bar, "taking out") as (show, say):
@@ -123,12 +123,12 @@ async def _clean(settings: Settings, flags: MigrateFlags, bar: bool) -> tuple[li
     return reports, received[0] if received and any(report.stopped for report in reports) else 0
 
 
-def _show(found: list[Encoders], *, as_json: bool) -> None:
+def _show(found: list[IndexBackfills], *, as_json: bool) -> None:
     if as_json:
-        print(json.dumps([asdict(encoders) for encoders in found]))
+        print(json.dumps([asdict(backfills) for backfills in found]))
         return
-    for encoders in found:
-        beside = f"; those of {encoders.other.encoder.name} stand beside them" if encoders.other else ""
+    for backfills in found:
+        beside = f"; those of {backfills.other.encoder.name} stand beside them" if backfills.other else ""
         results().print(
-            f"{encoders.index}: searches use the vectors of {encoders.used.encoder.name}{beside}", highlight=False
+            f"{backfills.index}: searches use the vectors of {backfills.used.encoder.name}{beside}", highlight=False
         )

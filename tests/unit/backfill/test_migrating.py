@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from support.backfills import WORDS
 
-from connector.backfill.migrating import Encoders, choose_to_switch
+from connector.backfill.migrating import IndexBackfills, choose_to_switch
 from connector.backfilled import AddedNames, Backfilled, switch_to_other, without_other
 from connector.errors import SettingsError
 from connector.schema import PassageSettings
@@ -17,8 +17,8 @@ NEW = Backfilled(replace(WORDS, sha256="other"), {"title": 1.0}, PassageSettings
 
 
 def test_all_change_over_and_a_switch_that_was_cut_off_is_brought_to_its_end() -> None:
-    before = [Encoders(name, OLD, NEW) for name in ("a", "b", "c")]
-    after = [Encoders(name, NEW, OLD) for name in ("a", "b", "c")]
+    before = [IndexBackfills(name, OLD, NEW) for name in ("a", "b", "c")]
+    after = [IndexBackfills(name, NEW, OLD) for name in ("a", "b", "c")]
 
     assert choose_to_switch(before) == before
     assert choose_to_switch([*after[:1], *before[1:]]) == before[1:]
