@@ -29,16 +29,16 @@ class AnsweredPage:
     headers: Headers
 
 
-async def answer_search(wanted: RecognisedSearch, sender: Sender, remembered: RememberedOrders) -> AnsweredPage:
+async def answer_search(search: RecognisedSearch, sender: Sender, remembered: RememberedOrders) -> AnsweredPage:
     """The page. Raises NotRecognised, Degraded, Refused, UpstreamAway."""
     began = time.monotonic()
-    known = remembered.get(wanted)
+    known = remembered.get(search)
     try:
-        async with asyncio.timeout(wanted.site.deadline_s):
-            page = await fetch_page(wanted, known or await Ordering(wanted, sender).find(), sender)
+        async with asyncio.timeout(search.site.deadline_s):
+            page = await fetch_page(search, known or await Ordering(search, sender).find(), sender)
     except TimeoutError:
         raise Degraded("deadline") from None
-    remembered.put(wanted, page.order)
+    remembered.put(search, page.order)
     # of an order that is remembered the headers would be those of another request
     headers = page.order.lexical.headers
     if known and page.headers is not None:

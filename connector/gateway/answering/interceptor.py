@@ -76,16 +76,16 @@ class SearchInterceptor:
         searched = self._sites.find(target.index)
         if searched is None:
             return Passed("index-not-open")
-        wanted, site = self._read(asked, target, searched), searched.site
-        sender = Alone(upstream, asked.raw_path, wanted.parameters, wanted.headers, wanted.coding)
-        if not in_share(site, wanted.body.text):
+        search, site = self._read(asked, target, searched), searched.site
+        sender = Alone(upstream, asked.raw_path, search.parameters, search.headers, search.coding)
+        if not in_share(site, search.body.text):
             return Passed("share")
         if site.settings.shadow:
             replied = await upstream.send(asked)
-            self._shadows.begin(wanted, sender, self._remembered, replied)
+            self._shadows.begin(search, sender, self._remembered, replied)
             return with_outcome(replied, passed("shadow"))
         try:
-            answer = await answer_search(wanted, sender, self._remembered)
+            answer = await answer_search(search, sender, self._remembered)
         except Refused as refused:
             if refused.replied is None:
                 return Passed(REFUSED)
@@ -95,7 +95,7 @@ class SearchInterceptor:
             self._complaints.add(site.name, site.may_repeat, part)
             return with_outcome(replied, degraded(part.reason))
         replied = await write_reply(
-            answer.reply, answer.headers, wanted.parameters, is_elasticsearch=site.is_elasticsearch
+            answer.reply, answer.headers, search.parameters, is_elasticsearch=site.is_elasticsearch
         )
         return with_outcome(replied, reranked(answer.order))
 

@@ -52,12 +52,12 @@ class Item:
 
     head: bytes
     body: bytes
-    wanted: RecognisedSearch | None = None
+    search: RecognisedSearch | None = None
     shadowed: bool = False
 
     @property
     def is_ours(self) -> bool:
-        return self.wanted is not None and not self.shadowed
+        return self.search is not None and not self.shadowed
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +92,7 @@ class MultiSearch:
         items = self._read(
             read_body(asked.headers, asked.body, limit=limit), asked.headers, headers, target, set(parameters.names())
         )
-        if not any(item.wanted for item in items):
+        if not any(item.search for item in items):
             raise NotRecognised("no search of ours")
         as_int = "rest_total_hits_as_int" in parameters.names()
         coding = chosen_coding(asked.headers)
@@ -106,7 +106,7 @@ class MultiSearch:
         self._tell(items, answers, left)
         self._compare(items, answers, way)
         headers = way.reply_headers or second.reply_headers or ()
-        is_elasticsearch = any(item.wanted.site.is_elasticsearch for item in items if item.wanted)
+        is_elasticsearch = any(item.search.site.is_elasticsearch for item in items if item.search)
         body = {"took": milliseconds_since(began), "responses": [answer.reply for answer in answers]}
         replied = await write_reply(body, headers, parameters, is_elasticsearch=is_elasticsearch)
         return with_outcome(replied, outcome(answers, left))
@@ -139,19 +139,19 @@ class MultiSearch:
             return Item(head, body)
         if not in_share(site, read.text):
             return Item(head, body)
-        wanted = RecognisedSearch(site, read, Parameters(), headers, wishes, index, searched.indices, within=head)
-        return Item(head, body, wanted, site.settings.shadow)
+        search = RecognisedSearch(site, read, Parameters(), headers, wishes, index, searched.indices, within=head)
+        return Item(head, body, search, site.settings.shadow)
 
     def _begin(self, items: Sequence[Item], batch: Batch) -> tuple[list[Begun], int]:
         """What each search begins with; and how many of ours go as they came, since no more fit."""
         begun: list[Begun] = []
         room, left = self._fitting.count, 0
         for item in items:
-            start: Begun = self._remembered.get(item.wanted) if item.wanted and item.is_ours else None
-            if item.wanted and item.is_ours and start is None:
+            start: Begun = self._remembered.get(item.search) if item.search and item.is_ours else None
+            if item.search and item.is_ours and start is None:
                 if room:
                     with suppress(NotRecognised):
-                        start = Ordering(item.wanted, InBatch(batch, item.head))
+                        start = Ordering(item.search, InBatch(batch, item.head))
                         room -= 1
                 else:
                     left += 1
@@ -167,7 +167,7 @@ class MultiSearch:
         orderings = [start for start in begun if isinstance(start, Ordering)]
         riding = [item for item, start in zip(items, begun, strict=True) if start is None]
         plain = batch if len(riding) <= FEW else batch.another(len(riding))
-        deadline_s = min((item.wanted.site.deadline_s for item in items if item.wanted), default=1)
+        deadline_s = min((item.search.site.deadline_s for item in items if item.search), default=1)
         timer = asyncio.get_running_loop().call_later(deadline_s * LEGS_SHARE, batch.send)
         try:
             counts = await asyncio.gather(*(ordering.encode() for ordering in orderings))
@@ -201,7 +201,7 @@ class MultiSearch:
     ) -> list[ItemAnswer]:
         """The replies of all searches. Those of which no order was found are asked for as they came."""
         plans = [
-            plan_page(item.wanted, result) if item.wanted and isinstance(result, Order) else None
+            plan_page(item.search, result) if item.search and isinstance(result, Order) else None
             for item, result in zip(items, found, strict=True)
         ]
         batch.expected = sum(requests_of(plan) for plan in plans if plan)
@@ -218,10 +218,10 @@ class MultiSearch:
     async def _page(self, item: Item, found: Found, batch: Batch, began: float) -> ItemAnswer:
         if isinstance(found, Raw):
             return ItemAnswer(found)
-        if isinstance(found, Order) and item.wanted:
+        if isinstance(found, Order) and item.search:
             try:
-                page = await fetch_page(item.wanted, found, InBatch(batch, item.head))
-                self._remembered.put(item.wanted, page.order)
+                page = await fetch_page(item.search, found, InBatch(batch, item.head))
+                self._remembered.put(item.search, page.order)
                 reply = build_reply(page.order, page.hits, took_ms=milliseconds_since(began))
                 return ItemAnswer(reply, reranked=True, gone=len(page.order.gone))
             except Degraded as part:
@@ -233,16 +233,16 @@ class MultiSearch:
     def _tell(self, items: Sequence[Item], answers: Sequence[ItemAnswer], left: int) -> None:
         """What was not reranked, in the log: now that the engine's own answers are there."""
         for item, answer in zip(items, answers, strict=True):
-            if item.wanted and isinstance(answer.failed, Degraded):
-                site = item.wanted.site
+            if item.search and isinstance(answer.failed, Degraded):
+                site = item.search.site
                 self._complaints.add(site.name, site.may_repeat, answer.failed)
         self._complaints.add_left(left, len(items))
 
     def _compare(self, items: Sequence[Item], answers: Sequence[ItemAnswer], way: Batch) -> None:
         for item, answer in zip(items, answers, strict=True):
-            if item.wanted and item.shadowed and isinstance(answer.reply, Raw):
+            if item.search and item.shadowed and isinstance(answer.reply, Raw):
                 sender = InBatch(way, item.head)
-                self._shadows.begin(item.wanted, sender, self._remembered, Replied(200, (), bytes(answer.reply)))
+                self._shadows.begin(item.search, sender, self._remembered, Replied(200, (), bytes(answer.reply)))
 
 
 def outcome(answers: Sequence[ItemAnswer], left: int) -> str:

@@ -39,9 +39,9 @@ class PagePlan:
     counts: bool  # how many of the window the query does not match is not known yet
 
 
-def plan_page(wanted: RecognisedSearch, order: Order) -> PagePlan:
+def plan_page(search: RecognisedSearch, order: Order) -> PagePlan:
     """Pure: what of a page comes from where."""
-    start, end, length = wanted.body.start, wanted.body.start + wanted.body.size, len(order.window)
+    start, end, length = search.body.start, search.body.start + search.body.size, len(order.window)
     tail_start = max(start, length)
     return PagePlan(
         order.window[start:end],
@@ -62,24 +62,24 @@ class FetchedPage:
     headers: Headers | None
 
 
-async def fetch_page(wanted: RecognisedSearch, order: Order, sender: Sender) -> FetchedPage:
+async def fetch_page(search: RecognisedSearch, order: Order, sender: Sender) -> FetchedPage:
     """The page of an order. Where some of its documents were deleted since, those after them move up.
 
     Raises Degraded where the engine did not give them."""
     while True:
-        page = await _fetch(wanted, order, sender)
+        page = await _fetch(search, order, sender)
         if page.order.gone == order.gone:
             return page
         order = page.order
 
 
-async def _fetch(wanted: RecognisedSearch, order: Order, sender: Sender) -> FetchedPage:
+async def _fetch(search: RecognisedSearch, order: Order, sender: Sender) -> FetchedPage:
     """The hits that are there of the page, and the order without those that are not."""
-    plan, body, schema = plan_page(wanted, order), wanted.body, wanted.site.index.schema
+    plan, body, schema = plan_page(search, order), search.body, search.site.index.schema
     asked: dict[RequestKind, bytes] = {}
     if plan.doc_ids:
         matching = order.bounded or not set(plan.doc_ids) & set(order.beside)
-        asked["page"] = page_body(body, schema, plan.doc_ids, explained=wanted.explains and matching)
+        asked["page"] = page_body(body, schema, plan.doc_ids, explained=search.explains and matching)
     if plan.tail_size:
         start, size = plan.tail_start, plan.tail_size
         asked["tail"] = tail_body(body, schema, (*order.window, *order.gone), start=start, size=size, also=order.also)
@@ -90,13 +90,13 @@ async def _fetch(wanted: RecognisedSearch, order: Order, sender: Sender) -> Fetc
         order = replace(order, only_dense=len(order.beside) - _count(replies["dense"]))
     hits: list[RawHit] = []
     if plan.doc_ids:
-        placed = _placed(replies["page"], plan, order, wanted)
+        placed = _placed(replies["page"], plan, order, search)
         hits += placed.values()
         if gone := [doc_id for doc_id in plan.doc_ids if doc_id not in placed]:
             _check_whole(replies["page"])
             order = order.without(gone)
     if plan.tail_size:
-        kind = wanted.site.settings.scores
+        kind = search.site.settings.scores
         for hit in _hits(replies["tail"]):
             score = orjson.loads(bytes(hit["_score"]))
             hits.append(_scored(hit, tail_score(kind, float(score or 0.0), order.scores)))
@@ -126,9 +126,9 @@ def _check_whole(replied: Replied) -> None:
         raise Degraded("page", "a part of the index did not answer to what fetches the page")
 
 
-def _placed(replied: Replied, plan: PagePlan, order: Order, wanted: RecognisedSearch) -> dict[str, RawHit]:
+def _placed(replied: Replied, plan: PagePlan, order: Order, search: RecognisedSearch) -> dict[str, RawHit]:
     """The hits of the window that the page shows, in its order; one that was deleted since is not among them."""
-    schema, indices = wanted.site.index.schema, wanted.indices
+    schema, indices = search.site.index.schema, search.indices
     hits = (hit for hit in _hits(replied) if indices is None or orjson.loads(bytes(hit["_index"])) in indices)
     by_id = {_doc_id(hit, schema): hit for hit in hits}
     scores = order.scores[plan.first : plan.first + len(plan.doc_ids)]

@@ -56,14 +56,14 @@ class Shadows:
         self._tasks: set[asyncio.Task[None]] = set()
         self.skipped = 0  # that were not computed, since so many were under way
 
-    def begin(self, wanted: RecognisedSearch, sender: Sender, remembered: RememberedOrders, replied: Replied) -> None:
+    def begin(self, search: RecognisedSearch, sender: Sender, remembered: RememberedOrders, replied: Replied) -> None:
         """Compute ours beside the engine's reply."""
         if replied.status != STATUS_OK:
             return
         if len(self._tasks) >= self._at_once:
             self.skipped += 1
             return
-        task = asyncio.create_task(self._compare(wanted, sender, remembered, replied))
+        task = asyncio.create_task(self._compare(search, sender, remembered, replied))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -74,12 +74,12 @@ class Shadows:
             await asyncio.wait(self._tasks)
 
     async def _compare(
-        self, wanted: RecognisedSearch, sender: Sender, remembered: RememberedOrders, replied: Replied
+        self, search: RecognisedSearch, sender: Sender, remembered: RememberedOrders, replied: Replied
     ) -> None:
-        began, name = time.monotonic(), wanted.site.name
+        began, name = time.monotonic(), search.site.name
         try:
             theirs = page_ids(read_body(replied.headers, replied.body, limit=MAX_BYTES))
-            answer = await answer_search(wanted, sender, remembered)
+            answer = await answer_search(search, sender, remembered)
         except (Degraded, Refused, NotRecognised, ConnectorError) as error:
             log.info("shadow of %s: no answer of ours: %s", name, getattr(error, "reason", error))
             return
@@ -93,7 +93,7 @@ class Shadows:
             "shadow of %s: %d of %d hits are the same, Kendall's tau %s, ours took %.0f ms, %d searches not compared",
             *(name, found.overlap, found.k, "-" if found.tau is None else f"{found.tau:.2f}", took_ms, skipped),
             extra=asdict(found)
-            | {"index": name, "took_ms": round(took_ms, 1), "start": wanted.body.start, "not_compared": skipped},
+            | {"index": name, "took_ms": round(took_ms, 1), "start": search.body.start, "not_compared": skipped},
         )
 
 

@@ -124,12 +124,12 @@ class Order:
 class Ordering:
     """One search whose order is being found: `prepare` before anything is sent, then `find`."""
 
-    def __init__(self, wanted: RecognisedSearch, sender: Sender) -> None:
+    def __init__(self, search: RecognisedSearch, sender: Sender) -> None:
         """Raises NotRecognised for a text that no search of ours takes."""
-        self.wanted = wanted
-        site, body = wanted.site, wanted.body
-        self.client = CallerClient(sender, wanted.headers, site.cluster, body.those(SHARED), wanted.indices)
-        joining = Joining(wanted.bounded, site.settings.exact)
+        self.search = search
+        site, body = search.site, search.body
+        self.client = CallerClient(sender, search.headers, site.cluster, body.those(SHARED), search.indices)
+        joining = Joining(search.bounded, site.settings.exact)
         self.index = CallerIndex(site.index, self.client, body, joining, window=site.settings.window)
         request = SearchRequest(
             body.text,
@@ -137,10 +137,10 @@ class Ordering:
             depth=site.settings.window,
             rerank=None if body.start < site.reranked else False,
             deadline_s=site.deadline_s,
-            credentials=_credentials(wanted.headers),
+            credentials=_credentials(search.headers),
         )
         try:
-            self.run: SearchRun = wanted.searcher.start(request, self.index)
+            self.run: SearchRun = search.searcher.start(request, self.index)
         except QueryError:
             raise NotRecognised("a text that is not searched") from None
 
@@ -151,7 +151,7 @@ class Ordering:
 
     async def encode(self) -> int:
         """Have the query's vector first; how many legs are going to ask at once then."""
-        legs = await self.wanted.searcher.encode(self.run)
+        legs = await self.search.searcher.encode(self.run)
         if not self.waits:
             return legs.lexical + legs.dense
         self.index.expect_dense(legs.dense)
@@ -162,12 +162,12 @@ class Ordering:
         if self.waits and not self.run.encoded:
             await self.encode()
         try:
-            ranked = await self.wanted.searcher.rank(self.run)
+            ranked = await self.search.searcher.rank(self.run)
         except ConnectorError as error:
             self._check_refusal()
             raise Degraded(next(iter(self.run.failures), "search"), str(error)) from error
         self._check_refusal()
-        if failed := next(_failures(self.run, self.wanted.site), None):
+        if failed := next(_failures(self.run, self.search.site), None):
             raise Degraded(failed, self.run.failures.get(failed, ""))
         return self._order(ranked)
 
@@ -180,18 +180,18 @@ class Ordering:
             raise Refused(None if again else refused)
 
     def _order(self, ranked: Ranked) -> Order:
-        lexical, site = self.index.reply, self.wanted.site
+        lexical, site = self.index.reply, self.search.site
         if lexical is None:
             raise Degraded("lexical", "the engine did not answer the lexical leg")
         order = ranked.last
-        if self.wanted.is_cut:
+        if self.search.is_cut:
             order = tuple(hit for hit in order if hit.doc_id in lexical.doc_ids)
         order = order[: site.settings.window]
         dense = next((found for name, found in ranked.found.legs.items() if site.is_dense(name) and found), ())
         placed = frozenset(hit.doc_id for stage in ranked.stages for hit in stage.final)
         scores = window_scores(site.settings.scores, order, lexical=lexical.scores, dense=dense, placed=placed)
         beside = tuple(hit.doc_id for hit in order if hit.doc_id not in lexical.doc_ids)
-        known = 0 if self.wanted.bounded else len(beside) if lexical.whole else None
+        known = 0 if self.search.bounded else len(beside) if lexical.whole else None
         return Order(
             tuple(hit.doc_id for hit in order),
             scores,
@@ -199,7 +199,7 @@ class Ordering:
             beside,
             0 if not beside else known,
             self.index.also,
-            self.wanted.bounded,
+            self.search.bounded,
             tuple(stage.name for stage in ranked.stages),
         )
 

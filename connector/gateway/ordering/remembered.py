@@ -24,24 +24,24 @@ class RememberedOrders:
     def __init__(self) -> None:
         self._orders: TTLCache[str, Order] = TTLCache(MAX_BYTES, KEPT_S, getsizeof=_size)
 
-    def get(self, wanted: RecognisedSearch) -> Order | None:
+    def get(self, search: RecognisedSearch) -> Order | None:
         """The order of the same search, for a page after the first."""
-        if not wanted.body.start or wanted.wishes.fresh:
+        if not search.body.start or search.wishes.fresh:
             return None
-        return self._orders.get(_key(wanted))
+        return self._orders.get(_key(search))
 
-    def put(self, wanted: RecognisedSearch, order: Order) -> None:
+    def put(self, search: RecognisedSearch, order: Order) -> None:
         """Remember it. One that no reranker saw, for a page far behind, is not what the first page shows."""
-        if (wanted.body.start < wanted.site.reranked or not wanted.site.reranked) and _size(order) <= MAX_BYTES:
-            self._orders[_key(wanted)] = order
+        if (search.body.start < search.site.reranked or not search.site.reranked) and _size(order) <= MAX_BYTES:
+            self._orders[_key(search)] = order
 
 
-def _key(wanted: RecognisedSearch) -> str:
-    body = wanted.body
+def _key(search: RecognisedSearch) -> str:
+    body = search.body
     parts = sorted((name, bytes(part)) for name, part in body.parts.items() if name not in PAGE)
-    written = [pair for pair in wanted.parameters.written if pair[0] not in PAGE_PARAMETERS]
-    known = (who_asks(wanted.headers), wanted.named, wanted.bounded, wanted.wishes.pipeline)
-    content = repr((known, bytes(body.query), parts, written, wanted.within, wanted.coding))
+    written = [pair for pair in search.parameters.written if pair[0] not in PAGE_PARAMETERS]
+    known = (who_asks(search.headers), search.named, search.bounded, search.wishes.pipeline)
+    content = repr((known, bytes(body.query), parts, written, search.within, search.coding))
     return hashlib.sha256(content.encode()).hexdigest()
 
 
