@@ -85,13 +85,13 @@ async def measure(folder: Path, base: Settings, url: str, options: argparse.Name
 
 def report(evaluation: Evaluation, options: argparse.Namespace) -> None:
     tables, collection = Console(), evaluation.collection
-    means = {pipeline.name: {name: pipeline.mean(name) for name in MEASURES} for pipeline in evaluation.pipelines}
+    means = {measured.name: {name: measured.mean(name) for name in MEASURES} for measured in evaluation.pipelines}
     tables.print(measures_table(f"{collection.name}: {len(collection.queries)} queries", means))
-    tables.print(times_table({pipeline.name: pipeline.latency for pipeline in evaluation.pipelines}, of="search"))
-    for pipeline in evaluation.pipelines:
-        if pipeline.ran:
-            ran = ", ".join(f"{stage} for {count}" for stage, count in pipeline.ran.items())
-            tables.print(f"{pipeline.name}: ran {ran}", highlight=False)
+    tables.print(times_table({measured.name: measured.latency for measured in evaluation.pipelines}, of="search"))
+    for measured in evaluation.pipelines:
+        if measured.ran:
+            ran = ", ".join(f"{stage} for {count}" for stage, count in measured.ran.items())
+            tables.print(f"{measured.name}: ran {ran}", highlight=False)
     gains = evaluation.compare(MEASURES[0])
     print_result(
         {
@@ -101,16 +101,16 @@ def report(evaluation: Evaluation, options: argparse.Namespace) -> None:
             "cross_encoder": options.cross_encoder or f"random weights, {SHAPE}",
             "windows": [options.window, options.last],
             "measures": {
-                name: {measured: round(value, 4) for measured, value in values.items()}
-                for name, values in means.items()
+                pipeline: {name: round(value, 4) for name, value in values.items()}
+                for pipeline, values in means.items()
             },
-            "p50_ms": {pipeline.name: pipeline.latency.p50 for pipeline in evaluation.pipelines},
-            "p95_ms": {pipeline.name: pipeline.latency.p95 for pipeline in evaluation.pipelines},
-            "ran": {pipeline.name: dict(pipeline.ran) for pipeline in evaluation.pipelines if pipeline.ran},
+            "p50_ms": {measured.name: measured.latency.p50 for measured in evaluation.pipelines},
+            "p95_ms": {measured.name: measured.latency.p95 for measured in evaluation.pipelines},
+            "ran": {measured.name: dict(measured.ran) for measured in evaluation.pipelines if measured.ran},
             "against_all": {
                 name: {"nDCG@10": round(gain.difference, 4), "p": round(gain.p, 4)} for name, gain in gains.items()
             },
-            "degraded": sum(pipeline.troubled for pipeline in evaluation.pipelines),
+            "degraded": sum(measured.troubled for measured in evaluation.pipelines),
         }
     )
 

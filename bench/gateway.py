@@ -138,10 +138,10 @@ class Gateway:
     def _wait(self) -> str:
         for _ in range(600):
             self._log.seek(0)
-            if line := re.search(r"listening on (http://\S+),", self._log.read()):
+            if match := re.search(r"listening on (http://\S+),", self._log.read()):
                 try:
-                    send(line[1], "GET", "/_gateway/health")
-                    return line[1]
+                    send(match[1], "GET", "/_gateway/health")
+                    return match[1]
                 except OSError:
                     pass
             if self._process.poll() is not None:

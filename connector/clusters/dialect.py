@@ -85,13 +85,13 @@ class Dialect(Protocol):
 
 
 def build_filter(
-    found: Filter, types: Mapping[str, AnyFieldType] | None = None, nested: Mapping[str, str] = NONE
+    filter: Filter, types: Mapping[str, AnyFieldType] | None = None, nested: Mapping[str, str] = NONE
 ) -> JSON:
     """The query of a checked filter. `types` tells which fields are dates: their values are written as instants.
 
     The engines take "2024-01-15" for the whole day in gt, lte and terms. `nested` names the nested object of a field: a
     document is taken where one of its objects fits."""
-    match found:
+    match filter:
         case Terms(name, values) if types and types.get(name) in DATES:
             days = tuple(Range(name, {"gte": value, "lte": value}) for value in values)
             return build_filter(Or(days), types, nested)
@@ -116,9 +116,9 @@ def build_filter(
             return dict(query)
 
 
-def build_index_filter(found: Filter | None, schema: IndexSchema) -> JSON | None:
+def build_index_filter(filter: Filter | None, schema: IndexSchema) -> JSON | None:
     """The query of a checked filter of one index; None where there is no filter."""
-    return build_filter(found, schema.fields.metadata, schema.layout.nested) if found else None
+    return build_filter(filter, schema.fields.metadata, schema.layout.nested) if filter else None
 
 
 def match_clause(schema: IndexSchema, query: str, texts: Mapping[str, float] | None = None, **options: Any) -> JSON:

@@ -37,15 +37,15 @@ def list_models(settings: Settings) -> Iterator[KnownModel]:
     users: dict[Path | str, list[str]] = defaultdict(list)
     for setting, name in named_models(settings).items():
         users[_find(name)].append(setting)
-    installed = _find_installed()
+    folders = _find_installed()
     for folder in users:
-        if isinstance(folder, Path) and folder not in installed:
-            installed[folder] = (str(folder), "folder", "")
-    for folder, (name, place, licence) in installed.items():
+        if isinstance(folder, Path) and folder not in folders:
+            folders[folder] = (str(folder), "folder", "")
+    for folder, (name, place, licence) in folders.items():
         yield KnownModel(
             name, place, folder, weights_sha256(folder), licence, weights_bytes(folder), tuple(users.pop(folder, ()))
         )
-    known = {name for name, _, _ in installed.values()}
+    known = {name for name, _, _ in folders.values()}
     jars = {jar.name: jar for jar in JARS if jar.name not in known}
     for missing, settings_of_it in users.items():
         if missing not in jars:

@@ -93,11 +93,11 @@ def _of_weights(trial: Trial, current: Choice) -> Iterator[Advice]:
     """Whether the weights of the final order stay, and what others would gain."""
     gain = f"{trial.weights.mean:+.4f} (standard error {trial.weights.standard_error:.4f})"
     if trial.weights.convinces:
-        outcome = f"other weights of the final order were taken, which gain {gain}"
+        sentence = f"other weights of the final order were taken, which gain {gain}"
     else:
         own = blend_in_words(current)
-        outcome = f"the weights of the final order stay as they are ({own}): others gain {gain}, no more than chance"
-    yield Advice("weights", f"{outcome}, on queries that they were not chosen on")
+        sentence = f"the weights of the final order stay as they are ({own}): others gain {gain}, no more than chance"
+    yield Advice("weights", f"{sentence}, on queries that they were not chosen on")
 
 
 def _of_cheaper(chosen: Chosen, figures: OfflineFigures) -> Iterator[Advice]:

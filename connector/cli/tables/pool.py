@@ -28,10 +28,10 @@ def print_pool(folder: JudgingFolder, found: PipelineRuns, made: Pool) -> None:
     for name, answered, _, _ in made.shares(folder.runs()):
         if answered < queries:
             say(f"{name} has no ranking for {queries - answered:,} of {queries:,} queries")
-    for troubles, outcome in ((found.failed, "failed"), (found.degraded, "were degraded")):
+    for troubles, words in ((found.failed, "failed"), (found.degraded, "were degraded")):
         for name, reasons in troubles.items():
             if reasons:
-                say(f"{name}: {len(reasons):,} queries {outcome}; first: {next(iter(reasons.values()))}")
+                say(f"{name}: {len(reasons):,} queries {words}; first: {next(iter(reasons.values()))}")
     if made.expected:
         _print_expected(made.expected, made.depth)
     if made.not_found:

@@ -39,7 +39,7 @@ HEAD_KEYS = frozenset(
 )
 FEW = 16  # searches that go as they came, with the legs of others
 # what a search begins with: its order where that is known, what finds it, or nothing where it goes as it came
-Begun = Order | Ordering | None
+Beginning = Order | Ordering | None
 # of a search its order, the engine's reply to it as it came, or why there is no order
 Found = Order | Raw | Exception
 LEGS_SHARE = 0.5  # of the deadline: what of the first batch is there by then is sent
@@ -97,8 +97,8 @@ class MultiSearch:
         as_int = "rest_total_hits_as_int" in parameters.names()
         coding = chosen_coding(asked.headers)
         way = Batch(upstream, asked.raw_path, parameters.all_written, headers, as_int, 0, coding)
-        begun, left = self._begin(items, way)
-        found = await self._find(items, begun, way)
+        beginnings, left = self._begin(items, way)
+        found = await self._find(items, beginnings, way)
         if found is None:
             return Passed("refused-by-the-engine")
         second = way.another(coding=b"" if way.reply_headers else coding)
@@ -142,30 +142,30 @@ class MultiSearch:
         search = RecognisedSearch(site, read, Parameters(), headers, wishes, index, searched.indices, within=head)
         return Item(head, body, search, site.settings.shadow)
 
-    def _begin(self, items: Sequence[Item], batch: Batch) -> tuple[list[Begun], int]:
+    def _begin(self, items: Sequence[Item], batch: Batch) -> tuple[list[Beginning], int]:
         """What each search begins with; and how many of ours go as they came, since no more fit."""
-        begun: list[Begun] = []
+        beginnings: list[Beginning] = []
         room, left = self._fitting.count, 0
         for item in items:
-            start: Begun = self._remembered.get(item.search) if item.search and item.is_ours else None
-            if item.search and item.is_ours and start is None:
+            beginning: Beginning = self._remembered.get(item.search) if item.search and item.is_ours else None
+            if item.search and item.is_ours and beginning is None:
                 if room:
                     with suppress(NotRecognised):
-                        start = Ordering(item.search, InBatch(batch, item.head))
+                        beginning = Ordering(item.search, InBatch(batch, item.head))
                         room -= 1
                 else:
                     left += 1
-            begun.append(start)
-        return begun, left
+            beginnings.append(beginning)
+        return beginnings, left
 
-    async def _find(self, items: Sequence[Item], begun: Sequence[Begun], batch: Batch) -> list[Found] | None:
+    async def _find(self, items: Sequence[Item], beginnings: Sequence[Beginning], batch: Batch) -> list[Found] | None:
         """For each search its order, the engine's reply to it as it came, or why there is no order. None where the
         engine refuses all of it. Raises UpstreamAway.
 
         Where many go as they came, they do so by themselves, once the engine has answered the legs."""
         began = time.monotonic()
-        orderings = [start for start in begun if isinstance(start, Ordering)]
-        riding = [item for item, start in zip(items, begun, strict=True) if start is None]
+        orderings = [beginning for beginning in beginnings if isinstance(beginning, Ordering)]
+        riding = [item for item, beginning in zip(items, beginnings, strict=True) if beginning is None]
         plain = batch if len(riding) <= FEW else batch.another(len(riding))
         deadline_s = min((item.search.site.deadline_s for item in items if item.search), default=1)
         timer = asyncio.get_running_loop().call_later(deadline_s * LEGS_SHARE, batch.send)
@@ -188,7 +188,10 @@ class MultiSearch:
                 raise failed
             return None
         ordered, came = iter(ordering_all.result()), iter(replies)
-        return [start if isinstance(start, Order) else next(ordered if start else came) for start in begun]
+        return [
+            beginning if isinstance(beginning, Order) else next(ordered if beginning else came)
+            for beginning in beginnings
+        ]
 
     async def _orders(self, orderings: Sequence[Ordering], began: float, deadline_s: float) -> list[Found]:
         found = await asyncio.gather(*(_order(ordering) for ordering in orderings))
