@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal, Protocol
@@ -104,7 +105,8 @@ class LocalEncoder(Model):
         vectors = np.zeros((len(texts), self.fingerprint.dims), dtype=np.float32)
         pieces = self.plan(texts).pieces
         for batch in batches([piece.length for piece in pieces], max_batch_tokens=self.max_batch_tokens):
-            self.run([pieces[position] for position in batch])
+            with _logged():
+                self.run([pieces[position] for position in batch])
             vectors[batch] = [pieces[position].result for position in batch]
         return vectors
 
@@ -127,7 +129,8 @@ class LocalEncoder(Model):
 
     def encode_query(self, text: str) -> Vector:
         # one core is as fast for one short text, and the legs keep the others
-        vector: Vector = self._vectors([text], are_queries=True, one_core=True)[0]
+        with _logged():
+            vector: Vector = self._vectors([text], are_queries=True, one_core=True)[0]
         return vector
 
     def _vectors(self, texts: Sequence[str], *, are_queries: bool, one_core: bool = False) -> Vectors:
@@ -135,7 +138,6 @@ class LocalEncoder(Model):
             with self._lock:
                 return self._runtime.text_vectors(texts, are_queries=are_queries, one_core=one_core)
         except (RuntimeError, MemoryError) as error:  # of torch, or of a graph: see Session.run
-            log.debug("the encoder failed", exc_info=True)
             raise ModelError(f"the encoder failed: {error}") from error
 
     def token_offsets(self, texts: Sequence[str]) -> list[list[tuple[int, int]]]:
@@ -149,3 +151,15 @@ class LocalEncoder(Model):
     def tokenizer_json(self) -> str:
         """The tokenizer, which neither cuts nor pads, as the library tokenizers writes it."""
         return self._runtime.recipe.tokenizer
+
+
+@contextmanager
+def _logged() -> Iterator[None]:
+    """Around what no batcher runs, which has a log of its own: a search goes on without the vector, so that a fault
+    would be seen nowhere. Too little memory is none."""
+    try:
+        yield
+    except ModelError as error:
+        level = logging.DEBUG if isinstance(error.__cause__, MemoryError) else logging.ERROR
+        log.log(level, "the encoder failed", exc_info=True)
+        raise

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +25,7 @@ from connector.models.runtime import DEFAULT_MAX_TOKENS, MIN_COSINE, Recipe
 from connector.models.tokenizer import unlimited
 from connector.types import Vectors
 
+log = logging.getLogger(__name__)
 SAMPLE = (
     "refunds",
     "How long is a deal registered for a tier-2 partner in Größe, after January 2024?",
@@ -110,6 +112,7 @@ class TorchRuntime:
                 try:
                     recipe = replace(recipe, text_cosine=self._compare(GraphRuntime(graph)))
                 except RuntimeError as error:  # of torch, or of the graph: see Session.run
+                    log.warning("the graph that was made cannot be run", exc_info=True)
                     raise ModelError(
                         f"the model's graph cannot be run ({error}); run it with backend: torch"
                     ) from error

@@ -51,6 +51,7 @@ def fetch_from_hub(repository: str, settings: ModelPlaceSettings) -> Path:
         log.info("%s: %d files, %.0f MB", repository, len(chosen), sum(sizes[name] for name in chosen) / MEGABYTE)
         folder = Path(snapshot_download(repository, allow_patterns=chosen, etag_timeout=TIMEOUT_S))
     except (OSError, ValueError, RuntimeError, HTTPError) as error:
+        log.debug("%s was not fetched", repository, exc_info=True)
         raise ModelError(_first_line(error)) from error
     _check(folder, chosen, about)
     hashes = {name: file_sha256(folder / name) for name in chosen}

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+import logging
 import shutil
 from pathlib import Path
 from typing import Literal
@@ -81,6 +83,30 @@ def test_a_graph_that_gives_other_vectors_is_refused(
         ModelError, match=r"gives other vectors than the model \(cosine 1\.0*\); use encoder.backend: torch"
     ):
         LocalEncoder(str(tiny_encoder_folder), backend="onnx")
+
+
+def test_an_encoder_that_fails_says_so_in_the_log_with_the_traceback(
+    tiny_encoder_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its recipe lets through more tokens than its graph has positions for."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    LocalEncoder(str(tiny_encoder_folder), backend="onnx")
+    (file,) = tmp_path.rglob("*.recipe.json")
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"max_tokens": 1_000}))
+    broken, text = LocalEncoder(str(tiny_encoder_folder), backend="onnx"), "Registered deals " * 200
+    caplog.set_level(logging.INFO, "connector")
+
+    with pytest.raises(ModelError, match="the encoder failed"):
+        broken.encode_query(text)
+    with pytest.raises(ModelError, match="the encoder failed"):
+        broken.encode([text])
+
+    failures = [record for record in caplog.records if record.levelname == "ERROR"]
+    assert [record.getMessage() for record in failures] == ["the encoder failed"] * 2
+    assert caplog.text.count("InvalidArgument: ") == 2
+    with pytest.raises(ModelError, match="the encoder failed"):
+        broken.run(broken.plan([text]).pieces)  # as a worker's batcher does, which logs it itself
+    assert caplog.text.count("InvalidArgument: ") == 2
 
 
 def test_no_text_is_no_vector(encoder: LocalEncoder) -> None:
