@@ -1,4 +1,4 @@
-"""Index schema -> JSON of an engine, from the templates in mappings/."""
+"""Index schema -> JSON of an engine, from the templates in mappings/, which vector_choices.py reads."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 """How an engine can index vectors: its choices, what each means, which one `auto` is, and whether a cluster has what a
-choice needs. The choices themselves are in the templates in mappings/."""
+choice needs. The choices themselves are in the templates in mappings/, which are read here."""
 
 from __future__ import annotations
 
