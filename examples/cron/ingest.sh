@@ -1,9 +1,9 @@
 #!/bin/sh
 # One ingest as cron runs it: ingest.sh SOURCE FOLDER
 #
-# FOLDER keeps the lock, the log, the report and the rejected documents. No two run at once, none longer than INGEST_LIMIT.
-# Cron mails what is printed: one line, and only where somebody should look. The exit code is that of `connector ingest`, or
-# 75 where the last run is still under way.
+# FOLDER keeps the lock, the log, the report and the rejected documents. No two run at once, none longer than
+# INGEST_LIMIT. Cron mails what is printed: one line, and only where somebody should look. The exit code is that of
+# `connector ingest`, or 75 where the last run is still under way.
 set -eu
 source=$1 folder=$2
 limit=${INGEST_LIMIT:-6h}
@@ -18,7 +18,8 @@ fi
 code=0
 # TERM at the limit: the job writes what is encoded within ingest.grace_s and exits with 143
 timeout --preserve-status --kill-after=60s "$limit" \
-    connector ingest "$source" --report report.json --rejects rejects.jsonl --log-format json >>ingest.log 2>&1 || code=$?
+    connector ingest "$source" --report report.json --rejects rejects.jsonl --log-format json \
+    >>ingest.log 2>&1 || code=$?
 
 case $code in
     0) ;;
