@@ -354,7 +354,8 @@ async def keep_killing(
         while time.monotonic() < end:
             running = launcher.start("worker", "--port", str(port), cwd=folder)
             waits = chance.random() < 0.5
-            while waits and time.monotonic() < end and not await is_ready(client):  # noqa: ASYNC110 - another process sets no event
+            # another process sets no event
+            while waits and time.monotonic() < end and not await is_ready(client):  # noqa: ASYNC110
                 await asyncio.sleep(POLL_S)
             await asyncio.sleep(KILL_WORKER_AFTER_S)
             kills["in_service" if await is_ready(client) else "while_starting"] += 1

@@ -92,7 +92,8 @@ async def teach(options: argparse.Namespace) -> dict[str, int]:
     count = 0
     collection = read_collection(options.data).sample(options.queries)
     flags = ("--set", f"worker.backend={options.backend}", *CACHE)
-    with running_worker(flags) as worker, open(options.out, "w", encoding="utf-8") as file:  # noqa: ASYNC230 - nothing else runs
+    # nothing else runs that an open file could hold up
+    with running_worker(flags) as worker, open(options.out, "w", encoding="utf-8") as file:  # noqa: ASYNC230
         overrides = {"cluster.url": options.cluster, "index.name": options.index, "rerankers.local.url": worker.url}
         settings = load_settings(overrides=overrides)
         async with open_searchers([settings]) as (opened,):

@@ -172,13 +172,14 @@ def try_all(
     if mapped:
         trials["linear map"] = (6, mapped, same)
     for name, (layer, change, sharpen) in trials.items():
-        rankings[name] = rank(cases, lambda text: change(vectors[text][layer].float()), sharpen, settings)  # noqa: B023 - called at once
+        # these functions are called at once, so a loop's variable is what it was
+        rankings[name] = rank(cases, lambda text: change(vectors[text][layer].float()), sharpen, settings)  # noqa: B023
     rankings |= add_layers(cases, vectors, settings, "")
     for name, folder in trained.items():
         for label, half_way_to in ((name, None), (f"{name}, half way", base)):
             model = Model(Path(folder), max_tokens=base.max_tokens, half_way_to=half_way_to)
             own = model.encode(texts, (5, 6), f"encoding with {label}")
-            rankings[label] = rank(cases, lambda text: own[text][6].float(), same, settings)  # noqa: B023 - called at once
+            rankings[label] = rank(cases, lambda text: own[text][6].float(), same, settings)  # noqa: B023
             rankings |= add_layers(cases, own, settings, f"{label}, ")
     return rankings
 
@@ -193,7 +194,7 @@ def add_layers(
         chosen = range(first, layers[-1] + 1)
         added[f"{label}layers {first} to {layers[-1]}"] = rank(
             cases,
-            lambda text: unit(torch.stack([vectors[text][layer] for layer in chosen]).float().sum(0)),  # noqa: B023 - called at once
+            lambda text: unit(torch.stack([vectors[text][layer] for layer in chosen]).float().sum(0)),  # noqa: B023
             same,
             settings,
         )

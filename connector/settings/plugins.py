@@ -21,7 +21,8 @@ class PluginSettings(Section):
     def _hide_secrets(self) -> Self:
         for key, value in self.given.items():
             if is_secret_key(key) and isinstance(value, str):
-                self.__pydantic_extra__[key] = SecretStr(value)  # type: ignore[index]  # extras are allowed, so it is there
+                # extras are allowed, so they are there
+                self.__pydantic_extra__[key] = SecretStr(value)  # type: ignore[index]
         return self
 
     @property

@@ -31,9 +31,8 @@ async def test_the_later_of_two_first_ingests_goes_on_with_the_index_of_the_othe
     cluster = await connect(engine)
 
     try:
-        opened = await asyncio.gather(
-            *(_create(cluster, settings, fields, HashEncoder(), said.append) for _ in range(2))  # type: ignore[arg-type]
-        )
+        creations = (_create(cluster, settings, fields, HashEncoder(), said.append) for _ in range(2))
+        opened = await asyncio.gather(*creations)
     finally:
         await cluster.close()
         await drop(engine, name)

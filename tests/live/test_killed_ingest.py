@@ -233,7 +233,8 @@ async def watched(store: ClusterSettings, writes: int) -> AsyncIterator[tuple[st
 async def _poll(folder: Path, writes: int, reached: asyncio.Event) -> None:
     """Watch the versions of the tables in the folder of an embedded store."""
     before = sum(1 for _ in folder.glob("*.lance/_versions/*"))
-    while sum(1 for _ in folder.glob("*.lance/_versions/*")) - before <= writes:  # noqa: ASYNC110 (a folder sets no event)
+    # a folder sets no event
+    while sum(1 for _ in folder.glob("*.lance/_versions/*")) - before <= writes:  # noqa: ASYNC110
         await asyncio.sleep(0.01)
     reached.set()
 

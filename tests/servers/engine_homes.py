@@ -92,8 +92,10 @@ def add_opensearch_module(home: pathlib.Path, name: str, version: str) -> None:
     with tempfile.TemporaryDirectory() as temp:
         pom = pathlib.Path(temp, "pom.xml")
         pom.write_text(
-            "<project><modelVersion>4.0.0</modelVersion><groupId>x</groupId><artifactId>x</artifactId><version>1</version><packaging>pom</packaging>"
-            f"<dependencies><dependency><groupId>org.opensearch.plugin</groupId><artifactId>{artifact}</artifactId><version>{version}</version></dependency></dependencies></project>"
+            "<project><modelVersion>4.0.0</modelVersion><groupId>x</groupId><artifactId>x</artifactId>"
+            "<version>1</version><packaging>pom</packaging><dependencies><dependency>"
+            f"<groupId>org.opensearch.plugin</groupId><artifactId>{artifact}</artifactId><version>{version}</version>"
+            "</dependency></dependencies></project>"
         )
         run_maven(
             "-f",

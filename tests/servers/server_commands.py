@@ -40,7 +40,6 @@ _ELASTICSEARCH = """
 _ELASTICSEARCH_ON_JAVA_17 = """
 -Djava.locale.providers=SPI,COMPAT -Dorg.apache.lucene.vectorization.upperJavaFeatureVersion=17
 -Des.entitlements.enabled=true
---add-exports=java.base/org.elasticsearch.entitlement.bridge=org.elasticsearch.entitlement,java.logging,java.net.http,java.naming,jdk.net
 """
 _ELASTICSEARCH_ON_JAVA_21 = """
 -Djava.locale.providers=CLDR -Dorg.apache.lucene.vectorization.upperJavaFeatureVersion=25
@@ -49,8 +48,9 @@ _ELASTICSEARCH_ON_JAVA_21 = """
 --add-opens=org.apache.lucene.core/org.apache.lucene.codecs.hnsw=org.elasticsearch.server
 --add-opens=org.apache.lucene.core/org.apache.lucene.internal.vectorization=org.elasticsearch.server
 --enable-native-access=org.elasticsearch.nativeaccess,org.apache.lucene.core,ALL-UNNAMED --illegal-native-access=deny
---add-exports=java.base/org.elasticsearch.entitlement.bridge=org.elasticsearch.entitlement,java.logging,java.net.http,java.naming,jdk.net
 """
+# whom the bridge of the entitlements is open to
+_SEE_THE_BRIDGE = ("org.elasticsearch.entitlement", "java.logging", "java.net.http", "java.naming", "jdk.net")
 # packages that the entitlements of the newer servers look into
 _SEEN_BY_ENTITLEMENTS = (
     "jdk.jlink/jdk.tools.jlink.internal",
@@ -75,6 +75,7 @@ def elasticsearch_command(
         *(_EITHER + _ELASTICSEARCH + (_ELASTICSEARCH_ON_JAVA_17 if for_java_17 else _ELASTICSEARCH_ON_JAVA_21)).split(),
         *seen,
         f"--patch-module=java.base={bridge}",
+        f"--add-exports=java.base/org.elasticsearch.entitlement.bridge={','.join(_SEE_THE_BRIDGE)}",
         f"-Des.path.home={home}",
         f"-Djava.io.tmpdir={run / 'tmp'}",
         *options.split(),

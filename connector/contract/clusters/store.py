@@ -96,7 +96,8 @@ def on_store(test: Callable[..., Awaitable[None]]) -> Callable[..., None]:
     asked = ["self", "store", *(("filled",) if "index" in wanted else ())]
     asked += [name for name in signature.parameters if name not in (*GIVEN, *asked)]
     kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
-    in_loop.__signature__ = inspect.Signature([inspect.Parameter(name, kind) for name in asked])  # type: ignore[attr-defined]
+    asked_for = inspect.Signature([inspect.Parameter(name, kind) for name in asked])
+    in_loop.__signature__ = asked_for  # type: ignore[attr-defined]
     return in_loop
 
 

@@ -146,8 +146,10 @@ class StreamInput:
     @contextlib.contextmanager
     def open(self) -> Iterator[IO[bytes]]:
         if self._pipe is None:
-            pipe = open(self._path, "rb", buffering=0) if self._path else getattr(sys.stdin.buffer, "raw", None)  # noqa: SIM115
-            self._pipe = cast(IO[bytes], pipe or sys.stdin.buffer)
+            if self._path:
+                self._pipe = open(self._path, "rb", buffering=0)  # noqa: SIM115 - open until it is read
+            else:
+                self._pipe = cast(IO[bytes], getattr(sys.stdin.buffer, "raw", sys.stdin.buffer))
         head = self._replay().read(HEAD_BYTES)
         decompress = _decompressor(head, Path(self.name))
         yield decompress(self._replay()) if decompress else self._replay()

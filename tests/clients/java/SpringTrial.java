@@ -31,7 +31,8 @@ public class SpringTrial {
     public interface Products extends ElasticsearchRepository<Product, String> {
         SearchHits<Product> findByTitle(String title, Pageable page);
 
-        @Query("{\"bool\": {\"must\": [{\"match\": {\"title\": \"?0\"}}], \"filter\": [{\"term\": {\"brand\": \"?1\"}}]}}")
+        @Query("{\"bool\": {\"must\": [{\"match\": {\"title\": \"?0\"}}], "
+            + "\"filter\": [{\"term\": {\"brand\": \"?1\"}}]}}")
         SearchHits<Product> searchOf(String title, String brand, Pageable page);
     }
 

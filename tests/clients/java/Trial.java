@@ -16,8 +16,8 @@ import org.opensearch.client.transport.httpclient5.ApacheHttpClient5TransportBui
 public class Trial {
     public static void main(String[] given) throws Exception {
         for (int at = 2; at < given.length; at++) {
-            String said = given[0].equals("opensearch") ? opensearch(given[1], given[at]) : elasticsearch(given[1], given[at]);
-            System.out.println(said);
+            boolean isOpenSearch = given[0].equals("opensearch");
+            System.out.println(isOpenSearch ? opensearch(given[1], given[at]) : elasticsearch(given[1], given[at]));
         }
         System.exit(0);
     }
@@ -30,27 +30,32 @@ public class Trial {
                     .must(must -> must.match(match -> match.field("title").query("red sofa")))
                     .filter(filter -> filter.term(term -> term.field("brand").value("acme")))))
                 .aggregations("brands", brands -> brands.terms(terms -> terms.field("brand")))
-                .highlight(highlight -> highlight.fields(NamedValue.of("title", HighlightField.of(field -> field.numberOfFragments(1))))),
+                .highlight(highlight -> highlight.fields(
+                    NamedValue.of("title", HighlightField.of(field -> field.numberOfFragments(1))))),
             Map.class);
         int buckets = found.aggregations().get("brands").sterms().buckets().array().size();
         var several = client.msearch(
             request -> request.searches(item -> item
                 .header(header -> header.index(index))
-                .body(body -> body.size(5).query(query -> query.match(match -> match.field("title").query("red sofa"))))),
+                .body(body -> body.size(5)
+                    .query(query -> query.match(match -> match.field("title").query("red sofa"))))),
             Map.class);
         List<String> ids = found.hits().hits().stream().map(hit -> hit.id()).collect(Collectors.toList());
-        return found.hits().total().value() + " " + buckets + " " + several.responses().size() + " " + String.join(",", ids);
+        int replies = several.responses().size();
+        return found.hits().total().value() + " " + buckets + " " + replies + " " + String.join(",", ids);
     }
 
     static String opensearch(String index, String url) throws Exception {
         URI at = URI.create(url);
-        var transport = ApacheHttpClient5TransportBuilder.builder(new HttpHost(at.getScheme(), at.getHost(), at.getPort())).build();
+        var host = new HttpHost(at.getScheme(), at.getHost(), at.getPort());
+        var transport = ApacheHttpClient5TransportBuilder.builder(host).build();
         OpenSearchClient client = new OpenSearchClient(transport);
         var found = client.search(
             search -> search.index(index).size(40)
                 .query(query -> query.bool(bool -> bool
                     .must(must -> must.match(match -> match.field("title").query(text -> text.stringValue("red sofa"))))
-                    .filter(filter -> filter.term(term -> term.field("brand").value(value -> value.stringValue("acme"))))))
+                    .filter(filter -> filter.term(term -> term
+                        .field("brand").value(value -> value.stringValue("acme"))))))
                 .aggregations("brands", brands -> brands.terms(terms -> terms.field("brand")))
                 .highlight(highlight -> highlight.fields("title", field -> field.numberOfFragments(1))),
             Map.class);
@@ -59,9 +64,11 @@ public class Trial {
             request -> request.searches(item -> item
                 .header(header -> header.index(index))
                 .body(body -> body.size(5)
-                    .query(query -> query.match(match -> match.field("title").query(text -> text.stringValue("red sofa")))))),
+                    .query(query -> query.match(match -> match
+                        .field("title").query(text -> text.stringValue("red sofa")))))),
             Map.class);
         List<String> ids = found.hits().hits().stream().map(hit -> hit.id()).collect(Collectors.toList());
-        return found.hits().total().value() + " " + buckets + " " + several.responses().size() + " " + String.join(",", ids);
+        int replies = several.responses().size();
+        return found.hits().total().value() + " " + buckets + " " + replies + " " + String.join(",", ids);
     }
 }

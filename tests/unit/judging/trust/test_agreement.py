@@ -44,7 +44,10 @@ def test_kappa_of_a_table_is_linear_in_nothing_but_squares() -> None:
 
 def test_the_interval_holds_the_true_kappa_in_about_95_of_100_worlds() -> None:
     random = np.random.default_rng(5)
-    flips = lambda grades: np.where(random.random(grades.size) < 0.3, random.integers(0, 4, grades.size), grades)  # noqa: E731
+
+    def flips(grades):
+        return np.where(random.random(grades.size) < 0.3, random.integers(0, 4, grades.size), grades)
+
     many = random.integers(0, 4, 400_000)
     true = compare_judges(("a", by_pair([*many])), ("b", by_pair([*flips(many)])), samples=2).kappa
     held = 0
