@@ -136,7 +136,7 @@ async def test_who_judges_is_asked_once_and_remembered(tmp_path: Path) -> None:
         await client.post("/grade", data={**hidden(page), "grade": "1"})
 
         assert [by for by, *_ in kept(tmp_path)] == ["Jörg Müller; x=1"]
-        assert 'Jörg Müller; x=1</span> <span class="dim">1 graded' in (await client.get("/name")).text
+        assert 'Jörg Müller; x=1</span>\n<span class="dim">1 graded' in (await client.get("/name")).text
 
 
 async def test_a_rater_who_is_named_at_the_start_is_not_asked(tmp_path: Path) -> None:

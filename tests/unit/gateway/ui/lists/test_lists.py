@@ -83,7 +83,7 @@ def test_the_sums_say_how_much_changed_and_for_whom(page: httpx.Client, monkeypa
     assert texts_of(cut) == ["zebra"]  # what changed most
     assert "Show all 2" in cut
     assert sorted(texts_of(whole)) == ["blue bird", "zebra"]
-    assert re.search(r"nDCG@10</th><td>0.000</td><td>1.000</td><td>.*\+1.000.*<td>1</td><td>0</td>", cut)
+    assert re.search(r"nDCG@10</th><td>0.000</td><td>1.000</td>\s<td>.*\+1.000.*<td>1</td><td>0</td>", cut)
     assert sums_of(same) == {"First 10 unchanged": "1 of 1", "Another first hit": "0 of 1"}
     assert sums_of(cut)["Another first hit"].startswith(("1", "2"))
     assert "reranked: local: " in degraded.partition('class="warned"')[2]
