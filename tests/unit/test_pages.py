@@ -19,7 +19,6 @@ from connector.evaluation.pipelines import read_pipelines
 from connector.settings.load import setting_names
 from connector.settings.sections import Settings
 
-WIDTH = 120
 TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
 SHOWN = list(commands())
 ELLIPSIS = ("...", "…")
@@ -143,18 +142,6 @@ def test_files_that_are_named_exist() -> None:
             wrong.append(f"{line}: {code}")
 
     assert not wrong
-
-
-def test_prose_is_wrapped() -> None:
-    links = re.compile(r"\]\([^)]*\)")
-    long = [
-        f"{line}: {len(line.text)}"
-        for page in PAGES
-        for line in lines_of(page)
-        if line.kind == "prose" and len(links.sub("]", line.text)) > WIDTH and " " in line.text.strip()
-    ]
-
-    assert not long
 
 
 MACHINES = re.compile(
