@@ -100,7 +100,7 @@ def make_engine(containers: Containers, python: str) -> None:
             "--build-context",
             f"java={engine_homes.java_home(engine_homes.needed_java(ENGINE, version))}",
             "--build-context",
-            f"home={engine_homes.get(ENGINE, version)}",
+            f"home={engine_homes.assemble_home(ENGINE, version)}",
             SERVERS / "image",
         )
 

@@ -162,7 +162,7 @@ def add_opensearch_plugins(home: pathlib.Path, version: str, names: list[str]) -
         unpack(download("org.opensearch.plugin", name, f"{version}.0"), home / "plugins" / name, strip=0)
 
 
-def get(kind: str, version: str, *, ml: bool = False, security: bool = False) -> pathlib.Path:
+def assemble_home(kind: str, version: str, *, ml: bool = False, security: bool = False) -> pathlib.Path:
     """The assembled home of an engine; assembled at most once, safe to call from several processes."""
     home = CACHE / "-".join([kind, version, *(["ml"] if ml else []), *(["security"] if security else [])])
     CACHE.mkdir(parents=True, exist_ok=True)
@@ -173,7 +173,7 @@ def get(kind: str, version: str, *, ml: bool = False, security: bool = False) ->
         half = home.with_name(home.name + ".half")
         shutil.rmtree(half, ignore_errors=True)
         if ml or security:
-            shutil.copytree(get(kind, version), half, symlinks=True)
+            shutil.copytree(assemble_home(kind, version), half, symlinks=True)
             more = ["opensearch-job-scheduler", "opensearch-ml-plugin"] if ml else ["opensearch-security"]
             add_opensearch_plugins(half, version, more)
         else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import ast
 import re
+import subprocess
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -125,6 +126,14 @@ def test_a_function_is_seen_at_once() -> None:
     ]
 
     assert long == []
+
+
+def test_a_file_that_is_run_by_its_name_begins_with_what_runs_it() -> None:
+    listed = subprocess.run(["git", "ls-files", "-s"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    programs = [line.split("\t", 1)[1] for line in listed.splitlines() if line.startswith("100755 ")]
+
+    assert "tests/servers/engines.py" in programs
+    assert [name for name in programs if not (ROOT / name).read_bytes().startswith(b"#!")] == []
 
 
 def functions(file: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
