@@ -55,7 +55,7 @@ class Noting(OverlapScorer):
 
 
 @dataclass
-class Bench:
+class RunningBatcher:
     """A batcher with one scorer, and what scores through it."""
 
     scorer: OverlapScorer
@@ -74,13 +74,13 @@ class Bench:
 @asynccontextmanager
 async def batching(
     scorer: OverlapScorer, *, cache_bytes: int = 0, max_waiting: int = 99, **bounds: Any
-) -> AsyncIterator[Bench]:
+) -> AsyncIterator[RunningBatcher]:
     settings = WorkerSettings(max_waiting=max_waiting, **bounds)
-    line = RequestQueue(
+    queue = RequestQueue(
         max_waiting=settings.max_waiting, max_waiting_chars=settings.max_waiting_chars, max_wait_s=settings.max_wait_s
     )
-    batcher = Batcher(line)
-    yield Bench(scorer, batcher, Scoring(batcher, cache_bytes=cache_bytes))
+    batcher = Batcher(queue)
+    yield RunningBatcher(scorer, batcher, Scoring(batcher, cache_bytes=cache_bytes))
     batcher.close()
 
 
@@ -89,24 +89,24 @@ async def entered(gate: Gate) -> None:
 
 
 async def score(
-    line: Bench,
+    running: RunningBatcher,
     *passages: str,
     query: str = "red",
     budget_s: float | None = None,
     scorer: OverlapScorer | None = None,
     **options: Any,
 ) -> Scores:
-    scorer = scorer or line.scorer
-    with line.batcher.queue.admitted(scorer, passages, budget_s) as place:
-        return await line.scoring.score(place, scorer, query, passages, **options)
+    scorer = scorer or running.scorer
+    with running.batcher.queue.admitted(scorer, passages, budget_s) as place:
+        return await running.scoring.score(place, scorer, query, passages, **options)
 
 
-async def enter(line: Bench, *passages: str, **options: Any) -> asyncio.Task[Scores]:
+async def enter(running: RunningBatcher, *passages: str, **options: Any) -> asyncio.Task[Scores]:
     """A request that has got as far as waiting for the model."""
-    before = len(line.batcher._jobs)
-    task = asyncio.create_task(score(line, *passages, **options))
+    before = len(running.batcher._jobs)
+    task = asyncio.create_task(score(running, *passages, **options))
     end = time.monotonic() + 120
-    while len(line.batcher._jobs) == before:
+    while len(running.batcher._jobs) == before:
         assert time.monotonic() < end
         await asyncio.sleep(0.001)
     return task

@@ -107,7 +107,7 @@ class Unsteady:
             raise ClusterUnavailable("connection refused")
 
 
-class Bench:
+class IngestJobs:
     """Runs jobs over one index, and reads what is there."""
 
     def __init__(self, index: EmbeddedIndex, encoder: HashEncoder, rejects: Path) -> None:

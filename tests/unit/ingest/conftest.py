@@ -8,19 +8,19 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from support.ingest_bench import FIELDS, Bench
+from support.ingest_jobs import FIELDS, IngestJobs
 from support.parts import HashEncoder, schema_of
 
 from connector.clusters.embedded.cluster import EmbeddedCluster
 
 
 @pytest.fixture
-async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
+async def jobs(tmp_path: Path) -> AsyncIterator[IngestJobs]:
     """Runs jobs with a small encoder whose tokens are words."""
     encoder = HashEncoder(dims=4, max_tokens=10)
     cluster = await EmbeddedCluster.open(tmp_path / "store")
     index = await cluster.create_index("docs", schema_of(encoder, **FIELDS))
-    yield Bench(index, encoder, tmp_path / "rejects.jsonl")
+    yield IngestJobs(index, encoder, tmp_path / "rejects.jsonl")
     await cluster.close()
 
 

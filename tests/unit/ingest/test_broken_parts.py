@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support.ingest_bench import Bench, Rows, adds_up, docs
+from support.ingest_jobs import IngestJobs, Rows, adds_up, docs
 from support.parts import HashEncoder
 
 from connector.errors import DiskError, ModelError
@@ -18,18 +18,18 @@ from connector.settings.sections import IngestSettings
 from connector.types import Vectors
 
 
-async def test_a_source_that_breaks_off_is_reported(bench: Bench) -> None:
-    report = await bench.run(Rows(docs(*"abcdef"), breaks_after=4))
+async def test_a_source_that_breaks_off_is_reported(jobs: IngestJobs) -> None:
+    report = await jobs.run(Rows(docs(*"abcdef"), breaks_after=4))
 
     assert report.stopped == "the source broke off"
     assert (report.ok, adds_up(report)) == (False, True)
 
 
-async def test_a_spoilt_file_is_reported(bench: Bench, tmp_path: Path) -> None:
+async def test_a_spoilt_file_is_reported(jobs: IngestJobs, tmp_path: Path) -> None:
     lines = b"".join(json.dumps(one).encode() + b"\n" for one in docs(*map(str, range(5_000))))
     (tmp_path / "a.jsonl.gz").write_bytes(gzip.compress(lines)[:-1_000])
 
-    report = await bench.run(open_source(str(tmp_path / "a.jsonl.gz")), settings=IngestSettings(group_documents=500))
+    report = await jobs.run(open_source(str(tmp_path / "a.jsonl.gz")), settings=IngestSettings(group_documents=500))
 
     assert "cannot read" in (report.stopped or "")
     assert adds_up(report)
@@ -48,25 +48,25 @@ class Failing(HashEncoder):
         return vectors
 
 
-async def test_a_vector_that_is_no_number_is_never_written(bench: Bench) -> None:
-    report = await bench.run(
+async def test_a_vector_that_is_no_number_is_never_written(jobs: IngestJobs) -> None:
+    report = await jobs.run(
         [*docs("a"), {"_id": "b", "text": "nan"}, *docs("c")], encoder=Failing(dims=4, max_tokens=10)
     )
 
     assert (report.counts.written, report.counts.failed) == (2, 1)
-    assert "NaN" in bench.rejects()[0]["reason"]
-    assert await bench.ids() == ["a", "c"]
+    assert "NaN" in jobs.rejects()[0]["reason"]
+    assert await jobs.ids() == ["a", "c"]
 
 
-async def test_an_encoder_that_fails_stops_the_job(bench: Bench) -> None:
-    report = await bench.run([{"_id": "b", "text": "raise"}], encoder=Failing(dims=4, max_tokens=10))
+async def test_an_encoder_that_fails_stops_the_job(jobs: IngestJobs) -> None:
+    report = await jobs.run([{"_id": "b", "text": "raise"}], encoder=Failing(dims=4, max_tokens=10))
 
     assert (report.stopped, report.unfinished) == ("out of memory", 1)
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux has a file that is always full")
 async def test_a_full_disk_for_the_rejects_stops_the_job_and_counts_nothing_that_was_not_kept(
-    bench: Bench, tmp_path: Path
+    jobs: IngestJobs, tmp_path: Path
 ) -> None:
     class Filling(Rows):
         """The disk is full from the third row on."""
@@ -74,11 +74,11 @@ async def test_a_full_disk_for_the_rejects_stops_the_job_and_counts_nothing_that
         def __iter__(self) -> Iterator[Row]:
             for number, row in enumerate(super().__iter__()):
                 if number == 2:
-                    bench.rejects_file.unlink(missing_ok=True)
-                    bench.rejects_file.symlink_to("/dev/full")
+                    jobs.rejects_file.unlink(missing_ok=True)
+                    jobs.rejects_file.symlink_to("/dev/full")
                 yield row
 
-    report = await bench.run(Filling([*docs("a", "b"), {"_id": "c"}, *docs("d")]))
+    report = await jobs.run(Filling([*docs("a", "b"), {"_id": "c"}, *docs("d")]))
 
     assert "cannot keep a failed document" in str(report.stopped)
     assert "No space left on device" in str(report.stopped)
@@ -87,8 +87,10 @@ async def test_a_full_disk_for_the_rejects_stops_the_job_and_counts_nothing_that
     assert adds_up(report)
 
 
-async def test_rejects_that_cannot_be_kept_are_found_out_before_anything_is_read(bench: Bench, tmp_path: Path) -> None:
-    bench.rejects_file = tmp_path / "no such folder" / "rejects.jsonl"
+async def test_rejects_that_cannot_be_kept_are_found_out_before_anything_is_read(
+    jobs: IngestJobs, tmp_path: Path
+) -> None:
+    jobs.rejects_file = tmp_path / "no such folder" / "rejects.jsonl"
 
     with pytest.raises(DiskError, match="name another file: --rejects"):
-        await bench.run(docs("a"))
+        await jobs.run(docs("a"))

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.effort import tries
-from support.ingest_bench import FIELDS, SETTINGS, Bench, Rows, Unsteady, adds_up, docs
+from support.ingest_jobs import FIELDS, SETTINGS, IngestJobs, Rows, Unsteady, adds_up, docs
 from support.parts import HashEncoder, schema_of
 
 from connector.clusters.embedded.cluster import EmbeddedCluster
@@ -21,74 +21,72 @@ from connector.settings.sections import IngestSettings
 
 
 @pytest.fixture
-def encoder(bench: Bench) -> HashEncoder:
-    return bench.encoder
+def encoder(jobs: IngestJobs) -> HashEncoder:
+    return jobs.encoder
 
 
-async def test_a_first_run_writes_everything(bench: Bench) -> None:
-    report = await bench.run(docs(*"abcdefgh"))
+async def test_a_first_run_writes_everything(jobs: IngestJobs) -> None:
+    report = await jobs.run(docs(*"abcdefgh"))
 
     assert report.counts == Counts(read=8, written=8, passages=8, progress=1.0)
     assert (report.ok, report.rejects, report.stopped, report.unfinished) == (True, None, None, 0)
-    assert await bench.ids() == list("abcdefgh")
+    assert await jobs.ids() == list("abcdefgh")
 
 
-async def test_what_was_written_is_found_by_both_legs(bench: Bench, encoder: HashEncoder) -> None:
-    await bench.run(docs("a", "b", year=7))
+async def test_what_was_written_is_found_by_both_legs(jobs: IngestJobs, encoder: HashEncoder) -> None:
+    await jobs.run(docs("a", "b", year=7))
 
-    lexical = (await bench.index.lexical(LexicalQuery("b"), depth=5, filter=None, timeout_s=10)).ranking
-    dense = await bench.index.dense(encoder.encode_query("Title b\nThe text of b."), depth=5, filter=None, timeout_s=10)
+    lexical = (await jobs.index.lexical(LexicalQuery("b"), depth=5, filter=None, timeout_s=10)).ranking
+    dense = await jobs.index.dense(encoder.encode_query("Title b\nThe text of b."), depth=5, filter=None, timeout_s=10)
 
     assert (lexical[0].doc_id, dense[0].doc_id) == ("b", "b")
-    assert await bench.index.get(["b"], fields=["year", "title"], timeout_s=10) == {
-        "b": {"year": 7, "title": "Title b"}
-    }
+    assert await jobs.index.get(["b"], fields=["year", "title"], timeout_s=10) == {"b": {"year": 7, "title": "Title b"}}
 
 
-async def test_a_second_run_writes_nothing_and_encodes_nothing(bench: Bench, encoder: HashEncoder) -> None:
-    await bench.run(docs(*"abcde"))
+async def test_a_second_run_writes_nothing_and_encodes_nothing(jobs: IngestJobs, encoder: HashEncoder) -> None:
+    await jobs.run(docs(*"abcde"))
     encoder.encoded.clear()
 
-    report = await bench.run(docs(*"abcde"))
+    report = await jobs.run(docs(*"abcde"))
 
     assert report.counts == Counts(read=5, unchanged=5, progress=1.0)
     assert (report.ok, encoder.encoded) == (True, [])
 
 
-async def test_a_changed_document_replaces_its_passages(bench: Bench, encoder: HashEncoder) -> None:
+async def test_a_changed_document_replaces_its_passages(jobs: IngestJobs, encoder: HashEncoder) -> None:
     long = [{"_id": "a", "title": "T", "text": "one two three four. five six seven eight. nine ten eleven twelve."}]
-    first = await bench.run([*long, *docs("b")])
-    second = await bench.run([{"_id": "a", "title": "T", "text": "only one"}, *docs("b")])
+    first = await jobs.run([*long, *docs("b")])
+    second = await jobs.run([{"_id": "a", "title": "T", "text": "only one"}, *docs("b")])
 
-    hits = await bench.index.dense(encoder.encode_query("twelve."), depth=5, filter=None, timeout_s=10)
+    hits = await jobs.index.dense(encoder.encode_query("twelve."), depth=5, filter=None, timeout_s=10)
     passages = {passage.passage_id: passage.text for hit in hits for passage in hit.passages}
     assert (first.counts.passages, second.counts.passages) == (4, 1)
     assert second.counts == Counts(read=2, written=1, unchanged=1, passages=1, progress=1.0)
     assert passages == {"a#0": "T\nonly one", "b#0": "Title b\nThe text of b."}
 
 
-async def test_what_the_index_has_no_field_for_is_counted_by_column(bench: Bench) -> None:
+async def test_what_the_index_has_no_field_for_is_counted_by_column(jobs: IngestJobs) -> None:
     rows: list[Any] = [
         {"_id": "a", "title": "A", "supplier": "Orsk", "empty": ""},
         {"_id": "b", "title": "B", "supplier": "Orsk"},
         Row({"_id": "c", "title": "C"}, "rows:3", faults={"when": "too far away"}),
     ]
-    first = await bench.run(rows)
-    again = await bench.run(rows)
+    first = await jobs.run(rows)
+    again = await jobs.run(rows)
 
     assert first.unused == again.unused == {"supplier": 2, "when": 1}
     assert (first.counts.written, again.counts.unchanged) == (3, 3)
 
 
-async def test_a_repeated_id_is_rejected_and_the_first_row_stays(bench: Bench) -> None:
-    report = await bench.run([*docs("a", "b", "c", "d"), {"_id": "a", "text": "another"}])
+async def test_a_repeated_id_is_rejected_and_the_first_row_stays(jobs: IngestJobs) -> None:
+    report = await jobs.run([*docs("a", "b", "c", "d"), {"_id": "a", "text": "another"}])
 
     assert (report.counts.written, report.counts.failed) == (4, 1)
-    assert "repeats" in bench.rejects()[0]["reason"]
-    assert (await bench.index.get(["a"], fields=["text"], timeout_s=10))["a"]["text"] == "The text of a."
+    assert "repeats" in jobs.rejects()[0]["reason"]
+    assert (await jobs.index.get(["a"], fields=["text"], timeout_s=10))["a"]["text"] == "The text of a."
 
 
-async def test_what_fails_is_kept_with_its_reason(bench: Bench) -> None:
+async def test_what_fails_is_kept_with_its_reason(jobs: IngestJobs) -> None:
     rows = [
         *docs("a"),
         {"title": "no id", "text": "x"},
@@ -99,11 +97,11 @@ async def test_what_fails_is_kept_with_its_reason(bench: Bench) -> None:
         {"_id": "extra", "text": "x", "extra": {"a": "\ud800"}},
     ]
 
-    report = await bench.run(rows)
+    report = await jobs.run(rows)
 
     assert (report.counts.read, report.counts.written, report.counts.failed) == (7, 1, 6)
-    assert (report.ok, report.rejects) == (False, bench.rejects_file)
-    found = bench.rejects()
+    assert (report.ok, report.rejects) == (False, jobs.rejects_file)
+    found = jobs.rejects()
     assert [one["origin"] for one in found] == ["rows:2", "rows:3", "rows:4", "file:5", "rows:6", "rows:7"]
     assert found[2] == {
         "reason": "field 'year' is an integer but holds 'soon'",
@@ -113,39 +111,39 @@ async def test_what_fails_is_kept_with_its_reason(bench: Bench) -> None:
     assert found[3] == {"reason": "the line is not JSON", "origin": "file:5", "raw": "{broken"}
 
 
-async def test_the_rejects_of_an_earlier_run_are_gone(bench: Bench) -> None:
-    await bench.run([{"text": "no id"}])
-    report = await bench.run(docs("a"))
+async def test_the_rejects_of_an_earlier_run_are_gone(jobs: IngestJobs) -> None:
+    await jobs.run([{"text": "no id"}])
+    report = await jobs.run(docs("a"))
 
-    assert (report.rejects, bench.rejects_file.exists()) == (None, False)
-
-
-async def test_progress_is_told_and_never_goes_back(bench: Bench) -> None:
-    await bench.run([*docs(*"abcdefg"), {"text": "no id"}])
-
-    assert [one.read for one in bench.progress] == sorted(one.read for one in bench.progress)
-    assert [one.progress for one in bench.progress] == sorted(one.progress for one in bench.progress)
-    assert bench.progress[-1].read == 8
+    assert (report.rejects, jobs.rejects_file.exists()) == (None, False)
 
 
-async def test_documents_that_are_gone_are_removed_on_demand_only(bench: Bench) -> None:
-    await bench.run(docs(*"abcdefgh"))
-    kept = await bench.run(docs(*"abc"))
-    before = await bench.ids()
-    removed = await bench.run(docs(*"abc"), delete_missing=True)
+async def test_progress_is_told_and_never_goes_back(jobs: IngestJobs) -> None:
+    await jobs.run([*docs(*"abcdefg"), {"text": "no id"}])
+
+    assert [one.read for one in jobs.progress] == sorted(one.read for one in jobs.progress)
+    assert [one.progress for one in jobs.progress] == sorted(one.progress for one in jobs.progress)
+    assert jobs.progress[-1].read == 8
+
+
+async def test_documents_that_are_gone_are_removed_on_demand_only(jobs: IngestJobs) -> None:
+    await jobs.run(docs(*"abcdefgh"))
+    kept = await jobs.run(docs(*"abc"))
+    before = await jobs.ids()
+    removed = await jobs.run(docs(*"abc"), delete_missing=True)
 
     assert (kept.counts.removed, before) == (0, list("abcdefgh"))
     assert (removed.counts.removed, removed.ok, removed.kept_missing) == (5, True, None)
-    assert await bench.ids() == list("abc")
+    assert await jobs.ids() == list("abc")
 
 
-async def test_a_document_that_fails_today_is_not_removed(bench: Bench) -> None:
-    await bench.run(docs(*"abc"))
+async def test_a_document_that_fails_today_is_not_removed(jobs: IngestJobs) -> None:
+    await jobs.run(docs(*"abc"))
 
-    report = await bench.run([*docs("a"), {"_id": "b", "text": "x", "year": "soon"}], delete_missing=True)
+    report = await jobs.run([*docs("a"), {"_id": "b", "text": "x", "year": "soon"}], delete_missing=True)
 
     assert report.counts.removed == 1
-    assert await bench.ids() == ["a", "b"]
+    assert await jobs.ids() == ["a", "b"]
 
 
 @pytest.mark.parametrize(
@@ -156,29 +154,31 @@ async def test_a_document_that_fails_today_is_not_removed(bench: Bench) -> None:
         ([*docs("a"), {"text": "no id"}], "1 rows had no readable id"),
     ],
 )
-async def test_nothing_is_removed_where_the_source_cannot_be_trusted(bench: Bench, rows: list[Any], words: str) -> None:
-    await bench.run(docs("a", "b"))
+async def test_nothing_is_removed_where_the_source_cannot_be_trusted(
+    jobs: IngestJobs, rows: list[Any], words: str
+) -> None:
+    await jobs.run(docs("a", "b"))
 
-    report = await bench.run(rows, delete_missing=True)
+    report = await jobs.run(rows, delete_missing=True)
 
     assert words in (report.kept_missing or "")
     assert (report.ok, report.counts.removed) == (False, 0)
-    assert await bench.ids() == ["a", "b"]
+    assert await jobs.ids() == ["a", "b"]
 
 
-async def test_nothing_is_removed_after_a_job_that_stopped(bench: Bench) -> None:
-    await bench.run(docs(*"abcdef"))
+async def test_nothing_is_removed_after_a_job_that_stopped(jobs: IngestJobs) -> None:
+    await jobs.run(docs(*"abcdef"))
 
-    report = await bench.run(Rows(docs(*"abc"), breaks_after=1), delete_missing=True)
+    report = await jobs.run(Rows(docs(*"abc"), breaks_after=1), delete_missing=True)
 
     assert (report.stopped, report.kept_missing) == ("the source broke off", "the source broke off")
-    assert await bench.ids() == list("abcdef")
+    assert await jobs.ids() == list("abcdef")
 
 
-async def test_groups_are_cut_by_bytes_too(bench: Bench) -> None:
-    unsteady = Unsteady(bench.index)
+async def test_groups_are_cut_by_bytes_too(jobs: IngestJobs) -> None:
+    unsteady = Unsteady(jobs.index)
 
-    await bench.run(docs(*"abcdef"), index=unsteady, settings=IngestSettings(group_documents=100, group_bytes=40))
+    await jobs.run(docs(*"abcdef"), index=unsteady, settings=IngestSettings(group_documents=100, group_bytes=40))
 
     assert unsteady.writes == 3
 
@@ -207,14 +207,14 @@ def test_counts_add_up_and_the_index_holds_what_was_taken(
         encoder = HashEncoder(dims=4, max_tokens=10)
         cluster = await EmbeddedCluster.open(folder / "store")
         index = await cluster.create_index("docs", schema_of(encoder, **FIELDS))
-        bench = Bench(index, encoder, folder / "rejects.jsonl")
+        jobs = IngestJobs(index, encoder, folder / "rejects.jsonl")
         expected: dict[str, str] = {}
         for batch in (first, second):
-            report = await bench.run(batch, index=Unsteady(index, outages=outages), delete_missing=delete)
+            report = await jobs.run(batch, index=Unsteady(index, outages=outages), delete_missing=delete)
             assert adds_up(report)
             assert (report.unfinished, report.stopped) == (0, None)
             assert report.counts.read == len(batch)
-            assert report.counts.failed == (len(bench.rejects()) if report.rejects else 0)
+            assert report.counts.failed == (len(jobs.rejects()) if report.rejects else 0)
             taken: dict[str, str] = {}
             seen: set[str] = set()
             for row in batch:
@@ -232,14 +232,14 @@ def test_counts_add_up_and_the_index_holds_what_was_taken(
     asyncio.run(work())
 
 
-async def test_vectors_stay_with_their_passages_though_they_are_encoded_by_length(bench: Bench) -> None:
+async def test_vectors_stay_with_their_passages_though_they_are_encoded_by_length(jobs: IngestJobs) -> None:
     words = ["word " * (1 + at * 7 % 90) + f"end{at}." for at in range(2 * STEP_PASSAGES + 5)]
     rows = [{"_id": f"d{at:03}", "title": "T", "text": text} for at, text in enumerate(words)]
     wide = SETTINGS.model_copy(update={"group_documents": len(rows)})
     plain = HashEncoder(dims=4, max_tokens=200)
-    await bench.run(rows, settings=wide, encoder=plain)
+    await jobs.run(rows, settings=wide, encoder=plain)
     for at in (0, 17, 64, 132):
-        (best, *_) = await bench.index.dense(plain.encode_query("T\n" + words[at]), depth=1, filter=None, timeout_s=10)
+        (best, *_) = await jobs.index.dense(plain.encode_query("T\n" + words[at]), depth=1, filter=None, timeout_s=10)
 
         assert best.doc_id == f"d{at:03}"
         assert best.score == pytest.approx(1.0, abs=1e-5)

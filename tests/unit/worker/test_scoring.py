@@ -14,8 +14,8 @@ from connector.models.scorer import Scores
 
 async def test_equal_passages_are_scored_once() -> None:
     scorer = OverlapScorer()
-    async with batching(scorer) as line:
-        scores = await score(line, "red", "blue", "red", "x" * 2_000, "red", "x" * 2_000)
+    async with batching(scorer) as running:
+        scores = await score(running, "red", "blue", "red", "x" * 2_000, "red", "x" * 2_000)
 
     assert scores.values.tolist() == [1.0, 0.0, 1.0, 0.0, 1.0, 0.0]
     assert scores.truncated == (3, 5)
@@ -26,7 +26,7 @@ async def test_equal_passages_are_scored_once() -> None:
 async def test_a_pair_is_remembered_for_its_scope_its_query_and_its_weights() -> None:
     scorer = OverlapScorer()
     counts = []
-    async with batching(scorer, cache_bytes=1_000_000) as line:
+    async with batching(scorer, cache_bytes=1_000_000) as running:
         for options in (
             {},
             {"scope": "ann"},
@@ -41,7 +41,7 @@ async def test_a_pair_is_remembered_for_its_scope_its_query_and_its_weights() ->
             {},
         ):
             before = scorer.scored
-            scores = await score(line, "red", "x" * 2_000, **options)
+            scores = await score(running, "red", "x" * 2_000, **options)
             counts.append(scorer.scored - before)
             assert scores.truncated == (1,)
 
@@ -49,12 +49,12 @@ async def test_a_pair_is_remembered_for_its_scope_its_query_and_its_weights() ->
 
 
 async def test_what_is_remembered_keeps_to_its_bound() -> None:
-    async with batching(OverlapScorer(), cache_bytes=3_000) as line:
-        await score(line, *MANY)
-        await score(line, MANY[-1])
+    async with batching(OverlapScorer(), cache_bytes=3_000) as running:
+        await score(running, *MANY)
+        await score(running, MANY[-1])
 
-    assert len(line.scoring.cache) == 10
-    assert line.scorer.scored == 50
+    assert len(running.scoring.cache) == 10
+    assert running.scorer.scored == 50
 
 
 @given(
@@ -63,9 +63,9 @@ async def test_what_is_remembered_keeps_to_its_bound() -> None:
 )
 def test_however_batches_are_made_each_gets_its_own_scores(requests: list[list[str]], budget: int) -> None:
     async def run() -> list[Scores]:
-        async with batching(Noting(max_batch_tokens=budget), cache_bytes=10_000) as line:
+        async with batching(Noting(max_batch_tokens=budget), cache_bytes=10_000) as running:
             return await asyncio.gather(
-                *(score(line, *passages, query=f"a {at}") for at, passages in enumerate(requests))
+                *(score(running, *passages, query=f"a {at}") for at, passages in enumerate(requests))
             )
 
     expected = [OverlapScorer().score(f"a {at}", passages) for at, passages in enumerate(requests)]
