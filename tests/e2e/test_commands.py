@@ -7,7 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pytest
-from support.command import UNHURRIED, Finished, Launcher, run
+from support.command import UNHURRIED, Launcher, error_line, run
 
 from connector.remote.process import WorkerProcess
 from connector.settings.sections import ClusterSettings
@@ -27,15 +27,6 @@ def folder(launcher: Launcher, tmp_path_factory: pytest.TempPathFactory) -> Path
     done = launcher.run("ingest", "documents.jsonl", cwd=folder)
     assert done.code == 0, done.stderr
     return folder
-
-
-def one_line(done: Finished, *, code: int = 2) -> str:
-    """What a command says that failed: one line, no traceback."""
-    assert done.code == code, done.stderr
-    assert done.stdout == ""
-    lines = done.stderr.strip().splitlines()
-    assert len(lines) == 1, done.stderr
-    return lines[0]
 
 
 def test_queries_come_from_stdin_and_each_gives_a_line(folder: Path) -> None:
@@ -61,7 +52,7 @@ def test_an_index_that_an_engine_lacks_is_named_in_one_line(
     for arguments in (("search", "deal"), ("index", "show"), ("index", "drop", "--yes")):
         done = launcher.run(*arguments, "--cluster", engine.url, "--index", "test-nowhere", cwd=tmp_path)
 
-        assert one_line(done).startswith(f"error: no index 'test-nowhere' at {engine.url}; create it with")
+        assert error_line(done).startswith(f"error: no index 'test-nowhere' at {engine.url}; create it with")
 
 
 def test_the_same_job_again_writes_nothing(launcher: Launcher, folder: Path) -> None:
@@ -118,7 +109,7 @@ def test_pages_hold_still_from_command_to_command(launcher: Launcher, folder: Pa
 
     assert sorted(found) == ["codes", "cold", "deal"]
     assert "the next page: --cursor " in shown.stderr
-    assert "none that was given out here" in one_line(other)
+    assert "none that was given out here" in error_line(other)
 
 
 def test_a_search_without_its_worker_is_answered_and_says_so(launcher: Launcher, folder: Path) -> None:
@@ -151,9 +142,9 @@ def test_an_index_is_created_shown_and_dropped(launcher: Launcher, tmp_path: Pat
         {"title": 2.0, "body": 1.0},
         {"price": "number"},
     )
-    assert "--yes" in one_line(refused)
+    assert "--yes" in error_line(refused)
     assert dropped.code == 0
-    assert "connector index create" in one_line(missing)
+    assert "connector index create" in error_line(missing)
 
 
 @pytest.mark.parametrize(
@@ -175,7 +166,7 @@ def test_an_index_is_created_shown_and_dropped(launcher: Launcher, tmp_path: Pat
 def test_an_error_is_one_line_that_says_what_to_do(
     launcher: Launcher, folder: Path, arguments: tuple[str, ...], says: str
 ) -> None:
-    assert says in one_line(launcher.run(*arguments, cwd=folder))
+    assert says in error_line(launcher.run(*arguments, cwd=folder))
 
 
 @pytest.mark.parametrize("arguments", [("search", "deal"), ("ingest", "documents.jsonl")], ids=" ".join)
@@ -184,7 +175,7 @@ def test_a_cluster_that_is_away_is_worth_another_try(
 ) -> None:
     done = launcher.run(*arguments, "--cluster", "http://127.0.0.1:1", cwd=folder)
 
-    assert "cannot reach http://127.0.0.1:1" in one_line(done, code=3)
+    assert "cannot reach http://127.0.0.1:1" in error_line(done, code=3)
 
 
 @pytest.mark.parametrize(

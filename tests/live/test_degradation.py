@@ -22,22 +22,21 @@ from typing import Any
 
 import pytest
 from support.proxy import Fault, Proxy, Seen
-from support.scratch import drop, unique_name
+from support.scratch import drop, unique_name, write_documents
 from support.withheld import withheld_s
 
 from connector.clusters.connect import connect
 from connector.clusters.protocol import Cluster, Index
 from connector.errors import ClusterUnavailable, ModelError, SearchFailed
-from connector.ingest.passages import cut
 from connector.models.encoder import Encoder
 from connector.remote.process import WorkerProcess, running_worker
 from connector.rerankers.worker import WorkerClient
 from connector.schema import Fields
 from connector.search.searcher import Searcher
 from connector.settings.load import load_settings
-from connector.settings.sections import ClusterSettings, Settings
-from connector.types import Document, IndexedDocument, SearchRequest, SearchResponse, Vector
-from connector.wiring import build_schema, build_searcher
+from connector.settings.sections import ClusterSettings
+from connector.types import Document, SearchRequest, SearchResponse, Vector
+from connector.wiring import build_searcher
 
 TOLERANCE_S = 1.0
 AT_ONE_INSTANT_S = 4.0  # for many searches whose deadline comes at the same moment, on cores that others use too
@@ -82,18 +81,7 @@ async def fill(place: Place, encoder: Encoder) -> None:
         Document(f"d{at}", {"title": f"{TOPICS[at % 8]} {at}", "text": text, "topic": TOPICS[at % 8]})
         for at, text in enumerate(texts)
     ]
-    schema = build_schema(Settings(), FIELDS, encoder.fingerprint)
-    passages = cut(documents, schema, max_tokens=64, token_offsets=encoder.token_offsets)
-    vectors = encoder.encode([one.text for of_document in passages for one in of_document])
-    cluster = await connect(place.settings)
-    try:
-        index = await cluster.create_index(place.index, schema)
-        await index.write(
-            [IndexedDocument(one, "hash", passages[at], vectors[at : at + 1]) for at, one in enumerate(documents)]
-        )
-        await index.finish()
-    finally:
-        await cluster.close()
+    await write_documents(place.settings, place.index, documents, FIELDS, encoder)
 
 
 class Faulty:

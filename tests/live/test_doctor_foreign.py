@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from support.doctoring import look, not_ok, talking, write
-from support.scratch import unique_name
+from support.doctoring import look, not_ok, write
+from support.scratch import engine_client, unique_name
 
 from connector.models.encoder import Encoder
 from connector.settings.sections import ClusterSettings
@@ -24,7 +24,7 @@ def foreign(engine: ClusterSettings, encoder: Encoder) -> Iterator[str]:
         "knn_vector": {"type": "knn_vector", "dimension": dims,
                        "method": {"name": "hnsw", "engine": "lucene", "space_type": "cosinesimil"}},
     }  # fmt: skip
-    with talking(engine) as client:
+    with engine_client(engine) as client:
         is_opensearch = client.get("/").json()["version"].get("distribution") == "opensearch"
         vector = vectors["knn_vector" if is_opensearch else "dense_vector"]
         settings = {"index.knn": True} if is_opensearch else {}
@@ -59,7 +59,7 @@ async def test_vectors_of_another_model_are_a_failure_with_the_figure(
 ) -> None:
     given = {"index__text_fields": {"body": 1.0}, "index__vector_field": "embedding"}
     right = await look(engine, foreign, None, **given)
-    with talking(engine) as client:
+    with engine_client(engine) as client:
         for at, text in enumerate(["Freezers.", "Gateways.", "Offices."]):  # the components in another order
             other = encoder.encode([text])[0][::-1].tolist()
             write(client, "PUT", f"/{foreign}/_doc/{at}?refresh=true", {"body": text, "embedding": other})
@@ -80,7 +80,7 @@ async def test_a_text_that_is_searchable_but_not_kept_is_named(engine: ClusterSe
         "_source": {"excludes": ["body"]},
         "properties": {"body": {"type": "text"}, "name": {"type": "keyword"}},
     }
-    with talking(engine) as client:
+    with engine_client(engine) as client:
         write(client, "PUT", f"/{name}", {"mappings": mappings})
         write(client, "PUT", f"/{name}/_doc/1?refresh=true", {"body": "Freezers are checked.", "name": "x"})
         found = await look(engine, name, None, index__text_fields={"body": 1.0})
@@ -93,7 +93,7 @@ async def test_a_text_that_is_searchable_but_not_kept_is_named(engine: ClusterSe
 
 async def test_an_empty_index_of_somebody_else_gets_no_advice_to_fill_it(engine: ClusterSettings) -> None:
     name = unique_name()
-    with talking(engine) as client:
+    with engine_client(engine) as client:
         write(client, "PUT", f"/{name}", {"mappings": {"properties": {"body": {"type": "text"}}}})
         found = await look(engine, name, None, index__text_fields={"body": 1.0})
         write(client, "DELETE", f"/{name}")

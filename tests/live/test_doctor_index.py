@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import pytest
-from support.doctoring import COUNT, FIELDS, fill, look, not_ok, statuses, talking, write
-from support.scratch import drop, unique_name
+from support.doctoring import COUNT, FIELDS, fill, look, not_ok, statuses, write
+from support.scratch import drop, engine_client, unique_name
 
 from connector.clusters.connect import connect
 from connector.clusters.mapping import build_index
@@ -77,7 +77,7 @@ async def own(engine: ClusterSettings, encoder: Encoder) -> AsyncIterator[str]:
     name = unique_name()
     await fill(engine, name, encoder)
     yield name
-    with talking(engine) as client:
+    with engine_client(engine) as client:
         client.put(
             f"/{name}/_settings", json={f"index.blocks.{block}": None for block in ("write", "read_only_allow_delete")}
         )
@@ -94,7 +94,7 @@ async def own(engine: ClusterSettings, encoder: Encoder) -> AsyncIterator[str]:
 async def test_an_index_that_takes_no_writes_is_named(
     engine: ClusterSettings, own: str, block: str, status: str, words: str
 ) -> None:
-    with talking(engine) as client:
+    with engine_client(engine) as client:
         write(client, "PUT", f"/{own}/_settings", {f"index.blocks.{block}": True})
     found = await look(engine, own, None)
 
@@ -110,7 +110,7 @@ async def test_a_red_index_is_named_with_the_reason(engine: ClusterSettings, enc
     await cluster.close()
     body = copy.deepcopy(build_index(Engine(kind, ""), build_schema(Settings(), FIELDS, encoder.fingerprint)))
     body["settings"]["index"] |= {"routing.allocation.require._name": "nobody", "auto_expand_replicas": False}
-    with talking(engine) as client:
+    with engine_client(engine) as client:
         write(client, "PUT", f"/{name}?wait_for_active_shards=0&timeout=1s", body)
         found = await look(engine, name, None)
         write(client, "DELETE", f"/{name}")
@@ -121,7 +121,7 @@ async def test_a_red_index_is_named_with_the_reason(engine: ClusterSettings, enc
 
 
 async def test_replicas_on_a_single_node_are_called_normal(engine: ClusterSettings, own: str) -> None:
-    with talking(engine) as client:
+    with engine_client(engine) as client:
         write(client, "PUT", f"/{own}/_settings", {"index.auto_expand_replicas": False, "index.number_of_replicas": 1})
     found = await look(engine, own, None)
 
@@ -138,7 +138,7 @@ async def test_an_index_whose_fields_are_not_ours_is_named(engine: ClusterSettin
     body = copy.deepcopy(build_index(Engine(kind, ""), build_schema(Settings(), FIELDS, encoder.fingerprint)))
     del body["mappings"]["properties"]["unit"]
     body["mappings"]["properties"]["topic"] = {"type": "text"}
-    with talking(engine) as client:
+    with engine_client(engine) as client:
         write(client, "PUT", f"/{name}", body)
         found = await look(engine, name, None)
         write(client, "DELETE", f"/{name}")

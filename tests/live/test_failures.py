@@ -28,7 +28,7 @@ from connector.settings.load import load_settings
 from connector.settings.sections import ClusterSettings, Settings
 from connector.wiring import build_schema
 
-pytestmark = pytest.mark.live
+pytestmark = [pytest.mark.live, pytest.mark.usefixtures("one_encoder")]
 ROWS = 120
 
 
@@ -52,11 +52,6 @@ def source(tmp_path: Path) -> Path:
     rows = [{"_id": f"d{at}", "title": f"Row {at}", "text": f"The {at} rule on refunds."} for at in range(ROWS)]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     return path
-
-
-@pytest.fixture(autouse=True)
-def _one_encoder(monkeypatch: pytest.MonkeyPatch, encoder: Encoder) -> None:
-    monkeypatch.setattr(job, "load_encoder", lambda settings: encoder)
 
 
 def settings_of(url: str, name: str, **more: Any) -> Settings:

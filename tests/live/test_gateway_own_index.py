@@ -9,12 +9,11 @@ import httpx
 import pytest
 from support.parts import HashEncoder, OverlapScorer, schema_of, serving
 from support.running_gateway import JSON, running_gateway
-from support.scratch import filled_index
+from support.scratch import filled_index, index_documents
 from support.worker_app import wait_ready
 
-from connector.ingest.passages import cut
 from connector.settings.sections import ClusterSettings, Settings, WorkerSettings
-from connector.types import Document, IndexedDocument
+from connector.types import Document
 from connector.worker.app import create_app
 
 pytestmark = pytest.mark.live
@@ -37,12 +36,7 @@ QUERY: JSON = {"match": {"text": "bake dough"}}
 
 @pytest.fixture(scope="module")
 def index(engine: ClusterSettings) -> Iterator[str]:
-    passages = cut(DOCUMENTS, SCHEMA, max_tokens=8, token_offsets=ENCODER.token_offsets)
-    indexed = [
-        IndexedDocument(document, "hash", own, ENCODER.encode([passage.text for passage in own]))
-        for document, own in zip(DOCUMENTS, passages, strict=True)
-    ]
-    with filled_index(engine, SCHEMA, indexed) as name:
+    with filled_index(engine, SCHEMA, index_documents(DOCUMENTS, SCHEMA, ENCODER, max_tokens=8)) as name:
         yield name
 
 

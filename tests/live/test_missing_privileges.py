@@ -7,10 +7,10 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from support.command import Launcher
+from support.command import Launcher, error_line
 from support.scratch import drop, unique_name
 from support.secured import Secured
-from support.secured_jobs import assert_no_secret, ingest, one_line, variables, write_source
+from support.secured_jobs import assert_no_secret, ingest, variables, write_source
 
 from connector.clusters.connect import connect
 from connector.errors import AccessDenied
@@ -99,7 +99,7 @@ async def test_every_command_names_the_privilege_that_is_missing(
     for arguments, words in commands.items():
         done = launcher.run(*arguments, cwd=tmp_path, **variables(user))
 
-        assert words in one_line(done)
+        assert words in error_line(done)
         assert "; grant " in done.stderr
         assert_no_secret(done.stderr, user)
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 from engine_security import make_certificates
-from support.command import Launcher
+from support.command import Launcher, error_line
 from support.proxy import Proxy
 from support.secured import Secured
-from support.secured_jobs import assert_no_secret, one_line, variables
+from support.secured_jobs import assert_no_secret, variables
 
 from connector.clusters.connect import connect
 from connector.errors import AccessDenied, ConnectorError, SettingsError, TlsError
@@ -81,7 +81,7 @@ async def test_credentials_that_are_not_accepted_are_told_apart(
     done = launcher.run("index", "show", "--index", "kb", cwd=tmp_path, **variables(settings))
 
     assert caught.value.status == 401
-    assert re.search(words, one_line(done))
+    assert re.search(words, error_line(done))
     assert_no_secret(str(caught.value) + done.stderr, settings)
 
 
@@ -136,7 +136,7 @@ async def test_a_connection_that_cannot_be_trusted_is_told_of(
     done = launcher.run("search", "refunds", "--index", "kb", cwd=tmp_path, **variables(settings))
 
     assert type(caught.value) is error
-    assert re.search(words, one_line(done))
+    assert re.search(words, error_line(done))
     assert_no_secret(str(caught.value) + done.stderr, settings)
 
 

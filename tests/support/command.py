@@ -58,6 +58,15 @@ class Finished:
     stderr: str
 
 
+def error_line(done: Finished, *, code: int = 2) -> str:
+    """What a command says that failed: one line, no traceback."""
+    assert (done.code, done.stdout) == (code, ""), done.stderr
+    lines = done.stderr.strip().splitlines()
+    assert len(lines) == 1, done.stderr
+    assert lines[0].startswith("error: ")
+    return lines[0]
+
+
 def run(*arguments: str, cwd: Path, stdin: str = "") -> Finished:
     """One command from nothing to its end."""
     command = [sys.executable, "-m", "connector", *arguments]

@@ -3,28 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any
 
 import httpx
+from support.scratch import write_documents
 
-from connector.clusters.connect import connect
 from connector.doctor import checkup
 from connector.doctor.findings import Finding
-from connector.ingest.passages import cut
 from connector.models.encoder import Encoder
 from connector.schema import Fields
 from connector.settings.load import load
-from connector.settings.sections import ClusterSettings, Settings
-from connector.types import Document, IndexedDocument
-from connector.wiring import build_schema
+from connector.settings.sections import ClusterSettings
+from connector.types import Document
 
 FIELDS = Fields(text={"title": 2.0, "text": 1.0}, metadata={"topic": "keyword"})
 TOPICS = ("refunds", "freezers", "partners", "firmware", "invoices", "carriers")
 COUNT = 12
-UNHURRIED = {"search.deadline_s": 300}  # so that the worker's speed does not depend on what else the machine does
+WITHOUT_HASTE = {"search.deadline_s": 300}  # so that the worker's speed does not depend on what else the machine does
 OF_THE_CLUSTER = ("health", "search access", "ingest access", "index", "mapping", "copies", "blocks", "documents")
 
 
@@ -34,17 +30,7 @@ async def fill(settings: ClusterSettings, name: str, encoder: Encoder, *, withou
         Document(f"d{at}", {"title": f"{TOPICS[at % 6]} {at}", "text": f"Sensors and {TOPICS[at % 6]} in week {at}."})
         for at in range(COUNT)
     ] + [Document(f"e{at}", {"topic": "none"}) for at in range(without_text)]
-    schema = build_schema(Settings(), FIELDS, encoder.fingerprint)
-    passages = cut(documents, schema, max_tokens=64, token_offsets=encoder.token_offsets)
-    vectors = [encoder.encode([one.text for one in own]) for own in passages]
-    cluster = await connect(settings)
-    try:
-        index = await cluster.create_index(name, schema)
-        written = [IndexedDocument(one, "hash", *made) for one, *made in zip(documents, passages, vectors, strict=True)]
-        assert all(fate.error is None for fate in await index.write(written))
-        await index.finish()
-    finally:
-        await cluster.close()
+    await write_documents(settings, name, documents, FIELDS, encoder)
 
 
 async def look(cluster: ClusterSettings, index: str, worker_url: str | None, **more: Any) -> dict[str, Finding]:
@@ -54,7 +40,7 @@ async def look(cluster: ClusterSettings, index: str, worker_url: str | None, **m
         secret = getattr(cluster, name)
         given |= {f"cluster.{name}": secret.get_secret_value()} if secret else {}
     given |= {"index.name": index, "search.rerank": "on" if worker_url else "off", "rerankers.local.url": worker_url}
-    given |= UNHURRIED | {name.replace("__", "."): value for name, value in more.items()}
+    given |= WITHOUT_HASTE | {name.replace("__", "."): value for name, value in more.items()}
     loaded = load(environ={}, overrides=given)
     findings = await checkup.examine(loaded)
 
@@ -77,13 +63,6 @@ def not_ok(findings: dict[str, Finding]) -> dict[str, str]:
         for check, finding in findings.items()
         if finding.status != "ok" and not (check == "health" and is_of_others)
     }
-
-
-@contextmanager
-def talking(settings: ClusterSettings) -> Iterator[httpx.Client]:
-    """The engine itself."""
-    with httpx.Client(base_url=settings.url, timeout=60) as client:
-        yield client
 
 
 def write(client: httpx.Client, method: str, path: str, body: Any = None) -> Any:

@@ -7,9 +7,8 @@ from typing import Any
 
 import httpx
 import pytest
+from support.scratch import write_documents
 
-from connector.clusters.connect import connect
-from connector.ingest.passages import cut
 from connector.models.encoder import Encoder
 from connector.native.opensearch import HOLDINGS
 from connector.native.plan import Installed, Part
@@ -17,8 +16,8 @@ from connector.native.planning import build_plan
 from connector.schema import Fields
 from connector.settings.load import load_settings
 from connector.settings.sections import ClusterSettings, Settings
-from connector.types import Document, IndexedDocument
-from connector.wiring import build_schema, open_cluster, open_index, open_native
+from connector.types import Document
+from connector.wiring import open_cluster, open_index, open_native
 
 ARTICLES = {
     "refund": ("Returning hardware", "Opened sensors can be returned for a refund within two weeks."),
@@ -45,22 +44,7 @@ ON_OURS = pytest.mark.parametrize("settings", ["managed"], indirect=True)
 async def fill(settings: ClusterSettings, name: str, encoder: Encoder) -> None:
     """An index of ours with the articles."""
     documents = [Document(doc_id, {"title": title, "text": text}) for doc_id, (title, text) in ARTICLES.items()]
-    schema = build_schema(Settings(), Fields({"title": 2.0, "text": 1.0}), encoder.fingerprint)
-    passages = cut(documents, schema, max_tokens=64, token_offsets=encoder.token_offsets)
-    vectors = [encoder.encode([one.text for one in own]) for own in passages]
-    written = [IndexedDocument(one, "hash", *made) for one, *made in zip(documents, passages, vectors, strict=True)]
-    cluster = await connect(settings)
-    try:
-        index = await cluster.create_index(name, schema)
-        assert all(fate.error is None for fate in await index.write(written))
-        await index.finish()
-    finally:
-        await cluster.close()
-
-
-def engine_of(settings: ClusterSettings) -> httpx.Client:
-    """The engine itself."""
-    return httpx.Client(base_url=settings.url, timeout=60)
+    await write_documents(settings, name, documents, Fields({"title": 2.0, "text": 1.0}), encoder)
 
 
 def settings_for(

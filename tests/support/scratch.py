@@ -1,4 +1,5 @@
-"""Indices that live as long as a test, or a little longer."""
+"""Indices that live as long as a test, or a little longer, what is written into them, and the engine itself beside the
+connector."""
 
 from __future__ import annotations
 
@@ -13,9 +14,12 @@ from connector.clusters.clients import service_credentials
 from connector.clusters.connect import connect
 from connector.clusters.tls import tls_context
 from connector.errors import IndexMissing
-from connector.schema import IndexSchema
-from connector.settings.sections import ClusterSettings
-from connector.types import IndexedDocument
+from connector.ingest.passages import cut
+from connector.models.encoder import Encoder
+from connector.schema import Fields, IndexSchema
+from connector.settings.sections import ClusterSettings, Settings
+from connector.types import Document, IndexedDocument
+from connector.wiring import build_schema
 
 # an engine takes as long to drop one index as to drop many
 AT_ONCE = 16
@@ -62,18 +66,23 @@ def is_engine(settings: ClusterSettings) -> bool:
 
 
 def _drop_now(settings: ClusterSettings, names: Sequence[str]) -> None:
+    with engine_client(settings) as engine:
+        reply = engine.delete(f"/{','.join(names)}", params={"ignore_unavailable": "true"})
+    assert reply.is_success, reply.text
+
+
+def engine_client(settings: ClusterSettings) -> httpx.Client:
+    """The engine itself, asked by whom the settings name."""
     credentials = service_credentials(settings)
     headers = credentials.header if credentials else {}
-    with httpx.Client(verify=tls_context(settings), headers=headers, timeout=60) as client:
-        reply = client.delete(f"{settings.url}/{','.join(names)}?ignore_unavailable=true")
-    assert reply.is_success, reply.text
+    return httpx.Client(base_url=settings.url, verify=tls_context(settings), headers=headers, timeout=60)
 
 
 @contextlib.contextmanager
 def filled_index(settings: ClusterSettings, schema: IndexSchema, documents: Sequence[IndexedDocument]) -> Iterator[str]:
     """The name of a new index that holds the documents, for as long as the block lasts."""
     name = unique_name()
-    asyncio.run(_fill(settings, name, schema, documents))
+    asyncio.run(_write(settings, name, schema, documents))
     yield name
     if is_engine(settings):
         drop_later(settings, name)
@@ -81,11 +90,33 @@ def filled_index(settings: ClusterSettings, schema: IndexSchema, documents: Sequ
         asyncio.run(drop(settings, name))
 
 
-async def _fill(
+async def write_documents(
+    settings: ClusterSettings, name: str, documents: Sequence[Document], fields: Fields, encoder: Encoder
+) -> None:
+    """A new index of that name with the documents, as an ingest writes them."""
+    schema = build_schema(Settings(), fields, encoder.fingerprint)
+    await _write(settings, name, schema, index_documents(documents, schema, encoder))
+
+
+def index_documents(
+    documents: Sequence[Document], schema: IndexSchema, encoder: Encoder, *, max_tokens: int = 64
+) -> list[IndexedDocument]:
+    """The documents, each with its passages and their vectors."""
+    cuts = cut(documents, schema, max_tokens=max_tokens, token_offsets=encoder.token_offsets)
+    vectors = iter(encoder.encode([passage.text for passages in cuts for passage in passages]))
+    return [
+        IndexedDocument(document, "hash", passages, [next(vectors) for _ in passages])
+        for document, passages in zip(documents, cuts, strict=True)
+    ]
+
+
+async def _write(
     settings: ClusterSettings, name: str, schema: IndexSchema, documents: Sequence[IndexedDocument]
 ) -> None:
     cluster = await connect(settings)
-    index = await cluster.create_index(name, schema)
-    await index.write(documents)
-    await index.finish()
-    await cluster.close()
+    try:
+        index = await cluster.create_index(name, schema)
+        assert [outcome for outcome in await index.write(documents) if outcome.error is not None] == []
+        await index.finish()
+    finally:
+        await cluster.close()

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from support.command import Finished
-
 from connector.ingest import job
 from connector.ingest.report import JobReport
 from connector.settings.load import load_settings
@@ -53,11 +51,3 @@ def assert_no_secret(text: str, cluster: ClusterSettings) -> None:
         if secret:
             assert secret.get_secret_value() not in text
             assert secret.get_secret_value().partition(":")[2] not in text or ":" not in secret.get_secret_value()
-
-
-def one_line(done: Finished) -> str:
-    """What a command says that failed: one line, no traceback."""
-    assert (done.code, done.stdout) == (2, ""), done.stderr
-    (line,) = done.stderr.strip().splitlines()
-    assert line.startswith("error: ")
-    return line

@@ -12,20 +12,20 @@ from dataclasses import dataclass
 from typing import Any
 
 from support.proxy import Fault, Proxy, Seen
+from support.scratch import write_documents
 from support.secured import Secured
 
 from connector.client import Connector
 from connector.clusters.connect import connect
 from connector.credentials import Credentials
-from connector.ingest.passages import cut
 from connector.models.encoder import Encoder
 from connector.remote.process import WorkerProcess
 from connector.rerankers.worker import WorkerClient
 from connector.schema import Fields
 from connector.settings.load import load_settings
-from connector.settings.sections import ClusterSettings, Settings
-from connector.types import Document, IndexedDocument, SearchResponse
-from connector.wiring import build_schema, build_searcher
+from connector.settings.sections import ClusterSettings
+from connector.types import Document, SearchResponse
+from connector.wiring import build_searcher
 
 OWN, FOREIGN = "legal", "board"
 MARKS = {OWN: "orchid", FOREIGN: "basilisk"}
@@ -72,21 +72,7 @@ def make_documents() -> list[Document]:
 
 
 async def fill(superuser: ClusterSettings, name: str, encoder: Encoder) -> None:
-    documents = make_documents()
-    schema = build_schema(Settings(), FIELDS, encoder.fingerprint)
-    passages = cut(documents, schema, max_tokens=64, token_offsets=encoder.token_offsets)
-    vectors = iter(encoder.encode([one.text for of_document in passages for one in of_document]))
-    written = [
-        IndexedDocument(one, "hash", own, [next(vectors) for _ in own])
-        for one, own in zip(documents, passages, strict=True)
-    ]
-    cluster = await connect(superuser)
-    try:
-        index = await cluster.create_index(name, schema)
-        assert all(fate.error is None for fate in await index.write(written))
-        await index.finish()
-    finally:
-        await cluster.close()
+    await write_documents(superuser, name, make_documents(), FIELDS, encoder)
 
 
 @dataclass(frozen=True)

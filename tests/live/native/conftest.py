@@ -7,8 +7,8 @@ import asyncio
 from collections.abc import Iterator
 
 import pytest
-from support.native import ARTICLES, FOREIGN, engine_of, fill, remove, settings_for
-from support.scratch import drop, unique_name
+from support.native import ARTICLES, FOREIGN, fill, remove, settings_for
+from support.scratch import drop, engine_client, unique_name
 
 from connector.models.encoder import Encoder
 from connector.remote.process import WorkerProcess
@@ -40,7 +40,7 @@ def foreign(ml_opensearch: ClusterSettings, encoder: Encoder) -> Iterator[str]:
         "body": {"type": "text"},
         "embedding": {"type": "knn_vector", "dimension": encoder.fingerprint.dims, "method": method},
     }
-    with engine_of(ml_opensearch) as engine:
+    with engine_client(ml_opensearch) as engine:
         body = {"settings": {"index": {"knn": True}}, "mappings": {"properties": properties}}
         engine.put(f"/{name}", json=body).raise_for_status()
         for doc_id, (title, text) in ARTICLES.items():

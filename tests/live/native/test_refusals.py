@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from support.native import FOREIGN, ON_3, ON_OURS, engine_of, fill, install, remove, settings_for, show
-from support.scratch import drop, unique_name
+from support.native import FOREIGN, ON_3, ON_OURS, fill, install, remove, settings_for, show
+from support.scratch import drop, engine_client, unique_name
 
 from connector.errors import ClusterError, SettingsError
 from connector.models.encoder import Encoder
@@ -38,7 +38,7 @@ async def test_a_worker_that_the_cluster_cannot_call_is_told_with_what_to_do(
 @ON_3
 async def test_a_private_address_needs_leave(ml_opensearch: ClusterSettings, managed: str, worker_url: str) -> None:
     settings = settings_for(ml_opensearch, managed, worker_url)
-    with engine_of(ml_opensearch) as engine:
+    with engine_client(ml_opensearch) as engine:
         switch = "plugins.ml_commons.connector.private_ip_enabled"
         engine.put("/_cluster/settings", json={"transient": {switch: False}}).raise_for_status()
         try:
@@ -64,7 +64,7 @@ async def test_an_encoder_of_other_dimensions_is_refused(
 async def test_pipelines_that_the_index_uses_by_default_are_not_removed(settings: Settings) -> None:
     names = PartNames(settings.index.name)
     await install(settings)
-    with engine_of(settings.cluster) as engine:
+    with engine_client(settings.cluster) as engine:
         default = f"/{names.index}/_settings"
         engine.put(default, json={"index.search.default_pipeline": names.search}).raise_for_status()
         with pytest.raises(SettingsError, match=f"uses {names.search} by default; first: PUT /{names.index}/_settings"):
@@ -78,7 +78,7 @@ async def test_pipelines_that_the_index_uses_by_default_are_not_removed(settings
 @ON_OURS
 async def test_a_pipeline_of_our_name_that_somebody_else_made_is_left_alone(settings: Settings) -> None:
     path = f"/_search/pipeline/{PartNames(settings.index.name).search}"
-    with engine_of(settings.cluster) as engine:
+    with engine_client(settings.cluster) as engine:
         engine.put(path, json={"description": "mine"}).raise_for_status()
         for act in (install, remove):
             with pytest.raises(SettingsError, match="was not made by connector native install"):

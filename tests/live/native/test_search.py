@@ -21,7 +21,6 @@ from support.native import (
     ON_OURS,
     WINDOW,
     elsewhere,
-    engine_of,
     install,
     refresh,
     remove,
@@ -30,6 +29,7 @@ from support.native import (
     states,
 )
 from support.parts import serving
+from support.scratch import engine_client
 from support.worker_app import wait_ready
 
 from connector.errors import ClusterError
@@ -119,7 +119,7 @@ async def test_a_plain_search_is_hybrid_and_comes_in_the_order_of_the_workers_sc
 ) -> None:
     installed = await install(settings)
     size = installed.example.body["size"]
-    with engine_of(settings.cluster) as engine:
+    with engine_client(settings.cluster) as engine:
         hits = search(engine, installed.example, QUERY)
         # without a query for the reranker the pipeline gives the fused order, of as many hits as it is asked for
         fused = [hit["_id"] for hit in search(engine, installed.example, QUERY, size=WINDOW, ext={})]
@@ -139,7 +139,7 @@ async def test_a_second_installation_changes_nothing_and_another_address_what_ca
     await install(settings)
     again = await install(settings)
     changed = await install(elsewhere(settings))
-    with engine_of(settings.cluster) as engine:
+    with engine_client(settings.cluster) as engine:
         hits = search(engine, changed.example, QUERY)
 
     assert set(states(again.parts).values()) == {"unchanged"}
@@ -156,7 +156,7 @@ async def test_a_second_installation_changes_nothing_and_another_address_what_ca
 
 @ON_OURS
 async def test_it_is_shown_with_its_state_and_removed_without_a_trace(settings: Settings) -> None:
-    with engine_of(settings.cluster) as engine, somebody_elses(engine, PartNames(settings.index.name)):
+    with engine_client(settings.cluster) as engine, somebody_elses(engine, PartNames(settings.index.name)):
         before = everything_in(engine)
         installed = await install(settings)
         search(engine, installed.example, QUERY)
@@ -188,7 +188,7 @@ async def test_what_is_ingested_gets_its_vectors(settings: Settings) -> None:
             "nested": {"path": "passages", "query": {"neural": {"passages.vector": {"query_text": text, "k": 1}}}}
         }
     names = PartNames(settings.index.name)
-    with engine_of(settings.cluster) as engine:
+    with engine_client(settings.cluster) as engine:
         params = {"pipeline": names.ingest, "refresh": "true"}
         written = engine.put(f"/{names.index}/_doc/canteen", json=fields, params=params)
         body = {"query": neural, "size": 1}
@@ -209,7 +209,7 @@ async def test_a_search_goes_on_in_the_fused_order_when_the_worker_has_gone(
     with working(WorkerSettings()) as url:
         settings = settings_for(ml_opensearch, managed, url, **{"native.embeddings": False})
         installed = await install(settings)
-    with engine_of(ml_opensearch) as engine:
+    with engine_client(ml_opensearch) as engine:
         hits = search(engine, installed.example, "refund for sensors")
     await remove(settings)
 
@@ -242,7 +242,7 @@ async def test_the_workers_key_goes_along_and_a_new_one_is_noticed(
             done.append(states((await install(settings)).parts)["connector rerank"])
         except ClusterError as error:
             done.append(str(error))
-    with engine_of(ml_opensearch) as engine:
+    with engine_client(ml_opensearch) as engine:
         refresh(engine)
         stored = engine.post("/_plugins/_ml/connectors/_search", json={"query": {"match_all": {}}}).text
     await remove(settings)
@@ -262,7 +262,7 @@ def test_the_command_prints_a_table_and_a_search_to_paste(
 
     installed = native("install", "--worker-url", worker_url)
     request, body = re.split(r"(?<=search)\n", installed.stdout[installed.stdout.index("POST ") :], maxsplit=1)
-    with engine_of(ml_opensearch) as engine:
+    with engine_client(ml_opensearch) as engine:
         pasted = engine.post(request.removeprefix("POST "), json=json.loads(body))
     shown = json.loads(native("show", "--json").stdout)
     removed = native("remove")

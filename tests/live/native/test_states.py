@@ -7,9 +7,9 @@ from contextlib import contextmanager
 
 import httpx
 import pytest
-from support.native import ON_3, ON_OURS, elsewhere, engine_of, install, refresh, remove, show, states
+from support.native import ON_3, ON_OURS, elsewhere, install, refresh, remove, show, states
 from support.parts import wait_until
-from support.scratch import unique_name
+from support.scratch import engine_client, unique_name
 
 from connector.errors import ClusterError
 from connector.native.plan import Installed
@@ -43,7 +43,7 @@ def no_comparing(engine: httpx.Client) -> Iterator[None]:
 @ON_OURS
 async def test_states_are_those_of_now_whatever_a_search_still_shows(settings: Settings) -> None:
     installed = await install(settings)
-    with engine_of(settings.cluster) as engine, no_comparing(engine), searches_of_before(engine):
+    with engine_client(settings.cluster) as engine, no_comparing(engine), searches_of_before(engine):
         for model in [part for part in installed.parts if part.kind == "model"]:
             engine.post(f"/_plugins/_ml/models/{model.id}/_undeploy").raise_for_status()
         shown, detail = await show(settings)
@@ -66,7 +66,7 @@ async def test_states_are_those_of_now_whatever_a_search_still_shows(settings: S
 async def test_a_model_that_ml_commons_calls_failed_is_deployed_by_the_next_installation(settings: Settings) -> None:
     installed = await install(settings)
     model = next(part.id for part in installed.parts if part.kind == "model")
-    with engine_of(settings.cluster) as engine, no_comparing(engine):
+    with engine_client(settings.cluster) as engine, no_comparing(engine):
         engine.post(f"/_plugins/_ml/models/{model}/_undeploy").raise_for_status()
         written = {"doc": {"model_state": "DEPLOY_FAILED"}}  # what its comparison writes
         engine.post(f"/.plugins-ml-model/_update/{model}", json=written).raise_for_status()
@@ -119,7 +119,7 @@ async def test_a_connector_is_changed_though_ml_commons_takes_another_model_for_
 ) -> None:
     monkeypatch.setattr("connector.native.opensearch.SETTLE_S", 3.0)
     installed = await install(settings)
-    with engine_of(settings.cluster) as engine, no_comparing(engine):
+    with engine_client(settings.cluster) as engine, no_comparing(engine):
         with sharing_a_word(engine, installed) as theirs, pytest.raises(ClusterError) as refused:
             await install(elsewhere(settings))
         moved = await install(elsewhere(settings))
