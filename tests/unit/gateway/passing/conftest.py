@@ -13,3 +13,10 @@ def gateway(engine: ByteEngine) -> Iterator[RunningGateway]:
     """In front of that engine."""
     with running_gateway(engine.url) as gateway:
         yield gateway
+
+
+@pytest.fixture(scope="module")
+def lasting_gateway(lasting_engine: ByteEngine) -> Iterator[RunningGateway]:
+    """In front of the one engine of a file, for all its tests."""
+    with running_gateway(lasting_engine.url) as gateway:
+        yield gateway

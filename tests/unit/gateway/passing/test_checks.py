@@ -6,33 +6,33 @@ import pytest
 
 from connector.gateway.passing.checks import check_head
 
-HOST = (b"Host", b"h")
+HOST_HEADER = (b"Host", b"h")
 
 
 def test_a_plain_head_may_go_on() -> None:
-    assert check_head("GET", b"/a%2Fb?x=<y>", "1.1", [HOST, (b"X-Any", b"caf\xe9")]) is None
+    assert check_head("GET", b"/a%2Fb?x=<y>", "1.1", [HOST_HEADER, (b"X-Any", b"caf\xe9")]) is None
     assert check_head("GET", b"/", "1.0", []) is None
-    assert check_head("OPTIONS", b"*", "1.1", [HOST]) is None
-    assert check_head("POST", b"/", "1.1", [HOST, (b"content-LENGTH", b"12")]) is None
-    assert check_head("POST", b"/", "1.1", [HOST, (b"Transfer-Encoding", b"Chunked")]) is None
+    assert check_head("OPTIONS", b"*", "1.1", [HOST_HEADER]) is None
+    assert check_head("POST", b"/", "1.1", [HOST_HEADER, (b"content-LENGTH", b"12")]) is None
+    assert check_head("POST", b"/", "1.1", [HOST_HEADER, (b"Transfer-Encoding", b"Chunked")]) is None
 
 
 @pytest.mark.parametrize(
     ("headers", "said"),
     [
         ([], "names one Host; this one has 0"),
-        ([HOST, (b"HOST", b"h")], "names one Host; this one has 2"),
-        ([HOST, (b"Content-Length", b"1"), (b"Transfer-Encoding", b"chunked")], "must not come together"),
-        ([HOST, (b"Content-Length", b"1"), (b"Content-Length", b"1")], "one Content-Length"),
-        ([HOST, (b"Content-Length", b"+1")], "in digits"),
-        ([HOST, (b"Content-Length", b"1" * 19)], "in digits"),
-        ([HOST, (b"Content-Length", "١".encode())], "in digits"),
-        ([HOST, (b"Transfer-Encoding", b"chunked, identity")], "is chunked, once"),
-        ([HOST, (b"Transfer-Encoding", b"chunked"), (b"Transfer-Encoding", b"chunked")], "is chunked, once"),
-        ([HOST, (b"X ", b"1")], "a character that none may hold"),
-        ([HOST, (b"", b"1")], "a character that none may hold"),
-        ([HOST, (b"X", b"a\r\nY: b")], "a character that none may hold"),
-        ([HOST, (b"X", b"a\x00")], "a character that none may hold"),
+        ([HOST_HEADER, (b"HOST", b"h")], "names one Host; this one has 2"),
+        ([HOST_HEADER, (b"Content-Length", b"1"), (b"Transfer-Encoding", b"chunked")], "must not come together"),
+        ([HOST_HEADER, (b"Content-Length", b"1"), (b"Content-Length", b"1")], "one Content-Length"),
+        ([HOST_HEADER, (b"Content-Length", b"+1")], "in digits"),
+        ([HOST_HEADER, (b"Content-Length", b"1" * 19)], "in digits"),
+        ([HOST_HEADER, (b"Content-Length", "١".encode())], "in digits"),
+        ([HOST_HEADER, (b"Transfer-Encoding", b"chunked, identity")], "is chunked, once"),
+        ([HOST_HEADER, (b"Transfer-Encoding", b"chunked"), (b"Transfer-Encoding", b"chunked")], "is chunked, once"),
+        ([HOST_HEADER, (b"X ", b"1")], "a character that none may hold"),
+        ([HOST_HEADER, (b"", b"1")], "a character that none may hold"),
+        ([HOST_HEADER, (b"X", b"a\r\nY: b")], "a character that none may hold"),
+        ([HOST_HEADER, (b"X", b"a\x00")], "a character that none may hold"),
     ],
 )
 def test_a_header_that_two_servers_could_read_in_two_ways_is_refused(
@@ -61,11 +61,11 @@ def test_a_header_that_two_servers_could_read_in_two_ways_is_refused(
 def test_a_request_line_that_no_engine_answers_is_refused(
     method: str, target: bytes, version: str, status: int
 ) -> None:
-    refusal = check_head(method, target, version, [HOST])
+    refusal = check_head(method, target, version, [HOST_HEADER])
 
     assert refusal is not None
     assert refusal.status == status
 
 
 def test_chunked_belongs_to_http_1_1() -> None:
-    assert check_head("POST", b"/", "1.0", [HOST, (b"Transfer-Encoding", b"chunked")]) is not None
+    assert check_head("POST", b"/", "1.0", [HOST_HEADER, (b"Transfer-Encoding", b"chunked")]) is not None

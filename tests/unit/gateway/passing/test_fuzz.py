@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterator
 
 import httptools
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.gateways import ByteEngine, RunningGateway, running_gateway
+from support.gateways import ByteEngine, RunningGateway
 
 TOKEN = st.text("!#$%&'*+-.^_`|~abcXYZ019", min_size=1, max_size=12).map(str.encode)
 VALUE = st.binary(max_size=30).filter(lambda value: not re.search(rb"[\x00-\x08\x0a-\x1f\x7f]", value))
@@ -32,12 +30,6 @@ PIECES = st.sampled_from(
     ]
 )  # fmt: skip
 NOTHING = b"\x00" * 400  # at which every parser stops, whatever it was about to read
-
-
-@pytest.fixture(scope="module")
-def gateway(lasting_engine: ByteEngine) -> Iterator[RunningGateway]:
-    with running_gateway(lasting_engine.url) as gateway:
-        yield gateway
 
 
 class Read:
@@ -76,7 +68,7 @@ def test_a_request_that_is_right_arrives_as_it_was_sent(
     body: bytes,
     is_chunked: bool,
     lasting_engine: ByteEngine,
-    gateway: RunningGateway,
+    lasting_gateway: RunningGateway,
 ) -> None:
     number = next(NUMBERS)
     sent = [(name, value.strip(b" \t")) for name, value in headers if name.lower() not in FRAMING]
@@ -91,7 +83,7 @@ def test_a_request_that_is_right_arrives_as_it_was_sent(
     else:
         lines += [b"Content-Length: %d" % len(body), b"", body]
     before = len(lasting_engine.seen)
-    reply = gateway.ask(b"\r\n".join(lines), is_head=method == b"HEAD")
+    reply = lasting_gateway.ask(b"\r\n".join(lines), is_head=method == b"HEAD")
     # the engine may see only now that a caller of an earlier example has left
     arrived = [request for request in lasting_engine.seen[before:] if b"%s: %d\r\n" % (OF_THE_TEST, number) in request]
 
@@ -107,10 +99,10 @@ def test_a_request_that_is_right_arrives_as_it_was_sent(
 
 @given(data=st.lists(PIECES, min_size=1, max_size=12).map(b"".join))
 def test_whatever_is_sent_nothing_of_ours_fails_and_the_engine_gets_whole_requests(
-    data: bytes, lasting_engine: ByteEngine, gateway: RunningGateway
+    data: bytes, lasting_engine: ByteEngine, lasting_gateway: RunningGateway
 ) -> None:
     before = len(lasting_engine.seen)
-    with gateway.connect() as caller:
+    with lasting_gateway.connect() as caller:
         caller.sendall(data + NOTHING)
         said = b""
         try:
@@ -120,7 +112,7 @@ def test_whatever_is_sent_nothing_of_ours_fails_and_the_engine_gets_whole_reques
             pass
 
     assert not re.search(rb"HTTP/1\.1 5(?!05)", said), said
-    assert gateway.ask(b"GET /_gateway/health HTTP/1.1\r\nHost: h\r\n\r\n").startswith(b"HTTP/1.1 200")
+    assert lasting_gateway.ask(b"GET /_gateway/health HTTP/1.1\r\nHost: h\r\n\r\n").startswith(b"HTTP/1.1 200")
     for request in map(Read, lasting_engine.seen[before:]):
         assert request.count <= 1  # none where the caller ended within a body
         assert sum(name.lower() == b"host" for name, _ in request.headers) == 1

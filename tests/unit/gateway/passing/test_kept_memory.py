@@ -60,13 +60,14 @@ def send_nonsense(gateway: RunningGateway, number: int) -> None:
 
 @pytest.fixture(scope="module", autouse=True)
 def _what_was_there_stays() -> None:
-    """What other tests have imported and made is looked through once, and not by each look of these tests."""
+    """What other tests have imported and made is looked through once, and not by each look of these tests. It stays
+    frozen: to undo that would give back also what tests/conftest.py froze, which costs each look half a second."""
     gc.collect()
     gc.freeze()
 
 
 @pytest.fixture(scope="module")
-def gateway(lasting_engine: ByteEngine) -> Iterator[RunningGateway]:
+def intercepting_gateway(lasting_engine: ByteEngine) -> Iterator[RunningGateway]:
     with running_gateway(lasting_engine.url, interceptor=SomeAreOurs()) as gateway:
         yield gateway
 
@@ -78,7 +79,7 @@ def gateway(lasting_engine: ByteEngine) -> Iterator[RunningGateway]:
 )
 def test_nothing_is_kept_of_requests_that_are_over(
     lasting_engine: ByteEngine,
-    gateway: RunningGateway,
+    intercepting_gateway: RunningGateway,
     act: Callable[[RunningGateway, int], None],
     reply: bytes | None,
     monkeypatch: pytest.MonkeyPatch,
@@ -90,7 +91,7 @@ def test_nothing_is_kept_of_requests_that_are_over(
 
     def work() -> None:
         for number in range(REQUESTS):
-            act(gateway, number)
+            act(intercepting_gateway, number)
         wait_until(lambda: count_held(CallerConnection) <= before)  # the gateway has seen that the callers are gone
 
     assert kept_after(work, enough=REQUESTS) < REQUESTS

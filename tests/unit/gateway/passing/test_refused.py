@@ -2,20 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import orjson
 import pytest
-from support.gateways import SMALL, ByteEngine, RunningGateway, read_reply, running_gateway
+from support.gateways import HOST, SMALL, ByteEngine, RunningGateway, read_reply
 
-HOST = b"Host: h\r\n"
 POST = b"POST /i/_doc HTTP/1.1\r\n" + HOST
-
-
-@pytest.fixture(scope="module")
-def gateway(lasting_engine: ByteEngine) -> Iterator[RunningGateway]:
-    with running_gateway(lasting_engine.url) as gateway:
-        yield gateway
 
 
 REFUSED = {
@@ -61,10 +52,10 @@ REFUSED = {
 
 @pytest.mark.parametrize("case", REFUSED)
 def test_an_ambiguous_request_is_refused_and_the_connection_ends(
-    case: str, gateway: RunningGateway, lasting_engine: ByteEngine
+    case: str, lasting_gateway: RunningGateway, lasting_engine: ByteEngine
 ) -> None:
     before = len(lasting_engine.seen)
-    with gateway.connect() as caller:
+    with lasting_gateway.connect() as caller:
         caller.sendall(REFUSED[case])
         reply = read_reply(caller)
         rest = caller.recv(100)
@@ -76,27 +67,29 @@ def test_an_ambiguous_request_is_refused_and_the_connection_ends(
 
 
 @pytest.mark.parametrize(("method", "status"), [("CONNECT", b"405"), ("PROPFIND", b"405"), ("TRACE", b"200")])
-def test_methods_that_no_engine_answers_go_no_further(method: str, status: bytes, gateway: RunningGateway) -> None:
-    assert gateway.ask(f"{method} /a HTTP/1.1\r\nHost: h\r\n\r\n".encode()).startswith(b"HTTP/1.1 " + status)
+def test_methods_that_no_engine_answers_go_no_further(
+    method: str, status: bytes, lasting_gateway: RunningGateway
+) -> None:
+    assert lasting_gateway.ask(f"{method} /a HTTP/1.1\r\nHost: h\r\n\r\n".encode()).startswith(b"HTTP/1.1 " + status)
 
 
-def test_a_head_is_limited_above_the_engines_limit(gateway: RunningGateway, lasting_engine: ByteEngine) -> None:
+def test_a_head_is_limited_above_the_engines_limit(lasting_gateway: RunningGateway, lasting_engine: ByteEngine) -> None:
     """16 kB is the engine's, which says so itself."""
     below = b"GET / HTTP/1.1\r\nHost: h\r\nX: " + b"x" * 40_000 + b"\r\n\r\n"
     above = b"GET / HTTP/1.1\r\nHost: h\r\nX: " + b"x" * 70_000 + b"\r\n\r\n"
     many = b"GET / HTTP/1.1\r\nHost: h\r\n" + b"X: y\r\n" * 20_000 + b"\r\n"
     endless = b"GET /" + b"x" * 8_000_000
 
-    assert gateway.ask(below).startswith(b"HTTP/1.1 200 OK")
+    assert lasting_gateway.ask(below).startswith(b"HTTP/1.1 200 OK")
     assert lasting_engine.seen[-1].count(b"x") >= 40_000
     for head in (above, many, endless):
-        with gateway.connect() as caller:
+        with lasting_gateway.connect() as caller:
             caller.sendall(head)  # all of it is taken, so that the reply comes through
             assert read_reply(caller).startswith(b"HTTP/1.1 431 Request Header Fields Too Large\r\n")
 
 
-def test_a_caller_who_sends_on_after_a_broken_chunk_gets_the_reply(gateway: RunningGateway) -> None:
-    with gateway.connect() as caller:
+def test_a_caller_who_sends_on_after_a_broken_chunk_gets_the_reply(lasting_gateway: RunningGateway) -> None:
+    with lasting_gateway.connect() as caller:
         caller.sendall(POST + b"Transfer-Encoding: chunked\r\n\r\n1\r\nab\r\n" + b"x" * 8_000_000)
         reply = read_reply(caller)
         rest = caller.recv(100)
@@ -105,8 +98,8 @@ def test_a_caller_who_sends_on_after_a_broken_chunk_gets_the_reply(gateway: Runn
     assert rest == b""
 
 
-def test_what_was_asked_before_is_answered_before_the_connection_ends(gateway: RunningGateway) -> None:
-    with gateway.connect() as caller:
+def test_what_was_asked_before_is_answered_before_the_connection_ends(lasting_gateway: RunningGateway) -> None:
+    with lasting_gateway.connect() as caller:
         caller.sendall(SMALL + b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n")
         reply = b""
         while data := caller.recv(1_000):
@@ -116,10 +109,10 @@ def test_what_was_asked_before_is_answered_before_the_connection_ends(gateway: R
     assert reply.count(b"HTTP/1.1") == 1
 
 
-def test_a_request_in_a_body_is_none(gateway: RunningGateway, lasting_engine: ByteEngine) -> None:
+def test_a_request_in_a_body_is_none(lasting_gateway: RunningGateway, lasting_engine: ByteEngine) -> None:
     inner = b"DELETE /i HTTP/1.1\r\nHost: h\r\n\r\n"
     before = len(lasting_engine.seen)
-    gateway.ask(POST + b"Content-Length: %d\r\n\r\n%s" % (len(inner), inner))
+    lasting_gateway.ask(POST + b"Content-Length: %d\r\n\r\n%s" % (len(inner), inner))
 
     assert len(lasting_engine.seen) == before + 1
     assert lasting_engine.seen[-1].endswith(b"\r\n\r\n" + inner)
