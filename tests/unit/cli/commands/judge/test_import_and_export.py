@@ -17,11 +17,6 @@ from connector.evaluation.datasets import read_collection
 from connector.judging.folder import JudgingFolder
 
 
-@pytest.fixture(autouse=True)
-def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-
-
 def run(*arguments: str) -> Result:
     return CliRunner().invoke(judge_app, [*arguments], env={"COLUMNS": "200"})
 

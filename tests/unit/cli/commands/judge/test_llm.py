@@ -1,5 +1,4 @@
-"""`connector judge llm` and `connector judge agreement`: what is said before, what is kept, and what the report is
-worth."""
+"""`connector judge llm`: what is said before, what is kept, and what the report is worth."""
 
 from __future__ import annotations
 
@@ -16,22 +15,9 @@ from typer.testing import CliRunner, Result
 
 from connector.cli.commands.judge import judge_app
 from connector.errors import EndpointError, SettingsError
-from connector.judging.folder import JudgingFolder
 from connector.judging.model.umbrela import PROMPT_HASH
 from connector.judging.pairs import PairKey
 from connector.judging.pooling.next_pairs import NextPairs
-
-Truth = dict[tuple[str, str], int]
-
-
-@pytest.fixture(autouse=True)
-def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-
-
-@pytest.fixture
-def made(tmp_path: Path) -> tuple[JudgingFolder, Truth]:
-    return make_judging_folder(tmp_path / "judging", queries=5, depth=6)
 
 
 def judge(server: ChatServer, *flags: str, **options: Any) -> Result:
@@ -39,7 +25,7 @@ def judge(server: ChatServer, *flags: str, **options: Any) -> Result:
     return CliRunner().invoke(judge_app, asked, env={"COLUMNS": "200"}, **options)
 
 
-def answers(truth: Truth, wrong: float = 0.0) -> Any:
+def answers(truth: dict[PairKey, int], wrong: float = 0.0) -> Any:
     """An endpoint that knows the grades, and gives that share of them at random."""
 
     def answer(query: str, passage: str) -> str:
@@ -137,17 +123,6 @@ def test_a_judge_who_guesses_is_called_one(made: Any) -> None:
         done = judge(server, "--yes")
 
     assert "the grades of stub cannot stand in for those of people" in done.stdout
-
-
-def test_two_people_are_held_against_each_other(made: Any) -> None:
-    folder, truth = made
-    grade_all(folder, truth, "anna")
-    grade_all(folder, {pair: min(grade + 1, 3) for pair, grade in truth.items()}, "bo")
-    told = json.loads(CliRunner().invoke(judge_app, ["agreement", "judging", "--json"]).stdout)
-    (found,) = told["comparisons"]
-
-    assert (found["first"], found["second"], found["within_one"]) == ("anna", "bo", 1.0)
-    assert found["lean"] == pytest.approx(np.mean([min(grade + 1, 3) - grade for grade in truth.values()]))
 
 
 def test_nothing_is_asked_without_a_yes(made: Any) -> None:
