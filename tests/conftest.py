@@ -11,7 +11,7 @@ import sys
 from collections.abc import AsyncIterator, Generator, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from support import forked_runs
@@ -38,6 +38,9 @@ from connector.readiness import read_state
 from connector.remote.process import WorkerProcess
 from connector.settings.sections import ClusterSettings, Settings
 from connector.wiring import load_encoder
+
+if TYPE_CHECKING:
+    import psycopg
 
 EMBEDDED = "embedded"
 # files whose tests run in one process: they share what is dear to make, or change the same thing
@@ -299,6 +302,15 @@ def database(postgres: str) -> Iterator[str]:
 
     with new_database(postgres) as url:
         yield url
+
+
+@pytest.fixture
+def postgres_writer(database: str) -> Iterator[psycopg.Connection]:
+    """The connection of an application that writes there."""
+    import psycopg
+
+    with psycopg.connect(database, autocommit=True) as connection:
+        yield connection
 
 
 @pytest.fixture(scope="session")

@@ -1,12 +1,10 @@
-"""What tests of ingests share: jobs over an index of the embedded store, and an application that writes to a
-database."""
+"""What tests of ingests share: jobs over an index of the embedded store."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
-import psycopg
 import pytest
 from support.ingest_jobs import FIELDS, IngestJobs
 from support.parts import HashEncoder, schema_of
@@ -22,10 +20,3 @@ async def jobs(tmp_path: Path) -> AsyncIterator[IngestJobs]:
     index = await cluster.create_index("docs", schema_of(encoder, **FIELDS))
     yield IngestJobs(index, encoder, tmp_path / "rejects.jsonl")
     await cluster.close()
-
-
-@pytest.fixture
-def writer(database: str) -> Iterator[psycopg.Connection]:
-    """The application's connection."""
-    with psycopg.connect(database, autocommit=True) as connection:
-        yield connection

@@ -36,10 +36,10 @@ async def index(tmp_path: Path) -> AsyncIterator[EmbeddedIndex]:
 
 
 @pytest.fixture
-def table(writer: psycopg.Connection, database: str) -> psycopg.Connection:
-    writer.execute("CREATE TABLE docs (id int PRIMARY KEY, text text, long text)")
-    writer.execute("INSERT INTO docs VALUES (1, 'one'), (2, 'two')")
-    return writer
+def table(postgres_writer: psycopg.Connection, database: str) -> psycopg.Connection:
+    postgres_writer.execute("CREATE TABLE docs (id int PRIMARY KEY, text text, long text)")
+    postgres_writer.execute("INSERT INTO docs VALUES (1, 'one'), (2, 'two')")
+    return postgres_writer
 
 
 def follow(database: str, *, delete_missing: bool = False, **settings: Any) -> FollowedSource:

@@ -26,11 +26,11 @@ async def index(tmp_path: Path) -> AsyncIterator[EmbeddedIndex]:
 
 
 @pytest.fixture
-def table(writer: psycopg.Connection) -> psycopg.Connection:
+def table(postgres_writer: psycopg.Connection) -> psycopg.Connection:
     """A table with a row that is old."""
-    writer.execute("CREATE TABLE docs (id int PRIMARY KEY, text text, changed timestamptz DEFAULT now())")
-    writer.execute("INSERT INTO docs VALUES (1, 'one', now() - interval '1 day')")
-    return writer
+    postgres_writer.execute("CREATE TABLE docs (id int PRIMARY KEY, text text, changed timestamptz DEFAULT now())")
+    postgres_writer.execute("INSERT INTO docs VALUES (1, 'one', now() - interval '1 day')")
+    return postgres_writer
 
 
 def follow(database: str, *, delete_missing: bool = False, **settings: Any) -> FollowedSource:
