@@ -23,6 +23,7 @@ PROGRAMS = sorted(file for folder in ("bench", "docs", "examples") for file in (
 TEMPLATES = sorted((ROOT / "connector").rglob("*.jinja"))
 TESTS = sorted((ROOT / "tests").rglob("*.py"))
 MAX_FILE_LINES, MAX_FUNCTION_LINES = 400, 60
+DOCSTRING = re.compile(r'(#!.*\n)?r?"""\S')
 
 # beside the table of rooms in CONTRIBUTING.md, which test_rooms.py holds: who calls a server does not import it
 APART = {
@@ -115,6 +116,12 @@ def test_a_file_holds_one_idea_and_is_read_without_scrolling() -> None:
     lengths = {name_of(file): len(file.read_text(encoding="utf-8").splitlines()) for file in CODE + PROGRAMS + TESTS}
 
     assert {name: count for name, count in lengths.items() if count > MAX_FILE_LINES} == {}
+
+
+def test_a_file_says_in_its_first_line_what_it_holds() -> None:
+    files = [file for file in CODE + PROGRAMS + TESTS if file.stat().st_size]
+
+    assert [name_of(file) for file in files if not DOCSTRING.match(file.read_text(encoding="utf-8"))] == []
 
 
 def test_a_function_is_seen_at_once() -> None:

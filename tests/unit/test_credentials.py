@@ -1,3 +1,5 @@
+"""A caller's credentials become a header, and show themselves to nobody."""
+
 from __future__ import annotations
 
 import base64

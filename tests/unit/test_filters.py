@@ -1,3 +1,5 @@
+"""Filters as text and as JSON: read, checked against the fields, and written again."""
+
 from __future__ import annotations
 
 import contextlib

@@ -1,3 +1,5 @@
+"""The file in which a worker says where it can be called."""
+
 from __future__ import annotations
 
 import os

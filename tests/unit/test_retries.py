@@ -1,3 +1,5 @@
+"""What is tried again, after how long, and when a part that keeps failing is left alone."""
+
 from __future__ import annotations
 
 import asyncio

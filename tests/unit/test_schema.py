@@ -1,3 +1,5 @@
+"""The schema of an index: fields, names, and what `_meta` keeps of it."""
+
 from __future__ import annotations
 
 import json

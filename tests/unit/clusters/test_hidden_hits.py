@@ -1,3 +1,5 @@
+"""Hits that an engine keeps from a caller: a leg is asked deeper, or in full, until it has enough of the others."""
+
 from __future__ import annotations
 
 from typing import Any

@@ -1,3 +1,5 @@
+"""The mapping of an index, made from the template of each engine, and the schema read back from it."""
+
 from __future__ import annotations
 
 import json

@@ -1,3 +1,5 @@
+"""How vectors are indexed: what each engine offers, what `auto` is, and what a choice needs of a cluster."""
+
 from __future__ import annotations
 
 import re

@@ -1,3 +1,5 @@
+"""The form in which vectors are written: as numbers, as base64 or as bytes, and read again."""
+
 from __future__ import annotations
 
 import base64

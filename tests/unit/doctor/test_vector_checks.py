@@ -1,3 +1,5 @@
+"""What the doctor says of the way that vectors are indexed, by how many there are."""
+
 from __future__ import annotations
 
 from dataclasses import replace

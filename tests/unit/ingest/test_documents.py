@@ -1,3 +1,5 @@
+"""A row becomes a document: ids, values, faults, and the hash of its content."""
+
 from __future__ import annotations
 
 import contextlib

@@ -1,3 +1,5 @@
+"""Where documents are cut into passages, with the tokens of words and of real encoders."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence

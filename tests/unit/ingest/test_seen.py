@@ -1,3 +1,5 @@
+"""The ids that a job has seen, on disk: each is new once."""
+
 from __future__ import annotations
 
 import sqlite3

@@ -1,3 +1,5 @@
+"""Inputs of like length share a batch, within its budget of tokens."""
+
 from __future__ import annotations
 
 from hypothesis import given

@@ -1,3 +1,5 @@
+"""A cross-encoder gives the scores of sentence-transformers, whatever the batch, and names what it cut."""
+
 from __future__ import annotations
 
 import shutil

@@ -1,3 +1,5 @@
+"""An encoder gives the vectors of sentence-transformers, in order, with or without a graph."""
+
 from __future__ import annotations
 
 import json

@@ -1,3 +1,5 @@
+"""The files of a model: where they are found, and the hash of its weights."""
+
 from __future__ import annotations
 
 import hashlib

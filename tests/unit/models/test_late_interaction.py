@@ -1,3 +1,5 @@
+"""A late-interaction scorer against the formula of MaxSim, written out."""
+
 from __future__ import annotations
 
 from pathlib import Path

@@ -1,3 +1,5 @@
+"""The cache of token vectors keeps to its bytes, and drops what was used longest ago."""
+
 from __future__ import annotations
 
 import numpy as np

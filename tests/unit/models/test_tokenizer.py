@@ -1,3 +1,5 @@
+"""A tokenizer that cannot be read is an error of ours."""
+
 from __future__ import annotations
 
 import logging

@@ -1,3 +1,5 @@
+"""What is kept of a text that is longer than a model reads."""
+
 from __future__ import annotations
 
 from hypothesis import given

@@ -1,3 +1,5 @@
+"""The digest by which an installed key is known again."""
+
 from __future__ import annotations
 
 import pytest

@@ -1,3 +1,5 @@
+"""How many clauses have to match, counted as the engines count."""
+
 from __future__ import annotations
 
 import pytest

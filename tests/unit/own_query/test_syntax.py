@@ -1,3 +1,5 @@
+"""The words of a query string, without its operators."""
+
 from __future__ import annotations
 
 import pytest

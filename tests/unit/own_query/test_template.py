@@ -1,3 +1,5 @@
+"""An application's query with a place for the text: any text goes in as it is."""
+
 from __future__ import annotations
 
 import json

@@ -1,3 +1,5 @@
+"""A server that is to encode has to describe an encoder."""
+
 from __future__ import annotations
 
 from typing import Any

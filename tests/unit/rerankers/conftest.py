@@ -1,3 +1,5 @@
+"""A server that answers what a test says, and a client of it."""
+
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator

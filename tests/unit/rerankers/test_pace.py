@@ -1,3 +1,5 @@
+"""How much of a window a search asks a busy worker for."""
+
 from __future__ import annotations
 
 from contextlib import ExitStack

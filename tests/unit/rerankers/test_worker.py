@@ -1,3 +1,5 @@
+"""The worker's client: scores in order, and each failure as an error of ours."""
+
 from __future__ import annotations
 
 import asyncio

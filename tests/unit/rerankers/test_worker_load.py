@@ -1,3 +1,5 @@
+"""How busy a worker is, as its client hears it by headers, before and with each request."""
+
 from __future__ import annotations
 
 import asyncio

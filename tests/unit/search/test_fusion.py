@@ -1,3 +1,5 @@
+"""The formulas of fusion against their definitions, and what holds for any rankings."""
+
 from __future__ import annotations
 
 import math

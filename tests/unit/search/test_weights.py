@@ -1,3 +1,5 @@
+"""What a term of a query weighs, by how rare it is."""
+
 from __future__ import annotations
 
 import math

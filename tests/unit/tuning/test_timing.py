@@ -1,3 +1,5 @@
+"""What counts as late when settings are timed."""
+
 from __future__ import annotations
 
 from connector.evaluation.runs import Answer, Answers

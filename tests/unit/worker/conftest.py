@@ -1,3 +1,5 @@
+"""A worker over HTTP with a scorer that counts words, and one that waits at a gate."""
+
 from __future__ import annotations
 
 from collections.abc import Iterator

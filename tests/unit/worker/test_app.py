@@ -1,3 +1,5 @@
+"""The worker as its callers meet it: states of its model, load, failures, and callers who hang up."""
+
 from __future__ import annotations
 
 import http.client

@@ -1,3 +1,5 @@
+"""The batcher: who comes next, what shares a batch, and who is turned away."""
+
 from __future__ import annotations
 
 import asyncio

@@ -1,3 +1,5 @@
+"""Bodies of requests: limits, encodings, gzip, and what cannot be read."""
+
 from __future__ import annotations
 
 import gzip

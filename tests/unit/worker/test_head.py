@@ -1,3 +1,5 @@
+"""HEAD is answered as GET is, without a body."""
+
 from __future__ import annotations
 
 import httpx

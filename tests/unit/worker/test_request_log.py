@@ -1,3 +1,5 @@
+"""The log of requests: what a line says, whose id it has, and what never stands in it."""
+
 from __future__ import annotations
 
 import json

@@ -1,3 +1,5 @@
+"""CSV and TSV as sources: headers, quotes, encodings, and lines that are wrong."""
+
 from __future__ import annotations
 
 import csv

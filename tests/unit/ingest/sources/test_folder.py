@@ -1,3 +1,5 @@
+"""A folder of documents as a source: which of its files are rows, and what is said of the others."""
+
 from __future__ import annotations
 
 import os

@@ -1,3 +1,5 @@
+"""The text and the title of a page of HTML, as a person sees them."""
+
 from __future__ import annotations
 
 import pytest

@@ -1,3 +1,5 @@
+"""JSON lines, objects over several lines, and arrays as sources, whole and damaged."""
+
 from __future__ import annotations
 
 import json

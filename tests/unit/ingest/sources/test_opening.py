@@ -1,3 +1,5 @@
+"""Any location becomes a source or an error that says what it is."""
+
 from __future__ import annotations
 
 import contextlib

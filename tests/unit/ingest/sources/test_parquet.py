@@ -1,3 +1,5 @@
+"""Parquet as a source: values of every type, and files that are damaged."""
+
 from __future__ import annotations
 
 import datetime as dt

@@ -1,3 +1,5 @@
+"""The text of a PDF: pages, passwords, damage, and words that a line end splits."""
+
 from __future__ import annotations
 
 import contextlib

@@ -1,3 +1,5 @@
+"""What a source is read through: gzip, named pipes and standard input."""
+
 from __future__ import annotations
 
 import bz2

@@ -1,3 +1,5 @@
+"""Plain text and Markdown as documents: encodings, titles and front matter."""
+
 from __future__ import annotations
 
 import datetime as dt

@@ -1,3 +1,5 @@
+"""Which pairs of a window are scored, and how scores become a ranking."""
+
 from __future__ import annotations
 
 from collections.abc import Iterator

@@ -1,3 +1,5 @@
+"""Each dialect of rerank servers over HTTP: its replies, to the letter."""
+
 from __future__ import annotations
 
 import re

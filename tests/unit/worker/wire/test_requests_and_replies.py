@@ -1,3 +1,5 @@
+"""Requests and replies of each dialect, and their headers, without a server."""
+
 from __future__ import annotations
 
 import json
