@@ -331,7 +331,7 @@ def worker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WorkerProcess]:
     with launching() as launcher:
         running = launcher.start("worker", "--port", "0", "--ready-file", str(ready_file), cwd=ready_file.parent)
         wait_until(lambda: running.ended.done() or is_ready())
-        assert not running.ended.done(), running.said()
+        assert not running.ended.done(), running.stderr()
         yield WorkerProcess(json.loads(ready_file.read_text())["url"], running)
         running.kill(signal.SIGTERM)
         running.wait()

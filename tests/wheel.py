@@ -99,13 +99,13 @@ def describe(python: Path, extras: str) -> None:
 def ingest_and_search(python: Path, here: Path) -> None:
     documents = [{"_id": "a", "title": "Deal registration", "text": "A registered deal lasts 90 days."},
                  {"_id": "b", "title": "Cold rooms", "text": "A cold room is checked twice a day."}]  # fmt: skip
-    (here / "documents.jsonl").write_text("".join(json.dumps(one) + "\n" for one in documents))
+    (here / "documents.jsonl").write_text("".join(json.dumps(document) + "\n" for document in documents))
     connector = python.with_name("connector")
     run(connector, "ingest", "documents.jsonl", cwd=here)
     before = processor_s()
-    said = run(connector, "search", "how long is a deal registered", "--no-rerank", "--json", cwd=here)
+    printed = run(connector, "search", "how long is a deal registered", "--no-rerank", "--json", cwd=here)
     print(f"connector search --no-rerank: {1000 * (processor_s() - before):.0f} milliseconds of the processor")
-    found = json.loads(said)
+    found = json.loads(printed)
     assert [hit["doc_id"] for hit in found["hits"]] == ["a", "b"], found
     assert not found["degraded"], found
     assert "number_of_shards" in run(python, "-c", READ_TEMPLATES, cwd=here)

@@ -33,12 +33,12 @@ def test_every_peer_has_a_run_here_or_a_reason_why_not() -> None:
 async def test_peers(run: Bench, elasticsearch: ClusterSettings) -> None:
     given = ["--peers", OURS, "--engines", "elasticsearch", "--elasticsearch", elasticsearch.url]
     try:
-        said = run("peers", "slice", *given, *SMALL)
+        report = run("peers", "slice", *given, *SMALL)
     finally:
         for way in ("fused", "reranked"):
             await drop(elasticsearch, index_of(OURS, way))
 
-    fused, reranked = said["peers"].values()
+    fused, reranked = report["peers"].values()
     assert fused["nDCG@10"] > 0.3
     assert reranked["nDCG@10"] > 0.3
     assert 5 < fused["lines"] < 50
@@ -50,13 +50,13 @@ async def test_elasticsearch_as_far_as_its_minimal_server_has_it(run: Bench, ela
     """The server of the tests has no module for the retrievers: the documents are written, and the search refused."""
     given = ["--peers", ON_ELASTICSEARCH, "--engines", "elasticsearch", "--elasticsearch", elasticsearch.url]
     try:
-        said = run("peers", "slice", *given, *SMALL, "--ways", "fused")
+        report = run("peers", "slice", *given, *SMALL, "--ways", "fused")
         written = count(elasticsearch, index_of(ON_ELASTICSEARCH, "fused"))
     finally:
         await drop(elasticsearch, index_of(ON_ELASTICSEARCH, "fused"))
 
-    (fused,) = said["peers"].values()
-    assert written >= said["documents"] == 5
+    (fused,) = report["peers"].values()
+    assert written >= report["documents"] == 5
     assert "nDCG@10" in fused or "rrf" in fused["failed"].lower()
 
 
@@ -65,11 +65,11 @@ async def test_elasticsearch_as_far_as_its_minimal_server_has_it(run: Bench, ela
 async def test_opensearch_itself(run: Bench, opensearch: ClusterSettings) -> None:
     given = ["--peers", ON_OPENSEARCH, "--engines", "opensearch", "--opensearch", opensearch.url]
     try:
-        said = run("peers", "slice", *given, *SMALL, "--ways", "reranked")
+        report = run("peers", "slice", *given, *SMALL, "--ways", "reranked")
     finally:
         await drop(opensearch, index_of(ON_OPENSEARCH, "reranked"))
 
-    (reranked,) = said["peers"].values()
+    (reranked,) = report["peers"].values()
     assert reranked.get("failed") is None
     assert reranked["nDCG@10"] > 0.3
 

@@ -39,30 +39,30 @@ def test_every_target_and_every_program_has_a_smoke_run() -> None:
 
 
 def test_quality(run: Bench) -> None:
-    said = run("quality", "slice", "--cluster", "embedded:store", "--set", "search.rerank={window: 10}")
+    report = run("quality", "slice", "--cluster", "embedded:store", "--set", "search.rerank={window: 10}")
 
-    assert said["queries"] == 3
-    assert set(said["measures"]) == {"lexical", "dense", "fused", "reranked"}
-    assert said["measures"]["fused"]["R@50"] > 0.5
-    assert said["degraded"] == 0
-    assert "late-interaction" in said["reranker"]
+    assert report["queries"] == 3
+    assert set(report["measures"]) == {"lexical", "dense", "fused", "reranked"}
+    assert report["measures"]["fused"]["R@50"] > 0.5
+    assert report["degraded"] == 0
+    assert "late-interaction" in report["reranker"]
 
 
 def test_cascade(run: Bench) -> None:
     small = ("--window", "10", "--last", "10", "--when", "{query_words_at_least: 99}")
-    said = run("cascade", "slice", "--cluster", "embedded:store", *small)
+    report = run("cascade", "slice", "--cluster", "embedded:store", *small)
 
-    assert said["cross_encoder"].startswith("random weights")
-    assert said["degraded"] == 0
-    assert said["ran"]["cascade"] == {"late": 3, "cross": 3}
-    assert said["ran"]["cascade with rules"] == {"late": 3, "cross": 0}
-    assert said["p50_ms"].keys() == {"fused", "cross-encoder over all", "cascade", "cascade with rules"}
-    assert min(said["p50_ms"].values()) > 0  # in which order, three queries of a busy machine do not say
+    assert report["cross_encoder"].startswith("random weights")
+    assert report["degraded"] == 0
+    assert report["ran"]["cascade"] == {"late": 3, "cross": 3}
+    assert report["ran"]["cascade with rules"] == {"late": 3, "cross": 0}
+    assert report["p50_ms"].keys() == {"fused", "cross-encoder over all", "cascade", "cascade with rules"}
+    assert min(report["p50_ms"].values()) > 0  # in which order, three queries of a busy machine do not say
 
 
 def test_judging(run: Bench) -> None:
-    said = run("judging", "slice", "--cluster", "embedded:store", "--tries", "1")
-    (tried,) = said["collections"]
+    report = run("judging", "slice", "--cluster", "embedded:store", "--tries", "1")
+    (tried,) = report["collections"]
 
     assert tried["queries"] == 3
     assert set(tried["full"]) == {"lexical", "dense", "fused", "fused-linear", "fused-lexical"}
@@ -71,8 +71,8 @@ def test_judging(run: Bench) -> None:
 
 
 def test_judging_hidden(run: Bench) -> None:
-    said = run("judging_hidden", "slice", "--cluster", "embedded:store", "--kept", "0.5", "--errors", "0", "0.9")
-    (tried,) = said["collections"]
+    report = run("judging_hidden", "slice", "--cluster", "embedded:store", "--kept", "0.5", "--errors", "0", "0.9")
+    (tried,) = report["collections"]
     never, mostly = tried["errors"]
 
     assert tried["queries"] == 3
@@ -84,32 +84,32 @@ def test_judging_hidden(run: Bench) -> None:
 
 
 def test_order(run: Bench) -> None:
-    said = run("order", "slice:0:5", "slice-again:0:5", "--cluster", "embedded:store")
+    report = run("order", "slice:0:5", "slice-again:0:5", "--cluster", "embedded:store")
 
-    assert set(said["fused"]) == {"slice-0-5", "slice-again-0-5"}
-    assert {"0.7 0 0 0.3", "0.2 0.25 0.25 0.3", "0.2 0.2 0.2 0.4", "0 0 0 1"} <= said["gains"].keys()
-    assert said["raised"]["0 0 0 1"][-1] > said["raised"]["0 0 0 1"][0]
-    for name, chosen in said["left_out"].items():
-        assert chosen["gain"] == said["gains"][chosen["weights"]][name]
+    assert set(report["fused"]) == {"slice-0-5", "slice-again-0-5"}
+    assert {"0.7 0 0 0.3", "0.2 0.25 0.25 0.3", "0.2 0.2 0.2 0.4", "0 0 0 1"} <= report["gains"].keys()
+    assert report["raised"]["0 0 0 1"][-1] > report["raised"]["0 0 0 1"][0]
+    for name, chosen in report["left_out"].items():
+        assert chosen["gain"] == report["gains"][chosen["weights"]][name]
 
 
 def test_models(run: Bench) -> None:
     model = "all-MiniLM-L6-v2"
     (run.folder / "Other_1").symlink_to(find_model(model))
     small = ("--encoders", model, "Other_1", "--rerankers", model, "--keep", "kept")
-    said = run("models", "slice", *small, "--cluster", "embedded:store")
-    first, other = said["collections"]["slice"]["pairs"].values()
+    report = run("models", "slice", *small, "--cluster", "embedded:store")
+    first, other = report["collections"]["slice"]["pairs"].values()
 
-    assert said["collections"]["slice"]["queries"] == 3
-    assert said["mean"]["stages"]["fused, all-MiniLM-L6-v2"]["R@50"] > 0.5
+    assert report["collections"]["slice"]["queries"] == 3
+    assert report["mean"]["stages"]["fused, all-MiniLM-L6-v2"]["R@50"] > 0.5
     assert first["nDCG@10"] == other["nDCG@10"] > 0
     assert other["over the first pair"]["difference"] == 0
     assert {file.name for file in (run.folder / "kept").iterdir()} == {f"slice.{model}.pickle", "slice.Other_1.pickle"}
 
 
 def test_ingest(run: Bench) -> None:
-    said = run("ingest", "slice:1:4", "--rounds", "1", "--documents", "300", "--sizes", "300")
-    encoder, ways, memory = said["encoder"], said["pipeline"]["sink"], said["memory"]["300"]
+    report = run("ingest", "slice:1:4", "--rounds", "1", "--documents", "300", "--sizes", "300")
+    encoder, ways, memory = report["encoder"], report["pipeline"]["sink"], report["memory"]["300"]
 
     assert encoder["passages"] >= encoder["documents"] > 0
     assert 0.1 < encoder["share"]["per_cpu_second"] < 1.5  # of a few documents, where a job's own start counts most
@@ -122,29 +122,29 @@ def test_ingest(run: Bench) -> None:
 @pytest.mark.live
 def test_vectors(run: Bench, elasticsearch: ClusterSettings) -> None:
     small = ("--choices", "byte_hnsw", "--index", unique_name(), "--form-documents", "10")
-    said = run("vectors", "slice", "--cluster", elasticsearch.url, *small)
-    (rows,), (forms,) = said["engines"].values(), said["forms"].values()
+    report = run("vectors", "slice", "--cluster", elasticsearch.url, *small)
+    (rows,), (forms,) = report["engines"].values(), report["forms"].values()
 
     assert {"byte_hnsw"} < rows.keys()
     assert all(row["recall@100"] > 0.9 and row["disk_mb"] > 0 and row["search_ms"] > 0 for row in rows.values())
     assert forms["base64"]["mb"] < forms["floats"]["mb"] < forms["list"]["mb"]
-    assert said["signs_alone"]["recall@10"] <= rows["byte_hnsw"]["recall@10"]
+    assert report["signs_alone"]["recall@10"] <= rows["byte_hnsw"]["recall@10"]
 
 
 def test_encoders(run: Bench) -> None:
-    said = run("encoders", "slice", "--models", "all-MiniLM-L6-v2", "--rounds", "1", "--queries", "2")
-    (found,) = said["models"].values()
+    report = run("encoders", "slice", "--models", "all-MiniLM-L6-v2", "--rounds", "1", "--queries", "2")
+    (found,) = report["models"].values()
 
-    assert said["documents"] == len((run.folder / "slice" / "corpus.jsonl").read_text().splitlines())
+    assert report["documents"] == len((run.folder / "slice" / "corpus.jsonl").read_text().splitlines())
     assert min(found[name]["median"] for name in ("documents/s", "passages/s", "MB", "encode ms", "search ms")) > 0
 
 
 def test_backfill_estimate(run: Bench, elasticsearch: ClusterSettings) -> None:
-    said = run("backfill_estimate", "slice", "--cluster", elasticsearch.url)
-    figures = said["figures"]
+    report = run("backfill_estimate", "slice", "--cluster", elasticsearch.url)
+    figures = report["figures"]
 
-    assert said["ok"]
-    assert figures["passages"]["was"] == said["documents"]
+    assert report["ok"]
+    assert figures["passages"]["was"] == report["documents"]
     assert 0.5 < figures["passages"]["reckoned"] / figures["passages"]["was"] < 2
     assert min(figures[name][which] for name in figures for which in ("reckoned", "was")) > 0
 
@@ -152,22 +152,22 @@ def test_backfill_estimate(run: Bench, elasticsearch: ClusterSettings) -> None:
 @pytest.mark.live
 def test_backfill_whole(run: Bench, elasticsearch: ClusterSettings) -> None:
     small = ("--documents", "24", "--kills", "1", "--writers", "1", "--pause", "0.1", "--soon", "2")
-    said = run("backfill_whole", "slice", "--cluster", elasticsearch.url, *small)
+    report = run("backfill_whole", "slice", "--cluster", elasticsearch.url, *small)
 
-    assert said["ok"], said["faults"]
-    assert said["changes of the encoder"] == 1
-    assert said["kills"]["all"] >= 1
-    assert said["writes"]["all"] > 0
-    assert min(said["searches"][f"with {encoder}"] for encoder in ("words-8", "words-12")) > 0
-    assert said["last look"]["found"] == said["documents"]["at last"]
+    assert report["ok"], report["faults"]
+    assert report["changes of the encoder"] == 1
+    assert report["kills"]["all"] >= 1
+    assert report["writes"]["all"] > 0
+    assert min(report["searches"][f"with {encoder}"] for encoder in ("words-8", "words-12")) > 0
+    assert report["last look"]["found"] == report["documents"]["at last"]
 
 
 def test_trials(run: Bench) -> None:
-    said = run("trials", "--held", "slice", "--learn", "slice", "--cluster", "embedded:store")
+    report = run("trials", "--held", "slice", "--learn", "slice", "--cluster", "embedded:store")
 
-    assert said["learned_from"] == ["slice"]
-    assert {"fused", "untrained", "layer 5", "linear map"} <= said["held"]["slice"].keys()
-    assert 0 < said["held"]["slice"]["untrained"]["nDCG@10"] <= 1
+    assert report["learned_from"] == ["slice"]
+    assert {"fused", "untrained", "layer 5", "linear map"} <= report["held"]["slice"].keys()
+    assert 0 < report["held"]["slice"]["untrained"]["nDCG@10"] <= 1
 
 
 def test_training_data(run: Bench) -> None:
@@ -185,15 +185,15 @@ def test_training_data(run: Bench) -> None:
 def test_load(run: Bench) -> None:
     # a deadline that a machine with other work keeps: what is looked at is the bench, not the machine
     small = ("--at-once", "1", "3", "--seconds", "0.3", "--alone", "0.1", "--applications", "2", "--deadline", "120")
-    said = run("load", "slice", "--cluster", "embedded:store", *small, "--set", "search.rerank={window: 12}")
+    report = run("load", "slice", "--cluster", "embedded:store", *small, "--set", "search.rerank={window: 12}")
 
-    assert [level["at_once"] for level in said["levels"]] == [1, 3]
-    for level in said["levels"]:
+    assert [level["at_once"] for level in report["levels"]] == [1, 3]
+    for level in report["levels"]:
         assert level["unreranked"] == 0, level["degraded"]
         assert 10 <= level["window"] <= 12
         assert level["nDCG@10"] > 0.3
         assert level["searches"] == level["in_time"] >= level["at_once"]
-    assert min(said["alone_tokens_per_s"]) > 0
+    assert min(report["alone_tokens_per_s"]) > 0
 
     (level,) = run("load", "--simulate", "100", "--at-once", "8")["levels"]
     assert level["reranked_share"] == 1
@@ -201,52 +201,52 @@ def test_load(run: Bench) -> None:
 
 
 def test_rerankers(run: Bench) -> None:
-    said = run("rerankers", "--shapes", "MiniLM-L6", "--backends", "torch", "--pairs", "2", "--rounds", "1")
+    report = run("rerankers", "--shapes", "MiniLM-L6", "--backends", "torch", "--pairs", "2", "--rounds", "1")
 
-    assert said["pairs_per_s"]["MiniLM-L6"]["torch"] > 0
-    assert said["failed"] == {}
+    assert report["pairs_per_s"]["MiniLM-L6"]["torch"] > 0
+    assert report["failed"] == {}
 
     model = "all-MiniLM-L6-v2"
-    said = run("rerankers", "--late-interaction", model, "--backends", "onnx", "--pairs", "2", "--rounds", "1")
-    assert said["pairs_per_s"][model]["onnx"] > 0
-    assert said["failed"] == {}
+    report = run("rerankers", "--late-interaction", model, "--backends", "onnx", "--pairs", "2", "--rounds", "1")
+    assert report["pairs_per_s"][model]["onnx"] > 0
+    assert report["failed"] == {}
 
 
 def test_gemm(run: Bench) -> None:
-    said = run("gemm", "--tokens", "64", "--rounds", "1")
+    report = run("gemm", "--tokens", "64", "--rounds", "1")
 
-    assert said["gemm_gflop_per_s"].keys() >= {"fp32", "int8"}
-    assert all(value > 0 for value in said["gemm_gflop_per_s"].values())
+    assert report["gemm_gflop_per_s"].keys() >= {"fp32", "int8"}
+    assert all(value > 0 for value in report["gemm_gflop_per_s"].values())
 
 
 def test_start(run: Bench) -> None:
-    said = run("start", "--rounds", "1", "--documents", "2", "--commands", "help", "reranked")
+    report = run("start", "--rounds", "1", "--documents", "2", "--commands", "help", "reranked")
 
-    assert said["commands"].keys() == {"help", "reranked"}
-    assert all(took["here"]["least_cpu_s"] > 0 for took in said["commands"].values())
+    assert report["commands"].keys() == {"help", "reranked"}
+    assert all(took["here"]["least_cpu_s"] > 0 for took in report["commands"].values())
 
 
 def test_follow(run: Bench) -> None:
-    said = run("follow", "--sources", "folder", "--changes", "2", "--burst", "4")
+    report = run("follow", "--sources", "folder", "--changes", "2", "--burst", "4")
 
-    assert 0 < said["sources"]["folder"]["median_s"] <= said["sources"]["folder"]["most_s"]
-    assert said["sources"]["folder"]["burst_s"] > 0
+    assert 0 < report["sources"]["folder"]["median_s"] <= report["sources"]["folder"]["most_s"]
+    assert report["sources"]["folder"]["burst_s"] > 0
 
 
 def test_flood(run: Bench, elasticsearch: ClusterSettings) -> None:
     """Beside an application, on an engine that has room for both."""
     small = ("--jobs", "backfill", "--documents", "30", "--calm", "0.2", "--flood", "0.3", "--threads", "1")
-    said = run("flood", "--cluster", elasticsearch.url, *small)
-    done = said["engines"][elasticsearch.url]["jobs"]["backfill"]
+    report = run("flood", "--cluster", elasticsearch.url, *small)
+    done = report["engines"][elasticsearch.url]["jobs"]["backfill"]
 
     assert (done["there"], done["written"], done["failed"], done["stopped"]) == (30, 30, 0, None)
 
 
 def test_worker_profile(run: Bench) -> None:
     small = ("--backends", "onnx", "openvino", "--pairs", "2", "--rounds", "1")
-    said = run("worker_profile", *small)
+    report = run("worker_profile", *small)
 
-    for found in said["backends"].values():
+    for found in report["backends"].values():
         assert sum(found["shares"].values()) == pytest.approx(1, abs=0.01)
         assert min(found["shares"][part] for part in ("tokenizing", "products", "attention", "norms")) > 0
 
@@ -254,18 +254,18 @@ def test_worker_profile(run: Bench) -> None:
 def test_worker(run: Bench) -> None:
     small = ("--backends", "onnx", "--pairs", "2", "--clients", "1", "2")
     short = ("--rounds", "1", "--seconds", "0.1", "--overload", "0.3", "--sustain", "0.3")
-    said = run("worker", *small, *short, "--plot", "plot.svg")
+    report = run("worker", *small, *short, "--plot", "plot.svg")
     drawn = ET.parse(run.folder / "plot.svg").getroot()
     words = {part.text for part in drawn.iter("{http://www.w3.org/2000/svg}text")}
-    ours, theirs = (said["servers"][name] for name in ("ours, onnx", "sentence-transformers in a web app"))
+    ours, theirs = (report["servers"][name] for name in ("ours, onnx", "sentence-transformers in a web app"))
 
     assert ours["top_10_in_common"] == theirs["top_10_in_common"] == 1.0
-    assert min(one[f"{count}_clients"]["pairs_per_s"] for one in (ours, theirs) for count in (1, 2)) > 0
-    assert said["overload"]["other"] == 0
-    assert said["sustained"]["requests"] > 0
-    assert said["peak"]["share"]["ours, onnx"]["1_clients"] > 0
-    assert "infinity: no --infinity COMMAND was given" in said["left_out"]
-    assert {*said["servers"], "1 client", "2 clients"} < words
+    assert min(server[f"{count}_clients"]["pairs_per_s"] for server in (ours, theirs) for count in (1, 2)) > 0
+    assert report["overload"]["other"] == 0
+    assert report["sustained"]["requests"] > 0
+    assert report["peak"]["share"]["ours, onnx"]["1_clients"] > 0
+    assert "infinity: no --infinity COMMAND was given" in report["left_out"]
+    assert {*report["servers"], "1 client", "2 clients"} < words
     assert f"{ours['2_clients']['pairs_per_s']:.0f}" in words
 
 
@@ -276,12 +276,12 @@ async def test_path(run: Bench, elasticsearch: ClusterSettings) -> None:
     small = ("--index", index, "--data", "slice", "--rounds", "1")
     given = (*small, "--before", "HEAD", "--vectors", "elasticsearch=int8_hnsw")
     try:
-        said = run("path", "--cluster", elasticsearch.url, *given)
+        report = run("path", "--cluster", elasticsearch.url, *given)
     finally:
         await drop(elasticsearch, index)
 
-    assert said["p50"].keys() == {"cluster", "cluster, HEAD"}
-    for found in said["p50"].values():
+    assert report["p50"].keys() == {"cluster", "cluster, HEAD"}
+    for found in report["p50"].values():
         assert found["search_ms"] > 0
         assert found.keys() >= {"lexical_ms", "dense_ms", "both_requests_ms", "over_slower_leg_ms"}
 
@@ -292,36 +292,38 @@ def test_gateway(run: Bench, elasticsearch: ClusterSettings) -> None:
         skip_or_fail("there is no wrk (Debian: apt-get install wrk)")
     small = ("--seconds", "1", "--rounds", "1", "--connections", "2", "--pause-ms", "20", "--bulk-mb", "1")
     reranked = ("--reranked", "1", "--data", "slice", "--minutes", "0.01", "--traffic", "distinct", "msearch")
-    said = run("gateway", "--cluster", elasticsearch.url, "--index", unique_name(), *small, *reranked)
+    report = run("gateway", "--cluster", elasticsearch.url, "--index", unique_name(), *small, *reranked)
 
-    assert said["requests"].keys() == {"get, 2", "search, 2"}
-    assert all(value > 0 for found in said["requests"].values() for name, value in found.items() if name != "added_ms")
-    assert said["bulk"]["mb"] == 1
-    assert len(said["memory"]["mb"]) == 2
-    assert said["memory"]["second_half"]["grown_kb_by_kind"].keys() == {"distinct", "msearch"}
-    assert said["reranked"]["searches"] > 0
-    assert said["reranked"]["ratio"] > 0
+    assert report["requests"].keys() == {"get, 2", "search, 2"}
+    assert all(
+        value > 0 for found in report["requests"].values() for name, value in found.items() if name != "added_ms"
+    )
+    assert report["bulk"]["mb"] == 1
+    assert len(report["memory"]["mb"]) == 2
+    assert report["memory"]["second_half"]["grown_kb_by_kind"].keys() == {"distinct", "msearch"}
+    assert report["reranked"]["searches"] > 0
+    assert report["reranked"]["ratio"] > 0
 
 
 def test_size(run: Bench) -> None:
-    said = run("size")
+    report = run("size")
     page = (ROOT / "docs" / "measurements" / "size.md").read_text(encoding="utf-8")
     rows = [
         f"| `{name}` | {row['disk_gb']} | {row['memory_gb']} |"
-        for found in said["choices"].values()
+        for found in report["choices"].values()
         for name, row in found.items()
     ]
 
-    assert said["work"]["encoder_cpu_days"] > 0
+    assert report["work"]["encoder_cpu_days"] > 0
     assert [row for row in rows if row not in page] == []
 
 
 async def test_ray(run: Bench, elasticsearch: ClusterSettings) -> None:
     """Without a cluster of Ray, whose processes take long to start: tests/live/test_ray.py has one."""
     small = ("--documents", "4", "--encoders")
-    said = run("on_ray", "--cluster", elasticsearch.url, "--index", unique_name(), *small)
+    report = run("on_ray", "--cluster", elasticsearch.url, "--index", unique_name(), *small)
 
-    assert said["jobs"]["one process"]["documents_per_s"] > 0
+    assert report["jobs"]["one process"]["documents_per_s"] > 0
 
 
 async def test_reliability(run: Bench, elasticsearch: ClusterSettings) -> None:
@@ -329,14 +331,14 @@ async def test_reliability(run: Bench, elasticsearch: ClusterSettings) -> None:
     small = ("--kills", "1", "--rows", "30", "--minutes", "0.01", "--data", "slice")
     try:
         # 1: a search that was late, which a busy machine makes of so short a time
-        said = run("reliability", "--cluster", elasticsearch.url, "--index", index, *small, codes=(0, 1))
+        report = run("reliability", "--cluster", elasticsearch.url, "--index", index, *small, codes=(0, 1))
     finally:
         for part in ("ingest", "searches"):
             await drop(elasticsearch, f"{index}-{part}")
-    (found,) = said["ingest"].values()
+    (found,) = report["ingest"].values()
 
     assert found["kills"] == 1
     assert found["completed"] >= 1
     assert found["lost"] == found["doubled"] == found["wrong"] == 0
-    assert said["search"]["queries"] > 0
-    assert sum(said["search"]["worker_kills"].values()) >= 1
+    assert report["search"]["queries"] > 0
+    assert sum(report["search"]["worker_kills"].values()) >= 1

@@ -52,12 +52,14 @@ async def test_a_chunk_stays_below_its_bytes(engine: ClusterSettings, name: str)
     documents = [*make_documents(60), large, *make_documents(90)[60:]]
     async with Proxy(engine.url) as proxy, through(proxy, engine, max_chunk_bytes=limit) as cluster:
         index = await cluster.create_index(name, schema())
-        fates = await index.write(documents)
+        outcomes = await index.write(documents)
         await index.finish()
         counted = await cluster.count(name)
         bulks = [seen for seen in proxy.seen if seen.is_bulk]
 
-    assert [(fate.doc_id, fate.error) for fate in fates] == [(one.document.doc_id, None) for one in documents]
+    assert [(outcome.doc_id, outcome.error) for outcome in outcomes] == [
+        (indexed.document.doc_id, None) for indexed in documents
+    ]
     assert counted == len(documents)
     assert sum(map(actions, bulks)) == len(documents)
     assert len(bulks) > 4
@@ -68,14 +70,14 @@ async def test_a_chunk_stays_below_its_bytes(engine: ClusterSettings, name: str)
 async def test_a_chunk_holds_500_documents_at_most(engine: ClusterSettings, name: str) -> None:
     async with Proxy(engine.url) as proxy, through(proxy, engine) as cluster:
         index = await cluster.create_index(name, schema())
-        fates = await index.write(tiny(1_100))
+        outcomes = await index.write(tiny(1_100))
         removed = await index.remove([str(at) for at in range(600)])
         await index.finish()
         counted = await cluster.count(name)
         bulks = [len(seen.body.splitlines()) for seen in proxy.seen if seen.is_bulk]
 
-    assert [fate.doc_id for fate in fates] == [str(at) for at in range(1_100)]
-    assert not [fate for fate in [*fates, *removed] if fate.error]
+    assert [outcome.doc_id for outcome in outcomes] == [str(at) for at in range(1_100)]
+    assert not [outcome for outcome in [*outcomes, *removed] if outcome.error]
     assert bulks == [1_000, 1_000, 200, 500, 100]
     assert counted == 500
 
@@ -85,12 +87,12 @@ async def test_a_chunk_that_is_too_large_is_halved_until_it_fits(engine: Cluster
     async with Proxy(engine.url) as proxy, through(proxy, engine) as cluster:
         proxy.fault = lambda seen: "too large" if seen.is_bulk and len(seen.body) > 9_000 else None
         index = await cluster.create_index(name, schema())
-        fates = await index.write(documents)
+        outcomes = await index.write(documents)
         await index.finish()
         counted = await cluster.count(name)
 
-    failed = {fate.doc_id: fate for fate in fates if fate.error}
-    assert [fate.doc_id for fate in fates] == [one.document.doc_id for one in documents]
+    failed = {outcome.doc_id: outcome for outcome in outcomes if outcome.error}
+    assert [outcome.doc_id for outcome in outcomes] == [indexed.document.doc_id for indexed in documents]
     assert list(failed) == ["huge"]
     assert "http.max_content_length" in (failed["huge"].error or "")
     assert not failed["huge"].retryable
@@ -102,12 +104,14 @@ async def test_a_document_that_is_refused_leaves_the_others_written(engine: Clus
     wrong = replace(make_document("wrong", ["text"], VECTOR), vectors=VECTOR[:, :3])
     async with Proxy(engine.url) as proxy, through(proxy, engine) as cluster:
         index = await cluster.create_index(name, schema())
-        fates = {fate.doc_id: fate for fate in await index.write([*tiny(3), bad, wrong, *make_documents(3)])}
+        outcomes = {
+            outcome.doc_id: outcome for outcome in await index.write([*tiny(3), bad, wrong, *make_documents(3)])
+        }
         await index.finish()
         counted = await cluster.count(name)
 
-    assert [doc_id for doc_id, fate in fates.items() if fate.error] == ["bad", "wrong"]
-    assert "surprise" in (fates["bad"].error or "")
-    assert "dimension" in (fates["wrong"].error or "").lower()
-    assert not any(fate.retryable for fate in fates.values())
+    assert [doc_id for doc_id, outcome in outcomes.items() if outcome.error] == ["bad", "wrong"]
+    assert "surprise" in (outcomes["bad"].error or "")
+    assert "dimension" in (outcomes["wrong"].error or "").lower()
+    assert not any(outcome.retryable for outcome in outcomes.values())
     assert counted == 6

@@ -50,7 +50,9 @@ class TestIndexOfAnEarlierVersion(OwnStores):
         await write(older, *DOCUMENTS[:12])
         found = await dense(older, QUERY_VECTORS[0])
 
-        assert {hit.doc_id for hit in found} == {one.document.doc_id for one in DOCUMENTS[:12] if one.passages}
+        assert {hit.doc_id for hit in found} == {
+            indexed.document.doc_id for indexed in DOCUMENTS[:12] if indexed.passages
+        }
         assert all(hit.passages for hit in found)
         assert await lexical(older, "report")
 

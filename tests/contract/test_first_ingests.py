@@ -27,11 +27,11 @@ async def test_the_later_of_two_first_ingests_goes_on_with_the_index_of_the_othe
     name = unique_name()
     settings = load_settings(environ={}, overrides={"cluster.url": engine.url, "index.name": name})
     fields = make_plan(settings, open_source(str(rows))).fields
-    said: list[str] = []
+    messages: list[str] = []
     cluster = await connect(engine)
 
     try:
-        creations = (_create(cluster, settings, fields, HashEncoder(), said.append) for _ in range(2))
+        creations = (_create(cluster, settings, fields, HashEncoder(), messages.append) for _ in range(2))
         opened = await asyncio.gather(*creations)
     finally:
         await cluster.close()
@@ -39,4 +39,4 @@ async def test_the_later_of_two_first_ingests_goes_on_with_the_index_of_the_othe
 
     assert [index.name for index in opened] == [name] * 2
     assert opened[0].schema == opened[1].schema
-    assert [line for line in said if "going on with it" in line] != []
+    assert [line for line in messages if "going on with it" in line] != []

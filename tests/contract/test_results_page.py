@@ -20,7 +20,7 @@ from connector.values import to_instant
 
 TIMEOUT_S = 30.0
 DOCUMENTS = make_documents()
-FIELDS = {one.document.doc_id: one.document.fields for one in DOCUMENTS}
+FIELDS = {indexed.document.doc_id: indexed.document.fields for indexed in DOCUMENTS}
 EVERYONE = LexicalQuery("document")
 SOME = LexicalQuery("only7x0 only12x1 title3")
 SOME_IDS = {
@@ -177,7 +177,9 @@ class TestSort:
         assert values[len(known) :] == [None] * (COUNT - len(known))
         assert len({hit.doc_id for hit in answer.ranking}) == COUNT
         assert answer.page.total == Total(COUNT)
-        assert sum(bool(hit.passages) for hit in answer.ranking) == sum(bool(one.passages) for one in DOCUMENTS)
+        assert sum(bool(hit.passages) for hit in answer.ranking) == sum(
+            bool(document.passages) for document in DOCUMENTS
+        )
 
     async def test_a_sort_of_several_keys_with_the_missing_first(self, index: Index) -> None:
         sort = [{"flag": {"order": "desc", "missing": "_first"}}, "number", {"doc_id": {"order": "desc"}}]
@@ -220,7 +222,7 @@ class TestHighlights:
         assert found[DOCUMENTS[8].document.doc_id].keys() == {"text"}
 
     async def test_what_has_no_word_of_the_query_has_no_highlight(self, index: Index) -> None:
-        ids = [one.document.doc_id for one in DOCUMENTS[:9]]
+        ids = [indexed.document.doc_id for indexed in DOCUMENTS[:9]]
         options = {"fields": {"*": {}}}
         found = await index.results_page.highlight(
             LexicalQuery("title7"), ids, filter=None, options=options, timeout_s=TIMEOUT_S
@@ -258,16 +260,16 @@ class TestSource:
     )
     async def test_a_hit_shows_what_source_names(self, index: Index, asked: Any, shown: set[str]) -> None:
         source = read_source_filter(asked)
-        ids = [one.document.doc_id for one in DOCUMENTS[:40]]
-        got = await index.get(ids, fields=None, timeout_s=TIMEOUT_S, source=source)
+        ids = [indexed.document.doc_id for indexed in DOCUMENTS[:40]]
+        contents_again = await index.get(ids, fields=None, timeout_s=TIMEOUT_S, source=source)
         contents = await index.content(ids, query="passage1", vector=None, timeout_s=TIMEOUT_S, source=source)
-        extras = [fields["extra"] for fields in got.values() if "extra" in fields]
+        extras = [fields["extra"] for fields in contents_again.values() if "extra" in fields]
 
-        assert got.keys() == contents.keys() == set(ids)
-        assert {name: fields.keys() for name, fields in got.items()} == {
+        assert contents_again.keys() == contents.keys() == set(ids)
+        assert {name: fields.keys() for name, fields in contents_again.items()} == {
             doc_id: FIELDS[doc_id].keys() & shown for doc_id in ids
         }
-        assert {doc_id: content.fields for doc_id, content in contents.items()} == got
+        assert {doc_id: content.fields for doc_id, content in contents.items()} == contents_again
         assert any(content.matching for content in contents.values())
         if asked == "extra.when":
             assert {tuple(extra) for extra in extras} == {("when",)}
@@ -275,10 +277,10 @@ class TestSource:
 
 class TestGroups:
     async def test_documents_are_grouped_by_their_value(self, index: Index) -> None:
-        ids = [one.document.doc_id for one in DOCUMENTS]
+        ids = [indexed.document.doc_id for indexed in DOCUMENTS]
         tiers = await index.results_page.groups([*ids, "nobody"], "tier", timeout_s=TIMEOUT_S)
         numbers = await index.results_page.groups(ids, "number", timeout_s=TIMEOUT_S)
 
-        assert tiers == {one: (FIELDS[one]["tier"],) if "tier" in FIELDS[one] else () for one in ids}
-        assert numbers == {one: (FIELDS[one]["number"],) if "number" in FIELDS[one] else () for one in ids}
+        assert tiers == {doc_id: (FIELDS[doc_id]["tier"],) if "tier" in FIELDS[doc_id] else () for doc_id in ids}
+        assert numbers == {doc_id: (FIELDS[doc_id]["number"],) if "number" in FIELDS[doc_id] else () for doc_id in ids}
         assert await index.results_page.groups([], "tier", timeout_s=TIMEOUT_S) == {}

@@ -63,7 +63,7 @@ async def tab(browser: Page) -> Page:
     await browser.send("Network.clearBrowserCookies")
     await browser.send("Emulation.setScriptExecutionDisabled", value=False)
     await browser.open("about:blank")
-    browser.said.clear()
+    browser.messages.clear()
     browser.asked.clear()
     return browser
 

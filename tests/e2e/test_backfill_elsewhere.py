@@ -37,8 +37,8 @@ def notes(opensearch: ClusterSettings) -> Iterator[str]:
         for doc_id, note in NOTES.items():
             client.put(f"/{name}/_doc/{doc_id}?refresh=true", json=note).raise_for_status()
         yield name
-        for each in (f"vectors-of-{name}", f"{name}-2", name):
-            client.delete(f"/{each}")
+        for index in (f"vectors-of-{name}", f"{name}-2", name):
+            client.delete(f"/{index}")
 
 
 def test_both_ways_from_the_command_to_the_search(
@@ -61,7 +61,7 @@ def test_both_ways_from_the_command_to_the_search(
     beside = json.loads(connector("backfill", notes, "--beside", "--yes", "--json").stdout)
     found, filtered = search(), search("--filter", "tier=gold")
     looked = connector("doctor", "--index", notes, "--set", "search.rerank=off", "--json")
-    checks = {each["check"]: each for each in json.loads(looked.stdout)["findings"]}
+    checks = {finding["check"]: finding for finding in json.loads(looked.stdout)["findings"]}
 
     assert "is only read" in unasked.stderr
     assert (beside["ok"], beside["other"], beside["filled"]["counts"]["written"]) == (True, f"vectors-of-{notes}", 3)

@@ -23,7 +23,7 @@ DOCUMENTS = [
 def folder(launcher: Launcher, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a source and the store that it was ingested into."""
     folder = tmp_path_factory.mktemp("commands")
-    (folder / "documents.jsonl").write_text("".join(json.dumps(one) + "\n" for one in DOCUMENTS))
+    (folder / "documents.jsonl").write_text("".join(json.dumps(document) + "\n" for document in DOCUMENTS))
     done = launcher.run("ingest", "documents.jsonl", cwd=folder)
     assert done.code == 0, done.stderr
     return folder
@@ -34,7 +34,7 @@ def test_queries_come_from_stdin_and_each_gives_a_line(folder: Path) -> None:
     found = [json.loads(line) for line in done.stdout.splitlines()]
 
     assert done.code == 0, done.stderr
-    assert [(one["query"], one["hits"][0]["doc_id"]) for one in found] == [
+    assert [(answer["query"], answer["hits"][0]["doc_id"]) for answer in found] == [
         ("registered deal", "deal"),
         ("cold room", "cold"),
     ]
@@ -73,7 +73,7 @@ def test_a_job_with_a_bad_line_keeps_it_and_exits_with_1(launcher: Launcher, tmp
         json.loads(line) for line in (tmp_path / "documents-mixed.jsonl.rejects.jsonl").read_text().splitlines()
     ]
     assert done.code == 1
-    assert [one["origin"] for one in rejected] == ["mixed.jsonl:2", "mixed.jsonl:3"]
+    assert [reject["origin"] for reject in rejected] == ["mixed.jsonl:2", "mixed.jsonl:3"]
     assert rejected[0]["raw"].strip() == "{broken"
     assert rejected[1]["document"]["_id"] == "empty"
     assert "2 documents failed" in done.stderr

@@ -29,7 +29,7 @@ DOCUMENTS, CHARS = 24, 300  # the first of the corpus, and of each that is not t
 @pytest.mark.live
 @pytest.mark.timeout(900)  # it may be the first that waits for the engines
 @pytest.mark.parametrize(
-    ("profile", "engine"), [("elasticsearch", "es9"), ("opensearch", "os3")], indirect=["engine"], ids=lambda one: one
+    ("profile", "engine"), [("elasticsearch", "es9"), ("opensearch", "os3")], indirect=["engine"], ids=lambda name: name
 )
 async def test_a_profile_ends_with_a_search_that_was_reranked(
     profile: str, engine: ClusterSettings, tmp_path: Path
@@ -108,11 +108,11 @@ def cut_corpus(whole: Path, folder: Path, query: str) -> Path:
     judged = judgments(whole, query)
     documents = [json.loads(line) for line in read_documents(whole)]
     kept = [
-        one if judged.get(one["_id"]) == 3 else one | {"text": one["text"][:CHARS]}
-        for at, one in enumerate(documents)
-        if at < DOCUMENTS or one["_id"] in judged
+        document if judged.get(document["_id"]) == 3 else document | {"text": document["text"][:CHARS]}
+        for at, document in enumerate(documents)
+        if at < DOCUMENTS or document["_id"] in judged
     ]
-    (folder / "corpus.jsonl").write_text("".join(json.dumps(one) + "\n" for one in kept), encoding="utf-8")
+    (folder / "corpus.jsonl").write_text("".join(json.dumps(document) + "\n" for document in kept), encoding="utf-8")
     return folder
 
 
@@ -126,5 +126,5 @@ def grade(corpus: Path, query: str, doc_id: str) -> int | None:
 
 def judgments(corpus: Path, query: str) -> Any:
     collection = read_collection(corpus)
-    (query_id,) = [one.query_id for one in collection.queries if one.text == query]
+    (query_id,) = [judged_query.query_id for judged_query in collection.queries if judged_query.text == query]
     return collection.qrels[query_id]

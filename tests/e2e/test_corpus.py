@@ -34,16 +34,18 @@ from connector.wiring import build_schema, build_searcher, open_index
 pytestmark = pytest.mark.timeout(900)  # whichever is first waits for the demo
 ALL = 2_000  # a depth beyond the corpus
 FILTERS: list[tuple[Any, Any]] = [
-    ("department=legal", lambda one: one["department"] == "legal"),
-    ("region=emea,apac", lambda one: one["region"] in ("emea", "apac")),
-    ("tier?", lambda one: "tier" in one),
-    ("tier!=gold", lambda one: one.get("tier") != "gold"),
-    ("date>=2024-01-15", lambda one: one["date"] >= "2024-01-15"),
-    ("date<2022-06-01", lambda one: one["date"] < "2022-06-01"),
-    ("product=Tidewatch", lambda one: "Tidewatch" in one.get("product", [])),
+    ("department=legal", lambda document: document["department"] == "legal"),
+    ("region=emea,apac", lambda document: document["region"] in ("emea", "apac")),
+    ("tier?", lambda document: "tier" in document),
+    ("tier!=gold", lambda document: document.get("tier") != "gold"),
+    ("date>=2024-01-15", lambda document: document["date"] >= "2024-01-15"),
+    ("date<2022-06-01", lambda document: document["date"] < "2022-06-01"),
+    ("product=Tidewatch", lambda document: "Tidewatch" in document.get("product", [])),
     (
         {"and": ["date>2023-12-31", {"not": {"exists": "product"}}, {"or": ["kind=policy", "kind=memo"]}]},
-        lambda one: one["date"] > "2023-12-31" and not one.get("product") and one["kind"] in ("policy", "memo"),
+        lambda document: (
+            document["date"] > "2023-12-31" and not document.get("product") and document["kind"] in ("policy", "memo")
+        ),
     ),
 ]
 
@@ -86,7 +88,9 @@ async def ingest(corpus: Path, settings: Settings, encoder: Encoder, rejects: Pa
 def vectors(documents: list[dict[str, Any]], remembering: Encoder) -> dict[str, Vectors]:
     """The vectors of each document's passages, cut and encoded here."""
     schema = build_schema(Settings(), Fields(text={"title": 1.0, "text": 1.0}), remembering.fingerprint)
-    cut_up = [Document(one["_id"], {"title": one["title"], "text": one["text"]}) for one in documents]
+    cut_up = [
+        Document(document["_id"], {"title": document["title"], "text": document["text"]}) for document in documents
+    ]
     limit = remembering.fingerprint.max_tokens
     cuts = cut(cut_up, schema, max_tokens=limit, token_offsets=remembering.token_offsets)
     return {passages[0].doc_id: remembering.encode([passage.text for passage in passages]) for passages in cuts}
@@ -139,11 +143,11 @@ async def test_the_same_job_again_writes_nothing(
     assert (again.counts.written, again.counts.unchanged) == (0, len(documents))
 
 
-@pytest.mark.parametrize(("found", "fits"), FILTERS, ids=[json.dumps(one) for one, _ in FILTERS])
+@pytest.mark.parametrize(("found", "fits"), FILTERS, ids=[json.dumps(condition) for condition, _ in FILTERS])
 async def test_a_filter_holds_exactly_on_both_legs(
     ingested: tuple[Settings, JobReport], documents: list[dict[str, Any]], remembering: Encoder, found: Any, fits: Any
 ) -> None:
-    expected = {one["_id"] for one in documents if fits(one)}
+    expected = {document["_id"] for document in documents if fits(document)}
     async with searching(ingested[0], remembering) as searcher:
         response = await searcher.search(
             SearchRequest("the agreement with a partner", parse_filter(found), k=10, depth=ALL, rerank=False)
@@ -216,7 +220,7 @@ async def test_the_reranked_answer_explains_itself(
     remembering: Encoder,
     worker: WorkerProcess,
 ) -> None:
-    query = next(one for one in collection.queries if one.kind == "qualifier")
+    query = next(query for query in collection.queries if query.kind == "qualifier")
     async with searching(ingested[0], remembering, worker) as searcher:
         response = await searcher.search(SearchRequest(query.text, k=10, window=20))
 
@@ -225,7 +229,7 @@ async def test_the_reranked_answer_explains_itself(
     assert {hit.stage for hit in response.hits} == {"local"}
     assert all("local" in hit.explain.stages and hit.explain.fused_rank for hit in response.hits)
     assert all(hit.passage and hit.passage.doc_id == hit.doc_id for hit in response.hits)
-    by_id = {one["_id"]: one for one in documents}
+    by_id = {document["_id"]: document for document in documents}
     assert all(hit.fields["title"] == by_id[hit.doc_id]["title"] for hit in response.hits)
     assert all(hit.fields.get("product") == by_id[hit.doc_id].get("product") for hit in response.hits)
 

@@ -30,8 +30,8 @@ def folder(launcher: Launcher, tmp_path_factory: pytest.TempPathFactory) -> Path
     folder = tmp_path_factory.mktemp("evaluation")
     queries = queries_of(KINDS, 3)
     kept = write_slice(folder / "slice", queries, chars=CHARS)
-    (folder / "topics.tsv").write_text("".join(f"{one['_id']}\t{one['text']}\n" for one in queries))
-    (folder / "qrels.trec").write_text("".join(f"{one[0]} 0 {one[1]} {one[2]}\n" for one in kept))
+    (folder / "topics.tsv").write_text("".join(f"{query['_id']}\t{query['text']}\n" for query in queries))
+    (folder / "qrels.trec").write_text("".join(f"{judgment[0]} 0 {judgment[1]} {judgment[2]}\n" for judgment in kept))
     (folder / "pipelines.yaml").write_text(PIPELINES)
     done = launcher.run("ingest", "slice", cwd=folder)
     assert done.code == 0, done.stderr
@@ -76,9 +76,9 @@ def test_the_figures_are_those_of_a_search(evaluated: tuple[Finished, Path]) -> 
     pipelines = figures["pipelines"]
 
     assert list(pipelines) == ["lexical", "fused", "reranked", "linear"]
-    assert all(0.3 < one["measures"]["nDCG@10"] <= 1 for one in pipelines.values())
-    assert all(len(one["per_query"]["nDCG@10"]) == 9 for one in pipelines.values())
-    assert all(one["failed"] == one["degraded"] == {} for one in pipelines.values())
+    assert all(0.3 < pipeline["measures"]["nDCG@10"] <= 1 for pipeline in pipelines.values())
+    assert all(len(pipeline["per_query"]["nDCG@10"]) == 9 for pipeline in pipelines.values())
+    assert all(pipeline["failed"] == pipeline["degraded"] == {} for pipeline in pipelines.values())
     assert pipelines["linear"]["settings"]["search.fusion.kind"] == "linear"
     assert pipelines["lexical"]["stages_ms"] == pipelines["reranked"]["stages_ms"]  # one search
     assert "local" not in pipelines["linear"]["stages_ms"]  # nobody asked for it
@@ -205,13 +205,13 @@ def test_a_gate_breaks_where_a_measure_fell_or_a_budget_is_overrun(
     (folder / "better.json").write_text(json.dumps(figures))
     flags = ("--set", "search.fusion.rank_constant=59", "--max-p95-ms", "lexical=0.01", "--json")
     done = gate(launcher, folder, worker, *flags, name="better.json")
-    told = json.loads(done.stdout)
+    report = json.loads(done.stdout)
 
     assert done.code == 1
-    assert [one["figure"] for one in told["verdicts"] if one["broken"]] == ["nDCG@10", "lexical p95 ms"]
-    assert told["changed_settings"] == {"search": {"search.fusion.rank_constant": [60, 59]}}
-    assert told["ok"] is False
-    fallen = next(one for one in told["verdicts"] if one["figure"] == "nDCG@10")
+    assert [verdict["figure"] for verdict in report["verdicts"] if verdict["broken"]] == ["nDCG@10", "lexical p95 ms"]
+    assert report["changed_settings"] == {"search": {"search.fusion.rank_constant": [60, 59]}}
+    assert report["ok"] is False
+    fallen = next(verdict for verdict in report["verdicts"] if verdict["figure"] == "nDCG@10")
     assert fallen["now"] <= fallen["possible"] < 1
     assert fallen["depends_on_unjudged"] is False  # the baseline's 1.0 is more than any grades would give
 

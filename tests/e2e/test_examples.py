@@ -22,7 +22,7 @@ def test_the_demo_prints_four_rankings_and_their_measures(demo: Any) -> None:
 
     assert figures["queries"] == 5
     assert set(figures["measures"]) == {"lexical", "dense", "fused", "reranked"}
-    assert all(set(one) == {"nDCG@10", "RR@10", "R@50"} for one in figures["measures"].values())
+    assert all(set(measure) == {"nDCG@10", "RR@10", "R@50"} for measure in figures["measures"].values())
     assert figures["measures"]["fused"]["R@50"] > 0.5
     assert figures["degraded"] == 0
     assert list(figures["after_s"]) == ["loaded", "ingested", "worker", "first answer", "all"]

@@ -141,7 +141,9 @@ async def test_every_look_is_whole_and_axe_finds_nothing(tab: Page, page: str) -
 
     assert len(backgrounds) == 2
     assert all(asked.startswith((page, "about:")) for asked in tab.asked), tab.asked
-    assert [said for said in tab.said if "400" not in said] == []  # the browser tells of the problem's status
+    assert [
+        message for message in tab.messages if "400" not in message
+    ] == []  # the browser tells of the problem's status
 
 
 async def test_rankings_stand_side_by_side_with_the_way_of_each_document(tab: Page, page: str) -> None:
@@ -175,7 +177,7 @@ async def test_rankings_stand_side_by_side_with_the_way_of_each_document(tab: Pa
     assert await texts(tab, ".times th")
     assert await tab.evaluate("document.querySelectorAll('main script, main img').length") == 0
     assert await tab.evaluate("document.title.includes('broken into')") is False
-    assert tab.said == []
+    assert tab.messages == []
 
 
 async def test_the_explanation_adds_up(tab: Page, page: str) -> None:
@@ -203,7 +205,7 @@ async def test_a_filter_is_typed_clicked_and_taken_away(tab: Page, page: str) ->
 
     assert both == [f"{field}={value.split()[0]}", "kind=faq"]
     assert await tab.evaluate("[...document.querySelectorAll('[name=f]')].map(each => each.value)") == ["kind=faq"]
-    assert tab.said == []
+    assert tab.messages == []
 
 
 async def test_a_grade_by_key_and_by_click_is_in_the_judging_folder(
@@ -226,14 +228,14 @@ async def test_a_grade_by_key_and_by_click_is_in_the_judging_folder(
     await tab.open(address(page))
     await tab.click_and_load("#hit-1 button[value='2']")
 
-    (query,) = (each for each in grades.queries() if each.text == QUERY)  # others are of other tests
-    said = [each for each in grades.grades().read() if each.query_id == query.query_id]
-    given = {each.doc_id: each.grade for each in said}
+    (query,) = (query for query in grades.queries() if query.text == QUERY)  # others are of other tests
+    grades_given = [grade for grade in grades.grades().read() if grade.query_id == query.query_id]
+    given = {grade.doc_id: grade.grade for grade in grades_given}
     assert given == {first: 2, second: 1}
-    assert {each.by for each in said} == {"Jörg"}
+    assert {grade.by for grade in grades_given} == {"Jörg"}
     lines = grades.qrels_file.read_text(encoding="utf-8").splitlines()
     assert {f"{query.query_id}\t{doc_id}\t{grade}" for doc_id, grade in given.items()} <= set(lines)
-    assert tab.said == []
+    assert tab.messages == []
 
 
 async def test_two_pipelines_on_one_query(tab: Page, page: str) -> None:
@@ -245,7 +247,7 @@ async def test_two_pipelines_on_one_query(tab: Page, page: str) -> None:
         "as set",
     ]
     assert await tab.evaluate(f"document.querySelectorAll('{chart} path').length") > 0
-    assert tab.said == []
+    assert tab.messages == []
 
 
 async def test_a_list_is_compared_by_keys_alone_shows_how_far_it_is_and_is_stopped(
@@ -282,7 +284,7 @@ async def test_a_list_is_compared_by_keys_alone_shows_how_far_it_is_and_is_stopp
     assert shown == sorted(shown, key=str.casefold)
     await check_looks(tab, "list", await tab.evaluate("location.href"))
     assert await tab.evaluate("document.title.includes('broken into')") is False
-    assert tab.said == []
+    assert tab.messages == []
 
 
 async def test_a_list_out_of_the_folder_without_a_script(tab: Page, page: str, grades: JudgingFolder) -> None:
@@ -302,7 +304,7 @@ async def test_a_list_out_of_the_folder_without_a_script(tab: Page, page: str, g
     assert "nDCG@10" in await tab.evaluate("document.querySelector('[aria-sort=ascending]').innerText")
     await tab.click_and_load(".queries tbody a")
     assert (await texts(tab, "#compared")) == ["no rerank against as set"]
-    assert tab.said == []
+    assert tab.messages == []
 
 
 async def test_only_the_page_itself_is_answered_and_what_cannot_be_asked_is_said(page: str) -> None:

@@ -161,9 +161,12 @@ def test_a_job_logs_one_json_object_a_line(launcher: Launcher, tmp_path: Path) -
     assert all({"timestamp", "level", "logger", "message"} <= set(line) for line in lines)
     assert lines[-1]["message"] == "job ended with exit code 0"
     assert lines[-1]["counts"]["written"] == 5
-    told = [line["message"] for line in lines]
-    assert told[:2] == ["_id: id (a usual name of ids; 5 rows)", "text: text boost 1 (a usual name of texts; 5 rows)"]
-    assert "creating index documents" in told[2]
+    messages = [line["message"] for line in lines]
+    assert messages[:2] == [
+        "_id: id (a usual name of ids; 5 rows)",
+        "text: text boost 1 (a usual name of texts; 5 rows)",
+    ]
+    assert "creating index documents" in messages[2]
     assert not any("word7" in json.dumps(line) for line in lines)  # no text of a document
 
 
@@ -181,11 +184,11 @@ CSV = "id,text,unit,price\n1,Pea soup,g,7\n2,Fish cake,kg,8.50\n"
 
 def test_a_dry_run_says_what_a_job_would_do_and_leaves_nothing_behind(launcher: Launcher, tmp_path: Path) -> None:
     (tmp_path / "menu.csv").write_text(CSV)
-    told = launcher.run("ingest", "menu.csv", "--dry-run", cwd=tmp_path)
+    planned = launcher.run("ingest", "menu.csv", "--dry-run", cwd=tmp_path)
     described = json.loads(launcher.run("ingest", "menu.csv", "--dry-run", "--json", cwd=tmp_path).stdout)
 
-    assert told.code == 0, told.stderr
-    assert "called unit_" in told.stdout
+    assert planned.code == 0, planned.stderr
+    assert "called unit_" in planned.stdout
     assert {column["column"]: column["type"] for column in described["plan"]["columns"]} == {
         "id": None,
         "text": "boost 1",
@@ -197,10 +200,10 @@ def test_a_dry_run_says_what_a_job_would_do_and_leaves_nothing_behind(launcher: 
 
 def test_a_dry_run_of_rows_that_would_fail_ends_with_1(launcher: Launcher, tmp_path: Path) -> None:
     (tmp_path / "menu.csv").write_text(CSV + "2,Again,g,1\n")
-    told = launcher.run("ingest", "menu.csv", "--dry-run", cwd=tmp_path)
+    planned = launcher.run("ingest", "menu.csv", "--dry-run", cwd=tmp_path)
 
-    assert told.code == 1
-    assert "menu.csv:4: its id '2' repeats" in told.stdout
+    assert planned.code == 1
+    assert "menu.csv:4: its id '2' repeats" in planned.stdout
 
 
 def test_numbers_and_booleans_of_csv_are_filtered_as_such(launcher: Launcher, tmp_path: Path) -> None:

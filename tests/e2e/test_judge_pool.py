@@ -54,7 +54,7 @@ def test_a_log_becomes_a_pool_that_grades_change_and_eval_takes(launcher: Launch
     assert facts["left"] == len(after) - 5 == NextPairs.open(folder).left
     assert facts["new"] == len({pair.key for pair in after} - {pair.key for pair in pairs}) > 0
     assert [pair.key for pair in after[-5:]] == sorted(graded, key=[pair.key for pair in after].index)
-    assert {(each["ahead"], each["behind"]) for each in facts["expected"]} & {
+    assert {(pair["ahead"], pair["behind"]) for pair in facts["expected"]} & {
         ("lexical", "dense"),
         ("dense", "lexical"),
     }

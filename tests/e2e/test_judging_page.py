@@ -133,7 +133,7 @@ async def test_every_page_is_whole_light_and_dark_wide_and_narrow_and_axe_finds_
     assert {re.sub(r":\d+/.*", "", asked) for asked in tab.asked if not asked.startswith("about:")} == {
         "http://127.0.0.1"
     }
-    assert tab.said == []
+    assert tab.messages == []
 
 
 async def test_keys_alone_judge_skip_note_undo_and_help(tab: Page, folder: Path) -> None:
@@ -145,7 +145,7 @@ async def test_keys_alone_judge_skip_note_undo_and_help(tab: Page, folder: Path)
             await tab.press(key)
         await tab.press("Escape")
         await tab.press_and_load("2")
-        assert [(each.doc_id, each.grade, each.note) for each in kept(folder)] == [(first, 2, "us 3 so 2?")]
+        assert [(grade.doc_id, grade.grade, grade.note) for grade in kept(folder)] == [(first, 2, "us 3 so 2?")]
 
         await tab.press_and_load("s")
         await tab.press_and_load("u")
@@ -162,8 +162,8 @@ async def test_keys_alone_judge_skip_note_undo_and_help(tab: Page, folder: Path)
         for key in "0123":
             await tab.press_and_load(key)
 
-    assert [each.grade for each in kept(folder)] == [0, 1, 2, 3]
-    assert tab.said == []
+    assert [grade.grade for grade in kept(folder)] == [0, 1, 2, 3]
+    assert tab.messages == []
 
 
 async def test_a_long_passage_shows_its_best_part_and_all_of_it_by_a_key(tab: Page, tmp_path: Path) -> None:
@@ -197,7 +197,7 @@ async def test_texts_run_in_their_own_direction_and_markup_is_text(tab: Page, fo
 
     assert directions == {"d1": "ltr", "d2": "rtl", "d3": "ltr", "d4": "ltr"}
     assert titles["d4"] == ATTACK
-    assert tab.said == []
+    assert tab.messages == []
 
 
 async def test_tab_and_enter_alone_reach_everything_in_order_with_a_focus_that_is_seen(tab: Page, folder: Path) -> None:
@@ -213,7 +213,7 @@ async def test_tab_and_enter_alone_reach_everything_in_order_with_a_focus_that_i
             assert outline != "none", name
             reached.append(name)
         wanted = ["To the", "You are anna", "0 Irr", "1 Rel", "2 High", "3 Perf", "Note", "Skip", "Undo the 0", "Help"]
-        places = [next(at for at, name in enumerate(reached) if name.startswith(each)) for each in wanted]
+        places = [next(at for at, name in enumerate(reached) if name.startswith(place)) for place in wanted]
         assert places == sorted(places), reached
 
         await tab.open(url)
@@ -221,7 +221,7 @@ async def test_tab_and_enter_alone_reach_everything_in_order_with_a_focus_that_i
             await tab.press("Tab")
         await tab.press_and_load("Enter")
 
-    assert [each.grade for each in kept(folder)] == [0, 3]
+    assert [grade.grade for grade in kept(folder)] == [0, 3]
 
 
 async def test_without_a_script_buttons_do_all(tab: Page, folder: Path) -> None:
@@ -233,7 +233,7 @@ async def test_without_a_script_buttons_do_all(tab: Page, folder: Path) -> None:
             await tab.click_and_load(button)
         await tab.click_and_load("[data-key=u]")
 
-    assert [each.grade for each in kept(folder)] == [None, 1]
+    assert [kept_grade.grade for kept_grade in kept(folder)] == [None, 1]
 
 
 async def test_a_page_of_another_site_cannot_send_a_grade(tab: Page, folder: Path) -> None:
@@ -267,8 +267,8 @@ def start(launcher: Launcher, folder: Path, port: int) -> tuple[Running, str]:
     """The command, and the address that it says."""
     running = launcher.start("judge", "page", str(folder), "--port", str(port), "--overlap", "0.5", cwd=folder)
     found = re.compile(r"http://127\.0\.0\.1:(\d+)/")
-    wait_until(lambda: bool(found.search(running.said())))
-    match = found.search(running.said())
+    wait_until(lambda: bool(found.search(running.stderr())))
+    match = found.search(running.stderr())
     assert match
     return running, match[0].rstrip("/")
 
@@ -292,7 +292,7 @@ async def test_two_browsers_at_once_lose_nothing_when_the_server_is_killed(
         await asyncio.gather(*(tab.press("1") for tab in tabs.values()), asyncio.to_thread(running.kill))
         running.wait()
         acknowledged = {(name, doc_id) for name, doc_ids in seen.items() for doc_id in doc_ids}
-        assert acknowledged <= {(each.by, each.doc_id) for each in kept(folder)}
+        assert acknowledged <= {(grade.by, grade.doc_id) for grade in kept(folder)}
 
         running, _ = start(launcher, folder, port)
         await asyncio.gather(*(tab.open(url) for tab in tabs.values()))
@@ -300,16 +300,16 @@ async def test_two_browsers_at_once_lose_nothing_when_the_server_is_killed(
         await tab.open(url)
         assert "All is judged: 9 pairs" in await tab.evaluate("document.body.innerText")
     os.kill(running.pid, 2)
-    said = running.wait().stderr
-    lines = Counter((each.by, each.query_id, each.doc_id) for each in GradeLog(folder / "grades.jsonl").history())
+    stderr = running.wait().stderr
+    lines = Counter((grade.by, grade.query_id, grade.doc_id) for grade in GradeLog(folder / "grades.jsonl").history())
 
     assert set(lines.values()) == {1}  # none twice
     assert {doc_id for _, _, doc_id in lines} == {pair.doc_id for pair in JudgingFolder(folder).pairs()}
     assert {(name, doc_id) for name, doc_ids in seen.items() for doc_id in doc_ids} <= {
         (name, doc_id) for name, _, doc_id in lines
     }
-    assert "9 of 9 pairs judged (anna" in said
-    assert f"next: connector eval {folder}" in said
+    assert "9 of 9 pairs judged (anna" in stderr
+    assert f"next: connector eval {folder}" in stderr
     assert (folder / "qrels" / "test.tsv").read_text().count("\n") == 10
 
 
@@ -344,8 +344,8 @@ async def test_no_acknowledged_grade_is_lost_in_a_storm_of_raters_and_kills(laun
     running.kill()
     running.wait()
     history = GradeLog(folder / "grades.jsonl").history()
-    lines = Counter((each.by, each.query_id, each.doc_id) for each in history)
-    grades = {(each.by, each.query_id, each.doc_id): str(each.grade) for each in history}
+    lines = Counter((grade.by, grade.query_id, grade.doc_id) for grade in history)
+    grades = {(grade.by, grade.query_id, grade.doc_id): str(grade.grade) for grade in history}
 
     assert acknowledged.items() <= grades.items()
     assert set(lines.values()) == {1}

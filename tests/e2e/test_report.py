@@ -87,7 +87,7 @@ async def test_the_report_is_whole_in_a_real_browser(tab: Page, report: str, tmp
     assert await tab.evaluate("document.title") == "made: evaluation of 4 pipelines"
     assert await tab.evaluate("document.querySelectorAll('script, img').length") == 0
     assert {url for url in tab.asked if not url.startswith("data:")} == {report}
-    assert tab.said == []
+    assert tab.messages == []
     keep = os.environ.get("TEST_SCREENSHOTS")
     if keep:
         for file in tmp_path.glob("*.png"):

@@ -38,7 +38,7 @@ def folder(launcher: Launcher, tmp_path_factory: pytest.TempPathFactory) -> Path
     queries = [{"_id": "q1", "text": QUERY}, {"_id": "q2", "text": "refund for opened hardware"}]
     documents = [{"_id": name, "text": text} for name, text in DOCUMENTS.items()]
     for name, rows in (("corpus", documents), ("queries", queries)):
-        (data / f"{name}.jsonl").write_text("".join(json.dumps(one) + "\n" for one in rows))
+        (data / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     (data / "qrels.tsv").write_text("query-id\tcorpus-id\tscore\nq1\ttier\t1\nq2\trefund\t1\n")
     save_bert(folder / "models" / "bert")
     save_bert(folder / "models" / "other", activation=None)
@@ -85,10 +85,10 @@ def test_an_evaluation_has_a_pipeline_for_each_reranker(launcher: Launcher, fold
     assert list(pipelines) == ["lexical", "dense", "fused", "reranked-bert", "reranked-other"]
     assert f"no worker answers at {NOWHERE}: without the pipeline reranked" in done.stderr
     for name in ("bert", "other"):
-        one = pipelines[f"reranked-{name}"]
-        assert one["facts"]["rerankers"]["local"].startswith(f"{name}@")
-        assert one["settings"]["rerankers.local.model"] == f"models/{name}"
-        assert one["degraded"] == one["failed"] == {}
+        pipeline = pipelines[f"reranked-{name}"]
+        assert pipeline["facts"]["rerankers"]["local"].startswith(f"{name}@")
+        assert pipeline["settings"]["rerankers.local.model"] == f"models/{name}"
+        assert pipeline["degraded"] == pipeline["failed"] == {}
 
 
 def test_a_baseline_holds_for_its_reranker_and_tells_another(launcher: Launcher, folder: Path) -> None:

@@ -99,12 +99,12 @@ def test_a_training_that_is_stopped_says_what_is_kept(
 
 
 def test_a_reranker_that_knows_nothing_is_refused(killed_and_finished: Trained, folder: Path) -> None:
-    said = json.loads(killed_and_finished.stdout)
+    report = json.loads(killed_and_finished.stdout)
 
     assert killed_and_finished.code == 1
-    assert said["ok"] is False
-    assert said["measures"]["fused"]["nDCG@10"] > said["measures"]["after"]["nDCG@10"]
-    assert any(one["broken"] and one["pipeline"] == "after against fused" for one in said["verdicts"])
+    assert report["ok"] is False
+    assert report["measures"]["fused"]["nDCG@10"] > report["measures"]["after"]["nDCG@10"]
+    assert any(verdict["broken"] and verdict["pipeline"] == "after against fused" for verdict in report["verdicts"])
     assert "Traceback" not in killed_and_finished.stderr
 
 

@@ -59,16 +59,16 @@ def test_a_planted_harmful_reranker_is_refused_and_the_file_that_is_written_work
     launcher: Launcher, folder: Path, settings: Path
 ) -> None:
     done = launcher.run("tune", "slice", "--models", "planted", "--json", *SMALL, cwd=folder)
-    told = json.loads(done.stdout)
+    report = json.loads(done.stdout)
     written = settings.read_text()
 
     assert done.code == 0, done.stderr
-    assert [(one["name"], one["taken"]) for one in told["rerankers"]] == [("planted", False)], told["rerankers"]
-    assert told["settings"]["search.rerank"] == []
-    assert [one["about"] for one in told["advice"] if one["about"] == "reranker-hurts"]
+    assert {reranker["name"]: reranker["taken"] for reranker in report["rerankers"]} == {"planted": False}
+    assert report["settings"]["search.rerank"] == []
+    assert [hint["about"] for hint in report["advice"] if hint["about"] == "reranker-hurts"]
     assert (
-        told["test"]["pipelines"]["tuned"]["measures"]["nDCG@10"]
-        > told["test"]["pipelines"]["yours"]["measures"]["nDCG@10"]
+        report["test"]["pipelines"]["tuned"]["measures"]["nDCG@10"]
+        > report["test"]["pipelines"]["yours"]["measures"]["nDCG@10"]
     )
     assert written.startswith("# ours\nsearch:\n")
     assert "# enough here" in written

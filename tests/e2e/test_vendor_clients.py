@@ -34,28 +34,28 @@ def cohere_1(url: str, query: str, passages: Sequence[str]) -> Ranked:
     import cohere
 
     reply = cohere.Client(KEY, base_url=url).rerank(query=query, documents=list(passages), model="any")
-    return [(one.index, one.relevance_score) for one in reply.results]
+    return [(result.index, result.relevance_score) for result in reply.results]
 
 
 def cohere_2(url: str, query: str, passages: Sequence[str]) -> Ranked:
     import cohere
 
     reply = cohere.ClientV2(KEY, base_url=url).rerank(query=query, documents=list(passages), model="any")
-    return [(one.index, one.relevance_score) for one in reply.results]
+    return [(result.index, result.relevance_score) for result in reply.results]
 
 
 def voyage(url: str, query: str, passages: Sequence[str]) -> Ranked:
     import voyageai
 
     reply = voyageai.Client(KEY, base_url=f"{url}/v1").rerank(query, list(passages), model="any")
-    return [(one.index, one.relevance_score) for one in reply.results]
+    return [(result.index, result.relevance_score) for result in reply.results]
 
 
 def tei(url: str, query: str, passages: Sequence[str]) -> Ranked:
     from tei_client import HttpClient
 
     reply = HttpClient(url).rerank(query, list(passages))  # asks /info first whether this is a reranker
-    return [(one.index, one.score) for one in reply.ranks]
+    return [(rank.index, rank.score) for rank in reply.ranks]
 
 
 def langchain_voyage(url: str, query: str, passages: Sequence[str]) -> Ranked:
@@ -65,7 +65,7 @@ def langchain_voyage(url: str, query: str, passages: Sequence[str]) -> Ranked:
     reranker = VoyageAIRerank(model="any", api_key=KEY, base_url=f"{url}/v1")
     documents = [Document(text, metadata={"position": position}) for position, text in enumerate(passages)]
     ranked = reranker.compress_documents(documents, query)
-    return [(one.metadata["position"], one.metadata["relevance_score"]) for one in ranked]
+    return [(document.metadata["position"], document.metadata["relevance_score"]) for document in ranked]
 
 
 def llama_index_tei(url: str, query: str, passages: Sequence[str]) -> Ranked:
@@ -85,7 +85,7 @@ def _llama_index(reranker: object, query: str, passages: Sequence[str]) -> Ranke
     from llama_index.core.schema import NodeWithScore, TextNode
 
     nodes = [NodeWithScore(node=TextNode(id_=str(at), text=text), score=0.0) for at, text in enumerate(passages)]
-    return [(int(one.node.id_), one.score) for one in reranker.postprocess_nodes(nodes, query_str=query)]
+    return [(int(node.node.id_), node.score) for node in reranker.postprocess_nodes(nodes, query_str=query)]
 
 
 CLIENTS = [cohere_1, cohere_2, voyage, tei, langchain_voyage, llama_index_tei, llama_index_jina]
@@ -95,7 +95,7 @@ CLIENTS = [cohere_1, cohere_2, voyage, tei, langchain_voyage, llama_index_tei, l
 def ranked(worker: WorkerProcess) -> Ranked:
     """What the worker says in TEI's dialect, read without a client."""
     reply = httpx.post(f"{worker.url}/rerank", json={"query": QUERY, "texts": PASSAGES}, timeout=60)
-    return [(one["index"], one["score"]) for one in reply.json()]
+    return [(result["index"], result["score"]) for result in reply.json()]
 
 
 def test_the_passages_do_not_come_in_the_order_of_their_scores(ranked: Ranked) -> None:
@@ -119,7 +119,7 @@ def test_cohere_gets_the_best_documents_of_objects(worker: WorkerProcess, ranked
         query=QUERY, documents=documents, model="any", rank_fields=["title"], top_n=2, return_documents=True
     )
 
-    assert [(one.index, one.relevance_score, one.document.text) for one in reply.results] == [
+    assert [(result.index, result.relevance_score, result.document.text) for result in reply.results] == [
         (index, score, PASSAGES[index]) for index, score in ranked[:2]
     ]
     assert (reply.meta.api_version.version, reply.meta.billed_units.search_units) == ("1", 1)
@@ -132,7 +132,7 @@ def test_cohere_gets_a_cut_list(worker: WorkerProcess, ranked: Ranked) -> None:
         query=QUERY, documents=PASSAGES, model="any", top_n=2, max_tokens_per_doc=4096
     )
 
-    assert [(one.index, one.relevance_score) for one in reply.results] == ranked[:2]
+    assert [(result.index, result.relevance_score) for result in reply.results] == ranked[:2]
 
 
 def test_voyage_gets_a_cut_list_and_counts_tokens(worker: WorkerProcess, ranked: Ranked) -> None:
@@ -140,7 +140,7 @@ def test_voyage_gets_a_cut_list_and_counts_tokens(worker: WorkerProcess, ranked:
 
     reply = voyageai.Client(KEY, base_url=f"{worker.url}/v1").rerank(QUERY, PASSAGES, model="any", top_k=2)
 
-    assert [(one.index, one.relevance_score) for one in reply.results] == ranked[:2]
+    assert [(result.index, result.relevance_score) for result in reply.results] == ranked[:2]
     assert reply.total_tokens > len(PASSAGES)
 
 
@@ -149,7 +149,7 @@ async def test_voyage_may_ask_without_blocking(worker: WorkerProcess, ranked: Ra
 
     reply = await voyageai.AsyncClient(KEY, base_url=f"{worker.url}/v1").rerank(QUERY, PASSAGES, model="any")
 
-    assert [(one.index, one.relevance_score) for one in reply.results] == ranked
+    assert [(result.index, result.relevance_score) for result in reply.results] == ranked
 
 
 def test_tei_gets_the_texts_and_the_description(worker: WorkerProcess, ranked: Ranked) -> None:
@@ -160,7 +160,7 @@ def test_tei_gets_the_texts_and_the_description(worker: WorkerProcess, ranked: R
     raw = client.rerank(QUERY, PASSAGES, raw_scores=True).ranks
     info = client.info()
 
-    assert [(one.index, one.score, one.text) for one in ranks] == [
+    assert [(rank.index, rank.score, rank.text) for rank in ranks] == [
         (index, score, PASSAGES[index]) for index, score in ranked
     ]
     assert [rank.index for rank in raw] == [index for index, _ in ranked]
@@ -222,7 +222,7 @@ def openai(url: str, texts: list[str], **options: Any) -> list[list[float]]:
     from openai import OpenAI
 
     reply = OpenAI(api_key=KEY, base_url=f"{url}/v1").embeddings.create(input=texts, model="any", **options)
-    return [one.embedding for one in reply.data]
+    return [item.embedding for item in reply.data]
 
 
 def voyage_embed(url: str, texts: list[str]) -> list[list[float]]:
@@ -274,6 +274,6 @@ def test_ingest_and_search_have_a_worker_encode(worker: WorkerProcess, launcher:
     assert ingested.code == 0, ingested.stderr
     hits = json.loads(by_worker.stdout)["hits"]
     assert hits[0]["doc_id"] == "1"
-    assert [(one["doc_id"], one["explain"]["legs"]["dense"]["rank"]) for one in hits] == [
-        (one["doc_id"], one["explain"]["legs"]["dense"]["rank"]) for one in json.loads(here.stdout)["hits"]
+    assert [(hit["doc_id"], hit["explain"]["legs"]["dense"]["rank"]) for hit in hits] == [
+        (hit["doc_id"], hit["explain"]["legs"]["dense"]["rank"]) for hit in json.loads(here.stdout)["hits"]
     ]

@@ -179,14 +179,14 @@ def test_a_worker_that_stops_says_so_while_it_answers() -> None:
             if asked.done():  # before anybody looked
                 asked = pool.submit(httpx.post, f"{worker.url}/rerank", json=body, headers=FRESH)
         worker.process.send_signal(signal.SIGTERM)
-        said = []
+        statuses = []
         while not asked.done():
             with contextlib.suppress(httpx.HTTPError):
-                said.append(httpx.get(f"{worker.url}/ready").status_code)
+                statuses.append(httpx.get(f"{worker.url}/ready").status_code)
         reply = asked.result()
         code = worker.process.wait(120)
 
-    assert set(said[1:]) <= {503}, said  # the first may have been quicker than the signal
+    assert set(statuses[1:]) <= {503}, statuses  # the first may have been quicker than the signal
     assert reply.status_code == 200
     assert len(reply.json()) == 60
     assert code == 128 + signal.SIGTERM

@@ -101,7 +101,7 @@ async def test_an_ingest_whose_driver_is_killed_is_run_again(
     flags = ["ingest", rows, "--text", "title=2,text=1", "--metadata", "year=integer", *SLOW]
     flags += ["--cluster", elasticsearch.url, "--index", name, "--set", "encoder.kind=fragile"]
     flags += ["--ray", nodes.address if where == "address" else "local"]
-    alone_settings, settings = (ray_settings(elasticsearch, each) for each in (alone_name, name))
+    alone_settings, settings = (ray_settings(elasticsearch, own_name) for own_name in (alone_name, name))
     async with engine(elasticsearch) as cluster:
         try:
             await run_job(str(tmp_path / rows), alone_settings, rejects=tmp_path / "alone")
@@ -127,8 +127,8 @@ async def test_a_back_fill_whose_driver_is_killed_is_run_again(
     flags += ["--set", "encoder.kind=fragile", "--ray", nodes.address]
     async with engine(elasticsearch) as cluster:
         try:
-            for each in (alone_name, name):
-                await make_index(cluster, each)
+            for index in (alone_name, name):
+                await make_index(cluster, index)
             alone, _ = await fill_index(ray_settings(elasticsearch, alone_name), tmp_path / "alone")
             await kill_driver(flags, folder, tmp_path, cluster, name, query={"exists": {"field": AddedNames().marker}})
             finished = command(flags, folder, tmp_path)
@@ -185,10 +185,10 @@ async def test_a_job_for_which_the_cluster_is_too_small_ends_with_the_reason(
 def command(flags: list[str], folder: Path, cwd: Path) -> subprocess.Popen[bytes]:
     """A command under way, whose processes know the encoder."""
     paths = os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")])
-    said = (cwd / "said").open("ab")
+    log = (cwd / "log").open("ab")
     return subprocess.Popen(
         [sys.executable, "-m", "connector", *flags], cwd=cwd, env=environment() | {"PYTHONPATH": paths},
-        stdout=said, stderr=said,
+        stdout=log, stderr=log,
     )  # fmt: skip
 
 
@@ -209,7 +209,7 @@ async def kill_driver(
         assert time.monotonic() < end, left
         await asyncio.sleep(0.1)
 
-    assert running.returncode == -signal.SIGKILL, (cwd / "said").read_text()
+    assert running.returncode == -signal.SIGKILL, (cwd / "log").read_text()
 
 
 async def count(cluster: RestCluster, index: str, query: object) -> int:

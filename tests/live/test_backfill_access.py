@@ -49,7 +49,7 @@ def index(secured: Secured) -> Iterator[str]:
 
 
 def role(secured: Secured, index: str, *privileges: dict[str, list[str]], **hidden: Any) -> dict[str, Any]:
-    granted = [name for each in privileges for name in each[secured.kind]]
+    granted = [name for privilege in privileges for name in privilege[secured.kind]]
     if secured.kind == "elasticsearch":
         query = {"query": {"term": {"title": "a"}}} if hidden else {}
         return {"indices": [{"names": [index], "privileges": granted} | query]}

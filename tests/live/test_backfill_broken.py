@@ -167,6 +167,8 @@ async def test_a_document_whose_version_an_application_gives_is_left_alone(shop:
 
     assert (report.counts.written, report.counts.refused) == (DOCUMENTS, 1)
     assert [reason.startswith("an application gives the version") for reason in report.reasons] == [True]
-    told = replace(shop.plan, added=replace(shop.plan.added, versions_checked=False))
-    job = BackfillJob(shop.cluster, told, WordEncoder(), SMALL, expected=DOCUMENTS + 1, rejects=tmp_path / "rejects")
+    unchecked = replace(shop.plan, added=replace(shop.plan.added, versions_checked=False))
+    job = BackfillJob(
+        shop.cluster, unchecked, WordEncoder(), SMALL, expected=DOCUMENTS + 1, rejects=tmp_path / "rejects"
+    )
     assert (await job.run()).counts.written == 1

@@ -89,7 +89,9 @@ async def test_a_document_that_was_written_since_is_left_as_it_is(somebody: Some
     }  # fmt: skip
     source = somebody.send("GET", f"/{index}/_doc/d0")["_source"]
     assert source["title"] == "Part 0"
-    assert [(each["ordinal"], each["text"]) for each in source["passages"]] == [(0, "Part 0\nIt fits shelf 0.")]
+    assert [(passage["ordinal"], passage["text"]) for passage in source["passages"]] == [
+        (0, "Part 0\nIt fits shelf 0.")
+    ]
 
     somebody.send("PUT", f"/{index}/_settings", {"index.blocks.write": True})
     try:
@@ -119,7 +121,7 @@ async def test_a_node_that_knows_no_base64_gets_floats(somebody: Somebody) -> No
 async def test_each_slice_is_one_shard_and_all_of_them_are_the_index(somebody: Somebody) -> None:
     cluster, index = cluster_of(somebody), make_index(somebody, shards=3, documents=60)
     plan = await plan_for(cluster, index, TITLE_AND_BODY)
-    found = [[each async for each in read_documents(cluster, plan, shard)] for shard in range(3)]
+    found = [[document async for document in read_documents(cluster, plan, shard)] for shard in range(3)]
     of_shard = [
         {
             hit["_id"]
@@ -130,10 +132,11 @@ async def test_each_slice_is_one_shard_and_all_of_them_are_the_index(somebody: S
         for shard in range(3)
     ]
 
-    assert [{each.doc_id for each in documents} for documents in found] == of_shard
+    assert [{document.doc_id for document in documents} for documents in found] == of_shard
     assert sum(map(len, of_shard)) == 60
     assert all(
-        [each.seq_no for each in documents] == sorted({each.seq_no for each in documents}) for documents in found
+        [document.seq_no for document in documents] == sorted({document.seq_no for document in documents})
+        for documents in found
     )
 
 
@@ -168,7 +171,7 @@ async def test_what_was_written_before_it_was_mapped_is_written_again(somebody: 
     somebody.send("POST", f"/{index}/_refresh")
 
     assert [outcome.kind for outcome in unmapped] == ["written"]
-    assert [each.doc_id for each in found] == ["d0"]
+    assert [document.doc_id for document in found] == ["d0"]
     assert [outcome.kind for outcome in mapped] == ["written"]
     assert await work(cluster, plan) == []
 

@@ -71,8 +71,8 @@ async def test_versions_of_an_application_are_found(somebody: Somebody) -> None:
     assert verdict.ways == ("into", "beside")
     assert isinstance(somebody.cluster, RestCluster)
     plan = await plan_for(somebody.cluster, name, {"title": 1.0})
-    told = replace(plan, added=replace(plan.added, versions_checked=False))
-    await put_fields(somebody.cluster, told)
+    unchecked = replace(plan, added=replace(plan.added, versions_checked=False))
+    await put_fields(somebody.cluster, unchecked)
     (probed,) = await probe_indices(somebody.cluster, name, BackfillWish({"title": 1.0}))
     assert probed.versions == "internal"  # as was said once
 
@@ -123,7 +123,9 @@ async def test_what_source_leaves_out_would_be_lost(somebody: Somebody) -> None:
     somebody.send("POST", f"/{name}/_update/d0?refresh=true", {"doc": {"other": "a"}})
     assert not somebody.send("POST", f"/{name}/_search", found)["hits"]["hits"]
 
-    assert [(each.rule, each.ways) for each in verdict.obstacles] == [("their-fields-left-out", ("beside",))]
+    assert [(obstacle.rule, obstacle.ways) for obstacle in verdict.obstacles] == [
+        ("their-fields-left-out", ("beside",))
+    ]
     about_texts = await probe(somebody, name, Intent(texts=("body",)))
     assert about_texts.ways == ()
 

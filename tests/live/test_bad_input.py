@@ -86,7 +86,7 @@ async def ingested(
 ) -> tuple[JobReport, list[dict[str, Any]]]:
     """The report of a job over good and bad lines in turn, and the rejects that it kept."""
     monkeypatch.setattr(job, "load_encoder", lambda settings: Spoilt(encoder))
-    lines = [json.dumps(one).encode() for one in GOOD] + [line for line, _ in BAD]
+    lines = [json.dumps(row).encode() for row in GOOD] + [line for line, _ in BAD]
     (tmp_path / "mixed.jsonl").write_bytes(b"\n".join(lines))
     rejects = tmp_path / "rejects.jsonl"
     report = await job.run_job(str(tmp_path / "mixed.jsonl"), settings_of(store, index_name), rejects=rejects)
@@ -97,7 +97,7 @@ async def test_every_line_ends_counted_and_what_fails_is_kept_with_its_reason(
     store: ClusterSettings, index_name: str, ingested: tuple[JobReport, list[dict[str, Any]]]
 ) -> None:
     report, rejects = ingested
-    reasons = {one["origin"]: one["reason"] for one in rejects}
+    reasons = {reject["origin"]: reject["reason"] for reject in rejects}
 
     assert (report.counts.read, report.counts.written, report.counts.failed) == (16, len(GOOD), len(BAD))
     assert (report.stopped, report.unfinished) == (None, 0)
@@ -107,11 +107,11 @@ async def test_every_line_ends_counted_and_what_fails_is_kept_with_its_reason(
     cluster = await connect(store)
     try:
         index = await cluster.open_index(index_name)
-        stored = await index.get([str(one["_id"]) for one in GOOD], fields=None, timeout_s=30)
+        stored = await index.get([str(row["_id"]) for row in GOOD], fields=None, timeout_s=30)
     finally:
         await cluster.close()
 
-    assert {doc_id: fields["year"] for doc_id, fields in stored.items()} == {one["_id"]: one["year"] for one in GOOD}
+    assert {doc_id: fields["year"] for doc_id, fields in stored.items()} == {row["_id"]: row["year"] for row in GOOD}
     assert stored["emoji"]["title"] == "👩‍🚀🚀"
     assert stored["rtl"]["text"] == "שלום עולם, مرحبا بالعالم."
 
@@ -161,7 +161,7 @@ async def test_a_document_of_ten_megabytes_is_written_or_refused_but_stops_nothi
 ) -> None:
     monkeypatch.setattr(job, "load_encoder", lambda settings: Quick(encoder))
     rows = [*GOOD[:2], {"_id": "huge", "text": "abcd " * 2_000_000, "year": 1}, *GOOD[2:4]]
-    (tmp_path / "huge.jsonl").write_text("".join(json.dumps(one) + "\n" for one in rows))
+    (tmp_path / "huge.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     settings = settings_of(store, index_name)
     settings = settings.model_copy(update={"ingest": IngestSettings(max_attempts=2)})
     report = await job.run_job(str(tmp_path / "huge.jsonl"), settings, rejects=tmp_path / "rejects.jsonl")

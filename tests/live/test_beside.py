@@ -40,7 +40,7 @@ from connector.wiring import build_searcher, open_index
 TIMEOUT_S = 30.0
 ALL = 1_000
 DOCUMENTS = make_documents()
-FIELDS = {each.document.doc_id: dict(each.document.fields) for each in DOCUMENTS}
+FIELDS = {indexed.document.doc_id: dict(indexed.document.fields) for indexed in DOCUMENTS}
 QUERY = unit_vectors(np.random.default_rng(5), 1)[0]
 
 
@@ -62,7 +62,7 @@ async def _make(engine: ClusterSettings, found: list[Somebody]) -> str:
     reply = await index.ask({"size": ALL, "_source": False, "seq_no_primary_term": True}, TIMEOUT_S)
     written = {hit["_id"]: {"seq_no": hit["_seq_no"], "primary_term": hit["_primary_term"]} for hit in
                reply["hits"]["hits"]}  # fmt: skip
-    await index.vectors.write([_of(each, index, written[each.document.doc_id]) for each in DOCUMENTS])
+    await index.vectors.write([_of(indexed, index, written[indexed.document.doc_id]) for indexed in DOCUMENTS])
     await index.vectors.finish()
     await cluster.close()
     return name
@@ -100,16 +100,16 @@ class TestSearch:
         best = sorted(expected, key=lambda doc_id: -expected[doc_id][0][0])[:50]
 
         assert [hit.doc_id for hit in hits] == best
-        assert [hit.score for hit in hits] == pytest.approx([expected[each][0][0] for each in best], abs=1e-3)
+        assert [hit.score for hit in hits] == pytest.approx([expected[doc_id][0][0] for doc_id in best], abs=1e-3)
         assert [[passage.ordinal for passage in hit.passages] for hit in hits] == [
-            [at for _, at in expected[each][:2]] for each in best
+            [at for _, at in expected[doc_id][:2]] for doc_id in best
         ]
         assert notes == []
 
     async def test_every_filter_gives_exactly_what_matches_whether_its_fields_are_copied_or_not(
         self, index: BesideIndex
     ) -> None:
-        with_passages = {each.document.doc_id for each in DOCUMENTS if each.passages}
+        with_passages = {indexed.document.doc_id for indexed in DOCUMENTS if indexed.passages}
         wrong = []
         for found in FILTERS:
             matching = {doc_id for doc_id, fields in FIELDS.items() if matches(found, fields)} & with_passages
@@ -122,20 +122,21 @@ class TestSearch:
         hits = await dense(index, found=EngineQuery({"match": {"title": "title7"}}))
 
         assert [hit.doc_id for hit in hits] == [
-            each.document.doc_id for each in DOCUMENTS if each.passages and FIELDS[each.document.doc_id]["title"]
-            .endswith("title7")
-        ]  # fmt: skip
+            indexed.document.doc_id
+            for indexed in DOCUMENTS
+            if indexed.passages and FIELDS[indexed.document.doc_id]["title"].endswith("title7")
+        ]
 
     async def test_what_is_shown_comes_from_theirs_and_the_nearest_passage_from_ours(self, index: BesideIndex) -> None:
         near = {hit.doc_id: hit.passages[0] for hit in await dense(index)}
         asked = [*FIELDS][:40]
         shown = await index.content(asked, query="report", vector=QUERY, timeout_s=TIMEOUT_S)
-        got = await index.get(asked, fields=None, timeout_s=TIMEOUT_S)
+        contents = await index.get(asked, fields=None, timeout_s=TIMEOUT_S)
 
-        assert {doc_id: found.fields for doc_id, found in shown.items()} == {each: FIELDS[each] for each in asked}
-        assert got == {each: FIELDS[each] for each in asked}
-        assert {each: shown[each].nearest for each in asked if each in near} == {
-            each: near[each] for each in asked if each in near
+        assert {doc_id: found.fields for doc_id, found in shown.items()} == {doc_id: FIELDS[doc_id] for doc_id in asked}
+        assert contents == {doc_id: FIELDS[doc_id] for doc_id in asked}
+        assert {doc_id: shown[doc_id].nearest for doc_id in asked if doc_id in near} == {
+            doc_id: near[doc_id] for doc_id in asked if doc_id in near
         }
 
     async def test_it_is_found_by_its_usual_name_and_ours_is_not_searched_by_itself(
@@ -265,15 +266,15 @@ class TestJob:
             if counts.written == 14 and counts.removed == 1 and not stop.done():
                 stop.set_result("seen")
 
-        told: list[PassageLag] = []
+        lags: list[PassageLag] = []
         job = BesideJob(cluster_of(somebody), index, AwayAtFirst(), IngestSettings(), stop=stop, on_progress=act)
         often = FollowSettings(every_s=0.1, sweep_s=1.0)
         report = await BesideFollower(
-            cluster_of(somebody), index, often, IngestSettings(), stop=stop, on_behind=told.append
+            cluster_of(somebody), index, often, IngestSettings(), stop=stop, on_behind=lags.append
         ).run(job)
 
         assert report.stopped == "seen"
-        assert (told[0].trouble, told[1]) == ("no worker there", PassageLag())
+        assert (lags[0].trouble, lags[1]) == ("no worker there", PassageLag())
         assert set(near(await dense(index, ENCODER.encode_query("word")))) == {*ARTICLES, "new"} - {"a2"}
 
     async def test_documents_of_a_required_routing_are_told_apart(self, somebody: Somebody) -> None:
@@ -318,7 +319,7 @@ class TestWholeSearches:
         assert by_id["new"].explain.legs.keys() == {"lexical"}
         assert by_id["a7"].fields == ARTICLES["a7"]
         assert by_id["a7"].passage == Passage("a7", 0, "Article 7\nword7 and some more of it")
-        assert [(each.stage, each.lasting) for each in response.degraded] == [("dense", True)]
+        assert [(degradation.stage, degradation.lasting) for degradation in response.degraded] == [("dense", True)]
         assert "1 documents have no vectors yet" in response.degraded[0].reason
 
     async def test_the_doctor_says_whose_vectors_they_are_and_how_far_they_are_behind(self, somebody: Somebody) -> None:

@@ -137,7 +137,7 @@ async def test_a_part_that_fails_is_not_made_up_for_with_the_rights_of_the_servi
     async with watching(place, encoder, worker, broken) as watched:
         response = await watched.search(place.caller(OWN))
 
-        assert [one.stage for one in response.degraded] == [broken]
+        assert [degradation.stage for degradation in response.degraded] == [broken]
         assert len(response.hits) == 20
         assert_nothing_foreign(response, watched.texts)
         assert watched.principals == set(place.caller(OWN).header.values())
@@ -313,15 +313,15 @@ async def test_neighbours_that_cannot_be_had_are_told_of(
     async with watching(place, encoder, worker, **SMALL) as watched:
         response = await watched.search(place.caller(OWN))
         assert_nothing_foreign(response, watched.texts)
-        told = await watched.search(place.caller(OWN), filter="department=legal")
+        filtered = await watched.search(place.caller(OWN), filter="department=legal")
 
     if place.engine.kind == "opensearch":  # Elasticsearch hides documents before it looks for neighbours
-        assert [one.stage for one in response.degraded] == ["dense"]
+        assert [degradation.stage for degradation in response.degraded] == ["dense"]
         assert "give the search a filter that says what may be seen" in response.degraded[0].reason
     else:
         assert response.degraded == ()
-    assert len(told.rankings["dense"]) == 20
-    assert told.degraded == ()
+    assert len(filtered.rankings["dense"]) == 20
+    assert filtered.degraded == ()
 
 
 async def test_passages_that_are_hidden_from_a_caller_are_not_reranked(

@@ -17,9 +17,9 @@ TRIAL = ROOT / "tests" / "support" / "client_trial.py"
 
 @pytest.mark.live
 def test_the_other_client_ingests_and_searches_on_both_servers(engines: Any) -> None:
-    said = run_python(
+    printed = run_python(
         sys.executable, TRIAL, engines.url("es8"), engines.url("es9"), path=(other_client(), ROOT, ROOT / "tests")
     )
 
     expected = {"client": {8: 9, 9: 8}[elasticsearch.__version__[0]], "written": 2, "hits": ["a", "b"], "degraded": []}
-    assert json.loads(said) == [expected | {"server": 8}, expected | {"server": 9}]
+    assert json.loads(printed) == [expected | {"server": 8}, expected | {"server": 9}]

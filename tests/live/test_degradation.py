@@ -161,7 +161,7 @@ async def lacking(ask: Callable[[], Awaitable[SearchResponse]], *expected: str) 
 
 
 def stages(response: SearchResponse) -> list[str]:
-    return [one.stage for one in response.degraded]
+    return [degradation.stage for degradation in response.degraded]
 
 
 async def test_with_all_parts_at_work_nothing_is_degraded(
@@ -303,19 +303,23 @@ async def test_a_worker_that_hangs_costs_the_rerank_only(
 async def test_a_worker_that_is_killed_in_the_middle_costs_the_rerank_only(
     embedded: ClusterSettings, elasticsearch: ClusterSettings, opensearch: ClusterSettings, encoder: Encoder
 ) -> None:
-    places = [Place(one, unique_name()) for one in (embedded, elasticsearch, opensearch)]
-    for one in places:
-        await fill(one, encoder)
+    places = [Place(store, unique_name()) for store in (embedded, elasticsearch, opensearch)]
+    for place in places:
+        await fill(place, encoder)
     async with contextlib.AsyncExitStack() as stack:
         worker = await asyncio.to_thread(stack.enter_context, running_worker())
-        searchers = [await stack.enter_async_context(searching(one, encoder, worker_url=worker.url)) for one in places]
-        searches = [asyncio.create_task(timed(one, deadline_s=UNHURRIED_S)) for one in searchers for _ in range(6)]
+        searchers = [
+            await stack.enter_async_context(searching(place, encoder, worker_url=worker.url)) for place in places
+        ]
+        searches = [
+            asyncio.create_task(timed(searcher, deadline_s=UNHURRIED_S)) for searcher in searchers for _ in range(6)
+        ]
         await asyncio.wait(searches, return_when=asyncio.FIRST_COMPLETED)
         worker.process.kill()
         during = await asyncio.gather(*searches)
-        after = [await timed(one, deadline_s=UNHURRIED_S) for one in searchers]
-    for one in places:
-        await drop(one.settings, one.index)
+        after = [await timed(searcher, deadline_s=UNHURRIED_S) for searcher in searchers]
+    for place in places:
+        await drop(place.settings, place.index)
 
     assert {tuple(stages(response)) for response in during} <= {(), ("local",)}
     for response in during:

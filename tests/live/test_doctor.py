@@ -195,8 +195,8 @@ async def test_the_command_prints_its_findings_and_says_by_its_code_whether_one_
 
     assert (healthy.code, sick.code, refused.code) == (0, 1, 2)
     assert found["ok"]
-    assert {one["status"] for one in found["findings"]} == {"ok"}
-    assert all(set(one) == {"check", "status", "seen", "advice", "facts"} for one in found["findings"])
+    assert {finding["status"] for finding in found["findings"]} == {"ok"}
+    assert all(set(finding) == {"check", "status", "seen", "advice", "facts"} for finding in found["findings"])
     assert "→ start one with: connector worker" in sick.stdout
     assert sick.stderr.splitlines()[-1].endswith("1 fail, 1 skip")
     assert "search.k" in refused.stderr

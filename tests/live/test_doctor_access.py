@@ -90,7 +90,7 @@ async def test_whether_an_index_may_be_created_is_known_without_creating_it(secu
     assert {"create_index", "indices:admin/create"} & set(may_not["ingest access"].facts["missing"])
     assert (may["ingest access"].status, may["index"].status) == ("ok", "fail")
     assert "may create the index" in may["ingest access"].seen
-    assert name not in [one["index"] for one in indices]
+    assert name not in [facts["index"] for facts in indices]
 
 
 async def test_a_block_is_not_taken_for_a_missing_privilege(secured: Secured, encoder: Encoder) -> None:

@@ -99,4 +99,4 @@ async def test_an_empty_index_of_somebody_else_gets_no_advice_to_fill_it(engine:
         write(client, "DELETE", f"/{name}")
 
     assert found["documents"].status == "warn"
-    assert all("connector ingest" not in each.advice for each in found.values())
+    assert all("connector ingest" not in finding.advice for finding in found.values())

@@ -161,4 +161,4 @@ async def test_an_alias_of_the_users_is_no_index_and_who_may_make_none_looks_fir
 
     assert [outcome.error for outcome in written] == [None] * 4
     assert aliases == [alias]
-    assert {somebody.client.get(f"/{each}").status_code for each in (alias, name)} == {404}
+    assert {somebody.client.get(f"/{gone}").status_code for gone in (alias, name)} == {404}

@@ -38,8 +38,8 @@ async def test_a_port_where_nothing_listens_is_named() -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{free.getsockname()[1]}"
-        said = rf"cannot reach {url} \(Connection refused\); is the cluster running, and is cluster.url right"
-        with pytest.raises(ClusterUnavailable, match=said):
+        words = rf"cannot reach {url} \(Connection refused\); is the cluster running, and is cluster.url right"
+        with pytest.raises(ClusterUnavailable, match=words):
             await connect(ClusterSettings(url=url))
 
 
@@ -90,9 +90,9 @@ async def test_an_engine_that_hides_its_root_is_known_by_its_headers_or_by_the_s
     async with forbidding_root({"X-Elastic-Product": "Elasticsearch"}) as url:
         found = await detect_engine(ClusterSettings(url=url))
     async with forbidding_root({}) as url:
-        told = await detect_engine(ClusterSettings(url=url, engine="opensearch"))
+        given = await detect_engine(ClusterSettings(url=url, engine="opensearch"))
 
-    assert (found.kind, told.kind) == ("elasticsearch", "opensearch")
+    assert (found.kind, given.kind) == ("elasticsearch", "opensearch")
 
 
 def plain_server(status: int, body: str, headers: dict[str, str] | None = None) -> Any:

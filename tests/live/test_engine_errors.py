@@ -70,7 +70,7 @@ def knn(kind: str, field: str, values: list[float]) -> dict[str, Any]:
 
 
 FLOATS = [0.1, 0.2, 0.3, 0.4]
-SAID = {
+REASONS = {
     "window": (searching({"size": 101}), r"Result window is too large.*; lower search\.depth"),
     "a word for a number": (
         filtering({"terms": {"count": ["abc"]}}),
@@ -113,10 +113,10 @@ SAID = {
 }
 
 
-@pytest.mark.parametrize("case", SAID)
+@pytest.mark.parametrize("case", REASONS)
 async def test_the_engines_own_reason_and_what_to_do_reach_the_user(index: tuple[RestCluster, str], case: str) -> None:
     cluster, name = index
-    asked, words = SAID[case]
+    asked, words = REASONS[case]
     request = asked(cluster.engine.kind) if callable(asked) else asked
 
     with pytest.raises(ClusterError, match=words) as caught:

@@ -45,8 +45,8 @@ def test_an_evaluation_and_a_gate(
 
     assert done.code == 0, done.stderr
     assert list(pipelines) == ["lexical", "dense", "fused", "reranked"]
-    assert all(one["failed"] == one["degraded"] == {} for one in pipelines.values())
-    assert all(one["measures"]["nDCG@10"] > 0.3 for one in pipelines.values())
+    assert all(pipeline["failed"] == pipeline["degraded"] == {} for pipeline in pipelines.values())
+    assert all(pipeline["measures"]["nDCG@10"] > 0.3 for pipeline in pipelines.values())
     assert pipelines["fused"]["facts"]["engine"].split()[0] in ("elasticsearch", "opensearch")
     assert pipelines["reranked"]["stages_ms"]["local"]["p50"] > 0
 

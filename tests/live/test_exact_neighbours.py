@@ -64,7 +64,7 @@ async def fill(engine: ClusterSettings, name: str) -> None:
         )
         for at, own in enumerate(VECTORS)
     ]
-    assert all(fate.error is None for fate in await index.write(documents))
+    assert all(outcome.error is None for outcome in await index.write(documents))
     await index.finish()
     await cluster.close()
     if cluster.engine.kind == "opensearch":
@@ -108,11 +108,13 @@ async def test_all_vectors_are_compared(cluster: Cluster, name: str) -> None:
 
     found, found_flat = await exact(index, vector, 7, below=40), await exact(flat, vector, 7, below=40)
 
-    assert [one[0] for one in found] == [f"d{at}" for _, at in by_cosine]
-    assert [one[1] for one in found] == pytest.approx([cosine for cosine, _ in by_cosine], abs=1e-5)
-    assert [one[2] for one in found] == [min(2, len(VECTORS[at])) for _, at in by_cosine]
-    assert [one[0] for one in found_flat] == [f"d{at}" for _, at in by_distance]
-    assert [one[1] for one in found_flat] == pytest.approx([1 / (1 + far) for far, _ in by_distance], abs=1e-5)
+    assert [neighbour[0] for neighbour in found] == [f"d{at}" for _, at in by_cosine]
+    assert [neighbour[1] for neighbour in found] == pytest.approx([cosine for cosine, _ in by_cosine], abs=1e-5)
+    assert [neighbour[2] for neighbour in found] == [min(2, len(VECTORS[at])) for _, at in by_cosine]
+    assert [neighbour[0] for neighbour in found_flat] == [f"d{at}" for _, at in by_distance]
+    assert [neighbour[1] for neighbour in found_flat] == pytest.approx(
+        [1 / (1 + far) for far, _ in by_distance], abs=1e-5
+    )
 
 
 async def test_a_caller_is_given_what_the_service_is_where_nothing_is_hidden(cluster: Cluster, name: str) -> None:

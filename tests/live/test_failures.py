@@ -108,7 +108,7 @@ async def test_what_passes_by_itself_costs_an_ingest_nothing(
 
     assert report.ok, report
     assert (report.counts.written, report.counts.failed) == (ROWS, 0)
-    assert sum(one.is_bulk for one in proxy.seen) > ROWS / 20  # some were sent again
+    assert sum(request.is_bulk for request in proxy.seen) > ROWS / 20  # some were sent again
     assert await stored(either, name) == ROWS
 
 
@@ -208,7 +208,7 @@ async def test_a_node_that_restarts_in_mid_ingest_loses_nothing(
     killed = asyncio.Event()
 
     def watch(seen: Seen) -> None:
-        if sum(one.is_bulk for one in proxy.seen) == 2 and not killed.is_set():
+        if sum(request.is_bulk for request in proxy.seen) == 2 and not killed.is_set():
             engines.kill(server)
             killed.set()
 

@@ -101,12 +101,12 @@ async def test_an_index_with_its_vectors_beside_it_is_followed_too(
     name = somebody.make({"properties": {"title": TEXT}}, {"title": "Shelves"})
     beside = (await make_beside(somebody, name, text={"title": 1.0})).vectors.name
     settings, stop = settings_of(elasticsearch.url, name), asyncio.get_running_loop().create_future()
-    told: list[PassageLag] = []
+    lags: list[PassageLag] = []
     found = await find_to_follow(cluster_of(somebody), settings)
     encoders = encoders_of(settings)
-    ready = [await prepare(cluster_of(somebody), settings, each, encoders) for each in found.vectors]
+    ready = [await prepare(cluster_of(somebody), settings, vector, encoders) for vector in found.vectors]
     followed = FollowedIndices(cluster_of(somebody), settings, ready, encoders)
-    listeners = FollowListeners(on_behind=lambda name, behind: told.append(behind))
+    listeners = FollowListeners(on_behind=lambda name, behind: lags.append(behind))
     following = asyncio.create_task(follow(followed, states=tmp_path, stop=stop, listeners=listeners))
 
     def has_vectors(doc_id: str) -> bool:
@@ -114,7 +114,7 @@ async def test_an_index_with_its_vectors_beside_it_is_followed_too(
 
     await until(lambda: has_vectors("d0"))
     somebody.send("PUT", f"/{name}/_doc/new", {"title": "Doors"})
-    await until(lambda: has_vectors("new") and told[-1] == PassageLag())
+    await until(lambda: has_vectors("new") and lags[-1] == PassageLag())
     somebody.send("DELETE", f"/{name}")
     (report,) = await asyncio.wait_for(following, PATIENCE_S)
     somebody.leave()
@@ -122,7 +122,7 @@ async def test_an_index_with_its_vectors_beside_it_is_followed_too(
 
     assert report.stopped == f"index {name!r} is gone, and with it what was followed"
     assert (report.counts.written, report.counts.passages) == (2, 2)
-    assert told[-1].trouble == report.stopped
+    assert lags[-1].trouble == report.stopped
 
 
 async def test_one_file_of_rejects_keeps_those_of_all_indices(elasticsearch: ClusterSettings, tmp_path: Path) -> None:
@@ -139,7 +139,9 @@ async def test_one_file_of_rejects_keeps_those_of_all_indices(elasticsearch: Clu
     reports = await fill(prepared, rejects=rejects)
     files = FollowerFiles(tmp_path, rejects)
     vectors = [InPlaceVectors(plan.index, plan.added, is_other=False) for plan in plans]
-    first, second = (Ready(each, ENCODER, 1, plan, uuid) for each, plan, uuid in zip(vectors, plans, "uv", strict=True))
+    first, second = (
+        Ready(vector, ENCODER, 1, plan, uuid) for vector, plan, uuid in zip(vectors, plans, "uv", strict=True)
+    )
     before = rejects.read_text()
     files.of(first)
     rejects.write_text(before)
@@ -169,7 +171,7 @@ async def test_what_cannot_be_followed_is_said_before_anything_is_written(elasti
     somebody.leave()
     await cluster.close()
 
-    assert ([each.index for each in both.vectors], both.without) == ([plan.index], [bare])
+    assert ([vector.index for vector in both.vectors], both.without) == ([plan.index], [bare])
     both.check(alias)
     with pytest.raises(SettingsError, match=f"fill it first: connector backfill {bare}"):
         none.check(bare)

@@ -28,14 +28,14 @@ def wait_for(running: Running, reached: Any) -> Any:
     end = time.monotonic() + PATIENCE_S
     while not (found := reached()):
         assert not running.ended.done(), running.wait().stderr
-        assert time.monotonic() < end, running.said()
+        assert time.monotonic() < end, running.stderr()
         time.sleep(0.05)
     return found
 
 
 def metrics_of(running: Running) -> dict[str, float]:
     """The figures at the address that the command says it serves them on."""
-    (url,) = re.findall(r"http://127\.0\.0\.1:\d+/metrics", running.said())[:1] or ("",)
+    (url,) = re.findall(r"http://127\.0\.0\.1:\d+/metrics", running.stderr())[:1] or ("",)
     if not url:
         return {}
     lines = httpx.get(url).text.splitlines()

@@ -50,8 +50,8 @@ class Following:
         folder.mkdir(exist_ok=True)
         self.behind = PassageLag(1)
         self.looks = 0
-        self.told = 0
-        self.told_by_then: list[int] = []  # how often, at each progress of a round
+        self.readings = 0
+        self.looks_by_then: list[int] = []  # how often, at each progress of a round
         self._is_progress = False
         self.stop: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self.follower = IndexFollower(
@@ -71,12 +71,12 @@ class Following:
         self.task = asyncio.create_task(self.follower.run())
 
     def _hear(self, behind: PassageLag) -> None:
-        self.behind, self.told = behind, self.told + 1
+        self.behind, self.readings = behind, self.readings + 1
         self.looks += not self._is_progress
         self._is_progress = False
 
     def _see(self, counts: BackfillCounts) -> None:
-        self.told_by_then.append(self.told)
+        self.looks_by_then.append(self.readings)
         self._is_progress = True
 
     async def until(self, reached: Callable[[], bool]) -> None:
@@ -212,7 +212,7 @@ async def test_a_follower_that_is_killed_early_in_each_long_round_arrives(
     found = await read_all(somebody, plan.index)
 
     assert deaths > 1
-    assert {doc_id: [each["text"] for each in source["passages"]] for doc_id, source in found.items()} == {
+    assert {doc_id: [passage["text"] for passage in source["passages"]] for doc_id, source in found.items()} == {
         doc_id: [title] for doc_id, title in titles.items()
     }
 
@@ -234,7 +234,7 @@ async def test_an_encoder_that_is_away_is_waited_for_and_a_long_look_tells_how_f
     report = await following.end()
 
     assert report.counts.written == 40
-    first, second, third = following.told_by_then[:3]  # the groups of one round
+    first, second, third = following.looks_by_then[:3]  # the groups of one round
     assert first < second < third
 
 
@@ -283,17 +283,17 @@ async def test_an_index_that_is_followed_no_more_is_in_trouble(
 ) -> None:
     cluster, plan = await small_shop(elasticsearch_somebody, 0)
     elasticsearch_somebody.send("DELETE", f"/{plan.index}")
-    told: list[PassageLag] = []
+    lags: list[PassageLag] = []
     (report,) = await follow(
         followed_of(cluster, plan),
         states=tmp_path,
         rejects=tmp_path / "rejects",
         stop=asyncio.get_running_loop().create_future(),
-        listeners=FollowListeners(on_behind=lambda name, behind: told.append(behind)),
+        listeners=FollowListeners(on_behind=lambda name, behind: lags.append(behind)),
     )
 
     assert report.stopped
-    assert told[-1].trouble == report.stopped
+    assert lags[-1].trouble == report.stopped
     assert f"{plan.index} is not followed any more" in caplog.text
 
 

@@ -307,7 +307,11 @@ async def test_our_own_index_behind_a_filtered_alias_is_searched_by_both_legs(so
         field = next(
             field for field, kind in schema().fields.metadata.items() if kind == "keyword" and field in wanted.fields
         )
-        shown = {each.document.doc_id for each in documents if each.document.fields.get(field) == wanted.fields[field]}
+        shown = {
+            indexed.document.doc_id
+            for indexed in documents
+            if indexed.document.fields.get(field) == wanted.fields[field]
+        }
         alias = somebody.alias(name, filter={"term": {field: wanted.fields[field]}})
         opened = await somebody.cluster.open_index(alias)
         hits = await opened.dense(documents[0].vectors[0], depth=60, filter=None, timeout_s=TIMEOUT_S)
@@ -315,4 +319,4 @@ async def test_our_own_index_behind_a_filtered_alias_is_searched_by_both_legs(so
         await somebody.cluster.drop_index(name)
 
     assert set(ids(hits)) <= shown
-    assert len(hits) == len([each for each in documents if each.document.doc_id in shown and each.passages])
+    assert len(hits) == len([indexed for indexed in documents if indexed.document.doc_id in shown and indexed.passages])

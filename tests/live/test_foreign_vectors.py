@@ -45,8 +45,8 @@ async def test_the_text_beside_the_nearest_vector_is_the_passage(somebody: Someb
 
     assert await nearest(index) == [("d0", 1.0, ["near"]), ("d1", pytest.approx(0.71, abs=0.02), ["clay"])]
     assert (await nearest(index, passages=2))[0] == ("d0", 1.0, ["near", "far"])
-    assert [each.nearest and each.nearest.text for each in content.values()] == ["near", "clay"]
-    assert [each.matching and each.matching.text for each in content.values()] == ["kiln", "clay"]
+    assert [document.nearest and document.nearest.text for document in content.values()] == ["near", "clay"]
+    assert [document.matching and document.matching.text for document in content.values()] == ["kiln", "clay"]
 
 
 async def test_each_of_several_vector_fields_can_be_searched(somebody: Somebody) -> None:
@@ -98,7 +98,7 @@ async def test_vectors_of_bits_are_compared_by_the_signs_of_the_query(somebody: 
     mapping = {"properties": {"text": TEXT, "vec": somebody.bits(16)}}
     index = await somebody.open(somebody.make(mapping, *documents, settings=somebody.knn), "text", vector="vec")
 
-    assert [each[:2] for each in await nearest(index, query)] == [("d0", 1.0), ("d1", 0.88), ("d2", -1.0)]
+    assert [neighbour[:2] for neighbour in await nearest(index, query)] == [("d0", 1.0), ("d1", 0.88), ("d2", -1.0)]
 
 
 async def test_the_doctor_compares_bits_with_the_signs_of_the_encoders_vectors(

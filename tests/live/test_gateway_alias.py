@@ -119,16 +119,16 @@ def test_an_alias_that_comes_to_stand_for_what_cannot_be_reranked_passes_through
         client.post("/_aliases", json={"actions": [{"add": {"index": first, "alias": name}}]})
         with running_gateway(gateway_settings(elasticsearch, name), ENCODER) as url:
 
-            def said() -> str:
+            def outcome() -> str:
                 return httpx.post(f"{url}/{name}/_search", json=BODY, timeout=60).headers["x-rerank"].partition(";w")[0]
 
-            before = said()
+            before = outcome()
             swap = [{"remove": {"index": first, "alias": name}}, {"add": {"index": plain, "alias": name}}]
             client.post("/_aliases", json={"actions": swap})
-            wait_until(lambda: said() == "passed;reason=index-not-open")
+            wait_until(lambda: outcome() == "passed;reason=index-not-open")
             client.post("/_aliases", json={"actions": [{"add": {"index": first, "alias": name}}]})
             client.delete(f"/{plain}")
-            wait_until(lambda: said() == "reranked")
+            wait_until(lambda: outcome() == "reranked")
 
     assert before == "reranked"
 
@@ -142,13 +142,13 @@ async def test_where_the_engine_does_not_say_what_an_index_is_searches_go_on_as_
         with running_gateway(gateway_settings(engine, shop), ENCODER) as url:
             proxy.fault = lambda seen: None if seen.is_search else "unavailable"
             wait_until(lambda: "goes on as it was" in caplog.text)
-            said: str = httpx.post(f"{url}/{shop}/_search", json=BODY, timeout=60).headers["x-rerank"]
-            return said
+            outcome: str = httpx.post(f"{url}/{shop}/_search", json=BODY, timeout=60).headers["x-rerank"]
+            return outcome
 
     with filled_shop(elasticsearch, HALF) as shop:
         async with Proxy(elasticsearch.url) as proxy:
             behind = elasticsearch.model_copy(update={"url": proxy.url})
-            said = await asyncio.to_thread(search, behind, shop, proxy)
+            outcome = await asyncio.to_thread(search, behind, shop, proxy)
 
-    assert said.startswith("reranked;")
+    assert outcome.startswith("reranked;")
     assert "pass through" not in caplog.text

@@ -99,7 +99,7 @@ def compare_on_a_list(api: httpx.Client, caller: tuple[str, str]) -> dict[str, o
     looks = {"caller": api.get(address, auth=caller), "another": api.get(address, auth=another)}
     looks |= {"nobody": api.get(address)}
     looks["stop"] = api.post(address.replace("/list?", "/stop?"), headers=origin, auth=another)
-    forms = [api.get("/ui/lists", auth=each).text.count("no rerank to as set") for each in (caller, another)]
+    forms = [api.get("/ui/lists", auth=login).text.count("no rerank to as set") for login in (caller, another)]
     statuses = {name: look.status_code for name, look in looks.items()}
     return statuses | {"kept": re.findall(r"<td>(\d of \d)</td>", looks["caller"].text), "shown": forms}
 

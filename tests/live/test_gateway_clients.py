@@ -67,10 +67,10 @@ def run(*command: str | Path, folder: Path | None = None) -> str:
 
 def assert_reordered(direct: JSON, through: JSON) -> None:
     """The same numbers, in another order, of as many hits."""
-    assert through["said"].startswith("reranked;window=40;mode=union")
+    assert through["outcome"].startswith("reranked;window=40;mode=union")
     assert len(set(through["ids"])) == len(direct["ids"]) == 40
     assert through["ids"] != direct["ids"]
-    apart = ("ids", "said", "total")
+    apart = ("ids", "outcome", "total")
     assert {key: value for key, value in through.items() if key not in apart} == {
         key: value for key, value in direct.items() if key not in apart
     }
@@ -85,8 +85,8 @@ def test_the_clients_of_elasticsearch_for_python(shop: Shop) -> None:
     if shop.kind == "es8" and elasticsearch.__version__[0] == 9:
         environments = environments[1:]
     for path in environments:
-        said = run_python(sys.executable, TRIAL, shop.index, shop.direct, shop.through, path=path)
-        direct, through = map(json.loads, said.splitlines())
+        printed = run_python(sys.executable, TRIAL, shop.index, shop.direct, shop.through, path=path)
+        direct, through = map(json.loads, printed.splitlines())
 
         assert_reordered(direct, through)
         assert through["missing"] == 404
@@ -115,8 +115,8 @@ def test_the_stores_of_langchain_llamaindex_and_haystack(
             index = opened.enter_context(filled_shop(store, products))
             url = opened.enter_context(running_gateway(gateway_settings(store, index), ENCODER))
             places += (index, store.url, url)
-        said = run_python(sys.executable, CLIENTS / "python" / "store_trial.py", *places, path=(python_stores(),))
-    direct, through, direct_2, through_2 = map(json.loads, said.splitlines())
+        printed = run_python(sys.executable, CLIENTS / "python" / "store_trial.py", *places, path=(python_stores(),))
+    direct, through, direct_2, through_2 = map(json.loads, printed.splitlines())
 
     for found in (direct, through, direct_2, through_2):
         assert all(len(ids) == 20 for ids in found.values())
@@ -135,7 +135,7 @@ async def test_the_client_of_opensearch_for_python(shop: Shop) -> None:
     found = [OpenSearch(url, timeout=120).search(index=shop.index, body=body) for url in urls]
     async with AsyncOpenSearch(shop.through, timeout=120) as client:
         several = await client.msearch(body=[{"index": shop.index}, body, {"index": shop.index}, {"size": 0}])
-    direct, through = ([hit["_id"] for hit in each["hits"]["hits"]] for each in found)
+    direct, through = ([hit["_id"] for hit in reply["hits"]["hits"]] for reply in found)
 
     assert found[0]["aggregations"] == found[1]["aggregations"]
     assert len(set(through)) == len(direct) == 40
@@ -154,8 +154,8 @@ def test_the_clients_and_front_ends_for_javascript(shop: Shop) -> None:
             run("npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts", folder=folder)
     (folder / "trial.mjs").write_bytes((CLIENTS / "node" / "trial.mjs").read_bytes())
     kind = {"es8": "elasticsearch-8", "es9": "elasticsearch-9"}.get(shop.kind, "opensearch")
-    said = run("node", "trial.mjs", kind, shop.index, shop.direct, shop.through, folder=folder)
-    direct, through = map(json.loads, said.splitlines())
+    printed = run("node", "trial.mjs", kind, shop.index, shop.direct, shop.through, folder=folder)
+    direct, through = map(json.loads, printed.splitlines())
 
     assert direct.keys() == through.keys()
     for client in direct.keys() - {"search-ui", "searchkit"}:
@@ -183,8 +183,8 @@ def test_the_clients_for_java(shop: Shop) -> None:
     if shop.kind not in ("es9", "os3"):  # one server of each
         return
     kind = "opensearch" if shop.kind == "os3" else "elasticsearch"
-    said = run("java", *SHORT, "-cp", java_clients(), "Trial", kind, shop.index, shop.direct, shop.through)
-    direct, through = (line.split() for line in said.splitlines())
+    printed = run("java", *SHORT, "-cp", java_clients(), "Trial", kind, shop.index, shop.direct, shop.through)
+    direct, through = (line.split() for line in printed.splitlines())
 
     assert direct[1:3] == through[1:3]
     assert int(through[0]) > int(direct[0])
@@ -196,8 +196,8 @@ def test_a_repository_of_spring_data(shop: Shop) -> None:
     """A query that it derives from a method's name, which demands all words; and one that is written as text."""
     if shop.kind != "es9":
         return
-    said = run("java", *SHORT, "-cp", java_clients(), "SpringTrial", shop.index, shop.direct, shop.through)
-    derived, written, derived_through, written_through = (line.split() for line in said.splitlines())
+    printed = run("java", *SHORT, "-cp", java_clients(), "SpringTrial", shop.index, shop.direct, shop.through)
+    derived, written, derived_through, written_through = (line.split() for line in printed.splitlines())
 
     assert derived_through[:2] == derived[:2] == ["derived", "8"]
     assert sorted(derived_through[2].split(",")) == sorted(derived[2].split(","))

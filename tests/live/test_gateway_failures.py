@@ -105,8 +105,8 @@ def test_a_worker_that_dies_between_two_searches_is_not_noticed(elasticsearch: C
             replies.append(client.post(f"/{shop}/_search", json=LOOSE))  # the next page, of the order that is known
             replies.append(client.post(f"/{shop}/_search", json=LOOSE, headers={"X-Rerank": "fresh"}))
 
-    said = [reply.headers["x-rerank"].partition(";")[0] for reply in replies]
-    assert said == ["reranked", "reranked", "degraded"]
+    outcomes = [reply.headers["x-rerank"].partition(";")[0] for reply in replies]
+    assert outcomes == ["reranked", "reranked", "degraded"]
     assert without_time(replies[2].json()) == own(elasticsearch, shop)
 
 
@@ -192,8 +192,8 @@ def test_of_many_searches_at_once_as_many_are_reranked_as_fit(
 
     assert reply.headers["x-rerank"] == f"reranked;searches={FIRST};of={FIRST + 20};left=20"
     assert len(ours) == len(theirs)
-    assert [each["hits"] for each in ours[FIRST:]] == [each["hits"] for each in theirs[FIRST:]]
-    assert [each["hits"] for each in ours[:FIRST]] != [each["hits"] for each in theirs[:FIRST]]
+    assert [reply["hits"] for reply in ours[FIRST:]] == [reply["hits"] for reply in theirs[FIRST:]]
+    assert [reply["hits"] for reply in ours[:FIRST]] != [reply["hits"] for reply in theirs[:FIRST]]
     assert f"20 of the {FIRST + 20} searches of an _msearch got the engine's own answer" in caplog.text
 
 
@@ -233,13 +233,13 @@ def compared(records: Sequence[logging.LogRecord]) -> list[logging.LogRecord]:
 
 
 def test_a_share_of_the_searches_is_reranked_always_the_same(elasticsearch: ClusterSettings, shop: str) -> None:
-    def said(client: httpx.Client, text: str, start: int) -> str:
+    def outcome_of(client: httpx.Client, text: str, start: int) -> str:
         body = {"query": {"match": {"title": text}}, "from": start, "size": 2}
         return client.post(f"/{shop}/_search", json=body).headers["x-rerank"].partition(";w")[0]
 
     texts = [f"{colour} {noun}" for colour in ("red", "blue", "green", "white") for noun in ("sofa", "lamp", "rug")]
     with gateway(elasticsearch, shop, share=0.5) as client:
-        pages = [[said(client, text, start) for start in (0, 2)] for text in texts]
+        pages = [[outcome_of(client, text, start) for start in (0, 2)] for text in texts]
 
     assert all(first == second for first, second in pages)
     assert {page[0] for page in pages} == {"reranked", "passed;reason=share"}

@@ -154,7 +154,8 @@ def test_a_reply_is_compressed_where_the_engines_is(shop: Shop) -> None:
             assert len(through.json()["hits"]["hits"]) == 20
         for _ in range(2):  # the second time both pages are asked for by one request
             direct, through = (
-                each.post("/_msearch", content=several, headers=NDJSON | coding) for each in (shop.direct, shop.through)
+                client.post("/_msearch", content=several, headers=NDJSON | coding)
+                for client in (shop.direct, shop.through)
             )
             assert through.headers["x-rerank"] == "reranked;searches=1;of=1"
             assert through.headers.get("content-encoding") == direct.headers.get("content-encoding"), accepted
@@ -229,8 +230,8 @@ def test_what_the_dense_leg_alone_finds_joins_loose_queries_and_keeps_to_their_f
     loose = shop.ask(body | {"post_filter": {"range": {"price": {"lt": 50}}}})["hits"]
     found = [PRODUCTS[hit["_id"]] for hit in loose["hits"]]
 
-    assert any("sofa" not in each["text"] for each in found)
-    assert all(each["brand"] == "oak" and each["price"] < 50 for each in found)
+    assert any("sofa" not in document["text"] for document in found)
+    assert all(document["brand"] == "oak" and document["price"] < 50 for document in found)
     assert all("sofa" in PRODUCTS[hit["_id"]]["text"] for hit in shop.ask(strict)["hits"]["hits"])
 
 
@@ -275,7 +276,7 @@ def test_an_msearch_answers_each_of_its_searches_in_its_place(shop: Shop) -> Non
         assert_alike(httpx.Response(200, json=theirs[at]), httpx.Response(200, json=ours[at]), f"search {at}")
     assert len(ours[4]["hits"]["hits"]) == 7
     assert ours[4]["hits"]["total"] == theirs[4]["hits"]["total"]
-    assert [each["status"] for each in ours] == [each["status"] for each in theirs]
+    assert [reply["status"] for reply in ours] == [reply["status"] for reply in theirs]
 
 
 def test_an_msearch_that_the_engine_refuses_is_refused_in_its_words(shop: Shop) -> None:

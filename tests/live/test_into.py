@@ -156,7 +156,7 @@ class TestSwitch:
     @TWO
     async def test_a_job_that_was_stopped_goes_on_and_copies_nothing_twice(self, somebody: Somebody) -> None:
         old = somebody.make(MAPPING, settings={"index.number_of_shards": 2})
-        put_all(somebody, old, {f"{at}-{doc_id}": each for at in range(40) for doc_id, each in ARTICLES.items()})
+        put_all(somebody, old, {f"{at}-{doc_id}": article for at in range(40) for doc_id, article in ARTICLES.items()})
         planned = await plan(somebody, old)
         stop: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         _, first = await fill(

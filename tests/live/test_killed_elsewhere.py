@@ -90,7 +90,7 @@ async def test_vectors_beside_an_index_that_is_followed(
             job
         )
 
-    now = {doc_id: {each: fields[each] for each in TEXT} for doc_id, fields in NOTES.items()}
+    now = {doc_id: {field: fields[field] for field in TEXT} for doc_id, fields in NOTES.items()}
     for life in range(tries(3)):
         await die_at_some_moment(chance, follow)
         now[f"n{life}"] = {"title": "Changed", "text": f"another{life}"}
@@ -103,7 +103,7 @@ async def test_vectors_beside_an_index_that_is_followed(
     file.write_text(json.dumps(json.loads(file.read_text()) | {"histories": ["another", "one"]}))
     void = await follow(passes=2)
 
-    assert {doc_id: each.content_hash for doc_id, each in held.items()} == {
+    assert {doc_id: document.content_hash for doc_id, document in held.items()} == {
         doc_id: hash_texts(texts) for doc_id, texts in now.items()
     }
     assert (last.counts.failed, last.counts.written) == (0, 1)

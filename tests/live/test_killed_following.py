@@ -130,7 +130,7 @@ async def reach(running: Running, is_so: Callable[[], bool]) -> None:
 
 def metrics_of(running: Running) -> str:
     """What is served at the address that the command says."""
-    (url,) = re.findall(r"http://127\.0\.0\.1:\d+/metrics", running.said())
+    (url,) = re.findall(r"http://127\.0\.0\.1:\d+/metrics", running.stderr())
     return httpx.get(url).text
 
 

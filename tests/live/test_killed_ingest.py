@@ -115,7 +115,7 @@ async def test_a_killed_job_is_run_again_to_the_same_end(
     killed, clean = names
     engines = (elasticsearch, opensearch)
     reports = await asyncio.gather(
-        *(run_with_kills(launcher, one, killed, source, seed) for seed, one in enumerate(engines))
+        *(run_with_kills(launcher, cluster, killed, source, seed) for seed, cluster in enumerate(engines))
     )
     for engine, report in zip(engines, reports, strict=True):
         await run_in_process(engine, clean, source)
@@ -223,7 +223,7 @@ async def watched(store: ClusterSettings, writes: int) -> AsyncIterator[tuple[st
     async with Proxy(store.url) as proxy:
 
         def watch(seen: Seen) -> None:
-            if seen.method == "PUT" if writes == 0 else sum(one.is_bulk for one in proxy.seen) >= writes:
+            if seen.method == "PUT" if writes == 0 else sum(request.is_bulk for request in proxy.seen) >= writes:
                 reached.set()
 
         proxy.fault = watch

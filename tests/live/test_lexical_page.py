@@ -89,7 +89,11 @@ async def test_the_leg_ranks_as_the_engine_does(
 async def test_a_filter_beside_it_changes_no_score(engine: ClusterSettings, index: Index, own: dict[str, Any]) -> None:
     query = LexicalQuery("", own=own)
     theirs = scores((await index.lexical(query, depth=60, filter=None, timeout_s=TIMEOUT_S)).ranking)
-    gold = {one.document.doc_id for one in DOCUMENTS if one.document.fields.get("tier") in ("gold", "Gold", "O'Brien")}
+    gold = {
+        indexed.document.doc_id
+        for indexed in DOCUMENTS
+        if indexed.document.fields.get("tier") in ("gold", "Gold", "O'Brien")
+    }
     found = Terms("tier", ("gold", "Gold", "O'Brien"))
     answer = await index.lexical(query, depth=60, filter=found, timeout_s=TIMEOUT_S)
 

@@ -135,11 +135,11 @@ async def test_a_switch_of_several_indices_is_right_between_two_of_them(elastics
         await fill_index(cluster, replace(plan, added=beside, is_other=True), NEW)
     alias = somebody.alias(",".join(indices))
     settings = settings_for(somebody, alias)
-    early = {each: build_searcher(await open_index(cluster, settings), each, {}, settings) for each in (OLD, NEW)}
+    early = {model: build_searcher(await open_index(cluster, settings), model, {}, settings) for model in (OLD, NEW)}
     used = []
     for number in range(3):
         found = await read_backfills(cluster, alias)
-        used.append([each.used.encoder.name for each in found])
+        used.append([backfill.used.encoder.name for backfill in found])
         for encoder, before in early.items():
             late = build_searcher(await open_index(cluster, settings), encoder, {}, settings)
             for searcher in (before, late):

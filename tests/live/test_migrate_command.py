@@ -69,7 +69,7 @@ async def test_an_index_changes_its_encoder_from_the_command_line(
     assert second.code == 0, second.stderr
     assert json.loads(second.stdout)["indices"][0]["counts"]["written"] == 2
     assert [found["first"] for found in between] == ["door", "door"]
-    findings = {each["check"]: each for each in json.loads(looked_at.stdout)["findings"]}
+    findings = {finding["check"]: finding for finding in json.loads(looked_at.stdout)["findings"]}
     assert looked_at.code == 0, looked_at.stdout
     assert "the index changes its encoder" in findings["encoder of the index"]["seen"]
     assert findings["documents"]["seen"].endswith("; 2 also have vectors of shorter")

@@ -73,11 +73,11 @@ async def test_a_privilege_that_is_missing_is_named(
     await cluster.close()
     await admin.close()
 
-    said = str(caught.value)
+    message = str(caught.value)
     grant = GRANTS[secured.kind].format(*grants)
     assert caught.value.status == 403
     assert re.search(
-        rf"user \[{name}-user\] may not {verb} '{name}' \(indices:.*\); {grant}.*docs/how-to/secure.md", said
+        rf"user \[{name}-user\] may not {verb} '{name}' \(indices:.*\); {grant}.*docs/how-to/secure.md", message
     )
     assert documents == 2
 

@@ -64,10 +64,10 @@ def check_vectors(somebody: Somebody, index: str) -> dict[str, int]:
     """How many passages each document has, whose vectors are those of their texts."""
     counts = {}
     for hit in somebody.send("POST", f"/{index}/_search", {"size": 100})["hits"]["hits"]:
-        passages = [each for name in ("passages", "passages_2") for each in hit["_source"].get(name) or ()]
+        passages = [passage for name in ("passages", "passages_2") for passage in hit["_source"].get(name) or ()]
         counts[hit["_id"]] = len(passages)
-        for each in passages:
-            assert np.allclose(each["vector"], ENCODER.encode_query(each["text"]), atol=1e-3), hit["_id"]
+        for passage in passages:
+            assert np.allclose(passage["vector"], ENCODER.encode_query(passage["text"]), atol=1e-3), hit["_id"]
     return counts
 
 
@@ -173,8 +173,8 @@ async def test_what_is_counted_is_what_the_engine_counts(somebody: Somebody) -> 
     index = somebody.make(mapping, *documents, settings=somebody.knn)
     (probed,) = await probe_indices(cluster_of(somebody), index, BackfillWish({"title": 1.0}))
     plan = await plan_backfill(cluster_of(somebody), probed, WORDS, SETTINGS)
-    found = [each async for each in read_documents(cluster_of(somebody), plan, 0)]
-    again = [each for each in await read_again(cluster_of(somebody), plan, found) if each]
+    found = [document async for document in read_documents(cluster_of(somebody), plan, 0)]
+    again = [document for document in await read_again(cluster_of(somebody), plan, found) if document]
     each_path = [
         {"nested": {"path": path, "query": {"match_all": {}}, "score_mode": "sum"}}
         for path in ("parts", "parts.deep", "a.b")
@@ -184,8 +184,8 @@ async def test_what_is_counted_is_what_the_engine_counts(somebody: Somebody) -> 
     counted = {hit["_id"]: hit["_score"] for hit in hits}
 
     assert counted["d4"] == 6
-    assert {each.doc_id: each.other_nested for each in found} == counted
-    assert {each.doc_id: each.other_nested for each in again} == counted
+    assert {document.doc_id: document.other_nested for document in found} == counted
+    assert {document.doc_id: document.other_nested for document in again} == counted
 
 
 async def test_nested_objects_of_the_application_count_too(somebody: Somebody, tmp_path: Path) -> None:
@@ -376,8 +376,8 @@ async def test_an_undo_leaves_a_document_whose_vectors_it_would_harm(
 
     assert (report.anew + report.nulled, report.reasons, report.ok) == (2, {STAYS: 1}, False)
     assert bool(report.nulled) == is_nulled
-    assert [bool(each["_source"].get("passages")) for each in found] == [False, False, True]
-    assert [each["_version"] for each in found] == [3, 4, 3]
+    assert [bool(hit["_source"].get("passages")) for hit in found] == [False, False, True]
+    assert [hit["_version"] for hit in found] == [3, 4, 3]
     assert found[1]["_source"]["parts"] == [{"vector": [5.0, n + 1.0]} for n in range(MOST_NESTED - 2)]
 
 

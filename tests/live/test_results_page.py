@@ -162,10 +162,10 @@ async def test_source_shows_what_the_engine_shows_but_no_vector(
     for fields in theirs.values():
         fields.get("maker", {}).pop("vector", None)
     source = read_source_filter(asked)
-    got = await index.get(["o1", "o7", "o9"], fields=None, timeout_s=TIMEOUT_S, source=source)
+    contents_of_ids = await index.get(["o1", "o7", "o9"], fields=None, timeout_s=TIMEOUT_S, source=source)
     contents = await index.content(["o1", "o9"], query="sofa", vector=None, timeout_s=TIMEOUT_S, source=source)
 
-    assert got == theirs
+    assert contents_of_ids == theirs
     assert {doc_id: content.fields for doc_id, content in contents.items()} == {
         doc_id: theirs[doc_id] for doc_id in ("o1", "o9")
     }

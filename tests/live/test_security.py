@@ -145,17 +145,17 @@ def everything_logged() -> Iterator[Callable[[], str]]:
     handler = Keep(logging.NOTSET)
     names = ["", "elastic_transport.node", *logging.root.manager.loggerDict]
     loggers = [logging.getLogger(name) for name in dict.fromkeys(names)]
-    levels = [(one, one.level) for one in loggers]
-    for one in loggers:
-        one.setLevel(logging.DEBUG)
-        if one.name == "root" or not one.propagate:
-            one.addHandler(handler)
+    levels = [(logger, logger.level) for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.DEBUG)
+        if logger.name == "root" or not logger.propagate:
+            logger.addHandler(handler)
     try:
         yield lambda: "\n".join(records)
     finally:
-        for one, level in levels:
-            one.setLevel(level)
-            one.removeHandler(handler)
+        for logger, level in levels:
+            logger.setLevel(level)
+            logger.removeHandler(handler)
 
 
 async def test_no_secret_is_logged_shown_or_left_in_a_traceback(
@@ -168,17 +168,17 @@ async def test_no_secret_is_logged_shown_or_left_in_a_traceback(
             await search(settings, name, encoder)
             cluster = await connect(settings)
             index = await cluster.open_index(name)
-            shown = [repr(one) for one in (settings, cluster, index, vars(cluster), vars(index), vars(index._client))]
+            shown = [repr(part) for part in (settings, cluster, index, vars(cluster), vars(index), vars(index._client))]
             with pytest.raises(ClusterError) as denied:
                 await cluster.drop_index(name)
             with pytest.raises(ClusterError) as missing:
                 await cluster.open_index(f"{name}-other")
             await cluster.close()
-        said = logged()
-        said += "".join("".join(traceback.format_exception(one.value)) for one in (denied, missing))
-        assert "/_search" in said  # the clients did log what they sent
-        assert_no_secret(said, settings)
+        text = logged()
+        text += "".join("".join(traceback.format_exception(caught.value)) for caught in (denied, missing))
+        assert "/_search" in text  # the clients did log what they sent
+        assert_no_secret(text, settings)
         assert_no_secret("".join(shown), settings)
         for header in service_credentials(settings).header.values():
-            assert header not in said
+            assert header not in text
             assert header not in "".join(shown)

@@ -56,7 +56,7 @@ async def test_the_same_id_in_two_indices_is_two_documents(somebody: Somebody) -
             blue: {"title": "kiln blue", "team": "blue"}
         }
         content = await index.content([red, blue], query="kiln", vector=None, timeout_s=TIMEOUT_S)
-        assert {doc_id: each.fields["team"] for doc_id, each in content.items()} == {red: "red", blue: "blue"}
+        assert {doc_id: document.fields["team"] for doc_id, document in content.items()} == {red: "red", blue: "blue"}
         assert index.schema.layout.address(blue, index.name) == Address(f"{prefix}-1", "d0")
         assert (await index.term_statistics("red", timeout_s=TIMEOUT_S)).documents == 2
 
@@ -78,17 +78,17 @@ async def test_what_one_of_them_lacks_is_found_and_said(somebody: Somebody) -> N
     somebody.make({"properties": {"title": {"type": "long"}}}, {"title": 4}, name=f"{prefix}-3")
     index = await somebody.open(f"{prefix}-*", "title", "notes.text", vector="vec")
     members = index.schema.layout.members
-    said = "; ".join(members.notes_of(["vec"]))
+    text = "; ".join(members.notes_of(["vec"]))
 
     assert await found(index, "kiln") == {f"{prefix}-{at}/d0" for at in range(3)}
     assert await found(index, "glaze") == {f"{prefix}-0/d0"}
     assert await nearest(index) == [f"{prefix}-0/d0", f"{prefix}-1/d0"]
     assert await found(index, "kiln", "team=red") == {f"{prefix}-0/d0"}
     assert await found(index, "kiln", "team!=red") == {f"{prefix}-1/d0", f"{prefix}-2/d0"}
-    assert f"a dense leg does not search 1 of 4 indices ({prefix}-2), whose vectors are of another kind" in said
-    assert f"a dense leg finds no document of 1 of 4 indices ({prefix}-3), which lack 'vec'" in said
-    assert "text field 'title' is text in 3 of 4 indices" in said
-    assert "have no text field 'notes.text': their documents are searched without it" in said
+    assert f"a dense leg does not search 1 of 4 indices ({prefix}-2), whose vectors are of another kind" in text
+    assert f"a dense leg finds no document of 1 of 4 indices ({prefix}-3), which lack 'vec'" in text
+    assert "text field 'title' is text in 3 of 4 indices" in text
+    assert "have no text field 'notes.text': their documents are searched without it" in text
     assert next(members.notes_on(["team"])).startswith("no document of 3 of 4 indices")
 
 
@@ -130,7 +130,7 @@ async def test_the_doctor_looks_at_each_member_that_is_open(somebody: Somebody) 
         assert copies.status == "warn"
         assert copies.seen.startswith(f"{prefix}-1: ")
         assert blocks.status == "ok"
-        assert [each.check for each in await checks.access(name, exists=True)] == ["access"]
+        assert [finding.check for finding in await checks.access(name, exists=True)] == ["access"]
         assert (await checks.health(name)).check == "health"  # a closed one is red for a moment
 
 
@@ -142,7 +142,7 @@ async def test_an_alias_of_several_shows_of_each_what_its_filter_lets_through(so
     documents = [{"title": "kiln", "team": team, "vec": [1, 1, 1, at]} for at, team in enumerate(("red", "blue"))]
     narrow, wide = (somebody.make(mapping, *documents, settings=somebody.knn) for _ in range(2))
     add = [{"index": narrow, "alias": alias, "filter": {"term": {"team": "red"}}}, {"index": wide, "alias": alias}]
-    somebody.send("POST", "/_aliases", {"actions": [{"add": each} for each in add]})
+    somebody.send("POST", "/_aliases", {"actions": [{"add": action} for action in add]})
     index = await somebody.open(alias, "title", vector="vec")
     shown = {f"{narrow}/d0", f"{wide}/d0", f"{wide}/d1"}
 
@@ -221,7 +221,7 @@ async def test_two_indices_of_ours_are_searched_as_one_with_their_passages(someb
             await made.write(documents)
             await made.finish()
         index = await somebody.cluster.open_index(f"{prefix}-*")
-        wanted = next(each for each in documents if each.passages)
+        wanted = next(document for document in documents if document.passages)
         twice = [f"{name}/{wanted.document.doc_id}" for name in names]
         near = await index.dense(wanted.vectors[0], depth=2, filter=None, timeout_s=TIMEOUT_S, passages=2)
         content = await index.content(twice, query=None, vector=wanted.vectors[0], timeout_s=TIMEOUT_S)
@@ -230,7 +230,9 @@ async def test_two_indices_of_ours_are_searched_as_one_with_their_passages(someb
 
         assert ids(near) == twice
         assert [hit.passages[0].text for hit in near] == [wanted.passages[0].text] * 2
-        assert [each.nearest and each.nearest.text for each in content.values()] == [wanted.passages[0].text] * 2
+        assert [document.nearest and document.nearest.text for document in content.values()] == [
+            wanted.passages[0].text
+        ] * 2
         assert {doc_id.partition("/")[0] for doc_id in ids(lexical)} == set(names)
         assert (await index.get(twice, fields=["content_hash"], timeout_s=TIMEOUT_S)).keys() == set(twice)
         with pytest.raises(SettingsError, match="searched and not written to"):

@@ -47,8 +47,8 @@ async def test_it_searches_with_a_rerank(
     try:
         await run_job(str(rows), settings, rejects=tmp_path / "rejects.jsonl")
         given = (elasticsearch.url, worker.url, index_name, *encoding)
-        said = run_python(sys.executable, "-S", SCRIPT, *given, path=(tmp_path / "packages", ROOT, ROOT / "tests"))
+        printed = run_python(sys.executable, "-S", SCRIPT, *given, path=(tmp_path / "packages", ROOT, ROOT / "tests"))
     finally:
         await drop(elasticsearch, index_name)
 
-    assert json.loads(said) == {"hits": ["a", "b"], "stages": ["local"], "degraded": [], "heavy": []}
+    assert json.loads(printed) == {"hits": ["a", "b"], "stages": ["local"], "degraded": [], "heavy": []}

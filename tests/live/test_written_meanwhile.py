@@ -107,7 +107,7 @@ async def test_vectors_beside_an_index_that_is_written_to(somebody: Somebody) ->
     last = await fill_beside(somebody, index, ENCODER)
     final = final_of(writers)
     held = {
-        hit["_id"]: [each["text"] for each in hit["_source"].get("passages", [])]
+        hit["_id"]: [passage["text"] for passage in hit["_source"].get("passages", [])]
         for hit in (await index.vectors.ask({"size": MOST, "_source": ["passages.text"]}, TIMEOUT_S))["hits"]["hits"]
     }
     documents = [
@@ -119,7 +119,9 @@ async def test_vectors_beside_an_index_that_is_written_to(somebody: Somebody) ->
         await writer.close()
 
     assert [dict(writer.refused) for writer in writers] == [{}, {}]
-    assert held == {each.doc_id: [passage.text for passage in own] for each, own in zip(documents, cuts, strict=True)}
+    assert held == {
+        document.doc_id: [passage.text for passage in own] for document, own in zip(documents, cuts, strict=True)
+    }
     assert last.counts.total == len(final)
     assert [hit for hit in hits if not is_right(hit, writers)] == []
 
@@ -163,4 +165,6 @@ async def test_a_new_index_in_the_place_of_one_that_is_written_to(somebody: Some
             texts = {field: hit["_source"][field] for field in FIELDS if hit["_source"].get(field)}
             ((passages, marker),) = build_passages(planned.fill, [(hit["_id"], texts)], ENCODER.token_offsets)
             if hit["_source"]["passages_of"][-1] == marker:
-                assert [each["text"] for each in hit["_source"]["passages"]] == [each.text for each in passages]
+                assert [passage["text"] for passage in hit["_source"]["passages"]] == [
+                    passage.text for passage in passages
+                ]

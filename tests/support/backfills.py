@@ -75,7 +75,7 @@ async def fill_index(cluster: RestCluster, plan: BackfillPlan, encoder: WordEnco
     """Everything that a back-fill does, where nobody else writes."""
     await put_fields(cluster, plan)
     for shard in range(plan.shards):
-        found = [each async for each in find_work(cluster, plan, shard)]
+        found = [document async for document in find_work(cluster, plan, shard)]
         outcomes = await write_updates(cluster, plan, build_updates(plan, found, encoder))
         assert {outcome.kind for outcome in outcomes} <= {"written"}, outcomes
     await cluster.client.request("POST", f"/{plan.index}/_refresh", timeout_s=60)

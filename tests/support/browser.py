@@ -40,10 +40,10 @@ def find_browser() -> str | None:
 
 
 class Page:
-    """One tab. `said` has what its console and its errors say, `asked` the addresses that it asked for."""
+    """One tab. `messages` has what its console and its errors say, `asked` the addresses that it asked for."""
 
     def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
-        self.said: list[str] = []
+        self.messages: list[str] = []
         self.asked: list[str] = []
         self._socket = socket
         self._last = 0
@@ -129,16 +129,16 @@ class Page:
         return message
 
     def _note(self, message: dict[str, Any]) -> None:
-        told = message.get("params", {})
+        facts = message.get("params", {})
         match message.get("method"):
             case "Runtime.consoleAPICalled" | "Runtime.exceptionThrown":
-                self.said.append(json.dumps(told))
+                self.messages.append(json.dumps(facts))
             case "Log.entryAdded":
-                self.said.append(told["entry"]["text"])
-            case "Page.lifecycleEvent" if told["name"] == "load":
-                self._loaded = told["loaderId"]
+                self.messages.append(facts["entry"]["text"])
+            case "Page.lifecycleEvent" if facts["name"] == "load":
+                self._loaded = facts["loaderId"]
             case "Network.requestWillBeSent":
-                self.asked.append(told["request"]["url"])
+                self.asked.append(facts["request"]["url"])
 
 
 @asynccontextmanager
@@ -173,6 +173,8 @@ async def _tab(session: aiohttp.ClientSession, folder: Path) -> str:
             try:
                 port = (folder / "DevToolsActivePort").read_text().split()[0]
                 async with session.get(f"http://127.0.0.1:{port}/json/list") as reply:
-                    return next(one["webSocketDebuggerUrl"] for one in await reply.json() if one["type"] == "page")
+                    return next(
+                        target["webSocketDebuggerUrl"] for target in await reply.json() if target["type"] == "page"
+                    )
             except (OSError, IndexError, StopIteration, aiohttp.ClientError):
                 await asyncio.sleep(0.1)

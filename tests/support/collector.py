@@ -29,11 +29,11 @@ def collecting() -> Iterator[Collector]:
         def do_POST(self) -> None:
             assert self.path == "/v1/traces"
             sent = ExportTraceServiceRequest.FromString(self.rfile.read(int(self.headers["content-length"])))
-            for one in sent.resource_spans:
+            for resource in sent.resource_spans:
                 collector.services |= {
-                    item.value.string_value for item in one.resource.attributes if item.key == "service.name"
+                    item.value.string_value for item in resource.resource.attributes if item.key == "service.name"
                 }
-                collector.spans += [span for scope in one.scope_spans for span in scope.spans]
+                collector.spans += [span for scope in resource.scope_spans for span in scope.spans]
             self.send_response(200)
             self.end_headers()
 

@@ -95,7 +95,7 @@ class Running:
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.pid, by)
 
-    def said(self) -> str:
+    def stderr(self) -> str:
         """What it has said on stderr so far."""
         return self._stderr.read_text() if self._stderr.exists() else ""
 

@@ -44,9 +44,9 @@ async def look(cluster: ClusterSettings, index: str, worker_url: str | None, **m
     loaded = load(environ={}, overrides=given)
     findings = await checkup.examine(loaded)
 
-    assert all(one.seen and bool(one.advice) == (one.status != "ok") for one in findings)
-    assert "Sensors" not in json.dumps([asdict(one) for one in findings])
-    return {one.check: one for one in findings}
+    assert all(finding.seen and bool(finding.advice) == (finding.status != "ok") for finding in findings)
+    assert "Sensors" not in json.dumps([asdict(finding) for finding in findings])
+    return {finding.check: finding for finding in findings}
 
 
 def statuses(findings: dict[str, Finding], *checks: str) -> set[str]:

@@ -52,7 +52,7 @@ def indexed(doc_id: str, text: str, *, passages: list[str] | None = None, **fiel
     return IndexedDocument(
         Document(doc_id, {"text": text, **fields}),
         "hash",
-        tuple(Passage(doc_id, ordinal, one) for ordinal, one in enumerate(cut)),
+        tuple(Passage(doc_id, ordinal, part) for ordinal, part in enumerate(cut)),
         ENCODER.encode(cut),
     )
 

@@ -35,13 +35,13 @@ def serving_files(files: Mapping[str, bytes]) -> Iterator[FileServer]:
         protocol_version = "HTTP/1.1"
 
         def do_GET(self) -> None:
-            wanted, said = self.headers.get("range", ""), self.headers.get("authorization", "")
-            server.seen.append((self.path, wanted, said))
+            wanted, credentials = self.headers.get("range", ""), self.headers.get("authorization", "")
+            server.seen.append((self.path, wanted, credentials))
             content = server.files.get(self.path.removeprefix("/"))
             expected = f"Basic {base64.b64encode(server.user.encode()).decode()}"
             if server.statuses:
                 self._answer(server.statuses.pop(0))
-            elif server.user and said != expected:
+            elif server.user and credentials != expected:
                 self._answer(401)
             elif server.sends_on_to:
                 self._answer(302)

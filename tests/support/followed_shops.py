@@ -46,7 +46,7 @@ def settings_of(url: str, index: str) -> Settings:
 def encoders_of(settings: Settings, *others: WordEncoder) -> EncoderCache:
     """Encoders that are loaded already."""
     encoders = EncoderCache(settings)
-    encoders._loaded = {settings.encoder.model: ENCODER} | {each.fingerprint.name: each for each in others}
+    encoders._loaded = {settings.encoder.model: ENCODER} | {encoder.fingerprint.name: encoder for encoder in others}
     return encoders
 
 

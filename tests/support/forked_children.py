@@ -35,9 +35,9 @@ def fork_children(run: RunProgram) -> None:
 
     def start(words: Sequence[Any], *given: Any) -> int:
         """As `_posixsubprocess.fork_exec`: the new process's id."""
-        kept, directory, variables, told = given[2], given[3], given[4], given[12]
+        kept, directory, variables, error_pipe = given[2], given[3], given[4], given[12]
         program = _program(words, variables)
-        if program is None or set(kept) != {told}:
+        if program is None or set(kept) != {error_pipe}:
             return execute(words, *given)
         order = {
             "program": program,
@@ -70,7 +70,7 @@ def _program(words: Sequence[Any], variables: Sequence[bytes] | None) -> str | N
 def _as_text(variables: Sequence[bytes] | None) -> dict[str, str]:
     if variables is None:
         return dict(os.environ)
-    return {name: value for name, _, value in (os.fsdecode(each).partition("=") for each in variables)}
+    return {name: value for name, _, value in (os.fsdecode(variable).partition("=") for variable in variables)}
 
 
 def _start_nursery(run: RunProgram) -> socket.socket:

@@ -32,12 +32,12 @@ class Forking:
         self._received: dict[socket.socket, bytes] = {}
         self._asked_by: dict[int, socket.socket | None] = {}  # the processes that run; None: one that forks itself
         self._selector = selectors.PollSelector()
-        self._told, self._telling = socket.socketpair()  # of a child that ended
-        self._telling.setblocking(False)
+        self._wakeups, self._waker = socket.socketpair()  # of a child that ended
+        self._waker.setblocking(False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
-        signal.set_wakeup_fd(self._telling.fileno(), warn_on_full_buffer=False)
-        for each in (self._told, listener):
-            self._selector.register(each, selectors.EVENT_READ)
+        signal.set_wakeup_fd(self._waker.fileno(), warn_on_full_buffer=False)
+        for source in (self._wakeups, listener):
+            self._selector.register(source, selectors.EVENT_READ)
 
     def serve(self) -> None:
         while True:
@@ -51,8 +51,8 @@ class Forking:
         return any(key.fileobj is self._listener for key, _ in self._selector.select(0))
 
     def _attend(self, ready: Any) -> None:
-        if ready is self._told:
-            self._told.recv(4096)
+        if ready is self._wakeups:
+            self._wakeups.recv(4096)
             self._reap()
         elif ready is self._listener:
             self._add(ready.accept()[0])
@@ -111,8 +111,8 @@ class Forking:
         """What is of the process that a child was forked from is none of the child's."""
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        for each in (self._listener, self._told, self._telling, *self._received):
-            each.close()
+        for connection in (self._listener, self._wakeups, self._waker, *self._received):
+            connection.close()
 
     def _reap(self) -> None:
         while self._asked_by:

@@ -148,17 +148,17 @@ def _tokenizer(pair: str, special: list[str]) -> Any:
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
     from transformers import PreTrainedTokenizerFast
 
-    unknown = next(one for one in special if "unk" in one.lower())
+    unknown = next(token for token in special if "unk" in token.lower())
     core = Tokenizer(models.BPE(unk_token=unknown))
     core.normalizer = normalizers.Lowercase()
     core.pre_tokenizer = pre_tokenizers.Whitespace()
     core.train_from_iterator(TEXTS, trainers.BpeTrainer(vocab_size=200, special_tokens=special, show_progress=False))
-    first, *_, last = [one.split(":")[0] for one in pair.split()]
+    first, *_, last = [part.split(":")[0] for part in pair.split()]
     core.post_processor = processors.TemplateProcessing(
-        single=f"{first} $A {last}", pair=pair, special_tokens=[(one, core.token_to_id(one)) for one in special]
+        single=f"{first} $A {last}", pair=pair, special_tokens=[(token, core.token_to_id(token)) for token in special]
     )
     names = {
-        "pad_token": next(one for one in special if "pad" in one.lower()),
+        "pad_token": next(token for token in special if "pad" in token.lower()),
         "unk_token": unknown,
         "cls_token": first,
         "sep_token": last,

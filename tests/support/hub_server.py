@@ -61,7 +61,7 @@ def serving_hub(repository: str, files: Mapping[str, bytes]) -> Iterator[HubServ
             name = path.rpartition(f"{repository}/resolve/")[2].partition("/")[2]
             if path.startswith(f"api/models/{repository}/tree"):
                 entries = [
-                    {"type": "file", "path": each, "size": len(hub.files[each]), "oid": "0" * 40} for each in files
+                    {"type": "file", "path": file, "size": len(hub.files[file]), "oid": "0" * 40} for file in files
                 ]
                 self._answer(json.dumps(entries).encode())
             elif path.startswith(f"api/models/{repository}"):

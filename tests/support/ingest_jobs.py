@@ -73,26 +73,29 @@ class Unsteady:
         if self.outages:
             self.outages -= 1
             raise ClusterUnavailable("no answer in time")
-        fates = self._put_off([one.document.doc_id for one in documents])
-        written = await self._index.write([one for one in documents if one.document.doc_id not in fates])
-        return [(fates | {fate.doc_id: fate for fate in written})[one.document.doc_id] for one in documents]
+        outcomes = self._put_off([indexed.document.doc_id for indexed in documents])
+        written = await self._index.write([indexed for indexed in documents if indexed.document.doc_id not in outcomes])
+        return [
+            (outcomes | {outcome.doc_id: outcome for outcome in written})[indexed.document.doc_id]
+            for indexed in documents
+        ]
 
     async def remove(self, doc_ids: Sequence[str]) -> list[WriteOutcome]:
-        fates = self._put_off(doc_ids)
-        removed = await self._index.remove([doc_id for doc_id in doc_ids if doc_id not in fates])
-        return [(fates | {fate.doc_id: fate for fate in removed})[doc_id] for doc_id in doc_ids]
+        outcomes = self._put_off(doc_ids)
+        removed = await self._index.remove([doc_id for doc_id in doc_ids if doc_id not in outcomes])
+        return [(outcomes | {outcome.doc_id: outcome for outcome in removed})[doc_id] for doc_id in doc_ids]
 
     def _put_off(self, doc_ids: Sequence[str]) -> dict[str, WriteOutcome]:
-        fates = {}
+        outcomes = {}
         for doc_id in doc_ids:
             left = self.refusals.get(doc_id, 0)
             if left:
                 self.refusals[doc_id] = left - 1 if left > 0 else left
                 later = left > 0
-                fates[doc_id] = WriteOutcome(
+                outcomes[doc_id] = WriteOutcome(
                     doc_id, "queue is full" if later else "mapping", later, perhaps_never=doc_id == self.large
                 )
-        return fates
+        return outcomes
 
     async def get(self, *args: Any, **options: Any) -> Any:
         self._fail_when_down()

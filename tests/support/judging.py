@@ -25,7 +25,7 @@ def make_folder(path: Path, queries: Mapping[str, str], pairs: Sequence[tuple[st
     _write(folder.queries_file, rows)
     _write(
         folder.pool_file,
-        [{"query_id": each[0], "doc_id": each[1], "order": at, "fields": each[2]} for at, each in enumerate(pairs)],
+        [{"query_id": pair[0], "doc_id": pair[1], "order": at, "fields": pair[2]} for at, pair in enumerate(pairs)],
     )
     return path
 
@@ -62,9 +62,9 @@ class Judge:
         """A form sent, and the reply to it."""
         return await self.client.post(path, data=form)
 
-    async def grade(self, page: str, **said: str) -> httpx.Response:
+    async def grade(self, page: str, **fields: str) -> httpx.Response:
         """A grade for the pair that a page shows: grade="2", or skip="yes"."""
-        return await self.post("/grade", **hidden(page), **said)
+        return await self.post("/grade", **hidden(page), **fields)
 
 
 def hidden(page: str) -> dict[str, str]:

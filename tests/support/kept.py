@@ -36,7 +36,7 @@ def kept_after(work: Callable[[], None], *, enough: int) -> int:
 
 def count_held(kind: type) -> int:
     """How many objects of that class are held."""
-    return sum(type(each) is kind for each in gc.get_objects())
+    return sum(type(held) is kind for held in gc.get_objects())
 
 
 def _pieces() -> int:

@@ -80,7 +80,7 @@ async def show(settings: Settings) -> tuple[dict[str, str], dict[str, str]]:
         parts = await open_native(cluster, settings).show()
     finally:
         await cluster.close()
-    return states(parts), {_label(one): one.detail for one in parts}
+    return states(parts), {_label(part): part.detail for part in parts}
 
 
 async def remove(settings: Settings) -> dict[str, str]:
@@ -94,7 +94,7 @@ async def remove(settings: Settings) -> dict[str, str]:
 
 def states(parts: Sequence[Part]) -> dict[str, str]:
     """By kind, and the last word of the name."""
-    return {_label(one): one.state for one in parts}
+    return {_label(part): part.state for part in parts}
 
 
 def _label(part: Part) -> str:

@@ -65,9 +65,9 @@ def vectors_of(found: dict[str, Any]) -> list[list[float]]:
     """All lists of numbers in sources."""
     lists = [value for value in found.values() if isinstance(value, list)]
     dicts = [value for value in found.values() if isinstance(value, dict)]
-    dicts += [each for value in lists for each in value if isinstance(each, dict)]
-    own = [value for value in lists if value and all(isinstance(each, float | int) for each in value)]
-    return own + [vector for each in dicts for vector in vectors_of(each)]
+    dicts += [inner for value in lists for inner in value if isinstance(inner, dict)]
+    own = [value for value in lists if value and all(isinstance(number, float | int) for number in value)]
+    return own + [vector for inner in dicts for vector in vectors_of(inner)]
 
 
 async def fill_index(given: Settings, rejects: Path) -> tuple[BackfillReport, BackfillPlan]:

@@ -169,10 +169,10 @@ class RunningEngines:
         return self._secured[name]
 
     def _find_secured(self, name: str) -> ClusterSettings:
-        one = SECURED[name]
-        if os.environ.get(one.variable):
+        engine = SECURED[name]
+        if os.environ.get(engine.variable):
             given = {
-                part: os.environ.get(f"{one.variable.removesuffix('URL')}{part.upper()}")
+                part: os.environ.get(f"{engine.variable.removesuffix('URL')}{part.upper()}")
                 for part in ("url", "username", "password", "ca_cert")
             }
             return ClusterSettings.model_validate(given)
@@ -187,17 +187,17 @@ class RunningEngines:
 
     @cached_property
     def _plain(self) -> dict[str, Future[dict[str, Any]]]:
-        wanted = [name for name, one in ENGINES.items() if not os.environ.get(one.variable)]
+        wanted = [name for name, engine in ENGINES.items() if not os.environ.get(engine.variable)]
         with ThreadPoolExecutor(len(ENGINES)) as pool:
             return {name: pool.submit(self._start, name) for name in wanted}
 
     def _start(self, name: str) -> dict[str, Any]:
         """The server, started by whichever of the run's processes comes first."""
-        one, file = ALL[name], self._folder / f"{name}.json"
+        engine, file = ALL[name], self._folder / f"{name}.json"
         with FileLock(self._folder / f"{name}.lock"):
             if not file.exists():
-                how: dict[str, Any] = {"java_options": SHORT_LIVED[one.kind], "in_memory": True, "wait_s": 240}
-                server = engines.start(one.kind, one.version, **how, **one.options)
+                how: dict[str, Any] = {"java_options": SHORT_LIVED[engine.kind], "in_memory": True, "wait_s": 240}
+                server = engines.start(engine.kind, engine.version, **how, **engine.options)
                 file.write_text(json.dumps(server))
                 return server
             known: dict[str, Any] = json.loads(file.read_text())
@@ -207,6 +207,6 @@ class RunningEngines:
         try:
             return starting.result()
         except (SystemExit, OSError, subprocess.SubprocessError) as error:
-            one = ALL[name]
+            engine = ALL[name]
             how = " secured" if name in SECURED else ""
-            raise EngineMissing(f"{one.kind} {one.version} cannot be started{how}: {error}") from error
+            raise EngineMissing(f"{engine.kind} {engine.version} cannot be started{how}: {error}") from error

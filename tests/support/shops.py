@@ -69,5 +69,5 @@ def check_index(found: dict[str, dict[str, Any]], plan: BackfillPlan, writers: l
         vectors = ENCODER.encode([passage.text for passage in passages])
 
         assert source[names.marker][-1] == marker, doc_id
-        assert [each["text"] for each in source[names.passages]] == [passage.text for passage in passages]
-        assert np.allclose([each["vector"] for each in source[names.passages]] or vectors, vectors, atol=1e-4)
+        assert [passage["text"] for passage in source[names.passages]] == [passage.text for passage in passages]
+        assert np.allclose([passage["vector"] for passage in source[names.passages]] or vectors, vectors, atol=1e-4)

@@ -18,7 +18,8 @@ def rows(name: str) -> list[dict[str, Any]]:
 
 def queries_of(kinds: Sequence[str], count: int) -> list[dict[str, Any]]:
     """The first `count` queries of each kind."""
-    return [query for kind in kinds for query in [one for one in rows("queries.jsonl") if one["kind"] == kind][:count]]
+    queries = rows("queries.jsonl")
+    return [query for kind in kinds for query in [row for row in queries if row["kind"] == kind][:count]]
 
 
 def write_slice(
@@ -35,14 +36,16 @@ def write_slice(
     judgments."""
     asked = {query["_id"] for query in queries}
     judgments = [line.split("\t") for line in (CORPUS / "qrels.tsv").read_text().splitlines()[1:]]
-    kept = [one for one in judgments if one[0] in asked and int(one[2]) >= least_grade]
-    judged = {one[1] for one in kept}
+    kept = [judgment for judgment in judgments if judgment[0] in asked and int(judgment[2]) >= least_grade]
+    judged = {judgment[1] for judgment in kept}
     documents = [
-        one | {"text": one["text"][: max(chars, long_chars) if at % long_every == 0 else chars]}
-        for at, one in enumerate(one for one in rows("corpus.jsonl") if one["_id"] in judged)
+        document | {"text": document["text"][: max(chars, long_chars) if at % long_every == 0 else chars]}
+        for at, document in enumerate(document for document in rows("corpus.jsonl") if document["_id"] in judged)
     ]
     folder.mkdir(exist_ok=True)
     for name, content in (("corpus", documents), ("queries", queries)):
-        (folder / f"{name}.jsonl").write_text("".join(json.dumps(one) + "\n" for one in content))
-    (folder / "qrels.tsv").write_text("query-id\tcorpus-id\tscore\n" + "".join("\t".join(one) + "\n" for one in kept))
+        (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in content))
+    (folder / "qrels.tsv").write_text(
+        "query-id\tcorpus-id\tscore\n" + "".join("\t".join(judgment) + "\n" for judgment in kept)
+    )
     return kept

@@ -63,8 +63,8 @@ def read_image() -> Image:
     """The image of docker/Dockerfile."""
     parser = DockerfileParser(str(DOCKER / "Dockerfile"))
     stage: dict[str, str] = {}
-    for one in parser.structure:
-        stage = {} if one["instruction"] == "FROM" else stage | {one["instruction"]: one["value"]}
+    for step in parser.structure:
+        stage = {} if step["instruction"] == "FROM" else stage | {step["instruction"]: step["value"]}
     return Image(tuple(json.loads(stage["ENTRYPOINT"])), dict(parser.envs), stage["WORKDIR"], stage["USER"])
 
 
@@ -72,42 +72,44 @@ def read_services(profile: str, variables: Mapping[str, str] | None = None) -> d
     """The services of a profile by name; `variables` stand in for what the caller of compose exports."""
     text = (DOCKER / "compose.yaml").read_text(encoding="utf-8")
     tree = _interpolate(yaml.safe_load(text), variables or {})
-    active = {name: one for name, one in tree["services"].items() if profile in one.get("profiles", [profile])}
-    return {name: _read_service(name, one, active) for name, one in active.items()}
+    active = {
+        name: service for name, service in tree["services"].items() if profile in service.get("profiles", [profile])
+    }
+    return {name: _read_service(name, service, active) for name, service in active.items()}
 
 
-def _read_service(name: str, one: dict[str, Any], active: Mapping[str, Any]) -> Service:
+def _read_service(name: str, service: dict[str, Any], active: Mapping[str, Any]) -> Service:
     depends_on = {}
-    for other, terms in one.get("depends_on", {}).items():
+    for other, terms in service.get("depends_on", {}).items():
         if other in active:
             depends_on[other] = terms["condition"]
         else:
             assert terms.get("required") is False, f"{name} depends on {other}, which the profile leaves out"
     mounts: dict[str, Path | None] = {}
-    for volume in one.get("volumes", []):
+    for volume in service.get("volumes", []):
         source, target = volume.split(":")[:2]
         mounts[target] = (DOCKER / source).resolve() if source.startswith(".") else None
     return Service(
         name=name,
-        image=one["image"],
-        built="build" in one,
-        command=tuple(one.get("command", [])),
-        environment=one["environment"],
+        image=service["image"],
+        built="build" in service,
+        command=tuple(service.get("command", [])),
+        environment=service["environment"],
         mounts=mounts,
         depends_on=depends_on,
-        healthcheck=_read_healthcheck(one["healthcheck"]) if "healthcheck" in one else None,
-        stop_grace_s=read_duration(one.get("stop_grace_period", "10s")),
+        healthcheck=_read_healthcheck(service["healthcheck"]) if "healthcheck" in service else None,
+        stop_grace_s=read_duration(service.get("stop_grace_period", "10s")),
     )
 
 
-def _read_healthcheck(one: dict[str, Any]) -> Healthcheck:
-    test = one["test"]  # a string is a line for the shell
+def _read_healthcheck(healthcheck: dict[str, Any]) -> Healthcheck:
+    test = healthcheck["test"]  # a string is a line for the shell
     return Healthcheck(
         ("/bin/sh", "-c", test) if isinstance(test, str) else tuple(test[1:]),
-        read_duration(one["interval"]),
-        read_duration(one["timeout"]),
-        one["retries"],
-        read_duration(one["start_period"]),
+        read_duration(healthcheck["interval"]),
+        read_duration(healthcheck["timeout"]),
+        healthcheck["retries"],
+        read_duration(healthcheck["start_period"]),
     )
 
 
@@ -121,9 +123,9 @@ def read_duration(text: str) -> float:
 def _interpolate(tree: Any, variables: Mapping[str, str]) -> Any:
     """The tree with `${NAME:-default}` and `${NAME-default}` filled in."""
     if isinstance(tree, dict):
-        return {name: _interpolate(one, variables) for name, one in tree.items()}
+        return {name: _interpolate(branch, variables) for name, branch in tree.items()}
     if isinstance(tree, list):
-        return [_interpolate(one, variables) for one in tree]
+        return [_interpolate(branch, variables) for branch in tree]
     if isinstance(tree, str):
         return re.sub(r"\$\{(\w+):?-([^}]*)\}", lambda found: variables.get(found[1]) or found[2], tree)
     return tree
@@ -241,8 +243,8 @@ class Stack:
                 stderr=outputs[1],
             )
         finally:
-            for one in outputs:
-                os.close(one)
+            for output in outputs:
+                os.close(output)
         return replace(container, process=process)
 
     def _prepare(self, service: Service) -> Container:

@@ -132,10 +132,10 @@ def call_of(seen: Seen) -> str:
 def assert_nothing_foreign(response: SearchResponse, texts: list[str], department: str = OWN) -> None:
     """Nothing of the other department stands anywhere in the response, or in what the worker was given."""
     (other,) = set(COUNTS) - {department}
-    said = pickle.dumps(response)  # all that it holds, sooner than as JSON
+    pickled = pickle.dumps(response)  # all that it holds, sooner than as JSON
 
     assert all(hit.doc_id.startswith(department) for hit in response.hits)
-    assert MARKS[department].encode() in said or not response.hits
-    assert MARKS[other].encode() not in said
-    assert f"{other}-".encode() not in said
+    assert MARKS[department].encode() in pickled or not response.hits
+    assert MARKS[other].encode() not in pickled
+    assert f"{other}-".encode() not in pickled
     assert not any(MARKS[other] in text for text in texts)

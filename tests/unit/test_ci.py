@@ -44,9 +44,9 @@ def run_on_bare_machine(folder: Path, user: int, *arguments: str, apt: bool) -> 
 
 @pytest.mark.parametrize(("user", "prefix"), [(SUPERUSER, ""), (ANOTHER, "sudo ")])
 def test_what_is_missing_is_installed_as_root(tmp_path: Path, user: int, prefix: str) -> None:
-    (update, install, make), said, code = run_on_bare_machine(tmp_path, user, apt=True)
+    (update, install, make), stderr, code = run_on_bare_machine(tmp_path, user, apt=True)
 
-    assert (said, code) == ("", 0)
+    assert (stderr, code) == ("", 0)
     assert update == f"{prefix}apt-get update -qq"
     assert install.startswith(f"{prefix}apt-get install -qq -y ")
     assert {"chromium", "npm", "strace", "wrk"} < set(install.split())
@@ -54,11 +54,11 @@ def test_what_is_missing_is_installed_as_root(tmp_path: Path, user: int, prefix:
 
 
 def test_without_apt_get_it_says_what_to_install(tmp_path: Path) -> None:
-    called, said, code = run_on_bare_machine(tmp_path, ANOTHER, apt=False)
+    called, stderr, code = run_on_bare_machine(tmp_path, ANOTHER, apt=False)
 
     assert (called, code) == ([], 1)
-    assert "no apt-get" in said
-    assert "chromium" in said
+    assert "no apt-get" in stderr
+    assert "chromium" in stderr
 
 
 def test_it_makes_another_target(tmp_path: Path) -> None:

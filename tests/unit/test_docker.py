@@ -29,7 +29,9 @@ PROFILES = ("elasticsearch", "opensearch")
 def dockerfile(instruction: str, beginning: str) -> str:
     """The one instruction of the Dockerfile that begins so."""
     (found,) = [
-        one["value"] for one in STRUCTURE if one["instruction"] == instruction and one["value"].startswith(beginning)
+        step["value"]
+        for step in STRUCTURE
+        if step["instruction"] == instruction and step["value"].startswith(beginning)
     ]
     return str(found)
 
@@ -88,7 +90,7 @@ def test_nothing_starts_without_a_profile() -> None:
 
 def test_the_image_runs_our_command_as_a_user_with_no_rights() -> None:
     image = read_image()
-    instructions = {one["instruction"] for one in STRUCTURE}
+    instructions = {step["instruction"] for step in STRUCTURE}
 
     assert image.entrypoint == ("connector",)
     assert "connector" in PROJECT["scripts"]
@@ -97,13 +99,13 @@ def test_the_image_runs_our_command_as_a_user_with_no_rights() -> None:
 
 
 def test_what_the_image_copies_is_there_and_enough_to_build_the_package() -> None:
-    lines = [one for one in (ROOT / ".dockerignore").read_text().splitlines() if one and not one.startswith("#")]
-    copies = [one["value"].split() for one in STRUCTURE if one["instruction"] == "COPY"]
+    lines = [line for line in (ROOT / ".dockerignore").read_text().splitlines() if line and not line.startswith("#")]
+    copies = [step["value"].split() for step in STRUCTURE if step["instruction"] == "COPY"]
     copied = {name for *names, _ in copies for name in names if not names[0].startswith("--from")}
     build = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]["wheel"]
 
     assert lines[0] == "*"
-    assert {one.removeprefix("!") for one in lines if one.startswith("!")} == copied
+    assert {line.removeprefix("!") for line in lines if line.startswith("!")} == copied
     assert all((ROOT / name).exists() for name in copied)
     assert {PROJECT["readme"], *PROJECT["license-files"], *build["packages"], *build["force-include"]} < copied
 
@@ -119,13 +121,13 @@ def test_the_image_installs_extras_that_the_package_has_and_none_that_brings_tor
 
 
 def test_what_fetches_packages_has_the_secrets_of_the_build() -> None:
-    runs = [one["value"] for one in STRUCTURE if one["instruction"] == "RUN"]
-    fetching = [one for one in runs if re.search(r"\b(pip install|uv build)\b", one) and "/wheel/*.whl" not in one]
+    runs = [step["value"] for step in STRUCTURE if step["instruction"] == "RUN"]
+    fetching = [run for run in runs if re.search(r"\b(pip install|uv build)\b", run) and "/wheel/*.whl" not in run]
 
     assert len(fetching) == 3
-    for one in fetching:
-        assert {"--mount=type=secret,id=index_url", "--mount=type=secret,id=ca"} <= {*one.split()}
-        assert re.search(r"fetching (uv |pip )", one)
+    for run in fetching:
+        assert {"--mount=type=secret,id=index_url", "--mount=type=secret,id=ca"} <= {*run.split()}
+        assert re.search(r"fetching (uv |pip )", run)
 
 
 def test_secrets_of_the_build_reach_pip_and_uv_and_nothing_is_left(tmp_path: Path) -> None:

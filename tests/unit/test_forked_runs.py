@@ -39,10 +39,10 @@ def run(python: list[str], line: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_a_fork_has_the_code_and_the_streams_and_ends_with_the_code(python: list[str]) -> None:
-    said = run(python, "print(__name__, sys.argv, sys.stdin.readline().strip())")
+    done = run(python, "print(__name__, sys.argv, sys.stdin.readline().strip())")
     fault = run(python, "import atexit; atexit.register(print, 'the end'); 1 / 0")
 
-    assert (said.stdout, said.stderr) == ("__main__ ['-c'] more\n", "")
+    assert (done.stdout, done.stderr) == ("__main__ ['-c'] more\n", "")
     assert (fault.stdout, fault.stderr.splitlines()[-1]) == ("the end\n", "ZeroDivisionError: division by zero")
 
 

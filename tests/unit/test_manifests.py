@@ -50,14 +50,14 @@ def documents(file: Path) -> Iterator[dict[str, Any]]:
     yield from yaml.load_all(file.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
 
 
-OBJECTS = [(file.name, one) for file in sorted(KUBERNETES.glob("*.yaml")) for one in documents(file)]
-ids = [f"{name}-{one['kind']}" for name, one in OBJECTS]
+OBJECTS = [(file.name, document) for file in sorted(KUBERNETES.glob("*.yaml")) for document in documents(file)]
+ids = [f"{name}-{manifest['kind']}" for name, manifest in OBJECTS]
 
 
 def find(kind: str, file: str = "") -> dict[str, Any]:
     """The one object of that kind; of several, that of the worker unless another file is named."""
-    found = [(name, one) for name, one in OBJECTS if one["kind"] == kind]
-    (chosen,) = [one for name, one in found if len(found) == 1 or name == (file or "worker.yaml")]
+    found = [(name, manifest) for name, manifest in OBJECTS if manifest["kind"] == kind]
+    (chosen,) = [manifest for name, manifest in found if len(found) == 1 or name == (file or "worker.yaml")]
     return chosen
 
 
@@ -94,11 +94,13 @@ def test_a_manifest_fits_kubernetes(file: str, found: dict[str, Any], version: s
 @pytest.mark.parametrize("kind", ["Job", "CronJob", "Deployment", "gateway"])
 def test_what_a_pod_runs_exists(kind: str) -> None:
     (container,) = pods()[kind]["containers"]
-    ours = {one["name"] for one in container["env"] if one["name"].startswith("CONNECTOR_")}
+    ours = {variable["name"] for variable in container["env"] if variable["name"].startswith("CONNECTOR_")}
 
     refuse_unknown_flags(container["args"])
     assert ours <= variables() | {env_name("rerankers.local.url")}
-    assert {one["name"] for one in container["env"]} - ours == ({"OMP_NUM_THREADS"} if kind != "gateway" else set())
+    assert {variable["name"] for variable in container["env"]} - ours == (
+        {"OMP_NUM_THREADS"} if kind != "gateway" else set()
+    )
     assert container["image"] == f"{PROJECT['name']}:{PROJECT['version']}"
 
 
@@ -125,16 +127,16 @@ def test_a_pod_has_no_rights_and_no_variables_of_services(kind: str) -> None:
 def test_every_path_that_a_pod_names_is_mounted(kind: str, tmp_path: Path) -> None:
     pod = pods()[kind]
     (container,) = pod["containers"]
-    mounts = {one["mountPath"]: one for one in container["volumeMounts"]}
-    words = " ".join([*container["args"], *(one.get("value", "") for one in container["env"])])
+    mounts = {mount["mountPath"]: mount for mount in container["volumeMounts"]}
+    words = " ".join([*container["args"], *(variable.get("value", "") for variable in container["env"])])
     named = re.findall(r"(?<![\w.])/[\w./-]+", re.sub(r"https?://\S+", "", words))
     if kind != "Deployment":
         named.append(settings_in_the_map(tmp_path).cluster.ca_cert)
 
-    assert {one["name"] for one in mounts.values()} == {one["name"] for one in pod["volumes"]}
+    assert {mount["name"] for mount in mounts.values()} == {mount["name"] for mount in pod["volumes"]}
     assert [path for path in named if str(Path(path).parent) not in mounts] == []
     for volume in pod["volumes"]:
-        mount = next(one for one in mounts.values() if one["name"] == volume["name"])
+        mount = next(mount for mount in mounts.values() if mount["name"] == volume["name"])
         inside = {Path(path).name for path in named if str(Path(path).parent) == mount["mountPath"]}
         match volume:
             case {"configMap": {"name": name}}:
@@ -169,13 +171,13 @@ def test_the_worker_is_asked_where_it_answers(tmp_path: Path) -> None:
     routes = set(create_app(lambda: pytest.fail("not loaded"), WorkerSettings()).openapi()["paths"])
     probes = {name: container[name]["httpGet"] for name in ("startupProbe", "readinessProbe", "livenessProbe")}
 
-    assert {name: one["path"] for name, one in probes.items()} == {
+    assert {name: probe["path"] for name, probe in probes.items()} == {
         "startupProbe": "/ready",
         "readinessProbe": "/ready",
         "livenessProbe": "/health",  # a worker that still loads is alive
     }
-    assert {one["path"] for one in probes.values()} <= routes
-    assert {one["port"] for one in probes.values()} == {port["name"]} == {service_port["targetPort"]}
+    assert {probe["path"] for probe in probes.values()} <= routes
+    assert {probe["port"] for probe in probes.values()} == {port["name"]} == {service_port["targetPort"]}
     assert port["containerPort"] == settings.worker.port == WorkerSettings().port
 
 
@@ -187,9 +189,9 @@ def test_the_gateway_is_asked_where_it_answers(tmp_path: Path) -> None:
     service = find("Service", "gateway.yaml")["metadata"]["name"]
     probes = {name: container[name]["httpGet"] for name in ("startupProbe", "readinessProbe", "livenessProbe")}
 
-    assert {OWN.decode() + page for page in ("health", "ready")} == {one["path"] for one in probes.values()}
+    assert {OWN.decode() + page for page in ("health", "ready")} == {probe["path"] for probe in probes.values()}
     assert probes["readinessProbe"]["path"].endswith("ready")
-    assert {one["port"] for one in probes.values()} == {port["name"]} == {service_port["targetPort"]}
+    assert {probe["port"] for probe in probes.values()} == {port["name"]} == {service_port["targetPort"]}
     assert (gateway.host, gateway.port, list(gateway.indexes)) == ("0.0.0.0", port["containerPort"], ["kb"])
     assert (gateway.api_port, service_api["targetPort"]) == (api["containerPort"], api["name"])
     assert allowed_hosts(gateway.host, gateway.api_hosts).allows(f"{service}:{service_api['port']}")
@@ -244,9 +246,9 @@ def test_a_job_that_is_ended_has_time_to_write_what_is_encoded(tmp_path: Path) -
 
 
 def test_the_crontab_names_what_exists() -> None:
-    lines = [one for one in (CRON / "crontab").read_text().splitlines() if one and not one.startswith("#")]
-    given = dict(one.split("=", 1) for one in lines if re.match(r"\w+=", one))
-    (entry,) = [one for one in lines if not re.match(r"\w+=", one)]
+    lines = [line for line in (CRON / "crontab").read_text().splitlines() if line and not line.startswith("#")]
+    given = dict(line.split("=", 1) for line in lines if re.match(r"\w+=", line))
+    (entry,) = [line for line in lines if not re.match(r"\w+=", line)]
     *schedule, command = entry.split(maxsplit=5)
     script = (CRON / "ingest.sh").read_text()
 

@@ -62,7 +62,11 @@ def test_flags_that_the_text_names_exist() -> None:
             continue
         for choice in itertools.product(*(word.split("|") for word in words[1:3])):  # index create|show|drop
             command, name, rest = find_command([*choice, *words[3:]])
-            known = {"--help", "-h", *(flag for each in command.params for flag in (*each.opts, *each.secondary_opts))}
+            known = {
+                "--help",
+                "-h",
+                *(flag for parameter in command.params for flag in (*parameter.opts, *parameter.secondary_opts)),
+            }
             wrong += [f"{line}: {name} {word}" for word in rest if word.startswith("-") and word not in known]
 
     assert not wrong
@@ -109,14 +113,16 @@ def test_yaml_is_settings_or_pipelines_or_steps_of_ci(block: Any, tmp_path: Any)
 def test_settings_that_are_named_exist() -> None:
     names = setting_names()
     sections = tuple(f"{section}." for section in Settings.model_fields)
-    said = [(line, code.split(":")[0].split("=")[0]) for line, code in inline_code() if code.startswith(sections)]
+    settings_named = [
+        (line, code.split(":")[0].split("=")[0]) for line, code in inline_code() if code.startswith(sections)
+    ]
     wrong = [
         f"{line}: {name}"
-        for line, name in said
+        for line, name in settings_named
         if not names.is_setting(name) and not names.is_section(name) and not name.endswith((".yaml", ".json", ".sh"))
     ]
 
-    assert len(said) > 60
+    assert len(settings_named) > 60
     assert not wrong
 
 
@@ -164,10 +170,10 @@ def test_machines_and_commits_stay_among_the_measurements() -> None:
 
 def test_figures_stay_among_the_measurements() -> None:
     """But for what a tutorial's commands print, and one table of the README, below the command that makes it."""
-    for told in ("gains .012 on the mean", "15 ms of processor time", "300 pairs a second", "60 pairs/s"):
-        assert FIGURES.search(told)
-    said = [line for line in outside_measurements() if line.page.parent.name != "tutorial"]
-    found = [line for line in said if FIGURES.search(CODE.sub("", line.text))]
+    for figure in ("gains .012 on the mean", "15 ms of processor time", "300 pairs a second", "60 pairs/s"):
+        assert FIGURES.search(figure)
+    lines = [line for line in outside_measurements() if line.page.parent.name != "tutorial"]
+    found = [line for line in lines if FIGURES.search(CODE.sub("", line.text))]
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     section = readme.partition("## What it gives\n")[2].partition("\n## ")[0]
 
@@ -213,7 +219,7 @@ def test_an_example_in_a_help_text_can_be_called_so(path: str, words: list[str])
 
 
 def test_names_are_in_the_files_that_the_text_says() -> None:
-    said = [
+    places = [
         (page.name, name, file)
         for page in PAGES
         for name, file in re.findall(
@@ -221,8 +227,10 @@ def test_names_are_in_the_files_that_the_text_says() -> None:
         )
     ]
 
-    assert len(said) >= 5
-    assert not [each for each in said if not re.search(rf"\b{each[1]}\b", (ROOT / each[2]).read_text(encoding="utf-8"))]
+    assert len(places) >= 5
+    assert not [
+        place for place in places if not re.search(rf"\b{place[1]}\b", (ROOT / place[2]).read_text(encoding="utf-8"))
+    ]
 
 
 def test_the_glossary_has_each_word_once() -> None:

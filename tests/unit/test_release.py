@@ -25,7 +25,7 @@ def test_a_changelog_that_agrees_is_let_through(version: str, changelog: str, ta
 
 
 @pytest.mark.parametrize(
-    ("version", "changelog", "tag", "said"),
+    ("version", "changelog", "tag", "words"),
     [
         ("0.2.0", UNRELEASED, "v0.2.0", "no section of 0.2.0"),
         ("0.3.0", RELEASED, "", "begins with 0.2.0"),
@@ -37,8 +37,8 @@ def test_a_changelog_that_agrees_is_let_through(version: str, changelog: str, ta
         ("0.2.0", "# Changelog\n\n## 0.2.0 (unreleased)\n", "", "is no '## [VERSION]"),
     ],
 )
-def test_what_does_not_agree_is_said(version: str, changelog: str, tag: str, said: str) -> None:
-    assert any(said in problem for problem in changelog_problems(version, changelog, tag))
+def test_what_does_not_agree_is_said(version: str, changelog: str, tag: str, words: str) -> None:
+    assert any(words in problem for problem in changelog_problems(version, changelog, tag))
 
 
 def test_the_workflow_and_the_templates_can_be_read() -> None:
@@ -56,8 +56,8 @@ def test_every_hook_of_pre_commit_runs_what_is_here_already() -> None:
 
 
 def test_no_change_is_told_twice() -> None:
-    told = [" ".join(line.split()) for line in re.split(r"(?m)^- ", (ROOT / "CHANGELOG.md").read_text())[1:]]
-    begun = [line[:60] for line in told]
+    entries = [" ".join(line.split()) for line in re.split(r"(?m)^- ", (ROOT / "CHANGELOG.md").read_text())[1:]]
+    begun = [line[:60] for line in entries]
 
-    assert len(told) > 50
+    assert len(entries) > 50
     assert [line for line in begun if begun.count(line) > 1] == []

@@ -172,9 +172,9 @@ def test_an_instant_has_one_spelling() -> None:
     st.lists(st.datetimes(min_value=dt.datetime(1, 1, 2), max_value=dt.datetime(9999, 12, 30)), min_size=2, max_size=2)
 )
 def test_spellings_sort_as_the_instants_do(moments: list[dt.datetime]) -> None:
-    one, other = (to_instant(moment) for moment in moments)
+    instant, other = (to_instant(moment) for moment in moments)
 
-    assert (to_iso(one) < to_iso(other), to_iso(one) == to_iso(other)) == (one < other, one == other)
+    assert (to_iso(instant) < to_iso(other), to_iso(instant) == to_iso(other)) == (instant < other, instant == other)
 
 
 @given(st.datetimes(min_value=dt.datetime(1, 1, 2), max_value=dt.datetime(9999, 12, 30)))

@@ -28,7 +28,7 @@ async function elasticsearch(Client, node) {
   await client.close();
   return {
     ...read(found.body),
-    said: found.headers["x-rerank"],
+    outcome: found.headers["x-rerank"],
     several: several.responses.map((reply) => reply.hits.hits.length),
   };
 }
@@ -42,7 +42,7 @@ async function opensearch(node) {
   await client.close();
   return {
     ...read(found.body),
-    said: found.headers["x-rerank"],
+    outcome: found.headers["x-rerank"],
     several: several.body.responses.map((reply) => reply.hits.hits.length),
   };
 }
@@ -81,12 +81,12 @@ async function searchkit(host) {
 }
 
 for (const url of urls) {
-  const said = kind === "opensearch" ? { opensearch: await opensearch(url) } : {};
+  const answers = kind === "opensearch" ? { opensearch: await opensearch(url) } : {};
   if (kind !== "opensearch") {
-    said["elasticsearch-8"] = await elasticsearch(Elasticsearch8, url);
-    said["search-ui"] = await searchUI(url);
+    answers["elasticsearch-8"] = await elasticsearch(Elasticsearch8, url);
+    answers["search-ui"] = await searchUI(url);
   }
-  if (kind === "elasticsearch-9") said["elasticsearch-9"] = await elasticsearch(Elasticsearch9, url);
-  said.searchkit = await searchkit(url);
-  console.log(JSON.stringify(said));
+  if (kind === "elasticsearch-9") answers["elasticsearch-9"] = await elasticsearch(Elasticsearch9, url);
+  answers.searchkit = await searchkit(url);
+  console.log(JSON.stringify(answers));
 }

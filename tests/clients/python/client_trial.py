@@ -30,9 +30,9 @@ def search(index: str, url: str) -> dict[str, Any]:
             missing = error.status_code
         return {
             "ids": [hit["_id"] for hit in found["hits"]["hits"]],
-            "said": found.meta.headers.get("x-rerank"),
+            "outcome": found.meta.headers.get("x-rerank"),
             "brands": len(found["aggregations"]["sterms#brands"]["buckets"]),
-            "several": [len(each["hits"]["hits"]) for each in several["responses"]],
+            "several": [len(response["hits"]["hits"]) for response in several["responses"]],
             "scanned": sum(1 for _ in scan(client, index=index, query={"query": QUERY})),
             "missing": missing,
             "written_with": _written_with(client, index),

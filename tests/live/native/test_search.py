@@ -69,7 +69,7 @@ def scores_of_the_worker(worker_url: str, query: str) -> dict[str, float]:
     """The score of each article, its title and text as OpenSearch puts them together: without anything between them."""
     texts = [title + text for title, text in ARTICLES.values()]
     reply = httpx.post(f"{worker_url}/v2/rerank", json={"query": query, "documents": texts}, timeout=60)
-    found = {one["index"]: one["relevance_score"] for one in reply.json()["results"]}
+    found = {result["index"]: result["relevance_score"] for result in reply.json()["results"]}
     return {doc_id: found[at] for at, doc_id in enumerate(ARTICLES)}
 
 
@@ -106,10 +106,10 @@ def everything_in(engine: httpx.Client) -> str:
     held = []
     for kind in ("connectors", "models", "model_groups"):
         reply = engine.post(f"/_plugins/_ml/{kind}/_search", json={"query": {"match_all": {}}, "size": 1000}).json()
-        told = (
+        text_of = (
             operator.itemgetter("name") if kind == "model_groups" else json.dumps
         )  # a group counts its models, in the end
-        held += sorted(f"{kind} {hit['_id']} {told(hit['_source'])}" for hit in reply["hits"]["hits"])
+        held += sorted(f"{kind} {hit['_id']} {text_of(hit['_source'])}" for hit in reply["hits"]["hits"])
     pipelines = [engine.get(path).text for path in ("/_search/pipeline", "/_ingest/pipeline")]
     return "\n".join(held + pipelines)
 
@@ -271,6 +271,6 @@ def test_the_command_prints_a_table_and_a_search_to_paste(
     assert (installed.code, installed.stderr) == (0, "")
     assert f"connector-{managed}-rerank" in installed.stdout
     assert pasted.json()["hits"]["hits"][0]["_id"] == "deal"
-    assert {one["state"] for one in shown} == {"there", "deployed"}
+    assert {part["state"] for part in shown} == {"there", "deployed"}
     assert (removed.code, removed.stdout.count("removed")) == (0, 8), removed.stderr
     assert again.stderr.strip() == f"nothing is installed for {managed}"

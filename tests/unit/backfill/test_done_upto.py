@@ -17,7 +17,7 @@ def test_a_place_counts_once_all_that_was_read_before_it_has_ended(
 ) -> None:
     done = DoneUpTo(2)
     places = [dict.fromkeys(shards, at) for at, shards in enumerate(read)]  # each further than those before
-    groups = [done.begin(each) for each in places]
+    groups = [done.begin(place) for place in places]
     order = list(range(len(groups)))
     chance.shuffle(order)
     ended: set[int] = set()
@@ -27,5 +27,5 @@ def test_a_place_counts_once_all_that_was_read_before_it_has_ended(
         whole = next((number for number in range(len(groups)) if number not in ended), len(groups))
 
         for shard in range(2):
-            reached = [each[shard] for each in places[:whole] if shard in each]
+            reached = [place[shard] for place in places[:whole] if shard in place]
             assert done.numbers[shard] == max(reached, default=NONE_YET)

@@ -34,7 +34,7 @@ def test_what_an_engine_counts_is_never_taken_for_an_applications(writes: list[t
             del live[document]
             last[document] *= seq_no % 2  # collected meanwhile, or not
     if live:
-        seen = tuple((each.version, each.seq_no) for each in live.values())
+        seen = tuple((kept.version, kept.seq_no) for kept in live.values())
         counted = shard(*seen, total=sum(version for version, _ in seen) if sums else None)
 
         assert why(counted) == ""

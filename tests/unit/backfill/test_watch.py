@@ -20,7 +20,7 @@ from connector.errors import AccessDenied, ClusterUnavailable
 CALM = NodeLoad(0, 0, 10)
 
 
-def said(*replies: Any) -> Callable[[], Awaitable[Any]]:
+def replying(*replies: Any) -> Callable[[], Awaitable[Any]]:
     """What an engine says, one after the other; the last for ever."""
     left = list(replies)
 
@@ -34,7 +34,7 @@ def said(*replies: Any) -> Callable[[], Awaitable[Any]]:
 
 
 def watch(nodes: Any, searches: Any = (SearchCount(0, 0),), **bounds: float) -> LoadWatch:
-    return LoadWatch(said(*nodes), said(*searches), WritePace(), LoadBounds(**bounds))
+    return LoadWatch(replying(*nodes), replying(*searches), WritePace(), LoadBounds(**bounds))
 
 
 async def heard(watched: LoadWatch, looks: int = 1) -> dict[str, int]:

@@ -75,7 +75,7 @@ def test_a_removal_is_one_line() -> None:
 
 
 @pytest.mark.parametrize(
-    ("item", "fate"),
+    ("item", "outcome"),
     [
         ({"index": {"status": 201}}, WriteOutcome("a")),
         ({"index": {"status": 200}}, WriteOutcome("a")),
@@ -95,8 +95,8 @@ def test_a_removal_is_one_line() -> None:
         ({"index": {"status": 503}}, WriteOutcome("a", "refused (HTTP 503)", retryable=True)),
     ],
 )
-def test_each_action_of_a_bulk_reply_has_its_outcome(item: Any, fate: WriteOutcome) -> None:
-    assert read_outcomes({"items": [item]}, ["a"]) == [fate]
+def test_each_action_of_a_bulk_reply_has_its_outcome(item: Any, outcome: WriteOutcome) -> None:
+    assert read_outcomes({"items": [item]}, ["a"]) == [outcome]
 
 
 @pytest.mark.parametrize("reply", [{"items": []}, {}, {"items": None}, {"items": [{}, {}]}])

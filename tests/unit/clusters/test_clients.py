@@ -80,9 +80,9 @@ async def test_each_request_carries_the_credentials_of_its_asker_and_no_others(k
         caller = client.as_caller(ann)
         await asyncio.gather(
             *(
-                one.request("POST", f"/kb/_search?as={name}", body={}, timeout_s=60)
+                asker.request("POST", f"/kb/_search?as={name}", body={}, timeout_s=60)
                 for _ in range(20)
-                for name, one in (("service", client), ("ann", caller))
+                for name, asker in (("service", client), ("ann", caller))
             )
         )
         await caller.bulk("kb", [b'{"delete":{}}\n'], timeout_s=60)

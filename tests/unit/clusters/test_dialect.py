@@ -80,7 +80,7 @@ def test_the_lexical_leg_filters_without_scoring() -> None:
     assert body["query"]["bool"]["filter"] == [{"exists": {"field": "year"}}]
 
 
-@pytest.mark.parametrize("dialect", DIALECTS, ids=lambda one: one.kind)
+@pytest.mark.parametrize("dialect", DIALECTS, ids=lambda dialect: dialect.kind)
 def test_the_dense_leg_returns_no_more_than_depth_and_of_a_document_its_id(dialect: Any) -> None:
     body = dialect.dense_body(MANAGED, VECTOR, 7, None, 1)
     older = dialect.dense_body(replace(MANAGED, keeps_ids=False), VECTOR, 7, None, 1)
@@ -112,7 +112,7 @@ def test_opensearch_ties_the_filter_of_nested_passages_to_their_documents() -> N
     assert filters == [{"term": {"unit": "document"}}, {"exists": {"field": "year"}}]
 
 
-@pytest.mark.parametrize("dialect", DIALECTS, ids=lambda one: one.kind)
+@pytest.mark.parametrize("dialect", DIALECTS, ids=lambda dialect: dialect.kind)
 def test_a_flat_index_is_searched_without_nesting(dialect: Any) -> None:
     body = orjson.dumps(dialect.dense_body(FLAT, VECTOR, 5, {"exists": {"field": "x"}}, 1))
 
@@ -121,13 +121,13 @@ def test_a_flat_index_is_searched_without_nesting(dialect: Any) -> None:
     assert b'"vec"' in body
 
 
-@pytest.mark.parametrize("dialect", DIALECTS, ids=lambda one: one.kind)
+@pytest.mark.parametrize("dialect", DIALECTS, ids=lambda dialect: dialect.kind)
 @given(cosine=st.floats(-1, 1))
 def test_a_dense_score_is_read_back_as_the_cosine(dialect: Any, cosine: float) -> None:
     assert dialect.cosine((1 + cosine) / 2, FLAT) == pytest.approx(cosine)
 
 
-@pytest.mark.parametrize("dialect", DIALECTS, ids=lambda one: one.kind)
+@pytest.mark.parametrize("dialect", DIALECTS, ids=lambda dialect: dialect.kind)
 def test_another_similarity_keeps_its_score(dialect: Any) -> None:
     assert dialect.cosine(0.25, replace(FLAT, similarity="l2_norm")) == 0.25
 

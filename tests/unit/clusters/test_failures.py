@@ -81,10 +81,10 @@ def test_a_missing_privilege_is_named_with_what_grants_it(reason: str, words: st
 )
 def test_another_refusal_is_told_in_its_own_words(body: Any) -> None:
     error = refusal(SETTINGS, 403, body, asker="the caller's API key", index="kb")
-    said = body if isinstance(body, str) else body.get("Message", body.get("error", {}).get("reason", "refused"))
+    reason = body if isinstance(body, str) else body.get("Message", body.get("error", {}).get("reason", "refused"))
 
     assert isinstance(error, AccessDenied)
-    assert str(error) == f"https://search.example:9200 forbids this to the caller's API key: {said} (HTTP 403)"
+    assert str(error) == f"https://search.example:9200 forbids this to the caller's API key: {reason} (HTTP 403)"
 
 
 def test_a_block_is_no_want_of_a_privilege() -> None:

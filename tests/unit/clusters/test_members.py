@@ -78,11 +78,11 @@ def test_closed_and_hidden_indices_are_told_from_those_that_are_searched() -> No
 
 
 def test_a_field_is_as_most_have_it_and_else_as_the_last() -> None:
-    one, other = {"properties": {"title": TEXT}}, {"properties": {"title": {"type": "long"}}}
+    first, other = {"properties": {"title": TEXT}}, {"properties": {"title": {"type": "long"}}}
 
-    assert read_mapping([one, one, other]).fields["title"].type == "text"
-    assert read_mapping([one, other]).fields["title"].type == "long"
-    assert read_mapping([other, one, other, one]).fields["title"].type == "text"
+    assert read_mapping([first, first, other]).fields["title"].type == "text"
+    assert read_mapping([first, other]).fields["title"].type == "long"
+    assert read_mapping([other, first, other, first]).fields["title"].type == "text"
 
 
 def test_the_dense_leg_asks_those_whose_vectors_are_alike() -> None:
@@ -102,7 +102,7 @@ def test_what_no_search_looks_at_is_a_difference_and_no_note() -> None:
     members = searched({"title": TEXT, "size": TEXT}, {"title": TEXT, "team": TEXT}).layout.members
 
     assert members.notes == ()
-    assert [each.split(" is missing")[0] for each in members.differences] == ["size", "team"]
+    assert [difference.split(" is missing")[0] for difference in members.differences] == ["size", "team"]
     assert list(members.notes_on(["team", "title", "team"])) == [
         "no document of 1 of 2 indices (a) has the field 'team' that is filtered by"
     ]

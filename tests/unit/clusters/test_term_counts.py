@@ -58,7 +58,7 @@ def test_the_words_of_a_text_are_found_with_their_places() -> None:
 def test_any_text_has_words_in_order(text: str) -> None:
     words = find_words(text)
 
-    assert [one[:2] for one in words] == sorted(one[:2] for one in words)
+    assert [word[:2] for word in words] == sorted(word[:2] for word in words)
     assert all(text[start:end].lower() == word for start, end, word in words)
 
 

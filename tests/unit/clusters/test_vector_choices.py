@@ -24,12 +24,12 @@ def test_what_an_engine_has_not_is_answered_with_all_that_it_has(kind: str) -> N
     with pytest.raises(SettingsError) as caught:
         choose(Engine(kind, "99.0.0"), replace(VECTORS, index="ivf"), 384)
 
-    said = str(caught.value)
-    assert said.startswith(
+    message = str(caught.value)
+    assert message.startswith(
         f"{kind} 99.0.0 has no vector index 'ivf'; --vector-index (index.vectors.index) takes auto ("
     )
     for choice in read_choices(kind).values():
-        assert f"; {choice.name} ({choice.about})" in said
+        assert f"; {choice.name} ({choice.about})" in message
 
 
 @pytest.mark.parametrize("index", ["bbq_disk", "bbq_hnsw_bfloat16"])
@@ -124,9 +124,9 @@ async def _needs(kind: str, name: str, reply: Any, **options: bool) -> str:
     ],
 )
 async def test_the_licence_is_asked_before_an_index_is_made_that_takes_no_document(reply: Any, why: str) -> None:
-    said = await _needs("elasticsearch", "bbq_disk", reply)
+    need = await _needs("elasticsearch", "bbq_disk", reply)
 
-    assert re.search(why, said) if why else not said
+    assert re.search(why, need) if why else not need
     assert not await _needs("elasticsearch", "bbq_hnsw", _licence("basic"))
 
 
@@ -151,14 +151,14 @@ async def test_native_libraries_are_used_where_every_data_node_has_used_them(
             for at, (built, merged, loaded) in enumerate(used)
         }
     }
-    said = await _needs("opensearch", "faiss_fp16", reply)
+    need = await _needs("opensearch", "faiss_fp16", reply)
 
-    assert why in said if why else not said
+    assert why in need if why else not need
     assert not await _needs("opensearch", "faiss_fp16", reply, knn_library=True)
     assert not await _needs("opensearch", "sq7_hnsw", {})
 
 
 async def test_who_may_not_ask_about_native_libraries_is_told_what_needs_none() -> None:
-    said = await _needs("opensearch", "sq1_hnsw", AccessDenied("no", status=403))
+    need = await _needs("opensearch", "sq1_hnsw", AccessDenied("no", status=403))
 
-    assert said.endswith("choose of hnsw, byte_hnsw, sq7_hnsw")
+    assert need.endswith("choose of hnsw, byte_hnsw, sq7_hnsw")

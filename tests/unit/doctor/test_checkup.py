@@ -112,10 +112,10 @@ def test_a_replica_without_a_second_node_is_called_normal() -> None:
 def test_missing_privileges_are_named(search: list[str], ingest: list[str], statuses: list[str]) -> None:
     found = judge_access({"search": search, "ingest": ingest}, exists=True)
 
-    assert [one.status for one in found] == statuses
-    for one, missing in zip(found, (search, ingest), strict=True):
-        assert one.facts.get("missing", []) == missing
-        assert all(privilege in one.seen and privilege in one.advice for privilege in missing)
+    assert [finding.status for finding in found] == statuses
+    for finding, missing in zip(found, (search, ingest), strict=True):
+        assert finding.facts.get("missing", []) == missing
+        assert all(privilege in finding.seen and privilege in finding.advice for privilege in missing)
 
 
 def test_a_cluster_without_security_is_pointed_at_where_others_reach_it() -> None:
@@ -258,8 +258,8 @@ def test_a_query_is_judged_by_its_legs_and_what_is_degraded(answer: SearchRespon
 
     assert found.status == status
     assert found.facts["took_ms"] == {"lexical": 2.0, "total": 5.4}
-    assert found.facts["degraded"] == [one.stage for one in answer.degraded]
-    assert all(one.reason in found.seen for one in answer.degraded)
+    assert found.facts["degraded"] == [degradation.stage for degradation in answer.degraded]
+    assert all(degradation.reason in found.seen for degradation in answer.degraded)
     assert "secret" not in f"{found}"
     assert bool(found.advice) == (status != "ok")
 

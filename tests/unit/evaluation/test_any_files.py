@@ -76,7 +76,7 @@ def right_mean(queries: Sequence[tuple[str, object]], rows: Sequence[tuple[str, 
     for query_id, text in queries:
         if texts.setdefault(query_id, str(text)) != str(text):
             return None
-    judged = [query_id for query_id in texts if any(query_id == one for one, _ in known)]
+    judged = [query_id for query_id in texts if any(query_id == known_id for known_id, _ in known)]
     values = []
     for query_id in judged:
         ranks = [rank for rank, doc_id in enumerate(DOCS, start=1) if known.get((query_id, doc_id), 0) > 0]
@@ -115,7 +115,7 @@ def test_the_mean_is_right_or_an_error_names_the_line(
 
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        lines = [json.dumps({"_id": written(one), "text": text}, ensure_ascii=False) for one, text in queries]
+        lines = [json.dumps({"_id": written(query_id), "text": text}, ensure_ascii=False) for query_id, text in queries]
         of_queries.write(folder / "queries.jsonl", lines)
         of_qrels.write(folder / "qrels.tsv", [*filter(None, [header]), *("\t".join(row) for row in rows)])
         expected = right_mean(queries, rows)

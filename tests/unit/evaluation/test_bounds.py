@@ -33,9 +33,9 @@ def completions(case: Case) -> list[dict[str, int]]:
 
 def values(ranking: list[str], qrels: list[dict[str, int]]) -> dict[str, list[float]]:
     """Each measure under each completion."""
-    each = {str(at): grades for at, grades in enumerate(qrels)}
-    found = measure(dict.fromkeys(each, ranked(*ranking)), each, NAMES)
-    return {name: [by_query[query_id] for query_id in each] for name, by_query in found.items()}
+    by_id = {str(at): grades for at, grades in enumerate(qrels)}
+    found = measure(dict.fromkeys(by_id, ranked(*ranking)), by_id, NAMES)
+    return {name: [by_query[query_id] for query_id in by_id] for name, by_query in found.items()}
 
 
 @given(cases())
@@ -47,7 +47,7 @@ def test_bounds_contain_every_completion_and_are_reached(case: Case) -> None:
         bounds = bounds_of(name)
         assert bounds is not None
         found, both = bounds(alone), bounds(case)
-        differences = [one - other for one, other in zip(now[name], before[name], strict=True)]
+        differences = [after - earlier for after, earlier in zip(now[name], before[name], strict=True)]
 
         assert (found.low, found.high) == pytest.approx((min(now[name]), max(now[name])), abs=1e-6), name
         if name.startswith("AP"):  # of two, those of each

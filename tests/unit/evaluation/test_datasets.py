@@ -35,7 +35,7 @@ NEW = """<topics>
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    (tmp_path / "queries.jsonl").write_text("".join(json.dumps(one) + "\n" for one in QUERIES))
+    (tmp_path / "queries.jsonl").write_text("".join(json.dumps(query) + "\n" for query in QUERIES))
     (tmp_path / "qrels").mkdir()
     (tmp_path / "qrels" / "test.tsv").write_text("query-id\tcorpus-id\tscore\nq1\ta b\t2\nq1\tc\t0\n2\td\t1\n")
     with gzip.open(tmp_path / "qrels" / "dev.tsv.gz", "wt") as file:
@@ -59,15 +59,15 @@ def test_another_split_has_other_judgments(folder: Path) -> None:
 
 
 def test_the_fingerprint_tells_data_apart_and_not_their_order() -> None:
-    one = collection({"a": {"x": 1, "y": 0}, "b": {"x": 1}})
+    original = collection({"a": {"x": 1, "y": 0}, "b": {"x": 1}})
 
-    assert one.fingerprint == collection({"b": {"x": 1}, "a": {"y": 0, "x": 1}}).fingerprint
+    assert original.fingerprint == collection({"b": {"x": 1}, "a": {"y": 0, "x": 1}}).fingerprint
     others = [
         collection({"a": {"x": 1, "y": 1}, "b": {"x": 1}}),
         collection({"a": {"x": 1, "y": 0}}),
         collection({"a": {"x": 1, "y": 0}, "b": {"x": 1}}, texts={"a": "other"}),
     ]
-    assert len({one.fingerprint, *(other.fingerprint for other in others)}) == 4
+    assert len({original.fingerprint, *(other.fingerprint for other in others)}) == 4
 
 
 def test_a_sample_is_the_same_every_time() -> None:
@@ -120,7 +120,7 @@ def test_a_judgment_that_is_none_is_named_with_its_line(tmp_path: Path) -> None:
 def test_topics(tmp_path: Path, text: str, field: str | None, found: dict[str, str]) -> None:
     (tmp_path / "topics").write_text(text)
 
-    assert {one.query_id: one.text for one in read_topics(tmp_path / "topics", field=field).queries} == found
+    assert {query.query_id: query.text for query in read_topics(tmp_path / "topics", field=field).queries} == found
 
 
 def test_a_topics_attributes_are_labels(tmp_path: Path) -> None:

@@ -65,7 +65,7 @@ def test_what_failed_and_what_was_degraded_is_counted_by_query() -> None:
     )
     last, fused = Pipeline("last"), Pipeline("fused", "fused")
     search = PlannedSearch(Settings(), (last, fused))
-    whole, part = (measure_pipeline(one, search, answers, FACTS, JUDGED, MEASURES) for one in (last, fused))
+    whole, part = (measure_pipeline(pipeline, search, answers, FACTS, JUDGED, MEASURES) for pipeline in (last, fused))
 
     assert (whole.failed, whole.degraded, whole.troubled) == (
         {"b": "no leg answered"},
@@ -153,7 +153,11 @@ async def test_each_query_goes_through_every_search_before_the_next(tmp_path: Pa
     first, second = await answer_with_each(searches, JUDGED.queries)
     await cluster.close()
 
-    assert [one.query_id for one in first.answers] == [one.query_id for one in second.answers] == ["a", "b", "c"]
+    assert (
+        [response.query_id for response in first.answers]
+        == [response.query_id for response in second.answers]
+        == ["a", "b", "c"]
+    )
     assert [name for name, _ in asked] == ["one", "two", "two", "one", "one", "two"]
     assert [query for _, query in asked[:4]] == ["text of a", "text of a", "text of b", "text of b"]
     assert first.runs["fused"]["a"][0].doc_id == "x"

@@ -42,7 +42,7 @@ def baseline(tmp_path: Path) -> Baseline:
 
 
 def broken(now: Evaluation, baseline: Baseline, bounds: Bounds) -> list[str]:
-    return [one.figure for one in judge(now, baseline, bounds) if one.broken]
+    return [verdict.figure for verdict in judge(now, baseline, bounds) if verdict.broken]
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,9 @@ def test_a_measure_may_fall_as_far_as_the_bound(baseline: Baseline, worse: int, 
 
 
 def test_a_verdict_has_both_figures_and_how_probable_the_difference_is(baseline: Baseline) -> None:
-    verdict = next(one for one in judge(measured(9), baseline, Bounds({"RR@10": 0.01}, {})) if one.figure == "RR@10")
+    verdict = next(
+        verdict for verdict in judge(measured(9), baseline, Bounds({"RR@10": 0.01}, {})) if verdict.figure == "RR@10"
+    )
 
     assert (verdict.before, verdict.now, verdict.bound) == pytest.approx((0.95, 0.55, 0.94))
     assert verdict.p == pytest.approx(2 / 2**8)  # eight queries fell, all the same way
@@ -67,20 +69,20 @@ def test_a_fall_that_other_grades_of_unjudged_documents_would_undo_is_known(base
     fallen, known = (
         judge(now, baseline, Bounds({"RR@10": 0.01}, {})) for now in (measured(9), evaluation(judged, runs))
     )
-    rank, time = ({one.figure: one for one in fallen}[name] for name in ("RR@10", "p95 ms"))
+    rank, time = ({verdict.figure: verdict for verdict in fallen}[name] for name in ("RR@10", "p95 ms"))
 
     assert (rank.possible, rank.depends_on_unjudged) == (1.0, True)
     assert (time.possible, time.depends_on_unjudged) == (None, False)
-    assert [one.depends_on_unjudged for one in known if one.figure == "RR@10"] == [False]
-    assert [one.broken for one in known if one.figure == "RR@10"] == [True]
+    assert [verdict.depends_on_unjudged for verdict in known if verdict.figure == "RR@10"] == [False]
+    assert [verdict.broken for verdict in known if verdict.figure == "RR@10"] == [True]
 
 
 def test_what_has_no_bound_is_told_and_never_broken(baseline: Baseline) -> None:
-    verdicts = {one.figure: one for one in judge(measured(10), baseline, Bounds({"RR@10": 1.0}, {}))}
+    verdicts = {verdict.figure: verdict for verdict in judge(measured(10), baseline, Bounds({"RR@10": 1.0}, {}))}
 
     assert verdicts["nDCG@10"].bound is None
     assert verdicts["nDCG@10"].now < verdicts["nDCG@10"].before
-    assert not any(one.broken for one in verdicts.values())
+    assert not any(verdict.broken for verdict in verdicts.values())
 
 
 @pytest.mark.parametrize(

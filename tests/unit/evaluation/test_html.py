@@ -41,7 +41,7 @@ def test_nothing_is_fetched(page: str) -> None:
 
 
 def test_drawings_are_well_formed_and_say_what_they_show(page: str) -> None:
-    pieces = ["<svg" + one.split("</svg>")[0] + "</svg>" for one in page.split("<svg")[1:]]
+    pieces = ["<svg" + drawing.split("</svg>")[0] + "</svg>" for drawing in page.split("<svg")[1:]]
     plots = [root for root in map(ElementTree.fromstring, pieces) if root.get("class") == "plot"]
 
     assert len(plots) == 2 * 5  # recall, frontier, gains, kind, length; for a wide window and for a phone
@@ -55,7 +55,7 @@ def test_every_table_has_a_caption_and_heads(page: str) -> None:
     tables = page.split("<table")[1:]
 
     assert len(tables) >= 6
-    assert all("<caption>" in one and 'scope="col"' in one and 'scope="row"' in one for one in tables)
+    assert all("<caption>" in table and 'scope="col"' in table and 'scope="row"' in table for table in tables)
 
 
 def test_what_was_degraded_is_on_the_page(page: str) -> None:

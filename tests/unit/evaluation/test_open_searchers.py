@@ -59,12 +59,12 @@ async def test_what_is_the_same_is_opened_once(url: str, loaded: list[Settings])
         settings(url, index={"name": "other"}),
         settings(url, encoder={"device": "cpu"}),
     ]
-    async with open_searchers(asked) as (one, linear, other, encoder):
-        assert one.cluster is linear.cluster is other.cluster is encoder.cluster
-        assert one.index is linear.index is encoder.index
+    async with open_searchers(asked) as (rrf, linear, other, encoder):
+        assert rrf.cluster is linear.cluster is other.cluster is encoder.cluster
+        assert rrf.index is linear.index is encoder.index
         assert other.index.name == "other"
-        assert len({id(opened.searcher) for opened in (one, linear, other, encoder)}) == 4
-    assert [each.encoder.device for each in loaded] == [None, "cpu"]
+        assert len({id(opened.searcher) for opened in (rrf, linear, other, encoder)}) == 4
+    assert [settings_used.encoder.device for settings_used in loaded] == [None, "cpu"]
 
 
 @pytest.mark.parametrize("reuse_scores", [False, True])
@@ -75,9 +75,9 @@ async def test_workers_score_anew_unless_they_may_remember(
         wait_until(lambda: httpx.get(f"{worker_url}/ready").status_code == 200)
         async with open_searchers(
             [settings(url, rerankers={"local": {"url": worker_url}})], reuse_scores=reuse_scores
-        ) as (one,):
+        ) as (searcher,):
             for _ in range(3):
-                assert await one.warm_up(rerank=True) == []
+                assert await searcher.warm_up(rerank=True) == []
         async with httpx.AsyncClient() as client:
             counted = (await client.get(f"{worker_url}/metrics")).text
 
@@ -86,18 +86,18 @@ async def test_workers_score_anew_unless_they_may_remember(
 
 
 async def test_the_share_of_relevant_documents_that_an_index_holds(url: str, loaded: list[Settings]) -> None:
-    async with open_searchers([settings(url)]) as (one,):
-        assert await one.share_found(collection({"q": {"x": 1, "y": 1, "z": 0}})) == 0.5
-        assert await one.share_found(collection({"q": {"z": 0}})) == 1.0
+    async with open_searchers([settings(url)]) as (searcher,):
+        assert await searcher.share_found(collection({"q": {"x": 1, "y": 1, "z": 0}})) == 0.5
+        assert await searcher.share_found(collection({"q": {"z": 0}})) == 1.0
         with pytest.raises(SourceError, match=r"'docs' holds none of .* connector ingest FOLDER --index docs"):
-            await one.share_found(collection({"q": {"y": 1, "x": 0}}))
+            await searcher.share_found(collection({"q": {"y": 1, "x": 0}}))
 
 
 async def test_a_search_without_its_worker_says_so_before_all_others(url: str, loaded: list[Settings]) -> None:
     away = settings(url, rerankers={"local": {"url": "http://127.0.0.1:1"}})
-    async with open_searchers([away]) as (one,):
-        notes = await one.warm_up(rerank=True)
-        described = await one.describe()
+    async with open_searchers([away]) as (searcher,):
+        notes = await searcher.warm_up(rerank=True)
+        described = await searcher.describe()
 
     assert len(notes) == 1
     assert notes[0].startswith("local: no worker at http://127.0.0.1:1")

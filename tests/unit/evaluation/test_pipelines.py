@@ -41,15 +41,21 @@ def settings_with(own: Mapping[str, Any]) -> Settings:
 def test_stages_of_one_search_share_it() -> None:
     (search,) = plan(read_pipelines("lexical, dense,fused,reranked,search"), settings_with)
 
-    assert [search.stage(one) for one in search.pipelines] == ["lexical", "dense", "fused", "reranked", "reranked"]
+    assert [search.stage(pipeline) for pipeline in search.pipelines] == [
+        "lexical",
+        "dense",
+        "fused",
+        "reranked",
+        "reranked",
+    ]
     assert search.last == "reranked"
 
 
 def test_the_defaults_are_the_stages_that_a_search_has() -> None:
     without = settings_with({"search.rerank": "off"})
 
-    assert [one.name for one in default_pipelines(Settings())] == ["lexical", "dense", "fused", "reranked"]
-    assert [one.name for one in default_pipelines(without)] == ["lexical", "dense", "fused"]
+    assert [pipeline.name for pipeline in default_pipelines(Settings())] == ["lexical", "dense", "fused", "reranked"]
+    assert [pipeline.name for pipeline in default_pipelines(without)] == ["lexical", "dense", "fused"]
 
 
 def test_without_a_worker_the_stages_that_rerank_are_left_out() -> None:
@@ -60,12 +66,14 @@ def test_without_a_worker_the_stages_that_rerank_are_left_out() -> None:
         asked.append(answer)
         return answer
 
-    assert [one.name for one in pipelines_of_worker(Settings(), lambda: answers(False))] == [
+    assert [pipeline.name for pipeline in pipelines_of_worker(Settings(), lambda: answers(False))] == [
         "lexical",
         "dense",
         "fused",
     ]
-    assert [one.stage for one in pipelines_of_worker(with_rules, lambda: answers(False))].count("reranked") == 0
+    assert [pipeline.stage for pipeline in pipelines_of_worker(with_rules, lambda: answers(False))].count(
+        "reranked"
+    ) == 0
     assert pipelines_of_worker(Settings(), lambda: answers(True)) == default_pipelines(Settings())
     assert asked == [False, False, True]
 
@@ -95,7 +103,7 @@ def test_other_settings_are_another_search(tmp_path: Path) -> None:
     )
     searches = plan(read_pipelines(str(tmp_path / "p.yaml")), settings_with)
 
-    assert [[one.name for one in search.pipelines] for search in searches] == [
+    assert [[pipeline.name for pipeline in search.pipelines] for search in searches] == [
         ["base", "all"],
         ["linear", "nested"],
         ["without"],
@@ -144,12 +152,12 @@ def test_names_that_nothing_has_are_refused() -> None:
 
 
 def test_without_a_rerank_the_caller_gets_the_fused_order_and_it_is_no_whole_answer() -> None:
-    one = answer("q", fused=ranked("a", "b"), lexical=ranked("a"), degraded=[LATE])
+    answered = answer("q", fused=ranked("a", "b"), lexical=ranked("a"), degraded=[LATE])
 
-    assert ROUTE.ranking("reranked", one) == ranked("a", "b")
-    assert ROUTE.failure("reranked", one) == ""
-    assert ROUTE.degradations("reranked", one) == ("local: no answer",)
-    assert ROUTE.degradations("fused", one) == ()
+    assert ROUTE.ranking("reranked", answered) == ranked("a", "b")
+    assert ROUTE.failure("reranked", answered) == ""
+    assert ROUTE.degradations("reranked", answered) == ("local: no answer",)
+    assert ROUTE.degradations("fused", answered) == ()
 
 
 def test_a_leg_that_is_missing_is_a_failure_and_an_empty_one_is_not() -> None:
@@ -165,13 +173,13 @@ def test_each_reranker_is_a_pipeline_of_its_own() -> None:
 
     pipelines = add_rerankers(read_pipelines("fused"), rerankers)
 
-    assert [one.name for one in pipelines] == [
+    assert [pipeline.name for pipeline in pipelines] == [
         "fused",
         "reranked-a-small",
         "reranked-b-small",
         "reranked-other-one",
     ]
-    assert [one.stage for one in pipelines] == ["fused", "reranked", "reranked", "reranked"]
+    assert [pipeline.stage for pipeline in pipelines] == ["fused", "reranked", "reranked", "reranked"]
     assert pipelines[1].overrides == {"rerankers.local.model": "a/small"}
 
 
@@ -184,16 +192,16 @@ def test_each_leg_and_each_stage_of_a_cascade_is_a_pipeline() -> None:
     made = default_pipelines(CASCADE)
     (search,) = plan((*made, Pipeline("all"), Pipeline("big", "big")), lambda own: CASCADE)
 
-    assert [one.name for one in made] == ["lexical", "dense", "titles", "fused", "local", "reranked"]
-    assert [search.is_last(one) for one in search.pipelines] == [False] * 5 + [True] * 3
+    assert [pipeline.name for pipeline in made] == ["lexical", "dense", "titles", "fused", "local", "reranked"]
+    assert [search.is_last(pipeline) for pipeline in search.pipelines] == [False] * 5 + [True] * 3
 
 
 def test_a_stage_that_failed_leaves_the_order_of_the_one_before_and_says_so() -> None:
-    one = answer("q", fused=ranked("a", "b"), local=ranked("b", "a"), degraded=[Degradation("big", "late")])
+    answered = answer("q", fused=ranked("a", "b"), local=ranked("b", "a"), degraded=[Degradation("big", "late")])
     route = Route(CASCADE)
 
-    assert route.ranking("big", one) == route.ranking("reranked", one) == ranked("b", "a")
-    assert (route.degradations("big", one), route.degradations("local", one)) == (("big: late",), ())
+    assert route.ranking("big", answered) == route.ranking("reranked", answered) == ranked("b", "a")
+    assert (route.degradations("big", answered), route.degradations("local", answered)) == (("big: late",), ())
 
 
 def test_the_way_to_a_stage_is_the_slowest_leg_and_all_stages_up_to_it() -> None:
@@ -211,7 +219,7 @@ def test_what_rules_cost_and_save_is_measured_beside_the_search_without_them() -
     *stages, always = default_pipelines(ruled)
     (search, without) = plan([*stages, always], lambda own: settings_with({**own}) if own else ruled)
 
-    assert [one.name for one in stages] == ["lexical", "dense", "fused", "reranked"]
-    assert [one.name for one in without.pipelines] == ["always"]
+    assert [stage.name for stage in stages] == ["lexical", "dense", "fused", "reranked"]
+    assert [pipeline.name for pipeline in without.pipelines] == ["always"]
     assert [stage.when for stage in without.settings.search.rerank] == [None]
     assert without.settings.first_stage.window == search.settings.first_stage.window == 20

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from connector.evaluation.significance import compare, holm, randomisation_test
 
-GAINS = st.lists(st.integers(-4, 4).map(lambda one: one / 8), min_size=1, max_size=9)
+GAINS = st.lists(st.integers(-4, 4).map(lambda eighths: eighths / 8), min_size=1, max_size=9)
 
 
 @given(GAINS)
@@ -21,7 +21,7 @@ def test_few_queries_are_tried_in_every_way(gains: list[float]) -> None:
         abs(sum(sign * gain for sign, gain in zip(signs, gains, strict=True)))
         for signs in product((1, -1), repeat=len(gains))
     ]
-    exact = sum(one >= abs(sum(gains)) - 1e-12 for one in ways) / len(ways)
+    exact = sum(way >= abs(sum(gains)) - 1e-12 for way in ways) / len(ways)
 
     assert randomisation_test(np.array(gains)) == pytest.approx(exact)
 
@@ -30,7 +30,9 @@ def scipys(now: np.ndarray, before: np.ndarray, **options: Any) -> float:
     """What SciPy gives; imported here, since that takes a second."""
     from scipy.stats import permutation_test
 
-    found = permutation_test((now, before), lambda one, two: np.mean(one - two), permutation_type="samples", **options)
+    found = permutation_test(
+        (now, before), lambda first, two: np.mean(first - two), permutation_type="samples", **options
+    )
     return float(found.pvalue)
 
 

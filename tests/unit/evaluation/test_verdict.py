@@ -35,9 +35,11 @@ def test_a_gain_that_may_be_chance_is_said_to_be_one() -> None:
 
 
 def test_a_baseline_that_nothing_beats_is_named() -> None:
-    said = verdict(better=10, baseline="reranked")
+    sentence = verdict(better=10, baseline="reranked")
 
-    assert said.startswith("No pipeline beats reranked by RR@10 (0.750, in 300 ms at the median); the nearest is fused")
+    assert sentence.startswith(
+        "No pipeline beats reranked by RR@10 (0.750, in 300 ms at the median); the nearest is fused"
+    )
     assert verdict(better=0).startswith("No pipeline beats fused")
 
 

@@ -76,8 +76,8 @@ def test_a_part_that_fails_all_the_time_is_complained_of_once_in_a_while(caplog:
     for _ in range(5):
         complaints.add("shop", frozenset({"dense"}), Degraded("encode", "the model broke"))
         complaints.add("shop", frozenset({"dense"}), Degraded("dense", "no field for [red sofa]"))
-    said = [record.getMessage() for record in caplog.records]
+    messages = [record.getMessage() for record in caplog.records]
 
-    assert len(said) == 2
-    assert "the model broke" in said[0]
-    assert "red sofa" not in said[1]
+    assert len(messages) == 2
+    assert "the model broke" in messages[0]
+    assert "red sofa" not in messages[1]

@@ -48,8 +48,8 @@ def started(*arguments: str, log: Path) -> Iterator[tuple[subprocess.Popen[bytes
 
 def port_in(log: str) -> int:
     """Where it says that it listens; 0 before."""
-    said = re.search(r"listening on http://[\d.]+:(\d+)", log)
-    return int(said[1]) if said else 0
+    found = re.search(r"listening on http://[\d.]+:(\d+)", log)
+    return int(found[1]) if found else 0
 
 
 def answers(port: int) -> bool:
@@ -130,9 +130,9 @@ def test_told_to_stop_it_answers_what_it_has_accepted(tmp_path: Path) -> None:
                 may_reply.set()
                 reply = read_reply(caller)
             code = process.wait(WAIT_S)
-    said = (tmp_path / "log").read_text().splitlines()[-1]
+    last_line = (tmp_path / "log").read_text().splitlines()[-1]
 
-    assert said == "stopped by SIGTERM: what it had accepted was answered, or told to come again"
+    assert last_line == "stopped by SIGTERM: what it had accepted was answered, or told to come again"
     assert reply == OK.replace(b"\r\n\r\n", b"\r\nconnection: close\r\n\r\n")
     assert code in ENDED
 

@@ -129,10 +129,10 @@ SCHEMA = schema_of(HashEncoder())
 
 
 def test_a_hash_depends_on_the_content_and_not_on_the_order_or_the_id() -> None:
-    one = Document("1", {"a": 1, "b": "é"}, "here")
+    first = Document("1", {"a": 1, "b": "é"}, "here")
     other = Document("2", {"b": "é", "a": 1}, "there")
 
-    assert content_hash(one, SCHEMA) == content_hash(other, SCHEMA)
+    assert content_hash(first, SCHEMA) == content_hash(other, SCHEMA)
 
 
 @pytest.mark.parametrize("fields", [{"a": 2}, {"a": "1"}, {"a": 1, "b": 1}, {"b": 1}, {}])

@@ -27,8 +27,8 @@ def texts_of(
     """The passages of one document whose tokens are its words. Two of `max_tokens` are special."""
     schema = schema_of(WORDS, overlap_tokens=overlap, text=dict.fromkeys(text, 1.0))
     (passages,) = cut([document("d", **fields)], schema, max_tokens=max_tokens, token_offsets=WORDS.token_offsets)
-    assert [one.ordinal for one in passages] == list(range(len(passages)))
-    return [one.text for one in passages]
+    assert [passage.ordinal for passage in passages] == list(range(len(passages)))
+    return [passage.text for passage in passages]
 
 
 def test_a_short_document_is_one_passage_with_its_title() -> None:
@@ -134,7 +134,7 @@ class Pieces:
         self._core = unlimited(tokenizer)
 
     def offsets(self, texts: Sequence[str]) -> list[list[tuple[int, int]]]:
-        return [one.offsets for one in self._core.encode_batch(list(texts), add_special_tokens=False)]
+        return [encoding.offsets for encoding in self._core.encode_batch(list(texts), add_special_tokens=False)]
 
     def length(self, text: str) -> int:
         return len(self._core.encode(text, add_special_tokens=True).ids)
@@ -150,7 +150,7 @@ def cut_by(pieces: Pieces, title: str, body: str, max_tokens: int, overlap: int)
     (passages,) = cut(
         [document("d", title=title, text=body)], schema, max_tokens=max_tokens, token_offsets=pieces.offsets
     )
-    return [one.text for one in passages]
+    return [passage.text for passage in passages]
 
 
 def spans_of(pieces: Pieces, body: str, room: int, overlap: int) -> list[tuple[int, int]]:
@@ -161,7 +161,9 @@ def spans_of(pieces: Pieces, body: str, room: int, overlap: int) -> list[tuple[i
 def lost(body: str, spans: Sequence[tuple[int, int]]) -> str:
     """What of the body lies in no span, white space left out."""
     kept = {position for start, end in spans for position in range(start, end)}
-    return "".join(one for position, one in enumerate(body) if position not in kept and not one.isspace())
+    return "".join(
+        character for position, character in enumerate(body) if position not in kept and not character.isspace()
+    )
 
 
 ENGLISH = (

@@ -102,7 +102,7 @@ async def test_what_fails_is_kept_with_its_reason(jobs: IngestJobs) -> None:
     assert (report.counts.read, report.counts.written, report.counts.failed) == (7, 1, 6)
     assert (report.ok, report.rejects) == (False, jobs.rejects_file)
     found = jobs.rejects()
-    assert [one["origin"] for one in found] == ["rows:2", "rows:3", "rows:4", "file:5", "rows:6", "rows:7"]
+    assert [reject["origin"] for reject in found] == ["rows:2", "rows:3", "rows:4", "file:5", "rows:6", "rows:7"]
     assert found[2] == {
         "reason": "field 'year' is an integer but holds 'soon'",
         "origin": "rows:4",
@@ -121,8 +121,8 @@ async def test_the_rejects_of_an_earlier_run_are_gone(jobs: IngestJobs) -> None:
 async def test_progress_is_told_and_never_goes_back(jobs: IngestJobs) -> None:
     await jobs.run([*docs(*"abcdefg"), {"text": "no id"}])
 
-    assert [one.read for one in jobs.progress] == sorted(one.read for one in jobs.progress)
-    assert [one.progress for one in jobs.progress] == sorted(one.progress for one in jobs.progress)
+    assert [counts.read for counts in jobs.progress] == sorted(counts.read for counts in jobs.progress)
+    assert [counts.progress for counts in jobs.progress] == sorted(counts.progress for counts in jobs.progress)
     assert jobs.progress[-1].read == 8
 
 
@@ -226,7 +226,7 @@ def test_counts_add_up_and_the_index_holds_what_was_taken(
                 expected = {name: text for name, text in expected.items() if name in seen}
             expected |= taken
             stored = await index.get(list("abcdefgh"), fields=["text"], timeout_s=10)
-            assert {name: one["text"] for name, one in stored.items()} == expected
+            assert {name: document["text"] for name, document in stored.items()} == expected
         await cluster.close()
 
     asyncio.run(work())

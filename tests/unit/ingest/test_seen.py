@@ -15,9 +15,9 @@ from connector.ingest.seen import SeenIds
 
 @pytest.fixture
 def seen() -> Iterator[SeenIds]:
-    one = SeenIds()
-    yield one
-    one.close()
+    ids = SeenIds()
+    yield ids
+    ids.close()
 
 
 def test_an_id_is_new_once(seen: SeenIds) -> None:
@@ -41,18 +41,18 @@ def test_what_was_not_seen_is_missing_in_order(seen: SeenIds) -> None:
 
 
 def test_half_a_surrogate_pair_is_an_id_like_any_other(seen: SeenIds) -> None:
-    news = [seen.add("\ud800"), seen.add("\udfff"), seen.add("\ud800")]
+    are_new = [seen.add("\ud800"), seen.add("\udfff"), seen.add("\ud800")]
 
-    assert (news, seen.missing_from(["\ud800", "\ud801"])) == ([True, True, False], ["\ud801"])
+    assert (are_new, seen.missing_from(["\ud800", "\ud801"])) == ([True, True, False], ["\ud801"])
 
 
 @given(st.lists(st.text(st.characters(exclude_categories=[]), max_size=4)), st.lists(st.text(max_size=4)))
 def test_it_is_a_set(added: list[str], asked: list[str]) -> None:
     seen = SeenIds()
     try:
-        news = [seen.add(doc_id) for doc_id in added]
+        are_new = [seen.add(doc_id) for doc_id in added]
 
-        assert sum(news) == len(set(added))
+        assert sum(are_new) == len(set(added))
         assert seen.missing_from(asked) == [doc_id for doc_id in asked if doc_id not in set(added)]
     finally:
         seen.close()

@@ -47,7 +47,7 @@ def test_who_judged_is_kept() -> None:
     model = Grade("q", "e", 1, "smollm", "model", about={"prompt": "5fa1"})
     resolved = resolve([*grades(("ben", 1), ("anna", 1), ("gpt", 2, "model")), model])
 
-    assert [(each.doc_id, each.kind, each.by) for each in resolved.grades] == [
+    assert [(grade.doc_id, grade.kind, grade.by) for grade in resolved.grades] == [
         ("d", "person", ("anna", "ben")), ("e", "model", ("smollm",)),
     ]  # fmt: skip
     assert resolved.grades[1].grades[0].about == {"prompt": "5fa1"}
@@ -70,10 +70,10 @@ def test_disagreements_are_of_people_the_widest_first() -> None:
         ]
     )
 
-    assert [(each.doc_id, each.spread, each.settled) for each in resolved.disagreements] == [
+    assert [(pair.doc_id, pair.spread, pair.settled) for pair in resolved.disagreements] == [
         ("e", 3, None), ("d", 1, None), ("g", 1, 0),
     ]  # fmt: skip
-    assert [each.doc_id for each in resolved.open] == ["e", "d"]
+    assert [pair.doc_id for pair in resolved.open] == ["e", "d"]
 
 
 def test_qrels_are_written_as_eval_reads_them(tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ def folder(tmp_path: Path) -> JudgingFolder:
     ids = [query["_id"] for query in queries]
     write_run(made.run_file("fused"), dict.fromkeys(ids, ranked("a", "b")), "fused")
     write_run(made.run_file("reranked"), dict.fromkeys(ids, ranked("b", "a")), "reranked")
-    write_pairs(made.pool_file, [Pair(each, doc, 0) for each in ids for doc in "ab"])
+    write_pairs(made.pool_file, [Pair(query_id, doc, 0) for query_id in ids for doc in "ab"])
     return made
 
 

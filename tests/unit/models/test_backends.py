@@ -37,10 +37,10 @@ def test_torch_takes_the_place_of_a_graph_in_a_line_and_the_log_knows_why(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     with caplog.at_level(logging.DEBUG, "connector.models.load"):
         load_local_encoder(str(tiny_encoder_folder), "cpu", "auto", 1024)
-    told, kept = caplog.records
+    record, kept = caplog.records
 
-    assert (told.levelname, told.exc_info) == ("INFO", None)
-    assert told.message.startswith("encoding with torch: a graph cannot be written to ")
+    assert (record.levelname, record.exc_info) == ("INFO", None)
+    assert record.message.startswith("encoding with torch: a graph cannot be written to ")
     assert (kept.levelname, "NotADirectoryError" in (kept.exc_text or "")) == ("DEBUG", True)
 
 

@@ -23,10 +23,10 @@ MODULES = [
 
 def say(folder: Path, **files: Any) -> Path:
     """A model's folder whose files say this."""
-    for name, said in files.items():
+    for name, content in files.items():
         file = folder / f"{name.replace('__', '/')}.json"
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(json.dumps(said))
+        file.write_text(json.dumps(content))
     return folder
 
 
@@ -70,8 +70,8 @@ def test_a_model_is_known_by_where_it_came_from(tmp_path: Path) -> None:
 
 
 def test_what_the_folder_says_comes_first(tmp_path: Path) -> None:
-    said = {"prompts": {"query": "ask: ", "other": "else: "}, "default_prompt_name": "other"}
-    folder = say(tmp_path / "e5-small-v2", config_sentence_transformers=said, modules=MODULES[:2])
+    content = {"prompts": {"query": "ask: ", "other": "else: "}, "default_prompt_name": "other"}
+    folder = say(tmp_path / "e5-small-v2", config_sentence_transformers=content, modules=MODULES[:2])
     say(folder, **{"1_Pooling__config": {"pooling_mode_lasttoken": True, "pooling_mode_mean_tokens": False}})
 
     assert read_prompts(folder) == ("ask: ", "else: ")
@@ -81,7 +81,7 @@ def test_what_the_folder_says_comes_first(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "pooling"),
+    ("content", "pooling"),
     [
         ({}, "mean"),
         ({"pooling_mode": "cls"}, "cls"),
@@ -89,8 +89,8 @@ def test_what_the_folder_says_comes_first(tmp_path: Path) -> None:
         ({"pooling_mode": ["mean"], "include_prompt": False}, "mean without the prompt"),
     ],
 )
-def test_a_pooling_is_told_in_a_word_also_where_it_needs_torch(tmp_path: Path, said: Any, pooling: str) -> None:
-    folder = say(tmp_path, modules=MODULES, **{"1_Pooling__config": said})
+def test_a_pooling_is_told_in_a_word_also_where_it_needs_torch(tmp_path: Path, content: Any, pooling: str) -> None:
+    folder = say(tmp_path, modules=MODULES, **{"1_Pooling__config": content})
 
     assert read_pooling(folder) == pooling
     assert read_pooling(say(folder, modules=[MODULES[0], {"path": "1_Own", "type": "own.Head"}])) == ""

@@ -23,7 +23,7 @@ def test_auto_measures_once_and_remembers(
     settings = WorkerSettings(model=str(tiny_encoder_folder), backend="auto", device="cpu")
     caplog.set_level("INFO", "connector.models.fastest")
     first = load_scorer(settings, settings)
-    measured = [one.message for one in caplog.records]
+    measured = [record.message for record in caplog.records]
     caplog.clear()
     again = load_scorer(settings, settings)
 

@@ -45,7 +45,9 @@ def test_the_worker_gives_the_scores_of_sentence_transformers(folders: dict[str,
         wait_until(lambda: httpx.get(f"{url}/ready").status_code == 200)
         reply = httpx.post(f"{url}/rerank", json={"query": QUERY, "texts": PASSAGES, "raw_scores": True})
 
-    assert {one["index"]: one["score"] for one in reply.json()} == pytest.approx(dict(enumerate(expected)), abs=1e-4)
+    assert {result["index"]: result["score"] for result in reply.json()} == pytest.approx(
+        dict(enumerate(expected)), abs=1e-4
+    )
     assert max(expected) - min(expected) > 1e-3  # the model tells passages apart
     assert reply.headers["x-reranker-kind"] == "cross-encoder"
 

@@ -55,11 +55,13 @@ def test_scores_equal_a_naive_computation_on_the_models_own_vectors(
 
     model = SentenceTransformer(str(tiny_encoder_folder), device="cpu")
     query, *passages = (
-        np.asarray(one / one.norm(dim=-1, keepdim=True))
-        for one in model.encode([QUERY, *PASSAGES], output_value="token_embeddings")
+        np.asarray(vectors / vectors.norm(dim=-1, keepdim=True))
+        for vectors in model.encode([QUERY, *PASSAGES], output_value="token_embeddings")
     )
     equal = np.full(len(query), 1 / len(query))
-    assert scores.values.tolist() == pytest.approx([naive_max_sim(query, equal, one) for one in passages], abs=2e-3)
+    assert scores.values.tolist() == pytest.approx(
+        [naive_max_sim(query, equal, passage) for passage in passages], abs=2e-3
+    )
     assert scores.values.dtype == np.float32
 
 
@@ -93,7 +95,7 @@ def test_a_full_cache_changes_no_score(tiny_encoder_folder: Path, tiny: LateInte
 
     scores = [small.score(QUERY, PASSAGES).values for _ in range(3)]
 
-    assert all(np.allclose(one, tiny.score(QUERY, PASSAGES).values, atol=1e-3) for one in scores)
+    assert all(np.allclose(score, tiny.score(QUERY, PASSAGES).values, atol=1e-3) for score in scores)
 
 
 @settings(max_examples=tries(6))

@@ -145,7 +145,7 @@ def test_text_vectors_that_a_graph_cannot_give_are_refused_and_its_token_vectors
     with pytest.raises(ModelError, match=r"gives other vectors than the model .*; use encoder.backend: torch"):
         LocalEncoder(str(folder), backend="onnx")
     given, expected = (
-        LateInteractionScorer(str(folder), backend=one).score(TEXTS[0], TEXTS) for one in ("onnx", "torch")
+        LateInteractionScorer(str(folder), backend=backend).score(TEXTS[0], TEXTS) for backend in ("onnx", "torch")
     )
     assert given.values == pytest.approx(expected.values, abs=1e-4)
 
@@ -259,7 +259,7 @@ def test_a_device_is_looked_for_without_torch_where_that_can_be(monkeypatch: pyt
     monkeypatch.setattr(sys, "platform", "linux")
     monkeypatch.setattr("connector.models.devices.ACCELERATORS", ["no-such-device*"])
 
-    assert [runs_on_cpu(one) for one in ("cpu", "cuda", None)] == [True, False, True]
+    assert [runs_on_cpu(device) for device in ("cpu", "cuda", None)] == [True, False, True]
     assert asked == []
     monkeypatch.setattr("connector.models.devices.ACCELERATORS", [os.path.basename(os.devnull)])
     assert not runs_on_cpu(None)

@@ -70,7 +70,7 @@ def test_the_bound_holds_and_the_bytes_are_counted(steps: list[tuple[str, int, b
             cache.get(text)
 
     kept = [found for text in "abcdef" if (found := cache.get(text)) is not None]
-    assert cache.bytes == sum(one.nbytes for one in kept) <= max_bytes
+    assert cache.bytes == sum(vectors_kept.nbytes for vectors_kept in kept) <= max_bytes
 
 
 @given(st.text(st.characters(exclude_categories=[])))

@@ -150,8 +150,8 @@ def test_a_field_that_the_index_has_not_is_refused() -> None:
 def test_a_search_fetches_the_window_for_the_reranker_and_gives_k() -> None:
     plan = plan_of(search__k=10, search__rerank={"window": 40})
     body = build_search_pipeline(plan, rerank_model="r", embedding_model="e", widen=True)
-    before = [next(iter(one)) for one in body["request_processors"]]
-    after = [next(iter(one)) for one in body["response_processors"]]
+    before = [next(iter(processor)) for processor in body["request_processors"]]
+    after = [next(iter(processor)) for processor in body["response_processors"]]
 
     assert before == ["neural_query_enricher", "oversample"]
     assert body["request_processors"][1]["oversample"]["sample_factor"] == 4.0

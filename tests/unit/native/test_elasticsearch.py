@@ -105,12 +105,12 @@ async def _ranks(settings: dict[str, Any]) -> bool:
         except httpx.HTTPError:
             return False
     items = reply.json()
-    return isinstance(items, list) and all(set(one) <= {"index", "score", "relevance_score", "text"} for one in items)
+    return isinstance(items, list) and all(set(item) <= {"index", "score", "relevance_score", "text"} for item in items)
 
 
 def _without_key(endpoint: dict[str, Any]) -> dict[str, Any]:
-    told = {name: value for name, value in endpoint["service_settings"].items() if name != "api_key"}
-    return endpoint | {"service_settings": told | {"rate_limit": {"requests_per_minute": 3000}}}
+    shown_settings = {name: value for name, value in endpoint["service_settings"].items() if name != "api_key"}
+    return endpoint | {"service_settings": shown_settings | {"rate_limit": {"requests_per_minute": 3000}}}
 
 
 def _reply(body: Any, status: int = 200) -> web.Response:
@@ -146,7 +146,7 @@ def plan_for(worker_url: str, key: str = KEY, **overrides: Any) -> NativePlan:
 
 
 def states(parts: list[Part] | Any) -> dict[str, str]:
-    return {one.name: one.state for one in parts}
+    return {part.name: part.state for part in parts}
 
 
 async def test_the_worker_is_registered_for_both_tasks(worker_url: str) -> None:

@@ -13,7 +13,7 @@ URL = "http://10.0.0.5:8787"
 
 
 @pytest.mark.parametrize(
-    ("said", "advice"),
+    ("reason", "advice"),
     [
         (
             f"Connector URL is not matching the trusted connector endpoint regex, URL is: {URL}/v2/rerank",
@@ -29,17 +29,17 @@ URL = "http://10.0.0.5:8787"
         ("ML encryption master key not initialized yet", "run the same command again"),
     ],
 )
-def test_a_refusal_of_opensearch_says_what_to_do(said: str, advice: str) -> None:
-    explained = explain_opensearch(ClusterError(said, status=400), URL)
+def test_a_refusal_of_opensearch_says_what_to_do(reason: str, advice: str) -> None:
+    explained = explain_opensearch(ClusterError(reason, status=400), URL)
 
-    assert said in str(explained)
+    assert reason in str(explained)
     assert advice in str(explained)
     assert explained.status == 400
 
 
 def test_the_pattern_that_is_advised_lets_the_worker_be_called_and_nobody_else() -> None:
-    told = str(explain_opensearch(ClusterError("not matching the trusted connector endpoint regex"), URL))
-    pattern = re.search(r'regex": \["(.*?)"\]', told)
+    message = str(explain_opensearch(ClusterError("not matching the trusted connector endpoint regex"), URL))
+    pattern = re.search(r'regex": \["(.*?)"\]', message)
 
     assert pattern
     regex = re.compile(pattern[1].replace("\\\\", "\\"))
@@ -56,7 +56,7 @@ def test_a_missing_privilege_stays_what_it_is() -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "words"),
+    ("reason", "words"),
     [
         (
             "Error from remote service: {'message': 'bring one of the keys'} (HTTP 401); check it",
@@ -66,8 +66,8 @@ def test_a_missing_privilege_stays_what_it_is() -> None:
         ("Remote inference host name has private ip address: 10.0.0.5 (HTTP 400)", "private_ip_enabled"),
     ],
 )
-def test_a_worker_that_cannot_be_called_is_told_from_one_that_refuses(said: str, words: str) -> None:
-    assert words in str(explain_trial(ClusterError(said, status=500), URL))
+def test_a_worker_that_cannot_be_called_is_told_from_one_that_refuses(reason: str, words: str) -> None:
+    assert words in str(explain_trial(ClusterError(reason, status=500), URL))
 
 
 def test_what_is_not_known_stays_as_it_was_said() -> None:

@@ -20,10 +20,10 @@ def served() -> Iterator[tuple[str, Answering]]:
 
 @pytest.fixture
 async def client(served: tuple[str, Answering]) -> AsyncIterator[WorkerClient]:
-    one = WorkerClient(served[0] + "/")
+    worker_client = WorkerClient(served[0] + "/")
     served[1].asked.clear()
-    yield one
-    await one.close()
+    yield worker_client
+    await worker_client.close()
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ class Clock:
         return self.now
 
 
-def told(rate: float, *, queue_s: float = 0.0, waiting: int = 0, clock: Clock | None = None) -> Pace:
+def pace_of(rate: float, *, queue_s: float = 0.0, waiting: int = 0, clock: Clock | None = None) -> Pace:
     pace = Pace(clock or Clock())
     pace.hear(ServerLoad(rate, 2_048, queue_s, waiting))
     return pace
@@ -47,7 +47,7 @@ def test_a_worker_that_does_not_know_its_speed_has_no_news() -> None:
 
 @given(sizes, rates, times)
 def test_a_search_alone_has_what_there_is_time_for(chars: list[int], rate: float, timeout_s: float) -> None:
-    pace = told(rate)
+    pace = pace_of(rate)
     with pace.turn(timeout_s) as turn:
         count = pace.fit(turn, chars, least=0, timeout_s=timeout_s)
 
@@ -61,7 +61,7 @@ def test_a_search_alone_has_what_there_is_time_for(chars: list[int], rate: float
 def test_the_least_may_always_be_asked_for(
     chars: list[int], least: int, rate: float, timeout_s: float, queue_s: float, waiting: int
 ) -> None:
-    pace = told(rate, queue_s=queue_s, waiting=waiting)
+    pace = pace_of(rate, queue_s=queue_s, waiting=waiting)
     with pace.turn(timeout_s) as turn:
         count = pace.fit(turn, chars, least=least, timeout_s=timeout_s)
 
@@ -72,7 +72,7 @@ def test_the_least_may_always_be_asked_for(
 def test_searches_that_start_at_once_have_the_same(
     searches: int, rate: float, timeout_s: float, queue_s: float
 ) -> None:
-    pace, passages = told(rate, queue_s=queue_s), [1] * 2_000
+    pace, passages = pace_of(rate, queue_s=queue_s), [1] * 2_000
     with ExitStack() as stack:
         turns = [stack.enter_context(pace.turn(timeout_s)) for _ in range(searches)]
         counts = [pace.fit(turn, passages, least=0, timeout_s=timeout_s) for turn in turns]
@@ -85,7 +85,7 @@ def test_searches_that_start_at_once_have_the_same(
 
 @given(st.lists(st.tuples(times, st.integers(1, 200)), min_size=1, max_size=30), rates)
 def test_no_more_is_asked_for_than_gets_done_by_each_deadline(searches: list[tuple[float, int]], rate: float) -> None:
-    pace = told(rate)
+    pace = pace_of(rate)
     asked: list[tuple[float, int]] = []
     with ExitStack() as stack:
         turns = [(stack.enter_context(pace.turn(timeout_s)), timeout_s, count) for timeout_s, count in searches]
@@ -99,7 +99,7 @@ def test_no_more_is_asked_for_than_gets_done_by_each_deadline(searches: list[tup
 
 
 def test_what_others_wait_for_is_left_to_them() -> None:
-    idle, busy = told(1_000), told(1_000, queue_s=4.0, waiting=4)
+    idle, busy = pace_of(1_000), pace_of(1_000, queue_s=4.0, waiting=4)
     with idle.turn(10) as turn:
         alone = idle.fit(turn, [100] * 100, least=10, timeout_s=10)
     with busy.turn(10) as turn:
@@ -111,7 +111,7 @@ def test_what_others_wait_for_is_left_to_them() -> None:
 
 def test_a_queue_runs_down_while_nothing_is_heard() -> None:
     clock = Clock()
-    pace = told(1_000, queue_s=6.0, clock=clock)
+    pace = pace_of(1_000, queue_s=6.0, clock=clock)
     with pace.turn(10) as turn:
         at_once = pace.fit(turn, [100] * 100, least=1, timeout_s=10)
         clock.now = 6.0
@@ -121,14 +121,14 @@ def test_a_queue_runs_down_while_nothing_is_heard() -> None:
 
 
 def test_of_a_long_passage_what_the_model_reads_counts() -> None:
-    pace = told(1_000)
+    pace = pace_of(1_000)
     with pace.turn(10) as turn:
         assert pace.fit(turn, [100_000] * 100, least=1, timeout_s=10) == 3  # of 2,048 characters
 
 
 def test_what_is_still_on_its_way_to_the_worker_is_not_forgotten() -> None:
     clock = Clock()
-    pace = told(1_000, clock=clock)
+    pace = pace_of(1_000, clock=clock)
     with pace.turn(10) as first, pace.turn(10) as second:
         pace.fit(first, [100] * 100, least=60, timeout_s=10)
         clock.now = 0.1
@@ -137,7 +137,7 @@ def test_what_is_still_on_its_way_to_the_worker_is_not_forgotten() -> None:
 
 
 def test_a_turn_that_ended_takes_no_room() -> None:
-    pace = told(1_000)
+    pace = pace_of(1_000)
     with pace.turn(10) as first:
         pace.fit(first, [100] * 100, least=1, timeout_s=10)
     with pace.turn(10) as turn:
@@ -145,7 +145,7 @@ def test_a_turn_that_ended_takes_no_room() -> None:
 
 
 def test_a_turn_that_asks_again_is_counted_once() -> None:
-    pace = told(1_000)
+    pace = pace_of(1_000)
     with pace.turn(10) as turn:
         counts = {pace.fit(turn, [100] * 100, least=1, timeout_s=10) for _ in range(3)}
 

@@ -166,7 +166,7 @@ async def test_a_worker_is_asked_what_it_is_once(client: WorkerClient, server: A
     infos = [await client.info(timeout_s=60) for _ in range(3)]
 
     assert infos == [RerankerInfo("late-interaction", "m", "f")] * 3
-    assert [one[:2] for one in server.asked] == [("GET", "/info")]
+    assert [request[:2] for request in server.asked] == [("GET", "/info")]
 
 
 async def test_info_of_another_server_is_read_as_far_as_it_goes(client: WorkerClient, server: Answering) -> None:
@@ -210,7 +210,7 @@ def test_any_json_is_scores_or_a_worker_error(body: Any, count: int, partial: bo
 
 @given(
     st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False), max_size=9).flatmap(
-        lambda one: st.tuples(st.just(one), st.permutations(range(len(one))))
+        lambda values: st.tuples(st.just(values), st.permutations(range(len(values))))
     )
 )
 def test_scores_in_any_order_find_their_passages(pair: tuple[list[float], list[int]]) -> None:

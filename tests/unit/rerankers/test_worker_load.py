@@ -23,14 +23,14 @@ from connector.worker.app import create_app
 
 PASSAGES = ["x" * 100] * 100
 DEADLINE_S = 1_000.0  # of which a tenth is waited for the server to say its load; a second more or less is nothing
-NEWS = {"x-chars-per-s": "10", "x-max-chars": "2048", "x-queue-ms": "0", "x-waiting": "0"}
+LOAD = {"x-chars-per-s": "10", "x-max-chars": "2048", "x-queue-ms": "0", "x-waiting": "0"}
 SCORES = [{"index": 0, "score": 1.0}]
 
 
 async def test_a_worker_is_asked_how_busy_it_is_before_it_is_asked_for_scores(
     client: WorkerClient, server: Answering
 ) -> None:
-    server.set(SCORES, headers=NEWS)
+    server.set(SCORES, headers=LOAD)
     with closing(client.expect(timeout_s=DEADLINE_S)) as turn:
         room = await turn.room(PASSAGES, least=10, timeout_s=DEADLINE_S)
 
@@ -39,7 +39,7 @@ async def test_a_worker_is_asked_how_busy_it_is_before_it_is_asked_for_scores(
 
 
 async def test_every_reply_is_news(client: WorkerClient, server: Answering) -> None:
-    server.set(SCORES, headers=NEWS | {"x-queue-ms": "600000"})
+    server.set(SCORES, headers=LOAD | {"x-queue-ms": "600000"})
     await client.score("q", ["a"], timeout_s=60)
     with closing(client.expect(timeout_s=DEADLINE_S)) as turn:
         room = await turn.room(PASSAGES, least=5, timeout_s=DEADLINE_S)
@@ -49,7 +49,7 @@ async def test_every_reply_is_news(client: WorkerClient, server: Answering) -> N
 
 
 async def test_a_refusal_is_news_too(client: WorkerClient, server: Answering) -> None:
-    server.set({"error": "busy"}, status=429, headers=NEWS | {"x-queue-ms": "500000"})
+    server.set({"error": "busy"}, status=429, headers=LOAD | {"x-queue-ms": "500000"})
     with pytest.raises(WorkerUnavailable):
         await client.score("q", ["a"], timeout_s=60)
     with closing(client.expect(timeout_s=DEADLINE_S)) as turn:

@@ -15,7 +15,7 @@ from connector.search.pages.signature import Signer
 from connector.settings.sections import Settings
 from connector.types import SearchRequest
 
-ONE = "1 document that was found is no hit: deleted while the search ran"
+ONE_DELETED = "1 document that was found is no hit: deleted while the search ran"
 KEY = "sixteen characters"
 
 
@@ -48,7 +48,7 @@ async def test_a_reranked_document_that_is_deleted_is_no_hit(index: EmbeddedInde
     assert next((hit.doc_id, hit.rank, hit.stage) for hit in response.hits) == ("a", 1, "local")
     assert len(response.hits) == 2
     assert all(hit.fields and hit.passage for hit in response.hits)
-    assert response.notes == (ONE,)
+    assert response.notes == (ONE_DELETED,)
     assert [hit.doc_id for hit in response.rankings["local"]][:2] == ["e", "a"]  # as each part said it
 
 
@@ -68,7 +68,7 @@ async def test_a_group_shows_its_first_document_that_is_left(index: EmbeddedInde
 
     assert ids(before) == ["a", "b", "d"]
     assert sorted(ids(after)) == ["b", "c", "d"]
-    assert [before.notes, after.notes] == [(ONE,), (ONE,)]
+    assert [before.notes, after.notes] == [(ONE_DELETED,), (ONE_DELETED,)]
 
 
 async def test_those_that_move_up_without_their_fields_are_said_to_be_so(index: EmbeddedIndex) -> None:
@@ -88,7 +88,7 @@ async def test_those_that_move_up_without_their_fields_are_said_to_be_so(index: 
 
     assert [bool(hit.fields) for hit in response.hits] == [True, False]
     assert [missing.reason for missing in response.degraded] == ["no more contents"]
-    assert response.notes == (ONE,)
+    assert response.notes == (ONE_DELETED,)
 
 
 async def test_a_page_behind_a_cursor_leaves_out_what_is_not_there_and_ranks_on(index: EmbeddedIndex) -> None:
@@ -100,5 +100,5 @@ async def test_a_page_behind_a_cursor_leaves_out_what_is_not_there_and_ranks_on(
     second = await search(index, None, settings=settings, k=2, cursor=first.cursor)
 
     assert [(hit.doc_id, hit.rank) for hit in (*first.hits, *second.hits)] == [("a", 4), ("c", 5), ("d", 6), ("e", 7)]
-    assert [first.notes, second.notes] == [(ONE,), (ONE,)]
+    assert [first.notes, second.notes] == [(ONE_DELETED,), (ONE_DELETED,)]
     assert second.cursor is None

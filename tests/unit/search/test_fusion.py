@@ -31,10 +31,10 @@ weights = st.floats(0, 10) | st.sampled_from([0.0, 1.0])
 def reference_rrf(lists: list[Ranking], shares: list[float], rank_constant: int) -> dict[str, float]:
     """The formula of the paper, document by document."""
     totals = {}
-    for doc_id in {hit.doc_id for one, share in zip(lists, shares, strict=True) if share > 0 for hit in one}:
+    for doc_id in {hit.doc_id for hits, share in zip(lists, shares, strict=True) if share > 0 for hit in hits}:
         terms = []
-        for one, share in zip(lists, shares, strict=True):
-            distinct = list(dict.fromkeys(ids(one)))
+        for hits, share in zip(lists, shares, strict=True):
+            distinct = list(dict.fromkeys(ids(hits)))
             if doc_id in distinct:
                 terms.append(share / (rank_constant + 1 + distinct.index(doc_id)))
         totals[doc_id] = math.fsum(terms)
@@ -107,7 +107,7 @@ def test_fused_hits_keep_the_passages_of_all_rankings_in_turns() -> None:
 
     fused = rrf([dense, lexical])
 
-    assert [one.ordinal for one in fused[0].passages] == [4, 7, 2]
+    assert [part.ordinal for part in fused[0].passages] == [4, 7, 2]
 
 
 def test_a_text_beside_a_vector_and_the_whole_text_are_two_passages_though_both_are_the_first() -> None:
@@ -164,7 +164,7 @@ def test_linear_does_not_see_what_scale_a_leg_scores_in() -> None:
     dense = ranking(("b", 0.9), ("c", 0.8), ("a", 0.2))
     small, large = ranking(("a", 3.0), ("b", 1.0)), ranking(("a", 3_000.0), ("b", 1_000.0))
 
-    orders = [ids(linear([one, dense], weights=[0.5, 0.5])) for one in (small, large)]
+    orders = [ids(linear([lexical, dense], weights=[0.5, 0.5])) for lexical in (small, large)]
 
     assert orders[0] == orders[1]
 
@@ -184,7 +184,7 @@ def test_zscores_have_mean_0_and_deviation_1() -> None:
 
 @given(st.lists(st.tuples(rankings(), weights), min_size=1, max_size=4), st.integers(1, 100))
 def test_rrf_equals_the_formula(pairs: list[tuple[Ranking, float]], rank_constant: int) -> None:
-    lists, shares = [one for one, _ in pairs], [share for _, share in pairs]
+    lists, shares = [hits for hits, _ in pairs], [share for _, share in pairs]
 
     fused = rrf(lists, weights=shares, rank_constant=rank_constant)
 
@@ -193,34 +193,34 @@ def test_rrf_equals_the_formula(pairs: list[tuple[Ranking, float]], rank_constan
 
 @given(st.lists(st.tuples(rankings(), weights), min_size=1, max_size=4), st.sampled_from(["rrf", "minmax", "zscore"]))
 def test_every_document_that_has_a_say_comes_once_and_in_order(pairs: list[tuple[Ranking, float]], how: str) -> None:
-    lists, shares = [one for one, _ in pairs], [share for _, share in pairs]
+    lists, shares = [hits for hits, _ in pairs], [share for _, share in pairs]
 
     fused = rrf(lists, weights=shares) if how == "rrf" else linear(lists, weights=shares, normalisation=how)
 
-    assert sorted(ids(fused)) == sorted({hit.doc_id for one, share in pairs if share > 0 for hit in one})
+    assert sorted(ids(fused)) == sorted({hit.doc_id for hits, share in pairs if share > 0 for hit in hits})
     assert [(-hit.score, hit.doc_id) for hit in fused] == sorted((-hit.score, hit.doc_id) for hit in fused)
 
 
 @given(rankings(), rankings(), weights, weights)
-def test_the_order_of_the_two_legs_does_not_matter(one: Ranking, other: Ranking, first: float, second: float) -> None:
+def test_the_order_of_the_two_legs_does_not_matter(hits: Ranking, other: Ranking, first: float, second: float) -> None:
     pairs = [
-        (rrf([one, other], weights=[first, second]), rrf([other, one], weights=[second, first])),
-        (linear([one, other], weights=[first, second]), linear([other, one], weights=[second, first])),
+        (rrf([hits, other], weights=[first, second]), rrf([other, hits], weights=[second, first])),
+        (linear([hits, other], weights=[first, second]), linear([other, hits], weights=[second, first])),
     ]
 
     assert all(ids(left) == ids(right) for left, right in pairs)
 
 
 @given(rankings(unique=True), st.floats(0.01, 100))
-def test_one_ranking_keeps_its_order_whatever_its_weight(one: Ranking, weight: float) -> None:
-    fused = rrf([one], weights=[weight])
+def test_one_ranking_keeps_its_order_whatever_its_weight(hits: Ranking, weight: float) -> None:
+    fused = rrf([hits], weights=[weight])
 
-    assert ids(fused) == ids(one)
+    assert ids(fused) == ids(hits)
 
 
 @given(rankings(unique=True), st.randoms(use_true_random=False))
-def test_linear_does_not_depend_on_how_equal_scores_were_listed(one: Ranking, chance: random.Random) -> None:
-    shuffled = list(one)
+def test_linear_does_not_depend_on_how_equal_scores_were_listed(hits: Ranking, chance: random.Random) -> None:
+    shuffled = list(hits)
     chance.shuffle(shuffled)
 
-    assert linear([tuple(shuffled)], weights=[1.0]) == linear([one], weights=[1.0])
+    assert linear([tuple(shuffled)], weights=[1.0]) == linear([hits], weights=[1.0])

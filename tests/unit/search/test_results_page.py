@@ -82,7 +82,9 @@ async def test_highlights_are_the_querys_or_else_the_passage(index: EmbeddedInde
     response = await search(index, worker, "red fishes", highlight=True)
     marked = {hit.doc_id: hit.highlight for hit in response.hits}
 
-    assert {one: marked[one] for one in MARKED} == {one: {"text": [text]} for one, text in MARKED.items()}
+    assert {doc_id: marked[doc_id] for doc_id in MARKED} == {
+        doc_id: {"text": [text]} for doc_id, text in MARKED.items()
+    }
     assert marked["d"] == {"passage": [TEXTS["d"]]}  # found by its vector alone
     assert response.degraded == ()
 

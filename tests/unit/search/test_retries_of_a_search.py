@@ -53,7 +53,7 @@ async def test_a_leg_is_tried_as_often_as_the_settings_say(index: EmbeddedIndex)
     flaky, broken = Flaky(index, ClusterUnavailable("reset"), 2), Flaky(index, ClusterUnavailable("reset"), 9)
     responses = [await search(flaky, None, settings=patient), await search(broken, None, settings=patient)]
 
-    assert [[one.stage for one in response.degraded] for response in responses] == [[], ["lexical"]]
+    assert [[degradation.stage for degradation in response.degraded] for response in responses] == [[], ["lexical"]]
     assert (flaky.left, broken.left) == (0, 6)
 
 
@@ -75,7 +75,7 @@ async def test_a_refusal_is_not_repeated(index: EmbeddedIndex) -> None:
     flaky = Flaky(index, ClusterError("no such field", status=400), 1)
     response = await search(flaky, None)
 
-    assert [one.reason for one in response.degraded] == ["no such field"]
+    assert [degradation.reason for degradation in response.degraded] == ["no such field"]
 
 
 async def test_nobody_waits_longer_than_the_deadline_for_a_retry_after(index: EmbeddedIndex) -> None:
@@ -83,7 +83,7 @@ async def test_nobody_waits_longer_than_the_deadline_for_a_retry_after(index: Em
     response = await search(flaky, None, deadline_s=50.0)
 
     assert response.took_ms["total"] < 40_000
-    assert [one.stage for one in response.degraded] == ["lexical"]
+    assert [degradation.stage for degradation in response.degraded] == ["lexical"]
 
 
 class FlakyWorker:
@@ -126,7 +126,7 @@ async def test_a_worker_that_keeps_failing_is_left_alone(
     searcher = Searcher(index, ENCODER, {"local": WorkerClient(url)}, settings)
     responses = [await searcher.search(SearchRequest("red fish")) for _ in range(6)]
 
-    assert [[one.stage for one in response.degraded] for response in responses] == [["local"]] * 6
+    assert [[degradation.stage for degradation in response.degraded] for response in responses] == [["local"]] * 6
     assert app.asked == 3
     assert "the reranker local failed 3 times in a row; it is left alone" in responses[-1].degraded[0].reason
 

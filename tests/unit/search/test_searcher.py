@@ -87,7 +87,7 @@ async def test_documents_without_text_are_counted_as_not_reranked(index: Embedde
 
     response = await search(Wordless(index), worker)
 
-    assert [one.stage for one in response.degraded] == ["local"]
+    assert [degradation.stage for degradation in response.degraded] == ["local"]
     assert "2 documents of the window have no text to rerank" in response.degraded[0].reason
     assert {hit.doc_id for hit in response.hits if hit.stage != "local"} == {"a", "b"}
 
@@ -97,9 +97,9 @@ async def test_documents_beyond_the_cap_of_pairs_are_noted(index: EmbeddedIndex,
     response = await search(index, worker, settings=capped)
 
     assert response.degraded == ()
-    said = "2 documents of the window were not reranked: max_pairs holds no more pairs"
-    assert response.notes == (f"local: {said}",)
-    assert response.stages == {"local": StageOutcome(ran=True, asked=5, done=3, why=said)}
+    reason = "2 documents of the window were not reranked: max_pairs holds no more pairs"
+    assert response.notes == (f"local: {reason}",)
+    assert response.stages == {"local": StageOutcome(ran=True, asked=5, done=3, why=reason)}
 
 
 async def test_without_a_worker_the_fused_order_stands(index: EmbeddedIndex) -> None:
@@ -120,7 +120,7 @@ async def test_a_worker_that_is_not_there_degrades_the_answer(index: EmbeddedInd
     response = await search(index, WorkerClient("http://127.0.0.1:9"))
 
     assert ids(response) == ids(await search(index, None))
-    assert [one.stage for one in response.degraded] == ["local"]
+    assert [degradation.stage for degradation in response.degraded] == ["local"]
     assert "connector worker" in response.degraded[0].reason
 
 
@@ -148,7 +148,7 @@ async def test_what_was_not_reranked_in_time_keeps_the_fused_order(
     assert [hit.stage for hit in response.hits] == ["local"] * 2 + ["fused"] * 3
     assert sorted(ids(response)[:2]) == sorted(fused[:2])
     assert ids(response)[2:] == fused[2:5]
-    assert [one.stage for one in response.degraded] == ["local"]
+    assert [degradation.stage for degradation in response.degraded] == ["local"]
     assert "3 passages were not scored in time" in response.degraded[0].reason
     assert response.took_ms["total"] < 60_000
 
@@ -183,7 +183,7 @@ async def test_a_leg_that_fails_leaves_the_other(index: EmbeddedIndex, leg: str,
     response = await search(Broken(index, **{leg: ClusterUnavailable("no answer")}), None)
 
     assert {hit.stage for hit in response.hits} == {stage}
-    assert [(one.stage, one.reason) for one in response.degraded] == [(leg, "no answer")]
+    assert [(degradation.stage, degradation.reason) for degradation in response.degraded] == [(leg, "no answer")]
 
 
 async def test_a_leg_that_is_late_is_left_behind(index: EmbeddedIndex) -> None:
@@ -202,7 +202,7 @@ async def test_an_encoder_that_fails_leaves_the_lexical_leg(index: EmbeddedIndex
     response = await search(index, None, encoder=Failing())
 
     assert {hit.stage for hit in response.hits} == {"lexical"}
-    assert [one.stage for one in response.degraded] == ["encode"]
+    assert [degradation.stage for degradation in response.degraded] == ["encode"]
 
 
 async def test_two_legs_that_fail_are_an_error_with_both_reasons(index: EmbeddedIndex) -> None:
@@ -240,7 +240,7 @@ async def test_fields_that_cannot_be_fetched_leave_the_hits(
     assert ids(response)
     assert all(hit.fields == {} for hit in response.hits)
     assert all(bool(hit.passage) == reranked for hit in response.hits)  # the reranker had to have them before
-    assert [one.stage for one in response.degraded] == ["fields"]
+    assert [degradation.stage for degradation in response.degraded] == ["fields"]
 
 
 async def test_a_hit_shows_the_passage_of_the_leg_that_found_it(index: EmbeddedIndex) -> None:
@@ -251,7 +251,7 @@ async def test_a_hit_shows_the_passage_of_the_leg_that_found_it(index: EmbeddedI
         shown = await index.content(
             ids(response), query="red fish", vector=ENCODER.encode_query("red fish"), timeout_s=10
         )
-        assert [hit.passage for hit in response.hits] == [getattr(shown[one], leg) for one in ids(response)]
+        assert [hit.passage for hit in response.hits] == [getattr(shown[doc_id], leg) for doc_id in ids(response)]
         assert all(hit.passage for hit in response.hits)
 
 

@@ -36,8 +36,10 @@ def test_an_empty_index_and_a_query_of_stop_words_give_no_weights() -> None:
 
 
 @given(st.integers(1, 10**9), st.integers(0, 10**9), st.integers(0, 10**9))
-def test_the_rarer_term_never_weighs_less(documents: int, one: int, other: int) -> None:
-    statistics = TermStatistics(documents, (TermFrequency(0, 1, min(one, other)), TermFrequency(1, 2, max(one, other))))
+def test_the_rarer_term_never_weighs_less(documents: int, frequency: int, other: int) -> None:
+    statistics = TermStatistics(
+        documents, (TermFrequency(0, 1, min(frequency, other)), TermFrequency(1, 2, max(frequency, other)))
+    )
 
     rare, common = idf_weights(statistics) or ()
 

@@ -190,7 +190,7 @@ def test_every_setting_has_a_twin_in_the_environment() -> None:
     changed = {}
     for path, text in TYPED.items():
         settings = load_settings(environ={env_name(path): text})
-        changed[path] = {one for one in paths if value_at(settings, one) != value_at(defaults, one)}
+        changed[path] = {other for other in paths if value_at(settings, other) != value_at(defaults, other)}
 
     defaults_too = {path for path in TYPED if path.startswith("search.legs") and path.endswith(".kind")}
     defaults_too |= {path for path in TYPED if path.startswith("search.legs") and TYPED[path] == "null"}

@@ -47,7 +47,7 @@ def test_every_value_knows_where_it_stands() -> None:
     )
     found = loaded(text, {"CONNECTOR_SEARCH_DEPTH": "70"}, rerankers__local__model="a").given
 
-    assert {path: one.origin for path, one in found.items()} == {
+    assert {path: setting.origin for path, setting in found.items()} == {
         "search.k": "settings.yaml:2",
         "search.fusion.kind": "settings.yaml:4",
         "index.name": "settings.yaml:5",
@@ -84,7 +84,7 @@ def test_every_problem_of_every_layer_is_said_with_its_place() -> None:
     text = "serch: {k: 1}\nsearch:\n  k: many\n  dept: 2\nworker: 5\n"
     environ = {"CONNECTOR_SERCH_K": "1", "CONNECTOR_WORKER_PORT": "99999"}
 
-    assert [str(one) for one in loaded(text, environ, search__depht=1).problems] == [
+    assert [str(noted) for noted in loaded(text, environ, search__depht=1).problems] == [
         "settings.yaml:1: unknown setting 'serch'; did you mean 'search'?",
         "settings.yaml:4: unknown setting 'search.dept'; did you mean 'search.depth'?",
         "settings.yaml:5: 'worker' is a section: write its settings below it",
@@ -111,7 +111,7 @@ def test_anchors_and_merges_work_as_in_any_yaml() -> None:
     merged = loaded("x: &base {k: 7, depth: 60}\nsearch: {<<: *base, depth: 70}\n")
 
     assert settings.index.text_fields == {"a": 1.0}
-    assert [str(one) for one in merged.problems] == ["settings.yaml:1: unknown setting 'x'"]
+    assert [str(noted) for noted in merged.problems] == ["settings.yaml:1: unknown setting 'x'"]
     assert (merged.given["search.k"].value, merged.given["search.depth"].value) == (7, 70)
 
 
@@ -153,7 +153,7 @@ def test_every_secret_has_a_twin_for_its_file() -> None:
     environ = {f"CONNECTOR_CLUSTER_{name}_FILE": file for name in ("PASSWORD", "API_KEY", "BEARER_TOKEN")}
     found = loaded("", environ)
 
-    assert {path: (one.value, one.origin) for path, one in found.given.items()} == {
+    assert {path: (setting.value, setting.origin) for path, setting in found.given.items()} == {
         f"cluster.{name.lower()}": ("abc", f"CONNECTOR_CLUSTER_{name}_FILE (file {file})")
         for name in ("PASSWORD", "API_KEY", "BEARER_TOKEN")
     }
@@ -223,10 +223,10 @@ def test_a_folder_in_place_of_a_secrets_file_is_named(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["hunter2", "hunter2/x", "~nobody-here/hunter", "hunter2\0"])
 def test_a_secret_in_place_of_its_files_name_is_not_repeated(name: str) -> None:
-    said = problem("", {f"{PASSWORD}_FILE": name})
+    message = problem("", {f"{PASSWORD}_FILE": name})
 
-    assert "cannot be read" in said
-    assert "hunter2" not in said
+    assert "cannot be read" in message
+    assert "hunter2" not in message
 
 
 def test_a_secret_given_both_ways_is_refused() -> None:

@@ -21,7 +21,7 @@ def cautions(text: str = "", environ: Mapping[str, str] | None = None, *, mode: 
 
 
 def paths(found: list[SettingsWarning]) -> list[str]:
-    return [one.path for one in found]
+    return [warning.path for warning in found]
 
 
 def test_defaults_are_fine() -> None:
@@ -45,8 +45,8 @@ def test_a_secret_that_others_can_read_is_pointed_at(mode: int, open_to_others: 
     in_yaml = cautions("cluster: {api_key: abc}", mode=mode)
     in_its_own_file = cautions("", {"CONNECTOR_CLUSTER_API_KEY_FILE": "key"})
 
-    assert [one.advice for one in in_yaml[1:]] == ["chmod 600 connector.yaml"] * open_to_others
-    assert [one.advice for one in in_its_own_file] == ["chmod 600 key"] * open_to_others
+    assert [warning.advice for warning in in_yaml[1:]] == ["chmod 600 connector.yaml"] * open_to_others
+    assert [warning.advice for warning in in_its_own_file] == ["chmod 600 key"] * open_to_others
 
 
 def test_a_secret_from_the_environment_or_named_in_the_file_is_fine() -> None:
@@ -107,7 +107,7 @@ def test_settings_that_do_not_go_together_are_pointed_at(environ: dict[str, str]
     found = cautions("", {f"CONNECTOR_CLUSTER_{name}": value for name, value in environ.items()})
 
     assert paths(found) == pointed_at
-    assert all(one.seen and one.advice for one in found)
+    assert all(warning.seen and warning.advice for warning in found)
 
 
 @pytest.mark.parametrize("url", ["http://localhost", "https://127.8.8.8:1", "http://[::1]/", "http://es.localhost:92"])

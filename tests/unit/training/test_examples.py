@@ -32,7 +32,7 @@ def options(loss: str = "listwise", kind: str = "cross-encoder", **more: object)
 
 def collection(count: int) -> Collection:
     queries = tuple(JudgedQuery(f"q{number}", f"query {number}") for number in range(count))
-    return Collection("some", queries, {one.query_id: {"d": 1} for one in queries})
+    return Collection("some", queries, {query.query_id: {"d": 1} for query in queries})
 
 
 def example(query_id: str = "q", *, positives: int = 1, negatives: int = 3, scored: bool = True) -> Example:
@@ -60,7 +60,7 @@ def test_every_query_is_in_one_part_and_in_the_same_every_time() -> None:
     other = split_queries(collection(100), test_share=0.2, held_back=0.1, seed=4)
 
     assert [len(part) for part in (parts.train, parts.held_back, parts.test)] == [72, 8, 20]
-    assert len({one.query_id for part in (parts.train, parts.held_back, parts.test) for one in part}) == 100
+    assert len({query.query_id for part in (parts.train, parts.held_back, parts.test) for query in part}) == 100
     assert parts == again != other
 
 
@@ -97,7 +97,7 @@ def test_what_is_as_near_as_an_answer_is_no_sure_negative() -> None:
 
     kept = sure_negatives(hits, hits[1:], {"answer": 1}, dense=["dense"], max_share=0.95)
 
-    assert [one.doc_id for one in kept] == ["other", "of words"]
+    assert [negative.doc_id for negative in kept] == ["other", "of words"]
 
 
 def test_every_dense_leg_tells_what_is_as_near_as_an_answer() -> None:
@@ -105,7 +105,7 @@ def test_every_dense_leg_tells_what_is_as_near_as_an_answer() -> None:
 
     kept = sure_negatives(hits, hits[1:], {"answer": 1}, dense=["dense", "titles"], max_share=0.95)
 
-    assert [one.doc_id for one in kept] == ["words"]
+    assert [negative.doc_id for negative in kept] == ["words"]
 
 
 def test_where_the_dense_leg_found_no_answer_all_candidates_stay() -> None:
@@ -113,7 +113,7 @@ def test_where_the_dense_leg_found_no_answer_all_candidates_stay() -> None:
 
     kept = sure_negatives(hits, hits[1:], {"answer": 1}, dense=["dense"], max_share=0.95)
 
-    assert [one.doc_id for one in kept] == ["near"]
+    assert [negative.doc_id for negative in kept] == ["near"]
 
 
 def test_documents_that_were_judged_to_be_no_answer_come_first() -> None:
@@ -121,8 +121,8 @@ def test_documents_that_were_judged_to_be_no_answer_come_first() -> None:
 
     drawn = draw(hits, {"d7": 0, "d19": 0}, 5, random.Random(1))
 
-    assert {one.doc_id for one in drawn[:2]} == {"d7", "d19"}
-    assert len({one.doc_id for one in drawn}) == 5
+    assert {negative.doc_id for negative in drawn[:2]} == {"d7", "d19"}
+    assert len({negative.doc_id for negative in drawn}) == 5
     assert drawn == draw(hits, {"d7": 0, "d19": 0}, 5, random.Random(1))
 
 
@@ -135,7 +135,7 @@ def test_a_line_that_was_cut_off_is_found_again_and_goes(tmp_path: Path) -> None
     whole = file.read_bytes()
     file.write_bytes(whole[:-10])
 
-    assert [one.query_id for one in read_examples(file)] == ["one"]
+    assert [kept.query_id for kept in read_examples(file)] == ["one"]
 
     writer = ExampleWriter(file)
     writer.write(example("two"))
@@ -181,7 +181,7 @@ def test_examples_with_too_few_negatives_are_left_out() -> None:
 @given(st.floats(0.001, 1_000), st.floats(-50, 50))
 def test_a_teachers_scale_makes_no_difference(factor: float, shift: float) -> None:
     first = example(positives=1, negatives=2)
-    other = first.scored([factor * (one.score or 0) + shift for one in first.candidates])
+    other = first.scored([factor * (candidate.score or 0) + shift for candidate in first.candidates])
 
     (labels,) = build_rows([first], options("margin-mse"))["label"]
     (moved,) = build_rows([other], options("margin-mse"))["label"]
@@ -198,14 +198,16 @@ def test_a_teacher_without_an_opinion_is_refused() -> None:
 
 def test_scores_of_a_file(tmp_path: Path) -> None:
     file = tmp_path / "scores.jsonl"
-    known = [{"query_id": "q", "doc_id": one.doc_id, "score": at} for at, one in enumerate(example().candidates)]
-    file.write_text("".join(json.dumps(one) + "\n" for one in known))
+    known = [
+        {"query_id": "q", "doc_id": candidate.doc_id, "score": at} for at, candidate in enumerate(example().candidates)
+    ]
+    file.write_text("".join(json.dumps(row) + "\n" for row in known))
     teacher = FileTeacher(file)
 
     taught = teacher.teach(example(scored=False))
 
     assert taught
-    assert [one.score for one in taught.candidates] == [0, 1, 2, 3]
+    assert [candidate.score for candidate in taught.candidates] == [0, 1, 2, 3]
     assert teacher.teach(example("another", scored=False)) is None
 
 
@@ -237,13 +239,14 @@ def test_a_line_of_a_teacher_that_is_no_score_is_named(tmp_path: Path, line: str
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
 def test_a_teachers_file_may_have_a_byte_order_mark(tmp_path: Path, encoding: str) -> None:
     rows = [
-        {"query_id": "q", "doc_id": one.doc_id, "score": at} for at, one in enumerate(example(scored=False).candidates)
+        {"query_id": "q", "doc_id": candidate.doc_id, "score": at}
+        for at, candidate in enumerate(example(scored=False).candidates)
     ]
     (tmp_path / "scores.jsonl").write_text("\n\n".join(map(json.dumps, [*rows, rows[0]])), encoding=encoding)
     taught = FileTeacher(tmp_path / "scores.jsonl").teach(example(scored=False))
 
     assert taught is not None
-    assert [one.score for one in taught.candidates] == [row["score"] for row in rows]
+    assert [candidate.score for candidate in taught.candidates] == [row["score"] for row in rows]
 
 
 def test_losses_that_need_a_teacher_say_so() -> None:

@@ -62,7 +62,7 @@ def run(place: Workplace, options: Options, reporter: Reporter = Reporter()) -> 
 def test_a_cross_encoder_learns(tmp_path: Path, options: Options, loss: str) -> None:
     trained = run(opened(tmp_path / "model", replace(options, loss=loss)), replace(options, loss=loss))
 
-    before, *_, after = (one["ndcg@10"] for one in trained["held_back"])
+    before, *_, after = (measured["ndcg@10"] for measured in trained["held_back"])
     assert after > max(before, 0.9), trained
     assert detect_kind(str(tmp_path / "model")) == "cross-encoder"
 
@@ -73,13 +73,15 @@ def test_late_interaction_learns(tmp_path: Path, options: Options, tiny_encoder_
 
     trained = run(opened(tmp_path / "model", late), late)
 
-    before, *_, after = (one["ndcg@10"] for one in trained["held_back"])
+    before, *_, after = (measured["ndcg@10"] for measured in trained["held_back"])
     assert after >= before
     assert weights_sha256(tmp_path / "model") != weights_sha256(tiny_encoder_folder)
     assert detect_kind(str(tmp_path / "model")) == "late-interaction"
     (asked,) = examples(1, first=40)
     answer, *others = (
-        LateInteractionScorer(str(tmp_path / "model")).score(asked.query, [one.text for one in asked.candidates]).values
+        LateInteractionScorer(str(tmp_path / "model"))
+        .score(asked.query, [candidate.text for candidate in asked.candidates])
+        .values
     )
     assert answer > max(others)
 

@@ -66,7 +66,7 @@ def test_the_split_is_the_same_every_time_and_holds_every_query_once() -> None:
     train, test = split(judged, test_share=0.5)
     again, _ = split(judged.only(judged.queries[::-1]), test_share=0.5)
 
-    assert [one.query_id for one in train.queries] == [one.query_id for one in again.queries]
+    assert [query.query_id for query in train.queries] == [query.query_id for query in again.queries]
     assert {*train.qrels, *test.qrels} == set(judged.qrels)
     assert not {*train.qrels} & {*test.qrels}
     assert (len(train.queries), len(test.queries)) == (15, 16)
@@ -101,15 +101,15 @@ def test_what_a_choice_makes_meaningless_is_not_written() -> None:
 def test_every_choice_of_the_space_is_one_that_a_search_can_have() -> None:
     space = build_space(SETTINGS)
     tried = [
-        one
+        choice
         for start in (CURRENT, replace(CURRENT, rerank=False), replace(CURRENT, depth=200, window=100))
-        for one in chain(*space.groups(start))
+        for choice in chain(*space.groups(start))
     ]
 
     assert len(set(tried)) > 150
-    for one in tried:
-        check_sizes(k=5, windows=[one.window], reach=2 * one.depth)
-        Settings.model_validate(with_choice(SETTINGS, one).model_dump())
+    for choice in tried:
+        check_sizes(k=5, windows=[choice.window], reach=2 * choice.depth)
+        Settings.model_validate(with_choice(SETTINGS, choice).model_dump())
 
 
 def test_windows_that_no_depth_fills_and_depths_below_k_are_left_out() -> None:
@@ -149,13 +149,13 @@ def test_a_cheaper_search_is_taken_where_what_it_loses_is_noise_and_that_is_expl
     made, current = with_a_late_answer(queries=1), replace(CURRENT, rerank=False)
     chosen = choose(made, current, SPACE, [])
     advice = advise(made, current, chosen, find(made, chosen.choice), Budget(None), min_recall=0)
-    (said,) = [one.text for one in advice if one.about == "cheaper"]
+    (text,) = [hint.text for hint in advice if hint.about == "cheaper"]
 
     assert chosen.dearer
     assert (chosen.choice.depth, chosen.dearer.depth) == (10, 20)
     assert 0 < made.mean(chosen.dearer) - made.mean(chosen.choice) < NOISE
-    assert said.startswith(f"{describe(chosen.choice)} was taken, which costs less, though {describe(chosen.dearer)}")
-    assert "is within noise (standard error 0.00" in said
+    assert text.startswith(f"{describe(chosen.choice)} was taken, which costs less, though {describe(chosen.dearer)}")
+    assert "is within noise (standard error 0.00" in text
 
 
 def test_a_cheaper_search_is_not_taken_where_it_loses_more() -> None:
@@ -188,7 +188,7 @@ def test_a_planted_harmful_reranker_is_refused() -> None:
     advice = advise(made, CURRENT, chosen, find(made, chosen.choice), Budget(None), min_recall=0.7)
 
     assert not chosen.choice.rerank
-    assert [one.about for one in advice] == ["reranker-hurts", "reranker-hurts"]
+    assert [hint.about for hint in advice] == ["reranker-hurts", "reranker-hurts"]
     assert "as it is configured hurts: RR@5 0.2000 with it, 0.5000 without" in advice[0].text
     assert "do not rerank with planted" in advice[1].text
 
@@ -199,12 +199,12 @@ def test_the_better_of_two_rerankers_is_taken() -> None:
     )
 
     assert (chosen.choice.rerank, chosen.choice.model) == (True, "second")
-    assert [chosen.takes(one) for one in chosen.trials] == [False, True]
+    assert [chosen.takes(trial) for trial in chosen.trials] == [False, True]
 
 
 def test_a_gain_that_chance_may_give_is_none() -> None:
     both = material({None: HELPFUL}) | {
-        query: one for query, one in material({None: HELPFUL}, place=1).items() if query > "q00"
+        query: own_material for query, own_material in material({None: HELPFUL}, place=1).items() if query > "q00"
     }
     made = OfflineFigures(JUDGED, both, SETTINGS, measured="RR@5")  # helps one query of twenty
     chosen = choose(made, CURRENT, SPACE, [(None, "lucky")])
@@ -236,7 +236,7 @@ def test_weights_that_gain_on_queries_they_were_not_chosen_on_are_taken() -> Non
     assert made.mean(CURRENT) < made.mean(chosen.choice) == 1
     assert chosen.choice.blend in SPACE.blends
     assert trial.weights.mean > 0
-    assert [one.text for one in advice if one.about == "weights"] == [
+    assert [hint.text for hint in advice if hint.about == "weights"] == [
         f"other weights of the final order were taken, which gain {trial.weights.mean:+.4f} (standard error 0.0000), "
         "on queries that they were not chosen on"
     ]
@@ -305,7 +305,7 @@ def test_a_reranker_that_would_help_but_is_too_slow_is_told_of() -> None:
     advice = advise(made, CURRENT, chosen, find(made, chosen.choice), budget, min_recall=0)
 
     assert not chosen.choice.rerank
-    assert [one.about for one in advice] == ["budget"]
+    assert [hint.about for hint in advice] == ["budget"]
     assert "helpful gains +0.8000" in advice[0].text
 
 
@@ -319,7 +319,7 @@ def test_a_budget_that_nothing_keeps_to_is_said() -> None:
     advice = advise(made, CURRENT, chosen, find(made, chosen.choice), budget, min_recall=0)
 
     assert not chosen.within_budget
-    assert any("no settings keep to 5 ms: the fastest search has a p95 of 10 ms" in one.text for one in advice)
+    assert any("no settings keep to 5 ms: the fastest search has a p95 of 10 ms" in hint.text for hint in advice)
 
 
 @pytest.mark.parametrize(("window", "expected"), [(5, True), (10, False)])
@@ -331,8 +331,8 @@ def test_a_window_that_lacks_what_is_relevant_is_a_problem_of_recall(window: int
     advice = advise(made, current, chosen, found, Budget(None), min_recall=0.7)
 
     assert (found.recall, found.ceiling) == ((0.0, 0.0) if expected else (1.0, 1.0))
-    assert [one.about for one in advice] == (["recall"] if expected else [])
-    assert all("recall, not ranking, is the problem: the 5 fused hits hold 0%" in one.text for one in advice)
+    assert [hint.about for hint in advice] == (["recall"] if expected else [])
+    assert all("recall, not ranking, is the problem: the 5 fused hits hold 0%" in hint.text for hint in advice)
 
 
 def tuned(run: Mapping[str, Ranking], *, p95_ms: float | None = None, within_budget: bool = True) -> Tuned:
@@ -360,7 +360,7 @@ def test_settings_that_are_as_good_or_better_are_not_refused() -> None:
 def test_settings_that_break_the_budget_on_the_test_queries_are_refused() -> None:
     best = dict.fromkeys(QUERIES, leg("good", "a"))
 
-    assert ["took 50 ms (p95), more than the 40 ms" in one for one in tuned(best, p95_ms=40).refusals] == [True]
+    assert ["took 50 ms (p95), more than the 40 ms" in refusal for refusal in tuned(best, p95_ms=40).refusals] == [True]
     assert tuned(best, p95_ms=40, within_budget=False).refusals == ["nothing keeps to the budget"]
 
 
@@ -395,4 +395,4 @@ def test_the_space_of_three_legs_moves_weight_between_kinds_and_tries_each_leg_a
     assert (space.free, space.fixed) == (2, 7)
     assert {(3.0, 0.0, 0.0), (0.0, 3.0, 0.0), (0.0, 0.0, 3.0), (0.375, 1.5, 1.125)} <= set(space.leg_weights)
     assert all(len(blend) == 5 for blend in space.blends if blend is not None)
-    assert all(isinstance(one, Choice) for one in chain(*space.groups(read_choice(settings))))
+    assert all(isinstance(choice, Choice) for choice in chain(*space.groups(read_choice(settings))))

@@ -58,7 +58,7 @@ def read(name: str, count: int) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (CORPUS / name).read_text(encoding="utf-8").splitlines()[:count]]
 
 
-QUERIES = [JudgedQuery(one["_id"], one["text"]) for one in read("queries.jsonl", 12)]
+QUERIES = [JudgedQuery(row["_id"], row["text"]) for row in read("queries.jsonl", 12)]
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +86,9 @@ async def fill(folder: Path) -> None:
         texts = [row["text"][start : start + CHARS] for start in range(0, 3 * CHARS, CHARS)]
         passages = tuple(Passage(row["_id"], at, text) for at, text in enumerate(texts) if text.strip())
         document = Document(row["_id"], {"text": row["text"]})
-        documents.append(IndexedDocument(document, "h", passages, ENCODER.encode([one.text for one in passages])))
+        documents.append(
+            IndexedDocument(document, "h", passages, ENCODER.encode([passage.text for passage in passages]))
+        )
     await index.write(documents)
     await index.finish()
     await cluster.close()
@@ -149,28 +151,28 @@ async def test_rankings_of_a_cascade_with_rules_are_those_of_a_search(opened: Op
 
 async def test_every_score_that_a_choice_may_ask_for_was_collected(material: dict[str, Material]) -> None:
     """A passage that lacked one would be left out of the rerank without a word."""
-    one = material[QUERIES[0].query_id]
+    own_material = material[QUERIES[0].query_id]
     for start in (CURRENT, replace(CURRENT, depth=40, window=30), replace(CURRENT, depth=10)):
         for choice in chain(*SPACE.groups(start)):
             settings = with_choice(SETTINGS, choice)
-            window = fused_ranking(one.first_stage, settings)[: choice.window]
+            window = fused_ranking(own_material.first_stage, settings)[: choice.window]
             pairs = select_pairs(
                 window, passages=settings.first_stage.passages, max_pairs=settings.first_stage.max_pairs
             )
 
-            assert {passage.text for passage in pairs} <= set(one.scores[None].by_text)
+            assert {passage.text for passage in pairs} <= set(own_material.scores[None].by_text)
 
 
 async def test_every_option_is_timed_on_the_same_queries(opened: Opened) -> None:
     candidates = [CandidateReranker(None, "overlap", opened)]
     timings = await take_times(QUERIES, opened, candidates, SPACE, CURRENT, count=2)
 
-    assert [one.option for one in timings] == [
+    assert [timing.option for timing in timings] == [
         *(Option(depth) for depth in (10, 20, 40)),
         *(Option(20, window) for window in (5, 10, 30)),
     ]
-    assert [one.name for one in timings] == [""] * 3 + ["overlap"] * 3
-    assert all(one.took_ms.p95 > 0 and one.late == 0 for one in timings)
+    assert [timing.name for timing in timings] == [""] * 3 + ["overlap"] * 3
+    assert all(timing.took_ms.p95 > 0 and timing.late == 0 for timing in timings)
 
 
 async def test_the_workers_rerankers_are_tried_and_the_configured_one_with_them(worker_url: str) -> None:

@@ -78,7 +78,7 @@ def test_a_written_file_gives_the_settings(tmp_path: Path) -> None:
     assert read_choice(load_settings(file=file, environ={})) == choice
     assert missing(file, chosen) == {}
     assert file.stat().st_mode & 0o777 == 0o600
-    assert [one.name for one in tmp_path.iterdir()] == ["connector.yaml"]
+    assert [entry.name for entry in tmp_path.iterdir()] == ["connector.yaml"]
 
 
 def test_a_new_file_has_the_values_in_order() -> None:

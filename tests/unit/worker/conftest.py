@@ -19,8 +19,8 @@ def scorer() -> OverlapScorer:
 
 @pytest.fixture(scope="module")
 def url(scorer: OverlapScorer) -> Iterator[str]:
-    with serving(create_app(lambda: scorer, SETTINGS)) as one:
-        yield wait_ready(one)
+    with serving(create_app(lambda: scorer, SETTINGS)) as served:
+        yield wait_ready(served)
 
 
 @pytest.fixture

@@ -81,10 +81,10 @@ def test_a_full_line_answers_429_with_when_to_come_again(
     with ThreadPoolExecutor() as pool:
         requests = [pool.submit(rerank, url, path) for _ in range(3)]  # one more than the line takes
         try:
-            wait_until(lambda: any(one.done() for one in requests))
+            wait_until(lambda: any(request.done() for request in requests))
         finally:
             gate.open.set()
-        replies = sorted((one.result() for one in requests), key=lambda reply: reply.status_code)
+        replies = sorted((request.result() for request in requests), key=lambda reply: reply.status_code)
 
     assert [reply.status_code for reply in replies] == [200, 200, 429]
     assert int(replies[-1].headers["retry-after"]) >= 1

@@ -222,17 +222,17 @@ async def test_the_line_says_how_busy_it_is(gate: Gate) -> None:
         await entered(gate)
         unknown = running.batcher.queue.load(running.scorer)
         running.rate = 10.0
-        said, elsewhere = running.batcher.queue.load(running.scorer), running.batcher.queue.load(other)
+        load, elsewhere = running.batcher.queue.load(running.scorer), running.batcher.queue.load(other)
         gate.open.set()
         await asyncio.gather(*waiting)
         idle = running.batcher.queue.load(running.scorer)
 
     assert (unknown.queue_s, unknown.waiting, unknown.chars_per_s) == (0.0, 2, None)
-    assert said.queue_s == pytest.approx(23.7)  # 80 passages of 3 tokens, one of which runs
-    assert said.waiting == 2
-    assert said.chars_per_s == pytest.approx(10 * 4 * 2 / 3)  # what looks like two tokens has three
-    assert said.max_chars == 4 * running.scorer.max_length
-    assert (elsewhere.queue_s, elsewhere.waiting, elsewhere.chars_per_s) == (said.queue_s, 0, None)
+    assert load.queue_s == pytest.approx(23.7)  # 80 passages of 3 tokens, one of which runs
+    assert load.waiting == 2
+    assert load.chars_per_s == pytest.approx(10 * 4 * 2 / 3)  # what looks like two tokens has three
+    assert load.max_chars == 4 * running.scorer.max_length
+    assert (elsewhere.queue_s, elsewhere.waiting, elsewhere.chars_per_s) == (load.queue_s, 0, None)
     assert (idle.queue_s, idle.waiting) == (0.0, 0)
 
 
@@ -277,7 +277,7 @@ async def test_a_batcher_that_ends_answers_everybody(gate: Gate) -> None:
         found = await asyncio.gather(*waiting, return_exceptions=True)
 
     assert found[0].values.tolist() == [1.0]
-    assert [type(one) for one in found[1:]] == [Closed, Closed]
+    assert [type(outcome) for outcome in found[1:]] == [Closed, Closed]
 
 
 async def test_a_place_in_the_line_is_given_back(gate: Gate) -> None:
@@ -331,7 +331,7 @@ async def test_a_request_that_the_model_fails_on_fails_alone(gate: Gate) -> None
         after = await score(running, "red again")
 
     assert isinstance(found[2], ModelError)
-    assert [one.values.tolist() for one in (found[1], found[3], after)] == [[1.0], [0.0], [1.0]]
+    assert [scores.values.tolist() for scores in (found[1], found[3], after)] == [[1.0], [0.0], [1.0]]
 
 
 async def test_models_never_share_a_batch(gate: Gate) -> None:

@@ -51,8 +51,8 @@ async def test_an_identical_text_is_computed_anew_for_another_caller(
     await client.close()
 
     # the service, ann and bob compute; ann, the service and ann once more are served from what they computed themselves
-    assert [one[:2] for one in seen] == [(0, 3), (0, 3), (0, 3), (3, 0), (3, 0), (3, 0)]
-    assert all(one[2] == seen[0][2] for one in seen)
+    assert [counts[:2] for counts in seen] == [(0, 3), (0, 3), (0, 3), (3, 0), (3, 0), (3, 0)]
+    assert all(counts[2] == seen[0][2] for counts in seen)
 
 
 @pytest.mark.parametrize("path", ["/rerank", "/v1/rerank", "/v2/rerank"])
@@ -113,6 +113,6 @@ async def test_the_header_tells_the_worker_nothing_of_the_credentials(url: str, 
     await client.score("red fish", passages, timeout_s=120)
     await client.close()
 
-    assert [one.headers.get("x-cache-scope") for one in sent] == [ANN.scope, None]
-    assert not any("authorization" in one.headers for one in sent)
+    assert [request.headers.get("x-cache-scope") for request in sent] == [ANN.scope, None]
+    assert not any("authorization" in request.headers for request in sent)
     assert "secret" not in str(sent[0].headers)

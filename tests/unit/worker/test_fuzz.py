@@ -56,17 +56,17 @@ def app() -> FastAPI:
 
 @pytest.fixture(scope="module")
 def url(app: FastAPI) -> Iterator[str]:
-    with serving(app) as one:
-        wait_until(lambda: httpx.get(f"{one}/ready").status_code == 200)
+    with serving(app) as served:
+        wait_until(lambda: httpx.get(f"{served}/ready").status_code == 200)
         load = {"inputs": "load the encoder"}  # 503 where a busy machine takes long for it
-        wait_until(lambda: httpx.post(f"{one}/embed", json=load, timeout=120).status_code == 200, timeout_s=240)
-        yield one
+        wait_until(lambda: httpx.post(f"{served}/embed", json=load, timeout=120).status_code == 200, timeout_s=240)
+        yield served
 
 
 @pytest.fixture(scope="module")
 def client(url: str) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=url, headers={"content-type": "application/json"}) as one:
-        yield one
+    with httpx.Client(base_url=url, headers={"content-type": "application/json"}) as http:
+        yield http
 
 
 @pytest.mark.timeout(900)

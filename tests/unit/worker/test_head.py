@@ -12,14 +12,14 @@ from support.worker_app import TEI
 )
 def test_head_is_answered_as_get_is_without_a_body(url: str, path: str) -> None:
     with httpx.Client(base_url=url) as client:
-        got, head = client.get(path), client.head(path)
+        whole, head = client.get(path), client.head(path)
         again = client.get("/health")  # the connection is still good
 
-    assert head.status_code == got.status_code
+    assert head.status_code == whole.status_code
     assert head.content == b""
     changing = {"date", "x-request-id"}
     assert {name: value for name, value in head.headers.items() if name not in changing} == {
-        name: value for name, value in got.headers.items() if name not in changing
+        name: value for name, value in whole.headers.items() if name not in changing
     }
     assert again.status_code == 200
 

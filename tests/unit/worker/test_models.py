@@ -51,11 +51,11 @@ def worker(*more: OfferedModel, **settings: Any) -> Iterator[str]:
 def scores(url: str, **more: Any) -> list[float]:
     reply = httpx.post(f"{url}/rerank", json=BODY | {"raw_scores": True} | more)
     assert reply.status_code == 200, reply.text
-    return [one["score"] for one in reply.json()]
+    return [result["score"] for result in reply.json()]
 
 
 def loaded(models: Models) -> list[str]:
-    return [one.name for one, is_loaded in models.list() if is_loaded]
+    return [model.name for model, is_loaded in models.list() if is_loaded]
 
 
 def test_a_request_names_its_model() -> None:
@@ -124,7 +124,7 @@ def test_a_request_waits_no_longer_than_its_budget_for_a_model_and_it_is_loaded_
         late = httpx.post(f"{url}/rerank", json=BODY | {"model": "second"}, headers={"x-budget-ms": "100"})
         waiting = [callers.submit(scores, url, model="second") for _ in range(4)]
         gate.set()
-        found = [one.result() for one in waiting]
+        found = [outcome.result() for outcome in waiting]
 
     assert (late.status_code, late.headers["retry-after"]) == (503, "2")
     assert found == [[2.0, 2.0]] * 4
@@ -178,7 +178,10 @@ def test_the_settings_offer_their_models(tiny_cross_encoder_folder: Path, tiny_e
     small, encoder = offer_models(settings)
     model = small.load()
 
-    assert [(one.task, one.name) for one in (small, encoder)] == [("rerank", "small"), ("embed", "tiny-encoder")]
+    assert [(offered.task, offered.name) for offered in (small, encoder)] == [
+        ("rerank", "small"),
+        ("embed", "tiny-encoder"),
+    ]
     assert (model.kind, model.max_batch_tokens, encoder.load().kind) == ("cross-encoder", 77, "encoder")
     assert small.count_bytes() == (tiny_cross_encoder_folder / "model.safetensors").stat().st_size
 

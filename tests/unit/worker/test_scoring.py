@@ -69,4 +69,4 @@ def test_however_batches_are_made_each_gets_its_own_scores(requests: list[list[s
             )
 
     expected = [OverlapScorer().score(f"a {at}", passages) for at, passages in enumerate(requests)]
-    assert [one.values.tolist() for one in asyncio.run(run())] == [one.values.tolist() for one in expected]
+    assert [scores.values.tolist() for scores in asyncio.run(run())] == [scores.values.tolist() for scores in expected]

@@ -36,9 +36,9 @@ def test_a_request_is_a_span_of_its_callers_trace_with_its_stages_below(collecto
     assert {span.trace_id.hex() for span in spans.values()} == {TRACE}
     assert request.parent_span_id.hex() == CALLER
     assert spans["tokenize"].parent_span_id == spans["batches"].parent_span_id == request.span_id
-    told = {one.key: one.value for one in spans["batches"].attributes}
-    assert (told["connector.inputs"].int_value, told["connector.tokens"].int_value) == (2, 2)
-    assert told["connector.queue_ms"].double_value >= 0
+    attributes = {attribute.key: attribute.value for attribute in spans["batches"].attributes}
+    assert (attributes["connector.inputs"].int_value, attributes["connector.tokens"].int_value) == (2, 2)
+    assert attributes["connector.queue_ms"].double_value >= 0
     assert collector.services == {"connector-worker"}
 
 

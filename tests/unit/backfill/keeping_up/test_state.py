@@ -44,7 +44,7 @@ def test_a_state_is_read_as_it_was_kept(tmp_path: Path) -> None:
     file.keep(STATE)
 
     assert file.read() == STATE
-    assert [each.name for each in tmp_path.iterdir()] == ["state.json"]
+    assert [entry.name for entry in tmp_path.iterdir()] == ["state.json"]
 
 
 def test_amid_a_round_the_state_moves_forth_alone_and_forgets_no_refusal() -> None:

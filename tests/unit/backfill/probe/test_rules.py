@@ -29,7 +29,7 @@ def facts(engine: Engine = ELASTICSEARCH, mapping: dict[str, Any] | None = None,
 def rules(found: Facts, intent: Intent = NOTHING_PARTICULAR) -> tuple[list[str], list[str]]:
     """Names of obstacles and of concerns."""
     verdict = judge(found, intent)
-    return [each.rule for each in verdict.obstacles], [each.rule for each in verdict.concerns]
+    return [obstacle.rule for obstacle in verdict.obstacles], [obstacle.rule for obstacle in verdict.concerns]
 
 
 @pytest.mark.parametrize(
@@ -81,11 +81,11 @@ def test_a_privilege_that_is_missing_is_named_with_what_works_without(
     denied: str, obstacle: list[str], ways: int
 ) -> None:
     verdict = judge(Facts("kb", ELASTICSEARCH, {}, {"index.a": "b"}, denied={denied: "manage"}))
-    said = " ".join(map(str, (*verdict.obstacles, *verdict.concerns)))
+    text = " ".join(map(str, (*verdict.obstacles, *verdict.concerns)))
 
-    assert [each.rule for each in verdict.obstacles] == obstacle
+    assert [found.rule for found in verdict.obstacles] == obstacle
     assert len(verdict.ways) == ways
-    assert "manage" in said
+    assert "manage" in text
 
 
 def test_our_own_fields_are_not_in_our_way() -> None:

@@ -147,14 +147,16 @@ def test_check_fails_for_warnings_only_when_strict(launcher: Launcher, tmp_path:
 )
 def test_a_secret_in_a_flag_is_refused(launcher: Launcher, tmp_path: Path, given: tuple[str, ...]) -> None:
     (tmp_path / "x").write_text("abc")
-    flags = [flag for one in given[:1] for flag in ("--set", one)]
+    flags = [flag for setting in given[:1] for flag in ("--set", setting)]
     done = launcher.run("config", "show", *flags, cwd=tmp_path)
     path = "cluster.api_key" if "api_key" in given[0] else "cluster.password"
-    by_reference = launcher.run("config", "show", *[f for one in given[1:] for f in ("--set", one)], cwd=tmp_path)
+    by_reference = launcher.run(
+        "config", "show", *[f for setting in given[1:] for f in ("--set", setting)], cwd=tmp_path
+    )
 
     assert done.code == 2
     assert f"{path} cannot be given as a flag, which every list of processes shows; set {env_name(path)}" in done.stderr
-    assert said(done) == []
+    assert lines_of(done) == []
     assert by_reference.code == 0
 
 
@@ -163,7 +165,7 @@ def test_a_secret_behind_a_flag_that_is_written_wrongly_is_not_repeated(launcher
 
     assert done.code == 2
     assert "--set takes PATH=VALUE, not 'cluster.password…'" in done.stderr
-    assert said(done) == []
+    assert lines_of(done) == []
 
 
 class Refusing(QuietHandler):
@@ -187,7 +189,7 @@ def refusing() -> Iterator[str]:
         yield url
 
 
-def said(done: Finished) -> list[str]:
+def lines_of(done: Finished) -> list[str]:
     """The forms of the secret that a command has said on either stream."""
     basic = base64.b64encode(f"{USER}:{SECRET}".encode()).decode()
     pieces = [SECRET, SECRET[:7], SECRET[-9:], basic, base64.b64encode(SECRET.encode()).decode(), repr(SECRET.encode())]
@@ -219,7 +221,7 @@ def test_no_command_on_settings_says_a_secret(launcher: Launcher, tmp_path: Path
     assert json.loads(as_json.stdout)[f"cluster.{name}"]["value"] == "***"
     assert "***" in table.stdout
     assert late.code == 2
-    assert [said(one) for one in (table, as_json, checked, late)] == [[], [], [], []]
+    assert [lines_of(done) for done in (table, as_json, checked, late)] == [[], [], [], []]
 
 
 @pytest.mark.parametrize(("name", "place"), [("password", "variable"), ("api_key", "file of the settings file")])
@@ -237,7 +239,7 @@ def test_no_command_says_a_secret_that_is_refused(
     for command, code in commands.items():
         done = launcher.run(*command, cwd=tmp_path, **environ)
 
-        assert (done.code, said(done)) == (code, [])
+        assert (done.code, lines_of(done)) == (code, [])
         assert refusing in done.stdout + done.stderr  # it was asked, and refused
 
 
@@ -267,5 +269,5 @@ def test_no_broken_settings_file_says_a_secret(launcher: Launcher, tmp_path: Pat
     ingested = launcher.run("ingest", "rows.jsonl", "--log-format", "json", cwd=tmp_path)
 
     assert (checked.code, searched.code, ingested.code) == (2, 2, 2)
-    assert (said(checked), said(searched), said(ingested)) == ([], [], [])
+    assert (lines_of(checked), lines_of(searched), lines_of(ingested)) == ([], [], [])
     assert "Traceback" not in checked.stderr + searched.stderr + ingested.stderr

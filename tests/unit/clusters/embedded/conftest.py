@@ -11,5 +11,5 @@ import pytest
 @pytest.fixture(scope="module")
 def runner() -> Iterator[asyncio.Runner]:
     """One event loop for the tests of a file."""
-    with asyncio.Runner() as one:
-        yield one
+    with asyncio.Runner() as opened:
+        yield opened

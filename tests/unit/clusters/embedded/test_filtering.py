@@ -61,12 +61,12 @@ def holds(found: Filter, row: Mapping[str, Any]) -> bool:
     match found:
         case Terms(name, values):
             value = row.get(name)
-            return value is not None and any(one in values for one in (value if isinstance(value, list) else [value]))
+            return value is not None and any(item in values for item in (value if isinstance(value, list) else [value]))
         case Range(name, bounds):
             value = row.get(name)
             if value is None:
                 return False
-            key = (lambda one: one.encode()) if isinstance(value, str) else (lambda one: one)
+            key = (lambda operand: operand.encode()) if isinstance(value, str) else (lambda operand: operand)
             compare = {
                 "gt": lambda bound: key(value) > key(bound),
                 "gte": lambda bound: key(value) >= key(bound),

@@ -45,7 +45,7 @@ def test_writing_again_replaces_a_document_with_its_passages(runner: asyncio.Run
 
     hits, fetched = runner.run(work())
 
-    assert [one.passage_id for one in hits[0].passages] == ["a#0"]
+    assert [passage.passage_id for passage in hits[0].passages] == ["a#0"]
     assert fetched == {"a": {"text": "new", "extra": ["é"]}}
 
 
@@ -61,7 +61,7 @@ def test_the_dense_leg_brings_the_nearest_passages_and_the_cosine(runner: asynci
     (hit,) = runner.run(work())
 
     cosines = ENCODER.encode(texts) @ ENCODER.encode_query("blue bird")
-    assert [one.ordinal for one in hit.passages] == np.argsort(-cosines)[:3].tolist()
+    assert [passage.ordinal for passage in hit.passages] == np.argsort(-cosines)[:3].tolist()
     assert hit.score == pytest.approx(1.0)
 
 

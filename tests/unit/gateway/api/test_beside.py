@@ -46,7 +46,7 @@ def test_both_ports_answer_with_one_encoder_and_end_together(tmp_path: Path, mon
     monkeypatch.setattr(CountedEncoder, "loaded", 0)
     monkeypatch.setattr(CountedEncoder, "closed", 0)
     listener, api = bind("127.0.0.1", 0, choose="gateway.port"), bind("127.0.0.1", 0, choose="gateway.port")
-    urls = [f"http://127.0.0.1:{each.getsockname()[1]}" for each in (listener, api)]
+    urls = [f"http://127.0.0.1:{listening.getsockname()[1]}" for listening in (listener, api)]
     seen = []
 
     async def opened(settings: Settings, encoder: SharedEncoder) -> None:

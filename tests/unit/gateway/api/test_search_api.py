@@ -117,7 +117,7 @@ def test_other_indexes_are_searched_where_the_settings_name_them(
 
 
 def test_the_api_answers_under_names_of_this_machine_alone(api: httpx.Client, store: str) -> None:
-    said = {
+    replies = {
         host: api.post("/v1/search", json={"query": "red"}, headers={"host": host})
         for host in ("localhost:1", "evil.example", "search.example:9281", "127.0.0.1.evil.example", "10.0.0.9")
     }
@@ -125,8 +125,8 @@ def test_the_api_answers_under_names_of_this_machine_alone(api: httpx.Client, st
         known = named.get("/v1/health/live", headers={"host": "search.example:9281"})
         page = named.get("/ui/", headers={"host": "search.example:9281"})
 
-    assert [reply.status_code for reply in said.values()] == [200, 421, 421, 421, 421]
-    assert "gateway.api_hosts" in said["evil.example"].json()["detail"]
+    assert [reply.status_code for reply in replies.values()] == [200, 421, 421, 421, 421]
+    assert "gateway.api_hosts" in replies["evil.example"].json()["detail"]
     assert (known.status_code, page.status_code) == (200, 200)
     assert api.get("/metrics", headers={"host": "evil.example"}).status_code == 421
 
@@ -151,12 +151,12 @@ def test_a_wrong_request_is_a_problem_that_says_what_to_do(
     api: httpx.Client, body: dict[str, Any], status: int, kind: str, words: str
 ) -> None:
     reply = api.post("/v1/search", json=body)
-    said = reply.json()
+    problem = reply.json()
 
     assert (reply.status_code, reply.headers["content-type"]) == (status, "application/problem+json")
-    assert (said["status"], said["type"]) == (status, f"urn:hybrid-search-connector:{kind}")
-    assert said["title"]
-    assert words in said["detail"]
+    assert (problem["status"], problem["type"]) == (status, f"urn:hybrid-search-connector:{kind}")
+    assert problem["title"]
+    assert words in problem["detail"]
 
 
 @pytest.mark.parametrize("body", [b"{", b'{"query": "\\ud800"}', b'{"deadline_s": NaN}', b"[" * 5_000, b"\xff"])
@@ -181,9 +181,9 @@ def test_a_body_that_is_too_long_is_refused(store: str) -> None:
         assert api.post("/v1/search", content=whole, headers=JSON_BODY).status_code == 200
         with socket.create_connection((api.base_url.host, api.base_url.port), timeout=120) as caller:
             caller.sendall(b"POST /v1/search HTTP/1.1\r\nHost: localhost\r\nContent-Length: 101\r\n\r\n")
-            said = read_reply(caller)  # before any of the body has come
-    assert b" 413 " in said
-    assert b"\r\nconnection: close\r\n" in said.lower()
+            reply = read_reply(caller)  # before any of the body has come
+    assert b" 413 " in reply
+    assert b"\r\nconnection: close\r\n" in reply.lower()
 
 
 def test_credentials_of_the_service_are_not_lent_and_the_embedded_store_knows_no_users(api: httpx.Client) -> None:

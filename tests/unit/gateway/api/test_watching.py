@@ -57,22 +57,22 @@ def worker() -> Iterator[str]:
 
 def test_stages_and_what_failed_are_counted(store: str) -> None:
     outcomes = Outcomes()
-    for said in (
+    for header in (
         b"reranked;window=9;mode=bounded",
         b"degraded;reason=deadline",
         b"passed;reason=sort",
         b"reranked;searches=2;of=9;degraded=1;left=2",
     ):
-        outcomes.count(Replied(200, ((b"X-Rerank", said),), b""))
+        outcomes.count(Replied(200, ((b"X-Rerank", header),), b""))
     outcomes.count(Passed("size"))
     with running_api(api_settings(store, worker="http://127.0.0.1:9"), outcomes) as api:
         answers = [api.post("/v1/search", json={"query": "red", "rerank": rerank}).json() for rerank in (None, False)]
         api.post("/v1/search", json={"query": ""})
         api.get("/no/such/page")
-        said = api.get("/metrics").text
+        metrics = api.get("/metrics").text
 
-    lines = set(said.splitlines())
-    took_s = re.search(r'stage_seconds_sum\{stage="total"\} ([\d.e-]+)', said)
+    lines = set(metrics.splitlines())
+    took_s = re.search(r'stage_seconds_sum\{stage="total"\} ([\d.e-]+)', metrics)
     assert took_s
     assert float(took_s[1]) == pytest.approx(sum(answer["took_ms"]["total"] for answer in answers) / 1000)
     assert {
@@ -102,7 +102,7 @@ def test_a_slow_search_is_logged_with_its_stages_and_its_text_only_where_allowed
             answer = api.post("/v1/search", json={"query": "red fish"}).json()
         if gateway["slow_query_ms"] > 1:
             break
-        (record,) = (one for one in caplog.records if one.name == logger)
+        (record,) = (record for record in caplog.records if record.name == logger)
         assert record.levelno == logging.WARNING
         assert answer["query_id"] in record.getMessage()
         assert " encode_ms=" in record.getMessage()
@@ -110,7 +110,7 @@ def test_a_slow_search_is_logged_with_its_stages_and_its_text_only_where_allowed
         assert (" degraded=local" in record.getMessage()) == bool(away)
         caplog.clear()
 
-    assert [one for one in caplog.records if one.name == logger] == []
+    assert [record for record in caplog.records if record.name == logger] == []
 
 
 def test_the_callers_trace_goes_on_to_the_worker(store: str, worker: str, heard: list[str | None]) -> None:
@@ -179,11 +179,11 @@ def test_an_intercepted_search_is_a_span_that_those_of_engine_and_worker_are_wit
     _, trace, caller, _ = TRACE.split("-")
     spans = {span.name: span for span in collector.spans}
     reranked, passed = (spans[f"GET /{index}/_search"] for index in ("a", "passes"))
-    said = [{each.key: each.value for each in span.attributes} for span in (reranked, passed)]
+    attributes = [{attribute.key: attribute.value for attribute in span.attributes} for span in (reranked, passed)]
     inner = f"00-{trace}-{reranked.span_id.hex()}-01".encode()
     assert {(span.trace_id.hex(), span.parent_span_id.hex()) for span in spans.values()} == {(trace, caller)}
     assert replies[0].endswith(inner + b" " + inner)
-    assert [each["connector.rerank"].string_value for each in said] == [
+    assert [names["connector.rerank"].string_value for names in attributes] == [
         "reranked;window=9;mode=union",
         "passed;reason=sort",
     ]

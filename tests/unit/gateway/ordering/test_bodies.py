@@ -42,8 +42,8 @@ def test_each_request_has_its_own_parts() -> None:
     }  # fmt: skip
     found = read(json.dumps(body).encode())
     lexical, page, tail = (
-        json.loads(each)
-        for each in (
+        json.loads(sent)
+        for sent in (
             lexical_body(found, SCHEMA, window=40, passages=1),
             page_body(found, SCHEMA, ["a"]),
             tail_body(found, SCHEMA, ["a"], start=3, size=2),

@@ -18,7 +18,7 @@ def test_a_plain_head_may_go_on() -> None:
 
 
 @pytest.mark.parametrize(
-    ("headers", "said"),
+    ("headers", "reason"),
     [
         ([], "names one Host; this one has 0"),
         ([HOST_HEADER, (b"HOST", b"h")], "names one Host; this one has 2"),
@@ -36,12 +36,12 @@ def test_a_plain_head_may_go_on() -> None:
     ],
 )
 def test_a_header_that_two_servers_could_read_in_two_ways_is_refused(
-    headers: list[tuple[bytes, bytes]], said: str
+    headers: list[tuple[bytes, bytes]], reason: str
 ) -> None:
     refusal = check_head("POST", b"/", "1.1", headers)
 
     assert refusal is not None
-    assert (refusal.status, said in refusal.reason) == (400, True)
+    assert (refusal.status, reason in refusal.reason) == (400, True)
 
 
 @pytest.mark.parametrize(

@@ -104,14 +104,14 @@ def test_whatever_is_sent_nothing_of_ours_fails_and_the_engine_gets_whole_reques
     before = len(lasting_engine.seen)
     with lasting_gateway.connect() as caller:
         caller.sendall(data + NOTHING)
-        said = b""
+        received = b""
         try:
             while more := caller.recv(65_536):
-                said += more
+                received += more
         except ConnectionResetError:
             pass
 
-    assert not re.search(rb"HTTP/1\.1 5(?!05)", said), said
+    assert not re.search(rb"HTTP/1\.1 5(?!05)", received), received
     assert lasting_gateway.ask(b"GET /_gateway/health HTTP/1.1\r\nHost: h\r\n\r\n").startswith(b"HTTP/1.1 200")
     for request in map(Read, lasting_engine.seen[before:]):
         assert request.count <= 1  # none where the caller ended within a body

@@ -84,7 +84,9 @@ def test_envoys_configuration_is_yaml_whose_routes_have_their_clusters() -> None
     manager = listener["filter_chains"][0]["filters"][0]["typed_config"]
     [host] = manager["route_config"]["virtual_hosts"]
     names = {cluster["name"] for cluster in resources["clusters"]}
-    aggregate = next(each for each in resources["clusters"] if "cluster_type" in each)["cluster_type"]["typed_config"]
+    aggregate = next(cluster for cluster in resources["clusters"] if "cluster_type" in cluster)["cluster_type"][
+        "typed_config"
+    ]
 
     assert {route["route"]["cluster"] for route in host["routes"]} | set(aggregate["clusters"]) <= names
     assert re.match(host["routes"][0]["match"]["safe_regex"]["regex"], "/products/_search")

@@ -71,9 +71,9 @@ def test_a_gzipped_body_is_read_up_to_the_limit() -> None:
     packed, given = gzip.compress(b"a" * 100), headers(content_encoding="gzip")
 
     assert read_body(given, packed, limit=100) == b"a" * 100
-    for body, said in ((packed, given), (b"no gzip", given), (packed, headers(content_encoding="br"))):
+    for body, own_headers in ((packed, given), (b"no gzip", given), (packed, headers(content_encoding="br"))):
         with pytest.raises(NotRecognised):
-            read_body(said, body, limit=99)
+            read_body(own_headers, body, limit=99)
 
 
 def test_wishes_are_words_of_one_header() -> None:

@@ -54,7 +54,7 @@ def test_grades_are_those_of_who_gave_them_and_resolved_as_judging_resolves_them
     }
     (query,) = folder.queries()
 
-    assert [(each.by, each.grade) for each in folder.grades().history()] == [("anna b", 3), ("Ben", 1)]
+    assert [(given.by, given.grade) for given in folder.grades().history()] == [("anna b", 3), ("Ben", 1)]
     assert pressed == {"anna": ["3"], "ben": ["1"]}
     assert folder.qrels_file.read_text().splitlines()[1:] == [f"{query.query_id}\ta\t1"]  # the lower of two
     folder.grades().append(Grade(query.query_id, "a", 2, "settled"))

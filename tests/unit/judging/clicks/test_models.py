@@ -44,7 +44,7 @@ def simulate(
 @pytest.mark.parametrize("mixed", [True, False])
 def test_the_position_based_model_recovers_what_users_find_attractive(mixed: bool) -> None:
     truth, showings = simulate(users=1500, mixed=mixed)
-    found = {(each.text, each.doc_id): each for each in position_based(showings)}
+    found = {(judgment.text, judgment.doc_id): judgment for judgment in position_based(showings)}
     errors = np.array([found[pair].value - value for pair, value in truth.items()])
     rates = np.array([found[pair].clicks / found[pair].impressions - value for pair, value in truth.items()])
 
@@ -55,7 +55,7 @@ def test_the_position_based_model_recovers_what_users_find_attractive(mixed: boo
 
 def test_the_rank_that_is_looked_at_most_counts_as_looked_at_always() -> None:
     truth, counts = simulate(users=1500, mixed=True, looks=LOOKS / 2)
-    found = {(each.text, each.doc_id): each.value for each in position_based(counts)}
+    found = {(judgment.text, judgment.doc_id): judgment.value for judgment in position_based(counts)}
 
     assert np.mean([*found.values()]) == pytest.approx(np.mean([*truth.values()]) / 2, rel=0.05)
 
@@ -64,12 +64,12 @@ def test_looks_are_what_users_looked_at() -> None:
     _, showings = simulate(users=1500, mixed=True)
     found = position_based(showings)
 
-    assert sum(each.looks for each in found) == pytest.approx(12 * 1500 * LOOKS.sum(), rel=0.1)
+    assert sum(judgment.looks for judgment in found) == pytest.approx(12 * 1500 * LOOKS.sum(), rel=0.1)
 
 
 def test_clicks_over_expected_clicks_order_documents_as_they_attract() -> None:
     truth, showings = simulate(users=1500, mixed=True)
-    found = {(each.text, each.doc_id): each.value for each in clicks_over_expected(showings)}
+    found = {(judgment.text, judgment.doc_id): judgment.value for judgment in clicks_over_expected(showings)}
     expected = [value / np.mean([*truth.values()]) for value in truth.values()]
 
     assert np.corrcoef(expected, [found[pair] for pair in truth])[0, 1] > 0.98
@@ -125,7 +125,9 @@ def test_queries_and_events_of_ubi_become_what_was_shown_and_clicked(tmp_path: P
     )
     showings, notes = read_ubi([queries, events])
 
-    assert sorted((each.text, each.doc_id, each.rank, each.impressions, each.clicks) for each in showings) == [
+    assert sorted(
+        (showing.text, showing.doc_id, showing.rank, showing.impressions, showing.clicks) for showing in showings
+    ) == [
         ("Red Fish", "7", 2, 1, 1),
         ("Red Fish", "a", 1, 2, 0),
         ("Red Fish", "b", 3, 1, 0),

@@ -62,15 +62,15 @@ def read(tmp_path: Path, content: str | Any) -> Any:
     return name, READERS[name](file)
 
 
-def told(found: list[Judged]) -> list[tuple[str, str, str, float, str]]:
-    return [(each.query_id, each.text, each.doc_id, each.value, each.by) for each in found]
+def judgments_of(found: list[Judged]) -> list[tuple[str, str, str, float, str]]:
+    return [(judgment.query_id, judgment.text, judgment.doc_id, judgment.value, judgment.by) for judgment in found]
 
 
 def test_a_case_of_quepid_with_queries_that_nobody_rated(tmp_path: Path) -> None:
     name, found = read(tmp_path, CASE)
 
     assert name == "quepid"
-    assert told(found.judged) == [("", "red fish", "d1", 3, ""), ("", "-1 to 1, in words", "d2", 0, "")]
+    assert judgments_of(found.judged) == [("", "red fish", "d1", 3, ""), ("", "-1 to 1, in words", "d2", 0, "")]
     assert found.notes == ("1 rows have no rating",)
 
 
@@ -84,7 +84,7 @@ def test_a_book_of_quepid_has_a_column_for_each_rater(tmp_path: Path) -> None:
     name, found = read(tmp_path, BOOK)
 
     assert name == "quepid"
-    assert told(found.judged) == [
+    assert judgments_of(found.judged) == [
         ("", "red fish", "d1", 3, "Anna"),
         ("", "red fish", "d2", 1, "Anna"),
         ("", "red fish", "d2", 2, "bo@example.org"),
@@ -95,7 +95,7 @@ def test_a_judgment_list_as_the_workbench_shows_it(tmp_path: Path) -> None:
     name, found = read(tmp_path, SHOWN)
 
     assert name == "workbench"
-    assert told(found.judged) == [("", "red fish", "d1", 0.25, "by a model")]
+    assert judgments_of(found.judged) == [("", "red fish", "d1", 0.25, "by a model")]
     assert found.notes == ("1 documents were left unrated there",)
 
 
@@ -103,7 +103,7 @@ def test_a_rank_eval_body_says_what_its_requests_search_for(tmp_path: Path) -> N
     name, found = read(tmp_path, RANK_EVAL)
 
     assert name == "rank-eval"
-    assert told(found.judged) == [
+    assert judgments_of(found.judged) == [
         ("fish_query", "red fish", "d1", 3, ""),
         ("fish_query", "red fish", "d2", 0, ""),
         ("by_template", "blue bird", "7", 1, ""),
@@ -114,7 +114,7 @@ def test_a_rank_eval_body_says_what_its_requests_search_for(tmp_path: Path) -> N
 def test_documents_of_several_indices_are_named_with_them(tmp_path: Path) -> None:
     two = {"requests": [{"id": "q", "request": {}, "ratings": [{"_index": i, "_id": "1", "rating": 1} for i in "ab"]}]}
 
-    assert [each.doc_id for each in read(tmp_path, two)[1].judged] == ["a/1", "b/1"]
+    assert [judgment.doc_id for judgment in read(tmp_path, two)[1].judged] == ["a/1", "b/1"]
 
 
 @pytest.mark.parametrize(

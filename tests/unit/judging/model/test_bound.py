@@ -43,8 +43,8 @@ def test_all_that_has_no_answer_is_counted_with_what_an_answer_may_take(folder: 
 def test_what_was_answered_before_costs_nothing_unless_it_is_to_be_asked_again(folder: JudgingFolder) -> None:
     questions = questions_of(folder)
     with AnswerStore.alone(folder.path) as store:
-        for question, said in zip(questions, ("##final score: 2", "I cannot tell."), strict=False):
-            store.keep(KeptAnswer(question.key, read_answer(said, finish="stop"), said, 9, 9))
+        for question, text in zip(questions, ("##final score: 2", "I cannot tell."), strict=False):
+            store.keep(KeptAnswer(question.key, read_answer(text, finish="stop"), text, 9, 9))
         once = find_bound(NextQuestions(folder, questions), store, SAMPLING, ask_again=False)
         anew = find_bound(NextQuestions(folder, questions), store, SAMPLING, ask_again=True)
 

@@ -109,12 +109,12 @@ def test_requests_go_side_by_side(tmp_path: Path) -> None:
 
 
 def test_what_is_no_grade_is_asked_for_once_more_then_counted(tmp_path: Path) -> None:
-    said: list[str] = []
+    passages: list[str] = []
 
     def mumble(query: str, passage: str) -> str:
-        said.append(passage)
+        passages.append(passage)
         if passage.endswith("0"):
-            return "Sorry?" if said.count(passage) == 1 else "##final score: 3"
+            return "Sorry?" if passages.count(passage) == 1 else "##final score: 3"
         return {"1": "##final score: 7", "2": "3 is what it says, ##final score: 0, no, ##final score: 3"}.get(
             passage[-1], "I cannot tell."
         )
@@ -225,9 +225,9 @@ def test_what_is_no_chat_completion_is_an_error_that_names_the_address(tmp_path:
 
 
 def test_a_cap_stops_before_it_is_broken_and_a_rerun_goes_on(tmp_path: Path) -> None:
-    one = estimate_tokens(build_messages("red fish", "Page 5\nq2 passage 5"))
+    tokens = estimate_tokens(build_messages("red fish", "Page 5\nq2 passage 5"))
     cost = Prices(10.0, 20.0).cost
-    cap = cost(3 * one, 3 * 100)
+    cap = cost(3 * tokens, 3 * 100)
     with chat_server(two) as server:
         few, _ = judge(server, tmp_path, budget=TokenBudget(max_requests=2))
         dear = TokenBudget(max_cost=cap, prices=Prices(10.0, 20.0))

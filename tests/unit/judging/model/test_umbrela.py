@@ -19,7 +19,7 @@ ORDERS = (
 
 
 @pytest.mark.parametrize(
-    ("said", "answer"),
+    ("text", "answer"),
     [
         ("##final score: 2", ReadGrade(2)),
         ("M: 3\nT: 2\nO: 1", ReadGrade(1)),
@@ -41,8 +41,8 @@ ORDERS = (
         ("I would give 3 of the 4 sentences a 2", ReadGrade(None, "no grade")),
     ],
 )
-def test_a_grade_is_read_as_it_is_said_and_never_guessed(said: str, answer: ReadGrade) -> None:
-    assert read_answer(said) == answer
+def test_a_grade_is_read_as_it_is_said_and_never_guessed(text: str, answer: ReadGrade) -> None:
+    assert read_answer(text) == answer
 
 
 def test_an_answer_that_the_endpoint_ended_says_why() -> None:

@@ -43,7 +43,7 @@ async def judging(folder: Path, *names: str, **options: Any) -> AsyncIterator[An
 
 
 def kept(folder: Path) -> list[tuple[str, str, int | None, str]]:
-    return [(each.by, each.doc_id, each.grade, each.note) for each in GradeLog(folder / "grades.jsonl").read()]
+    return [(grade.by, grade.doc_id, grade.grade, grade.note) for grade in GradeLog(folder / "grades.jsonl").read()]
 
 
 async def test_a_rater_judges_to_the_end_without_a_script(tmp_path: Path) -> None:
@@ -164,7 +164,7 @@ async def test_markup_in_documents_queries_names_and_notes_is_text(tmp_path: Pat
         settled = await judges[0].post("/settle", **hidden(pages[2]), grade="1")
 
     assert settled.status_code == 303
-    assert [each[1] for each in kept(tmp_path)] == ["d'\"<1>"] * 3
+    assert [row[1] for row in kept(tmp_path)] == ["d'\"<1>"] * 3
     for page in pages:
         assert not re.search(
             r"<(?!script src=\"/page.js\" type)script|<img|onerror=(?!alert\(1\)&gt;)|<b>anna|<i>ben", page

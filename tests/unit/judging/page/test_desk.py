@@ -51,11 +51,11 @@ def take(desk: Desk, rater: str) -> PairInHand:
 
 def judge_all(desk: Desk, rater: str) -> list[tuple[str, str]]:
     """The pairs that the rater gets, one after the other, each of which gets a 1."""
-    got = []
+    keys_judged = []
     while task := desk.hand_out(rater):
         desk.grade(rater, task.pair.key, 1)
-        got.append(task.pair.key)
-    return got
+        keys_judged.append(task.pair.key)
+    return keys_judged
 
 
 def test_alone_a_rater_gets_every_pair_once(tmp_path: Path) -> None:
@@ -127,8 +127,8 @@ def test_each_rater_has_an_order_of_their_own_that_a_restart_does_not_change(tmp
     for name in ("anna", "anna", "ben", "ben"):
         for file in ("grades.jsonl", ".grades.lock"):
             (tmp_path / file).unlink(missing_ok=True)
-        got = judge_all(desk(tmp_path), name)
-        assert orders.setdefault(name, got) == got
+        order = judge_all(desk(tmp_path), name)
+        assert orders.setdefault(name, order) == order
     pool = list(desk(tmp_path).pairs)
 
     assert orders["anna"] != orders["ben"]
@@ -136,13 +136,15 @@ def test_each_rater_has_an_order_of_their_own_that_a_restart_does_not_change(tmp
 
 
 def test_pairs_of_one_query_come_together_and_their_order_tells_no_rank(tmp_path: Path) -> None:
-    got = judge_all(desk(tmp_path, queries=4, documents=5), "anna")
-    queries = [query_id for query_id, _ in got]
+    judged = judge_all(desk(tmp_path, queries=4, documents=5), "anna")
+    queries = [query_id for query_id, _ in judged]
     changes = sum(before != after for before, after in pairwise(queries))
-    ranks = [[int(doc_id.rpartition("d")[2]) for query_id, doc_id in got if query_id == each] for each in set(queries)]
+    ranks = [
+        [int(doc_id.rpartition("d")[2]) for query_id, doc_id in judged if query_id == query] for query in set(queries)
+    ]
 
     assert changes == 3
-    assert not any(each == sorted(each) for each in ranks)
+    assert not any(rank == sorted(rank) for rank in ranks)
 
 
 def test_where_the_order_decides_only_the_first_may_come_and_each_grade_changes_what_they_are(tmp_path: Path) -> None:
@@ -169,11 +171,11 @@ def test_where_the_order_decides_second_raters_get_their_share_and_models_spare_
     keys = list(shared.pairs)
     log.extend(Grade(*key, 2, "gpt", "model") for key in keys[:50])
     log.extend(Grade(*key, 1, "old", "imported") for key in keys[50:])
-    got = {name: judge_all(shared, name) for name in ("anna", "ben")}
+    judged = {name: judge_all(shared, name) for name in ("anna", "ben")}
     twice = {key for key in keys if Sharing(0.3, 0).raters_of(key) == 2}
 
-    assert set(got["anna"]) == set(keys[:50]) | (set(keys[50:]) & twice)
-    assert set(got["ben"]) == set(keys[:50]) & twice
+    assert set(judged["anna"]) == set(keys[:50]) | (set(keys[50:]) & twice)
+    assert set(judged["ben"]) == set(keys[:50]) & twice
     assert shared.progress("ben").finished == len(keys)
 
 
@@ -289,13 +291,13 @@ def test_a_disagreement_is_settled_and_opened_again(tmp_path: Path) -> None:
 
     shared.settle("anna", key, 2)
     shared.settle("anna", key, 2)
-    assert [each.settled for each in shared.disagreements()] == [2]
+    assert [disagreement.settled for disagreement in shared.disagreements()] == [2]
     assert [grade.about for grade in shared.log.read() if grade.by == "settled"] == [{"settled_by": "anna"}]
     assert shared.write_qrels().qrels == {"q0": {"q0d0": 2}}
     assert len(shared.log.history()) == 3
 
     shared.settle("ben", key, None)
-    assert [each.settled for each in shared.disagreements()] == [None]
+    assert [disagreement.settled for disagreement in shared.disagreements()] == [None]
     shared.write_qrels()
     assert read_judgments(tmp_path / "qrels" / "test.tsv").qrels == {"q0": {"q0d0": 1}}
 

@@ -73,16 +73,16 @@ def test_every_pair_is_asked_once(order: JudgingOrder) -> None:
     st.lists(st.tuples(st.integers(0, 39), st.none() | st.integers(0, 3)), max_size=30), st.integers(0, 3), st.randoms()
 )
 def test_the_same_grades_lead_to_the_same_pairs(
-    order: JudgingOrder, told: list[tuple[int, int | None]], seed: int, chance: random.Random
+    order: JudgingOrder, grades: list[tuple[int, int | None]], seed: int, chance: random.Random
 ) -> None:
     """However often grades were changed and taken back on the way, and in whatever order they came."""
     runs = random_runs(4, 5)
     keys = sorted(pool_keys(ranked(runs).values(), 5))
     went, came = pairs_of(runs, order, depth=5, seed=seed), pairs_of(runs, order, depth=5, seed=seed)
-    for at, grade in told:
+    for at, grade in grades:
         went.tell(*keys[at % len(keys)], grade)
         went.next()
-    last = {keys[at % len(keys)]: grade for at, grade in told}
+    last = {keys[at % len(keys)]: grade for at, grade in grades}
     for key in chance.sample(sorted(last), len(last)):
         came.tell(*key, last[key])
 
@@ -141,13 +141,13 @@ def test_decide_looks_where_the_order_is_open_and_says_how_sure_it_is() -> None:
     for at in range(12):
         pairs.tell(f"q{at}", f"a{at}", 3)
         pairs.tell(f"q{at}", f"x{at}", 0)
-    expected = {(each.ahead, each.behind): each for each in pairs.expect()}
+    expected = {(order.ahead, order.behind): order for order in pairs.expect()}
     asked = pairs.next(12)
 
     assert {("best", "worst"), ("second", "worst")} <= set(expected)
     assert expected["best", "worst"].certainty > 0.999
     assert all(doc_id[0] in "bc" for _, doc_id in asked)
-    assert min(each.certainty for each in expected.values()) == pytest.approx(0.5, abs=0.2)
+    assert min(order.certainty for order in expected.values()) == pytest.approx(0.5, abs=0.2)
 
 
 def test_what_is_expected_comes_to_what_is_measured() -> None:

@@ -131,7 +131,7 @@ def test_weights_that_are_cut_short_are_told_of(tmp_path: Path, tiny_encoder_fol
 
 
 @pytest.mark.parametrize(
-    ("said", "reason"),
+    ("config", "reason"),
     [
         ({}, ""),
         ({"model_type": "mpnet"}, "models of type 'mpnet' are not built"),
@@ -141,8 +141,8 @@ def test_weights_that_are_cut_short_are_told_of(tmp_path: Path, tiny_encoder_fol
         ({"hidden_act": "silu"}, "its activation is 'silu'"),
     ],
 )
-def test_what_is_not_built_says_why(said: dict[str, Any], reason: str) -> None:
-    assert why_not({"model_type": "bert", **said}) == reason
+def test_what_is_not_built_says_why(config: dict[str, Any], reason: str) -> None:
+    assert why_not({"model_type": "bert", **config}) == reason
 
 
 def test_what_a_folder_lacks_says_why(tmp_path: Path) -> None:

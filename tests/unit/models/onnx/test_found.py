@@ -65,7 +65,7 @@ def test_a_graph_in_the_folder_gives_what_the_model_gives(
     tiny_encoder_folder: Path, tmp_path: Path, name: str, how: dict[str, Any]
 ) -> None:
     folder = convert(tiny_encoder_folder, tmp_path / "converted", name, build(tiny_encoder_folder, **how))
-    found, original = (open_runtime(each, "onnx") for each in (folder, tiny_encoder_folder))
+    found, original = (open_runtime(path, "onnx") for path in (folder, tiny_encoder_folder))
 
     assert (find_way(folder, "encoder")[0], find_way(tiny_encoder_folder, "encoder")[0]) == ("found", "built")
     assert found.recipe == original.recipe
@@ -104,7 +104,7 @@ def test_a_graph_that_has_kept_the_names_of_its_weights_is_built_anew(
 ) -> None:
     monkeypatch.setattr("connector.models.onnx.found.fuse", refuse)
     folder = convert(tiny_encoder_folder, tmp_path / "converted", "model.onnx", onnx.load(exported))
-    found, original = (open_runtime(each, "onnx") for each in (folder, tiny_encoder_folder))
+    found, original = (open_runtime(path, "onnx") for path in (folder, tiny_encoder_folder))
 
     assert operators(folder) == operators(tiny_encoder_folder)
     assert operators(folder).count("Attention") == 2
@@ -125,7 +125,7 @@ def test_a_graph_that_has_lost_their_names_is_fused_or_run_as_it_is(
     for node in graph.graph.node:
         node.input[:] = [numbers.get(name, name) for name in node.input]
     folder = convert(tiny_encoder_folder, tmp_path / "converted", "model.onnx", graph)
-    found, original = (open_runtime(each, "onnx") for each in (folder, tiny_encoder_folder))
+    found, original = (open_runtime(path, "onnx") for path in (folder, tiny_encoder_folder))
 
     assert operators(folder).count("Attention") == (2 if can_be_fused else 0)
     given, expected = (runtime.text_vectors(TEXTS, are_queries=True) for runtime in (found, original))

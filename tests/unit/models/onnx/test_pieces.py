@@ -29,7 +29,9 @@ def test_pieces_of_a_batch_give_what_the_batch_gives(
     session = Session(tmp_path / "graph.onnx", engine)
     assert ids.size > 3 * PIECE_TOKENS
     in_pieces = session.run("output", feed)
-    one_by_one = [session.run("output", {name: one[row : row + 1] for name, one in feed.items()}) for row in range(101)]
+    one_by_one = [
+        session.run("output", {name: inputs[row : row + 1] for name, inputs in feed.items()}) for row in range(101)
+    ]
 
     assert in_pieces.shape == (101, 37, 32)
     assert np.abs(in_pieces - np.concatenate(one_by_one))[mask.astype(bool)].max() < (0.05 if has_bf16() else 1e-4)
@@ -39,10 +41,12 @@ def test_pieces_of_a_batch_give_what_the_batch_gives(
 def test_pieces_are_as_narrow_as_their_rows(padded_on: str) -> None:
     lengths = [3, 3, 20, 37]
     places = np.arange(37)
-    mask = np.array([places < one if padded_on == "right" else places >= 37 - one for one in lengths])
+    mask = np.array([places < length if padded_on == "right" else places >= 37 - length for length in lengths])
     feed = {"attention_mask": mask.astype(np.int64)}
     cut = {widths: [_cut(feed, mask, rows, widths).tokens for rows in ([0, 1], [2], [2, 3], [0])] for widths in (1, 16)}
-    starts = [(one.start, one.stop) if padded_on == "right" else (37 - one.stop, 37 - one.start) for one in cut[16]]
+    starts = [
+        (piece.start, piece.stop) if padded_on == "right" else (37 - piece.stop, 37 - piece.start) for piece in cut[16]
+    ]
 
-    assert [one.stop - one.start for one in cut[1]] == [3, 20, 37, 3]
+    assert [piece.stop - piece.start for piece in cut[1]] == [3, 20, 37, 3]
     assert starts == [(0, 16), (0, 32), (0, 37), (0, 16)]

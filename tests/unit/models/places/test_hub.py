@@ -45,9 +45,9 @@ def test_a_model_is_fetched_without_code_and_pickles_and_says_where_it_is_from(h
 
     names = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
     assert names == {"config.json", "tokenizer.json", "model.safetensors", "1_Pooling/config.json", "source.json"}
-    said = json.loads((folder / "source.json").read_text())
-    assert (said["name"], said["from"], said["licence"]) == (MODEL, f"hub, revision {REVISION}", "mit")
-    assert said["sha256"]["model.safetensors"] == hub.hash_of("model.safetensors")
+    facts = json.loads((folder / "source.json").read_text())
+    assert (facts["name"], facts["from"], facts["licence"]) == (MODEL, f"hub, revision {REVISION}", "mit")
+    assert facts["sha256"]["model.safetensors"] == hub.hash_of("model.safetensors")
 
 
 def test_a_model_that_was_fetched_is_found_without_asking(hub: HubServer) -> None:

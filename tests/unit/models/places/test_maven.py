@@ -122,7 +122,7 @@ def test_a_user_is_not_sent_on_to_another_host(home: Path, server: FileServer) -
         first.sends_on_to = server.url
         fetch_from_maven(JAR, from_server(first, maven_username="me", maven_password="s3cret"))
 
-    assert [bool(said) for _, _, said in first.seen + server.seen] == [True, False]
+    assert [bool(credentials) for _, _, credentials in first.seen + server.seen] == [True, False]
 
 
 def test_a_folder_from_another_jar_is_made_anew(home: Path, server: FileServer) -> None:

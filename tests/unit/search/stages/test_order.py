@@ -80,7 +80,7 @@ def test_a_leg_that_is_not_there_or_found_none_of_it_has_no_say(legs: Mapping[st
     explained = explain_blend(WINDOW, legs, RERANKED, DEFAULTS, ids(final))
 
     assert sorted(ids(final)) == ["a", "b", "c"]
-    assert all("dense" not in each.parts for each in explained.values())
+    assert all("dense" not in explanation.parts for explanation in explained.values())
 
 
 def test_one_hit_and_equal_scores_are_all_0_and_go_by_doc_id() -> None:

@@ -23,7 +23,7 @@ def hit(doc_id: str, *ordinals: int, score: float = 1.0) -> Hit:
 
 
 def names(passages: list) -> list[str]:
-    return [one.passage_id for one in passages]
+    return [found.passage_id for found in passages]
 
 
 WINDOW = (hit("a", 0, 1, 2), hit("b", 5), hit("c", 3, 4))
@@ -61,7 +61,7 @@ def test_pairs_are_bounded_and_never_repeat(counts: list[int], passages: int, ma
 
     assert len(pairs) == min(max_pairs, sum(min(count, passages) for count in counts))
     assert len(set(names(pairs))) == len(pairs)
-    assert [one.ordinal for one in pairs] == sorted(one.ordinal for one in pairs)
+    assert [pair.ordinal for pair in pairs] == sorted(pair.ordinal for pair in pairs)
 
 
 @pytest.fixture(scope="module")

@@ -56,9 +56,9 @@ def test_a_leg_alone_agrees_with_nobody() -> None:
     ],
 )
 def test_facts_of_the_request_decide(facts: dict[str, Any], rule: dict[str, Any], runs: bool) -> None:
-    said = why_left_out(WhenSettings(facts=rule), query="q", facts=facts, legs=LEGS, order=ORDER, window=4, k=2)
+    reason = why_left_out(WhenSettings(facts=rule), query="q", facts=facts, legs=LEGS, order=ORDER, window=4, k=2)
 
-    assert (said == "") is runs
+    assert (reason == "") is runs
 
 
 def test_all_rules_have_to_hold_and_the_first_that_does_not_is_named() -> None:

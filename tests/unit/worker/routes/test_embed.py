@@ -45,9 +45,9 @@ def encoder(prompted_folder: Path) -> LocalEncoder:
 @pytest.fixture(scope="module")
 def url(encoder: LocalEncoder) -> Iterator[str]:
     offers = [OfferedModel("embed", "prompted", lambda: encoder)]
-    with serving(create_app(OverlapScorer, WorkerSettings(max_pairs=20), offers)) as one:
-        wait_until(lambda: httpx.get(f"{one}/ready").status_code == 200)
-        yield one
+    with serving(create_app(OverlapScorer, WorkerSettings(max_pairs=20), offers)) as served:
+        wait_until(lambda: httpx.get(f"{served}/ready").status_code == 200)
+        yield served
 
 
 def embed(url: str, path: str, texts: Any, **more: Any) -> httpx.Response:
@@ -57,7 +57,7 @@ def embed(url: str, path: str, texts: Any, **more: Any) -> httpx.Response:
 def vectors(reply: httpx.Response) -> list[list[float]]:
     assert reply.status_code == 200, reply.text
     body = reply.json()
-    return body if isinstance(body, list) else [one["embedding"] for one in body["data"]]
+    return body if isinstance(body, list) else [item["embedding"] for item in body["data"]]
 
 
 @pytest.mark.parametrize("path", ["/embed", "/v1/embeddings"])
@@ -80,7 +80,7 @@ def test_openai_gets_exactly_its_reply(url: str) -> None:
     body = embed(url, "/v1/embeddings", ["red", "fish"], model="text-embedding-3-small", user="u").json()
 
     assert set(body) == {"object", "data", "model", "usage"}
-    assert [{**one, "embedding": None} for one in body["data"]] == [
+    assert [{**item, "embedding": None} for item in body["data"]] == [
         {"object": "embedding", "index": at, "embedding": None} for at in range(2)
     ]
     assert (body["object"], body["model"], body["usage"]) == (
@@ -215,17 +215,17 @@ def test_what_is_no_worker_is_told_of(body: Any) -> None:
 
 def test_a_worker_without_the_encoder_is_told_of(url: str) -> None:
     offers = [OfferedModel("embed", name, lambda: pytest.fail("loaded")) for name in ("a", "b")]
-    with serving(create_app(OverlapScorer, WorkerSettings(), offers)) as one:
-        wait_until(lambda: httpx.get(f"{one}/ready").status_code == 200)
+    with serving(create_app(OverlapScorer, WorkerSettings(), offers)) as served:
+        wait_until(lambda: httpx.get(f"{served}/ready").status_code == 200)
         with pytest.raises(WorkerError, match=r"no model 'c' to embed with, but a, b; add it in worker\.models"):
-            RemoteEncoder(one, "c")
+            RemoteEncoder(served, "c")
 
 
 def test_an_encoder_that_cannot_be_loaded_is_told_of() -> None:
     def load() -> LocalEncoder:
         raise ModelError("no such folder")
 
-    with serving(create_app(OverlapScorer, WorkerSettings(), [OfferedModel("embed", "e", load)])) as one:
-        wait_until(lambda: httpx.get(f"{one}/ready").status_code == 200)
+    with serving(create_app(OverlapScorer, WorkerSettings(), [OfferedModel("embed", "e", load)])) as served:
+        wait_until(lambda: httpx.get(f"{served}/ready").status_code == 200)
         with pytest.raises(WorkerUnavailable, match="no such folder"):
-            RemoteEncoder(one, "e", attempts=1)
+            RemoteEncoder(served, "e", attempts=1)

@@ -79,7 +79,7 @@ def test_a_cohere_reply_holds_documents_on_demand_only() -> None:
 
     results = build_cohere_reply(request, scores(0.5, 0.75))["results"]
 
-    assert [one["document"] for one in results] == [{"text": "b"}, {"text": "a"}]
+    assert [result["document"] for result in results] == [{"text": "b"}, {"text": "a"}]
 
 
 @pytest.mark.parametrize(("count", "units"), [(1, 1), (100, 1), (101, 2), (1000, 10)])
@@ -168,7 +168,7 @@ def test_what_was_not_scored_is_left_out_and_named() -> None:
     scores = Scores(np.array([1.0, np.nan, 3.0, np.nan], dtype=np.float32), (), False, (1, 0, 1, 0), (1, 3))
 
     assert best_first(scores, None) == [(2, 3.0), (0, 1.0)]
-    assert [one["index"] for one in build_score_reply(scores, model="m")["data"]] == [0, 2]
+    assert [result["index"] for result in build_score_reply(scores, model="m")["data"]] == [0, 2]
     headers = build_headers(scores, kind="cross-encoder", fingerprint="f", took_ms=1.0)
     assert read_positions(headers[UNSCORED]) == {1, 3}
 
@@ -188,7 +188,7 @@ def test_a_budget_that_is_none_is_refused(header: str) -> None:
 def test_a_scope_is_its_principals_own(principal: str, header: str | None) -> None:
     scope = read_scope(header, principal=principal)
 
-    others = [(other, one) for other in ("", "ann", "bob") for one in (None, "a", "b", "ann")]
+    others = [(other, header) for other in ("", "ann", "bob") for header in (None, "a", "b", "ann")]
     assert [other for other in others if read_scope(other[1], principal=other[0]) == scope] == [(principal, header)]
     assert len(scope) <= 64
 

@@ -84,11 +84,11 @@ def test_the_grades_of_the_model_decide_what_it_is_asked_next(made: Any, order: 
 def test_without_a_persons_grade_it_says_that_nobody_knows(made: Any) -> None:
     with chat_server(answers(made[1])) as server:
         done = judge(server, "--yes")
-        told = json.loads(judge(server, "--json").stdout)
+        report = json.loads(judge(server, "--json").stdout)
 
     assert "nobody knows how good the grades of stub are" in flat(done.stderr)
     assert "kappa" not in done.stdout
-    assert (told["comparisons"], told["unmeasured"], told["job"]["graded"]) == ([], ["stub"], 30)
+    assert (report["comparisons"], report["unmeasured"], report["job"]["graded"]) == ([], ["stub"], 30)
 
 
 def test_a_known_rate_of_errors_comes_out_as_the_agreement_that_it_gives(tmp_path: Path) -> None:
@@ -100,8 +100,8 @@ def test_a_known_rate_of_errors_comes_out_as_the_agreement_that_it_gives(tmp_pat
     grade_all(folder, judged)
     with chat_server(answers(truth, wrong=0.3)) as server:
         done = judge(server, "--yes")
-    told = json.loads(CliRunner().invoke(judge_app, ["agreement", "judging", "--json"]).stdout)
-    (found,) = told["comparisons"]
+    report = json.loads(CliRunner().invoke(judge_app, ["agreement", "judging", "--json"]).stdout)
+    (found,) = report["comparisons"]
     given = {(grade.query_id, grade.doc_id): grade.grade for grade in folder.grades().read() if grade.kind == "model"}
     expected = cohen_kappa_score([*judged.values()], [given[pair] for pair in judged], weights="quadratic")
 

@@ -227,8 +227,8 @@ def test_rows_are_sorted_by_each_column_from_either_end() -> None:
         row("c", 0.2, kept=2, first=1, gain=-0.3),
     ]
     orders = {
-        said: "".join(each.difference.query for each in sort_rows(rows, read_sorting(params(sort=said))))
-        for said in ("", "alike", "-alike", "kept", "first", "-first", "gain", "-gain", "query", "-query", "nothing")
+        order: "".join(row.difference.query for row in sort_rows(rows, read_sorting(params(sort=order))))
+        for order in ("", "alike", "-alike", "kept", "first", "-first", "gain", "-gain", "query", "-query", "nothing")
     }
 
     assert orders == {
@@ -305,7 +305,7 @@ async def test_a_run_is_bounded_counts_what_fails_and_stops_when_told_to(caplog:
     await run.ended()
 
     assert (run.state, run.why, gate.most, gate.under_way) == ("stopped", "enough", 2, 0)
-    assert [each.query for each in run.failed] == ["broken"]
+    assert [failure.query for failure in run.failed] == ["broken"]
     assert len(run.differences) == 2
     run.stop("again")
     assert run.why == "enough"
