@@ -61,7 +61,7 @@ GROUPS = {
     # which read all of the code
     "code": (
         "unit/search/test_layout",
-        *(f"unit/test_{name}" for name in ("architecture", "extras", "rooms", "wide_excepts")),
+        *(f"unit/test_{name}" for name in ("architecture", "extras", "names", "rooms", "wide_excepts")),
     ),
     # whose imports take 10 s
     "torch": (

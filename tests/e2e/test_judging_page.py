@@ -188,9 +188,9 @@ async def test_texts_run_in_their_own_direction_and_markup_is_text(tab: Page, fo
     with serving(page_of(folder)) as url:
         await sign_in(tab, url, "anna")
         for _ in PAIRS:
-            shown = await tab.evaluate(SHOWN_PAIR)
-            directions[shown] = await tab.evaluate("getComputedStyle(document.querySelector('.text')).direction")
-            titles[shown] = await tab.evaluate("document.querySelector('.heading').innerText")
+            pair = await tab.evaluate(SHOWN_PAIR)
+            directions[pair] = await tab.evaluate("getComputedStyle(document.querySelector('.text')).direction")
+            titles[pair] = await tab.evaluate("document.querySelector('.heading').innerText")
             assert "broken into" not in (await tab.evaluate("document.title")).replace(ATTACK, "")
             assert await tab.evaluate("document.querySelectorAll('img, article script, h1 script').length") == 0
             await tab.press_and_load("1")
@@ -239,8 +239,8 @@ async def test_without_a_script_buttons_do_all(tab: Page, folder: Path) -> None:
 async def test_a_page_of_another_site_cannot_send_a_grade(tab: Page, folder: Path) -> None:
     with serving(page_of(folder)) as url:
         await sign_in(tab, url, "anna")
-        shown = hidden(await tab.evaluate("document.documentElement.outerHTML"))
-        fields = "".join(f"<input name={name} value={value}>" for name, value in {**shown, "grade": "3"}.items())
+        fields_shown = hidden(await tab.evaluate("document.documentElement.outerHTML"))
+        fields = "".join(f"<input name={name} value={value}>" for name, value in {**fields_shown, "grade": "3"}.items())
         other = f"<form method=post action={url}/grade>{fields}<button>Win</button></form>"
         with serving(HTMLResponse(other)) as elsewhere:  # same machine, same cookies, another origin
             for site in (elsewhere, elsewhere.replace("127.0.0.1", "localhost")):
@@ -254,12 +254,12 @@ async def test_a_page_of_another_site_cannot_send_a_grade(tab: Page, folder: Pat
 async def test_a_server_that_is_away_is_said_and_the_pair_stays(tab: Page, folder: Path) -> None:
     with serving(page_of(folder)) as url:
         await sign_in(tab, url, "anna")
-        shown = await tab.evaluate(SHOWN_PAIR)
+        pair = await tab.evaluate(SHOWN_PAIR)
     await tab.press("3")
     await tab.until("!document.querySelector('.alert').hidden")
 
     assert "was not kept" in await tab.evaluate("document.querySelector('.alert').innerText")
-    assert await tab.evaluate(SHOWN_PAIR) == shown
+    assert await tab.evaluate(SHOWN_PAIR) == pair
     assert kept(folder) == ()
 
 
@@ -281,9 +281,9 @@ async def test_two_browsers_at_once_lose_nothing_when_the_server_is_killed(
     seen: dict[str, list[str]] = {"anna": [], "ben": []}  # whose next page has shown, so it was acknowledged
 
     async def judge(tab: Page, name: str, count: int) -> None:
-        while len(seen[name]) < count and (shown := await tab.evaluate(SHOWN_PAIR)) is not None:
+        while len(seen[name]) < count and (pair := await tab.evaluate(SHOWN_PAIR)) is not None:
             await tab.press_and_load(str(len(seen[name]) % 4))
-            seen[name].append(shown)
+            seen[name].append(pair)
 
     async with browsing(browser_program) as another:
         tabs = {"anna": tab, "ben": another}

@@ -106,11 +106,11 @@ async def test_the_verdict_is_the_first_sentence(tab: Page, report: str) -> None
 
 async def test_winners_open_with_both_rankings(tab: Page, report: str) -> None:
     await tab.open(report)
-    shown = await tab.evaluate(
+    rankings = await tab.evaluate(
         "(() => { const one = document.querySelector('#gains ~ details'); one.open = true;"
         " return [...one.querySelectorAll('ol')]"
         ".map(list => list.getBoundingClientRect().height > 50 ? list.innerText : ''); })()"
     )
 
-    assert len(shown) == 2
-    assert all(ATTACK in ranking and "3 x" in ranking for ranking in shown)
+    assert len(rankings) == 2
+    assert all(ATTACK in ranking and "3 x" in ranking for ranking in rankings)

@@ -269,11 +269,13 @@ def test_ingest_and_search_have_a_worker_encode(worker: WorkerProcess, launcher:
     variables = {"CONNECTOR_ENCODER_URL": worker.url, "CONNECTOR_RERANKERS_LOCAL_URL": worker.url}
     ingested = launcher.run("ingest", "docs.jsonl", cwd=tmp_path, **variables)
     by_worker = launcher.run("search", QUERY, "--json", *UNHURRIED, cwd=tmp_path, **variables)
-    here = launcher.run("search", QUERY, "--json", *UNHURRIED, cwd=tmp_path, CONNECTOR_RERANKERS_LOCAL_URL=worker.url)
+    in_process = launcher.run(
+        "search", QUERY, "--json", *UNHURRIED, cwd=tmp_path, CONNECTOR_RERANKERS_LOCAL_URL=worker.url
+    )
 
     assert ingested.code == 0, ingested.stderr
     hits = json.loads(by_worker.stdout)["hits"]
     assert hits[0]["doc_id"] == "1"
     assert [(hit["doc_id"], hit["explain"]["legs"]["dense"]["rank"]) for hit in hits] == [
-        (hit["doc_id"], hit["explain"]["legs"]["dense"]["rank"]) for hit in json.loads(here.stdout)["hits"]
+        (hit["doc_id"], hit["explain"]["legs"]["dense"]["rank"]) for hit in json.loads(in_process.stdout)["hits"]
     ]

@@ -40,19 +40,19 @@ async def backfill(cluster: RestCluster, plan: BackfillPlan, folder: Path, **opt
     return await job.run()
 
 
-async def search_until(stop: asyncio.Event, cluster: RestCluster, plan: BackfillPlan, shown: list[Passage]) -> None:
+async def search_until(stop: asyncio.Event, cluster: RestCluster, plan: BackfillPlan, passages: list[Passage]) -> None:
     """Searches all the time by vectors and by words, and keeps the passages that they showed."""
     index = await cluster.open_index(plan.index)
-    while not stop.is_set() and len(shown) < PASSAGES:
+    while not stop.is_set() and len(passages) < PASSAGES:
         vector = ENCODER.encode_query("cold room sensor")
         nearest = await index.dense(vector, depth=20, filter=None, timeout_s=30, passages=2)
         worded = await index.lexical(LexicalQuery("cold room"), depth=20, filter=None, timeout_s=30)
-        shown += [passage for hit in nearest for passage in hit.passages]
+        passages += [passage for hit in nearest for passage in hit.passages]
 
         assert all(hit.passages for hit in worded.ranking)
 
 
-def check_passages(shown: list[Passage], plan: BackfillPlan, writers: list[ShopWriter]) -> None:
+def check_passages(found: list[Passage], plan: BackfillPlan, writers: list[ShopWriter]) -> None:
     """Each passage is one of a text that its document has or had."""
     states = [(doc_id, source) for writer in writers for doc_id, sources in writer.states.items() for source in sources]
     texts = [
@@ -61,15 +61,15 @@ def check_passages(shown: list[Passage], plan: BackfillPlan, writers: list[ShopW
     built = build_passages(plan, texts, ENCODER.token_offsets)
     ever = {(passage.doc_id, passage.text) for passages, _ in built for passage in passages}
 
-    assert {(passage.doc_id, passage.text) for passage in shown} <= ever
+    assert {(passage.doc_id, passage.text) for passage in found} <= ever
 
 
 @pytest.mark.live
 async def test_applications_lose_nothing_while_they_write(somebody: Somebody, tmp_path: Path) -> None:
     cluster, plan, writers = await open_shop(somebody)
-    stop, shown = asyncio.Event(), list[Passage]()
+    stop, passages = asyncio.Event(), list[Passage]()
     writing = [asyncio.create_task(writer.write_until(stop, most=WRITES)) for writer in writers]
-    searching = asyncio.create_task(search_until(stop, cluster, plan, shown))
+    searching = asyncio.create_task(search_until(stop, cluster, plan, passages))
     for _ in range(10 if IS_SOAK else 1):
         report = await backfill(cluster, plan, tmp_path)
         counts = report.counts
@@ -79,10 +79,10 @@ async def test_applications_lose_nothing_while_they_write(somebody: Somebody, tm
         assert counts.found == sum(
             (counts.written, counts.unchanged, counts.without_text, counts.gone, counts.refused, counts.contested)
         )
-    await until(lambda: bool(shown) and sum(writer.writes for writer in writers) > 20)  # they did so meanwhile
+    await until(lambda: bool(passages) and sum(writer.writes for writer in writers) > 20)  # they did so meanwhile
     stop.set()
     await asyncio.gather(searching, *writing)
-    check_passages(shown, plan, writers)
+    check_passages(passages, plan, writers)
     last = await backfill(cluster, plan, tmp_path)
     again = await backfill(cluster, plan, tmp_path)
     found = await read_all(somebody, plan.index)

@@ -70,7 +70,7 @@ async def test_it_is_opened_and_searched_with_nothing_set(somebody: Somebody) ->
     answer = await search(somebody, index, "opened sensors go back")
     filtered = await search(somebody, index, "opened sensors go back", filter={"term": {"shelf": 1}})
     worded = await opened.lexical(LexicalQuery("doors shut"), depth=10, filter=None, timeout_s=30)
-    shown = await opened.content(["d0", "d3"], query="doors shut", vector=None, timeout_s=30)
+    content = await opened.content(["d0", "d3"], query="doors shut", vector=None, timeout_s=30)
     nearest = await opened.dense(
         ENCODER.encode_query("doors stay shut"), depth=10, filter=None, timeout_s=30, passages=3
     )
@@ -90,8 +90,8 @@ async def test_it_is_opened_and_searched_with_nothing_set(somebody: Somebody) ->
     assert passage.text.startswith("Cold rooms\n")
     assert passage.text.endswith("Doors stay shut.")
     assert len(passage.text) < len(ROWS[0]["body"])
-    assert shown["d0"].matching == passage
-    assert shown["d3"].matching is None
+    assert content["d0"].matching == passage
+    assert content["d3"].matching is None
     assert sorted(hit.doc_id for hit in nearest) == ["d0", "d1", "d2"]
     assert all(text.text.startswith("Cold rooms\n") for hit in nearest if hit.doc_id == "d0" for text in hit.passages)
 

@@ -130,12 +130,14 @@ class TestSearch:
     async def test_what_is_shown_comes_from_theirs_and_the_nearest_passage_from_ours(self, index: BesideIndex) -> None:
         near = {hit.doc_id: hit.passages[0] for hit in await dense(index)}
         asked = [*FIELDS][:40]
-        shown = await index.content(asked, query="report", vector=QUERY, timeout_s=TIMEOUT_S)
+        content = await index.content(asked, query="report", vector=QUERY, timeout_s=TIMEOUT_S)
         contents = await index.get(asked, fields=None, timeout_s=TIMEOUT_S)
 
-        assert {doc_id: found.fields for doc_id, found in shown.items()} == {doc_id: FIELDS[doc_id] for doc_id in asked}
+        assert {doc_id: found.fields for doc_id, found in content.items()} == {
+            doc_id: FIELDS[doc_id] for doc_id in asked
+        }
         assert contents == {doc_id: FIELDS[doc_id] for doc_id in asked}
-        assert {doc_id: shown[doc_id].nearest for doc_id in asked if doc_id in near} == {
+        assert {doc_id: content[doc_id].nearest for doc_id in asked if doc_id in near} == {
             doc_id: near[doc_id] for doc_id in asked if doc_id in near
         }
 
@@ -191,15 +193,15 @@ class TestJob:
         somebody.send("POST", f"/{name}/_refresh")
         notes: list[str] = []
         behind = await dense(await somebody.cluster.open_index(name), ENCODER.encode_query("word"), note=notes.append)
-        shown = await index.content(["a2"], query=None, vector=ENCODER.encode_query("word2"), timeout_s=TIMEOUT_S)
+        content = await index.content(["a2"], query=None, vector=ENCODER.encode_query("word2"), timeout_s=TIMEOUT_S)
 
         assert set(near(behind)) == ARTICLES.keys() - {"a2", "a3"}
         assert len(behind) == 10
         assert len(notes) == 1
         assert "1 of the nearest documents have another text than their vectors (1 more are gone)" in notes[0]
         assert "1 documents have no vectors yet" in notes[0]  # 14 to 13
-        assert shown["a2"].nearest is not None
-        assert "wholly other words" in shown["a2"].nearest.text
+        assert content["a2"].nearest is not None
+        assert "wholly other words" in content["a2"].nearest.text
 
         second = await fill_beside(somebody, index, ENCODER)
         notes.clear()

@@ -286,10 +286,10 @@ async def test_a_data_stream_is_searched_over_all_its_backing_indices(somebody: 
     index = await somebody.open(somebody.stream({"properties": properties}, *logs), "message")
     statistics = await index.term_statistics("closed gate", timeout_s=TIMEOUT_S)
     (hit,) = (await index.lexical(LexicalQuery("closed"), depth=5, filter=None, timeout_s=TIMEOUT_S)).ranking
-    shown = await index.get([hit.doc_id], fields=None, timeout_s=TIMEOUT_S)
+    contents = await index.get([hit.doc_id], fields=None, timeout_s=TIMEOUT_S)
 
     assert hit.passages[0].text == "gate closed"
-    assert shown[hit.doc_id]["porter"] == "closed"
+    assert contents[hit.doc_id]["porter"] == "closed"
     assert (statistics.documents, [term.frequency for term in statistics.terms]) == (2, [1])
     assert len(await filtered(index, "gate", "@timestamp>=2024-01-01")) == 2
 
@@ -307,7 +307,7 @@ async def test_our_own_index_behind_a_filtered_alias_is_searched_by_both_legs(so
         field = next(
             field for field, kind in schema().fields.metadata.items() if kind == "keyword" and field in wanted.fields
         )
-        shown = {
+        matching = {
             indexed.document.doc_id
             for indexed in documents
             if indexed.document.fields.get(field) == wanted.fields[field]
@@ -318,5 +318,7 @@ async def test_our_own_index_behind_a_filtered_alias_is_searched_by_both_legs(so
     finally:
         await somebody.cluster.drop_index(name)
 
-    assert set(ids(hits)) <= shown
-    assert len(hits) == len([indexed for indexed in documents if indexed.document.doc_id in shown and indexed.passages])
+    assert set(ids(hits)) <= matching
+    assert len(hits) == len(
+        [indexed for indexed in documents if indexed.document.doc_id in matching and indexed.passages]
+    )

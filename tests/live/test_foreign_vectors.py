@@ -122,14 +122,14 @@ async def test_a_document_of_a_required_routing_is_told_from_another_by_it(someb
     name = somebody.make(mapping, *documents, settings=somebody.knn | {"number_of_shards": 3})
     index = await somebody.open(name, "text", vector="vec")
     hits = (await index.lexical(LexicalQuery("kiln"), depth=10, filter=None, timeout_s=TIMEOUT_S)).ranking
-    shown = await index.get(ids(hits), fields=None, timeout_s=TIMEOUT_S)
+    contents = await index.get(ids(hits), fields=None, timeout_s=TIMEOUT_S)
     kept = somebody.send("POST", f"/{name}/_search", {"_source": ["text"]})["hits"]["hits"]
 
     assert len(kept) > 1  # the same id in more than one shard
-    assert {doc_id: fields["text"] for doc_id, fields in shown.items()} == {
+    assert {doc_id: fields["text"] for doc_id, fields in contents.items()} == {
         f"{hit['_routing'].replace('/', '%2F')}/7": hit["_source"]["text"] for hit in kept
     }
-    for doc_id, fields in shown.items():
+    for doc_id, fields in contents.items():
         assert await index.get([doc_id], fields=None, timeout_s=TIMEOUT_S) == {doc_id: fields}
-    assert set(ids(await index.dense(NEAR, depth=10, filter=None, timeout_s=TIMEOUT_S))) == set(shown)
+    assert set(ids(await index.dense(NEAR, depth=10, filter=None, timeout_s=TIMEOUT_S))) == set(contents)
     assert index.schema.layout.address("tenant%2F3/7", name) == Address(name, "7", "tenant/3")

@@ -111,18 +111,18 @@ def test_events_are_kept_in_indexes_of_the_cluster(engine: ClusterSettings) -> N
         gateway = settings.gateway.model_copy(update={"events_index": name})
         with running_api(settings.model_copy(update={"gateway": gateway})) as api:
             answer = api.post("/v1/search", json={"query": "red sofa", "k": 3}).json()
-            shown = [hit["doc_id"] for hit in answer["hits"]]
-            attributes = {"object": {"object_id": shown[1]}, "position": {"ordinal": 2}}
+            doc_ids = [hit["doc_id"] for hit in answer["hits"]]
+            attributes = {"object": {"object_id": doc_ids[1]}, "position": {"ordinal": 2}}
             event = {"action_name": "click", "query_id": answer["query_id"], "event_attributes": attributes}
             broken = event | {"timestamp": "20260131T120000"}  # ISO 8601 too, which the engines' mapping does not read
             assert api.post("/v1/events", json=[event, broken]).status_code == 202
             wait_until(lambda: 'outcome="refused by the engine"' in api.get("/metrics").text)
         cluster.post(f"/{name}_*/_refresh")
         queries = cluster.post(f"/{name}_queries/_search", json={"query": {"match": {"user_query": "sofa"}}}).json()
-        object_id = {"term": {"event_attributes.object.object_id": shown[1]}}
+        object_id = {"term": {"event_attributes.object.object_id": doc_ids[1]}}
         events = cluster.post(f"/{name}_events/_search", json={"query": object_id}).json()
         for kind in ("queries", "events"):
             cluster.delete(f"/{name}_{kind}").raise_for_status()
 
-    assert [hit["_source"]["query_response_hit_ids"] for hit in queries["hits"]["hits"]] == [shown]
+    assert [hit["_source"]["query_response_hit_ids"] for hit in queries["hits"]["hits"]] == [doc_ids]
     assert [hit["_source"]["query_id"] for hit in events["hits"]["hits"]] == [answer["query_id"]]

@@ -201,13 +201,13 @@ async def test_nested_objects_of_the_application_count_too(somebody: Somebody, t
     sample = measure_sample(plan, await read_sample_of(cluster_of(somebody), plan), ENCODER)
     report = await fill(somebody, plan, ENCODER, tmp_path)
     touch(somebody, index)
-    shown = [somebody.send("GET", f"/{index}/_doc/d{at}")["_source"]["parts"] for at in range(3)]
+    held = [somebody.send("GET", f"/{index}/_doc/d{at}")["_source"]["parts"] for at in range(3)]
 
     assert (report.counts.written, report.counts.refused, report.reasons) == (2, 1, {TOO_LONG: 1})
     assert (sample.most_passages, sample.most_nested) == (3, MOST_NESTED + 1)
     assert TOO_LONG in (tmp_path / "rejects").read_text()
     assert check_vectors(somebody, index) == {"d0": 1, "d1": 3, "d2": 0}
-    assert shown == parts
+    assert held == parts
 
 
 async def test_a_document_of_many_vectors_of_the_application_is_not_written_to(

@@ -17,7 +17,7 @@ from connector.source_filter import read_source_filter
 
 TIMEOUT_S = 30.0
 COLOURS = ("red", "green", "blue")
-OFFERS: dict[str, dict[str, Any]] = {
+PRODUCTS: dict[str, dict[str, Any]] = {
     f"o{at}": {
         "title": f"{COLOURS[at % 3]} {('sofa', 'chair', 'bed', 'couch')[at % 4]} number {at}",
         "body": f"A {('soft', 'hard')[at % 2]} {('settee', 'seat', 'mattress')[at % 3]}. " * (1 + at % 3)
@@ -83,8 +83,8 @@ def shop(engine: ClusterSettings) -> Iterator[str]:
     body = {"settings": {"number_of_shards": 2, "analysis": analysis}, "mappings": {"properties": properties}}
     with httpx.Client(base_url=engine.url, timeout=60) as client:
         client.put(f"/{name}", json=body).raise_for_status()
-        for doc_id, offer in OFFERS.items():
-            client.put(f"/{name}/_doc/{doc_id}", json=offer).raise_for_status()
+        for doc_id, product in PRODUCTS.items():
+            client.put(f"/{name}/_doc/{doc_id}", json=product).raise_for_status()
         client.post(f"/{name}/_refresh").raise_for_status()
         yield name
         client.delete(f"/{name}")
@@ -131,7 +131,7 @@ async def test_highlights_are_the_engines_own(engine: ClusterSettings, index: In
     reply = ask_engine(engine, index.name, {"query": query, "size": 40, "highlight": HIGHLIGHT})
     theirs = {hit["_id"]: hit["highlight"] for hit in reply["hits"]["hits"] if "highlight" in hit}
     found = await index.results_page.highlight(
-        LexicalQuery("sofa bed", own=own), list(OFFERS), filter=None, options=HIGHLIGHT, timeout_s=TIMEOUT_S
+        LexicalQuery("sofa bed", own=own), list(PRODUCTS), filter=None, options=HIGHLIGHT, timeout_s=TIMEOUT_S
     )
 
     assert {doc_id: found[doc_id] for doc_id in theirs} == theirs
@@ -188,7 +188,7 @@ async def test_groups_and_a_collapsed_sort_are_the_engines_own(engine: ClusterSe
 async def test_a_union_is_counted_in_one_request(engine: ClusterSettings, index: Index) -> None:
     found = ask_engine(engine, index.name, {"query": OWN, "size": 40})["hits"]["hits"]
     ids = {hit["_id"] for hit in found}
-    others = [doc_id for doc_id in OFFERS if doc_id not in ids][:5]
+    others = [doc_id for doc_id in PRODUCTS if doc_id not in ids][:5]
     page = PageRequest(aggregations={"towns": {"terms": {"field": "maker.town"}}})
     union = await index.results_page.union(
         LexicalQuery("sofa", own=OWN), [*others, found[0]["_id"]], filter=None, timeout_s=TIMEOUT_S, page=page

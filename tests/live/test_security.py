@@ -103,14 +103,14 @@ def test_the_commands_work_with_credentials_from_the_environment(
         return done
 
     ingested = run("ingest", source.name, "--json")
-    shown = run("index", "show", "--json")
+    described = run("index", "show", "--json")
     found = run("search", "rule on refunds", "--no-rerank", "--json", *UNHURRIED)
     dropped = run("index", "drop", "--yes")
 
     assert json.loads(ingested.stdout)["counts"]["written"] == 4
-    assert json.loads(shown.stdout)["documents"] == 4
+    assert json.loads(described.stdout)["documents"] == 4
     assert len(json.loads(found.stdout)["hits"]) == 4
-    for done in (ingested, shown, found, dropped):
+    for done in (ingested, described, found, dropped):
         assert_no_secret(done.stdout + done.stderr, user)
 
 
@@ -168,7 +168,7 @@ async def test_no_secret_is_logged_shown_or_left_in_a_traceback(
             await search(settings, name, encoder)
             cluster = await connect(settings)
             index = await cluster.open_index(name)
-            shown = [repr(part) for part in (settings, cluster, index, vars(cluster), vars(index), vars(index._client))]
+            texts = [repr(part) for part in (settings, cluster, index, vars(cluster), vars(index), vars(index._client))]
             with pytest.raises(ClusterError) as denied:
                 await cluster.drop_index(name)
             with pytest.raises(ClusterError) as missing:
@@ -178,7 +178,7 @@ async def test_no_secret_is_logged_shown_or_left_in_a_traceback(
         text += "".join("".join(traceback.format_exception(caught.value)) for caught in (denied, missing))
         assert "/_search" in text  # the clients did log what they sent
         assert_no_secret(text, settings)
-        assert_no_secret("".join(shown), settings)
+        assert_no_secret("".join(texts), settings)
         for header in service_credentials(settings).header.values():
             assert header not in text
-            assert header not in "".join(shown)
+            assert header not in "".join(texts)

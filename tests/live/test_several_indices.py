@@ -144,10 +144,10 @@ async def test_an_alias_of_several_shows_of_each_what_its_filter_lets_through(so
     add = [{"index": narrow, "alias": alias, "filter": {"term": {"team": "red"}}}, {"index": wide, "alias": alias}]
     somebody.send("POST", "/_aliases", {"actions": [{"add": action} for action in add]})
     index = await somebody.open(alias, "title", vector="vec")
-    shown = {f"{narrow}/d0", f"{wide}/d0", f"{wide}/d1"}
+    expected = {f"{narrow}/d0", f"{wide}/d0", f"{wide}/d1"}
 
-    assert await found(index, "kiln") == shown
-    assert set(await nearest(index)) == shown
+    assert await found(index, "kiln") == expected
+    assert set(await nearest(index)) == expected
 
 
 async def test_documents_of_a_data_stream_are_told_apart_by_their_backing_index(somebody: Somebody) -> None:

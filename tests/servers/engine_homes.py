@@ -13,7 +13,7 @@ import zipfile
 
 from from_maven import CACHE, DEPENDENCY, download, run_maven
 
-HERE = pathlib.Path(__file__).parent
+FOLDER = pathlib.Path(__file__).parent
 
 # module folder -> (artifact in org.opensearch.plugin, its plugin class on 3.x, on 2.x, extended plugins)
 OPENSEARCH_MODULES = {
@@ -136,7 +136,7 @@ def add_opensearch_module(home: pathlib.Path, name: str, version: str) -> None:
 def add_elasticsearch_basics(home: pathlib.Path, version: str, java: pathlib.Path) -> None:
     folder = home / "plugins" / "basics"
     folder.mkdir(parents=True)
-    text = (HERE / "BasicsPlugin.java").read_text()
+    text = (FOLDER / "BasicsPlugin.java").read_text()
     if tuple(map(int, version.split(".")[:2])) >= (9, 5):
         text = re.sub(
             r"getRestHandlers\(Settings settings.*?resolver, ", REST_HANDLERS_SINCE_9_5, text, flags=re.DOTALL

@@ -63,8 +63,8 @@ class Containers:
         """Whether a registry's image is here, or can be had; not one that stands in for it."""
         if self.succeeds("pull", "--quiet", image):
             return True
-        here = self.succeeds("image", "inspect", image)
-        return here and STAND_IN not in self.run("image", "inspect", "--format", "{{json .Config.Labels}}", image)
+        found = self.succeeds("image", "inspect", image)
+        return found and STAND_IN not in self.run("image", "inspect", "--format", "{{json .Config.Labels}}", image)
 
 
 def run(command: Sequence[str | Path], *, environ: Mapping[str, str] | None = None) -> str:

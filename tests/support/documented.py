@@ -28,9 +28,9 @@ def assert_documented(
     config.write_text(f"[checks]\nnot_a_server_error.expected-statuses = {json.dumps(expected)}\n")
     seed = ["--generation-database", "none"] if IS_SOAK else ["--generation-deterministic"]
     where = ["run", str(file), "--url", url, "--no-color", *seed]
-    what = ["--phases", "examples,coverage,fuzzing", "--max-examples", str(examples), "--checks", CHECKS]
+    phases = ["--phases", "examples,coverage,fuzzing", "--max-examples", str(examples), "--checks", CHECKS]
     how = ["--suppress-health-check", "all", "--warnings", "off", "--request-timeout", "120"]
-    command = [sys.executable, "-m", "schemathesis.cli", "--config-file", str(config), *where, *what, *how]
+    command = [sys.executable, "-m", "schemathesis.cli", "--config-file", str(config), *where, *phases, *how]
     asked = subprocess.run(command, capture_output=True, text=True, timeout=3_600, check=False, cwd=folder)
 
     assert asked.returncode == 0, asked.stdout + asked.stderr

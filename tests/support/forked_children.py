@@ -75,13 +75,13 @@ def _as_text(variables: Sequence[bytes] | None) -> dict[str, str]:
 
 def _start_nursery(run: RunProgram) -> socket.socket:
     """Where it is asked."""
-    here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    own_end, far_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     if os.fork():
-        there.close()
-        return here
-    here.close()
+        far_end.close()
+        return own_end
+    own_end.close()
     while True:
-        content, streams, _, _ = socket.recv_fds(there, MOST_BYTES, 3)
+        content, streams, _, _ = socket.recv_fds(far_end, MOST_BYTES, 3)
         if not content:
             os._exit(0)  # the program has ended
         order = json.loads(content)
@@ -91,12 +91,12 @@ def _start_nursery(run: RunProgram) -> socket.socket:
             if pid := os.fork():
                 os.write(written, str(pid).encode())
                 os._exit(0)
-            for number in (there.fileno(), read, written):
+            for number in (far_end.fileno(), read, written):
                 os.close(number)
             _begin(order, streams)
             run(order["program"], order["arguments"], order["variables"])
         os.waitpid(between, 0)  # from now on the child is the program's
-        there.send(os.read(read, 32))
+        far_end.send(os.read(read, 32))
         for number in (*streams, read, written):
             os.close(number)
 

@@ -113,9 +113,9 @@ class Secured:
         self.call("PUT", f"{OPENSEARCH_API}/securityconfig/config", config)
         return key
 
-    def _put(self, what: str, name: str, body: dict[str, Any]) -> None:
+    def _put(self, object_kind: str, name: str, body: dict[str, Any]) -> None:
         folders = {"role": "roles", "user": "internalusers", "rolesmapping": "rolesmapping"}
-        path = f"{OPENSEARCH_API}/{folders[what]}" if self.kind == "opensearch" else f"/_security/{what}"
+        path = f"{OPENSEARCH_API}/{folders[object_kind]}" if self.kind == "opensearch" else f"/_security/{object_kind}"
         self.call("PUT", f"{path}/{name}", body)
 
     def _secret(self) -> str:

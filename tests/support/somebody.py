@@ -58,9 +58,9 @@ class Somebody:
         """All of them in one request, and visible after it."""
         lines: list[Any] = []
         for at, document in enumerate(documents):
-            shown = {key: value for key, value in document.items() if key not in ("_id", "_routing")}
+            source = {key: value for key, value in document.items() if key not in ("_id", "_routing")}
             routed = {"routing": document["_routing"]} if document.get("_routing") else {}
-            lines += ({"index": {"_id": document.get("_id", f"d{at}")} | routed}, shown)
+            lines += ({"index": {"_id": document.get("_id", f"d{at}")} | routed}, source)
         content = "".join(json.dumps(line) + "\n" for line in lines)
         path, headers = f"/{index}/_bulk?refresh=true", {"content-type": "application/x-ndjson"}
         reply = self._client.post(path, content=content, headers=headers)

@@ -1,27 +1,20 @@
-"""What holds for the whole of the code: sizes, those of tests too, names, and where defaults and the environment are
-read. Which room may use which is in test_rooms.py."""
+"""What holds for the whole of the code: sizes, those of tests too, and where defaults and the environment are read.
+Which room may use which is in test_rooms.py, and what things are called in test_names.py."""
 
 from __future__ import annotations
 
 import ast
 import re
 import subprocess
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from jinja2 import Environment
-from jinja2 import nodes as template_nodes
-from support.syntax import nodes
+from support.pages import ROOT
+from support.syntax import CODE, PROGRAMS, TESTS, name_of, nodes
 
 from connector.settings.load import setting_names
 from connector.settings.sections import Settings
 
-ROOT = Path(__file__).parents[2]
-CODE = sorted((ROOT / "connector").rglob("*.py"))
-PROGRAMS = sorted(file for folder in ("bench", "docs", "examples") for file in (ROOT / folder).rglob("*.py"))
-TEMPLATES = sorted((ROOT / "connector").rglob("*.jinja"))
-TESTS = sorted((ROOT / "tests").rglob("*.py"))
 MAX_FILE_LINES, MAX_FUNCTION_LINES = 400, 60
 DOCSTRING = re.compile(r'(#!.*\n)?r?"""\S')
 
@@ -54,13 +47,6 @@ HOMES_OF_DEFAULTS = (
     "connector/judging/defaults.py",
     "connector/judging/page/defaults.py",
 )
-# words that say nothing of what a variable holds, and nouns that this field does not use
-NO_NOUNS = frozenset({
-    "fate", "fates", "seal", "shortfall", "shower", "teller", "news", "told", "caution", "talk",
-    "said", "each", "got", "what", "here", "there",
-})  # fmt: skip
-# which may be what something is said to be, or what it does
-NO_NOUNS_ALONE = NO_NOUNS | {"one", "shown", "offer", "offers"}
 
 NEUTRAL = (-1, 0, 1)  # before the first, none of it, and no change to it
 NO_SETTINGS = {  # numbers that are about one call, or that nobody but a test wants otherwise
@@ -80,10 +66,6 @@ NO_SETTINGS = {  # numbers that are about one call, or that nobody but a test wa
     ("connector/remote/encoder.py", "__init__"),  # texts of one request
     ("connector/remote/process.py", "running_worker"),  # for how long a worker may load its model
 }
-
-
-def name_of(file: Path) -> str:
-    return file.relative_to(ROOT).as_posix()
 
 
 def room_of(module: str) -> str:
@@ -136,7 +118,9 @@ def test_a_function_is_seen_at_once() -> None:
 
 
 def test_a_file_that_is_run_by_its_name_begins_with_what_runs_it() -> None:
-    listed = subprocess.run(["git", "ls-files", "-s"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    listed = subprocess.run(
+        ["git", "-c", "safe.directory=*", "ls-files", "-s"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
     programs = [line.split("\t", 1)[1] for line in listed.splitlines() if line.startswith("100755 ")]
 
     assert "tests/servers/engines.py" in programs
@@ -144,9 +128,7 @@ def test_a_file_that_is_run_by_its_name_begins_with_what_runs_it() -> None:
 
 
 def functions(file: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
-    """Those of a file. The trees of tests, which nothing else here looks at, are not kept."""
-    found = ast.walk(ast.parse(file.read_text(encoding="utf-8"))) if file in TESTS else nodes(file)
-    yield from (node for node in found if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
+    yield from (node for node in nodes(file) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
 
 
 def test_a_command_parses_and_calls_and_leaves_tables_to_the_files_of_tables() -> None:
@@ -164,90 +146,6 @@ def packages(file: Path) -> Iterator[str]:
             yield (node.module or "").split(".")[0]
         elif isinstance(node, ast.Import):
             yield from (part.name.split(".")[0] for part in node.names)
-
-
-def test_a_type_has_one_name_and_a_name_one_type() -> None:
-    homes: dict[str, list[str]] = defaultdict(list)
-    for file in CODE:
-        for name in types_of(nodes(file)):
-            homes[name].append(name_of(file))
-
-    assert {name: files for name, files in homes.items() if len(files) > 1} == {}
-
-
-def types_of(module: Sequence[ast.AST]) -> Iterator[str]:
-    """The classes of a file, wherever they stand, and its public aliases of types: `Blend = Literal[...]`. A class
-    counts without the underscore of a private one: `_Job` here and `Job` there would be taken for each other."""
-    yield from (node.name.lstrip("_") for node in module if isinstance(node, ast.ClassDef))
-    for node in module:
-        targets = (
-            node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
-        )
-        yield from (
-            target.id
-            for target in targets
-            if isinstance(target, ast.Name) and re.fullmatch(r"[A-Z]+[a-z]\w*", target.id)
-        )
-
-
-def test_aliases_of_types_are_found_in_every_form() -> None:
-    module = ast.parse(
-        "import typing\nA = 1\nRows = list[int]\nHTMLText: typing.TypeAlias = str\nFirst = Second = dict\n"
-        "if typing.TYPE_CHECKING:\n    Late = int\nclass Kept:\n    class _Own: ...\nLIMIT = 3\n"
-    )
-
-    assert sorted(types_of(list(ast.walk(module)))) == ["First", "HTMLText", "Kept", "Late", "Own", "Rows", "Second"]
-
-
-def test_what_has_a_name_is_called_by_its_noun() -> None:
-    names = [(file, *name) for file in CODE + PROGRAMS for name in python_names(nodes(file))]
-    in_templates = [(file, *name) for file in TEMPLATES for name in template_names(file.read_text(encoding="utf-8"))]
-
-    assert in_templates
-    assert [f"{name_of(file)}: {name}" for file, *name in names + in_templates if is_no_noun(*name)] == []
-
-
-def is_no_noun(name: str, is_alone: bool) -> bool:
-    return name.lower().strip("_") in NO_NOUNS or (is_alone and name in NO_NOUNS_ALONE)
-
-
-def python_names(module: Iterable[ast.AST]) -> Iterator[tuple[str, bool]]:
-    """The names of a file, and whether they stand alone, as those of variables and parameters do."""
-    for node in module:
-        match node:
-            case ast.Name(id=name) | ast.arg(arg=name):
-                yield name, True
-            case (
-                ast.Attribute(attr=name)
-                | ast.FunctionDef(name=name)
-                | ast.AsyncFunctionDef(name=name)
-                | ast.ClassDef(name=name)
-            ):
-                yield name, False
-
-
-def template_names(text: str) -> Iterator[tuple[str, bool]]:
-    """The same of a template: what it is given, what `for`, `set` and `import` name, macros and their parameters."""
-    kinds = (template_nodes.Name, template_nodes.Import, template_nodes.Macro, template_nodes.Getattr)
-    for node in Environment(autoescape=True).parse(text).find_all(kinds):
-        match node:
-            case template_nodes.Name(name=name) | template_nodes.Import(target=name):
-                yield name, True
-            case template_nodes.Macro(name=name) | template_nodes.Getattr(attr=name):
-                yield name, False
-
-
-def test_names_of_templates_are_found_in_every_form() -> None:
-    template = (
-        "{% import 'parts' as parts %}{% macro row(value, form) %}{{ value|format }}{% endmacro %}{% set total = 1 %}"
-        "{% for key, number in figures.numbers.items() %}{{ row(key, form='each') }}{{ number }}{% endfor %}"
-    )
-    names = set(template_names(template))
-
-    assert {name for name, is_alone in names if is_alone} == {
-        "parts", "value", "form", "key", "number", "figures", "total", "row",
-    }  # fmt: skip
-    assert {name for name, is_alone in names if not is_alone} == {"row", "numbers", "items"}
 
 
 def test_the_environment_is_read_in_named_places() -> None:

@@ -56,15 +56,15 @@ def test_a_user_name_that_no_server_could_read_is_refused(username: str) -> None
 
 @given(st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=8))
 def test_nothing_shows_the_secret(secret: str) -> None:
-    def shown(credentials: Credentials) -> str:
+    def texts_of(credentials: Credentials) -> str:
         request = SearchRequest("q", credentials=credentials)
         requests = f"{request} {asdict(request)} {replace(request, k=3)}"
         return f"{credentials} {credentials!r} {requests} {credentials.scope}"
 
-    assume(secret not in shown(Credentials.bearer("another")))  # a word of what is shown in any case
+    assume(secret not in texts_of(Credentials.bearer("another")))  # a word of what is shown in any case
     credentials = Credentials.bearer(secret)
 
-    assert secret not in shown(credentials)
+    assert secret not in texts_of(credentials)
     assert credentials.words == "bearer token"
 
 

@@ -10,8 +10,8 @@ from fnmatch import fnmatch
 import pytest
 from support.pages import ROOT
 
-SAID = ConfigParser()
-SAID.read_string("[about]\n" + (ROOT / ".editorconfig").read_text())
+EDITORCONFIG = ConfigParser()
+EDITORCONFIG.read_string("[about]\n" + (ROOT / ".editorconfig").read_text())
 LISTED = subprocess.run(
     ["git", "-c", "safe.directory=*", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True
 )
@@ -30,21 +30,21 @@ PRINTED = re.compile("[│┃━]")  # the borders of a table that a command pri
 FREE = ("*.py", "*.md", "LICENSE")  # indented by ruff, by what a list or a paragraph needs, and by lawyers
 
 
-def said_of(name: str) -> dict[str, str]:
+def settings_of(name: str) -> dict[str, str]:
     """What the sections that fit a file's name say of it; the last word counts."""
     found: dict[str, str] = {}
-    for section in SAID.sections()[1:]:
+    for section in EDITORCONFIG.sections()[1:]:
         before, _, rest = section.partition("{")
         choices, _, after = rest.partition("}")
         if any(fnmatch(name.rpartition("/")[2], before + choice + after) for choice in choices.split(",")):
-            found |= SAID[section]
+            found |= EDITORCONFIG[section]
     return found
 
 
 def wide_lines(name: str) -> list[int]:
     """The numbers of the lines that could be wrapped and are not: a row of Markdown's tables, a link's address and a
     single word cannot be."""
-    most, found = int(said_of(name)["max_line_length"]), []
+    most, found = int(settings_of(name)["max_line_length"]), []
     for number, line in enumerate(FILES[name].split("\n"), 1):
         if name.endswith(".md"):
             line = "" if line.lstrip().startswith("|") or PRINTED.search(line) else LINK.sub("]", line)
@@ -64,8 +64,8 @@ def test_no_line_is_wider_than_is_said() -> None:
 def test_lines_are_indented_as_is_said() -> None:
     wrong = {}
     for name, text in FILES.items():
-        said, starts = said_of(name), set(re.findall(r"^[ \t]+(?=[^\s*])", text, re.MULTILINE))
-        other, unit = (" ", "\t") if said["indent_style"] == "tab" else ("\t", " " * int(said["indent_size"]))
+        settings, starts = settings_of(name), set(re.findall(r"^[ \t]+(?=[^\s*])", text, re.MULTILINE))
+        other, unit = (" ", "\t") if settings["indent_style"] == "tab" else ("\t", " " * int(settings["indent_size"]))
         if any(start.startswith(other) for start in starts):
             wrong[name] = f"indented by {other!r}"
         elif starts and min(starts, key=len) != unit and not any(fnmatch(name, pattern) for pattern in (*FREE, *WIDER)):
@@ -75,9 +75,9 @@ def test_lines_are_indented_as_is_said() -> None:
 
 
 @pytest.mark.parametrize(
-    ("what", "pattern"),
+    ("setting", "pattern"),
     [("trim_trailing_whitespace", r"[ \t]$"), ("insert_final_newline", r"[^\n]\Z"), ("end_of_line", r"\r")],
 )
-def test_lines_end_as_is_said(what: str, pattern: str) -> None:
-    assert said_of("README.md")[what] in ("true", "lf")
+def test_lines_end_as_is_said(setting: str, pattern: str) -> None:
+    assert settings_of("README.md")[setting] in ("true", "lf")
     assert [name for name, text in FILES.items() if re.search(pattern, text, re.MULTILINE)] == []

@@ -34,10 +34,10 @@ def test_files_of_tests_that_are_named_somewhere_are_there() -> None:
     files = [file for pattern in NAMING for file in ROOT.glob(pattern) if file.is_file()]
     files += [file for folder in ("tests", "bench", "connector") for file in (ROOT / folder).rglob("*.py")]
     named = {(name, file) for file in files for name in NAMED.findall(file.read_text(encoding="utf-8"))}
-    there = MADE_UP | {file.relative_to(ROOT).as_posix() for file in (ROOT / "tests").rglob("*.*")}
+    files_there = MADE_UP | {file.relative_to(ROOT).as_posix() for file in (ROOT / "tests").rglob("*.*")}
 
     assert len(named) > 10
-    assert [(str(file.relative_to(ROOT)), name) for name, file in named if name not in there] == []
+    assert [(str(file.relative_to(ROOT)), name) for name, file in named if name not in files_there] == []
 
 
 def test_files_of_tests_that_are_left_out_or_put_together_are_there() -> None:

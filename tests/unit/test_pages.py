@@ -73,9 +73,9 @@ def test_flags_that_the_text_names_exist() -> None:
 
 
 def test_every_make_target_that_is_named_exists() -> None:
-    shown = [(place, words[1]) for place, words in SHOWN if words[0] == "make" and len(words) > 1]
+    targets = [(place, words[1]) for place, words in SHOWN if words[0] == "make" and len(words) > 1]
     named = [(str(line), code.split()[1]) for line, code in inline_code() if code.startswith("make ")]
-    wrong = [(place, target) for place, target in [*shown, *named] if target not in TARGETS and "*" not in target]
+    wrong = [(place, target) for place, target in [*targets, *named] if target not in TARGETS and "*" not in target]
 
     assert not wrong
 

@@ -244,12 +244,12 @@ def test_a_plug_in_s_settings_come_from_everywhere_and_its_secrets_are_hidden(tm
                "CONNECTOR_PLUGINS_MAIL_USER_TOKEN_FILE": str(tmp_path / "token")}  # fmt: skip
     loaded = load(file=tmp_path / "connector.yaml", environ=environ, overrides={"plugins.mail.port": 2})
     settings = loaded.require()
-    shown = {path: str(value_at(settings, path)) for path in setting_paths(settings) if path.startswith("plugins")}
+    values = {path: str(value_at(settings, path)) for path in setting_paths(settings) if path.startswith("plugins")}
 
     assert settings.options_of("mail") == {"host": "b", "port": 2, "api_key": "k", "user_token": "from a file"}
     assert settings.options_of("other") == {"deep": {"a": [1, 2]}, "more": 1}
     assert settings.options_of("nobody") == {}
-    assert shown == {
+    assert values == {
         "plugins.mail.host": "b", "plugins.mail.port": "2", "plugins.mail.api_key": "*" * 10,
         "plugins.mail.user_token": "*" * 10, "plugins.other.deep": "{'a': [1, 2]}", "plugins.other.more": "1",
     }  # fmt: skip

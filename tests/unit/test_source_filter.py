@@ -19,7 +19,7 @@ FIELDS: dict[str, Any] = {
 
 
 @pytest.mark.parametrize(
-    ("asked", "shown"),
+    ("asked", "expected"),
     [
         ("title", {"title": "a"}),
         (["brand.seat", "tags"], {"brand": {"seat": {"town": "c", "code": 7}}, "tags": ["d", "e"]}),
@@ -33,12 +33,12 @@ FIELDS: dict[str, Any] = {
         (False, {}),
     ],
 )
-def test_what_is_named_is_shown_and_what_is_excluded_stays_out(asked: Any, shown: dict[str, Any]) -> None:
+def test_what_is_named_is_shown_and_what_is_excluded_stays_out(asked: Any, expected: dict[str, Any]) -> None:
     source = read_source_filter(asked)
 
     assert source
-    assert source.apply(FIELDS) == shown
-    assert {name for name in FIELDS if source.may_show(name)} >= shown.keys()
+    assert source.apply(FIELDS) == expected
+    assert {name for name in FIELDS if source.may_show(name)} >= expected.keys()
 
 
 @pytest.mark.parametrize("asked", [None, True])

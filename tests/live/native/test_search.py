@@ -161,19 +161,19 @@ async def test_it_is_shown_with_its_state_and_removed_without_a_trace(settings: 
         installed = await install(settings)
         search(engine, installed.example, QUERY)
         search(engine, installed.example, QUERY, ext={})
-        shown, detail = await show(settings)
+        parts, detail = await show(settings)
         removed = await remove(settings)
         after = everything_in(engine)
         shown_after, _ = await show(settings)
 
     assert before == after
-    assert {shown["model rerank"], shown["model embedding"]} == {"deployed"}
+    assert {parts["model rerank"], parts["model embedding"]} == {"deployed"}
     assert detail["search pipeline search"] == "2 searches, 1 of them not reranked"
     assert set(removed.values()) == {"removed"}
     # where the ids of a node have a word in common, any model keeps any connector from being removed
     kinds = [label.rpartition(" ")[0] for label in removed]
     assert max(at for at, kind in enumerate(kinds) if kind == "model") < kinds.index("connector")
-    assert set(removed) == {*shown, "model group rerank", "model group embedding"}
+    assert set(removed) == {*parts, "model group rerank", "model group embedding"}
     assert set(shown_after.values()) == {"not there"}
 
 
@@ -264,13 +264,13 @@ def test_the_command_prints_a_table_and_a_search_to_paste(
     request, body = re.split(r"(?<=search)\n", installed.stdout[installed.stdout.index("POST ") :], maxsplit=1)
     with engine_client(ml_opensearch) as engine:
         pasted = engine.post(request.removeprefix("POST "), json=json.loads(body))
-    shown = json.loads(native("show", "--json").stdout)
+    parts = json.loads(native("show", "--json").stdout)
     removed = native("remove")
     again = native("remove")
 
     assert (installed.code, installed.stderr) == (0, "")
     assert f"connector-{managed}-rerank" in installed.stdout
     assert pasted.json()["hits"]["hits"][0]["_id"] == "deal"
-    assert {part["state"] for part in shown} == {"there", "deployed"}
+    assert {part["state"] for part in parts} == {"there", "deployed"}
     assert (removed.code, removed.stdout.count("removed")) == (0, 8), removed.stderr
     assert again.stderr.strip() == f"nothing is installed for {managed}"

@@ -46,14 +46,14 @@ async def test_states_are_those_of_now_whatever_a_search_still_shows(settings: S
     with engine_client(settings.cluster) as engine, no_comparing(engine), searches_of_before(engine):
         for model in [part for part in installed.parts if part.kind == "model"]:
             engine.post(f"/_plugins/_ml/models/{model.id}/_undeploy").raise_for_status()
-        shown, detail = await show(settings)
+        parts, detail = await show(settings)
         changed = await install(settings)
         shown_again, detail_again = await show(settings)
         moved = await install(elsewhere(settings))
         await remove(settings)
         left, _ = await show(settings)
 
-    assert {shown["model rerank"], shown["model embedding"]} == {"undeployed"}
+    assert {parts["model rerank"], parts["model embedding"]} == {"undeployed"}
     assert (detail["model rerank"], detail_again["model rerank"]) == ("connector native install deploys it", "")
     assert states(changed.parts)["model rerank"] == "changed"
     assert {shown_again["model rerank"], shown_again["model embedding"]} == {"deployed"}
@@ -70,11 +70,11 @@ async def test_a_model_that_ml_commons_calls_failed_is_deployed_by_the_next_inst
         engine.post(f"/_plugins/_ml/models/{model}/_undeploy").raise_for_status()
         written = {"doc": {"model_state": "DEPLOY_FAILED"}}  # what its comparison writes
         engine.post(f"/.plugins-ml-model/_update/{model}", json=written).raise_for_status()
-        shown, detail = await show(settings)
+        parts, detail = await show(settings)
         changed = await install(settings)
         shown_again, _ = await show(settings)
 
-    assert (shown["model rerank"], shown["model embedding"]) == ("deploy_failed", "deployed")
+    assert (parts["model rerank"], parts["model embedding"]) == ("deploy_failed", "deployed")
     assert detail["model rerank"] == "connector native install deploys it"
     assert (states(changed.parts)["model rerank"], shown_again["model rerank"]) == ("changed", "deployed")
 
@@ -123,9 +123,9 @@ async def test_a_connector_is_changed_though_ml_commons_takes_another_model_for_
         with sharing_a_word(engine, installed) as theirs, pytest.raises(ClusterError) as refused:
             await install(elsewhere(settings))
         moved = await install(elsewhere(settings))
-        shown, _ = await show(settings)
+        parts, _ = await show(settings)
 
     assert f"takes {theirs} for some of them, which are not of this index" in str(refused.value)
     assert f"POST /_plugins/_ml/models/{theirs}/_undeploy, then run" in str(refused.value)
     assert states(moved.parts)["connector embedding"] == "changed"
-    assert {shown["model rerank"], shown["model embedding"]} == {"deployed"}
+    assert {parts["model rerank"], parts["model embedding"]} == {"deployed"}

@@ -20,10 +20,10 @@ def test_the_list_of_commands_says_what_the_command_says_itself(called: str) -> 
 
 
 def test_help_lists_every_command() -> None:
-    shown = CliRunner().invoke(app, ["--help"], env={"COLUMNS": "200"})
+    done = CliRunner().invoke(app, ["--help"], env={"COLUMNS": "200"})
 
-    assert shown.exit_code == 0
-    assert [called for called in COMMANDS if f"│ {called} " not in shown.output] == []
+    assert done.exit_code == 0
+    assert [called for called in COMMANDS if f"│ {called} " not in done.output] == []
 
 
 def test_a_mistyped_command_is_told_the_near_one() -> None:

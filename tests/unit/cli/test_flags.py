@@ -84,9 +84,9 @@ def run(*arguments: str) -> str:
 
     @alone.command()
     @with_flag_groups
-    def draw(what: str, size: Size, loud: bool = False) -> None:
+    def draw(shape: str, size: Size, loud: bool = False) -> None:
         """Draw it."""
-        print(what, size, loud)
+        print(shape, size, loud)
 
     return CliRunner().invoke(alone, list(arguments), env={"COLUMNS": "100"}).output
 
@@ -97,8 +97,8 @@ def test_a_group_of_flags_comes_as_one_object() -> None:
 
 
 def test_a_group_of_flags_stands_together_in_the_help() -> None:
-    shown = run("--help")
+    help_text = run("--help")
 
-    assert "How large" in shown
-    assert re.search(r"--wide .*Columns", shown)
-    assert "Draw it." in shown
+    assert "How large" in help_text
+    assert re.search(r"--wide .*Columns", help_text)
+    assert "Draw it." in help_text

@@ -27,9 +27,9 @@ def test_simulated_evaluations_show_the_difference_as_often_as_promised(queries:
     assert difference is not None
     random = np.random.default_rng(3)
     samples = random.choice(population, (TRIALS, queries)) + difference
-    shown = np.mean([randomisation_test(gains, resamples=500, seed=at) < 0.05 for at, gains in enumerate(samples)])
+    share = np.mean([randomisation_test(gains, resamples=500, seed=at) < 0.05 for at, gains in enumerate(samples)])
 
-    assert shown == pytest.approx(POWER, abs=3 * math.sqrt(POWER * (1 - POWER) / TRIALS))
+    assert share == pytest.approx(POWER, abs=3 * math.sqrt(POWER * (1 - POWER) / TRIALS))
 
 
 def test_it_is_the_exact_t_test_within_a_query() -> None:
@@ -37,12 +37,12 @@ def test_it_is_the_exact_t_test_within_a_query() -> None:
 
     for deviation, difference in ((0.3, 0.1), (0.25, 0.02), (0.2, 0.15)):
         needed = queries_needed(deviation, difference)
-        shown = {}
+        powers = {}
         for count in (needed - 2, needed + 1):
             bound = t.ppf(0.975, count - 1)
-            shown[count] = nct.sf(bound, count - 1, difference / deviation * math.sqrt(count))
+            powers[count] = nct.sf(bound, count - 1, difference / deviation * math.sqrt(count))
 
-        assert shown[needed - 2] < POWER <= shown[needed + 1]
+        assert powers[needed - 2] < POWER <= powers[needed + 1]
 
 
 def test_each_is_the_others_inverse() -> None:

@@ -55,11 +55,11 @@ def test_a_connector_calls_the_workers_path_at_the_address_for_the_cluster(servi
 
 def test_the_key_is_in_the_credential_alone() -> None:
     body = connector_of(with_key("sesame"), "salt:hash")
-    shown = body | {"credential": None}
+    without_key = body | {"credential": None}
 
     assert body["credential"] == {"worker_key": "sesame"}
     assert body["actions"][0]["headers"]["Authorization"] == "Bearer ${credential.worker_key}"
-    assert "sesame" not in str(shown)
+    assert "sesame" not in str(without_key)
 
 
 def with_key(key: str) -> NativePlan:

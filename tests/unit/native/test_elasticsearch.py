@@ -187,11 +187,11 @@ async def test_only_ours_are_shown_and_removed(worker_url: str) -> None:
     async with native_at(api) as native:
         await native.install(plan_for(worker_url, **{"native.embeddings": False}))
         api.endpoints["another"] = {"service": "hugging_face", "service_settings": {"url": "http://x/rerank"}}
-        shown = await native.show()
+        parts = await native.show()
         removed = await native.remove()
         again = await native.remove()
 
-    assert states(shown) == {"connector-kb-rerank": "there", "connector-kb-embedding": "not there"}
+    assert states(parts) == {"connector-kb-rerank": "there", "connector-kb-embedding": "not there"}
     assert states(removed) == {"connector-kb-rerank": "removed"}
     assert again == []
     assert set(api.endpoints) == {"another"}

@@ -248,10 +248,10 @@ async def test_a_hit_shows_the_passage_of_the_leg_that_found_it(index: EmbeddedI
     lexical = await search(Broken(index, dense=ClusterUnavailable("no answer")), None)
 
     for response, leg in ((whole, "nearest"), (lexical, "matching")):
-        shown = await index.content(
+        content = await index.content(
             ids(response), query="red fish", vector=ENCODER.encode_query("red fish"), timeout_s=10
         )
-        assert [hit.passage for hit in response.hits] == [getattr(shown[doc_id], leg) for doc_id in ids(response)]
+        assert [hit.passage for hit in response.hits] == [getattr(content[doc_id], leg) for doc_id in ids(response)]
         assert all(hit.passage for hit in response.hits)
 
 

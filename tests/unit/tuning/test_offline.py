@@ -64,8 +64,8 @@ QUERIES = [JudgedQuery(row["_id"], row["text"]) for row in read("queries.jsonl",
 @pytest.fixture(scope="module")
 def worker_url() -> Iterator[str]:
     """A worker with two rerankers and an encoder."""
-    offers = [OfferedModel("rerank", "second", OverlapScorer), OfferedModel("embed", "encoder", lambda: ENCODER)]
-    with serving(create_app(OverlapScorer, WorkerSettings(model="overlap"), offers)) as url:
+    models = [OfferedModel("rerank", "second", OverlapScorer), OfferedModel("embed", "encoder", lambda: ENCODER)]
+    with serving(create_app(OverlapScorer, WorkerSettings(model="overlap"), models)) as url:
         wait_until(lambda: httpx.get(f"{url}/ready").status_code == 200)
         yield url
 

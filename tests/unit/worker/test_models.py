@@ -37,7 +37,7 @@ class Named(OverlapScorer):
             piece.result = self.worth
 
 
-def offer(name: str, worth: float = 1.0, *, size: int = 10, load: Callable[[], Scorer] | None = None) -> OfferedModel:
+def offered(name: str, worth: float = 1.0, *, size: int = 10, load: Callable[[], Scorer] | None = None) -> OfferedModel:
     return OfferedModel("rerank", name, load or (lambda: Named(name, worth)), lambda: size)
 
 
@@ -59,7 +59,7 @@ def loaded(models: Models) -> list[str]:
 
 
 def test_a_request_names_its_model() -> None:
-    with worker(offer("second", 2.0), offer("third", 3.0)) as url:
+    with worker(offered("second", 2.0), offered("third", 3.0)) as url:
         found = [
             scores(url),
             scores(url, model="second"),
@@ -75,12 +75,12 @@ def test_a_request_names_its_model() -> None:
 
 
 def test_scores_of_one_model_are_not_remembered_for_another() -> None:
-    with worker(offer("second", 2.0), score_cache_bytes=100_000) as url:
+    with worker(offered("second", 2.0), score_cache_bytes=100_000) as url:
         assert [scores(url, model=name)[0] for name in ("all-MiniLM-L6-v2", "second") * 2] == [1.0, 2.0, 1.0, 2.0]
 
 
 def test_a_name_that_no_model_has_is_refused_with_those_there_are() -> None:
-    with worker(offer("second")) as url:
+    with worker(offered("second")) as url:
         reply = httpx.post(f"{url}/v2/rerank", json={"query": "q", "documents": ["d"], "model": "rerank-v3.5"})
 
     assert reply.status_code == 404
@@ -102,7 +102,7 @@ def test_a_model_that_cannot_be_loaded_is_told_of_and_harms_no_other() -> None:
             raise ModelError("the hub is away")
         return Named("second", 2.0)
 
-    with worker(offer("second", load=load)) as url:
+    with worker(offered("second", load=load)) as url:
         failed = httpx.post(f"{url}/rerank", json=BODY | {"model": "second"})
         others = scores(url)
         later = scores(url, model="second")
@@ -120,7 +120,7 @@ def test_a_request_waits_no_longer_than_its_budget_for_a_model_and_it_is_loaded_
         assert gate.wait(120)
         return Named("second", 2.0)
 
-    with worker(offer("second", load=load)) as url, ThreadPoolExecutor(4) as callers:
+    with worker(offered("second", load=load)) as url, ThreadPoolExecutor(4) as callers:
         late = httpx.post(f"{url}/rerank", json=BODY | {"model": "second"}, headers={"x-budget-ms": "100"})
         waiting = [callers.submit(scores, url, model="second") for _ in range(4)]
         gate.set()
@@ -132,7 +132,7 @@ def test_a_request_waits_no_longer_than_its_budget_for_a_model_and_it_is_loaded_
 
 
 async def test_the_least_recently_used_goes_and_the_first_stays() -> None:
-    models = Models([offer("first"), offer("b"), offer("c"), offer("d")], max_bytes=30)
+    models = Models([offered("first"), offered("b"), offered("c"), offered("d")], max_bytes=30)
     await models.start()
     seen = []
     for name in ("b", "c", "b", "d", "first", "c"):
@@ -151,7 +151,7 @@ async def test_the_least_recently_used_goes_and_the_first_stays() -> None:
 
 
 async def test_a_model_that_never_fits_is_refused_and_nothing_is_forgotten_for_it() -> None:
-    models = Models([offer("first"), offer("b"), offer("large", size=25)], max_bytes=30)
+    models = Models([offered("first"), offered("b"), offered("large", size=25)], max_bytes=30)
     await models.start()
     await models.scorer("b", timeout_s=120)
 
@@ -161,7 +161,7 @@ async def test_a_model_that_never_fits_is_refused_and_nothing_is_forgotten_for_i
 
 
 async def test_without_an_encoder_nothing_is_encoded() -> None:
-    models = Models([offer("first")], max_bytes=30)
+    models = Models([offered("first")], max_bytes=30)
     await models.start()
 
     with pytest.raises(UnknownModel, match="no model to embed with"):
@@ -202,7 +202,7 @@ def test_models_that_make_no_sense_are_refused(given: dict[str, Any], words: str
 def test_a_load_that_outlives_the_worker_is_no_error() -> None:
     async def run() -> None:
         models = Models(
-            [offer("first"), offer("slow", load=lambda: gate.wait(120) and Named("slow", 1.0))], max_bytes=99
+            [offered("first"), offered("slow", load=lambda: gate.wait(120) and Named("slow", 1.0))], max_bytes=99
         )
         await models.start()
         with pytest.raises(NotLoaded, match="still loading"):

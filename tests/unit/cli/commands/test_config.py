@@ -50,10 +50,10 @@ def test_the_written_file_has_every_setting_with_its_meaning(tmp_path: Path) -> 
 
 def test_the_written_file_gives_every_setting_when_uncommented(launcher: Launcher, tmp_path: Path) -> None:
     (tmp_path / "connector.yaml").write_text(uncommented(build_file()))
-    shown = json.loads(launcher.run("config", "show", "--changed", "--json", cwd=tmp_path).stdout)
+    rows = json.loads(launcher.run("config", "show", "--changed", "--json", cwd=tmp_path).stdout)
 
-    assert sorted(shown) == sorted(setting_paths())
-    assert {row["origin"].partition(":")[0] for row in shown.values()} == {"connector.yaml"}
+    assert sorted(rows) == sorted(setting_paths())
+    assert {row["origin"].partition(":")[0] for row in rows.values()} == {"connector.yaml"}
 
 
 def test_a_commented_setting_can_be_changed_where_it_stands(tmp_path: Path) -> None:

@@ -51,9 +51,9 @@ def test_aggregations_that_cannot_be_read_are_said(
 
 def test_the_json_has_what_was_counted() -> None:
     response = SearchResponse("q", (), (), {}, total=Total(3, "gte"), aggregations={"kinds": {"buckets": []}})
-    shown = response_as_json(response)
+    page = response_as_json(response)
 
-    assert shown["total"] == {"value": 3, "relation": "gte", "counted": "lexical"}
-    assert shown["aggregations"] == {"kinds": {"buckets": []}}
+    assert page["total"] == {"value": 3, "relation": "gte", "counted": "lexical"}
+    assert page["aggregations"] == {"kinds": {"buckets": []}}
     assert response_as_json(SearchResponse("q", (), (), {}, cursor="c"))["cursor"] == "c"
     assert {"total", "aggregations", "cursor"}.isdisjoint(response_as_json(SearchResponse("q", (), (), {})))

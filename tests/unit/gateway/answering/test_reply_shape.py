@@ -50,10 +50,10 @@ def test_filter_path_leaves_what_the_engines_leave(text: str, left: Any) -> None
 
 
 @pytest.mark.parametrize(
-    ("text", "shown"), [("hits.total", False), ("-hits.hits", False), ("", True), ("**._id", True)]
+    ("text", "are_left"), [("hits.total", False), ("-hits.hits", False), ("", True), ("**._id", True)]
 )
-def test_whether_hits_are_left_is_known_before(text: str, shown: bool) -> None:
-    assert read_filter(text).shows("hits", "hits") is shown
+def test_whether_hits_are_left_is_known_before(text: str, are_left: bool) -> None:
+    assert read_filter(text).shows("hits", "hits") is are_left
 
 
 def test_pretty_is_indented_and_keeps_every_number_and_text() -> None:

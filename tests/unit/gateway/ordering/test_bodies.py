@@ -51,10 +51,10 @@ def test_each_request_has_its_own_parts() -> None:
     )
 
     shared = {"query", "size", "timeout", "runtime_mappings", "_source", "track_total_hits"}
-    matching, shown = {"post_filter", "min_score"}, {"fields", "version", "highlight", "explain"}
+    matching, describing = {"post_filter", "min_score"}, {"fields", "version", "highlight", "explain"}
     assert set(lexical) == shared | matching | {"aggs", "suggest", "profile"}
     assert lexical["track_total_hits"] is False
-    assert set(page) == shared | shown
-    assert set(tail) == shared | matching | shown | {"from"}
+    assert set(page) == shared | describing
+    assert set(tail) == shared | matching | describing | {"from"}
     assert page["_source"] == ["a"]
     assert page["highlight"] == {"highlight_query": QUERY, "fields": {"title": {}}}

@@ -13,9 +13,11 @@ from support.parts import wait_until
 @pytest.mark.parametrize("body", [b"", b"hello"])
 def test_an_offered_upgrade_is_answered_in_http_1_1(body: bytes, gateway: RunningGateway, engine: ByteEngine) -> None:
     """Java's client offers HTTP/2 with its first request."""
-    offer = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAEA\r\nContent-Length: %d\r\n\r\n"
+    headers = (
+        b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAEA\r\nContent-Length: %d\r\n\r\n"
+    )
     with gateway.connect() as caller:
-        caller.sendall(b"POST /b HTTP/1.1\r\n" + HOST + offer % len(body) + body + SMALL)
+        caller.sendall(b"POST /b HTTP/1.1\r\n" + HOST + headers % len(body) + body + SMALL)
         replies = read_reply(caller)
         while replies.count(b"ok") < 2:
             replies += caller.recv(1_000)
@@ -26,8 +28,8 @@ def test_an_offered_upgrade_is_answered_in_http_1_1(body: bytes, gateway: Runnin
 
 
 def test_a_chunked_body_behind_an_offered_upgrade_is_read(gateway: RunningGateway, engine: ByteEngine) -> None:
-    offer = b"Connection: Upgrade\r\nUpgrade: h2c\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"
-    gateway.ask(b"POST /b HTTP/1.1\r\n" + HOST + offer)
+    headers = b"Connection: Upgrade\r\nUpgrade: h2c\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"
+    gateway.ask(b"POST /b HTTP/1.1\r\n" + HOST + headers)
 
     assert engine.seen[-1].endswith(b"Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n")
 

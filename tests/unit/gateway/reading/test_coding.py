@@ -35,10 +35,10 @@ def test_several_headers_are_one_list() -> None:
 async def test_a_reply_is_coded_as_its_header_says(size: int) -> None:
     plain = b"x" * size
     for coding, unpack in ((b"gzip", gzip.decompress), (b"deflate", zlib.decompress)):
-        there = await encoded(Replied(200, ((b"content-type", b"a"), (b"content-encoding", coding)), plain))
-        back = decoded(there)
+        encoded_reply = await encoded(Replied(200, ((b"content-type", b"a"), (b"content-encoding", coding)), plain))
+        back = decoded(encoded_reply)
 
-        assert unpack(there.body) == plain == back.body
+        assert unpack(encoded_reply.body) == plain == back.body
         assert back.headers == ((b"content-type", b"a"),)
 
 

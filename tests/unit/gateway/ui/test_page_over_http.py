@@ -65,12 +65,12 @@ def test_grades_are_those_of_who_gave_them_and_resolved_as_judging_resolves_them
 
 def test_without_a_name_nothing_is_graded_and_the_way_to_say_it_leads_back(page: httpx.Client) -> None:
     before = page.get("/ui/name").text.count('<button class="plain"')
-    shown = page.get("/ui/?q=red&f=number%3E%3D0")
+    reply = page.get("/ui/?q=red&f=number%3E%3D0")
     refused = page.post("/ui/grade?q=red", data={"doc_id": "a", "grade": "3"})
     wrong = page.post("/ui/name?q=red", data={"name": "settled"})
 
-    assert 'href="name?q=red&amp;f=number%3E%3D0">Say who you are, to grade' in shown.text
-    assert 'class="grades"' not in shown.text
+    assert 'href="name?q=red&amp;f=number%3E%3D0">Say who you are, to grade' in reply.text
+    assert 'class="grades"' not in reply.text
     assert (refused.status_code, wrong.status_code) == (400, 400)
     assert "say above who you are" in refused.text
     assert "take another name" in wrong.text

@@ -81,14 +81,14 @@ def test_a_link_without_end_is_refused(tmp_path: Path) -> None:
         open_source(str(tmp_path / "a.csv"))
 
 
-@pytest.mark.parametrize("what", ["a socket", "a device"])
-def test_what_is_no_file_is_refused_by_what_it_is(tmp_path: Path, what: str) -> None:
-    if what == "a socket":
+@pytest.mark.parametrize("kind", ["a socket", "a device"])
+def test_what_is_no_file_is_refused_by_what_it_is(tmp_path: Path, kind: str) -> None:
+    if kind == "a socket":
         os.mknod(tmp_path / "a.csv", stat.S_IFSOCK | 0o600)
     else:
         (tmp_path / "a.csv").symlink_to("/dev/zero")
 
-    with pytest.raises(SourceError, match=f"is no regular file but {what}"):
+    with pytest.raises(SourceError, match=f"is no regular file but {kind}"):
         open_source(str(tmp_path / "a.csv"))
 
 

@@ -103,12 +103,12 @@ async def test_nothing_on_the_page_tells_a_rank_or_a_pipeline(tmp_path: Path) ->
         )
     pages = []
     for name in ("best-first", "best-last"):
-        shown = []
+        looks = []
         async with judging(tmp_path / name / "folder", "anna") as (judge,):
             for _ in range(10):
-                shown.append(await judge.look())
-                await judge.grade(shown[-1], grade="1")
-        pages.append(shown)
+                looks.append(await judge.look())
+                await judge.grade(looks[-1], grade="1")
+        pages.append(looks)
 
     assert pages[0] == pages[1]
     assert not any("reranked" in page or "order" in page for page in pages[0])

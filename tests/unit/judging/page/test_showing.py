@@ -15,21 +15,21 @@ def show(values: dict[str, Any], *fields: str, query: str = "deal") -> ShownDocu
     return make_view([Pair("q", "d", 0, values)], fields).show(query, values)
 
 
-def texts(shown: ShownDocument) -> dict[str, str]:
-    return {field.name: "".join(piece.text for piece in field.whole) for field in shown.fields}
+def texts(document: ShownDocument) -> dict[str, str]:
+    return {field.name: "".join(piece.text for piece in field.whole) for field in document.fields}
 
 
 def test_a_title_heads_the_document_and_a_text_alone_needs_no_name() -> None:
-    shown = show({"text": "A deal.", "title": "Deals"})
+    document = show({"text": "A deal.", "title": "Deals"})
 
-    assert shown.heading
-    assert [(piece.text, piece.is_marked) for piece in shown.heading.whole] == [("Deals", True)]
-    assert texts(shown) == {"text": "A deal."}
-    assert [(piece.text, piece.is_marked) for piece in shown.fields[0].whole] == [
+    assert document.heading
+    assert [(piece.text, piece.is_marked) for piece in document.heading.whole] == [("Deals", True)]
+    assert texts(document) == {"text": "A deal."}
+    assert [(piece.text, piece.is_marked) for piece in document.fields[0].whole] == [
         ("A ", False), ("deal", True), (".", False),
     ]  # fmt: skip
-    assert not shown.has_names
-    assert not shown.is_long
+    assert not document.has_names
+    assert not document.is_long
 
 
 def test_the_fields_that_are_chosen_are_shown_in_their_order() -> None:

@@ -44,8 +44,8 @@ def encoder(prompted_folder: Path) -> LocalEncoder:
 
 @pytest.fixture(scope="module")
 def url(encoder: LocalEncoder) -> Iterator[str]:
-    offers = [OfferedModel("embed", "prompted", lambda: encoder)]
-    with serving(create_app(OverlapScorer, WorkerSettings(max_pairs=20), offers)) as served:
+    models = [OfferedModel("embed", "prompted", lambda: encoder)]
+    with serving(create_app(OverlapScorer, WorkerSettings(max_pairs=20), models)) as served:
         wait_until(lambda: httpx.get(f"{served}/ready").status_code == 200)
         yield served
 
@@ -214,8 +214,8 @@ def test_what_is_no_worker_is_told_of(body: Any) -> None:
 
 
 def test_a_worker_without_the_encoder_is_told_of(url: str) -> None:
-    offers = [OfferedModel("embed", name, lambda: pytest.fail("loaded")) for name in ("a", "b")]
-    with serving(create_app(OverlapScorer, WorkerSettings(), offers)) as served:
+    models = [OfferedModel("embed", name, lambda: pytest.fail("loaded")) for name in ("a", "b")]
+    with serving(create_app(OverlapScorer, WorkerSettings(), models)) as served:
         wait_until(lambda: httpx.get(f"{served}/ready").status_code == 200)
         with pytest.raises(WorkerError, match=r"no model 'c' to embed with, but a, b; add it in worker\.models"):
             RemoteEncoder(served, "c")
