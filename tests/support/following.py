@@ -14,6 +14,7 @@ from support.parts import HashEncoder, schema_of
 from connector.clusters.embedded.cluster import EmbeddedCluster
 from connector.clusters.embedded.index import EmbeddedIndex
 from connector.clusters.protocol import Index
+from connector.errors import ClusterUnavailable
 from connector.ingest.following.account import FollowReport
 from connector.ingest.following.follower import Follower
 from connector.ingest.following.source import FollowedSource
@@ -32,6 +33,26 @@ async def store_of(folder: Path, **fields: Any) -> AsyncIterator[EmbeddedIndex]:
     cluster = await EmbeddedCluster.open(folder)
     yield await cluster.create_index("docs", schema_of(HashEncoder(dims=4, max_tokens=10), **fields))
     await cluster.close()
+
+
+class FailingIndex:
+    """An index behind a cluster that does not answer the second write; for good: nor any that comes after it. `failed`
+    is set at the second."""
+
+    def __init__(self, index: Index, *, for_good: bool = True) -> None:
+        self._index, self._for_good = index, for_good
+        self._writes = 0
+        self.failed = asyncio.Event()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._index, name)
+
+    async def write(self, documents: Any) -> Any:
+        self._writes += 1
+        if self._writes == 2 or (self._for_good and self._writes > 2):
+            self.failed.set()
+            raise ClusterUnavailable("no answer")
+        return await self._index.write(documents)
 
 
 class Following:

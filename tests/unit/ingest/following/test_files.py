@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import shutil
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.following import IMPATIENT, QUICK, Following, following, store_of
+from support.following import IMPATIENT, QUICK, FailingIndex, Following, following, store_of
 
 from connector.clusters.embedded.cluster import EmbeddedCluster
 from connector.clusters.embedded.index import EmbeddedIndex
@@ -260,27 +259,11 @@ def running_steps(running: Following) -> int:
 async def test_a_signal_while_a_step_is_written_ends_it_and_the_next_run_goes_on(
     folder: Path, index: EmbeddedIndex, tmp_path: Path
 ) -> None:
-    class Slow:
-        """The index, whose second write lasts until the follower is told to stop."""
-
-        writes = 0
-        entered = asyncio.Event()
-
-        def __getattr__(self, name: str) -> Any:
-            return getattr(index, name)
-
-        async def write(self, documents: Any) -> Any:
-            self.writes += 1
-            if self.writes == 2:
-                self.entered.set()
-                raise ClusterUnavailable("no answer")
-            return await index.write(documents)
-
-    slow = Slow()
+    slow = FailingIndex(index, for_good=False)
     async with following(FollowedFolder(folder, QUICK), slow, tmp_path / "rejects", settings=IMPATIENT) as running:
         await running.until(lambda texts: len(texts) == 2)
         (folder / "c.txt").write_text("third")
-        await slow.entered.wait()
+        await slow.failed.wait()
         report = await running.end()
     async with following(FollowedFolder(folder, QUICK), index, tmp_path / "rejects") as running:
         await running.until(lambda texts: len(texts) == 3)

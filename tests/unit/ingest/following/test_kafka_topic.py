@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import secrets
 from collections.abc import AsyncIterator, Iterator
@@ -13,11 +12,11 @@ import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
-from support.following import IMPATIENT, following, store_of
+from support.following import IMPATIENT, FailingIndex, following, store_of
 from support.kafka import running_kafka
 
 from connector.clusters.embedded.index import EmbeddedIndex
-from connector.errors import ClusterUnavailable, SourceError
+from connector.errors import SourceError
 from connector.ingest.following.opening import open_followed
 from connector.ingest.following.source import FollowedSource, FollowTarget
 from connector.ingest.job import make_plan
@@ -120,28 +119,12 @@ def lines_of(file: Path) -> list[str]:
 
 
 async def test_what_is_not_written_comes_again(topic: Topic, index: EmbeddedIndex, tmp_path: Path) -> None:
-    class Away:
-        """The index behind a cluster that goes away for good before the second write."""
-
-        writes = 0
-        left = asyncio.Event()
-
-        def __getattr__(self, name: str) -> Any:
-            return getattr(index, name)
-
-        async def write(self, documents: Any) -> Any:
-            self.writes += 1
-            if self.writes > 1:
-                self.left.set()
-                raise ClusterUnavailable("no answer")
-            return await index.write(documents)
-
     topic.send(("a", {"text": "one"}))
-    away = Away()
+    away = FailingIndex(index)
     async with following(follow(topic), away, tmp_path / "rejects", settings=IMPATIENT) as running:
         await running.until(lambda texts: set(texts) == {"a"})
         topic.send(("b", {"text": "two"}), ("a", None))
-        await away.left.wait()
+        await away.failed.wait()
         lag = running.follower._followed.lag()
         left = topic.committed(topic.name)
     async with following(follow(topic), index, tmp_path / "rejects", target=OLD) as running:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
 import time
 from collections.abc import AsyncIterator
@@ -14,10 +13,10 @@ import psycopg
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.following import IMPATIENT, SETTINGS, Following, following, store_of
+from support.following import IMPATIENT, SETTINGS, FailingIndex, Following, following, store_of
 
 from connector.clusters.embedded.index import EmbeddedIndex
-from connector.errors import ClusterUnavailable, SourceError
+from connector.errors import SourceError
 from connector.ingest.following.opening import open_followed
 from connector.ingest.following.pgoutput import is_visible
 from connector.ingest.following.postgres_replication import LOOK_S
@@ -126,27 +125,11 @@ async def test_a_killed_follower_goes_on_from_its_slot(
 async def test_what_is_not_written_is_not_acknowledged(
     database: str, table: psycopg.Connection, index: EmbeddedIndex, tmp_path: Path
 ) -> None:
-    class Away:
-        """The index behind a cluster that goes away for good before the second write."""
-
-        writes = 0
-        left = asyncio.Event()
-
-        def __getattr__(self, name: str) -> Any:
-            return getattr(index, name)
-
-        async def write(self, documents: Any) -> Any:
-            self.writes += 1
-            if self.writes > 1:
-                self.left.set()
-                raise ClusterUnavailable("no answer")
-            return await index.write(documents)
-
-    away = Away()
+    away = FailingIndex(index)
     async with replicating(database, away, tmp_path, job=IMPATIENT) as running:
         await running.until(lambda texts: set(texts) == {"1", "2"})
         table.execute("INSERT INTO docs VALUES (3, 'three')")
-        await away.left.wait()
+        await away.failed.wait()
         behind = running.follower._followed.lag()
     async with replicating(database, index, tmp_path, is_new=False) as running:
         await running.until(lambda texts: set(texts) == {"1", "2", "3"})
