@@ -21,15 +21,17 @@ VERDICTS = [
 ]
 
 
-@pytest.mark.parametrize("columns", [None, "80"])
-def test_no_figure_of_a_gate_is_cut(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], columns: str | None
-) -> None:
-    if columns:
-        monkeypatch.setenv("COLUMNS", columns)
+@pytest.fixture(params=[None, "80"])
+def width(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """That of a log, which nobody says, and that of a terminal."""
+    if request.param:
+        monkeypatch.setenv("COLUMNS", request.param)
     else:
         monkeypatch.delenv("COLUMNS", raising=False)
 
+
+@pytest.mark.usefixtures("width")
+def test_no_figure_of_a_gate_is_cut(capsys: pytest.CaptureFixture[str]) -> None:
     verdicts_table(VERDICTS, "the base")
 
     printed = capsys.readouterr().out
@@ -57,14 +59,8 @@ def test_a_fall_that_depends_on_unjudged_documents_is_said(capsys: pytest.Captur
     )
 
 
-@pytest.mark.parametrize("columns", [None, "80"])
-def test_no_figure_about_unjudged_documents_is_cut(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], columns: str | None
-) -> None:
-    if columns:
-        monkeypatch.setenv("COLUMNS", columns)
-    else:
-        monkeypatch.delenv("COLUMNS", raising=False)
+@pytest.mark.usefixtures("width")
+def test_no_figure_about_unjudged_documents_is_cut(capsys: pytest.CaptureFixture[str]) -> None:
     judged = collection({"a": {"x": 2}, "b": {"x": 1}})
     runs = {"lexical": dict.fromkeys("ab", ranked("x")), "reranked": dict.fromkeys("ab", ranked("new", "x"))}
 
