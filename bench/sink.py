@@ -154,6 +154,7 @@ async def answer(body: Any, status: int = 200) -> web.Response:
 
 def main() -> None:
     listener = bind("127.0.0.1", 0, choose="a port")
+    listener.listen()  # before anybody is told where: aiohttp listens some milliseconds after
     print(f"http://127.0.0.1:{listener.getsockname()[1]}", flush=True)
     web.run_app(Sink().app(), sock=listener, print=None, access_log=None)
 

@@ -25,7 +25,7 @@ from connector.gateway.passing.caller_connection import CallerConnection
 from connector.gateway.passing.nodes import Nodes
 from connector.gateway.passing.upstream import UpstreamEngine
 from connector.gateway.processes import share
-from connector.gateway.server_config import server_config
+from connector.gateway.server_config import BACKLOG, server_config
 from connector.gateway.spans import SearchSpans
 from connector.listening import bind
 from connector.logs import configure_logging
@@ -44,15 +44,12 @@ def serve(settings: Settings) -> None:
     if is_api_alone(settings):
         serve_api_alone(settings)
         return
-    urls = node_urls(settings)
     upstream_tls(settings)
     is_shared = gateway.processes > 1
     listener = bind(gateway.host, gateway.port, choose="gateway.port", is_shared=is_shared)
-    log.info("gateway listening on %s, in front of %s", address(settings, listener), ", ".join(urls))
     api = None
     if gateway.api_port is not None:
         api = bind(gateway.host, gateway.api_port, choose="gateway.api_port", is_shared=is_shared)
-        log.info("API listening on %s, page at /ui/, over the index %s", address(settings, api), settings.index.name)
     if not is_shared:
         serve_here(settings, listener, api)
         return
@@ -71,6 +68,7 @@ def serve_api_alone(settings: Settings) -> None:
     gateway = settings.gateway
     port = gateway.port if gateway.api_port is None else gateway.api_port
     listener = bind(gateway.host, port, choose="gateway.port")
+    listener.listen(BACKLOG)
     if gateway.processes > 1:
         log.warning("one process serves the embedded store, not the %d of gateway.processes", gateway.processes)
     log.info(
@@ -86,6 +84,13 @@ def address(settings: Settings, listener: socket.socket) -> str:
     """The URL of a socket that is bound."""
     gateway = settings.gateway
     return f"{'https' if gateway.tls_cert else 'http'}://{gateway.host}:{listener.getsockname()[1]}"
+
+
+def say_where(settings: Settings, listener: socket.socket, api: socket.socket | None) -> None:
+    """Log what listens by now, in each of several processes: who reads it can connect."""
+    log.info("gateway listening on %s, in front of %s", address(settings, listener), ", ".join(node_urls(settings)))
+    if api:
+        log.info("API listening on %s, page at /ui/, over the index %s", address(settings, api), settings.index.name)
 
 
 def node_urls(settings: Settings) -> tuple[str, ...]:
@@ -137,7 +142,7 @@ def build_server(
     connection = functools.partial(CallerConnection, max_header_bytes=gateway.max_header_bytes)
     config = server_config(app, gateway, http=connection)
     beside = (api_config(settings, encoder, outcomes), api) if api else None
-    return GatewayServer(config, beside, at_end=encoder.close)
+    return GatewayServer(config, beside, at_start=lambda own: say_where(settings, own, api), at_end=encoder.close)
 
 
 class _Lifespan:

@@ -35,19 +35,27 @@ class GatewayServer(uvicorn.Server):
     """A server in whose event loop the API is served too where it is given, from its start to its end."""
 
     def __init__(
-        self, config: uvicorn.Config, api: tuple[uvicorn.Config, socket.socket] | None, *, at_end: Callable[[], None]
+        self,
+        config: uvicorn.Config,
+        api: tuple[uvicorn.Config, socket.socket] | None,
+        *,
+        at_start: Callable[[socket.socket], None],
+        at_end: Callable[[], None],
     ) -> None:
-        """`api` is the API's with its socket. `at_end` closes what both use."""
+        """`api` is the API's with its socket. `at_start` is called with each socket of the gateway that listens;
+        `at_end` closes what both use."""
         super().__init__(config)
         self._api = _Beside(api[0]) if api else None
         self._api_sockets = [api[1]] if api else []
-        self._at_end = at_end
+        self._at_start, self._at_end = at_start, at_end
         self._serving: asyncio.Task[None] | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         for listener in self._api_sockets:  # who asks the API before it is there waits, and is not refused
             listener.listen(BACKLOG)
         await super().startup(sockets)
+        for listener in sockets or ():
+            self._at_start(listener)
         if self._api:
             self._serving = asyncio.create_task(self._api.serve(self._api_sockets))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import re
 import signal
@@ -17,6 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import uvicorn
 from support.command import environment
 from support.gateways import OK, SMALL, WAIT_S, ByteEngine, read_reply, running_gateway
 from support.parts import wait_until
@@ -30,13 +32,13 @@ ENDED = (-signal.SIGTERM, 128 + signal.SIGTERM)  # by the signal, as Python or a
 
 @contextmanager
 def started(*arguments: str, log: Path) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
-    """A command `connector gateway` that answers, and its port."""
+    """A command `connector gateway` that has said where it listens, and its port."""
     command = [sys.executable, "-m", "connector", "gateway", "--port", "0", *arguments]
     with log.open("wb") as written:
         process = subprocess.Popen(command, stderr=written, env=environment())
     try:
         end = time.monotonic() + WAIT_S
-        while not (port := port_in(log.read_text())) or not answers(port):
+        while not (port := port_in(log.read_text())):
             assert process.poll() is None, log.read_text()
             assert time.monotonic() < end, log.read_text()
             time.sleep(0.05)
@@ -50,13 +52,6 @@ def port_in(log: str) -> int:
     """Where it says that it listens; 0 before."""
     found = re.search(r"listening on http://[\d.]+:(\d+)", log)
     return int(found[1]) if found else 0
-
-
-def answers(port: int) -> bool:
-    try:
-        return ask(port, b"GET /_gateway/health HTTP/1.1\r\nHost: h\r\n\r\n").startswith(b"HTTP/1.1 200")
-    except OSError:
-        return False
 
 
 def ask(port: int, request: bytes = SMALL) -> bytes:
@@ -162,6 +157,48 @@ def test_it_serves_tls_and_speaks_it_to_an_engine_whose_authority_it_is_told(tmp
     assert trusted == OK, trusted
     assert untrusted.startswith(b"HTTP/1.1 502 ")
     assert "certificate verify failed" in json.loads(untrusted.partition(b"\r\n\r\n")[2])["error"]["reason"]
+
+
+class Knock(logging.Handler):
+    """Connects to each address at the moment at which the log says that it listens."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.taken: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        words = record.getMessage()
+        if port := port_in(words):
+            socket.create_connection(("127.0.0.1", port), WAIT_S).close()
+            self.taken.append(words.partition(" ")[0])
+
+
+@pytest.mark.parametrize("is_alone", [False, True], ids=["gateway", "API-alone"])
+def test_what_the_log_says_is_listening_takes_connections(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, is_alone: bool
+) -> None:
+    caplog.set_level("INFO", logger="connector")
+    servers: list[uvicorn.Server] = []
+    run = uvicorn.Server.run
+
+    def kept(server: uvicorn.Server, sockets: list[socket.socket] | None = None) -> None:
+        servers.append(server)
+        run(server, sockets)
+
+    monkeypatch.setattr(uvicorn.Server, "run", kept)
+    knock = Knock()
+    monkeypatch.setattr(logging.getLogger("connector"), "handlers", [knock])
+    with ByteEngine().running() as engine:
+        upstream = [] if is_alone else [engine.url]
+        gateway = {"port": 0, "api_port": 0, "upstream": upstream}
+        settings = Settings.model_validate({"cluster": {"url": f"embedded:{tmp_path}"}, "gateway": gateway})
+        thread = threading.Thread(target=serve, args=(settings,), daemon=True)
+        thread.start()
+        wait_until(lambda: (bool(servers) and servers[0].started) or not thread.is_alive())
+        servers[0].should_exit = True
+        thread.join(WAIT_S)
+
+    assert knock.taken == (["API"] if is_alone else ["gateway", "API"])
 
 
 def test_what_cannot_be_served_is_told() -> None:
