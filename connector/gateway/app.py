@@ -8,7 +8,14 @@ from typing import Any
 
 import orjson
 
-from connector.gateway.exchange import Asked, Interceptor, Passed, Replied, UpstreamAway
+from connector.gateway.exchange import (
+    BufferedReply,
+    BufferedRequest,
+    Interception,
+    Interceptor,
+    NotIntercepted,
+    UpstreamAway,
+)
 from connector.gateway.outcomes import HEADER, Outcomes
 from connector.gateway.passing.caller_request import CallerMessage, CallerRequest, Receive, Send
 from connector.gateway.passing.headers import Forwarding, exposed, reply_headers, without_framing
@@ -71,12 +78,14 @@ class Gateway:
         headers = without_framing(self._forwarding.headers(request.headers, request.peer))
         with self._spans.search(request.method, raw_path, headers) as span:
             if read["more_body"] or len(read["body"]) > limit:
-                outcome: Replied | Passed = Passed("too-large")
+                outcome: Interception = NotIntercepted("too-large")
             else:
-                asked = Asked(request.method, raw_path, scope["query_string"], span.within(headers), read["body"])
-                outcome = await self._answer(interceptor, asked)
+                buffered = BufferedRequest(
+                    request.method, raw_path, scope["query_string"], span.within(headers), read["body"]
+                )
+                outcome = await self._answer(interceptor, buffered)
             self._outcomes.count(outcome)
-            if isinstance(outcome, Replied):
+            if isinstance(outcome, BufferedReply):
                 done = next((value for name, value in outcome.headers if name.lower() == HEADER), b"")
                 span.say(done, outcome.status)
                 await _send_whole(send, outcome)
@@ -85,21 +94,21 @@ class Gateway:
             span.say(done)
             await self._pass_through.take(request, receive, send, read=read, note=((DONE, done),))
 
-    async def _answer(self, interceptor: Interceptor, asked: Asked) -> Replied | Passed:
+    async def _answer(self, interceptor: Interceptor, request: BufferedRequest) -> Interception:
         """The gateway fails open: a fault of ours is no reason for an error while the engine answers."""
         try:
-            return await interceptor.answer(asked, self._engine)
+            return await interceptor.answer(request, self._engine)
         except UpstreamAway:
-            return Passed("engine-away")
+            return NotIntercepted("engine-away")
         except Exception:  # whatever it is, the engine can answer
             log.exception("a fault of the gateway; the search passed through")
-            return Passed("fault")
+            return NotIntercepted("fault")
 
     def _limit(self, raw_path: bytes) -> int:
         is_multi = raw_path.removesuffix(b"/").endswith(b"_msearch")
         return self._settings.max_msearch_bytes if is_multi else self._settings.max_search_bytes
 
-    async def _own_page(self, raw_path: bytes) -> Replied:
+    async def _own_page(self, raw_path: bytes) -> BufferedReply:
         match raw_path.removeprefix(OWN):
             case b"health":
                 return _page(200, status="serving")
@@ -109,10 +118,10 @@ class Gateway:
             404, "gateway_no_such_page", "the gateway has /_gateway/health and /_gateway/ready"
         ).reply()
 
-    async def _ready(self) -> Replied:
+    async def _ready(self) -> BufferedReply:
         try:
             async with asyncio.timeout(READY_S):
-                await self._engine.send(Asked("HEAD", b"/", b"", (), b""))
+                await self._engine.send(BufferedRequest("HEAD", b"/", b"", (), b""))
         except (UpstreamAway, TimeoutError) as error:
             return _page(503, status="waiting", reason=str(error) or f"the engine did not answer within {READY_S:g} s")
         return _page(200, status="ready")
@@ -142,18 +151,18 @@ async def _read_up_to(limit: int, request: CallerRequest, receive: Receive) -> C
             return {"type": "http.request", "body": bytes(read), "more_body": message["more_body"]}
 
 
-async def _send_whole(send: Send, replied: Replied) -> None:
-    headers = [pair for pair in reply_headers(replied.headers) if pair[0].lower() not in _FRAMING]
-    headers.append((b"content-length", b"%d" % len(replied.body)))
-    start = {"type": "http.response.start", "status": replied.status, "headers": exposed(headers, DONE)}
+async def _send_whole(send: Send, reply: BufferedReply) -> None:
+    headers = [pair for pair in reply_headers(reply.headers) if pair[0].lower() not in _FRAMING]
+    headers.append((b"content-length", b"%d" % len(reply.body)))
+    start = {"type": "http.response.start", "status": reply.status, "headers": exposed(headers, DONE)}
     await send(start)
-    await send({"type": "http.response.body", "body": replied.body, "more_body": False})
+    await send({"type": "http.response.body", "body": reply.body, "more_body": False})
 
 
 _FRAMING = (b"content-length", b"transfer-encoding")
 
 
-def _away(away: UpstreamAway) -> Replied:
+def _away(away: UpstreamAway) -> BufferedReply:
     """In the shape of the engine's errors; its clients try again on both."""
     status = 504 if isinstance(away, ConnectTimeout) else 502
     return GatewayRefusal(
@@ -161,5 +170,5 @@ def _away(away: UpstreamAway) -> Replied:
     ).reply()
 
 
-def _page(code: int, **facts: str) -> Replied:
-    return Replied(code, (JSON_TYPE,), orjson.dumps(facts))
+def _page(code: int, **facts: str) -> BufferedReply:
+    return BufferedReply(code, (JSON_TYPE,), orjson.dumps(facts))

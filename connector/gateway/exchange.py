@@ -1,4 +1,4 @@
-"""The nouns of the gateway: what was asked, what was replied, and who may answer in the engine's place.
+"""The nouns of the gateway: a request, its reply, and who may answer in the engine's place.
 
 Headers are pairs of raw bytes everywhere: their case, their order and their repeats survive."""
 
@@ -13,7 +13,7 @@ Headers = tuple[tuple[bytes, bytes], ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class BufferedRequest:
     """A request whose body is whole. `raw_path` is what stands before the first `?`, as the caller wrote it.
 
     Its headers are those that may go on to the engine: hop-by-hop ones and the framing are gone. Of a request with
@@ -27,7 +27,7 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class Replied:
+class BufferedReply:
     """A reply whose body is whole. Its headers have no framing: the gateway writes the length of `body`."""
 
     status: int
@@ -36,10 +36,13 @@ class Replied:
 
 
 @dataclass(frozen=True, slots=True)
-class Passed:
+class NotIntercepted:
     """The same request goes on to the engine as it came; `reason` goes into the reply's header: a word or two."""
 
     reason: str
+
+
+Interception = BufferedReply | NotIntercepted
 
 
 class UpstreamAway(ClusterUnavailable):
@@ -49,7 +52,7 @@ class UpstreamAway(ClusterUnavailable):
 class Upstream(Protocol):
     """The engine behind the gateway."""
 
-    async def send(self, asked: Asked) -> Replied:
+    async def send(self, request: BufferedRequest) -> BufferedReply:
         """Send one request; its reply, whole. Raises UpstreamAway."""
         ...
 
@@ -62,7 +65,7 @@ class Interceptor(Protocol):
         request, so it must cost next to nothing."""
         ...
 
-    async def answer(self, asked: Asked, upstream: Upstream) -> Replied | Passed:
+    async def answer(self, request: BufferedRequest, upstream: Upstream) -> Interception:
         """The reply, or why the request passes through. Whatever else it raises passes through as well."""
         ...
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 
-from connector.gateway.exchange import Passed, Replied
+from connector.gateway.exchange import Interception, NotIntercepted
 
 HEADER = b"x-rerank"
 SEVERAL = {"reranked": "searches", "degraded": "degraded", "left": "left"}  # parts of the header of an `_msearch`
@@ -19,9 +19,9 @@ class Outcomes:
     def __init__(self) -> None:
         self.counts: Counter[tuple[str, str]] = Counter()
 
-    def count(self, answered: Replied | Passed) -> None:
+    def count(self, answered: Interception) -> None:
         """One answer of the interceptor."""
-        if isinstance(answered, Passed):
+        if isinstance(answered, NotIntercepted):
             self.counts["passed", ""] += 1
             return
         header = next((value for name, value in answered.headers if name.lower() == HEADER), b"passed")

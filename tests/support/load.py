@@ -50,7 +50,7 @@ class Clock:
 
 
 @dataclass(eq=False)
-class Asked:
+class SimulatedRequest:
     """A request at the worker: the characters that are left of each passage, and how it is answered."""
 
     due: float
@@ -70,7 +70,7 @@ class SimulatedWorker:
     def __init__(self, clock: Clock, *, chars_per_s: float, says: bool = True, noise: float = 0.2) -> None:
         self._clock, self._rate, self._says, self._noise = clock, chars_per_s, says, noise
         self._chance = random.Random(3)
-        self._asked: list[Asked] = []
+        self._asked: list[SimulatedRequest] = []
         self._turn = 0
         self._is_busy = False
         self.done_chars = 0
@@ -81,10 +81,10 @@ class SimulatedWorker:
         queue_s = sum(asked.chars for asked in self._asked) / self._rate
         return ServerLoad(self._rate, 2_000, queue_s, len(self._asked)) if self._says else None
 
-    def ask(self, sizes: list[int], budget_s: float, answer: Callable[[], None]) -> Asked | None:
+    def ask(self, sizes: list[int], budget_s: float, answer: Callable[[], None]) -> SimulatedRequest | None:
         """None for a request that is refused."""
         now = self._clock.now
-        asked = Asked(now + budget_s, now, list(sizes), answer)
+        asked = SimulatedRequest(now + budget_s, now, list(sizes), answer)
         own_s = asked.chars / self._rate
         ahead_s = sum(other.chars for other in self._asked if other.due <= asked.due) / self._rate
         if self._says and ahead_s > 0.9 * budget_s - min(own_s, 0.45 * budget_s):
@@ -101,7 +101,7 @@ class SimulatedWorker:
             return
         leader = ready[0] if self._turn % 2 else min(ready, key=lambda asked: (asked.chars, asked.arrived))
         self._turn += 1
-        batch: list[Asked] = []
+        batch: list[SimulatedRequest] = []
         chars = 0
         for asked in (leader, *(other for other in ready if other is not leader)):
             while asked.left and chars < BATCH_CHARS:
@@ -111,7 +111,7 @@ class SimulatedWorker:
         took_s = chars / self._rate * self._chance.uniform(1 - self._noise, 1 + self._noise)
         self._clock.at(self._clock.now + took_s, lambda: self._end_batch(batch, chars))
 
-    def _end_batch(self, batch: list[Asked], chars: int) -> None:
+    def _end_batch(self, batch: list[SimulatedRequest], chars: int) -> None:
         self._is_busy = False
         self.done_chars += chars
         for asked in batch:
@@ -121,7 +121,7 @@ class SimulatedWorker:
                 self._finish(asked)
         self._work()
 
-    def _finish(self, asked: Asked) -> None:
+    def _finish(self, asked: SimulatedRequest) -> None:
         if asked in self._asked:
             self._asked.remove(asked)
             asked.left = []
@@ -143,7 +143,7 @@ class Answered:
     """A request that was taken: how to wait for its answer, what is known of it, and what measures its time."""
 
     wait: Callable[[Callable[[], None]], None]
-    request: Asked
+    request: SimulatedRequest
     metered: AbstractContextManager[None]
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from connector.gateway.answering.filter_path import read_filter
 from connector.gateway.answering.page import build_reply, fetch_page
 from connector.gateway.answering.pretty import indent
-from connector.gateway.exchange import Headers, Replied
+from connector.gateway.exchange import BufferedReply, Headers
 from connector.gateway.ordering.order import Degraded, Order, Ordering, RecognisedSearch
 from connector.gateway.ordering.remembered import RememberedOrders
 from connector.gateway.ordering.sender import Sender
@@ -59,8 +59,8 @@ def check_filter_path(parameters: Parameters, *path: str) -> None:
 
 async def write_reply(
     reply: dict[str, Any], headers: Headers, parameters: Parameters, *, is_elasticsearch: bool
-) -> Replied:
+) -> BufferedReply:
     """The reply as it is sent: filtered and indented where the caller asks for it, and coded as its headers say."""
     chosen = read_filter(parameters.filter_path, keeps_empty=is_elasticsearch)
     body = write(reply if chosen.shows_all else chosen.apply(reply))
-    return await encoded(Replied(200, headers, indent(body) if parameters.pretty else body))
+    return await encoded(BufferedReply(200, headers, indent(body) if parameters.pretty else body))

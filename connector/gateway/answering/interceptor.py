@@ -9,10 +9,10 @@ from connector.gateway.answering.outcome import degraded, passed, reranked, with
 from connector.gateway.answering.shadow import Shadows
 from connector.gateway.answering.share import in_share
 from connector.gateway.encoder import SharedEncoder
-from connector.gateway.exchange import Asked, Passed, Replied, Upstream
+from connector.gateway.exchange import BufferedRequest, Interception, NotIntercepted, Upstream
 from connector.gateway.ordering.order import Degraded, RecognisedSearch, Refused
 from connector.gateway.ordering.remembered import RememberedOrders
-from connector.gateway.ordering.sender import Alone
+from connector.gateway.ordering.sender import SingleSender
 from connector.gateway.ordering.site import Searched, Sites, check_patterns
 from connector.gateway.reading.body import read_search
 from connector.gateway.reading.coding import chosen_coding
@@ -61,60 +61,60 @@ class SearchInterceptor:
             return False
         return target.action == "msearch" or self._sites.names_one(target.index)
 
-    async def answer(self, asked: Asked, upstream: Upstream) -> Replied | Passed:
-        target = read_target(asked.raw_path)
+    async def answer(self, request: BufferedRequest, upstream: Upstream) -> Interception:
+        target = read_target(request.raw_path)
         if target is None:
-            return Passed("path")
+            return NotIntercepted("path")
         try:
             if target.action == "search":
-                return await self._search(asked, target, upstream)
-            return await self._several.answer(asked, target, upstream)
+                return await self._search(request, target, upstream)
+            return await self._several.answer(request, target, upstream)
         except NotRecognised as reason:
-            return Passed(word(reason.reason))
+            return NotIntercepted(word(reason.reason))
 
-    async def _search(self, asked: Asked, target: Target, upstream: Upstream) -> Replied | Passed:
+    async def _search(self, request: BufferedRequest, target: Target, upstream: Upstream) -> Interception:
         searched = self._sites.find(target.index)
         if searched is None:
-            return Passed("index-not-open")
-        search, site = self._read(asked, target, searched), searched.site
-        sender = Alone(upstream, asked.raw_path, search.parameters, search.headers, search.coding)
+            return NotIntercepted("index-not-open")
+        search, site = self._read(request, target, searched), searched.site
+        sender = SingleSender(upstream, request.raw_path, search.parameters, search.headers, search.coding)
         if not in_share(site, search.body.text):
-            return Passed("share")
+            return NotIntercepted("share")
         if site.settings.shadow:
-            replied = await upstream.send(asked)
-            self._shadows.begin(search, sender, self._remembered, replied)
-            return with_outcome(replied, passed("shadow"))
+            reply = await upstream.send(request)
+            self._shadows.begin(search, sender, self._remembered, reply)
+            return with_outcome(reply, passed("shadow"))
         try:
             answer = await answer_search(search, sender, self._remembered)
         except Refused as refused:
-            if refused.replied is None:
-                return Passed(REFUSED)
-            return with_outcome(refused.replied, passed(REFUSED))
+            if refused.reply is None:
+                return NotIntercepted(REFUSED)
+            return with_outcome(refused.reply, passed(REFUSED))
         except Degraded as part:
-            replied = await upstream.send(asked)
+            reply = await upstream.send(request)
             self._complaints.add(site.name, site.may_repeat, part)
-            return with_outcome(replied, degraded(part.reason))
-        replied = await write_reply(
+            return with_outcome(reply, degraded(part.reason))
+        reply = await write_reply(
             answer.reply, answer.headers, search.parameters, is_elasticsearch=site.is_elasticsearch
         )
-        return with_outcome(replied, reranked(answer.order))
+        return with_outcome(reply, reranked(answer.order))
 
-    def _read(self, asked: Asked, target: Target, searched: Searched) -> RecognisedSearch:
+    def _read(self, request: BufferedRequest, target: Target, searched: Searched) -> RecognisedSearch:
         site = searched.site
-        wishes = read_wishes(asked.headers, self._sites.pipelines)
-        parameters = read_search_parameters(asked.query_string)
+        wishes = read_wishes(request.headers, self._sites.pipelines)
+        parameters = read_search_parameters(request.query_string)
         check_filter_path(parameters)
         check_patterns(searched, target.index, parameters.names())
-        check_media(asked.headers, has_body=bool(asked.body), lines=False)
-        data = read_body(asked.headers, asked.body, limit=self._sites.settings.gateway.max_search_bytes)
+        check_media(request.headers, has_body=bool(request.body), lines=False)
+        data = read_body(request.headers, request.body, limit=self._sites.settings.gateway.max_search_bytes)
         body = read_search(data, parameters, site.reader(), retrievers=site.is_elasticsearch)
         return RecognisedSearch(
             site,
             body,
             parameters,
-            headers_of_ours(asked.headers),
+            headers_of_ours(request.headers),
             wishes,
             target.index,
             searched.indices,
-            chosen_coding(asked.headers),
+            chosen_coding(request.headers),
         )

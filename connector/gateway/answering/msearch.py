@@ -18,10 +18,18 @@ from connector.gateway.answering.outcome import with_outcome
 from connector.gateway.answering.page import build_reply, fetch_page, plan_page, requests_of
 from connector.gateway.answering.shadow import Shadows
 from connector.gateway.answering.share import in_share
-from connector.gateway.exchange import Asked, Headers, Passed, Replied, Upstream, UpstreamAway
+from connector.gateway.exchange import (
+    BufferedReply,
+    BufferedRequest,
+    Headers,
+    Interception,
+    NotIntercepted,
+    Upstream,
+    UpstreamAway,
+)
 from connector.gateway.ordering.order import Degraded, Order, Ordering, RecognisedSearch, Refused
 from connector.gateway.ordering.remembered import RememberedOrders
-from connector.gateway.ordering.sender import Batch, InBatch
+from connector.gateway.ordering.sender import Batch, BatchSender
 from connector.gateway.ordering.site import Sites, check_patterns
 from connector.gateway.reading.body import read_search
 from connector.gateway.reading.coding import chosen_coding
@@ -81,26 +89,30 @@ class MultiSearch:
         self._complaints = complaints
         self._fitting = FittingSearches()
 
-    async def answer(self, asked: Asked, target: Target, upstream: Upstream) -> Replied | Passed:
+    async def answer(self, request: BufferedRequest, target: Target, upstream: Upstream) -> Interception:
         """The reply. Raises NotRecognised, and UpstreamAway."""
         began = time.monotonic()
-        parameters = read_msearch_parameters(asked.query_string)
+        parameters = read_msearch_parameters(request.query_string)
         check_filter_path(parameters, "responses")
-        check_media(asked.headers, has_body=True, lines=True)
-        headers = headers_of_ours(asked.headers)
+        check_media(request.headers, has_body=True, lines=True)
+        headers = headers_of_ours(request.headers)
         limit = self._sites.settings.gateway.max_msearch_bytes
         items = self._read(
-            read_body(asked.headers, asked.body, limit=limit), asked.headers, headers, target, set(parameters.names())
+            read_body(request.headers, request.body, limit=limit),
+            request.headers,
+            headers,
+            target,
+            set(parameters.names()),
         )
         if not any(item.search for item in items):
             raise NotRecognised("no search of ours")
         as_int = "rest_total_hits_as_int" in parameters.names()
-        coding = chosen_coding(asked.headers)
-        way = Batch(upstream, asked.raw_path, parameters.all_written, headers, as_int, 0, coding)
+        coding = chosen_coding(request.headers)
+        way = Batch(upstream, request.raw_path, parameters.all_written, headers, as_int, 0, coding)
         beginnings, left = self._begin(items, way)
         found = await self._find(items, beginnings, way)
         if found is None:
-            return Passed("refused-by-the-engine")
+            return NotIntercepted("refused-by-the-engine")
         second = way.another(coding=b"" if way.reply_headers else coding)
         answers = await self._fetch(items, found, second, began)
         self._tell(items, answers, left)
@@ -108,13 +120,13 @@ class MultiSearch:
         headers = way.reply_headers or second.reply_headers or ()
         is_elasticsearch = any(item.search.site.is_elasticsearch for item in items if item.search)
         body = {"took": milliseconds_since(began), "responses": [answer.reply for answer in answers]}
-        replied = await write_reply(body, headers, parameters, is_elasticsearch=is_elasticsearch)
-        return with_outcome(replied, outcome(answers, left))
+        reply = await write_reply(body, headers, parameters, is_elasticsearch=is_elasticsearch)
+        return with_outcome(reply, outcome(answers, left))
 
     def _read(
-        self, data: bytes, asked: Headers, headers: Headers, target: Target, names: Collection[str]
+        self, data: bytes, caller_headers: Headers, headers: Headers, target: Target, names: Collection[str]
     ) -> list[Item]:
-        wishes = read_wishes(asked, self._sites.pipelines)
+        wishes = read_wishes(caller_headers, self._sites.pipelines)
         lines = data.split(b"\n")
         if lines.pop().strip() or len(lines) % 2 or len(lines) > 2 * MAX_SEARCHES:
             raise NotRecognised("lines")
@@ -151,7 +163,7 @@ class MultiSearch:
             if item.search and item.is_ours and beginning is None:
                 if room:
                     with suppress(NotRecognised):
-                        beginning = Ordering(item.search, InBatch(batch, item.head))
+                        beginning = Ordering(item.search, BatchSender(batch, item.head))
                         room -= 1
                 else:
                     left += 1
@@ -223,7 +235,7 @@ class MultiSearch:
             return ItemAnswer(found)
         if isinstance(found, Order) and item.search:
             try:
-                page = await fetch_page(item.search, found, InBatch(batch, item.head))
+                page = await fetch_page(item.search, found, BatchSender(batch, item.head))
                 self._remembered.put(item.search, page.order)
                 reply = build_reply(page.order, page.hits, took_ms=milliseconds_since(began))
                 return ItemAnswer(reply, reranked=True, gone=len(page.order.gone))
@@ -244,8 +256,8 @@ class MultiSearch:
     def _compare(self, items: Sequence[Item], answers: Sequence[ItemAnswer], way: Batch) -> None:
         for item, answer in zip(items, answers, strict=True):
             if item.search and item.shadowed and isinstance(answer.reply, Raw):
-                sender = InBatch(way, item.head)
-                self._shadows.begin(item.search, sender, self._remembered, Replied(200, (), bytes(answer.reply)))
+                sender = BatchSender(way, item.head)
+                self._shadows.begin(item.search, sender, self._remembered, BufferedReply(200, (), bytes(answer.reply)))
 
 
 def outcome(answers: Sequence[ItemAnswer], left: int) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from connector.gateway.exchange import Headers, Replied
+from connector.gateway.exchange import BufferedReply, Headers
 from connector.gateway.ordering.order import Order
 
 NAME = b"X-Rerank"
@@ -29,14 +29,14 @@ def passed(reason: str) -> str:
     return f"passed;reason={word(reason)}"
 
 
-def with_outcome(replied: Replied, outcome: str) -> Replied:
+def with_outcome(reply: BufferedReply, outcome: str) -> BufferedReply:
     """The reply, saying so; pages of other origins may read it where they may read the reply."""
-    headers: Headers = tuple(pair for pair in replied.headers if pair[0].lower() != NAME.lower())
+    headers: Headers = tuple(pair for pair in reply.headers if pair[0].lower() != NAME.lower())
     if any(key.lower() == ALLOW_ORIGIN for key, _ in headers):
         exposed = next((value for key, value in headers if key.lower() == EXPOSE), b"")
         headers = tuple(pair for pair in headers if pair[0].lower() != EXPOSE)
         headers += ((b"Access-Control-Expose-Headers", b", ".join(filter(None, (exposed, NAME)))),)
-    return Replied(replied.status, (*headers, (NAME, outcome.encode("ascii", "replace"))), replied.body)
+    return BufferedReply(reply.status, (*headers, (NAME, outcome.encode("ascii", "replace"))), reply.body)
 
 
 def word(reason: str) -> str:

@@ -15,7 +15,7 @@ import msgspec
 import orjson
 
 from connector.clusters.hits import read_doc_id
-from connector.gateway.exchange import Headers, Replied
+from connector.gateway.exchange import BufferedReply, Headers
 from connector.gateway.ordering.bodies import count_body, page_body, tail_body
 from connector.gateway.ordering.caller_client import STATUS_ERROR
 from connector.gateway.ordering.order import Degraded, Order, RecognisedSearch
@@ -76,16 +76,16 @@ async def fetch_page(search: RecognisedSearch, order: Order, sender: Sender) -> 
 async def _fetch(search: RecognisedSearch, order: Order, sender: Sender) -> FetchedPage:
     """The hits that are there of the page, and the order without those that are not."""
     plan, body, schema = plan_page(search, order), search.body, search.site.index.schema
-    asked: dict[RequestKind, bytes] = {}
+    bodies: dict[RequestKind, bytes] = {}
     if plan.doc_ids:
         matching = order.bounded or not set(plan.doc_ids) & set(order.beside)
-        asked["page"] = page_body(body, schema, plan.doc_ids, explained=search.explains and matching)
+        bodies["page"] = page_body(body, schema, plan.doc_ids, explained=search.explains and matching)
     if plan.tail_size:
         start, size = plan.tail_start, plan.tail_size
-        asked["tail"] = tail_body(body, schema, (*order.window, *order.gone), start=start, size=size, also=order.also)
+        bodies["tail"] = tail_body(body, schema, (*order.window, *order.gone), start=start, size=size, also=order.also)
     if plan.counts:
-        asked["dense"] = count_body(body, schema, order.beside)
-    replies = await _ask_all(asked, sender)
+        bodies["dense"] = count_body(body, schema, order.beside)
+    replies = await _ask_all(bodies, sender)
     if plan.counts:
         order = replace(order, only_dense=len(order.beside) - _count(replies["dense"]))
     hits: list[RawHit] = []
@@ -108,17 +108,17 @@ def requests_of(plan: PagePlan) -> int:
     return bool(plan.doc_ids) + bool(plan.tail_size) + plan.counts
 
 
-async def _ask_all(asked: Mapping[RequestKind, bytes], sender: Sender) -> dict[RequestKind, Replied]:
-    found = await asyncio.gather(*(sender.ask(leg, body) for leg, body in asked.items()))
-    for replied in found:
-        if replied.status >= STATUS_ERROR:
-            raise Degraded("page", f"the engine answered {replied.status} to what fetches the page")
-    return dict(zip(asked, found, strict=True))
+async def _ask_all(bodies: Mapping[RequestKind, bytes], sender: Sender) -> dict[RequestKind, BufferedReply]:
+    found = await asyncio.gather(*(sender.ask(leg, body) for leg, body in bodies.items()))
+    for reply in found:
+        if reply.status >= STATUS_ERROR:
+            raise Degraded("page", f"the engine answered {reply.status} to what fetches the page")
+    return dict(zip(bodies, found, strict=True))
 
 
-def _check_whole(replied: Replied) -> None:
+def _check_whole(reply: BufferedReply) -> None:
     """Nothing, where what a reply lacks is not there. Raises Degraded where only a part of the index answered."""
-    found = members(replied.body)
+    found = members(reply.body)
     timed_out, shards = (
         orjson.loads(bytes(found[name])) if name in found else None for name in ("timed_out", "_shards")
     )
@@ -126,19 +126,19 @@ def _check_whole(replied: Replied) -> None:
         raise Degraded("page", "a part of the index did not answer to what fetches the page")
 
 
-def _placed(replied: Replied, plan: PagePlan, order: Order, search: RecognisedSearch) -> dict[str, RawHit]:
+def _placed(reply: BufferedReply, plan: PagePlan, order: Order, search: RecognisedSearch) -> dict[str, RawHit]:
     """The hits of the window that the page shows, in its order; one that was deleted since is not among them."""
     schema, indices = search.site.index.schema, search.indices
-    hits = (hit for hit in _hits(replied) if indices is None or orjson.loads(bytes(hit["_index"])) in indices)
+    hits = (hit for hit in _hits(reply) if indices is None or orjson.loads(bytes(hit["_index"])) in indices)
     by_id = {_doc_id(hit, schema): hit for hit in hits}
     scores = order.scores[plan.first : plan.first + len(plan.doc_ids)]
     places = zip(plan.doc_ids, scores, strict=True)
     return {doc_id: _scored(by_id[doc_id], score) for doc_id, score in places if doc_id in by_id}
 
 
-def _hits(replied: Replied) -> list[RawHit]:
+def _hits(reply: BufferedReply) -> list[RawHit]:
     try:
-        return RAW_OBJECTS.decode(members(members(replied.body)["hits"])["hits"])
+        return RAW_OBJECTS.decode(members(members(reply.body)["hits"])["hits"])
     except (msgspec.DecodeError, KeyError) as error:
         raise Degraded("page", "the engine's reply is no search's") from error
 
@@ -155,8 +155,8 @@ def _scored(hit: RawHit, score: float) -> RawHit:
     return hit | {"_score": Raw(orjson.dumps(score))}
 
 
-def _count(replied: Replied) -> int:
-    total = orjson.loads(bytes(members(members(replied.body)["hits"])["total"]))
+def _count(reply: BufferedReply) -> int:
+    total = orjson.loads(bytes(members(members(reply.body)["hits"])["total"]))
     return int(total["value"] if isinstance(total, dict) else total)
 
 

@@ -15,7 +15,7 @@ import orjson
 
 from connector.errors import ConnectorError
 from connector.gateway.answering.answer import answer_search
-from connector.gateway.exchange import Replied
+from connector.gateway.exchange import BufferedReply
 from connector.gateway.ordering.order import Degraded, RecognisedSearch, Refused
 from connector.gateway.ordering.remembered import RememberedOrders
 from connector.gateway.ordering.sender import Sender
@@ -56,14 +56,16 @@ class Shadows:
         self._tasks: set[asyncio.Task[None]] = set()
         self.skipped = 0  # that were not computed, since so many were under way
 
-    def begin(self, search: RecognisedSearch, sender: Sender, remembered: RememberedOrders, replied: Replied) -> None:
+    def begin(
+        self, search: RecognisedSearch, sender: Sender, remembered: RememberedOrders, reply: BufferedReply
+    ) -> None:
         """Compute ours beside the engine's reply."""
-        if replied.status != STATUS_OK:
+        if reply.status != STATUS_OK:
             return
         if len(self._tasks) >= self._at_once:
             self.skipped += 1
             return
-        task = asyncio.create_task(self._compare(search, sender, remembered, replied))
+        task = asyncio.create_task(self._compare(search, sender, remembered, reply))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -74,11 +76,11 @@ class Shadows:
             await asyncio.wait(self._tasks)
 
     async def _compare(
-        self, search: RecognisedSearch, sender: Sender, remembered: RememberedOrders, replied: Replied
+        self, search: RecognisedSearch, sender: Sender, remembered: RememberedOrders, reply: BufferedReply
     ) -> None:
         began, name = time.monotonic(), search.site.name
         try:
-            theirs = page_ids(read_body(replied.headers, replied.body, limit=MAX_BYTES))
+            theirs = page_ids(read_body(reply.headers, reply.body, limit=MAX_BYTES))
             answer = await answer_search(search, sender, remembered)
         except (Degraded, Refused, NotRecognised, ConnectorError) as error:
             log.info("shadow of %s: no answer of ours: %s", name, getattr(error, "reason", error))

@@ -15,7 +15,7 @@ from pydantic import SecretStr
 from connector.clusters.failures import garbled, refusal
 from connector.credentials import Credentials
 from connector.errors import ClusterError, ClusterUnavailable, UsageError
-from connector.gateway.exchange import Headers, Replied
+from connector.gateway.exchange import BufferedReply, Headers
 from connector.gateway.ordering.sender import Sender
 from connector.gateway.reading.parameters import RequestKind
 from connector.gateway.reading.raw_json import Raw, write
@@ -64,7 +64,7 @@ class CallerClient:
         other._kind = "words"
         return other
 
-    async def send(self, leg: RequestKind, body: bytes, *, more: bytes = b"", timeout_s: float) -> Replied:
+    async def send(self, leg: RequestKind, body: bytes, *, more: bytes = b"", timeout_s: float) -> BufferedReply:
         """The reply to a leg, whatever its status. Raises ClusterUnavailable."""
         try:
             async with asyncio.timeout(max(timeout_s, 0)):
@@ -82,14 +82,14 @@ class CallerClient:
         content = write({**body, **self._shared})
         return self.read(await self.send(self._kind, content, more=more, timeout_s=timeout_s))
 
-    def read(self, replied: Replied) -> dict[str, Any]:
+    def read(self, reply: BufferedReply) -> dict[str, Any]:
         """The reply as JSON. Raises ClusterError for a refusal, and for what is no reply to a search."""
         try:
-            found = orjson.loads(replied.body)
+            found = orjson.loads(reply.body)
         except orjson.JSONDecodeError:
             found = None
-        if replied.status >= STATUS_ERROR:
-            raise refusal(self._settings, replied.status, found, asker="the caller's credentials")
+        if reply.status >= STATUS_ERROR:
+            raise refusal(self._settings, reply.status, found, asker="the caller's credentials")
         if not isinstance(found, dict):
             raise garbled(self._settings)
         if not _has_hits(found):

@@ -19,7 +19,7 @@ from connector.clusters.rest_index import RestIndex
 from connector.credentials import Credentials
 from connector.errors import ClusterError
 from connector.filters import And, EngineQuery, Filter
-from connector.gateway.exchange import Headers, Replied
+from connector.gateway.exchange import BufferedReply, Headers
 from connector.gateway.ordering.bodies import BARELY, brings_passages_along, lexical_body
 from connector.gateway.ordering.caller_client import STATUS_ERROR, CallerClient
 from connector.gateway.reading.body import SearchBody
@@ -69,7 +69,7 @@ class CallerIndex(RestIndex):
         self.search = search
         self.joining = joining
         self.reply: LexicalReply | None = None
-        self.refused: Replied | None = None  # the engine's own refusal of the lexical leg
+        self.refused: BufferedReply | None = None  # the engine's own refusal of the lexical leg
         self.also: tuple[str, ...] = ()  # what only dense legs found, where it is counted
         self._window = window
         self._dense_under_way = 0
@@ -148,25 +148,25 @@ class CallerIndex(RestIndex):
     async def _ask_lexical(self, body: bytes, timeout_s: float) -> Ranking:
         """What the caller's query matches, each hit by its id; what of the reply the caller gets is kept."""
         until = asyncio.get_running_loop().time() + timeout_s
-        replied = await self.caller.send("lexical", body, timeout_s=timeout_s)
-        self.refused = replied if replied.status >= STATUS_ERROR else None  # a second try may be answered
-        plain = decoded(replied)
+        reply = await self.caller.send("lexical", body, timeout_s=timeout_s)
+        self.refused = reply if reply.status >= STATUS_ERROR else None  # a second try may be answered
+        plain = decoded(reply)
         found = self.caller.read(plain)
         if not has_ids(found):
             asked = with_stored_ids(dict[str, Any](members(body)))
             left_s = until - asyncio.get_running_loop().time()
-            replied = await self.caller.send("lexical", write(asked), timeout_s=left_s)
-            plain = decoded(replied)
+            reply = await self.caller.send("lexical", write(asked), timeout_s=left_s)
+            plain = decoded(reply)
             found = self.caller.read(plain)
         ranking = read_lexical(found, self.schema, self._window, None).ranking
         barely = min(BARELY * 10, max((hit.score for hit in ranking), default=0.0))
         matching = tuple(hit for hit in ranking if hit.score > barely) if self.also else ranking
-        self._keep(plain, replied.headers, matching, whole=len(ranking) < self._window)
+        self._keep(plain, reply.headers, matching, whole=len(ranking) < self._window)
         return matching
 
-    def _keep(self, replied: Replied, headers: Headers, matching: Ranking, *, whole: bool) -> None:
+    def _keep(self, reply: BufferedReply, headers: Headers, matching: Ranking, *, whole: bool) -> None:
         try:
-            parts = members(replied.body)
+            parts = members(reply.body)
             hits = {name: part.copy() for name, part in members(parts["hits"]).items() if name != "hits"}
         except (msgspec.DecodeError, KeyError) as error:
             raise ClusterError("the engine's reply is no search's") from error

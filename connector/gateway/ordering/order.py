@@ -10,7 +10,7 @@ from pydantic import SecretStr
 
 from connector.credentials import Credentials
 from connector.errors import ConnectorError, QueryError
-from connector.gateway.exchange import Headers, Replied
+from connector.gateway.exchange import BufferedReply, Headers
 from connector.gateway.ordering.caller_client import CallerClient
 from connector.gateway.ordering.caller_index import CallerIndex, Joining, LexicalReply
 from connector.gateway.ordering.scores import window_scores
@@ -38,12 +38,12 @@ class Degraded(Exception):
 
 
 class Refused(Exception):
-    """The engine itself refused the caller's query. `replied` is what it said, where that is to be handed on as it is;
+    """The engine itself refused the caller's query. `reply` is what it said, where that is to be handed on as it is;
     None where it should be asked with the caller's own body, for its own words."""
 
-    def __init__(self, replied: Replied | None) -> None:
+    def __init__(self, reply: BufferedReply | None) -> None:
         super().__init__("the engine refused the search")
-        self.replied = replied
+        self.reply = reply
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ import msgspec
 import orjson
 
 from connector.errors import ClusterError
-from connector.gateway.exchange import Asked, Headers, Replied, Upstream
+from connector.gateway.exchange import BufferedReply, BufferedRequest, Headers, Upstream
 from connector.gateway.reading.coding import decoded, with_accepted
 from connector.gateway.reading.parameters import Parameters, RequestKind
 from connector.gateway.reading.raw_json import RAW_LIST, Raw, members
@@ -21,14 +21,14 @@ STATUS_OK = 200
 class Sender(Protocol):
     """Sends a body of a `_search` where the caller's own went."""
 
-    async def ask(self, kind: RequestKind, body: bytes, more: bytes = b"") -> Replied:
+    async def ask(self, kind: RequestKind, body: bytes, more: bytes = b"") -> BufferedReply:
         """The reply; `more` are further parameters of the URL, which the caller's own come before. Raises
         UpstreamAway."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
-class Alone:
+class SingleSender:
     """Each request by itself, to the caller's own path, with the caller's headers and what of its URL is the leg's."""
 
     upstream: Upstream
@@ -37,12 +37,12 @@ class Alone:
     headers: Headers
     coding: bytes = b""  # that the caller takes: the lexical leg tells whether the engine uses it
 
-    async def ask(self, kind: RequestKind, body: bytes, more: bytes = b"") -> Replied:
+    async def ask(self, kind: RequestKind, body: bytes, more: bytes = b"") -> BufferedReply:
         given = set(self.parameters.names())
         added = [piece for piece in more.split(b"&") if piece.partition(b"=")[0].decode() not in given]
         query_string = b"&".join(filter(None, (self.parameters.of(kind), *added)))
         headers = with_accepted(self.headers, self.coding if kind == "lexical" else b"")
-        return await self.upstream.send(Asked("POST", self.raw_path, query_string, headers, body))
+        return await self.upstream.send(BufferedRequest("POST", self.raw_path, query_string, headers, body))
 
 
 class BatchFailed(ClusterError):
@@ -62,7 +62,7 @@ class Batch:
     expected: int
     coding: bytes = b""  # that the caller takes; whether the engine uses it stands in `reply_headers`
     _lines: list[bytes] = field(default_factory=list)
-    _waiting: list[asyncio.Future[Replied]] = field(default_factory=list)
+    _waiting: list[asyncio.Future[BufferedReply]] = field(default_factory=list)
     _sending: asyncio.Task[None] | None = None
     answered: asyncio.Event = field(default_factory=asyncio.Event)  # or refused, or broken off
     failed: Exception | None = None  # why none of its searches has a reply
@@ -72,9 +72,9 @@ class Batch:
     def is_open(self) -> bool:
         return self._sending is None
 
-    async def ask(self, head: bytes, body: bytes, *, ours: bool = True) -> Replied:
+    async def ask(self, head: bytes, body: bytes, *, ours: bool = True) -> BufferedReply:
         """The reply to one of the searches; one of the caller's goes as it came. Raises BatchFailed, UpstreamAway."""
-        waiting: asyncio.Future[Replied] = asyncio.get_running_loop().create_future()
+        waiting: asyncio.Future[BufferedReply] = asyncio.get_running_loop().create_future()
         self._lines += [head, self._fitting(body) if ours else body]
         self._waiting.append(waiting)
         if len(self._waiting) >= self.expected:
@@ -99,9 +99,9 @@ class Batch:
         body = b"".join(line + b"\n" for line in self._lines)
         try:
             headers = with_accepted(self.headers, self.coding)
-            replied = await self.upstream.send(Asked("POST", self.raw_path, self.query_string, headers, body))
-            replies = read_responses(decoded(replied), len(self._waiting))
-            self.reply_headers = replied.headers
+            reply = await self.upstream.send(BufferedRequest("POST", self.raw_path, self.query_string, headers, body))
+            replies = read_responses(decoded(reply), len(self._waiting))
+            self.reply_headers = reply.headers
         except Exception as error:  # each that waits raises it
             self.failed = error
             for waiting in self._waiting:
@@ -110,9 +110,9 @@ class Batch:
             return
         finally:
             self.answered.set()
-        for waiting, reply in zip(self._waiting, replies, strict=True):
+        for waiting, response in zip(self._waiting, replies, strict=True):
             if not waiting.done():
-                waiting.set_result(reply)
+                waiting.set_result(response)
 
     def _fitting(self, body: bytes) -> bytes:
         if not self.as_int:
@@ -123,30 +123,31 @@ class Batch:
         return msgspec.json.encode(parts)
 
 
-def read_responses(replied: Replied, count: int) -> list[Replied]:
+def read_responses(reply: BufferedReply, count: int) -> list[BufferedReply]:
     """The replies in an `_msearch`, each with its own status. Raises BatchFailed where it has not so many."""
-    if replied.status != STATUS_OK:
-        raise BatchFailed(f"status {replied.status}")
+    if reply.status != STATUS_OK:
+        raise BatchFailed(f"status {reply.status}")
     try:
-        found = RAW_LIST.decode(members(replied.body)["responses"])
+        found = RAW_LIST.decode(members(reply.body)["responses"])
         statuses = [orjson.loads(bytes(members(response)["status"])) for response in found]
     except (msgspec.DecodeError, KeyError, ValueError) as error:
         raise BatchFailed("an answer that is no _msearch") from error
     if len(found) != count:
         raise BatchFailed(f"{len(found)} replies to {count} searches")
     return [
-        Replied(int(status), replied.headers, bytes(response)) for status, response in zip(statuses, found, strict=True)
+        BufferedReply(int(status), reply.headers, bytes(response))
+        for status, response in zip(statuses, found, strict=True)
     ]
 
 
 @dataclass(slots=True)
-class InBatch:
+class BatchSender:
     """The requests of one search of an `_msearch`: its first ones in the batch, others by themselves."""
 
     batch: Batch
     head: bytes
 
-    async def ask(self, kind: RequestKind, body: bytes, more: bytes = b"") -> Replied:
+    async def ask(self, kind: RequestKind, body: bytes, more: bytes = b"") -> BufferedReply:
         if self.batch.is_open and kind != "words":  # for which the others do not wait
             return await self.batch.ask(self.head, body)
         return await self.batch.another(1).ask(self.head, body)

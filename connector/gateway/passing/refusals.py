@@ -7,7 +7,7 @@ from http import HTTPStatus
 
 import orjson
 
-from connector.gateway.exchange import Replied
+from connector.gateway.exchange import BufferedReply
 
 JSON_TYPE = (b"content-type", b"application/json")
 
@@ -20,21 +20,21 @@ class GatewayRefusal:
     kind: str
     reason: str
 
-    def reply(self) -> Replied:
+    def reply(self) -> BufferedReply:
         cause = {"type": self.kind, "reason": self.reason}
         error = {"error": {"root_cause": [cause], **cause}, "status": self.status}
-        return Replied(self.status, (JSON_TYPE,), orjson.dumps(error))
+        return BufferedReply(self.status, (JSON_TYPE,), orjson.dumps(error))
 
     def message(self, *, is_head: bool = False) -> bytes:
         """A whole reply, after which the connection is closed."""
-        replied = self.reply()
+        reply = self.reply()
         lines = [b"HTTP/1.1 %d %s" % (self.status, HTTPStatus(self.status).phrase.encode())]
-        lines += [name + b": " + value for name, value in replied.headers]
+        lines += [name + b": " + value for name, value in reply.headers]
         lines += [
-            b"content-length: %d" % len(replied.body),
+            b"content-length: %d" % len(reply.body),
             b"connection: close",
             b"",
-            b"" if is_head else replied.body,
+            b"" if is_head else reply.body,
         ]
         return b"\r\n".join(lines)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from connector.gateway.exchange import Asked, Replied
+from connector.gateway.exchange import BufferedReply, BufferedRequest
 from connector.gateway.passing.headers import (
     Pairs,
     has_host,
@@ -29,18 +29,18 @@ class UpstreamEngine:
     def __init__(self, nodes: Nodes, *, preserve_host: bool) -> None:
         self._nodes, self._preserve_host = nodes, preserve_host
 
-    async def send(self, asked: Asked) -> Replied:
-        headers = list(asked.headers)
-        if asked.body or asked.method in LENGTH_EXPECTED:
-            headers.append((b"Content-Length", b"%d" % len(asked.body)))
-        target = asked.raw_path + b"?" + asked.query_string if asked.query_string else asked.raw_path
-        node, connection = await self.ask(asked.method, target, headers, asked.body)
+    async def send(self, request: BufferedRequest) -> BufferedReply:
+        headers = list(request.headers)
+        if request.body or request.method in LENGTH_EXPECTED:
+            headers.append((b"Content-Length", b"%d" % len(request.body)))
+        target = request.raw_path + b"?" + request.query_string if request.query_string else request.raw_path
+        node, connection = await self.ask(request.method, target, headers, request.body)
         with lent(node, connection):
             head = await connection.reply()
             parts = [await connection.read()]
             while not connection.is_whole:
                 parts.append(await connection.read())
-        return Replied(head.status, without_framing(reply_headers(head.headers)), b"".join(parts))
+        return BufferedReply(head.status, without_framing(reply_headers(head.headers)), b"".join(parts))
 
     async def ask(
         self, method: str, target: bytes, headers: Pairs, body: bytes, *, is_chunked: bool = False

@@ -9,7 +9,7 @@ import asyncio
 import zlib
 
 from connector.errors import ClusterError
-from connector.gateway.exchange import Headers, Replied
+from connector.gateway.exchange import BufferedReply, Headers
 
 ACCEPTED, USED = b"accept-encoding", b"content-encoding"
 BITS = {b"gzip": 31, b"deflate": 15}  # for zlib: which frame is around the bytes
@@ -47,29 +47,29 @@ def coding_of(headers: Headers) -> Headers:
     return tuple(pair for pair in headers if pair[0].lower() == USED)
 
 
-def decoded(replied: Replied) -> Replied:
+def decoded(reply: BufferedReply) -> BufferedReply:
     """The same reply without its coding. Raises ClusterError."""
-    coding = coding_of(replied.headers)
+    coding = coding_of(reply.headers)
     if not coding:
-        return replied
+        return reply
     try:
-        body = zlib.decompress(replied.body, BITS[coding[0][1].lower()])
+        body = zlib.decompress(reply.body, BITS[coding[0][1].lower()])
     except (zlib.error, KeyError) as error:
         raise ClusterError("the engine's reply is in a coding that was not asked for") from error
-    return Replied(replied.status, _without(replied.headers), body)
+    return BufferedReply(reply.status, _without(reply.headers), body)
 
 
-async def encoded(replied: Replied) -> Replied:
+async def encoded(reply: BufferedReply) -> BufferedReply:
     """The reply, whose body is plain yet, in the coding that its headers name."""
-    coding = coding_of(replied.headers)
+    coding = coding_of(reply.headers)
     if not coding:
-        return replied
+        return reply
     bits = BITS[coding[0][1].lower()]
-    if len(replied.body) < IN_THREAD_BYTES:
-        body = zlib.compress(replied.body, LEVEL, bits)
+    if len(reply.body) < IN_THREAD_BYTES:
+        body = zlib.compress(reply.body, LEVEL, bits)
     else:
-        body = await asyncio.to_thread(zlib.compress, replied.body, LEVEL, bits)
-    return Replied(replied.status, replied.headers, body)
+        body = await asyncio.to_thread(zlib.compress, reply.body, LEVEL, bits)
+    return BufferedReply(reply.status, reply.headers, body)
 
 
 def _without(headers: Headers) -> Headers:

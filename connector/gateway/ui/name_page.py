@@ -11,7 +11,7 @@ from fastapi import Request, Response
 from fastapi.responses import RedirectResponse
 
 from connector.errors import SettingsError
-from connector.gateway.ui.asked import PageQuery, read_asked
+from connector.gateway.ui.page_params import PageParams, read_page_params
 from connector.gateway.ui.rendering import Rendering
 from connector.judging.page.forms import read_form
 from connector.judging.page.rater import check_name, remember
@@ -29,19 +29,19 @@ class NamePage:
 
     async def show(self, request: Request) -> Response:
         """Who grades?"""
-        return await self._ask(read_asked(request.query_params))
+        return await self._ask(read_page_params(request.query_params))
 
     async def take(self, request: Request) -> Response:
         """Remember the name, and go back."""
-        asked = read_asked(request.query_params)
+        params = read_page_params(request.query_params)
         try:
             name = check_name((await read_form(request)).get("name", ""))
         except SettingsError as error:
-            return await self._ask(asked, str(error), HTTPStatus.BAD_REQUEST)
-        reply = RedirectResponse(f"./{asked.address}", 303)
+            return await self._ask(params, str(error), HTTPStatus.BAD_REQUEST)
+        reply = RedirectResponse(f"./{params.address}", 303)
         remember(reply, name)
         return reply
 
-    async def _ask(self, asked: PageQuery, problem: str = "", status: int = HTTPStatus.OK) -> Response:
+    async def _ask(self, params: PageParams, problem: str = "", status: int = HTTPStatus.OK) -> Response:
         raters = await asyncio.to_thread(self.grading.raters)
-        return self.rendering.page("who.html.jinja", status, asked=asked, raters=raters, problem=problem)
+        return self.rendering.page("who.html.jinja", status, params=params, raters=raters, problem=problem)

@@ -15,9 +15,9 @@ from connector.credentials import Credentials
 from connector.errors import ConnectorError, SettingsError
 from connector.gateway.credentials import read_credentials
 from connector.gateway.problems import ApiRefusal, status_of
-from connector.gateway.ui.asked import PageQuery, read_asked
 from connector.gateway.ui.found import FoundAnswer, describe, titles_of
 from connector.gateway.ui.movement import SideBySide, put_side_by_side, rankings_of, whole_order, without_titles
+from connector.gateway.ui.page_params import PageParams, read_page_params
 from connector.gateway.ui.rendering import Rendering
 from connector.gateway.ui.searching import Facets, Pipelines, read_facets
 from connector.judging.page.forms import FormFields, read_form
@@ -53,27 +53,27 @@ class SearchPage:
 
     async def show(self, request: Request) -> Response:
         """The search box, and what was found."""
-        asked, rater = read_asked(request.query_params), read_rater(request)
-        if not asked.query:
-            return self._render(asked, rater)
+        params, rater = read_page_params(request.query_params), read_rater(request)
+        if not params.query:
+            return self._render(params, rater)
         try:
             credentials = read_credentials(request, self.pipelines.settings)
-            contents = await self._search(asked, rater, credentials)
+            contents = await self._search(params, rater, credentials)
         except ApiRefusal as refusal:  # a browser asks for name and password when it is told so
-            return self._render(asked, rater, refusal.status, problem=str(refusal), headers=refusal.headers)
+            return self._render(params, rater, refusal.status, problem=str(refusal), headers=refusal.headers)
         except ConnectorError as error:
-            return self._render(asked, rater, status_of(error), problem=str(error))
-        return self._render(asked, rater, contents=contents)
+            return self._render(params, rater, status_of(error), problem=str(error))
+        return self._render(params, rater, contents=contents)
 
     async def grade(self, request: Request) -> Response:
         """Keep a grade, and go back to where it was given."""
-        asked, rater = read_asked(request.query_params), read_rater(request)
+        params, rater = read_page_params(request.query_params), read_rater(request)
         try:
             form = await read_form(request)
-            await asyncio.to_thread(self._keep, asked.query, form, rater)
+            await asyncio.to_thread(self._keep, params.query, form, rater)
         except ConnectorError as error:
-            return self._render(asked, rater, status_of(error), problem=str(error))
-        return RedirectResponse(f"./{asked.address}#hit-{form.get('rank', '')}", 303)
+            return self._render(params, rater, status_of(error), problem=str(error))
+        return RedirectResponse(f"./{params.address}#hit-{form.get('rank', '')}", 303)
 
     def _keep(self, query: str, form: FormFields, rater: str | None) -> None:
         if self.grading is None:
@@ -83,17 +83,19 @@ class SearchPage:
         grade = form.get("grade", "")
         self.grading.grade(query, form.get("doc_id", ""), int(grade) if grade in {"0", "1", "2", "3"} else -1, rater)
 
-    async def _search(self, asked: PageQuery, rater: str | None, credentials: Credentials | None) -> SearchContents:
-        response = await self.pipelines.search(asked.searched, asked.query, asked.filters, credentials, counts=True)
-        other = await self._other(asked, credentials) if asked.against else None
+    async def _search(self, params: PageParams, rater: str | None, credentials: Credentials | None) -> SearchContents:
+        response = await self.pipelines.search(params.searched, params.query, params.filters, credentials, counts=True)
+        other = await self._other(params, credentials) if params.against else None
         rankings = [*rankings_of(response).values(), *([whole_order(other)] if other else [])]
         known = titles_of(response) | (titles_of(other) if other else {})
         titles, note = await self._titles(without_titles(rankings, known, rows=ROWS), credentials)
         titles |= known
         found = describe(response, await self.pipelines.metadata(), titles, rows=ROWS)
         found = replace(found, left_out=(*found.left_out, *note))
-        compared = _compare(asked, other, response, titles) if other else None
-        grades = await asyncio.to_thread(self.grading.grades_of, asked.query, rater) if self.grading and rater else None
+        compared = _compare(params, other, response, titles) if other else None
+        grades = (
+            await asyncio.to_thread(self.grading.grades_of, params.query, rater) if self.grading and rater else None
+        )
         return SearchContents(found, read_facets(response), compared, grades)
 
     async def _titles(
@@ -105,13 +107,13 @@ class SearchPage:
         except ConnectorError as error:
             return {}, (f"titles: {error}",)
 
-    async def _other(self, asked: PageQuery, credentials: Credentials | None) -> SearchResponse:
-        check_two(asked.against, asked.searched)
-        return await self.pipelines.search(asked.against, asked.query, asked.filters, credentials, counts=False)
+    async def _other(self, params: PageParams, credentials: Credentials | None) -> SearchResponse:
+        check_two(params.against, params.searched)
+        return await self.pipelines.search(params.against, params.query, params.filters, credentials, counts=False)
 
     def _render(
         self,
-        asked: PageQuery,
+        params: PageParams,
         rater: str | None,
         status: int = HTTPStatus.OK,
         *,
@@ -123,7 +125,7 @@ class SearchPage:
             "search.html.jinja",
             status,
             headers,
-            asked=asked,
+            params=params,
             found=contents.found if contents else None,
             facets=contents.facets if contents else {},
             compared=contents.compared if contents else None,
@@ -142,8 +144,8 @@ def check_two(first: str, second: str) -> None:
         raise SettingsError(f"{first!r} is compared with itself; choose two different pipelines")
 
 
-def _compare(asked: PageQuery, other: SearchResponse, found: SearchResponse, titles: Mapping[str, str]) -> SideBySide:
-    answers = {asked.against: other, asked.searched: found}
+def _compare(params: PageParams, other: SearchResponse, found: SearchResponse, titles: Mapping[str, str]) -> SideBySide:
+    answers = {params.against: other, params.searched: found}
     rankings = {name: whole_order(answer) for name, answer in answers.items()}
     took = {name: answer.took_ms["total"] for name, answer in answers.items()}
     return put_side_by_side(rankings, titles, took, rows=ROWS)

@@ -10,8 +10,8 @@ from connector.credentials import Credentials
 from connector.errors import SettingsError
 from connector.gateway.lazy_connector import LazyConnector
 from connector.gateway.ordering.site import with_search
-from connector.gateway.ui.asked import AS_SET, NO_RERANK
 from connector.gateway.ui.found import title_in
+from connector.gateway.ui.page_params import AS_SET, NO_RERANK
 from connector.judging.page.showing import HEADINGS
 from connector.settings.sections import Settings
 from connector.source_filter import SourceFilter

@@ -83,7 +83,7 @@ def test_a_later_version_may_want_another_mapping() -> None:
     assert encoders == [{"type": "fp16"}, {"bits": 16}]
 
 
-class Asked:
+class RecordingClient:
     """A client that gives one answer to whatever it is asked."""
 
     has_credentials = False
@@ -103,7 +103,7 @@ def _licence(type: str, status: str = "active") -> dict[str, Any]:
 
 async def _needs(kind: str, name: str, reply: Any, **options: bool) -> str:
     """Why the choice is refused; empty where it is not."""
-    client: Any = Asked(reply)
+    client: Any = RecordingClient(reply)
     try:
         await check_needs(client, Engine(kind, ""), read_choices(kind)[name], **options)
     except SettingsError as error:

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 from support.gateways import OK, WAIT_S, ByteEngine, RunningGateway, running_gateway
 
-from connector.gateway.exchange import Asked, Passed, Replied, Upstream
+from connector.gateway.exchange import BufferedReply, BufferedRequest, Interception, NotIntercepted, Upstream
 
 SEARCH = b"POST /i/_search?size=2 HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s"
 
@@ -18,20 +18,20 @@ class WordOfCommand:
     """Does what the body says."""
 
     def __init__(self) -> None:
-        self.asked: list[Asked] = []
+        self.asked: list[BufferedRequest] = []
         self.cancelled = 0
 
     def wants(self, method: str, raw_path: bytes) -> bool:
         return raw_path.endswith((b"/_search", b"/_msearch", b"/_msearch/"))
 
-    async def answer(self, asked: Asked, upstream: Upstream) -> Replied | Passed:
+    async def answer(self, asked: BufferedRequest, upstream: Upstream) -> Interception:
         self.asked.append(asked)
         match asked.body:
             case b"reply":
-                return Replied(201, ((b"X-One", b"1"), (b"content-length", b"99")), b"ours")
+                return BufferedReply(201, ((b"X-One", b"1"), (b"content-length", b"99")), b"ours")
             case b"legs":
                 legs = [upstream.send(replace(asked, body=b"leg %d" % number)) for number in range(3)]
-                return Replied(200, (), b",".join(reply.body for reply in await asyncio.gather(*legs)))
+                return BufferedReply(200, (), b",".join(reply.body for reply in await asyncio.gather(*legs)))
             case b"fault":
                 raise ValueError("a fault in the search")
             case b"wait":
@@ -40,7 +40,7 @@ class WordOfCommand:
                 except asyncio.CancelledError:
                     self.cancelled += 1
                     raise
-        return Passed("not understood")
+        return NotIntercepted("not understood")
 
     async def close(self) -> None:
         pass

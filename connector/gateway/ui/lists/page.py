@@ -18,13 +18,13 @@ from connector.credentials import Credentials
 from connector.errors import ConnectorError, SettingsError
 from connector.gateway.credentials import read_credentials
 from connector.gateway.problems import ApiRefusal, status_of
-from connector.gateway.ui.asked import NO_RERANK, PageQuery, read_asked
 from connector.gateway.ui.found import left_out
 from connector.gateway.ui.lists.difference import MEASURES, QueryDifference, compare_orders
 from connector.gateway.ui.lists.reading import MAX_QUERIES, QueryList, list_queries, read_list
 from connector.gateway.ui.lists.run import ListRun, ListRuns
 from connector.gateway.ui.lists.table import read_sorting, summarise
 from connector.gateway.ui.movement import whole_order
+from connector.gateway.ui.page_params import NO_RERANK, PageParams, read_page_params
 from connector.gateway.ui.rendering import Rendering
 from connector.gateway.ui.search_page import check_two
 from connector.gateway.ui.searching import Pipelines
@@ -65,33 +65,33 @@ class ListPage:
 
     async def _answer(self, request: Request, act: Act) -> Response:
         """What any of them cannot do is said above the form."""
-        asked = read_asked(request.query_params)
+        params = read_page_params(request.query_params)
         try:
             credentials = read_credentials(request, self.pipelines.settings)
             return await act(request, credentials)
         except ApiRefusal as refusal:
-            return await self._page(asked, None, refusal.status, str(refusal), refusal.headers)
+            return await self._page(params, None, refusal.status, str(refusal), refusal.headers)
         except HTTPException as error:  # of a form that is none
-            return await self._page(asked, None, error.status_code, str(error.detail))
+            return await self._page(params, None, error.status_code, str(error.detail))
         except ConnectorError as error:
-            return await self._page(asked, None, status_of(error), str(error))
+            return await self._page(params, None, status_of(error), str(error))
 
     async def _form(self, request: Request, credentials: Credentials | None) -> Response:
         problem = self._why_not()
-        return await self._page(read_asked(request.query_params), credentials, problem=problem)
+        return await self._page(read_page_params(request.query_params), credentials, problem=problem)
 
     async def _begin(self, request: Request, credentials: Credentials | None) -> Response:
         if problem := self._why_not():
             raise SettingsError(problem)
         async with request.form(max_files=1, max_fields=20) as form:
-            asked = read_asked(_texts(form))
+            params = read_page_params(_texts(form))
             listed = await self._read(form)
-        check_two(asked.against, asked.searched)
-        for name in (asked.against, asked.searched):
+        check_two(params.against, params.searched)
+        for name in (params.against, params.searched):
             self.pipelines.check(name)
         if not listed.queries:
             raise SettingsError("; ".join((NO_QUERIES, *listed.notes)))
-        run = ListRun(asked, listed, credentials, partial(self._compare, asked, credentials))
+        run = ListRun(params, listed, credentials, partial(self._compare, params, credentials))
         self.runs.begin(run)
         return RedirectResponse(f"list?run={run.run_id}", 303)
 
@@ -108,10 +108,10 @@ class ListPage:
         except UnicodeDecodeError:
             raise SettingsError("the file is no text in UTF-8; save it as such, a query in each line") from None
 
-    async def _compare(self, asked: PageQuery, credentials: Credentials | None, query: str) -> QueryDifference:
+    async def _compare(self, params: PageParams, credentials: Credentials | None, query: str) -> QueryDifference:
         """One after the other, so that neither waits for the other's share of the machine."""
-        names = (asked.against, asked.searched)
-        answers = [await self.pipelines.rank(name, query, asked.filters, credentials) for name in names]
+        names = (params.against, params.searched)
+        answers = [await self.pipelines.rank(name, query, params.filters, credentials) for name in names]
         first, second = ([hit.doc_id for hit in whole_order(answer)] for answer in answers)
         took = (answers[0].took_ms["total"], answers[1].took_ms["total"])
         notes = (f"{name}: {note}" for name, answer in zip(names, answers, strict=True) for note in left_out(answer))
@@ -123,7 +123,7 @@ class ListPage:
         if self.grading:
             judgments = await asyncio.to_thread(self.grading.judgments_of, run.listed.queries)
         sorting, snapshot = read_sorting(request.query_params), run.at_this_moment()
-        summary = await asyncio.to_thread(summarise, snapshot.asked, snapshot.differences, judgments, sorting)
+        summary = await asyncio.to_thread(summarise, snapshot.params, snapshot.differences, judgments, sorting)
         return self.rendering.page(
             "list.html.jinja", run=snapshot, summary=summary, sorting=sorting, measure=MEASURES[0]
         )
@@ -140,7 +140,7 @@ class ListPage:
 
     async def _page(
         self,
-        asked: PageQuery,
+        params: PageParams,
         credentials: Credentials | None,
         status: int = HTTPStatus.OK,
         problem: str = "",
@@ -151,8 +151,8 @@ class ListPage:
             "lists.html.jinja",
             status,
             headers,
-            asked=asked,
-            against=asked.against or NO_RERANK,
+            params=params,
+            against=params.against or NO_RERANK,
             pipelines=self.pipelines.names,
             in_folder=len(in_folder),
             runs=self.runs.of(credentials),

@@ -14,9 +14,9 @@ from typing import Literal
 from connector.credentials import Credentials
 from connector.errors import ConnectorError
 from connector.gateway.problems import ApiRefusal
-from connector.gateway.ui.asked import PageQuery
 from connector.gateway.ui.lists.difference import QueryDifference
 from connector.gateway.ui.lists.reading import QueryList
+from connector.gateway.ui.page_params import PageParams
 
 AT_ONCE = 2  # queries of a list
 MAX_RUNNING, MAX_KEPT = 2, 8  # lists of this process
@@ -37,11 +37,11 @@ class FailedQuery:
 
 
 class ListRun:
-    """One list and what is known of it so far. `asked` says which pipelines and filters, `owner` who may see it."""
+    """One list and what is known of it so far. `params` says which pipelines and filters, `owner` who may see it."""
 
-    def __init__(self, asked: PageQuery, listed: QueryList, owner: Credentials | None, compare: CompareQuery) -> None:
+    def __init__(self, params: PageParams, listed: QueryList, owner: Credentials | None, compare: CompareQuery) -> None:
         self.run_id = secrets.token_urlsafe(9)
-        self.asked, self.listed, self.owner = asked, listed, owner
+        self.params, self.listed, self.owner = params, listed, owner
         self.differences: list[QueryDifference] = []
         self.failed: list[FailedQuery] = []
         self.state: RunState = "running"

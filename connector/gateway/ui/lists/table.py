@@ -10,8 +10,8 @@ from urllib.parse import urlencode
 
 from starlette.datastructures import QueryParams
 
-from connector.gateway.ui.asked import PageQuery
 from connector.gateway.ui.lists.difference import QueryDifference
+from connector.gateway.ui.page_params import PageParams
 
 if TYPE_CHECKING:
     from connector.gateway.ui.lists.measured import JudgedFigures
@@ -111,7 +111,7 @@ def read_sorting(given: QueryParams) -> Sorting:
 
 
 def summarise(
-    asked: PageQuery,
+    params: PageParams,
     differences: Sequence[QueryDifference],
     judgments: Mapping[str, Mapping[str, int]],
     sorting: Sorting,
@@ -122,7 +122,7 @@ def summarise(
     figures = _measure(differences, judgments)
     values = figures.values if figures else {}
     rows = [
-        DifferenceRow(difference, _single(asked, difference.query), values.get(difference.query))
+        DifferenceRow(difference, _single(params, difference.query), values.get(difference.query))
         for difference in differences
     ]
     rows = sort_rows(rows, sorting)
@@ -159,6 +159,6 @@ def _measure(
     return measure_differences(differences, judgments)
 
 
-def _single(asked: PageQuery, query: str) -> str:
+def _single(params: PageParams, query: str) -> str:
     """The address of the comparison of one query."""
-    return "./" + PageQuery(query, asked.filters, asked.searched, asked.against).address
+    return "./" + PageParams(query, params.filters, params.searched, params.against).address

@@ -15,7 +15,7 @@ from support.parts import OverlapScorer, serving, wait_until
 from support.worker_app import SETTINGS, wait_ready
 
 from connector.clusters.elasticsearch_client import ElasticsearchClient
-from connector.gateway.exchange import Asked, Passed, Replied, Upstream
+from connector.gateway.exchange import BufferedReply, BufferedRequest, Interception, NotIntercepted, Upstream
 from connector.gateway.outcomes import Outcomes
 from connector.settings.sections import ClusterSettings
 from connector.trace_context import carrying, trace_headers
@@ -63,8 +63,8 @@ def test_stages_and_what_failed_are_counted(store: str) -> None:
         b"passed;reason=sort",
         b"reranked;searches=2;of=9;degraded=1;left=2",
     ):
-        outcomes.count(Replied(200, ((b"X-Rerank", header),), b""))
-    outcomes.count(Passed("size"))
+        outcomes.count(BufferedReply(200, ((b"X-Rerank", header),), b""))
+    outcomes.count(NotIntercepted("size"))
     with running_api(api_settings(store, worker="http://127.0.0.1:9"), outcomes) as api:
         answers = [api.post("/v1/search", json={"query": "red", "rerank": rerank}).json() for rerank in (None, False)]
         api.post("/v1/search", json={"query": ""})
@@ -149,12 +149,12 @@ class Tracing:
     def wants(self, method: str, raw_path: bytes) -> bool:
         return True
 
-    async def answer(self, asked: Asked, upstream: Upstream) -> Replied | Passed:
+    async def answer(self, asked: BufferedRequest, upstream: Upstream) -> Interception:
         if b"passes" in asked.raw_path:
-            return Passed("sort")
+            return NotIntercepted("sort")
         named = dict(asked.headers).get(b"traceparent", b"none")
         worked_in = trace_headers().get("traceparent", "none").encode()
-        return Replied(200, ((b"X-Rerank", b"reranked;window=9;mode=union"),), named + b" " + worked_in)
+        return BufferedReply(200, ((b"X-Rerank", b"reranked;window=9;mode=union"),), named + b" " + worked_in)
 
     async def close(self) -> None: ...
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import pytest
 
 from connector.errors import ClusterError
-from connector.gateway.exchange import Replied
+from connector.gateway.exchange import BufferedReply
 from connector.gateway.ordering.caller_client import CallerClient
 from connector.gateway.reading.parameters import RequestKind
 from connector.gateway.reading.raw_json import Raw
@@ -19,12 +19,12 @@ NOTHING_SHARED: Mapping[str, Raw] = {}
 class NotAsked:
     """A sender; nothing is sent here."""
 
-    async def ask(self, kind: RequestKind, body: bytes, more: bytes = b"") -> Replied:
+    async def ask(self, kind: RequestKind, body: bytes, more: bytes = b"") -> BufferedReply:
         raise AssertionError(kind)
 
 
 def read(body: bytes) -> dict[str, object]:
-    return CallerClient(NotAsked(), (), ClusterSettings(), NOTHING_SHARED).read(Replied(200, (), body))
+    return CallerClient(NotAsked(), (), ClusterSettings(), NOTHING_SHARED).read(BufferedReply(200, (), body))
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from connector.gateway.exchange import Asked, Replied
-from connector.gateway.ordering.sender import Alone, Batch, BatchFailed, InBatch
+from connector.gateway.exchange import BufferedReply, BufferedRequest
+from connector.gateway.ordering.sender import Batch, BatchFailed, BatchSender, SingleSender
 from connector.gateway.reading.parameters import read_search_parameters
 
 HEAD = b'{"index":"shop"}'
@@ -19,14 +19,14 @@ HEAD = b'{"index":"shop"}'
 class CountingEngine:
     """Answers each search of an `_msearch` with its place; or with what it is given."""
 
-    reply: Replied | None = None
-    asked: list[Asked] = field(default_factory=list)
+    reply: BufferedReply | None = None
+    asked: list[BufferedRequest] = field(default_factory=list)
 
-    async def send(self, asked: Asked) -> Replied:
+    async def send(self, asked: BufferedRequest) -> BufferedReply:
         self.asked.append(asked)
         count = len(asked.body.splitlines()) // 2
         responses = [{"at": at, "status": 200} for at in range(count)]
-        return self.reply or Replied(200, (), json.dumps({"took": 1, "responses": responses}).encode())
+        return self.reply or BufferedReply(200, (), json.dumps({"took": 1, "responses": responses}).encode())
 
 
 def batch(engine: CountingEngine, expected: int, *, as_int: bool = False) -> Batch:
@@ -38,7 +38,7 @@ async def test_all_go_as_one_once_the_last_is_there() -> None:
     together = batch(engine, 3)
     replies = await asyncio.gather(
         together.ask(HEAD, b'{"size":1}'),
-        InBatch(together, HEAD).ask("lexical", b'{"size":2}'),
+        BatchSender(together, HEAD).ask("lexical", b'{"size":2}'),
         together.ask(b"{}", b'{"size" : 3}', ours=False),
     )
 
@@ -53,7 +53,7 @@ async def test_what_comes_late_goes_by_itself() -> None:
     engine = CountingEngine()
     together = batch(engine, 1)
     await together.ask(HEAD, b'{"size":1}')
-    late = await InBatch(together, HEAD).ask("dense", b'{"size":2}')
+    late = await BatchSender(together, HEAD).ask("dense", b'{"size":2}')
 
     assert json.loads(late.body)["at"] == 0
     assert len(engine.asked) == 2
@@ -62,7 +62,7 @@ async def test_what_comes_late_goes_by_itself() -> None:
 async def test_words_are_not_waited_for() -> None:
     engine = CountingEngine()
     together = batch(engine, 1)
-    await InBatch(together, HEAD).ask("words", b'{"size":0}')
+    await BatchSender(together, HEAD).ask("words", b'{"size":0}')
 
     assert together.is_open
     assert len(engine.asked) == 1
@@ -78,13 +78,13 @@ async def test_totals_as_plain_numbers_are_exact_ones() -> None:
 @pytest.mark.parametrize(
     "reply",
     [
-        Replied(400, (), b'{"error":{},"status":400}'),
-        Replied(200, (), b'{"took":1,"responses":[]}'),
-        Replied(200, (), b"no JSON"),
-        Replied(200, (), b'{"took":1,"responses":[{"no":"status"}]}'),
+        BufferedReply(400, (), b'{"error":{},"status":400}'),
+        BufferedReply(200, (), b'{"took":1,"responses":[]}'),
+        BufferedReply(200, (), b"no JSON"),
+        BufferedReply(200, (), b'{"took":1,"responses":[{"no":"status"}]}'),
     ],
 )
-async def test_an_answer_that_is_none_fails_all_of_its_searches(reply: Replied) -> None:
+async def test_an_answer_that_is_none_fails_all_of_its_searches(reply: BufferedReply) -> None:
     together = batch(CountingEngine(reply), 2)
     found = await asyncio.gather(together.ask(HEAD, b"{}"), together.ask(HEAD, b"{}"), return_exceptions=True)
 
@@ -95,7 +95,7 @@ async def test_an_answer_that_is_none_fails_all_of_its_searches(reply: Replied) 
 async def test_a_parameter_of_the_callers_comes_before_ours() -> None:
     engine = CountingEngine()
     written = read_search_parameters(b"request_cache=true&routing=a&size=3")
-    alone = Alone(engine, b"/shop/_search", written, ())
+    alone = SingleSender(engine, b"/shop/_search", written, ())
     await alone.ask("dense", b"{}", b"request_cache=false&ignore_unavailable=true")
 
     assert engine.asked[0].query_string == b"request_cache=true&routing=a&ignore_unavailable=true"

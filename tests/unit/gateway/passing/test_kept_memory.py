@@ -11,7 +11,7 @@ from support.gateways import OK, SMALL, ByteEngine, RunningGateway, running_gate
 from support.kept import count_held, kept_after
 from support.parts import wait_until
 
-from connector.gateway.exchange import Asked, Passed, Replied, Upstream
+from connector.gateway.exchange import BufferedRequest, Interception, NotIntercepted, Upstream
 from connector.gateway.passing.caller_connection import CallerConnection
 
 REQUESTS = 30
@@ -27,12 +27,12 @@ class SomeAreOurs:
     def wants(self, method: str, raw_path: bytes) -> bool:
         return raw_path.endswith(b"_search")
 
-    async def answer(self, asked: Asked, upstream: Upstream) -> Replied | Passed:
+    async def answer(self, asked: BufferedRequest, upstream: Upstream) -> Interception:
         match asked.body:
             case b"{}":
                 return await upstream.send(asked)
             case b"[]":
-                return Passed("nothing of ours")
+                return NotIntercepted("nothing of ours")
         raise ValueError("a fault of ours")
 
     async def close(self) -> None: ...

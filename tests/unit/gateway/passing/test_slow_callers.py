@@ -8,7 +8,7 @@ from contextlib import ExitStack, suppress
 import pytest
 from support.gateways import SMALL, ByteEngine, RunningGateway, running_gateway
 
-from connector.gateway.exchange import Asked, Passed, Replied, Upstream
+from connector.gateway.exchange import BufferedRequest, Interception, NotIntercepted, Upstream
 from connector.gateway.passing import caller_connection
 
 SLOW = 60
@@ -21,8 +21,8 @@ class Searches:
     def wants(self, method: str, raw_path: bytes) -> bool:
         return raw_path.endswith(b"_search")
 
-    async def answer(self, asked: Asked, upstream: Upstream) -> Replied | Passed:
-        return Passed("sort")
+    async def answer(self, asked: BufferedRequest, upstream: Upstream) -> Interception:
+        return NotIntercepted("sort")
 
     async def close(self) -> None: ...
 

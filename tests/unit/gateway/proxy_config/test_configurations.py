@@ -19,7 +19,7 @@ from support.gateways import OK, WAIT_S, ByteEngine, read_reply, running_gateway
 from support.missing import skip_or_fail
 
 from connector.errors import SettingsError
-from connector.gateway.exchange import Asked, Passed, Replied, Upstream
+from connector.gateway.exchange import BufferedReply, BufferedRequest, Interception, Upstream
 from connector.gateway.proxy_config.envoy import envoy_config
 from connector.gateway.proxy_config.nginx import nginx_config
 from connector.gateway.proxy_config.routes import Routes, pattern_of, read_routes
@@ -44,8 +44,8 @@ class Ours:
     def wants(self, method: str, raw_path: bytes) -> bool:
         return raw_path.endswith((b"/_search", b"/_msearch"))
 
-    async def answer(self, asked: Asked, upstream: Upstream) -> Replied | Passed:
-        return Replied(200, (), b"ours:" + asked.raw_path + b":" + asked.body)
+    async def answer(self, asked: BufferedRequest, upstream: Upstream) -> Interception:
+        return BufferedReply(200, (), b"ours:" + asked.raw_path + b":" + asked.body)
 
     async def close(self) -> None:
         pass

@@ -8,7 +8,7 @@ import zlib
 import pytest
 
 from connector.errors import ClusterError
-from connector.gateway.exchange import Replied
+from connector.gateway.exchange import BufferedReply
 from connector.gateway.reading.coding import IN_THREAD_BYTES, chosen_coding, decoded, encoded
 
 
@@ -35,7 +35,8 @@ def test_several_headers_are_one_list() -> None:
 async def test_a_reply_is_coded_as_its_header_says(size: int) -> None:
     plain = b"x" * size
     for coding, unpack in ((b"gzip", gzip.decompress), (b"deflate", zlib.decompress)):
-        encoded_reply = await encoded(Replied(200, ((b"content-type", b"a"), (b"content-encoding", coding)), plain))
+        headers = (b"content-type", b"a"), (b"content-encoding", coding)
+        encoded_reply = await encoded(BufferedReply(200, headers, plain))
         back = decoded(encoded_reply)
 
         assert unpack(encoded_reply.body) == plain == back.body
@@ -43,7 +44,7 @@ async def test_a_reply_is_coded_as_its_header_says(size: int) -> None:
 
 
 async def test_without_that_header_it_stays_as_it_is() -> None:
-    plain = Replied(200, (), b"{}")
+    plain = BufferedReply(200, (), b"{}")
 
     assert await encoded(plain) == plain == decoded(plain)
 
@@ -51,4 +52,4 @@ async def test_without_that_header_it_stays_as_it_is() -> None:
 def test_a_coding_that_nobody_asked_for_is_an_error() -> None:
     for coding in (b"br", b"gzip"):
         with pytest.raises(ClusterError, match="coding"):
-            decoded(Replied(200, ((b"content-encoding", coding),), b"{}"))
+            decoded(BufferedReply(200, ((b"content-encoding", coding),), b"{}"))

@@ -10,10 +10,10 @@ from starlette.datastructures import QueryParams
 from support.parts import ranking
 
 from connector.errors import SettingsError
-from connector.gateway.ui.asked import PageQuery, read_asked
 from connector.gateway.ui.found import describe
 from connector.gateway.ui.grading import Grading
 from connector.gateway.ui.movement import put_side_by_side
+from connector.gateway.ui.page_params import PageParams, read_page_params
 from connector.types import (
     Degradation,
     Explanation,
@@ -39,21 +39,21 @@ from connector.types import (
     ],
 )
 def test_a_filter_is_written_with_a_colon_or_in_the_filter_language(typed: str, filters: tuple[str, ...]) -> None:
-    assert read_asked(QueryParams({"q": " red  fish ", "add": typed})) == PageQuery("red fish", filters)
+    assert read_page_params(QueryParams({"q": " red  fish ", "add": typed})) == PageParams("red fish", filters)
 
 
 def test_an_address_is_read_as_it_was_written() -> None:
-    asked = PageQuery("größe & 50%", ("region=emea", "kind=a b"), "no rerank", "words only")
+    params = PageParams("größe & 50%", ("region=emea", "kind=a b"), "no rerank", "words only")
 
-    assert read_asked(QueryParams(asked.address[1:])) == asked
-    assert read_asked(QueryParams(asked.without("kind=a b")[1:])).filters == ("region=emea",)
-    assert read_asked(QueryParams(asked.narrowed("x", "y")[1:])).filters == ("region=emea", "kind=a b", "x=y")
+    assert read_page_params(QueryParams(params.address[1:])) == params
+    assert read_page_params(QueryParams(params.without("kind=a b")[1:])).filters == ("region=emea",)
+    assert read_page_params(QueryParams(params.narrowed("x", "y")[1:])).filters == ("region=emea", "kind=a b", "x=y")
 
 
 def test_an_address_holds_so_many_filters() -> None:
-    asked = read_asked(QueryParams([("q", "x"), *(("f", f"a={at}") for at in range(30))]))
+    params = read_page_params(QueryParams([("q", "x"), *(("f", f"a={at}") for at in range(30))]))
 
-    assert asked.filters == tuple(f"a={at}" for at in range(20))
+    assert params.filters == tuple(f"a={at}" for at in range(20))
 
 
 def hit(rank: int, explain: Explanation, **fields: Any) -> SearchHit:

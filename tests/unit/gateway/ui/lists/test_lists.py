@@ -16,13 +16,13 @@ from support.parts import wait_until
 from connector.errors import ClusterError
 from connector.evaluation.measures import measure
 from connector.gateway.problems import ApiRefusal
-from connector.gateway.ui.asked import PageQuery
 from connector.gateway.ui.lists.difference import QueryDifference, compare_orders
 from connector.gateway.ui.lists.measured import measure_differences
 from connector.gateway.ui.lists.page import ListPage
 from connector.gateway.ui.lists.reading import MAX_QUERIES, list_queries, read_list
 from connector.gateway.ui.lists.run import MAX_KEPT, MAX_RUNNING, ListRun, ListRuns
 from connector.gateway.ui.lists.table import DifferenceRow, Sorting, read_sorting, sort_rows, summarise
+from connector.gateway.ui.page_params import PageParams
 from connector.types import Hit
 
 WORDS_ONLY = {"legs": {"lexical": {}, "dense": "off"}, "rerank": "off"}
@@ -121,7 +121,7 @@ def test_what_is_compared_while_a_page_is_made_is_on_the_next_one(
     runs: list[ListRun] = []
     goes_on = threading.Event()
 
-    async def compare(self: ListPage, asked: PageQuery, credentials: Any, query: str) -> QueryDifference:
+    async def compare(self: ListPage, params: PageParams, credentials: Any, query: str) -> QueryDifference:
         if query == "late":
             await asyncio.to_thread(goes_on.wait, 120)
         return compare_orders(query, (["a"], ["b"]), (1, 1))
@@ -288,7 +288,7 @@ class Gate:
 
 
 def new_run(gate: Gate, *queries: str) -> ListRun:
-    return ListRun(PageQuery(), list_queries(queries), None, gate.compare)
+    return ListRun(PageParams(), list_queries(queries), None, gate.compare)
 
 
 async def test_a_run_is_bounded_counts_what_fails_and_stops_when_told_to(caplog: pytest.LogCaptureFixture) -> None:

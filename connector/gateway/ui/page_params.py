@@ -1,4 +1,4 @@
-"""What somebody asks of the page: the query, filters, and with which settings."""
+"""The parameters of an address of the page: the query, filters, and with which settings."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MAX_FILTERS = 20
 
 
 @dataclass(frozen=True, slots=True)
-class PageQuery:
+class PageParams:
     """One address of the page. `searched` and `against` are pipelines; `against` is "" where nothing is compared."""
 
     query: str = ""
@@ -43,11 +43,11 @@ def exactly(field: str, value: str) -> str:
     return f"{field}={value}"
 
 
-def read_asked(given: ImmutableMultiDict[str, str]) -> PageQuery:
+def read_page_params(given: ImmutableMultiDict[str, str]) -> PageParams:
     """Of an address. A filter may be written field:value too; what was typed last joins those that are there."""
     typed = [*given.getlist("f"), given.get("add", "")]
     filters = dict.fromkeys(_spelled(text.strip()) for text in typed if text.strip())
-    return PageQuery(
+    return PageParams(
         " ".join(given.get("q", "").split()),
         tuple(filters)[:MAX_FILTERS],
         given.get("a", "") or AS_SET,
