@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import gc
 import json
+import logging
 import os
 import signal
 import sys
@@ -180,6 +181,19 @@ def _rank(group: str) -> int:
 def _group_of(nodeid: str) -> str:
     file = nodeid.split("::", 1)[0]
     return GROUP_OF.get(file, file)
+
+
+@pytest.fixture(autouse=True)
+def _log_as_it_was() -> Iterator[None]:
+    """Where a command that runs in this process sends its log ends with the test, and so do its levels."""
+    loggers = [logging.getLogger(name) for name in (None, "connector")]
+    handlers, levels = {*loggers[0].handlers}, [logger.level for logger in loggers]
+    yield
+    for handler in {*loggers[0].handlers} - handlers:
+        if type(handler) is logging.StreamHandler:  # pytest's own, of this part of the test, is of another type
+            loggers[0].removeHandler(handler)
+    for logger, level in zip(loggers, levels, strict=True):
+        logger.setLevel(level)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -74,17 +74,21 @@ number = 3
 
 
 @pytest.fixture(scope="module")
-def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The package of the page, installed."""
+def page_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("page")
     write_page(folder)
-    with installed(folder):
-        yield folder
+    return folder
+
+
+@pytest.fixture
+def page(page_folder: Path) -> Iterator[Path]:
+    """The package of the page, installed."""
+    with installed(page_folder):
+        yield page_folder
 
 
 @pytest.fixture(scope="module")
-def broken(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A package with plug-ins that fail in each way."""
+def broken_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("broken")
     parts = {
         "sources": {"bad": "bad:Source", "bare": "bad:nothing", "absent": "not_there:Source", "number": "bad:number"},
@@ -94,8 +98,14 @@ def broken(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     }
     groups = {f"{GROUP}.{kind}": found for kind, found in parts.items()}
     write_package(folder, "bad-plugins", "0.3", groups, {"bad.py": BROKEN})
-    with installed(folder):
-        yield folder
+    return folder
+
+
+@pytest.fixture
+def broken(broken_folder: Path) -> Iterator[Path]:
+    """A package with plug-ins that fail in each way, installed."""
+    with installed(broken_folder):
+        yield broken_folder
 
 
 def mailbox(folder: Path, count: int = 3) -> Path:

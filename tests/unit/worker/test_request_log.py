@@ -49,7 +49,8 @@ def facts(lines: pytest.LogCaptureFixture, count: int = 0) -> list[dict[str, obj
 
 @pytest.fixture(scope="module")
 def served() -> Iterator[str]:
-    with serving(create_app(OverlapScorer, WorkerSettings())) as url:
+    """It remembers no score: what another test has asked is computed again."""
+    with serving(create_app(OverlapScorer, WorkerSettings(score_cache_bytes=0))) as url:
         yield wait_ready(url)
 
 
