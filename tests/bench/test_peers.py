@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 from support.benches import BENCH, Bench
-from support.scratch import drop
+from support.scratch import drop, engine_client
 
 from connector.settings.sections import ClusterSettings
 
@@ -79,7 +79,7 @@ def as_it_was(opensearch: ClusterSettings) -> Iterator[None]:
     """The pipeline, the model and the connector that the peer leaves are taken out of an engine that others use too."""
     name = index_of(ON_OPENSEARCH, "reranked")
     yield
-    with httpx.Client(base_url=opensearch.url) as engine:
+    with engine_client(opensearch) as engine:
         engine.delete(f"/_search/pipeline/{name}").raise_for_status()
         engine.post("/.plugins-ml-*/_refresh").raise_for_status()
         for model in named(engine, "models", name):

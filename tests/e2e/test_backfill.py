@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 from support.command import UNHURRIED, Launcher, flat
-from support.scratch import unique_name
+from support.scratch import engine_client, unique_name
 
 from connector.settings.sections import ClusterSettings
 
@@ -31,7 +31,7 @@ def shop(opensearch: ClusterSettings) -> Iterator[str]:
         "mappings": {"properties": {"name": text, "text": text, "price": {"type": "integer"}}},
         "aliases": {alias: {}},
     }
-    with httpx.Client(base_url=opensearch.url, timeout=60) as client:
+    with engine_client(opensearch) as client:
         client.put(f"/{index}", json=body).raise_for_status()
         for doc_id, row in ROWS.items():
             client.put(f"/{index}/_doc/{doc_id}?refresh=true", json=row).raise_for_status()

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 from support.command import UNHURRIED, Finished, Launcher
-from support.scratch import unique_name
+from support.scratch import engine_client, unique_name
 
 from connector.settings.sections import ClusterSettings
 
@@ -32,7 +32,7 @@ def notes(opensearch: ClusterSettings) -> Iterator[str]:
     """Somebody's index of notes."""
     name = unique_name()
     properties = {"title": TEXT, "body": TEXT, "tier": {"type": "keyword"}}
-    with httpx.Client(base_url=opensearch.url, timeout=60) as client:
+    with engine_client(opensearch) as client:
         client.put(f"/{name}", json={"mappings": {"properties": properties}}).raise_for_status()
         for doc_id, note in NOTES.items():
             client.put(f"/{name}/_doc/{doc_id}?refresh=true", json=note).raise_for_status()

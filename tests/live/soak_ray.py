@@ -13,13 +13,12 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
 import pytest
 from support.command import environment
 from support.effort import tries
 from support.ray_cluster import RayNodes, appeared, ray_nodes, ray_settings
 from support.ray_indices import COUNT, assert_one_account, contents, engine, fill_index, make_index, sources, write_rows
-from support.scratch import drop, unique_name
+from support.scratch import drop, engine_client, unique_name
 
 from connector.backfilled import AddedNames
 from connector.clusters.rest import RestCluster
@@ -76,7 +75,7 @@ async def test_an_index_that_is_dropped_meanwhile_is_not_made_anew(
     name, rows = unique_name(), str(write_rows(tmp_path))
     given = {"ray": {"address": nodes.address, "encoders": 2, "shards": 5}, "ingest": {"group_documents": 10}}
     slowly = ray_settings(elasticsearch, name, plugins={"fragile": {"pause_s": 0.1}}, **given)
-    with httpx.Client(base_url=elasticsearch.url, timeout=60) as client:
+    with engine_client(elasticsearch) as client:
 
         def drop_it(counts: Counts) -> None:
             if counts.written:

@@ -8,11 +8,10 @@ import asyncio
 from collections.abc import Iterator
 from typing import Any
 
-import httpx
 import numpy as np
 import pytest
 from support.schemas import MADE
-from support.scratch import drop, unique_name
+from support.scratch import drop, engine_client, unique_name
 
 from connector.clusters.connect import connect
 from connector.clusters.dialect import build_filter
@@ -79,7 +78,7 @@ def fill_flat(engine: ClusterSettings, name: str) -> None:
         "vector": {"type": "knn_vector", "dimension": DIMS, "method": method},
     }
     body = {"settings": {"index": {"knn": True}}, "mappings": {"properties": properties}}
-    with httpx.Client(base_url=engine.url, timeout=60) as client:
+    with engine_client(engine) as client:
         client.put(f"/{name}", json=body).raise_for_status()
         for at, own in enumerate(VECTORS):
             row = {"text": TEXTS[at], "number": at, "vector": own[0].tolist()}

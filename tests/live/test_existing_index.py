@@ -7,9 +7,8 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-import httpx
 import pytest
-from support.scratch import unique_name
+from support.scratch import engine_client, unique_name
 
 from connector.clusters.connect import connect
 from connector.errors import FilterError, SettingsError
@@ -48,7 +47,7 @@ def existing(engine: ClusterSettings, encoder: Encoder) -> Iterator[str]:
     one."""
     name = unique_name()
     kind = asyncio.run(_kind(engine))
-    with httpx.Client(base_url=engine.url, timeout=60) as client:
+    with engine_client(engine) as client:
         client.put(f"/{name}", json=_mapping(kind, encoder.fingerprint.dims)).raise_for_status()
         vectors = encoder.encode([f"{title}\n{body}" for title, body, *_ in ARTICLES.values()])
         for (doc_id, (title, body, brand, price, date)), vector in zip(ARTICLES.items(), vectors, strict=True):

@@ -11,6 +11,7 @@ import pytest
 from support.parts import wait_until
 from support.proxy import Proxy
 from support.running_gateway import ENCODER, JSON, NDJSON, PRODUCTS, filled_shop, gateway_settings, running_gateway
+from support.scratch import engine_client
 
 from connector.gateway.ordering import site
 from connector.settings.sections import ClusterSettings
@@ -60,7 +61,7 @@ def test_an_index_is_known_by_its_other_names(kind: str, request: pytest.Fixture
     query: JSON = {"query": {"match": {"text": "red sofa"}}, "size": 5}
     with filled_shop(engine, HALF) as shop, filled_shop(engine, {"p1": HALF["p1"]}) as other:
         same, acme, both = (f"{shop}-{name}" for name in ("same", "acme", "both"))
-        with httpx.Client(base_url=engine.url, timeout=60) as client:
+        with engine_client(engine) as client:
             aliases: list[JSON] = [
                 {"index": shop, "alias": same},
                 {"index": shop, "alias": acme, "filter": {"term": {"brand": "acme"}}},
@@ -111,7 +112,7 @@ def test_an_alias_that_comes_to_stand_for_what_cannot_be_reranked_passes_through
 ) -> None:
     """Its searches cost no legs in vain until somebody looks into the log."""
     monkeypatch.setattr(site, "REOPEN_S", 0.05)
-    with filled_shop(elasticsearch, HALF) as first, httpx.Client(base_url=elasticsearch.url, timeout=60) as client:
+    with filled_shop(elasticsearch, HALF) as first, engine_client(elasticsearch) as client:
         name, plain = f"{first}-now", f"{first}-plain"
         client.put(
             f"/{plain}", json={"mappings": {"properties": {"title": {"type": "text"}, "text": {"type": "text"}}}}

@@ -10,7 +10,7 @@ import pytest
 from support.gateway_api import open_with_hashes, running_api
 from support.parts import wait_until
 from support.running_gateway import JSON, filled_shop
-from support.scratch import unique_name
+from support.scratch import engine_client, unique_name
 from support.secured import Secured
 
 from connector.search.as_json import response_as_json
@@ -106,7 +106,7 @@ def compare_on_a_list(api: httpx.Client, caller: tuple[str, str]) -> dict[str, o
 
 def test_events_are_kept_in_indexes_of_the_cluster(engine: ClusterSettings) -> None:
     name = unique_name()
-    with filled_shop(engine) as shop, httpx.Client(base_url=engine.url, timeout=60) as cluster:
+    with filled_shop(engine) as shop, engine_client(engine) as cluster:
         settings = settings_of(engine, shop, {"title": 2, "text": 1})
         gateway = settings.gateway.model_copy(update={"events_index": name})
         with running_api(settings.model_copy(update={"gateway": gateway})) as api:

@@ -20,6 +20,7 @@ from support.running_gateway import (
     gateway_settings,
     running_gateway,
 )
+from support.scratch import engine_client
 from support.worker_app import wait_ready
 
 from connector.errors import ModelError
@@ -88,7 +89,7 @@ def test_a_default_search_pipeline_goes_on_filtering_what_a_worker_reranks(engin
     body = {"query": {"match": {"text": "red sofa"}}, "size": 20, "_source": ["brand", "text"]}
     only = {"filter_query": {"query": {"term": {"brand": "acme"}}}}
     named = {"rename_field": {"field": "brand", "target_field": "maker", "ignore_failure": True}}
-    with httpx.Client(base_url=engine.url, timeout=60) as client:
+    with engine_client(engine) as client:
         pipeline = {"request_processors": [only], "response_processors": [named]}
         client.put(f"/_search/pipeline/{shop}", json=pipeline).raise_for_status()
         client.put(f"/{shop}/_settings", json={"index.search.default_pipeline": shop}).raise_for_status()

@@ -11,6 +11,7 @@ import httpx
 import pytest
 from support.parts import OverlapScorer, serving
 from support.running_gateway import ENCODER, JSON, NDJSON, PRODUCTS, filled_shop, gateway_settings, running_gateway
+from support.scratch import engine_client
 from support.worker_app import wait_ready
 
 from connector.settings.sections import ClusterSettings, WorkerSettings
@@ -64,7 +65,7 @@ def worker() -> Iterator[str]:
 def shop(engine: ClusterSettings, worker: str) -> Iterator[Shop]:
     with filled_shop(engine) as name:
         with running_gateway(gateway_settings(engine, name, worker=worker), ENCODER) as url:
-            with httpx.Client(base_url=engine.url, timeout=60) as direct, httpx.Client(base_url=url, timeout=60) as to:
+            with engine_client(engine) as direct, httpx.Client(base_url=url, timeout=60) as to:
                 yield Shop(name, direct, to)
 
 

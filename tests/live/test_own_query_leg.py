@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import pytest
 from support.parts import HashEncoder
-from support.scratch import unique_name
+from support.scratch import engine_client, unique_name
 
 from connector.clusters.connect import connect
 from connector.errors import QueryError
@@ -97,7 +97,7 @@ def shop(engine: ClusterSettings) -> Iterator[str]:
         }
     }
     index = {"number_of_replicas": 0} | ({"knn": True} if is_opensearch else {})
-    with httpx.Client(base_url=engine.url, timeout=60) as client:
+    with engine_client(engine) as client:
         client.put(f"/{name}", json={"settings": {"index": index}, "mappings": mappings}).raise_for_status()
         vectors = ENCODER.encode([product["name"] for product in PRODUCTS.values()])
         lines = []

@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
-from support.scratch import unique_name
+from support.scratch import engine_client, unique_name
 from support.searches import search
 
 from connector.clusters.protocol import Cluster, ForeignFields, Index
@@ -81,7 +81,7 @@ def shop(engine: ClusterSettings) -> Iterator[str]:
     }
     name = unique_name()
     body = {"settings": {"number_of_shards": 2, "analysis": analysis}, "mappings": {"properties": properties}}
-    with httpx.Client(base_url=engine.url, timeout=60) as client:
+    with engine_client(engine) as client:
         client.put(f"/{name}", json=body).raise_for_status()
         for doc_id, product in PRODUCTS.items():
             client.put(f"/{name}/_doc/{doc_id}", json=product).raise_for_status()

@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 from support.parts import HashEncoder, running_in_thread
-from support.scratch import drop_later, unique_name
+from support.scratch import drop_later, engine_client, unique_name
 
 from connector.gateway.answering.interceptor import SearchInterceptor
 from connector.gateway.encoder import SharedEncoder
@@ -70,7 +70,7 @@ def filled_shop(engine: ClusterSettings, products: dict[str, JSON] | None = None
         "vector": vector,
     }
     index = {"number_of_replicas": 0, "number_of_shards": 2} | ({"knn": True} if is_opensearch else {})
-    with httpx.Client(base_url=engine.url, timeout=60) as client:
+    with engine_client(engine) as client:
         made = {"settings": {"index": index}, "mappings": {"properties": fields}}
         client.put(f"/{name}", json=made).raise_for_status()
         lines: list[JSON] = []
