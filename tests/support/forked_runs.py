@@ -58,21 +58,32 @@ def ask(place: str, code: str) -> None:
 
 
 def import_tests(arguments: list[str]) -> None:
-    """As pytest does that collects them with these arguments; but no test is made of what is imported. And a property
-    is tried: Hypothesis then knows the constants in all of the code, and the letters that there are."""
+    """As `python -m pytest` does that collects them with these arguments; but no test is made of what is imported. And
+    a property is tried: Hypothesis then knows the constants in all of the code, and the letters that there are.
+
+    What cannot be imported is forgotten, so that the forks find it out again, and tell of it."""
     import gc
     import threading
 
     import pytest
 
+    sys.path[0] = os.getcwd()
     before = {*sys.path}
+
+    failed: set[str] = set()
 
     class NoTests:
         @pytest.hookimpl(tryfirst=True)
         def pytest_pycollect_makeitem(self) -> list[pytest.Item]:
             return []
 
+        def pytest_exception_interact(self, node: pytest.Collector) -> None:
+            failed.add(str(node.path))
+
     pytest.main([*arguments, *NO_TESTS], plugins=[NoTests()])
+    for name, module in [*sys.modules.items()]:
+        if getattr(module, "__file__", None) in failed:
+            del sys.modules[name]
     from hypothesis import given, strategies
 
     given(strategies.text())(lambda text: None)()

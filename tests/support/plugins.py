@@ -52,6 +52,8 @@ def installed(folder: Path) -> Iterator[None]:
     finally:
         sys.path.remove(str(folder))
         for name in set(sys.modules) - before:
-            if str(getattr(sys.modules[name], "__file__", "")).startswith(str(folder)):
+            module = sys.modules[name]
+            places = [getattr(module, "__file__", None), *getattr(module, "__path__", ())]  # a namespace has no file
+            if any(str(place).startswith(str(folder)) for place in places):
                 del sys.modules[name]
         importlib.invalidate_caches()

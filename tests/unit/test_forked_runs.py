@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import shlex
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from support import forked_runs
+from support.pages import ROOT
 
 SERVE = """
 import socket, sys
@@ -17,6 +19,13 @@ sys.path.insert(0, {folder!r})
 import forked_runs
 with socket.socket(fileno=int(sys.argv[1])) as listener:
     forked_runs.serve(listener)
+"""
+CONFTEST = """
+from pathlib import Path
+from support import forked_runs
+def pytest_xdist_setupnodes(config, specs):
+    specs[0].python, imported = forked_runs.fork_from(config.invocation_params.args, Path.cwd())
+    config.add_cleanup(imported.communicate)
 """
 READ = "import sys;exec(eval(sys.stdin.readline()))"  # all that pytest-xdist gives to Python
 
@@ -51,3 +60,17 @@ def test_all_are_forks_of_one_process(python: list[str]) -> None:
 
     assert len(parents) == 1
     assert not parents & {"1", str(os.getpid())}
+
+
+def test_a_module_of_tests_that_cannot_be_imported_is_an_error_of_the_run(tmp_path: Path) -> None:
+    (tmp_path / "conftest.py").write_text(CONFTEST)
+    (tmp_path / "test_broken.py").write_text("import nothing_of_that_name\ndef test_broken(): ...\n")
+    (tmp_path / "test_whole.py").write_text("from beside import TWO\ndef test_whole(): assert TWO == 2\n")
+    (tmp_path / "beside.py").write_text("TWO = 2\n")
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "tests")}
+    slow = ("-p", "no:schemathesis", "-p", "no:langsmith_plugin", "-p", "no:cacheprovider")
+    command = [sys.executable, "-m", "pytest", "-n", "1", "--import-mode=importlib", *slow]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+
+    assert "1 passed, 1 error" in done.stdout, done.stdout + done.stderr
+    assert "No module named 'nothing_of_that_name'" in done.stdout
