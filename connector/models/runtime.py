@@ -49,6 +49,5 @@ class Runtime(Protocol):
 
 def unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
     """The vectors [..., dims] at length 1; one without a length stays as it is."""
-    lengths = np.linalg.norm(vectors, axis=-1, keepdims=True)
-    scaled: NDArray[np.float32] = vectors / np.maximum(lengths, 1e-12)
-    return scaled
+    lengths: NDArray[np.float32] = np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-12)
+    return vectors / lengths

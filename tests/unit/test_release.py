@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 
 import pytest
 import yaml
@@ -46,6 +47,18 @@ def test_the_workflow_and_the_templates_can_be_read() -> None:
 
     assert len(files) > 3
     assert all(isinstance(yaml.safe_load(file.read_text()), dict) for file in files)
+
+
+def test_all_is_run_on_every_python_that_the_package_names() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    named = [name.rpartition(" ")[2] for name in project["classifiers"] if re.search(r"Python :: 3\.\d+$", name)]
+    jobs = yaml.safe_load((ROOT / ".github" / "workflows" / "release.yml").read_text())["jobs"]
+    given = [step.get("with", {}) for step in jobs["build"]["steps"]]
+    (built_with,) = [inputs["python-version"] for inputs in given if "python-version" in inputs]
+
+    assert sorted([built_with, *jobs["pythons"]["strategy"]["matrix"]["python-version"]]) == named
+    assert all("run: .ci/run\n" in yaml.safe_dump(jobs[name]["steps"]) for name in ("build", "pythons"))
+    assert {"build", "pythons"} <= {*jobs["publish"]["needs"]}
 
 
 def test_every_hook_of_pre_commit_runs_what_is_here_already() -> None:

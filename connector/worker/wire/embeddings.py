@@ -5,10 +5,10 @@ from __future__ import annotations
 import base64
 from typing import Annotated, Literal
 
-import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, with_config
 from typing_extensions import TypedDict
 
+from connector.models.runtime import unit
 from connector.types import Vector, Vectors
 from connector.worker.wire.common import EXACT, NOT_EMPTY, Texts, Usage
 
@@ -88,9 +88,7 @@ def shorten(vectors: Vectors, dimensions: int | None) -> Vectors:
         return vectors
     if dimensions > vectors.shape[1]:
         raise ValueError(f"dimensions: the model has {vectors.shape[1]}, not {dimensions}")
-    cut = vectors[:, :dimensions]
-    shortened: Vectors = cut / np.maximum(np.linalg.norm(cut, axis=1, keepdims=True), 1e-12)
-    return shortened
+    return unit(vectors[:, :dimensions])
 
 
 def _numbers(vector: Vector) -> list[float]:

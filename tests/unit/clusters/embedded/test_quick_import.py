@@ -14,8 +14,9 @@ print(*[name for name in ("overrides", "pandas", "lancedb.embeddings.openai", "p
         if name in sys.modules])
 """
 USED = """
-import sys
-import overrides  # which would check the marks in what runs later
+import contextlib, sys
+with contextlib.suppress(ImportError):  # Python has its own from 3.12 on
+    import overrides  # which would check the marks in what runs later
 import connector.clusters.embedded.cluster
 import lancedb, pydantic
 import lance_namespace_urllib3_client as client
