@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from connector.settings.section import Section
+from connector.settings.urls import why_no_address
 
 
 def _check_network(text: str) -> str:
@@ -115,4 +116,6 @@ class GatewaySettings(Section):
         for url in self.upstream:
             if not url.startswith(("http://", "https://")) or "@" in url:
                 raise ValueError(f"upstream {url.rpartition('@')[2]!r} is no address; give http(s)://HOST:PORT")
+            if why := why_no_address(url):
+                raise ValueError(f"upstream {url!r} is no address ({why}); give http(s)://HOST:PORT")
         return self

@@ -65,11 +65,12 @@ def _connections(routes: Routes) -> dict[str, Any]:
             },
         },
     }
+    always = {"timeout": NO_TIME_OUT} | ({"host_rewrite_literal": routes.host} if routes.host else {})
     searches = {
         "match": {"safe_regex": {"regex": routes.pattern}},
-        "route": {"cluster": "gateway_else_cluster", "timeout": NO_TIME_OUT, "retry_policy": retry},
+        "route": {"cluster": "gateway_else_cluster", **always, "retry_policy": retry},
     }
-    rest = {"match": {"prefix": "/"}, "route": {"cluster": "cluster", "timeout": NO_TIME_OUT}}
+    rest = {"match": {"prefix": "/"}, "route": {"cluster": "cluster", **always}}
     host = {
         "name": "search",
         "domains": ["*"],
@@ -108,7 +109,13 @@ def _cluster(name: str, nodes: tuple[NodeAddress, ...], trust: Routes | None) ->
         }
         if trust is not None and trust.verify_tls:
             authorities = {"filename": trust.ca_cert or "/etc/ssl/certs/ca-certificates.crt"}
-            tls["common_tls_context"] = {"validation_context": {"trusted_ca": authorities}}
+            names = [
+                {"san_type": "DNS" if node.has_name else "IP_ADDRESS", "matcher": {"exact": node.host}}
+                for node in nodes
+            ]
+            # without names, any certificate that one of the authorities ever signed would do
+            checked = {"trusted_ca": authorities, "match_typed_subject_alt_names": names}
+            tls["common_tls_context"] = {"validation_context": checked}
         cluster["transport_socket"] = {"name": "envoy.transport_sockets.tls", "typed_config": tls}
     return cluster
 

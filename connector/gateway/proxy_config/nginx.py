@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from connector.errors import SettingsError
 from connector.gateway.proxy_config.routes import Routes
 
 _TEXT = """\
@@ -30,7 +31,7 @@ server {
 
     proxy_http_version 1.1;
     proxy_set_header Connection "";
-    proxy_set_header Host $http_host;
+    proxy_set_header Host @host@;
     proxy_set_header X-Forwarded-For $remote_addr;
     # OpenSearch may believe these of a proxy
     proxy_set_header X-Proxy-User "";
@@ -45,7 +46,7 @@ server {
     }
     location ~ "@pattern@" {
         client_body_buffer_size 1m; # kept, so that the cluster can be asked in the gateway's place
-        proxy_connect_timeout 300ms;
+        proxy_connect_timeout 300ms;@gateway_tls@
         proxy_pass @gateway_scheme@://connector_gateway;
         error_page 502 504 = @connector_cluster;
     }
@@ -54,6 +55,10 @@ server {
     }
 }
 """
+_GATEWAY_TLS = """
+        proxy_ssl_server_name on;
+        proxy_ssl_name @name@;
+        proxy_ssl_verify off; # "on" needs proxy_ssl_trusted_certificate FILE; here, with what signed the gateway's"""
 _TLS = """
     proxy_ssl_server_name on;
     proxy_ssl_name @name@;
@@ -61,11 +66,13 @@ _TLS = """
 
 
 def nginx_config(routes: Routes) -> str:
-    """A file for nginx's http block."""
+    """A file for nginx's http block. Raises SettingsError."""
     values = {
         "gateway": routes.gateway.authority,
         "gateway_scheme": "https" if routes.gateway.is_tls else "http",
         "nodes": "\n".join(f"    server {node.authority};" for node in routes.nodes),
+        "gateway_tls": _GATEWAY_TLS.replace("@name@", routes.gateway.host) if routes.gateway.is_tls else "",
+        "host": routes.host or "$http_host",
         "listen": str(routes.listen),
         "scheme": "https" if routes.is_tls else "http",
         "pattern": routes.pattern.replace("\\", "\\\\").replace('"', '\\"'),
@@ -78,6 +85,11 @@ def nginx_config(routes: Routes) -> str:
 
 
 def _tls(routes: Routes) -> str:
+    if routes.verify_tls and not routes.nodes[0].has_name:
+        raise SettingsError(
+            f"nginx looks for names in a certificate, never for an address, and would not accept that of "
+            f"{routes.nodes[0].host}; give a name: --cluster https://NAME:PORT, or --set cluster.verify_tls=false"
+        )
     text = _TLS.replace("@name@", routes.nodes[0].host).replace("@verify@", "on" if routes.verify_tls else "off")
     trusted = routes.ca_cert or "/etc/ssl/certs/ca-certificates.crt"
     return text + f"\n    proxy_ssl_trusted_certificate {trusted};"

@@ -17,6 +17,12 @@ def test_a_url_without_an_address_is_refused(path: str, url: str) -> None:
         load_settings(environ={}, overrides={path: url})
 
 
+@pytest.mark.parametrize("url", ["http://", "http://h:99999", "http://h:0", "http://[::1"])
+def test_a_node_behind_the_gateway_without_an_address_is_refused(url: str) -> None:
+    with pytest.raises(SettingsError, match=r"upstream .* is no address .*; give http\(s\)://HOST:PORT"):
+        load_settings(environ={}, overrides={"gateway.upstream": [url]})
+
+
 @pytest.mark.parametrize(
     "url", ["http://[::1]:9200", "https://[fe80::1]/search", "http://h", "http://h:/a", "embedded:a@b"]
 )

@@ -6,23 +6,27 @@ import os
 import re
 import shutil
 import socket
+import ssl
 import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
+from engine_security import make_certificates
 from loopback_ports import held_port
-from support.gateways import OK, WAIT_S, ByteEngine, read_reply, running_gateway
+from support.gateways import OK, SMALL, WAIT_S, ByteEngine, RunningGateway, read_reply, running_gateway
 from support.missing import skip_or_fail
 
 from connector.errors import SettingsError
 from connector.gateway.exchange import BufferedReply, BufferedRequest, Interception, Upstream
 from connector.gateway.proxy_config.envoy import envoy_config
 from connector.gateway.proxy_config.nginx import nginx_config
-from connector.gateway.proxy_config.routes import Routes, pattern_of, read_routes
+from connector.gateway.proxy_config.routes import NodeAddress, Routes, pattern_of, read_routes
 from connector.settings.sections import Settings
 
 INDEXES = {"products": {}, "docs.v1": {}, "logs-*": {}}
@@ -56,6 +60,18 @@ def routes(cluster: str = "http://10.0.0.1:9200", gateway: str = "http://10.0.0.
     return read_routes(settings, listen=listen, gateway=gateway)
 
 
+def read(**own: Any) -> Routes:
+    """Of these settings of the gateway's section."""
+    settings = {"cluster": {"url": "http://10.0.0.1:9200"}, "gateway": {"indexes": INDEXES, **own}}
+    return read_routes(Settings.model_validate(settings), listen=9200, gateway=None)
+
+
+def connections(text: str) -> Any:
+    """What Envoy is told about its callers' connections."""
+    [listener] = yaml.safe_load(text)["static_resources"]["listeners"]
+    return listener["filter_chains"][0]["filters"][0]["typed_config"]
+
+
 def test_the_paths_of_searches_are_matched_and_no_others() -> None:
     pattern = re.compile(pattern_of(INDEXES))
     taken = ("/products/_search", "/products/_msearch", "/docs.v1/_search", "/logs-2026/_search", "/_msearch")
@@ -73,16 +89,52 @@ def test_what_nothing_can_be_made_of_is_told() -> None:
         read_routes(Settings(), listen=1, gateway=None)
     with pytest.raises(SettingsError, match=r"cluster\.url is no cluster's address"):
         read_routes(Settings.model_validate({"gateway": {"indexes": INDEXES}}), listen=1, gateway=None)
-    with pytest.raises(SettingsError, match="is no address"):
-        routes(gateway="10.0.0.5:9280")
+    for gateway in ("10.0.0.5:9280", "http://h:99999", "http://h:x", "http://h:0", "http://[::1", ""):
+        with pytest.raises(SettingsError, match="is no address"):
+            routes(gateway=gateway)
+    with pytest.raises(SettingsError, match=r"'http://h/a' has a path, and a proxy hands paths on as they come"):
+        routes(gateway="http://h/a")
+    with pytest.raises(SettingsError, match="'http://h/search' has a path"):
+        routes("http://h/search")
+    with pytest.raises(SettingsError, match="an address holds credentials, which callers bring") as told:
+        routes(gateway="http://u:secret@h:1")
+    assert "secret" not in str(told.value)
+    with pytest.raises(SettingsError, match=r"gateway\.upstream has http and https"):
+        read(upstream=["http://a:9200", "https://b:9200"])
+    with pytest.raises(SettingsError, match=r"never for an address, .* that of 10\.0\.0\.1; give a name: --cluster"):
+        nginx_config(routes("https://10.0.0.1:9200"))
+    with pytest.raises(SettingsError, match=r"gateway\.port 0 is any free port, .* give --gateway"):
+        read(port=0)
+
+
+@pytest.mark.parametrize(
+    ("own", "address"),
+    [
+        ({}, NodeAddress("127.0.0.1", 9280)),
+        ({"host": "10.0.0.5", "port": 80}, NodeAddress("10.0.0.5", 80)),
+        ({"host": "0.0.0.0"}, NodeAddress("127.0.0.1", 9280)),
+        ({"host": "::", "tls_cert": "a.pem", "tls_key": "b.pem"}, NodeAddress("::1", 9280, is_tls=True)),
+    ],
+)
+def test_the_gateway_is_where_its_settings_have_it_listen(own: dict[str, Any], address: NodeAddress) -> None:
+    assert read(**own).gateway == address
+
+
+def test_a_hosted_cluster_gets_its_own_name_from_the_proxy_too() -> None:
+    hosted = read(upstream=["https://Search.example.com"], preserve_host=False)
+    text = nginx_config(hosted)
+    [host] = connections(envoy_config(hosted))["route_config"]["virtual_hosts"]
+
+    assert "proxy_set_header Host Search.example.com;" in text
+    assert "$http_host" not in text
+    assert [route["route"]["host_rewrite_literal"] for route in host["routes"]] == ["Search.example.com"] * 2
+    assert "host_rewrite_literal" not in envoy_config(routes())
 
 
 def test_envoys_configuration_is_yaml_whose_routes_have_their_clusters() -> None:
     text = envoy_config(routes("https://search.example.com"))
     resources = yaml.safe_load(text)["static_resources"]
-    [listener] = resources["listeners"]
-    manager = listener["filter_chains"][0]["filters"][0]["typed_config"]
-    [host] = manager["route_config"]["virtual_hosts"]
+    [host] = connections(text)["route_config"]["virtual_hosts"]
     names = {cluster["name"] for cluster in resources["clusters"]}
     aggregate = next(cluster for cluster in resources["clusters"] if "cluster_type" in cluster)["cluster_type"][
         "typed_config"
@@ -91,7 +143,22 @@ def test_envoys_configuration_is_yaml_whose_routes_have_their_clusters() -> None
     assert {route["route"]["cluster"] for route in host["routes"]} | set(aggregate["clusters"]) <= names
     assert re.match(host["routes"][0]["match"]["safe_regex"]["regex"], "/products/_search")
     assert "has not been\n# run" in text
-    assert "trusted_ca" in text
+
+
+def test_envoy_checks_that_a_certificate_is_the_clusters() -> None:
+    def checked(routes: Routes) -> Any:
+        cluster, gateway, _ = yaml.safe_load(envoy_config(routes))["static_resources"]["clusters"]
+        assert "transport_socket" not in gateway
+        return cluster["transport_socket"]["typed_config"].get("common_tls_context", {}).get("validation_context")
+
+    assert checked(read(upstream=["https://search.example.com", "https://10.0.0.2:9200"])) == {
+        "trusted_ca": {"filename": "/etc/ssl/certs/ca-certificates.crt"},
+        "match_typed_subject_alt_names": [
+            {"san_type": "DNS", "matcher": {"exact": "search.example.com"}},
+            {"san_type": "IP_ADDRESS", "matcher": {"exact": "10.0.0.2"}},
+        ],
+    }
+    assert checked(replace(routes("https://h:9200"), verify_tls=False)) is None
 
 
 def test_nginx_speaks_tls_to_a_cluster_that_does() -> None:
@@ -155,3 +222,32 @@ def test_nginx_sends_searches_to_the_gateway_and_to_the_cluster_where_it_is_away
     assert away.startswith(OK[:15])
     assert engine.seen[-1].startswith(b"POST /products/_search?q=a%2Fb HTTP/1.1\r\n")
     assert engine.seen[-1].endswith(b"{}")
+
+
+def test_nginx_asks_a_gateway_that_serves_https_with_a_certificate_of_its_own(tmp_path: Path) -> None:
+    """Beside a cluster whose certificate it checks, and one of another CA."""
+    ca, other_ca = (make_certificates(tmp_path / name) for name in ("cluster", "gateway"))
+    search = b"POST /products/_search HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\n{}"
+    with held_port() as port, ByteEngine().running() as engine, serving_tls(ca, engine.url) as cluster:
+        with serving_tls(other_ca, engine.url, interceptor=Ours()) as gateway:
+            settings = {
+                "cluster": {"url": f"https://localhost:{cluster.port}", "ca_cert": str(ca)},
+                "gateway": {"indexes": INDEXES, "port": gateway.port, "tls_cert": "own.pem", "tls_key": "own.key"},
+            }
+            made = read_routes(Settings.model_validate(settings), listen=port, gateway=None)
+            with nginx(tmp_path, nginx_config(made), port):
+                replies = [ask(port, request) for request in (search, SMALL)]
+        with nginx(tmp_path, nginx_config(replace(made, ca_cert=str(other_ca))), port):
+            stranger = ask(port, SMALL)
+
+    assert replies[0].endswith(b"ours:/products/_search:{}")
+    assert replies[1].endswith(b"ok")
+    assert stranger.startswith(b"HTTP/1.1 502 ")
+
+
+@contextmanager
+def serving_tls(ca: Path, *urls: str, **more: Any) -> Iterator[RunningGateway]:
+    """A gateway in front of these, with the certificate for localhost that this CA signed."""
+    files = {"tls_cert": str(ca.with_name("node.crt")), "tls_key": str(ca.with_name("node.key"))}
+    with running_gateway(*urls, tls=ssl.create_default_context(cafile=ca), **files, **more) as running:
+        yield running
