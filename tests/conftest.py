@@ -68,6 +68,7 @@ GROUPS = {
     "torch": (
         "bench/test_rerank_servers",
         "e2e/test_reranker",
+        "unit/cli/commands/test_model_export",
         "unit/ingest/test_passages",
         "unit/judging/model/test_real_model",
         *(f"unit/models/test_{name}" for name in ("backends", "cross_encoder", "description", "encoder", "fastest")),

@@ -64,7 +64,8 @@ def export(
         print(json.dumps({"model": settings.worker.model, "backend": chosen} | asdict(found)))
         return
     print_export(settings.worker.model, chosen, found)
-    stderr.print(f"use it with: connector worker --set worker.backend={chosen}", highlight=False)
+    named = f" --model {model}" if model else ""
+    stderr.print(f"use it with: connector worker{named} --set worker.backend={chosen}", highlight=False, soft_wrap=True)
 
 
 @model_app.command()
