@@ -44,7 +44,11 @@ def following(bar: bool) -> Iterator[tuple[Callable[[FollowReport], None], Calla
 
         yield tell, log.info
         return
-    columns = (SpinnerColumn(), TextColumn("[bold]{task.description}"), TextColumn("{task.fields[state]}"))
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}", style="bold", markup=False),
+        TextColumn("{task.fields[state]}", markup=False),
+    )
     with Progress(*columns, TimeElapsedColumn(), console=stderr, transient=True) as progress:
         task = progress.add_task("following", total=None, state="loading the encoder")
         yield (
@@ -99,7 +103,11 @@ def index_lines(bar: bool) -> Iterator[IndexLines]:
     if not bar:
         yield IndexLines(None)
         return
-    columns = (SpinnerColumn(), TextColumn("[bold]{task.description}"), TextColumn("{task.fields[state]}"))
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}", style="bold", markup=False),
+        TextColumn("{task.fields[state]}", markup=False),
+    )
     with Progress(*columns, TimeElapsedColumn(), console=stderr, transient=True) as progress:
         yield IndexLines(progress)
 

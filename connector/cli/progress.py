@@ -58,7 +58,7 @@ def _bar(
 ) -> Iterator[tuple[Progress, TaskID]]:
     """A bar with these columns behind it, the time that passed and the time that is left; it goes at the end."""
     with Progress(
-        TextColumn("[bold]{task.description}"),
+        TextColumn("{task.description}", style="bold", markup=False),
         BarColumn(),
         *columns,
         TimeElapsedColumn(),
@@ -84,7 +84,7 @@ def showing(
 
         yield tell, log.info
         return
-    columns = (TaskProgressColumn(), TextColumn("{task.fields[counts]}"))
+    columns = (TaskProgressColumn(), TextColumn("{task.fields[counts]}", markup=False))
     with _bar("loading the encoder", None, *columns, is_shown=True, counts="") as (progress, task):
 
         def show(counts: JobCounts) -> None:
@@ -101,7 +101,7 @@ def counting(description: str, total: int) -> Iterator[Callable[[int], None]]:
     """A function that shows how many are done: a bar with the rate and the time that is left, or where stderr is no
     terminal a line now and then."""
     began, line = time.monotonic(), _NowAndThen(SAY_EVERY_S)
-    columns = (MofNCompleteColumn(), TextColumn("{task.fields[rate]}"))
+    columns = (MofNCompleteColumn(), TextColumn("{task.fields[rate]}", markup=False))
     with _bar(description, total, *columns, is_shown=stderr.is_terminal, rate="") as (progress, task):
 
         def show(done: int) -> None:
@@ -141,7 +141,7 @@ def reporter_on_terminal() -> Iterator[Reporter]:
 def share_on_terminal(description: str, unit: str) -> Iterator[Callable[[float, int], None]]:
     """A bar for a job that knows which share of it is done, and how many things that were; where stderr is no terminal,
     a line now and then."""
-    line, columns = _NowAndThen(SAY_EVERY_S), (TaskProgressColumn(), TextColumn("{task.fields[counts]}"))
+    line, columns = _NowAndThen(SAY_EVERY_S), (TaskProgressColumn(), TextColumn("{task.fields[counts]}", markup=False))
     with _bar(description, 1.0, *columns, is_shown=stderr.is_terminal, counts="") as (progress, task):
 
         def show(share: float, count: int) -> None:

@@ -62,4 +62,4 @@ def _orders(agreement: JudgeAgreement, order: OrderAgreement) -> Table:
 
 
 def _print_sentence(console: Console, sentence: str) -> None:
-    console.print(sentence, highlight=False, markup=False, soft_wrap=True)
+    console.print(sentence, highlight=False, soft_wrap=True)

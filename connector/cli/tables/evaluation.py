@@ -77,7 +77,6 @@ def print_troubles(evaluation: Evaluation) -> None:
                     f"{outcome}; first: {reason}",
                     style="yellow",
                     highlight=False,
-                    markup=False,
                 )
 
 
@@ -97,9 +96,7 @@ def print_changes(changes: Mapping[str, Mapping[str, tuple[Any, Any]]]) -> None:
     """The settings that are other than the baseline's."""
     for pipeline, paths in changes.items():
         for path, (then, now) in paths.items():
-            stderr.print(
-                f"{pipeline}: {path} was {to_text(then)}, is {to_text(now)}", style="dim", highlight=False, markup=False
-            )
+            stderr.print(f"{pipeline}: {path} was {to_text(then)}, is {to_text(now)}", style="dim", highlight=False)
 
 
 def _measures(evaluation: Evaluation) -> Table:

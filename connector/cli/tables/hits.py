@@ -43,7 +43,9 @@ def print_response(response: SearchResponse) -> None:
 def _of_total(response: SearchResponse) -> str:
     if response.total is None:
         return ""
-    return f" of {'at least ' if response.total.relation == 'gte' else ''}{response.total.value:,}"
+    count = f"{'at least ' if response.total.relation == 'gte' else ''}{response.total.value:,}"
+    # other legs find documents that the lexical query does not match: "5 hits of 1" would be no count of anything
+    return f" of {count}" if response.total.counted == "union" else f"; the lexical query matches {count}"
 
 
 def _document(hit: SearchHit) -> Text:

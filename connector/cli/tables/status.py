@@ -14,7 +14,7 @@ from connector.judging.trust.judges import Trust, unknown, verdict
 def print_status(status: FolderStatus, trust: Trust) -> None:
     """Tables of what there is, how far the judges agree, and at the end what to do next."""
     console = results()
-    console.print(_so_far(status), highlight=False, markup=False)
+    console.print(_so_far(status), highlight=False)
     for table, is_empty in (
         (_runs(status), not status.runs),
         (_work(status), not status.work),
@@ -25,7 +25,7 @@ def print_status(status: FolderStatus, trust: Trust) -> None:
             console.print(table)
     for sentence in (*map(verdict, trust.comparisons), *unknown(trust.unmeasured)):
         console.print()
-        console.print(sentence, highlight=False, markup=False, soft_wrap=True)
+        console.print(sentence, highlight=False, soft_wrap=True)
     console.print()
     console.print(Text(f"next: {advise(status)}"), highlight=False, soft_wrap=True)
 
