@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from contextlib import AsyncExitStack, nullcontext
 from dataclasses import asdict
@@ -27,7 +28,7 @@ def fill_elsewhere(
     settings: Settings, flags: BackfillFlags, ask: Callable[..., None], *, bar: bool, as_json: bool
 ) -> NoReturn:
     """Run it, show what was done, and end with the code that says how it went."""
-    report, signalled = event_loop.run(_fill(settings, flags, ask, bar))
+    report, signalled = event_loop.run(_fill(settings, flags, ask, bar, as_json))
     code = 128 + signalled if signalled else 3 if report.filled.stopped else 0 if report.ok else 1
     described = {"cluster": settings.cluster.url, "exit_code": code, "ok": report.ok} | asdict(report)
     end_job(
@@ -42,7 +43,7 @@ def fill_elsewhere(
 
 
 async def _fill(
-    settings: Settings, flags: BackfillFlags, ask: Callable[..., None], bar: bool
+    settings: Settings, flags: BackfillFlags, ask: Callable[..., None], bar: bool, as_json: bool
 ) -> tuple[ElsewhereReport, int]:
     from connector.backfill.elsewhere import preparing_elsewhere
 
@@ -52,6 +53,8 @@ async def _fill(
             prepared = await kept.enter_async_context(preparing_elsewhere(settings, wish, flags.elsewhere()))
         ask(prepared.changes, yes=flags.yes or flags.dry_run)
         if flags.dry_run:
+            if as_json:
+                print(json.dumps({"index": settings.index.name, "changes": prepared.changes}))
             raise typer.Exit
         say_when_stopped("what was written stays; run it again to go on")
         with showing(bar, "back-filling") as (show, say):

@@ -49,6 +49,23 @@ def test_an_index_is_filled_searched_and_emptied_again(
     opensearch: ClusterSettings, shop: str, launcher: Launcher, tmp_path: Path
 ) -> None:
     at = ("--cluster", opensearch.url)
+    planned = launcher.run("backfill", shop, *at, "--dry-run", cwd=tmp_path)
+    described = launcher.run("backfill", shop, *at, "--dry-run", "--json", cwd=tmp_path)
+    [found] = json.loads(described.stdout)
+
+    assert (planned.code, described.code) == (0, 0), planned.stderr + described.stderr
+    assert f"index {found['index']} would be filled where it is; nothing was written" in planned.stdout
+    assert "its mapping would get passages, passages_of, and a note in _meta" in planned.stdout
+    assert (found["in_place"], found["obstacles"], found["ways"]) == (True, [], ["into", "beside"])
+    assert "alias" in {concern["rule"] for concern in found["concerns"]}
+    assert set(found["mapping"]["properties"]) == {"passages", "passages_of"}
+    figures = found["estimate"]
+    assert {name: figures[name] for name in ("documents", "without_text", "passages")} == {
+        "documents": 3, "without_text": 1, "passages": 2,
+    }  # fmt: skip
+    assert figures["disk_bytes"] == figures["vector_bytes"] + figures["source_bytes"] + figures["text_bytes"]
+    assert figures["seconds"] == max(figures["encode_s"], figures["write_s"])
+
     asked = launcher.run("backfill", shop, *at, cwd=tmp_path)
     untouched = sources(opensearch.url, shop)
 

@@ -57,12 +57,17 @@ def test_both_ways_from_the_command_to_the_search(
         hits: list[dict[str, Any]] = json.loads(done.stdout)["hits"]
         return hits
 
+    planned = connector("backfill", notes, "--beside", "--dry-run", "--json")
     unasked = connector("backfill", notes, "--beside", code=2)
     beside = json.loads(connector("backfill", notes, "--beside", "--yes", "--json").stdout)
     found, filtered = search(), search("--filter", "tier=gold")
     looked = connector("doctor", "--index", notes, "--set", "search.rerank=off", "--json")
     checks = {finding["check"]: finding for finding in json.loads(looked.stdout)["findings"]}
 
+    plan = json.loads(planned.stdout)
+    assert plan["index"] == notes
+    assert plan["changes"][0] == f"index {notes} (3 documents) is only read"
+    assert plan["changes"][1].startswith(f"- the index vectors-of-{notes} is made")
     assert "is only read" in unasked.stderr
     assert (beside["ok"], beside["other"], beside["filled"]["counts"]["written"]) == (True, f"vectors-of-{notes}", 3)
     assert found[0]["doc_id"] == "closed"
@@ -72,11 +77,15 @@ def test_both_ways_from_the_command_to_the_search(
     assert checks["encoder of the index"]["status"] == "ok"
 
     refused = connector("backfill", notes, "--into", f"{notes}-2", "--swap", "--yes", code=2)
-    into = connector("backfill", notes, "--into", f"{notes}-2", "--swap", "--block-writes", "--yes", "--json")
+    into = connector("backfill", notes, "--into", f"{notes}-2", "--swap", "--block-writes", "--yes")
 
     assert "--block-writes" in refused.stderr
     assert f"{notes}-2 takes the name {notes}, and THE OLD INDEX IS DELETED" in into.stderr
-    assert json.loads(into.stdout)["switched"]["blocked_s"] > 0
+    names, _, row = (line.replace("┃", "│").split("│") for line in into.stdout.splitlines()[1:4])
+    table = dict(zip((name.strip() for name in names), (cell.strip() for cell in row), strict=True))
+    assert into.stdout.startswith(f"{notes} at {opensearch.url}")
+    assert (table["into"], table["copied"], table["passages"], table["late"]) == (f"{notes}-2", "3", "3", "0")
+    assert float(table["blocked s"]) > 0
     assert list(httpx.get(f"{opensearch.url}/{notes}/_mapping", timeout=60).json()) == [f"{notes}-2"]
     again = search()
     assert (again[0]["doc_id"], again[0]["passage"]["text"]) == ("closed", found[0]["passage"]["text"])

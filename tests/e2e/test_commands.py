@@ -113,10 +113,12 @@ def test_pages_hold_still_from_command_to_command(launcher: Launcher, folder: Pa
 
 
 def test_a_search_without_its_worker_is_answered_and_says_so(launcher: Launcher, folder: Path) -> None:
-    done = launcher.run("search", "cold room", "--worker", "http://127.0.0.1:1", *UNHURRIED, cwd=folder)
+    page = ("--worker", "http://127.0.0.1:1", "--highlight", "--total")
+    done = launcher.run("search", "cold room", *page, *UNHURRIED, cwd=folder)
 
     assert done.code == 0
-    assert "Cold rooms" in done.stdout
+    assert "Cold rooms … A cold room is checked twice a day." in done.stdout
+    assert "3 hits; the lexical query matches 1; milliseconds: " in done.stderr
     assert "degraded: local" in done.stderr
     assert "connector worker" in done.stderr
 
@@ -132,6 +134,7 @@ def test_an_index_is_created_shown_and_dropped(launcher: Launcher, tmp_path: Pat
 
     created = launcher.run("index", "create", *named, cwd=tmp_path)
     facts = json.loads(launcher.run("index", "show", "-i", "made", "--json", cwd=tmp_path).stdout)
+    shown = launcher.run("index", "show", "-i", "made", cwd=tmp_path)
     refused = launcher.run("index", "drop", "-i", "made", cwd=tmp_path)
     dropped = launcher.run("index", "drop", "-i", "made", "--yes", cwd=tmp_path)
     missing = launcher.run("index", "show", "-i", "made", cwd=tmp_path)
@@ -142,6 +145,9 @@ def test_an_index_is_created_shown_and_dropped(launcher: Launcher, tmp_path: Pat
         {"title": 2.0, "body": 1.0},
         {"price": "number"},
     )
+    rows = dict(map(str.strip, line.split("│")) for line in shown.stdout.splitlines())
+    assert (rows["documents"], rows["text"], rows["metadata"]) == ("0", "title=2.0, body=1.0", "price=number")
+    assert set(rows) == set(facts)
     assert "--yes" in error_line(refused)
     assert dropped.code == 0
     assert "connector index create" in error_line(missing)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.command import UNHURRIED, Launcher, Running
+from support.command import UNHURRIED, Launcher, Running, error_line
 
 ROWS = 3_000  # more than is written before a test that stands still for seconds sends its signal
 
@@ -204,6 +204,8 @@ def test_a_dry_run_of_rows_that_would_fail_ends_with_1(launcher: Launcher, tmp_p
 
     assert planned.code == 1
     assert "menu.csv:4: its id '2' repeats" in planned.stdout
+    reported = launcher.run("ingest", "menu.csv", "--dry-run", "--report", "report.json", cwd=tmp_path)
+    assert "--dry-run makes no report" in error_line(reported)
 
 
 def test_numbers_and_booleans_of_csv_are_filtered_as_such(launcher: Launcher, tmp_path: Path) -> None:

@@ -133,10 +133,12 @@ def ingest(
 
 
 def _drop_slot(settings: Settings, options: IngestOptions) -> NoReturn:
-    """Drop what a database was followed by, and end."""
-    from connector.ingest.following.opening import drop_followed
+    """Drop what a database was followed by, and end. Raises SettingsError where nobody agrees, and SourceError."""
+    from connector.ingest.following.opening import drop_followed, followed_slot
 
-    description = f"slot {settings.postgres.slot} of {options.source}, and what was not followed yet with it"
+    description = (
+        f"slot {followed_slot(options.source, settings)} of {options.source}, and what was not followed yet with it"
+    )
     if not _agrees([description], "will be dropped", options):
         raise SettingsError(f"nothing was dropped: {description}; agree with --yes")
     dropped = drop_followed(options.source, settings)
@@ -151,12 +153,14 @@ def _agrees(lines: list[str], verb: str, options: IngestOptions) -> bool:
     if options.yes or not (sys.stdin.isatty() and stderr.is_terminal):
         return options.yes
     for part in lines:
-        stderr.print(f"{part} {verb}", highlight=False, markup=False)
+        stderr.print(f"{part} {verb}", highlight=False)
     return typer.confirm("Go on?", err=True)
 
 
 def _rehearse(settings: Settings, options: IngestOptions) -> NoReturn:
-    """Say what the job would do, and end: with 0 where no row would fail, else with 1."""
+    """Say what the job would do, and end: with 0 where no row would fail, else with 1. Raises SettingsError."""
+    if options.report_file:
+        raise SettingsError("--dry-run makes no report; --json prints what it found")
     from connector.ingest.dry_run import rehearse
 
     found = event_loop.run(rehearse(options.source, settings))

@@ -169,19 +169,32 @@ class BackfillFlags:
     @property
     def is_elsewhere(self) -> bool:
         """Whether the index itself is not written to. Raises SettingsError for flags that do not go together."""
-        if self.undo and self.dry_run:
-            raise SettingsError("--dry-run is about a back-fill; --undo says what it would change, and asks")
-        if self.into is not None and self.beside:
-            raise SettingsError("--into and --beside are two ways; take one")
-        if (self.swap is not None or self.block_writes) and self.into is None:
-            raise SettingsError("--swap and --block-writes belong to --into NEW")
-        if self.state is not None and not self.follow:
-            raise SettingsError("--state belongs to --follow; any other run looks at everything")
-        if (self.copied or self.follow) and not self.beside:
-            raise SettingsError("--copy and --follow belong to --beside; in place, the command is: connector follow")
-        if self.undo and (self.into is not None or self.beside):
-            raise SettingsError("there is nothing to take out of the index; drop the other one: connector index drop")
-        return self.into is not None or self.beside
+        into, beside, undo = self.into is not None, self.beside, self.undo
+        is_switch = self.swap is not None or self.block_writes
+        is_bounded = any((self.max_search_ms, self.max_search_ratio, self.max_cpu))
+        refused = (
+            (undo and self.dry_run, "--dry-run is about a back-fill; --undo says what it would change, and asks"),
+            (self.dry_run and self.report_file, "--dry-run makes no report; --json prints what it found"),
+            (into and beside, "--into and --beside are two ways; take one"),
+            (is_switch and not into, "--swap and --block-writes belong to --into NEW"),
+            (self.state and not self.follow, "--state belongs to --follow; any other run looks at everything"),
+            (self.copied and not beside, "--copy belongs to --beside"),
+            (self.follow and not beside, "--follow belongs to --beside; in place, the command is: connector follow"),
+            (
+                undo and (into or beside),
+                "nothing is to be taken out of the index; drop the other: connector index drop",
+            ),
+            (self.field and beside, "--field names what is added to the index; with --beside nothing is"),
+            (
+                self.rejects and (into or beside or undo),
+                "--rejects is for a back-fill in place, without --beside, --into and --undo; leave it out",
+            ),
+            (undo and is_bounded, "--max-search-ms, --max-search-ratio and --max-cpu slow a back-fill, and no --undo"),
+        )
+        for is_wrong, words in refused:
+            if is_wrong:
+                raise SettingsError(words)
+        return into or beside
 
     def elsewhere(self) -> ElsewhereWish:
         """Where to."""

@@ -71,14 +71,19 @@ def _open_topic(location: str, settings: Settings, delete_missing: bool) -> Foll
     return FollowedTopic(brokers, topic, settings)
 
 
-def drop_followed(location: str, settings: Settings) -> list[str]:
-    """Drop the slot and the publication that a database was followed by; what was dropped. Raises SourceError."""
+def followed_slot(location: str, settings: Settings) -> str:
+    """The slot that a database was followed by. Raises SourceError where the location is none, or no slot is named."""
     if not (is_postgres(location) and settings.postgres.slot):
         raise SourceError("a slot is dropped of a database: connector ingest postgresql://... --slot NAME --drop-slot")
+    return settings.postgres.slot
+
+
+def drop_followed(location: str, settings: Settings) -> list[str]:
+    """Drop the slot and the publication that a database was followed by; what was dropped. Raises SourceError."""
+    slot = followed_slot(location, settings)
     with needs("postgres", "following PostgreSQL"):
         from connector.ingest.following.postgres_slot import SlotNames, drop_slot
         from connector.ingest.sources.postgres_relation import connect_to
-    slot = settings.postgres.slot
     connection = connect_to(location, settings.postgres)
     with closing(connection):
         return drop_slot(connection, SlotNames(slot, settings.postgres.publication or slot))

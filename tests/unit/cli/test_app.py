@@ -26,6 +26,21 @@ def test_help_lists_every_command() -> None:
     assert [called for called in COMMANDS if f"│ {called} " not in done.output] == []
 
 
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [
+        ("connector in", ["ingest", "index"]),
+        ("connector index s", ["show"]),
+        ("connector gateway proxy-config en", ["envoy"]),
+    ],
+)
+def test_a_shell_completes_what_it_is_asked_for(words: str, offered: list[str]) -> None:
+    asked = {"_CONNECTOR_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(len(words.split()) - 1)}
+    done = CliRunner().invoke(app, [], prog_name="connector", env=asked)
+
+    assert done.output.split() == offered, done.output
+
+
 def test_a_mistyped_command_is_told_the_near_one() -> None:
     refused = CliRunner().invoke(app, ["serch"], env={"COLUMNS": "200"})
 

@@ -36,10 +36,12 @@ main()
 """
 
 
-def imported(*arguments: str, cwd: Path) -> tuple[int, set[str]]:
+def imported(*arguments: str, cwd: Path, **variables: str) -> tuple[int, set[str]]:
     """How many modules a command has imported at its end, and of which packages."""
     command = [sys.executable, "-c", PROGRAM, *arguments]
-    done = subprocess.run(command, cwd=cwd, env=environment(), capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(
+        command, cwd=cwd, env=environment() | variables, capture_output=True, text=True, timeout=120, check=False
+    )
     assert done.returncode == 0, done.stderr
     count, *packages = done.stderr.splitlines()[-1].split()
     return int(count), set(packages)
@@ -62,3 +64,10 @@ def test_help_imports_nothing_that_it_does_not_need(flag: str, tmp_path: Path) -
 
     assert packages & HELP_DOES_WITHOUT == set()
     assert "typer" in packages
+
+
+def test_a_shell_that_completes_a_command_imports_none(tmp_path: Path) -> None:
+    asked = {"_CONNECTOR_COMPLETE": "complete_bash", "COMP_WORDS": "connector in", "COMP_CWORD": "1"}
+    _, packages = imported(cwd=tmp_path, **asked)
+
+    assert packages & (HELP_DOES_WITHOUT - {"pydantic"}) == set()  # with which Typer reads what it is asked
