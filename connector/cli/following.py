@@ -86,7 +86,8 @@ class IndexLines:
     def _tell(self, index: str) -> None:
         counts, behind = self._counts.get(index), self._behind.get(index)
         done = f"{counts.written + counts.again:,} written, {counts.unchanged:,} unchanged; " if counts else ""
-        text = done + (f"{behind.operations:,} operations behind" if behind and behind.operations else "caught up")
+        lag = f"{behind.operations:,} operations behind" if behind and behind.operations else "caught up"
+        text = done + (f"in trouble: {behind.trouble}" if behind and behind.trouble else lag)
         if self._progress:
             if index not in self._tasks:
                 self._tasks[index] = self._progress.add_task(f"following {index}", total=None, state="")

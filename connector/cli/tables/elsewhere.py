@@ -30,10 +30,14 @@ def print_elsewhere(report: ElsewhereReport, settings: Settings) -> None:
 
 def print_left(report: ElsewhereReport) -> None:
     """What was not done, and what is to be known."""
+    from connector.backfill.into import IntoReport
+
     for note in report.notes:
         say(note)
     for reason, times in report.filled.reasons.items():
         say(f"{times:,} times: {reason}")
+    if isinstance(report.filled, IntoReport) and report.ok and not (report.filled.same or report.switched):
+        say(f"{report.other} has not as many documents as {report.index}; run it again to bring what was written since")
     if report.switched and report.switched.newer:
         say(f"{report.switched.newer:,} documents of the last moment were written again meanwhile, and stayed so")
     if report.filled.stopped:

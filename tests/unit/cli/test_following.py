@@ -60,13 +60,16 @@ def test_a_terminal_has_a_line_for_each_index(terminal: io.StringIO) -> None:
         lines.tell_counts("shop", BackfillCounts(written=5, again=1, unchanged=4))
         lines.tell_behind("shop", PassageLag(12))
         lines.tell_behind("kb", PassageLag())
+        lines.tell_behind("gone", PassageLag(trouble="no such index [gone]"))
 
     assert "[shop] is looked at" in terminal.getvalue()
-    [*_, shop, other] = (line for line in terminal.getvalue().splitlines() if "following" in line)
+    [*_, shop, other, gone] = (line for line in terminal.getvalue().splitlines() if "following" in line)
     assert "following shop" in shop
     assert "6 written, 4 unchanged; 12 operations behind" in shop
     assert "following kb" in other
     assert "caught up" in other
+    assert "in trouble: no such index [gone]" in gone
+    assert "caught up" not in gone
 
 
 def test_a_report_that_cannot_be_written_for_once_ends_nothing(

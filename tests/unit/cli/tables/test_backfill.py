@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -63,6 +64,7 @@ def test_what_came_over_is_a_row_and_what_did_not_is_said(
     for report in (
         ElsewhereReport("beside", "shop", "vectors-of-shop", beside, notes=("it waited 3 s",)),
         ElsewhereReport("into", "shop", "shop-2", into, switched),
+        ElsewhereReport("into", "kb", "kb-2", replace(into, same=False)),
     ):
         print_elsewhere(report, Settings())
         print_left(report)
@@ -83,5 +85,6 @@ def test_what_came_over_is_a_row_and_what_did_not_is_said(
             "1,000 times: no such index [shop]",
             "error: the job stopped early: it is gone; run it again to go on",
             "3 documents of the last moment were written again meanwhile, and stayed so",
+            "kb-2 has not as many documents as kb; run it again to bring what was written since",
         ]
     )
