@@ -91,7 +91,12 @@ def workshop(parent: Path) -> Iterator[Path]:
 def quiet() -> Iterator[None]:
     """Without the exporters' remarks on their own inner workings; other threads are heard."""
     remarks = _Remarks()
-    handlers = [*logging.root.handlers, *filter(None, [logging.lastResort])]
+    last = logging.lastResort
+    handlers = [*logging.root.handlers, *filter(None, [last])]
+    # where a command has no log, logging.warning would make a handler, of which the filter knows nothing
+    made = last if last and not logging.root.handlers else None
+    if made:
+        logging.root.addHandler(made)
     for handler in handlers:
         handler.addFilter(remarks)
     try:
@@ -101,6 +106,8 @@ def quiet() -> Iterator[None]:
     finally:
         for handler in handlers:
             handler.removeFilter(remarks)
+        if made:
+            logging.root.removeHandler(made)
 
 
 class _Remarks(logging.Filter):

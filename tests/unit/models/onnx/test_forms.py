@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import threading
 
+import pytest
+
 from connector.models.onnx.forms import quiet
 
 
@@ -34,3 +36,17 @@ def test_remarks_are_kept_back_only_of_the_thread_that_makes_a_graph(caplog):
 
     heard = [record.getMessage() for record in caplog.records]
     assert list(dict.fromkeys(heard)) == ["a fault", "while the other thread goes on", "after both"]
+
+
+def test_remarks_are_kept_back_where_there_is_no_log(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logging.root, "handlers", [])
+    with quiet():
+        logging.warning("a remark")
+        logging.error("a fault")
+
+    assert capsys.readouterr().err == "a fault\n"
+    assert logging.root.handlers == []
+    logging.getLogger("somebody").warning("after it")
+    assert capsys.readouterr().err == "after it\n"
