@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import re
 import signal
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.command import UNHURRIED, Launcher, Running, error_line
+from support.command import UNHURRIED, Launcher, Running, error_line, flat
 
 ROWS = 3_000  # more than is written before a test that stands still for seconds sends its signal
 
@@ -140,6 +141,18 @@ def test_the_report_says_what_became_of_every_document(launcher: Launcher, tmp_p
     assert (report["unfinished"], report["stopped"]) == (0, None)
     assert (tmp_path / report["rejects"]).exists()
     assert datetime.fromisoformat(report["started"]).tzinfo is not None
+
+
+def test_a_source_that_breaks_off_ends_a_job_early(launcher: Launcher, tmp_path: Path) -> None:
+    whole = gzip.compress(write_source(tmp_path, 200).read_bytes())
+    (tmp_path / "cut.jsonl.gz").write_bytes(whole[: len(whole) // 2])
+    done = launcher.run("ingest", "cut.jsonl.gz", "--json", cwd=tmp_path)
+    report = json.loads(done.stdout)
+
+    assert (done.code, report["exit_code"], report["source_broke_off"]) == (3, 3, True)
+    assert 0 < report["counts"]["written"] == report["counts"]["read"] < 200
+    assert "error: the job stopped early: cannot read cut.jsonl.gz to its end" in flat(done.stderr)
+    assert "run it again" not in done.stderr
 
 
 def test_a_report_that_cannot_be_written_is_an_error(launcher: Launcher, tmp_path: Path) -> None:
