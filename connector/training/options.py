@@ -54,6 +54,11 @@ class Options:
                 f"loss {self.loss} learns from scores: name --teacher MODEL, or --teacher-scores FILE "
                 "(query_id, doc_id, score)"
             )
+        if self.teacher and self.loss not in TAUGHT:
+            raise SettingsError(
+                f"loss {self.loss} learns from judgments and would ask no teacher: give --loss "
+                f"{' or '.join(sorted(TAUGHT, reverse=True))}, or leave the teacher out"
+            )
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from functools import cached_property
 from pathlib import Path
 
 from connector.errors import SourceError
 from connector.evaluation.queries import parse_object, text_of
 from connector.evaluation.text_file import numbered_lines
+from connector.models.files import find_model
 from connector.models.load import load_scorer
 from connector.models.scorer import Scorer
-from connector.settings.sections import ModelSettings, WorkerSettings
+from connector.settings.sections import ModelPlaceSettings, ModelSettings, WorkerSettings
 from connector.training.examples import Example
 
 
@@ -24,12 +26,16 @@ class Teacher(ABC):
 
 
 class ModelTeacher(Teacher):
-    """Any reranker: folder or hub name."""
+    """Any reranker: folder or hub name. It is loaded with the first example, since a teacher may be large."""
 
-    def __init__(self, model: str) -> None:
-        """Loads the model. Raises ModelError."""
-        settings = ModelSettings(model=model)
-        self._scorer: Scorer = load_scorer(settings, WorkerSettings(model=model))
+    def __init__(self, model: str, places: ModelPlaceSettings) -> None:
+        """Finds the model, or fetches it. Raises ModelError."""
+        find_model(model, places)
+        self._model = model
+
+    @cached_property
+    def _scorer(self) -> Scorer:
+        return load_scorer(ModelSettings(model=self._model), WorkerSettings(model=self._model))
 
     def teach(self, example: Example) -> Example:
         scores = self._scorer.score(example.query, [candidate.text for candidate in example.candidates])

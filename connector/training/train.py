@@ -14,11 +14,11 @@ from connector.evaluation.evaluate import Reporter
 from connector.evaluation.queries import JudgedQuery
 from connector.evaluation.searchers import open_searchers
 from connector.models.files import find_model
-from connector.settings.sections import Settings
+from connector.settings.sections import ModelPlaceSettings, Settings
 from connector.training.examples import Example, ExampleWriter, read_examples
 from connector.training.fine_tune import fine_tune
 from connector.training.mining import Miner, mine_all
-from connector.training.options import TAUGHT, Options, Workplace
+from connector.training.options import Options, Workplace
 from connector.training.split import FEWEST, Split
 from connector.training.teachers import FileTeacher, ModelTeacher, Teacher
 
@@ -105,10 +105,11 @@ def teach(job: TrainingJob, examples: Sequence[Example], teacher: Teacher, repor
     return [known[example.query_id] for example in examples if example.query_id in known]
 
 
-def open_teacher(options: Options) -> Teacher:
-    """Loads the model, or reads the file. Raises ModelError or SourceError."""
-    assert options.teacher
-    return FileTeacher(Path(options.teacher)) if options.teacher_is_file else ModelTeacher(options.teacher)
+def open_teacher(options: Options, places: ModelPlaceSettings) -> Teacher | None:
+    """Finds the model, or reads the file; None where the loss needs no teacher. Raises ModelError or SourceError."""
+    if options.teacher is None:
+        return None
+    return FileTeacher(Path(options.teacher)) if options.teacher_is_file else ModelTeacher(options.teacher, places)
 
 
 async def train(job: TrainingJob, settings: Settings, reporter: Reporter) -> dict[str, Any]:
@@ -119,6 +120,7 @@ async def train(job: TrainingJob, settings: Settings, reporter: Reporter) -> dic
         reporter.note(f"{job.place.folder} is trained already; measuring it")
         return job.place.trained()
     find_model(job.options.base, settings.models)
+    teacher = open_teacher(job.options, settings.models)  # before minutes of looking for negatives
     examples = await gather_examples(job, settings, reporter)
     learned = [examples[query.query_id] for query in job.split.train if query.query_id in examples]
     held_back = [examples[example.query_id] for example in job.split.held_back if example.query_id in examples]
@@ -127,8 +129,13 @@ async def train(job: TrainingJob, settings: Settings, reporter: Reporter) -> dic
             f"only {len(learned)} queries have an answer in the index and other candidates beside it; at least "
             f"{FEWEST} are needed"
         )
-    if job.options.loss in TAUGHT:
-        learned = teach(job, learned, open_teacher(job.options), reporter)
+    if teacher:
+        learned = teach(job, learned, teacher, reporter)
+        if len(learned) < FEWEST:
+            raise SourceError(
+                f"the teacher has scores for all candidates of only {len(learned)} queries; at least {FEWEST} are "
+                f"needed; {job.place.examples} has the candidates"
+            )
     reporter.begin("training", 0)
     trained = fine_tune(job.options, learned, held_back, job.place, reporter)
     trained["left_out"] = sum(example.left_out for example in learned)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from support.command import Launcher, Running
+from support.command import Finished, Launcher, Running
 from support.pages import ROOT
 from support.slices import rows, write_slice
 
@@ -80,22 +80,25 @@ def test_it_goes_on_after_a_kill(killed_and_finished: Trained, folder: Path) -> 
     assert not (folder / "mine" / "training" / "checkpoints").exists()
 
 
-@pytest.mark.parametrize(("number", "name"), [(signal.SIGTERM, "SIGTERM"), (signal.SIGINT, "Ctrl-C")])
-def test_a_training_that_is_stopped_says_what_is_kept(
-    launcher: Launcher, folder: Path, number: signal.Signals, name: str
-) -> None:
-    out = f"stopped-by-{number.name}"
-    running = launcher.start("train", "slice", *FLAGS, "--out", out, "--epochs", "6", cwd=folder)
+def stop(launcher: Launcher, folder: Path, out: str, by: signal.Signals, *flags: str) -> Finished:
+    """A training that is stopped once it has a checkpoint."""
+    running = launcher.start("train", "slice", *FLAGS, "--out", out, "--epochs", "6", *flags, cwd=folder)
     wait_for_checkpoint(running, folder / out)
-    os.kill(running.pid, number)
-    done = running.wait()
+    os.kill(running.pid, by)
+    return running.wait()
 
-    assert done.code == 128 + number
-    assert (
-        done.stderr.splitlines()[-1]
-        == f"stopped by {name}: {out} keeps what was done; the same command goes on from there"
-    )
+
+def assert_says_what_is_kept(done: Finished, out: str, by: signal.Signals, name: str) -> None:
+    assert done.code == 128 + by
+    last = f"stopped by {name}: {out} keeps what was done; the same command goes on from there"
+    assert done.stderr.splitlines()[-1] == last
     assert "Traceback" not in done.stderr
+
+
+def test_a_training_that_is_stopped_says_what_is_kept(launcher: Launcher, folder: Path) -> None:
+    done = stop(launcher, folder, "stopped", signal.SIGINT)
+
+    assert_says_what_is_kept(done, "stopped", signal.SIGINT, "Ctrl-C")
 
 
 def test_a_reranker_that_knows_nothing_is_refused(killed_and_finished: Trained, folder: Path) -> None:
@@ -146,9 +149,36 @@ def test_flags_that_cannot_be_meant(launcher: Launcher, folder: Path) -> None:
     both = launcher.run("train", "slice", "--teacher", "a", "--teacher-scores", "b", cwd=folder)
     unknown = launcher.run("train", "slice", "--base", "base", "--loss", "guess", cwd=folder)
 
-    assert (both.code, unknown.code) == (2, 2)
+    unasked = launcher.run("train", "slice", "--base", "base", "--teacher", "base", cwd=folder)
+    absent = ("train", "slice", *FLAGS, "--out", "untaught", "--loss", "distill", "--teacher", "absent")
+    untaught = launcher.run(*absent, cwd=folder)
+
+    assert (both.code, unknown.code, unasked.code, untaught.code) == (2, 2, 2, 2)
+    assert "loss listwise learns from judgments and would ask no teacher" in unasked.stderr
+    assert "model 'absent' cannot be had" in untaught.stderr
+    assert not (folder / "untaught" / "training" / "examples.jsonl").exists()  # said before they are looked for
     assert "give one of them" in both.stderr
     assert "learns by listwise, binary, margin-mse, distill, not by 'guess'" in unknown.stderr
+
+
+def test_a_teachers_scores_are_learned_and_kept(launcher: Launcher, folder: Path) -> None:
+    """What a stopped training has of them is not asked for again; a line that was cut off is."""
+    flags = ("--loss", "distill", "--teacher", "base", "--no-export", "--test-share", "0")
+    stopped = stop(launcher, folder, "taught", signal.SIGTERM, *flags)
+    assert_says_what_is_kept(stopped, "taught", signal.SIGTERM, "SIGTERM")
+    kept = folder / "taught" / "training" / "scores.jsonl"
+    first, *lines, last = kept.read_text().splitlines(keepends=True)
+    marked = json.dumps({**json.loads(first), "left_out": 99}, ensure_ascii=False) + "\n"
+    kept.write_text("".join([marked, *lines, last[:50]]))
+
+    done = launcher.run("train", "slice", *FLAGS, "--out", "taught", "--epochs", "6", *flags, cwd=folder)
+    scores = [json.loads(line) for line in kept.read_text().splitlines()]
+
+    assert done.code == 0, done.stderr
+    assert "going on from checkpoint-" in done.stderr
+    assert scores == [json.loads(line) for line in (marked, *lines, last)]
+    assert all(candidate["score"] is not None for row in scores for candidate in row["positives"] + row["negatives"])
+    assert "| teacher | base |" in (folder / "taught" / "README.md").read_text()
 
 
 def test_the_gate_refuses_it_too(launcher: Launcher, folder: Path, killed_and_finished: Trained) -> None:

@@ -254,6 +254,8 @@ def test_losses_that_need_a_teacher_say_so() -> None:
         Options(base="base", kind="cross-encoder", loss="margin-mse")
     with pytest.raises(SettingsError, match="learns by listwise, contrastive"):
         Options(base="base", kind="late-interaction", loss="binary")
+    with pytest.raises(SettingsError, match="would ask no teacher: give --loss margin-mse or distill"):
+        options("listwise", teacher="a teacher")
 
 
 @given(st.integers(1, 64), st.integers(1, 40))
