@@ -44,6 +44,7 @@ class PluggedChecks:
             for doc_id, fields in found.items()
         ]
 
-    def _not_known(self, check: str, subject: str) -> Finding:
-        seen = f"{subject} is not known: {self._cluster.engine} is a plug-in's"
-        return Finding(check, "skip", seen, "see the page of the package that brings it")
+    @staticmethod
+    def _not_known(check: str, subject: str) -> Finding:
+        seen = f"{subject} is not known: a plug-in brings this cluster"
+        return Finding(check, "skip", seen, "see the documentation of the package that brings it")
