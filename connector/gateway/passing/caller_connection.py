@@ -31,8 +31,6 @@ class CallerConnection(asyncio.Protocol):
     def __init__(
         self, config: Any, server_state: Any, app_state: Any, _loop: Any = None, *, max_header_bytes: int
     ) -> None:
-        if not config.loaded:
-            config.load()
         self._app = config.loaded_app
         self._server = server_state
         self._max_header_bytes = max_header_bytes
@@ -210,7 +208,8 @@ class CallerConnection(asyncio.Protocol):
         elif incoming is not None and incoming in self._waiting:
             self._waiting.remove(incoming)
         elif self._current is None:
-            self.transport.write(refusal.message())
+            if incoming is None:  # else it has its reply: the engine did not wait for the end of its body
+                self.transport.write(refusal.message())
             self._end_while_sending()
 
     def _end_while_sending(self) -> None:

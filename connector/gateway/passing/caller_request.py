@@ -89,9 +89,7 @@ class CallerRequest:
     def break_off(self, refusal: GatewayRefusal) -> None:
         """The rest of the body is none: the reply is this refusal, unless another has begun."""
         self.keep_alive = False
-        if self._is_replied:
-            self._connection.transport.close()
-        elif self.task is not None:
+        if self.task is not None:
             self._refusal = refusal
             self.task.cancel()
 

@@ -36,6 +36,10 @@ class ConnectionBroken(UpstreamAway):
         self.has_begun = has_begun
 
 
+class _NothingAsked(Exception):
+    """Ends the parser's run."""
+
+
 class NodeConnection(asyncio.Protocol):
     """`begin`, `write`, then `reply` and `read` to the end; after that it may be used again."""
 
@@ -108,6 +112,10 @@ class NodeConnection(asyncio.Protocol):
         self._writable = None
 
     # of the parser
+
+    def on_message_begin(self) -> None:
+        if self._is_whole:  # behind the reply, in the same bytes
+            raise _NothingAsked
 
     def on_status(self, words: bytes) -> None:
         self._status_words += words

@@ -7,6 +7,7 @@ import threading
 
 import pytest
 from support.gateways import HOST, OK, SMALL, WAIT_S, ByteEngine, RunningGateway, read_reply, running_gateway
+from support.held_back import one_connection
 from support.parts import wait_until
 
 
@@ -102,6 +103,27 @@ def test_the_engine_may_refuse_a_body_before_it_is_whole(gateway: RunningGateway
 
     assert reply == refused
     assert next_reply.startswith(b"HTTP/1.1 200 OK")
+
+
+def test_a_body_that_breaks_off_behind_its_reply_gets_no_second_one() -> None:
+    refused = b"HTTP/1.1 413 Request Entity Too Large\r\ncontent-length: 0\r\n\r\n"
+
+    def refuse(listener: socket.socket) -> None:
+        with listener.accept()[0] as connection:
+            connection.recv(10)
+            connection.sendall(refused)
+            while connection.recv(1_000):
+                pass
+
+    with one_connection() as (listener, url), running_gateway(url) as gateway, gateway.connect() as caller:
+        threading.Thread(target=refuse, args=(listener,), daemon=True).start()
+        caller.sendall(b"POST /b HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: chunked\r\n\r\n1\r\na\r\n")
+        reply = read_reply(caller)
+        caller.sendall(b"1\r\nab\r\n" + SMALL)
+        rest = caller.recv(1_000)
+
+    assert reply == refused
+    assert rest == b""
 
 
 def test_an_engine_that_takes_no_more_holds_the_caller_back(gateway: RunningGateway) -> None:

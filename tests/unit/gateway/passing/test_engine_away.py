@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 
 import orjson
 import pytest
 from loopback_ports import held_port
-from support.gateways import HOST, OK, SMALL, WAIT_S, ByteEngine, RunningGateway, read_reply, running_gateway
+from support.gateways import (
+    HOST,
+    OK,
+    SMALL,
+    WAIT_S,
+    ByteEngine,
+    RunningGateway,
+    read_reply,
+    read_request,
+    running_gateway,
+)
+from support.held_back import LARGE, one_connection, send_until_held_back
 from support.parts import wait_until
 
 from connector.gateway.passing import nodes
@@ -123,3 +135,63 @@ def test_several_nodes_are_asked_in_turn_and_one_that_is_away_is_passed_over() -
 
     assert both == (3, 3)
     assert replies == [OK] * 4
+
+
+@pytest.mark.parametrize(
+    "data", [b"\x15\x03\x03\x00\x02\x02\x46", b"SSH-2.0-OpenSSH_9.2\r\n", b"HTTP/1.1 200 OK\r\n :\r\n\r\n"]
+)
+def test_what_answers_in_another_protocol_is_no_engine(
+    data: bytes, gateway: RunningGateway, engine: ByteEngine
+) -> None:
+    """TLS among others, where the address should say https."""
+    engine.reply = data
+
+    assert [gateway.ask(SMALL)[:12] for _ in range(2)] == [b"HTTP/1.1 502"] * 2
+    assert engine.connections == 2
+
+
+@pytest.mark.parametrize("is_later", [False, True])
+def test_what_an_engine_says_unasked_is_no_reply(is_later: bool) -> None:
+    """As a server does that closes an idle connection with a word."""
+    word = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\ncontent-length: 0\r\n\r\n"
+    is_read, is_closed = threading.Event(), threading.Event()
+
+    def answer(listener: socket.socket) -> None:
+        with listener.accept()[0] as connection:
+            read_request(connection)
+            connection.sendall(OK if is_later else OK + word)
+            if is_later and is_read.wait(WAIT_S):
+                connection.sendall(word)
+            if connection.recv(1) == b"":
+                is_closed.set()
+        with listener.accept()[0] as connection:
+            read_request(connection)
+            connection.sendall(OK)
+            connection.recv(1)
+
+    with one_connection() as (listener, url), running_gateway(url) as gateway:
+        threading.Thread(target=answer, args=(listener,), daemon=True).start()
+        first = gateway.ask(SMALL)
+        is_read.set()
+        was_closed = is_closed.wait(WAIT_S)
+        second = gateway.ask(SMALL)
+
+    assert was_closed
+    assert (first, second) == (OK, OK)
+
+
+def test_an_engine_that_goes_away_within_a_large_body_is_said_to_be_away() -> None:
+    is_held = threading.Event()
+
+    def answer(listener: socket.socket) -> None:
+        with listener.accept()[0]:
+            is_held.wait(WAIT_S)
+
+    with one_connection() as (listener, url), running_gateway(url) as gateway, gateway.connect() as caller:
+        threading.Thread(target=answer, args=(listener,), daemon=True).start()
+        caller.sendall(b"POST /b HTTP/1.1\r\n" + HOST + b"content-length: %d\r\n\r\n" % len(LARGE))
+        send_until_held_back(caller, LARGE, is_held)
+        reply = read_reply(caller)
+
+    assert is_held.is_set()
+    assert reply.startswith(b"HTTP/1.1 502 Bad Gateway\r\n")

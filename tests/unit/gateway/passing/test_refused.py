@@ -79,10 +79,11 @@ def test_a_head_is_limited_above_the_engines_limit(lasting_gateway: RunningGatew
     above = b"GET / HTTP/1.1\r\nHost: h\r\nX: " + b"x" * 70_000 + b"\r\n\r\n"
     many = b"GET / HTTP/1.1\r\nHost: h\r\n" + b"X: y\r\n" * 20_000 + b"\r\n"
     endless = b"GET /" + b"x" * 8_000_000
+    endless_value = b"GET / HTTP/1.1\r\nHost: h\r\nX: " + b"x" * 8_000_000
 
     assert lasting_gateway.ask(below).startswith(b"HTTP/1.1 200 OK")
     assert lasting_engine.seen[-1].count(b"x") >= 40_000
-    for head in (above, many, endless):
+    for head in (above, many, endless, endless_value):
         with lasting_gateway.connect() as caller:
             caller.sendall(head)  # all of it is taken, so that the reply comes through
             assert read_reply(caller).startswith(b"HTTP/1.1 431 Request Header Fields Too Large\r\n")
@@ -98,9 +99,12 @@ def test_a_caller_who_sends_on_after_a_broken_chunk_gets_the_reply(lasting_gatew
     assert rest == b""
 
 
-def test_what_was_asked_before_is_answered_before_the_connection_ends(lasting_gateway: RunningGateway) -> None:
+@pytest.mark.parametrize("case", ["two Hosts", "a chunk that is longer than it says"])
+def test_what_was_asked_before_is_answered_before_the_connection_ends(
+    case: str, lasting_gateway: RunningGateway
+) -> None:
     with lasting_gateway.connect() as caller:
-        caller.sendall(SMALL + b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n")
+        caller.sendall(SMALL + REFUSED[case])
         reply = b""
         while data := caller.recv(1_000):
             reply += data

@@ -3,10 +3,22 @@
 from __future__ import annotations
 
 import socket
+import threading
 from contextlib import ExitStack, suppress
 
 import pytest
-from support.gateways import SMALL, ByteEngine, RunningGateway, running_gateway
+from support.gateways import (
+    HOST,
+    OK,
+    SMALL,
+    WAIT_S,
+    ByteEngine,
+    RunningGateway,
+    read_reply,
+    read_request,
+    running_gateway,
+)
+from support.held_back import LARGE, one_connection, send_until_held_back
 
 from connector.gateway.exchange import BufferedRequest, Interception, NotIntercepted, Upstream
 from connector.gateway.passing import caller_connection
@@ -63,6 +75,60 @@ def test_a_head_that_does_not_come_to_its_end_is_waited_for_so_long_and_no_longe
 
     assert ends == [b""] * SLOW
     assert engine.seen == []
+
+
+def test_a_large_reply_goes_on_once_the_caller_reads_again() -> None:
+    is_held = threading.Event()
+
+    def answer(listener: socket.socket) -> None:
+        with listener.accept()[0] as connection:
+            read_request(connection)
+            connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % len(LARGE))
+            send_until_held_back(connection, LARGE, is_held)
+            connection.recv(1)  # until the gateway has taken all of it
+
+    with one_connection() as (listener, url), running_gateway(url) as gateway, gateway.connect() as caller:
+        threading.Thread(target=answer, args=(listener,), daemon=True).start()
+        caller.sendall(SMALL)
+        was_held = is_held.wait(WAIT_S)
+        reply = read_whole(caller, len(LARGE))
+
+    assert was_held
+    assert reply.partition(b"\r\n\r\n")[2] == LARGE
+
+
+def test_a_large_body_goes_on_once_the_engine_reads_again() -> None:
+    is_held, came = threading.Event(), []
+
+    def answer(listener: socket.socket) -> None:
+        with listener.accept()[0] as connection:
+            is_held.wait(WAIT_S)
+            came.append(read_whole(connection, len(LARGE)))
+            connection.sendall(OK)
+            connection.recv(1)
+
+    with one_connection() as (listener, url), running_gateway(url) as gateway, gateway.connect() as caller:
+        threading.Thread(target=answer, args=(listener,), daemon=True).start()
+        caller.sendall(b"POST /b HTTP/1.1\r\n" + HOST + b"content-length: %d\r\n\r\n" % len(LARGE))
+        send_until_held_back(caller, LARGE, is_held)
+        reply = read_reply(caller)
+
+    assert is_held.is_set()
+    assert reply == OK
+    assert came[0].partition(b"\r\n\r\n")[2] == LARGE
+
+
+def read_whole(connection: socket.socket, length: int) -> bytes:
+    """A head and a body of that length; what there is where the connection ends."""
+    data, whole = bytearray(), None
+    while whole is None or len(data) < whole:
+        more = connection.recv(1_000_000)
+        if not more:
+            break
+        data += more
+        if whole is None and b"\r\n\r\n" in data:
+            whole = data.index(b"\r\n\r\n") + 4 + length
+    return bytes(data)
 
 
 def end_of(caller: socket.socket) -> bytes:
