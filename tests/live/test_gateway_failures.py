@@ -218,7 +218,17 @@ def test_in_shadow_mode_callers_get_the_engines_answer_and_the_difference_is_log
             "/_msearch", content=f'{{"index":"{shop}"}}\n{{"query":{{"match":{{"title":"sofa"}}}}}}\n', headers=NDJSON
         )
         wait_until(lambda: len(compared(caplog.records)) == 2)
+        client.post(f"/{shop}/_search?filter_path=hits.hits._source", json=LOOSE)
+        wait_until(lambda: f"shadow of {shop}: not compared: " in caplog.text)
+        refused = client.post(f"/{shop}/_search", json=LOOSE | {"aggs": {"b": {"terms": {"size": -1}}}})
 
+    with gateway(elasticsearch, shop, shadow=True, encoder=BrokenEncoder(DIMS)) as client:
+        client.post(f"/{shop}/_search", json=LOOSE)
+        wait_until(lambda: f"shadow of {shop}: no answer of ours: encode" in caplog.text)
+
+    assert len(compared(caplog.records)) == 2
+    assert "a fault" not in caplog.text
+    assert refused.status_code == 400
     assert reply.headers["x-rerank"] == "passed;reason=shadow"
     assert without_time(reply.json()) == own(elasticsearch, shop)
     assert len(several.json()["responses"][0]["hits"]["hits"]) == 10

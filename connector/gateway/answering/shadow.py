@@ -81,6 +81,9 @@ class Shadows:
         began, name = time.monotonic(), search.site.name
         try:
             theirs = page_ids(read_body(reply.headers, reply.body, limit=MAX_BYTES))
+            if theirs is None:
+                log.info("shadow of %s: not compared: the engine's reply does not name its documents", name)
+                return
             answer = await answer_search(search, sender, remembered)
         except (Degraded, Refused, NotRecognised, ConnectorError) as error:
             log.info("shadow of %s: no answer of ours: %s", name, getattr(error, "reason", error))
@@ -99,15 +102,17 @@ class Shadows:
         )
 
 
-def page_ids(reply: bytes) -> list[str]:
-    """The documents of a reply of the engine's, in its order; none where `filter_path` took their ids away."""
+def page_ids(reply: bytes) -> list[str] | None:
+    """The documents of a reply of the engine's, in its order; None where it does not name them, as after a
+    `filter_path`."""
     try:
-        hits = members(members(reply).get("hits", Raw(b"{}"))).get("hits", Raw(b"[]"))
-        return [_address(hit) for hit in RAW_OBJECTS.decode(hits)]
+        found = members(members(reply).get("hits", Raw(b"{}")))
+        hits = RAW_OBJECTS.decode(found.get("hits", Raw(b"null")))
     except msgspec.DecodeError:
-        return []
+        return None
+    return [_address(hit) for hit in hits] if all({"_index", "_id"} <= hit.keys() for hit in hits) else None
 
 
 def _address(hit: dict[str, Raw]) -> str:
-    index, doc_id = (orjson.loads(bytes(hit[name])) if name in hit else "" for name in ("_index", "_id"))
+    index, doc_id = (orjson.loads(bytes(hit[name])) for name in ("_index", "_id"))
     return f"{index}/{doc_id}"

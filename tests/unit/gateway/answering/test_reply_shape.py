@@ -9,7 +9,7 @@ import pytest
 
 from connector.gateway.answering.filter_path import read_filter
 from connector.gateway.answering.pretty import indent
-from connector.gateway.answering.shadow import compare
+from connector.gateway.answering.shadow import compare, page_ids
 from connector.gateway.reading.raw_json import members, write
 
 REPLY: dict[str, Any] = {
@@ -71,3 +71,19 @@ def test_two_pages_are_compared_by_what_they_share() -> None:
     assert (same.overlap, same.tau) == (3, 1)
     assert (turned.overlap, turned.tau) == (3, -1)
     assert (apart.k, apart.overlap, apart.tau) == (3, 0, None)
+
+
+@pytest.mark.parametrize(
+    ("reply", "ids"),
+    [
+        ({"took": 1, "hits": {"hits": [{"_index": "a", "_id": "2"}, {"_index": "b", "_id": "1"}]}}, ["a/2", "b/1"]),
+        ({"hits": {"hits": []}}, []),
+        ({"hits": {"hits": [{"_id": "2"}]}}, None),
+        ({"hits": {"hits": [{"_source": {}}]}}, None),
+        ({"hits": {"total": 1}}, None),
+        ({"took": 1}, None),
+        ([], None),
+    ],
+)
+def test_a_reply_that_does_not_name_its_documents_is_not_compared(reply: Any, ids: list[str] | None) -> None:
+    assert page_ids(json.dumps(reply).encode()) == ids

@@ -131,6 +131,26 @@ def test_a_hosted_cluster_gets_its_own_name_from_the_proxy_too() -> None:
     assert "host_rewrite_literal" not in envoy_config(routes())
 
 
+@pytest.mark.parametrize(
+    ("own", "authority", "is_tls"),
+    [
+        ({}, "127.0.0.1:9280", False),
+        ({"host": "0.0.0.0", "port": 80}, "127.0.0.1:80", False),
+        ({"host": "::", "tls_cert": "a", "tls_key": "b"}, "[::1]:9280", True),
+        ({"host": "fd00::5"}, "[fd00::5]:9280", False),
+    ],
+)
+def test_a_gateway_of_which_nothing_is_said_is_where_the_settings_have_it(
+    own: dict[str, object], authority: str, is_tls: bool
+) -> None:
+    given = {"cluster": {"url": "http://[fd00::1]:9200"}, "gateway": {"indexes": INDEXES} | own}
+    found = read_routes(Settings.model_validate(given), listen=9200, gateway=None)
+
+    assert (found.gateway.authority, found.gateway.is_tls) == (authority, is_tls)
+    assert f"server {authority}" in nginx_config(found)
+    assert "server [fd00::1]:9200" in nginx_config(found)
+
+
 def test_envoys_configuration_is_yaml_whose_routes_have_their_clusters() -> None:
     text = envoy_config(routes("https://search.example.com"))
     resources = yaml.safe_load(text)["static_resources"]

@@ -60,6 +60,7 @@ def test_these_bodies_pass_through(body: JSON, reason: str) -> None:
         (b'{"a":' * 5_000 + b"1" + b"}" * 5_000, "nested too deep|no plain JSON"),
         (b'{"query"', "no plain JSON"),
         ('{"query":{"match":{"title":"a"}}}'.encode("utf-16"), "no plain JSON"),
+        (b'{"query":{"match":{"title":"a"}},"min_score":NaN}', "no plain JSON"),
         (b'"query"', "no object"),
         (b"", "no query"),
     ],
@@ -76,10 +77,26 @@ def test_the_url_wins_over_the_body() -> None:
     assert json.loads(bytes(found.query)) == {"query_string": {"query": "red sofa", "default_field": "title"}}
 
 
+@pytest.mark.parametrize(
+    ("body", "query_string", "reason"),
+    [
+        ({"query": QUERY}, "size=ten", "parameter size"),
+        ({"query": QUERY}, "from=1234567890", "parameter from"),
+        ({}, "q=sofa&lenient=maybe", "parameter lenient"),
+        ({"retriever": {"standard": {"query": QUERY}}}, "q=sofa", "retriever and q"),
+    ],
+)
+def test_urls_that_the_engines_refuse_pass_through(body: JSON, query_string: str, reason: str) -> None:
+    with pytest.raises(NotRecognised, match=f"^{reason}$"):
+        read(body, query_string)
+
+
 def test_a_standard_retriever_is_its_query() -> None:
     found = read({"retriever": {"standard": {"query": QUERY, "filter": {"term": {"brand": "a"}}}}})
+    alone = read({"retriever": {"standard": {"query": QUERY}}})
 
     assert found.parsed == {"bool": {"must": [QUERY], "filter": {"term": {"brand": "a"}}}}
+    assert alone.parsed == json.loads(bytes(alone.query)) == QUERY
 
 
 @pytest.mark.parametrize("kind", ["knn", "rrf", "linear", "text_similarity_reranker", "rescorer", "pinned", "rule"])
