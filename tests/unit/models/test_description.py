@@ -9,7 +9,15 @@ from typing import Any
 import pytest
 
 from connector.errors import ModelError
-from connector.models.description import Projection, TextHead, read_pooling, read_prompts, read_recipe, read_text_head
+from connector.models.description import (
+    Projection,
+    TextHead,
+    read_pooling,
+    read_prompts,
+    read_recipe,
+    read_text_head,
+    require_plain_pairs,
+)
 from connector.models.places.source import ModelSource, write_source
 
 FOR_PASSAGES = "Represent this sentence for searching relevant passages: "
@@ -127,6 +135,35 @@ def test_what_needs_torch_says_why(tmp_path: Path, pooling: Any, dense: Any, rea
         read_text_head(folder)
 
 
+@pytest.mark.parametrize(
+    ("modules", "reason"),
+    [
+        ([{"path": "0_BoW", "type": "sentence_transformers.models.BoW"}], "a model that begins with 0_BoW is not run"),
+        ([{"path": "", "type": "own.CLIPModel"}], "a model that begins with CLIPModel is not run"),
+        ([MODULES[0], {"path": "1_LSTM", "type": "sentence_transformers.models.LSTM"}], "with a module LSTM is not"),
+        ([MODULES[0], MODULES[3]], "whose modules have no Pooling makes no vectors of texts"),
+    ],
+)
+def test_modules_that_need_torch_say_why(tmp_path: Path, modules: Any, reason: str) -> None:
+    with pytest.raises(ModelError, match=reason):
+        read_text_head(say(tmp_path, modules=modules))
+
+
+@pytest.mark.parametrize(
+    ("files", "reason"),
+    [
+        ({"modules": MODULES[:2]}, "with modules of its own"),
+        ({"config_sentence_transformers": {"default_prompt_name": "web"}}, "with a prompt"),
+        ({"sentence_bert_config": {"transformer_task": "text-generation"}}, "without a classification head"),
+        ({"config": {"architectures": ["BertModel"]}}, "without a classification head"),
+    ],
+)
+def test_a_cross_encoder_that_needs_torch_says_why(tmp_path: Path, files: Any, reason: str) -> None:
+    require_plain_pairs(say(tmp_path, config={"architectures": ["BertForSequenceClassification"]}))
+    with pytest.raises(ModelError, match=f"a cross-encoder {reason} is not run without torch"):
+        require_plain_pairs(say(tmp_path, **files))
+
+
 def copy_tokenizer(folder: Path, to: Path) -> Path:
     to.mkdir()
     (to / "tokenizer.json").write_bytes((folder / "tokenizer.json").read_bytes())
@@ -148,6 +185,21 @@ def test_the_limit_is_the_lowest_that_is_said(tiny_encoder_folder: Path, tmp_pat
     assert (recipe.max_tokens, recipe.pad_token, recipe.pad_id, recipe.pad_on) == (100, "[PAD]", 0, "left")
     say(folder, sentence_bert_config={"max_seq_length": 77})
     assert read_recipe(folder, 4).max_tokens == 77
+
+
+def test_what_no_file_says_is_known_by_the_family_or_the_words(tiny_encoder_folder: Path, tmp_path: Path) -> None:
+    from tokenizers import Tokenizer
+    from tokenizers.models import WordLevel
+
+    folder = copy_tokenizer(tiny_encoder_folder, tmp_path / "e5-small-v2")
+    stored = json.loads((folder / "tokenizer.json").read_text())
+    say(folder, tokenizer=stored | {"truncation": None, "padding": None})
+    recipe = read_recipe(folder, 4)
+    (folder / "tokenizer.json").write_text(Tokenizer(WordLevel({"a": 0, "[UNK]": 1}, "[UNK]")).to_str())
+
+    assert (recipe.max_tokens, recipe.pad_token) == (512, "[PAD]")
+    with pytest.raises(ModelError, match="does not say what texts are padded with"):
+        read_recipe(folder, 4)
 
 
 def test_letters_are_lowered_where_the_folder_says_so(tiny_encoder_folder: Path, tmp_path: Path) -> None:

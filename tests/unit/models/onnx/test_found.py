@@ -112,18 +112,23 @@ def test_a_graph_that_has_kept_the_names_of_its_weights_is_built_anew(
     assert np.array_equal(given, expected)
 
 
+def without_names(graph: Any) -> Any:
+    """The graph with other names of its weights, so that nothing is built anew of them."""
+    numbers = {weight.name: f"w{number}" for number, weight in enumerate(graph.graph.initializer)}
+    for weight in graph.graph.initializer:
+        weight.name = numbers[weight.name]
+    for node in graph.graph.node:
+        node.input[:] = [numbers.get(name, name) for name in node.input]
+    return graph
+
+
 @pytest.mark.parametrize("can_be_fused", [True, False])
 def test_a_graph_that_has_lost_their_names_is_fused_or_run_as_it_is(
     tiny_encoder_folder: Path, tmp_path: Path, exported: Path, monkeypatch: pytest.MonkeyPatch, can_be_fused: bool
 ) -> None:
     if not can_be_fused:
         monkeypatch.setattr("connector.models.onnx.found.fuse", refuse)
-    graph = onnx.load(exported)
-    numbers = {weight.name: f"w{number}" for number, weight in enumerate(graph.graph.initializer)}
-    for weight in graph.graph.initializer:
-        weight.name = numbers[weight.name]
-    for node in graph.graph.node:
-        node.input[:] = [numbers.get(name, name) for name in node.input]
+    graph = without_names(onnx.load(exported))
     folder = convert(tiny_encoder_folder, tmp_path / "converted", "model.onnx", graph)
     found, original = (open_runtime(path, "onnx") for path in (folder, tiny_encoder_folder))
 
@@ -146,10 +151,14 @@ def test_a_graph_is_believed_and_not_its_description(tiny_encoder_folder: Path, 
     assert np.abs(given - open_runtime(tiny_encoder_folder, "onnx").text_vectors(TEXTS, are_queries=True)).max() > 1e-3
 
 
-def test_a_cross_encoders_graph_scores_as_the_model_does(tiny_cross_encoder_folder: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("has_names", [True, False])
+def test_a_cross_encoders_graph_scores_as_the_model_does(
+    tiny_cross_encoder_folder: Path, tmp_path: Path, has_names: bool
+) -> None:
     bert = Bert(read_config(tiny_cross_encoder_folder), ModelWeights(tiny_cross_encoder_folder), fused=False)
     labels, _ = add_classifier(bert, "logits")
     graph = bert.graph.model(bert.inputs, {"logits": ["batch", labels]})
+    graph = graph if has_names else without_names(graph)
     folder = convert(tiny_cross_encoder_folder, tmp_path / "converted", "onnx/model.onnx", graph)
     settings = WorkerSettings(model=str(folder))
     found, original = load_scorer(settings, settings), CrossEncoderScorer(str(tiny_cross_encoder_folder), device="cpu")

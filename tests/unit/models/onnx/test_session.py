@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from connector.errors import ModelError
-from connector.models.onnx.session import Session
+from connector.models.onnx.session import Session, count_cores
 
 
 @pytest.fixture
@@ -61,3 +62,18 @@ def test_a_file_that_is_no_graph_is_told_of_with_what_to_do(tmp_path: Path, capl
     with pytest.raises(ModelError, match="delete it, and it is made anew"):
         Session(file)
     assert "Traceback" in caplog.text
+
+
+def test_the_cores_are_those_that_this_process_may_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    allowed = os.sched_getaffinity(0)
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    wanted = count_cores()
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    os.sched_setaffinity(0, {min(allowed)})  # of this thread
+    try:
+        alone = count_cores()
+    finally:
+        os.sched_setaffinity(0, allowed)
+
+    assert (wanted, alone) == (3, 1)
+    assert 1 <= count_cores() <= len(allowed)
