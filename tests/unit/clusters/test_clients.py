@@ -4,6 +4,7 @@ trusted."""
 from __future__ import annotations
 
 import asyncio
+import shutil
 import ssl
 import subprocess
 import sys
@@ -149,8 +150,15 @@ async def test_proxies_that_the_environment_names_are_sent_nothing(kind: str, mo
 
 @pytest.fixture(scope="module")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A CA (ca.crt), a certificate for localhost (node) and one without a host name (admin)."""
-    return make_certificates(tmp_path_factory.mktemp("tls") / "certs").parent
+    """A CA (ca.crt), a certificate for localhost (node), one without a host name (admin), one whose time is over (old),
+    and one that no server may have (client)."""
+    folder = make_certificates(tmp_path_factory.mktemp("tls") / "certs").parent
+    for name, days, usage in (("old", "-1", "serverAuth"), ("client", "30", "clientAuth")):
+        (folder / "ext").write_text(f"subjectAltName=DNS:localhost,IP:127.0.0.1\nextendedKeyUsage={usage}\n")
+        command = "openssl x509 -req -in node.csr -CA ca.crt -CAkey ca.key -CAcreateserial -extfile ext -days"
+        subprocess.run([*command.split(), days, "-out", f"{name}.crt"], cwd=folder, check=True, capture_output=True)
+        shutil.copy(folder / "node.key", folder / f"{name}.key")
+    return folder
 
 
 def server_context(folder: Path, name: str) -> ssl.SSLContext:
@@ -173,6 +181,8 @@ async def test_a_certificate_of_the_given_ca_is_trusted(kind: str, certificates:
     [
         ("node", None, "signed by a CA that is not trusted here .*; name that CA's PEM file in cluster.ca_cert"),
         ("admin", "ca.crt", "made out to other names .*; put a name that it has into cluster.url"),
+        ("old", "ca.crt", r"is not valid today \(certificate has expired\); renew it, or set this clock right"),
+        ("client", "ca.crt", "is not accepted .*purpose"),
         (None, "ca.crt", "speaks no TLS; put http:// into cluster.url"),
     ],
 )
