@@ -58,6 +58,21 @@ class WithoutAliases:
         return await self._client.request(method, path, **given)
 
 
+class WithoutWritesByAlias:
+    """A client whose credentials may make an alias, and write to the index alone."""
+
+    def __init__(self, client: Client, index: str) -> None:
+        self._client, self._index = client, index
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._client, name)
+
+    async def bulk(self, index: str, lines: Sequence[bytes], **given: Any) -> dict[str, Any]:
+        if index != self._index:
+            raise AccessDenied("it may not", status=403)
+        return await self._client.bulk(index, lines, **given)
+
+
 def alias_of(somebody: Somebody, name: str) -> str:
     """By which an index is written to."""
     settings = somebody.send("GET", f"/{name}/_settings")[name]["settings"]
@@ -150,15 +165,18 @@ async def test_an_alias_of_the_users_is_no_index_and_who_may_make_none_looks_fir
     await cluster.create_index(name, schema())
     alias = somebody.alias(name)
     refusing: Any = WithoutAliases(cluster.client)
+    writing: Any = WithoutWritesByAlias(cluster.client, name)
     by_alias, by_name = await cluster.open_index(alias), await cluster.asked_by(refusing).open_index(name)
+    by_name_alone = await cluster.asked_by(writing).open_index(name)
     documents = make_documents(2)
-    written = [*await by_alias.write(documents), *await by_name.write(documents)]
+    written = [outcome for index in (by_alias, by_name) for outcome in await index.write(documents)]
     aliases = list(somebody.send("GET", f"/{name}/_alias")[name]["aliases"])
+    written += await by_name_alone.write(documents)
     somebody.send("DELETE", f"/{name}")
-    for index in (by_alias, by_name):
+    for index in (by_alias, by_name, by_name_alone):
         with pytest.raises(IndexGone):
             await index.write(documents)
 
-    assert [outcome.error for outcome in written] == [None] * 4
+    assert [outcome.error for outcome in written] == [None] * 6
     assert aliases == [alias]
     assert {somebody.client.get(f"/{gone}").status_code for gone in (alias, name)} == {404}
