@@ -50,7 +50,7 @@ async def open_index(cluster: Cluster, settings: Settings) -> Index:
 def open_native(cluster: Cluster, settings: Settings) -> Native:
     """What puts the worker into the cluster's engine, for the configured index.
 
-    Raises SettingsError for the embedded store."""
+    Raises SettingsError for the embedded store and a plug-in's cluster."""
     from connector.clusters.rest import RestCluster
     from connector.native.elasticsearch import ElasticsearchNative
     from connector.native.opensearch import OpenSearchNative
@@ -58,7 +58,8 @@ def open_native(cluster: Cluster, settings: Settings) -> Native:
 
     if not isinstance(cluster, RestCluster):
         raise SettingsError(
-            "the embedded store runs no pipelines, and connector search reranks by itself; set cluster.url to a cluster"
+            "neither the embedded store nor a plug-in's cluster runs pipelines, and connector search reranks by "
+            "itself; set cluster.url to a cluster"
         )
     kind = OpenSearchNative if cluster.engine.kind == "opensearch" else ElasticsearchNative
     return kind(cluster.client, settings.index.name, find_worker_url(settings))

@@ -181,7 +181,10 @@ class Sites:
         cluster = await self._connected()
         index = await open_index(cluster, settings)
         if not isinstance(index, RestIndex):
-            raise SettingsError("the embedded store has no _search of its own; set cluster.url to a cluster")
+            raise SettingsError(
+                "neither the embedded store nor a plug-in's cluster has a _search of its own; set cluster.url to a "
+                "cluster"
+            )
         if "lexical" not in [leg.kind for leg in settings.search.legs.values()]:
             raise SettingsError("search.legs has no lexical leg to send the callers' queries with; add one")
         encoder = await self._encoder.get() if index.schema.vector_field else None

@@ -115,5 +115,5 @@ async def test_an_elasticsearch_without_the_inference_api_is_told_as_such(
 
 
 async def test_the_embedded_store_needs_nothing_of_the_kind(embedded: ClusterSettings) -> None:
-    with pytest.raises(SettingsError, match="the embedded store runs no pipelines"):
+    with pytest.raises(SettingsError, match="the embedded store nor a plug-in's cluster runs pipelines"):
         await show(settings_for(embedded, "kb", "http://127.0.0.1:1"))
