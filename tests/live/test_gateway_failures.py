@@ -250,9 +250,13 @@ def test_a_share_of_the_searches_is_reranked_always_the_same(elasticsearch: Clus
     texts = [f"{colour} {noun}" for colour in ("red", "blue", "green", "white") for noun in ("sofa", "lamp", "rug")]
     with gateway(elasticsearch, shop, share=0.5) as client:
         pages = [[outcome_of(client, text, start) for start in (0, 2)] for text in texts]
+        bodies = [json.dumps({"query": {"match": {"title": text}}, "size": 2}) for text in texts]
+        content = "".join(f'{{"index":"{shop}"}}\n{body}\n' for body in bodies)
+        several = client.post("/_msearch", content=content, headers=NDJSON).headers["x-rerank"]
 
     assert all(first == second for first, second in pages)
     assert {page[0] for page in pages} == {"reranked", "passed;reason=share"}
+    assert several == f"reranked;searches={[page[0] for page in pages].count('reranked')};of={len(texts)}"
 
 
 def test_exact_numbers_count_what_the_dense_leg_found(elasticsearch: ClusterSettings, shop: str) -> None:

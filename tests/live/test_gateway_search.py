@@ -280,6 +280,14 @@ def test_an_msearch_answers_each_of_its_searches_in_its_place(shop: Shop) -> Non
     assert [reply["status"] for reply in ours] == [reply["status"] for reply in theirs]
 
 
+def test_an_msearch_without_a_search_of_ours_passes_through(shop: Shop) -> None:
+    content = lines(({"index": shop.index}, {"query": {"match_all": {}}}), ({"index": shop.index}, {"size": 0}))
+    reply = shop.through.post("/_msearch", content=content, headers=NDJSON)
+
+    assert reply.headers["x-rerank"] == "passed;reason=no-search-of-ours"
+    assert [found["status"] for found in reply.json()["responses"]] == [200, 200]
+
+
 def test_an_msearch_that_the_engine_refuses_is_refused_in_its_words(shop: Shop) -> None:
     for content in (
         lines(({"index": shop.index}, {"query": LOOSE}), ({"index": shop.index}, {"query": {"nonsense": {}}})),
@@ -290,6 +298,14 @@ def test_an_msearch_that_the_engine_refuses_is_refused_in_its_words(shop: Shop) 
 
         assert (through.status_code, through.json()) == (direct.status_code, direct.json())
         assert direct.status_code == 400
+
+
+def test_what_only_the_dense_leg_finds_counts_in_a_total_of_either_shape(shop: Shop) -> None:
+    body = {"query": APART, "size": 5}
+    theirs = shop.direct.post(shop.path, json=body).json()["hits"]["total"]["value"]
+    ours = shop.ask(body, X_Rerank="union")["hits"]["total"]["value"]
+
+    assert shop.ask(body, "?rest_total_hits_as_int=true", X_Rerank="union")["hits"]["total"] == ours > theirs
 
 
 def test_totals_as_plain_numbers_work_in_an_msearch_too(shop: Shop) -> None:

@@ -66,6 +66,7 @@ def searchkit() -> JSON:
         ({"bool": {"must": [MATCH, {"match": {"brand": "acme"}}]}}, LOOSE),
         ({"dis_max": {"queries": [MATCH, PHRASE], "tie_breaker": 0.3}}, LOOSE),
         ({"dis_max": {"queries": [PHRASE]}}, STRICT),
+        ({"bool": {"must": [MATCH], "should": [several(fields=["sku^3", "brand"])]}}, LOOSE),
         (search_ui(), LOOSE),
         (searchkit(), LOOSE),
     ],
@@ -116,6 +117,10 @@ def test_these_are_recognised(query: JSON, reading: SearchedText) -> None:
         ({"query": MATCH}, "no plain query"),
         ({"match": {"title": "red"}, "term": {}}, "no plain query"),
         ({"match": ["red"]}, "query match"),
+        ({"match": {"title": "red", "text": "sofa"}}, "query match"),
+        ({"multi_match": {"query": "red sofa", "fields": ["sku^3", "brand"]}}, "no text"),
+        ({"dis_max": {"queries": [MATCH], "unknown": 1}}, "query dis_max"),
+        ({"dis_max": {"queries": MATCH}}, "query dis_max"),
         ({"bool": {"should": [MATCH] * 1_100}}, "too many clauses"),
     ],
 )
