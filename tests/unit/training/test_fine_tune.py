@@ -12,7 +12,7 @@ import pytest
 from connector.evaluation.evaluate import Reporter
 from connector.models.files import weights_sha256
 from connector.models.late_interaction import LateInteractionScorer
-from connector.models.scorer import detect_kind
+from connector.models.scorer import ScorerKind, detect_kind
 from connector.training.examples import Candidate, Example
 from connector.training.fine_tune import _load, fine_tune
 from connector.training.options import Options, Workplace
@@ -65,6 +65,19 @@ def test_a_cross_encoder_learns(tmp_path: Path, options: Options, loss: str) -> 
     before, *_, after = (measured["ndcg@10"] for measured in trained["held_back"])
     assert after > max(before, 0.9), trained
     assert detect_kind(str(tmp_path / "model")) == "cross-encoder"
+
+
+@pytest.mark.parametrize("loss", ["margin-mse", "distill"])
+@pytest.mark.parametrize("kind", ["cross-encoder", "late-interaction"])
+def test_a_teachers_scores_are_learned(
+    tmp_path: Path, options: Options, tiny_encoder_folder: Path, kind: ScorerKind, loss: str
+) -> None:
+    base = options.base if kind == "cross-encoder" else str(tiny_encoder_folder)
+    taught = replace(options, base=base, kind=kind, loss=loss, teacher="a teacher")
+    rows = [example.scored([float(candidate.grade) for candidate in example.candidates]) for example in examples(32)]
+    trained = fine_tune(taught, rows, examples(8, first=32), opened(tmp_path / "model", taught))
+
+    assert max(row["ndcg@10"] for row in trained["held_back"][1:]) > trained["held_back"][0]["ndcg@10"]
 
 
 @pytest.mark.parametrize("loss", ["listwise", "contrastive"])
