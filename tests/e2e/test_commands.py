@@ -134,7 +134,7 @@ def test_an_index_is_created_shown_and_dropped(launcher: Launcher, tmp_path: Pat
 
     created = launcher.run("index", "create", *named, cwd=tmp_path)
     facts = json.loads(launcher.run("index", "show", "-i", "made", "--json", cwd=tmp_path).stdout)
-    shown = launcher.run("index", "show", "-i", "made", cwd=tmp_path)
+    table = launcher.run("index", "show", "-i", "made", cwd=tmp_path)
     refused = launcher.run("index", "drop", "-i", "made", cwd=tmp_path)
     dropped = launcher.run("index", "drop", "-i", "made", "--yes", cwd=tmp_path)
     missing = launcher.run("index", "show", "-i", "made", cwd=tmp_path)
@@ -145,7 +145,7 @@ def test_an_index_is_created_shown_and_dropped(launcher: Launcher, tmp_path: Pat
         {"title": 2.0, "body": 1.0},
         {"price": "number"},
     )
-    rows = dict(map(str.strip, line.split("│")) for line in shown.stdout.splitlines())
+    rows = dict(map(str.strip, line.split("│")) for line in table.stdout.splitlines())
     assert (rows["documents"], rows["text"], rows["metadata"]) == ("0", "title=2.0, body=1.0", "price=number")
     assert set(rows) == set(facts)
     assert "--yes" in error_line(refused)

@@ -43,7 +43,7 @@ def test_a_log_becomes_a_pool_that_grades_change_and_eval_takes(launcher: Launch
         folder.grades().append(Grade(*key, at % 2 * 3, "anna"))
     second = pool(launcher, place, "-p", "pipelines.yaml", "-k", "4", "--order", "decide", "--json")
     third = pool(launcher, place, "--json")
-    shown = pool(launcher, place)
+    listing = pool(launcher, place)
     facts, after = json.loads(second.stdout), folder.pairs()
 
     assert (taken.code, first.code, second.code) == (0, 0, 0), first.stderr + second.stderr
@@ -61,10 +61,10 @@ def test_a_log_becomes_a_pool_that_grades_change_and_eval_takes(launcher: Launch
     }
     assert NextPairs.open(folder).next(3) == tuple(pair.key for pair in after[:3])
     assert (folder.pool_facts().order, folder.pool_facts().depth) == ("decide", 4)
-    assert flat(shown.stdout).count("ahead ┃ behind ┃ nDCG@4 expected ┃ how sure") == 1
+    assert flat(listing.stdout).count("ahead ┃ behind ┃ nDCG@4 expected ┃ how sure") == 1
     surest = max(facts["expected"], key=lambda pair: pair["certainty"])
     cells = (surest["ahead"], surest["behind"], f"+{surest['difference']:.4f}", f"{surest['certainty']:.0%}")
-    assert flat(shown.stdout).endswith(" │ ".join(cells))
+    assert flat(listing.stdout).endswith(" │ ".join(cells))
     # what is not said stays as it was
     assert json.loads(third.stdout) == facts | {"new": 0, "failed": {}, "degraded": {}}
 

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from connector.backfill.keeping_up.lag import PassageLag
 from connector.backfill.report import BackfillCounts
-from connector.cli import following as shown
+from connector.cli import following as module
 from connector.cli.following import also_reporting, following, index_lines
 from connector.ingest.following.account import FollowReport
 from connector.ingest.following.source import SourceLag
@@ -26,7 +26,7 @@ WORDS = "1,200 written, 0 unchanged, 3 removed, 1 failed; 2.5 s behind (7 messag
 def terminal(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
     """What a terminal is sent."""
     sent = io.StringIO()
-    monkeypatch.setattr(shown, "stderr", Console(file=sent, force_terminal=True, width=160, markup=False))
+    monkeypatch.setattr(module, "stderr", Console(file=sent, force_terminal=True, width=160, markup=False))
     return sent
 
 
@@ -44,7 +44,7 @@ def test_a_log_has_a_line_where_there_is_anything_new(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     caplog.set_level(logging.INFO)
-    monkeypatch.setattr(shown, "LOG_EVERY_S", 0.0)
+    monkeypatch.setattr(module, "LOG_EVERY_S", 0.0)
     with following(False) as (show, _):
         show(REPORT)
         show(REPORT)
@@ -75,13 +75,13 @@ def test_a_terminal_has_a_line_for_each_index(terminal: io.StringIO) -> None:
 def test_a_report_that_cannot_be_written_for_once_ends_nothing(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    file, told = tmp_path / "reports" / "r.json", []
-    show = also_reporting(told.append, file, 0.0, lambda report: {"written": report.counts.written})
+    file, reports = tmp_path / "reports" / "r.json", []
+    show = also_reporting(reports.append, file, 0.0, lambda report: {"written": report.counts.written})
     show(REPORT)
     file.parent.mkdir()
     show(REPORT)
 
-    assert told == [REPORT, REPORT]
+    assert reports == [REPORT, REPORT]
     assert [record.message for record in caplog.records] == [
         f"cannot write the report to {file} (No such file or directory)"
     ]

@@ -40,10 +40,10 @@ def test_flags_that_do_not_go_together_are_refused_before_anything_is_asked(
 ) -> None:
     """Of the default cluster, which would be refused by another error."""
     monkeypatch.chdir(tmp_path)
-    said = {flags: CliRunner().invoke(app, ["backfill", "shop", *flags.split()]).exception for flags in REFUSED}
+    errors = {flags: CliRunner().invoke(app, ["backfill", "shop", *flags.split()]).exception for flags in REFUSED}
 
-    assert {flags: str(error) for flags, error in said.items() if REFUSED[flags] not in str(error)} == {}
-    assert {type(error) for error in said.values()} == {SettingsError}
+    assert {flags: str(error) for flags, error in errors.items() if REFUSED[flags] not in str(error)} == {}
+    assert {type(error) for error in errors.values()} == {SettingsError}
 
 
 def test_what_is_copied_is_a_list_all_or_nothing() -> None:

@@ -96,9 +96,9 @@ def test_what_nothing_can_be_made_of_is_told() -> None:
         routes(gateway="http://h/a")
     with pytest.raises(SettingsError, match="'http://h/search' has a path"):
         routes("http://h/search")
-    with pytest.raises(SettingsError, match="an address holds credentials, which callers bring") as told:
+    with pytest.raises(SettingsError, match="an address holds credentials, which callers bring") as refusal:
         routes(gateway="http://u:secret@h:1")
-    assert "secret" not in str(told.value)
+    assert "secret" not in str(refusal.value)
     with pytest.raises(SettingsError, match=r"gateway\.upstream has http and https"):
         read(upstream=["http://a:9200", "https://b:9200"])
     with pytest.raises(SettingsError, match=r"never for an address, .* that of 10\.0\.0\.1; give a name: --cluster"):
