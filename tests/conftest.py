@@ -48,8 +48,8 @@ EMBEDDED = "embedded"
 GROUPS = {
     "postgres": (
         "live/test_killed_following",
-        *(f"unit/ingest/{name}" for name in ("sources/test_postgres", "following/test_postgres_replication")),
-        "unit/ingest/following/test_postgres_updates",
+        "unit/ingest/sources/test_postgres",
+        *(f"unit/ingest/following/test_postgres_{name}" for name in ("replication", "slot", "updates")),
     ),
     "demo": ("e2e/test_corpus", "e2e/test_examples", "e2e/test_nothing_calls_home"),
     "commands with torch": ("bench/test_smoke", "e2e/test_train", "e2e/test_tune"),

@@ -13,6 +13,7 @@ from typing import Any
 
 import psycopg
 from psycopg import pq
+from psycopg.pq.abc import PGresult
 
 from connector.errors import SourceError
 from connector.ingest.following.pgoutput import (
@@ -124,7 +125,7 @@ class SlotStream:
         options = f"(proto_version '1', publication_names '{_quoted(self._publication)}')"
         begun = pgconn.exec_(f'START_REPLICATION SLOT "{self._slot}" LOGICAL 0/0 {options}'.encode())
         if begun.status != pq.ExecStatus.COPY_BOTH:
-            raise psycopg.errors.lookup(_sqlstate(begun))(begun.error_message.decode(errors="replace").strip())
+            raise _error_of(begun)
         said_at, sent = 0.0, 0
         while not self._is_closed:
             if time.monotonic() - said_at >= STATUS_S or self.acknowledged != sent:
@@ -140,6 +141,8 @@ class SlotStream:
             elif size == 0:
                 select.select([pgconn.socket], [], [], LOOK_S)
                 pgconn.consume_input()
+            elif (ended := pgconn.get_result()) and ended.error_message:
+                raise _error_of(ended)
             else:
                 raise SourceError(f"the stream of slot {self._slot} has ended")
         pgconn.put_copy_data(build_status(self.acknowledged, time.time()))
@@ -194,9 +197,11 @@ def _quoted(name: str) -> str:
     return '"' + name.replace('"', '""').replace("'", "''") + '"'
 
 
-def _sqlstate(result: Any) -> str:
+def _error_of(result: PGresult) -> psycopg.Error:
+    """What the server refused a command with, or ended a stream with."""
     field = result.error_field(pq.DiagnosticField.SQLSTATE)
-    return field.decode() if field else "58000"
+    kind = psycopg.errors.lookup(field.decode() if field else "58000")
+    return kind(result.error_message.decode(errors="replace").strip())
 
 
 def explain(error: Exception) -> str:
