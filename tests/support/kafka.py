@@ -1,5 +1,6 @@
 """A Kafka broker for tests, a single node of the server's own jars from Maven Central: made once by each process of the
-tests that asks for it, and ended with it. `TEST_KAFKA_BROKERS` names another one (HOST:PORT), which makes topics."""
+tests that asks for it, and ended with it. `TEST_KAFKA_BROKERS` names another one (HOST:PORT), which
+makes topics, and lets everybody deny everybody what they like."""
 
 from __future__ import annotations
 
@@ -44,6 +45,8 @@ num.network.threads=1
 num.io.threads=2
 background.threads=1
 log.cleaner.enable=false
+authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
+allow.everyone.if.no.acl.found=true
 """
 META = "version=1\ncluster.id=MkU3OEVBNTcwNTJENDM2Qk\nnode.id=1\ndirectory.id=Xy3tkmmcSXWfV4hKzHgQ5g\n"
 

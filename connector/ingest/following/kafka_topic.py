@@ -28,6 +28,7 @@ GATHER_S = 0.3  # messages that come within it are written together
 ANSWER_S = 10.0  # of a broker, at the start
 DAY_MS = 86_400_000  # a write may last while the cluster is away, and gives no partition away meanwhile
 SURVEYED = 1_000
+SAY_AGAIN_S = 60.0  # the same failure of a broker, which the client repeats twenty times a second
 REFUSALS = frozenset(
     {
         KafkaError.TOPIC_AUTHORIZATION_FAILED,
@@ -36,6 +37,16 @@ REFUSALS = frozenset(
         KafkaError._AUTHENTICATION,
     }
 )
+
+
+class _ClientLog:
+    """The client's own log. The failures in it come as errors too, and are told once there."""
+
+    def log(self, level: int, message: str, *parts: Any) -> None:
+        log.log(logging.DEBUG if level >= logging.ERROR else level, message, *parts)
+
+
+CLIENT_LOG = _ClientLog()
 
 
 class FollowedTopic:
@@ -51,6 +62,7 @@ class FollowedTopic:
         self._consumer: Consumer | None = None
         self._oldest_s: float | None = None
         self._refused: str | None = None
+        self._said_at: dict[int, float] = {}  # by the code of a failure
 
     async def will_make(self) -> list[str]:
         return []
@@ -59,7 +71,7 @@ class FollowedTopic:
         await in_own_thread(_check_topic, self._topic, self._options)
 
     async def steps(self, target: FollowTarget) -> AsyncGenerator[SourceStep, None]:
-        self._consumer = Consumer(self._options | {"error_cb": self._note_error, "logger": log})
+        self._consumer = Consumer(self._options | {"error_cb": self._note_error, "logger": CLIENT_LOG})
         begin = self._from_the_beginning if target.is_new else _as_committed
         self._consumer.subscribe([self._topic], on_assign=begin)
         while True:
@@ -135,9 +147,11 @@ class FollowedTopic:
         consumer.assign(partitions)
 
     def _note_error(self, error: KafkaError) -> None:
+        now_s = time.monotonic()
         if error.code() in REFUSALS or error.fatal():
-            self._refused = error.str()
-        else:
+            self._refused = f"{error.str().rstrip('.')}{_advice(error, self._options)}"
+        elif now_s - self._said_at.get(error.code(), -SAY_AGAIN_S) >= SAY_AGAIN_S:
+            self._said_at[error.code()] = now_s
             log.warning("topic %s: %s; it is tried again", self._topic, error.str())
 
 
@@ -156,7 +170,7 @@ class TopicSample:
         self.notes: Counter[str] = Counter()
 
     def __iter__(self) -> Iterator[Row]:
-        consumer = Consumer(self._options | {"enable.partition.eof": True, "logger": log})
+        consumer = Consumer(self._options | {"enable.partition.eof": True, "logger": CLIENT_LOG})
         try:
             found = consumer.list_topics(self._topic, ANSWER_S).topics[self._topic]
             places = [TopicPartition(self._topic, partition, OFFSET_BEGINNING) for partition in found.partitions]
@@ -198,22 +212,35 @@ def _options(brokers: str, settings: Settings) -> dict[str, Any]:
 
 
 def _check_topic(topic: str, options: dict[str, Any]) -> None:
-    """Raise SourceError where there is no such topic, or no broker."""
+    """Raise SourceError where there is no such topic, no broker, or no leave to read it."""
+    failures: list[KafkaError] = []
     try:
-        consumer = Consumer(options | {"logger": log})
+        consumer = Consumer(options | {"error_cb": failures.append, "logger": CLIENT_LOG})
     except KafkaException as error:
         raise SourceError(f"kafka.options cannot be used: {error.args[0].str()}") from error
     try:
         found = consumer.list_topics(topic, ANSWER_S).topics[topic]
+        if found.error is not None and found.error.code() in REFUSALS:
+            raise SourceError(f"cannot read topic {topic}: {found.error.str()}{_advice(found.error, options)}")
         if found.error is not None:
             names = sorted(name for name in consumer.list_topics(timeout=ANSWER_S).topics if not name.startswith("__"))
             raise SourceError(
                 f"there is no topic {topic!r} ({found.error.str()}); the broker has: {', '.join(names[:10]) or 'none'}"
             )
     except KafkaException as error:
-        raise SourceError(f"no answer of {options['bootstrap.servers']}: {error.args[0].str()}") from error
+        consumer.poll(0.0)  # which hands over the failures
+        causes = [failure for failure in failures if failure.code() != KafkaError._ALL_BROKERS_DOWN]
+        reason = causes[-1] if causes else error.args[0]
+        raise SourceError(f"no answer of {options['bootstrap.servers']}: {reason.str()}") from error
     finally:
         consumer.close()
+
+
+def _advice(error: KafkaError, options: dict[str, Any]) -> str:
+    """What to do about a refusal, behind its reason."""
+    if error.code() in (KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.GROUP_AUTHORIZATION_FAILED):
+        return f"; its user needs READ on the topic, and on the group {options['group.id']} (kafka.group)"
+    return ""
 
 
 def _as_committed(consumer: Consumer, partitions: list[TopicPartition]) -> None:

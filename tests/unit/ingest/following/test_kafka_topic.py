@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import secrets
 from collections.abc import AsyncIterator, Iterator
@@ -10,13 +11,23 @@ from typing import Any
 
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin import (
+    AclBinding,
+    AclOperation,
+    AclPermissionType,
+    AdminClient,
+    ResourcePatternType,
+    ResourceType,
+)
 from confluent_kafka.cimpl import NewTopic
+from loopback_ports import held_port
 from support.following import IMPATIENT, FailingIndex, following, store_of
 from support.kafka import running_kafka
+from support.parts import until
 
 from connector.clusters.embedded.index import EmbeddedIndex
 from connector.errors import SourceError
+from connector.ingest.following import kafka_topic
 from connector.ingest.following.opening import open_followed
 from connector.ingest.following.source import FollowedSource, FollowTarget
 from connector.ingest.job import make_plan
@@ -49,6 +60,14 @@ class Topic:
             data = value if value is None or isinstance(value, bytes) else json.dumps(value).encode()
             self._producer.produce(self.name, key=key, value=data)
         assert self._producer.flush(120) == 0
+
+    def deny(self, kind: ResourceType, operation: AclOperation) -> None:
+        """Everybody, from now on: on the topic, or on the group that has its name."""
+        binding = AclBinding(
+            kind, self.name, ResourcePatternType.LITERAL, "User:*", "*", operation, AclPermissionType.DENY
+        )
+        admin = AdminClient({"bootstrap.servers": self.brokers})
+        admin.create_acls([binding])[binding].result(120)
 
     def committed(self, group: str) -> int:
         """How many messages the group has taken down as read."""
@@ -190,3 +209,47 @@ async def test_what_is_not_there_is_said(topic: Topic) -> None:
         open_source(topic.url)
     with pytest.raises(SourceError, match="No such configuration property"):
         await follow(topic, **{"kafka.options": {"securty.protocol": "SSL"}}).begin()
+
+
+async def test_a_refusal_ends_it_with_what_the_user_needs(topic: Topic, index: EmbeddedIndex, tmp_path: Path) -> None:
+    topic.send(("a", {"text": "one"}))
+    needs = f"its user needs READ on the topic, and on the group {topic.name} "
+    async with following(follow(topic), index, tmp_path / "rejects") as running:
+        await running.until(lambda texts: texts == {"a": "one"})
+        topic.deny(ResourceType.TOPIC, AclOperation.READ)
+        topic.send(("b", {"text": "two"}))
+        report = await running.ended()
+    topic.deny(ResourceType.TOPIC, AclOperation.DESCRIBE)
+
+    assert report.stopped
+    assert report.stopped.startswith(f"cannot read topic {topic.name}: ")
+    assert needs in report.stopped
+    with pytest.raises(SourceError, match=f"cannot read topic {topic.name}: .*authorization failed; {needs}"):
+        await follow(topic).begin()
+    other = Topic(topic.brokers)
+    other.deny(ResourceType.GROUP, AclOperation.READ)
+    followed = follow(other)
+    with pytest.raises(SourceError, match=f"{other.name}: .*Group authorization failed; its user needs READ"):
+        await anext(followed.steps(OLD))
+    await followed.close()
+
+
+async def test_a_broker_that_is_away_is_waited_for_and_its_failure_told_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The client tries twenty times a second, and says so each time."""
+    with held_port() as port:
+        away = open_followed(f"kafka://127.0.0.1:{port}/docs", load_settings(environ={}))
+        waiting = asyncio.create_task(anext(away.steps(OLD)))
+        await until(lambda: any("Connection refused" in record.message for record in caplog.records))
+        await asyncio.sleep(0.5)
+        waiting.cancel()
+        await asyncio.wait([waiting])
+        await away.close()
+        told = [record.message for record in caplog.records if "Connection refused" in record.message]
+        monkeypatch.setattr(kafka_topic, "ANSWER_S", 0.5)
+        with pytest.raises(SourceError, match=f"no answer of 127.0.0.1:{port}: .* failed: Connection refused"):
+            await away.begin()
+
+    assert len(told) == 1, told
+    assert told[0].endswith("it is tried again")
