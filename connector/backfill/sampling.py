@@ -54,10 +54,6 @@ class SampledWork:
         return 2 * statistics.stdev(self.passages) / math.sqrt(len(self.passages)) / mean
 
     @property
-    def tokens_of_passage(self) -> float:
-        return self.tokens / sum(self.passages) if sum(self.passages) else 0.0
-
-    @property
     def tokens_per_s(self) -> float:
         return self.encoded_tokens / self.encode_s if self.encode_s else 0.0
 

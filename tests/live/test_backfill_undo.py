@@ -122,3 +122,54 @@ async def test_applications_lose_nothing_while_it_is_taken_out(somebody: Somebod
     assert writer.refused == {}
     assert {hit["_id"]: hit["_source"] for hit in found} == writer.documents
     assert left == 0
+
+
+@pytest.mark.live
+async def test_where_somebody_wrote_over_meta_our_field_is_named(somebody: Somebody) -> None:
+    index = somebody.make(make_mapping(somebody), DOCUMENT, settings=somebody.knn)
+    cluster = await fill(somebody, index)
+    somebody.send("PUT", f"/{index}/_mapping", {"_meta": {"migration": 7}})
+    with pytest.raises(SettingsError, match="where somebody wrote over _meta, name our field: --field NAME"):
+        await plan_undo(cluster, index, None)
+    for other in ("body", "nothing"):
+        with pytest.raises(SettingsError, match=f"has no field '{other}' of ours"):
+            await plan_undo(cluster, index, other)
+    report = await UndoJob(cluster, await plan_undo(cluster, index, "passages"), SMALL).run()
+
+    assert (report.ok, report.anew) == (True, 1)
+    assert read(somebody, index, "d0") == DOCUMENT
+    assert (await read_index_mapping(cluster, index))["_meta"] == {"migration": 7}
+
+
+@pytest.mark.live
+@pytest.mark.parametrize("block", ["write", "read_only"])
+async def test_a_block_ends_it_and_the_next_run_goes_on(somebody: Somebody, block: str) -> None:
+    index = somebody.make(make_mapping(somebody), DOCUMENT, settings=somebody.knn)
+    cluster = await fill(somebody, index)
+    somebody.send("PUT", f"/{index}/_settings", {f"index.blocks.{block}": True})
+    report = await undo(cluster, index)
+    somebody.send("PUT", f"/{index}/_settings", {f"index.blocks.{block}": None})
+    again = await undo(cluster, index)
+
+    assert (report.ok, report.anew) == (False, 0)
+    assert report.stopped
+    assert "the index takes no writes" in report.stopped
+    assert (again.ok, again.anew) == (True, 1)
+
+
+@pytest.mark.live
+async def test_a_document_that_the_engine_refuses_is_counted_and_keeps_the_note(somebody: Somebody) -> None:
+    """Its mapping became strict after fields that it does not know were written."""
+    index = somebody.make(
+        make_mapping(somebody) | {"dynamic": False}, {"title": "a", "odd": 1}, {"title": "b"}, settings=somebody.knn
+    )
+    cluster = await fill(somebody, index)
+    somebody.send("PUT", f"/{index}/_mapping", {"dynamic": "strict"})
+    report = await undo(cluster, index)
+    somebody.send("PUT", f"/{index}/_mapping", {"dynamic": False})
+    again = await undo(cluster, index)
+
+    assert (report.ok, report.anew, report.refused) == (False, 1, 1)
+    assert ["strict" in reason for reason in report.reasons] == [True]
+    assert (again.ok, again.anew) == (True, 1)
+    assert read(somebody, index, "d0") == {"title": "a", "odd": 1}
