@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from support.command import UNHURRIED, Finished, Launcher
+from support.command import UNHURRIED, Finished, Launcher, flat
+from support.parts import wait_until
 from support.scratch import engine_client, unique_name
 
 from connector.settings.sections import ClusterSettings
@@ -89,3 +92,51 @@ def test_both_ways_from_the_command_to_the_search(
     assert list(httpx.get(f"{opensearch.url}/{notes}/_mapping", timeout=60).json()) == [f"{notes}-2"]
     again = search()
     assert (again[0]["doc_id"], again[0]["passage"]["text"]) == ("closed", found[0]["passage"]["text"])
+
+
+def test_what_is_called_by_an_alias_is_the_new_index_in_the_end(
+    launcher: Launcher, opensearch: ClusterSettings, notes: str, tmp_path: Path
+) -> None:
+    alias, new = f"{notes}-alias", f"{notes}-2"
+    url = f"{opensearch.url}/_aliases"
+    httpx.post(url, json={"actions": [{"add": {"index": notes, "alias": alias}}]}, timeout=60).raise_for_status()
+
+    def into(*words: str) -> Finished:
+        return launcher.run("backfill", alias, "--into", new, *words, "--cluster", opensearch.url, cwd=tmp_path)
+
+    refused = into("--no-swap", "--block-writes", "--yes")
+    copied = into("--no-swap", "--yes", "--json")
+    unasked, blocking = into(), into("--block-writes")
+    switched = into("--yes", "--json")
+    called = httpx.get(f"{opensearch.url}/_alias/{alias}", timeout=60).json()
+
+    assert (refused.code, copied.code, unasked.code, switched.code) == (2, 0, 2, 0), switched.stderr
+    assert "--block-writes is for the moment in which the new index takes the place; add --swap" in flat(refused.stderr)
+    assert f"nothing is switched; {notes} goes on to answer searches" in flat(copied.stderr)
+    assert json.loads(copied.stdout)["switched"] is None
+    assert f"the index {new} is gone on with" in flat(unasked.stderr)
+    assert f"what is called {alias} is {new}, in one call; {notes} stays as it is" in flat(unasked.stderr)
+    assert "--block-writes rules that out" in flat(unasked.stderr)
+    assert "answered with 403" in flat(blocking.stderr)
+    assert json.loads(switched.stdout)["filled"]["counts"]["unchanged"] == len(NOTES)
+    assert list(called) == [new]
+
+
+def test_vectors_beside_are_followed_until_the_end(
+    launcher: Launcher, opensearch: ClusterSettings, notes: str, tmp_path: Path
+) -> None:
+    command = ("backfill", notes, "--beside", "--follow", "--state", ".", "--yes", "--cluster", opensearch.url)
+    running = launcher.start(*command, "--set", "follow.every_s=0.1", "--report", "report.json", cwd=tmp_path)
+    wait_until(lambda: bool([*tmp_path.glob(f"{notes}.*.follow.json")]))
+    second = launcher.run(*command, cwd=tmp_path)
+    with engine_client(opensearch) as client:
+        client.put(f"/{notes}/_doc/late", json={"title": "Late", "body": "A note that came late."}).raise_for_status()
+        vectors = f"/vectors-of-{notes}"
+        wait_until(lambda: client.get(f"{vectors}/_count").json()["count"] == len(NOTES) + 1)
+    os.kill(running.pid, signal.SIGTERM)
+    done = running.wait()
+    report = json.loads((tmp_path / "report.json").read_text())
+
+    assert second.code == 2, second.stderr
+    assert done.code == 143, done.stderr
+    assert report["filled"]["counts"]["written"] == len(NOTES) + 1

@@ -7,18 +7,20 @@ from typing import Any
 
 import httpx
 import pytest
-from support.backfills import plan_for
+from support.backfills import WORDS, WordEncoder, plan_for
+from support.parts import schema_of
 from support.scratch import unique_name
 from support.somebody import TEXT, Somebody
 
 from connector.backfill.fields import put_fields
-from connector.backfill.planning import BackfillWish, probe_indices
+from connector.backfill.planning import BackfillWish, plan_backfill, probe_indices
 from connector.backfill.probe.intent import Intent
 from connector.backfill.probe.judge import NOTHING_PARTICULAR, judge
 from connector.backfill.probe.verdict import ProbeVerdict
 from connector.backfill.reading import find_indices, read_facts
 from connector.clusters.rest import RestCluster
-from connector.errors import IndexMissing, SettingsError
+from connector.errors import EncoderMismatch, IndexMissing, SettingsError
+from connector.settings.sections import Settings
 
 pytestmark = pytest.mark.live
 TITLED = {"properties": {"title": TEXT}}
@@ -221,3 +223,23 @@ async def test_each_index_is_filled_by_its_own_name(somebody: Somebody) -> None:
 
     assert "data-stream" in concerns(verdict)
     assert stream in " ".join(map(str, verdict.concerns))
+
+
+async def test_what_cannot_be_gone_on_with_is_said_before_anything_is_written(somebody: Somebody) -> None:
+    assert isinstance(somebody.cluster, RestCluster)
+    cluster, settings = somebody.cluster, Settings()
+    name = somebody.make({"properties": {"title": TEXT}}, {"title": "a"}, settings=somebody.knn)
+    ours = somebody.make({"properties": {"title": TEXT}, "_meta": schema_of(WordEncoder()).to_meta()})
+    before = somebody.send("GET", f"/{name}/_mapping")
+
+    with pytest.raises(SettingsError, match=r"was made by the connector and has its vectors.*connector ingest SOURCE"):
+        await probe_indices(cluster, ours, BackfillWish())
+    with pytest.raises(SettingsError, match="cannot be filled in place: the application gives the versions"):
+        await probe_indices(cluster, name, BackfillWish(versions="external"))
+    assert somebody.send("GET", f"/{name}/_mapping") == before
+    await put_fields(cluster, await plan_for(cluster, name, {"title": 1.0}))
+    with pytest.raises(SettingsError, match="was back-filled under 'passages'; leave --field out to go on with that"):
+        await probe_indices(cluster, name, BackfillWish(field="others"))
+    (probed,) = await probe_indices(cluster, name, BackfillWish())
+    with pytest.raises(EncoderMismatch, match=f"connector migrate {name}"):
+        await plan_backfill(cluster, probed, replace(WORDS, sha256="fedcba9876543210"), settings)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.backfills import WORDS, WordEncoder
+from support.backfills import WORDS, WordEncoder, plan_for
 from support.besides import cluster_of, make_beside
 from support.followed_shops import encoders_of, followed_of, settings_of, small_shop
 from support.shops import ENCODER, SMALL
@@ -123,6 +123,53 @@ async def test_an_index_with_its_vectors_beside_it_is_followed_too(
     assert report.stopped == f"index {name!r} is gone, and with it what was followed"
     assert (report.counts.written, report.counts.passages) == (2, 2)
     assert lags[-1].trouble == report.stopped
+
+
+async def test_what_comes_and_cannot_be_followed_is_told_while_the_others_go_on(
+    elasticsearch: ClusterSettings, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    somebody = Somebody(elasticsearch.url, await connect(elasticsearch))
+    (cluster, staying), (_, rebuilt) = [await small_shop(somebody, 1) for _ in range(2)]
+    strange = await plan_for(cluster, somebody.make({"properties": {"title": TEXT}}), {"title": 1.0}, NEW.fingerprint)
+    await put_fields(cluster, strange)
+    bare = somebody.make({"properties": {"title": TEXT}})
+    alias = somebody.alias(f"{staying.index},{rebuilt.index}")
+    settings, stop = settings_of(elasticsearch.url, alias), asyncio.get_running_loop().create_future()
+    encoders = encoders_of(settings)
+    encoders._loaded[NEW.fingerprint.name] = ENCODER  # another one has that name here
+    ready = [Ready(InPlaceVectors(plan.index, plan.added, is_other=False), ENCODER, 0, plan) for plan in
+             (staying, rebuilt)]  # fmt: skip
+    troubles: dict[str, str] = {}
+    listeners = FollowListeners(on_behind=lambda name, behind: troubles.update({name: behind.trouble}))
+    followed = FollowedIndices(cluster, settings, ready, encoders)
+    following = asyncio.create_task(
+        follow(followed, states=tmp_path, rejects=tmp_path / "rejects", stop=stop, listeners=listeners)
+    )
+
+    def has_passages(index: str, doc_id: str) -> bool:
+        found = somebody.client.get(f"/{index}/_doc/{doc_id}").json()
+        return "passages" in found.get("_source", {})
+
+    await until(lambda: has_passages(staying.index, "d0") and has_passages(rebuilt.index, "d0"))
+    added = [{"add": {"index": name, "alias": alias}} for name in (bare, strange.index)]
+    somebody.send("POST", "/_aliases", {"actions": added})
+    await until(lambda: f"index {bare} behind {alias} was not back-filled, and is not followed" in caplog.text)
+    await until(lambda: f"{strange.index} has vectors of longer" in caplog.text)
+    somebody.send("DELETE", f"/{rebuilt.index}")
+    somebody.send("PUT", f"/{rebuilt.index}", {"mappings": {"properties": {"title": TEXT}}, "aliases": {alias: {}}})
+    await until(lambda: f"{rebuilt.index} is not followed any more" in caplog.text)
+    somebody.send("PUT", f"/{staying.index}/_doc/new", {"title": "Doors"})
+    await until(lambda: has_passages(staying.index, "new"))
+    stop.set_result("the test ends it")
+    reports = {report.index: report for report in await following}
+    somebody.leave()
+    await cluster.close()
+
+    assert reports[staying.index].stopped == "the test ends it"
+    assert "made anew" in str(reports[rebuilt.index].stopped)
+    assert "made anew" in troubles[rebuilt.index]
+    assert f"connector migrate {strange.index} --encoder" in troubles[strange.index]
+    assert reports.keys() == {staying.index, rebuilt.index}
 
 
 async def test_one_file_of_rejects_keeps_those_of_all_indices(elasticsearch: ClusterSettings, tmp_path: Path) -> None:
