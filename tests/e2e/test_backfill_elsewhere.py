@@ -107,6 +107,13 @@ def test_what_is_called_by_an_alias_is_the_new_index_in_the_end(
     refused = into("--no-swap", "--block-writes", "--yes")
     copied = into("--no-swap", "--yes", "--json")
     unasked, blocking = into(), into("--block-writes")
+    with engine_client(opensearch) as client:
+        limit = "index.mapping.nested_objects.limit"
+        client.put(f"/{new}/_settings", json={limit: 0}).raise_for_status()
+        client.put(f"/{notes}/_doc/rooms?refresh=true", json=NOTES["rooms"] | {"body": "New."}).raise_for_status()
+        partly = into("--yes")
+        stayed = client.get(f"/_alias/{alias}").json()
+        client.put(f"/{new}/_settings", json={limit: None}).raise_for_status()
     switched = into("--yes", "--json")
     called = httpx.get(f"{opensearch.url}/_alias/{alias}", timeout=60).json()
 
@@ -118,7 +125,11 @@ def test_what_is_called_by_an_alias_is_the_new_index_in_the_end(
     assert f"what is called {alias} is {new}, in one call; {notes} stays as it is" in flat(unasked.stderr)
     assert "--block-writes rules that out" in flat(unasked.stderr)
     assert "answered with 403" in flat(blocking.stderr)
-    assert json.loads(switched.stdout)["filled"]["counts"]["unchanged"] == len(NOTES)
+    assert partly.code == 1, partly.stderr
+    assert f"{new} did not take the place of {notes}: it was not filled whole" in flat(partly.stderr)
+    assert list(stayed) == [notes]
+    counts = json.loads(switched.stdout)["filled"]["counts"]
+    assert (counts["unchanged"], counts["copied"]) == (len(NOTES) - 1, 1)
     assert list(called) == [new]
 
 

@@ -8,20 +8,24 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.backfills import WORDS, WordEncoder
+from support.backfills import WORDS, WordEncoder, plan_for
 from support.scratch import unique_name
 from support.secured import Secured
 
 from connector.backfill.beside import BesideCounts, BesideJob
 from connector.backfill.beside_plan import open_beside, plan_beside
 from connector.backfill.facts import Facts
+from connector.backfill.fields import put_fields
 from connector.backfill.keeping_up.beside_follow import BesideFollower
+from connector.backfill.keeping_up.follower import IndexFollower
 from connector.backfill.keeping_up.state import StateFile
 from connector.backfill.probe.judge import judge
 from connector.backfill.reading import read_facts
+from connector.backfill.report import BackfillReport
 from connector.clusters.connect import connect
 from connector.clusters.rest import RestCluster
 from connector.clusters.write_place import is_write_alias
+from connector.errors import AccessDenied
 from connector.settings.follow import FollowSettings
 from connector.settings.sections import ClusterSettings, IngestSettings, Settings
 
@@ -36,6 +40,10 @@ READ = {
     ],
 }
 UPDATE = {"elasticsearch": ["index"], "opensearch": ["indices:data/write/*"]}
+
+
+STATS = {"elasticsearch": ["monitor"], "opensearch": ["indices_monitor"]}
+REFRESH = {"elasticsearch": ["maintenance"], "opensearch": ["indices:admin/refresh*"]}
 
 
 @pytest.fixture
@@ -115,6 +123,36 @@ async def test_what_is_missing_is_named(secured: Secured, index: str) -> None:
     assert reads.denied.keys() == {"write", "mapping", "refresh", "stats", "nodes"}
     assert [found.rule for found in judge(updates).obstacles] == ["denied-mapping"]
     assert {found.rule for found in judge(reads).obstacles} == {"denied-write", "denied-mapping"}
+
+
+async def test_what_following_needs_is_named(secured: Secured, index: str, tmp_path: Path) -> None:
+    admin = await connect(secured.superuser)
+    assert isinstance(admin, RestCluster)
+    plan = await plan_for(admin, index, {"title": 1.0})
+    await put_fields(admin, plan)
+    await admin.close()
+
+    async def follow(name: str, *privileges: dict[str, list[str]]) -> BackfillReport:
+        cluster = await connect(secured.add_user(f"{index}-{name}", role(secured, index, READ, UPDATE, *privileges)))
+        assert isinstance(cluster, RestCluster)
+        stop: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        follower = IndexFollower(
+            cluster, plan, WordEncoder(), IngestSettings(backoff_s=0.01), expected=1, every_s=0.1, sweep_s=3600,
+            rejects=tmp_path / "rejects", state=StateFile(tmp_path / f"{name}.json"), stop=stop,
+            on_progress=lambda counts: counts.written and not stop.done() and stop.set_result("seen"),
+        )  # fmt: skip
+        try:
+            return await follower.run()
+        finally:
+            await cluster.close()
+
+    with pytest.raises(AccessDenied, match=r"needs the privilege to read its statistics .*run connector backfill now"):
+        await follow("bare")
+    with pytest.raises(AccessDenied, match=r"needs the privilege to refresh it .*run connector backfill now and then"):
+        await follow("stats", STATS)
+    report = await follow("whole", STATS, REFRESH)
+
+    assert (report.stopped, report.counts.written) == ("seen", 1)
 
 
 async def test_who_does_not_see_all_may_not_update(secured: Secured, index: str) -> None:

@@ -13,6 +13,7 @@ import pytest
 from support.backfills import WordEncoder, plan_for
 from support.somebody import TEXT, Somebody
 
+from connector.backfill import writing
 from connector.backfill.fields import BackfillPlan, put_fields
 from connector.backfill.job import BackfillJob
 from connector.backfill.report import BackfillCounts, BackfillReport
@@ -88,6 +89,20 @@ async def test_a_block_ends_it_at_once_and_is_named(shop: Shop, tmp_path: Path, 
     assert again.ok
     assert again.counts.written == DOCUMENTS - report.counts.written
     assert again.counts.unchanged == report.counts.written
+
+
+async def test_an_engine_that_refuses_every_document_ends_it(
+    shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop.set(mapping__nested_objects__limit=0)
+    monkeypatch.setattr(writing, "HOPELESS", DOCUMENTS // 2)
+    report = await shop.fill(tmp_path)
+
+    assert report.stopped
+    assert report.stopped.startswith("the engine refuses every document: ")
+    assert "nested" in report.stopped
+    assert DOCUMENTS // 2 <= report.counts.refused < DOCUMENTS
+    assert report.counts.written == 0
 
 
 async def test_an_index_that_is_closed_ends_it(shop: Shop, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from connector.backfill.copies import Original
 from connector.backfill.into import IntoJob, IntoReport
 from connector.backfill.into_plan import IntoPlan, create_new, plan_into
 from connector.backfill.switch import SwitchReport, check_switch, switch
-from connector.errors import SettingsError
+from connector.errors import ClusterError, SettingsError
 from connector.filters import check_filter, parse_filter
 from connector.lexical import LexicalQuery
 from connector.settings.sections import IngestSettings
@@ -200,3 +201,87 @@ class TestSwitch:
         assert all_of(somebody, planned.new) == all_of(somebody, old)
         with pytest.raises(SettingsError, match="cannot be copied into a new one"):
             await plan_into(cluster_of(somebody), partial, unique_name(), SETTINGS, WORDS, text={"title": 1.0})
+
+
+class TestFailures:
+    @TWO
+    async def test_a_switch_that_would_lose_a_document_does_not_happen_and_writes_are_allowed_again(
+        self, somebody: Somebody
+    ) -> None:
+        old = somebody.make(MAPPING)
+        put_all(somebody, old, {"a1": ARTICLES["a1"]})
+        planned = await plan(somebody, old)
+        job, _ = await fill(somebody, planned)
+        somebody.send("PUT", f"/{planned.new}/_settings", {"index.mapping.nested_objects.limit": 0})
+        put_all(somebody, old, {"a2": ARTICLES["a2"]})
+        with pytest.raises(ClusterError, match=f"'{planned.new}' has not all that '{old}' has, .*run this again"):
+            await finish(somebody, planned, job, block_writes=True)
+        put_all(somebody, old, {"a3": ARTICLES["a3"]})
+
+        assert list(somebody.send("GET", f"/{old}/_mapping")) == [old]
+        assert all_of(somebody, old).keys() == {"a1", "a2", "a3"}
+
+    @TWO
+    async def test_a_late_document_that_the_new_index_refuses_is_counted(self, somebody: Somebody) -> None:
+        old = somebody.make(MAPPING)
+        put_all(somebody, old, {"a1": ARTICLES["a1"]})
+        planned = await plan(somebody, somebody.alias(old))
+        job, _ = await fill(somebody, planned)
+        somebody.send("PUT", f"/{planned.new}/_settings", {"index.mapping.nested_objects.limit": 0})
+        copy_round = job.copy_round
+
+        async def then_write() -> int:
+            copied = await copy_round()
+            put_all(somebody, old, {"late": ARTICLES["a2"]})
+            return copied
+
+        job.copy_round = then_write  # type: ignore[method-assign]
+        switched = await finish(somebody, planned, job)
+
+        assert (switched.late, switched.failed) == (0, 1)
+
+    @TWO
+    async def test_a_document_that_counts_its_versions_anew_is_copied_over_the_old_one(
+        self, somebody: Somebody
+    ) -> None:
+        old = somebody.make(MAPPING, settings={"index.gc_deletes": "0s"})
+        for _ in range(3):
+            put_all(somebody, old, {"a1": ARTICLES["a1"]})
+        planned = await plan(somebody, old)
+        await fill(somebody, planned)
+        end = time.monotonic() + 120
+        while (made := all_of(somebody, old)["a1"])["_version"] > 1:  # until the engine has forgotten the delete
+            assert time.monotonic() < end
+            somebody.send("DELETE", f"/{old}/_doc/a1?refresh=true")
+            await asyncio.sleep(0.3)
+            somebody.send("POST", f"/{old}/_refresh")
+            put_all(somebody, old, {"a1": ARTICLES["a1"] | {"text": "made anew"}})
+        again = await plan(somebody, old, new=planned.new)
+        _, report = await fill(somebody, again)
+
+        assert made["text"] == "made anew"
+        assert (report.counts.copied, report.counts.failed) == (1, 0)
+        assert all_of(somebody, planned.new)["a1"]["text"] == "made anew"
+
+    @TWO
+    async def test_what_ends_a_copy_is_named(self, somebody: Somebody) -> None:
+        old = somebody.make(MAPPING)
+        put_all(somebody, old, ARTICLES)
+        planned = await plan(somebody, old)
+        await create_new(cluster_of(somebody), planned)
+        somebody.send("PUT", f"/{planned.new}/_settings", {"index.blocks.write": True})
+        blocked = await job_of(somebody, planned).run()
+        somebody.send("PUT", f"/{planned.new}/_settings", {"index.blocks.write": None})
+        job = job_of(somebody, planned)
+        filled = await job.run()
+        somebody.send("DELETE", f"/{old}")
+        with pytest.raises(ClusterError, match=old):
+            await job_of(somebody, planned).run()
+        somebody.send("PUT", f"/{old}", {"mappings": MAPPING})
+        with pytest.raises(ClusterError, match=f"index '{old}' was made anew or restored meanwhile; run this again"):
+            await job.copy_round()
+
+        assert filled.same
+        assert blocked.stopped
+        assert "takes no writes" in blocked.stopped
+        assert blocked.counts.copied == 0
