@@ -311,8 +311,6 @@ def _covers(pattern: str, path: str) -> bool:
 
 def _is_searchable(found: MappedField) -> bool:
     """Whether the engine can look a value up: by an index, or by doc values."""
-    if found.mapping.get("enabled") is False:
-        return False
     if found.mapping.get("index", True) is not False:
         return True
     return found.mapping.get("doc_values", True) is not False and found.type in BY_COLUMN
@@ -327,7 +325,7 @@ def _walk(properties: JSON, prefix: str = "", nested: str = "") -> Iterator[Mapp
         if mapping.get("type") == "search_as_you_type":
             for sub in ("_2gram", "_3gram"):
                 yield MappedField(f"{name}.{sub}", {"type": "search_as_you_type"}, name, nested)
-        if "properties" in mapping:
+        if "properties" in mapping and mapping.get("enabled") is not False:  # what is in it else is only kept
             yield from _walk(mapping["properties"], f"{name}.", name if mapping.get("type") == "nested" else nested)
 
 

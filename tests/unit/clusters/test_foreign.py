@@ -43,7 +43,7 @@ PROPERTIES: dict[str, Any] = {
     "mute": {"type": "text", "index": False},
     "place": {"type": "geo_point"},
     "vec": {"type": "dense_vector", "dims": 4},
-    "off": {"type": "object", "enabled": False},
+    "off": {"enabled": False, "properties": {"code": {"type": "keyword"}, "note": TEXT}},
     "maker": {"properties": {"name": {"type": "keyword"}, "deep": {"properties": {"n": {"type": "long"}}}}},
     "offers": {
         "type": "nested",
@@ -56,6 +56,11 @@ MAPPING: dict[str, Any] = {
         "zone": {"type": "keyword"},
         "length": {"type": "long", "script": {"source": "emit(1)"}},
         "made": {"type": "keyword", "script": {"source": "emit(1)"}},
+        "log": {
+            "type": "composite",
+            "script": {"source": "emit(grok('%{WORD:verb}').extract(doc['line'].value))"},
+            "fields": {"verb": {"type": "keyword"}},
+        },
     },
 }
 
@@ -85,7 +90,23 @@ def test_every_field_that_a_term_can_be_looked_up_in_filters() -> None:
         "zone": "keyword",
         "length": "integer",
         "made": "keyword",
+        "log.verb": "keyword",
     }
+
+
+def test_words_as_they_are_typed_are_looked_for_in_the_fields_that_the_engine_makes_of_them() -> None:
+    typed = {"properties": {"name": {"type": "search_as_you_type"}}}
+    foreign = ForeignFields({"name": 2.0, "name._2gram": 1.0, "name._3gram": 1.0})
+    made = build_foreign_schema("shop", [typed], foreign, ElasticsearchDialect().read_vector_field)
+
+    assert {name: made.layout.place(name).source for name in foreign.text} == dict.fromkeys(foreign.text, ("name",))
+
+
+def test_what_is_in_an_object_that_the_engine_does_not_read_is_no_field() -> None:
+    with pytest.raises(SettingsError, match=r"off\.note"):
+        schema("off.note")
+    with pytest.raises(FilterError, match=r"no field 'off\.code' to filter by"):
+        check_filter(parse_filter("off.code=a"), schema("title").fields.metadata)
 
 
 def test_a_key_of_a_flattened_field_filters_and_nothing_else_is_made_up() -> None:
