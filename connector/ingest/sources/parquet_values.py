@@ -91,9 +91,9 @@ def _value(cell: Any) -> Any:
 
 
 def _of_storage(cell: Any) -> Any:
-    if isinstance(cell, pa.ExtensionScalar) and not isinstance(cell, pa.UuidScalar):
-        return _value(cell.value)
-    return str(cell.as_py()) if isinstance(cell, pa.UuidScalar) else _value(cell.value)
+    if isinstance(cell, pa.UuidScalar):
+        return str(cell.as_py())
+    return cell.as_py() if isinstance(cell, pa.Bool8Scalar) else _value(cell.value)
 
 
 def _as_object(pairs: list[tuple[Any, Any]]) -> Any:

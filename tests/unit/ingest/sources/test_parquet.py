@@ -67,6 +67,8 @@ NS = 1_700_000_000_000_000_001
         (pa.array([b"\x01\x02AB"], pa.binary(4)), ["01024142"]),
         (pa.array(["x", "y", "x", None]).dictionary_encode(), ["x", "y", "x", None]),
         (pa.nulls(2), [None, None]),
+        (pa.array([86_400_000], pa.date64()), [dt.date(1970, 1, 2)]),
+        (pa.ExtensionArray.from_storage(pa.bool8(), pa.array([1, None, 0], pa.int8())), [True, None, False]),
         (pa.array([1.5, None], pa.float32()), [1.5, None]),
         (pa.array([2**64 - 1], pa.uint64()), [2**64 - 1]),
         (pa.array([{"a": 1, "b": {"c": dt.date(2024, 1, 31)}}]), [{"a": 1, "b": {"c": "2024-01-31"}}]),
@@ -83,7 +85,10 @@ NS = 1_700_000_000_000_000_001
     ],
 )
 def test_values_of_every_type_are_as_documents_have_them(tmp_path: Path, array: Any, cells: list[Any]) -> None:
-    assert read_cells(tmp_path, array) == (cells, [])
+    found = read_cells(tmp_path, array)
+
+    assert found == (cells, [])
+    assert list(map(type, found[0])) == list(map(type, cells))  # True is not 1
 
 
 @pytest.mark.parametrize(
@@ -95,6 +100,7 @@ def test_values_of_every_type_are_as_documents_have_them(tmp_path: Path, array: 
         ),
         (pa.array([0, -(2**62)], pa.timestamp("us")), "-4611686018427387904 us since 1970, about the year -144"),
         (pa.array([0, 2**31 - 1], pa.date32()), "185542587100800 s since 1970, about the year 588"),
+        (pa.array([1, 86_400_000], pa.time32("ms")), "86400 seconds are no time of a day"),
         (pa.array([0.5, math.inf]), "it is infinite, which no index can keep"),
         (pa.array([b"a", b"\xff\x00"], pa.binary()), "its 2 bytes are not text in UTF-8"),
         (pa.array([[0], [400_000_000_000_000]], pa.list_(pa.timestamp("ms"))), "400000000000000 ms since 1970"),
