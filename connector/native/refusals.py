@@ -20,6 +20,8 @@ UNREACHABLE = re.compile(
     re.IGNORECASE,
 )
 
+REMOTE_ROLES = "task_dispatcher.eligible_node_role.remote_model"  # only_run_on_ml_node is about models of the nodes
+
 
 def explain_opensearch(error: ClusterError, worker_url: str) -> ClusterError:
     """The same error with what to do about it."""
@@ -40,8 +42,8 @@ def explain_opensearch(error: ClusterError, worker_url: str) -> ClusterError:
     if re.search(r"No eligible node|no ml node|only_run_on_ml_node", message, re.IGNORECASE):
         return _advised(
             error,
-            "no node may run models: start one with the role ml, or let every node call them: "
-            f"PUT /_cluster/settings {_settings('only_run_on_ml_node', False)}",
+            "no node may call remote models: start one with a role that may, or let every data node call them: "
+            f"PUT /_cluster/settings {_settings(REMOTE_ROLES, ['data', 'ml'])}",
         )
     if re.search(r"model.?group|privilege to perform this operation on this model", message, re.IGNORECASE):
         return _advised(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from support.native import FOREIGN, ON_3, ON_OURS, fill, install, remove, settings_for, show
+from support.native import FOREIGN, ON_3, ON_OURS, fill, install, remove, settings_for, show, states
 from support.scratch import drop, engine_client, unique_name
 
 from connector.errors import ClusterError, SettingsError
@@ -47,6 +47,24 @@ async def test_a_private_address_needs_leave(ml_opensearch: ClusterSettings, man
         finally:
             engine.put("/_cluster/settings", json={"transient": {switch: None}}).raise_for_status()
             await remove(settings)
+
+
+@ON_3
+@ON_OURS
+async def test_what_is_said_where_no_node_may_call_models_lets_them(settings: Settings) -> None:
+    with engine_client(settings.cluster) as engine:
+        roles = "plugins.ml_commons.task_dispatcher.eligible_node_role.remote_model"
+        engine.put("/_cluster/settings", json={"persistent": {roles: ["ml"]}}).raise_for_status()
+        try:
+            with pytest.raises(ClusterError, match="no node may call remote models: ") as caught:
+                await install(settings)
+            path, _, body = str(caught.value).rpartition("PUT ")[2].partition(" ")
+            engine.put(path, content=body, headers={"content-type": "application/json"}).raise_for_status()
+            again = await install(settings)
+        finally:
+            engine.put("/_cluster/settings", json={"persistent": {roles: None}}).raise_for_status()
+
+    assert states(again.parts)["model rerank"] == "changed"
 
 
 @ON_3

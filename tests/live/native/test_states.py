@@ -129,3 +129,22 @@ async def test_a_connector_is_changed_though_ml_commons_takes_another_model_for_
     assert f"POST /_plugins/_ml/models/{theirs}/_undeploy, then run" in str(refused.value)
     assert states(moved.parts)["connector embedding"] == "changed"
     assert {parts["model rerank"], parts["model embedding"]} == {"deployed"}
+
+
+@ON_3
+@ON_OURS
+async def test_a_model_whose_connector_is_gone_is_made_again_with_a_new_one(settings: Settings) -> None:
+    installed = await install(settings)
+    with engine_client(settings.cluster) as engine:
+        for part in installed.parts:
+            if part.kind == "connector":
+                engine.delete(f"/.plugins-ml-connector/_doc/{part.id}?refresh=true").raise_for_status()
+        parts, _ = await show(settings)
+        again = await install(settings)
+    shown_again, _ = await show(settings)
+
+    assert parts["connector rerank"] == "not there"
+    assert parts["model rerank"] == "deployed"
+    made = states(again.parts)
+    assert {made[f"{kind} {name}"] for kind in ("connector", "model") for name in ("rerank", "embedding")} == {"made"}
+    assert {shown_again["model rerank"], shown_again["model embedding"]} == {"deployed"}

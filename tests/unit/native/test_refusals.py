@@ -20,7 +20,10 @@ URL = "http://10.0.0.5:8787"
             r'"plugins.ml_commons.trusted_connector_endpoints_regex": ["^http://10\\.0\\.0\\.5:8787/.*$"]',
         ),
         ("Remote inference host name has private ip address: 10.0.0.5", "connector.private_ip_enabled"),
-        ("No eligible node found to execute this request. It's best practice to ...", "only_run_on_ml_node"),
+        (
+            "No eligible node found to execute this request. It's best practice to ...",
+            "eligible_node_role.remote_model",
+        ),
         ("User doesn't have privilege to perform this operation on this model", "--model-group ID"),
         ("The name you provided is already being used by a model group with ID: x.", "--model-group ID"),
         ("no handler found for uri [/_plugins/_ml/connectors/_search] and method [POST]", "has no ML Commons"),
