@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import shutil
@@ -311,3 +312,29 @@ def test_a_stream_is_not_followed(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.jsonl")
     with pytest.raises(Exception, match="is a stream, which has an end"):
         open_followed(str(tmp_path / "pipe.jsonl"), load_settings(environ={}))
+
+
+async def test_a_file_that_is_cut_off_is_read_again_once_it_has_changed(
+    rows_index: EmbeddedIndex, tmp_path: Path
+) -> None:
+    path = tmp_path / "docs.jsonl.gz"
+    rows = "".join(json.dumps({"_id": f"d{at}", "text": f"text {at}"}) + "\n" for at in range(20))
+
+    def put(data: bytes) -> None:
+        made = path.with_suffix(".made")
+        made.write_bytes(data)
+        made.replace(path)
+
+    put(gzip.compress(rows.encode()))
+    followed = open_followed(str(path), load_settings(environ={}, overrides=QUIET_S))
+    async with following(followed, rows_index, tmp_path / "rejects") as running:
+        await running.until(lambda texts: len(texts) == 20)
+        put(gzip.compress(rows.replace("text 0", "other").encode())[:-12])
+        await running.until(lambda texts: bool(running.follower.account.report().notes))
+        put(gzip.compress(rows.replace("text 0", "first").encode()))
+        texts = await running.until(lambda texts: texts["d0"] == "first")
+        report = await running.end()
+
+    assert len(texts) == 20
+    assert [note.startswith("a reading broke off: ") for note in report.notes] == [True]
+    assert report.stopped == "the test ended"

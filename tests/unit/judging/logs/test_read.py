@@ -75,7 +75,7 @@ def test_a_pipe_is_read_once(tmp_path: Path) -> None:
 
 def test_what_cannot_be_read_is_given_with_its_line_and_the_rest_is_read(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_bytes(b'{"q": "a"}\n{"q": \n{"q": "b"}\n{"title": "c"}\n')
-    (tmp_path / "a.txt").write_bytes(b"a\nschl\xfcssel\nb\n" + b"x" * 1_100_000 + b"\nc\n")
+    (tmp_path / "a.txt").write_bytes(b"a\nschl\xfcssel\nb\n" + b"x" * 2_200_000 + b"\nc\n")
     rows = list(QueryLog(str(tmp_path / "a.json"), LogOptions()))
     lines = list(QueryLog(str(tmp_path / "a.txt"), LogOptions()))
     broken = [entry for entry in [*rows, *lines] if isinstance(entry.outcome, Unreadable)]
@@ -83,6 +83,19 @@ def test_what_cannot_be_read_is_given_with_its_line_and_the_rest_is_read(tmp_pat
     assert [entry.origin for entry in broken] == ["a.json:2", "a.json:4", "a.txt:2", "a.txt:4"]
     assert "iconv" in broken[2].outcome.reason
     assert len(rows) + len(lines) == 9
+
+
+def test_a_column_is_read_on_behind_a_line_that_cannot_be(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_bytes(b"query\nhats\nschl\xfcssel\nshoes\n")
+    entries = list(QueryLog(str(tmp_path / "a.csv"), LogOptions()))
+
+    assert [entry.origin for entry in entries if isinstance(entry.outcome, Unreadable)] == ["a.csv:3"]
+    assert [entry.outcome.text for entry in entries if isinstance(entry.outcome, SearchedFor)] == ["hats", "shoes"]
+
+
+def test_a_device_is_no_log() -> None:
+    with pytest.raises(SourceError, match="/dev/null is no regular file but a device"):
+        QueryLog("/dev/null", LogOptions())
 
 
 def test_a_flag_says_the_format_and_the_columns(tmp_path: Path) -> None:
