@@ -10,10 +10,11 @@ from typing import Any
 
 import httpx
 import pytest
-from support.backfills import WordEncoder, plan_for
+from support.backfills import BrokenEncoder, WordEncoder, plan_for
 from support.somebody import TEXT, Somebody
 
-from connector.backfill import writing
+from connector.backfill import scan, writing
+from connector.backfill.encoding import NO_NUMBER
 from connector.backfill.fields import BackfillPlan, put_fields
 from connector.backfill.job import BackfillJob
 from connector.backfill.report import BackfillCounts, BackfillReport
@@ -23,6 +24,7 @@ from connector.settings.sections import ClusterSettings, IngestSettings
 
 pytestmark = pytest.mark.live
 DOCUMENTS = 24
+ENCODER = WordEncoder()
 SMALL = IngestSettings(group_documents=4, backoff_s=0.02, max_attempts=3, writers=1)
 
 
@@ -54,7 +56,9 @@ class Shop:
         flat = {f"index.{name.replace('__', '.')}": value for name, value in settings.items()}
         self.somebody.send("PUT", f"/{self.plan.index}/_settings", flat)
 
-    async def fill(self, folder: Path, happens: Callable[[], Any] = lambda: None) -> BackfillReport:
+    async def fill(
+        self, folder: Path, happens: Callable[[], Any] = lambda: None, encoder: WordEncoder = ENCODER
+    ) -> BackfillReport:
         """What `happens` does so when the first documents are written."""
         left = [happens]
 
@@ -65,7 +69,7 @@ class Shop:
         job = BackfillJob(
             self.cluster,
             self.plan,
-            WordEncoder(),
+            encoder,
             SMALL,
             expected=DOCUMENTS,
             rejects=folder / "rejects",
@@ -103,6 +107,29 @@ async def test_an_engine_that_refuses_every_document_ends_it(
     assert "nested" in report.stopped
     assert DOCUMENTS // 2 <= report.counts.refused < DOCUMENTS
     assert report.counts.written == 0
+
+
+async def test_a_text_of_which_the_encoder_makes_no_numbers_is_refused(shop: Shop, tmp_path: Path) -> None:
+    shop.somebody.send("PUT", f"/{shop.plan.index}/_doc/d3?refresh=true", {"title": "a broken thing"})
+    report = await shop.fill(tmp_path, encoder=BrokenEncoder())
+    again = await shop.fill(tmp_path)
+
+    assert (report.counts.written, report.counts.refused) == (DOCUMENTS - 1, 1)
+    assert list(report.reasons.values()) == [1]
+    assert NO_NUMBER in report.reasons
+    assert (again.counts.written, again.counts.unchanged) == (1, DOCUMENTS - 1)
+
+
+@pytest.mark.parametrize("shop", ["opensearch"], indirect=True)
+async def test_a_view_that_the_engine_lost_is_opened_again(
+    shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scan, "FIRST_PAGE", 2)
+    monkeypatch.setattr(scan, "PAGE", 2)
+    report = await shop.fill(tmp_path, lambda: shop.somebody.send("DELETE", "/_search/point_in_time/_all"))
+
+    assert report.ok
+    assert report.counts.written == DOCUMENTS
 
 
 async def test_an_index_that_is_closed_ends_it(shop: Shop, tmp_path: Path) -> None:

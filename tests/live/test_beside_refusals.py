@@ -7,13 +7,17 @@ from typing import Any
 
 import pytest
 from pydantic import SecretStr
-from support.backfills import WORDS, WordEncoder
+from support.backfills import WORDS, BrokenEncoder, WordEncoder
 from support.besides import SETTINGS, cluster_of, fill_beside, make_beside
 from support.somebody import TEXT, Somebody
 
 from connector.backfill.beside_plan import BesidePlan, open_beside, plan_beside, text_fields_of
+from connector.backfill.encoding import NO_NUMBER
+from connector.clusters.beside import BesideIndex
+from connector.clusters.protocol import ForeignFields
+from connector.clusters.vectors_index import vectors_name
 from connector.credentials import Credentials
-from connector.errors import SettingsError
+from connector.errors import IndexMissing, SettingsError
 from connector.settings.load import load_settings
 from connector.settings.sections import Settings
 
@@ -69,6 +73,46 @@ async def test_an_index_of_vectors_that_another_job_makes_meanwhile_is_taken(som
     second = await open_beside(cluster_of(somebody), planned)
 
     assert (await fill_beside(somebody, second, WordEncoder())).counts.written == 1
+
+
+async def test_an_index_that_holds_no_vectors_is_not_taken_for_one_that_does(somebody: Somebody) -> None:
+    titled = {"properties": {"title": TEXT}}
+    index, other = somebody.make(titled, {"title": "cold rooms"}), somebody.make(titled)
+    somebody.make(titled, name=vectors_name(index))
+    named = SETTINGS.model_copy(update={"index": SETTINGS.index.model_copy(update={"beside": other})})
+    opened = await somebody.cluster.open_index(index, ForeignFields(TITLE))
+
+    assert not isinstance(opened, BesideIndex)
+    with pytest.raises(SettingsError, match=f"'{other}' holds no vectors of another one; choose another name"):
+        await plan(somebody, index, named)
+    with pytest.raises(SettingsError, match=f"'{other}' holds no vectors of another one"):
+        await somebody.cluster.open_index(index, ForeignFields(TITLE, beside=other))
+    with pytest.raises(IndexMissing, match="nothing-here"):
+        await somebody.cluster.open_index(index, ForeignFields(TITLE, beside="nothing-here"))
+
+
+async def test_vectors_of_another_version_of_the_connector_are_refused(somebody: Somebody) -> None:
+    index = somebody.make({"properties": {"title": TEXT}}, {"title": "cold rooms"})
+    made = await make_beside(somebody, index, text=TITLE)
+    meta = made.origin.to_meta(made.vectors.schema)
+    later = {key: content | {"version": 99} for key, content in meta.items()}
+    somebody.send("PUT", f"/{made.vectors.name}/_mapping", {"_meta": later})
+    with pytest.raises(SettingsError, match=r"_meta version 99, .*drop the index, and make it anew"):
+        await plan(somebody, index)
+
+
+async def test_a_text_of_which_the_encoder_makes_no_numbers_is_counted_and_a_block_named(somebody: Somebody) -> None:
+    index = somebody.make({"properties": {"title": TEXT}}, {"title": "cold rooms"}, {"title": "broken"})
+    made = await make_beside(somebody, index, text=TITLE)
+    somebody.send("PUT", f"/{made.vectors.name}/_settings", {"index.blocks.write": True})
+    blocked = await fill_beside(somebody, made, WordEncoder())
+    somebody.send("PUT", f"/{made.vectors.name}/_settings", {"index.blocks.write": None})
+    report = await fill_beside(somebody, made, BrokenEncoder())
+
+    assert "takes no writes" in str(blocked.stopped)
+    assert blocked.counts.written == 0
+    assert (report.counts.written, report.reasons) == (1, {NO_NUMBER: report.counts.failed})
+    assert report.counts.failed >= 1
 
 
 async def test_both_indices_are_asked_for_a_caller_and_theirs_is_never_written_to(somebody: Somebody) -> None:

@@ -7,12 +7,13 @@ import time
 from typing import Any
 
 import pytest
-from support.backfills import WORDS, WordEncoder
+from support.backfills import WORDS, BrokenEncoder, WordEncoder
 from support.besides import MAPPING, SETTINGS, TEXT, bulk, cluster_of, put_all
 from support.scratch import unique_name
 from support.somebody import Somebody
 
 from connector.backfill.copies import Original
+from connector.backfill.encoding import NO_NUMBER
 from connector.backfill.into import IntoJob, IntoReport
 from connector.backfill.into_plan import IntoPlan, create_new, plan_into
 from connector.backfill.switch import SwitchReport, check_switch, switch
@@ -262,6 +263,15 @@ class TestFailures:
         assert made["text"] == "made anew"
         assert (report.counts.copied, report.counts.failed) == (1, 0)
         assert all_of(somebody, planned.new)["a1"]["text"] == "made anew"
+
+    @pytest.mark.parametrize("engine", ["es9"], indirect=True)
+    async def test_a_text_of_which_the_encoder_makes_no_numbers_is_counted(self, somebody: Somebody) -> None:
+        old = somebody.make(MAPPING)
+        put_all(somebody, old, ARTICLES | {"bad": {"title": "Broken", "text": "a broken text"}})
+        _, report = await fill(somebody, await plan(somebody, old), encoder=BrokenEncoder())
+
+        assert (report.counts.copied, report.counts.failed, report.same) == (len(ARTICLES), 1, False)
+        assert report.reasons == {NO_NUMBER: 1}
 
     @TWO
     async def test_what_ends_a_copy_is_named(self, somebody: Somebody) -> None:
