@@ -149,5 +149,6 @@ def test_vectors_beside_are_followed_until_the_end(
     report = json.loads((tmp_path / "report.json").read_text())
 
     assert second.code == 2, second.stderr
+    assert "and so follows this index already; end that one first" in flat(second.stderr)
     assert done.code == 143, done.stderr
     assert report["filled"]["counts"]["written"] == len(NOTES) + 1

@@ -13,13 +13,16 @@ from support.somebody import TEXT, Somebody
 
 from connector.backfill.beside_plan import BesidePlan, open_beside, plan_beside, text_fields_of
 from connector.backfill.encoding import NO_NUMBER
+from connector.clusters import beside
 from connector.clusters.beside import BesideIndex
 from connector.clusters.protocol import ForeignFields
 from connector.clusters.vectors_index import vectors_name
 from connector.credentials import Credentials
 from connector.errors import IndexMissing, SettingsError
+from connector.filters import check_filter, parse_filter
 from connector.settings.load import load_settings
 from connector.settings.sections import Settings
+from connector.types import Ranking
 
 pytestmark = pytest.mark.live
 TITLE = {"title": 1.0}
@@ -113,6 +116,36 @@ async def test_a_text_of_which_the_encoder_makes_no_numbers_is_counted_and_a_blo
     assert blocked.counts.written == 0
     assert (report.counts.written, report.reasons) == (1, {NO_NUMBER: report.counts.failed})
     assert report.counts.failed >= 1
+
+
+async def test_where_a_filter_lets_too_few_of_the_nearest_through_it_is_said_what_to_copy(
+    somebody: Somebody, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mapping = {"properties": {"title": TEXT, "tier": {"type": "keyword"}}}
+    near = [{"title": f"cold rooms {at}", "tier": "tin"} for at in range(8)]
+    index = somebody.make(mapping, *near, *({"title": f"doors {at}", "tier": "gold"} for at in range(3)))
+    made = await make_beside(somebody, index, text=TITLE, copied=[])
+    await fill_beside(somebody, made, WordEncoder())
+    only = check_filter(parse_filter("tier=gold"), made.schema.fields.metadata)
+    vector = WordEncoder().encode_query("cold rooms")
+    notes: list[str] = []
+
+    async def search() -> Ranking:
+        notes.clear()
+        return await made.dense(vector, depth=2, filter=only, timeout_s=60, note=notes.append)
+
+    monkeypatch.setattr(beside, "MAX_NAMED", 1)  # more than those are let through, so they are not named
+    monkeypatch.setattr(beside, "WITH_PASSAGES", 0)
+    whole, said = await search(), [*notes]
+    monkeypatch.setattr(beside, "MAX_K", 4)
+
+    assert [hit.passages[0].text.split()[0] for hit in whole] == ["doors", "doors"]
+    assert said == []
+    assert await search() == ()
+    assert notes == [
+        "0 of 2 documents: no more of the nearest 4 are let through by the filter; copy its fields: connector backfill "
+        "--beside --copy FIELD"
+    ]
 
 
 async def test_both_indices_are_asked_for_a_caller_and_theirs_is_never_written_to(somebody: Somebody) -> None:
