@@ -17,13 +17,15 @@ from support.followed_shops import encoders_of, followed_of, settings_of, small_
 from support.shops import ENCODER, SMALL
 from support.somebody import TEXT, Somebody
 
-from connector.backfill.fields import put_fields, put_meta, read_index_mapping
+from connector.backfill.fields import BackfillPlan, put_fields, put_meta, read_index_mapping
 from connector.backfill.job import BackfillJob
 from connector.backfill.keeping_up.finding import InPlaceVectors, find_to_follow
+from connector.backfill.keeping_up.follower import MANY_REFUSED
 from connector.backfill.keeping_up.lag import PassageLag
 from connector.backfill.keeping_up.preparing import FollowerFiles, Ready, prepare
 from connector.backfill.keeping_up.run import FollowedIndices, FollowListeners, follow
 from connector.backfill.migrating import read_backfills, switch_encoder
+from connector.backfill.report import BackfillReport
 from connector.backfill.run import PreparedBackfill, fill
 from connector.backfill.scan import count_shards
 from connector.backfill.undo import UndoJob, plan_undo
@@ -170,6 +172,40 @@ async def test_what_comes_and_cannot_be_followed_is_told_while_the_others_go_on(
     assert "made anew" in troubles[rebuilt.index]
     assert f"connector migrate {strange.index} --encoder" in troubles[strange.index]
     assert reports.keys() == {staying.index, rebuilt.index}
+
+
+async def test_what_was_kept_of_other_passages_is_not_gone_on_from(
+    elasticsearch: ClusterSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("connector.backfill.keeping_up.follower.MOST_REFUSED", 1)
+    somebody = Somebody(elasticsearch.url, await connect(elasticsearch))
+    cluster, plan = await small_shop(somebody, 3)
+    somebody.send("PUT", f"/{plan.index}/_settings", {"index.mapping.nested_objects.limit": 0})
+
+    async def follow_once(plan: BackfillPlan) -> BackfillReport:
+        stop: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        (file,) = [FollowerFiles(tmp_path, None).of(ready)[1].path for ready in followed_of(cluster, plan).ready]
+        before = file and file.exists() and file.stat().st_mtime_ns
+        following = asyncio.create_task(
+            follow(followed_of(cluster, plan), states=tmp_path, rejects=tmp_path / "rejects", stop=stop)
+        )
+        await until(lambda: bool(file and file.exists() and file.stat().st_mtime_ns != before))
+        stop.set_result("it was kept")
+        (report,) = await following
+        return report
+
+    refused = await follow_once(plan)
+    somebody.send("PUT", f"/{plan.index}/_settings", {"index.mapping.nested_objects.limit": None})
+    other = await plan_for(cluster, plan.index, {"title": 1.0})
+    await put_fields(cluster, other)
+    filled = await follow_once(other)
+    somebody.leave()
+    await cluster.close()
+
+    assert refused.counts.refused == 3
+    assert MANY_REFUSED in refused.notes
+    assert filled.counts.written == 3
+    assert [note for note in filled.notes if note.endswith("every document was looked at anew")]
 
 
 async def test_one_file_of_rejects_keeps_those_of_all_indices(elasticsearch: ClusterSettings, tmp_path: Path) -> None:
