@@ -73,6 +73,16 @@ def test_a_pipe_is_read_once(tmp_path: Path) -> None:
     assert found == ["red shoes", "hats"]
 
 
+def test_a_dash_is_what_is_piped_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "queries").write_text("query,count\nred shoes,3\n")
+    with open(tmp_path / "queries") as piped:
+        monkeypatch.setattr("sys.stdin", piped)
+        log = QueryLog("-", LogOptions())
+        found = texts(log)
+
+    assert (log.name, log.kind, found) == ("stdin", "csv", ["red shoes"])
+
+
 def test_what_cannot_be_read_is_given_with_its_line_and_the_rest_is_read(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_bytes(b'{"q": "a"}\n{"q": \n{"q": "b"}\n{"title": "c"}\n')
     (tmp_path / "a.txt").write_bytes(b"a\nschl\xfcssel\nb\n" + b"x" * 2_200_000 + b"\nc\n")
