@@ -200,3 +200,20 @@ async def test_a_publication_of_somebody_else_is_used_as_it_is(
 
     assert dropped == [f"slot {slot}"]
     assert left == [(slot,)]
+
+
+async def test_a_deletion_that_does_not_say_the_id_any_more_is_noted(
+    table: psycopg.Connection, followed: Following
+) -> None:
+    """Somebody gave the table another replica identity while it is followed."""
+    table.execute("ALTER TABLE docs ADD COLUMN sku int UNIQUE")
+    table.execute("UPDATE docs SET sku = id")
+    table.execute("ALTER TABLE docs ALTER COLUMN sku SET NOT NULL")
+    table.execute("ALTER TABLE docs REPLICA IDENTITY USING INDEX docs_sku_key")
+    table.execute("DELETE FROM docs WHERE id = 1")
+    table.execute("INSERT INTO docs VALUES (5, 'five', 5)")
+    texts = await followed.until(lambda texts: "5" in texts)
+    report = await followed.end()
+
+    assert set(texts) == {"1", "2", "3", "5"}
+    assert "the stream did not say of all rows of public.docs which they were" in report.notes
