@@ -22,7 +22,7 @@ MAX_RETRY_AFTER_S = 300.0
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """So many `attempts` at what fails with one of these errors, with pauses between them.
+    """So many `attempts` at what fails with one of these errors, with pauses between them; but none of `never`.
 
     A pause takes `first_s` and more, or as long as the error's `retry_after_s` asks for."""
 
@@ -31,6 +31,7 @@ class Retry:
     first_s: float
     allows: Callable[[float], bool] = lambda wait_s: True  # whether it is worth waiting so long
     on_retry: Callable[[Exception, float], None] = lambda error, wait_s: None
+    never: tuple[type[Exception], ...] = ()  # of the errors, those that no second attempt helps
 
     async def run(self, work: Callable[[], Awaitable[T]]) -> T:
         """What the work gives. Raises its last error."""
@@ -38,6 +39,8 @@ class Retry:
         while True:
             try:
                 return await work()
+            except self.never:
+                raise
             except self.errors as error:
                 wait_s = self._wait_s(error, next(left))
                 if wait_s is None:
@@ -50,6 +53,8 @@ class Retry:
         while True:
             try:
                 return work()
+            except self.never:
+                raise
             except self.errors as error:
                 wait_s = self._wait_s(error, next(left))
                 if wait_s is None:

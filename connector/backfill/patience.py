@@ -1,4 +1,4 @@
-"""A cluster that is asked again while it is away."""
+"""A cluster that is asked again while it is away. A block is not waited for: somebody has to take it away."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from connector.clusters.clients import Client
 from connector.clusters.rest import RestCluster
 from connector.credentials import Credentials
-from connector.errors import ClusterUnavailable
+from connector.errors import ClusterUnavailable, IndexBlocked
 from connector.retries import Retry
 from connector.settings.sections import IngestSettings
 
@@ -31,7 +31,11 @@ class _PatientClient:
         self._settings = settings
         self._on_retry = on_retry
         self._retry = Retry(
-            (ClusterUnavailable,), settings.max_attempts, settings.backoff_s, on_retry=partial(tell_retry, on_retry)
+            (ClusterUnavailable,),
+            settings.max_attempts,
+            settings.backoff_s,
+            on_retry=partial(tell_retry, on_retry),
+            never=(IndexBlocked,),
         )
 
     @property
@@ -58,7 +62,7 @@ class _PatientClient:
 
 def while_unavailable(settings: IngestSettings) -> Retry:
     """Tries what reads or refreshes as often as `ingest.max_attempts` allows; raises its last ClusterUnavailable."""
-    return Retry((ClusterUnavailable,), settings.max_attempts, settings.backoff_s)
+    return Retry((ClusterUnavailable,), settings.max_attempts, settings.backoff_s, never=(IndexBlocked,))
 
 
 def tell_retry(on_retry: Callable[[int], None], error: Exception, wait_s: float) -> None:

@@ -143,7 +143,9 @@ async def test_where_somebody_wrote_over_meta_our_field_is_named(somebody: Someb
 
 @pytest.mark.live
 @pytest.mark.parametrize("block", ["write", "read_only"])
-async def test_a_block_ends_it_and_the_next_run_goes_on(somebody: Somebody, block: str) -> None:
+async def test_a_block_ends_it_at_once_and_the_next_run_goes_on(
+    somebody: Somebody, block: str, caplog: pytest.LogCaptureFixture
+) -> None:
     index = somebody.make(make_mapping(somebody), DOCUMENT, settings=somebody.knn)
     cluster = await fill(somebody, index)
     somebody.send("PUT", f"/{index}/_settings", {f"index.blocks.{block}": True})
@@ -154,6 +156,7 @@ async def test_a_block_ends_it_and_the_next_run_goes_on(somebody: Somebody, bloc
     assert (report.ok, report.anew) == (False, 0)
     assert report.stopped
     assert "the index takes no writes" in report.stopped
+    assert "trying again" not in caplog.text
     assert (again.ok, again.anew) == (True, 1)
 
 
