@@ -136,11 +136,11 @@ async def test_where_a_filter_lets_too_few_of_the_nearest_through_it_is_said_wha
 
     monkeypatch.setattr(beside, "MAX_NAMED", 1)  # more than those are let through, so they are not named
     monkeypatch.setattr(beside, "WITH_PASSAGES", 0)
-    whole, said = await search(), [*notes]
+    whole, first_notes = await search(), [*notes]
     monkeypatch.setattr(beside, "MAX_K", 4)
 
     assert [hit.passages[0].text.split()[0] for hit in whole] == ["doors", "doors"]
-    assert said == []
+    assert first_notes == []
     assert await search() == ()
     assert notes == [
         "0 of 2 documents: no more of the nearest 4 are let through by the filter; copy its fields: connector backfill "
@@ -153,7 +153,7 @@ async def test_both_indices_are_asked_for_a_caller_and_theirs_is_never_written_t
     made = await make_beside(somebody, index, text=TITLE)
     await fill_beside(somebody, made, WordEncoder())
     for_caller = made.as_caller(Credentials(SecretStr("ApiKey their-key")))
-    clients = [each._client for each in (for_caller, for_caller.vectors)]
+    clients = [cluster._client for cluster in (for_caller, for_caller.vectors)]
 
     assert [client.has_credentials for client in clients] == [True, True]
     assert not made.vectors._client.has_credentials

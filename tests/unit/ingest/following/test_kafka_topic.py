@@ -241,10 +241,10 @@ async def test_a_broker_that_is_away_is_waited_for_and_its_failure_told_once(
         waiting.cancel()
         await asyncio.wait([waiting])
         await away.close()
-        told = [record.message for record in caplog.records if "Connection refused" in record.message]
+        lines = [record.message for record in caplog.records if "Connection refused" in record.message]
         monkeypatch.setattr(kafka_topic, "ANSWER_S", 0.5)
         with pytest.raises(SourceError, match=f"no answer of 127.0.0.1:{port}: .* failed: Connection refused"):
             await away.begin()
 
-    assert len(told) == 1, told
-    assert told[0].endswith("it is tried again")
+    assert len(lines) == 1, lines
+    assert lines[0].endswith("it is tried again")
