@@ -177,7 +177,7 @@ soak: $(VENV)/test-installed engines
 		tests/live/test_killed_elsewhere.py tests/e2e/test_corpus.py tests/e2e/test_signals.py
 
 # What is left out needs torch, Ray, or a package that only tests have, or counts what the newest versions import
-NOT_LOWEST := training ingest/ray cli/test_imports.py cli/commands/judge/test_llm.py
+NOT_LOWEST := training ingest/ray cli/test_imports.py cli/commands/judge/test_llm.py cli/commands/test_model_export.py
 NOT_LOWEST += gateway/api/test_api_fuzz.py ingest/test_passages.py models/places/test_hub.py
 NOT_LOWEST += $(addprefix judging/,model/test_real_model.py trust/test_agreement.py)
 NOT_LOWEST += $(addsuffix .py,$(addprefix models/test_,backends cross_encoder description encoder fastest))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -57,7 +57,7 @@ def _bar(
     description: str, total: float | None, *columns: ProgressColumn, is_shown: bool, **fields: Any
 ) -> Iterator[tuple[Progress, TaskID]]:
     """A bar with these columns behind it, the time that passed and the time that is left; it goes at the end."""
-    with Progress(
+    progress = Progress(
         TextColumn("{task.description}", style="bold", markup=False),
         BarColumn(),
         *columns,
@@ -65,8 +65,8 @@ def _bar(
         TimeRemainingColumn(),
         console=stderr,
         transient=True,
-        disable=not is_shown,
-    ) as progress:
+    )
+    with progress if is_shown else nullcontext():  # what is not begun shows nothing
         yield progress, progress.add_task(description, total=total, **fields)
 
 

@@ -23,6 +23,12 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
 
 
 @pytest.fixture
+def _file(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stderr as a command finds it that begins. Rich's oldest versions remember a FORCE_COLOR of another test."""
+    monkeypatch.setattr(progress, "stderr", Console(stderr=True, markup=False, emoji=False))
+
+
+@pytest.fixture
 def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is said now and then is said each time."""
     monkeypatch.setattr(progress, "SAY_EVERY_S", 0.0)
@@ -52,7 +58,7 @@ def test_a_log_has_a_line_with_the_counts(caplog: pytest.LogCaptureFixture) -> N
     assert caplog.records[1].failed == 1  # type: ignore[attr-defined]
 
 
-@pytest.mark.usefixtures("_at_once")
+@pytest.mark.usefixtures("_at_once", "_file")
 def test_a_file_has_a_line_now_and_then(capsys: pytest.CaptureFixture[str]) -> None:
     with counting("judging", 8) as show:
         show(2)
@@ -69,6 +75,7 @@ def test_a_file_has_a_line_now_and_then(capsys: pytest.CaptureFixture[str]) -> N
     assert others == ["reading: 1,000 documents, 25%", "lexical: 1 of 3 done", "lexical: 2 of 3 done"]
 
 
+@pytest.mark.usefixtures("_file")
 def test_a_file_has_no_line_before_it_is_time(capsys: pytest.CaptureFixture[str]) -> None:
     with counting("judging", 8) as show, share_on_terminal("reading", "documents") as show_share:
         show(8)
