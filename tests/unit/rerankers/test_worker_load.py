@@ -34,7 +34,7 @@ async def test_a_worker_is_asked_how_busy_it_is_before_it_is_asked_for_scores(
     with closing(client.expect(timeout_s=DEADLINE_S)) as turn:
         room = await turn.room(PASSAGES, least=10, timeout_s=DEADLINE_S)
 
-    assert room == 70  # of 10 characters x 1,000 s, with three tenths to spare
+    assert 60 <= room <= 70  # of 10 characters x 1,000 s, with three tenths to spare, and what has passed meanwhile
     assert [asked[:2] for asked in server.asked] == [("HEAD", "/info")]
 
 
