@@ -36,7 +36,7 @@ EXAMPLES = Path(__file__).parents[1] / "examples" / "corpus"
 TEXT = {"title": 1.0, "text": 1.0}
 CHUNK = 500
 TIMEOUT_S = 300.0
-console = Console(stderr=True, highlight=False)
+console = Console(stderr=True, highlight=False, markup=False)
 
 
 def main() -> None:

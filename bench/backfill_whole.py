@@ -60,7 +60,7 @@ MAPPINGS = {
                    "n": {"type": "long"}},
     "_meta": {"owner": "shop"},
 }  # fmt: skip
-console = Console(stderr=True, highlight=False)
+console = Console(stderr=True, highlight=False, markup=False)
 
 
 def main() -> None:

@@ -40,7 +40,7 @@ from connector.wiring import load_encoder
 
 EXAMPLES = Path(__file__).parents[1] / "examples" / "corpus"
 MODELS = ("all-MiniLM-L6-v2", "BAAI/bge-small-en-v1.5")
-console = Console(stderr=True, highlight=False)
+console = Console(stderr=True, highlight=False, markup=False)
 
 
 @dataclass

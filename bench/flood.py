@@ -47,7 +47,7 @@ EVERY_S = 0.5
 BACK = 0.75  # of the pace before
 TINY = {"thread_pool.write.size": 1, "thread_pool.write.queue_size": ROOM}
 SHORT_LIVED = "-XX:TieredStopAtLevel=1 -XX:-UseG1GC -XX:+UseSerialGC"
-console = Console(stderr=True, highlight=False)
+console = Console(stderr=True, highlight=False, markup=False)
 
 
 @dataclass(slots=True)

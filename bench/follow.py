@@ -49,7 +49,7 @@ from support.postgres import new_database, running_postgres  # noqa: E402
 
 LIMIT_S = 300
 LOOK_S = 0.01
-console = Console(stderr=True, highlight=False)
+console = Console(stderr=True, highlight=False, markup=False)
 
 
 @dataclass(frozen=True, slots=True)

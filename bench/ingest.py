@@ -64,7 +64,7 @@ WORDS = [
 ]
 SENTENCE_WORDS = 40
 TOKENS = 256
-console = Console(stderr=True, highlight=False)
+console = Console(stderr=True, highlight=False, markup=False)
 Figures = dict[str, float]
 
 

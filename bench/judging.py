@@ -51,7 +51,7 @@ PIPELINES = (
     Pipeline("fused-linear", "fused", {"search.rerank": "off", "search.fusion.kind": "linear"}),
     Pipeline("fused-lexical", "fused", {"search.rerank": "off", "search.legs.lexical.weight": 4.0}),
 )
-console = Console(stderr=True, highlight=False)
+console = Console(stderr=True, highlight=False, markup=False)
 HOW = ("measured", "expected")
 LOOK_EVERY = 5  # grades, at what is expected
 _Values = NDArray[np.float64]  # [pipelines, queries]

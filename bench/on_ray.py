@@ -27,7 +27,7 @@ from rich.table import Table
 ROOT = Path(__file__).parents[1]
 ENGINE = ("elasticsearch", "9.3.2")
 SENTENCES = 8  # of a document
-console = Console(stderr=True, highlight=False)
+console = Console(stderr=True, highlight=False, markup=False)
 
 
 @dataclass(frozen=True, slots=True)

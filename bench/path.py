@@ -62,7 +62,7 @@ ROWS = {
     "over_slower_leg_ms": "search - slower leg",
     "over_slower_request_ms": "search - slower request",
 }
-console = Console(stderr=True, highlight=False)
+console = Console(stderr=True, highlight=False, markup=False)
 
 
 def main() -> None:

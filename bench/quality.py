@@ -37,7 +37,7 @@ from connector.settings.sections import Settings
 from connector.settings.sources import parse_value
 
 STORE = f"embedded:{Path(tempfile.gettempdir()) / 'connector-bench'}"
-console = Console(stderr=True, highlight=False)
+console = Console(stderr=True, highlight=False, markup=False)
 
 
 def main() -> None:

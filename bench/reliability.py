@@ -61,7 +61,7 @@ POLL_S = 0.1
 EARLY_SHARE = 0.2  # of the kills: at any moment since the job's start, also while it loads
 CLIENTS = 2
 LEG_FAULTS: tuple[Fault, ...] = ("refuse", "reset", "stall", "half", "garbage")
-console = Console(stderr=True, highlight=False)
+console = Console(stderr=True, highlight=False, markup=False)
 
 
 def main() -> None:

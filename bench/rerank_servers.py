@@ -27,7 +27,7 @@ from connector.models.onnx.assembly import weights_file
 ROOT = Path(__file__).parents[1]
 FLASHRANK_NAME, FLASHRANK_FILE = "ms-marco-MiniLM-L-12-v2", "flashrank-MiniLM-L-12-v2_Q.onnx"
 START_S = 300
-console = Console(stderr=True, highlight=False)
+console = Console(stderr=True, highlight=False, markup=False)
 
 
 @dataclass

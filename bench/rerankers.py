@@ -44,7 +44,7 @@ BACKENDS: tuple[Backend, ...] = ("torch", "onnx", "onnx-int8", "openvino", "open
 TOKENS = 128  # of a pair, about
 WORDS = 81
 SEED = 5
-console = Console(stderr=True, highlight=False)
+console = Console(stderr=True, highlight=False, markup=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,7 +36,7 @@ CORPUS = ROOT / "examples" / "corpus"
 QUERY = "how long do tier-2 partners keep a registered deal"
 MORE = 20  # queries of a warm process
 THIS_TREE = "here"
-console = Console(stderr=True, highlight=False)
+console = Console(stderr=True, highlight=False, markup=False)
 
 
 @dataclass(frozen=True, slots=True)

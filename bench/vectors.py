@@ -55,7 +55,7 @@ GROUP = 256  # documents of one write, as in an ingest
 WRITERS = 2
 TIMEOUT_S = 600.0
 CPU_IS_AS_OLD_S = 1.1  # a node looks at its own process once a second
-console = Console(stderr=True, highlight=False)
+console = Console(stderr=True, highlight=False, markup=False)
 
 
 @dataclass(frozen=True, slots=True)

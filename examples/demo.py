@@ -37,7 +37,7 @@ INDEX = "connector-demo"
 FOLDER = Path(__file__).parent / "corpus"
 SHOWN = ("q078", "q046", "q088", "q134")  # a code, a paraphrase, a negation, a qualifier
 RANKINGS = ("lexical", "dense", "fused", "reranked")  # the only stage has its own name beside the last of these
-console = Console(highlight=False, width=None if sys.stdout.isatty() else 150)
+console = Console(highlight=False, markup=False, emoji=False, width=None if sys.stdout.isatty() else 150)
 
 
 def main() -> None:

@@ -89,15 +89,15 @@ async def plan_undo(
             f"migrate {index} --clean"
         )
     names = added or AddedNames(field_name or AddedNames().passages)
-    if not added and field_name and not _looks_like_ours(mapping, names):
-        raise SettingsError(
-            f"index {index!r} has no field {field_name!r} of ours, which is nested, holds ordinal and text, and stands "
-            f"beside a keyword {names.marker!r}; name the one that was filled: --field NAME"
-        )
     if not added and not field_name:
         raise SettingsError(
             f"index {index!r} says of no back-fill in its _meta, so there is nothing to take out; where somebody wrote "
             "over _meta, name our field: --field NAME"
+        )
+    if not added and not _looks_like_ours(mapping, names):
+        raise SettingsError(
+            f"index {index!r} has no field {field_name!r} of ours, which is nested, holds ordinal and text, and stands "
+            f"beside a keyword {names.marker!r}; name the one that was filled: --field NAME"
         )
     query = {"query": has_ours(names)}
     found = await cluster.client.request("POST", index_path(index, "_count"), body=query, timeout_s=cluster.timeout_s)

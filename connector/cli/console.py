@@ -21,6 +21,6 @@ def say(text: str, style: str | None = "yellow") -> None:
 def results() -> Console:
     """What prints on stdout as it is now: as wide as the terminal or $COLUMNS, or WIDTH where there is neither."""
     console = Console(markup=False, emoji=False)
-    if console.is_terminal or "COLUMNS" in os.environ:
-        return console
-    return Console(width=WIDTH, markup=False, emoji=False)
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        console.width = WIDTH
+    return console

@@ -44,17 +44,24 @@ def following(bar: bool) -> Iterator[tuple[Callable[[FollowReport], None], Calla
 
         yield tell, log.info
         return
-    columns = (
-        SpinnerColumn(),
-        TextColumn("{task.description}", style="bold", markup=False),
-        TextColumn("{task.fields[state]}", markup=False),
-    )
-    with Progress(*columns, TimeElapsedColumn(), console=stderr, transient=True) as progress:
+    with _spinner() as progress:
         task = progress.add_task("following", total=None, state="loading the encoder")
         yield (
             lambda report: progress.update(task, state=_describe(report)),
             lambda message: progress.console.print(message, highlight=False),
         )
+
+
+def _spinner() -> Progress:
+    """A line for each that is followed: its name, how it stands, and since when."""
+    return Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}", style="bold", markup=False),
+        TextColumn("{task.fields[state]}", markup=False),
+        TimeElapsedColumn(),
+        console=stderr,
+        transient=True,
+    )
 
 
 class IndexLines:
@@ -104,12 +111,7 @@ def index_lines(bar: bool) -> Iterator[IndexLines]:
     if not bar:
         yield IndexLines(None)
         return
-    columns = (
-        SpinnerColumn(),
-        TextColumn("{task.description}", style="bold", markup=False),
-        TextColumn("{task.fields[state]}", markup=False),
-    )
-    with Progress(*columns, TimeElapsedColumn(), console=stderr, transient=True) as progress:
+    with _spinner() as progress:
         yield IndexLines(progress)
 
 

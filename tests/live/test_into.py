@@ -223,7 +223,9 @@ class TestFailures:
         assert all_of(somebody, old).keys() == {"a1", "a2", "a3"}
 
     @TWO
-    async def test_a_late_document_that_the_new_index_refuses_is_counted(self, somebody: Somebody) -> None:
+    async def test_a_late_document_that_the_new_index_refuses_is_counted(
+        self, somebody: Somebody, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         old = somebody.make(MAPPING)
         put_all(somebody, old, {"a1": ARTICLES["a1"]})
         planned = await plan(somebody, somebody.alias(old))
@@ -236,7 +238,7 @@ class TestFailures:
             put_all(somebody, old, {"late": ARTICLES["a2"]})
             return copied
 
-        job.copy_round = then_write  # type: ignore[method-assign]
+        monkeypatch.setattr(job, "copy_round", then_write)
         switched = await finish(somebody, planned, job)
 
         assert (switched.late, switched.failed) == (0, 1)

@@ -64,6 +64,7 @@ def backfill(
 
         connector backfill shop --into shop-2 --swap --block-writes
     """
+    flags.check()
     settings = read_settings(
         config,
         override,
@@ -71,7 +72,7 @@ def backfill(
         index__name=index,
         index__text_fields=read_text_fields(flags.text),
         log__format=log_format,
-        ray__address=flags.ray_address,
+        ray__address=flags.ray,
     )
     bar = begin_job(settings, flags.report_file)
     say_when_stopped("nothing was changed")

@@ -136,9 +136,8 @@ def _drop_slot(settings: Settings, options: IngestOptions) -> NoReturn:
     """Drop what a database was followed by, and end. Raises SettingsError where nobody agrees, and SourceError."""
     from connector.ingest.following.opening import drop_followed, followed_slot
 
-    description = (
-        f"slot {followed_slot(options.source, settings)} of {options.source}, and what was not followed yet with it"
-    )
+    slot = followed_slot(options.source, settings)
+    description = f"slot {slot} of {options.source}, and what was not followed yet with it"
     if not _agrees([description], "will be dropped", options):
         raise SettingsError(f"nothing was dropped: {description}; agree with --yes")
     dropped = drop_followed(options.source, settings)

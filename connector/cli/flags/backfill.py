@@ -160,19 +160,17 @@ class BackfillFlags:
         return LoadBounds(self.max_search_ms, self.max_search_ratio, self.max_cpu)
 
     @property
-    def ray_address(self) -> str | None:
-        """Where the shards are shared out to. Raises SettingsError where nothing is shared out."""
-        if self.ray and (self.is_elsewhere or self.undo):
-            raise SettingsError("--ray is for a back-fill in place, without --beside, --into and --undo; leave it out")
-        return self.ray
-
-    @property
     def is_elsewhere(self) -> bool:
-        """Whether the index itself is not written to. Raises SettingsError for flags that do not go together."""
+        """Whether the index itself is not written to."""
+        return self.into is not None or self.beside
+
+    def check(self) -> None:
+        """Raise SettingsError for flags that do not go together, or would do nothing."""
         into, beside, undo = self.into is not None, self.beside, self.undo
         is_switch = self.swap is not None or self.block_writes
         is_bounded = any((self.max_search_ms, self.max_search_ratio, self.max_cpu))
-        refused = (
+        in_place = "is for a back-fill in place, without --beside, --into and --undo; leave it out"
+        for is_wrong, words in (
             (undo and self.dry_run, "--dry-run is about a back-fill; --undo says what it would change, and asks"),
             (self.dry_run and self.report_file, "--dry-run makes no report; --json prints what it found"),
             (into and beside, "--into and --beside are two ways; take one"),
@@ -185,16 +183,12 @@ class BackfillFlags:
                 "nothing is to be taken out of the index; drop the other: connector index drop",
             ),
             (self.field and beside, "--field names what is added to the index; with --beside nothing is"),
-            (
-                self.rejects and (into or beside or undo),
-                "--rejects is for a back-fill in place, without --beside, --into and --undo; leave it out",
-            ),
+            (self.rejects and (into or beside or undo), f"--rejects {in_place}"),
+            (self.ray and (into or beside or undo), f"--ray {in_place}"),
             (undo and is_bounded, "--max-search-ms, --max-search-ratio and --max-cpu slow a back-fill, and no --undo"),
-        )
-        for is_wrong, words in refused:
+        ):
             if is_wrong:
                 raise SettingsError(words)
-        return into or beside
 
     def elsewhere(self) -> ElsewhereWish:
         """Where to."""
