@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connector.errors import CircuitOpen, WorkerError, WorkerUnavailable
+from connector.errors import CircuitOpen, ClusterUnavailable, IndexBlocked, WorkerError, WorkerUnavailable
 from connector.retries import MAX_PAUSE_S, MAX_RETRY_AFTER_S, CircuitBreaker, Retry, pauses, read_retry_after
 
 
@@ -238,6 +238,12 @@ async def test_what_may_work_later_is_tried_again_up_to_the_last_attempt(
     retry = Retry((WorkerUnavailable,), attempts=3, first_s=0.001)
 
     assert await run_both_ways(retry, times, error) == [outcome, outcome]
+
+
+async def test_what_no_second_attempt_helps_is_raised_at_once() -> None:
+    retry = Retry((ClusterUnavailable,), attempts=3, first_s=0.001, never=(IndexBlocked,))
+
+    assert await run_both_ways(retry, 1, IndexBlocked("it is blocked")) == [(1, "IndexBlocked")] * 2
 
 
 async def test_a_wait_that_is_not_worth_it_is_not_waited_and_others_are_told_of() -> None:

@@ -44,20 +44,7 @@ def members(data: bytes | Raw) -> dict[str, Raw]:
 
 def write(value: Any) -> bytes:
     """JSON of a value in which raw pieces keep their bytes; whole numbers of any size."""
-    try:
-        return ENCODER.encode(value)
-    except (OverflowError, ValueError):  # whole numbers beyond 64 bits, which the encoder does not write
-        return _write_parts(value)
-
-
-def _write_parts(value: Any) -> bytes:
-    if isinstance(value, Mapping):
-        pairs = (b"%s:%s" % (ENCODER.encode(key), _write_parts(member)) for key, member in value.items())
-        return b"{%s}" % b",".join(pairs)
-    if isinstance(value, list | tuple):
-        return b"[%s]" % b",".join(map(_write_parts, value))
-    is_whole = isinstance(value, int) and not isinstance(value, bool)
-    return str(value).encode() if is_whole else ENCODER.encode(value)
+    return ENCODER.encode(value)
 
 
 def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
