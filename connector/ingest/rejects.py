@@ -25,7 +25,7 @@ class RejectsFile:
             with open(self._path, "a", encoding="ascii"):
                 pass
             if not was_there:
-                self._path.unlink()
+                self._path.unlink(missing_ok=True)  # another job may have looked at the same moment
         except OSError as error:
             raise DiskError(
                 f"failed documents cannot be kept in {self._path} ({error.strerror}); name another file: --rejects"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -88,3 +89,13 @@ def test_a_check_keeps_what_the_last_run_rejected(tmp_path: Path) -> None:
     assert [(file.name, file.read_text()) for file in tmp_path.iterdir()] == [("old", "kept")]
     with pytest.raises(DiskError, match="--rejects"):
         RejectsFile(tmp_path / "nowhere" / "file").check()
+
+
+def test_two_jobs_that_check_the_same_file_at_once_do_not_end_each_other(tmp_path: Path) -> None:
+    def check(_: int) -> None:
+        RejectsFile(tmp_path / "file").check()
+
+    with ThreadPoolExecutor(2) as jobs:
+        list(jobs.map(check, range(400)))
+
+    assert list(tmp_path.iterdir()) == []
