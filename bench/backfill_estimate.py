@@ -23,8 +23,8 @@ from parts import part_of
 from rich.console import Console
 from rich.table import Table
 
-from connector.backfill.dry_run import read_index_bytes
-from connector.backfill.planning import BackfillWish
+from connector.backfill.planning.dry_run import read_index_bytes
+from connector.backfill.planning.plan import BackfillWish
 from connector.backfill.run import fill, preparing, rehearse
 from connector.clusters.rest import RestCluster
 from connector.ingest.sources import open_source

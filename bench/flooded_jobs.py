@@ -10,16 +10,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from connector.backfill.beside import BesideJob
-from connector.backfill.beside_plan import open_beside, plan_beside
+from connector.backfill.beside.filling import BesideJob
+from connector.backfill.beside.plan import open_beside, plan_beside
 from connector.backfill.fields import put_fields
-from connector.backfill.into import IntoJob
-from connector.backfill.into_plan import create_new, plan_into
-from connector.backfill.job import BackfillJob
+from connector.backfill.in_place.job import BackfillJob
+from connector.backfill.into.copying import IntoJob
+from connector.backfill.into.plan import create_new, plan_into
 from connector.backfill.keeping_up.follower import IndexFollower
 from connector.backfill.keeping_up.state import StateFile
+from connector.backfill.pace.throttle import WritePace
 from connector.backfill.report import BackfillCounts
-from connector.backfill.throttle import WritePace
 from connector.clusters.rest import RestCluster
 from connector.ingest.pipeline import IngestJob
 from connector.ingest.sources import open_source

@@ -15,7 +15,7 @@ from machine import print_result
 from rich.console import Console
 from rich.table import Table
 
-from connector.backfill.estimate import VectorCost, memory_bytes, vector_bytes
+from connector.backfill.planning.estimate import VectorCost, memory_bytes, vector_bytes
 from connector.clusters.vector_choices import read_choices
 from connector.settings.sections import VectorIndexSettings
 

@@ -9,18 +9,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, Protocol
 
-from connector.backfill.beside import BesideCounts, BesideJob, BesideReport
-from connector.backfill.beside_plan import BesidePlan, open_beside, plan_beside, text_fields_of
+from connector.backfill.beside.filling import BesideCounts, BesideJob, BesideReport
+from connector.backfill.beside.plan import BesidePlan, open_beside, plan_beside, text_fields_of
 from connector.backfill.engine import engine_of
-from connector.backfill.into import IntoCounts, IntoJob, IntoReport
-from connector.backfill.into_plan import IntoPlan, create_new, plan_into
+from connector.backfill.into.copying import IntoCounts, IntoJob, IntoReport
+from connector.backfill.into.plan import IntoPlan, create_new, plan_into
+from connector.backfill.into.switch import SwitchReport, check_switch, switch
 from connector.backfill.keeping_up.beside_follow import BesideFollower
 from connector.backfill.keeping_up.state import StateFile, name_files
-from connector.backfill.planning import BackfillWish
+from connector.backfill.pace.throttle import WritePace
+from connector.backfill.pace.watch import LoadBounds, watch_load, watching
+from connector.backfill.planning.plan import BackfillWish
 from connector.backfill.run import NO_BOUNDS
-from connector.backfill.switch import SwitchReport, check_switch, switch
-from connector.backfill.throttle import WritePace
-from connector.backfill.watch import LoadBounds, watch_load, watching
 from connector.backfilled import AddedNames
 from connector.clusters.beside import BesideIndex
 from connector.clusters.rest import RestCluster

@@ -1,4 +1,4 @@
-"""What is known of an index before anything is written to it; what reads it is in `reading.py`."""
+"""What is known of an index before anything is written to it; what reads it is in `planning/reading.py`."""
 
 from __future__ import annotations
 

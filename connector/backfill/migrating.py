@@ -13,9 +13,9 @@ from typing import Any
 
 from connector.backfill.engine import engine_of
 from connector.backfill.fields import BackfillPlan, put_meta, read_index_mapping
-from connector.backfill.planning import ProbedIndex, plan_backfill, probe_index
+from connector.backfill.planning.plan import ProbedIndex, plan_backfill, probe_index
+from connector.backfill.planning.reading import find_indices
 from connector.backfill.probe.intent import Versions
-from connector.backfill.reading import find_indices
 from connector.backfill.run import PreparedBackfill
 from connector.backfill.scan import needs_work
 from connector.backfilled import AddedNames, Backfilled, leaving_from_meta, switch_to_other

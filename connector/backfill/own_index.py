@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from connector.backfill.sending import PacedSender
-from connector.backfill.throttle import WritePace
+from connector.backfill.pace.sending import PacedSender
+from connector.backfill.pace.throttle import WritePace
 from connector.backfill.write import UpdateOutcome
 from connector.clusters.rest import RestCluster
 from connector.clusters.write_place import WritePlace

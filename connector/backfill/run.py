@@ -8,17 +8,17 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from connector.backfill.dry_run import BackfillRehearsal, rehearse_backfill
 from connector.backfill.engine import engine_of
 from connector.backfill.fields import BackfillPlan, put_fields
-from connector.backfill.job import BackfillJob, run_watched
-from connector.backfill.planning import BackfillWish, ProbedIndex, describe_change, plan_backfill, probe_indices
+from connector.backfill.in_place.job import BackfillJob, run_watched
+from connector.backfill.pace.throttle import WritePace
+from connector.backfill.pace.watch import LoadBounds
+from connector.backfill.planning.dry_run import BackfillRehearsal, rehearse_backfill
+from connector.backfill.planning.plan import BackfillWish, ProbedIndex, describe_change, plan_backfill, probe_indices
+from connector.backfill.planning.reading import find_indices
 from connector.backfill.probe.intent import Intent
-from connector.backfill.reading import find_indices
 from connector.backfill.report import BackfillCounts, BackfillReport
-from connector.backfill.throttle import WritePace
 from connector.backfill.undo import UndoJob, UndoPlan, UndoReport, plan_undo
-from connector.backfill.watch import LoadBounds
 from connector.clusters.rest import RestCluster
 from connector.event_loop import in_own_thread
 from connector.extras import needs
@@ -110,7 +110,7 @@ async def _filler(
         yield fill_here
         return
     with needs("ray", "a back-fill on a Ray cluster (--ray)"):
-        from connector.backfill.on_ray import RayBackfill
+        from connector.backfill.in_place.on_ray import RayBackfill
 
     async with RayBackfill.connecting(settings) as room:
 

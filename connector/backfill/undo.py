@@ -19,12 +19,12 @@ import orjson
 
 from connector.backfill.fields import put_meta, read_index_mapping, take_meta_out
 from connector.backfill.other_nested import NO_OTHERS, OtherNested, read_others
-from connector.backfill.patience import patient
+from connector.backfill.pace.patience import patient
+from connector.backfill.pace.sending import PacedSender, blocked_reason
+from connector.backfill.pace.throttle import WritePace
 from connector.backfill.report import count_reasons
 from connector.backfill.same_index import SameIndex
 from connector.backfill.scan import Shard, count_shards, read_shard
-from connector.backfill.sending import PacedSender, blocked_reason
-from connector.backfill.throttle import WritePace
 from connector.backfilled import OTHERS_KEY, AddedNames, Backfilled, read_added_names, with_leaving
 from connector.clusters.foreign import read_mapping
 from connector.clusters.paths import index_path

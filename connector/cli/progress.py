@@ -24,8 +24,8 @@ from rich.progress import (
 from connector.cli.console import say, stderr
 
 if TYPE_CHECKING:
-    from connector.backfill.beside import BesideCounts
-    from connector.backfill.into import IntoCounts
+    from connector.backfill.beside.filling import BesideCounts
+    from connector.backfill.into.copying import IntoCounts
     from connector.backfill.report import BackfillCounts
     from connector.evaluation.evaluate import Reporter
     from connector.ingest.report import Counts

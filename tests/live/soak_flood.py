@@ -17,9 +17,9 @@ from support.parts import wait_until
 from support.running_engines import SERVERS, SHORT_LIVED
 from support.somebody import Somebody
 
-from connector.backfill.beside import BesideJob
+from connector.backfill.beside.filling import BesideJob
 from connector.backfill.fields import put_fields
-from connector.backfill.job import BackfillJob
+from connector.backfill.in_place.job import BackfillJob
 from connector.clusters.connect import connect
 from connector.settings.sections import ClusterSettings, IngestSettings
 from connector.types import Vectors

@@ -12,15 +12,15 @@ from support.backfills import WORDS, WordEncoder, plan_for
 from support.scratch import unique_name
 from support.secured import Secured
 
-from connector.backfill.beside import BesideCounts, BesideJob
-from connector.backfill.beside_plan import open_beside, plan_beside
+from connector.backfill.beside.filling import BesideCounts, BesideJob
+from connector.backfill.beside.plan import open_beside, plan_beside
 from connector.backfill.facts import Facts
 from connector.backfill.fields import put_fields
 from connector.backfill.keeping_up.beside_follow import BesideFollower
 from connector.backfill.keeping_up.follower import IndexFollower
 from connector.backfill.keeping_up.state import StateFile
+from connector.backfill.planning.reading import read_facts
 from connector.backfill.probe.judge import judge
-from connector.backfill.reading import read_facts
 from connector.backfill.report import BackfillReport
 from connector.clusters.connect import connect
 from connector.clusters.rest import RestCluster

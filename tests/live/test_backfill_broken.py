@@ -16,7 +16,7 @@ from support.somebody import TEXT, Somebody
 from connector.backfill import scan, writing
 from connector.backfill.encoding import NO_NUMBER
 from connector.backfill.fields import BackfillPlan, put_fields
-from connector.backfill.job import BackfillJob
+from connector.backfill.in_place.job import BackfillJob
 from connector.backfill.report import BackfillCounts, BackfillReport
 from connector.clusters.connect import connect
 from connector.clusters.rest import RestCluster

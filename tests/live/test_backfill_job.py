@@ -19,7 +19,7 @@ from support.shops import DOCUMENTS, ENCODER, SMALL, check_index, open_shop, rea
 from support.somebody import Somebody
 
 from connector.backfill.fields import BackfillPlan
-from connector.backfill.job import BackfillJob
+from connector.backfill.in_place.job import BackfillJob
 from connector.backfill.passages import build_passages
 from connector.backfill.report import BackfillReport
 from connector.clusters.connect import connect

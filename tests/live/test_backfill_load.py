@@ -8,12 +8,12 @@ import pytest
 from support.backfills import WordEncoder, plan_for
 from support.somebody import TEXT, Somebody
 
-from connector.backfill.dry_run import rehearse_backfill
+from connector.backfill.pace.throttle import WritePace
+from connector.backfill.pace.watch import LoadBounds, watch_load
+from connector.backfill.planning.dry_run import rehearse_backfill
+from connector.backfill.planning.reading import read_facts
 from connector.backfill.probe.judge import NOTHING_PARTICULAR
-from connector.backfill.reading import read_facts
 from connector.backfill.scan import STATS_GROUP
-from connector.backfill.throttle import WritePace
-from connector.backfill.watch import LoadBounds, watch_load
 from connector.clusters.rest import RestCluster
 from connector.settings.sections import IngestSettings
 

@@ -11,7 +11,7 @@ from support.backfills import WordEncoder, build_updates, plan_for
 from support.somebody import TEXT, Somebody
 
 from connector.backfill.fields import BackfillPlan, put_fields, read_index_mapping, take_meta_out
-from connector.backfill.job import BackfillJob
+from connector.backfill.in_place.job import BackfillJob
 from connector.backfill.scan import FoundDocument, find_work, read_documents
 from connector.backfill.write import UpdateOutcome, write_updates
 from connector.backfilled import Backfilled

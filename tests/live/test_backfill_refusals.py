@@ -13,11 +13,11 @@ from support.scratch import unique_name
 from support.somebody import TEXT, Somebody
 
 from connector.backfill.fields import put_fields
-from connector.backfill.planning import BackfillWish, plan_backfill, probe_indices
+from connector.backfill.planning.plan import BackfillWish, plan_backfill, probe_indices
+from connector.backfill.planning.reading import find_indices, read_facts
 from connector.backfill.probe.intent import Intent
 from connector.backfill.probe.judge import NOTHING_PARTICULAR, judge
 from connector.backfill.probe.verdict import ProbeVerdict
-from connector.backfill.reading import find_indices, read_facts
 from connector.clusters.rest import RestCluster
 from connector.errors import EncoderMismatch, IndexMissing, SettingsError
 from connector.settings.sections import Settings

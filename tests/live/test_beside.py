@@ -16,10 +16,10 @@ from support.followed_shops import AwayAtFirst
 from support.running_gateway import running_gateway
 from support.somebody import Somebody
 
-from connector.backfill.beside import BesideCounts, BesideJob
-from connector.backfill.beside_documents import ReadDocument, build_document
+from connector.backfill.beside.documents import ReadDocument, build_document
+from connector.backfill.beside.filling import BesideCounts, BesideJob
 from connector.backfill.fields import put_fields
-from connector.backfill.job import BackfillJob
+from connector.backfill.in_place.job import BackfillJob
 from connector.backfill.keeping_up.beside_follow import BesideFollower
 from connector.backfill.keeping_up.lag import PassageLag
 from connector.clusters.beside import BesideIndex

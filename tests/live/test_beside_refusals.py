@@ -11,7 +11,7 @@ from support.backfills import WORDS, BrokenEncoder, WordEncoder
 from support.besides import SETTINGS, cluster_of, fill_beside, make_beside
 from support.somebody import TEXT, Somebody
 
-from connector.backfill.beside_plan import BesidePlan, open_beside, plan_beside, text_fields_of
+from connector.backfill.beside.plan import BesidePlan, open_beside, plan_beside, text_fields_of
 from connector.backfill.encoding import NO_NUMBER
 from connector.clusters import beside
 from connector.clusters.beside import BesideIndex

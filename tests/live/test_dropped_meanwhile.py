@@ -12,9 +12,9 @@ from support.parts import wait_until
 from support.scratch import unique_name
 from support.somebody import Somebody
 
-from connector.backfill.beside import BesideJob
-from connector.backfill.into import IntoJob
-from connector.backfill.into_plan import create_new, plan_into
+from connector.backfill.beside.filling import BesideJob
+from connector.backfill.into.copying import IntoJob
+from connector.backfill.into.plan import create_new, plan_into
 from connector.clusters.clients import Client
 from connector.clusters.rest import RestCluster
 from connector.clusters.write_place import write_alias

@@ -18,7 +18,7 @@ from support.shops import ENCODER, SMALL
 from support.somebody import TEXT, Somebody
 
 from connector.backfill.fields import BackfillPlan, put_fields, put_meta, read_index_mapping
-from connector.backfill.job import BackfillJob
+from connector.backfill.in_place.job import BackfillJob
 from connector.backfill.keeping_up.finding import InPlaceVectors, find_to_follow
 from connector.backfill.keeping_up.follower import MANY_REFUSED
 from connector.backfill.keeping_up.lag import PassageLag

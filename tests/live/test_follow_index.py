@@ -23,6 +23,7 @@ from support.somebody import Somebody
 
 from connector.backfill import rounds, scan
 from connector.backfill.fields import BackfillPlan, put_fields, put_meta, read_index_mapping
+from connector.backfill.in_place.rounds import META_REPLACED
 from connector.backfill.keeping_up import follower
 from connector.backfill.keeping_up.checkpoints import IndexCheckpoints, read_checkpoints
 from connector.backfill.keeping_up.follower import IndexFollower
@@ -30,7 +31,6 @@ from connector.backfill.keeping_up.lag import PassageLag
 from connector.backfill.keeping_up.run import FollowListeners, follow
 from connector.backfill.keeping_up.state import StateFile
 from connector.backfill.report import BackfillCounts, BackfillReport
-from connector.backfill.rounds import META_REPLACED
 from connector.backfill.undo import UndoJob, plan_undo
 from connector.backfilled import AddedNames, Backfilled
 from connector.clusters.clients import Client

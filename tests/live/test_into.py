@@ -12,11 +12,11 @@ from support.besides import MAPPING, SETTINGS, TEXT, bulk, cluster_of, put_all
 from support.scratch import unique_name
 from support.somebody import Somebody
 
-from connector.backfill.copies import Original
 from connector.backfill.encoding import NO_NUMBER
-from connector.backfill.into import IntoJob, IntoReport
-from connector.backfill.into_plan import IntoPlan, create_new, plan_into
-from connector.backfill.switch import SwitchReport, check_switch, switch
+from connector.backfill.into.copies import Original
+from connector.backfill.into.copying import IntoJob, IntoReport
+from connector.backfill.into.plan import IntoPlan, create_new, plan_into
+from connector.backfill.into.switch import SwitchReport, check_switch, switch
 from connector.errors import ClusterError, SettingsError
 from connector.filters import check_filter, parse_filter
 from connector.lexical import LexicalQuery

@@ -17,9 +17,9 @@ from support.effort import tries
 from support.scratch import unique_name
 from support.somebody import Somebody
 
-from connector.backfill.beside import BesideCounts, BesideJob, BesideReport
-from connector.backfill.into import IntoJob
-from connector.backfill.into_plan import create_new, plan_into
+from connector.backfill.beside.filling import BesideCounts, BesideJob, BesideReport
+from connector.backfill.into.copying import IntoJob
+from connector.backfill.into.plan import create_new, plan_into
 from connector.backfill.keeping_up.beside_follow import BesideFollower
 from connector.backfill.keeping_up.state import StateFile
 from connector.clusters.vectors_index import hash_texts
@@ -70,7 +70,7 @@ async def test_vectors_beside_an_index(somebody: Somebody) -> None:
 async def test_vectors_beside_an_index_that_is_followed(
     somebody: Somebody, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("connector.backfill.beside.IN_FLIGHT", 20)
+    monkeypatch.setattr("connector.backfill.beside.filling.IN_FLIGHT", 20)
     name = somebody.make(MAPPING, settings={"index.number_of_shards": 2})
     put_all(somebody, name, NOTES)
     index, chance, file = await make_beside(somebody, name), random.Random(5), tmp_path / "state.json"

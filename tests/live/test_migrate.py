@@ -13,7 +13,7 @@ from support.shops import SMALL, read_all
 from support.somebody import TEXT, Somebody
 
 from connector.backfill.fields import put_fields, put_meta, read_index_mapping
-from connector.backfill.job import BackfillJob
+from connector.backfill.in_place.job import BackfillJob
 from connector.backfill.migrating import (
     choose_to_switch,
     count_lacking,

@@ -18,15 +18,15 @@ from support.shops import SMALL
 from support.somebody import TEXT, Somebody
 
 from connector.backfill.fields import BackfillPlan, put_fields
-from connector.backfill.into import IntoJob
-from connector.backfill.into_plan import create_new, plan_into
-from connector.backfill.job import BackfillJob
+from connector.backfill.in_place.job import BackfillJob
+from connector.backfill.into.copying import IntoJob
+from connector.backfill.into.plan import create_new, plan_into
 from connector.backfill.keeping_up.follower import IndexFollower
 from connector.backfill.keeping_up.state import StateFile
 from connector.backfill.migrating import plan_migration, read_backfills
-from connector.backfill.planning import BackfillWish, plan_backfill, probe_indices
+from connector.backfill.planning.plan import BackfillWish, plan_backfill, probe_indices
+from connector.backfill.planning.sampling import measure_sample, read_sample_of
 from connector.backfill.report import BackfillReport
-from connector.backfill.sampling import measure_sample, read_sample_of
 from connector.backfill.scan import read_again, read_documents
 from connector.backfill.undo import UndoJob, UndoReport, has_ours, plan_undo
 from connector.backfilled import AddedNames, Backfilled

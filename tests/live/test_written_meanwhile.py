@@ -15,10 +15,10 @@ from support.scratch import unique_name
 from support.shop_writers import ShopWriter
 from support.somebody import TEXT, Somebody
 
-from connector.backfill.into import IntoJob
-from connector.backfill.into_plan import create_new, plan_into
+from connector.backfill.into.copying import IntoJob
+from connector.backfill.into.plan import create_new, plan_into
+from connector.backfill.into.switch import switch
 from connector.backfill.passages import build_passages
-from connector.backfill.switch import switch
 from connector.clusters.beside import BesideIndex
 from connector.ingest.passages import cut
 from connector.settings.sections import IngestSettings

@@ -13,7 +13,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from support.backfills import WordEncoder, plan_for
 
 from connector.backfill.fields import put_fields
-from connector.backfill.job import BackfillJob
+from connector.backfill.in_place.job import BackfillJob
 from connector.clusters.connect import connect
 from connector.clusters.rest import RestCluster
 from connector.settings.sections import ClusterSettings, IngestSettings

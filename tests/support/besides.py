@@ -9,8 +9,8 @@ from typing import Any
 from support.backfills import WORDS
 from support.somebody import Somebody
 
-from connector.backfill.beside import BesideJob, BesideReport
-from connector.backfill.beside_plan import open_beside, plan_beside
+from connector.backfill.beside.filling import BesideJob, BesideReport
+from connector.backfill.beside.plan import open_beside, plan_beside
 from connector.clusters.beside import BesideIndex
 from connector.clusters.rest import RestCluster
 from connector.models.encoder import Encoder

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from connector.backfill.fields import BackfillPlan
-from connector.backfill.planning import BackfillWish
+from connector.backfill.planning.plan import BackfillWish
 from connector.backfill.report import BackfillReport
 from connector.backfill.run import fill, preparing
 from connector.clusters.connect import connect

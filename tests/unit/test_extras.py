@@ -30,7 +30,7 @@ GUARDED = {
     "connector/ingest/following/postgres": "connector/ingest/following/opening.py",
     "connector/ingest/following/kafka_topic.py": "connector/ingest/following/opening.py",
     "connector/ingest/ray/": "connector/ingest/job.py",
-    "connector/backfill/on_ray.py": "connector/backfill/run.py",
+    "connector/backfill/in_place/on_ray.py": "connector/backfill/run.py",
     "connector/judging/page/": "connector/cli/commands/judge/page.py",
     "connector/metrics.py": "connector/cli/commands/worker.py",  # as part of the worker, and so of the gateway
     "connector/models/": "connector/models/load.py",

@@ -13,6 +13,8 @@ from support.pages import ROOT
 PACKAGE, UNIT = ROOT / "connector", ROOT / "tests" / "unit"
 # folders of the package without one here, and where their tests are
 ELSEWHERE = {
+    "backfill/beside": "it is nothing without an engine: tests/live/test_beside.py and test_beside_refusals.py",
+    "backfill/into": "as backfill/beside: tests/live/test_into.py",
     "contract": "it is classes of tests: tests/contract has our own parts pass them",
     "contract/clusters": "as contract",
     "search/legs": "a leg is asked by a search, and has no answer without one: search/test_searcher.py and test_own.py",

@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import Callable
 
-from connector.backfill.beside import BesideCounts, BesideJob, BesideReport
+from connector.backfill.beside.filling import BesideCounts, BesideJob, BesideReport
 from connector.backfill.keeping_up.beside_state import BesideState
 from connector.backfill.keeping_up.lag import PassageLag
 from connector.backfill.keeping_up.passing import may_pass

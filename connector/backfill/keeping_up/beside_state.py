@@ -13,7 +13,7 @@ from dataclasses import replace
 
 import orjson
 
-from connector.backfill.beside import BesideJob
+from connector.backfill.beside.filling import BesideJob
 from connector.backfill.keeping_up.checkpoints import IndexCheckpoints, read_checkpoints
 from connector.backfill.keeping_up.state import FollowState, StateFile, begin_anew
 from connector.backfill.scan import NONE_YET, count_shards

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from connector.backfill.fields import read_index_mapping
 from connector.backfill.migrating import FIRST
-from connector.backfill.reading import find_indices
+from connector.backfill.planning.reading import find_indices
 from connector.backfilled import Backfilled, leaving_from_meta
 from connector.clusters.rest import RestCluster
 from connector.clusters.vectors_index import vectors_name

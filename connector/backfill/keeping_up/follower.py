@@ -18,15 +18,15 @@ from dataclasses import replace
 from pathlib import Path
 
 from connector.backfill.fields import BackfillPlan
+from connector.backfill.in_place.meta_guard import VectorsTakenOut
+from connector.backfill.in_place.rounds import BackfillRounds, ShardRange, refresh, run_to_end
 from connector.backfill.keeping_up.checkpoints import IndexCheckpoints, read_checkpoints
 from connector.backfill.keeping_up.lag import PassageLag
 from connector.backfill.keeping_up.passing import may_pass
 from connector.backfill.keeping_up.state import FollowState, StateFile, begin_anew, moved_to, moved_within
-from connector.backfill.meta_guard import VectorsTakenOut
+from connector.backfill.pace.throttle import WritePace
 from connector.backfill.report import BackfillCounts, BackfillReport
-from connector.backfill.rounds import BackfillRounds, ShardRange, refresh, run_to_end
 from connector.backfill.scan import NONE_YET
-from connector.backfill.throttle import WritePace
 from connector.clusters.rest import RestCluster
 from connector.errors import AccessDenied, ConnectorError, SettingsError
 from connector.models.encoder import Encoder

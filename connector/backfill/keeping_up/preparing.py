@@ -7,16 +7,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from connector.backfill.beside import BesideCounts, BesideJob
+from connector.backfill.beside.filling import BesideCounts, BesideJob
 from connector.backfill.fields import BackfillPlan
 from connector.backfill.keeping_up.beside_follow import BesideFollower
 from connector.backfill.keeping_up.finding import BesideVectors, InPlaceVectors, VectorsToFollow
 from connector.backfill.keeping_up.follower import IndexFollower
 from connector.backfill.keeping_up.lag import PassageLag
 from connector.backfill.keeping_up.state import StateFile, name_files
-from connector.backfill.planning import plan_backfill, probe_index
+from connector.backfill.pace.throttle import WritePace
+from connector.backfill.planning.plan import plan_backfill, probe_index
 from connector.backfill.report import BackfillCounts, BackfillReport
-from connector.backfill.throttle import WritePace
 from connector.backfilled import Backfilled
 from connector.clusters.beside import BesideIndex
 from connector.clusters.protocol import ForeignFields

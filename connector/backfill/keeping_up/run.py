@@ -19,9 +19,9 @@ from connector.backfill.keeping_up.finding import VectorsToFollow, find_to_follo
 from connector.backfill.keeping_up.lag import PassageLag
 from connector.backfill.keeping_up.preparing import EncoderCache, FollowerFiles, Ready, VectorsFollower, prepare
 from connector.backfill.keeping_up.state import StateFile
+from connector.backfill.pace.throttle import WritePace
+from connector.backfill.pace.watch import LoadBounds, watch_load, watching
 from connector.backfill.report import BackfillCounts, BackfillReport
-from connector.backfill.throttle import WritePace
-from connector.backfill.watch import LoadBounds, watch_load, watching
 from connector.clusters.rest import RestCluster
 from connector.errors import AccessDenied, ConnectorError, SettingsError
 from connector.settings.sections import Settings

@@ -23,7 +23,7 @@ from connector.cli.tables.backfill import print_backfills, print_leftovers, prin
 from connector.settings.sections import Settings
 
 if TYPE_CHECKING:
-    from connector.backfill.dry_run import BackfillRehearsal
+    from connector.backfill.planning.dry_run import BackfillRehearsal
     from connector.backfill.report import BackfillReport
     from connector.backfill.undo import UndoReport
 

@@ -12,8 +12,8 @@ from connector.errors import SettingsError
 
 if TYPE_CHECKING:
     from connector.backfill.elsewhere import ElsewhereWish
-    from connector.backfill.planning import BackfillWish
-    from connector.backfill.watch import LoadBounds
+    from connector.backfill.pace.watch import LoadBounds
+    from connector.backfill.planning.plan import BackfillWish
 
 BackfilledIndex = Annotated[
     str | None,
@@ -155,7 +155,7 @@ class BackfillFlags:
     @property
     def bounds(self) -> LoadBounds:
         """What the load of the engine is to stay below."""
-        from connector.backfill.watch import LoadBounds
+        from connector.backfill.pace.watch import LoadBounds
 
         return LoadBounds(self.max_search_ms, self.max_search_ratio, self.max_cpu)
 
@@ -202,7 +202,7 @@ class BackfillFlags:
 
     def wish(self, text: dict[str, float] | None) -> BackfillWish:
         """What is wished for, with the text fields of the settings. Raises SettingsError."""
-        from connector.backfill.planning import BackfillWish
+        from connector.backfill.planning.plan import BackfillWish
 
         if self.versions not in ("auto", "internal", "external"):
             raise SettingsError(f"--versions is auto, internal or external, not {self.versions!r}")

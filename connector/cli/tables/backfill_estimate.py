@@ -5,8 +5,8 @@ from __future__ import annotations
 from rich.table import Table
 from rich.text import Text
 
-from connector.backfill.dry_run import BackfillRehearsal
-from connector.backfill.estimate import Estimate
+from connector.backfill.planning.dry_run import BackfillRehearsal
+from connector.backfill.planning.estimate import Estimate
 from connector.cli.console import results
 
 MINUTE_S, HOUR_S, DAY_S = 60, 3_600, 86_400

@@ -30,7 +30,7 @@ def print_elsewhere(report: ElsewhereReport, settings: Settings) -> None:
 
 def print_left(report: ElsewhereReport) -> None:
     """What was not done, and what is to be known."""
-    from connector.backfill.into import IntoReport
+    from connector.backfill.into.copying import IntoReport
 
     for note in report.notes:
         say(note)

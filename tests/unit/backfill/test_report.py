@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from connector.backfill import report
-from connector.backfill.own_writes import OwnWrites
+from connector.backfill.in_place.own_writes import OwnWrites
 from connector.backfill.report import OTHER_REASONS, BackfillCounts, Ledger, count_reasons
 from connector.backfill.scan import FoundDocument
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from connector.backfill.in_place.meta_guard import VectorsTakenOut
 from connector.backfill.keeping_up.passing import may_pass
-from connector.backfill.meta_guard import VectorsTakenOut
 from connector.clusters.failures import refusal
 from connector.errors import (
     AccessDenied,

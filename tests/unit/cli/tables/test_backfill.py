@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from support.command import flat
 
-from connector.backfill.beside import BesideCounts, BesideReport
+from connector.backfill.beside.filling import BesideCounts, BesideReport
 from connector.backfill.elsewhere import ElsewhereReport
-from connector.backfill.into import IntoCounts, IntoReport
+from connector.backfill.into.copying import IntoCounts, IntoReport
+from connector.backfill.into.switch import SwitchReport
 from connector.backfill.report import BackfillCounts, BackfillReport
-from connector.backfill.switch import SwitchReport
 from connector.backfill.undo import UndoReport
 from connector.cli.tables.backfill import print_leftovers, print_not_undone
 from connector.cli.tables.elsewhere import print_elsewhere, print_left

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from connector.backfill.dry_run import BackfillRehearsal
-from connector.backfill.estimate import VectorCost, estimate
 from connector.backfill.facts import Facts
+from connector.backfill.planning.dry_run import BackfillRehearsal
+from connector.backfill.planning.estimate import VectorCost, estimate
+from connector.backfill.planning.sampling import SampledWork
 from connector.backfill.probe.judge import judge
-from connector.backfill.sampling import SampledWork
 from connector.cli.tables.backfill_estimate import print_rehearsal, spell_bytes, spell_time
 from connector.clusters.protocol import Engine
 

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from connector.backfill.estimate import Estimate, VectorCost, estimate, memory_bytes, vector_bytes
 from connector.backfill.facts import Facts
-from connector.backfill.sampling import SampledWork
+from connector.backfill.planning.estimate import Estimate, VectorCost, estimate, memory_bytes, vector_bytes
+from connector.backfill.planning.sampling import SampledWork
 from connector.clusters.protocol import Engine
 
 FLOATS, INT8 = VectorCost("hnsw", 32), VectorCost("int8_hnsw", 8)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from connector.backfill.texts import _candidates, choose_texts
+from connector.backfill.planning.texts import _candidates, choose_texts
 
 LONG = "It is checked twice a day, and what was found is written into the log by whoever was there at the time. " * 2
 

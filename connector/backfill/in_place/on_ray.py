@@ -19,10 +19,10 @@ from ray.exceptions import RayError
 
 from connector.backfill.engine import engine_of
 from connector.backfill.fields import BackfillPlan
-from connector.backfill.job import BackfillJob, run_watched
+from connector.backfill.in_place.job import BackfillJob, run_watched
+from connector.backfill.pace.throttle import WritePace
+from connector.backfill.pace.watch import LoadBounds
 from connector.backfill.report import BackfillCounts, BackfillReport
-from connector.backfill.throttle import WritePace
-from connector.backfill.watch import LoadBounds
 from connector.errors import AccessDenied, ConnectorError, EncoderMismatch
 from connector.event_loop import in_own_thread, open_runner
 from connector.ingest.ray.board import Board

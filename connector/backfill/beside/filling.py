@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from connector.backfill.beside_documents import (
+from connector.backfill.beside.documents import (
     DifferingGroup,
     EncodedDocuments,
     ReadDocument,
@@ -24,11 +24,11 @@ from connector.backfill.beside_documents import (
     build_touch,
 )
 from connector.backfill.own_index import OwnIndexSender
-from connector.backfill.patience import while_unavailable
+from connector.backfill.pace.patience import while_unavailable
+from connector.backfill.pace.sending import blocked_reason
+from connector.backfill.pace.throttle import WritePace
 from connector.backfill.report import count_reasons
 from connector.backfill.scan import ANY, NONE_YET, Shard, count_shards, read_shard
-from connector.backfill.sending import blocked_reason
-from connector.backfill.throttle import WritePace
 from connector.backfill.write import UpdateOutcome
 from connector.clusters.beside import BY_VALUES, BesideIndex
 from connector.clusters.bulk import build_bulk, build_removal

@@ -10,11 +10,11 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 
 from connector.backfill.fields import BackfillPlan, with_others_now
-from connector.backfill.own_writes import OwnWrites
+from connector.backfill.in_place.own_writes import OwnWrites
+from connector.backfill.pace.sending import PacedSender, blocked_reason
+from connector.backfill.pace.throttle import WritePace
 from connector.backfill.report import Ledger, count_reasons
 from connector.backfill.scan import FoundDocument, read_again
-from connector.backfill.sending import PacedSender, blocked_reason
-from connector.backfill.throttle import WritePace
 from connector.backfill.too_long import is_too_long, taken_out
 from connector.backfill.write import PassageUpdate, UpdateOutcome, build_removal, write_updates
 from connector.backfilled import AddedNames

@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from connector.backfill.into_plan import IntoPlan
+from connector.backfill.into.plan import IntoPlan
 from connector.backfill.passages import is_of_its_text
 from connector.backfill.scan import ANY, FoundDocument, Shard, read_found, read_shard
 from connector.backfill.write import PassageUpdate

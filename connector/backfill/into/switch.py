@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from connector.backfill.copies import (
+from connector.backfill.fields import read_index_mapping
+from connector.backfill.into.copies import (
     DocumentKey,
     Original,
     build_copy,
@@ -22,9 +23,8 @@ from connector.backfill.copies import (
     read_shard_ids,
     unless_written_since,
 )
-from connector.backfill.fields import read_index_mapping
-from connector.backfill.into import IntoJob
-from connector.backfill.into_plan import INTO_META, IntoPlan
+from connector.backfill.into.copying import IntoJob
+from connector.backfill.into.plan import INTO_META, IntoPlan
 from connector.backfill.keeping_up.checkpoints import read_checkpoints
 from connector.backfill.scan import FoundDocument, count_shards
 from connector.backfill.write import UpdateOutcome

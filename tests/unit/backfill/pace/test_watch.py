@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from connector.backfill.throttle import WritePace
-from connector.backfill.watch import (
+from connector.backfill.pace.throttle import WritePace
+from connector.backfill.pace.watch import (
     LoadBounds,
     LoadWatch,
     NodeLoad,

@@ -6,13 +6,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from connector.backfill.estimate import Estimate, VectorCost, estimate
 from connector.backfill.facts import Facts
 from connector.backfill.fields import BackfillPlan, build_properties
+from connector.backfill.planning.estimate import Estimate, VectorCost, estimate
+from connector.backfill.planning.sampling import measure_sample, read_sample_of
 from connector.backfill.probe.intent import Intent
 from connector.backfill.probe.judge import judge
 from connector.backfill.probe.verdict import ProbeVerdict
-from connector.backfill.sampling import measure_sample, read_sample_of
 from connector.clusters.paths import index_path
 from connector.clusters.rest import RestCluster
 from connector.clusters.vector_choices import choose, read_choices

@@ -13,8 +13,8 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+from connector.backfill.pace.throttle import WritePace
 from connector.backfill.scan import STATS_GROUP
-from connector.backfill.throttle import WritePace
 from connector.clusters.clients import Client
 from connector.clusters.paths import index_path
 from connector.errors import AccessDenied, ClusterError

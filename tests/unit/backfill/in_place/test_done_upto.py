@@ -7,7 +7,7 @@ import random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connector.backfill.done_upto import DoneUpTo
+from connector.backfill.in_place.done_upto import DoneUpTo
 from connector.backfill.scan import NONE_YET
 
 

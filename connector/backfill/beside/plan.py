@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from connector.backfill.fields import read_index_mapping
-from connector.backfill.planning import analyzer_of
+from connector.backfill.planning.plan import analyzer_of
+from connector.backfill.planning.reading import find_indices, read_facts
+from connector.backfill.planning.texts import find_text_fields
 from connector.backfill.probe.intent import Intent
 from connector.backfill.probe.judge import judge
-from connector.backfill.reading import find_indices, read_facts
-from connector.backfill.texts import find_text_fields
 from connector.clusters.beside import BesideIndex
 from connector.clusters.foreign import Mapped, build_foreign_schema, read_mapping
 from connector.clusters.paths import index_path

@@ -13,20 +13,20 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from connector.backfill.done_upto import DoneUpTo, GroupUnderWay, ReadUpTo
 from connector.backfill.encoding import NO_NUMBER, EncodedWork, WorkItem, encode_group
 from connector.backfill.fields import BackfillPlan, with_others_now
-from connector.backfill.meta_guard import MetaGuard
-from connector.backfill.own_writes import OwnWrites
+from connector.backfill.in_place.done_upto import DoneUpTo, GroupUnderWay, ReadUpTo
+from connector.backfill.in_place.meta_guard import MetaGuard
+from connector.backfill.in_place.own_writes import OwnWrites
+from connector.backfill.in_place.writing import UpdateWriter
+from connector.backfill.pace.patience import patient
+from connector.backfill.pace.throttle import WritePace
 from connector.backfill.passages import is_of_its_text
-from connector.backfill.patience import patient
 from connector.backfill.report import BackfillCounts, BackfillReport, Ledger
 from connector.backfill.same_index import SameIndex
 from connector.backfill.scan import NONE_YET, FoundDocument, find_work, has_work_done, only_numbers, read_documents
-from connector.backfill.throttle import WritePace
 from connector.backfill.too_long import has_outgrown
 from connector.backfill.versions import CountedDocument
-from connector.backfill.writing import UpdateWriter
 from connector.clusters.paths import index_path
 from connector.clusters.rest import RestCluster
 from connector.clusters.rest_index import ADMIN_TIMEOUT_S

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from connector.backfill.fields import BackfillPlan
 from connector.backfill.passages import build_passages
-from connector.backfill.reading import build_random_query
+from connector.backfill.planning.reading import build_random_query
 from connector.backfill.scan import STATS_GROUP, FoundDocument, build_asked, read_found
 from connector.clusters.paths import index_path
 from connector.clusters.rest import RestCluster

@@ -8,8 +8,8 @@ from typing import Any, cast
 
 import pytest
 
-from connector.backfill.sending import PacedSender
-from connector.backfill.throttle import WritePace
+from connector.backfill.pace.sending import PacedSender
+from connector.backfill.pace.throttle import WritePace
 from connector.clusters.clients import Client
 from connector.clusters.elasticsearch import ElasticsearchDialect
 from connector.clusters.failures import refusal

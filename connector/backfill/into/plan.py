@@ -10,10 +10,10 @@ from typing import Any
 from connector.backfill.facts import Facts
 from connector.backfill.fields import BackfillPlan, build_properties, read_index_mapping
 from connector.backfill.other_nested import OtherNested
-from connector.backfill.planning import analyzer_of
+from connector.backfill.planning.plan import analyzer_of
+from connector.backfill.planning.reading import read_facts
 from connector.backfill.probe.intent import Intent
 from connector.backfill.probe.judge import judge
-from connector.backfill.reading import read_facts
 from connector.backfill.scan import count_shards
 from connector.backfilled import META_KEY, AddedNames, Backfilled, without_ours
 from connector.clusters.foreign import build_foreign_schema

@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator, Mapping
 from typing import Any
 from urllib.parse import quote
 
-from connector.backfill.access import read_denied
 from connector.backfill.facts import Facts
+from connector.backfill.planning.access import read_denied
 from connector.backfill.versions import NOTHING_SEEN, CountedDocument, CountedShard, CountedVersions
 from connector.backfilled import AddedNames
 from connector.clusters.clients import Client

@@ -10,8 +10,8 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 
-from connector.backfill.patience import tell_retry
-from connector.backfill.throttle import WritePace
+from connector.backfill.pace.patience import tell_retry
+from connector.backfill.pace.throttle import WritePace
 from connector.backfill.write import UpdateOutcome, write_actions
 from connector.clusters.no_room import NoRoom
 from connector.clusters.rest import RestCluster

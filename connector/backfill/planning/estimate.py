@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from connector.backfill.facts import Facts
-from connector.backfill.sampling import SampledWork
+from connector.backfill.planning.sampling import SampledWork
 
 ELEMENT_BYTES = {"float": 4.0, "bfloat16": 2.0, "byte": 1.0, "bit": 1 / 8}
 FLOAT_BITS = 32

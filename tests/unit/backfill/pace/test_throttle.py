@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from connector.backfill.throttle import (
+from connector.backfill.pace.throttle import (
     FEWEST_OF_A_REQUEST,
     FIRST_DOCUMENTS,
     LEAST_DOCUMENTS,

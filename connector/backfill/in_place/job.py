@@ -12,11 +12,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from connector.backfill.fields import BackfillPlan
+from connector.backfill.in_place.rounds import BackfillRounds, ShardRange, refresh, run_to_end
+from connector.backfill.pace.throttle import WritePace
+from connector.backfill.pace.watch import LoadBounds, watch_load, watching
 from connector.backfill.report import BackfillCounts, BackfillReport
-from connector.backfill.rounds import BackfillRounds, ShardRange, refresh, run_to_end
 from connector.backfill.scan import NONE_YET, Shard, last_seq_no
-from connector.backfill.throttle import WritePace
-from connector.backfill.watch import LoadBounds, watch_load, watching
 from connector.clusters.rest import RestCluster
 from connector.models.encoder import Encoder
 from connector.settings.sections import IngestSettings

@@ -14,7 +14,8 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
-from connector.backfill.copies import (
+from connector.backfill.encoding import NO_NUMBER, NO_VECTORS, EncodedWork, WorkItem, encode_group
+from connector.backfill.into.copies import (
     Copied,
     DocumentKey,
     Original,
@@ -28,15 +29,14 @@ from connector.backfill.copies import (
     read_original,
     same_version,
 )
-from connector.backfill.encoding import NO_NUMBER, NO_VECTORS, EncodedWork, WorkItem, encode_group
-from connector.backfill.into_plan import IntoPlan, with_nested_now
+from connector.backfill.into.plan import IntoPlan, with_nested_now
 from connector.backfill.keeping_up.checkpoints import IndexCheckpoints, read_checkpoints
 from connector.backfill.own_index import OwnIndexSender
-from connector.backfill.patience import while_unavailable
+from connector.backfill.pace.patience import while_unavailable
+from connector.backfill.pace.sending import blocked_reason
+from connector.backfill.pace.throttle import WritePace
 from connector.backfill.report import count_reasons
 from connector.backfill.scan import ANY, NONE_YET, Shard, read_shard
-from connector.backfill.sending import blocked_reason
-from connector.backfill.throttle import WritePace
 from connector.backfill.write import PassageUpdate, UpdateOutcome
 from connector.clusters.paths import index_path
 from connector.clusters.rest import RestCluster

@@ -9,12 +9,12 @@ from typing import Any
 from connector.backfill.facts import Facts
 from connector.backfill.fields import BackfillPlan, read_index_mapping
 from connector.backfill.other_nested import NO_OTHERS, read_others
+from connector.backfill.planning.reading import find_indices, read_facts
+from connector.backfill.planning.texts import find_text_fields
 from connector.backfill.probe.intent import Intent, Versions
 from connector.backfill.probe.judge import judge
 from connector.backfill.probe.verdict import ProbeVerdict
-from connector.backfill.reading import find_indices, read_facts
 from connector.backfill.scan import count_shards
-from connector.backfill.texts import find_text_fields
 from connector.backfilled import AddedNames, Backfilled
 from connector.clusters.foreign import build_foreign_schema, read_mapping
 from connector.clusters.protocol import ForeignFields

@@ -1,0 +1,1 @@
+"""A new index with vectors, which takes the place of somebody's."""
