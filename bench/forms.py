@@ -10,11 +10,11 @@ from contextlib import suppress
 from rich.console import Console
 from rich.table import Table
 
-from connector.clusters.bulk import build_bulk
 from connector.clusters.connect import connect
 from connector.clusters.rest import RestCluster
 from connector.clusters.rest_index import RestIndex
 from connector.clusters.vector_form import VectorForm, as_base64, as_floats
+from connector.clusters.writing.bulk import build_bulk
 from connector.errors import IndexMissing
 from connector.schema import IndexSchema
 from connector.settings.sections import ClusterSettings

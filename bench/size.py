@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from connector.backfill.planning.estimate import VectorCost, memory_bytes, vector_bytes
-from connector.clusters.vector_choices import read_choices
+from connector.clusters.indices.vector_choices import read_choices
 from connector.settings.sections import VectorIndexSettings
 
 ENGINES = ("elasticsearch", "opensearch")

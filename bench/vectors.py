@@ -35,9 +35,9 @@ from rich.table import Table
 
 from connector import event_loop
 from connector.clusters.connect import connect
+from connector.clusters.indices.vector_choices import choose, read_choices
 from connector.clusters.rest import RestCluster
 from connector.clusters.rest_index import RestIndex
-from connector.clusters.vector_choices import choose, read_choices
 from connector.errors import IndexMissing, SettingsError
 from connector.evaluation.datasets import read_collection
 from connector.ingest.sources import open_source

@@ -27,7 +27,7 @@ NEEDED = (
     "connector/contract/clusters/__init__.py",
 )
 READ_TEMPLATES = """
-from connector.clusters.mapping import read_template
+from connector.clusters.indices.mapping import read_template
 print(read_template("elasticsearch")["settings"], read_template("opensearch")["settings"])
 """
 DEMO = "[local,embedded,files,worker,evaluate]"

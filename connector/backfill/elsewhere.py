@@ -22,7 +22,7 @@ from connector.backfill.pace.watch import LoadBounds, watch_load, watching
 from connector.backfill.planning.plan import BackfillWish
 from connector.backfill.run import NO_BOUNDS
 from connector.backfilled import AddedNames
-from connector.clusters.beside import BesideIndex
+from connector.clusters.beside.index import BesideIndex
 from connector.clusters.rest import RestCluster
 from connector.errors import SettingsError
 from connector.event_loop import in_own_thread

@@ -9,7 +9,7 @@ from typing import Any
 
 from connector.backfill.other_nested import NO_OTHERS, OtherNested, read_others
 from connector.backfilled import Backfilled, without_other, without_ours
-from connector.clusters.mapping import build_passages_field
+from connector.clusters.indices.mapping import build_passages_field
 from connector.clusters.paths import index_path
 from connector.clusters.protocol import Engine
 from connector.clusters.rest import RestCluster

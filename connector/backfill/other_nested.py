@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from connector.backfilled import AddedNames, Backfilled
-from connector.clusters.nested_objects import Branches, NestedBranch, count_objects, nested_paths, read_branches
-from connector.clusters.nested_objects import may_have_vectors as may_have
+from connector.clusters.writing.nested_objects import Branches, NestedBranch, count_objects, nested_paths, read_branches
+from connector.clusters.writing.nested_objects import may_have_vectors as may_have
 
 JSON = dict[str, Any]
 

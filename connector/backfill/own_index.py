@@ -8,7 +8,7 @@ from connector.backfill.pace.sending import PacedSender
 from connector.backfill.pace.throttle import WritePace
 from connector.backfill.write import UpdateOutcome
 from connector.clusters.rest import RestCluster
-from connector.clusters.write_place import WritePlace
+from connector.clusters.writing.write_place import WritePlace
 from connector.errors import ClusterError, IndexGone
 from connector.settings.sections import IngestSettings
 

@@ -9,7 +9,7 @@ for the deleted one (the role in examples/security may not)."""
 from __future__ import annotations
 
 from connector.clusters.rest import RestCluster
-from connector.clusters.write_place import explain_gone
+from connector.clusters.writing.write_place import explain_gone
 from connector.errors import ClusterError, IndexGone
 
 

@@ -13,12 +13,12 @@ from typing import Any
 from connector.backfill.fields import BackfillPlan
 from connector.backfilled import AddedNames, Backfilled, read_marker
 from connector.clusters.dialect import ask_texts
-from connector.clusters.hits import read_texts
 from connector.clusters.paths import index_path
+from connector.clusters.reading.hits import read_texts
+from connector.clusters.reading.views import PointInTime, lost
 from connector.clusters.reasons import explain_reason
 from connector.clusters.rest import RestCluster
 from connector.clusters.rest_index import ADMIN_TIMEOUT_S
-from connector.clusters.views import PointInTime, lost
 from connector.errors import ClusterError
 
 JSON = dict[str, Any]

@@ -26,11 +26,11 @@ from connector.backfill.report import count_reasons
 from connector.backfill.same_index import SameIndex
 from connector.backfill.scan import Shard, count_shards, read_shard
 from connector.backfilled import OTHERS_KEY, AddedNames, Backfilled, read_added_names, with_leaving
-from connector.clusters.foreign import read_mapping
+from connector.clusters.indices.foreign import read_mapping
 from connector.clusters.paths import index_path
 from connector.clusters.rest import RestCluster
 from connector.clusters.rest_index import ADMIN_TIMEOUT_S
-from connector.clusters.restored_vectors import STAYS, most_nested
+from connector.clusters.writing.restored_vectors import STAYS, most_nested
 from connector.errors import AccessDenied, ConnectorError, IndexBlocked, SettingsError
 from connector.settings.sections import IngestSettings
 

@@ -12,13 +12,13 @@ import orjson
 from connector.backfill.fields import BackfillPlan
 from connector.backfill.scan import FoundDocument
 from connector.backfilled import AddedNames
-from connector.clusters.bulk import RETRYABLE_STATUS, split_chunks
 from connector.clusters.failures import explain_block, explain_denial, is_block, is_denial, is_nowhere
-from connector.clusters.no_room import NoRoom, explain_body_limit, explain_too_large, read_no_room
+from connector.clusters.indices.vector_choices import choose
 from connector.clusters.reasons import explain_reason
 from connector.clusters.rest import RestCluster
-from connector.clusters.vector_choices import choose
 from connector.clusters.vector_form import VectorForm, as_base64, as_floats, vector_form
+from connector.clusters.writing.bulk import RETRYABLE_STATUS, split_chunks
+from connector.clusters.writing.no_room import NoRoom, explain_body_limit, explain_too_large, read_no_room
 from connector.errors import AccessDenied, ClusterError, ClusterUnavailable, IndexBlocked
 from connector.types import Passage, Vectors
 

@@ -9,12 +9,13 @@ from functools import partial
 from urllib.parse import quote
 
 from connector.backfilled import META_KEY, Backfilled
-from connector.clusters.beside import BesideIndex
+from connector.clusters.beside.index import BesideIndex
+from connector.clusters.beside.vectors_index import Origin, read_origin, vectors_name
 from connector.clusters.clients import Client
 from connector.clusters.dialect import JSON, Dialect
-from connector.clusters.foreign import build_foreign_schema
-from connector.clusters.mapping import build_index
-from connector.clusters.members import (
+from connector.clusters.indices.foreign import build_foreign_schema
+from connector.clusters.indices.mapping import build_index
+from connector.clusters.indices.members import (
     BACKING,
     compare_members,
     find_members,
@@ -22,14 +23,13 @@ from connector.clusters.members import (
     join_ours,
     stands_for_several,
 )
+from connector.clusters.indices.vector_choices import check_needs, choose, resolve
 from connector.clusters.paths import index_path, search_path
 from connector.clusters.protocol import Engine, ForeignFields, nearest_name
+from connector.clusters.reading.views import View
 from connector.clusters.rest_index import ADMIN_TIMEOUT_S, RestIndex
-from connector.clusters.vector_choices import check_needs, choose, resolve
 from connector.clusters.vector_form import element_of, vector_form
-from connector.clusters.vectors_index import Origin, read_origin, vectors_name
-from connector.clusters.views import View
-from connector.clusters.write_place import WritePlace, read_uuid
+from connector.clusters.writing.write_place import WritePlace, read_uuid
 from connector.errors import AccessDenied, ClusterError, IndexExists, IndexMissing, SettingsError
 from connector.layout import ONE, Members
 from connector.schema import IndexSchema, VectorSettings

@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from connector.clusters.bulk import build_bulk, build_removal
 from connector.clusters.clients import Client
 from connector.clusters.dialect import (
     JSON,
@@ -21,16 +20,14 @@ from connector.clusters.dialect import (
     magnify,
     with_stored_ids,
 )
-from connector.clusters.hidden_hits import fill_up
-from connector.clusters.hits import added_to, has_ids, read_contents, read_doc_id, read_fields, read_hits
-from connector.clusters.lexical import build_lexical, read_lexical, uses_scores
 from connector.clusters.original_text import names_to_read, to_original
 from connector.clusters.paths import index_path, search_path
 from connector.clusters.protocol import ignore
-from connector.clusters.reasons import explain_reason
-from connector.clusters.rest_write import BulkWriter
-from connector.clusters.results_page import RestResultsPage
-from connector.clusters.term_counts import (
+from connector.clusters.reading.hidden_hits import fill_up
+from connector.clusters.reading.hits import added_to, has_ids, read_contents, read_doc_id, read_fields, read_hits
+from connector.clusters.reading.lexical import build_lexical, read_lexical, uses_scores
+from connector.clusters.reading.results_page import RestResultsPage
+from connector.clusters.reading.term_counts import (
     build_term_statistics,
     build_word_counts,
     find_words,
@@ -38,9 +35,12 @@ from connector.clusters.term_counts import (
     read_term_statistics,
     read_word_counts,
 )
+from connector.clusters.reading.views import PointInTime, View, build_rest, lost, read_rest
+from connector.clusters.reasons import explain_reason
 from connector.clusters.vector_form import VectorForm, as_base64, as_floats
-from connector.clusters.views import PointInTime, View, build_rest, lost, read_rest
-from connector.clusters.write_place import WritePlace
+from connector.clusters.writing.bulk import build_bulk, build_removal
+from connector.clusters.writing.rest_write import BulkWriter
+from connector.clusters.writing.write_place import WritePlace
 from connector.credentials import Credentials
 from connector.errors import AccessDenied, ClusterError, ClusterUnavailable, SettingsError
 from connector.filters import Filter

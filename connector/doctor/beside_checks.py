@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-from connector.clusters.beside_lag import BesideLag
+from connector.clusters.beside.lag import BesideLag
 from connector.doctor.findings import Finding
 
 

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any, TypeVar
 
-from connector.clusters.beside import BesideIndex
+from connector.clusters.beside.index import BesideIndex
 from connector.clusters.by_encoder import by_encoder, check_encoder
 from connector.clusters.protocol import Cluster, Index
 from connector.clusters.rest import RestCluster

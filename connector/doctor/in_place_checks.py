@@ -8,7 +8,7 @@ from typing import Any
 
 from connector.backfilled import Backfilled, read_marker
 from connector.clusters.dialect import JSON, ask_texts, nested_query
-from connector.clusters.hits import read_texts
+from connector.clusters.reading.hits import read_texts
 from connector.clusters.rest_index import RestIndex
 from connector.doctor.findings import Finding
 from connector.text import normalise_text

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from connector.clusters.dialect import JSON, PASSAGES
-from connector.clusters.hits import read_text
+from connector.clusters.reading.hits import read_text
 from connector.clusters.vector_form import read_base64
 from connector.doctor.samples import Sample
 from connector.schema import IndexSchema

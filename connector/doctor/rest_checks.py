@@ -14,17 +14,17 @@ from typing import Any
 from urllib.parse import quote
 
 from connector.backfilled import Backfilled
-from connector.clusters.beside import BesideIndex
-from connector.clusters.beside_lag import measure_lag
+from connector.clusters.beside.index import BesideIndex
+from connector.clusters.beside.lag import measure_lag
 from connector.clusters.clients import Client
 from connector.clusters.dialect import JSON, PASSAGES, any_of, ask_texts, has_vector, nested_query
 from connector.clusters.failures import is_denial
-from connector.clusters.mapping import build_index
+from connector.clusters.indices.mapping import build_index
 from connector.clusters.paths import SEVERAL
 from connector.clusters.privileges import has_users, is_denied, read_privileges
 from connector.clusters.protocol import Engine, Index
 from connector.clusters.rest_index import OPEN_ONLY, RestIndex
-from connector.clusters.restored_vectors import most_nested
+from connector.clusters.writing.restored_vectors import most_nested
 from connector.doctor.beside_checks import judge_lag
 from connector.doctor.cluster_checks import judge_contents
 from connector.doctor.findings import Finding

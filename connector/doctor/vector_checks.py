@@ -7,8 +7,8 @@ from typing import Any
 from urllib.parse import quote
 
 from connector.clusters.dialect import JSON, PASSAGES
+from connector.clusters.indices.vector_choices import VectorChoice, choose, read_choices
 from connector.clusters.protocol import Engine, Index
-from connector.clusters.vector_choices import VectorChoice, choose, read_choices
 from connector.doctor.findings import Finding
 from connector.errors import ClusterError, SettingsError
 from connector.schema import IndexSchema

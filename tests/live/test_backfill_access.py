@@ -24,7 +24,7 @@ from connector.backfill.probe.judge import judge
 from connector.backfill.report import BackfillReport
 from connector.clusters.connect import connect
 from connector.clusters.rest import RestCluster
-from connector.clusters.write_place import is_write_alias
+from connector.clusters.writing.write_place import is_write_alias
 from connector.errors import AccessDenied
 from connector.settings.follow import FollowSettings
 from connector.settings.sections import ClusterSettings, IngestSettings, Settings

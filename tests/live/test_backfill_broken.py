@@ -13,9 +13,10 @@ import pytest
 from support.backfills import BrokenEncoder, WordEncoder, plan_for
 from support.somebody import TEXT, Somebody
 
-from connector.backfill import scan, writing
+from connector.backfill import scan
 from connector.backfill.encoding import NO_NUMBER
 from connector.backfill.fields import BackfillPlan, put_fields
+from connector.backfill.in_place import writing
 from connector.backfill.in_place.job import BackfillJob
 from connector.backfill.report import BackfillCounts, BackfillReport
 from connector.clusters.connect import connect

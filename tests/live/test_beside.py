@@ -22,9 +22,9 @@ from connector.backfill.fields import put_fields
 from connector.backfill.in_place.job import BackfillJob
 from connector.backfill.keeping_up.beside_follow import BesideFollower
 from connector.backfill.keeping_up.lag import PassageLag
-from connector.clusters.beside import BesideIndex
+from connector.clusters.beside.index import BesideIndex
+from connector.clusters.beside.vectors_index import copied_values, hash_texts
 from connector.clusters.connect import connect
-from connector.clusters.vectors_index import copied_values, hash_texts
 from connector.contract.synthetic import ENCODER as SYNTHETIC
 from connector.contract.synthetic import FILTERS, cosines, make_documents, matches, unit_vectors
 from connector.doctor.checkup import describe_index, open_cluster_checks
@@ -237,7 +237,7 @@ class TestJob:
     async def test_an_open_index_sees_that_theirs_was_made_anew(
         self, somebody: Somebody, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("connector.clusters.beside.UUID_S", 0.0)
+        monkeypatch.setattr("connector.clusters.beside.index.UUID_S", 0.0)
         name = somebody.make(MAPPING)
         put_all(somebody, name, ARTICLES)
         index = await make_beside(somebody, name)

@@ -13,10 +13,10 @@ from support.somebody import TEXT, Somebody
 
 from connector.backfill.beside.plan import BesidePlan, open_beside, plan_beside, text_fields_of
 from connector.backfill.encoding import NO_NUMBER
-from connector.clusters import beside
-from connector.clusters.beside import BesideIndex
+from connector.clusters.beside import index as beside
+from connector.clusters.beside.index import BesideIndex
+from connector.clusters.beside.vectors_index import vectors_name
 from connector.clusters.protocol import ForeignFields
-from connector.clusters.vectors_index import vectors_name
 from connector.credentials import Credentials
 from connector.errors import IndexMissing, SettingsError
 from connector.filters import check_filter, parse_filter

@@ -26,8 +26,8 @@ from support.two_departments import (
     watching,
 )
 
-from connector.clusters import hidden_hits
 from connector.clusters.connect import connect
+from connector.clusters.reading import hidden_hits
 from connector.credentials import Credentials
 from connector.errors import AccessDenied
 from connector.models.encoder import Encoder

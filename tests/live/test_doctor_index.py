@@ -11,7 +11,7 @@ from support.doctoring import COUNT, FIELDS, fill, look, not_ok, statuses, write
 from support.scratch import drop, engine_client, unique_name
 
 from connector.clusters.connect import connect
-from connector.clusters.mapping import build_index
+from connector.clusters.indices.mapping import build_index
 from connector.clusters.protocol import Engine
 from connector.models.encoder import Encoder
 from connector.remote.process import WorkerProcess

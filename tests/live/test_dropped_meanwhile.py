@@ -17,7 +17,7 @@ from connector.backfill.into.copying import IntoJob
 from connector.backfill.into.plan import create_new, plan_into
 from connector.clusters.clients import Client
 from connector.clusters.rest import RestCluster
-from connector.clusters.write_place import write_alias
+from connector.clusters.writing.write_place import write_alias
 from connector.contract.synthetic import make_documents, schema
 from connector.errors import AccessDenied, IndexGone
 from connector.settings.sections import IngestSettings

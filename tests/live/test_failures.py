@@ -18,7 +18,7 @@ from support.scratch import drop, unique_name
 
 from connector.client import Connector
 from connector.clusters.connect import connect
-from connector.clusters.mapping import build_index
+from connector.clusters.indices.mapping import build_index
 from connector.errors import SearchFailed
 from connector.ingest import job
 from connector.ingest.report import JobReport

@@ -21,8 +21,9 @@ from support.shop_writers import ShopWriter
 from support.shops import DOCUMENTS, ENCODER, SMALL, check_index, open_shop, read_all
 from support.somebody import Somebody
 
-from connector.backfill import rounds, scan
+from connector.backfill import scan
 from connector.backfill.fields import BackfillPlan, put_fields, put_meta, read_index_mapping
+from connector.backfill.in_place import rounds
 from connector.backfill.in_place.rounds import META_REPLACED
 from connector.backfill.keeping_up import follower
 from connector.backfill.keeping_up.checkpoints import IndexCheckpoints, read_checkpoints

@@ -22,7 +22,7 @@ from connector.backfill.into.copying import IntoJob
 from connector.backfill.into.plan import create_new, plan_into
 from connector.backfill.keeping_up.beside_follow import BesideFollower
 from connector.backfill.keeping_up.state import StateFile
-from connector.clusters.vectors_index import hash_texts
+from connector.clusters.beside.vectors_index import hash_texts
 from connector.settings.follow import FollowSettings
 from connector.settings.sections import IngestSettings
 

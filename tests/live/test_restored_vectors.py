@@ -30,7 +30,7 @@ from connector.backfill.report import BackfillReport
 from connector.backfill.scan import read_again, read_documents
 from connector.backfill.undo import UndoJob, UndoReport, has_ours, plan_undo
 from connector.backfilled import AddedNames, Backfilled
-from connector.clusters.restored_vectors import MISREAD, MOST_NESTED, STAYS, TOO_LONG
+from connector.clusters.writing.restored_vectors import MISREAD, MOST_NESTED, STAYS, TOO_LONG
 from connector.doctor.rest_checks import RestChecks
 from connector.doctor.samples import compare_vectors
 

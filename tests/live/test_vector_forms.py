@@ -11,9 +11,9 @@ import pytest
 from support.scratch import drop, unique_name
 
 from connector.clusters.connect import connect
-from connector.clusters.mapping import build_index
+from connector.clusters.indices.mapping import build_index
+from connector.clusters.indices.vector_choices import read_choices, resolve
 from connector.clusters.rest import RestCluster
-from connector.clusters.vector_choices import read_choices, resolve
 from connector.clusters.vector_form import as_base64, as_floats
 from connector.contract.synthetic import ENCODER, make_document, schema
 from connector.doctor.rest_checks import RestChecks

@@ -19,7 +19,7 @@ from connector.backfill.into.copying import IntoJob
 from connector.backfill.into.plan import create_new, plan_into
 from connector.backfill.into.switch import switch
 from connector.backfill.passages import build_passages
-from connector.clusters.beside import BesideIndex
+from connector.clusters.beside.index import BesideIndex
 from connector.ingest.passages import cut
 from connector.settings.sections import IngestSettings
 from connector.text import normalise_text

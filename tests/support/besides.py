@@ -11,7 +11,7 @@ from support.somebody import Somebody
 
 from connector.backfill.beside.filling import BesideJob, BesideReport
 from connector.backfill.beside.plan import open_beside, plan_beside
-from connector.clusters.beside import BesideIndex
+from connector.clusters.beside.index import BesideIndex
 from connector.clusters.rest import RestCluster
 from connector.models.encoder import Encoder
 from connector.schema import EncoderFingerprint

@@ -54,7 +54,7 @@ NO_SETTINGS = {  # numbers that are about one call, or that nobody but a test wa
     ("connector/doctor/local_checks.py", "choose_words"),  # of a probe query
     ("connector/cli/commands/gateway.py", "proxy_config"),  # the port in the text that is printed
     ("connector/backfill/beside/filling.py", "__init__"),  # how often it looks at what was written meanwhile
-    ("connector/clusters/term_counts.py", "find_words"),  # how many words the engine is asked to count
+    ("connector/clusters/reading/term_counts.py", "find_words"),  # how many words the engine is asked to count
     ("connector/contract/clusters/store.py", "dense"),  # of a contract's documents: all
     ("connector/contract/clusters/store.py", "lexical"),
     ("connector/contract/synthetic.py", "make_documents"),

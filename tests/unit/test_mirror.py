@@ -15,6 +15,7 @@ PACKAGE, UNIT = ROOT / "connector", ROOT / "tests" / "unit"
 ELSEWHERE = {
     "backfill/beside": "it is nothing without an engine: tests/live/test_beside.py and test_beside_refusals.py",
     "backfill/into": "as backfill/beside: tests/live/test_into.py",
+    "clusters/beside": "as backfill/beside",
     "contract": "it is classes of tests: tests/contract has our own parts pass them",
     "contract/clusters": "as contract",
     "search/legs": "a leg is asked by a search, and has no answer without one: search/test_searcher.py and test_own.py",

@@ -8,8 +8,8 @@ from typing import Any
 
 import orjson
 
-from connector.clusters.beside import BesideIndex
-from connector.clusters.vectors_index import COPIES, READ
+from connector.clusters.beside.index import BesideIndex
+from connector.clusters.beside.vectors_index import COPIES, READ
 from connector.types import Document, IndexedDocument, Passage, Vectors
 
 JSON = dict[str, Any]

@@ -30,21 +30,21 @@ from connector.backfill.pace.throttle import WritePace
 from connector.backfill.report import count_reasons
 from connector.backfill.scan import ANY, NONE_YET, Shard, count_shards, read_shard
 from connector.backfill.write import UpdateOutcome
-from connector.clusters.beside import BY_VALUES, BesideIndex
-from connector.clusters.bulk import build_bulk, build_removal
-from connector.clusters.dialect import DOC_ID, ask_texts
-from connector.clusters.hits import read_doc_id, read_texts
-from connector.clusters.paths import index_path
-from connector.clusters.rest import RestCluster
-from connector.clusters.rest_index import ADMIN_TIMEOUT_S
-from connector.clusters.restored_vectors import most_nested
-from connector.clusters.results_page import of_documents
-from connector.clusters.vector_choices import choose
-from connector.clusters.vector_form import vector_form
-from connector.clusters.vectors_index import (
+from connector.clusters.beside.index import BY_VALUES, BesideIndex
+from connector.clusters.beside.vectors_index import (
     copied_values,
     hash_texts,
 )
+from connector.clusters.dialect import DOC_ID, ask_texts
+from connector.clusters.indices.vector_choices import choose
+from connector.clusters.paths import index_path
+from connector.clusters.reading.hits import read_doc_id, read_texts
+from connector.clusters.reading.results_page import of_documents
+from connector.clusters.rest import RestCluster
+from connector.clusters.rest_index import ADMIN_TIMEOUT_S
+from connector.clusters.vector_form import vector_form
+from connector.clusters.writing.bulk import build_bulk, build_removal
+from connector.clusters.writing.restored_vectors import most_nested
 from connector.errors import ClusterError, ConnectorError, IndexBlocked, first_of
 from connector.ingest.counts import added
 from connector.ingest.encoding import NO_NUMBER, encode_in_steps

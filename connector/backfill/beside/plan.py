@@ -11,13 +11,13 @@ from connector.backfill.planning.reading import find_indices, read_facts
 from connector.backfill.planning.texts import find_text_fields
 from connector.backfill.probe.intent import Intent
 from connector.backfill.probe.judge import judge
-from connector.clusters.beside import BesideIndex
-from connector.clusters.foreign import Mapped, build_foreign_schema, read_mapping
+from connector.clusters.beside.index import BesideIndex
+from connector.clusters.beside.vectors_index import Origin, build_vectors_index, choose_copies, vectors_name
+from connector.clusters.indices.foreign import Mapped, build_foreign_schema, read_mapping
 from connector.clusters.paths import index_path
 from connector.clusters.protocol import ForeignFields
 from connector.clusters.rest import RestCluster
 from connector.clusters.rest_index import ADMIN_TIMEOUT_S
-from connector.clusters.vectors_index import Origin, build_vectors_index, choose_copies, vectors_name
 from connector.errors import ClusterError, SettingsError
 from connector.schema import EncoderFingerprint, Fields, IndexSchema, PassageSettings, VectorSettings
 from connector.settings.sections import Settings

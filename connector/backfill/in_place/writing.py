@@ -19,7 +19,7 @@ from connector.backfill.too_long import is_too_long, taken_out
 from connector.backfill.write import PassageUpdate, UpdateOutcome, build_removal, write_updates
 from connector.backfilled import AddedNames
 from connector.clusters.rest import RestCluster
-from connector.clusters.restored_vectors import STAYS, TOO_LONG
+from connector.clusters.writing.restored_vectors import STAYS, TOO_LONG
 from connector.errors import ClusterUnavailable, IndexBlocked
 from connector.ingest.rejects import RejectsFile
 from connector.ingest.sources import Row

@@ -13,11 +13,11 @@ from connector.backfill.passages import is_of_its_text
 from connector.backfill.scan import ANY, FoundDocument, Shard, read_found, read_shard
 from connector.backfill.write import PassageUpdate
 from connector.clusters.dialect import ask_texts
-from connector.clusters.nested_objects import holds_vectors
 from connector.clusters.paths import index_path
 from connector.clusters.rest import RestCluster
 from connector.clusters.rest_index import ADMIN_TIMEOUT_S
 from connector.clusters.vector_form import VectorForm
+from connector.clusters.writing.nested_objects import holds_vectors
 
 JSON = dict[str, Any]
 DocumentKey = tuple[str, str | None]  # what tells a document from the others of its index: its id, and its routing

@@ -38,12 +38,12 @@ from connector.backfill.pace.throttle import WritePace
 from connector.backfill.report import count_reasons
 from connector.backfill.scan import ANY, NONE_YET, Shard, read_shard
 from connector.backfill.write import PassageUpdate, UpdateOutcome
+from connector.clusters.indices.vector_choices import choose
 from connector.clusters.paths import index_path
 from connector.clusters.rest import RestCluster
 from connector.clusters.rest_index import ADMIN_TIMEOUT_S
-from connector.clusters.restored_vectors import MISREAD, TOO_LONG
-from connector.clusters.vector_choices import choose
 from connector.clusters.vector_form import vector_form
+from connector.clusters.writing.restored_vectors import MISREAD, TOO_LONG
 from connector.errors import ClusterError, ConnectorError, IndexBlocked, first_of
 from connector.ingest.counts import added
 from connector.models.encoder import Encoder

@@ -16,14 +16,14 @@ from connector.backfill.probe.intent import Intent
 from connector.backfill.probe.judge import judge
 from connector.backfill.scan import count_shards
 from connector.backfilled import META_KEY, AddedNames, Backfilled, without_ours
-from connector.clusters.foreign import build_foreign_schema
-from connector.clusters.nested_objects import read_branches
+from connector.clusters.indices.foreign import build_foreign_schema
 from connector.clusters.paths import check_name, index_path
 from connector.clusters.protocol import ForeignFields
 from connector.clusters.rest import RestCluster
 from connector.clusters.rest_index import ADMIN_TIMEOUT_S
-from connector.clusters.restored_vectors import most_nested
-from connector.clusters.write_place import is_write_alias
+from connector.clusters.writing.nested_objects import read_branches
+from connector.clusters.writing.restored_vectors import most_nested
+from connector.clusters.writing.write_place import is_write_alias
 from connector.errors import SettingsError
 from connector.schema import EncoderFingerprint, PassageSettings, VectorSettings
 from connector.settings.sections import Settings

@@ -17,7 +17,7 @@ from connector.backfill.keeping_up.beside_state import BesideState
 from connector.backfill.keeping_up.lag import PassageLag
 from connector.backfill.keeping_up.passing import may_pass
 from connector.backfill.keeping_up.state import StateFile
-from connector.clusters.beside import BesideIndex
+from connector.clusters.beside.index import BesideIndex
 from connector.clusters.rest import RestCluster
 from connector.errors import ClusterError, ConnectorError
 from connector.retries import pauses

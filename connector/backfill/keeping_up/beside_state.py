@@ -17,7 +17,7 @@ from connector.backfill.beside.filling import BesideJob
 from connector.backfill.keeping_up.checkpoints import IndexCheckpoints, read_checkpoints
 from connector.backfill.keeping_up.state import FollowState, StateFile, begin_anew
 from connector.backfill.scan import NONE_YET, count_shards
-from connector.clusters.beside import BesideIndex
+from connector.clusters.beside.index import BesideIndex
 from connector.clusters.rest import RestCluster
 from connector.errors import AccessDenied
 

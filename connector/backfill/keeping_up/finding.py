@@ -9,8 +9,8 @@ from connector.backfill.fields import read_index_mapping
 from connector.backfill.migrating import FIRST
 from connector.backfill.planning.reading import find_indices
 from connector.backfilled import Backfilled, leaving_from_meta
+from connector.clusters.beside.vectors_index import vectors_name
 from connector.clusters.rest import RestCluster
-from connector.clusters.vectors_index import vectors_name
 from connector.errors import SettingsError
 from connector.schema import EncoderFingerprint, IndexSchema
 from connector.settings.sections import Settings

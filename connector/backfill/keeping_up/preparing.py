@@ -18,7 +18,7 @@ from connector.backfill.pace.throttle import WritePace
 from connector.backfill.planning.plan import plan_backfill, probe_index
 from connector.backfill.report import BackfillCounts, BackfillReport
 from connector.backfilled import Backfilled
-from connector.clusters.beside import BesideIndex
+from connector.clusters.beside.index import BesideIndex
 from connector.clusters.protocol import ForeignFields
 from connector.clusters.rest import RestCluster
 from connector.errors import EncoderMismatch, SettingsError

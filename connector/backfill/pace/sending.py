@@ -13,8 +13,8 @@ from functools import partial
 from connector.backfill.pace.patience import tell_retry
 from connector.backfill.pace.throttle import WritePace
 from connector.backfill.write import UpdateOutcome, write_actions
-from connector.clusters.no_room import NoRoom
 from connector.clusters.rest import RestCluster
+from connector.clusters.writing.no_room import NoRoom
 from connector.errors import ClusterUnavailable
 from connector.retries import Retry
 from connector.settings.sections import IngestSettings

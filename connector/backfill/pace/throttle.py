@@ -19,7 +19,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from connector.clusters.no_room import NoRoom
+from connector.clusters.writing.no_room import NoRoom
 
 FIRST_DOCUMENTS = 100  # of the first chunk
 LEAST_DOCUMENTS = 10

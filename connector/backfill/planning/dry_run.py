@@ -13,9 +13,9 @@ from connector.backfill.planning.sampling import measure_sample, read_sample_of
 from connector.backfill.probe.intent import Intent
 from connector.backfill.probe.judge import judge
 from connector.backfill.probe.verdict import ProbeVerdict
+from connector.clusters.indices.vector_choices import choose, read_choices
 from connector.clusters.paths import index_path
 from connector.clusters.rest import RestCluster
-from connector.clusters.vector_choices import choose, read_choices
 from connector.errors import AccessDenied
 from connector.event_loop import in_own_thread
 from connector.models.encoder import Encoder

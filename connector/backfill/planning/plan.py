@@ -16,10 +16,10 @@ from connector.backfill.probe.judge import judge
 from connector.backfill.probe.verdict import ProbeVerdict
 from connector.backfill.scan import count_shards
 from connector.backfilled import AddedNames, Backfilled
-from connector.clusters.foreign import build_foreign_schema, read_mapping
+from connector.clusters.indices.foreign import build_foreign_schema, read_mapping
 from connector.clusters.protocol import ForeignFields
 from connector.clusters.rest import RestCluster
-from connector.clusters.restored_vectors import most_nested
+from connector.clusters.writing.restored_vectors import most_nested
 from connector.errors import EncoderMismatch, SettingsError
 from connector.schema import EncoderFingerprint, IndexSchema, PassageSettings, VectorSettings
 from connector.settings.sections import Settings

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from connector.clusters.foreign import TEXT_TYPES, MappedField, read_mapping
-from connector.clusters.hits import values_at
+from connector.clusters.indices.foreign import TEXT_TYPES, MappedField, read_mapping
 from connector.clusters.paths import index_path
+from connector.clusters.reading.hits import values_at
 from connector.clusters.rest import RestCluster
 from connector.errors import SettingsError
 from connector.ingest.plan import LONG_TEXT_CHARS, TEXT_NAMES, TITLE_NAMES

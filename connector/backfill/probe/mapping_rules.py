@@ -11,8 +11,8 @@ from connector.backfill.probe.engine_rules import ANEW
 from connector.backfill.probe.intent import Intent
 from connector.backfill.probe.verdict import Concern, Obstacle
 from connector.backfilled import AddedNames, Backfilled
-from connector.clusters.nested_objects import may_have_vectors, nested_paths
-from connector.clusters.restored_vectors import most_nested
+from connector.clusters.writing.nested_objects import may_have_vectors, nested_paths
+from connector.clusters.writing.restored_vectors import most_nested
 
 JSON = dict[str, Any]
 OUR_FIELDS = 5  # the nested object, its three fields, the marker

@@ -9,8 +9,8 @@ from connector.backfill.facts import Facts
 from connector.backfill.other_nested import read_others
 from connector.backfill.probe.intent import Intent
 from connector.backfill.probe.verdict import Concern, Obstacle
-from connector.clusters.foreign import is_kept, read_mapping
-from connector.clusters.nested_objects import nested_paths
+from connector.clusters.indices.foreign import is_kept, read_mapping
+from connector.clusters.writing.nested_objects import nested_paths
 
 SHOWN = 3
 

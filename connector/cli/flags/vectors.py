@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from connector.clusters.vector_choices import AUTO, describe_all
+from connector.clusters.indices.vector_choices import AUTO, describe_all
 
 VectorIndexName = Annotated[
     str | None,

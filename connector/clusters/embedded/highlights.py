@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from connector.clusters.embedded.words import matching_spans
-from connector.clusters.marks import CharacterSpan, Tags, mark, read_tags
+from connector.clusters.reading.marks import CharacterSpan, Tags, mark, read_tags
 from connector.errors import QueryError
 from connector.schema import IndexSchema
 from connector.types import Highlights

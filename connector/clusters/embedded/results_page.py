@@ -10,8 +10,8 @@ from connector.clusters.embedded.columns import TableRow
 from connector.clusters.embedded.highlights import highlight_texts, read_highlight_plan
 from connector.clusters.embedded.sorting import SCORE, read_sort
 from connector.clusters.embedded.words import matching_spans
-from connector.clusters.marks import mark, read_tags
-from connector.clusters.results_page import in_union
+from connector.clusters.reading.marks import mark, read_tags
+from connector.clusters.reading.results_page import in_union
 from connector.filters import Filter
 from connector.lexical import Group, LexicalPage, LexicalQuery, PageRequest
 from connector.schema import IndexSchema

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 import orjson
 
-from connector.clusters.hits import read_doc_id
+from connector.clusters.reading.hits import read_doc_id
 from connector.gateway.exchange import BufferedReply, Headers
 from connector.gateway.ordering.bodies import count_body, page_body, tail_body
 from connector.gateway.ordering.caller_client import STATUS_ERROR

@@ -15,9 +15,9 @@ from typing import Any, Literal, Protocol
 
 import orjson
 
-from connector.clusters.bulk import RETRYABLE_STATUS
 from connector.clusters.protocol import Cluster
 from connector.clusters.rest import RestCluster
+from connector.clusters.writing.bulk import RETRYABLE_STATUS
 from connector.errors import ClusterError, ConnectorError, DiskError, SettingsError
 from connector.gateway.api.metrics import ApiMetrics
 from connector.settings.sections import Settings

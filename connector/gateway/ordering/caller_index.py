@@ -10,11 +10,11 @@ from typing import Any
 
 import msgspec
 
-from connector.clusters.beside import BesideIndex
+from connector.clusters.beside.index import BesideIndex
 from connector.clusters.dialect import any_of, with_stored_ids
-from connector.clusters.hits import has_ids
-from connector.clusters.lexical import read_lexical
 from connector.clusters.protocol import ignore
+from connector.clusters.reading.hits import has_ids
+from connector.clusters.reading.lexical import read_lexical
 from connector.clusters.rest_index import RestIndex
 from connector.credentials import Credentials
 from connector.errors import ClusterError

@@ -10,9 +10,9 @@ from connector.backfill.other_nested import OtherNested, read_others
 from connector.backfill.scan import FoundDocument
 from connector.backfill.too_long import has_outgrown, is_too_long, taken_out
 from connector.backfilled import AddedNames, Backfilled
-from connector.clusters.foreign import build_foreign_schema
-from connector.clusters.nested_objects import read_branches
+from connector.clusters.indices.foreign import build_foreign_schema
 from connector.clusters.protocol import ForeignFields
+from connector.clusters.writing.nested_objects import read_branches
 from connector.schema import PassageSettings
 
 NAMES, SECOND = AddedNames(), AddedNames("passages_2")

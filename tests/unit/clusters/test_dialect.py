@@ -14,8 +14,8 @@ from support.two_schemas import FLAT, MANAGED
 
 from connector.clusters.dialect import build_filter, with_stored_ids
 from connector.clusters.elasticsearch import ElasticsearchDialect
-from connector.clusters.lexical import build_lexical
 from connector.clusters.opensearch import OpenSearchDialect
+from connector.clusters.reading.lexical import build_lexical
 from connector.filters import And, Exists, Not, Or, Range, Terms
 from connector.layout import VectorField
 from connector.lexical import LexicalQuery

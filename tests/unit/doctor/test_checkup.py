@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from support.schemas import MADE
 
-from connector.clusters.mapping import build_index
+from connector.clusters.indices.mapping import build_index
 from connector.clusters.protocol import Engine
 from connector.doctor.cluster_checks import judge_contents
 from connector.doctor.findings import Finding, failed

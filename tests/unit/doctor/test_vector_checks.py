@@ -8,8 +8,8 @@ import pytest
 from support.parts import HashEncoder, schema_of
 from support.schemas import VECTORS
 
+from connector.clusters.indices.vector_choices import read_choices
 from connector.clusters.protocol import Engine
-from connector.clusters.vector_choices import read_choices
 from connector.doctor.vector_checks import judge_vector_index, memory_bytes
 
 ELASTIC, OPEN = Engine("elasticsearch", "9.3.2"), Engine("opensearch", "3.6.0")

@@ -13,7 +13,7 @@ from connector.backfill.probe.mapping_rules import count_fields, count_nested
 from connector.backfill.probe.verdict import Concern, Obstacle
 from connector.backfilled import AddedNames, Backfilled
 from connector.clusters.protocol import Engine
-from connector.clusters.restored_vectors import most_nested
+from connector.clusters.writing.restored_vectors import most_nested
 from connector.schema import EncoderFingerprint, PassageSettings
 
 ELASTICSEARCH = Engine("elasticsearch", "9.3.2")

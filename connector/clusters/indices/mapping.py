@@ -5,8 +5,8 @@ from __future__ import annotations
 import copy
 from typing import Any
 
+from connector.clusters.indices.vector_choices import choose, read_template
 from connector.clusters.protocol import Engine
-from connector.clusters.vector_choices import choose, read_template
 from connector.schema import AnyFieldType, IndexSchema, VectorSettings
 
 # how values of the engines' types are checked; for any other type the engine itself does that

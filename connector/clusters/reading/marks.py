@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from connector.clusters.dialect import JSON
-from connector.clusters.term_counts import character_places, find_words
+from connector.clusters.reading.term_counts import character_places, find_words
 from connector.schema import IndexSchema
 
 CharacterSpan = tuple[int, int]  # [start, end) in characters

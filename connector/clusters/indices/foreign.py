@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from connector.backfilled import MARKED, Backfilled
-from connector.clusters.mapping import ENGINE_TYPES
+from connector.clusters.indices.mapping import ENGINE_TYPES
 from connector.clusters.protocol import ForeignFields
 from connector.errors import SettingsError
 from connector.layout import FilterableFields, Layout, TextPlace, VectorField

@@ -57,7 +57,7 @@ class VectorChoice:
 def read_template(engine: str) -> dict[str, Any]:
     """The template of an engine: from the wheel, or from the repository's mappings/ in a source checkout."""
     packaged = resources.files("connector") / "mappings" / f"{engine}.json"
-    path = packaged if packaged.is_file() else Path(__file__).parents[2] / "mappings" / f"{engine}.json"
+    path = packaged if packaged.is_file() else Path(__file__).parents[3] / "mappings" / f"{engine}.json"
     template: dict[str, Any] = orjson.loads(path.read_bytes())
     return template
 

@@ -12,13 +12,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from connector.clusters.clients import Client
-from connector.clusters.dialect import DOC_ID, JSON, ask_texts, build_filter, build_index_filter, magnify
-from connector.clusters.hits import read_doc_id, read_hits, read_texts
-from connector.clusters.protocol import ignore
-from connector.clusters.rest_index import SECOND_SEARCH_SHARE, RestIndex
-from connector.clusters.results_page import of_documents
-from connector.clusters.vectors_index import (
+from connector.clusters.beside.vectors_index import (
     VERSION_FIELDS,
     DocumentVersion,
     Origin,
@@ -26,6 +20,12 @@ from connector.clusters.vectors_index import (
     read_version,
     split_filter,
 )
+from connector.clusters.clients import Client
+from connector.clusters.dialect import DOC_ID, JSON, ask_texts, build_filter, build_index_filter, magnify
+from connector.clusters.protocol import ignore
+from connector.clusters.reading.hits import read_doc_id, read_hits, read_texts
+from connector.clusters.reading.results_page import of_documents
+from connector.clusters.rest_index import SECOND_SEARCH_SHARE, RestIndex
 from connector.credentials import Credentials
 from connector.errors import AccessDenied, ClusterError, SettingsError
 from connector.filters import Filter

@@ -10,9 +10,9 @@ import pytest
 from support.parts import HashEncoder, schema_of
 from support.schemas import VECTORS
 
-from connector.clusters.mapping import build_vector_field
+from connector.clusters.indices.mapping import build_vector_field
+from connector.clusters.indices.vector_choices import check_needs, choose, read_choices, resolve
 from connector.clusters.protocol import Engine
-from connector.clusters.vector_choices import check_needs, choose, read_choices, resolve
 from connector.errors import AccessDenied, ClusterError, SettingsError
 
 KINDS = ("elasticsearch", "opensearch")

@@ -13,9 +13,9 @@ from support.two_schemas import FLAT, MANAGED
 
 from connector.clusters.dialect import magnify
 from connector.clusters.elasticsearch import ElasticsearchDialect
-from connector.clusters.hits import has_ids, read_hits
 from connector.clusters.opensearch import OpenSearchDialect
 from connector.clusters.protocol import ordered
+from connector.clusters.reading.hits import has_ids, read_hits
 from connector.types import Hit, Passage
 
 

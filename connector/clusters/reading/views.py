@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from connector.clusters.dialect import DOC_ID, JSON
-from connector.clusters.hits import read_hit
+from connector.clusters.reading.hits import read_hit
 from connector.errors import ClusterError, ViewLost
 from connector.lexical import Mark, MarkedHit
 from connector.schema import IndexSchema

@@ -10,9 +10,9 @@ import pytest
 from support.parts import HashEncoder, schema_of
 from support.schemas import VECTORS
 
-from connector.clusters.mapping import build_index, fill
+from connector.clusters.indices.mapping import build_index, fill
+from connector.clusters.indices.vector_choices import read_choices, read_template
 from connector.clusters.protocol import Engine
-from connector.clusters.vector_choices import read_choices, read_template
 from connector.schema import FIELD_TYPES, IndexSchema, VectorSettings
 
 ENGINES = ("elasticsearch", "opensearch")

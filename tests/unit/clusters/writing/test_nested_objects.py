@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from connector.clusters.nested_objects import (
+from connector.clusters.writing.nested_objects import (
     count_objects,
     holds_vectors,
     may_have_vectors,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from connector.backfilled import Backfilled
-from connector.clusters.foreign import kind_of, read_mapping
+from connector.clusters.indices.foreign import kind_of, read_mapping
 from connector.clusters.paths import SEVERAL
 from connector.errors import SettingsError
 from connector.layout import Members, listed

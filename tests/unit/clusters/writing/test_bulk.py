@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.two_schemas import MANAGED
 
-from connector.clusters.bulk import build_bulk, build_removal, build_source, read_outcomes, split_chunks
 from connector.clusters.original_text import to_original
+from connector.clusters.writing.bulk import build_bulk, build_removal, build_source, read_outcomes, split_chunks
 from connector.errors import AccessDenied, ClusterUnavailable
 from connector.types import Document, IndexedDocument, Passage, WriteOutcome
 

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from support.parts import HashEncoder, schema_of
 
 from connector.clusters.elasticsearch import ElasticsearchDialect
-from connector.clusters.foreign import build_foreign_schema, read_mapping
-from connector.clusters.members import compare_members, find_members, join_ours, stands_for_several
+from connector.clusters.indices.foreign import build_foreign_schema, read_mapping
+from connector.clusters.indices.members import compare_members, find_members, join_ours, stands_for_several
 from connector.clusters.paths import index_path, search_path
 from connector.clusters.protocol import ForeignFields
 from connector.doctor.cluster_checks import judge_members

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.parts import ids, ranking
 
-from connector.clusters import hidden_hits
-from connector.clusters.hidden_hits import DEEPER, MAX_EXACT, fill_up
+from connector.clusters.reading import hidden_hits
+from connector.clusters.reading.hidden_hits import DEEPER, MAX_EXACT, fill_up
 from connector.errors import AccessDenied, ClusterError, ClusterUnavailable
 from connector.types import Ranking
 

@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from connector.clusters.foreign import Mapped
-from connector.clusters.hits import nodes_at
-from connector.clusters.mapping import build_index
+from connector.clusters.indices.foreign import Mapped
+from connector.clusters.indices.mapping import build_index
 from connector.clusters.protocol import Engine
+from connector.clusters.reading.hits import nodes_at
 from connector.errors import SettingsError
 from connector.filters import And, Exists, Filter, Not, Or, Range, Terms
 from connector.schema import Fields, IndexSchema

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from connector.clusters.bulk import read_outcomes, split_chunks
 from connector.clusters.clients import Client
-from connector.clusters.no_room import explain_body_limit, explain_too_large, read_no_room
-from connector.clusters.write_place import WritePlace
+from connector.clusters.writing.bulk import read_outcomes, split_chunks
+from connector.clusters.writing.no_room import explain_body_limit, explain_too_large, read_no_room
+from connector.clusters.writing.write_place import WritePlace
 from connector.errors import ClusterError, ClusterUnavailable, IndexBlocked
 from connector.types import WriteOutcome
 

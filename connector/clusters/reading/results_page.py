@@ -8,9 +8,16 @@ from typing import Any, Protocol
 
 from connector.clusters.clients import Client
 from connector.clusters.dialect import JSON, any_of
-from connector.clusters.hits import read_doc_id
-from connector.clusters.lexical import build_lexical, read_page
-from connector.clusters.marks import CharacterSpan, build_analysis, find_same_words, mark, read_analysis, read_tags
+from connector.clusters.reading.hits import read_doc_id
+from connector.clusters.reading.lexical import build_lexical, read_page
+from connector.clusters.reading.marks import (
+    CharacterSpan,
+    build_analysis,
+    find_same_words,
+    mark,
+    read_analysis,
+    read_tags,
+)
 from connector.errors import ClusterError, ClusterUnavailable
 from connector.filters import Filter
 from connector.lexical import Group, LexicalPage, LexicalQuery, PageRequest

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from support.parts import HashEncoder, schema_of
 from support.two_schemas import MANAGED
 
-from connector.clusters.term_counts import (
+from connector.clusters.reading.term_counts import (
     build_term_statistics,
     build_word_counts,
     find_words,

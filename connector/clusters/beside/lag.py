@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-from connector.clusters.beside import BY_VALUES, BesideIndex
+from connector.clusters.beside.index import BY_VALUES, BesideIndex
 from connector.clusters.dialect import DOC_ID, JSON
-from connector.clusters.hits import read_doc_id
+from connector.clusters.reading.hits import read_doc_id
 
 LOOKED_AT = 5_000  # documents of each that are compared: of theirs the last written
 

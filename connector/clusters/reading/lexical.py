@@ -17,8 +17,8 @@ from connector.clusters.dialect import (
     matching_passages,
     own_passages,
 )
-from connector.clusters.hits import read_hit
 from connector.clusters.protocol import ordered
+from connector.clusters.reading.hits import read_hit
 from connector.filters import Filter
 from connector.lexical import LexicalAnswer, LexicalPage, LexicalQuery, PageRequest
 from connector.schema import IndexSchema

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from connector.clusters.marks import Tags, find_same_words, mark, read_analysis, read_tags
+from connector.clusters.reading.marks import Tags, find_same_words, mark, read_analysis, read_tags
 
 
 def test_spans_that_overlap_are_marked_once_and_those_that_touch_stay_apart() -> None:

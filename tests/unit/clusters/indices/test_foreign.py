@@ -8,11 +8,11 @@ import pytest
 
 from connector.clusters.dialect import ask_texts, build_fields, build_filter
 from connector.clusters.elasticsearch import ElasticsearchDialect
-from connector.clusters.foreign import build_foreign_schema, read_filterable, read_mapping
-from connector.clusters.hits import read_fields, read_text, values_at
-from connector.clusters.lexical import build_lexical
+from connector.clusters.indices.foreign import build_foreign_schema, read_filterable, read_mapping
 from connector.clusters.protocol import ForeignFields
-from connector.clusters.term_counts import build_term_statistics
+from connector.clusters.reading.hits import read_fields, read_text, values_at
+from connector.clusters.reading.lexical import build_lexical
+from connector.clusters.reading.term_counts import build_term_statistics
 from connector.errors import FilterError, SettingsError
 from connector.filters import Not, Terms, check_filter, parse_filter
 from connector.layout import TextPlace

@@ -1,0 +1,1 @@
+"""Searches of the engines, and how their replies are read."""
