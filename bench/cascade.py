@@ -25,8 +25,8 @@ from rerankers import SHAPES, save_model
 from rich.console import Console
 
 from connector.cli.tables.comparison import measures_table, times_table
-from connector.evaluation.datasets import read_collection
 from connector.evaluation.evaluate import Evaluation, Reporter, evaluate
+from connector.evaluation.files.datasets import read_collection
 from connector.evaluation.pipelines import Pipeline, plan
 from connector.remote.process import running_worker
 from connector.settings.load import load_settings

@@ -31,7 +31,7 @@ from rich.console import Console
 from rich.table import Table
 from signals import PASSAGE_TOKENS
 
-from connector.evaluation.datasets import read_collection
+from connector.evaluation.files.datasets import read_collection
 from connector.evaluation.searchers import open_searchers
 from connector.settings.load import load_settings
 from connector.settings.sections import Settings

@@ -18,8 +18,8 @@ from urllib.parse import urlsplit
 
 from connector import event_loop
 from connector.client import Connector
-from connector.evaluation.datasets import read_collection
-from connector.evaluation.latency import percentile
+from connector.evaluation.files.datasets import read_collection
+from connector.evaluation.statistics.latency import percentile
 from connector.ingest.job import run_job
 from connector.remote.process import running_worker
 from connector.settings.load import load_settings

@@ -32,10 +32,10 @@ from rich.table import Table
 from rich.text import Text
 
 from connector.errors import ConnectorError
-from connector.evaluation.datasets import Collection, read_collection
-from connector.evaluation.judgments import Qrels
-from connector.evaluation.measures import Run, mean, measure
+from connector.evaluation.files.datasets import Collection, read_collection
+from connector.evaluation.files.judgments import Qrels
 from connector.evaluation.pipelines import Pipeline, plan
+from connector.evaluation.statistics.measures import Run, mean, measure
 from connector.judging.pairs import PairKey
 from connector.judging.pooling.decide import Decide
 from connector.judging.pooling.depth import pool_keys

@@ -29,7 +29,7 @@ from quality import console, ingest, settings_for
 from rich.console import Console
 from rich.table import Table
 
-from connector.evaluation.datasets import Collection, read_collection
+from connector.evaluation.files.datasets import Collection, read_collection
 from connector.judging.folder import JudgingFolder
 from connector.judging.grades import GRADES, Grade
 from connector.judging.pairs import PairKey
@@ -208,7 +208,7 @@ def on_scale(collection: Collection) -> Collection:
 
 def read_documents(folder: Path) -> dict[str, dict[str, str]]:
     """Title and text of each document."""
-    from connector.evaluation.text_file import numbered_lines
+    from connector.evaluation.files.text_file import numbered_lines
 
     (file,) = folder.glob("corpus.jsonl*")
     rows = (json.loads(line) for _, line in numbered_lines(file))

@@ -43,9 +43,9 @@ from rich.table import Table
 from simulated_load import simulate
 
 from connector.client import Connector
-from connector.evaluation.datasets import Collection, read_collection
-from connector.evaluation.latency import percentile
-from connector.evaluation.measures import measure
+from connector.evaluation.files.datasets import Collection, read_collection
+from connector.evaluation.statistics.latency import percentile
+from connector.evaluation.statistics.measures import measure
 from connector.types import Hit, SearchRequest, SearchResponse
 
 EXAMPLES = Path(__file__).parents[1] / "examples" / "corpus"

@@ -23,8 +23,8 @@ from rich.console import Console
 from rich.table import Table
 from signals import Gathered, Rerankers, Signals, final_order, gather
 
-from connector.evaluation.measures import Run, mean, measure
-from connector.evaluation.significance import Comparison, compare
+from connector.evaluation.statistics.measures import Run, mean, measure
+from connector.evaluation.statistics.significance import Comparison, compare
 from connector.models.files import short_name
 from connector.search.fusion import fuse
 

@@ -28,8 +28,8 @@ from rich.console import Console
 from rich.table import Table
 from signals import ENCODER, Gathered, Rerankers, Signals, final_order, gather
 
-from connector.evaluation.measures import mean, measure
-from connector.evaluation.significance import Comparison, compare
+from connector.evaluation.statistics.measures import mean, measure
+from connector.evaluation.statistics.significance import Comparison, compare
 from connector.search.fusion import fuse
 from connector.settings.search import KINDS, StageSettings
 from connector.tuning.choice import Weights

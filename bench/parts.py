@@ -8,7 +8,7 @@ import random
 import tempfile
 from pathlib import Path
 
-from connector.evaluation.datasets import read_collection
+from connector.evaluation.files.datasets import read_collection
 
 SEED = 17
 

@@ -38,8 +38,8 @@ from rich.table import Table
 from connector import event_loop
 from connector.client import Connector
 from connector.clusters.protocol import SearchableIndex
-from connector.evaluation.datasets import read_collection
-from connector.evaluation.latency import percentile
+from connector.evaluation.files.datasets import read_collection
+from connector.evaluation.statistics.latency import percentile
 from connector.ingest.job import run_job
 from connector.lexical import LexicalQuery
 from connector.models.encoder import Encoder

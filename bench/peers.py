@@ -36,9 +36,9 @@ from quality import console
 from rich.console import Console
 from rich.table import Table
 
-from connector.evaluation.datasets import Collection, read_collection
-from connector.evaluation.latency import percentile
-from connector.evaluation.measures import measure
+from connector.evaluation.files.datasets import Collection, read_collection
+from connector.evaluation.statistics.latency import percentile
+from connector.evaluation.statistics.measures import measure
 from connector.models.files import find_model
 from connector.remote.process import running_worker
 from connector.settings.sections import Settings

@@ -25,10 +25,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from connector.cli.tables.comparison import measures_table, times_table
 from connector.errors import ConnectorError
-from connector.evaluation.datasets import Collection, read_collection
 from connector.evaluation.evaluate import Evaluation, Reporter, evaluate
-from connector.evaluation.measures import MEASURES
+from connector.evaluation.files.datasets import Collection, read_collection
 from connector.evaluation.pipelines import default_pipelines, plan
+from connector.evaluation.statistics.measures import MEASURES
 from connector.ingest.job import run_job
 from connector.ingest.report import Counts
 from connector.remote.process import running_worker

@@ -46,8 +46,8 @@ from support.proxy import Fault, Proxy, Seen  # noqa: E402
 
 from connector.client import Connector  # noqa: E402
 from connector.errors import ConnectorError  # noqa: E402
-from connector.evaluation.datasets import read_collection  # noqa: E402
-from connector.evaluation.latency import percentile  # noqa: E402
+from connector.evaluation.files.datasets import read_collection  # noqa: E402
+from connector.evaluation.statistics.latency import percentile  # noqa: E402
 from connector.ingest.job import run_job  # noqa: E402
 from connector.settings.load import load_settings  # noqa: E402
 from connector.types import SearchRequest  # noqa: E402

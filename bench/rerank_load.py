@@ -14,7 +14,7 @@ import httpx
 import numpy as np
 from rerank_servers import ROOT, Server, console
 
-from connector.evaluation.latency import percentile
+from connector.evaluation.statistics.latency import percentile
 
 WORDS = 81  # about 128 tokens with the query
 SUSTAINED_PAIRS = 10

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from quality import STORE, console, ingest, settings_for
 from rich.progress import track
 
-from connector.evaluation.datasets import Collection, read_collection
+from connector.evaluation.files.datasets import Collection, read_collection
 from connector.evaluation.searchers import Opened, open_searchers
 from connector.lexical import LexicalQuery
 from connector.models.files import short_name

@@ -12,7 +12,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 from support.load import Clock, Process, SimulatedWorker
 
-from connector.evaluation.latency import percentile
+from connector.evaluation.statistics.latency import percentile
 
 CHARS_A_PAIR = 800  # on average, as the simulation draws them
 DEADLINE_S = 10.0

@@ -30,9 +30,9 @@ from machine import print_result
 from quality import STORE, console
 from rich.progress import track
 
-from connector.evaluation.datasets import SAMPLE_SEED, read_collection
+from connector.evaluation.files.datasets import SAMPLE_SEED, read_collection
+from connector.evaluation.files.text_file import numbered_lines
 from connector.evaluation.searchers import open_searchers
-from connector.evaluation.text_file import numbered_lines
 from connector.remote.process import running_worker
 from connector.settings.load import load_settings
 from connector.types import SearchRequest

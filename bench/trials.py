@@ -26,10 +26,10 @@ from rich.progress import track
 from rich.table import Table
 from sentence_transformers import SentenceTransformer
 
-from connector.evaluation.datasets import Collection, read_collection
-from connector.evaluation.measures import mean, measure
+from connector.evaluation.files.datasets import Collection, read_collection
 from connector.evaluation.searchers import open_searchers
-from connector.evaluation.significance import compare
+from connector.evaluation.statistics.measures import mean, measure
+from connector.evaluation.statistics.significance import compare
 from connector.models.batching import batches
 from connector.models.files import find_model
 from connector.models.late_interaction import spread

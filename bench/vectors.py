@@ -39,7 +39,7 @@ from connector.clusters.indices.vector_choices import choose, read_choices
 from connector.clusters.rest import RestCluster
 from connector.clusters.rest_index import RestIndex
 from connector.errors import IndexMissing, SettingsError
-from connector.evaluation.datasets import read_collection
+from connector.evaluation.files.datasets import read_collection
 from connector.ingest.sources import open_source
 from connector.models.encoder import Encoder
 from connector.schema import EncoderFingerprint, Fields, IndexSchema

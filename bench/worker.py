@@ -45,7 +45,7 @@ from rerank_servers import (
 from rich.console import Console
 from rich.table import Table
 
-from connector.evaluation.latency import percentile
+from connector.evaluation.statistics.latency import percentile
 from connector.models.files import read_config
 
 TOKENS_A_PAIR = 128

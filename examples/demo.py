@@ -23,10 +23,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from connector.cli.tables.comparison import measures_table, side_by_side, times_table
 from connector.client import Connector
 from connector.errors import ConnectorError
-from connector.evaluation.datasets import Collection, read_collection
-from connector.evaluation.latency import percentiles
-from connector.evaluation.measures import mean, measure
+from connector.evaluation.files.datasets import Collection, read_collection
 from connector.evaluation.runs import answer_all
+from connector.evaluation.statistics.latency import percentiles
+from connector.evaluation.statistics.measures import mean, measure
 from connector.ingest.job import run_job
 from connector.ingest.report import Counts
 from connector.remote.process import WorkerProcess, running_worker

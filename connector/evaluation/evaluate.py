@@ -7,16 +7,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from connector.errors import SettingsError
-from connector.evaluation.datasets import Collection
-from connector.evaluation.latency import Percentiles, percentiles
-from connector.evaluation.measures import Run, Values, mean, measure
+from connector.evaluation.files.datasets import Collection
+from connector.evaluation.files.weights import MeanWeights
 from connector.evaluation.pipelines import Pipeline, PlannedSearch
 from connector.evaluation.route import FUSED
 from connector.evaluation.runs import Answers, Search, answer_with_each
 from connector.evaluation.searchers import Opened, open_searchers
 from connector.evaluation.segments import Segments, default_segments, segment
-from connector.evaluation.significance import Comparison, compare
-from connector.evaluation.weights import MeanWeights
+from connector.evaluation.statistics.latency import Percentiles, percentiles
+from connector.evaluation.statistics.measures import Run, Values, mean, measure
+from connector.evaluation.statistics.significance import Comparison, compare
 
 
 @dataclass(frozen=True, slots=True)

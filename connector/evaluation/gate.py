@@ -11,14 +11,14 @@ from typing import Annotated, Any, Self
 from pydantic import BaseModel, Field, FiniteFloat, ValidationError, field_validator, model_validator
 
 from connector.errors import SettingsError, SourceError
-from connector.evaluation.datasets import Collection
 from connector.evaluation.defaults import MAX_DEGRADED, MAX_DROP
 from connector.evaluation.evaluate import Evaluation, Measured
-from connector.evaluation.figures import FORMAT, Figures, build_baseline, telling_settings
-from connector.evaluation.measures import check_measures
+from connector.evaluation.files.datasets import Collection
+from connector.evaluation.files.text_file import read_text
 from connector.evaluation.pipelines import Pipeline
-from connector.evaluation.significance import differences, randomisation_test
-from connector.evaluation.text_file import read_text
+from connector.evaluation.report.figures import FORMAT, Figures, build_baseline, telling_settings
+from connector.evaluation.statistics.measures import check_measures
+from connector.evaluation.statistics.significance import differences, randomisation_test
 from connector.evaluation.unjudged import find_unjudged
 
 TIMED = frozenset({"encode", "fuse", "term_weights", "fields", "total"})  # and what the pipelines have

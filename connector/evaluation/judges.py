@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from connector.evaluation.measures import mean, measure
-from connector.evaluation.significance import Comparison, compare
+from connector.evaluation.files.weights import weights_among
+from connector.evaluation.statistics.measures import mean, measure
+from connector.evaluation.statistics.significance import Comparison, compare
 from connector.evaluation.unjudged import IN_WORDS, Conclusion, conclude
-from connector.evaluation.weights import weights_among
 
 if TYPE_CHECKING:
     from connector.evaluation.evaluate import Evaluation

@@ -15,9 +15,9 @@ from ruamel.yaml.constructor import DuplicateKeyError
 from ruamel.yaml.error import YAMLError
 
 from connector.errors import SettingsError, SourceError
+from connector.evaluation.files.text_file import read_text
 from connector.evaluation.route import FUSED, RERANKED, Route
 from connector.evaluation.rules import ALWAYS, has_rules, without_rules
-from connector.evaluation.text_file import read_text
 from connector.models.files import short_name
 from connector.settings.sections import Settings
 

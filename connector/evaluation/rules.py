@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from connector.evaluation.route import RERANKED
-from connector.evaluation.significance import Comparison, compare
+from connector.evaluation.statistics.significance import Comparison, compare
 from connector.settings.file import plain_value
 from connector.settings.sections import Settings
 

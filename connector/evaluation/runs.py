@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from connector.errors import ConnectorError
-from connector.evaluation.latency import stage_times
-from connector.evaluation.queries import JudgedQuery
+from connector.evaluation.files.queries import JudgedQuery
+from connector.evaluation.statistics.latency import stage_times
 from connector.search.searcher import Searcher
 from connector.types import Degradation, Hit, Ranking, SearchRequest
 

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from connector.clusters.by_encoder import by_encoder
 from connector.clusters.protocol import Cluster, Index
 from connector.errors import ConnectorError, SourceError
-from connector.evaluation.datasets import Collection
+from connector.evaluation.files.datasets import Collection
 from connector.models.encoder import Encoder
 from connector.rerankers.protocol import Reranker
 from connector.search.searcher import Searcher

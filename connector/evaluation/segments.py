@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from connector.errors import SettingsError
-from connector.evaluation.queries import JudgedQuery
+from connector.evaluation.files.queries import JudgedQuery
 
 LENGTH = "length"
 LENGTHS = {"1-2 words": 2, "3-5 words": 5, "6-10 words": 10, "11 words or more": 10**9}

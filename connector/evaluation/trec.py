@@ -9,12 +9,12 @@ from pathlib import Path
 from urllib.parse import quote, unquote
 
 from connector.errors import DiskError, SourceError
-from connector.evaluation.datasets import Collection, join
-from connector.evaluation.judgments import read_judgments
-from connector.evaluation.measures import Run, falling_scores
-from connector.evaluation.queries import JudgedQuery, Queries, unique
-from connector.evaluation.text_file import line_number, numbered_lines, read_text
-from connector.evaluation.whole_file import write_whole
+from connector.evaluation.files.datasets import Collection, join
+from connector.evaluation.files.judgments import read_judgments
+from connector.evaluation.files.queries import JudgedQuery, Queries, unique
+from connector.evaluation.files.text_file import line_number, numbered_lines, read_text
+from connector.evaluation.files.whole_file import write_whole
+from connector.evaluation.statistics.measures import Run, falling_scores
 from connector.types import Hit, Ranking
 
 TOPIC = re.compile(r"<(?:top|topic)\b([^>]*)>", re.IGNORECASE)

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from connector.evaluation.bounds import EVERY, Case, Extremes, bounds_of
-from connector.evaluation.judgments import Qrels
-from connector.evaluation.measures import cutoff_of, mean, measure
-from connector.evaluation.significance import Comparison, compare, holm, randomisation_test
+from connector.evaluation.files.judgments import Qrels
+from connector.evaluation.statistics.bounds import EVERY, Case, Extremes, bounds_of
+from connector.evaluation.statistics.measures import cutoff_of, mean, measure
+from connector.evaluation.statistics.significance import Comparison, compare, holm, randomisation_test
 from connector.evaluation.verdict import CHANCE
 
 if TYPE_CHECKING:

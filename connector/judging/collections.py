@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import get_args
 
 from connector.errors import SettingsError
-from connector.evaluation.datasets import Collection, join
-from connector.evaluation.judgments import Judgments, Qrels
-from connector.evaluation.queries import read_queries
+from connector.evaluation.files.datasets import Collection, join
+from connector.evaluation.files.judgments import Judgments, Qrels
+from connector.evaluation.files.queries import read_queries
 from connector.judging.folder import JudgingFolder
 from connector.judging.grades import GRADES, GradeKind
 from connector.judging.resolve import BY_TRUST, resolve

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from connector.errors import DiskError, SettingsError, SourceError
 from connector.evaluation.defaults import SPLIT
-from connector.evaluation.measures import Run
-from connector.evaluation.queries import JudgedQuery, parse_object, read_queries
-from connector.evaluation.text_file import read_text
+from connector.evaluation.files.queries import JudgedQuery, parse_object, read_queries
+from connector.evaluation.files.text_file import read_text
+from connector.evaluation.statistics.measures import Run
 from connector.evaluation.trec import read_run
 from connector.extras import needs
 from connector.judging.defaults import DEPTH, SEED

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from connector.errors import DiskError, SourceError
-from connector.evaluation.whole_file import write_whole
+from connector.evaluation.files.whole_file import write_whole
 from connector.judging.grades import SETTLED, Grade, GradeKind
 
 BY_TRUST: tuple[GradeKind, ...] = ("person", "imported", "model", "clicks")

@@ -12,10 +12,10 @@ from statistics import median
 import numpy as np
 
 from connector.errors import SettingsError
-from connector.evaluation.judgments import Qrels
-from connector.evaluation.measures import Run, measure
-from connector.evaluation.power import ALPHA, queries_needed, smallest_difference
-from connector.evaluation.significance import differences
+from connector.evaluation.files.judgments import Qrels
+from connector.evaluation.statistics.measures import Run, measure
+from connector.evaluation.statistics.power import ALPHA, queries_needed, smallest_difference
+from connector.evaluation.statistics.significance import differences
 from connector.judging.defaults import DIFFERENCE
 from connector.judging.folder import JudgingFolder
 from connector.judging.grades import SETTLED, Grade

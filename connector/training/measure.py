@@ -8,13 +8,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from connector.evaluation.datasets import Collection
 from connector.evaluation.defaults import CUTOFF
 from connector.evaluation.evaluate import Evaluation, Reporter, evaluate
-from connector.evaluation.figures import build_baseline
+from connector.evaluation.files.datasets import Collection
 from connector.evaluation.gate import Baseline, Bounds, Verdict, judge
-from connector.evaluation.measures import default_measures
 from connector.evaluation.pipelines import Pipeline, plan
+from connector.evaluation.report.figures import build_baseline
+from connector.evaluation.statistics.measures import default_measures
 from connector.remote.process import running_worker
 from connector.settings.file import plain_value
 from connector.settings.sections import Settings

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 from connector.clusters.protocol import Index
 from connector.errors import ClusterUnavailable
-from connector.evaluation.datasets import Collection
-from connector.evaluation.queries import JudgedQuery
+from connector.evaluation.files.datasets import Collection
+from connector.evaluation.files.queries import JudgedQuery
 from connector.search.searcher import Searcher
 from connector.settings.search import reach
 from connector.settings.sections import Settings

@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from connector.evaluation.datasets import Collection
 from connector.evaluation.evaluate import Evaluation, Reporter
+from connector.evaluation.files.datasets import Collection
 from connector.evaluation.gate import Verdict
 from connector.models.onnx.agreement import Agreement
 from connector.settings.sections import Settings

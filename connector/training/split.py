@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from connector.errors import SourceError
-from connector.evaluation.datasets import Collection
-from connector.evaluation.queries import JudgedQuery
+from connector.evaluation.files.datasets import Collection
+from connector.evaluation.files.queries import JudgedQuery
 
 FEWEST = 20  # queries that something can be learned from
 MOST_HELD_BACK = 100  # queries that decide when to stop: each evaluation reranks for all of them

@@ -8,8 +8,8 @@ from functools import cached_property
 from pathlib import Path
 
 from connector.errors import SourceError
-from connector.evaluation.queries import parse_object, text_of
-from connector.evaluation.text_file import numbered_lines
+from connector.evaluation.files.queries import parse_object, text_of
+from connector.evaluation.files.text_file import numbered_lines
 from connector.models.files import find_model
 from connector.models.load import load_scorer
 from connector.models.scorer import Scorer

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from connector.errors import SourceError
-from connector.evaluation.datasets import Collection
 from connector.evaluation.evaluate import Reporter
-from connector.evaluation.queries import JudgedQuery
+from connector.evaluation.files.datasets import Collection
+from connector.evaluation.files.queries import JudgedQuery
 from connector.evaluation.searchers import open_searchers
 from connector.models.files import find_model
 from connector.settings.sections import ModelPlaceSettings, Settings

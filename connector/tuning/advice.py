@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from connector.evaluation.measures import mean
+from connector.evaluation.statistics.measures import mean
 from connector.tuning.choice import Choice, blend_in_words, describe
 from connector.tuning.choose import MUST_GAIN, Chosen, Trial, difference
 from connector.tuning.offline import OfflineFigures

@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from connector.evaluation.significance import ROUNDING, standard_error
+from connector.evaluation.statistics.significance import ROUNDING, standard_error
 from connector.tuning.choice import Choice
 from connector.tuning.offline import OfflineFigures
 from connector.tuning.space import Space

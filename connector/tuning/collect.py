@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from connector.errors import WorkerUnavailable
 from connector.evaluation.evaluate import Reporter
-from connector.evaluation.queries import JudgedQuery
+from connector.evaluation.files.queries import JudgedQuery
 from connector.evaluation.searchers import Opened
 from connector.models.scorer import QueryWeights
 from connector.rerankers.protocol import Reranker, RerankScores

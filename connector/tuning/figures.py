@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from connector.evaluation.figures import build_figures
+from connector.evaluation.report.figures import build_figures
 from connector.settings.file import plain_values
 from connector.tuning.choice import Choice, describe, values_of
 from connector.tuning.tune import Tuned

@@ -6,8 +6,8 @@ import math
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from connector.evaluation.datasets import Collection
-from connector.evaluation.measures import Run, cutoff_of, mean, measure
+from connector.evaluation.files.datasets import Collection
+from connector.evaluation.statistics.measures import Run, cutoff_of, mean, measure
 from connector.search.fusion import fuse
 from connector.search.legs.ask import FirstStage
 from connector.search.stages.order import blend, whole_order

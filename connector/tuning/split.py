@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from connector.errors import SettingsError
-from connector.evaluation.datasets import Collection
+from connector.evaluation.files.datasets import Collection
 
 SEED = 29  # not that of samples: a sample would else be split along its own order
 FEWEST = 10  # queries on either side

@@ -8,10 +8,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from connector.evaluation.evaluate import Reporter
-from connector.evaluation.latency import Percentiles, percentiles
-from connector.evaluation.queries import JudgedQuery
+from connector.evaluation.files.queries import JudgedQuery
 from connector.evaluation.runs import Answers, Search, answer_with_each
 from connector.evaluation.searchers import Opened
+from connector.evaluation.statistics.latency import Percentiles, percentiles
 from connector.tuning.choice import Choice
 from connector.tuning.collect import CandidateReranker
 from connector.tuning.space import Space

@@ -10,12 +10,12 @@ from functools import partial
 from typing import Any
 
 from connector.errors import SettingsError, WorkerUnavailable
-from connector.evaluation.datasets import Collection
 from connector.evaluation.defaults import CUTOFF
 from connector.evaluation.evaluate import Evaluation, Reporter, evaluate
-from connector.evaluation.measures import default_measures
+from connector.evaluation.files.datasets import Collection
 from connector.evaluation.pipelines import Pipeline, plan_each
 from connector.evaluation.searchers import open_searchers
+from connector.evaluation.statistics.measures import default_measures
 from connector.settings.file import plain_values
 from connector.settings.sections import Settings
 from connector.tuning.advice import Advice, ChoiceFacts, advise, find

@@ -19,7 +19,7 @@ from loopback_ports import free_port
 from support.scratch import drop
 from support.stack import Places, Service, Stack, read_services
 
-from connector.evaluation.datasets import read_collection
+from connector.evaluation.files.datasets import read_collection
 from connector.models.cache import cache_folder
 from connector.settings.sections import ClusterSettings
 

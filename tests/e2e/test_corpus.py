@@ -14,10 +14,10 @@ import pytest
 from support.scratch import drop, unique_name
 
 from connector.clusters.connect import connect
-from connector.evaluation.datasets import Collection, read_collection
-from connector.evaluation.measures import mean, measure
-from connector.evaluation.queries import JudgedQuery
+from connector.evaluation.files.datasets import Collection, read_collection
+from connector.evaluation.files.queries import JudgedQuery
 from connector.evaluation.runs import Answers, answer_all
+from connector.evaluation.statistics.measures import mean, measure
 from connector.filters import parse_filter
 from connector.ingest import job
 from connector.ingest.passages import cut

@@ -10,8 +10,8 @@ import pytest
 from support.browser import Page
 from support.evaluations import collection, evaluation, ranked
 
-from connector.evaluation.figures import build_figures
-from connector.evaluation.html import write_html
+from connector.evaluation.report.figures import build_figures
+from connector.evaluation.report.html import write_html
 
 NAMES = ("lexical", "dense", "fused", "reranked")
 ATTACK = "<script>document.title = 'broken into'</script><img src=x onerror=alert(1)>"

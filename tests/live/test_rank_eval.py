@@ -17,7 +17,7 @@ import pytest
 from support.running_engines import RunningEngines
 from support.scratch import unique_name
 
-from connector.evaluation.measures import measure
+from connector.evaluation.statistics.measures import measure
 from connector.judging.folder import JudgingFolder
 from connector.judging.formats.exporting import read_judgments, write_judgments
 from connector.judging.grades import Grade

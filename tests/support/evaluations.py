@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from connector.evaluation.datasets import Collection
 from connector.evaluation.evaluate import Evaluation, measure_pipeline
+from connector.evaluation.files.datasets import Collection
+from connector.evaluation.files.queries import JudgedQuery
 from connector.evaluation.pipelines import Pipeline, PlannedSearch
-from connector.evaluation.queries import JudgedQuery
 from connector.evaluation.runs import Answer, Answers
 from connector.evaluation.segments import default_segments, segment
 from connector.settings.sections import Settings

@@ -58,9 +58,9 @@ NO_SETTINGS = {  # numbers that are about one call, or that nobody but a test wa
     ("connector/contract/clusters/store.py", "dense"),  # of a contract's documents: all
     ("connector/contract/clusters/store.py", "lexical"),
     ("connector/contract/synthetic.py", "make_documents"),
-    ("connector/evaluation/power.py", "queries_needed"),  # the two shares that statistics has agreed on
-    ("connector/evaluation/power.py", "smallest_difference"),
-    ("connector/evaluation/significance.py", "randomisation_test"),  # how fine p is, and the seed
+    ("connector/evaluation/statistics/power.py", "queries_needed"),  # the two shares that statistics has agreed on
+    ("connector/evaluation/statistics/power.py", "smallest_difference"),
+    ("connector/evaluation/statistics/significance.py", "randomisation_test"),  # how fine p is, and the seed
     ("connector/judging/trust/agreement.py", "compare_judges"),  # how fine an interval is, and the seed
     ("connector/judging/model/chat.py", "__init__"),  # when a language model is asked again
     ("connector/remote/encoder.py", "__init__"),  # texts of one request

@@ -21,10 +21,10 @@ from connector.cli.stopping import say_when_stopped
 from connector.evaluation.defaults import CUTOFF
 
 if TYPE_CHECKING:
-    from connector.evaluation.datasets import Collection
     from connector.evaluation.evaluate import Evaluation
-    from connector.evaluation.folder import EvaluationFolder
+    from connector.evaluation.files.datasets import Collection
     from connector.evaluation.pipelines import Pipeline, PlannedSearch
+    from connector.evaluation.report.folder import EvaluationFolder
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +91,7 @@ class ReportFlags:
 
     def make_folder(self) -> EvaluationFolder | None:
         """The folder, where one is named. Raises SettingsError."""
-        from connector.evaluation.folder import EvaluationFolder
+        from connector.evaluation.report.folder import EvaluationFolder
 
         return EvaluationFolder.make(self.out) if self.out else None
 
@@ -195,8 +195,8 @@ def _plan(
 def _print(evaluation: Evaluation, report: ReportFlags, folder: EvaluationFolder | None) -> None:
     from connector.cli.tables.evaluation import print_evaluation, print_examples, print_troubles
     from connector.cli.tables.unjudged import print_warnings
-    from connector.evaluation.figures import build_figures
-    from connector.evaluation.html import write_html
+    from connector.evaluation.report.figures import build_figures
+    from connector.evaluation.report.html import write_html
 
     figures = build_figures(evaluation)
     if report.html:

@@ -23,8 +23,8 @@ from connector.evaluation.defaults import CUTOFF, MAX_DEGRADED
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from connector.evaluation.datasets import Collection
     from connector.evaluation.evaluate import Evaluation
+    from connector.evaluation.files.datasets import Collection
     from connector.evaluation.gate import Baseline, Bounds, Verdict
     from connector.evaluation.pipelines import PlannedSearch
 
@@ -178,9 +178,9 @@ def _print(
 ) -> None:
     from connector.cli.tables.evaluation import print_changes, print_troubles, verdicts_table
     from connector.cli.tables.unjudged import print_doubts
-    from connector.evaluation.figures import build_figures
     from connector.evaluation.gate import changed_settings
-    from connector.evaluation.html import write_html
+    from connector.evaluation.report.figures import build_figures
+    from connector.evaluation.report.html import write_html
 
     changes = changed_settings(evaluation, baseline)
     if html:

@@ -23,7 +23,7 @@ from connector.extras import require
 from connector.training.options import DEFAULT_FOLDER, LOSSES, Acceptance, Options, Workplace
 
 if TYPE_CHECKING:
-    from connector.evaluation.datasets import Collection
+    from connector.evaluation.files.datasets import Collection
     from connector.models.onnx.agreement import Agreement
     from connector.models.scorer import ScorerKind
     from connector.training.outcome import TrainingOutcome
@@ -234,7 +234,7 @@ def _print(outcome: TrainingOutcome, *, as_json: bool) -> None:
         return
     if outcome.evaluation:
         from connector.cli.tables.evaluation import print_evaluation, print_troubles, verdicts_table
-        from connector.evaluation.figures import build_figures
+        from connector.evaluation.report.figures import build_figures
 
         print_evaluation(outcome.evaluation, build_figures(outcome.evaluation))
         verdicts_table(outcome.verdicts, "the base, and no rerank")

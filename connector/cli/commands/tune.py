@@ -53,7 +53,7 @@ class GoalFlags:
 
     def parse(self) -> TuningGoal:
         """Raises SettingsError for a measure that there is not."""
-        from connector.evaluation.measures import check_measures
+        from connector.evaluation.statistics.measures import check_measures
 
         (measured,) = check_measures([self.measure])
         return TuningGoal(measured, self.budget_ms, self.min_recall, self.timed, self.test_share)

@@ -14,7 +14,7 @@ from connector.errors import SettingsError
 from connector.evaluation.defaults import SPLIT
 
 if TYPE_CHECKING:  # ir_measures is imported once the flags are known to be right
-    from connector.evaluation.datasets import Collection
+    from connector.evaluation.files.datasets import Collection
 
 Data = Annotated[
     Path | None,
@@ -61,7 +61,7 @@ class CollectionFlags:
         return collection.sample(self.queries)
 
     def _read(self) -> Collection:
-        from connector.evaluation.datasets import read_collection
+        from connector.evaluation.files.datasets import read_collection
         from connector.evaluation.trec import read_trec
         from connector.judging.collections import is_judging_folder, on_scale, read_judged
 
@@ -105,7 +105,7 @@ def parse_names(given: str | None) -> list[str]:
 def measure_names(given: str | None, k: int) -> tuple[str, ...]:
     """Those that are given, split by commas, as ir_measures writes them; else the default ones at that cutoff. Raises
     SettingsError."""
-    from connector.evaluation.measures import check_measures, default_measures
+    from connector.evaluation.statistics.measures import check_measures, default_measures
 
     return check_measures(parse_names(given) or default_measures(k))
 

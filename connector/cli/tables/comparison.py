@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from rich.table import Table
 from rich.text import Text
 
-from connector.evaluation.latency import Percentiles
+from connector.evaluation.statistics.latency import Percentiles
 from connector.types import Ranking, SearchResponse
 
 GRADE_STYLES = {3: "bold green", 2: "green", 1: "yellow", 0: "red"}

@@ -13,9 +13,9 @@ from connector.cli.tables.comparison import measures_table, rankings_table, time
 from connector.cli.tables.judges import judges_table
 from connector.cli.tables.unjudged import unjudged_table
 from connector.evaluation.evaluate import Evaluation
+from connector.evaluation.files.weights import equal_queries
 from connector.evaluation.gate import Verdict
 from connector.evaluation.rules import effect_of_rules
-from connector.evaluation.weights import equal_queries
 from connector.settings.file import to_text
 
 

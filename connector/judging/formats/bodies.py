@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from connector.errors import DiskError, SourceError
-from connector.evaluation.text_file import read_text
-from connector.evaluation.whole_file import write_whole
+from connector.evaluation.files.text_file import read_text
+from connector.evaluation.files.whole_file import write_whole
 from connector.judging.formats.judged import Body
 
 NAME = "rank_eval.json"

@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from connector.errors import DiskError, SourceError
-from connector.evaluation.judgments import MAX_GRADE
-from connector.evaluation.queries import JudgedQuery
-from connector.evaluation.text_file import numbered_lines
-from connector.evaluation.whole_file import write_whole
+from connector.evaluation.files.judgments import MAX_GRADE
+from connector.evaluation.files.queries import JudgedQuery
+from connector.evaluation.files.text_file import numbered_lines
+from connector.evaluation.files.whole_file import write_whole
 from connector.judging.folder import JudgingFolder
 from connector.judging.formats.bodies import keep_bodies
 from connector.judging.formats.judged import Judged, JudgedFile

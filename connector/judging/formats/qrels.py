@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from connector.evaluation.judgments import read_judgments
+from connector.evaluation.files.judgments import read_judgments
 from connector.judging.formats.judged import Judged, JudgedFile, JudgmentsToWrite, Written
 
 NO_WORD = re.compile(r"\s")

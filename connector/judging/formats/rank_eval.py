@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from connector.errors import ConnectorError, SourceError
-from connector.evaluation.queries import text_of
-from connector.evaluation.text_file import read_text
+from connector.evaluation.files.queries import text_of
+from connector.evaluation.files.text_file import read_text
 from connector.judging.formats.judged import Body, Judged, JudgedFile, JudgmentsToWrite, Written
 from connector.own_query.read import read_own_query
 from connector.own_query.template import fill_template

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from connector.errors import SourceError
-from connector.evaluation.text_file import numbered_lines, read_text
+from connector.evaluation.files.text_file import numbered_lines, read_text
 from connector.judging.formats.judged import Format, JudgedFile
 from connector.judging.formats.qrels import read_qrels
 from connector.judging.formats.quepid import is_quepid, read_quepid

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from connector.errors import SourceError
-from connector.evaluation.queries import parse_object, text_of
-from connector.evaluation.text_file import numbered_lines
+from connector.evaluation.files.queries import parse_object, text_of
+from connector.evaluation.files.text_file import numbered_lines
 from connector.judging.formats.texts import fold
 
 CLICKS = ("click", "click_through", "item_click")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from connector.errors import SourceError
-from connector.evaluation.text_file import read_text
+from connector.evaluation.files.text_file import read_text
 from connector.judging.formats.judged import Judged, JudgedFile, JudgmentsToWrite, Written
 from connector.judging.formats.texts import by_text
 

@@ -20,7 +20,7 @@ from math import erfc
 import numpy as np
 from numpy.typing import NDArray
 
-from connector.evaluation.measures import Run
+from connector.evaluation.statistics.measures import Run
 from connector.judging.pairs import PairKey
 from connector.judging.pooling.depth import best_ranks, lot
 

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import islice
 
-from connector.evaluation.measures import Run
+from connector.evaluation.statistics.measures import Run
 from connector.judging.pairs import PairKey
 
 

@@ -10,7 +10,7 @@ import heapq
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from connector.evaluation.measures import Run
+from connector.evaluation.statistics.measures import Run
 from connector.judging.pairs import PairKey
 from connector.judging.pooling.depth import lot
 

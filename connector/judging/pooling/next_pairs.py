@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Literal, Protocol, get_args
 
 from connector.errors import SettingsError
-from connector.evaluation.measures import Run
+from connector.evaluation.statistics.measures import Run
 from connector.judging.folder import JudgingFolder
 from connector.judging.grades import GRADES
 from connector.judging.pairs import PairKey

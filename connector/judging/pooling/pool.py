@@ -9,9 +9,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from connector.errors import DiskError, SettingsError
-from connector.evaluation.measures import Run
+from connector.evaluation.files.whole_file import write_whole
+from connector.evaluation.statistics.measures import Run
 from connector.evaluation.trec import write_run
-from connector.evaluation.whole_file import write_whole
 from connector.judging.defaults import DEPTH, SEED
 from connector.judging.folder import JudgingFolder, PoolFacts
 from connector.judging.pairs import Pair, PairKey, read_pairs, write_pairs

@@ -8,11 +8,11 @@ from typing import Any
 
 from connector.clusters.protocol import Index
 from connector.evaluation.evaluate import Reporter, check_vectors, make_ready
-from connector.evaluation.measures import Run
+from connector.evaluation.files.queries import JudgedQuery
 from connector.evaluation.pipelines import PlannedSearch
-from connector.evaluation.queries import JudgedQuery
 from connector.evaluation.runs import Answers, answer_with_each
 from connector.evaluation.searchers import PAGE, TIMEOUT_S, Opened, open_searchers
+from connector.evaluation.statistics.measures import Run
 from connector.judging.pairs import PairKey
 from connector.judging.pooling.depth import pool_keys
 from connector.judging.pooling.pool import Pooling

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 from connector.errors import DiskError, SettingsError, SourceError
-from connector.evaluation.queries import JudgedQuery
-from connector.evaluation.text_file import numbered_lines
-from connector.evaluation.whole_file import write_whole
+from connector.evaluation.files.queries import JudgedQuery
+from connector.evaluation.files.text_file import numbered_lines
+from connector.evaluation.files.whole_file import write_whole
 from connector.judging.defaults import SAMPLE, SEED, TREATMENT
 from connector.judging.folder import JudgingFolder
 from connector.judging.logs.outcome import NoSearch, SearchedFor, Unreadable

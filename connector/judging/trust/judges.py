@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from itertools import combinations
 from typing import Any
 
-from connector.evaluation.measures import Run
+from connector.evaluation.statistics.measures import Run
 from connector.judging.grades import SETTLED, Grade
 from connector.judging.resolve import ResolvedGrade, resolve
 from connector.judging.trust.agreement import GRADES, GradesByPair, JudgeAgreement, compare_judges

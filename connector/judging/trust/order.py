@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from connector.evaluation.measures import Run, measure
+from connector.evaluation.statistics.measures import Run, measure
 from connector.judging.trust.agreement import (
     SAMPLES,
     SEED,

@@ -18,8 +18,8 @@ from support.effort import tries
 from support.evaluations import ranked
 
 from connector.errors import SourceError
-from connector.evaluation.datasets import read_collection
-from connector.evaluation.measures import mean, measure
+from connector.evaluation.files.datasets import read_collection
+from connector.evaluation.statistics.measures import mean, measure
 from connector.evaluation.trec import read_trec
 
 DOCS = ("d1", "2", "dé", "文", "e e")

@@ -12,12 +12,12 @@ from support.parts import HashEncoder, schema_of
 from connector.clusters.embedded.cluster import EmbeddedCluster
 from connector.errors import SettingsError
 from connector.evaluation.evaluate import measure_pipeline
-from connector.evaluation.figures import build_baseline, build_figures
-from connector.evaluation.latency import percentiles
-from connector.evaluation.measures import check_measures, default_measures, measure
 from connector.evaluation.pipelines import Pipeline, PlannedSearch
+from connector.evaluation.report.figures import build_baseline, build_figures
 from connector.evaluation.route import Route
 from connector.evaluation.runs import Answer, Answers, Search, answer_with_each
+from connector.evaluation.statistics.latency import percentiles
+from connector.evaluation.statistics.measures import check_measures, default_measures, measure
 from connector.search.searcher import Searcher
 from connector.settings.sections import Settings
 from connector.types import Degradation, Document, IndexedDocument, Passage

@@ -11,10 +11,10 @@ from support.evaluations import collection, evaluation, ranked
 from connector.cli.console import results
 from connector.cli.tables.judges import judges_table
 from connector.evaluation.evaluate import Evaluation
-from connector.evaluation.figures import build_figures
-from connector.evaluation.html import build_html
+from connector.evaluation.files.judgments import Qrels
 from connector.evaluation.judges import find_judges
-from connector.evaluation.judgments import Qrels
+from connector.evaluation.report.figures import build_figures
+from connector.evaluation.report.html import build_html
 from connector.evaluation.unjudged import Conclusion
 
 QUERIES = [f"q{at}" for at in range(20)]

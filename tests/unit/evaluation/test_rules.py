@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from support.evaluations import collection, evaluation, ranked
 
-from connector.evaluation.figures import build_figures
+from connector.evaluation.report.figures import build_figures
 from connector.evaluation.rules import effect_of_rules
 from connector.settings.sections import Settings
 

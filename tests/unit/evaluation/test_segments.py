@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from connector.errors import SettingsError
-from connector.evaluation.queries import JudgedQuery
+from connector.evaluation.files.queries import JudgedQuery
 from connector.evaluation.segments import MAX_SEGMENTS, REST, default_segments, segment
 
 QUERIES = [

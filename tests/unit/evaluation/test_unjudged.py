@@ -6,9 +6,9 @@ from __future__ import annotations
 import pytest
 from support.evaluations import collection, evaluation, ranked
 
-from connector.evaluation.bounds import Extremes
-from connector.evaluation.figures import build_figures
-from connector.evaluation.html import build_html
+from connector.evaluation.report.figures import build_figures
+from connector.evaluation.report.html import build_html
+from connector.evaluation.statistics.bounds import Extremes
 from connector.evaluation.unjudged import Conclusion, find_unjudged
 
 QUERIES = [str(at) for at in range(10)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from support.evaluations import collection, evaluation, ranked
 
-from connector.evaluation.figures import build_figures
+from connector.evaluation.report.figures import build_figures
 
 JUDGED = collection({str(at): {"x": 1} for at in range(20)})
 FIRST, SECOND = ranked("x"), ranked("-", "x")

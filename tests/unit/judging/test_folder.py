@@ -9,7 +9,7 @@ from typer.testing import CliRunner, Result
 
 from connector.cli.commands.judge import judge_app
 from connector.errors import SettingsError
-from connector.evaluation.judgments import read_judgments
+from connector.evaluation.files.judgments import read_judgments
 from connector.evaluation.trec import write_run
 from connector.judging.folder import JudgingFolder
 from connector.judging.pairs import Pair, write_pairs

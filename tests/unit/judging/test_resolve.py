@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from connector.errors import DiskError, SourceError
-from connector.evaluation.judgments import read_judgments
+from connector.evaluation.files.judgments import read_judgments
 from connector.judging.grades import SETTLED, Grade
 from connector.judging.resolve import resolve, write_qrels
 

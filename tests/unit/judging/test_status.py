@@ -11,7 +11,7 @@ from support.evaluations import ranked
 
 from connector.cli.tables.status import print_status
 from connector.errors import SettingsError
-from connector.evaluation.power import queries_needed, smallest_difference
+from connector.evaluation.statistics.power import queries_needed, smallest_difference
 from connector.evaluation.trec import write_run
 from connector.judging.folder import JudgingFolder
 from connector.judging.grades import SETTLED, Grade

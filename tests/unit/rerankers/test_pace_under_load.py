@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from support.load import Clock, Outcome, Process, SimulatedWorker
 
-from connector.evaluation.latency import percentile
+from connector.evaluation.statistics.latency import percentile
 
 CHARS_PER_S = 120_000  # 150 passages of 800 characters
 WARM_S, END_S, REST_S = 15.0, 50.0, 20.0

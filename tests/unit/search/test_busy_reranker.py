@@ -11,7 +11,7 @@ import pytest
 from support.searches import ENCODER, PATIENT, search
 
 from connector.clusters.embedded.index import EmbeddedIndex
-from connector.evaluation.queries import JudgedQuery
+from connector.evaluation.files.queries import JudgedQuery
 from connector.evaluation.runs import answer_all
 from connector.rerankers.worker import WorkerClient
 from connector.search.searcher import Searcher

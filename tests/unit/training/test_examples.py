@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from connector.errors import SettingsError, SourceError
-from connector.evaluation.datasets import Collection
-from connector.evaluation.queries import JudgedQuery
+from connector.evaluation.files.datasets import Collection
+from connector.evaluation.files.queries import JudgedQuery
 from connector.training.examples import Candidate, Example, ExampleWriter, read_examples
 from connector.training.fine_tune import AT_ONCE, last_checkpoint, parts_of_step
 from connector.training.losses import build_rows

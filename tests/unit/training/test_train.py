@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from connector.errors import SourceError
-from connector.evaluation.datasets import Collection
 from connector.evaluation.evaluate import Reporter
-from connector.evaluation.queries import JudgedQuery
+from connector.evaluation.files.datasets import Collection
+from connector.evaluation.files.queries import JudgedQuery
 from connector.settings.sections import Settings
 from connector.training.examples import Candidate, Example, ExampleWriter
 from connector.training.options import Options, Workplace

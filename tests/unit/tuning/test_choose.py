@@ -13,7 +13,7 @@ from support.parts import passage
 
 from connector.cli.tables.tuning import _best
 from connector.errors import SettingsError
-from connector.evaluation.latency import Percentiles
+from connector.evaluation.statistics.latency import Percentiles
 from connector.search.legs.ask import FirstStage
 from connector.settings.load import setting_names
 from connector.settings.sections import Settings

@@ -18,7 +18,7 @@ from support.searches import PATIENT
 
 from connector.clusters.embedded.cluster import EmbeddedCluster
 from connector.errors import SettingsError, WorkerUnavailable
-from connector.evaluation.queries import JudgedQuery
+from connector.evaluation.files.queries import JudgedQuery
 from connector.evaluation.searchers import Opened
 from connector.rerankers.worker import WorkerClient
 from connector.search.searcher import Searcher

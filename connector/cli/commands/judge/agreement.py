@@ -22,7 +22,7 @@ def agreement(folder: FolderArgument, measured: OrderMeasure = MEASURE, as_json:
         connector judge agreement judging --measure RR@10 --json
     """
     from connector.cli.tables.agreement import print_trust
-    from connector.evaluation.measures import check_measures
+    from connector.evaluation.statistics.measures import check_measures
     from connector.judging.folder import JudgingFolder
     from connector.judging.trust.judges import compare_all, describe
 

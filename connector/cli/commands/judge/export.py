@@ -83,7 +83,7 @@ def _known(kinds: list[str] | None) -> tuple[GradeKind, ...]:
 
 
 def _read_template(file: Path) -> Body:
-    from connector.evaluation.text_file import read_text
+    from connector.evaluation.files.text_file import read_text
     from connector.own_query.template import check_template
 
     try:

@@ -164,7 +164,7 @@ def _read(
 
 def _texts(file: Path | None) -> dict[str, str]:
     """The texts of queries by id."""
-    from connector.evaluation.queries import read_queries
+    from connector.evaluation.files.queries import read_queries
     from connector.evaluation.trec import read_topics
 
     if file is None:

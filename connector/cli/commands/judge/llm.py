@@ -146,7 +146,7 @@ def llm(
         connector judge llm judging --model gpt-4o --max-cost 5 --price-in 2.5 --price-out 10 --yes
     """
     say_when_stopped("every grade so far is kept; the same command goes on, and asks nothing twice")
-    from connector.evaluation.measures import check_measures
+    from connector.evaluation.statistics.measures import check_measures
     from connector.judging.folder import JudgingFolder
     from connector.judging.model.answers import AnswerStore
     from connector.judging.model.bound import find_bound

@@ -48,7 +48,7 @@ def status(
         connector judge status judged --json
     """
     from connector.cli.tables.status import print_status
-    from connector.evaluation.measures import check_measures
+    from connector.evaluation.statistics.measures import check_measures
     from connector.judging.folder import JudgingFolder
     from connector.judging.next_step import advise
     from connector.judging.status import read_status

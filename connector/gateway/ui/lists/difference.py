@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from connector.evaluation.rank_biased_overlap import PERSISTENCE, rank_biased_overlap
+from connector.evaluation.statistics.rank_biased_overlap import PERSISTENCE, rank_biased_overlap
 
 DEPTH = 100  # of the orders that are compared
 TOP = 10  # the hits that people look at

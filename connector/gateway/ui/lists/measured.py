@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from connector.evaluation.measures import Run, mean, measure
-from connector.evaluation.significance import compare
+from connector.evaluation.statistics.measures import Run, mean, measure
+from connector.evaluation.statistics.significance import compare
 from connector.gateway.ui.lists.difference import MEASURES, QueryDifference
 from connector.types import Hit, Ranking
 

@@ -9,7 +9,7 @@ from support.command import flat
 from support.evaluations import collection, evaluation, ranked
 
 from connector.cli.tables.evaluation import print_evaluation
-from connector.evaluation.figures import build_figures
+from connector.evaluation.report.figures import build_figures
 from connector.settings.sections import Settings
 
 JUDGED = collection({"a": {"x": 1}, "b": {"x": 1}})

@@ -11,8 +11,8 @@ from connector.cli.console import results
 from connector.cli.tables.evaluation import verdicts_table
 from connector.cli.tables.ingest import print_troubles
 from connector.cli.tables.unjudged import print_doubts, unjudged_table
-from connector.evaluation.figures import build_figures
 from connector.evaluation.gate import Verdict
+from connector.evaluation.report.figures import build_figures
 from connector.ingest.report import Counts, JobReport
 
 VERDICTS = [

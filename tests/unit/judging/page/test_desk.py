@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from support.judging import make_folder, make_plain_folder
 
 from connector.errors import SettingsError
-from connector.evaluation.judgments import read_judgments
+from connector.evaluation.files.judgments import read_judgments
 from connector.judging.folder import JudgingFolder
 from connector.judging.grades import Grade, GradeLog
 from connector.judging.page.assignment import Sharing

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from connector.errors import SettingsError, SourceError
-from connector.evaluation.measures import Run
+from connector.evaluation.statistics.measures import Run
 from connector.judging.folder import JudgingFolder
 from connector.judging.grades import Grade
 from connector.judging.pairs import PairKey

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from connector.cli.app import app
 from connector.errors import SettingsError, SourceError
-from connector.evaluation.queries import read_queries
+from connector.evaluation.files.queries import read_queries
 from connector.judging.folder import JudgingFolder
 from connector.judging.logs.outcome import NoSearch, SearchedFor, Unreadable
 from connector.judging.logs.read import Entry

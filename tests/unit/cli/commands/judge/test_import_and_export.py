@@ -13,7 +13,7 @@ from typer.testing import CliRunner, Result
 
 from connector.cli.commands.judge import judge_app
 from connector.errors import SettingsError, SourceError
-from connector.evaluation.datasets import read_collection
+from connector.evaluation.files.datasets import read_collection
 from connector.judging.folder import JudgingFolder
 
 

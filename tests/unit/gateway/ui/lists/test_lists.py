@@ -14,7 +14,7 @@ from support.gateway_api import TEXTS, api_settings, fill, running_api
 from support.parts import wait_until
 
 from connector.errors import ClusterError
-from connector.evaluation.measures import measure
+from connector.evaluation.statistics.measures import measure
 from connector.gateway.problems import ApiRefusal
 from connector.gateway.ui.lists.difference import QueryDifference, compare_orders
 from connector.gateway.ui.lists.measured import measure_differences

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.evaluations import ranked
 
-from connector.evaluation.bounds import Case, Extremes, bounds_of
-from connector.evaluation.measures import measure
+from connector.evaluation.statistics.bounds import Case, Extremes, bounds_of
+from connector.evaluation.statistics.measures import measure
 
 NAMES = ("nDCG@3", "nDCG", "P@3", "R@3", "RR@3", "Success@2", "AP", "AP@3", "R(rel=2)@3", "AP(rel=2)")
 IDS = "abcde"

@@ -7,7 +7,7 @@ import math
 import pytest
 from support.evaluations import ranked
 
-from connector.evaluation.curves import frontier, knee, recall_curve, recall_cutoffs
+from connector.evaluation.statistics.curves import frontier, knee, recall_curve, recall_cutoffs
 
 QRELS = {"a": {"x": 1, "y": 2, "z": 0}, "b": {"w": 1}}
 

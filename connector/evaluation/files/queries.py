@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from connector.errors import SourceError
-from connector.evaluation.text_file import numbered_lines
+from connector.evaluation.files.text_file import numbered_lines
 from connector.text import normalise_text
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from connector.errors import SettingsError
 from connector.evaluation.evaluate import Evaluation
-from connector.evaluation.html import write_html
+from connector.evaluation.report.html import write_html
 from connector.evaluation.trec import write_run
 
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connector.evaluation.significance import compare, holm, randomisation_test
+from connector.evaluation.statistics.significance import compare, holm, randomisation_test
 
 GAINS = st.lists(st.integers(-4, 4).map(lambda eighths: eighths / 8), min_size=1, max_size=9)
 

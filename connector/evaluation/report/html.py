@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from connector.errors import SettingsError
-from connector.evaluation.figures import Figures
-from connector.evaluation.plots import frontier_plot, gains_plot, recall_plot, segments_plot
-from connector.evaluation.svg import NARROW, SERIES, WIDTH, swatch
+from connector.evaluation.report.figures import Figures
+from connector.evaluation.report.plots import frontier_plot, gains_plot, recall_plot, segments_plot
+from connector.evaluation.report.svg import NARROW, SERIES, WIDTH, swatch
 from connector.extras import needs
 
 with needs("evaluate", "the report as HTML"):

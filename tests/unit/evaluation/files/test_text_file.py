@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from connector.errors import SourceError
-from connector.evaluation.text_file import numbered_lines, read_text
+from connector.evaluation.files.text_file import numbered_lines, read_text
 
 TEXT = "one\ncafé 中文 🦊\n\n  four\u2028still \n"
 LINES = [(1, "one"), (2, "café 中文 🦊"), (4, "four\u2028still")]

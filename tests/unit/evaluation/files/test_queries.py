@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from connector.errors import SourceError
-from connector.evaluation.datasets import read_collection
-from connector.evaluation.queries import read_queries
+from connector.evaluation.files.datasets import read_collection
+from connector.evaluation.files.queries import read_queries
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,9 @@ from pathlib import Path
 
 from connector.errors import SourceError
 from connector.evaluation.defaults import SPLIT
-from connector.evaluation.judgments import Judgments, Qrels, read_judgments
-from connector.evaluation.queries import JudgedQuery, Queries, read_queries
-from connector.evaluation.weights import MeanWeights, weigh
+from connector.evaluation.files.judgments import Judgments, Qrels, read_judgments
+from connector.evaluation.files.queries import JudgedQuery, Queries, read_queries
+from connector.evaluation.files.weights import MeanWeights, weigh
 
 SAMPLE_SEED = 13
 SHOWN = 5  # ids in a note

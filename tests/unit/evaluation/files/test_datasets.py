@@ -10,9 +10,9 @@ import pytest
 from support.evaluations import collection, ranked
 
 from connector.errors import SourceError
-from connector.evaluation.datasets import Collection, read_collection
-from connector.evaluation.judgments import read_judgments
-from connector.evaluation.queries import JudgedQuery
+from connector.evaluation.files.datasets import Collection, read_collection
+from connector.evaluation.files.judgments import read_judgments
+from connector.evaluation.files.queries import JudgedQuery
 from connector.evaluation.trec import read_topics, read_trec, write_run
 
 QUERIES = [

@@ -11,16 +11,16 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
-from connector.evaluation.curves import frontier, knee, recall_curve, recall_cutoffs
 from connector.evaluation.evaluate import Evaluation, Measured
+from connector.evaluation.files.weights import equal_queries
 from connector.evaluation.judges import find_judges
 from connector.evaluation.machine import describe_machine
-from connector.evaluation.measures import mean
 from connector.evaluation.rules import effect_of_rules
-from connector.evaluation.significance import Comparison, differences
+from connector.evaluation.statistics.curves import frontier, knee, recall_curve, recall_cutoffs
+from connector.evaluation.statistics.measures import mean
+from connector.evaluation.statistics.significance import Comparison, differences
 from connector.evaluation.unjudged import find_unjudged
 from connector.evaluation.verdict import build_verdict
-from connector.evaluation.weights import equal_queries
 from connector.settings.file import plain_value
 from connector.settings.load import setting_names, setting_paths, value_at
 from connector.settings.sections import Settings

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from connector.errors import SourceError
-from connector.evaluation.judgments import Judgments, read_judgments
+from connector.evaluation.files.judgments import Judgments, read_judgments
 
 EXPECTED = {"q1": {"d 1": 2, "d2": 0}, "7": {"d3": 1}}
 

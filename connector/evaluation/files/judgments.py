@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from connector.errors import SourceError
-from connector.evaluation.text_file import numbered_lines
+from connector.evaluation.files.text_file import numbered_lines
 
 Qrels = Mapping[str, Mapping[str, int]]
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from connector.evaluation.weights import MeanWeights
+from connector.evaluation.files.weights import MeanWeights
 
 RESAMPLES = 10_000
 SEED = 13

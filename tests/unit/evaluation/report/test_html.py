@@ -10,9 +10,9 @@ import pytest
 from markupsafe import Markup
 from support.evaluations import collection, evaluation, ranked
 
-from connector.evaluation.figures import build_figures
-from connector.evaluation.html import build_html
-from connector.evaluation.svg import Scale, spanning, tag
+from connector.evaluation.report.figures import build_figures
+from connector.evaluation.report.html import build_html
+from connector.evaluation.report.svg import Scale, spanning, tag
 
 ATTACK = "</title><script>alert(1)</script><img src=x onerror='alert(2)'>\"&"
 SVG = "{http://www.w3.org/2000/svg}"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from connector.evaluation.judgments import Qrels
-from connector.evaluation.measures import Run, mean, measure
-from connector.evaluation.weights import MeanWeights
+from connector.evaluation.files.judgments import Qrels
+from connector.evaluation.files.weights import MeanWeights
+from connector.evaluation.statistics.measures import Run, mean, measure
 
 STEPS = 100  # cutoffs of a curve, about
 

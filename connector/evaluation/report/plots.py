@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from markupsafe import Markup
 
-from connector.evaluation.figures import Figures
-from connector.evaluation.svg import (
+from connector.evaluation.report.figures import Figures
+from connector.evaluation.report.svg import (
     BOTTOM,
     LEFT,
     RIGHT,

@@ -7,8 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from connector.evaluation.power import POWER, queries_needed, smallest_difference
-from connector.evaluation.significance import randomisation_test
+from connector.evaluation.statistics.power import POWER, queries_needed, smallest_difference
+from connector.evaluation.statistics.significance import randomisation_test
 
 TRIALS = 600
 

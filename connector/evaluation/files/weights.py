@@ -6,7 +6,7 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 
 from connector.errors import SettingsError
-from connector.evaluation.queries import JudgedQuery
+from connector.evaluation.files.queries import JudgedQuery
 
 MeanWeights = Mapping[str, float]  # query_id -> weight, 1 on average; empty: all queries count alike
 

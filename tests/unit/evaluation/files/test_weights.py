@@ -9,11 +9,11 @@ import pytest
 from support.evaluations import collection, evaluation, ranked
 
 from connector.errors import SettingsError
-from connector.evaluation.datasets import Collection
-from connector.evaluation.figures import build_figures
-from connector.evaluation.queries import JudgedQuery
-from connector.evaluation.significance import compare, standard_error
-from connector.evaluation.weights import equal_queries, weigh
+from connector.evaluation.files.datasets import Collection
+from connector.evaluation.files.queries import JudgedQuery
+from connector.evaluation.files.weights import equal_queries, weigh
+from connector.evaluation.report.figures import build_figures
+from connector.evaluation.statistics.significance import compare, standard_error
 
 QRELS = {"q1": {"good": 1}, "q2": {"good": 1}, "q3": {"good": 1}}
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connector.evaluation.rank_biased_overlap import PERSISTENCE, rank_biased_overlap
+from connector.evaluation.statistics.rank_biased_overlap import PERSISTENCE, rank_biased_overlap
 
 ORDERS = st.lists(st.sampled_from("abcdefghij"), unique=True)
 

@@ -6,8 +6,8 @@ import logging
 from collections.abc import Mapping, Sequence
 
 from connector.errors import SettingsError
-from connector.evaluation.judgments import Qrels
-from connector.evaluation.weights import MeanWeights
+from connector.evaluation.files.judgments import Qrels
+from connector.evaluation.files.weights import MeanWeights
 from connector.extras import needs
 from connector.types import Ranking
 

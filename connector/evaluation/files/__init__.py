@@ -1,0 +1,1 @@
+"""Files of judged collections: queries, judgments and what each query counts, read and written."""

@@ -1,0 +1,1 @@
+"""Measures of runs, how sure they are, and how long searches took."""
