@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 from support.gateways import OK, WAIT_S, ByteEngine, RunningGateway, running_gateway
+from support.parts import wait_until
 
 from connector.gateway.exchange import BufferedReply, BufferedRequest, Interception, NotIntercepted, Upstream
 
@@ -132,10 +133,8 @@ def test_a_body_beyond_the_limit_is_not_looked_at(
 def test_a_caller_who_leaves_ends_the_search(gateway: RunningGateway, interceptor: WordOfCommand) -> None:
     with gateway.connect() as caller:
         caller.sendall(SEARCH % (4, b"wait"))
-        while not interceptor.asked:
-            gateway.ask(SEARCH % (5, b"reply"))
-    while not interceptor.cancelled:
-        gateway.ask(SEARCH % (5, b"reply"))
+        wait_until(lambda: bool(interceptor.asked))
+    wait_until(lambda: interceptor.cancelled == 1)
 
 
 def test_a_path_that_is_not_wanted_costs_nothing(gateway: RunningGateway, interceptor: WordOfCommand) -> None:
