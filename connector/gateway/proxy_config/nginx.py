@@ -91,5 +91,7 @@ def _tls(routes: Routes) -> str:
             f"{routes.nodes[0].host}; give a name: --cluster https://NAME:PORT, or --set cluster.verify_tls=false"
         )
     text = _TLS.replace("@name@", routes.nodes[0].host).replace("@verify@", "on" if routes.verify_tls else "off")
+    if routes.verify_tls and len({node.host for node in routes.nodes}) > 1:
+        text += "\n    # this one name is looked for on every node: every certificate has to have it"
     trusted = routes.ca_cert or "/etc/ssl/certs/ca-certificates.crt"
     return text + f"\n    proxy_ssl_trusted_certificate {trusted};"
