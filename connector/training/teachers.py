@@ -11,6 +11,7 @@ from connector.errors import SourceError
 from connector.evaluation.files.queries import parse_object, text_of
 from connector.evaluation.files.text_file import numbered_lines
 from connector.models.files import find_model
+from connector.models.labels import count_labels, require_one_label
 from connector.models.load import load_scorer
 from connector.models.scorer import Scorer
 from connector.settings.sections import ModelPlaceSettings, ModelSettings, WorkerSettings
@@ -29,8 +30,8 @@ class ModelTeacher(Teacher):
     """Any reranker: folder or hub name. It is loaded with the first example, since a teacher may be large."""
 
     def __init__(self, model: str, places: ModelPlaceSettings) -> None:
-        """Finds the model, or fetches it. Raises ModelError."""
-        find_model(model, places)
+        """Finds the model, or fetches it. Raises ModelError, also for one that can be seen to rate nothing."""
+        require_one_label(model, count_labels(find_model(model, places)) or 1)
         self._model = model
 
     @cached_property

@@ -12,16 +12,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connector.errors import SettingsError, SourceError
+from connector.errors import ModelError, SettingsError, SourceError
 from connector.evaluation.files.datasets import Collection
 from connector.evaluation.files.queries import JudgedQuery
+from connector.settings.sections import ModelPlaceSettings
 from connector.training.examples import Candidate, Example, ExampleWriter, read_examples
 from connector.training.fine_tune import AT_ONCE, last_checkpoint, parts_of_step
 from connector.training.losses import build_rows
 from connector.training.mining import draw, sure_negatives
 from connector.training.options import LOSSES, TAUGHT, Options, Workplace
 from connector.training.split import part_queries, split_queries
-from connector.training.teachers import FileTeacher
+from connector.training.teachers import FileTeacher, ModelTeacher
 from connector.types import Explanation, LegExplanation, SearchHit
 
 
@@ -234,6 +235,15 @@ def test_a_line_of_a_teacher_that_is_no_score_is_named(tmp_path: Path, line: str
     with pytest.raises(SourceError, match=re.escape(says)) as raised:
         FileTeacher(tmp_path / "scores.jsonl")
     assert "scores.jsonl:3 " in str(raised.value)
+
+
+def test_a_teacher_that_tells_kinds_apart_is_refused_before_it_is_asked(tmp_path: Path) -> None:
+    config = {"architectures": ["BertForSequenceClassification"], "id2label": {"0": "no", "1": "perhaps", "2": "yes"}}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    (tmp_path / "model.safetensors").touch()
+
+    with pytest.raises(ModelError, match="is a classifier of 3 labels; a reranker has one"):
+        ModelTeacher(str(tmp_path), ModelPlaceSettings())
 
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
