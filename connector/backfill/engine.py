@@ -8,18 +8,15 @@ from contextlib import asynccontextmanager
 from connector.clusters.rest import RestCluster
 from connector.errors import SettingsError
 from connector.settings.sections import Settings
-from connector.wiring import open_cluster
+from connector.wiring import opened_cluster
 
 
 @asynccontextmanager
 async def engine_of(settings: Settings) -> AsyncIterator[RestCluster]:
     """A connection to the configured engine. Raises SettingsError for the embedded store."""
-    cluster = await open_cluster(settings)
-    try:
+    async with opened_cluster(settings) as cluster:
         if not isinstance(cluster, RestCluster):
             raise SettingsError(
                 "only indices of Elasticsearch and OpenSearch are back-filled; ingest into the embedded store"
             )
         yield cluster
-    finally:
-        await cluster.close()
