@@ -186,12 +186,12 @@ class Models:
 
 
 def _load_warm(offered: OfferedModel, note_first: NoteFirst) -> Model:
-    """The model, after a first batch, which takes longer than those that follow, and a second, which says how fast
-    it is."""
+    """The model, after a short first batch, which takes longer for its size than those that follow, and a second, which
+    says how fast it is."""
     model = offered.load()
-    for turn in ("first", "second"):
+    for turn, times in (("first", 1), ("second", 8)):
         passages = [
-            f"The {turn} batch has passage {number}, which warms up the model before requests come. " * 8
+            f"The {turn} batch has passage {number}, which warms up the model before requests come. " * times
             for number in range(WARM_UP_PASSAGES)
         ]
         if isinstance(model, Scorer):

@@ -50,6 +50,7 @@ def serve(settings: WorkerSettings, places: ModelPlaceSettings) -> None:
     )
     config = uvicorn.Config(
         app,
+        ws="none",
         log_config=None,
         log_level="warning",
         timeout_graceful_shutdown=CLOSING_S,

@@ -14,6 +14,7 @@ def serve(app: ASGIApp, listener: socket.socket) -> None:
     """Serve on the socket until SIGINT or SIGTERM."""
     config = uvicorn.Config(
         app,
+        ws="none",
         log_config=None,
         log_level="warning",
         timeout_graceful_shutdown=CLOSING_S,
