@@ -3,7 +3,8 @@ run.
 
     make bench-path                                   # starts Elasticsearch 9.3 and OpenSearch 3.6 itself
     make bench-path CLUSTER=http://localhost:9200
-    make bench-path ARGS="--before COMMIT"            # and the same of a commit, in turns, on the same engines
+    make bench-path ARGS="--before COMMIT"            # and the same of a commit, in turns, on the same engines;
+                                                      # or of another checkout: --before FOLDER
 
 For every query these are timed in turn, so that noise falls on all of them: each leg's request alone (ids and scores;
 the dense one with its query's encoding), each leg alone as a search that ends in the same ten hits (their fields and
@@ -22,7 +23,6 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Awaitable
 from concurrent.futures import ThreadPoolExecutor
@@ -30,6 +30,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from checkouts import checked_out
 from machine import print_result
 from rich.console import Console
 from rich.progress import track
@@ -72,7 +73,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=ROOT / "examples" / "corpus")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--together", action="store_true", help="let the engine and the searches share the cores")
-    parser.add_argument("--before", metavar="COMMIT", help="measure this commit's code too, in turns with this one's")
+    parser.add_argument("--before", metavar="COMMIT", help="measure its code too, or a folder's, in turns with this")
     parser.add_argument("--encoder", choices=["auto", "torch", "onnx"], default="auto", help="encoder.backend")
     parser.add_argument(
         "--vectors",
@@ -119,24 +120,17 @@ def main() -> None:
 
 
 def measure_both(name: str, url: str, options: argparse.Namespace) -> dict[str, dict[str, float]]:
-    """The medians of this code; with --before also those of that commit's, measured in turns, one round each. What a
+    """The medians of this code; with --before also those of that one, measured in turns, one round each. What a
     round gave is said at once."""
     if not options.before:
         return {name: event_loop.run(measure(url, options))}
     found: dict[str, list[dict[str, float]]] = {name: [], f"{name}, {options.before}": []}
-    with tempfile.TemporaryDirectory(prefix="bench-path-") as folder:
-        tree = Path(folder) / "before"
-        subprocess.run(
-            ["git", "-C", str(ROOT), "worktree", "add", "-q", "--detach", str(tree), options.before], check=True
-        )
-        try:
-            codes = [*zip((ROOT, tree), found, strict=True)]
-            for number in range(options.rounds):
-                for code, label in codes if number % 2 else reversed(codes):  # what comes later meets a warmer engine
-                    found[label].append(run_code(code, url, options))
-                    console.print(f"{label}, round {number + 1}: {json.dumps(found[label][-1])}", soft_wrap=True)
-        finally:
-            subprocess.run(["git", "-C", str(ROOT), "worktree", "remove", "--force", str(tree)], check=True)
+    with checked_out(options.before) as before:
+        codes = [*zip((ROOT, before), found, strict=True)]
+        for number in range(options.rounds):
+            for code, label in codes if number % 2 else reversed(codes):  # what comes later meets a warmer engine
+                found[label].append(run_code(code, url, options))
+                console.print(f"{label}, round {number + 1}: {json.dumps(found[label][-1])}", soft_wrap=True)
     return {
         label: {key: round(percentile([result[key] for result in results], 0.5), 2) for key in ROWS}
         for label, results in found.items()

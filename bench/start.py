@@ -19,11 +19,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+from checkouts import checked_out
 from machine import print_result
 from rich.console import Console
 from rich.progress import track
@@ -35,6 +36,7 @@ ROOT = Path(__file__).parents[1]
 CORPUS = ROOT / "examples" / "corpus"
 QUERY = "how long do tier-2 partners keep a registered deal"
 MORE = 20  # queries of a warm process
+RERANKED = "reranked"  # the command that asks a worker
 THIS_TREE = "here"
 console = Console(stderr=True, highlight=False, markup=False)
 
@@ -80,18 +82,21 @@ class Tree:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--against", metavar="COMMIT", help="also time this state of the code")
+    parser.add_argument("--against", metavar="COMMIT", help="also time its code, or that of a folder")
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--commands", nargs="+", metavar="NAME", help=f"some of these: {', '.join(commands(''))}")
     parser.add_argument("--documents", type=int, default=100, help="how many of the corpus to ingest")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="bench-start-") as scratch, running_worker([]) as worker:
+    names = options.commands or [*commands("")]
+    with tempfile.TemporaryDirectory(prefix="bench-start-") as scratch, ExitStack() as stack:
         folder = Path(scratch)
-        to_run = {name: how for name, how in commands(worker.url).items() if name in (options.commands or [name])}
-        with checked_out(options.against, folder) as other:
-            trees = {THIS_TREE: ROOT} | other
-            ready = {name: make_store(name, code, folder, options.documents) for name, code in trees.items()}
-            found = time_all(ready, to_run, options.rounds)
+        worker_url = stack.enter_context(running_worker([])).url if RERANKED in names else ""
+        to_run = {name: how for name, how in commands(worker_url).items() if name in names}
+        trees = {THIS_TREE: ROOT}
+        if options.against:
+            trees[options.against] = stack.enter_context(checked_out(options.against))
+        ready = {name: make_store(name, code, folder, options.documents) for name, code in trees.items()}
+        found = time_all(ready, to_run, options.rounds)
     show(found)
     print_result({"bench": "start", "rounds": options.rounds, "documents": options.documents, "commands": found})
 
@@ -104,7 +109,7 @@ def commands(worker: str) -> dict[str, tuple[tuple[str, ...], str]]:
         "search help": (("search", "--help"), ""),
         "fused": ((*fused, QUERY), ""),
         f"fused, {MORE} queries more": ((*fused, "-"), f"{QUERY}\n" * (MORE + 1)),
-        "reranked": (("search", "--worker", worker, QUERY), ""),
+        RERANKED: (("search", "--worker", worker, QUERY), ""),
     }
 
 
@@ -132,21 +137,6 @@ def figures(times: list[Took]) -> dict[str, float]:
         "median_cpu_s": statistics.median(processor),
     }
     return {name: round(value, 3) for name, value in found.items()}
-
-
-@contextmanager
-def checked_out(commit: str | None, folder: Path) -> Iterator[dict[str, Path]]:
-    """The code of a commit in a folder of its own, by name; nothing for None."""
-    if commit is None:
-        yield {}
-        return
-    place = folder / "code"
-    git = ("git", "-C", str(ROOT), "worktree")
-    subprocess.run([*git, "add", "--quiet", "--detach", str(place), commit], check=True)
-    try:
-        yield {commit: place}
-    finally:
-        subprocess.run([*git, "remove", "--force", str(place)], check=True)
 
 
 def make_store(name: str, code: Path, folder: Path, documents: int) -> Tree:

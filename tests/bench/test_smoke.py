@@ -220,9 +220,9 @@ def test_gemm(run: Bench) -> None:
 
 
 def test_start(run: Bench) -> None:
-    report = run("start", "--rounds", "1", "--documents", "2", "--commands", "help", "reranked")
+    report = run("start", "--rounds", "1", "--documents", "1", "--commands", "help", "fused")
 
-    assert report["commands"].keys() == {"help", "reranked"}
+    assert report["commands"].keys() == {"help", "fused"}
     assert all(took["here"]["least_cpu_s"] > 0 for took in report["commands"].values())
 
 
@@ -271,16 +271,16 @@ def test_worker(run: Bench) -> None:
 
 @pytest.mark.live
 async def test_path(run: Bench, elasticsearch: ClusterSettings) -> None:
-    """In turns with a commit, here the one that is checked out: each as a program of its own."""
+    """In turns with another checkout, here this one again: each as a program of its own."""
     index = unique_name()
     small = ("--index", index, "--data", "slice", "--rounds", "1")
-    given = (*small, "--before", "HEAD", "--vectors", "elasticsearch=int8_hnsw")
+    given = (*small, "--before", str(ROOT), "--vectors", "elasticsearch=int8_hnsw")
     try:
         report = run("path", "--cluster", elasticsearch.url, *given)
     finally:
         await drop(elasticsearch, index)
 
-    assert report["p50"].keys() == {"cluster", "cluster, HEAD"}
+    assert report["p50"].keys() == {"cluster", f"cluster, {ROOT}"}
     for found in report["p50"].values():
         assert found["search_ms"] > 0
         assert found.keys() >= {"lexical_ms", "dense_ms", "both_requests_ms", "over_slower_leg_ms"}
