@@ -4,9 +4,10 @@ them, against the cross-encoder over all 100, on the same queries in one run.
     make bench-cascade DATA=FOLDER ARGS="--cross-encoder NAME"
     make bench-cascade DATA=FOLDER:50 ARGS="--when '{gap_below: 0.5}'"
 
-Without --cross-encoder it is one of the shape of ms-marco-MiniLM-L6-v2 with random weights, made here. It takes the
-time of a trained one, but it has learnt nothing: its nDCG says what a reranker that knows nothing does to the order,
-and only the times are worth a look. With --when, the cascade is also measured with rules for its second stage."""
+Without --cross-encoder it is one of the shape of ms-marco-MiniLM-L6-v2 (another: --shape, by a name of bench-rerankers)
+with random weights, made here. It takes the time of a trained one, but it has learnt nothing: its nDCG says what a
+reranker that knows nothing does to the order, and only the times are worth a look. With --when, the cascade is also
+measured with rules for its second stage."""
 
 from __future__ import annotations
 
@@ -33,7 +34,6 @@ from connector.settings.load import load_settings
 from connector.settings.sections import Settings
 from connector.settings.sources import parse_value
 
-SHAPE = "MiniLM-L6"
 MEASURES = ("nDCG@10", "RR@10")
 FUSED, WHOLE, CASCADE, RULED = "fused", "cross-encoder over all", "cascade", "cascade with rules"
 
@@ -43,6 +43,7 @@ def main() -> None:
     parser.add_argument("data", help="BEIR-layout folder, or a part of one: FOLDER:QUERIES:DOCUMENTS")
     parser.add_argument("--cluster", default=STORE)
     parser.add_argument("--cross-encoder", metavar="NAME", help="folder or hub name; random weights when not given")
+    parser.add_argument("--shape", choices=SHAPES, default="MiniLM-L6", help="of the random weights")
     parser.add_argument("--window", type=int, default=100, help="documents of the first stage, and of the other search")
     parser.add_argument("--last", type=int, default=20, help="documents of the second stage")
     parser.add_argument("--when", metavar="RULES", help="of the second stage: '{gap_below: 0.5}'")
@@ -53,8 +54,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="bench-cascade-") as made:
         model = options.cross_encoder or made
         if not options.cross_encoder:
-            console.print(f"the cross-encoder has the shape {SHAPE} and random weights: only its times count")
-            save_model(SHAPES[SHAPE], Path(made))
+            console.print(f"the cross-encoder has the shape {options.shape} and random weights: only its times count")
+            save_model(SHAPES[options.shape], Path(made))
         arguments = ["--set", f"worker.models={json.dumps({'cross': {'model': model}})}"]
         with running_worker(arguments) as worker:
             evaluation = asyncio.run(measure(folder, base, worker.url, options))
@@ -98,7 +99,7 @@ def report(evaluation: Evaluation, options: argparse.Namespace) -> None:
             "bench": "cascade",
             "collection": collection.name,
             "queries": len(collection.queries),
-            "cross_encoder": options.cross_encoder or f"random weights, {SHAPE}",
+            "cross_encoder": options.cross_encoder or f"random weights, {options.shape}",
             "windows": [options.window, options.last],
             "measures": {
                 pipeline: {name: round(value, 4) for name, value in values.items()}

@@ -26,11 +26,12 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from gateway_memory import KINDS, PASSED, show_memory, traffic, watch_memory
+from gateway_memory import KINDS, PASSED, Clients, show_memory, traffic, watch_memory
 from gateway_reranked import compare_reranked, gateway_arguments, reranked_index
 from machine import print_result
 from rich.console import Console
@@ -113,7 +114,9 @@ def look_at_memory(gateway: Gateway, reranked: str | None, options: argparse.Nam
     kinds = {kind: known[kind] for kind in options.traffic if kind in known}
     if not kinds:
         sys.exit(f"error: without --reranked there is only this traffic: {', '.join(PASSED)}")
-    found = watch_memory(gateway.url, lambda: gateway.memory_mb("RssAnon"), kinds, minutes=options.minutes)
+    memory_mb = partial(gateway.memory_mb, "RssAnon")
+    clients = Clients(max(options.connections), options.pause_ms)
+    found = watch_memory(gateway.url, memory_mb, kinds, clients, minutes=options.minutes)
     return found | {"with_files_mb": gateway.memory_mb()}
 
 
@@ -202,8 +205,7 @@ def wrk(url: str, kind: str, connections: int, options: argparse.Namespace) -> d
         command = [WRK, "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", url, "-s", script.name]
         if kind == "search":
             script.write(f'wrk.method="POST"\nwrk.body=[[{SEARCH}]]\nwrk.headers["Content-Type"]="application/json"\n')
-        if options.pause_ms:
-            script.write(f"function delay() return {options.pause_ms} end\n")
+        script.write(Clients(connections, options.pause_ms).delay())
         script.flush()
         output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     if "Non-2xx" in output or "Socket errors" in output:

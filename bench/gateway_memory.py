@@ -20,7 +20,6 @@ from rich.console import Console
 from rich.table import Table
 
 WRK = "wrk"
-CONNECTIONS = 16
 PASSED, RERANKED = ("get", "search", "bulk"), ("reranked", "distinct", "msearch")
 KINDS = (*PASSED, *RERANKED)
 WORDS = ("river", "stone", "fish", "boat", "winter", "road", "letter", "garden", "lamp", "bridge")
@@ -36,6 +35,7 @@ end
 function search(of)
   return '{"query":{"match":{"text":"' .. of .. '"}},"size":10}'
 end
+%(delay)s
 function request()
   return wrk.format("%(method)s", "%(path)s", {["Content-Type"] = "%(media)s"}, %(body)s)
 end
@@ -50,6 +50,18 @@ class Traffic:
     path: str
     body: str
     media: str = "application/json"
+
+
+@dataclass(frozen=True, slots=True)
+class Clients:
+    """How many connections ask, and how long each of them pauses between a reply and its next request."""
+
+    connections: int
+    pause_ms: int
+
+    def delay(self) -> str:
+        """The pause as a function of Lua; without one, wrk sends at once."""
+        return f"function delay() return {self.pause_ms} end\n" if self.pause_ms else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +96,7 @@ def traffic(plain: str, reranked: str | None) -> dict[str, Traffic]:
 
 
 def watch_memory(
-    url: str, memory_mb: Callable[[], float], kinds: dict[str, Traffic], *, minutes: float
+    url: str, memory_mb: Callable[[], float], kinds: dict[str, Traffic], clients: Clients, *, minutes: float
 ) -> dict[str, Any]:
     """Looks of `memory_mb` under all kinds of traffic in turns, a minute of warming up and then so many minutes; less
     than one is one, and as short as that."""
@@ -93,19 +105,19 @@ def watch_memory(
     looks = [MemoryLook("", memory_mb(), 0)]
     for number in range((rounds + 1) * len(kinds)):
         kind = list(kinds)[number % len(kinds)]
-        count = load(url, kinds[kind], seconds=seconds, first=number * 10**7)
+        count = load(url, kinds[kind], clients, seconds=seconds, first=number * 10**7)
         looks.append(MemoryLook(kind, memory_mb(), looks[-1].requests + count))
     return summarise(looks, len(kinds), minute=seconds * len(kinds) / 60)
 
 
-def load(url: str, of: Traffic, *, seconds: int, first: int) -> int:
+def load(url: str, of: Traffic, clients: Clients, *, seconds: int, first: int) -> int:
     """How many requests were answered. Raises SystemExit where one was not."""
     words = ",".join(f'"{word}"' for word in WORDS)
     with tempfile.NamedTemporaryFile("w", suffix=".lua") as script:
         given = {"method": of.method, "path": of.path, "media": of.media, "body": of.body}
-        script.write(SCRIPT % {"first": first, "words": words, **given})
+        script.write(SCRIPT % {"first": first, "words": words, "delay": clients.delay(), **given})
         script.flush()
-        command = [WRK, "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "--timeout", "30s", "-s", script.name, url]
+        command = [WRK, "-t1", f"-c{clients.connections}", f"-d{seconds}s", "--timeout", "30s", "-s", script.name, url]
         output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     count = re.search(r"(\d+) requests in", output)
     if count is None or "Non-2xx" in output or "Socket errors" in output:

@@ -99,13 +99,11 @@ def main() -> None:
     folder = cut(options.data, options.queries, options.documents)
     collection = read_collection(folder)
     results: dict[str, dict[str, Any]] = {}
-    arguments = ["--set", "worker.score_cache_bytes=0"]  # no contest finds the scores of the one before
-    arguments += ["--reranker", options.cross_encoder] if options.cross_encoder else []
-    with running_worker(arguments, own_settings=True) as worker, running_engines(options) as urls:
+    with reranker(options) as worker_url, running_engines(options) as urls:
         for contest in contests_of(options):
             console.print(contest.title)
             job = job_of(contest, folder, collection, options) | {"rounds": options.rounds, "clients": options.clients}
-            job["peer"] |= {"url": urls[contest.engine], "worker_url": worker.url}
+            job["peer"] |= {"url": urls[contest.engine], "worker_url": worker_url}
             results[contest.title] = play(job, options.python, collection)
             console.print(json.dumps(results[contest.title]))
     show(results)
@@ -130,6 +128,18 @@ def contests_of(options: argparse.Namespace) -> list[Contest]:
         for contest in (*CONTESTS, *ITSELF)
         if contest.name in named and contest.engine in options.engines and contest.way in options.ways
     ]
+
+
+@contextlib.contextmanager
+def reranker(options: argparse.Namespace) -> Iterator[str]:
+    """The URL of the worker of all contests. Where none of them reranks there is no worker, and nobody asks for one."""
+    if not any(contest.reranks for contest in contests_of(options)):
+        yield Settings().rerankers["local"].url
+        return
+    arguments = ["--set", "worker.score_cache_bytes=0"]  # no contest finds the scores of the one before
+    arguments += ["--reranker", options.cross_encoder] if options.cross_encoder else []
+    with running_worker(arguments, own_settings=True) as worker:
+        yield worker.url
 
 
 @contextlib.contextmanager

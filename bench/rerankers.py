@@ -61,6 +61,7 @@ class Shape:
 
 
 SHAPES = {
+    "TinyBERT-L2": Shape("bert", 30_522, 128, 2, 2, 512, "cross-encoder/ms-marco-TinyBERT-L2-v2"),
     "MiniLM-L6": Shape("bert", 30_522, 384, 6, 12, 1_536, "cross-encoder/ms-marco-MiniLM-L6-v2"),
     "MiniLM-L12": Shape("bert", 30_522, 384, 12, 12, 1_536, "cross-encoder/ms-marco-MiniLM-L12-v2"),
     "ettin-17m": Shape("modernbert", 50_368, 256, 7, 4, 512, "cross-encoder/ettin-reranker-17m-v1"),

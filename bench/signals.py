@@ -11,7 +11,6 @@ from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import lancedb
 import numpy as np
 from numpy.typing import NDArray
 from quality import STORE, console, ingest, settings_for
@@ -217,6 +216,8 @@ async def _count(settings: Settings) -> int:
 
 async def _vectors(settings: Settings) -> dict[str, NDArray[np.float32]]:
     """doc_id -> the vectors of its passages [n, dims], as the embedded store has them."""
+    import lancedb  # after the package has imported it, which takes it a third of the time
+
     store = await lancedb.connect_async(settings.cluster.url.removeprefix("embedded:"))
     rows = await (await store.open_table(settings.index.name)).query().select(["doc_id", "vectors"]).to_arrow()
     return {

@@ -109,27 +109,29 @@ def main() -> None:
     options = parser.parse_args()
     torch.manual_seed(SEED)
     base = Model(find_model(BASE))
-    learned = [gather(folder, options.queries, base, options.cluster) for folder in options.learn]
-    mapped = learn_map(learned, base) if learned else None
-    trained = dict(model.split("=", 1) for model in options.trained)
-    figures = {}
-    for folder in options.held:
-        cases, collection, settings = gather(folder, options.queries, base, options.cluster)
-        rankings = try_all(cases, base, mapped, trained, settings)
-        values = {name: measure(run, collection.qrels, [MEASURE])[MEASURE] for name, run in rankings.items()}
-        figures[collection.name] = show(collection.name, values)
+    with running_worker([]) as worker:  # asked for its kind only, which the weights depend on
+        learned = [gather(folder, options.queries, base, options.cluster, worker.url) for folder in options.learn]
+        mapped = learn_map(learned, base) if learned else None
+        trained = dict(model.split("=", 1) for model in options.trained)
+        figures = {}
+        for folder in options.held:
+            cases, collection, settings = gather(folder, options.queries, base, options.cluster, worker.url)
+            rankings = try_all(cases, base, mapped, trained, settings)
+            values = {name: measure(run, collection.qrels, [MEASURE])[MEASURE] for name, run in rankings.items()}
+            figures[collection.name] = show(collection.name, values)
     print_result({"bench": "trials", "base": BASE, "learned_from": [folder.name for folder in options.learn],
                   "queries": options.queries or "all", "measure": MEASURE, "held": figures})  # fmt: skip
 
 
-def gather(folder: Path, queries: int, model: Model, cluster: str) -> tuple[list[Case], Collection, Settings]:
+def gather(
+    folder: Path, queries: int, model: Model, cluster: str, worker_url: str
+) -> tuple[list[Case], Collection, Settings]:
     """What the first stage finds for a collection's queries."""
     collection = read_collection(folder).sample(queries)
     settings = settings_for(folder, cluster)
     ingest(folder, settings)
-    with running_worker([]) as worker:  # asked for its kind only, which the weights depend on
-        settings = settings.at_worker(worker.url)
-        return asyncio.run(_gather(collection, settings, model)), collection, settings
+    settings = settings.at_worker(worker_url)
+    return asyncio.run(_gather(collection, settings, model)), collection, settings
 
 
 async def _gather(collection: Collection, settings: Settings, model: Model) -> list[Case]:
