@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from support.benches import Bench, write_slices
 from support.command import Launcher
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory, torch_launcher: Launcher) -> Bench:
+def run(tmp_path_factory: pytest.TempPathFactory, launcher: Launcher) -> Bench:
     """Runs a bench where a small collection lies."""
-    return Bench(write_slices(tmp_path_factory.mktemp("bench")), torch_launcher)
+    return Bench(write_slices(tmp_path_factory.mktemp("bench")), launcher)
+
+
+@pytest.fixture(scope="module")
+def run_torch(run: Bench, torch_launcher: Launcher) -> Bench:
+    """Runs a bench that needs torch. To fork a process that has imported it takes five times as long."""
+    return replace(run, launcher=torch_launcher)

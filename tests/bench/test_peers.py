@@ -30,11 +30,13 @@ def test_every_peer_has_a_run_here_or_a_reason_why_not() -> None:
 
 
 @pytest.mark.live
-async def test_elasticsearch_as_far_as_its_minimal_server_has_it(run: Bench, elasticsearch: ClusterSettings) -> None:
+async def test_elasticsearch_as_far_as_its_minimal_server_has_it(
+    run_torch: Bench, elasticsearch: ClusterSettings
+) -> None:
     """The server of the tests has no module for the retrievers: the documents are written, and the search refused."""
     given = ["--peers", OURS, ON_ELASTICSEARCH, "--engines", "elasticsearch", "--elasticsearch", elasticsearch.url]
     try:
-        report = run("peers", "slice", *given, *SMALL, "--ways", "fused")
+        report = run_torch("peers", "slice", *given, *SMALL, "--ways", "fused")
         written = count(elasticsearch, index_of(ON_ELASTICSEARCH, "fused"))
     finally:
         for peer in (OURS, ON_ELASTICSEARCH):
@@ -49,10 +51,10 @@ async def test_elasticsearch_as_far_as_its_minimal_server_has_it(run: Bench, ela
 
 @pytest.mark.live
 @pytest.mark.usefixtures("as_it_was")
-async def test_opensearch(run: Bench, opensearch: ClusterSettings) -> None:
+async def test_opensearch(run_torch: Bench, opensearch: ClusterSettings) -> None:
     given = ["--peers", OURS, ON_OPENSEARCH, "--engines", "opensearch", "--opensearch", opensearch.url]
     try:
-        report = run("peers", "slice", *given, *SMALL, "--ways", "reranked")
+        report = run_torch("peers", "slice", *given, *SMALL, "--ways", "reranked")
     finally:
         for peer in (OURS, ON_OPENSEARCH):
             await drop(opensearch, index_of(peer, "reranked"))

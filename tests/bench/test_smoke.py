@@ -49,9 +49,9 @@ def test_quality(run: Bench) -> None:
     assert "late-interaction" in report["reranker"]
 
 
-def test_cascade(run: Bench) -> None:
+def test_cascade(run_torch: Bench) -> None:
     small = ("--shape", "TinyBERT-L2", "--window", "10", "--last", "10", "--when", "{query_words_at_least: 99}")
-    report = run("cascade", "slice", "--cluster", "embedded:store", *small)
+    report = run_torch("cascade", "slice", "--cluster", "embedded:store", *small)
 
     assert report["cross_encoder"].startswith("random weights")
     assert report["degraded"] == 0
@@ -163,8 +163,8 @@ def test_backfill_whole(run: Bench, elasticsearch: ClusterSettings) -> None:
     assert report["last look"]["found"] == report["documents"]["at last"]
 
 
-def test_trials(run: Bench) -> None:
-    report = run("trials", "--held", "slice", "--learn", "slice", "--cluster", "embedded:store")
+def test_trials(run_torch: Bench) -> None:
+    report = run_torch("trials", "--held", "slice", "--learn", "slice", "--cluster", "embedded:store")
 
     assert report["learned_from"] == ["slice"]
     assert {"fused", "untrained", "layer 5", "linear map"} <= report["held"]["slice"].keys()
@@ -202,20 +202,20 @@ def test_load(run: Bench) -> None:
     assert level["of_best"] >= 0.95
 
 
-def test_rerankers(run: Bench) -> None:
-    report = run("rerankers", "--shapes", "TinyBERT-L2", "--backends", "torch", "--pairs", "2", "--rounds", "1")
+def test_rerankers(run_torch: Bench) -> None:
+    report = run_torch("rerankers", "--shapes", "TinyBERT-L2", "--backends", "torch", "--pairs", "2", "--rounds", "1")
 
     assert report["pairs_per_s"]["TinyBERT-L2"]["torch"] > 0
     assert report["failed"] == {}
 
     model = "all-MiniLM-L6-v2"
-    report = run("rerankers", "--late-interaction", model, "--backends", "onnx", "--pairs", "2", "--rounds", "1")
+    report = run_torch("rerankers", "--late-interaction", model, "--backends", "onnx", "--pairs", "2", "--rounds", "1")
     assert report["pairs_per_s"][model]["onnx"] > 0
     assert report["failed"] == {}
 
 
-def test_gemm(run: Bench) -> None:
-    report = run("gemm", "--tokens", "64", "--rounds", "1")
+def test_gemm(run_torch: Bench) -> None:
+    report = run_torch("gemm", "--tokens", "64", "--rounds", "1")
 
     assert report["gemm_gflop_per_s"].keys() >= {"fp32", "int8"}
     assert all(value > 0 for value in report["gemm_gflop_per_s"].values())
@@ -244,22 +244,22 @@ def test_flood(run: Bench, elasticsearch: ClusterSettings) -> None:
     assert (done["there"], done["written"], done["failed"], done["stopped"]) == (30, 30, 0, None)
 
 
-def test_worker_profile(run: Bench) -> None:
+def test_worker_profile(run_torch: Bench) -> None:
     small = ("--backends", "onnx", "openvino", "--pairs", "2", "--rounds", "1")
-    report = run("worker_profile", *small)
+    report = run_torch("worker_profile", *small)
 
     for found in report["backends"].values():
         assert sum(found["shares"].values()) == pytest.approx(1, abs=0.01)
         assert min(found["shares"][part] for part in ("tokenizing", "products", "attention", "norms")) > 0
 
 
-def test_worker(run: Bench) -> None:
-    made = run.launcher.start("tiny", cwd=run.folder, program=Path(tiny_models.__file__)).wait()
+def test_worker(run_torch: Bench) -> None:
+    made = run_torch.launcher.start("tiny", cwd=run_torch.folder, program=Path(tiny_models.__file__)).wait()
     assert made.code == 0, made.stderr
     small = ("--model", "tiny", "--backends", "onnx", "--pairs", "2", "--clients", "1", "2")
     short = ("--rounds", "1", "--seconds", "0.1", "--overload", "0.3", "--sustain", "0.3")
-    report = run("worker", *small, *short, "--plot", "plot.svg")
-    drawn = ET.parse(run.folder / "plot.svg").getroot()
+    report = run_torch("worker", *small, *short, "--plot", "plot.svg")
+    drawn = ET.parse(run_torch.folder / "plot.svg").getroot()
     words = {part.text for part in drawn.iter("{http://www.w3.org/2000/svg}text")}
     ours, theirs = (report["servers"][name] for name in ("ours, onnx", "sentence-transformers in a web app"))
 

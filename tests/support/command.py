@@ -39,7 +39,7 @@ IMPORTS = (
     "connector.evaluation.evaluate", "connector.evaluation.gate", "connector.judging.page.app",
     "connector.backfill.run",
 )  # fmt: skip
-TORCH = ("torch", "transformers", "sentence_transformers")
+TORCH = ("torch", "transformers", "sentence_transformers", "transformers.models.bert.modeling_bert")
 FORKING = Path(__file__).with_name("forking.py")
 STARTED: list[subprocess.Popen[bytes]] = []  # launchers; each ends by itself
 
