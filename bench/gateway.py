@@ -41,7 +41,6 @@ ROOT = Path(__file__).parents[1]
 WRK = "wrk"
 UNITS = {"us": 0.001, "ms": 1.0, "s": 1_000.0}
 SEARCH = json.dumps({"query": {"match": {"text": "red fish"}}, "size": 10})
-DOCUMENTS = 2_000
 WORDS = ("red", "fish", "blue", "river", "stone", "cold", "room", "deal", "firm", "note")
 TICK = os.sysconf("SC_CLK_TCK")
 console = Console(stderr=True)
@@ -51,6 +50,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cluster", help="measure this one instead of starting an engine")
     parser.add_argument("--index", default="bench-gateway", help="made for the bench, and dropped at its end")
+    parser.add_argument("--documents", type=int, default=2_000, help="of that index")
     parser.add_argument("--seconds", type=int, default=5, help="of each measurement; 0: none, nor the bulk")
     parser.add_argument("--rounds", type=int, default=3, help="of direct and through in turns; the median counts")
     parser.add_argument("--connections", type=int, nargs="+", default=[1, 16])
@@ -80,7 +80,7 @@ def main() -> None:
 
 
 def measure(url: str, options: argparse.Namespace) -> None:
-    fill(url, options.index)
+    fill(url, options.index, options.documents)
     found, bulk, reranked, memory = {}, None, None, None
     try:
         if options.seconds:
@@ -234,10 +234,10 @@ def stream_bulk(gateway: Gateway, options: argparse.Namespace) -> dict[str, floa
     return {"mb": options.bulk_mb, "seconds": round(time.monotonic() - began, 1), "grown_mb": round(grown, 1)}
 
 
-def fill(url: str, index: str) -> None:
+def fill(url: str, index: str, documents: int) -> None:
     send(url, "DELETE", f"/{index}")
     lines = []
-    for number in range(DOCUMENTS):
+    for number in range(documents):
         words = [WORDS[(number * step + step) % len(WORDS)] for step in range(1, 60)]
         lines += [json.dumps({"index": {"_id": str(number)}}), json.dumps({"text": " ".join(words)})]
     data = "\n".join([*lines, ""]).encode()

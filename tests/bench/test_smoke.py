@@ -294,15 +294,16 @@ async def test_path(run: Bench, elasticsearch: ClusterSettings) -> None:
 def test_gateway(run: Bench, elasticsearch: ClusterSettings) -> None:
     if shutil.which("wrk") is None:
         skip_or_fail("there is no wrk (Debian: apt-get install wrk)")
-    small = ("--seconds", "1", "--rounds", "1", "--connections", "2", "--pause-ms", "20", "--bulk-mb", "1")
+    few = ("--documents", "50", "--bulk-mb", "0.1", "--connections", "2", "--pause-ms", "20")
+    short = ("--seconds", "1", "--rounds", "1")
     reranked = ("--reranked", "1", "--data", "slice", "--minutes", "0.01", "--traffic", "msearch")
-    report = run("gateway", "--cluster", elasticsearch.url, "--index", unique_name(), *small, *reranked)
+    report = run("gateway", "--cluster", elasticsearch.url, "--index", unique_name(), *few, *short, *reranked)
 
     assert report["requests"].keys() == {"get, 2", "search, 2"}
     assert all(
         value > 0 for found in report["requests"].values() for name, value in found.items() if name != "added_ms"
     )
-    assert report["bulk"]["mb"] == 1
+    assert report["bulk"]["mb"] == 0.1
     assert len(report["memory"]["mb"]) == 2
     assert report["memory"]["second_half"]["grown_kb_by_kind"].keys() == {"msearch"}
     assert report["reranked"]["searches"] > 0
