@@ -28,16 +28,17 @@ from support.running_engines import FOLDER
 
 TIMEOUT_S = 240
 UNHURRIED = ("--set", "search.deadline_s=120")  # for a search that is to be whole, however busy the machine
-# what commands import once they are asked for; of lancedb only what it needs: with all of it here, a fork's first write
-# takes as much of the processor as the import, and a library that calls its forks an experiment is in each
+# what commands import once they are asked for; lancedb, which calls its forks an experiment, has begun nothing before
+# one but a thread that sleeps, and begins that anew in each
 IMPORTS = (
-    "elasticsearch", "opensearchpy", "pyarrow.dataset", "lance_namespace", "tqdm", "filelock", "Stemmer",
+    "elasticsearch", "opensearchpy", "pyarrow.dataset", "lance_namespace", "tqdm", "filelock.asyncio", "Stemmer",
     "onnxruntime", "tokenizers", "uvloop", "anyio", "httpcore", "h11", "pythonjsonlogger.json", "ruamel.yaml",
     "connector.cli.commands.ingest", "connector.cli.commands.search", "connector.cli.commands.worker",
     "connector.cli.commands.index", "connector.worker.serve", "connector.client", "connector.ingest.job",
     "connector.models.encoder", "connector.models.late_interaction", "connector.models.onnx.runtime",
     "connector.evaluation.evaluate", "connector.evaluation.gate", "connector.judging.page.app",
-    "connector.backfill.run",
+    "connector.backfill.run", "connector.clusters.embedded.cluster", "connector.ingest.following.job",
+    "lancedb.embeddings", "anyio._backends._asyncio", "connector.logs", "connector.cli.error_line",
 )  # fmt: skip
 TORCH = ("torch", "transformers", "sentence_transformers", "transformers.models.bert.modeling_bert")
 FORKING = Path(__file__).with_name("forking.py")
