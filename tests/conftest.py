@@ -46,6 +46,7 @@ if TYPE_CHECKING:
 EMBEDDED = "embedded"
 # files whose tests run in one process: they share what is dear to make, or change the same thing
 GROUPS = {
+    "browser": tuple(f"e2e/test_{name}" for name in ("gateway_ui", "judging_page", "report")),
     "postgres": (
         "live/test_killed_following",
         "unit/ingest/sources/test_postgres",

@@ -1,5 +1,5 @@
 """The demo runs once, from an empty folder, over a share of the example corpus (in a soak over all of it); what it
-encoded is not encoded again for the other stores. A real browser starts once for each file."""
+encoded is not encoded again for the other stores. A real browser starts once."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import pytest_asyncio
-from support.browser import Page, browsing, find_browser
+from support.browser import Browser, Page, browsing, find_browser
 from support.command import environment
 from support.effort import IS_SOAK
 from support.missing import skip_or_fail
@@ -50,22 +50,29 @@ def browser_program() -> str:
     )
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browser(browser_program: str) -> AsyncIterator[Page]:
-    """One for all tests of a file, since a start takes a second."""
-    async with browsing(browser_program) as page:
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def browser(browser_program: str) -> AsyncIterator[Browser]:
+    """One for all tests, since a start takes a second. Who has it runs in the loop of the session."""
+    async with browsing(browser_program) as running:
+        yield running
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def one_tab(browser: Browser) -> AsyncIterator[Page]:
+    """One for all tests, since a new one takes half a second."""
+    async with browser.tab() as page:
         yield page
 
 
-@pytest_asyncio.fixture(loop_scope="module")
-async def tab(browser: Page) -> Page:
-    """Its tab, as somebody finds it who was never here. The test that has it runs in the loop of its module."""
-    await browser.send("Network.clearBrowserCookies")
-    await browser.send("Emulation.setScriptExecutionDisabled", value=False)
-    await browser.open("about:blank")
-    browser.messages.clear()
-    browser.asked.clear()
-    return browser
+@pytest_asyncio.fixture(loop_scope="session")
+async def tab(one_tab: Page) -> Page:
+    """A tab as somebody finds it who was never here."""
+    await one_tab.send("Network.clearBrowserCookies")
+    await one_tab.send("Emulation.setScriptExecutionDisabled", value=False)
+    await one_tab.open("about:blank")
+    one_tab.messages.clear()
+    one_tab.asked.clear()
+    return one_tab
 
 
 @pytest.fixture(scope="session")

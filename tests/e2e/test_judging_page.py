@@ -16,7 +16,7 @@ import pytest
 from fastapi.responses import HTMLResponse
 from loopback_ports import free_port
 from support.axe import AxeMissing, axe_source, find_violations
-from support.browser import Page, browsing
+from support.browser import Browser, Page
 from support.command import Launcher, Running
 from support.judging import Judge, hidden, make_folder, make_plain_folder
 from support.missing import skip_or_fail
@@ -55,7 +55,7 @@ FOCUSED = """(() => { const each = document.activeElement, style = getComputedSt
 SHOWN_PAIR = "document.querySelector('[name=doc_id]')?.value ?? null"
 
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 @pytest.fixture
@@ -81,9 +81,10 @@ async def sign_in(tab: Page, url: str, name: str) -> None:
 
 async def for_each_look(tab: Page, url: str, check: Callable[[str], Awaitable[None]]) -> None:
     """Light and dark, on a desk and on a phone."""
+    await tab.open(url)
     for theme in ("light", "dark"):
         for width in (1100, 360):
-            await tab.open(url, theme=theme, width=width)
+            await tab.look(theme=theme, width=width)
             await check(f"{theme}-{width}")
 
 
@@ -109,7 +110,6 @@ async def test_every_page_is_whole_light_and_dark_wide_and_narrow_and_axe_finds_
             await tab.photograph(Path(keep) / f"{called}-{look}.png")
 
     with serving(page_of(folder, overlap=1.0)) as url:
-        await tab.open(url)
         await for_each_look(tab, url, lambda look: check(look, "name"))
         await sign_in(tab, url, "anna")
         for at in range(2):
@@ -274,7 +274,7 @@ def start(launcher: Launcher, folder: Path, port: int) -> tuple[Running, str]:
 
 
 async def test_two_browsers_at_once_lose_nothing_when_the_server_is_killed(
-    tab: Page, browser_program: str, launcher: Launcher, tmp_path: Path
+    tab: Page, browser: Browser, launcher: Launcher, tmp_path: Path
 ) -> None:
     folder, port = make_plain_folder(tmp_path / "judged", queries=3, documents=3), free_port()
     running, url = start(launcher, folder, port)
@@ -285,7 +285,7 @@ async def test_two_browsers_at_once_lose_nothing_when_the_server_is_killed(
             await tab.press_and_load(str(len(seen[name]) % 4))
             seen[name].append(pair)
 
-    async with browsing(browser_program) as another:
+    async with browser.tab() as another:
         tabs = {"anna": tab, "ben": another}
         await asyncio.gather(*(sign_in(tab, url, name) for name, tab in tabs.items()))
         await asyncio.gather(*(judge(tab, name, 2) for name, tab in tabs.items()))

@@ -45,7 +45,7 @@ CONTRAST = """(() => {
     return [words, Math.min(...marks)];
 })()"""
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 @pytest.fixture
@@ -67,11 +67,13 @@ def report(tmp_path: Path) -> str:
     return (tmp_path / "report.html").as_uri()
 
 
-async def test_the_report_is_whole_in_a_real_browser(tab: Page, report: str, tmp_path: Path) -> None:
+async def test_the_report_is_whole_in_a_real_browser(tab: Page, report: str) -> None:
     backgrounds = set()
+    keep = os.environ.get("TEST_SCREENSHOTS")
+    await tab.open(report)
     for theme in ("light", "dark"):
         for width in (1100, 390):
-            await tab.open(report, theme=theme, width=width)
+            await tab.look(theme=theme, width=width)
             words, marks = await tab.evaluate(CONTRAST)
 
             assert await tab.evaluate(f"{PLOTS}.length") == 7
@@ -81,17 +83,14 @@ async def test_the_report_is_whole_in_a_real_browser(tab: Page, report: str, tmp
             assert words >= 7  # WCAG AAA for text
             assert marks >= 3  # WCAG 1.4.11 for what is drawn
             backgrounds.add(await tab.evaluate("getComputedStyle(document.body).backgroundColor"))
-            await tab.photograph(tmp_path / f"{theme}-{width}.png")
+            if keep:
+                await tab.photograph(Path(keep) / f"{theme}-{width}.png")
 
     assert len(backgrounds) == 2
     assert await tab.evaluate("document.title") == "made: evaluation of 4 pipelines"
     assert await tab.evaluate("document.querySelectorAll('script, img').length") == 0
     assert {url for url in tab.asked if not url.startswith("data:")} == {report}
     assert tab.messages == []
-    keep = os.environ.get("TEST_SCREENSHOTS")
-    if keep:
-        for file in tmp_path.glob("*.png"):
-            (Path(keep) / file.name).write_bytes(file.read_bytes())
 
 
 async def test_the_verdict_is_the_first_sentence(tab: Page, report: str) -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import json
 import os
 import shutil
@@ -51,12 +52,16 @@ class Page:
 
     async def open(self, url: str, *, theme: str = "light", width: int = 1100) -> None:
         """Load an address and wait until it is there, as someone with that theme and that wide a window sees it."""
+        await self.look(theme=theme, width=width)
+        loader = (await self.send("Page.navigate", url=url))["loaderId"]
+        await self._load(loader)
+
+    async def look(self, *, theme: str, width: int) -> None:
+        """What is there is seen with that theme, in a window of that width, from now on."""
         await self.send("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": theme}])
         await self.send(
             "Emulation.setDeviceMetricsOverride", width=width, height=800, deviceScaleFactor=1, mobile=False
         )
-        loader = (await self.send("Page.navigate", url=url))["loaderId"]
-        await self._load(loader)
 
     async def _load(self, loader: str | None = None) -> None:
         """Until what has been asked for is there: that one, and not a page which was on its way before."""
@@ -141,40 +146,56 @@ class Page:
                 self.asked.append(facts["request"]["url"])
 
 
+class Browser:
+    """One that runs, whose tabs are of different people."""
+
+    def __init__(self, session: aiohttp.ClientSession, address: str, socket: aiohttp.ClientWebSocketResponse) -> None:
+        self._session = session
+        self._address = address
+        self._whole = Page(socket)  # which speaks of the browser, and not of one tab
+
+    @asynccontextmanager
+    async def tab(self) -> AsyncIterator[Page]:
+        """A tab of somebody who was never here; it ends with the block."""
+        context = (await self._whole.send("Target.createBrowserContext"))["browserContextId"]
+        made = await self._whole.send("Target.createTarget", url="about:blank", browserContextId=context)
+        async with self._session.ws_connect(f"{self._address}/devtools/page/{made['targetId']}", max_msg_size=0) as own:
+            page = Page(own)
+            for domain in ("Page", "Runtime", "Log", "Network"):
+                await page.send(f"{domain}.enable")
+            await page.send("Page.setLifecycleEventsEnabled", enabled=True)
+            yield page
+        await self._whole.send("Target.disposeBrowserContext", browserContextId=context)
+
+
 @asynccontextmanager
-async def browsing(program: str) -> AsyncIterator[Page]:
-    """A tab of a browser that ends with the block."""
+async def browsing(program: str) -> AsyncIterator[Browser]:
+    """A browser that ends with the block."""
     with tempfile.TemporaryDirectory(prefix="connector-browser-", ignore_cleanup_errors=True) as folder:
         process = await asyncio.create_subprocess_exec(
             program,
             *FLAGS,
             f"--user-data-dir={folder}",
-            "about:blank",
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.DEVNULL,
         )
         try:
+            port, path = await _read_address(Path(folder))
+            address = f"ws://127.0.0.1:{port}"
             async with aiohttp.ClientSession() as session:
-                async with session.ws_connect(await _tab(session, Path(folder)), max_msg_size=0) as socket:
-                    page = Page(socket)
-                    for domain in ("Page", "Runtime", "Log", "Network"):
-                        await page.send(f"{domain}.enable")
-                    await page.send("Page.setLifecycleEventsEnabled", enabled=True)
-                    yield page
+                async with session.ws_connect(address + path, max_msg_size=0) as socket:
+                    yield Browser(session, address, socket)
         finally:
             process.terminate()
             await asyncio.wait_for(process.wait(), timeout=120)
 
 
-async def _tab(session: aiohttp.ClientSession, folder: Path) -> str:
-    """Where the first tab listens, once the browser has written down its port."""
+async def _read_address(folder: Path) -> tuple[str, str]:
+    """The port at which it listens, and its own path there, once it has written them down."""
     async with asyncio.timeout(START_S):
         while True:
-            try:
-                port = (folder / "DevToolsActivePort").read_text().split()[0]
-                async with session.get(f"http://127.0.0.1:{port}/json/list") as reply:
-                    return next(
-                        target["webSocketDebuggerUrl"] for target in await reply.json() if target["type"] == "page"
-                    )
-            except (OSError, IndexError, StopIteration, aiohttp.ClientError):
-                await asyncio.sleep(0.1)
+            with contextlib.suppress(FileNotFoundError):
+                lines = (folder / "DevToolsActivePort").read_text().split()
+                if len(lines) == 2:
+                    return lines[0], lines[1]
+            await asyncio.sleep(0.1)
