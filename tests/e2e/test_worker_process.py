@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import os
 import re
 import signal
 import ssl
@@ -19,7 +18,7 @@ import httpx
 import pytest
 from engine_security import make_certificates
 from loopback_ports import free_port
-from support.command import Launcher
+from support.command import Launcher, Running
 
 from connector.errors import ModelError, WorkerError
 from connector.headers import FRESH
@@ -140,51 +139,71 @@ def waiting(url: str) -> float:
     return float(found[1])
 
 
+@contextlib.contextmanager
+def started(launcher: Launcher, folder: Path, *flags: str) -> Iterator[tuple[str, Running]]:
+    """A worker that is ready, its URL first; its ready file is in the folder."""
+    file = folder / "ready.json"
+    running = launcher.start("worker", "--port", "0", "--ready-file", str(file), *flags, cwd=folder)
+    while not (found := read_state(file)) or found.state == "loading":
+        assert not running.ended.done(), running.wait().stderr
+        time.sleep(0.02)
+    assert (found.state, found.scheme, found.pid) == ("ready", "http", running.pid)
+    try:
+        yield found.url, running
+    finally:
+        running.kill()
+
+
 @pytest.mark.parametrize(
     ("drain_s", "texts", "outcome"), [(300, 6, "{} answered, 0 told to come again"), (0, 60, "0 answered, {} told")]
 )
 def test_whatever_a_worker_under_load_accepted_is_answered_or_told_to_come_again(
-    drain_s: int, texts: int, outcome: str, tmp_path: Path
+    launcher: Launcher, drain_s: int, texts: int, outcome: str, tmp_path: Path
 ) -> None:
-    arguments, log_file = ["--set", f"worker.drain_s={drain_s}"], tmp_path / "log"
-    with running_worker(arguments, own_settings=True, log_file=log_file) as worker:
-        with Load(worker.url, clients=8, texts=texts) as load:
+    with started(launcher, tmp_path, "--set", f"worker.drain_s={drain_s}") as (url, running):
+        with Load(url, clients=8, texts=texts) as load:
             began = time.monotonic()
             # a machine that others keep busy is so slow that the worker takes fewer
-            while (count := waiting(worker.url)) < 8 and not (count and time.monotonic() - began > 20):
-                assert worker.process.poll() is None
-            worker.process.send_signal(signal.SIGTERM)
-        code = worker.process.wait(120)
-    log = log_file.read_text()
+            while (count := waiting(url)) < 8 and not (count and time.monotonic() - began > 20):
+                assert not running.ended.done()
+            running.kill(signal.SIGTERM)
+        done = running.wait()
+    state = read_state(tmp_path / "ready.json")
 
     statuses = Counter(reply.status_code for reply in load.replies)
-    stopping = re.search(r"stopping on SIGTERM: ([1-8]) requests under way", log)
-    assert stopping, log
+    stopping = re.search(r"stopping on SIGTERM: ([1-8]) requests under way", done.stderr)
+    assert stopping, done.stderr
     assert set(statuses) <= {200, 429, 503}
     assert (0 if drain_s else int(stopping[1])) <= statuses[503] <= 8
     assert all(reply.headers["retry-after"] for reply in load.replies if reply.status_code == 503)
     assert load.broken == []
-    assert code == 128 + signal.SIGTERM
-    assert "stopped by SIGTERM: what it had accepted was answered, or told to come again" in log
-    assert outcome.format(stopping[1]) in log
-    assert "Traceback" not in log
+    assert done.code == 128 + signal.SIGTERM
+    assert "stopped by SIGTERM: what it had accepted was answered, or told to come again" in done.stderr
+    assert outcome.format(stopping[1]) in done.stderr
+    assert "Traceback" not in done.stderr
+    assert url in done.stderr
+    assert state
+    assert state.state == "stopping"  # the ready file follows a worker to its end
 
 
-def test_a_worker_that_stops_says_so_while_it_answers() -> None:
+def test_a_worker_that_stops_says_so_while_it_answers(launcher: Launcher, tmp_path: Path) -> None:
     body = {"query": QUESTION, "texts": TEXTS}
-    patient = ["--set", "worker.drain_s=300"]
-    with running_worker(patient) as worker, ThreadPoolExecutor(1) as pool:
-        asked = pool.submit(httpx.post, f"{worker.url}/rerank", json=body)
-        while not waiting(worker.url):
+    with (
+        started(launcher, tmp_path, "--set", "worker.drain_s=300") as (url, running),
+        ThreadPoolExecutor(1) as pool,
+    ):
+        asked = pool.submit(httpx.post, f"{url}/rerank", json=body)
+        while not waiting(url):
             if asked.done():  # before anybody looked
-                asked = pool.submit(httpx.post, f"{worker.url}/rerank", json=body, headers=FRESH)
-        worker.process.send_signal(signal.SIGTERM)
+                asked = pool.submit(httpx.post, f"{url}/rerank", json=body, headers=FRESH)
+        running.kill(signal.SIGTERM)
         statuses = []
         while not asked.done():
             with contextlib.suppress(httpx.HTTPError):
-                statuses.append(httpx.get(f"{worker.url}/ready").status_code)
+                statuses.append(httpx.get(f"{url}/ready").status_code)  # by a new connection, as a balancer asks
+            time.sleep(0.02)
         reply = asked.result()
-        code = worker.process.wait(120)
+        code = running.wait().code
 
     assert set(statuses[1:]) <= {503}, statuses  # the first may have been quicker than the signal
     assert reply.status_code == 200
@@ -224,19 +243,3 @@ def test_a_worker_that_does_not_come_up_in_time_is_given_up() -> None:
     with pytest.raises(WorkerError, match=r"is not ready after 0\.01 s: it does not listen yet"):
         with running_worker(timeout_s=0.01):
             raise AssertionError("it cannot be running")
-
-
-def test_the_ready_file_follows_a_worker_to_its_end(launcher: Launcher, tmp_path: Path) -> None:
-    file = tmp_path / "ready.json"
-    running = launcher.start("worker", "--port", "0", "--ready-file", str(file), cwd=tmp_path)
-    while not (found := read_state(file)) or found.state == "loading":
-        assert not running.ended.done(), running.wait().stderr
-        time.sleep(0.02)
-    os.kill(found.pid, signal.SIGTERM)
-    done = running.wait()
-
-    assert (found.state, found.scheme) == ("ready", "http")
-    assert found.url in done.stderr
-    last = read_state(file)
-    assert last
-    assert last.state == "stopping"
