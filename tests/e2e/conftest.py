@@ -25,7 +25,7 @@ from connector.models.encoder import Encoder
 from connector.types import Vector
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-EVERY = 6  # of the corpus's queries
+EVERY = 8  # of the corpus's queries
 CHARS, LONG_CHARS, LONG_EVERY = 250, 1_500, 8  # of a document; of every eighth, so that it is two passages
 
 
@@ -77,7 +77,7 @@ async def tab(one_tab: Page) -> Page:
 
 @pytest.fixture(scope="session")
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Every sixth query of the example corpus with the documents that answer it."""
+    """Every eighth query of the example corpus with the documents that answer it."""
     if IS_SOAK:
         return CORPUS
     folder = tmp_path_factory.mktemp("corpus")
@@ -88,10 +88,10 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def demo(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Demo:
-    """The demo over five queries."""
+    """The demo over three queries."""
     folder = tmp_path_factory.mktemp("demo")
     calls = tmp_path_factory.mktemp("calls") / "calls.txt"
-    printed = run_example("demo.py", "--data", str(corpus), "--queries", "5", cwd=folder, watched=watching(calls))
+    printed = run_example("demo.py", "--data", str(corpus), "--queries", "3", cwd=folder, watched=watching(calls))
     return Demo(printed, folder, addresses(calls) if calls.exists() else None)
 
 

@@ -29,7 +29,7 @@ def folder(launcher: Launcher, tmp_path_factory: pytest.TempPathFactory) -> Path
     these."""
     folder = tmp_path_factory.mktemp("evaluation")
     queries = queries_of(KINDS, 3)
-    kept = write_slice(folder / "slice", queries, chars=CHARS)
+    kept = write_slice(folder / "slice", queries, chars=CHARS, least_grade=1)
     (folder / "topics.tsv").write_text("".join(f"{query['_id']}\t{query['text']}\n" for query in queries))
     (folder / "qrels.trec").write_text("".join(f"{judgment[0]} 0 {judgment[1]} {judgment[2]}\n" for judgment in kept))
     (folder / "pipelines.yaml").write_text(PIPELINES)

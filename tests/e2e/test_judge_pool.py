@@ -22,7 +22,7 @@ def place(launcher: Launcher, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An index of what six queries have judgments for, and a log in which they stand."""
     place = tmp_path_factory.mktemp("judging")
     queries = queries_of(("code", "paraphrase", "negation"), 2)
-    write_slice(place / "slice", queries, chars=120)
+    write_slice(place / "slice", queries, chars=120, least_grade=1)
     (place / "log.txt").write_text("".join(f"{query['text']}\n" * (at + 1) for at, query in enumerate(queries)))
     (place / "pipelines.yaml").write_text(LINEAR)
     assert launcher.run("ingest", "slice", cwd=place).code == 0
