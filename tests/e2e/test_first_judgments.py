@@ -74,7 +74,7 @@ def afternoon(launcher: Launcher, worker: WorkerProcess, tmp_path_factory: pytes
     """The page up to its pool."""
     folder = tmp_path_factory.mktemp("afternoon")
     queries = queries_of(KINDS, 4)
-    write_slice(folder / "slice", queries, chars=CHARS)
+    write_slice(folder / "slice", queries, chars=CHARS, least_grade=1)
     kept = {spelled(query["text"]) for query in queries}
     with SEARCHES.open() as read, (folder / "searches.csv").open("w") as written:
         csv.writer(written).writerows(row for row in csv.reader(read) if row[0] == "query" or spelled(row[0]) in kept)

@@ -29,9 +29,9 @@ rerankers:
 
 @pytest.fixture(scope="module")
 def folder(launcher: Launcher, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Thirty queries, the beginnings of the documents that answer them, and the index of these."""
+    """Twenty-two queries, the beginnings of the documents that answer them, and the index of these."""
     folder = tmp_path_factory.mktemp("tuning")
-    write_slice(folder / "slice", queries_of(KINDS, 15), chars=CHARS, least_grade=2)
+    write_slice(folder / "slice", queries_of(KINDS, 11), chars=CHARS, least_grade=2)
     done = launcher.run("ingest", "slice", cwd=folder)
     assert done.code == 0, done.stderr
     return folder
@@ -87,7 +87,7 @@ def test_all_rerankers_are_tried_and_tables_say_so_but_nothing_is_written_in_a_d
     assert done.code in (0, 1), done.stderr
     assert settings.read_text() == before
     for words in (
-        "chosen on 15 queries of slice",
+        "chosen on 11 queries of slice",
         "all-MiniLM-L6-v2",
         "the reranker as it is configured hurts",
         "do not rerank with planted",
