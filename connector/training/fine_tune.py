@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -150,6 +151,7 @@ def _load(options: Options) -> Any:
     if student.tokenizer.pad_token is None:
         raise ModelError(f"{options.base!r} has no padding token, without which it cannot be trained in batches")
     _stop_dropout(student)
+    student.save_pretrained = partial(student.save_pretrained, create_model_card=False)  # a checkpoint has no readers
     return student
 
 
@@ -225,7 +227,7 @@ def _callback(reporter: Reporter) -> Any:
 def _save(student: Any, options: Options, folder: Path) -> None:
     """As the worker loads it: a cross-encoder, or an encoder whose token vectors it compares."""
     if options.kind == "cross-encoder":
-        student.save_pretrained(str(folder), create_model_card=False)
+        student.save_pretrained(str(folder))
         return
     from sentence_transformers import SentenceTransformer
 
