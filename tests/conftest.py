@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     import psycopg
 
 EMBEDDED = "embedded"
+MANY_MODULES = 300
 # files whose tests run in one process: they share what is dear to make, or change the same thing
 GROUPS = {
     "browser": tuple(f"e2e/test_{name}" for name in ("gateway_ui", "judging_page", "report")),
@@ -76,7 +77,7 @@ GROUPS = {
         *(f"unit/models/test_{name}" for name in ("hub_models", "late_interaction", "runtimes", "tokenizer")),
         *(f"unit/models/onnx/test_{name}" for name in ("build", "export", "found", "pieces")),
         "unit/remote/test_encoder",
-        "unit/training/test_fine_tune",
+        *(f"unit/training/test_{name}" for name in ("fine_tune", "train")),
         *(f"unit/worker/test_{name}" for name in ("app", "cache_scope", "metrics", "models")),
         "unit/worker/routes/test_embed",
     ),
@@ -118,10 +119,30 @@ def pytest_collection() -> Generator[None, object, object]:
     finally:
         gc.freeze()
         gc.enable()
+        Imported.modules = len(sys.modules)
+
+
+class Imported:
+    """How many modules there were when nothing they hold was garbage any more."""
+
+    modules = 0
+
+
+def pytest_runtest_logfinish() -> None:
+    """So does what a test has imported, where that is much: each look through torch takes a fifth of a second, and one
+    comes with each training."""
+    if len(sys.modules) > Imported.modules + MANY_MODULES:
+        gc.collect()
+        gc.freeze()
+        Imported.modules = len(sys.modules)
 
 
 def pytest_sessionfinish() -> None:
     drop_left()
+
+
+def pytest_unconfigure() -> None:
+    gc.unfreeze()  # a library says at the end what of it is still held
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
