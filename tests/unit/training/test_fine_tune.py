@@ -39,11 +39,11 @@ def options(tiny_cross_encoder_folder: Path) -> Options:
         kind="cross-encoder",
         loss="binary",
         negatives=3,
-        epochs=4,
+        epochs=2,
         batch_size=8,
-        learning_rate=3e-3,
+        learning_rate=6e-3,
         max_length=24,
-        evaluations=4,
+        evaluations=2,
         patience=9,
     )
 
