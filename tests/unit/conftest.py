@@ -18,7 +18,7 @@ settings.register_profile(
     deadline=None,
     derandomize=not IS_SOAK,  # the same examples each time; a soak looks for others
     database=None,
-    max_examples=tries(40),
+    max_examples=tries(20),
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
 settings.load_profile("unit")

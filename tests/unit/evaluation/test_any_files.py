@@ -94,7 +94,7 @@ def measured_mean(folder: Path) -> tuple[float, str | None]:
     return mean(measure(run, collection.qrels, ["RR@10"])["RR@10"]), None
 
 
-@settings(max_examples=tries(200))
+@settings(max_examples=tries(100))
 @given(asked, judged_rows, layouts, layouts, st.sampled_from(HEADERS), st.booleans())
 @example(
     [("q1", "a")], [("q1", "d1", "1")], Layout("utf-8-sig", "\n", "", 0), Layout("utf-8-sig", "\n", "", 0), "", False

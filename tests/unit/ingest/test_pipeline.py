@@ -197,7 +197,7 @@ rows = st.lists(
 )
 
 
-@settings(max_examples=tries(15))
+@settings(max_examples=tries(8))
 @given(first=rows, second=rows, outages=st.integers(0, 2), delete=st.booleans())
 def test_counts_add_up_and_the_index_holds_what_was_taken(
     tmp_path_factory: pytest.TempPathFactory, first: list[Any], second: list[Any], outages: int, delete: bool

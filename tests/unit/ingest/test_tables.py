@@ -146,7 +146,7 @@ def same(cell: Any, value: Any) -> bool:
     return False
 
 
-slow = settings(max_examples=tries(12), deadline=None, suppress_health_check=[HealthCheck.too_slow])
+slow = settings(max_examples=tries(8), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 @pytest.mark.parametrize("write", [write_csv, write_jsonl, write_parquet])

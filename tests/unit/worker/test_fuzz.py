@@ -71,12 +71,12 @@ def client(url: str) -> Iterator[httpx.Client]:
 
 @pytest.mark.timeout(900)
 def test_a_request_gets_only_what_the_document_announces(app: FastAPI, url: str, tmp_path: Path) -> None:
-    assert_documented(url, app.openapi(), tmp_path, examples=tries(20))
+    assert_documented(url, app.openapi(), tmp_path, examples=tries(10))
 
 
 @pytest.mark.parametrize("path", PATHS)
 @given(body=st.dictionaries(st.sampled_from(KEYS), ANY) | ANY)
-@settings(max_examples=tries(20))
+@settings(max_examples=tries(10))
 def test_any_json_is_answered_or_refused(client: httpx.Client, path: str, body: Any) -> None:
     reply = client.post(path, content=json.dumps(body))
 

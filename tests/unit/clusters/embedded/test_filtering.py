@@ -128,7 +128,7 @@ filters = st.recursive(
 )
 
 
-@settings(max_examples=tries(80))
+@settings(max_examples=tries(40))
 @given(found=filters)
 @example(found=Not(Terms("label", ("it's",))))
 @example(found=Not(Range("year", {"gt": 0})))
@@ -143,7 +143,7 @@ def test_a_filter_finds_what_it_means(index: EmbeddedIndex, runner: asyncio.Runn
     assert found_by(index, runner, checked) == [doc_id for doc_id, row in ROWS.items() if holds(checked, row)]
 
 
-@settings(max_examples=tries(60))
+@settings(max_examples=tries(30))
 @given(text=st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20))
 def test_no_text_breaks_out_of_its_quotes(index: EmbeddedIndex, runner: asyncio.Runner, text: str) -> None:
     for name in ("label", "tags"):
