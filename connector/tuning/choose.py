@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 
 import numpy as np
 
@@ -191,10 +192,12 @@ class _Descent:
             return self._rank(choice, query_ids)
 
         best = min(starts, key=rank)
+        count = len(list(self.space.groups(best)))
         while True:
             before = best
-            for position in range(len(list(self.space.groups(best)))):
-                best = min((best, *list(self.space.groups(best))[position]), key=rank)
+            for position in range(count):
+                group = next(islice(self.space.groups(best), position, None))
+                best = min((best, *group), key=rank)
             if best == before:
                 return best
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import cache
 from itertools import chain
 
 import pytest
@@ -33,6 +34,7 @@ CURRENT = read_choice(SETTINGS)
 SPACE = build_space(SETTINGS, depths=(10, 20), windows=(5, 10))
 QUERIES = [f"q{number:02}" for number in range(20)]
 JUDGED = collection({query: {"good": 1} for query in QUERIES})
+ALIKE = QUERIES[:5]  # where all have the same rankings, a few tell as much as many: one for each fold
 
 
 def leg(*doc_ids: str) -> Ranking:
@@ -54,7 +56,9 @@ def material(scores: Mapping[str | None, Mapping[str, float]], *, place: int = 2
 
 
 def figures(scores: Mapping[str | None, Mapping[str, float]], *, place: int = 2) -> OfflineFigures:
-    return OfflineFigures(JUDGED, material(scores, place=place), SETTINGS, measured="RR@5")
+    made = material(scores, place=place)
+    judged = collection({query: {"good": 1} for query in ALIKE})
+    return OfflineFigures(judged, {query: made[query] for query in ALIKE}, SETTINGS, measured="RR@5")
 
 
 HELPFUL = {"good": 9.0, "a": 1.0, "b": 1.5, "c": 0.5, "d": 0.4, "e": 0.3, "f": 0.2}
@@ -121,16 +125,11 @@ def test_windows_that_no_depth_fills_and_depths_below_k_are_left_out() -> None:
         build_space(SETTINGS, depths=(0,))
 
 
-def test_a_reranker_that_helps_is_taken() -> None:
+def test_a_reranker_that_helps_is_taken_and_of_settings_that_are_as_good_the_cheapest() -> None:
     chosen = choose(figures({None: HELPFUL}), CURRENT, SPACE, [(None, "helpful")])
 
     assert chosen.choice.rerank
     assert chosen.trials[0].gain == pytest.approx(0.5)
-
-
-def test_of_settings_that_are_as_good_the_cheapest_is_taken() -> None:
-    chosen = choose(figures({None: HELPFUL}), CURRENT, SPACE, [(None, "helpful")])
-
     assert (chosen.choice.window, chosen.choice.depth) == (5, 10)
     assert (chosen.choice.kind, chosen.choice.weights) == ("rrf", (1.0, 1.0))  # nothing is gained by another fusion
     assert chosen.choice.blend == CURRENT.blend
@@ -227,9 +226,14 @@ def with_subtle_scores(*, queries: int) -> OfflineFigures:
     return OfflineFigures(JUDGED, made, SETTINGS, measured="RR@5")
 
 
+@cache
+def chosen_by_subtle_scores(*, queries: int) -> tuple[OfflineFigures, Chosen]:
+    made = with_subtle_scores(queries=queries)
+    return made, choose(made, CURRENT, SPACE, [(None, "subtle")])
+
+
 def test_weights_that_gain_on_queries_they_were_not_chosen_on_are_taken() -> None:
-    made = with_subtle_scores(queries=20)
-    chosen = choose(made, CURRENT, SPACE, [(None, "subtle")])
+    made, chosen = chosen_by_subtle_scores(queries=20)
     advice = advise(made, CURRENT, chosen, find(made, chosen.choice), Budget(None), min_recall=0)
     (trial,) = chosen.trials
 
@@ -243,8 +247,7 @@ def test_weights_that_gain_on_queries_they_were_not_chosen_on_are_taken() -> Non
 
 
 def test_weights_whose_gain_may_be_chance_stay_as_they_are() -> None:
-    made = with_subtle_scores(queries=3)
-    chosen = choose(made, CURRENT, SPACE, [(None, "subtle")])
+    made, chosen = chosen_by_subtle_scores(queries=3)
     (trial,) = chosen.trials
 
     assert any(figure > made.mean(trial.best) for figure in map(made.mean, made.known()))
@@ -254,8 +257,7 @@ def test_weights_whose_gain_may_be_chance_stay_as_they_are() -> None:
 
 @pytest.mark.parametrize(("queries", "expected"), [(3, False), (20, True)])
 def test_the_best_of_a_window_has_other_weights_only_where_they_proved_their_gain(queries: int, expected: bool) -> None:
-    made = with_subtle_scores(queries=queries)
-    chosen = choose(made, CURRENT, SPACE, [(None, "subtle")])
+    made, chosen = chosen_by_subtle_scores(queries=queries)
     found, tested = (
         find(made, chosen.choice),
         evaluation(JUDGED, {TUNED: dict.fromkeys(QUERIES, leg("good"))}, measures=("RR@5",)),
