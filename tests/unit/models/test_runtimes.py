@@ -208,20 +208,21 @@ from connector.settings.sections import WorkerSettings
 from connector.wiring import load_encoder
 from connector.models.load import load_scorer
 worker = WorkerSettings(model={str(tiny_encoder_folder)!r})
-print(load_scorer(worker, worker).score("a deal", ["a deal", "red fish"]).values.argmax())
 settings = load_settings(overrides={{"encoder.model": worker.model}}, environ={{}})
-print(load_encoder(settings).encode_query("a deal").shape)
 pairs = WorkerSettings(model={str(tiny_cross_encoder_folder)!r})
-print(*load_scorer(pairs, pairs).score("a deal", ["a deal", "red fish"]).values)
-for backend in ("onnx-int8", "openvino"):  # compared with the graph in 32 bits
-    print(load_scorer(worker.model_copy(update={{"backend": backend}}), worker).fingerprint)
-print([name for name in heavy if sys.modules[name] is not None])
+for _ in range(2):  # before there are graphs, and after
+    print(load_scorer(worker, worker).score("a deal", ["a deal", "red fish"]).values.argmax())
+    print(load_encoder(settings).encode_query("a deal").shape)
+    print(*load_scorer(pairs, pairs).score("a deal", ["a deal", "red fish"]).values)
+    for backend in ("onnx-int8", "openvino"):  # compared with the graph in 32 bits
+        print(load_scorer(worker.model_copy(update={{"backend": backend}}), worker).fingerprint)
+    print([name for name in heavy if sys.modules[name] is not None])
 """
-    for _ in range(2):  # before there are graphs, and after
-        done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
-        lines = done.stdout.split("\n")
-
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    printed = done.stdout.splitlines()
+    assert len(printed) == 12
+    for lines in (printed[:6], printed[6:]):
         assert lines[:2] == ["0", "(32,)"]
         assert [float(value) for value in lines[2].split()] == pytest.approx(expected.values, abs=1e-4)
         assert lines[3].endswith(":int8")
