@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from support.command import Launcher
+from support.parts import wait_until
 
 from connector.clusters.embedded.cluster import EmbeddedCluster
 from connector.clusters.embedded.write_lock import WriteLock
 from connector.errors import ClusterUnavailable
 
 WRITER = """
-import asyncio, sys
+import asyncio, sys, time
 from pathlib import Path
 from support.parts import HashEncoder, schema_of
 from connector.clusters.embedded.cluster import EmbeddedCluster
@@ -30,9 +30,11 @@ def document(number):
     return IndexedDocument(document, "hash", (passage,), ENCODER.encode([passage.text]))
 
 async def main():
-    cluster = await EmbeddedCluster.open(Path(sys.argv[1]))
-    print("ready", flush=True)
-    sys.stdin.readline()
+    ready, go, store = map(Path, sys.argv[1:])
+    cluster = await EmbeddedCluster.open(store)
+    ready.touch()
+    while not go.exists():
+        time.sleep(0.01)
     try:
         index = await cluster.create_index("docs", schema_of(ENCODER, text={"text": 1.0}))
     except IndexExists:
@@ -46,32 +48,19 @@ asyncio.run(main())
 """
 
 
-def test_two_processes_that_write_the_same_documents_leave_each_once(tmp_path: Path) -> None:
-    tests = Path(__file__).parents[3]
-    variables = os.environ | {"PYTHONPATH": os.pathsep.join([str(tests), str(tests.parent)])}
-    writers = [
-        subprocess.Popen(
-            [sys.executable, "-c", WRITER, str(tmp_path)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            env=variables,
-        )
-        for _ in range(2)
-    ]
-    for writer in writers:
-        assert writer.stdout is not None
-        assert writer.stdout.readline() == "ready\n"
-    for writer in writers:
-        assert writer.stdin is not None
-        writer.stdin.write("go\n")
-        writer.stdin.flush()
-    codes = [writer.wait(timeout=120) for writer in writers]
+def test_two_processes_that_write_the_same_documents_leave_each_once(launcher: Launcher, tmp_path: Path) -> None:
+    program, go, store = (tmp_path / name for name in ("writer.py", "go", "store"))
+    program.write_text(WRITER)
+    ready = [tmp_path / f"ready{number}" for number in range(2)]
+    writers = [launcher.start(str(file), str(go), str(store), cwd=tmp_path, program=program) for file in ready]
+    wait_until(lambda: all(file.exists() or writer.ended.done() for file, writer in zip(ready, writers, strict=True)))
+    go.touch()
+    done = [writer.wait() for writer in writers]
 
     async def count() -> int:
-        return await (await EmbeddedCluster.open(tmp_path)).count("docs")
+        return await (await EmbeddedCluster.open(store)).count("docs")
 
-    assert codes == [0, 0]
+    assert [writer.code for writer in done] == [0, 0], [writer.stderr for writer in done]
     assert asyncio.run(count()) == 60
 
 
