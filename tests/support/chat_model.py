@@ -33,6 +33,7 @@ class ChatModel:
         folder = Path(str(package.origin)).parent  # the package itself asks for llama-cpp-python, and is not imported
         with _read_once():
             self._tokenizer = AutoTokenizer.from_pretrained(folder, gguf_file=FILE)
+            _forget_words(folder / FILE)
             self._model = AutoModelForCausalLM.from_pretrained(folder, gguf_file=FILE, dtype=torch.float32)
         self._torch = torch
         self._lock = threading.Lock()
@@ -79,6 +80,15 @@ def serving(model: ChatModel) -> Iterator[str]:
 
     with listening(Handler) as url:
         yield f"{url}/v1"
+
+
+def _forget_words(file: Path) -> None:
+    """The tokenizer has read them, and the model would do so twice more, one by one."""
+    import gguf
+
+    fields = gguf.GGUFReader(str(file)).fields  # kept, by `_read_once`
+    for name in [name for name in fields if name.startswith("tokenizer.ggml.") and len(fields[name].data) > 1]:
+        del fields[name]
 
 
 @contextmanager

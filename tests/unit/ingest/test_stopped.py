@@ -59,7 +59,7 @@ async def test_of_a_long_group_what_is_encoded_is_written_and_the_rest_left(jobs
     assert len(encoder.encoded) == STEP_PASSAGES
     assert (report.counts.written, report.unfinished) == (STEP_PASSAGES, len(rows) - STEP_PASSAGES)
     assert adds_up(report)
-    assert (await jobs.run(rows)).counts.unchanged == STEP_PASSAGES
+    assert (await jobs.run(rows, settings=wide)).counts.unchanged == STEP_PASSAGES
 
 
 async def test_a_document_of_which_some_passages_are_encoded_is_not_written(jobs: IngestJobs) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from support.effort import tries
 
 from connector.judging.folder import JudgingFolder
 from connector.judging.formats.exporting import read_judgments, write_judgments
@@ -53,7 +54,7 @@ def read_back(given: JudgmentsToWrite, name: WritableFormat, folder: Path, text:
 
 @pytest.mark.parametrize("name", WRITABLE)
 @given(given=judgments())
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=tries(12), suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_what_is_written_reads_back(name: WritableFormat, given: JudgmentsToWrite, tmp_path: Path) -> None:
     written = write(given, name)
 
@@ -63,7 +64,7 @@ def test_what_is_written_reads_back(name: WritableFormat, given: JudgmentsToWrit
 
 @pytest.mark.parametrize("name", WRITABLE)
 @given(given=judgments(ANY_ID))
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=tries(12), suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_what_a_format_cannot_hold_is_left_out_and_said_and_the_rest_reads_back(
     name: WritableFormat, given: JudgmentsToWrite, tmp_path: Path
 ) -> None:

@@ -48,8 +48,7 @@ def test_the_interval_holds_the_true_kappa_in_about_95_of_100_worlds() -> None:
     def flips(grades):
         return np.where(random.random(grades.size) < 0.3, random.integers(0, 4, grades.size), grades)
 
-    many = random.integers(0, 4, 400_000)
-    true = compare_judges(("a", by_pair([*many])), ("b", by_pair([*flips(many)])), samples=2).kappa
+    true = 0.7  # the share that is no chance, since both judges give each grade as often
     held = 0
     for _ in range(60):
         grades = random.integers(0, 4, 200)
