@@ -66,6 +66,12 @@ GROUPS = {
         "unit/search/test_layout",
         *(f"unit/test_{name}" for name in ("architecture", "extras", "names", "rooms", "wide_excepts")),
     ),
+    # whose imports take a second
+    "scipy": (
+        "unit/cli/commands/judge/test_llm",
+        "unit/judging/trust/test_agreement",
+        *(f"unit/evaluation/test_{name}" for name in ("power", "significance")),
+    ),
     # whose imports take 10 s
     "torch": (
         "bench/test_rerank_servers",
