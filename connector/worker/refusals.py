@@ -54,8 +54,11 @@ def documented(shape: Any, *statuses: int) -> dict[int | str, dict[str, Any]]:
     most of the time in which a worker's application was made."""
     named = {"schema": {"$ref": f"#/components/schemas/{shape.__name__}"}}
     first, *others = statuses or REFUSALS
-    return {first: {"model": shape, "description": REFUSALS[first]}} | {
-        status: {"description": REFUSALS[status], "content": {"application/json": dict(named)}} for status in others
+    return {
+        first: {"model": shape, "description": REFUSALS[first]},
+        **{
+            status: {"description": REFUSALS[status], "content": {"application/json": dict(named)}} for status in others
+        },
     }
 
 

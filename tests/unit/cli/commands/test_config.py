@@ -6,6 +6,7 @@ import base64
 import json
 import re
 from collections.abc import Iterator
+from itertools import cycle
 from pathlib import Path
 
 import pytest
@@ -209,9 +210,8 @@ def place_secret(folder: Path, name: str, place: str) -> dict[str, str]:
     return variables.get(place, {})
 
 
-@pytest.mark.parametrize("place", PLACES)
-@pytest.mark.parametrize("name", VARIABLE)
-def test_no_command_on_settings_says_a_secret(launcher: Launcher, tmp_path: Path, name: str, place: str) -> None:
+@pytest.mark.parametrize(("place", "name"), [*zip(PLACES, cycle(VARIABLE), strict=False)])
+def test_no_command_on_settings_says_a_secret(launcher: Launcher, tmp_path: Path, place: str, name: str) -> None:
     environ = place_secret(tmp_path, name, place)
     table = launcher.run("config", "show", cwd=tmp_path, **environ)
     as_json = launcher.run("config", "show", "--json", cwd=tmp_path, **environ)
@@ -260,14 +260,17 @@ BROKEN = (
 )
 
 
-@pytest.mark.parametrize("name", VARIABLE)
-@pytest.mark.parametrize("text", BROKEN)
-def test_no_broken_settings_file_says_a_secret(launcher: Launcher, tmp_path: Path, name: str, text: str) -> None:
-    (tmp_path / "connector.yaml").write_text(text.format(name=name, secret=SECRET, user=USER))
-    checked = launcher.run("config", "check", cwd=tmp_path)
-    searched = launcher.run("search", "words", cwd=tmp_path)
-    ingested = launcher.run("ingest", "rows.jsonl", "--log-format", "json", cwd=tmp_path)
+LOADING = (("search", "words"), ("ingest", "rows.jsonl", "--log-format", "json"))
 
-    assert (checked.code, searched.code, ingested.code) == (2, 2, 2)
-    assert (lines_of(checked), lines_of(searched), lines_of(ingested)) == ([], [], [])
-    assert "Traceback" not in checked.stderr + searched.stderr + ingested.stderr
+
+@pytest.mark.parametrize(("text", "name", "command"), [*zip(BROKEN, cycle(VARIABLE), cycle(LOADING), strict=False)])
+def test_no_broken_settings_file_says_a_secret(
+    launcher: Launcher, tmp_path: Path, text: str, name: str, command: tuple[str, ...]
+) -> None:
+    """The names of secrets, and the commands that load the settings, take turns: what is said is made at one place."""
+    (tmp_path / "connector.yaml").write_text(text.format(name=name, secret=SECRET, user=USER))
+    checked, loaded = (launcher.run(*words, cwd=tmp_path) for words in (("config", "check"), command))
+
+    assert (checked.code, loaded.code) == (2, 2)
+    assert (lines_of(checked), lines_of(loaded)) == ([], [])
+    assert "Traceback" not in checked.stderr + loaded.stderr
