@@ -6,11 +6,12 @@ import base64
 import json
 import re
 from collections.abc import Iterator
-from itertools import cycle
+from itertools import cycle, product
 from pathlib import Path
 
 import pytest
 from support.command import Finished, Launcher
+from support.effort import IS_SOAK
 from support.http_server import QuietHandler, listening
 
 from connector.settings.file import build_file
@@ -210,7 +211,10 @@ def place_secret(folder: Path, name: str, place: str) -> dict[str, str]:
     return variables.get(place, {})
 
 
-@pytest.mark.parametrize(("place", "name"), [*zip(PLACES, cycle(VARIABLE), strict=False)])
+PLACED = [*product(PLACES, VARIABLE)] if IS_SOAK else [*zip(PLACES, cycle(VARIABLE), strict=False)]
+
+
+@pytest.mark.parametrize(("place", "name"), PLACED)
 def test_no_command_on_settings_says_a_secret(launcher: Launcher, tmp_path: Path, place: str, name: str) -> None:
     environ = place_secret(tmp_path, name, place)
     table = launcher.run("config", "show", cwd=tmp_path, **environ)
@@ -261,13 +265,17 @@ BROKEN = (
 
 
 LOADING = (("search", "words"), ("ingest", "rows.jsonl", "--log-format", "json"))
+LOADED = (
+    [*product(BROKEN, VARIABLE, LOADING)] if IS_SOAK else [*zip(BROKEN, cycle(VARIABLE), cycle(LOADING), strict=False)]
+)
 
 
-@pytest.mark.parametrize(("text", "name", "command"), [*zip(BROKEN, cycle(VARIABLE), cycle(LOADING), strict=False)])
+@pytest.mark.parametrize(("text", "name", "command"), LOADED)
 def test_no_broken_settings_file_says_a_secret(
     launcher: Launcher, tmp_path: Path, text: str, name: str, command: tuple[str, ...]
 ) -> None:
-    """The names of secrets, and the commands that load the settings, take turns: what is said is made at one place."""
+    """The names of secrets, and the commands that load the settings, take turns, since what is said is made at one
+    place; a soak has all with all."""
     (tmp_path / "connector.yaml").write_text(text.format(name=name, secret=SECRET, user=USER))
     checked, loaded = (launcher.run(*words, cwd=tmp_path) for words in (("config", "check"), command))
 
