@@ -1,5 +1,8 @@
-// Searches by a repository of Spring Data, at each of the URLs that are given: java SpringTrial.java INDEX URL...
+// Searches by a repository of Spring Data, at each of the URLs that are given: java shop.SpringTrial INDEX URL...
 // Prints a line for each URL and query: its name, total, and the ids of the hits.
+
+// Spring looks for what is configured in the package of the program: with none, through each class of each jar
+package shop;
 
 import java.net.URI;
 import java.util.stream.Collectors;
@@ -20,7 +23,7 @@ public class SpringTrial {
     public static String index;
     static String url;
 
-    @Document(indexName = "#{T(SpringTrial).index}", createIndex = false)
+    @Document(indexName = "#{T(shop.SpringTrial).index}", createIndex = false)
     public static class Product {
         @Id
         public String id;
