@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from support.scratch import is_engine
 
 from connector.client import Connector
 from connector.clusters.connect import connect
 from connector.errors import FilterError, QueryError
 from connector.ingest import job
-from connector.ingest.report import JobReport
 from connector.models.encoder import Encoder
 from connector.settings.load import load_settings
 from connector.settings.sections import ClusterSettings, IngestSettings, Settings
@@ -80,30 +80,30 @@ def settings_of(store: ClusterSettings, name: str) -> Settings:
     return load_settings(environ={}, overrides={"cluster.url": store.url, "index.name": name} | fields)
 
 
-@pytest.fixture
-async def ingested(
+async def test_every_line_ends_counted_and_any_query_is_answered(
     store: ClusterSettings, index_name: str, encoder: Encoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> tuple[JobReport, list[dict[str, Any]]]:
-    """The report of a job over good and bad lines in turn, and the rejects that it kept."""
+) -> None:
+    """Of good and bad lines in turn; what fails is kept with its reason. A query is answered by both legs, or refused
+    with a reason."""
     monkeypatch.setattr(job, "load_encoder", lambda settings: Spoilt(encoder))
     lines = [json.dumps(row).encode() for row in GOOD] + [line for line, _ in BAD]
     (tmp_path / "mixed.jsonl").write_bytes(b"\n".join(lines))
     rejects = tmp_path / "rejects.jsonl"
     report = await job.run_job(str(tmp_path / "mixed.jsonl"), settings_of(store, index_name), rejects=rejects)
-    return report, [json.loads(line) for line in rejects.read_text().splitlines()]
-
-
-async def test_every_line_ends_counted_and_what_fails_is_kept_with_its_reason(
-    store: ClusterSettings, index_name: str, ingested: tuple[JobReport, list[dict[str, Any]]]
-) -> None:
-    report, rejects = ingested
-    reasons = {reject["origin"]: reject["reason"] for reject in rejects}
+    kept = [json.loads(line) for line in rejects.read_text().splitlines()]
+    reasons = {reject["origin"]: reject["reason"] for reject in kept}
 
     assert (report.counts.read, report.counts.written, report.counts.failed) == (16, len(GOOD), len(BAD))
     assert (report.stopped, report.unfinished) == (None, 0)
     for number, (_, words) in enumerate(BAD, start=len(GOOD) + 1):
         assert words in reasons[f"mixed.jsonl:{number}"]
 
+    await assert_stored(store, index_name)
+    async with await Connector.open(settings_of(store, index_name)) as connector:
+        await assert_answered(connector)
+
+
+async def assert_stored(store: ClusterSettings, index_name: str) -> None:
     cluster = await connect(store)
     try:
         index = await cluster.open_index(index_name)
@@ -116,27 +116,24 @@ async def test_every_line_ends_counted_and_what_fails_is_kept_with_its_reason(
     assert stored["rtl"]["text"] == "שלום עולם, مرحبا بالعالم."
 
 
-async def test_any_query_is_answered_by_both_legs_or_refused_with_a_reason(
-    store: ClusterSettings, index_name: str, ingested: Any
-) -> None:
-    async with await Connector.open(settings_of(store, index_name)) as connector:
-        for query in QUERIES:
-            response = await connector.search(query)
+async def assert_answered(connector: Connector) -> None:
+    for query in QUERIES:
+        response = await connector.search(query)
 
-            assert response.degraded == (), query[:20]
-            assert response.hits, query[:20]
-        found = {query: (await connector.search(query)).hits[0].doc_id for query in ("🌙 moon", "שלום", "long id")}
-        for empty in ("", " ", "\t\n", "\u3000"):
-            with pytest.raises(QueryError, match="empty"):
-                await connector.search(empty)
-        with pytest.raises(QueryError, match="characters"):
-            await connector.search("word " * 10_000)
-        with pytest.raises(FilterError, match=r"did you mean 'year'"):
-            await connector.search("plain", filter="yaer=2020")
-        with pytest.raises(FilterError, match="year"):
-            await connector.search("plain", filter="year=soon")
+        assert response.degraded == (), query[:20]
+        assert response.hits, query[:20]
+    found = {query: (await connector.search(query)).hits[0].doc_id for query in ("🌙 moon", "שלום", "long id")}
 
     assert found == {"🌙 moon": "emoji", "שלום": "rtl", "long id": "i" * 512}
+    for empty in ("", " ", "\t\n", "\u3000"):
+        with pytest.raises(QueryError, match="empty"):
+            await connector.search(empty)
+    with pytest.raises(QueryError, match="characters"):
+        await connector.search("word " * 10_000)
+    with pytest.raises(FilterError, match=r"did you mean 'year'"):
+        await connector.search("plain", filter="yaer=2020")
+    with pytest.raises(FilterError, match="year"):
+        await connector.search("plain", filter="year=soon")
 
 
 class Quick:
@@ -153,14 +150,17 @@ class Quick:
         return vector / np.linalg.norm(vector)
 
     def token_offsets(self, texts: Sequence[str]) -> list[list[tuple[int, int]]]:
-        return [[(at, at + 4) for at in range(0, len(text), 5)] for text in texts]
+        return [list(zip(range(0, len(text), 5), range(4, len(text) + 4, 5), strict=True)) for text in texts]
 
 
-async def test_a_document_of_ten_megabytes_is_written_or_refused_but_stops_nothing(
+async def test_a_document_of_megabytes_is_written_or_refused_but_stops_nothing(
     store: ClusterSettings, index_name: str, encoder: Encoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Of ten, since an engine with half a gigabyte of heap refuses it: the vectors of its passages are several times
+    its size. The embedded store refuses none."""
+    megabytes = 10 if is_engine(store) else 2
     monkeypatch.setattr(job, "load_encoder", lambda settings: Quick(encoder))
-    rows = [*GOOD[:2], {"_id": "huge", "text": "abcd " * 2_000_000, "year": 1}, *GOOD[2:4]]
+    rows = [*GOOD[:2], {"_id": "huge", "text": "abcd " * 200_000 * megabytes, "year": 1}, *GOOD[2:4]]
     (tmp_path / "huge.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     settings = settings_of(store, index_name)
     settings = settings.model_copy(update={"ingest": IngestSettings(max_attempts=2)})
@@ -168,7 +168,7 @@ async def test_a_document_of_ten_megabytes_is_written_or_refused_but_stops_nothi
 
     assert report.stopped is None
     assert report.counts.written + report.counts.failed == 5
-    assert report.counts.written >= 4
+    assert report.counts.written >= (4 if is_engine(store) else 5)
     if report.counts.failed:
         (rejected,) = [json.loads(line) for line in (tmp_path / "rejects.jsonl").read_text().splitlines()]
 

@@ -329,7 +329,8 @@ class EmbeddedIndex:
         async for batch in await self._table.query().select(columns).to_batches():
             frequency[""] += batch.num_rows
             for texts in zip(*(column.to_pylist() for column in batch.columns), strict=True):
-                frequency.update({stem(word) for text in texts if text for word in text.lower().split()})
+                words = {word for text in texts if text for word in set(text.lower().split())}
+                frequency.update({stem(word) for word in words})
         rows = pa.table(
             {"term": list(frequency), "documents": list(frequency.values())}, schema=pa.schema(TERMS_COLUMNS)
         )

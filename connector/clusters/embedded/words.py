@@ -83,6 +83,7 @@ CJK = "\u3005-\u3007\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\
 SOUTH_EAST_ASIAN = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff"
 # between them lie Han, Hangul, surrogates and private use, which have no marks and are most of the plane
 WITH_MARKS = (range(0x300, 0x3400), range(0xA000, 0xAC00), range(0xF900, 0x1_0000))
+_ASCII_WORD = re.compile(r"[a-zA-Z0-9]+")
 Extent = tuple[int, int]
 
 
@@ -107,6 +108,9 @@ def word_spans(text: str) -> Iterator[tuple[int, int, str]]:
 
 
 def _words(text: str, *, singles: bool) -> Iterator[str]:
+    if text.isascii():
+        yield from _ASCII_WORD.findall(text)
+        return
     for match in _pattern().finditer(text):
         if match.lastgroup == "word":
             yield match[0]

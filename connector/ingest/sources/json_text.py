@@ -9,8 +9,7 @@ from itertools import pairwise
 from typing import Any
 
 MAX_DEPTH = 100
-_LARGE_EXPONENT = re.compile(r"\d[eE]\+?\d{3}")
-_LONG_NUMBER = re.compile(r"\d{309}")  # longer than the largest double
+MAX_DIGITS = 308  # a number of more is beyond the largest double
 _OPENING_OR_CLOSING = re.compile(r'"(?:[^"\\]|\\.)*"|[\[{]|[\]}]', re.DOTALL)
 
 
@@ -18,14 +17,12 @@ def parse_json(text: str) -> Any:
     """The value; raises ValueError with the reason where it is none, or not one that can be kept whole."""
     if text.count("[") + text.count("{") > MAX_DEPTH and _depth(text) > MAX_DEPTH:
         raise ValueError(f"it is nested deeper than {MAX_DEPTH} levels")
-    parse_float = _finite if _LARGE_EXPONENT.search(text) else None
-    parse_int = _whole if _LONG_NUMBER.search(text) else None
     return json.loads(
         text,
         object_pairs_hook=_without_repeats,
         parse_constant=_no_constant,
-        parse_float=parse_float,
-        parse_int=parse_int,
+        parse_float=_finite,
+        parse_int=_whole,
     )
 
 
@@ -50,8 +47,8 @@ def _finite(digits: str) -> float:
 
 
 def _whole(digits: str) -> int:
-    if len(digits) > 308:
-        raise ValueError(f"a number of {len(digits)} digits is beyond those that can be kept; write it as text")
+    if (count := len(digits.lstrip("-"))) > MAX_DIGITS:
+        raise ValueError(f"a number of {count} digits is beyond those that can be kept; write it as text")
     return int(digits)
 
 

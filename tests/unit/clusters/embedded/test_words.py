@@ -33,6 +33,12 @@ def test_a_text_is_split_into_words_and_unspaced_scripts_into_characters_and_pai
     assert split_for_index(text) == words
 
 
+def test_a_text_of_ascii_alone_is_split_as_within_others() -> None:
+    text = " ".join(f"ab{chr(code)}cd" for code in range(128))
+
+    assert f"{split_for_index(text)} é" == split_for_index(f"{text} é")
+
+
 def test_a_query_looks_for_pairs_where_it_has_any() -> None:
     assert split_for_query("温度計") == "温度 度計"
     assert split_for_query("水") == "水"

@@ -82,6 +82,8 @@ def test_a_line_that_is_not_utf8_is_an_error_and_the_rest_is_read_on(tmp_path: P
         ("[" * 100_000, "nested deeper than 100 levels"),
         ('{"id": ' + "[" * 101 + "]" * 101 + "}", "nested deeper than 100 levels"),
         ('{"id": ' + "9" * 5_000 + "}", "a number of 5000 digits is beyond"),
+        ('{"id": -' + "9" * 309 + "}", "a number of 309 digits is beyond"),
+        ('{"id": ' + "9" * 309 + ".5}", "9.5 is beyond the numbers"),
         ('{"id": 1', "not JSON"),
     ],
 )
@@ -95,6 +97,7 @@ def test_a_line_that_is_no_json_object_keeps_what_was_there(tmp_path: Path, line
 
 def test_what_only_looks_deep_or_doubled_or_long_is_read(tmp_path: Path) -> None:
     row = {"id": 1, "brackets": "[" * 200 + '"{', "flat": [[1]] * 200, "digits": "9" * 1_000, "code": "1e999"}
+    row |= {"lowest": -int("9" * 308), "highest": 1.7e308}
     line = json.dumps(row)[:-1] + ', "id": 1}'
 
     assert values(read(write(tmp_path / "a.jsonl", line))) == [row]
