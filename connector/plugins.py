@@ -70,16 +70,19 @@ class Plugin:
             )
 
 
-def list_plugins(kind: PluginKind) -> tuple[Plugin, ...]:
-    """The plug-ins of a kind that are installed, by name; none of them is imported."""
+def list_plugins(*kinds: PluginKind) -> tuple[Plugin, ...]:
+    """The plug-ins of these kinds that are installed, by kind and name; none of them is imported. The metadata of all
+    packages is read once."""
     from importlib.metadata import entry_points
 
+    entries = entry_points()
     found = {
         Plugin(kind, entry.name, entry.dist.name if entry.dist else "an unknown package",
                entry.dist.version if entry.dist else "", entry.value)
-        for entry in entry_points(group=GROUP.format(kind))
+        for kind in kinds
+        for entry in entries.select(group=GROUP.format(kind))
     }  # fmt: skip
-    return tuple(sorted(found, key=lambda plugin: (plugin.name, plugin.package)))
+    return tuple(sorted(found, key=lambda plugin: (kinds.index(plugin.kind), plugin.name, plugin.package)))
 
 
 def find_plugin(kind: PluginKind, name: str, *, wanted_by: str) -> Plugin:

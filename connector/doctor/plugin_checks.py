@@ -9,7 +9,7 @@ from connector.plugins import KINDS, Plugin, list_plugins
 
 def judge_plugins() -> list[Finding]:
     """A finding for each plug-in, none where there is none. Each is imported, which takes what its imports take."""
-    return [_judge(plugin) for kind in KINDS for plugin in list_plugins(kind)]
+    return [_judge(plugin) for plugin in list_plugins(*KINDS)]
 
 
 def _judge(plugin: Plugin) -> Finding:
