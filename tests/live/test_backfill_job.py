@@ -14,7 +14,7 @@ from support.command import Launcher
 from support.effort import IS_SOAK, tries
 from support.parts import until
 from support.proxy import Fault, Proxy, Seen
-from support.shop_writers import ShopWriter
+from support.shop_writers import PAUSE_S, ShopWriter
 from support.shops import DOCUMENTS, ENCODER, SMALL, check_index, open_shop, read_all
 from support.somebody import Somebody
 
@@ -48,6 +48,7 @@ async def search_until(stop: asyncio.Event, cluster: RestCluster, plan: Backfill
         nearest = await index.dense(vector, depth=20, filter=None, timeout_s=30, passages=2)
         worded = await index.lexical(LexicalQuery("cold room"), depth=20, filter=None, timeout_s=30)
         passages += [passage for hit in nearest for passage in hit.passages]
+        await asyncio.sleep(PAUSE_S)
 
         assert all(hit.passages for hit in worded.ranking)
 

@@ -112,7 +112,7 @@ async def test_passages_are_right_after_all_that_applications_do(somebody: Someb
     following = Following(cluster, plan, tmp_path)
     await following.until_caught_up()
     for writer in writers:
-        for _ in range(tries(40)):
+        for _ in range(tries(20)):
             await writer.write_once()
     await following.until_caught_up()
     found = await read_all(somebody, plan.index)
@@ -132,7 +132,7 @@ async def test_a_killed_follower_goes_on_where_it_was(somebody: Somebody, tmp_pa
     silent = ShopWriter(cluster.url, plan.index, "silent", seed=2)  # however long a look takes, these do not change
     await silent.fill(SILENT)
     stop = asyncio.Event()
-    writing = [asyncio.create_task(writer.write_until(stop, pause_s=0.01)) for writer in writers]
+    writing = [asyncio.create_task(writer.write_until(stop, pause_s=0.02)) for writer in writers]
     for at in range(tries(3)):
         following = Following(cluster, plan, tmp_path)
         await following.until_looked(2 + 2 * at)

@@ -12,7 +12,7 @@ from support.backfills import WORDS, WordEncoder
 from support.besides import SETTINGS, cluster_of, fill_beside, make_beside
 from support.parts import until
 from support.scratch import unique_name
-from support.shop_writers import ShopWriter
+from support.shop_writers import PAUSE_S, ShopWriter
 from support.somebody import TEXT, Somebody
 
 from connector.backfill.into.copying import IntoJob
@@ -84,6 +84,7 @@ async def search_until(stop: asyncio.Event, index: BesideIndex, hits: list[Hit])
     while not stop.is_set():
         vector = ENCODER.encode_query("cold room firmware")
         hits += await index.dense(vector, depth=20, filter=None, timeout_s=TIMEOUT_S)
+        await asyncio.sleep(PAUSE_S)
 
 
 def final_of(writers: list[WholeWriter]) -> dict[str, dict[str, Any]]:

@@ -12,9 +12,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import httpx
+from support.effort import IS_SOAK
 
 WORDS = ["cold", "room", "sensor", "gateway", "firmware", "refund", "shelf", "partner", "holiday", "notice", "door"]
 FILLED_AT_ONCE = 1_000
+# between two writes, or searches: many come while a job runs, and an engine is not kept busy by them alone
+PAUSE_S = 0.0 if IS_SOAK else 0.02
 OPERATIONS = ("insert", "update", "update_price", "replace", "read_modify_write", "delete")
 
 
@@ -59,7 +62,7 @@ class ShopWriter:
         for doc_id in list(self.documents):
             await self._replace(doc_id)
 
-    async def write_until(self, stop: asyncio.Event, pause_s: float = 0.0, most: int = sys.maxsize) -> None:
+    async def write_until(self, stop: asyncio.Event, pause_s: float = PAUSE_S, most: int = sys.maxsize) -> None:
         """Writes without a break, `most` times at most."""
         end = self.writes + most
         while not stop.is_set() and self.writes < end:
