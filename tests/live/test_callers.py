@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from support.effort import IS_SOAK
 from support.scratch import drop, unique_name
 from support.secured import Secured
 from support.two_departments import (
@@ -33,6 +34,7 @@ from connector.errors import AccessDenied
 from connector.models.encoder import Encoder
 from connector.remote.process import WorkerProcess
 
+TIMES = 10 if IS_SOAK else 4  # each of several callers at once
 SMALL = {"search.depth": 20, "search.rerank": {"window": 20}, "search.k": 5}
 
 
@@ -250,7 +252,7 @@ async def test_many_callers_at_once_are_not_mixed_up(place: Place, encoder: Enco
     async with watching(place, encoder, worker) as watched:
         alone = {name: await watched.search(caller) for name, caller in callers.items()}
         watched.to_worker.seen.clear()
-        order = [name for _ in range(10) for name in callers]
+        order = [name for _ in range(TIMES) for name in callers]
         responses = await asyncio.gather(*(watched.search(callers[name]) for name in order))
         given = [json.loads(seen.body)["texts"] for seen in watched.to_worker.seen if seen.body]
 
@@ -263,7 +265,7 @@ async def test_many_callers_at_once_are_not_mixed_up(place: Place, encoder: Enco
     again = len(given) - len(order)  # a busy worker's client sends one again
 
     assert again >= 0
-    assert 10 <= mixtures.count(frozenset({MARKS[OWN]})) <= 10 + again
+    assert TIMES <= mixtures.count(frozenset({MARKS[OWN]})) <= TIMES + again
 
 
 async def test_scores_are_those_of_the_documents_and_not_of_the_rule_that_admits_them(
