@@ -59,9 +59,10 @@ class EngineVersion:
 
 
 # the second compiler and the parallel collector make a server fast that runs for hours; in one that tests use for
-# minutes they take more than they give. So do collections to make room for classes and code.
+# minutes they take more than they give. So do collections to make room for classes and code, and the wait of the first
+# compiler until a method was called hundreds of times.
 _SHORT_LIVED = (
-    "-XX:TieredStopAtLevel=1 -XX:-UseG1GC -XX:+UseSerialGC -XX:-AlwaysPreTouch "
+    "-XX:TieredStopAtLevel=1 -XX:CompileThresholdScaling=0.2 -XX:-UseG1GC -XX:+UseSerialGC -XX:-AlwaysPreTouch "
     "-XX:MetaspaceSize=256m -XX:ReservedCodeCacheSize=128m"
 )
 # to check the classes of a release once more is a fifth of a start. It saves OpenSearch nothing.
