@@ -70,7 +70,7 @@ GROUPS = {
     "scipy": (
         "unit/cli/commands/judge/test_llm",
         "unit/judging/trust/test_agreement",
-        *(f"unit/evaluation/test_{name}" for name in ("power", "significance")),
+        *(f"unit/evaluation/statistics/test_{name}" for name in ("power", "significance")),
     ),
     # whose imports take 10 s
     "torch": (

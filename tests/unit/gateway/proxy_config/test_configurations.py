@@ -192,9 +192,9 @@ def test_nginx_speaks_tls_to_a_cluster_that_does() -> None:
 
 def test_nginx_looks_for_one_name_on_all_nodes_and_the_file_says_so() -> None:
     two = read(upstream=["https://a.example.com", "https://b.example.com:9243"])
-    said = "proxy_ssl_name a.example.com;\n    proxy_ssl_verify on;\n    # this one name is looked for on every node"
+    lines = "proxy_ssl_name a.example.com;\n    proxy_ssl_verify on;\n    # this one name is looked for on every node"
 
-    assert said in nginx_config(two)
+    assert lines in nginx_config(two)
     assert "looked for" not in nginx_config(replace(two, verify_tls=False))
     assert "looked for" not in nginx_config(read(upstream=["https://a.example.com", "https://a.example.com:9243"]))
 
