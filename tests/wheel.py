@@ -20,7 +20,7 @@ NEEDED = (
     "connector/py.typed",
     "connector/mappings/elasticsearch.json",
     "connector/mappings/opensearch.json",
-    "connector/evaluation/report.html.jinja",
+    "connector/evaluation/report/report.html.jinja",
     "connector/contract/sources.py",
     "connector/contract/encoders.py",
     "connector/contract/rerankers.py",
