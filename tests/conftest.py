@@ -88,8 +88,9 @@ GROUPS = {
         "unit/worker/routes/test_embed",
     ),
 }
-# files that wait for most of two minutes: begun first, so that the others work meanwhile
+# files that wait for most of two minutes: begun first, and beside them groups that never do
 WAITING = ("tests/live/test_failures.py", "tests/live/test_degradation.py")
+BUSY = ("torch", "commands with torch")
 GROUP_OF = {f"tests/{file}.py": group for group, files in GROUPS.items() for file in files}
 
 
@@ -191,8 +192,8 @@ def pytest_xdist_setupnodes(config: pytest.Config, specs: Sequence[Any]) -> None
 @pytest.hookimpl(wrapper=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> Generator[None, None, None]:
     """Which tests are run is said by `--engines`. Where several processes share them, they are put in order by file
-    before anything else orders them. In the end what waits comes first, and then the groups: they take the longest,
-    and what is begun last should not keep one process at work while the others have ended."""
+    before anything else orders them. In the end what waits comes first, beside what works meanwhile, and then the other
+    groups: they take long, and what is begun last should not keep one process at work while the others have ended."""
     if config.getoption("engines") == "pairs":
         items[:], left = in_pairs(items)
         config.hook.pytest_deselected(items=left)
@@ -204,7 +205,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def _rank(group: str) -> int:
-    return 0 if group in WAITING else 1 if group in GROUPS else 2
+    return 0 if group in WAITING else 1 if group in BUSY else 2 if group in GROUPS else 3
 
 
 def _group_of(nodeid: str) -> str:
