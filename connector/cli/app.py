@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 from typing import Annotated
 
 import typer
 
 from connector.cli.lazy import CommandPlace, lazy_group
-from connector.errors import ClusterUnavailable, ConnectorError, EndpointUnavailable, SearchFailed
+from connector.errors import ClusterUnavailable, ConnectorError, EndpointUnavailable, SearchFailed, SettingsError
 
 COMMANDS = {
     called: CommandPlace(f"connector.cli.commands.{module}", name, summary)
@@ -131,3 +132,10 @@ def run() -> None:
 
         tell_error(error)
         sys.exit(3 if isinstance(error, (ClusterUnavailable, EndpointUnavailable, SearchFailed)) else 2)
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:  # said of a name that was given, wherever it is first looked for
+            raise
+        from connector.cli.error_line import tell_error
+
+        tell_error(SettingsError(f"{error.filename!r} cannot be a file ({error.strerror}); give the name of one"))
+        sys.exit(2)

@@ -20,16 +20,28 @@ class RejectsFile:
 
     def check(self) -> None:
         """Raise DiskError where this run could keep none of its own; what is there stays."""
-        was_there = self._path.exists()
         try:
-            with open(self._path, "a", encoding="ascii"):
+            while not self._can_be_written():
                 pass
-            if not was_there:
-                self._path.unlink(missing_ok=True)  # another job may have looked at the same moment
         except OSError as error:
             raise DiskError(
                 f"failed documents cannot be kept in {self._path} ({error.strerror}); name another file: --rejects"
             ) from error
+
+    def _can_be_written(self) -> bool:
+        """Whether it was seen that it can; not, where another job took away just now what it had found. Raises OSError
+        where it cannot."""
+        try:
+            with open(self._path, "x", encoding="ascii"):
+                pass
+        except FileExistsError:
+            try:
+                with open(self._path, "r+", encoding="ascii"):
+                    return True
+            except FileNotFoundError:
+                return False
+        self._path.unlink(missing_ok=True)
+        return True
 
     def clear(self) -> None:
         """Forget the last run's rejects. Raises DiskError as `check` does."""

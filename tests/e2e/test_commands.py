@@ -55,6 +55,20 @@ def test_an_index_that_an_engine_lacks_is_named_in_one_line(
         assert error_line(done).startswith(f"error: no index 'test-nowhere' at {engine.url}; create it with")
 
 
+def test_what_is_too_long_for_the_name_of_a_file_is_told_in_one_line(launcher: Launcher, tmp_path: Path) -> None:
+    words, source = "how long is a registered deal kept? " * 10, tmp_path / f"{'a' * 240}.jsonl"
+    source.write_text('{"_id": "1", "text": "A deal."}\n')
+    for command in (("eval", words), ("judge", "status", words), ("model", "export", words)):
+        assert "cannot be a file (File name too long); give the name of one" in error_line(
+            launcher.run(*command, cwd=tmp_path)
+        )
+
+    done = launcher.run("ingest", source.name, "--cluster", "embedded:store", "--index", "i", cwd=tmp_path)
+
+    assert "failed documents cannot be kept in i-aaa" in error_line(done)
+    assert "(File name too long); name another file: --rejects" in error_line(done)
+
+
 def test_the_same_job_again_writes_nothing(launcher: Launcher, folder: Path) -> None:
     done = launcher.run("ingest", "documents.jsonl", "--json", cwd=folder)
     counts = json.loads(done.stdout)["counts"]
