@@ -21,32 +21,24 @@ class RejectsFile:
     def check(self) -> None:
         """Raise DiskError where this run could keep none of its own; what is there stays."""
         try:
-            while not self._can_be_written():
-                pass
+            try:
+                with open(self._path, "x", encoding="ascii"):
+                    pass
+                self._path.unlink(missing_ok=True)  # another job may look at the same moment
+            except FileExistsError:
+                with open(self._path, "a", encoding="ascii"):
+                    pass
         except OSError as error:
             raise DiskError(
                 f"failed documents cannot be kept in {self._path} ({error.strerror}); name another file: --rejects"
             ) from error
 
-    def _can_be_written(self) -> bool:
-        """Whether it was seen that it can; not, where another job took away just now what it had found. Raises OSError
-        where it cannot."""
-        try:
-            with open(self._path, "x", encoding="ascii"):
-                pass
-        except FileExistsError:
-            try:
-                with open(self._path, "r+", encoding="ascii"):
-                    return True
-            except FileNotFoundError:
-                return False
-        self._path.unlink(missing_ok=True)
-        return True
-
     def clear(self) -> None:
-        """Forget the last run's rejects. Raises DiskError as `check` does."""
+        """Forget the last run's rejects; a pipe or a device, such as /dev/null, stays. Raises DiskError as `check`
+        does."""
         self.check()
-        self._path.unlink(missing_ok=True)
+        if self._path.is_file():
+            self._path.unlink(missing_ok=True)
 
     def keep(self, row: Row, reason: str) -> None:
         """Keep a row that failed. Raises DiskError where that cannot be done."""
@@ -65,7 +57,7 @@ class RejectsFile:
 
     def written(self) -> Path | None:
         """The file, if anything is in it."""
-        return self._path if self._path.exists() else None
+        return self._path if self._path.is_file() and self._path.stat().st_size else None
 
 
 def reject_line(row: Row, reason: str) -> str:

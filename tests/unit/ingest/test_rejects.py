@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -98,4 +99,19 @@ def test_two_jobs_that_check_the_same_file_at_once_do_not_end_each_other(tmp_pat
     with ThreadPoolExecutor(2) as jobs:
         list(jobs.map(check, range(400)))
 
-    assert list(tmp_path.iterdir()) == []
+    assert RejectsFile(tmp_path / "file").written() is None
+
+
+def test_a_link_is_followed_and_a_pipe_stays(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "elsewhere")
+    RejectsFile(tmp_path / "link").check()
+    os.mkfifo(tmp_path / "pipe")
+    reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    pipe = RejectsFile(tmp_path / "pipe")
+    pipe.clear()
+    pipe.keep_line("one\n")
+
+    assert os.read(reader, 100) == b"one\n"
+    assert (tmp_path / "pipe").is_fifo()
+    assert pipe.written() is None
+    os.close(reader)
