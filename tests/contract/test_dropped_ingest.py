@@ -40,6 +40,7 @@ class InterruptedRows:
     def __init__(self, interrupt: Callable[[], Awaitable[None]]) -> None:
         self.notes: Counter[str] = Counter()
         self.written = threading.Event()
+        self.interrupted = asyncio.Event()
         self._interrupt = interrupt
         self._loop = asyncio.get_running_loop()
 
@@ -52,10 +53,11 @@ class InterruptedRows:
 
     async def _call(self) -> None:
         await self._interrupt()
+        self.interrupted.set()
 
 
 async def ingest(cluster: Cluster, name: str, folder: Path, interrupt: Callable[[], Awaitable[None]]) -> JobReport:
-    """A job that is interrupted in its middle."""
+    """A job that is interrupted in its middle: it may end before the interruption does, which is waited for."""
     index = await cluster.create_index(name, SCHEMA)
     source = InterruptedRows(interrupt)
     job = IngestJob(
@@ -66,7 +68,9 @@ async def ingest(cluster: Cluster, name: str, folder: Path, interrupt: Callable[
         rejects=folder / "rejects.jsonl",
         on_progress=lambda counts: source.written.set() if counts.written else None,
     )
-    return await job.run()
+    report = await job.run()
+    await asyncio.wait_for(source.interrupted.wait(), 120)
+    return report
 
 
 def assert_told(report: JobReport, name: str) -> None:
