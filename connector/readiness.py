@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from connector.errors import SettingsError
+from connector.whole_file import write_whole
 
 State = Literal["loading", "ready", "failed", "stopping"]
 WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # an address to call a worker at that listens on every one
@@ -41,10 +42,8 @@ class ReadyFile:
         if not self._path:
             return
         content = json.dumps(asdict(WorkerState(self.url, self._scheme, os.getpid(), state, error)))
-        partial = self._path.with_name(f".{self._path.name}.{os.getpid()}")
         try:
-            partial.write_text(content + "\n", encoding="utf-8")
-            os.replace(partial, self._path)
+            write_whole(self._path, content + "\n")
         except OSError as failure:
             reason = failure.strerror or failure
             raise SettingsError(f"cannot write worker.ready_file {self._path} ({reason})") from failure

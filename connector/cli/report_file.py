@@ -3,33 +3,30 @@
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from connector.errors import SettingsError
+from connector.whole_file import check_writable, write_whole
 
 
 def check_report(file: Path) -> None:
     """Raise SettingsError where no report could be written, before a job runs for it."""
-    try:
-        half = _half_written(file)
-        half.touch()
-        half.unlink()
-    except OSError as error:
-        raise SettingsError(f"cannot write the report to {file} ({error.strerror})") from error
+    with _telling(file):
+        check_writable(file)
 
 
 def write_report(file: Path, described: Mapping[str, Any]) -> None:
-    """The report as a JSON file, whole or not at all."""
-    half = _half_written(file)
+    """The report as a JSON file, whole or not at all. Raises SettingsError."""
+    with _telling(file):
+        write_whole(file, json.dumps(described, indent=2, default=str) + "\n")
+
+
+@contextmanager
+def _telling(file: Path) -> Iterator[None]:
     try:
-        half.write_text(json.dumps(described, indent=2, default=str) + "\n")
-        half.replace(file)
+        yield
     except OSError as error:
         raise SettingsError(f"cannot write the report to {file} ({error.strerror})") from error
-
-
-def _half_written(file: Path) -> Path:
-    return file.with_name(f".{file.name}.{os.getpid()}")

@@ -20,6 +20,7 @@ from connector.evaluation.report.figures import FORMAT, Figures, build_baseline,
 from connector.evaluation.statistics.measures import check_measures
 from connector.evaluation.statistics.significance import differences, randomisation_test
 from connector.evaluation.unjudged import find_unjudged
+from connector.whole_file import write_whole
 
 TIMED = frozenset({"encode", "fuse", "term_weights", "fields", "total"})  # and what the pipelines have
 FACTS = ("engine", "encoder", "rerankers")  # that make a difference to a ranking
@@ -208,7 +209,7 @@ def read_baseline(file: Path) -> Baseline:
 def write_baseline(file: Path, evaluation: Evaluation) -> None:
     """Keep an evaluation to hold later ones against. Raises SettingsError where it cannot be written."""
     try:
-        file.write_text(json.dumps(build_baseline(evaluation), indent=1, default=str) + "\n", encoding="utf-8")
+        write_whole(file, json.dumps(build_baseline(evaluation), indent=1, default=str) + "\n")
     except OSError as error:
         raise SettingsError(f"cannot write the baseline to {file} ({error.strerror}); choose another place") from None
 

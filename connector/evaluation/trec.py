@@ -13,9 +13,9 @@ from connector.evaluation.files.datasets import Collection, join
 from connector.evaluation.files.judgments import read_judgments
 from connector.evaluation.files.queries import JudgedQuery, Queries, unique
 from connector.evaluation.files.text_file import line_number, numbered_lines, read_text
-from connector.evaluation.files.whole_file import write_whole
 from connector.evaluation.statistics.measures import Run, falling_scores
 from connector.types import Hit, Ranking
+from connector.whole_file import write_whole
 
 TOPIC = re.compile(r"<(?:top|topic)\b([^>]*)>", re.IGNORECASE)
 TOPIC_END = re.compile(r"</(?:top|topic)>", re.IGNORECASE)

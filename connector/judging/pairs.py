@@ -11,7 +11,7 @@ from typing import Any
 from connector.errors import DiskError, SourceError
 from connector.evaluation.files.queries import parse_object
 from connector.evaluation.files.text_file import numbered_lines
-from connector.evaluation.files.whole_file import write_whole
+from connector.whole_file import write_whole
 
 NEEDS = "query_id, doc_id, order and fields"
 PairKey = tuple[str, str]  # query_id, doc_id

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from connector.errors import DiskError, SourceError
-from connector.evaluation.files.whole_file import write_whole
 from connector.judging.grades import SETTLED, Grade, GradeKind
+from connector.whole_file import write_whole
 
 BY_TRUST: tuple[GradeKind, ...] = ("person", "imported", "model", "clicks")
 

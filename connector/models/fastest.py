@@ -17,6 +17,7 @@ from connector.models.backends import FORMS, Backend, exactness
 from connector.models.cache import cache_folder
 from connector.models.onnx.agreement import Agreement
 from connector.models.versions import installed
+from connector.whole_file import write_whole
 
 MIN_GAIN = 1.2  # a less exact backend is taken where it is so many times as fast as the fastest of the more exact
 log = logging.getLogger(__name__)
@@ -72,9 +73,7 @@ def _find(file: Path, measure: Callable[[Backend], Agreement], original: Backend
     best = choose(speeds)
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        partial = file.with_suffix(f".{os.getpid()}")
-        partial.write_text(json.dumps({"backend": best, "speeds": speeds}) + "\n", encoding="ascii")
-        os.replace(partial, file)
+        write_whole(file, json.dumps({"backend": best, "speeds": speeds}) + "\n")
     except OSError as error:
         log.warning("cannot remember the fastest backend (%s); the next start measures again", error)
     listed = ", ".join(f"{name} {times:.2f}" for name, times in speeds.items())

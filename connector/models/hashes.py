@@ -11,6 +11,7 @@ from functools import cache
 from pathlib import Path
 
 from connector.models.cache import cache_folder
+from connector.whole_file import write_whole
 
 REMEMBERED_BYTES = 1_000_000
 
@@ -32,9 +33,7 @@ def _sha256_of(file: Path, state: tuple[int, ...]) -> str:
     sha256 = _read(file)
     with suppress(OSError):  # then the next process reads the file again
         memory.parent.mkdir(parents=True, exist_ok=True)
-        partial = memory.with_suffix(f".{os.getpid()}")
-        partial.write_text(json.dumps({"state": state, "sha256": sha256}) + "\n", encoding="ascii")
-        os.replace(partial, memory)
+        write_whole(memory, json.dumps({"state": state, "sha256": sha256}) + "\n")
     return sha256
 
 

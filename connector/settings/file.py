@@ -16,6 +16,7 @@ from connector.settings.load import CONFIG_FILE, item_sections, section_of, sett
 from connector.settings.names import FILE_SUFFIX, env_name
 from connector.settings.search import StageSettings
 from connector.settings.sections import Settings
+from connector.whole_file import write_whole
 
 WIDTH = 110
 HEADER = f"""\
@@ -30,10 +31,9 @@ HEADER = f"""\
 def write_file(file: Path, *, force: bool) -> None:
     """Write the commented file. Raises SettingsError where one exists and `force` is not given."""
     try:
-        with open(file, "w" if force else "x", encoding="utf-8") as stream:
-            stream.write(build_file())
-    except FileExistsError:
-        raise SettingsError(f"{file} exists already; --force overwrites it, another name keeps it") from None
+        if file.exists() and not force:
+            raise SettingsError(f"{file} exists already; --force overwrites it, another name keeps it")
+        write_whole(file, build_file())
     except OSError as error:
         raise SettingsError(f"cannot write {file} ({error.strerror}); choose another place") from None
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from connector.errors import DiskError, SettingsError
+from connector.whole_file import write_whole
 
 if TYPE_CHECKING:  # the command line reads the defaults of its flags here, and must not wait for numpy
     from connector.models.scorer import ScorerKind
@@ -118,13 +119,13 @@ class Workplace:
             raise SettingsError(f"{self.folder} is not empty and holds no training; choose another --out")
         try:
             self.training.mkdir(parents=True, exist_ok=True)
-            _write_whole(remembered, asked)
+            _write(remembered, asked)
         except OSError as error:
             raise DiskError(f"cannot write to {self.folder} ({error.strerror}); choose another --out") from None
 
     def finish(self, figures: Mapping[str, Any]) -> None:
         """The model is whole: what only a training under way needs can go."""
-        _write_whole(self.training / "trained.json", figures)
+        _write(self.training / "trained.json", figures)
         shutil.rmtree(self.checkpoints, ignore_errors=True)
 
     def trained(self) -> dict[str, Any]:
@@ -133,11 +134,8 @@ class Workplace:
         return known
 
 
-def _write_whole(file: Path, content: Mapping[str, Any]) -> None:
-    """All of it or nothing, also where the process is killed meanwhile."""
-    beside = file.with_suffix(".part")
-    beside.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    beside.replace(file)
+def _write(file: Path, content: Mapping[str, Any]) -> None:
+    write_whole(file, json.dumps(content, indent=1) + "\n")
 
 
 def _differing(known: Mapping[str, Any], asked: Mapping[str, Any]) -> list[str]:

@@ -16,6 +16,7 @@ from connector.settings.sections import Settings
 from connector.training.card import build_card
 from connector.training.measure import measure_both, verdicts
 from connector.training.train import TrainingJob
+from connector.whole_file import write_whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,7 @@ class TrainingOutcome:
         card = build_card(
             self.job.options, self.job.data, self.trained, self.evaluation, self.verdicts, agreement, command
         )
-        (self.folder / "README.md").write_text(card, encoding="utf-8")
+        write_whole(self.folder / "README.md", card)
 
 
 async def measure_outcome(

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
-import tempfile
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,6 +17,7 @@ from connector.errors import SettingsError
 from connector.settings.file import plain_value
 from connector.settings.load import load, load_file_alone, value_at
 from connector.settings.sections import Settings
+from connector.whole_file import write_whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +35,7 @@ def rewrite(file: Path, chosen: Mapping[str, Any], *, in_use: Path | None, write
     none is) with them. With `writes` false nothing is written.
 
     Raises SettingsError where a file cannot be used."""
-    base = file if file.exists() else in_use
+    base = file if file.is_file() else in_use
     values = missing(base, chosen)
     if not writes or not values:
         return Rewrite(values, is_written=False)
@@ -87,21 +86,8 @@ def write_settings(file: Path, values: Mapping[str, Any], *, base: Path | None) 
         text = base.read_text(encoding="utf-8") if base else ""
     except OSError as error:
         raise SettingsError(f"cannot read {base} ({error.strerror}); check its path and mode") from None
-    _write(file, merge(text, values), like=base)
-
-
-def _write(file: Path, text: str, *, like: Path | None) -> None:
-    """The text in place of the file, in one step, with the mode of the file that it was made from; a link stays a link.
-    Raises SettingsError."""
-    target = file.resolve()
     try:
-        mode = like.stat().st_mode & 0o777 if like else 0o644
-        with tempfile.NamedTemporaryFile(
-            "w", encoding="utf-8", dir=target.parent, prefix=f".{target.name}.", delete=False
-        ) as made:
-            made.write(text)
-        os.chmod(made.name, mode)
-        os.replace(made.name, target)
+        write_whole(file, merge(text, values), like=base)
     except OSError as error:
         raise SettingsError(f"cannot write {file} ({error.strerror}); choose another place with --out") from None
 

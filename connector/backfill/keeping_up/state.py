@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import fcntl
 import json
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -16,6 +15,7 @@ from pathlib import Path
 from connector.backfill.keeping_up.checkpoints import IndexCheckpoints
 from connector.backfill.scan import NONE_YET
 from connector.errors import DiskError, SettingsError
+from connector.whole_file import write_whole
 
 STATE_VERSION = 1
 UUID_CHARS = 8  # that tell indices of one name apart in the names of files
@@ -119,13 +119,8 @@ class StateFile:
         """Replace the file at one stroke, so that a kill leaves the one before or this one. Raises DiskError."""
         if self.path is None:
             return
-        beside = self.path.with_name(f"{self.path.name}.new")
         try:
-            with beside.open("w", encoding="utf-8") as file:
-                json.dump({"version": STATE_VERSION} | asdict(state), file)
-                file.flush()
-                os.fsync(file.fileno())
-            beside.replace(self.path)
+            write_whole(self.path, json.dumps({"version": STATE_VERSION} | asdict(state)))
         except OSError as error:
             raise DiskError(f"cannot keep the state in {self.path}: {error}; free space there") from error
 

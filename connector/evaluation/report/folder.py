@@ -11,6 +11,7 @@ from connector.errors import SettingsError
 from connector.evaluation.evaluate import Evaluation
 from connector.evaluation.report.html import write_html
 from connector.evaluation.trec import write_run
+from connector.whole_file import write_whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,7 @@ class EvaluationFolder:
         """report.html, figures.json and runs/PIPELINE.run."""
         write_html(self.path / "report.html", figures)
         text = json.dumps(figures, indent=1, ensure_ascii=False, default=str)
-        (self.path / "figures.json").write_text(text + "\n", encoding="utf-8")
+        write_whole(self.path / "figures.json", text + "\n")
         for measured in evaluation.pipelines:
             name = measured.pipeline.name
             write_run(self.path / "runs" / f"{name}.run", measured.run, name)

@@ -11,6 +11,7 @@ from connector.evaluation.report.figures import Figures
 from connector.evaluation.report.plots import frontier_plot, gains_plot, recall_plot, segments_plot
 from connector.evaluation.report.svg import NARROW, SERIES, WIDTH, swatch
 from connector.extras import needs
+from connector.whole_file import write_whole
 
 with needs("evaluate", "the report as HTML"):
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -22,7 +23,7 @@ TEMPLATE = "report.html.jinja"
 def write_html(file: Path, figures: Figures) -> None:
     """The report as a file. Raises SettingsError where it cannot be written."""
     try:
-        file.write_text(build_html(figures), encoding="utf-8")
+        write_whole(file, build_html(figures))
     except OSError as error:
         raise SettingsError(f"cannot write the report to {file} ({error.strerror}); choose another place") from None
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from connector.errors import DiskError, SourceError
 from connector.evaluation.files.text_file import read_text
-from connector.evaluation.files.whole_file import write_whole
 from connector.judging.formats.judged import Body
+from connector.whole_file import write_whole
 
 NAME = "rank_eval.json"
 
@@ -32,6 +32,6 @@ def keep_bodies(folder: Path, bodies: Mapping[str, Body]) -> None:
         return
     both = read_bodies(folder) | dict(bodies)
     try:
-        write_whole(folder / NAME, [json.dumps(both, ensure_ascii=False, indent=2) + "\n"])
+        write_whole(folder / NAME, json.dumps(both, ensure_ascii=False, indent=2) + "\n")
     except OSError as error:
         raise DiskError(f"cannot write {folder / NAME} ({error.strerror}); choose another place") from None

@@ -11,13 +11,13 @@ from connector.errors import DiskError, SourceError
 from connector.evaluation.files.judgments import MAX_GRADE
 from connector.evaluation.files.queries import JudgedQuery
 from connector.evaluation.files.text_file import numbered_lines
-from connector.evaluation.files.whole_file import write_whole
 from connector.judging.folder import JudgingFolder
 from connector.judging.formats.bodies import keep_bodies
 from connector.judging.formats.judged import Judged, JudgedFile
 from connector.judging.formats.texts import fold
 from connector.judging.grades import GRADES, Grade, GradeKind
 from connector.judging.queries.fold import LoggedQuery
+from connector.whole_file import write_whole
 
 SHOWN = 5  # queries in a note
 

@@ -9,7 +9,6 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from connector.errors import DiskError, SettingsError
-from connector.evaluation.files.whole_file import write_whole
 from connector.evaluation.statistics.measures import Run
 from connector.evaluation.trec import write_run
 from connector.judging.defaults import DEPTH, SEED
@@ -19,6 +18,7 @@ from connector.judging.pooling.decide import ExpectedDifference
 from connector.judging.pooling.depth import pool_keys
 from connector.judging.pooling.next_pairs import JudgingOrder, NextPairs
 from connector.judging.resolve import resolve
+from connector.whole_file import write_whole
 
 _Contents = Mapping[PairKey, Mapping[str, Any]]
 
@@ -104,6 +104,6 @@ def write_runs(folder: JudgingFolder, runs: Mapping[str, Run]) -> None:
 
 def _write_facts(folder: JudgingFolder, facts: PoolFacts) -> None:
     try:
-        write_whole(folder.facts_file, [json.dumps(asdict(facts)) + "\n"])
+        write_whole(folder.facts_file, json.dumps(asdict(facts)) + "\n")
     except OSError as error:
         raise DiskError(f"cannot write {folder.facts_file} ({error.strerror}); choose another place") from None

@@ -11,7 +11,6 @@ from typing import Literal, get_args
 from connector.errors import DiskError, SettingsError, SourceError
 from connector.evaluation.files.queries import JudgedQuery
 from connector.evaluation.files.text_file import numbered_lines
-from connector.evaluation.files.whole_file import write_whole
 from connector.judging.defaults import SAMPLE, SEED, TREATMENT
 from connector.judging.folder import JudgingFolder
 from connector.judging.logs.outcome import NoSearch, SearchedFor, Unreadable
@@ -19,6 +18,7 @@ from connector.judging.logs.read import Entry
 from connector.judging.queries.bands import Band, SampledQuery, assign_bands, draw_sample
 from connector.judging.queries.fold import LoggedQuery, QueryCounter, fold_key
 from connector.judging.queries.personal import find_personal, mask_personal
+from connector.whole_file import write_whole
 
 Personal = Literal["leave-out", "mask", "keep"]
 PERSONAL: tuple[Personal, ...] = get_args(Personal)

@@ -129,6 +129,15 @@ def test_a_new_file_begins_as_the_one_in_use_and_says_which_variable_goes_over_i
     assert written.overruled == ("CONNECTOR_SEARCH_DEPTH",)
 
 
+def test_a_device_begins_as_the_file_in_use_and_is_not_read(tmp_path: Path) -> None:
+    in_use = tmp_path / "connector.yaml"
+    in_use.write_text("search:\n  k: 5\n")
+    written = rewrite(Path("/dev/null"), {"search.k": 5, "search.depth": 50}, in_use=in_use, writes=True)
+
+    assert written.values == {"search.depth": 50}
+    assert Path("/dev/null").is_char_device()
+
+
 def test_a_place_that_cannot_be_written_says_so(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="choose another place with --out"):
         write_settings(tmp_path / "none" / "connector.yaml", {"search.depth": 20}, base=None)

@@ -14,6 +14,7 @@ from connector.cli.flags.judging import FolderArgument
 from connector.cli.flags.settings import ConfigFile, IndexName, Overrides, read_settings
 from connector.errors import DiskError, SettingsError
 from connector.judging.formats.judged import Body, WritableFormat
+from connector.whole_file import write_whole
 
 if TYPE_CHECKING:
     from connector.judging.grades import GradeKind
@@ -101,6 +102,6 @@ def _write(text: str, out: Path | None) -> None:
         sys.stdout.write(text)
         return
     try:
-        out.write_text(text, encoding="utf-8", newline="")
+        write_whole(out, text)
     except OSError as error:
         raise DiskError(f"cannot write {out} ({error.strerror}); choose another place") from None

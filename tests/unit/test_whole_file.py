@@ -1,0 +1,141 @@
+"""A file that is written whole: what it replaces, what it leaves as it is, and what is written into."""
+
+from __future__ import annotations
+
+import os
+import stat
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support.other_user import as_other_user
+
+from connector.whole_file import check_writable, write_whole
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """One that holds something, and that its owner alone may read."""
+    file = tmp_path / "kept.json"
+    file.write_text("as it was\n")
+    file.chmod(0o600)
+    return file
+
+
+def test_it_replaces_what_was_there_and_leaves_nothing_beside_it(file: Path) -> None:
+    inode = file.stat().st_ino
+    check_writable(file)
+    untouched = (file.read_text(), file.stat().st_ino)
+    write_whole(file, ("é\r\n", "and more\n"))
+
+    assert untouched == ("as it was\n", inode)
+    assert file.read_bytes() == "é\r\nand more\n".encode()
+    assert file.stat().st_ino != inode
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert list(file.parent.iterdir()) == [file]
+
+
+def test_a_new_one_has_the_usual_mode_or_that_of_another(file: Path, tmp_path: Path) -> None:
+    usual, alike = tmp_path / "usual", tmp_path / "alike"
+    (tmp_path / "touched").touch()
+    write_whole(usual, "")
+    write_whole(alike, "", like=file)
+
+    assert usual.stat().st_mode == (tmp_path / "touched").stat().st_mode
+    assert stat.S_IMODE(alike.stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_a_link_stays_a_link(file: Path, tmp_path: Path, is_there: bool) -> None:
+    link = tmp_path / "link"
+    target = file if is_there else tmp_path / "none"
+    link.symlink_to(target.name)
+    check_writable(link)
+    write_whole(link, "new\n")
+
+    assert link.is_symlink()
+    assert target.read_text() == "new\n"
+    assert set(tmp_path.iterdir()) == {file, link, target}
+
+
+@pytest.mark.parametrize("name", ["kept.json", "none"])
+def test_where_half_of_it_is_written_nothing_is(file: Path, name: str) -> None:
+    def pieces() -> Iterator[str]:
+        yield "x" * 100_000
+        raise OSError("no space left")
+
+    with pytest.raises(OSError, match="no space left"):
+        write_whole(file.with_name(name), pieces())
+
+    assert file.read_text() == "as it was\n"
+    assert list(file.parent.iterdir()) == [file]
+
+
+def test_a_name_that_is_as_long_as_may_be_can_be_written(tmp_path: Path) -> None:
+    longest, too_long = tmp_path / ("ä" * 127), tmp_path / ("ä" * 128)
+    check_writable(longest)
+    write_whole(longest, "all of it")
+
+    assert longest.read_text() == "all of it"
+    for tried in (check_writable, lambda path: write_whole(path, "")):
+        with pytest.raises(OSError, match="File name too long"):
+            tried(too_long)
+
+
+def test_a_pipe_is_written_into_and_a_device_too(tmp_path: Path) -> None:
+    pipe, read = tmp_path / "pipe", list[str]()
+    os.mkfifo(pipe)
+    check_writable(pipe)
+    reader = threading.Thread(target=lambda: read.append(pipe.read_text()), daemon=True)
+    reader.start()
+    write_whole(pipe, "for whoever reads\n")
+    reader.join(60)
+    device = tmp_path / "full"
+    device.symlink_to("/dev/full")
+    with pytest.raises(OSError, match="No space left"):
+        write_whole(device, "x")
+
+    assert read == ["for whoever reads\n"]
+    assert pipe.is_fifo()
+    assert device.is_char_device()
+
+
+def test_what_goes_where_the_output_goes_stands_among_it(tmp_path: Path) -> None:
+    program = """
+import sys
+from pathlib import Path
+from connector.whole_file import check_writable, write_whole
+print("before", flush=True)
+for path in map(Path, sys.argv[1:]):
+    check_writable(path)
+    write_whole(path, f"the report in {path.name}\\n")
+print("after", flush=True)
+"""
+    out = tmp_path / "out.txt"
+    with out.open("w") as stdout:
+        command = [sys.executable, "-c", program, "/dev/stdout", str(out)]
+        subprocess.run(command, stdout=stdout, check=True, timeout=60)
+
+    assert out.read_text().splitlines() == ["before", "the report in stdout", "the report in out.txt", "after"]
+
+
+def test_a_folder_and_what_may_not_be_written_to_are_refused() -> None:
+    with tempfile.TemporaryDirectory() as made:  # those of pytest are for root alone
+        folder = Path(made)
+        folder.chmod(0o777)
+        file = folder / "kept.json"
+        file.write_text("as it was\n")
+        file.chmod(0o444)
+        refused = {file: PermissionError, folder: IsADirectoryError, folder / "none" / "file": FileNotFoundError}
+        with as_other_user():
+            for path, error in refused.items():
+                for tried in (check_writable, lambda path: write_whole(path, "new")):
+                    with pytest.raises(error):
+                        tried(path)
+
+        assert file.read_text() == "as it was\n"
+        assert list(folder.iterdir()) == [file]
