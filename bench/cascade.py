@@ -30,9 +30,9 @@ from connector.evaluation.evaluate import Evaluation, Reporter, evaluate
 from connector.evaluation.files.datasets import read_collection
 from connector.evaluation.pipelines import Pipeline, plan
 from connector.remote.process import running_worker
+from connector.settings.given import parse_value
 from connector.settings.load import load_settings
 from connector.settings.sections import Settings
-from connector.settings.sources import parse_value
 
 MEASURES = ("nDCG@10", "RR@10")
 FUSED, WHOLE, CASCADE, RULED = "fused", "cross-encoder over all", "cascade", "cascade with rules"

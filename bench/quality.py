@@ -32,9 +32,9 @@ from connector.evaluation.statistics.measures import MEASURES
 from connector.ingest.job import run_job
 from connector.ingest.report import Counts
 from connector.remote.process import running_worker
+from connector.settings.given import parse_value
 from connector.settings.load import load_settings
 from connector.settings.sections import Settings
-from connector.settings.sources import parse_value
 
 STORE = f"embedded:{Path(tempfile.gettempdir()) / 'connector-bench'}"
 console = Console(stderr=True, highlight=False, markup=False)

@@ -2,7 +2,7 @@
 
 Every setting has a path (`search.fusion.rank_constant`) and a twin in the environment
 (`CONNECTOR_SEARCH_FUSION_RANK_CONSTANT`); a secret has a second one, which names a file
-(`CONNECTOR_CLUSTER_PASSWORD_FILE`). How each source is read: `connector/settings/sources.py`."""
+(`CONNECTOR_CLUSTER_PASSWORD_FILE`). How each source is read: `connector/settings/given.py`."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from typing import Any, get_args, get_origin
 from pydantic import BaseModel, SecretStr, ValidationError
 
 from connector.errors import SettingsError
+from connector.settings.given import GivenValue, Problem, SourceValues, read_environment, read_file, read_overrides
 from connector.settings.names import ENV_PREFIX, SettingNames
 from connector.settings.plugins import PluginSettings
 from connector.settings.search import Name
 from connector.settings.sections import Settings
-from connector.settings.sources import GivenValue, Problem, SourceValues, read_environment, read_file, read_overrides
 
 CONFIG_FILE = "connector.yaml"
 

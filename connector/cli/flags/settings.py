@@ -10,10 +10,10 @@ from typing import Annotated, Any, ClassVar
 import typer
 
 from connector.errors import SettingsError
+from connector.settings.given import FLAG, NULL, parse_value
 from connector.settings.load import LoadedSettings, load, setting_names
 from connector.settings.names import FILE_SUFFIX, env_name, repeatable
 from connector.settings.sections import Settings
-from connector.settings.sources import FLAG, NULL, parse_value
 
 SettingsReader = Callable[[Mapping[str, Any]], Settings]
 

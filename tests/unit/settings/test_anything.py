@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from support.given_settings import load
 
 from connector.errors import SettingsError
+from connector.settings.given import parse_value
 from connector.settings.load import load_settings, setting_names, setting_paths
 from connector.settings.names import env_name
 from connector.settings.sections import Settings
-from connector.settings.sources import parse_value
 
 
 @given(st.text())

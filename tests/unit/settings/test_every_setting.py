@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from support.given_settings import SECRETS, load, value_at
 
 from connector.errors import SettingsError
+from connector.settings.given import parse_value
 from connector.settings.load import load_settings, setting_paths
 from connector.settings.names import env_name
 from connector.settings.sections import Settings
-from connector.settings.sources import parse_value
 
 # a value for every setting that is not its default, as it would be typed
 TYPED: dict[str, str] = {

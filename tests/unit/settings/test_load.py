@@ -10,10 +10,10 @@ import pytest
 from support.given_settings import load
 
 from connector.errors import SettingsError
+from connector.settings.given import parse_value
 from connector.settings.load import load_settings
 from connector.settings.search import SearchSettings
 from connector.settings.sections import Settings
-from connector.settings.sources import parse_value
 
 
 def test_without_any_layer_the_defaults_hold() -> None:

@@ -6,11 +6,11 @@ import pytest
 from support.given_settings import SECRETS, load, value_at
 
 from connector.errors import SettingsError
+from connector.settings.given import GivenValue
 from connector.settings.load import load as load_layers
 from connector.settings.load import load_settings, setting_names, setting_paths
 from connector.settings.names import env_name
 from connector.settings.sections import ClusterSettings
-from connector.settings.sources import GivenValue
 
 
 @pytest.mark.parametrize("path", SECRETS)

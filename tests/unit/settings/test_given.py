@@ -1,4 +1,4 @@
-"""Where values come from: each origin, secrets in files and variables, and what of a layer cannot be used."""
+"""What a user gives, and where: each origin, secrets in files and variables, and what of that cannot be used."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import pytest
 from support.other_user import as_other_user
 
 from connector.errors import SettingsError
+from connector.settings.given import GivenValue, Unusable, read_secret
 from connector.settings.load import LoadedSettings, load, load_settings
-from connector.settings.sources import GivenValue, Unusable, read_secret
 
 PASSWORD = "CONNECTOR_CLUSTER_PASSWORD"
 

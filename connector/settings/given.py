@@ -1,5 +1,5 @@
-"""Where settings come from: connector.yaml, CONNECTOR_* and flags, each read into values that remember where they
-stand.
+"""What a user gives of the settings: connector.yaml, CONNECTOR_* and flags, each read into values that remember where
+they stand.
 
 What a setting means is not known here, only its path. No message repeats a value, which may be a secret."""
 
