@@ -1,5 +1,8 @@
 """The filter language: term, terms, range, exists, and, or, not. Checked against an index, then given to all legs.
 
+Each store makes its own language of it: the engines' JSON in clusters/dialect.py (`build_filter`), and the embedded
+store's SQL in clusters/embedded/sql.py (`build_sql`).
+
 As JSON::
 
     {"and": [

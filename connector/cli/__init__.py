@@ -1,1 +1,1 @@
-"""The command line: parse, call, print; no logic."""
+"""The command line: parse, call, print; and how a job is begun, shown while it runs, and ended."""

@@ -1,4 +1,4 @@
 """Queries and judgments -> runs -> measures -> reports and verdicts.
 
-`evaluate` asks the queries of `files` through `pipelines`, and takes the measures of `statistics`; `report` says what
-came of it, and `gate` holds it against what came of it before."""
+`evaluate` sends the queries of a collection (`files`) through `pipelines`, and measures what they give (`statistics`).
+`report` says how good that was, and `gate` compares it with an earlier evaluation."""

@@ -1,4 +1,6 @@
-"""Batches of inputs of like length, cut by a token budget, so that padding and memory stay small."""
+"""Batches of one call's inputs of like length, cut by a token budget, so that padding and memory stay small.
+
+The worker, which puts the inputs of several requests together, cuts its own: worker/batcher.py."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""The sections of the settings: each setting with its default, its bounds and its meaning. Nothing here reads a file.
+"""The sections of the settings: each setting with its default, its bounds and its meaning. A search, the
+gateway, sources and some others have theirs in a file of their own beside this one. Nothing here reads a file.
 
 Every setting has a path (`search.fusion.rank_constant`); `connector/settings/load.py` says where values come from."""
 

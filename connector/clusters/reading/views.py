@@ -1,5 +1,5 @@
-"""What is seen of an index: under an alias; as a state that stands still while it is written to, which the engines call
-a point in time; and the lexical order from a mark in that on."""
+"""What a search sees of an index: what an alias lets through; or a state that stands still while the index is written
+to, which the engines call a point in time, and in it the lexical order behind a mark."""
 
 from __future__ import annotations
 
