@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from connector.clusters.dialect import JSON
+from connector.clusters.failures import ROLES
 from connector.doctor.findings import Finding
 from connector.settings.warnings import is_loopback
 
-ROLES = "docs/how-to/secure.md has roles to copy"
 COMPARED = ("type", "analyzer", "dims", "dimension")  # of a field; what else differs does not matter to a write
 BLOCKS = {
     "read_only_allow_delete": "the disk is nearly full (flood stage)",

@@ -8,8 +8,8 @@ from connector.backfill.facts import Facts
 from connector.backfill.probe.intent import Intent
 from connector.backfill.probe.mapping_rules import is_ours
 from connector.backfill.probe.verdict import BOTH_WAYS, Concern, Obstacle
+from connector.clusters.failures import ROLES
 
-ROLES = "docs/how-to/secure.md has roles to copy"
 READING = {
     "elasticsearch": "view_index_metadata",
     "opensearch": "indices:admin/mappings/get, indices:monitor/settings/get and indices:admin/resolve/index",

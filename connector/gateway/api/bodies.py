@@ -1,4 +1,5 @@
-"""Bodies of requests: not longer than is allowed, and read by a parser that takes no half characters and no NaN."""
+"""Bodies: those of requests are not longer than is allowed, and read by a parser that takes no half characters and no
+NaN; those of replies are JSON."""
 
 from __future__ import annotations
 
@@ -67,6 +68,11 @@ class LimitBody:
                 return None
             if not message.get("more_body", False):
                 return bytes(read)
+
+
+def json_reply(content: bytes, status: int = 200) -> Response:
+    """A reply of JSON that is written already."""
+    return Response(content, status, media_type="application/json")
 
 
 _CLOSE = {"connection": "close"}

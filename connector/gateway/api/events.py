@@ -11,13 +11,12 @@ from fastapi import APIRouter, Response
 from pydantic import BaseModel, ConfigDict, Field
 from typing_extensions import TypedDict
 
-from connector.gateway.api.bodies import JsonRoute
+from connector.gateway.api.bodies import JsonRoute, json_reply
 from connector.gateway.api.keeping import Keeper
 from connector.gateway.problems import ApiRefusal, documented
 from connector.settings.gateway import MAX_EVENTS
 from connector.types import SearchResponse
 
-JSON_TYPE = "application/json"
 SHORT = Field(None, max_length=200)
 
 
@@ -93,7 +92,7 @@ def event_routes(keeper: Keeper | None, application: str) -> APIRouter:
         if not keeper.put("events", [_line(event, application) for event in found]):
             message = "too many events wait to be written; send these again later"
             raise ApiRefusal(503, "events-full", message, {"retry-after": "5"})
-        return Response(orjson.dumps({"accepted": len(found)}), 202, media_type=JSON_TYPE)
+        return json_reply(orjson.dumps({"accepted": len(found)}), 202)
 
     return router
 

@@ -11,6 +11,7 @@ from fastapi import APIRouter, Response
 from typing_extensions import TypedDict
 
 from connector.errors import ConnectorError
+from connector.gateway.api.bodies import json_reply
 from connector.gateway.lazy_connector import LazyConnector
 from connector.settings.sections import Settings
 from connector.wiring import open_cluster, open_reranker
@@ -44,17 +45,16 @@ def health_routes(lazy: LazyConnector) -> APIRouter:
     async def health() -> Response:
         """Each part of a search, asked now. 503 where no search can be answered."""
         found = await look(lazy)
-        return Response(orjson.dumps(found), 503 if found["status"] == "not ready" else 200, media_type=JSON_TYPE)
+        return json_reply(orjson.dumps(found), 503 if found["status"] == "not ready" else 200)
 
     @router.get("/v1/health/live", response_model=None, responses={200: {"model": dict[str, str]}})
     async def live() -> Response:
         """200 as long as the process answers; nothing else is asked."""
-        return Response(orjson.dumps({"status": "live"}), media_type=JSON_TYPE)
+        return json_reply(orjson.dumps({"status": "live"}))
 
     return router
 
 
-JSON_TYPE = "application/json"
 HEALTH_WORDS = {200: "searches are answered, perhaps in part", 503: "no search can be answered"}
 
 

@@ -12,7 +12,7 @@ import orjson
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from connector.gateway.api.bodies import JsonRoute
+from connector.gateway.api.bodies import JsonRoute, json_reply
 from connector.gateway.api.indexes import ServedIndexes
 from connector.gateway.api.metrics import ApiMetrics
 from connector.gateway.api.slow import log_slow
@@ -89,12 +89,9 @@ def search_routes(indexes: ServedIndexes, metrics: ApiMetrics, keep: KeepQuery) 
         log_slow(response, query_id, lazy.settings.gateway)
         if not keep(response, query_id, lazy.settings.index.name):
             response = replace(response, notes=(*response.notes, NOT_KEPT))
-        return Response(dumps({"query_id": query_id, **response_as_json(response)}), media_type=JSON_TYPE)
+        return json_reply(dumps({"query_id": query_id, **response_as_json(response)}))
 
     return router
-
-
-JSON_TYPE = "application/json"
 
 
 def dumps(value: Any) -> bytes:

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import TYPE_CHECKING, Any
 
-from connector.gateway.passing.headers import LAST_CHUNK, chunk, status_line
+from connector.gateway.passing.headers import LAST_CHUNK, NO_BODY, chunk, status_line
 from connector.gateway.passing.refusals import GatewayRefusal
 
 if TYPE_CHECKING:
@@ -17,7 +17,6 @@ CallerMessage = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[CallerMessage]]
 Send = Callable[[CallerMessage], Awaitable[None]]
 App = Callable[[Any, Receive, Send], Awaitable[None]]
-NO_BODY = frozenset({204, 304})
 STOPPING = GatewayRefusal(503, "gateway_stopping", "the gateway is stopping; try again")
 BROKEN = GatewayRefusal(500, "gateway_fault", "the gateway failed at this request; its log says why")
 log = logging.getLogger(__name__)

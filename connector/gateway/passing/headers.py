@@ -12,6 +12,7 @@ Pairs = Sequence[tuple[bytes, bytes]]
 HOP_BY_HOP = frozenset(
     (b"connection", b"keep-alive", b"te", b"trailer", b"transfer-encoding", b"upgrade", b"proxy-connection")
 ) | {b"proxy-authorization", b"proxy-authenticate"}
+NO_BODY = frozenset({204, 304})  # statuses of replies that have none, whatever their headers say
 # what engines believe of a proxy that they trust: whom it has authenticated, and where the request came from
 CLAIMED = b"x-proxy-"
 FORWARDED_FOR = b"x-forwarded-for"

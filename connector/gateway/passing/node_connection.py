@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import httptools
 
 from connector.gateway.exchange import UpstreamAway
+from connector.gateway.passing.headers import NO_BODY
 
 HIGH_WATER_BYTES = 262_144  # of a reply that nobody has taken yet
-NO_BODY = frozenset({204, 304})
 # An engine that could not read a request, as one with a head that is too long for it, says so and reads nothing more
 # from that connection, which it leaves open (seen on Elasticsearch 9.3 and OpenSearch 3.6).
 LAST_OF_CONNECTION = frozenset({400, 413, 414, 417, 431})

@@ -14,9 +14,9 @@ from connector.models.scorer import Scores
 from connector.worker.wire.common import (
     EXACT,
     DocumentsRequest,
+    TakesActivation,
     TopN,
     Usage,
-    UseActivation,
     WireDocument,
     best_first,
     new_id,
@@ -26,16 +26,11 @@ from connector.worker.wire.common import (
 DOCUMENTS_IN_A_UNIT = 100
 
 
-class CohereRequest(DocumentsRequest):
+class CohereRequest(TakesActivation, DocumentsRequest):
     """As Cohere's second API takes it; documents may be objects here too."""
 
     api_version: ClassVar[str] = "2"
     top_n: TopN = None
-    use_activation: UseActivation = None
-
-    @property
-    def wants_raw(self) -> bool:
-        return self.use_activation is False
 
 
 class CohereV1Request(CohereRequest):

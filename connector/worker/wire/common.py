@@ -62,6 +62,16 @@ class Request(BaseModel):
         return False
 
 
+class TakesActivation(BaseModel):
+    """A request that asks for scores as the model gives them in vLLM's way."""
+
+    use_activation: UseActivation = None
+
+    @property
+    def wants_raw(self) -> bool:
+        return self.use_activation is False
+
+
 class DocumentObject(BaseModel):
     """A document given as an object, with its text in `text` or in the fields that the request names."""
 

@@ -7,17 +7,17 @@ from collections.abc import Sequence
 from typing import Literal, Self
 
 import numpy as np
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, model_validator, with_config
+from pydantic import AliasChoices, ConfigDict, Field, model_validator, with_config
 from typing_extensions import TypedDict
 
 from connector.models.scorer import Scores
 from connector.worker.wire.common import (
     EXACT,
     DocumentsRequest,
+    TakesActivation,
     Texts,
     TopN,
     Usage,
-    UseActivation,
     WireDocument,
     best_first,
     new_id,
@@ -25,15 +25,10 @@ from connector.worker.wire.common import (
 )
 
 
-class VllmRequest(DocumentsRequest):
+class VllmRequest(TakesActivation, DocumentsRequest):
     """As vLLM takes it on /rerank; the reply always holds the documents."""
 
     top_n: TopN = None
-    use_activation: UseActivation = None
-
-    @property
-    def wants_raw(self) -> bool:
-        return self.use_activation is False
 
 
 @with_config(EXACT)
@@ -64,18 +59,13 @@ def build_vllm_reply(request: VllmRequest, scores: Scores, *, model: str) -> Vll
     )
 
 
-class ScoreRequest(BaseModel):
+class ScoreRequest(TakesActivation):
     """Texts to compare: one with one, one with many, or two lists of the same length pair by pair."""
 
     model_config = ConfigDict(extra="ignore")
     text_1: Texts = Field(validation_alias=AliasChoices("text_1", "queries", "data_1"))
     text_2: Texts = Field(validation_alias=AliasChoices("text_2", "documents", "items", "data_2"))
     model: str | None = None
-    use_activation: UseActivation = None
-
-    @property
-    def wants_raw(self) -> bool:
-        return self.use_activation is False
 
     @model_validator(mode="after")
     def _lengths_fit(self) -> Self:
