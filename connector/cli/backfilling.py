@@ -1,4 +1,5 @@
-"""What the commands that change somebody's index share: they ask first, and say in the end what became of each."""
+"""What the commands that change somebody's index share: they ask first, show how far they are, and say in the end what
+became of each."""
 
 from __future__ import annotations
 
@@ -13,14 +14,19 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 import typer
 
 from connector.cli.console import say
+from connector.cli.ending import stop_on_signal
 from connector.cli.job import end_job
+from connector.cli.progress import showing
+from connector.cli.stopping import say_when_stopped
 from connector.errors import SettingsError
 from connector.settings.sections import Settings
 
 if TYPE_CHECKING:
     from connector.backfill.report import BackfillReport
-    from connector.backfill.undo import UndoReport
+    from connector.backfill.undo import UndoPlan, UndoReport
+    from connector.clusters.rest import RestCluster
 
+RESUMES = "what was written stays; run it again to go on"
 Report = TypeVar("Report", "BackfillReport", "UndoReport")
 
 log = logging.getLogger(__name__)
@@ -37,6 +43,26 @@ def ask(changes: Sequence[str], *, yes: bool) -> None:
         raise SettingsError("an index that is not ours is changed only with --yes where nobody can be asked")
     if not typer.confirm("go on?", err=True):
         raise SettingsError("nothing was changed")
+
+
+async def take_out(
+    cluster: RestCluster, plans: Sequence[UndoPlan], settings: Settings, *, yes: bool, bar: bool
+) -> tuple[list[UndoReport], int]:
+    """Ask, and take out what is planned; what became of each index, and the signal that ended it early, or 0."""
+    from connector.backfill.run import undo
+    from connector.backfill.undo import describe_undo
+
+    ask([line for plan in plans for line in describe_undo(plan)], yes=yes)
+    say_when_stopped(RESUMES)
+    with showing(bar, "taking out") as (show, tell):
+        stop, received = stop_on_signal(tell)
+        reports = await undo(cluster, plans, settings, stop=stop, on_progress=show)
+    return reports, signal_of(reports, received)
+
+
+def signal_of(reports: Sequence[BackfillReport | UndoReport], received: Sequence[int]) -> int:
+    """The signal that ended a job early; 0 where none came, or all was done by then."""
+    return received[0] if received and any(report.stopped for report in reports) else 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from contextlib import AsyncExitStack, nullcontext
 from dataclasses import asdict
 from typing import TYPE_CHECKING, NoReturn
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, NoReturn
 import typer
 
 from connector import event_loop
+from connector.cli.backfilling import RESUMES, ask
 from connector.cli.console import stderr
 from connector.cli.ending import stop_on_signal
 from connector.cli.flags.backfill import BackfillFlags
@@ -24,11 +24,9 @@ if TYPE_CHECKING:
     from connector.backfill.elsewhere import ElsewhereReport
 
 
-def fill_elsewhere(
-    settings: Settings, flags: BackfillFlags, ask: Callable[..., None], *, bar: bool, as_json: bool
-) -> NoReturn:
+def fill_elsewhere(settings: Settings, flags: BackfillFlags, *, bar: bool, as_json: bool) -> NoReturn:
     """Run it, show what was done, and end with the code that says how it went."""
-    report, signalled = event_loop.run(_fill(settings, flags, ask, bar, as_json))
+    report, signalled = event_loop.run(_fill(settings, flags, bar, as_json))
     code = 128 + signalled if signalled else 3 if report.filled.stopped else 0 if report.ok else 1
     described = {"cluster": settings.cluster.url, "exit_code": code, "ok": report.ok} | asdict(report)
     end_job(
@@ -42,9 +40,7 @@ def fill_elsewhere(
     )
 
 
-async def _fill(
-    settings: Settings, flags: BackfillFlags, ask: Callable[..., None], bar: bool, as_json: bool
-) -> tuple[ElsewhereReport, int]:
+async def _fill(settings: Settings, flags: BackfillFlags, bar: bool, as_json: bool) -> tuple[ElsewhereReport, int]:
     from connector.backfill.elsewhere import preparing_elsewhere
 
     async with AsyncExitStack() as kept:
@@ -56,7 +52,7 @@ async def _fill(
             if as_json:
                 print(json.dumps({"index": settings.index.name, "changes": prepared.changes}))
             raise typer.Exit
-        say_when_stopped("what was written stays; run it again to go on")
+        say_when_stopped(RESUMES)
         with showing(bar, "back-filling") as (show, say):
             stop, received = stop_on_signal(say)
             report = await prepared.run(stop, show)

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from connector import event_loop
-from connector.cli.backfilling import JobEnding, ask
+from connector.cli.backfilling import RESUMES, JobEnding, ask, signal_of, take_out
 from connector.cli.console import stderr
 from connector.cli.elsewhere import fill_elsewhere
 from connector.cli.ending import stop_on_signal
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from connector.backfill.planning.dry_run import BackfillRehearsal
     from connector.backfill.report import BackfillReport
     from connector.backfill.undo import UndoReport
-
-RESUMES = "what was written stays; run it again to go on"
 
 
 @with_flag_groups
@@ -77,7 +75,7 @@ def backfill(
     bar = begin_job(settings, flags.report_file)
     say_when_stopped("nothing was changed")
     if flags.is_elsewhere:
-        fill_elsewhere(settings, flags, ask, bar=bar, as_json=as_json)
+        fill_elsewhere(settings, flags, bar=bar, as_json=as_json)
     if flags.dry_run:
         _show(event_loop.run(_rehearse(settings, flags, bar)), as_json=as_json)
         return
@@ -118,17 +116,11 @@ async def _fill(settings: Settings, flags: BackfillFlags, bar: bool) -> tuple[li
         with showing(bar, "back-filling") as (show, say):
             stop, received = stop_on_signal(say)
             reports = await fill(prepared, rejects=flags.rejects, bounds=flags.bounds, stop=stop, on_progress=show)
-    return reports, received[0] if received and any(report.stopped for report in reports) else 0
+    return reports, signal_of(reports, received)
 
 
 async def _undo(settings: Settings, flags: BackfillFlags, bar: bool) -> tuple[list[UndoReport], int]:
-    from connector.backfill.run import preparing_undo, undo
-    from connector.backfill.undo import describe_undo
+    from connector.backfill.run import preparing_undo
 
     async with preparing_undo(settings, flags.field) as (cluster, plans):
-        ask([line for plan in plans for line in describe_undo(plan)], yes=flags.yes)
-        say_when_stopped(RESUMES)
-        with showing(bar, "taking out") as (show, say):
-            stop, received = stop_on_signal(say)
-            reports = await undo(cluster, plans, settings, stop=stop, on_progress=show)
-    return reports, received[0] if received and any(report.stopped for report in reports) else 0
+        return await take_out(cluster, plans, settings, yes=flags.yes, bar=bar)

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from connector import event_loop
-from connector.cli.backfilling import JobEnding, ask
+from connector.cli.backfilling import RESUMES, JobEnding, ask, signal_of, take_out
 from connector.cli.console import results, stderr
 from connector.cli.ending import stop_on_signal
 from connector.cli.flags.groups import with_flag_groups
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from connector.backfill.migrating import IndexBackfills
     from connector.backfill.report import BackfillReport
     from connector.backfill.undo import UndoReport
-
-RESUMES = "what was written stays; run it again to go on"
 
 
 @with_flag_groups
@@ -93,7 +91,7 @@ async def _fill(settings: Settings, flags: MigrateFlags, bar: bool) -> tuple[lis
         with showing(bar, "filling") as (show, say):
             stop, received = stop_on_signal(say)
             reports = await fill(prepared, rejects=flags.rejects, stop=stop, on_progress=show)
-    return reports, received[0] if received and any(report.stopped for report in reports) else 0
+    return reports, signal_of(reports, received)
 
 
 async def _switch(settings: Settings, flags: MigrateFlags) -> list[IndexBackfills]:
@@ -109,18 +107,12 @@ async def _switch(settings: Settings, flags: MigrateFlags) -> list[IndexBackfill
 async def _clean(settings: Settings, flags: MigrateFlags, bar: bool) -> tuple[list[UndoReport], int]:
     from connector.backfill.engine import engine_of
     from connector.backfill.migrating import read_backfills, require_other
-    from connector.backfill.run import undo
-    from connector.backfill.undo import describe_undo, plan_undo
+    from connector.backfill.undo import plan_undo
 
     async with engine_of(settings) as cluster:
         found = await read_backfills(cluster, settings.index.name)
         plans = [await plan_undo(cluster, backfills.index, None, require_other(backfills)) for backfills in found]
-        ask([line for plan in plans for line in describe_undo(plan)], yes=flags.yes)
-        say_when_stopped(RESUMES)
-        with showing(bar, "taking out") as (show, say):
-            stop, received = stop_on_signal(say)
-            reports = await undo(cluster, plans, settings, stop=stop, on_progress=show)
-    return reports, received[0] if received and any(report.stopped for report in reports) else 0
+        return await take_out(cluster, plans, settings, yes=flags.yes, bar=bar)
 
 
 def _show(found: list[IndexBackfills], *, as_json: bool) -> None:
