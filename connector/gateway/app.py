@@ -9,6 +9,8 @@ from typing import Any
 import orjson
 
 from connector.gateway.exchange import (
+    RERANK_HEADER,
+    RERANK_KEY,
     BufferedReply,
     BufferedRequest,
     Interception,
@@ -16,7 +18,7 @@ from connector.gateway.exchange import (
     NotIntercepted,
     UpstreamAway,
 )
-from connector.gateway.outcomes import HEADER, Outcomes
+from connector.gateway.outcomes import Outcomes
 from connector.gateway.passing.caller_request import CallerMessage, CallerRequest, Receive, Send
 from connector.gateway.passing.headers import Forwarding, exposed, reply_headers, without_framing
 from connector.gateway.passing.nodes import ConnectTimeout
@@ -28,7 +30,6 @@ from connector.settings.gateway import GatewaySettings
 
 OWN = b"/_gateway/"  # no engine has an index or an endpoint that begins so
 READY_S = 2.0
-DONE = b"X-Rerank"  # reply header: what was done to a search
 log = logging.getLogger(__name__)
 
 
@@ -86,13 +87,13 @@ class Gateway:
                 outcome = await self._answer(interceptor, buffered)
             self._outcomes.count(outcome)
             if isinstance(outcome, BufferedReply):
-                done = next((value for name, value in outcome.headers if name.lower() == HEADER), b"")
+                done = next((value for name, value in outcome.headers if name.lower() == RERANK_KEY), b"")
                 span.say(done, outcome.status)
                 await _send_whole(send, outcome)
                 return
             done = b"passed;reason=" + outcome.reason.encode("ascii", "replace")
             span.say(done)
-            await self._pass_through.take(request, receive, send, read=read, note=((DONE, done),))
+            await self._pass_through.take(request, receive, send, read=read, note=((RERANK_HEADER, done),))
 
     async def _answer(self, interceptor: Interceptor, request: BufferedRequest) -> Interception:
         """The gateway fails open: a fault of ours is no reason for an error while the engine answers."""
@@ -154,7 +155,7 @@ async def _read_up_to(limit: int, request: CallerRequest, receive: Receive) -> C
 async def _send_whole(send: Send, reply: BufferedReply) -> None:
     headers = [pair for pair in reply_headers(reply.headers) if pair[0].lower() not in _FRAMING]
     headers.append((b"content-length", b"%d" % len(reply.body)))
-    start = {"type": "http.response.start", "status": reply.status, "headers": exposed(headers, DONE)}
+    start = {"type": "http.response.start", "status": reply.status, "headers": exposed(headers, RERANK_HEADER)}
     await send(start)
     await send({"type": "http.response.body", "body": reply.body, "more_body": False})
 

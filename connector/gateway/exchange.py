@@ -10,6 +10,8 @@ from typing import Protocol
 from connector.errors import ClusterUnavailable
 
 Headers = tuple[tuple[bytes, bytes], ...]
+RERANK_HEADER = b"X-Rerank"  # what a caller wishes for one request, and what a reply says was done
+RERANK_KEY = RERANK_HEADER.lower()  # by which it is found
 
 
 @dataclass(frozen=True, slots=True)

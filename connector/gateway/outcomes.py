@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 
-from connector.gateway.exchange import Interception, NotIntercepted
+from connector.gateway.exchange import RERANK_KEY, Interception, NotIntercepted
 
-HEADER = b"x-rerank"
 SEVERAL = {"reranked": "searches", "degraded": "degraded", "left": "left"}  # parts of the header of an `_msearch`
 
 
@@ -24,7 +23,7 @@ class Outcomes:
         if isinstance(answered, NotIntercepted):
             self.counts["passed", ""] += 1
             return
-        header = next((value for name, value in answered.headers if name.lower() == HEADER), b"passed")
+        header = next((value for name, value in answered.headers if name.lower() == RERANK_KEY), b"passed")
         done, *parts = header.decode("ascii", "replace").split(";")
         parameters = dict(part.partition("=")[::2] for part in parts)
         if "of" in parameters:

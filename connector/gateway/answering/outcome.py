@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import re
 
-from connector.gateway.exchange import BufferedReply, Headers
+from connector.gateway.exchange import RERANK_HEADER, RERANK_KEY, BufferedReply, Headers
 from connector.gateway.ordering.order import Order
 
-NAME = b"X-Rerank"
 ALLOW_ORIGIN, EXPOSE = b"access-control-allow-origin", b"access-control-expose-headers"
 
 
@@ -31,12 +30,12 @@ def passed(reason: str) -> str:
 
 def with_outcome(reply: BufferedReply, outcome: str) -> BufferedReply:
     """The reply, saying so; pages of other origins may read it where they may read the reply."""
-    headers: Headers = tuple(pair for pair in reply.headers if pair[0].lower() != NAME.lower())
+    headers: Headers = tuple(pair for pair in reply.headers if pair[0].lower() != RERANK_KEY)
     if any(key.lower() == ALLOW_ORIGIN for key, _ in headers):
         exposed = next((value for key, value in headers if key.lower() == EXPOSE), b"")
         headers = tuple(pair for pair in headers if pair[0].lower() != EXPOSE)
-        headers += ((b"Access-Control-Expose-Headers", b", ".join(filter(None, (exposed, NAME)))),)
-    return BufferedReply(reply.status, (*headers, (NAME, outcome.encode("ascii", "replace"))), reply.body)
+        headers += ((b"Access-Control-Expose-Headers", b", ".join(filter(None, (exposed, RERANK_HEADER)))),)
+    return BufferedReply(reply.status, (*headers, (RERANK_HEADER, outcome.encode("ascii", "replace"))), reply.body)
 
 
 def word(reason: str) -> str:

@@ -7,7 +7,7 @@ import io
 import re
 import zlib
 
-from connector.gateway.exchange import Headers
+from connector.gateway.exchange import RERANK_KEY, Headers
 from connector.gateway.reading.not_recognised import NotRecognised
 
 JSON = re.compile(r"application/(?:json|vnd\.elasticsearch\+json)", re.IGNORECASE)
@@ -15,7 +15,7 @@ LINES = re.compile(r"application/(?:x-ndjson|vnd\.elasticsearch\+x-ndjson)", re.
 PLAIN_ACCEPT = frozenset({"*/*", "application/*"})
 # of the caller's headers, what is about the body that it sent, or about our own
 NOT_SENT_ON = frozenset(
-    {b"content-length", b"content-encoding", b"accept-encoding", b"transfer-encoding", b"expect", b"x-rerank"}
+    {b"content-length", b"content-encoding", b"accept-encoding", b"transfer-encoding", b"expect", RERANK_KEY}
 )
 
 

@@ -6,10 +6,8 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal
 
-from connector.gateway.exchange import Headers
+from connector.gateway.exchange import RERANK_KEY, Headers
 from connector.gateway.reading.not_recognised import NotRecognised
-
-HEADER = b"x-rerank"
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +21,7 @@ class Wishes:
 
 def read_wishes(headers: Headers, pipelines: Collection[str]) -> Wishes:
     """The words of the header, with commas. Raises NotRecognised for `off`, and for a pipeline that there is not."""
-    values = [value.decode("latin-1") for key, value in headers if key.lower() == HEADER]
+    values = [value.decode("latin-1") for key, value in headers if key.lower() == RERANK_KEY]
     mode: Literal["bounded", "union"] | None = None
     pipeline, fresh = "", False
     for word in filter(None, (word.strip() for word in ",".join(values).split(","))):
