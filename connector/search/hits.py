@@ -82,7 +82,7 @@ class Content:
         return Content({**self.fields, **other.fields}, {**self.passages, **other.passages})
 
 
-async def read_hits(
+async def fetch_hits(
     run: SearchRun, ranked: Ranked, legs: Sequence[Leg], page_leg: LexicalLeg | None
 ) -> tuple[tuple[SearchHit, ...], Ranked]:
     """The page's hits of the order, with their content and explanations; and what was ranked, without documents that

@@ -15,7 +15,7 @@ UP_TO = 10_000  # as many as the engines count, where nobody says otherwise
 FACETS = ("lexical", "union")
 
 
-def read_page(request: SearchRequest, schema: IndexSchema) -> PageRequest | None:
+def read_page_request(request: SearchRequest, schema: IndexSchema) -> PageRequest | None:
     """The page that a request asks for; None where it wants nothing but hits. Raises QueryError."""
     facets = _read_facets(request.facets)
     page = PageRequest(

@@ -15,7 +15,7 @@ from connector.filters import Filter, check_filter, fields_of, parse_filter
 from connector.lexical import PageRequest
 from connector.schema import IndexSchema
 from connector.search.own import OwnQueries, find_text, read_own_queries
-from connector.search.page_request import read_page
+from connector.search.page_request import read_page_request
 from connector.settings.search import StageSettings, reach
 from connector.settings.sections import Settings
 from connector.settings.sizes import Sizes, fit_sizes
@@ -85,7 +85,7 @@ def check_request(
     query = find_text(request.query, request.lexical, schema)
     text = _read_query(query)
     wants_rerank = _read_flag("rerank", request.rerank)
-    page = read_page(request, schema)
+    page = read_page_request(request, schema)
     sorts = page is not None and page.sort is not None
     reranks = bool(stages) and wants_rerank is not False and not sorts
     k, window, depth = (_read_size(name, getattr(request, name)) for name in ("k", "window", "depth"))

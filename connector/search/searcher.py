@@ -12,7 +12,7 @@ from connector.models.encoder import Encoder
 from connector.rerankers.protocol import Reranker
 from connector.retries import CircuitBreaker
 from connector.search.fusion import fusion_of_legs
-from connector.search.hits import Ranked, read_hits
+from connector.search.hits import Ranked, fetch_hits
 from connector.search.legs.ask import FirstStage, ask_legs
 from connector.search.legs.build import build_legs
 from connector.search.legs.dense import QueryEncoder
@@ -88,7 +88,7 @@ class Searcher:
         run.check_allowed("facets")
         groups = await fetch_groups(run, ranked.last)
         ranked = ranked if groups is None else ranked.in_groups(groups)
-        hits, ranked = await read_hits(run, ranked, self._legs, self._page_leg)
+        hits, ranked = await fetch_hits(run, ranked, self._legs, self._page_leg)
         more, cursor = await self._pages.begin(run, ranked, len(hits), digest)
         return run.finish((*hits, *more), ranked.rankings, cursor)
 

@@ -45,7 +45,7 @@ def key_of(document: FoundDocument) -> DocumentKey:
     return document.doc_id, document.routing
 
 
-def build_asked(plan: IntoPlan) -> JSON:
+def ask_whole(plan: IntoPlan) -> JSON:
     """What a search brings along of each original: all of it, vectors of the application's own too."""
     source: Any = {"exclude_vectors": False} if plan.exclude_vectors else True
     return ask_texts(plan.fill.schema) | {"_source": source}

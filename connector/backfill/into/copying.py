@@ -19,7 +19,7 @@ from connector.backfill.into.copies import (
     Copied,
     DocumentKey,
     Original,
-    build_asked,
+    ask_whole,
     build_copy,
     build_delete,
     find_gone,
@@ -118,7 +118,7 @@ class IntoJob:
         self._upto = [NONE_YET] * plan.fill.shards
         self._history: list[str] | None = None
         self._compares = plan.exists  # what an earlier run has copied
-        self._asked = build_asked(plan)
+        self._asked = ask_whole(plan)
         choice = choose(cluster.engine, plan.fill.vectors, plan.fill.added.encoder.dims)
         self.form = vector_form(cluster.engine, choice.element)
 

@@ -139,7 +139,7 @@ async def _read_shards(client: Client, index: str, settings: Mapping[str, Any]) 
                     raise
                 sums = False
         reply = reply or await _ask_shard(client, index, shard, sums=False)
-        if read := read_shard(shard, reply):
+        if read := read_counted(shard, reply):
             yield read
 
 
@@ -171,7 +171,7 @@ def build_shard_sample(*, sums: bool) -> JSON:
     }
 
 
-def read_shard(shard: int, reply: JSON) -> CountedShard | None:
+def read_counted(shard: int, reply: JSON) -> CountedShard | None:
     """What the reply to such a search shows; None of a shard without documents."""
     hits, found = reply["hits"], reply["aggregations"]
     documents = int(hits["total"]["value"])
