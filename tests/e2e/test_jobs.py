@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import re
 import signal
 import time
 from collections.abc import Callable
@@ -13,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.command import UNHURRIED, Launcher, Running, error_line, flat
+from support.command import UNHURRIED, Launcher, Running, catches, error_line, flat
 
 ROWS = 3_000  # more than is written before a test that stands still for seconds sends its signal
 
@@ -107,11 +106,6 @@ def test_sigterm_ends_a_command_from_its_first_moment(launcher: Launcher, tmp_pa
     end_once(running, tmp_path, signal.SIGTERM, lambda: catches(running.pid, signal.SIGTERM))
 
     assert running.wait().code == 143
-
-
-def catches(pid: int, number: signal.Signals) -> bool:
-    (mask,) = re.findall(r"^SigCgt:\s*([0-9a-f]+)$", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
-    return bool(int(mask, 16) >> (number - 1) & 1)
 
 
 def test_the_report_says_what_became_of_every_document(launcher: Launcher, tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import signal
 import subprocess
 import sys
@@ -10,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from support.command import environment
+from support.command import catches, environment
 from support.effort import IS_SOAK
 
 SIGNALS = [(signal.SIGINT, 130, "Ctrl-C"), (signal.SIGTERM, 143, "SIGTERM")]
@@ -29,12 +28,6 @@ def start(*arguments: str, cwd: Path) -> subprocess.Popen[str]:
         [sys.executable, "-m", "connector", *arguments],
         cwd=cwd, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
-
-
-def catches(pid: int, number: int) -> bool:
-    """Whether the process has a handler of its own for a signal."""
-    (mask,) = re.findall(r"^SigCgt:\s*([0-9a-f]+)$", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
-    return bool(int(mask, 16) >> (number - 1) & 1)
 
 
 def wait_until_caught(process: subprocess.Popen[str]) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from support.backfills import WordEncoder, build_updates, plan_for
+from support.besides import cluster_of
 from support.somebody import TEXT, Somebody
 
 from connector.backfill.fields import BackfillPlan, put_fields, read_index_mapping, take_meta_out
@@ -22,11 +23,6 @@ from connector.settings.sections import IngestSettings
 
 ENCODER = WordEncoder()
 TITLE_AND_BODY = {"title": 2.0, "body": 1.0}
-
-
-def cluster_of(somebody: Somebody) -> RestCluster:
-    assert isinstance(somebody.cluster, RestCluster)
-    return somebody.cluster
 
 
 def make_index(somebody: Somebody, *, shards: int = 1, documents: int = 6) -> str:

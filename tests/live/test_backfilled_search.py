@@ -11,7 +11,7 @@ import pytest
 from support.backfills import WORDS, WordEncoder, fill_index, plan_for
 from support.parts import OverlapScorer, serving
 from support.running_gateway import running_gateway
-from support.somebody import TEXT, Somebody
+from support.somebody import TEXT, Somebody, settings_of
 from support.worker_app import wait_ready
 
 from connector.backfilled import AddedNames
@@ -20,7 +20,6 @@ from connector.clusters.rest import RestCluster
 from connector.errors import EncoderMismatch, SettingsError
 from connector.filters import check_filter, parse_filter
 from connector.lexical import LexicalQuery
-from connector.settings.load import load_settings
 from connector.settings.sections import Settings, WorkerSettings
 from connector.source_filter import read_source_filter
 from connector.types import SearchRequest, SearchResponse
@@ -43,12 +42,6 @@ async def make(somebody: Somebody, *rows: dict[str, Any], encoder: WordEncoder =
     plan = await plan_for(somebody.cluster, index, {"title": 2.0, "body": 1.0}, encoder.fingerprint)
     await fill_index(somebody.cluster, plan, encoder)
     return index
-
-
-def settings_of(somebody: Somebody, index: str) -> Settings:
-    assert isinstance(somebody.cluster, RestCluster)
-    search = {"search.rerank": [], "search.deadline_s": 120.0}
-    return load_settings(environ={}, overrides={"cluster.url": somebody.cluster.url, "index.name": index} | search)
 
 
 async def search(

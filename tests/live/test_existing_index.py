@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from support.running_gateway import is_of_opensearch
 from support.scratch import engine_client, unique_name
 
 from connector.clusters.connect import connect
@@ -46,9 +46,8 @@ def existing(engine: ClusterSettings, encoder: Encoder) -> Iterator[str]:
     """The name of an index of articles: analyzed and keyword fields, a nested object, a flat vector, an unfilled
     one."""
     name = unique_name()
-    kind = asyncio.run(_kind(engine))
     with engine_client(engine) as client:
-        client.put(f"/{name}", json=_mapping(kind, encoder.fingerprint.dims)).raise_for_status()
+        client.put(f"/{name}", json=_mapping(is_of_opensearch(engine), encoder.fingerprint.dims)).raise_for_status()
         vectors = encoder.encode([f"{title}\n{body}" for title, body, *_ in ARTICLES.values()])
         for (doc_id, (title, body, brand, price, date)), vector in zip(ARTICLES.items(), vectors, strict=True):
             article: dict[str, Any] = {
@@ -68,15 +67,9 @@ def existing(engine: ClusterSettings, encoder: Encoder) -> Iterator[str]:
         client.delete(f"/{name}")
 
 
-async def _kind(engine: ClusterSettings) -> str:
-    cluster = await connect(engine)
-    await cluster.close()
-    return cluster.engine.kind
-
-
-def _mapping(kind: str, dims: int) -> dict[str, Any]:
+def _mapping(is_opensearch: bool, dims: int) -> dict[str, Any]:
     def vector(dims: int) -> dict[str, Any]:
-        if kind == "elasticsearch":
+        if not is_opensearch:
             return {
                 "type": "dense_vector",
                 "dims": dims,
@@ -98,7 +91,7 @@ def _mapping(kind: str, dims: int) -> dict[str, Any]:
         "tiny": vector(3),
         "notes": {"type": "object", "enabled": False},
     }
-    settings = {"index": {"knn": True}} if kind == "opensearch" else {}
+    settings = {"index": {"knn": True}} if is_opensearch else {}
     return {"settings": settings, "mappings": {"properties": properties}}
 
 

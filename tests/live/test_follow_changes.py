@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.backfills import WORDS, WordEncoder, plan_for
+from support.backfills import LONGER as NEW
+from support.backfills import plan_for
 from support.besides import cluster_of, make_beside
 from support.followed_shops import encoders_of, followed_of, settings_of, small_shop
 from support.shops import ENCODER, SMALL
@@ -35,7 +36,6 @@ from connector.errors import ClusterError, SettingsError
 from connector.settings.sections import ClusterSettings
 
 PATIENCE_S = 120
-NEW = WordEncoder(replace(WORDS, name="longer", sha256="fedcba9876543210", dims=12))
 
 
 async def until(reached: Callable[[], bool]) -> None:

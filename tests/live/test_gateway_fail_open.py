@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
-from support.parts import HashEncoder, OverlapScorer, serving
+from support.parts import OverlapScorer, serving
 from support.proxy import Proxy
 from support.running_gateway import (
     DIMS,
@@ -16,6 +16,7 @@ from support.running_gateway import (
     JSON,
     NDJSON,
     PRODUCTS,
+    FailingEncoder,
     filled_shop,
     gateway_settings,
     running_gateway,
@@ -23,9 +24,7 @@ from support.running_gateway import (
 from support.scratch import engine_client
 from support.worker_app import wait_ready
 
-from connector.errors import ModelError
 from connector.settings.sections import ClusterSettings, WorkerSettings
-from connector.types import Vector
 from connector.worker.app import create_app
 
 pytestmark = pytest.mark.live
@@ -37,13 +36,6 @@ BODY: JSON = {
     "from": 3,
     "aggs": {"b": {"terms": {"field": "brand"}}},
 }
-
-
-class FailingEncoder(HashEncoder):
-    """Encodes nothing."""
-
-    def encode_query(self, text: str) -> Vector:
-        raise ModelError("the encoder broke")
 
 
 @pytest.fixture(scope="module")

@@ -16,10 +16,18 @@ import numpy as np
 import pytest
 from support.parts import HashEncoder, OverlapScorer, serving, wait_until
 from support.proxy import Fault, Proxy, Seen
-from support.running_gateway import DIMS, ENCODER, JSON, NDJSON, filled_shop, gateway_settings, running_gateway
+from support.running_gateway import (
+    DIMS,
+    ENCODER,
+    JSON,
+    NDJSON,
+    FailingEncoder,
+    filled_shop,
+    gateway_settings,
+    running_gateway,
+)
 from support.worker_app import wait_ready
 
-from connector.errors import ModelError
 from connector.gateway.answering.fitting import FIRST
 from connector.models.encoder import Encoder
 from connector.settings.sections import ClusterSettings, WorkerSettings
@@ -35,13 +43,6 @@ LOOSE: JSON = {
     "aggs": {"b": {"terms": {"field": "brand"}}},
 }
 NOWHERE = "http://127.0.0.1:9"
-
-
-class BrokenEncoder(HashEncoder):
-    """Encodes nothing."""
-
-    def encode_query(self, text: str) -> Vector:
-        raise ModelError("the encoder broke")
 
 
 class OtherEncoder(HashEncoder):
@@ -77,7 +78,7 @@ def without_time(reply: JSON) -> JSON:
 
 @pytest.mark.parametrize(
     ("encoder", "worker", "reason"),
-    [(BrokenEncoder(DIMS), "", "encode"), (OtherEncoder(DIMS), "", "dense"), (ENCODER, NOWHERE, "local")],
+    [(FailingEncoder(DIMS), "", "encode"), (OtherEncoder(DIMS), "", "dense"), (ENCODER, NOWHERE, "local")],
 )
 def test_a_broken_part_costs_the_better_order_and_nothing_else(
     elasticsearch: ClusterSettings, shop: str, encoder: Encoder, worker: str, reason: str
@@ -222,7 +223,7 @@ def test_in_shadow_mode_callers_get_the_engines_answer_and_the_difference_is_log
         wait_until(lambda: f"shadow of {shop}: not compared: " in caplog.text)
         refused = client.post(f"/{shop}/_search", json=LOOSE | {"aggs": {"b": {"terms": {"size": -1}}}})
 
-    with gateway(elasticsearch, shop, shadow=True, encoder=BrokenEncoder(DIMS)) as client:
+    with gateway(elasticsearch, shop, shadow=True, encoder=FailingEncoder(DIMS)) as client:
         client.post(f"/{shop}/_search", json=LOOSE)
         wait_until(lambda: f"shadow of {shop}: no answer of ours: encode" in caplog.text)
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-import httpx
 import pytest
-from support.scratch import filled_index
+from support.scratch import ask_engine, filled_index
 
 from connector.clusters.protocol import Cluster, Index
 from connector.contract.synthetic import make_documents, schema
@@ -54,10 +53,6 @@ def filled(engine: ClusterSettings) -> Iterator[str]:
 @pytest.fixture
 async def index(cluster: Cluster, filled: str) -> Index:
     return await cluster.open_index(filled)
-
-
-def ask_engine(engine: ClusterSettings, name: str, body: dict[str, Any]) -> Any:
-    return httpx.post(f"{engine.url}/{name}/_search", json=body).raise_for_status().json()
 
 
 def scores(ranking: Ranking) -> dict[str, float]:

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.backfills import LONGER as NEW
 from support.backfills import WORDS, WordEncoder, fill_index, plan_for
 from support.shops import SMALL, read_all
-from support.somebody import TEXT, Somebody
+from support.somebody import TEXT, Somebody, settings_of
 
 from connector.backfill.fields import put_fields, put_meta, read_index_mapping
 from connector.backfill.in_place.job import BackfillJob
@@ -27,13 +28,11 @@ from connector.backfilled import AddedNames, with_leaving
 from connector.clusters.connect import connect
 from connector.clusters.rest import RestCluster
 from connector.errors import EncoderMismatch, SettingsError
-from connector.settings.load import load_settings
 from connector.settings.sections import ClusterSettings
 from connector.types import SearchRequest
 from connector.wiring import build_searcher, open_cluster, open_index
 
 OLD = WordEncoder()
-NEW = WordEncoder(replace(WORDS, name="longer", sha256="fedcba9876543210", dims=12))
 THIRD = WordEncoder(replace(WORDS, name="third", sha256="0000000000000000"))
 ROWS: list[dict[str, Any]] = [
     {"title": "Cold rooms", "body": "The temperature is checked twice a day."},
@@ -45,15 +44,9 @@ MAPPINGS = {"properties": {"title": TEXT, "body": TEXT}, "_meta": {"owner": "sho
 LEGS = {"lexical", "dense"}
 
 
-def settings_for(somebody: Somebody, index: str) -> Any:
-    assert isinstance(somebody.cluster, RestCluster)
-    search = {"search.rerank": [], "search.deadline_s": 120.0}
-    return load_settings(environ={}, overrides={"cluster.url": somebody.cluster.url, "index.name": index} | search)
-
-
 async def legs_of(somebody: Somebody, index: str, encoder: WordEncoder) -> set[str]:
     """The legs that found the document on returns, which comes first. Raises EncoderMismatch."""
-    settings = settings_for(somebody, index)
+    settings = settings_of(somebody, index)
     cluster = await open_cluster(settings)
     try:
         searcher = build_searcher(await open_index(cluster, settings), encoder, {}, settings)
@@ -79,7 +72,7 @@ async def test_searches_by_either_encoder_are_right_at_every_moment(somebody: So
     with pytest.raises(EncoderMismatch, match=f"connector migrate {index} --encoder"):
         await legs_of(somebody, index, NEW)
 
-    plan, probed = await plan_migration(cluster, now, NEW.fingerprint, settings_for(somebody, index))
+    plan, probed = await plan_migration(cluster, now, NEW.fingerprint, settings_of(somebody, index))
     await put_fields(cluster, plan)
 
     assert plan.added.names.passages == "passages_2"
@@ -88,7 +81,7 @@ async def test_searches_by_either_encoder_are_right_at_every_moment(somebody: So
     (now,) = await read_backfills(cluster, index)
     assert "4 documents have no vectors" in (await describe_switch(cluster, now))[1]
     with pytest.raises(SettingsError, match="--clean"):
-        await plan_migration(cluster, now, THIRD.fingerprint, settings_for(somebody, index))
+        await plan_migration(cluster, now, THIRD.fingerprint, settings_of(somebody, index))
     with pytest.raises(SettingsError, match="--clean"):
         await plan_undo(cluster, index, None)
 
@@ -134,7 +127,7 @@ async def test_a_switch_of_several_indices_is_right_between_two_of_them(elastics
         await fill_index(cluster, plan, OLD)
         await fill_index(cluster, replace(plan, added=beside, is_other=True), NEW)
     alias = somebody.alias(",".join(indices))
-    settings = settings_for(somebody, alias)
+    settings = settings_of(somebody, alias)
     early = {model: build_searcher(await open_index(cluster, settings), model, {}, settings) for model in (OLD, NEW)}
     used = []
     for number in range(3):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import runpy
 import sys
@@ -12,7 +11,7 @@ from typing import Any
 
 import httpx
 import pytest
-from support.parts import HashEncoder
+from support.running_gateway import COLOURS, ENCODER, JSON, NDJSON, NOUNS, is_of_opensearch, vector_field
 from support.scratch import engine_client, unique_name
 
 from connector.clusters.connect import connect
@@ -24,12 +23,7 @@ from connector.wiring import open_index
 
 pytestmark = pytest.mark.live
 
-JSON = dict[str, Any]
 EXAMPLES = Path(__file__).parents[2] / "examples"
-DIMS = 16
-ENCODER = HashEncoder(DIMS)
-NOUNS = ("sofa", "couch", "table", "lamp", "chair", "rug")
-COLOURS = ("red", "blue", "green", "crimson", "white")
 PRODUCTS = {
     f"p{number}": {
         "name": f"{COLOURS[number % 5]} {NOUNS[number % 6]} {'for the living room' * (number % 2)}",
@@ -79,13 +73,7 @@ def shop_query(text: str) -> JSON:
 def shop(engine: ClusterSettings) -> Iterator[str]:
     """The name of an index of products."""
     name = unique_name()
-    is_opensearch = asyncio.run(_kind(engine)) == "opensearch"
-    vector: JSON = (
-        {"type": "knn_vector", "dimension": DIMS, "space_type": "cosinesimil",
-         "method": {"name": "hnsw", "engine": "lucene"}}
-        if is_opensearch
-        else {"type": "dense_vector", "dims": DIMS, "similarity": "cosine"}
-    )  # fmt: skip
+    is_opensearch = is_of_opensearch(engine)
     mappings = {
         "properties": {
             "name": TEXT,
@@ -93,7 +81,7 @@ def shop(engine: ClusterSettings) -> Iterator[str]:
             "market": {"type": "keyword"},
             "hidden": {"type": "boolean"},
             "sales": {"type": "integer"},
-            "vector": vector,
+            "vector": vector_field(is_opensearch),
         }
     }
     index = {"number_of_replicas": 0} | ({"knn": True} if is_opensearch else {})
@@ -106,17 +94,11 @@ def shop(engine: ClusterSettings) -> Iterator[str]:
         reply = client.post(
             f"/{name}/_bulk?refresh=true",
             content="".join(json.dumps(line) + "\n" for line in lines),
-            headers={"content-type": "application/x-ndjson"},
+            headers=NDJSON,
         )
         assert not reply.json()["errors"], reply.text
         yield name
         client.delete(f"/{name}")
-
-
-async def _kind(engine: ClusterSettings) -> str:
-    cluster = await connect(engine)
-    await cluster.close()
-    return cluster.engine.kind
 
 
 def ask_engine(engine: ClusterSettings, name: str, query: JSON, size: int = 100) -> list[tuple[str, float]]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
-from support.scratch import engine_client, unique_name
+from support.scratch import ask_engine, engine_client, unique_name
 from support.searches import search
 
 from connector.clusters.protocol import Cluster, ForeignFields, Index
@@ -99,10 +99,6 @@ def has_synonyms(engine: ClusterSettings) -> bool:
 @pytest.fixture
 async def index(cluster: Cluster, shop: str) -> Index:
     return await cluster.open_index(shop, ForeignFields({"title": 2.0, "body": 1.0}))
-
-
-def ask_engine(engine: ClusterSettings, name: str, body: dict[str, Any]) -> Any:
-    return httpx.post(f"{engine.url}/{name}/_search", json=body).raise_for_status().json()
 
 
 async def test_ranking_total_and_aggregations_are_the_engines_own(engine: ClusterSettings, index: Index) -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
@@ -52,6 +53,10 @@ class BrokenEncoder(WordEncoder):
         vectors = np.array(super().encode(texts))
         vectors[["broken" in text for text in texts]] = np.nan
         return vectors
+
+
+# of another model than WORDS, with more dimensions
+LONGER = WordEncoder(replace(WORDS, name="longer", sha256="fedcba9876543210", dims=12))
 
 
 def _zero(encoder: WordEncoder) -> Vector:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from support.parts import OverlapScorer
+from support.parts import Gate, OverlapScorer
 
 from connector.models.cross_encoder import CrossEncoderPlan
 from connector.models.model import Piece
@@ -21,18 +20,6 @@ from connector.worker.request_queue import RequestQueue
 from connector.worker.scoring import Scoring
 
 MANY = [f"red {at}" for at in range(50)]
-
-
-class Gate:
-    """Holds a scorer before each passage while it is closed."""
-
-    def __init__(self) -> None:
-        self.open = threading.Event()
-        self.entered = threading.Event()
-
-    def __call__(self) -> None:
-        self.entered.set()
-        assert self.open.wait(120)
 
 
 class Noting(OverlapScorer):

@@ -10,6 +10,7 @@ import contextlib
 import json
 import os
 import queue
+import re
 import signal
 import socket
 import subprocess
@@ -80,6 +81,12 @@ def run(*arguments: str, cwd: Path, stdin: str = "") -> Finished:
 def environment() -> dict[str, str]:
     """The environment without settings of the connector, and wide enough that no table is folded."""
     return {name: value for name, value in os.environ.items() if not name.startswith("CONNECTOR_")} | {"COLUMNS": "200"}
+
+
+def catches(pid: int, number: int) -> bool:
+    """Whether a process has a handler of its own for a signal (Linux)."""
+    (mask,) = re.findall(r"^SigCgt:\s*([0-9a-f]+)$", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
+    return bool(int(mask, 16) >> (number - 1) & 1)
 
 
 class Running:

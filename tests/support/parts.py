@@ -72,6 +72,20 @@ def _word_vector(word: str, dims: int) -> Vector:
     return np.random.default_rng(seed).standard_normal(dims).astype(np.float32)
 
 
+class Gate:
+    """Holds a scorer before each passage while it is closed. The warm-up of a worker needs an open one."""
+
+    def __init__(self, *, is_open: bool = False) -> None:
+        self.open = threading.Event()
+        self.entered = threading.Event()
+        if is_open:
+            self.open.set()
+
+    def __call__(self) -> None:
+        self.entered.set()
+        assert self.open.wait(120)
+
+
 class OverlapScorer(Scorer):
     """Scores a passage by the share of the query's words in it. `before_batch` is called for every passage."""
 

@@ -13,6 +13,11 @@ def write(path: Path, data: bytes | str) -> Path:
     return path
 
 
+def row(**values: Any) -> Row:
+    """A row of a source, as its first one."""
+    return Row(values, "a.jsonl:1")
+
+
 def read(path: Path) -> list[Row]:
     return list(open_source(str(path)))
 

@@ -11,12 +11,14 @@ import httpx
 from support.parts import HashEncoder, running_in_thread
 from support.scratch import drop_later, engine_client, unique_name
 
+from connector.errors import ModelError
 from connector.gateway.answering.interceptor import SearchInterceptor
 from connector.gateway.encoder import SharedEncoder
 from connector.gateway.serve import build_server
 from connector.listening import bind
 from connector.models.encoder import Encoder
 from connector.settings.sections import ClusterSettings, Settings
+from connector.types import Vector
 
 JSON = dict[str, Any]
 DIMS = 16
@@ -34,6 +36,13 @@ PRODUCTS: dict[str, JSON] = {
     for number in range(240)
 }
 NDJSON = {"content-type": "application/x-ndjson"}
+
+
+class FailingEncoder(HashEncoder):
+    """Encodes nothing."""
+
+    def encode_query(self, text: str) -> Vector:
+        raise ModelError("the encoder broke")
 
 
 @contextlib.contextmanager
@@ -55,19 +64,13 @@ def running_gateway(settings: Settings, encoder: Encoder | None = None) -> Itera
 def filled_shop(engine: ClusterSettings, products: dict[str, JSON] | None = None) -> Iterator[str]:
     """The name of an index of products in two shards, which somebody else made."""
     name, is_opensearch = unique_name(), is_of_opensearch(engine)
-    vector: JSON = (
-        {"type": "knn_vector", "dimension": DIMS, "space_type": "cosinesimil",
-         "method": {"name": "hnsw", "engine": "lucene"}}
-        if is_opensearch
-        else {"type": "dense_vector", "dims": DIMS, "similarity": "cosine"}
-    )  # fmt: skip
     fields = {
         "title": {"type": "text"},
         "text": {"type": "text"},
         "brand": {"type": "keyword"},
         "price": {"type": "integer"},
         "parts": {"type": "nested", "properties": {"name": {"type": "text"}}},
-        "vector": vector,
+        "vector": vector_field(is_opensearch),
     }
     index = {"number_of_replicas": 0, "number_of_shards": 2} | ({"knn": True} if is_opensearch else {})
     with engine_client(engine) as client:
@@ -82,6 +85,14 @@ def filled_shop(engine: ClusterSettings, products: dict[str, JSON] | None = None
         assert not reply.json()["errors"], reply.text
         yield name
     drop_later(engine, name)
+
+
+def vector_field(is_opensearch: bool) -> JSON:
+    """The mapping of a field that has vectors of `ENCODER`, as an application makes it."""
+    if is_opensearch:
+        method = {"name": "hnsw", "engine": "lucene"}
+        return {"type": "knn_vector", "dimension": DIMS, "space_type": "cosinesimil", "method": method}
+    return {"type": "dense_vector", "dims": DIMS, "similarity": "cosine"}
 
 
 def is_of_opensearch(engine: ClusterSettings) -> bool:

@@ -9,9 +9,16 @@ import httpx
 from support.scratch import drop_later, unique_name
 
 from connector.clusters.protocol import Cluster, ForeignFields, Index
-from connector.settings.sections import ClusterSettings
+from connector.settings.load import load_settings
+from connector.settings.sections import ClusterSettings, Settings
 
 TEXT = {"type": "text"}
+
+
+def settings_of(somebody: Somebody, index: str) -> Settings:
+    """Of searches in an index of theirs that nothing reranks and that have time."""
+    given = {"cluster.url": str(somebody.client.base_url).rstrip("/"), "index.name": index}
+    return load_settings(environ={}, overrides=given | {"search.rerank": [], "search.deadline_s": 120.0})
 
 
 class Somebody:

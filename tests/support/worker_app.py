@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from typing import Any
 
 import httpx
@@ -48,16 +47,3 @@ def message(reply: httpx.Response) -> str:
         case _:
             assert set(body) == {"error", "error_type"}
             return str(body["error"])
-
-
-class Gate:
-    """Holds a scorer before each passage while it is closed; open for the warm-up."""
-
-    def __init__(self) -> None:
-        self.open = threading.Event()
-        self.open.set()
-        self.entered = threading.Event()
-
-    def __call__(self) -> None:
-        self.entered.set()
-        assert self.open.wait(120)

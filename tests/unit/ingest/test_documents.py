@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.parts import HashEncoder, document, schema_of
+from support.rows import row
 
 from connector.errors import DocumentError
 from connector.ingest.documents import MAX_ID_BYTES, content_hash, to_document
@@ -20,10 +21,6 @@ from connector.types import Document
 
 PROSE = "This is a sentence of a field that holds prose, long enough to be told from a label by its length. " * 2
 FIELDS = Fields(text={"title": 2.0, "text": 1.0}, metadata={"year": "integer", "extra": "stored"}, id="id")
-
-
-def row(**values: Any) -> Row:
-    return Row(values, "a.jsonl:1")
 
 
 def test_a_row_becomes_a_document_with_checked_values() -> None:

@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from support.rows import row
 
 from connector.errors import SettingsError, SourceError
 from connector.ingest.plan import MAX_FIELDS, Plan, describe_existing, empty_columns, plan_fields
@@ -16,10 +17,6 @@ from connector.schema import Fields
 from connector.settings.sections import FieldSettings
 
 PROSE = "This is a sentence of a field that holds prose, long enough to be told from a label by its length. " * 2
-
-
-def row(**values: Any) -> Row:
-    return Row(values, "a.jsonl:1")
 
 
 def survey_of(rows: list[Row], *, typed: bool = True) -> Survey:

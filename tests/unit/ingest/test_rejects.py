@@ -12,14 +12,11 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.rows import row
 
 from connector.errors import DiskError
 from connector.ingest.rejects import RejectsFile, reject_line
 from connector.ingest.sources import Row
-
-
-def row(**values: Any) -> Row:
-    return Row(values, "a.jsonl:1")
 
 
 def strict(line: str) -> Any:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from support.parts import OverlapScorer, serving
-from support.worker_app import SETTINGS, Gate, wait_ready
+from support.parts import Gate, OverlapScorer, serving
+from support.worker_app import SETTINGS, wait_ready
 
 from connector.settings.sections import WorkerSettings
 from connector.worker.app import create_app
@@ -25,7 +25,7 @@ def url(scorer: OverlapScorer) -> Iterator[str]:
 
 @pytest.fixture
 def gate() -> Gate:
-    return Gate()
+    return Gate(is_open=True)
 
 
 @pytest.fixture

@@ -15,8 +15,8 @@ from urllib.parse import urlsplit
 import httpx
 import numpy as np
 import pytest
-from support.parts import OverlapScorer, serving, wait_until
-from support.worker_app import COHERE, LIST, PASSAGES, SETTINGS, TEI, Gate, message, post, rerank, wait_ready
+from support.parts import Gate, OverlapScorer, serving, wait_until
+from support.worker_app import COHERE, LIST, PASSAGES, SETTINGS, TEI, message, post, rerank, wait_ready
 
 from connector.errors import ModelError
 from connector.models.cross_encoder import CrossEncoderScorer

@@ -12,8 +12,8 @@ from pathlib import Path
 import httpx
 import pytest
 import uvicorn
-from support.parts import OverlapScorer, wait_until
-from support.worker_app import COHERE, TEI, Gate, message, post, rerank, wait_ready
+from support.parts import Gate, OverlapScorer, wait_until
+from support.worker_app import COHERE, TEI, message, post, rerank, wait_ready
 
 from connector.listening import bind
 from connector.readiness import ReadyFile, read_state

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from contextlib import closing
 
-import httpx
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.parts import OverlapScorer, ids, passage, serving, wait_until
+from support.parts import ids, passage
 
 from connector.rerankers.worker import WorkerClient
 from connector.search.stages.pairs import Reranked, rerank, select_pairs
-from connector.settings.sections import WorkerSettings
 from connector.types import Hit, Ranking
-from connector.worker.app import create_app
 
 
 def hit(doc_id: str, *ordinals: int, score: float = 1.0) -> Hit:
@@ -62,13 +57,6 @@ def test_pairs_are_bounded_and_never_repeat(counts: list[int], passages: int, ma
     assert len(pairs) == min(max_pairs, sum(min(count, passages) for count in counts))
     assert len(set(names(pairs))) == len(pairs)
     assert [pair.ordinal for pair in pairs] == sorted(pair.ordinal for pair in pairs)
-
-
-@pytest.fixture(scope="module")
-def worker_url() -> Iterator[str]:
-    with serving(create_app(OverlapScorer, WorkerSettings())) as url:
-        wait_until(lambda: httpx.get(f"{url}/ready").status_code == 200)
-        yield url
 
 
 async def rerank_over_http(
