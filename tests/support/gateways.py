@@ -146,6 +146,13 @@ def read_request(connection: socket.socket) -> bytes:
     return _read_body(connection, data)
 
 
+def ask_port(port: int, request: bytes = SMALL) -> bytes:
+    """The reply to a request of whoever listens on a port of this machine."""
+    with socket.create_connection(("127.0.0.1", port), WAIT_S) as caller:
+        caller.sendall(request)
+        return read_reply(caller)
+
+
 def read_reply(connection: socket.socket, *, is_head: bool = False) -> bytes:
     """One reply, whole, without the interim ones before it; what there is where the connection ends."""
     data = b""

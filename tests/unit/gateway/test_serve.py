@@ -20,7 +20,7 @@ from pathlib import Path
 import pytest
 import uvicorn
 from support.command import environment
-from support.gateways import OK, SMALL, WAIT_S, ByteEngine, read_reply, running_gateway
+from support.gateways import OK, SMALL, WAIT_S, ByteEngine, ask_port, read_reply, running_gateway
 from support.parts import wait_until
 
 from connector.errors import SettingsError
@@ -52,12 +52,6 @@ def port_in(log: str) -> int:
     """Where it says that it listens; 0 before."""
     found = re.search(r"listening on http://[\d.]+:(\d+)", log)
     return int(found[1]) if found else 0
-
-
-def ask(port: int, request: bytes = SMALL) -> bytes:
-    with socket.create_connection(("127.0.0.1", port), WAIT_S) as caller:
-        caller.sendall(request)
-        return read_reply(caller)
 
 
 def children(pid: int) -> set[int]:
@@ -99,7 +93,7 @@ def ask_again(port: int) -> bytes:
     end = time.monotonic() + WAIT_S
     while time.monotonic() < end:
         try:
-            if reply := ask(port):
+            if reply := ask_port(port):
                 return reply
         except OSError:
             time.sleep(0.02)

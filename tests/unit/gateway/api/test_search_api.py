@@ -39,13 +39,6 @@ JSON_BODY = {"content-type": "application/json"}
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> str:
-    folder = tmp_path_factory.mktemp("store")
-    fill(folder)
-    return f"embedded:{folder}"
-
-
-@pytest.fixture(scope="module")
 def worker() -> Iterator[str]:
     with serving(create_app(OverlapScorer, SETTINGS)) as url:
         yield wait_ready(url)

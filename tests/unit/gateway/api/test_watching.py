@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from support.collector import collecting
-from support.gateway_api import api_settings, fill, running_api
+from support.gateway_api import api_settings, running_api
 from support.gateways import ByteEngine, running_gateway
 from support.parts import OverlapScorer, serving, wait_until
 from support.worker_app import SETTINGS, wait_ready
@@ -22,13 +22,6 @@ from connector.trace_context import carrying, trace_headers
 from connector.worker.app import create_app
 
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
-
-
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> str:
-    folder = tmp_path_factory.mktemp("store")
-    fill(folder)
-    return f"embedded:{folder}"
 
 
 HEARD: list[str | None] = []

@@ -19,7 +19,7 @@ import pytest
 import yaml
 from engine_security import make_certificates
 from loopback_ports import held_port
-from support.gateways import OK, SMALL, WAIT_S, ByteEngine, RunningGateway, read_reply, running_gateway
+from support.gateways import OK, SMALL, WAIT_S, ByteEngine, RunningGateway, ask_port, running_gateway
 from support.missing import skip_or_fail
 
 from connector.errors import SettingsError
@@ -224,12 +224,6 @@ def nginx(folder: Path, text: str, port: int) -> Iterator[None]:
         process.wait(WAIT_S)
 
 
-def ask(port: int, request: bytes) -> bytes:
-    with socket.create_connection(("127.0.0.1", port), WAIT_S) as caller:
-        caller.sendall(request)
-        return read_reply(caller)
-
-
 def test_nginx_sends_searches_to_the_gateway_and_to_the_cluster_where_it_is_away(tmp_path: Path) -> None:
     search = b"POST /products/_search?q=a%2Fb HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\n{}"
     other = b"GET /other%2Fx/_search?q=a+b HTTP/1.1\r\nHost: h\r\nX-Proxy-User: admin\r\n\r\n"
@@ -237,11 +231,11 @@ def test_nginx_sends_searches_to_the_gateway_and_to_the_cluster_where_it_is_away
     with held_port() as port, ByteEngine().running() as engine:
         with running_gateway(engine.url, interceptor=Ours()) as gateway:
             with nginx(tmp_path, nginx_config(routes(engine.url, gateway.url, port)), port):
-                ours = ask(port, search)
-                passed = [ask(port, request) for request in (other, bulk)]
+                ours = ask_port(port, search)
+                passed = [ask_port(port, request) for request in (other, bulk)]
                 seen = list(engine.seen)
                 gateway.stop()
-                away = ask(port, search)
+                away = ask_port(port, search)
 
     assert ours.endswith(b"ours:/products/_search:{}")
     assert [reply.partition(b"\r\n\r\n")[2] for reply in passed] == [b"ok", b"ok"]
@@ -265,9 +259,9 @@ def test_nginx_asks_a_gateway_that_serves_https_with_a_certificate_of_its_own(tm
             }
             made = read_routes(Settings.model_validate(settings), listen=port, gateway=None)
             with nginx(tmp_path, nginx_config(made), port):
-                replies = [ask(port, request) for request in (search, SMALL)]
+                replies = [ask_port(port, request) for request in (search, SMALL)]
         with nginx(tmp_path, nginx_config(replace(made, ca_cert=str(other_ca))), port):
-            stranger = ask(port, SMALL)
+            stranger = ask_port(port, SMALL)
 
     assert replies[0].endswith(b"ours:/products/_search:{}")
     assert replies[1].endswith(b"ok")

@@ -13,7 +13,7 @@ import psycopg
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.following import IMPATIENT, SETTINGS, FailingIndex, Following, following, store_of
+from support.following import IMPATIENT, SETTINGS, FailingIndex, Following, following
 
 from connector.clusters.embedded.index import EmbeddedIndex
 from connector.errors import SourceError
@@ -26,12 +26,6 @@ from connector.settings.load import load_settings
 from connector.settings.sections import IngestSettings
 
 SLOT = {"postgres.table": "docs", "postgres.slot": "s", "follow.batch_documents": 5}
-
-
-@pytest.fixture
-async def index(tmp_path: Path) -> AsyncIterator[EmbeddedIndex]:
-    async with store_of(tmp_path / "store", text={"text": 1.0}, id="id") as index:
-        yield index
 
 
 @pytest.fixture

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
-from support.following import following, store_of
+from support.following import following
 
 from connector.clusters.embedded.index import EmbeddedIndex
 from connector.errors import SourceError
@@ -17,12 +16,6 @@ from connector.ingest.following.source import FollowedSource
 from connector.settings.load import load_settings
 
 QUICK = {"postgres.table": "docs", "postgres.updated_at": "changed", "postgres.poll_s": 0.02, "follow.rescan_s": 0.2}
-
-
-@pytest.fixture
-async def index(tmp_path: Path) -> AsyncIterator[EmbeddedIndex]:
-    async with store_of(tmp_path / "store", text={"text": 1.0}, id="id") as index:
-        yield index
 
 
 @pytest.fixture
