@@ -6,6 +6,7 @@ from __future__ import annotations
 import ast
 import re
 import subprocess
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from connector.settings.load import setting_names
 from connector.settings.sections import Settings
 
 MAX_FILE_LINES, MAX_FUNCTION_LINES = 400, 60
+MIN_COPIED_LINES = 4  # of a function without its docstring
 DOCSTRING = re.compile(r'(#!.*\n)?r?"""\S')
 
 # beside the table of rooms in CONTRIBUTING.md, which test_rooms.py holds: who calls a server does not import it
@@ -106,15 +108,23 @@ def test_a_file_says_in_its_first_line_what_it_holds() -> None:
     assert [name_of(file) for file in files if not DOCSTRING.match(file.read_text(encoding="utf-8"))] == []
 
 
-def test_a_function_is_seen_at_once() -> None:
-    long = [
-        f"{name_of(file)}:{node.lineno} {node.name}: {node.end_lineno - node.lineno + 1} lines"
-        for file in CODE + PROGRAMS + TESTS
-        for node in functions(file)
-        if node.end_lineno is not None and node.end_lineno - node.lineno >= MAX_FUNCTION_LINES
-    ]
+def test_a_function_is_seen_at_once_and_stands_once() -> None:
+    """Of tests too: what two of their files need is in tests/support, or a fixture of a conftest.py."""
+    long, homes = [], defaultdict[tuple[str, ...], set[str]](set)
+    for file in CODE + PROGRAMS + TESTS:
+        lines = file.read_text(encoding="utf-8").splitlines()
+        for node in functions(file):
+            end = node.end_lineno or node.lineno
+            if end - node.lineno >= MAX_FUNCTION_LINES:
+                long.append(f"{name_of(file)}:{node.lineno} {node.name}: {end - node.lineno + 1} lines")
+            start = node.body[min(ast.get_docstring(node) is not None, len(node.body) - 1)].lineno
+            body = tuple(line.strip() for line in lines[start - 1 : end])
+            if len(body) >= MIN_COPIED_LINES:
+                homes[body].add(f"{name_of(file)} {node.name}")
+    copied = [sorted(places) for places in homes.values() if len({place.split()[0] for place in places}) > 1]
 
     assert long == []
+    assert copied == []
 
 
 def test_a_file_that_is_run_by_its_name_begins_with_what_runs_it() -> None:

@@ -4,6 +4,7 @@ NaN; those of replies are JSON."""
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
+from http import HTTPStatus
 from typing import Any
 
 import orjson
@@ -70,7 +71,7 @@ class LimitBody:
                 return bytes(read)
 
 
-def json_reply(content: bytes, status: int = 200) -> Response:
+def json_reply(content: bytes, status: int = HTTPStatus.OK) -> Response:
     """A reply of JSON that is written already."""
     return Response(content, status, media_type="application/json")
 
