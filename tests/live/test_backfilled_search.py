@@ -10,7 +10,7 @@ import httpx
 import pytest
 from support.backfills import WORDS, WordEncoder, fill_index, plan_for
 from support.parts import OverlapScorer, serving
-from support.running_gateway import running_gateway
+from support.running_gateway import answering_gateway
 from support.somebody import TEXT, Somebody, settings_of
 from support.worker_app import wait_ready
 
@@ -184,7 +184,7 @@ async def test_the_gateway_reranks_its_passages_with_nothing_set(somebody: Someb
             }
         )
         body = {"query": {"match": {"body": "opened sensors"}}}
-        with running_gateway(settings, ENCODER) as url:  # type: ignore[arg-type]
+        with answering_gateway(settings, ENCODER) as url:  # type: ignore[arg-type]
             reply = await asyncio.to_thread(httpx.post, f"{url}/{index}/_search", json=body, timeout=60)
     hits = reply.json()["hits"]["hits"]
 

@@ -13,7 +13,7 @@ import pytest
 from support.backfills import WordEncoder, plan_for
 from support.besides import MAPPING, bulk, cluster_of, fill_beside, make_beside, put_all
 from support.followed_shops import AwayAtFirst
-from support.running_gateway import running_gateway
+from support.running_gateway import answering_gateway
 from support.somebody import Somebody
 
 from connector.backfill.beside.documents import ReadDocument, build_document
@@ -359,7 +359,7 @@ class TestWholeSearches:
         )
         only = {"term": {"tier": "gold"}}
         body = {"query": {"bool": {"must": {"match": {"text": "word3"}}, "filter": only}}, "size": 9}
-        with running_gateway(settings, ENCODER) as url:
+        with answering_gateway(settings, ENCODER) as url:
             async with httpx.AsyncClient(base_url=url, timeout=60) as client:
                 reply = await client.post(f"/{name}/_search", json=body)
 

@@ -10,7 +10,7 @@ import httpx
 import pytest
 from support.parts import wait_until
 from support.proxy import Proxy
-from support.running_gateway import ENCODER, JSON, NDJSON, PRODUCTS, filled_shop, gateway_settings, running_gateway
+from support.running_gateway import ENCODER, JSON, NDJSON, PRODUCTS, answering_gateway, filled_shop, gateway_settings
 from support.scratch import engine_client
 
 from connector.gateway.ordering import site
@@ -37,7 +37,7 @@ def alias(engine: ClusterSettings) -> Iterator[str]:
 @pytest.mark.parametrize("mode", ["bounded", "union"])
 def test_pages_of_an_alias_have_no_repeat_and_no_gap(engine: ClusterSettings, alias: str, mode: str) -> None:
     theirs = httpx.post(f"{engine.url}/{alias}/_search", json=BODY | {"size": 200}, timeout=60).json()["hits"]
-    with running_gateway(gateway_settings(engine, alias, window=20), ENCODER) as url:
+    with answering_gateway(gateway_settings(engine, alias, window=20), ENCODER) as url:
         replies = [
             httpx.post(f"{url}/{alias}/_search", json=BODY | {"from": start}, headers={"X-Rerank": mode}, timeout=60)
             for start in range(0, 120, 10)
@@ -68,7 +68,7 @@ def test_an_index_is_known_by_its_other_names(kind: str, request: pytest.Fixture
                 *({"index": index, "alias": both} for index in (shop, other)),
             ]
             client.post("/_aliases", json={"actions": [{"add": alias} for alias in aliases]}).raise_for_status()
-            with running_gateway(gateway_settings(engine, shop), ENCODER) as url:
+            with answering_gateway(gateway_settings(engine, shop), ENCODER) as url:
 
                 def ask(names: str, more: str = "", **body: int) -> httpx.Response:
                     return httpx.post(f"{url}/{names}/_search{more}", json=query | body, timeout=60)
@@ -118,7 +118,7 @@ def test_an_alias_that_comes_to_stand_for_what_cannot_be_reranked_passes_through
             f"/{plain}", json={"mappings": {"properties": {"title": {"type": "text"}, "text": {"type": "text"}}}}
         )
         client.post("/_aliases", json={"actions": [{"add": {"index": first, "alias": name}}]})
-        with running_gateway(gateway_settings(elasticsearch, name), ENCODER) as url:
+        with answering_gateway(gateway_settings(elasticsearch, name), ENCODER) as url:
 
             def outcome() -> str:
                 return httpx.post(f"{url}/{name}/_search", json=BODY, timeout=60).headers["x-rerank"].partition(";w")[0]
@@ -140,7 +140,7 @@ async def test_where_the_engine_does_not_say_what_an_index_is_searches_go_on_as_
     monkeypatch.setattr(site, "REOPEN_S", 0.05)
 
     def search(engine: ClusterSettings, shop: str, proxy: Proxy) -> str:
-        with running_gateway(gateway_settings(engine, shop), ENCODER) as url:
+        with answering_gateway(gateway_settings(engine, shop), ENCODER) as url:
             proxy.fault = lambda seen: None if seen.is_search else "unavailable"
             wait_until(lambda: "goes on as it was" in caplog.text)
             outcome: str = httpx.post(f"{url}/{shop}/_search", json=BODY, timeout=60).headers["x-rerank"]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import httpx
 import pytest
-from support.running_gateway import ENCODER, JSON, running_gateway
+from support.running_gateway import ENCODER, JSON, answering_gateway
 from support.scratch import unique_name
 from support.secured import Secured
 
@@ -65,7 +65,7 @@ def place(secured: Secured) -> Iterator[Place]:
             "search": {"deadline_s": 120, "rerank": "off"},
         }
     )
-    with running_gateway(settings, ENCODER) as url, httpx.Client(base_url=url, timeout=60) as client:
+    with answering_gateway(settings, ENCODER) as url, httpx.Client(base_url=url, timeout=60) as client:
         yield Place(index, secured, users, client)
     secured.call("DELETE", f"/{index}")
 

@@ -20,7 +20,7 @@ from opensearchpy import AsyncOpenSearch, OpenSearch
 from support.command import Launcher
 from support.environments import TRUSTED, kept_folder, other_client, run_python, run_uv
 from support.pages import ROOT
-from support.running_gateway import ENCODER, PRODUCTS, filled_shop, gateway_settings, running_gateway
+from support.running_gateway import ENCODER, PRODUCTS, answering_gateway, filled_shop, gateway_settings
 
 from connector.settings.sections import ClusterSettings
 
@@ -53,7 +53,7 @@ class Shop:
 def shop(engine: ClusterSettings) -> Iterator[Shop]:
     version = httpx.get(engine.url, timeout=60).json()["version"]
     name = f"{'os' if version.get('distribution') == 'opensearch' else 'es'}{version['number'].partition('.')[0]}"
-    with filled_shop(engine) as index, running_gateway(gateway_settings(engine, index), ENCODER) as url:
+    with filled_shop(engine) as index, answering_gateway(gateway_settings(engine, index), ENCODER) as url:
         yield Shop(name, index, engine.url, url)
 
 
@@ -124,7 +124,7 @@ def test_the_stores_of_langchain_llamaindex_and_haystack(
         places: list[str] = []
         for store, products in ((elasticsearch, PRODUCTS), (engine, described)):
             index = opened.enter_context(filled_shop(store, products))
-            url = opened.enter_context(running_gateway(gateway_settings(store, index), ENCODER))
+            url = opened.enter_context(answering_gateway(gateway_settings(store, index), ENCODER))
             places += (index, store.url, url)
         trial = CLIENTS / "python" / "store_trial.py"
         printed = run_python(sys.executable, "-S", trial, *places, path=(python_stores(),))

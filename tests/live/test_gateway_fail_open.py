@@ -17,9 +17,9 @@ from support.running_gateway import (
     NDJSON,
     PRODUCTS,
     FailingEncoder,
+    answering_gateway,
     filled_shop,
     gateway_settings,
-    running_gateway,
 )
 from support.scratch import engine_client
 from support.worker_app import wait_ready
@@ -50,7 +50,7 @@ def test_where_encoder_or_worker_fail_the_engines_own_answer_is_given(engine: Cl
     failing = gateway_settings(engine, shop)
     unscored = gateway_settings(engine, shop, worker="http://127.0.0.1:9")
     for settings, encoder, reason in ((failing, FailingEncoder(DIMS), "encode"), (unscored, ENCODER, "local")):
-        with running_gateway(settings, encoder) as url:
+        with answering_gateway(settings, encoder) as url:
             alone = httpx.post(f"{url}/{shop}/_search", json=BODY, timeout=60)
             several = httpx.post(f"{url}/_msearch", content=lines, headers=NDJSON, timeout=60)
 
@@ -64,7 +64,7 @@ async def test_where_the_engine_breaks_off_clients_get_what_they_try_again_on(
     engine: ClusterSettings, shop: str
 ) -> None:
     def ask(behind: ClusterSettings) -> httpx.Response:
-        with running_gateway(gateway_settings(behind, shop), ENCODER) as url:
+        with answering_gateway(gateway_settings(behind, shop), ENCODER) as url:
             return httpx.post(f"{url}/{shop}/_search", json=BODY, timeout=60)
 
     async with Proxy(engine.url, lambda seen: "reset" if seen.is_search else None) as proxy:
@@ -87,7 +87,7 @@ def test_a_default_search_pipeline_goes_on_filtering_what_a_worker_reranks(engin
         client.put(f"/{shop}/_settings", json={"index.search.default_pipeline": shop}).raise_for_status()
         direct = client.post(f"/{shop}/_search", json=body).json()["hits"]
         with serving(create_app(OverlapScorer, WorkerSettings())) as worker:
-            with running_gateway(gateway_settings(engine, shop, worker=wait_ready(worker)), ENCODER) as url:
+            with answering_gateway(gateway_settings(engine, shop, worker=wait_ready(worker)), ENCODER) as url:
                 reply = httpx.post(f"{url}/{shop}/_search", json=body, headers={"X-Rerank": "bounded"}, timeout=60)
         client.put(f"/{shop}/_settings", json={"index.search.default_pipeline": None}).raise_for_status()
         client.delete(f"/_search/pipeline/{shop}")

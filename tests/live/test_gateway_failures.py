@@ -22,9 +22,9 @@ from support.running_gateway import (
     JSON,
     NDJSON,
     FailingEncoder,
+    answering_gateway,
     filled_shop,
     gateway_settings,
-    running_gateway,
 )
 from support.worker_app import wait_ready
 
@@ -63,7 +63,7 @@ def gateway(
     engine: ClusterSettings, shop: str, *, worker: str = "", encoder: Encoder = ENCODER, **index: Any
 ) -> Iterator[httpx.Client]:
     settings = gateway_settings(engine, shop, worker=worker, **index)
-    with running_gateway(settings, encoder) as url, httpx.Client(base_url=url, timeout=60) as client:
+    with answering_gateway(settings, encoder) as url, httpx.Client(base_url=url, timeout=60) as client:
         yield client
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 from support.parts import HashEncoder, OverlapScorer, schema_of, serving
-from support.running_gateway import JSON, running_gateway
+from support.running_gateway import JSON, answering_gateway
 from support.scratch import filled_index, index_documents
 from support.worker_app import wait_ready
 
@@ -51,7 +51,7 @@ def through(engine: ClusterSettings, index: str) -> Iterator[httpx.Client]:
                 "rerankers": {"local": {"url": wait_ready(worker)}},
             }
         )
-        with running_gateway(settings, ENCODER) as url, httpx.Client(base_url=url, timeout=60) as client:
+        with answering_gateway(settings, ENCODER) as url, httpx.Client(base_url=url, timeout=60) as client:
             yield client
 
 

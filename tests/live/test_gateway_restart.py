@@ -17,7 +17,7 @@ from support.effort import IS_SOAK
 from support.parts import wait_until
 from support.proxy import Proxy
 from support.running_engines import SHORT_LIVED
-from support.running_gateway import ENCODER, JSON, PRODUCTS, filled_shop, gateway_settings, running_gateway
+from support.running_gateway import ENCODER, JSON, PRODUCTS, answering_gateway, filled_shop, gateway_settings
 
 from connector.settings.sections import ClusterSettings
 
@@ -61,7 +61,7 @@ class Traffic:
 
 @contextmanager
 def traffic(engine: ClusterSettings, shop: str) -> Iterator[Traffic]:
-    with running_gateway(gateway_settings(engine, shop), ENCODER) as url, ThreadPoolExecutor(CALLERS) as pool:
+    with answering_gateway(gateway_settings(engine, shop), ENCODER) as url, ThreadPoolExecutor(CALLERS) as pool:
         going = Traffic(url, shop)
         callers = [pool.submit(going.call) for _ in range(CALLERS)]
         try:
@@ -133,7 +133,7 @@ def kill_and_start_again(kind: str, version: str) -> None:
 
 def assert_breaker_is_the_engines_own(engine: ClusterSettings, shop: str) -> None:
     body = BODY | {"aggs": {"brands": {"terms": {"field": "brand"}}}}
-    with running_gateway(gateway_settings(engine, shop), ENCODER) as url, httpx.Client(timeout=60) as client:
+    with answering_gateway(gateway_settings(engine, shop), ENCODER) as url, httpx.Client(timeout=60) as client:
 
         def limit(value: str | None) -> None:
             settings = {"transient": {"indices.breaker.request.limit": value}}

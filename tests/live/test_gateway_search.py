@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import httpx
 import pytest
 from support.parts import OverlapScorer, serving
-from support.running_gateway import ENCODER, JSON, NDJSON, PRODUCTS, filled_shop, gateway_settings, running_gateway
+from support.running_gateway import ENCODER, JSON, NDJSON, PRODUCTS, answering_gateway, filled_shop, gateway_settings
 from support.scratch import engine_client
 from support.worker_app import wait_ready
 
@@ -64,7 +64,7 @@ def worker() -> Iterator[str]:
 @pytest.fixture(scope="module")
 def shop(engine: ClusterSettings, worker: str) -> Iterator[Shop]:
     with filled_shop(engine) as name:
-        with running_gateway(gateway_settings(engine, name, worker=worker), ENCODER) as url:
+        with answering_gateway(gateway_settings(engine, name, worker=worker), ENCODER) as url:
             with engine_client(engine) as direct, httpx.Client(base_url=url, timeout=60) as to:
                 yield Shop(name, direct, to)
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
-from support.running_gateway import ENCODER, JSON, NDJSON, PRODUCTS, filled_shop, gateway_settings, running_gateway
+from support.running_gateway import ENCODER, JSON, NDJSON, PRODUCTS, answering_gateway, filled_shop, gateway_settings
 
 from connector.clusters.connect import connect
 from connector.gateway.ordering.site import settings_for
@@ -30,7 +30,7 @@ async def test_the_window_is_what_the_library_finds_for_the_same_query(engine: C
     """With the same legs and their fusion; the gateway's own part is what the application sees of it."""
     query = {"bool": {"must": [{"match": {"text": "red sofa"}}], "filter": [{"term": {"brand": "oak"}}]}}
     given = gateway_settings(engine, shop, fields={"text": 1})
-    with running_gateway(given, ENCODER) as url:
+    with answering_gateway(given, ENCODER) as url:
         body, headers = {"query": query, "size": 40}, {"X-Rerank": "union"}
         reply = await asyncio.to_thread(httpx.post, f"{url}/{shop}/_search", json=body, headers=headers, timeout=60)
     settings = settings_for(given, shop)
@@ -51,7 +51,7 @@ def test_what_is_deleted_after_the_first_page_is_no_hit_of_the_next_and_those_be
     """Pages of an order that is remembered, and so shorter than what is there when it is read."""
     body: JSON = {"query": {"match": {"title": "red sofa"}}, "_source": ["title"]}
     few = {doc_id: PRODUCTS[doc_id] for doc_id in list(PRODUCTS)[:60]}
-    with filled_shop(engine, few) as name, running_gateway(gateway_settings(engine, name, window=8), ENCODER) as url:
+    with filled_shop(engine, few) as name, answering_gateway(gateway_settings(engine, name, window=8), ENCODER) as url:
         with httpx.Client(base_url=url, timeout=60) as client:
 
             def page(start: int) -> httpx.Response:

@@ -46,7 +46,7 @@ class FailingEncoder(HashEncoder):
 
 
 @contextlib.contextmanager
-def running_gateway(settings: Settings, encoder: Encoder | None = None) -> Iterator[str]:
+def answering_gateway(settings: Settings, encoder: Encoder | None = None) -> Iterator[str]:
     """Its URL. Searches of the indexes that the settings name are answered by it from the start."""
     listener = bind(settings.gateway.host, 0, choose="gateway.port")
 
