@@ -15,7 +15,7 @@ from machine import print_result
 from rich.console import Console
 from rich.table import Table
 
-from connector.backfill.planning.estimate import VectorCost, memory_bytes, vector_bytes
+from connector.clusters.indices.vector_bytes import disk_bytes, memory_bytes
 from connector.clusters.indices.vector_choices import read_choices
 from connector.settings.sections import VectorIndexSettings
 
@@ -52,13 +52,12 @@ def main() -> None:
 def reckon(engine: str, passages: float, dims: int, copies: int) -> dict[str, dict[str, float]]:
     """Disk and memory of all copies, in GB, by each way in which the engine indexes vectors."""
     m = VectorIndexSettings().m
-    costs = [VectorCost(choice.name, choice.bits, choice.element) for choice in read_choices(engine).values()]
     return {
-        cost.name: {
-            "disk_gb": round(copies * passages * vector_bytes(cost, dims, m) / GB),
-            "memory_gb": round(copies * passages * memory_bytes(cost, dims, m) / GB),
+        choice.name: {
+            "disk_gb": round(copies * passages * disk_bytes(choice, dims, m) / GB),
+            "memory_gb": round(copies * passages * memory_bytes(choice, dims, m) / GB),
         }
-        for cost in costs
+        for choice in read_choices(engine).values()
     }
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import quote
 
 from connector.clusters.dialect import JSON, PASSAGES
+from connector.clusters.indices.vector_bytes import memory_bytes
 from connector.clusters.indices.vector_choices import VectorChoice, choose, read_choices
 from connector.clusters.protocol import Engine, Index
 from connector.doctor.findings import Finding
@@ -18,7 +19,6 @@ CHECK = "vector index"
 MOST_OF_MEMORY = 0.5  # of what the nodes leave to the file cache, which other data needs too
 SMALL_PART = 0.1  # of that: whole floats would not be missed
 MOST_FLAT = 100_000  # vectors that are compared one by one in each search
-LINK_BYTES = 4  # a neighbour in the graph; the lowest level holds 2 * m of them
 
 
 async def look_at_vector_index(ask: AskEngine, engine: Engine, index: Index) -> Finding:
@@ -34,7 +34,7 @@ def judge_vector_index(
     choice: VectorChoice, engine: Engine, schema: IndexSchema, vectors: int, free_bytes: int | None
 ) -> Finding:
     """The finding for so many vectors, on nodes that leave so much memory to the file cache (None: not known)."""
-    needed = memory_bytes(choice, schema, vectors)
+    needed = needed_bytes(choice, schema, vectors)
     facts: dict[str, Any] = {
         "index": choice.name, "vectors": vectors, "dims": schema.dims, "memory_bytes": needed, "free_bytes": free_bytes,
     }  # fmt: skip
@@ -51,18 +51,16 @@ def judge_vector_index(
         fits = smaller and read_choices(engine.kind)[smaller].bits < choice.bits
         advice = f"{_instead(smaller)}; or {more}" if fits else more
         return Finding(CHECK, "warn", f"{seen}: searches will wait for the disk", advice, facts)
-    floats = memory_bytes(read_choices(engine.kind)["hnsw"], schema, vectors)
+    floats = needed_bytes(read_choices(engine.kind)["hnsw"], schema, vectors)
     if choice.loses and floats < SMALL_PART * free_bytes:
         seen += f"; it loses neighbours to save memory, and whole floats would take {_mb(floats)}"
         return Finding(CHECK, "warn", seen, _instead("hnsw"), facts)
     return Finding(CHECK, "ok", seen, facts=facts)
 
 
-def memory_bytes(choice: VectorChoice, schema: IndexSchema, vectors: int) -> int:
-    """What a search of the graph reads at random, and so should be in memory: the vectors as it compares them, and the
-    graph's links."""
-    links = 0 if choice.name == "flat" or not choice.bits else 2 * schema.vectors.m * LINK_BYTES
-    return vectors * (schema.dims * choice.bits // 8 + links)
+def needed_bytes(choice: VectorChoice, schema: IndexSchema, vectors: int) -> int:
+    """What a search reads at random of so many vectors, and so should be in memory."""
+    return round(vectors * memory_bytes(choice, schema.dims, schema.vectors.m))
 
 
 def _largest_that_fits(engine: Engine, schema: IndexSchema, vectors: int, free_bytes: int) -> str:
@@ -72,7 +70,7 @@ def _largest_that_fits(engine: Engine, schema: IndexSchema, vectors: int, free_b
     able = sorted(
         (choice for choice in able if choice.name != "flat" and not choice.loses), key=lambda choice: -choice.bits
     )
-    fit = (choice.name for choice in able if memory_bytes(choice, schema, vectors) <= MOST_OF_MEMORY * free_bytes)
+    fit = (choice.name for choice in able if needed_bytes(choice, schema, vectors) <= MOST_OF_MEMORY * free_bytes)
     return next(fit, able[-1].name)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from connector.backfill.facts import Facts
 from connector.backfill.fields import BackfillPlan, build_properties
-from connector.backfill.planning.estimate import Estimate, VectorCost, estimate
+from connector.backfill.planning.estimate import Estimate, estimate
 from connector.backfill.planning.sampling import measure_sample, read_sample_of
 from connector.backfill.probe.intent import Intent
 from connector.backfill.probe.judge import judge
@@ -59,8 +59,8 @@ async def rehearse_backfill(
         sample,
         dims=dims,
         m=plan.vectors.m,
-        chosen=VectorCost(chosen.name, chosen.bits, chosen.element),
-        choices=tuple(VectorCost(choice.name, choice.bits, choice.element) for choice in choices),
+        chosen=chosen,
+        choices=choices,
         writers=settings.writers,
         index_bytes=await read_index_bytes(cluster, plan.index),
     )

@@ -1,37 +1,26 @@
 """What a back-fill would take: time, disk and memory, reckoned from a sample and from what engines were measured to do.
 
-Passages, tokens and the encoder's speed are those of the sample. The rest is reckoned: a vector lies on disk as its
-numbers, with a coarser copy where it is quantised, and the edges of a graph; in `_source` too where the engine keeps it
-there; texts lie there in `_source`, as a stored field and in an inverted index. The figures of engines below were
-measured on small indices (docs/measurements/backfill.md says how far off they were)."""
+Passages, tokens and the encoder's speed are those of the sample. The rest is reckoned: a vector as its index keeps it
+(clusters/indices/vector_bytes.py), and in `_source` too where the engine keeps it there; texts in `_source`, as a
+stored field and in an inverted index. The figures of engines below were measured on small indices
+(docs/measurements/backfill.md says how far off they were)."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from connector.backfill.facts import Facts
 from connector.backfill.planning.sampling import SampledWork
+from connector.clusters.indices.vector_bytes import disk_bytes, memory_bytes
+from connector.clusters.indices.vector_choices import VectorChoice
 
-ELEMENT_BYTES = {"float": 4.0, "bfloat16": 2.0, "byte": 1.0, "bit": 1 / 8}
-FLOAT_BITS = 32
-CORRECTION_BYTES = 16.0  # beside each quantised vector
-EDGE_BYTES = 2.0  # of a neighbour in a graph; a passage has up to 2 m of them
 NESTED_BYTES = 40.0  # of a nested object: what the engine keeps of any document
 NUMBER_BYTES = 9.0  # of a component in `_source`: its digits, compressed
 OPENSEARCH_MORE = 1.4  # times what OpenSearch takes for it
 STORED_SHARE, INDEXED_SHARE = 0.6, 0.4  # of a text's bytes: kept twice (`_source`, stored field); its inverted index
 DOCUMENT_MS, COMPONENT_US = 1.0, 3.0  # of an update by one writer
-
-
-@dataclass(frozen=True, slots=True)
-class VectorCost:
-    """What a way to index vectors takes: bits of a component in memory while searches go on, and what it is kept as."""
-
-    name: str
-    bits: int
-    element: str = "float"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +65,8 @@ def estimate(
     *,
     dims: int,
     m: int,
-    chosen: VectorCost,
-    choices: tuple[VectorCost, ...],
+    chosen: VectorChoice,
+    choices: Sequence[VectorChoice],
     writers: int,
     index_bytes: int,
 ) -> Estimate:
@@ -99,7 +88,7 @@ def estimate(
         tokens_per_s=sample.tokens_per_s,
         encode_s=tokens / sample.tokens_per_s if sample.tokens_per_s else 0.0,
         write_s=(documents * DOCUMENT_MS / 1e3 + passages * dims * COMPONENT_US / 1e6) / max(writers, 1),
-        vector_bytes=round(copies * passages * (vector_bytes(chosen, dims, m) + NESTED_BYTES)),
+        vector_bytes=round(copies * passages * (disk_bytes(chosen, dims, m) + NESTED_BYTES)),
         source_bytes=round(copies * passages * in_source),
         text_bytes=round(copies * sample.text_bytes * scale * (2 * STORED_SHARE + INDEXED_SHARE)),
         rewritten_bytes=copies * index_bytes,
@@ -107,22 +96,6 @@ def estimate(
         chosen=chosen.name,
         copies=copies,
     )
-
-
-def vector_bytes(cost: VectorCost, dims: int, m: int) -> float:
-    """What one vector takes on disk in the index's own files: its numbers, their coarser copy, its edges."""
-    numbers = dims * ELEMENT_BYTES.get(cost.element, 4.0)
-    is_copied = cost.element in ("float", "bfloat16") and 0 < cost.bits < FLOAT_BITS * ELEMENT_BYTES[cost.element] / 4
-    return numbers + (dims * cost.bits / 8 + CORRECTION_BYTES if is_copied else 0) + _graph_bytes(cost, m)
-
-
-def memory_bytes(cost: VectorCost, dims: int, m: int) -> float:
-    """What one vector takes of the memory that searches should find it in: the page cache, or faiss' own."""
-    return dims * cost.bits / 8 + (CORRECTION_BYTES if 0 < cost.bits < FLOAT_BITS else 0) + _graph_bytes(cost, m)
-
-
-def _graph_bytes(cost: VectorCost, m: int) -> float:
-    return 0 if cost.name in ("flat", "bbq_disk") else 2 * m * EDGE_BYTES
 
 
 def _source_bytes_of_vector(facts: Facts, dims: int) -> float:

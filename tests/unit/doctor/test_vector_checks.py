@@ -10,7 +10,7 @@ from support.schemas import VECTORS
 
 from connector.clusters.indices.vector_choices import read_choices
 from connector.clusters.protocol import Engine
-from connector.doctor.vector_checks import judge_vector_index, memory_bytes
+from connector.doctor.vector_checks import judge_vector_index, needed_bytes
 
 ELASTIC, OPEN = Engine("elasticsearch", "9.3.2"), Engine("opensearch", "3.6.0")
 SCHEMA = replace(schema_of(HashEncoder(dims=400)), vectors=replace(VECTORS, m=16))
@@ -47,11 +47,4 @@ def test_a_choice_is_held_against_how_many_vectors_there_are(
     assert advice in found.advice
     assert bool(found.advice) == (status != "ok")
     assert f"{name}: {vectors:,} vectors of 400 dimensions" in found.seen
-    assert found.facts["memory_bytes"] == memory_bytes(choice, SCHEMA, vectors)
-
-
-def test_memory_is_that_of_the_vectors_as_they_are_compared_and_of_the_graph() -> None:
-    choices = read_choices("elasticsearch")
-    bytes_of = {name: memory_bytes(choices[name], SCHEMA, 1) for name in ("hnsw", "int8_hnsw", "bbq_hnsw", "flat")}
-
-    assert bytes_of == {"hnsw": 1_600 + 128, "int8_hnsw": 400 + 128, "bbq_hnsw": 50 + 128, "flat": 1_600}
+    assert found.facts["memory_bytes"] == needed_bytes(choice, SCHEMA, vectors)

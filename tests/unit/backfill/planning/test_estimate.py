@@ -7,16 +7,17 @@ from dataclasses import replace
 import pytest
 
 from connector.backfill.facts import Facts
-from connector.backfill.planning.estimate import Estimate, VectorCost, estimate, memory_bytes, vector_bytes
+from connector.backfill.planning.estimate import Estimate, estimate
 from connector.backfill.planning.sampling import SampledWork
+from connector.clusters.indices.vector_choices import VectorChoice, read_choices
 from connector.clusters.protocol import Engine
 
-FLOATS, INT8 = VectorCost("hnsw", 32), VectorCost("int8_hnsw", 8)
+FLOATS, INT8 = (read_choices("elasticsearch")[name] for name in ("hnsw", "int8_hnsw"))
 SAMPLE = SampledWork(10, 1, (0, *[2] * 9), tokens=900, text_bytes=3_600, encoded_tokens=450, encode_s=0.5)
 FACTS = Facts("kb", Engine("elasticsearch", "9.3.2"), {}, {"index.number_of_replicas": "1"}, documents=1_000)
 
 
-def of(facts: Facts = FACTS, sample: SampledWork = SAMPLE, chosen: VectorCost = INT8) -> Estimate:
+def of(facts: Facts = FACTS, sample: SampledWork = SAMPLE, chosen: VectorChoice = INT8) -> Estimate:
     return estimate(
         facts, sample, dims=100, m=16, chosen=chosen, choices=(FLOATS, INT8), writers=2, index_bytes=5_000_000
     )
@@ -43,16 +44,8 @@ def test_replicas_take_disk_as_well() -> None:
 
 
 def test_quantised_vectors_take_less_memory_and_more_disk() -> None:
-    assert memory_bytes(INT8, 100, 16) == 100 + 16 + 64
-    assert memory_bytes(FLOATS, 100, 16) == 400 + 64
-    assert vector_bytes(FLOATS, 100, 16) == 400 + 64
-    assert vector_bytes(INT8, 100, 16) == 400 + 100 + 16 + 64
     assert of().memory == {"hnsw": 1_800 * 464, "int8_hnsw": 1_800 * 180}
-
-
-def test_bytes_are_kept_once_and_a_flat_index_has_no_edges() -> None:
-    assert vector_bytes(VectorCost("byte_hnsw", 8, "byte"), 100, 16) == 100 + 64
-    assert vector_bytes(VectorCost("flat", 32), 100, 16) == 400
+    assert of(chosen=INT8).vector_bytes > of(chosen=FLOATS).vector_bytes
 
 
 def test_a_vector_in_source_takes_more_than_in_the_index() -> None:

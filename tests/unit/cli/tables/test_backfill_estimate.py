@@ -6,10 +6,11 @@ import pytest
 
 from connector.backfill.facts import Facts
 from connector.backfill.planning.dry_run import BackfillRehearsal
-from connector.backfill.planning.estimate import VectorCost, estimate
+from connector.backfill.planning.estimate import estimate
 from connector.backfill.planning.sampling import SampledWork
 from connector.backfill.probe.judge import judge
 from connector.cli.tables.backfill_estimate import print_rehearsal, spell_bytes, spell_time
+from connector.clusters.indices.vector_choices import read_choices
 from connector.clusters.protocol import Engine
 
 
@@ -32,7 +33,7 @@ def test_each_figure_says_how_it_was_found(capsys: pytest.CaptureFixture[str], m
     monkeypatch.setenv("COLUMNS", "200")
     facts = Facts("kb", Engine("elasticsearch", "9.3.2"), {}, {"index.lifecycle.name": "weekly"}, documents=1_000)
     sample = SampledWork(10, 1, (0, *[2] * 9), tokens=900, text_bytes=3_600, encoded_tokens=450, encode_s=0.5)
-    floats = VectorCost("hnsw", 32)
+    floats = read_choices("elasticsearch")["hnsw"]
     found = estimate(facts, sample, dims=100, m=16, chosen=floats, choices=(floats,), writers=2, index_bytes=5_000)
     print_rehearsal(BackfillRehearsal(judge(facts), {"properties": {"passages": {}}}, found))
     printed = capsys.readouterr().out
