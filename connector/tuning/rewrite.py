@@ -40,7 +40,8 @@ def rewrite(file: Path, chosen: Mapping[str, Any], *, in_use: Path | None, write
     if not writes or not values:
         return Rewrite(values, is_written=False)
     write_settings(file, values, base=base)
-    return Rewrite(values, is_written=True, overruled=tuple(overruled(file, chosen)))
+    readable = file.is_file()  # and no pipe, which somebody else reads
+    return Rewrite(values, is_written=True, overruled=tuple(overruled(file, chosen)) if readable else ())
 
 
 def missing(file: Path | None, values: Mapping[str, Any]) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 from support.command import environment
 from support.effort import tries
+from support.patience import PATIENCE_S
 from support.ray_cluster import RayNodes, appeared, ray_nodes, ray_settings
 from support.ray_indices import COUNT, assert_one_account, contents, engine, fill_index, make_index, sources, write_rows
 from support.scratch import drop, engine_client, unique_name
@@ -49,7 +50,8 @@ async def test_an_ingest_finishes_as_one_process_does_though_a_node_is_lost(
     alone_name, together_name = unique_name(), unique_name()
     rows, progress = str(write_rows(tmp_path)), list[Counts]()
     on_ray = {"ray": {"address": nodes.address, "encoders": 2, "shards": 4}}
-    fragile = ray_settings(elasticsearch, together_name, plugins={"fragile": {"marks": str(tmp_path)}}, **on_ray)
+    given = {"fragile": {"marks": str(tmp_path), "waits_s": PATIENCE_S}}
+    fragile = ray_settings(elasticsearch, together_name, plugins=given, **on_ray)
     try:
         alone = await run_job(rows, ray_settings(elasticsearch, alone_name), rejects=tmp_path / "alone")
         nodes.add_doomed_node()

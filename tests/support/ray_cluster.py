@@ -21,7 +21,8 @@ from connector.settings.sections import ClusterSettings, Settings
 
 LEAN: dict[str, Any] = {"include_dashboard": False, "include_log_monitor": False, "no_monitor": True}
 # `marks` is a folder: the first process that finds no `killed` in it kills itself; one on the node that is to be lost
-# leaves `on_doomed` there, and then waits for its end
+# leaves `on_doomed` there, and then waits for its end. With `waits_s` the others wait for that: a node that is slow to
+# start would find nothing left to encode
 ENCODER = """
 import os
 import signal
@@ -35,6 +36,7 @@ class Encoder:
         self.pause_s = float(options.get("pause_s", 0))
         self.marks = options.get("marks")
         self.dies = options.get("dies", False)
+        self.waits_s = float(options.get("waits_s", 0))
         self.calls = 0
         self.fingerprint = EncoderFingerprint("fragile", "1", 4, 64)
     def encode(self, texts):
@@ -47,6 +49,9 @@ class Encoder:
         if os.environ.get("DOOMED_NODE"):
             (marks / "on_doomed").touch()
             time.sleep(600)
+        end = time.monotonic() + self.waits_s
+        while not (marks / "on_doomed").exists() and time.monotonic() < end:
+            time.sleep(0.05)
         if self.dies:
             try:
                 (marks / "killed").touch(exist_ok=False)

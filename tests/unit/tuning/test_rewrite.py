@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -132,10 +133,14 @@ def test_a_new_file_begins_as_the_one_in_use_and_says_which_variable_goes_over_i
 def test_a_device_begins_as_the_file_in_use_and_is_not_read(tmp_path: Path) -> None:
     in_use = tmp_path / "connector.yaml"
     in_use.write_text("search:\n  k: 5\n")
-    written = rewrite(Path("/dev/null"), {"search.k": 5, "search.depth": 50}, in_use=in_use, writes=True)
+    ours, theirs = os.openpty()
+    written = rewrite(Path(os.ttyname(theirs)), {"search.k": 5, "search.depth": 50}, in_use=in_use, writes=True)
+    shown = os.read(ours, 1_000)
+    os.close(ours)
+    os.close(theirs)
 
     assert written.values == {"search.depth": 50}
-    assert Path("/dev/null").is_char_device()
+    assert shown.split() == b"search: depth: 50 k: 5".split()
 
 
 def test_a_place_that_cannot_be_written_says_so(tmp_path: Path) -> None:
